@@ -1,0 +1,40 @@
+"""Time, injected: everything that waits, measures or stamps asks a ``Clock``."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the application knows of time."""
+
+    def monotonic(self) -> float:
+        """Return seconds from an arbitrary start that never run backwards."""
+        ...
+
+    def now(self) -> datetime:
+        """Return the wall-clock time in UTC; it may jump."""
+        ...
+
+    async def sleep(self, delay_s: float) -> None:
+        """Wait for ``delay_s`` seconds; zero or less only yields to the loop."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def monotonic(self) -> float:
+        """Return seconds of ``time.monotonic``, the clock asyncio's timers use too."""
+        return time.monotonic()
+
+    def now(self) -> datetime:
+        """Return the system time in UTC."""
+        return datetime.now(UTC)
+
+    async def sleep(self, delay_s: float) -> None:
+        """Wait on the running event loop."""
+        await asyncio.sleep(max(0.0, delay_s))

@@ -1,0 +1,1 @@
+"""The Discord surface: thin cogs and their private helpers."""

@@ -1,0 +1,1 @@
+"""Settings: what they are, their defaults with unit and source, and the loader."""

@@ -1,0 +1,199 @@
+"""The settings: sections, ranges, units and defaults. Nothing here reads a file or a variable.
+
+Every field is reachable as ``CLAWBOT_<SECTION>__<FIELD>`` and as ``{"section": {"field": …}}`` in
+``clawbot.json``; the fields with a contract name of their own (``DISCORD_TOKEN``, ``model_endpoint``
+and so on) are listed in ``config.names``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from config import defaults
+
+Snowflake = Annotated[int, Field(ge=1, lt=2**64)]
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, strict about names, silent about values in errors."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+    )
+
+
+class DiscordSettings(Section):
+    """Discord: who we are, who may ask, and where."""
+
+    token: SecretStr | None = Field(None, description="Bot token")
+    api_base: str = Field(defaults.DISCORD_API_BASE, description="REST address, version included")
+    gateway_url: str | None = Field(None, description="Gateway address; Discord's own when unset")
+    owner_ids: tuple[Snowflake, ...] = Field(
+        (), description="People who may change global settings, besides the application's owner"
+    )
+    message_content: bool = Field(
+        True, description="Ask for the Message Content intent; go on without it when refused"
+    )
+    dm_policy: Literal["open", "owners", "closed"] = Field(
+        "open", description="Who may ask in a direct message"
+    )
+    allowed_guild_ids: tuple[Snowflake, ...] = Field((), description="Only these; all when empty")
+    allowed_channel_ids: tuple[Snowflake, ...] = Field(
+        (), description="Only these channels, their threads, or categories; all when empty"
+    )
+    blocked_channel_ids: tuple[Snowflake, ...] = Field((), description="Never in these")
+    allowed_role_ids: tuple[Snowflake, ...] = Field((), description="Only people with one of these")
+    blocked_user_ids: tuple[Snowflake, ...] = Field((), description="Never these people")
+    identifies_per_day: int = Field(
+        defaults.IDENTIFIES_PER_DAY, ge=10, le=900, description="Gateway log-ins per 24 hours"
+    )
+
+
+class LMStudioSettings(Section):
+    """LM Studio: where it is and how long to wait for it."""
+
+    base_url: tuple[str, ...] = Field(
+        (defaults.LMSTUDIO_BASE_URL,), min_length=1, description="One or more servers"
+    )
+    api_token: SecretStr | None = Field(None, description="Bearer token, LM Studio 0.4 or later")
+    ca_file: Path | None = Field(None, description="CA certificates (PEM) for https")
+    certificate_sha256: str | None = Field(
+        None, description="SHA-256 fingerprint of a self-signed certificate to trust"
+    )
+    network_timeout_ms: int = Field(
+        defaults.NETWORK_TIMEOUT_MS,
+        ge=1_000,
+        le=600_000,
+        description="Longest connecting, and longest silence between tokens, in milliseconds",
+    )
+    first_token_timeout_s: float = Field(
+        defaults.FIRST_TOKEN_TIMEOUT_S,
+        ge=5,
+        le=3600,
+        description="Least patience for the first token, in seconds; grows with the prompt",
+    )
+    total_timeout_s: float = Field(
+        defaults.TOTAL_TIMEOUT_S, ge=30, le=7200, description="Hard cap of one answer, in seconds"
+    )
+    health_interval_s: float = Field(
+        defaults.HEALTH_INTERVAL_S, ge=1, le=600, description="Between probes, in seconds"
+    )
+    retry_attempts: int = Field(3, ge=0, le=10, description="Retries before anything was shown")
+    retry_budget_s: float = Field(
+        defaults.RETRY_BUDGET_S, ge=0, le=600, description="Time all retries of a question may take"
+    )
+    fallback_model: str | None = Field(None, description="Model to use when the first can't load")
+
+
+class ChatDefaults(Section):
+    """What holds where no guild or channel has its own value."""
+
+    model: str | None = Field(
+        None, max_length=200, description="Model key; the loaded one if unset"
+    )
+    temperature: float = Field(defaults.TEMPERATURE, ge=0, le=2, description="Sampling temperature")
+    top_p: float = Field(defaults.TOP_P, gt=0, le=1, description="Nucleus sampling")
+    max_tokens: int = Field(
+        defaults.MAX_TOKENS, ge=1, le=131_072, description="Longest answer, in tokens"
+    )
+    system_prompt: str = Field(
+        defaults.SYSTEM_PROMPT, max_length=defaults.SYSTEM_PROMPT_CHARS, description="Persona"
+    )
+    reasoning: Literal["auto", "off", "low", "medium", "high"] = Field(
+        "auto", description="How much the model may think"
+    )
+    show_footer: bool = Field(False, description="A quiet line with model and speed")
+
+
+class ContextSettings(Section):
+    """How much of a conversation the model is given."""
+
+    max_messages: int = Field(400, ge=2, le=2000, description="Longest reply chain that is read")
+    max_images: int = Field(4, ge=0, le=10, description="Images per request")
+    max_text_file_bytes: int = Field(262_144, ge=0, le=4_194_304, description="Per text file")
+    max_image_bytes: int = Field(4_194_304, ge=0, le=26_214_400, description="Per image or PDF")
+    fallback_context_tokens: int = Field(
+        4096, ge=512, le=1_048_576, description="Context length when the server doesn't say"
+    )
+    cache_messages: int = Field(2000, ge=0, le=50_000, description="Messages kept in memory")
+    summarise: bool = Field(False, description="Summarise dropped history in idle time")
+
+
+class QueueSettings(Section):
+    """The line of questions."""
+
+    slots: int | None = Field(
+        None, ge=1, le=64, description="Answers at once; LM Studio's parallel when unset"
+    )
+    max_waiting: int = Field(256, ge=1, le=10_000, description="Questions waiting in all")
+    max_waiting_channel: int = Field(64, ge=1, le=1_000, description="Waiting per channel")
+    max_waiting_person: int = Field(10, ge=1, le=1_000, description="Waiting per person")
+    per_person_per_minute: float = Field(30, gt=0, le=1_000, description="Questions per person")
+    per_guild_per_minute: float = Field(240, gt=0, le=10_000, description="Questions per guild")
+    burst_window_s: float = Field(
+        2.0, ge=0, le=30, description="Messages of one person within this become one question"
+    )
+    hold_s: float = Field(
+        1800, ge=0, le=86_400, description="How long to hold while the model is down"
+    )
+    shutdown_grace_s: float = Field(8.0, ge=0, le=300, description="For running answers at the end")
+    stale_after_s: float = Field(
+        3600, ge=0, le=604_800, description="Missed mentions older than this are declined"
+    )
+
+
+class DeliverySettings(Section):
+    """How answers appear in Discord."""
+
+    writes_per_5_s: int = Field(
+        defaults.WRITES_PER_5_S, ge=1, le=5, description="Posts and edits per channel in 5 seconds"
+    )
+    stage_after_s: float = Field(
+        2.0, ge=0, le=60, description="Show the stage line when the first word takes longer"
+    )
+    max_messages: int = Field(6, ge=1, le=20, description="Longer answers come as a file")
+    allow_invites: bool = Field(False, description="Leave Discord invites in answers")
+
+
+class StoreSettings(Section):
+    """Where things are kept."""
+
+    data_dir: Path = Field(Path("data"), description="Folder of database and lock")
+    database_url: str | None = Field(
+        None, description="SQLAlchemy URL; SQLite in the folder if unset"
+    )
+    retention_days: int = Field(30, ge=1, le=3650, description="How long ended questions are kept")
+
+
+class LoggingSettings(Section):
+    """The log."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level")
+    json_lines: bool = Field(False, description="One JSON object a line")
+
+
+class MetricsSettings(Section):
+    """The address of /metrics, /healthz and /readyz."""
+
+    addr: str | None = Field(None, description="host:port; off when unset")
+
+
+class Settings(Section):
+    """Everything, resolved and checked."""
+
+    discord: DiscordSettings = DiscordSettings()
+    lmstudio: LMStudioSettings = LMStudioSettings()
+    chat: ChatDefaults = ChatDefaults()
+    context: ContextSettings = ContextSettings()
+    queue: QueueSettings = QueueSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    store: StoreSettings = StoreSettings()
+    logging: LoggingSettings = LoggingSettings()
+    metrics: MetricsSettings = MetricsSettings()

@@ -1,0 +1,1 @@
+"""A local Discord and a local LM Studio, over real sockets."""

@@ -1,0 +1,1 @@
+"""What tests share: a fake clock, builders of plain values, fakes of our protocols."""

@@ -1,0 +1,54 @@
+"""A clock that only the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from datetime import UTC, datetime, timedelta
+
+
+class FakeClock:
+    """A ``Clock`` whose time stands still until ``advance`` is awaited."""
+
+    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
+        self._start = start
+        self._elapsed_s = 0.0
+        self._order = itertools.count()
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+
+    def monotonic(self) -> float:
+        """Return the seconds advanced so far, from 1000."""
+        return 1000.0 + self._elapsed_s
+
+    def now(self) -> datetime:
+        """Return the start plus what was advanced."""
+        return self._start + timedelta(seconds=self._elapsed_s)
+
+    async def sleep(self, delay_s: float) -> None:
+        """Wait until the test has advanced past ``delay_s``."""
+        if delay_s <= 0:
+            await asyncio.sleep(0)
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._elapsed_s + delay_s, next(self._order), future))
+        await future
+
+    async def advance(self, seconds: float) -> None:
+        """Move time forward, waking sleepers in their order and letting each one run."""
+        end_s = self._elapsed_s + seconds
+        await settle()
+        while self._sleepers and self._sleepers[0][0] <= end_s:
+            due_s, _, future = heapq.heappop(self._sleepers)
+            self._elapsed_s = max(self._elapsed_s, due_s)
+            if not future.done():
+                future.set_result(None)
+            await settle()
+        self._elapsed_s = end_s
+        await settle()
+
+
+async def settle(rounds: int = 20) -> None:
+    """Let every task that is ready run, a bounded number of times."""
+    for _ in range(rounds):
+        await asyncio.sleep(0)

@@ -10,8 +10,14 @@ DISCORD_API_BASE: Final = "https://discord.com/api/v10"
 LMSTUDIO_BASE_URL: Final = "http://127.0.0.1:1234"
 """LM Studio's own default port; an address, since ``localhost`` may mean ``::1`` on Windows."""
 
+LOOPBACK: Final = "127.0.0.1"
+"""Where the metrics listen unless told otherwise: they have no password."""
+
 NETWORK_TIMEOUT_MS: Final = 30_000
 """Milliseconds; the recipe's default. Outside 20,000 to 30,000 is allowed with a warning."""
+
+NETWORK_TIMEOUT_USUAL_MS: Final = (20_000, 30_000)
+"""Milliseconds, both ends included: the recipe's range; outside it there is a warning."""
 
 FIRST_TOKEN_TIMEOUT_S: Final = 180.0
 """Seconds; loading 50 to 65 GB plus a cold prompt of 16k tokens at 300 tokens/s."""

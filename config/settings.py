@@ -10,11 +10,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
-from config import defaults
+from config import addresses, defaults
+
+
+def _one_line(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().isprintable():
+        raise ValueError("must be one line without control characters")
+    return secret
+
+
+def _once(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
+
 
 Snowflake = Annotated[int, Field(ge=1, lt=2**64)]
+Secret = Annotated[SecretStr, AfterValidator(_one_line)]
+LMStudioAddress = Annotated[str, AfterValidator(addresses.lmstudio_base)]
+FilePath = Annotated[Path, AfterValidator(Path.expanduser)]
 
 
 class Section(BaseModel):
@@ -32,9 +46,13 @@ class Section(BaseModel):
 class DiscordSettings(Section):
     """Discord: who we are, who may ask, and where."""
 
-    token: SecretStr | None = Field(None, description="Bot token")
-    api_base: str = Field(defaults.DISCORD_API_BASE, description="REST address, version included")
-    gateway_url: str | None = Field(None, description="Gateway address; Discord's own when unset")
+    token: Secret | None = Field(None, description="Bot token")
+    api_base: Annotated[str, AfterValidator(addresses.discord_api_base)] = Field(
+        defaults.DISCORD_API_BASE, description="REST address of another Discord"
+    )
+    gateway_url: Annotated[str, AfterValidator(addresses.gateway_address)] | None = Field(
+        None, description="Gateway address of another Discord"
+    )
     owner_ids: tuple[Snowflake, ...] = Field(
         (), description="People who may change global settings, besides the application's owner"
     )
@@ -59,11 +77,11 @@ class DiscordSettings(Section):
 class LMStudioSettings(Section):
     """LM Studio: where it is and how long to wait for it."""
 
-    base_url: tuple[str, ...] = Field(
+    base_url: Annotated[tuple[LMStudioAddress, ...], AfterValidator(_once)] = Field(
         (defaults.LMSTUDIO_BASE_URL,), min_length=1, description="One or more servers"
     )
-    api_token: SecretStr | None = Field(None, description="Bearer token, LM Studio 0.4 or later")
-    ca_file: Path | None = Field(None, description="CA certificates (PEM) for https")
+    api_token: Secret | None = Field(None, description="Bearer token, LM Studio 0.4 or later")
+    ca_file: FilePath | None = Field(None, description="CA certificates (PEM) for https")
     certificate_sha256: str | None = Field(
         None, description="SHA-256 fingerprint of a self-signed certificate to trust"
     )
@@ -165,9 +183,9 @@ class DeliverySettings(Section):
 class StoreSettings(Section):
     """Where things are kept."""
 
-    data_dir: Path = Field(Path("data"), description="Folder of database and lock")
-    database_url: str | None = Field(
-        None, description="SQLAlchemy URL; SQLite in the folder if unset"
+    data_dir: FilePath = Field(Path("data"), description="Folder of database and lock")
+    database_url: Annotated[str, AfterValidator(addresses.database_address)] | None = Field(
+        None, repr=False, description="SQLAlchemy URL; SQLite in the folder if unset"
     )
     retention_days: int = Field(30, ge=1, le=3650, description="How long ended questions are kept")
 
@@ -182,7 +200,9 @@ class LoggingSettings(Section):
 class MetricsSettings(Section):
     """The address of /metrics, /healthz and /readyz."""
 
-    addr: str | None = Field(None, description="host:port; off when unset")
+    addr: Annotated[str, AfterValidator(addresses.listen_address)] | None = Field(
+        None, description="host:port; off when unset"
+    )
 
 
 class Settings(Section):

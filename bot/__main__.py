@@ -1,0 +1,150 @@
+"""The command line: ``clawbot run``, ``clawbot demo`` and ``clawbot check``.
+
+Exit codes: 0 clean, 1 crash, 2 usage, 69 a service it needs is unavailable, 78 configuration (the
+last two as in BSD's ``sysexits.h``). The last line on standard error is a sentence for a person.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import io
+import logging
+import sys
+from collections.abc import Sequence
+
+from bot import __version__
+from bot.errors import ConfigurationError, StartupError, describe
+from bot.logs import set_up_logging
+from bot.signals import stop_on_signal
+from config.environment import read_environment
+from config.loader import LoadResult, SettingsError
+from config.settings import Settings
+
+_log = logging.getLogger("bot")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the process's exit code.
+
+    Args:
+        arguments: The command line without the program's name; ``sys.argv`` when left out.
+
+    Raises:
+        SystemExit: With 2 for a wrong command line, with 0 after ``--help`` and ``--version``.
+    """
+    _tolerate_any_character()
+    options = _parser().parse_args(arguments)
+    command = {"run": _run, "demo": _demo, "check": _check}[options.command or "run"]
+    try:
+        return command(options)
+    except KeyboardInterrupt:
+        return 0
+    except SettingsError as exc:
+        return _refuse(exc)
+    # The process's outermost seam: whatever comes here ends in a sentence and an exit code.
+    except Exception as exc:  # noqa: BLE001
+        return _fail(exc)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--config",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="settings file (over CLAWBOT_CONFIG; otherwise clawbot.json, if it is there)",
+    )
+    parser = argparse.ArgumentParser(
+        prog="clawbot",
+        description="A Discord bot for people who run their own model with LM Studio.",
+        parents=[common],
+    )
+    parser.add_argument("--version", action="version", version=f"clawbot {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    commands.add_parser("run", parents=[common], help="connect to Discord and answer (the default)")
+    demo = commands.add_parser(
+        "demo", parents=[common], help="talk to the bot here, without Discord and without LM Studio"
+    )
+    demo.add_argument("--once", action="store_true", help="play a short conversation and end")
+    commands.add_parser("check", parents=[common], help="look for problems and say what to do")
+    return parser
+
+
+def _load(options: argparse.Namespace, *, require_token: bool) -> LoadResult:
+    sources = read_environment(config_path=getattr(options, "config", None))
+    return sources.load(require_token=require_token)
+
+
+def _run(options: argparse.Namespace) -> int:
+    result = _load(options, require_token=True)
+    set_up_logging(result.settings)
+    for warning in result.warnings:
+        _log.warning("%s", warning)
+    asyncio.run(_serve(result.settings))
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    from bot import app  # noqa: PLC0415 - the other commands start without discord.py
+
+    stop = asyncio.Event()
+    with stop_on_signal(stop), contextlib.suppress(asyncio.CancelledError):
+        await app.run(settings, stop=stop)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from bot import demo  # noqa: PLC0415 - only this command brings the sandbox
+
+    return demo.main(_load(options, require_token=False).settings, once=options.once)
+
+
+def _check(options: argparse.Namespace) -> int:
+    result = _load(options, require_token=True)
+    for warning in result.warnings:
+        print(f"! {warning}")
+    print("settings: in order")
+    return 0
+
+
+def _refuse(exc: SettingsError) -> int:
+    if len(exc.problems) > 1:
+        print(f"clawbot: {len(exc.problems)} problems in the settings:", file=sys.stderr)
+    for problem in exc.problems:
+        print(f"clawbot: {problem}", file=sys.stderr)
+    return ConfigurationError.exit_code
+
+
+def _fail(exc: Exception) -> int:
+    startup = _startup_error(exc)
+    if startup is not None:
+        print(f"clawbot: {startup.sentence}", file=sys.stderr)
+        return startup.exit_code
+    report = describe(exc)
+    _log.critical("ended by a failure (reference %s)", report.reference or "-", exc_info=exc)
+    print(
+        f"clawbot: ended by a failure of its own, {type(exc).__name__}; the log has the details",
+        file=sys.stderr,
+    )
+    return 1
+
+
+def _startup_error(exc: BaseException) -> StartupError | None:
+    """Find the failure that has a sentence, also inside the groups that task groups raise."""
+    if isinstance(exc, StartupError):
+        return exc
+    if isinstance(exc, BaseExceptionGroup):
+        return next((found for inner in exc.exceptions if (found := _startup_error(inner))), None)
+    return None
+
+
+def _tolerate_any_character() -> None:
+    """Keep a terminal with an old code page from ending the program over one character."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

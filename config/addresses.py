@@ -1,0 +1,124 @@
+"""Addresses as people type them, checked and put into one form.
+
+Messages never repeat the address: it may hold a password.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from config.defaults import LOOPBACK
+
+_LMSTUDIO_SUFFIX: Final = re.compile(
+    r"/(?:v1|api/v\d+)(?:/(?:chat/completions|completions|models|responses))?$"
+)
+_API_VERSION: Final = "/v10"
+_VERSIONED: Final = re.compile(r"/v\d+$")
+_DATABASE: Final = re.compile(r"^[a-z][a-z0-9]*(\+[a-z0-9_]+)?://")
+
+
+def lmstudio_base(text: str) -> str:
+    """Return an LM Studio address without the API's path, so that ``…/v1`` and ``…`` are the same.
+
+    Raises:
+        ValueError: Not an http or https address, or it holds a password, a query or a fragment.
+    """
+    parts = _split(text, ("http", "https"))
+    path = _LMSTUDIO_SUFFIX.sub("", parts.path.rstrip("/")).rstrip("/")
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def discord_api_base(text: str) -> str:
+    """Return a Discord REST address that ends in its version; ``/api/v10`` is added where missing.
+
+    Raises:
+        ValueError: Not an http or https address, another version than 10, or it holds a password,
+            a query or a fragment.
+    """
+    parts = _split(text, ("http", "https"))
+    path = parts.path.rstrip("/")
+    if not _VERSIONED.search(path):
+        path += _API_VERSION if path.endswith("/api") else f"/api{_API_VERSION}"
+    if not path.endswith(_API_VERSION):
+        raise ValueError("must be version 10 of Discord's API (…/api/v10)")
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def gateway_address(text: str) -> str:
+    """Return a gateway address; the client adds its own query.
+
+    Raises:
+        ValueError: Not a ws or wss address, or it holds a password.
+    """
+    parts = _split(text, ("ws", "wss"), allow_query=True)
+    return urlunsplit((parts.scheme, parts.netloc, parts.path or "/", "", ""))
+
+
+def host_port(text: str) -> tuple[str, int]:
+    """Split ``host:port``, ``[v6]:port``, ``:port`` or a bare port; without a host, loopback.
+
+    Raises:
+        ValueError: No port, or one outside 0 to 65535 (0 lets the system choose).
+    """
+    host, colon, port = text.strip().rpartition(":")
+    message = "must be host:port, for example 127.0.0.1:9100"
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(message)
+    if not colon or not host:
+        return LOOPBACK, int(port)
+    bare = host.removeprefix("[").removesuffix("]")
+    if not bare or any(ch in bare for ch in "/@[] ") or (":" in bare and host == bare):
+        raise ValueError(message)
+    return bare, int(port)
+
+
+def listen_address(text: str) -> str:
+    """Return ``host:port`` in one form, loopback where the host is left out.
+
+    Raises:
+        ValueError: As ``host_port``.
+    """
+    host, port = host_port(text)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address stays on this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def database_address(text: str) -> str:
+    """Return a SQLAlchemy URL; only its shape is checked here.
+
+    Raises:
+        ValueError: Not of the form ``dialect://…``.
+    """
+    if not _DATABASE.match(text):
+        raise ValueError("must be a SQLAlchemy URL such as sqlite:///bot.db")
+    return text
+
+
+def _split(text: str, schemes: tuple[str, ...], *, allow_query: bool = False) -> SplitResult:
+    wanted = " or ".join(f"{scheme}://" for scheme in schemes)
+    try:
+        parts = urlsplit(text.strip())
+        _ = parts.port
+    except ValueError:
+        raise ValueError(f"must be an address that starts with {wanted}") from None
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ValueError(f"must be an address that starts with {wanted}")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not hold a user name or password")
+    if any(ch.isspace() or not ch.isprintable() for ch in text.strip()):
+        raise ValueError("must not hold spaces")
+    if (parts.query or parts.fragment) and not allow_query:
+        raise ValueError("must not have anything after ? or #")
+    return parts

@@ -1,0 +1,210 @@
+"""Reading what the operator wrote: the environment, ``.env`` and the settings file.
+
+The only impure part of configuration; ``config.loader`` judges what is read here.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from dotenv.parser import parse_stream
+
+from config import names
+from config.loader import LoadResult, SettingsError, load_settings
+
+LIMIT_BYTES: Final = 1_048_576
+"""No settings file is longer; a wrong path to something huge is not read into memory."""
+
+_BOMS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What was found, before it is judged.
+
+    Attributes:
+        env: The environment, with ``.env`` under it.
+        file: The settings file's content; ``None`` if there is none or it can't be read.
+        file_name: The settings file's path, for messages.
+        problems: What could not be read, one line each.
+        warnings: What is unwise about the files, one line each.
+    """
+
+    env: Mapping[str, str]
+    file: Mapping[str, Any] | None = None
+    file_name: str = names.CONFIG_FILE
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def load(self, *, require_token: bool = False) -> LoadResult:
+        """Judge what was read.
+
+        Args:
+            require_token: A missing ``DISCORD_TOKEN`` is a problem.
+
+        Raises:
+            SettingsError: Reading or checking found problems; all of them at once.
+        """
+        try:
+            result = load_settings(
+                self.env, self.file, file_name=self.file_name, require_token=require_token
+            )
+        except SettingsError as exc:
+            raise SettingsError(self.problems + exc.problems) from None
+        if self.problems:
+            raise SettingsError(self.problems)
+        return LoadResult(result.settings, self.warnings + result.warnings)
+
+
+class _ReadError(Exception):
+    """A file can't be read; the message is the problem's line."""
+
+
+def read_environment(
+    environ: Mapping[str, str] | None = None,
+    *,
+    folder: Path = Path(),
+    config_path: str | None = None,
+) -> Sources:
+    """Read the environment, ``.env`` and the settings file.
+
+    Args:
+        environ: The process environment; ``os.environ`` when left out.
+        folder: Where ``.env`` and the default ``clawbot.json`` are looked for.
+        config_path: The settings file, over ``CLAWBOT_CONFIG``.
+    """
+    process = dict(os.environ if environ is None else environ)
+    problems: list[str] = []
+    warnings: list[str] = []
+    dotenv: dict[str, str] = {}
+    dotenv_path = folder / ".env"
+    try:
+        dotenv = _read_dotenv(dotenv_path, problems)
+    except _ReadError as exc:
+        problems.append(str(exc))
+    env = _merged(process, dotenv)
+    _warn_if_open(dotenv_path, dotenv, warnings)
+    given = config_path or env.get(names.CONFIG_PATH, "").strip()
+    path = Path(given).expanduser() if given else folder / names.CONFIG_FILE
+    file: Mapping[str, Any] | None = None
+    try:
+        file = _read_json(path, required=bool(given))
+    except _ReadError as exc:
+        problems.append(str(exc))
+    return Sources(env, file, str(path), tuple(problems), tuple(warnings))
+
+
+def _merged(process: Mapping[str, str], dotenv: Mapping[str, str]) -> dict[str, str]:
+    """Put the process environment over ``.env``.
+
+    Two names of one setting count as the same, and an empty value as none.
+    """
+    known = names.environment_names()
+    given = {known[name] for name, text in process.items() if name in known and text.strip()}
+    below = {name: text for name, text in dotenv.items() if known.get(name) not in given}
+    return {**below, **{name: text for name, text in process.items() if text.strip()}}
+
+
+def _read_dotenv(path: Path, problems: list[str]) -> dict[str, str]:
+    text = _read_text(path, required=False)
+    if text is None:
+        return {}
+    values: dict[str, str] = {}
+    for binding in parse_stream(io.StringIO(text)):
+        where = f"{path}:{binding.original.line}"
+        if binding.error:
+            problems.append(f"{where}: must be NAME=value")
+        elif binding.key is not None:
+            value = (binding.value or "").strip()
+            if values.get(binding.key, value) != value:
+                problems.append(f"{where}: {binding.key} is given twice, with different values")
+            values[binding.key] = value
+    return values
+
+
+def _read_json(path: Path, *, required: bool) -> Mapping[str, Any] | None:
+    text = _read_text(path, required=required)
+    if text is None:
+        return None
+    try:
+        content = json.loads(
+            text, object_pairs_hook=_without_duplicates, parse_constant=_no_constant
+        )
+    except json.JSONDecodeError as exc:
+        raise _ReadError(
+            f"{path}:{exc.lineno}:{exc.colno}: {exc.msg[:1].lower()}{exc.msg[1:]}"
+        ) from None
+    except RecursionError:
+        raise _ReadError(f"{path}: is nested too deeply") from None
+    except ValueError as exc:
+        raise _ReadError(f"{path}: {exc}") from None
+    if not isinstance(content, dict):
+        raise _ReadError(f"{path}: must be one object of settings in {{ }}")
+    return content
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in content:
+            raise ValueError(f'"{names.on_one_line(key)}" is given twice')
+        content[key] = value
+    return content
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number that JSON knows")
+
+
+def _read_text(path: Path, *, required: bool) -> str | None:
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(LIMIT_BYTES + 1)
+    except FileNotFoundError:
+        if not required:
+            return None
+        raise _ReadError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise _ReadError(f"{path}: is a folder, not a file") from None
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "not a path"
+        raise _ReadError(f"{path}: can't be read ({(reason or 'unknown').lower()})") from None
+    if len(raw) > LIMIT_BYTES:
+        raise _ReadError(f"{path}: is longer than {LIMIT_BYTES} bytes")
+    return _decoded(raw, path)
+
+
+def _decoded(raw: bytes, path: Path) -> str:
+    """Decode what editors save: UTF-8, with or without a BOM, or UTF-16 as PowerShell writes it."""
+    encoding = next((name for bom, name in _BOMS if raw.startswith(bom)), None)
+    if encoding is None and b"\0" in raw[:2]:
+        encoding = "utf-16-be" if raw[:1] == b"\0" else "utf-16-le"
+    try:
+        return raw.decode(encoding or "utf-8")
+    except UnicodeDecodeError:
+        raise _ReadError(f"{path}: is not UTF-8 text") from None
+
+
+def _warn_if_open(path: Path, dotenv: Mapping[str, str], warnings: list[str]) -> None:
+    """Warn when other accounts of this machine can read a ``.env`` that holds a secret."""
+    known = names.environment_names()
+    if os.name != "posix" or not any(
+        name in known and names.is_secret(known[name]) and text for name, text in dotenv.items()
+    ):
+        return
+    if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        warnings.append(f"{path}: others on this machine can read it; run: chmod 600 {path}")

@@ -1,0 +1,208 @@
+"""From what the environment and the file say to checked settings, or to all that is wrong with it.
+
+Pure: nothing here reads a file or a variable (``config.environment`` does). No message holds a
+value, since any value may be a secret in the wrong place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from config import addresses, names
+from config.defaults import NETWORK_TIMEOUT_USUAL_MS
+from config.names import Target
+from config.settings import Settings
+
+MISSING = (
+    "DISCORD_TOKEN: is not set; make a bot at https://discord.com/developers/applications and put "
+    "its token into .env, or try `clawbot demo`, which needs none"
+)
+
+
+class SettingsError(Exception):
+    """The settings are wrong.
+
+    Attributes:
+        problems: One line each, all at once; none holds a value.
+    """
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """Settings that hold, and what is unusual about them.
+
+    Attributes:
+        warnings: One line each, for the operator.
+    """
+
+    settings: Settings
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Collected:
+    """Values by setting, where each came from, and what is wrong."""
+
+    values: dict[Target, object] = field(default_factory=dict)
+    origins: dict[Target, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def put(self, target: Target, value: object, origin: str) -> None:
+        """Keep a value; a second, different one for the same setting is a problem."""
+        if target in self.values and self.values[target] != value:
+            self.problems.append(f"{origin}: says something else than {self.origins[target]}")
+            return
+        self.values[target] = value
+        self.origins[target] = origin
+
+
+def load_settings(
+    env: Mapping[str, str],
+    file: Mapping[str, object] | None = None,
+    *,
+    file_name: str = names.CONFIG_FILE,
+    require_token: bool = False,
+) -> LoadResult:
+    """Resolve the settings: environment over file over default.
+
+    Args:
+        env: The environment with ``.env`` already under it; foreign names are ignored.
+        file: The parsed settings file, flat or structured; ``None`` if there is none.
+        file_name: What to call the file in messages.
+        require_token: A missing ``DISCORD_TOKEN`` is a problem.
+
+    Raises:
+        SettingsError: With every problem found, one line each.
+    """
+    from_env = _from_environment(env)
+    from_file = _from_file(file or {}, file_name)
+    problems = from_env.problems + from_file.problems
+    values = {**from_file.values, **from_env.values}
+    origins = {**from_file.origins, **from_env.origins}
+    settings = _validated(values, origins, problems)
+    if require_token and Target("discord", "token") not in values:
+        problems.append(MISSING)
+    if problems or settings is None:
+        raise SettingsError(tuple(problems))
+    return LoadResult(settings, tuple(_warnings(settings, origins)))
+
+
+def _from_environment(env: Mapping[str, str]) -> _Collected:
+    known = names.environment_names()
+    found = _Collected()
+    for name, text in env.items():
+        if not name.upper().startswith(names.PREFIXES) or name == names.CONFIG_PATH:
+            continue
+        value = text.strip()
+        if not value:
+            continue
+        target = known.get(name)
+        if target is None:
+            right = names.nearest(name, [*known, names.CONFIG_PATH])
+            found.problems.append(f"{names.on_one_line(name)}: unknown; did you mean {right}?")
+        else:
+            found.put(target, _listed(target, value), name)
+    return found
+
+
+def _from_file(file: Mapping[str, object], file_name: str) -> _Collected:
+    sections = dict.fromkeys(target.section for target in names.targets())
+    found = _Collected()
+    for key, value in file.items():
+        origin = f"{file_name}: {names.on_one_line(key)}"
+        if key in names.FLAT_KEYS:
+            _put_json(found, names.FLAT_KEYS[key], value, origin)
+        elif key not in sections:
+            right = names.nearest(key, [*names.FLAT_KEYS, *_paths()])
+            found.problems.append(f"{origin}: unknown; did you mean {right}?")
+        elif isinstance(value, Mapping):
+            _from_section(found, key, value, origin)
+        elif value is not None:
+            found.problems.append(f"{origin}: must be an object of settings in {{ }}")
+    return found
+
+
+def _from_section(
+    found: _Collected, section: str, values: Mapping[str, object], section_origin: str
+) -> None:
+    fields = {target.field: target for target in names.targets() if target.section == section}
+    for key, value in values.items():
+        origin = f"{section_origin}.{names.on_one_line(key)}"
+        if key in fields:
+            _put_json(found, fields[key], value, origin)
+        else:
+            right = names.nearest(f"{section}.{key}", _paths())
+            found.problems.append(f"{origin}: unknown; did you mean {right}?")
+
+
+def _put_json(found: _Collected, target: Target, value: object, origin: str) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) and not names.is_flag(target):
+        found.problems.append(f"{origin}: must be {names.allowed(target)}")
+        return
+    found.put(target, _listed(target, value), origin)
+
+
+def _listed(target: Target, value: object) -> object:
+    """Turn ``a, b`` or a single value into a list where a list is wanted."""
+    if not names.is_list(target) or isinstance(value, list | Mapping):
+        return value
+    if not isinstance(value, str):
+        return [value]
+    return [part for piece in value.split(",") if (part := piece.strip())]
+
+
+def _paths() -> list[str]:
+    return [target.path for target in names.targets()]
+
+
+def _validated(
+    values: Mapping[Target, object], origins: Mapping[Target, str], problems: list[str]
+) -> Settings | None:
+    tree: dict[str, dict[str, object]] = {}
+    for target, value in values.items():
+        tree.setdefault(target.section, {})[target.field] = value
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as exc:
+        problems += _problems(exc, origins)
+        return None
+
+
+def _problems(exc: ValidationError, origins: Mapping[Target, str]) -> list[str]:
+    """Say each problem once: a validator's own words where there are some, else the range."""
+    said: dict[Target, list[str]] = {}
+    for error in exc.errors(include_url=False, include_input=False):
+        target = Target(str(error["loc"][0]), str(error["loc"][1]))
+        reason = error.get("ctx", {}).get("error")
+        lines = said.setdefault(target, [])
+        if reason and str(reason) not in lines:
+            lines.append(str(reason))
+    return [
+        f"{origins[target]}: {line}"
+        for target, lines in said.items()
+        for line in lines or [f"must be {names.allowed(target)}"]
+    ]
+
+
+def _warnings(settings: Settings, origins: Mapping[Target, str]) -> list[str]:
+    warnings = []
+    low, high = NETWORK_TIMEOUT_USUAL_MS
+    timeout_ms = settings.lmstudio.network_timeout_ms
+    if not low <= timeout_ms <= high:
+        origin = origins[Target("lmstudio", "network_timeout_ms")]
+        warnings.append(f"{origin}: {timeout_ms} ms is outside the usual {low} to {high} ms")
+    if settings.metrics.addr and not addresses.is_loopback(
+        addresses.host_port(settings.metrics.addr)[0]
+    ):
+        origin = origins[Target("metrics", "addr")]
+        warnings.append(f"{origin}: anyone on the network can read the metrics: no password")
+    return warnings

@@ -1,0 +1,188 @@
+"""What each setting is called in the environment and in ``clawbot.json``, and what it may be."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType, UnionType
+from typing import Annotated, Final, Literal, Union, get_args, get_origin
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from config.settings import Settings
+
+PREFIXES: Final = ("CLAWBOT_", "LMSTUDIO_", "DISCORD_")
+"""Names in the environment that start like this are ours; an unknown one is an error."""
+
+CONFIG_PATH: Final = "CLAWBOT_CONFIG"
+"""The one name that is no setting: where the settings file is."""
+
+CONFIG_FILE: Final = "clawbot.json"
+"""The settings file that is read when it is there."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Target:
+    """One setting: a field of a section of ``Settings``."""
+
+    section: str
+    field: str
+
+    @property
+    def info(self) -> FieldInfo:
+        """The field as pydantic knows it."""
+        section = Settings.model_fields[self.section].annotation
+        fields: dict[str, FieldInfo] = getattr(section, "model_fields", {})
+        return fields[self.field]
+
+    @property
+    def general_name(self) -> str:
+        """The name in the environment that every setting has."""
+        return f"CLAWBOT_{self.section.upper()}__{self.field.upper()}"
+
+    @property
+    def path(self) -> str:
+        """The name in the structured settings file."""
+        return f"{self.section}.{self.field}"
+
+
+CONTRACT_NAMES: Final = MappingProxyType(
+    {
+        "DISCORD_TOKEN": Target("discord", "token"),
+        "LMSTUDIO_BASE_URL": Target("lmstudio", "base_url"),
+        "LMSTUDIO_API_TOKEN": Target("lmstudio", "api_token"),
+        "LMSTUDIO_MODEL": Target("chat", "model"),
+        "CLAWBOT_DATA_DIR": Target("store", "data_dir"),
+        "CLAWBOT_DATABASE_URL": Target("store", "database_url"),
+        "CLAWBOT_OWNER_IDS": Target("discord", "owner_ids"),
+        "CLAWBOT_METRICS_ADDR": Target("metrics", "addr"),
+        "CLAWBOT_DISCORD_API_BASE": Target("discord", "api_base"),
+        "CLAWBOT_DISCORD_GATEWAY_URL": Target("discord", "gateway_url"),
+    }
+)
+"""Short names in the environment, beside the general form."""
+
+FLAT_KEYS: Final = MappingProxyType(
+    {
+        "model_endpoint": Target("lmstudio", "base_url"),
+        "network_timeout": Target("lmstudio", "network_timeout_ms"),
+        "max_tokens": Target("chat", "max_tokens"),
+        "temperature": Target("chat", "temperature"),
+        "top_p": Target("chat", "top_p"),
+        "model": Target("chat", "model"),
+        "system_prompt": Target("chat", "system_prompt"),
+        "reasoning": Target("chat", "reasoning"),
+        "show_footer": Target("chat", "show_footer"),
+    }
+)
+"""Keys at the top of ``clawbot.json``: the recipe's, and the names that ``/config`` uses."""
+
+
+def targets() -> Iterator[Target]:
+    """Yield every setting, in the order of ``Settings``."""
+    for section, section_info in Settings.model_fields.items():
+        for field in getattr(section_info.annotation, "model_fields", {}):
+            yield Target(section, field)
+
+
+def environment_names() -> dict[str, Target]:
+    """Return every name the environment may hold, short names first."""
+    return {**CONTRACT_NAMES, **{target.general_name: target for target in targets()}}
+
+
+def preferred_name(target: Target) -> str:
+    """Return the short name of a setting where it has one, otherwise the general one."""
+    short = (name for name, named in CONTRACT_NAMES.items() if named == target)
+    return next(short, target.general_name)
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str:
+    """Return the candidate that somebody who typed ``name`` most likely meant.
+
+    A candidate whose last part is what was typed wins over one that merely looks alike, so that
+    ``CLAWBOT_TEMPERATURE`` leads to ``CLAWBOT_CHAT__TEMPERATURE``.
+    """
+    typed = name.casefold()
+
+    def likeness(candidate: str) -> tuple[bool, bool, float]:
+        known = candidate.casefold()
+        last = known.rpartition("__")[2].rpartition(".")[2]
+        ratio = difflib.SequenceMatcher(None, typed, known).ratio()
+        return known == typed, typed == last or typed.endswith(f"_{last}"), ratio
+
+    return max(candidates, key=likeness)
+
+
+def on_one_line(name: str) -> str:
+    """Return a name from outside as it may stand in a message: bounded, printable, on one line."""
+    return "".join(ch if ch.isprintable() else "?" for ch in name[:80])
+
+
+def is_secret(target: Target) -> bool:
+    """Tell whether a setting must never be shown."""
+    return SecretStr in _kinds(target.info.annotation) or not target.info.repr
+
+
+def is_list(target: Target) -> bool:
+    """Tell whether a setting takes several values (separated by commas in the environment)."""
+    return any(get_origin(kind) is tuple for kind in _kinds(target.info.annotation))
+
+
+def is_flag(target: Target) -> bool:
+    """Tell whether a setting is true or false."""
+    return bool in _kinds(target.info.annotation)
+
+
+def allowed(target: Target) -> str:
+    """Say in words what a setting may be, such as ``a number from 0 to 2``."""
+    info = target.info
+    kinds = [kind for kind in _kinds(info.annotation) if kind is not type(None)]
+    return _words(kinds[0], info.metadata)
+
+
+def _kinds(annotation: object) -> tuple[object, ...]:
+    """Return the members of a union, each without its ``Annotated``; otherwise the type itself."""
+    bare = _bare(annotation)
+    if get_origin(bare) in {Union, UnionType}:
+        return tuple(_bare(member) for member in get_args(bare))
+    return (bare,)
+
+
+def _bare(annotation: object) -> object:
+    inner: object = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    return inner
+
+
+def _words(kind: object, metadata: list[object]) -> str:
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(str(choice) for choice in get_args(kind))
+    if get_origin(kind) is tuple:
+        inner = _bare(get_args(kind)[0])
+        return "a list of " + ("ids (whole numbers)" if inner is int else "addresses")
+    words: dict[object, str] = {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        Path: "a path",
+        SecretStr: "text",
+    }
+    return words.get(kind, "text") + _range(metadata)
+
+
+def _range(metadata: list[object]) -> str:
+    bounds = {
+        key: getattr(item, key)
+        for item in metadata
+        for key in ("ge", "gt", "le", "lt", "max_length")
+        if getattr(item, key, None) is not None
+    }
+    if "max_length" in bounds:
+        return f" of at most {bounds['max_length']} characters"
+    low = f"from {bounds['ge']}" if "ge" in bounds else ""
+    low = f"over {bounds['gt']} and up" if "gt" in bounds else low
+    high = f"to {bounds['le']}" if "le" in bounds else ""
+    high = f"under {bounds['lt']}" if "lt" in bounds else high
+    return "".join(f" {word}" for word in (low, high) if word)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import NewType
@@ -142,6 +142,7 @@ class Question:
         about_id: A message the question is about (reply target, context menu target).
         fresh: Start afresh, without the conversation before.
         asked_at: When it was asked, UTC.
+        joined: Earlier messages of the same burst, oldest first; ``text`` holds theirs too.
     """
 
     id: QuestionId
@@ -153,6 +154,19 @@ class Question:
     message: IncomingMessage | None = None
     about_id: MessageId | None = None
     fresh: bool = False
+    joined: tuple[IncomingMessage, ...] = ()
+
+    def swallow(self, earlier: Question) -> Question:
+        """Return this question with an earlier one of the same burst put before it."""
+        before = (*earlier.joined, *([earlier.message] if earlier.message else []))
+        text = "\n".join(part for part in (earlier.text, self.text) if part)
+        return replace(
+            self,
+            text=text,
+            joined=(*before, *self.joined),
+            about_id=self.about_id or earlier.about_id,
+            fresh=self.fresh or earlier.fresh,
+        )
 
 
 class Role(StrEnum):

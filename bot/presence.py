@@ -1,0 +1,57 @@
+"""The bot's status dot: what people see before they ask."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from bot.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+SPACING_S = 15.0
+"""Seconds between updates; the gateway takes 120 events a minute for everything (Discord)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """What to show.
+
+    Attributes:
+        is_away: The idle dot rather than the green one.
+        text: The line beside the name.
+    """
+
+    is_away: bool
+    text: str
+
+
+def presence_for(*, is_available: bool, waiting: int) -> Presence:
+    """Return what the status should say.
+
+    Args:
+        is_available: The model's machine answers.
+        waiting: Questions in line.
+    """
+    if not is_available:
+        return Presence(is_away=True, text="the model's machine doesn't answer")
+    if waiting:
+        return Presence(is_away=False, text=f"{waiting} in line")
+    return Presence(is_away=False, text="mention me")
+
+
+async def keep_presence(
+    clock: Clock, current: Callable[[], Presence], show: Callable[[Presence], Awaitable[None]]
+) -> None:
+    """Show changes of the status, sparingly, until cancelled."""
+    shown: Presence | None = None
+    while True:
+        wanted = current()
+        if wanted != shown:
+            try:
+                await show(wanted)
+                shown = wanted
+            except (OSError, RuntimeError, AttributeError) as exc:
+                _log.debug("the presence could not be shown (%s)", type(exc).__name__)
+        await clock.sleep(SPACING_S)

@@ -1,0 +1,1 @@
+"""Tests: admission, closing, backfill, reconnecting."""

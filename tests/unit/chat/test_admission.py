@@ -1,0 +1,105 @@
+"""Who gets an answer, where: every surface against every policy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.chat.admission import Admission, Decision
+from bot.domain import ChannelId, GuildId, Origin, Person, Place, PlaceKind, RoleId, UserId
+from config.settings import DiscordSettings
+from tests.support.builders import ADA, ADAS_DM, BOT_ID, HOME, message
+
+THREAD = Place(PlaceKind.THREAD, ChannelId(51), GuildId(40), parent_id=ChannelId(50))
+POST = Place(PlaceKind.FORUM_POST, ChannelId(52), GuildId(40), parent_id=ChannelId(53))
+NESTED = Place(PlaceKind.GUILD_TEXT, ChannelId(54), GuildId(40), category_id=ChannelId(55))
+GROUP = Place(PlaceKind.GROUP_DM, ChannelId(61))
+TO_ME: dict[str, Any] = {"mentioned_ids": frozenset({BOT_ID})}
+
+
+def admission(**settings: Any) -> Admission:
+    return Admission(DiscordSettings(**settings), owner_ids=frozenset({UserId(1)}))
+
+
+@pytest.mark.parametrize(
+    ("fields", "origin"),
+    [
+        ({"mentioned_ids": frozenset({BOT_ID})}, Origin.MENTION),
+        ({"replied_user_id": BOT_ID}, Origin.REPLY),
+        ({"replied_user_id": BOT_ID, "mentioned_ids": frozenset({BOT_ID})}, Origin.REPLY),
+        ({"place": ADAS_DM}, Origin.DM),
+        ({"place": THREAD, "mentioned_ids": frozenset({BOT_ID})}, Origin.MENTION),
+    ],
+)
+def test_what_is_addressed_to_the_bot_is_accepted(fields: dict[str, Any], origin: Origin) -> None:
+    verdict = admission().judge(message(**fields), BOT_ID, is_own_thread=False)
+    assert (verdict.decision, verdict.origin) == (Decision.ACCEPT, origin)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"text": "@everyone look"},
+        {"text": f"<@{BOT_ID}> in a code block, which Discord doesn't list as a mention"},
+        {"replied_user_id": UserId(77)},
+        {**TO_ME, "author": Person(UserId(5), "Other", is_bot=True)},
+        {**TO_ME, "author": Person(BOT_ID, "Me")},
+        {**TO_ME, "is_ordinary": False},
+        {"place": THREAD},
+    ],
+)
+def test_what_is_not_for_the_bot_is_ignored(fields: dict[str, Any]) -> None:
+    verdict = admission().judge(message(**fields), BOT_ID, is_own_thread=False)
+    assert verdict.decision is Decision.IGNORE
+
+
+def test_the_bots_own_thread_needs_no_mention_but_some_content() -> None:
+    judge = admission().judge
+    assert judge(message(place=THREAD), BOT_ID, is_own_thread=True).origin is Origin.THREAD
+    silent = judge(message(text="", place=THREAD), BOT_ID, is_own_thread=True)
+    assert silent.decision is Decision.IGNORE
+
+
+@pytest.mark.parametrize(
+    ("settings", "allowed"),
+    [
+        ({}, {HOME, THREAD, POST, NESTED, ADAS_DM}),
+        ({"allowed_channel_ids": (50,)}, {HOME, THREAD, ADAS_DM}),
+        ({"allowed_channel_ids": (55,)}, {NESTED, ADAS_DM}),
+        ({"blocked_channel_ids": (50,)}, {POST, NESTED, ADAS_DM}),
+        ({"allowed_channel_ids": (51,), "blocked_channel_ids": (50,)}, {ADAS_DM}),
+        ({"allowed_guild_ids": (41,)}, {ADAS_DM}),
+        ({"dm_policy": "closed"}, {HOME, THREAD, POST, NESTED}),
+        ({"dm_policy": "owners"}, {HOME, THREAD, POST, NESTED}),
+        ({"allowed_role_ids": (7,)}, {ADAS_DM}),
+        ({"blocked_user_ids": (11,)}, set()),
+    ],
+)
+def test_each_policy_allows_exactly_these_places(
+    settings: dict[str, Any], allowed: set[Place]
+) -> None:
+    policy = admission(**settings)
+    for place in (HOME, THREAD, POST, NESTED, ADAS_DM, GROUP):
+        reason = policy.refusal(ADA, place)
+        assert (reason == "") == (place in allowed), place
+        assert reason == "" or reason.endswith((".", "?"))
+
+
+def test_a_role_of_the_guild_opens_the_door() -> None:
+    person = Person(UserId(11), "Ada", role_ids=frozenset({RoleId(7)}))
+    assert admission(allowed_role_ids=(7,)).refusal(person, HOME) == ""
+
+
+def test_owners_may_write_direct_messages_when_others_may_not() -> None:
+    policy = admission(dm_policy="owners")
+    assert policy.refusal(Person(UserId(1), "Operator"), ADAS_DM) == ""
+
+
+def test_a_refusal_says_why() -> None:
+    verdict = admission(blocked_channel_ids=(50,)).judge(
+        message(**TO_ME), BOT_ID, is_own_thread=False
+    )
+    assert verdict.decision is Decision.REFUSE
+    assert "channel" in verdict.reason

@@ -93,8 +93,7 @@ class Governor:
 
     def _identify_pause_s(self, now_s: float) -> float:
         now = self._clock.now()
-        while self._identifies and self._identifies[0] <= now - DAY:
-            self._identifies.popleft()
+        self._forget_before(now - DAY)
         pause_s = 0.0
         if self._last_identify_s is not None and self._short_sessions:
             spacing_s = min(LONGEST_IDENTIFY_PAUSE_S, 5.0 * 2.0 ** min(self._short_sessions, 10))
@@ -103,6 +102,10 @@ class Governor:
             oldest = self._identifies[len(self._identifies) - self._limit]
             pause_s = max(pause_s, (oldest + DAY - now).total_seconds() + 1)
         return pause_s
+
+    def _forget_before(self, moment: datetime) -> None:
+        while self._identifies and self._identifies[0] <= moment:
+            self._identifies.popleft()
 
     async def before_connect(self, *, identify: bool) -> None:
         """Wait as long as ``pause_s`` says, then count the connection."""
@@ -115,7 +118,9 @@ class Governor:
 
     async def identified(self) -> None:
         """Count a log-in that is about to be sent."""
-        self._identifies.append(self._clock.now())
+        now = self._clock.now()
+        self._forget_before(now - DAY)
+        self._identifies.append(now)
         self._last_identify_s = self._clock.monotonic()
         self._short_sessions += 1
         if self._save:

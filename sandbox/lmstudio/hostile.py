@@ -1,0 +1,114 @@
+"""Replies that attack a client's memory, patience or parser."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import zlib
+
+from aiohttp import web
+
+from sandbox.lmstudio import wire
+from sandbox.lmstudio.faults import BAD_JSON, Armed, Fault
+
+BOMB_BYTES = 300 * 1024 * 1024
+LINE_BYTES = 10 * 1024 * 1024
+TINY_COUNT = 1_000_000
+_BLOCK = 1024 * 1024
+
+
+def reset(request: web.BaseRequest) -> None:
+    """Close a connection with a TCP reset instead of an orderly end."""
+    transport = request.transport
+    if transport is None:
+        return
+    raw = transport.get_extra_info("socket")
+    if raw is not None:
+        with contextlib.suppress(OSError):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+async def start_stream(
+    request: web.Request, headers: dict[str, str], extra: dict[str, str] | None = None
+) -> web.StreamResponse:
+    """Send 200 and the headers of an event stream."""
+    response = web.StreamResponse(headers={**headers, **(extra or {})})
+    await response.prepare(request)
+    return response
+
+
+async def play(request: web.Request, armed: Armed, headers: dict[str, str]) -> web.StreamResponse:
+    """Answer a request with a hostile body; ends when the client leaves.
+
+    Args:
+        request: What to answer.
+        armed: One of the faults of this module.
+        headers: Of an event stream.
+    """
+    if armed.fault is Fault.GZIP_BOMB:
+        return await _gzip_bomb(request, armed.size_bytes or BOMB_BYTES, headers)
+    response = await start_stream(request, headers)
+    if armed.fault is Fault.HUGE_LINE:
+        await response.write(b'data: {"choices":[{"index":0,"delta":{"content":"')
+        left = armed.size_bytes or LINE_BYTES
+        while left > 0:
+            await response.write(b"x" * min(left, _BLOCK))
+            left -= _BLOCK
+        await response.write(b'"}}]}\n\n' + wire.DONE)
+    elif armed.fault is Fault.TINY_EVENTS:
+        for _ in range(TINY_COUNT // 1000):
+            await response.write(b"data: {}\n\n" * 1000)
+    elif armed.fault is Fault.SLOW_LORIS:
+        for byte in b'data: {"choices":[' + b" " * 100_000:
+            await response.write(bytes([byte]))
+            await asyncio.sleep(0.05)
+    elif armed.fault is Fault.ENDLESS_COMMENTS:
+        while True:
+            await response.write(b": still here\n\n" * 100)
+            await asyncio.sleep(0.005)
+    await response.write_eof()
+    return response
+
+
+async def _gzip_bomb(
+    request: web.Request, size_bytes: int, headers: dict[str, str]
+) -> web.StreamResponse:
+    response = await start_stream(request, headers, {"Content-Encoding": "gzip"})
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    await response.write(packer.compress(b'data: {"choices":[{"index":0,"delta":{"content":"'))
+    block = b"0" * _BLOCK
+    for _ in range(size_bytes // _BLOCK):
+        packed = packer.compress(block)
+        if packed:
+            await response.write(packed)
+            await asyncio.sleep(0)
+    await response.write(packer.flush())
+    await response.write_eof()
+    return response
+
+
+HOSTILE = frozenset(
+    {
+        Fault.GZIP_BOMB,
+        Fault.HUGE_LINE,
+        Fault.TINY_EVENTS,
+        Fault.SLOW_LORIS,
+        Fault.ENDLESS_COMMENTS,
+    }
+)
+
+
+async def bad_json(
+    request: web.Request, armed: Armed, headers: dict[str, str], *, stream: bool
+) -> web.StreamResponse:
+    """Answer with JSON that is no good."""
+    body = BAD_JSON[armed.fault]
+    if not stream:
+        return web.Response(body=body, headers={"Content-Type": "application/json; charset=utf-8"})
+    response = await start_stream(request, headers)
+    await response.write(b"data: " + body + b"\n\n" + wire.DONE)
+    await response.write_eof()
+    return response

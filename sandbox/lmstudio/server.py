@@ -1,0 +1,347 @@
+"""The local LM Studio: routes, recording, and coming and going."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Self
+
+from aiohttp import web
+
+from sandbox.lmstudio import chat, errors, hostile
+from sandbox.lmstudio.completions import STREAM_HEADERS, Sender
+from sandbox.lmstudio.engine import Engine
+from sandbox.lmstudio.errors import RefusalError
+from sandbox.lmstudio.faults import Armed, Fault, FaultPlan, Route
+from sandbox.lmstudio.native import Native
+from sandbox.lmstudio.values import (
+    INSTANT,
+    Answer,
+    ErrorReply,
+    Model,
+    Options,
+    RecordedRequest,
+    Timing,
+)
+
+_NOTED = frozenset(
+    [
+        "authorization",
+        "user-agent",
+        "accept",
+        "content-type",
+        "content-length",
+        "accept-encoding",
+        "connection",
+        "host",
+        "x-forwarded-for",
+        "cookie",
+    ]
+)
+_BODY_LIMIT_BYTES = 64 * 1024 * 1024
+Responder = Callable[[RecordedRequest], "Answer | str"]
+
+
+class LMStudioSandbox:
+    """A local LM Studio on a port of loopback; use it as an async context manager.
+
+    Args:
+        models: What is downloaded; one 80B model, loaded, when not given.
+        timing: How long things take; nothing takes time when not given.
+        token: API token that every request must carry; ``None``: authentication is off.
+        port: Port; 0 for a free one, which it keeps over ``stop`` and ``start``.
+        options: Everything else about its behaviour.
+        keep_requests: How many of the newest requests ``requests`` holds.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Model] | None = None,
+        timing: Timing | None = None,
+        token: str | None = None,
+        port: int = 0,
+        *,
+        options: Options | None = None,
+        keep_requests: int = 10_000,
+    ) -> None:
+        self.models = list(models) if models is not None else [Model("qwen/qwen3-next-80b")]
+        self.timing = timing or INSTANT
+        self.options = options or Options()
+        if token is not None:
+            self.options.token = token
+        self.port = port
+        self.faults = FaultPlan()
+        self.requests: list[RecordedRequest] = []
+        self._keep_requests = keep_requests
+        self._default: Responder = lambda _: Answer()
+        self._script: deque[Answer] = deque()
+        self._runner: web.AppRunner | None = None
+        self._changed = asyncio.Event()
+        self._stopping = False
+        self._seen: set[int] = set()
+        self._black: list[socket.socket] = []
+        self.engine = self._new_engine()
+
+    def _new_engine(self) -> Engine:
+        return Engine(self.models, self.timing, self.options, self._notify)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.stop()
+
+    @property
+    def base_url(self) -> str:
+        """Address without a path."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def completions(self) -> list[RecordedRequest]:
+        """The chat completions among the requests, in order."""
+        return [one for one in self.requests if one.is_completion]
+
+    def answer(self, text: str | Answer) -> None:
+        """Say this to every request that has no scripted answer."""
+        fixed = text if isinstance(text, Answer) else Answer(text)
+        self._default = lambda _: fixed
+
+    def script(self, *answers: Answer | str) -> None:
+        """Say these, in order, to the next requests."""
+        self._script.extend(one if isinstance(one, Answer) else Answer(one) for one in answers)
+
+    def answer_with(self, responder: Responder) -> None:
+        """Let a function choose each answer that isn't scripted."""
+        self._default = responder
+
+    def _respond(self, record: RecordedRequest) -> Answer:
+        chosen = self._script.popleft() if self._script else self._default(record)
+        return chosen if isinstance(chosen, Answer) else Answer(chosen)
+
+    def _notify(self) -> None:
+        self._changed.set()
+
+    async def wait_until(self, condition: Callable[[], object], timeout_s: float = 5.0) -> None:
+        """Wait for something to be true, looking whenever the server's state changes.
+
+        Raises:
+            TimeoutError: It wasn't within ``timeout_s``.
+        """
+        async with asyncio.timeout(timeout_s):
+            while not condition():
+                self._changed.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.01):
+                        await self._changed.wait()
+
+    async def start(self) -> None:
+        """Come up on the same port as before, with the models loaded that are so at first."""
+        self._lift_blackhole()
+        if self._runner is not None:
+            return
+        self._stopping = False
+        app = web.Application(client_max_size=_BODY_LIMIT_BYTES)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        app.on_response_prepare.append(self._headers)
+        self._runner = web.AppRunner(
+            app,
+            handler_cancellation=True,
+            access_log=None,
+            keepalive_timeout=self.options.keepalive_s,
+            shutdown_timeout=0.05,
+        )
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        await site.start()
+        self.port = int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Go away at once: connections reset, port refused, caches lost."""
+        self._stopping = True
+        self._lift_blackhole()
+        await self._close_server()
+        await self.engine.stop()
+        self.engine = self._new_engine()
+        self._notify()
+
+    async def refuse(self) -> None:
+        """Stop serving while the app goes on: refused, but models and caches stay. End: start."""
+        await self._close_server()
+
+    async def blackhole(self) -> None:
+        """Swallow connections without a word, as a firewall drop does. End: ``start``.
+
+        The accept queue is kept full, so that on Linux a new connection is never established;
+        elsewhere it may be established and stays mute.
+        """
+        await self._close_server()
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self.port))
+        listener.listen(0)
+        self._black.append(listener)
+        for _ in range(4):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", self.port))
+            self._black.append(filler)
+
+    def _lift_blackhole(self) -> None:
+        for one in self._black:
+            one.close()
+        self._black.clear()
+
+    async def _close_server(self) -> None:
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            self.close_connections()
+            await runner.cleanup()
+
+    def close_connections(self) -> None:
+        """Close every connection at once, idle or not."""
+        server = self._runner.server if self._runner else None
+        for handler in list(server.connections) if server else []:
+            if handler.transport is not None:
+                handler.transport.abort()
+
+    def unload(self, key: str) -> None:
+        """Eject a model as a person at the machine would."""
+        self.engine.unload(key)
+
+    async def load(self, key: str, context_tokens: int | None = None) -> str:
+        """Load a model as a person at the machine would; returns the instance id."""
+        loaded = await self.engine.load(self.engine.models[key], context_tokens=context_tokens)
+        return loaded.id
+
+    async def _headers(self, request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.popall("Server", None)
+        response.headers["X-Powered-By"] = "Express"
+        if request.keep_alive:
+            response.headers["Connection"] = "keep-alive"
+            response.headers["Keep-Alive"] = f"timeout={self.options.keepalive_s:.0f}"
+
+    def _record(self, request: web.Request) -> RecordedRequest:
+        headers = {k.lower(): v for k, v in request.headers.items() if k.lower() in _NOTED}
+        record = RecordedRequest(time.monotonic(), request.method, request.path, headers)
+        self.requests.append(record)
+        if len(self.requests) > self._keep_requests:
+            del self.requests[: -self._keep_requests]
+        return record
+
+    @contextlib.contextmanager
+    def _watch(self, record: RecordedRequest) -> Iterator[None]:
+        """Note how a request ends."""
+        try:
+            yield
+            record.finished = True
+        except (asyncio.CancelledError, ConnectionError):
+            if not self._stopping:
+                record.cancelled_at = time.monotonic()
+            raise
+        finally:
+            record.ended_at = time.monotonic()
+            self._notify()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        record = self._record(request)
+        reused = self._is_reused(request)
+        self._notify()
+        with self._watch(record):
+            raw = await request.read()
+            armed = self.faults.take(_route_of(record), reused=reused)
+            record.fault = armed.fault.value if armed else None
+            try:
+                response = await self._answer(request, record, raw, armed)
+            except RefusalError as refusal:
+                response = chat.reply_of(refusal.reply)
+                if armed is not None and armed.fault is Fault.REDIRECT:
+                    response.headers["Location"] = armed.location
+            record.status = response.status
+            if isinstance(response, web.Response):
+                await response.prepare(request)
+                await response.write_eof()
+            return response
+
+    def _is_reused(self, request: web.Request) -> bool:
+        mark = id(request.protocol)
+        transport = request.transport
+        if mark in self._seen:
+            return True
+        self._seen.add(mark)
+        self.options.counters.connections += transport is not None
+        return False
+
+    async def _answer(
+        self, request: web.Request, record: RecordedRequest, raw: bytes, armed: Armed | None
+    ) -> web.StreamResponse:
+        if armed is not None:
+            await self._before(request, armed)
+        refused = self._authenticate(record)
+        if refused is not None:
+            raise RefusalError(refused)
+        record.body = _parse(raw, record)
+        if record.is_completion and record.path in {
+            "/v1/chat/completions",
+            "/api/v0/chat/completions",
+        }:
+            sender = Sender(request, record, self.engine, self._respond, self._notify, armed)
+            return await sender.run()
+        error = chat.error_of(armed, record, None) if armed else None
+        if error is not None:
+            raise RefusalError(error)
+        if armed is not None and armed.fault in hostile.HOSTILE:
+            return await hostile.play(request, armed, STREAM_HEADERS)
+        return await Native(self.engine).answer(record)
+
+    async def _before(self, request: web.Request, armed: Armed) -> None:
+        """Play the faults that strike before any reply."""
+        if armed.fault is Fault.HANG_BEFORE_HEADERS:
+            await chat.forever()
+        if armed.fault is Fault.RESET_BEFORE_HEADERS:
+            hostile.reset(request)
+            raise ConnectionResetError
+        if armed.fault is Fault.STALE_KEEPALIVE and request.transport is not None:
+            request.transport.close()
+            raise ConnectionResetError
+        if armed.fault is Fault.REDIRECT:
+            raise RefusalError(ErrorReply(armed.status, "", armed.location, "text/plain"))
+
+    def _authenticate(self, record: RecordedRequest) -> ErrorReply | None:
+        token = self.options.token
+        if token is None or record.path == "/lmstudio-greeting":
+            return None
+        scheme, _, given = record.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not given:
+            return errors.TOKEN_MISSING
+        if given != token:
+            return errors.token_malformed(given)
+        return errors.FORBIDDEN if self.options.forbidden else None
+
+
+def _route_of(record: RecordedRequest) -> Route:
+    if record.is_completion:
+        return "completion"
+    return "load" if record.method == "POST" else "models"
+
+
+def _parse(raw: bytes, record: RecordedRequest) -> object:
+    """Return the JSON body.
+
+    Raises:
+        RefusalError: It is no JSON.
+    """
+    if not raw:
+        return None
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        if record.path.startswith("/api/v1"):
+            reply = errors.native("Invalid body: failed to parse JSON value.", code="invalid_json")
+            raise RefusalError(reply) from None
+        raise RefusalError(errors.html(400, "SyntaxError: Unexpected token in JSON")) from None

@@ -111,7 +111,8 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
         known = candidate.casefold()
         last = known.rpartition("__")[2].rpartition(".")[2]
         ratio = difflib.SequenceMatcher(None, typed, known).ratio()
-        return known == typed, typed == last or typed.endswith(f"_{last}"), ratio
+        is_its_end = typed.endswith(f"_{last}") and known.startswith(typed.partition("_")[0])
+        return known == typed, typed == last or is_its_end, ratio
 
     return max(candidates, key=likeness)
 

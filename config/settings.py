@@ -62,13 +62,20 @@ class DiscordSettings(Section):
     dm_policy: Literal["open", "owners", "closed"] = Field(
         "open", description="Who may ask in a direct message"
     )
-    allowed_guild_ids: tuple[Snowflake, ...] = Field((), description="Only these; all when empty")
-    allowed_channel_ids: tuple[Snowflake, ...] = Field(
-        (), description="Only these channels, their threads, or categories; all when empty"
+    allowed_guild_ids: tuple[Snowflake, ...] = Field(
+        (), description="Answer only in these servers (guilds); in all when empty"
     )
-    blocked_channel_ids: tuple[Snowflake, ...] = Field((), description="Never in these")
-    allowed_role_ids: tuple[Snowflake, ...] = Field((), description="Only people with one of these")
-    blocked_user_ids: tuple[Snowflake, ...] = Field((), description="Never these people")
+    allowed_channel_ids: tuple[Snowflake, ...] = Field(
+        (),
+        description="Answer only in these channels or categories, and their threads; in all when empty",
+    )
+    blocked_channel_ids: tuple[Snowflake, ...] = Field(
+        (), description="Never answer in these channels or categories"
+    )
+    allowed_role_ids: tuple[Snowflake, ...] = Field(
+        (), description="Answer only people with one of these roles; all when empty"
+    )
+    blocked_user_ids: tuple[Snowflake, ...] = Field((), description="Never answer these people")
     identifies_per_day: int = Field(
         defaults.IDENTIFIES_PER_DAY, ge=10, le=900, description="Gateway log-ins per 24 hours"
     )
@@ -78,9 +85,9 @@ class LMStudioSettings(Section):
     """LM Studio: where it is and how long to wait for it."""
 
     base_url: Annotated[tuple[LMStudioAddress, ...], AfterValidator(_once)] = Field(
-        (defaults.LMSTUDIO_BASE_URL,), min_length=1, description="One or more servers"
+        (defaults.LMSTUDIO_BASE_URL,), min_length=1, description="LM Studio, one or more servers"
     )
-    api_token: Secret | None = Field(None, description="Bearer token, LM Studio 0.4 or later")
+    api_token: Secret | None = Field(None, description="API token of LM Studio, 0.4 or later")
     ca_file: FilePath | None = Field(None, description="CA certificates (PEM) for https")
     certificate_sha256: str | None = Field(
         None, description="SHA-256 fingerprint of a self-signed certificate to trust"
@@ -101,13 +108,23 @@ class LMStudioSettings(Section):
         defaults.TOTAL_TIMEOUT_S, ge=30, le=7200, description="Hard cap of one answer, in seconds"
     )
     health_interval_s: float = Field(
-        defaults.HEALTH_INTERVAL_S, ge=1, le=600, description="Between probes, in seconds"
+        defaults.HEALTH_INTERVAL_S,
+        ge=1,
+        le=600,
+        description="Time between looks at a server, in seconds",
     )
-    retry_attempts: int = Field(3, ge=0, le=10, description="Retries before anything was shown")
+    retry_attempts: int = Field(
+        3, ge=0, le=10, description="Retries of a question, before anything was shown"
+    )
     retry_budget_s: float = Field(
-        defaults.RETRY_BUDGET_S, ge=0, le=600, description="Time all retries of a question may take"
+        defaults.RETRY_BUDGET_S,
+        ge=0,
+        le=600,
+        description="Time that all retries of a question may take, in seconds",
     )
-    fallback_model: str | None = Field(None, description="Model to use when the first can't load")
+    fallback_model: str | None = Field(
+        None, description="Model to use when the first can't be loaded"
+    )
 
 
 class ChatDefaults(Section):
@@ -117,28 +134,41 @@ class ChatDefaults(Section):
         None, max_length=200, description="Model key; the loaded one if unset"
     )
     temperature: float = Field(defaults.TEMPERATURE, ge=0, le=2, description="Sampling temperature")
-    top_p: float = Field(defaults.TOP_P, gt=0, le=1, description="Nucleus sampling")
+    top_p: float = Field(defaults.TOP_P, gt=0, le=1, description="Nucleus sampling (top-p)")
     max_tokens: int = Field(
         defaults.MAX_TOKENS, ge=1, le=131_072, description="Longest answer, in tokens"
     )
     system_prompt: str = Field(
-        defaults.SYSTEM_PROMPT, max_length=defaults.SYSTEM_PROMPT_CHARS, description="Persona"
+        defaults.SYSTEM_PROMPT,
+        max_length=defaults.SYSTEM_PROMPT_CHARS,
+        description="Persona: the text every prompt begins with",
     )
     reasoning: Literal["auto", "off", "low", "medium", "high"] = Field(
         "auto", description="How much the model may think"
     )
-    show_footer: bool = Field(False, description="A quiet line with model and speed")
+    show_footer: bool = Field(
+        False, description="A quiet line with model and speed below each answer"
+    )
 
 
 class ContextSettings(Section):
     """How much of a conversation the model is given."""
 
-    max_messages: int = Field(400, ge=2, le=2000, description="Longest reply chain that is read")
+    max_messages: int = Field(
+        400, ge=2, le=2000, description="Longest reply chain that is read, in messages"
+    )
     max_images: int = Field(4, ge=0, le=10, description="Images per request")
-    max_text_file_bytes: int = Field(262_144, ge=0, le=4_194_304, description="Per text file")
-    max_image_bytes: int = Field(4_194_304, ge=0, le=26_214_400, description="Per image or PDF")
+    max_text_file_bytes: int = Field(
+        262_144, ge=0, le=4_194_304, description="Longest text file that is read, in bytes"
+    )
+    max_image_bytes: int = Field(
+        4_194_304, ge=0, le=26_214_400, description="Largest image or PDF that is read, in bytes"
+    )
     fallback_context_tokens: int = Field(
-        4096, ge=512, le=1_048_576, description="Context length when the server doesn't say"
+        4096,
+        ge=512,
+        le=1_048_576,
+        description="Context length, in tokens, when the server doesn't say",
     )
     cache_messages: int = Field(2000, ge=0, le=50_000, description="Messages kept in memory")
     summarise: bool = Field(False, description="Summarise dropped history in idle time")
@@ -148,22 +178,44 @@ class QueueSettings(Section):
     """The line of questions."""
 
     slots: int | None = Field(
-        None, ge=1, le=64, description="Answers at once; LM Studio's parallel when unset"
+        None, ge=1, le=64, description="Answers at the same time; what LM Studio allows when unset"
     )
-    max_waiting: int = Field(256, ge=1, le=10_000, description="Questions waiting in all")
-    max_waiting_channel: int = Field(64, ge=1, le=1_000, description="Waiting per channel")
-    max_waiting_person: int = Field(10, ge=1, le=1_000, description="Waiting per person")
-    per_person_per_minute: float = Field(30, gt=0, le=1_000, description="Questions per person")
-    per_guild_per_minute: float = Field(240, gt=0, le=10_000, description="Questions per guild")
+    max_waiting: int = Field(256, ge=1, le=10_000, description="Most questions waiting in all")
+    max_waiting_channel: int = Field(
+        64, ge=1, le=1_000, description="Most questions waiting per channel"
+    )
+    max_waiting_person: int = Field(
+        10, ge=1, le=1_000, description="Most questions waiting per person"
+    )
+    per_person_per_minute: float = Field(
+        30, gt=0, le=1_000, description="Questions per person and minute"
+    )
+    per_guild_per_minute: float = Field(
+        240, gt=0, le=10_000, description="Questions per server (guild) and minute"
+    )
     burst_window_s: float = Field(
-        2.0, ge=0, le=30, description="Messages of one person within this become one question"
+        2.0,
+        ge=0,
+        le=30,
+        description="Messages of one person within this many seconds become one question",
     )
     hold_s: float = Field(
-        1800, ge=0, le=86_400, description="How long to hold while the model is down"
+        1800,
+        ge=0,
+        le=86_400,
+        description="How long to hold questions while the model is down, in seconds",
     )
-    shutdown_grace_s: float = Field(8.0, ge=0, le=300, description="For running answers at the end")
+    shutdown_grace_s: float = Field(
+        8.0,
+        ge=0,
+        le=300,
+        description="Time for running answers when the bot is stopped, in seconds",
+    )
     stale_after_s: float = Field(
-        3600, ge=0, le=604_800, description="Missed mentions older than this are declined"
+        3600,
+        ge=0,
+        le=604_800,
+        description="Missed mentions older than this many seconds are declined",
     )
 
 
@@ -174,34 +226,43 @@ class DeliverySettings(Section):
         defaults.WRITES_PER_5_S, ge=1, le=5, description="Posts and edits per channel in 5 seconds"
     )
     stage_after_s: float = Field(
-        2.0, ge=0, le=60, description="Show the stage line when the first word takes longer"
+        2.0,
+        ge=0,
+        le=60,
+        description="Show what is going on when the first word takes longer, in seconds",
     )
-    max_messages: int = Field(6, ge=1, le=20, description="Longer answers come as a file")
+    max_messages: int = Field(
+        6, ge=1, le=20, description="Messages per answer; a longer one comes as a file"
+    )
     allow_invites: bool = Field(False, description="Leave Discord invites in answers")
 
 
 class StoreSettings(Section):
     """Where things are kept."""
 
-    data_dir: FilePath = Field(Path("data"), description="Folder of database and lock")
+    data_dir: FilePath = Field(Path("data"), description="Folder of the database")
     database_url: Annotated[str, AfterValidator(addresses.database_address)] | None = Field(
         None, repr=False, description="SQLAlchemy URL; SQLite in the folder if unset"
     )
-    retention_days: int = Field(30, ge=1, le=3650, description="How long ended questions are kept")
+    retention_days: int = Field(
+        30, ge=1, le=3650, description="How long ended questions are kept, in days"
+    )
 
 
 class LoggingSettings(Section):
     """The log."""
 
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level")
-    json_lines: bool = Field(False, description="One JSON object a line")
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="What is logged: this level and above"
+    )
+    json_lines: bool = Field(False, description="Log one JSON object a line")
 
 
 class MetricsSettings(Section):
     """The address of /metrics, /healthz and /readyz."""
 
     addr: Annotated[str, AfterValidator(addresses.listen_address)] | None = Field(
-        None, description="host:port; off when unset"
+        None, description="host:port of /metrics, /healthz and /readyz; off when unset"
     )
 
 

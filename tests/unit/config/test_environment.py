@@ -1,0 +1,185 @@
+"""Reading files as editors save them."""
+
+from __future__ import annotations
+
+import codecs
+import os
+from pathlib import Path
+
+import pytest
+
+from config import describe
+from config.environment import LIMIT_BYTES, read_environment
+from config.loader import SettingsError
+from config.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+
+
+def problems(folder: Path, **env: str) -> tuple[str, ...]:
+    """Return what is wrong with the files of a folder."""
+    with pytest.raises(SettingsError) as refused:
+        read_environment(env, folder=folder).load()
+    return refused.value.problems
+
+
+def load(folder: Path, **env: str) -> Settings:
+    """Return the settings of a folder."""
+    return read_environment(env, folder=folder).load().settings
+
+
+def test_without_any_file_the_defaults_hold(tmp_path: Path) -> None:
+    assert load(tmp_path) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("bom", "encoding"),
+    [
+        (b"", "utf-8"),
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+        (b"", "utf-16-le"),
+        (b"", "utf-16-be"),
+        (codecs.BOM_UTF32_LE, "utf-32-le"),
+    ],
+)
+def test_files_are_read_as_editors_save_them(tmp_path: Path, bom: bytes, encoding: str) -> None:
+    json_text, env_text = '{"system_prompt": "grüß"}', "LMSTUDIO_MODEL=größe\r\n"
+    (tmp_path / "clawbot.json").write_bytes(bom + json_text.encode(encoding))
+    (tmp_path / ".env").write_bytes(bom + env_text.encode(encoding))
+    settings = load(tmp_path)
+    assert (settings.chat.system_prompt, settings.chat.model) == ("grüß", "größe")
+
+
+def test_the_environment_wins_over_dotenv_and_dotenv_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / "clawbot.json").write_text('{"temperature": 0.1, "top_p": 0.1, "max_tokens": 1}')
+    (tmp_path / ".env").write_text("CLAWBOT_CHAT__TEMPERATURE=0.2\nCLAWBOT_CHAT__TOP_P=0.2\n")
+    chat = load(tmp_path, CLAWBOT_CHAT__TEMPERATURE="0.3").chat
+    assert (chat.temperature, chat.top_p, chat.max_tokens) == (0.3, 0.2, 1)
+
+
+def test_another_name_of_the_same_setting_wins_over_dotenv_too(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LMSTUDIO_MODEL=below\n")
+    assert load(tmp_path, CLAWBOT_CHAT__MODEL="above").chat.model == "above"
+
+
+def test_an_empty_variable_does_not_hide_dotenv(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LMSTUDIO_MODEL=kept\n")
+    assert load(tmp_path, LMSTUDIO_MODEL="").chat.model == "kept"
+
+
+def test_malformed_json_is_named_by_line_and_column(tmp_path: Path) -> None:
+    path = tmp_path / "clawbot.json"
+    path.write_text('{\n  "temperature": 0.7,\n  oops\n}')
+    (line,) = problems(tmp_path)
+    assert line.startswith(f"{path}:3:3: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"a": 1, "a": 1}', '"a" is given twice'),
+        ('{"chat": {"model": "x", "model": "y"}}', '"model" is given twice'),
+        ("[]", "must be one object"),
+        ('{"temperature": NaN}', "NaN is not a number"),
+        ("[" * 100_000, "nested too deeply"),
+        ("1" * 5000, "digits"),
+        ("", ":1:1: expecting value"),
+    ],
+)
+def test_a_file_that_is_no_settings_file_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "clawbot.json").write_text(text)
+    (line,) = problems(tmp_path)
+    assert reason in line
+    assert "\n" not in line
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "clawbot.json").write_bytes(b'{"model": "\xff\xfe"}')
+    (tmp_path / ".env").write_bytes(b"LMSTUDIO_MODEL=\xff")
+    assert [line.rpartition(": ")[2] for line in problems(tmp_path)] == ["is not UTF-8 text"] * 2
+
+
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "clawbot.json").write_bytes(b" " * (LIMIT_BYTES + 1))
+    assert "longer than" in problems(tmp_path)[0]
+
+
+def test_a_named_file_must_be_there(tmp_path: Path) -> None:
+    path = tmp_path / "none.json"
+    assert problems(tmp_path, CLAWBOT_CONFIG=str(path)) == (f"{path}: there is no such file",)
+
+
+def test_a_folder_is_no_settings_file(tmp_path: Path) -> None:
+    assert len(problems(tmp_path, CLAWBOT_CONFIG=str(tmp_path))) == 1
+
+
+def test_an_argument_wins_over_the_variable(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text('{"model": "mine"}')
+    sources = read_environment(
+        {"CLAWBOT_CONFIG": "none.json"}, folder=tmp_path, config_path=str(path)
+    )
+    assert sources.load().settings.chat.model == "mine"
+
+
+def test_a_dotenv_file_may_name_the_settings_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text('{"model": "mine"}')
+    (tmp_path / ".env").write_text(f"CLAWBOT_CONFIG={path}\n")
+    assert load(tmp_path).chat.model == "mine"
+
+
+def test_dotenv_values_are_taken_as_they_stand(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "export DISCORD_TOKEN='a${HOME}b'  # mine\nLMSTUDIO_MODEL=\"x y\"\nFOREIGN=1\nLMSTUDIO_API_TOKEN\n"
+    )
+    settings = load(tmp_path)
+    assert settings.discord.token is not None
+    assert settings.discord.token.get_secret_value() == "a${HOME}b"
+    assert (settings.chat.model, settings.lmstudio.api_token) == ("x y", None)
+
+
+def test_a_broken_line_of_dotenv_is_named_and_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LMSTUDIO_MODEL=x\nDISCORD_TOKEN 'hunter22\n")
+    assert problems(tmp_path) == (f"{tmp_path / '.env'}:2: must be NAME=value",)
+
+
+def test_a_variable_given_twice_in_dotenv_must_agree(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LMSTUDIO_MODEL=x\nLMSTUDIO_MODEL=y\n")
+    assert "given twice" in problems(tmp_path)[0]
+
+
+def test_problems_of_files_and_of_settings_come_together(tmp_path: Path) -> None:
+    (tmp_path / "clawbot.json").write_text("{")
+    found = problems(tmp_path, LMSTUDIO_X="1")
+    assert len(found) == 2
+
+
+def test_a_dotenv_file_that_others_can_read_is_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("DISCORD_TOKEN=x\n")
+    path.chmod(0o644)
+    warnings = read_environment({}, folder=tmp_path).load().warnings
+    assert bool(warnings) is (os.name == "posix")
+    path.chmod(0o600)
+    assert read_environment({}, folder=tmp_path).load().warnings == ()
+
+
+def test_the_example_holds_every_setting_with_its_default(tmp_path: Path) -> None:
+    text = describe.env_example()
+    switched_on = [
+        line.removeprefix("#") if line.startswith("#") and line[1:2] not in {" ", ""} else line
+        for line in text.splitlines()
+        if "CLAWBOT_CONFIG" not in line
+    ]
+    (tmp_path / ".env").write_text("\n".join(switched_on))
+    assert load(tmp_path) == Settings()
+
+
+def test_the_generated_files_are_current() -> None:
+    assert (ROOT / describe.ENV_EXAMPLE).read_text(encoding="utf-8") == describe.env_example()
+    for path in describe.DOCUMENTS:
+        text = (ROOT / path).read_text(encoding="utf-8")
+        assert describe.with_tables(text) == text, f"{path}: run python -m config.describe"

@@ -1,0 +1,238 @@
+"""The rules of the settings: names, precedence, conflicts, and what is said when they are wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from config import names
+from config.loader import SettingsError, load_settings
+from config.settings import Settings
+
+SECRET = "s3cr3t-value-that-nobody-may-see"
+
+
+def problems(
+    env: Mapping[str, str],
+    file: Mapping[str, object] | None = None,
+    *,
+    require_token: bool = False,
+) -> tuple[str, ...]:
+    """Return what is wrong with these sources."""
+    with pytest.raises(SettingsError) as refused:
+        load_settings(env, file, require_token=require_token)
+    return refused.value.problems
+
+
+def test_nothing_said_means_the_defaults() -> None:
+    result = load_settings({})
+    assert result.settings == Settings()
+    assert result.warnings == ()
+
+
+def test_every_name_of_the_contract_is_read() -> None:
+    settings = load_settings(
+        {
+            "DISCORD_TOKEN": "abc",
+            "LMSTUDIO_BASE_URL": "http://10.0.0.2:1234/v1, http://10.0.0.3:1234",
+            "LMSTUDIO_API_TOKEN": "lm",
+            "LMSTUDIO_MODEL": "qwen3",
+            "CLAWBOT_CONFIG": "elsewhere.json",
+            "CLAWBOT_DATA_DIR": "state",
+            "CLAWBOT_DATABASE_URL": "sqlite:///x.db",
+            "CLAWBOT_OWNER_IDS": "1, 2",
+            "CLAWBOT_METRICS_ADDR": "127.0.0.1:9100",
+            "CLAWBOT_DISCORD_API_BASE": "http://127.0.0.1:1/api/v10",
+            "CLAWBOT_DISCORD_GATEWAY_URL": "ws://127.0.0.1:2/",
+        }
+    ).settings
+    assert settings.discord.token is not None
+    assert settings.discord.token.get_secret_value() == "abc"
+    assert settings.lmstudio.base_url == ("http://10.0.0.2:1234", "http://10.0.0.3:1234")
+    assert settings.lmstudio.api_token is not None
+    assert settings.lmstudio.api_token.get_secret_value() == "lm"
+    assert settings.chat.model == "qwen3"
+    assert settings.store.data_dir == Path("state")
+    assert settings.store.database_url == "sqlite:///x.db"
+    assert settings.discord.owner_ids == (1, 2)
+    assert settings.metrics.addr == "127.0.0.1:9100"
+    assert settings.discord.api_base == "http://127.0.0.1:1/api/v10"
+    assert settings.discord.gateway_url == "ws://127.0.0.1:2/"
+
+
+def test_the_recipes_flat_keys_are_read() -> None:
+    settings = load_settings(
+        {},
+        {
+            "model_endpoint": "http://10.0.0.2:1234/v1",
+            "max_tokens": 512,
+            "temperature": 0.2,
+            "network_timeout": 25_000,
+        },
+    ).settings
+    assert settings.lmstudio.base_url == ("http://10.0.0.2:1234",)
+    assert settings.chat.max_tokens == 512
+    assert settings.chat.temperature == 0.2
+    assert settings.lmstudio.network_timeout_ms == 25_000
+
+
+def test_the_environment_wins_over_the_file_and_the_file_over_the_default() -> None:
+    file = {"temperature": 0.2, "chat": {"top_p": 0.5}}
+    settings = load_settings({"CLAWBOT_CHAT__TEMPERATURE": "1.5"}, file).settings
+    assert (settings.chat.temperature, settings.chat.top_p) == (1.5, 0.5)
+    assert settings.chat.max_tokens == 2048
+
+
+@pytest.mark.parametrize("value_ms", [20_000, 30_000])
+def test_a_usual_network_timeout_is_no_warning(value_ms: int) -> None:
+    assert load_settings({}, {"network_timeout": value_ms}).warnings == ()
+
+
+@pytest.mark.parametrize("value_ms", [19_999, 30_001])
+def test_an_unusual_network_timeout_is_allowed_with_a_warning(value_ms: int) -> None:
+    result = load_settings({}, {"network_timeout": value_ms})
+    assert result.settings.lmstudio.network_timeout_ms == value_ms
+    assert len(result.warnings) == 1
+    assert "network_timeout" in result.warnings[0]
+
+
+def test_metrics_for_the_whole_network_are_a_warning() -> None:
+    assert (
+        "CLAWBOT_METRICS_ADDR" in load_settings({"CLAWBOT_METRICS_ADDR": "0.0.0.0:1"}).warnings[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("DISCORD_TOKN", "DISCORD_TOKEN"),
+        ("discord_token", "DISCORD_TOKEN"),
+        ("DISCORD_BOT_TOKEN", "DISCORD_TOKEN"),
+        ("LMSTUDIO_URL", "LMSTUDIO_BASE_URL"),
+        ("LMSTUDIO_BASEURL", "LMSTUDIO_BASE_URL"),
+        ("CLAWBOT_TEMPERATURE", "CLAWBOT_CHAT__TEMPERATURE"),
+        ("CLAWBOT_CHAT_TEMPERATURE", "CLAWBOT_CHAT__TEMPERATURE"),
+        ("CLAWBOT_QUEU__MAX_WAITING", "CLAWBOT_QUEUE__MAX_WAITING"),
+        ("CLAWBOT_CONFIGG", "CLAWBOT_CONFIG"),
+        ("CLAWBOT_DATADIR", "CLAWBOT_DATA_DIR"),
+    ],
+)
+def test_an_unknown_variable_names_the_right_one(name: str, right: str) -> None:
+    assert problems({name: "x"}) == (f"{name}: unknown; did you mean {right}?",)
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ({"temprature": 1}, "clawbot.json: temprature: unknown; did you mean temperature?"),
+        ({"chat": {"modle": 1}}, "clawbot.json: chat.modle: unknown; did you mean chat.model?"),
+        ({"queue": 3}, "clawbot.json: queue: must be an object of settings in { }"),
+        ({"max_tokens": True}, "clawbot.json: max_tokens: must be a whole number from 1 to 131072"),
+        ({"base_url": "x"}, "clawbot.json: base_url: unknown; did you mean lmstudio.base_url?"),
+    ],
+)
+def test_a_wrong_key_of_the_file_is_named(file: Mapping[str, object], line: str) -> None:
+    assert problems({}, file) == (line,)
+
+
+def test_a_foreign_variable_is_none_of_our_business() -> None:
+    assert load_settings({"PATH": "x", "OPENAI_API_KEY": "y"}).settings == Settings()
+
+
+def test_an_empty_value_counts_as_none() -> None:
+    empty = dict.fromkeys(names.environment_names(), " ")
+    assert load_settings(empty, {"temperature": None, "chat": None}).settings == Settings()
+
+
+def test_two_forms_of_one_setting_may_agree_but_not_differ() -> None:
+    agreeing = {"temperature": 0.2, "chat": {"temperature": 0.2}}
+    assert load_settings({}, agreeing).settings.chat.temperature == 0.2
+    differing = {"temperature": 0.2, "chat": {"temperature": 0.3}}
+    assert problems({}, differing) == (
+        "clawbot.json: chat.temperature: says something else than clawbot.json: temperature",
+    )
+    assert problems({"LMSTUDIO_MODEL": "a", "CLAWBOT_CHAT__MODEL": "b"}) == (
+        "CLAWBOT_CHAT__MODEL: says something else than LMSTUDIO_MODEL",
+    )
+
+
+def test_all_problems_come_at_once_one_line_each() -> None:
+    found = problems(
+        {
+            "CLAWBOT_CHAT__TEMPERATURE": "hot",
+            "LMSTUDIO_BASE_URL": "box, http://u:p@box",
+            "LMSTUDIO_X": "1",
+        },
+        {"max_tokens": 0, "nonsense\nkey": 1},
+        require_token=True,
+    )
+    assert all("\n" not in line for line in found)
+    assert [line.split(":")[0] for line in found] == [
+        "LMSTUDIO_X",
+        "clawbot.json",
+        "LMSTUDIO_BASE_URL",
+        "LMSTUDIO_BASE_URL",
+        "CLAWBOT_CHAT__TEMPERATURE",
+        "clawbot.json",
+        "DISCORD_TOKEN",
+    ]
+
+
+@pytest.mark.parametrize("value", ["hot", "-1", "99", "nan", "inf", "1e999", "0x1", "1,5"])
+def test_a_number_out_of_range_is_told_the_range(value: str) -> None:
+    assert problems({"CLAWBOT_CHAT__TEMPERATURE": value}) == (
+        "CLAWBOT_CHAT__TEMPERATURE: must be a number from 0 to 2",
+    )
+
+
+def test_a_token_is_only_missed_where_it_is_needed() -> None:
+    assert load_settings({}).settings.discord.token is None
+    assert problems({}, require_token=True)[0].startswith("DISCORD_TOKEN: is not set")
+
+
+def test_the_token_is_trimmed_and_otherwise_left_to_discord() -> None:
+    token = load_settings({"DISCORD_TOKEN": "  any text \n"}).settings.discord.token
+    assert token is not None
+    assert token.get_secret_value() == "any text"
+    assert problems({"DISCORD_TOKEN": "two\nlines"}) == (
+        "DISCORD_TOKEN: must be one line without control characters",
+    )
+
+
+@pytest.mark.parametrize("name", sorted(names.environment_names()))
+def test_no_value_is_ever_repeated(name: str) -> None:
+    for value in (SECRET, f"http://u:{SECRET}@h", f"{SECRET}\x00{SECRET}", f"{SECRET},{SECRET}"):
+        shown = shown_of({name: value})
+        target = names.environment_names()[name]
+        assert SECRET not in shown or (shown.startswith("Settings") and not names.is_secret(target))
+
+
+def shown_of(env: Mapping[str, str]) -> str:
+    """Return all that settings, or the error instead of them, print of themselves."""
+    try:
+        return repr(load_settings(env).settings)
+    except SettingsError as exc:
+        return f"{exc!r} {exc} {exc.__cause__!r} {exc.__context__!r}"
+
+
+def test_a_file_may_give_lists_as_text_as_one_value_or_as_a_list() -> None:
+    for given in ("1,2", [1, 2], ["1", 2]):
+        assert load_settings({}, {"discord": {"owner_ids": given}}).settings.discord.owner_ids == (
+            1,
+            2,
+        )
+    assert load_settings({}, {"discord": {"owner_ids": 7}}).settings.discord.owner_ids == (7,)
+
+
+def test_a_server_named_twice_is_used_once() -> None:
+    text = "http://box:1/v1,http://box:1"
+    assert load_settings({"LMSTUDIO_BASE_URL": text}).settings.lmstudio.base_url == (
+        "http://box:1",
+    )
+
+
+def test_a_home_folder_is_resolved() -> None:
+    data_dir = load_settings({"CLAWBOT_DATA_DIR": "~/bot"}).settings.store.data_dir
+    assert data_dir == Path.home() / "bot"

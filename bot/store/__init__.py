@@ -1,0 +1,1 @@
+"""What is kept over a restart: settings, accepted questions, small state. SQLAlchemy Core only."""

@@ -1,0 +1,179 @@
+"""Engines for SQLite and PostgreSQL, and what their errors mean."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    IntegrityError,
+    InterfaceError,
+    NoSuchModuleError,
+    ProgrammingError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from bot.errors import ConfigurationError
+
+BUSY_TIMEOUT_MS: Final = 2_000
+"""Milliseconds that SQLite waits for a lock; only a backup or a person's shell ever holds one."""
+
+CONNECT_TIMEOUT_S: Final = 5
+"""Seconds to reach PostgreSQL."""
+
+STATEMENT_TIMEOUT_MS: Final = 10_000
+"""Milliseconds one PostgreSQL statement may take."""
+
+_CORRUPT_CODES: Final = frozenset({11, 26})
+"""SQLITE_CORRUPT and SQLITE_NOTADB (SQLite: result and error codes)."""
+
+
+def parse_location(location: str | Path) -> URL:
+    """Turn a file path or an SQLAlchemy URL into a URL with a driver this program has.
+
+    Raises:
+        ConfigurationError: The URL can't be read or names a database that isn't supported.
+    """
+    if isinstance(location, Path):
+        return URL.create("sqlite", database=str(location))
+    try:
+        url = make_url(location)
+        backend = url.get_backend_name()
+    except (ArgumentError, ValueError) as exc:
+        raise ConfigurationError(
+            "CLAWBOT_DATABASE_URL isn't a database URL: "
+            "write it like postgresql://user:password@host/name, or leave it out for SQLite."
+        ) from exc
+    if backend == "postgresql":
+        return url.set(drivername="postgresql+psycopg")
+    if backend == "sqlite":
+        return url.set(drivername="sqlite")
+    raise ConfigurationError(
+        f"CLAWBOT_DATABASE_URL names {backend!r}; this program knows sqlite and postgresql."
+    )
+
+
+def sqlite_file(url: URL) -> Path | None:
+    """Return the file of an SQLite URL; ``None`` for PostgreSQL, memory and ``file:`` URIs."""
+    if url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"}:
+        return None
+    database = str(url.database)
+    return None if database.startswith("file:") else Path(database)
+
+
+def build_engine(url: URL) -> Engine:
+    """Return an engine of one connection, to be used from one thread.
+
+    Raises:
+        ConfigurationError: The database's driver isn't installed.
+    """
+    try:
+        if url.get_backend_name() == "sqlite":
+            return _sqlite_engine(url)
+        return create_engine(
+            url,
+            pool_size=1,
+            max_overflow=0,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
+            },
+        )
+    except (ModuleNotFoundError, NoSuchModuleError) as exc:
+        raise ConfigurationError(
+            "PostgreSQL needs a driver that isn't installed: install clawbot[postgres]."
+        ) from exc
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+        # The driver's own transaction handling would leave DDL and reads outside; BEGIN is ours.
+        connection.isolation_level = None
+        for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "cache_size=-2000",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def use_write_ahead_log(engine: Engine) -> None:
+    """Switch an SQLite file to WAL, which it remembers; PostgreSQL has its own."""
+    if engine.dialect.name != "sqlite":
+        return
+    raw = engine.raw_connection()
+    try:
+        raw.cursor().execute("PRAGMA journal_mode=WAL")
+    finally:
+        raw.close()
+
+
+def create_private_file(path: Path) -> None:
+    """Create the database file with mode 0600 before SQLite would, with the user's own mask."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def looks_damaged(engine: Engine) -> bool:
+    """Return whether SQLite's own check finds damage. Reads the whole file."""
+    if engine.dialect.name != "sqlite":
+        return False
+    with engine.connect() as connection:
+        return connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok"
+
+
+def is_corrupt(exc: BaseException) -> bool:
+    """Return whether an error says that the SQLite file itself is damaged."""
+    origin: Any = exc.orig if isinstance(exc, DatabaseError) else exc
+    return (
+        isinstance(origin, sqlite3.Error)
+        and getattr(origin, "sqlite_errorcode", 0) & 0xFF in _CORRUPT_CODES
+    )
+
+
+def is_storage_fault(exc: BaseException) -> bool:
+    """Return whether an error is the storage's (disk, network, lock) and not the statement's."""
+    if isinstance(exc, IntegrityError | ProgrammingError):
+        return False
+    return isinstance(exc, DatabaseError | InterfaceError | PoolTimeoutError | OSError)
+
+
+def move_aside(path: Path, now: datetime) -> Path:
+    """Rename a damaged database with its log files, keeping it for a person to look at.
+
+    Args:
+        path: The database file.
+        now: For the new name's timestamp.
+
+    Returns:
+        The file's new path.
+    """
+    stamp = now.strftime("%Y%m%dT%H%M%S%f")
+    target = path.with_name(f"{path.name}.damaged-{stamp}")
+    for suffix in ("-wal", "-shm"):
+        side = path.with_name(path.name + suffix)
+        if side.exists():
+            side.replace(target.with_name(target.name + suffix))
+    path.replace(target)
+    return target

@@ -1,0 +1,303 @@
+"""The journal of accepted questions, over a database that may fail.
+
+Every open question is also in memory, whole, and every write stores it whole. So a database that
+fails costs nothing but durability: work goes on, and what changed meanwhile is written when the
+database is back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from bot.clock import Clock
+from bot.domain import ChannelId, MessageId, Question, QuestionId
+from bot.errors import StoreError
+from bot.ports import JournalEntry, Outcome, QuestionState
+from bot.store import journal_sql
+from bot.store.database import Database
+from bot.store.schema import to_ms
+
+_log = logging.getLogger(__name__)
+
+THINKING_BYTES: Final = 65_536
+"""Longest stored thinking, and longest stored details, in bytes of UTF-8."""
+
+UNSAVED: Final = 5_000
+"""Questions kept in memory while the database fails; closed ones go first when there are more."""
+
+CHANNELS: Final = 10_000
+"""Channels whose newest message is remembered."""
+
+CHANNELS_EVERY_S: Final = 5.0
+"""Seconds between writes of the newest messages; after a crash a scan covers the gap."""
+
+PURGE_EVERY_S: Final = 3_600.0
+"""Seconds between purges of ended questions."""
+
+PURGE_BATCH: Final = 500
+"""Questions deleted in one transaction at most, which keeps it short."""
+
+
+class SqlJournal:
+    """A ``Journal`` over SQLAlchemy. Made by ``open``."""
+
+    def __init__(self, database: Database, clock: Clock, retention_days: int) -> None:
+        self._database = database
+        self._clock = clock
+        self._retention = timedelta(days=retention_days)
+        self._open: OrderedDict[QuestionId, JournalEntry] = OrderedDict()
+        self._unsaved: set[QuestionId] = set()
+        self._channels: OrderedDict[ChannelId, MessageId] = OrderedDict()
+        self._unsaved_channels: dict[ChannelId, MessageId] = {}
+        self._channels_written_s = clock.monotonic()
+        self._purged_s: float | None = None
+
+    @classmethod
+    async def open(cls, database: Database, clock: Clock, retention_days: int) -> SqlJournal:
+        """Begin with what the database knows; with one that can't be read, with nothing.
+
+        Args:
+            database: Open.
+            clock: For timestamps and retention.
+            retention_days: How long ended questions are kept.
+        """
+        journal = cls(database, clock, retention_days)
+        try:
+            await journal._load()
+        except StoreError as exc:
+            _log.error("The journal can't be read (%s); beginning with an empty one", exc)
+        database.on_recovery(journal._write_back)
+        database.on_close(journal.flush)
+        return journal
+
+    async def accept(self, question: Question) -> bool:
+        """Store a question before any work; ``False`` if it is known already (a duplicate)."""
+        if question.id in self._open:
+            return False
+        entry = JournalEntry(question, QuestionState.ACCEPTED, updated_at=self._clock.now())
+        self._open[question.id] = entry
+        self._bound_memory()
+        if self._database.is_degraded:
+            return await self._accept_degraded(entry)
+        try:
+            is_new = await self._database.write(lambda c: journal_sql.insert_entry(c, entry))
+        except StoreError:
+            self._unsaved.add(question.id)
+            return True
+        if not is_new:
+            self._open.pop(question.id, None)
+        await self._purge_if_due()
+        return is_new
+
+    async def start(self, question_id: QuestionId) -> int:
+        """Mark work as begun, before anything may be posted; returns the number of this attempt."""
+
+        def begin(entry: JournalEntry) -> JournalEntry:
+            is_final = entry.state is QuestionState.ANSWERED
+            state = entry.state if is_final else QuestionState.RUNNING
+            return replace(entry, state=state, attempts=entry.attempts + 1)
+
+        entry = await self._change(question_id, begin)
+        return 1 if entry is None else entry.attempts
+
+    async def posted(self, question_id: QuestionId, message_ids: Sequence[MessageId]) -> None:
+        """Record the messages posted so far, in order."""
+        ids = tuple(dict.fromkeys(message_ids))
+        await self._change(question_id, lambda entry: replace(entry, posted=ids))
+
+    async def answered(
+        self,
+        question_id: QuestionId,
+        chunks: Sequence[str],
+        *,
+        thinking: str = "",
+        details: str = "",
+    ) -> None:
+        """Store the final texts, before they are delivered; over-long thinking is cut."""
+        await self._change(
+            question_id,
+            lambda entry: replace(
+                entry,
+                state=QuestionState.ANSWERED,
+                chunks=tuple(chunks),
+                thinking=_bounded(thinking),
+                details=_bounded(details),
+            ),
+        )
+
+    async def close(self, question_id: QuestionId, outcome: Outcome) -> None:
+        """Record the outcome; a second call changes nothing."""
+        await self._change(
+            question_id,
+            lambda entry: replace(entry, state=QuestionState.CLOSED, outcome=outcome),
+        )
+
+    async def entry(self, question_id: QuestionId) -> JournalEntry | None:
+        """Return one question as stored."""
+        found = self._open.get(question_id)
+        if found is not None:
+            return found
+        try:
+            return await self._database.read(lambda c: journal_sql.load_entry(c, question_id))
+        except StoreError:
+            return self._open.get(question_id)
+
+    async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
+        """Return the question that a posted message answers."""
+        for found in self._open.values():
+            if message_id in found.posted:
+                return found
+        try:
+            return await self._database.read(
+                lambda c: journal_sql.load_entry_of_message(c, message_id)
+            )
+        except StoreError:
+            return None
+
+    async def pending(self) -> Sequence[JournalEntry]:
+        """Return all questions without an outcome, oldest first."""
+        found = (e for e in self._open.values() if e.state is not QuestionState.CLOSED)
+        return sorted(found, key=lambda entry: entry.question.id)
+
+    async def seen(self, channel_id: ChannelId, message_id: MessageId) -> None:
+        """Note the newest message received in a channel; written with a delay of seconds."""
+        if message_id <= self._channels.get(channel_id, 0):
+            return
+        self._channels[channel_id] = message_id
+        self._channels.move_to_end(channel_id)
+        self._unsaved_channels[channel_id] = message_id
+        while len(self._channels) > CHANNELS:
+            forgotten, _ = self._channels.popitem(last=False)
+            self._unsaved_channels.pop(forgotten, None)
+        now_s = self._clock.monotonic()
+        if now_s - self._channels_written_s >= CHANNELS_EVERY_S and not self._database.is_degraded:
+            self._channels_written_s = now_s
+            await self.flush()
+
+    async def last_seen(self) -> dict[ChannelId, MessageId]:
+        """Return the newest noted message of every channel."""
+        return dict(self._channels)
+
+    async def flush(self) -> None:
+        """Write the newest messages of channels now, as closing the database does."""
+        newest = self._unsaved_channels
+        if not newest:
+            return
+        self._unsaved_channels = {}
+        now_ms = to_ms(self._clock.now())
+        try:
+            await self._database.write(lambda c: journal_sql.save_channels(c, newest, now_ms))
+        except StoreError:
+            self._unsaved_channels = {**newest, **self._unsaved_channels}
+
+    async def purge(self) -> int:
+        """Delete what ended longer ago than the retention time; return how many questions.
+
+        Raises:
+            StoreError: The database failed.
+        """
+        before_ms = to_ms(self._clock.now() - self._retention)
+        total = 0
+        while True:
+            count = await self._database.write(
+                lambda c: journal_sql.purge(c, before_ms, PURGE_BATCH)
+            )
+            total += count
+            if count < PURGE_BATCH:
+                return total
+
+    async def _accept_degraded(self, entry: JournalEntry) -> bool:
+        """Accept without writing; what can still be read tells a duplicate."""
+        self._unsaved.add(entry.question.id)
+        try:
+            known = await self._database.read(
+                lambda c: journal_sql.load_entry(c, entry.question.id)
+            )
+        except StoreError:
+            return True
+        if known is None:
+            return True
+        self._unsaved.discard(entry.question.id)
+        self._open.pop(entry.question.id, None)
+        return False
+
+    async def _change(
+        self, question_id: QuestionId, change: Callable[[JournalEntry], JournalEntry]
+    ) -> JournalEntry | None:
+        """Change a question in memory and store it; unknown and closed ones stay as they are."""
+        before = self._open.get(question_id)
+        if before is None:
+            loaded = await self.entry(question_id)
+            before = self._open.get(question_id, loaded)
+        if before is None or before.state is QuestionState.CLOSED:
+            return before
+        entry = replace(change(before), updated_at=self._clock.now())
+        self._open[question_id] = entry
+        await self._save(entry)
+        return entry
+
+    async def _save(self, entry: JournalEntry) -> None:
+        question_id = entry.question.id
+        if self._database.is_degraded:
+            self._unsaved.add(question_id)
+            return
+        try:
+            await self._database.write(lambda c: journal_sql.save_entries(c, (entry,)))
+        except StoreError:
+            self._unsaved.add(question_id)
+            return
+        if self._open.get(question_id) is entry:
+            self._unsaved.discard(question_id)
+            if entry.state is QuestionState.CLOSED:
+                del self._open[question_id]
+
+    async def _write_back(self, is_fresh: bool) -> None:
+        """Store what memory holds: all of it in a fresh database, otherwise what changed."""
+        ids = list(self._open) if is_fresh else [i for i in self._open if i in self._unsaved]
+        for question_id in ids:
+            entry = self._open.get(question_id)
+            if entry is not None:
+                await self._save(entry)
+        if is_fresh:
+            self._unsaved_channels = dict(self._channels)
+        await self.flush()
+
+    async def _load(self) -> None:
+        for entry in await self._database.read(journal_sql.load_pending):
+            self._open[entry.question.id] = entry
+        newest = await self._database.read(lambda c: journal_sql.load_channels(c, CHANNELS))
+        for channel_id in reversed(newest):
+            self._channels[channel_id] = newest[channel_id]
+
+    async def _purge_if_due(self) -> None:
+        now_s = self._clock.monotonic()
+        if self._purged_s is not None and now_s - self._purged_s < PURGE_EVERY_S:
+            return
+        self._purged_s = now_s
+        try:
+            count = await self.purge()
+        except StoreError:
+            return
+        if count:
+            _log.info("%d ended questions purged", count)
+
+    def _bound_memory(self) -> None:
+        """Forget the oldest closed questions that couldn't be stored when there are too many."""
+        if len(self._open) <= UNSAVED:
+            return
+        closed = next((i for i, e in self._open.items() if e.outcome is not None), None)
+        if closed is not None:
+            del self._open[closed]
+            self._unsaved.discard(closed)
+
+
+def _bounded(text: str) -> str:
+    """Return the text's beginning, at most ``THINKING_BYTES`` of UTF-8."""
+    if len(text) * 4 <= THINKING_BYTES:
+        return text
+    return text.encode("utf-8", "replace")[:THINKING_BYTES].decode("utf-8", "ignore")

@@ -1,0 +1,152 @@
+"""Statements of the journal."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, select
+
+from bot.domain import ChannelId, MessageId, QuestionId
+from bot.ports import JournalEntry, Outcome, QuestionState
+from bot.store.question_codec import dump_question, load_question
+from bot.store.schema import (
+    channels,
+    from_ms,
+    insert_new,
+    posted_messages,
+    questions,
+    to_ms,
+    upsert,
+)
+
+_log = logging.getLogger(__name__)
+
+
+def insert_entry(connection: Connection, entry: JournalEntry) -> bool:
+    """Store a new question; ``False`` if its id is stored already."""
+    return insert_new(connection, questions, _values(entry))
+
+
+def save_entries(connection: Connection, entries: Iterable[JournalEntry]) -> None:
+    """Write entries whole, replacing what was stored of them."""
+    for entry in entries:
+        upsert(connection, questions, _values(entry))
+        connection.execute(
+            delete(posted_messages).where(posted_messages.c.question_id == entry.question.id)
+        )
+        for ordinal, message_id in enumerate(entry.posted):
+            upsert(
+                connection,
+                posted_messages,
+                {
+                    "message_id": message_id,
+                    "question_id": entry.question.id,
+                    "ordinal": ordinal,
+                },
+            )
+
+
+def load_entry(connection: Connection, question_id: QuestionId) -> JournalEntry | None:
+    """Return one entry; ``None`` if it isn't stored, or can't be read."""
+    row = connection.execute(select(questions).where(questions.c.id == question_id)).first()
+    return None if row is None else _entry(connection, row)
+
+
+def load_entry_of_message(connection: Connection, message_id: MessageId) -> JournalEntry | None:
+    """Return the entry that a posted message belongs to."""
+    query = select(posted_messages.c.question_id).where(posted_messages.c.message_id == message_id)
+    question_id = connection.execute(query).scalar()
+    return None if question_id is None else load_entry(connection, QuestionId(question_id))
+
+
+def load_pending(connection: Connection) -> list[JournalEntry]:
+    """Return all entries without an outcome, oldest first; unreadable ones are logged."""
+    unfinished = [state.value for state in QuestionState if state is not QuestionState.CLOSED]
+    query = select(questions).where(questions.c.state.in_(unfinished)).order_by(questions.c.id)
+    entries = (_entry(connection, row) for row in connection.execute(query).all())
+    return [entry for entry in entries if entry is not None]
+
+
+def purge(connection: Connection, closed_before_ms: int, limit: int) -> int:
+    """Delete entries that were closed before a moment, at most ``limit``; return how many."""
+    old = (
+        select(questions.c.id)
+        .where(
+            questions.c.state == QuestionState.CLOSED.value,
+            questions.c.updated_at_ms < closed_before_ms,
+        )
+        .limit(limit)
+    )
+    ids = list(connection.execute(old).scalars())
+    if ids:
+        connection.execute(delete(posted_messages).where(posted_messages.c.question_id.in_(ids)))
+        connection.execute(delete(questions).where(questions.c.id.in_(ids)))
+    connection.execute(delete(channels).where(channels.c.updated_at_ms < closed_before_ms))
+    return len(ids)
+
+
+def save_channels(
+    connection: Connection, newest: Mapping[ChannelId, MessageId], now_ms: int
+) -> None:
+    """Note the newest message of channels."""
+    for channel_id, message_id in newest.items():
+        upsert(
+            connection,
+            channels,
+            {"channel_id": channel_id, "message_id": message_id, "updated_at_ms": now_ms},
+        )
+
+
+def load_channels(connection: Connection, limit: int) -> dict[ChannelId, MessageId]:
+    """Return the newest noted messages of the ``limit`` channels that were active last."""
+    query = select(channels).order_by(channels.c.message_id.desc()).limit(limit)
+    return {
+        ChannelId(row.channel_id): MessageId(row.message_id) for row in connection.execute(query)
+    }
+
+
+def _values(entry: JournalEntry) -> dict[str, Any]:
+    moment = entry.updated_at or entry.question.asked_at
+    return {
+        "id": entry.question.id,
+        "channel_id": entry.question.place.channel_id,
+        "state": entry.state.value,
+        "outcome": None if entry.outcome is None else entry.outcome.value,
+        "attempts": entry.attempts,
+        "question": dump_question(entry.question),
+        "chunks": json.dumps(list(entry.chunks)),
+        "thinking": json.dumps(entry.thinking),
+        "details": json.dumps(entry.details),
+        "updated_at_ms": to_ms(moment),
+    }
+
+
+def _entry(connection: Connection, row: Row[Any]) -> JournalEntry | None:
+    try:
+        return JournalEntry(
+            question=load_question(row.question),
+            state=QuestionState(row.state),
+            attempts=row.attempts,
+            posted=_posted(connection, row.id),
+            chunks=tuple(str(chunk) for chunk in json.loads(row.chunks)),
+            thinking=str(json.loads(row.thinking)),
+            details=str(json.loads(row.details)),
+            outcome=None if row.outcome is None else Outcome(row.outcome),
+            updated_at=from_ms(row.updated_at_ms),
+        )
+    except ValueError as exc:
+        _log.error("Stored question %d can't be read and is left alone (%s)", row.id, exc)
+        return None
+
+
+def _posted(connection: Connection, question_id: int) -> tuple[MessageId, ...]:
+    query = (
+        select(posted_messages.c.message_id)
+        .where(posted_messages.c.question_id == question_id)
+        .order_by(posted_messages.c.ordinal)
+    )
+    found: Sequence[int] = connection.execute(query).scalars().all()
+    return tuple(MessageId(message_id) for message_id in found)

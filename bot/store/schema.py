@@ -1,0 +1,146 @@
+"""The tables. The same for SQLite and PostgreSQL; ``migrations/versions`` builds them step by step.
+
+Times are whole milliseconds since 1970 in UTC, which both databases store and compare alike. JSON is
+ASCII-only text, so that any character a person or a model writes (NUL, lone surrogates) survives
+both databases.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+HEAD: Final = "0001"
+"""The newest revision in ``migrations/versions``; a test compares the two."""
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+questions = Table(
+    "questions",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("channel_id", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("outcome", String(16)),
+    Column("attempts", Integer, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("chunks", Text, nullable=False),
+    Column("thinking", Text, nullable=False),
+    Column("details", Text, nullable=False),
+    Column("updated_at_ms", BigInteger, nullable=False),
+    Index("ix_questions_state_updated_at_ms", "state", "updated_at_ms"),
+)
+
+posted_messages = Table(
+    "posted_messages",
+    metadata,
+    Column("message_id", BigInteger, primary_key=True, autoincrement=False),
+    Column(
+        "question_id", BigInteger, ForeignKey("questions.id", ondelete="CASCADE"), nullable=False
+    ),
+    Column("ordinal", Integer, nullable=False),
+    Index("ix_posted_messages_question_id", "question_id"),
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("channel_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("message_id", BigInteger, nullable=False),
+    Column("updated_at_ms", BigInteger, nullable=False),
+)
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("layer", String(16), primary_key=True),
+    Column("scope_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", String(64), primary_key=True),
+    Column("guild_id", BigInteger, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("changed_by", BigInteger, nullable=False),
+    Column("changed_at_ms", BigInteger, nullable=False),
+)
+
+setting_changes = Table(
+    "setting_changes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("layer", String(16), nullable=False),
+    Column("scope_id", BigInteger, nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("guild_id", BigInteger, nullable=False),
+    Column("old_value", Text),
+    Column("new_value", Text),
+    Column("changed_by", BigInteger, nullable=False),
+    Column("changed_at_ms", BigInteger, nullable=False),
+    Column("undoes_id", Integer),
+    Index("ix_setting_changes_guild_id", "guild_id", "id"),
+)
+
+state = Table(
+    "state",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("updated_at_ms", BigInteger, nullable=False),
+)
+
+
+def to_ms(moment: datetime) -> int:
+    """Return a moment as whole milliseconds since 1970, UTC."""
+    return round(moment.timestamp() * 1000)
+
+
+def from_ms(moment_ms: int) -> datetime:
+    """Return the moment of so many milliseconds since 1970, UTC."""
+    return datetime.fromtimestamp(moment_ms / 1000, UTC)
+
+
+def upsert(connection: Connection, table: Table, values: dict[str, Any]) -> None:
+    """Insert a row, or replace the values of the row with the same primary key."""
+    keys = [column.name for column in table.primary_key]
+    rest = {name: value for name, value in values.items() if name not in keys}
+    if connection.dialect.name == "postgresql":
+        connection.execute(
+            postgresql.insert(table)
+            .values(values)
+            .on_conflict_do_update(index_elements=keys, set_=rest)
+        )
+    else:
+        connection.execute(
+            sqlite.insert(table)
+            .values(values)
+            .on_conflict_do_update(index_elements=keys, set_=rest)
+        )
+
+
+def insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
+    """Insert a row unless its primary key is taken; return whether it was inserted."""
+    if connection.dialect.name == "postgresql":
+        result = connection.execute(
+            postgresql.insert(table).values(values).on_conflict_do_nothing()
+        )
+    else:
+        result = connection.execute(sqlite.insert(table).values(values).on_conflict_do_nothing())
+    return result.rowcount == 1

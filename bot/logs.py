@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final, TextIO
+from urllib.parse import unquote, urlsplit
 
 from config.settings import Settings
 
@@ -88,7 +89,7 @@ class _ContextFilter(logging.Filter):
 
 
 class _LineFormatter(logging.Formatter):
-    """One line per record, redacted as the very last step, so that tracebacks are covered too."""
+    """One line per record, redacted with its traceback and before any escaping hides a secret."""
 
     default_msec_format = "%s.%03d"
 
@@ -97,27 +98,24 @@ class _LineFormatter(logging.Formatter):
         self._redactor = redactor
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._redactor.clean(self._line(record))
+        return self._line(record, self._redactor.clean(_text(record)))
 
-    def _line(self, record: logging.LogRecord) -> str:
+    def _line(self, record: logging.LogRecord, text: str) -> str:
         ids = "".join(
             f" {name.removesuffix('_id')}={value}" for name, value in _ids(record).items()
         )
-        line = (
-            f"{self.formatTime(record)} {record.levelname:<7} {record.name}{ids}: {_text(record)}"
-        )
-        return escape(line)
+        return escape(f"{self.formatTime(record)} {record.levelname:<7} {record.name}{ids}: {text}")
 
 
 class _JsonFormatter(_LineFormatter):
     """One JSON object per line."""
 
-    def _line(self, record: logging.LogRecord) -> str:
+    def _line(self, record: logging.LogRecord, text: str) -> str:
         content = {
             "time": self.formatTime(record),
             "level": record.levelname,
             "logger": record.name,
-            "message": _text(record),
+            "message": text,
             **_ids(record),
         }
         return json.dumps(content, ensure_ascii=True)
@@ -160,8 +158,9 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
     held = (settings.discord.token, settings.lmstudio.api_token)
     values = [secret.get_secret_value() for secret in held if secret is not None]
     if settings.store.database_url and "@" in settings.store.database_url:
-        values.append(settings.store.database_url)
-    return tuple(values)
+        password = urlsplit(settings.store.database_url).password or ""
+        values += [settings.store.database_url, password, unquote(password)]
+    return tuple(dict.fromkeys(value for value in values if value))
 
 
 def _ids(record: logging.LogRecord) -> dict[str, int]:

@@ -1,0 +1,186 @@
+"""The log: one line per record, no secrets, and the question each line belongs to."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from bot.logs import HIDDEN, Redactor, escape, log_context, secrets_of, set_up_logging
+from config.settings import (
+    DiscordSettings,
+    LMStudioSettings,
+    LoggingSettings,
+    Settings,
+    StoreSettings,
+)
+
+TOKEN = 'planted-"tökn\\-0123456789'
+API_TOKEN = "planted-api-token-0123456789"
+DATABASE = "postgresql://bot:planted-password@db/x"
+SHAPED = "MTA0NzY3ODkwMTIzNDU2Nzg5MA.Gabcde.abcdefghijklmnopqrstuvwxyz0123456789AB"
+_log = logging.getLogger("bot.test")
+
+
+def settings(level: str = "DEBUG", *, json_lines: bool = False) -> Settings:
+    """Return settings full of planted secrets."""
+    return Settings(
+        discord=DiscordSettings(token=SecretStr(TOKEN)),
+        lmstudio=LMStudioSettings(api_token=SecretStr(API_TOKEN)),
+        store=StoreSettings(database_url=DATABASE),
+        logging=LoggingSettings.model_validate({"level": level, "json_lines": json_lines}),
+    )
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """Give the process's logging back as it was."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    quiet = {name: logging.getLogger(name).level for name in ("discord.http", "discord.gateway")}
+    yield
+    logging.captureWarnings(capture=False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, old in quiet.items():
+        logging.getLogger(name).setLevel(old)
+
+
+def logging_to_text(*, json_lines: bool = False, level: str = "DEBUG") -> io.StringIO:
+    """Set the log up and return where it goes."""
+    stream = io.StringIO()
+    set_up_logging(settings(level, json_lines=json_lines), stream=stream)
+    return stream
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("json_lines", [False, True])
+def test_planted_secrets_never_reach_the_log(*, json_lines: bool) -> None:
+    stream = logging_to_text(json_lines=json_lines)
+    for secret in (TOKEN, API_TOKEN, DATABASE, SHAPED):
+        _log.debug("value %s", secret)
+        _log.debug("header %r", {"Authorization": f"Bot {secret}"})
+        _log.error("extra", extra={"held": secret}, stack_info=True)
+        _log.error("caught", exc_info=ValueError(f"failed with {secret}"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn(f"deprecated {secret}", UserWarning, stacklevel=1)
+        logging.getLogger("discord.client").error("token %s", secret)
+    text = stream.getvalue()
+    for secret in (TOKEN, API_TOKEN, "planted-password", SHAPED):
+        assert secret not in text
+    assert HIDDEN in text
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_failure_of_the_event_loop_is_redacted_too() -> None:
+    stream = logging_to_text()
+
+    async def fail() -> None:
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": "lost", "exception": ValueError(TOKEN)}
+        )
+
+    asyncio.run(fail())
+    assert "lost" in stream.getvalue()
+    assert TOKEN not in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (f"got {SHAPED}!", f"got {HIDDEN}!"),
+        ("POST /webhooks/123/abc-DEF.1/messages", f"POST /webhooks/{HIDDEN}/messages"),
+        ("/interactions/1/aW50ZXJh/callback", f"/interactions/{HIDDEN}/callback"),
+        ("Authorization: Bearer sk-lm-abc:def", f"Authorization: Bearer {HIDDEN}"),
+        ("http://user:pass@host/", f"http://{HIDDEN}@host/"),
+        ("node http://10.0.0.2:1234 answered in 12.5 s", None),
+        ("model qwen3-next-80b-a3b-instruct-mlx@4bit", None),
+    ],
+)
+def test_secrets_are_known_by_their_shape(text: str, kept: str | None) -> None:
+    assert Redactor().clean(text) == (kept or text)
+
+
+def test_a_secret_inside_another_is_hidden_whole() -> None:
+    assert Redactor(("abcd", "abcdefgh")).clean("x abcdefgh x abcd") == f"x {HIDDEN} x {HIDDEN}"
+
+
+def test_the_settings_secrets_are_all_known() -> None:
+    assert set(secrets_of(settings())) == {TOKEN, API_TOKEN, DATABASE, "planted-password"}
+    assert secrets_of(Settings()) == ()
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("json_lines", [False, True])
+def test_a_record_is_one_line_whatever_is_in_it(*, json_lines: bool) -> None:
+    stream = logging_to_text(json_lines=json_lines)
+    _log.info("name %s", "a\nb\r\x1b[31mc\u2028d\u202ee\x00")
+    assert len(stream.getvalue().splitlines()) == 1
+    assert all(ch.isprintable() for ch in stream.getvalue().rstrip("\n"))
+
+
+@given(st.text())
+def test_escaped_text_is_one_printable_line(text: str) -> None:
+    assert escape(text).isprintable()
+
+
+@pytest.mark.usefixtures("restored")
+def test_json_lines_hold_the_fields() -> None:
+    stream = logging_to_text(json_lines=True)
+    with log_context(question_id=1, guild_id=2, channel_id=3):
+        _log.warning("said %d", 5)
+    _log.warning("after")
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert first.pop("time")
+    assert first == {
+        "level": "WARNING",
+        "logger": "bot.test",
+        "message": "said 5",
+        "question_id": 1,
+        "guild_id": 2,
+        "channel_id": 3,
+    }
+    assert "question_id" not in second
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_task_keeps_the_ids_it_was_started_with() -> None:
+    stream = logging_to_text()
+
+    async def work() -> None:
+        _log.info("working")
+
+    async def start() -> None:
+        with log_context(question_id=42):
+            task = asyncio.create_task(work())
+        await task
+
+    asyncio.run(start())
+    assert "question=42: working" in stream.getvalue()
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING"])
+def test_the_libraries_that_log_content_stay_quiet(level: str) -> None:
+    stream = logging_to_text(level=level)
+    for name in ("discord.http", "discord.gateway"):
+        logging.getLogger(name).debug("payload with what somebody wrote")
+    assert stream.getvalue() == ""
+    assert logging.getLogger("discord.gateway").isEnabledFor(logging.WARNING)
+
+
+@pytest.mark.usefixtures("restored")
+def test_setting_up_twice_logs_once() -> None:
+    logging_to_text()
+    stream = logging_to_text()
+    _log.info("once")
+    assert stream.getvalue().count("once") == 1

@@ -1,0 +1,57 @@
+"""What is counted, and who may look."""
+
+from __future__ import annotations
+
+from bot.metrics import Metrics
+from bot.ports import Outcome
+
+
+def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
+    """Return one figure."""
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def test_each_instance_counts_for_itself() -> None:
+    one, other = Metrics(), Metrics()
+    one.question_accepted()
+    assert sample(one, "clawbot_questions_accepted_total") == 1
+    assert sample(other, "clawbot_questions_accepted_total") == 0
+
+
+def test_every_outcome_is_there_from_the_start() -> None:
+    metrics = Metrics()
+    for outcome in Outcome:
+        assert sample(metrics, "clawbot_questions_ended_total", outcome=outcome.value) == 0
+    metrics.question_ended(Outcome.STOPPED)
+    assert sample(metrics, "clawbot_questions_ended_total", outcome="stopped") == 1
+
+
+def test_times_are_histograms_in_seconds() -> None:
+    metrics = Metrics()
+    metrics.first_token(0.4)
+    metrics.answer(12)
+    assert sample(metrics, "clawbot_first_token_seconds_sum") == 0.4
+    assert sample(metrics, "clawbot_first_token_seconds_bucket", le="0.5") == 1
+    assert sample(metrics, "clawbot_answer_seconds_bucket", le="10.0") == 0
+
+
+def test_the_queue_shows_both_figures() -> None:
+    metrics = Metrics()
+    metrics.queue(waiting=3, running=2)
+    assert sample(metrics, "clawbot_queue_waiting_questions") == 3
+    assert sample(metrics, "clawbot_queue_running_questions") == 2
+
+
+def test_labels_come_from_a_fixed_set() -> None:
+    metrics = Metrics()
+    for method, status in (("POST", 200), ("POST", 429), ("BREW", 418), ("GET", 0)):
+        metrics.rest_call(method, status)
+    metrics.retry("lmstudio")
+    metrics.retry("somebody's name")
+    assert sample(metrics, "clawbot_discord_rest_calls_total", method="POST", status="2xx") == 1
+    assert sample(metrics, "clawbot_discord_rest_calls_total", method="POST", status="429") == 1
+    assert sample(metrics, "clawbot_discord_rest_calls_total", method="other", status="4xx") == 1
+    assert sample(metrics, "clawbot_discord_rest_calls_total", method="GET", status="none") == 1
+    assert sample(metrics, "clawbot_retries_total", service="lmstudio") == 1
+    assert sample(metrics, "clawbot_retries_total", service="other") == 1
+    assert b"somebody" not in metrics.render()

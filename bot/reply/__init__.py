@@ -1,0 +1,1 @@
+"""From model text to Discord text: reasoning filter, sanitiser, splitting and delivery."""

@@ -143,6 +143,7 @@ class Question:
         fresh: Start afresh, without the conversation before.
         asked_at: When it was asked, UTC.
         joined: Earlier messages of the same burst, oldest first; ``text`` holds theirs too.
+        since_id: Give the model everything said here from this message on, as a transcript.
     """
 
     id: QuestionId
@@ -155,6 +156,7 @@ class Question:
     about_id: MessageId | None = None
     fresh: bool = False
     joined: tuple[IncomingMessage, ...] = ()
+    since_id: MessageId | None = None
 
     def swallow(self, earlier: Question) -> Question:
         """Return this question with an earlier one of the same burst put before it."""

@@ -1,8 +1,10 @@
 """A local LM Studio over real sockets: its routes, its timing, its failures."""
 
 from sandbox.lmstudio.faults import Fault, FaultPlan
-from sandbox.lmstudio.markup import FAMILIES
+from sandbox.lmstudio.markup import FAMILIES, MarkupCase
+from sandbox.lmstudio.markup_cases import MARKUP_CASES
 from sandbox.lmstudio.server import LMStudioSandbox
+from sandbox.lmstudio.streams import RECORDED_STREAMS, RecordedStream
 from sandbox.lmstudio.tokens import tokenize
 from sandbox.lmstudio.values import (
     INSTANT,
@@ -17,13 +19,17 @@ from sandbox.lmstudio.values import (
 __all__ = [
     "FAMILIES",
     "INSTANT",
+    "MARKUP_CASES",
+    "RECORDED_STREAMS",
     "Answer",
     "Fault",
     "FaultPlan",
     "LMStudioSandbox",
+    "MarkupCase",
     "Model",
     "Options",
     "RecordedRequest",
+    "RecordedStream",
     "Timing",
     "ToolCall",
     "tokenize",

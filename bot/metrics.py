@@ -11,11 +11,12 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import TraceConfig, TraceRequestEndParams, TraceRequestExceptionParams, web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from bot.errors import DependencyError
+from bot.domain import Origin
+from bot.errors import BotError, DependencyError
 from bot.ports import Outcome
 from config.addresses import host_port
 
@@ -36,22 +37,27 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._accepted = Counter(
-            "clawbot_questions_accepted", "Questions taken in", registry=self.registry
+            "clawbot_questions_accepted", "Questions taken in", ["origin"], registry=self.registry
         )
+        for origin in Origin:
+            self._accepted.labels(origin.value)
         self._ended = Counter(
             "clawbot_questions_ended", "Questions ended", ["outcome"], registry=self.registry
         )
         for outcome in Outcome:
             self._ended.labels(outcome.value)
+        self._failed = Counter(
+            "clawbot_questions_failed", "Questions that failed", ["kind"], registry=self.registry
+        )
         self._first_token = Histogram(
             "clawbot_first_token_seconds",
-            "From accepting a question to the model's first token",
+            "From the request to the model's first token",
             buckets=FIRST_TOKEN_BUCKETS_S,
             registry=self.registry,
         )
         self._answer = Histogram(
             "clawbot_answer_seconds",
-            "From accepting a question to its last word in Discord",
+            "From the request to the model's last token",
             buckets=ANSWER_BUCKETS_S,
             registry=self.registry,
         )
@@ -73,26 +79,34 @@ class Metrics:
         for service in ("discord", "lmstudio"):
             self._retries.labels(service)
 
-    def question_accepted(self) -> None:
-        """Count a question that was taken in."""
-        self._accepted.inc()
+    def accepted(self, origin: Origin) -> None:
+        """Count a question that was taken in, by its door."""
+        self._accepted.labels(origin.value).inc()
 
-    def question_ended(self, outcome: Outcome) -> None:
+    def ended(self, outcome: Outcome) -> None:
         """Count a question's end."""
         self._ended.labels(outcome.value).inc()
 
+    def failed(self, kind: str) -> None:
+        """Count a failure.
+
+        Args:
+            kind: Class name of one of our errors; anything else counts as ``other``.
+        """
+        self._failed.labels(kind if kind in _error_names() else OTHER).inc()
+
     def first_token(self, seconds: float) -> None:
-        """Note the time from accepting a question to the model's first token."""
+        """Note the time from the request to the model's first token."""
         self._first_token.observe(seconds)
 
     def answer(self, seconds: float) -> None:
-        """Note the time from accepting a question to its last word in Discord."""
+        """Note the time from the request to the model's last token."""
         self._answer.observe(seconds)
 
-    def queue(self, *, waiting: int, running: int) -> None:
-        """Note how many questions wait and how many are being answered."""
-        self._waiting.set(waiting)
-        self._running.set(running)
+    def watch_queue(self, waiting: Callable[[], float], running: Callable[[], float]) -> None:
+        """Show how many questions wait and how many are being answered, asked at each look."""
+        self._waiting.set_function(waiting)
+        self._running.set_function(running)
 
     def rest_call(self, method: str, status: int) -> None:
         """Count a request to Discord.
@@ -112,9 +126,34 @@ class Metrics:
         """
         self._retries.labels(service if service in {"discord", "lmstudio"} else OTHER).inc()
 
+    def discord_trace(self) -> TraceConfig:
+        """Return what makes a discord.py client count its requests (``http_trace``)."""
+
+        async def count(_session: object, _context: object, ended: TraceRequestEndParams) -> None:
+            self.rest_call(ended.method, ended.response.status)
+
+        async def count_lost(
+            _session: object, _context: object, lost: TraceRequestExceptionParams
+        ) -> None:
+            self.rest_call(lost.method, 0)
+
+        trace = TraceConfig()
+        trace.on_request_end.append(count)
+        trace.on_request_exception.append(count_lost)
+        return trace
+
     def render(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def _error_names() -> set[str]:
+    names, classes = set(), [BotError]
+    while classes:
+        found = classes.pop()
+        names.add(found.__name__)
+        classes += found.__subclasses__()
+    return names
 
 
 def _status_class(status: int) -> str:

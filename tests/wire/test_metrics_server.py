@@ -7,6 +7,7 @@ import asyncio
 import aiohttp
 import pytest
 
+from bot.domain import Origin
 from bot.errors import DependencyError
 from bot.metrics import Metrics, MetricsServer
 
@@ -20,11 +21,11 @@ async def get(server: MetricsServer, path: str, **headers: str) -> tuple[int, st
 
 async def test_figures_health_and_readiness_are_served() -> None:
     metrics, ready = Metrics(), asyncio.Event()
-    metrics.question_accepted()
+    metrics.accepted(Origin.MENTION)
     async with MetricsServer("127.0.0.1:0", metrics, ready.is_set) as server:
         status, text = await get(server, "/metrics")
         assert status == 200
-        assert "clawbot_questions_accepted_total 1.0" in text
+        assert 'clawbot_questions_accepted_total{origin="mention"} 1.0' in text
         assert await get(server, "/healthz") == (200, "ok\n")
         assert await get(server, "/readyz") == (503, "not ready\n")
         ready.set()
@@ -67,3 +68,19 @@ async def test_the_port_is_free_again_after_the_end() -> None:
         port = server.port
     async with MetricsServer(f"127.0.0.1:{port}", Metrics(), bool) as again:
         assert again.port == port
+
+
+async def test_requests_to_discord_are_counted_by_their_session() -> None:
+    metrics = Metrics()
+    async with MetricsServer("127.0.0.1:0", Metrics(), bool) as server:
+        trace = metrics.discord_trace()
+        port = server.port
+        url = f"http://127.0.0.1:{port}/healthz"
+        async with aiohttp.ClientSession(trace_configs=[trace]) as session, session.get(url):
+            pass
+    async with aiohttp.ClientSession(trace_configs=[metrics.discord_trace()]) as session:
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await session.get(f"http://127.0.0.1:{port}/healthz")
+    text = metrics.render().decode()
+    assert 'clawbot_discord_rest_calls_total{method="GET",status="2xx"} 1.0' in text
+    assert 'clawbot_discord_rest_calls_total{method="GET",status="none"} 1.0' in text

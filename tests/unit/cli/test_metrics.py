@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot.domain import Origin
 from bot.metrics import Metrics
 from bot.ports import Outcome
 
@@ -13,16 +14,16 @@ def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 def test_each_instance_counts_for_itself() -> None:
     one, other = Metrics(), Metrics()
-    one.question_accepted()
-    assert sample(one, "clawbot_questions_accepted_total") == 1
-    assert sample(other, "clawbot_questions_accepted_total") == 0
+    one.accepted(Origin.MENTION)
+    assert sample(one, "clawbot_questions_accepted_total", origin="mention") == 1
+    assert sample(other, "clawbot_questions_accepted_total", origin="mention") == 0
 
 
 def test_every_outcome_is_there_from_the_start() -> None:
     metrics = Metrics()
     for outcome in Outcome:
         assert sample(metrics, "clawbot_questions_ended_total", outcome=outcome.value) == 0
-    metrics.question_ended(Outcome.STOPPED)
+    metrics.ended(Outcome.STOPPED)
     assert sample(metrics, "clawbot_questions_ended_total", outcome="stopped") == 1
 
 
@@ -37,7 +38,8 @@ def test_times_are_histograms_in_seconds() -> None:
 
 def test_the_queue_shows_both_figures() -> None:
     metrics = Metrics()
-    metrics.queue(waiting=3, running=2)
+    waiting = [1, 2, 3]
+    metrics.watch_queue(lambda: len(waiting), lambda: 2)
     assert sample(metrics, "clawbot_queue_waiting_questions") == 3
     assert sample(metrics, "clawbot_queue_running_questions") == 2
 
@@ -46,6 +48,8 @@ def test_labels_come_from_a_fixed_set() -> None:
     metrics = Metrics()
     for method, status in (("POST", 200), ("POST", 429), ("BREW", 418), ("GET", 0)):
         metrics.rest_call(method, status)
+    metrics.failed("DeliveryForbiddenError")
+    metrics.failed("a sentence")
     metrics.retry("lmstudio")
     metrics.retry("somebody's name")
     assert sample(metrics, "clawbot_discord_rest_calls_total", method="POST", status="2xx") == 1
@@ -54,4 +58,6 @@ def test_labels_come_from_a_fixed_set() -> None:
     assert sample(metrics, "clawbot_discord_rest_calls_total", method="GET", status="none") == 1
     assert sample(metrics, "clawbot_retries_total", service="lmstudio") == 1
     assert sample(metrics, "clawbot_retries_total", service="other") == 1
+    assert sample(metrics, "clawbot_questions_failed_total", kind="DeliveryForbiddenError") == 1
+    assert sample(metrics, "clawbot_questions_failed_total", kind="other") == 1
     assert b"somebody" not in metrics.render()

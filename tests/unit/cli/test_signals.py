@@ -43,11 +43,8 @@ def test_a_loop_without_signal_handlers_is_no_obstacle() -> None:
     class WindowsLoop(asyncio.SelectorEventLoop):
         """A loop that has no signal handlers, as on Windows."""
 
-        def add_signal_handler(self, *_: object) -> None:
-            raise NotImplementedError
-
-        def remove_signal_handler(self, _: int) -> bool:
-            raise NotImplementedError
+        add_signal_handler = asyncio.AbstractEventLoop.add_signal_handler
+        remove_signal_handler = asyncio.AbstractEventLoop.remove_signal_handler
 
     async def wait() -> bool:
         stop = asyncio.Event()

@@ -1,0 +1,110 @@
+"""How much may run at once: slots, the shared context pool, and what the server shows it can bear."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Final
+
+from bot.ports import Capacity
+
+_SLOW_SHARE: Final = 0.5
+"""Together slower than this share of the best seen, the server is overloaded."""
+
+_FADE: Final = 0.98
+"""The best seen fades by this factor with each answer, so that a slower model becomes the norm."""
+
+
+class CapacityGate:
+    """Admits work while it fits. Pure; times and rates are given to it.
+
+    The number of slots adapts like a TCP window: halved when the server says it is full or crashes,
+    less by a quarter when it slows down under load, one more for each full round without trouble.
+    After ``ramp`` it begins with one, and doubles with each round.
+    """
+
+    def __init__(self) -> None:
+        self._capacity = Capacity(slots=1)
+        self._limit: float | None = None
+        self._is_ramping = False
+        self._running: dict[int, tuple[int, int]] = {}
+        self._number = itertools.count()
+        self._last_cut = -1
+        self._best_rate = 0.0
+
+    @property
+    def running(self) -> int:
+        """How many run now."""
+        return len(self._running)
+
+    @property
+    def slots(self) -> int:
+        """How many may run at once at the moment."""
+        return max(1, min(self._capacity.slots, int(self._window())))
+
+    def update(self, capacity: Capacity) -> None:
+        """Take over what the server says it can do."""
+        self._capacity = capacity
+
+    def fits(self, tokens: int) -> bool:
+        """Return whether work of so many tokens may begin; alone, anything may."""
+        if not self._running:
+            return True
+        if len(self._running) >= self.slots:
+            return False
+        pool = self._capacity.pool_tokens
+        if pool is None:
+            return True
+        return tokens + sum(used for used, _ in self._running.values()) <= pool
+
+    def begin(self, key: int, tokens: int) -> None:
+        """Note that work began."""
+        self._running[key] = (tokens, next(self._number))
+
+    def end(self, key: int) -> None:
+        """Note that work ended, however; unknown keys change nothing."""
+        self._running.pop(key, None)
+
+    def ramp(self) -> None:
+        """Begin again with one, as after the server was away."""
+        self._limit = 1.0
+        self._is_ramping = True
+
+    def went_well(self) -> None:
+        """Widen the window: an answer's first token came."""
+        window = self._window()
+        if window >= self._capacity.slots:
+            self._limit = None
+            self._is_ramping = False
+            return
+        self._limit = window + (1.0 if self._is_ramping else 1.0 / window)
+
+    def overloaded(self, key: int) -> None:
+        """Halve the window: the server was full or fell over under this work.
+
+        Work that began before the last cut says nothing new and changes nothing.
+        """
+        self._cut(key, 0.5)
+
+    def observe(self, key: int, tokens_per_s: float) -> None:
+        """Learn the speed of an answer while its work still runs; narrow the window when it is low.
+
+        Args:
+            key: The work.
+            tokens_per_s: Tokens written a second, from the first to the last one; more than 0.
+        """
+        together = tokens_per_s * max(1, len(self._running))
+        self._best_rate = max(self._best_rate * _FADE, together)
+        if len(self._running) > 1 and together < self._best_rate * _SLOW_SHARE:
+            self._cut(key, 0.75)
+
+    def _cut(self, key: int, factor: float) -> None:
+        began = self._running.get(key)
+        if began is not None and began[1] <= self._last_cut:
+            return
+        self._last_cut = next(self._number)
+        self._limit = max(1.0, self.slots * factor)
+        self._is_ramping = False
+
+    def _window(self) -> float:
+        slots = float(self._capacity.slots)
+        return slots if self._limit is None else min(slots, self._limit)

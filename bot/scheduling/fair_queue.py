@@ -1,0 +1,254 @@
+"""Who is next: a fair queue over persons, then channels. Pure, without time and without tasks.
+
+Start-time fair queueing (Goyal, Vin, Cheng 1996): each person has a start tag, which grows by the
+cost of what they were given, and the lowest tag is served next. A person who comes back starts no
+earlier than where the line is now, so nobody saves up. Equal tags are decided by the channel's own
+tag, then by arrival. Within a person's line, first come, first served.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Bound(Enum):
+    """Which bound is reached."""
+
+    TOTAL = "total"
+    CHANNEL = "channel"
+    PERSON = "person"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One question in the line.
+
+    Attributes:
+        key: Unique among those waiting.
+        cost: What answering is expected to take, in any one unit; more than 0.
+    """
+
+    key: int
+    person: int
+    channel: int
+    cost: float
+
+
+class FairQueue:
+    """The waiting questions. Nothing is remembered of people once nobody waits.
+
+    Args:
+        max_total: Most that may wait.
+        max_channel: Most that may wait of one channel.
+        max_person: Most that may wait of one person.
+    """
+
+    def __init__(self, max_total: int, max_channel: int, max_person: int) -> None:
+        self._max_total = max_total
+        self._max_channel = max_channel
+        self._max_person = max_person
+        self._entries: dict[int, Entry] = {}
+        self._arrivals: dict[int, int] = {}
+        self._arrival = itertools.count()
+        self._lines: dict[int, OrderedDict[int, Entry]] = {}
+        self._channel_counts: dict[int, int] = {}
+        self._person_tags: dict[int, float] = {}
+        self._channel_tags: dict[int, float] = {}
+        self._tag = 0.0
+        self._channel_tag = 0.0
+        self._heap: list[_Candidate] = []
+        self._versions: dict[int, int] = {}
+        self._version = itertools.count()
+        self._order: list[int] | None = None
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, key: int) -> bool:
+        return key in self._entries
+
+    def full(self, person: int, channel: int) -> Bound | None:
+        """Return the bound that keeps this person from asking in this channel, if one does."""
+        if len(self._lines.get(person, ())) >= self._max_person:
+            return Bound.PERSON
+        if self._channel_counts.get(channel, 0) >= self._max_channel:
+            return Bound.CHANNEL
+        if len(self._entries) >= self._max_total:
+            return Bound.TOTAL
+        return None
+
+    def push(self, entry: Entry) -> None:
+        """Add to the end of the person's line; bounds are the caller's to ask.
+
+        Raises:
+            ValueError: The key waits already.
+        """
+        self._add(entry, next(self._arrival))
+
+    def push_front(self, entry: Entry) -> None:
+        """Put back what was taken, to the front of its person's line, its cost given back."""
+        self._add(entry, -1 - next(self._arrival))
+        line = self._lines[entry.person]
+        line.move_to_end(entry.key, last=False)
+        tag = self._person_tags[entry.person] - entry.cost
+        self._person_tags[entry.person] = max(self._tag, tag)
+        self._offer(entry.person)
+
+    def remove(self, key: int) -> bool:
+        """Take a question out without charging anyone; return whether it was there."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return False
+        self._drop(entry)
+        return True
+
+    def peek(self) -> Entry | None:
+        """Return who is next."""
+        while self._heap:
+            top = self._heap[0]
+            if self._versions.get(top.person) != top.version:
+                heapq.heappop(self._heap)
+                continue
+            entry = next(iter(self._lines[top.person].values()))
+            if self._channel_tags[entry.channel] > top.channel_tag:
+                heapq.heappop(self._heap)
+                self._offer(top.person)
+                continue
+            return entry
+        return None
+
+    def take(self, key: int) -> Entry:
+        """Take a question to be answered and charge its person and channel.
+
+        Args:
+            key: Usually that of ``peek``; any waiting one is possible.
+
+        Raises:
+            KeyError: It isn't waiting.
+        """
+        entry = self._entries[key]
+        self._tag = max(self._tag, self._person_tags[entry.person])
+        self._channel_tag = max(self._channel_tag, self._channel_tags[entry.channel])
+        self._person_tags[entry.person] += entry.cost
+        self._channel_tags[entry.channel] += entry.cost
+        self._drop(entry)
+        return entry
+
+    def order(self) -> list[int]:
+        """Return the keys in the order they would be taken if nothing else came."""
+        if self._order is None:
+            self._order = self._simulate()
+        return list(self._order)
+
+    def _add(self, entry: Entry, arrival: int) -> None:
+        if entry.key in self._entries:
+            raise ValueError(f"{entry.key} waits already")
+        self._entries[entry.key] = entry
+        self._arrivals[entry.key] = arrival
+        line = self._lines.setdefault(entry.person, OrderedDict())
+        line[entry.key] = entry
+        if len(line) == 1:
+            known = self._person_tags.get(entry.person, 0.0)
+            self._person_tags[entry.person] = max(self._tag, known)
+        count = self._channel_counts.get(entry.channel, 0)
+        self._channel_counts[entry.channel] = count + 1
+        if count == 0:
+            known = self._channel_tags.get(entry.channel, 0.0)
+            self._channel_tags[entry.channel] = max(self._channel_tag, known)
+        self._order = None
+        if len(line) == 1:
+            self._offer(entry.person)
+
+    def _drop(self, entry: Entry) -> None:
+        del self._entries[entry.key]
+        del self._arrivals[entry.key]
+        line = self._lines[entry.person]
+        del line[entry.key]
+        self._channel_counts[entry.channel] -= 1
+        if not self._channel_counts[entry.channel]:
+            del self._channel_counts[entry.channel]
+        self._order = None
+        self._versions.pop(entry.person, None)
+        if line:
+            self._offer(entry.person)
+        else:
+            del self._lines[entry.person]
+        self._forget()
+
+    def _offer(self, person: int) -> None:
+        """Put the head of a person's line among the candidates, voiding what stood there."""
+        entry = next(iter(self._lines[person].values()))
+        version = next(self._version)
+        self._versions[person] = version
+        candidate = _Candidate(
+            self._person_tags[person],
+            self._channel_tags[entry.channel],
+            self._arrivals[entry.key],
+            person,
+            version,
+        )
+        heapq.heappush(self._heap, candidate)
+
+    def _forget(self) -> None:
+        """Drop tags that no longer matter and candidates that are void, now and then."""
+        if not self._entries:
+            self._heap.clear()
+            self._versions.clear()
+            self._person_tags.clear()
+            self._channel_tags.clear()
+            self._tag = self._channel_tag = 0.0
+            return
+        limit = 4 * self._max_total + 64
+        if len(self._heap) > 2 * len(self._lines) + 64:
+            self._heap = [c for c in self._heap if self._versions.get(c.person) == c.version]
+            heapq.heapify(self._heap)
+        if len(self._person_tags) > limit:
+            self._person_tags = _waiting_only(self._person_tags, self._lines.keys())
+        if len(self._channel_tags) > limit:
+            self._channel_tags = _waiting_only(self._channel_tags, self._channel_counts.keys())
+
+    def _simulate(self) -> list[int]:
+        lines = {person: list(line.values()) for person, line in self._lines.items()}
+        tags = dict(self._person_tags)
+        channels = dict(self._channel_tags)
+        taken = dict.fromkeys(lines, 0)
+        heap: list[tuple[float, float, int, int]] = []
+
+        def offer(person: int) -> None:
+            entry = lines[person][taken[person]]
+            arrival = self._arrivals[entry.key]
+            heapq.heappush(heap, (tags[person], channels[entry.channel], arrival, person))
+
+        for person in lines:
+            offer(person)
+        order: list[int] = []
+        while heap:
+            _, channel_tag, _, person = heapq.heappop(heap)
+            entry = lines[person][taken[person]]
+            if channels[entry.channel] > channel_tag:
+                offer(person)
+                continue
+            order.append(entry.key)
+            tags[person] += entry.cost
+            channels[entry.channel] += entry.cost
+            taken[person] += 1
+            if taken[person] < len(lines[person]):
+                offer(person)
+        return order
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Candidate:
+    tag: float
+    channel_tag: float
+    arrival: int
+    person: int
+    version: int
+
+
+def _waiting_only(tags: dict[int, float], waiting: object) -> dict[int, float]:
+    return {key: tag for key, tag in tags.items() if key in waiting}  # type: ignore[operator]

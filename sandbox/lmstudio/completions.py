@@ -71,7 +71,12 @@ class Sender:
         body = prompt.validate(self.record.body)
         self.record.unknown_fields = prompt.unknown_fields(body)
         instance = await chat.resolve(self.engine, body.get("model"))
-        completion = self._admit(body, instance)
+        try:
+            completion = self._admit(body, instance)
+        except RefusalError as refusal:
+            if body.get("stream") and self.engine.options.stream_overflow_200:
+                return await self._refuse_in_stream(refusal.reply)
+            raise
         self.engine.submit(instance, completion.job)
         self.changed()
         try:
@@ -99,6 +104,12 @@ class Sender:
             if error is not None and armed.after_tokens is None:
                 raise RefusalError(error)
         return None
+
+    async def _refuse_in_stream(self, reply: ErrorReply) -> web.StreamResponse:
+        response = await hostile.start_stream(self.request, STREAM_HEADERS)
+        await response.write(wire.error_event(reply, "data"))
+        await response.write_eof()
+        return response
 
     def _admit(self, body: dict[str, Any], instance: Instance) -> Completion:
         model = instance.model

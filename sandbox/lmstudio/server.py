@@ -7,6 +7,7 @@ import contextlib
 import json
 import socket
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self
@@ -83,7 +84,7 @@ class LMStudioSandbox:
         self._runner: web.AppRunner | None = None
         self._changed = asyncio.Event()
         self._stopping = False
-        self._seen: set[int] = set()
+        self._seen: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
         self._black: list[socket.socket] = []
         self.engine = self._new_engine()
 
@@ -269,12 +270,13 @@ class LMStudioSandbox:
             return response
 
     def _is_reused(self, request: web.Request) -> bool:
-        mark = id(request.protocol)
         transport = request.transport
-        if mark in self._seen:
+        if transport is None:
+            return False
+        if transport in self._seen:
             return True
-        self._seen.add(mark)
-        self.options.counters.connections += transport is not None
+        self._seen.add(transport)
+        self.options.counters.connections += 1
         return False
 
     async def _answer(

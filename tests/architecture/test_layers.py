@@ -1,0 +1,105 @@
+"""Who may import whom: the arrows of ``docs/contributing.md``."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.architecture.sources import SHIPPED, Source, is_within, sources
+
+OUTSIDE = {
+    "discord": ("bot.app", "bot.client", "bot.endpoints", "cogs"),
+    "aiohttp": (
+        "bot.app",
+        "bot.client",
+        "bot.diagnostics",
+        "bot.lmstudio",
+        "bot.metrics",
+        "bot.net",
+        "cogs._sink",  # discord.py lets aiohttp's failures through
+        "sandbox",
+    ),
+    "sqlalchemy": ("bot.store",),
+    "alembic": ("bot.store",),
+    "prometheus_client": ("bot.metrics",),
+    "tenacity": ("bot.lmstudio",),
+    "dotenv": ("config.environment",),
+    "PIL": ("bot.context", "bot.net"),
+    "pypdf": ("bot.context", "bot.net"),
+}
+"""Packages from outside, and the only modules that know them."""
+
+TOP = ("bot.app", "bot.client", "bot.__main__", "bot.demo", "bot.demo_terminal")
+"""What stands above the core, together with the cogs."""
+
+PARTS = ("bot.context", "bot.lmstudio", "bot.net", "bot.reply", "bot.scheduling", "bot.store")
+"""Parts of the core that know each other through ``bot.ports`` only."""
+
+SOURCES = sources(*SHIPPED)
+IDS = [source.module for source in SOURCES]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=IDS)
+def test_each_package_from_outside_has_its_place(source: Source) -> None:
+    for imported in source.imports():
+        for package, places in OUTSIDE.items():
+            if is_within(imported, (package,)):
+                assert is_within(source.module, places), f"{source.module} imports {imported}"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=IDS)
+def test_layers_point_one_way(source: Source) -> None:
+    forbidden = _forbidden(source.module)
+    for imported in source.imports():
+        assert not is_within(imported, forbidden), f"{source.module} imports {imported}"
+
+
+def _forbidden(module: str) -> tuple[str, ...]:
+    """Return what a module must not import."""
+    if is_within(module, ("config",)):
+        return ("bot", "cogs", "sandbox", "tests", "benchmarks")
+    if is_within(module, ("sandbox",)):
+        return ("bot", "cogs", "config", "discord", "tests", "benchmarks")
+    if is_within(module, ("bot.demo", "bot.demo_terminal")):
+        return ("cogs", "tests", "benchmarks")
+    if module == "bot.app":
+        return ("bot.__main__", "bot.demo", "sandbox", "tests", "benchmarks")
+    if is_within(module, ("cogs",)):
+        return ("bot.app", "bot.__main__", "bot.demo", "sandbox", "tests", "benchmarks")
+    if is_within(module, TOP):
+        return ("cogs", "sandbox", "tests", "benchmarks")
+    return (*TOP, "bot.services", "cogs", "sandbox", "tests", "benchmarks")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [source for source in SOURCES if is_within(source.module, PARTS)],
+    ids=lambda source: source.module,
+)
+def test_the_parts_of_the_core_meet_in_the_ports(source: Source) -> None:
+    own = next(part for part in PARTS if is_within(source.module, (part,)))
+    others = tuple(part for part in PARTS if part != own)
+    for imported in source.imports():
+        assert not is_within(imported, others), f"{source.module} imports {imported}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [source for source in SOURCES if source.package == "cogs"],
+    ids=lambda source: source.module,
+)
+def test_a_cog_knows_no_other_cog(source: Source) -> None:
+    for imported in source.imports():
+        if is_within(imported, ("cogs",)) and imported != "cogs":
+            name = imported.split(".")[1]
+            assert name.startswith("_"), f"{source.module} imports {imported}"
+
+
+def test_the_sandbox_has_no_two_way_traffic() -> None:
+    """Only the demo starts it, and only when asked: nothing else of the bot pays for its import."""
+    users = {
+        source.module
+        for source in SOURCES
+        if source.package != "sandbox"
+        and any(is_within(imported, ("sandbox",)) for imported in source.imports())
+    }
+    assert users <= {"bot.demo"}

@@ -1,0 +1,206 @@
+"""Who may write to a channel when: a sliding window over all answers there, without waiting itself.
+
+Discord's buckets were observed as five posts or edits per channel in five seconds (discord-api-docs
+#2761, #1442), and posts and edits are counted as one here. The pacer only computes; its callers
+sleep. Finals *book* the next free moment and always get one. Everything else *asks*, is told to come
+back when there is no room, and leaves room for finals.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from enum import IntEnum
+
+from bot.domain import ChannelId, QuestionId
+
+WINDOW_S = 5.1
+"""Discord's five seconds and a tenth for the network's jitter."""
+
+_TYPING_S = 8.5
+"""Discord lets the typing indicator expire after 10 seconds."""
+
+_MAX_SLOWNESS = 8.0
+_RECOVERY_S = 30.0
+"""Without another slow-down for this long, the pace doubles again."""
+
+_CROWD = 3
+"""From this many answers at once on, half of the window is kept for their ends."""
+
+_TURN_S = 0.05
+"""How much later somebody whose turn it isn't asks again, in seconds."""
+
+
+class Rank(IntEnum):
+    """What a write is for; the lower goes first."""
+
+    FIRST = 0
+    """First words of an answer."""
+    INTERIM = 1
+    """More of an answer."""
+    STAGE = 2
+    """The stage line."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    rank: Rank
+    last_served_s: float
+
+
+class ChannelPacer:
+    """The writes of one channel. All times are seconds of one monotonic clock.
+
+    Args:
+        writes_per_5_s: Most posts and edits in any five seconds, 1 to 5.
+    """
+
+    def __init__(self, writes_per_5_s: int) -> None:
+        self._most = writes_per_5_s
+        self._writes: deque[float] = deque(maxlen=writes_per_5_s)
+        self._last_interim_s = float("-inf")
+        self._served: dict[QuestionId, float] = {}
+        self._waiting: dict[QuestionId, _Waiting] = {}
+        self._slowness = 1.0
+        self._slowed_s = float("-inf")
+        self._pause_until_s = float("-inf")
+        self._typed_s = float("-inf")
+
+    def join(self, key: QuestionId) -> None:
+        """Count an answer as being written here."""
+        self._served.setdefault(key, float("-inf"))
+
+    def leave(self, key: QuestionId) -> None:
+        """Count an answer as over; what it waited for is given up."""
+        self._served.pop(key, None)
+        self._waiting.pop(key, None)
+
+    def book(self, now_s: float, key: QuestionId) -> float:
+        """Reserve the next free moment for a final write and return it, ``now_s`` or later.
+
+        The caller writes at that moment, not later; a caller that gives up just doesn't write.
+        """
+        self._waiting.pop(key, None)
+        at_s = max(now_s, self._pause_until_s)
+        if self._writes:
+            at_s = max(at_s, self._writes[-1])
+        if len(self._writes) == self._most:
+            at_s = max(at_s, self._writes[0] + WINDOW_S)
+        self._writes.append(at_s)
+        return at_s
+
+    def ask(self, now_s: float, key: QuestionId, rank: Rank) -> float:
+        """Ask to write now. Returns 0 when granted, else seconds until asking again makes sense.
+
+        Whoever was refused and asks no more must ``book``, ``withdraw`` or ``leave``, or others wait for it.
+        """
+        delay_s = self._room_in(now_s, rank)
+        if delay_s <= 0 and self._is_turn_of(key, rank):
+            self._waiting.pop(key, None)
+            self._writes.append(now_s)
+            if rank is not Rank.FIRST:
+                self._last_interim_s = now_s
+            if key in self._served:
+                self._served[key] = now_s
+            return 0.0
+        self._waiting[key] = _Waiting(rank, self._served.get(key, float("-inf")))
+        return max(delay_s, _TURN_S)
+
+    def withdraw(self, key: QuestionId) -> None:
+        """Give up what was asked for and refused."""
+        self._waiting.pop(key, None)
+
+    def slowed(self, now_s: float, retry_after_s: float = 0.0) -> None:
+        """Note that Discord refused or delayed a write: everything but finals slows down by half."""
+        self._slowness = min(self._current_slowness(now_s) * 2, _MAX_SLOWNESS)
+        self._slowed_s = now_s
+        self._pause_until_s = max(self._pause_until_s, now_s + retry_after_s)
+
+    def typing_in(self, now_s: float) -> float:
+        """Return the seconds until the typing indicator needs refreshing; 0 or less is now."""
+        return self._typed_s + _TYPING_S - now_s
+
+    def typed(self, now_s: float) -> None:
+        """Note that the typing indicator is being shown."""
+        self._typed_s = now_s
+
+    def is_idle(self, now_s: float) -> bool:
+        """Return whether nothing here needs remembering."""
+        return not self._served and (not self._writes or self._writes[-1] + WINDOW_S < now_s)
+
+    def _room_in(self, now_s: float, rank: Rank) -> float:
+        """Return the seconds until a write of this rank has room; 0 or less is now."""
+        at_s = max(now_s, self._pause_until_s)
+        if self._writes:
+            at_s = max(at_s, self._writes[-1])
+        if rank is not Rank.FIRST:
+            gap_s = WINDOW_S / self._share(Rank.INTERIM) * self._current_slowness(now_s)
+            at_s = max(at_s, self._last_interim_s + gap_s)
+        share = self._share(rank)
+        if share == 0:
+            return WINDOW_S
+        if len(self._writes) >= share:
+            at_s = max(at_s, self._writes[-share] + WINDOW_S)
+        return at_s - now_s
+
+    def _share(self, rank: Rank) -> int:
+        """Return how full a write of this rank may make the window; what is left is for finals."""
+        crowd = len(self._served)
+        match rank:
+            case Rank.FIRST:
+                return self._most if crowd <= 1 else max(1, self._most - 1)
+            case Rank.INTERIM:
+                return max(1, self._most - (1 if crowd < _CROWD else 2))
+            case Rank.STAGE:
+                return max(self._most - 2, min(1, self._most - 1))
+
+    def _is_turn_of(self, key: QuestionId, rank: Rank) -> bool:
+        """Return whether nobody waits with a better rank, or as good a one and longer unserved."""
+        mine = (rank, self._served.get(key, float("-inf")))
+        return all(
+            mine <= (other.rank, other.last_served_s)
+            for other_key, other in self._waiting.items()
+            if other_key != key
+        )
+
+    def _current_slowness(self, now_s: float) -> float:
+        quiet_s = now_s - self._slowed_s
+        if quiet_s == float("inf"):
+            return 1.0
+        return max(1.0, self._slowness / float(2 ** int(quiet_s // _RECOVERY_S)))
+
+
+class Pacers:
+    """The pacers of all channels, bounded: those with nothing to remember are forgotten first.
+
+    Args:
+        writes_per_5_s: Most posts and edits per channel in any five seconds.
+        capacity: Channels to remember beyond those in use.
+    """
+
+    def __init__(self, writes_per_5_s: int, *, capacity: int = 512) -> None:
+        self._writes_per_5_s = writes_per_5_s
+        self._capacity = capacity
+        self._pacers: OrderedDict[ChannelId, ChannelPacer] = OrderedDict()
+
+    def of(self, channel_id: ChannelId, now_s: float) -> ChannelPacer:
+        """Return a channel's pacer, the same one for as long as it matters."""
+        pacer = self._pacers.get(channel_id)
+        if pacer is None:
+            pacer = self._pacers[channel_id] = ChannelPacer(self._writes_per_5_s)
+            if len(self._pacers) > self._capacity:
+                self._forget_idle(now_s, keep=channel_id)
+        self._pacers.move_to_end(channel_id)
+        return pacer
+
+    def __len__(self) -> int:
+        return len(self._pacers)
+
+    def _forget_idle(self, now_s: float, *, keep: ChannelId) -> None:
+        idle = [
+            channel_id
+            for channel_id, pacer in self._pacers.items()
+            if channel_id != keep and pacer.is_idle(now_s)
+        ]
+        for channel_id in idle[: max(1, self._capacity // 4)]:
+            del self._pacers[channel_id]

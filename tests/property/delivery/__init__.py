@@ -1,0 +1,1 @@
+"""Delivery: splitting, pacing, messages."""

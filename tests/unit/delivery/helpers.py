@@ -1,0 +1,71 @@
+"""One answer on a fake clock and a fake sink."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from bot.domain import (
+    ChannelId,
+    GuildId,
+    MessageId,
+    Origin,
+    Person,
+    Place,
+    PlaceKind,
+    Question,
+    QuestionId,
+    UserId,
+)
+from bot.ports import Controls
+from bot.reply.delivery import Delivery
+from bot.reply.delivery_board import OnPosted
+from bot.reply.pacing import ChannelPacer
+from config.settings import DeliverySettings
+from tests.support.clock import FakeClock
+from tests.support.sink import FakeSink
+
+STOP = Controls(QuestionId(1), UserId(9), stop=True)
+DONE = Controls(QuestionId(1), UserId(9), regenerate=True)
+
+
+def question(number: int = 1) -> Question:
+    """Return a question asked in the one channel of these tests."""
+    return Question(
+        id=QuestionId(number),
+        origin=Origin.MENTION,
+        place=Place(PlaceKind.GUILD_TEXT, ChannelId(7), GuildId(8)),
+        asker=Person(UserId(9), "Ada"),
+        text="hello",
+        asked_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+class Desk:
+    """A clock, a sink and a pacer, and deliveries on them."""
+
+    def __init__(self, settings: DeliverySettings | None = None) -> None:
+        self.settings = settings or DeliverySettings()
+        self.clock = FakeClock()
+        self.sink = FakeSink(self.clock)
+        self.pacer = ChannelPacer(self.settings.writes_per_5_s)
+
+    def delivery(
+        self,
+        number: int = 1,
+        *,
+        live_controls: Controls | None = None,
+        posted: Sequence[MessageId] = (),
+        on_posted: OnPosted | None = None,
+    ) -> Delivery:
+        """Return a delivery for a question."""
+        return Delivery(
+            sink=self.sink,
+            pacer=self.pacer,
+            clock=self.clock,
+            question=question(number),
+            settings=self.settings,
+            live_controls=live_controls,
+            posted=posted,
+            on_posted=on_posted,
+        )

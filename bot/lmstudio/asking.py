@@ -1,0 +1,337 @@
+"""One request to one server, from the plan to the last event."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Final
+
+from bot.clock import Clock
+from bot.domain import Completed, FinishReason, Stage, StageKind, Usage
+from bot.errors import BackendError
+from bot.lmstudio import errors, wire
+from bot.lmstudio.completion import CompletionDecoder
+from bot.lmstudio.deadline import (
+    CONNECT_LIMIT_S,
+    Limits,
+    end_tasks,
+    first_token_patience_s,
+    within,
+)
+from bot.lmstudio.exchange import Exchange
+from bot.lmstudio.mailbox import Mailbox
+from bot.lmstudio.nodes import Node
+from bot.lmstudio.recovery import Plan, without_images
+from config.settings import LMStudioSettings
+
+LOADING_LOOK_S: Final = 2.0
+"""Seconds between looks at whether a model has been loaded."""
+
+SILENTLY_CUT_SHARE: Final = 0.6
+"""Reported prompt tokens below this share of the estimate mean that the server cut the prompt."""
+
+_LEAST_ESTIMATE_TOKENS: Final = 1000
+
+OTHER_MODEL: Final = "Another model than the one I'm set to use answered this."
+CUT_BY_SERVER: Final = (
+    "The model's server left out a part of our conversation, because it was too long for it."
+)
+
+_OPTIONS: Final = {
+    "none": ("off", "none"),
+    "low": ("low",),
+    "medium": ("medium",),
+    "high": ("high",),
+}
+_REASONS: Final = {
+    "length": FinishReason.LENGTH,
+    "tool_calls": FinishReason.TOOL_CALLS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What all requests of one question share.
+
+    Attributes:
+        settings: Timeouts.
+        clock: Time.
+        mailbox: Where events go.
+        temperature: Sampling temperature.
+        top_p: Nucleus sampling.
+        total_at_s: Monotonic time of the question's hard cap.
+    """
+
+    settings: LMStudioSettings
+    clock: Clock
+    mailbox: Mailbox
+    temperature: float
+    top_p: float
+    total_at_s: float
+
+
+class Ask:
+    """One request.
+
+    Attributes:
+        has_given: Text or reasoning went out.
+        has_shown: Text that a person may have seen went out.
+        instance: The name that the request named; empty when it named none.
+    """
+
+    def __init__(self, work: Work, node: Node, plan: Plan, warm_instance: str | None) -> None:
+        """Prepare.
+
+        Args:
+            work: The question's common part.
+            node: The server.
+            plan: What to ask.
+            warm_instance: The copy of the model that has the conversation in its cache.
+        """
+        self._work = work
+        self._node = node
+        self._asked = plan
+        self._warm_instance = warm_instance
+        self._is_loading = False
+        self._load_is_over = asyncio.Event()
+        self.has_given = False
+        self.has_shown = False
+        self.instance = ""
+
+    async def run(self) -> Completed:
+        """Ask and pass on what comes.
+
+        Returns:
+            The last event; its reason is INTERRUPTED when the stream broke after text was shown.
+
+        Raises:
+            BackendError: It failed before any text was shown.
+        """
+        async with self._turn_at_loading():
+            plan = self._fitted()
+            self.instance = self._name() or ""
+            exchange = Exchange(
+                self._node.transport,
+                self._work.clock,
+                self._limits(plan),
+                max_tokens=plan.max_tokens,
+                on_connected=lambda: self._note_connected(plan),
+                on_text=self._note_text,
+            )
+            started_at_s = self._work.clock.monotonic()
+            self._work.mailbox.put(Stage(StageKind.CONNECTING))
+            try:
+                with self._node.running(self.instance):
+                    await exchange.run(self._body(plan))
+            except BackendError as exc:
+                self._node.note_failure(exc)
+                if not self.has_shown:
+                    raise
+                return self._completed(plan, exchange, started_at_s, is_cut=True)
+            self._learn(plan, exchange, started_at_s)
+            return self._completed(plan, exchange, started_at_s)
+
+    @property
+    def _key(self) -> str | None:
+        info = self._node.model(self._asked.model)
+        return info.key if info is not None else self._asked.model
+
+    def _name(self) -> str | None:
+        """Return the model's name to send: a loaded copy, or what was asked for."""
+        asked = self._asked.model
+        info = self._node.model(asked)
+        if info is None or not info.is_loaded:
+            return asked or (info.key if info is not None else None)
+        if asked is not None and asked != info.key:
+            return asked
+        instance = self._node.instance(info.key, self._warm_instance)
+        return instance.id if instance is not None else info.key
+
+    def _fitted(self) -> Plan:
+        """Return the plan as this server and model can take it."""
+        plan = self._asked
+        traits = self._node.traits(self._key)
+        info = self._node.model(plan.model)
+        if plan.has_images and (traits.is_blind or (info and info.sees_images is False)):
+            plan = without_images(plan)
+        effort = plan.reasoning_effort
+        if effort is not None and "empty" not in plan.tried:
+            options = info.reasoning_options if info else ()
+            if options and not set(_OPTIONS[effort]) & set(options):
+                effort = None
+        if "reasoning_effort" in traits.refused_fields:
+            effort = None
+        return replace(
+            plan,
+            reasoning_effort=effort,
+            include_usage=plan.include_usage and "stream_options" not in traits.refused_fields,
+            fold_system=plan.fold_system or traits.folds_system,
+        )
+
+    def _body(self, plan: Plan) -> bytes:
+        return wire.encode_body(
+            model=self.instance or None,
+            turns=wire.normalise(plan.turns, fold_system=plan.fold_system),
+            temperature=self._work.temperature,
+            top_p=self._work.top_p,
+            max_tokens=plan.max_tokens,
+            reasoning_effort=plan.reasoning_effort,
+            include_usage=plan.include_usage,
+        )
+
+    def _limits(self, plan: Plan) -> Limits:
+        settings = self._work.settings
+        silence_s = settings.network_timeout_ms / 1000
+        speed = self._node.traits(self._key).speed
+        return Limits(
+            connect_s=min(CONNECT_LIMIT_S, silence_s),
+            silence_s=silence_s,
+            first_token_s=first_token_patience_s(
+                settings.first_token_timeout_s,
+                speed.expected_s(plan.prompt_tokens),
+                queued=self._node.in_flight / self._node.slots,
+                is_loading=self._is_loading,
+            ),
+            total_at_s=self._work.total_at_s,
+        )
+
+    @asynccontextmanager
+    async def _turn_at_loading(self) -> AsyncGenerator[None, None]:
+        """Let one question load a model that isn't loaded; the others wait for it.
+
+        Several cold requests at once would load several copies (lmstudio-bug-tracker #1751).
+        """
+        node, key = self._node, self._key or ""
+        while not self._is_loaded():
+            self._refuse_if_paused()
+            running = node.loading.get(key)
+            if running is None:
+                break
+            self._work.mailbox.put(Stage(StageKind.LOADING))
+            left_s = self._work.total_at_s - self._work.clock.monotonic()
+            try:
+                await within(self._work.clock, running.wait(), left_s)
+            except TimeoutError:
+                raise errors.TotalTimeoutError from None
+        if self._is_loaded():
+            yield
+            return
+        self._is_loading = True
+        node.loading[key] = self._load_is_over
+        looking = asyncio.create_task(self._look_for_loaded())
+        try:
+            yield
+        finally:
+            await end_tasks(looking)
+            self._end_loading()
+
+    def _is_loaded(self) -> bool:
+        """Whether the model is loaded, as far as the server says so at all."""
+        catalogue = self._node.catalogue
+        info = self._node.model(self._asked.model)
+        return catalogue is None or info is None or info.is_loaded
+
+    def _refuse_if_paused(self) -> None:
+        traits = self._node.traits(self._key)
+        if traits.load.state == "open":
+            raise traits.load_error or errors.LoadFailedError()
+
+    async def _look_for_loaded(self) -> None:
+        while not self._is_loaded():
+            await self._work.clock.sleep(LOADING_LOOK_S)
+            await self._node.refresh()
+        if not self.has_given:
+            self._work.mailbox.put(Stage(StageKind.READING, tokens=self._tokens))
+        self._end_loading()
+
+    def _end_loading(self) -> None:
+        if self._node.loading.get(self._key or "") is self._load_is_over:
+            del self._node.loading[self._key or ""]
+        self._load_is_over.set()
+
+    @property
+    def _tokens(self) -> int | None:
+        return self._asked.prompt_tokens or None
+
+    def _note_connected(self, plan: Plan) -> None:
+        if self._is_loading and not self._load_is_over.is_set():
+            self._work.mailbox.put(Stage(StageKind.LOADING))
+        else:
+            tokens = plan.prompt_tokens or None
+            self._work.mailbox.put(Stage(StageKind.READING, tokens=tokens))
+
+    def _note_text(self, content: str, reasoning: str) -> None:
+        if self._is_loading and not self.has_given:
+            self._end_loading()
+        self.has_given = True
+        if content and not self.has_shown and not content.isspace():
+            self.has_shown = True
+        self._work.mailbox.add_text(content, reasoning)
+
+    def _learn(self, plan: Plan, exchange: Exchange, started_at_s: float) -> None:
+        key = self._key
+        self._node.note_success(key)
+        traits = self._node.traits(key)
+        traits.folds_system = plan.fold_system
+        usage = exchange.decoder.usage
+        if usage is not None and exchange.first_text_at_s is not None and not self._is_loading:
+            traits.speed.learn(usage.prompt_tokens, exchange.first_text_at_s - started_at_s)
+        if "reasoning_effort" in plan.tried:
+            traits.refused_fields.add("reasoning_effort")
+        if not plan.include_usage:
+            traits.refused_fields.add("stream_options")
+
+    def _completed(
+        self, plan: Plan, exchange: Exchange, started_at_s: float, *, is_cut: bool = False
+    ) -> Completed:
+        decoder = exchange.decoder
+        reason = FinishReason.INTERRUPTED
+        if not is_cut:
+            reason = _REASONS.get(decoder.finish_reason or "", FinishReason.STOP)
+        first_at_s = exchange.first_text_at_s
+        info = self._node.model(self._asked.model)
+        return Completed(
+            reason=reason,
+            model=decoder.model,
+            usage=decoder.usage,
+            notices=(*plan.notices, *self._findings(plan, decoder)),
+            first_token_s=None if first_at_s is None else first_at_s - started_at_s,
+            total_s=self._work.clock.monotonic() - started_at_s,
+            context_tokens=info.context_tokens if info is not None else None,
+        )
+
+    def _findings(self, plan: Plan, decoder: CompletionDecoder) -> list[str]:
+        """Return what the answer itself gives away: another model, a prompt that was cut."""
+        findings = []
+        info = self._node.model(plan.model)
+        expected = {plan.model or "", self.instance, *(info.instance_ids if info else ())}
+        answered_by = decoder.model
+        if plan.model is not None and answered_by is not None:
+            known = {_plain(name) for name in (*expected, info.key if info else "") if name}
+            if _plain(answered_by) not in known:
+                findings.append(OTHER_MODEL)
+        if _was_cut(plan, decoder.usage, info.context_tokens if info else None):
+            findings.append(CUT_BY_SERVER)
+        return findings
+
+
+def _was_cut(plan: Plan, usage: Usage | None, context_tokens: int | None) -> bool:
+    """Return whether the server read much less than it was sent, for lack of room.
+
+    LM Studio's default overflow policy drops the middle of a conversation without an error.
+    """
+    if usage is None or not usage.prompt_tokens or plan.prompt_tokens < _LEAST_ESTIMATE_TOKENS:
+        return False
+    is_short = usage.prompt_tokens < plan.prompt_tokens * SILENTLY_CUT_SHARE
+    return is_short and (
+        context_tokens is None or plan.prompt_tokens + plan.max_tokens > context_tokens
+    )
+
+
+def _plain(name: str) -> str:
+    """Return a model's name without publisher, instance number, quantisation and file type."""
+    plain = name.lower().rpartition("/")[2].partition("@")[0].removesuffix(".gguf")
+    base, colon, number = plain.rpartition(":")
+    return base if colon and number.isdigit() else plain

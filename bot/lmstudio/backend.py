@@ -1,0 +1,191 @@
+"""LM Studio as the application sees it: one back end, whatever stands behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from bot.clock import Clock
+from bot.domain import ChatEvent, ChatRequest, ModelInfo
+from bot.errors import ConfigurationError
+from bot.lmstudio import errors, loading
+from bot.lmstudio.answering import answer
+from bot.lmstudio.deadline import end_tasks
+from bot.lmstudio.endpoints import parse_endpoint
+from bot.lmstudio.mailbox import Mailbox
+from bot.lmstudio.nodes import Fleet, Node, NodeStatus
+from bot.lmstudio.pinning import Lookup, PinnedResolver, system_lookup
+from bot.lmstudio.transport import Transport, make_tls
+from bot.ports import Capacity
+from config.settings import LMStudioSettings
+
+_log = logging.getLogger(__name__)
+
+
+class LMStudioBackend:
+    """A ``ChatBackend`` over one or more LM Studio servers. Made by ``open_backend``."""
+
+    def __init__(self, clock: Clock, settings: LMStudioSettings) -> None:
+        """Start without servers; ``open_backend`` adds them.
+
+        Args:
+            clock: Time.
+            settings: Timeouts, retries, fallback model.
+        """
+        self._clock = clock
+        self._settings = settings
+        self._callbacks: list[Callable[[bool], None]] = []
+        self._was_available: bool | None = None
+        self._fleet = Fleet(())
+
+    def attach(self, nodes: list[Node]) -> None:
+        """Take the servers."""
+        self._fleet = Fleet(nodes)
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        """Answer one request; ends with ``Completed``.
+
+        ``aclose()`` closes the connection at once, which stops the model.
+
+        Raises:
+            BackendError: There is no answer to be had; ``BackendUnavailableError`` when no server
+                can be reached.
+        """
+        mailbox = Mailbox()
+        work = asyncio.create_task(
+            answer(self._fleet, self._clock, self._settings, request, mailbox)
+        )
+        try:
+            while events := await mailbox.take():
+                for event in events:
+                    yield event
+            await work
+        finally:
+            await end_tasks(work)
+
+    def model(self, key: str | None) -> ModelInfo | None:
+        """Return what is known of a model (of the one that ``None`` would use) without I/O."""
+        return self._fleet.model(key)
+
+    def capacity(self) -> Capacity:
+        """Return how much can run at once, as last read from the servers, without I/O."""
+        return self._fleet.capacity()
+
+    def is_available(self) -> bool:
+        """Return whether a server is believed to answer, without I/O."""
+        return self._fleet.is_available()
+
+    def nodes(self) -> tuple[NodeStatus, ...]:
+        """Return a plain picture of every server, for diagnostics and metrics."""
+        return tuple(node.status() for node in self._fleet.nodes)
+
+    def on_availability(self, callback: Callable[[bool], None]) -> None:
+        """Call back with the new value whenever ``is_available`` changes.
+
+        The callback runs on the event loop, must not block and must not raise.
+        """
+        self._callbacks.append(callback)
+
+    async def probe_now(self) -> bool:
+        """Ask every server now; return whether any answers."""
+        await asyncio.gather(*(node.refresh() for node in self._fleet.nodes))
+        return self.is_available()
+
+    async def list_models(self) -> tuple[ModelInfo, ...]:
+        """Read all servers' chat models again; each model once, loaded ones first.
+
+        Raises:
+            BackendUnavailableError: No server answers.
+        """
+        if not await self.probe_now():
+            raise errors.BackendUnavailableError
+        found: dict[str, ModelInfo] = {}
+        for node in self._fleet.nodes:
+            for listed in node.catalogue.models if node.is_usable and node.catalogue else ():
+                model = node.model(listed.key) or listed
+                if listed.key not in found or (model.is_loaded and not found[listed.key].is_loaded):
+                    found[listed.key] = model
+        return tuple(sorted(found.values(), key=lambda model: (not model.is_loaded, model.key)))
+
+    async def load_model(
+        self,
+        key: str,
+        context_length: int | None = None,
+        eval_batch_size: int | None = None,
+        flash_attention: bool | None = None,
+    ) -> ModelInfo:
+        """Load a model where it fits best; what is loaded as asked stays as it is.
+
+        Args:
+            key: Model key.
+            context_length: Tokens; a loaded model with another length is loaded anew.
+            eval_batch_size: Prompt tokens computed at once.
+            flash_attention: Use it.
+
+        Raises:
+            BackendError: No server can load it.
+        """
+        node = self._fleet.choose(key, "", frozenset())
+        if node is None:
+            raise errors.BackendUnavailableError
+        options = loading.LoadOptions(context_length, eval_batch_size, flash_attention)
+        return await loading.load(node, key, options)
+
+    async def unload_model(self, key: str) -> None:
+        """Unload a model from every server that has it loaded.
+
+        Raises:
+            ModelNotFoundError: None has.
+            BackendError: A server can't.
+        """
+        if not await self.probe_now():
+            raise errors.BackendUnavailableError
+        holders = [n for n in self._fleet.nodes if (m := n.model(key)) is not None and m.is_loaded]
+        if not holders:
+            raise errors.ModelNotFoundError
+        for node in holders:
+            await loading.unload(node, key)
+
+    def note_change(self) -> None:
+        """Tell the callbacks when availability has changed; called by the servers."""
+        available = self._fleet.is_available()
+        if available is self._was_available:
+            return
+        self._was_available = available
+        for callback in tuple(self._callbacks):
+            callback(available)
+
+
+@asynccontextmanager
+async def open_backend(
+    settings: LMStudioSettings, clock: Clock, *, lookup: Lookup = system_lookup
+) -> AsyncIterator[LMStudioBackend]:
+    """Open the back end; needs no server that answers, but starts to look for one.
+
+    Args:
+        settings: Addresses, token, trust, timeouts.
+        clock: Time.
+        lookup: How names are resolved.
+
+    Raises:
+        ConfigurationError: An address, the CA file or the fingerprint is wrong.
+    """
+    endpoints = [parse_endpoint(text) for text in settings.base_url if text.strip()]
+    if not endpoints:
+        raise ConfigurationError("LMSTUDIO_BASE_URL is empty.")
+    tls = make_tls(settings.ca_file, settings.certificate_sha256)
+    token = settings.api_token.get_secret_value() if settings.api_token else None
+    backend = LMStudioBackend(clock, settings)
+    async with AsyncExitStack() as stack:
+        nodes = []
+        for index, endpoint in enumerate(dict.fromkeys(endpoints)):
+            resolver = PinnedResolver(endpoint.host, lookup)
+            transport = Transport(endpoint, clock, resolver, token=token, tls=tls)
+            stack.push_async_callback(transport.aclose)
+            nodes.append(Node(index, transport, clock, backend.note_change))
+        backend.attach(nodes)
+        probes = [asyncio.create_task(n.watch(settings.health_interval_s)) for n in nodes]
+        stack.push_async_callback(end_tasks, *probes)
+        yield backend

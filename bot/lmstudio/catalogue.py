@@ -1,0 +1,201 @@
+"""What a server says of its models: native list first, older ones where it doesn't know that.
+
+``/api/v1/models`` (LM Studio 0.4) tells instances, context, parallel predictions, vision and
+reasoning options; ``/api/v0/models`` (0.3.6) less; ``/v1/models`` only names. A missing route is
+answered with 200 and a text, or 404; a refused token is never a reason to try the next list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bot.domain import ModelInfo
+from bot.lmstudio import errors
+from bot.lmstudio.transport import Transport
+
+_MAX_MODELS: Final = 500
+_MAX_INSTANCES: Final = 16
+_MAX_KEY_CHARS: Final = 300
+_LIMIT_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A loaded copy of a model.
+
+    Attributes:
+        id: What a request names to reach exactly this copy.
+        key: The model.
+        context_tokens: Tokens that its predictions share, where known.
+        parallel: Concurrent predictions; 1 where not said.
+    """
+
+    id: str
+    key: str
+    context_tokens: int | None
+    parallel: int
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The chat models of one server.
+
+    Attributes:
+        source: Index into the routes: which list the server knows.
+        models: Chat models, loaded ones first.
+        instances: Loaded copies.
+    """
+
+    source: int
+    models: tuple[ModelInfo, ...]
+    instances: tuple[Instance, ...] = ()
+
+    @property
+    def tells_loaded(self) -> bool:
+        """Whether the server says which models are loaded (``/v1/models`` doesn't)."""
+        return self.source < len(_ROUTES) - 1
+
+    @property
+    def is_native(self) -> bool:
+        """Whether the server has the native API (LM Studio 0.4), which loads models."""
+        return self.source == 0
+
+    def find(self, name: str | None) -> ModelInfo | None:
+        """Return a model by key, instance id or ``key@quantisation``; by ``None`` the loaded one.
+
+        Without a name: the first loaded model, or the only one there is.
+        """
+        if name is None:
+            loaded = next((model for model in self.models if model.is_loaded), None)
+            return loaded or (self.models[0] if len(self.models) == 1 else None)
+        for model in self.models:
+            if name == model.key or name in model.instance_ids:
+                return model
+        plain = name.partition("@")[0]
+        return next((model for model in self.models if model.key == plain), None)
+
+
+async def fetch_catalogue(transport: Transport, first_source: int = 0) -> Catalogue:
+    """Ask a server for its models.
+
+    Args:
+        transport: The server.
+        first_source: The list that it knew the last time.
+
+    Raises:
+        BackendError: It can't be reached, refuses the token, or knows none of the lists.
+    """
+    for source in range(first_source, len(_ROUTES)):
+        path, field, parse = _ROUTES[source]
+        try:
+            body = await transport.fetch_json("GET", path, limit_s=_LIMIT_S)
+            return _parsed(source, body, field, parse)
+        except (errors.WrongEndpointError, errors.BadResponseError):
+            if source == len(_ROUTES) - 1:
+                raise
+    raise errors.WrongEndpointError
+
+
+def _parsed(
+    source: int, body: object, field: str, parse: Callable[[dict[str, Any]], _Parsed | None]
+) -> Catalogue:
+    entries = body.get(field) if isinstance(body, dict) else None
+    if not isinstance(entries, list):
+        raise errors.BadResponseError("not a list of models")
+    found = [parse(entry) for entry in entries[:_MAX_MODELS] if isinstance(entry, dict)]
+    known = [entry for entry in found if entry is not None]
+    models = sorted((model for model, _ in known), key=lambda model: not model.is_loaded)
+    instances = tuple(instance for _, copies in known for instance in copies)
+    return Catalogue(source, tuple(models), instances)
+
+
+_Parsed = tuple[ModelInfo, tuple[Instance, ...]]
+
+
+def _native(entry: dict[str, Any]) -> _Parsed | None:
+    key = _name(entry.get("key"))
+    if key is None or entry.get("type") == "embedding":
+        return None
+    copies = entry.get("loaded_instances")
+    instances = tuple(
+        instance
+        for copy in (copies if isinstance(copies, list) else [])[:_MAX_INSTANCES]
+        if isinstance(copy, dict) and (instance := _instance(key, copy)) is not None
+    )
+    capabilities = _object(entry.get("capabilities"))
+    options = _object(capabilities.get("reasoning")).get("allowed_options")
+    vision = capabilities.get("vision")
+    model = ModelInfo(
+        key=key,
+        is_loaded=bool(instances),
+        context_tokens=instances[0].context_tokens if instances else None,
+        max_context_tokens=_tokens(entry.get("max_context_length")),
+        parallel=instances[0].parallel if instances else None,
+        sees_images=vision if isinstance(vision, bool) else None,
+        reasoning_options=tuple(
+            option
+            for option in (options if isinstance(options, list) else [])[:16]
+            if isinstance(option, str)
+        ),
+        instance_ids=tuple(instance.id for instance in instances),
+        size_bytes=_size(entry.get("size_bytes")),
+    )
+    return model, instances
+
+
+def _instance(key: str, copy: dict[str, Any]) -> Instance | None:
+    name = _name(copy.get("id"))
+    if name is None:
+        return None
+    config = _object(copy.get("config"))
+    parallel = _tokens(config.get("parallel"))
+    return Instance(name, key, _tokens(config.get("context_length")), min(parallel or 1, 1024))
+
+
+def _older(entry: dict[str, Any]) -> _Parsed | None:
+    key = _name(entry.get("id"))
+    if key is None or entry.get("type") == "embeddings":
+        return None
+    is_loaded = entry.get("state") == "loaded"
+    context = _tokens(entry.get("loaded_context_length")) if is_loaded else None
+    model = ModelInfo(
+        key=key,
+        is_loaded=is_loaded,
+        context_tokens=context,
+        max_context_tokens=_tokens(entry.get("max_context_length")),
+        sees_images={"vlm": True, "llm": False}.get(str(entry.get("type"))),
+        instance_ids=(key,) if is_loaded else (),
+    )
+    return model, (Instance(key, key, context, 1),) if is_loaded else ()
+
+
+def _openai(entry: dict[str, Any]) -> _Parsed | None:
+    key = _name(entry.get("id"))
+    if key is None or "embed" in key.lower():
+        return None
+    return ModelInfo(key=key, is_loaded=True), (Instance(key, key, None, 1),)
+
+
+_ROUTES: Final[tuple[tuple[str, str, Callable[[dict[str, Any]], _Parsed | None]], ...]] = (
+    ("/api/v1/models", "models", _native),
+    ("/api/v0/models", "data", _older),
+    ("/v1/models", "data", _openai),
+)
+
+
+def _name(value: object) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= _MAX_KEY_CHARS else None
+
+
+def _tokens(value: object) -> int | None:
+    return value if type(value) is int and 0 < value < 2**31 else None
+
+
+def _size(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value < 2**63 else None
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

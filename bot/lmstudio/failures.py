@@ -1,0 +1,265 @@
+"""From what a server said to a typed failure: by text first, by status only then.
+
+LM Studio answers nearly every failure with 400 and some with 200, in half a dozen shapes: a string,
+OpenAI's object, its own object, an object holding JSON as a string, HTML, nothing. The patterns
+match texts reported in public (lmstudio-bug-tracker, llama.cpp, and clients' issue trackers); the
+table is read from top to bottom, and the first match counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from bot.errors import BackendError
+from bot.lmstudio import errors
+from bot.lmstudio.completion import parse_json
+
+_MAX_TEXT_CHARS: Final = 20_000
+_MAX_DEPTH: Final = 6
+_OWN_FIELDS: Final = (
+    "reasoning_effort",
+    "stream_options",
+    "top_p",
+    "temperature",
+    "max_tokens",
+    "messages",
+    "model",
+)
+_LIMIT_TOKENS: Final = re.compile(
+    r"n_ctx:\s*(\d+)|context length of only (\d+)|n_ctx\W{1,8}(\d+)"
+    r"|context size \((\d+) tokens\)|exceeds [^.]{0,60}\((\d+) tokens\)",
+    re.IGNORECASE,
+)
+_PROMPT_TOKENS: Final = re.compile(
+    r"n_keep:\s*(\d+)|keep the first (\d+) tokens|n_prompt_tokens\W{1,8}(\d+)"
+    r"|request \((\d+) tokens\)",
+    re.IGNORECASE,
+)
+
+Maker = Callable[[str], BackendError]
+
+
+def _always(kind: type[BackendError]) -> Maker:
+    return lambda _text: kind()
+
+
+def _overflow(text: str) -> BackendError:
+    return errors.ContextOverflowError(_number(_LIMIT_TOKENS, text), _number(_PROMPT_TOKENS, text))
+
+
+def _invalid(text: str) -> BackendError:
+    return errors.InvalidRequestError(tuple(name for name in _OWN_FIELDS if name in text))
+
+
+_TABLE: Final[tuple[tuple[re.Pattern[str], Maker], ...]] = tuple(
+    (re.compile("|".join(patterns), re.IGNORECASE), maker)
+    for maker, patterns in (
+        (_always(errors.AuthenticationError), ("invalid_api_key", "LM Studio API token")),
+        (_always(errors.PermissionDeniedError), ("Permission denied to use",)),
+        (_always(errors.WrongEndpointError), ("Unexpected endpoint or method",)),
+        (_always(errors.TlsError), (r"HTTP request (was sent )?to (an )?HTTPS",)),
+        (
+            _overflow,
+            (
+                r"n_keep:\s*\d+\s*>=\s*n_ctx",
+                "exceed_context_size_error",
+                "exceeds the available context size",
+                r"Trying to keep the first \d+ tokens",
+                r"context length of only \d+",
+            ),
+        ),
+        (_always(errors.PoolFullError), ("Context size has been exceeded",)),
+        (_always(errors.NoModelError), ("No models? (is |are )?loaded",)),
+        (
+            _always(errors.ModelNotFoundError),
+            (
+                "Multiple models are loaded",
+                "Invalid model identifier",
+                "model_not_found",
+                "not found in downloaded models",
+            ),
+        ),
+        (
+            _always(errors.ModelUnloadedError),
+            (
+                "Model (is |was )?(reloaded|unloaded)",
+                "modelUnloaded",
+                "^terminated$",
+                r"is not loaded\.",
+            ),
+        ),
+        (
+            _always(errors.OutOfMemoryError),
+            (
+                "unable to allocate",
+                "out of ?memory",
+                "ErrorOutOfDeviceMemory",
+                "bad.?alloc",
+                "insufficient system resources",
+            ),
+        ),
+        (
+            _always(errors.LoadFailedError),
+            (
+                "Failed to load model",
+                "Error loading model",
+                "model_load_failed",
+                "exited before becoming healthy",
+                "snapshot of system resources",
+                "createDevice",
+            ),
+        ),
+        (_always(errors.ModelCrashedError), ("model has crashed", "Exit code:")),
+        (
+            _always(errors.ComputeError),
+            ("ErrorDeviceLost", "Compute error", r"decode\(\) failed", "speculative batch"),
+        ),
+        (
+            _always(errors.TemplateError),
+            (
+                "rendering prompt with jinja",
+                "Jinja Exception",
+                "roles must alternate",
+                "Only user and assistant roles",
+                "System role not supported",
+                "No user query found",
+                "System message must be at the beginning",
+                "Unknown test: sequence",
+                "on undefined values",
+                "Cannot pass both content and thinking",
+            ),
+        ),
+        (
+            _always(errors.ImagesRefusedError),
+            ("does not support images", "image input is not supported"),
+        ),
+        (_always(errors.BadImageError), ("Failed to load image",)),
+        (_always(errors.OutputParserError), ("peg-native", "failed to parse output")),
+        (
+            _invalid,
+            (
+                "failed to parse grammar",
+                "field is required",
+                r"is required\b",
+                "must be '",
+                "is not iterable",
+                "Invalid discriminator",
+                "Unrecognized key",
+                "reasoning configuration",
+                "missing_required_parameter",
+                "invalid_(union|value|json|enum_value|type)",
+                "previous_response",
+                "Invalid option",
+                r"\bExpected ",
+            ),
+        ),
+        (_always(errors.ChannelError), ("Channel Error", "channelSend")),
+    )
+)
+"""Order matters: a guardrail's text says "failed to load" and "insufficient" both, a load failure
+may name an exit code, and the generic wrapper "Channel Error" is only read when nothing inside it
+says more."""
+
+
+def classify(status: int, body: bytes | str, retry_after: str | None = None) -> BackendError:
+    """Return the failure that a response means.
+
+    Args:
+        status: HTTP status.
+        body: The body, already bounded; anything at all.
+        retry_after: The header of that name.
+    """
+    if status == 401:
+        return errors.AuthenticationError()
+    text = body if isinstance(body, str) else body.decode("utf-8", "replace")
+    found = classify_payload(_unwrapped(text[:_MAX_TEXT_CHARS]))
+    if found is not None and not (status == 403 and type(found) is errors.InvalidRequestError):
+        return found
+    return _by_status(status, retry_after)
+
+
+def classify_payload(payload: object) -> BackendError | None:
+    """Return the failure that an error's payload names; ``None`` when no text of it is known."""
+    text = "\n".join(_texts(payload, 0))[:_MAX_TEXT_CHARS]
+    for pattern, make in _TABLE:
+        if pattern.search(text):
+            return make(text)
+    return None
+
+
+def classify_event(payload: object) -> BackendError:
+    """Return the failure that an error inside a stream means."""
+    return classify_payload(payload) or errors.ServerFaultError()
+
+
+def error_in(body: object) -> object:
+    """Return the ``error`` of a parsed body, ``None`` if it holds none."""
+    return body.get("error") if isinstance(body, dict) else None
+
+
+def _by_status(status: int, retry_after: str | None) -> BackendError:
+    if 300 <= status < 400:
+        return errors.RedirectError()
+    if status == 429:
+        return errors.BusyError(_seconds(retry_after))
+    by_status: dict[int, type[BackendError]] = {
+        403: errors.PermissionDeniedError,
+        404: errors.WrongEndpointError,
+        405: errors.WrongEndpointError,
+        413: errors.PayloadTooLargeError,
+        426: errors.TlsError,
+    }
+    if status in by_status:
+        return by_status[status]()
+    if status in (400, 422):
+        return errors.InvalidRequestError()
+    return errors.ServerFaultError(status)
+
+
+def _unwrapped(text: str) -> object:
+    """Return a body as JSON where it is some, without the marks of an event stream."""
+    stripped = text.strip().removeprefix("\ufeff")
+    if stripped.startswith(("event:", "data:")):
+        lines = (line for line in stripped.splitlines() if line.startswith("data:"))
+        stripped = next(lines, "data:")[5:].strip()
+    try:
+        return parse_json(stripped)
+    except ValueError:
+        return stripped
+
+
+def _texts(payload: object, depth: int) -> Iterator[str]:
+    """Yield every text in a payload: values of its objects, and JSON inside its texts."""
+    if depth > _MAX_DEPTH:
+        return
+    if isinstance(payload, str):
+        yield payload
+        start = payload.find("{")
+        if start >= 0 and depth < _MAX_DEPTH:
+            try:
+                inner = parse_json(payload[start:])
+            except ValueError:
+                return
+            yield from _texts(inner, depth + 1)
+    elif isinstance(payload, dict):
+        for key, value in payload.items():
+            if type(value) is int and isinstance(key, str):
+                yield f"{key}: {value}"
+            yield from _texts(value, depth + 1)
+    elif isinstance(payload, list):
+        for value in payload[:20]:
+            yield from _texts(value, depth + 1)
+
+
+def _number(pattern: re.Pattern[str], text: str) -> int | None:
+    match = pattern.search(text)
+    if match is None:
+        return None
+    digits = next(group for group in match.groups() if group)
+    return int(digits) if len(digits) < 10 else None
+
+
+def _seconds(header: str | None) -> float | None:
+    return float(header) if header and header.isascii() and header.isdigit() else None

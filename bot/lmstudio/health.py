@@ -1,0 +1,108 @@
+"""Whether a server is worth asking: a circuit breaker, and a loop of probes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from bot.clock import Clock
+from bot.lmstudio.deadline import within
+
+FAILURES_TO_OPEN: Final = 3
+FIRST_PAUSE_S: Final = 15.0
+LONGEST_PAUSE_S: Final = 300.0
+FIRST_BACKOFF_S: Final = 1.0
+LONGEST_BACKOFF_S: Final = 30.0
+_JITTER: Final = 0.2
+
+
+class Circuit:
+    """Stop asking what keeps failing; after a pause, let one trial through.
+
+    Attributes:
+        failures: Failures in a row.
+    """
+
+    __slots__ = ("_clock", "_first_pause_s", "_open_until_s", "_pause_s", "_trial", "failures")
+
+    def __init__(self, clock: Clock, first_pause_s: float = FIRST_PAUSE_S) -> None:
+        """Start closed.
+
+        Args:
+            clock: Time.
+            first_pause_s: Pause after the first opening, in seconds; each further one doubles it.
+        """
+        self._clock = clock
+        self._first_pause_s = first_pause_s
+        self._pause_s = first_pause_s
+        self._open_until_s: float | None = None
+        self._trial = False
+        self.failures = 0
+
+    @property
+    def state(self) -> str:
+        """``closed``, ``open`` or ``half-open``."""
+        if self._open_until_s is None:
+            return "closed"
+        return "open" if self._clock.monotonic() < self._open_until_s else "half-open"
+
+    @property
+    def allows(self) -> bool:
+        """Whether a request may go: always when closed, one at a time when half-open."""
+        return self.state == "closed" or (self.state == "half-open" and not self._trial)
+
+    def begin(self) -> None:
+        """Note that a request goes; when half-open, it is the trial."""
+        self._trial = self.state == "half-open"
+
+    def end(self) -> None:
+        """Note that a request ended without a verdict, for example cancelled."""
+        self._trial = False
+
+    def succeed(self) -> None:
+        """Close."""
+        self.failures = 0
+        self._pause_s = self._first_pause_s
+        self._open_until_s = None
+        self._trial = False
+
+    def fail(self, *, at_once: bool = False) -> None:
+        """Count a failure; open on the third in a row, on a failed trial, or at once."""
+        self.failures += 1
+        was_trial = self._trial
+        self._trial = False
+        if at_once or was_trial or self.failures >= FAILURES_TO_OPEN:
+            self._open_until_s = self._clock.monotonic() + self._pause_s
+            self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
+
+
+async def watch_server(
+    probe: Callable[[], Awaitable[bool]], clock: Clock, interval_s: float, look_again: asyncio.Event
+) -> None:
+    """Probe for ever: at the interval while it answers, backed off from 1 s to 30 s while not.
+
+    Args:
+        probe: Returns whether the server answers; bounds itself.
+        clock: Time.
+        interval_s: Seconds between probes of a server that answers.
+        look_again: Set by whoever waits for the server: begins the backing off anew.
+    """
+    backoff_s = FIRST_BACKOFF_S
+    while True:
+        delay_s = interval_s
+        if await probe():
+            backoff_s = FIRST_BACKOFF_S
+        else:
+            delay_s = backoff_s * (1 + _JITTER * random.random())  # noqa: S311 - jitter
+            backoff_s = min(backoff_s * 2, LONGEST_BACKOFF_S)
+        look_again.clear()
+        with contextlib.suppress(TimeoutError):
+            await within(clock, _wait(look_again), delay_s)
+            backoff_s = FIRST_BACKOFF_S
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()

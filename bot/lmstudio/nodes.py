@@ -1,0 +1,359 @@
+"""The servers: what each has loaded, how busy it is, and which one a conversation goes to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from bot.clock import Clock
+from bot.domain import ModelInfo
+from bot.errors import BackendError
+from bot.lmstudio import errors
+from bot.lmstudio.catalogue import Catalogue, Instance, fetch_catalogue
+from bot.lmstudio.deadline import ReadingSpeed
+from bot.lmstudio.health import Circuit, watch_server
+from bot.lmstudio.transport import Transport
+from bot.ports import Capacity
+
+_log = logging.getLogger(__name__)
+
+_MAX_WARM: Final = 256
+_MAX_TRAITS: Final = 64
+LOAD_PAUSE_S: Final = 60.0
+"""Seconds that a model which can't be loaded is left alone; doubled each time."""
+
+_NODE_FAULTS: Final = (
+    errors.ModelCrashedError,
+    errors.ComputeError,
+    errors.ServerFaultError,
+    errors.FirstTokenTimeoutError,
+    errors.StalledError,
+    errors.ChannelError,
+)
+
+
+@dataclass(slots=True)
+class Traits:
+    """What experience taught of one model on one server.
+
+    Attributes:
+        speed: How fast it reads prompts.
+        load: Pauses a model that can't be loaded.
+        load_error: Why it couldn't.
+        context_tokens: The limit that an overflow named, below what the list says.
+        is_blind: It refused an image.
+        folds_system: Its template takes no system role.
+        refused_fields: Optional fields that it refused.
+    """
+
+    speed: ReadingSpeed
+    load: Circuit
+    load_error: BackendError | None = None
+    context_tokens: int | None = None
+    is_blind: bool = False
+    folds_system: bool = False
+    refused_fields: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """A server as diagnostics and metrics see it.
+
+    Attributes:
+        index: Its place in the settings, from 0.
+        is_up: It answered the last time; ``None`` before the first probe ended.
+        circuit: ``closed``, ``open`` or ``half-open``.
+        in_flight: Requests running.
+        slots: Predictions it can run at once.
+        models: Its chat models.
+        last_error: Class name of the last failure; empty after a success.
+    """
+
+    index: int
+    is_up: bool | None
+    circuit: str
+    in_flight: int
+    slots: int
+    models: tuple[ModelInfo, ...]
+    last_error: str
+
+
+class Node:
+    """One server.
+
+    Attributes:
+        index: Its place in the settings, from 0.
+        transport: Its connections.
+        circuit: Pauses a server that keeps failing.
+        is_up: It answered the last time; ``None`` before the first probe ended.
+        catalogue: Its models as last read; ``None`` before.
+        loading: Models being loaded by a question; the event is set when that is over.
+        idle: Set while nothing runs here.
+        alone: Held by a question that needs the shared context for itself.
+    """
+
+    def __init__(
+        self, index: int, transport: Transport, clock: Clock, on_change: Callable[[], None]
+    ) -> None:
+        """Start unknown.
+
+        Args:
+            index: Its place in the settings.
+            transport: Its connections.
+            clock: Time.
+            on_change: Called when availability may have changed.
+        """
+        self.index = index
+        self.transport = transport
+        self.circuit = Circuit(clock)
+        self.is_up: bool | None = None
+        self.catalogue: Catalogue | None = None
+        self.loading: dict[str, asyncio.Event] = {}
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self._clock = clock
+        self._on_change = on_change
+        self._traits: OrderedDict[str, Traits] = OrderedDict()
+        self._in_flight: dict[str, int] = {}
+        self.alone = asyncio.Lock()
+        self._refreshing = asyncio.Lock()
+        self._look_again = asyncio.Event()
+        self._last_error = ""
+
+    @property
+    def in_flight(self) -> int:
+        """Requests running here."""
+        return sum(self._in_flight.values())
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether asking makes sense: not known to be down, and the circuit lets it through."""
+        return self.is_up is not False and self.circuit.state != "open"
+
+    @property
+    def slots(self) -> int:
+        """Predictions that its loaded models run at once; 1 where not said."""
+        instances = self.catalogue.instances if self.catalogue else ()
+        if self.catalogue is None or not self.catalogue.tells_loaded:
+            return 1
+        return max(1, sum(instance.parallel for instance in instances))
+
+    @property
+    def can_load(self) -> bool:
+        """Whether it has the native API that loads models."""
+        return self.catalogue is not None and self.catalogue.is_native
+
+    def traits(self, key: str | None) -> Traits:
+        """Return what is known of a model by experience."""
+        name = key or ""
+        traits = self._traits.get(name)
+        if traits is None:
+            traits = Traits(ReadingSpeed(), Circuit(self._clock, LOAD_PAUSE_S))
+            self._traits[name] = traits
+            if len(self._traits) > _MAX_TRAITS:
+                self._traits.popitem(last=False)
+        self._traits.move_to_end(name)
+        return traits
+
+    def model(self, name: str | None) -> ModelInfo | None:
+        """Return a model as listed, with the context limit that experience taught."""
+        info = self.catalogue.find(name) if self.catalogue else None
+        if info is None:
+            return None
+        learned = self._traits.get(info.key)
+        if learned is None:
+            return info
+        if learned.is_blind:
+            info = replace(info, sees_images=False)
+        limit = learned.context_tokens
+        if limit is not None and limit < (info.context_tokens or limit + 1):
+            info = replace(info, context_tokens=limit)
+        return info
+
+    def instance(self, key: str, preferred: str | None) -> Instance | None:
+        """Return the copy of a model to use: the preferred if it has room, or the least busy."""
+        copies = [i for i in (self.catalogue.instances if self.catalogue else ()) if i.key == key]
+        for copy in copies:
+            if copy.id == preferred and self._in_flight.get(copy.id, 0) < copy.parallel:
+                return copy
+        return min(copies, key=lambda c: self._in_flight.get(c.id, 0) / c.parallel, default=None)
+
+    @contextmanager
+    def running(self, name: str) -> Iterator[None]:
+        """Count a request while it runs."""
+        self._in_flight[name] = self._in_flight.get(name, 0) + 1
+        self.idle.clear()
+        self.circuit.begin()
+        try:
+            yield
+        finally:
+            self._in_flight[name] -= 1
+            if not self._in_flight[name]:
+                del self._in_flight[name]
+            if not self._in_flight:
+                self.idle.set()
+            self.circuit.end()
+
+    def note_success(self, key: str | None) -> None:
+        """Note an answer."""
+        self._last_error = ""
+        self.circuit.succeed()
+        traits = self.traits(key)
+        traits.load.succeed()
+        traits.load_error = None
+        self._set_up(is_up=True)
+
+    def note_failure(self, error: BackendError) -> None:
+        """Note a failure of a request."""
+        self._last_error = type(error).__name__
+        if isinstance(error, errors.BackendUnavailableError):
+            self._set_up(is_up=False)
+        elif isinstance(error, _NODE_FAULTS):
+            self.circuit.fail()
+            self._on_change()
+
+    async def refresh(self) -> bool:
+        """Read the list of models again; one at a time.
+
+        Returns:
+            Whether the server answers.
+        """
+        async with self._refreshing:
+            try:
+                source = self.catalogue.source if self.catalogue and self.is_up else 0
+                catalogue = await fetch_catalogue(self.transport, source)
+            except errors.BackendUnavailableError as exc:
+                self._last_error = type(exc).__name__
+                self._set_up(is_up=False)
+                return False
+            except BackendError as exc:
+                self._last_error = type(exc).__name__
+                self._set_up(is_up=True)
+                return True
+            self._learn(catalogue)
+            self._set_up(is_up=True)
+            return True
+
+    async def watch(self, interval_s: float) -> None:
+        """Probe for ever."""
+        await watch_server(self.refresh, self._clock, interval_s, self._look_again)
+
+    def look_again(self) -> None:
+        """Probe soon, and often again, because somebody waits."""
+        self._look_again.set()
+
+    def status(self) -> NodeStatus:
+        """Return a plain picture of this server."""
+        return NodeStatus(
+            index=self.index,
+            is_up=self.is_up,
+            circuit=self.circuit.state,
+            in_flight=self.in_flight,
+            slots=self.slots,
+            models=self.catalogue.models if self.catalogue else (),
+            last_error=self._last_error,
+        )
+
+    def _learn(self, catalogue: Catalogue) -> None:
+        """Take a new list; a context that changed makes the learned limit void."""
+        for model in catalogue.models:
+            before = self.catalogue.find(model.key) if self.catalogue else None
+            if before and before.context_tokens != model.context_tokens and model.context_tokens:
+                self.traits(model.key).context_tokens = None
+        self.catalogue = catalogue
+
+    def _set_up(self, *, is_up: bool) -> None:
+        if self.is_up is not is_up:
+            _log.info("node %d is %s", self.index, "up" if is_up else "down")
+            self.is_up = is_up
+        self._on_change()
+
+
+class Fleet:
+    """All servers, and which of them keeps which conversation warm."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        """Take the servers in the order of the settings."""
+        self.nodes = tuple(nodes)
+        self._warm: OrderedDict[str, tuple[int, str]] = OrderedDict()
+
+    def choose(
+        self,
+        model: str | None,
+        conversation_key: str,
+        excluded: frozenset[int],
+        *,
+        desperate: bool = False,
+    ) -> Node | None:
+        """Return the best server for a request; ``None`` if none may be asked.
+
+        First those that have the model loaded, then those that list it; among these the one that
+        has the conversation warm, if it has a free slot, then the least loaded.
+
+        Args:
+            model: Model key; ``None`` for whichever is loaded.
+            conversation_key: Prefers the server that answered it last.
+            excluded: Servers that failed already.
+            desperate: Where no server looks usable, take one that was found down.
+        """
+        left = [node for node in self.nodes if node.index not in excluded]
+        candidates = [node for node in left if node.is_usable and node.circuit.allows]
+        if not candidates and desperate:
+            candidates = [node for node in left if node.circuit.allows]
+        warm_index = self._warm.get(conversation_key, (-1, ""))[0]
+
+        def rank(node: Node) -> tuple[int, bool, float, int]:
+            info = node.model(model)
+            fit = 2 if info is None else int(not info.is_loaded)
+            if info is not None and not node.traits(info.key).load.allows:
+                fit = 3
+            is_warm = node.index == warm_index and node.in_flight < node.slots
+            return fit, not is_warm, node.in_flight / node.slots, node.index
+
+        return min(candidates, key=rank, default=None)
+
+    def warm_instance(self, conversation_key: str, node: Node) -> str | None:
+        """Return the copy that has a conversation in its cache on this server."""
+        index, instance = self._warm.get(conversation_key, (-1, ""))
+        return instance if index == node.index else None
+
+    def note_warm(self, conversation_key: str, node: Node, instance: str) -> None:
+        """Remember where a conversation was answered; the oldest are forgotten."""
+        self._warm[conversation_key] = (node.index, instance)
+        self._warm.move_to_end(conversation_key)
+        if len(self._warm) > _MAX_WARM:
+            self._warm.popitem(last=False)
+
+    def model(self, key: str | None) -> ModelInfo | None:
+        """Return what is known of a model: where it is loaded, if it is anywhere."""
+        found = [info for node in self._available() if (info := node.model(key)) is not None]
+        return next((info for info in found if info.is_loaded), found[0] if found else None)
+
+    def capacity(self) -> Capacity:
+        """Return slots and shared tokens over all available servers."""
+        nodes = self._available()
+        slots = sum(node.slots for node in nodes)
+        pools = [
+            instance.context_tokens
+            for node in nodes
+            for instance in (node.catalogue.instances if node.catalogue else ())
+        ]
+        known = [tokens for tokens in pools if tokens is not None]
+        return Capacity(max(1, slots), sum(known) if known and len(known) == len(pools) else None)
+
+    def is_available(self) -> bool:
+        """Return whether any server is believed to answer."""
+        return any(node.is_usable for node in self.nodes)
+
+    def look_again(self) -> None:
+        """Probe all servers soon, because somebody waits."""
+        for node in self.nodes:
+            node.look_again()
+
+    def _available(self) -> list[Node]:
+        return [node for node in self.nodes if node.is_usable]

@@ -1,0 +1,198 @@
+"""From a failure and what was asked to what may be asked instead: pure, each remedy once.
+
+Every remedy is tried at most once per question (lowering ``max_tokens``: twice), so a question
+costs a bounded number of requests whatever the server says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from bot.domain import ChatTurn, Role
+from bot.errors import BackendError
+from bot.lmstudio import errors
+
+LOW_MEMORY_STEPS: Final = (1024, 512)
+"""Tokens; the steps of ``max_tokens`` when memory is short."""
+
+KEEP_SHARE: Final = 0.85
+"""Share of the context that a trimmed prompt and its answer may fill."""
+
+_LEAST_ANSWER_TOKENS: Final = 256
+
+TRIMMED: Final = (
+    "I left out the oldest part of our conversation: the model can't read more at once."
+)
+NO_IMAGES: Final = "This model can't look at images, so I answered without them."
+SHORTENED: Final = "The model's machine is short of memory, so this answer may be cut short."
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to ask, as it stands after the remedies so far.
+
+    Attributes:
+        model: Model key; ``None`` for whichever is loaded.
+        turns: The conversation.
+        prompt_tokens: Estimate of the prompt's size.
+        max_tokens: Longest answer.
+        reasoning_effort: As on the wire; ``None`` leaves it out.
+        include_usage: Ask for token counts.
+        fold_system: The template takes no system role.
+        notices: Sentences for the person about what was changed.
+        tried: Names of the remedies used up.
+    """
+
+    model: str | None
+    turns: tuple[ChatTurn, ...]
+    prompt_tokens: int
+    max_tokens: int
+    reasoning_effort: str | None = None
+    include_usage: bool = True
+    fold_system: bool = False
+    notices: tuple[str, ...] = ()
+    tried: frozenset[str] = frozenset()
+
+    def noting(self, notice: str) -> Plan:
+        """Return this plan with a notice, once."""
+        if notice in self.notices:
+            return self
+        return replace(self, notices=(*self.notices, notice))
+
+    def having_tried(self, remedy: str) -> Plan:
+        """Return this plan with a remedy used up."""
+        return replace(self, tried=self.tried | {remedy})
+
+    @property
+    def has_images(self) -> bool:
+        """Whether any turn has an image."""
+        return any(turn.images for turn in self.turns)
+
+
+def recover(error: BackendError, plan: Plan, context_tokens: int | None = None) -> Plan | None:
+    """Return the plan to try at once after a failure; ``None`` when there is no remedy left.
+
+    Args:
+        error: What happened.
+        plan: What was asked.
+        context_tokens: The model's context length, where known.
+    """
+    for kind, remedy, apply in _REMEDIES:
+        if isinstance(error, kind) and remedy not in plan.tried:
+            changed = apply(error, plan, context_tokens)
+            if changed is not None:
+                return changed.having_tried(remedy) if remedy else changed
+    return None
+
+
+def trim(plan: Plan, limit_tokens: int, prompt_tokens: int) -> Plan | None:
+    """Drop the oldest turns until prompt and answer fit a context.
+
+    The system turn and the last turn stay; the answer's length gives way before history does, down
+    to a quarter of the context.
+
+    Args:
+        plan: What was asked.
+        limit_tokens: The context length.
+        prompt_tokens: What the prompt really has, or the best estimate.
+
+    Returns:
+        The trimmed plan; ``None`` if even the last turn alone is too long.
+    """
+    budget = int(limit_tokens * KEEP_SHARE)
+    max_tokens = min(plan.max_tokens, max(limit_tokens // 4, _LEAST_ANSWER_TOKENS))
+    head = [turn for turn in plan.turns if turn.role is Role.SYSTEM]
+    rest = [turn for turn in plan.turns if turn.role is not Role.SYSTEM]
+    chars = sum(_weight(turn) for turn in plan.turns)
+    tokens_per_char = max(prompt_tokens, 1) / max(chars, 1)
+    allowed_chars = (budget - max_tokens) / tokens_per_char
+    kept_chars = chars
+    while kept_chars > allowed_chars and len(rest) > 1:
+        kept_chars -= _weight(rest.pop(0))
+        while len(rest) > 1 and rest[0].role is not Role.USER:
+            kept_chars -= _weight(rest.pop(0))
+    if kept_chars * tokens_per_char + _LEAST_ANSWER_TOKENS > budget:
+        return None
+    fitting = max(_LEAST_ANSWER_TOKENS, int(budget - kept_chars * tokens_per_char))
+    is_shorter = len(head) + len(rest) < len(plan.turns)
+    trimmed = replace(
+        plan,
+        turns=(*head, *rest),
+        prompt_tokens=int(kept_chars * tokens_per_char),
+        max_tokens=min(max_tokens, fitting),
+    )
+    return trimmed.noting(TRIMMED) if is_shorter else trimmed
+
+
+def without_images(plan: Plan) -> Plan:
+    """Return the plan without its images, with a notice."""
+    turns = tuple(
+        replace(turn, images=(), text=turn.text or "(an image)") if turn.images else turn
+        for turn in plan.turns
+    )
+    return replace(plan, turns=turns).noting(NO_IMAGES)
+
+
+def _overflow(error: BackendError, plan: Plan, context_tokens: int | None) -> Plan | None:
+    if not isinstance(error, errors.ContextOverflowError):
+        return None
+    limit = error.limit_tokens or context_tokens
+    known = error.prompt_tokens or plan.prompt_tokens
+    if limit is None:
+        limit = max(known // 2, 1024)
+    return trim(plan, limit, max(known, plan.prompt_tokens // 2))
+
+
+def _template(_error: BackendError, plan: Plan, _context: int | None) -> Plan | None:
+    return replace(plan, fold_system=True)
+
+
+def _images(_error: BackendError, plan: Plan, _context: int | None) -> Plan | None:
+    return without_images(plan) if plan.has_images else None
+
+
+def _empty(error: BackendError, plan: Plan, context_tokens: int | None) -> Plan | None:
+    if not isinstance(error, errors.EmptyAnswerError):
+        return None
+    max_tokens = plan.max_tokens
+    if error.hit_length:
+        room = (context_tokens or 4 * max_tokens) - plan.prompt_tokens
+        max_tokens = max(max_tokens, min(max_tokens * 2, int(room * KEEP_SHARE)))
+    effort = "none" if error.thought and "reasoning_effort" not in plan.tried else None
+    return replace(plan, max_tokens=max_tokens, reasoning_effort=effort or plan.reasoning_effort)
+
+
+def _invalid(error: BackendError, plan: Plan, _context: int | None) -> Plan | None:
+    if not isinstance(error, errors.InvalidRequestError):
+        return None
+    named = error.fields
+    if plan.reasoning_effort is not None and ("reasoning_effort" in named or not named):
+        return replace(plan, reasoning_effort=None).having_tried("reasoning_effort")
+    if plan.include_usage and ("stream_options" in named or not named):
+        return replace(plan, include_usage=False)
+    return None
+
+
+def _memory(_error: BackendError, plan: Plan, _context: int | None) -> Plan | None:
+    for tokens in LOW_MEMORY_STEPS:
+        if plan.max_tokens > tokens:
+            return replace(plan, max_tokens=tokens).noting(SHORTENED)
+    return None
+
+
+_Remedy = Callable[[BackendError, Plan, int | None], Plan | None]
+_REMEDIES: Final[tuple[tuple[type[BackendError], str, _Remedy], ...]] = (
+    (errors.ContextOverflowError, "trim", _overflow),
+    (errors.TemplateError, "fold", _template),
+    (errors.ImagesRefusedError, "images", _images),
+    (errors.EmptyAnswerError, "empty", _empty),
+    (errors.InvalidRequestError, "", _invalid),
+    (errors.LoadFailedError, "", _memory),
+)
+
+
+def _weight(turn: ChatTurn) -> int:
+    """Return a turn's share of the prompt in characters; an image counts as about 800 tokens."""
+    return len(turn.text) + 16 + 3200 * len(turn.images)

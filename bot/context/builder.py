@@ -1,0 +1,194 @@
+"""Build the prompt for a question: the conversation, cleaned, cut to fit, the same at every turn."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bot.clock import Clock
+from bot.context import budget, persona
+from bot.context.chain import AnswerIndex, ConversationReader
+from bot.context.cleaning import safe_name
+from bot.context.draft import Draft
+from bot.context.files import FileKind, FileReader, kind_of
+from bot.context.render import Style
+from bot.context.tokens import TokenEstimator, static_tokens
+from bot.domain import (
+    ChatTurn,
+    IncomingMessage,
+    ModelInfo,
+    Place,
+    Question,
+    UserId,
+)
+from bot.ports import ChatSettings, FileSource, MessageSource
+from config.settings import ContextSettings
+
+SEVERAL_PEOPLE = (
+    "Where several people write, a message begins with its writer's name. "
+    "Answer without a name in front."
+)
+NO_CONTENT = (
+    "I can't read messages here that don't mention me or reply to me: "
+    "Discord's Message Content intent is off."
+)
+
+_MOST_QUOTES = 12
+_SHRINK_TRIES = 24
+_REMEMBERED_PLACES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is given for one question.
+
+    Attributes:
+        turns: At most one system turn, first; then user and assistant in turn, ending with user.
+        prompt_tokens: Estimated size, in tokens.
+        conversation_key: Stable over the turns of a conversation.
+        notices: Sentences for the person, each a line.
+        participants: Names of the people in it, for cutting an invented continuation.
+        bot_names: What the bot is called, for cutting a name in front of the answer.
+    """
+
+    turns: tuple[ChatTurn, ...]
+    prompt_tokens: int
+    conversation_key: str
+    notices: tuple[str, ...] = ()
+    participants: tuple[str, ...] = ()
+    bot_names: tuple[str, ...] = ()
+
+
+class ContextBuilder:
+    """Builds prompts. Keeps nothing that a prompt depends on: a restart changes no byte.
+
+    Args:
+        source: Messages of Discord.
+        files: Bytes of attachments.
+        estimator: Learns from what the server counts.
+        settings: Limits.
+        bot_id: The bot's own user, known once it is connected.
+        bot_name: What the bot is called.
+        clock: Bounds the reading of files.
+        may_use: Whether a message may be shown to the model (its writer isn't blocked).
+        answers: The journal, for answers to slash commands and answers of several messages.
+        place_names: Names of the guild and channel of a place, for the persona.
+    """
+
+    def __init__(  # noqa: PLR0913 - the one place where all parts of it meet
+        self,
+        *,
+        source: MessageSource,
+        files: FileSource,
+        estimator: TokenEstimator,
+        settings: ContextSettings,
+        bot_id: Callable[[], UserId],
+        bot_name: Callable[[], str],
+        clock: Clock,
+        may_use: Callable[[IncomingMessage], bool] = lambda _: True,
+        answers: AnswerIndex | None = None,
+        place_names: Callable[[Place], tuple[str, str]] = lambda _: ("", ""),
+    ) -> None:
+        self._reader = ConversationReader(source, bot_id, may_use, answers)
+        self._files = FileReader(files, settings, clock)
+        self._estimator = estimator
+        self._settings = settings
+        self._bot_id = bot_id
+        self._bot_name = bot_name
+        self._place_names = place_names
+        self._told_places: OrderedDict[int, None] = OrderedDict()
+
+    async def build(
+        self, question: Question, chat: ChatSettings, model: ModelInfo | None
+    ) -> Prompt:
+        """Return the prompt for a question.
+
+        Args:
+            question: What was asked.
+            chat: The settings in force at its place.
+            model: What is known of the model that will answer.
+        """
+        known = model.context_tokens if model else None
+        context_tokens = known or self._settings.fallback_context_tokens
+        key = model.key if model else chat.model
+        bot_name = safe_name(self._bot_name())
+        who = self._persona(question.place, chat, bot_name)
+        plan = budget.plan(
+            context_tokens,
+            chat.max_tokens,
+            static_tokens(who.text),
+            self._estimator.scale(key),
+        )
+        talk = await self._reader.read(
+            question, limit=self._settings.max_messages, enough_tokens=plan.step_tokens * 2
+        )
+        style = Style(self._bot_id(), bot_name, who, plan.turn_tokens, {})
+        draft = Draft(
+            talk,
+            plan,
+            style,
+            sees_images=model is None or model.sees_images is not False,
+            max_images=self._settings.max_images,
+        )
+        await self._fill(draft, key)
+        turns = draft.turns
+        return Prompt(
+            turns=turns,
+            prompt_tokens=self._estimator.estimate_turns(turns, key),
+            conversation_key=talk.key or draft.anchor_key,
+            notices=self._notices(draft, question),
+            participants=tuple(draft.names.by_id.values()),
+            bot_names=tuple(dict.fromkeys([bot_name, self._bot_name()])),
+        )
+
+    def _persona(self, place: Place, chat: ChatSettings, bot_name: str) -> persona.Persona:
+        server, channel = self._place_names(place)
+        who = persona.fill(chat.system_prompt, bot=bot_name, server=server, channel=channel)
+        if place.guild_id is None:
+            return who
+        text = f"{who.text}\n\n{SEVERAL_PEOPLE}" if who.text else SEVERAL_PEOPLE
+        return dataclasses.replace(who, text=text)
+
+    async def _fill(self, draft: Draft, key: str | None) -> None:
+        """Cut history, then the newest message, until the prompt fits."""
+        most = draft.plan.prompt_tokens
+        for point in draft.points:
+            await self._load(draft, point)
+            draft.write(point)
+            if self._estimator.estimate_turns(draft.turns, key) <= most:
+                return
+        for attempt in range(_SHRINK_TRIES):
+            draft.shrink(attempt)
+            if self._estimator.estimate_turns(draft.turns, key) <= most:
+                return
+
+    async def _load(self, draft: Draft, point: int) -> None:
+        """Read the files and the quoted messages of what is kept."""
+        wanted = [
+            a
+            for block in draft.kept(point)
+            for a in block.attachments
+            if a.id not in draft.files
+            and not (block.is_answer and kind_of(a) is not FileKind.TEXT)
+            and (draft.sees_images or kind_of(a) is not FileKind.IMAGE)
+        ]
+        contents = await asyncio.gather(*map(self._files.read, wanted))
+        draft.files.update({a.id: content for a, content in zip(wanted, contents, strict=True)})
+        place = draft.talk.newest.place
+        for message_id in draft.unknown_quotes(point)[-_MOST_QUOTES:]:
+            message = await self._reader.quotable(place, message_id)
+            if message is not None:
+                draft.referred[message_id] = message
+
+    def _notices(self, draft: Draft, question: Question) -> tuple[str, ...]:
+        notices = draft.notices()
+        channel_id = question.place.channel_id
+        if draft.has_blank_messages and channel_id not in self._told_places:
+            self._told_places[channel_id] = None
+            if len(self._told_places) > _REMEMBERED_PLACES:
+                self._told_places.popitem(last=False)
+            notices.append(NO_CONTENT)
+        return tuple(notices)

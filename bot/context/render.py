@@ -1,0 +1,244 @@
+"""Messages of a conversation as text for the model, each the same at every turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bot.context.chrome import join_chunks, strip_chrome
+from bot.context.cleaning import clean_text, neutralise, readable, safe_name
+from bot.context.files import FileContent, FileKind, kind_of
+from bot.context.persona import Persona
+from bot.context.tokens import static_tokens
+from bot.domain import AttachmentInfo, IncomingMessage, UserId
+
+MISSING_START = "(The beginning of this conversation is missing.)"
+EMPTY_MESSAGE = "(a message without text)"
+ONLY_MENTION = "(only a mention, no words)"
+
+_IMAGE_TOKENS = 1100
+_PDF_TOKENS = 1500
+_QUOTE_CHARS = 300
+_EMBED_CHARS = 1500
+_EMBEDS = 5
+_MESSAGE_TOKENS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What is kept or dropped as one: a person's message, or all messages of an answer.
+
+    Attributes:
+        messages: Oldest first.
+        is_answer: The bot's own.
+        size: Static tokens, from what Discord says: nothing is downloaded for it.
+    """
+
+    messages: tuple[IncomingMessage, ...]
+    is_answer: bool
+    size: int
+
+    @property
+    def id(self) -> int:
+        """The snowflake of the first message."""
+        return self.messages[0].id
+
+    @property
+    def attachments(self) -> Iterable[AttachmentInfo]:
+        """All attachments, in order."""
+        return (attachment for message in self.messages for attachment in message.attachments)
+
+
+def blocks_of(
+    messages: Sequence[IncomingMessage], bot_id: UserId, *, most_tokens: int
+) -> list[Block]:
+    """Group messages: each of a person's by itself, an answer's messages together."""
+    blocks: list[Block] = []
+    for message in messages:
+        is_answer = message.author.id == bot_id
+        if is_answer and not strip_chrome(message.text) and not message.attachments:
+            continue
+        size = min(_size(message), most_tokens)
+        if is_answer and blocks and blocks[-1].is_answer:
+            last = blocks[-1]
+            blocks[-1] = Block((*last.messages, message), True, last.size + size)
+        else:
+            blocks.append(Block((message,), is_answer, size))
+    return blocks
+
+
+def _size(message: IncomingMessage) -> int:
+    texts = [message.text, *message.forwarded_texts]
+    texts += [text[:_EMBED_CHARS] for text in message.embed_texts[:_EMBEDS]]
+    total = _MESSAGE_TOKENS + sum(static_tokens(text) for text in texts)
+    for attachment in message.attachments:
+        kind = kind_of(attachment)
+        if kind is FileKind.TEXT:
+            total += attachment.size_bytes // 4
+        elif kind is FileKind.IMAGE:
+            total += _IMAGE_TOKENS
+        elif kind is FileKind.PDF:
+            total += _PDF_TOKENS
+    return total
+
+
+@dataclass(slots=True)
+class Names:
+    """Who is called what in one prompt: one name per person, no name twice."""
+
+    by_id: dict[UserId, str] = field(default_factory=dict)
+
+    def of(self, message: IncomingMessage) -> str:
+        """Return the name of a message's writer: the one of their first message in the prompt."""
+        person = message.author
+        known = self.by_id.get(person.id)
+        if known is None:
+            known = base = safe_name(person.name)
+            taken = {name.casefold() for name in self.by_id.values()}
+            number = 2
+            while known.casefold() in taken:
+                known = f"{base} ({number})"
+                number += 1
+            self.by_id[person.id] = known
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A block as text.
+
+    Attributes:
+        left_out: Characters that didn't fit into one message's share.
+    """
+
+    text: str
+    images: tuple[str, ...] = ()
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How messages are written down in one prompt.
+
+    Attributes:
+        bot_id: The bot's own user.
+        bot_name: What the bot is called.
+        persona: Says whether messages carry time and names.
+        most_tokens: Most static tokens of one message with its files.
+        files: Attachments that were read, by id.
+        shown_images: Ids of the images that go along.
+    """
+
+    bot_id: UserId
+    bot_name: str
+    persona: Persona
+    most_tokens: int
+    files: Mapping[int, FileContent]
+    shown_images: frozenset[int] = frozenset()
+
+    def answer(self, block: Block) -> Rendered:
+        """Write down one of the bot's answers, without anything that isn't the model's."""
+        chunks = [self._words(message, strip_chrome(message.text)) for message in block.messages]
+        whole = join_chunks([chunk for chunk in chunks if chunk])
+        texts = [self.files[a.id].text for a in block.attachments if a.id in self.files]
+        whole = "\n\n".join(part for part in (whole, *texts) if part)
+        text, left_out = fit(whole, self.most_tokens)
+        return Rendered(neutralise(text), left_out=left_out)
+
+    def message(
+        self,
+        message: IncomingMessage,
+        *,
+        name: str | None,
+        quoted: tuple[str, str] | None = None,
+    ) -> Rendered:
+        """Write down a person's message.
+
+        Args:
+            message: The message.
+            name: The writer's name, where it is to be shown.
+            quoted: Name and text of a message it refers to that isn't nearby.
+        """
+        words = self._words(message, message.text)
+        parts = [part for part in (words, *self._attached_texts(message)) if part]
+        files = [self.files[a.id] for a in message.attachments if a.id in self.files]
+        room = self.most_tokens - sum(static_tokens(part) for part in parts) - _MESSAGE_TOKENS
+        left_out = 0
+        for content in files:
+            part, missing = _file_part(content, room)
+            room -= static_tokens(part)
+            left_out += missing
+            parts.append(part)
+        empty = ONLY_MENTION if self.bot_id in message.mentioned_ids else EMPTY_MESSAGE
+        body, missing = fit("\n\n".join(parts) or empty, self.most_tokens)
+        if quoted is not None:
+            excerpt = " ".join(quoted[1].split())
+            excerpt = excerpt[:_QUOTE_CHARS] + ("…" if len(excerpt) > _QUOTE_CHARS else "")
+            body = f'[in reply to {quoted[0]}: "{excerpt}"]\n{body}'
+        body = f"{name}: {body}" if name else body
+        body = f"[{self._stamp(message)}] {body}" if self._stamp(message) else body
+        images = tuple(
+            self.files[a.id].image
+            for a in message.attachments
+            if a.id in self.shown_images and self.files[a.id].image
+        )
+        return Rendered(neutralise(body), images, left_out + missing)
+
+    def plain(self, message: IncomingMessage) -> str:
+        """Return only a message's own words, for quoting."""
+        text = message.text
+        if message.author.id == self.bot_id:
+            text = strip_chrome(text)
+        parts = [self._words(message, text), *self._attached_texts(message)]
+        return "\n".join(part for part in parts if part) or EMPTY_MESSAGE
+
+    def _words(self, message: IncomingMessage, text: str) -> str:
+        words = readable(text, message.names, bot_id=self.bot_id, bot_name=self.bot_name)
+        return clean_text(words)
+
+    def _attached_texts(self, message: IncomingMessage) -> list[str]:
+        parts = [
+            f"[forwarded message]\n{self._words(message, text)}\n[end of the forwarded message]"
+            for text in message.forwarded_texts
+            if text.strip()
+        ]
+        for text in message.embed_texts[:_EMBEDS]:
+            words = self._words(message, text)
+            if words:
+                parts.append(words[:_EMBED_CHARS])
+        return parts
+
+    def _stamp(self, message: IncomingMessage) -> str:
+        sent = message.created_at
+        if self.persona.shows_time:
+            return sent.strftime("%A %Y-%m-%d %H:%M UTC")
+        return sent.strftime("%A %Y-%m-%d") if self.persona.shows_date else ""
+
+
+def _file_part(content: FileContent, room: int) -> tuple[str, int]:
+    """Return a file as part of a message, and how many characters of it are missing."""
+    if content.image:
+        return f"[picture {content.name}]", 0
+    if not content.text:
+        return f"[file {content.name}: {content.problem or 'it is empty'}]", 0
+    text, missing = fit(content.text, max(32, room - 16))
+    return f"[file {content.name}]\n{text}\n[end of {content.name}]", missing
+
+
+def fit(text: str, most_tokens: int) -> tuple[str, int]:
+    """Cut a text so that it is at most so many static tokens, and say that it was cut.
+
+    Returns:
+        The text or its beginning, and how many characters are missing.
+    """
+    if static_tokens(text) <= most_tokens:
+        return text, 0
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if static_tokens(text[:middle]) <= most_tokens - 16:
+            low = middle
+        else:
+            high = middle - 1
+    missing = len(text) - low
+    return f"{text[:low].rstrip()}\n[… {missing:,} characters left out]", missing

@@ -1,0 +1,1 @@
+"""Bounded downloads from Discord's own hosts."""

@@ -39,7 +39,7 @@ class Entry:
 
 
 class FairQueue:
-    """The waiting questions. Nothing is remembered of people once nobody waits.
+    """The waiting questions, and how much the people of this busy time were given.
 
     Args:
         max_total: Most that may wait.
@@ -144,6 +144,13 @@ class FairQueue:
             self._order = self._simulate()
         return list(self._order)
 
+    def forget_people(self) -> None:
+        """Forget who was served; for when nobody waits and nothing runs, so that nobody gains."""
+        if not self._entries:
+            self._person_tags.clear()
+            self._channel_tags.clear()
+            self._tag = self._channel_tag = 0.0
+
     def _add(self, entry: Entry, arrival: int) -> None:
         if entry.key in self._entries:
             raise ValueError(f"{entry.key} waits already")
@@ -198,10 +205,6 @@ class FairQueue:
         if not self._entries:
             self._heap.clear()
             self._versions.clear()
-            self._person_tags.clear()
-            self._channel_tags.clear()
-            self._tag = self._channel_tag = 0.0
-            return
         limit = 4 * self._max_total + 64
         if len(self._heap) > 2 * len(self._lines) + 64:
             self._heap = [c for c in self._heap if self._versions.get(c.person) == c.version]

@@ -221,6 +221,7 @@ class Scheduler:
         self._gate.end(question_id)
         if not self._running:
             self._idle.set()
+            self._queue.forget_people()
 
     def _pump(self) -> None:
         """Grant what may begin."""

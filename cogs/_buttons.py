@@ -140,6 +140,13 @@ def answer_button(actions: ButtonActions, on_error: ErrorHandler | None = None) 
     return AnswerButton
 
 
+def install(
+    client: discord.Client, actions: ButtonActions, on_error: ErrorHandler | None = None
+) -> None:
+    """Let presses of all answers' buttons, old and new, reach these actions."""
+    client.add_dynamic_items(answer_button(actions, on_error))
+
+
 def may_press(interaction: discord.Interaction[Any], asker_id: UserId) -> bool:
     """Return whether somebody may use an answer's buttons: its asker, or a moderator there."""
     if interaction.user.id == asker_id:

@@ -11,15 +11,15 @@ import io
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
 import discord
-from discord.http import handle_message_parameters
+from discord.http import MultipartParameters, Route, handle_message_parameters
 from discord.utils import MISSING
 
 from bot.clock import Clock
-from bot.domain import ChannelId, GuildId, MessageId
+from bot.domain import MessageId, Place, PlaceKind
 from bot.errors import (
     DeliveryError,
     DeliveryForbiddenError,
@@ -33,7 +33,6 @@ from cogs._buttons import view_for
 
 if TYPE_CHECKING:
     from discord.types.message import Message as MessagePayload
-    from discord.types.message import MessageReference as MessageReferencePayload
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -42,7 +41,14 @@ CALL_TIMEOUT_S = 15.0
 """Seconds for one request, waiting for discord.py's own rate limiter included."""
 
 _TRIES = 3
-_BACKOFF_S = 0.7
+_BACKOFF_S = (0.3, 1.0)
+
+TOKEN_VALID_S = 14 * 60.0
+"""An interaction's token is valid for 15 minutes (Discord: receiving and responding)."""
+
+_ORIGINAL = "@original"
+_FIRST = "-0"
+"""How the nonce of an answer's first message ends."""
 
 _TRANSIENT = (discord.DiscordServerError, aiohttp.ClientError, OSError, TimeoutError)
 """What trying again can mend. discord.py itself retries 500, 502, 504 and 524 only, and of reset
@@ -97,30 +103,27 @@ def _by_status(exc: discord.HTTPException) -> DeliveryError:
 class _Caller:
     """Makes requests of discord.py with a bound, retries and our own errors."""
 
-    def __init__(self, clock: Clock, call_timeout_s: float) -> None:
+    def __init__(self, clock: Clock, timeout_s: float) -> None:
         self._clock = clock
-        self._call_timeout_s = call_timeout_s
+        self.timeout_s = timeout_s
 
-    async def call(self, request: Callable[[], Awaitable[_T]]) -> _T:
-        """Make one request, three times at most when Discord or the network stumbles.
+    async def call(self, request: Callable[[], Awaitable[_T]], *, tries: int = _TRIES) -> _T:
+        """Make one request, again when Discord or the network stumbles.
 
         Raises:
             DeliveryError: What the failure means.
         """
-        for tries_left in range(_TRIES - 1, -1, -1):
+        number = 0
+        while True:
+            number += 1
             try:
-                async with asyncio.timeout(self._call_timeout_s):
+                async with asyncio.timeout(self.timeout_s):
                     return await request()
-            except (discord.HTTPException, discord.RateLimited) as exc:
-                if not tries_left or not isinstance(exc, _TRANSIENT):
-                    raise map_discord_error(exc) from exc
-            except _TRANSIENT as exc:
-                if not tries_left:
+            except (discord.HTTPException, discord.RateLimited, *_TRANSIENT) as exc:
+                if number >= tries or not isinstance(exc, _TRANSIENT):
                     raise map_discord_error(exc) from exc
                 _log.debug("a request to Discord failed: %s", type(exc).__name__)
-            backoff_s = _BACKOFF_S * (_TRIES - tries_left)
-            await self._clock.sleep(backoff_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-        raise DeliveryUnavailableError
+            await self._clock.sleep(number * random.uniform(*_BACKOFF_S))  # noqa: S311 - jitter
 
 
 class MessageSink:
@@ -128,10 +131,9 @@ class MessageSink:
 
     Args:
         client: The logged-in client.
-        channel_id: Where to write: channel, thread or DM.
-        clock: Paces retries.
-        guild_id: The channel's guild; ``None`` in a DM.
+        place: Where to write: channel, thread or DM.
         reply_to: The message to reply to; ``None`` for no reply.
+        clock: Paces retries.
         pings_author: Let the reply ping its author.
         call_timeout_s: Bound of one request, in seconds.
     """
@@ -139,16 +141,15 @@ class MessageSink:
     def __init__(
         self,
         client: discord.Client,
-        channel_id: ChannelId,
-        *,
+        place: Place,
+        reply_to: MessageId | None,
         clock: Clock,
-        guild_id: GuildId | None = None,
-        reply_to: MessageId | None = None,
+        *,
         pings_author: bool = False,
         call_timeout_s: float = CALL_TIMEOUT_S,
     ) -> None:
-        self._client = client
-        self._channel = client.get_partial_messageable(channel_id, guild_id=guild_id)
+        self._http = client.http
+        self._channel_id = place.channel_id
         self._caller = _Caller(clock, call_timeout_s)
         self._mentions = discord.AllowedMentions(
             everyone=False, users=False, roles=False, replied_user=pings_author
@@ -157,8 +158,8 @@ class MessageSink:
         if reply_to is not None:
             self._reference = discord.MessageReference(
                 message_id=reply_to,
-                channel_id=channel_id,
-                guild_id=guild_id,
+                channel_id=place.channel_id,
+                guild_id=place.guild_id,
                 fail_if_not_exists=False,
             )
 
@@ -171,14 +172,17 @@ class MessageSink:
         file: TextFile | None = None,
     ) -> MessageId:
         """Post a message; see ``ReplySink.send``."""
+        reference = self._reference if nonce.endswith(_FIRST) else None
         try:
-            message = await self._caller.call(lambda: self._post(content, nonce, controls, file))
+            message = await self._caller.call(
+                lambda: self._post(content, nonce, controls, file, reference)
+            )
         except (DeliveryRejectedError, DeliveryForbiddenError) as exc:
-            if self._reference is None or exc.code not in _REFERENCE:
+            if reference is None or exc.code not in _REFERENCE:
                 raise
-            self._reference = None
-            message = await self._caller.call(lambda: self._post(content, nonce, controls, file))
-        self._reference = None
+            message = await self._caller.call(
+                lambda: self._post(content, nonce, controls, file, None)
+            )
         message_id = MessageId(int(message["id"]))
         if message["content"].strip() != content.strip():
             await self.edit(message_id, content, controls=controls)
@@ -192,21 +196,26 @@ class MessageSink:
 
     async def delete(self, message_id: MessageId) -> None:
         """Remove a message; see ``ReplySink.delete``."""
-        partial = self._channel.get_partial_message(message_id)
         try:
-            await self._caller.call(partial.delete)
+            await self._caller.call(lambda: self._http.delete_message(self._channel_id, message_id))
         except TargetGoneError:
             _log.debug("message %d is gone already", message_id)
 
     async def typing(self) -> None:
         """Show the typing indicator once; a failure isn't worth a second request."""
         try:
-            await self._channel.typing()
+            async with asyncio.timeout(self._caller.timeout_s):
+                await self._http.send_typing(self._channel_id)
         except (discord.HTTPException, discord.RateLimited, *_TRANSIENT) as exc:
             raise map_discord_error(exc) from exc
 
     async def _post(
-        self, content: str, nonce: str, controls: Controls | None, file: TextFile | None
+        self,
+        content: str,
+        nonce: str,
+        controls: Controls | None,
+        file: TextFile | None,
+        reference: discord.MessageReference | None,
     ) -> MessagePayload:
         """Post with an explicit nonce, which discord.py enforces."""
         with handle_message_parameters(
@@ -214,28 +223,177 @@ class MessageSink:
             nonce=nonce,
             flags=discord.MessageFlags(suppress_embeds=True),
             allowed_mentions=self._mentions,
-            message_reference=self._reference_payload(),
+            message_reference=reference.to_message_reference_dict() if reference else MISSING,
             view=view_for(controls) or MISSING,
-            file=MISSING if file is None else attachment(file),
+            file=_attachment(file),
         ) as params:
-            return await self._client.http.send_message(self._channel.id, params=params)
+            return await self._http.send_message(self._channel_id, params=params)
 
     async def _patch(
         self, message_id: MessageId, content: str, controls: Controls | None
     ) -> MessagePayload:
-        """Edit with the flags named, for ``PartialMessage.edit`` can't and ``Message.edit`` clears them."""
+        """Edit with previews suppressed by name: ``Message.edit`` would bring them back."""
         with handle_message_parameters(
             content=content,
             flags=discord.MessageFlags(suppress_embeds=True),
             allowed_mentions=_QUIET,
             view=MISSING if controls is None else view_for(controls),
         ) as params:
-            return await self._client.http.edit_message(self._channel.id, message_id, params=params)
-
-    def _reference_payload(self) -> MessageReferencePayload:
-        return MISSING if self._reference is None else self._reference.to_message_reference_dict()
+            return await self._http.edit_message(self._channel_id, message_id, params=params)
 
 
-def attachment(file: TextFile) -> discord.File:
-    """Return a text file as discord.py takes it; a new one for each try, since it is read once."""
-    return discord.File(io.BytesIO(file.content.encode("utf-8", "replace")), file.filename)
+class InteractionSink:
+    """An answer to a slash command that was deferred: its first message is the response itself.
+
+    Later messages go to the channel, where a nonce keeps them from being posted twice, and only
+    where the bot may not write there as follow-ups, which are tried once: they have no nonce
+    (discord-api-docs #6647). When the interaction expires, the channel takes over.
+
+    Args:
+        interaction: Deferred, not answered yet.
+        place: Where it was used.
+        clock: Tells when the interaction expires.
+        call_timeout_s: Bound of one request, in seconds.
+    """
+
+    def __init__(
+        self,
+        interaction: discord.Interaction[Any],
+        place: Place,
+        clock: Clock,
+        *,
+        call_timeout_s: float = CALL_TIMEOUT_S,
+    ) -> None:
+        self._http = interaction.client.http
+        self._application_id = interaction.application_id
+        self._token = interaction.token
+        self._clock = clock
+        self._expires_s = clock.monotonic() + TOKEN_VALID_S
+        self._caller = _Caller(clock, call_timeout_s)
+        self._channel = MessageSink(
+            interaction.client, place, None, clock, call_timeout_s=call_timeout_s
+        )
+        allowed = interaction.app_permissions
+        self._may_post = place.guild_id is None or (
+            allowed.send_messages_in_threads
+            if place.kind in {PlaceKind.THREAD, PlaceKind.FORUM_POST}
+            else allowed.send_messages
+        )
+        self._original_id: MessageId | None = None
+        self._followup_ids: set[MessageId] = set()
+
+    async def send(
+        self,
+        content: str,
+        *,
+        nonce: str,
+        controls: Controls | None = None,
+        file: TextFile | None = None,
+    ) -> MessageId:
+        """Fill the deferred response, then post; see ``ReplySink.send``."""
+        if self._original_id is None and self._is_valid():
+            try:
+                message = await self._caller.call(
+                    lambda: self._patch(_ORIGINAL, content, controls, file)
+                )
+            except EditExhaustedError:
+                self._expires_s = self._clock.monotonic()
+            else:
+                self._original_id = MessageId(int(message["id"]))
+                return self._original_id
+        if self._may_post or not self._is_valid():
+            return await self._channel.send(content, nonce=nonce, controls=controls, file=file)
+        message = await self._caller.call(lambda: self._follow_up(content, controls, file), tries=1)
+        message_id = MessageId(int(message["id"]))
+        self._followup_ids.add(message_id)
+        return message_id
+
+    async def edit(
+        self, message_id: MessageId, content: str, *, controls: Controls | None = None
+    ) -> None:
+        """Replace a message's text; see ``ReplySink.edit``."""
+        if self._is_ours(message_id):
+            try:
+                await self._caller.call(
+                    lambda: self._patch(str(message_id), content, controls, None)
+                )
+            except EditExhaustedError:
+                self._expires_s = self._clock.monotonic()
+            else:
+                return
+        await self._channel.edit(message_id, content, controls=controls)
+
+    async def delete(self, message_id: MessageId) -> None:
+        """Remove a message; see ``ReplySink.delete``."""
+        if self._is_ours(message_id):
+            route = self._route("DELETE", f"/messages/{message_id}")
+            try:
+                await self._caller.call(lambda: self._http.request(route))
+            except EditExhaustedError:
+                self._expires_s = self._clock.monotonic()
+            except TargetGoneError:
+                return
+            else:
+                return
+        await self._channel.delete(message_id)
+
+    async def typing(self) -> None:
+        """Do nothing while Discord shows the deferred response as thinking."""
+        if not self._is_valid():
+            await self._channel.typing()
+
+    def _is_valid(self) -> bool:
+        return self._clock.monotonic() < self._expires_s
+
+    def _is_ours(self, message_id: MessageId) -> bool:
+        """Return whether a message is still reached through the interaction."""
+        known = message_id == self._original_id or message_id in self._followup_ids
+        return known and self._is_valid()
+
+    def _route(self, method: str, path: str) -> Route:
+        return Route(
+            method,
+            "/webhooks/{webhook_id}/{webhook_token}" + path,
+            webhook_id=self._application_id,
+            webhook_token=self._token,
+        )
+
+    async def _patch(
+        self, which: str, content: str, controls: Controls | None, file: TextFile | None
+    ) -> MessagePayload:
+        with handle_message_parameters(
+            content=content,
+            flags=discord.MessageFlags(suppress_embeds=True),
+            allowed_mentions=_QUIET,
+            view=MISSING if controls is None else view_for(controls),
+            file=_attachment(file),
+        ) as params:
+            return await self._request(self._route("PATCH", f"/messages/{which}"), params)
+
+    async def _follow_up(
+        self, content: str, controls: Controls | None, file: TextFile | None
+    ) -> MessagePayload:
+        with handle_message_parameters(
+            content=content,
+            flags=discord.MessageFlags(suppress_embeds=True),
+            allowed_mentions=_QUIET,
+            view=view_for(controls) or MISSING,
+            file=_attachment(file),
+        ) as params:
+            return await self._request(self._route("POST", ""), params)
+
+    async def _request(self, route: Route, params: MultipartParameters) -> MessagePayload:
+        payload: MessagePayload
+        if params.files:
+            payload = await self._http.request(route, files=params.files, form=params.multipart)
+        else:
+            payload = await self._http.request(route, json=params.payload)
+        return payload
+
+
+def _attachment(file: TextFile | None) -> discord.File:
+    """Return a text file as discord.py takes it: a new one for each try, since it is read once."""
+    if file is not None:
+        return discord.File(io.BytesIO(file.content.encode("utf-8", "replace")), file.filename)
+    absent: discord.File = MISSING
+    return absent

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from bot.clock import Clock
-from bot.domain import MessageId, Question, Stage, StageKind
+from bot.domain import MessageId, Question, Stage
 from bot.errors import (
     DeliveryError,
     DeliveryForbiddenError,
@@ -26,9 +26,9 @@ from bot.errors import (
 from bot.ports import Controls, ReplySink
 from bot.reply.delivery_board import Board, OnPosted, Step
 from bot.reply.delivery_plan import Part, parts_of, plan_chunks, without_file
+from bot.reply.delivery_waiting import StageClock, Typist
 from bot.reply.pacing import ChannelPacer, Rank
 from bot.reply.splitter import split, streaming_cut
-from bot.reply.stage_line import stage_line, update_interval_s
 from config.settings import DeliverySettings
 
 _log = logging.getLogger(__name__)
@@ -41,10 +41,6 @@ FINAL_PATIENCE_S = 600.0
 
 _RETRY_S = 5.0
 _FOREVER_S = 3600.0
-_RECHECK_S = 1.0
-"""How often a stage line that is due but unchanged is looked at again."""
-_QUIET_STAGES = frozenset({StageKind.QUEUED, StageKind.HELD})
-"""Nothing is being worked on: the stage line says so, the typing indicator would lie."""
 
 BeforeFinal = Callable[[tuple[str, ...]], Awaitable[None]]
 """Given the final texts before they are delivered, to store them."""
@@ -102,14 +98,12 @@ class Delivery:
         self._settings = settings
         self._live_controls = live_controls
         self._board = Board(sink, clock, question.id, posted=posted, on_posted=on_posted)
-        self._began_s = clock.monotonic()
-        self._stage: Stage | None = None
-        self._stage_since_s = self._began_s
-        self._line_due_s = self._began_s + settings.stage_after_s
+        now_s = clock.monotonic()
+        self._stages = StageClock(now_s, settings.stage_after_s)
         self._text = ""
         self._has_news = False
         self._has_words = False
-        self._edit_due_s = self._began_s
+        self._edit_due_s = now_s
         self._is_muted = False
         self._is_ending = False
         self._wake = asyncio.Event()
@@ -150,15 +144,15 @@ class Delivery:
 
     def stage(self, stage: Stage) -> None:
         """Note what the question waits for; shown only while there is no text."""
-        if self._stage is None or self._stage.kind is not stage.kind:
-            self._stage_since_s = self._clock.monotonic()
-        first = self._stage is None
-        self._stage = stage
-        if first:
+        was_known = self._stages.is_known
+        self._stages.note(stage, self._clock.monotonic())
+        if not was_known:
             self._wake.set()
 
     def show(self, text: str) -> None:
         """Note the whole visible text so far; it replaces what was shown before."""
+        if text == self._text:
+            return
         self._text = text
         if not self._has_news:
             self._has_news = True
@@ -327,10 +321,10 @@ class Delivery:
             step = self._board.next_step(self._growing(), self._live_controls, prune=False)
             self._has_news = step is not None
             return step, rank
-        if self._stage is None or now_s < self._line_due_s:
+        line = self._stages.line(now_s)
+        if line is None:
             return None, Rank.STAGE
-        part = Part(stage_line(self._stage, now_s - self._stage_since_s))
-        return self._board.next_step((part,), self._live_controls, prune=False), Rank.STAGE
+        return self._board.next_step((Part(line),), self._live_controls, prune=False), Rank.STAGE
 
     def _growing(self) -> list[Part]:
         """Return the messages of the text so far; the last that is allowed waits for the final."""
@@ -353,7 +347,7 @@ class Delivery:
             self._is_muted = True
         now_s = self._clock.monotonic()
         if rank is Rank.STAGE:
-            self._line_due_s = now_s + update_interval_s(now_s - self._began_s)
+            self._stages.written(now_s)
         else:
             self._edit_due_s = now_s + EDIT_INTERVAL_S
 
@@ -361,11 +355,10 @@ class Delivery:
         """Return how long nothing can become due, unless somebody wakes the writer."""
         if self._is_muted or (self._text and not self._has_news):
             return _FOREVER_S
-        if not self._text and self._stage is None:
-            return _FOREVER_S
-        due_s = self._edit_due_s if self._text else self._line_due_s
-        delay_s = due_s - self._clock.monotonic()
-        return delay_s if delay_s > 0 else _RECHECK_S
+        now_s = self._clock.monotonic()
+        if self._text:
+            return max(self._edit_due_s - now_s, 0.0)
+        return self._stages.due_in(now_s) if self._stages.is_known else _FOREVER_S
 
     async def _wait(self, delay_s: float) -> None:
         """Wait until woken, at most ``delay_s``."""
@@ -381,19 +374,8 @@ class Delivery:
         self._wake.set()
 
     async def _type(self) -> None:
-        """Keep the channel's typing indicator up while there is work and no text to look at."""
-        is_first = True
-        while not self._has_words:
-            now_s = self._clock.monotonic()
-            is_working = self._stage is None or self._stage.kind not in _QUIET_STAGES
-            if self._pacer.typing_in(now_s) <= 0 and (is_first or is_working):
-                self._pacer.typed(now_s)
-                try:
-                    await self._board.typing()
-                except (TargetGoneError, DeliveryForbiddenError) as exc:
-                    self._set_gone(exc)
-                    return
-                except DeliveryError as exc:
-                    _log.debug("question %d: typing: %s", self._key, exc)
-            is_first = False
-            await self._clock.sleep(max(1.0, self._pacer.typing_in(self._clock.monotonic())))
+        typist = Typist(self._board, self._pacer, self._clock, self._stages)
+        try:
+            await typist.run(lambda: self._has_words)
+        except (TargetGoneError, DeliveryForbiddenError) as exc:
+            self._set_gone(exc)

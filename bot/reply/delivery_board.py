@@ -15,7 +15,7 @@ from bot.errors import (
 )
 from bot.ports import Controls, ReplySink
 from bot.reply.delivery_plan import Part
-from bot.reply.nonce import MAX_INDEX, NonceKind, nonce
+from bot.reply.nonce import MAX_INDEX, nonce
 
 OnPosted = Callable[[tuple[MessageId, ...]], Awaitable[None]]
 """Told of all message ids of the answer, in order, after each new message."""
@@ -130,7 +130,7 @@ class Board:
         """Post a sentence of our own, under a nonce that no answer has."""
         self.calls += 1
         index, self._notices = self._notices, self._notices + 1
-        name = nonce(self._question_id, NonceKind.NOTICE, min(index, MAX_INDEX))
+        name = nonce(self._question_id, "n", min(index, MAX_INDEX))
         return await self._sink.send(sentence, nonce=name)
 
     async def typing(self) -> None:
@@ -149,7 +149,7 @@ class Board:
 
     async def _send(self, index: int, part: Part, controls: Controls | None) -> None:
         self.calls += 1
-        name = nonce(self._question_id, NonceKind.REPLY, min(self._sent, MAX_INDEX))
+        name = nonce(self._question_id, "r", min(self._sent, MAX_INDEX))
         message_id = await self._sink.send(
             part.content, nonce=name, controls=controls, file=part.file
         )

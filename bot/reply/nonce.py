@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from typing import Literal
 
 from bot.domain import QuestionId
 
@@ -12,11 +12,8 @@ MAX_CHARS = 25
 MAX_INDEX = 99
 
 
-class NonceKind(StrEnum):
-    """What a message is; an answer and a notice never share a nonce, or one would replace the other."""
-
-    REPLY = "r"
-    NOTICE = "n"
+NonceKind = Literal["r", "n"]
+"""A reply or a notice; they never share a nonce, or one would take the other's place."""
 
 
 def nonce(question_id: QuestionId, kind: NonceKind, index: int) -> str:

@@ -12,6 +12,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from enum import IntEnum
 
+from bot.clock import Clock
 from bot.domain import ChannelId, QuestionId
 
 WINDOW_S = 5.1
@@ -170,37 +171,37 @@ class ChannelPacer:
         return max(1.0, self._slowness / float(2 ** int(quiet_s // _RECOVERY_S)))
 
 
-class Pacers:
+class PacerRegistry:
     """The pacers of all channels, bounded: those with nothing to remember are forgotten first.
 
     Args:
         writes_per_5_s: Most posts and edits per channel in any five seconds.
+        clock: Tells which pacers are idle.
         capacity: Channels to remember beyond those in use.
     """
 
-    def __init__(self, writes_per_5_s: int, *, capacity: int = 512) -> None:
+    def __init__(self, writes_per_5_s: int, clock: Clock, *, capacity: int = 512) -> None:
         self._writes_per_5_s = writes_per_5_s
+        self._clock = clock
         self._capacity = capacity
         self._pacers: OrderedDict[ChannelId, ChannelPacer] = OrderedDict()
 
-    def of(self, channel_id: ChannelId, now_s: float) -> ChannelPacer:
+    def of(self, channel_id: ChannelId) -> ChannelPacer:
         """Return a channel's pacer, the same one for as long as it matters."""
         pacer = self._pacers.get(channel_id)
         if pacer is None:
+            if len(self._pacers) >= self._capacity:
+                self._forget_idle()
             pacer = self._pacers[channel_id] = ChannelPacer(self._writes_per_5_s)
-            if len(self._pacers) > self._capacity:
-                self._forget_idle(now_s, keep=channel_id)
         self._pacers.move_to_end(channel_id)
         return pacer
 
     def __len__(self) -> int:
         return len(self._pacers)
 
-    def _forget_idle(self, now_s: float, *, keep: ChannelId) -> None:
-        idle = [
-            channel_id
-            for channel_id, pacer in self._pacers.items()
-            if channel_id != keep and pacer.is_idle(now_s)
-        ]
+    def _forget_idle(self) -> None:
+        """Forget the idle quarter that was used longest ago."""
+        now_s = self._clock.monotonic()
+        idle = [key for key, pacer in self._pacers.items() if pacer.is_idle(now_s)]
         for channel_id in idle[: max(1, self._capacity // 4)]:
             del self._pacers[channel_id]

@@ -1,0 +1,330 @@
+"""The gateway, v10: HELLO, IDENTIFY, heartbeats, RESUME, and Discord's close codes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from aiohttp import web
+
+from sandbox.discord import render
+from sandbox.discord.messages import JsonObject
+from sandbox.discord.records import CloseRecord, GatewayRecord
+from sandbox.discord.sessions import (
+    GUILD_MEMBERS,
+    GUILDS,
+    PRIVILEGED,
+    VALID_INTENTS,
+    Session,
+)
+
+if TYPE_CHECKING:
+    from sandbox.discord.server import DiscordSandbox
+
+MAX_PAYLOAD_BYTES = 4096
+MAX_EVENTS_PER_MINUTE = 120
+_MINUTE_S = 60.0
+_ENDS_SESSION = frozenset({4004, 4007, 4009, 4010, 4011, 4012, 4013, 4014})
+
+
+class Close(Exception):  # noqa: N818 - it is how a handler ends the connection, no failure of ours
+    """Ends the connection with a close code."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__(str(code))
+
+
+class Connection:
+    """One WebSocket of a bot."""
+
+    def __init__(self, sandbox: DiscordSandbox, socket: web.WebSocketResponse, url: str) -> None:
+        self.sandbox = sandbox
+        self.world = sandbox.world
+        self.socket = socket
+        self.url = url
+        self.session: Session | None = None
+        self.muted = False
+        self.closing: int | None = None
+        self.request: web.BaseRequest | None = None
+        self._outgoing: asyncio.Queue[str | int] = asyncio.Queue()
+        self._received: deque[float] = deque()
+        self._last_beat = self.world.monotonic()
+        self._handlers: dict[int, Callable[[Any], None]] = {
+            1: self._on_heartbeat,
+            2: self._on_identify,
+            3: self._on_presence,
+            4: self._on_voice_state,
+            6: self._on_resume,
+            8: self._on_request_members,
+        }
+
+    # Sending
+
+    def send(self, text: str) -> None:
+        """Queue a text frame; a muted connection swallows it."""
+        if not self.muted:
+            self._outgoing.put_nowait(text)
+
+    def send_op(self, op: int, data: object = None) -> None:
+        """Queue a frame that is no dispatch."""
+        self.send(json.dumps({"t": None, "s": None, "op": op, "d": data}))
+
+    def close(self, code: int) -> None:
+        """Close with a code, after what is queued; only the first code counts."""
+        if self.closing is None:
+            self.closing = code
+            self._outgoing.put_nowait(code)
+
+    def drop(self) -> None:
+        """Break the TCP connection without a close frame."""
+        transport = self.request.transport if self.request is not None else None
+        if transport is not None:
+            transport.abort()
+
+    async def _write(self) -> None:
+        while True:
+            item = await self._outgoing.get()
+            try:
+                if isinstance(item, int):
+                    self._closed(item, by_us=True)
+                    await self.socket.close(code=item)
+                    return
+                await self.socket.send_str(item)
+            except ConnectionError:
+                return
+
+    # Life
+
+    async def run(self) -> None:
+        """Serve the connection until either side ends it."""
+        writer = asyncio.create_task(self._write())
+        watcher = asyncio.create_task(self._watch_heartbeats())
+        faults = self.sandbox.faults
+        if not faults.silent_hello:
+            self.send_op(
+                10,
+                {"heartbeat_interval": self.sandbox.heartbeat_interval_ms, "_trace": []},
+            )
+        try:
+            await self._read()
+        finally:
+            self.leave(self.socket.close_code)
+            watcher.cancel()
+            await asyncio.wait([writer], timeout=0.2)
+            writer.cancel()
+            await asyncio.gather(writer, watcher, return_exceptions=True)
+
+    async def _read(self) -> None:
+        async for frame in self.socket:
+            if frame.type is not aiohttp.WSMsgType.TEXT:
+                self.close(4002)
+                continue
+            if self.muted:
+                continue
+            try:
+                self._receive(frame.data)
+            except Close as end:
+                self.close(end.code)
+
+    async def _watch_heartbeats(self) -> None:
+        interval_s = self.sandbox.heartbeat_interval_ms / 1000
+        while True:
+            await asyncio.sleep(interval_s)
+            if self.world.monotonic() - self._last_beat > 2 * interval_s + 1:
+                self.close(4009)
+                return
+
+    def leave(self, code: int | None) -> None:
+        """Detach the session; a bot that closes with 1000 or 1001 gives it up.
+
+        Args:
+            code: The bot's close code; ``None`` where the connection broke.
+        """
+        self._closed(code, by_us=False)
+        session, self.session = self.session, None
+        if session is None or session.link is not self:
+            return
+        session.link = None
+        session.detached_at = self.world.monotonic()
+        gone = code in {1000, 1001} if self.closing is None else self.closing in _ENDS_SESSION
+        if gone:
+            self.world.sessions.pop(session.id, None)
+        self.world.touch()
+
+    def _closed(self, code: int | None, *, by_us: bool) -> None:
+        if self in self.sandbox.hub.connections:
+            self.sandbox.hub.connections.remove(self)
+            self.sandbox.closes.append(CloseRecord(self.world.monotonic(), code, by_us))
+            self.world.touch()
+
+    # Receiving
+
+    def _receive(self, text: str) -> None:
+        if len(text.encode()) > MAX_PAYLOAD_BYTES:
+            raise Close(4002)
+        try:
+            frame = json.loads(text)
+            op = frame["op"]
+        except (ValueError, KeyError, TypeError):
+            raise Close(4002) from None
+        self._limit()
+        handler = self._handlers.get(op) if isinstance(op, int) else None
+        if handler is None:
+            self.sandbox.unexpected.append(f"gateway opcode {op!r}")
+            raise Close(4001)
+        if self.session is None and op not in {1, 2, 6}:
+            raise Close(4003)
+        handler(frame.get("d"))
+
+    def _limit(self) -> None:
+        now = self.world.monotonic()
+        while self._received and self._received[0] <= now - _MINUTE_S:
+            self._received.popleft()
+        self._received.append(now)
+        if len(self._received) > MAX_EVENTS_PER_MINUTE:
+            raise Close(4008)
+
+    def _on_heartbeat(self, _seq: object) -> None:
+        self._last_beat = self.world.monotonic()
+        self.sandbox.heartbeats += 1
+        if self.sandbox.faults.ack_heartbeats:
+            self.send_op(11)
+
+    def _on_presence(self, data: Any) -> None:  # noqa: ANN401 - as parsed
+        if not isinstance(data, dict) or data.get("status") not in {
+            "online",
+            "idle",
+            "dnd",
+            "invisible",
+            "offline",
+        }:
+            raise Close(4002)
+        self.sandbox.presences.append((self.world.monotonic(), data))
+        self.world.touch()
+
+    def _on_voice_state(self, _data: object) -> None:
+        """Voice is beyond the sandbox; the request is accepted and nothing follows."""
+
+    def _on_identify(self, data: Any) -> None:  # noqa: ANN401 - as parsed
+        if self.session is not None:
+            raise Close(4005)
+        if not isinstance(data, dict) or not isinstance(data.get("properties"), dict):
+            raise Close(4002)
+        intents = data.get("intents")
+        refusal = self._refuse_identify(data.get("token"), intents)
+        hub = self.sandbox.hub
+        hub.identified(intents, accepted=refusal is None)
+        if refusal is not None:
+            raise Close(refusal)
+        if hub.too_soon() or self.sandbox.faults.invalid_identifies > 0:
+            self.sandbox.faults.invalid_identifies -= bool(self.sandbox.faults.invalid_identifies)
+            self.send_op(9, data=False)
+            return
+        session = Session(secrets.token_hex(16), intents or 0, self.world.bot_user.id)
+        self._attach(session)
+        presence = data.get("presence")
+        if isinstance(presence, dict):
+            self.sandbox.presences.append((self.world.monotonic(), presence))
+        session.push("READY", self._ready(session, data.get("shard")))
+        self.world.sessions[session.id] = session
+        if session.intents & GUILDS:
+            for guild in self.world.bot_guilds():
+                session.push("GUILD_CREATE", self.world.guild_payload(guild, session))
+        self.world.touch()
+
+    def _refuse_identify(self, token: object, intents: object) -> int | None:
+        if not self.sandbox.is_token(token):
+            return 4004
+        if not isinstance(intents, int) or intents < 0 or intents & ~VALID_INTENTS:
+            return 4013
+        if intents & PRIVILEGED & ~self.world.portal_intents:
+            return 4014
+        return None if self.sandbox.hub.spend_identify() else 4004
+
+    def _attach(self, session: Session) -> None:
+        session.link = self
+        session.detached_at = None
+        self.session = session
+
+    def _ready(self, session: Session, shard: object) -> JsonObject:
+        flags = 1 << 19 if self.world.portal_intents & 1 << 15 else 0
+        body: JsonObject = {
+            "v": 10,
+            "user": render.user(self.world.bot_user) | {"verified": True, "mfa_enabled": False},
+            "guilds": [
+                {"id": str(guild.id), "unavailable": True} for guild in self.world.bot_guilds()
+            ],
+            "session_id": session.id,
+            "session_type": "normal",
+            "resume_gateway_url": self.sandbox.resume_gateway_url,
+            "application": {"id": str(self.world.bot_user.id), "flags": flags},
+            "user_settings": {},
+            "relationships": [],
+            "private_channels": [],
+            "presences": [],
+            "guild_join_requests": [],
+            "geo_ordered_rtc_regions": [],
+            "auth": {},
+            "_trace": [],
+        }
+        if shard is not None:
+            body["shard"] = shard
+        return body
+
+    def _on_resume(self, data: Any) -> None:  # noqa: ANN401 - as parsed
+        if self.session is not None:
+            raise Close(4005)
+        if not isinstance(data, dict) or not isinstance(data.get("seq"), int):
+            raise Close(4002)
+        if not self.sandbox.is_token(data.get("token")):
+            raise Close(4004)
+        seq: int = data["seq"]
+        session = self.sandbox.hub.resumable(str(data.get("session_id")))
+        missed = session.missed(seq) if session is not None else None
+        self.sandbox.resumes.append(
+            GatewayRecord(self.world.monotonic(), seq, accepted=missed is not None)
+        )
+        if session is None or missed is None:
+            self.send_op(9, data=False)
+            self.world.touch()
+            return
+        if seq > session.seq:
+            raise Close(4007)
+        self._attach(session)
+        for text in missed:
+            self.send(text)
+        session.push("RESUMED", {"_trace": []})
+        self.world.touch()
+
+    def _on_request_members(self, data: Any) -> None:  # noqa: ANN401 - as parsed
+        session = self.session
+        try:
+            guild = self.world.guilds[int(data["guild_id"])]
+            query, limit = data.get("query"), int(data.get("limit", 0))
+            wanted = data.get("user_ids")
+            ids = {int(each) for each in ([wanted] if isinstance(wanted, str) else wanted or ())}
+        except (KeyError, TypeError, ValueError):
+            raise Close(4002) from None
+        if session is None or (query == "" and not session.intents & GUILD_MEMBERS):
+            raise Close(4002)
+        found = [
+            render.member(member)
+            for member in guild.members.values()
+            if member.user.id in ids
+            or (query is not None and member.user.username.startswith(query.lower()))
+        ]
+        body: JsonObject = {
+            "guild_id": str(guild.id),
+            "members": found[: limit or len(found)],
+            "chunk_index": 0,
+            "chunk_count": 1,
+            "not_found": [],
+            "nonce": data.get("nonce"),
+        }
+        session.push("GUILD_MEMBERS_CHUNK", body)

@@ -1,0 +1,345 @@
+"""People at their clients: they talk, click and type, and see what Discord shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sandbox.discord import commands, interactions, permissions, posting
+from sandbox.discord.messages import (
+    REPLY,
+    SUPPRESS_EMBEDS,
+    AllowedMentions,
+    Attachment,
+    Draft,
+    JsonObject,
+    Message,
+)
+from sandbox.discord.model import WITH_MESSAGES, Channel, User
+from sandbox.discord.options import NotOfferedError, OptionReader, command_data
+from sandbox.discord.permissions import Permission
+from sandbox.discord.validation import content_type_of
+
+if TYPE_CHECKING:
+    from sandbox.discord.interactions import Interaction
+    from sandbox.discord.world import World
+
+Files = Iterable[tuple[str, bytes]]
+
+
+class Person:
+    """Somebody with a Discord client.
+
+    Args:
+        world: Where they live.
+        user: Their account.
+    """
+
+    def __init__(self, world: World, user: User) -> None:
+        self.world = world
+        self.user = user
+
+    @property
+    def id(self) -> int:
+        """The account's snowflake."""
+        return self.user.id
+
+    @property
+    def tag(self) -> str:
+        """The markup that mentions this person."""
+        return self.user.mention
+
+    # Talking
+
+    async def say(
+        self,
+        channel: Channel,
+        text: str = "",
+        *,
+        files: Files = (),
+        embeds: Sequence[JsonObject] = (),
+        forward: Message | None = None,
+    ) -> Message:
+        """Post a message; ``<@bot>`` in the text mentions the bot.
+
+        Raises:
+            NotOfferedError: The person may not post there, or the text is empty or too long.
+        """
+        self._may_post(channel, text)
+        draft = self._draft(text, files)
+        draft.embeds, draft.forward = list(embeds), forward
+        return posting.post(self.world, channel, self.user, draft)
+
+    async def mention(self, channel: Channel, text: str = "", *, files: Files = ()) -> Message:
+        """Post a message that mentions the bot."""
+        return await self.say(channel, f"{self.world.bot_user.mention} {text}".strip(), files=files)
+
+    async def reply(
+        self, message: Message, text: str = "", *, ping: bool = True, files: Files = ()
+    ) -> Message:
+        """Reply to a message; ``ping`` is the client's @ switch."""
+        self._may_post(message.channel, text)
+        draft = self._draft(text, files)
+        draft.kind, draft.reference = REPLY, message
+        draft.mentions = AllowedMentions(replied_user=ping)
+        return posting.post(self.world, message.channel, self.user, draft)
+
+    async def dm(self, text: str = "", *, files: Files = ()) -> Message:
+        """Write to the bot in private."""
+        return await self.say(self.world.dm_channel(self.user), text, files=files)
+
+    @property
+    def dm_channel(self) -> Channel:
+        """The person's DM channel with the bot."""
+        return self.world.dm_channel(self.user)
+
+    async def edit(self, message: Message, text: str) -> None:
+        """Edit one's own message."""
+        if message.author is not self.user:
+            raise NotOfferedError("only one's own messages can be edited")
+        message.content = self._marked(text)
+        posting.changed(self.world, message, AllowedMentions(), by_author=True)
+
+    async def delete(self, message: Message) -> None:
+        """Delete one's own message, or with Manage Messages anybody's."""
+        own = message.author is self.user
+        if not own and not self._may(message.channel, Permission.MANAGE_MESSAGES):
+            raise NotOfferedError("deleting others' messages takes Manage Messages")
+        posting.delete(self.world, message)
+
+    async def suppress_embeds(self, message: Message) -> None:
+        """Remove a message's previews by the little cross."""
+        message.flags |= SUPPRESS_EMBEDS
+        posting.changed(self.world, message, AllowedMentions(), by_author=False)
+
+    async def react(self, message: Message, emoji: str, *, add: bool = True) -> None:
+        """Add or take back a reaction."""
+        posting.react(self.world, message, self.user, emoji, add=add)
+
+    async def type_in(self, channel: Channel) -> None:
+        """Show typing."""
+        posting.typing(self.world, channel, self.user)
+
+    # Commands
+
+    async def slash(self, channel: Channel, name: str, /, **options: object) -> Interaction:
+        """Use a slash command.
+
+        Args:
+            channel: Where.
+            name: Command and subcommands, as ``config set``.
+            **options: Values; people, roles, channels and (name, bytes) files as they are.
+
+        Raises:
+            NotOfferedError: Discord's client or server would not have let it through.
+        """
+        command, words = self._command(channel, name)
+        chain, declared = commands.leaf_options(command, words)
+        reader = OptionReader(self.world, channel)
+        given = reader.read(declared, options)
+        data = command_data(command, chain, given, reader.resolved)
+        return self._begin(interactions.COMMAND, channel, data)
+
+    async def autocomplete(
+        self, channel: Channel, name: str, option: str, typed: str = "", /, **others: object
+    ) -> list[JsonObject]:
+        """Type into an option and return what is offered.
+
+        Raises:
+            TimeoutError: Nothing was offered within Discord's 3 seconds.
+        """
+        command, words = self._command(channel, name)
+        chain, declared = commands.leaf_options(command, words)
+        focused = next((each for each in declared if each["name"] == option), None)
+        if focused is None or not focused.get("autocomplete"):
+            raise NotOfferedError(f"/{name} {option} has no autocomplete")
+        reader = OptionReader(self.world, channel)
+        given = reader.read(declared, others, partly=True)
+        given.append({"name": option, "type": focused["type"], "value": typed, "focused": True})
+        data = command_data(command, chain, given, reader.resolved)
+        made = interactions.make(
+            self.world, kind=interactions.AUTOCOMPLETE, user=self.user, channel=channel, data=data
+        )
+        made.option_kind = focused["type"]
+        interactions.dispatch(made)
+        await made.wait_response(timeout_s=interactions.ACK_WITHIN_S)
+        return made.choices or []
+
+    async def context_menu(
+        self, target: Message | Person, name: str, channel: Channel | None = None
+    ) -> Interaction:
+        """Use a command of a message's or a person's context menu."""
+        where = target.channel if isinstance(target, Message) else channel
+        if where is None:
+            raise NotOfferedError("a user command needs a channel")
+        kind = commands.MESSAGE_COMMAND if isinstance(target, Message) else commands.USER_COMMAND
+        command, _ = self._command(where, name, kind)
+        reader = OptionReader(self.world, where)
+        if isinstance(target, Message):
+            reader.add_message(target)
+        else:
+            reader.add_user(target.id)
+        data = command_data(command, [], [], reader.resolved)
+        data["target_id"] = str(target.id)
+        return self._begin(interactions.COMMAND, where, data)
+
+    def _command(
+        self, channel: Channel, name: str, kind: int = commands.CHAT_INPUT
+    ) -> tuple[JsonObject, list[str]]:
+        guild_id = channel.guild.id if channel.guild else None
+        words = name.split() if kind == commands.CHAT_INPUT else [name]
+        command = self.world.commands.find(words[0], guild_id, kind)
+        if command is None:
+            known = self.world.commands.names(guild_id)
+            raise NotOfferedError(f"no command {words[0]!r} here; there are {known}")
+        self._may_use(channel, command)
+        return command, words[1:]
+
+    def _may_use(self, channel: Channel, command: JsonObject) -> None:
+        guild = channel.guild
+        contexts = command.get("contexts")
+        place = 1 if guild is None else 0
+        if contexts is not None and place not in contexts:
+            raise NotOfferedError(f"/{command['name']} is not offered here")
+        if guild is None:
+            if contexts is None and not command.get("dm_permission", True):
+                raise NotOfferedError(f"/{command['name']} is not offered in direct messages")
+            return
+        if not self._may(channel, Permission.USE_APPLICATION_COMMANDS):
+            raise NotOfferedError("no Use Application Commands here")
+        needed = command.get("default_member_permissions")
+        if needed is None or command["name"] in guild.opened_commands:
+            return
+        have = permissions.in_channel(channel, self.id)
+        admin = bool(have & Permission.ADMINISTRATOR)
+        if not admin and (int(needed) == 0 or have & int(needed) != int(needed)):
+            raise NotOfferedError(
+                f"/{command['name']} is hidden from {self.user.username}; "
+                f"guild.open_command({command['name']!r}) opens it to everyone"
+            )
+
+    # Components and modals
+
+    async def click(self, message: Message, wanted: str) -> Interaction:
+        """Click the button with this custom id or label.
+
+        Raises:
+            NotOfferedError: The person doesn't see it, or it is disabled.
+            LookupError: There is no such button.
+        """
+        return self._use(message, message.component(wanted), {})
+
+    async def select(self, message: Message, wanted: str, values: Sequence[str]) -> Interaction:
+        """Choose in a select menu."""
+        return self._use(message, message.component(wanted), {"values": list(values)})
+
+    def _use(self, message: Message, part: JsonObject, more: JsonObject) -> Interaction:
+        if not self.sees(message):
+            raise NotOfferedError("that message is not in this person's view")
+        if part.get("disabled"):
+            raise NotOfferedError(f"{part.get('label') or part.get('custom_id')!r} is disabled")
+        if "custom_id" not in part:
+            raise NotOfferedError("a link button opens a page and tells the bot nothing")
+        data = {"component_type": part["type"], "custom_id": part["custom_id"], **more}
+        data["id"] = part.get("id", 1)
+        return self._begin(interactions.COMPONENT, message.channel, data, source=message)
+
+    async def submit(self, opened: Interaction, fields: Mapping[str, str]) -> Interaction:
+        """Send a modal off, with text by custom id or label; other fields keep their value.
+
+        Raises:
+            NotOfferedError: There is no modal, or a text breaks its limits.
+        """
+        if opened.modal is None:
+            raise NotOfferedError("no modal was opened")
+        reader = ModalForm(fields)
+        data = {
+            "custom_id": opened.modal["custom_id"],
+            "components": [reader.fill(part) for part in opened.modal["components"]],
+        }
+        reader.finish()
+        return self._begin(interactions.MODAL_SUBMIT, opened.channel, data, source=opened.source)
+
+    # Seeing
+
+    def sees(self, message: Message) -> bool:
+        """Tell whether a message is in the person's view now."""
+        if message.deleted_at is not None or not self._may(
+            message.channel, Permission.VIEW_CHANNEL
+        ):
+            return False
+        return message.seen_by in {None, self.id}
+
+    def view(self, channel: Channel) -> list[Message]:
+        """Return what the person sees in a channel, oldest first, ephemeral messages included."""
+        everything = [*channel.messages.values(), *channel.hidden.values()]
+        return sorted(filter(self.sees, everything), key=lambda each: each.id)
+
+    # Helpers
+
+    def _may(self, channel: Channel, wanted: int) -> bool:
+        return permissions.in_channel(channel, self.id) & wanted == wanted
+
+    def _may_post(self, channel: Channel, text: str) -> None:
+        if channel.kind not in WITH_MESSAGES or not self._may(channel, Permission.SEND_MESSAGES):
+            raise NotOfferedError(f"{self.user.username} may not post in {channel.name}")
+        if (
+            channel.is_thread
+            and channel.locked
+            and not self._may(channel, Permission.MANAGE_THREADS)
+        ):
+            raise NotOfferedError("the thread is locked")
+        if len(text) > 4000:
+            raise NotOfferedError("longer than 4000 characters")
+
+    def _marked(self, text: str) -> str:
+        return text.replace("<@bot>", self.world.bot_user.mention).strip()
+
+    def _draft(self, text: str, files: Files) -> Draft:
+        attachments = [
+            Attachment(self.world.ids.next(), name, content_type_of(name), data)
+            for name, data in files
+        ]
+        return Draft(content=self._marked(text), attachments=attachments)
+
+    def _begin(
+        self, kind: int, channel: Channel, data: JsonObject, source: Message | None = None
+    ) -> Interaction:
+        return interactions.begin(
+            self.world, kind=kind, user=self.user, channel=channel, data=data, source=source
+        )
+
+
+class ModalForm:
+    """Fills a modal in as a person does."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self._fields = dict(fields)
+
+    def fill(self, part: JsonObject) -> JsonObject:
+        """Return a component of the modal as it is sent off."""
+        if part["type"] == 18:
+            inner = part["component"]
+            return {"type": 18, "id": 1, "component": self._value(inner, str(part["label"]))}
+        children = part.get("components") or ()
+        filled = [self._value(child, str(child.get("label"))) for child in children]
+        return {"type": part["type"], "id": 1, "components": filled}
+
+    def _value(self, part: JsonObject, label: str) -> JsonObject:
+        custom_id = part["custom_id"]
+        key = custom_id if custom_id in self._fields else label
+        value: Any = self._fields.pop(key, part.get("value") or "")
+        sent = {"type": part["type"], "id": 2, "custom_id": custom_id}
+        if part["type"] != 4:
+            return sent | {"values": [value] if isinstance(value, str) else list(value)}
+        if part.get("required", True) and not value:
+            raise NotOfferedError(f"{label!r} must be filled in")
+        least, most = part.get("min_length") or 0, part.get("max_length") or 4000
+        if value and not least <= len(value) <= most:
+            raise NotOfferedError(f"{label!r} takes {least} to {most} characters")
+        return sent | {"value": value}
+
+    def finish(self) -> None:
+        """Refuse fields that the modal doesn't have."""
+        if self._fields:
+            raise NotOfferedError(f"the modal has no fields {sorted(self._fields)}")

@@ -1,0 +1,161 @@
+"""Permission bits and their computation (Discord: topics, "Permissions")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntFlag
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sandbox.discord.model import Channel, Guild, Member
+
+
+class Permission(IntFlag):
+    """Permission bits by Discord's names."""
+
+    CREATE_INSTANT_INVITE = 1 << 0
+    KICK_MEMBERS = 1 << 1
+    BAN_MEMBERS = 1 << 2
+    ADMINISTRATOR = 1 << 3
+    MANAGE_CHANNELS = 1 << 4
+    MANAGE_GUILD = 1 << 5
+    ADD_REACTIONS = 1 << 6
+    VIEW_AUDIT_LOG = 1 << 7
+    PRIORITY_SPEAKER = 1 << 8
+    STREAM = 1 << 9
+    VIEW_CHANNEL = 1 << 10
+    SEND_MESSAGES = 1 << 11
+    SEND_TTS_MESSAGES = 1 << 12
+    MANAGE_MESSAGES = 1 << 13
+    EMBED_LINKS = 1 << 14
+    ATTACH_FILES = 1 << 15
+    READ_MESSAGE_HISTORY = 1 << 16
+    MENTION_EVERYONE = 1 << 17
+    USE_EXTERNAL_EMOJIS = 1 << 18
+    CONNECT = 1 << 20
+    SPEAK = 1 << 21
+    CHANGE_NICKNAME = 1 << 26
+    MANAGE_NICKNAMES = 1 << 27
+    MANAGE_ROLES = 1 << 28
+    MANAGE_WEBHOOKS = 1 << 29
+    USE_APPLICATION_COMMANDS = 1 << 31
+    MANAGE_THREADS = 1 << 34
+    CREATE_PUBLIC_THREADS = 1 << 35
+    CREATE_PRIVATE_THREADS = 1 << 36
+    SEND_MESSAGES_IN_THREADS = 1 << 38
+    MODERATE_MEMBERS = 1 << 40
+    PIN_MESSAGES = 1 << 51
+
+
+P = Permission
+ALL = (1 << 53) - 1
+EVERYONE = int(
+    P.CREATE_INSTANT_INVITE
+    | P.ADD_REACTIONS
+    | P.STREAM
+    | P.VIEW_CHANNEL
+    | P.SEND_MESSAGES
+    | P.EMBED_LINKS
+    | P.ATTACH_FILES
+    | P.READ_MESSAGE_HISTORY
+    | P.MENTION_EVERYONE
+    | P.USE_EXTERNAL_EMOJIS
+    | P.CONNECT
+    | P.SPEAK
+    | P.CHANGE_NICKNAME
+    | P.USE_APPLICATION_COMMANDS
+    | P.CREATE_PUBLIC_THREADS
+    | P.CREATE_PRIVATE_THREADS
+    | P.SEND_MESSAGES_IN_THREADS
+)
+"""What @everyone has in a fresh guild."""
+
+DM = int(
+    P.ADD_REACTIONS
+    | P.VIEW_CHANNEL
+    | P.SEND_MESSAGES
+    | P.EMBED_LINKS
+    | P.ATTACH_FILES
+    | P.READ_MESSAGE_HISTORY
+    | P.MENTION_EVERYONE
+    | P.USE_EXTERNAL_EMOJIS
+    | P.USE_APPLICATION_COMMANDS
+)
+
+Wanted = int | str | Iterable[str] | None
+
+
+def bits(wanted: Wanted) -> int:
+    """Return a bit set from an int, one name, or several names of ``Permission``."""
+    if wanted is None:
+        return 0
+    if isinstance(wanted, int):
+        return int(wanted)
+    names = [wanted] if isinstance(wanted, str) else wanted
+    value = 0
+    for name in names:
+        value |= Permission[name.upper()]
+    return value
+
+
+def in_guild(guild: Guild, member: Member) -> int:
+    """Return a member's permissions before channel overwrites."""
+    if member.user.id == guild.owner_id:
+        return ALL
+    value = guild.roles[guild.id].permissions
+    for role_id in member.role_ids:
+        role = guild.roles.get(role_id)
+        if role is not None:
+            value |= role.permissions
+    return ALL if value & P.ADMINISTRATOR else value
+
+
+def in_channel(channel: Channel, user_id: int) -> int:
+    """Return what a user may do in a channel; 0 for those who aren't there at all."""
+    guild = channel.guild
+    if guild is None:
+        return DM if user_id in channel.recipient_ids else 0
+    member = guild.members.get(user_id)
+    if member is None:
+        return 0
+    base = in_guild(guild, member)
+    if base & P.ADMINISTRATOR:
+        return ALL
+    holder = channel.parent if channel.is_thread and channel.parent else channel
+    value = _with_overwrites(base, holder, member)
+    if channel.is_thread:
+        value = _in_thread(value, channel, user_id)
+    if not value & P.VIEW_CHANNEL:
+        return 0
+    if not value & P.SEND_MESSAGES:
+        value &= ~int(P.MENTION_EVERYONE | P.EMBED_LINKS | P.ATTACH_FILES | P.SEND_TTS_MESSAGES)
+    return value
+
+
+def _with_overwrites(base: int, holder: Channel, member: Member) -> int:
+    guild = member.guild
+    value = base
+    everyone = holder.overwrites.get(guild.id)
+    if everyone is not None:
+        value = (value & ~everyone.deny) | everyone.allow
+    allow = deny = 0
+    for role_id in member.role_ids:
+        overwrite = holder.overwrites.get(role_id)
+        if overwrite is not None:
+            allow |= overwrite.allow
+            deny |= overwrite.deny
+    value = (value & ~deny) | allow
+    own = holder.overwrites.get(member.user.id)
+    if own is not None:
+        value = (value & ~own.deny) | own.allow
+    return value
+
+
+def _in_thread(value: int, thread: Channel, user_id: int) -> int:
+    """Apply what threads change: their own send bit, and privacy."""
+    hidden = thread.is_private and user_id not in thread.thread_member_ids
+    if hidden and not value & P.MANAGE_THREADS:
+        return 0
+    if value & P.SEND_MESSAGES_IN_THREADS:
+        return value | P.SEND_MESSAGES
+    return value & ~int(P.SEND_MESSAGES)

@@ -1,0 +1,335 @@
+"""State as the JSON objects of Discord's API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.discord import permissions
+from sandbox.discord.ids import iso, time_of
+from sandbox.discord.messages import Attachment, JsonObject, Message
+from sandbox.discord.model import FORUM, MEDIA, Channel, Guild, Member, Role, User
+
+Shows = Callable[[Message], bool]
+
+
+def user(who: User) -> JsonObject:
+    """Return a user object."""
+    body: JsonObject = {
+        "id": str(who.id),
+        "username": who.username,
+        "discriminator": "0001" if who.is_bot else "0",
+        "global_name": who.global_name,
+        "avatar": None,
+        "avatar_decoration_data": None,
+        "public_flags": 0,
+        "primary_guild": None,
+    }
+    if who.is_bot:
+        body["bot"] = True
+    if who.is_system:
+        body["system"] = True
+    return body
+
+
+def role(what: Role) -> JsonObject:
+    """Return a role object."""
+    body: JsonObject = {
+        "id": str(what.id),
+        "name": what.name,
+        "color": 0,
+        "colors": {"primary_color": 0, "secondary_color": None, "tertiary_color": None},
+        "hoist": False,
+        "icon": None,
+        "unicode_emoji": None,
+        "position": what.position,
+        "permissions": str(what.permissions),
+        "managed": what.managed,
+        "mentionable": what.mentionable,
+        "flags": 0,
+    }
+    if what.bot_id is not None:
+        body["tags"] = {"bot_id": str(what.bot_id)}
+    return body
+
+
+def member(who: Member, *, with_user: bool = True) -> JsonObject:
+    """Return a guild member object."""
+    body: JsonObject = {
+        "nick": who.nick,
+        "avatar": None,
+        "banner": None,
+        "roles": [str(role_id) for role_id in who.role_ids],
+        "joined_at": iso(who.joined_unix_s),
+        "premium_since": None,
+        "deaf": False,
+        "mute": False,
+        "flags": 0,
+        "pending": False,
+        "communication_disabled_until": None,
+    }
+    if with_user:
+        body["user"] = user(who.user)
+    return body
+
+
+def channel(what: Channel) -> JsonObject:
+    """Return a channel object of any kind."""
+    if what.is_dm:
+        return {
+            "id": str(what.id),
+            "type": what.kind,
+            "last_message_id": _last_message_id(what),
+            "flags": 0,
+            "recipients": [
+                user(what.world.users[user_id])
+                for user_id in what.recipient_ids
+                if user_id != what.world.bot_user.id
+            ],
+        }
+    body: JsonObject = {
+        "id": str(what.id),
+        "type": what.kind,
+        "name": what.name,
+        "guild_id": str(what.guild.id) if what.guild else None,
+        "parent_id": str(what.parent.id) if what.parent else None,
+        "last_message_id": _last_message_id(what),
+        "flags": 0,
+        "rate_limit_per_user": 0,
+    }
+    if what.is_thread:
+        return body | _thread(what)
+    body |= {
+        "topic": what.topic,
+        "position": what.position,
+        "nsfw": what.nsfw,
+        "permission_overwrites": [
+            {
+                "id": str(entry.target_id),
+                "type": int(entry.is_member),
+                "allow": str(entry.allow),
+                "deny": str(entry.deny),
+            }
+            for entry in what.overwrites.values()
+        ],
+    }
+    if what.kind == 2:
+        body |= {"bitrate": 64000, "user_limit": 0, "rtc_region": None}
+    if what.kind in {FORUM, MEDIA}:
+        body |= {"available_tags": [], "default_reaction_emoji": None, "default_sort_order": None}
+    return body
+
+
+def _thread(what: Channel) -> JsonObject:
+    body: JsonObject = {
+        "owner_id": str(what.owner_id),
+        "message_count": len(what.messages),
+        "member_count": len(what.thread_member_ids),
+        "total_message_sent": len(what.messages),
+        "thread_metadata": {
+            "archived": what.archived,
+            "auto_archive_duration": what.auto_archive_minutes,
+            "archive_timestamp": iso(time_of(what.id)),
+            "locked": what.locked,
+            "create_timestamp": iso(time_of(what.id)),
+        },
+    }
+    if what.is_private:
+        body["thread_metadata"]["invitable"] = True
+    if what.applied_tags:
+        body["applied_tags"] = [str(tag) for tag in what.applied_tags]
+    if what.world.bot_user.id in what.thread_member_ids:
+        body["member"] = thread_member(what, what.world.bot_user.id)
+    return body
+
+
+def thread_member(what: Channel, user_id: int) -> JsonObject:
+    """Return a thread member object."""
+    return {
+        "id": str(what.id),
+        "user_id": str(user_id),
+        "join_timestamp": iso(time_of(what.id)),
+        "flags": 0,
+    }
+
+
+def _last_message_id(what: Channel) -> str | None:
+    last = next(reversed(what.messages), None)
+    return None if last is None else str(last)
+
+
+def guild(what: Guild) -> JsonObject:
+    """Return a guild object as REST gives it."""
+    return {
+        "id": str(what.id),
+        "name": what.name,
+        "icon": None,
+        "splash": None,
+        "discovery_splash": None,
+        "owner_id": str(what.owner_id),
+        "afk_channel_id": None,
+        "afk_timeout": 300,
+        "verification_level": 0,
+        "default_message_notifications": 0,
+        "explicit_content_filter": 0,
+        "roles": [role(entry) for entry in what.roles.values()],
+        "emojis": [],
+        "stickers": [],
+        "features": [],
+        "mfa_level": 0,
+        "application_id": None,
+        "system_channel_id": None,
+        "system_channel_flags": 0,
+        "rules_channel_id": None,
+        "max_members": 250000,
+        "vanity_url_code": None,
+        "description": None,
+        "banner": None,
+        "premium_tier": 0,
+        "premium_subscription_count": 0,
+        "preferred_locale": what.locale,
+        "public_updates_channel_id": None,
+        "nsfw_level": 0,
+        "premium_progress_bar_enabled": False,
+        "safety_alerts_channel_id": None,
+        "incidents_data": None,
+    }
+
+
+def guild_create(what: Guild, *, all_members: bool) -> JsonObject:
+    """Return the payload of GUILD_CREATE."""
+    bot_id = what.world.bot_user.id
+    threads = [
+        entry
+        for entry in what.channels.values()
+        if entry.is_thread
+        and not entry.archived
+        and permissions.in_channel(entry, bot_id) & permissions.Permission.VIEW_CHANNEL
+    ]
+    return guild(what) | {
+        "joined_at": iso(what.members[bot_id].joined_unix_s),
+        "large": False,
+        "unavailable": False,
+        "member_count": len(what.members),
+        "voice_states": [],
+        "members": [
+            member(entry) for entry in what.members.values() if all_members or entry.user.is_bot
+        ],
+        "channels": [channel(entry) for entry in what.channels.values() if not entry.is_thread],
+        "threads": [channel(entry) for entry in threads],
+        "presences": [],
+        "stage_instances": [],
+        "guild_scheduled_events": [],
+        "soundboard_sounds": [],
+    }
+
+
+def attachment(what: Attachment, where: Message) -> JsonObject:
+    """Return an attachment object with its (signed) CDN address."""
+    world = where.channel.world
+    path = f"/attachments/{where.channel.id}/{what.id}/{what.filename}?ex=7fffffff&is=0&hm=0"
+    body: JsonObject = {
+        "id": str(what.id),
+        "filename": what.filename,
+        "size": len(what.data),
+        "url": world.origin + path,
+        "proxy_url": world.origin + path,
+        "flags": 0,
+    }
+    if what.content_type is not None:
+        body["content_type"] = what.content_type
+    if what.description is not None:
+        body["description"] = what.description
+    return body
+
+
+def message(what: Message, shows: Shows, *, nested: bool = False) -> JsonObject:
+    """Return a message object.
+
+    Args:
+        what: The message.
+        shows: Tells of which messages the reader gets content, embeds, attachments and components;
+            Discord empties them on others.
+        nested: It stands inside another one, where no further one is nested.
+    """
+    full = shows(what)
+    body: JsonObject = {
+        "id": str(what.id),
+        "channel_id": str(what.channel.id),
+        "type": what.kind,
+        "author": user(what.author),
+        "content": what.content if full else "",
+        "timestamp": iso(what.created_unix_s),
+        "edited_timestamp": None if what.edited_unix_s is None else iso(what.edited_unix_s),
+        "tts": what.tts,
+        "mention_everyone": what.mention_everyone,
+        "mentions": _mentions(what),
+        "mention_roles": [str(role_id) for role_id in what.mention_role_ids],
+        "attachments": [attachment(entry, what) for entry in what.attachments] if full else [],
+        "embeds": what.embeds if full else [],
+        "components": what.components if full else [],
+        "pinned": what.pinned,
+        "flags": what.flags,
+    }
+    if what.nonce is not None:
+        body["nonce"] = what.nonce
+    if what.webhook_id is not None:
+        body["webhook_id"] = str(what.webhook_id)
+        body["application_id"] = str(what.webhook_id)
+    if what.interaction is not None:
+        body["interaction_metadata"] = what.interaction
+    if what.reactions:
+        body["reactions"] = [_reaction(what, emoji) for emoji in what.reactions]
+    if what.thread is not None:
+        body["thread"] = channel(what.thread)
+    _references(what, body, shows, nested=nested)
+    return body
+
+
+def _mentions(what: Message) -> list[JsonObject]:
+    world, guild_ = what.channel.world, what.channel.guild
+    rendered = []
+    for user_id in what.mention_ids:
+        body = user(world.users[user_id])
+        who = guild_.members.get(user_id) if guild_ else None
+        if who is not None:
+            body["member"] = member(who, with_user=False)
+        rendered.append(body)
+    return rendered
+
+
+def _reaction(what: Message, emoji: str) -> JsonObject:
+    users = what.reactions[emoji]
+    return {
+        "emoji": {"id": None, "name": emoji},
+        "count": len(users),
+        "count_details": {"burst": 0, "normal": len(users)},
+        "me": what.channel.world.bot_user.id in users,
+        "me_burst": False,
+        "burst_colors": [],
+    }
+
+
+def _references(what: Message, body: JsonObject, shows: Shows, *, nested: bool) -> None:
+    if what.forward is not None:
+        source = what.forward
+        body["message_reference"] = _reference(source) | {"type": 1}
+        kept = ("type", "content", "embeds", "attachments", "timestamp", "edited_timestamp")
+        visible = shows(what)
+        inner = message(source, lambda _: visible, nested=True)
+        snapshot: dict[str, Any] = {key: inner[key] for key in (*kept, "flags", "mentions")}
+        body["message_snapshots"] = [{"message": snapshot | {"mention_roles": []}}]
+    elif what.reference is not None:
+        body["message_reference"] = _reference(what.reference) | {"type": 0}
+        if not nested:
+            gone = what.reference.deleted_at is not None
+            body["referenced_message"] = (
+                None if gone else message(what.reference, shows, nested=True)
+            )
+
+
+def _reference(source: Message) -> JsonObject:
+    reference = {"message_id": str(source.id), "channel_id": str(source.channel.id)}
+    if source.channel.guild is not None:
+        reference["guild_id"] = str(source.channel.guild.id)
+    return reference

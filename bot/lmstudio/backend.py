@@ -101,6 +101,10 @@ class LMStudioBackend:
         """
         if not await self.probe_now():
             raise errors.BackendUnavailableError
+        return self.known_models()
+
+    def known_models(self) -> tuple[ModelInfo, ...]:
+        """Return the chat models as last read, without I/O; each once, loaded ones first."""
         found: dict[str, ModelInfo] = {}
         for node in self._fleet.nodes:
             for listed in node.catalogue.models if node.is_usable and node.catalogue else ():

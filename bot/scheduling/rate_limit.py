@@ -72,6 +72,10 @@ class RateLimiter:
         sentence = f"{reason} Please try again in {retry_s} {unit}."
         return Refusal(retry_s, sentence, self._notice(person_id, now_s))
 
+    def may_notify(self, person_id: UserId) -> bool:
+        """Return whether to tell a person about a refusal, and count it as told if so."""
+        return self._notice(person_id, self._clock.monotonic())
+
     def _notice(self, person_id: int, now_s: float) -> bool:
         last_s = self._noticed.get(person_id)
         if last_s is not None and now_s - last_s < NOTICE_EVERY_S:

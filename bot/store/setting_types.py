@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
 from bot.domain import Reasoning
@@ -79,7 +80,7 @@ def format_value(value: SettingValue | None) -> str:
         return "the loaded one"
     if isinstance(value, bool):
         return "on" if value else "off"
-    return str(value)
+    return format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
 
 
 def dump_value(value: SettingValue) -> str:
@@ -97,9 +98,8 @@ def load_value(name: str, stored: str) -> SettingValue:
         value = json.loads(stored)
     except ValueError as exc:
         raise InvalidSettingError(f"The stored value of {name} can't be read.") from exc
-    if isinstance(value, bool):
-        return parse_setting(name, format_value(value))
-    return parse_setting(name, str(value))
+    text = format_value(value) if isinstance(value, str | int | float) else ""
+    return parse_setting(name, text)
 
 
 def _refuse(name: str, allowed: str) -> InvalidSettingError:

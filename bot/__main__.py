@@ -87,17 +87,17 @@ def _run(options: argparse.Namespace) -> int:
 
 
 async def _serve(settings: Settings) -> None:
-    from bot import app  # noqa: PLC0415 - the other commands start without discord.py
+    from bot.app import run  # noqa: PLC0415 - the other commands start without discord.py
 
     stop = asyncio.Event()
     with stop_on_signal(stop), contextlib.suppress(asyncio.CancelledError):
-        await app.run(settings, stop=stop)
+        await run(settings, stop=stop)
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from bot import demo  # noqa: PLC0415 - only this command brings the sandbox
+    from bot.demo import play  # noqa: PLC0415 - only this command brings the sandbox
 
-    return demo.main(_load(options, require_token=False).settings, once=options.once)
+    return play(_load(options, require_token=False).settings, once=options.once)
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -204,6 +204,7 @@ class Ask:
         Several cold requests at once would load several copies (lmstudio-bug-tracker #1751).
         """
         node, key = self._node, self._key or ""
+        self._refuse_if_paused()
         while not self._is_loaded():
             self._refuse_if_paused()
             running = node.loading.get(key)
@@ -278,10 +279,9 @@ class Ask:
         usage = exchange.decoder.usage
         if usage is not None and exchange.first_text_at_s is not None and not self._is_loading:
             traits.speed.learn(usage.prompt_tokens, exchange.first_text_at_s - started_at_s)
-        if "reasoning_effort" in plan.tried:
-            traits.refused_fields.add("reasoning_effort")
-        if not plan.include_usage:
-            traits.refused_fields.add("stream_options")
+        for name in ("reasoning_effort", "stream_options"):
+            if f"no {name}" in plan.tried:
+                traits.refused_fields.add(name)
 
     def _completed(
         self, plan: Plan, exchange: Exchange, started_at_s: float, *, is_cut: bool = False

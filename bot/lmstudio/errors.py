@@ -64,8 +64,8 @@ class TlsError(BackendError):
 
     user_text = "I can't talk to the model's machine: its address is set up wrongly."
     admin_hint = (
-        "LM Studio itself speaks plain http: use https:// only with a TLS proxy before it, and "
-        "http:// only where there is none."
+        "LM Studio itself speaks plain HTTP: use https in LMSTUDIO_BASE_URL only with a TLS proxy "
+        "before it, and http only where there is none."
     )
     can_retry = False
     log_level = logging.ERROR
@@ -299,7 +299,9 @@ class WrongEndpointError(BackendError):
     """The address answers, but not as LM Studio at this path."""
 
     user_text = "Something answers at the model's address, but it isn't set up as I need it."
-    admin_hint = "LMSTUDIO_BASE_URL should be http://host:port, with nothing after it or /v1."
+    admin_hint = (
+        "LMSTUDIO_BASE_URL should be the server's host and port, with nothing after it or /v1."
+    )
     can_retry = False
     log_level = logging.ERROR
 

@@ -50,7 +50,10 @@ def _overflow(text: str) -> BackendError:
 
 
 def _invalid(text: str) -> BackendError:
-    return errors.InvalidRequestError(tuple(name for name in _OWN_FIELDS if name in text))
+    named = [name for name in _OWN_FIELDS if name in text]
+    if "reasoning configuration" in text:
+        named = ["reasoning_effort"]
+    return errors.InvalidRequestError(tuple(named))
 
 
 _TABLE: Final[tuple[tuple[re.Pattern[str], Maker], ...]] = tuple(

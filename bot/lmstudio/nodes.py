@@ -260,11 +260,15 @@ class Node:
         )
 
     def _learn(self, catalogue: Catalogue) -> None:
-        """Take a new list; a context that changed makes the learned limit void."""
+        """Take a new list; a model loaded anew makes void what was learned of its last load."""
         for model in catalogue.models:
             before = self.catalogue.find(model.key) if self.catalogue else None
-            if before and before.context_tokens != model.context_tokens and model.context_tokens:
+            if before is None or model.key not in self._traits or not model.is_loaded:
+                continue
+            if before.context_tokens != model.context_tokens:
                 self.traits(model.key).context_tokens = None
+            if not before.is_loaded:
+                self.traits(model.key).load.succeed()
         self.catalogue = catalogue
 
     def _set_up(self, *, is_up: bool) -> None:

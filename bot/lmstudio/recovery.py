@@ -160,18 +160,21 @@ def _empty(error: BackendError, plan: Plan, context_tokens: int | None) -> Plan 
     if error.hit_length:
         room = (context_tokens or 4 * max_tokens) - plan.prompt_tokens
         max_tokens = max(max_tokens, min(max_tokens * 2, int(room * KEEP_SHARE)))
-    effort = "none" if error.thought and "reasoning_effort" not in plan.tried else None
+    effort = "none" if error.thought and "no reasoning_effort" not in plan.tried else None
     return replace(plan, max_tokens=max_tokens, reasoning_effort=effort or plan.reasoning_effort)
 
 
 def _invalid(error: BackendError, plan: Plan, _context: int | None) -> Plan | None:
+    """Leave out the optional field that was refused; where none is named, each in turn."""
     if not isinstance(error, errors.InvalidRequestError):
         return None
     named = error.fields
     if plan.reasoning_effort is not None and ("reasoning_effort" in named or not named):
-        return replace(plan, reasoning_effort=None).having_tried("reasoning_effort")
+        changed = replace(plan, reasoning_effort=None)
+        return changed.having_tried("no reasoning_effort")
     if plan.include_usage and ("stream_options" in named or not named):
-        return replace(plan, include_usage=False)
+        changed = replace(plan, include_usage=False)
+        return changed.having_tried("no stream_options") if named else changed
     return None
 
 

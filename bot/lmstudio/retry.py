@@ -42,7 +42,6 @@ _RULES: Final[tuple[tuple[type[BackendError], Rule], ...]] = (
     (errors.BusyError, Rule((2.0, 5.0, 10.0))),
     (errors.TruncatedStreamError, Rule((1.0,))),
     (errors.BadResponseError, Rule((1.0,))),
-    (errors.EmptyAnswerError, Rule((0.0,))),
 )
 """Seconds; after the advice that LM Studio's own users give for each failure. What isn't listed
 isn't retried: it would fail again, or the server has taken the prompt and is still at it."""

@@ -1,0 +1,1 @@
+"""Parts of the LM Studio client, without sockets."""

@@ -1,0 +1,1 @@
+"""The LM Studio client over real sockets, against the local LM Studio."""

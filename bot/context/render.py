@@ -141,7 +141,8 @@ class Style:
         chunks = [self._words(message, strip_chrome(message.text)) for message in block.messages]
         whole = join_chunks([chunk for chunk in chunks if chunk])
         texts = [self.files[a.id].text for a in block.attachments if a.id in self.files]
-        whole = "\n\n".join(part for part in (whole, *texts) if part)
+        # An answer too long for messages is posted in part, with all of it in a file.
+        whole = "\n\n".join(text for text in texts if text) or whole
         text, left_out = fit(whole, self.most_tokens)
         return Rendered(neutralise(text), left_out=left_out)
 

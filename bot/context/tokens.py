@@ -70,18 +70,20 @@ def static_tokens(text: str) -> int:
 
 
 class TokenEstimator:
-    """Estimates the tokens of texts and prompts, per model.
+    """Estimates the tokens of texts and prompts, per model; remembers at most 32 models."""
 
-    Args:
-        saved: What ``dump`` returned earlier; damaged entries are ignored.
-    """
-
-    def __init__(self, saved: Mapping[str, object] | None = None) -> None:
+    def __init__(self) -> None:
         self._models: OrderedDict[str, _Weights] = OrderedDict()
-        for key, entry in (saved or {}).items():
+
+    @classmethod
+    def from_dict(cls, saved: object) -> TokenEstimator:
+        """Return an estimator that knows what ``dump`` returned; whatever else is ignored."""
+        estimator = cls()
+        for key, entry in saved.items() if isinstance(saved, Mapping) else ():
             weights = _Weights.load(entry)
             if weights is not None:
-                self._keep(key, weights)
+                estimator._keep(str(key), weights)
+        return estimator
 
     def estimate(self, text: str, model: str | None) -> int:
         """Return the estimated tokens of a text, without any template around it.

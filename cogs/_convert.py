@@ -1,0 +1,208 @@
+"""discord.py's objects to plain values: the only place where that is done."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import discord
+
+from bot.domain import (
+    AttachmentInfo,
+    ChannelId,
+    GuildId,
+    IncomingMessage,
+    MessageId,
+    Person,
+    Place,
+    PlaceKind,
+    Question,
+    RoleId,
+    UserId,
+)
+
+_ORDINARY = frozenset({discord.MessageType.default, discord.MessageType.reply})
+_FORUMS = frozenset({discord.ChannelType.forum, discord.ChannelType.media})
+_VOICES = frozenset({discord.ChannelType.voice, discord.ChannelType.stage_voice})
+_TEXT_CHARS = 6000
+"""Most characters kept of one embed, component text or forwarded message (Discord: embed limits)."""
+
+_MAX_TEXTS = 10
+
+
+def place(channel: discord.abc.Snowflake) -> Place:
+    """Return where a channel, thread or direct message is.
+
+    Args:
+        channel: Any messageable of discord.py, also a partial one.
+    """
+    channel_id = ChannelId(channel.id)
+    kind = getattr(channel, "type", None)
+    guild_id = _guild_id(channel)
+    if isinstance(channel, discord.Thread):
+        parent = channel.parent
+        is_forum = parent is not None and parent.type in _FORUMS
+        return Place(
+            PlaceKind.FORUM_POST if is_forum else PlaceKind.THREAD,
+            channel_id,
+            guild_id,
+            ChannelId(channel.parent_id),
+            _optional_channel(getattr(parent, "category_id", None)),
+        )
+    if kind is discord.ChannelType.group:
+        return Place(PlaceKind.GROUP_DM, channel_id)
+    if kind is discord.ChannelType.private or guild_id is None:
+        return Place(PlaceKind.DM, channel_id)
+    return Place(
+        PlaceKind.VOICE_TEXT if kind in _VOICES else PlaceKind.GUILD_TEXT,
+        channel_id,
+        guild_id,
+        None,
+        _optional_channel(getattr(channel, "category_id", None)),
+    )
+
+
+def interaction_place(interaction: discord.Interaction[Any]) -> Place:
+    """Return where an interaction happens."""
+    channel = interaction.channel
+    if channel is not None:
+        found = place(channel)
+        if found.guild_id is not None or interaction.guild_id is None:
+            return found
+    channel_id = ChannelId(interaction.channel_id or 0)
+    if interaction.guild_id is None:
+        return Place(PlaceKind.DM, channel_id)
+    return Place(PlaceKind.GUILD_TEXT, channel_id, GuildId(interaction.guild_id))
+
+
+def person(
+    user: discord.User | discord.Member | discord.abc.User, *, webhook: bool = False
+) -> Person:
+    """Return who somebody is; roles and permissions only where Discord sent them along."""
+    if not isinstance(user, discord.Member):
+        return Person(UserId(user.id), user.display_name, is_bot=user.bot or webhook)
+    permissions = user.resolved_permissions or user.guild_permissions
+    return Person(
+        UserId(user.id),
+        user.display_name,
+        is_bot=user.bot or webhook,
+        role_ids=frozenset(RoleId(role.id) for role in user.roles),
+        can_manage_guild=permissions.manage_guild or permissions.administrator,
+    )
+
+
+def message(message: discord.Message) -> IncomingMessage:
+    """Return a message as a plain value."""
+    reference = message.reference
+    is_forward = reference is not None and reference.type is discord.MessageReferenceType.forward
+    replied = reference.resolved if reference is not None else None
+    snapshots = message.message_snapshots[:_MAX_TEXTS]
+    attachments = [*message.attachments, *(a for s in snapshots for a in s.attachments)]
+    return IncomingMessage(
+        id=MessageId(message.id),
+        place=place(message.channel),
+        author=person(message.author, webhook=message.webhook_id is not None),
+        text=message.content,
+        created_at=message.created_at,
+        reference_id=_reply_target(message),
+        replied_user_id=(
+            UserId(replied.author.id) if isinstance(replied, discord.Message) else None
+        ),
+        mentioned_ids=frozenset(UserId(user.id) for user in message.mentions),
+        names=_names(message),
+        attachments=tuple(map(_attachment, attachments)),
+        embed_texts=tuple(_bounded(_texts(message))),
+        forwarded_texts=tuple(
+            _bounded("\n".join([s.content, *map(_embed_text, s.embeds)]) for s in snapshots)
+        ),
+        is_ordinary=message.type in _ORDINARY and message.webhook_id is None,
+        is_forward=is_forward,
+        edited_at=message.edited_at,
+    )
+
+
+def without_mention(text: str, me: UserId) -> str:
+    """Return text without the bot's own mention at its ends."""
+    own = rf"<@!?{me}>"
+    return re.sub(rf"^(?:\s*{own}[\s,:]*)+|(?:\s*{own})+\s*$", "", text).strip()
+
+
+def has_content(question: Question) -> bool:
+    """Return whether there is anything to answer: words, a file, or a message it is about."""
+    asked = [*question.joined, *([question.message] if question.message else [])]
+    return bool(
+        question.text.strip()
+        or question.about_id is not None
+        or any(m.attachments or m.embed_texts or m.forwarded_texts for m in asked)
+    )
+
+
+def _guild_id(channel: discord.abc.Snowflake) -> GuildId | None:
+    guild = getattr(channel, "guild", None)
+    guild_id = guild.id if guild is not None else getattr(channel, "guild_id", None)
+    return GuildId(guild_id) if guild_id is not None else None
+
+
+def _optional_channel(channel_id: int | None) -> ChannelId | None:
+    return ChannelId(channel_id) if channel_id is not None else None
+
+
+def _reply_target(message: discord.Message) -> MessageId | None:
+    """Return the message this one replies to, if that is in the same channel."""
+    reference = message.reference
+    if reference is None or reference.message_id is None:
+        return None
+    is_reply = reference.type is discord.MessageReferenceType.reply
+    if not is_reply or reference.channel_id != message.channel.id:
+        return None
+    return MessageId(reference.message_id)
+
+
+def _names(message: discord.Message) -> dict[int, str]:
+    names = {user.id: user.display_name for user in message.mentions}
+    names.update({role.id: role.name for role in message.role_mentions})
+    names.update({channel.id: channel.name for channel in message.channel_mentions})
+    return names
+
+
+def _attachment(attachment: discord.Attachment) -> AttachmentInfo:
+    return AttachmentInfo(
+        attachment.id,
+        attachment.filename,
+        attachment.content_type,
+        attachment.size,
+        attachment.url,
+    )
+
+
+def _texts(message: discord.Message) -> Iterator[str]:
+    for embed in message.embeds:
+        yield _embed_text(embed)
+    yield "\n".join(_component_texts(message.components))
+    for sticker in message.stickers:
+        yield f"[sticker: {sticker.name}]"
+    if message.poll is not None:
+        answers = "\n".join(f"- {answer.text}" for answer in message.poll.answers)
+        yield f"[poll: {message.poll.question}]\n{answers}"
+
+
+def _embed_text(embed: discord.Embed) -> str:
+    lines = [embed.author.name, embed.title, embed.description]
+    for embed_field in embed.fields:
+        lines += [embed_field.name, embed_field.value]
+    lines.append(embed.footer.text)
+    return "\n".join(line for line in lines if line)
+
+
+def _component_texts(components: Iterable[object]) -> Iterator[str]:
+    """Return the words of text components, also of those inside sections and containers."""
+    for component in components:
+        if isinstance(component, discord.TextDisplay):
+            yield component.content
+        yield from _component_texts(getattr(component, "children", ()))
+
+
+def _bounded(texts: Iterable[str]) -> Iterator[str]:
+    kept = [text.strip() for text in texts]
+    yield from (text[:_TEXT_CHARS] for text in kept[:_MAX_TEXTS] if text)

@@ -101,10 +101,11 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    result = _load(options, require_token=True)
-    for warning in result.warnings:
-        print(f"! {warning}")
-    print("settings: in order")
+    from bot.check import check  # noqa: PLC0415 - as above
+
+    result = _load(options, require_token=False)
+    set_up_logging(result.settings, at_least="ERROR")
+    check(result)
     return 0
 
 

@@ -25,7 +25,6 @@ from bot.logs import set_up_logging
 from bot.signals import stop_on_signal
 from config.settings import (
     DiscordSettings,
-    LoggingSettings,
     MetricsSettings,
     Settings,
     StoreSettings,
@@ -163,8 +162,7 @@ def play(settings: Settings, *, once: bool) -> int:
     Raises:
         DependencyError: The bot didn't come online.
     """
-    quiet = LoggingSettings(level="ERROR")
-    set_up_logging(settings.model_copy(update={"logging": quiet}))
+    set_up_logging(settings, at_least="ERROR")
     terminal = Terminal(sys.stdout)
     with suppress(asyncio.CancelledError):
         asyncio.run(_play(settings, terminal, once=once))

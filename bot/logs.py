@@ -121,6 +121,11 @@ class _JsonFormatter(_LineFormatter):
         return json.dumps(content, ensure_ascii=True)
 
 
+def _is_of_interest(record: logging.LogRecord) -> bool:
+    """Drop discord.py's advice to install what only voice needs."""
+    return not (record.name == "discord.client" and "voice will NOT" in str(record.msg))
+
+
 def escape(text: str) -> str:
     """Return text on one line: control and direction characters as backslash escapes."""
     if text.isprintable():
@@ -130,11 +135,14 @@ def escape(text: str) -> str:
     )
 
 
-def set_up_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
+def set_up_logging(
+    settings: Settings, *, at_least: str | None = None, stream: TextIO | None = None
+) -> None:
     """Send all records of the process to one handler, as the settings say.
 
     Args:
         settings: Level and form, and the secrets to keep out.
+        at_least: Another level, for commands whose own words must not drown in the log.
         stream: Where to; standard error when left out.
     """
     redactor = Redactor(secrets_of(settings))
@@ -142,13 +150,14 @@ def set_up_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(form(redactor))
     handler.addFilter(_ContextFilter())
+    handler.addFilter(_is_of_interest)
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
     root.addHandler(handler)
-    root.setLevel(settings.logging.level)
+    root.setLevel(at_least or settings.logging.level)
     logging.captureWarnings(capture=True)
-    least = max(logging.INFO, logging.getLevelName(settings.logging.level))
+    least = max(logging.INFO, root.level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(least)
 

@@ -16,7 +16,7 @@ from config.defaults import NETWORK_TIMEOUT_USUAL_MS
 from config.names import Target
 from config.settings import Settings
 
-MISSING = (
+NOT_SET = (
     "DISCORD_TOKEN: is not set; make a bot at https://discord.com/developers/applications and put "
     "its token into .env, or try `clawbot demo`, which needs none"
 )
@@ -88,7 +88,7 @@ def load_settings(
     origins = {**from_file.origins, **from_env.origins}
     settings = _validated(values, origins, problems)
     if require_token and Target("discord", "token") not in values:
-        problems.append(MISSING)
+        problems.append(NOT_SET)
     if problems or settings is None:
         raise SettingsError(tuple(problems))
     return LoadResult(settings, tuple(_warnings(settings, origins)))

@@ -7,9 +7,10 @@ import pytest
 from tests.architecture.sources import SHIPPED, Source, is_within, sources
 
 OUTSIDE = {
-    "discord": ("bot.app", "bot.client", "bot.endpoints", "cogs"),
+    "discord": ("bot.app", "bot.check", "bot.client", "bot.endpoints", "cogs"),
     "aiohttp": (
         "bot.app",
+        "bot.check",
         "bot.client",
         "bot.diagnostics",
         "bot.lmstudio",
@@ -28,7 +29,7 @@ OUTSIDE = {
 }
 """Packages from outside, and the only modules that know them."""
 
-TOP = ("bot.app", "bot.client", "bot.__main__", "bot.demo", "bot.demo_terminal")
+TOP = ("bot.app", "bot.check", "bot.client", "bot.__main__", "bot.demo", "bot.demo_terminal")
 """What stands above the core, together with the cogs."""
 
 PARTS = ("bot.context", "bot.lmstudio", "bot.net", "bot.reply", "bot.scheduling", "bot.store")

@@ -184,3 +184,22 @@ def test_setting_up_twice_logs_once() -> None:
     stream = logging_to_text()
     _log.info("once")
     assert stream.getvalue().count("once") == 1
+
+
+@pytest.mark.usefixtures("restored")
+def test_advice_on_voice_is_left_out() -> None:
+    stream = logging_to_text()
+    logging.getLogger("discord.client").warning(
+        "PyNaCl is not installed, voice will NOT be supported"
+    )
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_command_may_keep_the_log_shorter_than_the_settings() -> None:
+    stream = io.StringIO()
+    set_up_logging(settings("DEBUG"), at_least="ERROR", stream=stream)
+    _log.warning("not now")
+    _log.error("but this")
+    assert "but this" in stream.getvalue()
+    assert "not now" not in stream.getvalue()

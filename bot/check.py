@@ -1,0 +1,108 @@
+"""``clawbot check``: the settings, Discord and LM Studio, one line each, with what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import suppress
+
+import aiohttp
+import discord
+
+from bot.clock import SystemClock
+from bot.diagnostics import Finding, Target, diagnose, has_failed, summary, terminal_line
+from bot.endpoints import discord_endpoints
+from bot.errors import ConfigurationError, DependencyError, StartupError
+from bot.lmstudio.transport import make_tls
+from config.loader import NOT_SET, LoadResult
+from config.settings import DiscordSettings, Settings
+
+DISCORD_S = 15.0
+"""Longest wait for Discord, in seconds."""
+
+
+def check(result: LoadResult) -> None:
+    """Look at everything a start needs, and print what is found.
+
+    Raises:
+        ConfigurationError: The token is missing or refused, or the certificate settings are wrong.
+        DependencyError: LM Studio or Discord can't be used as they are.
+    """
+    for warning in result.warnings:
+        _print(f" warning  Settings: {warning}")
+    if not result.warnings:
+        _print("      ok  Settings: in order.")
+    failures: list[StartupError] = []
+    asyncio.run(_look(result.settings, failures))
+    for kind in (ConfigurationError, DependencyError):
+        for failure in failures:
+            if isinstance(failure, kind):
+                raise failure
+
+
+async def _look(settings: Settings, failures: list[StartupError]) -> None:
+    try:
+        _print(f"      ok  Discord: {await _discord(settings.discord)}")
+    except StartupError as exc:
+        _print(f"  FAILED  Discord: {exc}")
+        failures.append(exc)
+    for base_url in settings.lmstudio.base_url:
+        findings = await _lmstudio(settings, base_url)
+        if has_failed(findings):
+            failures.append(DependencyError(f"LM Studio: {summary(findings)}"))
+
+
+async def _discord(settings: DiscordSettings) -> str:
+    """Log in over REST only, and say as whom.
+
+    Raises:
+        ConfigurationError: No token, or one that Discord refuses.
+        DependencyError: Discord can't be reached.
+    """
+    if settings.token is None:
+        raise ConfigurationError(NOT_SET)
+    client = discord.Client(intents=discord.Intents(guilds=True))
+    try:
+        async with asyncio.timeout(DISCORD_S):
+            with discord_endpoints(settings):
+                await client.login(settings.token.get_secret_value())
+                return _described(client)
+    except discord.LoginFailure:
+        raise ConfigurationError(
+            "DISCORD_TOKEN: Discord refuses it; copy it again from the Developer Portal, page Bot"
+        ) from None
+    except (OSError, TimeoutError, discord.DiscordException, aiohttp.ClientError):
+        raise DependencyError(
+            "Discord can't be reached; look at the network, DNS and the firewall"
+        ) from None
+    finally:
+        with suppress(OSError, TimeoutError):
+            await client.close()
+
+
+def _described(client: discord.Client) -> str:
+    flags = client.application_flags
+    sees_content = flags.gateway_message_content or flags.gateway_message_content_limited
+    intent = "on" if sees_content else "off: it sees only messages that mention it"
+    return f"the token is right, for {client.user}; the Message Content intent is {intent}."
+
+
+async def _lmstudio(settings: Settings, base_url: str) -> list[Finding]:
+    token = settings.lmstudio.api_token
+    tls = make_tls(settings.lmstudio.ca_file, settings.lmstudio.certificate_sha256)
+    target = Target(
+        base_url,
+        token.get_secret_value() if token else None,
+        settings.chat.model,
+        None if isinstance(tls, bool) else tls,
+    )
+    findings = []
+    async for finding in diagnose(target, clock=SystemClock()):
+        _print(terminal_line(finding))
+        findings.append(finding)
+    return findings
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

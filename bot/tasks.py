@@ -19,10 +19,18 @@ class TaskOwner:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def start(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
+    def start(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
         """Run ``work`` in the background under this owner."""
-        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(self._start(work, name))
+
+    def watched(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Future[Any]:
+        """Run ``work`` like ``start``, and return it for somebody to wait for."""
+        task = self._start(work, name)
         self._tasks.add(task)
+        return task
+
+    def _start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
         task.add_done_callback(self._ended)
         return task
 

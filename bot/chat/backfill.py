@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from bot.clock import Clock
 from bot.domain import ChannelId, IncomingMessage, MessageId, Place
@@ -17,6 +17,8 @@ from bot.ports import Journal, MessageSource
 
 _log = logging.getLogger(__name__)
 
+ALIVE = "alive_at"
+"""State: when the bot was last online, Unix seconds."""
 DISCORD_EPOCH_MS = 1_420_070_400_000
 """Milliseconds of the first second of 2015, where snowflakes begin (Discord: snowflakes)."""
 MOST_CHANNELS = 50
@@ -30,6 +32,13 @@ SPACING_S = 0.25
 def snowflake_at(moment: datetime) -> MessageId:
     """Return the smallest id that a message of this moment can have."""
     return MessageId(max(0, int(moment.timestamp() * 1000) - DISCORD_EPOCH_MS) << 22)
+
+
+def alive_at(stored: object) -> datetime | None:
+    """Read what the state holds under ``ALIVE``."""
+    if not isinstance(stored, int | float):
+        return None
+    return datetime.fromtimestamp(stored, UTC)
 
 
 @dataclass(frozen=True, slots=True)

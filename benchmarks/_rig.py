@@ -1,0 +1,116 @@
+"""The bot as a process of its own, between a local Discord and a local LM Studio."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from sandbox.discord import DiscordSandbox
+from sandbox.lmstudio import LMStudioSandbox
+
+ONLINE_TIMEOUT_S = 30.0
+
+
+@dataclass
+class BotProcess:
+    """The bot, running.
+
+    Attributes:
+        online_s: Seconds from the start of the process to its gateway session being ready.
+    """
+
+    process: asyncio.subprocess.Process
+    online_s: float
+
+    def cpu_s(self) -> float:
+        """Return the processor time used so far, in seconds."""
+        times = psutil.Process(self.process.pid).cpu_times()
+        return float(times.user + times.system)
+
+    def memory_mib(self) -> float:
+        """Return the resident memory, in MiB."""
+        return float(psutil.Process(self.process.pid).memory_info().rss) / 2**20
+
+    async def kill(self) -> None:
+        """End the process at once, as a power cut would."""
+        if self.process.returncode is None:
+            self.process.kill()
+        await self.process.wait()
+
+    async def terminate(self) -> int:
+        """Ask the process to end, and return its exit code."""
+        if self.process.returncode is None:
+            self.process.terminate()
+        return await self.process.wait()
+
+
+async def start_bot(
+    discord: DiscordSandbox, lm: LMStudioSandbox, data_dir: Path, **extra: str
+) -> BotProcess:
+    """Start ``python -m bot`` against the two stand-ins and wait until it is online.
+
+    Args:
+        discord: Running.
+        lm: Running, or not: the bot starts without it.
+        data_dir: The bot's data folder.
+        extra: Further environment variables.
+
+    Raises:
+        RuntimeError: The process ended, or was not online in time.
+    """
+    hidden = ("CLAWBOT_", "DISCORD_", "LMSTUDIO_")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
+    environment |= {
+        "DISCORD_TOKEN": discord.token,
+        "CLAWBOT_DISCORD_API_BASE": discord.api_base,
+        "CLAWBOT_DISCORD_GATEWAY_URL": discord.gateway_url,
+        "LMSTUDIO_BASE_URL": lm.base_url,
+        "CLAWBOT_DATA_DIR": str(data_dir),
+        **extra,
+    }
+    before = len(discord.identifies)
+    started = time.perf_counter()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "bot",
+        env=environment,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=None if "CLAWBOT_BENCH_LOG" in os.environ else asyncio.subprocess.DEVNULL,
+    )
+    ended = asyncio.ensure_future(process.wait())
+    online = asyncio.ensure_future(
+        discord.wait_until(
+            lambda: len(discord.identifies) > before and discord.online, timeout_s=ONLINE_TIMEOUT_S
+        )
+    )
+    await asyncio.wait({ended, online}, return_when=asyncio.FIRST_COMPLETED)
+    online_s = time.perf_counter() - started
+    if ended.done():
+        online.cancel()
+        raise RuntimeError(f"the bot ended with code {process.returncode}")
+    await online
+    ended.cancel()
+    return BotProcess(process, online_s)
+
+
+@contextlib.asynccontextmanager
+async def running_bot(
+    discord: DiscordSandbox, lm: LMStudioSandbox, **extra: str
+) -> AsyncIterator[BotProcess]:
+    """Run the bot with a data folder of its own, and end it afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        bot = await start_bot(discord, lm, Path(folder) / "data", **extra)
+        try:
+            yield bot
+        finally:
+            await bot.terminate()

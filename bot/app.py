@@ -1,0 +1,254 @@
+"""The composition root: builds every part, runs them, and takes them down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+import discord
+from cogs._source import DiscordSource
+
+from bot.chat.backfill import ALIVE
+from bot.chat.service import ChatService
+from bot.chat.turn import TurnParts
+from bot.client import ClawbotClient
+from bot.clock import Clock, SystemClock
+from bot.context.builder import ContextBuilder
+from bot.context.tokens import TokenEstimator
+from bot.endpoints import discord_endpoints
+from bot.errors import ConfigurationError
+from bot.lmstudio import open_backend
+from bot.metrics import Metrics, MetricsServer
+from bot.net.cdn import CdnReader
+from bot.presence import Presence, keep_presence, presence_for
+from bot.reconnect import Governor
+from bot.reply.pacing import PacerRegistry
+from bot.reply.reasoning_memory import ModelMemory
+from bot.reply.sanitise_policy import OutputPolicy
+from bot.reply.secret_guard import SecretGuard
+from bot.scheduling.rate_limit import RateLimiter
+from bot.scheduling.scheduler import Scheduler
+from bot.services import Services
+from bot.store.database import open_database
+from bot.store.journal import SqlJournal
+from bot.store.lock import data_folder
+from bot.store.settings_store import SettingsStore
+from bot.store.state import StateStore
+from bot.tasks import TaskOwner
+from cogs._tree import ClawbotTree
+from config.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+IDENTIFIES = "identifies"
+"""State: times of log-ins, Unix seconds."""
+ESTIMATES = "token_estimates"
+"""State: what was learned of each model's characters per token."""
+ALIVE_INTERVAL_S = 30.0
+DATABASE_FILE = "clawbot.db"
+CLOSE_S = 5.0
+"""Seconds for Discord's connections to close."""
+
+
+async def run(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    stop: asyncio.Event | None = None,
+    ready: asyncio.Event | None = None,
+) -> None:
+    """Run the bot until ``stop`` is set.
+
+    Args:
+        settings: Complete and checked, with a token.
+        clock: Time; the system's when left out.
+        stop: Ends the bot in order once set.
+        ready: Set once the bot is online for the first time.
+
+    Raises:
+        ConfigurationError: Token, intents, database URL or data folder are wrong.
+        DependencyError: A port is taken, or another Clawbot uses the data folder.
+
+    Cancellation: Running answers are cut at once; accepted questions stay in the journal.
+    """
+    clock = clock or SystemClock()
+    token = settings.discord.token
+    if token is None:
+        raise ConfigurationError("There is no bot token: set DISCORD_TOKEN.")
+    async with AsyncExitStack() as stack:
+        client = await _build(settings, clock, stack)
+        stack.enter_context(discord_endpoints(settings.discord))
+        stack.push_async_callback(_close_client, client)
+        await client.log_in(token.get_secret_value())
+        tasks = TaskOwner()
+        stack.push_async_callback(tasks.cancel)
+        _start_companions(client, tasks, ready)
+        connecting = tasks.watched(client.connect(), name="gateway")
+        stopping = tasks.watched((stop or asyncio.Event()).wait(), name="stop")
+        await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if connecting.done():
+            connecting.result()
+        _log.info("stopping")
+        await client.services.chat.close(settings.queue.shutdown_grace_s)
+
+
+async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> ClawbotClient:
+    """Build all parts, each closed by ``stack`` in the reverse order."""
+    folder = stack.enter_context(data_folder(settings.store.data_dir))
+    location = settings.store.database_url or folder / DATABASE_FILE
+    database = await stack.enter_async_context(open_database(location, clock))
+    state = await StateStore.open(database, clock)
+    overrides = await SettingsStore.open(
+        database, settings.chat, settings.lmstudio.network_timeout_ms
+    )
+    journal = await SqlJournal.open(database, clock, settings.store.retention_days)
+    backend = await stack.enter_async_context(open_backend(settings.lmstudio, clock))
+    scheduler = Scheduler(
+        settings.queue,
+        clock,
+        backend.capacity,
+        backend.is_available,
+        lambda key: (known := backend.model(key)) is None or known.is_loaded,
+    )
+    stack.callback(scheduler.close)
+    backend.on_availability(lambda _: scheduler.wake())
+    metrics = Metrics()
+    client: ClawbotClient
+    source = DiscordSource(lambda: client, settings.context, clock)
+    files = await stack.enter_async_context(CdnReader(_cdn_hosts(settings)))
+    estimator = TokenEstimator.from_dict(state.get(ESTIMATES))
+    parts = TurnParts(
+        settings=settings,
+        clock=clock,
+        backend=backend,
+        overrides=overrides,
+        journal=journal,
+        scheduler=scheduler,
+        builder=ContextBuilder(
+            source=source,
+            files=files,
+            estimator=estimator,
+            settings=settings.context,
+            bot_id=lambda: client.me,
+            bot_name=lambda: client.user.display_name,
+            clock=clock,
+            may_use=lambda message: message.author.id not in settings.discord.blocked_user_ids,
+            answers=journal,
+            place_names=lambda place: client.names_of(place),
+        ),
+        estimator=estimator,
+        pacers=PacerRegistry(settings.delivery.writes_per_5_s, clock),
+        secrets=SecretGuard(_secrets(settings)),
+        policy=OutputPolicy(allow_invites=settings.delivery.allow_invites),
+        memory=ModelMemory(),
+        metrics=metrics,
+    )
+    limiter = RateLimiter(settings.queue, clock)
+    services = Services(
+        settings=settings,
+        clock=clock,
+        backend=backend,
+        overrides=overrides,
+        journal=journal,
+        state=state,
+        chat=ChatService(parts, limiter),
+        limiter=limiter,
+        scheduler=scheduler,
+        source=source,
+        metrics=metrics,
+    )
+    client = ClawbotClient(services, _governor(settings, clock, state), ClawbotTree)
+    if settings.metrics.addr is not None:
+        server = MetricsServer(settings.metrics.addr, metrics, client.is_online)
+        await stack.enter_async_context(server)
+    return client
+
+
+def _governor(settings: Settings, clock: Clock, state: StateStore) -> Governor:
+    async def save(times: list[datetime]) -> None:
+        await state.set(IDENTIFIES, [time.timestamp() for time in times])
+
+    return Governor(
+        clock,
+        identifies_per_day=settings.discord.identifies_per_day,
+        past_identifies=_times(state.get(IDENTIFIES)),
+        save=save,
+    )
+
+
+def _times(stored: object) -> list[datetime]:
+    """Read times kept in the state; whatever else stands there is ignored."""
+    epoch = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+    values = stored if isinstance(stored, list) else []
+    return [epoch + timedelta(seconds=v) for v in values if isinstance(v, int | float)]
+
+
+def _secrets(settings: Settings) -> Iterable[str]:
+    """Return what must never be shown: tokens, and where the model's machine is."""
+    for secret in (settings.discord.token, settings.lmstudio.api_token):
+        if secret is not None:
+            yield secret.get_secret_value()
+    for url in settings.lmstudio.base_url:
+        host = urlsplit(url).hostname or ""
+        if host not in {"", "localhost", "127.0.0.1", "::1"}:
+            yield host
+    if settings.store.database_url:
+        yield settings.store.database_url
+
+
+def _cdn_hosts(settings: Settings) -> tuple[str, ...]:
+    """Return further hosts that attachments may come from: another Discord's own."""
+    host = urlsplit(settings.discord.api_base).netloc
+    return () if host == "discord.com" else (host,)
+
+
+def _start_companions(client: ClawbotClient, tasks: TaskOwner, ready: asyncio.Event | None) -> None:
+    services = client.services
+
+    async def once_online() -> None:
+        await client.online.wait()
+        _log.info("online as %s", client.user)
+        if ready is not None:
+            ready.set()
+        await client.sync_commands()
+
+    async def stay_alive() -> None:
+        while True:
+            await services.clock.sleep(ALIVE_INTERVAL_S)
+            if client.is_online():
+                await services.state.set(ALIVE, services.clock.now().timestamp())
+            await services.state.set(ESTIMATES, services.chat.learned())
+
+    tasks.start(once_online(), name="once-online")
+    tasks.start(stay_alive(), name="stay-alive")
+    tasks.start(
+        keep_presence(
+            services.clock,
+            lambda: presence_for(
+                is_available=services.backend.is_available(), waiting=services.scheduler.waiting
+            ),
+            lambda presence: _show(client, presence),
+        ),
+        name="presence",
+    )
+
+
+async def _show(client: ClawbotClient, presence: Presence) -> None:
+    if not client.is_online():
+        raise RuntimeError("not online yet")
+    await client.change_presence(
+        status=discord.Status.idle if presence.is_away else discord.Status.online,
+        activity=discord.CustomActivity(presence.text),
+    )
+
+
+async def _close_client(client: ClawbotClient) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_S):
+            await client.close()
+    except TimeoutError:
+        _log.warning("Discord's connections did not close in time")

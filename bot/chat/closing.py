@@ -1,0 +1,95 @@
+"""How an answer ends: its text, the quiet lines below it, and what to say when there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.context.builder import Prompt
+from bot.domain import Completed, FinishReason
+from bot.ports import ChatSettings
+from bot.reply.pipeline import ReplyPipeline, Verdict
+
+ONLY_THINKING = (
+    "The model thought about it but wrote no answer. Press Regenerate, or ask more briefly."
+)
+EMPTY = "The model returned nothing. Press Regenerate to try again."
+CUT_BY_LENGTH = "Cut at the length limit. Press Continue for the rest."
+INTERRUPTED = "The connection to the model broke here. Press Continue, or Regenerate."
+TOO_LONG = "Stopped here: this answer was getting too long."
+REPEATED = "Stopped here: the model had begun to repeat itself."
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The end of an answer.
+
+    Attributes:
+        text: The whole visible answer; empty when there is none.
+        notices: Quiet lines for below the text, in order.
+        notice: What to say instead when there is no text.
+        details: One line on model, speed and context, for the Details button.
+        can_continue: The answer is incomplete in a way that asking on can mend.
+    """
+
+    text: str
+    notices: tuple[str, ...]
+    notice: str
+    details: str
+    can_continue: bool
+
+
+def close_answer(
+    pipeline: ReplyPipeline, prompt: Prompt, done: Completed, chat: ChatSettings, took_s: float
+) -> Closing:
+    """Put together the end of an answer from what the pipeline and the server reported.
+
+    Args:
+        pipeline: Closed.
+        prompt: What the model was given.
+        done: The server's last word.
+        chat: The settings in force.
+        took_s: The whole answer, in seconds.
+    """
+    verdict = pipeline.verdict
+    details = describe_run(prompt, done, took_s)
+    lines = [*prompt.notices, *done.notices]
+    can_continue = False
+    if verdict is Verdict.CUT:
+        lines.append(TOO_LONG)
+    elif verdict is Verdict.REPEATED:
+        lines.append(REPEATED)
+    elif done.reason is FinishReason.LENGTH:
+        lines.append(CUT_BY_LENGTH)
+        can_continue = True
+    elif done.reason is FinishReason.INTERRUPTED:
+        lines.append(INTERRUPTED)
+        can_continue = True
+    if chat.show_footer:
+        lines.append(details)
+    notice = EMPTY if verdict is Verdict.EMPTY else ONLY_THINKING
+    return Closing(pipeline.text, tuple(lines), notice, details, can_continue)
+
+
+def describe_run(prompt: Prompt, done: Completed, took_s: float) -> str:
+    """Return one line on an answer: model, time to first word, speed, context used.
+
+    Args:
+        prompt: What the model was given.
+        done: The server's last word.
+        took_s: The whole answer, in seconds.
+    """
+    parts = [done.model or "model unknown"]
+    if done.first_token_s is not None:
+        parts.append(f"first word after {done.first_token_s:.1f} s")
+    if done.usage is not None:
+        writing_s = (done.total_s or took_s) - (done.first_token_s or 0.0)
+        if writing_s > 0 and done.usage.completion_tokens > 1:
+            parts.append(f"{done.usage.completion_tokens / writing_s:.0f} tokens/s")
+        used = done.usage.prompt_tokens + done.usage.completion_tokens
+        if done.context_tokens:
+            parts.append(f"{used:,} of {done.context_tokens:,} tokens of context")
+        else:
+            parts.append(f"{used:,} tokens")
+    else:
+        parts.append(f"about {prompt.prompt_tokens:,} tokens of prompt")
+    return " · ".join(parts)

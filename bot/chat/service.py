@@ -1,0 +1,242 @@
+"""The one door for questions: mentions, slash commands, buttons and recovery all come in here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import timedelta
+from typing import Any
+
+from bot.chat.turn import Ending, Turn, TurnParts
+from bot.domain import (
+    ChannelId,
+    GuildId,
+    IncomingMessage,
+    MessageId,
+    Question,
+    QuestionId,
+    UserId,
+)
+from bot.errors import AdmissionError
+from bot.ports import Controls, JournalEntry, Outcome, ReplySink
+from bot.reply.nonce import nonce
+from bot.scheduling.bursts import Arrival, Bursts
+from bot.scheduling.rate_limit import RateLimiter
+from bot.tasks import TaskOwner
+
+_log = logging.getLogger(__name__)
+
+
+HAND_OVER_S = 3.0
+"""Seconds for the last edits once the grace time is over."""
+
+
+class RateLimitedError(AdmissionError):
+    """A person or a guild asks too often.
+
+    Attributes:
+        is_noticed: Say the sentence; otherwise the person was told a moment ago.
+    """
+
+    def __init__(self, sentence: str, *, is_noticed: bool) -> None:
+        super().__init__(sentence)
+        self.is_noticed = is_noticed
+
+
+class ChatService:
+    """Takes questions, keeps the running ones, and ends them.
+
+    Args:
+        parts: What each turn works with.
+        limiter: Questions a minute, per person and guild.
+        acknowledge_merge: Called with a question that a later one of the same burst has swallowed.
+    """
+
+    def __init__(
+        self,
+        parts: TurnParts,
+        limiter: RateLimiter,
+        acknowledge_merge: Callable[[Question], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:
+        self._parts = parts
+        self._limiter = limiter
+        self._bursts = Bursts(parts.settings.queue.burst_window_s)
+        self._turns: dict[QuestionId, Turn] = {}
+        self._tasks = TaskOwner()
+        self._is_closing = False
+        self.acknowledge_merge = acknowledge_merge
+
+    @property
+    def running(self) -> int:
+        """How many questions are waiting or being answered."""
+        return len(self._turns)
+
+    def learned(self) -> dict[str, object]:
+        """Return what was learned of each model's tokens, to be kept over a restart."""
+        return self._parts.estimator.dump()
+
+    def knows(self, question_id: QuestionId) -> bool:
+        """Return whether this question is waiting or being answered now."""
+        return question_id in self._turns
+
+    async def submit(
+        self, question: Question, sink: ReplySink, *, replaces: Sequence[MessageId] = ()
+    ) -> None:
+        """Accept a new question and answer it in the background.
+
+        Args:
+            question: What was asked.
+            sink: Where the answer goes.
+            replaces: Messages of an earlier answer that this one takes the place of.
+
+        Raises:
+            AdmissionError: The person or guild asks too often, or the bot is being restarted.
+        """
+        if self._is_closing:
+            raise AdmissionError("I'm being restarted. Please ask again in a minute.")
+        if question.id in self._turns:
+            return
+        refusal = self._limiter.take(question.asker.id, question.place.guild_id)
+        if refusal is not None:
+            raise RateLimitedError(refusal.sentence, is_noticed=refusal.is_noticed)
+        question = self._merge_burst(question)
+        if not await self._parts.journal.accept(question):
+            _log.debug("question %d is known already", question.id)
+            return
+        if replaces:
+            await self._parts.journal.posted(question.id, replaces)
+        self._parts.metrics.accepted(question.origin)
+        self._start(Turn(question, sink, self._parts, posted=replaces))
+
+    def resume(self, entry: JournalEntry, sink: ReplySink) -> None:
+        """Go on with a question that an earlier run of the process accepted."""
+        if entry.question.id not in self._turns:
+            self._start(Turn(entry.question, sink, self._parts, entry=entry))
+
+    async def decline(self, entry: JournalEntry, sink: ReplySink, sentence: str) -> None:
+        """Say why a stored question gets no answer, in the place of what was posted of it.
+
+        Raises:
+            DeliveryError: It could not be said.
+        """
+        name = nonce(entry.question.id, "n", 0)
+        if entry.posted:
+            none = Controls(entry.question.id, entry.question.asker.id)
+            await sink.edit(entry.posted[0], sentence, controls=none)
+        else:
+            await sink.send(sentence, nonce=name)
+        await self._parts.journal.close(entry.question.id, Outcome.NOTIFIED)
+
+    def _start(self, turn: Turn) -> None:
+        self._turns[turn.question.id] = turn
+        self._tasks.start(self._run(turn), name=f"question-{turn.question.id}")
+
+    async def _run(self, turn: Turn) -> None:
+        outcome: Outcome | None = None
+        try:
+            outcome = await turn.run()
+        finally:
+            self._turns.pop(turn.question.id, None)
+        if outcome is not None:
+            await self._parts.journal.close(turn.question.id, outcome)
+            self._parts.metrics.ended(outcome)
+
+    def _merge_burst(self, question: Question) -> Question:
+        """Let a question swallow the same person's unanswered one of a moment ago."""
+        if question.message is None:
+            return question
+        earlier_id = self._bursts.offer(
+            Arrival(
+                question_id=question.id,
+                message_id=question.message.id,
+                person_id=question.asker.id,
+                channel_id=question.place.channel_id,
+                reply_to=question.message.reference_id,
+                at_s=self._parts.clock.monotonic(),
+            )
+        )
+        turn = None if earlier_id is None else self._turns.get(earlier_id)
+        if turn is None or turn.is_visible:
+            return question
+        turn.end(Ending.MERGED)
+        if self.acknowledge_merge is not None:
+            self._tasks.start(self.acknowledge_merge(turn.question), name="acknowledge-merge")
+        return question.swallow(turn.question)
+
+    def continues_burst(self, message: IncomingMessage) -> bool:
+        """Return whether a message goes on with its author's unanswered question of a moment ago."""
+        window = timedelta(seconds=self._parts.settings.queue.burst_window_s)
+        return any(
+            turn.question.asker.id == message.author.id
+            and turn.question.place.channel_id == message.place.channel_id
+            and timedelta() < message.created_at - turn.question.asked_at <= window
+            and turn.question.message is not None
+            and not turn.is_visible
+            for turn in self._turns.values()
+        )
+
+    def stop(self, question_id: QuestionId) -> bool:
+        """Stop one question at the person's wish; False if it isn't running."""
+        turn = self._turns.get(question_id)
+        if turn is None:
+            return False
+        turn.end(Ending.STOPPED)
+        return True
+
+    def supersede(self, question_id: QuestionId) -> bool:
+        """End a question whose author has changed it, and take back what was shown of its answer.
+
+        Returns:
+            False if it isn't running: then its finished answer stands.
+        """
+        turn = self._turns.get(question_id)
+        if turn is None:
+            return False
+        turn.end(Ending.SUPERSEDED)
+        return True
+
+    def stop_person(self, asker_id: UserId, channel_id: ChannelId) -> int:
+        """Stop all of a person's questions in a channel; returns how many there were."""
+        return self._end_where(
+            lambda q: q.asker.id == asker_id and q.place.channel_id == channel_id, Ending.STOPPED
+        )
+
+    def message_gone(self, message_id: MessageId) -> None:
+        """End the work on a question whose message, or whose answer, was deleted."""
+        for turn in list(self._turns.values()):
+            message = turn.question.message
+            is_asked_there = message is not None and message.id == message_id
+            if is_asked_there or message_id in turn.message_ids:
+                turn.end(Ending.GONE)
+
+    def place_gone(self, *, channel_id: ChannelId | None, guild_id: GuildId | None) -> None:
+        """End the work in a channel or guild that is gone."""
+        self._end_where(
+            lambda q: (
+                (channel_id is not None and channel_id in (q.place.channel_id, q.place.parent_id))
+                or (guild_id is not None and q.place.guild_id == guild_id)
+            ),
+            Ending.GONE,
+        )
+
+    def _end_where(self, matches: Callable[[Question], bool], ending: Ending) -> int:
+        turns = [turn for turn in self._turns.values() if matches(turn.question)]
+        for turn in turns:
+            turn.end(ending)
+        return len(turns)
+
+    async def close(self, grace_s: float) -> None:
+        """Stop intake, tell those who wait, let running answers finish, hand over the rest.
+
+        Args:
+            grace_s: How long running answers may go on, in seconds.
+        """
+        self._is_closing = True
+        for turn in list(self._turns.values()):
+            if not turn.is_streaming:
+                turn.end(Ending.RESTART)
+        if not await self._tasks.wait(grace_s):
+            for turn in list(self._turns.values()):
+                turn.end(Ending.RESTART)
+            await self._tasks.wait(HAND_OVER_S)
+        await self._tasks.cancel()

@@ -1,0 +1,371 @@
+"""One question on its way to one answer: context, line, stream, words on the screen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from bot.chat.closing import Closing, close_answer
+from bot.clock import Clock
+from bot.context.builder import ContextBuilder, Prompt
+from bot.context.tokens import TokenEstimator
+from bot.domain import (
+    ChatRequest,
+    Completed,
+    FinishReason,
+    MessageId,
+    Question,
+    Restarted,
+    Sampling,
+    Stage,
+    StageKind,
+    TextDelta,
+)
+from bot.errors import BotError, DeliveryError, describe
+from bot.lmstudio.errors import BackendUnavailableError
+from bot.metrics import Metrics
+from bot.ports import (
+    ChatBackend,
+    ChatSettings,
+    Controls,
+    Journal,
+    JournalEntry,
+    Outcome,
+    QuestionState,
+    ReplySink,
+    SettingsReader,
+)
+from bot.reply.delivery import Delivery
+from bot.reply.pacing import PacerRegistry
+from bot.reply.pipeline import ReplyPipeline
+from bot.reply.reasoning_memory import ModelMemory
+from bot.reply.sanitise_policy import OutputPolicy
+from bot.reply.secret_guard import SecretGuard
+from bot.scheduling.scheduler import Scheduler
+from bot.scheduling.ticket import Job, Ticket, TicketState
+from config.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+RESTARTING_TEXT = "I'm being restarted. I'll answer this as soon as I'm back."
+
+
+class Ending(StrEnum):
+    """Why a turn ends before its answer does."""
+
+    STOPPED = "stopped"
+    GONE = "gone"
+    MERGED = "merged"
+    SUPERSEDED = "superseded"
+    RESTART = "restart"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnParts:
+    """What a turn works with."""
+
+    settings: Settings
+    clock: Clock
+    backend: ChatBackend
+    overrides: SettingsReader
+    journal: Journal
+    scheduler: Scheduler
+    builder: ContextBuilder
+    estimator: TokenEstimator
+    pacers: PacerRegistry
+    secrets: SecretGuard
+    policy: OutputPolicy
+    memory: ModelMemory
+    metrics: Metrics
+
+
+class Turn:
+    """One question being answered.
+
+    Args:
+        question: What was asked.
+        sink: Where the answer goes.
+        parts: What the turn works with.
+        entry: The journal's record, where an earlier run of the process began the work.
+        posted: Messages of an earlier answer that this one takes the place of.
+    """
+
+    def __init__(
+        self,
+        question: Question,
+        sink: ReplySink,
+        parts: TurnParts,
+        *,
+        entry: JournalEntry | None = None,
+        posted: Sequence[MessageId] = (),
+    ) -> None:
+        self.question = question
+        self._parts = parts
+        self._entry = entry
+        self._ending: Ending | None = None
+        self._work: asyncio.Task[Outcome] | None = None
+        self._pipeline: ReplyPipeline | None = None
+        self._has_started = False
+        self._has_first_token = False
+        self.is_streaming = False
+        self._delivery = Delivery(
+            sink=sink,
+            pacer=parts.pacers.of(question.place.channel_id),
+            clock=parts.clock,
+            question=question,
+            settings=parts.settings.delivery,
+            live_controls=self._controls(stop=True),
+            posted=entry.posted if entry else posted,
+            on_posted=self._on_posted,
+        )
+
+    @property
+    def is_visible(self) -> bool:
+        """True once there is a word of the answer to see."""
+        return self._pipeline is not None and bool(self._pipeline.text)
+
+    @property
+    def message_ids(self) -> tuple[MessageId, ...]:
+        """The messages of the answer so far."""
+        return self._delivery.message_ids
+
+    def end(self, ending: Ending) -> None:
+        """End the turn early; the first reason given counts."""
+        if self._ending is None:
+            self._ending = ending
+            if self._work is not None:
+                self._work.cancel()
+
+    async def run(self) -> Outcome | None:
+        """Answer, and say how it ended; ``None`` leaves the question to the next start.
+
+        Cancellation: The connection to the model is closed; the question stays in the journal.
+        """
+        async with self._delivery:
+            self._work = asyncio.get_running_loop().create_task(self._answer())
+            watch = asyncio.get_running_loop().create_task(self._end_when_gone())
+            if self._ending is not None:
+                self._work.cancel()
+            try:
+                return await self._outcome(self._work)
+            except DeliveryError as exc:
+                _log.info("question %d: not delivered (%s)", self.question.id, type(exc).__name__)
+                return Outcome.DROPPED
+            finally:
+                await _ended(self._work)
+                await _ended(watch)
+
+    async def _outcome(self, work: asyncio.Task[Outcome]) -> Outcome | None:
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if self._ending is None:
+                raise
+            return await self._wind_up(self._ending)
+        except DeliveryError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - the outer seam of one question's work
+            return await self._failed(exc)
+
+    async def _end_when_gone(self) -> None:
+        await self._delivery.gone.wait()
+        self.end(Ending.GONE)
+
+    async def _on_posted(self, message_ids: tuple[MessageId, ...]) -> None:
+        await self._parts.journal.posted(self.question.id, message_ids)
+
+    async def _answer(self) -> Outcome:
+        entry = self._entry
+        if entry is not None and entry.state is QuestionState.ANSWERED and entry.chunks:
+            return await self._deliver_stored(entry)
+        parts = self._parts
+        chat = parts.overrides.effective(self.question.place)
+        prompt = await parts.builder.build(self.question, chat, parts.backend.model(chat.model))
+        ticket = parts.scheduler.submit(
+            self._job(prompt, chat), self._show_place, is_recovery=entry is not None
+        )
+        try:
+            while True:
+                self._show_place(ticket)
+                await ticket.wait()
+                try:
+                    return await self._stream(prompt, chat, ticket)
+                except BackendUnavailableError:
+                    _log.info("question %d is held: the model is away", self.question.id)
+                    ticket.requeue()
+        finally:
+            ticket.cancel()
+
+    def _job(self, prompt: Prompt, chat: ChatSettings) -> Job:
+        place = self.question.place
+        return Job(
+            question_id=self.question.id,
+            person_id=self.question.asker.id,
+            channel_id=place.channel_id,
+            guild_id=place.guild_id,
+            prompt_tokens=prompt.prompt_tokens,
+            cost_tokens=prompt.prompt_tokens + chat.max_tokens,
+            model=chat.model,
+        )
+
+    def _show_place(self, ticket: Ticket) -> None:
+        if ticket.state is not TicketState.WAITING:
+            return
+        kind = StageKind.HELD if ticket.is_held else StageKind.QUEUED
+        self._delivery.stage(
+            Stage(kind, position=ticket.position, expected_wait_s=ticket.expected_wait_s)
+        )
+
+    async def _stream(self, prompt: Prompt, chat: ChatSettings, ticket: Ticket) -> Outcome:
+        parts = self._parts
+        self.is_streaming = True
+        if not self._has_started:
+            self._has_started = True
+            await parts.journal.start(self.question.id)
+        pipeline = self._pipeline = self._new_pipeline(prompt, chat)
+        done = Completed(FinishReason.INTERRUPTED)
+        started_s = parts.clock.monotonic()
+        async with contextlib.aclosing(parts.backend.stream(self._request(prompt, chat))) as events:
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    self._take(event, pipeline, ticket)
+                elif isinstance(event, Stage):
+                    self._delivery.stage(event)
+                elif isinstance(event, Restarted):
+                    pipeline.restart()
+                else:
+                    done = event
+                if pipeline.must_stop:
+                    break
+        pipeline.close(done.reason)
+        self._learn(prompt, done, pipeline, ticket)
+        closing = close_answer(pipeline, prompt, done, chat, parts.clock.monotonic() - started_s)
+        return await self._finish(closing, pipeline)
+
+    def _request(self, prompt: Prompt, chat: ChatSettings) -> ChatRequest:
+        return ChatRequest(
+            question_id=self.question.id,
+            conversation_key=prompt.conversation_key,
+            model=chat.model,
+            turns=prompt.turns,
+            sampling=Sampling(chat.temperature, chat.top_p, chat.max_tokens),
+            reasoning=chat.reasoning,
+            prompt_tokens=prompt.prompt_tokens,
+        )
+
+    def _new_pipeline(self, prompt: Prompt, chat: ChatSettings) -> ReplyPipeline:
+        parts = self._parts
+        known = parts.backend.model(chat.model)
+        return ReplyPipeline(
+            policy=parts.policy,
+            secrets=parts.secrets,
+            participants=prompt.participants,
+            bot_names=prompt.bot_names,
+            expect_missing_opening=parts.memory.expects_missing_opening(
+                known.key if known else chat.model
+            ),
+        )
+
+    def _take(self, delta: TextDelta, pipeline: ReplyPipeline, ticket: Ticket) -> None:
+        if not self._has_first_token:
+            self._has_first_token = True
+            ticket.first_token()
+        pipeline.feed(delta)
+        text = pipeline.text
+        if text:
+            self._delivery.show(text)
+        elif pipeline.is_thinking:
+            self._delivery.stage(Stage(StageKind.THINKING))
+
+    def _learn(
+        self, prompt: Prompt, done: Completed, pipeline: ReplyPipeline, ticket: Ticket
+    ) -> None:
+        parts = self._parts
+        parts.memory.learn(done.model, pipeline)
+        if done.first_token_s is None or done.total_s is None:
+            return
+        parts.metrics.first_token(done.first_token_s)
+        parts.metrics.answer(done.total_s)
+        if done.usage is not None:
+            parts.estimator.learn(done.model, prompt.turns, done.usage.prompt_tokens)
+            writing_s = done.total_s - done.first_token_s
+            if writing_s > 0:
+                ticket.speed(done.usage.completion_tokens / writing_s)
+
+    def _controls(
+        self,
+        *,
+        stop: bool = False,
+        regenerate: bool = False,
+        continue_: bool = False,
+        thinking: bool = False,
+        details: bool = False,
+    ) -> Controls:
+        return Controls(
+            self.question.id,
+            self.question.asker.id,
+            stop=stop,
+            regenerate=regenerate,
+            continue_=continue_,
+            thinking=thinking,
+            details=details,
+        )
+
+    async def _finish(self, closing: Closing, pipeline: ReplyPipeline) -> Outcome:
+        controls = self._controls(
+            regenerate=True,
+            continue_=closing.can_continue,
+            thinking=bool(pipeline.thinking),
+            details=bool(closing.details),
+        )
+        chunks: tuple[str, ...] = (closing.notice,)
+        if closing.text:
+            chunks = self._delivery.prepare_final(closing.text, notices=closing.notices)
+        await self._parts.journal.answered(
+            self.question.id, chunks, thinking=pipeline.thinking, details=closing.details
+        )
+        await self._delivery.deliver(chunks, controls=controls)
+        return Outcome.DELIVERED if closing.text else Outcome.NOTIFIED
+
+    async def _deliver_stored(self, entry: JournalEntry) -> Outcome:
+        controls = self._controls(
+            regenerate=True, thinking=bool(entry.thinking), details=bool(entry.details)
+        )
+        await self._delivery.deliver(entry.chunks, controls=controls)
+        return Outcome.DELIVERED
+
+    async def _wind_up(self, ending: Ending) -> Outcome | None:
+        if ending is Ending.RESTART:
+            await self._delivery.fail(RESTARTING_TEXT)
+            return None
+        if ending is Ending.STOPPED:
+            await self._delivery.fail("Stopped.", controls=self._controls(regenerate=True))
+            return Outcome.STOPPED
+        await self._delivery.abort()
+        return Outcome.DROPPED if ending is Ending.GONE else Outcome.MERGED
+
+    async def _failed(self, exc: Exception) -> Outcome:
+        report = describe(exc)
+        _log.log(
+            report.log_level,
+            "question %d failed: %s %s",
+            self.question.id,
+            type(exc).__name__,
+            report.reference,
+            exc_info=None if isinstance(exc, BotError) else exc,
+        )
+        self._parts.metrics.failed(type(exc).__name__)
+        controls = self._controls(regenerate=report.can_retry)
+        await self._delivery.fail(report.user_text, controls=controls)
+        return Outcome.NOTIFIED
+
+
+async def _ended(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait until it has ended, whatever it raises on the way."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,40 @@
+"""What the Discord surface may use: one value, complete before the client is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.chat.service import ChatService
+from bot.clock import Clock
+from bot.lmstudio import LMStudioBackend
+from bot.metrics import Metrics
+from bot.ports import MessageSource
+from bot.scheduling.rate_limit import RateLimiter
+from bot.scheduling.scheduler import Scheduler
+from bot.store.journal import SqlJournal
+from bot.store.settings_store import SettingsStore
+from bot.store.state import StateStore
+from config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts that cogs use.
+
+    Attributes:
+        settings: What the operator configured.
+        overrides: Settings of guilds and channels, and who set them.
+        state: Small values kept over restarts.
+    """
+
+    settings: Settings
+    clock: Clock
+    backend: LMStudioBackend
+    overrides: SettingsStore
+    journal: SqlJournal
+    state: StateStore
+    chat: ChatService
+    limiter: RateLimiter
+    scheduler: Scheduler
+    source: MessageSource
+    metrics: Metrics

@@ -1,0 +1,153 @@
+"""What the buttons below an answer do, and what an edited question does."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import discord
+
+from bot.chat.backfill import DISCORD_EPOCH_MS
+from bot.client import ClawbotClient
+from bot.domain import IncomingMessage, MessageId, Origin, Question, QuestionId, UserId
+from bot.errors import AdmissionError
+from bot.ports import JournalEntry
+from cogs import _convert, _gate, _places, _respond
+
+_log = logging.getLogger(__name__)
+
+Interaction = discord.Interaction[ClawbotClient]
+
+FORGOTTEN = "I no longer have that question. Please ask it again."
+NOT_RUNNING = "That answer is finished already."
+CONTINUE = "Continue exactly where your last answer stopped. Don't repeat any of it."
+SHOWN_CHARS = 1900
+"""Longer thinking comes as a file."""
+
+
+class AnswerActions:
+    """Does what people press; answers every interaction.
+
+    Args:
+        client: The bot.
+    """
+
+    def __init__(self, client: ClawbotClient) -> None:
+        self._client = client
+        self._services = client.services
+
+    async def stop(self, question_id: QuestionId, interaction: Interaction) -> None:
+        """Stop writing; what was written stays."""
+        if self._services.chat.stop(question_id):
+            await interaction.response.defer()
+        else:
+            await _respond.say(interaction, NOT_RUNNING)
+
+    async def regenerate(self, question_id: QuestionId, interaction: Interaction) -> None:
+        """Answer again, in the place of the answer that stands."""
+        entry = await self._entry(question_id, interaction)
+        if entry is None:
+            return
+        await interaction.response.defer()
+        question = replace(
+            entry.question,
+            id=QuestionId(interaction.id),
+            origin=Origin.REGENERATE,
+            asked_at=interaction.created_at,
+        )
+        await self._submit_again(question, entry.posted)
+
+    async def continue_(self, question_id: QuestionId, interaction: Interaction) -> None:
+        """Go on where an answer was cut, in a new message."""
+        entry = await self._entry(question_id, interaction)
+        if entry is None or not entry.posted:
+            return
+        await interaction.response.defer()
+        last = entry.posted[-1]
+        question = Question(
+            id=QuestionId(interaction.id),
+            origin=Origin.CONTINUE,
+            place=entry.question.place,
+            asker=_convert.person(interaction.user),
+            text=CONTINUE,
+            asked_at=interaction.created_at,
+            about_id=last,
+        )
+        sink = _places.message_sink(self._client, question.place, last)
+        await self._services.chat.submit(question, sink)
+
+    async def thinking(self, question_id: QuestionId, interaction: Interaction) -> None:
+        """Show what the model thought, to whoever pressed."""
+        entry = await self._entry(question_id, interaction)
+        if entry is None:
+            return
+        if not entry.thinking:
+            await _respond.say(interaction, "There was no thinking to show.")
+        elif len(entry.thinking) <= SHOWN_CHARS:
+            quoted = entry.thinking.replace("```", "'''")
+            await _respond.say(interaction, f"```text\n{quoted}\n```")
+        else:
+            file = discord.File(io.BytesIO(entry.thinking.encode()), "thinking.txt")
+            await interaction.response.send_message(
+                "What the model thought:", file=file, ephemeral=True
+            )
+
+    async def details(self, question_id: QuestionId, interaction: Interaction) -> None:
+        """Show model, speed and context used, to whoever pressed."""
+        entry = await self._entry(question_id, interaction)
+        if entry is not None:
+            await _respond.say(interaction, entry.details or "Nothing is known about that answer.")
+
+    async def _entry(
+        self, question_id: QuestionId, interaction: Interaction
+    ) -> JournalEntry | None:
+        if not await _gate.admits(interaction):
+            return None
+        entry = await self._services.journal.entry(question_id)
+        if entry is None:
+            await _respond.say(interaction, FORGOTTEN)
+        return entry
+
+    async def _submit_again(self, question: Question, replaces: Sequence[MessageId]) -> None:
+        source_id = question.message.id if question.message else None
+        sink = _places.message_sink(self._client, question.place, source_id)
+        await self._services.chat.submit(question, sink, replaces=replaces)
+
+    async def edited(self, message: IncomingMessage) -> None:
+        """Answer a question anew whose author changed its text; anything else is left alone."""
+        me = UserId(self._client.user.id)
+        is_for_me = me in message.mentioned_ids or message.place.guild_id is None
+        if message.author.is_bot or not (is_for_me or message.replied_user_id == me):
+            return
+        entry = await self._services.journal.entry(QuestionId(message.id))
+        text = _convert.without_mention(message.text, me)
+        if entry is None or not text or entry.question.text == text:
+            return
+        newest = entry
+        if entry.posted:
+            newest = await self._services.journal.entry_of_message(entry.posted[0]) or entry
+        if newest.question.text == text:
+            return
+        is_unfinished = self._services.chat.supersede(newest.question.id)
+        question = replace(
+            entry.question,
+            id=edit_id(message),
+            origin=Origin.REGENERATE,
+            text=text,
+            message=message,
+            asked_at=message.edited_at or message.created_at,
+            joined=(),
+        )
+        try:
+            await self._submit_again(question, () if is_unfinished else newest.posted)
+        except AdmissionError as exc:
+            _log.info("an edited question was refused: %s", type(exc).__name__)
+
+
+def edit_id(message: IncomingMessage) -> QuestionId:
+    """Return the id of an edited question: a snowflake of the edit, the same each time it is seen."""
+    edited_at = message.edited_at or message.created_at
+    ms = int(edited_at.timestamp() * 1000) - DISCORD_EPOCH_MS
+    return QuestionId((ms << 22) | (message.id & 0x3FFFFF))

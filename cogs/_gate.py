@@ -1,0 +1,95 @@
+"""Who may do what: the one permission gate of commands, autocomplete, buttons and modals."""
+
+from __future__ import annotations
+
+import discord
+from discord import app_commands
+
+from bot.chat.admission import Admission
+from bot.client import ClawbotClient
+from bot.domain import UserId
+from cogs import _convert, _respond
+
+Interaction = discord.Interaction[ClawbotClient]
+
+NEEDS_MANAGE_GUILD = "You need the Manage Server permission to do that here."
+NEEDS_GUILD = "That works only inside a server."
+NEEDS_OWNER = "Only whoever runs me may change what holds everywhere."
+FOREIGN_INSTALL = "Add me to this server first: I take settings only where I'm a member."
+
+
+class GateError(app_commands.CheckFailure):
+    """A person may not do what they asked for; the message is the sentence for them."""
+
+
+def owner_ids(client: ClawbotClient) -> frozenset[UserId]:
+    """Return the people who may change global settings: configured ones and the app's owner."""
+    ids = {UserId(i) for i in client.services.settings.discord.owner_ids}
+    application = client.application
+    if application is not None:
+        if application.team is not None:
+            ids |= {UserId(member.id) for member in application.team.members}
+        else:
+            ids.add(UserId(application.owner.id))
+    return frozenset(ids)
+
+
+def admission(client: ClawbotClient) -> Admission:
+    """Return the admission policy in force."""
+    return Admission(client.services.settings.discord, owner_ids(client))
+
+
+async def admits(interaction: Interaction) -> bool:
+    """Check that this person may use the bot at this place at all; answers them when not.
+
+    Autocomplete gets no choices instead of a sentence.
+    """
+    client = interaction.client
+    person = _convert.person(interaction.user)
+    if person.id in owner_ids(client):
+        return True
+    reason = admission(client).refusal(person, _convert.interaction_place(interaction))
+    if not reason:
+        return True
+    if interaction.type is discord.InteractionType.autocomplete:
+        await interaction.response.autocomplete([])
+    else:
+        await _respond.say(interaction, reason)
+    return False
+
+
+def require_manager(interaction: Interaction) -> None:
+    """Let through only people who manage this guild, where the bot itself is a member.
+
+    The permission that Discord computes and sends is checked, since a command's default
+    permissions are only a hint (Discord: application commands, permissions).
+
+    Raises:
+        GateError: With the sentence for the person.
+    """
+    if interaction.guild_id is None:
+        raise GateError(NEEDS_GUILD)
+    if interaction.is_user_integration() and not interaction.is_guild_integration():
+        raise GateError(FOREIGN_INSTALL)
+    permissions = interaction.permissions
+    if not (permissions.manage_guild or permissions.administrator):
+        raise GateError(NEEDS_MANAGE_GUILD)
+
+
+def require_owner(interaction: Interaction) -> None:
+    """Let through only the people who run the bot.
+
+    Raises:
+        GateError: With the sentence for the person.
+    """
+    if UserId(interaction.user.id) not in owner_ids(interaction.client):
+        raise GateError(NEEDS_OWNER)
+
+
+def is_manager(interaction: Interaction) -> bool:
+    """Return whether ``require_manager`` or ``require_owner`` would let this person through."""
+    try:
+        require_manager(interaction)
+    except GateError:
+        return UserId(interaction.user.id) in owner_ids(interaction.client)
+    return True

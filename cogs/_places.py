@@ -1,0 +1,82 @@
+"""Channels as plain places and back: where messages are found, and how an answer gets there."""
+
+from __future__ import annotations
+
+import discord
+
+from bot.chat.backfill import Candidate
+from bot.client import ClawbotClient
+from bot.domain import ChannelId, MessageId, Place, PlaceKind, UserId
+from bot.ports import JournalEntry, ReplySink
+from cogs import _convert
+from cogs._sink import MessageSink
+
+DM_CHANNELS = "dm_channels"
+"""State: the direct-message channels of the last people who asked there."""
+MOST_DM_CHANNELS = 50
+
+
+def is_own_thread(channel: object, me: UserId) -> bool:
+    """Return whether a channel is a thread that the bot opened."""
+    return isinstance(channel, discord.Thread) and channel.owner_id == me
+
+
+def messageable(client: ClawbotClient, place: Place) -> discord.PartialMessageable:
+    """Return a handle on a channel that needs no request and no cache."""
+    return client.get_partial_messageable(
+        place.channel_id,
+        guild_id=place.guild_id,
+        type=discord.ChannelType.private if place.kind is PlaceKind.DM else None,
+    )
+
+
+def partial_message(
+    client: ClawbotClient, place: Place, message_id: MessageId
+) -> discord.PartialMessage:
+    """Return a handle on a message that needs no request and no cache."""
+    return messageable(client, place).get_partial_message(message_id)
+
+
+def candidates(client: ClawbotClient, dm_channels: object) -> list[Candidate]:
+    """Return the channels where mentions may have been missed.
+
+    Args:
+        client: Online, with the guilds' channels known.
+        dm_channels: What the state holds under ``DM_CHANNELS``.
+    """
+    found: list[Candidate] = []
+    for guild in client.guilds:
+        channels: list[discord.TextChannel | discord.Thread | discord.VoiceChannel] = []
+        channels += [*guild.text_channels, *guild.threads, *guild.voice_channels]
+        for channel in channels:
+            if not channel.permissions_for(guild.me).read_message_history:
+                continue
+            last = channel.last_message_id
+            if last is not None:
+                found.append(Candidate(_convert.place(channel), MessageId(last)))
+    for channel_id in dm_channels if isinstance(dm_channels, list) else []:
+        place = Place(PlaceKind.DM, ChannelId(int(channel_id)))
+        found.append(Candidate(place, None))
+    return found
+
+
+async def remember_dm(client: ClawbotClient, place: Place) -> None:
+    """Remember a direct-message channel, since Discord doesn't list them at a start."""
+    state = client.services.state
+    stored = state.get(DM_CHANNELS)
+    known = [int(i) for i in stored] if isinstance(stored, list) else []
+    if place.channel_id not in known:
+        await state.set(DM_CHANNELS, [*known[1 - MOST_DM_CHANNELS :], int(place.channel_id)])
+
+
+def message_sink(client: ClawbotClient, place: Place, reply_to: MessageId | None) -> MessageSink:
+    """Return the way into a channel, replying to a message if one is given."""
+    return MessageSink(client, place, reply_to, client.services.clock)
+
+
+async def open_sink(client: ClawbotClient, entry: JournalEntry) -> ReplySink | None:
+    """Return a sink for a stored question; ``None`` when its guild is gone."""
+    question = entry.question
+    if question.place.guild_id and client.get_guild(question.place.guild_id) is None:
+        return None
+    return message_sink(client, question.place, question.message.id if question.message else None)

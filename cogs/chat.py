@@ -1,0 +1,298 @@
+"""Where questions come in: mentions, replies, direct messages, ``/ask`` and message menus."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot.chat.admission import Decision
+from bot.chat.backfill import ALIVE, Backfill, alive_at
+from bot.chat.resume import Resumer
+from bot.chat.service import RateLimitedError
+from bot.client import ClawbotClient
+from bot.domain import (
+    ChannelId,
+    GuildId,
+    IncomingMessage,
+    MessageId,
+    Origin,
+    Question,
+    QuestionId,
+    UserId,
+)
+from bot.errors import AdmissionError, DeliveryError
+from bot.reply.nonce import nonce
+from bot.tasks import TaskOwner
+from cogs import _actions, _buttons, _convert, _gate, _places, _respond
+from cogs._sink import InteractionSink
+
+_log = logging.getLogger(__name__)
+
+HELP = (
+    "Mention {name} with your question, reply to one of my messages to go on, or use `/ask`. "
+    "A reply carries the conversation above it; a new mention starts a new one.\n"
+    "- **Stop**, **Regenerate**, **Continue** and **Show thinking** are buttons below my answers. "
+    "Edit your question and I answer again; delete it and I stop.\n"
+    "- Right-click a message, Apps: **Ask about this**, **Summarise from here**.\n"
+    "- `/stop` ends your questions here. `/diag network` says why I'm slow or silent.\n"
+    "- Who manages this server: `/config`, `/persona`, `/model`."
+)
+
+Interaction = discord.Interaction[ClawbotClient]
+
+ASK_SOMETHING = "What would you like to know? Write it after the mention."
+SUMMARISE = "Summarise the conversation from this message on: the points, decisions and questions."
+ABOUT = "Explain this message: what it says, and what matters about it."
+MERGED_MARK = "➕"
+"""On a message that is answered together with its author's next one."""
+LATER_MARK = "⏳"
+"""On a message over the rate limit whose author was told so a moment ago."""
+
+
+class ChatCog(commands.Cog):
+    """Hands every question to the chat service, by one door."""
+
+    def __init__(self, bot: ClawbotClient) -> None:
+        self.bot = bot
+        self._services = bot.services
+        self._tasks = TaskOwner()
+        self._actions = _actions.AnswerActions(bot)
+        self._is_resumed = False
+        self._menus = [
+            app_commands.ContextMenu(name="Ask about this", callback=self._ask_about),
+            app_commands.ContextMenu(name="Summarise from here", callback=self._summarise_from),
+        ]
+
+    async def cog_load(self) -> None:
+        """Add the message menus and the buttons of answers."""
+        for menu in self._menus:
+            self.bot.tree.add_command(menu)
+        button = _buttons.answer_button(self._actions, _respond.failure)
+        self.bot.add_dynamic_items(button)
+        self._services.chat.acknowledge_merge = self._mark_merged
+
+    async def cog_unload(self) -> None:
+        """End what this cog runs in the background."""
+        await self._tasks.cancel()
+
+    # Messages
+
+    @commands.Cog.listener()
+    async def on_message(self, message: discord.Message) -> None:
+        """Take a message that was just written."""
+        incoming = _convert.message(message)
+        await self._take(incoming, is_own_thread=_places.is_own_thread(message.channel, self._me))
+        await self._services.journal.seen(incoming.place.channel_id, incoming.id)
+
+    @property
+    def _me(self) -> UserId:
+        return UserId(self.bot.user.id)
+
+    async def _take(self, incoming: IncomingMessage, *, is_own_thread: bool) -> None:
+        verdict = _gate.admission(self.bot).judge(incoming, self._me, is_own_thread=is_own_thread)
+        origin = verdict.origin
+        if verdict.decision is Decision.REFUSE:
+            await self._notify(incoming, verdict.reason)
+            return
+        if origin is None and incoming.text and not incoming.author.is_bot:
+            origin = Origin.MENTION if self._services.chat.continues_burst(incoming) else None
+        if origin is None:
+            return
+        question = self._question(incoming, origin)
+        if not (question.text or incoming.attachments or incoming.reference_id):
+            await self._notify(incoming, ASK_SOMETHING)
+            return
+        if origin is Origin.DM:
+            await _places.remember_dm(self.bot, incoming.place)
+        await self._submit(question, incoming)
+
+    def _question(self, incoming: IncomingMessage, origin: Origin) -> Question:
+        is_mentioned = self._me in incoming.mentioned_ids
+        return Question(
+            id=QuestionId(incoming.id),
+            origin=origin,
+            place=incoming.place,
+            asker=incoming.author,
+            text=_convert.without_mention(incoming.text, self._me),
+            asked_at=incoming.created_at,
+            message=incoming,
+            about_id=incoming.reference_id,
+            fresh=origin is Origin.DM and is_mentioned and incoming.reference_id is None,
+        )
+
+    async def _submit(self, question: Question, incoming: IncomingMessage) -> None:
+        sink = _places.message_sink(self.bot, incoming.place, incoming.id)
+        try:
+            await self._services.chat.submit(question, sink)
+        except RateLimitedError as exc:
+            if exc.is_noticed:
+                await self._say(incoming, exc.sentence)
+            else:
+                await self._react(incoming, LATER_MARK)
+        except AdmissionError as exc:
+            await self._notify(incoming, exc.sentence)
+
+    async def _notify(self, incoming: IncomingMessage, sentence: str) -> None:
+        """Say one sentence to a message's author, at most once a minute to each person."""
+        if self._services.limiter.may_notify(incoming.author.id):
+            await self._say(incoming, sentence)
+
+    async def _say(self, incoming: IncomingMessage, sentence: str) -> None:
+        sink = _places.message_sink(self.bot, incoming.place, incoming.id)
+        name = nonce(QuestionId(incoming.id), "n", 0)
+        try:
+            await sink.send(sentence, nonce=name)
+        except DeliveryError as exc:
+            _log.info("a notice could not be posted (%s)", type(exc).__name__)
+
+    async def _react(self, incoming: IncomingMessage, mark: str) -> None:
+        target = _places.partial_message(self.bot, incoming.place, incoming.id)
+        try:
+            await target.add_reaction(mark)
+        except discord.HTTPException as exc:
+            _log.debug("a message could not be marked (%s)", exc.code)
+
+    async def _mark_merged(self, question: Question) -> None:
+        if question.message is not None:
+            await self._react(question.message, MERGED_MARK)
+
+    # What happens to messages afterwards
+
+    @commands.Cog.listener()
+    async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
+        """Answer a question again when its author changed it."""
+        if payload.data.get("edited_timestamp") is None:
+            return
+        await self._actions.edited(_convert.message(payload.message))
+
+    @commands.Cog.listener()
+    async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
+        """End the work on a question or an answer that is gone."""
+        self._gone(MessageId(payload.message_id))
+
+    @commands.Cog.listener()
+    async def on_raw_bulk_message_delete(self, payload: discord.RawBulkMessageDeleteEvent) -> None:
+        """End the work on all questions and answers that are gone."""
+        for message_id in payload.message_ids:
+            self._gone(MessageId(message_id))
+
+    def _gone(self, message_id: MessageId) -> None:
+        self._services.chat.message_gone(message_id)
+
+    @commands.Cog.listener()
+    async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
+        """End the work in a channel that is gone."""
+        self._services.chat.place_gone(channel_id=ChannelId(channel.id), guild_id=None)
+
+    @commands.Cog.listener()
+    async def on_raw_thread_delete(self, payload: discord.RawThreadDeleteEvent) -> None:
+        """End the work in a thread that is gone."""
+        self._services.chat.place_gone(channel_id=ChannelId(payload.thread_id), guild_id=None)
+
+    @commands.Cog.listener()
+    async def on_guild_remove(self, guild: discord.Guild) -> None:
+        """End the work in a server the bot was removed from."""
+        self._services.chat.place_gone(channel_id=None, guild_id=GuildId(guild.id))
+
+    # After a start or a lost session
+
+    @commands.Cog.listener()
+    async def on_ready(self) -> None:
+        """Take up what an earlier run left open, and look for mentions missed meanwhile."""
+        self._tasks.start(self._catch_up(), name="catch-up")
+
+    async def _catch_up(self) -> None:
+        services = self._services
+        stale_after = timedelta(seconds=services.settings.queue.stale_after_s)
+        if not self._is_resumed:
+            self._is_resumed = True
+            resumer = Resumer(
+                services.journal,
+                services.chat,
+                services.clock,
+                lambda entry: _places.open_sink(self.bot, entry),
+                stale_after,
+            )
+            count = await resumer.run()
+            _log.log(logging.INFO if count else logging.DEBUG, "took up %d questions", count)
+        backfill = Backfill(
+            services.source, services.journal, services.clock, self._take_missed, stale_after
+        )
+        candidates = _places.candidates(self.bot, services.state.get(_places.DM_CHANNELS))
+        await backfill.run(candidates, alive_at=alive_at(services.state.get(ALIVE)))
+
+    async def _take_missed(self, incoming: IncomingMessage) -> None:
+        if await self._services.journal.entry(QuestionId(incoming.id)) is None:
+            channel = self.bot.get_channel(incoming.place.channel_id)
+            await self._take(incoming, is_own_thread=_places.is_own_thread(channel, self._me))
+        await self._services.journal.seen(incoming.place.channel_id, incoming.id)
+
+    # Commands
+
+    @app_commands.command()
+    async def ask(
+        self,
+        interaction: Interaction,
+        prompt: app_commands.Range[str, 1, 6000],
+        new: bool = False,
+    ) -> None:
+        """Ask the model something.
+
+        Args:
+            prompt: What you would like to know
+            new: Start afresh, without the conversation before
+        """
+        await self._ask(interaction, prompt, origin=Origin.SLASH, fresh=new)
+
+    @app_commands.command()
+    async def stop(self, interaction: Interaction) -> None:
+        """Stop your questions in this channel that are waiting or being answered."""
+        place = _convert.interaction_place(interaction)
+        count = self._services.chat.stop_person(UserId(interaction.user.id), place.channel_id)
+        text = f"Stopped {count}." if count else "You have no question running here."
+        await _respond.say(interaction, text)
+
+    @app_commands.command()
+    async def help(self, interaction: Interaction) -> None:
+        """Show what I can do and how to ask."""
+        await _respond.say(interaction, HELP.format(name=self.bot.user.mention))
+
+    async def _ask_about(self, interaction: Interaction, message: discord.Message) -> None:
+        await self._ask(interaction, ABOUT, origin=Origin.CONTEXT_MENU, about=message)
+
+    async def _summarise_from(self, interaction: Interaction, message: discord.Message) -> None:
+        await self._ask(interaction, SUMMARISE, origin=Origin.CONTEXT_MENU, since=message)
+
+    async def _ask(
+        self,
+        interaction: Interaction,
+        prompt: str,
+        *,
+        origin: Origin,
+        fresh: bool = False,
+        about: discord.Message | None = None,
+        since: discord.Message | None = None,
+    ) -> None:
+        await interaction.response.defer()
+        question = Question(
+            id=QuestionId(interaction.id),
+            origin=origin,
+            place=_convert.interaction_place(interaction),
+            asker=_convert.person(interaction.user),
+            text=prompt,
+            asked_at=interaction.created_at,
+            about_id=MessageId(about.id) if about is not None else None,
+            since_id=MessageId(since.id) if since is not None else None,
+            fresh=fresh,
+        )
+        sink = InteractionSink(interaction, question.place, self._services.clock)
+        await self._services.chat.submit(question, sink)
+
+
+async def setup(bot: ClawbotClient) -> None:
+    """Add the cog; discord.py calls this."""
+    await bot.add_cog(ChatCog(bot))

@@ -1,0 +1,25 @@
+"""The walking skeleton: a mention is answered, over real sockets, by the whole application."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sandbox.discord import DiscordSandbox
+from sandbox.lmstudio import Answer, LMStudioSandbox
+from tests.support.application import running, settings_for
+
+
+async def test_a_mention_is_answered_without_the_models_thinking(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    ada = discord.add_user("Ada")
+    guild = discord.add_guild("Home", owner=ada)
+    channel = guild.add_channel("general")
+    lm.script(Answer("Paris.", reasoning="France, so …", markup="field"))
+    async with running(settings_for(discord, lm, tmp_path)):
+        message = await ada.mention(channel, "What is the capital of France?")
+        reply = await discord.wait_reply(message, timeout_s=10)
+        await discord.wait_until(lambda: reply.content == "Paris.")
+        assert not any("France, so" in version.content for version in reply.versions)
+        assert not reply.pings
+    assert lm.completions[0].prompt_tokens > 0

@@ -1,0 +1,58 @@
+"""The whole application, in this process, between the sandbox's Discord and LM Studio."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from bot import app
+from bot.clock import Clock
+from config.loader import load_settings
+from config.settings import Settings
+from sandbox.discord import DiscordSandbox
+from sandbox.lmstudio import LMStudioSandbox
+
+
+def settings_for(
+    discord: DiscordSandbox, lm: LMStudioSandbox, data_dir: Path, **extra: str
+) -> Settings:
+    """Return settings as the environment would give them.
+
+    Args:
+        discord: Running.
+        lm: Running or stopped.
+        data_dir: The bot's data folder.
+        extra: Further environment variables.
+    """
+    environment = {
+        "DISCORD_TOKEN": discord.token,
+        "CLAWBOT_DISCORD_API_BASE": discord.api_base,
+        "CLAWBOT_DISCORD_GATEWAY_URL": discord.gateway_url,
+        "LMSTUDIO_BASE_URL": lm.base_url,
+        "CLAWBOT_DATA_DIR": str(data_dir),
+        **extra,
+    }
+    return load_settings(environment).settings
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, clock: Clock | None = None) -> AsyncGenerator[None, None]:
+    """Run the application until the block ends, and let it stop in order.
+
+    Raises:
+        BaseException: Whatever ended the application by itself.
+    """
+    stop, ready = asyncio.Event(), asyncio.Event()
+    work = asyncio.create_task(app.run(settings, clock=clock, stop=stop, ready=ready))
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if work.done():
+        waiting.cancel()
+        work.result()
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(work, timeout=30)

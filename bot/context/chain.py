@@ -60,6 +60,7 @@ class Conversation:
         is_complete: The first message is where the conversation began.
         is_linear: A thread's or a direct message's history.
         starter: The message that a thread began with; always kept in front.
+        is_made: The newest message is no message of Discord's.
         span: Messages to be looked at as a transcript ("summarise from here").
         key: Stable over the turns of the conversation; ``None`` when the beginning is out of reach.
     """
@@ -70,6 +71,7 @@ class Conversation:
     is_complete: bool = True
     is_linear: bool = False
     starter: IncomingMessage | None = None
+    is_made: bool = False
     span: tuple[IncomingMessage, ...] = ()
     key: str | None = None
 
@@ -95,7 +97,7 @@ class ConversationReader:
         self._bot_id = bot_id
         self._may_use = may_use
         self._answers = answers
-        self._links: OrderedDict[MessageId, JournalEntry | None] = OrderedDict()
+        self._links: OrderedDict[MessageId, JournalEntry] = OrderedDict()
 
     async def read(self, question: Question, *, limit: int, enough_tokens: int) -> Conversation:
         """Read a question's conversation.
@@ -186,11 +188,14 @@ class ConversationReader:
     async def _entry(self, message_id: MessageId) -> JournalEntry | None:
         if self._answers is None:
             return None
-        if message_id not in self._links:
-            self._links[message_id] = await self._answers.entry_of_message(message_id)
+        known = self._links.get(message_id)
+        if known is None:
+            known = await self._answers.entry_of_message(message_id)
+        if known is not None:
+            self._links[message_id] = known
             while len(self._links) > _REMEMBERED_ANSWERS:
                 self._links.popitem(last=False)
-        return self._links[message_id]
+        return known
 
     async def _linear(
         self, question: Question, newest: IncomingMessage, limit: int, enough_tokens: int
@@ -198,15 +203,17 @@ class ConversationReader:
         place, key = question.place, _place_key(question.place)
         starts_afresh = question.fresh or self._is_fresh_start(newest)
         earlier: list[IncomingMessage] = list(question.joined)
-        is_complete, starter = True, None
+        is_complete, is_cut, starter = True, False, None
         if not starts_afresh:
             seen, is_complete = await self._history(question.place, newest.id, limit, enough_tokens)
+            seen, is_cut = await self._with_slash_questions(seen)
+            is_complete = is_complete or is_cut
             known = {message.id for message in earlier}
             earlier = sorted([*(m for m in seen if m.id not in known), *earlier], key=_by_id)
             starter = await self._starter(place)
         if starts_afresh:
             key = f"{key}:{newest.id}"
-        elif is_complete and earlier and self._is_fresh_start(earlier[0]):
+        elif is_complete and earlier and (is_cut or self._is_fresh_start(earlier[0])):
             key = f"{key}:{earlier[0].id}"
         earlier = [m for m in earlier if self._is_of_interest(m)]
         messages = self._usable([*earlier, newest], newest)
@@ -219,6 +226,7 @@ class ConversationReader:
             is_complete,
             is_linear=True,
             starter=starter,
+            is_made=newest is not question.message,
             key=key,
         )
 
@@ -243,6 +251,31 @@ class ConversationReader:
             before = batch[0].id
         return found[::-1], False
 
+    async def _with_slash_questions(
+        self, seen: Sequence[IncomingMessage]
+    ) -> tuple[list[IncomingMessage], bool]:
+        """Put in the questions that slash commands asked, and begin at the last ``new`` one.
+
+        Returns:
+            The messages, oldest first, and whether the conversation was begun anew among them.
+        """
+        found: list[IncomingMessage] = []
+        asked: set[MessageId] = set()
+        for message in reversed(seen):
+            found.append(message)
+            is_loose = message.author.id == self._bot_id() and message.reference_id is None
+            entry = await self._entry(message.id) if is_loose else None
+            if entry is None or entry.question.message is not None:
+                continue
+            question = _newest(entry.question)
+            if question.id not in asked:
+                asked.add(question.id)
+                found.append(question)
+            if entry.question.fresh:
+                first = min(question.id, message.id)
+                return sorted((m for m in found if m.id >= first), key=_by_id), True
+        return sorted(found, key=_by_id), False
+
     def _is_of_interest(self, message: IncomingMessage) -> bool:
         """Whether a message of a thread belongs to the talk: no other bots, nothing of Discord's."""
         if message.author.id == self._bot_id():
@@ -251,8 +284,12 @@ class ConversationReader:
 
     def _is_fresh_start(self, message: IncomingMessage) -> bool:
         """Whether a message begins a conversation anew: the bot is mentioned in a DM."""
-        is_direct = message.place.kind in _DIRECT_KINDS
-        return is_direct and not message.author.is_bot and self._bot_id() in message.mentioned_ids
+        return (
+            message.place.kind in _DIRECT_KINDS
+            and message.reference_id is None
+            and not message.author.is_bot
+            and self._bot_id() in message.mentioned_ids
+        )
 
     async def _starter(self, place: Place) -> IncomingMessage | None:
         if place.kind in _DIRECT_KINDS:

@@ -20,6 +20,9 @@ _STARTER_SHARE = 4
 """A thread's first message, which always stays, gets at most this part of the budget."""
 
 _SHRINK = 0.8
+_QUOTE_CHARS = 300
+_ABOUT_CHARS = 4000
+"""Longest quote of the message that a menu's question is about."""
 
 
 class Draft:
@@ -149,7 +152,9 @@ class Draft:
             return None
         is_own = target.author.id == style.bot_id
         name = style.bot_name if is_own else safe_name(target.author.name)
-        return name, style.plain(target)
+        text = style.plain(target)
+        most = _ABOUT_CHARS if message is self.talk.newest and self.talk.is_made else _QUOTE_CHARS
+        return name, " ".join(text.split()) if len(text) <= most else f"{text[:most]}…"
 
     def _with_span(self, rendered: Rendered, style: Style) -> Rendered:
         """Put the transcript of a span in front of the question about it."""

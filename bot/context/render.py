@@ -18,7 +18,6 @@ ONLY_MENTION = "(only a mention, no words)"
 
 _IMAGE_TOKENS = 1100
 _PDF_TOKENS = 1500
-_QUOTE_CHARS = 300
 _EMBED_CHARS = 1500
 _EMBEDS = 5
 _MESSAGE_TOKENS = 6
@@ -173,9 +172,7 @@ class Style:
         empty = ONLY_MENTION if self.bot_id in message.mentioned_ids else EMPTY_MESSAGE
         body, missing = fit("\n\n".join(parts) or empty, self.most_tokens)
         if quoted is not None:
-            excerpt = " ".join(quoted[1].split())
-            excerpt = excerpt[:_QUOTE_CHARS] + ("…" if len(excerpt) > _QUOTE_CHARS else "")
-            body = f'[in reply to {quoted[0]}: "{excerpt}"]\n{body}'
+            body = f'[in reply to {quoted[0]}: "{quoted[1]}"]\n{body}'
         body = f"{name}: {body}" if name else body
         body = f"[{self._stamp(message)}] {body}" if self._stamp(message) else body
         images = tuple(

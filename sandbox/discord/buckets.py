@@ -26,6 +26,9 @@ DEFAULT_LIMITS: Mapping[str, Limit] = {
     "thread_create": (10, 10.0),
     "other": (50, 1.0),
 }
+SPLIT_OFF = "message_edit"
+"""Edits count as ``message_write``, unless this class is given a limit of its own."""
+
 GLOBAL_LIMIT: Limit = (50, 1.0)
 
 
@@ -70,7 +73,8 @@ class Buckets:
     Args:
         monotonic: Time in seconds.
         now: UNIX time in seconds, for X-RateLimit-Reset.
-        limits: Route class → limit; those not named keep the default.
+        limits: Route class → limit; those not named keep the default. ``message_edit`` splits
+            edits from posts, which share one bucket otherwise.
         enabled: False: nothing is limited and no header is sent.
         global_limit: Over all routes but interactions'; ``None`` for none.
     """
@@ -84,7 +88,7 @@ class Buckets:
         enabled: bool,
         global_limit: Limit | None,
     ) -> None:
-        unknown = set(limits) - set(DEFAULT_LIMITS)
+        unknown = set(limits) - set(DEFAULT_LIMITS) - {SPLIT_OFF}
         if unknown:
             raise ValueError(f"no such route class: {sorted(unknown)}")
         self.limits = {**DEFAULT_LIMITS, **limits}
@@ -105,6 +109,8 @@ class Buckets:
         """
         if not self.enabled:
             return Verdict({})
+        if route_class not in self.limits:
+            route_class = "message_write"
         now = self._monotonic()
         if self._global is not None and not interaction:
             self._global.roll(now)

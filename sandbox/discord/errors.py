@@ -140,7 +140,7 @@ class Form:
             return True
         if size == 0:
             self.required(path)
-        elif (least and size < least) or least == most or least:
+        elif least:
             self.wrong(
                 path, "BASE_TYPE_BAD_LENGTH", f"Must be between {least} and {most} in length."
             )

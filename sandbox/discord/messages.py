@@ -14,7 +14,7 @@ from sandbox.discord.permissions import Permission
 JsonObject = dict[str, Any]
 
 CROSSPOSTED, SUPPRESS_EMBEDS, EPHEMERAL, LOADING = 1 << 0, 1 << 2, 1 << 6, 1 << 7
-SUPPRESS_NOTIFICATIONS, COMPONENTS_V2 = 1 << 12, 1 << 15
+HAS_THREAD, SUPPRESS_NOTIFICATIONS, COMPONENTS_V2 = 1 << 5, 1 << 12, 1 << 15
 
 DEFAULT_TYPE, THREAD_CREATED, REPLY, CHAT_INPUT, THREAD_STARTER, CONTEXT_MENU = (
     0,
@@ -102,7 +102,7 @@ class Draft:
     seen_by: int | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Message:
     """A message as Discord keeps it.
 
@@ -116,7 +116,7 @@ class Message:
     """
 
     id: int
-    channel: Channel = field(repr=False)
+    channel: Channel
     author: User
     content: str
     embeds: list[JsonObject]
@@ -125,8 +125,8 @@ class Message:
     flags: int
     kind: int
     created_unix_s: float
-    reference: Message | None = field(default=None, repr=False)
-    forward: Message | None = field(default=None, repr=False)
+    reference: Message | None = None
+    forward: Message | None = None
     nonce: str | int | None = None
     tts: bool = False
     interaction: JsonObject | None = None
@@ -139,10 +139,13 @@ class Message:
     mention_everyone: bool = False
     pings: Pings = Pings()
     previews: list[tuple[float, str]] = field(default_factory=list)
-    versions: list[Version] = field(default_factory=list, repr=False)
+    versions: list[Version] = field(default_factory=list)
     reactions: dict[str, list[int]] = field(default_factory=dict)
     pinned: bool = False
-    thread: Channel | None = field(default=None, repr=False)
+    thread: Channel | None = None
+
+    def __repr__(self) -> str:
+        return f"<Message {self.id} by {self.author.username}: {self.content[:80]!r}>"
 
     @property
     def ephemeral(self) -> bool:
@@ -157,7 +160,7 @@ class Message:
     @property
     def is_system(self) -> bool:
         """Not typed by anybody."""
-        return self.kind not in {DEFAULT_TYPE, REPLY, CHAT_INPUT, CONTEXT_MENU, THREAD_STARTER}
+        return self.kind not in {DEFAULT_TYPE, REPLY, CHAT_INPUT, CONTEXT_MENU}
 
     @property
     def buttons(self) -> list[JsonObject]:

@@ -120,6 +120,27 @@ class Person:
         """Show typing."""
         posting.typing(self.world, channel, self.user)
 
+    async def start_thread(
+        self, where: Message | Channel, name: str, *, private: bool = False
+    ) -> Channel:
+        """Start a thread, on a message or on its own."""
+        channel = where.channel if isinstance(where, Message) else where
+        needed = Permission.CREATE_PRIVATE_THREADS if private else Permission.CREATE_PUBLIC_THREADS
+        if not self._may(channel, needed):
+            raise NotOfferedError(f"{self.user.username} may not start threads there")
+        if isinstance(where, Message):
+            return posting.thread_on(self.world, where, name, self.user)
+        return channel.add_thread(name, private=private, owner=self)
+
+    async def post(self, forum: Channel, title: str, text: str, *, files: Files = ()) -> Message:
+        """Open a post in a forum and return its first message; its channel is the thread."""
+        if not self._may(forum, Permission.SEND_MESSAGES):
+            raise NotOfferedError(f"{self.user.username} may not post there")
+        thread = forum.add_thread(title, owner=self)
+        return posting.post(
+            self.world, thread, self.user, self._draft(text, files), message_id=thread.id
+        )
+
     # Commands
 
     async def slash(self, channel: Channel, name: str, /, **options: object) -> Interaction:

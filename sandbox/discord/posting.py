@@ -5,6 +5,8 @@ from __future__ import annotations
 from sandbox.discord import permissions, render
 from sandbox.discord.messages import (
     EPHEMERAL,
+    HAS_THREAD,
+    THREAD_STARTER,
     AllowedMentions,
     Draft,
     JsonObject,
@@ -14,7 +16,13 @@ from sandbox.discord.messages import (
     full_text,
     parse_mentions,
 )
-from sandbox.discord.model import Channel, User
+from sandbox.discord.model import (
+    ANNOUNCEMENT,
+    ANNOUNCEMENT_THREAD,
+    PUBLIC_THREAD,
+    Channel,
+    User,
+)
 from sandbox.discord.permissions import Permission
 from sandbox.discord.sessions import (
     DM_MESSAGES,
@@ -28,10 +36,20 @@ from sandbox.discord.sessions import (
 from sandbox.discord.world import World
 
 
-def post(world: World, channel: Channel, author: User, draft: Draft) -> Message:
-    """Put a message into a channel and dispatch it; an ephemeral one is only kept."""
+def post(
+    world: World, channel: Channel, author: User, draft: Draft, *, message_id: int | None = None
+) -> Message:
+    """Put a message into a channel and dispatch it; an ephemeral one is only kept.
+
+    Args:
+        world: Everything.
+        channel: Where.
+        author: Who.
+        draft: What, already checked.
+        message_id: Given to the first message of a forum post: the post's own id.
+    """
     message = Message(
-        id=world.ids.next(),
+        id=message_id or world.ids.next(),
         channel=channel,
         author=author,
         content=draft.content,
@@ -82,6 +100,18 @@ def _apply(message: Message, named: Named) -> None:
     message.mention_ids = named.users
     message.mention_role_ids = named.roles
     message.mention_everyone = named.everyone
+
+
+def thread_on(world: World, message: Message, name: str, owner: User) -> Channel:
+    """Start a thread on a message: it takes the message's id and opens with a starter message."""
+    parent = message.channel
+    kind = ANNOUNCEMENT_THREAD if parent.kind == ANNOUNCEMENT else PUBLIC_THREAD
+    thread = world.start_thread(parent, name, kind=kind, owner_id=owner.id, channel_id=message.id)
+    message.thread = thread
+    message.flags |= HAS_THREAD
+    dispatch(world, "MESSAGE_UPDATE", message)
+    post(world, thread, message.author, Draft(kind=THREAD_STARTER, reference=message))
+    return thread
 
 
 def changed(world: World, message: Message, rules: AllowedMentions, *, by_author: bool) -> None:

@@ -213,7 +213,9 @@ def guild_create(what: Guild, *, all_members: bool) -> JsonObject:
         "member_count": len(what.members),
         "voice_states": [],
         "members": [
-            member(entry) for entry in what.members.values() if all_members or entry.user.is_bot
+            member(entry)
+            for entry in what.members.values()
+            if all_members or entry.user.id == bot_id
         ],
         "channels": [channel(entry) for entry in what.channels.values() if not entry.is_thread],
         "threads": [channel(entry) for entry in threads],

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from aiohttp import BodyPartReader, web
 
@@ -181,7 +182,7 @@ class Router:
         Raises:
             ApiError: 405, the path exists with other methods only.
         """
-        parts = tuple(path.strip("/").split("/"))
+        parts = tuple(unquote(part) for part in path.strip("/").split("/"))
         other = False
         for route in self._routes.get(len(parts), ()):
             params = route.match(parts)
@@ -224,14 +225,18 @@ class RestFront:
             return self._answer(record, error.status, error.body(), {})
         record.route = route.template
         fault = sandbox.faults.take(record.method, route.template, path)
-        if sandbox.rest_delay_s or (fault and fault.delay_s):
-            await asyncio.sleep(sandbox.rest_delay_s + (fault.delay_s if fault else 0))
+        delay_s = sandbox.rest_delay_s / 2
+        if delay_s or (fault and fault.delay_s):
+            await asyncio.sleep(delay_s + (fault.delay_s if fault else 0))
         if fault is not None:
             record.fault = fault.name
             if fault.when == "before" and (fault.status or fault.reset or fault.hang):
                 return await self._play(fault, request, record)
         call = Call(sandbox, params, request.query, body, files)
         answer = self._act(route, call, request, record, broken)
+        if delay_s:
+            await asyncio.sleep(delay_s)
+            record.answered_at = sandbox.world.monotonic()
         if fault is not None and fault.when == "after":
             return await self._play(fault, request, record)
         return answer

@@ -38,7 +38,7 @@ class DiscordSandbox:
     Args:
         bot_name: The bot's user name.
         port: Port on 127.0.0.1; 0 picks a free one.
-        rest_delay_s: Added to every REST answer, in seconds.
+        rest_delay_s: Every REST request's way there and back, in seconds; half of it each.
         buckets: False: no rate limits and none of their headers.
         bucket_limits: Route class → (requests, seconds); see ``buckets.DEFAULT_LIMITS``.
         global_limit: Over all routes, as (requests, seconds); ``None`` for none.
@@ -212,6 +212,17 @@ class DiscordSandbox:
     def set_identify_limit(self, *, remaining: int, total: int = 1000) -> None:
         """Set the day's IDENTIFY budget, as ``GET /gateway/bot`` tells it."""
         self.hub.identifies_left, self.hub.identifies_total = remaining, total
+
+    def forget(self) -> None:
+        """Drop all records and messages, so that long runs stay small; people and places stay."""
+        self.requests.clear()
+        self.world.events.clear()
+        self.world.interactions.clear()
+        self.world.nonces.clear()
+        for channel in self.world.channels.values():
+            channel.messages.clear()
+            channel.hidden.clear()
+            channel.typing.clear()
 
     def takes_no_old_edits(self, message: Message) -> bool:
         """Tell whether an edit of this message gets 30046 (``refuse_old_edits``, over an hour)."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox.discord.components import check_components
-from sandbox.discord.errors import ApiError, Form, form, utf16_len
+from sandbox.discord.errors import ApiError, Form, utf16_len
 from sandbox.discord.messages import (
     COMPONENTS_V2,
     EPHEMERAL,
@@ -147,14 +147,15 @@ def check_body(body: JsonObject) -> AllowedMentions:
     Raises:
         ApiError: 50035 with every field that is wrong.
     """
-    with form() as opened:
-        check_content(opened, body)
-        check_embeds(opened, body.get("embeds"))
-        flags = body.get("flags")
-        v2 = isinstance(flags, int) and bool(flags & COMPONENTS_V2)
-        check_components(opened, body.get("components"), v2=v2)
-        read_allowed_mentions(opened, body.get("allowed_mentions"))
-    return read_allowed_mentions(opened, body.get("allowed_mentions"))
+    opened = Form()
+    check_content(opened, body)
+    check_embeds(opened, body.get("embeds"))
+    flags = body.get("flags")
+    v2 = isinstance(flags, int) and bool(flags & COMPONENTS_V2)
+    check_components(opened, body.get("components"), v2=v2)
+    mentions = read_allowed_mentions(opened, body.get("allowed_mentions"))
+    opened.finish()
+    return mentions
 
 
 def refuse_empty(content: str, *others: object) -> None:

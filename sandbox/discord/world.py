@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from sandbox.discord import permissions, render
 from sandbox.discord import sessions as gateway_sessions
@@ -96,12 +96,11 @@ class World:
         self._waiters.append(entry)
         try:
             async with asyncio.timeout(timeout_s):
-                await future
+                return cast(T, await future)
         except TimeoutError:
             raise TimeoutError(f"did not come about within {timeout_s:g} s") from None
         finally:
             self._waiters.remove(entry)
-        return condition() or value
 
     def emit(
         self, name: str, payload: Payload, *, intent: int = 0, channel: Channel | None = None

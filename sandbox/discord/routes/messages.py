@@ -287,7 +287,7 @@ ROUTES = (
     Route("GET", "/channels/{channel_id}/messages", history, "message_read"),
     Route("POST", "/channels/{channel_id}/messages/bulk-delete", bulk_delete, "message_delete"),
     Route("GET", _ONE, get, "message_read"),
-    Route("PATCH", _ONE, edit, "message_write"),
+    Route("PATCH", _ONE, edit, "message_edit"),
     Route("DELETE", _ONE, delete, "message_delete"),
     Route("GET", "/channels/{channel_id}/pins", pins),
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote
-
 from sandbox.discord import posting, render
 from sandbox.discord.errors import ApiError
 from sandbox.discord.permissions import Permission
@@ -11,7 +9,7 @@ from sandbox.discord.rest import Call, Result, Route
 
 
 def _emoji(call: Call) -> str:
-    emoji = unquote(call.params["emoji"])
+    emoji = call.params["emoji"]
     if not emoji or (emoji.isascii() and ":" not in emoji and not emoji.isdigit()):
         raise ApiError(10014, status=400)
     return emoji

@@ -7,7 +7,6 @@ from sandbox.discord.errors import ApiError, form
 from sandbox.discord.messages import DEFAULT_TYPE, Draft, JsonObject
 from sandbox.discord.model import (
     ANNOUNCEMENT,
-    ANNOUNCEMENT_THREAD,
     FORUM,
     MEDIA,
     PRIVATE_THREAD,
@@ -31,13 +30,7 @@ def from_message(call: Call) -> Result:
         raise ApiError(50024)
     if message.thread is not None:
         raise ApiError(160004)
-    kind = ANNOUNCEMENT_THREAD if channel.kind == ANNOUNCEMENT else PUBLIC_THREAD
-    bot = call.world.bot_user
-    thread = call.world.start_thread(
-        channel, body["name"], kind=kind, owner_id=bot.id, channel_id=message.id
-    )
-    message.thread = thread
-    posting.dispatch(call.world, "MESSAGE_UPDATE", message)
+    thread = posting.thread_on(call.world, message, body["name"], call.world.bot_user)
     return render.channel(thread)
 
 
@@ -86,7 +79,7 @@ def _post(call: Call, forum: Channel, body: JsonObject) -> Result:
     world = call.world
     thread = world.start_thread(forum, body["name"], kind=PUBLIC_THREAD, owner_id=world.bot_user.id)
     thread.applied_tags = [int(tag) for tag in body.get("applied_tags") or ()]
-    message = posting.post(world, thread, world.bot_user, draft)
+    message = posting.post(world, thread, world.bot_user, draft, message_id=thread.id)
     rendered = render.message(message, world.shows_content)
     return render.channel(thread) | {"message": rendered}
 

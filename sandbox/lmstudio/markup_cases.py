@@ -107,75 +107,72 @@ def _tag_accidents() -> list[MarkupCase]:
     return found
 
 
-def _think_accidents() -> list[MarkupCase]:
-    body = f"\n{THINKING}\n"
-    return [
-        MarkupCase("think/upper", f"<THINK>{body}</THINK>\n\n{ANSWER}", THINKING, ANSWER),
-        MarkupCase("think/mixed_case", f"<Think>{body}</think>\n\n{ANSWER}", THINKING, ANSWER),
-        MarkupCase(
-            "think/attributes",
-            f'<think duration="4s" lang=en>{body}</think>\n\n{ANSWER}',
-            THINKING,
-            ANSWER,
-        ),
-        MarkupCase("think/spaced_close", f"<think>{body}</think >\n\n{ANSWER}", THINKING, ANSWER),
-        MarkupCase(
-            "think/double_close", f"<think>{body}</think></think>{ANSWER}", THINKING, ANSWER
-        ),
-        MarkupCase("think/stray_close", f"</think>\n\n{ANSWER}", "", ANSWER),
-        MarkupCase("think/empty_short", f"<think></think>{ANSWER}", "", ANSWER),
-        MarkupCase("think/close_cut_at_end", f"<think>{body}</thi", THINKING, ""),
-        MarkupCase(
-            "think/quoted_close_inside",
-            f"<think>\nI must not write `<think>` SECRETSTEP.\n{THINKING}\n</think>\n\n{ANSWER}",
-            THINKING,
-            ANSWER,
-        ),
-        MarkupCase(
-            "think/with_tool_call",
-            f"<think>{body}{_TOOL_MARKUP['hermes']}\n</think>\n\n{ANSWER}",
-            THINKING,
-            ANSWER,
-        ),
-        MarkupCase(
-            "seed_oss/budget",
-            "<seed:think>\n" + THINKING + "\n<seed:cot_budget_reflect>SECRETSTEP used 50 tokens."
-            f"</seed:cot_budget_reflect>\n{THINKING}\n</seed:think>\n{ANSWER}<seed:eos>",
-            THINKING,
-            ANSWER,
-        ),
-        MarkupCase(
-            "reflection/inner",
-            f"<thinking>\n{THINKING}\n<reflection>\nSECRETSTEP wrong?\n</reflection>\n</thinking>"
-            f"\n\n<output>\n{ANSWER}\n</output>",
-            THINKING,
-            ANSWER,
-        ),
-        MarkupCase(
-            "ernie45/byte_newlines",
-            f"{THINKING}<0x0A></think><0x0A><0x0A>{CJK}",
-            THINKING,
-            CJK,
-            opening_may_be_missing=True,
-        ),
-        MarkupCase("gemma4/stripped", f"thought\n{THINKING}\n<channel|>{ANSWER}", THINKING, ANSWER),
-        MarkupCase(
-            "gemma4/turn_header",
-            f"<|turn>model\n<|channel>thought\n{THINKING}<channel|>{ANSWER}<turn|>",
-            THINKING,
-            ANSWER,
-        ),
-        MarkupCase("gpt_oss/unclosed", f"<|channel|>analysis<|message|>{THINKING}", THINKING, ""),
-        MarkupCase("gpt_oss/final_only", f"<|channel|>final<|message|>{ANSWER}", "", ANSWER),
-        MarkupCase(
-            "gpt_oss/stripped_commentary",
-            f"analysis{THINKING}assistantcommentaryI will say it now.assistantfinal{ANSWER}",
-            THINKING,
-            ANSWER,
-        ),
-        MarkupCase("glm_v/box_only", f"<|begin_of_box|>{CJK}<|end_of_box|>", "", CJK),
-        MarkupCase("hunyuan_a13b/answer_only", f"<answer>\n{ANSWER}\n</answer>", "", ANSWER),
-    ]
+_BODY = f"\n{THINKING}\n"
+_ACCIDENTS = (
+    MarkupCase("think/upper", f"<THINK>{_BODY}</THINK>\n\n{ANSWER}", THINKING, ANSWER),
+    MarkupCase("think/mixed_case", f"<Think>{_BODY}</think>\n\n{ANSWER}", THINKING, ANSWER),
+    MarkupCase(
+        "think/attributes",
+        f'<think duration="4s" lang=en>{_BODY}</think>\n\n{ANSWER}',
+        THINKING,
+        ANSWER,
+    ),
+    MarkupCase("think/spaced_close", f"<think>{_BODY}</think >\n\n{ANSWER}", THINKING, ANSWER),
+    MarkupCase("think/double_close", f"<think>{_BODY}</think></think>{ANSWER}", THINKING, ANSWER),
+    MarkupCase("think/stray_close", f"</think>\n\n{ANSWER}", "", ANSWER),
+    MarkupCase("think/empty_short", f"<think></think>{ANSWER}", "", ANSWER),
+    MarkupCase("think/close_cut_at_end", f"<think>{_BODY}</thi", THINKING, ""),
+    MarkupCase(
+        "think/quoted_close_inside",
+        f"<think>\nI must not write `<think>` SECRETSTEP.\n{THINKING}\n</think>\n\n{ANSWER}",
+        THINKING,
+        ANSWER,
+    ),
+    MarkupCase(
+        "think/with_tool_call",
+        f"<think>{_BODY}{_TOOL_MARKUP['hermes']}\n</think>\n\n{ANSWER}",
+        THINKING,
+        ANSWER,
+    ),
+    MarkupCase(
+        "seed_oss/budget",
+        "<seed:think>\n" + THINKING + "\n<seed:cot_budget_reflect>SECRETSTEP used 50 tokens."
+        f"</seed:cot_budget_reflect>\n{THINKING}\n</seed:think>\n{ANSWER}<seed:eos>",
+        THINKING,
+        ANSWER,
+    ),
+    MarkupCase(
+        "reflection/inner",
+        f"<thinking>\n{THINKING}\n<reflection>\nSECRETSTEP wrong?\n</reflection>\n</thinking>"
+        f"\n\n<output>\n{ANSWER}\n</output>",
+        THINKING,
+        ANSWER,
+    ),
+    MarkupCase(
+        "ernie45/byte_newlines",
+        f"{THINKING}<0x0A></think><0x0A><0x0A>{CJK}",
+        THINKING,
+        CJK,
+        opening_may_be_missing=True,
+    ),
+    MarkupCase("gemma4/stripped", f"thought\n{THINKING}\n<channel|>{ANSWER}", THINKING, ANSWER),
+    MarkupCase(
+        "gemma4/turn_header",
+        f"<|turn>model\n<|channel>thought\n{THINKING}<channel|>{ANSWER}<turn|>",
+        THINKING,
+        ANSWER,
+    ),
+    MarkupCase("gpt_oss/unclosed", f"<|channel|>analysis<|message|>{THINKING}", THINKING, ""),
+    MarkupCase("gpt_oss/final_only", f"<|channel|>final<|message|>{ANSWER}", "", ANSWER),
+    MarkupCase(
+        "gpt_oss/stripped_commentary",
+        f"analysis{THINKING}assistantcommentaryI will say it now.assistantfinal{ANSWER}",
+        THINKING,
+        ANSWER,
+    ),
+    MarkupCase("glm_v/box_only", f"<|begin_of_box|>{CJK}<|end_of_box|>", "", CJK),
+    MarkupCase("hunyuan_a13b/answer_only", f"<answer>\n{ANSWER}\n</answer>", "", ANSWER),
+)
 
 
 def _leaks() -> list[MarkupCase]:
@@ -250,7 +247,7 @@ def _innocent() -> list[MarkupCase]:
 MARKUP_CASES: tuple[MarkupCase, ...] = (
     *_families(),
     *_tag_accidents(),
-    *_think_accidents(),
+    *_ACCIDENTS,
     *_leaks(),
     *_tools(),
     *_roles(),

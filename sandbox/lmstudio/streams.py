@@ -150,8 +150,11 @@ def _reasoning() -> list[RecordedStream]:
     return found
 
 
-def _shapes() -> list[RecordedStream]:
-    hello = [*_deltas("content", _ENGLISH), _STOP]
+_HELLO = [*_deltas("content", _ENGLISH), _STOP]
+
+
+def _framings() -> list[RecordedStream]:
+    hello = _HELLO
     plain = _join(hello)
     comments = b": ping\n\n" + plain.replace(b"\n\n", b"\n\n: keep-alive\n\n", 3)
     lines = plain.replace(b"data: ", b"event: message\nid: 7\nretry: 3000\ndata: ")
@@ -160,13 +163,6 @@ def _shapes() -> list[RecordedStream]:
         + b"\n"
         for c in hello
     )
-    nulls = [
-        _chunk(None),
-        _chunk({"role": "assistant", "content": None, "tool_calls": None}),
-        _chunk({"role": "assistant"}),
-        *hello,
-    ]
-    stop_in_last = [*_deltas("content", "Hel"), _chunk({"content": "lo"}, "stop")]
     return [
         RecordedStream("no_space", _join(hello, prefix=b"data:"), _ENGLISH),
         RecordedStream("cr_only", _join(hello, newline=b"\r"), _ENGLISH),
@@ -176,6 +172,19 @@ def _shapes() -> list[RecordedStream]:
         RecordedStream("bom", b"\xef\xbb\xbf" + plain, _ENGLISH),
         RecordedStream("no_done", _join(hello, done=False), _ENGLISH, done=False),
         RecordedStream("no_last_newline", plain.rstrip(b"\n"), _ENGLISH),
+    ]
+
+
+def _contents() -> list[RecordedStream]:
+    hello = _HELLO
+    nulls = [
+        _chunk(None),
+        _chunk({"role": "assistant", "content": None, "tool_calls": None}),
+        _chunk({"role": "assistant"}),
+        *hello,
+    ]
+    stop_in_last = [*_deltas("content", "Hel"), _chunk({"content": "lo"}, "stop")]
+    return [
         RecordedStream("nulls", _join(nulls), _ENGLISH),
         RecordedStream("finish_beside_text", _join(stop_in_last), "Hello"),
         RecordedStream("role_first", _join([_chunk({"role": "assistant"}), *hello]), _ENGLISH),
@@ -280,7 +289,8 @@ def _failures() -> list[RecordedStream]:
 RECORDED_STREAMS: tuple[RecordedStream, ...] = (
     *_texts(),
     *_reasoning(),
-    *_shapes(),
+    *_framings(),
+    *_contents(),
     *_failures(),
 )
 """All recorded streams; names are unique."""

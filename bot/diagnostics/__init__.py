@@ -1,0 +1,29 @@
+"""The probes behind ``/diag network`` and ``clawbot check``, and their report. No Discord here."""
+
+from bot.diagnostics.diagnosis import WALK, diagnose
+from bot.diagnostics.discord_side import DiscordFacts, discord_findings
+from bot.diagnostics.report import (
+    discord_line,
+    discord_text,
+    has_failed,
+    summary,
+    terminal_line,
+)
+from bot.diagnostics.values import Finding, Limits, Status, Step, Target
+
+__all__ = [
+    "WALK",
+    "DiscordFacts",
+    "Finding",
+    "Limits",
+    "Status",
+    "Step",
+    "Target",
+    "diagnose",
+    "discord_findings",
+    "discord_line",
+    "discord_text",
+    "has_failed",
+    "summary",
+    "terminal_line",
+]

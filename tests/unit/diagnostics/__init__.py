@@ -1,0 +1,1 @@
+"""Diagnosis: what is judged from plain values."""

@@ -1,0 +1,1 @@
+"""Diagnosis against real sockets."""

@@ -1,0 +1,300 @@
+"""The walk against a local LM Studio, in every state it can be in."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from bot.clock import SystemClock
+from bot.diagnostics import WALK, Finding, Limits, Status, Step, Target, diagnose
+from sandbox.lmstudio import Fault, LMStudioSandbox, Model, Options, Timing
+
+KEY = "qwen/qwen3-next-80b"
+QUICK = Limits(0.3, 0.3, 0.3, 0.3, 0.6, 0.9, 0.3)
+TOKEN = "sk-lm-abcdefgh:secret"
+
+
+async def walk(target: Target, limits: Limits = QUICK, **more: Any) -> dict[Step, Finding]:
+    found = [one async for one in diagnose(target, clock=SystemClock(), limits=limits, **more)]
+    assert [one.step for one in found] == list(WALK)
+    for one in found:
+        shown = one.cause + one.advice
+        assert not re.search(r"\d+\.\d+\.\d+|:\d{2,}|sk-", shown)
+        assert one.cause
+        assert bool(one.advice) == (one.status in {Status.WARNING, Status.FAILED})
+        assert TOKEN not in one.technical
+    return {one.step: one for one in found}
+
+
+def only_failure(found: dict[Step, Finding], step: Step) -> Finding:
+    """Return the failure, after checking that all before it is well and all after it skipped."""
+    at = WALK.index(step)
+    assert found[step].status is Status.FAILED
+    assert all(found[one].status in {Status.OK, Status.WARNING} for one in WALK[:at])
+    assert all(found[one].status is Status.SKIPPED for one in WALK[at + 1 :])
+    assert all(str(step) in found[one].cause for one in WALK[at + 1 :])
+    return found[step]
+
+
+async def test_all_is_well() -> None:
+    async with LMStudioSandbox() as lm:
+        found = await walk(Target(lm.base_url + "/v1"))
+        assert {one.status for one in found.values()} == {Status.OK}
+        completion = lm.completions[0]
+    assert completion.body["max_tokens"] <= 8
+    assert completion.body["model"] == KEY
+    assert "4 in parallel" in found[Step.MODELS].technical
+
+
+@pytest.mark.parametrize("era", ["0.3", "0.4"])
+async def test_both_eras(era: Any) -> None:
+    async with LMStudioSandbox(options=Options(era=era)) as lm:
+        found = await walk(Target(lm.base_url, model=KEY))
+    assert {one.status for one in found.values()} == {Status.OK}
+    assert "context 8192" in found[Step.MODELS].technical
+
+
+async def test_off() -> None:
+    async with LMStudioSandbox() as lm:
+        await lm.refuse()
+        failure = only_failure(await walk(Target(lm.base_url)), Step.CONNECTION)
+    assert "localhost means" in failure.advice
+    assert "refused" in failure.technical
+
+
+async def test_a_firewall_that_drops() -> None:
+    async with LMStudioSandbox() as lm:
+        await lm.blackhole()
+        found = await walk(Target(lm.base_url))
+    failed = [one for one in found.values() if one.status is Status.FAILED]
+    assert [one.step for one in failed] in ([Step.CONNECTION], [Step.HTTP])
+    assert "answer" in failed[0].cause
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "", "http://", "http://host:99999", "http://a b"])
+async def test_no_address(url: str) -> None:
+    only_failure(await walk(Target(url)), Step.NAME)
+
+
+async def test_names() -> None:
+    async def nobody(_: str) -> Sequence[str]:
+        raise OSError("no such name")
+
+    async def slow(_: str) -> Sequence[str]:
+        await asyncio.Event().wait()
+        return ()
+
+    async def here(_: str) -> Sequence[str]:
+        return ("127.0.0.1",)
+
+    async def both(_: str) -> Sequence[str]:
+        return ("::1", "127.0.0.1")
+
+    unknown = await walk(Target("http://llm.example:1234"), lookup=nobody)
+    assert "no such name" in only_failure(unknown, Step.NAME).cause
+    silent = await walk(Target("http://llm.example:1234"), lookup=slow)
+    assert "name server" in only_failure(silent, Step.NAME).cause
+    async with LMStudioSandbox() as lm:
+        found = await walk(Target(f"http://llm.example:{lm.port}"), lookup=here)
+        assert {one.status for one in found.values()} == {Status.OK}
+        mixed = await walk(Target(f"http://llm.example:{lm.port}"), lookup=both)
+    assert mixed[Step.CONNECTION].status is Status.WARNING
+    assert "IPv6" in mixed[Step.CONNECTION].cause
+    assert mixed[Step.COMPLETION].status is Status.OK
+
+
+@asynccontextmanager
+async def raw_server(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> Any:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await serve(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("reply", "cause"),
+    [
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "not in plain HTTP"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "not in plain HTTP"),
+        (b"", "closes the connection"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", "sends elsewhere"),
+        (
+            b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: 3\r\n\r\n<b>",
+            "A proxy answers",
+        ),
+    ],
+)
+async def test_something_else_answers(reply: bytes, cause: str) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(64)
+        writer.write(reply)
+
+    async with raw_server(serve) as url:
+        assert cause in only_failure(await walk(Target(url)), Step.HTTP).cause
+
+
+async def test_another_web_server() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(64)
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\n")
+        writer.write(b"Content-Length: 9\r\nConnection: close\r\n\r\n<h1>x</h1")
+
+    async with raw_server(serve) as url:
+        assert "else than LM Studio" in only_failure(await walk(Target(url)), Step.SERVER).cause
+
+
+async def test_an_endless_body_is_cut_off() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(64)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 20_000)
+        await writer.drain()
+
+    limits = Limits(0.3, 0.3, 0.3, 0.3, 0.6, 0.9, 0.3, body_bytes=10_000)
+    async with raw_server(serve) as url:
+        failure = only_failure(await walk(Target(url), limits), Step.HTTP)
+    assert "far more" in failure.cause
+
+
+async def test_https_on_plain_http() -> None:
+    async with LMStudioSandbox() as lm:
+        url = lm.base_url.replace("http://", "https://")
+        assert "says https" in only_failure(await walk(Target(url)), Step.HTTP).cause
+
+
+async def test_a_server_that_accepts_and_is_silent() -> None:
+    async with LMStudioSandbox() as lm:
+        lm.faults.next(Fault.HANG_BEFORE_HEADERS, times=None, route="any")
+        assert "doesn't answer" in only_failure(await walk(Target(lm.base_url)), Step.HTTP).cause
+
+
+async def test_a_wrong_path() -> None:
+    async with LMStudioSandbox() as lm:
+        found = await walk(Target(lm.base_url + "/openai"))
+    assert "wrong path" in only_failure(found, Step.SERVER).cause
+
+
+async def test_redirects_are_never_followed() -> None:
+    async with LMStudioSandbox() as elsewhere, LMStudioSandbox(token=TOKEN) as lm:
+        lm.faults.next(Fault.REDIRECT, times=None, route="any", location=elsewhere.base_url)
+        only_failure(await walk(Target(lm.base_url, TOKEN)), Step.HTTP)
+        assert elsewhere.requests == []
+
+
+@pytest.mark.parametrize(
+    ("given", "cause"),
+    [(None, "none is configured"), ("sk-bogus-Example", "refuses the token")],
+)
+async def test_tokens(given: str | None, cause: str) -> None:
+    async with LMStudioSandbox(token=TOKEN) as lm:
+        found = await walk(Target(lm.base_url, given))
+    assert cause in only_failure(found, Step.AUTHENTICATION).cause
+
+
+async def test_the_right_token_one_without_rights_and_one_nobody_asks_for() -> None:
+    async with LMStudioSandbox(token=TOKEN) as lm:
+        right = await walk(Target(lm.base_url, TOKEN))
+        lm.options.forbidden = True
+        poor = await walk(Target(lm.base_url, TOKEN))
+        lm.options.token = None
+        open_ = await walk(Target(lm.base_url, TOKEN))
+    assert {one.status for one in right.values()} == {Status.OK}
+    assert "lacks a permission" in only_failure(poor, Step.AUTHENTICATION).cause
+    assert open_[Step.AUTHENTICATION].status is Status.WARNING
+    assert open_[Step.COMPLETION].status is Status.OK
+
+
+async def test_models_that_are_cold_are_not_loaded_for_a_diagnosis() -> None:
+    async with LMStudioSandbox([Model(KEY, loaded=False)]) as lm:
+        found = await walk(Target(lm.base_url))
+        assert found[Step.MODELS].status is Status.WARNING
+        assert found[Step.COMPLETION].status is Status.SKIPPED
+        assert lm.completions == []
+        lm.options.jit = False
+        off = await walk(Target(lm.base_url))
+    assert "just-in-time" in only_failure(off, Step.MODELS).cause
+
+
+@pytest.mark.parametrize(
+    ("models", "configured", "cause"),
+    [
+        ([], None, "no model to offer"),
+        ([Model("e/embed", kind="embedding")], None, "Only embedding"),
+        ([Model(KEY)], "not/there", "configured model isn't there"),
+    ],
+)
+async def test_no_usable_model(models: list[Model], configured: str | None, cause: str) -> None:
+    async with LMStudioSandbox(models) as lm:
+        found = await walk(Target(lm.base_url, model=configured))
+    assert cause in only_failure(found, Step.MODELS).cause
+
+
+@pytest.mark.parametrize(
+    ("fault", "after_tokens", "cause"),
+    [
+        (Fault.UNLOADED, None, "isn't loaded any more"),
+        (Fault.CRASHED, None, "crashed"),
+        (Fault.COMPUTE_ERROR, 0, "crashed"),
+        (Fault.LOAD_GUARDRAIL, None, "short of memory"),
+        (Fault.JINJA_ALTERNATE, None, "template"),
+        (Fault.POOL_FULL, 1, "context is full"),
+        (Fault.HTML_500, None, "couldn't complete"),
+        (Fault.RESET_BEFORE_HEADERS, None, "closes the connection"),
+        (Fault.EMPTY, None, "without saying anything"),
+        (Fault.MODEL_SWAP, None, "Another model"),
+        (Fault.HANG_BEFORE_HEADERS, None, "no token in time"),
+        (Fault.INVALID_UTF8, None, "without saying anything"),
+        (Fault.DEEP_JSON, None, "without saying anything"),
+        (Fault.HUGE_LINE, None, "without saying anything"),
+    ],
+)
+async def test_a_completion_that_fails(fault: Fault, after_tokens: int | None, cause: str) -> None:
+    async with LMStudioSandbox() as lm:
+        lm.faults.next(fault, after_tokens=after_tokens)
+        found = await walk(Target(lm.base_url, model=KEY))
+    assert cause in found[Step.COMPLETION].cause
+
+
+async def test_findings_come_as_they_are_made_and_closing_ends_the_rest() -> None:
+    timing = Timing(generation_tokens_s=1, speed=1.0)
+    async with LMStudioSandbox(timing=timing) as lm:
+        running = diagnose(Target(lm.base_url), clock=SystemClock())
+        first = await anext(running)
+        assert first.step is Step.NAME
+        assert lm.requests == []
+        await running.aclose()
+        assert lm.requests == []
+
+
+async def test_cancelling_a_diagnosis_closes_its_connection() -> None:
+    async with LMStudioSandbox() as lm:
+        lm.faults.next(Fault.HANG_BEFORE_HEADERS, times=None)
+        task = asyncio.create_task(walk(Target(lm.base_url), Limits()))
+        await lm.wait_until(lambda: lm.completions)
+        task.cancel()
+        await lm.wait_until(lambda: lm.completions[0].cancelled_at)
+
+
+def test_the_whole_takes_at_most_25_seconds() -> None:
+    limits = Limits()
+    seconds = (
+        limits.name_s,
+        limits.connect_s,
+        limits.http_s * 1.5,
+        limits.path_s,
+        limits.authentication_s,
+        limits.models_s,
+        limits.completion_s,
+    )
+    assert sum(seconds) <= 25

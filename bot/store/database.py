@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -35,10 +35,11 @@ BATCH: Final = 256
 
 FIRST_PROBE_S: Final = 2.0
 LAST_PROBE_S: Final = 60.0
-"""Seconds between attempts while degraded; doubling, so that the log gets about a line a minute."""
+"""Seconds between attempts while degraded, doubling; and between lines about it in the log."""
 
 WriteBack = Callable[[bool], Awaitable[None]]
-"""Writes what memory holds; told whether the database is a fresh one (then everything is missing)."""
+"""Writes what memory holds, or raises ``StoreError``; told whether the database is a fresh one, which
+has nothing. Called while ``is_degraded`` is still true, and must write all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,10 @@ class Database:
         self._queue: deque[_Write] = deque()
         self._commit: asyncio.Future[CommitResult] | None = None
         self._write_backs: list[WriteBack] = []
-        self._flushes: list[Callable[[], Awaitable[None]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._prober: asyncio.Task[None] | None = None
+        self._logged_s: float | None = None
+        self._is_fresh = False
         self._is_closed = False
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
@@ -97,12 +100,8 @@ class Database:
         return await done
 
     def on_recovery(self, write_back: WriteBack) -> None:
-        """Register what is to be called when the storage works again."""
+        """Register what is to be called when the storage works again, and before it is closed."""
         self._write_backs.append(write_back)
-
-    def on_close(self, flush: Callable[[], Awaitable[None]]) -> None:
-        """Register what is still to be written before the database is closed."""
-        self._flushes.append(flush)
 
     def _commit_next(self) -> None:
         if self._commit is not None or not self._queue:
@@ -125,10 +124,9 @@ class Database:
                 write.done.set_exception(_as_store_error(outcome.error))
         if result.moved_to is not None:
             self._tell_replaced(result.moved_to)
+            self._own(asyncio.get_running_loop().create_task(self._write_back()))
         if result.fault is not None:
             self._degrade(result.fault)
-        elif self.is_degraded or result.moved_to is not None:
-            self._recovered(is_fresh=result.moved_to is not None)
         self._commit_next()
 
     async def _call(self, function: Callable[[], _T]) -> _T:
@@ -144,6 +142,7 @@ class Database:
             raise StoreError(f"reading failed: {type(exc).__name__}") from exc
 
     def _tell_replaced(self, moved_to: Path) -> None:
+        self._is_fresh = True
         text = f"The database was damaged; it is kept as {moved_to.name} and a new one was begun."
         self.problems.append(text)
         _log.error("%s", text)
@@ -152,42 +151,54 @@ class Database:
         if self.is_degraded or self._is_closed:
             return
         self.is_degraded = True
-        self.problems.append(f"The database can't be written: {_cause(exc)}")
-        _log.error("The database fails (%s); going on in memory", _cause(exc))
-        self._spawn(self._probe())
+        self.problems.append(f"The database can't be used: {_cause(exc)}")
+        self._log_fault("The database fails (%s); going on in memory", exc)
+        if self._prober is None or self._prober.done():
+            self._prober = asyncio.get_running_loop().create_task(self._probe())
+            self._own(self._prober)
+
+    def _log_fault(self, message: str, exc: BaseException) -> None:
+        """Log a line, at most one a minute."""
+        now_s = self._clock.monotonic()
+        if self._logged_s is None or now_s - self._logged_s >= LAST_PROBE_S:
+            self._logged_s = now_s
+            _log.error(message, _cause(exc))
 
     async def _probe(self) -> None:
+        """Try until a write works and all that memory holds is written."""
         delay_s = FIRST_PROBE_S
-        last_line_s = self._clock.monotonic()
         while self.is_degraded:
             await self._clock.sleep(delay_s)
             delay_s = min(LAST_PROBE_S, delay_s * 2)
             try:
                 await self.write(self._worker.probe)
+                await self._write_back()
             except StoreError as exc:
-                if self._clock.monotonic() - last_line_s >= LAST_PROBE_S:
-                    last_line_s = self._clock.monotonic()
-                    _log.error("The database still fails (%s)", _cause(exc))
+                self._log_fault("The database still fails (%s)", exc)
+            else:
+                self.is_degraded = False
+                self.problems.append("The database works again.")
+                _log.warning("The database works again, and has what memory held")
+        # What came while the last ones were written.
+        await self._write_back()
 
-    def _recovered(self, *, is_fresh: bool) -> None:
-        if self.is_degraded:
-            self.is_degraded = False
-            self.problems.append("The database works again.")
-            _log.warning("The database works again; writing back what memory holds")
-        if self._write_backs:
-            self._spawn(self._write_back(is_fresh=is_fresh))
-
-    async def _write_back(self, *, is_fresh: bool) -> None:
-        for write_back in tuple(self._write_backs):
-            try:
+    async def _write_back(self) -> None:
+        is_fresh, self._is_fresh = self._is_fresh, False
+        try:
+            for write_back in tuple(self._write_backs):
                 await write_back(is_fresh)
-            except StoreError:
-                return
+        except StoreError:
+            self._is_fresh = self._is_fresh or is_fresh
+            raise
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+    def _own(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            self._log_fault("Writing back failed (%s)", exc)
 
     async def start(self) -> None:
         """Connect and bring the schema up to date.
@@ -208,8 +219,8 @@ class Database:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for flush in self._flushes:
-            await flush()
+        with suppress(StoreError):
+            await self._write_back()
         while self._commit is not None:
             await asyncio.wait((self._commit,))
             await asyncio.sleep(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -111,23 +112,14 @@ def _sqlite_engine(url: URL) -> Engine:
             "cache_size=-2000",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        with suppress(sqlite3.OperationalError):  # a read-only file stays in the mode it has
+            connection.execute("PRAGMA journal_mode=WAL")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")
 
     return engine
-
-
-def use_write_ahead_log(engine: Engine) -> None:
-    """Switch an SQLite file to WAL, which it remembers; PostgreSQL has its own."""
-    if engine.dialect.name != "sqlite":
-        return
-    raw = engine.raw_connection()
-    try:
-        raw.cursor().execute("PRAGMA journal_mode=WAL")
-    finally:
-        raw.close()
 
 
 def create_private_file(path: Path) -> None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 from typing import Final
 
 from bot.clock import Clock
@@ -39,8 +41,8 @@ CHANNELS_EVERY_S: Final = 5.0
 PURGE_EVERY_S: Final = 3_600.0
 """Seconds between purges of ended questions."""
 
-PURGE_BATCH: Final = 500
-"""Questions deleted in one transaction at most, which keeps it short."""
+BATCH: Final = 500
+"""Questions deleted or written back in one transaction at most, which keeps it short."""
 
 
 class SqlJournal:
@@ -72,7 +74,6 @@ class SqlJournal:
         except StoreError as exc:
             _log.error("The journal can't be read (%s); beginning with an empty one", exc)
         database.on_recovery(journal._write_back)
-        database.on_close(journal.flush)
         return journal
 
     async def accept(self, question: Question) -> bool:
@@ -87,8 +88,7 @@ class SqlJournal:
         try:
             is_new = await self._database.write(lambda c: journal_sql.insert_entry(c, entry))
         except StoreError:
-            self._unsaved.add(question.id)
-            return True
+            return await self._accept_degraded(entry)
         if not is_new:
             self._open.pop(question.id, None)
         await self._purge_if_due()
@@ -177,23 +177,12 @@ class SqlJournal:
         now_s = self._clock.monotonic()
         if now_s - self._channels_written_s >= CHANNELS_EVERY_S and not self._database.is_degraded:
             self._channels_written_s = now_s
-            await self.flush()
+            with suppress(StoreError):
+                await self._write_channels()
 
     async def last_seen(self) -> dict[ChannelId, MessageId]:
         """Return the newest noted message of every channel."""
         return dict(self._channels)
-
-    async def flush(self) -> None:
-        """Write the newest messages of channels now, as closing the database does."""
-        newest = self._unsaved_channels
-        if not newest:
-            return
-        self._unsaved_channels = {}
-        now_ms = to_ms(self._clock.now())
-        try:
-            await self._database.write(lambda c: journal_sql.save_channels(c, newest, now_ms))
-        except StoreError:
-            self._unsaved_channels = {**newest, **self._unsaved_channels}
 
     async def purge(self) -> int:
         """Delete what ended longer ago than the retention time; return how many questions.
@@ -204,12 +193,22 @@ class SqlJournal:
         before_ms = to_ms(self._clock.now() - self._retention)
         total = 0
         while True:
-            count = await self._database.write(
-                lambda c: journal_sql.purge(c, before_ms, PURGE_BATCH)
-            )
+            count = await self._database.write(lambda c: journal_sql.purge(c, before_ms, BATCH))
             total += count
-            if count < PURGE_BATCH:
+            if count < BATCH:
                 return total
+
+    async def _write_channels(self) -> None:
+        newest = self._unsaved_channels
+        if not newest:
+            return
+        self._unsaved_channels = {}
+        now_ms = to_ms(self._clock.now())
+        try:
+            await self._database.write(lambda c: journal_sql.save_channels(c, newest, now_ms))
+        except StoreError:
+            self._unsaved_channels = {**newest, **self._unsaved_channels}
+            raise
 
     async def _accept_degraded(self, entry: JournalEntry) -> bool:
         """Accept without writing; what can still be read tells a duplicate."""
@@ -242,30 +241,34 @@ class SqlJournal:
         return entry
 
     async def _save(self, entry: JournalEntry) -> None:
-        question_id = entry.question.id
         if self._database.is_degraded:
-            self._unsaved.add(question_id)
+            self._unsaved.add(entry.question.id)
             return
+        with suppress(StoreError):
+            await self._write((entry,))
+
+    async def _write(self, entries: Sequence[JournalEntry]) -> None:
+        """Store entries; those that ended are then forgotten in memory."""
         try:
-            await self._database.write(lambda c: journal_sql.save_entries(c, (entry,)))
+            await self._database.write(lambda c: journal_sql.save_entries(c, entries))
         except StoreError:
-            self._unsaved.add(question_id)
-            return
-        if self._open.get(question_id) is entry:
-            self._unsaved.discard(question_id)
-            if entry.state is QuestionState.CLOSED:
-                del self._open[question_id]
+            self._unsaved.update(entry.question.id for entry in entries)
+            raise
+        for entry in entries:
+            question_id = entry.question.id
+            if self._open.get(question_id) is entry:
+                self._unsaved.discard(question_id)
+                if entry.state is QuestionState.CLOSED:
+                    del self._open[question_id]
 
     async def _write_back(self, is_fresh: bool) -> None:
         """Store what memory holds: all of it in a fresh database, otherwise what changed."""
-        ids = list(self._open) if is_fresh else [i for i in self._open if i in self._unsaved]
-        for question_id in ids:
-            entry = self._open.get(question_id)
-            if entry is not None:
-                await self._save(entry)
         if is_fresh:
+            self._unsaved.update(self._open)
             self._unsaved_channels = dict(self._channels)
-        await self.flush()
+        while batch := [self._open[i] for i in islice(self._unsaved, BATCH)]:
+            await self._write(batch)
+        await self._write_channels()
 
     async def _load(self) -> None:
         for entry in await self._database.read(journal_sql.load_pending):

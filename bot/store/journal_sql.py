@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select
@@ -30,23 +30,17 @@ def insert_entry(connection: Connection, entry: JournalEntry) -> bool:
     return insert_new(connection, questions, _values(entry))
 
 
-def save_entries(connection: Connection, entries: Iterable[JournalEntry]) -> None:
+def save_entries(connection: Connection, entries: Sequence[JournalEntry]) -> None:
     """Write entries whole, replacing what was stored of them."""
-    for entry in entries:
-        upsert(connection, questions, _values(entry))
-        connection.execute(
-            delete(posted_messages).where(posted_messages.c.question_id == entry.question.id)
-        )
-        for ordinal, message_id in enumerate(entry.posted):
-            upsert(
-                connection,
-                posted_messages,
-                {
-                    "message_id": message_id,
-                    "question_id": entry.question.id,
-                    "ordinal": ordinal,
-                },
-            )
+    upsert(connection, questions, [_values(entry) for entry in entries])
+    ids = [entry.question.id for entry in entries]
+    connection.execute(delete(posted_messages).where(posted_messages.c.question_id.in_(ids)))
+    posted = [
+        {"message_id": message_id, "question_id": entry.question.id, "ordinal": ordinal}
+        for entry in entries
+        for ordinal, message_id in enumerate(entry.posted)
+    ]
+    upsert(connection, posted_messages, posted)
 
 
 def load_entry(connection: Connection, question_id: QuestionId) -> JournalEntry | None:
@@ -92,12 +86,11 @@ def save_channels(
     connection: Connection, newest: Mapping[ChannelId, MessageId], now_ms: int
 ) -> None:
     """Note the newest message of channels."""
-    for channel_id, message_id in newest.items():
-        upsert(
-            connection,
-            channels,
-            {"channel_id": channel_id, "message_id": message_id, "updated_at_ms": now_ms},
-        )
+    rows = [
+        {"channel_id": channel_id, "message_id": message_id, "updated_at_ms": now_ms}
+        for channel_id, message_id in newest.items()
+    ]
+    upsert(connection, channels, rows)
 
 
 def load_channels(connection: Connection, limit: int) -> dict[ChannelId, MessageId]:

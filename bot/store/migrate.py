@@ -56,14 +56,14 @@ def upgrade(connection: Connection, target: str = "head") -> None:
     from alembic.migration import MigrationContext  # noqa: PLC0415 - heavy, and rarely needed
     from alembic.operations import Operations  # noqa: PLC0415
     from alembic.script import ScriptDirectory  # noqa: PLC0415
-    from alembic.util import CommandError  # noqa: PLC0415
+    from alembic.script.revision import RevisionError  # noqa: PLC0415
 
     context = MigrationContext.configure(connection)
     scripts = ScriptDirectory(_script_folder())
     current = context.get_current_revision()
     try:
         steps = list(scripts.iterate_revisions(target, current))
-    except CommandError as exc:
+    except RevisionError as exc:
         raise ConfigurationError(
             "The database was written by a newer version of this program: "
             "install that version again, or start with an empty data folder."

@@ -7,6 +7,7 @@ both databases.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -117,30 +118,22 @@ def from_ms(moment_ms: int) -> datetime:
     return datetime.fromtimestamp(moment_ms / 1000, UTC)
 
 
-def upsert(connection: Connection, table: Table, values: dict[str, Any]) -> None:
-    """Insert a row, or replace the values of the row with the same primary key."""
+def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows; where the primary key is taken, replace that row's values."""
+    if not rows:
+        return
+    statement = _insert(connection, table)
     keys = [column.name for column in table.primary_key]
-    rest = {name: value for name, value in values.items() if name not in keys}
-    if connection.dialect.name == "postgresql":
-        connection.execute(
-            postgresql.insert(table)
-            .values(values)
-            .on_conflict_do_update(index_elements=keys, set_=rest)
-        )
-    else:
-        connection.execute(
-            sqlite.insert(table)
-            .values(values)
-            .on_conflict_do_update(index_elements=keys, set_=rest)
-        )
+    new = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=new), list(rows))
 
 
-def insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
+def insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
     """Insert a row unless its primary key is taken; return whether it was inserted."""
-    if connection.dialect.name == "postgresql":
-        result = connection.execute(
-            postgresql.insert(table).values(values).on_conflict_do_nothing()
-        )
-    else:
-        result = connection.execute(sqlite.insert(table).values(values).on_conflict_do_nothing())
-    return result.rowcount == 1
+    statement = _insert(connection, table).on_conflict_do_nothing()
+    return connection.execute(statement, row).rowcount == 1
+
+
+def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    is_postgresql = connection.dialect.name == "postgresql"
+    return postgresql.insert(table) if is_postgresql else sqlite.insert(table)

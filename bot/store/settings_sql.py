@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select
@@ -35,8 +36,7 @@ def load(connection: Connection) -> list[StoredSetting]:
 
 def save_all(connection: Connection, values: Sequence[StoredSetting]) -> None:
     """Write settings as they are in memory."""
-    for stored in values:
-        _save(connection, stored)
+    upsert(connection, settings, [_row(stored) for stored in values])
 
 
 def save_change(connection: Connection, change: Change) -> Change:
@@ -50,12 +50,10 @@ def save_change(connection: Connection, change: Change) -> Change:
             )
         )
     else:
-        _save(
-            connection,
-            StoredSetting(
-                change.scope, change.key, change.new, change.changed_by, change.changed_at
-            ),
+        stored = StoredSetting(
+            change.scope, change.key, change.new, change.changed_by, change.changed_at
         )
+        save_all(connection, [stored])
     result = connection.execute(
         insert(setting_changes).values(
             layer=change.scope.layer.value,
@@ -70,7 +68,7 @@ def save_change(connection: Connection, change: Change) -> Change:
         )
     )
     key = result.inserted_primary_key
-    return _with_id(change, key[0] if key is not None else 0)
+    return replace(change, id=key[0] if key is not None else 0)
 
 
 def changes(
@@ -113,20 +111,16 @@ def _reach(scope: Scope) -> list[ColumnElement[bool]]:
     return [setting_changes.c.guild_id == scope.guild_id]
 
 
-def _save(connection: Connection, stored: StoredSetting) -> None:
-    upsert(
-        connection,
-        settings,
-        {
-            "layer": stored.scope.layer.value,
-            "scope_id": stored.scope.scope_id,
-            "key": stored.key,
-            "guild_id": stored.scope.guild_id,
-            "value": dump_value(stored.value),
-            "changed_by": stored.changed_by,
-            "changed_at_ms": to_ms(stored.changed_at),
-        },
-    )
+def _row(stored: StoredSetting) -> dict[str, Any]:
+    return {
+        "layer": stored.scope.layer.value,
+        "scope_id": stored.scope.scope_id,
+        "key": stored.key,
+        "guild_id": stored.scope.guild_id,
+        "value": dump_value(stored.value),
+        "changed_by": stored.changed_by,
+        "changed_at_ms": to_ms(stored.changed_at),
+    }
 
 
 def _scope(row: Row[Any]) -> Scope:
@@ -158,16 +152,3 @@ def _load(key: str, stored: str | None) -> SettingValue | None:
         return load_value(key, stored)
     except InvalidSettingError:
         return None
-
-
-def _with_id(change: Change, change_id: int) -> Change:
-    return Change(
-        change_id,
-        change.scope,
-        change.key,
-        change.old,
-        change.new,
-        change.changed_by,
-        change.changed_at,
-        change.undoes_id,
-    )

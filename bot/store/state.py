@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from typing import Final
 
 from sqlalchemy import Connection, delete, select
@@ -80,21 +81,20 @@ class StateStore:
             self._values[key] = stored
         self._unsaved.add(key)
         if not self._database.is_degraded:
-            await self._save((key,))
+            with suppress(StoreError):
+                await self._save((key,))
 
     async def _save(self, keys: tuple[str, ...]) -> None:
         values = {key: self._values.get(key) for key in keys}
         now_ms = to_ms(self._clock.now())
-        try:
-            await self._database.write(lambda c: _store(c, values, now_ms))
-        except StoreError:
-            return
+        await self._database.write(lambda c: _store(c, values, now_ms))
         self._unsaved -= {key for key in keys if self._values.get(key) == values[key]}
 
     async def _write_back(self, is_fresh: bool) -> None:
         if is_fresh:
             self._unsaved |= self._values.keys()
-        await self._save(tuple(self._unsaved))
+        if self._unsaved:
+            await self._save(tuple(self._unsaved))
 
 
 def _load(connection: Connection) -> dict[str, str]:
@@ -106,4 +106,5 @@ def _store(connection: Connection, values: dict[str, str | None], now_ms: int) -
         if value is None:
             connection.execute(delete(state).where(state.c.key == key))
         else:
-            upsert(connection, state, {"key": key, "value": value, "updated_at_ms": now_ms})
+            row = {"key": key, "value": value, "updated_at_ms": now_ms}
+            upsert(connection, state, [row])

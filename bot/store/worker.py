@@ -111,7 +111,7 @@ class Worker:
     def probe(self, connection: Connection) -> None:
         """Write something small, to see whether the storage works again."""
         values = {"key": "probe", "value": "", "updated_at_ms": to_ms(self._clock.now())}
-        upsert(connection, state, values)
+        upsert(connection, state, [values])
 
     def _together(
         self, works: Sequence[Callable[[Connection], Any]], result: CommitResult
@@ -165,7 +165,6 @@ class Worker:
         return moved_to
 
     def _migrate(self, engine: Engine) -> None:
-        engines.use_write_ahead_log(engine)
         with engine.begin() as connection:
             ensure_schema(connection)
 
@@ -186,7 +185,7 @@ class Worker:
         return log.exists() and log.stat().st_size > 0
 
     def _has_content(self) -> bool:
-        return self._file is not None and self._file.exists() and self._file.stat().st_size > 0
+        return self._file is not None and self._file.is_file() and self._file.stat().st_size > 0
 
     def _make_file(self, path: Path) -> None:
         if path.exists():

@@ -51,13 +51,13 @@ _BAD_NUMBERS = (
 
 @pytest.mark.parametrize("text", [*_BAD_NUMBERS, "99", "-1", "2.0001", "-0.1"])
 def test_a_temperature_out_of_range_is_refused_with_the_range(text: str) -> None:
-    with pytest.raises(InvalidSettingError, match="from 0 to 2, for example 0.7"):
+    with pytest.raises(InvalidSettingError, match=r"from 0 to 2, for example 0\.7"):
         parse_setting("temperature", text)
 
 
 @pytest.mark.parametrize("text", [*_BAD_NUMBERS, "0", "0.0", "-0", "1.01", "99", "-1"])
 def test_a_top_p_out_of_range_is_refused_with_the_range(text: str) -> None:
-    with pytest.raises(InvalidSettingError, match="above 0 and up to 1, for example 0.95"):
+    with pytest.raises(InvalidSettingError, match=r"above 0 and up to 1, for example 0\.95"):
         parse_setting("top_p", text)
 
 

@@ -148,6 +148,9 @@ class Sender:
         now = time.monotonic()
         if self.record.first_token_at is None:
             self.record.first_token_at = now
+        if kind == "content" and self.record.first_content_at is None:
+            self.record.first_content_at = now
+        self.record.last_token_at = now
         self.sent += 1
         self.record.tokens_sent = self.sent
         if kind == "reasoning":
@@ -233,11 +236,11 @@ class Sender:
                 + completion.chunks.choice({"role": "assistant", "content": None}, None)
                 + data
             )
+        self._note(kind, piece)
         if self.armed is not None and self.armed.fault is Fault.BUFFERED:
             self.held.append(data)
         else:
             await response.write(data)
-        self._note(kind, piece)
         self.changed()
 
     async def _send_tail(

@@ -60,7 +60,11 @@ class Job:
 
 @dataclass(slots=True, eq=False)
 class Instance:
-    """A model in memory."""
+    """A model in memory.
+
+    Attributes:
+        reading: How many prompts are being read.
+    """
 
     id: str
     model: Model
@@ -71,6 +75,7 @@ class Instance:
     slots: list[Slot] = field(default_factory=list)
     waiting: deque[tuple[Job, asyncio.Future[Slot]]] = field(default_factory=deque)
     used_at: float = 0.0
+    reading: int = 0
     eval_batch_size: int = 2048
     flash_attention: bool = True
 
@@ -199,7 +204,11 @@ class Engine:
         slot: Slot | None = None
         try:
             slot = await self._acquire(instance, job)
-            await self._prefill(instance, slot, job)
+            instance.reading += 1
+            try:
+                await self._prefill(instance, slot, job)
+            finally:
+                instance.reading -= 1
             await self._generate(instance, slot, job)
         except RefusalError as refusal:
             job.events.put_nowait(refusal.reply)
@@ -278,9 +287,10 @@ class Engine:
                 return
             job.events.put_nowait(piece)
             slot.cache.append(piece[1])
-            token_s = 1 / self.timing.generation_tokens_s
-            token_s *= 1 + self.timing.decode_slowdown * (len(instance.active) - 1)
-            due += self.timing.real_s(token_s)
+            timing = self.timing
+            drag = timing.decode_slowdown * (len(instance.active) - 1)
+            drag += timing.prefill_drag * instance.reading
+            due += timing.real_s((1 + drag) / timing.generation_tokens_s)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             self._check(instance, job)
         job.events.put_nowait(job.finish)

@@ -18,7 +18,7 @@ from sandbox.lmstudio import chat, errors, hostile
 from sandbox.lmstudio.completions import STREAM_HEADERS, Sender
 from sandbox.lmstudio.engine import Engine
 from sandbox.lmstudio.errors import RefusalError
-from sandbox.lmstudio.faults import Armed, Fault, FaultPlan, Route
+from sandbox.lmstudio.faults import BAD_JSON, Armed, Fault, FaultPlan, Route
 from sandbox.lmstudio.native import Native
 from sandbox.lmstudio.values import (
     INSTANT,
@@ -85,6 +85,7 @@ class LMStudioSandbox:
         self._changed = asyncio.Event()
         self._stopping = False
         self._seen: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+        self._busy: set[asyncio.BaseTransport] = set()
         self._black: list[socket.socket] = []
         self.engine = self._new_engine()
 
@@ -211,6 +212,13 @@ class LMStudioSandbox:
             if handler.transport is not None:
                 handler.transport.abort()
 
+    def close_idle(self) -> None:
+        """Close every connection that waits for its next request, as after 5 s of idling."""
+        server = self._runner.server if self._runner else None
+        for handler in list(server.connections) if server else []:
+            if handler.transport is not None and handler.transport not in self._busy:
+                handler.transport.close()
+
     def unload(self, key: str) -> None:
         """Eject a model as a person at the machine would."""
         self.engine.unload(key)
@@ -253,7 +261,7 @@ class LMStudioSandbox:
         record = self._record(request)
         reused = self._is_reused(request)
         self._notify()
-        with self._watch(record):
+        with self._watch(record), self._occupy(request):
             raw = await request.read()
             armed = self.faults.take(_route_of(record), reused=reused)
             record.fault = armed.fault.value if armed else None
@@ -268,6 +276,18 @@ class LMStudioSandbox:
                 await response.prepare(request)
                 await response.write_eof()
             return response
+
+    @contextlib.contextmanager
+    def _occupy(self, request: web.Request) -> Iterator[None]:
+        """Keep ``close_idle`` away from a connection in use."""
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError
+        self._busy.add(transport)
+        try:
+            yield
+        finally:
+            self._busy.discard(transport)
 
     def _is_reused(self, request: web.Request) -> bool:
         transport = request.transport
@@ -288,10 +308,7 @@ class LMStudioSandbox:
         if refused is not None:
             raise RefusalError(refused)
         record.body = _parse(raw, record)
-        if record.is_completion and record.path in {
-            "/v1/chat/completions",
-            "/api/v0/chat/completions",
-        }:
+        if record.method == "POST" and record.path == "/v1/chat/completions":
             sender = Sender(request, record, self.engine, self._respond, self._notify, armed)
             return await sender.run()
         error = chat.error_of(armed, record, None) if armed else None
@@ -299,6 +316,8 @@ class LMStudioSandbox:
             raise RefusalError(error)
         if armed is not None and armed.fault in hostile.HOSTILE:
             return await hostile.play(request, armed, STREAM_HEADERS)
+        if armed is not None and armed.fault in BAD_JSON:
+            return await hostile.bad_json(request, armed, STREAM_HEADERS, stream=False)
         return await Native(self.engine).answer(record)
 
     async def _before(self, request: web.Request, armed: Armed) -> None:

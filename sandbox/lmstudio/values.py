@@ -66,6 +66,7 @@ class Timing:
         prefill_half_tokens: Context length at which reading is half as fast; ``inf``: never.
         generation_tokens_s: Tokens written per second by a request that is alone.
         decode_slowdown: Each further active request adds this share to the time of a token.
+        prefill_drag: Each prompt being read adds this share to the time of a token of the others.
         batch_tokens: Prompt tokens read between two looks at whether the client is still there.
         cancel_finishes_prompt: A client that leaves is noticed only after the whole prompt.
         reply_s: Time that any other route takes.
@@ -77,6 +78,7 @@ class Timing:
     prefill_half_tokens: float = math.inf
     generation_tokens_s: float = 40.0
     decode_slowdown: float = 0.0
+    prefill_drag: float = 0.0
     batch_tokens: int = 512
     cancel_finishes_prompt: bool = False
     reply_s: float = 0.0
@@ -147,7 +149,9 @@ class RecordedRequest:
         fault: Name of the fault that was played, if any.
         unknown_fields: Top-level fields that LM Studio would ignore silently.
         reread_tokens: Prompt tokens that weren't in the slot's cache and had to be read.
-        first_token_at: When the first token went out.
+        first_token_at: When the first token went out, thinking or not.
+        first_content_at: When the first token of ``content`` went out.
+        last_token_at: When the newest token went out.
         tokens_sent: Tokens written to the client so far.
         cancelled_at: When the server noticed that the client had gone.
         finished: The reply was sent to its end.
@@ -168,6 +172,8 @@ class RecordedRequest:
     slot: int | None = None
     started_at: float | None = None
     first_token_at: float | None = None
+    first_content_at: float | None = None
+    last_token_at: float | None = None
     tokens_sent: int = 0
     text_sent: str = ""
     finish_reason: str | None = None

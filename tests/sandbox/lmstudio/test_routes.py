@@ -10,7 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sandbox.lmstudio import Answer, LMStudioSandbox, Model, Options, ToolCall
+from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, Model, Options, ToolCall
+from sandbox.lmstudio.faults import BAD_JSON
 from tests.sandbox.lmstudio.client import KEY, ask, call
 
 SEES = Model(KEY, vision=True, reasoning_options=("off", "on"), reasoning_default="on")
@@ -115,6 +116,34 @@ async def test_idle_connections_are_closed_by_the_server() -> None:
         assert (await reader.read()).endswith(b'{"lmstudio":true}')
         writer.close()
         await writer.wait_closed()
+
+
+async def test_idle_connections_can_be_closed_at_once_and_busy_ones_stay() -> None:
+    async with LMStudioSandbox() as lm, aiohttp.ClientSession() as session:
+        async with session.get(lm.base_url + "/v1/models") as first:
+            await first.read()
+        lm.faults.next(Fault.HANG_AFTER_TOKENS, after_tokens=1)
+        async with session.post(
+            lm.base_url + "/v1/chat/completions", json=ask(stream=True)
+        ) as busy:
+            await busy.content.readline()
+            async with session.get(lm.base_url + "/v1/models") as idle:
+                await idle.read()
+            lm.close_idle()
+            async with session.get(lm.base_url + "/v1/models") as again:
+                assert again.status == 200
+            assert lm.options.counters.connections == 3
+            assert lm.completions[0].cancelled_at is None
+
+
+@pytest.mark.parametrize("fault", [Fault.NAN_JSON, Fault.DEEP_JSON, Fault.INVALID_JSON])
+async def test_listings_can_be_bad_json_too(fault: Fault) -> None:
+    async with LMStudioSandbox() as lm:
+        lm.faults.next(fault, route="models")
+        bad = await call(lm, "/api/v1/models")
+        good = await call(lm, "/api/v1/models")
+    assert bad.raw == BAD_JSON[fault]
+    assert good.json["models"]
 
 
 @pytest.mark.parametrize(

@@ -162,10 +162,13 @@ class Answering:
 
     async def _mend(self, error: BackendError, node: Node) -> bool:
         """Change the plan or the server after a failure; return whether to ask again at once."""
-        if isinstance(error, _REFRESH_AFTER):
-            await node.refresh()
         info = node.model(self._plan.model)
         traits = node.traits(info.key if info else self._plan.model)
+        if isinstance(error, errors.LoadFailedError) and traits.load.state == "open":
+            return self._go_elsewhere(error, node) or self._fall_back(error)
+        if isinstance(error, _REFRESH_AFTER):
+            await node.refresh()
+            info = node.model(self._plan.model)
         if isinstance(error, errors.ContextOverflowError) and error.limit_tokens:
             traits.context_tokens = error.limit_tokens
         if type(error) is errors.ImagesRefusedError:
@@ -215,17 +218,18 @@ class Answering:
         return await self._try_loading(node, key, loading.LoadOptions())
 
     async def _load_smaller(self, node: Node) -> bool:
-        """Load with a smaller context, if the prompt fits that; once per question."""
+        """Load with a smaller context that the prompt still fits; once per question."""
         info = node.model(self._plan.model)
         if info is None or info.is_loaded or "smaller" in self._plan.tried or not node.can_load:
             return False
         self._plan = self._plan.having_tried("smaller")
         needed = self._plan.prompt_tokens * 1.1 + self._plan.max_tokens
         most = info.max_context_tokens or _SMALL_CONTEXTS[0] * 2
-        context = next((size for size in _SMALL_CONTEXTS if needed <= size < most), None)
-        if context is None:
-            return False
-        return await self._try_loading(node, info.key, loading.LoadOptions(context_length=context))
+        for size in _SMALL_CONTEXTS:
+            options = loading.LoadOptions(context_length=size)
+            if needed <= size < most and await self._try_loading(node, info.key, options):
+                return True
+        return False
 
     async def _try_loading(self, node: Node, key: str, options: loading.LoadOptions) -> bool:
         self._mailbox.put(Stage(StageKind.LOADING))

@@ -111,8 +111,13 @@ class CompletionDecoder:
         return self._events(self._sse.feed(chunk))
 
     def finish(self) -> tuple[str, str]:
-        """Take the end of the stream; return what it completed."""
+        """Take the end of the stream; return what it completed.
+
+        An event that the end cut in two is no malformed one: the stream is merely not whole.
+        """
+        was_malformed = self.is_malformed
         content, reasoning = self._events(self._sse.finish())
+        self.is_malformed = was_malformed
         content += self._carry[0] and "\ufffd"
         reasoning += self._carry[1] and "\ufffd"
         self._carry = ["", ""]

@@ -57,7 +57,7 @@ def _invalid(text: str) -> BackendError:
 
 
 _TABLE: Final[tuple[tuple[re.Pattern[str], Maker], ...]] = tuple(
-    (re.compile("|".join(patterns), re.IGNORECASE), maker)
+    (re.compile("|".join(patterns), re.IGNORECASE | re.MULTILINE), maker)
     for maker, patterns in (
         (_always(errors.AuthenticationError), ("invalid_api_key", "LM Studio API token")),
         (_always(errors.PermissionDeniedError), ("Permission denied to use",)),

@@ -1,0 +1,311 @@
+"""Each text that LM Studio is known to fail with leads to one typed failure."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bot.errors import BackendError
+from bot.lmstudio import errors
+from bot.lmstudio.failures import classify, classify_event
+
+JINJA = (
+    'Error rendering prompt with jinja template: "{}".\n\nThis is usually an issue with the model.'
+)
+TOKEN = "sk-bogus-E**************"
+
+TEXTS: tuple[tuple[int, object, type[BackendError]], ...] = (
+    # no model
+    (
+        404,
+        "No models loaded. Please load a model in the developer page or use the `lms load` command",
+        errors.NoModelError,
+    ),
+    (
+        400,
+        {
+            "message": "No models loaded. Please load a model in the developer page or use the "
+            "'lms load' command.",
+            "type": "invalid_request_error",
+            "param": "model",
+            "code": None,
+        },
+        errors.NoModelError,
+    ),
+    # model names
+    (
+        400,
+        {
+            "message": 'Invalid model identifier "not-a-model". Please specify a valid downloaded '
+            "model (e.g., qwen).",
+            "type": "invalid_request_error",
+            "param": "model",
+            "code": "model_not_found",
+        },
+        errors.ModelNotFoundError,
+    ),
+    (
+        400,
+        "Multiple models are loaded. Please specify a model by providing a 'model' field.",
+        errors.ModelNotFoundError,
+    ),
+    (404, {"message": "Model X not found in downloaded models"}, errors.ModelNotFoundError),
+    # unloaded
+    (400, "Model is unloaded.", errors.ModelUnloadedError),
+    (400, "terminated", errors.ModelUnloadedError),
+    (400, "Model reloaded", errors.ModelUnloadedError),
+    (404, "Model with instance identifier 'x' is not loaded.", errors.ModelUnloadedError),
+    # load failures
+    (
+        400,
+        (
+            'Failed to load model "x". Error: Model loading was stopped due to insufficient system '
+            "resources. this model requires approximately 60 GB of memory"
+        ),
+        errors.OutOfMemoryError,
+    ),
+    (400, "error loading model: unable to allocate Vulkan0 buffer", errors.OutOfMemoryError),
+    (
+        400,
+        'Failed to load model "x". Error: vk::PhysicalDevice::createDevice: ErrorDeviceLost',
+        errors.LoadFailedError,
+    ),
+    (
+        400,
+        (
+            "Error loading model. (Exit code: 18446744072635812000). Unknown error. Try a different "
+            "model and/or config."
+        ),
+        errors.LoadFailedError,
+    ),
+    (
+        400,
+        (
+            "Engine protocol runtime llama-server for x exited before becoming healthy. exitCode=1, "
+            "signal=null"
+        ),
+        errors.LoadFailedError,
+    ),
+    (500, {"type": "model_load_failed", "message": "signal=SIGABRT"}, errors.LoadFailedError),
+    (400, "Attempt to pull a snapshot of system resources failed.", errors.LoadFailedError),
+    # crashes
+    (
+        400,
+        "The model has crashed without additional information. (Exit code: null)",
+        errors.ModelCrashedError,
+    ),
+    (
+        400,
+        "The model has crashed without additional information. (Exit code: 11)",
+        errors.ModelCrashedError,
+    ),
+    (400, "decode() failed: bad alloc", errors.OutOfMemoryError),
+    # pool
+    (
+        400,
+        (
+            'Engine protocol predict stream returned an error: {"code":500,"message":"Context size '
+            'has been exceeded.","type":"server_error"}'
+        ),
+        errors.PoolFullError,
+    ),
+    # templates
+    (
+        400,
+        JINJA.format("Conversation roles must alternate user/assistant/user/assistant/..."),
+        errors.TemplateError,
+    ),
+    (400, JINJA.format("Only user and assistant roles are supported!"), errors.TemplateError),
+    (400, "System role not supported", errors.TemplateError),
+    (400, JINJA.format("No user query found in messages."), errors.TemplateError),
+    (400, JINJA.format("System message must be at the beginning."), errors.TemplateError),
+    (400, "Unknown test: sequence", errors.TemplateError),
+    (500, "Cannot perform operation ~ on undefined values", errors.TemplateError),
+    (400, "Cannot pass both content and thinking", errors.TemplateError),
+    (
+        500,
+        (
+            'Engine protocol predict request returned 500: {"error":{"code":500,"message":"Jinja '
+            'Exception: roles","type":"server_error"}}'
+        ),
+        errors.TemplateError,
+    ),
+    # images
+    (
+        400,
+        "Model does not support images. Please use a model that does.",
+        errors.ImagesRefusedError,
+    ),
+    (400, "Failed to load image or audio file", errors.BadImageError),
+    # validation
+    (400, "'messages' field is required", errors.InvalidRequestError),
+    (400, "'response_format.type' must be 'json_schema' or 'text'", errors.InvalidRequestError),
+    (400, "[Server Error] _0x48eeaf is not iterable", errors.InvalidRequestError),
+    (
+        400,
+        "Failed to initialize samplers: failed to parse grammar",
+        errors.InvalidRequestError,
+    ),
+    (
+        400,
+        {
+            "message": "Invalid discriminator value. Expected 'text' | 'image'",
+            "type": "invalid_request",
+            "code": "invalid_union",
+        },
+        errors.InvalidRequestError,
+    ),
+    (400, "Unrecognized key(s) in object: 'text'", errors.InvalidRequestError),
+    (
+        400,
+        {
+            "message": "Model 'gemma' does not expose reasoning configuration.",
+            "param": "reasoning",
+            "code": "invalid_value",
+        },
+        errors.InvalidRequestError,
+    ),
+    (
+        400,
+        '[{"code":"invalid_type","expected":"string","path":["reasoning_effort"],"message":"x"}]',
+        errors.InvalidRequestError,
+    ),
+    # engine
+    (400, "Compute error.", errors.ComputeError),
+    (400, "decode() failed: vk::Queue::submit: ErrorDeviceLost", errors.ComputeError),
+    (400, "decode() failed: failed to process speculative batch", errors.ComputeError),
+    (
+        400,
+        "The model produced output that does not match the expected peg-native format",
+        errors.OutputParserError,
+    ),
+    (400, "Channel Error", errors.ChannelError),
+    (400, "Channel Error: channelSend for unknown channel", errors.ChannelError),
+    (400, "Channel Error: Model is unloaded.", errors.ModelUnloadedError),
+    # endpoint and token
+    (200, "Unexpected endpoint or method. (POST /chat/completions)", errors.WrongEndpointError),
+    (
+        401,
+        {
+            "type": "invalid_request",
+            "code": "invalid_api_key",
+            "message": "An LM Studio API token is required to make requests to this server",
+        },
+        errors.AuthenticationError,
+    ),
+    (401, f"Malformed LM Studio API token provided: {TOKEN}", errors.AuthenticationError),
+    (403, "Permission denied to use plugin x", errors.PermissionDeniedError),
+)
+
+
+@pytest.mark.parametrize(("status", "error", "kind"), TEXTS, ids=lambda value: str(value)[:40])
+def test_known_texts(status: int, error: object, kind: type[BackendError]) -> None:
+    assert type(classify(status, json.dumps({"error": error}))) is kind
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(e, k) for s, e, k in TEXTS if s not in (401, 403)],
+    ids=lambda v: str(v)[:40],
+)
+def test_known_texts_inside_a_stream(error: object, kind: type[BackendError]) -> None:
+    assert type(classify_event(error)) is kind
+    assert type(classify_event({"error": error, "message": "x"})) is kind
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "prompt"),
+    [
+        (
+            (
+                "Trying to keep the first 9025 tokens when context the overflows. However, the model "
+                "is loaded with context length of only 4096 tokens, which is not enough."
+            ),
+            4096,
+            9025,
+        ),
+        (
+            (
+                "The number of tokens to keep from the initial prompt is greater than the context "
+                "length (n_keep: 13055>= n_ctx: 4096). Try to load the model with a larger context "
+                "length, or provide a shorter input."
+            ),
+            4096,
+            13055,
+        ),
+        (
+            (
+                'Engine protocol predict request returned 400: {"error":{"code":400,"message":'
+                '"request (9025 tokens) exceeds the available context size (8192 tokens), try '
+                'increasing it","type":"exceed_context_size_error","n_prompt_tokens":9025,'
+                '"n_ctx":8192}}'
+            ),
+            8192,
+            9025,
+        ),
+    ],
+)
+def test_an_overflow_names_the_real_limit(text: str, limit: int, prompt: int) -> None:
+    for failure in (classify(400, json.dumps({"error": text})), classify_event({"message": text})):
+        assert isinstance(failure, errors.ContextOverflowError)
+        assert failure.limit_tokens == limit
+        assert failure.prompt_tokens == prompt
+        assert f"{limit:,}" in failure.sentence
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (500, "<!DOCTYPE html><pre>Internal Server Error</pre>", errors.ServerFaultError),
+        (502, "<html>Bad Gateway</html>", errors.ServerFaultError),
+        (503, "", errors.ServerFaultError),
+        (504, "<html>", errors.ServerFaultError),
+        (413, "<html>", errors.PayloadTooLargeError),
+        (429, "{}", errors.BusyError),
+        (400, "", errors.InvalidRequestError),
+        (404, "<html>", errors.WrongEndpointError),
+        (302, "", errors.RedirectError),
+        (307, "", errors.RedirectError),
+        (401, "", errors.AuthenticationError),
+        (403, "", errors.PermissionDeniedError),
+        (200, "upstream failure", errors.ServerFaultError),
+        (
+            400,
+            "Client sent an HTTP request to an HTTPS server.",
+            errors.TlsError,
+        ),
+    ],
+)
+def test_without_a_known_text_the_status_decides(
+    status: int, body: str, kind: type[BackendError]
+) -> None:
+    assert type(classify(status, body)) is kind
+
+
+def test_an_event_stream_with_a_status_is_read_too() -> None:
+    body = 'event: error\ndata: {"error":{"message":"Compute error."}}\n\n'
+    assert type(classify(400, body)) is errors.ComputeError
+
+
+def test_the_name_of_a_refused_field_is_found() -> None:
+    failure = classify(400, json.dumps({"error": "Invalid option for 'reasoning_effort'"}))
+    assert isinstance(failure, errors.InvalidRequestError)
+    assert failure.fields == ("reasoning_effort",)
+
+
+def test_the_body_of_a_refused_token_is_kept_nowhere() -> None:
+    failure = classify(401, json.dumps({"error": {"message": f"Malformed token: {TOKEN}"}}))
+    assert "sk-bogus" not in f"{failure!r} {failure} {failure.sentence} {failure.args}"
+
+
+def test_a_busy_server_says_when_to_come_back() -> None:
+    failure = classify(429, "", "7")
+    assert isinstance(failure, errors.BusyError)
+    assert failure.retry_after_s == 7
+
+
+@pytest.mark.parametrize("payload", [None, 7, [], {}, [[[["x"]]]], {"a": {"b": None}}, True])
+def test_any_payload_leads_to_a_failure(payload: object) -> None:
+    assert isinstance(classify_event(payload), BackendError)
+    assert isinstance(classify(400, json.dumps(payload)), BackendError)

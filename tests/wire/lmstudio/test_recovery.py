@@ -1,0 +1,220 @@
+"""What the client changes about a request that failed, and what it remembers of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.domain import ChatTurn, Reasoning, Role, StageKind
+from bot.lmstudio import LMStudioBackend, errors
+from bot.lmstudio.answering import FALLBACK_USED
+from bot.lmstudio.asking import CUT_BY_SERVER, OTHER_MODEL
+from bot.lmstudio.recovery import NO_IMAGES, SHORTENED, TRIMMED
+from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, Model
+from tests.support.clock import FakeClock
+from tests.wire.lmstudio.conftest import PARIS
+from tests.wire.lmstudio.rig import a_request, ask, connected
+
+PIXEL = "data:image/png;base64,iVBORw0KGgo="
+
+
+def long_talk(turns: int) -> tuple[ChatTurn, ...]:
+    """Return a conversation of many turns of about 100 tokens."""
+    talk = [ChatTurn(Role.SYSTEM, "You are a bot.")]
+    for number in range(turns):
+        role = Role.ASSISTANT if number % 2 else Role.USER
+        talk.append(ChatTurn(role, f"{number}: " + "word and " * 50))
+    return (*talk, ChatTurn(Role.USER, "So what?"))[-turns - 2 :]
+
+
+async def test_an_overflow_is_trimmed_to_the_real_limit_and_remembered(clock: FakeClock) -> None:
+    async with (
+        LMStudioSandbox([Model("a/b", context_tokens=4096)]) as box,
+        connected(clock, box.base_url) as backend,
+    ):
+        box.answer(PARIS)
+        talk = long_talk(80)
+        outcome = await ask(clock, backend, a_request(*talk, max_tokens=512, prompt_tokens=3000))
+        assert outcome.text == PARIS
+        assert TRIMMED in outcome.end.notices
+        assert len(box.completions) == 2
+        sent = box.completions[1].messages
+        assert sent[0]["role"] == "system"
+        assert sent[1]["role"] == "user"
+        assert sent[-1]["content"] == "So what?"
+
+
+async def test_a_message_too_long_by_itself_is_refused_with_the_limit(clock: FakeClock) -> None:
+    async with (
+        LMStudioSandbox([Model("a/b", context_tokens=4096)]) as box,
+        connected(clock, box.base_url) as backend,
+    ):
+        turn = ChatTurn(Role.USER, "word and " * 6000)
+        outcome = await ask(clock, backend, a_request(turn, prompt_tokens=12_000))
+        assert isinstance(outcome.error, errors.ContextOverflowError)
+        assert "4,096" in outcome.error.sentence
+        assert len(box.completions) == 1
+
+
+async def test_a_template_without_system_role_is_folded_and_remembered(clock: FakeClock) -> None:
+    model = Model("a/b", template=frozenset({"no_system"}))
+    async with LMStudioSandbox([model]) as box, connected(clock, box.base_url) as backend:
+        box.answer(PARIS)
+        for _ in range(2):
+            outcome = await ask(clock, backend)
+            assert outcome.text == PARIS
+        assert len(box.completions) == 3
+        for request in box.completions[1:]:
+            assert request.messages[0]["role"] == "user"
+            assert request.messages[0]["content"].startswith("You are a bot.")
+
+
+async def test_images_are_left_out_where_the_model_cannot_see(
+    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+) -> None:
+    turn = ChatTurn(Role.USER, "What is this?", (PIXEL,))
+    outcome = await ask(clock, backend, a_request(turn))
+    assert outcome.text == PARIS
+    assert NO_IMAGES in outcome.end.notices
+    assert [request.messages[0]["content"] for request in box.completions] == ["What is this?"]
+
+
+async def test_images_that_are_refused_are_left_out(clock: FakeClock) -> None:
+    async with (
+        LMStudioSandbox([Model("a/b", vision=True)]) as box,
+        connected(clock, box.base_url) as backend,
+    ):
+        box.faults.next(Fault.IMAGE_UNREADABLE)
+        outcome = await ask(clock, backend, a_request(ChatTurn(Role.USER, "", (PIXEL,))))
+        assert NO_IMAGES in outcome.end.notices
+        assert len(box.completions) == 2
+        await ask(clock, backend, a_request(ChatTurn(Role.USER, "And now?", (PIXEL,))))
+        assert isinstance(box.completions[2].messages[0]["content"], list)
+
+
+async def test_thinking_that_used_up_the_tokens_is_asked_again_without(
+    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+) -> None:
+    box.faults.next(Fault.REASONING_ONLY)
+    outcome = await ask(clock, backend, a_request(max_tokens=100))
+    assert outcome.text == PARIS
+    first, second = (request.body for request in box.completions)
+    assert "reasoning_effort" not in first
+    assert second["reasoning_effort"] == "none"
+    assert second["max_tokens"] > 100
+
+
+async def test_a_refused_field_is_dropped_and_remembered(clock: FakeClock) -> None:
+    async with LMStudioSandbox() as box, connected(clock, box.base_url) as backend:
+        box.faults.next(Fault.VALIDATION_ZOD)
+        for _ in range(2):
+            await ask(clock, backend, a_request(reasoning=Reasoning.LOW))
+        sent = [request.body.get("reasoning_effort") for request in box.completions]
+        assert sent == ["low", None, None]
+
+
+@pytest.mark.parametrize(
+    ("options", "asked", "sent"),
+    [
+        (("off", "on"), Reasoning.OFF, "none"),
+        (("off", "on"), Reasoning.HIGH, None),
+        (("low", "medium", "high"), Reasoning.HIGH, "high"),
+        (("low", "medium", "high"), Reasoning.OFF, None),
+        (("low", "medium", "high"), Reasoning.AUTO, None),
+        ((), Reasoning.OFF, "none"),
+    ],
+)
+async def test_reasoning_is_asked_for_as_the_model_allows(
+    options: tuple[str, ...], asked: Reasoning, sent: str | None, clock: FakeClock
+) -> None:
+    model = Model("a/b", reasoning_options=options)
+    async with LMStudioSandbox([model]) as box, connected(clock, box.base_url) as backend:
+        await ask(clock, backend, a_request(reasoning=asked))
+        assert box.completions[0].body.get("reasoning_effort") == sent
+
+
+async def test_too_little_memory_goes_down_the_ladder(
+    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+) -> None:
+    box.faults.next(Fault.BAD_ALLOC, times=2)
+    outcome = await ask(clock, backend)
+    assert outcome.text == PARIS
+    assert SHORTENED in outcome.end.notices
+    assert [request.body["max_tokens"] for request in box.completions] == [2048, 1024, 512]
+
+
+@pytest.mark.parametrize("loadable", [8192, 4096])
+async def test_a_model_that_cannot_load_is_loaded_smaller(loadable: int, clock: FakeClock) -> None:
+    model = Model("a/b", loaded=False, context_tokens=32_768, loadable_context_tokens=loadable)
+    async with LMStudioSandbox([model]) as box, connected(clock, box.base_url) as backend:
+        box.answer(PARIS)
+        outcome = await ask(clock, backend)
+        assert outcome.text == PARIS
+        assert outcome.end.context_tokens == loadable
+
+
+async def test_the_fallback_model_answers_where_the_first_cannot_load(clock: FakeClock) -> None:
+    models = [Model("a/big", loaded=False, loadable_context_tokens=1), Model("a/small")]
+    async with (
+        LMStudioSandbox(models) as box,
+        connected(clock, box.base_url, fallback_model="a/small") as backend,
+    ):
+        outcome = await ask(clock, backend, a_request(model="a/big"))
+        assert outcome.end.model == "a/small"
+        assert FALLBACK_USED in outcome.end.notices
+
+
+async def test_a_model_that_cannot_load_is_left_alone_for_a_while(clock: FakeClock) -> None:
+    model = Model("a/b", loaded=False, loadable_context_tokens=1)
+    async with LMStudioSandbox([model]) as box, connected(clock, box.base_url) as backend:
+        first = await ask(clock, backend)
+        assert isinstance(first.error, errors.LoadFailedError)
+        asked = len(box.completions)
+        assert asked <= 4
+        second = await ask(clock, backend)
+        assert isinstance(second.error, errors.LoadFailedError)
+        assert len(box.completions) == asked
+        await clock.advance(61)
+        await ask(clock, backend)
+        assert len(box.completions) > asked
+
+
+async def test_without_just_in_time_loading_the_model_is_loaded_by_request(
+    clock: FakeClock,
+) -> None:
+    async with LMStudioSandbox([Model("a/b", loaded=False)]) as box:
+        box.options.jit = False
+        box.answer(PARIS)
+        async with connected(clock, box.base_url) as backend:
+            outcome = await ask(clock, backend)
+            assert outcome.text == PARIS
+            assert StageKind.LOADING in outcome.stages
+            assert box.options.counters.loads == 1
+
+
+async def test_another_model_than_asked_for_is_said(
+    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+) -> None:
+    box.options.substitute = True
+    outcome = await ask(clock, backend, a_request(model="some/other"))
+    assert outcome.end.notices == (OTHER_MODEL,)
+    same = await ask(clock, backend, a_request(model="qwen/qwen3-next-80b"))
+    assert same.end.notices == ()
+
+
+async def test_a_prompt_cut_by_the_server_is_said(clock: FakeClock) -> None:
+    async with LMStudioSandbox([Model("a/b", context_tokens=1024)]) as box:
+        box.options.overflow = "truncate_middle"
+        async with connected(clock, box.base_url) as backend:
+            talk = long_talk(40)
+            outcome = await ask(clock, backend, a_request(*talk, prompt_tokens=4000))
+            assert CUT_BY_SERVER in outcome.end.notices
+
+
+async def test_an_empty_answer_stays_one_sentence(
+    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+) -> None:
+    box.answer(Answer("", reasoning="Only thoughts."))
+    outcome = await ask(clock, backend)
+    assert isinstance(outcome.error, errors.EmptyAnswerError)
+    assert "only thought" in outcome.error.sentence
+    assert len(box.completions) == 2

@@ -1,0 +1,1 @@
+"""The local Discord is as strict as the real one."""

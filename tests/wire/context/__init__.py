@@ -1,0 +1,1 @@
+"""Conversations read from a Discord over real sockets."""

@@ -1,0 +1,110 @@
+"""Diagnosis over https: trusted, pinned, neither."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from bot.clock import SystemClock
+from bot.diagnostics import Finding, Limits, Status, Step, Target, diagnose
+
+QUICK = Limits(0.5, 0.5, 0.5, 0.5, 0.6, 0.9, 0.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A TLS server that says it is LM Studio."""
+
+    url: str
+    ca_file: Path
+    fingerprint: bytes
+
+
+def self_signed(folder: Path) -> tuple[Path, Path, bytes]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "llm")])
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    now = SystemClock().now()
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    cert_file, key_file = folder / "cert.pem", folder / "key.pem"
+    cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    der = certificate.public_bytes(serialization.Encoding.DER)
+    return cert_file, key_file, hashlib.sha256(der).digest()
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    cert_file, key_file, fingerprint = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert_file, key_file)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1024)
+        body = b'{"lmstudio":true}'
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 17\r\n\r\n" + body)
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    port = listening.sockets[0].getsockname()[1]
+    yield Server(f"https://127.0.0.1:{port}", cert_file, fingerprint)
+    listening.close()
+
+
+async def walk(target: Target) -> dict[Step, Finding]:
+    clock = SystemClock()
+    return {one.step: one async for one in diagnose(target, clock=clock, limits=QUICK)}
+
+
+async def test_a_certificate_nobody_vouches_for(server: Server) -> None:
+    found = await walk(Target(server.url))
+    assert found[Step.HTTP].status is Status.FAILED
+    assert "certificate isn't trusted" in found[Step.HTTP].cause
+
+
+async def test_a_certificate_of_the_own_ca(server: Server) -> None:
+    context = ssl.create_default_context(cafile=str(server.ca_file))
+    assert (await walk(Target(server.url, tls=context)))[Step.SERVER].status is Status.OK
+
+
+async def test_a_pinned_certificate(server: Server) -> None:
+    right = aiohttp.Fingerprint(server.fingerprint)
+    wrong = aiohttp.Fingerprint(bytes(32))
+    assert (await walk(Target(server.url, tls=right)))[Step.SERVER].status is Status.OK
+    refused = (await walk(Target(server.url, tls=wrong)))[Step.HTTP]
+    assert "certificate isn't trusted" in refused.cause
+
+
+async def test_plain_http_to_a_tls_server(server: Server) -> None:
+    found = await walk(Target(server.url.replace("https", "http")))
+    assert found[Step.HTTP].status is Status.FAILED
+    assert "HTTP" in found[Step.HTTP].cause or "closes" in found[Step.HTTP].cause

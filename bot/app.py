@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import discord
-from cogs._source import DiscordSource
 
 from bot.chat.backfill import ALIVE
 from bot.chat.service import ChatService
@@ -39,6 +38,7 @@ from bot.store.lock import data_folder
 from bot.store.settings_store import SettingsStore
 from bot.store.state import StateStore
 from bot.tasks import TaskOwner
+from cogs._source import DiscordSource
 from cogs._tree import ClawbotTree
 from config.settings import Settings
 
@@ -49,6 +49,7 @@ IDENTIFIES = "identifies"
 ESTIMATES = "token_estimates"
 """State: what was learned of each model's characters per token."""
 ALIVE_INTERVAL_S = 30.0
+REGISTER_AGAIN_S = 60.0
 DATABASE_FILE = "clawbot.db"
 CLOSE_S = 5.0
 """Seconds for Discord's connections to close."""
@@ -138,7 +139,7 @@ async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Cla
             clock=clock,
             may_use=lambda message: message.author.id not in settings.discord.blocked_user_ids,
             answers=journal,
-            place_names=lambda place: client.names_of(place),
+            place_names=lambda place: client.names_of(place),  # noqa: PLW0108 - made later
         ),
         estimator=estimator,
         pacers=PacerRegistry(settings.delivery.writes_per_5_s, clock),
@@ -209,12 +210,20 @@ def _cdn_hosts(settings: Settings) -> tuple[str, ...]:
 def _start_companions(client: ClawbotClient, tasks: TaskOwner, ready: asyncio.Event | None) -> None:
     services = client.services
 
-    async def once_online() -> None:
+    async def register() -> None:
+        """Register the commands while the gateway connects; a stumbling Discord is asked again."""
+        while True:
+            try:
+                await client.sync_commands()
+            except discord.HTTPException as exc:
+                _log.warning("the slash commands can't be registered yet (%s)", exc.status)
+                await services.clock.sleep(REGISTER_AGAIN_S)
+            else:
+                break
         await client.online.wait()
         _log.info("online as %s", client.user)
         if ready is not None:
             ready.set()
-        await client.sync_commands()
 
     async def stay_alive() -> None:
         while True:
@@ -223,7 +232,7 @@ def _start_companions(client: ClawbotClient, tasks: TaskOwner, ready: asyncio.Ev
                 await services.state.set(ALIVE, services.clock.now().timestamp())
             await services.state.set(ESTIMATES, services.chat.learned())
 
-    tasks.start(once_online(), name="once-online")
+    tasks.start(register(), name="register")
     tasks.start(stay_alive(), name="stay-alive")
     tasks.start(
         keep_presence(

@@ -23,6 +23,8 @@ from bot.services import Services
 _log = logging.getLogger(__name__)
 
 EXTENSIONS = ("cogs.chat", "cogs.admin", "cogs.diagnostics")
+GUILD_READY_TIMEOUT_S = 0.5
+"""Seconds of quiet after the last guild before the session counts as ready; discord.py waits 2."""
 CONNECT_TIMEOUT_S = 60.0
 """Seconds from opening the socket to the log-in being sent; discord.py's own figure."""
 FATAL_CLOSE_CODES = {
@@ -82,6 +84,7 @@ class ClawbotClient(commands.Bot):
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
             max_messages=None,
+            guild_ready_timeout=GUILD_READY_TIMEOUT_S,
             max_ratelimit_timeout=30.0,
             tree_cls=tree_cls,
             allowed_contexts=discord.app_commands.AppCommandContext(

@@ -1,0 +1,115 @@
+"""Settings by slash command: who may, what is refused, when it holds, and that it stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sandbox.discord import Channel, DiscordSandbox, Interaction, Permission, Person
+from sandbox.lmstudio import LMStudioSandbox
+from tests.support.application import running, settings_for
+
+
+@pytest.fixture
+def ada(discord: DiscordSandbox) -> Person:
+    """Owner of the guild."""
+    return discord.add_user("Ada")
+
+
+@pytest.fixture
+def channel(discord: DiscordSandbox, ada: Person) -> Channel:
+    """The guild's only channel."""
+    return discord.add_guild("Home", owner=ada).add_channel("general")
+
+
+async def answer(
+    discord: DiscordSandbox, person: Person, channel: Channel, name: str, **options: object
+) -> Interaction:
+    """Use a command and wait for its answer."""
+    interaction = await person.slash(channel, name, **options)
+    await interaction.wait_response(timeout_s=5)
+    await discord.wait_until(lambda: interaction.content)
+    return interaction
+
+
+async def ask(discord: DiscordSandbox, person: Person, channel: Channel) -> None:
+    """Mention the bot and wait for the whole answer."""
+    message = await person.mention(channel, "Hello?")
+    await discord.wait_reply(message, until=lambda reply: "help you" in reply.content)
+
+
+async def test_an_admins_setting_is_in_the_very_next_request_and_survives_a_restart(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    settings = settings_for(discord, lm, tmp_path)
+    async with running(settings):
+        said = await answer(
+            discord, ada, channel, "config set", setting="temperature", value="0.31"
+        )
+        assert said.ephemeral
+        assert "0.31" in said.content
+        await ask(discord, ada, channel)
+        assert lm.completions[-1].body["temperature"] == 0.31
+    async with running(settings):
+        await ask(discord, ada, channel)
+        assert lm.completions[-1].body["temperature"] == 0.31
+        shown = await answer(discord, ada, channel, "config show", setting="temperature")
+        assert "0.31" in shown.content
+        assert "this server" in shown.content
+
+
+@pytest.mark.parametrize("value", ["hot", "99", "-1", "nan", "1e999", " "])
+async def test_a_bad_value_is_refused_with_the_range_and_changes_nothing(
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    tmp_path: Path,
+    ada: Person,
+    channel: Channel,
+    value: str,
+) -> None:
+    async with running(settings_for(discord, lm, tmp_path)):
+        said = await answer(discord, ada, channel, "config set", setting="temperature", value=value)
+        assert said.ephemeral
+        assert "0" in said.content
+        assert "2" in said.content
+        await ask(discord, ada, channel)
+        assert lm.completions[-1].body["temperature"] == 0.7
+
+
+async def test_a_member_may_neither_change_settings_nor_see_choices(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    bob = discord.add_user("Bob")
+    assert channel.guild is not None
+    channel.guild.add_member(bob)
+    channel.guild.open_command("config")
+    async with running(settings_for(discord, lm, tmp_path)):
+        said = await answer(
+            discord, bob, channel, "config set", setting="temperature", value="0.31"
+        )
+        assert said.ephemeral
+        assert "Manage Server" in said.content
+        assert await bob.autocomplete(channel, "config set", "value", "0", setting="model") == []
+        await ask(discord, ada, channel)
+        assert lm.completions[-1].body["temperature"] == 0.7
+
+
+async def test_a_manager_may_not_change_what_holds_everywhere(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, channel: Channel
+) -> None:
+    carol = discord.add_user("Carol")
+    assert channel.guild is not None
+    channel.guild.add_member(carol, permissions=Permission.MANAGE_GUILD)
+    async with running(settings_for(discord, lm, tmp_path)):
+        said = await answer(
+            discord,
+            carol,
+            channel,
+            "config set",
+            setting="temperature",
+            value="0.31",
+            scope="global",
+        )
+        assert said.ephemeral
+        assert "whoever runs me" in said.content

@@ -89,19 +89,19 @@ class AdminCog(commands.Cog):
     config = app_commands.Group(
         name="config",
         description="Settings of this server or channel",
-        guild_only=True,
+        allowed_contexts=app_commands.AppCommandContext(guild=True),
         default_permissions=discord.Permissions(manage_guild=True),
     )
     persona = app_commands.Group(
         name="persona",
         description="Who I am here",
-        guild_only=True,
+        allowed_contexts=app_commands.AppCommandContext(guild=True),
         default_permissions=discord.Permissions(manage_guild=True),
     )
     model = app_commands.Group(
         name="model",
         description="The models on the model's machine",
-        guild_only=True,
+        allowed_contexts=app_commands.AppCommandContext(guild=True),
         default_permissions=discord.Permissions(manage_guild=True),
     )
 

@@ -156,9 +156,8 @@ class ChatService:
             )
         )
         turn = None if earlier_id is None else self._turns.get(earlier_id)
-        if turn is None or turn.is_visible:
+        if turn is None or turn.is_visible or not turn.end(Ending.MERGED):
             return question
-        turn.end(Ending.MERGED)
         if self.acknowledge_merge is not None:
             self._tasks.start(self.acknowledge_merge(turn.question), name="acknowledge-merge")
         return question.swallow(turn.question)
@@ -178,10 +177,7 @@ class ChatService:
     def stop(self, question_id: QuestionId) -> bool:
         """Stop one question at the person's wish; False if it isn't running."""
         turn = self._turns.get(question_id)
-        if turn is None:
-            return False
-        turn.end(Ending.STOPPED)
-        return True
+        return turn is not None and turn.end(Ending.STOPPED)
 
     def supersede(self, question_id: QuestionId) -> bool:
         """End a question whose author has changed it, and take back what was shown of its answer.
@@ -190,10 +186,7 @@ class ChatService:
             False if it isn't running: then its finished answer stands.
         """
         turn = self._turns.get(question_id)
-        if turn is None:
-            return False
-        turn.end(Ending.SUPERSEDED)
-        return True
+        return turn is not None and turn.end(Ending.SUPERSEDED)
 
     def stop_person(self, asker_id: UserId, channel_id: ChannelId) -> int:
         """Stop all of a person's questions in a channel; returns how many there were."""
@@ -221,9 +214,7 @@ class ChatService:
 
     def _end_where(self, matches: Callable[[Question], bool], ending: Ending) -> int:
         turns = [turn for turn in self._turns.values() if matches(turn.question)]
-        for turn in turns:
-            turn.end(ending)
-        return len(turns)
+        return sum(turn.end(ending) for turn in turns)
 
     async def close(self, grace_s: float) -> None:
         """Stop intake, tell those who wait, let running answers finish, hand over the rest.

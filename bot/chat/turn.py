@@ -134,12 +134,18 @@ class Turn:
         """The messages of the answer so far."""
         return self._delivery.message_ids
 
-    def end(self, ending: Ending) -> None:
-        """End the turn early; the first reason given counts."""
-        if self._ending is None:
-            self._ending = ending
-            if self._work is not None:
-                self._work.cancel()
+    def end(self, ending: Ending) -> bool:
+        """End the turn early; the first reason given counts.
+
+        Returns:
+            False when its answer stands already, so that there is nothing to end.
+        """
+        if self._ending is not None:
+            return True
+        if self._work is not None and not self._work.cancel():
+            return False
+        self._ending = ending
+        return True
 
     async def run(self) -> Outcome | None:
         """Answer, and say how it ended; ``None`` leaves the question to the next start.

@@ -1,0 +1,145 @@
+"""What people do to a question and its answer: stop, regenerate, continue, edit, delete."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from sandbox.discord import Channel, DiscordSandbox, Person
+from sandbox.lmstudio import Answer, LMStudioSandbox, Model, Timing
+from tests.support.application import running, settings_for
+
+LONG = "One lighthouse after another answered the call across the dark water. " * 12
+
+
+@pytest.fixture
+async def lm() -> AsyncGenerator[LMStudioSandbox, None]:
+    """A local LM Studio that writes slowly enough to be interrupted."""
+    timing = Timing(prefill_tokens_s=100_000, generation_tokens_s=100)
+    async with LMStudioSandbox([Model("qwen/qwen3-next-80b")], timing) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def ada(discord: DiscordSandbox) -> Person:
+    """Owner of the guild."""
+    return discord.add_user("Ada")
+
+
+@pytest.fixture
+def channel(discord: DiscordSandbox, ada: Person) -> Channel:
+    """The guild's only channel."""
+    return discord.add_guild("Home", owner=ada).add_channel("general")
+
+
+async def test_stop_ends_the_model_and_keeps_what_was_written(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.answer(LONG)
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.mention(channel, "Tell me a story")
+        reply = await discord.wait_reply(asked)
+        await ada.click(reply, "Stop")
+        await lm.wait_until(lambda: lm.completions[-1].cancelled_at is not None, timeout_s=5)
+        await discord.wait_until(lambda: "Stopped" in reply.content)
+        assert reply.content.startswith("One")
+
+
+async def test_somebody_else_may_not_press_stop(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    bob = discord.add_user("Bob")
+    assert channel.guild is not None
+    channel.guild.add_member(bob)
+    lm.answer(LONG)
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.mention(channel, "Tell me a story")
+        reply = await discord.wait_reply(asked)
+        pressed = await bob.click(reply, "Stop")
+        await pressed.wait_response(timeout_s=3)
+        assert pressed.ephemeral
+        await discord.wait_until(lambda: reply.content.strip() == LONG.strip(), timeout_s=30)
+
+
+async def test_regenerate_puts_a_new_answer_in_the_place_of_the_old(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.script(Answer("First."))
+    lm.script(Answer("Second."))
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.mention(channel, "Say something")
+        reply = await discord.wait_reply(asked, until=lambda r: r.content == "First.")
+        await discord.wait_until(lambda: any("Regenerate" in str(c) for c in reply.components))
+        await ada.click(reply, "Regenerate")
+        await discord.wait_until(lambda: reply.content == "Second.")
+        assert len(discord.bot_messages) == 1
+
+
+async def test_an_answer_cut_by_length_goes_on_at_the_press_of_a_button(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.script(Answer("The first half and", finish="length"))
+    lm.script(Answer("the second half."))
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.mention(channel, "Tell me all")
+        reply = await discord.wait_reply(asked, until=lambda r: "Continue" in r.content)
+        await ada.click(reply, "Continue")
+        await discord.wait_until(lambda: len(discord.bot_messages) == 2)
+        second = discord.bot_messages[-1]
+        await discord.wait_until(lambda: second.content == "the second half.")
+    roles = [turn["role"] for turn in lm.completions[-1].body["messages"]]
+    assert roles[-3:] == ["user", "assistant", "user"]
+
+
+async def test_thinking_is_shown_only_to_whoever_asks_for_it(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.script(Answer("Four.", reasoning="Two and two make four."))
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.mention(channel, "2 + 2?")
+        reply = await discord.wait_reply(asked, until=lambda r: r.content == "Four.")
+        await discord.wait_until(lambda: any("thinking" in str(c) for c in reply.components))
+        pressed = await ada.click(reply, "Show thinking")
+        await pressed.wait_response(timeout_s=3)
+        assert pressed.ephemeral
+        assert "Two and two make four." in pressed.content
+
+
+async def test_editing_the_question_answers_it_again_in_place(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.script(Answer("About cats."))
+    lm.script(Answer("About dogs."))
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.mention(channel, "Tell me about cats")
+        reply = await discord.wait_reply(asked, until=lambda r: r.content == "About cats.")
+        await discord.wait_until(lambda: any("Regenerate" in str(c) for c in reply.components))
+        await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about dogs")
+        await discord.wait_until(lambda: reply.content == "About dogs.")
+    assert "dogs" in lm.completions[-1].body["messages"][-1]["content"]
+
+
+async def test_deleting_the_question_stops_the_model_and_removes_the_unfinished_answer(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.answer(LONG)
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.mention(channel, "Tell me a story")
+        await discord.wait_reply(asked)
+        await ada.delete(asked)
+        await lm.wait_until(lambda: lm.completions[-1].cancelled_at is not None, timeout_s=5)
+        await discord.wait_until(lambda: not discord.bot_messages)
+
+
+async def test_deleting_the_answer_stops_the_model(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.answer(LONG)
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.mention(channel, "Tell me a story")
+        reply = await discord.wait_reply(asked)
+        await ada.delete(reply)
+        await lm.wait_until(lambda: lm.completions[-1].cancelled_at is not None, timeout_s=5)
+    assert not discord.bot_messages

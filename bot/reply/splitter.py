@@ -118,12 +118,14 @@ def streaming_cut(text: str) -> str:
 
 def _at_word(text: str) -> str:
     """Leave out an unfinished word, or an unfinished sentence that has only just begun."""
-    near = max(0, len(text) - _NEAR_CHARS)
+    near = max(0, len(text) - _NEAR_CHARS, text.rfind("```") + 3)
     space = max(text.rfind(" ", near), text.rfind("\n", near))
     if space <= 0 or text.endswith(_FINISHED):
         return text
-    cut = _DANGLING.sub("", text[:space].rstrip())
-    for match in _SENTENCE.finditer(cut, max(0, len(cut) - _NEAR_CHARS // 4)):
+    cut = text[:space].rstrip()
+    if not cut.endswith("```"):
+        cut = _DANGLING.sub("", cut)
+    for match in _SENTENCE.finditer(cut, max(near, len(cut) - _NEAR_CHARS // 4)):
         cut = cut[: match.end()]
         break
     return cut or text

@@ -9,6 +9,9 @@ _ZWJ = "\u200d"
 _LOOK_BACK_CHARS = 64
 """Longest run of joined characters that is kept whole."""
 
+_FLAGS_CHARS = 4096
+"""Longest run of flags that is counted to find where each begins."""
+
 _KEPT_WHOLE = re.compile(
     r"(?<!`)`[^`\n]{1,300}`(?!`)"
     r"|\[[^\[\]\n]{1,300}\]\([^()\s]{1,600}\)"
@@ -129,7 +132,7 @@ def _parts_flag(text: str, cut: int) -> bool:
     if not _is_regional(text[cut]):
         return False
     count = 0
-    while count < _LOOK_BACK_CHARS and cut > count and _is_regional(text[cut - 1 - count]):
+    while count < _FLAGS_CHARS and cut > count and _is_regional(text[cut - 1 - count]):
         count += 1
     return count % 2 == 1
 

@@ -51,7 +51,7 @@ class FakeSink:
         self.messages: dict[MessageId, FakeMessage] = {}
         self.calls: list[Call] = []
         self.failures: deque[DeliveryError | None] = deque()
-        self.before: Callable[[], Awaitable[None]] | None = None
+        self.before: Callable[[], Awaitable[object]] | None = None
 
     @property
     def contents(self) -> list[str]:

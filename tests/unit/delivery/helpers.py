@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 from bot.domain import (
     ChannelId,
@@ -24,6 +26,8 @@ from bot.reply.pacing import ChannelPacer
 from config.settings import DeliverySettings
 from tests.support.clock import FakeClock
 from tests.support.sink import FakeSink
+
+T = TypeVar("T")
 
 STOP = Controls(QuestionId(1), UserId(9), stop=True)
 DONE = Controls(QuestionId(1), UserId(9), regenerate=True)
@@ -49,6 +53,16 @@ class Desk:
         self.clock = FakeClock()
         self.sink = FakeSink(self.clock)
         self.pacer = ChannelPacer(self.settings.writes_per_5_s)
+
+    async def wait(self, ending: Coroutine[Any, Any, T], *, most_s: float = 60.0) -> T:
+        """Let time pass until something has ended."""
+        task = asyncio.create_task(ending)
+        for _ in range(int(most_s * 10)):
+            if task.done():
+                break
+            await self.clock.advance(0.1)
+        assert task.done()
+        return task.result()
 
     def delivery(
         self,

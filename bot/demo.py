@@ -38,8 +38,9 @@ ONLINE_S: Final = 20.0
 """Longest wait for the bot to be online with its commands, in seconds."""
 ANSWER_S: Final = 900.0
 """Longest wait for an answer, in seconds; a real model may be loading."""
-QUIET_S: Final = 1.5
-"""An answer without buttons is over when it hasn't changed for this long, in seconds."""
+QUIET_S: Final = 6.0
+"""An answer without buttons is over when it hasn't changed for this long, in seconds: longer than
+the pacing of edits ever pauses."""
 
 BOT, PERSON = "Clawbot  ", "you      "
 

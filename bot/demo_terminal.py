@@ -56,11 +56,13 @@ class Terminal:
         if not self._is_live:
             self._shown = text
             return
-        if text.startswith(self._shown) and self._shown:
-            self._write(text[len(self._shown) :])
+        before, after = (f"{label}{self._shown}" if self._shown else ""), f"{label}{text}"
+        if after.startswith(before):
+            self._write(after[len(before) :])
         else:
-            self._take_back()
-            self._write(f"{label}{text}")
+            kept = _unchanged_lines(before, after)
+            self._take_back(before[kept:])
+            self._write(after[kept:])
         self._shown = text
 
     def settle(self) -> None:
@@ -70,13 +72,10 @@ class Terminal:
         self._write("\n" if self._is_live else f"{self._label}{self._shown}\n")
         self._shown = ""
 
-    def _take_back(self) -> None:
-        """Clear the rows that the message takes up; if they scrolled away, start below."""
-        if not self._shown:
-            return
+    def _take_back(self, text: str) -> None:
+        """Clear the rows of this text, the last written; if they scrolled away, start below."""
         columns, height = shutil.get_terminal_size()
-        lines = f"{self._label}{self._shown}".split("\n")
-        rows = sum(max(1, math.ceil(len(line) / columns)) for line in lines)
+        rows = sum(max(1, math.ceil(len(line) / columns)) for line in text.split("\n"))
         if rows >= height:
             self._write("\n")
         else:
@@ -140,6 +139,18 @@ def parse_command(line: str) -> tuple[str, dict[str, str]]:
     words, *parts = _OPTION.split(line.strip().removeprefix("/"))
     options = dict(part.split(":", 1) for part in parts)
     return " ".join(words.split()), {name: value.strip() for name, value in options.items()}
+
+
+def _unchanged_lines(before: str, after: str) -> int:
+    """Return the length of the lines that both texts begin with, in characters."""
+    length = 0
+    for old, new in zip(
+        before.splitlines(keepends=True), after.splitlines(keepends=True), strict=False
+    ):
+        if old != new:
+            break
+        length += len(old)
+    return length
 
 
 def _clean(text: str) -> str:

@@ -1,0 +1,152 @@
+"""How the process starts and ends: each failure is one plain sentence and the right exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from sandbox.discord import DiscordSandbox
+from sandbox.lmstudio import LMStudioSandbox
+from tests.support.process import clawbot, ended, logged, run_clawbot
+
+
+def environment_for(
+    discord: DiscordSandbox, lm: LMStudioSandbox | None, data_dir: Path
+) -> dict[str, str]:
+    """Return the environment of a bot between these two."""
+    return {
+        "DISCORD_TOKEN": discord.token,
+        "CLAWBOT_DISCORD_API_BASE": discord.api_base,
+        "CLAWBOT_DISCORD_GATEWAY_URL": discord.gateway_url,
+        "LMSTUDIO_BASE_URL": lm.base_url if lm else "http://127.0.0.1:9",
+        "CLAWBOT_DATA_DIR": str(data_dir),
+    }
+
+
+@contextlib.asynccontextmanager
+async def online(
+    discord: DiscordSandbox, environment: Mapping[str, str], folder: Path
+) -> AsyncGenerator[asyncio.subprocess.Process, None]:
+    """Run the bot as a process that is online."""
+    async with clawbot("run", folder=folder, environment=environment) as process:
+        await discord.wait_online(timeout_s=20)
+        yield process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_the_bot_in_order(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, number: signal.Signals
+) -> None:
+    environment = environment_for(discord, lm, tmp_path / "data")
+    async with online(discord, environment, tmp_path) as process:
+        process.send_signal(number)
+        done = await ended(process)
+    assert done.code == 0, done.err
+    assert discord.token not in done.out + done.err
+
+
+async def test_without_lmstudio_the_bot_is_online_and_says_so(
+    discord: DiscordSandbox, tmp_path: Path
+) -> None:
+    person = discord.add_user("Ada")
+    channel = discord.add_guild("Home", owner=person).add_channel("general")
+    environment = environment_for(discord, None, tmp_path / "data")
+    async with online(discord, environment, tmp_path):
+        asked = await person.mention(channel, "Are you there?")
+        reply = await discord.wait_reply(asked, timeout_s=20)
+        assert reply.content
+
+
+async def test_a_refused_token_is_one_sentence(discord: DiscordSandbox, tmp_path: Path) -> None:
+    environment = environment_for(discord, None, tmp_path / "data")
+    environment["DISCORD_TOKEN"] = "planted-wrong-token"
+    done = await run_clawbot("run", folder=tmp_path, environment=environment)
+    assert done.code == 78
+    assert done.sentence.startswith("clawbot: Discord refused the bot token.")
+    assert "planted-wrong-token" not in done.out + done.err
+    assert "Traceback" not in done.err
+
+
+async def test_a_data_folder_that_is_none_is_one_sentence(
+    discord: DiscordSandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    environment = environment_for(discord, None, tmp_path / "file")
+    done = await run_clawbot("run", folder=tmp_path, environment=environment)
+    assert done.code == 78
+    assert "CLAWBOT_DATA_DIR" in done.sentence
+    assert "Traceback" not in done.err
+
+
+async def test_a_second_bot_on_the_same_data_is_refused(
+    discord: DiscordSandbox, tmp_path: Path
+) -> None:
+    environment = environment_for(discord, None, tmp_path / "data")
+    async with online(discord, environment, tmp_path):
+        done = await run_clawbot("run", folder=tmp_path, environment=environment)
+    assert done.code == 69
+    assert "already running" in done.sentence
+
+
+async def test_a_taken_port_is_one_sentence(discord: DiscordSandbox, tmp_path: Path) -> None:
+    environment = environment_for(discord, None, tmp_path / "data")
+    environment["CLAWBOT_METRICS_ADDR"] = discord.world.origin.removeprefix("http://")
+    done = await run_clawbot("run", folder=tmp_path, environment=environment)
+    assert done.code == 69
+    assert "CLAWBOT_METRICS_ADDR" in done.sentence
+    assert "Traceback" not in done.err
+
+
+async def test_a_malformed_file_is_named_by_line_and_column(tmp_path: Path) -> None:
+    (tmp_path / "clawbot.json").write_text('{\n  "temperature" 0.7\n}')
+    done = await run_clawbot("run", folder=tmp_path, environment={"DISCORD_TOKEN": "x"})
+    assert done.code == 78
+    assert done.sentence.startswith("clawbot: clawbot.json:2:17: ")
+
+
+async def test_metrics_and_readiness_follow_the_bot(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    environment = environment_for(discord, lm, tmp_path / "data")
+    environment["CLAWBOT_METRICS_ADDR"] = f"127.0.0.1:{unused_tcp_port}"
+    async with (
+        online(discord, environment, tmp_path) as process,
+        aiohttp.ClientSession(f"http://127.0.0.1:{unused_tcp_port}") as session,
+    ):
+        await logged(process, b"online as")
+        async with session.get("/readyz") as response:
+            assert response.status == 200
+        async with session.get("/metrics") as response:
+            assert "clawbot_questions_accepted_total" in await response.text()
+
+
+async def test_check_says_what_is_right_and_what_is_wrong(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    environment = environment_for(discord, lm, tmp_path / "data")
+    good = await run_clawbot("check", folder=tmp_path, environment=environment)
+    assert good.code == 0, good.err + good.out
+    assert "ok  Discord: the token is right" in good.out
+    await lm.stop()
+    bad = await run_clawbot("check", folder=tmp_path, environment=environment)
+    assert bad.code == 69
+    assert bad.sentence.startswith("clawbot: LM Studio: ")
+    environment.pop("DISCORD_TOKEN")
+    worse = await run_clawbot("check", folder=tmp_path, environment=environment)
+    assert worse.code == 78
+    assert worse.sentence.startswith("clawbot: DISCORD_TOKEN: is not set")
+
+
+async def test_the_data_folder_is_private(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    data_dir = tmp_path / "data"
+    async with online(discord, environment_for(discord, lm, data_dir), tmp_path):
+        assert os.name != "posix" or data_dir.stat().st_mode & 0o077 == 0

@@ -5,9 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from enum import StrEnum
+from typing import Final
 
 from bot.domain import FinishReason, TextDelta
+from bot.reply.participants import Labels
+from bot.reply.reasoning import ReasoningFilter
+from bot.reply.reasoning_kept import KeptThinking
 from bot.reply.reasoning_memory import ModelMemory
+from bot.reply.repetition import LOOK_BACK_CHARS, repeats_itself
+from bot.reply.sanitise import SPECIAL, Sanitiser, make_harmless
+from bot.reply.sanitise_markdown import BREAK, fence_end
 from bot.reply.sanitise_policy import OutputPolicy
 from bot.reply.secret_guard import SecretGuard
 
@@ -18,9 +25,11 @@ __all__ = [
     "SecretGuard",
     "Verdict",
     "clean_for_history",
+    "make_harmless",
 ]
 
-_BLOCK = re.compile(r"<think>(.*?)(?:</think>\s*|\Z)", re.DOTALL)
+_CHECK_CHARS: Final = 512
+_SMALL_PRINT: Final = re.compile(r"^[ \t>]*-# .*(?:\n|\Z)", re.MULTILINE)
 
 
 class Verdict(StrEnum):
@@ -32,7 +41,7 @@ class Verdict(StrEnum):
     CUT = "cut"
     """The answer reached the size cap."""
     REPEATED = "repeated"
-    """The model repeated itself without end."""
+    """The model repeated itself without end, in its answer or in its thinking."""
 
 
 class ReplyPipeline:
@@ -49,8 +58,6 @@ class ReplyPipeline:
     Attributes:
         revision: Counts how often ``text`` was replaced rather than extended.
         must_stop: The caller should close the stream: nothing more will be shown.
-        saw_orphan_close: A closing tag came without its opening one.
-        saw_open: Thinking was opened in the text, or came in a field of its own.
     """
 
     def __init__(
@@ -63,65 +70,180 @@ class ReplyPipeline:
         expect_missing_opening: bool = False,
     ) -> None:
         self._policy = policy
-        self._secrets = secrets
-        self._names = (*participants, *bot_names)
+        self._guard = secrets
+        self._labels = Labels(participants, bot_names)
         self._expecting = expect_missing_opening
-        self._verdict: Verdict | None = None
+        self._is_closed = False
         self.revision = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._kept = KeptThinking(self._policy.max_thinking_chars)
+        self._filter = ReasoningFilter(
+            self._labels, self._kept, expect_missing_opening=self._expecting
+        )
+        self._verdict: Verdict | None = None
+        self._replaced = ""
+        self._is_repeated = False
+        self._in_field = False
+        self._check_kept_at = _CHECK_CHARS
         self.must_stop = False
-        self.saw_orphan_close = False
-        self.saw_open = False
-        self._content = ""
-        self._reasoning = ""
+        self._begin_text()
+
+    def _begin_text(self) -> None:
+        self._sanitiser = Sanitiser(self._policy, self._guard)
+        self._parts: list[str] = []
+        self._passed: list[str] = []
+        self._recent = ""
+        self._room = 0
+        self._is_plain = False
+        self._size = 0
+        self._check_at = _CHECK_CHARS
 
     def feed(self, delta: TextDelta) -> None:
         """Take what arrived; after ``must_stop`` or ``close`` it is ignored."""
-        if self._verdict is not None or self.must_stop:
-            return
-        self.saw_open = self.saw_open or bool(delta.reasoning)
-        self._reasoning += delta.reasoning
-        self._content += delta.content
-        self.must_stop = len(self.text) >= self._policy.max_chars
+        text = delta.content
+        if self._is_plain and not delta.reasoning and SPECIAL.search(text) is None:
+            recent = self._recent + text
+            if len(text) < self._room and not self._guard.suspects(recent):
+                self._passed.append(text)
+                self._recent = recent[-7:]
+                self._room -= len(text)
+                return
+        self._feed_slowly(delta)
 
     def restart(self) -> None:
         """Forget everything: the request was sent again."""
-        self.must_stop = False
-        self.saw_orphan_close = False
-        self.saw_open = False
-        self._content = ""
-        self._reasoning = ""
+        self.revision += bool(self.text)
+        self._is_closed = False
+        self._begin()
 
     def close(self, reason: FinishReason) -> None:
-        """End the stream: show what may be shown and settle the verdict."""
-        if self.text:
-            cut = self.must_stop and reason is not FinishReason.TOOL_CALLS
-            self._verdict = Verdict.CUT if cut else Verdict.ANSWER
-        else:
-            self._verdict = Verdict.ONLY_THINKING if self.thinking else Verdict.EMPTY
+        """End the stream: show what may be shown and settle the verdict; once is enough."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._settle_passed()
+        if not self._is_repeated:
+            self._take(self._filter.close(reason), ended=True)
+        if not self.text and self._replaced and self._filter.may_restore:
+            self._show(self._replaced)
+            self.revision += 1
+        self._show(fence_end(self.text))
+        self._is_plain = False
+        self._verdict = self._judge()
 
     @property
     def text(self) -> str:
         """Everything that may be shown so far; it only grows while ``revision`` stays the same."""
-        visible = _BLOCK.sub("", self._content).strip()[: self._policy.max_chars]
-        return visible.replace("@everyone", "@\u200beveryone").replace("@here", "@\u200bhere")
+        if self._passed or len(self._parts) > 1:
+            self._parts = ["".join((*self._parts, *self._passed))]
+            self._settle_notes()
+        return self._parts[0] if self._parts else ""
 
     @property
     def thinking(self) -> str:
         """What the model thought, bounded, fit to be shown to the asker."""
-        inline = "\n".join(_BLOCK.findall(self._content))
-        return (self._reasoning + inline).strip()[: self._policy.max_thinking_chars]
+        limits = OutputPolicy(
+            max_chars=self._policy.max_thinking_chars,
+            max_emoji=self._policy.max_emoji,
+            allow_invites=self._policy.allow_invites,
+        )
+        return make_harmless(self._kept.text, policy=limits, secrets=self._guard)
 
     @property
     def is_thinking(self) -> bool:
         """Whether the model is inside its thinking right now."""
-        return not self.text and bool(self.thinking)
+        return not self._is_closed and (self._in_field or self._filter.is_thinking)
 
     @property
     def verdict(self) -> Verdict:
-        """What the answer turned out to be; ``ANSWER`` before ``close`` if there is text."""
-        return self._verdict or (Verdict.ANSWER if self.text else Verdict.EMPTY)
+        """What the answer turned out to be; before ``close`` what it looks like so far."""
+        return self._verdict or self._judge()
+
+    @property
+    def saw_orphan_close(self) -> bool:
+        """Whether a closing tag came without its opening one."""
+        return self._filter.saw_orphan_close
+
+    @property
+    def saw_open(self) -> bool:
+        """Whether thinking was opened in the text, or came in a field of its own."""
+        return self._filter.saw_open
+
+    def _feed_slowly(self, delta: TextDelta) -> None:
+        if self._is_closed or self.must_stop:
+            return
+        self._settle_passed()
+        if delta.reasoning:
+            if not self._in_field:
+                self._kept.begin_block()
+            self._in_field = True
+            self._kept.add(delta.reasoning)
+            self._filter.separate_field()
+        if delta.content:
+            self._in_field = False
+            self._take(self._filter.feed(delta.content))
+        self._look_for_repetition()
+        self._is_plain = self._filter.is_plain and self._sanitiser.is_plain
+        if self._is_plain:
+            self._recent = self._sanitiser.recent
+            self._room = min(self._sanitiser.room_chars, _CHECK_CHARS)
+
+    def _take(self, text: str, *, ended: bool = False) -> None:
+        if self._filter.was_reset:
+            self._filter.was_reset = False
+            shown = self.text
+            self._replaced = shown
+            self._kept.begin_block()
+            self._kept.add(shown)
+            self._begin_text()
+            self.revision += bool(shown)
+        if text or ended:
+            self._show(self._sanitiser.feed(text, ended=ended))
+        self.must_stop = self.must_stop or self._sanitiser.is_full
+
+    def _show(self, text: str) -> None:
+        if text:
+            self._parts.append(text)
+            self._size += len(text)
+
+    def _settle_passed(self) -> None:
+        if self._passed:
+            self._parts.append("".join(self._passed))
+            self._settle_notes()
+
+    def _settle_notes(self) -> None:
+        text = "".join(self._passed)
+        self._passed.clear()
+        if text:
+            self._size += len(text)
+            self._filter.passed(text)
+            self._sanitiser.passed(text)
+
+    def _look_for_repetition(self) -> None:
+        if self._size >= self._check_at:
+            self._check_at = self._size + _CHECK_CHARS
+            self._is_repeated |= repeats_itself(self.text[-LOOK_BACK_CHARS:])
+        if self._kept.total_chars >= self._check_kept_at:
+            self._check_kept_at = self._kept.total_chars + _CHECK_CHARS
+            self._is_repeated |= repeats_itself(self._kept.tail(LOOK_BACK_CHARS))
+        self.must_stop = self.must_stop or self._is_repeated
+
+    def _judge(self) -> Verdict:
+        if self._is_repeated:
+            return Verdict.REPEATED
+        if self._sanitiser.is_full:
+            return Verdict.CUT
+        if self.text:
+            return Verdict.ANSWER
+        return Verdict.ONLY_THINKING if self._kept.total_chars else Verdict.EMPTY
 
 
 def clean_for_history(text: str) -> str:
     """Return an answer as it goes back into a prompt: without chrome and without thinking."""
-    return _BLOCK.sub("", text).strip()
+    reader = ReasoningFilter(Labels((), ()), KeptThinking(0), expect_missing_opening=False)
+    body = _SMALL_PRINT.sub("", text.replace(BREAK, ""))
+    shown = reader.feed(body)
+    reader.was_reset = False
+    return (shown + reader.close(FinishReason.STOP)).strip()

@@ -1,0 +1,312 @@
+"""Markup that models write around thinking, answers, turns and tool calls, as data.
+
+Sources: the models' own chat templates and cards, the reasoning parsers of vLLM, SGLang and
+llama.cpp, Open WebUI's tag list, and reports on lmstudio-bug-tracker (#378, #699, #1569, #1592).
+LM Studio itself separates one pair of tags per model, so any of the others can arrive inline.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+
+class Kind(Enum):
+    """What a marker means where it stands in visible text."""
+
+    OPEN = "open"
+    """Thinking begins."""
+    CLOSE = "close"
+    """Thinking ends; in visible text: everything before was thinking."""
+    TOOL = "tool"
+    """A tool call begins: hidden up to its end, and not kept."""
+    WRAP = "wrap"
+    """Around the answer: the marker goes, the text inside stays."""
+    END = "end"
+    """End of the turn: whatever follows is made up."""
+    TURN = "turn"
+    """Beginning of a turn: harmless before any text, the end after it."""
+    HEADER = "header"
+    """A harmony header, up to ``<|message|>``."""
+    DROP = "drop"
+    """A token that means nothing to a reader."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """One piece of markup.
+
+    Attributes:
+        closers: What ends the block; empty when nothing but the end of the stream does.
+        openers: What opens the same block again inside it.
+        is_tag: Written like HTML, so prose may well speak of it.
+        is_weak: An ordinary word too: after visible text only at the start of a line.
+    """
+
+    kind: Kind
+    closers: tuple[str, ...] = ()
+    openers: tuple[str, ...] = ()
+    is_tag: bool = False
+    is_weak: bool = False
+
+
+THINK_TAGS: Final = (
+    "think",
+    "thinking",
+    "thought",
+    "thoughts",
+    "reasoning",
+    "inner_monologue",
+    "antthinking",
+    "scratchpad",
+    "seed:think",
+    "mm:think",
+)
+WEAK_TAGS: Final = ("plan", "reason", "reflection", "brainstorm", "justification", "analysis")
+WRAP_TAGS: Final = ("answer", "response", "output", "solution", "final_answer")
+TOOL_TAGS: Final = (
+    "tool_call",
+    "tool_calls",
+    "tool_response",
+    "function_calls",
+    "seed:tool_call",
+    "seed:cot_budget_reflect",
+    "minimax:tool_call",
+    "atem:function_calls",
+    "system-reminder",
+)
+
+THINK_PAIRS: Final = (
+    (("◁think▷",), ("◁/think▷",)),
+    (("[THINK]",), ("[/THINK]",)),
+    (("[REASONING]",), ("[/REASONING]",)),
+    (("<|channel>", "<|think|>"), ("<channel|>",)),
+    (("<|START_THINKING|>",), ("<|END_THINKING|>",)),
+    (("<|inner_prefix|>",), ("<|inner_suffix|>",)),
+    (("<|begin_of_thought|>",), ("<|end_of_thought|>",)),
+    (("<|thinking|>",), ("<|/thinking|>",)),
+)
+TOOL_PAIRS: Final = (
+    ("[TOOL_REQUEST]", "[END_TOOL_REQUEST]"),
+    ("[TOOL_RESULT]", "[END_TOOL_RESULT]"),
+    ("[TOOL_CALLS]", ""),
+    ("<|tool_call_start|>", "<|tool_call_end|>"),
+    ("<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"),
+    ("<|tool_call>", "<tool_call|>"),
+    ("<|tool_response>", "<tool_response|>"),
+    ("<|START_ACTION|>", "<|END_ACTION|>"),
+    ("<|open|>", "<|sep|>"),
+    ("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"),
+    ("<｜tool▁outputs▁begin｜>", "<｜tool▁outputs▁end｜>"),
+    ("<｜DSML｜function_calls>", "</｜DSML｜function_calls>"),
+)
+HARMONY_CLOSERS: Final = (
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<|eom|>",
+    "<|eot|>",
+    "<|start|>",
+    "<|channel|>",
+)
+FINAL_OPENER: Final = "[BEGIN FINAL RESPONSE]"
+END_TOKENS: Final = (
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|eot_id|>",
+    "<|end_of_text|>",
+    "<|eom_id|>",
+    "<|eom|>",
+    "<|eot|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<|endofturn|>",
+    "<|END_OF_TURN_TOKEN|>",
+    "<｜end▁of▁sentence｜>",
+    "<turn|>",
+    "<seed:eos>",
+    "</s>",
+    "<eos>",
+    "<end_of_turn>",
+    "<sep>",
+    "[END FINAL RESPONSE]",
+)
+TURN_TOKENS: Final = (
+    "<|im_start|>",
+    "<|start_header_id|>",
+    "<start_of_turn>",
+    "<|turn>",
+    "<|user|>",
+    "<|system|>",
+    "<|assistant|>",
+    "<｜User｜>",
+    "<｜Assistant｜>",
+    "<|START_OF_TURN_TOKEN|>",
+    "<<SYS>>",
+    "[INST]",
+)
+HEADER_TOKENS: Final = ("<|start|>", "<|channel|>")
+DROP_TOKENS: Final = (
+    "<s>",
+    "<bos>",
+    "<pad>",
+    "<PAD>",
+    "<unk>",
+    "<｜begin▁of▁sentence｜>",
+    "[/INST]",
+    "<</SYS>>",
+    "[ARGS]",
+)
+
+THOUGHT_PHRASES: Final = (
+    "here is my thought process:",
+    "here's my thought process:",
+    "here’s my thought process:",
+)
+RESPONSE_PHRASES: Final = (
+    "here is my response:",
+    "here's my response:",
+    "here’s my response:",
+)
+STEPS_PHRASES: Final = ("here are my reasoning steps:",)
+ROLE_LABELS: Final = ("assistant", "ai", "bot")
+TURN_ROLES: Final = ("assistant", "model", "user", "system", "human", "tool")
+
+
+def _tag_markers() -> dict[str, Marker]:
+    found: dict[str, Marker] = {}
+    for names, kind, weak in (
+        (THINK_TAGS, Kind.OPEN, False),
+        (WEAK_TAGS, Kind.OPEN, True),
+        (TOOL_TAGS, Kind.TOOL, False),
+        (WRAP_TAGS, Kind.WRAP, True),
+    ):
+        for name in names:
+            opener, closer = f"<{name}>", f"</{name}>"
+            found[opener] = Marker(kind, (closer,), (opener,), is_tag=True, is_weak=weak)
+            closing = {Kind.OPEN: Kind.CLOSE, Kind.TOOL: Kind.DROP}.get(kind, Kind.WRAP)
+            found[closer] = Marker(closing, is_tag=True, is_weak=weak)
+    return found
+
+
+def _markers() -> dict[str, Marker]:
+    found = _tag_markers()
+    for openers, closers in THINK_PAIRS:
+        found |= {text: Marker(Kind.OPEN, closers, openers) for text in openers}
+        found |= {text: Marker(Kind.CLOSE) for text in closers}
+    for opener, closer in TOOL_PAIRS:
+        found[opener] = Marker(Kind.TOOL, (closer,) if closer else ())
+        if closer:
+            found[closer] = Marker(Kind.DROP)
+    for tokens, kind in (
+        (END_TOKENS, Kind.END),
+        (TURN_TOKENS, Kind.TURN),
+        (HEADER_TOKENS, Kind.HEADER),
+        (DROP_TOKENS, Kind.DROP),
+        ((FINAL_OPENER,), Kind.CLOSE),
+    ):
+        found |= {text: Marker(kind) for text in tokens}
+    return found
+
+
+MARKERS: Final = _markers()
+"""Every known marker by its canonical text: tags in lower case and without attributes."""
+
+UNKNOWN_TOKEN: Final = Marker(Kind.DROP)
+"""Any other ``<|name|>`` or ``<｜name｜>``: a special token of a model we don't know."""
+
+TAG_NAMES: Final = THINK_TAGS + WEAK_TAGS + WRAP_TAGS + TOOL_TAGS
+_TAG_CHARS: Final = 160
+"""Longest tag with attributes, in characters."""
+_NAMES: Final = "|".join(re.escape(name) for name in sorted(TAG_NAMES, key=len, reverse=True))
+_LITERALS: Final = tuple(text for text, marker in MARKERS.items() if not marker.is_tag)
+_TAG: Final = rf"<(?P<slash>/?)(?P<name>(?i:{_NAMES}))(?:\s[^<>\n]{{0,{_TAG_CHARS}}})?/?>"
+
+MARKER: Final = re.compile(
+    "|".join(
+        [
+            _TAG,
+            *(re.escape(text) for text in sorted(_LITERALS, key=len, reverse=True)),
+            r"<\|/?[A-Za-z][\w▁:.\-]{0,47}\|>",
+            r"</?｜[^<>｜\n]{1,60}(?:｜[\w ]{0,40})?>",
+            r"<0x[0-9A-F]{2}>",
+        ]
+    )
+)
+"""A whole marker at a position."""
+
+_PARTIAL_TAG: Final = re.compile(rf"</?(?i:{_NAMES})\s[^<>\n]{{0,{_TAG_CHARS}}}\Z")
+_PARTIAL_TOKEN: Final = re.compile(
+    r"<\|/?(?:[A-Za-z][\w▁:.\-]{0,47}\|?)?\Z|</?｜[^<>｜\n]{0,60}(?:｜[\w ]{0,40})?\Z|<0?x?[0-9A-F]{0,2}\Z"
+)
+
+
+def prefixes(texts: Iterable[str]) -> frozenset[str]:
+    """Return every proper, non-empty beginning of every text."""
+    return frozenset(text[:end] for text in texts for end in range(1, len(text)))
+
+
+_LITERAL_PREFIXES: Final = prefixes(_LITERALS)
+_TAG_PREFIXES: Final = prefixes(
+    f"<{slash}{name}{end}>" for name in TAG_NAMES for slash in ("", "/") for end in ("", "/")
+)
+
+
+def may_become_marker(text: str) -> bool:
+    """Return whether more characters could turn this whole text into one marker."""
+    if text in _LITERAL_PREFIXES or text.lower() in _TAG_PREFIXES:
+        return True
+    return bool(_PARTIAL_TOKEN.match(text) or _PARTIAL_TAG.match(text))
+
+
+def canonical(match: re.Match[str]) -> str:
+    """Return the key in ``MARKERS`` of a match of ``MARKER``."""
+    name = match["name"]
+    return match[0] if name is None else f"<{match['slash']}{name.lower()}>"
+
+
+def block_pattern(texts: Iterable[str]) -> re.Pattern[str]:
+    """Return a pattern that finds any of these markers, tags also with attributes and in any case."""
+    parts = []
+    for text in sorted(texts, key=len, reverse=True):
+        marker = MARKERS.get(text)
+        if marker is not None and marker.is_tag:
+            parts.append(rf"(?i:{re.escape(text[:-1])})(?:\s[^<>\n]{{0,{_TAG_CHARS}}})?>")
+        else:
+            parts.append(f"(?i:{re.escape(text)})" if text[0] not in "<[" else re.escape(text))
+    return re.compile("|".join(parts))
+
+
+_SENTENCE_END: Final = ".!?。！？…*_"
+_PROSE_NEXT: Final = " \t,.;:)]\"'`/…，。；：）"
+_QUOTES: Final = {"`": "`", '"': '"', "'": "'", "“": "”", "‘": "’", "(": ")", "«": "»", "「": "」"}
+_TAG_NOUN: Final = re.compile(r" (?:tags?|tokens?|blocks?|elements?|markers?)\b")
+_TAG_NOUN_STARTS: Final = prefixes(
+    f" {noun}s " for noun in ("tag", "token", "block", "element", "marker")
+)
+
+
+def is_prose(line: str, after: str, *, ended: bool) -> bool | None:
+    """Return whether a tag is spoken of rather than used; ``None`` until more text tells.
+
+    Args:
+        line: What stands before the tag on its line.
+        after: What follows it, as far as it has come; ten characters are enough.
+        ended: Nothing more will come.
+    """
+    if not after:
+        return False if ended else None
+    if line and _QUOTES.get(line[-1]) == after[0]:
+        return True
+    if after in _TAG_NOUN_STARTS and not ended:
+        return None
+    if _TAG_NOUN.match(after):
+        return True
+    words = line.rstrip(" \t")
+    if not words or words == line or words[-1] in _SENTENCE_END:
+        return False
+    return after[0] in _PROSE_NEXT

@@ -1,0 +1,101 @@
+"""A hidden stretch of model text: where it ends, and how much of the text might be its end."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bot.reply.markup import (
+    FINAL_OPENER,
+    HARMONY_CLOSERS,
+    RESPONSE_PHRASES,
+    Marker,
+    block_pattern,
+    may_become_marker,
+    prefixes,
+)
+
+_LOOK_BACK_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """How a hidden stretch ends.
+
+    Attributes:
+        closers: Canonical texts that end it; none when only the end of the stream does.
+        openers: Canonical texts that open the same stretch again inside it.
+        is_thinking: Kept as thinking; otherwise dropped (tool calls).
+        is_restorable: Weak evidence: if it never closes, it was the answer after all.
+        keeps_closer: The closer is itself a marker to be read (a harmony header).
+    """
+
+    closers: tuple[str, ...]
+    openers: tuple[str, ...] = ()
+    is_thinking: bool = True
+    is_restorable: bool = False
+    keeps_closer: bool = False
+
+    def find(self, text: str, start: int) -> re.Match[str] | None:
+        """Return the next closer or inner opener at or after ``start``."""
+        if not self.closers:
+            return None
+        return _pattern(self.closers, self.openers).search(text, start)
+
+    def held_from(self, text: str, start: int) -> int:
+        """Return where a closer that is still incomplete may begin; the length if nowhere."""
+        if not self.closers:
+            return len(text)
+        start = max(start, len(text) - _LOOK_BACK_CHARS)
+        firsts, partials = _partials(self.closers, self.openers)
+        match = firsts.search(text, start)
+        while match is not None:
+            rest = text[match.start() :]
+            if rest.lower() in partials or (rest[0] in "<[◁" and may_become_marker(rest)):
+                return match.start()
+            match = firsts.search(text, match.start() + 1)
+        return len(text)
+
+    def is_opener(self, text: str) -> bool:
+        """Return whether a match of ``find`` opens the stretch again rather than ends it."""
+        return _key(text) in {opener.lower() for opener in self.openers}
+
+
+def _key(text: str) -> str:
+    name = re.match(r"<[\w:\-]+", text)
+    return f"{name[0].lower()}>" if name and text.endswith(">") else text.lower()
+
+
+@functools.cache
+def _pattern(closers: tuple[str, ...], openers: tuple[str, ...]) -> re.Pattern[str]:
+    return block_pattern((*closers, *openers))
+
+
+@functools.cache
+def _partials(
+    closers: tuple[str, ...], openers: tuple[str, ...]
+) -> tuple[re.Pattern[str], frozenset[str]]:
+    texts = (*closers, *openers)
+    firsts = "".join(sorted({text[0] for text in texts} | {text[0].upper() for text in texts}))
+    return re.compile(f"[{re.escape(firsts)}]"), prefixes(_lower(texts))
+
+
+def _lower(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(text.lower() for text in texts)
+
+
+HARMONY = Block(HARMONY_CLOSERS, keeps_closer=True)
+HARMONY_TOOL = Block(HARMONY_CLOSERS, is_thinking=False, keeps_closer=True)
+STRIPPED = Block(("assistantfinal",))
+"""Harmony whose special tokens were removed: the words of its headers stand glued to the text."""
+GRANITE = Block(RESPONSE_PHRASES)
+APRIEL = Block((FINAL_OPENER,))
+BARE_THOUGHT = Block(("<channel|>",), is_restorable=True)
+"""Gemma's channel whose opening token was removed, down to its name on a line of its own."""
+
+
+def block_of(marker: Marker, *, is_thinking: bool, is_restorable: bool) -> Block:
+    """Return the stretch that a marker opens."""
+    return Block(marker.closers, marker.openers, is_thinking, is_restorable)

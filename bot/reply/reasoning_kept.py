@@ -1,0 +1,77 @@
+"""The thinking as it is kept: bounded, with what stood after its last mention of an end."""
+
+from __future__ import annotations
+
+_LINE_CHARS = 80
+
+
+class KeptThinking:
+    """Collects hidden text.
+
+    Args:
+        limit_chars: How much is kept; the rest is counted and forgotten.
+
+    Attributes:
+        total_chars: How much has come, kept or not.
+        line: The last characters of the current block, for judging what follows them.
+    """
+
+    def __init__(self, limit_chars: int) -> None:
+        self._limit = limit_chars
+        self._parts: list[str] = []
+        self._kept = 0
+        self._after: list[str] | None = None
+        self.total_chars = 0
+        self.line = ""
+
+    def add(self, text: str) -> None:
+        """Append text as it comes."""
+        self.total_chars += len(text)
+        self.line = text[-_LINE_CHARS:] if len(text) >= _LINE_CHARS else self._tail(text)
+        room = self._limit - self._kept
+        if room > 0:
+            self._parts.append(text[:room])
+            self._kept += min(room, len(text))
+        if self._after is not None:
+            self._after.append(text)
+
+    def begin_block(self) -> None:
+        """Start another stretch, on a line of its own."""
+        self.line = ""
+        self._after = None
+        if self._parts:
+            self._parts.append("\n")
+
+    def mark(self) -> None:
+        """Note that the block may have ended here: what follows could be the answer."""
+        self._after = []
+
+    def since_mark(self) -> str:
+        """Return what followed the last mark of this block; empty without one."""
+        return "".join(self._after or ())
+
+    @property
+    def current_line(self) -> str:
+        """The end of the text up to here, on its line."""
+        return self.line.rpartition("\n")[2]
+
+    @property
+    def text(self) -> str:
+        """All that is kept."""
+        if len(self._parts) > 1:
+            self._parts = ["".join(self._parts)]
+        return self._parts[0] if self._parts else ""
+
+    def tail(self, chars: int) -> str:
+        """Return the last characters that are kept."""
+        found: list[str] = []
+        size = 0
+        for part in reversed(self._parts):
+            found.append(part)
+            size += len(part)
+            if size >= chars:
+                break
+        return "".join(reversed(found))[-chars:]
+
+    def _tail(self, text: str) -> str:
+        return (self.line + text)[-_LINE_CHARS:]

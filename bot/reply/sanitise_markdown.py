@@ -1,0 +1,364 @@
+"""Makes Discord's markup harmless while the text is still arriving.
+
+Outside code: mentions are broken, masked links shown as what they are, invites and foreign schemes
+taken out, imitated small print stripped. Code stays as it is. Code is what Discord takes for code:
+any three backticks toggle a fence, and inline code ends at the next run of the same length.
+Sources: Discord "Reference: message formatting", "Markdown text 101".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from bot.reply.markup import prefixes
+from bot.reply.sanitise_links import (
+    INVITE_REMOVED,
+    URL_CHARS,
+    has_invite,
+    link_text,
+    may_begin_invite,
+)
+from bot.reply.sanitise_policy import OutputPolicy
+
+BREAK: Final = "\u200b"
+"""The zero-width space behind the sign of a mention that must not be one."""
+
+_ALIKE: Final = (
+    "\u2044\u2215\u24b6-\u24e9\uff0e\uff0f\uff21-\uff3a\uff41-\uff5a\uff61\U0001d400-\U0001d7ff"
+)
+ALIKE: Final = _ALIKE
+"""Characters that browsers read as the letters, dots and slashes of an address."""
+
+_SPECIAL: Final = re.compile(rf"[`@<\[\]!/\\%\n{_ALIKE}]")
+_TICKS: Final = re.compile("`+")
+_FENCE: Final = re.compile("`{3,}")
+_FENCE_OR_ESCAPE: Final = re.compile(r"\\[`\\]|`{3,}")
+_CHROME: Final = re.compile(r"([ \t>]*)(?:-#[ \t]+)+")
+_CHROME_PARTIAL: Final = re.compile(r"[ \t>]*(?:-#[ \t]+)*(?:-(?:#[ \t]*)?)?\Z")
+_MASS: Final = re.compile(r"@(?=everyone|here)", re.IGNORECASE)
+_MASS_PARTIALS: Final = prefixes(["@everyone", "@here"])
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):\Z")
+_URL: Final = re.compile(r"//[^\s<>\"`\[\]]*")
+_WORD: Final = re.compile(rf"[!-;=?-Z\\^_a-~{_ALIKE}]{{0,200}}")
+_LAST_WORD: Final = re.compile(rf"[!-;=?-Z\\^_a-~{_ALIKE}]*\Z")
+_ANSI: Final = re.compile(r"ansi(?![\w+.#\-])", re.IGNORECASE)
+_ANSI_PARTIALS: Final = prefixes(["ansi."])
+_TAIL_CHARS: Final = 64
+_INLINE_CHARS: Final = 600
+
+_LABEL: Final = r"!?\[((?:[^\[\]\n\\]|\\.){0,300})"
+_LINK: Final = re.compile(
+    _LABEL + r"\]\([ \t]*(?:<([^<>\n]*)>|([^\s()<>]*(?:\([^\s()<>]*\)[^\s()<>]*)*))"
+    r"(?:[ \t]+[\"'(][^\"'()\n]*[\"')])?[ \t]*\)"
+)
+_REFERENCE: Final = re.compile(_LABEL + r"\]\[([^\[\]\n]{0,80})\]")
+_DEFINITION: Final = re.compile(r"\[([^\[\]\n]{1,80})\]:[ \t]*(?=<?(?:https?:|www\.|[/#]|\w+://))")
+_BRACKET_PARTIAL: Final = re.compile(
+    _LABEL + r"(?:\\|\](?:\([^\n()]*(?:\([^\n()]*\)?[^\n()]*)*|\[[^\[\]\n]{0,80}"
+    r"|:[ \t]*<?\w{0,12}(?::/?)?)?)?\Z"
+)
+_BRACKET_CHARS: Final = URL_CHARS + 400
+
+_ANGLE: Final = re.compile(
+    r"<(?:(?P<sigil>@[!&]?|#)(?=\d)|/(?P<command>[\w\- ]{1,100}):\d+>|id:(?P<place>[\w\-]+)>"
+    r"|(?:tel|mailto|sms|callto|facetime):(?P<contact>[^<>\s]*)>"
+    r"|(?P<emoji>a?:\w{1,32}:\d{1,22}>)|img\b(?P<image>[^<>]{0,600})>)",
+    re.IGNORECASE,
+)
+_ANGLE_PARTIAL: Final = re.compile(
+    r"<(?:@[!&]?|#|/[\w\- ]{0,100}(?::\d*)?|id:[\w\-]*|(?:tel|mailto|sms|callto|facetime):[^<>\s]{0,400}"
+    r"|a?:\w{0,32}(?::\d{0,22})?|img\b[^<>]{0,600})?\Z",
+    re.IGNORECASE,
+)
+_ANGLE_WORDS: Final = prefixes(
+    f"<{word}:" for word in ("id", "tel", "mailto", "sms", "callto", "facetime", "a", "img")
+)
+_ATTRIBUTE: Final = re.compile(r"\b(src|alt)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|(\S+))", re.IGNORECASE)
+
+
+def fence_end(text: str) -> str:
+    """Return what closes a fence that is still open at the end of guarded text; else nothing."""
+    is_open = False
+    position = 0
+    while found := (_FENCE if is_open else _FENCE_OR_ESCAPE).search(text, position):
+        is_open ^= found[0][0] == "`"
+        position = found.end()
+    if not is_open:
+        return ""
+    return "```" if text.endswith("\n") else "\n```"
+
+
+class MarkdownGuard:
+    """Reads cleaned text that arrives in pieces; what it has given out stays as it is."""
+
+    def __init__(self, policy: OutputPolicy) -> None:
+        self._policy = policy
+        self._emoji_left = policy.max_emoji
+        self._buf = ""
+        self._pos = 0
+        self._ended = False
+        self._out: list[str] = []
+        self._tail = ""
+        self._line_start = True
+        self._mode: Callable[[], bool] = self._text
+        self._inline = 0
+        self._inline_left = 0
+        self._takes_inline = True
+        self._has_body = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether text without any special character would pass unchanged."""
+        return not (self._buf or self._line_start or self._inline) and self._tail[-1:] != "]"
+
+    def passed(self, text: str) -> None:
+        """Take note of text that the caller let pass while ``is_plain`` was true."""
+        self._tail = (self._tail + text)[-_TAIL_CHARS:]
+        self._has_body = True
+
+    def feed(self, text: str, *, ended: bool = False) -> str:
+        """Return what can be given out now."""
+        self._buf += text
+        self._ended = ended
+        while self._pos < len(self._buf) and self._mode():
+            pass
+        self._buf = self._buf[self._pos :]
+        self._pos = 0
+        out = "".join(self._out)
+        self._out.clear()
+        return out
+
+    def _emit(self, text: str) -> bool:
+        self._out.append(text)
+        self._tail = (self._tail + text)[-_TAIL_CHARS:]
+        return True
+
+    def _literal(self, chars: int) -> bool:
+        end = self._pos + chars
+        self._emit(self._buf[self._pos : end])
+        self._pos = end
+        return True
+
+    def _replace(self, chars: int, text: str) -> bool:
+        self._pos += chars
+        return self._emit(text)
+
+    # Each step reads on from ``_pos`` and returns whether it got anywhere.
+
+    def _text(self) -> bool:
+        if self._inline:
+            decided = self._inline_code()
+            if decided is not None:
+                return decided
+        if self._line_start and not self._small_print():
+            return False
+        buf, pos = self._buf, self._pos
+        if pos >= len(buf):
+            return False
+        if buf[pos] == "(" and self._tail[-1:] == "]":
+            self._emit(" ")
+            return self._literal(1)
+        found = _SPECIAL.search(buf, pos)
+        end = found.start() if found else len(buf)
+        return self._literal(end - pos) if end > pos else self._special(buf[pos])
+
+    def _special(self, char: str) -> bool:
+        if char == "\n":
+            self._line_start = True
+            return self._literal(1)
+        if char == "`":
+            return self._ticks()
+        if char == "@":
+            return self._mass_mention()
+        if char == "<":
+            return self._angle()
+        if char in "[!":
+            return self._bracket(char)
+        if char == "]":
+            return self._literal(1)
+        return self._slash() if char == "/" else self._disguise(char)
+
+    def _small_print(self) -> bool:
+        rest = self._buf[self._pos : self._pos + 80]
+        if not self._ended and len(rest) < 80 and _CHROME_PARTIAL.match(rest):
+            return False
+        found = _CHROME.match(rest)
+        if found:
+            self._replace(found.end(), found[1])
+        self._line_start = False
+        return True
+
+    # --- code
+
+    def _ticks(self) -> bool:
+        run = _TICKS.match(self._buf, self._pos)
+        end = run.end() if run else self._pos + 1
+        if end == len(self._buf) and not self._ended:
+            return False
+        count = end - self._pos
+        if count >= 3:
+            self._mode = self._fence_name
+            self._has_body = False
+            return self._replace(count, "```")
+        if self._takes_inline:
+            self._inline = count
+            self._inline_left = _INLINE_CHARS
+        return self._literal(count)
+
+    def _fence_name(self) -> bool:
+        rest = self._buf[self._pos : self._pos + 5]
+        if rest.lower() in _ANSI_PARTIALS and not self._ended:
+            return False
+        if _ANSI.match(rest):
+            self._replace(4, "text")
+            self._has_body = True
+        self._mode = self._fence
+        return True
+
+    def _fence(self) -> bool:
+        found = _FENCE.search(self._buf, self._pos)
+        end = found.start() if found else len(self._buf)
+        if found is None and not self._ended:
+            end = len(self._buf.rstrip("`"))
+        if end > self._pos:
+            self._has_body |= self._buf[self._pos : end].strip("\n") != ""
+            return self._literal(end - self._pos)
+        if found is None or (found.end() == len(self._buf) and not self._ended):
+            return False
+        if not self._has_body:
+            self._emit(" ")
+        self._mode = self._text
+        self._line_start = False
+        return self._replace(found.end() - found.start(), "```")
+
+    def _inline_code(self) -> bool | None:
+        """Read on inside inline code; ``None`` when it turned out to be none, or has ended."""
+        buf, pos = self._buf, self._pos
+        limit = pos + self._inline_left
+        close = next(
+            (run for run in _TICKS.finditer(buf, pos, limit) if len(run[0]) == self._inline), None
+        )
+        if close is not None and (close.end() < len(buf) or self._ended):
+            self._inline = 0
+            self._line_start = False
+            return self._literal(close.end() - pos)
+        special = _SPECIAL.search(buf, pos)
+        plain = special.start() if special else len(buf)
+        if plain >= limit or len(buf) >= limit or self._ended:
+            self._inline = 0
+            self._takes_inline = len(buf) < limit
+            return None
+        self._inline_left -= plain - pos
+        self._literal(plain - pos)
+        return False
+
+    # --- mentions
+
+    def _mass_mention(self) -> bool:
+        rest = self._buf[self._pos : self._pos + 9]
+        if _MASS.match(rest):
+            return self._replace(1, f"@{BREAK}")
+        if rest.lower() in _MASS_PARTIALS and not self._ended:
+            return False
+        return self._literal(1)
+
+    def _angle(self) -> bool:
+        rest = self._buf[self._pos : self._pos + 700]
+        found = _ANGLE.match(rest)
+        if found is None:
+            grows = _ANGLE_PARTIAL.match(rest) or rest.lower() in _ANGLE_WORDS
+            return False if grows and not self._ended else self._literal(1)
+        chars = found.end()
+        if found["sigil"]:
+            return self._replace(chars, f"{found[0]}{BREAK}")
+        if found["command"]:
+            return self._replace(chars, f"/{found['command']}")
+        if found["place"]:
+            return self._replace(chars, f"id:{found['place']}")
+        if found["emoji"]:
+            self._emoji_left -= 1
+            return self._replace(chars, found[0] if self._emoji_left >= 0 else "")
+        text = found["contact"] if found["image"] is None else self._image(found["image"])
+        return self._again(chars, text or "")
+
+    def _image(self, attributes: str) -> str:
+        found = {m[1].lower(): m[2] or m[3] or m[4] or "" for m in _ATTRIBUTE.finditer(attributes)}
+        invites = self._policy.allow_invites
+        return link_text(found.get("alt", ""), found.get("src", ""), allow_invites=invites)
+
+    def _again(self, chars: int, text: str) -> bool:
+        """Put text in place of the next characters, and read it like any other."""
+        self._buf = text + self._buf[self._pos + chars :]
+        self._pos = 0
+        return True
+
+    # --- links
+
+    def _bracket(self, char: str) -> bool:
+        buf, pos = self._buf, self._pos
+        if char == "!" and buf[pos + 1 : pos + 2] != "[":
+            return False if pos + 1 == len(buf) and not self._ended else self._literal(1)
+        rest = buf[pos : pos + _BRACKET_CHARS]
+        link = _LINK.match(rest)
+        if link is not None:
+            url = link[2] if link[2] is not None else link[3]
+            text = link_text(link[1], url, allow_invites=self._policy.allow_invites)
+            return self._again(link.end(), text)
+        found = _REFERENCE.match(rest)
+        if found is not None:
+            return self._reference(found)
+        definition = _DEFINITION.match(rest)
+        if definition is not None and not self._tail.rpartition("\n")[2].strip(" \t>"):
+            return self._replace(definition.end(), f"[{definition[1]}] ")
+        if not self._ended and len(rest) < _BRACKET_CHARS and _BRACKET_PARTIAL.match(rest):
+            return False
+        return self._literal(1)
+
+    def _reference(self, found: re.Match[str]) -> bool:
+        label, name = found[1], found[2] or found[1]
+        is_text = len(label) > 1 and any(char.isalpha() for char in label)
+        if not is_text or (self._tail[-1:].isalnum() and found[0][0] != "!"):
+            return self._literal(1)
+        return self._again(found.end(), f"{label} [{name}]" if found[2] else f"{label} ")
+
+    def _slash(self) -> bool:
+        buf, pos = self._buf, self._pos
+        if self._tail[-1:] == ":":
+            if pos + 1 == len(buf) and not self._ended:
+                return False
+            scheme = _SCHEME.search(self._tail) if buf[pos + 1 : pos + 2] == "/" else None
+            if scheme is not None:
+                if scheme[1].lower() in {"http", "https"}:
+                    return self._url()
+                return self._replace(2, " //")
+        if not self._policy.allow_invites and may_begin_invite(self._tail + "/"):
+            return self._disguise("/")
+        return self._literal(1)
+
+    def _url(self) -> bool:
+        found = _URL.match(self._buf, self._pos, self._pos + URL_CHARS)
+        end = found.end() if found else self._pos + 2
+        if end == len(self._buf) and end - self._pos < URL_CHARS and not self._ended:
+            return False
+        url = self._buf[self._pos : end]
+        if not self._policy.allow_invites and has_invite(url):
+            return self._replace(len(url), f" {INVITE_REMOVED}")
+        return self._replace(len(url), _MASS.sub(f"@{BREAK}", url))
+
+    def _disguise(self, char: str) -> bool:
+        """Read a word with an escape in it: it may be an invite in disguise."""
+        buf, pos = self._buf, self._pos
+        pair = buf[pos : pos + 2]
+        if char == "\\" and pair in {"\\\\", "\\`"}:
+            return self._literal(2)
+        word = _WORD.match(buf, pos)
+        end = word.end() if word else pos + 1
+        if end == len(buf) and end - pos < 200 and not self._ended:
+            return False
+        before = _LAST_WORD.search(self._tail)
+        known = self._tail if char == "/" else (before[0] if before else "")
+        if not self._policy.allow_invites and has_invite(known + buf[pos:end]):
+            return self._replace(end - pos, f" {INVITE_REMOVED}")
+        return self._literal(1)

@@ -1,0 +1,123 @@
+"""One machine or the other is away: questions are held, found again, and answered once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bot import app
+from bot.errors import ConfigurationError, DependencyError
+from sandbox.discord import Channel, DiscordSandbox, Person
+from sandbox.lmstudio import Answer, LMStudioSandbox
+from tests.support.application import running, settings_for
+
+
+@pytest.fixture
+def ada(discord: DiscordSandbox) -> Person:
+    """Owner of the guild."""
+    return discord.add_user("Ada")
+
+
+@pytest.fixture
+def channel(discord: DiscordSandbox, ada: Person) -> Channel:
+    """The guild's only channel."""
+    return discord.add_guild("Home", owner=ada).add_channel("general")
+
+
+FAST = {"CLAWBOT_LMSTUDIO__HEALTH_INTERVAL_S": "1", "CLAWBOT_DELIVERY__STAGE_AFTER_S": "0.2"}
+
+
+async def test_a_question_is_held_while_the_model_is_down_and_answered_when_it_is_back(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    await lm.stop()
+    async with running(settings_for(discord, lm, tmp_path, **FAST)):
+        asked = await ada.mention(channel, "Are you there?")
+        reply = await discord.wait_reply(asked)
+        assert "doesn't answer" in reply.content
+        lm.script(Answer("Here I am."))
+        await lm.start()
+        await discord.wait_until(lambda: reply.content == "Here I am.", timeout_s=20)
+        assert len(discord.bot_messages) == 1
+
+
+async def test_mentions_of_the_time_away_are_answered_once(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    settings = settings_for(discord, lm, tmp_path)
+    guild = channel.guild
+    assert guild is not None
+    other = guild.add_channel("other")
+    async with running(settings):
+        first = await ada.mention(channel, "Hello")
+        await discord.wait_reply(first, until=lambda r: "help you" in r.content)
+    missed = [await ada.mention(place, "While you were away") for place in (channel, other)]
+    async with running(settings):
+        for message in missed:
+            await discord.wait_reply(message, until=lambda r: "help you" in r.content)
+    async with running(settings):
+        again = await ada.mention(channel, "And now?")
+        await discord.wait_reply(again, until=lambda r: "help you" in r.content)
+    for message in (first, *missed, again):
+        assert len([r for r in discord.bot_messages if r.reference is message]) == 1
+
+
+async def test_a_question_in_line_is_kept_over_a_stop_and_answered_after_the_start(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    await lm.stop()
+    settings = settings_for(discord, lm, tmp_path, **FAST)
+    async with running(settings):
+        asked = await ada.mention(channel, "Keep this")
+        reply = await discord.wait_reply(asked)
+    assert "restarted" in reply.content
+    lm.script(Answer("Kept."))
+    await lm.start()
+    async with running(settings):
+        await discord.wait_until(lambda: reply.content == "Kept.", timeout_s=20)
+    assert len(discord.bot_messages) == 1
+
+
+async def test_a_second_bot_on_the_same_data_folder_refuses_to_start(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    settings = settings_for(discord, lm, tmp_path)
+    async with running(settings):
+        with pytest.raises(DependencyError):
+            await app.run(settings)
+
+
+async def test_a_wrong_token_is_a_configuration_error(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    settings = settings_for(discord, lm, tmp_path, DISCORD_TOKEN="wrong")
+    with pytest.raises(ConfigurationError, match="token"):
+        await asyncio.wait_for(app.run(settings), timeout=10)
+
+
+async def test_without_the_message_content_intent_the_bot_goes_on(
+    lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    async with DiscordSandbox(portal_intents=0) as discord:
+        ada = discord.add_user("Ada")
+        channel = discord.add_guild("Home", owner=ada).add_channel("general")
+        async with running(settings_for(discord, lm, tmp_path)):
+            asked = await ada.mention(channel, "Hello")
+            await discord.wait_reply(asked, until=lambda r: "help you" in r.content)
+        assert discord.unexpected == []
+
+
+async def test_a_lost_gateway_connection_is_resumed_and_nothing_is_lost(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    async with running(settings_for(discord, lm, tmp_path)):
+        for code in (4000, 4009, 1001):
+            discord.faults.close(code)
+            asked = await ada.mention(channel, f"After {code}")
+            await discord.wait_reply(asked, until=lambda r: "help you" in r.content)
+        discord.faults.invalid_session(resumable=False)
+        asked = await ada.mention(channel, "After a lost session")
+        await discord.wait_reply(asked, until=lambda r: "help you" in r.content, timeout_s=20)
+    assert len(discord.bot_messages) == 4

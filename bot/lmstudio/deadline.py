@@ -20,6 +20,7 @@ LOAD_ALLOWANCE_S: Final = 180.0
 _FIRST_SPEED: Final = 150.0
 """Prompt tokens per second before one was measured: a slow mini PC's."""
 
+_FASTEST: Final = 100_000.0
 _SLOWER: Final = 0.7
 _FASTER: Final = 0.1
 
@@ -82,7 +83,7 @@ class ReadingSpeed:
         """Take a measurement: a prompt's size and the time to its first token."""
         if prompt_tokens < 64 or first_token_s <= 0:
             return
-        measured = max(1.0, prompt_tokens / first_token_s)
+        measured = min(max(1.0, prompt_tokens / first_token_s), _FASTEST)
         weight = _SLOWER if measured < self.tokens_per_s else _FASTER
         self.tokens_per_s += (measured - self.tokens_per_s) * weight
 

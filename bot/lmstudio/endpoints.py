@@ -73,7 +73,7 @@ def parse_endpoint(text: str) -> Endpoint:
         raise _refusal("is not an address like http://192.168.1.20:1234")
     path = url.path.rstrip("/")
     prefix = _API_TAIL.sub("", path).rstrip("/")
-    return Endpoint(url.scheme, _plain_host(host, url.raw_host or ""), port, prefix)
+    return Endpoint(url.scheme, _plain_host(host, url.raw_host or "", text), port, prefix)
 
 
 def plain_address(text: str) -> str | None:
@@ -87,13 +87,13 @@ def plain_address(text: str) -> str | None:
     return str(address)
 
 
-def _plain_host(host: str, raw_host: str) -> str:
+def _plain_host(host: str, raw_host: str, text: str) -> str:
     """Return the host; refuse spellings that mean an address to some and a name to others."""
     address = plain_address(host)
     if address is not None:
         if ipaddress.ip_address(address.partition("%")[0]).is_unspecified:
             raise _refusal("means every address; use 127.0.0.1 for this machine")
-        if host.isascii():
+        if text.isascii():
             return address
     name = raw_host.lower()
     last_label = name.rstrip(".").rpartition(".")[2]

@@ -1,0 +1,267 @@
+"""Where a prompt and a token may go: one origin, pinned, trusted, and nowhere it points to."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from pydantic import SecretStr
+
+from bot.errors import ConfigurationError
+from bot.lmstudio import LMStudioBackend, errors, open_backend
+from config.settings import LMStudioSettings
+from sandbox.lmstudio import Fault, LMStudioSandbox
+from tests.support.clock import FakeClock
+from tests.unit.lmstudio.chunks import chunk, delta_event, event
+from tests.wire.lmstudio.conftest import PARIS
+from tests.wire.lmstudio.rig import ask, connected
+
+TOKEN = "sk-lm-canary:0123456789"
+ALLOWED = {
+    "messages",
+    "model",
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "stream",
+    "stream_options",
+    "reasoning_effort",
+}
+
+
+async def test_the_token_opens_the_door(clock: FakeClock) -> None:
+    async with (
+        LMStudioSandbox(token=TOKEN) as box,
+        connected(clock, box.base_url, api_token=SecretStr(TOKEN)) as backend,
+    ):
+        outcome = await ask(clock, backend)
+        assert outcome.text
+        assert backend.nodes()[0].models
+
+
+async def test_a_wrong_token_is_neither_logged_nor_tried_elsewhere(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with (
+        LMStudioSandbox(token="sk-lm-right:1") as box,
+        connected(clock, box.base_url, api_token=SecretStr(TOKEN)) as backend,
+    ):
+        outcome = await ask(clock, backend)
+        assert isinstance(outcome.error, errors.AuthenticationError)
+        assert backend.is_available()
+        assert {request.path for request in box.requests} == {
+            "/api/v1/models",
+            "/v1/chat/completions",
+        }
+        assert "sk-lm" not in caplog.text
+        assert PARIS not in caplog.text
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_are_not_followed(status: int, clock: FakeClock) -> None:
+    async with (
+        LMStudioSandbox() as elsewhere,
+        LMStudioSandbox() as box,
+        connected(clock, box.base_url, api_token=SecretStr(TOKEN)) as backend,
+    ):
+        target = f"{elsewhere.base_url}/v1/chat/completions"
+        box.faults.next(Fault.REDIRECT, times=None, location=target, status=status)
+        outcome = await ask(clock, backend)
+        assert isinstance(outcome.error, errors.RedirectError)
+        assert elsewhere.requests == []
+
+
+async def test_proxies_of_the_environment_are_not_used(
+    box: LMStudioSandbox, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with LMStudioSandbox() as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.base_url)
+        async with connected(clock, box.base_url) as backend:
+            assert (await ask(clock, backend)).text == PARIS
+        assert proxy.requests == []
+
+
+async def test_the_body_has_only_known_fields(
+    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+) -> None:
+    await ask(clock, backend)
+    body = box.completions[0].body
+    assert set(body) <= ALLOWED
+    assert {"temperature", "top_p", "max_tokens"} <= set(body)
+    assert body["stream"] is True
+    assert body["stream_options"] == {"include_usage": True}
+
+
+async def test_compression_is_neither_asked_for_nor_taken(
+    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+) -> None:
+    box.faults.next(Fault.GZIP_BOMB, times=None)
+    outcome = await ask(clock, backend)
+    assert isinstance(outcome.error, errors.BadResponseError)
+    assert {request.headers["accept-encoding"] for request in box.requests} == {"identity"}
+
+
+async def test_cookies_are_not_kept(clock: FakeClock) -> None:
+    seen: list[str | None] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("Cookie"))
+        response = web.json_response({"data": [{"id": "m"}]})
+        response.set_cookie("a", "b")
+        return response
+
+    async with serving(handle) as url, connected(clock, url) as backend:
+        await backend.probe_now()
+    assert seen[1:]
+    assert set(seen) == {None}
+
+
+async def test_a_name_that_moves_is_not_followed(box: LMStudioSandbox, clock: FakeClock) -> None:
+    answers = ["127.0.0.1"]
+
+    async def lookup(_host: str) -> Sequence[str]:
+        return [answers.pop(0)] if len(answers) > 1 else answers
+
+    settings = LMStudioSettings(base_url=(f"http://lm.example:{box.port}",))
+    async with open_backend(settings, clock, lookup=lookup) as backend:
+        assert (await ask(clock, backend)).text == PARIS
+        answers[:] = ["127.0.0.2"]
+        box.close_connections()
+        assert (await ask(clock, backend)).text == PARIS
+        await box.refuse()
+        answers[:] = ["192.0.2.7"]
+        for _ in range(3):
+            await ask(clock, backend)
+            await clock.advance(40)
+        assert backend.nodes()[0].last_error == "AddressRefusedError"
+        await box.start()
+        answers[:] = ["127.0.0.1"]
+        for _ in range(140):
+            await clock.advance(0.5)
+        assert (await ask(clock, backend)).text == PARIS
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "fd00:ec2::254", "::ffff:169.254.169.254"])
+async def test_metadata_services_are_never_asked(address: str, clock: FakeClock) -> None:
+    async def lookup(_host: str) -> Sequence[str]:
+        return [address]
+
+    settings = LMStudioSettings(base_url=("http://lm.example:1234",))
+    async with open_backend(settings, clock, lookup=lookup) as backend:
+        outcome = await ask(clock, backend)
+        assert isinstance(outcome.error, errors.AddressRefusedError)
+
+
+async def test_https_with_the_right_ca_file(clock: FakeClock, tmp_path: Path) -> None:
+    async with (
+        tls_server(tmp_path) as (url, ca_file, _),
+        connected(clock, url, ca_file=ca_file) as backend,
+    ):
+        assert (await ask(clock, backend)).text == PARIS
+
+
+async def test_https_with_the_right_fingerprint(clock: FakeClock, tmp_path: Path) -> None:
+    async with (
+        tls_server(tmp_path) as (url, _, fingerprint),
+        connected(clock, url, certificate_sha256=fingerprint.upper()) as backend,
+    ):
+        assert (await ask(clock, backend)).text == PARIS
+
+
+async def test_https_without_trust_sends_nothing(clock: FakeClock, tmp_path: Path) -> None:
+    async with tls_server(tmp_path) as (url, _, fingerprint):
+        for pinned in (None, fingerprint[::-1]):
+            async with connected(clock, url, certificate_sha256=pinned) as backend:
+                outcome = await ask(clock, backend)
+                assert isinstance(outcome.error, errors.CertificateError)
+
+
+async def test_https_on_a_plain_port_says_so(box: LMStudioSandbox, clock: FakeClock) -> None:
+    async with connected(clock, box.base_url.replace("http:", "https:")) as backend:
+        outcome = await ask(clock, backend)
+        assert type(outcome.error) is errors.TlsError
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"ca_file": Path("/nonexistent/ca.pem")},
+        {"certificate_sha256": "abc"},
+    ],
+)
+async def test_wrong_settings_are_said_at_the_start(
+    settings: dict[str, object], clock: FakeClock
+) -> None:
+    with pytest.raises(ConfigurationError):
+        async with open_backend(LMStudioSettings.model_validate(settings), clock):
+            pass
+
+
+@asynccontextmanager
+async def serving(handler: object, context: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """Serve a handler on a free port of loopback."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)  # type: ignore[arg-type]
+    runner = web.AppRunner(app, shutdown_timeout=0.01)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    try:
+        yield f"http{'s' if context else ''}://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def tls_server(folder: Path) -> AsyncIterator[tuple[str, Path, str]]:
+    """Serve an answer over https; yields address, certificate file and fingerprint."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "lm")])
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=400))
+        .not_valid_after(now + timedelta(days=36_500))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    (folder / "ca.pem").write_bytes(pem)
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "ca.pem", folder / "key.pem")
+    digest = sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if request.method == "GET":
+            return web.json_response({"data": [{"id": "m", "state": "loaded"}]})
+        body = delta_event(PARIS) + event(chunk({}, "stop")) + b"data: [DONE]\n\n"
+        return web.Response(body=body, content_type="text/event-stream")
+
+    async with serving(handle, context) as url:
+        yield url, folder / "ca.pem", digest

@@ -30,7 +30,8 @@ def load_everything() -> list[type[BotError]]:
 def faults(failure: type[BotError]) -> Iterator[str]:
     """Yield what is wrong with the words of a failure."""
     if issubclass(failure, StartupError | AdmissionError):
-        if failure("A reason.").sentence != "A reason.":
+        # Made without __init__, which may ask for more than the reason.
+        if failure.__new__(failure, "A reason.").sentence != "A reason.":
             yield "loses the reason it was raised with"
         return
     for text in (failure.user_text, failure.admin_hint or "Nothing."):

@@ -172,14 +172,14 @@ class Scheduler:
         waiting = self._waiting.get(ticket.job.question_id)
         return waiting is not None and waiting.held_since_s is not None
 
-    def leave(self, ticket: Ticket, *, is_answered: bool = False) -> bool:
+    def leave(self, ticket: Ticket) -> bool:
         """Take a ticket out, waiting or running; return whether it was waiting."""
         question_id = ticket.job.question_id
         was_waiting = self._waiting.pop(question_id, None) is not None
         if was_waiting:
             self._queue.remove(question_id)
         elif ticket.state is TicketState.RUNNING:
-            if is_answered:
+            if ticket.has_first_token:
                 self._durations.learn(self._clock.monotonic() - self._running[question_id])
             self._end(question_id)
         ticket.state = TicketState.DONE

@@ -65,7 +65,7 @@ class Line(Protocol):
         """Return whether it waits for the model's machine to come back."""
         ...
 
-    def leave(self, ticket: Ticket, *, is_answered: bool = False) -> bool:
+    def leave(self, ticket: Ticket) -> bool:
         """Take it out, waiting or running; return whether it was waiting."""
         ...
 
@@ -101,6 +101,7 @@ class Ticket:
         state: Waiting, running, or done.
         on_change: Called when place, expected wait or being held changed, at most once a second.
         requeues: How often it was put back.
+        has_first_token: The answer's first token came; its duration then teaches expected waits.
     """
 
     def __init__(self, job: Job, line: Line, on_change: Callable[[Ticket], None] | None) -> None:
@@ -108,7 +109,7 @@ class Ticket:
         self.state = TicketState.WAITING
         self.on_change = on_change
         self.requeues = 0
-        self._has_begun = False
+        self.has_first_token = False
         self._line = line
         self._turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -147,23 +148,15 @@ class Ticket:
     async def slot(self) -> AsyncGenerator[None, None]:
         """Hold a slot for the block; raises what ``wait`` raises."""
         await self.wait()
-        is_answered = False
         try:
             yield
-            is_answered = True
         finally:
-            self.release(is_answered=is_answered)
+            self.release()
 
-    def release(self, *, is_answered: bool = True) -> None:
-        """Give the slot back; without a slot it changes nothing.
-
-        Args:
-            is_answered: The work came to its end; only then its duration teaches expected waits.
-        """
+    def release(self) -> None:
+        """Give the slot back; without a slot it changes nothing."""
         if self.state is TicketState.RUNNING:
-            if is_answered:
-                self.first_token()
-            self._line.leave(self, is_answered=is_answered)
+            self._line.leave(self)
 
     def cancel(self) -> bool:
         """Leave at any stage. A waiting ``wait`` raises ``StoppedError``; a slot is given back.
@@ -181,14 +174,14 @@ class Ticket:
         """Give the slot back and wait again, first of the person's questions; ``wait`` anew."""
         if self.state is TicketState.RUNNING:
             self.requeues += 1
-            self._has_begun = False
+            self.has_first_token = False
             self._turn = asyncio.get_running_loop().create_future()
             self._line.put_back(self)
 
     def first_token(self) -> None:
         """Tell that the answer's first token came: more may begin. Only the first call counts."""
-        if not self._has_begun:
-            self._has_begun = True
+        if not self.has_first_token:
+            self.has_first_token = True
             self._line.report(self, Sign(first_token=True))
 
     def overloaded(self) -> None:

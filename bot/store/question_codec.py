@@ -1,44 +1,26 @@
-"""Questions as ASCII JSON, and back."""
+"""Questions as ASCII JSON, and back, by the types of their fields.
+
+A field that is added to the values of ``bot.domain`` is stored without further ado; one that a
+stored question doesn't have yet gets its default.
+"""
 
 from __future__ import annotations
 
 import json
+import types
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from datetime import datetime
-from typing import Any
+from enum import Enum
+from functools import cache
+from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 
-from bot.domain import (
-    AttachmentInfo,
-    ChannelId,
-    GuildId,
-    IncomingMessage,
-    MessageId,
-    Origin,
-    Person,
-    Place,
-    PlaceKind,
-    Question,
-    QuestionId,
-    RoleId,
-    UserId,
-)
+from bot.domain import Question
 
 
 def dump_question(question: Question) -> str:
     """Return a question as ASCII JSON."""
-    message = question.message
-    return json.dumps(
-        {
-            "id": question.id,
-            "origin": question.origin.value,
-            "place": _dump_place(question.place),
-            "asker": _dump_person(question.asker),
-            "text": question.text,
-            "asked_at": question.asked_at.isoformat(),
-            "message": None if message is None else _dump_message(message),
-            "about_id": question.about_id,
-            "fresh": question.fresh,
-        }
-    )
+    return json.dumps(_encode(question))
 
 
 def load_question(stored: str) -> Question:
@@ -48,125 +30,61 @@ def load_question(stored: str) -> Question:
         ValueError: It isn't that (damaged, or from a version that wrote another form).
     """
     try:
-        data = json.loads(stored)
-        message = data["message"]
-        return Question(
-            id=QuestionId(int(data["id"])),
-            origin=Origin(data["origin"]),
-            place=_load_place(data["place"]),
-            asker=_load_person(data["asker"]),
-            text=str(data["text"]),
-            asked_at=datetime.fromisoformat(data["asked_at"]),
-            message=None if message is None else _load_message(message),
-            about_id=_load_message_id(data["about_id"]),
-            fresh=bool(data["fresh"]),
-        )
-    except (KeyError, TypeError, AttributeError) as exc:
+        question = _decode(Question, json.loads(stored))
+    except (KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise ValueError(f"not a stored question: {type(exc).__name__}") from exc
+    if not isinstance(question, Question):
+        raise ValueError("not a stored question")  # noqa: TRY004 - the content is wrong, not a type
+    return question
 
 
-def _dump_place(place: Place) -> dict[str, Any]:
-    return {
-        "kind": place.kind.value,
-        "channel_id": place.channel_id,
-        "guild_id": place.guild_id,
-        "parent_id": place.parent_id,
-        "category_id": place.category_id,
-    }
+def _encode(value: Any) -> Any:  # noqa: ANN401 - whatever a field holds
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {str(key): _encode(item) for key, item in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(_encode(item) for item in value)
+    if isinstance(value, tuple):
+        return [_encode(item) for item in value]
+    if is_dataclass(value):
+        return {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
+    return value
 
 
-def _load_place(data: dict[str, Any]) -> Place:
-    guild_id, parent_id, category_id = data["guild_id"], data["parent_id"], data["category_id"]
-    return Place(
-        kind=PlaceKind(data["kind"]),
-        channel_id=ChannelId(int(data["channel_id"])),
-        guild_id=None if guild_id is None else GuildId(int(guild_id)),
-        parent_id=None if parent_id is None else ChannelId(int(parent_id)),
-        category_id=None if category_id is None else ChannelId(int(category_id)),
-    )
+def _decode(kind: Any, data: Any) -> Any:  # noqa: ANN401 - whatever a field's type is
+    if isinstance(kind, NewType):
+        return _decode(kind.__supertype__, data)
+    if get_origin(kind) in {Union, types.UnionType}:
+        inner = next(item for item in get_args(kind) if item is not types.NoneType)
+        return None if data is None else _decode(inner, data)
+    if get_origin(kind) is not None:
+        return _decode_many(kind, data)
+    if isinstance(kind, type) and is_dataclass(kind):
+        hints = _hints(kind)
+        known = {name: data[name] for name in hints if name in data}
+        return kind(**{name: _decode(hints[name], item) for name, item in known.items()})
+    if kind is datetime:
+        return datetime.fromisoformat(data)
+    if issubclass(kind, Enum):
+        return kind(data)
+    if type(data) is not kind:
+        raise TypeError(f"{kind.__name__} expected")
+    return data
 
 
-def _dump_person(person: Person) -> dict[str, Any]:
-    return {
-        "id": person.id,
-        "name": person.name,
-        "is_bot": person.is_bot,
-        "role_ids": sorted(person.role_ids),
-        "can_manage_guild": person.can_manage_guild,
-    }
+def _decode_many(kind: Any, data: Any) -> Any:  # noqa: ANN401 - whatever a field's type is
+    """Read a tuple, a frozen set, or a mapping; JSON has the keys of a mapping as text."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return {inner[0](key): _decode(inner[1], item) for key, item in data.items()}
+    if not isinstance(data, list):
+        raise TypeError("a list expected")
+    return origin(_decode(inner[0], item) for item in data)
 
 
-def _load_person(data: dict[str, Any]) -> Person:
-    return Person(
-        id=UserId(int(data["id"])),
-        name=str(data["name"]),
-        is_bot=bool(data["is_bot"]),
-        role_ids=frozenset(RoleId(int(role_id)) for role_id in data["role_ids"]),
-        can_manage_guild=bool(data["can_manage_guild"]),
-    )
-
-
-def _dump_message(message: IncomingMessage) -> dict[str, Any]:
-    return {
-        "id": message.id,
-        "place": _dump_place(message.place),
-        "author": _dump_person(message.author),
-        "text": message.text,
-        "created_at": message.created_at.isoformat(),
-        "reference_id": message.reference_id,
-        "replied_user_id": message.replied_user_id,
-        "mentioned_ids": sorted(message.mentioned_ids),
-        "names": {str(key): name for key, name in message.names.items()},
-        "attachments": [_dump_attachment(item) for item in message.attachments],
-        "embed_texts": list(message.embed_texts),
-        "forwarded_texts": list(message.forwarded_texts),
-        "is_ordinary": message.is_ordinary,
-        "is_forward": message.is_forward,
-        "edited_at": None if message.edited_at is None else message.edited_at.isoformat(),
-    }
-
-
-def _load_message(data: dict[str, Any]) -> IncomingMessage:
-    replied_user_id, edited_at = data["replied_user_id"], data["edited_at"]
-    return IncomingMessage(
-        id=MessageId(int(data["id"])),
-        place=_load_place(data["place"]),
-        author=_load_person(data["author"]),
-        text=str(data["text"]),
-        created_at=datetime.fromisoformat(data["created_at"]),
-        reference_id=_load_message_id(data["reference_id"]),
-        replied_user_id=None if replied_user_id is None else UserId(int(replied_user_id)),
-        mentioned_ids=frozenset(UserId(int(user_id)) for user_id in data["mentioned_ids"]),
-        names={int(key): str(name) for key, name in data["names"].items()},
-        attachments=tuple(_load_attachment(item) for item in data["attachments"]),
-        embed_texts=tuple(str(text) for text in data["embed_texts"]),
-        forwarded_texts=tuple(str(text) for text in data["forwarded_texts"]),
-        is_ordinary=bool(data["is_ordinary"]),
-        is_forward=bool(data["is_forward"]),
-        edited_at=None if edited_at is None else datetime.fromisoformat(edited_at),
-    )
-
-
-def _dump_attachment(item: AttachmentInfo) -> dict[str, Any]:
-    return {
-        "id": item.id,
-        "filename": item.filename,
-        "content_type": item.content_type,
-        "size_bytes": item.size_bytes,
-        "url": item.url,
-    }
-
-
-def _load_attachment(data: dict[str, Any]) -> AttachmentInfo:
-    content_type = data["content_type"]
-    return AttachmentInfo(
-        id=int(data["id"]),
-        filename=str(data["filename"]),
-        content_type=None if content_type is None else str(content_type),
-        size_bytes=int(data["size_bytes"]),
-        url=str(data["url"]),
-    )
-
-
-def _load_message_id(value: int | None) -> MessageId | None:
-    return None if value is None else MessageId(int(value))
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -22,8 +23,9 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TextClause,
+    text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 HEAD: Final = "0001"
 """The newest revision in ``migrations/versions``; a test compares the two."""
@@ -119,21 +121,28 @@ def from_ms(moment_ms: int) -> datetime:
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows; where the primary key is taken, replace that row's values."""
-    if not rows:
-        return
-    statement = _insert(connection, table)
-    keys = [column.name for column in table.primary_key]
-    new = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=new), list(rows))
+    """Insert rows, all of the same columns; where the primary key is taken, replace its values."""
+    if rows:
+        connection.execute(_insert(table, tuple(rows[0]), replaces=True), list(rows))
 
 
 def insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
     """Insert a row unless its primary key is taken; return whether it was inserted."""
-    statement = _insert(connection, table).on_conflict_do_nothing()
+    statement = _insert(table, tuple(row), replaces=False)
     return connection.execute(statement, row).rowcount == 1
 
 
-def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    is_postgresql = connection.dialect.name == "postgresql"
-    return postgresql.insert(table) if is_postgresql else sqlite.insert(table)
+@cache
+def _insert(table: Table, columns: tuple[str, ...], *, replaces: bool) -> TextClause:
+    """Return an INSERT with ON CONFLICT, which SQLite and PostgreSQL write alike.
+
+    SQLAlchemy's own constructs for it are compiled anew at each use, at a millisecond each.
+    """
+    keys = [column.name for column in table.primary_key]
+    new = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in keys)
+    action = f"DO UPDATE SET {new}" if replaces else "DO NOTHING"
+    values = ", ".join(f":{name}" for name in columns)
+    return text(
+        f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({values}) "  # noqa: S608 - names are this module's own
+        f"ON CONFLICT ({', '.join(keys)}) {action}"
+    )

@@ -248,9 +248,9 @@ async def test_an_overloaded_server_is_given_less() -> None:
     world = World(Model(slots=4))
     tickets = [world.submit(person=number) for number in range(1, 9)]
     tickets[0].overloaded()
-    tickets[0].release(is_answered=False)
+    tickets[0].release()
     assert world.scheduler.slots == 2
-    tickets[1].release(is_answered=False)
+    tickets[1].release()
     assert _running(tickets) == [2, 3]
 
 
@@ -285,6 +285,7 @@ async def test_a_listener_that_fails_does_not_stop_the_line() -> None:
 async def test_expected_waits_are_learned() -> None:
     world = World(Model(slots=1))
     first = world.submit(person=1)
+    first.first_token()
     await world.clock.advance(40)
     first.release()
     running, next_one, last = (world.submit(person=number) for number in (2, 3, 4))
@@ -294,10 +295,12 @@ async def test_expected_waits_are_learned() -> None:
     assert last.expected_wait_s == pytest.approx(70)
 
 
-async def test_stopped_work_teaches_nothing_of_durations() -> None:
+async def test_work_that_failed_before_its_answer_teaches_nothing_of_durations() -> None:
     world = World(Model(slots=1))
     before = world.scheduler.mean_answer_s
-    world.submit().cancel()
+    ticket = world.submit()
+    await world.clock.advance(300)
+    ticket.release()
     assert world.scheduler.mean_answer_s == before
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,10 @@ REVISIONS = [script.revision for script in SCRIPTS.walk_revisions()]
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    return build_engine(parse_location(tmp_path / "clawbot.db"))
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    built = build_engine(parse_location(tmp_path / "clawbot.db"))
+    yield built
+    built.dispose()
 
 
 def _differences(connection: Connection) -> list[object]:
@@ -102,7 +105,7 @@ def test_downgrades_lead_back_to_nothing(engine: Engine) -> None:
         assert inspect(connection).get_table_names() == ["alembic_version"]
 
 
-def test_postgresql_takes_the_same_tables_and_statements() -> None:
+def test_postgresql_takes_the_same_tables() -> None:
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     script = io.StringIO()
     for table in metadata.sorted_tables:
@@ -110,8 +113,6 @@ def test_postgresql_takes_the_same_tables_and_statements() -> None:
     ddl = script.getvalue()
     assert "id BIGINT NOT NULL" in ddl
     assert "id SERIAL NOT NULL" in ddl
-    statement = postgresql.insert(state).on_conflict_do_nothing()
-    assert "ON CONFLICT DO NOTHING" in str(statement.compile(dialect=dialect))
     assert parse_location("postgresql://u:p@h/db").drivername == "postgresql+psycopg"
 
 

@@ -63,7 +63,8 @@ class Faults:
     """The sandbox's box of faults; everything here holds until it is used up or switched off.
 
     Attributes:
-        refuse_connections: How many gateway connections to refuse from now on; -1 for all.
+        refuse_connections: How many gateway connections to break off from now on, -1 for all
+            (aiohttp's client tries a broken handshake twice).
         silent_hello: New connections get no HELLO.
         ack_heartbeats: False: heartbeats stay without ACK.
         refuse_resumes: Every RESUME gets INVALID_SESSION (false).

@@ -116,7 +116,8 @@ class Connection:
         finally:
             self.leave(self.socket.close_code)
             watcher.cancel()
-            await asyncio.wait([writer], timeout=0.2)
+            if self.closing is not None:
+                await asyncio.wait([writer], timeout=0.2)
             writer.cancel()
             await asyncio.gather(writer, watcher, return_exceptions=True)
 
@@ -137,7 +138,7 @@ class Connection:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(interval_s)
-            if loop.time() - self._last_beat > 2 * interval_s + 1:
+            if loop.time() - self._last_beat > 2 * interval_s + self.sandbox.heartbeat_grace_s:
                 self.close(4009)
                 return
 
@@ -194,6 +195,7 @@ class Connection:
     def _on_heartbeat(self, _seq: object) -> None:
         self._last_beat = asyncio.get_running_loop().time()
         self.sandbox.heartbeats += 1
+        self.world.touch()
         if self.sandbox.faults.ack_heartbeats:
             self.send_op(11)
 

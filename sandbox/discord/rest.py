@@ -273,12 +273,20 @@ class RestFront:
                 return self._limited(record, verdict.retry_after_s, verdict.scope, headers)
             if broken is not None:
                 raise broken
-            result = route.handler(call)
+            result = self._handle(route, call, record)
         except ApiError as error:
             return self._answer(record, error.status, error.body(), headers)
         if result is None:
             return self._answer(record, 204, None, headers)
         return self._answer(record, route.status, result, headers)
+
+    def _handle(self, route: Route, call: Call, record: RequestRecord) -> Result:
+        try:
+            return route.handler(call)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            # The seam to bodies of any shape: Discord refuses what it can't make sense of.
+            self._sandbox.unexpected.append(f"{record.method} {record.path}: {error!r}")
+            raise ApiError(50035, errors={}) from error
 
     def _authorise(self, request: web.BaseRequest) -> None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")

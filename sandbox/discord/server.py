@@ -54,6 +54,8 @@ class DiscordSandbox:
         requests: Every REST request, in order of arrival.
         connects, identifies, resumes, closes: The gateway's history.
         presences: (time, presence) as the bot set them.
+        heartbeat_grace_s: A bot silent for two intervals and this long is closed with 4009.
+        refuse_old_edits: Edits of messages older than an hour get 30046.
         unexpected: Requests and opcodes that Discord doesn't know: a faithful bot leaves it empty.
         faults: What shall go wrong.
     """
@@ -100,6 +102,7 @@ class DiscordSandbox:
         self.closes: list[CloseRecord] = []
         self.presences: list[tuple[float, JsonObject]] = []
         self.heartbeats = 0
+        self.heartbeat_grace_s = 1.0
         self.unexpected: list[str] = []
         self.refuse_old_edits = False
         self.token = new_token(self.world.bot_user.id)

@@ -15,6 +15,7 @@ from bot.diagnostics.values import Finding, Limits, Status, Step, one_line
 
 _MAX_TOKENS = 8
 _LINE_BYTES = 65_536
+_STREAM_BYTES = 524_288
 
 _KNOWN: tuple[tuple[str, str, str], ...] = (
     (
@@ -115,10 +116,12 @@ async def _listen(
         heard.error = one_line(_error_in(_loads(raw)) or f"status {response.status}", 300)
         return
     buffer = b""
+    size = 0
     async for part in response.content.iter_any():
         buffer += part
+        size += len(part)
         *lines, buffer = buffer.split(b"\n")
-        if len(buffer) > _LINE_BYTES or heard.tokens > 4 * _MAX_TOKENS:
+        if len(buffer) > _LINE_BYTES or size > _STREAM_BYTES or heard.tokens > 4 * _MAX_TOKENS:
             return
         for line in lines:
             if line.startswith(b"data:"):

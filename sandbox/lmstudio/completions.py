@@ -133,7 +133,7 @@ class Sender:
         pieces, finish = chat.limited(chat.pieces_of(answer, thinks=thinks), body, answer.finish)
         if model.ends_on_special_tokens and _has_special(messages):
             pieces, finish = pieces[:0], "stop"
-        job = Job(tokens, pieces, finish, self.record)
+        job = Job(tokens, pieces, finish, self.record, pause_after=answer.pause_after)
         options = body.get("stream_options") or {}
         return Completion(
             job,

@@ -43,6 +43,8 @@ class Job:
         pieces: What to generate: kind and text of each token.
         finish: Finish reason once all pieces are out.
         events: What the route sends: a piece, a finish reason, or an error.
+        pause_after: Wait for ``woken`` after so many pieces.
+        woken: Set by ``resume``, and whenever there is something to notice.
         cancelled: The client has left.
     """
 
@@ -53,6 +55,8 @@ class Job:
     events: asyncio.Queue[tuple[Kind, str] | str | ErrorReply] = field(
         default_factory=asyncio.Queue
     )
+    pause_after: int | None = None
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: bool = False
     failure: ErrorReply | None = None
     task: asyncio.Task[None] | None = None
@@ -174,6 +178,13 @@ class Engine:
         """End all running jobs of an instance with an error."""
         for job in instance.active:
             job.failure = job.failure or reply
+            job.woken.set()
+
+    def resume(self) -> None:
+        """Let all jobs go on that pause, or will."""
+        for instance in self.instances.values():
+            for job in [*instance.active, *(job for job, _ in instance.waiting)]:
+                job.woken.set()
 
     def expire(self) -> None:
         """Unload what was loaded just in time and has been idle for too long."""
@@ -236,6 +247,7 @@ class Engine:
     def leave(self, instance: Instance, job: Job) -> None:
         """Note that a job's client has gone; a job still in line is dropped at once."""
         job.cancelled = True
+        job.woken.set()
         for waiting, future in instance.waiting:
             if waiting is job and not future.done():
                 future.set_exception(RefusalError(errors.UNLOADED))
@@ -281,7 +293,11 @@ class Engine:
 
     async def _generate(self, instance: Instance, slot: Slot, job: Job) -> None:
         due = time.monotonic()
-        for piece in job.pieces:
+        for number, piece in enumerate(job.pieces):
+            if number == job.pause_after:
+                await job.woken.wait()
+                self._check(instance, job)
+                due = time.monotonic()
             if len(slot.cache) >= instance.context_tokens:
                 job.events.put_nowait("length")
                 return

@@ -109,6 +109,28 @@ def _tag_accidents() -> list[MarkupCase]:
 
 _BODY = f"\n{THINKING}\n"
 _ACCIDENTS = (
+    MarkupCase("thinking/upper", f"<THINKING>{_BODY}</THINKING>\n{ANSWER}", THINKING, ANSWER),
+    MarkupCase("kimi_vl/close_only", f"{_BODY}◁/think▷{CJK}", THINKING, CJK, True),
+    MarkupCase(
+        "gpt_oss/commentary_as_answer",
+        '<|channel|>commentary<|message|>{"q":"SECRETSTEP"}<|end|>',
+        "SECRETSTEP",
+        "",
+    ),
+    MarkupCase(
+        "gpt_oss/final_constrained",
+        f"<|channel|>analysis<|message|>{THINKING}<|end|><|start|>assistant<|channel|>final "
+        f"<|constrain|>json<|message|>{CJK}<|return|>",
+        THINKING,
+        CJK,
+    ),
+    MarkupCase(
+        "gpt_oss/analysis_twice",
+        f"<|channel|>analysis<|message|>{THINKING}<|end|><|start|>assistant<|channel|>analysis"
+        f"<|message|>{THINKING}<|end|><|start|>assistant<|channel|>final<|message|>{ANSWER}",
+        THINKING,
+        ANSWER,
+    ),
     MarkupCase("think/upper", f"<THINK>{_BODY}</THINK>\n\n{ANSWER}", THINKING, ANSWER),
     MarkupCase("think/mixed_case", f"<Think>{_BODY}</think>\n\n{ANSWER}", THINKING, ANSWER),
     MarkupCase(

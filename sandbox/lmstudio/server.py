@@ -122,6 +122,10 @@ class LMStudioSandbox:
         """Let a function choose each answer that isn't scripted."""
         self._default = responder
 
+    def resume(self) -> None:
+        """Let answers go on that stopped at their ``pause_after``."""
+        self.engine.resume()
+
     def _respond(self, record: RecordedRequest) -> Answer:
         chosen = self._script.popleft() if self._script else self._default(record)
         return chosen if isinstance(chosen, Answer) else Answer(chosen)

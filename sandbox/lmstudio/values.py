@@ -126,6 +126,7 @@ class Answer:
             exact pieces of ``content``, one delta each, instead of ``text``.
         tool_calls: Calls that follow the text.
         model: Model name to report instead of the real one.
+        pause_after: Stop after so many tokens (0: before the first) until ``resume`` is called.
     """
 
     text: str = "Hello! How can I help you today?"
@@ -135,6 +136,7 @@ class Answer:
     tokens: int | Sequence[str] | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     model: str | None = None
+    pause_after: int | None = None
 
 
 @dataclass(slots=True, eq=False)

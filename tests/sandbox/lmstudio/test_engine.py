@@ -196,6 +196,83 @@ async def test_loading_another_just_in_time_evicts_the_first() -> None:
         assert list(lm.engine.instances) == ["b/two"]
 
 
+async def test_a_model_loaded_just_in_time_goes_when_it_has_been_idle() -> None:
+    options = Options(ttl_s=0.0)
+    async with LMStudioSandbox([Model(KEY, loaded=False)], FAST, options=options) as lm:
+        await call(lm, body=ask())
+        listed = (await call(lm, "/api/v0/models")).json["data"][0]
+    assert listed["state"] == "not-loaded"
+    assert lm.options.counters.unloads == 1
+
+
+async def test_a_person_loads_a_second_instance_that_is_not_evicted() -> None:
+    async with LMStudioSandbox([Model(KEY), Model("b/two", loaded=False)]) as lm:
+        assert await lm.load(KEY, 2048) == f"{KEY}:2"
+        await call(lm, body=ask() | {"model": "b/two"})
+        second = await call(lm, body=ask() | {"model": f"{KEY}:2"})
+    assert second.json["model"] == f"{KEY}:2"
+
+
+async def test_stopping_forgets_the_caches_and_ends_every_wait() -> None:
+    async with LMStudioSandbox([Model(KEY, parallel=1)], FAST) as lm:
+        lm.answer(Answer(tokens=30_000))
+        waiting = [asyncio.create_task(call(lm, body=ask(f"{n}", stream=True))) for n in range(3)]
+        await lm.wait_until(lambda: lm.completions and lm.completions[0].tokens_sent)
+        await lm.stop()
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        await lm.start()
+        lm.answer("back")
+        again = await call(lm, body=ask("0"))
+    assert all(isinstance(one, Exception) for one in ended)
+    assert again.status == 200
+    assert lm.completions[-1].reread_tokens == lm.completions[-1].prompt_tokens
+
+
+async def test_a_prompt_being_read_and_others_being_written_slow_a_request_down() -> None:
+    timing = Timing(
+        prefill_tokens_s=50_000, generation_tokens_s=2_000, decode_slowdown=1.0, prefill_drag=1.0
+    )
+    async with LMStudioSandbox([Model(KEY, parallel=2)], timing) as lm:
+        lm.answer(Answer(tokens=20))
+        replies = await asyncio.gather(*(call(lm, body=ask(f"{n} {LONG}")) for n in range(2)))
+    assert [one.status for one in replies] == [200, 200]
+
+
+async def test_a_client_that_leaves_in_a_long_prompt_is_noticed_after_the_batch() -> None:
+    timing = Timing(prefill_tokens_s=2_000, batch_tokens=64, generation_tokens_s=5_000)
+    async with LMStudioSandbox([Model(KEY, parallel=1)], timing) as lm:
+        leaving = asyncio.create_task(call(lm, body=ask(LONG)))
+        await lm.wait_until(lambda: lm.completions and lm.completions[0].started_at)
+        leaving.cancel()
+        await lm.wait_until(lambda: lm.completions[0].cancelled_at)
+        assert (await call(lm, body=ask("next"))).status == 200
+    assert lm.completions[0].tokens_sent == 0
+
+
+async def test_an_answer_can_pause_until_it_is_told_to_go_on() -> None:
+    async with LMStudioSandbox() as lm:
+        lm.script(Answer("one two three", pause_after=2), Answer("four", pause_after=0))
+        first = asyncio.create_task(call(lm, body=ask(stream=True)))
+        await lm.wait_until(lambda: lm.completions and lm.completions[0].tokens_sent == 2)
+        second = asyncio.create_task(call(lm, body=ask(stream=True)))
+        await lm.wait_until(lambda: lm.completions[1:] and lm.completions[1].slot is not None)
+        assert not first.done()
+        assert lm.completions[1].first_token_at is None
+        lm.resume()
+        assert (await first).text == "one two three"
+        assert (await second).text == "four"
+
+
+async def test_a_paused_answer_ends_when_its_client_leaves() -> None:
+    async with LMStudioSandbox([Model(KEY, parallel=1)]) as lm:
+        lm.script(Answer("one two three", pause_after=1))
+        leaving = asyncio.create_task(call(lm, body=ask(stream=True)))
+        await lm.wait_until(lambda: lm.completions and lm.completions[0].tokens_sent == 1)
+        leaving.cancel()
+        await lm.wait_until(lambda: lm.completions[0].cancelled_at)
+        assert (await call(lm, body=ask("next"))).status == 200
+
+
 async def test_without_jit_a_cold_model_is_no_model() -> None:
     async with LMStudioSandbox([Model(KEY, loaded=False)], options=Options(jit=False)) as lm:
         reply = await call(lm, body=ask())

@@ -257,6 +257,9 @@ async def test_no_usable_model(models: list[Model], configured: str | None, caus
         (Fault.INVALID_UTF8, None, "without saying anything"),
         (Fault.DEEP_JSON, None, "without saying anything"),
         (Fault.HUGE_LINE, None, "without saying anything"),
+        (Fault.TINY_EVENTS, None, "without saying anything"),
+        (Fault.GZIP_BOMB, None, "without saying anything"),
+        (Fault.ENDLESS_COMMENTS, None, "no token in time"),
     ],
 )
 async def test_a_completion_that_fails(fault: Fault, after_tokens: int | None, cause: str) -> None:

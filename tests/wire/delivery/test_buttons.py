@@ -1,0 +1,124 @@
+"""Buttons: who may press them, and that every press is answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import discord
+import pytest
+
+from bot.domain import QuestionId, UserId
+from bot.errors import StoreError
+from bot.ports import Controls
+from cogs import _buttons
+from sandbox.discord import Message
+from tests.wire.delivery.helpers import Office, office
+
+QUESTION = QuestionId(2**64 - 1)
+LABELS = ["Stop", "Continue", "Regenerate", "Show thinking", "Details"]
+
+
+@dataclass
+class FakeActions:
+    """Notes what was pressed, and answers or fails as told."""
+
+    pressed: list[tuple[str, int]] = field(default_factory=list)
+    failure: Exception | None = None
+    answer: str = ""
+
+    async def _note(self, name: str, number: int, interaction: discord.Interaction[Any]) -> None:
+        self.pressed.append((name, number))
+        if self.answer:
+            await interaction.response.send_message(self.answer, ephemeral=True)
+        if self.failure is not None:
+            raise self.failure
+
+    async def stop(self, question_id: QuestionId, interaction: discord.Interaction[Any]) -> None:
+        await self._note("Stop", question_id, interaction)
+
+    async def regenerate(
+        self, question_id: QuestionId, interaction: discord.Interaction[Any]
+    ) -> None:
+        await self._note("Regenerate", question_id, interaction)
+
+    async def continue_(
+        self, question_id: QuestionId, interaction: discord.Interaction[Any]
+    ) -> None:
+        await self._note("Continue", question_id, interaction)
+
+    async def thinking(
+        self, question_id: QuestionId, interaction: discord.Interaction[Any]
+    ) -> None:
+        await self._note("Show thinking", question_id, interaction)
+
+    async def details(self, question_id: QuestionId, interaction: discord.Interaction[Any]) -> None:
+        await self._note("Details", question_id, interaction)
+
+
+async def _answer(here: Office) -> Message:
+    """Post an answer to Ada with all buttons."""
+    controls = Controls(QUESTION, UserId(here.ada.id), True, True, True, True, True)
+    await here.sink().send("Answer.", nonce="1-r-0", controls=controls)
+    return here.bot_messages()[-1]
+
+
+async def test_each_button_does_its_own_thing_and_is_acknowledged() -> None:
+    async with office(online=True) as here:
+        actions = FakeActions()
+        _buttons.install(here.client, actions)
+        message = await _answer(here)
+        assert [button["label"] for button in message.buttons] == LABELS
+        assert all(len(button["custom_id"]) <= 100 for button in message.buttons)
+        for label in LABELS:
+            await (await here.ada.click(message, label)).wait_response()
+        assert actions.pressed == [(label, QUESTION) for label in LABELS]
+
+
+async def test_buttons_of_an_earlier_process_still_work() -> None:
+    async with office() as before:
+        message = await _answer(before)
+        ids = [button["custom_id"] for button in message.buttons]
+    controls = Controls(QUESTION, UserId(int(ids[0].split(":")[-1])), stop=True)
+    view = _buttons.view_for(controls)
+    assert view is not None
+    assert [item.custom_id for item in view.children if isinstance(item, discord.ui.Button)] == ids[
+        :1
+    ]
+
+
+async def test_others_are_told_why_they_may_not() -> None:
+    async with office(online=True) as here:
+        actions = FakeActions()
+        _buttons.install(here.client, actions)
+        eve = here.sandbox.add_user("Eve")
+        here.guild.add_member(eve)
+        pressed = await eve.click(await _answer(here), "Stop")
+        await pressed.wait_content()
+        assert pressed.ephemeral
+        assert pressed.content == _buttons.NOT_YOURS
+        assert actions.pressed == []
+
+
+async def test_moderators_may() -> None:
+    async with office(online=True) as here:
+        actions = FakeActions()
+        _buttons.install(here.client, actions)
+        message = await _answer(here)
+        await (await here.sandbox.owner.click(message, "Stop")).wait_response()
+        assert actions.pressed == [("Stop", QUESTION)]
+
+
+@pytest.mark.parametrize("answer", ["", "So far so good."])
+async def test_a_failing_action_is_explained(answer: str) -> None:
+    async with office(online=True) as here:
+        _buttons.install(here.client, FakeActions(failure=StoreError(), answer=answer))
+        pressed = await here.ada.click(await _answer(here), "Details")
+        await here.sandbox.wait_until(lambda: pressed.messages[1 if answer else 0 :])
+        assert pressed.messages[-1].content == StoreError.user_text
+        assert pressed.messages[-1].ephemeral
+
+
+async def test_no_buttons_without_a_wish() -> None:
+    assert _buttons.view_for(None) is None
+    assert _buttons.view_for(Controls(QUESTION, UserId(1))) is None

@@ -85,11 +85,13 @@ async def test_requests_beyond_the_slots_wait_in_order() -> None:
 
 
 async def test_two_that_fit_alone_but_not_together_both_die() -> None:
-    async with LMStudioSandbox([Model(KEY, context_tokens=600, parallel=2)], FAST) as lm:
+    async with LMStudioSandbox([Model(KEY, context_tokens=600, parallel=2)]) as lm:
+        lm.answer(Answer(tokens=400, pause_after=10))
+        both = asyncio.gather(*(call(lm, body=ask(f"{n} " + "word " * 150)) for n in range(2)))
+        await lm.wait_until(lambda: [one.tokens_sent for one in lm.completions] == [10, 10])
+        lm.resume()
+        replies = await both
         lm.answer(Answer(tokens=400))
-        replies = await asyncio.gather(
-            *(call(lm, body=ask(f"{n} " + "word " * 150)) for n in range(2))
-        )
         alone = await call(lm, body=ask("word " * 150))
     assert [one.status for one in replies] == [400, 400]
     assert all(b"Context size has been exceeded." in one.raw for one in replies)
@@ -239,7 +241,7 @@ async def test_a_prompt_being_read_and_others_being_written_slow_a_request_down(
 
 
 async def test_a_client_that_leaves_in_a_long_prompt_is_noticed_after_the_batch() -> None:
-    timing = Timing(prefill_tokens_s=2_000, batch_tokens=64, generation_tokens_s=5_000)
+    timing = Timing(prefill_tokens_s=400, batch_tokens=16, generation_tokens_s=5_000)
     async with LMStudioSandbox([Model(KEY, parallel=1)], timing) as lm:
         leaving = asyncio.create_task(call(lm, body=ask(LONG)))
         await lm.wait_until(lambda: lm.completions and lm.completions[0].started_at)

@@ -76,8 +76,11 @@ class Office:
 async def office(
     *, online: bool = False, bot_permissions: int | None = None
 ) -> AsyncGenerator[Office, None]:
-    """Set up a guild and log the bot in; ``online`` connects the gateway too."""
-    async with DiscordSandbox() as sandbox:
+    """Set up a guild and log the bot in; ``online`` connects the gateway too.
+
+    Without rate limits: discord.py would wait for them on the machine's clock.
+    """
+    async with DiscordSandbox(buckets=False) as sandbox:
         ada = sandbox.add_user("Ada")
         guild = sandbox.add_guild("Office", bot_permissions=bot_permissions)
         guild.add_member(ada)

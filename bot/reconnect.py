@@ -96,7 +96,7 @@ class Governor:
         self._forget_before(now - DAY)
         pause_s = 0.0
         if self._last_identify_s is not None and self._short_sessions:
-            spacing_s = min(LONGEST_IDENTIFY_PAUSE_S, 5.0 * 2.0 ** min(self._short_sessions, 10))
+            spacing_s = min(LONGEST_IDENTIFY_PAUSE_S, 2.5 * 2.0 ** min(self._short_sessions, 10))
             pause_s = self._last_identify_s + spacing_s - now_s
         if len(self._identifies) >= self._limit:
             oldest = self._identifies[len(self._identifies) - self._limit]

@@ -12,6 +12,7 @@ from bot.errors import ConfigurationError, DependencyError
 from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.support.application import running, settings_for
+from tests.support.clock import SwiftClock
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ async def test_without_the_message_content_intent_the_bot_goes_on(
     async with DiscordSandbox(portal_intents=0) as discord:
         ada = discord.add_user("Ada")
         channel = discord.add_guild("Home", owner=ada).add_channel("general")
-        async with running(settings_for(discord, lm, tmp_path)):
+        async with running(settings_for(discord, lm, tmp_path), SwiftClock(20)):
             asked = await ada.mention(channel, "Hello")
             await discord.wait_reply(asked, until=lambda r: "help you" in r.content)
         assert discord.unexpected == []
@@ -112,7 +113,7 @@ async def test_without_the_message_content_intent_the_bot_goes_on(
 async def test_a_lost_gateway_connection_is_resumed_and_nothing_is_lost(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:
-    async with running(settings_for(discord, lm, tmp_path)):
+    async with running(settings_for(discord, lm, tmp_path), SwiftClock(20)):
         for code in (4000, 4009, 1001):
             discord.faults.close(code)
             asked = await ada.mention(channel, f"After {code}")

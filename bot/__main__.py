@@ -122,6 +122,8 @@ def _fail(exc: Exception) -> int:
     if startup is not None:
         print(f"clawbot: {startup.sentence}", file=sys.stderr)
         return startup.exit_code
+    if not logging.getLogger().handlers:
+        set_up_logging(Settings())
     report = describe(exc)
     _log.critical("ended by a failure (reference %s)", report.reference or "-", exc_info=exc)
     print(

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bot import __version__
-from bot.__main__ import main
+from bot.__main__ import _fail, main
+from bot.errors import ConfigurationError, DependencyError
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +63,34 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out == f"clawbot {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (ConfigurationError("The key is bent."), 78),
+        (DependencyError("The key is bent."), 69),
+        (
+            ExceptionGroup(
+                "", [OSError(), ExceptionGroup("", [DependencyError("The key is bent.")])]
+            ),
+            69,
+        ),
+    ],
+)
+def test_a_failed_start_ends_in_its_sentence(
+    failure: Exception, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _fail(failure) == code
+    assert capsys.readouterr().err == "clawbot: The key is bent.\n"
+
+
+def test_a_crash_is_logged_and_ends_in_a_sentence_too(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert _fail(RuntimeError("planted-detail")) == 1
+    assert (
+        last_line(capsys)
+        == "clawbot: ended by a failure of its own, RuntimeError; the log has the details"
+    )
+    assert "planted-detail" in caplog.text

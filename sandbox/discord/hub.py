@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sandbox.discord.server import DiscordSandbox
 
 _DAY_S = 86_400.0
+KEPT_SESSIONS = 3
+"""Lost sessions that stay resumable beside each other."""
 
 
 class GatewayHub:
@@ -96,6 +98,7 @@ class GatewayHub:
         last, self._last_identify_at = self._last_identify_at, now
         self._too_soon = last is not None and now - last < self._identify_every_s
         self._sandbox.identifies.append(GatewayRecord(now, intents, accepted=accepted))
+        self._drop_old_sessions()
         self._sandbox.world.touch()
 
     def too_soon(self) -> bool:
@@ -118,6 +121,13 @@ class GatewayHub:
             session.link.session = None
             session.link.close(4009)
         return session
+
+    def _drop_old_sessions(self) -> None:
+        """Forget the oldest sessions that nobody came back for."""
+        sessions = self._sandbox.world.sessions
+        detached = [each for each in sessions.values() if each.link is None]
+        for session in detached[:-KEPT_SESSIONS]:
+            del sessions[session.id]
 
     # On demand
 

@@ -10,11 +10,18 @@ from typing import Any, Self, TypeVar
 
 from aiohttp import web
 
+from sandbox.discord import posting
 from sandbox.discord.buckets import GLOBAL_LIMIT, Buckets, Limit
 from sandbox.discord.faults import Faults
 from sandbox.discord.hub import GatewayHub
 from sandbox.discord.interactions import Interaction
-from sandbox.discord.messages import Attachment, JsonObject, Message
+from sandbox.discord.messages import (
+    AllowedMentions,
+    Attachment,
+    JsonObject,
+    Message,
+    links,
+)
 from sandbox.discord.model import Channel, Guild, HasId, User
 from sandbox.discord.people import Person
 from sandbox.discord.permissions import Wanted
@@ -216,6 +223,12 @@ class DiscordSandbox:
         """Set the day's IDENTIFY budget, as ``GET /gateway/bot`` tells it."""
         self.hub.identifies_left, self.hub.identifies_total = remaining, total
 
+    def unfurl(self, message: Message) -> None:
+        """Let Discord add previews, as it does moments after a link: an update that is no edit."""
+        found = [{"type": "link", "url": url, "title": url} for url in links(message.content)]
+        message.embeds = [*message.embeds, *found]
+        posting.changed(self.world, message, AllowedMentions(), by_author=False)
+
     def forget(self) -> None:
         """Drop all records and messages, so that long runs stay small; people and places stay."""
         self.requests.clear()
@@ -274,6 +287,19 @@ class DiscordSandbox:
             TimeoutError: It isn't.
         """
         await self.wait_until(lambda: self.online, timeout_s=timeout_s)
+
+    async def wait_command(self, name: str, *, timeout_s: float = 10.0) -> None:
+        """Wait until the bot has registered a slash command.
+
+        Raises:
+            TimeoutError: It hasn't.
+        """
+        await self.wait_until(
+            lambda: any(
+                name in self.world.commands.names(each) for each in (None, *self.world.guilds)
+            ),
+            timeout_s=timeout_s,
+        )
 
     async def wait_until(self, condition: Callable[[], T], *, timeout_s: float = 10.0) -> T:
         """Wait until a condition holds; it is looked at again at every recorded event.

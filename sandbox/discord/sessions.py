@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sandbox.discord.messages import JsonObject, Message
 
-BUFFERED_EVENTS = 5000
+BUFFERED_EVENTS = 2000
 
 GUILDS, GUILD_MEMBERS, GUILD_MODERATION = 1 << 0, 1 << 1, 1 << 2
 PRESENCES, GUILD_MESSAGES, GUILD_REACTIONS, GUILD_TYPING = 1 << 8, 1 << 9, 1 << 10, 1 << 11

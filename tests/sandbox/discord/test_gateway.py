@@ -158,6 +158,27 @@ async def test_sessions_are_invalidated_on_demand(discord: DiscordSandbox, resum
         assert bool(discord.world.sessions) is resumable
 
 
+async def test_lost_sessions_are_kept_in_number(discord: DiscordSandbox) -> None:
+    for _ in range(6):
+        async with online(discord):
+            discord.faults.drop()
+        await discord.wait_until(lambda: not discord.online)
+    assert len(discord.world.sessions) == 4
+
+
+async def test_an_unfurled_link_is_no_edit(
+    discord: DiscordSandbox, channel: Channel, ada: Person
+) -> None:
+    said = await ada.say(channel, "see https://example.org/x")
+    async with online(discord) as gateway:
+        discord.unfurl(said)
+        event = await gateway.event("MESSAGE_UPDATE")
+        assert event["embeds"][0]["url"] == "https://example.org/x"
+        assert event["edited_timestamp"] is None
+        await ada.suppress_embeds(said)
+        assert (await gateway.event("MESSAGE_UPDATE"))["flags"] == 4
+
+
 async def test_talk_while_offline_is_only_in_the_history(
     discord: DiscordSandbox, rest: Rest, channel: Channel, ada: Person
 ) -> None:

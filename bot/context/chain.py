@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from bot.context.chrome import strip_chrome
 from bot.context.shelf import RUN_MESSAGES, Shelf, answers_after_questions, is_here
-from bot.context.tokens import static_tokens
+from bot.context.tokens import message_tokens
 from bot.domain import (
     IncomingMessage,
     MessageId,
@@ -243,7 +243,7 @@ class ConversationReader:
                 if not is_here(message, place) or message.id >= before:
                     continue
                 found.append(message)
-                tokens += static_tokens(message.text) + 4
+                tokens += message_tokens(message.text) + 4
                 if self._is_fresh_start(message):
                     return found[::-1], True
             if len(batch) < count:

@@ -37,6 +37,14 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _SAMPLE_BYTES = 4096
+_EAST_ASIAN = (
+    ("shift_jis", "\u3040", "\u30ff", 0.2),
+    ("euc_jp", "\u3040", "\u30ff", 0.2),
+    ("euc_kr", "\uac00", "\ud7a3", 0.9),
+    ("gb18030", "\u4e00", "\u9fff", 0.7),
+    ("big5", "\u4e00", "\u9fff", 0.7),
+)
+"""Encodings, their most telling letters, and the least share of these among the wide ones."""
 _logger = logging.getLogger("pypdf")
 
 
@@ -88,15 +96,17 @@ def _wide_encoding(sample: bytes) -> str:
 
 
 def _legacy(data: bytes) -> str:
-    """Decode an older encoding: East Asian ones if all of it fits, else Windows' Latin."""
-    for encoding in ("gb18030", "shift_jis", "euc_kr"):
+    """Decode an older encoding: an East Asian one if its own letters come out, else Latin."""
+    high = sum(byte >= 0x80 for byte in data[:_SAMPLE_BYTES])
+    if high < 0.25 * len(data[:_SAMPLE_BYTES]):
+        return data.decode("cp1252", "replace")
+    for encoding, first, last, share in _EAST_ASIAN:
         try:
             text = data.decode(encoding)
         except UnicodeDecodeError:
             continue
-        wide = [char for char in text if ord(char) > 0x7F]
-        common = sum("\u3040" <= char <= "\u9fff" or "\uac00" <= char <= "\ud7a3" for char in wide)
-        if len(wide) >= 4 and common >= 0.9 * len(wide):
+        wide = [char for char in text[:_SAMPLE_BYTES] if char > "\x7f"]
+        if sum(first <= char <= last for char in wide) >= share * len(wide):
             return text
     return data.decode("cp1252", "replace")
 

@@ -9,7 +9,7 @@ from bot.context.chrome import join_chunks, strip_chrome
 from bot.context.cleaning import clean_text, neutralise, readable, safe_name
 from bot.context.files import FileContent, FileKind, kind_of
 from bot.context.persona import Persona
-from bot.context.tokens import static_tokens
+from bot.context.tokens import message_tokens, static_tokens
 from bot.domain import AttachmentInfo, IncomingMessage, UserId
 
 MISSING_START = "(The beginning of this conversation is missing.)"
@@ -69,7 +69,7 @@ def blocks_of(
 def _size(message: IncomingMessage) -> int:
     texts = [message.text, *message.forwarded_texts]
     texts += [text[:_EMBED_CHARS] for text in message.embed_texts[:_EMBEDS]]
-    total = _MESSAGE_TOKENS + sum(static_tokens(text) for text in texts)
+    total = _MESSAGE_TOKENS + sum(map(message_tokens, texts))
     for attachment in message.attachments:
         kind = kind_of(attachment)
         if kind is FileKind.TEXT:

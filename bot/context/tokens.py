@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from bot.domain import ChatTurn
@@ -67,6 +68,12 @@ def static_tokens(text: str) -> int:
     Where history is cut is measured with this, so that learning never moves a cut.
     """
     return round(_dot(_DEFAULTS, features(text)))
+
+
+@lru_cache(maxsize=2048)
+def message_tokens(text: str) -> int:
+    """Return ``static_tokens`` of a message's text, remembered: a conversation is sized often."""
+    return static_tokens(text)
 
 
 class TokenEstimator:

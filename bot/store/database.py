@@ -37,6 +37,9 @@ FIRST_PROBE_S: Final = 2.0
 LAST_PROBE_S: Final = 60.0
 """Seconds between attempts while degraded, doubling; and between lines about it in the log."""
 
+LIMIT_S: Final = 10.0
+"""Seconds of real time that a caller waits for the database's thread; a disk may hang for minutes."""
+
 WriteBack = Callable[[bool], Awaitable[None]]
 """Writes what memory holds, or raises ``StoreError``; told whether the database is a fresh one, which
 has nothing. Called while ``is_degraded`` is still true, and must write all the same."""
@@ -56,11 +59,13 @@ class Database:
         problems: What the operator should know, newest last; empty when all is well.
     """
 
-    def __init__(self, worker: Worker, clock: Clock) -> None:
+    def __init__(self, worker: Worker, clock: Clock, limit_s: float = LIMIT_S) -> None:
         self.is_degraded = False
         self.problems: deque[str] = deque(maxlen=20)
         self._worker = worker
         self._clock = clock
+        self._limit_s = limit_s
+        self._is_stuck = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
         self._queue: deque[_Write] = deque()
         self._commit: asyncio.Future[CommitResult] | None = None
@@ -92,12 +97,11 @@ class Database:
         Raises:
             StoreError: The storage failed; nothing of this work was kept.
         """
-        if self._is_closed:
-            raise StoreError("the database is closed")
+        self._check_open()
         done: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
         self._queue.append(_Write(work, done))
         self._commit_next()
-        return await done
+        return await self._bounded(done)
 
     def on_recovery(self, write_back: WriteBack) -> None:
         """Register what is to be called when the storage works again, and before it is closed."""
@@ -114,6 +118,7 @@ class Database:
 
     def _committed(self, batch: list[_Write], commit: asyncio.Future[CommitResult]) -> None:
         self._commit = None
+        self._is_stuck = False
         result = commit.result()
         for write, outcome in zip(batch, result.outcomes, strict=True):
             if write.done.done():
@@ -130,16 +135,36 @@ class Database:
         self._commit_next()
 
     async def _call(self, function: Callable[[], _T]) -> _T:
-        if self._is_closed:
-            raise StoreError("the database is closed")
-        loop = asyncio.get_running_loop()
+        self._check_open()
+        call = asyncio.get_running_loop().run_in_executor(self._thread, function)
+        call.add_done_callback(self._came_back)
         try:
-            return await loop.run_in_executor(self._thread, function)
+            return await self._bounded(call)
         except (SQLAlchemyError, OSError) as exc:
             if not is_storage_fault(exc):
                 raise
             self._degrade(exc)
             raise StoreError(f"reading failed: {type(exc).__name__}") from exc
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise StoreError("the database is closed")
+        if self._is_stuck:
+            raise StoreError("the database hangs")
+
+    async def _bounded(self, done: asyncio.Future[_T]) -> _T:
+        """Wait for the thread, but no longer than the limit; what it does is done all the same."""
+        if not done.done():
+            await asyncio.wait((done,), timeout=self._limit_s)
+        if done.done():
+            return done.result()
+        self._is_stuck = True
+        self._degrade(TimeoutError(f"no answer within {self._limit_s:g} s"))
+        done.add_done_callback(_retrieve)
+        raise StoreError("the database hangs")
+
+    def _came_back(self, _call: asyncio.Future[Any]) -> None:
+        self._is_stuck = False
 
     def _tell_replaced(self, moved_to: Path) -> None:
         self._is_fresh = True
@@ -231,23 +256,32 @@ class Database:
 
 
 @asynccontextmanager
-async def open_database(location: str | Path, clock: Clock) -> AsyncGenerator[Database, None]:
+async def open_database(
+    location: str | Path, clock: Clock, limit_s: float = LIMIT_S
+) -> AsyncGenerator[Database, None]:
     """Open a database for as long as the ``async with`` block lasts.
 
     Args:
         location: A file path (SQLite) or an SQLAlchemy URL.
         clock: For timestamps and the pace of recovery.
+        limit_s: How long a caller waits for the disk, in seconds.
 
     Raises:
         ConfigurationError: URL, permissions or schema are wrong.
         DependencyError: The database server doesn't answer.
     """
-    database = Database(Worker(parse_location(location), clock), clock)
+    database = Database(Worker(parse_location(location), clock), clock, limit_s)
     try:
         await database.start()
         yield database
     finally:
         await database.close()
+
+
+def _retrieve(done: asyncio.Future[Any]) -> None:
+    """Look at a late failure, so that asyncio doesn't complain that nobody did."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _cause(exc: BaseException) -> str:

@@ -7,6 +7,7 @@ database is back.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -251,7 +252,7 @@ class SqlJournal:
         """Store entries; those that ended are then forgotten in memory."""
         try:
             await self._database.write(lambda c: journal_sql.save_entries(c, entries))
-        except StoreError:
+        except (StoreError, asyncio.CancelledError):
             self._unsaved.update(entry.question.id for entry in entries)
             raise
         for entry in entries:

@@ -154,5 +154,5 @@ class JournalMachine(RuleBasedStateMachine):
                 assert entry.question.id == number
 
 
-JournalMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=25, deadline=None)
+JournalMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
 TestJournal = JournalMachine.TestCase

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import stat
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -260,6 +261,27 @@ async def test_after_closing_it_says_so(path: Path, clock: FakeClock) -> None:
         await database.write(lambda _c: None)
     with pytest.raises(StoreError):
         await database.read(lambda _c: None)
+
+
+async def test_a_disk_that_hangs_does_not_hold_up_the_answers(path: Path, clock: FakeClock) -> None:
+    is_free = threading.Event()
+    async with open_database(path, clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        hanging = asyncio.create_task(database.write(lambda _c: is_free.wait()))
+        await settle()
+        database._limit_s = 0
+        assert await journal.accept(question(1))
+        assert await journal.start(QuestionId(1)) == 1
+        assert database.is_degraded
+        database._limit_s = 10
+        is_free.set()
+        assert await hanging
+        await clock.advance(60)
+        await _until_recovered(database, clock)
+    async with open_database(path, clock) as database:
+        entry = await (await SqlJournal.open(database, clock, 30)).entry(QuestionId(1))
+        assert entry is not None
+        assert entry.attempts == 1
 
 
 async def test_files_are_for_their_owner_only(database: Database, path: Path) -> None:

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+
 import discord
 from discord import app_commands
 from discord.ext import commands
 
 from bot.client import ClawbotClient
-from cogs import _respond
+from bot.diagnostics import (
+    DiscordFacts,
+    Finding,
+    Target,
+    diagnose,
+    discord_findings,
+    discord_text,
+)
+from bot.domain import ModelInfo, UserId
+from bot.lmstudio.transport import make_tls
+from cogs import _convert, _gate, _respond
 
 Interaction = discord.Interaction[ClawbotClient]
+
+LOOKS, LOOKS_PER_S = 4, 60.0
+"""Diagnoses per person: each asks the model for a few tokens."""
+EDIT_INTERVAL_S = 1.5
+"""Least time between two edits of a report that is still growing."""
+NEEDED = ("view_channel", "send_messages", "read_message_history", "embed_links", "attach_files")
+"""What an answer needs of a channel, by discord.py's names."""
 
 
 class DiagnosticsCog(commands.Cog):
@@ -21,6 +40,71 @@ class DiagnosticsCog(commands.Cog):
         self.bot = bot
         self._services = bot.services
 
+    @diag.command(name="network")
+    @app_commands.checks.cooldown(LOOKS, LOOKS_PER_S)
+    async def network(self, interaction: Interaction) -> None:
+        """Walk the way from here to the model, and say where it breaks and what to do."""
+        clock = self._services.clock
+        began_s = clock.monotonic()
+        await interaction.response.defer(ephemeral=True)
+        rest_s = clock.monotonic() - began_s
+        is_operator = UserId(interaction.user.id) in _gate.owner_ids(self.bot)
+        findings = list(discord_findings(self._facts(interaction, rest_s)))
+        shown_s = began_s
+        for base_url in self._services.settings.lmstudio.base_url:
+            async with aclosing(diagnose(self._target(base_url), clock=clock)) as steps:
+                async for finding in steps:
+                    findings.append(finding)
+                    if clock.monotonic() - shown_s >= EDIT_INTERVAL_S:
+                        shown_s = clock.monotonic()
+                        await self._show(interaction, findings, is_operator=is_operator)
+        await self._show(interaction, findings, is_operator=is_operator)
+
+    @staticmethod
+    async def _show(
+        interaction: Interaction, findings: list[Finding], *, is_operator: bool
+    ) -> None:
+        await _respond.say(interaction, discord_text(findings, operator=is_operator))
+
+    def _target(self, base_url: str) -> Target:
+        settings = self._services.settings.lmstudio
+        tls = make_tls(settings.ca_file, settings.certificate_sha256)
+        token = settings.api_token
+        return Target(
+            base_url,
+            token.get_secret_value() if token else None,
+            self._services.settings.chat.model,
+            None if isinstance(tls, bool) else tls,
+        )
+
+    def _facts(self, interaction: Interaction, rest_s: float) -> DiscordFacts:
+        permissions: frozenset[str] | None = None
+        if interaction.guild_id is not None:
+            granted = interaction.app_permissions
+            permissions = frozenset(n for n in granted.VALID_FLAGS if getattr(granted, n))
+        return DiscordFacts(
+            gateway_latency_s=self.bot.latency,
+            rest_latency_s=rest_s,
+            permissions=permissions,
+            is_thread=isinstance(interaction.channel, discord.Thread),
+            has_message_content=self.bot.intents.message_content,
+        )
+
+    @diag.command(name="model")
+    async def model(self, interaction: Interaction) -> None:
+        """Show which model answers here, its context, and how much runs at once."""
+        backend = self._services.backend
+        chat = self._services.overrides.effective(_convert.interaction_place(interaction))
+        known = backend.model(chat.model)
+        capacity = backend.capacity()
+        state = "answers" if backend.is_available() else "doesn't answer at the moment"
+        lines = [
+            f"The model's machine {state}.",
+            describe_model(known) if known else f"Model: {chat.model or 'none is loaded'}.",
+            f"{capacity.slots} answers at once.",
+        ]
+        await _respond.say(interaction, "\n".join(lines))
+
     @diag.command(name="queue")
     async def queue(self, interaction: Interaction) -> None:
         """Show how many questions wait, and how many are being answered."""
@@ -30,6 +114,49 @@ class DiagnosticsCog(commands.Cog):
             f"{scheduler.running} being answered on {scheduler.slots} slots, "
             f"{scheduler.waiting} waiting. An answer takes about {scheduler.mean_answer_s:.0f} s.",
         )
+
+    @diag.command(name="channel")
+    @app_commands.guild_only()
+    async def channel(
+        self,
+        interaction: Interaction,
+        channel: discord.TextChannel | discord.VoiceChannel | discord.Thread | None = None,
+        person: discord.Member | None = None,
+    ) -> None:
+        """Say whether I would answer a person in a channel, and if not, why.
+
+        Args:
+            channel: Which one; this one when left out
+            person: Who; you when left out
+        """
+        where = channel or interaction.channel
+        who = _convert.person(person or interaction.user)
+        place = _convert.place(where) if where else _convert.interaction_place(interaction)
+        reason = _gate.admission(self.bot).refusal(who, place)
+        lines = [f"❌ {reason}" if reason else "✅ My settings allow it."]
+        lines += self._missing(where)
+        await _respond.say(interaction, "\n".join(lines))
+
+    def _missing(self, channel: object) -> list[str]:
+        if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
+            return []
+        granted = channel.permissions_for(channel.guild.me)
+        missing = [n.replace("_", " ").title() for n in NEEDED if not getattr(granted, n)]
+        if not missing:
+            return ["✅ I have the permissions I need there."]
+        return [f"❌ I lack {', '.join(missing)} there. Give my role these permissions."]
+
+
+def describe_model(model: ModelInfo) -> str:
+    """Return one line on a model: name, state, context, what it can."""
+    parts = [f"Model: `{model.key}`", "loaded" if model.is_loaded else "not loaded"]
+    if model.context_tokens:
+        parts.append(f"{model.context_tokens:,} tokens of context")
+    if model.sees_images:
+        parts.append("sees images")
+    if model.reasoning_options:
+        parts.append(f"thinking: {', '.join(model.reasoning_options)}")
+    return " · ".join(parts) + "."
 
 
 async def setup(bot: ClawbotClient) -> None:

@@ -60,9 +60,11 @@ class CompletionDecoder:
 
     __slots__ = (
         "_carry",
+        "_head",
         "_prefix",
         "_sse",
         "_suffix",
+        "_tail",
         "_templates_left",
         "_text_index",
         "failure",
@@ -85,6 +87,8 @@ class CompletionDecoder:
         self._carry = ["", ""]
         self._prefix = b""
         self._suffix = b""
+        self._head = b""
+        self._tail = b""
         self._text_index = 0
         self._templates_left = _MAX_TEMPLATES
         self.is_done = False
@@ -108,7 +112,25 @@ class CompletionDecoder:
 
     def feed(self, chunk: bytes) -> tuple[str, str]:
         """Take the next bytes; return the content and the reasoning that they brought, joined."""
+        if self._prefix and chunk.startswith(self._head) and chunk.endswith(self._tail):
+            text = self._whole_event(chunk)
+            if text is not None:
+                if self._text_index:
+                    return "", text
+                if not self.has_content and text and not text.isspace():
+                    self.has_content = True
+                return text, ""
         return self._events(self._sse.feed(chunk))
+
+    def _whole_event(self, chunk: bytes) -> str | None:
+        """Return the text of a read that brought exactly one delta of the known form."""
+        try:
+            text = chunk[len(self._head) : -len(self._tail)].decode()
+        except UnicodeDecodeError:
+            return None
+        if '"' in text or "\\" in text or not text.isprintable():
+            return None
+        return text if not self._carry[self._text_index] and self._sse.skip(chunk) else None
 
     def finish(self) -> tuple[str, str]:
         """Take the end of the stream; return what it completed.
@@ -190,6 +212,7 @@ class CompletionDecoder:
             return
         if fits and sample == payload:
             self._prefix, self._suffix, self._text_index = prefix, suffix, index
+            self._head, self._tail = b"data: " + prefix, suffix + b"\n\n"
 
     @staticmethod
     def _has_extras(payload: object) -> bool:

@@ -75,6 +75,22 @@ class SseDecoder:
         self._keep(chunk[cut + 1 :])
         return events
 
+    def skip(self, chunk: bytes) -> bool:
+        """Count a piece that is one whole event, read by the caller, if that can be so here.
+
+        Returns:
+            False where something of an earlier piece is still open, or a limit would be exceeded;
+            the piece must then be fed.
+        """
+        total_bytes = self.received_bytes + len(chunk)
+        if self._partial or self._data or self._at_start or self.exceeded:
+            return False
+        if total_bytes > self._limit_bytes:
+            return False
+        self.received_bytes = total_bytes
+        self._after_cr = False
+        return True
+
     def finish(self) -> list[bytes]:
         """Return the event that the end of the stream completes, if there is one."""
         if self.exceeded:

@@ -25,8 +25,12 @@ _MAX_SLOWNESS = 8.0
 _RECOVERY_S = 30.0
 """Without another slow-down for this long, the pace doubles again."""
 
+_LONG_S = 6.0
+"""An answer alone here that takes longer than this may fill more of the window: who would ask next
+is still reading, and the next first words need no room right after its end."""
+
 _CROWD = 3
-"""From this many answers at once on, half of the window is kept for their ends."""
+"""From this many answers at once on, first words leave room for the others' ends."""
 
 _TURN_S = 0.05
 """How much later somebody whose turn it isn't asks again, in seconds."""
@@ -44,9 +48,11 @@ class Rank(IntEnum):
 
 
 @dataclass(slots=True)
-class _Waiting:
-    rank: Rank
-    last_served_s: float
+class _Answer:
+    """An answer that is being written here: when it last wrote, and when it first did."""
+
+    last_s: float = float("-inf")
+    first_s: float | None = None
 
 
 class ChannelPacer:
@@ -60,8 +66,8 @@ class ChannelPacer:
         self._most = writes_per_5_s
         self._writes: deque[float] = deque(maxlen=writes_per_5_s)
         self._last_interim_s = float("-inf")
-        self._served: dict[QuestionId, float] = {}
-        self._waiting: dict[QuestionId, _Waiting] = {}
+        self._answers: dict[QuestionId, _Answer] = {}
+        self._waiting: dict[QuestionId, Rank] = {}
         self._slowness = 1.0
         self._slowed_s = float("-inf")
         self._pause_until_s = float("-inf")
@@ -69,11 +75,11 @@ class ChannelPacer:
 
     def join(self, key: QuestionId) -> None:
         """Count an answer as being written here."""
-        self._served.setdefault(key, float("-inf"))
+        self._answers.setdefault(key, _Answer())
 
     def leave(self, key: QuestionId) -> None:
         """Count an answer as over; what it waited for is given up."""
-        self._served.pop(key, None)
+        self._answers.pop(key, None)
         self._waiting.pop(key, None)
 
     def book(self, now_s: float, key: QuestionId) -> float:
@@ -95,17 +101,19 @@ class ChannelPacer:
 
         Whoever was refused and asks no more must ``book``, ``withdraw`` or ``leave``, or others wait for it.
         """
-        delay_s = self._room_in(now_s, rank)
-        if delay_s <= 0 and self._is_turn_of(key, rank):
-            self._waiting.pop(key, None)
-            self._writes.append(now_s)
-            if rank is not Rank.FIRST:
-                self._last_interim_s = now_s
-            if key in self._served:
-                self._served[key] = now_s
-            return 0.0
-        self._waiting[key] = _Waiting(rank, self._served.get(key, float("-inf")))
-        return max(delay_s, _TURN_S)
+        delay_s = self._room_in(now_s, key, rank)
+        if delay_s > 0 or not self._is_turn_of(key, rank):
+            self._waiting[key] = rank
+            return max(delay_s, _TURN_S)
+        self._waiting.pop(key, None)
+        self._writes.append(now_s)
+        if rank is not Rank.FIRST:
+            self._last_interim_s = now_s
+        if (answer := self._answers.get(key)) is not None:
+            answer.last_s = now_s
+            if answer.first_s is None and rank is not Rank.STAGE:
+                answer.first_s = now_s
+        return 0.0
 
     def withdraw(self, key: QuestionId) -> None:
         """Give up what was asked for and refused."""
@@ -127,42 +135,52 @@ class ChannelPacer:
 
     def is_idle(self, now_s: float) -> bool:
         """Return whether nothing here needs remembering."""
-        return not self._served and (not self._writes or self._writes[-1] + WINDOW_S < now_s)
+        return not self._answers and (not self._writes or self._writes[-1] + WINDOW_S < now_s)
 
-    def _room_in(self, now_s: float, rank: Rank) -> float:
+    def _room_in(self, now_s: float, key: QuestionId, rank: Rank) -> float:
         """Return the seconds until a write of this rank has room; 0 or less is now."""
+        share = self._share(now_s, key, rank)
+        if share == 0:
+            return WINDOW_S
         at_s = max(now_s, self._pause_until_s)
         if self._writes:
             at_s = max(at_s, self._writes[-1])
-        if rank is not Rank.FIRST:
-            gap_s = WINDOW_S / self._share(Rank.INTERIM) * self._current_slowness(now_s)
-            at_s = max(at_s, self._last_interim_s + gap_s)
-        share = self._share(rank)
-        if share == 0:
-            return WINDOW_S
         if len(self._writes) >= share:
             at_s = max(at_s, self._writes[-share] + WINDOW_S)
+        if rank is not Rank.FIRST:
+            gap_s = WINDOW_S / share * self._current_slowness(now_s)
+            at_s = max(at_s, self._last_interim_s + gap_s)
         return at_s - now_s
 
-    def _share(self, rank: Rank) -> int:
-        """Return how full a write of this rank may make the window; what is left is for finals."""
-        crowd = len(self._served)
+    def _share(self, now_s: float, key: QuestionId, rank: Rank) -> int:
+        """Return how full a write of this rank may make the window.
+
+        Interim writes leave room for a final and for somebody's first words.
+        """
+        crowd = len(self._answers)
         match rank:
             case Rank.FIRST:
-                return self._most if crowd <= 1 else max(1, self._most - 1)
+                return self._most if crowd < _CROWD else max(1, self._most - 1)
             case Rank.INTERIM:
-                return max(1, self._most - (1 if crowd < _CROWD else 2))
+                answer = self._answers.get(key)
+                began_s = answer.first_s if answer is not None else None
+                is_long = began_s is not None and now_s - began_s > _LONG_S
+                return max(1, self._most - (1 if crowd == 1 and is_long else 2))
             case Rank.STAGE:
                 return max(self._most - 2, min(1, self._most - 1))
 
     def _is_turn_of(self, key: QuestionId, rank: Rank) -> bool:
         """Return whether nobody waits with a better rank, or as good a one and longer unserved."""
-        mine = (rank, self._served.get(key, float("-inf")))
+        mine = (rank, self._last_s(key))
         return all(
-            mine <= (other.rank, other.last_served_s)
-            for other_key, other in self._waiting.items()
-            if other_key != key
+            mine <= (other_rank, self._last_s(other))
+            for other, other_rank in self._waiting.items()
+            if other != key
         )
+
+    def _last_s(self, key: QuestionId) -> float:
+        answer = self._answers.get(key)
+        return answer.last_s if answer is not None else float("-inf")
 
     def _current_slowness(self, now_s: float) -> float:
         quiet_s = now_s - self._slowed_s

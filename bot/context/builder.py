@@ -13,10 +13,11 @@ from bot.context import budget, persona
 from bot.context.chain import AnswerIndex, ConversationReader
 from bot.context.cleaning import safe_name
 from bot.context.draft import Draft
-from bot.context.files import FileKind, FileReader, kind_of
-from bot.context.render import Style
+from bot.context.files import FileReader, has_expired
+from bot.context.render import Style, fit
 from bot.context.tokens import TokenEstimator, static_tokens
 from bot.domain import (
+    AttachmentInfo,
     ChatTurn,
     IncomingMessage,
     ModelInfo,
@@ -35,6 +36,7 @@ NO_CONTENT = (
     "I can't read messages here that don't mention me or reply to me: "
     "Discord's Message Content intent is off."
 )
+PERSONA_CUT = "My persona is too long for this model's context, so I use only its beginning."
 
 _MOST_QUOTES = 12
 _SHRINK_TRIES = 24
@@ -93,6 +95,8 @@ class ContextBuilder:
         place_names: Callable[[Place], tuple[str, str]] = lambda _: ("", ""),
     ) -> None:
         self._reader = ConversationReader(source, bot_id, may_use, answers)
+        self._source = source
+        self._clock = clock
         self._files = FileReader(files, settings, clock)
         self._estimator = estimator
         self._settings = settings
@@ -115,13 +119,12 @@ class ContextBuilder:
         context_tokens = known or self._settings.fallback_context_tokens
         key = model.key if model else chat.model
         bot_name = safe_name(self._bot_name())
+        scale = self._estimator.scale(key)
+        room = budget.plan(context_tokens, chat.max_tokens, 0, scale).turn_tokens
         who = self._persona(question.place, chat, bot_name)
-        plan = budget.plan(
-            context_tokens,
-            chat.max_tokens,
-            static_tokens(who.text),
-            self._estimator.scale(key),
-        )
+        text, missing = fit(who.text, room // 2)
+        who = dataclasses.replace(who, text=text)
+        plan = budget.plan(context_tokens, chat.max_tokens, static_tokens(text), scale)
         talk = await self._reader.read(
             question, limit=self._settings.max_messages, enough_tokens=plan.step_tokens * 2
         )
@@ -139,7 +142,7 @@ class ContextBuilder:
             turns=turns,
             prompt_tokens=self._estimator.estimate_turns(turns, key),
             conversation_key=talk.key or draft.anchor_key,
-            notices=self._notices(draft, question),
+            notices=(*([PERSONA_CUT] if missing else []), *self._notices(draft, question)),
             participants=tuple(draft.names.by_id.values()),
             bot_names=tuple(dict.fromkeys([bot_name, self._bot_name()])),
         )
@@ -167,21 +170,30 @@ class ContextBuilder:
 
     async def _load(self, draft: Draft, point: int) -> None:
         """Read the files and the quoted messages of what is kept."""
-        wanted = [
-            a
-            for block in draft.kept(point)
-            for a in block.attachments
-            if a.id not in draft.files
-            and not (block.is_answer and kind_of(a) is not FileKind.TEXT)
-            and (draft.sees_images or kind_of(a) is not FileKind.IMAGE)
-        ]
+        wanted: list[AttachmentInfo] = []
+        for block in draft.kept(point):
+            for message in block.messages:
+                files = [
+                    a for a in message.attachments if draft.wants(a, is_answer=block.is_answer)
+                ]
+                wanted += await self._valid(message, files)
         contents = await asyncio.gather(*map(self._files.read, wanted))
         draft.files.update({a.id: content for a, content in zip(wanted, contents, strict=True)})
         place = draft.talk.newest.place
         for message_id in draft.unknown_quotes(point)[-_MOST_QUOTES:]:
-            message = await self._reader.quotable(place, message_id)
-            if message is not None:
-                draft.referred[message_id] = message
+            quoted = await self._reader.quotable(place, message_id)
+            if quoted is not None:
+                draft.referred[message_id] = quoted
+
+    async def _valid(
+        self, message: IncomingMessage, files: list[AttachmentInfo]
+    ) -> list[AttachmentInfo]:
+        """Return files with addresses that still hold, from the message as it now is."""
+        if not any(has_expired(file, self._clock.now()) for file in files):
+            return files
+        fresh = await self._source.fetch(message.place, message.id)
+        current = {a.id: a for a in fresh.attachments} if fresh is not None else {}
+        return [current.get(file.id, file) for file in files]
 
     def _notices(self, draft: Draft, question: Question) -> tuple[str, ...]:
         notices = draft.notices()

@@ -13,9 +13,9 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
-from urllib.parse import parse_qs, urlsplit
 
 from bot.clock import Clock
+from bot.context.files import has_expired
 from bot.context.shelf import is_here
 from bot.domain import ChannelId, IncomingMessage, MessageId, Place
 
@@ -29,7 +29,6 @@ _MAX_CHANNELS = 500
 _MAX_STARTERS = 500
 _EVICT = 25
 _MAX_FETCHES = 4
-_EXPIRY_MARGIN_S = 120
 _NO_STARTER_S = 600.0
 
 
@@ -351,9 +350,8 @@ class MessageCache:
                 live.high = live.ids[-1] + 1 if live.ids else live.low
 
     def _has_expired(self, message: IncomingMessage) -> bool:
-        """Whether an attachment's address is no longer valid (Discord: signed attachment URLs)."""
-        now = self._clock.now().timestamp() + _EXPIRY_MARGIN_S
-        return any(_expires_at(a.url) < now for a in message.attachments)
+        now = self._clock.now()
+        return any(has_expired(attachment, now) for attachment in message.attachments)
 
     def _evict(self) -> None:
         while len(self._channels) > _MAX_CHANNELS:
@@ -379,11 +377,3 @@ def _weight(message: IncomingMessage) -> int:
     """Estimate a message's size in memory, in bytes."""
     texts = (message.text, *message.embed_texts, *message.forwarded_texts)
     return 900 + 2 * sum(map(len, texts)) + 400 * len(message.attachments)
-
-
-def _expires_at(url: str) -> float:
-    value = parse_qs(urlsplit(url).query).get("ex", [""])[0]
-    try:
-        return float(int(value, 16))
-    except ValueError:
-        return float("inf")

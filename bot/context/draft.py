@@ -12,7 +12,7 @@ from bot.context.cleaning import safe_name
 from bot.context.files import FileContent, FileKind, kind_of
 from bot.context.render import MISSING_START, Block, Names, Rendered, Style, blocks_of
 from bot.context.tokens import static_tokens
-from bot.domain import ChatTurn, IncomingMessage, MessageId, Role, UserId
+from bot.domain import AttachmentInfo, ChatTurn, IncomingMessage, MessageId, Role, UserId
 
 NO_SIGHT = "This model can't see pictures."
 
@@ -77,6 +77,13 @@ class Draft:
         if self._starter is not None:
             blocks = [Block((self._starter,), is_answer=False, size=0), *blocks]
         return blocks
+
+    def wants(self, attachment: AttachmentInfo, *, is_answer: bool) -> bool:
+        """Return whether an attachment is still to be read."""
+        kind = kind_of(attachment)
+        if attachment.id in self.files or (is_answer and kind is not FileKind.TEXT):
+            return False
+        return self.sees_images or kind is not FileKind.IMAGE
 
     def unknown_quotes(self, point: int) -> list[MessageId]:
         """Return the messages that kept ones refer to and that aren't part of the conversation."""

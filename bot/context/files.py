@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from urllib.parse import parse_qs, urlsplit
 
 from bot.clock import Clock
 from bot.context import decoding
@@ -19,6 +21,7 @@ _CACHE_CHARS = 6_000_000
 
 _DECODE_TIMEOUT_S = 20.0
 _FILES_AT_ONCE = 3
+_EXPIRY_MARGIN_S = 120
 
 
 class FileKind(StrEnum):
@@ -180,6 +183,19 @@ def kind_of(attachment: AttachmentInfo) -> FileKind:
         return FileKind.TEXT
     is_text = declared.startswith("text/") or declared.endswith(("+json", "+xml"))
     return FileKind.TEXT if is_text and declared != "image/svg+xml" else FileKind.OTHER
+
+
+def has_expired(attachment: AttachmentInfo, now: datetime) -> bool:
+    """Return whether an attachment's address is no longer valid, or about to be.
+
+    Discord signs addresses and says in ``ex``, a hexadecimal time stamp, until when they hold
+    (Discord: reference, signed attachment CDN URLs).
+    """
+    value = parse_qs(urlsplit(attachment.url).query).get("ex", [""])[0]
+    try:
+        return int(value, 16) < now.timestamp() + _EXPIRY_MARGIN_S
+    except ValueError:
+        return False
 
 
 class FileReader:

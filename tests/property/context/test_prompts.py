@@ -54,14 +54,15 @@ def talks(draw: st.DrawFn) -> tuple[World, list[IncomingMessage]]:
     return world, asked
 
 
-@given(talks(), CONTEXTS)
+@given(talks(), CONTEXTS, st.sampled_from([0, 100, 6000]))
 @settings(max_examples=60, deadline=None)
 def test_every_prompt_fits_and_satisfies_strict_templates(
-    talk: tuple[World, list[IncomingMessage]], context_tokens: int
+    talk: tuple[World, list[IncomingMessage]], context_tokens: int, persona_chars: int
 ) -> None:
     world, asked = talk
+    chat = dataclasses.replace(CHAT, system_prompt="persona " * (persona_chars // 8))
     for question in asked[-3:]:
-        prompt = world.prompt_now(question, context_tokens=context_tokens)
+        prompt = world.prompt_now(question, context_tokens=context_tokens, chat=chat)
         check_roles(prompt)
         reserve = min(CHAT.max_tokens, context_tokens // 2)
         assert prompt.prompt_tokens <= (context_tokens - reserve) * 0.9

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 
 import pypdf
@@ -217,3 +218,23 @@ async def test_old_pictures_are_dropped_in_steps() -> None:
         shown.append([len(turn.images) for turn in prompt.turns[1:]][0::2])
         last = world.say(CLAW, f"seen {number}", to=last)
     assert [sum(counts) for counts in shown] == [1, 2, 3, 4, 3, 4, 3, 4]
+
+
+async def test_a_file_whose_address_has_expired_is_read_by_its_new_one() -> None:
+    world = World()
+    old = world.attach("a.txt", b"text")
+    expired = dataclasses.replace(old, id=99, url="https://cdn/a.txt?ex=1")
+    asked = world.say(ADA, "read", attachments=(expired,))
+    fresh = dataclasses.replace(expired, url="https://cdn/a.txt?ex=ffffffff")
+    world.files[99] = b"the text"
+    world.messages[asked.place][-1] = dataclasses.replace(asked, attachments=(fresh,))
+    seen: list[str] = []
+
+    async def read(attachment: AttachmentInfo, *, limit_bytes: int) -> bytes | None:
+        seen.append(attachment.url)
+        return world.files[attachment.id][:limit_bytes]
+
+    world.read = read  # type: ignore[method-assign]
+    prompt = await world.prompt(asked)
+    assert "the text" in prompt.turns[-1].text
+    assert seen == [fresh.url]

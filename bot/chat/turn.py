@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -52,6 +52,7 @@ from config.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+TRUNCATED = "The model's server left out part of our conversation without saying so."
 RESTARTING_TEXT = "I'm being restarted. I'll answer this as soon as I'm back."
 
 
@@ -249,7 +250,8 @@ class Turn:
                 if pipeline.must_stop:
                     break
         pipeline.close(done.reason)
-        self._learn(prompt, done, pipeline, ticket)
+        if not self._learn(prompt, done, pipeline, ticket):
+            done = replace(done, notices=(*done.notices, TRUNCATED))
         closing = close_answer(pipeline, prompt, done, chat, parts.clock.monotonic() - started_s)
         return await self._finish(closing, pipeline)
 
@@ -290,18 +292,20 @@ class Turn:
 
     def _learn(
         self, prompt: Prompt, done: Completed, pipeline: ReplyPipeline, ticket: Ticket
-    ) -> None:
+    ) -> bool:
+        """Learn from how it went; False when the server must have dropped part of the prompt."""
         parts = self._parts
         parts.memory.learn(done.model, pipeline)
         if done.first_token_s is None or done.total_s is None:
-            return
+            return True
         parts.metrics.first_token(done.first_token_s)
         parts.metrics.answer(done.total_s)
-        if done.usage is not None:
-            parts.estimator.learn(done.model, prompt.turns, done.usage.prompt_tokens)
-            writing_s = done.total_s - done.first_token_s
-            if writing_s > 0:
-                ticket.speed(done.usage.completion_tokens / writing_s)
+        if done.usage is None:
+            return True
+        writing_s = done.total_s - done.first_token_s
+        if writing_s > 0:
+            ticket.speed(done.usage.completion_tokens / writing_s)
+        return parts.estimator.learn(done.model, prompt.turns, done.usage.prompt_tokens)
 
     def _controls(
         self,

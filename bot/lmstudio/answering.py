@@ -13,7 +13,7 @@ from bot.lmstudio import errors, loading, wire
 from bot.lmstudio.asking import Ask, Work
 from bot.lmstudio.deadline import within
 from bot.lmstudio.mailbox import Mailbox
-from bot.lmstudio.nodes import Fleet, Node
+from bot.lmstudio.nodes import Fleet, Node, Traits
 from bot.lmstudio.recovery import Plan, recover
 from bot.lmstudio.retry import RetryPolicy
 from config.settings import LMStudioSettings
@@ -103,6 +103,7 @@ class Answering:
         )
         self._excluded: frozenset[int] = frozenset()
         self._requests = 0
+        self._named = ""
 
     async def run(self) -> None:
         """Answer; the last event is ``Completed``.
@@ -144,7 +145,7 @@ class Answering:
 
     async def _ask(self, node: Node) -> None:
         async with contextlib.AsyncExitStack() as stack:
-            if "pool" in self._plan.tried:
+            if "alone" in self._plan.tried:
                 await stack.enter_async_context(node.alone)
                 with contextlib.suppress(TimeoutError):
                     await within(self._clock, node.idle.wait(), _POOL_WAIT_S)
@@ -154,6 +155,7 @@ class Answering:
             try:
                 completed = await ask.run()
             except BackendError:
+                self._named = ask.instance
                 if ask.has_given:
                     self._mailbox.put(Restarted())
                 raise
@@ -162,31 +164,47 @@ class Answering:
 
     async def _mend(self, error: BackendError, node: Node) -> bool:
         """Change the plan or the server after a failure; return whether to ask again at once."""
-        info = node.model(self._plan.model)
-        traits = node.traits(info.key if info else self._plan.model)
+        traits = self._traits(node)
         if isinstance(error, errors.LoadFailedError) and traits.load.state == "open":
             return self._go_elsewhere(error, node) or self._fall_back(error)
         if isinstance(error, _REFRESH_AFTER):
             await node.refresh()
-            info = node.model(self._plan.model)
-        if isinstance(error, errors.ContextOverflowError) and error.limit_tokens:
-            traits.context_tokens = error.limit_tokens
-        if type(error) is errors.ImagesRefusedError:
-            traits.is_blind = True
+        self._learn(error, traits)
+        info = node.model(self._plan.model)
         changed = recover(error, self._plan, info.context_tokens if info else None)
         if changed is not None:
             self._plan = changed
             return True
         if isinstance(error, errors.PoolFullError):
-            self._plan = self._plan.having_tried("pool")
-        if isinstance(error, errors.NoModelError) and await self._load(node):
+            self._plan = self._plan.having_tried("alone")
+        if await self._heal(error, node):
             return True
         if isinstance(error, errors.LoadFailedError):
-            if await self._load_smaller(node):
-                return True
             traits.load.fail(at_once=True)
             traits.load_error = error
         return self._go_elsewhere(error, node) or self._fall_back(error)
+
+    def _traits(self, node: Node) -> Traits:
+        info = node.model(self._plan.model)
+        return node.traits(info.key if info is not None else self._plan.model)
+
+    @staticmethod
+    def _learn(error: BackendError, traits: Traits) -> None:
+        """Remember what a failure tells of the model itself."""
+        if isinstance(error, errors.ContextOverflowError) and error.limit_tokens:
+            traits.context_tokens = error.limit_tokens
+        if type(error) is errors.ImagesRefusedError:
+            traits.is_blind = True
+
+    async def _heal(self, error: BackendError, node: Node) -> bool:
+        """Mend what is wrong on the server: the model's name there, or that it isn't loaded."""
+        if isinstance(error, errors.ModelNotFoundError):
+            info = node.model(self._plan.model)
+            names = {"", self._plan.model, *((info.key, *info.instance_ids) if info else ())}
+            return info is not None and self._named not in names
+        if isinstance(error, errors.NoModelError):
+            return await self._load(node)
+        return isinstance(error, errors.LoadFailedError) and await self._load_smaller(node)
 
     def _go_elsewhere(self, error: BackendError, node: Node) -> bool:
         if not isinstance(error, _ELSEWHERE):

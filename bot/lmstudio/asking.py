@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -95,6 +95,7 @@ class Ask:
         self._asked = plan
         self._warm_instance = warm_instance
         self._is_loading = False
+        self._first_text = asyncio.Event()
         self._load_is_over = asyncio.Event()
         self.has_given = False
         self.has_shown = False
@@ -130,6 +131,8 @@ class Ask:
                 if not self.has_shown:
                     raise
                 return self._completed(plan, exchange, started_at_s, is_cut=True)
+            if not self._is_loaded():
+                await self._node.refresh()
             self._learn(plan, exchange, started_at_s)
             return self._completed(plan, exchange, started_at_s)
 
@@ -197,7 +200,7 @@ class Ask:
             total_at_s=self._work.total_at_s,
         )
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def _turn_at_loading(self) -> AsyncGenerator[None, None]:
         """Let one question load a model that isn't loaded; the others wait for it.
 
@@ -213,7 +216,7 @@ class Ask:
             self._work.mailbox.put(Stage(StageKind.LOADING))
             left_s = self._work.total_at_s - self._work.clock.monotonic()
             try:
-                await within(self._work.clock, running.wait(), left_s)
+                await within(self._work.clock, _wait(running), left_s)
             except TimeoutError:
                 raise errors.TotalTimeoutError from None
         if self._is_loaded():
@@ -240,8 +243,9 @@ class Ask:
             raise traits.load_error or errors.LoadFailedError()
 
     async def _look_for_loaded(self) -> None:
-        while not self._is_loaded():
-            await self._work.clock.sleep(LOADING_LOOK_S)
+        while not self._is_loaded() and not self.has_given:
+            with contextlib.suppress(TimeoutError):
+                await within(self._work.clock, _wait(self._first_text), LOADING_LOOK_S)
             await self._node.refresh()
         if not self.has_given:
             self._work.mailbox.put(Stage(StageKind.READING, tokens=self._tokens))
@@ -264,9 +268,8 @@ class Ask:
             self._work.mailbox.put(Stage(StageKind.READING, tokens=tokens))
 
     def _note_text(self, content: str, reasoning: str) -> None:
-        if self._is_loading and not self.has_given:
-            self._end_loading()
         self.has_given = True
+        self._first_text.set()
         if content and not self.has_shown and not content.isspace():
             self.has_shown = True
         self._work.mailbox.add_text(content, reasoning)
@@ -315,6 +318,10 @@ class Ask:
         if _was_cut(plan, decoder.usage, info.context_tokens if info else None):
             findings.append(CUT_BY_SERVER)
         return findings
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 def _was_cut(plan: Plan, usage: Usage | None, context_tokens: int | None) -> bool:

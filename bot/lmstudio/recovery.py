@@ -113,9 +113,9 @@ def trim(plan: Plan, limit_tokens: int, prompt_tokens: int) -> Plan | None:
         kept_chars -= _weight(rest.pop(0))
         while len(rest) > 1 and rest[0].role is not Role.USER:
             kept_chars -= _weight(rest.pop(0))
-    if kept_chars * tokens_per_char + _LEAST_ANSWER_TOKENS > budget:
+    fitting = int(budget - kept_chars * tokens_per_char)
+    if fitting < min(max_tokens, _LEAST_ANSWER_TOKENS):
         return None
-    fitting = max(_LEAST_ANSWER_TOKENS, int(budget - kept_chars * tokens_per_char))
     is_shorter = len(head) + len(rest) < len(plan.turns)
     trimmed = replace(
         plan,
@@ -185,6 +185,14 @@ def _memory(_error: BackendError, plan: Plan, _context: int | None) -> Plan | No
     return None
 
 
+def _pool(_error: BackendError, plan: Plan, _context: int | None) -> Plan | None:
+    """Take a quarter off the prompt, when asking again alone didn't help."""
+    if "alone" not in plan.tried or not plan.prompt_tokens:
+        return None
+    target_tokens = plan.prompt_tokens * 0.75 + plan.max_tokens
+    return trim(plan, int(target_tokens / KEEP_SHARE), plan.prompt_tokens)
+
+
 _Remedy = Callable[[BackendError, Plan, int | None], Plan | None]
 _REMEDIES: Final[tuple[tuple[type[BackendError], str, _Remedy], ...]] = (
     (errors.ContextOverflowError, "trim", _overflow),
@@ -193,6 +201,7 @@ _REMEDIES: Final[tuple[tuple[type[BackendError], str, _Remedy], ...]] = (
     (errors.EmptyAnswerError, "empty", _empty),
     (errors.InvalidRequestError, "", _invalid),
     (errors.LoadFailedError, "", _memory),
+    (errors.PoolFullError, "pool", _pool),
 )
 
 

@@ -1,0 +1,158 @@
+"""What goes over the wire, and what is made of what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from bot.domain import ChatTurn, FinishReason, Role, Stage, StageKind, TextDelta, Usage
+from bot.lmstudio import LMStudioBackend
+from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, Model
+from tests.support.clock import FakeClock
+from tests.wire.lmstudio.conftest import PARIS
+from tests.wire.lmstudio.rig import a_request, ask, connected, listen, passing
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/", "/api/v1"])
+async def test_any_form_of_the_base_url_works(
+    suffix: str, box: LMStudioSandbox, clock: FakeClock
+) -> None:
+    async with connected(clock, box.base_url + suffix) as backend:
+        assert (await ask(clock, backend)).text == PARIS
+        assert {request.path for request in box.requests} == {
+            "/api/v1/models",
+            "/v1/chat/completions",
+        }
+
+
+@pytest.mark.parametrize("markup", ["field", "field_reasoning"])
+async def test_both_reasoning_fields_are_kept_apart_from_the_answer(
+    markup: str, box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+) -> None:
+    box.answer(Answer(PARIS, reasoning="Hm, France.", markup=markup))
+    outcome = await ask(clock, backend)
+    assert outcome.text == PARIS
+    assert outcome.reasoning == "Hm, France."
+
+
+async def test_the_end_tells_model_usage_context_and_times(
+    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+) -> None:
+    end = (await ask(clock, backend)).end
+    sent = box.completions[0]
+    assert end.reason is FinishReason.STOP
+    assert end.model == "qwen/qwen3-next-80b"
+    assert end.usage is not None
+    assert end.usage == Usage(sent.prompt_tokens, sent.tokens_sent, end.usage.reasoning_tokens)
+    assert end.usage.reasoning_tokens > 0
+    assert end.context_tokens == 8192
+    assert end.first_token_s is not None
+    assert end.total_s is not None
+    assert 0 <= end.first_token_s <= end.total_s
+
+
+async def test_an_answer_cut_by_length_says_so(
+    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+) -> None:
+    box.answer(PARIS)
+    outcome = await ask(clock, backend, a_request(max_tokens=3))
+    assert outcome.end.reason is FinishReason.LENGTH
+    assert PARIS.startswith(outcome.text)
+
+
+async def test_stages_lead_to_the_first_word(backend: LMStudioBackend, clock: FakeClock) -> None:
+    outcome = await ask(clock, backend, a_request(prompt_tokens=77))
+    assert outcome.stages == [StageKind.CONNECTING, StageKind.READING]
+    assert [event.tokens for event in outcome.events[:2]] == [None, 77]  # type: ignore[union-attr]
+
+
+async def test_messages_go_out_in_a_form_that_templates_take(
+    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+) -> None:
+    turns = (
+        ChatTurn(Role.ASSISTANT, "Hello."),
+        ChatTurn(Role.USER, "One."),
+        ChatTurn(Role.USER, "Two."),
+        ChatTurn(Role.ASSISTANT, "  "),
+        ChatTurn(Role.SYSTEM, "Rules."),
+        ChatTurn(Role.USER, "Three."),
+        ChatTurn(Role.ASSISTANT, "Well"),
+    )
+    await ask(clock, backend, a_request(*turns))
+    assert box.completions[0].messages == [
+        {"role": "system", "content": "Rules."},
+        {"role": "user", "content": "One.\n\nTwo.\n\nThree."},
+    ]
+
+
+async def test_nothing_that_people_or_the_model_wrote_is_logged(
+    box: LMStudioSandbox, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with connected(clock, box.base_url) as backend:
+        for fault in (Fault.CRASHED, Fault.JINJA_ALTERNATE, Fault.HTML_500):
+            box.faults.next(fault)
+            await ask(clock, backend)
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("bot.")]
+    for secret in ("Paris", "capital", "Hm.", "jinja", "127.0.0.1"):
+        assert secret not in "".join(ours)
+
+
+async def test_a_slow_consumer_holds_up_nobody_and_gets_joined_text(
+    box: LMStudioSandbox, backend: LMStudioBackend
+) -> None:
+    box.answer(Answer(" ".join(["word"] * 400)))
+    stream = backend.stream(a_request())
+    assert await anext(stream) == Stage(StageKind.CONNECTING)
+    await box.wait_until(lambda: box.completions and box.completions[0].finished)
+    rest = [event async for event in stream]
+    deltas = [event for event in rest if isinstance(event, TextDelta)]
+    assert "".join(delta.content for delta in deltas) == " ".join(["word"] * 400)
+    assert len(deltas) < 20
+
+
+async def test_a_full_pool_is_asked_again_alone(clock: FakeClock) -> None:
+    model = Model("a/b", context_tokens=1024)
+    async with LMStudioSandbox([model]) as box, connected(clock, box.base_url) as backend:
+        box.answer(PARIS)
+        box.faults.next(Fault.POOL_FULL, times=3)
+        tasks = [
+            asyncio.create_task(listen(backend, a_request(conversation=str(number))))
+            for number in range(3)
+        ]
+        outcomes = [await passing(clock, asyncio.wait_for(task, None)) for task in tasks]
+        assert [outcome.text for outcome in outcomes] == [PARIS] * 3
+        assert len(box.completions) == 6
+
+
+async def test_the_context_that_an_overflow_named_is_believed(
+    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+) -> None:
+    box.options.overflow = "engine"
+    talk = [ChatTurn(Role.ASSISTANT if i % 2 else Role.USER, "word and " * 150) for i in range(80)]
+    outcome = await ask(clock, backend, a_request(*talk, ChatTurn(Role.USER, "?"), max_tokens=200))
+    assert outcome.end.reason is FinishReason.STOP
+    model = backend.model(None)
+    assert model is not None
+    assert model.context_tokens == 8192
+    assert len(box.completions) == 2
+
+
+async def test_followers_of_a_load_start_together(clock: FakeClock) -> None:
+    async with (
+        LMStudioSandbox([Model("a/b", loaded=False)]) as box,
+        connected(clock, box.base_url) as backend,
+    ):
+        tasks = [
+            asyncio.create_task(listen(backend, a_request(conversation=str(number))))
+            for number in range(4)
+        ]
+        outcomes = [await passing(clock, asyncio.wait_for(task, None)) for task in tasks]
+        assert all(outcome.end.context_tokens == 8192 for outcome in outcomes)
+        assert box.options.counters.loads == 1
+        assert [outcome.stages.count(StageKind.READING) for outcome in outcomes[1:]] == [1, 1, 1]
+        model = backend.model("a/b")
+        assert model is not None
+        assert model.is_loaded

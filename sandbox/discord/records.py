@@ -68,3 +68,28 @@ class EventRecord:
     at: float
     name: str
     sessions: int
+
+
+class Records:
+    """All that a sandbox has written down.
+
+    Attributes:
+        requests: Every REST request, in order of arrival.
+        connects: Gateway connections, by address path.
+        identifies: IDENTIFYs, by intents.
+        resumes: RESUMEs, by sequence number.
+        closes: Ended gateway connections.
+        presences: (time, presence) as the bot set them.
+        heartbeats: How many came.
+        unexpected: Requests and opcodes that Discord doesn't know: a faithful bot leaves it empty.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[RequestRecord] = []
+        self.connects: list[GatewayRecord] = []
+        self.identifies: list[GatewayRecord] = []
+        self.resumes: list[GatewayRecord] = []
+        self.closes: list[CloseRecord] = []
+        self.presences: list[tuple[float, dict[str, Any]]] = []
+        self.heartbeats = 0
+        self.unexpected: list[str] = []

@@ -18,14 +18,13 @@ from sandbox.discord.interactions import Interaction
 from sandbox.discord.messages import (
     AllowedMentions,
     Attachment,
-    JsonObject,
     Message,
     links,
 )
 from sandbox.discord.model import Channel, Guild, HasId, User
 from sandbox.discord.people import Person
 from sandbox.discord.permissions import Wanted
-from sandbox.discord.records import CloseRecord, GatewayRecord, RequestRecord
+from sandbox.discord.records import Records, RequestRecord
 from sandbox.discord.rest import MAX_REQUEST_BYTES, RestFront, Router
 from sandbox.discord.routes import all_routes
 from sandbox.discord.sessions import PRIVILEGED
@@ -36,7 +35,7 @@ _API = "/api/v10"
 _HOUR_S = 3600.0
 
 
-class DiscordSandbox:
+class DiscordSandbox(Records):
     """A Discord on loopback: gateway v10 and REST v10 over real sockets.
 
     The world (guilds, people, messages, commands) outlives connections, bot processes and also
@@ -58,12 +57,8 @@ class DiscordSandbox:
         monotonic: Time in seconds of all records, rate limits and interaction deadlines.
 
     Attributes:
-        requests: Every REST request, in order of arrival.
-        connects, identifies, resumes, closes: The gateway's history.
-        presences: (time, presence) as the bot set them.
         heartbeat_grace_s: A bot silent for two intervals and this long is closed with 4009.
         refuse_old_edits: Edits of messages older than an hour get 30046.
-        unexpected: Requests and opcodes that Discord doesn't know: a faithful bot leaves it empty.
         faults: What shall go wrong.
     """
 
@@ -84,6 +79,7 @@ class DiscordSandbox:
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__()
         self.world = World(
             now=now, monotonic=monotonic, bot_name=bot_name, portal_intents=portal_intents
         )
@@ -102,15 +98,7 @@ class DiscordSandbox:
             self, identify_every_s=identify_every_s, resume_window_s=resume_window_s
         )
         self.faults.attach(self.hub)
-        self.requests: list[RequestRecord] = []
-        self.connects: list[GatewayRecord] = []
-        self.identifies: list[GatewayRecord] = []
-        self.resumes: list[GatewayRecord] = []
-        self.closes: list[CloseRecord] = []
-        self.presences: list[tuple[float, JsonObject]] = []
-        self.heartbeats = 0
         self.heartbeat_grace_s = 1.0
-        self.unexpected: list[str] = []
         self.refuse_old_edits = False
         self.token = new_token(self.world.bot_user.id)
         self.token_reset = False

@@ -73,7 +73,7 @@ class Delivery:
         live_controls: Buttons while the answer is being written; ``None`` for none.
         posted: Messages of this answer that an earlier life of the process posted: they are edited,
             and deleted where they are too many.
-        on_posted: Awaited with all message ids after each new message.
+        on_posted: Awaited with all message ids whenever a message comes or goes.
 
     Attributes:
         gone: Set when the reader can't be reached any more: stop the model at once.

@@ -18,7 +18,7 @@ from bot.reply.delivery_plan import Part
 from bot.reply.nonce import MAX_INDEX, nonce
 
 OnPosted = Callable[[tuple[MessageId, ...]], Awaitable[None]]
-"""Told of all message ids of the answer, in order, after each new message."""
+"""Told of all message ids of the answer, in order, whenever one comes or goes."""
 
 _NOBODY = UserId(0)
 _SLOW_S = 3.0
@@ -52,7 +52,7 @@ class Board:
         clock: Measures how long requests take.
         question_id: For nonces.
         posted: Messages that an earlier life of the process posted, in order.
-        on_posted: Awaited after each new message.
+        on_posted: Awaited whenever a message comes or goes.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Board:
         Args:
             parts: The messages wanted.
             controls: Buttons below the last one; the others have none.
-            prune: Delete messages beyond the wanted ones.
+            prune: Delete all messages beyond the wanted ones, not only those of an earlier life.
         """
         last = controls if _has_any(controls) else None
         for index, part in enumerate(parts):
@@ -101,7 +101,8 @@ class Board:
                 return Step(index, None)
             if slot.content != part.content or slot.controls != wanted or slot.has_unknown_controls:
                 return Step(index, part, wanted)
-        if prune and len(self._slots) > len(parts):
+        is_spare = len(self._slots) > len(parts)
+        if is_spare and (prune or (parts and self._slots[-1].content is None)):
             return Step(len(self._slots) - 1, None)
         return None
 
@@ -146,6 +147,7 @@ class Board:
             await self._sink.delete(self._slots[index].message_id)
         self.calls += 1
         del self._slots[index]
+        await self._report()
 
     async def _send(self, index: int, part: Part, controls: Controls | None) -> None:
         self.calls += 1
@@ -159,8 +161,7 @@ class Board:
                 slot.content = None
                 return
         self._slots.insert(index, _Slot(message_id, part.content, controls))
-        if self._on_posted is not None:
-            await self._on_posted(self.message_ids)
+        await self._report()
 
     async def _edit(self, index: int, part: Part, controls: Controls | None) -> None:
         slot = self._slots[index]
@@ -175,6 +176,11 @@ class Board:
         self.calls += 1
         await self._sink.delete(self._slots[index].message_id)
         del self._slots[index]
+        await self._report()
+
+    async def _report(self) -> None:
+        if self._on_posted is not None:
+            await self._on_posted(self.message_ids)
 
 
 def _has_any(controls: Controls | None) -> bool:

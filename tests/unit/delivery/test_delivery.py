@@ -384,3 +384,26 @@ async def test_final_texts_are_known_before_any_is_sent() -> None:
     async with desk.delivery() as delivery:
         await delivery.finish("The answer.", before_final=store)
     assert stored == [("The answer.",)]
+
+
+async def test_stale_messages_of_an_earlier_life_go_as_soon_as_there_is_text() -> None:
+    desk = Desk()
+    posted = [desk.sink.adopt(100 + number, "old") for number in range(3)]
+    async with desk.delivery(posted=posted) as delivery:
+        delivery.show("New words.")
+        await desk.clock.advance(10.0)
+        assert desk.sink.contents == ["New words."]
+        assert delivery.message_ids == (MessageId(100),)
+
+
+async def test_a_nonce_that_an_earlier_life_used_is_not_counted_as_a_new_message() -> None:
+    desk = Desk()
+    async with desk.delivery() as delivery:
+        await delivery.finish("word " * 500)
+    first, second = delivery.message_ids
+    async with desk.delivery(posted=[second]) as again:
+        result = await desk.wait(again.deliver(("One.", "Two.")))
+    assert len(set(result.message_ids)) == len(result.message_ids) == 2
+    assert first not in result.message_ids
+    shown = {desk.sink.messages[message_id].content for message_id in result.message_ids}
+    assert shown == {"One.", "Two."}

@@ -1,0 +1,206 @@
+"""An answer when Discord, the model or the process fails."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot.domain import MessageId, Stage, StageKind
+from bot.errors import (
+    DeliveryForbiddenError,
+    DeliveryRejectedError,
+    DeliveryUnavailableError,
+    EditExhaustedError,
+    TargetGoneError,
+)
+from bot.reply.delivery import FINAL_PATIENCE_S
+from tests.support.clock import settle
+from tests.unit.delivery.helpers import DONE, Desk
+
+LOADING = Stage(StageKind.LOADING)
+
+
+@pytest.mark.parametrize("error", [TargetGoneError(), DeliveryForbiddenError(50013)])
+async def test_losing_the_reader_is_told_at_once(error: TargetGoneError) -> None:
+    desk = Desk()
+    async with desk.delivery() as delivery:
+        await settle()
+        delivery.show("Hello.")
+        await settle()
+        desk.sink.failures.append(error)
+        await desk.clock.advance(2.0)
+        delivery.show("Hello. More.")
+        await settle()
+        assert delivery.gone.is_set()
+        with pytest.raises(type(error)):
+            await delivery.finish("Hello. More. End.")
+    assert desk.sink.kinds() == ["typing", "send", "edit"]
+
+
+async def test_a_message_that_takes_no_more_edits_is_replaced() -> None:
+    desk = Desk()
+    async with desk.delivery() as delivery:
+        await settle()
+        delivery.show("Hello.")
+        await settle()
+        desk.sink.failures.append(EditExhaustedError())
+        result = await delivery.finish("Hello. The end.")
+    assert desk.sink.contents == ["Hello. The end."]
+    assert list(result.message_ids) == list(desk.sink.messages)
+
+
+async def test_refused_text_is_explained_once_under_another_nonce() -> None:
+    desk = Desk()
+    desk.sink.failures.append(DeliveryRejectedError(200000))
+    async with desk.delivery() as delivery:
+        result = await delivery.finish("Something bad.")
+    assert result.is_refused
+    assert desk.sink.contents == [DeliveryRejectedError.user_text]
+    assert [call.nonce for call in desk.sink.calls if call.kind == "send"] == ["1-r-0", "1-n-0"]
+
+
+async def test_refused_interim_text_ends_interim_edits_only() -> None:
+    desk = Desk()
+    async with desk.delivery() as delivery:
+        desk.sink.failures.append(DeliveryRejectedError(200000))
+        delivery.show("Bad start")
+        await desk.clock.advance(5.0)
+        delivery.show("Bad start goes on.")
+        await desk.clock.advance(5.0)
+        assert desk.sink.kinds().count("send") == 1
+        result = await delivery.finish("Harmless.")
+    assert not result.is_refused
+    assert desk.sink.contents == ["Harmless."]
+
+
+async def test_finals_are_tried_again_until_discord_is_back() -> None:
+    desk = Desk()
+    desk.sink.failures.extend([DeliveryUnavailableError()] * 5)
+    async with desk.delivery() as delivery:
+        ending = asyncio.create_task(delivery.finish("The end."))
+        await desk.clock.advance(60.0)
+        await ending
+    assert desk.sink.contents == ["The end."]
+    assert {call.nonce for call in desk.sink.calls if call.kind == "send"} == {"1-r-0"}
+
+
+async def test_finals_are_given_up_at_a_bound() -> None:
+    desk = Desk()
+    desk.sink.failures.extend([DeliveryUnavailableError()] * 1000)
+    async with desk.delivery() as delivery:
+        ending = asyncio.create_task(delivery.finish("The end."))
+        await desk.clock.advance(FINAL_PATIENCE_S + 10.0)
+        with pytest.raises(DeliveryUnavailableError):
+            await ending
+
+
+async def test_a_failure_is_said_instead_of_an_answer() -> None:
+    desk = Desk()
+    async with desk.delivery() as delivery:
+        delivery.stage(LOADING)
+        await desk.clock.advance(3.0)
+        await delivery.fail("The model went away.", controls=DONE)
+    assert desk.sink.contents == ["The model went away."]
+
+
+async def test_a_failure_stands_below_what_was_shown_already() -> None:
+    desk = Desk()
+    async with desk.delivery() as delivery:
+        delivery.show("Half an ans")
+        await settle()
+        await delivery.fail("The model went away.")
+    assert desk.sink.contents == ["Half an ans\n-# The model went away."]
+
+
+async def test_abort_takes_everything_back() -> None:
+    desk = Desk()
+    async with desk.delivery() as delivery:
+        delivery.show("word " * 900)
+        await desk.clock.advance(10.0)
+        assert len(desk.sink.messages) == 3
+        await delivery.abort()
+    assert desk.sink.messages == {}
+    assert delivery.message_ids == ()
+
+
+async def test_leaving_without_an_end_stops_all_requests() -> None:
+    desk = Desk()
+    async with desk.delivery() as delivery:
+        await settle()
+        delivery.show("Hello.")
+        await settle()
+    delivery.show("Hello again.")
+    await desk.clock.advance(60.0)
+    assert desk.sink.kinds() == ["typing", "send"]
+    assert desk.pacer.is_idle(desk.clock.monotonic())
+
+
+async def test_messages_of_an_earlier_life_are_edited_and_spare_ones_deleted() -> None:
+    desk = Desk()
+    posted = [desk.sink.adopt(100 + number, "old") for number in range(3)]
+    async with desk.delivery(posted=posted) as delivery:
+        result = await delivery.deliver(("One.", "Two."))
+    assert desk.sink.contents == ["One.", "Two."]
+    assert result.message_ids == (MessageId(100), MessageId(101))
+    assert "send" not in desk.sink.kinds()
+
+
+async def test_a_crash_after_posting_makes_no_second_message() -> None:
+    desk = Desk()
+    async with desk.delivery() as delivery:
+        delivery.show("Half")
+        await settle()
+    async with desk.delivery() as again:
+        result = await again.deliver(("Whole.",))
+    assert len(desk.sink.messages) == 1
+    assert len(result.message_ids) == 1
+
+
+async def test_each_new_message_is_reported_with_all_ids() -> None:
+    desk = Desk()
+    seen: list[tuple[MessageId, ...]] = []
+
+    async def note(message_ids: tuple[MessageId, ...]) -> None:
+        seen.append(message_ids)
+
+    async with desk.delivery(on_posted=note) as delivery:
+        await delivery.finish("word " * 700)
+    assert [len(ids) for ids in seen] == [1, 2]
+    assert seen[-1] == delivery.message_ids
+
+
+async def test_final_texts_are_known_before_any_is_sent() -> None:
+    desk = Desk()
+    stored: list[tuple[str, ...]] = []
+
+    async def store(chunks: tuple[str, ...]) -> None:
+        assert desk.sink.writes_at() == []
+        stored.append(chunks)
+
+    async with desk.delivery() as delivery:
+        await delivery.finish("The answer.", before_final=store)
+    assert stored == [("The answer.",)]
+
+
+async def test_stale_messages_of_an_earlier_life_go_as_soon_as_there_is_text() -> None:
+    desk = Desk()
+    posted = [desk.sink.adopt(100 + number, "old") for number in range(3)]
+    async with desk.delivery(posted=posted) as delivery:
+        delivery.show("New words.")
+        await desk.clock.advance(10.0)
+        assert desk.sink.contents == ["New words."]
+        assert delivery.message_ids == (MessageId(100),)
+
+
+async def test_a_nonce_that_an_earlier_life_used_is_not_counted_as_a_new_message() -> None:
+    desk = Desk()
+    async with desk.delivery() as delivery:
+        await delivery.finish("word " * 500)
+    first, second = delivery.message_ids
+    async with desk.delivery(posted=[second]) as again:
+        result = await desk.wait(again.deliver(("One.", "Two.")))
+    assert len(set(result.message_ids)) == len(result.message_ids) == 2
+    assert first not in result.message_ids
+    shown = {desk.sink.messages[message_id].content for message_id in result.message_ids}
+    assert shown == {"One.", "Two."}

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ from bot.context.builder import ContextBuilder
 from bot.context.tokens import TokenEstimator
 from bot.endpoints import discord_endpoints
 from bot.errors import ConfigurationError
-from bot.lmstudio import open_backend
+from bot.lmstudio import LMStudioBackend, open_backend
 from bot.metrics import Metrics, MetricsServer
 from bot.net.cdn import CdnReader
 from bot.presence import Presence, keep_presence, presence_for
@@ -97,16 +98,18 @@ async def run(
         await client.services.chat.close(settings.queue.shutdown_grace_s)
 
 
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """What is kept over a restart."""
+
+    state: StateStore
+    overrides: SettingsStore
+    journal: SqlJournal
+
+
 async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> ClawbotClient:
     """Build all parts, each closed by ``stack`` in the reverse order."""
-    folder = stack.enter_context(data_folder(settings.store.data_dir))
-    location = settings.store.database_url or folder / DATABASE_FILE
-    database = await stack.enter_async_context(open_database(location, clock))
-    state = await StateStore.open(database, clock)
-    overrides = await SettingsStore.open(
-        database, settings.chat, settings.lmstudio.network_timeout_ms
-    )
-    journal = await SqlJournal.open(database, clock, settings.store.retention_days)
+    stores = await _open_stores(settings, clock, stack)
     backend = await stack.enter_async_context(open_backend(settings.lmstudio, clock))
     scheduler = Scheduler(
         settings.queue,
@@ -117,30 +120,50 @@ async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Cla
     )
     stack.callback(scheduler.close)
     backend.on_availability(lambda _: scheduler.wake())
-    metrics = Metrics()
-    client: ClawbotClient
-    source = DiscordSource(lambda: client, settings.context, clock)
     files = await stack.enter_async_context(CdnReader(_cdn_hosts(settings)))
-    estimator = TokenEstimator.from_dict(state.get(ESTIMATES))
-    parts = TurnParts(
+    made: list[ClawbotClient] = []  # the client needs the parts, and some parts ask the client
+    source = DiscordSource(lambda: made[0], settings.context, clock)
+    estimator = TokenEstimator.from_dict(stores.state.get(ESTIMATES))
+    builder = ContextBuilder(
+        source=source,
+        files=files,
+        estimator=estimator,
+        settings=settings.context,
+        bot_id=lambda: made[0].me,
+        bot_name=lambda: made[0].user.display_name,
+        clock=clock,
+        may_use=lambda message: message.author.id not in settings.discord.blocked_user_ids,
+        answers=stores.journal,
+        place_names=lambda place: made[0].names_of(place),  # noqa: PLW0108 - made later
+    )
+    parts = _turn_parts(settings, clock, stores, backend, scheduler, builder, estimator)
+    client = _client(parts, backend, stores, source)
+    made.append(client)
+    if settings.metrics.addr is not None:
+        server = MetricsServer(settings.metrics.addr, parts.metrics, client.is_online)
+        await stack.enter_async_context(server)
+    return client
+
+
+def _turn_parts(
+    settings: Settings,
+    clock: Clock,
+    stores: _Stores,
+    backend: LMStudioBackend,
+    scheduler: Scheduler,
+    builder: ContextBuilder,
+    estimator: TokenEstimator,
+) -> TurnParts:
+    metrics = Metrics()
+    metrics.watch_queue(lambda: scheduler.waiting, lambda: scheduler.running)
+    return TurnParts(
         settings=settings,
         clock=clock,
         backend=backend,
-        overrides=overrides,
-        journal=journal,
+        overrides=stores.overrides,
+        journal=stores.journal,
         scheduler=scheduler,
-        builder=ContextBuilder(
-            source=source,
-            files=files,
-            estimator=estimator,
-            settings=settings.context,
-            bot_id=lambda: client.me,
-            bot_name=lambda: client.user.display_name,
-            clock=clock,
-            may_use=lambda message: message.author.id not in settings.discord.blocked_user_ids,
-            answers=journal,
-            place_names=lambda place: client.names_of(place),  # noqa: PLW0108 - made later
-        ),
+        builder=builder,
         estimator=estimator,
         pacers=PacerRegistry(settings.delivery.writes_per_5_s, clock),
         secrets=SecretGuard(_secrets(settings)),
@@ -148,25 +171,41 @@ async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Cla
         memory=ModelMemory(),
         metrics=metrics,
     )
-    limiter = RateLimiter(settings.queue, clock)
+
+
+async def _open_stores(settings: Settings, clock: Clock, stack: AsyncExitStack) -> _Stores:
+    """Lock the data folder and open what is kept in it."""
+    folder = stack.enter_context(data_folder(settings.store.data_dir))
+    location = settings.store.database_url or folder / DATABASE_FILE
+    database = await stack.enter_async_context(open_database(location, clock))
+    network_timeout_ms = settings.lmstudio.network_timeout_ms
+    return _Stores(
+        state=await StateStore.open(database, clock),
+        overrides=await SettingsStore.open(database, settings.chat, network_timeout_ms),
+        journal=await SqlJournal.open(database, clock, settings.store.retention_days),
+    )
+
+
+def _client(
+    parts: TurnParts, backend: LMStudioBackend, stores: _Stores, source: DiscordSource
+) -> ClawbotClient:
+    limiter = RateLimiter(parts.settings.queue, parts.clock)
     services = Services(
-        settings=settings,
-        clock=clock,
+        settings=parts.settings,
+        clock=parts.clock,
         backend=backend,
-        overrides=overrides,
-        journal=journal,
-        state=state,
+        overrides=stores.overrides,
+        journal=stores.journal,
+        state=stores.state,
         chat=ChatService(parts, limiter),
         limiter=limiter,
-        scheduler=scheduler,
+        scheduler=parts.scheduler,
         source=source,
-        metrics=metrics,
+        metrics=parts.metrics,
     )
-    client = ClawbotClient(services, _governor(settings, clock, state), ClawbotTree)
-    if settings.metrics.addr is not None:
-        server = MetricsServer(settings.metrics.addr, metrics, client.is_online)
-        await stack.enter_async_context(server)
-    return client
+    return ClawbotClient(
+        services, _governor(parts.settings, parts.clock, stores.state), ClawbotTree
+    )
 
 
 def _governor(settings: Settings, clock: Clock, state: StateStore) -> Governor:

@@ -86,6 +86,7 @@ class ClawbotClient(commands.Bot):
             max_messages=None,
             guild_ready_timeout=GUILD_READY_TIMEOUT_S,
             max_ratelimit_timeout=30.0,
+            http_trace=services.metrics.discord_trace(),
             tree_cls=tree_cls,
             allowed_contexts=discord.app_commands.AppCommandContext(
                 guild=True, dm_channel=True, private_channel=False

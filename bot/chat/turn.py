@@ -242,7 +242,7 @@ class Turn:
                 if isinstance(event, TextDelta):
                     self._take(event, pipeline, ticket)
                 elif isinstance(event, Stage):
-                    self._delivery.stage(event)
+                    self._take_stage(event)
                 elif isinstance(event, Restarted):
                     pipeline.restart()
                 else:
@@ -278,6 +278,11 @@ class Turn:
                 known.key if known else chat.model
             ),
         )
+
+    def _take_stage(self, stage: Stage) -> None:
+        if stage.kind is StageKind.RETRYING:
+            self._parts.metrics.retry("lmstudio")
+        self._delivery.stage(stage)
 
     def _take(self, delta: TextDelta, pipeline: ReplyPipeline, ticket: Ticket) -> None:
         if not self._has_first_token:

@@ -246,13 +246,18 @@ class Database:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with suppress(StoreError):
             await self._write_back()
-        while self._commit is not None:
-            await asyncio.wait((self._commit,))
-            await asyncio.sleep(0)
+        while self._commit is not None and not self._is_stuck:
+            await self._settled(self._commit)
         self._is_closed = True
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self._worker.stop)
+        await self._settled(loop.run_in_executor(self._thread, self._worker.stop))
         self._thread.shutdown(wait=False)
+
+    async def _settled(self, work: asyncio.Future[Any]) -> None:
+        """Wait for the thread as long as the limit allows, and let callbacks run."""
+        done, _ = await asyncio.wait((work,), timeout=self._limit_s)
+        self._is_stuck = not done
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager

@@ -188,16 +188,13 @@ class SqlJournal:
     async def purge(self) -> int:
         """Delete what ended longer ago than the retention time; return how many questions.
 
+        At most ``BATCH`` in one call; ``accept`` calls it again until all are gone, then hourly.
+
         Raises:
             StoreError: The database failed.
         """
         before_ms = to_ms(self._clock.now() - self._retention)
-        total = 0
-        while True:
-            count = await self._database.write(lambda c: journal_sql.purge(c, before_ms, BATCH))
-            total += count
-            if count < BATCH:
-                return total
+        return await self._database.write(lambda c: journal_sql.purge(c, before_ms, BATCH))
 
     async def _write_channels(self) -> None:
         newest = self._unsaved_channels
@@ -253,7 +250,8 @@ class SqlJournal:
         try:
             await self._database.write(lambda c: journal_sql.save_entries(c, entries))
         except (StoreError, asyncio.CancelledError):
-            self._unsaved.update(entry.question.id for entry in entries)
+            ids = {entry.question.id for entry in entries}
+            self._unsaved |= ids & self._open.keys()
             raise
         for entry in entries:
             question_id = entry.question.id
@@ -282,11 +280,12 @@ class SqlJournal:
         now_s = self._clock.monotonic()
         if self._purged_s is not None and now_s - self._purged_s < PURGE_EVERY_S:
             return
-        self._purged_s = now_s
         try:
             count = await self.purge()
         except StoreError:
             return
+        if count < BATCH:
+            self._purged_s = now_s
         if count:
             _log.info("%d ended questions purged", count)
 

@@ -206,7 +206,7 @@ class ConversationReader:
         is_complete, is_cut, starter = True, False, None
         if not starts_afresh:
             seen, is_complete = await self._history(question.place, newest.id, limit, enough_tokens)
-            seen, is_cut = await self._with_slash_questions(seen)
+            seen, is_cut = await self._with_slash_questions(seen, question)
             is_complete = is_complete or is_cut
             known = {message.id for message in earlier}
             earlier = sorted([*(m for m in seen if m.id not in known), *earlier], key=_by_id)
@@ -252,9 +252,11 @@ class ConversationReader:
         return found[::-1], False
 
     async def _with_slash_questions(
-        self, seen: Sequence[IncomingMessage]
+        self, seen: Sequence[IncomingMessage], newest: Question
     ) -> tuple[list[IncomingMessage], bool]:
         """Put in the questions that slash commands asked, and begin at the last ``new`` one.
+
+        The answer that is to be given anew is left out, and with it its question.
 
         Returns:
             The messages, oldest first, and whether the conversation was begun anew among them.
@@ -266,6 +268,9 @@ class ConversationReader:
             is_loose = message.author.id == self._bot_id() and message.reference_id is None
             entry = await self._entry(message.id) if is_loose else None
             if entry is None or entry.question.message is not None:
+                continue
+            if newest.origin is Origin.REGENERATE and _is_same(entry.question, newest):
+                found.pop()
                 continue
             question = _newest(entry.question)
             if question.id not in asked:
@@ -341,6 +346,10 @@ def _newest(question: Question) -> IncomingMessage:
         created_at=question.asked_at,
         reference_id=question.about_id,
     )
+
+
+def _is_same(one: Question, other: Question) -> bool:
+    return one.text == other.text and one.asker.id == other.asker.id
 
 
 def _belongs(before: IncomingMessage, after: IncomingMessage, reference: MessageId | None) -> bool:

@@ -21,11 +21,6 @@ _NOTICE_CHARS = 600
 """A longer message is an answer that happens to begin with a warning sign."""
 
 
-def quiet(text: str) -> str:
-    """Return text as quiet lines, each line with the prefix."""
-    return "\n".join(QUIET_PREFIX + line for line in text.splitlines() if line.strip())
-
-
 def notice(text: str) -> str:
     """Return a sentence as a notice message."""
     return NOTICE_MARK + text

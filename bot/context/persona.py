@@ -50,9 +50,6 @@ _FIXED_PHRASES: Final = {
     "date": "the date that stands in brackets before the newest message",
     "user": "the person who wrote the newest message",
 }
-VOLATILE: Final = frozenset(_FIXED_PHRASES)
-PLACEHOLDERS: Final = frozenset({"bot", "server", "channel"}) | VOLATILE
-"""All names that are filled in; anything else in braces stays as typed."""
 
 
 @dataclass(frozen=True, slots=True)

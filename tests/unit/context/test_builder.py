@@ -129,6 +129,53 @@ async def test_the_answer_to_a_slash_command_leads_to_its_question() -> None:
     ]
 
 
+async def test_slash_questions_are_part_of_a_dm_and_a_new_one_begins_it_afresh() -> None:
+    world = World()
+    world.say(ADA, "old", place=ADAS_DM)
+    world._next += 1 << 40
+    asked = Question(
+        QuestionId(world._next), Origin.SLASH, ADAS_DM, ADA, "new topic", world._at, fresh=True
+    )
+    answer = world.say(CLAW, "fresh answer", place=ADAS_DM)
+    builder = world.builder(
+        answers=Index(JournalEntry(asked, QuestionState.CLOSED, posted=(answer.id,)))
+    )
+    again = dataclasses.replace(
+        asked, id=QuestionId(answer.id + 1), origin=Origin.REGENERATE, fresh=False
+    )
+    regenerated = await builder.build(again, CHAT, None)
+    later = await builder.build(world.ask(world.say(ADA, "go on", place=ADAS_DM)), CHAT, None)
+    assert said(later) == [("user", "new topic"), ("assistant", "fresh answer"), ("user", "go on")]
+    assert said(regenerated) == [("user", "old\nnew topic")]
+
+
+async def test_going_on_where_an_answer_stopped_sees_that_answer() -> None:
+    world = World()
+    asked = world.say(ADA, "tell me")
+    answer = world.say(CLAW, "once upon", to=asked)
+    question = Question(
+        QuestionId(answer.id + 5),
+        Origin.CONTINUE,
+        HOME,
+        ADA,
+        "Continue.",
+        answer.created_at,
+        about_id=answer.id,
+    )
+    prompt = await world.builder().build(question, CHAT, None)
+    assert [text for _, text in said(prompt)] == ["tell me", "once upon", "Continue."]
+
+
+async def test_an_answer_that_came_as_a_file_is_read_from_the_file() -> None:
+    world = World()
+    asked = world.say(ADA, "long please")
+    world.say(CLAW, "part one", to=asked, minutes=0.01)
+    whole = world.attach("answer.md", b"part one and part two")
+    last = world.say(CLAW, "-# the rest is in the file", attachments=(whole,), minutes=0.01)
+    prompt = await world.prompt(world.say(ADA, "thanks", to=last))
+    assert said(prompt)[1] == ("assistant", "part one and part two")
+
+
 async def test_a_reference_to_another_channel_or_guild_is_never_followed() -> None:
     world = World()
     other = Place(PlaceKind.GUILD_TEXT, ChannelId(51), GuildId(40))

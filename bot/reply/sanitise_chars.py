@@ -74,7 +74,7 @@ _LATIN_RUN: Final = re.compile(f"([{_LATIN_MARKS}]{{2}})[{_LATIN_MARKS}]+")
 _CONTEXT: Final = re.compile(
     f"[\u200c\u200d\ufe0e\ufe0f\u180b-\u180d\u180f\U000e0020-\U000e007f\U000e0100-\U000e01ef{_MARKS}]"
 )
-_HOLD: Final = re.compile(f"(?:[\u200c\u200d]|(?<={_FLAG})[{TAGS}]{{1,5}})\\Z")
+_HOLD: Final = re.compile(f"(?:[\u200c\u200d]+|(?<={_FLAG})[{TAGS}]{{1,5}})\\Z")
 _TRAILING: Final = f"{_MARKS}{TAGS}\u200c\u200d\ufe0e\ufe0f\u180b-\u180d\u180f\U000e0100-\U000e01ef"
 _LAST: Final = re.compile(f"[^{_TRAILING}]?[{_TRAILING}]*\\Z")
 _LAST_CHARS: Final = 16

@@ -8,10 +8,11 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 INVITE_REMOVED: Final = "(invite removed)"
+REMOVED: Final = "(link removed)"
 URL_CHARS: Final = 2048
 """Longest address that is looked at as a whole; Discord links none that is longer."""
 
-_DOT: Final = r"(?:[.,。]|\s?[(\[]?dot[)\]]?\s?)"
+_DOT: Final = r"(?:[.,。]|\s?[(\[]?(?:dot|[.,])[)\]]?\s?)"
 _HOST: Final = (
     rf"(?:discord{_DOT}(?:gg|io|me|li|link)|(?:invite|dsc){_DOT}gg|(?<!\w)\.gg)(?:\s?/+\s?)"
 )

@@ -15,6 +15,7 @@ from typing import Final
 from bot.reply.markup import prefixes
 from bot.reply.sanitise_links import (
     INVITE_REMOVED,
+    REMOVED,
     URL_CHARS,
     has_invite,
     link_text,
@@ -31,20 +32,23 @@ _ALIKE: Final = (
 ALIKE: Final = _ALIKE
 """Characters that browsers read as the letters, dots and slashes of an address."""
 
+_CLINGING: Final = "\u0300-\u036f\u20d0-\u20ff\u200d\ufe0e\ufe0f"
 _SPECIAL: Final = re.compile(rf"[`@<\[\]!/\\%\n{_ALIKE}]")
 _TICKS: Final = re.compile("`+")
 _FENCE: Final = re.compile("`{3,}")
 _FENCE_OR_ESCAPE: Final = re.compile(r"\\[`\\]|`{3,}")
-_CHROME: Final = re.compile(r"([ \t>]*)(?:-#[ \t]+)+")
-_CHROME_PARTIAL: Final = re.compile(r"[ \t>]*(?:-#[ \t]+)*(?:-(?:#[ \t]*)?)?\Z")
+_CHROME: Final = re.compile(r"(?:[ \t>]*-#(?=[ \t]))+[ \t]*")
+_CHROME_SIGN: Final = re.compile(r"-#[ \t]*")
+_CHROME_PARTIAL: Final = re.compile(r"(?:[ \t>]*-#(?=[ \t]))*[ \t>]*(?:-#?)?\Z")
 _MASS: Final = re.compile(r"@(?=everyone|here)", re.IGNORECASE)
 _MASS_PARTIALS: Final = prefixes(["@everyone", "@here"])
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):\Z")
-_URL: Final = re.compile(r"//[^\s<>\"`\[\]]*")
-_WORD: Final = re.compile(rf"[!-;=?-Z\\^_a-~{_ALIKE}]{{0,200}}")
+_URL: Final = re.compile(r"//[^\s<>\"`\[\]()]*(?:\([^\s<>\"`\[\]()]*\)?[^\s<>\"`\[\]()]*)*")
+_WORD: Final = re.compile(rf"[!-;=?-Z\\^_a-~{_ALIKE}{_CLINGING}]{{0,200}}")
 _LAST_WORD: Final = re.compile(rf"[!-;=?-Z\\^_a-~{_ALIKE}]*\Z")
 _ANSI: Final = re.compile(r"ansi(?![\w+.#\-])", re.IGNORECASE)
 _ANSI_PARTIALS: Final = prefixes(["ansi."])
+_LIVELY: Final = frozenset("<@-!&")
 _TAIL_CHARS: Final = 64
 _INLINE_CHARS: Final = 600
 
@@ -87,7 +91,7 @@ def fence_end(text: str) -> str:
         position = found.end()
     if not is_open:
         return ""
-    return "```" if text.endswith("\n") else "\n```"
+    return "\n```" if text[position:].strip("\n") else " ```"
 
 
 class MarkdownGuard:
@@ -152,8 +156,8 @@ class MarkdownGuard:
             decided = self._inline_code()
             if decided is not None:
                 return decided
-        if self._line_start and not self._small_print():
-            return False
+        if self._line_start:
+            return self._small_print()
         buf, pos = self._buf, self._pos
         if pos >= len(buf):
             return False
@@ -186,7 +190,7 @@ class MarkdownGuard:
             return False
         found = _CHROME.match(rest)
         if found:
-            self._replace(found.end(), found[1])
+            return self._replace(found.end(), _CHROME_SIGN.sub("", found[0]))
         self._line_start = False
         return True
 
@@ -248,7 +252,7 @@ class MarkdownGuard:
         plain = special.start() if special else len(buf)
         if plain >= limit or len(buf) >= limit or self._ended:
             self._inline = 0
-            self._takes_inline = len(buf) < limit
+            self._takes_inline = False
             return None
         self._inline_left -= plain - pos
         self._literal(plain - pos)
@@ -273,15 +277,16 @@ class MarkdownGuard:
         chars = found.end()
         if found["sigil"]:
             return self._replace(chars, f"{found[0]}{BREAK}")
-        if found["command"]:
-            return self._replace(chars, f"/{found['command']}")
-        if found["place"]:
-            return self._replace(chars, f"id:{found['place']}")
         if found["emoji"]:
             self._emoji_left -= 1
-            return self._replace(chars, found[0] if self._emoji_left >= 0 else "")
-        text = found["contact"] if found["image"] is None else self._image(found["image"])
-        return self._again(chars, text or "")
+            spare = " " if self._tail[-1:] in _LIVELY else ""
+            return self._replace(chars, found[0] if self._emoji_left >= 0 else spare)
+        if found["image"] is not None:
+            return self._again(chars, self._image(found["image"]))
+        command, place = found["command"], found["place"]
+        return self._again(
+            chars, f"/{command}" if command else f"id:{place}" if place else found["contact"]
+        )
 
     def _image(self, attributes: str) -> str:
         found = {m[1].lower(): m[2] or m[3] or m[4] or "" for m in _ATTRIBUTE.finditer(attributes)}
@@ -289,7 +294,13 @@ class MarkdownGuard:
         return link_text(found.get("alt", ""), found.get("src", ""), allow_invites=invites)
 
     def _again(self, chars: int, text: str) -> bool:
-        """Put text in place of the next characters, and read it like any other."""
+        """Put text in place of the next characters, and read it like any other.
+
+        It must not become live together with what stands before it.
+        """
+        text = text or REMOVED
+        if self._tail[-1:] in _LIVELY:
+            text = f" {text}"
         self._buf = text + self._buf[self._pos + chars :]
         self._pos = 0
         return True

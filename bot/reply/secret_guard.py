@@ -37,6 +37,11 @@ _SHAPE_PARTIALS: Final = (
     r"discord(?:app)?\.com/api/(?:v\d{0,2}/?)?(?:webhooks/(?:\d{0,22}(?:/[\w-]{0,100})?)?)?\Z",
     r"(?<![\w-])sk-lm-[\w-]{0,64}(?::[\w-]{0,100})?\Z",
 )
+_CUT_OFF: Final = re.compile(
+    rf"(?<![\w-]){_QUAD}[\w-]{{15,30}}\.[\w-]{{0,8}}(?:\.[\w-]{{0,100}})?\Z"
+    r"|discord(?:app)?\.com/api/(?:v\d{1,2}/)?webhooks/\d{15,22}/[\w-]{1,100}\Z"
+)
+"""The beginning of a stranger's token that the end of the text has cut off."""
 _SHAPE_STARTS: Final = prefixes(
     f"discord{app}.com/api/{version}webhooks/" for app in ("", "app") for version in ("", "v10/")
 ) | prefixes(["sk-lm-"])
@@ -74,12 +79,19 @@ class SecretGuard:
 
     def suspects(self, window: str) -> bool:
         """Return whether a secret may begin, or a piece of one stand, in a short stretch of text."""
-        if self._heads.search(window):
-            return True
+        return self._heads.search(window) is not None or self.may_hold_piece(window)
+
+    def may_hold_piece(self, window: str) -> bool:
+        """Return whether eight characters of a key may stand in a stretch of text.
+
+        Any eight characters hold one of the four-character groups that begin at every fifth place.
+        """
         grams = self._grams
-        return bool(grams) and any(
-            window[i : i + _HEAD_CHARS] in grams for i in range(len(window) - 3)
-        )
+        if grams:
+            for i in range(0, len(window) - _HEAD_CHARS + 1, _WINDOW - _HEAD_CHARS + 1):
+                if window[i : i + _HEAD_CHARS] in grams:
+                    return True
+        return False
 
     def held_from(self, text: str, start: int) -> int:
         """Return where a secret that is still incomplete may begin; the length if nowhere."""
@@ -144,24 +156,19 @@ class SecretStream:
             sent = floor = found.end()
         upto = max(sent, min(len(buf), hold + SHOWN_CHARS if hold < len(buf) else hold))
         out.append(buf[sent:upto])
-        if ended and (cut := self._cut_off(buf, max(start, floor))) < len(buf):
-            out = [*out[:-1], buf[sent : cut + SHOWN_CHARS], HIDDEN]
+        if ended and (cut := _CUT_OFF.search(buf, max(start, floor))):
+            out = [*out[:-1], buf[sent : cut.start() + SHOWN_CHARS], HIDDEN]
         keep = max(floor, min(hold, max(0, upto - _CONTEXT_CHARS)))
         self._buf = buf[keep:]
         self._sent = upto - keep
         return self._without_pieces("".join(out))
-
-    def _cut_off(self, buf: str, start: int) -> int:
-        """Where a secret begins that the end of the text has cut off, of at least eight characters."""
-        begin = self._guard.held_from(buf, start)
-        return begin if len(buf) - begin >= _WINDOW else len(buf)
 
     def _without_pieces(self, text: str) -> str:
         guard = self._guard
         window = self._recent + text
         first = len(self._recent)
         self._recent = window[1 - _WINDOW :]
-        if not self._is_hiding and not guard.suspects(window):
+        if not self._is_hiding and not guard.may_hold_piece(window):
             return text
         out: list[str] = []
         for index in range(first, len(window)):

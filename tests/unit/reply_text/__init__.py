@@ -1,0 +1,1 @@
+"""From model text to shown text: the filter and the sanitiser, case by case."""

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
@@ -175,24 +175,22 @@ _REASONING_ALLOWED: Final = f"one of {', '.join(Reasoning)}, for example low"
 _SWITCH_ALLOWED: Final = "on or off"
 
 
+def _network_timeout() -> SettingType:
+    least_ms = int(_bound(LMStudioSettings, "network_timeout_ms", "ge"))
+    most_ms = int(_bound(LMStudioSettings, "network_timeout_ms", "le"))
+    allowed = f"a whole number of milliseconds from {least_ms} to {most_ms}, for example 30000"
+    description = LMStudioSettings.model_fields["network_timeout_ms"].description or ""
+    kind = _integer("network_timeout", allowed, least_ms, most_ms, description)
+    return replace(kind, is_global_only=True)
+
+
 def _build() -> dict[str, SettingType]:
-    chat, lmstudio = ChatDefaults, LMStudioSettings
+    chat = ChatDefaults
     temperature = _bound(chat, "temperature", "ge"), _bound(chat, "temperature", "le")
     top_p = _bound(chat, "top_p", "gt"), _bound(chat, "top_p", "le")
     tokens = int(_bound(chat, "max_tokens", "ge")), int(_bound(chat, "max_tokens", "le"))
     prompt_chars = int(_bound(chat, "system_prompt", "max_length"))
     model_chars = int(_bound(chat, "model", "max_length"))
-    timeout_ms = (
-        int(_bound(lmstudio, "network_timeout_ms", "ge")),
-        int(_bound(lmstudio, "network_timeout_ms", "le")),
-    )
-    timeout = _integer(
-        "network_timeout",
-        f"a whole number of milliseconds from {timeout_ms[0]} to {timeout_ms[1]}, "
-        "for example 30000",
-        *timeout_ms,
-        LMStudioSettings.model_fields["network_timeout_ms"].description or "",
-    )
     kinds = (
         _text(
             "model",
@@ -227,9 +225,7 @@ def _build() -> dict[str, SettingType]:
         ),
         SettingType("reasoning", _REASONING_ALLOWED, _reasoning, _description("reasoning")),
         SettingType("show_footer", _SWITCH_ALLOWED, _switch, _description("show_footer")),
-        SettingType(
-            timeout.name, timeout.allowed, timeout.parse, timeout.description, is_global_only=True
-        ),
+        _network_timeout(),
     )
     return {kind.name: kind for kind in kinds}
 

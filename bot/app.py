@@ -273,15 +273,18 @@ def _start_companions(client: ClawbotClient, tasks: TaskOwner, ready: asyncio.Ev
 
     tasks.start(register(), name="register")
     tasks.start(stay_alive(), name="stay-alive")
-    tasks.start(
-        keep_presence(
-            services.clock,
-            lambda: presence_for(
-                is_available=services.backend.is_available(), waiting=services.scheduler.waiting
-            ),
-            lambda presence: _show(client, presence),
+    tasks.start(_keep_presence(client), name="presence")
+
+
+async def _keep_presence(client: ClawbotClient) -> None:
+    services = client.services
+    await client.online.wait()
+    await keep_presence(
+        services.clock,
+        lambda: presence_for(
+            is_available=services.backend.is_available(), waiting=services.scheduler.waiting
         ),
-        name="presence",
+        lambda presence: _show(client, presence),
     )
 
 

@@ -10,77 +10,23 @@ from discord.ext import commands
 
 from bot.client import ClawbotClient
 from bot.context.persona import PRESETS
-from bot.domain import ChannelId, GuildId, UserId
-from bot.store.setting_types import SETTING_TYPES, format_value, parse_setting, setting_type
-from bot.store.setting_values import Change, Layer, Scope, ShownSetting
-from cogs import _convert, _gate, _respond
+from bot.domain import GuildId, UserId
+from bot.store.setting_types import SETTING_TYPES, setting_type
+from bot.store.setting_values import Scope, ShownSetting
+from cogs import _convert, _gate, _respond, _settings
+from cogs._settings import (
+    SCOPE_CHOICES,
+    SETTING_CHOICES,
+    choices,
+    describe_change,
+    describe_setting,
+    scope_for,
+    scope_words,
+)
 
 Interaction = discord.Interaction[ClawbotClient]
 
-MOST_CHOICES = 25
-"""Choices an autocomplete may return (Discord: application commands)."""
-CHOICE_CHARS = 100
-"""Longest name and value of a choice (Discord: application commands)."""
-SHOWN_VALUE_CHARS = 120
 HISTORY_LINES = 15
-
-SETTING_CHOICES = [app_commands.Choice(name=name, value=name) for name in SETTING_TYPES]
-SCOPE_CHOICES = [
-    app_commands.Choice(name="everywhere (whoever runs me)", value="global"),
-    app_commands.Choice(name="this server", value="guild"),
-    app_commands.Choice(name="this channel", value="channel"),
-]
-
-
-def scope_for(interaction: Interaction, name: str) -> Scope:
-    """Return the scope that a person named, if they may change it.
-
-    Raises:
-        GateError: They may not, or there is no such scope here.
-    """
-    if name == "global":
-        _gate.require_owner(interaction)
-        return Scope.everywhere()
-    _gate.require_manager(interaction)
-    guild_id = GuildId(interaction.guild_id or 0)
-    if name == "guild":
-        return Scope.in_guild(guild_id)
-    if name == "channel":
-        return Scope.in_channel(ChannelId(interaction.channel_id or 0), guild_id)
-    raise _gate.GateError("The scope is one of global, guild and channel.")
-
-
-def scope_words(layer: Layer) -> str:
-    """Return a layer as people call it."""
-    return {
-        Layer.FILE: "the settings file",
-        Layer.GLOBAL: "everywhere",
-        Layer.GUILD: "this server",
-        Layer.CHANNEL: "this channel",
-    }[layer]
-
-
-def short(value: str | float | bool | None) -> str:
-    """Return a value as inline code, cut to one readable line."""
-    text = " ".join(format_value(value).replace("`", "'").split())
-    return f"`{text if len(text) <= SHOWN_VALUE_CHARS else text[: SHOWN_VALUE_CHARS - 1] + '…'}`"
-
-
-def describe_setting(shown: ShownSetting) -> str:
-    """Return one line: name, value, where it comes from, who set it and when."""
-    line = f"**{shown.key}** {short(shown.value)} · from {scope_words(shown.layer)}"
-    if shown.changed_by is not None and shown.changed_at is not None:
-        line += f", by <@{shown.changed_by}> {discord.utils.format_dt(shown.changed_at, 'R')}"
-    return line
-
-
-def describe_change(change: Change) -> str:
-    """Return one line on a change: when, who, what."""
-    new = "back to the layer below" if change.new is None else short(change.new)
-    verb = "undid" if change.undoes_id else "set"
-    when = discord.utils.format_dt(change.changed_at, "R")
-    where = scope_words(change.scope.layer)
-    return f"{when} <@{change.changed_by}> {verb} **{change.key}** → {new} ({where})"
 
 
 class AdminCog(commands.Cog):
@@ -95,12 +41,6 @@ class AdminCog(commands.Cog):
     persona = app_commands.Group(
         name="persona",
         description="Who I am here",
-        allowed_contexts=app_commands.AppCommandContext(guild=True),
-        default_permissions=discord.Permissions(manage_guild=True),
-    )
-    model = app_commands.Group(
-        name="model",
-        description="The models on the model's machine",
         allowed_contexts=app_commands.AppCommandContext(guild=True),
         default_permissions=discord.Permissions(manage_guild=True),
     )
@@ -150,27 +90,7 @@ class AdminCog(commands.Cog):
             value: The new value
             scope: Where it shall hold; this server when left out
         """
-        await self._set(interaction, setting, value, scope_for(interaction, scope))
-
-    async def _set(self, interaction: Interaction, key: str, value: str, scope: Scope) -> None:
-        if key == "model":
-            self._check_model(str(parse_setting(key, value)))
-        by, at = UserId(interaction.user.id), self._services.clock.now()
-        change = await self._store.set(scope, key, value, by, at)
-        where = scope_words(scope.layer)
-        await _respond.say(
-            interaction,
-            f"**{key}** is now {short(change.new)} ({where}; before: {self._before(change)}).",
-        )
-
-    def _before(self, change: Change) -> str:
-        return "not set there" if change.old is None else short(change.old)
-
-    def _check_model(self, key: str) -> None:
-        known = self._services.backend.known_models()
-        if known and key not in {model.key for model in known}:
-            names = ", ".join(f"`{model.key}`" for model in known[:8])
-            raise _gate.GateError(f"The model's machine has no such model. It has {names}.")
+        await _settings.change(interaction, setting, value, scope_for(interaction, scope))
 
     @config.command(name="reset")
     @app_commands.choices(setting=SETTING_CHOICES, scope=SCOPE_CHOICES)
@@ -256,7 +176,7 @@ class AdminCog(commands.Cog):
             scope: Where it shall hold; this server when left out
         """
         prompt = PRESETS.get(text.strip().lower(), text)
-        await self._set(interaction, "system_prompt", prompt, scope_for(interaction, scope))
+        await _settings.change(interaction, "system_prompt", prompt, scope_for(interaction, scope))
 
     @persona_set.autocomplete("text")
     async def complete_persona(
@@ -277,47 +197,6 @@ class AdminCog(commands.Cog):
         by, at = UserId(interaction.user.id), self._services.clock.now()
         change = await self._store.reset(where, "system_prompt", by, at)
         await _respond.say(interaction, "Cleared." if change else "No persona was set there.")
-
-    @model.command(name="list")
-    async def model_list(self, interaction: Interaction) -> None:
-        """Show the models there are, which are loaded, and with which context."""
-        _gate.require_manager(interaction)
-        await interaction.response.defer(ephemeral=True)
-        models = await self._services.backend.list_models()
-        lines = [
-            f"{'🟢' if m.is_loaded else '⚪'} `{m.key}`"
-            + (f" · {m.context_tokens:,} tokens of context" if m.context_tokens else "")
-            for m in models[:MOST_CHOICES]
-        ]
-        await _respond.say(interaction, "\n".join(lines) or "The model's machine lists no model.")
-
-    @model.command(name="use")
-    @app_commands.rename(key="model")
-    @app_commands.choices(scope=SCOPE_CHOICES)
-    async def model_use(self, interaction: Interaction, key: str, scope: str = "guild") -> None:
-        """Answer with this model from the next message on.
-
-        Args:
-            key: As the model list names it
-            scope: Where it shall hold; this server when left out
-        """
-        await self._set(interaction, "model", key, scope_for(interaction, scope))
-
-    @model_use.autocomplete("key")
-    async def complete_model(
-        self, interaction: Interaction, current: str
-    ) -> list[app_commands.Choice[str]]:
-        """Offer the models there are."""
-        if not _gate.is_manager(interaction):
-            return []
-        return choices([model.key for model in self._services.backend.known_models()], current)
-
-
-def choices(options: Sequence[str], current: str) -> list[app_commands.Choice[str]]:
-    """Return at most 25 choices that contain what was typed, within Discord's lengths."""
-    typed = current.strip().lower()
-    fitting = [o for o in options if typed in o.lower() and len(o) <= CHOICE_CHARS]
-    return [app_commands.Choice(name=o, value=o) for o in fitting[:MOST_CHOICES]]
 
 
 async def setup(bot: ClawbotClient) -> None:

@@ -28,6 +28,7 @@ from bot.domain import (
 )
 from bot.errors import BotError, DeliveryError, describe
 from bot.lmstudio.errors import BackendUnavailableError
+from bot.logs import log_context
 from bot.metrics import Metrics
 from bot.ports import (
     ChatBackend,
@@ -153,6 +154,14 @@ class Turn:
 
         Cancellation: The connection to the model is closed; the question stays in the journal.
         """
+        place = self.question.place
+        context = log_context(
+            question_id=self.question.id, guild_id=place.guild_id, channel_id=place.channel_id
+        )
+        with context:
+            return await self._run()
+
+    async def _run(self) -> Outcome | None:
         async with self._delivery:
             self._work = asyncio.get_running_loop().create_task(self._answer())
             watch = asyncio.get_running_loop().create_task(self._end_when_gone())

@@ -1,0 +1,119 @@
+"""What the commands about settings share: scopes, words for values, and one way to change one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import discord
+from discord import app_commands
+
+from bot.client import ClawbotClient
+from bot.domain import ChannelId, GuildId, UserId
+from bot.store.setting_types import SETTING_TYPES, format_value, parse_setting
+from bot.store.setting_values import Change, Layer, Scope, ShownSetting
+from cogs import _gate, _respond
+
+Interaction = discord.Interaction[ClawbotClient]
+
+MOST_CHOICES = 25
+"""Choices an autocomplete may return (Discord: application commands)."""
+CHOICE_CHARS = 100
+"""Longest name and value of a choice (Discord: application commands)."""
+SHOWN_VALUE_CHARS = 120
+
+SETTING_CHOICES = [app_commands.Choice(name=name, value=name) for name in SETTING_TYPES]
+SCOPE_CHOICES = [
+    app_commands.Choice(name="everywhere (whoever runs me)", value="global"),
+    app_commands.Choice(name="this server", value="guild"),
+    app_commands.Choice(name="this channel", value="channel"),
+]
+
+
+def scope_for(interaction: Interaction, name: str) -> Scope:
+    """Return the scope that a person named, if they may change it.
+
+    Raises:
+        GateError: They may not, or there is no such scope here.
+    """
+    if name == "global":
+        _gate.require_owner(interaction)
+        return Scope.everywhere()
+    _gate.require_manager(interaction)
+    guild_id = GuildId(interaction.guild_id or 0)
+    if name == "guild":
+        return Scope.in_guild(guild_id)
+    if name == "channel":
+        return Scope.in_channel(ChannelId(interaction.channel_id or 0), guild_id)
+    raise _gate.GateError("The scope is one of global, guild and channel.")
+
+
+def scope_words(layer: Layer) -> str:
+    """Return a layer as people call it."""
+    return {
+        Layer.FILE: "the default",
+        Layer.GLOBAL: "everywhere",
+        Layer.GUILD: "this server",
+        Layer.CHANNEL: "this channel",
+    }[layer]
+
+
+def short(value: str | float | bool | None) -> str:
+    """Return a value as inline code, cut to one readable line."""
+    text = " ".join(format_value(value).replace("`", "'").split())
+    return f"`{text if len(text) <= SHOWN_VALUE_CHARS else text[: SHOWN_VALUE_CHARS - 1] + '…'}`"
+
+
+def describe_setting(shown: ShownSetting) -> str:
+    """Return one line: name, value, where it comes from, who set it and when."""
+    line = f"**{shown.key}** {short(shown.value)} · from {scope_words(shown.layer)}"
+    if shown.changed_by is not None and shown.changed_at is not None:
+        line += f", by <@{shown.changed_by}> {discord.utils.format_dt(shown.changed_at, 'R')}"
+    return line
+
+
+def describe_change(change: Change) -> str:
+    """Return one line on a change: when, who, what."""
+    new = "back to the layer below" if change.new is None else short(change.new)
+    verb = "undid" if change.undoes_id else "set"
+    when = discord.utils.format_dt(change.changed_at, "R")
+    where = scope_words(change.scope.layer)
+    return f"{when} <@{change.changed_by}> {verb} **{change.key}** → {new} ({where})"
+
+
+async def change(interaction: Interaction, key: str, value: str, scope: Scope) -> None:
+    """Change one setting and say so, with what it was before.
+
+    Raises:
+        GateError: The model's machine has no such model.
+        InvalidSettingError: The value isn't allowed.
+        StoreError: It couldn't be kept.
+    """
+    services = interaction.client.services
+    if key == "model":
+        require_model(interaction.client, str(parse_setting(key, value)))
+    by, at = UserId(interaction.user.id), services.clock.now()
+    made = await services.overrides.set(scope, key, value, by, at)
+    before = "not set there" if made.old is None else short(made.old)
+    where = scope_words(scope.layer)
+    await _respond.say(
+        interaction, f"**{key}** is now {short(made.new)} ({where}; before: {before})."
+    )
+
+
+def require_model(client: ClawbotClient, key: str) -> None:
+    """Let through only models that the machine has; any, while its list is unknown.
+
+    Raises:
+        GateError: With the models that there are.
+    """
+    known = client.services.backend.known_models()
+    if known and key not in {model.key for model in known}:
+        names = ", ".join(f"`{model.key}`" for model in known[:8])
+        raise _gate.GateError(f"The model's machine has no such model. It has {names}.")
+
+
+def choices(options: Sequence[str], current: str) -> list[app_commands.Choice[str]]:
+    """Return at most 25 choices that contain what was typed, within Discord's lengths."""
+    typed = current.strip().lower()
+    fitting = [o for o in options if typed in o.lower() and len(o) <= CHOICE_CHARS]
+    return [app_commands.Choice(name=o, value=o) for o in fitting[:MOST_CHOICES]]

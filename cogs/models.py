@@ -1,0 +1,120 @@
+"""The models on the model's machine: which there are, which one answers, what is in memory."""
+
+from __future__ import annotations
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot.client import ClawbotClient
+from bot.domain import ModelInfo
+from cogs import _gate, _respond, _settings
+from cogs._settings import MOST_CHOICES, SCOPE_CHOICES, choices, scope_for
+
+Interaction = discord.Interaction[ClawbotClient]
+
+
+class ModelsCog(commands.Cog):
+    """Choosing is for who manages a server; loading and unloading for whoever runs the bot."""
+
+    model = app_commands.Group(
+        name="model",
+        description="The models on the model's machine",
+        allowed_contexts=app_commands.AppCommandContext(guild=True),
+        default_permissions=discord.Permissions(manage_guild=True),
+    )
+
+    def __init__(self, bot: ClawbotClient) -> None:
+        self.bot = bot
+        self._services = bot.services
+
+    @model.command(name="list")
+    async def model_list(self, interaction: Interaction) -> None:
+        """Show the models there are, which are loaded, and with which context."""
+        _gate.require_manager(interaction)
+        await interaction.response.defer(ephemeral=True)
+        models = await self._services.backend.list_models()
+        lines = [describe(model) for model in models[:MOST_CHOICES]]
+        await _respond.say(interaction, "\n".join(lines) or "The model's machine lists no model.")
+
+    @model.command(name="use")
+    @app_commands.rename(key="model")
+    @app_commands.choices(scope=SCOPE_CHOICES)
+    async def model_use(self, interaction: Interaction, key: str, scope: str = "guild") -> None:
+        """Answer with this model from the next message on.
+
+        Args:
+            key: As the model list names it
+            scope: Where it shall hold; this server when left out
+        """
+        await _settings.change(interaction, "model", key, scope_for(interaction, scope))
+
+    @model_use.autocomplete("key")
+    async def complete_model(
+        self, interaction: Interaction, current: str
+    ) -> list[app_commands.Choice[str]]:
+        """Offer the models there are."""
+        if not _gate.is_manager(interaction):
+            return []
+        return choices([model.key for model in self._services.backend.known_models()], current)
+
+    @model.command(name="load")
+    @app_commands.rename(key="model")
+    async def model_load(
+        self,
+        interaction: Interaction,
+        key: str,
+        context_length: app_commands.Range[int, 512, 1_048_576] | None = None,
+        eval_batch_size: app_commands.Range[int, 32, 16_384] | None = None,
+        flash_attention: bool | None = None,
+    ) -> None:
+        """Load a model into the machine's memory; it stays until it is unloaded.
+
+        Args:
+            key: As the model list names it
+            context_length: Tokens of context
+            eval_batch_size: Prompt tokens computed at once; more is faster and needs more memory
+            flash_attention: Less memory for the context, usually faster
+        """
+        _gate.require_owner(interaction)
+        _settings.require_model(self.bot, key)
+        await interaction.response.defer(ephemeral=True)
+        loaded = await self._services.backend.load_model(
+            key, context_length, eval_batch_size, flash_attention
+        )
+        await _respond.say(interaction, f"Loaded. {describe(loaded)}")
+
+    @model.command(name="unload")
+    @app_commands.rename(key="model")
+    async def model_unload(self, interaction: Interaction, key: str) -> None:
+        """Take a model out of the machine's memory.
+
+        Args:
+            key: As the model list names it
+        """
+        _gate.require_owner(interaction)
+        await interaction.response.defer(ephemeral=True)
+        await self._services.backend.unload_model(key)
+        await _respond.say(interaction, f"Unloaded `{key[:100]}`.")
+
+    @model_load.autocomplete("key")
+    @model_unload.autocomplete("key")
+    async def complete_for_owner(
+        self, interaction: Interaction, current: str
+    ) -> list[app_commands.Choice[str]]:
+        """Offer the models there are, to whoever runs the bot."""
+        if interaction.user.id not in _gate.owner_ids(self.bot):
+            return []
+        return choices([model.key for model in self._services.backend.known_models()], current)
+
+
+def describe(model: ModelInfo) -> str:
+    """Return one line on a model: name, whether it is in memory, with which context."""
+    mark = "🟢" if model.is_loaded else "⚪"
+    context = f" · {model.context_tokens:,} tokens of context" if model.context_tokens else ""
+    return f"{mark} `{model.key}`{context}"
+
+
+async def setup(bot: ClawbotClient) -> None:
+    """Add the cog; discord.py calls this."""
+    await bot.add_cog(ModelsCog(bot))

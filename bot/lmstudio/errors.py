@@ -4,9 +4,9 @@
 
     BackendError
     ├── BackendUnavailableError      nothing reachable: the question can be held and asked again
-    │   ├── ServerRefusedError       F1   the machine is up, nobody listens
-    │   ├── ConnectTimedOutError     F2   no answer to the connection
-    │   └── HostNotFoundError        F2b  the name doesn't resolve
+    │   ├── ServerRefusedError       the machine is up, nobody listens
+    │   ├── ConnectTimedOutError     no answer to the connection
+    │   └── HostNotFoundError        the name doesn't resolve
     ├── TlsError, CertificateError, AddressRefusedError
     ├── AuthenticationError, PermissionDeniedError
     ├── NoModelError, ModelNotFoundError, ModelUnloadedError, LoadFailedError, OutOfMemoryError

@@ -142,7 +142,7 @@ class CharCleaner:
         if _CONTEXT.search(text, start):
             held = None if ended else _HOLD.search(text, start)
             if held:
-                self._hold = held[0]
+                self._hold = held[0] if held[0][0] not in "\u200c\u200d" else held[0][:2]
                 text = text[: held.start()]
             for pattern in (_VARIANT, _TAG, _JOINER):
                 text = pattern.sub(_good, text)

@@ -46,9 +46,10 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):\Z")
 _URL: Final = re.compile(r"//[^\s<>\"`\[\]()]*(?:\([^\s<>\"`\[\]()]*\)?[^\s<>\"`\[\]()]*)*")
 _WORD: Final = re.compile(rf"[!-;=?-Z\\^_a-~{_ALIKE}{_CLINGING}]{{0,200}}")
 _LAST_WORD: Final = re.compile(rf"[!-;=?-Z\\^_a-~{_ALIKE}]*\Z")
+_PERCENT: Final = re.compile(r"%(?:[0-9A-Fa-f]{2}|[0-9A-Fa-f]?\Z)")
 _ANSI: Final = re.compile(r"ansi(?![\w+.#\-])", re.IGNORECASE)
 _ANSI_PARTIALS: Final = prefixes(["ansi."])
-_LIVELY: Final = frozenset("<@-!&")
+_LIVELY: Final = frozenset("<@-!&/%\\")
 _TAIL_CHARS: Final = 64
 _INLINE_CHARS: Final = 600
 
@@ -364,6 +365,8 @@ class MarkdownGuard:
         pair = buf[pos : pos + 2]
         if char == "\\" and pair in {"\\\\", "\\`"}:
             return self._literal(2)
+        if char == "%" and not _PERCENT.match(buf, pos):
+            return self._literal(1)
         word = _WORD.match(buf, pos)
         end = word.end() if word else pos + 1
         if end == len(buf) and end - pos < 200 and not self._ended:

@@ -72,12 +72,13 @@ def test_links_say_where_they_lead(text: str, expected: str) -> None:
         "<</x:1>:2>",
         "-[# small](x:)",
         "-#[](x:) small",
+        "discord.gg/[abc](x:)",
         "[a[b](https://c.example)](https://d.example)",
     ],
 )
 def test_taking_markup_apart_makes_no_other_markup_live(text: str) -> None:
     shown = clean(text)
-    for live in ("<@1", "@everyone", "<id:home>", "</x:2>", "-# ", "]("):
+    for live in ("<@1", "@everyone", "<id:home>", "</x:2>", "-# ", "](", "gg/abc"):
         assert live not in shown
 
 

@@ -83,6 +83,7 @@ class ReplyPipeline:
             self._labels, self._kept, expect_missing_opening=self._expecting
         )
         self._verdict: Verdict | None = None
+        self._shown_thinking = (0, "")
         self._replaced = ""
         self._is_repeated = False
         self._in_field = False
@@ -144,12 +145,16 @@ class ReplyPipeline:
     @property
     def thinking(self) -> str:
         """What the model thought, bounded, fit to be shown to the asker."""
+        if self._shown_thinking[0] == self._kept.total_chars:
+            return self._shown_thinking[1]
         limits = OutputPolicy(
             max_chars=self._policy.max_thinking_chars,
             max_emoji=self._policy.max_emoji,
             allow_invites=self._policy.allow_invites,
         )
-        return make_harmless(self._kept.text, policy=limits, secrets=self._guard)
+        shown = make_harmless(self._kept.text, policy=limits, secrets=self._guard)
+        self._shown_thinking = (self._kept.total_chars, shown)
+        return shown
 
     @property
     def is_thinking(self) -> bool:

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import discord
 
 from bot.chat.backfill import ALIVE
+from bot.chat.parts import TurnParts
 from bot.chat.service import ChatService
-from bot.chat.turn import TurnParts
 from bot.client import ClawbotClient
 from bot.clock import Clock, SystemClock
 from bot.context.builder import ContextBuilder

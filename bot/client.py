@@ -200,6 +200,13 @@ class ClawbotClient(commands.Bot):
         """Count each log-in against the budget, before it is sent."""
         await self._governor.identified()
 
+    async def close(self) -> None:
+        """Close the connections; discord.py's wait for guilds would fail once its loop is gone."""
+        waiting = self._connection._ready_task  # noqa: SLF001 - nothing public cancels it
+        if waiting is not None:
+            waiting.cancel()
+        await super().close()
+
     async def _respect_session_limit(self) -> None:
         """Wait when Discord says that the log-in budget is nearly spent."""
         try:

@@ -13,6 +13,7 @@ from bot.chat.admission import Decision
 from bot.chat.backfill import ALIVE, Backfill, alive_at
 from bot.chat.resume import Resumer
 from bot.chat.service import RateLimitedError
+from bot.chrome import notice
 from bot.client import ClawbotClient
 from bot.domain import (
     ChannelId,
@@ -145,7 +146,7 @@ class ChatCog(commands.Cog):
         sink = _places.message_sink(self.bot, incoming.place, incoming.id)
         name = nonce(QuestionId(incoming.id), "n", 0)
         try:
-            await sink.send(sentence, nonce=name)
+            await sink.send(notice(sentence), nonce=name)
         except DeliveryError as exc:
             _log.info("a notice could not be posted (%s)", type(exc).__name__)
 

@@ -171,7 +171,6 @@ class ContextSettings(Section):
         description="Context length, in tokens, when the server doesn't say",
     )
     cache_messages: int = Field(2000, ge=0, le=50_000, description="Messages kept in memory")
-    summarise: bool = Field(False, description="Summarise dropped history in idle time")
 
 
 class QueueSettings(Section):

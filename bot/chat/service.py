@@ -7,7 +7,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
-from bot.chat.turn import Ending, Turn, TurnParts
+from bot.chat.parts import TurnParts
+from bot.chat.turn import Ending, Turn
+from bot.chrome import notice
 from bot.domain import (
     ChannelId,
     GuildId,
@@ -94,7 +96,8 @@ class ChatService:
         """
         if self._is_closing:
             raise AdmissionError("I'm being restarted. Please ask again in a minute.")
-        if question.id in self._turns:
+        if question.id in self._turns or await self._parts.journal.entry(question.id) is not None:
+            _log.debug("question %d is known already", question.id)
             return
         refusal = self._limiter.take(question.asker.id, question.place.guild_id)
         if refusal is not None:
@@ -122,9 +125,9 @@ class ChatService:
         name = nonce(entry.question.id, "n", 0)
         if entry.posted:
             none = Controls(entry.question.id, entry.question.asker.id)
-            await sink.edit(entry.posted[0], sentence, controls=none)
+            await sink.edit(entry.posted[0], notice(sentence), controls=none)
         else:
-            await sink.send(sentence, nonce=name)
+            await sink.send(notice(sentence), nonce=name)
         await self._parts.journal.close(entry.question.id, Outcome.NOTIFIED)
 
     def _start(self, turn: Turn) -> None:

@@ -6,53 +6,46 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
 from bot.chat.closing import Closing, close_answer
-from bot.clock import Clock
-from bot.context.builder import ContextBuilder, Prompt
-from bot.context.tokens import TokenEstimator
+from bot.chat.parts import TurnParts
+from bot.chrome import notice
+from bot.context.builder import Prompt
 from bot.domain import (
     ChatRequest,
     Completed,
     FinishReason,
     MessageId,
     Question,
+    Reasoning,
     Restarted,
     Sampling,
     Stage,
     StageKind,
     TextDelta,
 )
-from bot.errors import BotError, DeliveryError, describe
-from bot.lmstudio.errors import BackendUnavailableError
+from bot.errors import BotError, DeliveryError, DeliveryUnavailableError, describe
+from bot.lmstudio.errors import BackendUnavailableError, ModelCrashedError, PoolFullError
 from bot.logs import log_context
-from bot.metrics import Metrics
 from bot.ports import (
-    ChatBackend,
     ChatSettings,
     Controls,
-    Journal,
     JournalEntry,
     Outcome,
     QuestionState,
     ReplySink,
-    SettingsReader,
 )
 from bot.reply.delivery import Delivery
-from bot.reply.pacing import PacerRegistry
-from bot.reply.pipeline import ReplyPipeline
-from bot.reply.reasoning_memory import ModelMemory
-from bot.reply.sanitise_policy import OutputPolicy
-from bot.reply.secret_guard import SecretGuard
-from bot.scheduling.scheduler import Scheduler
+from bot.reply.pipeline import ReplyPipeline, Verdict
 from bot.scheduling.ticket import Job, Ticket, TicketState
-from config.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+LEAST_ANSWER_TOKENS = 1024
+"""Where the shared context pool is nearly full, an answer begins with at least this bound."""
 TRUNCATED = "The model's server left out part of our conversation without saying so."
 RESTARTING_TEXT = "I'm being restarted. I'll answer this as soon as I'm back."
 
@@ -65,25 +58,6 @@ class Ending(StrEnum):
     MERGED = "merged"
     SUPERSEDED = "superseded"
     RESTART = "restart"
-
-
-@dataclass(frozen=True, slots=True)
-class TurnParts:
-    """What a turn works with."""
-
-    settings: Settings
-    clock: Clock
-    backend: ChatBackend
-    overrides: SettingsReader
-    journal: Journal
-    scheduler: Scheduler
-    builder: ContextBuilder
-    estimator: TokenEstimator
-    pacers: PacerRegistry
-    secrets: SecretGuard
-    policy: OutputPolicy
-    memory: ModelMemory
-    metrics: Metrics
 
 
 class Turn:
@@ -169,6 +143,9 @@ class Turn:
                 self._work.cancel()
             try:
                 return await self._outcome(self._work)
+            except DeliveryUnavailableError:
+                _log.warning("question %d: Discord took nothing; kept", self.question.id)
+                return None
             except DeliveryError as exc:
                 _log.info("question %d: not delivered (%s)", self.question.id, type(exc).__name__)
                 return Outcome.DROPPED
@@ -211,8 +188,12 @@ class Turn:
                 await ticket.wait()
                 try:
                     return await self._stream(prompt, chat, ticket)
+                except (PoolFullError, ModelCrashedError):
+                    ticket.overloaded()
+                    raise
                 except BackendUnavailableError:
                     _log.info("question %d is held: the model is away", self.question.id)
+                    self.is_streaming = False
                     ticket.requeue()
         finally:
             ticket.cancel()
@@ -226,6 +207,7 @@ class Turn:
             guild_id=place.guild_id,
             prompt_tokens=prompt.prompt_tokens,
             cost_tokens=prompt.prompt_tokens + chat.max_tokens,
+            least_tokens=prompt.prompt_tokens + min(chat.max_tokens, LEAST_ANSWER_TOKENS),
             model=chat.model,
         )
 
@@ -243,10 +225,25 @@ class Turn:
         if not self._has_started:
             self._has_started = True
             await parts.journal.start(self.question.id)
-        pipeline = self._pipeline = self._new_pipeline(prompt, chat)
-        done = Completed(FinishReason.INTERRUPTED)
         started_s = parts.clock.monotonic()
-        async with contextlib.aclosing(parts.backend.stream(self._request(prompt, chat))) as events:
+        request = self._request(prompt, chat, ticket.granted_tokens - prompt.prompt_tokens)
+        pipeline = self._new_pipeline(prompt, chat)
+        done = await self._read(request, pipeline, ticket)
+        if pipeline.verdict is Verdict.ONLY_THINKING and chat.reasoning is not Reasoning.OFF:
+            self._take_stage(Stage(StageKind.RETRYING))
+            pipeline = self._new_pipeline(prompt, chat)
+            done = await self._read(replace(request, reasoning=Reasoning.OFF), pipeline, ticket)
+        if not self._learn(prompt, done, pipeline, ticket):
+            done = replace(done, notices=(*done.notices, TRUNCATED))
+        closing = close_answer(pipeline, prompt, done, chat, parts.clock.monotonic() - started_s)
+        return await self._finish(closing, pipeline)
+
+    async def _read(
+        self, request: ChatRequest, pipeline: ReplyPipeline, ticket: Ticket
+    ) -> Completed:
+        """Read one completion to its end; the pipeline is closed then."""
+        done = Completed(FinishReason.INTERRUPTED)
+        async with contextlib.aclosing(self._parts.backend.stream(request)) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
                     self._take(event, pipeline, ticket)
@@ -259,18 +256,15 @@ class Turn:
                 if pipeline.must_stop:
                     break
         pipeline.close(done.reason)
-        if not self._learn(prompt, done, pipeline, ticket):
-            done = replace(done, notices=(*done.notices, TRUNCATED))
-        closing = close_answer(pipeline, prompt, done, chat, parts.clock.monotonic() - started_s)
-        return await self._finish(closing, pipeline)
+        return done
 
-    def _request(self, prompt: Prompt, chat: ChatSettings) -> ChatRequest:
+    def _request(self, prompt: Prompt, chat: ChatSettings, max_tokens: int) -> ChatRequest:
         return ChatRequest(
             question_id=self.question.id,
             conversation_key=prompt.conversation_key,
             model=chat.model,
             turns=prompt.turns,
-            sampling=Sampling(chat.temperature, chat.top_p, chat.max_tokens),
+            sampling=Sampling(chat.temperature, chat.top_p, max_tokens),
             reasoning=chat.reasoning,
             prompt_tokens=prompt.prompt_tokens,
         )
@@ -278,7 +272,7 @@ class Turn:
     def _new_pipeline(self, prompt: Prompt, chat: ChatSettings) -> ReplyPipeline:
         parts = self._parts
         known = parts.backend.model(chat.model)
-        return ReplyPipeline(
+        self._pipeline = ReplyPipeline(
             policy=parts.policy,
             secrets=parts.secrets,
             participants=prompt.participants,
@@ -287,6 +281,7 @@ class Turn:
                 known.key if known else chat.model
             ),
         )
+        return self._pipeline
 
     def _take_stage(self, stage: Stage) -> None:
         if stage.kind is StageKind.RETRYING:
@@ -347,7 +342,7 @@ class Turn:
             thinking=bool(pipeline.thinking),
             details=bool(closing.details),
         )
-        chunks: tuple[str, ...] = (closing.notice,)
+        chunks: tuple[str, ...] = (notice(closing.notice),)
         if closing.text:
             chunks = self._delivery.prepare_final(closing.text, notices=closing.notices)
         await self._parts.journal.answered(

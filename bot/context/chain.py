@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol
 
-from bot.context.chrome import strip_chrome
+from bot.chrome import strip_chrome
 from bot.context.shelf import RUN_MESSAGES, Shelf, answers_after_questions, is_here
 from bot.context.tokens import message_tokens
 from bot.domain import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from bot.chrome import strip_chrome
 from bot.context.budget import Budget, cut_points, origin
 from bot.context.chain import Conversation
-from bot.context.chrome import strip_chrome
 from bot.context.cleaning import safe_name
 from bot.context.files import FileContent, FileKind, kind_of
 from bot.context.render import MISSING_START, Block, Names, Rendered, Style, blocks_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bot.context.chrome import join_chunks, strip_chrome
+from bot.chrome import join_chunks, strip_chrome
 from bot.context.cleaning import clean_text, neutralise, readable, safe_name
 from bot.context.files import FileContent, FileKind, kind_of
 from bot.context.persona import Persona

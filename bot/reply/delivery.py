@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from bot.chrome import notice
 from bot.clock import Clock
 from bot.domain import MessageId, Question, Stage
 from bot.errors import (
@@ -226,7 +227,7 @@ class Delivery:
             DeliveryError: As ``finish`` does.
         """
         text = self._text.strip()
-        chunks = self.prepare_final(text, notices=(sentence,)) if text else (sentence,)
+        chunks = self.prepare_final(text, notices=(sentence,)) if text else (notice(sentence),)
         return await self.deliver(chunks, controls=controls)
 
     async def abort(self) -> None:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from bot.chrome import notice
 from bot.clock import Clock
 from bot.domain import MessageId, QuestionId, UserId
 from bot.errors import (
@@ -132,7 +133,7 @@ class Board:
         self.calls += 1
         index, self._notices = self._notices, self._notices + 1
         name = nonce(self._question_id, "n", min(index, MAX_INDEX))
-        return await self._sink.send(sentence, nonce=name)
+        return await self._sink.send(notice(sentence), nonce=name)
 
     async def typing(self) -> None:
         """Show the typing indicator."""

@@ -12,7 +12,33 @@ SPEAKERS: Final = ("User", "Human")
 """What models call the person when they go on with the transcript."""
 
 _ORDINARY: Final = frozenset(
-    ["answer", "caution", "conclusion", "definition", "edit", "error", "example", "fix", "hint", "important", "info", "input", "note", "output", "problem", "question", "reason", "result", "solution", "step", "summary", "tip", "todo", "update", "warning"]
+    [
+        "answer",
+        "caution",
+        "conclusion",
+        "definition",
+        "edit",
+        "error",
+        "example",
+        "fix",
+        "hint",
+        "important",
+        "info",
+        "input",
+        "note",
+        "output",
+        "problem",
+        "question",
+        "reason",
+        "result",
+        "solution",
+        "step",
+        "summary",
+        "tip",
+        "todo",
+        "update",
+        "warning",
+    ]
 )
 """Display names that are ordinary headings too; cutting at them would lose honest text."""
 

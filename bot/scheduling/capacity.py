@@ -45,16 +45,25 @@ class CapacityGate:
         """Take over what the server says it can do."""
         self._capacity = capacity
 
-    def fits(self, tokens: int) -> bool:
-        """Return whether work of so many tokens may begin; alone, anything may."""
+    def room_for(self, tokens: int, least: int) -> int:
+        """Return how many tokens of the shared pool work may use; 0 when it can't begin.
+
+        A longest answer is rarely written, so where the pool has not room for all of it, what is
+        left will do from ``least`` tokens on. Work that is alone may use what it likes.
+
+        Args:
+            tokens: Prompt and longest answer.
+            least: Prompt and the shortest bound on the answer that is worth beginning with.
+        """
         if not self._running:
-            return True
+            return tokens
         if len(self._running) >= self.slots:
-            return False
+            return 0
         pool = self._capacity.pool_tokens
         if pool is None:
-            return True
-        return tokens + sum(used for used, _ in self._running.values()) <= pool
+            return tokens
+        free = pool - sum(used for used, _ in self._running.values())
+        return min(tokens, free) if free >= least else 0
 
     def begin(self, key: int, tokens: int) -> None:
         """Note that work began."""

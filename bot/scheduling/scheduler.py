@@ -231,11 +231,15 @@ class Scheduler:
             return
         while (key := self._next()) is not None:
             ticket = self._waiting[QuestionId(key)].ticket
-            if not self._gate.fits(ticket.job.cost_tokens):
+            if not (tokens := self._room_for(ticket.job)):
                 return
-            self._grant(ticket)
+            self._grant(ticket, tokens)
 
-    def _grant(self, ticket: Ticket) -> None:
+    def _room_for(self, job: Job) -> int:
+        least = job.cost_tokens if job.least_tokens is None else job.least_tokens
+        return self._gate.room_for(job.cost_tokens, least)
+
+    def _grant(self, ticket: Ticket, tokens: int) -> None:
         question_id = ticket.job.question_id
         head = self._queue.peek()
         if head is not None and head.key != question_id:
@@ -244,11 +248,11 @@ class Scheduler:
             self._bypasses = 0
         self._queue.take(question_id)
         del self._waiting[question_id]
-        self._gate.begin(question_id, ticket.job.cost_tokens)
+        self._gate.begin(question_id, tokens)
         self._running[question_id] = self._clock.monotonic()
         self._idle.clear()
         self._view = None
-        ticket.grant()
+        ticket.grant(tokens)
 
     def _next(self) -> int | None:
         """Return the fair choice, or the first whose model is loaded, a bounded number of times."""

@@ -19,7 +19,8 @@ class Job:
 
     Attributes:
         prompt_tokens: Estimated size of the prompt.
-        cost_tokens: Prompt and longest answer together, which is what it may use of the pool.
+        cost_tokens: Prompt and longest answer together: what it would like of the shared pool.
+        least_tokens: What it needs of the pool to begin at all; ``None`` for all of it.
         model: The model it asks for; ``None`` for whichever is loaded.
     """
 
@@ -30,6 +31,7 @@ class Job:
     prompt_tokens: int
     cost_tokens: int
     model: str | None = None
+    least_tokens: int | None = None
 
 
 class TicketState(Enum):
@@ -109,6 +111,7 @@ class Ticket:
         self.state = TicketState.WAITING
         self.on_change = on_change
         self.requeues = 0
+        self.granted_tokens = job.cost_tokens
         self.has_first_token = False
         self._line = line
         self._turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -192,9 +195,10 @@ class Ticket:
         """Tell how fast the answer was written, before ``release``."""
         self._line.report(self, Sign(tokens_per_s=tokens_per_s))
 
-    def grant(self) -> None:
-        """Let it run; for the scheduler."""
+    def grant(self, tokens: int) -> None:
+        """Let it run with so many tokens of the pool; for the scheduler."""
         self.state = TicketState.RUNNING
+        self.granted_tokens = tokens
         if not self._turn.done():
             self._turn.set_result(None)
 

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bot.clock import Clock
 from bot.errors import StoreError
-from bot.store.engine import is_storage_fault, parse_location
+from bot.store.engine import cause, is_storage_fault, parse_location
 from bot.store.worker import CommitResult, Worker
 
 _log = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ class Database:
                 write.done.set_result(outcome.value)
             else:
                 write.done.set_exception(_as_store_error(outcome.error))
-        if result.moved_to is not None:
+        if result.is_fresh:
             self._tell_replaced(result.moved_to)
             self._own(asyncio.get_running_loop().create_task(self._write_back()))
         if result.fault is not None:
@@ -166,9 +166,13 @@ class Database:
     def _came_back(self, _call: asyncio.Future[Any]) -> None:
         self._is_stuck = False
 
-    def _tell_replaced(self, moved_to: Path) -> None:
+    def _tell_replaced(self, moved_to: Path | None) -> None:
         self._is_fresh = True
-        text = f"The database was damaged; it is kept as {moved_to.name} and a new one was begun."
+        text = "The database came back without its tables; they were made anew."
+        if moved_to is not None:
+            text = (
+                f"The database was damaged; it is kept as {moved_to.name} and a new one was begun."
+            )
         self.problems.append(text)
         _log.error("%s", text)
 
@@ -176,7 +180,7 @@ class Database:
         if self.is_degraded or self._is_closed:
             return
         self.is_degraded = True
-        self.problems.append(f"The database can't be used: {_cause(exc)}")
+        self.problems.append(f"The database can't be used: {cause(exc)}")
         self._log_fault("The database fails (%s); going on in memory", exc)
         if self._prober is None or self._prober.done():
             self._prober = asyncio.get_running_loop().create_task(self._probe())
@@ -187,7 +191,7 @@ class Database:
         now_s = self._clock.monotonic()
         if self._logged_s is None or now_s - self._logged_s >= LAST_PROBE_S:
             self._logged_s = now_s
-            _log.error(message, _cause(exc))
+            _log.error(message, cause(exc))
 
     async def _probe(self) -> None:
         """Try until a write works and all that memory holds is written."""
@@ -287,12 +291,6 @@ def _retrieve(done: asyncio.Future[Any]) -> None:
     """Look at a late failure, so that asyncio doesn't complain that nobody did."""
     if not done.cancelled():
         done.exception()
-
-
-def _cause(exc: BaseException) -> str:
-    """Return what the database said, without statement and parameters."""
-    origin = getattr(exc, "orig", None) or exc.__cause__ or exc
-    return f"{type(origin).__name__}: {str(origin).splitlines()[0][:200] if str(origin) else '-'}"
 
 
 def _as_store_error(exc: BaseException) -> BaseException:

@@ -13,6 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DatabaseError,
+    DataError,
     IntegrityError,
     InterfaceError,
     NoSuchModuleError,
@@ -20,16 +21,11 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from bot.errors import ConfigurationError
+from bot.errors import ConfigurationError, StoreError
+from bot.store import postgres
 
 BUSY_TIMEOUT_MS: Final = 2_000
 """Milliseconds that SQLite waits for a lock; only a backup or a person's shell ever holds one."""
-
-CONNECT_TIMEOUT_S: Final = 5
-"""Seconds to reach PostgreSQL."""
-
-STATEMENT_TIMEOUT_MS: Final = 10_000
-"""Milliseconds one PostgreSQL statement may take."""
 
 _CORRUPT_CODES: Final = frozenset({11, 26})
 """SQLITE_CORRUPT and SQLITE_NOTADB (SQLite: result and error codes)."""
@@ -77,18 +73,8 @@ def build_engine(url: URL) -> Engine:
     try:
         if url.get_backend_name() == "sqlite":
             return _sqlite_engine(url)
-        return create_engine(
-            url,
-            pool_size=1,
-            max_overflow=0,
-            pool_pre_ping=True,
-            hide_parameters=True,
-            connect_args={
-                "connect_timeout": CONNECT_TIMEOUT_S,
-                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
-            },
-        )
-    except (ModuleNotFoundError, NoSuchModuleError) as exc:
+        return postgres.build_engine(url)
+    except (ImportError, NoSuchModuleError) as exc:
         raise ConfigurationError(
             "PostgreSQL needs a driver that isn't installed: install clawbot[postgres]."
         ) from exc
@@ -146,9 +132,16 @@ def is_corrupt(exc: BaseException) -> bool:
 
 def is_storage_fault(exc: BaseException) -> bool:
     """Return whether an error is the storage's (disk, network, lock) and not the statement's."""
-    if isinstance(exc, IntegrityError | ProgrammingError):
-        return False
-    return isinstance(exc, DatabaseError | InterfaceError | PoolTimeoutError | OSError)
+    if isinstance(exc, IntegrityError | ProgrammingError | DataError):
+        return postgres.is_empty(exc)
+    return isinstance(exc, DatabaseError | InterfaceError | PoolTimeoutError | OSError | StoreError)
+
+
+def cause(exc: BaseException) -> str:
+    """Return what the database said, in one line, without statement and parameters."""
+    origin = getattr(exc, "orig", None) or exc.__cause__ or exc
+    lines = str(origin).splitlines()
+    return f"{type(origin).__name__}: {lines[0][:200] if lines else '-'}"
 
 
 def move_aside(path: Path, now: datetime) -> Path:

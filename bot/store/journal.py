@@ -217,7 +217,7 @@ class SqlJournal:
             )
         except StoreError:
             return True
-        if known is None:
+        if known is None or journal_sql.is_same_acceptance(known, entry):
             return True
         self._unsaved.discard(entry.question.id)
         self._open.pop(entry.question.id, None)

@@ -26,8 +26,21 @@ _log = logging.getLogger(__name__)
 
 
 def insert_entry(connection: Connection, entry: JournalEntry) -> bool:
-    """Store a new question; ``False`` if its id is stored already."""
-    return insert_new(connection, questions, _values(entry))
+    """Store a new question; ``False`` if its id is stored already.
+
+    A commit whose confirmation was lost is tried again, and then finds what it stored itself.
+    """
+    if insert_new(connection, questions, _values(entry)):
+        return True
+    return is_same_acceptance(load_entry(connection, entry.question.id), entry)
+
+
+def is_same_acceptance(stored: JournalEntry | None, entry: JournalEntry) -> bool:
+    """Return whether what is stored is this acceptance itself, and not an earlier one."""
+    if stored is None or stored.updated_at is None or entry.updated_at is None:
+        return False
+    is_untouched = stored.state is QuestionState.ACCEPTED and stored.attempts == 0
+    return is_untouched and to_ms(stored.updated_at) == to_ms(entry.updated_at)
 
 
 def save_entries(connection: Connection, entries: Sequence[JournalEntry]) -> None:

@@ -17,8 +17,11 @@ _VERSION_TABLE: Final = table("alembic_version", column("version_num", String(32
 """Alembic's own bookkeeping, read directly: importing Alembic costs 9 MiB and a third of a second."""
 
 
-def ensure_schema(connection: Connection) -> None:
+def ensure_schema(connection: Connection) -> bool:
     """Make the database match ``HEAD``; call inside a transaction, which then covers all steps.
+
+    Returns:
+        Whether the database was empty.
 
     Raises:
         ConfigurationError: The database was written by a newer version of the program.
@@ -31,10 +34,11 @@ def ensure_schema(connection: Connection) -> None:
                 "point CLAWBOT_DATABASE_URL at a database of its own."
             )
         create_at_head(connection)
-        return
+        return True
     current = connection.execute(select(_VERSION_TABLE.c.version_num)).scalar()
     if current != HEAD:
         upgrade(connection)
+    return False
 
 
 def create_at_head(connection: Connection) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from bot.clock import Clock
-from bot.errors import ConfigurationError, DependencyError
+from bot.errors import ConfigurationError, DependencyError, StoreError
 from bot.store import engine as engines
+from bot.store import postgres
 from bot.store.migrate import ensure_schema
 from bot.store.schema import state, to_ms, upsert
 
@@ -34,11 +35,13 @@ class CommitResult:
     Attributes:
         outcomes: One for each piece of work, in order.
         fault: The storage's failure, if it failed.
+        is_fresh: The database was begun anew, and has nothing of what was stored.
         moved_to: Where a damaged database file was moved, if one was replaced.
     """
 
     outcomes: list[WorkOutcome] = field(default_factory=list)
     fault: BaseException | None = None
+    is_fresh: bool = False
     moved_to: Path | None = None
 
 
@@ -66,22 +69,42 @@ class Worker:
         self._engine = engines.build_engine(self._url)
         try:
             self._needs_check = self._was_left_open()
-            result.moved_to = self._prepare()
+            self._prepare(result)
         except Exception as exc:
+            failure = self._startup_failure(exc)
+            if failure is not None:
+                raise failure from exc
             if not engines.is_storage_fault(exc):
                 raise
-            if self._file is None:
-                raise DependencyError(
-                    "I can't reach the database at CLAWBOT_DATABASE_URL: "
-                    "check that it runs, and the URL's host, name and password."
-                ) from exc
-            if not self._has_content():
-                raise ConfigurationError(
-                    f"I can't write the database {self._file}: "
-                    "check the folder's permissions and the disk's free space."
-                ) from exc
             result.fault = exc
         return result
+
+    def _startup_failure(self, exc: Exception) -> ConfigurationError | DependencyError | None:
+        """Say what the operator can do about a failure that nothing can be begun with."""
+        is_server = self._file is None
+        if is_server and isinstance(exc, ProgrammingError):
+            return ConfigurationError(
+                f"The database at CLAWBOT_DATABASE_URL refuses ({engines.cause(exc)}): "
+                "check the URL, and make its user the owner of the database."
+            )
+        if not engines.is_storage_fault(exc):
+            return None
+        if postgres.is_held(exc):
+            return DependencyError(
+                "Another Clawbot is already using the database at CLAWBOT_DATABASE_URL: "
+                "stop it first, or give this one a database of its own."
+            )
+        if is_server:
+            return DependencyError(
+                f"I can't reach the database at CLAWBOT_DATABASE_URL ({engines.cause(exc)}): "
+                "check that it runs, and the URL's host, name and password."
+            )
+        if self._has_content():
+            return None
+        return ConfigurationError(
+            f"I can't write the database {self._file}: "
+            "check the folder's permissions and the disk's free space."
+        )
 
     def stop(self) -> None:
         """Close the connection; SQLite then folds its log into the file."""
@@ -97,6 +120,7 @@ class Worker:
             if engines.is_corrupt(exc):
                 self._is_ready = False
                 self._needs_check = True
+            self._doubt(exc)
             raise
 
     def commit(self, works: Sequence[Callable[[Connection], Any]]) -> CommitResult:
@@ -129,12 +153,18 @@ class Worker:
             except SQLAlchemyError as exc:
                 if self._file is None or not engines.is_corrupt(exc):
                     raise
-                result.moved_to = self._replace(self._file)
+                self._replace(self._file, result)
                 return self._together([work], result)[0]
         except Exception as exc:  # noqa: BLE001 - the seam of one piece of work: its caller is told
             if engines.is_storage_fault(exc):
                 result.fault = exc
+                self._doubt(exc)
             return WorkOutcome(error=exc)
+
+    def _doubt(self, exc: BaseException) -> None:
+        """Look at the tables again when a server is back: it may have come with others, or none."""
+        if self._file is None and engines.is_storage_fault(exc):
+            self._is_ready = False
 
     def _connected(self) -> Engine:
         if self._engine is None:
@@ -143,39 +173,39 @@ class Worker:
 
     def _ready(self, result: CommitResult) -> Engine:
         if not self._is_ready:
-            result.moved_to = self._prepare() or result.moved_to
+            try:
+                self._prepare(result)
+            except ConfigurationError as exc:
+                raise StoreError(str(exc)) from exc
         return self._connected()
 
-    def _prepare(self) -> Path | None:
-        """Bring the schema up to date, replacing a damaged file; return where it was moved."""
+    def _prepare(self, result: CommitResult) -> None:
+        """Bring the schema up to date, replacing a damaged file."""
         engine = self._connected()
-        moved_to = None
         try:
             is_damaged = self._needs_check and engines.looks_damaged(engine)
             if not is_damaged:
-                self._migrate(engine)
+                result.is_fresh = self._migrate(engine)
         except SQLAlchemyError as exc:
             if not engines.is_corrupt(exc):
                 raise
             is_damaged = True
         if is_damaged and self._file is not None:
-            moved_to = self._replace(self._file)
+            self._replace(self._file, result)
         self._is_ready = True
         self._needs_check = False
-        return moved_to
 
-    def _migrate(self, engine: Engine) -> None:
+    def _migrate(self, engine: Engine) -> bool:
         with engine.begin() as connection:
-            ensure_schema(connection)
+            return ensure_schema(connection)
 
-    def _replace(self, path: Path) -> Path:
+    def _replace(self, path: Path, result: CommitResult) -> None:
         """Move a damaged file aside and begin a new one."""
         engine = self._connected()
         engine.dispose()
-        moved_to = engines.move_aside(path, self._clock.now())
+        result.moved_to = engines.move_aside(path, self._clock.now())
         engines.create_private_file(path)
-        self._migrate(engine)
-        return moved_to
+        result.is_fresh = self._migrate(engine)
 
     def _was_left_open(self) -> bool:
         """Return whether the last program to use the file was killed, so that a check is due."""

@@ -148,7 +148,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_runs_fits_the_pool(self) -> None:
-        running = [t.job.cost_tokens for t in self.tickets if t.state is TicketState.RUNNING]
+        running = [t.granted_tokens for t in self.tickets if t.state is TicketState.RUNNING]
         assert sum(running) <= POOL or len(running) == 1
         assert len(running) <= 4
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.context.chrome import join_chunks, notice, strip_chrome
+from bot.chrome import join_chunks, notice, strip_chrome
 
 
 def test_a_notice_holds_no_words_of_the_model() -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from bot.chrome import notice
 from bot.domain import MessageId, Stage, StageKind
 from bot.errors import (
     DeliveryForbiddenError,
@@ -56,7 +57,7 @@ async def test_refused_text_is_explained_once_under_another_nonce() -> None:
     async with desk.delivery() as delivery:
         result = await delivery.finish("Something bad.")
     assert result.is_refused
-    assert desk.sink.contents == [DeliveryRejectedError.user_text]
+    assert desk.sink.contents == [notice(DeliveryRejectedError.user_text)]
     assert [call.nonce for call in desk.sink.calls if call.kind == "send"] == ["1-r-0", "1-n-0"]
 
 
@@ -101,7 +102,7 @@ async def test_a_failure_is_said_instead_of_an_answer() -> None:
         delivery.stage(LOADING)
         await desk.clock.advance(3.0)
         await delivery.fail("The model went away.", controls=DONE)
-    assert desk.sink.contents == ["The model went away."]
+    assert desk.sink.contents == [notice("The model went away.")]
 
 
 async def test_a_failure_stands_below_what_was_shown_already() -> None:

@@ -15,22 +15,22 @@ def _gate(slots: int, pool_tokens: int | None = None) -> CapacityGate:
 def test_no_more_run_than_there_are_slots() -> None:
     gate = _gate(2)
     for key in (1, 2):
-        assert gate.fits(100)
+        assert gate.room_for(100, 100)
         gate.begin(key, 100)
-    assert not gate.fits(100)
+    assert not gate.room_for(100, 100)
     gate.end(1)
-    assert gate.fits(100)
+    assert gate.room_for(100, 100)
 
 
 def test_all_that_run_fit_the_pool_together() -> None:
     gate = _gate(4, pool_tokens=4096)
     gate.begin(1, 2548)
-    assert not gate.fits(2548)
-    assert gate.fits(1548)
+    assert not gate.room_for(2548, 2548)
+    assert gate.room_for(1548, 1548)
 
 
 def test_one_alone_always_fits() -> None:
-    assert _gate(1, pool_tokens=10).fits(5000)
+    assert _gate(1, pool_tokens=10).room_for(5000, 5000)
 
 
 def test_a_crash_halves_and_calm_brings_back() -> None:
@@ -92,3 +92,14 @@ def test_a_smaller_server_after_a_reload_is_obeyed() -> None:
     gate = _gate(4)
     gate.update(Capacity(2))
     assert gate.slots == 2
+
+
+def test_a_full_pool_grants_what_is_left_down_to_the_least() -> None:
+    """Of 8,192 tokens three take 2,148 each: the fourth gets the rest, a fifth nothing."""
+    gate = _gate(8, pool_tokens=8192)
+    for key in range(3):
+        assert gate.room_for(2148, 1124) == 2148
+        gate.begin(key, 2148)
+    assert gate.room_for(2148, 1124) == 8192 - 3 * 2148
+    gate.begin(3, 8192 - 3 * 2148)
+    assert gate.room_for(2148, 1124) == 0

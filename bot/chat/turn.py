@@ -235,6 +235,7 @@ class Turn:
             done = await self._read(replace(request, reasoning=Reasoning.OFF), pipeline, ticket)
         if not self._learn(prompt, done, pipeline, ticket):
             done = replace(done, notices=(*done.notices, TRUNCATED))
+        ticket.release()
         closing = close_answer(pipeline, prompt, done, chat, parts.clock.monotonic() - started_s)
         return await self._finish(closing, pipeline)
 

@@ -1,4 +1,4 @@
-"""A database in the test's own folder."""
+"""A database in the test's own folder. ``tests/postgres`` has the same fixtures for PostgreSQL."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def database(path: Path, clock: FakeClock) -> AsyncGenerator[Database, None]:
-    async with open_database(path, clock) as opened:
+def location(path: Path) -> str | Path:
+    """What ``open_database`` is given."""
+    return path
+
+
+@pytest.fixture
+async def database(location: str | Path, clock: FakeClock) -> AsyncGenerator[Database, None]:
+    async with open_database(location, clock) as opened:
         yield opened

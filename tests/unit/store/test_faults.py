@@ -23,6 +23,7 @@ from bot.store.state import StateStore
 from config.settings import ChatDefaults
 from tests.support.clock import FakeClock, settle
 from tests.unit.store.questions import question
+from tests.unit.store.recovery import drain, until_recovered
 
 
 def _content(path: Path) -> bytes:
@@ -45,12 +46,6 @@ async def _free_disk(database: Database) -> None:
     await database.read(lambda c: c.exec_driver_sql("PRAGMA max_page_count = 1000000").scalar())
 
 
-async def _drain(database: Database) -> None:
-    """Let the write-backs that recovery began come to their end."""
-    while database._tasks:
-        await asyncio.wait(set(database._tasks))
-
-
 async def test_on_a_full_disk_the_journal_goes_on_in_memory_and_writes_back(
     path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -67,7 +62,7 @@ async def test_on_a_full_disk_the_journal_goes_on_in_memory_and_writes_back(
         assert len(await journal.pending()) == 58
         await _free_disk(database)
         await clock.advance(60)
-        await _until_recovered(database, clock)
+        await until_recovered(database, clock)
     async with open_database(path, clock) as database:
         journal = await SqlJournal.open(database, clock, 30)
         assert [entry.question.id for entry in await journal.pending()] == [1, *range(3, 60)]
@@ -76,17 +71,6 @@ async def test_on_a_full_disk_the_journal_goes_on_in_memory_and_writes_back(
         assert entry.outcome is Outcome.DELIVERED
     errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert len(errors) == 1
-
-
-async def _until_recovered(database: Database, clock: FakeClock) -> None:
-    while database.is_degraded:
-        commit = database._commit
-        if commit is None:
-            await clock.advance(60)
-        else:
-            await asyncio.wait((commit,))
-            await settle()
-    await _drain(database)
 
 
 async def test_while_degraded_there_is_one_line_a_minute(
@@ -181,7 +165,7 @@ async def test_damage_found_while_running_costs_nothing_that_memory_holds(
         _damage(path, "garbage")
         database._worker._connected().dispose()
         assert await journal.accept(question(2))
-        await _drain(database)
+        await drain(database)
     async with open_database(path, clock) as database:
         journal = await SqlJournal.open(database, clock, 30)
         assert [entry.question.id for entry in await journal.pending()] == [1, 2]
@@ -277,7 +261,7 @@ async def test_a_disk_that_hangs_does_not_hold_up_the_answers(path: Path, clock:
         is_free.set()
         assert await hanging
         await clock.advance(60)
-        await _until_recovered(database, clock)
+        await until_recovered(database, clock)
     async with open_database(path, clock) as database:
         entry = await (await SqlJournal.open(database, clock, 30)).entry(QuestionId(1))
         assert entry is not None

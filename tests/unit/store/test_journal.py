@@ -14,6 +14,7 @@ from bot.domain import ChannelId, MessageId, QuestionId
 from bot.ports import Journal, JournalEntry, Outcome, QuestionState
 from bot.store.database import Database, open_database
 from bot.store.journal import CHANNELS, THINKING_BYTES, SqlJournal
+from bot.store.journal_sql import insert_entry, save_entries
 from tests.support.clock import FakeClock
 from tests.unit.store.questions import question
 
@@ -44,17 +45,31 @@ async def test_the_same_question_five_times_at_once_is_accepted_once(journal: Jo
     assert sorted(answers) == [False] * 4 + [True]
 
 
+async def test_a_commit_that_is_repeated_is_no_duplicate(
+    database: Database, clock: FakeClock
+) -> None:
+    """A server may have committed, and vanished before it could say so."""
+    entry = JournalEntry(question(1), QuestionState.ACCEPTED, updated_at=clock.now())
+    for _ in range(2):
+        assert await database.write(lambda c: insert_entry(c, entry))
+    later = replace(entry, updated_at=clock.now() + timedelta(milliseconds=1))
+    assert not await database.write(lambda c: insert_entry(c, later))
+    started = replace(entry, state=QuestionState.RUNNING, attempts=1)
+    await database.write(lambda c: save_entries(c, [started]))
+    assert not await database.write(lambda c: insert_entry(c, entry))
+
+
 async def test_everything_of_a_question_comes_back_after_a_restart(
-    path: Path, clock: FakeClock
+    location: str | Path, clock: FakeClock
 ) -> None:
     asked = question(1, 'Odd: \x00 \ud800 \u202e 🎈 "quotes" ünïcode')
-    async with open_database(path, clock) as database:
+    async with open_database(location, clock) as database:
         journal = await SqlJournal.open(database, clock, 30)
         await journal.accept(asked)
         assert await journal.start(ONE) == 1
         await journal.posted(ONE, [MessageId(100), MessageId(101)])
         await journal.answered(ONE, ["a\x00", "b"], thinking="hm \ud800", details="fast")
-    async with open_database(path, clock) as database:
+    async with open_database(location, clock) as database:
         pending = await (await SqlJournal.open(database, clock, 30)).pending()
     assert pending == [
         JournalEntry(
@@ -70,18 +85,20 @@ async def test_everything_of_a_question_comes_back_after_a_restart(
     ]
 
 
-async def test_a_question_without_its_message_comes_back_too(path: Path, clock: FakeClock) -> None:
+async def test_a_question_without_its_message_comes_back_too(
+    location: str | Path, clock: FakeClock
+) -> None:
     asked = replace(question(1), message=None, about_id=None, fresh=True)
-    async with open_database(path, clock) as database:
+    async with open_database(location, clock) as database:
         await (await SqlJournal.open(database, clock, 30)).accept(asked)
-    async with open_database(path, clock) as database:
+    async with open_database(location, clock) as database:
         assert (await _entry(await SqlJournal.open(database, clock, 30))).question == asked
 
 
-async def test_attempts_are_counted_over_restarts(path: Path, clock: FakeClock) -> None:
+async def test_attempts_are_counted_over_restarts(location: str | Path, clock: FakeClock) -> None:
     attempts = []
     for _ in range(4):
-        async with open_database(path, clock) as database:
+        async with open_database(location, clock) as database:
             journal = await SqlJournal.open(database, clock, 30)
             await journal.accept(question(1))
             attempts.append(await journal.start(ONE))
@@ -164,12 +181,14 @@ async def test_what_ended_is_kept_for_the_retention_time_only(
     assert [entry.question.id for entry in await journal.pending()] == [2, 3]
 
 
-async def test_the_newest_message_of_each_channel_is_kept(path: Path, clock: FakeClock) -> None:
-    async with open_database(path, clock) as database:
+async def test_the_newest_message_of_each_channel_is_kept(
+    location: str | Path, clock: FakeClock
+) -> None:
+    async with open_database(location, clock) as database:
         journal = await SqlJournal.open(database, clock, 30)
         for channel, message in ((1, 10), (2, 20), (1, 12), (1, 11)):
             await journal.seen(ChannelId(channel), MessageId(message))
-    async with open_database(path, clock) as database:
+    async with open_database(location, clock) as database:
         journal = await SqlJournal.open(database, clock, 30)
         assert await journal.last_seen() == {1: 12, 2: 20}
 
@@ -193,9 +212,9 @@ async def test_a_flood_of_channels_does_not_grow_the_memory(journal: Journal) ->
 
 
 async def test_a_row_that_cannot_be_read_does_not_stop_the_others(
-    path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    location: str | Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with open_database(path, clock) as database:
+    async with open_database(location, clock) as database:
         journal = await SqlJournal.open(database, clock, 30)
         for number in (1, 2):
             await journal.accept(question(number))

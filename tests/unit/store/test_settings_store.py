@@ -109,14 +109,14 @@ async def test_what_holds_for_the_whole_bot_is_refused_to_a_guild(admin: Admin) 
     assert admin.store.network_timeout_ms == 25_000
 
 
-async def test_everything_is_there_after_a_restart(path: Path, clock: FakeClock) -> None:
-    async with open_database(path, clock) as database:
+async def test_everything_is_there_after_a_restart(location: str | Path, clock: FakeClock) -> None:
+    async with open_database(location, clock) as database:
         admin = Admin(await _open(database), clock)
         await admin.set(IN_GUILD, "temperature", "0.31")
         await admin.set(IN_CHANNEL, "system_prompt", "Say \x22aye\x22.\nÜ 🎈")
         await admin.set(IN_GUILD, "show_footer", "on")
         await admin.set(IN_GUILD, "max_tokens", "9")
-    async with open_database(path, clock) as database:
+    async with open_database(location, clock) as database:
         effective = (await _open(database)).effective(HERE)
     assert effective.temperature == 0.31
     assert effective.system_prompt == "Say \x22aye\x22.\nÜ 🎈"

@@ -11,13 +11,13 @@ from bot.store.state import StateStore
 from tests.support.clock import FakeClock
 
 
-async def test_values_come_back_after_a_restart(path: Path, clock: FakeClock) -> None:
+async def test_values_come_back_after_a_restart(location: str | Path, clock: FakeClock) -> None:
     values = {"identifies": [1.5, 2.5], "hash": "abc\ud800", "models": {"a": 1}}
-    async with open_database(path, clock) as database:
+    async with open_database(location, clock) as database:
         store = await StateStore.open(database, clock)
         for key, value in values.items():
             await store.set(key, value)
-    async with open_database(path, clock) as database:
+    async with open_database(location, clock) as database:
         store = await StateStore.open(database, clock)
         assert {key: store.get(key) for key in values} == values
         assert store.get("other") is None

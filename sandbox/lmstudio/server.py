@@ -265,21 +265,29 @@ class LMStudioSandbox:
         record = self._record(request)
         reused = self._is_reused(request)
         self._notify()
-        with self._watch(record), self._occupy(request):
-            raw = await request.read()
-            armed = self.faults.take(_route_of(record), reused=reused)
-            record.fault = armed.fault.value if armed else None
-            try:
-                response = await self._answer(request, record, raw, armed)
-            except RefusalError as refusal:
-                response = chat.reply_of(refusal.reply)
-                if armed is not None and armed.fault is Fault.REDIRECT:
-                    response.headers["Location"] = armed.location
-            record.status = response.status
-            if isinstance(response, web.Response):
-                await response.prepare(request)
-                await response.write_eof()
-            return response
+        try:
+            with self._watch(record), self._occupy(request):
+                return await self._serve(request, record, reused=reused)
+        except ConnectionError:
+            return web.Response()  # goes nowhere: whoever asked, or a fault, has cut the connection
+
+    async def _serve(
+        self, request: web.Request, record: RecordedRequest, *, reused: bool
+    ) -> web.StreamResponse:
+        raw = await request.read()
+        armed = self.faults.take(_route_of(record), reused=reused)
+        record.fault = armed.fault.value if armed else None
+        try:
+            response = await self._answer(request, record, raw, armed)
+        except RefusalError as refusal:
+            response = chat.reply_of(refusal.reply)
+            if armed is not None and armed.fault is Fault.REDIRECT:
+                response.headers["Location"] = armed.location
+        record.status = response.status
+        if isinstance(response, web.Response):
+            await response.prepare(request)
+            await response.write_eof()
+        return response
 
     @contextlib.contextmanager
     def _occupy(self, request: web.Request) -> Iterator[None]:

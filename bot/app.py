@@ -15,7 +15,7 @@ import discord
 from bot.chat.backfill import ALIVE
 from bot.chat.parts import TurnParts
 from bot.chat.service import ChatService
-from bot.client import ClawbotClient
+from bot.client import NETWORK_ERRORS, ClawbotClient
 from bot.clock import Clock, SystemClock
 from bot.context.builder import ContextBuilder
 from bot.context.tokens import TokenEstimator
@@ -254,8 +254,9 @@ def _start_companions(client: ClawbotClient, tasks: TaskOwner, ready: asyncio.Ev
         while True:
             try:
                 await client.sync_commands()
-            except discord.HTTPException as exc:
-                _log.warning("the slash commands can't be registered yet (%s)", exc.status)
+            except NETWORK_ERRORS as exc:
+                reason = getattr(exc, "status", type(exc).__name__)
+                _log.warning("the slash commands can't be registered yet (%s)", reason)
                 await services.clock.sleep(REGISTER_AGAIN_S)
             else:
                 break

@@ -258,13 +258,17 @@ class ClawbotClient(commands.Bot):
         """Tell Discord our commands when they differ from what it was last told.
 
         Registering counts against 200 creations a day (Discord: application commands), so a hash of
-        the payload is kept with the data.
+        the payload, and of which Discord it went to, is kept with the data. What Discord makes of
+        them is not looked at: a reply of an unknown shape is no reason to register again.
         """
-        payload = json.dumps(self.commands_payload(), sort_keys=True)
-        digest = hashlib.sha256(f"{self.application_id}:{payload}".encode()).hexdigest()
+        payload = list(self.commands_payload())
+        text = json.dumps(payload, sort_keys=True)
+        application_id = self.application_id or self.user.id
+        told = f"{discord.http.Route.BASE}:{application_id}:{text}"
+        digest = hashlib.sha256(told.encode()).hexdigest()
         key = "command_tree"
         if self.services.state.get(key) == digest:
             return
-        await self.tree.sync()
+        await self.http.bulk_upsert_global_commands(application_id, payload=payload)
         await self.services.state.set(key, digest)
         _log.info("registered the slash commands")

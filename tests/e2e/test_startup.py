@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from sandbox.discord import DiscordSandbox
+from sandbox.discord import DiscordSandbox, Fault
 from sandbox.lmstudio import LMStudioSandbox
 from tests.support.process import clawbot, ended, logged, run_clawbot
 
@@ -62,6 +62,21 @@ async def test_without_lmstudio_the_bot_is_online_and_says_so(
         asked = await person.mention(channel, "Are you there?")
         reply = await discord.wait_reply(asked, timeout_s=20)
         assert reply.content
+
+
+async def test_a_reply_of_another_shape_to_the_commands_is_no_failure(
+    discord: DiscordSandbox, tmp_path: Path
+) -> None:
+    fault = Fault(method="PUT", route="/commands", when="after", status=200, body=[{"type": 3}])
+    discord.faults.add(fault)
+    environment = environment_for(discord, None, tmp_path / "data")
+    for _ in range(2):
+        async with clawbot("run", folder=tmp_path, environment=environment) as process:
+            await logged(process, b"online as")
+    assert fault.played == 1
+    assert [request.route for request in discord.requests if request.method == "PUT"] == [
+        "/applications/{application_id}/commands"
+    ]
 
 
 async def test_a_refused_token_is_one_sentence(discord: DiscordSandbox, tmp_path: Path) -> None:

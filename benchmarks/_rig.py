@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +54,11 @@ class BotProcess:
 
 
 async def start_bot(
-    discord: DiscordSandbox, lm: LMStudioSandbox, data_dir: Path, **extra: str
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    data_dir: Path,
+    arguments: Sequence[str] = ("-m", "bot"),
+    **extra: str,
 ) -> BotProcess:
     """Start ``python -m bot`` against the two stand-ins and wait until it is online.
 
@@ -62,6 +66,7 @@ async def start_bot(
         discord: Running.
         lm: Running, or not: the bot starts without it.
         data_dir: The bot's data folder.
+        arguments: What Python runs, if it isn't the bot's own command.
         extra: Further environment variables.
 
     Raises:
@@ -81,8 +86,7 @@ async def start_bot(
     started = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "bot",
+        *arguments,
         env=environment,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=None if "CLAWBOT_BENCH_LOG" in os.environ else asyncio.subprocess.DEVNULL,
@@ -105,11 +109,14 @@ async def start_bot(
 
 @contextlib.asynccontextmanager
 async def running_bot(
-    discord: DiscordSandbox, lm: LMStudioSandbox, **extra: str
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    arguments: Sequence[str] = ("-m", "bot"),
+    **extra: str,
 ) -> AsyncIterator[BotProcess]:
     """Run the bot with a data folder of its own, and end it afterwards."""
     with tempfile.TemporaryDirectory() as folder:
-        bot = await start_bot(discord, lm, Path(folder) / "data", **extra)
+        bot = await start_bot(discord, lm, Path(folder) / "data", arguments, **extra)
         try:
             yield bot
         finally:

@@ -1,0 +1,196 @@
+"""A burst of mentions: is each one acknowledged in time, and does each get an outcome?
+
+``python -m benchmarks burst [--mentions 200] [--people 50] [--channels 10]``
+
+All mentions come within one second. Acknowledged is what a person can see: the typing indicator in
+the channel, a reaction, or a message in reply. Messages of one person in one channel within two
+seconds become one question; the earlier ones get a ➕, which is their outcome.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks._crowd import answers_to, busiest_second, gather, is_answered, is_merged, words
+from benchmarks._probe import arguments, read_looks
+from benchmarks._rig import running_bot
+from benchmarks.table import percentile, print_table
+from sandbox.discord import DiscordSandbox, Message
+from sandbox.lmstudio import LMStudioSandbox, Model, Timing
+
+TEXT = words(40)
+TIMING = Timing(prefill_tokens_s=2000, generation_tokens_s=40)
+TYPING_S = 10.0
+"""Discord lets the typing indicator expire after this."""
+HEARTBEAT_S = 4.0
+SETTLE_S = 300.0
+BAR_ACK_S, BAR_LAG_MS, BAR_CALLS = 3.0, 100.0, 45
+
+
+@dataclass
+class Result:
+    """What a run came to.
+
+    Attributes:
+        acknowledged_s: Waits for the first sign, in seconds; infinite for none.
+        own_sign_s: Waits for a sign of one's own: a reaction or a message.
+        outcomes: Questions answered, merged, refused with a sentence, and without an outcome.
+        lags_ms: How late the bot's event loop came round.
+        heartbeat_gap_s: Longest time between two heartbeats.
+        calls: Most REST requests in one second.
+    """
+
+    acknowledged_s: list[float]
+    own_sign_s: list[float]
+    outcomes: dict[str, int]
+    lags_ms: list[float] = field(default_factory=list)
+    heartbeat_gap_s: float = 0.0
+    calls: int = 0
+
+
+def acknowledged_s(discord: DiscordSandbox, asked: Message) -> float:
+    """Return the seconds until somebody could see that the bot had noticed the question."""
+    asked_at = asked.versions[0].at
+    typing = [
+        max(at, asked_at)
+        for at, user_id in asked.channel.typing
+        if user_id == discord.bot_user.id and at > asked_at - TYPING_S
+    ]
+    return min([at - asked_at for at in typing] + [own_sign_s(discord, asked)])
+
+
+def own_sign_s(discord: DiscordSandbox, asked: Message) -> float:
+    """Return the seconds until a reaction or a message was there for this question alone."""
+    signs = [message.versions[0].at for message in answers_to(discord, asked)]
+    signs += [
+        request.at
+        for request in discord.requests
+        if request.method == "PUT" and f"/{asked.id}/reactions/" in request.path
+    ]
+    return min(signs, default=float("inf")) - asked.versions[0].at
+
+
+def outcome(discord: DiscordSandbox, asked: Message) -> str:
+    """Return what has become of a question: answered, merged, refused, or none."""
+    if is_answered(discord, asked, TEXT):
+        return "answered"
+    if is_merged(asked):
+        return "merged"
+    told = any("clawbot:stop" not in str(m.components) for m in answers_to(discord, asked))
+    return "refused" if told or asked.reactions else "none"
+
+
+async def run(mentions: int, people: int, channels: int) -> Result:
+    """Let the burst come and wait until nothing is open."""
+    rng = random.Random(1)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "probe.jsonl"
+        async with (
+            DiscordSandbox(
+                rest_delay_s=0.03, heartbeat_interval_ms=int(HEARTBEAT_S * 1000)
+            ) as discord,
+            LMStudioSandbox([Model("local/model", context_tokens=65_536)], TIMING) as lm,
+            running_bot(discord, lm, arguments(file)) as bot,
+        ):
+            lm.answer(TEXT)
+            crowd = gather(discord, people, channels)
+            beats = asyncio.create_task(_heartbeat_gap_s(discord))
+            await asyncio.sleep(1)
+            began_s = time.monotonic()
+            questions = []
+            for number in range(mentions):
+                await asyncio.sleep(began_s + number / mentions - time.monotonic())
+                person, channel = crowd.people[number % people], rng.choice(crowd.channels)
+                questions.append(await person.mention(channel, f"Question {number}"))
+            await _until_all_have_one(discord, questions)
+            await asyncio.sleep(2)
+            beats.cancel()
+            looks = [look for look in read_looks(file) if look.at_s > began_s]
+            result = Result(
+                [acknowledged_s(discord, asked) for asked in questions],
+                [own_sign_s(discord, asked) for asked in questions],
+                _count(discord, questions),
+                [lag for look in looks for lag in look.lags_ms],
+                await beats,
+                busiest_second(request.at for request in discord.requests),
+            )
+            print(f"processor time of the bot: {bot.cpu_s():.1f} s")
+    return result
+
+
+async def _heartbeat_gap_s(discord: DiscordSandbox) -> float:
+    """Return the longest time between two heartbeats, once cancelled."""
+    longest_s, last_s, seen = 0.0, time.monotonic(), discord.heartbeats
+    try:
+        while True:
+            await asyncio.sleep(0.05)
+            if discord.heartbeats != seen:
+                seen, now_s = discord.heartbeats, time.monotonic()
+                longest_s, last_s = max(longest_s, now_s - last_s), now_s
+    except asyncio.CancelledError:
+        return longest_s
+
+
+def _count(discord: DiscordSandbox, questions: list[Message]) -> dict[str, int]:
+    counts = dict.fromkeys(("answered", "merged", "refused", "none"), 0)
+    for asked in questions:
+        counts[outcome(discord, asked)] += 1
+    return counts
+
+
+async def _until_all_have_one(discord: DiscordSandbox, questions: list[Message]) -> None:
+    """Wait until every question has its outcome; what has none in time is counted as such."""
+    open_ = list(questions)
+    give_up_s = time.monotonic() + SETTLE_S
+    while open_ and time.monotonic() < give_up_s:
+        await asyncio.sleep(0.5)
+        open_ = [asked for asked in open_ if outcome(discord, asked) == "none"]
+
+
+async def measure(options: argparse.Namespace) -> int:
+    """Run and print the table."""
+    result = await run(options.mentions, options.people, options.channels)
+    ack_s = percentile(result.acknowledged_s, 99)
+    lag_ms = percentile(result.lags_ms, 99)
+    outcomes = ", ".join(f"{count} {name}" for name, count in result.outcomes.items())
+    rows: list[Sequence[object]] = [
+        ["noticed, p50, s", percentile(result.acknowledged_s, 50), ""],
+        ["noticed, p99, s", ack_s, BAR_ACK_S],
+        ["a sign of one's own, p50, s", percentile(result.own_sign_s, 50), ""],
+        ["a sign of one's own, p99, s", percentile(result.own_sign_s, 99), ""],
+        ["outcomes", outcomes, "0 none"],
+        ["event loop's lag, p99, ms", lag_ms, BAR_LAG_MS],
+        ["event loop's lag, longest, ms", max(result.lags_ms, default=0.0), ""],
+        ["longest between heartbeats, s", result.heartbeat_gap_s, f"{HEARTBEAT_S} + 1"],
+        ["most REST requests in a second", result.calls, BAR_CALLS],
+    ]
+    print_table(
+        f"{options.mentions} mentions in 1 s by {options.people} people in {options.channels} "
+        "channels, 4 slots",
+        ["figure", "measured", "bar"],
+        rows,
+    )
+    is_good = (
+        ack_s <= BAR_ACK_S
+        and lag_ms <= BAR_LAG_MS
+        and result.heartbeat_gap_s <= HEARTBEAT_S + 1
+        and result.calls <= BAR_CALLS
+        and not result.outcomes["none"]
+    )
+    return 0 if is_good else 1
+
+
+def main(argv: list[str]) -> int:
+    """Run the benchmark; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="benchmarks burst")
+    parser.add_argument("--mentions", type=int, default=200)
+    parser.add_argument("--people", type=int, default=50)
+    parser.add_argument("--channels", type=int, default=10)
+    return asyncio.run(measure(parser.parse_args(argv)))

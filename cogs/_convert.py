@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import discord
@@ -109,7 +109,7 @@ def message(message: discord.Message) -> IncomingMessage:
         replied_user_id=(
             UserId(replied.author.id) if isinstance(replied, discord.Message) else None
         ),
-        mentioned_ids=frozenset(UserId(user.id) for user in message.mentions),
+        mentioned_ids=frozenset(UserId(user.id) for user in _given(message, "mentions")),
         names=_names(message),
         attachments=tuple(map(_attachment, attachments)),
         embed_texts=tuple(_bounded(_texts(message))),
@@ -159,9 +159,18 @@ def _reply_target(message: discord.Message) -> MessageId | None:
     return MessageId(reference.message_id)
 
 
+def _given(message: discord.Message, name: str) -> Sequence[Any]:
+    """Return a list of a message, empty where Discord left it out.
+
+    Components are optional (Discord: message object); discord.py 2.7.1 then has no such attribute.
+    """
+    given: Sequence[Any] = getattr(message, name, ())
+    return given
+
+
 def _names(message: discord.Message) -> dict[int, str]:
-    names = {user.id: user.display_name for user in message.mentions}
-    names.update({role.id: role.name for role in message.role_mentions})
+    names = {user.id: user.display_name for user in _given(message, "mentions")}
+    names.update({role.id: role.name for role in _given(message, "role_mentions")})
     names.update({channel.id: channel.name for channel in message.channel_mentions})
     return names
 
@@ -179,7 +188,7 @@ def _attachment(attachment: discord.Attachment) -> AttachmentInfo:
 def _texts(message: discord.Message) -> Iterator[str]:
     for embed in message.embeds:
         yield _embed_text(embed)
-    yield "\n".join(_component_texts(message.components))
+    yield "\n".join(_component_texts(_given(message, "components")))
     for sticker in message.stickers:
         yield f"[sticker: {sticker.name}]"
     if message.poll is not None:

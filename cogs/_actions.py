@@ -90,9 +90,7 @@ class AnswerActions:
             await _respond.say(interaction, f"```text\n{quoted}\n```")
         else:
             file = discord.File(io.BytesIO(entry.thinking.encode()), "thinking.txt")
-            await interaction.response.send_message(
-                "What the model thought:", file=file, ephemeral=True
-            )
+            await _respond.say(interaction, "What the model thought:", file=file)
 
     async def details(self, question_id: QuestionId, interaction: Interaction) -> None:
         """Show model, speed and context used, to whoever pressed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
@@ -11,10 +10,8 @@ from typing import Any, Protocol, Self
 import discord
 
 from bot.domain import QuestionId, UserId
-from bot.errors import describe
 from bot.ports import Controls
-
-_log = logging.getLogger(__name__)
+from cogs import _respond
 
 
 class Action(StrEnum):
@@ -102,7 +99,7 @@ def answer_button(actions: ButtonActions, on_error: ErrorHandler | None = None) 
         actions: What the buttons do.
         on_error: Answers an interaction whose action failed; a sentence from the table when unset.
     """
-    explain = on_error if on_error is not None else _explain
+    explain = on_error if on_error is not None else _respond.failure
 
     class AnswerButton(AnswerItem, template=_ID):
         """One button of an answer, rebuilt from its id at every press."""
@@ -129,7 +126,7 @@ def answer_button(actions: ButtonActions, on_error: ErrorHandler | None = None) 
             """Do what the button says, or say why not."""
             try:
                 if not may_press(interaction, self._asker_id):
-                    await interaction.response.send_message(NOT_YOURS, ephemeral=True)
+                    await _respond.say(interaction, NOT_YOURS)
                     return
                 await _perform(actions, self._action, self._question_id, interaction)
                 if not interaction.response.is_done():
@@ -171,25 +168,6 @@ async def _perform(
             await actions.thinking(question_id, interaction)
         case Action.DETAILS:
             await actions.details(question_id, interaction)
-
-
-async def _explain(interaction: discord.Interaction[Any], exc: Exception) -> None:
-    """Answer a failed press with the sentence of the one error table."""
-    report = describe(exc)
-    _log.log(
-        report.log_level,
-        "a button failed: %s %s",
-        type(exc).__name__,
-        report.reference,
-        exc_info=exc,
-    )
-    try:
-        if interaction.response.is_done():
-            await interaction.followup.send(report.user_text, ephemeral=True)
-        else:
-            await interaction.response.send_message(report.user_text, ephemeral=True)
-    except discord.HTTPException as failure:
-        _log.info("a press could not be answered: %s", failure.code)
 
 
 def _actions_of(controls: Controls) -> list[Action]:

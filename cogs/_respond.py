@@ -4,49 +4,71 @@ from __future__ import annotations
 
 import logging
 
+import aiohttp
 import discord
 from discord import app_commands
+from discord.http import Route, handle_message_parameters
 
 from bot.errors import BotError, describe
+from bot.reply.splitter_text import fit, units
 
 _log = logging.getLogger(__name__)
 
 GONE_CODES = frozenset({10062, 10008, 10015, 50027, 40060})
 """Unknown interaction, message or webhook, invalid token, already answered: nobody is waiting."""
-LONGEST_CHARS = 2000
+LONGEST_UNITS = 2000
+"""Longest content in UTF-16 units, the strictest reading of Discord's "characters"."""
 
 
 async def say(
-    interaction: discord.Interaction,
-    text: str,
-    *,
-    ephemeral: bool = True,
-    view: discord.ui.View | None = None,
+    interaction: discord.Interaction, text: str, *, file: discord.File | None = None
 ) -> None:
-    """Answer an interaction in one message, whatever state it is in.
+    """Answer an interaction in one message that only the person sees, whatever state it is in.
 
     Args:
-        interaction: Fresh, deferred or answered already.
+        interaction: Fresh, deferred (``defer`` then decides who sees it) or answered already.
         text: Cut at Discord's 2000 characters.
-        ephemeral: Only the person sees it; decided by ``defer`` for a deferred one.
-        view: Buttons.
+        file: Sent along; only in a fresh answer.
     """
-    content = text if len(text) <= LONGEST_CHARS else text[: LONGEST_CHARS - 1] + "…"
-    buttons = view if view is not None else discord.utils.MISSING
+    content = shortened(text)
+    attachment = file if file is not None else discord.utils.MISSING
     try:
         if not interaction.response.is_done():
             await interaction.response.send_message(
-                content, ephemeral=ephemeral, suppress_embeds=True, view=buttons
+                content, ephemeral=True, suppress_embeds=True, file=attachment
             )
         elif interaction.response.type is discord.InteractionResponseType.deferred_channel_message:
-            await interaction.edit_original_response(content=content, view=buttons)
+            await _fill_in(interaction, content)
         else:
-            await interaction.followup.send(
-                content, ephemeral=ephemeral, suppress_embeds=True, view=buttons
-            )
+            await interaction.followup.send(content, ephemeral=True, suppress_embeds=True)
     except discord.HTTPException as exc:
         if exc.code not in GONE_CODES:
             _log.warning("an interaction could not be answered (%s, %s)", exc.status, exc.code)
+    except (discord.RateLimited, aiohttp.ClientError, OSError, TimeoutError) as exc:
+        _log.warning("an interaction could not be answered (%s)", type(exc).__name__)
+
+
+def shortened(text: str) -> str:
+    """Return a text of at most 2000 UTF-16 units, with an ellipsis where it was cut."""
+    if units(text) <= LONGEST_UNITS:
+        return text
+    return text[: fit(text, 0, LONGEST_UNITS - 1)] + "…"
+
+
+async def _fill_in(interaction: discord.Interaction, content: str) -> None:
+    """Edit a deferred response with previews suppressed, which discord.py's own edit can't."""
+    route = Route(
+        "PATCH",
+        "/webhooks/{webhook_id}/{webhook_token}/messages/@original",
+        webhook_id=interaction.application_id,
+        webhook_token=interaction.token,
+    )
+    with handle_message_parameters(
+        content=content,
+        flags=discord.MessageFlags(suppress_embeds=True),
+        allowed_mentions=discord.AllowedMentions.none(),
+    ) as params:
+        await interaction.client.http.request(route, json=params.payload)
 
 
 async def failure(interaction: discord.Interaction, error: BaseException) -> None:

@@ -209,10 +209,8 @@ class Delivery:
         try:
             await self._settle(parts, controls)
         except DeliveryForbiddenError:
-            if parts[-1].file is None:
+            if self.gone.is_set():
                 raise
-            self.gone.clear()
-            self.gone_reason = None
             await self._settle(without_file(chunks), controls)
         except (TargetGoneError, DeliveryUnavailableError):
             raise
@@ -249,8 +247,11 @@ class Delivery:
         if self._tasks:
             writer, typist = self._tasks
             typist.cancel()
-            await asyncio.gather(typist, return_exceptions=True)
-            await writer
+            _, failure = await asyncio.gather(typist, writer, return_exceptions=True)
+            self._tasks.clear()
+            if isinstance(failure, Exception):
+                # The final text needs no interim edits.
+                _log.error("question %d: the interim edits failed", self._key, exc_info=failure)
 
     async def _settle(self, parts: Sequence[Part], controls: Controls | None) -> None:
         give_up_s = self._clock.monotonic() + FINAL_PATIENCE_S
@@ -277,7 +278,9 @@ class Delivery:
         try:
             await self._board.perform(step)
         except (TargetGoneError, DeliveryForbiddenError) as exc:
-            self._set_gone(exc)
+            is_about_file = step.part is not None and step.part.file is not None
+            if isinstance(exc, TargetGoneError) or not is_about_file:
+                self._set_gone(exc)
             raise
         except DeliveryUnavailableError as exc:
             self._pacer.slowed(self._clock.monotonic(), exc.retry_after_s or 0.0)

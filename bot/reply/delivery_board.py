@@ -34,6 +34,7 @@ class _Slot:
     content: str | None = None
     controls: Controls | None = None
     has_unknown_controls: bool = False
+    is_leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,12 @@ class Board:
 
     @property
     def message_ids(self) -> tuple[MessageId, ...]:
-        """The messages of the answer, in order."""
-        return tuple(slot.message_id for slot in self._slots)
+        """The messages of the answer, in order; one that is being deleted counts as gone.
+
+        The gateway may tell of our own deletion before its request is answered; it must not be taken
+        for somebody's who wants the answer away.
+        """
+        return tuple(slot.message_id for slot in self._slots if not slot.is_leaving)
 
     def next_step(
         self, parts: Sequence[Part], controls: Controls | None, *, prune: bool
@@ -145,7 +150,7 @@ class Board:
         with contextlib.suppress(
             DeliveryUnavailableError, DeliveryRejectedError, EditExhaustedError
         ):
-            await self._sink.delete(self._slots[index].message_id)
+            await self._take_away(self._slots[index])
         self.calls += 1
         del self._slots[index]
         await self._report()
@@ -175,9 +180,16 @@ class Board:
 
     async def _delete(self, index: int) -> None:
         self.calls += 1
-        await self._sink.delete(self._slots[index].message_id)
+        await self._take_away(self._slots[index])
         del self._slots[index]
         await self._report()
+
+    async def _take_away(self, slot: _Slot) -> None:
+        slot.is_leaving = True
+        try:
+            await self._sink.delete(slot.message_id)
+        finally:
+            slot.is_leaving = False
 
     async def _report(self) -> None:
         if self._on_posted is not None:

@@ -16,6 +16,7 @@ from bot.errors import (
     TargetGoneError,
 )
 from bot.reply.delivery import FINAL_PATIENCE_S
+from config.settings import DeliverySettings
 from tests.support.clock import settle
 from tests.unit.delivery.helpers import DONE, Desk
 
@@ -205,3 +206,48 @@ async def test_a_nonce_that_an_earlier_life_used_is_not_counted_as_a_new_message
     assert first not in result.message_ids
     shown = {desk.sink.messages[message_id].content for message_id in result.message_ids}
     assert shown == {"One.", "Two."}
+
+
+async def test_a_forbidden_file_is_no_lost_reader() -> None:
+    desk = Desk(DeliverySettings(max_messages=1))
+    desk.sink.failures.extend([None, DeliveryForbiddenError(50013)])
+    async with desk.delivery() as delivery:
+        lost = asyncio.create_task(delivery.gone.wait())
+        result = await desk.wait(delivery.finish("word " * 900))
+        assert not lost.done()
+        lost.cancel()
+    assert len(result.message_ids) == 3
+    assert "word word" in desk.sink.contents[-1]
+
+
+async def test_a_message_that_the_bot_itself_deletes_counts_as_gone_before_discord_answers() -> (
+    None
+):
+    desk = Desk()
+    posted = [desk.sink.adopt(100 + number, "old") for number in range(2)]
+    seen: list[tuple[MessageId, ...]] = []
+
+    async def look() -> None:
+        if desk.sink.calls[-1].kind == "delete":
+            seen.append(delivery.message_ids)
+
+    desk.sink.before = look
+    async with desk.delivery(posted=posted) as delivery:
+        await desk.wait(delivery.deliver(("One.",)))
+    assert seen == [(MessageId(100),)]
+
+
+async def test_the_final_text_is_delivered_when_an_interim_edit_failed_unexpectedly() -> None:
+    desk = Desk()
+
+    async def fail() -> None:
+        raise RuntimeError("a fault of our own")
+
+    desk.sink.before = fail
+    async with desk.delivery() as delivery:
+        delivery.show("Hello.")
+        await settle()
+        desk.sink.before = None
+        result = await delivery.finish("Hello. The end.")
+    assert desk.sink.contents == ["Hello. The end."]
+    assert list(result.message_ids) == list(desk.sink.messages)

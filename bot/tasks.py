@@ -1,4 +1,4 @@
-"""Tasks that belong to somebody: started here, watched here, ended here."""
+"""Tasks that belong to somebody, and work that is done in order."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from typing import Any
+from weakref import WeakValueDictionary
 
 _log = logging.getLogger(__name__)
 
@@ -51,3 +52,17 @@ class TaskOwner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class KeyedLocks:
+    """One lock per key, forgotten when nobody holds or awaits it; waiters are served in order."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[tuple[int, ...], asyncio.Lock] = WeakValueDictionary()
+
+    def of(self, *key: int) -> asyncio.Lock:
+        """Return the lock of a key; it lives as long as somebody refers to it."""
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        return lock

@@ -27,7 +27,7 @@ from bot.domain import (
 )
 from bot.errors import AdmissionError, DeliveryError
 from bot.reply.nonce import nonce
-from bot.tasks import TaskOwner
+from bot.tasks import KeyedLocks, TaskOwner
 from cogs import _actions, _buttons, _convert, _gate, _places, _respond
 from cogs._sink import InteractionSink
 
@@ -62,6 +62,7 @@ class ChatCog(commands.Cog):
         self._services = bot.services
         self._tasks = TaskOwner()
         self._actions = _actions.AnswerActions(bot)
+        self._order = KeyedLocks()
         self._is_resumed = False
         self._menus = [
             app_commands.ContextMenu(name="Ask about this", callback=self._ask_about),
@@ -86,7 +87,9 @@ class ChatCog(commands.Cog):
     async def on_message(self, message: discord.Message) -> None:
         """Take a message that was just written."""
         incoming = _convert.message(message)
-        await self._take(incoming, is_own_thread=_places.is_own_thread(message.channel, self._me))
+        async with self._order.of(incoming.author.id, incoming.place.channel_id):
+            is_own = _places.is_own_thread(message.channel, self._me)
+            await self._take(incoming, is_own_thread=is_own)
         await self._services.journal.seen(incoming.place.channel_id, incoming.id)
 
     @property

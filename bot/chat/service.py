@@ -9,25 +9,27 @@ from typing import Any
 
 from bot.chat.parts import TurnParts
 from bot.chat.turn import Ending, Turn
-from bot.chrome import notice
 from bot.domain import (
     ChannelId,
     GuildId,
     IncomingMessage,
     MessageId,
+    Origin,
     Question,
     QuestionId,
     UserId,
 )
 from bot.errors import AdmissionError
-from bot.ports import Controls, JournalEntry, Outcome, ReplySink
-from bot.reply.nonce import nonce
+from bot.ports import JournalEntry, Outcome, ReplySink
 from bot.scheduling.bursts import Arrival, Bursts
 from bot.scheduling.rate_limit import RateLimiter
 from bot.tasks import TaskOwner
 
 _log = logging.getLogger(__name__)
 
+
+_AGAIN = frozenset({Origin.REGENERATE, Origin.CONTINUE})
+"""Doors of what was asked before: never part of a burst."""
 
 HAND_OVER_S = 3.0
 """Seconds for the last edits once the grace time is over."""
@@ -64,6 +66,7 @@ class ChatService:
         self._limiter = limiter
         self._bursts = Bursts(parts.settings.queue.burst_window_s)
         self._turns: dict[QuestionId, Turn] = {}
+        self._accepting: set[QuestionId] = set()
         self._tasks = TaskOwner()
         self._is_closing = False
         self.acknowledge_merge = acknowledge_merge
@@ -78,8 +81,8 @@ class ChatService:
         return self._parts.estimator.dump()
 
     def knows(self, question_id: QuestionId) -> bool:
-        """Return whether this question is waiting or being answered now."""
-        return question_id in self._turns
+        """Return whether this question is being accepted, waits or is being answered now."""
+        return question_id in self._turns or question_id in self._accepting
 
     async def submit(
         self, question: Question, sink: ReplySink, *, replaces: Sequence[MessageId] = ()
@@ -96,7 +99,19 @@ class ChatService:
         """
         if self._is_closing:
             raise AdmissionError("I'm being restarted. Please ask again in a minute.")
-        if question.id in self._turns or await self._parts.journal.entry(question.id) is not None:
+        if self.knows(question.id):
+            _log.debug("question %d is known already", question.id)
+            return
+        self._accepting.add(question.id)
+        try:
+            await self._accept(question, sink, replaces)
+        finally:
+            self._accepting.discard(question.id)
+
+    async def _accept(
+        self, question: Question, sink: ReplySink, replaces: Sequence[MessageId]
+    ) -> None:
+        if await self._parts.journal.entry(question.id) is not None:
             _log.debug("question %d is known already", question.id)
             return
         refusal = self._limiter.take(question.asker.id, question.place.guild_id)
@@ -116,37 +131,28 @@ class ChatService:
         if entry.question.id not in self._turns:
             self._start(Turn(entry.question, sink, self._parts, entry=entry))
 
-    async def decline(self, entry: JournalEntry, sink: ReplySink, sentence: str) -> None:
-        """Say why a stored question gets no answer, in the place of what was posted of it.
-
-        Raises:
-            DeliveryError: It could not be said.
-        """
-        name = nonce(entry.question.id, "n", 0)
-        if entry.posted:
-            none = Controls(entry.question.id, entry.question.asker.id)
-            await sink.edit(entry.posted[0], notice(sentence), controls=none)
-        else:
-            await sink.send(notice(sentence), nonce=name)
-        await self._parts.journal.close(entry.question.id, Outcome.NOTIFIED)
+    def decline(self, entry: JournalEntry, sink: ReplySink, sentence: str) -> None:
+        """Say why a stored question gets no answer, in the place of what was posted of it."""
+        if entry.question.id not in self._turns:
+            self._start(Turn(entry.question, sink, self._parts, entry=entry, refusal=sentence))
 
     def _start(self, turn: Turn) -> None:
         self._turns[turn.question.id] = turn
         self._tasks.start(self._run(turn), name=f"question-{turn.question.id}")
 
     async def _run(self, turn: Turn) -> None:
-        outcome: Outcome | None = None
         try:
             outcome = await turn.run()
+            if outcome is not None:
+                await self._parts.journal.close(turn.question.id, outcome)
+                self._parts.metrics.ended(outcome)
         finally:
+            # Not before the journal knows: what is open there and unknown here is taken up again.
             self._turns.pop(turn.question.id, None)
-        if outcome is not None:
-            await self._parts.journal.close(turn.question.id, outcome)
-            self._parts.metrics.ended(outcome)
 
     def _merge_burst(self, question: Question) -> Question:
         """Let a question swallow the same person's unanswered one of a moment ago."""
-        if question.message is None:
+        if question.message is None or question.origin in _AGAIN:
             return question
         earlier_id = self._bursts.offer(
             Arrival(
@@ -155,7 +161,7 @@ class ChatService:
                 person_id=question.asker.id,
                 channel_id=question.place.channel_id,
                 reply_to=question.message.reference_id,
-                at_s=self._parts.clock.monotonic(),
+                at_s=question.asked_at.timestamp(),
             )
         )
         turn = None if earlier_id is None else self._turns.get(earlier_id)
@@ -171,8 +177,9 @@ class ChatService:
         return any(
             turn.question.asker.id == message.author.id
             and turn.question.place.channel_id == message.place.channel_id
-            and timedelta() < message.created_at - turn.question.asked_at <= window
+            and timedelta() <= message.created_at - turn.question.asked_at <= window
             and turn.question.message is not None
+            and turn.question.message.id < message.id
             and not turn.is_visible
             for turn in self._turns.values()
         )
@@ -182,14 +189,21 @@ class ChatService:
         turn = self._turns.get(question_id)
         return turn is not None and turn.end(Ending.STOPPED)
 
-    def supersede(self, question_id: QuestionId) -> bool:
-        """End a question whose author has changed it, and take back what was shown of its answer.
+    def supersede(self, message_id: MessageId) -> bool:
+        """End the work on a message's question, and take back what was shown of its answer.
+
+        Args:
+            message_id: The asking message, which its author has changed.
 
         Returns:
-            False if it isn't running: then its finished answer stands.
+            False if nothing is running: then its finished answer stands.
         """
-        turn = self._turns.get(question_id)
-        return turn is not None and turn.end(Ending.SUPERSEDED)
+        turns = [
+            turn
+            for turn in self._turns.values()
+            if turn.question.message is not None and turn.question.message.id == message_id
+        ]
+        return any([turn.end(Ending.SUPERSEDED) for turn in turns])
 
     def stop_person(self, asker_id: UserId, channel_id: ChannelId) -> int:
         """Stop all of a person's questions in a channel; returns how many there were."""
@@ -233,4 +247,9 @@ class ChatService:
             for turn in list(self._turns.values()):
                 turn.end(Ending.RESTART)
             await self._tasks.wait(HAND_OVER_S)
+        await self.cancel()
+
+    async def cancel(self) -> None:
+        """Cut everything off at once; what was accepted stays in the journal."""
+        self._is_closing = True
         await self._tasks.cancel()

@@ -112,9 +112,7 @@ async def see(
 
 def _ended(discord: DiscordSandbox, asked: Message) -> bool:
     found = answers_to(discord, asked)
-    return bool(found) and all(
-        m.components and "clawbot:stop" not in str(m.components) for m in found[-1:]
-    )
+    return bool(found) and not any("clawbot:stop" in str(m.components) for m in found)
 
 
 def _judge(discord: DiscordSandbox, lm: LMStudioSandbox, asked: Message, raw: str) -> Seen:

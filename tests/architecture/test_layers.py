@@ -16,7 +16,8 @@ OUTSIDE = {
         "bot.lmstudio",
         "bot.metrics",
         "bot.net",
-        "cogs._sink",  # discord.py lets aiohttp's failures through
+        "cogs._respond",  # discord.py lets aiohttp's failures through
+        "cogs._sink",
         "sandbox",
     ),
     "sqlalchemy": ("bot.store",),

@@ -47,6 +47,8 @@ NETWORK_ERRORS = (
     aiohttp.ClientError,
     TimeoutError,
 )
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
+"""What discord.py's parsers raise for an event that isn't of the documented form."""
 
 
 def intents_for(*, message_content: bool) -> discord.Intents:
@@ -167,8 +169,15 @@ class ClawbotClient(commands.Bot):
         connecting = DiscordWebSocket.from_client(self, **params)
         self.ws = await asyncio.wait_for(connecting, CONNECT_TIMEOUT_S)
         params["initial"] = False
+        failed_at: int | None = -1
         while True:
-            await self.ws.poll_event()
+            try:
+                await self.ws.poll_event()
+            except UNREADABLE as exc:
+                _log.warning("an event of the gateway can't be read (%s)", type(exc).__name__)
+                if self.ws.sequence == failed_at:
+                    raise ReconnectWebSocket(self.shard_id, resume=False) from exc
+                failed_at = self.ws.sequence
 
     def _after_drop(self, params: dict[str, Any], *, resume: bool) -> None:
         self._governor.ended()

@@ -30,6 +30,7 @@ from sandbox.discord import (
     Permission,
     Person,
     RequestRecord,
+    render,
 )
 from sandbox.lmstudio import Answer, LMStudioSandbox, Model, RecordedRequest, Timing
 from tests.support.application import running, settings_for
@@ -149,6 +150,51 @@ class House:
         for message in asked:
             final = functools.partial(self.is_final, message)
             await self.discord.wait_until(final, timeout_s=timeout_s)
+
+    def forge(
+        self,
+        where: Channel,
+        who: Person,
+        text: str,
+        *,
+        kind: int = 0,
+        reference: Message | None = None,
+        **payload: object,
+    ) -> Message:
+        """Let the gateway bring a message that no client could have sent.
+
+        Args:
+            where: The channel.
+            who: Its author.
+            text: ``<@bot>`` in it mentions the bot.
+            kind: Discord's message type.
+            reference: What it replies to, wherever that is.
+            payload: Fields of MESSAGE_CREATE to replace.
+        """
+        world = self.discord.world
+        message = Message(
+            id=world.ids.next(),
+            channel=where,
+            author=who.user,
+            content=text.replace("<@bot>", world.bot_user.mention),
+            embeds=[],
+            components=[],
+            attachments=[],
+            flags=0,
+            kind=kind,
+            created_unix_s=world.now(),
+            reference=reference,
+            mention_ids=[world.bot_user.id] if "<@bot>" in text else [],
+        )
+        where.messages[message.id] = message
+        body = render.message(message, lambda _: True)
+        guild = where.guild
+        if guild is not None:
+            body["guild_id"] = str(guild.id)
+            if who.id in guild.members:
+                body["member"] = render.member(guild.members[who.id], with_user=False)
+        world.emit("MESSAGE_CREATE", body | payload, channel=where)
+        return message
 
     async def use(
         self, who: Person, where: Channel, name: str, /, **options: object

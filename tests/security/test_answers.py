@@ -120,10 +120,8 @@ def split_everywhere(text: str, before: str = "Well: ", after: str = " Good.") -
 
 def letters(text: str) -> Answer:
     """Return the text one character a delta, among so many words that there are interim edits."""
-    words = tuple(
-        ["Some", "words", "go", "ahead", "of", "it", "and", "more", "words", "go", "ahead.", ""]
-    )
-    spaced = tuple(f"{word} " for word in words)
+    words = "Some words go ahead of it and more words go ahead."
+    spaced = tuple(f"{word} " for word in words.split())
     return Answer(tokens=(*spaced, *text, " ", *spaced))
 
 

@@ -53,6 +53,18 @@ class BotProcess:
         return await self.process.wait()
 
 
+def _environment(discord: DiscordSandbox, lm: LMStudioSandbox, data_dir: Path) -> dict[str, str]:
+    """Return this machine's environment, with the stand-ins' addresses as the bot's settings."""
+    hidden = ("CLAWBOT_", "DISCORD_", "LMSTUDIO_")
+    return {k: v for k, v in os.environ.items() if not k.startswith(hidden)} | {
+        "DISCORD_TOKEN": discord.token,
+        "CLAWBOT_DISCORD_API_BASE": discord.api_base,
+        "CLAWBOT_DISCORD_GATEWAY_URL": discord.gateway_url,
+        "LMSTUDIO_BASE_URL": lm.base_url,
+        "CLAWBOT_DATA_DIR": str(data_dir),
+    }
+
+
 async def start_bot(
     discord: DiscordSandbox,
     lm: LMStudioSandbox,
@@ -72,22 +84,12 @@ async def start_bot(
     Raises:
         RuntimeError: The process ended, or was not online in time.
     """
-    hidden = ("CLAWBOT_", "DISCORD_", "LMSTUDIO_")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
-    environment |= {
-        "DISCORD_TOKEN": discord.token,
-        "CLAWBOT_DISCORD_API_BASE": discord.api_base,
-        "CLAWBOT_DISCORD_GATEWAY_URL": discord.gateway_url,
-        "LMSTUDIO_BASE_URL": lm.base_url,
-        "CLAWBOT_DATA_DIR": str(data_dir),
-        **extra,
-    }
     before = len(discord.identifies)
     started = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *arguments,
-        env=environment,
+        env=_environment(discord, lm, data_dir) | extra,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=None if "CLAWBOT_BENCH_LOG" in os.environ else asyncio.subprocess.DEVNULL,
     )

@@ -49,6 +49,7 @@ def test_the_invitation_asks_for_what_it_says() -> None:
         send_messages_in_threads=True,
         read_message_history=True,
         attach_files=True,
+        add_reactions=True,
     )
     assert f"permissions={wanted.value}" in README
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -21,8 +22,11 @@ _log = logging.getLogger(__name__)
 Interaction = discord.Interaction[ClawbotClient]
 
 FORGOTTEN = "I no longer have that question. Please ask it again."
+RUNNING_AGAIN = "I'm answering that again already."
 NOT_RUNNING = "That answer is finished already."
 CONTINUE = "Continue exactly where your last answer stopped. Don't repeat any of it."
+MOST_EDITS = 1000
+"""Edited messages whose newest question is remembered."""
 SHOWN_CHARS = 1900
 """Longer thinking comes as a file."""
 
@@ -37,6 +41,7 @@ class AnswerActions:
     def __init__(self, client: ClawbotClient) -> None:
         self._client = client
         self._services = client.services
+        self._edits: OrderedDict[MessageId, QuestionId] = OrderedDict()
 
     async def stop(self, question_id: QuestionId, interaction: Interaction) -> None:
         """Stop writing; what was written stays."""
@@ -50,14 +55,22 @@ class AnswerActions:
         entry = await self._entry(question_id, interaction)
         if entry is None:
             return
+        newest = entry
+        if interaction.message is not None:
+            shown_id = MessageId(interaction.message.id)
+            newest = await self._services.journal.entry_of_message(shown_id) or entry
+        is_newer = newest.question.id != question_id
+        if is_newer and self._services.chat.knows(newest.question.id):
+            await _respond.say(interaction, RUNNING_AGAIN)
+            return
         await interaction.response.defer()
         question = replace(
-            entry.question,
+            newest.question,
             id=QuestionId(interaction.id),
             origin=Origin.REGENERATE,
             asked_at=interaction.created_at,
         )
-        await self._submit_again(question, entry.posted)
+        await self._submit_again(question, newest.posted)
 
     async def continue_(self, question_id: QuestionId, interaction: Interaction) -> None:
         """Go on where an answer was cut, in a new message."""
@@ -115,20 +128,18 @@ class AnswerActions:
 
     async def edited(self, message: IncomingMessage) -> None:
         """Answer a question anew whose author changed its text; anything else is left alone."""
+        if message.author.is_bot:
+            return
+        entry = await self._entry_asked_in(message.id)
         me = UserId(self._client.user.id)
-        is_for_me = me in message.mentioned_ids or message.place.guild_id is None
-        if message.author.is_bot or not (is_for_me or message.replied_user_id == me):
-            return
-        entry = await self._services.journal.entry(QuestionId(message.id))
         text = _convert.without_mention(message.text, me)
-        if entry is None or not text or entry.question.text == text:
+        if entry is None or not text:
             return
-        newest = entry
-        if entry.posted:
-            newest = await self._services.journal.entry_of_message(entry.posted[0]) or entry
-        if newest.question.text == text:
+        before = [_convert.without_mention(m.text, me) for m in entry.question.joined]
+        text = "\n".join(part for part in (*before, text) if part)
+        if entry.question.text == text:
             return
-        is_unfinished = self._services.chat.supersede(newest.question.id)
+        is_unfinished = self._services.chat.supersede(message.id)
         question = replace(
             entry.question,
             id=edit_id(message),
@@ -136,12 +147,23 @@ class AnswerActions:
             text=text,
             message=message,
             asked_at=message.edited_at or message.created_at,
-            joined=(),
         )
+        self._edits[message.id] = question.id
+        self._edits.move_to_end(message.id)
+        if len(self._edits) > MOST_EDITS:
+            self._edits.popitem(last=False)
         try:
-            await self._submit_again(question, () if is_unfinished else newest.posted)
+            await self._submit_again(question, () if is_unfinished else entry.posted)
         except AdmissionError as exc:
             _log.info("an edited question was refused: %s", type(exc).__name__)
+
+    async def _entry_asked_in(self, message_id: MessageId) -> JournalEntry | None:
+        """Return the newest question that a message asked: its own, or that of a later edit."""
+        journal = self._services.journal
+        entry = await journal.entry(self._edits.get(message_id, QuestionId(message_id)))
+        if entry is None or not entry.posted:
+            return entry
+        return await journal.entry_of_message(entry.posted[0]) or entry
 
 
 def edit_id(message: IncomingMessage) -> QuestionId:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import discord
 from discord import app_commands
@@ -63,7 +64,15 @@ class ChatCog(commands.Cog):
         self._tasks = TaskOwner()
         self._actions = _actions.AnswerActions(bot)
         self._order = KeyedLocks()
-        self._is_resumed = False
+        self._backfill = Backfill(
+            self._services.source,
+            self._services.journal,
+            self._services.clock,
+            self._take_missed,
+            self._stale_after,
+            alive_at=self._alive_at(),
+        )
+        self._catching_up = asyncio.Lock()
         self._menus = [
             app_commands.ContextMenu(name="Ask about this", callback=self._ask_about),
             app_commands.ContextMenu(name="Summarise from here", callback=self._summarise_from),
@@ -90,7 +99,14 @@ class ChatCog(commands.Cog):
         async with self._order.of(incoming.author.id, incoming.place.channel_id):
             is_own = _places.is_own_thread(message.channel, self._me)
             await self._take(incoming, is_own_thread=is_own)
-        await self._services.journal.seen(incoming.place.channel_id, incoming.id)
+        await self._backfill.arrived(incoming.place.channel_id, incoming.id)
+
+    @property
+    def _stale_after(self) -> timedelta:
+        return timedelta(seconds=self._services.settings.queue.stale_after_s)
+
+    def _alive_at(self) -> datetime | None:
+        return alive_at(self._services.state.get(ALIVE))
 
     @property
     def _me(self) -> UserId:
@@ -205,35 +221,34 @@ class ChatCog(commands.Cog):
     # After a start or a lost session
 
     @commands.Cog.listener()
+    async def on_connect(self) -> None:
+        """Note that a fresh session began; discord.py says so before the session's first event."""
+        self._backfill.session_began(self._alive_at())
+
+    @commands.Cog.listener()
     async def on_ready(self) -> None:
-        """Take up what an earlier run left open, and look for mentions missed meanwhile."""
+        """Take up what was left open, and look for mentions missed meanwhile."""
         self._tasks.start(self._catch_up(), name="catch-up")
 
     async def _catch_up(self) -> None:
         services = self._services
-        stale_after = timedelta(seconds=services.settings.queue.stale_after_s)
-        if not self._is_resumed:
-            self._is_resumed = True
+        async with self._catching_up:
             resumer = Resumer(
                 services.journal,
                 services.chat,
                 services.clock,
                 lambda entry: _places.open_sink(self.bot, entry),
-                stale_after,
+                self._stale_after,
             )
             count = await resumer.run()
             _log.log(logging.INFO if count else logging.DEBUG, "took up %d questions", count)
-        backfill = Backfill(
-            services.source, services.journal, services.clock, self._take_missed, stale_after
-        )
-        candidates = _places.candidates(self.bot, services.state.get(_places.DM_CHANNELS))
-        await backfill.run(candidates, alive_at=alive_at(services.state.get(ALIVE)))
+            dm_channels = services.state.get(_places.DM_CHANNELS)
+            await self._backfill.run(_places.candidates(self.bot, dm_channels))
 
     async def _take_missed(self, incoming: IncomingMessage) -> None:
         if await self._services.journal.entry(QuestionId(incoming.id)) is None:
             channel = self.bot.get_channel(incoming.place.channel_id)
             await self._take(incoming, is_own_thread=_places.is_own_thread(channel, self._me))
-        await self._services.journal.seen(incoming.place.channel_id, incoming.id)
 
     # Commands
 

@@ -1,11 +1,12 @@
 """Mentions that came while the bot was away, found again by a bounded scan.
 
 A resumed gateway session replays what was missed; a new one doesn't. Each channel's newest known
-message says where to look on from.
+message says where to look on from. What arrives while the scan is still due must not move that mark.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -54,13 +55,16 @@ class Candidate:
 
 
 class Backfill:
-    """Scans channels for messages that nobody has handled.
+    """Scans channels for messages that nobody has handled, and keeps the marks that it begins at.
 
     Args:
         source: Where messages are read.
         journal: Knows the newest handled message of each channel.
+        clock: Time.
         handle: Called with each message found, oldest first; deduplication is the journal's.
         oldest: Messages before this are not looked for.
+        alive_at: When the bot was last known to receive messages; ``None`` on a first start, where
+            nothing can have been missed.
     """
 
     def __init__(
@@ -70,26 +74,64 @@ class Backfill:
         clock: Clock,
         handle: Callable[[IncomingMessage], Awaitable[None]],
         oldest: timedelta,
+        *,
+        alive_at: datetime | None,
     ) -> None:
         self._source = source
         self._journal = journal
         self._clock = clock
         self._handle = handle
         self._oldest = oldest
+        self._alive_at = alive_at
+        self._first_live: dict[ChannelId, MessageId] | None = {}
+        self._newest_live: dict[ChannelId, MessageId] = {}
+        self._sessions = 0
+        self._scanning = asyncio.Lock()
 
-    async def run(self, candidates: Iterable[Candidate], *, alive_at: datetime | None) -> int:
-        """Scan, and return how many messages were handed on.
+    def session_began(self, alive_at: datetime | None) -> None:
+        """Note a session that replays nothing: a scan is due for what came before it.
+
+        Args:
+            alive_at: When the bot last received messages, before this session.
+        """
+        if self._first_live is None:
+            self._alive_at = alive_at
+        self._first_live = {}
+        self._newest_live = {}
+        self._sessions += 1
+
+    async def arrived(self, channel_id: ChannelId, message_id: MessageId) -> None:
+        """Note a message that was received and handled; kept back while a scan is due."""
+        if self._first_live is None:
+            await self._journal.seen(channel_id, message_id)
+            return
+        first = self._first_live.get(channel_id, message_id)
+        self._first_live[channel_id] = min(first, message_id)
+        newest = self._newest_live.get(channel_id, message_id)
+        self._newest_live[channel_id] = max(newest, message_id)
+
+    async def run(self, candidates: Iterable[Candidate]) -> int:
+        """Scan, and return how many messages were handed on; one scan at a time.
 
         Args:
             candidates: The channels the bot serves.
-            alive_at: When the bot was last known to receive messages; ``None`` on a first start,
-                where nothing can have been missed.
         """
+        async with self._scanning:
+            session = self._sessions
+            found = await self._scan_all(candidates)
+            if session == self._sessions:
+                newest, self._newest_live = self._newest_live, {}
+                self._first_live = None
+                for channel_id, message_id in newest.items():
+                    await self._journal.seen(channel_id, message_id)
+            return found
+
+    async def _scan_all(self, candidates: Iterable[Candidate]) -> int:
         seen = await self._journal.last_seen()
-        if alive_at is None and not seen:
+        if self._alive_at is None and not seen:
             return 0
         floor = snowflake_at(self._clock.now() - self._oldest)
-        since = max(floor, snowflake_at(alive_at)) if alive_at else floor
+        since = max(floor, snowflake_at(self._alive_at)) if self._alive_at else floor
         due = [
             (candidate, after)
             for candidate in candidates
@@ -122,10 +164,18 @@ class Backfill:
         for _ in range(MOST_PAGES):
             page = await self._source.history(place, after=after, limit=PAGE_MESSAGES)
             for message in page:
+                if self._came_live(message):
+                    return found
                 await self._handle(message)
-            found += len(page)
+                await self._journal.seen(place.channel_id, message.id)
+                found += 1
             await self._clock.sleep(SPACING_S)
             if len(page) < PAGE_MESSAGES:
                 break
             after = page[-1].id
         return found
+
+    def _came_live(self, message: IncomingMessage) -> bool:
+        """Return whether the session itself brought this message, and so all later ones."""
+        first = (self._first_live or {}).get(message.place.channel_id)
+        return first is not None and message.id >= first

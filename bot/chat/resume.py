@@ -1,17 +1,14 @@
-"""What a new start does with questions that an earlier run accepted and did not end."""
+"""What a start, or a new session, does with questions that were accepted and did not end."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from bot.chat.service import ChatService
 from bot.clock import Clock
-from bot.errors import DeliveryError
+from bot.domain import QuestionId
 from bot.ports import Journal, JournalEntry, Outcome, QuestionState, ReplySink
-
-_log = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 3
 """Starts of work on one question; one that ended the process each time is set aside."""
@@ -49,33 +46,29 @@ class Resumer:
         self._stale_after = stale_after
 
     async def run(self) -> int:
-        """Take up every open question; returns how many there were."""
-        entries = [
-            entry
+        """Take up every open question that nobody works on; returns how many there were."""
+        taken = [
+            await self._take_up(entry.question.id)
             for entry in await self._journal.pending()
             if not self._chat.knows(entry.question.id)
         ]
-        for entry in entries:
-            try:
-                await self._take_up(entry)
-            except DeliveryError as exc:
-                _log.warning(
-                    "question %d can't be taken up (%s)", entry.question.id, type(exc).__name__
-                )
-                await self._journal.close(entry.question.id, Outcome.DROPPED)
-        return len(entries)
+        return sum(taken)
 
-    async def _take_up(self, entry: JournalEntry) -> None:
+    async def _take_up(self, question_id: QuestionId) -> bool:
+        """Take up one question as it stands now; others may have ended it meanwhile."""
+        entry = await self._journal.entry(question_id)
+        if entry is None or entry.outcome is not None or self._chat.knows(question_id):
+            return False
         sink = await self._open_sink(entry)
-        if sink is None:
-            await self._journal.close(entry.question.id, Outcome.DROPPED)
-            return
         age = self._clock.now() - entry.question.asked_at
-        if entry.state is QuestionState.ANSWERED:
+        if sink is None:
+            await self._journal.close(question_id, Outcome.DROPPED)
+        elif entry.state is QuestionState.ANSWERED:
             self._chat.resume(entry, sink)
         elif entry.attempts >= MOST_ATTEMPTS:
-            await self._chat.decline(entry, sink, SET_ASIDE)
+            self._chat.decline(entry, sink, SET_ASIDE)
         elif age > self._stale_after:
-            await self._chat.decline(entry, sink, TOO_OLD)
+            self._chat.decline(entry, sink, TOO_OLD)
         else:
             self._chat.resume(entry, sink)
+        return True

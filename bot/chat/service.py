@@ -20,7 +20,7 @@ from bot.domain import (
     UserId,
 )
 from bot.errors import AdmissionError
-from bot.ports import JournalEntry, Outcome, ReplySink
+from bot.ports import JournalEntry, ReplySink
 from bot.scheduling.bursts import Arrival, Bursts
 from bot.scheduling.rate_limit import RateLimiter
 from bot.tasks import TaskOwner
@@ -180,6 +180,8 @@ class ChatService:
             and timedelta() <= message.created_at - turn.question.asked_at <= window
             and turn.question.message is not None
             and turn.question.message.id < message.id
+            and message.reference_id
+            in {None, turn.question.message.id, turn.question.message.reference_id}
             and not turn.is_visible
             for turn in self._turns.values()
         )
@@ -198,12 +200,11 @@ class ChatService:
         Returns:
             False if nothing is running: then its finished answer stands.
         """
-        turns = [
-            turn
-            for turn in self._turns.values()
-            if turn.question.message is not None and turn.question.message.id == message_id
-        ]
-        return any([turn.end(Ending.SUPERSEDED) for turn in turns])
+        return bool(
+            self._end_where(
+                lambda q: q.message is not None and q.message.id == message_id, Ending.SUPERSEDED
+            )
+        )
 
     def stop_person(self, asker_id: UserId, channel_id: ChannelId) -> int:
         """Stop all of a person's questions in a channel; returns how many there were."""

@@ -69,6 +69,7 @@ class Turn:
         parts: What the turn works with.
         entry: The journal's record, where an earlier run of the process began the work.
         posted: Messages of an earlier answer that this one takes the place of.
+        refusal: A sentence to say instead of answering.
     """
 
     def __init__(
@@ -79,15 +80,17 @@ class Turn:
         *,
         entry: JournalEntry | None = None,
         posted: Sequence[MessageId] = (),
+        refusal: str = "",
     ) -> None:
         self.question = question
         self._parts = parts
         self._entry = entry
+        self._refusal = refusal
         self._ending: Ending | None = None
         self._work: asyncio.Task[Outcome] | None = None
         self._pipeline: ReplyPipeline | None = None
         self._has_started = False
-        self._has_first_token = False
+        self._away_since_s: float | None = None
         self.is_streaming = False
         self._delivery = Delivery(
             sink=sink,
@@ -176,6 +179,9 @@ class Turn:
         entry = self._entry
         if entry is not None and entry.state is QuestionState.ANSWERED and entry.chunks:
             return await self._deliver_stored(entry)
+        if self._refusal:
+            await self._delivery.fail(self._refusal)
+            return Outcome.NOTIFIED
         parts = self._parts
         chat = parts.overrides.effective(self.question.place)
         prompt = await parts.builder.build(self.question, chat, parts.backend.model(chat.model))
@@ -192,11 +198,20 @@ class Turn:
                     ticket.overloaded()
                     raise
                 except BackendUnavailableError:
+                    if not self._may_hold():
+                        raise
                     _log.info("question %d is held: the model is away", self.question.id)
                     self.is_streaming = False
                     ticket.requeue()
         finally:
             ticket.cancel()
+
+    def _may_hold(self) -> bool:
+        """Return whether to wait for the model's machine, which may come and go for ever."""
+        now_s = self._parts.clock.monotonic()
+        if self._away_since_s is None:
+            self._away_since_s = now_s
+        return now_s - self._away_since_s <= self._parts.settings.queue.hold_s
 
     def _job(self, prompt: Prompt, chat: ChatSettings) -> Job:
         place = self.question.place
@@ -290,9 +305,7 @@ class Turn:
         self._delivery.stage(stage)
 
     def _take(self, delta: TextDelta, pipeline: ReplyPipeline, ticket: Ticket) -> None:
-        if not self._has_first_token:
-            self._has_first_token = True
-            ticket.first_token()
+        ticket.first_token()
         pipeline.feed(delta)
         text = pipeline.text
         if text:
@@ -317,24 +330,8 @@ class Turn:
             ticket.speed(done.usage.completion_tokens / writing_s)
         return parts.estimator.learn(done.model, prompt.turns, done.usage.prompt_tokens)
 
-    def _controls(
-        self,
-        *,
-        stop: bool = False,
-        regenerate: bool = False,
-        continue_: bool = False,
-        thinking: bool = False,
-        details: bool = False,
-    ) -> Controls:
-        return Controls(
-            self.question.id,
-            self.question.asker.id,
-            stop=stop,
-            regenerate=regenerate,
-            continue_=continue_,
-            thinking=thinking,
-            details=details,
-        )
+    def _controls(self, **wanted: bool) -> Controls:
+        return Controls(self.question.id, self.question.asker.id, **wanted)
 
     async def _finish(self, closing: Closing, pipeline: ReplyPipeline) -> Outcome:
         controls = self._controls(

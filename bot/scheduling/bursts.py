@@ -18,7 +18,7 @@ class Arrival:
 
     Attributes:
         reply_to: The message it explicitly replies to, if any.
-        at_s: When it came, on a clock that never runs backwards, in seconds.
+        at_s: When it was written, in Unix seconds: messages that were missed arrive together.
     """
 
     question_id: QuestionId
@@ -63,7 +63,7 @@ class Bursts:
         self._expire(arrival.at_s)
         key = (arrival.person_id, arrival.channel_id)
         burst = self._open.get(key)
-        if burst is not None and _continues(burst, arrival):
+        if burst is not None and self._continues(burst, arrival):
             earlier = burst.latest.question_id
             burst.latest = arrival
             burst.message_ids.add(arrival.message_id)
@@ -75,11 +75,12 @@ class Bursts:
             self._open.popitem(last=False)
         return None
 
-    def settle(self, question_id: QuestionId, person_id: UserId, channel_id: ChannelId) -> None:
-        """Say that something of the answer is visible, or that it ended: nothing joins it any more."""
-        burst = self._open.get((person_id, channel_id))
-        if burst is not None and burst.latest.question_id == question_id:
-            del self._open[(person_id, channel_id)]
+    def _continues(self, burst: _Burst, arrival: Arrival) -> bool:
+        reply_to = arrival.reply_to
+        is_near = 0 <= arrival.at_s - burst.latest.at_s <= self._window_s
+        return is_near and (
+            reply_to is None or reply_to == burst.reply_to or reply_to in burst.message_ids
+        )
 
     def _expire(self, now_s: float) -> None:
         """Forget bursts whose window has passed; the oldest stand first."""
@@ -88,8 +89,3 @@ class Bursts:
             if now_s - burst.latest.at_s <= self._window_s:
                 return
             del self._open[key]
-
-
-def _continues(burst: _Burst, arrival: Arrival) -> bool:
-    reply_to = arrival.reply_to
-    return reply_to is None or reply_to == burst.reply_to or reply_to in burst.message_ids

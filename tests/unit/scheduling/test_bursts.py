@@ -55,19 +55,11 @@ def test_a_reply_to_the_same_message_or_to_the_burst_joins() -> None:
     assert bursts.offer(_arrival(4, 1.0, reply_to=98)) is None
 
 
-def test_nothing_joins_an_answer_that_is_visible() -> None:
+def test_what_was_written_earlier_but_came_later_does_not_join() -> None:
     bursts = Bursts(2.0)
-    bursts.offer(_arrival(1, 0.0))
-    bursts.settle(QuestionId(1), ANN, HERE)
-    assert bursts.offer(_arrival(2, 0.5)) is None
-
-
-def test_a_merged_question_that_ends_does_not_end_the_burst() -> None:
-    bursts = Bursts(2.0)
-    bursts.offer(_arrival(1, 0.0))
-    bursts.offer(_arrival(2, 0.5))
-    bursts.settle(QuestionId(1), ANN, HERE)
-    assert bursts.offer(_arrival(3, 1.0)) == 2
+    bursts.offer(_arrival(9, 100.0))
+    assert bursts.offer(_arrival(1, 50.0)) is None
+    assert bursts.offer(_arrival(2, 60.0)) is None
 
 
 def test_no_window_joins_nothing() -> None:

@@ -1,0 +1,138 @@
+"""Missed mentions are found once, whatever arrives meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.chat.backfill import Backfill, Candidate, snowflake_at
+from bot.domain import IncomingMessage, MessageId, Place
+from bot.store.database import open_database
+from bot.store.journal import SqlJournal
+from tests.support.builders import HOME, message
+from tests.support.clock import FakeClock, settle
+
+HOUR = timedelta(hours=1)
+
+
+class FakeSource:
+    """A ``MessageSource`` of one channel.
+
+    Attributes:
+        messages: What stands there.
+        gate: Awaited before each answer.
+    """
+
+    def __init__(self) -> None:
+        self.messages: list[IncomingMessage] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def fetch(self, place: Place, message_id: MessageId) -> IncomingMessage | None:
+        """Return one message."""
+        return next((m for m in self.messages if (m.place, m.id) == (place, message_id)), None)
+
+    async def history(
+        self,
+        place: Place,
+        *,
+        before: MessageId | None = None,
+        after: MessageId | None = None,
+        limit: int = 50,
+    ) -> Sequence[IncomingMessage]:
+        """Return what came after."""
+        await self.gate.wait()
+        found = [m for m in self.messages if m.place == place and m.id > (after or 0)]
+        return [m for m in found if before is None or m.id < before][:limit]
+
+    async def starter(self, place: Place) -> IncomingMessage | None:
+        """Return nothing: this is no thread."""
+        return None if place == HOME else self.messages[0]
+
+
+class Desk:
+    """A backfill over one channel, with a real journal."""
+
+    def __init__(self, journal: SqlJournal, clock: FakeClock) -> None:
+        self.journal = journal
+        self.clock = clock
+        self.source = FakeSource()
+        self.found: list[MessageId] = []
+        self.backfill = Backfill(
+            self.source, journal, clock, self._note, HOUR, alive_at=clock.now() - HOUR / 2
+        )
+
+    async def _note(self, incoming: IncomingMessage) -> None:
+        self.found.append(incoming.id)
+
+    def post(self, minutes_ago: float) -> MessageId:
+        """Let a message stand in the channel."""
+        written = self.clock.now() - timedelta(minutes=minutes_ago)
+        self.source.messages.append(message(snowflake_at(written)))
+        return self.source.messages[-1].id
+
+    async def receive(self, message_id: MessageId) -> None:
+        """Let the gateway bring a message."""
+        await self.backfill.arrived(HOME.channel_id, message_id)
+
+    async def scan(self) -> None:
+        """Scan the channel."""
+        scanning = asyncio.create_task(self.backfill.run([Candidate(HOME, None)]))
+        await self.clock.advance(5.0)
+        await scanning
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncGenerator[Desk, None]:
+    clock = FakeClock()
+    async with open_database(tmp_path / "clawbot.db", clock) as database:
+        yield Desk(await SqlJournal.open(database, clock, 30), clock)
+
+
+async def test_a_message_that_arrives_before_the_scan_hides_nothing_that_was_missed(
+    desk: Desk,
+) -> None:
+    await desk.journal.seen(HOME.channel_id, snowflake_at(desk.clock.now() - HOUR / 2))
+    missed, live = desk.post(10), desk.post(0)
+    desk.backfill.session_began(desk.clock.now())
+    await desk.receive(live)
+    await desk.scan()
+    assert desk.found == [missed]
+    assert (await desk.journal.last_seen())[HOME.channel_id] == live
+
+
+async def test_messages_of_the_session_itself_are_not_handed_on_again(desk: Desk) -> None:
+    missed = desk.post(10)
+    desk.source.gate.clear()
+    scanning = asyncio.create_task(desk.scan())
+    await settle()
+    await desk.receive(desk.post(0))
+    desk.source.gate.set()
+    await scanning
+    assert desk.found == [missed]
+
+
+async def test_after_the_scan_each_message_moves_the_mark_at_once(desk: Desk) -> None:
+    await desk.scan()
+    newest = desk.post(0)
+    await desk.receive(newest)
+    assert (await desk.journal.last_seen())[HOME.channel_id] == newest
+
+
+async def test_a_session_that_is_lost_during_the_scan_is_scanned_for_too(desk: Desk) -> None:
+    desk.source.gate.clear()
+    first = asyncio.create_task(desk.scan())
+    await settle()
+    missed = desk.post(1)
+    desk.backfill.session_began(desk.clock.now())
+    await desk.receive(desk.post(0))
+    second = asyncio.create_task(desk.scan())
+    desk.source.gate.set()
+    await first
+    await second
+    assert missed in desk.found
+    assert len(set(desk.found)) == len(desk.found)

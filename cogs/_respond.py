@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 
-import aiohttp
 import discord
 from discord import app_commands
 from discord.http import Route, handle_message_parameters
 
 from bot.errors import BotError, describe
 from bot.reply.splitter_text import fit, units
+from cogs._calls import TRANSIENT
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ async def say(
     except discord.HTTPException as exc:
         if exc.code not in GONE_CODES:
             _log.warning("an interaction could not be answered (%s, %s)", exc.status, exc.code)
-    except (discord.RateLimited, aiohttp.ClientError, OSError, TimeoutError) as exc:
+    except (discord.RateLimited, *TRANSIENT) as exc:
         _log.warning("an interaction could not be answered (%s)", type(exc).__name__)
 
 

@@ -9,11 +9,8 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-import random
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import discord
 from discord.http import MultipartParameters, Route, handle_message_parameters
 from discord.utils import MISSING
@@ -21,27 +18,19 @@ from discord.utils import MISSING
 from bot.clock import Clock
 from bot.domain import MessageId, Place, PlaceKind
 from bot.errors import (
-    DeliveryError,
     DeliveryForbiddenError,
     DeliveryRejectedError,
-    DeliveryUnavailableError,
     EditExhaustedError,
     TargetGoneError,
 )
 from bot.ports import Controls, TextFile
 from cogs._buttons import view_for
+from cogs._calls import CALL_TIMEOUT_S, TRANSIENT, Caller, map_discord_error
 
 if TYPE_CHECKING:
     from discord.types.message import Message as MessagePayload
 
 _log = logging.getLogger(__name__)
-_T = TypeVar("_T")
-
-CALL_TIMEOUT_S = 15.0
-"""Seconds for one request, waiting for discord.py's own rate limiter included."""
-
-_TRIES = 3
-_BACKOFF_S = (0.3, 1.0)
 
 TOKEN_VALID_S = 14 * 60.0
 """An interaction's token is valid for 15 minutes (Discord: receiving and responding)."""
@@ -50,80 +39,10 @@ _ORIGINAL = "@original"
 _FIRST = "-0"
 """How the nonce of an answer's first message ends."""
 
-_TRANSIENT = (discord.DiscordServerError, aiohttp.ClientError, OSError, TimeoutError)
-"""What trying again can mend. discord.py itself retries 500, 502, 504 and 524 only, and of reset
-connections only those of macOS and Windows."""
-
-_GONE = frozenset({10003, 10004, 10008})
-_FORBIDDEN = frozenset({40001, 50001, 50007, 50013, 50278, 160005})
-_EXHAUSTED = frozenset({10015, 10062, 20028, 20029, 30046, 40060, 40062, 50005, 50027, 50083})
-_REJECTED = frozenset({40005, 50006, 50035, 200000, 200001, 240000})
 _REFERENCE = frozenset({50035, 160002})
-"""Errors (Discord: opcodes and status codes, JSON error codes) by what they mean for an answer.
-
-Gone: channel, guild, message unknown. Forbidden: access, permissions, closed DMs, locked threads.
-Exhausted: interactions and their webhooks expired, writes or edits limited, thread archived.
-Rejected: too large, empty, invalid body, AutoMod, harmful link. Reference: perhaps only the reply.
-"""
+"""JSON error codes that may be about the reply only, and not about the text."""
 
 _QUIET = discord.AllowedMentions.none()
-
-
-def map_discord_error(exc: BaseException) -> DeliveryError:
-    """Return what a failure of discord.py means for an answer."""
-    if isinstance(exc, discord.RateLimited):
-        return DeliveryUnavailableError(exc.retry_after)
-    if isinstance(exc, discord.HTTPException):
-        return _by_code(exc.code) or _by_status(exc)
-    return DeliveryUnavailableError()
-
-
-def _by_code(code: int) -> DeliveryError | None:
-    if code in _GONE:
-        return TargetGoneError(f"Discord error {code}")
-    if code in _FORBIDDEN:
-        return DeliveryForbiddenError(code)
-    if code in _EXHAUSTED:
-        return EditExhaustedError(f"Discord error {code}")
-    if code in _REJECTED:
-        return DeliveryRejectedError(code)
-    return None
-
-
-def _by_status(exc: discord.HTTPException) -> DeliveryError:
-    if exc.status in {401, 403}:
-        return DeliveryForbiddenError(exc.code)
-    if exc.status == 404:
-        return TargetGoneError("404")
-    if exc.status == 429 or exc.status >= 500:
-        return DeliveryUnavailableError()
-    return DeliveryRejectedError(exc.code)
-
-
-class _Caller:
-    """Makes requests of discord.py with a bound, retries and our own errors."""
-
-    def __init__(self, clock: Clock, timeout_s: float) -> None:
-        self._clock = clock
-        self.timeout_s = timeout_s
-
-    async def call(self, request: Callable[[], Awaitable[_T]], *, tries: int = _TRIES) -> _T:
-        """Make one request, again when Discord or the network stumbles.
-
-        Raises:
-            DeliveryError: What the failure means.
-        """
-        number = 0
-        while True:
-            number += 1
-            try:
-                async with asyncio.timeout(self.timeout_s):
-                    return await request()
-            except (discord.HTTPException, discord.RateLimited, *_TRANSIENT) as exc:
-                if number >= tries or not isinstance(exc, _TRANSIENT):
-                    raise map_discord_error(exc) from exc
-                _log.debug("a request to Discord failed: %s", type(exc).__name__)
-            await self._clock.sleep(number * random.uniform(*_BACKOFF_S))  # noqa: S311 - jitter
 
 
 class MessageSink:
@@ -150,7 +69,7 @@ class MessageSink:
     ) -> None:
         self._http = client.http
         self._channel_id = place.channel_id
-        self._caller = _Caller(clock, call_timeout_s)
+        self._caller = Caller(clock, call_timeout_s)
         self._mentions = discord.AllowedMentions(
             everyone=False, users=False, roles=False, replied_user=pings_author
         )
@@ -206,7 +125,7 @@ class MessageSink:
         try:
             async with asyncio.timeout(self._caller.timeout_s):
                 await self._http.send_typing(self._channel_id)
-        except (discord.HTTPException, discord.RateLimited, *_TRANSIENT) as exc:
+        except (discord.HTTPException, discord.RateLimited, *TRANSIENT) as exc:
             raise map_discord_error(exc) from exc
 
     async def _post(
@@ -269,7 +188,7 @@ class InteractionSink:
         self._token = interaction.token
         self._clock = clock
         self._expires_s = clock.monotonic() + TOKEN_VALID_S
-        self._caller = _Caller(clock, call_timeout_s)
+        self._caller = Caller(clock, call_timeout_s)
         self._channel = MessageSink(
             interaction.client, place, None, clock, call_timeout_s=call_timeout_s
         )

@@ -11,7 +11,9 @@ from discord.ext import commands
 from bot.clock import Clock, SystemClock
 from bot.context.cache import MessageCache
 from bot.domain import ChannelId, IncomingMessage, MessageId, Place, PlaceKind
+from bot.errors import DeliveryError
 from cogs import _convert
+from cogs._calls import Caller
 from config.settings import ContextSettings
 
 _log = logging.getLogger(__name__)
@@ -37,7 +39,9 @@ class DiscordSource:
     ) -> None:
         self._client = client
         self._cache = MessageCache(
-            _Requests(client), settings.cache_messages, clock or SystemClock()
+            _Requests(client, clock or SystemClock()),
+            settings.cache_messages,
+            clock or SystemClock(),
         )
         self._is_listening = False
 
@@ -63,10 +67,6 @@ class DiscordSource:
         self._listen()
         return await self._cache.starter(place)
 
-    def forget(self, message_id: MessageId) -> None:
-        """Note that a message is gone or was changed: it is read again before it is used."""
-        self._cache.forget(message_id)
-
     def _listen(self) -> None:
         if self._is_listening:
             return
@@ -78,7 +78,7 @@ class DiscordSource:
         client.add_listener(self._on_bulk_delete, "on_raw_bulk_message_delete")
         client.add_listener(self._on_channel_delete, "on_guild_channel_delete")
         client.add_listener(self._on_thread_delete, "on_raw_thread_delete")
-        client.add_listener(self._on_ready, "on_ready")
+        client.add_listener(self._on_connect, "on_connect")
 
     async def _on_message(self, message: discord.Message) -> None:
         if self._cache.wants(ChannelId(message.channel.id)):
@@ -101,24 +101,26 @@ class DiscordSource:
     async def _on_thread_delete(self, payload: discord.RawThreadDeleteEvent) -> None:
         self._cache.channel_gone(ChannelId(payload.thread_id))
 
-    async def _on_ready(self) -> None:
-        """Begin a new session: events of the time between are lost."""
+    async def _on_connect(self) -> None:
+        """Begin a fresh session, before its first event: those of the time between are lost."""
         self._cache.session_lost()
 
 
 class _Requests:
     """Messages by request. What may not be read is as if it weren't there."""
 
-    def __init__(self, client: Callable[[], commands.Bot]) -> None:
+    def __init__(self, client: Callable[[], commands.Bot], clock: Clock) -> None:
         self._client = client
+        self._caller = Caller(clock)
 
     async def fetch_message(self, place: Place, message_id: MessageId) -> IncomingMessage | None:
         channel = self._channel(place)
         if channel is None:
             return None
         try:
-            return _convert.message(await channel.fetch_message(message_id))
-        except (discord.HTTPException, discord.ClientException) as exc:
+            found = await self._caller.call(lambda: channel.fetch_message(message_id))
+            return _convert.message(found)
+        except (DeliveryError, discord.ClientException) as exc:
             _log.debug("message %d couldn't be fetched: %s", message_id, type(exc).__name__)
             return None
 
@@ -128,15 +130,19 @@ class _Requests:
         channel = self._channel(place)
         if channel is None:
             return None
-        pages = channel.history(
-            limit=limit,
-            before=discord.Object(before) if before is not None else None,
-            after=discord.Object(after) if after is not None else None,
-            oldest_first=after is not None,
-        )
+
+        async def read() -> list[IncomingMessage]:
+            pages = channel.history(
+                limit=limit,
+                before=discord.Object(before) if before is not None else None,
+                after=discord.Object(after) if after is not None else None,
+                oldest_first=after is not None,
+            )
+            return [_convert.message(message) async for message in pages]
+
         try:
-            found = [_convert.message(message) async for message in pages]
-        except (discord.HTTPException, discord.ClientException) as exc:
+            found = await self._caller.call(read)
+        except (DeliveryError, discord.ClientException) as exc:
             _log.info("channel %d couldn't be read: %s", place.channel_id, type(exc).__name__)
             return None
         return found if after is not None else found[::-1]

@@ -16,8 +16,7 @@ OUTSIDE = {
         "bot.lmstudio",
         "bot.metrics",
         "bot.net",
-        "cogs._respond",  # discord.py lets aiohttp's failures through
-        "cogs._sink",
+        "cogs._calls",  # discord.py lets aiohttp's failures through
         "sandbox",
     ),
     "sqlalchemy": ("bot.store",),

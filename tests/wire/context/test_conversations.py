@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncGenerator
 
@@ -205,3 +206,30 @@ async def test_conversion_keeps_what_the_core_needs(discord: DiscordSandbox) -> 
     assert found.place.kind is PlaceKind.GUILD_TEXT
     assert found.names[bob.id] == "Bob"
     assert found.is_ordinary
+
+
+async def test_a_stumbling_discord_is_asked_again_before_messages_count_as_gone(
+    discord: DiscordSandbox,
+) -> None:
+    channel, (ada, _) = place_in(discord, "Ada", "Bob")
+    said = await ada.say(channel, "Are you there?")
+    async with connected(discord) as reader:
+        place = _convert.message(await reader.received(said)).place
+        discord.faults.fail("GET", "/channels/{channel_id}/messages", status=503)
+        found = await reader.source.history(place, after=MessageId(said.id - 1), limit=10)
+    assert [message.text for message in found] == ["Are you there?"]
+
+
+async def test_a_fresh_session_ends_what_was_known_before_its_first_message(
+    discord: DiscordSandbox,
+) -> None:
+    channel, (ada, _) = place_in(discord, "Ada", "Bob")
+    said = await ada.say(channel, "Before.")
+    async with connected(discord) as reader:
+        place = _convert.message(await reader.received(said)).place
+        await reader.source.history(place, limit=10)
+        reader.client.dispatch("connect")
+        await asyncio.sleep(0)
+        calls = reader.history_calls()
+        await reader.source.history(place, after=MessageId(said.id), limit=10)
+        assert reader.history_calls() == calls + 1

@@ -1,6 +1,6 @@
 """A simulated day: do memory, file descriptors, tasks and threads stay flat?
 
-``python -m benchmarks soak [--mentions 20000] [--together 24]``
+``python -m benchmarks soak [--mentions 20000] [--together 24] [--people 500] [--channels 400]``
 
 A server's day of mentions as fast as the machine goes, with 50 lost gateway connections and 100
 failures of the model spread over it. Discord's rate limits are switched off and there are many
@@ -28,7 +28,6 @@ from sandbox.discord import DiscordSandbox, Message
 from sandbox.lmstudio import Fault, LMStudioSandbox, Model
 
 TEXT = "All eleven ships answered before noon. The last of them did so twice. The end."
-PEOPLE, CHANNELS = 500, 400
 DAY, RESUMES, FAULTS = 20_000, 50, 100
 BAR_MIB = 10.0
 BAR_DESCRIPTORS = 5
@@ -76,13 +75,18 @@ class Soak:
     """
 
     def __init__(
-        self, discord: DiscordSandbox, lm: LMStudioSandbox, bot: BotProcess, probe: Path
+        self,
+        discord: DiscordSandbox,
+        lm: LMStudioSandbox,
+        bot: BotProcess,
+        probe: Path,
+        crowd: Crowd,
     ) -> None:
         self._discord = discord
         self._lm = lm
         self._process = psutil.Process(bot.process.pid)
         self._probe = probe
-        self._crowd: Crowd = gather(discord, PEOPLE, CHANNELS)
+        self._crowd = crowd
         self._faults = itertools.cycle(FAULT_KINDS)
         self._number = 0
         self.outcomes: Counter[str] = Counter()
@@ -96,6 +100,10 @@ class Soak:
                 await self._one()
 
         await asyncio.gather(*(one() for _ in range(count)))
+        return await self.look()
+
+    async def look(self) -> Size:
+        """Let the bot come to rest and return what it holds."""
         self._discord.forget()
         self._lm.requests.clear()
         await asyncio.sleep(2.5)
@@ -115,8 +123,8 @@ class Soak:
             self._lm.faults.next(next(self._faults))
         if number % (DAY // RESUMES) == 0:
             self._discord.faults.close(4000)
-        person = self._crowd.people[number % PEOPLE]
-        channel = self._crowd.channels[number % CHANNELS]
+        person = self._crowd.people[number % len(self._crowd.people)]
+        channel = self._crowd.channels[number % len(self._crowd.channels)]
         asked = await person.mention(channel, f"How many ships answered? This is day {number}.")
         self.outcomes[await self._ended(asked)] += 1
 
@@ -148,13 +156,15 @@ async def measure(options: argparse.Namespace) -> int:
             running_bot(discord, lm, arguments(probe), **ENVIRONMENT) as bot,
         ):
             lm.answer(TEXT)
-            soak = Soak(discord, lm, bot, probe)
+            crowd = gather(discord, options.people, options.channels)
+            soak = Soak(discord, lm, bot, probe, crowd)
+            idle = await soak.look()
             for _ in range(0, options.mentions, 1000):
                 sizes.append(await soak.block(min(1000, options.mentions), options.together))
                 print(sizes[-1], f"{time.monotonic() - began_s:.0f} s", dict(soak.outcomes))
             cpu_ms = bot.cpu_s() * 1000 / options.mentions
             resumes = len(discord.resumes)
-    return _report(options.mentions, sizes, soak.outcomes, resumes, cpu_ms)
+    return _report(options.mentions, [idle, *sizes], soak.outcomes, resumes, cpu_ms)
 
 
 def _report(
@@ -170,9 +180,12 @@ def _report(
         ["mentions", "resident memory, MiB", "file descriptors", "threads", "tasks"],
         rows,
     )
-    first, last = sizes[0], sizes[-1]
+    idle, first, last = sizes[0], sizes[1], sizes[-1]
     growth_mib = last.memory_mib - first.memory_mib
-    print(f"\ngrowth after the first thousand: {growth_mib:+.1f} MiB (bar {BAR_MIB:+.0f})")
+    print(
+        f"\nfrom idle to the end: {last.memory_mib - idle.memory_mib:+.1f} MiB; "
+        f"after the first thousand: {growth_mib:+.1f} MiB (bar {BAR_MIB:+.0f})"
+    )
     is_flat = (
         growth_mib <= BAR_MIB
         and last.descriptors <= first.descriptors + BAR_DESCRIPTORS
@@ -187,4 +200,6 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks soak")
     parser.add_argument("--mentions", type=int, default=DAY)
     parser.add_argument("--together", type=int, default=24, help="questions open at a time")
+    parser.add_argument("--people", type=int, default=500)
+    parser.add_argument("--channels", type=int, default=400)
     return asyncio.run(measure(parser.parse_args(argv)))

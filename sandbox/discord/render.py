@@ -8,7 +8,17 @@ from typing import Any
 from sandbox.discord import permissions
 from sandbox.discord.ids import iso, time_of
 from sandbox.discord.messages import Attachment, JsonObject, Message
-from sandbox.discord.model import FORUM, MEDIA, Channel, Guild, Member, Role, User
+from sandbox.discord.model import (
+    FORUM,
+    MEDIA,
+    STAGE,
+    VOICE,
+    Channel,
+    Guild,
+    Member,
+    Role,
+    User,
+)
 
 Shows = Callable[[Message], bool]
 
@@ -113,7 +123,7 @@ def channel(what: Channel) -> JsonObject:
             for entry in what.overwrites.values()
         ],
     }
-    if what.kind == 2:
+    if what.kind in {VOICE, STAGE}:
         body |= {"bitrate": 64000, "user_limit": 0, "rtc_region": None}
     if what.kind in {FORUM, MEDIA}:
         body |= {"available_tags": [], "default_reaction_emoji": None, "default_sort_order": None}

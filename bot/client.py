@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -174,7 +175,8 @@ class ClawbotClient(commands.Bot):
             try:
                 await self.ws.poll_event()
             except UNREADABLE as exc:
-                _log.warning("an event of the gateway can't be read (%s)", type(exc).__name__)
+                at = traceback.extract_tb(exc.__traceback__)[-1].name
+                _log.warning("an event can't be read (%s in %s)", type(exc).__name__, at)
                 if self.ws.sequence == failed_at:
                     raise ReconnectWebSocket(self.shard_id, resume=False) from exc
                 failed_at = self.ws.sequence

@@ -86,6 +86,7 @@ async def run(
         stack.enter_context(discord_endpoints(settings.discord))
         stack.push_async_callback(_close_client, client)
         await client.log_in(token.get_secret_value())
+        stack.push_async_callback(client.services.chat.cancel)
         tasks = TaskOwner()
         stack.push_async_callback(tasks.cancel)
         _start_companions(client, tasks, ready)
@@ -286,6 +287,7 @@ async def _keep_presence(client: ClawbotClient) -> None:
             is_available=services.backend.is_available(), waiting=services.scheduler.waiting
         ),
         lambda presence: _show(client, presence),
+        lambda: client.sessions,
     )
 
 

@@ -44,6 +44,7 @@ STRAY_FAILURES = 3
 NETWORK_ERRORS = (
     OSError,
     discord.HTTPException,
+    discord.RateLimited,
     discord.GatewayNotFound,
     aiohttp.ClientError,
     TimeoutError,
@@ -69,6 +70,10 @@ class ClawbotClient(commands.Bot):
         services: Everything the cogs may use.
         governor: Paces connections and log-ins.
         tree_cls: The command tree, which asks the permission gate and answers failures.
+
+    Attributes:
+        online: Set while the gateway session is up.
+        sessions: How many sessions were begun afresh.
     """
 
     user: discord.ClientUser
@@ -98,6 +103,7 @@ class ClawbotClient(commands.Bot):
         )
         self.services = services
         self.online = asyncio.Event()
+        self.sessions = 0
         self._governor = governor
 
     @property
@@ -231,6 +237,7 @@ class ClawbotClient(commands.Bot):
 
     async def on_ready(self) -> None:
         """Note that a fresh session is up."""
+        self.sessions += 1
         self._up()
 
     async def on_resumed(self) -> None:

@@ -42,16 +42,26 @@ def presence_for(*, is_available: bool, waiting: int) -> Presence:
 
 
 async def keep_presence(
-    clock: Clock, current: Callable[[], Presence], show: Callable[[Presence], Awaitable[None]]
+    clock: Clock,
+    current: Callable[[], Presence],
+    show: Callable[[Presence], Awaitable[None]],
+    session: Callable[[], object] = lambda: None,
 ) -> None:
-    """Show changes of the status, sparingly, until cancelled."""
-    shown: Presence | None = None
+    """Show changes of the status, sparingly, until cancelled.
+
+    Args:
+        clock: Spaces the updates.
+        current: What to show now.
+        show: Shows it; whatever it raises, it is tried again later.
+        session: Names the gateway session: a fresh one has forgotten what was shown.
+    """
+    shown: tuple[object, Presence] | None = None
     while True:
-        wanted = current()
+        wanted = (session(), current())
         if wanted != shown:
             try:
-                await show(wanted)
+                await show(wanted[1])
                 shown = wanted
-            except (OSError, RuntimeError, AttributeError) as exc:
+            except Exception as exc:  # noqa: BLE001 - the seam to the gateway: a lost status is no loss
                 _log.debug("the presence could not be shown (%s)", type(exc).__name__)
         await clock.sleep(SPACING_S)

@@ -33,6 +33,7 @@ _RATE = 0.3
 """Share of an error that one report corrects: a few reports settle a model."""
 
 _MAX_MODELS = 32
+_MAX_NAME_CHARS = 200
 _TOLERANCE = 0.2
 """How far a model's scale may be off before it moves: it decides where history is cut."""
 
@@ -129,7 +130,7 @@ class TokenEstimator:
         least = 0.7 if weights.samples >= _SETTLED else 0.4
         if prompt_tokens < guess * least:
             return False
-        if model is not None:
+        if model is not None and len(model) <= _MAX_NAME_CHARS:
             self._keep(model, weights.moved(counts, float(prompt_tokens)))
         return True
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from bot.clock import Clock
 from bot.lmstudio.deadline import within
+
+_log = logging.getLogger(__name__)
 
 FAILURES_TO_OPEN: Final = 3
 FIRST_PAUSE_S: Final = 15.0
@@ -93,7 +96,7 @@ async def watch_server(
     backoff_s = FIRST_BACKOFF_S
     while True:
         delay_s = interval_s
-        if await probe():
+        if await _answers(probe):
             backoff_s = FIRST_BACKOFF_S
         else:
             delay_s = backoff_s * (1 + _JITTER * random.random())  # noqa: S311 - jitter
@@ -102,6 +105,14 @@ async def watch_server(
         with contextlib.suppress(TimeoutError):
             await within(clock, _wait(look_again), delay_s)
             backoff_s = FIRST_BACKOFF_S
+
+
+async def _answers(probe: Callable[[], Awaitable[bool]]) -> bool:
+    try:
+        return await probe()
+    except Exception:  # noqa: BLE001 - the seam of the loop: without it a server is lost for good
+        _log.exception("looking at a server failed")
+        return False
 
 
 async def _wait(event: asyncio.Event) -> None:

@@ -291,9 +291,12 @@ class Scheduler:
     async def _tick(self) -> None:
         while self._waiting:
             await self._clock.sleep(TICK_S)
-            self._pump()
-            self._expire()
-            self._tell()
+            try:
+                self._pump()
+                self._expire()
+                self._tell()
+            except Exception:  # noqa: BLE001 - the seam of the loop: the next look may succeed
+                _log.exception("Looking at the line failed")
 
     def _expire(self) -> None:
         now_s = self._clock.monotonic()

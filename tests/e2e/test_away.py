@@ -122,3 +122,32 @@ async def test_a_lost_gateway_connection_is_resumed_and_nothing_is_lost(
         asked = await ada.mention(channel, "After a lost session")
         await discord.wait_reply(asked, until=lambda r: "help you" in r.content, timeout_s=20)
     assert len(discord.bot_messages) == 4
+
+
+async def test_commands_are_registered_when_discord_stumbles_at_the_first_try(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    discord.faults.reset("PUT", times=2)
+    async with running(settings_for(discord, lm, tmp_path), SwiftClock(60)):
+        used = await ada.slash(channel, "help")
+        await used.wait_response(timeout_s=3)
+        assert "Mention" in used.content
+
+
+async def test_mentions_missed_one_after_the_other_are_questions_of_their_own(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    settings = settings_for(discord, lm, tmp_path, CLAWBOT_QUEUE__BURST_WINDOW_S="0.005")
+    async with running(settings):
+        first = await ada.mention(channel, "Hello")
+        await discord.wait_reply(first, until=lambda r: "help you" in r.content)
+    assert channel.guild is not None
+    other = channel.guild.add_channel("other")
+    missed = [await ada.mention(channel, "One")]
+    filler = missed[0]
+    while (filler.id >> 22) - (missed[0].id >> 22) <= 5:  # milliseconds (Discord: snowflakes)
+        filler = await ada.say(other, "Nobody there?")
+    missed.append(await ada.mention(channel, "Two"))
+    async with running(settings):
+        for message in missed:
+            await discord.wait_reply(message, until=lambda r: "help you" in r.content)

@@ -202,3 +202,18 @@ async def times_tried(
 def can_go(circuit: Circuit) -> bool:
     """Look anew, whatever was seen before."""
     return circuit.allows
+
+
+async def test_a_probe_that_fails_unexpectedly_does_not_end_the_looking(clock: FakeClock) -> None:
+    looks = 0
+
+    async def probe() -> bool:
+        nonlocal looks
+        looks += 1
+        raise ValueError("a list of models that nobody expected")
+
+    watching = asyncio.create_task(watch_server(probe, clock, 10.0, asyncio.Event()))
+    await clock.advance(60)
+    assert looks > 3
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)

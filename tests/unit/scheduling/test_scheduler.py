@@ -354,3 +354,19 @@ async def test_nothing_ticks_when_nobody_waits() -> None:
     second.release()
     await world.clock.advance(2)
     assert world.clock._sleepers == []
+
+
+async def test_a_look_at_the_line_that_fails_is_not_the_last_one() -> None:
+    model = Model()
+    world = World(model)
+    first, second = world.submit(), world.submit()
+    await world.clock.advance(1.0)
+    capacity = model.capacity
+    del model.capacity
+    await world.clock.advance(3.0)
+    model.capacity = capacity
+    model.is_up = False
+    await world.clock.advance(2.0)
+    assert second.is_held
+    first.cancel()
+    second.cancel()

@@ -54,6 +54,8 @@ def candidates(client: ClawbotClient, dm_channels: object) -> list[Candidate]:
             last = channel.last_message_id
             if last is not None:
                 found.append(Candidate(_convert.place(channel), MessageId(last)))
+            elif not isinstance(channel, discord.VoiceChannel):  # these are nearly always empty
+                found.append(Candidate(_convert.place(channel), None))
     for channel_id in dm_channels if isinstance(dm_channels, list) else []:
         place = Place(PlaceKind.DM, ChannelId(int(channel_id)))
         found.append(Candidate(place, None))

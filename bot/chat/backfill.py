@@ -47,7 +47,8 @@ class Candidate:
     """A channel that may hold missed messages.
 
     Attributes:
-        last_message_id: Its newest message as Discord's guild data states it, where known.
+        last_message_id: Its newest message as Discord's guild data states it; ``None`` where it
+            doesn't, and these channels are looked at last.
     """
 
     place: Place
@@ -137,6 +138,7 @@ class Backfill:
             for candidate in candidates
             if (after := self._start(candidate, seen, since, floor)) is not None
         ]
+        due.sort(key=lambda each: each[0].last_message_id is None)
         if len(due) > MOST_CHANNELS:
             _log.warning(
                 "looking for missed mentions in %d of %d channels", MOST_CHANNELS, len(due)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from bot.chat.backfill import Backfill, Candidate, snowflake_at
-from bot.domain import IncomingMessage, MessageId, Place
+from bot.domain import ChannelId, IncomingMessage, MessageId, Place
 from bot.store.database import open_database
 from bot.store.journal import SqlJournal
 from tests.support.builders import HOME, message
@@ -136,3 +137,16 @@ async def test_a_session_that_is_lost_during_the_scan_is_scanned_for_too(desk: D
     await second
     assert missed in desk.found
     assert len(set(desk.found)) == len(desk.found)
+
+
+async def test_channels_known_to_have_news_come_first(desk: Desk) -> None:
+    other = replace(HOME, channel_id=ChannelId(HOME.channel_id + 1))
+    unstated = desk.post(2)
+    stated = desk.post(1)
+    desk.source.messages[-1] = replace(desk.source.messages[-1], place=other)
+    scanning = asyncio.create_task(
+        desk.backfill.run([Candidate(HOME, None), Candidate(other, stated)])
+    )
+    await desk.clock.advance(5.0)
+    await scanning
+    assert desk.found == [stated, unstated]

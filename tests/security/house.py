@@ -226,7 +226,7 @@ class House:
             check_payload(record, payload)
             text = json.dumps(payload)
             assert not any(secret in text for secret in self.secrets), "a secret in a payload"
-        assert self.discord.unexpected == []
+        assert not self.discord.unexpected, self.discord.unexpected[:3]
         for channel in self.discord.world.channels.values():
             for message in [*channel.messages.values(), *channel.hidden.values()]:
                 if message.author is self.discord.bot_user:
@@ -260,7 +260,7 @@ class House:
         assert not _CONTROL.search(log.replace("\n", ""))
         if not self.may_fail:
             bad = [line for line in log.splitlines() if " ERROR " in line or "Traceback" in line]
-            assert bad == []
+            assert not bad, bad[0][:900]
 
     def _check_disk(self) -> None:
         for path in self.folder.rglob("*"):

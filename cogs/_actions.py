@@ -41,6 +41,7 @@ class AnswerActions:
     def __init__(self, client: ClawbotClient) -> None:
         self._client = client
         self._services = client.services
+        self._pressed: set[MessageId] = set()
         self._edits: OrderedDict[MessageId, QuestionId] = OrderedDict()
 
     async def stop(self, question_id: QuestionId, interaction: Interaction) -> None:
@@ -55,11 +56,21 @@ class AnswerActions:
         entry = await self._entry(question_id, interaction)
         if entry is None:
             return
-        newest = entry
-        if interaction.message is not None:
-            shown_id = MessageId(interaction.message.id)
-            newest = await self._services.journal.entry_of_message(shown_id) or entry
-        is_newer = newest.question.id != question_id
+        shown_id = MessageId(interaction.message.id if interaction.message else 0)
+        if shown_id in self._pressed:
+            await _respond.say(interaction, RUNNING_AGAIN)
+            return
+        self._pressed.add(shown_id)
+        try:
+            await self._regenerate(entry, shown_id, interaction)
+        finally:
+            self._pressed.discard(shown_id)
+
+    async def _regenerate(
+        self, entry: JournalEntry, shown_id: MessageId, interaction: Interaction
+    ) -> None:
+        newest = await self._services.journal.entry_of_message(shown_id) or entry
+        is_newer = newest.question.id != entry.question.id
         if is_newer and self._services.chat.knows(newest.question.id):
             await _respond.say(interaction, RUNNING_AGAIN)
             return

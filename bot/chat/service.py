@@ -124,6 +124,9 @@ class ChatService:
         if replaces:
             await self._parts.journal.posted(question.id, replaces)
         self._parts.metrics.accepted(question.origin)
+        if self._is_closing:
+            _log.debug("question %d came while stopping: the next start takes it up", question.id)
+            return
         self._start(Turn(question, sink, self._parts, posted=replaces))
 
     def resume(self, entry: JournalEntry, sink: ReplySink) -> None:
@@ -137,6 +140,8 @@ class ChatService:
             self._start(Turn(entry.question, sink, self._parts, entry=entry, refusal=sentence))
 
     def _start(self, turn: Turn) -> None:
+        if self._is_closing:
+            return  # accepted at the last moment: the journal has it for the next start
         self._turns[turn.question.id] = turn
         self._tasks.start(self._run(turn), name=f"question-{turn.question.id}")
 

@@ -143,3 +143,57 @@ async def test_deleting_the_answer_stops_the_model(
         await ada.delete(reply)
         await lm.wait_until(lambda: lm.completions[-1].cancelled_at is not None, timeout_s=5)
     assert not discord.bot_messages
+
+
+async def test_a_shorter_answer_takes_the_place_of_one_of_two_messages(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    long = " ".join(f"Lighthouse {number} answers the call." for number in range(70))
+    lm.script(Answer(long), Answer("Short."))
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.mention(channel, "Say something")
+        reply = await discord.wait_reply(asked)
+        await discord.wait_until(lambda: len(discord.bot_messages) == 2, timeout_s=20)
+        last = discord.bot_messages[-1]
+        await discord.wait_until(lambda: any("Regenerate" in str(c) for c in last.components))
+        await ada.click(last, "Regenerate")
+        await discord.wait_until(
+            lambda: [m.content for m in discord.bot_messages] == ["Short."], timeout_s=20
+        )
+        assert discord.bot_messages == [reply]
+
+
+async def test_a_question_edited_twice_has_one_answer(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.script(Answer(LONG), Answer("About dogs."), Answer("About birds."))
+    me = f"<@{discord.bot_user.id}>"
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.mention(channel, "Tell me about cats")
+        await discord.wait_reply(asked)
+        await ada.edit(asked, f"{me} Tell me about dogs")
+        await discord.wait_reply(asked, until=lambda r: r.content == "About dogs.")
+        await ada.edit(asked, f"{me} Tell me about birds")
+        await discord.wait_until(
+            lambda: [m.content for m in discord.bot_messages] == ["About birds."], timeout_s=20
+        )
+
+
+async def test_regenerate_pressed_twice_makes_one_answer(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    quiet = {"CLAWBOT_DELIVERY__STAGE_AFTER_S": "60", "CLAWBOT_LMSTUDIO__HEALTH_INTERVAL_S": "1"}
+    lm.script(Answer("First."))
+    async with running(settings_for(discord, lm, tmp_path, **quiet)):
+        asked = await ada.mention(channel, "Say something")
+        reply = await discord.wait_reply(asked, until=lambda r: r.content == "First.")
+        await discord.wait_until(lambda: any("Regenerate" in str(c) for c in reply.components))
+        await lm.stop()
+        await (await ada.click(reply, "Regenerate")).wait_response(timeout_s=3)
+        again = await ada.click(reply, "Regenerate")
+        await again.wait_response(timeout_s=3)
+        assert "already" in again.content
+        lm.script(Answer("Second."))
+        await lm.start()
+        await discord.wait_until(lambda: reply.content == "Second.", timeout_s=20)
+        assert len(discord.bot_messages) == 1

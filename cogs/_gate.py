@@ -15,7 +15,7 @@ Interaction = discord.Interaction[ClawbotClient]
 NEEDS_MANAGE_GUILD = "You need the Manage Server permission to do that here."
 NEEDS_GUILD = "That works only inside a server."
 NEEDS_OWNER = "Only whoever runs me may change what holds everywhere."
-FOREIGN_INSTALL = "Add me to this server first: I take settings only where I'm a member."
+FOREIGN_INSTALL = "Add me to this server first: I work only where I'm a member."
 
 
 class GateError(app_commands.CheckFailure):
@@ -48,7 +48,9 @@ async def admits(interaction: Interaction) -> bool:
     person = _convert.person(interaction.user)
     if person.id in owner_ids(client):
         return True
-    reason = admission(client).refusal(person, _convert.interaction_place(interaction))
+    reason = FOREIGN_INSTALL
+    if is_installed(interaction):
+        reason = admission(client).refusal(person, _convert.interaction_place(interaction))
     if not reason:
         return True
     if interaction.type is discord.InteractionType.autocomplete:
@@ -56,6 +58,17 @@ async def admits(interaction: Interaction) -> bool:
     else:
         await _respond.say(interaction, reason)
     return False
+
+
+def is_installed(interaction: Interaction) -> bool:
+    """Return whether the bot is itself where this happens, not only brought along by a person.
+
+    In a guild the installation that Discord names must be that guild's; elsewhere it must be the
+    person's own direct messages with the bot (Discord: receiving and responding, contexts).
+    """
+    if interaction.guild_id is not None:
+        return interaction.is_guild_integration()
+    return bool(interaction.context.dm_channel)
 
 
 def require_manager(interaction: Interaction) -> None:
@@ -69,7 +82,7 @@ def require_manager(interaction: Interaction) -> None:
     """
     if interaction.guild_id is None:
         raise GateError(NEEDS_GUILD)
-    if interaction.is_user_integration() and not interaction.is_guild_integration():
+    if not is_installed(interaction):
         raise GateError(FOREIGN_INSTALL)
     permissions = interaction.permissions
     if not (permissions.manage_guild or permissions.administrator):

@@ -61,9 +61,9 @@ class AdminCog(commands.Cog):
             setting: Only this one
             scope: Only what is set at exactly this level; what holds here when left out
         """
-        _gate.require_manager(interaction)
         keys = [setting_type(setting).name] if setting else list(SETTING_TYPES)
         if scope is None:
+            _gate.require_manager(interaction)
             shown = self._store.show(_convert.interaction_place(interaction))
         else:
             shown = self._shown_at(scope_for(interaction, scope), keys)

@@ -141,6 +141,8 @@ class AnswerActions:
         """Answer a question anew whose author changed its text; anything else is left alone."""
         if message.author.is_bot:
             return
+        if _gate.admission(self._client).refusal(message.author, message.place):
+            return
         entry = await self._entry_asked_in(message.id)
         me = UserId(self._client.user.id)
         text = _convert.without_mention(message.text, me)

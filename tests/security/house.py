@@ -269,7 +269,7 @@ class House:
                 assert not any(secret.encode() in data for secret in self.secrets), path
         if (self.folder / "clawbot.db").exists():
             open_ = [row for row in self.states() if row[1] != "closed"]
-            assert open_ == []
+            assert not open_, open_
 
 
 def payloads(records: Iterable[RequestRecord]) -> Iterator[tuple[RequestRecord, dict[str, Any]]]:
@@ -314,8 +314,8 @@ def check_request(request: RecordedRequest) -> None:
     body = request.body
     assert isinstance(body, dict)
     assert set(body) <= BODY_KEYS, set(body) - BODY_KEYS
-    assert 0 <= body["temperature"] <= 2
-    assert 0 < body["top_p"] <= 1
+    assert 0 <= body.get("temperature", 1) <= 2
+    assert 0 < body.get("top_p", 1) <= 1
     assert 1 <= body["max_tokens"] <= 131_072
     json.dumps(body, allow_nan=False)
     assert {turn["role"] for turn in body["messages"]} <= {"system", "user", "assistant"}

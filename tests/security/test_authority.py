@@ -1,0 +1,340 @@
+"""Who may do what: every command, choice and button against every kind of person."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cogs import _buttons, _gate
+from sandbox.discord import Channel, Interaction, Message, Person, commands, interactions
+from sandbox.discord.options import OptionReader, command_data
+from sandbox.lmstudio import Answer
+from tests.security.house import House
+
+MANAGER_COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("config show", {}),
+    ("config show", {"setting": "temperature"}),
+    ("config show", {"scope": "guild"}),
+    ("config set", {"setting": "temperature", "value": "0.31"}),
+    ("config set", {"setting": "max_tokens", "value": "77", "scope": "channel"}),
+    ("config reset", {"setting": "top_p"}),
+    ("config undo", {"scope": "channel"}),
+    ("config history", {}),
+    ("model list", {}),
+    ("model use", {"model": "qwen/qwen3-next-80b"}),
+    ("persona show", {}),
+    ("persona set", {"text": "Be a pirate"}),
+    ("persona clear", {"scope": "channel"}),
+)
+OWNER_COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("config set", {"setting": "temperature", "value": "0.41", "scope": "global"}),
+    ("config show", {"scope": "global"}),
+    ("config reset", {"setting": "top_p", "scope": "global"}),
+    ("config undo", {"scope": "global"}),
+    ("model use", {"model": "qwen/qwen3-next-80b", "scope": "global"}),
+    ("model load", {"model": "qwen/qwen3-next-80b"}),
+    ("model unload", {"model": "qwen/qwen3-next-80b"}),
+    ("persona set", {"text": "Be everywhere", "scope": "global"}),
+    ("persona clear", {"scope": "global"}),
+)
+MEMBER_COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("ask", {"prompt": "Hello"}),
+    ("stop", {}),
+    ("help", {}),
+    ("diag model", {}),
+    ("diag queue", {}),
+    ("diag channel", {}),
+)
+CHOICES: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("config set", "value", {"setting": "model"}),
+    ("model use", "model", {}),
+    ("persona set", "text", {}),
+)
+OWNER_CHOICES: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("model load", "model", {}),
+    ("model unload", "model", {}),
+)
+
+Bend = Callable[[dict[str, Any]], None]
+"""Changes an interaction's payload into one that the person's client would not have made."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Somebody who tries.
+
+    Attributes:
+        allowed: Which commands are theirs: member, manager, owner.
+        bend: Changes the payload on its way.
+    """
+
+    name: str
+    allowed: frozenset[str]
+    bend: Bend | None = None
+
+
+def no_rights(body: dict[str, Any]) -> None:
+    """Take away every permission."""
+    body["member"]["permissions"] = "0"
+
+
+def user_install(body: dict[str, Any]) -> None:
+    """Pretend that the person brought the app along into a server that never added it."""
+    body["authorizing_integration_owners"] = {"1": body["member"]["user"]["id"]}
+
+
+def no_install(body: dict[str, Any]) -> None:
+    """Leave out whose installation it is."""
+    body["authorizing_integration_owners"] = {}
+
+
+def foreign_install(body: dict[str, Any]) -> None:
+    """Name another server's installation."""
+    body["authorizing_integration_owners"] = {"0": "1234567890123456"}
+
+
+def in_private(body: dict[str, Any]) -> None:
+    """Pretend that it was used in a direct message."""
+    member = body.pop("member")
+    for key in ("guild_id", "guild", "guild_locale"):
+        body.pop(key)
+    body |= {"user": member["user"], "context": 1, "authorizing_integration_owners": {"0": "0"}}
+    body["channel"] = {"id": "77", "type": 1, "recipients": []}
+    body["channel_id"] = "77"
+
+
+def in_strangers_private(body: dict[str, Any]) -> None:
+    """Pretend that it was used in a direct message between two other people."""
+    in_private(body)
+    body |= {"context": 2, "authorizing_integration_owners": {"1": body["user"]["id"]}}
+
+
+def in_group(body: dict[str, Any]) -> None:
+    """Pretend that it was used in a group's direct message."""
+    in_strangers_private(body)
+    body["channel"] = {"id": "77", "type": 3, "recipients": [], "owner_id": "5", "name": "us"}
+
+
+ALL = frozenset({"member", "manager", "owner"})
+IDENTITIES = (
+    Identity("owner", ALL),
+    Identity("owner as a member", frozenset({"member", "owner"}), no_rights),
+    Identity("manager", frozenset({"member", "manager"})),
+    Identity("administrator", frozenset({"member", "manager"})),
+    Identity("member", frozenset({"member"})),
+    Identity("manager elsewhere", frozenset({"member"})),
+    Identity("blocked", frozenset()),
+    Identity("manager", frozenset({"member"}), in_private),
+    Identity("manager", frozenset(), user_install),
+    Identity("manager", frozenset(), no_install),
+    Identity("manager", frozenset(), foreign_install),
+    Identity("manager", frozenset(), in_strangers_private),
+    Identity("manager", frozenset(), in_group),
+)
+
+
+@dataclass
+class Town:
+    """The people of the matrix, and where they try."""
+
+    house: House
+    room: Channel
+    people: dict[str, Person]
+
+    async def try_(self, identity: Identity, name: str, options: dict[str, Any]) -> Interaction:
+        """Use a command as somebody, with a payload that may be bent."""
+        return await self._send(identity, self.data_of(name, options))
+
+    def data_of(self, name: str, options: dict[str, Any]) -> dict[str, Any]:
+        """Return a command's data as a client makes it."""
+        world = self.house.discord.world
+        first, *words = name.split()
+        command = world.commands.find(first, self.house.guild.id, 1)
+        assert command is not None
+        chain, declared = commands.leaf_options(command, words)
+        reader = OptionReader(world, self.room)
+        return command_data(command, chain, reader.read(declared, options), reader.resolved)
+
+    async def _send(self, identity: Identity, data: dict[str, Any]) -> Interaction:
+        world = self.house.discord.world
+        made = interactions.make(
+            world,
+            kind=interactions.COMMAND,
+            user=self.people[identity.name].user,
+            channel=self.room,
+            data=data,
+        )
+        body = interactions.payload(made)
+        if identity.bend is not None:
+            identity.bend(body)
+        world.emit("INTERACTION_CREATE", body)
+        await made.wait_content()
+        return made
+
+
+def town(house: House) -> Town:
+    """Return the people: in the guild, with what the matrix says of them."""
+    names = ("manager", "administrator", "member", "manager elsewhere", "blocked")
+    people = {name: house.discord.add_user(name) for name in names}
+    rights = {"manager": "manage_guild", "administrator": "administrator"}
+    for name, person in people.items():
+        house.guild.add_member(person, permissions=rights.get(name))
+    house.guild.add_member(house.discord.owner, permissions="manage_guild")
+    elsewhere = house.discord.add_guild("Elsewhere", owner=house.ada)
+    elsewhere.add_member(people["manager elsewhere"], permissions="manage_guild")
+    people["owner"] = people["owner as a member"] = house.discord.owner
+    house.environment["CLAWBOT_DISCORD__BLOCKED_USER_IDS"] = str(people["blocked"].id)
+    return Town(house, house.channels(1)[0], people)
+
+
+def stored(house: House) -> list[tuple[Any, ...]]:
+    """Return all that is set, as it is on the disk."""
+    with contextlib.closing(sqlite3.connect(house.folder / "clawbot.db")) as database:
+        return [
+            *database.execute("SELECT * FROM settings ORDER BY key"),
+            *database.execute("SELECT * FROM setting_changes ORDER BY id"),
+        ]
+
+
+DENIALS = (
+    _gate.NEEDS_MANAGE_GUILD,
+    _gate.NEEDS_GUILD,
+    _gate.NEEDS_OWNER,
+    _gate.FOREIGN_INSTALL,
+    "I'm not available to you here.",
+    "I don't answer direct messages.",
+    "This command cannot be used in private messages.",
+)
+
+
+def is_denial(text: str) -> bool:
+    """Tell a refusal from an answer."""
+    return text.startswith(DENIALS)
+
+
+def asked_of(house: House) -> int:
+    """Return how much the model's machine was asked to do."""
+    return sum(request.method == "POST" for request in house.lm.requests)
+
+
+async def test_every_command_by_everybody(house: House) -> None:
+    place = town(house)
+    rows = [(name, options, "manager") for name, options in MANAGER_COMMANDS]
+    rows += [(name, options, "owner") for name, options in OWNER_COMMANDS]
+    rows += [(name, options, "member") for name, options in MEMBER_COMMANDS]
+    tried = 0
+    async with house.bot():
+        for identity in IDENTITIES:
+            for name, options, rank in rows:
+                before = stored(house), asked_of(house)
+                made = await place.try_(identity, name, options)
+                tried += 1
+                cell = (identity, name, options, made.content)
+                is_denied = is_denial(made.content)
+                assert is_denied == (rank not in identity.allowed), cell
+                assert made.ephemeral or (name == "ask" and not is_denied), cell
+                if is_denied:
+                    assert (stored(house), asked_of(house)) == before, cell
+                if rank == "member":
+                    assert stored(house) == before[0], cell
+    assert tried >= 300
+
+
+async def test_choices_are_offered_only_to_whom_they_are_of_use(house: House) -> None:
+    place = town(house)
+    rows = [(*choice, "manager") for choice in CHOICES]
+    rows += [(*choice, "owner") for choice in OWNER_CHOICES]
+    world = house.discord.world
+    async with house.bot():
+        await place.try_(IDENTITIES[0], "model list", {})
+        for identity in IDENTITIES:
+            for name, option, others, rank in rows:
+                data = place.data_of(name, {**others, option: "q", **needed(name)})
+                focus(data, option)
+                made = interactions.make(
+                    world,
+                    kind=interactions.AUTOCOMPLETE,
+                    user=place.people[identity.name].user,
+                    channel=place.room,
+                    data=data,
+                )
+                body = interactions.payload(made)
+                if identity.bend is not None:
+                    identity.bend(body)
+                world.emit("INTERACTION_CREATE", body)
+                await made.wait_response()
+                offered = bool(made.choices)
+                if not identity.allowed & {rank, "owner"}:
+                    assert not offered, (identity, name)
+                elif option == "model":
+                    assert offered, (identity, name)
+
+
+def needed(name: str) -> dict[str, Any]:
+    """Return options that a command can't be without."""
+    return {"setting": "model"} if name == "config set" else {}
+
+
+def focus(data: dict[str, Any], option: str) -> None:
+    """Mark the option that is being typed."""
+    for part in data.get("options", []):
+        if part["name"] == option:
+            part["focused"] = True
+        focus(part, option)
+
+
+LABELS = ("Show thinking", "Details", "Regenerate", "Continue")
+
+
+async def test_buttons_by_others_and_after_a_restart(house: House) -> None:
+    place = town(house)
+    moderator = house.discord.add_user("moderator")
+    house.guild.add_member(moderator, permissions="manage_messages")
+    member = place.people["member"]
+    others = [place.people[n] for n in ("manager", "manager elsewhere", "blocked")]
+    house.lm.answer(Answer("The answer.", reasoning="Deep thought.", finish="length"))
+    async with house.bot():
+        asked = await member.mention(place.room, "Hello")
+        await house.until_answered([asked])
+        reply = house.discord.replies(asked)[0]
+        await press_as_others(house, reply, others)
+    house.environment["CLAWBOT_DISCORD__BLOCKED_USER_IDS"] += f",{member.id}"
+    async with house.bot():
+        await press_as_others(house, reply, [*others, member])
+        edits = len(house.lm.completions)
+        await member.edit(asked, "<@bot> Hello again, though I am blocked")
+        pressed = await moderator.click(reply, "Details")
+        await pressed.wait_content()
+        assert not is_refused(pressed)
+        assert len(house.lm.completions) == edits
+
+
+async def press_as_others(house: House, reply: Message, others: list[Person]) -> None:
+    """Press every button as people who may not; nothing may come of it."""
+    before = len(house.lm.completions), reply.content
+    for person in others:
+        for label in LABELS:
+            pressed = await person.click(reply, label)
+            await pressed.wait_content()
+            assert pressed.ephemeral
+            assert is_refused(pressed), (person.user.username, label, pressed.content)
+    assert (len(house.lm.completions), reply.content) == before
+
+
+def is_refused(pressed: Interaction) -> bool:
+    """Tell a refusal from what a button does."""
+    return pressed.content == _buttons.NOT_YOURS or is_denial(pressed.content)
+
+
+async def test_a_diagnosis_tells_a_member_no_address(house: House) -> None:
+    place = town(house)
+    async with house.bot():
+        made = await place.try_(Identity("member", ALL), "diag network", {})
+        told = await place.try_(Identity("owner", ALL), "diag network", {})
+        port = str(house.lm.port)
+        await house.discord.wait_until(lambda: port in told.content)
+        assert port not in made.content
+        assert "127.0.0.1" not in made.content

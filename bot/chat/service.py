@@ -247,7 +247,7 @@ class ChatService:
         """
         self._is_closing = True
         for turn in list(self._turns.values()):
-            if not turn.is_streaming:
+            if not turn.is_underway:
                 turn.end(Ending.RESTART)
         if not await self._tasks.wait(grace_s):
             for turn in list(self._turns.values()):

@@ -70,6 +70,9 @@ class Turn:
         entry: The journal's record, where an earlier run of the process began the work.
         posted: Messages of an earlier answer that this one takes the place of.
         refusal: A sentence to say instead of answering.
+
+    Attributes:
+        is_underway: Past the waiting: the model is asked, or the end is being delivered.
     """
 
     def __init__(
@@ -91,7 +94,7 @@ class Turn:
         self._pipeline: ReplyPipeline | None = None
         self._has_started = False
         self._away_since_s: float | None = None
-        self.is_streaming = False
+        self.is_underway = False
         self._delivery = Delivery(
             sink=sink,
             pacer=parts.pacers.of(question.place.channel_id),
@@ -178,8 +181,10 @@ class Turn:
     async def _answer(self) -> Outcome:
         entry = self._entry
         if entry is not None and entry.state is QuestionState.ANSWERED and entry.chunks:
+            self.is_underway = True
             return await self._deliver_stored(entry)
         if self._refusal:
+            self.is_underway = True
             await self._delivery.fail(self._refusal)
             return Outcome.NOTIFIED
         parts = self._parts
@@ -201,7 +206,7 @@ class Turn:
                     if not self._may_hold():
                         raise
                     _log.info("question %d is held: the model is away", self.question.id)
-                    self.is_streaming = False
+                    self.is_underway = False
                     ticket.requeue()
         finally:
             ticket.cancel()
@@ -236,7 +241,7 @@ class Turn:
 
     async def _stream(self, prompt: Prompt, chat: ChatSettings, ticket: Ticket) -> Outcome:
         parts = self._parts
-        self.is_streaming = True
+        self.is_underway = True
         if not self._has_started:
             self._has_started = True
             await parts.journal.start(self.question.id)

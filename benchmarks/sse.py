@@ -82,7 +82,7 @@ def main(argv: list[str]) -> int:
 
 def _events() -> list[bytes]:
     parts = "".join(f"Part {number}. {_ANSWER}" for number in range(12))
-    words = parts.replace(" ", " \x00").split("\x00")
+    words = parts.replace(" ", "\x00 ").split("\x00")
     events = []
     for index in range(_DELTAS):
         chunk = {

@@ -63,12 +63,15 @@ async def admits(interaction: Interaction) -> bool:
 def is_installed(interaction: Interaction) -> bool:
     """Return whether the bot is itself where this happens, not only brought along by a person.
 
-    In a guild the installation that Discord names must be that guild's; elsewhere it must be the
-    person's own direct messages with the bot (Discord: receiving and responding, contexts).
+    In a guild that is one whose events it receives, and whose own installation Discord names where
+    it names any; elsewhere it is a direct message with the bot itself (Discord: receiving and
+    responding, authorizing integration owners and contexts).
     """
-    if interaction.guild_id is not None:
-        return interaction.is_guild_integration()
-    return bool(interaction.context.dm_channel)
+    if interaction.guild_id is None:
+        return not interaction.context.private_channel
+    is_named = bool(interaction._integration_owners)  # noqa: SLF001 - only two of its keys are public
+    is_member = interaction.client.get_guild(interaction.guild_id) is not None
+    return is_member and (interaction.is_guild_integration() or not is_named)
 
 
 def require_manager(interaction: Interaction) -> None:

@@ -87,7 +87,7 @@ def user_install(body: dict[str, Any]) -> None:
 
 
 def no_install(body: dict[str, Any]) -> None:
-    """Leave out whose installation it is."""
+    """Leave out whose installation it is: what counts then is that the bot is in the server."""
     body["authorizing_integration_owners"] = {}
 
 
@@ -129,7 +129,7 @@ IDENTITIES = (
     Identity("blocked", frozenset()),
     Identity("manager", frozenset({"member"}), in_private),
     Identity("manager", frozenset(), user_install),
-    Identity("manager", frozenset(), no_install),
+    Identity("manager", frozenset({"member", "manager"}), no_install),
     Identity("manager", frozenset(), foreign_install),
     Identity("manager", frozenset(), in_strangers_private),
     Identity("manager", frozenset(), in_group),

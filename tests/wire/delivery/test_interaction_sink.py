@@ -10,7 +10,7 @@ import discord
 from bot.domain import QuestionId, UserId
 from bot.ports import Controls, TextFile
 from cogs._sink import TOKEN_VALID_S, InteractionSink
-from sandbox.discord import Interaction, Permission
+from sandbox.discord import Fault, Interaction, Permission
 from tests.wire.delivery.helpers import MESSAGE, MESSAGES, SUPPRESS_EMBEDS, Office, office
 
 STOP = Controls(QuestionId(1), UserId(2), stop=True)
@@ -45,6 +45,15 @@ async def test_the_deferred_response_becomes_the_answer() -> None:
         for request in patches:
             assert request.body["allowed_mentions"] == {"parse": []}
             assert request.body["flags"] & SUPPRESS_EMBEDS
+
+
+async def test_a_callback_that_discord_answers_without_a_body_counts_as_given() -> None:
+    async with office(online=True) as here:
+        fault = Fault(method="POST", route="/callback", when="after", status=204)
+        here.sandbox.faults.add(fault)
+        used, sink = await _ask(here)
+        await sink.send("One.", nonce="1-r-0")
+        assert (used.content, fault.played) == ("One.", 1)
 
 
 async def test_further_messages_go_to_the_channel_with_a_nonce() -> None:

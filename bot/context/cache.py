@@ -76,7 +76,6 @@ class _Channel:
 
     def __init__(self) -> None:
         self.stretches: list[_Stretch] = []
-        self.stale: set[int] = set()
         self.lock = asyncio.Lock()
         self.pending: list[IncomingMessage] | None = None
 
@@ -101,7 +100,7 @@ class _Channel:
             return None
         end = bisect.bisect_left(stretch.ids, before)
         ids = stretch.ids[max(0, end - limit) : end]
-        if (len(ids) < limit and stretch.low > 0) or not self.stale.isdisjoint(ids):
+        if len(ids) < limit and stretch.low > 0:
             return None
         return [stretch.messages[i] for i in ids]
 
@@ -112,7 +111,7 @@ class _Channel:
             return None
         start = bisect.bisect_right(stretch.ids, after)
         ids = stretch.ids[start : start + limit]
-        if (len(ids) < limit and stretch.high != _END) or not self.stale.isdisjoint(ids):
+        if len(ids) < limit and stretch.high != _END:
             return None
         return [stretch.messages[i] for i in ids]
 
@@ -130,7 +129,6 @@ class _Channel:
                     merged.messages[message_id] = message
         for message in batch:
             merged.messages[message.id] = message
-            self.stale.discard(message.id)
         merged.ids = sorted(merged.messages)
         self.stretches = [*apart, merged]
 
@@ -160,7 +158,7 @@ class MessageCache:
         """Return one message of this place; ``None`` if it is gone or unreadable."""
         channel = self._channels.get(place.channel_id)
         known = channel.find(message_id) if channel else None
-        if channel and known and message_id not in channel.stale and not self._has_expired(known):
+        if known and not self._has_expired(known):
             return known if is_here(known, place) else None
         message = await self._fetcher.fetch_message(place, message_id)
         if message is None or not is_here(message, place):
@@ -238,11 +236,7 @@ class MessageCache:
     async def _extend(self, channel: _Channel, place: Place, before: int) -> bool:
         """Fetch the page before an id, or before the stretch that reaches up to it."""
         stretch = channel.covering(before)
-        is_stale = stretch is not None and any(
-            i in channel.stale
-            for i in stretch.ids[: bisect.bisect_left(stretch.ids, before)][-PAGE:]
-        )
-        high = before if stretch is None or is_stale else stretch.low
+        high = before if stretch is None else stretch.low
         batch = await self._fetcher.fetch_history(
             place, before=MessageId(high) if high < _END else None, after=None, limit=PAGE
         )
@@ -308,10 +302,8 @@ class MessageCache:
             if old is not None:
                 stretch.messages[message.id] = message
                 self._bytes += _weight(message) - _weight(old)
-        if channel is not None:
-            channel.stale.discard(message.id)
-            if channel.pending is not None:
-                channel.pending.append(message)
+        if channel is not None and channel.pending is not None:
+            channel.pending.append(message)
 
     def deleted(self, channel_id: ChannelId, message_ids: Iterable[MessageId]) -> None:
         """Drop messages that are gone."""
@@ -323,17 +315,8 @@ class MessageCache:
                 if old is not None:
                     self._count -= 1
                     self._bytes -= _weight(old)
-            if channel is not None:
-                channel.stale.discard(message_id)
-                if channel.pending is not None:
-                    channel.pending = [m for m in channel.pending if m.id != message_id]
-
-    def forget(self, message_id: MessageId) -> None:
-        """Note that a message is gone or was changed: it is read again before it is used."""
-        self._starters.pop(ChannelId(int(message_id)), None)
-        for channel in self._channels.values():
-            if channel.find(message_id) is not None:
-                channel.stale.add(message_id)
+            if channel is not None and channel.pending is not None:
+                channel.pending = [m for m in channel.pending if m.id != message_id]
 
     def channel_gone(self, channel_id: ChannelId) -> None:
         """Drop all of a channel."""
@@ -367,7 +350,6 @@ class MessageCache:
         stretch = min((s for s in channel.stretches if s.ids), key=lambda s: s.low)
         for message_id in stretch.ids[:_EVICT]:
             self._bytes -= _weight(stretch.messages.pop(message_id))
-            channel.stale.discard(message_id)
         self._count -= len(stretch.ids[:_EVICT])
         stretch.low = stretch.ids[:_EVICT][-1] + 1
         stretch.ids = stretch.ids[_EVICT:]

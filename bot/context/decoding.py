@@ -22,7 +22,6 @@ _PNG_BYTES = 700_000
 _JPEG_QUALITY = 85
 _PDF_PAGES = 60
 _PDF_CHARS = 400_000
-_PDF_STREAM_BYTES = 20_000_000
 
 _MAGIC = (
     b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!", b"\x7fELF",
@@ -184,7 +183,7 @@ def pdf_text(data: bytes) -> tuple[str, bool]:
         UnreadableError: It isn't a PDF, is locked or damaged, or holds no text.
     """
     import pypdf  # noqa: PLC0415 - 100 ms that most runs never need
-    from pypdf.errors import PdfReadError  # noqa: PLC0415
+    from pypdf.errors import PyPdfError  # noqa: PLC0415
 
     if b"%PDF" not in data[:1024]:
         raise UnreadableError("it isn't a PDF file")
@@ -203,7 +202,7 @@ def pdf_text(data: bytes) -> tuple[str, bool]:
                 break
     except UnreadableError:
         raise
-    except (PdfReadError, ValueError, KeyError, TypeError, IndexError, AttributeError) as exc:
+    except (PyPdfError, ValueError, KeyError, TypeError, IndexError, AttributeError) as exc:
         raise UnreadableError("the PDF is damaged") from exc
     except (RecursionError, MemoryError, OSError, NotImplementedError, OverflowError) as exc:
         raise UnreadableError("the PDF is damaged") from exc

@@ -11,7 +11,6 @@ from bot.reply.markup import (
     FINAL_OPENER,
     HARMONY_CLOSERS,
     RESPONSE_PHRASES,
-    Marker,
     block_pattern,
     may_become_marker,
     prefixes,
@@ -94,8 +93,3 @@ GRANITE = Block(RESPONSE_PHRASES)
 APRIEL = Block((FINAL_OPENER,))
 BARE_THOUGHT = Block(("<channel|>",), is_restorable=True)
 """Gemma's channel whose opening token was removed, down to its name on a line of its own."""
-
-
-def block_of(marker: Marker, *, is_thinking: bool, is_restorable: bool) -> Block:
-    """Return the stretch that a marker opens."""
-    return Block(marker.closers, marker.openers, is_thinking, is_restorable)

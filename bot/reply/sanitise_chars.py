@@ -41,8 +41,6 @@ _VIRAMA: Final = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca\u
 _VARIANT_BASE: Final = f"#*0-9{EMOJI}"
 _IDEOGRAPHS: Final = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 
-SLOW_MARKS: Final = _MARKS
-"""Marks that need a look at what stands before them."""
 
 _ESCAPE: Final = re.compile(
     "(?:\x1b\\[|\x9b)[0-?]{0,32}[ -/]{0,8}[@-~]|\x1b\\][^\x07\x1b\n]{0,256}(?:\x07|\x1b\\\\)"

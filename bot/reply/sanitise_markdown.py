@@ -29,7 +29,6 @@ BREAK: Final = "\u200b"
 _ALIKE: Final = (
     "\u2044\u2215\u24b6-\u24e9\uff0e\uff0f\uff21-\uff3a\uff41-\uff5a\uff61\U0001d400-\U0001d7ff"
 )
-ALIKE: Final = _ALIKE
 """Characters that browsers read as the letters, dots and slashes of an address."""
 
 _CLINGING: Final = "\u0300-\u036f\u20d0-\u20ff\u200d\ufe0e\ufe0f"

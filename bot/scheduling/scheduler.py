@@ -80,8 +80,6 @@ class Scheduler:
         self._bypasses = 0
         self._is_closed = False
         self._ticker: asyncio.Task[None] | None = None
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._view: dict[int, tuple[int, float]] | None = None
 
     @property
@@ -153,10 +151,6 @@ class Scheduler:
             self._ticker.cancel()
         return jobs
 
-    async def wait_idle(self) -> None:
-        """Wait until nothing runs; the caller bounds it."""
-        await self._idle.wait()
-
     def position_of(self, ticket: Ticket) -> int | None:
         """Return the place in line, 1 is next; ``None`` when not waiting."""
         seen = self._look().get(ticket.job.question_id)
@@ -220,7 +214,6 @@ class Scheduler:
         self._running.pop(question_id, None)
         self._gate.end(question_id)
         if not self._running:
-            self._idle.set()
             self._queue.forget_people()
 
     def _pump(self) -> None:
@@ -250,7 +243,6 @@ class Scheduler:
         del self._waiting[question_id]
         self._gate.begin(question_id, tokens)
         self._running[question_id] = self._clock.monotonic()
-        self._idle.clear()
         self._view = None
         ticket.grant(tokens)
 

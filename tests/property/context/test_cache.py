@@ -16,7 +16,7 @@ from tests.unit.context.test_cache import Discord, ids
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(
-            ["post", "post", "miss", "edit", "delete", "forget", "read", "read", "after"]
+            ["post", "post", "miss", "edit", "delete", "read", "read", "after"]
         ),
         st.integers(1, 400),
         st.integers(1, 100),
@@ -37,12 +37,9 @@ async def play(steps: list[tuple[str, int, int]], start: int, most: int) -> None
                 cache.session_lost()
             else:
                 cache.observe(discord.messages[newest])
-        elif name in {"edit", "forget"} and number in discord.messages:
+        elif name == "edit" and number in discord.messages:
             discord.messages[number] = message(number, f"edited {limit}")
-            if name == "edit":
-                cache.edited(discord.messages[number])
-            else:
-                cache.forget(MessageId(number))
+            cache.edited(discord.messages[number])
         elif name == "delete" and number in discord.messages:
             del discord.messages[number]
             cache.deleted(HOME.channel_id, [MessageId(number)])

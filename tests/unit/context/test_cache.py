@@ -101,17 +101,6 @@ async def test_edits_and_deletions_show_at_once() -> None:
     assert discord.calls == 1
 
 
-async def test_a_forgotten_message_is_read_again_before_it_is_used() -> None:
-    discord = Discord(10)
-    cache = MessageCache(discord, 2000, FakeClock())
-    await cache.history(HOME, limit=5)
-    discord.messages[9] = message(9, "changed")
-    del discord.messages[8]
-    cache.forget(MessageId(9))
-    cache.forget(MessageId(8))
-    assert [m.text for m in await cache.history(HOME, limit=3)] == ["m7", "changed", "m10"]
-
-
 async def test_memory_is_bounded_and_what_was_dropped_is_read_again() -> None:
     discord = Discord(1000)
     cache = MessageCache(discord, 300, FakeClock())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
+import zlib
 
 import pypdf
 import pytest
@@ -132,6 +133,20 @@ def test_only_the_first_pages_of_a_long_pdf_are_read() -> None:
     assert is_cut
     assert "page 59" in text
     assert "page 60" not in text
+
+
+def test_a_pdf_that_unfolds_without_end_is_damaged() -> None:
+    body = zlib.compress(b" " * 76_000_000)
+    parts = (
+        b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
+        b"2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
+        b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R>>endobj\n"
+        b"4 0 obj<</Filter/FlateDecode/Length " + str(len(body)).encode() + b">>stream\n",
+        body,
+        b"\nendstream endobj\ntrailer<</Root 1 0 R/Size 5>>",
+    )
+    with pytest.raises(decoding.UnreadableError, match="damaged"):
+        decoding.pdf_text(b"".join(parts))
 
 
 @pytest.mark.parametrize("data", [b"nothing", b"%PDF-1.7 broken", pdf("")])

@@ -115,3 +115,22 @@ async def test_messages_of_one_breath_are_one_question(
     asked = turns(lm)[-1]["content"]
     assert asked.index("I have a question") < asked.index("about the lighthouse")
     assert len(discord.bot_messages) == 1
+
+
+async def test_a_quick_reply_to_somebody_else_is_no_question(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    await lm.stop()
+    fast = {"CLAWBOT_LMSTUDIO__HEALTH_INTERVAL_S": "1"}
+    bob = discord.add_user("Bob")
+    assert channel.guild is not None
+    channel.guild.add_member(bob)
+    async with running(settings_for(discord, lm, tmp_path, **fast)):
+        said = await bob.say(channel, "Lunch?")
+        asked = await ada.mention(channel, "What is a lighthouse?")
+        await ada.reply(said, "Yes, at noon.", ping=False)
+        await lm.start()
+        await discord.wait_reply(asked, until=lambda r: "help you" in r.content, timeout_s=20)
+    assert len(lm.completions) == 1
+    assert turns(lm)[-1]["content"].endswith("What is a lighthouse?")
+    assert len(discord.bot_messages) == 1

@@ -12,7 +12,7 @@ import itertools
 from benchmarks._rig import BotProcess, running_bot
 from benchmarks.table import percentile, print_table
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
-from sandbox.lmstudio import LMStudioSandbox, Model, Timing
+from sandbox.lmstudio import LMStudioSandbox, Model, Timing, tokenize
 
 WORDS = itertools.cycle(
     [
@@ -64,7 +64,9 @@ async def ask(
 
 async def measure(options: argparse.Namespace) -> int:
     """Ask question after question and print the table."""
-    answer = " ".join(itertools.islice(WORDS, options.tokens - options.tokens // 8))
+    answer = next(WORDS)
+    while len(tokenize(f"{answer} {(word := next(WORDS))}")) <= options.tokens:
+        answer += f" {word}"
     timing = Timing(prefill_tokens_s=2000, generation_tokens_s=40)
     model = Model("qwen/qwen3-next-80b", context_tokens=32_768, parallel=4)
     async with (

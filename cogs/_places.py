@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import discord
 
 from bot.chat.backfill import Candidate
@@ -60,6 +62,18 @@ def candidates(client: ClawbotClient, dm_channels: object) -> list[Candidate]:
         place = Place(PlaceKind.DM, ChannelId(int(channel_id)))
         found.append(Candidate(place, None))
     return found
+
+
+def own_permissions(interaction: discord.Interaction[Any]) -> discord.Permissions:
+    """Return what the bot may do where an interaction happens: as stated, or else computed."""
+    stated, guild, channel = interaction.app_permissions, interaction.guild, interaction.channel
+    if (
+        stated.value
+        or guild is None
+        or not isinstance(channel, discord.TextChannel | discord.Thread)
+    ):
+        return stated
+    return channel.permissions_for(guild.me)
 
 
 async def remember_dm(client: ClawbotClient, place: Place) -> None:

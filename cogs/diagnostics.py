@@ -19,7 +19,7 @@ from bot.diagnostics import (
 )
 from bot.domain import ModelInfo, UserId
 from bot.lmstudio.transport import make_tls
-from cogs import _convert, _gate, _respond
+from cogs import _convert, _gate, _places, _respond
 
 Interaction = discord.Interaction[ClawbotClient]
 
@@ -80,7 +80,7 @@ class DiagnosticsCog(commands.Cog):
     def _facts(self, interaction: Interaction, rest_s: float) -> DiscordFacts:
         permissions: frozenset[str] | None = None
         if interaction.guild_id is not None:
-            granted = interaction.app_permissions
+            granted = _places.own_permissions(interaction)
             permissions = frozenset(n for n in granted.VALID_FLAGS if getattr(granted, n))
         return DiscordFacts(
             gateway_latency_s=self.bot.latency,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import discord
+import pytest
 from discord.ext import commands
 
 from bot.chat.backfill import Candidate
@@ -30,13 +31,18 @@ def guild_with(*channels: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def candidates(*channels: dict[str, Any]) -> list[Candidate]:
-    """Return what is looked at in a guild of these channels."""
+def made_client(*channels: dict[str, Any]) -> Any:
+    """Return a client that knows a guild of these channels."""
     client: Any = commands.Bot(command_prefix=(), intents=discord.Intents.none())
-    state: Any = client._connection  # what the gateway's events are kept in
+    state = client._connection  # what the gateway's events are kept in
     state.user = discord.ClientUser(state=state, data=SELF)  # type: ignore[arg-type]
     state._add_guild_from_data(guild_with(*channels))
-    found: ClawbotClient = client
+    return client
+
+
+async def candidates(*channels: dict[str, Any]) -> list[Candidate]:
+    """Return what is looked at in a guild of these channels."""
+    found: ClawbotClient = made_client(*channels)
     return _places.candidates(found, [77])
 
 
@@ -54,3 +60,25 @@ async def test_voice_channels_without_messages_are_left_out() -> None:
     voice = {"type": 2, "bitrate": 64000, "user_limit": 0}
     found = await candidates({"id": "10", **voice}, {"id": "11", "last_message_id": "500", **voice})
     assert [each.place.channel_id for each in found] == [11, 77]
+
+
+@pytest.mark.parametrize(("stated", "read"), [({}, True), ({"app_permissions": "1024"}, False)])
+async def test_permissions_that_discord_does_not_state_are_computed(
+    stated: dict[str, str], read: bool
+) -> None:
+    client = made_client({"id": "10", "type": 0})
+    payload: Any = {
+        "id": "2000",
+        "type": 2,
+        "token": "planted",
+        "version": 1,
+        "application_id": "9",
+        "attachment_size_limit": 1,
+        "guild_id": "1",
+        "channel": {"id": "10", "type": 0},
+        **stated,
+    }
+    interaction: Any = discord.Interaction(data=payload, state=client._connection)
+    permissions = _places.own_permissions(interaction)
+    assert permissions.view_channel
+    assert permissions.read_message_history is read

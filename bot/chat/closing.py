@@ -8,6 +8,9 @@ from bot.context.builder import Prompt
 from bot.domain import Completed, FinishReason
 from bot.ports import ChatSettings
 from bot.reply.pipeline import ReplyPipeline, Verdict
+from bot.reply.sanitise import make_harmless
+from bot.reply.sanitise_policy import OutputPolicy
+from bot.reply.secret_guard import SecretGuard
 
 ONLY_THINKING = (
     "The model thought about it but wrote no answer. Press Regenerate, or ask more briefly."
@@ -17,6 +20,7 @@ CUT_BY_LENGTH = "Cut at the length limit. Press Continue for the rest."
 INTERRUPTED = "The connection to the model broke here. Press Continue, or Regenerate."
 TOO_LONG = "Stopped here: this answer was getting too long."
 REPEATED = "Stopped here: the model had begun to repeat itself."
+_NAME_CHARS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def describe_run(prompt: Prompt, done: Completed, took_s: float) -> str:
         done: The server's last word.
         took_s: The whole answer, in seconds.
     """
-    parts = [done.model or "model unknown"]
+    parts = [model_name(done.model)]
     if done.first_token_s is not None:
         parts.append(f"first word after {done.first_token_s:.1f} s")
     if done.usage is not None:
@@ -93,3 +97,10 @@ def describe_run(prompt: Prompt, done: Completed, took_s: float) -> str:
     else:
         parts.append(f"about {prompt.prompt_tokens:,} tokens of prompt")
     return " · ".join(parts)
+
+
+def model_name(reported: str | None) -> str:
+    """Return the name that a server gave its model as one short, harmless line."""
+    line = " ".join((reported or "")[: 2 * _NAME_CHARS].replace("`", "").split())
+    policy = OutputPolicy(max_chars=_NAME_CHARS)
+    return make_harmless(line, policy=policy, secrets=SecretGuard()) or "model unknown"

@@ -16,6 +16,8 @@ _log = logging.getLogger(__name__)
 
 GONE_CODES = frozenset({10062, 10008, 10015, 50027, 40060})
 """Unknown interaction, message or webhook, invalid token, already answered: nobody is waiting."""
+LOST = (discord.HTTPException, discord.RateLimited, *TRANSIENT)
+"""What Discord's REST raises when it, or the network, fails."""
 LONGEST_UNITS = 2000
 """Longest content in UTF-16 units, the strictest reading of Discord's "characters"."""
 
@@ -44,7 +46,7 @@ async def say(
     except discord.HTTPException as exc:
         if exc.code not in GONE_CODES:
             _log.warning("an interaction could not be answered (%s, %s)", exc.status, exc.code)
-    except (discord.RateLimited, *TRANSIENT) as exc:
+    except LOST as exc:
         _log.warning("an interaction could not be answered (%s)", type(exc).__name__)
 
 
@@ -81,6 +83,9 @@ async def failure(interaction: discord.Interaction, error: BaseException) -> Non
         return
     if isinstance(original, app_commands.CommandNotFound | app_commands.CommandSignatureMismatch):
         await say(interaction, "That command has changed. Please reload Discord and try again.")
+        return
+    if isinstance(original, LOST):
+        _log.warning("an interaction was lost (%s)", type(original).__name__)
         return
     report = describe(original)
     _log.log(

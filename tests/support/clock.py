@@ -69,6 +69,10 @@ class SwiftClock:
         """Return the start plus what has passed on this clock."""
         return self._start + timedelta(seconds=self.monotonic())
 
+    def skip(self, seconds: float) -> None:
+        """Let this much pass at once; whoever sleeps sleeps on."""
+        self._start_s -= seconds / self._factor
+
     async def sleep(self, delay_s: float) -> None:
         """Wait for the shortened time."""
         await asyncio.sleep(max(0.0, delay_s) / self._factor)

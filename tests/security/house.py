@@ -246,7 +246,8 @@ class House:
         """
         times: dict[str, list[float]] = defaultdict(list)
         for record in self.discord.requests:
-            if is_content(record) and record.route.startswith("/channels/"):
+            is_done = 200 <= record.status < 300
+            if is_done and is_content(record) and record.route.startswith("/channels/"):
                 times[record.path.split("/messages")[0]].append(record.at)
         window_s = 5.0 - min(3.0, 0.1 * self.factor)
         for where, at in times.items():

@@ -1,0 +1,272 @@
+"""A failing Discord: every answer arrives once, or its work stops at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from sandbox.discord import Channel, Fault, Message
+from sandbox.lmstudio import Answer, RecordedRequest, Timing
+from tests.security.house import House, OpenHouse, is_content, last_text
+
+WORDS = "One lighthouse after another answered the call across the dark water. " * 6
+LONG = " ".join(f"Lighthouse {n} answered call {n * 7} of ship {n * 13}." for n in range(60))
+SLOW = Timing(prefill_tokens_s=1e9, generation_tokens_s=60, speed=10)
+
+FAILURES = ("500", "502", "503", "504", "520", "reset", "cloudflare", "429", "shared")
+
+
+def arm(house: House, failure: str, method: str, path: str, *, after: bool, times: int) -> Fault:
+    """Arm one failure for one path."""
+    faults = house.discord.faults
+    if failure == "reset":
+        return faults.reset(method, path, after_commit=after, times=times)
+    if failure == "cloudflare":
+        return faults.cloudflare(method, path, times=times)
+    if failure == "429":
+        return faults.rate_limit(method, path, retry_after_s=0.2, times=times)
+    if failure == "shared":
+        return faults.rate_limit(method, path, retry_after_s=0.2, scope="shared", times=times)
+    when = "after" if after else "before"
+    return faults.fail(method, path, status=int(failure), when=when, times=times)  # type: ignore[arg-type]
+
+
+def visible(room: Channel, house: House) -> str:
+    """Return what stands of the bot's in a channel, all messages together."""
+    own = [m.content for m in room.messages.values() if m.author is house.discord.bot_user]
+    return " ".join(" ".join(own).split())
+
+
+@pytest.mark.parametrize("text", [WORDS, LONG], ids=["one message", "two messages"])
+async def test_a_stumbling_discord_shows_every_answer_once(opened: OpenHouse, text: str) -> None:
+    cells = [
+        (failure, method, after, times)
+        for failure in FAILURES
+        for method in ("POST", "PATCH")
+        for after in (False, True)
+        for times in (1, 2)
+        if not (after and failure in {"cloudflare", "429", "shared"})
+    ]
+    async with opened(timing=SLOW) as house:
+        house.lm.answer(text)
+        rooms = house.channels(len(cells))
+        faults: list[Fault] = []
+        for room, (failure, method, after, times) in zip(rooms, cells, strict=True):
+            path = f"/channels/{room.id}/messages"
+            faults.append(arm(house, failure, method, path, after=after, times=times))
+        async with house.bot():
+            asked = [await house.ada.mention(room, "Go") for room in rooms]
+            await house.until_answered(asked)
+            await house.lm.wait_until(lambda: settled(house), timeout_s=20)
+        for room, cell, fault in zip(rooms, cells, faults, strict=True):
+            assert fault.played, cell
+            assert visible(room, house) == " ".join(text.split()), cell
+        assert {outcome for _, _, outcome in house.states()} == {"delivered"}
+
+
+def settled(house: House) -> bool:
+    """Tell whether every question has its end."""
+    return all(state == "closed" for _, state, _ in house.states())
+
+
+GONE = (10003, 10004, 10008)
+FORBIDDEN = (50001, 50007, 50013, 160005)
+PASSING = (10062, 20028, 30046, 40060, 40062, 50006, 50035, 50083, 160002, 200000, 240000)
+STEPS = ("typing", "first", "interim", "final", "extra")
+
+
+@dataclass
+class Cell:
+    """One code at one step, in a channel of its own."""
+
+    code: int
+    room: Channel
+    asked: Message | None = None
+    fault: Fault | None = None
+    before: int = 0
+
+
+def refuse(house: House, cell: Cell, step: str) -> None:
+    """Arm the refusal of a step."""
+    method = "PATCH" if step in {"interim", "final"} else "POST"
+    path = f"/channels/{cell.room.id}/{'typing' if step == 'typing' else 'messages'}"
+    cell.fault = house.discord.faults.refuse(cell.code, method, path)
+
+
+def writes_in(house: House, room: Channel) -> int:
+    """Return how many posts and edits there were in a channel."""
+    return sum(is_content(r) and f"/channels/{room.id}/" in r.path for r in house.discord.requests)
+
+
+def request_for(house: House, room: Channel) -> RecordedRequest | None:
+    """Return what the model was asked for a channel, if it was."""
+    marked = [r for r in house.lm.completions if f"room {room.id}" in last_text(r)]
+    return marked[-1] if marked else None
+
+
+def has_stopped(house: House, room: Channel) -> bool:
+    """Tell whether the model works for this channel no more."""
+    request = request_for(house, room)
+    return request is None or request.cancelled_at is not None or request.finished
+
+
+def stopped(house: House, room: Channel) -> Callable[[], bool]:
+    """Return ``has_stopped`` of one channel."""
+    return lambda: has_stopped(house, room)
+
+
+def was_struck(cell: Cell) -> Callable[[], bool]:
+    """Return whether a cell's refusal has been given."""
+    return lambda: cell.fault is not None and cell.fault.played > 0
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_every_refusal_at_every_step(opened: OpenHouse, step: str) -> None:
+    early = step in {"typing", "first", "interim"}
+    text = LONG if step == "extra" else WORDS
+    async with opened(CLAWBOT_QUEUE__SLOTS="32") as house:
+        house.lm.engine.instances["qwen/qwen3-next-80b"].slots *= 2
+        house.lm.answer(Answer(text, pause_after=20))
+        cells = [Cell(code, room) for code, room in zip(ALL_CODES, house.channels(18), strict=True)]
+        async with house.bot():
+            for cell in cells:
+                if early:
+                    refuse(house, cell, step)
+                cell.asked = await house.ada.mention(cell.room, f"Go, room {cell.room.id}")
+            if early:
+                for cell in cells:
+                    await house.discord.wait_until(was_struck(cell), timeout_s=20)
+                    if cell.code in GONE + FORBIDDEN:
+                        await house.lm.wait_until(stopped(house, cell.room))
+                        cell.before = writes_in(house, cell.room)
+            else:
+                for cell in cells:
+                    assert cell.asked is not None
+                    await house.discord.wait_reply(cell.asked)
+                    refuse(house, cell, step)
+            house.lm.answer(text)
+            house.lm.resume()
+            await house.lm.wait_until(lambda: settled(house), timeout_s=20)
+        for cell in cells:
+            check_cell(house, cell, step, text)
+
+
+def check_cell(house: House, cell: Cell, step: str, text: str) -> None:
+    """Check what came of one code at one step."""
+    assert was_struck(cell)(), (cell.code, step)
+    shown = visible(cell.room, house)
+    whole = " ".join(text.split())
+    name = (cell.code, step, shown[:200])
+    if cell.code in GONE + FORBIDDEN:
+        assert has_stopped(house, cell.room), name
+        if cell.before:
+            assert writes_in(house, cell.room) <= cell.before + 1, name
+        return
+    assert shown == whole or (shown.count("⚠️") == 1), name
+    assert shown.count(whole) <= 1, name
+
+
+ALL_CODES = GONE + FORBIDDEN + PASSING
+
+
+async def test_what_is_gone_ends_the_models_work(opened: OpenHouse) -> None:
+    async with opened() as house:
+        house.lm.answer(Answer(WORDS, pause_after=20))
+        rooms = house.channels(3)
+        away = house.discord.add_guild("Away", owner=house.ada)
+        gone = house.discord.add_guild("Gone", owner=house.ada)
+        thread = rooms[2].add_thread("thread", owner=house.ada)
+        places = [*rooms, thread, away.add_channel("a"), gone.add_channel("b")]
+        async with house.bot():
+            asked = [await house.ada.mention(p, f"Go, room {p.id}") for p in places]
+            replies = [await house.discord.wait_reply(message) for message in asked]
+            await house.ada.delete(asked[0])
+            rooms[1].delete()
+            await house.ada.delete(replies[2])
+            thread.delete()
+            away.remove_member(house.discord.bot_user)
+            places[5].delete()
+            for place in places:
+                await house.lm.wait_until(stopped(house, place))
+            before = len([r for r in house.discord.requests if is_content(r)])
+            house.lm.resume()
+            await house.lm.wait_until(lambda: settled(house), timeout_s=10)
+            after = len([r for r in house.discord.requests if is_content(r)])
+        assert after <= before + len(places)
+        left = [m for m in house.discord.bot_messages if m.channel is not places[4]]
+        assert not left  # where the bot was removed, it can't take back what it wrote
+        assert all(request.cancelled_at is not None for request in house.lm.completions)
+
+
+async def test_a_permission_taken_away_ends_the_models_work(opened: OpenHouse) -> None:
+    slow = Timing(prefill_tokens_s=1e9, generation_tokens_s=10, speed=10)
+    async with opened(timing=slow) as house:
+        house.lm.answer(LONG)
+        room = house.channels(1)[0]
+        async with house.bot():
+            asked = await house.ada.mention(room, f"Go, room {room.id}")
+            await house.discord.wait_reply(asked)
+            house.discord.faults.refuse(50013, None, f"/channels/{room.id}/", times=1)
+            await house.lm.wait_until(lambda: has_stopped(house, room))
+            before = len(house.discord.requests)
+            await house.lm.wait_until(lambda: settled(house), timeout_s=10)
+        assert len(house.discord.requests) <= before + 1
+        request = request_for(house, room)
+        assert request is not None
+        assert request.cancelled_at is not None
+
+
+async def test_a_command_whose_15_minutes_are_over_is_still_answered(opened: OpenHouse) -> None:
+    patient = {
+        "CLAWBOT_LMSTUDIO__TOTAL_TIMEOUT_S": "7200",
+        "CLAWBOT_LMSTUDIO__FIRST_TOKEN_TIMEOUT_S": "3600",
+        "CLAWBOT_LMSTUDIO__NETWORK_TIMEOUT_MS": "600000",
+    }
+    async with opened(**patient) as house:
+        whole = " ".join(WORDS.split())
+        house.lm.answer(Answer(WORDS, pause_after=0))
+        rooms = house.channels(2)
+
+        def goes_on() -> bool:
+            house.lm.resume()
+            return settled(house)
+
+        async with house.bot():
+            for room, is_seen in zip(rooms, (False, True), strict=True):
+                used = await house.ada.slash(room, "ask", prompt=f"Go, room {room.id}")
+                await used.wait_response()
+                assert used.ack_delay_s is not None
+                assert used.ack_delay_s < 3
+                if is_seen:
+                    await used.wait_content()
+                await house.lm.wait_until(asked_for(house, room))
+                house.clock.skip(901)
+                await house.lm.wait_until(goes_on, timeout_s=20)
+        for room in rooms:
+            assert visible(room, house).count(whole) == 1
+
+
+def asked_for(house: House, room: Channel) -> Callable[[], bool]:
+    """Return whether the model has been asked for a channel."""
+    return lambda: request_for(house, room) is not None
+
+
+@pytest.mark.parametrize("failure", ["500", "503", "reset", "10062", "40060"])
+async def test_an_answer_to_a_command_that_is_lost_harms_nothing_else(
+    opened: OpenHouse, failure: str
+) -> None:
+    async with opened() as house:
+        first, second = house.channels(2)
+        path = "/callback"
+        async with house.bot():
+            if failure.isdigit() and len(failure) == 5:
+                house.discord.faults.refuse(int(failure), "POST", path, times=9)
+            else:
+                arm(house, failure, "POST", path, after=False, times=9)
+            for name, options in (("help", {}), ("ask", {"prompt": "Hi"}), ("config show", {})):
+                await house.ada.slash(first, name, **options)
+            asked = await house.ada.mention(second, "Still there?")
+            await house.until_answered([asked])
+            house.discord.faults.clear()

@@ -1,0 +1,161 @@
+"""A hostile LM Studio and hostile settings: an outcome for everybody, and nothing strange asked."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+
+from sandbox.lmstudio import Answer, Fault
+from tests.security.house import House, OpenHouse, is_content
+
+HOSTILE = (
+    Fault.GZIP_BOMB,
+    Fault.HUGE_LINE,
+    Fault.DEEP_JSON,
+    Fault.NAN_JSON,
+    Fault.INVALID_JSON,
+    Fault.INVALID_UTF8,
+    Fault.NULL_DELTAS,
+    Fault.JSON_FOR_STREAM,
+    Fault.PLAIN_TEXT,
+    Fault.HTML_500,
+    Fault.HTML_413,
+    Fault.EMPTY,
+    Fault.EMPTY_200,
+    Fault.UNKNOWN_ENDPOINT,
+    Fault.PEG_NATIVE,
+    Fault.CRASHED,
+    Fault.TRUNCATED_STREAM,
+    Fault.CHUNKED_CUT,
+    Fault.RESET_AFTER_HEADERS,
+    Fault.RESET_AFTER_TOKENS,
+    Fault.REDIRECT,
+)
+
+
+async def test_every_hostile_response_ends_in_one_plain_outcome(opened: OpenHouse) -> None:
+    async with opened(CLAWBOT_LMSTUDIO__RETRY_ATTEMPTS="0") as house:
+        house.may_fail = True  # a wrong address is an error for whoever runs the bot
+        async with house.bot():
+            for room, fault in zip(house.channels(len(HOSTILE)), HOSTILE, strict=True):
+                house.lm.faults.next(fault)
+                asked = await house.ada.mention(room, "Hello")
+                await house.until_answered([asked])
+                shown = house.shown(asked)
+                assert shown.strip(), fault
+                for word in ("127.0.0.1", str(house.lm.port), "Traceback", "<html", '{"error'):
+                    assert word not in shown, (fault, word)
+                own = [m for m in room.messages.values() if m.author is house.discord.bot_user]
+                assert len(own) == 1, fault
+                house.lm.faults.clear()
+
+
+async def test_endless_answers_are_cut(house: House) -> None:
+    cases = [
+        Answer("x" * 60_000),
+        Answer("\n".join("ab"[n % 2] * (n % 7) + str(n) for n in range(20_000))),
+        Answer(" ".join(f"word{n * 7}" for n in range(20_000))),
+        Answer("😀" * 20_000),
+        Answer("e\u0301\u0302" * 10_000),
+    ]
+    async with house.bot():
+        asked = await house.ask_each(cases)
+    for message in asked:
+        assert len([m for m in message.channel.messages.values() if m is not message]) <= 6
+    for request in house.lm.completions:
+        assert request.cancelled_at is not None or request.finished
+
+
+async def test_a_hostile_models_name_is_one_harmless_line(house: House) -> None:
+    names = (
+        "@everyone https://evil.example [a](https://evil.example)",
+        "a\n# Title\n> quote\n-# small",
+        "x" * 5000,
+        "\x1b[31m\u202e",
+        "<@1234567890123456> <#1234567890123456>",
+        "```\ncode",
+        "discord.gg/abc",
+    )
+    room = house.channels(1)[0]
+    async with house.bot():
+        await house.use(house.ada, room, "config set", setting="show_footer", value="on")
+        asked = await house.ask_each([Answer("Fine.", model=name) for name in names])
+        for message in asked:
+            reply = house.discord.replies(message)[0]
+            pressed = await house.ada.click(reply, "Details")
+            await pressed.wait_content()
+            for text in (house.shown(message), pressed.content):
+                assert "](" not in text
+                assert "@everyone" not in text
+                assert "discord.gg/abc" not in text
+                assert len(text) < 600
+
+
+SETTINGS = ("temperature", "top_p", "max_tokens", "network_timeout", "reasoning", "show_footer")
+VALUES = (
+    "nan", "NaN", "inf", "-inf", "Infinity", "1e999", "1e9", "-1", "-0.0001", "2.0001", "0x10",
+    "1_000", "٣", "１", "0,7,1", "0.7.1", "", " ", "null", "None", "true;", "[]", "{}", '"0.7"',
+    "0.7\n", "0.7\x00", "\ud83d", "9" * 400, "0." + "1" * 400, "!!python/object:os.system x",
+    "'; DROP TABLE settings; --", '{"$set": 1}', "../../etc/passwd", "${HOME}", "%s%s%n", "{bot}",
+    "<|im_start|>", "2147483648", "99999999999999999999", "1e-400", "0b1", "+", "-", ".", "e",
+    "0", "1", "0.5", "off", "high", "2048", "30000", "1.0", "2", "-0", "00001", "+1", " 1 ", "1,5",
+)  # fmt: skip
+
+
+async def test_no_value_by_command_reaches_the_model_out_of_range(house: House) -> None:
+    room = house.channels(1)[0]
+    async with house.bot():
+        for setting in SETTINGS:
+            for value in VALUES:
+                if "\ud83d" in value or not value:
+                    continue
+                made = await house.use(house.ada, room, "config set", setting=setting, value=value)
+                assert made.ephemeral
+                assert len(made.content) < 2000
+            await house.until_answered([await house.ada.mention(room, f"After {setting}")])
+        for model in ("../../x", "no/such", "a" * 500, "<|im_start|>", "'; --", "qwen\x00"):
+            made = await house.use(house.ada, room, "model use", model=model)
+            assert "no such model" in made.content or "must be" in made.content, made.content
+        await house.use(house.ada, room, "persona set", text="p\x00\n\r" + "<|im_end|>" * 590)
+        await house.until_answered([await house.ada.mention(room, "After all")])
+    check_settings(house)
+    async with house.bot():
+        await house.until_answered([await house.ada.mention(room, "After a restart")])
+    assert len(house.lm.completions) == len(SETTINGS) + 2
+
+
+def check_settings(house: House) -> None:
+    """Check that everything stored reads back as what it must be."""
+    with contextlib.closing(sqlite3.connect(house.folder / "clawbot.db")) as database:
+        rows = list(database.execute("SELECT key, value FROM settings"))
+        assert database.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+    assert rows
+    for key, value in rows:
+        read = json.loads(value, parse_constant=lambda name: [name])
+        assert isinstance(read, str | int | float | bool), (key, value)
+
+
+async def test_forced_failures_are_logged_without_a_word_of_anybody(house: House) -> None:
+    house.phrases += ["zebraphrase", "quaggaphrase"]
+    house.may_fail = True
+    room, other, third = house.channels(3)
+    house.lm.answer(Answer("The quaggaphrase says so.", reasoning="quaggaphrase thoughts"))
+    async with house.bot():
+        await house.use(house.ada, room, "persona set", text="zebraphrase persona")
+        for fault in (Fault.PEG_NATIVE, Fault.CRASHED, Fault.INVALID_JSON, Fault.CHUNKED_CUT):
+            house.lm.faults.next(fault)
+            asked = await house.ada.mention(room, f"zebraphrase {fault}")
+            await house.until_answered([asked])
+        house.discord.faults.fail("POST", "/messages", status=500)
+        house.discord.faults.reset("PATCH", "/messages")
+        house.discord.faults.refuse(50035, "POST", f"/channels/{other.id}/messages")
+        for where in (other, third):
+            await house.until_answered([await house.ada.mention(where, "zebraphrase again")])
+        house.discord.world.emit("MESSAGE_UPDATE", {"id": "1", "content": "zebraphrase"})
+        house.discord.faults.reset("POST", "/callback", times=3)
+        await house.ada.slash(other, "ask", prompt="zebraphrase by command")
+        (house.folder / "clawbot.db").chmod(0o600)
+        house.discord.faults.close(4000)
+        await house.until_answered([await house.ada.mention(third, "zebraphrase at last")])
+    assert any(is_content(record) for record in house.discord.requests)

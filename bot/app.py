@@ -14,7 +14,7 @@ import discord
 
 from bot.chat.backfill import ALIVE
 from bot.chat.parts import TurnParts
-from bot.chat.service import ChatService
+from bot.chat.service import ESTIMATES, MODELS, ChatService
 from bot.client import NETWORK_ERRORS, ClawbotClient
 from bot.clock import Clock, SystemClock
 from bot.context.builder import ContextBuilder
@@ -47,8 +47,6 @@ _log = logging.getLogger(__name__)
 
 IDENTIFIES = "identifies"
 """State: times of log-ins, Unix seconds."""
-ESTIMATES = "token_estimates"
-"""State: what was learned of each model's characters per token."""
 ALIVE_INTERVAL_S = 30.0
 REGISTER_AGAIN_S = 60.0
 DATABASE_FILE = "clawbot.db"
@@ -169,7 +167,7 @@ def _turn_parts(
         pacers=PacerRegistry(settings.delivery.writes_per_5_s, clock),
         secrets=SecretGuard(_secrets(settings)),
         policy=OutputPolicy(allow_invites=settings.delivery.allow_invites),
-        memory=ModelMemory(),
+        memory=ModelMemory(saved=stores.state.get(MODELS)),
         metrics=metrics,
     )
 
@@ -271,7 +269,8 @@ def _start_companions(client: ClawbotClient, tasks: TaskOwner, ready: asyncio.Ev
             await services.clock.sleep(ALIVE_INTERVAL_S)
             if client.is_online():
                 await services.state.set(ALIVE, services.clock.now().timestamp())
-            await services.state.set(ESTIMATES, services.chat.learned())
+            for key, value in services.chat.learned().items():
+                await services.state.set(key, value)
 
     tasks.start(register(), name="register")
     tasks.start(stay_alive(), name="stay-alive")

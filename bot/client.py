@@ -285,8 +285,18 @@ class ClawbotClient(commands.Bot):
         told = f"{discord.http.Route.BASE}:{application_id}:{text}"
         digest = hashlib.sha256(told.encode()).hexdigest()
         key = "command_tree"
-        if self.services.state.get(key) == digest:
+        if self.services.state.get(key) == digest and await self._knows_commands(payload):
             return
         await self.http.bulk_upsert_global_commands(application_id, payload=payload)
         await self.services.state.set(key, digest)
         _log.info("registered the slash commands")
+
+    async def _knows_commands(self, payload: Sequence[dict[str, Any]]) -> bool:
+        """Return whether Discord still has our commands: another program may have replaced them."""
+        application_id = self.application_id or self.user.id
+        try:
+            listed = await self.http.get_global_commands(application_id)
+            names = {command["name"] for command in listed}
+        except (discord.HTTPException, KeyError, TypeError):
+            return True
+        return names >= {command["name"] for command in payload}

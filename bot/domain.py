@@ -258,7 +258,8 @@ class Stage:
 
     Attributes:
         position: Place in line, 1 is next; with QUEUED.
-        expected_wait_s: Expected time until the answer starts, in seconds.
+        expected_wait_s: Expected time until the answer starts, in seconds; with HELD, how long the
+            question is kept.
         tokens: Prompt tokens being read; with READING.
     """
 

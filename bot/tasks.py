@@ -54,6 +54,12 @@ class TaskOwner:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def end(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait until it has ended, whatever it raises on the way."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 class KeyedLocks:
     """One lock per key, forgotten when nobody holds or awaits it; waiters are served in order."""
 

@@ -12,7 +12,7 @@ from discord.ext import commands
 
 from bot.chat.admission import Decision
 from bot.chat.backfill import ALIVE, Backfill, alive_at
-from bot.chat.resume import Resumer
+from bot.chat.resume import TOO_OLD, Resumer
 from bot.chat.service import RateLimitedError
 from bot.chrome import notice
 from bot.client import ClawbotClient
@@ -49,6 +49,8 @@ Interaction = discord.Interaction[ClawbotClient]
 ASK_SOMETHING = "What would you like to know? Write it after the mention."
 SUMMARISE = "Summarise the conversation from this message on: the points, decisions and questions."
 ABOUT = "Explain this message: what it says, and what matters about it."
+DECLINED_WITHIN = timedelta(hours=24)
+"""Missed mentions that are too old to answer are declined up to this age; older ones are let be."""
 MERGED_MARK = "➕"
 """On a message that is answered together with its author's next one."""
 LATER_MARK = "⏳"
@@ -69,7 +71,7 @@ class ChatCog(commands.Cog):
             self._services.journal,
             self._services.clock,
             self._take_missed,
-            self._stale_after,
+            max(self._stale_after, DECLINED_WITHIN),
             alive_at=self._alive_at(),
         )
         self._catching_up = asyncio.Lock()
@@ -239,6 +241,8 @@ class ChatCog(commands.Cog):
                 services.clock,
                 lambda entry: _places.open_sink(self.bot, entry),
                 self._stale_after,
+                source=services.source,
+                me=lambda: self._me,
             )
             count = await resumer.run()
             _log.log(logging.INFO if count else logging.DEBUG, "took up %d questions", count)
@@ -246,9 +250,16 @@ class ChatCog(commands.Cog):
             await self._backfill.run(_places.candidates(self.bot, dm_channels))
 
     async def _take_missed(self, incoming: IncomingMessage) -> None:
-        if await self._services.journal.entry(QuestionId(incoming.id)) is None:
-            channel = self.bot.get_channel(incoming.place.channel_id)
-            await self._take(incoming, is_own_thread=_places.is_own_thread(channel, self._me))
+        if await self._services.journal.entry(QuestionId(incoming.id)) is not None:
+            return
+        channel = self.bot.get_channel(incoming.place.channel_id)
+        is_own_thread = _places.is_own_thread(channel, self._me)
+        if self._services.clock.now() - incoming.created_at <= self._stale_after:
+            await self._take(incoming, is_own_thread=is_own_thread)
+            return
+        verdict = _gate.admission(self.bot).judge(incoming, self._me, is_own_thread=is_own_thread)
+        if verdict.decision is Decision.ACCEPT:
+            await self._notify(incoming, TOO_OLD)
 
     # Commands
 

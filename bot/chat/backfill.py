@@ -25,7 +25,7 @@ DISCORD_EPOCH_MS = 1_420_070_400_000
 MOST_CHANNELS = 50
 PAGE_MESSAGES = 100
 """Messages per request; Discord's most (Discord: get channel messages)."""
-MOST_PAGES = 3
+MOST_PAGES = 10
 SPACING_S = 0.25
 """Seconds between requests: at most 4 a second."""
 

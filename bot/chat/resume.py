@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from bot.chat.service import ChatService
 from bot.clock import Clock
-from bot.domain import QuestionId
-from bot.ports import Journal, JournalEntry, Outcome, QuestionState, ReplySink
+from bot.domain import QuestionId, UserId
+from bot.ports import Journal, JournalEntry, MessageSource, Outcome, QuestionState, ReplySink
 
+LOOK_MESSAGES = 50
+"""How far below a question its answer is looked for, in messages; one request."""
 MOST_ATTEMPTS = 3
 """Starts of work on one question; one that ended the process each time is set aside."""
 SET_ASIDE = (
@@ -29,6 +32,8 @@ class Resumer:
     Args:
         open_sink: Makes the way back to a question's place; ``None`` when that is gone.
         stale_after: Questions older than this are declined.
+        source: Where an answer's message is looked for.
+        me: The bot's own user.
     """
 
     def __init__(
@@ -38,7 +43,12 @@ class Resumer:
         clock: Clock,
         open_sink: OpenSink,
         stale_after: timedelta,
+        *,
+        source: MessageSource,
+        me: Callable[[], UserId],
     ) -> None:
+        self._source = source
+        self._me = me
         self._journal = journal
         self._chat = chat
         self._clock = clock
@@ -60,6 +70,7 @@ class Resumer:
         if entry is None or entry.outcome is not None or self._chat.knows(question_id):
             return False
         sink = await self._open_sink(entry)
+        entry = await self._with_orphan(entry)
         age = self._clock.now() - entry.question.asked_at
         if sink is None:
             await self._journal.close(question_id, Outcome.DROPPED)
@@ -72,3 +83,19 @@ class Resumer:
         else:
             self._chat.resume(entry, sink)
         return True
+
+    async def _with_orphan(self, entry: JournalEntry) -> JournalEntry:
+        """Add an answer's first message that was posted but not noted before the process died.
+
+        Within minutes its nonce would find it again; after that only a look at the channel does.
+        """
+        message = entry.question.message
+        if entry.posted or not entry.attempts or message is None:
+            return entry
+        later = await self._source.history(message.place, after=message.id, limit=LOOK_MESSAGES)
+        own = [
+            each.id
+            for each in later
+            if each.reference_id == message.id and each.author.id == self._me()
+        ]
+        return replace(entry, posted=tuple(own[:1]))

@@ -7,8 +7,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
+from bot.chat.ending import Ending
 from bot.chat.parts import TurnParts
-from bot.chat.turn import Ending, Turn
+from bot.chat.turn import Turn
 from bot.domain import (
     ChannelId,
     GuildId,
@@ -31,6 +32,10 @@ _log = logging.getLogger(__name__)
 _AGAIN = frozenset({Origin.REGENERATE, Origin.CONTINUE})
 """Doors of what was asked before: never part of a burst."""
 
+ESTIMATES = "token_estimates"
+"""State: what was learned of each model's characters per token."""
+MODELS = "models"
+"""State: which models leave out the opening tag of their thinking."""
 HAND_OVER_S = 3.0
 """Seconds for the last edits once the grace time is over."""
 
@@ -77,8 +82,8 @@ class ChatService:
         return len(self._turns)
 
     def learned(self) -> dict[str, object]:
-        """Return what was learned of each model's tokens, to be kept over a restart."""
-        return self._parts.estimator.dump()
+        """Return what was learned of each model, to be kept over a restart, by state key."""
+        return {ESTIMATES: self._parts.estimator.dump(), MODELS: self._parts.memory.dump()}
 
     def knows(self, question_id: QuestionId) -> bool:
         """Return whether this question is being accepted, waits or is being answered now."""

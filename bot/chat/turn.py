@@ -7,10 +7,9 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from enum import StrEnum
-from typing import Any
 
 from bot.chat.closing import Closing, close_answer
+from bot.chat.ending import Ending
 from bot.chat.parts import TurnParts
 from bot.chrome import notice
 from bot.context.builder import Prompt
@@ -41,23 +40,16 @@ from bot.ports import (
 from bot.reply.delivery import Delivery
 from bot.reply.pipeline import ReplyPipeline, Verdict
 from bot.scheduling.ticket import Job, Ticket, TicketState
+from bot.tasks import end
 
 _log = logging.getLogger(__name__)
 
 LEAST_ANSWER_TOKENS = 1024
 """Where the shared context pool is nearly full, an answer begins with at least this bound."""
+BURST_SETTLES_S = 0.7
+"""After the second message of a burst, how long to wait for a third before the model is asked."""
 TRUNCATED = "The model's server left out part of our conversation without saying so."
 RESTARTING_TEXT = "I'm being restarted. I'll answer this as soon as I'm back."
-
-
-class Ending(StrEnum):
-    """Why a turn ends before its answer does."""
-
-    STOPPED = "stopped"
-    GONE = "gone"
-    MERGED = "merged"
-    SUPERSEDED = "superseded"
-    RESTART = "restart"
 
 
 class Turn:
@@ -156,8 +148,8 @@ class Turn:
                 _log.info("question %d: not delivered (%s)", self.question.id, type(exc).__name__)
                 return Outcome.DROPPED
             finally:
-                await _ended(self._work)
-                await _ended(watch)
+                await end(self._work)
+                await end(watch)
 
     async def _outcome(self, work: asyncio.Task[Outcome]) -> Outcome | None:
         try:
@@ -188,6 +180,8 @@ class Turn:
             await self._delivery.fail(self._refusal)
             return Outcome.NOTIFIED
         parts = self._parts
+        if self.question.joined:
+            await parts.clock.sleep(BURST_SETTLES_S)
         chat = parts.overrides.effective(self.question.place)
         prompt = await parts.builder.build(self.question, chat, parts.backend.model(chat.model))
         ticket = parts.scheduler.submit(
@@ -234,9 +228,13 @@ class Turn:
     def _show_place(self, ticket: Ticket) -> None:
         if ticket.state is not TicketState.WAITING:
             return
-        kind = StageKind.HELD if ticket.is_held else StageKind.QUEUED
+        if ticket.is_held:
+            hold_s = self._parts.settings.queue.hold_s
+            self._delivery.stage(Stage(StageKind.HELD, expected_wait_s=hold_s))
+            return
+        wait_s = ticket.expected_wait_s
         self._delivery.stage(
-            Stage(kind, position=ticket.position, expected_wait_s=ticket.expected_wait_s)
+            Stage(StageKind.QUEUED, position=ticket.position, expected_wait_s=wait_s)
         )
 
     async def _stream(self, prompt: Prompt, chat: ChatSettings, ticket: Ticket) -> Outcome:
@@ -345,14 +343,20 @@ class Turn:
             thinking=bool(pipeline.thinking),
             details=bool(closing.details),
         )
-        chunks: tuple[str, ...] = (notice(closing.notice),)
-        if closing.text:
-            chunks = self._delivery.prepare_final(closing.text, notices=closing.notices)
-        await self._parts.journal.answered(
-            self.question.id, chunks, thinking=pipeline.thinking, details=closing.details
+
+        async def store(chunks: tuple[str, ...]) -> None:
+            await self._parts.journal.answered(
+                self.question.id, chunks, thinking=pipeline.thinking, details=closing.details
+            )
+
+        if not closing.text:
+            await store((notice(closing.notice),))
+            await self._delivery.fail(closing.notice, controls=controls)
+            return Outcome.NOTIFIED
+        await self._delivery.finish(
+            closing.text, controls=controls, notices=closing.notices, before_final=store
         )
-        await self._delivery.deliver(chunks, controls=controls)
-        return Outcome.DELIVERED if closing.text else Outcome.NOTIFIED
+        return Outcome.DELIVERED
 
     async def _deliver_stored(self, entry: JournalEntry) -> Outcome:
         controls = self._controls(
@@ -385,9 +389,3 @@ class Turn:
         controls = self._controls(regenerate=report.can_retry)
         await self._delivery.fail(report.user_text, controls=controls)
         return Outcome.NOTIFIED
-
-
-async def _ended(task: asyncio.Task[Any]) -> None:
-    """Cancel a task and wait until it has ended, whatever it raises on the way."""
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

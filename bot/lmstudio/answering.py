@@ -258,9 +258,10 @@ class Answering:
             return False
         return True
 
-    def _before_retry(self, _error: BaseException | None) -> None:
+    def _before_retry(self, error: BaseException | None) -> None:
         self._excluded = frozenset()
-        self._mailbox.put(Stage(StageKind.RETRYING))
+        is_away = isinstance(error, errors.BackendUnavailableError)
+        self._mailbox.put(Stage(StageKind.HELD if is_away else StageKind.RETRYING))
 
 
 async def answer(

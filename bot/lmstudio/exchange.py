@@ -27,6 +27,10 @@ PATH: Final = "/v1/chat/completions"
 PROBE_LIMIT_S: Final = 5.0
 """Seconds that a side probe may take; a busy LM Studio still answers a GET at once."""
 
+GATHER_AFTER_S: Final = 0.25
+"""An answer's first words are read as they come; after this long they may gather."""
+GATHER_S: Final = 0.05
+"""How long tokens gather between two reads of an answer; edits are 1.5 s apart at least."""
 AFTER_FINISH_S: Final = 2.0
 """Seconds to wait for usage and the end mark once a finish reason came."""
 
@@ -126,6 +130,7 @@ class Exchange:
     async def _take_stream(self, response: ClientResponse) -> None:
         decoder = self.decoder
         chunks = response.content
+        began_s: float | None = None
         try:
             while chunk := await chunks.readany():
                 self._note_text(*decoder.feed(chunk))
@@ -134,6 +139,11 @@ class Exchange:
                 if decoder.finish_reason is not None:
                     await self._take_rest(response)
                     break
+                if decoder.has_content:
+                    now_s = self._clock.monotonic()
+                    began_s = now_s if began_s is None else began_s
+                    if now_s - began_s >= GATHER_AFTER_S:
+                        await self._leave_for_a_moment(response)
         except (aiohttp.ClientError, OSError) as exc:
             if not decoder.has_ended:
                 raise errors.TruncatedStreamError from exc
@@ -141,6 +151,18 @@ class Exchange:
         if decoder.is_done and not chunks.at_eof():
             with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
                 await within(self._clock, _drain(response), DRAIN_S)
+
+    async def _leave_for_a_moment(self, response: ClientResponse) -> None:
+        """Leave the socket unread briefly, so that not every token wakes everything up."""
+        connection = response.connection
+        transport = connection.transport if connection is not None else None
+        if transport is None or transport.is_closing():
+            return
+        transport.pause_reading()
+        try:
+            await self._clock.sleep(GATHER_S)
+        finally:
+            transport.resume_reading()
 
     async def _take_rest(self, response: ClientResponse) -> None:
         """Read usage and end mark, which follow the finish reason at once or never."""

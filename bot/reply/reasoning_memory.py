@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 PREFILLED_MODELS: Final = re.compile(
     r"(?:^|[/\-_.])(?:deepseek-r1|r1-distill|r1-0528|qwq)"
-    r"|thinking-2507|next-80b-a3b-thinking|nemotron.*nano|minimax-m2|ernie-4\.5.*thinking",
+    r"|(?:^|[/\-_.])(?:thinking|reasoner)(?:$|[\-_.@:])|nemotron.*nano|minimax-m2",
     re.IGNORECASE,
 )
 """Families whose chat template writes the opening tag into the prompt, so only the closing tag is
@@ -30,15 +30,22 @@ class Finished(Protocol):
 
 
 class ModelMemory:
-    """Remembers, per model, whether the opening tag is missing; bounded, in memory only.
+    """Remembers, per model, whether the opening tag is missing; bounded.
 
     Args:
         limit: How many models to remember; the least recently learnt one is forgotten.
+        saved: What ``dump`` returned earlier; anything else is ignored.
     """
 
-    def __init__(self, limit: int = 256) -> None:
+    def __init__(self, limit: int = 256, saved: object = None) -> None:
         self._limit = limit
         self._known: OrderedDict[str, bool] = OrderedDict()
+        for model, lacks_opening in saved.items() if isinstance(saved, dict) else ():
+            self._known[str(model)] = bool(lacks_opening)
+
+    def dump(self) -> dict[str, bool]:
+        """Return what was learnt, to be given as ``saved`` after a restart."""
+        return dict(self._known)
 
     def expects_missing_opening(self, model: str | None) -> bool:
         """Return whether to hold text until a closing tag; guessed by name until learnt."""

@@ -54,8 +54,12 @@ def _words(stage: Stage, elapsed_s: float) -> str:
         case StageKind.QUEUED:
             return _queued(stage)
         case StageKind.HELD:
+            limit = ""
+            if stage.expected_wait_s:
+                limit = f" (for up to {duration(stage.expected_wait_s)})"
             return (
-                "The model's machine doesn't answer. I keep the question and answer when it's back."
+                "The model's machine doesn't answer. "
+                f"I keep the question and answer when it's back{limit}."
             )
         case StageKind.CONNECTING:
             return "Reaching the model's machine…"
@@ -68,7 +72,7 @@ def _words(stage: Stage, elapsed_s: float) -> str:
         case StageKind.WRITING:
             return "Writing…"
         case StageKind.RETRYING:
-            return "The connection to the model broke, asking again…"
+            return "Asking the model again…"
         case _:
             assert_never(stage.kind)
 

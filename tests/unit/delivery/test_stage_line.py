@@ -20,7 +20,7 @@ from bot.reply.stage_line import duration, ordinal, stage_line
         (Stage(StageKind.READING), 4, "Reading… 4 s"),
         (Stage(StageKind.THINKING), 12, "Thinking… 12 s"),
         (Stage(StageKind.WRITING), 0, "Writing…"),
-        (Stage(StageKind.RETRYING), 0, "The connection to the model broke, asking again…"),
+        (Stage(StageKind.RETRYING), 0, "Asking the model again…"),
     ],
 )
 def test_words(stage: Stage, elapsed_s: float, words: str) -> None:
@@ -36,6 +36,7 @@ def test_every_stage_is_one_line_of_small_text(kind: StageKind) -> None:
 
 def test_a_held_question_is_promised_an_answer() -> None:
     assert "doesn't answer" in stage_line(Stage(StageKind.HELD), 100.0)
+    assert "up to 30 min" in stage_line(Stage(StageKind.HELD, expected_wait_s=1800), 100.0)
 
 
 @pytest.mark.parametrize(

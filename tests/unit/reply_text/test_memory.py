@@ -51,3 +51,16 @@ def test_it_forgets_the_oldest() -> None:
     for model in ("a", "b", "c"):
         memory.learn(model, orphan)
     assert [memory.expects_missing_opening(m) for m in "abc"] == [False, True, True]
+
+
+@pytest.mark.parametrize("saved", [None, [], "models", 7])
+def test_what_was_saved_wrongly_is_ignored(saved: object) -> None:
+    assert ModelMemory(saved=saved).dump() == {}
+
+
+def test_what_was_learnt_outlives_a_restart() -> None:
+    memory = ModelMemory()
+    orphan = pipeline()
+    versions(orphan, ["hm\n</think>\nFour."])
+    memory.learn("unknown-model", orphan)
+    assert ModelMemory(saved=memory.dump()).expects_missing_opening("unknown-model")

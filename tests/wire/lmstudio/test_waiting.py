@@ -147,7 +147,7 @@ async def test_a_server_that_comes_up_after_four_seconds_answers(
     await box.start()
     outcome = await passing(clock, asyncio.wait_for(asked, None))
     assert outcome.text == PARIS
-    assert StageKind.RETRYING in outcome.stages
+    assert StageKind.HELD in outcome.stages
 
 
 async def test_a_server_known_to_be_down_is_said_at_once(

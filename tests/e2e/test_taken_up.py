@@ -1,0 +1,104 @@
+"""What a start takes up: an orphan of a crash, a mention that is too old, commands that are gone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from bot.domain import ChannelId, GuildId, Place, PlaceKind
+from bot.store.database import open_database
+from bot.store.journal import SqlJournal
+from sandbox.discord import Channel, DiscordSandbox, Message, Person
+from sandbox.lmstudio import LMStudioSandbox
+from tests.support.application import running, settings_for
+from tests.support.builders import message, question
+from tests.support.clock import SwiftClock
+
+
+@pytest.fixture
+def ada(discord: DiscordSandbox) -> Person:
+    """Owner of the guild."""
+    return discord.add_user("Ada")
+
+
+@pytest.fixture
+def channel(discord: DiscordSandbox, ada: Person) -> Channel:
+    """The guild's only channel."""
+    return discord.add_guild("Home", owner=ada).add_channel("general")
+
+
+class LateClock(SwiftClock):
+    """A clock that is ahead by some hours, as after a long time away."""
+
+    def __init__(self, hours: float) -> None:
+        super().__init__(1)
+        self._start = datetime.now(UTC) + timedelta(hours=hours)
+
+
+async def test_a_mention_missed_hours_ago_is_declined_in_one_sentence(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    settings = settings_for(discord, lm, tmp_path)
+    async with running(settings):
+        first = await ada.mention(channel, "Hello")
+        await discord.wait_reply(first, until=lambda r: "help you" in r.content)
+    missed = await ada.mention(channel, "While you were away")
+    asked = len(lm.completions)
+    async with running(settings, LateClock(hours=5)):
+        reply = await discord.wait_reply(missed)
+        assert "I was away" in reply.content
+    assert len(lm.completions) == asked
+
+
+async def test_commands_that_another_program_replaced_are_registered_again(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    settings = settings_for(discord, lm, tmp_path)
+    async with running(settings):
+        pass
+    discord.world.commands.scope(None).clear()
+    async with running(settings):
+        used = await ada.slash(channel, "help")
+        await used.wait_response(timeout_s=3)
+
+
+async def post_as_the_bot(discord: DiscordSandbox, asked: Message, content: str) -> None:
+    """Post a reply to a message with the bot's token, as a process that then died."""
+    address = f"{discord.api_base}/channels/{asked.channel.id}/messages"
+    body = {
+        "content": content,
+        "flags": 4,
+        "allowed_mentions": {"parse": []},
+        "message_reference": {"message_id": str(asked.id)},
+    }
+    headers = {"Authorization": f"Bot {discord.token}"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.post(address, json=body) as response,
+    ):
+        assert response.status == 200
+
+
+async def test_an_answer_begun_and_not_noted_before_a_crash_is_found_in_the_channel(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    settings = settings_for(discord, lm, tmp_path)
+    asked = await ada.mention(channel, "Hello")
+    await post_as_the_bot(discord, asked, "Hel")
+    guild = channel.guild
+    assert guild is not None
+    place = Place(PlaceKind.GUILD_TEXT, ChannelId(channel.id), GuildId(guild.id))
+    now = datetime.now(UTC)
+    said = message(asked.id, "Hello", place=place, created_at=now)
+    stored = question(asked.id, "Hello", place=place, asked_at=now, message=said)
+    async with open_database(tmp_path / "clawbot.db", SwiftClock(1)) as database:
+        journal = await SqlJournal.open(database, SwiftClock(1), 30)
+        await journal.accept(stored)
+        await journal.start(stored.id)
+    (orphan,) = discord.bot_messages
+    async with running(settings):
+        await discord.wait_until(lambda: "help you" in orphan.content)
+    assert discord.bot_messages == [orphan]

@@ -15,9 +15,7 @@ from tests.unit.context.test_cache import Discord, ids
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(
-            ["post", "post", "miss", "edit", "delete", "read", "read", "after"]
-        ),
+        st.sampled_from(["post", "post", "miss", "edit", "delete", "read", "read", "after"]),
         st.integers(1, 400),
         st.integers(1, 100),
     ),

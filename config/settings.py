@@ -170,7 +170,7 @@ class ContextSettings(Section):
         le=1_048_576,
         description="Context length, in tokens, when the server doesn't say",
     )
-    cache_messages: int = Field(2000, ge=0, le=50_000, description="Messages kept in memory")
+    cache_messages: int = Field(1000, ge=0, le=50_000, description="Messages kept in memory")
 
 
 class QueueSettings(Section):

@@ -71,7 +71,7 @@ def static_tokens(text: str) -> int:
     return round(_dot(_DEFAULTS, features(text)))
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=1024)
 def message_tokens(text: str) -> int:
     """Return ``static_tokens`` of a message's text, remembered: a conversation is sized often."""
     return static_tokens(text)

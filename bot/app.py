@@ -110,6 +110,7 @@ async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Cla
     """Build all parts, each closed by ``stack`` in the reverse order."""
     stores = await _open_stores(settings, clock, stack)
     backend = await stack.enter_async_context(open_backend(settings.lmstudio, clock))
+    _follow_network_timeout(stores.overrides, backend)
     scheduler = Scheduler(
         settings.queue,
         clock,
@@ -142,6 +143,12 @@ async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Cla
         server = MetricsServer(settings.metrics.addr, parts.metrics, client.is_online)
         await stack.enter_async_context(server)
     return client
+
+
+def _follow_network_timeout(overrides: SettingsStore, backend: LMStudioBackend) -> None:
+    """Have the timeout that was set by command in force, now and after each change."""
+    backend.set_network_timeout(overrides.network_timeout_ms)
+    overrides.subscribe(lambda _: backend.set_network_timeout(overrides.network_timeout_ms))
 
 
 def _turn_parts(

@@ -84,8 +84,7 @@ class ChatCog(commands.Cog):
         """Add the message menus and the buttons of answers."""
         for menu in self._menus:
             self.bot.tree.add_command(menu)
-        button = _buttons.answer_button(self._actions, _respond.failure)
-        self.bot.add_dynamic_items(button)
+        _buttons.install(self.bot, self._actions, _respond.failure)
         self._services.chat.acknowledge_merge = self._mark_merged
 
     async def cog_unload(self) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -146,15 +145,6 @@ class Ticket:
         except asyncio.CancelledError:
             self._line.leave(self)
             raise
-
-    @asynccontextmanager
-    async def slot(self) -> AsyncGenerator[None, None]:
-        """Hold a slot for the block; raises what ``wait`` raises."""
-        await self.wait()
-        try:
-            yield
-        finally:
-            self.release()
 
     def release(self) -> None:
         """Give the slot back; without a slot it changes nothing."""

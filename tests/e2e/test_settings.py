@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Interaction, Permission, Person
-from sandbox.lmstudio import LMStudioSandbox
+from sandbox.lmstudio import Fault, LMStudioSandbox
 from tests.support.application import running, settings_for
 
 
@@ -113,3 +113,26 @@ async def test_a_manager_may_not_change_what_holds_everywhere(
         )
         assert said.ephemeral
         assert "whoever runs me" in said.content
+
+
+async def test_the_network_timeout_set_by_command_holds_from_the_next_answer_on(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, channel: Channel
+) -> None:
+    owner = discord.owner
+    assert channel.guild is not None
+    channel.guild.add_member(owner)
+    channel.guild.open_command("config")
+    async with running(settings_for(discord, lm, tmp_path)):
+        said = await answer(
+            discord,
+            owner,
+            channel,
+            "config set",
+            setting="network_timeout",
+            value="1000",
+            scope="global",
+        )
+        assert "1000" in said.content
+        lm.faults.next(Fault.HANG_AFTER_TOKENS, after_tokens=3)
+        message = await owner.mention(channel, "Hello?")
+        await discord.wait_reply(message, until=lambda reply: "broke here" in reply.content)

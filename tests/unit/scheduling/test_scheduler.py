@@ -63,8 +63,9 @@ async def test_a_question_begins_at_once_where_there_is_room() -> None:
     world = World(Model(slots=1))
     ticket = world.submit()
     assert ticket.position is None
-    async with ticket.slot():
-        assert world.scheduler.running == 1
+    await ticket.wait()
+    assert world.scheduler.running == 1
+    ticket.release()
     assert world.scheduler.running == 0
 
 

@@ -24,6 +24,8 @@ from sandbox.lmstudio import LMStudioSandbox, Model, Timing
 ANSWER = " ".join(["All eleven ships answered before noon."] * 12) + " The end."
 LONGEST_S = 3.6
 """A little more than a whole turn takes here: context, reading, about 3 s of writing, the end."""
+EARLY_S, EARLY_SHARE = 0.15, 0.3
+"""So many kills strike before or while the first word is shown, where most states are passed."""
 SETTLE_S = 90.0
 
 
@@ -78,7 +80,8 @@ async def measure(options: argparse.Namespace) -> int:
             bot = await start_bot(discord, lm, folder)
             for number in range(options.kills):
                 channel = channels[number % len(channels)]
-                wait_s = rng.uniform(0, LONGEST_S)
+                longest_s = EARLY_S if rng.random() < EARLY_SHARE else LONGEST_S
+                wait_s = rng.uniform(0, longest_s)
                 bot, asked, phase = await round_(discord, lm, bot, folder, ada, channel, wait_s)
                 phases[phase] += 1
                 questions.append(asked)

@@ -205,7 +205,7 @@ class QueueSettings(Section):
         description="How long to hold questions while the model is down, in seconds",
     )
     shutdown_grace_s: float = Field(
-        8.0,
+        6.0,
         ge=0,
         le=300,
         description="Time for running answers when the bot is stopped, in seconds",

@@ -109,11 +109,13 @@ class DiagnosticsCog(commands.Cog):
     async def queue(self, interaction: Interaction) -> None:
         """Show how many questions wait, and how many are being answered."""
         scheduler = self._services.scheduler
-        await _respond.say(
-            interaction,
+        text = (
             f"{scheduler.running} being answered on {scheduler.slots} slots, "
-            f"{scheduler.waiting} waiting. An answer takes about {scheduler.mean_answer_s:.0f} s.",
+            f"{scheduler.waiting} waiting."
         )
+        if scheduler.mean_answer_s >= 1:
+            text += f" An answer takes about {scheduler.mean_answer_s:.0f} s."
+        await _respond.say(interaction, text)
 
     @diag.command(name="channel")
     @app_commands.guild_only()

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import discord
 
-from bot.chat.backfill import ALIVE
 from bot.chat.parts import TurnParts
 from bot.chat.service import ESTIMATES, MODELS, ChatService
 from bot.client import NETWORK_ERRORS, ClawbotClient
@@ -274,8 +273,8 @@ def _start_companions(client: ClawbotClient, tasks: TaskOwner, ready: asyncio.Ev
     async def stay_alive() -> None:
         while True:
             await services.clock.sleep(ALIVE_INTERVAL_S)
-            if client.is_online():
-                await services.state.set(ALIVE, services.clock.now().timestamp())
+            if client.is_online() and client.is_caught_up:
+                await client.note_alive()
             for key, value in services.chat.learned().items():
                 await services.state.set(key, value)
 

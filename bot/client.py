@@ -16,6 +16,7 @@ import discord
 from discord.ext import commands
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 
+from bot.chat.backfill import ALIVE, ALIVE_MARGIN_S
 from bot.domain import Place, UserId
 from bot.errors import ConfigurationError, describe
 from bot.reconnect import Governor
@@ -103,6 +104,7 @@ class ClawbotClient(commands.Bot):
         )
         self.services = services
         self.online = asyncio.Event()
+        self.is_caught_up = False
         self.sessions = 0
         self._governor = governor
 
@@ -114,6 +116,14 @@ class ClawbotClient(commands.Bot):
     def is_online(self) -> bool:
         """Return whether the gateway session is up."""
         return self.online.is_set()
+
+    async def note_alive(self) -> None:
+        """Remember that messages are being received, for the next start's look at what it missed.
+
+        A little in the past: what came in the last seconds may not be in the journal yet.
+        """
+        moment_s = self.services.clock.now().timestamp() - ALIVE_MARGIN_S
+        await self.services.state.set(ALIVE, moment_s)
 
     def names_of(self, place: Place) -> tuple[str, str]:
         """Return the names of a place's guild and channel; empty where unknown."""

@@ -224,7 +224,11 @@ class ChatCog(commands.Cog):
     @commands.Cog.listener()
     async def on_connect(self) -> None:
         """Note that a fresh session began; discord.py says so before the session's first event."""
-        self._backfill.session_began(self._alive_at())
+        self.bot.is_caught_up = False
+        alive = self._alive_at()
+        self._backfill.session_began(alive)
+        if alive is None:
+            await self.bot.note_alive()
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:
@@ -247,6 +251,8 @@ class ChatCog(commands.Cog):
             _log.log(logging.INFO if count else logging.DEBUG, "took up %d questions", count)
             dm_channels = services.state.get(_places.DM_CHANNELS)
             await self._backfill.run(_places.candidates(self.bot, dm_channels))
+            self.bot.is_caught_up = True
+            await self.bot.note_alive()
 
     async def _take_missed(self, incoming: IncomingMessage) -> None:
         if await self._services.journal.entry(QuestionId(incoming.id)) is not None:

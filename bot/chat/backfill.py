@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 
 ALIVE = "alive_at"
 """State: when the bot was last online, Unix seconds."""
+ALIVE_MARGIN_S = 10.0
+"""How far before the present ``ALIVE`` is set: longer than any message takes into the journal."""
 DISCORD_EPOCH_MS = 1_420_070_400_000
 """Milliseconds of the first second of 2015, where snowflakes begin (Discord: snowflakes)."""
 MOST_CHANNELS = 50

@@ -102,3 +102,14 @@ async def test_an_answer_begun_and_not_noted_before_a_crash_is_found_in_the_chan
     async with running(settings):
         await discord.wait_until(lambda: "help you" in orphan.content)
     assert discord.bot_messages == [orphan]
+
+
+async def test_a_mention_missed_right_after_the_very_first_start_is_answered(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    settings = settings_for(discord, lm, tmp_path)
+    async with running(settings):
+        pass
+    missed = await ada.mention(channel, "Nothing was ever heard in this channel")
+    async with running(settings):
+        await discord.wait_reply(missed, until=lambda r: "help you" in r.content)

@@ -10,10 +10,9 @@ import aiohttp
 import discord
 
 from bot.clock import SystemClock
-from bot.diagnostics import Finding, Target, diagnose, has_failed, summary, terminal_line
+from bot.diagnostics import Finding, diagnose, has_failed, summary, target_of, terminal_line
 from bot.endpoints import discord_endpoints
 from bot.errors import ConfigurationError, DependencyError, StartupError
-from bot.lmstudio.transport import make_tls
 from config.loader import NOT_SET, LoadResult
 from config.settings import DiscordSettings, Settings
 
@@ -88,16 +87,8 @@ def _described(client: discord.Client) -> str:
 
 
 async def _lmstudio(settings: Settings, base_url: str) -> list[Finding]:
-    token = settings.lmstudio.api_token
-    tls = make_tls(settings.lmstudio.ca_file, settings.lmstudio.certificate_sha256)
-    target = Target(
-        base_url,
-        token.get_secret_value() if token else None,
-        settings.chat.model,
-        None if isinstance(tls, bool) else tls,
-    )
     findings = []
-    async for finding in diagnose(target, clock=SystemClock()):
+    async for finding in diagnose(target_of(settings, base_url), clock=SystemClock()):
         _print(terminal_line(finding))
         findings.append(finding)
     return findings

@@ -12,13 +12,12 @@ from bot.client import ClawbotClient
 from bot.diagnostics import (
     DiscordFacts,
     Finding,
-    Target,
     diagnose,
     discord_findings,
     discord_text,
+    target_of,
 )
 from bot.domain import ModelInfo, UserId
-from bot.lmstudio.transport import make_tls
 from cogs import _convert, _gate, _places, _respond
 
 Interaction = discord.Interaction[ClawbotClient]
@@ -51,8 +50,9 @@ class DiagnosticsCog(commands.Cog):
         is_operator = UserId(interaction.user.id) in _gate.owner_ids(self.bot)
         findings = list(discord_findings(self._facts(interaction, rest_s)))
         shown_s = began_s
-        for base_url in self._services.settings.lmstudio.base_url:
-            async with aclosing(diagnose(self._target(base_url), clock=clock)) as steps:
+        settings = self._services.settings
+        for base_url in settings.lmstudio.base_url:
+            async with aclosing(diagnose(target_of(settings, base_url), clock=clock)) as steps:
                 async for finding in steps:
                     findings.append(finding)
                     if clock.monotonic() - shown_s >= EDIT_INTERVAL_S:
@@ -65,17 +65,6 @@ class DiagnosticsCog(commands.Cog):
         interaction: Interaction, findings: list[Finding], *, is_operator: bool
     ) -> None:
         await _respond.say(interaction, discord_text(findings, operator=is_operator))
-
-    def _target(self, base_url: str) -> Target:
-        settings = self._services.settings.lmstudio
-        tls = make_tls(settings.ca_file, settings.certificate_sha256)
-        token = settings.api_token
-        return Target(
-            base_url,
-            token.get_secret_value() if token else None,
-            self._services.settings.chat.model,
-            None if isinstance(tls, bool) else tls,
-        )
 
     def _facts(self, interaction: Interaction, rest_s: float) -> DiscordFacts:
         permissions: frozenset[str] | None = None

@@ -9,6 +9,7 @@ from bot.diagnostics.report import (
     summary,
     terminal_line,
 )
+from bot.diagnostics.targets import target_of
 from bot.diagnostics.values import Finding, Limits, Status, Step, Target
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "discord_text",
     "has_failed",
     "summary",
+    "target_of",
     "terminal_line",
 ]

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from sandbox.discord import DiscordSandbox
+from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.lmstudio import LMStudioSandbox, Model
 
 
@@ -24,3 +24,15 @@ async def lm() -> AsyncGenerator[LMStudioSandbox, None]:
     model = Model("qwen/qwen3-next-80b", context_tokens=8192, parallel=4)
     async with LMStudioSandbox([model]) as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def ada(discord: DiscordSandbox) -> Person:
+    """Owner of the guild, not of the bot."""
+    return discord.add_user("Ada")
+
+
+@pytest.fixture
+def channel(discord: DiscordSandbox, ada: Person) -> Channel:
+    """The guild's only channel."""
+    return discord.add_guild("Home", owner=ada).add_channel("general")

@@ -14,19 +14,6 @@ from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.support.application import running, settings_for
 from tests.support.clock import SwiftClock
 
-
-@pytest.fixture
-def ada(discord: DiscordSandbox) -> Person:
-    """Owner of the guild."""
-    return discord.add_user("Ada")
-
-
-@pytest.fixture
-def channel(discord: DiscordSandbox, ada: Person) -> Channel:
-    """The guild's only channel."""
-    return discord.add_guild("Home", owner=ada).add_channel("general")
-
-
 FAST = {"CLAWBOT_LMSTUDIO__HEALTH_INTERVAL_S": "1", "CLAWBOT_DELIVERY__STAGE_AFTER_S": "0.2"}
 
 

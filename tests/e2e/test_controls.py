@@ -22,18 +22,6 @@ async def lm() -> AsyncGenerator[LMStudioSandbox, None]:
         yield sandbox
 
 
-@pytest.fixture
-def ada(discord: DiscordSandbox) -> Person:
-    """Owner of the guild."""
-    return discord.add_user("Ada")
-
-
-@pytest.fixture
-def channel(discord: DiscordSandbox, ada: Person) -> Channel:
-    """The guild's only channel."""
-    return discord.add_guild("Home", owner=ada).add_channel("general")
-
-
 async def test_stop_ends_the_model_and_keeps_what_was_written(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:

@@ -11,18 +11,6 @@ from sandbox.lmstudio import LMStudioSandbox, Model
 from tests.support.application import running, settings_for
 
 
-@pytest.fixture
-def ada(discord: DiscordSandbox) -> Person:
-    """Owner of the guild, not of the bot."""
-    return discord.add_user("Ada")
-
-
-@pytest.fixture
-def channel(discord: DiscordSandbox, ada: Person) -> Channel:
-    """The guild's only channel."""
-    return discord.add_guild("Home", owner=ada).add_channel("general")
-
-
 async def network(discord: DiscordSandbox, ada: Person, channel: Channel) -> str:
     """Run ``/diag network`` and return its whole report."""
     interaction = await ada.slash(channel, "diag network")

@@ -5,23 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.support.application import running, settings_for
-
-
-@pytest.fixture
-def ada(discord: DiscordSandbox) -> Person:
-    """Owner of the guild."""
-    return discord.add_user("Ada")
-
-
-@pytest.fixture
-def channel(discord: DiscordSandbox, ada: Person) -> Channel:
-    """The guild's only channel."""
-    return discord.add_guild("Home", owner=ada).add_channel("general")
 
 
 def turns(lm: LMStudioSandbox) -> list[dict[str, Any]]:

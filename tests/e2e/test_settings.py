@@ -11,18 +11,6 @@ from sandbox.lmstudio import Fault, LMStudioSandbox
 from tests.support.application import running, settings_for
 
 
-@pytest.fixture
-def ada(discord: DiscordSandbox) -> Person:
-    """Owner of the guild."""
-    return discord.add_user("Ada")
-
-
-@pytest.fixture
-def channel(discord: DiscordSandbox, ada: Person) -> Channel:
-    """The guild's only channel."""
-    return discord.add_guild("Home", owner=ada).add_channel("general")
-
-
 async def answer(
     discord: DiscordSandbox, person: Person, channel: Channel, name: str, **options: object
 ) -> Interaction:

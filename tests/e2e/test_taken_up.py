@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
-import pytest
 
 from bot.domain import ChannelId, GuildId, Place, PlaceKind
 from bot.store.database import open_database
@@ -16,18 +15,6 @@ from sandbox.lmstudio import LMStudioSandbox
 from tests.support.application import running, settings_for
 from tests.support.builders import message, question
 from tests.support.clock import SwiftClock
-
-
-@pytest.fixture
-def ada(discord: DiscordSandbox) -> Person:
-    """Owner of the guild."""
-    return discord.add_user("Ada")
-
-
-@pytest.fixture
-def channel(discord: DiscordSandbox, ada: Person) -> Channel:
-    """The guild's only channel."""
-    return discord.add_guild("Home", owner=ada).add_channel("general")
 
 
 class LateClock(SwiftClock):

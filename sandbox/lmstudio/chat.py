@@ -9,19 +9,21 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.lmstudio import errors, prompt, wire
+from sandbox.lmstudio import errors, others, prompt, wire
 from sandbox.lmstudio.engine import Engine, Instance, Job, Kind
 from sandbox.lmstudio.errors import RefusalError
 from sandbox.lmstudio.faults import ERRORS, Armed, Fault, Situation
 from sandbox.lmstudio.listing import first_instance
 from sandbox.lmstudio.markup import FAMILIES
 from sandbox.lmstudio.tokens import tokenize
-from sandbox.lmstudio.values import Answer, ErrorReply, Model, Overflow, RecordedRequest
+from sandbox.lmstudio.values import Answer, ErrorReply, RecordedRequest
 
 _OVERFLOWS = {
     "keep_first": errors.overflow_keep_first,
     "n_keep": errors.overflow_n_keep,
     "engine": errors.overflow_engine,
+    others.LLAMA_CPP: others.overflow_llama,
+    others.VLLM: others.overflow_vllm,
 }
 _CONTENT_FAULTS: dict[Fault, Answer] = {
     Fault.EMPTY: Answer(""),
@@ -56,7 +58,7 @@ async def resolve(engine: Engine, name: str | None) -> Instance:
         RefusalError: No such model, none loaded, or several and none named.
     """
     engine.expire()
-    if not name:
+    if not name or engine.options.flavour == others.LLAMA_CPP:
         loaded = [one for one in engine.instances.values() if one.model.kind == "llm"]
         if len(loaded) > 1:
             raise RefusalError(errors.MULTIPLE_MODELS)
@@ -71,7 +73,8 @@ async def resolve(engine: Engine, name: str | None) -> Instance:
         loaded = [one for one in engine.instances.values() if one.model.kind == "llm"]
         if engine.options.substitute and loaded and model is None:
             return loaded[0]
-        raise RefusalError(errors.model_not_found(name))
+        other = engine.options.flavour == others.VLLM
+        raise RefusalError(others.model_missing(name) if other else errors.model_not_found(name))
     if not engine.options.jit:
         raise RefusalError(_none_loaded(engine))
     return await engine.load_just_in_time(model)
@@ -146,16 +149,17 @@ def _stopped(
     return kept, True
 
 
-def fit(
-    model: Model, messages: list[dict[str, Any]], context: int, overflow: Overflow
-) -> list[str]:
+def fit(engine: Engine, instance: Instance, messages: list[dict[str, Any]]) -> list[str]:
     """Render the prompt and hold it against the context length.
 
     Raises:
         RefusalError: It doesn't fit and the server is set to say so.
     """
-    prompt.check_template(model, messages)
+    prompt.check_template(instance.model, messages)
     tokens = prompt.render(messages)
+    context = others.slot_context(engine, instance)
+    flavour = engine.options.flavour
+    overflow = engine.options.overflow if flavour == "lmstudio" else flavour
     if len(tokens) < context:
         return tokens
     if overflow == "truncate_middle":

@@ -124,9 +124,7 @@ class Sender:
         if silent:
             tokens = prompt.render(prompt.truncate_middle(messages))
         else:
-            tokens = chat.fit(
-                model, messages, instance.context_tokens, self.engine.options.overflow
-            )
+            tokens = chat.fit(self.engine, instance, messages)
         self.record.prompt_tokens = len(tokens)
         answer = chat.fault_answer(self.armed, self.respond(self.record))
         thinks = not (body.get("reasoning_effort") == "none" and "off" in model.reasoning_options)

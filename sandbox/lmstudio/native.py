@@ -8,10 +8,10 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.lmstudio import errors, listing, wire
+from sandbox.lmstudio import errors, listing, others, wire
 from sandbox.lmstudio.engine import Engine
 from sandbox.lmstudio.errors import RefusalError
-from sandbox.lmstudio.values import RecordedRequest
+from sandbox.lmstudio.values import ErrorReply, RecordedRequest
 
 _JSON = {"Content-Type": "application/json; charset=utf-8"}
 _LOAD_FIELDS: dict[str, type] = {
@@ -42,7 +42,13 @@ class Native:
         engine = self.engine
         await engine.pause(engine.timing.reply_s)
         engine.expire()
-        found = await self._find(record.method, record.path, record.body)
+        found: object
+        if engine.options.flavour == "lmstudio":
+            found = await self._find(record.method, record.path, record.body)
+        else:
+            found = others.find(engine, record.method, record.path)
+        if isinstance(found, ErrorReply):
+            raise RefusalError(found)
         if found is None:
             raise RefusalError(errors.unexpected_endpoint(record.method, record.path))
         return web.Response(body=wire.dumps(found), headers=_JSON)

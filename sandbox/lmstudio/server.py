@@ -14,7 +14,7 @@ from typing import Self
 
 from aiohttp import web
 
-from sandbox.lmstudio import chat, errors, hostile
+from sandbox.lmstudio import chat, errors, hostile, others
 from sandbox.lmstudio.completions import STREAM_HEADERS, Sender
 from sandbox.lmstudio.engine import Engine
 from sandbox.lmstudio.errors import RefusalError
@@ -234,7 +234,10 @@ class LMStudioSandbox:
 
     async def _headers(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers.popall("Server", None)
-        response.headers["X-Powered-By"] = "Express"
+        if self.options.flavour == "lmstudio":
+            response.headers["X-Powered-By"] = "Express"
+        else:
+            response.headers["Server"] = others.SERVER_HEADERS[self.options.flavour]
         if request.keep_alive:
             response.headers["Connection"] = "keep-alive"
             response.headers["Keep-Alive"] = f"timeout={self.options.keepalive_s:.0f}"

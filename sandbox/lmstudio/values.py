@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Era = Literal["0.3", "0.4"]
+Flavour = Literal["lmstudio", "llama.cpp", "vllm"]
 Overflow = Literal["keep_first", "n_keep", "engine", "truncate_middle"]
 TemplateRule = Literal["alternate", "no_system", "system_first", "user_required"]
 
@@ -228,6 +229,10 @@ class Options:
     """How the server behaves; may be changed while it runs.
 
     Attributes:
+        flavour: Another server's listing, unknown paths, overflow and model names: llama.cpp's
+            (any name is answered by the one loaded model) or vLLM's.
+        unified: llama.cpp: each slot has the whole context (``--kv-unified``); False: its share.
+        slots_endpoint: llama.cpp: ``/slots`` answers; False: 501 (``--no-slots``).
         era: ``0.3`` has no ``/api/v1`` and answers it as any unknown path.
         token: The API token it asks for; ``None``: authentication is off.
         forbidden: A valid token lacks the permission (403).
@@ -242,6 +247,9 @@ class Options:
         keepalive_s: Idle seconds after which a connection is closed.
     """
 
+    flavour: Flavour = "lmstudio"
+    unified: bool = True
+    slots_endpoint: bool = True
     era: Era = "0.4"
     token: str | None = None
     forbidden: bool = False

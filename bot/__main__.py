@@ -18,6 +18,7 @@ from bot import __version__
 from bot.errors import ConfigurationError, StartupError, describe
 from bot.logs import set_up_logging
 from bot.signals import stop_on_signal
+from bot.terminal import detach_output
 from config.environment import read_environment
 from config.loader import LoadResult, SettingsError
 from config.settings import Settings
@@ -40,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options)
     except KeyboardInterrupt:
+        return 0
+    except BrokenPipeError:
+        detach_output()
         return 0
     except SettingsError as exc:
         return _refuse(exc)

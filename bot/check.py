@@ -13,8 +13,10 @@ from bot.clock import SystemClock
 from bot.diagnostics import Finding, diagnose, has_failed, summary, target_of, terminal_line
 from bot.endpoints import discord_endpoints
 from bot.errors import ConfigurationError, DependencyError, StartupError
+from bot.terminal import detach_output
 from config.loader import NOT_SET, LoadResult
 from config.settings import DiscordSettings, Settings
+from config.token_shapes import refused_token
 
 DISCORD_S = 15.0
 """Longest wait for Discord, in seconds."""
@@ -67,9 +69,7 @@ async def _discord(settings: DiscordSettings) -> str:
                 await client.login(settings.token.get_secret_value())
                 return _described(client)
     except discord.LoginFailure:
-        raise ConfigurationError(
-            "DISCORD_TOKEN: Discord refuses it; copy it again from the Developer Portal, page Bot"
-        ) from None
+        raise ConfigurationError(refused_token(settings.token.get_secret_value())) from None
     except (OSError, TimeoutError, discord.DiscordException, aiohttp.ClientError):
         raise DependencyError(
             "Discord can't be reached; look at the network, DNS and the firewall"
@@ -95,5 +95,9 @@ async def _lmstudio(settings: Settings, base_url: str) -> list[Finding]:
 
 
 def _print(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    """Print a line at once; whoever reads may leave early (``| head``), and the rest goes on."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        detach_output()

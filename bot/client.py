@@ -21,6 +21,7 @@ from bot.domain import Place, UserId
 from bot.errors import ConfigurationError, describe
 from bot.reconnect import Governor
 from bot.services import Services
+from config.token_shapes import refused_token
 
 _log = logging.getLogger(__name__)
 
@@ -146,7 +147,7 @@ class ClawbotClient(commands.Bot):
             try:
                 await self.login(token)
             except discord.LoginFailure as exc:
-                raise ConfigurationError(FATAL_CLOSE_CODES[4004]) from exc
+                raise ConfigurationError(refused_token(token)) from exc
             except NETWORK_ERRORS as exc:
                 _log.warning("Discord can't be reached yet (%s)", type(exc).__name__)
                 self._governor.failed()

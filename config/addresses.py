@@ -10,11 +10,12 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from config.defaults import LOOPBACK
+from config.defaults import LMSTUDIO_PORT, LOOPBACK
 
 _LMSTUDIO_SUFFIX: Final = re.compile(
     r"/(?:v1|api/v\d+)(?:/(?:chat/completions|completions|models|responses))?$"
 )
+_BARE_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^/:@\[\]\s]+)(?::\d+)?(?:/.*)?")
 _API_VERSION: Final = "/v10"
 _VERSIONED: Final = re.compile(r"/v\d+$")
 _DATABASE: Final = re.compile(r"^[a-z][a-z0-9]*(\+[a-z0-9_]+)?://")
@@ -23,10 +24,15 @@ _DATABASE: Final = re.compile(r"^[a-z][a-z0-9]*(\+[a-z0-9_]+)?://")
 def lmstudio_base(text: str) -> str:
     """Return an LM Studio address without the API's path, so that ``…/v1`` and ``…`` are the same.
 
+    As people type it, it may lack ``http://``, and then LM Studio's port too.
+
     Raises:
         ValueError: Not an http or https address, or it holds a password, a query or a fragment.
     """
-    parts = _split(text, ("http", "https"))
+    is_bare = _BARE_HOST.fullmatch(text.strip()) is not None
+    parts = _split(f"http://{text.strip()}" if is_bare else text, ("http", "https"))
+    if is_bare and parts.port is None:
+        parts = parts._replace(netloc=f"{parts.netloc}:{LMSTUDIO_PORT}")
     path = _LMSTUDIO_SUFFIX.sub("", parts.path.rstrip("/")).rstrip("/")
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
 

@@ -10,6 +10,9 @@ DISCORD_API_BASE: Final = "https://discord.com/api/v10"
 LMSTUDIO_BASE_URL: Final = "http://127.0.0.1:1234"
 """LM Studio's own default port; an address, since ``localhost`` may mean ``::1`` on Windows."""
 
+LMSTUDIO_PORT: Final = 1234
+"""LM Studio's own default port, where an address without ``http://`` names none."""
+
 LOOPBACK: Final = "127.0.0.1"
 """Where the metrics listen unless told otherwise: they have no password."""
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 
 from config import addresses, names
-from config.defaults import NETWORK_TIMEOUT_USUAL_MS
+from config.defaults import DISCORD_API_BASE, NETWORK_TIMEOUT_USUAL_MS
 from config.names import Target
 from config.settings import Settings
+from config.token_shapes import mistaken_token
 
 NOT_SET = (
     "DISCORD_TOKEN: is not set; make a bot at https://discord.com/developers/applications and put "
@@ -205,4 +206,9 @@ def _warnings(settings: Settings, origins: Mapping[Target, str]) -> list[str]:
     ):
         origin = origins[Target("metrics", "addr")]
         warnings.append(f"{origin}: anyone on the network can read the metrics: no password")
+    token = settings.discord.token
+    if token is not None and settings.discord.api_base == DISCORD_API_BASE:
+        mistake = mistaken_token(token.get_secret_value())
+        if mistake:
+            warnings.append(f"{origins[Target('discord', 'token')]}: {mistake}")
     return warnings

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,8 @@ import pytest
 from bot import __version__
 from bot.__main__ import _fail, main
 from bot.errors import ConfigurationError, DependencyError
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -94,3 +99,29 @@ def test_a_crash_is_logged_and_ends_in_a_sentence_too(
         == "clawbot: ended by a failure of its own, RuntimeError; the log has the details"
     )
     assert "planted-detail" in caplog.text
+
+
+def test_a_reader_that_leaves_early_is_no_failure(tmp_path: Path) -> None:
+    """``clawbot check | head -1``: quiet, and the exit code is still that of what was found."""
+    environment = {
+        name: text
+        for name, text in os.environ.items()
+        if not name.startswith(("CLAWBOT_", "DISCORD_", "LMSTUDIO_"))
+    }
+    environment |= {"PYTHONPATH": str(ROOT), "LMSTUDIO_BASE_URL": "http://127.0.0.1:9"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "bot", "check"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        printed = process.stderr.read()
+        assert process.wait() == 78
+    assert "Traceback" not in printed
+    assert "BrokenPipe" not in printed

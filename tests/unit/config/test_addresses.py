@@ -19,6 +19,12 @@ from config import addresses
         ("http://box/api/v1/models", "http://box"),
         ("http://box/llm/v1", "http://box/llm"),
         ("HTTP://[::1]:1234/v1", "http://[::1]:1234"),
+        ("192.168.1.20:1234", "http://192.168.1.20:1234"),
+        ("192.168.1.20:1234/v1", "http://192.168.1.20:1234"),
+        ("localhost:8080", "http://localhost:8080"),
+        ("box.lan", "http://box.lan:1234"),
+        ("[::1]", "http://[::1]:1234"),
+        ("http://box.lan", "http://box.lan"),
     ],
 )
 def test_an_lmstudio_address_loses_the_api_path(typed: str, kept: str) -> None:
@@ -52,8 +58,13 @@ def test_a_gateway_address_loses_its_query() -> None:
     "typed",
     [
         "",
-        "127.0.0.1:1234",
-        "localhost:1234",
+        ":1234",
+        "box:99999",
+        "/v1",
+        "user:hunter22@box",
+        "ftp:/box",
+        "http:/box:1234",
+        "box:",
         "http://",
         "ftp://box",
         "http://box:99999",

@@ -159,7 +159,7 @@ def test_problems_of_files_and_of_settings_come_together(tmp_path: Path) -> None
 
 def test_a_dotenv_file_that_others_can_read_is_a_warning(tmp_path: Path) -> None:
     path = tmp_path / ".env"
-    path.write_text("DISCORD_TOKEN=x\n")
+    path.write_text("LMSTUDIO_API_TOKEN=x\n")
     path.chmod(0o644)
     warnings = read_environment({}, folder=tmp_path).load().warnings
     assert bool(warnings) is (os.name == "posix")

@@ -162,7 +162,7 @@ def test_all_problems_come_at_once_one_line_each() -> None:
     found = problems(
         {
             "CLAWBOT_CHAT__TEMPERATURE": "hot",
-            "LMSTUDIO_BASE_URL": "box, http://u:p@box",
+            "LMSTUDIO_BASE_URL": "ftp://box, http://u:p@box",
             "LMSTUDIO_X": "1",
         },
         {"max_tokens": 0, "nonsense\nkey": 1},

@@ -1,0 +1,50 @@
+"""What was pasted in the place of a bot token, told by its shape; Discord alone judges a token."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_PORTAL: Final = "copy the bot token from the Developer Portal, page Bot, Reset Token"
+_SHAPES: Final = (
+    (
+        re.compile(r"Bot\s+\S+"),
+        "begins with the word Bot: leave that out, only the token belongs here",
+    ),
+    (re.compile(r"\d{15,20}"), f"is the application's id, not its bot token; {_PORTAL}"),
+    (re.compile(r"[0-9a-f]{64}"), f"is the application's public key, not its bot token; {_PORTAL}"),
+    (re.compile(r"[\w-]{32}"), f"looks like the client secret, not the bot token; {_PORTAL}"),
+)
+_PLACEHOLDER_WORDS: Final = re.compile(
+    r"(?i)your|token|here|change|replace|paste|insert|placeholder|example|secret|todo|xxx|\*\*\*"
+)
+
+
+def mistaken_token(token: str) -> str | None:
+    """Return what is wrong with a token by its looks; ``None`` where it may be a real one.
+
+    A real one is the bot's id in base64, a time and a signature, joined by two dots (Discord:
+    reference, authentication); the other shapes are the Developer Portal's.
+
+    Args:
+        token: As configured.
+    """
+    text = token.strip()
+    for shape, problem in _SHAPES:
+        if shape.fullmatch(text):
+            return problem
+    words = _PLACEHOLDER_WORDS.search(text)
+    if text.count(".") != 2 and (words or len(text) < 24 or " " in text):
+        return f"holds a placeholder, not a token; {_PORTAL}"
+    return None
+
+
+def refused_token(token: str) -> str:
+    """Return the sentence on a token that Discord refused, with the mistake where one shows.
+
+    Args:
+        token: As configured.
+    """
+    mistake = mistaken_token(token)
+    what = f"DISCORD_TOKEN {mistake}" if mistake else "It was reset or mistyped; " + _PORTAL
+    return f"Discord refused the bot token. {what}."

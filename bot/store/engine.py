@@ -76,7 +76,7 @@ def build_engine(url: URL) -> Engine:
         return postgres.build_engine(url)
     except (ImportError, NoSuchModuleError) as exc:
         raise ConfigurationError(
-            "PostgreSQL needs a driver that isn't installed: install clawbot[postgres]."
+            "PostgreSQL needs a driver that isn't installed: in the clone, pip install '.[postgres]'."
         ) from exc
 
 

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bot import frames
 from bot.clock import Clock
 from bot.context import budget, persona
 from bot.context.chain import AnswerIndex, ConversationReader
@@ -28,10 +29,6 @@ from bot.domain import (
 from bot.ports import ChatSettings, FileSource, MessageSource
 from config.settings import ContextSettings
 
-SEVERAL_PEOPLE = (
-    "Where several people write, a message begins with its writer's name. "
-    "Answer without a name in front."
-)
 NO_CONTENT = (
     "I can't read messages here that don't mention me or reply to me: "
     "Discord's Message Content intent is off."
@@ -122,9 +119,9 @@ class ContextBuilder:
         scale = self._estimator.scale(key)
         room = budget.plan(context_tokens, chat.max_tokens, 0, scale).turn_tokens
         who = self._persona(question.place, chat, bot_name)
-        text, missing = fit(who.text, room // 2)
-        who = dataclasses.replace(who, text=text)
-        plan = budget.plan(context_tokens, chat.max_tokens, static_tokens(text), scale)
+        text, missing = fit(who.text, max(0, room // 2 - static_tokens(frames.EXPLAINED)))
+        who = dataclasses.replace(who, text=f"{text}\n\n{frames.EXPLAINED}".strip())
+        plan = budget.plan(context_tokens, chat.max_tokens, static_tokens(who.text), scale)
         talk = await self._reader.read(
             question, limit=self._settings.max_messages, enough_tokens=plan.step_tokens * 2
         )
@@ -149,11 +146,7 @@ class ContextBuilder:
 
     def _persona(self, place: Place, chat: ChatSettings, bot_name: str) -> persona.Persona:
         server, channel = self._place_names(place)
-        who = persona.fill(chat.system_prompt, bot=bot_name, server=server, channel=channel)
-        if place.guild_id is None:
-            return who
-        text = f"{who.text}\n\n{SEVERAL_PEOPLE}" if who.text else SEVERAL_PEOPLE
-        return dataclasses.replace(who, text=text)
+        return persona.fill(chat.system_prompt, bot=bot_name, server=server, channel=channel)
 
     async def _fill(self, draft: Draft, key: str | None) -> None:
         """Cut history, then the newest message, until the prompt fits."""

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
+from bot import frames
 from bot.domain import UserId
 
 NAME_CHARS: Final = 32
@@ -23,7 +24,10 @@ _WORDS = (
     # Llama 2, Mistral, Gemma, Reka, GLM, InternLM and the like
     "s", "/s", "bos", "eos", "pad", "unk", "sep", "sop", "eop", "eod", "eoh", "eoa",
     "bos_token", "eos_token", "start_of_turn", "end_of_turn", "start_of_image", "end_of_image",
-    "image_soft_token", "image", "__media__",
+    "image_soft_token", "image", "__media__", "audio_soft_token", "start_of_audio", "end_of_audio",
+    # Ling, MiniCPM, SmolVLM, InternVL, StarCoder
+    "role", "/role", "用户", "AI", "image_id", "/image", "slice", "/slice", "end_of_utterance",
+    "fake_token_around_image", "IMG_CONTEXT", "fim_prefix", "fim_middle", "fim_suffix", "fim_pad",
     # reasoning and tools, single tokens in most vocabularies
     "think", "/think", "thinking", "/thinking", "thought", "/thought",
     "tool_call", "/tool_call", "tool_calls", "/tool_calls", "tool_response", "/tool_response",
@@ -39,20 +43,24 @@ _BRACKETED = (
     "TOOL_CONTENT", "TOOL_REQUEST", "END_TOOL_REQUEST", "END_TOOL_RESULT", "CALL_ID", "ARGS",
     "REASONING", "/REASONING", "IMG", "IMG_BREAK", "IMG_END", "PREFIX", "MIDDLE", "SUFFIX",
     "gMASK", "sMASK", "MASK", "CLS", "SEP", "PAD", "UNK", "BOS", "EOS",
-    "BEGIN FINAL RESPONSE", "END FINAL RESPONSE",
+    "BEGIN FINAL RESPONSE", "END FINAL RESPONSE", "MODEL_SETTINGS", "/MODEL_SETTINGS", "AUDIO",
+    "BEGIN_AUDIO",
 )  # fmt: skip
 
 _TOKENS = re.compile(
     r"<(?="
     r"[|｜][^\s<>]{1,48}[|｜]>"  # <|im_start|>, <｜User｜>
-    r"|[|｜]/?[\w\"]{1,32}>|/?[\w\"]{1,32}[|｜]>"  # <|turn>, <channel|>
+    r"|[|｜]/?[\w▁\"]{1,32}>|/?[\w▁\"]{1,32}[|｜]>"  # <|turn>, <channel|>
+    r"|/?\w{1,16}(?:▁\w{1,16}){1,6}>"  # <begin▁of▁sentence>
     r"|[|｜]dsml[|｜]"
     rf"|(?:{'|'.join(re.escape(word) for word in _WORDS)})>"
     r"|</?sys>>"
     r"|0x[0-9a-f]{2}>|unused\d{1,5}>|extra_id_\d{1,5}>|reserved_\w{1,24}>|special_\d{1,5}>"
     r"|ctrl\d{1,4}>|dummy\d{1,5}>"
     r")"
-    rf"|\[(?=(?:{'|'.join(re.escape(word) for word in _BRACKETED)})\]|[|｜]/?\w{{1,32}}[|｜]\])"
+    rf"|\[(?=(?:{'|'.join(re.escape(word) for word in _BRACKETED)})\]"
+    r"|[|｜][^\s\[\]|｜]{1,48}[|｜]\]"  # [|assistant|], [|begin▁of▁sentence|]
+    r"|/?\w{1,16}(?:▁\w{1,16}){1,6}\]|unused\d{1,5}\])"
     r"|◁(?=/?think▷)"
     r"|\](?=~!?b[\]\[])|\[(?=e~\[)",
     re.IGNORECASE,
@@ -104,12 +112,12 @@ def neutralise(text: str) -> str:
 
 
 def clean_text(text: str) -> str:
-    r"""Return text without control and invisible characters and without template tokens.
+    r"""Return text without control and invisible characters, template tokens and frames' marks.
 
     Line breaks become ``\n``; joiners that scripts and emoji need are kept.
     """
     if not text.isascii() or not text.isprintable():
-        text = _INVISIBLE.sub("", _LINE_BREAKS.sub("\n", text))
+        text = frames.plain(_INVISIBLE.sub("", _LINE_BREAKS.sub("\n", text)))
     return neutralise(text)
 
 
@@ -122,10 +130,10 @@ def safe_name(name: str) -> str:
     """
     line = _INVISIBLE.sub("", _LINE_BREAKS.sub(" ", name)).replace("\n", " ").replace("\t", " ")
     line = " ".join(line.replace(":", "·").replace("：", "·").split())
-    line = _cut(neutralise(line), NAME_CHARS)
+    line = _cut(neutralise(frames.plain(line)), NAME_CHARS)
     if _folded(line) in _ROLE_NAMES:
         line = _cut(f"{line} (name)", NAME_CHARS)
-    return line or "someone"
+    return line if skeleton(line) else "someone"
 
 
 _ROLE_NAMES = frozenset(
@@ -196,3 +204,18 @@ def _cut(text: str, chars: int) -> str:
 
 def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
+
+
+_LATIN = str.maketrans(
+    "авеікмнорсстухјѕһԁԛԝαβεικνορτυχγıɑɡ",
+    "abeikmhopcctyxjshdqwabeikvoptuxyiag",
+)
+"""Small letters of other alphabets that are read as Latin ones."""
+
+
+@lru_cache(maxsize=2048)
+def skeleton(name: str) -> str:
+    """Return what a name is read as: two names with one skeleton can't be told apart."""
+    bare = unicodedata.normalize("NFKD", _DISGUISE.sub("", name)).casefold()
+    kept = "".join(char for char in bare if not unicodedata.combining(char))
+    return " ".join(kept.translate(_LATIN).split())

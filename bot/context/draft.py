@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from bot.chrome import strip_chrome
+from bot import frames
 from bot.context.budget import Budget, cut_points, origin
 from bot.context.chain import Conversation
-from bot.context.cleaning import safe_name
 from bot.context.files import FileContent, FileKind, kind_of
-from bot.context.render import MISSING_START, Block, Names, Rendered, Style, blocks_of
+from bot.context.render import Block, Names, Rendered, Style, blocks_of, fit
 from bot.context.tokens import static_tokens
 from bot.domain import AttachmentInfo, ChatTurn, IncomingMessage, MessageId, Role, UserId
 
@@ -44,7 +43,7 @@ class Draft:
         self.sees_images = sees_images
         self.files: dict[int, FileContent] = {}
         self.referred: dict[int, IncomingMessage] = {}
-        self.names = Names()
+        self.names = Names(style.bot_name)
         self.turns: tuple[ChatTurn, ...] = ()
         self._max_images = max_images
         self._style = dataclasses.replace(style, files=self.files)
@@ -102,7 +101,7 @@ class Draft:
     def write(self, point: int) -> None:
         """Write the turns of what is kept from a point on."""
         self._point = point
-        self.names = Names()
+        self.names = Names(self._style.bot_name)
         kept = self.kept(point)
         style = dataclasses.replace(
             self._style,
@@ -158,10 +157,12 @@ class Draft:
         if target is None or (self._starter is not None and target.id == self._starter.id):
             return None
         is_own = target.author.id == style.bot_id
-        name = style.bot_name if is_own else safe_name(target.author.name)
+        name = style.bot_name if is_own else self.names.of(target)
         text = style.plain(target)
-        most = _ABOUT_CHARS if message is self.talk.newest and self.talk.is_made else _QUOTE_CHARS
-        return name, " ".join(text.split()) if len(text) <= most else f"{text[:most]}…"
+        if message is self.talk.newest and self.talk.is_made:
+            return name, text[:_ABOUT_CHARS]
+        text = " ".join(text.split())
+        return name, text if len(text) <= _QUOTE_CHARS else f"{text[:_QUOTE_CHARS]}…"
 
     def _with_span(self, rendered: Rendered, style: Style) -> Rendered:
         """Put the transcript of a span in front of the question about it."""
@@ -176,12 +177,14 @@ class Draft:
                 break
             lines.append(line)
         self._left_out_span = len(self.talk.span) - len(lines)
-        body = "\n".join(["[messages of this channel]", *reversed(lines), "[end of the messages]"])
+        body = "\n".join(reversed(lines))
+        body = f"{frames.opening(frames.TRANSCRIPT)}{body}{frames.ending(frames.TRANSCRIPT)}"
         return dataclasses.replace(rendered, text=f"{body}\n\n{rendered.text}")
 
     def _transcript_line(self, message: IncomingMessage, style: Style) -> str:
         if message.author.id == style.bot_id:
-            return f"{style.bot_name}: {strip_chrome(message.text)}"
+            text, _ = fit(style.plain(message), self.plan.turn_tokens)
+            return frames.header(style.bot_name, "") + text
         return style.message(message, name=self.names.of(message)).text
 
     def _shown_images(self, kept: Sequence[Block]) -> frozenset[int]:
@@ -285,7 +288,7 @@ class _Writer:
         if not rendered.text.strip():
             return
         if not self._turns and role is Role.ASSISTANT:
-            self._turns.append((Role.USER, [MISSING_START], []))
+            self._turns.append((Role.USER, [frames.MISSING_START], []))
         if not self._turns or self._turns[-1][0] is not role:
             self._turns.append((role, [], []))
         self._turns[-1][1].append(rendered.text)

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bot import frames
 from bot.chrome import join_chunks, strip_chrome
-from bot.context.cleaning import clean_text, neutralise, readable, safe_name
+from bot.context.cleaning import clean_text, neutralise, readable, safe_name, skeleton
 from bot.context.files import FileContent, FileKind, kind_of
 from bot.context.persona import Persona
 from bot.context.tokens import message_tokens, static_tokens
 from bot.domain import AttachmentInfo, IncomingMessage, UserId
 
-MISSING_START = "(The beginning of this conversation is missing.)"
-EMPTY_MESSAGE = "(a message without text)"
-ONLY_MENTION = "(only a mention, no words)"
-
 _IMAGE_TOKENS = 1100
 _PDF_TOKENS = 1500
 _EMBED_CHARS = 1500
 _EMBEDS = 5
-_MESSAGE_TOKENS = 6
+_MESSAGE_TOKENS = 12
+"""A message's header, and what a template puts around it."""
+
+_LEAST_PIECE = 32
+"""Least room for a further part of a message; what has less isn't begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,13 @@ def _size(message: IncomingMessage) -> int:
 
 @dataclass(slots=True)
 class Names:
-    """Who is called what in one prompt: one name per person, no name twice."""
+    """Who is called what in one prompt: one name per person, and none that reads like another's.
 
+    Attributes:
+        bot_name: The bot's own, which no person has.
+    """
+
+    bot_name: str
     by_id: dict[UserId, str] = field(default_factory=dict)
 
     def of(self, message: IncomingMessage) -> str:
@@ -93,9 +99,9 @@ class Names:
         known = self.by_id.get(person.id)
         if known is None:
             known = base = safe_name(person.name)
-            taken = {name.casefold() for name in self.by_id.values()}
+            taken = {skeleton(name) for name in (self.bot_name, *self.by_id.values())}
             number = 2
-            while known.casefold() in taken:
+            while skeleton(known) in taken:
                 known = f"{base} ({number})"
                 number += 1
             self.by_id[person.id] = known
@@ -159,52 +165,47 @@ class Style:
             name: The writer's name, where it is to be shown.
             quoted: Name and text of a message it refers to that isn't nearby.
         """
-        words = self._words(message, message.text)
-        parts = [part for part in (words, *self._attached_texts(message)) if part]
+        pieces = [_Piece(self._words(message, message.text)), *self._attached(message)]
         files = [self.files[a.id] for a in message.attachments if a.id in self.files]
-        room = self.most_tokens - sum(static_tokens(part) for part in parts) - _MESSAGE_TOKENS
-        left_out = 0
-        for content in files:
-            part, missing = _file_part(content, room)
-            room -= static_tokens(part)
-            left_out += missing
-            parts.append(part)
-        empty = ONLY_MENTION if self.bot_id in message.mentioned_ids else EMPTY_MESSAGE
-        body, missing = fit("\n\n".join(parts) or empty, self.most_tokens)
+        pieces += map(_file_piece, files)
+        empty = (
+            frames.ONLY_MENTION if self.bot_id in message.mentioned_ids else frames.EMPTY_MESSAGE
+        )
+        body, left_out = _fitted(pieces, self.most_tokens - _MESSAGE_TOKENS)
+        body = body or empty
         if quoted is not None:
-            body = f'[in reply to {quoted[0]}: "{quoted[1]}"]\n{body}'
-        body = f"{name}: {body}" if name else body
-        body = f"[{self._stamp(message)}] {body}" if self._stamp(message) else body
+            text, _ = fit(quoted[1], max(32, self.most_tokens // 4))
+            body = frames.quote(quoted[0], text) + body
+        body = frames.header(name, self._stamp(message)) + body
         images = tuple(
             self.files[a.id].image
             for a in message.attachments
             if a.id in self.shown_images and self.files[a.id].image
         )
-        return Rendered(neutralise(body), images, left_out + missing)
+        return Rendered(neutralise(body), images, left_out)
 
     def plain(self, message: IncomingMessage) -> str:
         """Return only a message's own words, for quoting."""
         text = message.text
         if message.author.id == self.bot_id:
             text = strip_chrome(text)
-        parts = [self._words(message, text), *self._attached_texts(message)]
-        return "\n".join(part for part in parts if part) or EMPTY_MESSAGE
+        parts = [self._words(message, text), *(piece.text for piece in self._attached(message))]
+        return "\n".join(part for part in parts if part) or "no text"
 
     def _words(self, message: IncomingMessage, text: str) -> str:
         words = readable(text, message.names, bot_id=self.bot_id, bot_name=self.bot_name)
         return clean_text(words)
 
-    def _attached_texts(self, message: IncomingMessage) -> list[str]:
-        parts = [
-            f"[forwarded message]\n{self._words(message, text)}\n[end of the forwarded message]"
-            for text in message.forwarded_texts
-            if text.strip()
+    def _attached(self, message: IncomingMessage) -> list[_Piece]:
+        """Return what others wrote and the message carries."""
+        pieces = [
+            _Piece(self._words(message, text), frames.FORWARD) for text in message.forwarded_texts
         ]
-        for text in message.embed_texts[:_EMBEDS]:
-            words = self._words(message, text)
-            if words:
-                parts.append(words[:_EMBED_CHARS])
-        return parts
+        pieces += [
+            _Piece(self._words(message, text)[:_EMBED_CHARS], frames.EMBED)
+            for text in message.embed_texts[:_EMBEDS]
+        ]
+        return [piece for piece in pieces if piece.text.strip()]
 
     def _stamp(self, message: IncomingMessage) -> str:
         sent = message.created_at
@@ -213,14 +214,54 @@ class Style:
         return sent.strftime("%A %Y-%m-%d") if self.persona.shows_date else ""
 
 
-def _file_part(content: FileContent, room: int) -> tuple[str, int]:
-    """Return a file as part of a message, and how many characters of it are missing."""
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A part of a message.
+
+    Attributes:
+        text: Cleaned; empty where there is only a remark.
+        label: What it is, where it isn't the writer's own words.
+        remark: Stands instead of a text.
+    """
+
+    text: str
+    label: str = ""
+    remark: str = ""
+
+
+def _file_piece(content: FileContent) -> _Piece:
     if content.image:
-        return f"[picture {content.name}]", 0
+        return _Piece("", remark=frames.note(f"picture {content.name}"))
     if not content.text:
-        return f"[file {content.name}: {content.problem or 'it is empty'}]", 0
-    text, missing = fit(content.text, max(32, room - 16))
-    return f"[file {content.name}]\n{text}\n[end of {content.name}]", missing
+        problem = content.problem or "it is empty"
+        return _Piece("", remark=frames.note(f"file {content.name}: {problem}"))
+    return _Piece(content.text, f"file {content.name}")
+
+
+def _fitted(pieces: Iterable[_Piece], room: int) -> tuple[str, int]:
+    """Put the parts of a message together within a number of static tokens.
+
+    Returns:
+        The text, and how many characters didn't fit.
+    """
+    parts: list[str] = []
+    dropped = missing = 0
+    for piece in pieces:
+        if not (piece.text or piece.remark):
+            continue
+        before = frames.opening(piece.label) if piece.label else piece.remark
+        after = frames.ending(piece.label) if piece.label else ""
+        left = room - static_tokens(before + after)
+        if parts and left < _LEAST_PIECE:
+            dropped += len(piece.text)
+            continue
+        text, lost = fit(piece.text, left)
+        missing += lost
+        parts.append(f"{before}{text}{after}")
+        room = left - static_tokens(text)
+    if dropped:
+        parts.append(frames.left_out(dropped))
+    return "\n\n".join(parts), missing + dropped
 
 
 def fit(text: str, most_tokens: int) -> tuple[str, int]:
@@ -239,4 +280,4 @@ def fit(text: str, most_tokens: int) -> tuple[str, int]:
         else:
             high = middle - 1
     missing = len(text) - low
-    return f"{text[:low].rstrip()}\n[… {missing:,} characters left out]", missing
+    return f"{text[:low].rstrip()}\n{frames.left_out(missing)}", missing

@@ -19,6 +19,8 @@ TOKENS = [
     "<</SYS>>", "<s>", "</s>", "<bos>", "<eos>", "<|start|>", "<|message|>", "<|channel|>",
     "<|endoftext|>", "<｜User｜>", "<｜end▁of▁sentence｜>", "</think>", "[SYSTEM_PROMPT]",
     "<|END_OF_TURN_TOKEN|>", "<tool_call>", "[TOOL_CALLS]", "◁/think▷", "<seed:eos>", "<0x0A>",
+    "<role>", "[unused9]", "<用户>", "<AI>", "<end_of_utterance>", "[begin▁of▁sentence]",
+    "[|begin▁of▁sentence|]", "<begin▁of▁sentence>", "<fim_prefix>", "[unused10]", "<IMG_CONTEXT>",
     "<unused42>", "<__media__>", "<|\"|>", "[|assistant|]", "]~b]",
 ]  # fmt: skip
 FULL_WIDTH = {ord(c): chr(ord(c) + 0xFEE0) for c in map(chr, range(0x21, 0x7F))}

@@ -206,7 +206,7 @@ async def test_a_long_file_is_cut_to_what_the_model_can_read_and_said_so() -> No
     world = World()
     asked = world.say(ADA, "read this", attachments=(world.attach("a.txt", b"word " * 20_000),))
     prompt = await world.prompt(asked)
-    assert prompt.turns[-1].text.startswith("read this\n\n[file a.txt]\nword")
+    assert prompt.turns[-1].text.startswith("read this\n\n⟦file a.txt⟧\nword")
     assert prompt.prompt_tokens <= (8192 - 512) * 0.9
     assert any("left out" in notice for notice in prompt.notices)
 

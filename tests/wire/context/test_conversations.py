@@ -157,7 +157,7 @@ async def test_a_thread_begins_with_its_starting_message(discord: DiscordSandbox
     async with connected(discord) as reader:
         prompt = await reader.prompt(last)
     assert prompt.turns[-1].text == (
-        "a plan for the party\nBob: I bring cake\nAda: what is missing?"
+        "a plan for the party\n⟦from Bob⟧ I bring cake\n⟦from Ada⟧ what is missing?"
     )
     assert prompt.participants == ("Ada", "Bob")
 
@@ -184,7 +184,7 @@ async def test_text_files_and_pictures_are_read_and_the_rest_is_named(
     async with connected(discord) as reader:
         prompt = await reader.prompt(asked)
     turn = prompt.turns[-1]
-    assert "[file notes.txt]\ngröße\n[end of notes.txt]" in turn.text
+    assert "⟦file notes.txt⟧\ngröße\n⟦end of the file notes.txt⟧" in turn.text
     assert len(turn.images) == 1
     assert turn.images[0].startswith("data:image/png;base64,")
     assert any("stuff.zip" in notice for notice in prompt.notices)

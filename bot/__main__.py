@@ -91,10 +91,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 async def _serve(settings: Settings) -> None:
-    from bot.app import run  # noqa: PLC0415 - the other commands start without discord.py
-
     stop = asyncio.Event()
     with stop_on_signal(stop), contextlib.suppress(asyncio.CancelledError):
+        from bot.app import run  # noqa: PLC0415 - the other commands start without discord.py
+
         await run(settings, stop=stop)
 
 

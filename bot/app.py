@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import discord
@@ -37,12 +38,13 @@ from bot.store.journal import SqlJournal
 from bot.store.lock import data_folder
 from bot.store.settings_store import SettingsStore
 from bot.store.state import StateStore
-from bot.tasks import TaskOwner
+from bot.tasks import TaskOwner, end
 from cogs._source import DiscordSource
 from cogs._tree import ClawbotTree
 from config.settings import Settings
 
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 IDENTIFIES = "identifies"
 """State: times of log-ins, Unix seconds."""
@@ -78,22 +80,46 @@ async def run(
     token = settings.discord.token
     if token is None:
         raise ConfigurationError("There is no bot token: set DISCORD_TOKEN.")
+    stop = stop or asyncio.Event()
     async with AsyncExitStack() as stack:
-        client = await _build(settings, clock, stack)
+        client = await _until(stop, _build(settings, clock, stack))
+        if client is None:
+            return
         stack.enter_context(discord_endpoints(settings.discord))
         stack.push_async_callback(_close_client, client)
-        await client.log_in(token.get_secret_value())
+        await _until(stop, client.log_in(token.get_secret_value()))
+        if stop.is_set():
+            return
         stack.push_async_callback(client.services.chat.cancel)
         tasks = TaskOwner()
         stack.push_async_callback(tasks.cancel)
         _start_companions(client, tasks, ready)
         connecting = tasks.watched(client.connect(), name="gateway")
-        stopping = tasks.watched((stop or asyncio.Event()).wait(), name="stop")
-        await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if connecting.done():
-            connecting.result()
+        await _until(stop, _ended(connecting))
         _log.info("stopping")
         await client.services.chat.close(settings.queue.shutdown_grace_s)
+
+
+async def _ended(work: asyncio.Future[Any]) -> None:
+    """Wait for work that goes on when the waiting is given up.
+
+    Raises:
+        BaseException: What ended the work.
+    """
+    await asyncio.wait({work})
+    work.result()
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | None:
+    """Return what the work returns; once ``stop`` is set, give it up and return ``None``."""
+    loop = asyncio.get_running_loop()
+    working, stopping = loop.create_task(work), loop.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        await end(stopping)
+        await end(working)
 
 
 @dataclass(frozen=True, slots=True)

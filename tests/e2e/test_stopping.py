@@ -1,0 +1,109 @@
+"""The bot ends in order whatever it is waiting for: log-in, commands, gateway, LM Studio, disk."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sandbox.discord import DiscordSandbox, Fault
+from sandbox.lmstudio import LMStudioSandbox
+from tests.e2e.test_startup import environment_for
+from tests.support.process import START_S, clawbot, ended, logged
+
+STOPS = (signal.SIGTERM, signal.SIGINT)
+
+
+def is_asked(discord: DiscordSandbox, method: str, path: str) -> Callable[[], bool]:
+    """Return a condition: a request has reached Discord."""
+    return lambda: any(r.method == method and path in r.path for r in discord.requests)
+
+
+def wait_for_file(path: Path) -> None:
+    """Wait until a file is there."""
+    until_s = time.monotonic() + START_S
+    while not path.exists() and time.monotonic() < until_s:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", STOPS)
+async def test_a_signal_ends_the_bot_while_discord_cant_be_reached(
+    lm: LMStudioSandbox, discord: DiscordSandbox, tmp_path: Path, number: signal.Signals
+) -> None:
+    environment = environment_for(discord, lm, tmp_path / "data")
+    environment["CLAWBOT_DISCORD_API_BASE"] = "http://127.0.0.1:9/api/v10"
+    async with clawbot("run", folder=tmp_path, environment=environment) as process:
+        await logged(process, b"can't be reached yet")
+        process.send_signal(number)
+        done = await ended(process)
+    assert done.code == 0, done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/users/@me"), ("PUT", "/commands"), ("GET", "/gateway/bot")],
+)
+async def test_a_signal_ends_the_bot_while_a_request_hangs(
+    lm: LMStudioSandbox, discord: DiscordSandbox, tmp_path: Path, method: str, path: str
+) -> None:
+    discord.faults.add(Fault(method=method, route=path, times=9, hang=True))
+    environment = environment_for(discord, lm, tmp_path / "data")
+    async with clawbot("run", folder=tmp_path, environment=environment) as process:
+        await discord.wait_until(is_asked(discord, method, path), timeout_s=20)
+        process.send_signal(signal.SIGTERM)
+        done = await ended(process)
+    assert done.code == 0, done.err
+    assert "Traceback" not in done.err
+
+
+async def test_a_signal_ends_the_bot_while_the_gateway_refuses_it(
+    lm: LMStudioSandbox, discord: DiscordSandbox, tmp_path: Path
+) -> None:
+    discord.faults.refuse_connections = -1
+    environment = environment_for(discord, lm, tmp_path / "data")
+    async with clawbot("run", folder=tmp_path, environment=environment) as process:
+        await logged(process, b"the gateway connection failed")
+        process.send_signal(signal.SIGTERM)
+        done = await ended(process)
+    assert done.code == 0, done.err
+    assert "Traceback" not in done.err
+
+
+async def test_a_signal_ends_the_bot_while_another_program_holds_the_database(
+    lm: LMStudioSandbox, discord: DiscordSandbox, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    environment = environment_for(discord, lm, data)
+    with closing(sqlite3.connect(data / "clawbot.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        async with clawbot("run", folder=tmp_path, environment=environment) as process:
+            await asyncio.to_thread(wait_for_file, data / "clawbot.lock")
+            process.send_signal(signal.SIGTERM)
+            done = await ended(process)
+    assert done.code == 0, done.err
+    assert "Traceback" not in done.err
+
+
+async def test_a_signal_ends_the_bot_while_lmstudio_is_away_and_a_question_waits(
+    lm: LMStudioSandbox, discord: DiscordSandbox, tmp_path: Path
+) -> None:
+    await lm.stop()
+    ada = discord.add_user("Ada")
+    channel = discord.add_guild("Home", owner=ada).add_channel("general")
+    environment = environment_for(discord, lm, tmp_path / "data")
+    async with clawbot("run", folder=tmp_path, environment=environment) as process:
+        await discord.wait_online(timeout_s=20)
+        asked = await ada.mention(channel, "Are you there?")
+        await discord.wait_reply(asked, timeout_s=20)
+        process.send_signal(signal.SIGTERM)
+        done = await ended(process)
+    assert done.code == 0, done.err
+    assert "restarted" in discord.bot_messages[0].content

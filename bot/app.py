@@ -25,6 +25,7 @@ from bot.lmstudio import LMStudioBackend, open_backend
 from bot.metrics import Metrics, MetricsServer
 from bot.net.cdn import CdnReader
 from bot.presence import Presence, keep_presence, presence_for
+from bot.reasons import plain_reason
 from bot.reconnect import Governor
 from bot.reply.pacing import PacerRegistry
 from bot.reply.reasoning_memory import ModelMemory
@@ -286,8 +287,7 @@ def _start_companions(client: ClawbotClient, tasks: TaskOwner, ready: asyncio.Ev
             try:
                 await client.sync_commands()
             except NETWORK_ERRORS as exc:
-                reason = getattr(exc, "status", type(exc).__name__)
-                _log.warning("the slash commands can't be registered yet (%s)", reason)
+                _log.warning("the slash commands can't be registered yet (%s)", plain_reason(exc))
                 await services.clock.sleep(REGISTER_AGAIN_S)
             else:
                 break

@@ -19,6 +19,7 @@ from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 from bot.chat.backfill import ALIVE, ALIVE_MARGIN_S
 from bot.domain import Place, UserId
 from bot.errors import ConfigurationError, describe
+from bot.reasons import plain_reason
 from bot.reconnect import Governor
 from bot.services import Services
 from config.token_shapes import refused_token
@@ -149,7 +150,7 @@ class ClawbotClient(commands.Bot):
             except discord.LoginFailure as exc:
                 raise ConfigurationError(refused_token(token)) from exc
             except NETWORK_ERRORS as exc:
-                _log.warning("Discord can't be reached yet (%s)", type(exc).__name__)
+                _log.warning("Discord can't be reached yet (%s)", plain_reason(exc))
                 self._governor.failed()
             else:
                 return
@@ -180,7 +181,7 @@ class ClawbotClient(commands.Bot):
             except NETWORK_ERRORS as exc:
                 if self.is_closed():
                     return
-                _log.warning("the gateway connection failed (%s)", type(exc).__name__)
+                _log.warning("the gateway connection failed (%s)", plain_reason(exc))
                 self._after_drop(params, resume=True)
 
     async def _hold(self, params: dict[str, Any]) -> None:
@@ -193,7 +194,7 @@ class ClawbotClient(commands.Bot):
                 await self.ws.poll_event()
             except UNREADABLE as exc:
                 at = traceback.extract_tb(exc.__traceback__)[-1].name
-                _log.warning("an event can't be read (%s in %s)", type(exc).__name__, at)
+                _log.warning("an event of an unknown form was left out (%s)", at)
                 if self.ws.sequence == failed_at:
                     raise ReconnectWebSocket(self.shard_id, resume=False) from exc
                 failed_at = self.ws.sequence
@@ -244,7 +245,7 @@ class ClawbotClient(commands.Bot):
             if int(limit["remaining"]) < LOW_IDENTIFY_BUDGET:
                 self._governor.block_identify(float(limit["reset_after"]) / 1000)
         except (*NETWORK_ERRORS, KeyError, TypeError, ValueError) as exc:
-            _log.debug("the session start limit is unknown (%s)", type(exc).__name__)
+            _log.debug("the session start limit is unknown (%s)", plain_reason(exc))
 
     async def on_ready(self) -> None:
         """Note that a fresh session is up."""

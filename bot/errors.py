@@ -117,6 +117,7 @@ class DeliveryError(BotError):
 class TargetGoneError(DeliveryError):
     """The message, channel, thread or guild is gone, or the bot was removed from it."""
 
+    user_text = "The message or its channel is gone."
     log_level = logging.INFO
 
 
@@ -152,6 +153,8 @@ class DeliveryRejectedError(DeliveryError):
 class EditExhaustedError(DeliveryError):
     """This message can't be edited any more (30046, 20028, an interaction that expired)."""
 
+    user_text = "I can't edit that message any more."
+
 
 class DeliveryUnavailableError(DeliveryError):
     """Discord didn't take the request, also after retries.
@@ -160,6 +163,7 @@ class DeliveryUnavailableError(DeliveryError):
         retry_after_s: When Discord said to come back, in seconds, if it said so.
     """
 
+    user_text = "Discord didn't take my message."
     can_retry = True
 
     def __init__(self, retry_after_s: float | None = None) -> None:

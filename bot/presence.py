@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bot.clock import Clock
+from bot.reasons import plain_reason
 
 _log = logging.getLogger(__name__)
 
@@ -63,5 +64,5 @@ async def keep_presence(
                 await show(wanted[1])
                 shown = wanted
             except Exception as exc:  # noqa: BLE001 - the seam to the gateway: a lost status is no loss
-                _log.debug("the presence could not be shown (%s)", type(exc).__name__)
+                _log.debug("the presence could not be shown (%s)", plain_reason(exc))
         await clock.sleep(SPACING_S)

@@ -15,6 +15,7 @@ from bot.client import ClawbotClient
 from bot.domain import IncomingMessage, MessageId, Origin, Question, QuestionId, UserId
 from bot.errors import AdmissionError
 from bot.ports import JournalEntry
+from bot.reasons import plain_reason
 from cogs import _convert, _gate, _places, _respond
 
 _log = logging.getLogger(__name__)
@@ -168,7 +169,7 @@ class AnswerActions:
         try:
             await self._submit_again(question, () if is_unfinished else entry.posted)
         except AdmissionError as exc:
-            _log.info("an edited question was refused: %s", type(exc).__name__)
+            _log.info("an edited question was refused: %s", plain_reason(exc))
 
     async def _entry_asked_in(self, message_id: MessageId) -> JournalEntry | None:
         """Return the newest question that a message asked: its own, or that of a later edit."""

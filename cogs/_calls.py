@@ -20,6 +20,7 @@ from bot.errors import (
     EditExhaustedError,
     TargetGoneError,
 )
+from bot.reasons import plain_reason
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -106,5 +107,5 @@ class Caller:
             except (discord.HTTPException, discord.RateLimited, *TRANSIENT) as exc:
                 if number >= tries or not isinstance(exc, TRANSIENT):
                     raise map_discord_error(exc) from exc
-                _log.debug("a request to Discord failed: %s", type(exc).__name__)
+                _log.debug("a request to Discord failed: %s", plain_reason(exc))
             await self._clock.sleep(number * random.uniform(*_BACKOFF_S))  # noqa: S311 - jitter

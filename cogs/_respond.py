@@ -9,6 +9,7 @@ from discord import app_commands
 from discord.http import Route, handle_message_parameters
 
 from bot.errors import BotError, describe
+from bot.reasons import plain_reason
 from bot.reply.splitter_text import fit, units
 from cogs._calls import TRANSIENT
 
@@ -47,7 +48,7 @@ async def say(
         if exc.code not in GONE_CODES:
             _log.warning("an interaction could not be answered (%s, %s)", exc.status, exc.code)
     except LOST as exc:
-        _log.warning("an interaction could not be answered (%s)", type(exc).__name__)
+        _log.warning("an interaction could not be answered (%s)", plain_reason(exc))
 
 
 def shortened(text: str) -> str:
@@ -85,14 +86,14 @@ async def failure(interaction: discord.Interaction, error: BaseException) -> Non
         await say(interaction, "That command has changed. Please reload Discord and try again.")
         return
     if isinstance(original, LOST):
-        _log.warning("an interaction was lost (%s)", type(original).__name__)
+        _log.warning("an interaction was lost (%s)", plain_reason(original))
         return
     report = describe(original)
     _log.log(
         report.log_level,
         "command %s failed: %s %s",
         interaction.command.qualified_name if interaction.command else "?",
-        type(original).__name__,
+        plain_reason(original),
         report.reference,
         exc_info=None if isinstance(original, BotError) else original,
     )

@@ -12,6 +12,7 @@ from bot.clock import Clock, SystemClock
 from bot.context.cache import MessageCache
 from bot.domain import ChannelId, IncomingMessage, MessageId, Place, PlaceKind
 from bot.errors import DeliveryError
+from bot.reasons import plain_reason
 from cogs import _convert
 from cogs._calls import Caller
 from config.settings import ContextSettings
@@ -121,7 +122,7 @@ class _Requests:
             found = await self._caller.call(lambda: channel.fetch_message(message_id))
             return _convert.message(found)
         except (DeliveryError, discord.ClientException) as exc:
-            _log.debug("message %d couldn't be fetched: %s", message_id, type(exc).__name__)
+            _log.debug("message %d couldn't be fetched: %s", message_id, plain_reason(exc))
             return None
 
     async def fetch_history(
@@ -143,7 +144,7 @@ class _Requests:
         try:
             found = await self._caller.call(read)
         except (DeliveryError, discord.ClientException) as exc:
-            _log.info("channel %d couldn't be read: %s", place.channel_id, type(exc).__name__)
+            _log.info("channel %d couldn't be read: %s", place.channel_id, plain_reason(exc))
             return None
         return found if after is not None else found[::-1]
 

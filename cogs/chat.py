@@ -27,6 +27,7 @@ from bot.domain import (
     UserId,
 )
 from bot.errors import AdmissionError, DeliveryError
+from bot.reasons import plain_reason
 from bot.reply.nonce import nonce
 from bot.tasks import KeyedLocks, TaskOwner
 from cogs import _actions, _buttons, _convert, _gate, _places, _respond
@@ -168,7 +169,7 @@ class ChatCog(commands.Cog):
         try:
             await sink.send(notice(sentence), nonce=name)
         except DeliveryError as exc:
-            _log.info("a notice could not be posted (%s)", type(exc).__name__)
+            _log.info("a notice could not be posted (%s)", plain_reason(exc))
 
     async def _react(self, incoming: IncomingMessage, mark: str) -> None:
         target = _places.partial_message(self.bot, incoming.place, incoming.id)

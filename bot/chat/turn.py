@@ -37,6 +37,7 @@ from bot.ports import (
     QuestionState,
     ReplySink,
 )
+from bot.reasons import plain_reason
 from bot.reply.delivery import Delivery
 from bot.reply.pipeline import ReplyPipeline, Verdict
 from bot.scheduling.ticket import Job, Ticket, TicketState
@@ -145,7 +146,7 @@ class Turn:
                 _log.warning("question %d: Discord took nothing; kept", self.question.id)
                 return None
             except DeliveryError as exc:
-                _log.info("question %d: not delivered (%s)", self.question.id, type(exc).__name__)
+                _log.info("question %d: not delivered (%s)", self.question.id, plain_reason(exc))
                 return Outcome.DROPPED
             finally:
                 await end(self._work)
@@ -381,7 +382,7 @@ class Turn:
             report.log_level,
             "question %d failed: %s %s",
             self.question.id,
-            type(exc).__name__,
+            plain_reason(exc),
             report.reference,
             exc_info=None if isinstance(exc, BotError) else exc,
         )

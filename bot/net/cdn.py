@@ -10,6 +10,7 @@ import aiohttp
 from yarl import URL
 
 from bot.domain import AttachmentInfo
+from bot.reasons import plain_reason
 
 _log = logging.getLogger(__name__)
 
@@ -94,5 +95,5 @@ class CdnReader:
                         break
                 return bytes(data[:limit_bytes])
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as exc:
-            _log.info("attachment %d couldn't be read: %s", attachment.id, type(exc).__name__)
+            _log.info("attachment %d couldn't be read: %s", attachment.id, plain_reason(exc))
             return None

@@ -16,6 +16,7 @@ OUTSIDE = {
         "bot.lmstudio",
         "bot.metrics",
         "bot.net",
+        "bot.reasons",
         "cogs._calls",  # discord.py lets aiohttp's failures through
         "sandbox",
     ),

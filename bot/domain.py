@@ -311,6 +311,9 @@ class Completed:
         first_token_s: From the request to the first content or reasoning, in seconds.
         total_s: From the request to the end, in seconds.
         context_tokens: The context length of the instance that answered, where known.
+        sent: The turns that were sent, after what had to be changed about them.
+        interruption: With INTERRUPTED, one sentence on what happened.
+        may_go_on: With INTERRUPTED, asking again at once may bring the rest.
     """
 
     reason: FinishReason
@@ -320,6 +323,9 @@ class Completed:
     first_token_s: float | None = None
     total_s: float | None = None
     context_tokens: int | None = None
+    sent: tuple[ChatTurn, ...] = ()
+    interruption: str = ""
+    may_go_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +333,22 @@ class Restarted:
     """What came so far (only reasoning, nothing visible) is void: the request was sent again."""
 
 
-ChatEvent = Stage | TextDelta | Restarted | Completed
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The server counted a prompt that it refused as too long.
+
+    Attributes:
+        model: The key of the model.
+        turns: What was sent.
+        prompt_tokens: How many tokens that is, exactly.
+    """
+
+    model: str
+    turns: tuple[ChatTurn, ...]
+    prompt_tokens: int
+
+
+ChatEvent = Stage | TextDelta | Restarted | Counted | Completed
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ ONLY_THINKING = (
 )
 EMPTY = "The model returned nothing. Press Regenerate to try again."
 CUT_BY_LENGTH = "Cut at the length limit. Press Continue for the rest."
-INTERRUPTED = "The connection to the model broke here. Press Continue, or Regenerate."
+BROKE = "The connection to the model broke here."
+PRESS_CONTINUE = "Press Continue, or Regenerate."
 TOO_LONG = "Stopped here: this answer was getting too long."
 REPEATED = "Stopped here: the model had begun to repeat itself."
 _NAME_CHARS = 100
@@ -66,7 +67,7 @@ def close_answer(
         lines.append(CUT_BY_LENGTH)
         can_continue = True
     elif done.reason is FinishReason.INTERRUPTED:
-        lines.append(INTERRUPTED)
+        lines.append(f"{done.interruption or BROKE} {PRESS_CONTINUE}")
         can_continue = True
     if chat.show_footer:
         lines.append(details)

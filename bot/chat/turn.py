@@ -10,12 +10,14 @@ from dataclasses import replace
 
 from bot.chat.closing import Closing, close_answer
 from bot.chat.ending import Ending
+from bot.chat.holding import Holding
 from bot.chat.parts import TurnParts
 from bot.chrome import notice
 from bot.context.builder import Prompt
 from bot.domain import (
     ChatRequest,
     Completed,
+    Counted,
     FinishReason,
     MessageId,
     Question,
@@ -86,7 +88,7 @@ class Turn:
         self._work: asyncio.Task[Outcome] | None = None
         self._pipeline: ReplyPipeline | None = None
         self._has_started = False
-        self._away_since_s: float | None = None
+        self._holding = Holding(parts.clock, parts.settings.queue.hold_s)
         self.is_underway = False
         self._delivery = Delivery(
             sink=sink,
@@ -198,20 +200,13 @@ class Turn:
                     ticket.overloaded()
                     raise
                 except BackendUnavailableError:
-                    if not self._may_hold():
+                    if not self._holding.may_go_on():
                         raise
                     _log.info("question %d is held: the model is away", self.question.id)
                     self.is_underway = False
                     ticket.requeue()
         finally:
             ticket.cancel()
-
-    def _may_hold(self) -> bool:
-        """Return whether to wait for the model's machine, which may come and go for ever."""
-        now_s = self._parts.clock.monotonic()
-        if self._away_since_s is None:
-            self._away_since_s = now_s
-        return now_s - self._away_since_s <= self._parts.settings.queue.hold_s
 
     def _job(self, prompt: Prompt, chat: ChatSettings) -> Job:
         place = self.question.place
@@ -262,8 +257,8 @@ class Turn:
         self, request: ChatRequest, pipeline: ReplyPipeline, ticket: Ticket
     ) -> Completed:
         """Read one completion to its end; the pipeline is closed then."""
-        done = Completed(FinishReason.INTERRUPTED)
-        async with contextlib.aclosing(self._parts.backend.stream(request)) as events:
+        parts, done = self._parts, Completed(FinishReason.INTERRUPTED)
+        async with contextlib.aclosing(parts.backend.stream(request)) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
                     self._take(event, pipeline, ticket)
@@ -271,6 +266,8 @@ class Turn:
                     self._take_stage(event)
                 elif isinstance(event, Restarted):
                     pipeline.restart()
+                elif isinstance(event, Counted):
+                    parts.estimator.learn_limit(event.model, event.turns, event.prompt_tokens)
                 else:
                     done = event
                 if pipeline.must_stop:
@@ -304,6 +301,7 @@ class Turn:
         return self._pipeline
 
     def _take_stage(self, stage: Stage) -> None:
+        self._holding.note(stage)
         if stage.kind is StageKind.RETRYING:
             self._parts.metrics.retry("lmstudio")
         self._delivery.stage(stage)
@@ -332,7 +330,9 @@ class Turn:
         writing_s = done.total_s - done.first_token_s
         if writing_s > 0:
             ticket.speed(done.usage.completion_tokens / writing_s)
-        return parts.estimator.learn(done.model, prompt.turns, done.usage.prompt_tokens)
+        return parts.estimator.learn(
+            done.model, done.sent or prompt.turns, done.usage.prompt_tokens
+        )
 
     def _controls(self, **wanted: bool) -> Controls:
         return Controls(self.question.id, self.question.asker.id, **wanted)

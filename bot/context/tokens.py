@@ -134,6 +134,21 @@ class TokenEstimator:
             self._keep(model, weights.moved(counts, float(prompt_tokens)))
         return True
 
+    def learn_limit(self, model: str, turns: Sequence[ChatTurn], prompt_tokens: int) -> None:
+        """Take in the exact size of a prompt that was refused as too long.
+
+        It counts in full and at once, so that the same prompt isn't thought to fit again.
+
+        Args:
+            model: Model key.
+            turns: The prompt that was sent.
+            prompt_tokens: What the server counted.
+        """
+        counts = _sum(turns)
+        weights = self._of(model)
+        if prompt_tokens > _dot(weights.values, counts) > 0 and len(model) <= _MAX_NAME_CHARS:
+            self._keep(model, weights.moved(counts, float(prompt_tokens), rate=1.0))
+
     def dump(self) -> dict[str, object]:
         """Return all that was learned as plain JSON values, a few hundred bytes a model."""
         return {key: weights.dump() for key, weights in self._models.items()}
@@ -167,20 +182,20 @@ class _Weights:
         self.scale = scale
         self.samples = samples
 
-    def moved(self, counts: Features, actual: float) -> _Weights:
-        """Return the weights after one report."""
+    def moved(self, counts: Features, actual: float, rate: float = _RATE) -> _Weights:
+        """Return the weights after one report, of whose error a share is corrected."""
         guess = _dot(self.values, counts)
         # Each kind answers for the error by its share of the estimate, so that a prompt of plain
         # English says nothing about Chinese.
         parts = [w * n for w, n in zip(self.values, counts, strict=True)]
         norm = sum(part * part for part in parts) or 1.0
-        step = _RATE * (actual - guess) / norm
+        step = rate * (actual - guess) / norm
         values = tuple(
             min(high, max(low, w * (1 + step * part)))
             for w, part, low, high in zip(self.values, parts, _LOWEST, _HIGHEST, strict=True)
         )
         plain = _dot(_DEFAULTS, counts)
-        ratio = self.ratio + _RATE * (actual / plain - self.ratio)
+        ratio = self.ratio + rate * (actual / plain - self.ratio)
         ratio = min(4.0, max(0.25, ratio))
         is_off = abs(ratio / self.scale - 1) > _TOLERANCE
         return _Weights(values, ratio, ratio if is_off else self.scale, self.samples + 1)

@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Final
 
 from bot.clock import Clock
-from bot.domain import ChatRequest, Restarted, Stage, StageKind
+from bot.domain import ChatRequest, Counted, Restarted, Stage, StageKind
 from bot.errors import BackendError
 from bot.lmstudio import errors, loading, wire
 from bot.lmstudio.asking import Ask, Work
 from bot.lmstudio.deadline import within
+from bot.lmstudio.health import Cause
 from bot.lmstudio.mailbox import Mailbox
 from bot.lmstudio.nodes import Fleet, Node, Traits
 from bot.lmstudio.recovery import Plan, recover
@@ -93,6 +94,7 @@ class Answering:
             temperature=request.sampling.temperature,
             top_p=request.sampling.top_p,
             total_at_s=clock.monotonic() + settings.total_timeout_s,
+            cause=Cause(request.conversation_key, hash(request.turns[-1:])),
         )
         self._plan = Plan(
             model=request.model,
@@ -104,6 +106,8 @@ class Answering:
         self._excluded: frozenset[int] = frozenset()
         self._requests = 0
         self._named = ""
+        self._was_loading = False
+        self._failure: BackendError = errors.BackendUnavailableError()
 
     async def run(self) -> None:
         """Answer; the last event is ``Completed``.
@@ -122,8 +126,11 @@ class Answering:
         await policy.retrying(self._before_retry)(self._attempt)
 
     async def _attempt(self) -> None:
-        """Ask until it is answered, or no remedy and no other server is left."""
-        failure: BackendError = errors.BackendUnavailableError()
+        """Ask until it is answered, or no remedy and no other server is left.
+
+        Where no server may be asked any more, the question's own failure is what counts: it isn't
+        the machine that is away.
+        """
         while self._requests < MAX_REQUESTS:
             node = self._fleet.choose(
                 self._plan.model, self._key, self._excluded, desperate=self._requests > 0
@@ -134,14 +141,14 @@ class Answering:
             try:
                 await self._ask(node)
             except BackendError as exc:
-                failure = exc
+                self._failure = exc
                 if self._clock.monotonic() >= self._work.total_at_s:
                     raise
                 if not await self._mend(exc, node):
                     raise
             else:
                 return
-        raise failure
+        raise self._failure
 
     async def _ask(self, node: Node) -> None:
         async with contextlib.AsyncExitStack() as stack:
@@ -156,6 +163,7 @@ class Answering:
                 completed = await ask.run()
             except BackendError:
                 self._named = ask.instance
+                self._was_loading = ask.is_loading
                 if ask.has_given:
                     self._mailbox.put(Restarted())
                 raise
@@ -171,6 +179,8 @@ class Answering:
             await node.refresh()
         self._learn(error, traits)
         info = node.model(self._plan.model)
+        if isinstance(error, errors.ContextOverflowError) and error.prompt_tokens and info:
+            self._mailbox.put(Counted(info.key, self._plan.turns, error.prompt_tokens))
         changed = recover(error, self._plan, info.context_tokens if info else None)
         if changed is not None:
             self._plan = changed
@@ -179,8 +189,8 @@ class Answering:
             self._plan = self._plan.having_tried("alone")
         if await self._heal(error, node):
             return True
-        if isinstance(error, errors.LoadFailedError):
-            traits.load.fail(at_once=True)
+        if isinstance(error, errors.LoadFailedError) and self._cannot_load(error, node):
+            traits.load.open()
             traits.load_error = error
         return self._go_elsewhere(error, node) or self._fall_back(error)
 
@@ -205,6 +215,13 @@ class Answering:
         if isinstance(error, errors.NoModelError):
             return await self._load(node)
         return isinstance(error, errors.LoadFailedError) and await self._load_smaller(node)
+
+    def _cannot_load(self, error: errors.LoadFailedError, node: Node) -> bool:
+        """Whether it was loading that failed, and not one question that was too much for memory."""
+        info = node.model(self._plan.model)
+        is_loaded = info is not None and info.is_loaded
+        is_own = isinstance(error, errors.OutOfMemoryError) and not self._was_loading
+        return not is_loaded and not is_own
 
     def _go_elsewhere(self, error: BackendError, node: Node) -> bool:
         if not isinstance(error, _ELSEWHERE):

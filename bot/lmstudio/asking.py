@@ -21,6 +21,8 @@ from bot.lmstudio.deadline import (
     within,
 )
 from bot.lmstudio.exchange import Exchange
+from bot.lmstudio.health import Cause
+from bot.lmstudio.interruptions import line_for, may_go_on
 from bot.lmstudio.mailbox import Mailbox
 from bot.lmstudio.nodes import Node
 from bot.lmstudio.recovery import Plan, without_images
@@ -62,6 +64,7 @@ class Work:
         temperature: Sampling temperature.
         top_p: Nucleus sampling.
         total_at_s: Monotonic time of the question's hard cap.
+        cause: The question, as a circuit tells it from others.
     """
 
     settings: LMStudioSettings
@@ -70,6 +73,7 @@ class Work:
     temperature: float
     top_p: float
     total_at_s: float
+    cause: Cause
 
 
 class Ask:
@@ -79,6 +83,7 @@ class Ask:
         has_given: Text or reasoning went out.
         has_shown: Text that a person may have seen went out.
         instance: The name that the request named; empty when it named none.
+        is_loading: The model wasn't in memory, so that this request loads it.
     """
 
     def __init__(self, work: Work, node: Node, plan: Plan, warm_instance: str | None) -> None:
@@ -94,7 +99,7 @@ class Ask:
         self._node = node
         self._asked = plan
         self._warm_instance = warm_instance
-        self._is_loading = False
+        self.is_loading = False
         self._first_text = asyncio.Event()
         self._load_is_over = asyncio.Event()
         self.has_given = False
@@ -124,13 +129,12 @@ class Ask:
             started_at_s = self._work.clock.monotonic()
             self._work.mailbox.put(Stage(StageKind.CONNECTING))
             try:
-                with self._node.running(self.instance):
+                with self._node.running(self.instance, self._work.cause):
                     await exchange.run(self._body(plan))
             except BackendError as exc:
-                self._node.note_failure(exc)
                 if not self.has_shown:
-                    raise
-                return self._completed(plan, exchange, started_at_s, is_cut=True)
+                    raise self._as_known(exc, exchange) from exc
+                return self._completed(plan, exchange, started_at_s, exc)
             if not self._is_loaded():
                 await self._node.refresh()
             self._learn(plan, exchange, started_at_s)
@@ -195,7 +199,7 @@ class Ask:
                 settings.first_token_timeout_s,
                 speed.expected_s(plan.prompt_tokens),
                 queued=self._node.in_flight / self._node.slots,
-                is_loading=self._is_loading,
+                is_loading=self.is_loading,
             ),
             total_at_s=self._work.total_at_s,
         )
@@ -207,9 +211,9 @@ class Ask:
         Several cold requests at once would load several copies (lmstudio-bug-tracker #1751).
         """
         node, key = self._node, self._key or ""
-        self._refuse_if_paused()
+        await self._refuse_if_paused()
         while not self._is_loaded():
-            self._refuse_if_paused()
+            await self._refuse_if_paused()
             running = node.loading.get(key)
             if running is None:
                 break
@@ -222,7 +226,7 @@ class Ask:
         if self._is_loaded():
             yield
             return
-        self._is_loading = True
+        self.is_loading = True
         node.loading[key] = self._load_is_over
         looking = asyncio.create_task(self._look_for_loaded())
         try:
@@ -237,10 +241,15 @@ class Ask:
         info = self._node.model(self._asked.model)
         return catalogue is None or info is None or info.is_loaded
 
-    def _refuse_if_paused(self) -> None:
+    async def _refuse_if_paused(self) -> None:
+        """Refuse a model that couldn't be loaded a moment ago, unless the server has it by now."""
         traits = self._node.traits(self._key)
-        if traits.load.state == "open":
+        if traits.load.state != "open":
+            return
+        await self._node.refresh()
+        if not self._is_loaded():
             raise traits.load_error or errors.LoadFailedError()
+        traits.load.succeed()
 
     async def _look_for_loaded(self) -> None:
         while not self._is_loaded() and not self.has_given:
@@ -261,7 +270,7 @@ class Ask:
         return self._asked.prompt_tokens or None
 
     def _note_connected(self, plan: Plan) -> None:
-        if self._is_loading and not self._load_is_over.is_set():
+        if self.is_loading and not self._load_is_over.is_set():
             self._work.mailbox.put(Stage(StageKind.LOADING))
         else:
             tokens = plan.prompt_tokens or None
@@ -280,18 +289,22 @@ class Ask:
         traits = self._node.traits(key)
         traits.folds_system = plan.fold_system
         usage = exchange.decoder.usage
-        if usage is not None and exchange.first_text_at_s is not None and not self._is_loading:
+        if usage is not None and exchange.first_text_at_s is not None and not self.is_loading:
             traits.speed.learn(usage.prompt_tokens, exchange.first_text_at_s - started_at_s)
         for name in ("reasoning_effort", "stream_options"):
             if f"no {name}" in plan.tried:
                 traits.refused_fields.add(name)
 
     def _completed(
-        self, plan: Plan, exchange: Exchange, started_at_s: float, *, is_cut: bool = False
+        self,
+        plan: Plan,
+        exchange: Exchange,
+        started_at_s: float,
+        failure: BackendError | None = None,
     ) -> Completed:
         decoder = exchange.decoder
         reason = FinishReason.INTERRUPTED
-        if not is_cut:
+        if failure is None:
             reason = _REASONS.get(decoder.finish_reason or "", FinishReason.STOP)
         first_at_s = exchange.first_text_at_s
         info = self._node.model(self._asked.model)
@@ -303,7 +316,22 @@ class Ask:
             first_token_s=None if first_at_s is None else first_at_s - started_at_s,
             total_s=self._work.clock.monotonic() - started_at_s,
             context_tokens=info.context_tokens if info is not None else None,
+            sent=plan.turns,
+            interruption="" if failure is None else line_for(failure),
+            may_go_on=failure is not None and may_go_on(failure),
         )
+
+    def _as_known(self, error: BackendError, exchange: Exchange) -> BackendError:
+        """Return what a failure really is.
+
+        A prompt that is too long may end with nothing but its size (lmstudio-bug-tracker #2339).
+        """
+        info, usage = self._node.model(self._asked.model), exchange.decoder.usage
+        if isinstance(error, errors.EmptyAnswerError) and usage and info and info.context_tokens:
+            limit = info.context_tokens
+            if usage.prompt_tokens >= limit:
+                return errors.ContextOverflowError(limit, usage.prompt_tokens)
+        return error
 
     def _findings(self, plan: Plan, decoder: CompletionDecoder) -> list[str]:
         """Return what the answer itself gives away: another model, a prompt that was cut."""

@@ -177,10 +177,10 @@ class Exchange:
 
     def _check_end(self) -> None:
         decoder = self.decoder
+        if decoder.has_ended and decoder.has_content:
+            return  # an error after a whole answer takes nothing from it
         if decoder.failure is not None:
             raise failures.classify_event(decoder.failure)
-        if decoder.has_ended and decoder.has_content:
-            return
         if decoder.is_malformed:
             raise errors.BadResponseError("the stream is malformed or too large")
         if not decoder.has_ended:

@@ -29,7 +29,7 @@ _OWN_FIELDS: Final = (
 )
 _LIMIT_TOKENS: Final = re.compile(
     r"n_ctx:\s*(\d+)|context length of only (\d+)|n_ctx\W{1,8}(\d+)"
-    r"|context size \((\d+) tokens\)|exceeds [^.]{0,60}\((\d+) tokens\)",
+    r"|Reached context length of (\d+)|context size \((\d+) tokens\)|exceeds [^.]{0,60}\((\d+) tokens\)",
     re.IGNORECASE,
 )
 _PROMPT_TOKENS: Final = re.compile(
@@ -71,9 +71,12 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], Maker], ...]] = tuple(
                 "exceeds the available context size",
                 r"Trying to keep the first \d+ tokens",
                 r"context length of only \d+",
+                r"Reached context length of \d+",
+                "mid-generation context overflow",
             ),
         ),
         (_always(errors.PoolFullError), ("Context size has been exceeded",)),
+        (_always(errors.BadImageError), ("Failed to load image", "Vision model is not loaded")),
         (_always(errors.NoModelError), ("No models? (is |are )?loaded",)),
         (
             _always(errors.ModelNotFoundError),
@@ -100,6 +103,8 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], Maker], ...]] = tuple(
                 "out of ?memory",
                 "ErrorOutOfDeviceMemory",
                 "bad.?alloc",
+                r"Attempting to allocate \d+ bytes",
+                "metal::malloc",
                 "insufficient system resources",
             ),
         ),
@@ -138,7 +143,6 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], Maker], ...]] = tuple(
             _always(errors.ImagesRefusedError),
             ("does not support images", "image input is not supported"),
         ),
-        (_always(errors.BadImageError), ("Failed to load image",)),
         (_always(errors.OutputParserError), ("peg-native", "failed to parse output")),
         (
             _invalid,

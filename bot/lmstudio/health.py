@@ -7,6 +7,7 @@ import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 from bot.clock import Clock
@@ -15,21 +16,41 @@ from bot.lmstudio.deadline import within
 _log = logging.getLogger(__name__)
 
 FAILURES_TO_OPEN: Final = 3
+"""Failures in a row, of as many different questions in as many conversations, that open a circuit."""
+
+TOGETHER_S: Final = 1.0
+"""Failures within so many seconds are one: a model that crashes takes all its answers with it."""
+
+FORGET_AFTER_S: Final = 120.0
+"""Seconds after which a failure says nothing about the next one."""
+
 FIRST_PAUSE_S: Final = 15.0
 LONGEST_PAUSE_S: Final = 300.0
 FIRST_BACKOFF_S: Final = 1.0
 LONGEST_BACKOFF_S: Final = 30.0
 _JITTER: Final = 0.2
+_MOST_CAUSES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Whose request failed, as far as a circuit must tell requests apart.
+
+    Attributes:
+        conversation: Key of the conversation.
+        question: Stands for the words of its last turn.
+    """
+
+    conversation: str
+    question: int
 
 
 class Circuit:
     """Stop asking what keeps failing; after a pause, let one trial through.
 
-    Attributes:
-        failures: Failures in a row.
+    What one question does to the server is its own matter, however often it is asked: only a
+    failure that several different questions share opens the circuit.
     """
-
-    __slots__ = ("_clock", "_first_pause_s", "_open_until_s", "_pause_s", "_trial", "failures")
 
     def __init__(self, clock: Clock, first_pause_s: float = FIRST_PAUSE_S) -> None:
         """Start closed.
@@ -43,7 +64,9 @@ class Circuit:
         self._pause_s = first_pause_s
         self._open_until_s: float | None = None
         self._trial = False
-        self.failures = 0
+        self._causes: list[Cause] = []
+        self._last_at_s = clock.monotonic()
+        self._times = 0
 
     @property
     def state(self) -> str:
@@ -67,19 +90,33 @@ class Circuit:
 
     def succeed(self) -> None:
         """Close."""
-        self.failures = 0
+        self._causes.clear()
+        self._times = 0
         self._pause_s = self._first_pause_s
         self._open_until_s = None
         self._trial = False
 
-    def fail(self, *, at_once: bool = False) -> None:
-        """Count a failure; open on the third in a row, on a failed trial, or at once."""
-        self.failures += 1
-        was_trial = self._trial
+    def fail(self, cause: Cause) -> None:
+        """Count a failure; open on a failed trial, or when enough different questions share it."""
+        now_s = self._clock.monotonic()
+        if now_s - self._last_at_s > FORGET_AFTER_S:
+            self._causes.clear()
+            self._times = 0
+        if not self._times or now_s - self._last_at_s > TOGETHER_S:
+            self._times += 1
+            self._last_at_s = now_s
+        if cause not in self._causes:
+            self._causes = [*self._causes[-_MOST_CAUSES:], cause]
+        conversations = len({each.conversation for each in self._causes})
+        questions = len({each.question for each in self._causes})
+        if self._trial or min(self._times, conversations, questions) >= FAILURES_TO_OPEN:
+            self.open()
+
+    def open(self) -> None:
+        """Open at once, for longer each time."""
         self._trial = False
-        if at_once or was_trial or self.failures >= FAILURES_TO_OPEN:
-            self._open_until_s = self._clock.monotonic() + self._pause_s
-            self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
+        self._open_until_s = self._clock.monotonic() + self._pause_s
+        self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
 
 
 async def watch_server(

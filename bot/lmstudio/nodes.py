@@ -16,7 +16,7 @@ from bot.errors import BackendError
 from bot.lmstudio import errors
 from bot.lmstudio.catalogue import Catalogue, Instance, fetch_catalogue
 from bot.lmstudio.deadline import ReadingSpeed
-from bot.lmstudio.health import Circuit, watch_server
+from bot.lmstudio.health import Cause, Circuit, watch_server
 from bot.lmstudio.transport import Transport
 from bot.ports import Capacity
 
@@ -27,7 +27,7 @@ _MAX_TRAITS: Final = 64
 LOAD_PAUSE_S: Final = 60.0
 """Seconds that a model which can't be loaded is left alone; doubled each time."""
 
-_NODE_FAULTS: Final = (
+_MAY_BE_SHARED: Final = (
     errors.ModelCrashedError,
     errors.ComputeError,
     errors.ServerFaultError,
@@ -35,6 +35,7 @@ _NODE_FAULTS: Final = (
     errors.StalledError,
     errors.ChannelError,
 )
+"""Failures that are the server's where several different questions meet them."""
 
 
 @dataclass(slots=True)
@@ -184,13 +185,16 @@ class Node:
         return min(copies, key=lambda c: self._in_flight.get(c.id, 0) / c.parallel, default=None)
 
     @contextmanager
-    def running(self, name: str) -> Iterator[None]:
-        """Count a request while it runs."""
+    def running(self, name: str, cause: Cause) -> Iterator[None]:
+        """Count a request while it runs, and note how it failed."""
         self._in_flight[name] = self._in_flight.get(name, 0) + 1
         self.idle.clear()
         self.circuit.begin()
         try:
             yield
+        except BackendError as exc:
+            self.note_failure(exc, cause)
+            raise
         finally:
             self._in_flight[name] -= 1
             if not self._in_flight[name]:
@@ -208,13 +212,18 @@ class Node:
         traits.load_error = None
         self._set_up(is_up=True)
 
-    def note_failure(self, error: BackendError) -> None:
-        """Note a failure of a request."""
+    def note_failure(self, error: BackendError, cause: Cause | None = None) -> None:
+        """Note a failure of a request.
+
+        Args:
+            error: What happened.
+            cause: The question whose request it was, if one was.
+        """
         self._last_error = type(error).__name__
         if isinstance(error, errors.BackendUnavailableError):
             self._set_up(is_up=False)
-        elif isinstance(error, _NODE_FAULTS):
-            self.circuit.fail()
+        elif cause is not None and isinstance(error, _MAY_BE_SHARED):
+            self.circuit.fail(cause)
             self._on_change()
 
     async def refresh(self) -> bool:

@@ -21,10 +21,22 @@ KEEP_SHARE: Final = 0.85
 """Share of the context that a trimmed prompt and its answer may fill."""
 
 _LEAST_ANSWER_TOKENS: Final = 256
+_LEAST_TURN_CHARS: Final = 64
+"""A turn isn't shortened below this: what is left then says nothing any more."""
+
+_TURN_CHARS: Final = 16
+"""What a turn costs besides its text, in characters."""
+
+_IMAGE_CHARS: Final = 3200
+"""What an image costs: about 800 tokens."""
+
+_HEAD_SHARE: Final = 0.5
+"""How much of a shortened text is its beginning; the question often stands at either end."""
 
 TRIMMED: Final = (
     "I left out the oldest part of our conversation: the model can't read more at once."
 )
+TURN_SHORTENED: Final = "What you sent is longer than this model can read: I left out its middle."
 NO_IMAGES: Final = "This model can't look at images, so I answered without them."
 SHORTENED: Final = "The model's machine is short of memory, so this answer may be cut short."
 
@@ -88,7 +100,7 @@ def recover(error: BackendError, plan: Plan, context_tokens: int | None = None) 
 
 
 def trim(plan: Plan, limit_tokens: int, prompt_tokens: int) -> Plan | None:
-    """Drop the oldest turns until prompt and answer fit a context.
+    """Drop the oldest turns until prompt and answer fit a context, then shorten the last one.
 
     The system turn and the last turn stay; the answer's length gives way before history does, down
     to a quarter of the context.
@@ -99,7 +111,7 @@ def trim(plan: Plan, limit_tokens: int, prompt_tokens: int) -> Plan | None:
         prompt_tokens: What the prompt really has, or the best estimate.
 
     Returns:
-        The trimmed plan; ``None`` if even the last turn alone is too long.
+        The trimmed plan; ``None`` if what has to stay leaves no room for the last turn.
     """
     budget = int(limit_tokens * KEEP_SHARE)
     max_tokens = min(plan.max_tokens, max(limit_tokens // 4, _LEAST_ANSWER_TOKENS))
@@ -113,17 +125,33 @@ def trim(plan: Plan, limit_tokens: int, prompt_tokens: int) -> Plan | None:
         kept_chars -= _weight(rest.pop(0))
         while len(rest) > 1 and rest[0].role is not Role.USER:
             kept_chars -= _weight(rest.pop(0))
-    fitting = int(budget - kept_chars * tokens_per_char)
-    if fitting < min(max_tokens, _LEAST_ANSWER_TOKENS):
-        return None
     is_shorter = len(head) + len(rest) < len(plan.turns)
+    if kept_chars > allowed_chars:
+        cut = _shortened(rest[-1], int(kept_chars - allowed_chars)) if rest else None
+        if cut is None:
+            return None
+        kept_chars += _weight(cut) - _weight(rest[-1])
+        plan = plan.noting(TURN_SHORTENED)
+        rest[-1] = cut
+    fitting = int(budget - kept_chars * tokens_per_char)
     trimmed = replace(
         plan,
         turns=(*head, *rest),
         prompt_tokens=int(kept_chars * tokens_per_char),
-        max_tokens=min(max_tokens, fitting),
+        max_tokens=max(1, min(max_tokens, fitting)),
     )
     return trimmed.noting(TRIMMED) if is_shorter else trimmed
+
+
+def _shortened(turn: ChatTurn, by_chars: int) -> ChatTurn | None:
+    """Return a turn with its middle left out; ``None`` if nothing worth reading would stay."""
+    text = turn.text
+    mark = f"\n[… {by_chars:,} characters are left out here …]\n"
+    kept = len(text) - by_chars - len(mark)
+    if kept < _LEAST_TURN_CHARS:
+        return None
+    head = int(kept * _HEAD_SHARE)
+    return replace(turn, text=f"{text[:head]}{mark}{text[len(text) - (kept - head) :]}")
 
 
 def without_images(plan: Plan) -> Plan:
@@ -196,6 +224,7 @@ def _pool(_error: BackendError, plan: Plan, _context: int | None) -> Plan | None
 _Remedy = Callable[[BackendError, Plan, int | None], Plan | None]
 _REMEDIES: Final[tuple[tuple[type[BackendError], str, _Remedy], ...]] = (
     (errors.ContextOverflowError, "trim", _overflow),
+    (errors.ContextOverflowError, "trim again", _overflow),
     (errors.TemplateError, "fold", _template),
     (errors.ImagesRefusedError, "images", _images),
     (errors.EmptyAnswerError, "empty", _empty),
@@ -206,5 +235,5 @@ _REMEDIES: Final[tuple[tuple[type[BackendError], str, _Remedy], ...]] = (
 
 
 def _weight(turn: ChatTurn) -> int:
-    """Return a turn's share of the prompt in characters; an image counts as about 800 tokens."""
-    return len(turn.text) + 16 + 3200 * len(turn.images)
+    """Return a turn's share of the prompt in characters."""
+    return len(turn.text) + _TURN_CHARS + _IMAGE_CHARS * len(turn.images)

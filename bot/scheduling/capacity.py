@@ -17,7 +17,7 @@ _FADE: Final = 0.98
 class CapacityGate:
     """Admits work while it fits. Pure; times and rates are given to it.
 
-    The number of slots adapts like a TCP window: halved when the server says it is full or crashes,
+    The number of slots adapts like a TCP window: halved when the server is full or crashes under several questions,
     less by a quarter when it slows down under load, one more for each full round without trouble.
     After ``ramp`` it begins with one, and doubles with each round.
     """

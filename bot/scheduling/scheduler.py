@@ -78,6 +78,7 @@ class Scheduler:
         self._was_available = True
         self._paused_until_s = clock.monotonic()
         self._bypasses = 0
+        self._strained_by: QuestionId | None = None
         self._is_closed = False
         self._ticker: asyncio.Task[None] | None = None
         self._view: dict[int, tuple[int, float]] | None = None
@@ -196,12 +197,17 @@ class Scheduler:
         """Take note of how running work goes."""
         if ticket.state is not TicketState.RUNNING:
             return
+        question_id = ticket.job.question_id
         if sign.first_token:
             self._gate.went_well()
+            self._strained_by = None
         if sign.overloaded:
-            self._gate.overloaded(ticket.job.question_id)
+            # What only one question brings about says nothing of how many may run.
+            if self._strained_by not in (None, question_id):
+                self._gate.overloaded(question_id)
+            self._strained_by = question_id
         if sign.tokens_per_s is not None and sign.tokens_per_s > 0:
-            self._gate.observe(ticket.job.question_id, sign.tokens_per_s)
+            self._gate.observe(question_id, sign.tokens_per_s)
         self._pump()
 
     def _enter(self, ticket: Ticket) -> None:

@@ -178,7 +178,7 @@ class Ticket:
             self._line.report(self, Sign(first_token=True))
 
     def overloaded(self) -> None:
-        """Tell that the server was full or fell over under this work: fewer shall run."""
+        """Tell that the server was full or fell over: the second work in a row narrows the line."""
         self._line.report(self, Sign(overloaded=True))
 
     def speed(self, tokens_per_s: float) -> None:

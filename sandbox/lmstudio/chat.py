@@ -28,6 +28,7 @@ _OVERFLOWS = {
 _CONTENT_FAULTS: dict[Fault, Answer] = {
     Fault.EMPTY: Answer(""),
     Fault.EMPTY_ZERO_USAGE: Answer(""),
+    Fault.EMPTY_OVERFLOW: Answer(""),
     Fault.REASONING_ONLY: Answer("", reasoning="Let me think about this. " * 8, finish="length"),
     Fault.REASONING_ONLY_STOP: Answer("", reasoning="The answer is 42."),
     Fault.TOOL_CALL_EMPTY: Answer("", finish="tool_calls"),

@@ -58,6 +58,7 @@ class Sender:
     content: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     held: list[bytes] = field(default_factory=list)
+    _context_tokens: int = 0
 
     async def run(self) -> web.StreamResponse:
         """Answer the request.
@@ -118,6 +119,7 @@ class Sender:
             raise RefusalError(errors.IMAGES_UNSUPPORTED)
         silent = self.armed is not None and self.armed.fault is Fault.SILENT_TRUNCATION
         self.record.model = instance.id
+        self._context_tokens = instance.context_tokens
         full = prompt.render(messages)
         self.record.prompt = "".join(full)
         self.record.prompt_tokens = len(full)
@@ -159,6 +161,8 @@ class Sender:
     def _usage(self) -> dict[str, Any]:
         if self.armed is not None and self.armed.fault is Fault.EMPTY_ZERO_USAGE:
             return wire.usage(0, 0, 0)
+        if self.armed is not None and self.armed.fault is Fault.EMPTY_OVERFLOW:
+            return wire.usage(self._context_tokens + 833, 0, 0)
         return wire.usage(self.record.prompt_tokens, self.sent, len(self.reasoning))
 
     def _ended(self, finish: str) -> None:

@@ -39,7 +39,12 @@ class Fault(StrEnum):
     OVERFLOW_KEEP_FIRST = "overflow_keep_first"  # three generations of context overflow
     OVERFLOW_N_KEEP = "overflow_n_keep"
     OVERFLOW_ENGINE = "overflow_engine"
+    OVERFLOW_REACHED = "overflow_reached"  # while writing, where the engine can't shift its context
+    EMPTY_OVERFLOW = "empty_overflow"  # 200, no content, usage above the context length
     SILENT_TRUNCATION = "silent_truncation"  # 200, the middle of the prompt is gone
+    METAL_ALLOCATE = "metal_allocate"  # MLX: a buffer larger than the graphics device allows
+    VISION_NOT_LOADED = "vision_not_loaded"
+    UNKNOWN_ERROR = "unknown_error"  # words that no client knows
     POOL_FULL = "pool_full"  # other requests filled the shared pool
     JINJA_ALTERNATE = "jinja_alternate"
     JINJA_ALTERNATE_TOOLS = "jinja_alternate_tools"
@@ -173,6 +178,19 @@ ERRORS: dict[Fault, Callable[[Situation], ErrorReply]] = {
     ),
     Fault.OVERFLOW_N_KEEP: lambda at: errors.overflow_n_keep(at.prompt_tokens, at.context_tokens),
     Fault.OVERFLOW_ENGINE: lambda at: errors.overflow_engine(at.prompt_tokens, at.context_tokens),
+    Fault.OVERFLOW_REACHED: lambda at: errors.bare(
+        f"Reached context length of {at.context_tokens} tokens with model (arch: qwen3next) that "
+        "does not currently support mid-generation context overflow. Try reloading with a larger "
+        "context length or shortening the prompt/chat."
+    ),
+    Fault.METAL_ALLOCATE: _fixed(
+        errors.bare(
+            "[metal::malloc] Attempting to allocate 38654705664 bytes which is greater than the "
+            "maximum allowed buffer size of 28991029248 bytes."
+        )
+    ),
+    Fault.VISION_NOT_LOADED: _fixed(errors.bare("Vision model is not loaded")),
+    Fault.UNKNOWN_ERROR: _fixed(errors.bare("The flux capacitor is out of phase.")),
     Fault.POOL_FULL: _fixed(errors.POOL_FULL),
     Fault.JINJA_ALTERNATE: _fixed(
         errors.jinja("Conversation roles must alternate user/assistant/user/assistant/...")
@@ -261,6 +279,7 @@ class Detail(TypedDict, total=False):
         location: Target of a redirect.
         status: Status of a redirect.
         size_bytes: Size of bombs and long lines; 0 for the fault's own.
+        words: Only requests whose body holds this text; all when empty.
     """
 
     form: Form
@@ -269,6 +288,7 @@ class Detail(TypedDict, total=False):
     location: str
     status: int
     size_bytes: int
+    words: str
 
 
 @dataclass(slots=True)
@@ -283,6 +303,7 @@ class Armed:
         location: Where a redirect points.
         status: A redirect's status.
         size_bytes: How much a body that is too large has, unpacked.
+        words: What the body of a request must hold for it to strike.
     """
 
     fault: Fault
@@ -294,6 +315,7 @@ class Armed:
     location: str = "http://127.0.0.1:9/v1/elsewhere"
     status: int = 302
     size_bytes: int = 0
+    words: str = ""
 
 
 class FaultPlan:
@@ -324,15 +346,18 @@ class FaultPlan:
         """Disarm everything."""
         self._armed.clear()
 
-    def take(self, route: Route, *, reused: bool) -> Armed | None:
+    def take(self, route: Route, *, reused: bool, body: bytes = b"") -> Armed | None:
         """Return the fault for this request, if one is due.
 
         Args:
             route: The kind of request.
             reused: It came over a connection that has carried a request before.
+            body: Its body, as it came.
         """
         for armed in self._armed:
             if armed.route not in {route, "any"}:
+                continue
+            if armed.words.encode() not in body:
                 continue
             if armed.fault is Fault.STALE_KEEPALIVE and not reused:
                 continue

@@ -278,7 +278,7 @@ class LMStudioSandbox:
         self, request: web.Request, record: RecordedRequest, *, reused: bool
     ) -> web.StreamResponse:
         raw = await request.read()
-        armed = self.faults.take(_route_of(record), reused=reused)
+        armed = self.faults.take(_route_of(record), reused=reused, body=raw)
         record.fault = armed.fault.value if armed else None
         try:
             response = await self._answer(request, record, raw, armed)

@@ -13,27 +13,33 @@ from bot.domain import Restarted, TextDelta
 from bot.errors import BackendError
 from bot.lmstudio import errors
 from bot.lmstudio.deadline import ReadingSpeed, first_token_patience_s, within
-from bot.lmstudio.health import Circuit, watch_server
+from bot.lmstudio.health import Cause, Circuit, watch_server
 from bot.lmstudio.mailbox import Mailbox
 from bot.lmstudio.retry import RetryPolicy
 from tests.support.clock import FakeClock, settle
+
+
+def cause(number: int) -> Cause:
+    """Return a question of its own, in a conversation of its own."""
+    return Cause(f"conversation {number}", number)
 
 
 async def test_a_circuit_opens_on_the_third_failure_and_lets_one_trial_through(
     clock: FakeClock,
 ) -> None:
     circuit = Circuit(clock)
-    circuit.fail()
-    circuit.fail()
+    for number in range(2):
+        circuit.fail(cause(number))
+        await clock.advance(2)
     assert str(circuit.state) == "closed"
-    circuit.fail()
+    circuit.fail(cause(2))
     assert str(circuit.state) == "open"
     assert not can_go(circuit)
     await clock.advance(15)
     assert str(circuit.state) == "half-open"
     circuit.begin()
     assert not can_go(circuit)
-    circuit.fail()
+    circuit.fail(cause(3))
     await clock.advance(15)
     assert str(circuit.state) == "open"
     await clock.advance(15)
@@ -41,12 +47,34 @@ async def test_a_circuit_opens_on_the_third_failure_and_lets_one_trial_through(
     circuit.begin()
     circuit.succeed()
     assert str(circuit.state) == "closed"
-    assert circuit.failures == 0
+    circuit.fail(cause(4))
+    assert str(circuit.state) == "closed"
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.booleans()), max_size=30),
+    st.sampled_from(["question", "conversation", "moment"]),
+)
+async def test_failures_that_only_one_question_has_never_open_a_circuit(
+    failures: list[tuple[int, int, bool]], alike: str
+) -> None:
+    clock = FakeClock()
+    circuit = Circuit(clock)
+    for conversation, question, passes in failures:
+        if passes and alike != "moment":
+            await clock.advance(10)
+        circuit.fail(
+            Cause(
+                "c" if alike == "conversation" else f"c{conversation}",
+                0 if alike == "question" else question,
+            )
+        )
+    assert str(circuit.state) == "closed"
 
 
 async def test_a_trial_that_was_cancelled_leaves_room_for_the_next(clock: FakeClock) -> None:
     circuit = Circuit(clock)
-    circuit.fail(at_once=True)
+    circuit.open()
     await clock.advance(15)
     circuit.begin()
     circuit.end()

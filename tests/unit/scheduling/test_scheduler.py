@@ -250,9 +250,25 @@ async def test_an_overloaded_server_is_given_less() -> None:
     tickets = [world.submit(person=number) for number in range(1, 9)]
     tickets[0].overloaded()
     tickets[0].release()
-    assert world.scheduler.slots == 2
+    assert world.scheduler.slots == 4
+    tickets[1].overloaded()
     tickets[1].release()
-    assert _running(tickets) == [2, 3]
+    assert world.scheduler.slots == 2
+    tickets[2].release()
+    assert _running(tickets) == [3, 4]
+
+
+async def test_one_question_that_brings_the_model_down_leaves_the_others_their_room() -> None:
+    world = World(Model(slots=4))
+    first, second, _third = (world.submit(person=number) for number in range(1, 4))
+    first.overloaded()
+    first.release()
+    second.first_token()
+    second.release()
+    again = world.submit(person=1)
+    again.overloaded()
+    again.overloaded()
+    assert world.scheduler.slots == 4
 
 
 async def test_listeners_hear_of_their_place_and_of_being_held() -> None:

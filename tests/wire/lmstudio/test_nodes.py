@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bot.domain import FinishReason
+from bot.domain import ChatTurn, FinishReason, Role
 from bot.lmstudio import BackendUnavailableError, errors
 from bot.ports import Capacity
 from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, Model, Options
@@ -113,7 +113,10 @@ async def test_the_server_with_the_model_loaded_is_asked(clock: FakeClock) -> No
 async def test_a_server_that_keeps_crashing_is_paused_and_tried_again(clock: FakeClock) -> None:
     async with LMStudioSandbox() as box, connected(clock, box.base_url) as backend:
         box.faults.next(Fault.CRASHED, times=None)
-        assert isinstance((await ask(clock, backend)).error, errors.ModelCrashedError)
+        for number in range(3):
+            turn = ChatTurn(Role.USER, f"Question {number}?")
+            outcome = await ask(clock, backend, a_request(turn, conversation=f"c{number}"))
+            assert isinstance(outcome.error, errors.ModelCrashedError)
         asked = len(box.completions)
         assert not backend.is_available()
         assert isinstance((await ask(clock, backend)).error, BackendUnavailableError)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from bot.domain import ChatTurn, Reasoning, Role, StageKind
+from bot.context.tokens import TokenEstimator
+from bot.domain import ChatTurn, Counted, Reasoning, Role, StageKind
 from bot.lmstudio import LMStudioBackend, errors
 from bot.lmstudio.answering import FALLBACK_USED
 from bot.lmstudio.asking import CUT_BY_SERVER, OTHER_MODEL
-from bot.lmstudio.recovery import NO_IMAGES, SHORTENED, TRIMMED
+from bot.lmstudio.recovery import NO_IMAGES, SHORTENED, TRIMMED, TURN_SHORTENED
 from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, Model
+from sandbox.lmstudio.values import Overflow
 from tests.support.clock import FakeClock
 from tests.wire.lmstudio.conftest import PARIS
 from tests.wire.lmstudio.rig import a_request, ask, connected
@@ -43,16 +45,43 @@ async def test_an_overflow_is_trimmed_to_the_real_limit_and_remembered(clock: Fa
         assert sent[-1]["content"] == "So what?"
 
 
-async def test_a_message_too_long_by_itself_is_refused_with_the_limit(clock: FakeClock) -> None:
+async def test_a_message_too_long_by_itself_is_shortened_in_its_middle(clock: FakeClock) -> None:
     async with (
         LMStudioSandbox([Model("a/b", context_tokens=4096)]) as box,
         connected(clock, box.base_url) as backend,
     ):
-        turn = ChatTurn(Role.USER, "word and " * 6000)
-        outcome = await ask(clock, backend, a_request(turn, prompt_tokens=12_000))
-        assert isinstance(outcome.error, errors.ContextOverflowError)
-        assert "4,096" in outcome.error.sentence
-        assert len(box.completions) == 1
+        box.answer(PARIS)
+        text = "First of all: " + "word and " * 6000 + "What is this about?"
+        turn = ChatTurn(Role.USER, text)
+        outcome = await ask(clock, backend, a_request(turn, prompt_tokens=5_556))
+        assert outcome.text == PARIS
+        assert TURN_SHORTENED in outcome.end.notices
+        sent = box.completions[-1].messages[-1]["content"]
+        assert sent.startswith("First of all: ")
+        assert sent.endswith("What is this about?")
+        assert "characters are left out here" in sent
+        assert len(box.completions) == 2
+
+
+@pytest.mark.parametrize("overflow", ["n_keep", "engine"])
+async def test_the_exact_size_that_the_server_counted_is_told_for_what_was_sent(
+    overflow: Overflow, clock: FakeClock
+) -> None:
+    async with (
+        LMStudioSandbox([Model("a/b", context_tokens=4096)]) as box,
+        connected(clock, box.base_url) as backend,
+    ):
+        box.options.overflow = overflow
+        turn = ChatTurn(Role.USER, "\u6211\u4eec\u5728\u8fd9\u91cc" * 1500)
+        outcome = await ask(clock, backend, a_request(turn, prompt_tokens=2_000))
+        counted = [event for event in outcome.events if isinstance(event, Counted)]
+        assert [(one.model, one.turns) for one in counted] == [("a/b", (turn,))]
+        assert counted[0].prompt_tokens > 4096
+        assert len(outcome.end.sent[-1].text) < len(turn.text)
+        estimator = TokenEstimator()
+        estimator.learn_limit("a/b", counted[0].turns, counted[0].prompt_tokens)
+        estimate = estimator.estimate_turns((turn,), "a/b")
+        assert estimate == pytest.approx(counted[0].prompt_tokens, rel=0.02)
 
 
 async def test_a_template_without_system_role_is_folded_and_remembered(clock: FakeClock) -> None:

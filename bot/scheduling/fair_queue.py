@@ -60,9 +60,6 @@ class FairQueue:
         self._channel_tags: dict[int, float] = {}
         self._tag = 0.0
         self._channel_tag = 0.0
-        self._heap: list[_Candidate] = []
-        self._versions: dict[int, int] = {}
-        self._version = itertools.count()
         self._order: list[int] | None = None
 
     def __len__(self) -> int:
@@ -96,7 +93,6 @@ class FairQueue:
         line.move_to_end(entry.key, last=False)
         tag = self._person_tags[entry.person] - entry.cost
         self._person_tags[entry.person] = max(self._tag, tag)
-        self._offer(entry.person)
 
     def remove(self, key: int) -> bool:
         """Take a question out without charging anyone; return whether it was there."""
@@ -108,18 +104,8 @@ class FairQueue:
 
     def peek(self) -> Entry | None:
         """Return who is next."""
-        while self._heap:
-            top = self._heap[0]
-            if self._versions.get(top.person) != top.version:
-                heapq.heappop(self._heap)
-                continue
-            entry = next(iter(self._lines[top.person].values()))
-            if self._channel_tags[entry.channel] > top.channel_tag:
-                heapq.heappop(self._heap)
-                self._offer(top.person)
-                continue
-            return entry
-        return None
+        order = self._ordered()
+        return self._entries[order[0]] if order else None
 
     def take(self, key: int) -> Entry:
         """Take a question to be answered and charge its person and channel.
@@ -140,9 +126,7 @@ class FairQueue:
 
     def order(self) -> list[int]:
         """Return the keys in the order they would be taken if nothing else came."""
-        if self._order is None:
-            self._order = self._simulate()
-        return list(self._order)
+        return list(self._ordered())
 
     def forget_people(self) -> None:
         """Forget who was served; for when nobody waits and nothing runs, so that nobody gains."""
@@ -167,8 +151,6 @@ class FairQueue:
             known = self._channel_tags.get(entry.channel, 0.0)
             self._channel_tags[entry.channel] = max(self._channel_tag, known)
         self._order = None
-        if len(line) == 1:
-            self._offer(entry.person)
 
     def _drop(self, entry: Entry) -> None:
         del self._entries[entry.key]
@@ -178,41 +160,23 @@ class FairQueue:
         self._channel_counts[entry.channel] -= 1
         if not self._channel_counts[entry.channel]:
             del self._channel_counts[entry.channel]
-        self._order = None
-        self._versions.pop(entry.person, None)
-        if line:
-            self._offer(entry.person)
-        else:
+        if not line:
             del self._lines[entry.person]
+        self._order = None
         self._forget()
 
-    def _offer(self, person: int) -> None:
-        """Put the head of a person's line among the candidates, voiding what stood there."""
-        entry = next(iter(self._lines[person].values()))
-        version = next(self._version)
-        self._versions[person] = version
-        candidate = _Candidate(
-            self._person_tags[person],
-            self._channel_tags[entry.channel],
-            self._arrivals[entry.key],
-            person,
-            version,
-        )
-        heapq.heappush(self._heap, candidate)
-
     def _forget(self) -> None:
-        """Drop tags that no longer matter and candidates that are void, now and then."""
-        if not self._entries:
-            self._heap.clear()
-            self._versions.clear()
+        """Drop tags that no longer matter, now and then."""
         limit = 4 * self._max_total + 64
-        if len(self._heap) > 2 * len(self._lines) + 64:
-            self._heap = [c for c in self._heap if self._versions.get(c.person) == c.version]
-            heapq.heapify(self._heap)
         if len(self._person_tags) > limit:
             self._person_tags = _waiting_only(self._person_tags, self._lines.keys())
         if len(self._channel_tags) > limit:
             self._channel_tags = _waiting_only(self._channel_tags, self._channel_counts.keys())
+
+    def _ordered(self) -> list[int]:
+        if self._order is None:
+            self._order = self._simulate()
+        return self._order
 
     def _simulate(self) -> list[int]:
         lines = {person: list(line.values()) for person, line in self._lines.items()}
@@ -242,15 +206,6 @@ class FairQueue:
             if taken[person] < len(lines[person]):
                 offer(person)
         return order
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class _Candidate:
-    tag: float
-    channel_tag: float
-    arrival: int
-    person: int
-    version: int
 
 
 def _waiting_only(tags: dict[int, float], waiting: object) -> dict[int, float]:

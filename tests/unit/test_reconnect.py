@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.reconnect import DAY, LONGEST_PAUSE_S, Governor
+from bot.reconnect import DAY, LONGEST_PAUSE_S, STABLE_S, Governor
 from tests.support.clock import FakeClock
 
 
@@ -93,3 +93,21 @@ async def test_discords_own_count_can_hold_a_log_in_back() -> None:
     pacer.block_identify(600)
     assert pacer.pause_s(identify=True) == pytest.approx(600)
     assert pacer.pause_s(identify=False) == 0
+
+
+@pytest.mark.parametrize(("lasts_s", "is_paused"), [(STABLE_S - 1, True), (STABLE_S, False)])
+async def test_only_a_session_that_lasted_ends_the_pauses_between_log_ins(
+    lasts_s: float, *, is_paused: bool
+) -> None:
+    clock = InstantClock()
+    pacer = governor(clock)
+    for _ in range(8):
+        await pacer.before_connect(identify=True)
+        await pacer.identified()
+        pacer.ended()
+    await pacer.before_connect(identify=True)
+    await pacer.identified()
+    pacer.established()
+    await clock.advance(lasts_s)
+    pacer.ended()
+    assert (pacer.pause_s(identify=True) > 0) is is_paused

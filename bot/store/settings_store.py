@@ -247,7 +247,7 @@ class SettingsStore:
         if is_fresh:
             everything = [s for values in self._values.values() for s in values.values()]
             await self._database.write(lambda c: settings_sql.save_all(c, everything))
-            self._is_loaded = True
+            await self._load()  # another database may have brought settings of its own
 
 
 def _scopes(place: Place) -> list[Scope]:

@@ -41,14 +41,12 @@ class World:
             lambda name: name is None or name in model.loaded,
         )
 
-    def job(
-        self, person: int = 1, channel: int = 1, model: str | None = None, guild: int = 1
-    ) -> Job:
+    def job(self, person: int = 1, channel: int = 1, model: str | None = None, g: int = 1) -> Job:
         return Job(
             QuestionId(next(self.numbers)),
             UserId(person),
             ChannelId(channel),
-            GuildId(guild),
+            GuildId(g),
             prompt_tokens=100,
             cost_tokens=1100,
             model=model,
@@ -107,10 +105,9 @@ async def test_strangers_who_fill_the_line_from_their_server_keep_no_other_serve
     world = World(Model(slots=1), max_waiting=32)
     for person in range(2, 60):
         with contextlib.suppress(QueueError):
-            world.scheduler.submit(world.job(person, person, guild=66))
+            world.scheduler.submit(world.job(person, person, g=66))
     assert world.scheduler.waiting == 32
-    tickets = [world.submit(), world.submit(person=2)]
-    assert [ticket.state for ticket in tickets] == [TicketState.WAITING] * 2
+    assert world.submit().state is world.submit(person=2).state is TicketState.WAITING
     with pytest.raises(QueueError, match="Too many questions are waiting"):
         world.submit(person=3)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,8 +21,6 @@ from config.settings import ChatDefaults
 from tests.support.clock import FakeClock, settle
 from tests.unit.store.questions import question
 from tests.unit.store.recovery import drain, until_recovered
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="open files have their names there")
 
 GUILD = Scope.in_guild(GuildId(7))
 

@@ -15,7 +15,7 @@ from typing import Final, TextIO
 
 from bot.logs import escape
 
-_OPTION: Final = re.compile(r"\s+(?=[\w-]{1,32}:(?!//))")
+_OPTION: Final = re.compile(r"(?<!\s)\s++(?=[\w-]{1,32}:(?!//))")
 """Where a new ``name:value`` begins."""
 
 

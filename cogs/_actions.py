@@ -12,6 +12,7 @@ import discord
 
 from bot.chat.backfill import DISCORD_EPOCH_MS
 from bot.client import ClawbotClient
+from bot.context.cleaning import without_mention
 from bot.domain import IncomingMessage, MessageId, Origin, Question, QuestionId, UserId
 from bot.errors import AdmissionError
 from bot.ports import JournalEntry
@@ -146,10 +147,10 @@ class AnswerActions:
             return
         entry = await self._entry_asked_in(message.id)
         me = UserId(self._client.user.id)
-        text = _convert.without_mention(message.text, me)
+        text = without_mention(message.text, me)
         if entry is None or not text:
             return
-        before = [_convert.without_mention(m.text, me) for m in entry.question.joined]
+        before = [without_mention(m.text, me) for m in entry.question.joined]
         text = "\n".join(part for part in (*before, text) if part)
         if entry.question.text == text:
             return

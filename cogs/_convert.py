@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -120,12 +119,6 @@ def message(message: discord.Message) -> IncomingMessage:
         is_forward=is_forward,
         edited_at=message.edited_at,
     )
-
-
-def without_mention(text: str, me: UserId) -> str:
-    """Return text without the bot's own mention at its ends."""
-    own = rf"<@!?{me}>"
-    return re.sub(rf"^(?:\s*{own}[\s,:]*)+|(?:\s*{own})+\s*$", "", text).strip()
 
 
 def has_content(question: Question) -> bool:

@@ -16,6 +16,7 @@ from bot.chat.resume import TOO_OLD, Resumer
 from bot.chat.service import RateLimitedError
 from bot.chrome import notice
 from bot.client import ClawbotClient
+from bot.context.cleaning import without_mention
 from bot.domain import (
     ChannelId,
     GuildId,
@@ -139,7 +140,7 @@ class ChatCog(commands.Cog):
             origin=origin,
             place=incoming.place,
             asker=incoming.author,
-            text=_convert.without_mention(incoming.text, self._me),
+            text=without_mention(incoming.text, self._me),
             asked_at=incoming.created_at,
             message=incoming,
             about_id=incoming.reference_id,

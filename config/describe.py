@@ -21,7 +21,8 @@ ENV_EXAMPLE: Final = Path(".env.example")
 DOCUMENTS: Final = (Path("README.md"), Path("docs/configuration.md"))
 """Files with tables between ``<!-- settings:NAME -->`` and ``<!-- /settings -->``."""
 
-_TABLE: Final = re.compile(r"(<!-- settings:(\w+) -->\n).*?(<!-- /settings -->)", re.DOTALL)
+_TABLE_START: Final = re.compile(r"<!-- settings:(\w{1,32}) -->\n")
+_TABLE_END: Final = "<!-- /settings -->"
 
 
 def env_example() -> str:
@@ -51,7 +52,12 @@ def env_example() -> str:
 
 def with_tables(document: str) -> str:
     """Return a Markdown document with its tables of settings made anew."""
-    return _TABLE.sub(lambda found: found[1] + _TABLES[found[2]]() + found[3], document)
+    done: list[str] = []
+    while found := _TABLE_START.search(document):
+        before, after = document[: found.end()], document[found.end() :]
+        done += (before, _TABLES[found[1]]())
+        document = after[after.index(_TABLE_END) :]
+    return "".join([*done, document])
 
 
 def _short_table() -> str:

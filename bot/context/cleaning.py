@@ -78,6 +78,8 @@ _INVISIBLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     r"\ufeff\ufff0-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
+_BLANKS = re.compile(r"\s*+")
+_AFTER_MENTION = re.compile(r"[\s,:]*+")
 _LINE_BREAKS = re.compile(r"\r\n?|\u2028|\u2029|\x85|\x0b|\x0c")
 
 _MARKUP = re.compile(
@@ -152,13 +154,27 @@ def readable(text: str, names: Mapping[int, str], *, bot_id: UserId, bot_name: s
     """
     if "<" not in text:
         return text.strip()
-    own = rf"<@!?{bot_id}>"
-    text = re.sub(rf"^(?:\s*{own}[\s,:]*)+|(?:\s*{own})+\s*$", "", text)
+    text = without_mention(text, bot_id)
 
     def word(match: re.Match[str]) -> str:
         return _word(match, names, bot_id, bot_name)
 
     return _MARKUP.sub(word, text).strip()
+
+
+def without_mention(text: str, me: UserId) -> str:
+    """Return text without a person's own mentions, and without blanks, at its ends."""
+    own = (f"<@{me}>", f"<@!{me}>")
+    start = _BLANKS.match(text)
+    begin, end = start.end() if start else 0, len(text.rstrip())
+    while form := next((form for form in own if text.startswith(form, begin, end)), ""):
+        after = _AFTER_MENTION.match(text, begin + len(form), end)
+        begin = after.end() if after else end
+    while form := next((form for form in own if text.endswith(form, begin, end)), ""):
+        end -= len(form)
+        while end > begin and text[end - 1].isspace():
+            end -= 1
+    return text[begin:end]
 
 
 def _word(match: re.Match[str], names: Mapping[int, str], bot_id: UserId, bot_name: str) -> str:

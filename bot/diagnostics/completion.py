@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from typing import Final
 
 import aiohttp
 
@@ -17,50 +18,53 @@ _MAX_TOKENS = 8
 _LINE_BYTES = 65_536
 _STREAM_BYTES = 524_288
 
-_KNOWN: tuple[tuple[str, str, str], ...] = (
-    (
-        r"no models loaded|model is unloaded|model reloaded|terminated",
-        "The model isn't loaded any more.",
-        "Load it in LM Studio or with /model load.",
-    ),
-    (
-        r"invalid model identifier|model_not_found|multiple models are loaded",
-        "LM Studio doesn't know which model is meant.",
-        "See /model list and set LMSTUDIO_MODEL to one of those.",
-    ),
-    (
+_KNOWN: Final = tuple(
+    (re.compile(pattern, re.IGNORECASE), cause, advice)
+    for pattern, cause, advice in (
         (
-            r"insufficient system resources|unable to allocate|failed to load|error loading model"
-            r"|out of memory|bad alloc|exited before becoming healthy"
+            r"no models loaded|model is unloaded|model reloaded|terminated",
+            "The model isn't loaded any more.",
+            "Load it in LM Studio or with /model load.",
         ),
-        "The model can't be loaded: the machine is short of memory.",
-        "Load it with a smaller context, choose a smaller model, or close other programs there.",
-    ),
-    (
-        r"has crashed|exit code|devicelost|compute error|decode\(\) failed|channel error",
-        "The model has crashed.",
-        "Load it again in LM Studio; if that recurs, update its runtime or choose another model.",
-    ),
-    (
-        r"jinja|roles must alternate",
-        "The model's chat template is broken.",
-        "Choose another download of this model, or correct its prompt template in LM Studio.",
-    ),
-    (
-        r"context|n_ctx",
-        "The model's context is full.",
-        "Load it with a longer context, or wait until other answers are done.",
-    ),
-    (
-        r"api token|invalid_api_key|permission",
-        "The token doesn't allow completions.",
-        "Give it that permission in LM Studio's server settings.",
-    ),
-    (
-        r"unexpected endpoint",
-        "LM Studio doesn't know the route for completions.",
-        "Remove everything after the port from LMSTUDIO_BASE_URL.",
-    ),
+        (
+            r"invalid model identifier|model_not_found|multiple models are loaded",
+            "LM Studio doesn't know which model is meant.",
+            "See /model list and set LMSTUDIO_MODEL to one of those.",
+        ),
+        (
+            (
+                r"insufficient system resources|unable to allocate|failed to load|error loading model"
+                r"|out of memory|bad alloc|exited before becoming healthy"
+            ),
+            "The model can't be loaded: the machine is short of memory.",
+            "Load it with a smaller context, choose a smaller model, or close other programs there.",
+        ),
+        (
+            r"has crashed|exit code|devicelost|compute error|decode\(\) failed|channel error",
+            "The model has crashed.",
+            "Load it again in LM Studio; if that recurs, update its runtime or choose another model.",
+        ),
+        (
+            r"jinja|roles must alternate",
+            "The model's chat template is broken.",
+            "Choose another download of this model, or correct its prompt template in LM Studio.",
+        ),
+        (
+            r"context|n_ctx",
+            "The model's context is full.",
+            "Load it with a longer context, or wait until other answers are done.",
+        ),
+        (
+            r"api token|invalid_api_key|permission",
+            "The token doesn't allow completions.",
+            "Give it that permission in LM Studio's server settings.",
+        ),
+        (
+            r"unexpected endpoint",
+            "LM Studio doesn't know the route for completions.",
+            "Remove everything after the port from LMSTUDIO_BASE_URL.",
+        ),
+    )
 )
 
 
@@ -205,7 +209,7 @@ def judge(heard: Heard, configured: str | None) -> Finding:
 
 def _judge_error(error: str) -> Finding:
     for pattern, cause, advice in _KNOWN:
-        if re.search(pattern, error, re.IGNORECASE):
+        if pattern.search(error):
             return Finding(Step.COMPLETION, Status.FAILED, cause, advice)
     return Finding(
         Step.COMPLETION,

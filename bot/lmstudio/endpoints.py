@@ -11,9 +11,11 @@ from yarl import URL
 
 from bot.errors import ConfigurationError
 
-_API_TAIL: Final = re.compile(
-    r"(/(api/v[01]|v1|chat/completions|completions|models|lmstudio-greeting|chat))+$"
+_API_TAILS: Final = (
+    *("/api/v0", "/api/v1", "/v1", "/chat/completions", "/completions", "/models", "/chat"),
+    "/lmstudio-greeting",
 )
+_HAS_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,32}://")
 _LOOKS_NUMERIC: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
 _SCHEMES: Final = frozenset({"http", "https"})
 
@@ -56,7 +58,7 @@ def parse_endpoint(text: str) -> Endpoint:
     text = text.strip()
     if any(char.isspace() or char == "\\" or ord(char) < 32 for char in text):
         raise _refusal("has a space or a control character in it")
-    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
+    if not _HAS_SCHEME.match(text):
         text = f"http://{text}"
     try:
         url = URL(text)
@@ -72,8 +74,16 @@ def parse_endpoint(text: str) -> Endpoint:
     if not host or port is None or port == 0:
         raise _refusal("is not an address like http://192.168.1.20:1234")
     path = url.path.rstrip("/")
-    prefix = _API_TAIL.sub("", path).rstrip("/")
+    prefix = _without_api(path).rstrip("/")
     return Endpoint(url.scheme, _plain_host(host, url.raw_host or "", text), port, prefix)
+
+
+def _without_api(path: str) -> str:
+    """Return a path without the paths of the API at its end."""
+    end = len(path)
+    while tail := next((tail for tail in _API_TAILS if path.endswith(tail, 0, end)), ""):
+        end -= len(tail)
+    return path[:end]
 
 
 def plain_address(text: str) -> str | None:

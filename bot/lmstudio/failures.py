@@ -28,8 +28,8 @@ _OWN_FIELDS: Final = (
     "model",
 )
 _LIMIT_TOKENS: Final = re.compile(
-    r"n_ctx:\s*(\d+)|context length of only (\d+)|n_ctx\W{1,8}(\d+)"
-    r"|Reached context length of (\d+)|context size \((\d+) tokens\)|exceeds [^.]{0,60}\((\d+) tokens\)",
+    r"context length of only (\d{1,12})|n_ctx\W{1,8}(\d{1,12})|Reached context length of (\d{1,12})"
+    r"|context size \((\d{1,12}) tokens\)|exceeds [^.]{0,60}\((\d{1,12}) tokens\)",
     re.IGNORECASE,
 )
 _PROMPT_TOKENS: Final = re.compile(

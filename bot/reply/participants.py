@@ -42,9 +42,9 @@ _ORDINARY: Final = frozenset(
 )
 """Display names that are ordinary headings too; cutting at them would lose honest text."""
 
-_TIME: Final = re.compile(r"[\[(]\d[\d\-/.: T]{2,24}(?:[AaPp][Mm])?[\])]\s*")
-_TIME_PARTIAL: Final = re.compile(r"[\[(](?:\d[\d\-/.: TAaPpMm]{0,26}[\])]?\s*)?\Z")
-_AFTER: Final = re.compile(r"[ \t]*\n*[ \t]*")
+_TIME: Final = re.compile(r"[\[(]\d[\d\-/.: T]{2,24}(?:[AaPp][Mm])?[\])]\s*+")
+_TIME_PARTIAL: Final = re.compile(r"[\[(](?:\d[\d\-/.: TAaPpMm]{0,26}+[\])]?+\s{0,80}+)?+\Z")
+_AFTER: Final = re.compile(r"[ \t]*+\n*+[ \t]*+")
 _MAX_NAMES: Final = 200
 
 

@@ -24,7 +24,7 @@ _HEADER_CHARS: Final = 240
 _HEADER_END: Final = "<|message|>"
 _CHANNEL: Final = re.compile(r"<\|channel\|>\s*(\w+)")
 _NAMED: Final = re.compile(
-    r"(?:<\|start\|>\s*\w*)?(?:<\|channel\|>)?\s*(?:analysis|commentary|final)?"
+    r"(?:<\|start\|>\s*+\w*+)?+(?:<\|channel\|>)?+\s*+(?:analysis|commentary|final)?+"
 )
 _LATE_FINAL: Final = re.compile(r"<\|channel\|>\s*final\b[^<]{0,40}<\|message\|>")
 _LATE_CHARS: Final = 100

@@ -17,6 +17,7 @@ from bot.reply.markup import (
 )
 
 _LOOK_BACK_CHARS = 200
+_TAG_NAME = re.compile(r"<[\w:\-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Block:
 
 
 def _key(text: str) -> str:
-    name = re.match(r"<[\w:\-]+", text)
+    name = _TAG_NAME.match(text)
     return f"{name[0].lower()}>" if name and text.endswith(">") else text.lower()
 
 

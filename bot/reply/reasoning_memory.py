@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 PREFILLED_MODELS: Final = re.compile(
     r"(?:^|[/\-_.])(?:deepseek-r1|r1-distill|r1-0528|qwq)"
-    r"|(?:^|[/\-_.])(?:thinking|reasoner)(?:$|[\-_.@:])|nemotron.*nano|minimax-m2",
+    r"|(?:^|[/\-_.])(?:thinking|reasoner)(?:$|[\-_.@:])|nemotron.{0,80}nano|minimax-m2",
     re.IGNORECASE,
 )
 """Families whose chat template writes the opening tag into the prompt, so only the closing tag is

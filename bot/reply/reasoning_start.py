@@ -27,7 +27,7 @@ _UNDECIDED: Final = prefixes(
     ]
 )
 _ROLE: Final = re.compile(
-    rf"\s*({'|'.join(TURN_ROLES)})\b(?:<\|end_header_id\|>|\[/INST\]|>)?[ \t]*\n?"
+    rf"\s{{0,220}}+({'|'.join(TURN_ROLES)})\b(?:<\|end_header_id\|>|\[/INST\]|>)?[ \t]*\n?"
 )
 _ROLE_STARTS: Final = prefixes(f"{role}\n" for role in TURN_ROLES)
 _OWN_ROLES: Final = frozenset({"assistant", "model"})

@@ -72,10 +72,11 @@ _LATIN_RUN: Final = re.compile(f"([{_LATIN_MARKS}]{{2}})[{_LATIN_MARKS}]+")
 _CONTEXT: Final = re.compile(
     f"[\u200c\u200d\ufe0e\ufe0f\u180b-\u180d\u180f\U000e0020-\U000e007f\U000e0100-\U000e01ef{_MARKS}]"
 )
-_HOLD: Final = re.compile(f"(?:[\u200c\u200d]+|(?<={_FLAG})[{TAGS}]{{1,5}})\\Z")
+_HELD_JOINERS: Final = 2
+_HELD_TAGS: Final = re.compile(f"(?<={_FLAG})[{TAGS}]{{1,5}}\\Z")
 _TRAILING: Final = f"{_MARKS}{TAGS}\u200c\u200d\ufe0e\ufe0f\u180b-\u180d\u180f\U000e0100-\U000e01ef"
-_LAST: Final = re.compile(f"[^{_TRAILING}]?[{_TRAILING}]*\\Z")
 _LAST_CHARS: Final = 16
+_LAST: Final = re.compile(f"[^{_TRAILING}]?[{_TRAILING}]{{0,{_LAST_CHARS}}}\\Z")
 
 
 def _good(found: re.Match[str]) -> str:
@@ -138,13 +139,21 @@ class CharCleaner:
         start = len(self._before)
         self._hold = ""
         if _CONTEXT.search(text, start):
-            held = None if ended else _HOLD.search(text, start)
-            if held:
-                self._hold = held[0] if held[0][0] not in "\u200c\u200d" else held[0][:2]
-                text = text[: held.start()]
+            if not ended:
+                text = self._held_back(text, start)
             for pattern in (_VARIANT, _TAG, _JOINER):
                 text = pattern.sub(_good, text)
             text = _LATIN_RUN.sub(r"\1", _ANY_RUN.sub(r"\1", text))
         last = _LAST.search(text, max(0, len(text) - _LAST_CHARS))
         self._before = last[0] if last else ""
         return text[start:]
+
+    def _held_back(self, text: str, start: int) -> str:
+        """Hold joiners and flag tags at the end of a text, and return what stands before them."""
+        end = max(start, len(text.rstrip("\u200c\u200d")))
+        if end < len(text):
+            self._hold = text[end : end + _HELD_JOINERS]
+        elif tags := _HELD_TAGS.search(text, max(start, len(text) - 6)):
+            end = tags.start()
+            self._hold = tags[0]
+        return text[:end]

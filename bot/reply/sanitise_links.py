@@ -19,7 +19,8 @@ _HOST: Final = (
 _APP: Final = rf"discord(?:app)?{_DOT}com(?::\d+)?/+invite/+"
 _INVITE: Final = re.compile(rf"(?:{_HOST}|{_APP})[\w\-]")
 _INVITE_END: Final = re.compile(rf"(?:{_HOST}|discord(?:app)?{_DOT}com(?::\d+)?/+)\Z")
-_HOST_LIKE: Final = re.compile(r"(?:[\w\-]+\.)+([a-z][a-z\-]+)", re.IGNORECASE)
+_DOTTED: Final = re.compile(r"(?<![\w\-])[\w\-]++(?:\.[\w\-]++)++")
+_TOP_LEVEL: Final = re.compile(r"[a-z][a-z\-]+", re.IGNORECASE)
 _FILE_ENDINGS: Final = frozenset(
     [
         *("c", "cc", "cfg", "conf", "cpp", "cs", "css", "csv", "go", "h", "html", "ini", "java"),
@@ -27,7 +28,6 @@ _FILE_ENDINGS: Final = frozenset(
         *("rs", "rst", "sh", "sql", "svg", "toml", "ts", "tsx", "txt", "xml", "yaml", "yml"),
     ]
 )
-_PUNCTUATION: Final = re.compile(r"[\W_]*\Z")
 
 
 def normalised(text: str) -> str:
@@ -60,18 +60,34 @@ def link_text(label: str, url: str, *, allow_invites: bool) -> str:
         return label
     if not allow_invites and has_invite(url):
         return f"{label} {INVITE_REMOVED}".strip()
-    if not label or label == url or _PUNCTUATION.match(label) or _names_other_host(label, url):
+    if (
+        not label
+        or label == url
+        or not any(map(str.isalnum, label))
+        or _names_other_host(label, url)
+    ):
         return url
     return f"{label} ({url})"
 
 
 def _names_other_host(label: str, url: str) -> bool:
-    found = _HOST_LIKE.search(unicodedata.normalize("NFKC", label))
-    if found is None:
+    named = _host_like(unicodedata.normalize("NFKC", label).lower())
+    if not named:
         return False
-    if found[1].lower() in _FILE_ENDINGS and "://" not in label:
+    if named.rpartition(".")[2] in _FILE_ENDINGS and "://" not in label:
         return False
-    return bool(found[0].lower() != _host(url)) or "://" in label
+    return named != _host(url) or "://" in label
+
+
+def _host_like(text: str) -> str:
+    """Return the first stretch of text that reads like a host's name; empty without one."""
+    for found in _DOTTED.finditer(text):
+        labels = found[0].split(".")
+        for index in range(len(labels) - 1, 0, -1):
+            top = _TOP_LEVEL.match(labels[index])
+            if top is not None:
+                return ".".join([*labels[:index], top[0]])
+    return ""
 
 
 def _host(url: str) -> str:

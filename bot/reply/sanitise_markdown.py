@@ -9,10 +9,12 @@ Sources: Discord "Reference: message formatting", "Markdown text 101".
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable
 from typing import Final
 
 from bot.reply.markup import prefixes
+from bot.reply.sanitise_brackets import BRACKET_CHARS, may_become_bracket, read_bracket
 from bot.reply.sanitise_links import (
     INVITE_REMOVED,
     REMOVED,
@@ -36,34 +38,21 @@ _SPECIAL: Final = re.compile(rf"[`@<\[\]!/\\%\n{_ALIKE}]")
 _TICKS: Final = re.compile("`+")
 _FENCE: Final = re.compile("`{3,}")
 _FENCE_OR_ESCAPE: Final = re.compile(r"\\[`\\]|`{3,}")
-_CHROME: Final = re.compile(r"(?:[ \t>]*-#(?=[ \t]))+[ \t]*")
+_CHROME: Final = re.compile(r"(?:[ \t>]{0,80}+-#(?=[ \t])){1,40}+[ \t]{0,80}+")
 _CHROME_SIGN: Final = re.compile(r"-#[ \t]*")
-_CHROME_PARTIAL: Final = re.compile(r"(?:[ \t>]*-#(?=[ \t]))*[ \t>]*(?:-#?)?\Z")
+_CHROME_PARTIAL: Final = re.compile(r"(?:[ \t>]{0,80}+-#(?=[ \t])){0,40}+[ \t>]{0,80}+(?:-#?+)?+\Z")
 _MASS: Final = re.compile(r"@(?=everyone|here)", re.IGNORECASE)
 _MASS_PARTIALS: Final = prefixes(["@everyone", "@here"])
-_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):\Z")
-_URL: Final = re.compile(r"//[^\s<>\"`\[\]()]*(?:\([^\s<>\"`\[\]()]*\)?[^\s<>\"`\[\]()]*)*")
+_SCHEME_CHARS: Final = "+-." + string.ascii_letters + string.digits
+_URL: Final = re.compile(r"//(?:[^\s<>\"`\[\]()]++|\([^\s<>\"`\[\]()]*+\)?+)*+")
 _WORD: Final = re.compile(rf"[!-;=?-Z\\^_a-~{_ALIKE}{_CLINGING}]{{0,200}}")
-_LAST_WORD: Final = re.compile(rf"[!-;=?-Z\\^_a-~{_ALIKE}]*\Z")
+_LAST_WORD: Final = re.compile(rf"[!-;=?-Z\\^_a-~{_ALIKE}]{{0,64}}\Z")
 _PERCENT: Final = re.compile(r"%(?:[0-9A-Fa-f]{2}|[0-9A-Fa-f]?\Z)")
 _ANSI: Final = re.compile(r"ansi(?![\w+.#\-])", re.IGNORECASE)
 _ANSI_PARTIALS: Final = prefixes(["ansi."])
 _LIVELY: Final = frozenset("<@-!&/%\\")
 _TAIL_CHARS: Final = 64
 _INLINE_CHARS: Final = 600
-
-_LABEL: Final = r"!?\[((?:[^\[\]\n\\]|\\.){0,300})"
-_LINK: Final = re.compile(
-    _LABEL + r"\]\([ \t]*(?:<([^<>\n]*)>|([^\s()<>]*(?:\([^\s()<>]*\)[^\s()<>]*)*))"
-    r"(?:[ \t]+[\"'(][^\"'()\n]*[\"')])?[ \t]*\)"
-)
-_REFERENCE: Final = re.compile(_LABEL + r"\]\[([^\[\]\n]{0,80})\]")
-_DEFINITION: Final = re.compile(r"\[([^\[\]\n]{1,80})\]:[ \t]*(?=<?(?:https?:|www\.|[/#]|\w+://))")
-_BRACKET_PARTIAL: Final = re.compile(
-    _LABEL + r"(?:\\|\](?:\([^\n()]*(?:\([^\n()]*\)?[^\n()]*)*|\[[^\[\]\n]{0,80}"
-    r"|:[ \t]*<?\w{0,12}(?::/?)?)?)?\Z"
-)
-_BRACKET_CHARS: Final = URL_CHARS + 400
 
 _ANGLE: Final = re.compile(
     r"<(?:(?P<sigil>@[!&]?|#)(?=\d)|/(?P<command>[\w\- ]{1,100}):\d+>|id:(?P<place>[\w\-]+)>"
@@ -311,42 +300,46 @@ class MarkdownGuard:
         buf, pos = self._buf, self._pos
         if char == "!" and buf[pos + 1 : pos + 2] != "[":
             return False if pos + 1 == len(buf) and not self._ended else self._literal(1)
-        rest = buf[pos : pos + _BRACKET_CHARS]
-        link = _LINK.match(rest)
-        if link is not None:
-            url = link[2] if link[2] is not None else link[3]
-            text = link_text(link[1], url, allow_invites=self._policy.allow_invites)
-            return self._again(link.end(), text)
-        found = _REFERENCE.match(rest)
-        if found is not None:
-            return self._reference(found)
-        definition = _DEFINITION.match(rest)
-        if definition is not None and not self._tail.rpartition("\n")[2].strip(" \t>"):
-            return self._replace(definition.end(), f"[{definition[1]}] ")
-        if not self._ended and len(rest) < _BRACKET_CHARS and _BRACKET_PARTIAL.match(rest):
-            return False
-        return self._literal(1)
-
-    def _reference(self, found: re.Match[str]) -> bool:
-        label, name = found[1], found[2] or found[1]
-        is_text = len(label) > 1 and any(char.isalpha() for char in label)
-        if not is_text or (self._tail[-1:].isalnum() and found[0][0] != "!"):
+        rest = buf[pos : pos + BRACKET_CHARS]
+        found = read_bracket(rest)
+        if found is None:
+            grows = not self._ended and len(rest) < BRACKET_CHARS and may_become_bracket(rest)
+            return False if grows else self._literal(1)
+        if found.address is not None:
+            invites = self._policy.allow_invites
+            text = link_text(found.label, found.address, allow_invites=invites)
+            return self._again(found.end, text)
+        if found.name is not None:
+            return self._reference(found.label, found.name, found.end, is_image=char == "!")
+        if self._tail.rpartition("\n")[2].strip(" \t>"):
             return self._literal(1)
-        return self._again(found.end(), f"{label} [{name}]" if found[2] else f"{label} ")
+        return self._replace(found.end, f"[{found.label}] ")
+
+    def _reference(self, label: str, name: str, chars: int, *, is_image: bool) -> bool:
+        is_text = len(label) > 1 and any(char.isalpha() for char in label)
+        if not is_text or (self._tail[-1:].isalnum() and not is_image):
+            return self._literal(1)
+        return self._again(chars, f"{label} [{name}]" if name else f"{label} ")
 
     def _slash(self) -> bool:
         buf, pos = self._buf, self._pos
         if self._tail[-1:] == ":":
             if pos + 1 == len(buf) and not self._ended:
                 return False
-            scheme = _SCHEME.search(self._tail) if buf[pos + 1 : pos + 2] == "/" else None
-            if scheme is not None:
-                if scheme[1].lower() in {"http", "https"}:
+            scheme = self._scheme() if buf[pos + 1 : pos + 2] == "/" else ""
+            if scheme:
+                if scheme in {"http", "https"}:
                     return self._url()
                 return self._replace(2, " //")
         if not self._policy.allow_invites and may_begin_invite(self._tail + "/"):
             return self._disguise("/")
         return self._literal(1)
+
+    def _scheme(self) -> str:
+        """Return the scheme before the colon that was given out last; empty when it is none."""
+        before = self._tail[:-1]
+        word = before[len(before.rstrip(_SCHEME_CHARS)) :]
+        return word.lstrip("+-." + string.digits).lower()
 
     def _url(self) -> bool:
         found = _URL.match(self._buf, self._pos, self._pos + URL_CHARS)

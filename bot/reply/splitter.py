@@ -24,8 +24,8 @@ _MAX_INFO_CHARS = 20
 
 _CLOSE = "\n```"
 _TICKS = re.compile(r"`{3,}")
-_INFO = re.compile(r"[\w+\-.#]*[ \t]*$")
-_CLOSING_LINE = re.compile(r"[ \t]*`{3,}[ \t]*(?:\n|$)")
+_INFO = re.compile(r"[\w+\-.#]{0,21}+[ \t]{0,21}+$")
+_CLOSING_LINE = re.compile(r"[ \t]{0,99}+`{3,99}+[ \t]{0,99}+(?:\n|$)")
 _SPACE = re.compile(r"\s*")
 
 _GOOD_SHARE = 0.5

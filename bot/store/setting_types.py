@@ -19,6 +19,8 @@ SettingValue = str | int | float | bool
 _NUMBER_CHARS: Final = 32
 """Longer input is no number that anyone means; it also keeps integer parsing cheap."""
 
+_DECIMAL: Final = re.compile(r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)", re.ASCII)
+_WHOLE: Final = re.compile(r"\+?\d++", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _YES: Final = frozenset({"true", "yes", "on", "1"})
 _NO: Final = frozenset({"false", "no", "off", "0"})
@@ -109,7 +111,7 @@ def _refuse(name: str, allowed: str) -> InvalidSettingError:
 def _decimal(name: str, allowed: str, low: float, high: float, *, open_low: bool) -> SettingType:
     def parse(text: str) -> SettingValue:
         cleaned = text.strip().replace(",", ".", 1)
-        if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", cleaned, re.ASCII):
+        if not _DECIMAL.fullmatch(cleaned):
             raise _refuse(name, allowed)
         value = float(cleaned) if len(cleaned) <= _NUMBER_CHARS else math.inf
         if not low <= value <= high or (open_low and value == low):
@@ -122,7 +124,7 @@ def _decimal(name: str, allowed: str, low: float, high: float, *, open_low: bool
 def _integer(name: str, allowed: str, low: int, high: int, description: str) -> SettingType:
     def parse(text: str) -> SettingValue:
         cleaned = text.strip()
-        if len(cleaned) > _NUMBER_CHARS or not re.fullmatch(r"\+?\d+", cleaned, re.ASCII):
+        if len(cleaned) > _NUMBER_CHARS or not _WHOLE.fullmatch(cleaned):
             raise _refuse(name, allowed)
         value = int(cleaned)
         if not low <= value <= high:

@@ -25,7 +25,7 @@ DEFAULT_TYPE, THREAD_CREATED, REPLY, CHAT_INPUT, THREAD_STARTER, CONTEXT_MENU = 
     23,
 )
 
-_CODE = re.compile(r"```.*?```|``.+?``|`[^`\n]+`", re.DOTALL)
+_TICKS = re.compile("`{1,3}")
 _URL = re.compile(r"(?<!<)https?://[^\s<>|]+", re.IGNORECASE)
 _USER = re.compile(r"<@!?(\d{15,20})>")
 _ROLE = re.compile(r"<@&(\d{15,20})>")
@@ -215,7 +215,23 @@ def walk(components: Iterable[JsonObject]) -> Iterable[JsonObject]:
 
 def without_code(content: str) -> str:
     """Return text without code spans and blocks, where Discord reads no markup."""
-    return _CODE.sub(" ", content) if "`" in content else content
+    kept: list[str] = []
+    position = 0
+    while opening := _TICKS.search(content, position):
+        end = _code_end(content, opening)
+        kept.append(content[position : opening.end() if end is None else opening.start()])
+        kept.append("" if end is None else " ")
+        position = opening.end() if end is None else end
+    return "".join([*kept, content[position:]])
+
+
+def _code_end(content: str, opening: re.Match[str]) -> int | None:
+    """Return where the code ends that a run of backticks opens; ``None`` when it opens none."""
+    ticks, start = opening[0], opening.end()
+    end = content.find(ticks, start if len(ticks) == 3 else start + 1)
+    if end < 0 or (len(ticks) == 1 and "\n" in content[start:end]):
+        return None
+    return end + len(ticks)
 
 
 def links(content: str) -> list[str]:

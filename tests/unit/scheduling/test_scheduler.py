@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 
 import pytest
@@ -41,12 +40,12 @@ class World:
             lambda name: name is None or name in model.loaded,
         )
 
-    def job(self, person: int = 1, channel: int = 1, model: str | None = None, g: int = 1) -> Job:
+    def job(self, person: int = 1, channel: int = 1, model: str | None = None) -> Job:
         return Job(
             QuestionId(next(self.numbers)),
             UserId(person),
             ChannelId(channel),
-            GuildId(g),
+            GuildId(1),
             prompt_tokens=100,
             cost_tokens=1100,
             model=model,
@@ -99,17 +98,6 @@ async def test_the_settings_slots_stand_over_the_servers() -> None:
     world = World(Model(slots=4), slots=1)
     tickets = [world.submit(person=number) for number in range(1, 4)]
     assert _running(tickets) == [0]
-
-
-async def test_strangers_who_fill_the_line_from_their_server_keep_no_other_server_out() -> None:
-    world = World(Model(slots=1), max_waiting=32)
-    for person in range(2, 60):
-        with contextlib.suppress(QueueError):
-            world.scheduler.submit(world.job(person, person, g=66))
-    assert world.scheduler.waiting == 32
-    assert world.submit().state is world.submit(person=2).state is TicketState.WAITING
-    with pytest.raises(QueueError, match="Too many questions are waiting"):
-        world.submit(person=3)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -10,9 +9,6 @@ import pytest
 
 from bot.store.database import Database, open_database
 from tests.support.clock import FakeClock
-
-# Where a file that is open keeps its name, none can be lost.
-collect_ignore = ["test_lost_file.py"] if sys.platform == "win32" else []
 
 
 @pytest.fixture

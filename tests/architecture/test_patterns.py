@@ -1,0 +1,132 @@
+"""Every regular expression that we ship works in linear time.
+
+No tool does it: ``docs/architecture.md`` says which were looked at.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from bot.logs import Redactor
+from bot.reply.markup import MARKERS, block_pattern
+from bot.reply.participants import Labels
+from bot.reply.secret_guard import SecretGuard
+from tests.architecture.pattern_shape import faults
+from tests.architecture.sources import SHIPPED, Source, sources
+
+FUNCTIONS = {"match", "search", "fullmatch", "sub", "subn", "split", "findall", "finditer"}
+BUILT = {
+    "bot.reply.secret_guard": SecretGuard(["a" * 40, "a.*b+(c", "10.0.0.1"]),
+    "bot.reply.participants": Labels(["aaa aaa", "(a+)+", "x:"], ["b b b"]),
+    "bot.reply.markup": block_pattern(MARKERS),
+    "bot.logs": Redactor(("a" * 40, "(a+)+$")),
+}
+"""What builds patterns from data, by module, made from values that try to get into them."""
+
+IN_FUNCTIONS = {*BUILT, "bot.reply.reasoning_block"}
+"""``reasoning_block`` builds one character class, and what ``markup`` builds."""
+
+
+def _patterns(value: object, depth: int = 0) -> Iterator[re.Pattern[str]]:
+    if isinstance(value, re.Pattern):
+        yield value
+    elif depth < 4:
+        inner: Iterator[object] = iter(())
+        if isinstance(value, dict):
+            inner = iter(value.values())
+        elif isinstance(value, tuple | list | set | frozenset):
+            inner = iter(value)
+        elif type(value).__module__ in BUILT:
+            inner = iter(getattr(value, "__dict__", {}).values())
+        for one in inner:
+            yield from _patterns(one, depth + 1)
+
+
+OURS = [
+    source
+    for source in sources(*SHIPPED)
+    if ".migrations" not in source.module and not source.module.endswith("__main__")
+]
+
+
+@pytest.mark.parametrize(
+    "source", [s for s in OURS if "re" in set(s.imports())], ids=lambda source: source.module
+)
+def test_every_pattern_is_linear(source: Source) -> None:
+    module = importlib.import_module(source.module)
+    values = [*vars(module).values(), BUILT.get(source.module)]
+    found = {pattern for value in values for pattern in _patterns(value)}
+    assert found, "patterns are module-level constants, or built by a class named in BUILT"
+    wrong = {pattern.pattern: why for pattern in found if (why := faults(pattern))}
+    assert not wrong
+
+
+@pytest.mark.parametrize("source", OURS, ids=lambda source: source.module)
+def test_patterns_are_constants_that_the_check_can_see(source: Source) -> None:
+    inside = {
+        id(node)
+        for function in source.functions()
+        for part in function.body
+        for node in ast.walk(part)
+    }
+    for node in ast.walk(source.tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        assert called not in {f"re.{name}" for name in FUNCTIONS}, f"line {node.lineno}: {called}"
+        if called == "re.compile" and source.module not in IN_FUNCTIONS:
+            assert id(node) not in inside, f"line {node.lineno}: a pattern built in a function"
+
+
+SLOW = [
+    # Two repeats that share characters, one after the other or one inside the other.
+    r"(a+)+$",
+    r"(?:a*b?)*c",
+    r"\d+\.?\d*x",
+    r"\s*\n*\s*x",
+    r"(?:\s*x[\s,]*)+y",
+    r"//[^\s()]*(?:\([^\s()]*\)?[^\s()]*)*x",
+    r"!?\[x\]\([^\n()]*(?:\([^\n()]*\)?[^\n()]*)*\Z",
+    r"(?:x{0,40}){0,40}y",
+    # Alternatives in a repeat that begin alike.
+    r"(?:a|ab|b)*c",
+    # A search that runs from each place of the same run.
+    r"\s+$",
+    r"[ \t]*x",
+    r"^\s*x|(?:\s*x)+\s*$",
+    r"\[[^\]]*\]",
+    r"<a.*?>",
+    r"[\w.]+@x",
+    r"(?:[ \t>]*-#)+",
+    r"(?=.*x)y",
+    r'"[^\n]*"',
+]
+LINEAR = [
+    r"\s+",
+    r"`{3,}",
+    r"(?>a+)b{0,9}",
+    r"(?<!\s)\s++$",
+    r"(?<![\w-])[\w-]++(?:\.[\w-]++)++",
+    r"(?:[^\s()]++|\([^\s()]*+\)?+)*+",
+    r'"[^"\n]*"',
+    r"\[[^\[\]\n]{1,300}\]\([^()\s]{1,600}\)",
+    r"(?<=/webhooks/)\d+/x",
+    r"\A\s*x",
+    r"(?m)^[ \t]*x",
+    r"(?:ab|cd)+?e{0,4}",
+]
+
+
+@pytest.mark.parametrize("pattern", SLOW)
+def test_the_check_refuses_what_is_slow(pattern: str) -> None:
+    assert faults(re.compile(pattern))
+
+
+@pytest.mark.parametrize("pattern", LINEAR)
+def test_the_check_passes_what_is_linear(pattern: str) -> None:
+    assert faults(re.compile(pattern)) == []

@@ -11,6 +11,7 @@ from sandbox.discord.people import Person
 from sandbox.discord.permissions import Permission
 from sandbox.discord.records import CloseRecord, GatewayRecord, RequestRecord
 from sandbox.discord.server import DiscordSandbox
+from sandbox.discord.webhooks import Proxy, Webhook
 
 __all__ = [
     "Attachment",
@@ -28,8 +29,10 @@ __all__ = [
     "Permission",
     "Person",
     "Pings",
+    "Proxy",
     "RequestRecord",
     "Role",
     "User",
     "Version",
+    "Webhook",
 ]

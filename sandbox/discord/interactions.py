@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sandbox.discord import permissions, render
+from sandbox.discord import permissions, render, render_message
 from sandbox.discord.messages import JsonObject, Message
 from sandbox.discord.model import Channel, User
 
@@ -201,7 +201,7 @@ def payload(made: Interaction) -> JsonObject:
             "authorizing_integration_owners": {"0": "0"},
         }
     if made.source is not None:
-        body["message"] = render.message(made.source, lambda _: True)
+        body["message"] = render_message.message(made.source, lambda _: True)
     return body
 
 

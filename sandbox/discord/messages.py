@@ -44,6 +44,25 @@ class Attachment:
 
 
 @dataclass(frozen=True)
+class Sticker:
+    """A sticker on a message; ``format_type`` is 1 PNG, 2 APNG, 3 Lottie, 4 GIF."""
+
+    id: int
+    name: str
+    format_type: int = 1
+
+
+@dataclass(frozen=True)
+class Poll:
+    """A poll on a message."""
+
+    question: str
+    answers: tuple[str, ...]
+    ends_unix_s: float
+    multiselect: bool = False
+
+
+@dataclass(frozen=True)
 class AllowedMentions:
     """``allowed_mentions`` of a request; ``given`` is false where it was absent."""
 
@@ -99,7 +118,10 @@ class Draft:
     tts: bool = False
     interaction: JsonObject | None = None
     webhook_id: int | None = None
+    application_id: int | None = None
     seen_by: int | None = None
+    stickers: tuple[Sticker, ...] = ()
+    poll: Poll | None = None
 
 
 @dataclass(eq=False, repr=False)
@@ -131,7 +153,10 @@ class Message:
     tts: bool = False
     interaction: JsonObject | None = None
     webhook_id: int | None = None
+    application_id: int | None = None
     seen_by: int | None = None
+    stickers: tuple[Sticker, ...] = ()
+    poll: Poll | None = None
     edited_unix_s: float | None = None
     deleted_at: float | None = None
     mention_ids: list[int] = field(default_factory=list)

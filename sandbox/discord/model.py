@@ -36,6 +36,7 @@ class User:
     Attributes:
         accepts_dms: False: messages to this person are refused with 50007.
         is_system: Discord's own account.
+        is_webhook: The name under which a webhook spoke, which is no account.
     """
 
     id: int
@@ -44,6 +45,7 @@ class User:
     is_bot: bool = False
     accepts_dms: bool = True
     is_system: bool = False
+    is_webhook: bool = False
 
     @property
     def mention(self) -> str:
@@ -195,6 +197,12 @@ class Guild:
     def everyone(self) -> Role:
         """The @everyone role."""
         return self.roles[self.id]
+
+    @property
+    def bot_role(self) -> Role:
+        """The bot's managed role, which the mention picker offers beside the bot."""
+        bot_id = self.world.bot_user.id
+        return next(role for role in self.roles.values() if role.bot_id == bot_id)
 
     def add_channel(
         self,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from sandbox.discord import commands, permissions, render
+from sandbox.discord import commands, permissions, render, render_message
 from sandbox.discord.messages import Attachment, JsonObject, Message
 from sandbox.discord.model import Channel
 from sandbox.discord.validation import content_type_of
@@ -93,7 +93,7 @@ class OptionReader:
 
     def add_message(self, message: Message) -> None:
         """Refer to a message; the bot gets its content whatever its intents."""
-        self._put("messages", message.id, render.message(message, lambda _: True))
+        self._put("messages", message.id, render_message.message(message, lambda _: True))
 
     def _add_channel(self, channel_id: int) -> None:
         channel = self._world.channels[channel_id]

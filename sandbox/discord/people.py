@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from sandbox.discord import commands, interactions, permissions, posting
 from sandbox.discord.messages import (
@@ -14,7 +14,10 @@ from sandbox.discord.messages import (
     Draft,
     JsonObject,
     Message,
+    Poll,
+    Sticker,
 )
+from sandbox.discord.modal_form import ModalForm
 from sandbox.discord.model import WITH_MESSAGES, Channel, User
 from sandbox.discord.options import NotOfferedError, OptionReader, command_data
 from sandbox.discord.permissions import Permission
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from sandbox.discord.interactions import Interaction
     from sandbox.discord.world import World
 
-Files = Iterable[tuple[str, bytes]]
+Files = Collection[tuple[str, bytes]]
 
 
 class Person:
@@ -38,6 +41,7 @@ class Person:
     def __init__(self, world: World, user: User) -> None:
         self.world = world
         self.user = user
+        self._client_since = 0
 
     @property
     def id(self) -> int:
@@ -63,11 +67,51 @@ class Person:
         """Post a message; ``<@bot>`` in the text mentions the bot.
 
         Raises:
-            NotOfferedError: The person may not post there, or the text is empty or too long.
+            NotOfferedError: The person may not post there, or there is nothing or too much to post.
         """
         self._may_post(channel, text)
         draft = self._draft(text, files)
         draft.embeds, draft.forward = list(embeds), forward
+        if forward is not None and (text or files or not self.sees(forward)):
+            raise NotOfferedError("a forward is one message that the person sees, without a text")
+        if not (draft.content or draft.attachments or draft.embeds or forward):
+            raise NotOfferedError("there is nothing to post")
+        return posting.post(self.world, channel, self.user, draft)
+
+    async def poll(
+        self,
+        channel: Channel,
+        question: str,
+        answers: Sequence[str],
+        *,
+        hours: float = 24,
+        multiselect: bool = False,
+        text: str = "",
+    ) -> Message:
+        """Post a poll.
+
+        Raises:
+            NotOfferedError: The person may not, or it breaks Discord's limits: 300 characters, 1
+                to 10 answers of 55, and 32 days.
+        """
+        self._may_post(channel, text)
+        if not self._may(channel, Permission.SEND_POLLS):
+            raise NotOfferedError("polls take Create Polls")
+        sizes_fit = 1 <= len(question) <= 300 and all(1 <= len(each) <= 55 for each in answers)
+        if not sizes_fit or not 1 <= len(answers) <= 10 or not 1 <= hours <= 32 * 24:
+            raise NotOfferedError("no such poll")
+        draft = self._draft(text, ())
+        ends = self.world.now() + hours * 3600
+        draft.poll = Poll(question, tuple(answers), ends, multiselect)
+        return posting.post(self.world, channel, self.user, draft)
+
+    async def sticker(self, channel: Channel, *names: str, text: str = "") -> Message:
+        """Post one to three stickers."""
+        self._may_post(channel, text)
+        if not 1 <= len(names) <= 3:
+            raise NotOfferedError("a message takes 1 to 3 stickers")
+        draft = self._draft(text, ())
+        draft.stickers = tuple(Sticker(self.world.ids.next(), name) for name in names)
         return posting.post(self.world, channel, self.user, draft)
 
     async def mention(self, channel: Channel, text: str = "", *, files: Files = ()) -> Message:
@@ -77,8 +121,14 @@ class Person:
     async def reply(
         self, message: Message, text: str = "", *, ping: bool = True, files: Files = ()
     ) -> Message:
-        """Reply to a message; ``ping`` is the client's @ switch."""
+        """Reply to a message; ``ping`` is the client's @ switch.
+
+        Raises:
+            NotOfferedError: The person may not post there, or may not read the history.
+        """
         self._may_post(message.channel, text)
+        if not self._may(message.channel, Permission.READ_MESSAGE_HISTORY):
+            raise NotOfferedError("replies take Read Message History")
         draft = self._draft(text, files)
         draft.kind, draft.reference = REPLY, message
         draft.mentions = AllowedMentions(replied_user=ping)
@@ -189,7 +239,13 @@ class Person:
     async def context_menu(
         self, target: Message | Person, name: str, channel: Channel | None = None
     ) -> Interaction:
-        """Use a command of a message's or a person's context menu."""
+        """Use a command of a message's or a person's context menu.
+
+        Raises:
+            NotOfferedError: Discord's client or server would not have let it through.
+        """
+        if isinstance(target, Message) and not self.sees(target):
+            raise NotOfferedError("that message is not in this person's view")
         where = target.channel if isinstance(target, Message) else channel
         if where is None:
             raise NotOfferedError("a user command needs a channel")
@@ -284,12 +340,23 @@ class Person:
     # Seeing
 
     def sees(self, message: Message) -> bool:
-        """Tell whether a message is in the person's view now."""
+        """Tell whether a message is in the person's view now.
+
+        Without Read Message History that is what came since their client was started.
+        """
         if message.deleted_at is not None or not self._may(
             message.channel, Permission.VIEW_CHANNEL
         ):
             return False
+        if message.id < self._client_since and not self._may(
+            message.channel, Permission.READ_MESSAGE_HISTORY
+        ):
+            return False
         return message.seen_by in {None, self.id}
+
+    def restart_client(self) -> None:
+        """Start the client anew: older messages are seen only with Read Message History."""
+        self._client_since = self.world.ids.next()
 
     def view(self, channel: Channel) -> list[Message]:
         """Return what the person sees in a channel, oldest first, ephemeral messages included."""
@@ -329,38 +396,3 @@ class Person:
         return interactions.begin(
             self.world, kind=kind, user=self.user, channel=channel, data=data, source=source
         )
-
-
-class ModalForm:
-    """Fills a modal in as a person does."""
-
-    def __init__(self, fields: Mapping[str, str]) -> None:
-        self._fields = dict(fields)
-
-    def fill(self, part: JsonObject) -> JsonObject:
-        """Return a component of the modal as it is sent off."""
-        if part["type"] == 18:
-            inner = part["component"]
-            return {"type": 18, "id": 1, "component": self._value(inner, str(part["label"]))}
-        children = part.get("components") or ()
-        filled = [self._value(child, str(child.get("label"))) for child in children]
-        return {"type": part["type"], "id": 1, "components": filled}
-
-    def _value(self, part: JsonObject, label: str) -> JsonObject:
-        custom_id = part["custom_id"]
-        key = custom_id if custom_id in self._fields else label
-        value: Any = self._fields.pop(key, part.get("value") or "")
-        sent = {"type": part["type"], "id": 2, "custom_id": custom_id}
-        if part["type"] != 4:
-            return sent | {"values": [value] if isinstance(value, str) else list(value)}
-        if part.get("required", True) and not value:
-            raise NotOfferedError(f"{label!r} must be filled in")
-        least, most = part.get("min_length") or 0, part.get("max_length") or 4000
-        if value and not least <= len(value) <= most:
-            raise NotOfferedError(f"{label!r} takes {least} to {most} characters")
-        return sent | {"value": value}
-
-    def finish(self) -> None:
-        """Refuse fields that the modal doesn't have."""
-        if self._fields:
-            raise NotOfferedError(f"the modal has no fields {sorted(self._fields)}")

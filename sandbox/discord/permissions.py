@@ -44,6 +44,7 @@ class Permission(IntFlag):
     CREATE_PRIVATE_THREADS = 1 << 36
     SEND_MESSAGES_IN_THREADS = 1 << 38
     MODERATE_MEMBERS = 1 << 40
+    SEND_POLLS = 1 << 49
     PIN_MESSAGES = 1 << 51
 
 
@@ -67,6 +68,7 @@ EVERYONE = int(
     | P.CREATE_PUBLIC_THREADS
     | P.CREATE_PRIVATE_THREADS
     | P.SEND_MESSAGES_IN_THREADS
+    | P.SEND_POLLS
 )
 """What @everyone has in a fresh guild."""
 
@@ -80,6 +82,7 @@ DM = int(
     | P.MENTION_EVERYONE
     | P.USE_EXTERNAL_EMOJIS
     | P.USE_APPLICATION_COMMANDS
+    | P.SEND_POLLS
 )
 
 Wanted = int | str | Iterable[str] | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.discord import permissions, render
+from sandbox.discord import permissions, render, render_message
 from sandbox.discord.messages import (
     EPHEMERAL,
     HAS_THREAD,
@@ -65,7 +65,10 @@ def post(
         tts=draft.tts,
         interaction=draft.interaction,
         webhook_id=draft.webhook_id,
+        application_id=draft.application_id,
         seen_by=draft.seen_by,
+        stickers=draft.stickers,
+        poll=draft.poll,
     )
     _mention(world, message, draft)
     message.snapshot(world.monotonic())
@@ -76,7 +79,7 @@ def post(
     if channel.is_thread and channel.archived:
         channel.set_archived(False)
     channel.messages[message.id] = message
-    if channel.is_thread:
+    if channel.is_thread and not author.is_webhook:
         channel.thread_member_ids.add(author.id)
     dispatch(world, "MESSAGE_CREATE", message)
     return message
@@ -87,13 +90,18 @@ def _mention(world: World, message: Message, draft: Draft) -> None:
     named = parse_mentions(full_text(draft), rules, message.channel, message.author, world.users)
     users = list(named.users)
     replied = draft.reference
-    if replied is not None and draft.kind == 19 and rules.replied_user:
+    if replied is not None and draft.kind == 19 and rules.replied_user and _is_account(replied):
         users.append(replied.author.id)
     users = list(dict.fromkeys(users))
     _apply(message, Named(users, named.roles, named.everyone))
     message.pings = Pings(
         frozenset(users) - {message.author.id}, frozenset(named.roles), named.everyone
     )
+
+
+def _is_account(message: Message) -> bool:
+    """Tell whether the author can be mentioned: a webhook's name can't."""
+    return not message.author.is_webhook
 
 
 def _apply(message: Message, named: Named) -> None:
@@ -135,7 +143,7 @@ def dispatch(world: World, name: str, message: Message) -> None:
     """Send MESSAGE_CREATE or MESSAGE_UPDATE as each session may see it."""
 
     def payload(session: Session) -> JsonObject:
-        body = render.message(message, session.shows)
+        body = render_message.message(message, session.shows, gateway=True)
         channel = message.channel
         body["channel_type"] = channel.kind
         if channel.guild is not None:

@@ -1,13 +1,10 @@
-"""State as the JSON objects of Discord's API."""
+"""People, places and roles as the JSON objects of Discord's API."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from sandbox.discord import permissions
 from sandbox.discord.ids import iso, time_of
-from sandbox.discord.messages import Attachment, JsonObject, Message
+from sandbox.discord.messages import JsonObject
 from sandbox.discord.model import (
     FORUM,
     MEDIA,
@@ -20,15 +17,13 @@ from sandbox.discord.model import (
     User,
 )
 
-Shows = Callable[[Message], bool]
-
 
 def user(who: User) -> JsonObject:
     """Return a user object."""
     body: JsonObject = {
         "id": str(who.id),
         "username": who.username,
-        "discriminator": "0001" if who.is_bot else "0",
+        "discriminator": "0000" if who.is_webhook else "0001" if who.is_bot else "0",
         "global_name": who.global_name,
         "avatar": None,
         "avatar_decoration_data": None,
@@ -234,114 +229,3 @@ def guild_create(what: Guild, *, all_members: bool) -> JsonObject:
         "guild_scheduled_events": [],
         "soundboard_sounds": [],
     }
-
-
-def attachment(what: Attachment, where: Message) -> JsonObject:
-    """Return an attachment object with its (signed) CDN address."""
-    world = where.channel.world
-    path = f"/attachments/{where.channel.id}/{what.id}/{what.filename}?ex=7fffffff&is=0&hm=0"
-    body: JsonObject = {
-        "id": str(what.id),
-        "filename": what.filename,
-        "size": len(what.data),
-        "url": world.origin + path,
-        "proxy_url": world.origin + path,
-        "flags": 0,
-    }
-    if what.content_type is not None:
-        body["content_type"] = what.content_type
-    if what.description is not None:
-        body["description"] = what.description
-    return body
-
-
-def message(what: Message, shows: Shows, *, nested: bool = False) -> JsonObject:
-    """Return a message object.
-
-    Args:
-        what: The message.
-        shows: Tells of which messages the reader gets content, embeds, attachments and components;
-            Discord empties them on others.
-        nested: It stands inside another one, where no further one is nested.
-    """
-    full = shows(what)
-    body: JsonObject = {
-        "id": str(what.id),
-        "channel_id": str(what.channel.id),
-        "type": what.kind,
-        "author": user(what.author),
-        "content": what.content if full else "",
-        "timestamp": iso(what.created_unix_s),
-        "edited_timestamp": None if what.edited_unix_s is None else iso(what.edited_unix_s),
-        "tts": what.tts,
-        "mention_everyone": what.mention_everyone,
-        "mentions": _mentions(what),
-        "mention_roles": [str(role_id) for role_id in what.mention_role_ids],
-        "attachments": [attachment(entry, what) for entry in what.attachments] if full else [],
-        "embeds": what.embeds if full else [],
-        "components": what.components if full else [],
-        "pinned": what.pinned,
-        "flags": what.flags,
-    }
-    if what.nonce is not None:
-        body["nonce"] = what.nonce
-    if what.webhook_id is not None:
-        body["webhook_id"] = str(what.webhook_id)
-        body["application_id"] = str(what.webhook_id)
-    if what.interaction is not None:
-        body["interaction_metadata"] = what.interaction
-    if what.reactions:
-        body["reactions"] = [_reaction(what, emoji) for emoji in what.reactions]
-    if what.thread is not None:
-        body["thread"] = channel(what.thread)
-    _references(what, body, shows, nested=nested)
-    return body
-
-
-def _mentions(what: Message) -> list[JsonObject]:
-    world, guild_ = what.channel.world, what.channel.guild
-    rendered = []
-    for user_id in what.mention_ids:
-        body = user(world.users[user_id])
-        who = guild_.members.get(user_id) if guild_ else None
-        if who is not None:
-            body["member"] = member(who, with_user=False)
-        rendered.append(body)
-    return rendered
-
-
-def _reaction(what: Message, emoji: str) -> JsonObject:
-    users = what.reactions[emoji]
-    return {
-        "emoji": {"id": None, "name": emoji},
-        "count": len(users),
-        "count_details": {"burst": 0, "normal": len(users)},
-        "me": what.channel.world.bot_user.id in users,
-        "me_burst": False,
-        "burst_colors": [],
-    }
-
-
-def _references(what: Message, body: JsonObject, shows: Shows, *, nested: bool) -> None:
-    if what.forward is not None:
-        source = what.forward
-        body["message_reference"] = _reference(source) | {"type": 1}
-        kept = ("type", "content", "embeds", "attachments", "timestamp", "edited_timestamp")
-        visible = shows(what)
-        inner = message(source, lambda _: visible, nested=True)
-        snapshot: dict[str, Any] = {key: inner[key] for key in (*kept, "flags", "mentions")}
-        body["message_snapshots"] = [{"message": snapshot | {"mention_roles": []}}]
-    elif what.reference is not None:
-        body["message_reference"] = _reference(what.reference) | {"type": 0}
-        if not nested:
-            gone = what.reference.deleted_at is not None
-            body["referenced_message"] = (
-                None if gone else message(what.reference, shows, nested=True)
-            )
-
-
-def _reference(source: Message) -> JsonObject:
-    reference = {"message_id": str(source.id), "channel_id": str(source.channel.id)}
-    if source.channel.guild is not None:
-        reference["guild_id"] = str(source.channel.guild.id)
-    return reference

@@ -28,6 +28,7 @@ from sandbox.discord.records import Records, RequestRecord
 from sandbox.discord.rest import MAX_REQUEST_BYTES, RestFront, Router
 from sandbox.discord.routes import all_routes
 from sandbox.discord.sessions import PRIVILEGED
+from sandbox.discord.webhooks import Proxy, Webhook
 from sandbox.discord.world import World, new_token
 
 T = TypeVar("T")
@@ -240,6 +241,14 @@ class DiscordSandbox(Records):
         user = self.world.new_user(name, is_bot=is_bot)
         user.accepts_dms = accepts_dms
         return Person(self.world, user)
+
+    def add_webhook(self, channel: Channel, name: str) -> Webhook:
+        """Let a person with Manage Webhooks make a webhook."""
+        return Webhook(self.world, channel, name)
+
+    def add_proxy(self, name: str = "PluralKit") -> Proxy:
+        """Add a bot that posts people's messages again through webhooks, under other names."""
+        return Proxy(self.world, self.world.new_user(name, is_bot=True))
 
     def add_guild(
         self,

@@ -31,6 +31,7 @@ from sandbox.discord import (
     Person,
     RequestRecord,
     render,
+    render_message,
 )
 from sandbox.lmstudio import Answer, LMStudioSandbox, Model, RecordedRequest, Timing
 from tests.support.application import running, settings_for
@@ -187,7 +188,7 @@ class House:
             mention_ids=[world.bot_user.id] if "<@bot>" in text else [],
         )
         where.messages[message.id] = message
-        body = render.message(message, lambda _: True)
+        body = render_message.message(message, lambda _: True)
         guild = where.guild
         if guild is not None:
             body["guild_id"] = str(guild.id)

@@ -82,7 +82,8 @@ async def test_tokens_in_content_quotes_and_forwards(house: House) -> None:
             asked.append(await house.ada.reply(quoted, "<@bot> what is this?"))
         for part in parts:
             source = await bob.say(channel, part)
-            asked.append(await house.ada.say(next(rooms), "<@bot> and this?", forward=source))
+            forwarded = await house.ada.say(next(rooms), forward=source)
+            asked.append(await house.ada.reply(forwarded, "<@bot> and this?"))
         await house.until_answered(asked)
         await house.use(house.ada, channel, "ask", prompt=ALL[:5000])
     check_prompts(house)

@@ -42,7 +42,7 @@ async def test_only_an_explicit_mention_by_a_person_starts_an_answer(house: Hous
         await quiet.say(next(rooms), f"\\<@{me.id}\\> escaped, @Clawbot")
         edited = await quiet.say(next(rooms), "nothing")
         await quiet.edit(edited, "<@bot> now with a mention")
-        await quiet.say(next(rooms), "look", forward=first)
+        await quiet.say(next(rooms), forward=first)
         await quiet.reply(edited, "a reply to somebody else")
         await other_bot.mention(next(rooms), "I am a bot")
         await other_bot.reply(answer, "I am a bot replying")

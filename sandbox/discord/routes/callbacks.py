@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.discord import interactions, posting, render
+from sandbox.discord import interactions, posting, render_message
 from sandbox.discord.commands import check_choices
 from sandbox.discord.components import check_modal
 from sandbox.discord.errors import ApiError, form
@@ -115,7 +115,7 @@ def _post(call: Call, made: Interaction, draft: Draft, *, first: bool) -> Messag
     world = call.world
     if made.channel.kind not in WITH_MESSAGES:
         raise ApiError(50008)
-    draft.webhook_id = world.bot_user.id
+    draft.webhook_id = draft.application_id = world.bot_user.id
     draft.interaction = interactions.metadata(made)
     draft.seen_by = made.user.id if draft.flags & EPHEMERAL else None
     if not first:
@@ -143,7 +143,7 @@ def _resource(call: Call, made: Interaction) -> JsonObject:
             "response_message_loading": message.loading,
             "response_message_ephemeral": message.ephemeral,
         }
-        body["resource"]["message"] = render.message(message, call.world.shows_content)
+        body["resource"]["message"] = render_message.message(message, call.world.shows_content)
     return body
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.discord import posting, render
+from sandbox.discord import posting, render_message
 from sandbox.discord.errors import ApiError
 from sandbox.discord.ids import time_of
 from sandbox.discord.messages import (
@@ -38,7 +38,7 @@ def create(call: Call) -> Result:
     _refuse_closed(call, channel, body)
     earlier = _same_nonce(call, channel, body)
     if earlier is not None:
-        return render.message(earlier, call.world.shows_content)
+        return render_message.message(earlier, call.world.shows_content)
     draft = draft_of(call, body, mentions)
     _refer(call, channel, body, draft)
     if draft.forward is None:
@@ -53,7 +53,7 @@ def create(call: Call) -> Result:
     message = posting.post(call.world, channel, call.world.bot_user, draft)
     if message.nonce is not None:
         call.world.nonces[channel.id, str(message.nonce)] = message
-    return render.message(message, call.world.shows_content)
+    return render_message.message(message, call.world.shows_content)
 
 
 def draft_of(
@@ -164,7 +164,7 @@ def get(call: Call) -> Result:
     channel = call.channel()
     if not call.world.bot_may(channel, Permission.READ_MESSAGE_HISTORY):
         raise ApiError(50001)
-    return render.message(call.message(channel), call.world.shows_content)
+    return render_message.message(call.message(channel), call.world.shows_content)
 
 
 def history(call: Call) -> Result:
@@ -181,7 +181,7 @@ def history(call: Call) -> Result:
         ids = _window(ids, anchors[0], snowflake(call.query[anchors[0]], anchors[0]), limit)
     chosen = ids[-limit:]
     shows = call.world.shows_content
-    return [render.message(channel.messages[each], shows) for each in reversed(chosen)]
+    return [render_message.message(channel.messages[each], shows) for each in reversed(chosen)]
 
 
 def _limit(text: str) -> int:
@@ -215,7 +215,7 @@ def edit(call: Call) -> Result:
     if call.sandbox.takes_no_old_edits(message):
         raise ApiError(30046)
     apply_edit(call, message, body)
-    return render.message(message, call.world.shows_content)
+    return render_message.message(message, call.world.shows_content)
 
 
 def apply_edit(call: Call, message: Message, body: JsonObject) -> None:
@@ -278,7 +278,7 @@ def pins(call: Call) -> Result:
     channel = call.channel()
     shows = call.world.shows_content
     pinned = [each for each in channel.messages.values() if each.pinned]
-    return [render.message(each, shows) for each in reversed(pinned)]
+    return [render_message.message(each, shows) for each in reversed(pinned)]
 
 
 _ONE = "/channels/{channel_id}/messages/{message_id}"

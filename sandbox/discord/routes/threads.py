@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.discord import posting, render
+from sandbox.discord import posting, render, render_message
 from sandbox.discord.errors import ApiError, form
 from sandbox.discord.messages import DEFAULT_TYPE, Draft, JsonObject
 from sandbox.discord.model import (
@@ -80,7 +80,7 @@ def _post(call: Call, forum: Channel, body: JsonObject) -> Result:
     thread = world.start_thread(forum, body["name"], kind=PUBLIC_THREAD, owner_id=world.bot_user.id)
     thread.applied_tags = [int(tag) for tag in body.get("applied_tags") or ()]
     message = posting.post(world, thread, world.bot_user, draft, message_id=thread.id)
-    rendered = render.message(message, world.shows_content)
+    rendered = render_message.message(message, world.shows_content)
     return render.channel(thread) | {"message": rendered}
 
 

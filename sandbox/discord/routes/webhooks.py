@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.discord import posting, render
+from sandbox.discord import posting, render_message
 from sandbox.discord.errors import ApiError
 from sandbox.discord.interactions import Interaction
 from sandbox.discord.messages import JsonObject, Message
@@ -25,7 +25,7 @@ def _interaction(call: Call) -> Interaction:
 
 
 def _shown(message: Message) -> JsonObject:
-    return render.message(message, lambda _: True)
+    return render_message.message(message, lambda _: True)
 
 
 def _one(call: Call) -> tuple[Interaction, Message]:

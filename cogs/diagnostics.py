@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 import discord
 from discord import app_commands
@@ -12,18 +14,19 @@ from bot.client import ClawbotClient
 from bot.diagnostics import (
     DiscordFacts,
     Finding,
+    SharedWalks,
     diagnose,
     discord_findings,
     discord_text,
     target_of,
 )
 from bot.domain import ModelInfo, UserId
-from cogs import _convert, _gate, _places, _respond
+from cogs import _convert, _gate, _places, _probe, _respond
 
 Interaction = discord.Interaction[ClawbotClient]
 
 LOOKS, LOOKS_PER_S = 4, 60.0
-"""Diagnoses per person: each asks the model for a few tokens."""
+"""Reports per person, in all guilds together; the walk behind them is shared."""
 EDIT_INTERVAL_S = 1.5
 """Least time between two edits of a report that is still growing."""
 NEEDED = ("view_channel", "send_messages", "read_message_history", "embed_links", "attach_files")
@@ -38,9 +41,14 @@ class DiagnosticsCog(commands.Cog):
     def __init__(self, bot: ClawbotClient) -> None:
         self.bot = bot
         self._services = bot.services
+        self._walks = SharedWalks(bot.services.clock)
+
+    async def cog_unload(self) -> None:
+        """End the diagnoses that are under way."""
+        await self._walks.cancel()
 
     @diag.command(name="network")
-    @app_commands.checks.cooldown(LOOKS, LOOKS_PER_S)
+    @app_commands.checks.cooldown(LOOKS, LOOKS_PER_S, key=lambda i: i.user.id)
     async def network(self, interaction: Interaction) -> None:
         """Walk the way from here to the model, and say where it breaks and what to do."""
         clock = self._services.clock
@@ -50,15 +58,26 @@ class DiagnosticsCog(commands.Cog):
         is_operator = UserId(interaction.user.id) in _gate.owner_ids(self.bot)
         findings = list(discord_findings(self._facts(interaction, rest_s)))
         shown_s = began_s
-        settings = self._services.settings
-        for base_url in settings.lmstudio.base_url:
-            async with aclosing(diagnose(target_of(settings, base_url), clock=clock)) as steps:
+        urls = self._services.settings.lmstudio.base_url
+        if not all(map(self._walks.has, urls)) and (refusal := _probe.refusal(interaction)):
+            await _respond.say(interaction, refusal)
+            return
+        for base_url in urls:
+            walk = partial(self._walk, interaction, base_url)
+            async with aclosing(self._walks.findings(base_url, walk)) as steps:
                 async for finding in steps:
                     findings.append(finding)
                     if clock.monotonic() - shown_s >= EDIT_INTERVAL_S:
                         shown_s = clock.monotonic()
                         await self._show(interaction, findings, is_operator=is_operator)
         await self._show(interaction, findings, is_operator=is_operator)
+
+    def _walk(self, interaction: Interaction, base_url: str) -> AsyncGenerator[Finding, None]:
+        return diagnose(
+            target_of(self._services.settings, base_url),
+            clock=self._services.clock,
+            turn=partial(_probe.turn, interaction),
+        )
 
     @staticmethod
     async def _show(

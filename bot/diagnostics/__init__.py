@@ -9,6 +9,7 @@ from bot.diagnostics.report import (
     summary,
     terminal_line,
 )
+from bot.diagnostics.shared import SharedWalks
 from bot.diagnostics.targets import target_of
 from bot.diagnostics.values import Finding, Limits, Status, Step, Target
 
@@ -17,6 +18,7 @@ __all__ = [
     "DiscordFacts",
     "Finding",
     "Limits",
+    "SharedWalks",
     "Status",
     "Step",
     "Target",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import replace
 from typing import TypeVar
 
@@ -18,6 +18,10 @@ from bot.errors import ConfigurationError
 from bot.lmstudio.endpoints import Endpoint, parse_endpoint
 
 T = TypeVar("T")
+
+Turn = Callable[[str], AbstractAsyncContextManager[str]]
+"""Waits until a model may be asked for a few tokens, and holds that slot; called with the model's
+key. Gives a sentence that says why not, or nothing."""
 
 WALK = (
     Step.NAME,
@@ -38,19 +42,22 @@ async def diagnose(
     clock: Clock,
     limits: Limits | None = None,
     lookup: reach.Lookup = reach.system_lookup,
+    turn: Turn = lambda _model: nullcontext(""),
 ) -> AsyncGenerator[Finding, None]:
     """Look at one LM Studio; yields a finding per step of ``WALK`` as soon as it is known.
 
     Nothing is sent but to the configured server, and no redirect is followed. No model is loaded
-    for it. Closing the iterator ends everything at once. The whole takes at most 25 s.
+    for it. Closing the iterator ends everything at once. The whole takes at most 25 s, and as long as
+    ``turn`` waits.
 
     Args:
         target: What to look at.
         clock: For durations.
         limits: How long each step may take.
         lookup: How names are resolved.
+        turn: Where the model is asked only when it is this diagnosis's turn.
     """
-    walk = _Walk(target, clock, limits or Limits(), lookup)
+    walk = _Walk(target, clock, limits or Limits(), lookup, turn)
     last = WALK[0]
     async with aclosing(walk.run()) as findings:
         async for finding in findings:
@@ -66,11 +73,14 @@ async def diagnose(
 class _Walk:
     """The steps in order; the caller stops asking after the first that fails."""
 
-    def __init__(self, target: Target, clock: Clock, limits: Limits, lookup: reach.Lookup) -> None:
+    def __init__(
+        self, target: Target, clock: Clock, limits: Limits, lookup: reach.Lookup, turn: Turn
+    ) -> None:
         self._target = target
         self._clock = clock
         self._limits = limits
         self._lookup = lookup
+        self._turn = turn
 
     async def _timed(self, work: Awaitable[tuple[Finding, T]]) -> tuple[Finding, T]:
         began = self._clock.monotonic()
@@ -120,6 +130,10 @@ class _Walk:
                 cause = "Not tried, because it would load a model."
                 yield Finding(Step.COMPLETION, Status.SKIPPED, cause)
                 return
-            yield await self._alone(
-                probe_completion(link, model, target.model, self._clock, limits)
-            )
+            async with self._turn(model) as refusal:
+                if refusal:
+                    yield Finding(Step.COMPLETION, Status.SKIPPED, refusal, is_personal=True)
+                    return
+                yield await self._alone(
+                    probe_completion(link, model, target.model, self._clock, limits)
+                )

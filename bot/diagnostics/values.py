@@ -44,6 +44,7 @@ class Finding:
         advice: One sentence: what to do; empty where nothing is to be done.
         duration_s: How long the step took, in seconds.
         technical: Addresses, numbers and model names, for the operator only; one line.
+        is_personal: It holds only for whoever asked, so nobody else is shown it afterwards.
     """
 
     step: Step
@@ -52,6 +53,7 @@ class Finding:
     advice: str = ""
     duration_s: float = 0.0
     technical: str = ""
+    is_personal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

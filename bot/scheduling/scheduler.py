@@ -26,6 +26,10 @@ TICK_S: Final = 1.0
 PROMPT_SHARE: Final = 0.1
 """What a prompt token costs, counted in written tokens: reading is about ten times as fast."""
 
+RESERVES: Final = 16
+"""A server's reserve is the line's length by this number: as many of its questions wait although
+others fill the line, until it is twice as long as it should be."""
+
 BYPASSES: Final = 12
 """How many may pass a question whose model must be loaded first, so that models don't take turns."""
 
@@ -126,6 +130,8 @@ class Scheduler:
         if job.question_id in self._waiting or job.question_id in self._running:
             raise ValueError(f"question {job.question_id} is in the line already")
         bound = None if is_recovery else self._queue.full(job.person_id, job.channel_id)
+        if bound is Bound.TOTAL and self._has_reserve(job):
+            bound = None
         if bound is not None:
             raise QueueError(self._refusal(bound, job))
         ticket = Ticket(job, self, on_change)
@@ -369,8 +375,19 @@ class Scheduler:
             )
         return f"Too many questions are waiting. Please ask again in about {retry}."
 
+    def _has_reserve(self, job: Job) -> bool:
+        """Return whether a server, or a person in direct messages, is let into a full line."""
+        most = self._settings.max_waiting
+        jobs = [waiting.ticket.job for waiting in self._waiting.values()]
+        ours = sum(_group(other) == _group(job) for other in jobs)
+        return ours < max(1, most // RESERVES) and len(jobs) < 2 * most
+
     def _is_of(self, key: int, person_id: int) -> bool:
         return self._waiting[QuestionId(key)].ticket.job.person_id == person_id
+
+
+def _group(job: Job) -> tuple[bool, int]:
+    return (True, job.person_id) if job.guild_id is None else (False, job.guild_id)
 
 
 def _entry(job: Job) -> Entry:

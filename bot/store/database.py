@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -36,6 +36,9 @@ BATCH: Final = 256
 FIRST_PROBE_S: Final = 2.0
 LAST_PROBE_S: Final = 60.0
 """Seconds between attempts while degraded, doubling; and between lines about it in the log."""
+
+WATCH_S: Final = 5.0
+"""Seconds between looks at the database's file while nobody writes."""
 
 LIMIT_S: Final = 10.0
 """Seconds of real time that a caller waits for the database's thread; a disk may hang for minutes."""
@@ -72,6 +75,7 @@ class Database:
         self._write_backs: list[WriteBack] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._prober: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
         self._logged_s: float | None = None
         self._is_fresh = False
         self._is_closed = False
@@ -127,8 +131,9 @@ class Database:
                 write.done.set_result(outcome.value)
             else:
                 write.done.set_exception(_as_store_error(outcome.error))
+        self._tell(result.notices)
         if result.is_fresh:
-            self._tell_replaced(result.moved_to)
+            self._is_fresh = True
             self._own(asyncio.get_running_loop().create_task(self._write_back()))
         if result.fault is not None:
             self._degrade(result.fault)
@@ -166,15 +171,10 @@ class Database:
     def _came_back(self, _call: asyncio.Future[Any]) -> None:
         self._is_stuck = False
 
-    def _tell_replaced(self, moved_to: Path | None) -> None:
-        self._is_fresh = True
-        text = "The database came back without its tables; they were made anew."
-        if moved_to is not None:
-            text = (
-                f"The database was damaged; it is kept as {moved_to.name} and a new one was begun."
-            )
-        self.problems.append(text)
-        _log.error("%s", text)
+    def _tell(self, notices: Sequence[str]) -> None:
+        for notice in notices:
+            self.problems.append(notice)
+            _log.error("%s", notice)
 
     def _degrade(self, exc: BaseException) -> None:
         if self.is_degraded or self._is_closed:
@@ -238,16 +238,26 @@ class Database:
         """
         loop = asyncio.get_running_loop()
         started = await loop.run_in_executor(self._thread, self._worker.start)
-        if started.moved_to is not None:
-            self._tell_replaced(started.moved_to)
+        self._tell(started.notices)
         if started.fault is not None:
             self._degrade(started.fault)
+        if self._worker.has_file:
+            self._watcher = loop.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        """Commit nothing now and then, which notices a file that is gone while nobody writes."""
+        while True:
+            await self._clock.sleep(WATCH_S)
+            if not self.is_degraded and self._commit is None:
+                with suppress(StoreError):
+                    await self.write(lambda _connection: None)
 
     async def close(self) -> None:
         """Finish the writes that were handed in, then let go of the file and the thread."""
-        for task in tuple(self._tasks):
+        tasks = [*self._tasks, *([self._watcher] if self._watcher is not None else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(StoreError):
             await self._write_back()
         while self._commit is not None and not self._is_stuck:

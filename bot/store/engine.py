@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +25,9 @@ from bot.store import postgres
 
 BUSY_TIMEOUT_MS: Final = 2_000
 """Milliseconds that SQLite waits for a lock; only a backup or a person's shell ever holds one."""
+
+LOG_BYTES: Final = 4 * 1024 * 1024
+"""Bytes that the log file keeps once its content is in the database."""
 
 _CORRUPT_CODES: Final = frozenset({11, 26})
 """SQLITE_CORRUPT and SQLITE_NOTADB (SQLite: result and error codes)."""
@@ -96,9 +98,12 @@ def _sqlite_engine(url: URL) -> Engine:
             "synchronous=FULL",
             "foreign_keys=ON",
             "cache_size=-2000",
+            f"journal_size_limit={LOG_BYTES}",
         ):
             connection.execute(f"PRAGMA {pragma}")
         with suppress(sqlite3.OperationalError):  # a read-only file stays in the mode it has
+            if connection.execute("PRAGMA page_count").fetchone() == (0,):
+                connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
             connection.execute("PRAGMA journal_mode=WAL")
 
     @event.listens_for(engine, "begin")
@@ -141,24 +146,4 @@ def cause(exc: BaseException) -> str:
     """Return what the database said, in one line, without statement and parameters."""
     origin = getattr(exc, "orig", None) or exc.__cause__ or exc
     lines = str(origin).splitlines()
-    return f"{type(origin).__name__}: {lines[0][:200] if lines else '-'}"
-
-
-def move_aside(path: Path, now: datetime) -> Path:
-    """Rename a damaged database with its log files, keeping it for a person to look at.
-
-    Args:
-        path: The database file.
-        now: For the new name's timestamp.
-
-    Returns:
-        The file's new path.
-    """
-    stamp = now.strftime("%Y%m%dT%H%M%S%f")
-    target = path.with_name(f"{path.name}.damaged-{stamp}")
-    for suffix in ("-wal", "-shm"):
-        side = path.with_name(path.name + suffix)
-        if side.exists():
-            side.replace(target.with_name(target.name + suffix))
-    path.replace(target)
-    return target
+    return lines[0][:200] if lines else "no reason given"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select
 
@@ -15,6 +15,9 @@ from bot.store.setting_types import InvalidSettingError, SettingValue, dump_valu
 from bot.store.setting_values import Change, Layer, Scope, StoredSetting
 
 _log = logging.getLogger(__name__)
+
+KEPT_CHANGES: Final = 200
+"""Changes of one guild that the audit log keeps, newest first: as many as ``/config history`` reads."""
 
 
 def load(connection: Connection) -> list[StoredSetting]:
@@ -67,8 +70,24 @@ def save_change(connection: Connection, change: Change) -> Change:
             undoes_id=change.undoes_id,
         )
     )
+    _forget_old_changes(connection, change.scope.guild_id)
     key = result.inserted_primary_key
     return replace(change, id=key[0] if key is not None else 0)
+
+
+def _forget_old_changes(connection: Connection, guild_id: int) -> None:
+    """Bound what one guild's changes may occupy; an undo is newer than what it took back."""
+    oldest_kept = (
+        select(setting_changes.c.id)
+        .where(setting_changes.c.guild_id == guild_id)
+        .order_by(setting_changes.c.id.desc())
+        .offset(KEPT_CHANGES - 1)
+        .limit(1)
+    )
+    oldest = connection.execute(oldest_kept).scalar()
+    if oldest is not None:
+        old = setting_changes.c.guild_id == guild_id, setting_changes.c.id < oldest
+        connection.execute(delete(setting_changes).where(*old))
 
 
 def changes(

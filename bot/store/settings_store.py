@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+import math
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
+from bot.budget import FairBudget, Shares
 from bot.domain import Place, Reasoning, UserId
 from bot.errors import StoreError
 from bot.ports import ChatSettings
@@ -26,8 +27,12 @@ from config.settings import ChatDefaults
 
 _log = logging.getLogger(__name__)
 
-CHANGES_PER_MINUTE: Final = 30
-"""Changes in one minute over all scopes; a person at a keyboard makes fewer."""
+CHANGES: Final = Shares(person=20, group=40, total=300, reserve=10)
+"""Changes in one minute; a person at a keyboard makes fewer. A guild with its channels is a group, and
+what holds everywhere is one of its own, which only the bot's owners can reach."""
+
+PLACES_PER_GUILD: Final = 200
+"""Channels and threads of one guild that may have settings of their own; all are kept in memory."""
 
 
 class SettingsStore:
@@ -45,7 +50,7 @@ class SettingsStore:
         }
         self._values: dict[Scope, dict[str, StoredSetting]] = {}
         self._writing = asyncio.Lock()
-        self._recent: deque[datetime] = deque(maxlen=CHANGES_PER_MINUTE)
+        self._budget = FairBudget(CHANGES)
         self._listeners: list[Callable[[Change], None]] = []
         self._is_loaded = False
 
@@ -195,7 +200,7 @@ class SettingsStore:
         *,
         undoes_id: int | None = None,
     ) -> Change:
-        self._bound_changes(at)
+        self._bound(scope, by, at, adds=new is not None)
         before = self.stored(scope, key)
         draft = Change(0, scope, key, before.value if before else None, new, by, at, undoes_id)
         change = await self._database.write(lambda c: settings_sql.save_change(c, draft))
@@ -211,13 +216,21 @@ class SettingsStore:
             listener(change)
         return change
 
-    def _bound_changes(self, at: datetime) -> None:
-        full = len(self._recent) == CHANGES_PER_MINUTE
-        if full and timedelta() <= at - self._recent[0] < timedelta(minutes=1):
+    def _bound(self, scope: Scope, by: UserId, at: datetime, *, adds: bool) -> None:
+        if adds and scope not in self._values and scope.layer is Layer.CHANNEL:
+            places = sum(other.guild_id == scope.guild_id for other in self._values)
+            if places >= PLACES_PER_GUILD:
+                raise InvalidSettingError(
+                    f"This server already has {PLACES_PER_GUILD} places with settings of their own. "
+                    "Remove some with /config reset, or set it for the whole server."
+                )
+        wait_s = math.ceil(self._budget.take(by, scope.guild_id, at.timestamp()))
+        if wait_s:
+            unit = "second" if wait_s == 1 else "seconds"
             raise InvalidSettingError(
-                "Too many settings were changed in the last minute. Please try again in a minute."
+                "Too many settings were changed in the last minute. "
+                f"Please try again in {wait_s} {unit}."
             )
-        self._recent.append(at)
 
     async def _load(self) -> None:
         values: dict[Scope, dict[str, StoredSetting]] = {}
@@ -234,7 +247,7 @@ class SettingsStore:
         if is_fresh:
             everything = [s for values in self._values.values() for s in values.values()]
             await self._database.write(lambda c: settings_sql.save_all(c, everything))
-            self._is_loaded = True
+            await self._load()  # another database may have brought settings of its own
 
 
 def _scopes(place: Place) -> list[Scope]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
@@ -15,9 +17,27 @@ from bot.errors import ConfigurationError, DependencyError, StoreError
 from bot.store import engine as engines
 from bot.store import postgres
 from bot.store.migrate import ensure_schema
+from bot.store.open_file import Loss, OpenFile, move_aside, rescue, set_aside_name
 from bot.store.schema import state, to_ms, upsert
 
 _T = TypeVar("_T")
+
+MADE_ANEW: Final = "The database came back without its tables; they were made anew."
+DAMAGED: Final = "The database was damaged; it is kept as {name} and a new one was begun."
+REPLACED: Final = (
+    "Another database was put in the place of mine while I was running; I go on with that one, and "
+    "what is in force and open now was written into it."
+)
+WRITTEN_AGAIN: Final = (
+    "The database's file was deleted or overwritten while I was running; I wrote it again, whole."
+)
+LOG_FOLDED: Final = (
+    "The database's log file was deleted while I was running; what it held is in the database now."
+)
+BEGUN_ANEW: Final = (
+    "The database's file was deleted or overwritten while I was running; a new one was begun with "
+    "the settings and open questions. Older answers and the history of settings are lost."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +55,15 @@ class CommitResult:
     Attributes:
         outcomes: One for each piece of work, in order.
         fault: The storage's failure, if it failed.
-        is_fresh: The database was begun anew, and has nothing of what was stored.
-        moved_to: Where a damaged database file was moved, if one was replaced.
+        is_fresh: The database was begun anew, or is another one: it may have nothing of what
+            memory holds.
+        notices: What the operator must know of it, one sentence each.
     """
 
     outcomes: list[WorkOutcome] = field(default_factory=list)
     fault: BaseException | None = None
     is_fresh: bool = False
-    moved_to: Path | None = None
+    notices: list[str] = field(default_factory=list)
 
 
 class Worker:
@@ -52,8 +73,9 @@ class Worker:
         self._url = url
         self._clock = clock
         self._file = engines.sqlite_file(url)
+        self._open_file = None if self._file is None else OpenFile(self._file)
         self._engine: Engine | None = None
-        self._is_ready = False
+        self._is_ready = self._was_ready = False
         self._needs_check = False
 
     def start(self) -> CommitResult:
@@ -106,10 +128,22 @@ class Worker:
             "check the folder's permissions and the disk's free space."
         )
 
+    @property
+    def has_file(self) -> bool:
+        """Whether the database is a file that somebody may delete."""
+        return self._file is not None
+
     def stop(self) -> None:
         """Close the connection; SQLite then folds its log into the file."""
+        with suppress(StoreError, SQLAlchemyError, OSError):  # the last words are the log's already
+            self._heal(CommitResult())
+        self._close()
+
+    def _close(self) -> None:
         if self._engine is not None:
             self._engine.dispose()
+        if self._open_file is not None:
+            self._open_file.closed()
 
     def read(self, work: Callable[[Connection], _T]) -> _T:
         """Run work that changes nothing; damage found here is mended by the next write."""
@@ -130,7 +164,17 @@ class Worker:
             result.outcomes = self._together(works, result)
         except Exception:  # noqa: BLE001 - the seam of a batch: the guilty work is found one by one
             result.outcomes = [self._alone(work, result) for work in works]
+        if result.fault is None:
+            self._heal_after(result)
         return result
+
+    def _heal_after(self, result: CommitResult) -> None:
+        """Look once more: what went into a file without a name isn't stored until that is mended."""
+        try:
+            self._heal(result)
+        except Exception as exc:  # noqa: BLE001 - the seam of a batch: its callers are told
+            result.fault = exc
+            result.outcomes = [WorkOutcome(error=exc) for _ in result.outcomes]
 
     def probe(self, connection: Connection) -> None:
         """Write something small, to see whether the storage works again."""
@@ -172,6 +216,7 @@ class Worker:
         return self._engine
 
     def _ready(self, result: CommitResult) -> Engine:
+        self._heal(result)
         if not self._is_ready:
             try:
                 self._prepare(result)
@@ -184,16 +229,20 @@ class Worker:
         engine = self._connected()
         try:
             is_damaged = self._needs_check and engines.looks_damaged(engine)
-            if not is_damaged:
-                result.is_fresh = self._migrate(engine)
+            if not is_damaged and self._migrate(engine):
+                result.is_fresh = True
+                if self._was_ready:
+                    result.notices.append(MADE_ANEW)
         except SQLAlchemyError as exc:
             if not engines.is_corrupt(exc):
                 raise
             is_damaged = True
         if is_damaged and self._file is not None:
             self._replace(self._file, result)
-        self._is_ready = True
+        self._is_ready = self._was_ready = True
         self._needs_check = False
+        if self._open_file is not None:
+            self._open_file.opened()
 
     def _migrate(self, engine: Engine) -> bool:
         with engine.begin() as connection:
@@ -201,11 +250,85 @@ class Worker:
 
     def _replace(self, path: Path, result: CommitResult) -> None:
         """Move a damaged file aside and begin a new one."""
-        engine = self._connected()
-        engine.dispose()
-        result.moved_to = engines.move_aside(path, self._clock.now())
+        self._close()
+        moved_to = move_aside(path, self._clock.now())
         engines.create_private_file(path)
-        result.is_fresh = self._migrate(engine)
+        self._migrate(self._connected())
+        result.is_fresh = True
+        result.notices.append(DAMAGED.format(name=moved_to.name))
+        if self._open_file is not None:
+            self._open_file.opened()
+
+    def _heal(self, result: CommitResult) -> None:
+        """Mend it when the database's file was deleted or replaced under the open connection.
+
+        Raises:
+            StoreError: The new file can't be written yet.
+            SQLAlchemyError: The same.
+            OSError: The same.
+        """
+        opened = self._open_file
+        loss = None if opened is None else opened.loss()
+        if opened is None or loss is None:
+            return
+        if loss is Loss.LOG_GONE:
+            self._fold_log()
+            notice = LOG_FOLDED
+        else:
+            rescued = self._rescued(opened.path)
+            opened.set_log_aside(self._clock.now())
+            notice = self._take_over(opened.path, loss, rescued)
+            result.is_fresh = True
+        self._is_ready = self._was_ready = False
+        self._close()
+        result.notices.append(notice)
+
+    def _fold_log(self) -> None:
+        """Bring what only a log without a name holds into the database."""
+        with self._connected().connect() as connection:
+            busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        if busy:
+            raise StoreError("the log can't be brought into the database: another program reads it")
+
+    def _rescued(self, path: Path) -> Path | None:
+        """Write what the connection sees into a file of its own; ``None`` where it sees nothing."""
+        try:
+            return rescue(self._connected(), path)
+        except sqlite3.Error as exc:
+            if engines.is_corrupt(exc):
+                return None
+            raise StoreError(f"the database can't be written again: {exc}") from exc
+
+    def _take_over(self, path: Path, loss: Loss, rescued: Path | None) -> str:
+        """Put the right file in place, none of them lost; return what to tell the operator."""
+        now = self._clock.now()
+        if loss is Loss.REPLACED and self._is_ours(path):
+            if rescued is None:
+                return REPLACED
+            kept = set_aside_name(path, "replaced", now)
+            rescued.replace(kept)
+            return f"{REPLACED} What the one before held is kept as {kept.name}."
+        if path.exists() and path.stat().st_size > 0 and loss is Loss.REPLACED:
+            move_aside(path, now, "lost")
+        if rescued is None:
+            engines.create_private_file(path)
+            return BEGUN_ANEW
+        rescued.replace(path)
+        return WRITTEN_AGAIN
+
+    def _is_ours(self, path: Path) -> bool:
+        """Return whether a file is a sound database of this program, and not an empty one."""
+        engine = engines.build_engine(self._url)
+        try:
+            return (
+                path.stat().st_size > 0
+                and not engines.looks_damaged(engine)
+                and not self._migrate(engine)
+            )
+        except (SQLAlchemyError, ConfigurationError):
+            return False
+        finally:
+            engine.dispose()
 
     def _was_left_open(self) -> bool:
         """Return whether the last program to use the file was killed, so that a check is due."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Person
-from sandbox.lmstudio import LMStudioSandbox, Model
+from sandbox.lmstudio import Fault, LMStudioSandbox, Model
 from tests.support.application import running, settings_for
 
 
@@ -64,3 +65,50 @@ async def test_each_looking_command_answers_the_person_alone(
         await interaction.wait_response(timeout_s=3)
         assert interaction.ephemeral
         assert interaction.content
+
+
+async def test_ten_people_asking_together_cost_the_model_one_probe(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    assert channel.guild is not None
+    people = [ada, *(discord.add_user(f"Person {number}") for number in range(9))]
+    for person in people[1:]:
+        channel.guild.add_member(person)
+    async with running(settings_for(discord, lm, tmp_path)):
+        reports = await asyncio.gather(*(network(discord, one, channel) for one in people))
+        again = await network(discord, ada, channel)
+    assert all("The model answers." in report for report in [*reports, again])
+    assert len(lm.completions) == 1
+
+
+async def test_the_probe_waits_in_line_while_a_question_has_the_only_slot(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    settings = settings_for(discord, lm, tmp_path, CLAWBOT_QUEUE__SLOTS="1")
+    async with running(settings):
+        lm.faults.next(Fault.HANG_AFTER_TOKENS, after_tokens=3)
+        message = await ada.mention(channel, "Hello?")
+        await discord.wait_reply(message, until=lambda reply: reply.content)
+        report = asyncio.create_task(network(discord, ada, channel))
+        while True:
+            queue = await ada.slash(channel, "diag queue")
+            await queue.wait_response(timeout_s=3)
+            if "1 waiting" in queue.content:
+                break
+        assert len(lm.completions) == 1
+        stop = await ada.slash(channel, "stop")
+        await stop.wait_response(timeout_s=3)
+        assert "The model answers." in await report
+    assert len(lm.completions) == 2
+
+
+async def test_a_diagnosis_counts_as_a_question(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    settings = settings_for(discord, lm, tmp_path, CLAWBOT_QUEUE__PER_PERSON_PER_MINUTE="1")
+    async with running(settings):
+        message = await ada.mention(channel, "Hello?")
+        await discord.wait_reply(message, until=lambda reply: "help you" in reply.content)
+        interaction = await ada.slash(channel, "diag network")
+        await discord.wait_until(lambda: "try again" in interaction.content, timeout_s=10)
+    assert len(lm.completions) == 1

@@ -1,8 +1,9 @@
-"""The journal against a plain dictionary, with restarts and with a disk that fills."""
+"""The journal against a plain dictionary, with restarts, a disk that fills and files that vanish."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import tempfile
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -26,7 +27,7 @@ IDS = st.integers(1, 5)
 
 
 class JournalMachine(RuleBasedStateMachine):
-    """Every call on the journal in any order, a restart or a full disk between any two."""
+    """Every call on the journal in any order, a restart, a full disk or lost files between any two."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,6 +75,12 @@ class JournalMachine(RuleBasedStateMachine):
     @rule()
     def disk_is_freed(self) -> None:
         self.run(self._set_pages(1_000_000))
+
+    @rule(name=st.sampled_from(["clawbot.db*", "clawbot.db", "clawbot.db-wal"]))
+    def files_are_deleted(self, name: str) -> None:
+        if sys.platform != "win32":  # where a file that is open can't be deleted
+            for file in Path(self.folder.name).glob(name):
+                file.unlink()
 
     @rule()
     def minutes_pass(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 
 import pytest
@@ -40,12 +41,12 @@ class World:
             lambda name: name is None or name in model.loaded,
         )
 
-    def job(self, person: int = 1, channel: int = 1, model: str | None = None) -> Job:
+    def job(self, person: int = 1, channel: int = 1, model: str | None = None, g: int = 1) -> Job:
         return Job(
             QuestionId(next(self.numbers)),
             UserId(person),
             ChannelId(channel),
-            GuildId(1),
+            GuildId(g),
             prompt_tokens=100,
             cost_tokens=1100,
             model=model,
@@ -98,6 +99,17 @@ async def test_the_settings_slots_stand_over_the_servers() -> None:
     world = World(Model(slots=4), slots=1)
     tickets = [world.submit(person=number) for number in range(1, 4)]
     assert _running(tickets) == [0]
+
+
+async def test_strangers_who_fill_the_line_from_their_server_keep_no_other_server_out() -> None:
+    world = World(Model(slots=1), max_waiting=32)
+    for person in range(2, 60):
+        with contextlib.suppress(QueueError):
+            world.scheduler.submit(world.job(person, person, g=66))
+    assert world.scheduler.waiting == 32
+    assert world.submit().state is world.submit(person=2).state is TicketState.WAITING
+    with pytest.raises(QueueError, match="Too many questions are waiting"):
+        world.submit(person=3)
 
 
 @pytest.mark.parametrize(

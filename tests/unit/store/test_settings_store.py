@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 from pathlib import Path
 
@@ -202,11 +203,40 @@ async def test_a_stored_value_that_is_not_allowed_is_ignored(
 
 async def test_a_flood_of_changes_is_refused_for_a_minute(admin: Admin) -> None:
     now = admin.clock.now()
-    for number in range(30):
+    for number in range(20):
         await admin.store.set(IN_GUILD, "max_tokens", str(number + 1), ADMIN, now)
-    with pytest.raises(InvalidSettingError, match="in a minute"):
+    with pytest.raises(InvalidSettingError, match="in 1 second"):
         await admin.store.set(IN_GUILD, "max_tokens", "99", ADMIN, now + timedelta(seconds=59))
     await admin.store.set(IN_GUILD, "max_tokens", "99", ADMIN, now + timedelta(seconds=60))
+
+
+async def test_strangers_in_their_own_guilds_lock_nobody_else_out(admin: Admin) -> None:
+    now = admin.clock.now()
+    for number in range(600):
+        stranger, own = UserId(100 + number // 20), Scope.in_guild(GuildId(1000 + number // 40))
+        with contextlib.suppress(InvalidSettingError):
+            await admin.store.set(own, "max_tokens", str(number + 1), stranger, now)
+    await admin.store.set(IN_GUILD, "max_tokens", "5", ADMIN, now)
+    await admin.store.set(EVERYWHERE, "max_tokens", "6", ADMIN, now)
+    assert admin.store.effective(HERE).max_tokens == 5
+
+
+async def test_one_guilds_history_and_settings_stay_bounded(
+    admin: Admin, database: Database
+) -> None:
+    for number in range(230):
+        await admin.set(IN_GUILD, "max_tokens", str(number + 1))
+    count = text("SELECT count(*) FROM setting_changes")
+    assert await database.read(lambda c: c.execute(count).scalar()) == 200
+    assert (await admin.undo(IN_GUILD)) is not None
+    assert admin.store.effective(HERE).max_tokens == 229
+    places = [Scope.in_channel(ChannelId(number), OTHER_GUILD) for number in range(1, 201)]
+    for place in places:
+        await admin.set(place, "max_tokens", "7")
+    with pytest.raises(InvalidSettingError, match="whole server"):
+        await admin.set(Scope.in_channel(ChannelId(999), OTHER_GUILD), "max_tokens", "7")
+    await admin.set(places[0], "max_tokens", "8")
+    await admin.set(IN_CHANNEL, "max_tokens", "9")
 
 
 async def test_listeners_hear_of_each_change(admin: Admin) -> None:

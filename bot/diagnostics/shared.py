@@ -1,0 +1,107 @@
+"""One walk for everybody who asks at the same time, and for a moment after."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Final
+
+from bot.clock import Clock
+from bot.diagnostics.values import Finding
+from bot.tasks import TaskOwner
+
+FRESH_S: Final = 30.0
+"""Seconds that a finished walk is shown again instead of a new one; a person who changed something
+and looks again sees it then."""
+
+Walk = Callable[[], AsyncGenerator[Finding, None]]
+
+
+class _Run:
+    """One walk under way or ended, with what it found so far."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.grew = asyncio.Event()
+        self.ended_s: float | None = None
+        self.error: BaseException | None = None
+
+    def add(self, finding: Finding) -> None:
+        self.findings.append(finding)
+        self._wake()
+
+    def end(self, now_s: float) -> None:
+        self.ended_s = now_s
+        self._wake()
+
+    def _wake(self) -> None:
+        self.grew.set()
+        self.grew = asyncio.Event()
+
+
+class SharedWalks:
+    """Walks by server's address, so that ten people asking cost the server one walk.
+
+    Args:
+        clock: Says when a walk is no longer fresh.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._runs: dict[str, _Run] = {}
+        self._tasks = TaskOwner()
+
+    def has(self, base_url: str) -> bool:
+        """Return whether a walk to this server is under way, or fresh."""
+        run = self._runs.get(base_url)
+        if run is None:
+            return False
+        return run.ended_s is None or self._clock.monotonic() - run.ended_s < FRESH_S
+
+    async def findings(self, base_url: str, walk: Walk) -> AsyncGenerator[Finding, None]:
+        """Yield what a walk finds, as soon as it is known, beginning one only where none is fresh.
+
+        A walk goes on to its end also when nobody listens any more.
+
+        Args:
+            base_url: The server.
+            walk: Begins a walk; called at most once.
+
+        Raises:
+            Exception: What the walk raised.
+        """
+        if not self.has(base_url):
+            self._runs[base_url] = run = _Run()
+            self._tasks.start(self._walk(base_url, run, walk), name="diagnosis")
+        run = self._runs[base_url]
+        shown = 0
+        while True:
+            grew = run.grew
+            while shown < len(run.findings):
+                shown += 1
+                yield run.findings[shown - 1]
+            if run.error is not None:
+                raise run.error
+            if run.ended_s is not None:
+                return
+            if grew is run.grew:
+                await grew.wait()
+
+    async def cancel(self) -> None:
+        """End the walks that are under way."""
+        await self._tasks.cancel()
+
+    async def _walk(self, base_url: str, run: _Run, walk: Walk) -> None:
+        is_whole = True
+        try:
+            async with aclosing(walk()) as findings:
+                async for finding in findings:
+                    is_whole = is_whole and not finding.is_personal
+                    run.add(finding)
+        except Exception as exc:  # noqa: BLE001 - the seam of a walk: whoever listens raises it
+            run.error = exc
+        finally:
+            if not is_whole or run.error is not None:
+                self._runs.pop(base_url, None)
+            run.end(self._clock.monotonic())

@@ -1,0 +1,162 @@
+"""The file behind an open SQLite connection, told from what was put in its place.
+
+SQLite keeps writing into a file that has no name any more, and reports success: on POSIX systems a
+deleted file lives as long as somebody has it open (SQLite: how to corrupt, unlinking or renaming a
+database file while in use). So its name is looked at around each commit; that costs microseconds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from enum import Enum, auto
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Engine
+
+_RESCUED: Final = ".rescued"
+_LOG: Final = "-wal"
+_SIDES: Final = ("-wal", "-shm")
+
+_Identity = tuple[int, int]
+
+
+class Loss(Enum):
+    """What happened to the open file's name."""
+
+    GONE = auto()
+    REPLACED = auto()
+    EMPTIED = auto()
+    LOG_GONE = auto()
+
+
+class OpenFile:
+    """The names and identities of a database's files while it is open.
+
+    Args:
+        path: The database file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._main: _Identity | None = None
+        self._log: _Identity | None = None
+
+    def opened(self) -> None:
+        """Take note of the files as they are: they have just been opened."""
+        self._main = _identity(self.path)
+        self._log = _identity(_side(self.path, _LOG))
+
+    def closed(self) -> None:
+        """Forget them: nothing is open, so nothing can be lost."""
+        self._main = self._log = None
+
+    def loss(self) -> Loss | None:
+        """Return what happened to them; ``None`` while all is well or nothing is open."""
+        if self._main is None:
+            return None
+        try:
+            return self._loss()
+        except OSError:  # a folder that can't be looked into says nothing about the file
+            return None
+
+    def _loss(self) -> Loss | None:
+        found = _identity(self.path)
+        if found is None:
+            return Loss.GONE
+        if found != self._main:
+            return Loss.REPLACED
+        if self.path.stat().st_size == 0:
+            return Loss.EMPTIED
+        log = _identity(_side(self.path, _LOG))
+        if self._log is None:
+            self._log = log
+        return Loss.LOG_GONE if log != self._log else None
+
+    def set_log_aside(self, now: datetime) -> None:
+        """Rename a log that belongs to the lost file, so that it isn't replayed into another."""
+        for suffix in _SIDES:
+            side = _side(self.path, suffix)
+            if suffix == _LOG and _identity(side) != self._log:
+                return
+            with suppress(FileNotFoundError):
+                side.replace(_side(set_aside_name(self.path, "lost", now), suffix))
+
+
+def rescue(engine: Engine, path: Path) -> Path | None:
+    """Write what an open connection still sees into a new file beside the lost one.
+
+    Returns:
+        The new file; ``None`` where no connection is open, so that nothing can be rescued.
+
+    Raises:
+        sqlite3.Error: It can't be read or written.
+        OSError: There is no room or no right for a file there.
+    """
+    pool: object = engine.pool
+    if not getattr(pool, "checkedin", lambda: 0)():
+        return None
+    target = path.with_name(path.name + _RESCUED)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    os.close(os.open(target, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("VACUUM INTO ?", (str(target),))
+    finally:
+        connection.close()
+    return target
+
+
+def set_aside_name(path: Path, why: str, now: datetime) -> Path:
+    """Return the name under which a file is kept for a person to look at."""
+    return path.with_name(f"{path.name}.{why}-{now.strftime('%Y%m%dT%H%M%S%f')}")
+
+
+def move_aside(path: Path, now: datetime, why: str = "damaged") -> Path:
+    """Rename a database with its log files, keeping it for a person to look at.
+
+    Args:
+        path: The database file.
+        now: For the new name's timestamp.
+        why: A word for the new name.
+
+    Returns:
+        The file's new path.
+    """
+    target = set_aside_name(path, why, now)
+    for suffix in _SIDES:
+        with suppress(FileNotFoundError):
+            _side(path, suffix).replace(_side(target, suffix))
+    path.replace(target)
+    return target
+
+
+def set_aside_files(path: Path) -> Sequence[Path]:
+    """Return the databases that were set aside beside this one and are still there, oldest first."""
+    found = (other for why in ("damaged", "lost", "replaced") for other in _beside(path, why))
+    return sorted(other for other in found if not other.name.endswith("-shm"))
+
+
+def _beside(path: Path, why: str) -> Sequence[Path]:
+    try:
+        return [
+            other for other in path.parent.iterdir() if other.name.startswith(f"{path.name}.{why}-")
+        ]
+    except OSError:
+        return ()
+
+
+def _side(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _identity(path: Path) -> _Identity | None:
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,77 @@
+"""A diagnosis's turn at the model: in the line, and counted, like a question."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import discord
+
+from bot.client import ClawbotClient
+from bot.domain import ChannelId, GuildId, QuestionId, UserId
+from bot.errors import QueueError
+from bot.scheduling.ticket import Job
+from cogs import _gate
+
+PROMPT_TOKENS, COST_TOKENS = 16, 32
+"""Size of the shortest completion, with a chat template around it."""
+PATIENCE_S = 10.0
+"""Longest wait in the line, in seconds; the rest of the diagnosis is there long before."""
+BUSY = (
+    "Not tried, because all slots are taken: {running} being answered, {waiting} waiting. "
+    "Questions go first."
+)
+
+
+def refusal(interaction: discord.Interaction[ClawbotClient]) -> str:
+    """Count a diagnosis as a question; return the sentence for who asks too often, or nothing."""
+    client = interaction.client
+    person_id = UserId(interaction.user.id)
+    if person_id in _gate.owner_ids(client):
+        return ""
+    guild_id = None if interaction.guild_id is None else GuildId(interaction.guild_id)
+    refused = client.services.limiter.take(person_id, guild_id)
+    return "" if refused is None else refused.sentence
+
+
+@asynccontextmanager
+async def turn(interaction: discord.Interaction[ClawbotClient], model: str) -> AsyncIterator[str]:
+    """Hold one of the model's slots for a few tokens; gives a sentence when there is none.
+
+    While the model counts as away nothing is being answered, so there is no slot to wait for, and
+    what is wrong with it is what the person wants to know.
+
+    Args:
+        interaction: Of the person in whose name the line is joined.
+        model: The model's key.
+    """
+    services = interaction.client.services
+    if not services.backend.is_available():
+        yield ""
+        return
+    busy = BUSY.format(running=services.scheduler.running, waiting=services.scheduler.waiting)
+    job = Job(
+        question_id=QuestionId(interaction.id),
+        person_id=UserId(interaction.user.id),
+        channel_id=ChannelId(interaction.channel_id or 0),
+        guild_id=None if interaction.guild_id is None else GuildId(interaction.guild_id),
+        prompt_tokens=PROMPT_TOKENS,
+        cost_tokens=COST_TOKENS,
+        model=model,
+    )
+    try:
+        ticket = services.scheduler.submit(job)
+    except QueueError:
+        yield busy
+        return
+    try:
+        is_granted = True
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await ticket.wait()
+        except (QueueError, TimeoutError):
+            is_granted = False
+        yield "" if is_granted else busy
+    finally:
+        ticket.cancel()

@@ -228,6 +228,7 @@ class ChatRequest:
         model: Model key; ``None`` for whichever chat model is loaded.
         turns: At most one system turn, first; then user and assistant, ending with user.
         prompt_tokens: The builder's estimate of the prompt's size, in tokens.
+        limit_s: What is left of the question's time, in seconds; ``None`` for all of it.
     """
 
     question_id: QuestionId
@@ -237,6 +238,7 @@ class ChatRequest:
     sampling: Sampling
     reasoning: Reasoning = Reasoning.AUTO
     prompt_tokens: int = 0
+    limit_s: float | None = None
 
 
 class StageKind(StrEnum):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,21 +11,15 @@ from bot.chat.closing import Closing, close_answer
 from bot.chat.ending import Ending
 from bot.chat.holding import Holding
 from bot.chat.parts import TurnParts
+from bot.chat.reading import Reading
 from bot.chrome import notice
 from bot.context.builder import Prompt
 from bot.domain import (
-    ChatRequest,
     Completed,
-    Counted,
-    FinishReason,
     MessageId,
     Question,
-    Reasoning,
-    Restarted,
-    Sampling,
     Stage,
     StageKind,
-    TextDelta,
 )
 from bot.errors import BotError, DeliveryError, DeliveryUnavailableError, describe
 from bot.lmstudio.errors import BackendUnavailableError, ModelCrashedError, PoolFullError
@@ -41,7 +34,7 @@ from bot.ports import (
 )
 from bot.reasons import plain_reason
 from bot.reply.delivery import Delivery
-from bot.reply.pipeline import ReplyPipeline, Verdict
+from bot.reply.pipeline import ReplyPipeline
 from bot.scheduling.ticket import Job, Ticket, TicketState
 from bot.tasks import end
 
@@ -86,7 +79,7 @@ class Turn:
         self._refusal = refusal
         self._ending: Ending | None = None
         self._work: asyncio.Task[Outcome] | None = None
-        self._pipeline: ReplyPipeline | None = None
+        self._reading: Reading | None = None
         self._has_started = False
         self._holding = Holding(parts.clock, parts.settings.queue.hold_s)
         self.is_underway = False
@@ -104,7 +97,7 @@ class Turn:
     @property
     def is_visible(self) -> bool:
         """True once there is a word of the answer to see."""
-        return self._pipeline is not None and bool(self._pipeline.text)
+        return self._reading is not None and bool(self._reading.pipeline.text)
 
     @property
     def message_ids(self) -> tuple[MessageId, ...]:
@@ -240,65 +233,22 @@ class Turn:
             self._has_started = True
             await parts.journal.start(self.question.id)
         started_s = parts.clock.monotonic()
-        request = self._request(prompt, chat, ticket.granted_tokens - prompt.prompt_tokens)
-        pipeline = self._new_pipeline(prompt, chat)
-        done = await self._read(request, pipeline, ticket)
-        if pipeline.verdict is Verdict.ONLY_THINKING and chat.reasoning is not Reasoning.OFF:
-            self._take_stage(Stage(StageKind.RETRYING))
-            pipeline = self._new_pipeline(prompt, chat)
-            done = await self._read(replace(request, reasoning=Reasoning.OFF), pipeline, ticket)
+        self._reading = Reading(
+            parts,
+            self.question.id,
+            prompt,
+            chat,
+            ticket.granted_tokens - prompt.prompt_tokens,
+            on_text=lambda pipeline: self._take(pipeline, ticket),
+            on_stage=self._take_stage,
+        )
+        done = await self._reading.run()
+        pipeline = self._reading.pipeline
         if not self._learn(prompt, done, pipeline, ticket):
             done = replace(done, notices=(*done.notices, TRUNCATED))
         ticket.release()
         closing = close_answer(pipeline, prompt, done, chat, parts.clock.monotonic() - started_s)
         return await self._finish(closing, pipeline)
-
-    async def _read(
-        self, request: ChatRequest, pipeline: ReplyPipeline, ticket: Ticket
-    ) -> Completed:
-        """Read one completion to its end; the pipeline is closed then."""
-        parts, done = self._parts, Completed(FinishReason.INTERRUPTED)
-        async with contextlib.aclosing(parts.backend.stream(request)) as events:
-            async for event in events:
-                if isinstance(event, TextDelta):
-                    self._take(event, pipeline, ticket)
-                elif isinstance(event, Stage):
-                    self._take_stage(event)
-                elif isinstance(event, Restarted):
-                    pipeline.restart()
-                elif isinstance(event, Counted):
-                    parts.estimator.learn_limit(event.model, event.turns, event.prompt_tokens)
-                else:
-                    done = event
-                if pipeline.must_stop:
-                    break
-        pipeline.close(done.reason)
-        return done
-
-    def _request(self, prompt: Prompt, chat: ChatSettings, max_tokens: int) -> ChatRequest:
-        return ChatRequest(
-            question_id=self.question.id,
-            conversation_key=prompt.conversation_key,
-            model=chat.model,
-            turns=prompt.turns,
-            sampling=Sampling(chat.temperature, chat.top_p, max_tokens),
-            reasoning=chat.reasoning,
-            prompt_tokens=prompt.prompt_tokens,
-        )
-
-    def _new_pipeline(self, prompt: Prompt, chat: ChatSettings) -> ReplyPipeline:
-        parts = self._parts
-        known = parts.backend.model(chat.model)
-        self._pipeline = ReplyPipeline(
-            policy=parts.policy,
-            secrets=parts.secrets,
-            participants=prompt.participants,
-            bot_names=prompt.bot_names,
-            expect_missing_opening=parts.memory.expects_missing_opening(
-                known.key if known else chat.model
-            ),
-        )
-        return self._pipeline
 
     def _take_stage(self, stage: Stage) -> None:
         self._holding.note(stage)
@@ -306,9 +256,8 @@ class Turn:
             self._parts.metrics.retry("lmstudio")
         self._delivery.stage(stage)
 
-    def _take(self, delta: TextDelta, pipeline: ReplyPipeline, ticket: Ticket) -> None:
+    def _take(self, pipeline: ReplyPipeline, ticket: Ticket) -> None:
         ticket.first_token()
-        pipeline.feed(delta)
         text = pipeline.text
         if text:
             self._delivery.show(text)

@@ -93,7 +93,7 @@ class Answering:
             mailbox=mailbox,
             temperature=request.sampling.temperature,
             top_p=request.sampling.top_p,
-            total_at_s=clock.monotonic() + settings.total_timeout_s,
+            total_at_s=clock.monotonic() + (request.limit_s or settings.total_timeout_s),
             cause=Cause(request.conversation_key, hash(request.turns[-1:])),
         )
         self._plan = Plan(

@@ -121,6 +121,6 @@ async def test_the_network_timeout_set_by_command_holds_from_the_next_answer_on(
             scope="global",
         )
         assert "1000" in said.content
-        lm.faults.next(Fault.HANG_AFTER_TOKENS, after_tokens=3)
+        lm.faults.next(Fault.HANG_AFTER_TOKENS, times=None, after_tokens=3)
         message = await owner.mention(channel, "Hello?")
-        await discord.wait_reply(message, until=lambda reply: "broke here" in reply.content)
+        await discord.wait_reply(message, until=lambda reply: "in the middle here" in reply.content)

@@ -1,0 +1,223 @@
+"""One answer as it comes from the model, asked for again where that brings it to its end."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from bot.chat.parts import TurnParts
+from bot.chat.seam import Seam
+from bot.context.builder import Prompt
+from bot.domain import (
+    ChatRequest,
+    Completed,
+    Counted,
+    FinishReason,
+    QuestionId,
+    Reasoning,
+    Restarted,
+    Sampling,
+    Stage,
+    StageKind,
+    TextDelta,
+    Usage,
+)
+from bot.errors import BackendError
+from bot.ports import ChatSettings
+from bot.reply.pipeline import ReplyPipeline, Verdict
+
+_log = logging.getLogger(__name__)
+
+LEAST_REST_S: Final = 5.0
+"""Seconds of a question's time that must be left for asking again."""
+_LEAST_REST_TOKENS: Final = 64
+
+
+class Reading:
+    """Reads an answer to its end.
+
+    Args:
+        parts: What the turn works with.
+        question_id: Whose answer it is.
+        prompt: What the model is given.
+        chat: The settings in force.
+        max_tokens: Longest answer.
+        on_text: Called whenever something came.
+        on_stage: Called with each stage.
+
+    Attributes:
+        pipeline: What came, as it may be shown.
+    """
+
+    def __init__(
+        self,
+        parts: TurnParts,
+        question_id: QuestionId,
+        prompt: Prompt,
+        chat: ChatSettings,
+        max_tokens: int,
+        *,
+        on_text: Callable[[ReplyPipeline], None],
+        on_stage: Callable[[Stage], None],
+    ) -> None:
+        self._parts = parts
+        self._prompt = prompt
+        self._chat = chat
+        self._on_text = on_text
+        self._on_stage = on_stage
+        known = parts.backend.model(chat.model)
+        self._expecting = parts.memory.expects_missing_opening(known.key if known else chat.model)
+        self._request = ChatRequest(
+            question_id=question_id,
+            conversation_key=prompt.conversation_key,
+            model=chat.model,
+            turns=prompt.turns,
+            sampling=Sampling(chat.temperature, chat.top_p, max_tokens),
+            reasoning=chat.reasoning,
+            prompt_tokens=prompt.prompt_tokens,
+        )
+        self._raw: list[str] = []
+        self._ends_at_s = parts.clock.monotonic() + parts.settings.lmstudio.total_timeout_s
+        self.pipeline = self._new_pipeline()
+
+    async def run(self) -> Completed:
+        """Read; the pipeline is closed then.
+
+        Raises:
+            BackendError: There is no answer to be had.
+        """
+        done = await self._read(self._request)
+        if done.may_go_on:
+            done = await self._go_on(done)
+        is_only_thinking = self.pipeline.verdict is Verdict.ONLY_THINKING
+        if is_only_thinking and self._chat.reasoning is not Reasoning.OFF:
+            self._on_stage(Stage(StageKind.RETRYING))
+            self.pipeline = self._new_pipeline()
+            done = await self._read(replace(self._request, reasoning=Reasoning.OFF))
+            self.pipeline.close(done.reason)
+        return done
+
+    def _new_pipeline(self) -> ReplyPipeline:
+        self._raw.clear()
+        return ReplyPipeline(
+            policy=self._parts.policy,
+            secrets=self._parts.secrets,
+            participants=self._prompt.participants,
+            bot_names=self._prompt.bot_names,
+            expect_missing_opening=self._expecting,
+        )
+
+    async def _read(self, request: ChatRequest, seam: Seam | None = None) -> Completed:
+        """Read one completion; an answer whose rest may be asked for stays open."""
+        done = Completed(FinishReason.INTERRUPTED)
+        async with contextlib.aclosing(self._parts.backend.stream(request)) as events:
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    self._take(event, seam)
+                elif isinstance(event, Completed):
+                    done = event
+                else:
+                    self._note(event, seam)
+                if self.pipeline.must_stop:
+                    break
+        if seam is not None:
+            self.pipeline.feed(TextDelta(seam.finish()))
+        if not done.may_go_on or self.pipeline.must_stop:
+            done = replace(done, may_go_on=False)
+            self.pipeline.close(done.reason)
+        return done
+
+    def _note(self, event: Stage | Restarted | Counted, seam: Seam | None) -> None:
+        if isinstance(event, Stage):
+            self._on_stage(event)
+        elif isinstance(event, Counted):
+            self._parts.estimator.learn_limit(event.model, event.turns, event.prompt_tokens)
+        elif seam is not None:
+            seam.restart()
+        else:
+            self._raw.clear()
+            self.pipeline.restart()
+
+    def _take(self, delta: TextDelta, seam: Seam | None) -> None:
+        if seam is None:
+            self._raw.append(delta.content)
+        else:
+            was_anew = seam.is_anew
+            delta = seam.take(delta)
+            if seam.is_anew and not was_anew:
+                self.pipeline.restart()
+        self.pipeline.feed(delta)
+        self._on_text(self.pipeline)
+
+    async def _go_on(self, done: Completed) -> Completed:
+        """Ask once more: for the rest of what can be read already, or else anew.
+
+        Where that fails too, the answer ends where it broke off first.
+        """
+        left_s = self._ends_at_s - self._parts.clock.monotonic()
+        before = self.pipeline
+        is_rest = bool(before.text) and not before.is_thinking
+        more: Completed | None = None
+        if left_s >= LEAST_REST_S:
+            _log.info("question %d broke off; asking again", self._request.question_id)
+            self._on_stage(Stage(StageKind.RETRYING))
+            with contextlib.suppress(BackendError):
+                more = await (self._rest(done, left_s) if is_rest else self._anew(left_s))
+        if more is not None:
+            self.pipeline.close(more.reason)
+        before.close(FinishReason.INTERRUPTED)
+        is_better = len(self.pipeline.text) >= len(before.text)
+        if more is None or not is_better:
+            self.pipeline = before
+        return done if more is None else more
+
+    async def _anew(self, left_s: float) -> Completed:
+        self.pipeline = self._new_pipeline()
+        return await self._read(replace(self._request, limit_s=left_s))
+
+    async def _rest(self, done: Completed, left_s: float) -> Completed:
+        request, sampling = self._request, self._request.sampling
+        expecting = self._expecting or self.pipeline.saw_orphan_close
+        names = self._prompt.bot_names
+        seam = Seam("".join(self._raw), names, expect_missing_opening=expecting)
+        turns = seam.turns(request.turns)
+        key = done.model or request.model
+        said_tokens = self._parts.estimator.estimate(seam.said, key)
+        more_tokens = max(_LEAST_REST_TOKENS, sampling.max_tokens - said_tokens)
+        added_tokens = self._parts.estimator.estimate_turns(turns[-2:], key)
+        more = await self._read(
+            replace(
+                request,
+                turns=turns,
+                sampling=replace(sampling, max_tokens=more_tokens),
+                prompt_tokens=request.prompt_tokens + added_tokens,
+                limit_s=left_s,
+            ),
+            seam,
+        )
+        return _joined(done, more, said_tokens, added_tokens)
+
+
+def _joined(done: Completed, more: Completed, said_tokens: int, added_tokens: int) -> Completed:
+    """Return the end of an answer that came in two parts, as of one."""
+    usage = more.usage
+    if usage is not None:
+        usage = Usage(
+            max(0, usage.prompt_tokens - added_tokens),
+            usage.completion_tokens + said_tokens,
+            usage.reasoning_tokens,
+        )
+    total_s = None
+    if done.total_s is not None and more.total_s is not None:
+        total_s = done.total_s + more.total_s
+    return replace(
+        more,
+        usage=usage,
+        notices=tuple(dict.fromkeys((*done.notices, *more.notices))),
+        first_token_s=done.first_token_s,
+        total_s=total_s,
+        sent=done.sent,
+    )

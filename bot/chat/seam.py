@@ -1,0 +1,214 @@
+"""Where an answer broke off and goes on: what was said, and how the rest is joined to it.
+
+A model that is asked to go on doesn't always do just that. It may think again first, open the code
+block anew, repeat the line or the word that it broke off in, or begin from the start. The seam reads
+the first characters of the rest and leaves out what stands there already.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+from bot.domain import ChatTurn, FinishReason, Role, TextDelta
+from bot.reply.participants import Labels
+from bot.reply.reasoning import ReasoningFilter
+from bot.reply.reasoning_kept import KeptThinking
+
+GO_ON: Final = "Continue exactly where your last answer stopped. Don't repeat any of it."
+
+_TAIL_CHARS: Final = 400
+"""How far back a repetition may reach into what was said, unless it begins from the start."""
+
+_SURE_CHARS: Final = 12
+"""A repetition of so many characters is no coincidence."""
+
+_LEAST_CHARS: Final = 3
+"""So short a repetition counts only where it is the whole last word or line."""
+
+_FENCE: Final = re.compile(r"(?:```|~~~)\w[^\n]{0,40}\n")
+"""A code block opened with its language; a bare one closes."""
+
+_FENCE_CHARS: Final = 64
+
+
+class Seam:
+    """Joins the rest of an answer to its beginning.
+
+    Args:
+        raw: Everything that came of the answer's content, as it came.
+        bot_names: The bot's names, which may stand in front of the rest.
+        expect_missing_opening: The model's thinking has no opening tag.
+
+    Attributes:
+        said: The part of ``raw`` that belongs to the answer.
+        is_anew: The rest has turned out to be another whole answer.
+    """
+
+    def __init__(
+        self, raw: str, bot_names: Collection[str], *, expect_missing_opening: bool
+    ) -> None:
+        self._labels = Labels((), bot_names)
+        self._expecting = expect_missing_opening
+        self.said = self._visible(raw)
+        self._is_in_code = _ends_in_code(self.said)
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin again with the rest."""
+        self._filter: ReasoningFilter | None = self._new_filter()
+        self._blanks = ""
+        self._has_begun = False
+        self._same = 0
+        self._lead = ""
+        self._held = ""
+        self._is_repeating = True
+        self._is_joined = False
+        self.is_anew = False
+
+    def turns(self, turns: tuple[ChatTurn, ...]) -> tuple[ChatTurn, ...]:
+        """Return the conversation with what was said, and the wish to go on."""
+        return (*turns, ChatTurn(Role.ASSISTANT, self.said), ChatTurn(Role.USER, GO_ON))
+
+    def take(self, delta: TextDelta) -> TextDelta:
+        """Return what a delta of the rest adds to the answer."""
+        content = delta.content
+        if self._filter is not None:
+            if delta.reasoning:
+                self._filter.separate_field()
+            content = self._unthought(self._filter, content)
+        return TextDelta(self._join(content), delta.reasoning)
+
+    def finish(self) -> str:
+        """Return what was held back when the rest has ended."""
+        content = self._filter.close(FinishReason.STOP) if self._filter is not None else ""
+        self._filter = None
+        text = self._join(content)
+        if self._is_joined or (self._is_repeating and self._same):
+            return text
+        return text + self._overlap_cut(ended=True)
+
+    def _visible(self, raw: str) -> str:
+        reader = ReasoningFilter(
+            Labels((), ()), KeptThinking(0), expect_missing_opening=self._expecting
+        )
+        return reader.feed(raw) + reader.close(FinishReason.LENGTH)
+
+    def _new_filter(self) -> ReasoningFilter:
+        kept = KeptThinking(0)
+        return ReasoningFilter(self._labels, kept, expect_missing_opening=self._expecting)
+
+    def _unthought(self, reader: ReasoningFilter, content: str) -> str:
+        """Return content without the thinking in front of it; after that nothing is touched."""
+        self._blanks += "" if self._has_begun else content
+        self._has_begun = self._has_begun or not self._blanks.isspace()
+        shown = reader.feed(content)
+        if not shown.strip() or reader.is_thinking:
+            return shown
+        shown += reader.close(FinishReason.LENGTH)
+        self._filter = None
+        if reader.saw_open or reader.saw_orphan_close:
+            return shown
+        # A filter drops the blanks in front of an answer; here they stand in the middle of one.
+        return self._blanks[: len(self._blanks) - len(self._blanks.lstrip())] + shown.lstrip()
+
+    def _join(self, text: str) -> str:
+        if self._is_joined or not text:
+            return text
+        if self._is_repeating:
+            return self._compare_start(text)
+        self._held += text
+        return self._overlap_cut(ended=False)
+
+    def _compare_start(self, text: str) -> str:
+        """Follow the rest as long as it repeats the answer from its start."""
+        if not self._same:
+            self._lead += text
+            text = self._lead.lstrip()
+            if not text:
+                return ""
+        begun = self.said.lstrip()
+        room = begun[self._same : self._same + len(text)]
+        count = _common(room, text)
+        same = self._same + count
+        if same == len(begun):
+            self._is_joined = True
+            return text[count:]
+        if count == len(text):
+            self._same = same
+            return ""
+        self._is_repeating = False
+        if same >= _SURE_CHARS:
+            self._is_joined = self.is_anew = True
+            return begun[: self._same] + text
+        blanks = self._lead[: len(self._lead) - len(self._lead.lstrip())]
+        self._held = blanks + begun[: self._same] + text
+        return self._overlap_cut(ended=False)
+
+    def _overlap_cut(self, *, ended: bool) -> str:
+        """Return the held beginning of the rest without what the answer ends with already."""
+        held, tail = self._held, self.said[-_TAIL_CHARS:]
+        if self._is_in_code:
+            fence = _FENCE.match(held.lstrip())
+            if fence is not None:
+                held = held.lstrip()[fence.end() :]
+            elif not ended and _may_be_fence(held):
+                return ""
+        bare = held.lstrip()
+        if not ended and (not bare or bare in tail):
+            return ""
+        self._is_joined = True
+        self._held = ""
+        for candidate in (held, bare):
+            count = self._overlap(candidate, tail)
+            if count:
+                return candidate[count:]
+        return held
+
+    @staticmethod
+    def _overlap(text: str, tail: str) -> int:
+        """Return how many characters of the text's beginning end the tail, beyond coincidence."""
+        for count in range(min(len(text), len(tail)), 0, -1):
+            if tail.endswith(text[:count]):
+                if count >= _SURE_CHARS:
+                    return count
+                line = tail.rpartition("\n")[2].lstrip()
+                wholes = {_last_word(tail), line}
+                return count if count >= _LEAST_CHARS and text[:count] in wholes else 0
+        return 0
+
+
+def _last_word(text: str) -> str:
+    """Return the letters and digits that a text ends with."""
+    start = len(text)
+    while start and text[start - 1].isalnum():
+        start -= 1
+    return text[start:]
+
+
+def _common(one: str, other: str) -> int:
+    """Return the length of the common beginning."""
+    if one == other:
+        return len(one)
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((index for index, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def _may_be_fence(text: str) -> bool:
+    """Whether a text may still turn out to open a code block."""
+    begun = text.lstrip()
+    if not begun:
+        return len(text) < _FENCE_CHARS
+    marks = ("```", "~~~")
+    is_begun = any(mark.startswith(begun[:3]) for mark in marks)
+    return is_begun and "\n" not in begun and len(begun) < _FENCE_CHARS
+
+
+def _ends_in_code(text: str) -> bool:
+    """Whether a text ends inside a code block."""
+    is_inside = False
+    for line in text.split("\n"):
+        if line.lstrip().startswith(("```", "~~~")):
+            is_inside = not is_inside
+    return is_inside

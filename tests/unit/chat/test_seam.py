@@ -1,0 +1,109 @@
+"""The rest of an answer joins its beginning without a word twice, however a model goes on."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.chat.seam import GO_ON, Seam
+from bot.domain import ChatTurn, Role, TextDelta
+
+CODE = (
+    "Here it is:\n\n```python\nfor number in range(10):\n    print(number)\n```\nThat prints ten."
+)
+PROSE = "The capital of France is Paris. It lies on the Seine, and the Louvre is there."
+
+texts = st.builds(
+    lambda gaps, size: "".join(f"word{n}{gaps[n % len(gaps)]}" for n in range(size)).rstrip(),
+    st.lists(st.sampled_from([" ", ", ", "\n", "\n\n", ".\n- "]), min_size=1, max_size=5),
+    st.integers(2, 40),
+)
+
+
+def joined(raw: str, rest: str, sizes: list[int], *, expecting: bool = False) -> str:
+    """Return the whole answer as it stands after the rest came in pieces of these sizes."""
+    seam = Seam(raw, ["Clawd"], expect_missing_opening=expecting)
+    said, at, index = seam.said, 0, 0
+    while at < len(rest):
+        size, was_anew = sizes[index % len(sizes)], seam.is_anew
+        text = seam.take(TextDelta(rest[at : at + size])).content
+        said = text if seam.is_anew and not was_anew else said + text
+        at, index = at + size, index + 1
+    return said + seam.finish()
+
+
+@given(texts, st.data(), st.lists(st.integers(1, 30), min_size=1, max_size=4))
+def test_no_word_is_lost_and_none_comes_twice(
+    text: str, data: st.DataObject, sizes: list[int]
+) -> None:
+    at = data.draw(st.integers(1, len(text)))
+    said = text[:at]
+    word = said.rstrip("\n .,-").rfind("word")
+    line = said.rfind("\n") + 1
+    how = data.draw(st.sampled_from(["rest", "start", "word", "line", "thinking"]))
+    begin = {"rest": at, "start": 0, "word": max(0, word), "line": line, "thinking": at}[how]
+    is_whole = said[begin:].isalnum() or how == "line"
+    if how in {"word", "line"} and (at - begin < 3 or not is_whole):
+        begin = at
+    rest = text[begin:]
+    if how == "thinking":
+        rest = f"<think>I was at {said[-3:]}, so on.</think>{rest}"
+    assert joined(said, rest, sizes) == text
+
+
+@pytest.mark.parametrize("at", range(1, len(CODE)))
+@pytest.mark.parametrize("size", [1, 7, 500])
+def test_code_goes_on_in_its_block_whether_or_not_the_model_opens_it_again(
+    at: int, size: int
+) -> None:
+    said, rest = CODE[:at], CODE[at:]
+    assert joined(said, rest, [size]) == CODE
+    is_inside = said.count("```") == 1 and "\n" in said[said.index("```") :]
+    if is_inside and "```" in rest and not rest.startswith("`"):
+        assert joined(said, f"```python\n{rest}", [size]) == CODE
+
+
+@pytest.mark.parametrize(
+    ("said", "rest", "whole"),
+    [
+        ("The capital of Fra", "nce is Paris.", "The capital of France is Paris."),
+        ("The capital of Fra", "France is Paris.", "The capital of France is Paris."),
+        (
+            "The capital of Fra",
+            "The capital of France is Paris.",
+            "The capital of France is Paris.",
+        ),
+        ("The capital of Fra", " capital of France is Paris.", "The capital of France is Paris."),
+        ("It is very ve", "ry cold.", "It is very very cold."),
+        ("One, two", ", three.", "One, two, three."),
+        ("a", "a", "a"),
+        (
+            "\u5df4\u9ece\u662f\u6cd5",
+            "\u56fd\u7684\u9996\u90fd",
+            "\u5df4\u9ece\u662f\u6cd5\u56fd\u7684\u9996\u90fd",
+        ),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_a_word_that_was_cut_is_whole_again(said: str, rest: str, whole: str, size: int) -> None:
+    assert joined(said, rest, [size]) == whole
+
+
+def test_another_whole_answer_takes_the_place_of_the_broken_one() -> None:
+    other = "The capital of Italy is Rome."
+    assert joined("The capital of France is Pa", other, [4]) == other
+
+
+def test_thinking_is_no_part_of_what_the_model_is_told_it_said() -> None:
+    seam = Seam("<think>Hm, a capital.</think>The capital", [], expect_missing_opening=False)
+    turns = seam.turns((ChatTurn(Role.USER, "Which?"),))
+    assert [turn.text for turn in turns] == ["Which?", "The capital", GO_ON]
+    bare = Seam("Hm, a capital.</think>The capital", [], expect_missing_opening=True)
+    assert bare.said == "The capital"
+
+
+@pytest.mark.parametrize("size", [1, 5, 200])
+def test_thinking_before_the_rest_is_left_out_also_without_an_opening_tag(size: int) -> None:
+    rest = "Where was I? At Fra.</think>nce is Paris."
+    assert joined("Hm.</think>The capital of Fra", rest, [size], expecting=True) == PROSE[:31]

@@ -9,6 +9,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -19,6 +20,7 @@ from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 from bot.chat.backfill import ALIVE, ALIVE_MARGIN_S
 from bot.domain import Place, UserId
 from bot.errors import ConfigurationError, describe
+from bot.readable import UNREADABLE, read_message
 from bot.reasons import plain_reason
 from bot.reconnect import Governor
 from bot.services import Services
@@ -52,8 +54,6 @@ NETWORK_ERRORS = (
     aiohttp.ClientError,
     TimeoutError,
 )
-UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
-"""What discord.py's parsers raise for an event that isn't of the documented form."""
 
 
 def intents_for(*, message_content: bool) -> discord.Intents:
@@ -109,6 +109,13 @@ class ClawbotClient(commands.Bot):
         self.is_caught_up = False
         self.sessions = 0
         self._governor = governor
+        self._read_leniently("MESSAGE_CREATE", "MESSAGE_UPDATE")
+
+    def _read_leniently(self, *events: str) -> None:
+        """Have discord.py read messages also where a part that nobody needs is of another form."""
+        parsers = self._connection.parsers
+        for event in events:
+            parsers[event] = partial(read_message, parsers[event])
 
     @property
     def me(self) -> UserId:

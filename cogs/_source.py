@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import discord
 from discord.ext import commands
 
 from bot.clock import Clock, SystemClock
 from bot.context.cache import MessageCache
-from bot.domain import ChannelId, IncomingMessage, MessageId, Place, PlaceKind
+from bot.domain import ChannelId, IncomingMessage, MessageId, Person, Place, PlaceKind, UserId
 from bot.errors import DeliveryError
+from bot.readable import UNREADABLE, read_message
 from bot.reasons import plain_reason
 from cogs import _convert
 from cogs._calls import Caller
@@ -118,9 +120,10 @@ class _Requests:
         channel = self._channel(place)
         if channel is None:
             return None
+        http = self._client().http
         try:
-            found = await self._caller.call(lambda: channel.fetch_message(message_id))
-            return _convert.message(found)
+            data = await self._caller.call(lambda: http.get_message(place.channel_id, message_id))
+            return self._read(channel, place, data)
         except (DeliveryError, discord.ClientException) as exc:
             _log.debug("message %d couldn't be fetched: %s", message_id, plain_reason(exc))
             return None
@@ -132,21 +135,41 @@ class _Requests:
         if channel is None:
             return None
 
-        async def read() -> list[IncomingMessage]:
-            pages = channel.history(
-                limit=limit,
-                before=discord.Object(before) if before is not None else None,
-                after=discord.Object(after) if after is not None else None,
-                oldest_first=after is not None,
-            )
-            return [_convert.message(message) async for message in pages]
+        http = self._client().http
+        around = {"before": before} if after is None else {"after": after}
+
+        async def read() -> list[Any]:
+            return list(await http.logs_from(place.channel_id, limit, **around))
 
         try:
             found = await self._caller.call(read)
-        except (DeliveryError, discord.ClientException) as exc:
+        except (DeliveryError, discord.ClientException, TypeError) as exc:
             _log.info("channel %d couldn't be read: %s", place.channel_id, plain_reason(exc))
             return None
-        return found if after is not None else found[::-1]
+        messages = (self._read(channel, place, data) for data in found)
+        return sorted((m for m in messages if m is not None), key=lambda message: message.id)
+
+    def _read(
+        self,
+        channel: discord.abc.Messageable,
+        place: Place,
+        data: Any,  # noqa: ANN401 - as parsed
+    ) -> IncomingMessage | None:
+        """Return a message; one that can't be read as one without words, so that it still counts."""
+        state = self._client()._connection  # noqa: SLF001 - what discord.py's own reading hands on
+
+        def read(form: Any) -> IncomingMessage:  # noqa: ANN401 - as parsed
+            made = state.create_message(channel=channel, data=form)  # type: ignore[arg-type]
+            return _convert.message(made)
+
+        try:
+            return read_message(read, data)
+        except UNREADABLE:
+            _log.info("a message in channel %d can't be read and is skipped", place.channel_id)
+        try:
+            return _unread(place, MessageId(int(data["id"])))
+        except UNREADABLE:
+            return None
 
     async def fetch_starter(self, place: Place) -> IncomingMessage | None:
         """Return a thread's first message: it has the thread's own id."""
@@ -169,3 +192,10 @@ class _Requests:
             return channel if isinstance(channel, discord.abc.Messageable) else None
         kind = discord.ChannelType.private if place.guild_id is None else None
         return client.get_partial_messageable(place.channel_id, guild_id=place.guild_id, type=kind)
+
+
+def _unread(place: Place, message_id: MessageId) -> IncomingMessage:
+    """Return what stands for a message that can't be read: nobody's, and without words."""
+    nobody = Person(UserId(0), "", is_bot=True)
+    moment = discord.utils.snowflake_time(message_id)
+    return IncomingMessage(message_id, place, nobody, "", moment, is_ordinary=False)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -24,10 +25,10 @@ ALIVE_MARGIN_S = 10.0
 """How far before the present ``ALIVE`` is set: longer than any message takes into the journal."""
 DISCORD_EPOCH_MS = 1_420_070_400_000
 """Milliseconds of the first second of 2015, where snowflakes begin (Discord: snowflakes)."""
-MOST_CHANNELS = 50
 PAGE_MESSAGES = 100
 """Messages per request; Discord's most (Discord: get channel messages)."""
-MOST_PAGES = 10
+MOST_PAGES = 1000
+"""Requests that one scan spends on one guild, or on one direct-message channel."""
 SPACING_S = 0.25
 """Seconds between requests: at most 4 a second."""
 
@@ -49,12 +50,20 @@ class Candidate:
     """A channel that may hold missed messages.
 
     Attributes:
-        last_message_id: Its newest message as Discord's guild data states it; ``None`` where it
-            doesn't, and these channels are looked at last.
+        last_message_id: Its newest message as Discord's guild data states it, which may be out of
+            date; ``None`` where it states none, and these channels are looked at last.
     """
 
     place: Place
     last_message_id: MessageId | None
+
+
+@dataclass(slots=True)
+class _Search:
+    """A channel that is being looked through, from ``after`` on."""
+
+    place: Place
+    after: MessageId
 
 
 class Backfill:
@@ -130,54 +139,73 @@ class Backfill:
             return found
 
     async def _scan_all(self, candidates: Iterable[Candidate]) -> int:
+        """Look through all channels due, one page of each guild in turn.
+
+        So a guild with much to read delays the others by its share only, and nobody's mentions are
+        given up because of it.
+        """
         seen = await self._journal.last_seen()
         if self._alive_at is None and not seen:
             return 0
+        turns = deque(self._due(candidates, seen).values())
+        pages = dict.fromkeys(map(id, turns), 0)
+        found = 0
+        while turns:
+            searches = turns.popleft()
+            search = searches.popleft()
+            pages[id(searches)] += 1
+            page = await self._source.history(search.place, after=search.after, limit=PAGE_MESSAGES)
+            count, is_over = await self._take(search, page)
+            found += count
+            if not is_over:
+                searches.append(search)
+            if pages[id(searches)] >= MOST_PAGES and searches:
+                guild_id = search.place.guild_id or search.place.channel_id
+                _log.warning("%d has too much to look through for missed mentions", guild_id)
+            elif searches:
+                turns.append(searches)
+            if turns:
+                await self._clock.sleep(SPACING_S)
+        return found
+
+    def _due(
+        self, candidates: Iterable[Candidate], seen: dict[ChannelId, MessageId]
+    ) -> dict[int, deque[_Search]]:
+        """Return what to look through, by guild: first where Discord states news, last where nothing."""
         floor = snowflake_at(self._clock.now() - self._oldest)
         since = max(floor, snowflake_at(self._alive_at)) if self._alive_at else floor
-        due = [
-            (candidate, after)
-            for candidate in candidates
-            if (after := self._start(candidate, seen, since, floor)) is not None
-        ]
-        due.sort(key=lambda each: each[0].last_message_id is None)
-        if len(due) > MOST_CHANNELS:
-            _log.warning(
-                "looking for missed mentions in %d of %d channels", MOST_CHANNELS, len(due)
-            )
-        found = 0
-        for candidate, after in due[:MOST_CHANNELS]:
-            found += await self._scan(candidate.place, after)
-        return found
+        due: dict[int, deque[_Search]] = {}
+        for each in sorted(candidates, key=lambda each: -(each.last_message_id or 0)):
+            after = self._start(each, seen.get(each.place.channel_id), since, floor)
+            if after is not None:
+                key = each.place.guild_id or each.place.channel_id
+                due.setdefault(key, deque()).append(_Search(each.place, after))
+        return due
 
     @staticmethod
     def _start(
-        candidate: Candidate,
-        seen: dict[ChannelId, MessageId],
-        since: MessageId,
-        floor: MessageId,
+        candidate: Candidate, known: MessageId | None, since: MessageId, floor: MessageId
     ) -> MessageId | None:
-        """Return the id to read on from; ``None`` when nothing new can be there."""
-        known = seen.get(candidate.place.channel_id)
+        """Return the id to read on from; ``None`` when nothing new can be there.
+
+        What Discord states as the newest message may be out of date, so a channel that was active
+        lately is looked at whatever is stated.
+        """
         after = max(known, floor) if known is not None else since
         newest = candidate.last_message_id
-        return after if newest is None or newest > after else None
+        if newest is None:
+            return after
+        return after if max(newest, known or newest) >= floor else None
 
-    async def _scan(self, place: Place, after: MessageId) -> int:
-        found = 0
-        for _ in range(MOST_PAGES):
-            page = await self._source.history(place, after=after, limit=PAGE_MESSAGES)
-            for message in page:
-                if self._came_live(message):
-                    return found
-                await self._handle(message)
-                await self._journal.seen(place.channel_id, message.id)
-                found += 1
-            await self._clock.sleep(SPACING_S)
-            if len(page) < PAGE_MESSAGES:
-                break
-            after = page[-1].id
-        return found
+    async def _take(self, search: _Search, page: Sequence[IncomingMessage]) -> tuple[int, bool]:
+        """Hand on a page's messages; return how many, and whether the channel is done."""
+        for count, message in enumerate(page):
+            if self._came_live(message):
+                return count, True
+            await self._handle(message)
+            await self._journal.seen(search.place.channel_id, message.id)
+            search.after = message.id
+        return len(page), len(page) < PAGE_MESSAGES
 
     def _came_live(self, message: IncomingMessage) -> bool:
         """Return whether the session itself brought this message, and so all later ones."""

@@ -135,6 +135,7 @@ class Message:
         deleted_at: ``World.monotonic`` time of its deletion.
         seen_by: The only person who sees it, for an ephemeral message.
         mention_ids: Discord's ``mentions`` list.
+        oddities: Parts of another form than the documented one, sent in place of the right ones.
     """
 
     id: int
@@ -168,6 +169,7 @@ class Message:
     reactions: dict[str, list[int]] = field(default_factory=dict)
     pinned: bool = False
     thread: Channel | None = None
+    oddities: JsonObject = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<Message {self.id} by {self.author.username}: {self.content[:80]!r}>"

@@ -85,7 +85,7 @@ def message(
     if what.interaction is not None:
         body["interaction_metadata"] = what.interaction
     _references(what, body, shows, nested=nested)
-    return body | _parts(what, full=full)
+    return body | _parts(what, full=full) | what.oddities
 
 
 def _parts(what: Message, *, full: bool) -> JsonObject:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.chat.backfill import Backfill, Candidate, snowflake_at
-from bot.domain import ChannelId, IncomingMessage, MessageId, Place
+from bot.chat.backfill import SPACING_S, Backfill, Candidate, snowflake_at
+from bot.domain import ChannelId, GuildId, IncomingMessage, MessageId, Place
 from bot.store.database import open_database
 from bot.store.journal import SqlJournal
 from tests.support.builders import HOME, message
@@ -48,6 +48,7 @@ class FakeSource:
         """Return what came after."""
         await self.gate.wait()
         found = [m for m in self.messages if m.place == place and m.id > (after or 0)]
+        found.sort(key=lambda each: each.id)
         return [m for m in found if before is None or m.id < before][:limit]
 
     async def starter(self, place: Place) -> IncomingMessage | None:
@@ -70,19 +71,21 @@ class Desk:
     async def _note(self, incoming: IncomingMessage) -> None:
         self.found.append(incoming.id)
 
-    def post(self, minutes_ago: float) -> MessageId:
+    def post(self, minutes_ago: float, place: Place = HOME) -> MessageId:
         """Let a message stand in the channel."""
         written = self.clock.now() - timedelta(minutes=minutes_ago)
-        self.source.messages.append(message(snowflake_at(written)))
-        return self.source.messages[-1].id
+        message_id = MessageId(snowflake_at(written) + len(self.source.messages))
+        self.source.messages.append(message(message_id, place=place))
+        return message_id
 
     async def receive(self, message_id: MessageId) -> None:
         """Let the gateway bring a message."""
         await self.backfill.arrived(HOME.channel_id, message_id)
 
-    async def scan(self) -> None:
-        """Scan the channel."""
-        scanning = asyncio.create_task(self.backfill.run([Candidate(HOME, None)]))
+    async def scan(self, *candidates: Candidate) -> None:
+        """Scan these channels, or the one."""
+        places = candidates or (Candidate(HOME, None),)
+        scanning = asyncio.create_task(self.backfill.run(places))
         await self.clock.advance(5.0)
         await scanning
 
@@ -150,3 +153,38 @@ async def test_channels_known_to_have_news_come_first(desk: Desk) -> None:
     await desk.clock.advance(5.0)
     await scanning
     assert desk.found == [stated, unstated]
+
+
+async def test_a_channel_active_lately_is_looked_at_although_discord_states_no_news(
+    desk: Desk,
+) -> None:
+    before = desk.post(20)
+    await desk.journal.seen(HOME.channel_id, before)
+    missed = desk.post(10)
+    await desk.scan(Candidate(HOME, before))
+    assert desk.found == [missed]
+
+
+async def test_a_channel_that_was_silent_for_long_costs_no_request(desk: Desk) -> None:
+    desk.post(10)
+    await desk.scan(Candidate(HOME, snowflake_at(desk.clock.now() - 2 * HOUR)))
+    assert desk.found == []
+
+
+async def test_nothing_is_lost_because_of_a_strangers_busy_guild(desk: Desk) -> None:
+    def channel_of(guild: int, number: int) -> Place:
+        channel_id = ChannelId(guild * 1000 + number)
+        return replace(HOME, channel_id=channel_id, guild_id=GuildId(guild))
+
+    busy = [channel_of(1, number) for number in range(60)]
+    theirs = [Candidate(place, desk.post(1, place)) for place in busy]
+    for _ in range(1200):
+        desk.post(2, busy[0])
+    quiet = [channel_of(2, number) for number in range(60)]
+    ours = [Candidate(place, desk.post(5, place)) for place in quiet]
+    scanning = asyncio.create_task(desk.backfill.run([*theirs, *ours]))
+    while not scanning.done():
+        await desk.clock.advance(SPACING_S)
+    assert sorted(desk.found) == sorted(each.id for each in desk.source.messages)
+    ours_end = max(desk.found.index(each.last_message_id) for each in ours if each.last_message_id)
+    assert ours_end < len(desk.found) - 1000

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import discord
 
+from bot.chat.own_words import OwnWords
 from bot.chat.parts import TurnParts
 from bot.chat.service import ESTIMATES, MODELS, ChatService
 from bot.client import NETWORK_ERRORS, ClawbotClient
@@ -130,6 +131,7 @@ class _Stores:
     state: StateStore
     overrides: SettingsStore
     journal: SqlJournal
+    own_words: OwnWords
 
 
 async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> ClawbotClient:
@@ -159,7 +161,7 @@ async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Cla
         bot_name=lambda: made[0].user.display_name,
         clock=clock,
         may_use=lambda message: message.author.id not in settings.discord.blocked_user_ids,
-        answers=stores.journal,
+        answers=stores.own_words,
         place_names=lambda place: made[0].names_of(place),  # noqa: PLW0108 - made later
     )
     parts = _turn_parts(settings, clock, stores, backend, scheduler, builder, estimator)
@@ -211,10 +213,13 @@ async def _open_stores(settings: Settings, clock: Clock, stack: AsyncExitStack) 
     location = settings.store.database_url or folder / DATABASE_FILE
     database = await stack.enter_async_context(open_database(location, clock))
     network_timeout_ms = settings.lmstudio.network_timeout_ms
+    state = await StateStore.open(database, clock)
+    journal = await SqlJournal.open(database, clock, settings.store.retention_days)
     return _Stores(
-        state=await StateStore.open(database, clock),
+        state=state,
         overrides=await SettingsStore.open(database, settings.chat, network_timeout_ms),
-        journal=await SqlJournal.open(database, clock, settings.store.retention_days),
+        journal=journal,
+        own_words=OwnWords(journal, state),
     )
 
 
@@ -229,6 +234,7 @@ def _client(
         overrides=stores.overrides,
         journal=stores.journal,
         state=stores.state,
+        own_words=stores.own_words,
         chat=ChatService(parts, limiter),
         limiter=limiter,
         scheduler=parts.scheduler,

@@ -226,6 +226,8 @@ class JournalEntry:
         chunks: The final texts, by message; empty before ANSWERED.
         thinking: The model's thinking, bounded, for "Show thinking".
         details: One line about model and speed, for "Details".
+        chrome: The bot's own lines below the answer, or the notice instead of one; ``None`` where
+            that wasn't recorded.
     """
 
     question: Question
@@ -235,6 +237,7 @@ class JournalEntry:
     chunks: tuple[str, ...] = ()
     thinking: str = ""
     details: str = ""
+    chrome: str | None = None
     outcome: Outcome | None = None
     updated_at: datetime | None = None
 
@@ -264,8 +267,13 @@ class Journal(Protocol):
         *,
         thinking: str = "",
         details: str = "",
+        chrome: str | None = None,
     ) -> None:
-        """Store the final texts, before they are delivered."""
+        """Store the final texts, and which lines of them are the bot's own, before delivery."""
+        ...
+
+    async def chrome(self, question_id: QuestionId, chrome: str) -> None:
+        """Record the bot's own lines in what is about to be posted."""
         ...
 
     async def close(self, question_id: QuestionId, outcome: Outcome) -> None:
@@ -278,6 +286,10 @@ class Journal(Protocol):
 
     async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
         """Return the question that a posted message answers."""
+        ...
+
+    async def chrome_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, str | None]:
+        """Return the recorded ``chrome`` of the answers that posted messages belong to."""
         ...
 
     async def pending(self) -> Sequence[JournalEntry]:

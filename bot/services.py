@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bot.chat.own_words import OwnWords
 from bot.chat.service import ChatService
 from bot.clock import Clock
 from bot.lmstudio import LMStudioBackend
@@ -25,6 +26,7 @@ class Services:
         settings: What the operator configured.
         overrides: Settings of guilds and channels, and who set them.
         state: Small values kept over restarts.
+        own_words: Knows which of the bot's messages are answers.
     """
 
     settings: Settings
@@ -33,6 +35,7 @@ class Services:
     overrides: SettingsStore
     journal: SqlJournal
     state: StateStore
+    own_words: OwnWords
     chat: ChatService
     limiter: RateLimiter
     scheduler: Scheduler

@@ -168,7 +168,8 @@ class ChatCog(commands.Cog):
         sink = _places.message_sink(self.bot, incoming.place, incoming.id)
         name = nonce(QuestionId(incoming.id), "n", 0)
         try:
-            await sink.send(notice(sentence), nonce=name)
+            message_id = await sink.send(notice(sentence), nonce=name)
+            await self._services.own_words.posted_notice(message_id)
         except DeliveryError as exc:
             _log.info("a notice could not be posted (%s)", plain_reason(exc))
 

@@ -34,6 +34,7 @@ from bot.ports import (
 )
 from bot.reasons import plain_reason
 from bot.reply.delivery import Delivery
+from bot.reply.delivery_plan import chrome_of
 from bot.reply.pipeline import ReplyPipeline
 from bot.scheduling.ticket import Job, Ticket, TicketState
 from bot.tasks import end
@@ -92,6 +93,7 @@ class Turn:
             live_controls=self._controls(stop=True),
             posted=entry.posted if entry else posted,
             on_posted=self._on_posted,
+            on_chrome=lambda chrome: parts.journal.chrome(question.id, chrome),
         )
 
     @property
@@ -296,7 +298,11 @@ class Turn:
 
         async def store(chunks: tuple[str, ...]) -> None:
             await self._parts.journal.answered(
-                self.question.id, chunks, thinking=pipeline.thinking, details=closing.details
+                self.question.id,
+                chunks,
+                thinking=pipeline.thinking,
+                details=closing.details,
+                chrome=chrome_of(chunks, closing.notices),
             )
 
         if not closing.text:

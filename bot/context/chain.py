@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Protocol
 
-from bot.chrome import strip_chrome
+from bot.chrome import without_known
 from bot.context.shelf import RUN_MESSAGES, Shelf, answers_after_questions, is_here
 from bot.context.tokens import message_tokens
 from bot.domain import (
@@ -43,7 +43,11 @@ _REMEMBERED_ANSWERS = 512
 
 
 class AnswerIndex(Protocol):
-    """What is known of the bot's own answers."""
+    """What is known of the bot's own messages."""
+
+    async def words(self, messages: Sequence[IncomingMessage]) -> dict[MessageId, str]:
+        """Return the model's words of messages that the bot posted."""
+        ...
 
     async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
         """Return the question that a posted message answers."""
@@ -135,7 +139,7 @@ class ConversationReader:
             if question.fresh:
                 parent = None
         is_complete = parent is None or not (len(found) >= limit or shelf.is_exhausted)
-        messages = self._usable(_once(found)[::-1], newest)
+        messages = await self._read_back(self._usable(_once(found)[::-1], newest))
         place_key = _place_key(question.place)
         key = f"{place_key}:{messages[0].id}" if is_complete else None
         return Conversation(tuple(messages), newest, place_key, is_complete, key=key)
@@ -206,6 +210,7 @@ class ConversationReader:
         is_complete, is_cut, starter = True, False, None
         if not starts_afresh:
             seen, is_complete = await self._history(question.place, newest.id, limit, enough_tokens)
+            seen = await self._read_back(seen)
             seen, is_cut = await self._with_slash_questions(seen, question)
             is_complete = is_complete or is_cut
             known = {message.id for message in earlier}
@@ -284,7 +289,7 @@ class ConversationReader:
     def _is_of_interest(self, message: IncomingMessage) -> bool:
         """Whether a message of a thread belongs to the talk: no other bots, nothing of Discord's."""
         if message.author.id == self._bot_id():
-            return bool(strip_chrome(message.text) or message.attachments)
+            return bool(message.text or message.attachments)
         return message.is_ordinary and not message.author.is_bot
 
     def _is_fresh_start(self, message: IncomingMessage) -> bool:
@@ -304,14 +309,25 @@ class ConversationReader:
             return None
         if starter.place.channel_id not in {place.channel_id, place.parent_id}:
             return None
-        return starter if self._may_use(starter) else None
+        return (await self._read_back([starter]))[0] if self._may_use(starter) else None
 
     async def quotable(self, place: Place, message_id: MessageId) -> IncomingMessage | None:
         """Return a message that another one refers to, if it is of this place and may be used."""
         message = await self._source.fetch(place, message_id)
         if message is None or not is_here(message, place) or not self._may_use(message):
             return None
-        return message
+        return (await self._read_back([message]))[0]
+
+    async def _read_back(self, messages: Sequence[IncomingMessage]) -> list[IncomingMessage]:
+        """Return messages with only the model's words in those that the bot posted."""
+        own = [m for m in messages if m.author.id == self._bot_id()]
+        if not own:
+            return list(messages)
+        if self._answers is None:
+            words = {message.id: without_known(message.text) for message in own}
+        else:
+            words = await self._answers.words(own)
+        return [replace(m, text=words[m.id]) if m.id in words else m for m in messages]
 
     async def _span(self, question: Question, newest: IncomingMessage, limit: int) -> Conversation:
         place = question.place
@@ -324,7 +340,8 @@ class ConversationReader:
             found.extend(m for m in batch if is_here(m, place) and m.id < question.id)
             is_complete = len(batch) < count or batch[-1].id >= question.id
             after = batch[-1].id if batch else after
-        span = tuple(m for m in found if m.is_ordinary and self._may_use(m))
+        usable = [m for m in found if m.is_ordinary and self._may_use(m)]
+        span = tuple(await self._read_back(usable))
         place_key = _place_key(place)
         key = f"{place_key}:{newest.id}"
         return Conversation((newest,), newest, place_key, is_complete, span=span, key=key)

@@ -120,11 +120,12 @@ class Draft:
             author = message.author.id
             is_named = is_named or (speaker is not None and speaker != author)
             is_new = writer.begins_turn or speaker != author
-            name = self.names.of(message)
+            name = self._name(message)
+            is_own = author == style.bot_id
             is_starter = self._starter is not None and message is self._starter
             rendered = style.message(
                 message,
-                name=name if is_named and is_new else None,
+                name=name if (is_named and is_new) or is_own else None,
                 quoted=None if is_starter else self._quote(message, index, style),
             )
             if message is self.talk.newest:
@@ -156,13 +157,16 @@ class Draft:
         target = self._known.get(reference) or self.referred.get(reference)
         if target is None or (self._starter is not None and target.id == self._starter.id):
             return None
-        is_own = target.author.id == style.bot_id
-        name = style.bot_name if is_own else self.names.of(target)
+        name = self._name(target)
         text = style.plain(target)
         if message is self.talk.newest and self.talk.is_made:
             return name, text[:_ABOUT_CHARS]
         text = " ".join(text.split())
         return name, text if len(text) <= _QUOTE_CHARS else f"{text[:_QUOTE_CHARS]}…"
+
+    def _name(self, message: IncomingMessage) -> str:
+        style = self._style
+        return style.bot_name if message.author.id == style.bot_id else self.names.of(message)
 
     def _with_span(self, rendered: Rendered, style: Style) -> Rendered:
         """Put the transcript of a span in front of the question about it."""

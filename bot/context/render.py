@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bot import frames
-from bot.chrome import join_chunks, strip_chrome
+from bot.chrome import join_chunks
 from bot.context.cleaning import clean_text, neutralise, readable, safe_name, skeleton
 from bot.context.files import FileContent, FileKind, kind_of
 from bot.context.persona import Persona
@@ -56,7 +56,7 @@ def blocks_of(
     blocks: list[Block] = []
     for message in messages:
         is_answer = message.author.id == bot_id
-        if is_answer and not strip_chrome(message.text) and not message.attachments:
+        if is_answer and not message.text.strip() and not message.attachments:
             continue
         size = min(_size(message), most_tokens)
         if is_answer and blocks and blocks[-1].is_answer:
@@ -143,7 +143,7 @@ class Style:
 
     def answer(self, block: Block) -> Rendered:
         """Write down one of the bot's answers, without anything that isn't the model's."""
-        chunks = [self._words(message, strip_chrome(message.text)) for message in block.messages]
+        chunks = [self._words(message, message.text) for message in block.messages]
         whole = join_chunks([chunk for chunk in chunks if chunk])
         texts = [self.files[a.id].text for a in block.attachments if a.id in self.files]
         # An answer too long for messages is posted in part, with all of it in a file.
@@ -186,10 +186,8 @@ class Style:
 
     def plain(self, message: IncomingMessage) -> str:
         """Return only a message's own words, for quoting."""
-        text = message.text
-        if message.author.id == self.bot_id:
-            text = strip_chrome(text)
-        parts = [self._words(message, text), *(piece.text for piece in self._attached(message))]
+        words = self._words(message, message.text)
+        parts = [words, *(piece.text for piece in self._attached(message))]
         return "\n".join(part for part in parts if part) or "no text"
 
     def _words(self, message: IncomingMessage, text: str) -> str:

@@ -26,7 +26,7 @@ from bot.errors import (
 )
 from bot.ports import Controls, ReplySink
 from bot.reply.delivery_board import Board, OnPosted, Step
-from bot.reply.delivery_plan import Part, parts_of, plan_chunks, without_file
+from bot.reply.delivery_plan import Part, chrome_of, parts_of, plan_chunks, without_file
 from bot.reply.delivery_waiting import StageClock, Typist
 from bot.reply.pacing import ChannelPacer, Rank
 from bot.reply.splitter import split, streaming_cut
@@ -45,6 +45,9 @@ _FOREVER_S = 3600.0
 
 BeforeFinal = Callable[[tuple[str, ...]], Awaitable[None]]
 """Given the final texts before they are delivered, to store them."""
+
+OnChrome = Callable[[str], Awaitable[None]]
+"""Told of the bot's own lines in what is about to be posted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +78,14 @@ class Delivery:
         posted: Messages of this answer that an earlier life of the process posted: they are edited,
             and deleted where they are too many.
         on_posted: Awaited with all message ids whenever a message comes or goes.
+        on_chrome: Awaited before a sentence of our own is posted in an answer's place.
 
     Attributes:
         gone: Set when the reader can't be reached any more: stop the model at once.
         gone_reason: Why.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an answer needs, each by name
         self,
         *,
         sink: ReplySink,
@@ -92,12 +96,14 @@ class Delivery:
         live_controls: Controls | None = None,
         posted: Sequence[MessageId] = (),
         on_posted: OnPosted | None = None,
+        on_chrome: OnChrome | None = None,
     ) -> None:
         self._pacer = pacer
         self._clock = clock
         self._key = question.id
         self._settings = settings
         self._live_controls = live_controls
+        self._on_chrome = on_chrome
         self._board = Board(sink, clock, question.id, posted=posted, on_posted=on_posted)
         now_s = clock.monotonic()
         self._stages = StageClock(now_s, settings.stage_after_s)
@@ -226,6 +232,7 @@ class Delivery:
         """
         text = self._text.strip()
         chunks = self.prepare_final(text, notices=(sentence,)) if text else (notice(sentence),)
+        await self._note(chrome_of(chunks, (sentence,)) if text else chunks[0])
         return await self.deliver(chunks, controls=controls)
 
     async def abort(self) -> None:
@@ -290,9 +297,14 @@ class Delivery:
 
     async def _refused(self, exc: DeliveryError) -> DeliveryResult:
         """Say that Discord refused the answer, once, under a nonce of its own."""
+        await self._note(notice(exc.sentence))
         notice_id = await self._board.notice(exc.sentence)
         ids = (*self._board.message_ids, notice_id)
         return DeliveryResult(ids, self._board.calls, is_refused=True)
+
+    async def _note(self, chrome: str) -> None:
+        if self._on_chrome is not None:
+            await self._on_chrome(chrome)
 
     def _set_gone(self, exc: DeliveryError) -> None:
         self.gone_reason = exc

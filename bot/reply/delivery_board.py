@@ -138,7 +138,10 @@ class Board:
         self.calls += 1
         index, self._notices = self._notices, self._notices + 1
         name = nonce(self._question_id, "n", min(index, MAX_INDEX))
-        return await self._sink.send(notice(sentence), nonce=name)
+        message_id = await self._sink.send(notice(sentence), nonce=name)
+        if self._on_posted is not None:
+            await self._on_posted((*self.message_ids, message_id))
+        return message_id
 
     async def typing(self) -> None:
         """Show the typing indicator."""

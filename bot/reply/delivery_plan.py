@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bot.chrome import FILE_LINE
 from bot.ports import TextFile
 from bot.reply.splitter import MESSAGE_UNITS, split
 from bot.reply.splitter_text import units
@@ -57,12 +58,28 @@ def plan_chunks(text: str, lines: Sequence[str], *, max_messages: int) -> tuple[
     return tuple(_with_chrome(pieces, chrome))
 
 
+def chrome_of(chunks: Sequence[str], lines: Sequence[str]) -> str:
+    """Return the bot's own lines in planned texts; the last message ends with them.
+
+    Args:
+        chunks: As ``plan_chunks`` made them.
+        lines: The notices and footer they were made with.
+    """
+    if _ends_with_file(chunks):
+        return chunks[-2]
+    return chunks[0] if chunks[0] == EMPTY_ANSWER else quiet_lines(lines)
+
+
 def parts_of(chunks: Sequence[str]) -> list[Part]:
     """Return the messages for stored texts: the inverse of how ``plan_chunks`` packs a file."""
-    if len(chunks) > 1 and units(chunks[-1]) > MESSAGE_UNITS:
+    if _ends_with_file(chunks):
         *parts, summary, whole = chunks
         return [*(Part(part) for part in parts), Part(summary, TextFile(FILENAME, whole))]
     return [Part(chunk) for chunk in chunks]
+
+
+def _ends_with_file(chunks: Sequence[str]) -> bool:
+    return len(chunks) > 1 and units(chunks[-1]) > MESSAGE_UNITS
 
 
 def without_file(chunks: Sequence[str]) -> list[Part]:
@@ -80,9 +97,7 @@ def _parts_before_file(
     pieces: list[str], text: str, chrome: str, max_messages: int
 ) -> tuple[str, ...]:
     shown = max(1, max_messages - 1)
-    summary = (
-        f"-# This is the first part; the whole answer ({len(text):,} characters) is in the file."
-    )
+    summary = f"{FILE_LINE}{len(text):,} characters) is in the file."
     return (*pieces[:shown], f"{summary}\n{chrome}" if chrome else summary)
 
 

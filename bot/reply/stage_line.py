@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from bot.chrome import STAGE_PREFIX
 from bot.domain import Stage, StageKind
-
-_PREFIX = "-# ⏳ "
-"""Discord's small text; nobody takes it for the answer."""
 
 _FIRST_UPDATE_S = 5.0
 _LATER_UPDATE_S = 10.0
@@ -21,7 +19,7 @@ def stage_line(stage: Stage, elapsed_s: float) -> str:
         stage: What the question waits for.
         elapsed_s: Seconds since this stage began.
     """
-    return _PREFIX + _words(stage, max(0.0, elapsed_s))
+    return STAGE_PREFIX + _words(stage, max(0.0, elapsed_s))
 
 
 def update_interval_s(elapsed_s: float) -> float:

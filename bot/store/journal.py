@@ -118,6 +118,7 @@ class SqlJournal:
         *,
         thinking: str = "",
         details: str = "",
+        chrome: str | None = None,
     ) -> None:
         """Store the final texts, before they are delivered; over-long thinking is cut."""
         await self._change(
@@ -128,8 +129,13 @@ class SqlJournal:
                 chunks=tuple(chunks),
                 thinking=_bounded(thinking),
                 details=_bounded(details),
+                chrome=chrome,
             ),
         )
+
+    async def chrome(self, question_id: QuestionId, chrome: str) -> None:
+        """Record the bot's own lines in what is about to be posted."""
+        await self._change(question_id, lambda entry: replace(entry, chrome=chrome))
 
     async def close(self, question_id: QuestionId, outcome: Outcome) -> None:
         """Record the outcome; a second call changes nothing."""
@@ -159,6 +165,18 @@ class SqlJournal:
             )
         except StoreError:
             return None
+
+    async def chrome_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, str | None]:
+        """Return the recorded ``chrome`` of the answers that posted messages belong to."""
+        wanted = set(message_ids)
+        found: dict[MessageId, str | None] = {}
+        with suppress(StoreError):
+            found.update(
+                await self._database.read(lambda c: journal_sql.load_chrome(c, sorted(wanted)))
+            )
+        for entry in self._open.values():
+            found.update(dict.fromkeys(wanted.intersection(entry.posted), entry.chrome))
+        return found
 
     async def pending(self) -> Sequence[JournalEntry]:
         """Return all questions without an outcome, oldest first."""

@@ -69,6 +69,17 @@ def load_entry_of_message(connection: Connection, message_id: MessageId) -> Jour
     return None if question_id is None else load_entry(connection, QuestionId(question_id))
 
 
+def load_chrome(
+    connection: Connection, message_ids: Sequence[MessageId]
+) -> dict[MessageId, str | None]:
+    """Return the chrome of the entries that posted messages belong to; unknown ones are left out."""
+    query = select(posted_messages.c.message_id, questions.c.chunks).join(
+        questions, questions.c.id == posted_messages.c.question_id
+    )
+    rows = connection.execute(query.where(posted_messages.c.message_id.in_(message_ids)))
+    return {MessageId(row.message_id): _texts(row.chunks)[1] for row in rows}
+
+
 def load_pending(connection: Connection) -> list[JournalEntry]:
     """Return all entries without an outcome, oldest first; unreadable ones are logged."""
     unfinished = [state.value for state in QuestionState if state is not QuestionState.CLOSED]
@@ -123,7 +134,7 @@ def _values(entry: JournalEntry) -> dict[str, Any]:
         "outcome": None if entry.outcome is None else entry.outcome.value,
         "attempts": entry.attempts,
         "question": dump_question(entry.question),
-        "chunks": json.dumps(list(entry.chunks)),
+        "chunks": json.dumps({"texts": entry.chunks, "chrome": entry.chrome}),
         "thinking": json.dumps(entry.thinking),
         "details": json.dumps(entry.details),
         "updated_at_ms": to_ms(moment),
@@ -132,12 +143,14 @@ def _values(entry: JournalEntry) -> dict[str, Any]:
 
 def _entry(connection: Connection, row: Row[Any]) -> JournalEntry | None:
     try:
+        chunks, chrome = _texts(row.chunks)
         return JournalEntry(
             question=load_question(row.question),
             state=QuestionState(row.state),
             attempts=row.attempts,
             posted=_posted(connection, row.id),
-            chunks=tuple(str(chunk) for chunk in json.loads(row.chunks)),
+            chunks=chunks,
+            chrome=chrome,
             thinking=str(json.loads(row.thinking)),
             details=str(json.loads(row.details)),
             outcome=None if row.outcome is None else Outcome(row.outcome),
@@ -146,6 +159,21 @@ def _entry(connection: Connection, row: Row[Any]) -> JournalEntry | None:
     except ValueError as exc:
         _log.error("Stored question %d can't be read and is left alone (%s)", row.id, exc)
         return None
+
+
+def _texts(stored: str) -> tuple[tuple[str, ...], str | None]:
+    """Return final texts and chrome; a plain list of texts has none recorded.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    value = json.loads(stored)
+    texts, chrome = value, None
+    if isinstance(value, dict):
+        texts, chrome = value.get("texts"), value.get("chrome")
+    if not isinstance(texts, list):
+        raise ValueError("no stored texts")  # noqa: TRY004 - the content is wrong, not a type
+    return tuple(map(str, texts)), None if chrome is None else str(chrome)
 
 
 def _posted(connection: Connection, question_id: int) -> tuple[MessageId, ...]:

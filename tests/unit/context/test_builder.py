@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import timedelta
 
 from bot.domain import (
@@ -82,9 +83,9 @@ async def test_two_people_of_one_name_are_told_apart() -> None:
 async def test_the_bots_own_chrome_never_reaches_the_model() -> None:
     world = World()
     first = world.say(ADA, "hello")
-    failed = world.say(CLAW, "⚠️ The model's machine had a problem.", to=first)
+    failed = world.say(CLAW, "⚠️ The model's machine had a problem. Please try again.", to=first)
     retry = world.say(ADA, "again", to=failed)
-    answer = world.say(CLAW, "hi\n-# llama · 12 tokens/s", to=retry)
+    answer = world.say(CLAW, "hi\n-# llama · 12 tokens/s · 90 tokens", to=retry)
     prompt = await world.prompt(world.say(ADA, "bye", to=answer))
     assert said(prompt) == [("user", "hello\nagain"), ("assistant", "hi"), ("user", "bye")]
 
@@ -93,7 +94,7 @@ async def test_an_answer_of_several_messages_is_one_turn_with_its_code_block_who
     world = World()
     asked = world.say(ADA, "code please")
     world.say(CLAW, "Sure:\n```python\na = 1\n```", to=asked, minutes=0.01)
-    last = world.say(CLAW, "```python\nb = 2\n```\n-# footer", minutes=0.01)
+    last = world.say(CLAW, "```python\nb = 2\n```\n-# llama · 12 tokens/s", minutes=0.01)
     prompt = await world.prompt(world.say(ADA, "thanks", to=last))
     assert said(prompt)[1] == ("assistant", "Sure:\n```python\na = 1\nb = 2\n```")
 
@@ -106,6 +107,9 @@ class Index:
 
     async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
         return self.entry if message_id in self.entry.posted else None
+
+    async def words(self, messages: Sequence[IncomingMessage]) -> dict[MessageId, str]:
+        return {message.id: message.text for message in messages}
 
 
 async def test_the_answer_to_a_slash_command_leads_to_its_question() -> None:
@@ -171,7 +175,8 @@ async def test_an_answer_that_came_as_a_file_is_read_from_the_file() -> None:
     asked = world.say(ADA, "long please")
     world.say(CLAW, "part one", to=asked, minutes=0.01)
     whole = world.attach("answer.md", b"part one and part two")
-    last = world.say(CLAW, "-# the rest is in the file", attachments=(whole,), minutes=0.01)
+    first_part = "-# This is the first part; the whole answer (9,000 characters) is in the file."
+    last = world.say(CLAW, first_part, attachments=(whole,), minutes=0.01)
     prompt = await world.prompt(world.say(ADA, "thanks", to=last))
     assert said(prompt)[1] == ("assistant", "part one and part two")
 
@@ -261,6 +266,14 @@ async def test_a_thread_keeps_its_start_and_answers_stand_behind_their_questions
     ]
 
 
+async def test_a_thread_on_an_answer_begins_with_the_bots_words() -> None:
+    world = World()
+    world.starters[THREAD] = world.say(CLAW, "the plan", place=HOME)
+    prompt = await world.prompt(world.say(ADA, "what first?", place=THREAD))
+    assert said(prompt) == [("user", "⟦from Clawbot⟧ the plan\n⟦from Ada⟧ what first?")]
+    assert prompt.participants == ("Ada",)
+
+
 async def test_a_reply_far_back_in_a_thread_says_what_it_means() -> None:
     world = World()
     far = world.say(BOB, "the cake is a lie", place=THREAD)
@@ -290,7 +303,7 @@ async def test_summarising_from_a_message_takes_all_that_was_said_since() -> Non
     world = World()
     world.say(BOB, "canary before")
     start = world.say(BOB, "first")
-    world.say(CLAW, "mine\n-# footer")
+    world.say(CLAW, "mine\n-# llama · 12 tokens/s")
     last = world.say(ADA, "last")
     question = Question(
         QuestionId(last.id + 5),

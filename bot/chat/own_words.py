@@ -1,0 +1,90 @@
+"""Which of the bot's own messages hold the model's words, and which of the words are the model's."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, Protocol
+
+from bot.chrome import may_hold_chrome, without, without_known
+from bot.domain import IncomingMessage, MessageId
+from bot.ports import Journal, JournalEntry
+
+NOTICES: Final = "notices"
+"""State: the newest messages that the bot posted outside of any question."""
+
+MOST_NOTICES: Final = 1000
+_REMEMBERED: Final = 1000
+
+
+class State(Protocol):
+    """Small values kept over restarts."""
+
+    def get(self, key: str) -> object:
+        """Return a value; ``None`` if there is none."""
+        ...
+
+    async def set(self, key: str, value: object) -> None:
+        """Store a value."""
+        ...
+
+
+class OwnWords:
+    """Tells the model's words from the bot's own by what was recorded when they were posted.
+
+    Args:
+        journal: Knows the messages of every answer and what the bot put into them.
+        state: Where the ids of other messages are kept.
+    """
+
+    def __init__(self, journal: Journal, state: State) -> None:
+        self._journal = journal
+        self._state = state
+        stored = state.get(NOTICES)
+        ids = stored if isinstance(stored, list) else []
+        self._notices = OrderedDict((MessageId(int(i)), None) for i in ids)
+        self._known: OrderedDict[tuple[MessageId, datetime | None], str] = OrderedDict()
+
+    async def posted_notice(self, message_id: MessageId) -> None:
+        """Note a message that is no answer."""
+        self._notices[message_id] = None
+        while len(self._notices) > MOST_NOTICES:
+            self._notices.popitem(last=False)
+        await self._state.set(NOTICES, list(self._notices))
+
+    async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
+        """Return the question that a posted message answers."""
+        return await self._journal.entry_of_message(message_id)
+
+    async def words(self, messages: Sequence[IncomingMessage]) -> dict[MessageId, str]:
+        """Return the model's words of messages that the bot posted."""
+        found: dict[MessageId, str] = {}
+        asked: list[IncomingMessage] = []
+        for message in messages:
+            known = self._known.get((message.id, message.edited_at))
+            if message.id in self._notices:
+                found[message.id] = ""
+            elif known is not None:
+                found[message.id] = known
+            elif may_hold_chrome(message.text):
+                asked.append(message)
+            else:
+                found[message.id] = message.text.strip()
+        if asked:
+            found.update(await self._asked(asked))
+        return found
+
+    async def _asked(self, messages: Sequence[IncomingMessage]) -> dict[MessageId, str]:
+        recorded = await self._journal.chrome_of([message.id for message in messages])
+        found: dict[MessageId, str] = {}
+        for message in messages:
+            chrome = recorded.get(message.id)
+            if chrome is None:
+                found[message.id] = without_known(message.text)
+                continue
+            found[message.id] = without(message.text, chrome)
+            self._known[message.id, message.edited_at] = found[message.id]
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return found

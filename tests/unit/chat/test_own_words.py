@@ -1,0 +1,77 @@
+"""The bot tells its own words from the model's by what it recorded, not by how they look."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from bot.chat.own_words import MOST_NOTICES, OwnWords
+from bot.domain import IncomingMessage, MessageId, QuestionId
+from bot.ports import Outcome
+from bot.store.database import Database, open_database
+from bot.store.journal import SqlJournal
+from bot.store.state import StateStore
+from tests.support.clock import FakeClock
+from tests.unit.context.world import CLAW, World
+from tests.unit.store.questions import question
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncGenerator[Database, None]:
+    async with open_database(tmp_path / "bot.db", FakeClock()) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def journal(database: Database) -> SqlJournal:
+    return await SqlJournal.open(database, FakeClock(), 30)
+
+
+async def own_words(database: Database, journal: SqlJournal) -> OwnWords:
+    return OwnWords(journal, await StateStore.open(database, FakeClock()))
+
+
+async def answered(journal: SqlJournal, message: IncomingMessage, chrome: str | None) -> None:
+    number = int(message.id) % 1_000_000
+    await journal.accept(question(number))
+    await journal.posted(QuestionId(number), [message.id])
+    if chrome is not None:
+        await journal.chrome(QuestionId(number), chrome)
+    await journal.close(QuestionId(number), Outcome.DELIVERED)
+
+
+async def test_an_answer_with_the_look_of_a_notice_is_the_models(
+    database: Database, journal: SqlJournal
+) -> None:
+    world = World()
+    answer = world.say(CLAW, "⚠️ Never mix these.\n-# not even a little\n-# llama · 12 tokens/s")
+    failed = world.say(CLAW, "⚠️ The model's machine had a problem. Please try again.", minutes=2)
+    await answered(journal, answer, "-# llama · 12 tokens/s")
+    await answered(journal, failed, failed.text)
+    words = await (await own_words(database, journal)).words([answer, failed])
+    assert words == {answer.id: "⚠️ Never mix these.\n-# not even a little", failed.id: ""}
+
+
+async def test_a_notice_outside_of_any_question_is_known_also_after_a_restart(
+    database: Database, journal: SqlJournal
+) -> None:
+    world = World()
+    said = world.say(CLAW, "⚠️ I'm not switched on in this channel.")
+    old = world.say(CLAW, "⚠️ I'm sure of it.")
+    words = await own_words(database, journal)
+    await words.posted_notice(said.id)
+    for each in (words, await own_words(database, journal)):
+        assert await each.words([said, old]) == {said.id: "", old.id: old.text}
+
+
+async def test_notices_are_remembered_within_a_bound(
+    database: Database, journal: SqlJournal
+) -> None:
+    words = await own_words(database, journal)
+    for number in range(1, MOST_NOTICES + 3):
+        await words.posted_notice(MessageId(number))
+    world = World()
+    message = world.say(CLAW, "⚠️ x")
+    assert await words.words([message]) == {message.id: "⚠️ x"}

@@ -21,6 +21,7 @@ BROKE = "The connection to the model broke here."
 PRESS_CONTINUE = "Press Continue, or Regenerate."
 TOO_LONG = "Stopped here: this answer was getting too long."
 REPEATED = "Stopped here: the model had begun to repeat itself."
+CONTINUED = "Stopped here: the model had begun to write other people's messages."
 _NAME_CHARS = 100
 
 
@@ -63,6 +64,10 @@ def close_answer(
         lines.append(TOO_LONG)
     elif verdict is Verdict.REPEATED:
         lines.append(REPEATED)
+    elif verdict is Verdict.CONTINUED:
+        lines.append(CONTINUED)
+    elif pipeline.has_ended:
+        pass
     elif done.reason is FinishReason.LENGTH:
         lines.append(CUT_BY_LENGTH)
         can_continue = True

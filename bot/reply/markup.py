@@ -65,6 +65,8 @@ THINK_TAGS: Final = (
     "seed:think",
     "mm:think",
 )
+ORDINARY_TAGS: Final = frozenset({"thought", "thoughts", "reasoning", "scratchpad"})
+"""Tags of thinking that are words of other markup too: inside a line they are text."""
 WEAK_TAGS: Final = ("plan", "reason", "reflection", "brainstorm", "justification", "analysis")
 WRAP_TAGS: Final = ("answer", "response", "output", "solution", "final_answer")
 TOOL_TAGS: Final = (
@@ -83,7 +85,10 @@ THINK_PAIRS: Final = (
     (("◁think▷",), ("◁/think▷",)),
     (("[THINK]",), ("[/THINK]",)),
     (("[REASONING]",), ("[/REASONING]",)),
-    (("<|channel>", "<|think|>"), ("<channel|>",)),
+    (("<|channel>",), ("<channel|>",)),
+    (("<|think|>",), ("<channel|>", "<|end|>", "<|content|>")),
+    (("<unused94>",), ("<unused95>",)),
+    (("[unused16]",), ("[unused17]",)),
     (("<|START_THINKING|>",), ("<|END_THINKING|>",)),
     (("<|inner_prefix|>",), ("<|inner_suffix|>",)),
     (("<|begin_of_thought|>",), ("<|end_of_thought|>",)),
@@ -94,6 +99,7 @@ TOOL_PAIRS: Final = (
     ("[TOOL_RESULT]", "[END_TOOL_RESULT]"),
     ("[TOOL_CALLS]", ""),
     ("<|tool_call_start|>", "<|tool_call_end|>"),
+    ("<|tool_call:begin|>", "<|tool_call:end|>"),
     ("<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"),
     ("<|tool_call>", "<tool_call|>"),
     ("<|tool_response>", "<tool_response|>"),
@@ -133,22 +139,56 @@ END_TOKENS: Final = (
     "<eos>",
     "<end_of_turn>",
     "<sep>",
+    "<eoa>",
+    "<EOS_TOKEN>",
+    "<SPECIAL_12>",
+    "<end_of_utterance>",
+    "<|eos|>",
+    "<|end_of_sentence|>",
+    "<|assistant_end|>",
+    "<|role_end|>",
+    "[|endofturn|]",
+    "[unused10]",
+    "[e~[",
     "[END FINAL RESPONSE]",
 )
-TURN_TOKENS: Final = (
-    "<|im_start|>",
-    "<|start_header_id|>",
-    "<start_of_turn>",
-    "<|turn>",
+ROLE_TOKENS: Final = (
     "<|user|>",
     "<|system|>",
     "<|assistant|>",
+    "<|observation|>",
+    "<|user_start|>",
+    "<|assistant_start|>",
     "<｜User｜>",
     "<｜Assistant｜>",
-    "<|START_OF_TURN_TOKEN|>",
+    "<｜hy_User｜>",
+    "<｜hy_Assistant｜>",
+    "[|user|]",
+    "[|assistant|]",
+    "[|system|]",
+    "<role>HUMAN</role>",
+    "<role>ASSISTANT</role>",
+    "<role>SYSTEM</role>",
+    "<用户>",
+    "<AI>",
     "<<SYS>>",
     "[INST]",
 )
+"""Tokens that begin a turn and say themselves whose it is."""
+TURN_TOKENS: Final = (
+    *ROLE_TOKENS,
+    "<|im_start|>",
+    "<|start_header_id|>",
+    "<|header_start|>",
+    "<|start_of_role|>",
+    "<start_of_turn>",
+    "<|turn>",
+    "<|begin|>",
+    "<|START_OF_TURN_TOKEN|>",
+    "<SPECIAL_11>",
+    "[unused9]",
+)
+"""Tokens that begin a turn; but for ``ROLE_TOKENS``, a role may follow."""
 HEADER_TOKENS: Final = ("<|start|>", "<|channel|>")
 DROP_TOKENS: Final = (
     "<s>",
@@ -160,6 +200,25 @@ DROP_TOKENS: Final = (
     "[/INST]",
     "<</SYS>>",
     "[ARGS]",
+    "[gMASK]",
+    "<sop>",
+    "<|begin_of_text|>",
+    "<|begin_of_sentence|>",
+    "<|end_header_id|>",
+    "<|header_end|>",
+    "<|end_of_role|>",
+    "<|im_sep|>",
+    "<|message|>",
+    "<|content|>",
+    "<|constrain|>",
+    "<|begin_of_box|>",
+    "<|end_of_box|>",
+    "<|begin_of_solution|>",
+    "<|end_of_solution|>",
+    "<|START_RESPONSE|>",
+    "<|END_RESPONSE|>",
+    "<|START_TEXT|>",
+    "<|END_TEXT|>",
 )
 
 THOUGHT_PHRASES: Final = (
@@ -174,7 +233,18 @@ RESPONSE_PHRASES: Final = (
 )
 STEPS_PHRASES: Final = ("here are my reasoning steps:",)
 ROLE_LABELS: Final = ("assistant", "ai", "bot")
-TURN_ROLES: Final = ("assistant", "model", "user", "system", "human", "tool")
+TURN_ROLES: Final = (
+    "assistant",
+    "model",
+    "user",
+    "system",
+    "human",
+    "tool",
+    "developer",
+    "environment",
+    "observation",
+    "ipython",
+)
 
 
 def _tag_markers() -> dict[str, Marker]:
@@ -234,6 +304,7 @@ MARKER: Final = re.compile(
             r"<\|/?[A-Za-z][\w▁:.\-]{0,47}\|>",
             r"</?｜[^<>｜\n]{1,60}(?:｜[\w ]{0,40})?>",
             r"<0x[0-9A-F]{2}>",
+            r"<(?:unused|SPECIAL_|reserved_)\d{1,5}>|\[unused\d{1,5}\]",
         ]
     )
 )
@@ -242,6 +313,7 @@ MARKER: Final = re.compile(
 _PARTIAL_TAG: Final = re.compile(rf"</?(?i:{_NAMES})\s[^<>\n]{{0,{_TAG_CHARS}}}\Z")
 _PARTIAL_TOKEN: Final = re.compile(
     r"<\|/?(?:[A-Za-z][\w▁:.\-]{0,47}\|?)?\Z|</?｜[^<>｜\n]{0,60}(?:｜[\w ]{0,40})?\Z|<0?x?[0-9A-F]{0,2}\Z"
+    r"|<(?:unused|SPECIAL_|reserved_)\d{0,5}\Z|\[unused\d{0,5}\Z"
 )
 
 
@@ -250,7 +322,7 @@ def prefixes(texts: Iterable[str]) -> frozenset[str]:
     return frozenset(text[:end] for text in texts for end in range(1, len(text)))
 
 
-_LITERAL_PREFIXES: Final = prefixes(_LITERALS)
+_LITERAL_PREFIXES: Final = prefixes((*_LITERALS, "<unused9", "<SPECIAL_9", "<reserved_9"))
 _TAG_PREFIXES: Final = prefixes(
     f"<{slash}{name}{end}>" for name in TAG_NAMES for slash in ("", "/") for end in ("", "/")
 )
@@ -281,9 +353,23 @@ def block_pattern(texts: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(parts))
 
 
-_SENTENCE_END: Final = ".!?。！？…*_"
-_PROSE_NEXT: Final = " \t,.;:)]\"'`/…，。；：）"
-_QUOTES: Final = {"`": "`", '"': '"', "'": "'", "“": "”", "‘": "’", "(": ")", "«": "»", "「": "」"}
+SENTENCE_END: Final = ".!?。！？…*_"
+PROSE_NEXT: Final = " \t,.;:)]\"'`/…，。；：）、،؛؟?!—–"
+QUOTES: Final = {
+    "`": "`",
+    '"': '"',
+    "'": "'",
+    "“": "”",
+    "‘": "’",
+    "(": ")",
+    "«": "»",
+    "「": "」",
+    "[": "]",
+    "{": "}",
+    "『": "』",
+    "„": "“",
+    "（": "）",
+}
 _TAG_NOUN: Final = re.compile(r" (?:tags?|tokens?|blocks?|elements?|markers?)\b")
 _TAG_NOUN_STARTS: Final = prefixes(
     f" {noun}s " for noun in ("tag", "token", "block", "element", "marker")
@@ -300,13 +386,13 @@ def is_prose(line: str, after: str, *, ended: bool) -> bool | None:
     """
     if not after:
         return False if ended else None
-    if line and _QUOTES.get(line[-1]) == after[0]:
+    if line and QUOTES.get(line[-1]) == after[0]:
         return True
     if after in _TAG_NOUN_STARTS and not ended:
         return None
     if _TAG_NOUN.match(after):
         return True
     words = line.rstrip(" \t")
-    if not words or words == line or words[-1] in _SENTENCE_END:
+    if not words or words == line or words[-1] in SENTENCE_END:
         return False
-    return after[0] in _PROSE_NEXT
+    return after[0] in PROSE_NEXT

@@ -40,6 +40,8 @@ class Verdict(StrEnum):
     EMPTY = "empty"
     CUT = "cut"
     """The answer reached the size cap."""
+    CONTINUED = "continued"
+    """The model went on with somebody else's turn, which is left out."""
     REPEATED = "repeated"
     """The model repeated itself without end, in its answer or in its thinking."""
 
@@ -50,8 +52,8 @@ class ReplyPipeline:
     Args:
         policy: Limits of the answer.
         secrets: Values that must never be shown.
-        participants: Names of the people in the conversation; a line that begins with one and a
-            colon is the model inventing their next message.
+        participants: Names of the people in the conversation; a line with the header that our
+            prompt gives to one's messages is the model inventing their next message.
         bot_names: The bot's own names, stripped as a prefix of the answer.
         expect_missing_opening: Hold all text until a closing tag or the end.
 
@@ -167,6 +169,11 @@ class ReplyPipeline:
         return self._verdict or self._judge()
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the model wrote the end of its answer itself: nothing of it is missing."""
+        return self._filter.has_ended
+
+    @property
     def saw_orphan_close(self) -> bool:
         """Whether a closing tag came without its opening one."""
         return self._filter.saw_orphan_close
@@ -206,7 +213,7 @@ class ReplyPipeline:
             self.revision += bool(shown)
         if text or ended:
             self._show(self._sanitiser.feed(text, ended=ended))
-        self.must_stop = self.must_stop or self._sanitiser.is_full
+        self.must_stop = self.must_stop or self._sanitiser.is_full or self._filter.is_over
 
     def _show(self, text: str) -> None:
         if text:
@@ -241,7 +248,7 @@ class ReplyPipeline:
         if self._sanitiser.is_full:
             return Verdict.CUT
         if self.text:
-            return Verdict.ANSWER
+            return Verdict.CONTINUED if self._filter.was_cut else Verdict.ANSWER
         return Verdict.ONLY_THINKING if self._kept.total_chars else Verdict.EMPTY
 
 

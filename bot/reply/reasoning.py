@@ -7,29 +7,32 @@ names, ``reasoning_visible`` reads what is no markup; this module says what the 
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from bot.domain import FinishReason
 from bot.reply import reasoning_block as blocks
-from bot.reply.markup import MARKER, MARKERS, UNKNOWN_TOKEN, Kind, Marker, canonical, is_prose
+from bot.reply.markup import (
+    MARKER,
+    MARKERS,
+    ROLE_TOKENS,
+    UNKNOWN_TOKEN,
+    Kind,
+    Marker,
+    canonical,
+    is_prose,
+)
 from bot.reply.participants import Labels
 from bot.reply.reasoning_block import Block
+from bot.reply.reasoning_end import Aftermath
+from bot.reply.reasoning_harmony import Channel, read_header
 from bot.reply.reasoning_kept import KeptThinking
+from bot.reply.reasoning_spoken import AFTER_CHARS, Examples, is_spoken_of
 from bot.reply.reasoning_start import read_role
 from bot.reply.reasoning_visible import MARKER_CHARS, VisibleReader
 
 _AFTER_CHARS: Final = 12
-_HEADER_CHARS: Final = 240
-_HEADER_END: Final = "<|message|>"
-_CHANNEL: Final = re.compile(r"<\|channel\|>\s*(\w+)")
-_NAMED: Final = re.compile(
-    r"(?:<\|start\|>\s*+\w*+)?+(?:<\|channel\|>)?+\s*+(?:analysis|commentary|final)?+"
-)
-_LATE_FINAL: Final = re.compile(r"<\|channel\|>\s*final\b[^<]{0,40}<\|message\|>")
-_LATE_CHARS: Final = 100
 _BYTES: Final = {"<0x0A>": "\n", "<0x09>": "\t", "<0x20>": " "}
-_SPOKEN_OF: Final = frozenset({Kind.OPEN, Kind.CLOSE, Kind.TOOL, Kind.WRAP})
+_BLOCKS: Final = frozenset({Kind.OPEN, Kind.TOOL})
 
 
 class ReasoningFilter(VisibleReader):
@@ -54,8 +57,12 @@ class ReasoningFilter(VisibleReader):
         self._block = blocks.HARMONY
         self._depth = 0
         self._wraps: list[str] = []
-        self._struck = 0
+        self._examples = Examples()
+        self._aftermath = Aftermath()
         self._final_seen = False
+        self._raw: list[str] = []
+        self._vanished: list[str] = []
+        self._blocks_are_text = False
         self.was_reset = False
         self.saw_orphan_close = False
         self.saw_open = False
@@ -77,6 +84,21 @@ class ReasoningFilter(VisibleReader):
             and self._mode == self._visible
             and self._tail[-1:] not in ".!?"
         )
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the model has ended its answer itself, so that none of the rest is shown."""
+        return self._mode == self._over
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing that still comes can be shown."""
+        return self.has_ended and self._aftermath.is_over
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether the model went on with somebody else's turn, and that was left out."""
+        return self.has_ended and self._aftermath.was_cut
 
     def passed(self, text: str) -> None:
         """Take note of text that the caller let pass while ``is_plain`` was true."""
@@ -104,14 +126,34 @@ class ReasoningFilter(VisibleReader):
         self._ended = True
         is_whole = reason in {FinishReason.STOP, FinishReason.TOOL_CALLS}
         out = self.feed("")
-        if is_whole and self._mode == self._hidden and self._block.is_thinking:
-            self._mode = self._visible
-            out += self.feed(self._kept.since_mark())
+        if is_whole and self._mode == self._hidden:
+            out += self._give_back()
         if self._held and not is_whole:
             self._kept.add("".join(self._held))
             self._held.clear()
         self._release()
-        return out + self.feed("")
+        out += self.feed("")
+        if self.has_ended:
+            self._aftermath.take("", may_answer=False, ended=True)
+        if is_whole and not self._started and self._vanished:
+            return out + "\n".join(self._vanished)
+        return out
+
+    def _give_back(self) -> str:
+        """Return the hidden stretch that never ended, where it was none after all."""
+        if self._block.is_restorable:
+            self._kept.forget_block()
+            opening, rest = self._raw[0], "".join(self._raw[1:])
+        elif self._block.is_thinking:
+            opening, rest = "", self._kept.since_mark()
+        else:
+            return ""
+        self._mode = self._visible
+        self._blocks_are_text = True
+        if opening:
+            self._started = True
+            self._emit(opening)
+        return self.feed(rest)
 
     def _release(self) -> None:
         self._expecting = False
@@ -124,45 +166,67 @@ class ReasoningFilter(VisibleReader):
         found = MARKER.match(self._buf, self._pos)
         if found is None:
             return False if self._may_grow() else self._text_after_all(1)
-        text = canonical(found)
-        end = found.end()
+        text, end = canonical(found), found.end()
         if text in _BYTES:
-            self._pos = end
-            return self._emit(_BYTES[text]) if self._started else True
+            return self._byte(text, end)
         marker = MARKERS.get(text, UNKNOWN_TOKEN)
-        if marker.kind in _SPOKEN_OF and (self._started or not marker.is_weak):
-            after = self._buf[end : end + _AFTER_CHARS]
-            prose = is_prose(self._line, after, ended=self._ended)
-            if prose is None:
-                return False
-            if prose:
-                return self._text_after_all(end - self._pos)
+        is_text = self._is_text(text, marker, found[0])
+        if is_text is None:
+            return False
+        if is_text:
+            return self._spoken(text, marker, end)
         return self._read_marker(text, marker, end)
+
+    def _byte(self, text: str, end: int) -> bool:
+        prose = is_prose(self._line, self._buf[end : end + _AFTER_CHARS], ended=self._ended)
+        if prose is None:
+            return False
+        if prose and self._line.strip():
+            return self._text_after_all(end - self._pos)
+        self._pos = end
+        return self._emit(_BYTES[text]) if self._started else True
+
+    def _is_text(self, text: str, marker: Marker, raw: str) -> bool | None:
+        """Return whether a marker is text where it stands; ``None`` until that is certain."""
+        if raw.endswith("/>") or (self._blocks_are_text and marker.kind in _BLOCKS):
+            return True
+        is_late = self._started and not self._expecting
+        if marker.is_weak and is_late and text not in self._wraps:
+            return True
+        if is_late and self._examples.holds(text, marker.kind, self._line):
+            return True
+        end = self._pos + len(raw)
+        place = self._place(self._buf[end : end + AFTER_CHARS])
+        return is_spoken_of(text, marker.kind, place)
+
+    def _spoken(self, text: str, marker: Marker, end: int) -> bool:
+        """Let a marker pass as the text it is."""
+        if self._started:
+            self._examples.note(text, marker, self._place(self._buf[end : end + 1]))
+        self._text_after_all(end - self._pos)
+        self._is_after_spoken = True
+        return True
 
     def _read_marker(self, text: str, marker: Marker, end: int) -> bool:
         if marker.kind is Kind.WRAP:
             return self._wrap(text, marker, end)
-        is_inside = self._started and self._line.strip() != ""
-        if marker.is_weak and is_inside and not self._expecting:
-            return self._text_after_all(end - self._pos)
         if marker.kind is Kind.HEADER:
             self._mode = self._header
             return True
-        after = self._buf[end : end + 1]
-        is_weak = self._started and (marker.is_weak or (is_inside and after == " "))
         if marker.kind is Kind.TURN:
             return self._turn(text, end)
+        opening = self._buf[self._pos : end]
         self._pos = end
-        if marker.kind in {Kind.OPEN, Kind.TOOL}:
+        if marker.kind in _BLOCKS:
             is_thinking = marker.kind is Kind.OPEN
-            return self._hide(
-                Block(marker.closers, marker.openers, is_thinking, is_thinking and is_weak)
-            )
+            is_late = self._started and bool(marker.closers)
+            is_weak = not self._started and (marker.is_weak or not is_thinking)
+            block = Block(marker.closers, marker.openers, is_thinking, is_late or is_weak)
+            return self._hide(block, opening)
         if marker.kind is Kind.CLOSE:
             return self._orphan()
-        if marker.kind is Kind.END:
-            return self._end_token(text)
-        self._struck += text == "<s>" and self._started
+        if marker.kind is Kind.END and self._started:
+            return self._finish()
         return True
 
     def _wrap(self, text: str, marker: Marker, end: int) -> bool:
@@ -171,18 +235,14 @@ class ReasoningFilter(VisibleReader):
         elif text in self._wraps:
             self._wraps.remove(text)
         else:
-            return self._text_after_all(end - self._pos)
+            return self._spoken(text, marker, end)
         self._pos = end
         return True
 
     def _turn(self, text: str, end: int) -> bool:
         if self._started:
             return self._finish()
-        if (
-            text.lower()
-            .strip("<|｜>[]")
-            .startswith(("user", "assistant", "system", "inst", "<sys"))
-        ):
+        if text in ROLE_TOKENS:
             self._pos = end
             return True
         role = read_role(self._buf[end : end + MARKER_CHARS], ended=self._ended)
@@ -191,12 +251,6 @@ class ReasoningFilter(VisibleReader):
         chars, is_own = role
         self._pos = end + chars
         return True if is_own else self._finish()
-
-    def _end_token(self, text: str) -> bool:
-        if text == "</s>" and self._struck:
-            self._struck -= 1
-            return True
-        return self._finish() if self._started else True
 
     def _orphan(self) -> bool:
         """What was visible so far was thinking, and the answer begins here."""
@@ -213,22 +267,22 @@ class ReasoningFilter(VisibleReader):
             self.may_restore = self.saw_open
             self._out.clear()
         self.saw_orphan_close = True
+        self._vanished.clear()
         self._restart()
         return True
 
     # --- hidden stretches
 
-    def _hide(self, block: Block) -> bool:
+    def _hide(self, block: Block, opening: str) -> bool:
         if not self._started:
             self._expecting = False
         self._block = block
         self._depth = 1
         self._mode = self._hidden
+        self._raw = [opening] if block.is_restorable else []
         if block.is_thinking:
             self.saw_open = True
             self._kept.begin_block()
-            if block.is_restorable:
-                self._kept.mark()
         return True
 
     def _hidden(self) -> bool:
@@ -256,45 +310,51 @@ class ReasoningFilter(VisibleReader):
         return self._inner(text, end)
 
     def _inner(self, text: str, end: int) -> bool:
+        if self._raw:
+            self._raw.append(text)
         if self._block.is_opener(text):
             self._depth += 1
         else:
             self._depth -= 1
             if self._depth == 0:
-                self._mode = self._visible
-                if not (self._block.keeps_closer and text in {"<|start|>", "<|channel|>"}):
-                    self._pos = end
-                return True
+                return self._unhide(text, end)
             self._kept.mark()
         self._pos = end
         return True
 
+    def _unhide(self, closer: str, end: int) -> bool:
+        self._mode = self._visible
+        if self._raw and not self._started:
+            raw = self._raw[:-1] if self._block.keeps_closer else self._raw
+            self._vanished.append("".join(raw).strip())
+        self._raw = []
+        if not (self._block.keeps_closer and closer in {"<|start|>", "<|channel|>"}):
+            self._pos = end
+        return True
+
     def _keep(self, text: str) -> None:
+        if text and self._raw:
+            self._raw.append(text)
         if text and self._block.is_thinking:
             self._kept.add(text)
 
     # --- harmony
 
     def _header(self) -> bool:
-        buf, pos = self._buf, self._pos
-        end = buf.find(_HEADER_END, pos, pos + _HEADER_CHARS)
-        if end >= 0:
-            self._pos = end + len(_HEADER_END)
-            return self._read_header(buf[pos:end])
-        if len(buf) - pos < _HEADER_CHARS and "\n" not in buf[pos:] and not self._ended:
+        header = read_header(self._buf, self._pos, ended=self._ended)
+        if header is None:
             return False
-        named = _NAMED.match(buf, pos)
-        self._pos = named.end() if named else pos + 1
-        return self._read_header(buf[pos : self._pos])
-
-    def _read_header(self, header: str) -> bool:
+        self._pos = header.end
         self._mode = self._visible
-        channel = _CHANNEL.search(header)
-        name = channel[1] if channel else ""
-        if "to=self" in header or name.startswith("analysis"):
-            return self._hide(blocks.HARMONY)
-        if name.startswith("commentary") or " to=" in header:
-            return self._hide(blocks.HARMONY_TOOL)
+        block = {
+            Channel.THINKING: blocks.HARMONY,
+            Channel.TOOL: blocks.HARMONY_TOOL,
+            Channel.REMARK: blocks.HARMONY_TOOL if self._started else blocks.HARMONY_REMARK,
+        }.get(header.channel)
+        if block is not None:
+            return self._hide(block, "")
+        if header.channel is Channel.STRANGER:
+            return self._finish() if self._started else True
         if self._started:
             return self._finish() if self._final_seen else self._late_final()
         self._final_seen = True
@@ -310,11 +370,18 @@ class ReasoningFilter(VisibleReader):
         self._mode = self._over
         return True
 
+    def _cut(self) -> bool:
+        self._aftermath.cut()
+        return self._finish()
+
     def _over(self) -> bool:
-        found = None if self._final_seen else _LATE_FINAL.search(self._buf, self._pos)
-        if found is None:
-            self._pos = max(self._pos, len(self._buf) - _LATE_CHARS)
+        start = self._aftermath.take(
+            self._buf[self._pos :], may_answer=not self._final_seen, ended=False
+        )
+        if start is None:
+            self._pos = len(self._buf)
             return False
-        self._pos = found.end()
+        self._pos += start
         self._mode = self._visible
+        self._aftermath = Aftermath()
         return self._late_final()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bot.reply.markup import (
@@ -28,7 +27,7 @@ class Block:
         closers: Canonical texts that end it; none when only the end of the stream does.
         openers: Canonical texts that open the same stretch again inside it.
         is_thinking: Kept as thinking; otherwise dropped (tool calls).
-        is_restorable: Weak evidence: if it never closes, it was the answer after all.
+        is_restorable: Weak evidence: if it never closes, or nothing else comes, it is the answer.
         keeps_closer: The closer is itself a marker to be read (a harmony header).
     """
 
@@ -48,14 +47,14 @@ class Block:
         """Return where a closer that is still incomplete may begin; the length if nowhere."""
         if not self.closers:
             return len(text)
-        start = max(start, len(text) - _LOOK_BACK_CHARS)
-        firsts, partials = _partials(self.closers, self.openers)
-        match = firsts.search(text, start)
-        while match is not None:
-            rest = text[match.start() :]
-            if rest.lower() in partials or (rest[0] in "<[◁" and may_become_marker(rest)):
-                return match.start()
-            match = firsts.search(text, match.start() + 1)
+        for mark in "<[◁":
+            begin = text.rfind(mark, max(start, len(text) - _LOOK_BACK_CHARS))
+            if begin >= 0 and may_become_marker(text[begin:]):
+                return begin
+        partials, longest = _partials(self.closers, self.openers)
+        for begin in range(max(start, len(text) - longest), len(text)):
+            if text[begin:].lower() in partials:
+                return begin
         return len(text)
 
     def is_opener(self, text: str) -> bool:
@@ -74,23 +73,17 @@ def _pattern(closers: tuple[str, ...], openers: tuple[str, ...]) -> re.Pattern[s
 
 
 @functools.cache
-def _partials(
-    closers: tuple[str, ...], openers: tuple[str, ...]
-) -> tuple[re.Pattern[str], frozenset[str]]:
-    texts = (*closers, *openers)
-    firsts = "".join(sorted({text[0] for text in texts} | {text[0].upper() for text in texts}))
-    return re.compile(f"[{re.escape(firsts)}]"), prefixes(_lower(texts))
-
-
-def _lower(texts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(text.lower() for text in texts)
+def _partials(closers: tuple[str, ...], openers: tuple[str, ...]) -> tuple[frozenset[str], int]:
+    texts = [text.lower() for text in (*closers, *openers)]
+    return prefixes(texts), max(map(len, texts)) - 1
 
 
 HARMONY = Block(HARMONY_CLOSERS, keeps_closer=True)
 HARMONY_TOOL = Block(HARMONY_CLOSERS, is_thinking=False, keeps_closer=True)
+HARMONY_REMARK = Block(HARMONY_CLOSERS, is_thinking=False, is_restorable=True, keeps_closer=True)
 STRIPPED = Block(("assistantfinal",))
 """Harmony whose special tokens were removed: the words of its headers stand glued to the text."""
-GRANITE = Block(RESPONSE_PHRASES)
-APRIEL = Block((FINAL_OPENER,))
+GRANITE = Block(RESPONSE_PHRASES, is_restorable=True)
+APRIEL = Block((FINAL_OPENER,), is_restorable=True)
 BARE_THOUGHT = Block(("<channel|>",), is_restorable=True)
 """Gemma's channel whose opening token was removed, down to its name on a line of its own."""

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
+_FENCE_LEAD: Final = re.compile(r"[ \t>]{0,80}+(?:(?:[-*+]|\d{1,3}[.)])[ \t]{1,8}+)?+")
+_INFO: Final = re.compile(r"[\w+\-.#]{0,24}+[ \t]{0,8}+")
+
 
 class CodeState:
     """Follows fences at line starts, and inline code up to the end of its line.
@@ -12,6 +18,8 @@ class CodeState:
 
     def __init__(self) -> None:
         self.in_fence = False
+        self._fence = 0
+        self._is_first_line = False
         self._inline = 0
 
     @property
@@ -19,21 +27,37 @@ class CodeState:
         """Whether the place is inside code of either kind."""
         return self.in_fence or self._inline > 0
 
-    def ticks(self, count: int, line: str) -> None:
+    def ticks(self, count: int, line: str, after: str) -> None:
         """Take a run of backticks.
 
         Args:
             count: How many.
             line: What stands before them on their line.
+            after: The character after them; empty at the end.
         """
-        if count >= 3 and not line.strip(" \t>"):
-            self.in_fence = not self.in_fence
-        elif not self.in_fence:
-            if self._inline == 0:
-                self._inline = count
-            elif self._inline == count:
-                self._inline = 0
+        if self.in_fence:
+            closes = self._is_first_line or not line.strip(" \t>") or after in {"", "\n"}
+            if count >= self._fence and closes:
+                self.in_fence = False
+        elif count >= 3 and _FENCE_LEAD.fullmatch(line):
+            self._open(count)
+            self._is_first_line = True
+        elif self._inline == 0:
+            self._inline = count
+        elif self._inline == count:
+            self._inline = 0
 
-    def newline(self) -> None:
-        """End a line, and any inline code with it."""
+    def newline(self, line: str) -> None:
+        """End a line, and any inline code with it.
+
+        Args:
+            line: The line that ends, or as much of its end as is known.
+        """
+        self._is_first_line = False
+        if self._inline >= 3 and _INFO.fullmatch(line.rpartition("`")[2]):
+            self._open(self._inline)
         self._inline = 0
+
+    def _open(self, count: int) -> None:
+        self.in_fence = True
+        self._fence = count

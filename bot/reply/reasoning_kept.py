@@ -19,8 +19,9 @@ class KeptThinking:
     def __init__(self, limit_chars: int) -> None:
         self._limit = limit_chars
         self._parts: list[str] = []
-        self._kept = 0
+        self._chars = 0
         self._after: list[str] | None = None
+        self._before_block = (0, 0)
         self.total_chars = 0
         self.line = ""
 
@@ -28,10 +29,10 @@ class KeptThinking:
         """Append text as it comes."""
         self.total_chars += len(text)
         self.line = text[-_LINE_CHARS:] if len(text) >= _LINE_CHARS else self._tail(text)
-        room = self._limit - self._kept
+        room = self._limit - self._chars
         if room > 0:
             self._parts.append(text[:room])
-            self._kept += min(room, len(text))
+            self._chars += min(room, len(text))
         if self._after is not None:
             self._after.append(text)
 
@@ -39,8 +40,18 @@ class KeptThinking:
         """Start another stretch, on a line of its own."""
         self.line = ""
         self._after = None
+        self._before_block = (self._chars, self.total_chars)
         if self._parts:
             self._parts.append("\n")
+            self._chars += 1
+
+    def forget_block(self) -> None:
+        """Forget the current stretch: it was no thinking."""
+        chars, self.total_chars = self._before_block
+        kept = self.text[:chars]
+        self._parts = [kept] if kept else []
+        self._chars = chars
+        self._after = None
 
     def mark(self) -> None:
         """Note that the block may have ended here: what follows could be the answer."""

@@ -11,10 +11,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final
 
+from bot.frames import OPEN
+from bot.reply.echoes import FRAME_CHARS
 from bot.reply.markup import MARKER, may_become_marker, prefixes
 from bot.reply.participants import Labels
 from bot.reply.reasoning_block import Block
 from bot.reply.reasoning_code import CodeState
+from bot.reply.reasoning_spoken import Place
 from bot.reply.reasoning_start import read_beginning
 
 SPACE: Final = re.compile(r"\s*")
@@ -24,10 +27,10 @@ MARKER_CHARS: Final = 220
 _SPECIAL: Final = re.compile(r"[<\[◁`\nĠĊ]|(?<=[.!?])a")
 _IN_CODE: Final = re.compile(r"[`\n]")
 _TICKS: Final = re.compile(r"`+")
-_GLUED: Final = "assistant\n"
+_GLUED: Final = "assistant\n\n"
 _GLUED_PREFIXES: Final = prefixes([_GLUED])
 _TAIL_CHARS: Final = 80
-_LABEL_CHARS: Final = 80
+_BEGINNING_CHARS: Final = 240
 _BPE: Final = {"Ġ": " ", "Ċ": "\n"}
 _GLUED_BEFORE: Final = re.compile(r"[^\W\dA-Z_]|[\d.,;:!?)\]ĠĊ\n]")
 
@@ -53,25 +56,26 @@ class VisibleReader(ABC):
         self._code = CodeState()
         self._started = False
         self._line_start = False
-        self._is_transcript = False
+        self._is_after_spoken = False
 
     @abstractmethod
     def _marker(self) -> bool:
         """Read what stands at the position as markup, or as the text it is."""
 
     @abstractmethod
-    def _hide(self, block: Block) -> bool:
-        """Begin a hidden stretch at the position."""
+    def _hide(self, block: Block, opening: str) -> bool:
+        """Begin a hidden stretch at the position, behind what opened it."""
 
     @abstractmethod
-    def _finish(self) -> bool:
-        """Let nothing more through: what follows is made up."""
+    def _cut(self) -> bool:
+        """Let nothing more through: another's turn begins here beyond doubt."""
 
     def _visible(self) -> bool:
-        if self._line_start and not self._code.in_fence:
-            speaks = self._speaks_for_somebody()
-            if speaks is not False:
-                return bool(speaks)
+        if self._line_start and self._started and not self._code.in_fence:
+            is_read = self._frame()
+            if is_read is not False:
+                return bool(is_read)
+        self._line_start = False
         if not self._started:
             return self._begin()
         pattern = _IN_CODE if self._code.is_code else _SPECIAL
@@ -88,7 +92,10 @@ class VisibleReader(ABC):
         if space and space.end() > self._pos:
             self._pos = space.end()
             return True
-        rest = self._buf[self._pos : self._pos + _LABEL_CHARS]
+        is_read = self._frame()
+        if is_read is not False:
+            return bool(is_read)
+        rest = self._buf[self._pos : self._pos + _BEGINNING_CHARS]
         first = rest[0]
         beginning = read_beginning(rest, ended=self._ended)
         chars = self._labels.own_prefix(rest, ended=self._ended)
@@ -98,40 +105,39 @@ class VisibleReader(ABC):
         if beginning is None or chars is None:
             return False
         if beginning.block is not None:
+            opening = rest[: beginning.chars]
             self._pos += beginning.chars
-            return self._hide(beginning.block)
+            return self._hide(beginning.block, opening)
         if beginning.chars or chars:
             self._pos += max(beginning.chars, chars)
             return True
         if first in _BPE and rest[1:2] and (rest[1].isupper() or rest[1] in _BPE):
             self._pos += 1
             return True
-        self._is_transcript |= self._labels.speaks_for(rest, ended=True) is True
         self._started = True
         return True
+
+    def _frame(self) -> bool | None:
+        """Read one of our own frames at the start of a line; ``None`` until it is certain."""
+        if self._buf[self._pos] not in {OPEN, "["}:
+            return False
+        rest = self._buf[self._pos : self._pos + FRAME_CHARS]
+        frame = self._labels.frame(rest, ended=self._ended, is_first=not self._started)
+        if frame is None:
+            return None
+        if frame.is_turn and self._started:
+            return self._cut()
+        self._pos += frame.chars
+        return frame.chars > 0
 
     def _may_grow(self) -> bool:
         rest = self._buf[self._pos : self._pos + MARKER_CHARS]
         return not self._ended and len(rest) < MARKER_CHARS and may_become_marker(rest)
 
-    def _speaks_for_somebody(self) -> bool | None:
-        rest = self._buf[self._pos : self._pos + _LABEL_CHARS]
-        speaks = self._labels.speaks_for(rest, ended=self._ended or len(rest) == _LABEL_CHARS)
-        if speaks is None:
-            return None
-        self._line_start = False
-        if not speaks or not self._started or self._is_transcript:
-            return False
-        before = self._tail.rstrip()
-        if before[-1:] in ":：":
-            self._is_transcript = True
-            return False
-        return self._finish()
-
     def _glued_role(self) -> bool:
         rest = self._buf[self._pos : self._pos + len(_GLUED)]
         if rest == _GLUED:
-            return self._finish()
+            return self._cut()
         if rest in _GLUED_PREFIXES and not self._ended:
             return False
         return self._literal(1)
@@ -140,7 +146,7 @@ class VisibleReader(ABC):
         if char == "`":
             return self._ticks()
         if char == "\n":
-            self._code.newline()
+            self._code.newline(self._line)
             self._line_start = True
             return self._literal(1)
         if char in _BPE:
@@ -157,21 +163,28 @@ class VisibleReader(ABC):
         end = run.end() if run else self._pos + 1
         if end == len(self._buf) and not self._ended:
             return False
-        self._code.ticks(end - self._pos, self._line)
+        self._code.ticks(end - self._pos, self._line, self._buf[end : end + 1])
         return self._literal(end - self._pos)
 
     @property
     def _line(self) -> str:
         return self._tail.rpartition("\n")[2]
 
+    def _place(self, after: str) -> Place:
+        line = self._line
+        before = self._tail[: len(self._tail) - len(line)].rstrip(" \t\n*_")
+        return Place(line, before[-1:], after, self._started, self._is_after_spoken, self._ended)
+
     def _remember(self, text: str) -> None:
         self._tail = (self._tail + text)[-_TAIL_CHARS:]
+        self._is_after_spoken = self._is_after_spoken and text.isspace()
 
     def _restart(self) -> None:
         self._tail = ""
         self._code = CodeState()
         self._started = False
         self._line_start = False
+        self._is_after_spoken = False
 
     def _emit(self, text: str) -> bool:
         self._remember(text)

@@ -97,6 +97,12 @@ TAG_FAMILIES: dict[str, Tags] = {
     ),
     "gemma4": Tags("<|channel>thought\n", "<channel|>", "", "<turn|>"),
     "gemma4_think": Tags("<|think|>\n", "<channel|>"),
+    "medgemma": Tags("<unused94>thought\n", "<unused95>"),
+    "pangu": Tags("[unused16]", "[unused17]", "", "[unused10]"),
+    "solar": Tags("<|think|>", "<|end|>", "<|begin|>assistant<|content|>", "<|end|>"),
+    "solar_started": Tags(
+        "<|begin|>assistant<|think|>", "<|end|>", "<|begin|>assistant<|content|>", "<|end|>"
+    ),
     "phi4_reasoning": Tags("<think>\n", "\n</think>\n\n"),
     "cogito": Tags("<think>\n", "\n</think>\n\n", prefilled=True),
     "command_a": Tags(

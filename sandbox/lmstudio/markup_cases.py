@@ -26,6 +26,12 @@ _END_OF_TURN = (
     "<seed:eos>",
     "<｜end▁of▁sentence｜>",
     "<|END_OF_TURN_TOKEN|>",
+    "<end_of_utterance>",
+    "<|role_end|>",
+    "<|assistant_end|>",
+    "[|endofturn|]",
+    "[unused10]",
+    "<SPECIAL_12>",
 )
 _TURN_OPENERS = (
     "<|im_start|>user\n",
@@ -35,6 +41,16 @@ _TURN_OPENERS = (
     "<｜User｜>",
     "<|user|>\n",
     "<|turn>user\n",
+    "<|begin|>user<|content|>",
+    "<|start|>user<|message|>",
+    "<|header_start|>user<|header_end|>\n\n",
+    "<|start_of_role|>user<|end_of_role|>",
+    "<|user_start|>",
+    "<role>HUMAN</role>",
+    "[|user|]",
+    "[unused9]用户：",
+    "<SPECIAL_11>User\n",
+    "<用户>",
 )
 _PADDING = ("<s>", "<bos>", "<pad>", "<PAD>", "<unk>", "<|begin_of_text|>")
 _TOOL_MARKUP = {
@@ -184,6 +200,32 @@ _ACCIDENTS = (
         THINKING,
         ANSWER,
     ),
+    MarkupCase(
+        "gpt_oss/header_without_message",
+        f"<|channel|>commentary {THINKING}<|end|><|start|>assistant<|channel|>final<|message|>{CJK}",
+        THINKING,
+        CJK,
+    ),
+    MarkupCase(
+        "gpt_oss/analysis_without_message",
+        f"<|channel|>analysis {THINKING}<|end|><|start|>assistant<|channel|>final {CJK}<|return|>",
+        THINKING,
+        CJK,
+    ),
+    MarkupCase(
+        "gpt_oss/two_channels",
+        f"<|channel|>commentary<|channel|>analysis<|message|>{THINKING}<|end|>"
+        f"<|start|>assistant<|channel|>final<|message|>{CJK}",
+        THINKING,
+        CJK,
+    ),
+    MarkupCase(
+        "gpt_oss/call_without_message",
+        f"<|channel|>commentary to=functions.search {THINKING}<|call|>"
+        f"<|start|>assistant<|channel|>final<|message|>{CJK}<|return|>",
+        THINKING,
+        CJK,
+    ),
     MarkupCase("gpt_oss/unclosed", f"<|channel|>analysis<|message|>{THINKING}", THINKING, ""),
     MarkupCase("gpt_oss/final_only", f"<|channel|>final<|message|>{ANSWER}", "", ANSWER),
     MarkupCase(
@@ -237,11 +279,29 @@ def _roles() -> list[MarkupCase]:
         MarkupCase(f"role/{prefix}", f"{prefix} {CJK}", "", CJK, bot_name="Clawbot")
         for prefix in ("Assistant:", "AI:", "Bot:", "Clawbot:", "[Clawbot]:", "clawbot:")
     ]
-    for name in (*names, "User", "Human"):
-        raw = f"{CJK}\n{name}: SECRETSTEP and Rome?\nClawbot: Rome."
-        found.append(
-            MarkupCase(f"continued/{name}", raw, "SECRETSTEP", CJK, names=names, bot_name="Clawbot")
+    found += [
+        MarkupCase(f"echoed/{frame}", f"{frame}{CJK}", "", CJK, names=names, bot_name="Clawbot")
+        for frame in (
+            "⟦from Clawbot⟧ ",
+            "⟦Thursday 2026-11-26 10:00 UTC, from Clawbot⟧ ",
+            "⟦Thursday 2026-11-26⟧ Clawbot: ",
+            "⟦from Maria⟧ ",
+            "[Thursday 2026-11-26] clawbot: ",
+            "[Thursday 2026-11-26 10:00 UTC] ",
+            "[2026-11-26 10:00] Clawbot: ",
+            '⟦in reply to Maria: "why?"⟧\n',
+            '[in reply to Maria: "why?"]\n',
+            "⟦file notes.txt⟧\n",
         )
+    ]
+    for name in names:
+        for head in (f"⟦from {name}⟧ ", f"⟦Thursday 2026-11-26, from {name}⟧ ", f"[from {name}] "):
+            raw = f"{CJK}\n{head}SECRETSTEP and Rome?\n⟦from Clawbot⟧ Rome."
+            found.append(
+                MarkupCase(f"continued/{head}", raw, "SECRETSTEP", CJK, False, names, "Clawbot")
+            )
+    for note in ("⟦end of the forwarded message⟧", "[end of the forwarded message]"):
+        found.append(MarkupCase(f"echoed_end/{note}", f"{CJK}\n{note}", "", CJK))
     return found
 
 

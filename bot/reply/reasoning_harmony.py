@@ -1,0 +1,73 @@
+"""Harmony headers: what stands between ``<|start|>`` or ``<|channel|>`` and ``<|message|>``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+_HEADER_CHARS: Final = 240
+_STOP: Final = re.compile(r"<\|(message|end|return|call|eom|eot)\|>|\n")
+_CHANNEL: Final = re.compile(r"<\|channel\|>\s{0,9}+(\w{1,24})")
+_ROLE: Final = re.compile(r"<\|start\|>\s{0,9}+(\w{1,24})")
+_NAMED: Final = re.compile(
+    r"(?:<\|start\|>\s{0,9}+\w{0,24}+)?+(?:<\|channel\|>)?+\s{0,9}+(?:analysis|commentary|final)?+"
+    r"(?: to=[\w.]{1,64})?+"
+)
+_STRANGERS: Final = frozenset({"user", "system", "developer"})
+
+
+class Channel(Enum):
+    """What follows a header."""
+
+    THINKING = "thinking"
+    TOOL = "tool"
+    """A call, or a result of one."""
+    REMARK = "remark"
+    """Said before a call; it isn't the answer, unless there is no other."""
+    ANSWER = "answer"
+    STRANGER = "stranger"
+    """Somebody else's turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A header that was read.
+
+    Attributes:
+        end: Where it ends in the text.
+        channel: What follows it.
+    """
+
+    end: int
+    channel: Channel
+
+
+def read_header(text: str, start: int, *, ended: bool) -> Header | None:
+    """Read the header at ``start``; ``None`` until it is complete.
+
+    One without ``<|message|>`` ends at its last known word, and never runs past the end of its
+    message.
+    """
+    stop = _STOP.search(text, start, start + _HEADER_CHARS)
+    if stop is None and len(text) - start < _HEADER_CHARS and not ended:
+        return None
+    if stop is not None and stop[1] == "message":
+        return Header(stop.end(), _channel(text[start : stop.start()]))
+    named = _NAMED.match(text, start)
+    end = named.end() if named else start + 1
+    return Header(end, _channel(text[start:end]))
+
+
+def _channel(header: str) -> Channel:
+    names = _CHANNEL.findall(header)
+    name = names[-1] if names else ""
+    role = _ROLE.match(header)
+    if "to=self" in header or name.startswith("analysis"):
+        return Channel.THINKING
+    if " to=" in header:
+        return Channel.TOOL
+    if name.startswith("commentary"):
+        return Channel.REMARK
+    return Channel.STRANGER if role and role[1] in _STRANGERS else Channel.ANSWER

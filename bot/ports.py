@@ -221,7 +221,7 @@ class JournalEntry:
     """An accepted question as stored.
 
     Attributes:
-        attempts: How often work on it was begun.
+        attempts: How many lives of the process worked on it and did not end in order.
         posted: Message ids of the answer so far, by chunk; with RUNNING the first may be missing.
         chunks: The final texts, by message; empty before ANSWERED.
         thinking: The model's thinking, bounded, for "Show thinking".
@@ -253,7 +253,11 @@ class Journal(Protocol):
         ...
 
     async def start(self, question_id: QuestionId) -> int:
-        """Mark work as begun, before anything may be posted; returns the number of this attempt."""
+        """Mark work as begun, before anything is done; returns the number of this attempt."""
+        ...
+
+    async def give_back(self, question_id: QuestionId) -> None:
+        """Take back the newest attempt: the process is alive, and works on it no longer."""
         ...
 
     async def posted(self, question_id: QuestionId, message_ids: Sequence[MessageId]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from bot.chat.work_gate import WorkGate
 from bot.clock import Clock
 from bot.context.builder import ContextBuilder
 from bot.context.tokens import TokenEstimator
@@ -34,3 +35,4 @@ class TurnParts:
     policy: OutputPolicy
     memory: ModelMemory
     metrics: Metrics
+    gate: WorkGate = field(default_factory=WorkGate)

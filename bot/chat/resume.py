@@ -14,7 +14,7 @@ from bot.ports import Journal, JournalEntry, MessageSource, Outcome, QuestionSta
 LOOK_MESSAGES = 50
 """How far below a question its answer is looked for, in messages; one request."""
 MOST_ATTEMPTS = 3
-"""Starts of work on one question; one that ended the process each time is set aside."""
+"""Lives of the process that may end under one question; after that it is set aside."""
 SET_ASIDE = (
     "I tried this question three times and was stopped each time, so I've set it aside. "
     "Please ask it in another way."
@@ -74,11 +74,9 @@ class Resumer:
         age = self._clock.now() - entry.question.asked_at
         if sink is None:
             await self._journal.close(question_id, Outcome.DROPPED)
-        elif entry.state is QuestionState.ANSWERED:
-            self._chat.resume(entry, sink)
         elif entry.attempts >= MOST_ATTEMPTS:
             self._chat.decline(entry, sink, SET_ASIDE)
-        elif age > self._stale_after:
+        elif age > self._stale_after and entry.state is not QuestionState.ANSWERED:
             self._chat.decline(entry, sink, TOO_OLD)
         else:
             self._chat.resume(entry, sink)
@@ -90,7 +88,7 @@ class Resumer:
         Within minutes its nonce would find it again; after that only a look at the channel does.
         """
         message = entry.question.message
-        if entry.posted or not entry.attempts or message is None:
+        if entry.posted or entry.state is QuestionState.ACCEPTED or message is None:
             return entry
         later = await self._source.history(message.place, after=message.id, limit=LOOK_MESSAGES)
         own = [

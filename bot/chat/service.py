@@ -263,4 +263,7 @@ class ChatService:
     async def cancel(self) -> None:
         """Cut everything off at once; what was accepted stays in the journal."""
         self._is_closing = True
+        turns = list(self._turns.values())
         await self._tasks.cancel()
+        for turn in turns:
+            await turn.hand_over()

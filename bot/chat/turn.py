@@ -12,6 +12,7 @@ from bot.chat.ending import Ending
 from bot.chat.holding import Holding
 from bot.chat.parts import TurnParts
 from bot.chat.reading import Reading
+from bot.chat.work_gate import Attempt
 from bot.chrome import notice
 from bot.context.builder import Prompt
 from bot.domain import (
@@ -81,7 +82,8 @@ class Turn:
         self._ending: Ending | None = None
         self._work: asyncio.Task[Outcome] | None = None
         self._reading: Reading | None = None
-        self._has_started = False
+        deaths = entry.attempts if entry else 0
+        self._attempt = Attempt(parts.gate, parts.journal, question.id, deaths)
         self._holding = Holding(parts.clock, parts.settings.queue.hold_s)
         self.is_underway = False
         self._delivery = Delivery(
@@ -129,7 +131,14 @@ class Turn:
             question_id=self.question.id, guild_id=place.guild_id, channel_id=place.channel_id
         )
         with context:
-            return await self._run()
+            outcome = await self._run()
+            if outcome is None:
+                await self.hand_over()
+            return outcome
+
+    async def hand_over(self) -> None:
+        """Leave the question to the next start, without an attempt having been used up."""
+        await self._attempt.rest()
 
     async def _run(self) -> Outcome | None:
         async with self._delivery:
@@ -170,27 +179,31 @@ class Turn:
 
     async def _answer(self) -> Outcome:
         entry = self._entry
-        if entry is not None and entry.state is QuestionState.ANSWERED and entry.chunks:
-            self.is_underway = True
-            return await self._deliver_stored(entry)
         if self._refusal:
             self.is_underway = True
             await self._delivery.fail(self._refusal)
             return Outcome.NOTIFIED
+        if entry is not None and entry.state is QuestionState.ANSWERED and entry.chunks:
+            async with self._attempt.work():
+                return await self._deliver_stored(entry)
         parts = self._parts
         if self.question.joined:
             await parts.clock.sleep(BURST_SETTLES_S)
         chat = parts.overrides.effective(self.question.place)
-        prompt = await parts.builder.build(self.question, chat, parts.backend.model(chat.model))
+        async with self._attempt.work():
+            prompt = await parts.builder.build(self.question, chat, parts.backend.model(chat.model))
         ticket = parts.scheduler.submit(
             self._job(prompt, chat), self._show_place, is_recovery=entry is not None
         )
         try:
             while True:
                 self._show_place(ticket)
+                if ticket.state is TicketState.WAITING:
+                    await self._attempt.rest()
                 await ticket.wait()
                 try:
-                    return await self._stream(prompt, chat, ticket)
+                    async with self._attempt.work():
+                        return await self._stream(prompt, chat, ticket)
                 except (PoolFullError, ModelCrashedError):
                     ticket.overloaded()
                     raise
@@ -231,9 +244,6 @@ class Turn:
     async def _stream(self, prompt: Prompt, chat: ChatSettings, ticket: Ticket) -> Outcome:
         parts = self._parts
         self.is_underway = True
-        if not self._has_started:
-            self._has_started = True
-            await parts.journal.start(self.question.id)
         started_s = parts.clock.monotonic()
         self._reading = Reading(
             parts,
@@ -315,6 +325,7 @@ class Turn:
         return Outcome.DELIVERED
 
     async def _deliver_stored(self, entry: JournalEntry) -> Outcome:
+        self.is_underway = True
         controls = self._controls(
             regenerate=True, thinking=bool(entry.thinking), details=bool(entry.details)
         )

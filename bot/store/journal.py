@@ -96,7 +96,7 @@ class SqlJournal:
         return is_new
 
     async def start(self, question_id: QuestionId) -> int:
-        """Mark work as begun, before anything may be posted; returns the number of this attempt."""
+        """Mark work as begun, before anything is done; returns the number of this attempt."""
 
         def begin(entry: JournalEntry) -> JournalEntry:
             is_final = entry.state is QuestionState.ANSWERED
@@ -105,6 +105,12 @@ class SqlJournal:
 
         entry = await self._change(question_id, begin)
         return 1 if entry is None else entry.attempts
+
+    async def give_back(self, question_id: QuestionId) -> None:
+        """Take back the newest attempt: the process is alive, and works on it no longer."""
+        await self._change(
+            question_id, lambda entry: replace(entry, attempts=max(0, entry.attempts - 1))
+        )
 
     async def posted(self, question_id: QuestionId, message_ids: Sequence[MessageId]) -> None:
         """Record the messages posted so far, in order."""

@@ -155,6 +155,10 @@ class DiscordSandbox(Records):
             return await self.hub.serve(request)
         attachment = self._attachment(path)
         if attachment is not None:
+            fault = self.faults.take(request.method, path, path)
+            self.world.touch()
+            if fault is not None and fault.hang:
+                await self.stopping.wait()
             return web.Response(
                 body=attachment.data,
                 headers={"Content-Type": attachment.content_type or "application/octet-stream"},

@@ -1,0 +1,130 @@
+"""Questions that kill the bot, and those that were beside them: a process is killed for real."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from bot.chat.resume import SET_ASIDE
+from bot.chrome import notice
+from bot.domain import MessageId, QuestionId
+from bot.ports import JournalEntry
+from bot.store.database import open_database
+from bot.store.journal import SqlJournal
+from sandbox.discord import Channel, DiscordSandbox, Fault, Message, Person
+from sandbox.lmstudio import Answer, LMStudioSandbox, Model
+from tests.e2e.test_startup import environment_for
+from tests.support.clock import SwiftClock
+from tests.support.process import clawbot
+
+LIVES = 8
+"""Starts of the bot at most; a service manager would go on for ever."""
+POISON = "Read this poison"
+
+
+def file_hangs(discord: DiscordSandbox) -> Fault:
+    """Let the bot wait for ever for a file: whoever kills it then does it in the middle of that."""
+    return discord.faults.add(Fault(route="/attachments/", times=99, hang=True))
+
+
+async def entry_of(folder: Path, asked: Message) -> JournalEntry:
+    """Return what the stopped bot's journal knows of a message's question."""
+    async with open_database(folder / "clawbot.db", SwiftClock(1)) as database:
+        entry = await (await SqlJournal.open(database, SwiftClock(1), 30)).entry(
+            QuestionId(MessageId(asked.id))
+        )
+    assert entry is not None
+    return entry
+
+
+async def test_a_question_that_kills_the_bot_while_its_file_is_read_is_set_aside_after_three_lives(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    fault = file_hangs(discord)
+    environment = environment_for(discord, lm, tmp_path / "data")
+    asked: Message | None = None
+    for life in range(1, 4):
+        async with clawbot("run", folder=tmp_path, environment=environment) as process:
+            if asked is None:
+                await discord.wait_online(timeout_s=20)
+                asked = await ada.mention(channel, POISON, files=[("a.txt", b"poison")])
+            await discord.wait_until(lambda: fault.played == life, timeout_s=20)  # noqa: B023
+            process.kill()
+            await process.wait()
+        assert (await entry_of(tmp_path / "data", asked)).attempts == life
+    async with clawbot("run", folder=tmp_path, environment=environment):
+        await discord.wait_until(
+            lambda: [m.content for m in discord.bot_messages] == [notice(SET_ASIDE)], timeout_s=20
+        )
+    assert fault.played == 3
+    assert lm.completions == []
+
+
+async def test_questions_that_were_beside_a_deadly_one_are_all_answered(
+    discord: DiscordSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    assert channel.guild is not None
+    rooms = [channel.guild.add_channel(f"room-{number}") for number in range(3)]
+    fault = file_hangs(discord)
+    model = Model("qwen/qwen3-next-80b", context_tokens=8192, parallel=4)
+    async with LMStudioSandbox([model]) as lm:
+        lm.answer(Answer("Here you are.", pause_after=4))
+        environment = environment_for(discord, lm, tmp_path / "data")
+        async with clawbot("run", folder=tmp_path, environment=environment) as process:
+            await discord.wait_online(timeout_s=20)
+            innocent = [await ada.mention(room, "Where are you?") for room in rooms]
+            await lm.wait_until(lambda: len(lm.completions) == len(rooms))
+            guilty = await ada.mention(channel, POISON, files=[("a.txt", b"poison")])
+            await discord.wait_until(lambda: fault.played == 1, timeout_s=20)
+            process.kill()
+            await process.wait()
+        lm.answer(Answer("Here you are."))
+
+        def are_done() -> bool:
+            found = [discord.replies(asked) for asked in (*innocent, guilty)]
+            ends = [replies[0].content if replies else "" for replies in found]
+            return ends == ["Here you are."] * len(rooms) + [notice(SET_ASIDE)]
+
+        deaths = 1
+        for _ in range(LIVES):
+            async with clawbot("run", folder=tmp_path, environment=environment) as process:
+                played = fault.played
+                await discord.wait_until(
+                    lambda: fault.played > played or are_done(),  # noqa: B023
+                    timeout_s=30,
+                )
+                if are_done():
+                    break
+                process.kill()
+                await process.wait()
+                deaths += 1
+    assert are_done()
+    assert deaths == 3
+
+
+async def test_a_stop_in_order_uses_up_no_attempt(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    await lm.stop()
+    environment = environment_for(discord, lm, tmp_path / "data")
+    environment["CLAWBOT_DELIVERY__STAGE_AFTER_S"] = "0.2"
+    asked: Message | None = None
+    for _ in range(4):
+        async with clawbot("run", folder=tmp_path, environment=environment) as process:
+            if asked is None:
+                await discord.wait_online(timeout_s=20)
+                asked = await ada.mention(channel, "Keep this")
+            await discord.wait_until(
+                lambda: any("doesn't answer" in m.content for m in discord.bot_messages),
+                timeout_s=20,
+            )
+            process.terminate()
+            async with asyncio.timeout(20):
+                await process.communicate()
+        assert (await entry_of(tmp_path / "data", asked)).attempts == 0
+    lm.script(Answer("Kept."))
+    await lm.start()
+    async with clawbot("run", folder=tmp_path, environment=environment):
+        await discord.wait_until(
+            lambda: [m.content for m in discord.bot_messages] == ["Kept."], timeout_s=20
+        )

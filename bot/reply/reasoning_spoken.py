@@ -150,7 +150,8 @@ def _is_quoted(kind: Kind, place: Place) -> bool:
     if QUOTES.get(last) == after[0] or last in _OPEN_QUOTES:
         return True
     if last in "*_|~" and after[0] == last:
-        return kind is not Kind.CLOSE and line.rstrip(last)[-1:] in " \t([|-"
+        opens_after = line.rstrip(last)[-1:]
+        return opens_after in set(" \t([|-") or (kind is not Kind.CLOSE and not opens_after)
     if last == "'" and (len(line) == 1 or line[-2] in " ([{=+,"):
         return True
     if kind is Kind.CLOSE:

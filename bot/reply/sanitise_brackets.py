@@ -26,6 +26,8 @@ _NAME: Final = re.compile(r"\[([^\[\]\n]{0,80}+)\]")
 _NAME_PARTIAL: Final = re.compile(r"\[[^\[\]\n]{0,80}+\Z")
 _DEFINED: Final = re.compile(r":[ \t]{0,80}+(?=<?(?:https?:|www\.|[/#]|\w{1,32}://))")
 _DEFINED_PARTIAL: Final = re.compile(r":[ \t]{0,80}+<?+\w{0,12}+(?::/?+)?+\Z")
+_ARGUMENT: Final = re.compile(r"\w{1,80}+")
+"""No address: a call of what an index gives, ``handlers[name](value)``."""
 _PARENTHESIS: Final = re.compile(r"[()]")
 _DEFINED_CHARS: Final = 80
 
@@ -82,7 +84,9 @@ def _link(text: str, label: str, start: int) -> Bracket | None:
             after = _end(_RUN, text, inner + 1)
         address = text[start:after]
     closing = _TITLE_AND_END.match(text, after)
-    return None if closing is None else Bracket(closing.end(), label, address=address)
+    if closing is None or _ARGUMENT.fullmatch(address):
+        return None
+    return Bracket(closing.end(), label, address=address)
 
 
 def _end(pattern: re.Pattern[str], text: str, start: int) -> int:

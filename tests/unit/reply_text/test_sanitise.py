@@ -47,6 +47,7 @@ def test_mentions_are_broken_where_one_can_see_it(text: str, expected: str) -> N
         ("![cat](https://a.example/c.png)", "cat (https://a.example/c.png)"),
         ("[x](javascript:alert(1))", "x"),
         ("[x](#part)", "x"),
+        ("call handlers[key](arg) now", "call handlers[key] (arg) now"),
         ("[a text][ref]", "a text [ref]"),
         ("![a cat][ref]", "a cat [ref]"),
         ("[ref]: https://a.example", "[ref] https://a.example"),

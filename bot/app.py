@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import discord
 
+from bot.allowed_models import AllowedModels
 from bot.chat.own_words import OwnWords
 from bot.chat.parts import TurnParts
 from bot.chat.service import ESTIMATES, MODELS, ChatService
@@ -139,6 +140,8 @@ async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Cla
     stores = await _open_stores(settings, clock, stack)
     backend = await stack.enter_async_context(open_backend(settings.lmstudio, clock))
     _follow_network_timeout(stores.overrides, backend)
+    allowed = AllowedModels(settings.lmstudio.allowed_models, stores.state, backend.model)
+    stores.overrides.guard_models(allowed.permit)
     scheduler = Scheduler(
         settings.queue,
         clock,
@@ -165,7 +168,7 @@ async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Cla
         place_names=lambda place: made[0].names_of(place),  # noqa: PLW0108 - made later
     )
     parts = _turn_parts(settings, clock, stores, backend, scheduler, builder, estimator)
-    client = _client(parts, backend, stores, source)
+    client = _client(parts, backend, stores, source, allowed)
     made.append(client)
     if settings.metrics.addr is not None:
         server = MetricsServer(settings.metrics.addr, parts.metrics, client.is_online)
@@ -224,7 +227,11 @@ async def _open_stores(settings: Settings, clock: Clock, stack: AsyncExitStack) 
 
 
 def _client(
-    parts: TurnParts, backend: LMStudioBackend, stores: _Stores, source: DiscordSource
+    parts: TurnParts,
+    backend: LMStudioBackend,
+    stores: _Stores,
+    source: DiscordSource,
+    allowed: AllowedModels,
 ) -> ClawbotClient:
     limiter = RateLimiter(parts.settings.queue, parts.clock)
     services = Services(
@@ -235,6 +242,7 @@ def _client(
         journal=stores.journal,
         state=stores.state,
         own_words=stores.own_words,
+        allowed=allowed,
         chat=ChatService(parts, limiter),
         limiter=limiter,
         scheduler=parts.scheduler,
@@ -270,6 +278,7 @@ def _secrets(settings: Settings) -> Iterable[str]:
     for secret in (settings.discord.token, settings.lmstudio.api_token):
         if secret is not None:
             yield secret.get_secret_value()
+    yield from filter(None, settings.lmstudio.api_tokens)
     for url in settings.lmstudio.base_url:
         host = urlsplit(url).hostname or ""
         if host not in {"", "localhost", "127.0.0.1", "::1"}:

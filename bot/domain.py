@@ -198,6 +198,7 @@ class Reasoning(StrEnum):
 
     AUTO = "auto"
     OFF = "off"
+    ON = "on"
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
@@ -228,6 +229,7 @@ class ChatRequest:
         model: Model key; ``None`` for whichever chat model is loaded.
         turns: At most one system turn, first; then user and assistant, ending with user.
         prompt_tokens: The builder's estimate of the prompt's size, in tokens.
+        may_load: The model may be loaded for this; otherwise it is only used while it is in memory.
         limit_s: What is left of the question's time, in seconds; ``None`` for all of it.
     """
 
@@ -238,6 +240,7 @@ class ChatRequest:
     sampling: Sampling
     reasoning: Reasoning = Reasoning.AUTO
     prompt_tokens: int = 0
+    may_load: bool = True
     limit_s: float | None = None
 
 

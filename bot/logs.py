@@ -166,6 +166,7 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
     """Return every secret value of the settings, for redaction only."""
     held = (settings.discord.token, settings.lmstudio.api_token)
     values = [secret.get_secret_value() for secret in held if secret is not None]
+    values += settings.lmstudio.api_tokens
     if settings.store.database_url and "@" in settings.store.database_url:
         password = urlsplit(settings.store.database_url).password or ""
         values += [settings.store.database_url, password, unquote(password)]

@@ -174,6 +174,8 @@ class ChatSettings:
         system_prompt: The persona's text, with its placeholders still in it.
         reasoning: How much the model may think.
         show_footer: Add the quiet line with model and speed below each answer.
+        may_load: The model may be loaded for this place.
+        model_notice: A sentence for the person, where another model than the chosen one is used.
     """
 
     model: str | None
@@ -183,6 +185,8 @@ class ChatSettings:
     system_prompt: str
     reasoning: Reasoning
     show_footer: bool = False
+    may_load: bool = True
+    model_notice: str = ""
 
 
 class SettingsReader(Protocol):

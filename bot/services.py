@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bot.allowed_models import AllowedModels
 from bot.chat.own_words import OwnWords
 from bot.chat.service import ChatService
 from bot.clock import Clock
@@ -27,6 +28,7 @@ class Services:
         overrides: Settings of guilds and channels, and who set them.
         state: Small values kept over restarts.
         own_words: Knows which of the bot's messages are answers.
+        allowed: The models that guilds may choose.
     """
 
     settings: Settings
@@ -36,6 +38,7 @@ class Services:
     journal: SqlJournal
     state: StateStore
     own_words: OwnWords
+    allowed: AllowedModels
     chat: ChatService
     limiter: RateLimiter
     scheduler: Scheduler

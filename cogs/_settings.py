@@ -20,6 +20,11 @@ MOST_CHOICES = 25
 CHOICE_CHARS = 100
 """Longest name and value of a choice (Discord: application commands)."""
 SHOWN_VALUE_CHARS = 120
+NEEDS_ALLOWED_MODEL = (
+    "That model isn't in memory, and only whoever runs me may load it. Choose one that /model list "
+    "shows as loaded, or ask them to allow it here with /model allow."
+)
+LIST_FULL = "This server's list of allowed models is full. Take one from it with /model forbid."
 
 SETTING_CHOICES = [app_commands.Choice(name=name, value=name) for name in SETTING_TYPES]
 SCOPE_CHOICES = [
@@ -84,13 +89,13 @@ async def change(interaction: Interaction, key: str, value: str, scope: Scope) -
     """Change one setting and say so, with what it was before.
 
     Raises:
-        GateError: The model's machine has no such model.
+        GateError: The model's machine has no such model, or it isn't for this server to choose.
         InvalidSettingError: The value isn't allowed.
         StoreError: It couldn't be kept.
     """
     services = interaction.client.services
     if key == "model":
-        require_model(interaction.client, str(parse_setting(key, value)))
+        await _choose_model(interaction, str(parse_setting(key, value)), scope)
     by, at = UserId(interaction.user.id), services.clock.now()
     made = await services.overrides.set(scope, key, value, by, at)
     before = "not set there" if made.old is None else short(made.old)
@@ -100,6 +105,33 @@ async def change(interaction: Interaction, key: str, value: str, scope: Scope) -
     )
 
 
+async def _choose_model(interaction: Interaction, name: str, scope: Scope) -> None:
+    """Check a choice of model; what an owner chooses for a server is allowed there by that.
+
+    Raises:
+        GateError: There is no such model, or only an owner may choose it.
+    """
+    client = interaction.client
+    require_model(client, name)
+    allowed, guild_id = client.services.allowed, GuildId(interaction.guild_id or 0)
+    if scope.layer is Layer.GLOBAL or allowed.permit(guild_id, name) is not None:
+        return
+    if UserId(interaction.user.id) not in _gate.owner_ids(client):
+        raise _gate.GateError(NEEDS_ALLOWED_MODEL)
+    if not await allowed.allow(guild_id, name):
+        raise _gate.GateError(LIST_FULL)
+
+
+def model_names(interaction: Interaction) -> list[str]:
+    """Return the models that this person may choose for this server, loaded ones first."""
+    services = interaction.client.services
+    names = [model.key for model in services.backend.known_models()]
+    if UserId(interaction.user.id) in _gate.owner_ids(interaction.client):
+        return names
+    guild_id = GuildId(interaction.guild_id or 0)
+    return [name for name in names if services.allowed.permit(guild_id, name) is not None]
+
+
 def require_model(client: ClawbotClient, key: str) -> None:
     """Let through only models that the machine has; any, while its list is unknown.
 
@@ -107,7 +139,7 @@ def require_model(client: ClawbotClient, key: str) -> None:
         GateError: With the models that there are.
     """
     known = client.services.backend.known_models()
-    if known and key not in {model.key for model in known}:
+    if known and client.services.backend.model(key) is None:
         names = ", ".join(f"`{model.key}`" for model in known[:8])
         raise _gate.GateError(f"The model's machine has no such model. It has {names}.")
 

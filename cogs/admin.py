@@ -11,6 +11,7 @@ from discord.ext import commands
 from bot.client import ClawbotClient
 from bot.context.persona import PRESETS
 from bot.domain import GuildId, UserId
+from bot.lmstudio.efforts import offered
 from bot.store.setting_types import SETTING_TYPES, setting_type
 from bot.store.setting_values import Scope, ShownSetting
 from cogs import _convert, _gate, _respond, _settings
@@ -144,9 +145,11 @@ class AdminCog(commands.Cog):
         """Offer values that the chosen setting allows, to those who may set it."""
         if not _gate.is_manager(interaction):
             return []
+        chat = self._store.effective(_convert.interaction_place(interaction))
+        model = self._services.backend.model(chat.model)
         options = {
-            "model": [model.key for model in self._services.backend.known_models()],
-            "reasoning": ["auto", "off", "low", "medium", "high"],
+            "model": _settings.model_names(interaction),
+            "reasoning": offered(model.reasoning_options if model else ()),
             "show_footer": ["on", "off"],
             "temperature": ["0", "0.3", "0.7", "1"],
         }.get(str(interaction.namespace.setting), [])

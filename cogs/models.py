@@ -7,7 +7,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.client import ClawbotClient
-from bot.domain import ModelInfo
+from bot.domain import GuildId, ModelInfo
 from cogs import _gate, _respond, _settings
 from cogs._settings import MOST_CHOICES, SCOPE_CHOICES, choices, scope_for
 
@@ -34,7 +34,11 @@ class ModelsCog(commands.Cog):
         _gate.require_manager(interaction)
         await interaction.response.defer(ephemeral=True)
         models = await self._services.backend.list_models()
-        lines = [describe(model) for model in models[:MOST_CHOICES]]
+        allowed = self._services.allowed.of(GuildId(interaction.guild_id or 0))
+        lines = [
+            describe(model) + (" · allowed here" if model.key in allowed else "")
+            for model in models[:MOST_CHOICES]
+        ]
         await _respond.say(interaction, "\n".join(lines) or "The model's machine lists no model.")
 
     @model.command(name="use")
@@ -53,10 +57,49 @@ class ModelsCog(commands.Cog):
     async def complete_model(
         self, interaction: Interaction, current: str
     ) -> list[app_commands.Choice[str]]:
-        """Offer the models there are."""
+        """Offer the models that this person may choose."""
         if not _gate.is_manager(interaction):
             return []
-        return choices([model.key for model in self._services.backend.known_models()], current)
+        return choices(_settings.model_names(interaction), current)
+
+    @model.command(name="allow")
+    @app_commands.rename(key="model")
+    async def model_allow(self, interaction: Interaction, key: str) -> None:
+        """Let this server choose a model also when that has to be loaded first.
+
+        Args:
+            key: As the model list names it
+        """
+        guild_id = _owned_guild(interaction)
+        _settings.require_model(self.bot, key)
+        if not await self._services.allowed.allow(guild_id, key):
+            raise _gate.GateError(_settings.LIST_FULL)
+        await _respond.say(interaction, f"This server may choose {_settings.short(key)}.")
+
+    @model.command(name="forbid")
+    @app_commands.rename(key="model")
+    async def model_forbid(self, interaction: Interaction, key: str) -> None:
+        """Take a model from those that this server may have loaded.
+
+        Args:
+            key: As the model list names it
+        """
+        guild_id = _owned_guild(interaction)
+        done = await self._services.allowed.forbid(guild_id, key)
+        name = _settings.short(key)
+        text = f"This server may use {name} only while it is in memory."
+        await _respond.say(
+            interaction, text if done else f"{name} isn't in this server's own list."
+        )
+
+    @model_forbid.autocomplete("key")
+    async def complete_allowed(
+        self, interaction: Interaction, current: str
+    ) -> list[app_commands.Choice[str]]:
+        """Offer the models that are allowed here, to whoever runs the bot."""
+        if interaction.user.id not in _gate.owner_ids(self.bot):
+            return []
+        return choices(self._services.allowed.of(GuildId(interaction.guild_id or 0)), current)
 
     @model.command(name="load")
     @app_commands.rename(key="model")
@@ -97,6 +140,7 @@ class ModelsCog(commands.Cog):
         await self._services.backend.unload_model(key)
         await _respond.say(interaction, f"Unloaded `{key[:100]}`.")
 
+    @model_allow.autocomplete("key")
     @model_load.autocomplete("key")
     @model_unload.autocomplete("key")
     async def complete_for_owner(
@@ -106,6 +150,18 @@ class ModelsCog(commands.Cog):
         if interaction.user.id not in _gate.owner_ids(self.bot):
             return []
         return choices([model.key for model in self._services.backend.known_models()], current)
+
+
+def _owned_guild(interaction: Interaction) -> GuildId:
+    """Return the server in which an owner gave a command.
+
+    Raises:
+        GateError: It was somebody else, or outside of a server.
+    """
+    _gate.require_owner(interaction)
+    if interaction.guild_id is None:
+        raise _gate.GateError(_gate.NEEDS_GUILD)
+    return GuildId(interaction.guild_id)
 
 
 def describe(model: ModelInfo) -> str:

@@ -161,8 +161,10 @@ def _words(kind: object, metadata: list[object]) -> str:
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(str(choice) for choice in get_args(kind))
     if get_origin(kind) is tuple:
-        inner = _bare(get_args(kind)[0])
-        return "a list of " + ("ids (whole numbers)" if inner is int else "addresses")
+        entry = get_args(kind)[0]
+        if entry is str:
+            return "a list of names"
+        return "a list of " + ("ids (whole numbers)" if _bare(entry) is int else "addresses")
     words: dict[object, str] = {
         bool: "true or false",
         int: "a whole number",

@@ -8,9 +8,9 @@ and so on) are listed in ``config.names``.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from config import addresses, defaults
 
@@ -87,7 +87,11 @@ class LMStudioSettings(Section):
     base_url: Annotated[tuple[LMStudioAddress, ...], AfterValidator(_once)] = Field(
         (defaults.LMSTUDIO_BASE_URL,), min_length=1, description="LM Studio, one or more servers"
     )
-    api_token: Secret | None = Field(None, description="API token of LM Studio, 0.4 or later")
+    api_token: Secret | None = Field(
+        None,
+        description="API token of LM Studio, 0.4 or later; one for each address, in their order, "
+        "separated by commas",
+    )
     ca_file: FilePath | None = Field(None, description="CA certificates (PEM) for https")
     certificate_sha256: str | None = Field(
         None, description="SHA-256 fingerprint of a self-signed certificate to trust"
@@ -125,6 +129,25 @@ class LMStudioSettings(Section):
     fallback_model: str | None = Field(
         None, description="Model to use when the first can't be loaded"
     )
+    allowed_models: tuple[str, ...] = Field(
+        (), description="Models that every server (guild) may choose, also when that loads them"
+    )
+
+    @property
+    def api_tokens(self) -> tuple[str, ...]:
+        """The token of each address, in the order of ``base_url``; empty or missing for none."""
+        if self.api_token is None:
+            return ()
+        text = self.api_token.get_secret_value()
+        if len(self.base_url) == 1:
+            return (text,)
+        return tuple(part.strip() for part in text.split(","))
+
+    @model_validator(mode="after")
+    def _has_an_address_for_each_token(self) -> Self:
+        if len(self.api_tokens) > len(self.base_url):
+            raise ValueError("LMSTUDIO_API_TOKEN has more tokens than LMSTUDIO_BASE_URL addresses")
+        return self
 
 
 class ChatDefaults(Section):
@@ -143,7 +166,7 @@ class ChatDefaults(Section):
         max_length=defaults.SYSTEM_PROMPT_CHARS,
         description="Persona: the text every prompt begins with",
     )
-    reasoning: Literal["auto", "off", "low", "medium", "high"] = Field(
+    reasoning: Literal["auto", "off", "on", "low", "medium", "high"] = Field(
         "auto", description="How much the model may think"
     )
     show_footer: bool = Field(

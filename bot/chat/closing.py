@@ -58,7 +58,7 @@ def close_answer(
     """
     verdict = pipeline.verdict
     details = describe_run(prompt, done, took_s)
-    lines = [*prompt.notices, *done.notices]
+    lines = [*([chat.model_notice] if chat.model_notice else []), *prompt.notices, *done.notices]
     can_continue = False
     if verdict is Verdict.CUT:
         lines.append(TOO_LONG)

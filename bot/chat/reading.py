@@ -78,6 +78,7 @@ class Reading:
             sampling=Sampling(chat.temperature, chat.top_p, max_tokens),
             reasoning=chat.reasoning,
             prompt_tokens=prompt.prompt_tokens,
+            may_load=chat.may_load,
         )
         self._raw: list[str] = []
         self._ends_at_s = parts.clock.monotonic() + parts.settings.lmstudio.total_timeout_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.diagnostics.values import Target
+from bot.lmstudio.endpoints import parse_endpoint, tokens_by_origin
 from bot.lmstudio.transport import make_tls
 from config.settings import Settings
 
@@ -15,13 +16,13 @@ def target_of(settings: Settings, base_url: str) -> Target:
         base_url: One of the configured addresses.
 
     Raises:
-        ConfigurationError: The certificate settings are wrong.
+        ConfigurationError: The address or the certificate settings are wrong.
     """
-    token = settings.lmstudio.api_token
+    tokens = tokens_by_origin(settings.lmstudio.base_url, settings.lmstudio.api_tokens)
     tls = make_tls(settings.lmstudio.ca_file, settings.lmstudio.certificate_sha256)
     return Target(
         base_url,
-        token.get_secret_value() if token else None,
+        tokens.get(parse_endpoint(base_url).origin),
         settings.chat.model,
         None if isinstance(tls, bool) else tls,
     )

@@ -49,6 +49,7 @@ _ELSEWHERE: Final = (
     errors.WrongEndpointError,
     errors.NoModelError,
     errors.ModelNotFoundError,
+    errors.NotInMemoryError,
     errors.LoadFailedError,
     errors.ModelCrashedError,
     errors.ComputeError,
@@ -95,6 +96,7 @@ class Answering:
             top_p=request.sampling.top_p,
             total_at_s=clock.monotonic() + (request.limit_s or settings.total_timeout_s),
             cause=Cause(request.conversation_key, hash(request.turns[-1:])),
+            only_loaded=None if request.may_load else request.model,
         )
         self._plan = Plan(
             model=request.model,
@@ -243,11 +245,15 @@ class Answering:
         self._plan = plan.noting(FALLBACK_USED)
         return True
 
+    def _may_load(self, node: Node) -> bool:
+        is_guarded = self._plan.model is not None and self._plan.model == self._work.only_loaded
+        return node.can_load and not is_guarded
+
     async def _load(self, node: Node) -> bool:
         """Load the model that was asked for, or the only one there is; once per question."""
         info = node.model(self._plan.model)
         key = info.key if info is not None else self._plan.model
-        if key is None or "load" in self._plan.tried or not node.can_load:
+        if key is None or "load" in self._plan.tried or not self._may_load(node):
             return False
         self._plan = self._plan.having_tried("load")
         return await self._try_loading(node, key, loading.LoadOptions())
@@ -255,7 +261,9 @@ class Answering:
     async def _load_smaller(self, node: Node) -> bool:
         """Load with a smaller context that the prompt still fits; once per question."""
         info = node.model(self._plan.model)
-        if info is None or info.is_loaded or "smaller" in self._plan.tried or not node.can_load:
+        if info is None or info.is_loaded or "smaller" in self._plan.tried:
+            return False
+        if not self._may_load(node):
             return False
         self._plan = self._plan.having_tried("smaller")
         needed = self._plan.prompt_tokens * 1.1 + self._plan.max_tokens

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -20,6 +21,7 @@ from bot.lmstudio.deadline import (
     first_token_patience_s,
     within,
 )
+from bot.lmstudio.efforts import fitting
 from bot.lmstudio.exchange import Exchange
 from bot.lmstudio.health import Cause
 from bot.lmstudio.interruptions import line_for, may_go_on
@@ -28,6 +30,8 @@ from bot.lmstudio.nodes import Node
 from bot.lmstudio.recovery import Plan, without_images
 from config.settings import LMStudioSettings
 
+_log = logging.getLogger(__name__)
+
 LOADING_LOOK_S: Final = 2.0
 """Seconds between looks at whether a model has been loaded."""
 
@@ -35,18 +39,14 @@ SILENTLY_CUT_SHARE: Final = 0.6
 """Reported prompt tokens below this share of the estimate mean that the server cut the prompt."""
 
 _LEAST_ESTIMATE_TOKENS: Final = 1000
+_SHOWN_CHARS: Final = 100
 
 OTHER_MODEL: Final = "Another model than the one I'm set to use answered this."
+NEAR_NAME: Final = "The model I'm set to use is listed as {key}, so I take that."
 CUT_BY_SERVER: Final = (
     "The model's server left out a part of our conversation, because it was too long for it."
 )
 
-_OPTIONS: Final = {
-    "none": ("off", "none"),
-    "low": ("low",),
-    "medium": ("medium",),
-    "high": ("high",),
-}
 _REASONS: Final = {
     "length": FinishReason.LENGTH,
     "tool_calls": FinishReason.TOOL_CALLS,
@@ -65,6 +65,7 @@ class Work:
         top_p: Nucleus sampling.
         total_at_s: Monotonic time of the question's hard cap.
         cause: The question, as a circuit tells it from others.
+        only_loaded: A model that may be used while it is in memory, but not be loaded.
     """
 
     settings: LMStudioSettings
@@ -74,6 +75,7 @@ class Work:
     top_p: float
     total_at_s: float
     cause: Cause
+    only_loaded: str | None = None
 
 
 class Ask:
@@ -149,9 +151,12 @@ class Ask:
         """Return the model's name to send: a loaded copy, or what was asked for."""
         asked = self._asked.model
         info = self._node.model(asked)
-        if info is None or not info.is_loaded:
-            return asked or (info.key if info is not None else None)
-        if asked is not None and asked != info.key:
+        if info is None:
+            return asked
+        if not info.is_loaded:
+            return asked if asked is not None and "@" in asked else info.key
+        is_exact = asked in info.instance_ids or (asked is not None and "@" in asked)
+        if is_exact and asked != info.key:
             return asked
         instance = self._node.instance(info.key, self._warm_instance)
         return instance.id if instance is not None else info.key
@@ -164,10 +169,8 @@ class Ask:
         if plan.has_images and (traits.is_blind or (info and info.sees_images is False)):
             plan = without_images(plan)
         effort = plan.reasoning_effort
-        if effort is not None and "empty" not in plan.tried:
-            options = info.reasoning_options if info else ()
-            if options and not set(_OPTIONS[effort]) & set(options):
-                effort = None
+        if "empty" not in plan.tried:
+            effort = fitting(effort, info.reasoning_options if info else ())
         if "reasoning_effort" in traits.refused_fields:
             effort = None
         return replace(
@@ -211,6 +214,7 @@ class Ask:
         Several cold requests at once would load several copies (lmstudio-bug-tracker #1751).
         """
         node, key = self._node, self._key or ""
+        await self._refuse_loading()
         await self._refuse_if_paused()
         while not self._is_loaded():
             await self._refuse_if_paused()
@@ -240,6 +244,15 @@ class Ask:
         catalogue = self._node.catalogue
         info = self._node.model(self._asked.model)
         return catalogue is None or info is None or info.is_loaded
+
+    async def _refuse_loading(self) -> None:
+        """Refuse a model that would have to be loaded for whom it must not."""
+        if self._work.only_loaded is None or self._asked.model != self._work.only_loaded:
+            return
+        await self._node.refresh()
+        info = self._node.model(self._asked.model)
+        if info is None or not info.is_loaded:
+            raise errors.NotInMemoryError
 
     async def _refuse_if_paused(self) -> None:
         """Refuse a model that couldn't be loaded a moment ago, unless the server has it by now."""
@@ -337,6 +350,9 @@ class Ask:
         """Return what the answer itself gives away: another model, a prompt that was cut."""
         findings = []
         info = self._node.model(plan.model)
+        if plan.model is not None and info is not None and self._node.is_first_near(plan.model):
+            _log.warning("the model %.200r is taken for %.200r", plan.model, info.key)
+            findings.append(NEAR_NAME.format(key=_shown(info.key)))
         expected = {plan.model or "", self.instance, *(info.instance_ids if info else ())}
         answered_by = decoder.model
         if plan.model is not None and answered_by is not None:
@@ -363,6 +379,11 @@ def _was_cut(plan: Plan, usage: Usage | None, context_tokens: int | None) -> boo
     return is_short and (
         context_tokens is None or plan.prompt_tokens + plan.max_tokens > context_tokens
     )
+
+
+def _shown(name: str) -> str:
+    """Return a model's name for a sentence, on one line and short."""
+    return " ".join(name.replace("`", "").split())[:_SHOWN_CHARS]
 
 
 def _plain(name: str) -> str:

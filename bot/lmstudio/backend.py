@@ -13,7 +13,7 @@ from bot.errors import ConfigurationError
 from bot.lmstudio import errors, loading
 from bot.lmstudio.answering import answer
 from bot.lmstudio.deadline import end_tasks
-from bot.lmstudio.endpoints import parse_endpoint
+from bot.lmstudio.endpoints import parse_endpoint, tokens_by_origin
 from bot.lmstudio.mailbox import Mailbox
 from bot.lmstudio.nodes import Fleet, Node, NodeStatus
 from bot.lmstudio.pinning import Lookup, PinnedResolver, system_lookup
@@ -188,13 +188,20 @@ async def open_backend(
     if not endpoints:
         raise ConfigurationError("LMSTUDIO_BASE_URL is empty.")
     tls = make_tls(settings.ca_file, settings.certificate_sha256)
-    token = settings.api_token.get_secret_value() if settings.api_token else None
+    tokens = tokens_by_origin(settings.base_url, settings.api_tokens)
+    if len(settings.api_tokens) == 1 and len({each.origin for each in endpoints} - set(tokens)):
+        _log.warning(
+            "LMSTUDIO_API_TOKEN holds one token, which goes to the first address only; "
+            "write one for each address, separated by commas"
+        )
     backend = LMStudioBackend(clock, settings)
     async with AsyncExitStack() as stack:
         nodes = []
         for index, endpoint in enumerate(dict.fromkeys(endpoints)):
             resolver = PinnedResolver(endpoint.host, lookup)
-            transport = Transport(endpoint, clock, resolver, token=token, tls=tls)
+            transport = Transport(
+                endpoint, clock, resolver, token=tokens.get(endpoint.origin), tls=tls
+            )
             stack.push_async_callback(transport.aclose)
             nodes.append(Node(index, transport, clock, backend.note_change))
         backend.attach(nodes)

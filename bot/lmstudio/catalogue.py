@@ -65,7 +65,8 @@ class Catalogue:
     def find(self, name: str | None) -> ModelInfo | None:
         """Return a model by key, instance id or ``key@quantisation``; by ``None`` the loaded one.
 
-        Without a name: the first loaded model, or the only one there is.
+        Without a name: the first loaded model, or the only one there is. A name in another case, or
+        without its publisher, is found where only one model can be meant: LM Studio answers it too.
         """
         if name is None:
             loaded = next((model for model in self.models if model.is_loaded), None)
@@ -74,7 +75,23 @@ class Catalogue:
             if name == model.key or name in model.instance_ids:
                 return model
         plain = name.partition("@")[0]
-        return next((model for model in self.models if model.key == plain), None)
+        exact = next((model for model in self.models if model.key == plain), None)
+        if exact is not None:
+            return exact
+        near = [model for model in self.models if _is_near(plain, model.key)]
+        in_memory = [model for model in near if model.is_loaded]
+        return next((few[0] for few in (near, in_memory) if len(few) == 1), None)
+
+
+def _is_near(name: str, key: str) -> bool:
+    """Whether a name is a key but for upper and lower case, or for a publisher left out."""
+    publisher, _, tail = name.casefold().rpartition("/")
+    key_publisher, _, key_tail = key.casefold().rpartition("/")
+    return (
+        bool(tail)
+        and tail == key_tail
+        and (publisher == key_publisher or not (publisher and key_publisher))
+    )
 
 
 async def fetch_catalogue(transport: Transport, first_source: int = 0) -> Catalogue:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -84,6 +85,23 @@ def _without_api(path: str) -> str:
     while tail := next((tail for tail in _API_TAILS if path.endswith(tail, 0, end)), ""):
         end -= len(tail)
     return path[:end]
+
+
+def tokens_by_origin(base_urls: Sequence[str], tokens: Sequence[str]) -> dict[str, str]:
+    """Return which token goes to which origin; an origin without one is asked without a token.
+
+    Args:
+        base_urls: Addresses of servers.
+        tokens: The token of each, in the same order; empty or missing where there is none.
+
+    Raises:
+        ConfigurationError: An address isn't one.
+    """
+    found: dict[str, str] = {}
+    for text, token in zip(base_urls, tokens, strict=False):
+        if token:
+            found.setdefault(parse_endpoint(text).origin, token)
+    return found
 
 
 def plain_address(text: str) -> str | None:

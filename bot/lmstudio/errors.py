@@ -9,7 +9,8 @@
     │   └── HostNotFoundError        the name doesn't resolve
     ├── TlsError, CertificateError, AddressRefusedError
     ├── AuthenticationError, PermissionDeniedError
-    ├── NoModelError, ModelNotFoundError, ModelUnloadedError, LoadFailedError, OutOfMemoryError
+    ├── NoModelError, ModelNotFoundError, ModelUnloadedError, NotInMemoryError
+    ├── LoadFailedError, OutOfMemoryError
     ├── ModelCrashedError, ComputeError, ChannelError, ServerFaultError, BusyError
     ├── ContextOverflowError, PoolFullError, TemplateError, ImagesRefusedError
     ├── InvalidRequestError, PayloadTooLargeError, WrongEndpointError, RedirectError
@@ -132,6 +133,17 @@ class ModelUnloadedError(BackendError):
     admin_hint = (
         "Another client's model may push this one out: see just-in-time loading and auto-evict."
     )
+
+
+class NotInMemoryError(BackendError):
+    """The model isn't loaded, and whoever asks must not have it loaded."""
+
+    user_text = (
+        "The model chosen here isn't in memory any more, and only whoever runs me may load it. "
+        "Someone who manages this server can choose another with /model use."
+    )
+    admin_hint = "Load it with /model load, or let this server load it with /model allow."
+    can_retry = False
 
 
 class LoadFailedError(BackendError):

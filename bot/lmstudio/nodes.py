@@ -125,6 +125,7 @@ class Node:
         self._refreshing = asyncio.Lock()
         self._look_again = asyncio.Event()
         self._last_error = ""
+        self._told_near: set[str] = set()
 
     @property
     def in_flight(self) -> int:
@@ -175,6 +176,19 @@ class Node:
         if limit is not None and limit < (info.context_tokens or limit + 1):
             info = replace(info, context_tokens=limit)
         return info
+
+    def is_first_near(self, name: str) -> bool:
+        """Return whether this name was matched to a model that is listed a little otherwise.
+
+        Only once for each name, so that it can be said once.
+        """
+        info = self.catalogue.find(name) if self.catalogue else None
+        if info is None or name in self._told_near or len(self._told_near) >= _MAX_TRAITS:
+            return False
+        if name in (info.key, *info.instance_ids) or name.partition("@")[0] == info.key:
+            return False
+        self._told_near.add(name)
+        return True
 
     def instance(self, key: str, preferred: str | None) -> Instance | None:
         """Return the copy of a model to use: the preferred if it has room, or the least busy."""

@@ -10,6 +10,7 @@ from bot.domain import ChatTurn, Reasoning, Role
 
 REASONING_EFFORTS: Final = {
     Reasoning.OFF: "none",
+    Reasoning.ON: "medium",
     Reasoning.LOW: "low",
     Reasoning.MEDIUM: "medium",
     Reasoning.HIGH: "high",

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
+from bot.allowed_models import Permit
 from bot.budget import FairBudget, Shares
-from bot.domain import Place, Reasoning, UserId
+from bot.domain import GuildId, Place, Reasoning, UserId
 from bot.errors import StoreError
 from bot.ports import ChatSettings
 from bot.store import settings_sql
@@ -35,6 +36,16 @@ PLACES_PER_GUILD: Final = 200
 """Channels and threads of one guild that may have settings of their own; all are kept in memory."""
 
 
+NOT_PERMITTED: Final = (
+    "The model chosen here isn't in memory, so my usual one answered. Only whoever runs me may "
+    "load models."
+)
+
+
+def _any_model(_guild_id: GuildId, name: str) -> Permit:
+    return Permit(name, may_load=True)
+
+
 class SettingsStore:
     """A ``SettingsReader`` that can be written. Made by ``open``.
 
@@ -53,6 +64,7 @@ class SettingsStore:
         self._budget = FairBudget(CHANGES)
         self._listeners: list[Callable[[Change], None]] = []
         self._is_loaded = False
+        self._permit: Callable[[GuildId, str], Permit | None] = _any_model
 
     @classmethod
     async def open(
@@ -79,16 +91,41 @@ class SettingsStore:
         def value(key: str) -> SettingValue | None:
             return self._resolve(key, place).value
 
-        model = value("model")
+        model, may_load, notice = self._model(place)
         return ChatSettings(
-            model=None if model is None else str(model),
+            model=model,
             temperature=float(value("temperature") or 0.0),
             top_p=float(value("top_p") or 0.0),
             max_tokens=int(value("max_tokens") or 0),
             system_prompt=str(value("system_prompt")),
             reasoning=Reasoning(str(value("reasoning"))),
             show_footer=bool(value("show_footer")),
+            may_load=may_load,
+            model_notice=notice,
         )
+
+    def guard_models(self, permit: Callable[[GuildId, str], Permit | None]) -> None:
+        """Let guilds and channels have only the models that a function permits.
+
+        Args:
+            permit: Returns what a guild may use for a model that it chose.
+        """
+        self._permit = permit
+
+    def _model(self, place: Place) -> tuple[str | None, bool, str]:
+        """Return the model in force, whether it may be loaded, and what to say about it."""
+        shown = self._resolve("model", place)
+        if shown.value is None:
+            return None, True, ""
+        chosen = str(shown.value)
+        if place.guild_id is None or shown.layer not in (Layer.GUILD, Layer.CHANNEL):
+            return chosen, True, ""
+        permit = self._permit(place.guild_id, chosen)
+        if permit is not None:
+            return permit.key, permit.may_load, ""
+        everywhere = self.stored(Scope.everywhere(), "model")
+        default = everywhere.value if everywhere is not None else self._base["model"]
+        return None if default is None else str(default), True, NOT_PERMITTED
 
     @property
     def network_timeout_ms(self) -> int:

@@ -37,6 +37,8 @@ OWNER_COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("model use", {"model": "qwen/qwen3-next-80b", "scope": "global"}),
     ("model load", {"model": "qwen/qwen3-next-80b"}),
     ("model unload", {"model": "qwen/qwen3-next-80b"}),
+    ("model allow", {"model": "qwen/qwen3-next-80b"}),
+    ("model forbid", {"model": "qwen/qwen3-next-80b"}),
     ("persona set", {"text": "Be everywhere", "scope": "global"}),
     ("persona clear", {"scope": "global"}),
 )
@@ -56,6 +58,7 @@ CHOICES: tuple[tuple[str, str, dict[str, Any]], ...] = (
 OWNER_CHOICES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("model load", "model", {}),
     ("model unload", "model", {}),
+    ("model allow", "model", {}),
 )
 
 Bend = Callable[[dict[str, Any]], None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bot.context.tokens import TokenEstimator
@@ -145,7 +147,12 @@ async def test_a_refused_field_is_dropped_and_remembered(clock: FakeClock) -> No
     ("options", "asked", "sent"),
     [
         (("off", "on"), Reasoning.OFF, "none"),
-        (("off", "on"), Reasoning.HIGH, None),
+        (("off", "on"), Reasoning.HIGH, "medium"),
+        (("off", "on"), Reasoning.LOW, "medium"),
+        (("off", "on"), Reasoning.ON, "medium"),
+        (("off", "on"), Reasoning.AUTO, None),
+        (("low", "high"), Reasoning.MEDIUM, "low"),
+        (("on",), Reasoning.OFF, None),
         (("low", "medium", "high"), Reasoning.HIGH, "high"),
         (("low", "medium", "high"), Reasoning.OFF, None),
         (("low", "medium", "high"), Reasoning.AUTO, None),
@@ -159,6 +166,43 @@ async def test_reasoning_is_asked_for_as_the_model_allows(
     async with LMStudioSandbox([model]) as box, connected(clock, box.base_url) as backend:
         await ask(clock, backend, a_request(reasoning=asked))
         assert box.completions[0].body.get("reasoning_effort") == sent
+
+
+@pytest.mark.parametrize("asked", ["Qwen3-Next-80B", "qwen3-next-80b", "QWEN/qwen3-next-80b"])
+async def test_a_model_named_a_little_otherwise_is_found_in_the_list_and_said_once(
+    asked: str, box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+) -> None:
+    model = backend.model(asked)
+    assert model is not None
+    assert model.context_tokens == 8192
+    first = await ask(clock, backend, a_request(model=asked))
+    assert first.end.context_tokens == 8192
+    assert [note for note in first.end.notices if "qwen/qwen3-next-80b" in note]
+    assert OTHER_MODEL not in first.end.notices
+    assert box.completions[0].body["model"] == "qwen/qwen3-next-80b"
+    assert (await ask(clock, backend, a_request(model=asked))).end.notices == ()
+
+
+async def test_a_name_that_could_mean_two_models_is_taken_for_neither(clock: FakeClock) -> None:
+    models = [Model("a/same"), Model("b/same"), Model("c/other")]
+    async with LMStudioSandbox(models) as box, connected(clock, box.base_url) as backend:
+        assert backend.model("same") is None
+        assert backend.model("c/same") is None
+        assert backend.model("OTHER") is not None
+
+
+async def test_a_model_that_may_only_be_used_while_it_is_in_memory_is_never_loaded(
+    clock: FakeClock,
+) -> None:
+    models = [Model("a/b", loaded=False), Model("c/d")]
+    for jit in (True, False):
+        async with LMStudioSandbox(models) as box, connected(clock, box.base_url) as backend:
+            box.options.jit = jit
+            request = replace(a_request(model="a/b"), may_load=False)
+            outcome = await ask(clock, backend, request)
+            assert isinstance(outcome.error, errors.NotInMemoryError)
+            assert box.completions == []
+            assert box.options.counters.loads == 0
 
 
 async def test_too_little_memory_goes_down_the_ladder(

@@ -84,6 +84,30 @@ async def test_redirects_are_not_followed(status: int, clock: FakeClock) -> None
         assert elsewhere.requests == []
 
 
+@pytest.mark.parametrize(
+    ("token", "sent"),
+    [
+        ("sk-lm-one", ({"Bearer sk-lm-one"}, {None})),
+        ("sk-lm-one,sk-lm-two", ({"Bearer sk-lm-one"}, {"Bearer sk-lm-two"})),
+        (" , sk-lm-two", ({None}, {"Bearer sk-lm-two"})),
+    ],
+)
+async def test_a_token_goes_only_to_the_origin_it_is_for(
+    token: str, sent: tuple[set[str | None], set[str | None]], clock: FakeClock
+) -> None:
+    async with (
+        LMStudioSandbox() as one,
+        LMStudioSandbox() as two,
+        connected(clock, one.base_url, two.base_url, api_token=SecretStr(token)) as backend,
+    ):
+        one.faults.next(Fault.HTML_503, times=None)
+        await ask(clock, backend)
+        await backend.probe_now()
+        for box, tokens in zip((one, two), sent, strict=True):
+            assert box.completions
+            assert {request.headers.get("authorization") for request in box.requests} == tokens
+
+
 async def test_proxies_of_the_environment_are_not_used(
     box: LMStudioSandbox, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

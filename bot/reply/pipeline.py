@@ -14,7 +14,8 @@ from bot.reply.reasoning_kept import KeptThinking
 from bot.reply.reasoning_memory import ModelMemory
 from bot.reply.repetition import LOOK_BACK_CHARS, repeats_itself
 from bot.reply.sanitise import SPECIAL, Sanitiser, make_harmless
-from bot.reply.sanitise_markdown import BREAK, fence_end
+from bot.reply.sanitise_code import BREAK
+from bot.reply.sanitise_markdown import fence_end
 from bot.reply.sanitise_policy import OutputPolicy
 from bot.reply.secret_guard import SecretGuard
 

@@ -11,13 +11,17 @@ from bot.reply.sanitise_policy import OutputPolicy
 from bot.reply.secret_guard import SecretGuard, SecretStream
 
 _EDGE_CHARS: Final = 16
+_STEP_CHARS: Final = 2048
+"""How much is read at once: what a stage rewrites in its buffer costs no more than this."""
+
 _CLINGS: Final = re.compile(
     "[\u0300-\u036f\u200c\u200d\u20d0-\u20ff\ufe0e\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]"
 )
 """Characters that belong to the one before them."""
 
 SPECIAL: Final = re.compile(
-    r"[^\w \"#$&'()*+,.;:=?^{|}~\-–—‘’“”…、。「」，！：；？]|[ĠĊ]|[.?](?:a|\Z)|[ ]\Z"
+    r"[^\w \"#&'()*+,.;:=?^{|}~\-–—‘’“”…、。「」，！：；？]|[ĠĊ]|[.?](?:a|\Z)|[ ]\Z"
+    r"|[hH][tT][tT][pP][sS]?:|(?<![A-Za-z])[hH](?:[tT]{1,2}|[tT]{2}[pP][sS]?)?\Z"
     r"|[^\x00-\u0233\u0370-\u03ff\u0400-\u0482\u048a-\u052f\u2013-\u2026\u3001-\u30ff"
     r"\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff01\uff0c\uff1a\uff1b\uff1f]"
 )
@@ -74,6 +78,16 @@ class Sanitiser:
 
     def feed(self, text: str, *, ended: bool = False) -> str:
         """Return what can be given out now; with ``ended``, all that ever will be."""
+        out: list[str] = []
+        for start in range(0, max(1, len(text)), _STEP_CHARS):
+            if self.is_full:
+                break
+            piece = text[start : start + _STEP_CHARS]
+            is_last = ended and start + _STEP_CHARS >= len(text)
+            out.append(self._feed(piece, ended=is_last))
+        return "".join(out)
+
+    def _feed(self, text: str, *, ended: bool) -> str:
         text = self._chars.feed(text, ended=ended)
         text = self._secrets.feed(text, ended=ended)
         text = self._markdown.feed(text, ended=ended)

@@ -21,6 +21,9 @@ _INVITE: Final = re.compile(rf"(?:{_HOST}|{_APP})[\w\-]")
 _INVITE_END: Final = re.compile(rf"(?:{_HOST}|discord(?:app)?{_DOT}com(?::\d+)?/+)\Z")
 _DOTTED: Final = re.compile(r"(?<![\w\-])[\w\-]++(?:\.[\w\-]++)++")
 _TOP_LEVEL: Final = re.compile(r"[a-z][a-z\-]+", re.IGNORECASE)
+_HOST_ENDS: Final = frozenset("abcdefgeoikm0123456789)]\\")
+"""What an invite's host, a port or an escape may end with."""
+
 _FILE_ENDINGS: Final = frozenset(
     [
         *("c", "cc", "cfg", "conf", "cpp", "cs", "css", "csv", "go", "h", "html", "ini", "java"),
@@ -43,6 +46,9 @@ def has_invite(text: str) -> bool:
 
 def may_begin_invite(text: str) -> bool:
     """Return whether text up to and with a slash may be the beginning of an invite."""
+    last = text.rstrip("/ \n")[-1:]
+    if last.isascii() and last.lower() not in _HOST_ENDS:
+        return False
     return bool(_INVITE_END.search(normalised(text)))
 
 

@@ -138,6 +138,20 @@ def test_no_invite_survives_in_any_spelling(invite: str) -> None:
     assert text.endswith(" now")
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://discord.gg/abc", "(invite removed)"),
+        ("Join https://discord.gg/abc now", "Join (invite removed) now"),
+        ("Join:HTTP://DISCORD.GG/abc", "Join: (invite removed)"),
+        ("(https://discord.com/invite/abc)", "((invite removed))"),
+        ("<https://discord.gg/abc>", "<(invite removed)>"),
+    ],
+)
+def test_an_invite_goes_with_its_scheme(text: str, expected: str) -> None:
+    assert clean(text) == expected
+
+
 def test_invites_stay_where_the_policy_allows_them() -> None:
     policy = OutputPolicy(allow_invites=True)
     text = "Join https://discord.gg/abc or discord.com/invite/abc"

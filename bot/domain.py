@@ -90,11 +90,15 @@ class IncomingMessage:
 
     Attributes:
         text: Content as typed, with Discord's markup (``<@id>``); empty where Discord empties it.
+            The bot's own managed role stands there as the bot itself.
         reference_id: The message this one replies to, in the same channel; otherwise ``None``.
-        mentioned_ids: Users named in Discord's ``mentions`` list (not roles, not everyone).
+        mentioned_ids: Users named in Discord's ``mentions`` list (not roles, not everyone), and the
+            bot where its managed role is mentioned.
         names: Display names for the user, role and channel ids that occur in ``text``.
         embed_texts: Text of embeds and of text components, one entry each.
         forwarded_texts: Text of forwarded messages (snapshots), untrusted.
+        stickers: Names of stickers, untrusted.
+        poll: Question and options of a poll, a line each, untrusted.
         is_ordinary: A message or a reply typed by somebody: not a system message or a webhook.
         is_forward: A forward, whose own content is empty.
         replied_user_id: Author of the referenced message where Discord sent it along.
@@ -115,6 +119,14 @@ class IncomingMessage:
     is_ordinary: bool = True
     is_forward: bool = False
     edited_at: datetime | None = None
+    stickers: tuple[str, ...] = ()
+    poll: str = ""
+
+    @property
+    def carries_something(self) -> bool:
+        """Whether there is anything beside its text to read."""
+        shown = self.embed_texts or self.forwarded_texts
+        return bool(shown or self.attachments or self.stickers or self.poll)
 
 
 class Origin(StrEnum):

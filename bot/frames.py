@@ -86,4 +86,5 @@ EMPTY_MESSAGE: Final = note("a message without text")
 ONLY_MENTION: Final = note("only a mention, no words")
 FORWARD: Final = "forwarded message"
 EMBED: Final = "embedded text"
+POLL: Final = "poll"
 TRANSCRIPT: Final = "messages of this channel"

@@ -139,21 +139,27 @@ class AnswerActions:
         sink = _places.message_sink(self._client, question.place, source_id)
         await self._services.chat.submit(question, sink, replaces=replaces)
 
-    async def edited(self, message: IncomingMessage) -> None:
-        """Answer a question anew whose author changed its text; anything else is left alone."""
+    async def edited(self, message: IncomingMessage) -> bool:
+        """Answer a question anew whose author changed its text; anything else is left alone.
+
+        Returns:
+            False if the message has asked nothing before.
+        """
         if message.author.is_bot:
-            return
+            return True
         if _gate.admission(self._client).refusal(message.author, message.place):
-            return
+            return True
         entry = await self._entry_asked_in(message.id)
         me = UserId(self._client.user.id)
         text = without_mention(message.text, me)
-        if entry is None or not text:
-            return
+        if entry is None:
+            return self._services.chat.knows(QuestionId(message.id))
+        if not text:
+            return True
         before = [without_mention(m.text, me) for m in entry.question.joined]
         text = "\n".join(part for part in (*before, text) if part)
         if entry.question.text == text:
-            return
+            return True
         is_unfinished = self._services.chat.supersede(message.id)
         question = replace(
             entry.question,
@@ -171,6 +177,7 @@ class AnswerActions:
             await self._submit_again(question, () if is_unfinished else entry.posted)
         except AdmissionError as exc:
             _log.info("an edited question was refused: %s", plain_reason(exc))
+        return True
 
     async def _entry_asked_in(self, message_id: MessageId) -> JournalEntry | None:
         """Return the newest question that a message asked: its own, or that of a later edit."""

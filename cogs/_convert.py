@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import discord
@@ -97,28 +98,70 @@ def message(message: discord.Message) -> IncomingMessage:
     is_forward = reference is not None and reference.type is discord.MessageReferenceType.forward
     replied = reference.resolved if reference is not None else None
     snapshots = message.message_snapshots[:_MAX_TEXTS]
+    own_role = _own_role(message)
+    mentioned = {UserId(user.id) for user in _given(message, "mentions")}
+    text = message.content
+    if own_role is not None:
+        mentioned.add(own_role.me)
+        text = text.replace(own_role.mention, f"<@{own_role.me}>")
     attachments = [*message.attachments, *(a for s in snapshots for a in s.attachments)]
     return IncomingMessage(
         id=MessageId(message.id),
         place=place(message.channel),
         author=person(message.author, webhook=message.webhook_id is not None),
-        text=message.content,
+        text=text,
         created_at=message.created_at,
         reference_id=_reply_target(message),
         replied_user_id=(
             UserId(replied.author.id) if isinstance(replied, discord.Message) else None
         ),
-        mentioned_ids=frozenset(UserId(user.id) for user in _given(message, "mentions")),
+        mentioned_ids=frozenset(mentioned),
         names=_names(message),
         attachments=tuple(map(_attachment, attachments)),
         embed_texts=tuple(_bounded(_texts(message))),
-        forwarded_texts=tuple(
-            _bounded("\n".join([s.content, *map(_embed_text, s.embeds)]) for s in snapshots)
-        ),
+        forwarded_texts=tuple(_bounded(map(_snapshot_text, snapshots))),
         is_ordinary=message.type in _ORDINARY and message.webhook_id is None,
         is_forward=is_forward,
         edited_at=message.edited_at,
+        stickers=_stickers(message, snapshots),
+        poll=_poll(message),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnRole:
+    """The bot's managed role, mentioned.
+
+    Attributes:
+        me: The bot that it belongs to.
+        mention: Its markup.
+    """
+
+    me: UserId
+    mention: str
+
+
+def _own_role(message: discord.Message) -> _OwnRole | None:
+    """Return the bot's managed role if a message mentions it.
+
+    Clients offer it beside the bot under the same name. Discord's ``mention_roles`` leaves it out
+    for people who may not mention all roles, so the text has the word.
+    """
+    if "<@&" not in message.content:
+        return None
+    role = getattr(message.guild, "self_role", None)
+    if role is None or role.mention not in _outside_code(message.content):
+        return None
+    return _OwnRole(UserId(role.tags.bot_id), role.mention)
+
+
+def _outside_code(text: str) -> str:
+    """Return what isn't code or escaped, roughly as Discord reads it: where mentions count."""
+    for mark in ("```", "`"):
+        parts = text.split(mark)
+        is_closed = len(parts) % 2 == 1
+        text = " ".join(parts[::2] if is_closed else [*parts[:-1:2], parts[-1]])
+    return text.replace("\\<", " ")
 
 
 def has_content(question: Question) -> bool:
@@ -127,7 +170,7 @@ def has_content(question: Question) -> bool:
     return bool(
         question.text.strip()
         or question.about_id is not None
-        or any(m.attachments or m.embed_texts or m.forwarded_texts for m in asked)
+        or any(m.carries_something for m in asked)
     )
 
 
@@ -182,11 +225,25 @@ def _texts(message: discord.Message) -> Iterator[str]:
     for embed in message.embeds:
         yield _embed_text(embed)
     yield "\n".join(_component_texts(_given(message, "components")))
-    for sticker in message.stickers:
-        yield f"[sticker: {sticker.name}]"
-    if message.poll is not None:
-        answers = "\n".join(f"- {answer.text}" for answer in message.poll.answers)
-        yield f"[poll: {message.poll.question}]\n{answers}"
+
+
+def _stickers(
+    message: discord.Message, snapshots: Iterable[discord.MessageSnapshot]
+) -> tuple[str, ...]:
+    found = [*message.stickers, *(each for s in snapshots for each in s.stickers)]
+    return tuple(_bounded(each.name for each in found))
+
+
+def _poll(message: discord.Message) -> str:
+    if message.poll is None:
+        return ""
+    options = [f"- {answer.text}" for answer in message.poll.answers]
+    return "\n".join([str(message.poll.question), *options])[:_TEXT_CHARS]
+
+
+def _snapshot_text(snapshot: discord.MessageSnapshot) -> str:
+    embeds = map(_embed_text, snapshot.embeds)
+    return "\n".join([snapshot.content, *embeds, *_component_texts(snapshot.components)])
 
 
 def _embed_text(embed: discord.Embed) -> str:

@@ -49,6 +49,8 @@ HELP = (
 Interaction = discord.Interaction[ClawbotClient]
 
 ASK_SOMETHING = "What would you like to know? Write it after the mention."
+ASK_PRIVATELY = "What would you like to know?"
+UNREADABLE = "There is nothing in that forward that I can read. What would you like to know?"
 SUMMARISE = "Summarise the conversation from this message on: the points, decisions and questions."
 ABOUT = "Explain this message: what it says, and what matters about it."
 DECLINED_WITHIN = timedelta(hours=24)
@@ -99,10 +101,12 @@ class ChatCog(commands.Cog):
     async def on_message(self, message: discord.Message) -> None:
         """Take a message that was just written."""
         incoming = _convert.message(message)
-        async with self._order.of(incoming.author.id, incoming.place.channel_id):
-            is_own = _places.is_own_thread(message.channel, self._me)
-            await self._take(incoming, is_own_thread=is_own)
+        await self._arrived(incoming, message.channel)
         await self._backfill.arrived(incoming.place.channel_id, incoming.id)
+
+    async def _arrived(self, incoming: IncomingMessage, channel: object) -> None:
+        async with self._order.of(incoming.author.id, incoming.place.channel_id):
+            await self._take(incoming, is_own_thread=_places.is_own_thread(channel, self._me))
 
     @property
     def _stale_after(self) -> timedelta:
@@ -126,8 +130,9 @@ class ChatCog(commands.Cog):
         if origin is None:
             return
         question = self._question(incoming, origin)
-        if not (question.text or incoming.attachments or incoming.reference_id):
-            await self._notify(incoming, ASK_SOMETHING)
+        if not _convert.has_content(question):
+            sentence = ASK_PRIVATELY if origin is Origin.DM else ASK_SOMETHING
+            await self._notify(incoming, UNREADABLE if incoming.is_forward else sentence)
             return
         if origin is Origin.DM:
             await _places.remember_dm(self.bot, incoming.place)
@@ -188,10 +193,14 @@ class ChatCog(commands.Cog):
 
     @commands.Cog.listener()
     async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
-        """Answer a question again when its author changed it."""
+        """Answer a question again when its author changed it, or a message that now asks."""
         if payload.data.get("edited_timestamp") is None:
             return
-        await self._actions.edited(_convert.message(payload.message))
+        incoming = _convert.message(payload.message)
+        if await self._actions.edited(incoming):
+            return
+        if _gate.admission(self.bot).is_late_mention(incoming, self._me):
+            await self._arrived(incoming, payload.message.channel)
 
     @commands.Cog.listener()
     async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:

@@ -6,10 +6,15 @@ All gates are ANDed, and a denial beats every permission; what can't be told is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
+from typing import Final
 
 from bot.domain import IncomingMessage, Origin, Person, Place, PlaceKind, UserId
 from config.settings import DiscordSettings
+
+MENTION_BY_EDIT: Final = timedelta(minutes=2)
+"""How long after a message was written a mention that its author adds still asks."""
 
 
 class Decision(StrEnum):
@@ -55,7 +60,7 @@ class Admission:
         """Decide what to do with a message.
 
         Args:
-            message: The message, just created (an edit never starts an answer).
+            message: The message, just created or just edited.
             me: The bot's own user.
             is_own_thread: It was said in a thread that belongs to the bot.
         """
@@ -70,6 +75,12 @@ class Admission:
         return Verdict(Decision.ACCEPT, origin=origin)
 
     @staticmethod
+    def is_late_mention(message: IncomingMessage, me: UserId) -> bool:
+        """Return whether an edit has made a message that asked nothing into a mention."""
+        edited_at = message.edited_at or message.created_at
+        return me in message.mentioned_ids and edited_at - message.created_at <= MENTION_BY_EDIT
+
+    @staticmethod
     def _origin(message: IncomingMessage, me: UserId, *, is_own_thread: bool) -> Origin | None:
         if message.place.kind is PlaceKind.DM:
             return Origin.DM
@@ -77,7 +88,9 @@ class Admission:
             return Origin.REPLY
         if me in message.mentioned_ids:
             return Origin.MENTION
-        has_something = bool(message.text or message.attachments or message.forwarded_texts)
+        has_something = bool(
+            message.text or message.attachments or message.forwarded_texts or message.poll
+        )
         return Origin.THREAD if is_own_thread and has_something else None
 
     def refusal(self, person: Person, place: Place) -> str:

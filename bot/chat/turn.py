@@ -189,6 +189,8 @@ class Turn:
         parts = self._parts
         if self.question.joined:
             await parts.clock.sleep(BURST_SETTLES_S)
+        elif _awaits_words(self.question):
+            await parts.clock.sleep(parts.settings.queue.burst_window_s)
         chat = parts.overrides.effective(self.question.place)
         async with self._attempt.work():
             prompt = await parts.builder.build(self.question, chat, parts.backend.model(chat.model))
@@ -356,3 +358,14 @@ class Turn:
         controls = self._controls(regenerate=report.can_retry)
         await self._delivery.fail(report.user_text, controls=controls)
         return Outcome.NOTIFIED
+
+
+def _awaits_words(question: Question) -> bool:
+    """Return whether a second message may be about to say what the question is.
+
+    Clients send the comment on a forward that way, and send stickers and polls without a text.
+    """
+    message = question.message
+    if message is None or question.text:
+        return False
+    return message.is_forward or bool(message.stickers or message.poll)

@@ -357,5 +357,5 @@ class MessageCache:
 
 def _weight(message: IncomingMessage) -> int:
     """Estimate a message's size in memory, in bytes."""
-    texts = (message.text, *message.embed_texts, *message.forwarded_texts)
+    texts = (message.text, message.poll, *message.embed_texts, *message.forwarded_texts)
     return 900 + 2 * sum(map(len, texts)) + 400 * len(message.attachments)

@@ -263,11 +263,9 @@ class Draft:
 
 
 def _is_blank(message: IncomingMessage, bot_id: UserId) -> bool:
-    has_something = (
-        message.text or message.attachments or message.embed_texts or message.forwarded_texts
-    )
     return (
-        not has_something
+        not message.text
+        and not message.carries_something
         and message.is_ordinary
         and not message.is_forward
         and not message.author.is_bot

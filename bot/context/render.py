@@ -69,6 +69,7 @@ def blocks_of(
 
 def _size(message: IncomingMessage) -> int:
     texts = [message.text, *message.forwarded_texts]
+    texts += [message.poll, *message.stickers]
     texts += [text[:_EMBED_CHARS] for text in message.embed_texts[:_EMBEDS]]
     total = _MESSAGE_TOKENS + sum(map(message_tokens, texts))
     for attachment in message.attachments:
@@ -187,7 +188,7 @@ class Style:
     def plain(self, message: IncomingMessage) -> str:
         """Return only a message's own words, for quoting."""
         words = self._words(message, message.text)
-        parts = [words, *(piece.text for piece in self._attached(message))]
+        parts = [words, *(p.text or p.remark[1:-1] for p in self._attached(message))]
         return "\n".join(part for part in parts if part) or "no text"
 
     def _words(self, message: IncomingMessage, text: str) -> str:
@@ -203,7 +204,12 @@ class Style:
             _Piece(self._words(message, text)[:_EMBED_CHARS], frames.EMBED)
             for text in message.embed_texts[:_EMBEDS]
         ]
-        return [piece for piece in pieces if piece.text.strip()]
+        pieces.append(_Piece(self._words(message, message.poll), frames.POLL))
+        stickers = [
+            _Piece("", remark=frames.note(f"sticker {safe_name(name)}"))
+            for name in message.stickers
+        ]
+        return [*(piece for piece in pieces if piece.text.strip()), *stickers]
 
     def _stamp(self, message: IncomingMessage) -> str:
         sent = message.created_at

@@ -28,6 +28,7 @@ async def test_only_an_explicit_mention_by_a_person_starts_an_answer(house: Hous
     other_bot = house.discord.add_user("Otto", is_bot=True)
     guild.add_member(other_bot)
     bot_role = next(role for role in guild.roles.values() if role.managed)
+    other_role = guild.add_role("Cooks")
     quiet = house.ada
     async with house.bot():
         first = await house.ada.mention(next(rooms), "the real question")
@@ -36,12 +37,13 @@ async def test_only_an_explicit_mention_by_a_person_starts_an_answer(house: Hous
         # What must start nothing, shape by shape.
         await quiet.say(next(rooms), "@everyone look")
         await quiet.say(next(rooms), "@here look")
-        await quiet.say(next(rooms), f"{bot_role.mention} look")
+        await quiet.say(next(rooms), f"{other_role.mention} look")
+        await quiet.say(next(rooms), f"`{bot_role.mention}` in code")
         await quiet.say(next(rooms), f"`{me.mention}` in code")
         await quiet.say(next(rooms), f"```\n{me.mention}\n``` in a block")
         await quiet.say(next(rooms), f"\\<@{me.id}\\> escaped, @Clawbot")
         edited = await quiet.say(next(rooms), "nothing")
-        await quiet.edit(edited, "<@bot> now with a mention")
+        await quiet.edit(edited, "still nothing")
         await quiet.say(next(rooms), forward=first)
         await quiet.reply(edited, "a reply to somebody else")
         await other_bot.mention(next(rooms), "I am a bot")
@@ -50,7 +52,8 @@ async def test_only_an_explicit_mention_by_a_person_starts_an_answer(house: Hous
         for kind in (1, 4, 6, 7, 8, 18, 20, 21, 23, 24, 46):
             house.forge(next(rooms), house.ada, "<@bot> system message", kind=kind)
         house.forge(next(rooms), house.ada, "<@bot> webhook", webhook_id="123456789012345678")
-        own = {"id": str(me.id), "username": "Clawbot", "bot": True}
+        own = {"id": str(me.id), "username": "Clawbot", "discriminator": "0001", "bot": True}
+        own |= {"avatar": None, "global_name": None}
         house.forge(next(rooms), house.ada, "<@bot> myself", author=own)
         house.discord.unfurl(await quiet.say(next(rooms), "https://a.example"))
         await settle(house, next(rooms))
@@ -60,12 +63,13 @@ async def test_only_an_explicit_mention_by_a_person_starts_an_answer(house: Hous
         asked = [
             await quiet.mention(next(rooms), "1"),
             await quiet.say(next(rooms), f"<@!{me.id}> 2"),
+            await quiet.say(next(rooms), f"{bot_role.mention} 2"),
             await quiet.reply(answer, "3"),
             await quiet.reply(answer, "4", ping=False),
             await quiet.dm("5"),
         ]
         await house.until_answered(asked)
-    assert len(house.lm.completions) == 7
+    assert len(house.lm.completions) == 8
 
 
 async def test_bots_that_mention_each_other_never_reach_the_model(house: House) -> None:
@@ -87,7 +91,7 @@ async def test_storms_of_edits_and_reactions_never_reach_the_model(house: House)
         await house.until_answered([asked])
         plain = await house.ada.say(other, "nothing for you")
         for number in range(300):
-            await house.ada.edit(plain, f"<@bot> edit {number}")
+            await house.ada.edit(plain, f"edit {number}")
             house.discord.unfurl(asked)
             await house.ada.react(asked, "👍", add=number % 2 == 0)
             await house.ada.suppress_embeds(asked)

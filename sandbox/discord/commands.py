@@ -51,7 +51,7 @@ def check_command(opened: Form, command: object, path: str = "") -> None:
         opened.wrong(path, "MODEL_TYPE_CONVERT", "Only dictionaries may be used in a ModelType")
         return
     kind = command.get("type", CHAT_INPUT)
-    if kind not in _LIMITS:
+    if not isinstance(kind, int) or kind not in _LIMITS:
         opened.choices(path + "type", "(1, 2, 3)")
         return
     if kind == CHAT_INPUT:

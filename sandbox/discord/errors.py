@@ -11,6 +11,9 @@ from typing import Any
 
 ErrorTree = dict[str, Any]
 
+RETRY_AFTER_S = 1.0
+"""``retry_after`` of a 429 that is one of Discord's JSON codes; its real value is unknown."""
+
 _MESSAGES: dict[int, tuple[int, str]] = {
     10003: (404, "Unknown Channel"),
     10004: (404, "Unknown Guild"),
@@ -100,6 +103,8 @@ class ApiError(Exception):
         body: dict[str, Any] = {"message": self.message, "code": self.code}
         if self.errors is not None:
             body["errors"] = self.errors
+        if self.status == 429:
+            body |= {"retry_after": RETRY_AFTER_S, "global": False}
         return body
 
 

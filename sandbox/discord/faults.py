@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from sandbox.discord.errors import known
+from sandbox.discord.errors import RETRY_AFTER_S, known
 
 if TYPE_CHECKING:
     from sandbox.discord.hub import GatewayHub
@@ -153,8 +153,8 @@ class Faults:
                 "content": {"_errors": [{"code": "BASE_TYPE_INVALID", "message": "Invalid"}]}
             }
         if (status or usual) == 429:
-            body |= {"retry_after": 1.0, "global": False}
-            headers["Retry-After"] = "1"
+            body |= {"retry_after": RETRY_AFTER_S, "global": False}
+            headers["Retry-After"] = str(int(RETRY_AFTER_S))
         return self.add(
             Fault(method, route, times, status=status or usual, body=body, headers=headers)
         )
@@ -171,6 +171,7 @@ class Faults:
         """Answer 429 as Discord itself does."""
         body = {
             "message": "You are being rate limited.",
+            "code": 0,
             "retry_after": retry_after_s,
             "global": scope == "global",
         }

@@ -259,7 +259,7 @@ class Connection:
         flags = 1 << 19 if self.world.portal_intents & 1 << 15 else 0
         body: JsonObject = {
             "v": 10,
-            "user": render.user(self.world.bot_user) | {"verified": True, "mfa_enabled": False},
+            "user": render.me(self.world.bot_user),
             "guilds": [
                 {"id": str(guild.id), "unavailable": True} for guild in self.world.bot_guilds()
             ],

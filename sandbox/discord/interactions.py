@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sandbox.discord import permissions, render, render_message
 from sandbox.discord.messages import JsonObject, Message
@@ -35,6 +35,7 @@ class Interaction:
         modal: The modal that was opened.
         choices: What autocomplete offered.
         option_kind: Type of the option being completed.
+        opened_by: The interaction whose modal was sent off.
     """
 
     world: World = field(repr=False)
@@ -53,6 +54,7 @@ class Interaction:
     modal: JsonObject | None = None
     choices: list[JsonObject] | None = None
     option_kind: int = 3
+    opened_by: Interaction | None = None
 
     @property
     def acknowledged(self) -> bool:
@@ -158,9 +160,11 @@ def begin(
     channel: Channel,
     data: JsonObject,
     source: Message | None = None,
+    opened_by: Interaction | None = None,
 ) -> Interaction:
     """Create an interaction and send INTERACTION_CREATE."""
     made = make(world, kind=kind, user=user, channel=channel, data=data, source=source)
+    made.opened_by = opened_by
     dispatch(made)
     return made
 
@@ -205,14 +209,33 @@ def payload(made: Interaction) -> JsonObject:
     return body
 
 
-def metadata(made: Interaction) -> JsonObject:
-    """Return ``interaction_metadata`` of a response's message."""
-    body: dict[str, Any] = {
+def metadata(made: Interaction, *, follows: Message | None = None) -> JsonObject:
+    """Return ``interaction_metadata`` of a response's message.
+
+    Args:
+        made: What a person set off.
+        follows: The response that the message is a follow-up of.
+    """
+    guild = made.channel.guild
+    body: JsonObject = {
         "id": str(made.id),
         "type": made.kind,
         "user": render.user(made.user),
-        "authorizing_integration_owners": {},
+        "authorizing_integration_owners": {"0": str(guild.id) if guild else "0"},
     }
-    if made.kind == COMMAND:
-        body["name"] = made.data["name"]
-    return body
+    if follows is not None:
+        body["original_response_message_id"] = str(follows.id)
+    if made.kind == COMPONENT and made.source is not None:
+        body["interacted_message_id"] = str(made.source.id)
+    if made.kind == MODAL_SUBMIT and made.opened_by is not None:
+        body["triggering_interaction_metadata"] = metadata(made.opened_by)
+    return body | _target(made)
+
+
+def _target(made: Interaction) -> JsonObject:
+    """Return what a context menu was opened on."""
+    target = made.data.get("target_id")
+    if target is None:
+        return {}
+    user = made.world.users.get(int(target))
+    return {"target_user": render.user(user)} if user else {"target_message_id": target}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,21 +15,22 @@ class ModalForm:
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         self._fields = dict(fields)
+        self._ids = itertools.count(1)
 
     def fill(self, part: JsonObject) -> JsonObject:
         """Return a component of the modal as it is sent off."""
         if part["type"] == 18:
-            inner = part["component"]
-            return {"type": 18, "id": 1, "component": self._value(inner, str(part["label"]))}
-        children = part.get("components") or ()
+            inner, number = part["component"], next(self._ids)
+            return {"type": 18, "id": number, "component": self._value(inner, str(part["label"]))}
+        children, number = part.get("components") or (), next(self._ids)
         filled = [self._value(child, str(child.get("label"))) for child in children]
-        return {"type": part["type"], "id": 1, "components": filled}
+        return {"type": part["type"], "id": number, "components": filled}
 
     def _value(self, part: JsonObject, label: str) -> JsonObject:
         custom_id = part["custom_id"]
         key = custom_id if custom_id in self._fields else label
         value: Any = self._fields.pop(key, part.get("value") or "")
-        sent = {"type": part["type"], "id": 2, "custom_id": custom_id}
+        sent = {"type": part["type"], "id": next(self._ids), "custom_id": custom_id}
         if part["type"] != 4:
             return sent | {"values": [value] if isinstance(value, str) else list(value)}
         if part.get("required", True) and not value:

@@ -46,11 +46,34 @@ class User:
     accepts_dms: bool = True
     is_system: bool = False
     is_webhook: bool = False
+    flags: int = 0
 
     @property
     def mention(self) -> str:
         """The markup that mentions this user."""
         return f"<@{self.id}>"
+
+
+@dataclass(frozen=True)
+class TeamMember:
+    """Somebody in a team; ``role`` is admin, developer or read_only."""
+
+    user: User
+    role: str = "admin"
+    accepted: bool = True
+
+
+@dataclass(eq=False)
+class Team:
+    """The team that owns the application.
+
+    Attributes:
+        user: The pseudo-account that stands as the application's owner.
+    """
+
+    user: User
+    owner_id: int
+    members: list[TeamMember] = field(default_factory=list)
 
 
 @dataclass(eq=False)

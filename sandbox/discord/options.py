@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.discord import commands, permissions, render, render_message
 from sandbox.discord.messages import Attachment, JsonObject, Message
-from sandbox.discord.model import Channel
+from sandbox.discord.model import Channel, User
+from sandbox.discord.permissions import Permission
 from sandbox.discord.validation import content_type_of
 
 if TYPE_CHECKING:
@@ -159,6 +160,34 @@ def _number(option: JsonObject, value: object) -> int | float:
     if choices and number not in {choice["value"] for choice in choices}:
         raise NotOfferedError(f"{option['name']} takes {[each['value'] for each in choices]}")
     return number
+
+
+def check_offered(channel: Channel, who: User, command: JsonObject) -> None:
+    """Check that Discord's client shows somebody a command.
+
+    Raises:
+        NotOfferedError: It doesn't.
+    """
+    name, guild = command["name"], channel.guild
+    contexts = command.get("contexts")
+    if contexts is not None and (1 if guild is None else 0) not in contexts:
+        raise NotOfferedError(f"/{name} is not offered here")
+    if guild is None:
+        if contexts is None and not command.get("dm_permission", True):
+            raise NotOfferedError(f"/{name} is not offered in direct messages")
+        return
+    have = permissions.in_channel(channel, who.id)
+    if not have & Permission.USE_APPLICATION_COMMANDS:
+        raise NotOfferedError("no Use Application Commands here")
+    needed = command.get("default_member_permissions")
+    if needed is None or name in guild.opened_commands:
+        return
+    admin = bool(have & Permission.ADMINISTRATOR)
+    if not admin and (int(needed) == 0 or have & int(needed) != int(needed)):
+        raise NotOfferedError(
+            f"/{name} is hidden from {who.username}; "
+            f"guild.open_command({name!r}) opens it to everyone"
+        )
 
 
 def command_data(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sandbox.discord import commands, interactions, permissions, posting
+from sandbox.discord import commands, interactions, permissions, posting, stored
 from sandbox.discord.messages import (
     REPLY,
     SUPPRESS_EMBEDS,
@@ -19,7 +19,7 @@ from sandbox.discord.messages import (
 )
 from sandbox.discord.modal_form import ModalForm
 from sandbox.discord.model import WITH_MESSAGES, Channel, User
-from sandbox.discord.options import NotOfferedError, OptionReader, command_data
+from sandbox.discord.options import NotOfferedError, OptionReader, check_offered, command_data
 from sandbox.discord.permissions import Permission
 from sandbox.discord.validation import content_type_of
 
@@ -71,7 +71,7 @@ class Person:
         """
         self._may_post(channel, text)
         draft = self._draft(text, files)
-        draft.embeds, draft.forward = list(embeds), forward
+        draft.embeds, draft.forward = stored.embeds(embeds), forward
         if forward is not None and (text or files or not self.sees(forward)):
             raise NotOfferedError("a forward is one message that the person sees, without a text")
         if not (draft.content or draft.attachments or draft.embeds or forward):
@@ -269,31 +269,8 @@ class Person:
         if command is None:
             known = self.world.commands.names(guild_id)
             raise NotOfferedError(f"no command {words[0]!r} here; there are {known}")
-        self._may_use(channel, command)
+        check_offered(channel, self.user, command)
         return command, words[1:]
-
-    def _may_use(self, channel: Channel, command: JsonObject) -> None:
-        guild = channel.guild
-        contexts = command.get("contexts")
-        place = 1 if guild is None else 0
-        if contexts is not None and place not in contexts:
-            raise NotOfferedError(f"/{command['name']} is not offered here")
-        if guild is None:
-            if contexts is None and not command.get("dm_permission", True):
-                raise NotOfferedError(f"/{command['name']} is not offered in direct messages")
-            return
-        if not self._may(channel, Permission.USE_APPLICATION_COMMANDS):
-            raise NotOfferedError("no Use Application Commands here")
-        needed = command.get("default_member_permissions")
-        if needed is None or command["name"] in guild.opened_commands:
-            return
-        have = permissions.in_channel(channel, self.id)
-        admin = bool(have & Permission.ADMINISTRATOR)
-        if not admin and (int(needed) == 0 or have & int(needed) != int(needed)):
-            raise NotOfferedError(
-                f"/{command['name']} is hidden from {self.user.username}; "
-                f"guild.open_command({command['name']!r}) opens it to everyone"
-            )
 
     # Components and modals
 
@@ -318,7 +295,7 @@ class Person:
         if "custom_id" not in part:
             raise NotOfferedError("a link button opens a page and tells the bot nothing")
         data = {"component_type": part["type"], "custom_id": part["custom_id"], **more}
-        data["id"] = part.get("id", 1)
+        data["id"] = part["id"]
         return self._begin(interactions.COMPONENT, message.channel, data, source=message)
 
     async def submit(self, opened: Interaction, fields: Mapping[str, str]) -> Interaction:
@@ -335,7 +312,15 @@ class Person:
             "components": [reader.fill(part) for part in opened.modal["components"]],
         }
         reader.finish()
-        return self._begin(interactions.MODAL_SUBMIT, opened.channel, data, source=opened.source)
+        return interactions.begin(
+            self.world,
+            kind=interactions.MODAL_SUBMIT,
+            user=self.user,
+            channel=opened.channel,
+            data=data,
+            source=opened.source,
+            opened_by=opened,
+        )
 
     # Seeing
 

@@ -14,6 +14,7 @@ from sandbox.discord.model import (
     Guild,
     Member,
     Role,
+    Team,
     User,
 )
 
@@ -27,7 +28,8 @@ def user(who: User) -> JsonObject:
         "global_name": who.global_name,
         "avatar": None,
         "avatar_decoration_data": None,
-        "public_flags": 0,
+        "public_flags": who.flags,
+        "flags": who.flags,
         "primary_guild": None,
     }
     if who.is_bot:
@@ -35,6 +37,31 @@ def user(who: User) -> JsonObject:
     if who.is_system:
         body["system"] = True
     return body
+
+
+def me(who: User) -> JsonObject:
+    """Return the bot's own account, as nobody else gets it."""
+    return user(who) | {"verified": True, "mfa_enabled": False, "locale": "en-US"}
+
+
+def team(what: Team) -> JsonObject:
+    """Return a team object."""
+    return {
+        "id": str(what.user.id),
+        "icon": None,
+        "name": what.user.username,
+        "owner_user_id": str(what.owner_id),
+        "members": [
+            {
+                "user": user(each.user),
+                "team_id": str(what.user.id),
+                "membership_state": 2 if each.accepted else 1,
+                "role": each.role,
+                "permissions": ["*"],
+            }
+            for each in what.members
+        ],
+    }
 
 
 def role(what: Role) -> JsonObject:
@@ -190,6 +217,14 @@ def guild(what: Guild) -> JsonObject:
         "vanity_url_code": None,
         "description": None,
         "banner": None,
+        "home_header": None,
+        "region": "deprecated",
+        "max_presences": None,
+        "max_video_channel_users": 25,
+        "max_stage_video_channel_users": 50,
+        "widget_enabled": False,
+        "widget_channel_id": None,
+        "nsfw": False,
         "premium_tier": 0,
         "premium_subscription_count": 0,
         "preferred_locale": what.locale,

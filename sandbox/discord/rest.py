@@ -298,6 +298,7 @@ class RestFront:
     ) -> web.Response:
         body = {
             "message": "You are being rate limited.",
+            "code": 0,
             "retry_after": round(retry_after_s, 3),
             "global": scope == "global",
         }

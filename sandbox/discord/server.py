@@ -13,15 +13,15 @@ from aiohttp import web
 from sandbox.discord import posting
 from sandbox.discord.buckets import GLOBAL_LIMIT, Buckets, Limit
 from sandbox.discord.faults import Faults
+from sandbox.discord.files import file_at
 from sandbox.discord.hub import GatewayHub
 from sandbox.discord.interactions import Interaction
 from sandbox.discord.messages import (
     AllowedMentions,
-    Attachment,
     Message,
     links,
 )
-from sandbox.discord.model import Channel, Guild, HasId, User
+from sandbox.discord.model import Channel, Guild, HasId, Team, TeamMember, User
 from sandbox.discord.people import Person
 from sandbox.discord.permissions import Wanted
 from sandbox.discord.records import Records, RequestRecord
@@ -153,7 +153,7 @@ class DiscordSandbox(Records):
             return await self._rest.serve(request, path[len(_API) :])
         if path in {"/gateway", "/gateway/", "/gateway/resume"}:
             return await self.hub.serve(request)
-        attachment = self._attachment(path)
+        attachment = file_at(self.world, path)
         if attachment is not None:
             fault = self.faults.take(request.method, path, path)
             self.world.touch()
@@ -165,21 +165,6 @@ class DiscordSandbox(Records):
             )
         self.unexpected.append(f"{request.method} {path}")
         return web.Response(status=404, text="404: Not Found")
-
-    def _attachment(self, path: str) -> Attachment | None:
-        parts = path.strip("/").split("/")
-        if parts[0] == "ephemeral-attachments" and len(parts) == 3 and parts[1].isdigit():
-            return self.world.uploads.get(int(parts[1]))
-        if parts[0] != "attachments" or len(parts) != 4 or not parts[1].isdigit():
-            return None
-        channel = self.world.channels.get(int(parts[1]))
-        if channel is None:
-            return None
-        for message in [*channel.messages.values(), *channel.hidden.values()]:
-            for attachment in message.attachments:
-                if str(attachment.id) == parts[2]:
-                    return attachment
-        return None
 
     # Addresses and the token
 
@@ -245,6 +230,19 @@ class DiscordSandbox(Records):
         user = self.world.new_user(name, is_bot=is_bot)
         user.accepts_dms = accepts_dms
         return Person(self.world, user)
+
+    def add_team(self, *members: tuple[HasId, str, bool], owner: HasId | None = None) -> Team:
+        """Let a team own the application.
+
+        Args:
+            *members: Who is in it beside its owner, as (person, role, accepted); a role is admin,
+                developer or read_only.
+            owner: Its owner; the application's owner unless said otherwise.
+        """
+        team = self.world.new_team(owner or self.owner)
+        for person, role, accepted in members:
+            team.members.append(TeamMember(self.world.users[person.id], role, accepted))
+        return team
 
     def add_webhook(self, channel: Channel, name: str) -> Webhook:
         """Let a person with Manage Webhooks make a webhook."""

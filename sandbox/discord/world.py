@@ -13,7 +13,7 @@ from sandbox.discord import sessions as gateway_sessions
 from sandbox.discord.commands import CommandStore
 from sandbox.discord.ids import Snowflakes
 from sandbox.discord.messages import Attachment, JsonObject, Message
-from sandbox.discord.model import DM, Channel, Guild, HasId, Member, Role, User
+from sandbox.discord.model import DM, Channel, Guild, HasId, Member, Role, Team, TeamMember, User
 from sandbox.discord.permissions import Permission, Wanted
 from sandbox.discord.records import EventRecord
 from sandbox.discord.sessions import GUILD_MEMBERS, GUILDS, Session
@@ -58,6 +58,7 @@ class World:
         self.events: deque[EventRecord] = deque(maxlen=20_000)
         self.bot_user = self.new_user(bot_name, is_bot=True)
         self.owner = self.new_user("owner")
+        self.team: Team | None = None
         self._waiters: list[tuple[Callable[[], object], asyncio.Future[object]]] = []
         self._recheck_due = False
 
@@ -143,6 +144,13 @@ class World:
         )
         self.users[user.id] = user
         return user
+
+    def new_team(self, owner: HasId) -> Team:
+        """Let a team own the application, with this person as its owner."""
+        team_id = self.ids.next()
+        account = User(team_id, f"team{team_id}", flags=1 << 10)
+        self.team = Team(account, owner.id, [TeamMember(self.users[owner.id])])
+        return self.team
 
     def new_guild(
         self, name: str, *, owner: HasId | None, bot_permissions: Wanted, with_bot: bool

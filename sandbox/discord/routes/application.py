@@ -13,7 +13,7 @@ from sandbox.discord.rest import Call, Result, Route
 
 def me(call: Call) -> Result:
     """Return the bot's account."""
-    return render.user(call.world.bot_user) | {"verified": True, "mfa_enabled": False}
+    return render.me(call.world.bot_user)
 
 
 def patch_me(call: Call) -> Result:
@@ -42,21 +42,26 @@ def application(call: Call) -> Result:
         "name": world.bot_user.username,
         "icon": None,
         "description": "",
-        "summary": "",
+        "type": None,
         "bot_public": True,
         "bot_require_code_grant": False,
         "verify_key": "0" * 64,
-        "owner": render.user(world.owner),
-        "team": None,
+        "owner": render.user(world.owner if world.team is None else world.team.user),
+        "team": None if world.team is None else render.team(world.team),
         "bot": render.user(world.bot_user),
         "flags": flags,
+        "flags_new": str(flags),
         "tags": [],
         "rpc_origins": [],
         "redirect_uris": [],
         "interactions_endpoint_url": None,
+        "role_connections_verification_url": None,
+        "explicit_content_filter": 0,
+        "eligible_oauth2_scopes": ["applications.commands", "bot", "identify"],
         "integration_types_config": {"0": {}},
         "approximate_guild_count": len(world.bot_guilds()),
         "approximate_user_install_count": 0,
+        "approximate_user_authorization_count": 0,
     }
 
 
@@ -94,6 +99,7 @@ def _one(call: Call) -> tuple[int | None, dict[int, JsonObject], JsonObject]:
 
 def _made(call: Call, given: JsonObject, guild_id: int | None, command_id: int) -> JsonObject:
     ids = call.world.ids
+    needed = given.get("default_member_permissions")
     command: dict[str, Any] = {
         "id": str(command_id),
         "application_id": str(call.world.bot_user.id),
@@ -103,11 +109,11 @@ def _made(call: Call, given: JsonObject, guild_id: int | None, command_id: int) 
         "name_localizations": given.get("name_localizations"),
         "description": given.get("description", ""),
         "description_localizations": given.get("description_localizations"),
-        "default_member_permissions": given.get("default_member_permissions"),
+        "default_member_permissions": None if needed is None else str(needed),
         "dm_permission": given.get("dm_permission", True),
         "nsfw": given.get("nsfw", False),
         "contexts": given.get("contexts"),
-        "integration_types": given.get("integration_types", [0]),
+        "integration_types": given.get("integration_types") or [0],
         "options": given.get("options") or [],
     }
     if guild_id is not None:

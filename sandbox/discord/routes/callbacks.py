@@ -116,7 +116,7 @@ def _post(call: Call, made: Interaction, draft: Draft, *, first: bool) -> Messag
     if made.channel.kind not in WITH_MESSAGES:
         raise ApiError(50008)
     draft.webhook_id = draft.application_id = world.bot_user.id
-    draft.interaction = interactions.metadata(made)
+    draft.interaction = interactions.metadata(made, follows=None if first else made.message)
     draft.seen_by = made.user.id if draft.flags & EPHEMERAL else None
     if not first:
         draft.kind, draft.reference = REPLY_TYPE, made.message
@@ -134,8 +134,9 @@ def _resource(call: Call, made: Interaction) -> JsonObject:
             "type": made.kind,
             "channel_id": str(made.channel.id),
         },
-        "resource": {"type": made.response_type},
     }
+    if made.channel.guild is not None:
+        body["interaction"]["guild_id"] = str(made.channel.guild.id)
     if made.message is not None:
         message = made.message
         body["interaction"] |= {
@@ -143,7 +144,9 @@ def _resource(call: Call, made: Interaction) -> JsonObject:
             "response_message_loading": message.loading,
             "response_message_ephemeral": message.ephemeral,
         }
-        body["resource"]["message"] = render_message.message(message, call.world.shows_content)
+        if made.response_type in {REPLY, UPDATE}:
+            shown = render_message.message(message, call.world.shows_content)
+            body["resource"] = {"type": made.response_type, "message": shown}
     return body
 
 

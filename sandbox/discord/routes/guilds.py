@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.discord import render
+from sandbox.discord import permissions, render
 from sandbox.discord.errors import ApiError
 from sandbox.discord.rest import Call, Result, Route
 
@@ -48,8 +48,17 @@ def members(call: Call) -> Result:
 
 def mine(call: Call) -> Result:
     """Return the bot's guilds."""
+    bot_id = call.world.bot_user.id
     return [
-        {"id": str(each.id), "name": each.name, "icon": None, "owner": False, "features": []}
+        {
+            "id": str(each.id),
+            "name": each.name,
+            "icon": None,
+            "banner": None,
+            "owner": each.owner_id == bot_id,
+            "permissions": str(permissions.in_guild(each, each.members[bot_id])),
+            "features": [],
+        }
         for each in call.world.bot_guilds()
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.discord import posting, render_message
+from sandbox.discord import posting, render_message, stored
 from sandbox.discord.errors import ApiError
 from sandbox.discord.ids import time_of
 from sandbox.discord.messages import (
@@ -62,8 +62,8 @@ def draft_of(
     """Return a checked body as a draft."""
     return Draft(
         content=str(body.get("content") or "").strip(),
-        embeds=list(body.get("embeds") or ()),
-        components=list(body.get("components") or ()),
+        embeds=stored.embeds(body.get("embeds") or ()),
+        components=stored.components(body.get("components") or ()),
         attachments=read_attachments(call.world, body, call.files),
         flags=read_flags(body, ephemeral=ephemeral),
         mentions=mentions,
@@ -231,8 +231,11 @@ def apply_edit(call: Call, message: Message, body: JsonObject) -> None:
     content = message.content
     if "content" in body:
         content = str(body["content"] or "").strip()
-    embeds = list(body["embeds"] or ()) if "embeds" in body else message.embeds
-    components = list(body["components"] or ()) if "components" in body else message.components
+    embeds, components = message.embeds, message.components
+    if "embeds" in body:
+        embeds = stored.embeds(body["embeds"] or ())
+    if "components" in body:
+        components = stored.components(body["components"] or ())
     attachments = message.attachments
     if call.files or "attachments" in body:
         attachments = read_attachments(call.world, body, call.files, message.attachments)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.discord import posting, render, render_message
+from sandbox.discord import posting, render
 from sandbox.discord.errors import ApiError, form
 from sandbox.discord.messages import DEFAULT_TYPE, Draft, JsonObject
 from sandbox.discord.model import (
@@ -79,9 +79,8 @@ def _post(call: Call, forum: Channel, body: JsonObject) -> Result:
     world = call.world
     thread = world.start_thread(forum, body["name"], kind=PUBLIC_THREAD, owner_id=world.bot_user.id)
     thread.applied_tags = [int(tag) for tag in body.get("applied_tags") or ()]
-    message = posting.post(world, thread, world.bot_user, draft, message_id=thread.id)
-    rendered = render_message.message(message, world.shows_content)
-    return render.channel(thread) | {"message": rendered}
+    posting.post(world, thread, world.bot_user, draft, message_id=thread.id)
+    return render.channel(thread)
 
 
 def join(call: Call) -> Result:
@@ -125,6 +124,7 @@ def active(call: Call) -> Result:
             for each in threads
             if bot_id in each.thread_member_ids
         ],
+        "has_more": False,
     }
 
 

@@ -68,6 +68,7 @@ async def test_posts_and_edits_share_five_in_five_seconds() -> None:
         assert refused.status == 429
         assert refused.body == {
             "message": "You are being rate limited.",
+            "code": 0,
             "retry_after": 3.5,
             "global": False,
         }

@@ -15,6 +15,7 @@ from sandbox.discord import (
     Interaction,
     NotOfferedError,
     Person,
+    stored,
 )
 from tests.sandbox.discord.rig import Rest, rest_of
 
@@ -260,7 +261,7 @@ async def test_buttons_update_defer_and_open_modals(rig: Timed) -> None:
     assert (message.content, message.components) == ("pressed", [])
     with pytest.raises(LookupError):
         await rig.ada.click(message, "Go")
-    message.components = [row]
+    message.components = stored.components([row])
     with pytest.raises(NotOfferedError):
         await rig.ada.click(message, "off")
     opened = await rig.ada.click(message, "go")

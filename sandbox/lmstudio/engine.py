@@ -7,9 +7,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from sandbox.lmstudio import errors
+from sandbox.lmstudio.downloads import Downloads
 from sandbox.lmstudio.errors import RefusalError
 from sandbox.lmstudio.tokens import common_prefix
 from sandbox.lmstudio.values import ErrorReply, Model, Options, RecordedRequest, Timing
@@ -17,7 +18,7 @@ from sandbox.lmstudio.values import ErrorReply, Model, Options, RecordedRequest,
 SIMILARITY = 0.10
 """Share of the prompt that must be in a slot's cache for the slot to be chosen (llama-server)."""
 
-Kind = Literal["content", "reasoning", "tool"]
+Kind = Literal["content", "reasoning", "tool", "progress"]
 
 
 @dataclass(slots=True)
@@ -46,6 +47,7 @@ class Job:
         pause_after: Wait for ``woken`` after so many pieces.
         woken: Set by ``resume``, and whenever there is something to notice.
         cancelled: The client has left.
+        watched: Events also tell how much of the prompt is read, as ``("progress", "0.5")``.
     """
 
     prompt: list[str]
@@ -58,6 +60,7 @@ class Job:
     pause_after: int | None = None
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: bool = False
+    watched: bool = False
     failure: ErrorReply | None = None
     task: asyncio.Task[None] | None = None
 
@@ -104,6 +107,8 @@ class Engine:
         self.options = options
         self.instances: dict[str, Instance] = {}
         self.loading: dict[str, asyncio.Task[Instance]] = {}
+        self.conversations: dict[str, list[dict[str, Any]]] = {}
+        self.downloads = Downloads(self._downloaded)
         self._changed = changed
         self._uses = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -127,16 +132,34 @@ class Engine:
         self.instances[name] = instance
         return instance
 
+    def _downloaded(self, key: str) -> None:
+        self.models[key] = Model(key, loaded=False)
+        self._changed()
+
     async def load(
-        self, model: Model, *, context_tokens: int | None = None, jit: bool = False
+        self,
+        model: Model,
+        *,
+        context_tokens: int | None = None,
+        jit: bool = False,
+        progress: Callable[[float], None] | None = None,
     ) -> Instance:
         """Load one more instance of a model; takes the load time.
+
+        Args:
+            model: Which one.
+            context_tokens: Context length; the model's own when not given.
+            jit: A request asked for it.
+            progress: Told four times how much of it is loaded, from 0 to 1.
 
         Raises:
             RefusalError: There isn't enough memory for this context length.
         """
         wanted = context_tokens or model.context_tokens
-        await self.pause(self.timing.load_s)
+        for quarter in range(1, 5):
+            await self.pause(self.timing.load_s / 4)
+            if progress is not None:
+                progress(quarter / 4)
         if model.loadable_context_tokens is not None and wanted > model.loadable_context_tokens:
             raise RefusalError(errors.load_failed(model.key, errors.GUARDRAIL_REASON))
         if jit and self.options.only_last_jit:
@@ -289,6 +312,8 @@ class Engine:
             due += self.timing.real_s(self.timing.prefill_s(start, end))
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             slot.cache.extend(job.prompt[start:end])
+            if job.watched:
+                job.events.put_nowait(("progress", str(end / total)))
             self._check(instance, job, prefill=True)
 
     async def _generate(self, instance: Instance, slot: Slot, job: Job) -> None:

@@ -67,6 +67,20 @@ def html(status: int, title: str, *, proxy: bool = False) -> ErrorReply:
     return ErrorReply(status, page, title, "text/html; charset=utf-8")
 
 
+NATIVE_TYPES = frozenset(
+    {
+        "invalid_request",
+        "unknown",
+        "mcp_connection_error",
+        "plugin_connection_error",
+        "not_implemented",
+        "model_not_found",
+        "job_not_found",
+        "internal_error",
+    }
+)
+"""The types that LM Studio documents for errors of the native routes."""
+
 TOKEN_MISSING = native(
     "An LM Studio API token is required to make requests to this server, but none was provided "
     "using the Authorization header using the 'Bearer' scheme (i.e., 'Authorization: Bearer "

@@ -66,8 +66,11 @@ def _v1_model(engine: Engine, model: Model) -> dict[str, Any]:
         "format": "gguf",
         "description": None,
     }
+    if model.variants:
+        found["variants"] = list(model.variants)
+        found["selected_variant"] = model.variants[0]
     if model.kind == "embedding":
-        del found["architecture"]
+        del found["architecture"], found["description"]
         return found
     capabilities: dict[str, Any] = {
         "vision": model.vision,

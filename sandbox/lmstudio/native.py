@@ -9,22 +9,25 @@ from typing import Any
 from aiohttp import web
 
 from sandbox.lmstudio import errors, listing, others, wire
+from sandbox.lmstudio.bodies import checked
 from sandbox.lmstudio.engine import Engine
 from sandbox.lmstudio.errors import RefusalError
 from sandbox.lmstudio.values import ErrorReply, RecordedRequest
 
 _JSON = {"Content-Type": "application/json; charset=utf-8"}
-_LOAD_FIELDS: dict[str, type] = {
-    "model": str,
-    "context_length": int,
-    "eval_batch_size": int,
-    "flash_attention": bool,
-    "num_experts": int,
-    "offload_kv_cache_to_gpu": bool,
-    "echo_load_config": bool,
-    "parallel": int,
-    "ttl": int,
+_LOAD_FIELDS: dict[str, tuple[type, ...]] = {
+    "model": (str,),
+    "context_length": (int,),
+    "eval_batch_size": (int,),
+    "flash_attention": (bool,),
+    "num_experts": (int,),
+    "offload_kv_cache_to_gpu": (bool,),
+    "echo_load_config": (bool,),
+    "parallel": (int,),
+    "ttl": (int,),
 }
+_DOWNLOAD_FIELDS: dict[str, tuple[type, ...]] = {"model": (str,), "quantization": (str,)}
+_STATUS = "/api/v1/models/download/status/"
 
 
 @dataclass(slots=True)
@@ -75,10 +78,22 @@ class Native:
             return await self._load(body)
         if (method, path) == ("POST", "/api/v1/models/unload"):
             return self._unload(body)
+        if (method, path) == ("POST", "/api/v1/models/download"):
+            return self._download(body)
+        if method == "GET" and path.startswith(_STATUS):
+            return self.engine.downloads.status(path.removeprefix(_STATUS))
         return None
 
+    def _download(self, body: object) -> dict[str, Any]:
+        wanted = checked(body, _DOWNLOAD_FIELDS, ("model",))
+        if "quantization" in wanted and "://" not in wanted["model"]:
+            message = "'quantization' is only supported for Hugging Face links"
+            raise RefusalError(errors.native(message, param="quantization"))
+        models = self.engine.models
+        return self.engine.downloads.start(wanted["model"], has=lambda key: key in models)
+
     async def _load(self, body: object) -> dict[str, Any]:
-        wanted = _checked(body, _LOAD_FIELDS, "model")
+        wanted = checked(body, _LOAD_FIELDS, ("model",))
         model = self.engine.models.get(wanted["model"])
         if model is None:
             raise RefusalError(
@@ -111,7 +126,7 @@ class Native:
         return found
 
     def _unload(self, body: object) -> dict[str, Any]:
-        wanted = _checked(body, {"instance_id": str}, "instance_id")
+        wanted = checked(body, {"instance_id": (str,)}, ("instance_id",))
         name = wanted["instance_id"]
         if not self.engine.unload(name):
             raise RefusalError(
@@ -122,32 +137,3 @@ class Native:
                 )
             )
         return {"instance_id": name}
-
-
-def _checked(body: object, fields: dict[str, type], required: str) -> dict[str, Any]:
-    """Check a native route's body: it is strict, also about unknown keys.
-
-    Raises:
-        RefusalError: With LM Studio's text.
-    """
-    if not isinstance(body, dict) or required not in body:
-        raise RefusalError(
-            errors.native(
-                f'"{required}" is required', code="missing_required_parameter", param=required
-            )
-        )
-    unknown = [name for name in body if name not in fields]
-    if unknown:
-        names = ", ".join(f"'{name}'" for name in unknown)
-        raise RefusalError(
-            errors.native(f"Unrecognized key(s) in object: {names}", code="unrecognized_keys")
-        )
-    for name, value in body.items():
-        right = isinstance(value, fields[name]) and (
-            fields[name] is bool or not isinstance(value, bool)
-        )
-        if not right:
-            raise RefusalError(
-                errors.native(f"Invalid type for '{name}'", code="invalid_type", param=name)
-            )
-    return body

@@ -20,6 +20,9 @@ from sandbox.lmstudio.engine import Engine
 from sandbox.lmstudio.errors import RefusalError
 from sandbox.lmstudio.faults import BAD_JSON, Armed, Fault, FaultPlan, Route
 from sandbox.lmstudio.native import Native
+from sandbox.lmstudio.native_chat import NativeChat
+from sandbox.lmstudio.responses import Responses
+from sandbox.lmstudio.talk import Talk
 from sandbox.lmstudio.values import (
     INSTANT,
     Answer,
@@ -333,6 +336,10 @@ class LMStudioSandbox:
             return await hostile.play(request, armed, STREAM_HEADERS)
         if armed is not None and armed.fault in BAD_JSON:
             return await hostile.bad_json(request, armed, STREAM_HEADERS, stream=False)
+        if record.is_completion and self.options.has(record.path):
+            talk = Talk(request, record, self.engine, self._respond, self._notify)
+            native = record.path == "/api/v1/chat"
+            return await (NativeChat(talk) if native else Responses(talk)).run()
         return await Native(self.engine).answer(record)
 
     async def _before(self, request: web.Request, armed: Armed) -> None:

@@ -30,6 +30,7 @@ class Model:
         template: Rules of its chat template that raise errors.
         hybrid: Its cache can't be rolled back, only appended to (recurrent layers).
         ends_on_special_tokens: ``<|im_end|>`` in a user's text ends the generation at once.
+        variants: Quantizations of one model, as ``publisher/name@q4_k_m``; the first is selected.
         loadable_context_tokens: Loading with more than this fails for want of memory.
     """
 
@@ -49,6 +50,7 @@ class Model:
     template: frozenset[TemplateRule] = frozenset()
     hybrid: bool = False
     ends_on_special_tokens: bool = False
+    variants: tuple[str, ...] = ()
     loadable_context_tokens: int | None = None
 
     @property
@@ -140,6 +142,10 @@ class Answer:
     pause_after: int | None = None
 
 
+STATEFUL = frozenset({"/v1/responses", "/api/v1/chat"})
+"""Routes that keep the conversation themselves."""
+
+
 @dataclass(slots=True, eq=False)
 class RecordedRequest:
     """One request as it came, and what became of it. Times are ``time.monotonic`` seconds.
@@ -186,8 +192,10 @@ class RecordedRequest:
 
     @property
     def is_completion(self) -> bool:
-        """True for a POST to the chat completions route."""
-        return self.method == "POST" and self.path.endswith("/chat/completions")
+        """True for a POST to a route that answers with the model's words."""
+        return self.method == "POST" and (
+            self.path.endswith("/chat/completions") or self.path in STATEFUL
+        )
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -263,3 +271,9 @@ class Options:
     stream_overflow_200: bool = False
     keepalive_s: float = 5.0
     counters: Counters = field(default_factory=Counters)
+
+    def has(self, path: str) -> bool:
+        """Tell whether this server has one of the ``STATEFUL`` routes."""
+        if self.flavour != "lmstudio" or path not in STATEFUL:
+            return False
+        return self.era != "0.3" or not path.startswith("/api/v1")

@@ -12,9 +12,10 @@ from bot.errors import BackendError
 from bot.lmstudio import errors, loading, wire
 from bot.lmstudio.asking import Ask, Work
 from bot.lmstudio.deadline import within
+from bot.lmstudio.fleet import Fleet
 from bot.lmstudio.health import Cause
 from bot.lmstudio.mailbox import Mailbox
-from bot.lmstudio.nodes import Fleet, Node, Traits
+from bot.lmstudio.nodes import Node, Traits
 from bot.lmstudio.recovery import Plan, recover
 from bot.lmstudio.retry import RetryPolicy
 from config.settings import LMStudioSettings
@@ -160,7 +161,7 @@ class Answering:
                     await within(self._clock, node.idle.wait(), _POOL_WAIT_S)
             if node.catalogue is None:
                 await node.refresh()
-            ask = Ask(self._work, node, self._plan, self._fleet.warm_instance(self._key, node))
+            ask = Ask(self._work, node, self._plan, self._fleet.warm_copy(self._key, node))
             try:
                 completed = await ask.run()
             except BackendError:
@@ -169,7 +170,7 @@ class Answering:
                 if ask.has_given:
                     self._mailbox.put(Restarted())
                 raise
-        self._fleet.note_warm(self._key, node, ask.instance)
+        self._fleet.note_warm(self._key, node, ask.instance, ask.sent)
         self._mailbox.put(completed)
 
     async def _mend(self, error: BackendError, node: Node) -> bool:

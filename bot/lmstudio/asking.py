@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import Final
 
 from bot.clock import Clock
-from bot.domain import Completed, FinishReason, Stage, StageKind, Usage
+from bot.domain import ChatTurn, Completed, FinishReason, Stage, StageKind
 from bot.errors import BackendError
 from bot.lmstudio import errors, wire
-from bot.lmstudio.completion import CompletionDecoder
 from bot.lmstudio.deadline import (
     CONNECT_LIMIT_S,
     Limits,
@@ -23,29 +21,17 @@ from bot.lmstudio.deadline import (
 )
 from bot.lmstudio.efforts import fitting
 from bot.lmstudio.exchange import Exchange
+from bot.lmstudio.findings import findings
 from bot.lmstudio.health import Cause
 from bot.lmstudio.interruptions import line_for, may_go_on
 from bot.lmstudio.mailbox import Mailbox
 from bot.lmstudio.nodes import Node
 from bot.lmstudio.recovery import Plan, without_images
+from bot.lmstudio.warmth import Copy
 from config.settings import LMStudioSettings
-
-_log = logging.getLogger(__name__)
 
 LOADING_LOOK_S: Final = 2.0
 """Seconds between looks at whether a model has been loaded."""
-
-SILENTLY_CUT_SHARE: Final = 0.6
-"""Reported prompt tokens below this share of the estimate mean that the server cut the prompt."""
-
-_LEAST_ESTIMATE_TOKENS: Final = 1000
-_SHOWN_CHARS: Final = 100
-
-OTHER_MODEL: Final = "Another model than the one I'm set to use answered this."
-NEAR_NAME: Final = "The model I'm set to use is listed as {key}, so I take that."
-CUT_BY_SERVER: Final = (
-    "The model's server left out a part of our conversation, because it was too long for it."
-)
 
 _REASONS: Final = {
     "length": FinishReason.LENGTH,
@@ -86,21 +72,23 @@ class Ask:
         has_shown: Text that a person may have seen went out.
         instance: The name that the request named; empty when it named none.
         is_loading: The model wasn't in memory, so that this request loads it.
+        sent: The turns as they went out.
     """
 
-    def __init__(self, work: Work, node: Node, plan: Plan, warm_instance: str | None) -> None:
+    def __init__(self, work: Work, node: Node, plan: Plan, warm: Copy | None) -> None:
         """Prepare.
 
         Args:
             work: The question's common part.
             node: The server.
             plan: What to ask.
-            warm_instance: The copy of the model that has the conversation in its cache.
+            warm: The copy of the model that has the conversation in its cache.
         """
         self._work = work
         self._node = node
         self._asked = plan
-        self._warm_instance = warm_instance
+        self._warm = warm
+        self.sent: tuple[ChatTurn, ...] = ()
         self.is_loading = False
         self._first_text = asyncio.Event()
         self._load_is_over = asyncio.Event()
@@ -158,7 +146,7 @@ class Ask:
         is_exact = asked in info.instance_ids or (asked is not None and "@" in asked)
         if is_exact and asked != info.key:
             return asked
-        instance = self._node.instance(info.key, self._warm_instance)
+        instance = self._node.instance(info.key, self._warm.instance if self._warm else None)
         return instance.id if instance is not None else info.key
 
     def _fitted(self) -> Plan:
@@ -181,9 +169,10 @@ class Ask:
         )
 
     def _body(self, plan: Plan) -> bytes:
+        self.sent = wire.normalise(plan.turns, fold_system=plan.fold_system)
         return wire.encode_body(
             model=self.instance or None,
-            turns=wire.normalise(plan.turns, fold_system=plan.fold_system),
+            turns=self.sent,
             temperature=self._work.temperature,
             top_p=self._work.top_p,
             max_tokens=plan.max_tokens,
@@ -270,7 +259,8 @@ class Ask:
                 await within(self._work.clock, _wait(self._first_text), LOADING_LOOK_S)
             await self._node.refresh()
         if not self.has_given:
-            self._work.mailbox.put(Stage(StageKind.READING, tokens=self._tokens))
+            tokens = self._asked.prompt_tokens or None
+            self._work.mailbox.put(Stage(StageKind.READING, tokens=tokens))
         self._end_loading()
 
     def _end_loading(self) -> None:
@@ -278,15 +268,14 @@ class Ask:
             del self._node.loading[self._key or ""]
         self._load_is_over.set()
 
-    @property
-    def _tokens(self) -> int | None:
-        return self._asked.prompt_tokens or None
-
     def _note_connected(self, plan: Plan) -> None:
         if self.is_loading and not self._load_is_over.is_set():
             self._work.mailbox.put(Stage(StageKind.LOADING))
         else:
-            tokens = plan.prompt_tokens or None
+            share = 1.0
+            if self._warm is not None and self._warm.instance == self.instance:
+                share = self._warm.fresh_share(self.sent)
+            tokens = round(plan.prompt_tokens * share) or None
             self._work.mailbox.put(Stage(StageKind.READING, tokens=tokens))
 
     def _note_text(self, content: str, reasoning: str) -> None:
@@ -325,7 +314,7 @@ class Ask:
             reason=reason,
             model=decoder.model,
             usage=decoder.usage,
-            notices=(*plan.notices, *self._findings(plan, decoder)),
+            notices=(*plan.notices, *findings(self._node, plan, decoder, self.instance)),
             first_token_s=None if first_at_s is None else first_at_s - started_at_s,
             total_s=self._work.clock.monotonic() - started_at_s,
             context_tokens=info.context_tokens if info is not None else None,
@@ -346,48 +335,6 @@ class Ask:
                 return errors.ContextOverflowError(limit, usage.prompt_tokens)
         return error
 
-    def _findings(self, plan: Plan, decoder: CompletionDecoder) -> list[str]:
-        """Return what the answer itself gives away: another model, a prompt that was cut."""
-        findings = []
-        info = self._node.model(plan.model)
-        if plan.model is not None and info is not None and self._node.is_first_near(plan.model):
-            _log.warning("the model %.200r is taken for %.200r", plan.model, info.key)
-            findings.append(NEAR_NAME.format(key=_shown(info.key)))
-        expected = {plan.model or "", self.instance, *(info.instance_ids if info else ())}
-        answered_by = decoder.model
-        if plan.model is not None and answered_by is not None:
-            known = {_plain(name) for name in (*expected, info.key if info else "") if name}
-            if _plain(answered_by) not in known:
-                findings.append(OTHER_MODEL)
-        if _was_cut(plan, decoder.usage, info.context_tokens if info else None):
-            findings.append(CUT_BY_SERVER)
-        return findings
-
 
 async def _wait(event: asyncio.Event) -> None:
     await event.wait()
-
-
-def _was_cut(plan: Plan, usage: Usage | None, context_tokens: int | None) -> bool:
-    """Return whether the server read much less than it was sent, for lack of room.
-
-    LM Studio's default overflow policy drops the middle of a conversation without an error.
-    """
-    if usage is None or not usage.prompt_tokens or plan.prompt_tokens < _LEAST_ESTIMATE_TOKENS:
-        return False
-    is_short = usage.prompt_tokens < plan.prompt_tokens * SILENTLY_CUT_SHARE
-    return is_short and (
-        context_tokens is None or plan.prompt_tokens + plan.max_tokens > context_tokens
-    )
-
-
-def _shown(name: str) -> str:
-    """Return a model's name for a sentence, on one line and short."""
-    return " ".join(name.replace("`", "").split())[:_SHOWN_CHARS]
-
-
-def _plain(name: str) -> str:
-    """Return a model's name without publisher, instance number, quantisation and file type."""
-    plain = name.lower().rpartition("/")[2].partition("@")[0].removesuffix(".gguf")
-    base, colon, number = plain.rpartition(":")
-    return base if colon and number.isdigit() else plain

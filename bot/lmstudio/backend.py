@@ -14,8 +14,9 @@ from bot.lmstudio import errors, loading
 from bot.lmstudio.answering import answer
 from bot.lmstudio.deadline import end_tasks
 from bot.lmstudio.endpoints import parse_endpoint, tokens_by_origin
+from bot.lmstudio.fleet import Fleet
 from bot.lmstudio.mailbox import Mailbox
-from bot.lmstudio.nodes import Fleet, Node, NodeStatus
+from bot.lmstudio.nodes import Node, NodeStatus
 from bot.lmstudio.pinning import Lookup, PinnedResolver, system_lookup
 from bot.lmstudio.transport import Transport, make_tls
 from bot.ports import Capacity

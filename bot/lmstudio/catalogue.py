@@ -1,17 +1,19 @@
 """What a server says of its models: native list first, older ones where it doesn't know that.
 
 ``/api/v1/models`` (LM Studio 0.4) tells instances, context, parallel predictions, vision and
-reasoning options; ``/api/v0/models`` (0.3.6) less; ``/v1/models`` only names. A missing route is
+reasoning options; ``/api/v0/models`` (0.3.6) less; ``/v1/models`` only names, with the context at
+llama.cpp's server and vLLM. A missing route is
 answered with 200 and a text, or 404; a refused token is never a reason to try the next list.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bot.domain import ModelInfo
+from bot.errors import BackendError
 from bot.lmstudio import errors
 from bot.lmstudio.transport import Transport
 
@@ -19,6 +21,13 @@ _MAX_MODELS: Final = 500
 _MAX_INSTANCES: Final = 16
 _MAX_KEY_CHARS: Final = 300
 _LIMIT_S: Final = 5.0
+_MAX_PARALLEL: Final = 1024
+
+LLAMA_PARALLEL: Final = 4
+"""Slots of llama.cpp's server where it tells nothing of them (its own default)."""
+
+VLLM_PARALLEL: Final = 8
+"""Predictions at once for vLLM, which batches as many as its memory holds and doesn't say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +37,16 @@ class Instance:
     Attributes:
         id: What a request names to reach exactly this copy.
         key: The model.
-        context_tokens: Tokens that its predictions share, where known.
+        context_tokens: Tokens that one prediction may have, where known.
         parallel: Concurrent predictions; 1 where not said.
+        pool_tokens: Tokens that all its predictions share, where known.
     """
 
     id: str
     key: str
     context_tokens: int | None
     parallel: int
+    pool_tokens: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +119,69 @@ async def fetch_catalogue(transport: Transport, first_source: int = 0) -> Catalo
         path, field, parse = _ROUTES[source]
         try:
             body = await transport.fetch_json("GET", path, limit_s=_LIMIT_S)
-            return _parsed(source, body, field, parse)
+            catalogue = _parsed(source, body, field, parse)
+            is_llama = source == len(_ROUTES) - 1 and _is_llama(body)
+            return await _with_slots(transport, catalogue) if is_llama else catalogue
         except (errors.WrongEndpointError, errors.BadResponseError):
             if source == len(_ROUTES) - 1:
                 raise
     raise errors.WrongEndpointError
+
+
+def _is_llama(body: object) -> bool:
+    """Whether a list of models is one of llama.cpp's server."""
+    entries = body.get("data") if isinstance(body, dict) else None
+    return isinstance(entries, list) and any(
+        isinstance(entry, dict) and (entry.get("owned_by") == "llamacpp" or "meta" in entry)
+        for entry in entries
+    )
+
+
+async def _with_slots(transport: Transport, catalogue: Catalogue) -> Catalogue:
+    """Add what llama.cpp's server tells of its slots: how many, and the context of each.
+
+    ``/props`` has ``total_slots``; ``/slots``, which may be switched off, lists them.
+    """
+    props = _object(await _fetched(transport, "/props"))
+    parallel = _tokens(props.get("total_slots"))
+    context = _tokens(_object(props.get("default_generation_settings")).get("n_ctx"))
+    if parallel is None or context is None:
+        slots = await _fetched(transport, "/slots")
+        listed = [_object(slot) for slot in slots] if isinstance(slots, list) else []
+        parallel = parallel or len(listed) or LLAMA_PARALLEL
+        context = context or (_tokens(listed[0].get("n_ctx")) if listed else None)
+    sees = _object(props.get("modalities")).get("vision")
+    parallel = min(parallel, _MAX_PARALLEL)
+    return replace(
+        catalogue,
+        models=tuple(
+            replace(
+                model,
+                context_tokens=context or model.context_tokens,
+                parallel=parallel,
+                sees_images=sees if isinstance(sees, bool) else None,
+            )
+            for model in catalogue.models
+        ),
+        instances=tuple(
+            replace(
+                one,
+                parallel=parallel,
+                context_tokens=context or one.context_tokens,
+                pool_tokens=context or one.pool_tokens,
+            )
+            for one in catalogue.instances
+        ),
+    )
+
+
+async def _fetched(transport: Transport, path: str) -> object:
+    try:
+        return await transport.fetch_json("GET", path, limit_s=_LIMIT_S)
+    except errors.BackendUnavailableError:
+        raise
+    except BackendError:
+        return None
 
 
 def _parsed(
@@ -168,7 +237,8 @@ def _instance(key: str, copy: dict[str, Any]) -> Instance | None:
         return None
     config = _object(copy.get("config"))
     parallel = _tokens(config.get("parallel"))
-    return Instance(name, key, _tokens(config.get("context_length")), min(parallel or 1, 1024))
+    context = _tokens(config.get("context_length"))
+    return Instance(name, key, context, min(parallel or 1, _MAX_PARALLEL), context)
 
 
 def _older(entry: dict[str, Any]) -> _Parsed | None:
@@ -185,14 +255,26 @@ def _older(entry: dict[str, Any]) -> _Parsed | None:
         sees_images={"vlm": True, "llm": False}.get(str(entry.get("type"))),
         instance_ids=(key,) if is_loaded else (),
     )
-    return model, (Instance(key, key, context, 1),) if is_loaded else ()
+    return model, (Instance(key, key, context, 1, context),) if is_loaded else ()
 
 
 def _openai(entry: dict[str, Any]) -> _Parsed | None:
     key = _name(entry.get("id"))
     if key is None or "embed" in key.lower():
         return None
-    return ModelInfo(key=key, is_loaded=True), (Instance(key, key, None, 1),)
+    meta = _object(entry.get("meta"))
+    longest = _tokens(entry.get("max_model_len"))
+    context = _tokens(meta.get("n_ctx")) or longest
+    model = ModelInfo(
+        key=key,
+        is_loaded=True,
+        context_tokens=context,
+        max_context_tokens=_tokens(meta.get("n_ctx_train")) or longest,
+        instance_ids=(key,),
+    )
+    parallel = 1 if longest is None else VLLM_PARALLEL
+    pool = None if longest is not None else context
+    return model, (Instance(key, key, context, parallel, pool),)
 
 
 _ROUTES: Final[tuple[tuple[str, str, Callable[[dict[str, Any]], _Parsed | None]], ...]] = (

@@ -34,7 +34,7 @@ _LIMIT_TOKENS: Final = re.compile(
 )
 _PROMPT_TOKENS: Final = re.compile(
     r"n_keep:\s*(\d+)|keep the first (\d+) tokens|n_prompt_tokens\W{1,8}(\d+)"
-    r"|request \((\d+) tokens\)",
+    r"|request \((\d+) tokens\)|request has (\d+) input tokens|you requested (\d+) tokens",
     re.IGNORECASE,
 )
 
@@ -73,6 +73,7 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], Maker], ...]] = tuple(
                 r"context length of only \d+",
                 r"Reached context length of \d+",
                 "mid-generation context overflow",
+                r"maximum context length is \d+ tokens",
             ),
         ),
         (_always(errors.PoolFullError), ("Context size has been exceeded",)),
@@ -85,6 +86,7 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], Maker], ...]] = tuple(
                 "Invalid model identifier",
                 "model_not_found",
                 "not found in downloaded models",
+                r"The model `[^`]{0,300}` does not exist",
             ),
         ),
         (

@@ -1,11 +1,11 @@
-"""The servers: what each has loaded, how busy it is, and which one a conversation goes to."""
+"""One server: what it has loaded, how busy it is, and what experience taught of its models."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -18,11 +18,9 @@ from bot.lmstudio.catalogue import Catalogue, Instance, fetch_catalogue
 from bot.lmstudio.deadline import ReadingSpeed
 from bot.lmstudio.health import Cause, Circuit, watch_server
 from bot.lmstudio.transport import Transport
-from bot.ports import Capacity
 
 _log = logging.getLogger(__name__)
 
-_MAX_WARM: Final = 256
 _MAX_TRAITS: Final = 64
 LOAD_PAUSE_S: Final = 60.0
 """Seconds that a model which can't be loaded is left alone; doubled each time."""
@@ -140,10 +138,15 @@ class Node:
     @property
     def slots(self) -> int:
         """Predictions that its loaded models run at once; 1 where not said."""
-        instances = self.catalogue.instances if self.catalogue else ()
+        parallel = [one.parallel for one in self.instances]
         if self.catalogue is None or not self.catalogue.tells_loaded:
-            return 1
-        return max(1, sum(instance.parallel for instance in instances))
+            return max(parallel, default=1)  # names of one engine, or of what may be loaded
+        return max(1, sum(parallel))
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """Its loaded copies of models."""
+        return self.catalogue.instances if self.catalogue else ()
 
     @property
     def can_load(self) -> bool:
@@ -192,7 +195,7 @@ class Node:
 
     def instance(self, key: str, preferred: str | None) -> Instance | None:
         """Return the copy of a model to use: the preferred if it has room, or the least busy."""
-        copies = [i for i in (self.catalogue.instances if self.catalogue else ()) if i.key == key]
+        copies = [one for one in self.instances if one.key == key]
         for copy in copies:
             if copy.id == preferred and self._in_flight.get(copy.id, 0) < copy.parallel:
                 return copy
@@ -299,88 +302,3 @@ class Node:
             _log.info("node %d is %s", self.index, "up" if is_up else "down")
             self.is_up = is_up
         self._on_change()
-
-
-class Fleet:
-    """All servers, and which of them keeps which conversation warm."""
-
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        """Take the servers in the order of the settings."""
-        self.nodes = tuple(nodes)
-        self._warm: OrderedDict[str, tuple[int, str]] = OrderedDict()
-
-    def choose(
-        self,
-        model: str | None,
-        conversation_key: str,
-        excluded: frozenset[int],
-        *,
-        desperate: bool = False,
-    ) -> Node | None:
-        """Return the best server for a request; ``None`` if none may be asked.
-
-        First those that have the model loaded, then those that list it; among these the one that
-        has the conversation warm, if it has a free slot, then the least loaded.
-
-        Args:
-            model: Model key; ``None`` for whichever is loaded.
-            conversation_key: Prefers the server that answered it last.
-            excluded: Servers that failed already.
-            desperate: Where no server looks usable, take one that was found down.
-        """
-        left = [node for node in self.nodes if node.index not in excluded]
-        candidates = [node for node in left if node.is_usable and node.circuit.allows]
-        if not candidates and desperate:
-            candidates = [node for node in left if node.circuit.allows]
-        warm_index = self._warm.get(conversation_key, (-1, ""))[0]
-
-        def rank(node: Node) -> tuple[int, bool, float, int]:
-            info = node.model(model)
-            fit = 2 if info is None else int(not info.is_loaded)
-            if info is not None and not node.traits(info.key).load.allows:
-                fit = 3
-            is_warm = node.index == warm_index and node.in_flight < node.slots
-            return fit, not is_warm, node.in_flight / node.slots, node.index
-
-        return min(candidates, key=rank, default=None)
-
-    def warm_instance(self, conversation_key: str, node: Node) -> str | None:
-        """Return the copy that has a conversation in its cache on this server."""
-        index, instance = self._warm.get(conversation_key, (-1, ""))
-        return instance if index == node.index else None
-
-    def note_warm(self, conversation_key: str, node: Node, instance: str) -> None:
-        """Remember where a conversation was answered; the oldest are forgotten."""
-        self._warm[conversation_key] = (node.index, instance)
-        self._warm.move_to_end(conversation_key)
-        if len(self._warm) > _MAX_WARM:
-            self._warm.popitem(last=False)
-
-    def model(self, key: str | None) -> ModelInfo | None:
-        """Return what is known of a model: where it is loaded, if it is anywhere."""
-        found = [info for node in self._available() if (info := node.model(key)) is not None]
-        return next((info for info in found if info.is_loaded), found[0] if found else None)
-
-    def capacity(self) -> Capacity:
-        """Return slots and shared tokens over all available servers."""
-        nodes = self._available()
-        slots = sum(node.slots for node in nodes)
-        pools = [
-            instance.context_tokens
-            for node in nodes
-            for instance in (node.catalogue.instances if node.catalogue else ())
-        ]
-        known = [tokens for tokens in pools if tokens is not None]
-        return Capacity(max(1, slots), sum(known) if known and len(known) == len(pools) else None)
-
-    def is_available(self) -> bool:
-        """Return whether any server is believed to answer."""
-        return any(node.is_usable for node in self.nodes)
-
-    def look_again(self) -> None:
-        """Probe all servers soon, because somebody waits."""
-        for node in self.nodes:
-            node.look_again()
-
-    def _available(self) -> list[Node]:
-        return [node for node in self.nodes if node.is_usable]

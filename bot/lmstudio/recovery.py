@@ -13,6 +13,7 @@ from typing import Final
 from bot.domain import ChatTurn, Role
 from bot.errors import BackendError
 from bot.lmstudio import errors
+from bot.lmstudio.warmth import weight
 
 LOW_MEMORY_STEPS: Final = (1024, 512)
 """Tokens; the steps of ``max_tokens`` when memory is short."""
@@ -23,12 +24,6 @@ KEEP_SHARE: Final = 0.85
 _LEAST_ANSWER_TOKENS: Final = 256
 _LEAST_TURN_CHARS: Final = 64
 """A turn isn't shortened below this: what is left then says nothing any more."""
-
-_TURN_CHARS: Final = 16
-"""What a turn costs besides its text, in characters."""
-
-_IMAGE_CHARS: Final = 3200
-"""What an image costs: about 800 tokens."""
 
 _HEAD_SHARE: Final = 0.5
 """How much of a shortened text is its beginning; the question often stands at either end."""
@@ -117,20 +112,20 @@ def trim(plan: Plan, limit_tokens: int, prompt_tokens: int) -> Plan | None:
     max_tokens = min(plan.max_tokens, max(limit_tokens // 4, _LEAST_ANSWER_TOKENS))
     head = [turn for turn in plan.turns if turn.role is Role.SYSTEM]
     rest = [turn for turn in plan.turns if turn.role is not Role.SYSTEM]
-    chars = sum(_weight(turn) for turn in plan.turns)
+    chars = sum(weight(turn) for turn in plan.turns)
     tokens_per_char = max(prompt_tokens, 1) / max(chars, 1)
     allowed_chars = (budget - max_tokens) / tokens_per_char
     kept_chars = chars
     while kept_chars > allowed_chars and len(rest) > 1:
-        kept_chars -= _weight(rest.pop(0))
+        kept_chars -= weight(rest.pop(0))
         while len(rest) > 1 and rest[0].role is not Role.USER:
-            kept_chars -= _weight(rest.pop(0))
+            kept_chars -= weight(rest.pop(0))
     is_shorter = len(head) + len(rest) < len(plan.turns)
     if kept_chars > allowed_chars:
         cut = _shortened(rest[-1], int(kept_chars - allowed_chars)) if rest else None
         if cut is None:
             return None
-        kept_chars += _weight(cut) - _weight(rest[-1])
+        kept_chars += weight(cut) - weight(rest[-1])
         plan = plan.noting(TURN_SHORTENED)
         rest[-1] = cut
     fitting = int(budget - kept_chars * tokens_per_char)
@@ -232,8 +227,3 @@ _REMEDIES: Final[tuple[tuple[type[BackendError], str, _Remedy], ...]] = (
     (errors.LoadFailedError, "", _memory),
     (errors.PoolFullError, "pool", _pool),
 )
-
-
-def _weight(turn: ChatTurn) -> int:
-    """Return a turn's share of the prompt in characters."""
-    return len(turn.text) + _TURN_CHARS + _IMAGE_CHARS * len(turn.images)

@@ -10,7 +10,7 @@ from bot.context.tokens import TokenEstimator
 from bot.domain import ChatTurn, Counted, Reasoning, Role, StageKind
 from bot.lmstudio import LMStudioBackend, errors
 from bot.lmstudio.answering import FALLBACK_USED
-from bot.lmstudio.asking import CUT_BY_SERVER, OTHER_MODEL
+from bot.lmstudio.findings import CUT_BY_SERVER, OTHER_MODEL
 from bot.lmstudio.recovery import NO_IMAGES, SHORTENED, TRIMMED, TURN_SHORTENED
 from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, Model
 from sandbox.lmstudio.values import Overflow

@@ -1,0 +1,75 @@
+"""What an answer gives away besides its text: another model, a name taken for another, a cut prompt."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from bot.domain import Usage
+from bot.lmstudio.completion import CompletionDecoder
+from bot.lmstudio.nodes import Node
+from bot.lmstudio.recovery import Plan
+
+_log = logging.getLogger(__name__)
+
+SILENTLY_CUT_SHARE: Final = 0.6
+"""Reported prompt tokens below this share of the estimate mean that the server cut the prompt."""
+
+_LEAST_ESTIMATE_TOKENS: Final = 1000
+_SHOWN_CHARS: Final = 100
+
+OTHER_MODEL: Final = "Another model than the one I'm set to use answered this."
+NEAR_NAME: Final = "The model I'm set to use is listed as {key}, so I take that."
+CUT_BY_SERVER: Final = (
+    "The model's server left out a part of our conversation, because it was too long for it."
+)
+
+
+def findings(node: Node, plan: Plan, decoder: CompletionDecoder, instance: str) -> list[str]:
+    """Return sentences for the person about how a request was answered.
+
+    Args:
+        node: Who answered.
+        plan: What was asked.
+        decoder: What came.
+        instance: The name that the request named; empty when it named none.
+    """
+    found = []
+    info = node.model(plan.model)
+    if plan.model is not None and info is not None and node.is_first_near(plan.model):
+        _log.warning("the model %.200r is taken for %.200r", plan.model, info.key)
+        found.append(NEAR_NAME.format(key=_shown(info.key)))
+    expected = {plan.model or "", instance, *(info.instance_ids if info else ())}
+    answered_by = decoder.model
+    if plan.model is not None and answered_by is not None:
+        known = {_plain(name) for name in (*expected, info.key if info else "") if name}
+        if _plain(answered_by) not in known:
+            found.append(OTHER_MODEL)
+    if _was_cut(plan, decoder.usage, info.context_tokens if info else None):
+        found.append(CUT_BY_SERVER)
+    return found
+
+
+def _was_cut(plan: Plan, usage: Usage | None, context_tokens: int | None) -> bool:
+    """Return whether the server read much less than it was sent, for lack of room.
+
+    LM Studio's default overflow policy drops the middle of a conversation without an error.
+    """
+    if usage is None or not usage.prompt_tokens or plan.prompt_tokens < _LEAST_ESTIMATE_TOKENS:
+        return False
+    is_short = usage.prompt_tokens < plan.prompt_tokens * SILENTLY_CUT_SHARE
+    return is_short and (
+        context_tokens is None or plan.prompt_tokens + plan.max_tokens > context_tokens
+    )
+
+
+def _shown(name: str) -> str:
+    """Return a model's name for a sentence, on one line and short."""
+    return " ".join(name.replace("`", "").split())[:_SHOWN_CHARS]
+
+
+def _plain(name: str) -> str:
+    """Return a model's name without publisher, instance number, quantisation and file type."""
+    plain = name.lower().rpartition("/")[2].partition("@")[0].removesuffix(".gguf")
+    base, colon, number = plain.rpartition(":")
+    return base if colon and number.isdigit() else plain

@@ -17,6 +17,7 @@ from sandbox.discord.messages import JsonObject, Message
 from sandbox.discord.model import Channel, Guild
 from sandbox.discord.permissions import Permission
 from sandbox.discord.records import RequestRecord
+from sandbox.discord.uploads import Upload
 
 if TYPE_CHECKING:
     from sandbox.discord.server import DiscordSandbox
@@ -25,15 +26,6 @@ if TYPE_CHECKING:
 MAX_REQUEST_BYTES = 25 * 1024 * 1024
 _VIA = {"Via": "1.1 google"}
 _NOTED = ("User-Agent", "Content-Type", "X-Audit-Log-Reason")
-
-
-@dataclass(frozen=True)
-class Upload:
-    """An uploaded file."""
-
-    filename: str
-    content_type: str | None
-    data: bytes
 
 
 @dataclass

@@ -16,7 +16,7 @@ from sandbox.discord.messages import (
     Attachment,
     JsonObject,
 )
-from sandbox.discord.rest import Upload
+from sandbox.discord.uploads import Upload
 from sandbox.discord.world import World
 
 MAX_CONTENT_CHARS = 2000

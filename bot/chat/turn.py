@@ -254,7 +254,7 @@ class Turn:
             chat,
             ticket.granted_tokens - prompt.prompt_tokens,
             on_text=lambda pipeline: self._take(pipeline, ticket),
-            on_stage=self._take_stage,
+            on_stage=lambda stage: self._take_stage(stage, ticket),
         )
         done = await self._reading.run()
         pipeline = self._reading.pipeline
@@ -264,10 +264,13 @@ class Turn:
         closing = close_answer(pipeline, prompt, done, chat, parts.clock.monotonic() - started_s)
         return await self._finish(closing, pipeline)
 
-    def _take_stage(self, stage: Stage) -> None:
+    def _take_stage(self, stage: Stage, ticket: Ticket) -> None:
         self._holding.note(stage)
         if stage.kind is StageKind.RETRYING:
             self._parts.metrics.retry("lmstudio")
+            ticket.rest()
+        elif stage.kind is StageKind.CONNECTING:
+            ticket.resume()
         self._delivery.stage(stage)
 
     def _take(self, pipeline: ReplyPipeline, ticket: Ticket) -> None:

@@ -14,6 +14,23 @@ _FADE: Final = 0.98
 """The best seen fades by this factor with each answer, so that a slower model becomes the norm."""
 
 
+class Strain:
+    """Tells what several questions bring about from what only one does."""
+
+    def __init__(self) -> None:
+        self._by: int | None = None
+
+    def is_shared(self, key: int) -> bool:
+        """Note that the server was full or fell over under some work; was it so under other too?"""
+        is_shared = self._by not in (None, key)
+        self._by = key
+        return is_shared
+
+    def eased(self) -> None:
+        """Note that an answer began."""
+        self._by = None
+
+
 class CapacityGate:
     """Admits work while it fits. Pure; times and rates are given to it.
 

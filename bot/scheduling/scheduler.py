@@ -12,7 +12,7 @@ from bot.clock import Clock
 from bot.domain import QuestionId
 from bot.errors import QueueError
 from bot.ports import Capacity
-from bot.scheduling.capacity import CapacityGate
+from bot.scheduling.capacity import CapacityGate, Strain
 from bot.scheduling.durations import Durations, in_words
 from bot.scheduling.fair_queue import Bound, Entry, FairQueue
 from bot.scheduling.ticket import HoldExpiredError, Job, Sign, Ticket, TicketState
@@ -82,7 +82,7 @@ class Scheduler:
         self._was_available = True
         self._paused_until_s = clock.monotonic()
         self._bypasses = 0
-        self._strained_by: QuestionId | None = None
+        self._strain = Strain()
         self._is_closed = False
         self._ticker: asyncio.Task[None] | None = None
         self._view: dict[int, tuple[int, float]] | None = None
@@ -206,12 +206,13 @@ class Scheduler:
         question_id = ticket.job.question_id
         if sign.first_token:
             self._gate.went_well()
-            self._strained_by = None
-        if sign.overloaded:
-            # What only one question brings about says nothing of how many may run.
-            if self._strained_by not in (None, question_id):
-                self._gate.overloaded(question_id)
-            self._strained_by = question_id
+            self._strain.eased()
+        if sign.overloaded and self._strain.is_shared(question_id):
+            self._gate.overloaded(question_id)
+        if sign.is_resting is True:
+            self._gate.end(question_id)
+        elif sign.is_resting is False:
+            self._gate.begin(question_id, ticket.granted_tokens)
         if sign.tokens_per_s is not None and sign.tokens_per_s > 0:
             self._gate.observe(question_id, sign.tokens_per_s)
         self._pump()

@@ -87,11 +87,13 @@ class Sign:
         first_token: The answer's first token came.
         overloaded: The server was full, or fell over.
         tokens_per_s: Speed of the answer, if known.
+        is_resting: It begins to wait between two tries, or goes on after that; ``None``: neither.
     """
 
     first_token: bool = False
     overloaded: bool = False
     tokens_per_s: float | None = None
+    is_resting: bool | None = None
 
 
 class Ticket:
@@ -112,6 +114,7 @@ class Ticket:
         self.requeues = 0
         self.granted_tokens = job.cost_tokens
         self.has_first_token = False
+        self._is_resting = False
         self._line = line
         self._turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -167,7 +170,7 @@ class Ticket:
         """Give the slot back and wait again, first of the person's questions; ``wait`` anew."""
         if self.state is TicketState.RUNNING:
             self.requeues += 1
-            self.has_first_token = False
+            self.has_first_token = self._is_resting = False
             self._turn = asyncio.get_running_loop().create_future()
             self._line.put_back(self)
 
@@ -180,6 +183,18 @@ class Ticket:
     def overloaded(self) -> None:
         """Tell that the server was full or fell over: the second work in a row narrows the line."""
         self._line.report(self, Sign(overloaded=True))
+
+    def rest(self) -> None:
+        """Lend the slot to others while the work only waits between two tries."""
+        if not self._is_resting:
+            self._is_resting = True
+            self._line.report(self, Sign(is_resting=True))
+
+    def resume(self) -> None:
+        """Take the slot again, at once: for a moment one more may run than there are slots."""
+        if self._is_resting:
+            self._is_resting = False
+            self._line.report(self, Sign(is_resting=False))
 
     def speed(self, tokens_per_s: float) -> None:
         """Tell how fast the answer was written, before ``release``."""

@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from benchmarks.table import percentile, print_table
 from bot.clock import SystemClock
 from bot.context.builder import ContextBuilder
+from bot.context.decoder import DecoderPool
 from bot.context.tokens import TokenEstimator
 from bot.domain import (
     AttachmentInfo,
@@ -214,6 +215,7 @@ async def hold(
     builder = ContextBuilder(
         source=talk,
         files=talk,
+        decoder=DecoderPool(clock),
         estimator=estimator,
         settings=ContextSettings(),
         bot_id=lambda: BOT.id,

@@ -20,6 +20,7 @@ from bot.chat.service import ESTIMATES, MODELS, ChatService
 from bot.client import NETWORK_ERRORS, ClawbotClient
 from bot.clock import Clock, SystemClock
 from bot.context.builder import ContextBuilder
+from bot.context.decoder import DecoderPool
 from bot.context.tokens import TokenEstimator
 from bot.endpoints import discord_endpoints
 from bot.errors import ConfigurationError
@@ -151,6 +152,7 @@ async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Cla
     )
     stack.callback(scheduler.close)
     backend.on_availability(lambda _: scheduler.wake())
+    decoder = await stack.enter_async_context(DecoderPool(clock))
     files = await stack.enter_async_context(CdnReader(_cdn_hosts(settings)))
     made: list[ClawbotClient] = []  # the client needs the parts, and some parts ask the client
     source = DiscordSource(lambda: made[0], settings.context, clock)
@@ -158,6 +160,7 @@ async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Cla
     builder = ContextBuilder(
         source=source,
         files=files,
+        decoder=decoder,
         estimator=estimator,
         settings=settings.context,
         bot_id=lambda: made[0].me,

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from bot.clock import Clock
+
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -58,6 +61,30 @@ async def end(task: asyncio.Task[Any]) -> None:
     """Cancel a task and wait until it has ended, whatever it raises on the way."""
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def within(clock: Clock, work: Coroutine[Any, Any, T], limit_s: float) -> T:
+    """Return what ``work`` returns, if it does so in time.
+
+    Raises:
+        TimeoutError: It didn't within ``limit_s`` seconds; it was cancelled and has ended.
+    """
+    task = asyncio.create_task(work)
+    timer = asyncio.create_task(clock.sleep(limit_s))
+    try:
+        await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise TimeoutError
+    finally:
+        await end_tasks(task, timer)
+
+
+async def end_tasks(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks and wait until they have ended, whatever they end with."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class KeyedLocks:

@@ -13,6 +13,7 @@ from bot.clock import Clock
 from bot.context import budget, persona
 from bot.context.chain import AnswerIndex, ConversationReader
 from bot.context.cleaning import safe_name
+from bot.context.decoder import Decoder
 from bot.context.draft import Draft
 from bot.context.files import FileReader, has_expired
 from bot.context.render import Style, fit
@@ -67,6 +68,7 @@ class ContextBuilder:
     Args:
         source: Messages of Discord.
         files: Bytes of attachments.
+        decoder: Makes them readable, somewhere they can do no harm.
         estimator: Learns from what the server counts.
         settings: Limits.
         bot_id: The bot's own user, known once it is connected.
@@ -82,6 +84,7 @@ class ContextBuilder:
         *,
         source: MessageSource,
         files: FileSource,
+        decoder: Decoder,
         estimator: TokenEstimator,
         settings: ContextSettings,
         bot_id: Callable[[], UserId],
@@ -94,7 +97,7 @@ class ContextBuilder:
         self._reader = ConversationReader(source, bot_id, may_use, answers)
         self._source = source
         self._clock = clock
-        self._files = FileReader(files, settings, clock)
+        self._files = FileReader(files, decoder, settings, clock)
         self._estimator = estimator
         self._settings = settings
         self._bot_id = bot_id
@@ -133,7 +136,7 @@ class ContextBuilder:
             sees_images=model is None or model.sees_images is not False,
             max_images=self._settings.max_images,
         )
-        await self._fill(draft, key)
+        await self._fill(draft, key, question.asker.id)
         turns = draft.turns
         return Prompt(
             turns=turns,
@@ -148,11 +151,11 @@ class ContextBuilder:
         server, channel = self._place_names(place)
         return persona.fill(chat.system_prompt, bot=bot_name, server=server, channel=channel)
 
-    async def _fill(self, draft: Draft, key: str | None) -> None:
+    async def _fill(self, draft: Draft, key: str | None, asker_id: UserId) -> None:
         """Cut history, then the newest message, until the prompt fits."""
         most = draft.plan.prompt_tokens
         for point in draft.points:
-            await self._load(draft, point)
+            await self._load(draft, point, asker_id)
             draft.write(point)
             if self._estimator.estimate_turns(draft.turns, key) <= most:
                 return
@@ -161,16 +164,14 @@ class ContextBuilder:
             if self._estimator.estimate_turns(draft.turns, key) <= most:
                 return
 
-    async def _load(self, draft: Draft, point: int) -> None:
+    async def _load(self, draft: Draft, point: int, asker_id: UserId) -> None:
         """Read the files and the quoted messages of what is kept."""
         wanted: list[AttachmentInfo] = []
-        for block in draft.kept(point):
-            for message in block.messages:
-                files = [
-                    a for a in message.attachments if draft.wants(a, is_answer=block.is_answer)
-                ]
-                wanted += await self._valid(message, files)
-        contents = await asyncio.gather(*map(self._files.read, wanted))
+        for message, files in draft.wanted(point):
+            wanted += await self._valid(message, files)
+        contents = await asyncio.gather(
+            *(self._files.read(each, asker_id=asker_id) for each in wanted)
+        )
         draft.files.update({a.id: content for a, content in zip(wanted, contents, strict=True)})
         place = draft.talk.newest.place
         for message_id in draft.unknown_quotes(point)[-_MOST_QUOTES:]:

@@ -104,13 +104,23 @@ def neutralise(text: str) -> str:
     if not _DISGUISE.search(seen):
         starts = [match.start() for match in _TOKENS.finditer(seen)]
     else:
-        kept = [index for index, char in enumerate(seen) if not _DISGUISE.match(char)]
-        bare = "".join(seen[index] for index in kept)
-        starts = [kept[match.start()] for match in _TOKENS.finditer(bare)]
+        starts = _undisguised(seen)
     if not starts:
         return text
     ends = [start + 1 for start in starts]
     return " ".join(text[a:b] for a, b in zip([0, *ends], [*ends, len(text)], strict=True))
+
+
+def _undisguised(text: str) -> list[int]:
+    """Return where tokens begin in a text when one doesn't look at the disguise."""
+    gone = [match.start() for match in _DISGUISE.finditer(text)]
+    passed = 0
+    starts: list[int] = []
+    for match in _TOKENS.finditer(_DISGUISE.sub("", text)):
+        while passed < len(gone) and gone[passed] - passed <= match.start():
+            passed += 1
+        starts.append(match.start() + passed)
+    return starts
 
 
 def clean_text(text: str) -> str:

@@ -8,12 +8,19 @@ from collections.abc import Sequence
 from bot import frames
 from bot.context.budget import Budget, cut_points, origin
 from bot.context.chain import Conversation
-from bot.context.files import FileContent, FileKind, kind_of
+from bot.context.cleaning import safe_name
+from bot.context.files import FileContent
+from bot.context.kinds import FileKind, kind_of
 from bot.context.render import Block, Names, Rendered, Style, blocks_of, fit
 from bot.context.tokens import static_tokens
 from bot.domain import AttachmentInfo, ChatTurn, IncomingMessage, MessageId, Role, UserId
 
 NO_SIGHT = "This model can't see pictures."
+
+MOST_FILES = 40
+"""Most files that are read for one question; the newest."""
+
+TOO_MANY = "there are more files here than I read at once"
 
 _STARTER_SHARE = 4
 """A thread's first message, which always stays, gets at most this part of the budget."""
@@ -77,12 +84,29 @@ class Draft:
             blocks = [Block((self._starter,), is_answer=False, size=0), *blocks]
         return blocks
 
-    def wants(self, attachment: AttachmentInfo, *, is_answer: bool) -> bool:
-        """Return whether an attachment is still to be read."""
+    def wanted(self, point: int) -> list[tuple[IncomingMessage, list[AttachmentInfo]]]:
+        """Return the attachments still to be read, by message: of pictures those that will be sent."""
+        kept = self.kept(point)
+        shown = self._shown_images(kept)
+        found: list[tuple[IncomingMessage, list[AttachmentInfo]]] = []
+        room = MOST_FILES
+        for block in reversed(kept):
+            for message in reversed(block.messages):
+                files = [
+                    a
+                    for a in message.attachments
+                    if a.id not in self.files and self._is_used(a, shown, block)
+                ][:room]
+                room -= len(files)
+                found.append((message, files))
+        return [(message, files) for message, files in reversed(found) if files]
+
+    @staticmethod
+    def _is_used(attachment: AttachmentInfo, shown: frozenset[int], block: Block) -> bool:
         kind = kind_of(attachment)
-        if attachment.id in self.files or (is_answer and kind is not FileKind.TEXT):
-            return False
-        return self.sees_images or kind is not FileKind.IMAGE
+        if block.is_answer:
+            return kind is FileKind.TEXT
+        return attachment.id in shown or kind is not FileKind.IMAGE
 
     def unknown_quotes(self, point: int) -> list[MessageId]:
         """Return the messages that kept ones refer to and that aren't part of the conversation."""
@@ -106,6 +130,7 @@ class Draft:
         style = dataclasses.replace(
             self._style,
             shown_images=self._shown_images(kept),
+            files={**self._unread(kept), **self.files},
             most_tokens=self._most_tokens,
         )
         writer = _Writer(style)
@@ -200,7 +225,7 @@ class Draft:
             for block in kept
             if not block.is_answer
             for a in block.attachments
-            if a.id in self.files and self.files[a.id].image
+            if kind_of(a) is FileKind.IMAGE
         ]
         over = len(ids) - self._max_images
         self._left_out_images = max(0, over)
@@ -208,8 +233,20 @@ class Draft:
             return frozenset(ids)
         step = max(1, self._max_images // 2)
         shown = len(ids) - -(-over // step) * step
-        newest = sum(a.id in self.files for a in self.talk.newest.attachments)
+        newest = sum(kind_of(a) is FileKind.IMAGE for a in self.talk.newest.attachments)
         return frozenset(ids[-max(1, shown, min(self._max_images, newest)) :])
+
+    def _unread(self, kept: Sequence[Block]) -> dict[int, FileContent]:
+        """Return what to say of files that weren't read: pictures by their names."""
+        return {
+            a.id: FileContent(
+                safe_name(a.filename), kind, problem="" if kind is FileKind.IMAGE else TOO_MANY
+            )
+            for block in kept
+            if not block.is_answer
+            for a in block.attachments
+            if (kind := kind_of(a)) is not FileKind.IMAGE or self.sees_images
+        }
 
     def notices(self) -> list[str]:
         """Return what the person should know about what was left out, a sentence each."""

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from bot import frames
 from bot.chrome import join_chunks
 from bot.context.cleaning import clean_text, neutralise, readable, safe_name, skeleton
-from bot.context.files import FileContent, FileKind, kind_of
+from bot.context.files import FileContent
+from bot.context.kinds import FileKind, kind_of
 from bot.context.persona import Persona
-from bot.context.tokens import message_tokens, static_tokens
+from bot.context.tokens import longest_within, message_tokens, static_tokens
 from bot.domain import AttachmentInfo, IncomingMessage, UserId
 
 _IMAGE_TOKENS = 1100
@@ -234,7 +235,7 @@ class _Piece:
 
 
 def _file_piece(content: FileContent) -> _Piece:
-    if content.image:
+    if content.kind is FileKind.IMAGE and not content.problem:
         return _Piece("", remark=frames.note(f"picture {content.name}"))
     if not content.text:
         problem = content.problem or "it is empty"
@@ -276,12 +277,6 @@ def fit(text: str, most_tokens: int) -> tuple[str, int]:
     """
     if static_tokens(text) <= most_tokens:
         return text, 0
-    low, high = 0, len(text)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if static_tokens(text[:middle]) <= most_tokens - 16:
-            low = middle
-        else:
-            high = middle - 1
+    low = longest_within(text, most_tokens - 16)
     missing = len(text) - low
     return f"{text[:low].rstrip()}\n{frames.left_out(missing)}", missing

@@ -12,6 +12,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from operator import add
 from typing import Final
 
 from bot.domain import ChatTurn
@@ -38,6 +39,7 @@ _TOLERANCE = 0.2
 """How far a model's scale may be off before it moves: it decides where history is cut."""
 
 _SETTLED = 5
+_LOOK_CHARS = 4096
 _LETTERS = bytes([*range(0x41, 0x5B), *range(0x61, 0x7B)])
 _DIGITS = bytes(range(0x30, 0x3A))
 _BLANKS = b" \t\n\r\v\f"
@@ -54,7 +56,7 @@ def features(text: str) -> Features:
     else:
         plain = text.encode("ascii", "ignore")
         wide = len(text) - len(plain)
-        cjk = sum(len(run) for run in _CJK.findall(text))
+        cjk = len("".join(_CJK.findall(text)))
         other = wide - cjk
     letters = len(plain) - len(plain.translate(None, _LETTERS))
     digits = len(plain) - len(plain.translate(None, _DIGITS))
@@ -69,6 +71,24 @@ def static_tokens(text: str) -> int:
     Where history is cut is measured with this, so that learning never moves a cut.
     """
     return round(_dot(_DEFAULTS, features(text)))
+
+
+def longest_within(text: str, most_tokens: int) -> int:
+    """Return how many characters of a text's beginning are at most so many static tokens.
+
+    Each character is counted a few times at most, however long the text is.
+    """
+    counted: Features = (0.0,) * len(_DEFAULTS)
+    start, step = 0, _LOOK_CHARS
+    while step:
+        more = tuple(map(add, counted, features(text[start : start + step])))
+        if round(_dot(_DEFAULTS, more)) > most_tokens:
+            step //= 2
+        elif start + step >= len(text):
+            return len(text)
+        else:
+            counted, start = more, start + step
+    return start
 
 
 @lru_cache(maxsize=1024)

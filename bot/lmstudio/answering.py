@@ -11,13 +11,13 @@ from bot.domain import ChatRequest, Counted, Restarted, Stage, StageKind
 from bot.errors import BackendError
 from bot.lmstudio import errors, loading, wire
 from bot.lmstudio.asking import Ask, Work
-from bot.lmstudio.deadline import within
 from bot.lmstudio.fleet import Fleet
 from bot.lmstudio.health import Cause
 from bot.lmstudio.mailbox import Mailbox
 from bot.lmstudio.nodes import Node, Traits
 from bot.lmstudio.recovery import Plan, recover
 from bot.lmstudio.retry import RetryPolicy
+from bot.tasks import within
 from config.settings import LMStudioSettings
 
 MAX_REQUESTS: Final = 16

@@ -12,13 +12,7 @@ from bot.clock import Clock
 from bot.domain import ChatTurn, Completed, FinishReason, Stage, StageKind
 from bot.errors import BackendError
 from bot.lmstudio import errors, wire
-from bot.lmstudio.deadline import (
-    CONNECT_LIMIT_S,
-    Limits,
-    end_tasks,
-    first_token_patience_s,
-    within,
-)
+from bot.lmstudio.deadline import CONNECT_LIMIT_S, Limits, first_token_patience_s
 from bot.lmstudio.efforts import fitting
 from bot.lmstudio.exchange import Exchange
 from bot.lmstudio.findings import findings
@@ -28,6 +22,7 @@ from bot.lmstudio.mailbox import Mailbox
 from bot.lmstudio.nodes import Node
 from bot.lmstudio.recovery import Plan, without_images
 from bot.lmstudio.warmth import Copy
+from bot.tasks import end_tasks, within
 from config.settings import LMStudioSettings
 
 LOADING_LOOK_S: Final = 2.0

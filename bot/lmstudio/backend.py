@@ -12,7 +12,6 @@ from bot.domain import ChatEvent, ChatRequest, ModelInfo
 from bot.errors import ConfigurationError
 from bot.lmstudio import errors, loading
 from bot.lmstudio.answering import answer
-from bot.lmstudio.deadline import end_tasks
 from bot.lmstudio.endpoints import parse_endpoint, tokens_by_origin
 from bot.lmstudio.fleet import Fleet
 from bot.lmstudio.mailbox import Mailbox
@@ -20,6 +19,7 @@ from bot.lmstudio.nodes import Node, NodeStatus
 from bot.lmstudio.pinning import Lookup, PinnedResolver, system_lookup
 from bot.lmstudio.transport import Transport, make_tls
 from bot.ports import Capacity
+from bot.tasks import end_tasks
 from config.settings import LMStudioSettings
 
 _log = logging.getLogger(__name__)

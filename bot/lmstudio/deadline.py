@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
-
-from bot.clock import Clock
-
-T = TypeVar("T")
+from typing import Final
 
 CONNECT_LIMIT_S: Final = 5.0
 """Seconds; a LAN answers in milliseconds, a dropped packet is sent again after 1 and 3."""
@@ -23,30 +17,6 @@ _FIRST_SPEED: Final = 150.0
 _FASTEST: Final = 100_000.0
 _SLOWER: Final = 0.7
 _FASTER: Final = 0.1
-
-
-async def within(clock: Clock, work: Coroutine[Any, Any, T], limit_s: float) -> T:
-    """Return what ``work`` returns, if it does so in time.
-
-    Raises:
-        TimeoutError: It didn't within ``limit_s`` seconds; it was cancelled and has ended.
-    """
-    task = asyncio.create_task(work)
-    timer = asyncio.create_task(clock.sleep(limit_s))
-    try:
-        await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise TimeoutError
-    finally:
-        await end_tasks(task, timer)
-
-
-async def end_tasks(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait until they have ended, whatever they end with."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bot.clock import Clock
-from bot.lmstudio.deadline import within
+from bot.tasks import within
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from bot.context import decoding
 from bot.context.decoding import UnreadableError
-from bot.context.files import FileKind, FileReader, kind_of
+from bot.context.files import FileReader
+from bot.context.kinds import FileKind, kind_of
 from bot.domain import AttachmentInfo
 from config.settings import ContextSettings
 from tests.support.clock import FakeClock
@@ -176,18 +177,20 @@ def test_files_are_sorted_by_type_and_name(
 async def test_a_file_is_downloaded_once_and_only_up_to_the_limit() -> None:
     world = World()
     attachment = world.attach("big.txt", b"x" * 1_000_000)
-    reader = FileReader(world, ContextSettings(), FakeClock())
-    content = await reader.read(attachment)
+    reader = FileReader(world, world, ContextSettings(), FakeClock())
+    content = await reader.read(attachment, asker_id=ADA.id)
     assert len(content.text) == 262_144
     assert content.is_cut
-    assert await reader.read(attachment) is content
+    assert await reader.read(attachment, asker_id=ADA.id) is content
     assert world.file_reads == 1
 
 
 async def test_a_large_picture_is_not_even_downloaded() -> None:
     world = World()
     attachment = AttachmentInfo(1, "a.png", "image/png", 30_000_000, "https://cdn/a.png")
-    content = await FileReader(world, ContextSettings(), FakeClock()).read(attachment)
+    content = await FileReader(world, world, ContextSettings(), FakeClock()).read(
+        attachment, asker_id=ADA.id
+    )
     assert "larger" in content.problem
     assert world.file_reads == 0
 
@@ -196,10 +199,10 @@ async def test_a_failed_download_is_tried_again_next_time() -> None:
     world = World()
     attachment = world.attach("a.txt", b"text")
     data = world.files.pop(attachment.id)
-    reader = FileReader(world, ContextSettings(), FakeClock())
-    assert (await reader.read(attachment)).problem
+    reader = FileReader(world, world, ContextSettings(), FakeClock())
+    assert (await reader.read(attachment, asker_id=ADA.id)).problem
     world.files[attachment.id] = data
-    assert (await reader.read(attachment)).text == "text"
+    assert (await reader.read(attachment, asker_id=ADA.id)).text == "text"
 
 
 async def test_a_long_file_is_cut_to_what_the_model_can_read_and_said_so() -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bot.context.tokens import TokenEstimator, features, static_tokens
+from bot.context.tokens import TokenEstimator, features, longest_within, static_tokens
 from bot.domain import ChatTurn, Role
 from sandbox.lmstudio.tokens import tokenize
 
@@ -90,3 +90,11 @@ def test_small_drifts_do_not_move_the_scale() -> None:
 def test_every_character_is_counted_once() -> None:
     text = "aZ 9!\n人é🙂"
     assert sum(features(text)) == len(text)
+
+
+@pytest.mark.parametrize("text", [ENGLISH, CODE, CHINESE, "a中" * 9000, "<|" * 9000, " " * 9000])
+@pytest.mark.parametrize("most", [0, 1, 100, 1500, 10**6])
+def test_a_beginning_of_so_many_tokens_is_the_longest_there_is(text: str, most: int) -> None:
+    length = longest_within(text, most)
+    assert static_tokens(text[:length]) <= most
+    assert length == len(text) or static_tokens(text[: length + 1]) > most

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from bot.context import decoding
 from bot.context.builder import ContextBuilder, Prompt
+from bot.context.kinds import FileKind
 from bot.context.tokens import TokenEstimator
 from bot.domain import (
     AttachmentInfo,
@@ -34,7 +36,7 @@ __all__ = ["ADA", "ADAS_DM", "BOB", "BOT_ID", "CHAT", "CLAW", "HOME", "World", "
 
 
 class World:
-    """Messages by place, in order; also the source of messages and files."""
+    """Messages by place, in order; also the source of messages and files, and their decoder."""
 
     def __init__(self, **settings: Any) -> None:
         self.messages: dict[Place, list[IncomingMessage]] = {}
@@ -42,6 +44,7 @@ class World:
         self.starters: dict[Place, IncomingMessage] = {}
         self.requests = 0
         self.file_reads = 0
+        self.decoded: list[tuple[FileKind, int]] = []
         self.settings = ContextSettings(**settings)
         self.estimator = TokenEstimator()
         self._next = 1_400_000_000_000_000_000
@@ -98,6 +101,16 @@ class World:
         data = self.files.get(attachment.id)
         return None if data is None else data[:limit_bytes]
 
+    def prepare(self, kind: FileKind) -> None:
+        """Nothing to make ready."""
+
+    async def decode(
+        self, kind: FileKind, data: bytes, *, is_cut: bool, person_id: int
+    ) -> decoding.Decoded:
+        """Decode here and at once."""
+        self.decoded.append((kind, person_id))
+        return decoding.decode(kind, data, is_cut=is_cut)
+
     def attach(self, filename: str, data: bytes, content_type: str | None = None) -> AttachmentInfo:
         """Return an attachment with these bytes."""
         number = len(self.files) + 1
@@ -109,6 +122,7 @@ class World:
         values: dict[str, Any] = {
             "source": self,
             "files": self,
+            "decoder": self,
             "estimator": self.estimator,
             "settings": self.settings,
             "bot_id": lambda: BOT_ID,

@@ -12,6 +12,7 @@ from discord.ext import commands
 
 from bot.clock import SystemClock
 from bot.context.builder import ContextBuilder, Prompt
+from bot.context.decoder import DecoderPool
 from bot.context.tokens import TokenEstimator
 from bot.domain import ModelInfo, Origin, Question, QuestionId, Reasoning, UserId
 from bot.endpoints import discord_endpoints
@@ -83,7 +84,8 @@ async def connected(
             chunk_guilds_at_startup=False,
             guild_ready_timeout=0.1,
         )
-        async with client, CdnReader((host,)) as files:
+        decoder = DecoderPool(SystemClock())
+        async with client, CdnReader((host,)) as files, decoder:
             running = asyncio.create_task(client.start(sandbox.token))
             await asyncio.wait(
                 {running, asyncio.create_task(sandbox.wait_online())},
@@ -94,6 +96,7 @@ async def connected(
             builder = ContextBuilder(
                 source=source,
                 files=files,
+                decoder=decoder,
                 estimator=TokenEstimator(),
                 settings=ContextSettings(),
                 bot_id=lambda: UserId(sandbox.bot_user.id),

@@ -19,13 +19,13 @@ from bot.reply.markup import (
     Kind,
     Marker,
     canonical,
-    is_prose,
 )
 from bot.reply.participants import Labels
 from bot.reply.reasoning_block import Block
 from bot.reply.reasoning_end import Aftermath
 from bot.reply.reasoning_harmony import Channel, read_header
 from bot.reply.reasoning_kept import KeptThinking
+from bot.reply.reasoning_prose import is_named, is_prose
 from bot.reply.reasoning_spoken import AFTER_CHARS, Examples, is_spoken_of
 from bot.reply.reasoning_start import read_role
 from bot.reply.reasoning_visible import MARKER_CHARS, VisibleReader
@@ -58,6 +58,8 @@ class ReasoningFilter(VisibleReader):
         self._depth = 0
         self._wraps: list[str] = []
         self._examples = Examples()
+        self._held_openers = 0
+        self._is_quoting = False
         self._aftermath = Aftermath()
         self._final_seen = False
         self._raw: list[str] = []
@@ -190,10 +192,9 @@ class ReasoningFilter(VisibleReader):
         """Return whether a marker is text where it stands; ``None`` until that is certain."""
         if raw.endswith("/>") or (self._blocks_are_text and marker.kind in _BLOCKS):
             return True
-        is_late = self._started and not self._expecting
-        if marker.is_weak and is_late and text not in self._wraps:
+        if self._started and marker.is_weak and text not in self._wraps:
             return True
-        if is_late and self._examples.holds(text, marker.kind, self._line):
+        if self._started and self._examples.holds(text, marker.kind, self._line):
             return True
         end = self._pos + len(raw)
         place = self._place(self._buf[end : end + AFTER_CHARS])
@@ -202,7 +203,10 @@ class ReasoningFilter(VisibleReader):
     def _spoken(self, text: str, marker: Marker, end: int) -> bool:
         """Let a marker pass as the text it is."""
         if self._started:
-            self._examples.note(text, marker, self._place(self._buf[end : end + 1]))
+            place = self._place(self._buf[end : end + 1])
+            if self._expecting and marker.kind is Kind.OPEN and not marker.is_weak:
+                self._held_openers += place.line.strip() == ""
+            self._examples.note(text, marker, place, same_line=self._expecting)
         self._text_after_all(end - self._pos)
         self._is_after_spoken = True
         return True
@@ -261,20 +265,23 @@ class ReasoningFilter(VisibleReader):
             self._kept.begin_block()
             self._kept.add("".join(self._held))
             self._held.clear()
-            self._expecting = False
+            # A quoted opening in the thinking has a closing of its own, so that another may follow.
+            self._expecting = self._held_openers > 0
+            self._held_openers = 0
         else:
             self.was_reset = True
             self.may_restore = self.saw_open
             self._out.clear()
         self.saw_orphan_close = True
         self._vanished.clear()
+        self._examples = Examples()
         self._restart()
         return True
 
     # --- hidden stretches
 
     def _hide(self, block: Block, opening: str) -> bool:
-        if not self._started:
+        if not self._started and block.is_thinking:
             self._expecting = False
         self._block = block
         self._depth = 1
@@ -302,9 +309,10 @@ class ReasoningFilter(VisibleReader):
             if prose is None:
                 return False
             if prose:
+                is_certain = is_named(self._kept.current_line, after)
                 self._keep(text)
                 self._pos = end
-                if not self._block.is_opener(text):
+                if not (is_certain or self._block.is_opener(text)):
                     self._kept.mark()
                 return True
         return self._inner(text, end)
@@ -314,11 +322,13 @@ class ReasoningFilter(VisibleReader):
             self._raw.append(text)
         if self._block.is_opener(text):
             self._depth += 1
+            self._is_quoting = self._kept.current_line.strip() != "" or self._kept.is_introducing
         else:
             self._depth -= 1
             if self._depth == 0:
                 return self._unhide(text, end)
-            self._kept.mark()
+            if not self._is_quoting:
+                self._kept.mark()
         self._pos = end
         return True
 

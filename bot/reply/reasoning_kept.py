@@ -67,6 +67,11 @@ class KeptThinking:
         return self.line.rpartition("\n")[2]
 
     @property
+    def is_introducing(self) -> bool:
+        """Whether the line before the current one ends in a colon."""
+        return self.line.rstrip()[-1:] in set(":：")
+
+    @property
     def text(self) -> str:
         """All that is kept."""
         if len(self._parts) > 1:

@@ -15,14 +15,12 @@ from bot.reply.markup import (
     MARKER,
     MARKERS,
     ORDINARY_TAGS,
-    PROSE_NEXT,
-    QUOTES,
-    SENTENCE_END,
     TURN_ROLES,
     Kind,
     Marker,
     may_become_marker,
 )
+from bot.reply.reasoning_prose import PROSE_NEXT, QUOTES, SENTENCE_END
 
 AFTER_CHARS: Final = 64
 """How much of what follows a marker is looked at."""
@@ -200,7 +198,7 @@ class Examples:
     """Markers that were text, and the other halves of theirs that are still to come."""
 
     def __init__(self) -> None:
-        self._closers: list[str] = []
+        self._closers: list[tuple[str, str]] = []
         self._in_turn = False
         self._on_line = ""
 
@@ -212,22 +210,31 @@ class Examples:
             kind: What it would mean.
             line: What stands before it on its line.
         """
-        if text in self._closers:
+        if any(text == closer and opener in line for closer, opener in self._closers):
             return True
         is_near = self._in_turn or (self._on_line != "" and self._on_line in line)
         return is_near and kind in _TOKENS
 
-    def note(self, text: str, marker: Marker, place: Place) -> None:
-        """Take note of a marker that is text."""
+    def note(self, text: str, marker: Marker, place: Place, *, same_line: bool) -> None:
+        """Take note of a marker that is text.
+
+        Args:
+            text: Its canonical text.
+            marker: What it would mean.
+            place: Where it stands.
+            same_line: What belongs to it counts on its own line only.
+        """
         is_in_line = place.line.strip() != "" and not place.follows_spoken
         is_mentioned = is_in_line and place.after[:1] in set(PROSE_NEXT)
-        if text in self._closers:
-            self._closers.remove(text)
+        known = [closer for closer, _ in self._closers]
+        if text in known:
+            del self._closers[known.index(text)]
         elif text == "<s>" or (marker.closers and not is_mentioned):
             closer = "</s>" if text == "<s>" else marker.closers[0]
-            self._closers = [*self._closers[-_MOST_CLOSERS:], closer]
+            opener = text if is_in_line or same_line else ""
+            self._closers = [*self._closers[-_MOST_CLOSERS:], (closer, opener)]
         if marker.kind in _TURNS:
-            self._in_turn = self._in_turn or not is_in_line
+            self._in_turn = not same_line and (self._in_turn or not is_in_line)
             self._on_line = text
         elif marker.kind is Kind.END:
             self._in_turn = False

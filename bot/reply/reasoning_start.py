@@ -14,7 +14,7 @@ _PHRASES: Final = (
     *((phrase, APRIEL) for phrase in STEPS_PHRASES),
 )
 _BARE: Final = re.compile(r"thought[ \t]*\n")
-_STRIPPED: Final = re.compile(r"(?:assistant)?analysis(?=[^\s.,:;!?()\[/\-–—_'’=])")
+_STRIPPED: Final = re.compile(r"(?:assistant)?analysis(?=[^\s.,:;!?()\[/\-–—_'’=]|-\s)")
 _DROPPED: Final = re.compile(r"assistantfinal(?=\S)|assistant[ \t]*\n")
 _UNDECIDED: Final = prefixes(
     [

@@ -284,6 +284,10 @@ class Journal(Protocol):
         """Record the bot's own lines in what is about to be posted."""
         ...
 
+    async def revise(self, question: Question) -> None:
+        """Record that an open question is asked in other words now; an answer to the old is dropped."""
+        ...
+
     async def close(self, question_id: QuestionId, outcome: Outcome) -> None:
         """Record the outcome; a second call changes nothing."""
         ...

@@ -50,6 +50,7 @@ _LEAST: Final = frozenset(
         "edited_timestamp",
         "guild_id",
         "id",
+        "member",
         "mentions",
         "message_reference",
         "timestamp",

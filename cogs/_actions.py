@@ -5,19 +5,15 @@ from __future__ import annotations
 import io
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import replace
 
 import discord
 
 from bot.chat.backfill import DISCORD_EPOCH_MS
 from bot.client import ClawbotClient
-from bot.context.cleaning import without_mention
-from bot.domain import IncomingMessage, MessageId, Origin, Question, QuestionId, UserId
-from bot.errors import AdmissionError
+from bot.domain import IncomingMessage, MessageId, Origin, Question, QuestionId
 from bot.ports import JournalEntry
-from bot.reasons import plain_reason
-from cogs import _convert, _gate, _places, _respond
+from cogs import _convert, _gate, _places, _respond, _review
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +79,9 @@ class AnswerActions:
             origin=Origin.REGENERATE,
             asked_at=interaction.created_at,
         )
-        await self._submit_again(question, newest.posted)
+        source_id = question.message.id if question.message else None
+        sink = _places.message_sink(self._client, question.place, source_id)
+        await self._services.chat.submit(question, sink, replaces=newest.posted)
 
     async def continue_(self, question_id: QuestionId, interaction: Interaction) -> None:
         """Go on where an answer was cut, in a new message."""
@@ -134,49 +132,39 @@ class AnswerActions:
             await _respond.say(interaction, FORGOTTEN)
         return entry
 
-    async def _submit_again(self, question: Question, replaces: Sequence[MessageId]) -> None:
-        source_id = question.message.id if question.message else None
-        sink = _places.message_sink(self._client, question.place, source_id)
-        await self._services.chat.submit(question, sink, replaces=replaces)
-
     async def edited(self, message: IncomingMessage) -> bool:
         """Answer a question anew whose author changed its text; anything else is left alone.
 
         Returns:
             False if the message has asked nothing before.
+
+        Raises:
+            AdmissionError: Not now; an answer to the earlier words goes on.
         """
         if message.author.is_bot:
             return True
         if _gate.admission(self._client).refusal(message.author, message.place):
             return True
         entry = await self._entry_asked_in(message.id)
-        me = UserId(self._client.user.id)
-        text = without_mention(message.text, me)
         if entry is None:
             return self._services.chat.knows(QuestionId(message.id))
-        if not text:
+        asked = _review.reworded(entry.question, message, self._client.me)
+        if asked.text == entry.question.text:
             return True
-        before = [without_mention(m.text, me) for m in entry.question.joined]
-        text = "\n".join(part for part in (*before, text) if part)
-        if entry.question.text == text:
-            return True
-        is_unfinished = self._services.chat.supersede(message.id)
         question = replace(
-            entry.question,
+            asked,
             id=edit_id(message),
             origin=Origin.REGENERATE,
-            text=text,
-            message=message,
             asked_at=message.edited_at or message.created_at,
+        )
+        sink = _places.message_sink(self._client, question.place, message.id)
+        await self._services.chat.submit(
+            question, sink, replaces=entry.posted, changed_id=message.id
         )
         self._edits[message.id] = question.id
         self._edits.move_to_end(message.id)
         if len(self._edits) > MOST_EDITS:
             self._edits.popitem(last=False)
-        try:
-            await self._submit_again(question, () if is_unfinished else entry.posted)
-        except AdmissionError as exc:
-            _log.info("an edited question was refused: %s", plain_reason(exc))
         return True
 
     async def _entry_asked_in(self, message_id: MessageId) -> JournalEntry | None:

@@ -42,7 +42,7 @@ class DiscordSource:
     ) -> None:
         self._client = client
         self._cache = MessageCache(
-            _Requests(client, clock or SystemClock()),
+            Requests(client, clock or SystemClock()),
             settings.cache_messages,
             clock or SystemClock(),
         )
@@ -109,7 +109,7 @@ class DiscordSource:
         self._cache.session_lost()
 
 
-class _Requests:
+class Requests:
     """Messages by request. What may not be read is as if it weren't there."""
 
     def __init__(self, client: Callable[[], commands.Bot], clock: Clock) -> None:
@@ -117,16 +117,26 @@ class _Requests:
         self._caller = Caller(clock)
 
     async def fetch_message(self, place: Place, message_id: MessageId) -> IncomingMessage | None:
+        """Return one message; ``None`` if it is gone or unreadable."""
+        try:
+            return await self.look(place, message_id)
+        except (DeliveryError, discord.ClientException) as exc:
+            _log.debug("message %d couldn't be fetched: %s", message_id, plain_reason(exc))
+            return None
+
+    async def look(self, place: Place, message_id: MessageId) -> IncomingMessage | None:
+        """Return one message as Discord has it now; ``None`` if it is unreadable.
+
+        Raises:
+            TargetGoneError: It is gone.
+            DeliveryError: Discord can't be asked, or may not be.
+        """
         channel = self._channel(place)
         if channel is None:
             return None
         http = self._client().http
-        try:
-            data = await self._caller.call(lambda: http.get_message(place.channel_id, message_id))
-            return self._read(channel, place, data)
-        except (DeliveryError, discord.ClientException) as exc:
-            _log.debug("message %d couldn't be fetched: %s", message_id, plain_reason(exc))
-            return None
+        data = await self._caller.call(lambda: http.get_message(place.channel_id, message_id))
+        return self._read(channel, place, data)
 
     async def fetch_history(
         self, place: Place, *, before: MessageId | None, after: MessageId | None, limit: int

@@ -31,7 +31,7 @@ from bot.errors import AdmissionError, DeliveryError
 from bot.reasons import plain_reason
 from bot.reply.nonce import nonce
 from bot.tasks import KeyedLocks, TaskOwner
-from cogs import _actions, _buttons, _convert, _gate, _places, _respond
+from cogs import _actions, _buttons, _convert, _gate, _places, _respond, _review
 from cogs._sink import InteractionSink
 
 _log = logging.getLogger(__name__)
@@ -69,6 +69,7 @@ class ChatCog(commands.Cog):
         self._services = bot.services
         self._tasks = TaskOwner()
         self._actions = _actions.AnswerActions(bot)
+        self._reviewer = _review.Reviewer(bot)
         self._order = KeyedLocks()
         self._backfill = Backfill(
             self._services.source,
@@ -156,13 +157,17 @@ class ChatCog(commands.Cog):
         sink = _places.message_sink(self.bot, incoming.place, incoming.id)
         try:
             await self._services.chat.submit(question, sink)
-        except RateLimitedError as exc:
-            if exc.is_noticed:
-                await self._say(incoming, exc.sentence)
-            else:
-                await self._react(incoming, LATER_MARK)
         except AdmissionError as exc:
+            await self._refused(incoming, exc)
+
+    async def _refused(self, incoming: IncomingMessage, exc: AdmissionError) -> None:
+        """Tell a message's author why what they ask isn't taken."""
+        if not isinstance(exc, RateLimitedError):
             await self._notify(incoming, exc.sentence)
+        elif exc.is_noticed:
+            await self._say(incoming, exc.sentence)
+        else:
+            await self._react(incoming, LATER_MARK)
 
     async def _notify(self, incoming: IncomingMessage, sentence: str) -> None:
         """Say one sentence to a message's author, at most once a minute to each person."""
@@ -197,10 +202,18 @@ class ChatCog(commands.Cog):
         if payload.data.get("edited_timestamp") is None:
             return
         incoming = _convert.message(payload.message)
-        if await self._actions.edited(incoming):
+        if await self._edited(incoming):
             return
         if _gate.admission(self.bot).is_late_mention(incoming, self._me):
             await self._arrived(incoming, payload.message.channel)
+
+    async def _edited(self, incoming: IncomingMessage) -> bool:
+        """Answer a changed question anew; False if the message has asked nothing before."""
+        try:
+            return await self._actions.edited(incoming)
+        except AdmissionError as exc:
+            await self._refused(incoming, exc)
+            return True
 
     @commands.Cog.listener()
     async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
@@ -250,11 +263,13 @@ class ChatCog(commands.Cog):
     async def _catch_up(self) -> None:
         services = self._services
         async with self._catching_up:
+            await self._look_again()
             resumer = Resumer(
                 services.journal,
                 services.chat,
                 services.clock,
                 lambda entry: _places.open_sink(self.bot, entry),
+                self._reviewer.review,
                 self._stale_after,
                 source=services.source,
                 me=lambda: self._me,
@@ -266,9 +281,19 @@ class ChatCog(commands.Cog):
             self.bot.is_caught_up = True
             await self.bot.note_alive()
 
+    async def _look_again(self) -> None:
+        """See what became of the questions in work while no events came."""
+        for asked in self._services.chat.asked_in:
+            found = await self._reviewer.look(asked)
+            if found is None:
+                self._gone(asked.id)
+            elif found.edited_at != asked.edited_at:
+                await self._edited(found)
+
     async def _take_missed(self, incoming: IncomingMessage) -> None:
         if await self._services.journal.entry(QuestionId(incoming.id)) is not None:
             return
+        incoming = await self._reviewer.as_member(incoming)
         channel = self.bot.get_channel(incoming.place.channel_id)
         is_own_thread = _places.is_own_thread(channel, self._me)
         if self._services.clock.now() - incoming.created_at <= self._stale_after:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from bot.chat.ending import Ending
 from bot.chat.service import ChatService
 from bot.clock import Clock
-from bot.domain import QuestionId, UserId
+from bot.domain import MessageId, Question, QuestionId, UserId
 from bot.ports import Journal, JournalEntry, MessageSource, Outcome, QuestionState, ReplySink
 
 LOOK_MESSAGES = 50
@@ -23,7 +24,22 @@ TOO_OLD = (
     "I was away when you asked this and it is a while ago. Please ask again if you still like."
 )
 
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A stored question looked at again.
+
+    Attributes:
+        question: As it is asked now; ``None`` when its message is gone.
+        refusal: Why it may not be answered any more; empty when it may.
+    """
+
+    question: Question | None
+    refusal: str = ""
+
+
 OpenSink = Callable[[JournalEntry], Awaitable[ReplySink | None]]
+ReviewQuestion = Callable[[Question], Awaitable[Review]]
 
 
 class Resumer:
@@ -31,6 +47,7 @@ class Resumer:
 
     Args:
         open_sink: Makes the way back to a question's place; ``None`` when that is gone.
+        review: Looks at a question again: it may be gone, changed or no longer allowed.
         stale_after: Questions older than this are declined.
         source: Where an answer's message is looked for.
         me: The bot's own user.
@@ -42,6 +59,7 @@ class Resumer:
         chat: ChatService,
         clock: Clock,
         open_sink: OpenSink,
+        review: ReviewQuestion,
         stale_after: timedelta,
         *,
         source: MessageSource,
@@ -53,34 +71,65 @@ class Resumer:
         self._chat = chat
         self._clock = clock
         self._open_sink = open_sink
+        self._review = review
         self._stale_after = stale_after
 
     async def run(self) -> int:
         """Take up every open question that nobody works on; returns how many there were."""
+        pending = await self._journal.pending()
+        newest = {e.question.message.id: e.question.id for e in pending if e.question.message}
         taken = [
-            await self._take_up(entry.question.id)
-            for entry in await self._journal.pending()
+            await self._take_up(entry.question.id, newest)
+            for entry in pending
             if not self._chat.knows(entry.question.id)
         ]
         return sum(taken)
 
-    async def _take_up(self, question_id: QuestionId) -> bool:
-        """Take up one question as it stands now; others may have ended it meanwhile."""
+    async def _take_up(
+        self, question_id: QuestionId, newest: Mapping[MessageId, QuestionId]
+    ) -> bool:
+        """Take up one question as it stands now; others may have ended it meanwhile.
+
+        Args:
+            question_id: The question.
+            newest: Of each asking message the newest open question: a message that was changed
+                right before the process died has two.
+        """
         entry = await self._journal.entry(question_id)
         if entry is None or entry.outcome is not None or self._chat.knows(question_id):
             return False
         sink = await self._open_sink(entry)
-        entry = await self._with_orphan(entry)
-        age = self._clock.now() - entry.question.asked_at
         if sink is None:
             await self._journal.close(question_id, Outcome.DROPPED)
-        elif entry.attempts >= MOST_ATTEMPTS:
-            self._chat.decline(entry, sink, SET_ASIDE)
-        elif age > self._stale_after and entry.state is not QuestionState.ANSWERED:
-            self._chat.decline(entry, sink, TOO_OLD)
+            return True
+        entry = await self._with_orphan(entry)
+        message = entry.question.message
+        if message is not None and newest.get(message.id, question_id) != question_id:
+            self._chat.withdraw(entry, sink, Ending.SUPERSEDED)
+            return True
+        review = await self._review(entry.question)
+        if review.question is None:
+            self._chat.withdraw(entry, sink, Ending.GONE)
+        elif reason := review.refusal or self._reason_against(entry):
+            self._chat.decline(entry, sink, reason)
         else:
-            self._chat.resume(entry, sink)
+            self._chat.resume(await self._as_asked(entry, review.question), sink)
         return True
+
+    def _reason_against(self, entry: JournalEntry) -> str:
+        """Return why a question is declined for what happened to it; empty if it isn't."""
+        if entry.attempts >= MOST_ATTEMPTS:
+            return SET_ASIDE
+        age = self._clock.now() - entry.question.asked_at
+        is_stale = age > self._stale_after and entry.state is not QuestionState.ANSWERED
+        return TOO_OLD if is_stale else ""
+
+    async def _as_asked(self, entry: JournalEntry, question: Question) -> JournalEntry:
+        """Return the entry with its question as asked now; other words need another answer."""
+        if question.text == entry.question.text:
+            return replace(entry, question=question)
+        await self._journal.revise(question)
+        return await self._journal.entry(question.id) or entry
 
     async def _with_orphan(self, entry: JournalEntry) -> JournalEntry:
         """Add an answer's first message that was posted but not noted before the process died.

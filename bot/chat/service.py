@@ -89,8 +89,18 @@ class ChatService:
         """Return whether this question is being accepted, waits or is being answered now."""
         return question_id in self._turns or question_id in self._accepting
 
+    @property
+    def asked_in(self) -> Sequence[IncomingMessage]:
+        """The messages whose questions are waiting or being answered."""
+        return [t.question.message for t in self._turns.values() if t.question.message is not None]
+
     async def submit(
-        self, question: Question, sink: ReplySink, *, replaces: Sequence[MessageId] = ()
+        self,
+        question: Question,
+        sink: ReplySink,
+        *,
+        replaces: Sequence[MessageId] = (),
+        changed_id: MessageId | None = None,
     ) -> None:
         """Accept a new question and answer it in the background.
 
@@ -98,6 +108,8 @@ class ChatService:
             question: What was asked.
             sink: Where the answer goes.
             replaces: Messages of an earlier answer that this one takes the place of.
+            changed_id: The asking message, when its author has changed it. Work on its earlier
+                words is ended and taken back, but only once this question is accepted.
 
         Raises:
             AdmissionError: The person or guild asks too often, or the bot is being restarted.
@@ -109,12 +121,16 @@ class ChatService:
             return
         self._accepting.add(question.id)
         try:
-            await self._accept(question, sink, replaces)
+            await self._accept(question, sink, replaces, changed_id)
         finally:
             self._accepting.discard(question.id)
 
     async def _accept(
-        self, question: Question, sink: ReplySink, replaces: Sequence[MessageId]
+        self,
+        question: Question,
+        sink: ReplySink,
+        replaces: Sequence[MessageId],
+        changed_id: MessageId | None,
     ) -> None:
         if await self._parts.journal.entry(question.id) is not None:
             _log.debug("question %d is known already", question.id)
@@ -126,6 +142,8 @@ class ChatService:
         if not await self._parts.journal.accept(question):
             _log.debug("question %d is known already", question.id)
             return
+        if changed_id is not None and self._supersede(changed_id):
+            replaces = ()
         if replaces:
             await self._parts.journal.posted(question.id, replaces)
         self._parts.metrics.accepted(question.origin)
@@ -143,6 +161,19 @@ class ChatService:
         """Say why a stored question gets no answer, in the place of what was posted of it."""
         if entry.question.id not in self._turns:
             self._start(Turn(entry.question, sink, self._parts, entry=entry, refusal=sentence))
+
+    def withdraw(self, entry: JournalEntry, sink: ReplySink, ending: Ending) -> None:
+        """End a stored question without a word, and take back what was posted of its answer.
+
+        Args:
+            entry: The question.
+            sink: The way to what was posted.
+            ending: ``GONE`` or ``SUPERSEDED``.
+        """
+        if entry.question.id not in self._turns:
+            turn = Turn(entry.question, sink, self._parts, entry=entry)
+            turn.end(ending)
+            self._start(turn)
 
     def _start(self, turn: Turn) -> None:
         if self._is_closing:
@@ -201,15 +232,8 @@ class ChatService:
         turn = self._turns.get(question_id)
         return turn is not None and turn.end(Ending.STOPPED)
 
-    def supersede(self, message_id: MessageId) -> bool:
-        """End the work on a message's question, and take back what was shown of its answer.
-
-        Args:
-            message_id: The asking message, which its author has changed.
-
-        Returns:
-            False if nothing is running: then its finished answer stands.
-        """
+    def _supersede(self, message_id: MessageId) -> bool:
+        """End the work on a message's question; False if nothing runs: its finished answer stands."""
         return bool(
             self._end_where(
                 lambda q: q.message is not None and q.message.id == message_id, Ending.SUPERSEDED

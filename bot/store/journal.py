@@ -143,6 +143,16 @@ class SqlJournal:
         """Record the bot's own lines in what is about to be posted."""
         await self._change(question_id, lambda entry: replace(entry, chrome=chrome))
 
+    async def revise(self, question: Question) -> None:
+        """Record that an open question is asked in other words now; an answer to the old is dropped."""
+
+        def ask_anew(entry: JournalEntry) -> JournalEntry:
+            is_final = entry.state is QuestionState.ANSWERED
+            state = QuestionState.RUNNING if is_final else entry.state
+            return replace(entry, question=question, state=state, chunks=())
+
+        await self._change(question.id, ask_anew)
+
     async def close(self, question_id: QuestionId, outcome: Outcome) -> None:
         """Record the outcome; a second call changes nothing."""
         await self._change(

@@ -1,0 +1,99 @@
+"""A stored question looked at again: is its message still there, what does it say now, may it be?"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import discord
+
+from bot.chat.resume import Review
+from bot.client import ClawbotClient
+from bot.context.cleaning import without_mention
+from bot.domain import IncomingMessage, Person, Place, Question, UserId
+from bot.errors import DeliveryError, TargetGoneError
+from bot.reasons import plain_reason
+from cogs import _convert, _gate
+from cogs._calls import Caller
+from cogs._source import Requests
+
+_log = logging.getLogger(__name__)
+
+
+def reworded(question: Question, message: IncomingMessage, me: UserId) -> Question:
+    """Return a question as its message asks it now; words that were emptied change nothing.
+
+    Args:
+        question: As it was taken.
+        message: Its message as it is now.
+        me: The bot's own user.
+    """
+    before = question.message
+    text = without_mention(message.text, me)
+    if not text or (before is not None and before.text == message.text):
+        return replace(question, message=message)
+    joined = [without_mention(each.text, me) for each in question.joined]
+    text = "\n".join(part for part in (*joined, text) if part)
+    return replace(question, message=message, text=text)
+
+
+class Reviewer:
+    """Looks at stored questions again, by the rules that hold for new ones.
+
+    Args:
+        client: Online.
+    """
+
+    def __init__(self, client: ClawbotClient) -> None:
+        self._client = client
+        self._requests = Requests(lambda: client, client.services.clock)
+        self._caller = Caller(client.services.clock)
+
+    async def review(self, question: Question) -> Review:
+        """Return the question as it is asked now, and why it may not be answered, if so.
+
+        What Discord can't say at the moment stays as it was stored.
+        """
+        place = self._place(question.place)
+        stored = question.message
+        if stored is not None:
+            found = await self.look(stored)
+            if found is None:
+                return Review(None)
+            question = reworded(question, found, self._client.me)
+        person = await self._asker(question.asker, place)
+        return Review(question, _gate.admission(self._client).refusal(person, place))
+
+    async def look(self, stored: IncomingMessage) -> IncomingMessage | None:
+        """Return a message as it is now; ``None`` when it is gone."""
+        try:
+            return await self._requests.look(stored.place, stored.id)
+        except TargetGoneError:
+            return None
+        except DeliveryError as exc:
+            _log.info("message %d can't be looked at again: %s", stored.id, plain_reason(exc))
+            return stored
+
+    async def as_member(self, message: IncomingMessage) -> IncomingMessage:
+        """Return a message with its author's roles, which messages by request come without."""
+        author = await self._asker(message.author, message.place)
+        return replace(message, author=author)
+
+    def _place(self, stored: Place) -> Place:
+        """Return where a channel is now: it may have been moved to another category."""
+        channel = self._client.get_channel(stored.channel_id)
+        return stored if channel is None else _convert.place(channel)
+
+    async def _asker(self, person: Person, place: Place) -> Person:
+        """Return somebody with the roles they have now, where roles matter at all."""
+        guild = self._client.get_guild(place.guild_id) if place.guild_id is not None else None
+        if guild is None or not self._client.services.settings.discord.allowed_role_ids:
+            return person
+        try:
+            member = await self._caller.call(lambda: guild.fetch_member(person.id))
+        except TargetGoneError:
+            return replace(person, role_ids=frozenset())
+        except (DeliveryError, discord.ClientException) as exc:
+            _log.info("the roles of %d are unknown: %s", person.id, plain_reason(exc))
+            return person
+        return _convert.person(member)

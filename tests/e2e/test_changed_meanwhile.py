@@ -1,0 +1,143 @@
+"""What was deleted, changed or forbidden while the bot was away, or over the limit: said once, or not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from sandbox.discord import Channel, DiscordSandbox, Message, Person
+from sandbox.lmstudio import Answer, LMStudioSandbox
+from tests.e2e.test_doors import turns
+from tests.e2e.test_startup import environment_for
+from tests.support.application import running, settings_for
+from tests.support.process import clawbot
+
+FAST = {"CLAWBOT_LMSTUDIO__HEALTH_INTERVAL_S": "1", "CLAWBOT_DELIVERY__STAGE_AFTER_S": "0.2"}
+LONG = "One lighthouse after another answered the call across the dark water. " * 12
+
+
+@asynccontextmanager
+async def killed_while_writing(
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    folder: Path,
+    ada: Person,
+    channel: Channel,
+) -> AsyncGenerator[tuple[Message, Message]]:
+    """Leave a question open, with the beginning of its answer, as a killed process does."""
+    lm.script(Answer(LONG, pause_after=20))
+    environment = environment_for(discord, lm, folder)
+    async with clawbot("run", folder=folder.parent, environment=environment) as process:
+        await discord.wait_online(timeout_s=20)
+        asked = await ada.mention(channel, "Tell me about cats")
+        begun = await discord.wait_reply(asked)
+        process.kill()
+        await process.wait()
+    yield asked, begun
+
+
+async def one_more(discord: DiscordSandbox, ada: Person, channel: Channel) -> None:
+    """Have another question answered: what was left open has been looked at by then."""
+    asked = await ada.mention(channel, "And what is this?")
+    await discord.wait_reply(asked, until=lambda r: "help you" in r.content, timeout_s=20)
+
+
+async def test_a_question_deleted_while_the_bot_was_away_is_dropped_with_its_beginning(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    folder = tmp_path / "data"
+    async with killed_while_writing(discord, lm, folder, ada, channel) as (asked, begun):
+        await ada.delete(asked)
+    assert channel.guild is not None
+    other = channel.guild.add_channel("other")
+    async with running(settings_for(discord, lm, folder)):
+        await discord.wait_until(lambda: begun not in discord.bot_messages, timeout_s=20)
+        await one_more(discord, ada, other)
+    assert len(lm.completions) == 2
+    assert "cats" not in str(turns(lm))
+
+
+async def test_a_question_changed_while_the_bot_was_away_is_answered_in_its_new_words(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    folder = tmp_path / "data"
+    async with killed_while_writing(discord, lm, folder, ada, channel) as (asked, begun):
+        await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about dogs")
+    lm.script(Answer("About dogs."))
+    async with running(settings_for(discord, lm, folder)):
+        await discord.wait_until(lambda: begun.content == "About dogs.", timeout_s=20)
+    assert "dogs" in turns(lm)[-1]["content"]
+    assert "cats" not in str(turns(lm))
+    assert discord.bot_messages == [begun]
+
+
+async def test_an_answer_deleted_while_the_bot_was_away_is_not_given_again(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    folder = tmp_path / "data"
+    async with killed_while_writing(discord, lm, folder, ada, channel) as (asked, begun):
+        await ada.delete(begun)
+    assert channel.guild is not None
+    other = channel.guild.add_channel("other")
+    async with running(settings_for(discord, lm, folder)):
+        await one_more(discord, ada, other)
+    assert discord.replies(asked) == []
+
+
+@pytest.mark.parametrize("what", ["BLOCKED_USER_IDS", "BLOCKED_CHANNEL_IDS", "ALLOWED_ROLE_IDS"])
+async def test_who_may_not_ask_any_more_gets_the_refusal_in_the_place_of_the_answer(
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    tmp_path: Path,
+    ada: Person,
+    channel: Channel,
+    what: str,
+) -> None:
+    ids = {"BLOCKED_USER_IDS": ada.id, "BLOCKED_CHANNEL_IDS": channel.id, "ALLOWED_ROLE_IDS": 5}
+    folder = tmp_path / "data"
+    async with killed_while_writing(discord, lm, folder, ada, channel) as (_, begun):
+        pass
+    asked = len(lm.completions)
+    settings = settings_for(discord, lm, folder, **{f"CLAWBOT_DISCORD__{what}": str(ids[what])})
+    async with running(settings):
+        await discord.wait_until(lambda: "lighthouse" not in begun.content, timeout_s=20)
+    assert begun.content.startswith("⚠️")
+    assert len(lm.completions) == asked
+
+
+async def test_a_missed_mention_of_somebody_with_the_needed_role_is_answered(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    assert channel.guild is not None
+    role = channel.guild.add_role("crew")
+    channel.guild.members[ada.id].role_ids.append(role.id)
+    settings = settings_for(discord, lm, tmp_path, CLAWBOT_DISCORD__ALLOWED_ROLE_IDS=str(role.id))
+    async with running(settings):
+        first = await ada.mention(channel, "Hello")
+        await discord.wait_reply(first, until=lambda r: "help you" in r.content)
+    missed = await ada.mention(channel, "While you were away")
+    async with running(settings):
+        await discord.wait_reply(missed, until=lambda r: "help you" in r.content)
+
+
+async def test_a_question_changed_over_the_limit_keeps_its_answer_and_its_author_is_told(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.script(Answer(LONG, pause_after=20))
+    limit = {"CLAWBOT_QUEUE__PER_PERSON_PER_MINUTE": "1"}
+    async with running(settings_for(discord, lm, tmp_path, **limit)):
+        asked = await ada.mention(channel, "Tell me about cats")
+        reply = await discord.wait_reply(asked)
+        await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about dogs")
+        await discord.wait_until(lambda: len(discord.replies(asked)) == 2)
+        told = discord.replies(asked)[-1]
+        assert "faster than" in told.content
+        await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about birds")
+        await discord.wait_until(lambda: asked.reactions)
+        lm.resume()
+        await discord.wait_until(lambda: reply.content.strip() == LONG.strip(), timeout_s=20)
+    assert discord.bot_messages == [reply, told]
+    assert len(lm.completions) == 1

@@ -291,9 +291,10 @@ def _secrets(settings: Settings) -> Iterable[str]:
 
 
 def _cdn_hosts(settings: Settings) -> tuple[str, ...]:
-    """Return further hosts that attachments may come from: another Discord's own."""
-    host = urlsplit(settings.discord.api_base).netloc
-    return () if host == "discord.com" else (host,)
+    """Return further hosts that attachments may come from: another Discord's own, and named ones."""
+    base = urlsplit(settings.discord.api_base)
+    own = base.netloc if base.port or base.scheme == "https" else f"{base.netloc}:80"
+    return (*(() if own == "discord.com" else (own,)), *settings.discord.cdn_hosts)
 
 
 def _start_companions(client: ClawbotClient, tasks: TaskOwner, ready: asyncio.Event | None) -> None:

@@ -91,6 +91,23 @@ def listen_address(text: str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def cdn_host(text: str) -> str:
+    """Return ``host`` or ``host:port`` of a CDN in one form.
+
+    Raises:
+        ValueError: Anything else, such as an address with its scheme or path.
+    """
+    wanted = text.strip().lower()
+    try:
+        parts = urlsplit(f"//{wanted}")
+        is_one = parts.netloc == wanted and parts.hostname and parts.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one or "@" in wanted or any(ch.isspace() or not ch.isprintable() for ch in wanted):
+        raise ValueError("must be a host, or host:port, without https:// and without a path")
+    return wanted.removesuffix(":")
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether a host name or address stays on this machine."""
     if host == "localhost":

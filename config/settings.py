@@ -53,6 +53,11 @@ class DiscordSettings(Section):
     gateway_url: Annotated[str, AfterValidator(addresses.gateway_address)] | None = Field(
         None, description="Gateway address of another Discord"
     )
+    cdn_hosts: tuple[Annotated[str, AfterValidator(addresses.cdn_host)], ...] = Field(
+        (),
+        description="Hosts that keep another Discord's attachments: host for https, "
+        "or host:port for exactly that port, also over http",
+    )
     owner_ids: tuple[Snowflake, ...] = Field(
         (), description="People who may change global settings, besides the application's owner"
     )

@@ -28,7 +28,8 @@ class CdnReader:
     """Reads attachments; an async context manager that owns its connections.
 
     Args:
-        further_hosts: ``host`` or ``host:port`` of another Discord's CDN, over http or https.
+        further_hosts: Of another Discord's CDN: ``host`` for https on its own port, or
+            ``host:port`` for exactly that port, also over http.
     """
 
     def __init__(self, further_hosts: tuple[str, ...] = ()) -> None:
@@ -62,15 +63,17 @@ class CdnReader:
         """Return whether an address is one that attachments may be read from."""
         try:
             parsed = URL(url)
-            authority = f"{parsed.host}:{parsed.explicit_port}"
+            authority = f"{parsed.host_subcomponent}:{parsed.port}"
         except ValueError:
             return False
         if parsed.user or parsed.password or not parsed.host:
             return False
-        if parsed.scheme == "https" and parsed.host in DISCORD_HOSTS:
-            return parsed.port == 443
-        is_further = {parsed.host, authority} & self._further_hosts
-        return bool(is_further) and parsed.scheme in {"http", "https"}
+        if parsed.scheme not in {"http", "https"}:
+            return False
+        if authority in self._further_hosts:
+            return True
+        hosts = DISCORD_HOSTS | self._further_hosts
+        return parsed.scheme == "https" and parsed.port == 443 and parsed.host_subcomponent in hosts
 
     async def read(self, attachment: AttachmentInfo, *, limit_bytes: int) -> bytes | None:
         """Return at most ``limit_bytes`` of the file; ``None`` if it can't be had.

@@ -118,3 +118,28 @@ def test_a_database_address_names_its_dialect() -> None:
     assert addresses.database_address("sqlite+pysqlite:///x.db") == "sqlite+pysqlite:///x.db"
     with pytest.raises(ValueError, match="SQLAlchemy"):
         addresses.database_address("bot.db")
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("cdn.example.org", "cdn.example.org"),
+        (" CDN.example.org ", "cdn.example.org"),
+        ("cdn.example.org:8443", "cdn.example.org:8443"),
+        ("[::1]:80", "[::1]:80"),
+    ],
+)
+def test_a_host_of_attachments_is_one_host(typed: str, kept: str) -> None:
+    assert addresses.cdn_host(typed) == kept
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "", ":80", "https://cdn.example.org", "cdn.example.org/files", "a@cdn.example.org", "a b",
+        "cdn.example.org:0", "cdn.example.org:99999", "cdn.example.org:x", "cdn.example.org?a",
+    ],
+)  # fmt: skip
+def test_anything_else_is_no_host_of_attachments(typed: str) -> None:
+    with pytest.raises(ValueError, match="must be a host"):
+        addresses.cdn_host(typed)

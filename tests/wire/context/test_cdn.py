@@ -104,8 +104,21 @@ async def test_a_host_that_is_away_is_nothing(cdn: Cdn) -> None:
         ("", False),
         ("https://", False),
         ("http://other.test:81/a", True),
+        ("https://other.test:81/a", True),
         ("http://other.test:82/a", False),
+        ("https://other.test/a", False),
+        ("https://files.test/a", True),
+        ("https://files.test:443/a", True),
+        ("http://files.test/a", False),
+        ("https://files.test:8443/a", False),
+        ("http://files.test:443/a", False),
+        ("https://FILES.test/a", True),
+        ("https://more.files.test/a", False),
+        ("https://files.test.evil.example/a", False),
+        ("http://[::1]:99/a", True),
+        ("http://[::1]/a", False),
+        ("ftp://other.test:81/a", False),
     ],
 )
 def test_only_discords_hosts_are_allowed(url: str, is_allowed: bool) -> None:
-    assert CdnReader(("other.test:81",)).allows(url) is is_allowed
+    assert CdnReader(("other.test:81", "files.test", "[::1]:99")).allows(url) is is_allowed

@@ -42,6 +42,7 @@ from bot.store.journal import SqlJournal
 from bot.store.lock import data_folder
 from bot.store.settings_store import SettingsStore
 from bot.store.state import StateStore
+from bot.store.tidy_sql import Bounds
 from bot.tasks import TaskOwner, end
 from cogs._source import DiscordSource
 from cogs._tree import ClawbotTree
@@ -220,7 +221,9 @@ async def _open_stores(settings: Settings, clock: Clock, stack: AsyncExitStack) 
     database = await stack.enter_async_context(open_database(location, clock))
     network_timeout_ms = settings.lmstudio.network_timeout_ms
     state = await StateStore.open(database, clock)
-    journal = await SqlJournal.open(database, clock, settings.store.retention_days)
+    journal = await SqlJournal.open(
+        database, clock, settings.store.retention_days, Bounds.of(settings.store)
+    )
     return _Stores(
         state=state,
         overrides=await SettingsStore.open(database, settings.chat, network_timeout_ms),

@@ -59,3 +59,10 @@ WRITES_PER_5_S: Final = 4
 
 IDENTIFIES_PER_DAY: Final = 200
 """Discord resets the token at 1000 in 24 hours; a fifth of that leaves room for restarts."""
+
+MAX_STORED_MIB: Final = 1024
+MAX_STORED_GUILD_MIB: Final = 256
+MAX_STORED_PERSON_MIB: Final = 32
+"""An ordinary question with its answer's thinking takes 2 to 10 KiB."""
+
+RESERVE_MIB: Final = 256

@@ -274,6 +274,30 @@ class StoreSettings(Section):
     retention_days: int = Field(
         30, ge=1, le=3650, description="How long ended questions are kept, in days"
     )
+    max_mib: int = Field(
+        defaults.MAX_STORED_MIB,
+        ge=32,
+        le=1_048_576,
+        description="Most that stored questions take, in MiB; the oldest of who has most go first",
+    )
+    max_guild_mib: int = Field(
+        defaults.MAX_STORED_GUILD_MIB,
+        ge=1,
+        le=1_048_576,
+        description="Most that a server's (guild's) stored questions take, in MiB",
+    )
+    max_person_mib: int = Field(
+        defaults.MAX_STORED_PERSON_MIB,
+        ge=1,
+        le=1_048_576,
+        description="Most that a person's stored questions take, in MiB",
+    )
+    reserve_mib: int = Field(
+        defaults.RESERVE_MIB,
+        ge=0,
+        le=1_048_576,
+        description="Room to leave on the disk, in MiB; with less, old questions are deleted",
+    )
 
 
 class LoggingSettings(Section):

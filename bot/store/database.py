@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -39,6 +39,13 @@ LAST_PROBE_S: Final = 60.0
 
 WATCH_S: Final = 5.0
 """Seconds between looks at the database's file while nobody writes."""
+
+MIB: Final = 1024 * 1024
+
+SHORT: Final = (
+    "The disk of the data folder has only {free} MiB left: old questions are being deleted. "
+    "Make room, or move the data folder."
+)
 
 LIMIT_S: Final = 10.0
 """Seconds of real time that a caller waits for the database's thread; a disk may hang for minutes."""
@@ -79,6 +86,7 @@ class Database:
         self._logged_s: float | None = None
         self._is_fresh = False
         self._is_closed = False
+        self._is_short = False
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """Run statements that change nothing.
@@ -106,6 +114,37 @@ class Database:
         self._queue.append(_Write(work, done))
         self._commit_next()
         return await self._bounded(done)
+
+    async def missing_room(self, reserve_bytes: int) -> int:
+        """Return how many bytes the disk has less than the reserve; 0 where that can't be known.
+
+        Raises:
+            StoreError: The thread hangs.
+        """
+        free = await self._call(self._worker.free_bytes)
+        if free is None:
+            return 0
+        missing = max(0, reserve_bytes - free)
+        if missing and not self._is_short:
+            self._tell([SHORT.format(free=free // MIB)])
+        elif self._is_short and not missing:
+            self._tell(["The disk has enough room again."])
+        self._is_short = bool(missing)
+        return missing
+
+    async def reclaim(self) -> None:
+        """Give the room of what was deleted back to the disk, in small steps between the writes.
+
+        Raises:
+            StoreError: The storage failed.
+        """
+        has_more = True
+        while has_more:
+            has_more = await self._call(self._worker.reclaim)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work on the database in the background; closing the database cuts it off."""
+        self._own(asyncio.get_running_loop().create_task(work))
 
     def on_recovery(self, write_back: WriteBack) -> None:
         """Register what is to be called when the storage works again, and before it is closed."""

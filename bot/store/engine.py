@@ -29,6 +29,15 @@ BUSY_TIMEOUT_MS: Final = 2_000
 LOG_BYTES: Final = 4 * 1024 * 1024
 """Bytes that the log file keeps once its content is in the database."""
 
+FREE_PAGES: Final = 256
+"""Free pages (of 4 KiB) that stay in the file for what is written next."""
+
+RECLAIM_PAGES: Final = 500
+"""Pages given back in one step, which takes some milliseconds."""
+
+REWRITTEN_PAGES: Final = 16_384
+"""Largest file that is rewritten at a start, in pages: 64 MiB take about a second."""
+
 _CORRUPT_CODES: Final = frozenset({11, 26})
 """SQLITE_CORRUPT and SQLITE_NOTADB (SQLite: result and error codes)."""
 
@@ -124,6 +133,44 @@ def looks_damaged(engine: Engine) -> bool:
         return False
     with engine.connect() as connection:
         return connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok"
+
+
+def reclaim(engine: Engine) -> bool:
+    """Give some of an SQLite file's free pages back; return whether many are left."""
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        free = cursor.execute("PRAGMA freelist_count").fetchall()[0][0]
+        if free <= FREE_PAGES or not cursor.execute("PRAGMA auto_vacuum").fetchall()[0][0]:
+            return False
+        # The driver's ``execute`` takes one step of a statement without columns: one page.
+        cursor.executescript(f"PRAGMA incremental_vacuum({RECLAIM_PAGES})")
+        return bool(free - RECLAIM_PAGES > FREE_PAGES)
+    except sqlite3.Error:  # locked or failing: the next look may succeed
+        return False
+    finally:
+        connection.close()
+
+
+def make_shrinkable(engine: Engine) -> None:
+    """Rewrite a small SQLite file that an earlier version began, so that it can become smaller.
+
+    A larger one stays as it is: its free pages are used again, but not given back.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        is_done = cursor.execute("PRAGMA auto_vacuum").fetchall()[0][0]
+        pages = cursor.execute("PRAGMA page_count").fetchall()[0][0]
+        if is_done or pages > REWRITTEN_PAGES:
+            return
+        with suppress(sqlite3.Error):  # no room, or read-only: another start may do it
+            cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            cursor.execute("VACUUM")
+    finally:
+        connection.close()
 
 
 def is_corrupt(exc: BaseException) -> bool:

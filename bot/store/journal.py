@@ -13,7 +13,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 from itertools import islice
 from typing import Final
 
@@ -24,14 +23,22 @@ from bot.ports import JournalEntry, Outcome, QuestionState
 from bot.store import journal_sql
 from bot.store.database import Database
 from bot.store.schema import to_ms
+from bot.store.tidy_sql import Bounds
+from bot.store.tidying import Tidying
 
 _log = logging.getLogger(__name__)
 
-THINKING_BYTES: Final = 65_536
-"""Longest stored thinking, and longest stored details, in bytes of UTF-8."""
+THINKING_BYTES: Final = 16_384
+"""Longest stored thinking, in bytes of UTF-8; longer thinking keeps its beginning and its end."""
 
-UNSAVED: Final = 5_000
-"""Questions kept in memory while the database fails; closed ones go first when there are more."""
+DETAILS_BYTES: Final = 2_048
+"""Longest stored details."""
+
+CUT: Final = "\n[…]\n"
+"""Stands where the middle of a text was left out."""
+
+UNSAVED: Final = 1_000
+"""Ended questions kept in memory while the database fails; the oldest go first when there are more."""
 
 CHANNELS: Final = 10_000
 """Channels whose newest message is remembered."""
@@ -39,37 +46,37 @@ CHANNELS: Final = 10_000
 CHANNELS_EVERY_S: Final = 5.0
 """Seconds between writes of the newest messages; after a crash a scan covers the gap."""
 
-PURGE_EVERY_S: Final = 3_600.0
-"""Seconds between purges of ended questions."""
-
 BATCH: Final = 500
-"""Questions deleted or written back in one transaction at most, which keeps it short."""
+"""Questions written back in one transaction at most, which keeps it short."""
 
 
 class SqlJournal:
     """A ``Journal`` over SQLAlchemy. Made by ``open``."""
 
-    def __init__(self, database: Database, clock: Clock, retention_days: int) -> None:
+    def __init__(self, database: Database, clock: Clock, tidying: Tidying) -> None:
         self._database = database
         self._clock = clock
-        self._retention = timedelta(days=retention_days)
+        self._tidying = tidying
         self._open: OrderedDict[QuestionId, JournalEntry] = OrderedDict()
         self._unsaved: set[QuestionId] = set()
         self._channels: OrderedDict[ChannelId, MessageId] = OrderedDict()
         self._unsaved_channels: dict[ChannelId, MessageId] = {}
         self._channels_written_s = clock.monotonic()
-        self._purged_s: float | None = None
 
     @classmethod
-    async def open(cls, database: Database, clock: Clock, retention_days: int) -> SqlJournal:
+    async def open(
+        cls, database: Database, clock: Clock, retention_days: int, bounds: Bounds | None = None
+    ) -> SqlJournal:
         """Begin with what the database knows; with one that can't be read, with nothing.
 
         Args:
             database: Open.
             clock: For timestamps and retention.
             retention_days: How long ended questions are kept.
+            bounds: How much may be stored; the settings' defaults when left out.
         """
-        journal = cls(database, clock, retention_days)
+        tidying = Tidying(database, clock, retention_days, bounds or Bounds())
+        journal = cls(database, clock, tidying)
         try:
             await journal._load()
         except StoreError as exc:
@@ -83,7 +90,6 @@ class SqlJournal:
             return False
         entry = JournalEntry(question, QuestionState.ACCEPTED, updated_at=self._clock.now())
         self._open[question.id] = entry
-        self._bound_memory()
         if self._database.is_degraded:
             return await self._accept_degraded(entry)
         try:
@@ -92,7 +98,7 @@ class SqlJournal:
             return await self._accept_degraded(entry)
         if not is_new:
             self._open.pop(question.id, None)
-        await self._purge_if_due()
+        self._tidying.wrote(journal_sql.ROW_BYTES)
         return is_new
 
     async def start(self, question_id: QuestionId) -> int:
@@ -133,8 +139,8 @@ class SqlJournal:
                 entry,
                 state=QuestionState.ANSWERED,
                 chunks=tuple(chunks),
-                thinking=_bounded(thinking),
-                details=_bounded(details),
+                thinking=_cut(thinking, THINKING_BYTES),
+                details=_cut(details, DETAILS_BYTES),
                 chrome=chrome,
             ),
         )
@@ -154,10 +160,10 @@ class SqlJournal:
         await self._change(question.id, ask_anew)
 
     async def close(self, question_id: QuestionId, outcome: Outcome) -> None:
-        """Record the outcome; a second call changes nothing."""
+        """Record the outcome, and forget the texts, which Discord has; a second call changes nothing."""
         await self._change(
             question_id,
-            lambda entry: replace(entry, state=QuestionState.CLOSED, outcome=outcome),
+            lambda entry: replace(entry, state=QuestionState.CLOSED, outcome=outcome, chunks=()),
         )
 
     async def entry(self, question_id: QuestionId) -> JournalEntry | None:
@@ -219,17 +225,6 @@ class SqlJournal:
         """Return the newest noted message of every channel."""
         return dict(self._channels)
 
-    async def purge(self) -> int:
-        """Delete what ended longer ago than the retention time; return how many questions.
-
-        At most ``BATCH`` in one call; ``accept`` calls it again until all are gone, then hourly.
-
-        Raises:
-            StoreError: The database failed.
-        """
-        before_ms = to_ms(self._clock.now() - self._retention)
-        return await self._database.write(lambda c: journal_sql.purge(c, before_ms, BATCH))
-
     async def _write_channels(self) -> None:
         newest = self._unsaved_channels
         if not newest:
@@ -275,6 +270,8 @@ class SqlJournal:
     async def _save(self, entry: JournalEntry) -> None:
         if self._database.is_degraded:
             self._unsaved.add(entry.question.id)
+            if entry.outcome is not None:
+                self._bound_memory()
             return
         with suppress(StoreError):
             await self._write((entry,))
@@ -282,11 +279,12 @@ class SqlJournal:
     async def _write(self, entries: Sequence[JournalEntry]) -> None:
         """Store entries; those that ended are then forgotten in memory."""
         try:
-            await self._database.write(lambda c: journal_sql.save_entries(c, entries))
+            size = await self._database.write(lambda c: journal_sql.save_entries(c, entries))
         except (StoreError, asyncio.CancelledError):
             ids = {entry.question.id for entry in entries}
             self._unsaved |= ids & self._open.keys()
             raise
+        self._tidying.wrote(size)
         for entry in entries:
             question_id = entry.question.id
             if self._open.get(question_id) is entry:
@@ -310,31 +308,19 @@ class SqlJournal:
         for channel_id in reversed(newest):
             self._channels[channel_id] = newest[channel_id]
 
-    async def _purge_if_due(self) -> None:
-        now_s = self._clock.monotonic()
-        if self._purged_s is not None and now_s - self._purged_s < PURGE_EVERY_S:
-            return
-        try:
-            count = await self.purge()
-        except StoreError:
-            return
-        if count < BATCH:
-            self._purged_s = now_s
-        if count:
-            _log.info("%d ended questions purged", count)
-
     def _bound_memory(self) -> None:
-        """Forget the oldest closed questions that couldn't be stored when there are too many."""
-        if len(self._open) <= UNSAVED:
-            return
-        closed = next((i for i, e in self._open.items() if e.outcome is not None), None)
-        if closed is not None:
-            del self._open[closed]
-            self._unsaved.discard(closed)
+        """Forget the oldest ended questions that couldn't be stored when there are too many."""
+        ended = [i for i, entry in self._open.items() if entry.outcome is not None]
+        for question_id in ended[: max(0, len(ended) - UNSAVED)]:
+            del self._open[question_id]
+            self._unsaved.discard(question_id)
 
 
-def _bounded(text: str) -> str:
-    """Return the text's beginning, at most ``THINKING_BYTES`` of UTF-8."""
-    if len(text) * 4 <= THINKING_BYTES:
+def _cut(text: str, limit_bytes: int) -> str:
+    """Return a text's beginning and end in at most so many bytes of UTF-8."""
+    raw = text.encode("utf-8", "surrogatepass")
+    if len(raw) <= limit_bytes:
         return text
-    return text.encode("utf-8", "replace")[:THINKING_BYTES].decode("utf-8", "ignore")
+    half = (limit_bytes - len(CUT.encode())) // 2
+    beginning = raw[:half].decode("utf-8", "ignore")
+    return beginning + CUT + raw[-half:].decode("utf-8", "ignore")

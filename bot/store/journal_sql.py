@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, delete, select
 
 from bot.domain import ChannelId, MessageId, QuestionId
 from bot.ports import JournalEntry, Outcome, QuestionState
-from bot.store.question_codec import dump_question, load_question
+from bot.store.question_codec import encode_question, load_question
 from bot.store.schema import (
     channels,
+    dump_json,
     from_ms,
     insert_new,
     posted_messages,
@@ -24,13 +25,16 @@ from bot.store.schema import (
 
 _log = logging.getLogger(__name__)
 
+ROW_BYTES: Final = 512
+"""What a row takes besides its texts: numbers, indexes, the messages posted, pages half full."""
+
 
 def insert_entry(connection: Connection, entry: JournalEntry) -> bool:
     """Store a new question; ``False`` if its id is stored already.
 
     A commit whose confirmation was lost is tried again, and then finds what it stored itself.
     """
-    if insert_new(connection, questions, _values(entry)):
+    if insert_new(connection, questions, _values(connection, entry)):
         return True
     return is_same_acceptance(load_entry(connection, entry.question.id), entry)
 
@@ -43,9 +47,10 @@ def is_same_acceptance(stored: JournalEntry | None, entry: JournalEntry) -> bool
     return is_untouched and to_ms(stored.updated_at) == to_ms(entry.updated_at)
 
 
-def save_entries(connection: Connection, entries: Sequence[JournalEntry]) -> None:
-    """Write entries whole, replacing what was stored of them."""
-    upsert(connection, questions, [_values(entry) for entry in entries])
+def save_entries(connection: Connection, entries: Sequence[JournalEntry]) -> int:
+    """Write entries whole, replacing what was stored of them; return how many bytes they take."""
+    rows = [_values(connection, entry) for entry in entries]
+    upsert(connection, questions, rows)
     ids = [entry.question.id for entry in entries]
     connection.execute(delete(posted_messages).where(posted_messages.c.question_id.in_(ids)))
     posted = [
@@ -54,6 +59,7 @@ def save_entries(connection: Connection, entries: Sequence[JournalEntry]) -> Non
         for ordinal, message_id in enumerate(entry.posted)
     ]
     upsert(connection, posted_messages, posted)
+    return sum(row["size_bytes"] for row in rows)
 
 
 def load_entry(connection: Connection, question_id: QuestionId) -> JournalEntry | None:
@@ -88,24 +94,6 @@ def load_pending(connection: Connection) -> list[JournalEntry]:
     return [entry for entry in entries if entry is not None]
 
 
-def purge(connection: Connection, closed_before_ms: int, limit: int) -> int:
-    """Delete entries that were closed before a moment, at most ``limit``; return how many."""
-    old = (
-        select(questions.c.id)
-        .where(
-            questions.c.state == QuestionState.CLOSED.value,
-            questions.c.updated_at_ms < closed_before_ms,
-        )
-        .limit(limit)
-    )
-    ids = list(connection.execute(old).scalars())
-    if ids:
-        connection.execute(delete(posted_messages).where(posted_messages.c.question_id.in_(ids)))
-        connection.execute(delete(questions).where(questions.c.id.in_(ids)))
-    connection.execute(delete(channels).where(channels.c.updated_at_ms < closed_before_ms))
-    return len(ids)
-
-
 def save_channels(
     connection: Connection, newest: Mapping[ChannelId, MessageId], now_ms: int
 ) -> None:
@@ -125,19 +113,25 @@ def load_channels(connection: Connection, limit: int) -> dict[ChannelId, Message
     }
 
 
-def _values(entry: JournalEntry) -> dict[str, Any]:
-    moment = entry.updated_at or entry.question.asked_at
+def _values(connection: Connection, entry: JournalEntry) -> dict[str, Any]:
+    question = entry.question
+    texts = {
+        "question": dump_json(encode_question(question), connection),
+        "chunks": dump_json({"texts": entry.chunks, "chrome": entry.chrome}, connection),
+        "thinking": dump_json(entry.thinking, connection),
+        "details": dump_json(entry.details, connection),
+    }
     return {
-        "id": entry.question.id,
-        "channel_id": entry.question.place.channel_id,
+        **texts,
+        "id": question.id,
+        "channel_id": question.place.channel_id,
         "state": entry.state.value,
         "outcome": None if entry.outcome is None else entry.outcome.value,
         "attempts": entry.attempts,
-        "question": dump_question(entry.question),
-        "chunks": json.dumps({"texts": entry.chunks, "chrome": entry.chrome}),
-        "thinking": json.dumps(entry.thinking),
-        "details": json.dumps(entry.details),
-        "updated_at_ms": to_ms(moment),
+        "updated_at_ms": to_ms(entry.updated_at or question.asked_at),
+        "asker_id": question.asker.id,
+        "guild_id": question.place.guild_id or 0,
+        "size_bytes": ROW_BYTES + sum(len(text.encode()) for text in texts.values()),
     }
 
 

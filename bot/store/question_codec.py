@@ -1,4 +1,4 @@
-"""Questions as ASCII JSON, and back, by the types of their fields.
+"""Questions as what JSON can hold, and back, by the types of their fields.
 
 A field that is added to the values of ``bot.domain`` is stored without further ado; one that a
 stored question doesn't have yet gets its default.
@@ -18,13 +18,13 @@ from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 from bot.domain import Question
 
 
-def dump_question(question: Question) -> str:
-    """Return a question as ASCII JSON."""
-    return json.dumps(_encode(question))
+def encode_question(question: Question) -> object:
+    """Return a question as what JSON can hold."""
+    return _encode(question)
 
 
 def load_question(stored: str) -> Question:
-    """Read what ``dump_question`` wrote.
+    """Read the JSON of what ``encode_question`` gave.
 
     Raises:
         ValueError: It isn't that (damaged, or from a version that wrote another form).

@@ -1,12 +1,14 @@
 """The tables. The same for SQLite and PostgreSQL; ``migrations/versions`` builds them step by step.
 
-Times are whole milliseconds since 1970 in UTC, which both databases store and compare alike. JSON is
-ASCII-only text, so that any character a person or a model writes (NUL, lone surrogates) survives
-both databases.
+Times are whole milliseconds since 1970 in UTC, which both databases store and compare alike. JSON
+escapes what a database wouldn't take (NUL, lone surrogates; on PostgreSQL, whose encoding is its
+owner's choice, everything beyond ASCII), so that any character that a person or a model writes survives.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -27,7 +29,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest revision in ``migrations/versions``; a test compares the two."""
 
 metadata = MetaData(
@@ -51,7 +53,18 @@ questions = Table(
     Column("thinking", Text, nullable=False),
     Column("details", Text, nullable=False),
     Column("updated_at_ms", BigInteger, nullable=False),
-    Index("ix_questions_state_updated_at_ms", "state", "updated_at_ms"),
+    Column("asker_id", BigInteger, nullable=False, server_default=text("0")),
+    Column("guild_id", BigInteger, nullable=False, server_default=text("0")),
+    Column("size_bytes", Integer, nullable=False, server_default=text("0")),
+    # All that tidying asks about, so that it need not touch the texts.
+    Index(
+        "ix_questions_state_updated_at_ms",
+        "state",
+        "updated_at_ms",
+        "asker_id",
+        "guild_id",
+        "size_bytes",
+    ),
 )
 
 posted_messages = Table(
@@ -108,6 +121,17 @@ state = Table(
     Column("value", Text, nullable=False),
     Column("updated_at_ms", BigInteger, nullable=False),
 )
+
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+def dump_json(value: object, connection: Connection) -> str:
+    """Return a value as JSON, in the shortest form that this database takes."""
+    if connection.dialect.name != "sqlite":
+        return json.dumps(value)
+    written = json.dumps(value, ensure_ascii=False)
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
 
 
 def to_ms(moment: datetime) -> int:

@@ -16,8 +16,8 @@ from bot.store.setting_values import Change, Layer, Scope, StoredSetting
 
 _log = logging.getLogger(__name__)
 
-KEPT_CHANGES: Final = 200
-"""Changes of one guild that the audit log keeps, newest first: as many as ``/config history`` reads."""
+KEPT_CHANGES: Final = 50
+"""Changes of one guild that the audit log keeps, the newest; each may hold two personas."""
 
 
 def load(connection: Connection) -> list[StoredSetting]:

@@ -32,7 +32,7 @@ CHANGES: Final = Shares(person=20, group=40, total=300, reserve=10)
 """Changes in one minute; a person at a keyboard makes fewer. A guild with its channels is a group, and
 what holds everywhere is one of its own, which only the bot's owners can reach."""
 
-PLACES_PER_GUILD: Final = 200
+PLACES_PER_GUILD: Final = 100
 """Channels and threads of one guild that may have settings of their own; all are kept in memory."""
 
 

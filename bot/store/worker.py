@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -92,6 +93,7 @@ class Worker:
         try:
             self._needs_check = self._was_left_open()
             self._prepare(result)
+            engines.make_shrinkable(self._connected())
         except Exception as exc:
             failure = self._startup_failure(exc)
             if failure is not None:
@@ -180,6 +182,14 @@ class Worker:
         """Write something small, to see whether the storage works again."""
         values = {"key": "probe", "value": "", "updated_at_ms": to_ms(self._clock.now())}
         upsert(connection, state, [values])
+
+    def free_bytes(self) -> int | None:
+        """Return the room that the database's disk has; ``None`` for a server's."""
+        return None if self._file is None else shutil.disk_usage(self._file.parent).free
+
+    def reclaim(self) -> bool:
+        """Give some free pages of the file back to the disk; return whether there are more."""
+        return self._file is not None and engines.reclaim(self._connected())
 
     def _together(
         self, works: Sequence[Callable[[Connection], Any]], result: CommitResult

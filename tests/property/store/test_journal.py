@@ -133,7 +133,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule(number=IDS, outcome=st.sampled_from(Outcome))
     def close(self, number: int, outcome: Outcome) -> None:
         self.run(self.journal.close(QuestionId(number), outcome))
-        self._change(number, state=QuestionState.CLOSED, outcome=outcome)
+        self._change(number, state=QuestionState.CLOSED, outcome=outcome, chunks=())
 
     def _change(self, number: int, **values: Any) -> None:
         entry = self.model.get(number)

@@ -13,10 +13,11 @@ from sqlalchemy import text
 from bot.domain import ChannelId, MessageId, QuestionId
 from bot.ports import Journal, JournalEntry, Outcome, QuestionState
 from bot.store.database import Database, open_database
-from bot.store.journal import CHANNELS, THINKING_BYTES, SqlJournal
+from bot.store.journal import CHANNELS, DETAILS_BYTES, THINKING_BYTES, SqlJournal
 from bot.store.journal_sql import insert_entry, save_entries
 from tests.support.clock import FakeClock
 from tests.unit.store.questions import question
+from tests.unit.store.recovery import drain
 
 ONE = QuestionId(1)
 
@@ -180,10 +181,20 @@ async def test_unknown_questions_are_no_error(journal: Journal) -> None:
 
 async def test_endless_thinking_is_cut(journal: Journal) -> None:
     await journal.accept(question(1))
-    await journal.answered(ONE, ["x"], thinking="ü" * 100_000, details="d" * 100_000)
+    thinking = "a" + "ü" * 100_000 + "z"
+    await journal.answered(ONE, ["x"], thinking=thinking, details="d" * 100_000)
     entry = await _entry(journal)
-    assert len(entry.thinking.encode()) == THINKING_BYTES
-    assert len(entry.details.encode()) == THINKING_BYTES
+    assert THINKING_BYTES - 4 <= len(entry.thinking.encode()) <= THINKING_BYTES
+    assert (entry.thinking[0], entry.thinking[-1]) == ("a", "z")
+    assert len(entry.details.encode()) <= DETAILS_BYTES
+
+
+async def test_an_ended_question_keeps_no_copy_of_what_discord_shows(journal: Journal) -> None:
+    await journal.accept(question(1))
+    await journal.answered(ONE, ["x"], thinking="hm", details="fast")
+    await journal.close(ONE, Outcome.DELIVERED)
+    entry = await _entry(journal)
+    assert (entry.chunks, entry.thinking, entry.details) == ((), "hm", "fast")
 
 
 async def test_what_ended_is_kept_for_the_retention_time_only(
@@ -196,6 +207,7 @@ async def test_what_ended_is_kept_for_the_retention_time_only(
     await journal.close(ONE, Outcome.DELIVERED)
     await clock.advance(timedelta(days=31).total_seconds())
     await journal.accept(question(3))
+    await drain(database)
     assert await journal.entry(ONE) is None
     assert await journal.entry_of_message(MessageId(101)) is None
     assert [entry.question.id for entry in await journal.pending()] == [2, 3]

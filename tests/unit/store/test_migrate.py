@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +66,24 @@ def test_from_every_revision_the_steps_lead_to_the_tables(
         assert _differences(connection) == []
         versions = connection.execute(text("SELECT version_num FROM alembic_version")).all()
         assert [tuple(row) for row in versions] == [(HEAD,)]
+
+
+def test_questions_of_the_first_schema_learn_whose_they_are_and_their_size(engine: Engine) -> None:
+    asked = {"asker": {"id": 2**63 - 1}, "place": {"guild_id": 7}, "text": "NUL \x00 \ud800"}
+    direct = {"asker": {"id": 9}, "place": {"guild_id": None}}
+    insert = text(
+        "INSERT INTO questions VALUES (:id, 1, 'closed', 'delivered', 1, :question, '[]', '\"\"', "
+        "'\"\"', 0)"
+    )
+    with engine.begin() as connection:
+        upgrade(connection, "0001")
+        for number, stored in enumerate((json.dumps(asked), json.dumps(direct), "damaged"), 1):
+            connection.execute(insert, {"id": number, "question": stored})
+        upgrade(connection)
+        query = text("SELECT asker_id, guild_id, size_bytes FROM questions ORDER BY id")
+        rows = [tuple(row) for row in connection.execute(query)]
+    assert [row[:2] for row in rows] == [(2**63 - 1, 7), (9, 0), (0, 0)]
+    assert all(row[2] > 10 for row in rows)
 
 
 def test_created_at_once_is_the_same_as_step_by_step(engine: Engine) -> None:

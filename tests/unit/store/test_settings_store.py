@@ -224,13 +224,13 @@ async def test_strangers_in_their_own_guilds_lock_nobody_else_out(admin: Admin) 
 async def test_one_guilds_history_and_settings_stay_bounded(
     admin: Admin, database: Database
 ) -> None:
-    for number in range(230):
+    for number in range(80):
         await admin.set(IN_GUILD, "max_tokens", str(number + 1))
     count = text("SELECT count(*) FROM setting_changes")
-    assert await database.read(lambda c: c.execute(count).scalar()) == 200
+    assert await database.read(lambda c: c.execute(count).scalar()) == 50
     assert (await admin.undo(IN_GUILD)) is not None
-    assert admin.store.effective(HERE).max_tokens == 229
-    places = [Scope.in_channel(ChannelId(number), OTHER_GUILD) for number in range(1, 201)]
+    assert admin.store.effective(HERE).max_tokens == 79
+    places = [Scope.in_channel(ChannelId(number), OTHER_GUILD) for number in range(1, 101)]
     for place in places:
         await admin.set(place, "max_tokens", "7")
     with pytest.raises(InvalidSettingError, match="whole server"):

@@ -159,7 +159,7 @@ async def test_which_words_of_an_answer_are_the_bots_own_is_kept(
     assert await journal.chrome_of(ids) == wanted
     later = await SqlJournal.open(database, clock, retention_days=30)
     assert await later.chrome_of(ids) == wanted
-    assert (await _entry(later)).chunks == ("⚠️ Careful.\n-# a",)
+    assert (await _entry(later)).chrome == "-# a"
 
 
 async def test_posts_that_were_replaced_lead_nowhere(journal: Journal) -> None:

@@ -65,6 +65,30 @@ async def test_a_manager_is_offered_only_what_may_be_chosen(
         assert [choice["value"] for choice in made] == [HERE]
 
 
+@pytest.mark.parametrize(
+    ("options", "offered"),
+    [
+        (("off", "on"), ["auto", "off", "on"]),
+        (("low", "medium", "high"), ["auto", "low", "medium", "high"]),
+        ((), ["auto", "off", "on", "low", "medium", "high"]),
+    ],
+)
+async def test_config_offers_the_reasoning_that_the_model_has(
+    options: tuple[str, ...],
+    offered: list[str],
+    discord: DiscordSandbox,
+    ada: Person,
+    channel: Channel,
+    tmp_path: Path,
+) -> None:
+    async with (
+        LMStudioSandbox([Model(HERE, reasoning_options=options)]) as lm,
+        running(settings_for(discord, lm, tmp_path)),
+    ):
+        made = await ada.autocomplete(channel, "config set", "value", "", setting="reasoning")
+        assert [choice["value"] for choice in made] == offered
+
+
 async def test_a_choice_that_is_no_longer_in_memory_gives_way_to_the_usual_model_and_says_so(
     discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channel: Channel, tmp_path: Path
 ) -> None:

@@ -29,6 +29,7 @@ _OWN_FIELDS: Final = (
 )
 _LIMIT_TOKENS: Final = re.compile(
     r"context length of only (\d{1,12})|n_ctx\W{1,8}(\d{1,12})|Reached context length of (\d{1,12})"
+    r"|maximum context length is (\d{1,12})"
     r"|context size \((\d{1,12}) tokens\)|exceeds [^.]{0,60}\((\d{1,12}) tokens\)",
     re.IGNORECASE,
 )

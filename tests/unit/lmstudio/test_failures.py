@@ -13,6 +13,11 @@ from bot.lmstudio.failures import classify, classify_event
 JINJA = (
     'Error rendering prompt with jinja template: "{}".\n\nThis is usually an issue with the model.'
 )
+REACHED = (
+    "Reached context length of 4096 tokens with model (arch: qwen3next) that does not currently "
+    "support mid-generation context overflow. Try reloading with a larger context length or "
+    "shortening the prompt/chat."
+)
 TOKEN = "sk-bogus-E**************"
 
 TEXTS: tuple[tuple[int, object, type[BackendError]], ...] = (
@@ -171,6 +176,17 @@ TEXTS: tuple[tuple[int, object, type[BackendError]], ...] = (
         '[{"code":"invalid_type","expected":"string","path":["reasoning_effort"],"message":"x"}]',
         errors.InvalidRequestError,
     ),
+    # newer wordings
+    (400, REACHED, errors.ContextOverflowError),
+    (400, "[metal::malloc] Attempting to allocate 38654705664 bytes", errors.OutOfMemoryError),
+    (400, "Vision model is not loaded", errors.BadImageError),
+    (400, "Vision model is not loaded.", errors.BadImageError),
+    # other servers
+    (
+        404,
+        {"message": "The model `a/b` does not exist.", "type": "NotFoundError", "code": 404},
+        errors.ModelNotFoundError,
+    ),
     # engine
     (400, "Compute error.", errors.ComputeError),
     (400, "decode() failed: vk::Queue::submit: ErrorDeviceLost", errors.ComputeError),
@@ -244,9 +260,18 @@ def test_known_texts_inside_a_stream(error: object, kind: type[BackendError]) ->
             8192,
             9025,
         ),
+        (
+            (
+                "This model's maximum context length is 4096 tokens. However, your request has "
+                "9025 input tokens. Please reduce the length of the input messages."
+            ),
+            4096,
+            9025,
+        ),
+        (REACHED, 4096, None),
     ],
 )
-def test_an_overflow_names_the_real_limit(text: str, limit: int, prompt: int) -> None:
+def test_an_overflow_names_the_real_limit(text: str, limit: int, prompt: int | None) -> None:
     for failure in (classify(400, json.dumps({"error": text})), classify_event({"message": text})):
         assert isinstance(failure, errors.ContextOverflowError)
         assert failure.limit_tokens == limit

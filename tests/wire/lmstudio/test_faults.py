@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from aiohttp import web
 
 from bot.domain import FinishReason
 from bot.errors import BackendError
@@ -11,7 +14,8 @@ from sandbox.lmstudio import Fault, LMStudioSandbox
 from sandbox.lmstudio.faults import ERRORS, Form
 from tests.support.clock import FakeClock
 from tests.wire.lmstudio.conftest import PARIS
-from tests.wire.lmstudio.rig import ask
+from tests.wire.lmstudio.rig import ask, connected
+from tests.wire.lmstudio.test_trust import serving
 
 HANGS = frozenset(
     {
@@ -185,6 +189,50 @@ async def test_an_error_after_text_ends_in_what_came(
     outcome = await ask(clock, backend)
     assert outcome.end.reason is FinishReason.INTERRUPTED
     assert PARIS.startswith(outcome.text)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words", "may_go_on"),
+    [
+        (Fault.OVERFLOW_REACHED, "can read at once is full", False),
+        (Fault.METAL_ALLOCATE, "ran out of memory", True),
+        (Fault.CRASHED, "crashed", True),
+        (Fault.UNLOADED, "unloaded", True),
+        (Fault.HANG_AFTER_TOKENS, "stopped in the middle", True),
+        (Fault.RESET_AFTER_TOKENS, "connection to the model broke", True),
+        (Fault.UNKNOWN_ERROR, "reported a fault", True),
+    ],
+)
+async def test_an_answer_that_broke_off_says_what_is_known_of_it(
+    fault: Fault,
+    words: str,
+    may_go_on: bool,
+    box: LMStudioSandbox,
+    backend: LMStudioBackend,
+    clock: FakeClock,
+) -> None:
+    box.answer(PARIS)
+    box.faults.next(fault, after_tokens=3)
+    end = (await ask(clock, backend)).end
+    assert words in end.interruption
+    assert end.may_go_on is may_go_on
+
+
+async def test_an_error_after_the_whole_answer_takes_nothing_from_it(clock: FakeClock) -> None:
+    text = json.dumps({"choices": [{"delta": {"content": PARIS}}]})
+    end = json.dumps({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+    late = json.dumps({"error": {"message": "Compute error."}})
+    body = f"data: {text}\n\ndata: {end}\n\nevent: error\ndata: {late}\n\n"
+
+    async def handle(request: web.Request) -> web.Response:
+        if request.method == "POST":
+            return web.Response(body=body.encode(), content_type="text/event-stream")
+        return web.json_response({"data": [{"id": "m"}]})
+
+    async with serving(handle) as url, connected(clock, url) as opened:
+        outcome = await ask(clock, opened)
+        assert outcome.text == PARIS
+        assert outcome.end.reason is FinishReason.STOP
 
 
 async def test_what_was_thought_before_a_cut_is_void(

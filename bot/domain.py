@@ -97,6 +97,8 @@ class IncomingMessage:
         names: Display names for the user, role and channel ids that occur in ``text``.
         embed_texts: Text of embeds and of text components, one entry each.
         forwarded_texts: Text of forwarded messages (snapshots), untrusted.
+        webhook_id: The webhook that posted it, if one did.
+        application_id: The application that posted it, where Discord says so.
         stickers: Names of stickers, untrusted.
         poll: Question and options of a poll, a line each, untrusted.
         is_ordinary: A message or a reply typed by somebody: not a system message or a webhook.
@@ -119,6 +121,8 @@ class IncomingMessage:
     is_ordinary: bool = True
     is_forward: bool = False
     edited_at: datetime | None = None
+    webhook_id: int | None = None
+    application_id: int | None = None
     stickers: tuple[str, ...] = ()
     poll: str = ""
 

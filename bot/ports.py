@@ -16,6 +16,7 @@ from bot.domain import (
     IncomingMessage,
     MessageId,
     ModelInfo,
+    Person,
     Place,
     Question,
     QuestionId,
@@ -302,6 +303,10 @@ class Journal(Protocol):
 
     async def chrome_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, str | None]:
         """Return the recorded ``chrome`` of the answers that posted messages belong to."""
+        ...
+
+    async def askers(self, message_ids: Sequence[MessageId]) -> dict[MessageId, Person]:
+        """Return who asked in messages; those that asked nothing are left out."""
         ...
 
     async def pending(self) -> Sequence[JournalEntry]:

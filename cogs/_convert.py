@@ -123,6 +123,8 @@ def message(message: discord.Message) -> IncomingMessage:
         is_ordinary=message.type in _ORDINARY and message.webhook_id is None,
         is_forward=is_forward,
         edited_at=message.edited_at,
+        webhook_id=message.webhook_id,
+        application_id=message.application_id,
         stickers=_stickers(message, snapshots),
         poll=_poll(message),
     )

@@ -12,6 +12,7 @@ from discord.ext import commands
 
 from bot.chat.admission import Decision
 from bot.chat.backfill import ALIVE, Backfill, alive_at
+from bot.chat.proxies import Proxies
 from bot.chat.resume import TOO_OLD, Resumer
 from bot.chat.service import RateLimitedError
 from bot.chrome import notice
@@ -79,6 +80,9 @@ class ChatCog(commands.Cog):
             max(self._stale_after, DECLINED_WITHIN),
             alive_at=self._alive_at(),
         )
+        self._proxies = Proxies(
+            self._services.clock, self._services.settings.discord.proxy_application_ids
+        )
         self._catching_up = asyncio.Lock()
         self._menus = [
             app_commands.ContextMenu(name="Ask about this", callback=self._ask_about),
@@ -102,8 +106,17 @@ class ChatCog(commands.Cog):
     async def on_message(self, message: discord.Message) -> None:
         """Take a message that was just written."""
         incoming = _convert.message(message)
-        await self._arrived(incoming, message.channel)
+        if incoming.webhook_id is not None and incoming.author.id != self._me:
+            await self._copied(incoming)
+        else:
+            await self._arrived(incoming, message.channel)
         await self._backfill.arrived(incoming.place.channel_id, incoming.id)
+
+    async def _copied(self, incoming: IncomingMessage) -> None:
+        """Take a message that a webhook posted, if it is a person's question said again."""
+        question = self._proxies.copied(incoming, self._me)
+        if question is not None:
+            await self._submit(question, incoming, is_counted=True)
 
     async def _arrived(self, incoming: IncomingMessage, channel: object) -> None:
         async with self._order.of(incoming.author.id, incoming.place.channel_id):
@@ -153,10 +166,13 @@ class ChatCog(commands.Cog):
             fresh=origin is Origin.DM and is_mentioned and incoming.reference_id is None,
         )
 
-    async def _submit(self, question: Question, incoming: IncomingMessage) -> None:
+    async def _submit(
+        self, question: Question, incoming: IncomingMessage, *, is_counted: bool = False
+    ) -> None:
         sink = _places.message_sink(self.bot, incoming.place, incoming.id)
+        self._proxies.asked(question)
         try:
-            await self._services.chat.submit(question, sink)
+            await self._services.chat.submit(question, sink, is_counted=is_counted)
         except AdmissionError as exc:
             await self._refused(incoming, exc)
 
@@ -227,7 +243,10 @@ class ChatCog(commands.Cog):
             self._gone(MessageId(message_id))
 
     def _gone(self, message_id: MessageId) -> None:
-        self._services.chat.message_gone(message_id)
+        was_open = self._services.chat.message_gone(message_id)
+        copy = self._proxies.deleted(message_id, self._me, was_open=was_open)
+        if copy is not None and copy.message is not None:
+            self._tasks.start(self._submit(copy, copy.message, is_counted=True), name="proxied")
 
     @commands.Cog.listener()
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:

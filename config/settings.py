@@ -81,6 +81,11 @@ class DiscordSettings(Section):
         (), description="Answer only people with one of these roles; all when empty"
     )
     blocked_user_ids: tuple[Snowflake, ...] = Field((), description="Never answer these people")
+    proxy_application_ids: tuple[Snowflake, ...] = Field(
+        (),
+        description="Applications that say people's messages again (PluralKit and its like), whose "
+        "copies may differ from what was deleted; copies with the same text need none",
+    )
     identifies_per_day: int = Field(
         defaults.IDENTIFIES_PER_DAY, ge=10, le=900, description="Gateway log-ins per 24 hours"
     )

@@ -1,14 +1,16 @@
-"""Which of the bot's own messages hold the model's words, and which of the words are the model's."""
+"""What was recorded of a conversation's messages: whose words they are, whatever they look like."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, Protocol
 
+from bot.chat.proxies import proxied
 from bot.chrome import may_hold_chrome, without, without_known
-from bot.domain import IncomingMessage, MessageId
+from bot.domain import IncomingMessage, MessageId, UserId
 from bot.ports import Journal, JournalEntry
 
 NOTICES: Final = "notices"
@@ -31,7 +33,7 @@ class State(Protocol):
 
 
 class OwnWords:
-    """Tells the model's words from the bot's own by what was recorded when they were posted.
+    """Tells whose words a message holds by what was recorded when it was posted.
 
     Args:
         journal: Knows the messages of every answer and what the bot put into them.
@@ -56,6 +58,28 @@ class OwnWords:
     async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
         """Return the question that a posted message answers."""
         return await self._journal.entry_of_message(message_id)
+
+    async def read_back(
+        self, messages: Sequence[IncomingMessage], bot_id: UserId
+    ) -> list[IncomingMessage]:
+        """Return messages as what they are known to be.
+
+        Of those that the bot posted only the model's words; a question that a webhook said again as
+        its person's own.
+        """
+        own = [m for m in messages if m.author.id == bot_id]
+        words = await self.words(own) if own else {}
+        copies = [m.id for m in messages if m.webhook_id and m.author.is_bot and m.id not in words]
+        askers = await self._journal.askers(copies) if copies else {}
+        found: list[IncomingMessage] = []
+        for message in messages:
+            if message.id in words:
+                found.append(replace(message, text=words[message.id]))
+            elif message.id in askers:
+                found.append(proxied(message, askers[message.id]))
+            else:
+                found.append(message)
+        return found
 
     async def words(self, messages: Sequence[IncomingMessage]) -> dict[MessageId, str]:
         """Return the model's words of messages that the bot posted."""

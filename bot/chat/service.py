@@ -101,6 +101,7 @@ class ChatService:
         *,
         replaces: Sequence[MessageId] = (),
         changed_id: MessageId | None = None,
+        is_counted: bool = False,
     ) -> None:
         """Accept a new question and answer it in the background.
 
@@ -110,6 +111,7 @@ class ChatService:
             replaces: Messages of an earlier answer that this one takes the place of.
             changed_id: The asking message, when its author has changed it. Work on its earlier
                 words is ended and taken back, but only once this question is accepted.
+            is_counted: It takes the place of a question that was counted already.
 
         Raises:
             AdmissionError: The person or guild asks too often, or the bot is being restarted.
@@ -121,7 +123,7 @@ class ChatService:
             return
         self._accepting.add(question.id)
         try:
-            await self._accept(question, sink, replaces, changed_id)
+            await self._accept(question, sink, replaces, changed_id, is_counted=is_counted)
         finally:
             self._accepting.discard(question.id)
 
@@ -131,14 +133,17 @@ class ChatService:
         sink: ReplySink,
         replaces: Sequence[MessageId],
         changed_id: MessageId | None,
+        *,
+        is_counted: bool,
     ) -> None:
         if await self._parts.journal.entry(question.id) is not None:
             _log.debug("question %d is known already", question.id)
             return
-        refusal = self._limiter.take(question.asker.id, question.place.guild_id)
-        if refusal is not None:
-            raise RateLimitedError(refusal.sentence, is_noticed=refusal.is_noticed)
-        question = self._merge_burst(question)
+        if not is_counted:
+            refusal = self._limiter.take(question.asker.id, question.place.guild_id)
+            if refusal is not None:
+                raise RateLimitedError(refusal.sentence, is_noticed=refusal.is_noticed)
+            question = self._merge_burst(question)
         if not await self._parts.journal.accept(question):
             _log.debug("question %d is known already", question.id)
             return
@@ -246,13 +251,20 @@ class ChatService:
             lambda q: q.asker.id == asker_id and q.place.channel_id == channel_id, Ending.STOPPED
         )
 
-    def message_gone(self, message_id: MessageId) -> None:
-        """End the work on a question whose message, or whose answer, was deleted."""
+    def message_gone(self, message_id: MessageId) -> bool:
+        """End the work on a question whose message, or whose answer, was deleted.
+
+        Returns:
+            Whether the message had asked something that wasn't answered yet.
+        """
+        was_open = False
         for turn in list(self._turns.values()):
             message = turn.question.message
             is_asked_there = message is not None and message.id == message_id
             if is_asked_there or message_id in turn.message_ids:
-                turn.end(Ending.GONE)
+                has_ended = turn.end(Ending.GONE)
+                was_open = was_open or (has_ended and is_asked_there)
+        return was_open
 
     def place_gone(self, *, channel_id: ChannelId | None, guild_id: GuildId | None) -> None:
         """End the work in a channel or guild that is gone."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Final, Protocol
 
 from bot.chrome import without_known
+from bot.context.runs import belongs, once, refers_to
 from bot.context.shelf import RUN_MESSAGES, Shelf, answers_after_questions, is_here
 from bot.context.tokens import message_tokens
 from bot.domain import (
@@ -32,9 +32,6 @@ LINEAR_KINDS: Final = frozenset(
 )
 _DIRECT_KINDS: Final = frozenset({PlaceKind.DM, PlaceKind.GROUP_DM})
 
-BACK_TO_BACK: Final = timedelta(minutes=7)
-"""Messages of one person within this are shown as one group by Discord's clients."""
-
 _LONG_ANSWER_CHARS = 1500
 """An answer this long may go on in further messages."""
 
@@ -45,8 +42,14 @@ _REMEMBERED_ANSWERS = 512
 class AnswerIndex(Protocol):
     """What is known of the bot's own messages."""
 
-    async def words(self, messages: Sequence[IncomingMessage]) -> dict[MessageId, str]:
-        """Return the model's words of messages that the bot posted."""
+    async def read_back(
+        self, messages: Sequence[IncomingMessage], bot_id: UserId
+    ) -> list[IncomingMessage]:
+        """Return messages as what they are known to be.
+
+        Of those that the bot posted only the model's words; a question that a webhook said again as
+        its person's own.
+        """
         ...
 
     async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
@@ -124,7 +127,7 @@ class ConversationReader:
         run: list[IncomingMessage] = [newest, *reversed(question.joined)]
         if question.message is newest and not question.fresh:
             run = await self._run(shelf, run)
-        parent = _reference(run)
+        parent = refers_to(run)
         found.extend(run)
         while parent is not None and len(found) < limit and not shelf.is_exhausted:
             message = await shelf.get(parent)
@@ -134,12 +137,12 @@ class ConversationReader:
                 run, parent = await self._answer(shelf, message)
             else:
                 run = await self._run(shelf, [message])
-                parent = _reference(run)
+                parent = refers_to(run)
             found.extend(run)
             if question.fresh:
                 parent = None
         is_complete = parent is None or not (len(found) >= limit or shelf.is_exhausted)
-        messages = await self._read_back(self._usable(_once(found)[::-1], newest))
+        messages = self._usable(await self._read_back(once(found)[::-1]), newest)
         place_key = _place_key(question.place)
         key = f"{place_key}:{messages[0].id}" if is_complete else None
         return Conversation(tuple(messages), newest, place_key, is_complete, key=key)
@@ -150,7 +153,7 @@ class ConversationReader:
         while len(run) < RUN_MESSAGES:
             oldest = run[-1]
             before = await shelf.before(oldest.id)
-            if before is None or not _belongs(before, oldest, _reference(run)):
+            if before is None or not belongs(before, oldest, refers_to(run)):
                 break
             run.append(before)
         return run
@@ -172,7 +175,7 @@ class ConversationReader:
                     return run, reference
             else:
                 before = await shelf.before(run[-1].id)
-                if before is None or not _belongs(before, run[-1], None):
+                if before is None or not belongs(before, run[-1], None):
                     return run, None
             run.append(before)
         return run, None
@@ -319,15 +322,12 @@ class ConversationReader:
         return (await self._read_back([message]))[0]
 
     async def _read_back(self, messages: Sequence[IncomingMessage]) -> list[IncomingMessage]:
-        """Return messages with only the model's words in those that the bot posted."""
-        own = [m for m in messages if m.author.id == self._bot_id()]
-        if not own:
-            return list(messages)
-        if self._answers is None:
-            words = {message.id: without_known(message.text) for message in own}
-        else:
-            words = await self._answers.words(own)
-        return [replace(m, text=words[m.id]) if m.id in words else m for m in messages]
+        me = self._bot_id()
+        if self._answers is not None:
+            return await self._answers.read_back(messages, me)
+        return [
+            replace(m, text=without_known(m.text)) if m.author.id == me else m for m in messages
+        ]
 
     async def _span(self, question: Question, newest: IncomingMessage, limit: int) -> Conversation:
         place = question.place
@@ -340,8 +340,8 @@ class ConversationReader:
             found.extend(m for m in batch if is_here(m, place) and m.id < question.id)
             is_complete = len(batch) < count or batch[-1].id >= question.id
             after = batch[-1].id if batch else after
-        usable = [m for m in found if m.is_ordinary and self._may_use(m)]
-        span = tuple(await self._read_back(usable))
+        known = await self._read_back(found)
+        span = tuple(m for m in known if m.is_ordinary and self._may_use(m))
         place_key = _place_key(place)
         key = f"{place_key}:{newest.id}"
         return Conversation((newest,), newest, place_key, is_complete, span=span, key=key)
@@ -367,29 +367,6 @@ def _newest(question: Question) -> IncomingMessage:
 
 def _is_same(one: Question, other: Question) -> bool:
     return one.text == other.text and one.asker.id == other.asker.id
-
-
-def _belongs(before: IncomingMessage, after: IncomingMessage, reference: MessageId | None) -> bool:
-    """Whether a message directly before is part of the same turn."""
-    return (
-        before.author.id == after.author.id
-        and before.is_ordinary
-        and after.created_at - before.created_at <= BACK_TO_BACK
-        and (reference is None or before.reference_id in {None, reference})
-    )
-
-
-def _reference(run: Sequence[IncomingMessage]) -> MessageId | None:
-    own = {message.id for message in run}
-    for message in run:
-        if message.reference_id is not None and message.reference_id not in own:
-            return message.reference_id if message.reference_id < message.id else None
-    return None
-
-
-def _once(messages: Sequence[IncomingMessage]) -> list[IncomingMessage]:
-    """Drop repetitions, keeping the first of each."""
-    return list({message.id: message for message in reversed(messages)}.values())[::-1]
 
 
 def _by_id(message: IncomingMessage) -> int:

@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Final
 
 from bot.clock import Clock
-from bot.domain import ChannelId, MessageId, Question, QuestionId
+from bot.domain import ChannelId, MessageId, Person, Question, QuestionId
 from bot.errors import StoreError
 from bot.ports import JournalEntry, Outcome, QuestionState
 from bot.store import journal_sql
@@ -198,6 +198,19 @@ class SqlJournal:
             )
         for entry in self._open.values():
             found.update(dict.fromkeys(wanted.intersection(entry.posted), entry.chrome))
+        return found
+
+    async def askers(self, message_ids: Sequence[MessageId]) -> dict[MessageId, Person]:
+        """Return who asked in messages; those that asked nothing are left out."""
+        found: dict[MessageId, Person] = {}
+        with suppress(StoreError):
+            found.update(
+                await self._database.read(lambda c: journal_sql.load_askers(c, message_ids))
+            )
+        for message_id in message_ids:
+            entry = self._open.get(QuestionId(message_id))
+            if entry is not None:
+                found[message_id] = entry.question.asker
         return found
 
     async def pending(self) -> Sequence[JournalEntry]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, delete, select
 
-from bot.domain import ChannelId, MessageId, QuestionId
+from bot.domain import ChannelId, MessageId, Person, QuestionId
 from bot.ports import JournalEntry, Outcome, QuestionState
 from bot.store.question_codec import encode_question, load_question
 from bot.store.schema import (
@@ -84,6 +85,18 @@ def load_chrome(
     )
     rows = connection.execute(query.where(posted_messages.c.message_id.in_(message_ids)))
     return {MessageId(row.message_id): _texts(row.chunks)[1] for row in rows}
+
+
+def load_askers(
+    connection: Connection, message_ids: Sequence[MessageId]
+) -> dict[MessageId, Person]:
+    """Return who asked the questions with the ids of these messages; unknown ones are left out."""
+    query = select(questions.c.id, questions.c.question).where(questions.c.id.in_(message_ids))
+    found: dict[MessageId, Person] = {}
+    for row in connection.execute(query):
+        with suppress(ValueError):
+            found[MessageId(row.id)] = load_question(row.question).asker
+    return found
 
 
 def load_pending(connection: Connection) -> list[JournalEntry]:

@@ -12,7 +12,6 @@ from bot.domain import (
     IncomingMessage,
     MessageId,
     Origin,
-    Person,
     Place,
     PlaceKind,
     Question,
@@ -60,26 +59,6 @@ async def test_replying_to_anybodys_message_brings_it_in() -> None:
     assert prompt.participants == ("Bob", "Ada")
 
 
-async def test_names_appear_from_the_second_person_on_and_never_change() -> None:
-    world = World()
-    first = world.say(ADA, "one")
-    answer = world.say(CLAW, "answer", to=first)
-    renamed = dataclasses.replace(ADA, name="Ada the Second")
-    second = world.say(BOB, "two", to=answer)
-    again = world.say(CLAW, "more", to=second)
-    third = world.say(renamed, "three", to=again)
-    users = [text for role, text in said(await world.prompt(third)) if role == "user"]
-    assert users == ["one", "⟦from Bob⟧ two", "⟦from Ada⟧ three"]
-
-
-async def test_two_people_of_one_name_are_told_apart() -> None:
-    world = World()
-    twin = Person(UserId(77), "ada")
-    first = world.say(ADA, "one")
-    prompt = await world.prompt(world.say(twin, "two", to=first))
-    assert prompt.participants == ("Ada", "ada (2)")
-
-
 async def test_the_bots_own_chrome_never_reaches_the_model() -> None:
     world = World()
     first = world.say(ADA, "hello")
@@ -108,8 +87,11 @@ class Index:
     async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
         return self.entry if message_id in self.entry.posted else None
 
-    async def words(self, messages: Sequence[IncomingMessage]) -> dict[MessageId, str]:
-        return {message.id: message.text for message in messages}
+    async def read_back(
+        self, messages: Sequence[IncomingMessage], bot_id: UserId
+    ) -> list[IncomingMessage]:
+        assert bot_id == BOT_ID
+        return list(messages)
 
 
 async def test_the_answer_to_a_slash_command_leads_to_its_question() -> None:
@@ -224,24 +206,6 @@ async def test_a_reply_in_a_dm_does_not_start_afresh() -> None:
     assert len(said(await world.prompt(reply))) == 3
 
 
-async def test_a_person_is_never_called_like_the_bot_or_like_somebody_else() -> None:
-    world = World()
-    names = ["Ada", "Аda", "ADA\u200d", "Clawbot", "clawbot", "\u3164"]  # the second is Cyrillic
-    last = None
-    for number, name in enumerate(names):
-        last = world.say(Person(UserId(20 + number), name), "hello", place=THREAD)
-    assert last is not None
-    prompt = await world.prompt(last)
-    assert prompt.participants == (
-        "Ada",
-        "Аda (2)",
-        "ADA\u200d (3)",
-        "Clawbot (2)",
-        "clawbot (3)",
-        "someone",
-    )
-
-
 async def test_asking_afresh_takes_only_what_is_replied_to() -> None:
     world = World()
     root = world.say(ADA, "root")
@@ -264,14 +228,6 @@ async def test_a_thread_keeps_its_start_and_answers_stand_behind_their_questions
         ("assistant", "buy flour"),
         ("user", "⟦from Bob⟧ meanwhile\n⟦from Ada⟧ and then?"),
     ]
-
-
-async def test_a_thread_on_an_answer_begins_with_the_bots_words() -> None:
-    world = World()
-    world.starters[THREAD] = world.say(CLAW, "the plan", place=HOME)
-    prompt = await world.prompt(world.say(ADA, "what first?", place=THREAD))
-    assert said(prompt) == [("user", "⟦from Clawbot⟧ the plan\n⟦from Ada⟧ what first?")]
-    assert prompt.participants == ("Ada",)
 
 
 async def test_a_reply_far_back_in_a_thread_says_what_it_means() -> None:

@@ -92,7 +92,8 @@ class Echoes:
         )
         if frame.chars == 0:
             return NO_FRAME
-        return _with_blanks(text, end, frame, is_open=is_open, is_alone=_is_alone(words, mark))
+        is_alone = mark == "[" and not (is_first or words.startswith(_HEADERS))
+        return _with_blanks(text, end, frame, is_open=is_open, is_alone=is_alone)
 
     def _marked(self, words: str) -> Frame:
         header = frames.HEADER.fullmatch(f"{frames.OPEN}{words}{frames.CLOSE}")
@@ -109,7 +110,7 @@ class Echoes:
             if name in self._people:
                 return Frame(len(words), is_turn=True)
             return Frame(len(words)) if is_first or name in self._own else NO_FRAME
-        is_quote = words.startswith(_QUOTE) and words.endswith('"')
+        is_quote = words.startswith(_QUOTE) and (is_first or words.endswith('"'))
         return Frame(len(words)) if is_quote or words in _PLAIN_NOTES else NO_FRAME
 
 
@@ -117,8 +118,9 @@ def _end(text: str, mark: str) -> int:
     """Return where the frame ends, its closing mark included; 0 when it isn't there."""
     if mark == frames.OPEN:
         return text.find(frames.CLOSE) + 1
-    closing = '"]' if text.startswith(_QUOTE, 1) else "]"
     line = text.partition("\n")[0]
+    is_quote = text.startswith(_QUOTE, 1) and '"' in line.partition("]")[0]
+    closing = '"]' if is_quote else "]"
     end = line.find(closing)
     return end + len(closing) if end >= 0 else 0
 
@@ -126,11 +128,6 @@ def _end(text: str, mark: str) -> int:
 def _is_broken(words: str, mark: str) -> bool:
     """Return whether no frame can come of it any more."""
     return frames.OPEN in words or (mark == "[" and "\n" in words)
-
-
-def _is_alone(words: str, mark: str) -> bool:
-    """Return whether nothing else may stand on the frame's line."""
-    return mark == "[" and not words.startswith(_HEADERS)
 
 
 def _with_blanks(

@@ -64,16 +64,25 @@ THINK_TAGS: Final = (
     "scratchpad",
     "seed:think",
     "mm:think",
+    "longcat_think",
+    "thinking_process",
+    "thought_process",
+    "internal_monologue",
 )
 ORDINARY_TAGS: Final = frozenset({"thought", "thoughts", "reasoning", "scratchpad"})
 """Tags of thinking that are words of other markup too: inside a line they are text."""
+SURE_TAGS: Final = frozenset(f"<{name}>" for name in THINK_TAGS) - frozenset(
+    f"<{name}>" for name in ORDINARY_TAGS
+)
 WEAK_TAGS: Final = ("plan", "reason", "reflection", "brainstorm", "justification", "analysis")
 WRAP_TAGS: Final = ("answer", "response", "output", "solution", "final_answer")
 TOOL_TAGS: Final = (
     "tool_call",
     "tool_calls",
     "tool_response",
+    "function_call",
     "function_calls",
+    "longcat_tool_call",
     "seed:tool_call",
     "seed:cot_budget_reflect",
     "minimax:tool_call",
@@ -93,6 +102,9 @@ THINK_PAIRS: Final = (
     (("<|inner_prefix|>",), ("<|inner_suffix|>",)),
     (("<|begin_of_thought|>",), ("<|end_of_thought|>",)),
     (("<|thinking|>",), ("<|/thinking|>",)),
+    (("<|thought|>",), ("<|/thought|>",)),
+    (("<|think_start|>",), ("<|think_end|>",)),
+    (("<|begin_of_thinking|>",), ("<|end_of_thinking|>",)),
 )
 TOOL_PAIRS: Final = (
     ("[TOOL_REQUEST]", "[END_TOOL_REQUEST]"),

@@ -21,21 +21,22 @@ from bot.reply.markup import (
     canonical,
 )
 from bot.reply.participants import Labels
-from bot.reply.reasoning_block import Block
+from bot.reply.reasoning_block import Block, loose_closers
 from bot.reply.reasoning_end import Aftermath
 from bot.reply.reasoning_harmony import Channel, read_header
+from bot.reply.reasoning_hidden import HiddenReader
 from bot.reply.reasoning_kept import KeptThinking
-from bot.reply.reasoning_prose import is_named, is_prose
-from bot.reply.reasoning_spoken import AFTER_CHARS, Examples, is_spoken_of
+from bot.reply.reasoning_prose import is_prose
+from bot.reply.reasoning_spoken import AFTER_CHARS, Examples, begins_anew, is_spoken_of
 from bot.reply.reasoning_start import read_role
-from bot.reply.reasoning_visible import MARKER_CHARS, VisibleReader
+from bot.reply.reasoning_visible import MARKER_CHARS
 
 _AFTER_CHARS: Final = 12
 _BYTES: Final = {"<0x0A>": "\n", "<0x09>": "\t", "<0x20>": " "}
 _BLOCKS: Final = frozenset({Kind.OPEN, Kind.TOOL})
 
 
-class ReasoningFilter(VisibleReader):
+class ReasoningFilter(HiddenReader):
     """Takes raw text, gives back the part that belongs to the answer.
 
     Args:
@@ -46,28 +47,19 @@ class ReasoningFilter(VisibleReader):
     Attributes:
         was_reset: What was given out before has turned out to be thinking; the caller clears this.
         saw_orphan_close: A closing tag came without its opening one.
-        saw_open: A block of thinking was opened.
         may_restore: At the reset a proper block had come before: if nothing follows, the text given
             out before was the answer after all.
     """
 
     def __init__(self, labels: Labels, kept: KeptThinking, *, expect_missing_opening: bool) -> None:
-        super().__init__(labels, expect_missing_opening=expect_missing_opening)
-        self._kept = kept
-        self._block = blocks.HARMONY
-        self._depth = 0
+        super().__init__(labels, kept, expect_missing_opening=expect_missing_opening)
         self._wraps: list[str] = []
         self._examples = Examples()
         self._held_openers = 0
-        self._is_quoting = False
         self._aftermath = Aftermath()
         self._final_seen = False
-        self._raw: list[str] = []
-        self._vanished: list[str] = []
-        self._blocks_are_text = False
         self.was_reset = False
         self.saw_orphan_close = False
-        self.saw_open = False
         self.may_restore = False
 
     @property
@@ -112,17 +104,6 @@ class ReasoningFilter(VisibleReader):
         if self._expecting:
             self._release()
 
-    def feed(self, text: str) -> str:
-        """Return what ``text`` adds to the answer since the last reset."""
-        self._buf += text
-        while self._pos < len(self._buf) and self._mode():
-            pass
-        self._buf = self._buf[self._pos :]
-        self._pos = 0
-        out = "".join(self._out)
-        self._out.clear()
-        return out
-
     def close(self, reason: FinishReason) -> str:
         """End the text and return what may still be shown."""
         self._ended = True
@@ -140,22 +121,6 @@ class ReasoningFilter(VisibleReader):
         if is_whole and not self._started and self._vanished:
             return out + "\n".join(self._vanished)
         return out
-
-    def _give_back(self) -> str:
-        """Return the hidden stretch that never ended, where it was none after all."""
-        if self._block.is_restorable:
-            self._kept.forget_block()
-            opening, rest = self._raw[0], "".join(self._raw[1:])
-        elif self._block.is_thinking:
-            opening, rest = "", self._kept.since_mark()
-        else:
-            return ""
-        self._mode = self._visible
-        self._blocks_are_text = True
-        if opening:
-            self._started = True
-            self._emit(opening)
-        return self.feed(rest)
 
     def _release(self) -> None:
         self._expecting = False
@@ -223,9 +188,17 @@ class ReasoningFilter(VisibleReader):
         self._pos = end
         if marker.kind in _BLOCKS:
             is_thinking = marker.kind is Kind.OPEN
-            is_late = self._started and bool(marker.closers)
+            is_late = (
+                self._started and bool(marker.closers) and not begins_anew(text, self._place(""))
+            )
             is_weak = not self._started and (marker.is_weak or not is_thinking)
-            block = Block(marker.closers, marker.openers, is_thinking, is_late or is_weak)
+            block = Block(
+                marker.closers,
+                marker.openers,
+                is_thinking,
+                is_late or is_weak,
+                loose=loose_closers(text),
+            )
             return self._hide(block, opening)
         if marker.kind is Kind.CLOSE:
             return self._orphan()
@@ -277,76 +250,6 @@ class ReasoningFilter(VisibleReader):
         self._examples = Examples()
         self._restart()
         return True
-
-    # --- hidden stretches
-
-    def _hide(self, block: Block, opening: str) -> bool:
-        if not self._started and block.is_thinking:
-            self._expecting = False
-        self._block = block
-        self._depth = 1
-        self._mode = self._hidden
-        self._raw = [opening] if block.is_restorable else []
-        if block.is_thinking:
-            self.saw_open = True
-            self._kept.begin_block()
-        return True
-
-    def _hidden(self) -> bool:
-        buf, pos = self._buf, self._pos
-        found = self._block.find(buf, pos)
-        if found is None:
-            end = len(buf) if self._ended else self._block.held_from(buf, pos)
-            self._keep(buf[pos:end])
-            self._pos = end
-            return False
-        self._keep(buf[pos : found.start()])
-        self._pos = found.start()
-        text, end = found[0], found.end()
-        if text[0] in "<[◁" and not self._block.keeps_closer:
-            after = buf[end : end + _AFTER_CHARS]
-            prose = is_prose(self._kept.current_line, after, ended=self._ended)
-            if prose is None:
-                return False
-            if prose:
-                is_certain = is_named(self._kept.current_line, after)
-                self._keep(text)
-                self._pos = end
-                if not (is_certain or self._block.is_opener(text)):
-                    self._kept.mark()
-                return True
-        return self._inner(text, end)
-
-    def _inner(self, text: str, end: int) -> bool:
-        if self._raw:
-            self._raw.append(text)
-        if self._block.is_opener(text):
-            self._depth += 1
-            self._is_quoting = self._kept.current_line.strip() != "" or self._kept.is_introducing
-        else:
-            self._depth -= 1
-            if self._depth == 0:
-                return self._unhide(text, end)
-            if not self._is_quoting:
-                self._kept.mark()
-        self._pos = end
-        return True
-
-    def _unhide(self, closer: str, end: int) -> bool:
-        self._mode = self._visible
-        if self._raw and not self._started:
-            raw = self._raw[:-1] if self._block.keeps_closer else self._raw
-            self._vanished.append("".join(raw).strip())
-        self._raw = []
-        if not (self._block.keeps_closer and closer in {"<|start|>", "<|channel|>"}):
-            self._pos = end
-        return True
-
-    def _keep(self, text: str) -> None:
-        if text and self._raw:
-            self._raw.append(text)
-        if text and self._block.is_thinking:
-            self._kept.add(text)
 
     # --- harmony
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
+from typing import Final
 
 from bot.reply.markup import (
     FINAL_OPENER,
     HARMONY_CLOSERS,
     RESPONSE_PHRASES,
+    SURE_TAGS,
     block_pattern,
     may_become_marker,
     prefixes,
 )
 
 _LOOK_BACK_CHARS = 200
-_TAG_NAME = re.compile(r"<[\w:\-]+")
+_LIKE: Final = ("</think>", "</thinking>")
+_TAG_NAME: Final = re.compile(r"</?[\w:\-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Block:
         is_thinking: Kept as thinking; otherwise dropped (tool calls).
         is_restorable: Weak evidence: if it never closes, or nothing else comes, it is the answer.
         keeps_closer: The closer is itself a marker to be read (a harmony header).
+        loose: Closers of a like tag: where the stretch never ends, it ended there.
     """
 
     closers: tuple[str, ...]
@@ -36,12 +40,13 @@ class Block:
     is_thinking: bool = True
     is_restorable: bool = False
     keeps_closer: bool = False
+    loose: tuple[str, ...] = ()
 
     def find(self, text: str, start: int) -> re.Match[str] | None:
         """Return the next closer or inner opener at or after ``start``."""
         if not self.closers:
             return None
-        return _pattern(self.closers, self.openers).search(text, start)
+        return _pattern(self.closers + self.loose, self.openers).search(text, start)
 
     def held_from(self, text: str, start: int) -> int:
         """Return where a closer that is still incomplete may begin; the length if nowhere."""
@@ -51,15 +56,25 @@ class Block:
             begin = text.rfind(mark, max(start, len(text) - _LOOK_BACK_CHARS))
             if begin >= 0 and may_become_marker(text[begin:]):
                 return begin
-        partials, longest = _partials(self.closers, self.openers)
+        partials, longest = _partials(self.closers + self.loose, self.openers)
         for begin in range(max(start, len(text) - longest), len(text)):
             if text[begin:].lower() in partials:
                 return begin
         return len(text)
 
+    def is_loose(self, text: str) -> bool:
+        """Return whether a match of ``find`` would end a stretch of a like tag."""
+        return bool(self.loose) and _key(text) in self.loose
+
     def is_opener(self, text: str) -> bool:
         """Return whether a match of ``find`` opens the stretch again rather than ends it."""
         return _key(text) in {opener.lower() for opener in self.openers}
+
+
+def loose_closers(opener: str) -> tuple[str, ...]:
+    """Return what a model that began with this tag ends its thinking with by mistake."""
+    own = f"</{opener[1:]}"
+    return tuple(text for text in _LIKE if text != own) if opener in SURE_TAGS else ()
 
 
 def _key(text: str) -> str:

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Final
 
 _HEADER_CHARS: Final = 240
-_STOP: Final = re.compile(r"<\|(message|end|return|call|eom|eot)\|>|\n")
+_STOP: Final = re.compile(r"<\|(message|end|return|call|eom|eot)\|>|(?<=\w)\n")
 _CHANNEL: Final = re.compile(r"<\|channel\|>\s{0,9}+(\w{1,24})")
 _ROLE: Final = re.compile(r"<\|start\|>\s{0,9}+(\w{1,24})")
 _NAMED: Final = re.compile(

@@ -15,6 +15,7 @@ from bot.reply.markup import (
     MARKER,
     MARKERS,
     ORDINARY_TAGS,
+    SURE_TAGS,
     TURN_ROLES,
     Kind,
     Marker,
@@ -192,6 +193,11 @@ def _is_glued(text: str, kind: Kind, place: Place) -> bool:
     if _UNSPACED.match(last) and _UNSPACED.match(following):
         return True
     return last in _JOINS and following != "<" and not place.turns_over
+
+
+def begins_anew(text: str, place: Place) -> bool:
+    """Return whether a tag of thinking stands at a line's start, behind a finished sentence."""
+    return text in SURE_TAGS and place.line == "" and place.before in set(SENTENCE_END)
 
 
 class Examples:

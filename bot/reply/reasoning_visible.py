@@ -26,7 +26,8 @@ MARKER_CHARS: Final = 220
 
 _SPECIAL: Final = re.compile(r"[<\[◁`\nĠĊ]|(?<=[.!?])a")
 _IN_CODE: Final = re.compile(r"[`\n]")
-_TICKS: Final = re.compile(r"`+")
+_TICKS: Final = re.compile(r"`{1,64}+")
+_TICKS_CHARS: Final = 64
 _GLUED: Final = "assistant\n\n"
 _GLUED_PREFIXES: Final = prefixes([_GLUED])
 _TAIL_CHARS: Final = 80
@@ -161,7 +162,7 @@ class VisibleReader(ABC):
     def _ticks(self) -> bool:
         run = _TICKS.match(self._buf, self._pos)
         end = run.end() if run else self._pos + 1
-        if end == len(self._buf) and not self._ended:
+        if end == len(self._buf) and end - self._pos < _TICKS_CHARS and not self._ended:
             return False
         self._code.ticks(end - self._pos, self._line, self._buf[end : end + 1])
         return self._literal(end - self._pos)

@@ -129,6 +129,10 @@ TAG_FAMILIES: dict[str, Tags] = {
     "ant_thinking": Tags("<antThinking>", "</antThinking>\n"),
     "pipe_thinking": Tags("<|thinking|>\n", "\n<|/thinking|>\n\n"),
     "bracket_reasoning": Tags("[REASONING]\n", "\n[/REASONING]\n\n"),
+    "pipe_thought": Tags("<|thought|>\n", "\n<|/thought|>\n\n"),
+    "pipe_think_start": Tags("<|think_start|>\n", "\n<|think_end|>\n\n"),
+    "longcat": Tags("<longcat_think>\n", "\n</longcat_think>\n"),
+    "thinking_process": Tags("<thinking_process>\n", "\n</thinking_process>\n\n"),
     "scratchpad": Tags("<scratchpad>\n", "\n</scratchpad>\n\n"),
     "plan": Tags("<plan>\n", "\n</plan>\n\n"),
 }

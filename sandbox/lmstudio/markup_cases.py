@@ -226,6 +226,12 @@ _ACCIDENTS = (
         THINKING,
         CJK,
     ),
+    MarkupCase(
+        "gpt_oss/channel_on_the_next_line",
+        f"<|channel|>\nanalysis<|message|>{THINKING}<|end|>{CJK}",
+        THINKING,
+        CJK,
+    ),
     MarkupCase("gpt_oss/unclosed", f"<|channel|>analysis<|message|>{THINKING}", THINKING, ""),
     MarkupCase("gpt_oss/final_only", f"<|channel|>final<|message|>{ANSWER}", "", ANSWER),
     MarkupCase(
@@ -291,6 +297,8 @@ def _roles() -> list[MarkupCase]:
             "[2026-11-26 10:00] Clawbot: ",
             '⟦in reply to Maria: "why?"⟧\n',
             '[in reply to Maria: "why?"]\n',
+            '[in reply to Maria: "a [b] c"] ',
+            "[in reply to Maria] ",
             "⟦file notes.txt⟧\n",
         )
     ]

@@ -92,6 +92,14 @@ def test_a_fence_in_a_longer_fence_ends_no_code() -> None:
     assert text.endswith("Done.")
 
 
+def test_a_tag_alone_behind_a_finished_sentence_begins_thinking() -> None:
+    assert versions(pipeline(), ["It is 4.\n\n<think>SECRETSTEP"])[-1] == "It is 4."
+
+
+def test_thinking_that_ends_with_a_like_tag_does_not_take_the_answer_along() -> None:
+    assert versions(pipeline(), ["<think>\nSECRETSTEP.\n</thinking>\n\nHi"])[-1] == "Hi"
+
+
 def test_a_remark_is_shown_when_no_answer_follows_it() -> None:
     text = "<|channel|>commentary<|message|>I would look it up.<|end|>"
     assert versions(pipeline(), [text])[-1] == "I would look it up."

@@ -15,10 +15,12 @@ import sys
 from collections.abc import Sequence
 
 from bot import __version__
+from bot.clock import SystemClock
 from bot.errors import ConfigurationError, StartupError, describe
 from bot.logs import set_up_logging
 from bot.signals import stop_on_signal
 from bot.terminal import detach_output
+from bot.watchdog import Watchdog
 from config.environment import read_environment
 from config.loader import LoadResult, SettingsError
 from config.settings import Settings
@@ -95,7 +97,8 @@ async def _serve(settings: Settings) -> None:
     with stop_on_signal(stop), contextlib.suppress(asyncio.CancelledError):
         from bot.app import run  # noqa: PLC0415 - the other commands start without discord.py
 
-        await run(settings, stop=stop)
+        async with Watchdog(SystemClock(), settings.store.data_dir).watching():
+            await run(settings, stop=stop)
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ import discord
 from bot.allowed_models import AllowedModels
 from bot.chat.own_words import OwnWords
 from bot.chat.parts import TurnParts
+from bot.chat.resume import give_up
 from bot.chat.service import ESTIMATES, MODELS, ChatService
 from bot.client import NETWORK_ERRORS, ClawbotClient
 from bot.clock import Clock, SystemClock
@@ -44,6 +45,7 @@ from bot.store.settings_store import SettingsStore
 from bot.store.state import StateStore
 from bot.store.tidy_sql import Bounds
 from bot.tasks import TaskOwner, end
+from bot.watchdog import take_blamed
 from cogs._source import DiscordSource
 from cogs._tree import ClawbotTree
 from config.settings import Settings
@@ -224,6 +226,10 @@ async def _open_stores(settings: Settings, clock: Clock, stack: AsyncExitStack) 
     journal = await SqlJournal.open(
         database, clock, settings.store.retention_days, Bounds.of(settings.store)
     )
+    blamed = take_blamed(folder)
+    if blamed is not None:
+        _log.warning("question %d held the last run up until it was ended: set aside", blamed)
+        await give_up(journal, blamed)
     return _Stores(
         state=state,
         overrides=await SettingsStore.open(database, settings.chat, network_timeout_ms),

@@ -57,6 +57,11 @@ def log_context(
         _channel_id.reset(tokens[2])
 
 
+def current_question_id() -> int | None:
+    """Return the question that the running task works on."""
+    return _question_id.get()
+
+
 class Redactor:
     """Replaces secrets in text: by value where they are known, by shape where not.
 

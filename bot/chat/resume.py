@@ -16,10 +16,7 @@ LOOK_MESSAGES = 50
 """How far below a question its answer is looked for, in messages; one request."""
 MOST_ATTEMPTS = 3
 """Lives of the process that may end under one question; after that it is set aside."""
-SET_ASIDE = (
-    "I tried this question three times and was stopped each time, so I've set it aside. "
-    "Please ask it in another way."
-)
+SET_ASIDE = "I was stopped each time I worked on this question, so I've set it aside. Please ask it in another way."
 TOO_OLD = (
     "I was away when you asked this and it is a while ago. Please ask again if you still like."
 )
@@ -40,6 +37,14 @@ class Review:
 
 OpenSink = Callable[[JournalEntry], Awaitable[ReplySink | None]]
 ReviewQuestion = Callable[[Question], Awaitable[Review]]
+
+
+async def give_up(journal: Journal, question_id: QuestionId) -> None:
+    """Have a question set aside by the next look at it: it is known to have stopped the process."""
+    entry = await journal.entry(question_id)
+    if entry is not None and entry.outcome is None:
+        for _ in range(entry.attempts, MOST_ATTEMPTS):
+            await journal.start(question_id)
 
 
 class Resumer:

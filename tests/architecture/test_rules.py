@@ -38,6 +38,17 @@ def test_only_the_command_line_prints(source: Source) -> None:
             assert called not in {"print", "sys.stdout.write", "sys.stderr.write", "input"}
 
 
+@pytest.mark.parametrize("source", OURS, ids=lambda source: source.module)
+def test_the_loops_own_threads_are_left_to_the_resolving_of_names(source: Source) -> None:
+    """Work that fills them cuts the bot off from every host: it has threads or processes of its own."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in {"asyncio.to_thread", "to_thread"}, source.path
+            is_shared = called.endswith("run_in_executor") and ast.unparse(node.args[0]) == "None"
+            assert not is_shared, f"{source.path}:{node.lineno}"
+
+
 FORBIDDEN = {
     "a package registry": r"(pypi\.org|pythonhosted|registry\.npmjs|/simpl[e]/)",
     "a path of one machine": r"(?<![\w.])/(wor[k]|roo[t]|farm|home/\w+|Users/\w+|tmp/\w+)/",

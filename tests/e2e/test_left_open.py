@@ -12,6 +12,7 @@ from bot.domain import ChannelId, GuildId, MessageId, Place, PlaceKind, Question
 from bot.ports import Outcome
 from bot.store.database import open_database
 from bot.store.journal import SqlJournal
+from bot.watchdog import BLAMED_FILE
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import LMStudioSandbox
 from tests.support.application import running, settings_for
@@ -79,3 +80,27 @@ async def test_a_question_that_ended_the_process_three_times_is_set_aside(
         )
     assert lm.completions == []
     assert await outcome_of(tmp_path, left.id) is Outcome.NOTIFIED
+
+
+async def test_a_question_that_is_known_to_have_held_the_process_up_is_set_aside_at_once(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    ada = discord.add_user("Ada")
+    channel = discord.add_guild("Home", owner=ada).add_channel("general")
+    poison, plain = [
+        asked_in(await ada.say(channel, text), channel, timedelta(minutes=1))
+        for text in ("Poison", "Hello")
+    ]
+    for left in (poison, plain):
+        await leave_open(tmp_path, left, [])
+    (tmp_path / BLAMED_FILE).write_text(f"{poison.id}\n")
+    lm.answer("Here you are.")
+    async with running(settings_for(discord, lm, tmp_path)):
+        await discord.wait_until(
+            lambda: (
+                {m.content for m in discord.bot_messages} == {notice(SET_ASIDE), "Here you are."}
+            ),
+            timeout_s=30,
+        )
+    assert len(lm.completions) == 1
+    assert not (tmp_path / BLAMED_FILE).exists()

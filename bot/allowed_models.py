@@ -87,7 +87,7 @@ class AllowedModels:
         """Let a guild use a model; ``False`` if its list is full."""
         lists = self._lists()
         own = lists.get(str(guild_id), [])
-        if key in own:
+        if key in own or key in self._for_all:
             return True
         if len(own) >= MOST_PER_GUILD or (not own and len(lists) >= MOST_GUILDS):
             return False

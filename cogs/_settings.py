@@ -113,12 +113,14 @@ async def _choose_model(interaction: Interaction, name: str, scope: Scope) -> No
     """
     client = interaction.client
     require_model(client, name)
-    allowed, guild_id = client.services.allowed, GuildId(interaction.guild_id or 0)
-    if scope.layer is Layer.GLOBAL or allowed.permit(guild_id, name) is not None:
+    if scope.layer is Layer.GLOBAL:
         return
+    allowed, guild_id = client.services.allowed, GuildId(interaction.guild_id or 0)
+    is_permitted = allowed.permit(guild_id, name) is not None
     if UserId(interaction.user.id) not in _gate.owner_ids(client):
-        raise _gate.GateError(NEEDS_ALLOWED_MODEL)
-    if not await allowed.allow(guild_id, name):
+        if not is_permitted:
+            raise _gate.GateError(NEEDS_ALLOWED_MODEL)
+    elif not await allowed.allow(guild_id, name) and not is_permitted:
         raise _gate.GateError(LIST_FULL)
 
 

@@ -130,11 +130,20 @@ async def test_what_is_allowed_for_all_may_be_chosen_everywhere(
         assert "is now" in said.content
 
 
-async def test_what_an_owner_chooses_for_a_server_is_allowed_there(
-    discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channel: Channel, tmp_path: Path
+@pytest.mark.parametrize("is_loaded", [True, False])
+async def test_what_an_owner_chooses_for_a_server_is_allowed_there_and_loaded_again(
+    is_loaded: bool,
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    ada: Person,
+    channel: Channel,
+    tmp_path: Path,
 ) -> None:
+    if is_loaded:
+        await lm.load(COLD)
     async with running(settings_for(discord, lm, tmp_path, CLAWBOT_OWNER_IDS=str(ada.id))):
         said = await answer(discord, ada, channel, "model use", model=COLD)
         assert "is now" in said.content
+        lm.unload(COLD)
         await reply_to(discord, ada, channel)
     assert lm.completions[-1].model == COLD

@@ -18,20 +18,39 @@ NEEDS_OWNER = "Only whoever runs me may change what holds everywhere."
 FOREIGN_INSTALL = "Add me to this server first: I work only where I'm a member."
 
 
+_OWNING_ROLES = frozenset({discord.TeamMemberRole.admin, discord.TeamMemberRole.developer})
+
+
 class GateError(app_commands.CheckFailure):
     """A person may not do what they asked for; the message is the sentence for them."""
 
 
 def owner_ids(client: ClawbotClient) -> frozenset[UserId]:
-    """Return the people who may change global settings: configured ones and the app's owner."""
-    ids = {UserId(i) for i in client.services.settings.discord.owner_ids}
+    """Return the people who may change global settings: configured ones and the app's owners.
+
+    Of a team these are its owner, and the members who accepted as admin or developer (Discord:
+    teams, member roles). Nobody who is blocked is an owner.
+    """
+    settings = client.services.settings.discord
+    ids = {UserId(i) for i in settings.owner_ids}
     application = client.application
     if application is not None:
-        if application.team is not None:
-            ids |= {UserId(member.id) for member in application.team.members}
-        else:
-            ids.add(UserId(application.owner.id))
-    return frozenset(ids)
+        ids |= _team_owners(application.team) if application.team else {_owner(application)}
+    return frozenset(ids - set(settings.blocked_user_ids))
+
+
+def _owner(application: discord.AppInfo) -> UserId:
+    return UserId(application.owner.id)
+
+
+def _team_owners(team: discord.Team) -> set[UserId]:
+    found = {
+        UserId(member.id)
+        for member in team.members
+        if member.membership_state is discord.TeamMembershipState.accepted
+        and member.role in _OWNING_ROLES
+    }
+    return found | ({UserId(team.owner_id)} if team.owner_id else set())
 
 
 def admission(client: ClawbotClient) -> Admission:

@@ -211,4 +211,25 @@ def _warnings(settings: Settings, origins: Mapping[Target, str]) -> list[str]:
         mistake = mistaken_token(token.get_secret_value())
         if mistake:
             warnings.append(f"{origins[Target('discord', 'token')]}: {mistake}")
+    if settings.discord.is_restricted:
+        warnings += _direct_messages(settings.discord.dm_policy)
     return warnings
+
+
+def _direct_messages(policy: str | None) -> list[str]:
+    """Say who may write in private to a bot that answers only some servers, channels or roles."""
+    if policy is None:
+        return [
+            (
+                "direct messages are closed, because servers, channels or roles are restricted; "
+                "CLAWBOT_DISCORD__DM_POLICY=owners or open opens them"
+            )
+        ]
+    if policy == "open":
+        return [
+            (
+                "CLAWBOT_DISCORD__DM_POLICY: strangers may ask in direct messages, whatever servers, "
+                "channels or roles are allowed"
+            )
+        ]
+    return []

@@ -64,8 +64,10 @@ class DiscordSettings(Section):
     message_content: bool = Field(
         True, description="Ask for the Message Content intent; go on without it when refused"
     )
-    dm_policy: Literal["open", "owners", "closed"] = Field(
-        "open", description="Who may ask in a direct message"
+    dm_policy: Literal["open", "owners", "closed"] | None = Field(
+        None,
+        description="Who may ask in a direct message; when unset, everybody, but nobody where "
+        "servers, channels or roles are restricted",
     )
     allowed_guild_ids: tuple[Snowflake, ...] = Field(
         (), description="Answer only in these servers (guilds); in all when empty"
@@ -89,6 +91,16 @@ class DiscordSettings(Section):
     identifies_per_day: int = Field(
         defaults.IDENTIFIES_PER_DAY, ge=10, le=900, description="Gateway log-ins per 24 hours"
     )
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether the bot answers only some servers, channels or roles."""
+        return bool(self.allowed_guild_ids or self.allowed_channel_ids or self.allowed_role_ids)
+
+    @property
+    def direct_messages(self) -> Literal["open", "owners", "closed"]:
+        """Who may ask in a direct message."""
+        return self.dm_policy or ("closed" if self.is_restricted else "open")
 
 
 class LMStudioSettings(Section):

@@ -109,7 +109,7 @@ class Admission:
         return ""
 
     def _dm_refusal(self, person: Person, place: Place) -> str:
-        policy = self.settings.dm_policy
+        policy = self.settings.direct_messages
         is_allowed = policy == "open" or (policy == "owners" and person.id in self.owner_ids)
         if place.kind is PlaceKind.DM and is_allowed:
             return ""

@@ -191,7 +191,7 @@ def is_allowed(policy: str, kind: str) -> bool:
     if policy == "nothing said":
         return True
     if kind == "dm":
-        return policy not in {"person blocked", "dm closed", "dm for owners"}
+        return policy in {"blocked", "parent blocked"}  # what names allowed places closes these
     return policy in {"allowed", "parent allowed", "dm closed", "dm for owners"}
 
 

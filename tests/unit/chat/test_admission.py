@@ -66,14 +66,14 @@ def test_the_bots_own_thread_needs_no_mention_but_some_content() -> None:
     ("settings", "allowed"),
     [
         ({}, {HOME, THREAD, POST, NESTED, ADAS_DM}),
-        ({"allowed_channel_ids": (50,)}, {HOME, THREAD, ADAS_DM}),
-        ({"allowed_channel_ids": (55,)}, {NESTED, ADAS_DM}),
+        ({"allowed_channel_ids": (50,)}, {HOME, THREAD}),
+        ({"allowed_channel_ids": (55,)}, {NESTED}),
         ({"blocked_channel_ids": (50,)}, {POST, NESTED, ADAS_DM}),
-        ({"allowed_channel_ids": (51,), "blocked_channel_ids": (50,)}, {ADAS_DM}),
-        ({"allowed_guild_ids": (41,)}, {ADAS_DM}),
+        ({"allowed_channel_ids": (51,), "blocked_channel_ids": (50,)}, set()),
+        ({"allowed_guild_ids": (41,)}, set()),
         ({"dm_policy": "closed"}, {HOME, THREAD, POST, NESTED}),
         ({"dm_policy": "owners"}, {HOME, THREAD, POST, NESTED}),
-        ({"allowed_role_ids": (7,)}, {ADAS_DM}),
+        ({"allowed_role_ids": (7,)}, set()),
         ({"blocked_user_ids": (11,)}, set()),
     ],
 )
@@ -103,3 +103,18 @@ def test_a_refusal_says_why() -> None:
     )
     assert verdict.decision is Decision.REFUSE
     assert "channel" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    "restriction", ["allowed_guild_ids", "allowed_channel_ids", "allowed_role_ids"]
+)
+def test_direct_messages_are_closed_where_the_bot_is_restricted_unless_opened(
+    restriction: str,
+) -> None:
+    assert not admission().refusal(ADA, ADAS_DM)
+    restricted: dict[str, Any] = {restriction: (7,)}
+    assert admission(**restricted).refusal(ADA, ADAS_DM)
+    assert not admission(**restricted, dm_policy="open").refusal(ADA, ADAS_DM)
+    owner = Person(UserId(1), "Owner")
+    assert not admission(**restricted, dm_policy="owners").refusal(owner, ADAS_DM)
+    assert admission(**restricted, dm_policy="owners").refusal(ADA, ADAS_DM)

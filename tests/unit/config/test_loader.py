@@ -236,3 +236,12 @@ def test_a_server_named_twice_is_used_once() -> None:
 def test_a_home_folder_is_resolved() -> None:
     data_dir = load_settings({"CLAWBOT_DATA_DIR": "~/bot"}).settings.store.data_dir
     assert data_dir == Path.home() / "bot"
+
+
+def test_what_a_restriction_means_for_direct_messages_is_said() -> None:
+    restricted = {"CLAWBOT_DISCORD__ALLOWED_ROLE_IDS": "7"}
+    (closed,) = load_settings(restricted).warnings
+    assert "direct messages are closed" in closed
+    (opened,) = load_settings({**restricted, "CLAWBOT_DISCORD__DM_POLICY": "open"}).warnings
+    assert "strangers may ask in direct messages" in opened
+    assert not load_settings({**restricted, "CLAWBOT_DISCORD__DM_POLICY": "owners"}).warnings

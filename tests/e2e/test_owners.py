@@ -1,0 +1,47 @@
+"""Who runs the bot: the application's owner and those of its team who may change it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sandbox.discord import Channel, DiscordSandbox, Person
+from sandbox.lmstudio import LMStudioSandbox
+from tests.support.application import running, settings_for
+
+
+async def test_owners_are_the_teams_owner_and_accepted_admins_and_developers_and_nobody_blocked(
+    discord: DiscordSandbox, lm: LMStudioSandbox, channel: Channel, tmp_path: Path
+) -> None:
+    names = ["Owner", "Admin", "Developer", "Reader", "Invited", "Blocked", "Configured"]
+    people = {name: discord.add_user(name) for name in names}
+    discord.add_team(
+        (people["Admin"], "admin", True),
+        (people["Developer"], "developer", True),
+        (people["Reader"], "read_only", True),
+        (people["Invited"], "admin", False),
+        (people["Blocked"], "admin", True),
+        owner=people["Owner"],
+    )
+    assert channel.guild is not None
+    for person in people.values():
+        channel.guild.add_member(person, permissions="manage_guild")
+    extra = {
+        "CLAWBOT_OWNER_IDS": f"{people['Configured'].id},{people['Blocked'].id}",
+        "CLAWBOT_DISCORD__BLOCKED_USER_IDS": str(people["Blocked"].id),
+    }
+    async with running(settings_for(discord, lm, tmp_path, **extra)):
+        may = {name: await _changes_global(channel, person) for name, person in people.items()}
+    assert {name for name, allowed in may.items() if allowed} == {
+        "Owner",
+        "Admin",
+        "Developer",
+        "Configured",
+    }
+
+
+async def _changes_global(channel: Channel, person: Person) -> bool:
+    used = await person.slash(
+        channel, "config set", setting="temperature", value="0.5", scope="global"
+    )
+    told = await used.wait_response(timeout_s=10)
+    return "whoever runs me" not in told.content and "not available" not in told.content

@@ -109,7 +109,8 @@ class Echoes:
             name = (header["name"] or "").casefold()
             if name in self._people:
                 return Frame(len(words), is_turn=True)
-            return Frame(len(words)) if is_first or name in self._own else NO_FRAME
+            is_ours = name in self._own or (is_first and ":" in words)
+            return Frame(len(words)) if is_ours else NO_FRAME
         is_quote = words.startswith(_QUOTE) and (is_first or words.endswith('"'))
         return Frame(len(words)) if is_quote or words in _PLAIN_NOTES else NO_FRAME
 

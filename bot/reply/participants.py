@@ -16,8 +16,12 @@ from bot.reply.markup import ROLE_LABELS, prefixes
 _MAX_NAMES: Final = 200
 _LABELLED_CHARS: Final = 200
 _AFTER: Final = re.compile(r"[ \t]{0,40}+\n{0,9}+[ \t]{0,40}+")
-_TIME: Final = re.compile(r"[\[(]\d[\d\-/.: T]{2,24}(?:[AaPp][Mm])?[\])]\s{0,9}+")
-_TIME_PARTIAL: Final = re.compile(r"[\[(](?:\d[\d\-/.: TAaPpMm]{0,26}+[\])]?+\s{0,9}+)?+\Z")
+_TIME: Final = re.compile(
+    r"[\[(](?:[A-Z][a-z]{5,8} )?+\d[\d\-/.: T]{2,24}(?:[AaPp][Mm])?[\])]\s{0,9}+"
+)
+_TIME_PARTIAL: Final = re.compile(
+    r"[\[(](?:[A-Z][a-z]{0,8} ?+)?+(?:\d[\d\-/.: TAaPpMm]{0,26}+[\])]?+\s{0,9}+)?+\Z"
+)
 _DEFINED: Final = re.compile(r"[a-zà-ÿа-яё]|(?i:artificial\b)")
 _KEYED: Final = re.compile(
     r"\n\s{0,9}+(?:(?:[-*+•]|\d{1,3}[.)])[ \t]{1,4}+)?[*_`]{0,3}[^\W\d_][^\n:：=]{0,32}[:：=]"

@@ -27,7 +27,13 @@ from bot.reply.reasoning_harmony import Channel, read_header
 from bot.reply.reasoning_hidden import HiddenReader
 from bot.reply.reasoning_kept import KeptThinking
 from bot.reply.reasoning_prose import is_prose
-from bot.reply.reasoning_spoken import AFTER_CHARS, Examples, begins_anew, is_spoken_of
+from bot.reply.reasoning_spoken import (
+    AFTER_CHARS,
+    Examples,
+    begins_anew,
+    holds_elements,
+    is_spoken_of,
+)
 from bot.reply.reasoning_start import read_role
 from bot.reply.reasoning_visible import MARKER_CHARS
 
@@ -159,6 +165,10 @@ class ReasoningFilter(HiddenReader):
             return True
         if self._started and marker.is_weak and text not in self._wraps:
             return True
+        if marker.is_weak and marker.kind is Kind.OPEN:
+            holds_markup = holds_elements(self._buf, self._pos + len(raw), ended=self._ended)
+            if holds_markup is not False:
+                return holds_markup
         if self._started and self._examples.holds(text, marker.kind, self._line):
             return True
         end = self._pos + len(raw)
@@ -226,8 +236,11 @@ class ReasoningFilter(HiddenReader):
         if role is None:
             return False
         chars, is_own = role
+        if not is_own:
+            self._started = True
+            return self._spoken(text, MARKERS[text], end)
         self._pos = end + chars
-        return True if is_own else self._finish()
+        return True
 
     def _orphan(self) -> bool:
         """What was visible so far was thinking, and the answer begins here."""

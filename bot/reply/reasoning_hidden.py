@@ -97,6 +97,7 @@ class HiddenReader(VisibleReader):
                 line = self._kept.current_line.strip()
                 is_certain = is_named(self._kept.current_line, after)
                 is_certain |= is_loose and line != "" and line[-1] not in SENTENCE_END
+                is_certain |= is_loose and f"<{text[2:]}" in self._kept.text
                 self._keep(text)
                 self._pos = end
                 if not (is_certain or self._block.is_opener(text)):

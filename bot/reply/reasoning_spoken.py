@@ -14,7 +14,6 @@ from typing import Final
 from bot.reply.markup import (
     MARKER,
     MARKERS,
-    ORDINARY_TAGS,
     SURE_TAGS,
     TURN_ROLES,
     Kind,
@@ -27,12 +26,15 @@ AFTER_CHARS: Final = 64
 """How much of what follows a marker is looked at."""
 
 _ENOUGH_CHARS: Final = 24
+_INSIDE_CHARS: Final = 80
 _PAIRED: Final = frozenset({Kind.OPEN, Kind.CLOSE, Kind.TOOL, Kind.WRAP})
 _OPENING: Final = frozenset({Kind.OPEN, Kind.TOOL, Kind.WRAP})
+_ANGLED: Final = frozenset({"<s>", "<bos>", "<pad>", "<PAD>", "<unk>", "<sop>"})
 _TURNS: Final = frozenset({Kind.TURN, Kind.HEADER})
 _TOKENS: Final = frozenset({Kind.END, Kind.DROP, *_TURNS})
 _MOST_CLOSERS: Final = 8
-_BULLET: Final = re.compile(r"[ \t>|]{0,40}+(?:[-*+•|>#]{1,6}|\d{1,3}[.)])[ \t]{1,8}+")
+_BULLET: Final = re.compile(r"(?:[ \t]{0,8}+(?:[-*+•|>#]{1,6}+|\d{1,3}[.)])[ \t]{1,8}+){1,6}+")
+_OPENS_QUOTE: Final = re.compile(r"(?:\A|[\s(\[{=+,:])[rfbRFB]?[\"']\Z")
 _NOUN: Final = re.compile(
     r"[ \t]?(?:标签|标记|令牌|タグ|トークン)"
     r"|[ \t](?:(?:tags?|tokens?|blocks?|elements?|markers?|Tags?|Tokens?|balises?|etiquetas?)\b"
@@ -104,7 +106,7 @@ def is_spoken_of(text: str, kind: Kind, place: Place) -> bool | None:
         kind: What it would mean.
         place: Where it stands.
     """
-    if _is_waiting(kind, place):
+    if _is_waiting(text, kind, place):
         return None
     if _is_quoted(kind, place) or _NOUN.match(place.after):
         return True
@@ -125,7 +127,7 @@ def is_spoken_of(text: str, kind: Kind, place: Place) -> bool | None:
     return _is_glued(text, kind, place)
 
 
-def _is_waiting(kind: Kind, place: Place) -> bool:
+def _is_waiting(text: str, kind: Kind, place: Place) -> bool:
     after = place.after
     if place.has_ended or len(after) >= AFTER_CHARS:
         return False
@@ -135,10 +137,21 @@ def _is_waiting(kind: Kind, place: Place) -> bool:
         return len(after) < _ENOUGH_CHARS
     if kind in _PAIRED:
         return False
-    rest = after.lstrip()
+    if place.line.count('"') % 2 == 1 and '"' not in after and "\n" not in after:
+        return True
+    rest = _behind_repeats(text, after).lstrip()
     if not rest:
         return True
-    return "\n" in after and rest[0] in "<[◁" and not MARKER.match(rest) and may_become_marker(rest)
+    is_next = "\n" in after or after[0] in "<[◁"
+    return is_next and rest[0] in "<[◁" and not MARKER.match(rest) and may_become_marker(rest)
+
+
+def _behind_repeats(text: str, after: str) -> str:
+    """Return what follows the further copies of a marker."""
+    start = 0
+    while after.startswith(text, start):
+        start += len(text)
+    return after[start:]
 
 
 def _is_quoted(kind: Kind, place: Place) -> bool:
@@ -148,14 +161,15 @@ def _is_quoted(kind: Kind, place: Place) -> bool:
     last = line[-1]
     if QUOTES.get(last) == after[0] or last in _OPEN_QUOTES:
         return True
-    if last in "*_|~" and after[0] == last:
+    if last == "|" and line.lstrip()[0] == "|" and after.lstrip()[:1] == "|":
+        return True
+    if last in "*_~" and after[0] == last:
         opens_after = line.rstrip(last)[-1:]
         return opens_after in set(" \t([|-") or (kind is not Kind.CLOSE and not opens_after)
-    if last == "'" and (len(line) == 1 or line[-2] in " ([{=+,"):
+    if _OPENS_QUOTE.search(line, max(0, len(line) - 3)):
         return True
-    if kind is Kind.CLOSE:
-        return False
-    return line.count('"') % 2 == 1 and '"' in after.partition("\n")[0]
+    is_open = line.count('"') % 2 == 1
+    return is_open and '"' in (after[0] if kind is Kind.CLOSE else after.partition("\n")[0])
 
 
 def _begins_line(kind: Kind, place: Place) -> bool:
@@ -175,7 +189,10 @@ def _stands_apart(text: str, kind: Kind, place: Place) -> bool:
     if following and following in PROSE_NEXT:
         return True
     if kind in _PAIRED:
-        return following == "" or (text.strip("</>") in ORDINARY_TAGS and following != "\n")
+        return following == "" or (kind is not Kind.CLOSE and following != "\n")
+    behind = _behind_repeats(text, place.after)[:1]
+    if following == "<" and behind and behind in PROSE_NEXT:
+        return True
     if kind is Kind.TURN and _ROLE_LINE.match(place.after):
         return False
     if not following.strip():
@@ -190,9 +207,22 @@ def _is_glued(text: str, kind: Kind, place: Place) -> bool:
         return False
     if text not in MARKERS and following not in "\n<":
         return True
-    if _UNSPACED.match(last) and _UNSPACED.match(following):
+    if _UNSPACED.match(last) and (_UNSPACED.match(following) or kind in _TURNS):
+        return _ROLE_LINE.match(place.after) is None
+    if text in _ANGLED and last.isalnum() and following not in "\n<":
         return True
     return last in _JOINS and following != "<" and not place.turns_over
+
+
+def holds_elements(text: str, start: int, *, ended: bool) -> bool | None:
+    """Return whether what a tag holds begins with another element, as in a file, not a thought.
+
+    ``None`` until that is certain.
+    """
+    inside = text[start : start + _INSIDE_CHARS].lstrip()
+    if not inside or (inside[0] == "<" and (len(inside) == 1 or may_become_marker(inside))):
+        return False if ended or len(inside) >= _INSIDE_CHARS else None
+    return inside[0] == "<" and inside[1].isalpha() and MARKER.match(inside) is None
 
 
 def begins_anew(text: str, place: Place) -> bool:

@@ -52,8 +52,11 @@ def _open_lock_file(path: Path) -> int:
     """Open the lock file; read-only where it exists and nothing may be written."""
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError:
-        return os.open(path, os.O_RDONLY)
+    except OSError as exc:
+        try:
+            return os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            raise exc from None  # why it can't be made says more than that it isn't there
 
 
 if sys.platform == "win32":

@@ -17,6 +17,7 @@ from bot.clock import Clock
 from bot.errors import ConfigurationError, DependencyError, StoreError
 from bot.store import engine as engines
 from bot.store import postgres
+from bot.store.log_check import is_log_damaged
 from bot.store.migrate import ensure_schema
 from bot.store.open_file import Loss, OpenFile, move_aside, rescue, set_aside_name
 from bot.store.schema import state, to_ms, upsert
@@ -34,6 +35,10 @@ WRITTEN_AGAIN: Final = (
 )
 LOG_FOLDED: Final = (
     "The database's log file was deleted while I was running; what it held is in the database now."
+)
+LOG_DAMAGED: Final = (
+    "The database's log was damaged: the last changes of settings and the last questions before the "
+    "stop may be missing. It is kept as {name}."
 )
 BEGUN_ANEW: Final = (
     "The database's file was deleted or overwritten while I was running; a new one was begun with "
@@ -92,6 +97,7 @@ class Worker:
         self._engine = engines.build_engine(self._url)
         try:
             self._needs_check = self._was_left_open()
+            self._look_at_log(result)
             self._prepare(result)
             engines.make_shrinkable(self._connected())
         except Exception as exc:
@@ -346,6 +352,17 @@ class Worker:
             return False
         log = self._file.with_name(self._file.name + "-wal")
         return log.exists() and log.stat().st_size > 0
+
+    def _look_at_log(self, result: CommitResult) -> None:
+        """Keep a damaged log before SQLite passes over what it can't read."""
+        if self._file is None:
+            return
+        log = self._file.with_name(self._file.name + "-wal")
+        if is_log_damaged(log):
+            kept = set_aside_name(self._file, "damaged", self._clock.now())
+            kept = kept.with_name(kept.name + "-wal")
+            shutil.copy2(log, kept)
+            result.notices.append(LOG_DAMAGED.format(name=kept.name))
 
     def _has_content(self) -> bool:
         return self._file is not None and self._file.is_file() and self._file.stat().st_size > 0

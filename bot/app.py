@@ -38,7 +38,7 @@ from bot.reply.secret_guard import SecretGuard
 from bot.scheduling.rate_limit import RateLimiter
 from bot.scheduling.scheduler import Scheduler
 from bot.services import Services
-from bot.store.database import open_database
+from bot.store.database import Database, open_database
 from bot.store.journal import SqlJournal
 from bot.store.lock import data_folder
 from bot.store.settings_store import SettingsStore
@@ -133,6 +133,7 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | Non
 class _Stores:
     """What is kept over a restart."""
 
+    storage: Database
     state: StateStore
     overrides: SettingsStore
     journal: SqlJournal
@@ -231,6 +232,7 @@ async def _open_stores(settings: Settings, clock: Clock, stack: AsyncExitStack) 
         _log.warning("question %d held the last run up until it was ended: set aside", blamed)
         await give_up(journal, blamed)
     return _Stores(
+        storage=database,
         state=state,
         overrides=await SettingsStore.open(database, settings.chat, network_timeout_ms),
         journal=journal,
@@ -253,6 +255,7 @@ def _client(
         overrides=stores.overrides,
         journal=stores.journal,
         state=stores.state,
+        storage=stores.storage,
         own_words=stores.own_words,
         allowed=allowed,
         chat=ChatService(parts, limiter),

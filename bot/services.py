@@ -13,6 +13,7 @@ from bot.metrics import Metrics
 from bot.ports import MessageSource
 from bot.scheduling.rate_limit import RateLimiter
 from bot.scheduling.scheduler import Scheduler
+from bot.store.database import Database
 from bot.store.journal import SqlJournal
 from bot.store.settings_store import SettingsStore
 from bot.store.state import StateStore
@@ -27,6 +28,7 @@ class Services:
         settings: What the operator configured.
         overrides: Settings of guilds and channels, and who set them.
         state: Small values kept over restarts.
+        storage: The database behind all of these.
         own_words: Knows which of the bot's messages are answers.
         allowed: The models that guilds may choose.
     """
@@ -37,6 +39,7 @@ class Services:
     overrides: SettingsStore
     journal: SqlJournal
     state: StateStore
+    storage: Database
     own_words: OwnWords
     allowed: AllowedModels
     chat: ChatService

@@ -47,6 +47,15 @@ SHORT: Final = (
     "Make room, or move the data folder."
 )
 
+SHORT_NOW: Final = (
+    "The disk of the data folder is nearly full, so old questions are being deleted. Make room, or "
+    "move the data folder."
+)
+DEGRADED: Final = (
+    "The database can't be written ({cause}). I go on in memory: changes of settings are refused, and "
+    "what is asked now is lost if I am stopped."
+)
+
 LIMIT_S: Final = 10.0
 """Seconds of real time that a caller waits for the database's thread; a disk may hang for minutes."""
 
@@ -87,6 +96,17 @@ class Database:
         self._is_fresh = False
         self._is_closed = False
         self._is_short = False
+        self._fault = ""
+
+    @property
+    def state(self) -> list[str]:
+        """What is wrong with the storage now, one sentence each; empty when all is well."""
+        found = []
+        if self.is_degraded:
+            found.append(DEGRADED.format(cause=self._fault))
+        if self._is_short:
+            found.append(SHORT_NOW)
+        return [*found, *self._worker.leftovers()]
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """Run statements that change nothing.
@@ -188,7 +208,7 @@ class Database:
             if not is_storage_fault(exc):
                 raise
             self._degrade(exc)
-            raise StoreError(f"reading failed: {type(exc).__name__}") from exc
+            raise StoreError(f"reading failed: {cause(exc)}") from exc
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -219,8 +239,9 @@ class Database:
         if self.is_degraded or self._is_closed:
             return
         self.is_degraded = True
-        self.problems.append(f"The database can't be used: {cause(exc)}")
-        self._log_fault("The database fails (%s); going on in memory", exc)
+        self._fault = cause(exc)
+        self.problems.append(f"The database can't be used: {self._fault}")
+        self._log_fault("The database can't be written (%s); going on in memory", exc)
         if self._prober is None or self._prober.done():
             self._prober = asyncio.get_running_loop().create_task(self._probe())
             self._own(self._prober)
@@ -346,6 +367,6 @@ def _as_store_error(exc: BaseException) -> BaseException:
     """Wrap what the database raised; a fault in our own work stays what it is."""
     if not exc.__class__.__module__.startswith("sqlalchemy") and not isinstance(exc, OSError):
         return exc
-    error = StoreError(f"writing failed: {type(exc).__name__}")
+    error = StoreError(f"writing failed: {cause(exc)}")
     error.__cause__ = getattr(exc, "orig", None) or exc
     return error

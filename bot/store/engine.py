@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import (
@@ -89,6 +91,29 @@ def build_engine(url: URL) -> Engine:
         raise ConfigurationError(
             "PostgreSQL needs a driver that isn't installed: in the clone, pip install '.[postgres]'."
         ) from exc
+
+
+def build_readers(path: Path) -> Iterator[Engine]:
+    """Yield engines that read an SQLite file where nothing may be written, the likeliest first.
+
+    The first keeps the index of the log in memory, for a full disk; the second is for files that are
+    read-only; the last passes over the log, for where not even that can be opened.
+    """
+    ways = ({"mode": "rw"}, True), ({"mode": "ro"}, False), ({"immutable": "1"}, False)
+    for how, is_alone in ways:
+        url = URL.create(
+            "sqlite",
+            database=f"file:{quote(str(path.absolute()))}",
+            query={**how, "uri": "true"},
+        )
+        engine = create_engine(url, hide_parameters=True)
+        if is_alone:
+            event.listen(engine, "connect", _keep_alone)
+        yield engine
+
+
+def _keep_alone(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()
 
 
 def _sqlite_engine(url: URL) -> Engine:

@@ -17,6 +17,11 @@ from typing import Final
 
 from sqlalchemy import Engine
 
+KEPT: Final = (
+    "The data folder holds {name}, which was set aside: what only that file holds isn't in use. "
+    "Bring it back from there, or delete it."
+)
+
 _RESCUED: Final = ".rescued"
 _LOG: Final = "-wal"
 _SIDES: Final = ("-wal", "-shm")
@@ -138,7 +143,13 @@ def move_aside(path: Path, now: datetime, why: str = "damaged") -> Path:
 def set_aside_files(path: Path) -> Sequence[Path]:
     """Return the databases that were set aside beside this one and are still there, oldest first."""
     found = (other for why in ("damaged", "lost", "replaced") for other in _beside(path, why))
-    return sorted(other for other in found if not other.name.endswith("-shm"))
+    files = sorted(other for other in found if not other.name.endswith("-shm"))
+    return [file for file in files if not file.name.endswith(_LOG) or not _has_main(file)]
+
+
+def _has_main(log: Path) -> bool:
+    """Return whether the database that a log belongs to was set aside with it."""
+    return log.with_name(log.name.removesuffix(_LOG)).exists()
 
 
 def _beside(path: Path, why: str) -> Sequence[Path]:

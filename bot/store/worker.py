@@ -19,7 +19,15 @@ from bot.store import engine as engines
 from bot.store import postgres
 from bot.store.log_check import is_log_damaged
 from bot.store.migrate import ensure_schema
-from bot.store.open_file import Loss, OpenFile, move_aside, rescue, set_aside_name
+from bot.store.open_file import (
+    KEPT,
+    Loss,
+    OpenFile,
+    move_aside,
+    rescue,
+    set_aside_files,
+    set_aside_name,
+)
 from bot.store.schema import state, to_ms, upsert
 
 _T = TypeVar("_T")
@@ -141,6 +149,12 @@ class Worker:
         """Whether the database is a file that somebody may delete."""
         return self._file is not None
 
+    def leftovers(self) -> list[str]:
+        """Return a sentence on each file that was set aside and waits for a person."""
+        if self._file is None:
+            return []
+        return [KEPT.format(name=file.name) for file in set_aside_files(self._file)]
+
     def stop(self) -> None:
         """Close the connection; SQLite then folds its log into the file."""
         with suppress(StoreError, SQLAlchemyError, OSError):  # the last words are the log's already
@@ -155,6 +169,8 @@ class Worker:
 
     def read(self, work: Callable[[Connection], _T]) -> _T:
         """Run work that changes nothing; damage found here is mended by the next write."""
+        if self._file is not None and not self._was_ready and self._has_content():
+            return self._read_only(self._file, work)
         try:
             with self._connected().begin() as connection:
                 return work(connection)
@@ -164,6 +180,20 @@ class Worker:
                 self._needs_check = True
             self._doubt(exc)
             raise
+
+    def _read_only(self, path: Path, work: Callable[[Connection], _T]) -> _T:
+        """Read a file that couldn't be opened for writing since the start."""
+        self._close()
+        fault: SQLAlchemyError | None = None
+        for engine in engines.build_readers(path):
+            try:
+                with engine.connect() as connection:
+                    return work(connection)
+            except SQLAlchemyError as exc:
+                fault = fault or exc
+            finally:
+                engine.dispose()
+        raise fault or StoreError("the file can't be read")
 
     def commit(self, works: Sequence[Callable[[Connection], Any]]) -> CommitResult:
         """Run pieces of work in one transaction, or one by one if one of them fails."""

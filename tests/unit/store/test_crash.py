@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -70,9 +71,52 @@ asyncio.run(main())
 """
 
 
-def _start(script: str, path: Path) -> subprocess.Popen[str]:
+READ = """
+import asyncio, resource, signal, sys
+from pathlib import Path
+from bot.clock import SystemClock
+from bot.domain import GuildId, UserId
+from bot.errors import StoreError
+from bot.store.database import open_database
+from bot.store.journal import SqlJournal
+from bot.store.setting_values import Scope
+from bot.store.settings_store import SettingsStore
+from config.settings import ChatDefaults
+from tests.unit.store.questions import question
+
+GUILD = Scope.in_guild(GuildId(7))
+
+async def main():
+    path, how = Path(sys.argv[1]), sys.argv[2]
+    clock = SystemClock()
+    if how == "full":
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    async with open_database(path, clock) as database:
+        store = await SettingsStore.open(database, ChatDefaults(), 30_000)
+        journal = await SqlJournal.open(database, clock, 30)
+        if how == "kill":
+            await store.set(GUILD, "temperature", "0.3", UserId(1), clock.now())
+            await journal.accept(question(1))
+            signal.raise_signal(signal.SIGKILL)
+        try:
+            await store.set(GUILD, "temperature", "0.9", UserId(1), clock.now())
+        except StoreError:
+            pass
+        print(store.stored(GUILD, "temperature").value, len(await journal.pending()), flush=True)
+        print(" ".join(database.state), flush=True)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+
+asyncio.run(main())
+"""
+
+
+def _start(script: str, path: Path, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(  # noqa: S603 - this interpreter, this file's scripts
-        [sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [sys.executable, "-c", script, str(path), *more],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
     )
 
 
@@ -118,3 +162,19 @@ if sys.platform != "win32":  # which has no limit on the size of a process's fil
             assert not database.problems
             pending = await (await SqlJournal.open(database, SystemClock(), 30)).pending()
         assert [entry.question.id for entry in pending] == list(range(1, stored + 1 + 20))
+
+    @pytest.mark.parametrize("end", ["kill", "stop"])
+    def test_settings_and_open_questions_hold_where_nothing_can_be_written_at_the_start(
+        path: Path, end: str
+    ) -> None:
+        with _start(READ, path, "kill") as child:
+            assert child.wait() != 0
+        if end == "stop":  # which leaves no log beside the database
+            sqlite3.connect(path).execute("PRAGMA wal_checkpoint(TRUNCATE)").connection.close()
+            assert not path.with_name("clawbot.db-wal").exists()
+        with _start(READ, path, "full") as child:
+            assert child.stdout is not None
+            said = child.stdout.read().splitlines()
+            assert child.wait() == 0
+        assert said[0] == "0.3 1"
+        assert "can't be written" in said[1]

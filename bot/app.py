@@ -38,7 +38,7 @@ from bot.reply.secret_guard import SecretGuard
 from bot.scheduling.rate_limit import RateLimiter
 from bot.scheduling.scheduler import Scheduler
 from bot.services import Services
-from bot.store.database import Database, open_database
+from bot.store.database import DATABASE_FILE, Database, open_database
 from bot.store.journal import SqlJournal
 from bot.store.lock import data_folder
 from bot.store.settings_store import SettingsStore
@@ -57,7 +57,6 @@ IDENTIFIES = "identifies"
 """State: times of log-ins, Unix seconds."""
 ALIVE_INTERVAL_S = 30.0
 REGISTER_AGAIN_S = 60.0
-DATABASE_FILE = "clawbot.db"
 CLOSE_S = 5.0
 """Seconds for Discord's connections to close."""
 

@@ -10,9 +10,18 @@ import aiohttp
 import discord
 
 from bot.clock import SystemClock
-from bot.diagnostics import Finding, diagnose, has_failed, summary, target_of, terminal_line
+from bot.diagnostics import (
+    Finding,
+    diagnose,
+    folder_findings,
+    has_failed,
+    summary,
+    target_of,
+    terminal_line,
+)
 from bot.endpoints import discord_endpoints
 from bot.errors import ConfigurationError, DependencyError, StartupError
+from bot.store.database import DATABASE_FILE
 from bot.terminal import detach_output
 from config.loader import NOT_SET, LoadResult
 from config.settings import DiscordSettings, Settings
@@ -42,6 +51,11 @@ def check(result: LoadResult) -> None:
 
 
 async def _look(settings: Settings, failures: list[StartupError]) -> None:
+    stored = folder_findings(settings.store, DATABASE_FILE)
+    for finding in stored:
+        _print(terminal_line(finding))
+    if has_failed(stored):
+        failures.append(ConfigurationError(summary(stored)))
     try:
         _print(f"      ok  Discord: {await _discord(settings.discord)}")
     except StartupError as exc:
@@ -62,7 +76,8 @@ async def _discord(settings: DiscordSettings) -> str:
     """
     if settings.token is None:
         raise ConfigurationError(NOT_SET)
-    client = discord.Client(intents=discord.Intents(guilds=True))
+    seen: list[int] = []
+    client = discord.Client(intents=discord.Intents(guilds=True), http_trace=_noting(seen))
     try:
         async with asyncio.timeout(DISCORD_S):
             with discord_endpoints(settings):
@@ -71,12 +86,39 @@ async def _discord(settings: DiscordSettings) -> str:
     except discord.LoginFailure:
         raise ConfigurationError(refused_token(settings.token.get_secret_value())) from None
     except (OSError, TimeoutError, discord.DiscordException, aiohttp.ClientError):
+        if seen:  # discord.py tries again for longer than we wait
+            raise DependencyError(_refused(seen[-1])) from None
         raise DependencyError(
             "Discord can't be reached; look at the network, DNS and the firewall"
         ) from None
     finally:
         with suppress(OSError, TimeoutError):
             await client.close()
+
+
+def _noting(seen: list[int]) -> aiohttp.TraceConfig:
+    """Return what notes the status of each reply."""
+
+    async def note(
+        _session: object, _context: object, ended: aiohttp.TraceRequestEndParams
+    ) -> None:
+        seen.append(ended.response.status)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(note)
+    return trace
+
+
+def _refused(status: int) -> str:
+    """Say what a status means: it came from Discord, so the way there is open."""
+    if status == 429:
+        return "Discord answers that this address asks too often; wait a few minutes"
+    if status >= 500:
+        return (
+            f"Discord answers with an error of its own (status {status}); look at "
+            "https://discordstatus.com and try again later"
+        )
+    return f"Discord refuses the request (status {status}); look at a proxy on the way, if any"
 
 
 def _described(client: discord.Client) -> str:

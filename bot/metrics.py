@@ -5,8 +5,11 @@ No label holds a person, a place or a text: only outcomes, reasons and routes of
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import logging
+import os
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -29,6 +32,9 @@ ANSWER_BUCKETS_S: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900)
 """Seconds, up to the default cap of one answer."""
 
 OTHER: Final = "other"
+
+_FOREIGN: Final = frozenset({errno.EADDRNOTAVAIL, 10049})
+"""The address isn't this machine's; 10049 is Windows' number for it."""
 
 
 class Metrics:
@@ -204,8 +210,8 @@ class MetricsServer:
         except OSError as exc:
             await runner.cleanup()
             raise DependencyError(
-                f"CLAWBOT_METRICS_ADDR: can't listen on port {self._port} "
-                f"({_reason(exc)}); end what uses it or choose another port"
+                f"CLAWBOT_METRICS_ADDR: can't listen on port {self._port} ({_reason(exc)}); "
+                f"{_advice(exc)}"
             ) from exc
         self._runner = runner
         _log.info("metrics on port %d", self.port)
@@ -253,4 +259,14 @@ class MetricsServer:
 
 
 def _reason(exc: OSError) -> str:
-    return (exc.strerror or "no reason given").lower()
+    if isinstance(exc, socket.gaierror):
+        return "there is no such name"
+    return os.strerror(exc.errno).lower() if exc.errno else "no reason given"
+
+
+def _advice(exc: OSError) -> str:
+    if isinstance(exc, socket.gaierror) or exc.errno in _FOREIGN:
+        return "write an address of this machine: 127.0.0.1, or 0.0.0.0 for the whole network"
+    if exc.errno in {errno.EACCES, errno.EPERM}:
+        return "choose a port above 1023"
+    return "end what uses it or choose another port"

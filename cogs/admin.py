@@ -69,6 +69,8 @@ class AdminCog(commands.Cog):
         else:
             shown = self._shown_at(scope_for(interaction, scope), keys)
         lines = [describe_setting(line) for line in shown if line.key in keys]
+        if UserId(interaction.user.id) in _gate.owner_ids(self.bot):
+            lines += [f"⚠️ {sentence}" for sentence in self._services.storage.state]
         await _respond.say(interaction, "\n".join(lines) or "Nothing is set at that level.")
 
     def _shown_at(self, scope: Scope, keys: Sequence[str]) -> list[ShownSetting]:

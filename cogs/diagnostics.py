@@ -18,6 +18,7 @@ from bot.diagnostics import (
     diagnose,
     discord_findings,
     discord_text,
+    storage_findings,
     target_of,
 )
 from bot.domain import ModelInfo, UserId
@@ -57,6 +58,8 @@ class DiagnosticsCog(commands.Cog):
         rest_s = clock.monotonic() - began_s
         is_operator = UserId(interaction.user.id) in _gate.owner_ids(self.bot)
         findings = list(discord_findings(self._facts(interaction, rest_s)))
+        if is_operator:
+            findings += storage_findings(self._services.storage.state)
         shown_s = began_s
         urls = self._services.settings.lmstudio.base_url
         if not all(map(self._walks.has, urls)) and (refusal := _probe.refusal(interaction)):

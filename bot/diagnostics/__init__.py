@@ -10,6 +10,7 @@ from bot.diagnostics.report import (
     terminal_line,
 )
 from bot.diagnostics.shared import SharedWalks
+from bot.diagnostics.storage import folder_findings, storage_findings
 from bot.diagnostics.targets import target_of
 from bot.diagnostics.values import Finding, Limits, Status, Step, Target
 
@@ -26,7 +27,9 @@ __all__ = [
     "discord_findings",
     "discord_line",
     "discord_text",
+    "folder_findings",
     "has_failed",
+    "storage_findings",
     "summary",
     "target_of",
     "terminal_line",

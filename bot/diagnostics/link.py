@@ -136,6 +136,11 @@ class Link:
             trust_env=False,
         )
 
+    @property
+    def has_path(self) -> bool:
+        """Whether the configured address goes on after the port."""
+        return bool(self._endpoint.prefix)
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -81,7 +81,7 @@ async def probe_server(link: Link, greeting: Fetched, limits: Limits) -> Finding
         return Finding(Step.SERVER, Status.OK, "It is LM Studio.")
     if greeting.status in {401, 403}:
         return Finding(Step.SERVER, Status.OK, "It asks for a token, as LM Studio does.")
-    if "Unexpected endpoint" in error_text(greeting):
+    if link.has_path and "Unexpected endpoint" in error_text(greeting):
         return Finding(
             Step.SERVER,
             Status.FAILED,
@@ -153,7 +153,7 @@ async def probe_token(link: Link, token: str | None, limits: Limits) -> Finding:
     """See whether the token is needed, and whether it is the right one."""
     try:
         given = await link.get("/v1/models", limit_s=limits.authentication_s / 2, authorised=True)
-        finding = judge_token(given, configured=token is not None)
+        finding = judge_token(given, configured=token is not None, has_path=link.has_path)
         if finding.status is not Status.OK or token is None:
             return finding
         bare = await link.get("/v1/models", limit_s=limits.authentication_s / 2)
@@ -169,12 +169,13 @@ async def probe_token(link: Link, token: str | None, limits: Limits) -> Finding:
     )
 
 
-def judge_token(given: Fetched, *, configured: bool) -> Finding:
+def judge_token(given: Fetched, *, configured: bool, has_path: bool = False) -> Finding:
     """Say what a listing's status tells about the token.
 
     Args:
         given: The reply; its body may echo the token and is never shown.
         configured: A token was sent.
+        has_path: The configured address goes on after the port.
     """
     finding = Finding(Step.AUTHENTICATION, Status.FAILED, "")
     if given.status == 401 and configured:
@@ -206,10 +207,20 @@ def judge_token(given: Fetched, *, configured: bool) -> Finding:
             technical=f"status {given.status}",
         )
     if "Unexpected endpoint" in error_text(given):
+        return _no_listing(finding, has_path=has_path)
+    cause = "The token is right." if configured else "No token is needed."
+    return Finding(Step.AUTHENTICATION, Status.OK, cause)
+
+
+def _no_listing(finding: Finding, *, has_path: bool) -> Finding:
+    if has_path:
         return replace(
             finding,
             cause="LM Studio answers, but the configured address has a wrong path.",
             advice="Remove everything after the port from LMSTUDIO_BASE_URL.",
         )
-    cause = "The token is right." if configured else "No token is needed."
-    return Finding(Step.AUTHENTICATION, Status.OK, cause)
+    return replace(
+        finding,
+        cause="The server at that port doesn't know the list of models.",
+        advice="Compare address and port with those LM Studio shows, and update LM Studio.",
+    )

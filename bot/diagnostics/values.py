@@ -33,6 +33,7 @@ class Step(StrEnum):
     REST = "Discord REST"
     PERMISSIONS = "Permissions here"
     INTENT = "Message content"
+    STORAGE = "Storage"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,9 @@ _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
+DATABASE_FILE: Final = "clawbot.db"
+"""The SQLite file's name in the data folder."""
+
 BATCH: Final = 256
 """Writes that share one transaction at most."""
 

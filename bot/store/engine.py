@@ -93,14 +93,21 @@ def build_engine(url: URL) -> Engine:
         ) from exc
 
 
-def build_readers(path: Path) -> Iterator[Engine]:
+def build_readers(path: Path, *, is_shared: bool = False) -> Iterator[Engine]:
     """Yield engines that read an SQLite file where nothing may be written, the likeliest first.
 
     The first keeps the index of the log in memory, for a full disk; the second is for files that are
     read-only; the last passes over the log, for where not even that can be opened.
+
+    Args:
+        path: The file.
+        is_shared: Another process may have it open, so it is never taken alone, and no file is
+            made beside it.
     """
     ways = ({"mode": "rw"}, True), ({"mode": "ro"}, False), ({"immutable": "1"}, False)
-    for how, is_alone in ways:
+    log = path.with_name(path.name + "-wal")
+    first = 2 if is_shared and not (log.exists() and log.stat().st_size) else int(is_shared)
+    for how, is_alone in ways[first:]:
         url = URL.create(
             "sqlite",
             database=f"file:{quote(str(path.absolute()))}",

@@ -17,15 +17,14 @@ from bot.clock import Clock
 from bot.errors import ConfigurationError, DependencyError, StoreError
 from bot.store import engine as engines
 from bot.store import postgres
+from bot.store.inspection import leftovers_of
 from bot.store.log_check import is_log_damaged
 from bot.store.migrate import ensure_schema
 from bot.store.open_file import (
-    KEPT,
     Loss,
     OpenFile,
     move_aside,
     rescue,
-    set_aside_files,
     set_aside_name,
 )
 from bot.store.schema import state, to_ms, upsert
@@ -151,9 +150,7 @@ class Worker:
 
     def leftovers(self) -> list[str]:
         """Return a sentence on each file that was set aside and waits for a person."""
-        if self._file is None:
-            return []
-        return [KEPT.format(name=file.name) for file in set_aside_files(self._file)]
+        return [] if self._file is None else leftovers_of(self._file)
 
     def stop(self) -> None:
         """Close the connection; SQLite then folds its log into the file."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from sandbox.discord import DiscordSandbox, Fault
 from sandbox.lmstudio import LMStudioSandbox
@@ -157,6 +158,32 @@ async def test_check_says_what_is_right_and_what_is_wrong(
     worse = await run_clawbot("check", folder=tmp_path, environment=environment)
     assert worse.code == 78
     assert worse.sentence.startswith("clawbot: DISCORD_TOKEN: is not set")
+
+
+async def test_check_blames_discords_own_error_on_discord(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    environment = environment_for(discord, lm, tmp_path / "data")
+    async with answering(502) as api_base:
+        environment["CLAWBOT_DISCORD_API_BASE"] = api_base
+        done = await run_clawbot("check", folder=tmp_path, environment=environment)
+    assert "status 502" in done.out
+    assert "DNS" not in done.out
+
+
+@contextlib.asynccontextmanager
+async def answering(status: int) -> AsyncGenerator[str, None]:
+    """A server that answers every request with one status; gives its address."""
+
+    async def handle(_request: web.BaseRequest) -> web.Response:
+        return web.Response(status=status, text="<html>Bad gateway</html>")
+
+    runner = web.ServerRunner(web.Server(handle))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/api/v10"
+    await runner.cleanup()
 
 
 async def test_the_data_folder_is_private(

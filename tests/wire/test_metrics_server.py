@@ -63,6 +63,17 @@ async def test_a_taken_port_is_said_in_a_sentence() -> None:
     assert no.value.exit_code == 69
 
 
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [("192.0.2.1:9100", "address of this machine"), ("nowhere.invalid:9100", "no such name")],
+)
+async def test_a_foreign_address_is_not_called_in_use(address: str, words: str) -> None:
+    with pytest.raises(DependencyError, match=words) as no:
+        async with MetricsServer(address, Metrics(), bool):
+            pass
+    assert "end what uses it" not in str(no.value)
+
+
 async def test_the_port_is_free_again_after_the_end() -> None:
     async with MetricsServer("127.0.0.1:0", Metrics(), bool) as server:
         port = server.port

@@ -62,3 +62,12 @@ def test_a_file_in_the_folders_place_is_one_sentence(tmp_path: Path) -> None:
     blocker.write_text("")
     with pytest.raises(ConfigurationError, match="CLAWBOT_DATA_DIR"), data_folder(blocker):
         pass
+
+
+if sys.platform == "linux":
+
+    def test_a_folder_where_nothing_can_be_made_is_not_called_missing() -> None:
+        with pytest.raises(ConfigurationError) as caught, data_folder(Path("/sys/kernel")):
+            pass
+        assert "No such file" not in str(caught.value)
+        assert "permissions" in str(caught.value)

@@ -190,6 +190,13 @@ async def test_a_wrong_path() -> None:
     assert "wrong path" in only_failure(found, Step.SERVER).cause
 
 
+async def test_a_foreign_server_has_no_wrong_path_where_no_path_is_configured() -> None:
+    async with LMStudioSandbox() as lm:
+        lm.faults.next(Fault.UNKNOWN_ENDPOINT, times=None, route="any")
+        found = await walk(Target(lm.base_url))
+    assert "wrong path" not in only_failure(found, Step.SERVER).cause
+
+
 async def test_redirects_are_never_followed() -> None:
     async with LMStudioSandbox() as elsewhere, LMStudioSandbox(token=TOKEN) as lm:
         lm.faults.next(Fault.REDIRECT, times=None, route="any", location=elsewhere.base_url)

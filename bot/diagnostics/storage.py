@@ -1,0 +1,106 @@
+"""Is what must last being kept: the data folder, its room, and the database in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bot.diagnostics.values import Finding, Status, Step
+from bot.store.inspection import damage_of, leftovers_of
+from config.settings import StoreSettings
+
+_MIB = 1024 * 1024
+
+
+def storage_findings(state: Sequence[str]) -> tuple[Finding, ...]:
+    """Return what a running bot's database says of itself, as findings for its owners.
+
+    Args:
+        state: Sentences on what is wrong now.
+    """
+    if not state:
+        return (Finding(Step.STORAGE, Status.OK, "What must last is being kept."),)
+    return tuple(Finding(Step.STORAGE, Status.WARNING, sentence) for sentence in state)
+
+
+def folder_findings(settings: StoreSettings, database_file: str) -> tuple[Finding, ...]:
+    """Look at the data folder before a start, changing nothing; never without a finding.
+
+    Args:
+        settings: Where things are kept.
+        database_file: The database's name in the folder.
+    """
+    folder = settings.data_dir
+    try:
+        found = list(_look(settings, folder, folder / database_file))
+    except OSError as exc:
+        found = [_unusable(folder, exc.strerror or "no reason given")]
+    return tuple(found) or (Finding(Step.STORAGE, Status.OK, "The data folder is in order."),)
+
+
+def _look(settings: StoreSettings, folder: Path, database: Path) -> Iterator[Finding]:
+    if not folder.exists():
+        nearest = next((parent for parent in folder.absolute().parents if parent.exists()), folder)
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+            yield _unusable(folder, "it doesn't exist and can't be made")
+        return
+    if not folder.is_dir():
+        yield _unusable(folder, "it is a file")
+        return
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        yield _unusable(folder, "this user may not read and write there")
+        return
+    yield from _privacy(folder)
+    free = shutil.disk_usage(folder).free
+    if free < settings.reserve_mib * _MIB:
+        yield _warning(
+            f"The disk of the data folder has only {free // _MIB} MiB left, so old questions will be "
+            "deleted.",
+            "Make room there, or move the data folder with CLAWBOT_DATA_DIR.",
+        )
+    if settings.database_url is None and database.exists():
+        yield from _database(database)
+
+
+def _privacy(folder: Path) -> Iterator[Finding]:
+    if sys.platform != "win32" and stat.S_IMODE(folder.stat().st_mode) & 0o077:
+        yield _warning(
+            "Other users of this machine can look into the data folder, which holds questions.",
+            f"Close it: chmod 700 {folder}",
+        )
+
+
+def _database(database: Path) -> Iterator[Finding]:
+    if not os.access(database, os.R_OK | os.W_OK):
+        yield _unusable(database.parent, f"this user may not read and write {database.name} in it")
+        return
+    damage = damage_of(database)
+    if damage:
+        yield Finding(
+            Step.STORAGE,
+            Status.FAILED,
+            "The database is damaged: a start would set it aside and begin a new one, without its "
+            "settings and open questions.",
+            f"Put a backup of {database.name} in its place first, if you have one.",
+            technical=damage,
+        )
+    for sentence in leftovers_of(database):
+        yield _warning(sentence)
+
+
+def _warning(cause: str, advice: str = "") -> Finding:
+    return Finding(Step.STORAGE, Status.WARNING, cause, advice)
+
+
+def _unusable(folder: Path, reason: str) -> Finding:
+    return Finding(
+        Step.STORAGE,
+        Status.FAILED,
+        f"The data folder can't be used: {reason}.",
+        "Check CLAWBOT_DATA_DIR and the folder's permissions.",
+        technical=str(folder),
+    )

@@ -1,0 +1,88 @@
+"""The data folder before a start, and what a running bot's owners are told of it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot.diagnostics import Finding, Status, folder_findings, storage_findings
+from bot.store.database import DATABASE_FILE, open_database
+from bot.store.state import StateStore
+from config.settings import StoreSettings
+from tests.support.clock import FakeClock
+
+
+def _findings(folder: Path, **more: int) -> tuple[Finding, ...]:
+    settings = StoreSettings.model_validate({"data_dir": folder, "reserve_mib": 0, **more})
+    return folder_findings(settings, DATABASE_FILE)
+
+
+@pytest.fixture
+async def folder(tmp_path: Path) -> Path:
+    """A folder that a bot has used."""
+    made = tmp_path / "data"
+    made.mkdir(mode=0o700)
+    async with open_database(made / DATABASE_FILE, FakeClock()) as database:
+        await (await StateStore.open(database, FakeClock())).set("hash", "abc")
+    return made
+
+
+def test_a_folder_in_order_or_still_to_be_made_is_well(folder: Path) -> None:
+    for where in (folder, folder.parent / "not" / "yet"):
+        assert [finding.status for finding in _findings(where)] == [Status.OK]
+    assert not (folder.parent / "not").exists()
+
+
+def test_looking_changes_nothing(folder: Path) -> None:
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    _findings(folder)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_a_folder_open_to_others_is_said_with_the_command_that_closes_it(folder: Path) -> None:
+    folder.chmod(0o755)
+    found = _findings(folder)
+    if sys.platform != "win32":
+        assert [finding.status for finding in found] == [Status.WARNING]
+        assert f"chmod 700 {folder}" in found[0].advice
+
+
+def test_a_file_in_the_folders_place_is_said(folder: Path) -> None:
+    for where in (folder / DATABASE_FILE, folder / DATABASE_FILE / "below"):
+        assert [finding.status for finding in _findings(where)] == [Status.FAILED]
+
+
+@pytest.mark.parametrize("garbage", [b"this is no database" * 1000, b"\xa5" * 8192])
+def test_a_damaged_database_is_said_before_a_start_sets_it_aside(
+    folder: Path, garbage: bytes
+) -> None:
+    database = folder / DATABASE_FILE
+    database.write_bytes(database.read_bytes()[:100] + garbage)
+    (finding,) = _findings(folder)
+    assert finding.status is Status.FAILED
+    assert "damaged" in finding.cause
+    assert "backup" in finding.advice
+
+
+def test_what_was_set_aside_is_said_until_a_person_has_seen_to_it(folder: Path) -> None:
+    kept = folder / f"{DATABASE_FILE}.damaged-20260101T000000000000"
+    kept.touch()
+    (finding,) = _findings(folder)
+    assert finding.status is Status.WARNING
+    assert kept.name in finding.cause
+    kept.unlink()
+    assert [finding.status for finding in _findings(folder)] == [Status.OK]
+
+
+def test_a_disk_that_is_nearly_full_is_said(folder: Path) -> None:
+    (finding,) = _findings(folder, reserve_mib=1_048_576)
+    assert finding.status is Status.WARNING
+    assert "MiB left" in finding.cause
+
+
+def test_owners_are_told_what_the_database_says_of_itself() -> None:
+    assert [finding.status for finding in storage_findings([])] == [Status.OK]
+    (finding,) = storage_findings(["The database can't be written."])
+    assert (finding.status, finding.cause) == (Status.WARNING, "The database can't be written.")

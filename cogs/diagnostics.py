@@ -52,20 +52,26 @@ class DiagnosticsCog(commands.Cog):
     @app_commands.checks.cooldown(LOOKS, LOOKS_PER_S, key=lambda i: i.user.id)
     async def network(self, interaction: Interaction) -> None:
         """Walk the way from here to the model, and say where it breaks and what to do."""
-        clock = self._services.clock
-        began_s = clock.monotonic()
+        began_s = self._services.clock.monotonic()
         await interaction.response.defer(ephemeral=True)
-        rest_s = clock.monotonic() - began_s
+        rest_s = self._services.clock.monotonic() - began_s
         is_operator = UserId(interaction.user.id) in _gate.owner_ids(self.bot)
         findings = list(discord_findings(self._facts(interaction, rest_s)))
         if is_operator:
             findings += storage_findings(self._services.storage.state)
-        shown_s = began_s
         urls = self._services.settings.lmstudio.base_url
         if not all(map(self._walks.has, urls)) and (refusal := _probe.refusal(interaction)):
             await _respond.say(interaction, refusal)
             return
-        for base_url in urls:
+        await self._report(interaction, findings, is_operator=is_operator)
+
+    async def _report(
+        self, interaction: Interaction, findings: list[Finding], *, is_operator: bool
+    ) -> None:
+        """Show the findings, and those of each server as they come."""
+        clock = self._services.clock
+        shown_s = clock.monotonic()
+        for base_url in self._services.settings.lmstudio.base_url:
             walk = partial(self._walk, interaction, base_url)
             async with aclosing(self._walks.findings(base_url, walk)) as steps:
                 async for finding in steps:

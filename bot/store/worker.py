@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
@@ -20,6 +20,7 @@ from bot.store import postgres
 from bot.store.inspection import leftovers_of
 from bot.store.log_check import is_log_damaged
 from bot.store.migrate import ensure_schema
+from bot.store.notices import DAMAGED, LOG_DAMAGED, LOG_FOLDED, MADE_ANEW
 from bot.store.open_file import (
     Loss,
     OpenFile,
@@ -28,29 +29,9 @@ from bot.store.open_file import (
     set_aside_name,
 )
 from bot.store.schema import state, to_ms, upsert
+from bot.store.takeover import take_over
 
 _T = TypeVar("_T")
-
-MADE_ANEW: Final = "The database came back without its tables; they were made anew."
-DAMAGED: Final = "The database was damaged; it is kept as {name} and a new one was begun."
-REPLACED: Final = (
-    "Another database was put in the place of mine while I was running; I go on with that one, and "
-    "what is in force and open now was written into it."
-)
-WRITTEN_AGAIN: Final = (
-    "The database's file was deleted or overwritten while I was running; I wrote it again, whole."
-)
-LOG_FOLDED: Final = (
-    "The database's log file was deleted while I was running; what it held is in the database now."
-)
-LOG_DAMAGED: Final = (
-    "The database's log was damaged: the last changes of settings and the last questions before the "
-    "stop may be missing. It is kept as {name}."
-)
-BEGUN_ANEW: Final = (
-    "The database's file was deleted or overwritten while I was running; a new one was begun with "
-    "the settings and open questions. Older answers and the history of settings are lost."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +301,7 @@ class Worker:
         else:
             rescued = self._rescued(opened.path)
             opened.set_log_aside(self._clock.now())
-            notice = self._take_over(opened.path, loss, rescued)
+            notice = take_over(self._url, opened.path, loss, rescued, self._clock.now())
             result.is_fresh = True
         self._is_ready = self._was_ready = False
         self._close()
@@ -341,37 +322,6 @@ class Worker:
             if engines.is_corrupt(exc):
                 return None
             raise StoreError(f"the database can't be written again: {exc}") from exc
-
-    def _take_over(self, path: Path, loss: Loss, rescued: Path | None) -> str:
-        """Put the right file in place, none of them lost; return what to tell the operator."""
-        now = self._clock.now()
-        if loss is Loss.REPLACED and self._is_ours(path):
-            if rescued is None:
-                return REPLACED
-            kept = set_aside_name(path, "replaced", now)
-            rescued.replace(kept)
-            return f"{REPLACED} What the one before held is kept as {kept.name}."
-        if path.exists() and path.stat().st_size > 0 and loss is Loss.REPLACED:
-            move_aside(path, now, "lost")
-        if rescued is None:
-            engines.create_private_file(path)
-            return BEGUN_ANEW
-        rescued.replace(path)
-        return WRITTEN_AGAIN
-
-    def _is_ours(self, path: Path) -> bool:
-        """Return whether a file is a sound database of this program, and not an empty one."""
-        engine = engines.build_engine(self._url)
-        try:
-            return (
-                path.stat().st_size > 0
-                and not engines.looks_damaged(engine)
-                and not self._migrate(engine)
-            )
-        except (SQLAlchemyError, ConfigurationError):
-            return False
-        finally:
-            engine.dispose()
 
     def _was_left_open(self) -> bool:
         """Return whether the last program to use the file was killed, so that a check is due."""

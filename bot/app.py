@@ -46,6 +46,7 @@ from bot.store.state import StateStore
 from bot.store.tidy_sql import Bounds
 from bot.tasks import TaskOwner, end
 from bot.watchdog import take_blamed
+from cogs._readers import Readers
 from cogs._source import DiscordSource
 from cogs._tree import ClawbotTree
 from config.settings import Settings
@@ -170,6 +171,7 @@ async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Cla
         bot_name=lambda: made[0].user.display_name,
         clock=clock,
         may_use=lambda message: message.author.id not in settings.discord.blocked_user_ids,
+        may_read=Readers(lambda: made[0], clock).may_read,
         answers=stores.own_words,
         place_names=lambda place: made[0].names_of(place),  # noqa: PLW0108 - made later
     )

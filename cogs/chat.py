@@ -52,6 +52,7 @@ Interaction = discord.Interaction[ClawbotClient]
 ASK_SOMETHING = "What would you like to know? Write it after the mention."
 ASK_PRIVATELY = "What would you like to know?"
 UNREADABLE = "There is nothing in that forward that I can read. What would you like to know?"
+NEEDS_HISTORY = "You may not read the history of this channel, so I can't read it for you."
 SUMMARISE = "Summarise the conversation from this message on: the points, decisions and questions."
 ABOUT = "Explain this message: what it says, and what matters about it."
 DECLINED_WITHIN = timedelta(hours=24)
@@ -356,6 +357,9 @@ class ChatCog(commands.Cog):
         await self._ask(interaction, ABOUT, origin=Origin.CONTEXT_MENU, about=message)
 
     async def _summarise_from(self, interaction: Interaction, message: discord.Message) -> None:
+        if interaction.guild_id is not None and not interaction.permissions.read_message_history:
+            await _respond.say(interaction, NEEDS_HISTORY)
+            return
         await self._ask(interaction, SUMMARISE, origin=Origin.CONTEXT_MENU, since=message)
 
     async def _ask(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bot import frames
 from bot.clock import Clock
 from bot.context import budget, persona
-from bot.context.chain import AnswerIndex, ConversationReader
+from bot.context.chain import LINEAR_KINDS, AnswerIndex, ConversationReader
 from bot.context.cleaning import safe_name
 from bot.context.decoder import Decoder
 from bot.context.draft import Draft
@@ -34,8 +34,10 @@ NO_CONTENT = (
     "I can't read messages here that don't mention me or reply to me: "
     "Discord's Message Content intent is off."
 )
+NO_HISTORY = "You may not read the history of this channel, so I used only what you sent yourself."
 PERSONA_CUT = "My persona is too long for this model's context, so I use only its beginning."
 
+MayRead = Callable[[Question], Awaitable[bool]]
 _MOST_QUOTES = 12
 _SHRINK_TRIES = 24
 _REMEMBERED_PLACES = 256
@@ -75,6 +77,7 @@ class ContextBuilder:
         bot_name: What the bot is called.
         clock: Bounds the reading of files.
         may_use: Whether a message may be shown to the model (its writer isn't blocked).
+        may_read: Whether a question's asker may read what was said before.
         answers: The journal, for answers to slash commands and answers of several messages.
         place_names: Names of the guild and channel of a place, for the persona.
     """
@@ -91,6 +94,7 @@ class ContextBuilder:
         bot_name: Callable[[], str],
         clock: Clock,
         may_use: Callable[[IncomingMessage], bool] = lambda _: True,
+        may_read: MayRead | None = None,
         answers: AnswerIndex | None = None,
         place_names: Callable[[Place], tuple[str, str]] = lambda _: ("", ""),
     ) -> None:
@@ -103,6 +107,7 @@ class ContextBuilder:
         self._bot_id = bot_id
         self._bot_name = bot_name
         self._place_names = place_names
+        self._may_read = may_read
         self._told_places: OrderedDict[int, None] = OrderedDict()
 
     async def build(
@@ -125,9 +130,13 @@ class ContextBuilder:
         text, missing = fit(who.text, max(0, room // 2 - static_tokens(frames.EXPLAINED)))
         who = dataclasses.replace(who, text=f"{text}\n\n{frames.EXPLAINED}".strip())
         plan = budget.plan(context_tokens, chat.max_tokens, static_tokens(who.text), scale)
-        talk = await self._reader.read(
-            question, limit=self._settings.max_messages, enough_tokens=plan.step_tokens * 2
-        )
+        reads = self._may_read is None or await self._may_read(question)
+        if reads:
+            talk = await self._reader.read(
+                question, limit=self._settings.max_messages, enough_tokens=plan.step_tokens * 2
+            )
+        else:
+            talk = await self._reader.only(question)
         style = Style(self._bot_id(), bot_name, who, plan.turn_tokens, {})
         draft = Draft(
             talk,
@@ -142,7 +151,11 @@ class ContextBuilder:
             turns=turns,
             prompt_tokens=self._estimator.estimate_turns(turns, key),
             conversation_key=talk.key or draft.anchor_key,
-            notices=(*([PERSONA_CUT] if missing else []), *self._notices(draft, question)),
+            notices=(
+                *([PERSONA_CUT] if missing else []),
+                *([] if reads or not _wants_history(question) else [NO_HISTORY]),
+                *self._notices(draft, question),
+            ),
             participants=tuple(draft.names.by_id.values()),
             bot_names=tuple(dict.fromkeys([bot_name, self._bot_name()])),
         )
@@ -198,3 +211,8 @@ class ContextBuilder:
                 self._told_places.popitem(last=False)
             notices.append(NO_CONTENT)
         return tuple(notices)
+
+
+def _wants_history(question: Question) -> bool:
+    is_linear = question.place.kind in LINEAR_KINDS
+    return is_linear or question.about_id is not None or question.since_id is not None

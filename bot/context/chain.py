@@ -32,6 +32,9 @@ LINEAR_KINDS: Final = frozenset(
 )
 _DIRECT_KINDS: Final = frozenset({PlaceKind.DM, PlaceKind.GROUP_DM})
 
+_POINTING: Final = frozenset({Origin.CONTINUE, Origin.CONTEXT_MENU})
+"""Doors where a person points at a message instead of writing one."""
+
 _LONG_ANSWER_CHARS = 1500
 """An answer this long may go on in further messages."""
 
@@ -120,6 +123,19 @@ class ConversationReader:
         if question.place.kind in LINEAR_KINDS:
             return await self._linear(question, newest, limit, enough_tokens)
         return await self._chain(question, newest, limit)
+
+    async def only(self, question: Question) -> Conversation:
+        """Return the asker's own question without what was said before.
+
+        The one message that was pointed at by a menu or a button stays: the asker sees it.
+        """
+        newest = replace(_newest(question), reference_id=None)
+        before = list(question.joined)
+        if question.origin in _POINTING and question.about_id:
+            pointed_at = await self.quotable(question.place, question.about_id)
+            before += [pointed_at] if pointed_at is not None else []
+        key = f"{_place_key(question.place)}:{newest.id}"
+        return Conversation((*before, newest), newest, _place_key(question.place), key=key)
 
     async def _chain(self, question: Question, newest: IncomingMessage, limit: int) -> Conversation:
         shelf = Shelf(self._source, question.place)
@@ -352,7 +368,7 @@ class ConversationReader:
 
 def _newest(question: Question) -> IncomingMessage:
     """Return the asking message, or one made of the question where there is none of its own."""
-    is_own = question.origin not in {Origin.CONTINUE, Origin.CONTEXT_MENU}
+    is_own = question.origin not in _POINTING
     if question.message is not None and is_own:
         return question.message
     return IncomingMessage(

@@ -125,21 +125,21 @@ def join_chunks(chunks: list[str]) -> str:
     A code block that was closed at the end of one message and opened again in the next becomes one
     block, as the model wrote it.
     """
-    whole = ""
-    for chunk in chunks:
-        whole = _joined(whole, chunk) if whole else chunk
-    return whole
-
-
-def _joined(before: str, after: str) -> str:
-    first, _, rest = after.partition("\n")
-    if before.endswith("```") and first.startswith("```") and rest:
+    parts: list[str] = []
+    before = ""
+    for chunk in filter(None, chunks):
+        first, _, rest = chunk.partition("\n")
         body = before[:-3].rstrip("\n")
-        opening = _open_fence(body)
-        if opening is not None and opening == first.strip():
-            return f"{body}\n{rest}"
-    glue = "\n\n" if before[-1:] in ".!?:…。！？`*\n" else "\n"
-    return before + glue + after
+        is_cut = before.endswith("```") and first.startswith("```") and rest
+        if is_cut and _open_fence(body) == first.strip():
+            parts[-1] = parts[-1][:-3].rstrip("\n")
+            parts += ("\n", rest)
+        elif before:
+            parts += ("\n\n" if before[-1] in ".!?:…。！？`*\n" else "\n", chunk)
+        else:
+            parts.append(chunk)
+        before = chunk
+    return "".join(parts)
 
 
 def _open_fence(text: str) -> str | None:

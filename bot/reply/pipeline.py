@@ -146,6 +146,11 @@ class ReplyPipeline:
         return self._parts[0] if self._parts else ""
 
     @property
+    def has_text(self) -> bool:
+        """Whether anything may be shown so far; costs nothing, unlike ``text``."""
+        return bool(self._parts or self._passed)
+
+    @property
     def thinking(self) -> str:
         """What the model thought, bounded, fit to be shown to the asker."""
         if self._shown_thinking[0] == self._kept.total_chars:

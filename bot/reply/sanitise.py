@@ -43,7 +43,7 @@ class Sanitiser:
         self._markdown = MarkdownGuard(policy)
         self._room = policy.max_chars
         self._edge = ""
-        self._space = ""
+        self._space: list[str] = []
         self._started = False
         self.is_full = False
 
@@ -94,12 +94,15 @@ class Sanitiser:
         return self._fit(self._trimmed(text), ended=ended)
 
     def _trimmed(self, text: str) -> str:
-        text = self._space + text
-        if not self._started:
-            text = text.lstrip()
         shown = text.rstrip()
-        self._space = text[len(shown) :]
-        self._started = self._started or bool(shown)
+        if not shown:
+            if text and self._started:
+                self._space.append(text)
+            return ""
+        before = "".join(self._space) if self._started else ""
+        self._space = [text[len(shown) :]] if len(shown) < len(text) else []
+        shown = before + shown if self._started else shown.lstrip()
+        self._started = True
         return shown
 
     def _fit(self, text: str, *, ended: bool) -> str:

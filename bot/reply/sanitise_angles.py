@@ -11,6 +11,9 @@ from bot.reply.sanitise_links import link_text
 ANGLE_CHARS: Final = 700
 """How much of a text is looked at from its ``<`` on, in characters."""
 
+ANGLE_STARTS: Final = frozenset(["", *"@#/:aAcCfFiImMsStT"])
+"""What may follow the ``<`` of a form; nothing, while no more has come."""
+
 ANGLE: Final = re.compile(
     r"<(?:(?P<sigil>@[!&]?|#)(?=\d)|/(?P<command>[\w\- ]{1,100}):\d{1,32}+>"
     r"|id:(?P<place>[\w\-]{1,100}+)>"

@@ -54,6 +54,12 @@ class Bracket:
         return self.address is None and self.name is None
 
 
+def may_begin_bracket(text: str, start: int) -> bool:
+    """Return whether the brackets at a place close, as far as the text has come."""
+    label = _LABEL.match(text, start)
+    return label is not None and text[label.end() : label.end() + 1] in {"", "]", "\\"}
+
+
 def read_bracket(text: str) -> Bracket | None:
     """Return what begins at the start of a text with ``[`` or ``![``; ``None`` when it is nothing."""
     label = _LABEL.match(text)

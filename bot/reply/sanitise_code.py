@@ -22,15 +22,21 @@ INLINE_CHARS: Final = 300
 """Longest inline code; the splitter keeps so much whole."""
 
 _MARKS: Final = re.compile(r"\\.|\*{1,64}+|_{1,64}+|\|{2,64}+|~{2,64}+|[\[\]\n]", re.DOTALL)
+_STARS: Final = re.compile(r"(?<!\s)\*|\*\*")
+_LINES: Final = re.compile(r"_(?!\w)|__")
 _CLOSERS: Final = {
-    "*": re.compile(r"(?<![\s*])\*(?!\*)"),
-    "_": re.compile(r"(?<!_)_(?!\w)"),
-    "**": re.compile(r"\*\*"),
-    "__": re.compile("__"),
+    "*": _STARS,
+    "_": _LINES,
+    "**": _STARS,
+    "__": _LINES,
     "||": re.compile(r"\|\|"),
     "~~": re.compile("~~"),
     "[": re.compile(r"\]\("),
+    "]": re.compile(r"\A[^\[\]]*+(?:\](?!\()[^\[\]]*+)*+\]\("),
 }
+"""What ends each; a pair may also be read as two single ones, and the label of a link goes on after
+its ``]`` up to the next ``[``."""
+
 _HEAD_CHARS: Final = 40
 _QUOTE: Final = re.compile(r"[ \t]{0,40}+>")
 _HEADING: Final = re.compile(r"[ \t]{0,40}+(?:#{1,3}|-#)[ \t]")
@@ -121,9 +127,11 @@ class CodeDoubt:
     def _mark(self, marks: str, before: str, after: str) -> None:
         kind = marks[0]
         if kind == "[":
+            self._open = [marker for marker in self._open if marker != "]"]
             self._open.append("[")
         elif kind == "]" and "[" in self._open:
             self._open.pop(len(self._open) - 1 - self._open[::-1].index("["))
+            self._open.append("]")
         elif kind in "|~":
             for _ in range(len(marks) // 2):
                 self._toggle(kind * 2)
@@ -159,10 +167,10 @@ class CodeDoubt:
 
     def _close(self, marker: str) -> None:
         """Close what was opened last; crossed pairs are read in more than one way."""
-        if self._open[-1] != marker:
+        if [one for one in self._open if one not in "[]"][-1] != marker:
             self.is_unsettled = True
         else:
-            self._open.pop()
+            self._open.remove(marker)
 
 
 _LIVE: Final = re.compile(

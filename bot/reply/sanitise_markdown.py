@@ -14,8 +14,13 @@ import string
 from typing import Final
 
 from bot.reply.markup import prefixes
-from bot.reply.sanitise_angles import ANGLE, ANGLE_CHARS, angle_text, may_become_angle
-from bot.reply.sanitise_brackets import BRACKET_CHARS, may_become_bracket, read_bracket
+from bot.reply.sanitise_angles import ANGLE, ANGLE_CHARS, ANGLE_STARTS, angle_text, may_become_angle
+from bot.reply.sanitise_brackets import (
+    BRACKET_CHARS,
+    may_become_bracket,
+    may_begin_bracket,
+    read_bracket,
+)
 from bot.reply.sanitise_code import BREAK
 from bot.reply.sanitise_links import (
     INVITE_REMOVED,
@@ -141,6 +146,8 @@ class MarkdownGuard(CodeReader):
         return self._literal(1)
 
     def _angle(self) -> bool:
+        if self._buf[self._pos + 1 : self._pos + 2] not in ANGLE_STARTS:
+            return self._literal(1)
         rest = self._buf[self._pos : self._pos + ANGLE_CHARS]
         found = ANGLE.match(rest)
         if found is None:
@@ -160,6 +167,8 @@ class MarkdownGuard(CodeReader):
         buf, pos = self._buf, self._pos
         if char == "!" and buf[pos + 1 : pos + 2] != "[":
             return False if pos + 1 == len(buf) and not self._ended else self._literal(1)
+        if not may_begin_bracket(buf, pos):
+            return self._literal(1)
         rest = buf[pos : pos + BRACKET_CHARS]
         found = read_bracket(rest)
         if found is None:

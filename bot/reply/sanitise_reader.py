@@ -23,6 +23,7 @@ _TICKS: Final = re.compile("`+")
 _FENCE: Final = re.compile("`{3,}")
 _ANSI: Final = re.compile(r"ansi(?![\w+.#\-])", re.IGNORECASE)
 _ANSI_PARTIALS: Final = prefixes(["ansi."])
+_NAME_LINE: Final = re.compile(r"[\w+\-.#]{1,80}+\n")
 _ADDRESS_END: Final = re.compile(r"[\s<]")
 
 
@@ -46,7 +47,6 @@ class CodeReader(ABC):
         self._unread: list[str] = []
         self._breaker: LiveBreaker | None = None
         self._fenced: list[str] = []
-        self._has_body = False
         self._in_address = False
         self._checked = 0
 
@@ -63,7 +63,6 @@ class CodeReader(ABC):
     def passed(self, text: str) -> None:
         """Take note of text that the caller let pass while ``is_plain`` was true."""
         self._tail = (self._tail + text)[-_TAIL_CHARS:]
-        self._has_body = True
         self._in_address = False
         self._checked = 0
         (self._unread if self._mode == self._text else self._fenced).append(text)
@@ -131,7 +130,6 @@ class CodeReader(ABC):
         if count < 3:
             return self._inline_code(count, end)
         self._mode = self._fence_name
-        self._has_body = False
         closers = () if self._doubt.doubts_fence() else self._doubt.closers()
         if closers or self._doubt.doubts_fence():
             invites = self._policy.allow_invites
@@ -167,7 +165,7 @@ class CodeReader(ABC):
         if _ANSI.match(rest):
             self._pos += 4
             self._emit_code("text")
-            self._has_body = True
+            self._fenced.append("text")
         self._mode = self._fence
         return True
 
@@ -185,16 +183,17 @@ class CodeReader(ABC):
     def _fence_body(self, end: int) -> bool:
         text = self._buf[self._pos : end]
         self._pos = end
-        self._has_body |= text.strip("\n") != ""
         self._fenced.append(text)
         return self._emit_code(self._breaker.feed(text) if self._breaker else text)
 
     def _fence_close(self, end: int) -> bool:
         if self._breaker is not None:
             self._emit_code(self._breaker.feed("", ended=True))
-        if not self._has_body:
-            self._emit_code(" ")
-        self._doubt.end_fence("".join(self._fenced))
+        content = "".join(self._fenced)
+        name = _NAME_LINE.match(content)
+        if not content[name.end() if name else 0 :].strip("\n"):
+            self._emit_code(" ")  # or the closing backticks would be the content
+        self._doubt.end_fence(content)
         self._fenced.clear()
         self._breaker = None
         self._mode = self._text

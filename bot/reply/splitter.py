@@ -184,15 +184,16 @@ def _line_cut(text: str, start: int, fence: _Fence | None, highs: tuple[int, int
     half = start + (high - start) // 2
     paragraph: int | None = None
     line: int | None = None
-    position, state = start, fence
+    position, state, has_words = start, fence, False
     while (end := text.find("\n", position, high + 1)) >= 0:
         before, state = state, _fence_after(text[position:end], state)
         opens = before is None and state is not None
         if opens and position > start:
             paragraph = position - 1
-        if end <= (high_open if state else high) and not opens and text[start:end].strip():
+        is_blank = not text[position:end].strip()
+        has_words = has_words or not is_blank
+        if end <= (high_open if state else high) and not opens and has_words:
             line = end
-            is_blank = not text[position:end].strip()
             closes = before is not None and state is None
             if (is_blank and state is None) or closes:
                 paragraph = end

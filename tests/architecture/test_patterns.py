@@ -130,3 +130,19 @@ def test_the_check_refuses_what_is_slow(pattern: str) -> None:
 @pytest.mark.parametrize("pattern", LINEAR)
 def test_the_check_passes_what_is_linear(pattern: str) -> None:
     assert faults(re.compile(pattern)) == []
+
+
+HELD_THE_LOOP = [
+    r"!?\[((?:[^\[\]\n\\]|\\.){0,300})(?:\\|\](?:\([^\n()]*(?:\([^\n()]*\)?[^\n()]*)*)?)?\Z",
+    r"//[^\s<>\"`\[\]()]*(?:\([^\s<>\"`\[\]()]*\)?[^\s<>\"`\[\]()]*)*x",
+    r"^(?:\s*<@!?1>[\s,:]*)+|(?:\s*<@!?1>)+\s*$",
+    r"(?:[ \t>]*-#(?=[ \t]))*[ \t>]*(?:-#?)?\Z",
+    r"(?:[\w\-]+\.)+([a-z][a-z\-]+)",
+    r"([A-Za-z][A-Za-z0-9+.\-]*):\Z",
+    r"(/(api/v[01]|v1|chat/completions|chat))+$",
+]
+
+
+@pytest.mark.parametrize("pattern", HELD_THE_LOOP)
+def test_the_check_refuses_what_has_held_the_loop(pattern: str) -> None:
+    assert faults(re.compile(pattern))

@@ -76,6 +76,9 @@ def _assert_harmless(shown: str) -> None:
 @settings(max_examples=400)
 @given(TEXTS)
 @example("**`a** [Claim](https://evil.example) `b`")
+@example("__```[Claim](https://evil.example)_")
+@example("[]```](https://e.e)")
+@example("```py\n```@everyone```[Claim](https://evil.example)")
 @example("> ```\n[Claim](https://evil.example)\n```")
 def test_no_reader_finds_anything_live(text: str) -> None:
     _assert_harmless(make_harmless(text, policy=OutputPolicy(), secrets=GUARD))

@@ -205,7 +205,7 @@ def test_honest_text_survives_untouched(text: str) -> None:
 
 def test_an_open_fence_is_closed() -> None:
     assert clean("```py\nx = 1") == "```py\nx = 1\n```"
-    assert clean("````md\n```x\n````") == "```md\n```x\n``` ```"
+    assert clean("````md\n```x\n````") == "```md\n ```x\n``` ```"
 
 
 def test_code_that_discord_would_not_take_for_code_is_treated_as_text() -> None:

@@ -69,7 +69,6 @@ _ANSWERS: Final = (
     "```xml\n<think>\nquoted\n</think>\n<|im_end|>\n```",
     "```python\nfor i in range(3):\n    print(a[i][0], '<b>')\n```",
     "- one\n- two: `x = [1, 2]`\n  - three",
-    "| a | b |\n| --- | --- |\n| <1 | >2 |",
     "巴黎是法国的首都。🇫🇷👩‍💻",
     "می‌خواهم برم. שלום עולם! क्‍ष",
     "> quoted\n\n1. See [THE DOCS] and [1], array[i][j].",

@@ -1,10 +1,11 @@
-"""The sanitiser: characters, secrets, markup and size, one after the other."""
+"""The sanitiser: characters, secrets, layout, markup and size, one after the other."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
+from bot.reply.layout import DiscordLayout
 from bot.reply.sanitise_chars import CharCleaner
 from bot.reply.sanitise_markdown import MarkdownGuard, fence_end
 from bot.reply.sanitise_policy import OutputPolicy
@@ -40,6 +41,7 @@ class Sanitiser:
         self._chars = CharCleaner(policy.max_emoji)
         self._secrets = SecretStream(secrets)
         self._guard = secrets
+        self._layout = DiscordLayout()
         self._markdown = MarkdownGuard(policy)
         self._room = policy.max_chars
         self._edge = ""
@@ -56,6 +58,7 @@ class Sanitiser:
             and self._room > _EDGE_CHARS
             and self._chars.is_plain
             and self._secrets.is_plain
+            and self._layout.is_plain
             and self._markdown.is_plain
         )
 
@@ -90,6 +93,7 @@ class Sanitiser:
     def _feed(self, text: str, *, ended: bool) -> str:
         text = self._chars.feed(text, ended=ended)
         text = self._secrets.feed(text, ended=ended)
+        text = self._layout.feed(text, ended=ended)
         text = self._markdown.feed(text, ended=ended)
         return self._fit(self._trimmed(text), ended=ended)
 

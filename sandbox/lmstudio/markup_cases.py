@@ -329,7 +329,7 @@ def _innocent() -> list[MarkupCase]:
         "thought_word": "thought experiments are useful.\nThey cost nothing.",
         "here_is": "Here is my list:\n1. a\n2. b",
         "plan_inside": "The file has a <plan> element: <plan>A</plan>. Keep it.",
-        "table": "| a | b |\n| --- | --- |\n| <1 | >2 |",
+        "columns": "a | b\n<1 | >2",
     }
     return [MarkupCase(f"innocent/{name}", text, "", text) for name, text in texts.items()]
 

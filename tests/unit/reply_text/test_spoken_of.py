@@ -44,7 +44,7 @@ SPOKEN = [
     "Модель пишет <|im_end|> в конце.",
     "gpt-oss writes <|channel|>analysis<|message|> before its thoughts and <|end|> after them.",
     "- <|im_end|>: ends a turn\n- </s>: the same for Llama\n* <think> begins thinking",
-    "| token | use |\n| --- | --- |\n| <|im_end|> | end |\n| </s> | end |",
+    "token | use\n<|im_end|> | end\n</s> | end",
     "ChatML:\n\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>\n\nDone.",
     "Llama 2:\n<s>[INST] Hi [/INST] Hello </s>\nThat is all.",
     "Llama 3:\n\n<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>\n\nDone.",

@@ -1,0 +1,93 @@
+"""Tables as Discord can show them: aligned in a block, or as a list where that is too wide."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Final
+
+WIDTH: Final = 60
+"""Widest block, in columns; phones wrap what is wider."""
+
+_RULE: Final = re.compile(r"\|?[ \t]{0,20}+(?::?-{1,99}+:?[ \t|]{0,20}+){1,40}+\Z")
+_CELL: Final = re.compile(r"`[^`]{1,300}+`|<[|｜][^|｜\s<>]{1,48}[|｜]>|\\.|[^|]|\|", re.DOTALL)
+_LIVE: Final = re.compile(r"\]\(|<(?:[@#:]|[at]:)")
+"""What a reader wants drawn: links, mentions, emoji and times stay out of code."""
+
+_BREAK: Final = re.compile(r"<br ?/?>", re.IGNORECASE)
+
+
+def is_rule(line: str) -> bool:
+    """Return whether a line is the one below a table's header."""
+    return "-" in line and _RULE.match(line) is not None
+
+
+def shown_table(header: str, lines: Sequence[str], *, lead: str) -> str:
+    """Return a table as a block or a list, without a line's end.
+
+    Args:
+        header: The first line, or that of the part before.
+        lines: The lines below it.
+        lead: What stands before each line, if it is in a quote.
+    """
+    head = _cells(header)
+    rows = [_cells(line) for line in lines if not is_rule(line)]
+    columns = max(map(len, [head, *rows]))
+    table = [[*cells, *[""] * (columns - len(cells))] for cells in (head, *rows)]
+    plain = [[_plain(cell) for cell in row] for row in table]
+    widths = [max(map(width, column)) for column in zip(*plain, strict=True)]
+    is_live = any(_LIVE.search(cell) for row in plain for cell in row)
+    if lead or is_live or sum(widths) + 3 * (columns - 1) > WIDTH:
+        return "\n".join(lead + line for line in _list(table[0], table[1:]))
+    rule = "-+-".join("-" * size for size in widths)
+    body = [_aligned(row, widths) for row in plain]
+    return "\n".join(["```", body[0], rule, *body[1:], "```"])
+
+
+def width(text: str) -> int:
+    """Return how many columns a text takes: wide characters two, combining ones none."""
+    return sum(
+        0
+        if unicodedata.combining(char) or char in "\u200b\u200d\ufe0f"
+        else 2
+        if unicodedata.east_asian_width(char) in "WF"
+        else 1
+        for char in text
+    )
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = [cell + " " * (size - width(cell)) for cell, size in zip(row, widths, strict=True)]
+    return " | ".join(cells).rstrip()
+
+
+def _list(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    title = " · ".join(filter(None, (cell.replace("**", "") for cell in head)))
+    lines = [f"**{title}**"] if title else []
+    for row in rows:
+        cells = [
+            f"{name.replace('**', '')}: {cell}" if index and name else cell
+            for index, (name, cell) in enumerate(zip(head, row, strict=True))
+            if cell
+        ]
+        lines.append("- " + " · ".join(cells))
+    return lines
+
+
+def _cells(line: str) -> list[str]:
+    line = line.strip()
+    cells = [""]
+    for piece in _CELL.findall(line.removeprefix("|")):
+        if piece == "|":
+            cells.append("")
+        else:
+            cells[-1] += "|" if piece == r"\|" else piece
+    if len(cells) > 1 and not cells[-1].strip():
+        cells.pop()
+    return [_BREAK.sub(" ", cell).strip() for cell in cells]
+
+
+def _plain(cell: str) -> str:
+    """Return a cell as a block shows it: without marks of emphasis and code."""
+    return " ".join(cell.replace("**", "").replace("~~", "").replace("`", "").split())

@@ -23,7 +23,11 @@ class State(Protocol):
         ...
 
     async def set(self, key: str, value: object) -> None:
-        """Remember a value."""
+        """Remember a value.
+
+        Raises:
+            ValueError: It is too long.
+        """
         ...
 
 
@@ -91,7 +95,10 @@ class AllowedModels:
             return True
         if len(own) >= MOST_PER_GUILD or (not own and len(lists) >= MOST_GUILDS):
             return False
-        await self._state.set(STATE, {**lists, str(guild_id): [*own, key]})
+        try:
+            await self._state.set(STATE, {**lists, str(guild_id): [*own, key]})
+        except ValueError:  # all lists together are longer than a value may be
+            return False
         return True
 
     async def forbid(self, guild_id: GuildId, key: str) -> bool:

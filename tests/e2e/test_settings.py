@@ -124,3 +124,17 @@ async def test_the_network_timeout_set_by_command_holds_from_the_next_answer_on(
         lm.faults.next(Fault.HANG_AFTER_TOKENS, times=None, after_tokens=3)
         message = await owner.mention(channel, "Hello?")
         await discord.wait_reply(message, until=lambda reply: "in the middle here" in reply.content)
+
+
+async def test_owners_are_told_by_config_show_that_the_database_was_set_aside(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    owner = discord.owner
+    assert channel.guild is not None
+    channel.guild.add_member(owner, permissions=Permission.MANAGE_GUILD)
+    (tmp_path / "clawbot.db").write_bytes(b"this is no database" * 1000)
+    async with running(settings_for(discord, lm, tmp_path)):
+        told = await answer(discord, owner, channel, "config show")
+        assert "was set aside" in told.content
+        others = await answer(discord, ada, channel, "config show")
+        assert "was set aside" not in others.content

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.domain import FinishReason, TextDelta
@@ -26,6 +26,7 @@ _MODULES = (
     *("textwrap", "threading", "tokenize", "typing", "unittest", "urllib.parse"),
     *("xml.etree.ElementTree", "zipfile"),
 )
+MANY = settings(max_examples=max(400, settings().max_examples))
 
 
 def _missing(text: str, cuts: random.Random) -> str:
@@ -44,11 +45,13 @@ def _missing(text: str, cuts: random.Random) -> str:
     return next((word for word in _WORDS.findall(text) if word not in shown), "")
 
 
+@MANY
 @given(documents, st.integers(0, 2**32))
 def test_all_words_of_a_document_come_through(text: str, seed: int) -> None:
     assert _missing(text, random.Random(seed)) == ""
 
 
+@MANY
 @given(sentences, spoken_of, sentences, st.integers(0, 2**32))
 def test_what_is_said_about_markup_comes_through(
     before: str, text: str, after: str, seed: int

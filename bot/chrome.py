@@ -38,6 +38,7 @@ _HISTORY: Final = frozenset(
         "Using the last messages.",
         "Using the last of messages.",
         "Using the last messages of this long conversation.",
+        "Using the last message of this long conversation.",
     }
 )
 """What quiet lines are without their numbers: parts of the footer, and the line on what was cut."""

@@ -22,6 +22,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from bot.counted import counted
+
 OPEN: Final = "⟦"
 CLOSE: Final = "⟧"
 
@@ -78,7 +80,7 @@ def quote(name: str, text: str) -> str:
 
 def left_out(chars: int) -> str:
     """Return the remark that stands for what didn't fit."""
-    return note(f"… {chars:,} characters left out")
+    return note(f"… {counted(chars, 'character')} left out")
 
 
 MISSING_START: Final = note("the beginning of this conversation is missing")

@@ -11,6 +11,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.client import ClawbotClient
+from bot.counted import counted
 from bot.diagnostics import (
     DiscordFacts,
     Finding,
@@ -118,7 +119,7 @@ class DiagnosticsCog(commands.Cog):
         lines = [
             f"The model's machine {state}.",
             describe_model(known) if known else f"Model: {chat.model or 'none is loaded'}.",
-            f"{capacity.slots} answers at once.",
+            f"{counted(capacity.slots, 'answer')} at once.",
         ]
         await _respond.say(interaction, "\n".join(lines))
 
@@ -127,7 +128,7 @@ class DiagnosticsCog(commands.Cog):
         """Show how many questions wait, and how many are being answered."""
         scheduler = self._services.scheduler
         text = (
-            f"{scheduler.running} being answered on {scheduler.slots} slots, "
+            f"{scheduler.running} being answered on {counted(scheduler.slots, 'slot')}, "
             f"{scheduler.waiting} waiting."
         )
         if scheduler.mean_answer_s >= 1:

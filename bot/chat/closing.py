@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.context.builder import Prompt
+from bot.counted import counted
 from bot.domain import Completed, FinishReason
 from bot.ports import ChatSettings
 from bot.reply.pipeline import ReplyPipeline, Verdict
@@ -99,7 +100,7 @@ def describe_run(prompt: Prompt, done: Completed, took_s: float) -> str:
         if done.context_tokens:
             parts.append(f"{used:,} of {done.context_tokens:,} tokens of context")
         else:
-            parts.append(f"{used:,} tokens")
+            parts.append(counted(used, "token"))
     else:
         parts.append(f"about {prompt.prompt_tokens:,} tokens of prompt")
     return " · ".join(parts)

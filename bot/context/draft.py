@@ -13,6 +13,7 @@ from bot.context.files import FileContent
 from bot.context.kinds import FileKind, kind_of
 from bot.context.render import Block, Names, Rendered, Style, blocks_of, fit
 from bot.context.tokens import static_tokens
+from bot.counted import counted
 from bot.domain import AttachmentInfo, ChatTurn, IncomingMessage, MessageId, Role, UserId
 
 NO_SIGHT = "This model can't see pictures."
@@ -254,16 +255,18 @@ class Draft:
         kept = sum(len(block.messages) for block in self._blocks[self._point :])
         total = sum(len(block.messages) for block in self._blocks)
         if not self.talk.is_complete and not self.talk.span:
-            found.append(f"Using the last {kept} messages of this long conversation.")
+            found.append(f"Using the last {counted(kept, 'message')} of this long conversation.")
         elif kept < total:
             found.append(f"Using the last {kept} of {total} messages.")
         if self._left_out_span or (self.talk.span and not self.talk.is_complete):
             read = len(self.talk.span) - self._left_out_span
-            found.append(f"Only {read} messages fit into what this model can read.")
+            found.append(
+                f"Only {counted(read, 'message')} {'fits' if read == 1 else 'fit'} into what this model can read."
+            )
         if self._left_out_chars:
             found.append(
                 f"What you sent is longer than this model can read: "
-                f"{self._left_out_chars:,} characters are left out."
+                f"{counted(self._left_out_chars, 'character')} left out."
             )
         return [*found, *self._file_notices()]
 

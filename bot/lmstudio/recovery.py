@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from bot import frames
 from bot.domain import ChatTurn, Role
 from bot.errors import BackendError
 from bot.lmstudio import errors
@@ -141,7 +142,7 @@ def trim(plan: Plan, limit_tokens: int, prompt_tokens: int) -> Plan | None:
 def _shortened(turn: ChatTurn, by_chars: int) -> ChatTurn | None:
     """Return a turn with its middle left out; ``None`` if nothing worth reading would stay."""
     text = turn.text
-    mark = f"\n[… {by_chars:,} characters are left out here …]\n"
+    mark = f"\n{frames.note(f'… {by_chars:,} characters are left out here …')}\n"
     kept = len(text) - by_chars - len(mark)
     if kept < _LEAST_TURN_CHARS:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from bot.chrome import STAGE_PREFIX
+from bot.counted import counted
 from bot.domain import Stage, StageKind
 
 _FIRST_UPDATE_S = 5.0
@@ -88,7 +89,7 @@ def _queued(stage: Stage) -> str:
 def _reading(stage: Stage, elapsed_s: float) -> str:
     if stage.tokens is None:
         return f"Reading…{_since(elapsed_s)}"
-    return f"Reading {stage.tokens:,} tokens…{_since(elapsed_s)}"
+    return f"Reading {counted(stage.tokens, 'token')}…{_since(elapsed_s)}"
 
 
 def _about(seconds: float | None) -> str:

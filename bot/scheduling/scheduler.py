@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bot.clock import Clock
+from bot.counted import counted
 from bot.domain import QuestionId
 from bot.errors import QueueError
 from bot.ports import Capacity
@@ -365,7 +366,7 @@ class Scheduler:
             own = [s for key, s in self._look().items() if self._is_of(key, job.person_id)]
             retry = in_words(min(own)[1] if own else self._durations.mean_s)
             return (
-                f"You already have {len(own)} questions waiting. "
+                f"You already have {counted(len(own), 'question')} waiting. "
                 f"Please ask again in about {retry}, when one of them has had its turn."
             )
         retry = in_words(waits[0][1] if waits else self._durations.mean_s)

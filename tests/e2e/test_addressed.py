@@ -73,6 +73,8 @@ async def test_a_forward_in_private_waits_for_its_comment(
     assert "⟦forwarded message⟧\nE = mc²\n⟦end of the forwarded message⟧" in text
     assert text.endswith("What does this mean?")
     assert len(lm.completions) == 1
+    said = [m for m in ada.dm_channel.messages.values() if m.author is discord.bot_user]
+    assert len(said) == 1
 
 
 async def test_a_forward_poll_or_sticker_alone_in_private_is_answered_about(

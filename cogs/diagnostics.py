@@ -10,6 +10,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.chat.closing import model_name
 from bot.client import ClawbotClient
 from bot.counted import counted
 from bot.diagnostics import (
@@ -169,7 +170,7 @@ class DiagnosticsCog(commands.Cog):
 
 def describe_model(model: ModelInfo) -> str:
     """Return one line on a model: name, state, context, what it can."""
-    parts = [f"Model: `{model.key}`", "loaded" if model.is_loaded else "not loaded"]
+    parts = [f"Model: `{model_name(model.key)}`", "loaded" if model.is_loaded else "not loaded"]
     if model.context_tokens:
         parts.append(f"{model.context_tokens:,} tokens of context")
     if model.sees_images:

@@ -6,6 +6,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.chat.closing import model_name
 from bot.client import ClawbotClient
 from bot.domain import GuildId, ModelInfo
 from cogs import _gate, _respond, _settings
@@ -168,7 +169,7 @@ def describe(model: ModelInfo) -> str:
     """Return one line on a model: name, whether it is in memory, with which context."""
     mark = "🟢" if model.is_loaded else "⚪"
     context = f" · {model.context_tokens:,} tokens of context" if model.context_tokens else ""
-    return f"{mark} `{model.key}`{context}"
+    return f"{mark} `{model_name(model.key)}`{context}"
 
 
 async def setup(bot: ClawbotClient) -> None:

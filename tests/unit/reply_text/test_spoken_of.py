@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from bot.domain import FinishReason, TextDelta
@@ -44,7 +46,7 @@ SPOKEN = [
     "Модель пишет <|im_end|> в конце.",
     "gpt-oss writes <|channel|>analysis<|message|> before its thoughts and <|end|> after them.",
     "- <|im_end|>: ends a turn\n- </s>: the same for Llama\n* <think> begins thinking",
-    "token | use\n<|im_end|> | end\n</s> | end",
+    "The tokens, in one row: <|im_end|> | </s> | <eos> and so on.",
     "ChatML:\n\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>\n\nDone.",
     "Llama 2:\n<s>[INST] Hi [/INST] Hello </s>\nThat is all.",
     "Llama 3:\n\n<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>\n\nDone.",
@@ -63,7 +65,6 @@ SPOKEN = [
     "Models write <think>hmm</think> and then answer.",
     "Output:\n\n> <think>\n> hmm\n> </think>\n> Paris\n\nThat is it.",
     "Why does it print <|im_end|><|im_end|><|im_end|> again and again?",
-    "| Model | EOS |\n|---|---|\n| Qwen|<|im_end|>|\n| Gemma | <eos>, <end_of_turn> |",
     "std::map<int, std::vector<s>> m;",
     "stop:\n  - </s>\n  - <|im_end|>\nbos: none",
     "It needs eos_token=</s> or eos_token: </s> in the file.",
@@ -153,3 +154,17 @@ def test_an_end_token_alone_cuts_nothing(rest: str) -> None:
 def test_an_example_in_the_text_does_not_hide_the_end_that_comes_later() -> None:
     text = "ChatML:\n<|im_start|>user\nHi<|im_end|>\n\nIt ends so.<|im_end|>\n<|im_start|>user\nNo"
     assert versions(pipeline(), [text])[-1] == text.partition("<|im_end|>\n<|im_start|>")[0]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "| token | use |\n| --- | --- |\n| <|im_end|> | end |\n| </s> | end |",
+        "| Model | EOS |\n|---|---|\n| Qwen|<|im_end|>|\n| Gemma | <eos>, <end_of_turn> |",
+    ],
+)
+def test_a_table_of_tokens_keeps_them(table: str) -> None:
+    for pieces in ([table], list(table)):
+        seen = versions(pipeline(names=NAMES, bot_name="Clawbot"), pieces)[-1]
+        words = re.findall(r"</?[\w|]+>|[A-Za-z]+", table)
+        assert re.findall(r"</?[\w|]+>|[A-Za-z]+", seen) == words

@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
+from bot.response import Response
+
 GuildId = NewType("GuildId", int)
 ChannelId = NewType("ChannelId", int)
 MessageId = NewType("MessageId", int)
@@ -72,8 +74,7 @@ class AttachmentInfo:
 
     Attributes:
         filename: Untrusted.
-        content_type: Discord's MIME type, if it gave one: untrusted.
-        size_bytes: Size that Discord states.
+        content_type: Discord's MIME type, if it gave one: untrusted, like ``size_bytes``.
         url: Address on Discord's CDN, signed and expiring.
     """
 
@@ -92,8 +93,7 @@ class IncomingMessage:
         text: Content as typed, with Discord's markup (``<@id>``); empty where Discord empties it.
             The bot's own managed role stands there as the bot itself.
         reference_id: The message this one replies to, in the same channel; otherwise ``None``.
-        mentioned_ids: Users named in Discord's ``mentions`` list (not roles, not everyone), and the
-            bot where its managed role is mentioned.
+        mentioned_ids: Users in Discord's ``mentions`` list; the bot, too, by its managed role.
         names: Display names for the user, role and channel ids that occur in ``text``.
         embed_texts: Text of embeds and of text components, one entry each.
         forwarded_texts: Text of forwarded messages (snapshots), untrusted.
@@ -160,6 +160,7 @@ class Question:
         asked_at: When it was asked, UTC.
         joined: Earlier messages of the same burst, oldest first; ``text`` holds theirs too.
         since_id: Give the model everything said here from this message on, as a transcript.
+        response: Where the answer begins, when asked by command.
     """
 
     id: QuestionId
@@ -173,6 +174,7 @@ class Question:
     fresh: bool = False
     joined: tuple[IncomingMessage, ...] = ()
     since_id: MessageId | None = None
+    response: Response | None = None
 
     def swallow(self, earlier: Question) -> Question:
         """Return this question with an earlier one of the same burst put before it."""
@@ -279,8 +281,7 @@ class Stage:
 
     Attributes:
         position: Place in line, 1 is next; with QUEUED.
-        expected_wait_s: Expected time until the answer starts, in seconds; with HELD, how long the
-            question is kept.
+        expected_wait_s: Seconds until the answer should start; with HELD, how long it is kept.
         tokens: Prompt tokens being read; with READING.
     """
 

@@ -12,6 +12,7 @@ import discord
 from bot.chat.backfill import DISCORD_EPOCH_MS
 from bot.client import ClawbotClient
 from bot.domain import IncomingMessage, MessageId, Origin, Question, QuestionId
+from bot.errors import AdmissionError
 from bot.ports import JournalEntry
 from cogs import _convert, _gate, _places, _respond, _review
 
@@ -22,6 +23,10 @@ Interaction = discord.Interaction[ClawbotClient]
 FORGOTTEN = "I no longer have that question. Please ask it again."
 RUNNING_AGAIN = "I'm answering that again already."
 NOT_RUNNING = "That answer is finished already."
+CONTINUED_ALREADY = "That answer is continued already. Press Continue below its last part."
+CONTINUED = "continued"
+"""State: the questions whose answers were continued last."""
+MOST_CONTINUED = 500
 CONTINUE = "Continue exactly where your last answer stopped. Don't repeat any of it."
 MOST_EDITS = 1000
 """Edited messages whose newest question is remembered."""
@@ -40,6 +45,9 @@ class AnswerActions:
         self._client = client
         self._services = client.services
         self._pressed: set[MessageId] = set()
+        stored = self._services.state.get(CONTINUED)
+        ids = stored if isinstance(stored, list) else []
+        self._continued = OrderedDict((QuestionId(int(i)), None) for i in ids)
         self._edits: OrderedDict[MessageId, QuestionId] = OrderedDict()
 
     async def stop(self, question_id: QuestionId, interaction: Interaction) -> None:
@@ -72,23 +80,37 @@ class AnswerActions:
         if is_newer and self._services.chat.knows(newest.question.id):
             await _respond.say(interaction, RUNNING_AGAIN)
             return
-        await interaction.response.defer()
         question = replace(
             newest.question,
             id=QuestionId(interaction.id),
             origin=Origin.REGENERATE,
             asked_at=interaction.created_at,
+            response=None,
         )
         source_id = question.message.id if question.message else None
         sink = _places.message_sink(self._client, question.place, source_id)
-        await self._services.chat.submit(question, sink, replaces=newest.posted)
+        give = _respond.Acknowledgement(interaction).give
+        await self._services.chat.submit(question, sink, replaces=newest.posted, acknowledge=give)
 
     async def continue_(self, question_id: QuestionId, interaction: Interaction) -> None:
-        """Go on where an answer was cut, in a new message."""
+        """Go on where an answer was cut, in a new message; each answer is continued once."""
         entry = await self._entry(question_id, interaction)
         if entry is None or not entry.posted:
             return
-        await interaction.response.defer()
+        if question_id in self._continued:
+            await _respond.say(interaction, CONTINUED_ALREADY)
+            return
+        self._continued[question_id] = None
+        try:
+            await self._continue(entry, interaction)
+        except AdmissionError:
+            del self._continued[question_id]
+            raise
+        while len(self._continued) > MOST_CONTINUED:
+            self._continued.popitem(last=False)
+        await self._services.state.set(CONTINUED, list(self._continued))
+
+    async def _continue(self, entry: JournalEntry, interaction: Interaction) -> None:
         last = entry.posted[-1]
         question = Question(
             id=QuestionId(interaction.id),
@@ -100,7 +122,8 @@ class AnswerActions:
             about_id=last,
         )
         sink = _places.message_sink(self._client, question.place, last)
-        await self._services.chat.submit(question, sink)
+        give = _respond.Acknowledgement(interaction).give
+        await self._services.chat.submit(question, sink, acknowledge=give)
 
     async def thinking(self, question_id: QuestionId, interaction: Interaction) -> None:
         """Show what the model thought, to whoever pressed."""

@@ -7,11 +7,12 @@ from typing import Any
 import discord
 
 from bot.chat.backfill import Candidate
+from bot.chat.resume import WayBack
 from bot.client import ClawbotClient
 from bot.domain import ChannelId, MessageId, Place, PlaceKind, UserId
-from bot.ports import JournalEntry, ReplySink
+from bot.ports import JournalEntry
 from cogs import _convert
-from cogs._sink import MessageSink
+from cogs._sink import ACKNOWLEDGED_WITHIN_S, TOKEN_VALID_S, InteractionSink, MessageSink
 
 DM_CHANNELS = "dm_channels"
 """State: the direct-message channels of the last people who asked there."""
@@ -90,9 +91,21 @@ def message_sink(client: ClawbotClient, place: Place, reply_to: MessageId | None
     return MessageSink(client, place, reply_to, client.services.clock)
 
 
-async def open_sink(client: ClawbotClient, entry: JournalEntry) -> ReplySink | None:
-    """Return a sink for a stored question; ``None`` when its guild is gone."""
+async def open_sink(client: ClawbotClient, entry: JournalEntry) -> WayBack | None:
+    """Return the way back to a stored question; ``None`` when its guild is gone.
+
+    A slash command's response is taken up again while its token lives; then the channel has to do.
+    """
     question = entry.question
     if question.place.guild_id and client.get_guild(question.place.guild_id) is None:
         return None
-    return message_sink(client, question.place, question.message.id if question.message else None)
+    age_s = (client.services.clock.now() - question.asked_at).total_seconds()
+    if question.response is not None and age_s < TOKEN_VALID_S:
+        valid_s = TOKEN_VALID_S - max(0.0, age_s)
+        clock = client.services.clock
+        sink = InteractionSink(client, question.response, question.place, clock, valid_s=valid_s)
+        if age_s < ACKNOWLEDGED_WITHIN_S:
+            await sink.acknowledge(question.id)
+        return WayBack(sink, await sink.take_up())
+    reply_to = question.message.id if question.message else None
+    return WayBack(message_sink(client, question.place, reply_to))

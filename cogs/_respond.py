@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import discord
 from discord import app_commands
@@ -49,6 +52,36 @@ async def say(
             _log.warning("an interaction could not be answered (%s, %s)", exc.status, exc.code)
     except LOST as exc:
         _log.warning("an interaction could not be answered (%s)", plain_reason(exc))
+
+
+class Acknowledgement:
+    """The first sign to whoever used a command or button: made once, whoever asks for it first.
+
+    Args:
+        interaction: Fresh.
+        on_lost: Called when Discord doesn't take it any more.
+    """
+
+    def __init__(
+        self, interaction: discord.Interaction[Any], on_lost: Callable[[], None] | None = None
+    ) -> None:
+        self._interaction = interaction
+        self._on_lost = on_lost
+        self._once = asyncio.Lock()
+        self._is_given = False
+
+    async def give(self) -> None:
+        """Defer the interaction, unless it is answered already; never raises for Discord."""
+        async with self._once:
+            if self._is_given or self._interaction.response.is_done():
+                return
+            self._is_given = True
+            try:
+                await self._interaction.response.defer()
+            except LOST as exc:
+                _log.warning("an interaction could not be acknowledged (%s)", plain_reason(exc))
+                if self._on_lost is not None:
+                    self._on_lost()
 
 
 def shortened(text: str) -> str:

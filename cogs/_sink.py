@@ -16,14 +16,18 @@ from discord.http import MultipartParameters, Route, handle_message_parameters
 from discord.utils import MISSING
 
 from bot.clock import Clock
-from bot.domain import MessageId, Place, PlaceKind
+from bot.domain import MessageId, Place, PlaceKind, QuestionId
 from bot.errors import (
+    DeliveryError,
     DeliveryForbiddenError,
     DeliveryRejectedError,
+    DeliveryUnavailableError,
     EditExhaustedError,
     TargetGoneError,
 )
 from bot.ports import Controls, TextFile
+from bot.reasons import plain_reason
+from bot.response import Response
 from cogs._buttons import view_for
 from cogs._calls import CALL_TIMEOUT_S, TRANSIENT, Caller, map_discord_error
 
@@ -34,6 +38,9 @@ _log = logging.getLogger(__name__)
 
 TOKEN_VALID_S = 14 * 60.0
 """An interaction's token is valid for 15 minutes (Discord: receiving and responding)."""
+
+ACKNOWLEDGED_WITHIN_S = 3.0
+"""An interaction is answered within 3 seconds or never (Discord: receiving and responding)."""
 
 _ORIGINAL = "@original"
 _FIRST = "-0"
@@ -161,6 +168,16 @@ class MessageSink:
             return await self._http.edit_message(self._channel_id, message_id, params=params)
 
 
+def response_to(interaction: discord.Interaction[Any], place: Place) -> Response:
+    """Return what is kept of an interaction, so that another life can fill its response in."""
+    allowed = interaction.app_permissions
+    is_thread = place.kind in {PlaceKind.THREAD, PlaceKind.FORUM_POST}
+    may_post = place.guild_id is None or (
+        allowed.send_messages_in_threads if is_thread else allowed.send_messages
+    )
+    return Response(interaction.application_id, interaction.token, may_post)
+
+
 class InteractionSink:
     """An answer to a slash command that was deferred: its first message is the response itself.
 
@@ -169,35 +186,30 @@ class InteractionSink:
     (discord-api-docs #6647). When the interaction expires, the channel takes over.
 
     Args:
-        interaction: Deferred, not answered yet.
+        client: The logged-in client.
+        response: Deferred, not filled in yet.
         place: Where it was used.
         clock: Tells when the interaction expires.
+        valid_s: How long its token is valid yet, in seconds.
         call_timeout_s: Bound of one request, in seconds.
     """
 
     def __init__(
         self,
-        interaction: discord.Interaction[Any],
+        client: discord.Client,
+        response: Response,
         place: Place,
         clock: Clock,
         *,
+        valid_s: float = TOKEN_VALID_S,
         call_timeout_s: float = CALL_TIMEOUT_S,
     ) -> None:
-        self._http = interaction.client.http
-        self._application_id = interaction.application_id
-        self._token = interaction.token
+        self._http = client.http
+        self._response = response
         self._clock = clock
-        self._expires_s = clock.monotonic() + TOKEN_VALID_S
+        self._expires_s = clock.monotonic() + valid_s
         self._caller = Caller(clock, call_timeout_s)
-        self._channel = MessageSink(
-            interaction.client, place, None, clock, call_timeout_s=call_timeout_s
-        )
-        allowed = interaction.app_permissions
-        self._may_post = place.guild_id is None or (
-            allowed.send_messages_in_threads
-            if place.kind in {PlaceKind.THREAD, PlaceKind.FORUM_POST}
-            else allowed.send_messages
-        )
+        self._channel = MessageSink(client, place, None, clock, call_timeout_s=call_timeout_s)
         self._original_id: MessageId | None = None
         self._followup_ids: set[MessageId] = set()
 
@@ -216,11 +228,11 @@ class InteractionSink:
                     lambda: self._patch(_ORIGINAL, content, controls, file)
                 )
             except EditExhaustedError:
-                self._expires_s = self._clock.monotonic()
+                self.expire()
             else:
                 self._original_id = MessageId(int(message["id"]))
                 return self._original_id
-        if self._may_post or not self._is_valid():
+        if self._response.may_post or not self._is_valid():
             return await self._channel.send(content, nonce=nonce, controls=controls, file=file)
         message = await self._caller.call(lambda: self._follow_up(content, controls, file), tries=1)
         message_id = MessageId(int(message["id"]))
@@ -237,7 +249,7 @@ class InteractionSink:
                     lambda: self._patch(str(message_id), content, controls, None)
                 )
             except EditExhaustedError:
-                self._expires_s = self._clock.monotonic()
+                self.expire()
             else:
                 return
         await self._channel.edit(message_id, content, controls=controls)
@@ -249,7 +261,7 @@ class InteractionSink:
             try:
                 await self._caller.call(lambda: self._http.request(route))
             except EditExhaustedError:
-                self._expires_s = self._clock.monotonic()
+                self.expire()
             except TargetGoneError:
                 return
             else:
@@ -260,6 +272,47 @@ class InteractionSink:
         """Do nothing while Discord shows the deferred response as thinking."""
         if not self._is_valid():
             await self._channel.typing()
+
+    def expire(self) -> None:
+        """Let the channel take over from now on."""
+        self._expires_s = self._clock.monotonic()
+
+    async def acknowledge(self, question_id: QuestionId) -> None:
+        """Defer the response of an interaction that another life of the process took.
+
+        That it was acknowledged already, or can't be any more, is found out by ``take_up``.
+        """
+        route = Route(
+            "POST",
+            "/interactions/{interaction_id}/{interaction_token}/callback",
+            interaction_id=question_id,
+            interaction_token=self._response.token,
+        )
+        kind = discord.InteractionResponseType.deferred_channel_message.value
+        try:
+            await self._caller.call(lambda: self._http.request(route, json={"type": kind}), tries=1)
+        except DeliveryError as exc:
+            _log.debug("question %d: not acknowledged again: %s", question_id, plain_reason(exc))
+
+    async def take_up(self) -> tuple[MessageId, ...]:
+        """Find the response that another life of the process left.
+
+        Returns:
+            Its message, if it has words already.
+        """
+        route = self._route("GET", f"/messages/{_ORIGINAL}")
+        try:
+            message = await self._caller.call(lambda: self._http.request(route))
+        except DeliveryUnavailableError:
+            return ()
+        except DeliveryError:
+            self.expire()
+            return ()
+        self._original_id = MessageId(int(message["id"]))
+        if discord.MessageFlags._from_value(message.get("flags", 0)).loading:  # noqa: SLF001 - no public way
+            self._original_id = None
+            return ()
+        return (self._original_id,)
 
     def _is_valid(self) -> bool:
         return self._clock.monotonic() < self._expires_s
@@ -273,8 +326,8 @@ class InteractionSink:
         return Route(
             method,
             "/webhooks/{webhook_id}/{webhook_token}" + path,
-            webhook_id=self._application_id,
-            webhook_token=self._token,
+            webhook_id=self._response.application_id,
+            webhook_token=self._response.token,
         )
 
     async def _patch(

@@ -33,7 +33,7 @@ from bot.reasons import plain_reason
 from bot.reply.nonce import nonce
 from bot.tasks import KeyedLocks, TaskOwner
 from cogs import _actions, _buttons, _convert, _gate, _places, _respond, _review
-from cogs._sink import InteractionSink
+from cogs._asking import Asking
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +71,7 @@ class ChatCog(commands.Cog):
         self._services = bot.services
         self._tasks = TaskOwner()
         self._actions = _actions.AnswerActions(bot)
+        self._asking = Asking(bot)
         self._reviewer = _review.Reviewer(bot)
         self._order = KeyedLocks()
         self._backfill = Backfill(
@@ -338,7 +339,7 @@ class ChatCog(commands.Cog):
             prompt: What you would like to know
             new: Start afresh, without the conversation before
         """
-        await self._ask(interaction, prompt, origin=Origin.SLASH, fresh=new)
+        await self._asking.ask(interaction, prompt, origin=Origin.SLASH, fresh=new)
 
     @app_commands.command()
     async def stop(self, interaction: Interaction) -> None:
@@ -354,38 +355,13 @@ class ChatCog(commands.Cog):
         await _respond.say(interaction, HELP.format(name=self.bot.user.mention))
 
     async def _ask_about(self, interaction: Interaction, message: discord.Message) -> None:
-        await self._ask(interaction, ABOUT, origin=Origin.CONTEXT_MENU, about=message)
+        await self._asking.ask(interaction, ABOUT, origin=Origin.CONTEXT_MENU, about=message)
 
     async def _summarise_from(self, interaction: Interaction, message: discord.Message) -> None:
         if interaction.guild_id is not None and not interaction.permissions.read_message_history:
             await _respond.say(interaction, NEEDS_HISTORY)
             return
-        await self._ask(interaction, SUMMARISE, origin=Origin.CONTEXT_MENU, since=message)
-
-    async def _ask(
-        self,
-        interaction: Interaction,
-        prompt: str,
-        *,
-        origin: Origin,
-        fresh: bool = False,
-        about: discord.Message | None = None,
-        since: discord.Message | None = None,
-    ) -> None:
-        await interaction.response.defer()
-        question = Question(
-            id=QuestionId(interaction.id),
-            origin=origin,
-            place=_convert.interaction_place(interaction),
-            asker=_convert.person(interaction.user),
-            text=prompt,
-            asked_at=interaction.created_at,
-            about_id=MessageId(about.id) if about is not None else None,
-            since_id=MessageId(since.id) if since is not None else None,
-            fresh=fresh,
-        )
-        sink = InteractionSink(interaction, question.place, self._services.clock)
-        await self._services.chat.submit(question, sink)
+        await self._asking.ask(interaction, SUMMARISE, origin=Origin.CONTEXT_MENU, since=message)
 
 
 async def setup(bot: ClawbotClient) -> None:

@@ -35,7 +35,20 @@ class Review:
     refusal: str = ""
 
 
-OpenSink = Callable[[JournalEntry], Awaitable[ReplySink | None]]
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """The way back to a stored question's answer.
+
+    Attributes:
+        sink: Where the answer goes.
+        standing: Its first message where it has words already, whether that was noted or not.
+    """
+
+    sink: ReplySink
+    standing: tuple[MessageId, ...] = ()
+
+
+OpenSink = Callable[[JournalEntry], Awaitable[WayBack | None]]
 ReviewQuestion = Callable[[Question], Awaitable[Review]]
 
 
@@ -103,11 +116,12 @@ class Resumer:
         entry = await self._journal.entry(question_id)
         if entry is None or entry.outcome is not None or self._chat.knows(question_id):
             return False
-        sink = await self._open_sink(entry)
-        if sink is None:
+        way = await self._open_sink(entry)
+        if way is None:
             await self._journal.close(question_id, Outcome.DROPPED)
             return True
-        entry = await self._with_orphan(entry)
+        sink = way.sink
+        entry = await self._with_orphan(replace(entry, posted=entry.posted or way.standing))
         message = entry.question.message
         if message is not None and newest.get(message.id, question_id) != question_id:
             self._chat.withdraw(entry, sink, Ending.SUPERSEDED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -38,6 +38,10 @@ MODELS = "models"
 """State: which models leave out the opening tag of their thinking."""
 HAND_OVER_S = 3.0
 """Seconds for the last edits once the grace time is over."""
+
+
+Acknowledge = Callable[[], Awaitable[None]]
+"""Tells whoever asked that the question is taken."""
 
 
 class RateLimitedError(AdmissionError):
@@ -102,6 +106,7 @@ class ChatService:
         replaces: Sequence[MessageId] = (),
         changed_id: MessageId | None = None,
         is_counted: bool = False,
+        acknowledge: Acknowledge | None = None,
     ) -> None:
         """Accept a new question and answer it in the background.
 
@@ -112,6 +117,7 @@ class ChatService:
             changed_id: The asking message, when its author has changed it. Work on its earlier
                 words is ended and taken back, but only once this question is accepted.
             is_counted: It takes the place of a question that was counted already.
+            acknowledge: Awaited once the question is accepted, before anything is done for it.
 
         Raises:
             AdmissionError: The person or guild asks too often, or the bot is being restarted.
@@ -123,7 +129,11 @@ class ChatService:
             return
         self._accepting.add(question.id)
         try:
-            await self._accept(question, sink, replaces, changed_id, is_counted=is_counted)
+            turn = await self._accept(question, sink, replaces, changed_id, is_counted=is_counted)
+            if turn is not None:
+                if acknowledge is not None:
+                    await acknowledge()
+                self._start(turn)
         finally:
             self._accepting.discard(question.id)
 
@@ -135,10 +145,11 @@ class ChatService:
         changed_id: MessageId | None,
         *,
         is_counted: bool,
-    ) -> None:
+    ) -> Turn | None:
+        """Store a question; ``None`` when it is known already."""
         if await self._parts.journal.entry(question.id) is not None:
             _log.debug("question %d is known already", question.id)
-            return
+            return None
         if not is_counted:
             refusal = self._limiter.take(question.asker.id, question.place.guild_id)
             if refusal is not None:
@@ -146,16 +157,13 @@ class ChatService:
             question = self._merge_burst(question)
         if not await self._parts.journal.accept(question):
             _log.debug("question %d is known already", question.id)
-            return
+            return None
         if changed_id is not None and self._supersede(changed_id):
             replaces = ()
         if replaces:
             await self._parts.journal.posted(question.id, replaces)
         self._parts.metrics.accepted(question.origin)
-        if self._is_closing:
-            _log.debug("question %d came while stopping: the next start takes it up", question.id)
-            return
-        self._start(Turn(question, sink, self._parts, posted=replaces))
+        return Turn(question, sink, self._parts, posted=replaces)
 
     def resume(self, entry: JournalEntry, sink: ReplySink) -> None:
         """Go on with a question that an earlier run of the process accepted."""

@@ -160,10 +160,16 @@ class SqlJournal:
         await self._change(question.id, ask_anew)
 
     async def close(self, question_id: QuestionId, outcome: Outcome) -> None:
-        """Record the outcome, and forget the texts, which Discord has; a second call changes nothing."""
+        """Record the outcome, and forget texts and token; a second call changes nothing."""
         await self._change(
             question_id,
-            lambda entry: replace(entry, state=QuestionState.CLOSED, outcome=outcome, chunks=()),
+            lambda entry: replace(
+                entry,
+                question=replace(entry.question, response=None),
+                state=QuestionState.CLOSED,
+                outcome=outcome,
+                chunks=(),
+            ),
         )
 
     async def entry(self, question_id: QuestionId) -> JournalEntry | None:

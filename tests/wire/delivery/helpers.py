@@ -13,7 +13,7 @@ from discord import app_commands
 
 from bot.domain import ChannelId, GuildId, MessageId, Place, PlaceKind
 from bot.endpoints import discord_endpoints
-from cogs._sink import InteractionSink, MessageSink
+from cogs._sink import InteractionSink, MessageSink, response_to
 from config.settings import DiscordSettings
 from sandbox.discord import Channel, DiscordSandbox, Guild, Message, Person
 from tests.support.clock import FakeClock
@@ -65,7 +65,8 @@ class Office:
 
     def interaction_sink(self, interaction: discord.Interaction[Any]) -> InteractionSink:
         """Return a sink for a deferred slash command."""
-        return InteractionSink(interaction, self.place, self.clock)
+        response = response_to(interaction, self.place)
+        return InteractionSink(self.client, response, self.place, self.clock)
 
     def bot_messages(self) -> list[Message]:
         """What the bot has standing in the channel."""

@@ -1,0 +1,80 @@
+"""Questions by command or message menu: stored first, acknowledged in time, answered in place."""
+
+from __future__ import annotations
+
+import asyncio
+
+import discord
+
+from bot.client import ClawbotClient
+from bot.domain import MessageId, Origin, Question, QuestionId
+from bot.tasks import end
+from cogs import _convert, _respond
+from cogs._sink import InteractionSink, response_to
+
+Interaction = discord.Interaction[ClawbotClient]
+
+LATEST_ACKNOWLEDGEMENT_S = 1.5
+"""Seconds after which a command is acknowledged although its question isn't stored yet."""
+
+
+class Asking:
+    """Takes questions that are asked by interaction.
+
+    Args:
+        client: The bot.
+    """
+
+    def __init__(self, client: ClawbotClient) -> None:
+        self._client = client
+        self._services = client.services
+
+    async def ask(
+        self,
+        interaction: Interaction,
+        prompt: str,
+        *,
+        origin: Origin,
+        fresh: bool = False,
+        about: discord.Message | None = None,
+        since: discord.Message | None = None,
+    ) -> None:
+        """Take a question.
+
+        Args:
+            interaction: Fresh.
+            prompt: What is asked.
+            origin: The door.
+            fresh: Start afresh, without the conversation before.
+            about: The message that it is about.
+            since: Give the model everything from this message on.
+
+        Raises:
+            AdmissionError: Not now; nothing was answered yet.
+        """
+        place = _convert.interaction_place(interaction)
+        response = response_to(interaction, place)
+        question = Question(
+            id=QuestionId(interaction.id),
+            origin=origin,
+            place=place,
+            asker=_convert.person(interaction.user),
+            text=prompt,
+            asked_at=interaction.created_at,
+            about_id=MessageId(about.id) if about is not None else None,
+            since_id=MessageId(since.id) if since is not None else None,
+            fresh=fresh,
+            response=response,
+        )
+        sink = InteractionSink(self._client, response, place, self._services.clock)
+        acknowledgement = _respond.Acknowledgement(interaction, sink.expire)
+        late = asyncio.get_running_loop().create_task(self._give_late(acknowledgement))
+        try:
+            await self._services.chat.submit(question, sink, acknowledge=acknowledgement.give)
+        finally:
+            await end(late)
+
+    async def _give_late(self, acknowledgement: _respond.Acknowledgement) -> None:
+        """Acknowledge a question that the journal is slow to take: a person waits 3 s for that."""
+        await self._services.clock.sleep(LATEST_ACKNOWLEDGEMENT_S)
+        await acknowledgement.give()

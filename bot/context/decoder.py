@@ -86,7 +86,7 @@ class Limits:
     cpu_s: int = 6
     wall_s: float = 15.0
     wait_s: float = 30.0
-    person_s: float = 60.0
+    person_s: float = 30.0
     idle_s: float = 60.0
     files: int = 50
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from sandbox.discord.faults import Fault, Faults
-from sandbox.discord.interactions import Interaction
-from sandbox.discord.messages import Attachment, Message, Pings, Version
-from sandbox.discord.model import Channel, Guild, Member, Role, User
-from sandbox.discord.options import NotOfferedError
-from sandbox.discord.people import Person
-from sandbox.discord.permissions import Permission
+from sandbox.discord.people.not_offered import NotOfferedError
+from sandbox.discord.people.person import Person
+from sandbox.discord.people.webhooks import Proxy, Webhook
 from sandbox.discord.records import CloseRecord, GatewayRecord, RequestRecord
 from sandbox.discord.server import DiscordSandbox
-from sandbox.discord.webhooks import Proxy, Webhook
+from sandbox.discord.state.guilds import Channel, Guild, Member, Message, Role
+from sandbox.discord.state.interactions import Interaction
+from sandbox.discord.values.accounts import User
+from sandbox.discord.values.content import Attachment, Pings, Version
+from sandbox.discord.values.permissions import Permission
 
 __all__ = [
     "Attachment",

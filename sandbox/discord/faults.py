@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
-from sandbox.discord.errors import RETRY_AFTER_S, known
-
-if TYPE_CHECKING:
-    from sandbox.discord.hub import GatewayHub
+from sandbox.discord.values.errors import RETRY_AFTER_S, known
 
 When = Literal["before", "after"]
 CLOUDFLARE = "<!DOCTYPE html><html><head><title>Access denied | discord.com</title></head></html>"
@@ -59,8 +56,36 @@ class Fault:
         return f"{kind} {self.when}"
 
 
+class GatewayControls(Protocol):
+    """What can be done to all gateway connections at once."""
+
+    def close(self, code: int) -> None:
+        """Close them with a code."""
+        ...
+
+    def reconnect(self) -> None:
+        """Send op 7."""
+        ...
+
+    def invalid_session(self, *, resumable: bool) -> None:
+        """Send op 9."""
+        ...
+
+    def forget_sessions(self) -> None:
+        """Lose all sessions."""
+        ...
+
+    def drop(self) -> None:
+        """Break them without a close frame."""
+        ...
+
+    def zombie(self) -> None:
+        """Keep them open and silent."""
+        ...
+
+
 class Faults:
-    """The sandbox's box of faults; everything here holds until it is used up or switched off.
+    """What shall go wrong; everything here holds until it is used up or switched off.
 
     Attributes:
         refuse_connections: How many gateway connections to break off from now on, -1 for all
@@ -78,17 +103,17 @@ class Faults:
         self.ack_heartbeats = True
         self.refuse_resumes = False
         self.invalid_identifies = 0
-        self._hub: GatewayHub | None = None
+        self._controls: GatewayControls | None = None
 
-    def attach(self, hub: GatewayHub) -> None:
-        """Join the gateway's faults to this box."""
-        self._hub = hub
+    def attach(self, controls: GatewayControls) -> None:
+        """Name the gateway on whose connections the gateway's faults act."""
+        self._controls = controls
 
     @property
-    def _gateway(self) -> GatewayHub:
-        if self._hub is None:
-            raise RuntimeError("the sandbox has not been started")
-        return self._hub
+    def _gateway(self) -> GatewayControls:
+        if self._controls is None:
+            raise RuntimeError("the faults have no gateway")
+        return self._controls
 
     # REST
 

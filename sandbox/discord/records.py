@@ -1,4 +1,4 @@
-"""What the sandbox writes down, with times of ``World.monotonic`` in seconds."""
+"""What the sandbox writes down, with times of the sandbox's ``monotonic`` in seconds."""
 
 from __future__ import annotations
 
@@ -59,15 +59,6 @@ class CloseRecord:
     at: float
     code: int | None
     by_us: bool
-
-
-@dataclass(frozen=True)
-class EventRecord:
-    """A dispatch, by name, with the number of bot sessions that it went to."""
-
-    at: float
-    name: str
-    sessions: int
 
 
 class Records:

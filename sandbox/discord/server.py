@@ -10,33 +10,44 @@ from typing import Any, Self, TypeVar
 
 from aiohttp import web
 
-from sandbox.discord import posting
-from sandbox.discord.buckets import GLOBAL_LIMIT, Buckets, Limit
+from sandbox.discord.api.body import MAX_REQUEST_BYTES
+from sandbox.discord.api.buckets import GLOBAL_LIMIT, Buckets, Limit
+from sandbox.discord.api.cdn import file_at
+from sandbox.discord.api.rest import RestApi
+from sandbox.discord.api.router import Router
+from sandbox.discord.api.routes import all_routes
 from sandbox.discord.faults import Faults
-from sandbox.discord.files import file_at
-from sandbox.discord.hub import GatewayHub
-from sandbox.discord.interactions import Interaction
-from sandbox.discord.messages import (
-    AllowedMentions,
-    Message,
-    links,
-)
-from sandbox.discord.model import Channel, Guild, HasId, Team, TeamMember, User
-from sandbox.discord.people import Person
-from sandbox.discord.permissions import Wanted
+from sandbox.discord.gateway.connection import Shared
+from sandbox.discord.gateway.dispatcher import Dispatcher
+from sandbox.discord.gateway.gateway import Gateway
+from sandbox.discord.gateway.identify_budget import IdentifyBudget
+from sandbox.discord.gateway.sessions import SessionStore
+from sandbox.discord.options import Options
+from sandbox.discord.people.person import Person
+from sandbox.discord.people.webhooks import Proxy, Webhook
 from sandbox.discord.records import Records, RequestRecord
-from sandbox.discord.rest import MAX_REQUEST_BYTES, RestFront, Router
-from sandbox.discord.routes import all_routes
-from sandbox.discord.sessions import PRIVILEGED
-from sandbox.discord.webhooks import Proxy, Webhook
-from sandbox.discord.world import World, new_token
+from sandbox.discord.state import message_actions
+from sandbox.discord.state.guilds import Channel, Guild, Message
+from sandbox.discord.state.interactions import Interaction
+from sandbox.discord.state.token import BotToken
+from sandbox.discord.state.world import World
+from sandbox.discord.values.accounts import HasId, Team, TeamMember, User
+from sandbox.discord.values.addresses import (
+    API_PATH,
+    GATEWAY_PATH,
+    api_base,
+    gateway_url,
+    resume_gateway_url,
+)
+from sandbox.discord.values.content import AllowedMentions
+from sandbox.discord.values.intents import PRIVILEGED
+from sandbox.discord.values.markup import links
+from sandbox.discord.values.permissions import PermissionsLike
 
 T = TypeVar("T")
-_API = "/api/v10"
-_HOUR_S = 3600.0
 
 
-class DiscordSandbox(Records):
+class DiscordSandbox:
     """A Discord on loopback: gateway v10 and REST v10 over real sockets.
 
     The world (guilds, people, messages, commands) outlives connections, bot processes and also
@@ -58,9 +69,12 @@ class DiscordSandbox(Records):
         monotonic: Time in seconds of all records, rate limits and interaction deadlines.
 
     Attributes:
-        heartbeat_grace_s: A bot silent for two intervals and this long is closed with 4009.
-        refuse_old_edits: Edits of messages older than an hour get 30046.
+        world: What Discord remembers.
+        options: Figures and switches that may be changed while it runs.
         faults: What shall go wrong.
+        buckets: The rate limits.
+        records: All that was recorded.
+        gateway: The bot's sessions and connections.
     """
 
     def __init__(  # noqa: PLR0913 - keyword options, each with its default
@@ -80,13 +94,23 @@ class DiscordSandbox(Records):
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__()
         self.world = World(
             now=now, monotonic=monotonic, bot_name=bot_name, portal_intents=portal_intents
         )
-        self.rest_delay_s = rest_delay_s
-        self.heartbeat_interval_ms = heartbeat_interval_ms
-        self.nonce_window_s = nonce_window_s
+        self.options = Options(
+            rest_delay_s=rest_delay_s,
+            heartbeat_interval_ms=heartbeat_interval_ms,
+            nonce_window_s=nonce_window_s,
+        )
+        self.records = Records()
+        self.requests = self.records.requests
+        self.connects = self.records.connects
+        self.identifies = self.records.identifies
+        self.resumes = self.records.resumes
+        self.closes = self.records.closes
+        self.presences = self.records.presences
+        self.unexpected = self.records.unexpected
+        self.faults = Faults()
         self.buckets = Buckets(
             monotonic=monotonic,
             now=now,
@@ -94,20 +118,46 @@ class DiscordSandbox(Records):
             enabled=buckets,
             global_limit=global_limit,
         )
-        self.faults = Faults()
-        self.hub = GatewayHub(
-            self, identify_every_s=identify_every_s, resume_window_s=resume_window_s
-        )
-        self.faults.attach(self.hub)
-        self.heartbeat_grace_s = 1.0
-        self.refuse_old_edits = False
-        self.token = new_token(self.world.bot_user.id)
-        self.token_reset = False
         self.owner = Person(self.world, self.world.owner)
-        self.stopping = asyncio.Event()
-        self._rest = RestFront(self, Router(all_routes()))
+        self._token = BotToken(self.world.bot_user.id)
+        self._stopping = asyncio.Event()
         self._port = port
         self._runner: web.ServerRunner | None = None
+        budget = IdentifyBudget(now=now, monotonic=monotonic, identify_every_s=identify_every_s)
+        self.gateway = self._make_gateway(budget, resume_window_s)
+        self._rest = self._make_rest(budget)
+
+    def _make_gateway(self, budget: IdentifyBudget, resume_window_s: float) -> Gateway:
+        sessions = SessionStore(self.world.monotonic, resume_window_s)
+        dispatcher = Dispatcher(self.world, sessions)
+        self.world.subscribe(dispatcher.on_event)
+        gateway = Gateway(
+            Shared(
+                self.world,
+                self.options,
+                self.records,
+                self.faults,
+                self._token,
+                sessions,
+                budget,
+                dispatcher,
+            )
+        )
+        self.faults.attach(gateway)
+        return gateway
+
+    def _make_rest(self, budget: IdentifyBudget) -> RestApi:
+        return RestApi(
+            Router(all_routes()),
+            self.world,
+            self.options,
+            budget,
+            self.records,
+            self.faults,
+            self.buckets,
+            self._token,
+            self._stopping,
+        )
 
     # Life
 
@@ -117,7 +167,7 @@ class DiscordSandbox(Records):
         Raises:
             OSError: The port is taken.
         """
-        self.stopping.clear()
+        self._stopping.clear()
         server = web.Server(self._serve, request_factory=_request, access_log=None)
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()
@@ -129,8 +179,8 @@ class DiscordSandbox(Records):
 
     async def stop(self) -> None:
         """Break all connections and stop listening; the world stays."""
-        self.stopping.set()
-        self.hub.drop()
+        self._stopping.set()
+        self.gateway.drop()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
@@ -149,16 +199,16 @@ class DiscordSandbox(Records):
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.rel_url.raw_path
-        if path.startswith(_API + "/"):
-            return await self._rest.serve(request, path[len(_API) :])
-        if path in {"/gateway", "/gateway/", "/gateway/resume"}:
-            return await self.hub.serve(request)
+        if path.startswith(API_PATH + "/"):
+            return await self._rest.serve(request, path[len(API_PATH) :])
+        if path in {GATEWAY_PATH, f"{GATEWAY_PATH}/", f"{GATEWAY_PATH}/resume"}:
+            return await self.gateway.serve(request)
         attachment = file_at(self.world, path)
         if attachment is not None:
             fault = self.faults.take(request.method, path, path)
-            self.world.touch()
+            self.world.changes.notify()
             if fault is not None and fault.hang:
-                await self.stopping.wait()
+                await self._stopping.wait()
             return web.Response(
                 body=attachment.data,
                 headers={"Content-Type": attachment.content_type or "application/octet-stream"},
@@ -171,57 +221,52 @@ class DiscordSandbox(Records):
     @property
     def api_base(self) -> str:
         """Where REST is, version included."""
-        return self.world.origin + _API
+        return api_base(self.world.origin)
 
     @property
     def gateway_url(self) -> str:
         """Where the gateway is."""
-        return f"{self.world.origin.replace('http', 'ws', 1)}/gateway"
+        return gateway_url(self.world.origin)
 
     @property
     def resume_gateway_url(self) -> str:
         """Where READY sends those who resume."""
-        return f"{self.gateway_url}/resume"
+        return resume_gateway_url(self.world.origin)
+
+    @property
+    def token(self) -> str:
+        """The bot's token."""
+        return self._token.text
+
+    @property
+    def heartbeats(self) -> int:
+        """How many heartbeats came."""
+        return self.records.heartbeats
 
     @property
     def bot_user(self) -> User:
         """The bot's account."""
         return self.world.bot_user
 
-    def is_token(self, token: object) -> bool:
-        """Tell whether a token is the bot's, and still valid."""
-        return token == self.token and not self.token_reset
-
-    def reset_token(self) -> None:
-        """Make the token invalid, as Discord does after too many IDENTIFYs."""
-        self.token_reset = True
-        self.world.sessions.clear()
-
     def set_identify_limit(self, *, remaining: int, total: int = 1000) -> None:
         """Set the day's IDENTIFY budget, as ``GET /gateway/bot`` tells it."""
-        self.hub.identifies_left, self.hub.identifies_total = remaining, total
+        self.gateway.budget.left, self.gateway.budget.total = remaining, total
 
     def unfurl(self, message: Message) -> None:
         """Let Discord add previews, as it does moments after a link: an update that is no edit."""
         found = [{"type": "link", "url": url, "title": url} for url in links(message.content)]
         message.embeds = [*message.embeds, *found]
-        posting.changed(self.world, message, AllowedMentions(), by_author=False)
+        message_actions.changed(self.world, message, AllowedMentions(), by_author=False)
 
     def forget(self) -> None:
         """Drop all records and messages, so that long runs stay small; people and places stay."""
         self.requests.clear()
-        self.world.events.clear()
         self.world.interactions.clear()
         self.world.nonces.clear()
         for channel in self.world.channels.values():
             channel.messages.clear()
             channel.hidden.clear()
             channel.typing.clear()
-
-    def takes_no_old_edits(self, message: Message) -> bool:
-        """Tell whether an edit of this message gets 30046 (``refuse_old_edits``, over an hour)."""
-        age_s = self.world.now() - message.created_unix_s
-        return self.refuse_old_edits and age_s > _HOUR_S
 
     # The world
 
@@ -257,7 +302,7 @@ class DiscordSandbox(Records):
         name: str,
         *,
         owner: HasId | None = None,
-        bot_permissions: Wanted = None,
+        bot_permissions: PermissionsLike = None,
         with_bot: bool = True,
     ) -> Guild:
         """Found a guild, owned by the application's owner unless said otherwise.
@@ -277,7 +322,7 @@ class DiscordSandbox(Records):
     @property
     def online(self) -> bool:
         """A session is connected and past READY."""
-        return any(session.link is not None for session in self.world.sessions.values())
+        return any(session.link is not None for session in self.gateway.sessions.all())
 
     async def wait_online(self, *, timeout_s: float = 10.0) -> None:
         """Wait until the bot is online.
@@ -306,7 +351,7 @@ class DiscordSandbox(Records):
         Raises:
             TimeoutError: It didn't come about.
         """
-        return await self.world.wait_until(condition, timeout_s=timeout_s)
+        return await self.world.changes.wait_until(condition, timeout_s=timeout_s)
 
     async def wait_reply(
         self,

@@ -75,7 +75,7 @@ async def test_a_command_killed_before_its_acknowledgement_is_answered(
             lambda: [m.content for m in discord.bot_messages] == ["Eleven ships."], timeout_s=20
         )
     assert len(lm.completions) == 1
-    assert used.world is discord.world
+    assert discord.world.interactions[used.token] is used
 
 
 async def test_a_command_whose_token_is_spent_is_answered_in_the_channel(

@@ -30,8 +30,7 @@ from sandbox.discord import (
     Permission,
     Person,
     RequestRecord,
-    render,
-    render_message,
+    rendering,
 )
 from sandbox.lmstudio import Answer, LMStudioSandbox, Model, RecordedRequest, Timing
 from tests.support.application import running, settings_for
@@ -188,13 +187,13 @@ class House:
             mention_ids=[world.bot_user.id] if "<@bot>" in text else [],
         )
         where.messages[message.id] = message
-        body = render_message.message(message, lambda _: True)
+        body = rendering.whole_message(world, message)
         guild = where.guild
         if guild is not None:
             body["guild_id"] = str(guild.id)
             if who.id in guild.members:
-                body["member"] = render.member(guild.members[who.id], with_user=False)
-        world.emit("MESSAGE_CREATE", body | payload, channel=where)
+                body["member"] = rendering.member(guild.members[who.id], with_user=False)
+        self.discord.gateway.dispatch("MESSAGE_CREATE", body | payload, channel=where)
         return message
 
     async def use(

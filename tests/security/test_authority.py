@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from cogs import _buttons, _gate
-from sandbox.discord import Channel, Interaction, Message, Person, commands, interactions
-from sandbox.discord.options import OptionReader, command_data
+from sandbox.discord import Channel, Interaction, Message, Person, rendering
+from sandbox.discord.people.command_options import OptionReader, command_data
+from sandbox.discord.state.commands import leaf_options
+from sandbox.discord.values import interaction_types
 from sandbox.lmstudio import Answer
 from tests.security.house import House
 
@@ -157,23 +159,18 @@ class Town:
         first, *words = name.split()
         command = world.commands.find(first, self.house.guild.id, 1)
         assert command is not None
-        chain, declared = commands.leaf_options(command, words)
+        chain, declared = leaf_options(command, words)
         reader = OptionReader(world, self.room)
         return command_data(command, chain, reader.read(declared, options), reader.resolved)
 
     async def _send(self, identity: Identity, data: dict[str, Any]) -> Interaction:
+        user = self.people[identity.name].user
         world = self.house.discord.world
-        made = interactions.make(
-            world,
-            kind=interactions.COMMAND,
-            user=self.people[identity.name].user,
-            channel=self.room,
-            data=data,
-        )
-        body = interactions.payload(made)
+        made = world.new_interaction(interaction_types.COMMAND, user, self.room, data)
+        body = rendering.interaction(world, made)
         if identity.bend is not None:
             identity.bend(body)
-        world.emit("INTERACTION_CREATE", body)
+        self.house.discord.gateway.dispatch("INTERACTION_CREATE", body)
         await made.wait_content()
         return made
 
@@ -257,17 +254,12 @@ async def test_choices_are_offered_only_to_whom_they_are_of_use(house: House) ->
             for name, option, others, rank in rows:
                 data = place.data_of(name, {**others, option: "q", **needed(name)})
                 focus(data, option)
-                made = interactions.make(
-                    world,
-                    kind=interactions.AUTOCOMPLETE,
-                    user=place.people[identity.name].user,
-                    channel=place.room,
-                    data=data,
-                )
-                body = interactions.payload(made)
+                user = place.people[identity.name].user
+                made = world.new_interaction(interaction_types.AUTOCOMPLETE, user, place.room, data)
+                body = rendering.interaction(world, made)
                 if identity.bend is not None:
                     identity.bend(body)
-                world.emit("INTERACTION_CREATE", body)
+                house.discord.gateway.dispatch("INTERACTION_CREATE", body)
                 await made.wait_response()
                 offered = bool(made.choices)
                 if not identity.allowed & {rank, "owner"}:

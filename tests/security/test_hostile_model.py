@@ -152,7 +152,8 @@ async def test_forced_failures_are_logged_without_a_word_of_anybody(house: House
         house.discord.faults.refuse(50035, "POST", f"/channels/{other.id}/messages")
         for where in (other, third):
             await house.until_answered([await house.ada.mention(where, "zebraphrase again")])
-        house.discord.world.emit("MESSAGE_UPDATE", {"id": "1", "content": "zebraphrase"})
+        body = {"id": "1", "content": "zebraphrase"}
+        house.discord.gateway.dispatch("MESSAGE_UPDATE", body)
         house.discord.faults.reset("POST", "/callback", times=3)
         await house.ada.slash(other, "ask", prompt="zebraphrase by command")
         (house.folder / "clawbot.db").chmod(0o600)

@@ -124,7 +124,7 @@ async def test_an_event_that_is_not_of_the_documented_form_costs_nothing_else(
     )
     async with house.bot():
         for name, body in events:
-            house.discord.world.emit(name, body)
+            house.discord.gateway.dispatch(name, body)
         asked = await house.ada.mention(room, "Still there?")
         await house.until_answered([asked])
     assert len(house.discord.identifies) == 1

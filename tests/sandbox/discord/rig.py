@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from sandbox.discord import DiscordSandbox
-from sandbox.discord.sessions import PRIVILEGED, VALID_INTENTS
+from sandbox.discord.values.intents import PRIVILEGED, VALID_INTENTS
 
 ALL_INTENTS = VALID_INTENTS
 NO_PRIVILEGED = VALID_INTENTS & ~PRIVILEGED

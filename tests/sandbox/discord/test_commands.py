@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.discord import Channel, DiscordSandbox, Guild
-from sandbox.discord.commands import check_command, command_chars
-from sandbox.discord.errors import Form
+from sandbox.discord.checks.commands import check_command, command_chars
+from sandbox.discord.checks.form import Form
 from tests.sandbox.discord.rig import Rest
 
 

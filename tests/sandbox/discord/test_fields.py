@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Guild, Person
-from sandbox.discord.messages import walk
+from sandbox.discord.values.components import walk
 from tests.sandbox.discord.rig import Answer, Rest, online
 
 BUTTON = {"type": 2, "style": 1, "label": "Stop", "custom_id": "stop"}
@@ -169,7 +169,7 @@ async def _limited(discord: DiscordSandbox, rest: Rest, path: str, how: str) -> 
         discord.faults.rate_limit("POST", "messages", retry_after_s=2)
     if how == "code":
         posted = await rest("POST", path, body)
-        discord.refuse_old_edits = True
+        discord.options.refuse_old_edits = True
         message = discord.bot_messages[0]
         message.created_unix_s -= 3601
         return await rest("PATCH", f"{path}/{posted.body['id']}", body)

@@ -97,7 +97,7 @@ async def test_heartbeats_are_acknowledged_until_told_otherwise(discord: Discord
 
 async def test_silent_bots_are_closed() -> None:
     async with DiscordSandbox(heartbeat_interval_ms=10) as discord, online(discord) as gateway:
-        discord.heartbeat_grace_s = 0.0
+        discord.options.heartbeat_grace_s = 0.0
         assert await gateway.close_code() == 4009
 
 
@@ -105,7 +105,7 @@ async def test_what_was_missed_is_replayed(
     discord: DiscordSandbox, channel: Channel, ada: Person
 ) -> None:
     async with online(discord) as gateway:
-        session = next(iter(discord.world.sessions.values()))
+        session = discord.gateway.sessions.all()[0]
         seq = session.seq
         discord.faults.close(4000)
         assert await gateway.close_code() == 4000
@@ -125,7 +125,7 @@ async def test_what_can_not_be_resumed_is_invalid(how: str) -> None:
     clock = [100.0]
     async with DiscordSandbox(monotonic=lambda: clock[0]) as discord:
         async with online(discord) as gateway:
-            session = next(iter(discord.world.sessions.values()))
+            session = discord.gateway.sessions.all()[0]
             if how == "gave up":
                 await gateway.socket.close(code=1000)
             else:
@@ -143,7 +143,7 @@ async def test_what_can_not_be_resumed_is_invalid(how: str) -> None:
 
 async def test_a_sequence_from_the_future_is_refused(discord: DiscordSandbox) -> None:
     async with online(discord):
-        session = next(iter(discord.world.sessions.values()))
+        session = discord.gateway.sessions.all()[0]
         async with gateway_of(discord) as second:
             await second.send(6, {"token": discord.token, "session_id": session.id, "seq": 99})
             assert await second.close_code() == 4007
@@ -155,7 +155,7 @@ async def test_sessions_are_invalidated_on_demand(discord: DiscordSandbox, resum
         discord.faults.invalid_session(resumable=resumable)
         frame = await gateway.receive()
         assert (frame["op"], frame["d"]) == (9, resumable)
-        assert bool(discord.world.sessions) is resumable
+        assert bool(discord.gateway.sessions) is resumable
 
 
 async def test_lost_sessions_are_kept_in_number(discord: DiscordSandbox) -> None:
@@ -163,7 +163,7 @@ async def test_lost_sessions_are_kept_in_number(discord: DiscordSandbox) -> None
         async with online(discord):
             discord.faults.drop()
         await discord.wait_until(lambda: not discord.online)
-    assert len(discord.world.sessions) == 4
+    assert len(discord.gateway.sessions) == 4
 
 
 async def test_an_unfurled_link_is_no_edit(

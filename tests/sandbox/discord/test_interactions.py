@@ -15,8 +15,8 @@ from sandbox.discord import (
     Interaction,
     NotOfferedError,
     Person,
-    stored,
 )
+from sandbox.discord.checks.defaults import complete_components
 from tests.sandbox.discord.rig import Rest, rest_of
 
 SET = {
@@ -193,7 +193,7 @@ async def _typing(rig: Timed) -> AsyncIterator[Any]:
         rig.ada.autocomplete(rig.channel, "config set", "setting", "temp", value=1)
     )
     world = rig.discord.world
-    await world.wait_until(lambda: world.interactions)
+    await rig.discord.wait_until(lambda: world.interactions)
     yield next(iter(world.interactions.values()))
     yield await typed
 
@@ -261,7 +261,7 @@ async def test_buttons_update_defer_and_open_modals(rig: Timed) -> None:
     assert (message.content, message.components) == ("pressed", [])
     with pytest.raises(LookupError):
         await rig.ada.click(message, "Go")
-    message.components = stored.components([row])
+    message.components = complete_components([row])
     with pytest.raises(NotOfferedError):
         await rig.ada.click(message, "off")
     opened = await rig.ada.click(message, "go")

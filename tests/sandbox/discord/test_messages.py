@@ -156,7 +156,7 @@ async def test_edits_of_old_messages_are_limited_on_demand(
     posted = await rest("POST", _path(channel), {"content": "old"})
     channel.messages[int(posted.body["id"])].created_unix_s -= 3700
     assert (await rest("PATCH", _path(channel, posted.body["id"]), {"content": "a"})).status == 200
-    discord.refuse_old_edits = True
+    discord.options.refuse_old_edits = True
     refused = await rest("PATCH", _path(channel, posted.body["id"]), {"content": "b"})
     assert (refused.status, refused.code) == (429, 30046)
 
@@ -253,10 +253,10 @@ async def test_files_are_served_again(
     assert cleared.body["attachments"] == []
 
 
-async def test_many_messages_go_at_once(rest: Rest, guild: Guild, channel: Channel) -> None:
-    guild.set_roles(
-        guild.members[channel.world.bot_user.id].user, [guild.add_role("m", "manage_messages")]
-    )
+async def test_many_messages_go_at_once(
+    rest: Rest, discord: DiscordSandbox, guild: Guild, channel: Channel
+) -> None:
+    guild.set_roles(discord.bot_user, [guild.add_role("m", "manage_messages")])
     ids = [(await rest("POST", _path(channel), {"content": "x"})).body["id"] for _ in range(3)]
     path = _path(channel, "bulk-delete")
     assert (await rest("POST", path, {"messages": ids[:1]})).code == 50016

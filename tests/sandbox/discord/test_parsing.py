@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.discord import DiscordSandbox
-from sandbox.discord.errors import utf16_len
-from sandbox.discord.ids import Snowflakes, time_of
-from sandbox.discord.messages import AllowedMentions, links, parse_mentions, without_code
+from sandbox.discord.checks.form import utf16_len
+from sandbox.discord.state.mentions import parse_mentions
+from sandbox.discord.values.content import AllowedMentions
+from sandbox.discord.values.markup import links, without_code
+from sandbox.discord.values.snowflakes import Snowflakes, time_of
 
 _WORLD = DiscordSandbox(now=lambda: 1_800_000_000.0)
 _GUILD = _WORLD.add_guild("Home")

@@ -111,14 +111,14 @@ async def test_archived_threads_open_by_talk_and_locked_ones_do_not(
 
 
 async def test_what_is_gone_is_unknown(
-    rest: Rest, guild: Guild, channel: Channel, ada: Person
+    rest: Rest, discord: DiscordSandbox, guild: Guild, channel: Channel, ada: Person
 ) -> None:
     asked = await ada.say(channel, "hi")
     await ada.delete(asked)
     assert (await rest("GET", f"/channels/{channel.id}/messages/{asked.id}")).code == 10008
     channel.delete()
     assert (await rest("POST", f"/channels/{channel.id}/messages", SAY)).code == 10003
-    guild.remove_member(channel.world.bot_user)
+    guild.remove_member(discord.bot_user)
     assert (await rest("GET", f"/guilds/{guild.id}")).code == 10004
 
 

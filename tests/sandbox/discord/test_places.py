@@ -123,7 +123,7 @@ async def test_presence_is_recorded(discord: DiscordSandbox) -> None:
 
 
 async def test_others_reactions_take_manage_messages(
-    rest: Rest, guild: Guild, channel: Channel, ada: Person
+    rest: Rest, discord: DiscordSandbox, guild: Guild, channel: Channel, ada: Person
 ) -> None:
     message = await ada.say(channel, "x")
     await ada.react(message, "\N{EYES}")
@@ -131,7 +131,7 @@ async def test_others_reactions_take_manage_messages(
     assert [each["id"] for each in (await rest("GET", path)).body] == [str(ada.id)]
     assert (await rest("DELETE", f"{path}/{ada.id}")).code == 50013
     role = guild.add_role("m", "manage_messages")
-    guild.set_roles(channel.world.bot_user, [role])
+    guild.set_roles(discord.bot_user, [role])
     assert (await rest("DELETE", f"{path}/{ada.id}")).status == 204
     assert not message.reactions
     flags = await rest("PATCH", f"/channels/{channel.id}/messages/{message.id}", {"flags": 4})

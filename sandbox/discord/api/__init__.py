@@ -1,0 +1,1 @@
+"""The REST API: routing, rate limits, and a handler for each route."""

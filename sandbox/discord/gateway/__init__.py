@@ -1,0 +1,1 @@
+"""The gateway: connections, sessions, and events as each session may see them."""

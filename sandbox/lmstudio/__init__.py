@@ -3,8 +3,8 @@
 from sandbox.lmstudio.faults import Fault, FaultPlan
 from sandbox.lmstudio.markup import FAMILIES, MarkupCase
 from sandbox.lmstudio.markup_cases import MARKUP_CASES
+from sandbox.lmstudio.recorded_streams import RECORDED_STREAMS, RecordedStream
 from sandbox.lmstudio.server import LMStudioSandbox
-from sandbox.lmstudio.streams import RECORDED_STREAMS, RecordedStream
 from sandbox.lmstudio.tokens import tokenize
 from sandbox.lmstudio.values import (
     INSTANT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from sandbox.lmstudio.values import ErrorReply, Model, Options, RecordedRequest,
 SIMILARITY = 0.10
 """Share of the prompt that must be in a slot's cache for the slot to be chosen (llama-server)."""
 
-Kind = Literal["content", "reasoning", "tool", "progress"]
+TokenKind = Literal["content", "reasoning", "tool", "progress"]
 
 
 @dataclass(slots=True)
@@ -51,10 +51,10 @@ class Job:
     """
 
     prompt: list[str]
-    pieces: Sequence[tuple[Kind, str]]
+    pieces: Sequence[tuple[TokenKind, str]]
     finish: str
     record: RecordedRequest
-    events: asyncio.Queue[tuple[Kind, str] | str | ErrorReply] = field(
+    events: asyncio.Queue[tuple[TokenKind, str] | str | ErrorReply] = field(
         default_factory=asyncio.Queue
     )
     pause_after: int | None = None
@@ -92,6 +92,15 @@ class Instance:
         return [slot.job for slot in self.slots if slot.job]
 
 
+async def events_of(job: Job) -> AsyncIterator[tuple[TokenKind, str] | str | ErrorReply]:
+    """Yield tokens until a finish reason or an error has been yielded."""
+    while True:
+        event = await job.events.get()
+        yield event
+        if not isinstance(event, tuple):
+            return
+
+
 class Engine:
     """Loads models and runs completions in the machine's time."""
 
@@ -114,13 +123,13 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         for model in models:
             if model.loaded:
-                self._place(model, model.context_tokens, jit=False)
+                self._add_instance(model, model.context_tokens, jit=False)
 
     async def pause(self, model_s: float) -> None:
         """Wait for so many of the machine's seconds."""
         await asyncio.sleep(self.timing.real_s(model_s))
 
-    def _place(self, model: Model, context_tokens: int, *, jit: bool) -> Instance:
+    def _add_instance(self, model: Model, context_tokens: int, *, jit: bool) -> Instance:
         number = 2
         name = model.key
         while name in self.instances:
@@ -166,7 +175,7 @@ class Engine:
             for other in [one for one in self.instances.values() if one.jit]:
                 self.unload(other.id)
         self.options.counters.loads += 1
-        instance = self._place(model, wanted, jit=jit)
+        instance = self._add_instance(model, wanted, jit=jit)
         self._changed()
         return instance
 
@@ -237,7 +246,7 @@ class Engine:
     async def _run(self, instance: Instance, job: Job) -> None:
         slot: Slot | None = None
         try:
-            slot = await self._acquire(instance, job)
+            slot = await self._wait_for_slot(instance, job)
             instance.reading += 1
             try:
                 await self._prefill(instance, slot, job)
@@ -250,13 +259,13 @@ class Engine:
             if slot is not None:
                 slot.job = None
             instance.used_at = time.monotonic()
-            self._hand_on(instance)
+            self._serve_waiting(instance)
             self._changed()
 
-    async def _acquire(self, instance: Instance, job: Job) -> Slot:
+    async def _wait_for_slot(self, instance: Instance, job: Job) -> Slot:
         free = [slot for slot in instance.slots if slot.job is None]
         if free and not instance.waiting:
-            return self._take(instance, free, job)
+            return self._choose_slot(instance, free, job)
         future: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
         entry = (job, future)
         instance.waiting.append(entry)
@@ -267,7 +276,7 @@ class Engine:
             if entry in instance.waiting:
                 instance.waiting.remove(entry)
 
-    def leave(self, instance: Instance, job: Job) -> None:
+    def client_left(self, instance: Instance, job: Job) -> None:
         """Note that a job's client has gone; a job still in line is dropped at once."""
         job.cancelled = True
         job.woken.set()
@@ -275,16 +284,16 @@ class Engine:
             if waiting is job and not future.done():
                 future.set_exception(RefusalError(errors.UNLOADED))
 
-    def _hand_on(self, instance: Instance) -> None:
+    def _serve_waiting(self, instance: Instance) -> None:
         while instance.waiting:
             free = [slot for slot in instance.slots if slot.job is None]
             if not free:
                 return
             job, future = instance.waiting.popleft()
             if not future.done():
-                future.set_result(self._take(instance, free, job))
+                future.set_result(self._choose_slot(instance, free, job))
 
-    def _take(self, instance: Instance, free: list[Slot], job: Job) -> Slot:
+    def _choose_slot(self, instance: Instance, free: list[Slot], job: Job) -> Slot:
         """Choose by common prefix if it is worth it, else the least recently used."""
         best = max(free, key=lambda slot: common_prefix(slot.cache, job.prompt))
         if common_prefix(best.cache, job.prompt) < SIMILARITY * len(job.prompt):
@@ -337,7 +346,7 @@ class Engine:
         job.events.put_nowait(job.finish)
 
     def _check(self, instance: Instance, job: Job, *, prefill: bool = False) -> None:
-        """Look at what happened meanwhile: a failure, a client gone, a full pool.
+        """Look at what event meanwhile: a failure, a client gone, a full pool.
 
         Raises:
             RefusalError: The job ends here.
@@ -348,7 +357,6 @@ class Engine:
             raise RefusalError(errors.UNLOADED)
         if self._fits(instance):
             return
-        self.options.counters.pool_kills += 1
         self.fail_active(instance, errors.POOL_FULL)
         raise RefusalError(errors.POOL_FULL)
 

@@ -52,7 +52,7 @@ def native(
 
 
 def html(status: int, title: str, *, proxy: bool = False) -> ErrorReply:
-    """Return an HTML page: Express's own for 500, a proxy's for the others."""
+    """Return an HTML page: Express's own for 500, a proxy's for the other_servers."""
     if proxy:
         page = (
             f"<html>\r\n<head><title>{status} {title}</title></head>\r\n<body>\r\n"

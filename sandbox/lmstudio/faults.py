@@ -292,7 +292,7 @@ class Detail(TypedDict, total=False):
 
 
 @dataclass(slots=True)
-class Armed:
+class ArmedFault:
     """A fault that waits for its request.
 
     Attributes:
@@ -322,7 +322,7 @@ class FaultPlan:
     """The faults to come, in order."""
 
     def __init__(self) -> None:
-        self._armed: list[Armed] = []
+        self._armed: list[ArmedFault] = []
 
     def next(
         self,
@@ -340,13 +340,13 @@ class FaultPlan:
                 the headers) instead of as a status. For resets, hangs and cuts: when.
             detail: See ``Detail``.
         """
-        self._armed.append(Armed(fault, times, after_tokens, **detail))
+        self._armed.append(ArmedFault(fault, times, after_tokens, **detail))
 
     def clear(self) -> None:
         """Disarm everything."""
         self._armed.clear()
 
-    def take(self, route: Route, *, reused: bool, body: bytes = b"") -> Armed | None:
+    def take(self, route: Route, *, reused: bool, body: bytes = b"") -> ArmedFault | None:
         """Return the fault for this request, if one is due.
 
         Args:

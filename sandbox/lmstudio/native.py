@@ -8,10 +8,10 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.lmstudio import errors, listing, others, wire
-from sandbox.lmstudio.bodies import checked
+from sandbox.lmstudio import errors, listing, other_servers, wire
 from sandbox.lmstudio.engine import Engine
 from sandbox.lmstudio.errors import RefusalError
+from sandbox.lmstudio.native_bodies import checked
 from sandbox.lmstudio.values import ErrorReply, RecordedRequest
 
 _JSON = {"Content-Type": "application/json; charset=utf-8"}
@@ -49,7 +49,7 @@ class Native:
         if engine.options.flavour == "lmstudio":
             found = await self._find(record.method, record.path, record.body)
         else:
-            found = others.find(engine, record.method, record.path)
+            found = other_servers.find(engine, record.method, record.path)
         if isinstance(found, ErrorReply):
             raise RefusalError(found)
         if found is None:

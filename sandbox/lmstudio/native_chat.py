@@ -9,12 +9,12 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.lmstudio import chat, errors, wire
-from sandbox.lmstudio.bodies import checked
+from sandbox.lmstudio import errors, generation, wire
 from sandbox.lmstudio.engine import Engine, Instance
 from sandbox.lmstudio.errors import RefusalError
 from sandbox.lmstudio.listing import first_instance
-from sandbox.lmstudio.talk import Messages, Talk, named_event
+from sandbox.lmstudio.native_bodies import checked
+from sandbox.lmstudio.stateful import Messages, StatefulCompletion, named_event
 from sandbox.lmstudio.values import ErrorReply
 
 FIELDS: dict[str, tuple[type, ...]] = {
@@ -46,7 +46,7 @@ class NativeChat:
         load_s: How long the model took to load; ``None``: it was loaded.
     """
 
-    talk: Talk
+    completion: StatefulCompletion
     load_s: float | None = None
 
     async def run(self) -> web.StreamResponse:
@@ -55,8 +55,8 @@ class NativeChat:
         Raises:
             RefusalError: With the error to send, as long as nothing was sent.
         """
-        body = _checked(self.talk.engine, self.talk.record.body)
-        messages = [*self.talk.earlier(body, errors.native), *_messages(body)]
+        body = _checked(self.completion.engine, self.completion.record.body)
+        messages = [*self.completion.earlier_messages(body, errors.native), *_messages(body)]
         if body.get("stream"):
             return await self._stream(body, messages)
         try:
@@ -65,8 +65,8 @@ class NativeChat:
                 pass
         except RefusalError as refusal:
             raise RefusalError(_native(refusal.reply)) from refusal
-        if self.talk.error is not None:
-            raise RefusalError(_native(self.talk.error))
+        if self.completion.error is not None:
+            raise RefusalError(_native(self.completion.error))
         return web.Response(
             body=wire.dumps(self._result(body, instance, messages)),
             headers={"Content-Type": "application/json; charset=utf-8"},
@@ -76,11 +76,11 @@ class NativeChat:
         self, body: dict[str, Any], progress: asyncio.Queue[float | None] | None
     ) -> Instance:
         """Return the model's instance, loading it where it isn't loaded."""
-        engine, name = self.talk.engine, body["model"]
+        engine, name = self.completion.engine, body["model"]
         began = time.monotonic()
         if progress is None or name not in engine.models or not engine.options.jit:
             loads = engine.options.counters.loads
-            instance = await chat.resolve(engine, name)
+            instance = await generation.resolve(engine, name)
             if engine.options.counters.loads > loads:
                 self.load_s = time.monotonic() - began
             return instance
@@ -97,7 +97,7 @@ class NativeChat:
         return instance
 
     def _run(self, instance: Instance, body: dict[str, Any], messages: Messages) -> Any:  # noqa: ANN401 - an async generator
-        return self.talk.run(
+        return self.completion.run(
             instance,
             messages,
             max_tokens=body.get("max_output_tokens"),
@@ -106,25 +106,25 @@ class NativeChat:
         )
 
     async def _stream(self, body: dict[str, Any], messages: Messages) -> web.StreamResponse:
-        engine = self.talk.engine
+        engine = self.completion.engine
         name = body["model"]
         loaded = first_instance(engine, name)
         model = engine.models.get(name)
         if loaded is not None or model is None or model.kind != "llm" or not engine.options.jit:
             try:
-                loaded = await chat.resolve(engine, name)
+                loaded = await generation.resolve(engine, name)
             except RefusalError as refusal:
                 raise RefusalError(_native(refusal.reply)) from refusal
             name = loaded.id
-        response = await self.talk.stream()
+        response = await self.completion.stream()
         await response.write(named_event("chat.start", model_instance_id=name))
         try:
             instance = loaded or await self._load(response, body)
-            await self._speak(response, instance, body, messages)
+            await self._stream_tokens(response, instance, body, messages)
         except RefusalError as refusal:
-            self.talk.error = refusal.reply
-        if self.talk.error is not None:
-            error = _native(self.talk.error).body["error"]
+            self.completion.error = refusal.reply
+        if self.completion.error is not None:
+            error = _native(self.completion.error).body["error"]
             await response.write(named_event("error", error=error))
         result = self._result(body, first_instance(engine, name), messages)
         await response.write(named_event("chat.end", result=result))
@@ -149,7 +149,7 @@ class NativeChat:
         await response.write(data)
         return instance
 
-    async def _speak(
+    async def _stream_tokens(
         self,
         response: web.StreamResponse,
         instance: Instance,
@@ -174,21 +174,21 @@ class NativeChat:
     def _result(
         self, body: dict[str, Any], instance: Instance | None, messages: Messages
     ) -> dict[str, Any]:
-        talk = self.talk
+        completion = self.completion
         output = []
-        if talk.reasoning:
-            output.append({"type": "reasoning", "content": talk.thought})
-        if talk.content:
-            output.append({"type": "message", "content": talk.text})
+        if completion.reasoning:
+            output.append({"type": "reasoning", "content": completion.thinking})
+        if completion.content:
+            output.append({"type": "message", "content": completion.text})
         now = time.monotonic()
-        first = talk.record.first_token_at or now
-        written = len(talk.content) + len(talk.reasoning)
+        first = completion.record.first_token_at or now
+        written = len(completion.content) + len(completion.reasoning)
         stats: dict[str, Any] = {
-            "input_tokens": talk.record.prompt_tokens,
+            "input_tokens": completion.record.prompt_tokens,
             "total_output_tokens": written,
-            "reasoning_output_tokens": len(talk.reasoning),
+            "reasoning_output_tokens": len(completion.reasoning),
             "tokens_per_second": written / max(now - first, 0.001),
-            "time_to_first_token_seconds": first - talk.began_at,
+            "time_to_first_token_seconds": first - completion.began_at,
         }
         if self.load_s is not None:
             stats["model_load_time_seconds"] = self.load_s
@@ -198,8 +198,8 @@ class NativeChat:
             "stats": stats,
         }
         if body.get("store", True):
-            talk.keep(messages)
-            found["response_id"] = talk.id
+            completion.store(messages)
+            found["response_id"] = completion.id
         return found
 
 

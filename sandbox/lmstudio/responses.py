@@ -8,9 +8,9 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.lmstudio import chat, errors, wire
+from sandbox.lmstudio import errors, generation, wire
 from sandbox.lmstudio.errors import RefusalError
-from sandbox.lmstudio.talk import Messages, Talk, named_event
+from sandbox.lmstudio.stateful import Messages, StatefulCompletion, named_event
 
 _TEXT_PARTS = {"input_text", "output_text", "text"}
 
@@ -24,7 +24,7 @@ class Responses:
         number: Of the next event.
     """
 
-    talk: Talk
+    completion: StatefulCompletion
     created: int = field(default_factory=lambda: int(time.time()))
     items: list[dict[str, Any]] = field(default_factory=list)
     number: int = 0
@@ -35,14 +35,14 @@ class Responses:
         Raises:
             RefusalError: With the error to send, as long as nothing was sent.
         """
-        body = self.talk.record.body
+        body = self.completion.record.body
         if not isinstance(body, dict) or not isinstance(body.get("input"), (str, list)):
             raise RefusalError(errors.openai("'input' is required", param="input"))
-        messages = [*self.talk.earlier(body, errors.openai), *_messages(body)]
-        instance = await chat.resolve(self.talk.engine, body.get("model"))
-        self.talk.record.model = instance.id
+        messages = [*self.completion.earlier_messages(body, errors.openai), *_messages(body)]
+        instance = await generation.resolve(self.completion.engine, body.get("model"))
+        self.completion.record.model = instance.id
         effort = (body.get("reasoning") or {}).get("effort")
-        tokens = self.talk.run(
+        tokens = self.completion.run(
             instance, messages, max_tokens=body.get("max_output_tokens"), thinks=effort != "none"
         )
         if body.get("stream"):
@@ -50,14 +50,14 @@ class Responses:
         else:
             async for kind, piece in tokens:
                 self._take(kind, piece)
-            if self.talk.error is not None:
-                raise RefusalError(self.talk.error)
+            if self.completion.error is not None:
+                raise RefusalError(self.completion.error)
             response = web.Response(
                 body=wire.dumps(self._response(body, "completed")),
                 headers={"Content-Type": "application/json; charset=utf-8"},
             )
         if body.get("store", True):
-            self.talk.keep(messages)
+            self.completion.store(messages)
         if isinstance(response, web.Response):
             return response
         await response.write_eof()
@@ -68,29 +68,32 @@ class Responses:
         wanted = "reasoning" if kind == "reasoning" else "message"
         new = not self.items or self.items[-1]["type"] != wanted
         if new:
-            self.items.append(_item(wanted, f"{self.talk.id[5:15]}{len(self.items)}"))
+            self.items.append(_item(wanted, f"{self.completion.id[5:15]}{len(self.items)}"))
         self.items[-1]["content"][0]["text"] += piece
         return new
 
     def _response(self, body: dict[str, Any], status: str) -> dict[str, Any]:
-        talk = self.talk
-        cut = status == "completed" and talk.finish == "length"
-        read, written = talk.record.prompt_tokens, len(talk.content) + len(talk.reasoning)
+        completion = self.completion
+        cut = status == "completed" and completion.finish == "length"
+        read, written = (
+            completion.record.prompt_tokens,
+            len(completion.content) + len(completion.reasoning),
+        )
         usage = {
             "input_tokens": read,
-            "input_tokens_details": {"cached_tokens": read - talk.record.reread_tokens},
+            "input_tokens_details": {"cached_tokens": read - completion.record.reread_tokens},
             "output_tokens": written,
-            "output_tokens_details": {"reasoning_tokens": len(talk.reasoning)},
+            "output_tokens_details": {"reasoning_tokens": len(completion.reasoning)},
             "total_tokens": read + written,
         }
         return {
-            "id": talk.id,
+            "id": completion.id,
             "object": "response",
             "created_at": self.created,
             "status": "incomplete" if cut else status,
             "error": None,
             "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
-            "model": talk.record.model,
+            "model": completion.record.model,
             "output": list(self.items),
             "previous_response_id": body.get("previous_response_id"),
             "usage": None if status == "in_progress" else usage,
@@ -107,11 +110,11 @@ class Responses:
                 await self._open_item(response)
             await self._send(response, f"{self._part}.delta", **self._where(), delta=piece)
         if response is None:
-            if self.talk.error is not None:
-                raise RefusalError(self.talk.error)
+            if self.completion.error is not None:
+                raise RefusalError(self.completion.error)
             response = await self._open(body)
-        if self.talk.error is not None:
-            await response.write(wire.error_event(self.talk.error))
+        if self.completion.error is not None:
+            await response.write(wire.error_event(self.completion.error))
             return response
         if self.items:
             await self._close_item(response, len(self.items) - 1)
@@ -120,7 +123,7 @@ class Responses:
         return response
 
     async def _open(self, body: dict[str, Any]) -> web.StreamResponse:
-        response = await self.talk.stream()
+        response = await self.completion.stream()
         begun = self._response(body, "in_progress")
         await self._send(response, "response.created", response=begun)
         await self._send(response, "response.in_progress", response=begun)

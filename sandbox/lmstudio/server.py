@@ -14,15 +14,15 @@ from typing import Self
 
 from aiohttp import web
 
-from sandbox.lmstudio import chat, errors, hostile, others
-from sandbox.lmstudio.completions import STREAM_HEADERS, Sender
+from sandbox.lmstudio import errors, generation, hostile_replies, other_servers
+from sandbox.lmstudio.chat_completions import ChatCompletion
 from sandbox.lmstudio.engine import Engine
 from sandbox.lmstudio.errors import RefusalError
-from sandbox.lmstudio.faults import BAD_JSON, Armed, Fault, FaultPlan, Route
+from sandbox.lmstudio.faults import BAD_JSON, ArmedFault, Fault, FaultPlan, Route
 from sandbox.lmstudio.native import Native
 from sandbox.lmstudio.native_chat import NativeChat
 from sandbox.lmstudio.responses import Responses
-from sandbox.lmstudio.talk import Talk
+from sandbox.lmstudio.stateful import StatefulCompletion
 from sandbox.lmstudio.values import (
     INSTANT,
     Answer,
@@ -33,7 +33,7 @@ from sandbox.lmstudio.values import (
     Timing,
 )
 
-_NOTED = frozenset(
+_RECORDED_HEADERS = frozenset(
     [
         "authorization",
         "user-agent",
@@ -87,9 +87,9 @@ class LMStudioSandbox:
         self._runner: web.AppRunner | None = None
         self._changed = asyncio.Event()
         self._stopping = False
-        self._seen: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
-        self._busy: set[asyncio.BaseTransport] = set()
-        self._black: list[socket.socket] = []
+        self._known_transports: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+        self._busy_transports: set[asyncio.BaseTransport] = set()
+        self._blackhole_sockets: list[socket.socket] = []
         self.engine = self._new_engine()
 
     def _new_engine(self) -> Engine:
@@ -184,7 +184,7 @@ class LMStudioSandbox:
         await self._close_server()
 
     async def blackhole(self) -> None:
-        """Swallow connections without a word, as a firewall drop does. End: ``start``.
+        """Neither accept nor refuse connections, as a firewall that drops packets. End: ``start``.
 
         The accept queue is kept full, so that on Linux a new connection is never established;
         elsewhere it may be established and stays mute.
@@ -194,17 +194,17 @@ class LMStudioSandbox:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
         listener.listen(0)
-        self._black.append(listener)
+        self._blackhole_sockets.append(listener)
         for _ in range(4):
             filler = socket.socket()
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", self.port))
-            self._black.append(filler)
+            self._blackhole_sockets.append(filler)
 
     def _lift_blackhole(self) -> None:
-        for one in self._black:
+        for one in self._blackhole_sockets:
             one.close()
-        self._black.clear()
+        self._blackhole_sockets.clear()
 
     async def _close_server(self) -> None:
         runner, self._runner = self._runner, None
@@ -223,7 +223,7 @@ class LMStudioSandbox:
         """Close every connection that waits for its next request, as after 5 s of idling."""
         server = self._runner.server if self._runner else None
         for handler in list(server.connections) if server else []:
-            if handler.transport is not None and handler.transport not in self._busy:
+            if handler.transport is not None and handler.transport not in self._busy_transports:
                 handler.transport.close()
 
     def unload(self, key: str) -> None:
@@ -240,13 +240,15 @@ class LMStudioSandbox:
         if self.options.flavour == "lmstudio":
             response.headers["X-Powered-By"] = "Express"
         else:
-            response.headers["Server"] = others.SERVER_HEADERS[self.options.flavour]
+            response.headers["Server"] = other_servers.SERVER_HEADERS[self.options.flavour]
         if request.keep_alive:
             response.headers["Connection"] = "keep-alive"
             response.headers["Keep-Alive"] = f"timeout={self.options.keepalive_s:.0f}"
 
     def _record(self, request: web.Request) -> RecordedRequest:
-        headers = {k.lower(): v for k, v in request.headers.items() if k.lower() in _NOTED}
+        headers = {
+            k.lower(): v for k, v in request.headers.items() if k.lower() in _RECORDED_HEADERS
+        }
         record = RecordedRequest(time.monotonic(), request.method, request.path, headers)
         self.requests.append(record)
         if len(self.requests) > self._keep_requests:
@@ -254,7 +256,7 @@ class LMStudioSandbox:
         return record
 
     @contextlib.contextmanager
-    def _watch(self, record: RecordedRequest) -> Iterator[None]:
+    def _record_end(self, record: RecordedRequest) -> Iterator[None]:
         """Note how a request ends."""
         try:
             yield
@@ -272,7 +274,7 @@ class LMStudioSandbox:
         reused = self._is_reused(request)
         self._notify()
         try:
-            with self._watch(record), self._occupy(request):
+            with self._record_end(record), self._mark_busy(request):
                 return await self._serve(request, record, reused=reused)
         except ConnectionError:
             return web.Response()  # goes nowhere: whoever asked, or a fault, has cut the connection
@@ -286,7 +288,7 @@ class LMStudioSandbox:
         try:
             response = await self._answer(request, record, raw, armed)
         except RefusalError as refusal:
-            response = chat.reply_of(refusal.reply)
+            response = generation.reply_of(refusal.reply)
             if armed is not None and armed.fault is Fault.REDIRECT:
                 response.headers["Location"] = armed.location
         record.status = response.status
@@ -296,58 +298,62 @@ class LMStudioSandbox:
         return response
 
     @contextlib.contextmanager
-    def _occupy(self, request: web.Request) -> Iterator[None]:
+    def _mark_busy(self, request: web.Request) -> Iterator[None]:
         """Keep ``close_idle`` away from a connection in use."""
         transport = request.transport
         if transport is None:
             raise ConnectionResetError
-        self._busy.add(transport)
+        self._busy_transports.add(transport)
         try:
             yield
         finally:
-            self._busy.discard(transport)
+            self._busy_transports.discard(transport)
 
     def _is_reused(self, request: web.Request) -> bool:
         transport = request.transport
         if transport is None:
             return False
-        if transport in self._seen:
+        if transport in self._known_transports:
             return True
-        self._seen.add(transport)
+        self._known_transports.add(transport)
         self.options.counters.connections += 1
         return False
 
     async def _answer(
-        self, request: web.Request, record: RecordedRequest, raw: bytes, armed: Armed | None
+        self, request: web.Request, record: RecordedRequest, raw: bytes, armed: ArmedFault | None
     ) -> web.StreamResponse:
         if armed is not None:
-            await self._before(request, armed)
+            await self._play_early_fault(request, armed)
         refused = self._authenticate(record)
         if refused is not None:
             raise RefusalError(refused)
         record.body = _parse(raw, record)
         if record.method == "POST" and record.path == "/v1/chat/completions":
-            sender = Sender(request, record, self.engine, self._respond, self._notify, armed)
+            sender = ChatCompletion(
+                request, record, self.engine, self._respond, self._notify, armed
+            )
             return await sender.run()
-        error = chat.error_of(armed, record, None) if armed else None
+        error = generation.error_of(armed, record, None) if armed else None
         if error is not None:
             raise RefusalError(error)
-        if armed is not None and armed.fault in hostile.HOSTILE:
-            return await hostile.play(request, armed, STREAM_HEADERS)
+        if armed is not None and armed.fault in hostile_replies.HOSTILE:
+            return await hostile_replies.play(request, armed)
         if armed is not None and armed.fault in BAD_JSON:
-            return await hostile.bad_json(request, armed, STREAM_HEADERS, stream=False)
+            return await hostile_replies.bad_json(request, armed, stream=False)
         if record.is_completion and self.options.has(record.path):
-            talk = Talk(request, record, self.engine, self._respond, self._notify)
+            completion = StatefulCompletion(
+                request, record, self.engine, self._respond, self._notify
+            )
             native = record.path == "/api/v1/chat"
-            return await (NativeChat(talk) if native else Responses(talk)).run()
+            return await (NativeChat(completion) if native else Responses(completion)).run()
         return await Native(self.engine).answer(record)
 
-    async def _before(self, request: web.Request, armed: Armed) -> None:
+    async def _play_early_fault(self, request: web.Request, armed: ArmedFault) -> None:
         """Play the faults that strike before any reply."""
         if armed.fault is Fault.HANG_BEFORE_HEADERS:
-            await chat.forever()
+            await generation.forever()
         if armed.fault is Fault.RESET_BEFORE_HEADERS:
-            hostile.reset(request)
+            hostile_replies.reset(request)
             raise ConnectionResetError
         if armed.fault is Fault.STALE_KEEPALIVE and request.transport is not None:
             request.transport.close()

@@ -69,7 +69,7 @@ class Timing:
         prefill_half_tokens: Context length at which reading is half as fast; ``inf``: never.
         generation_tokens_s: Tokens written per second by a request that is alone.
         decode_slowdown: Each further active request adds this share to the time of a token.
-        prefill_drag: Each prompt being read adds this share to the time of a token of the others.
+        prefill_drag: Each prompt being read adds this share to the time of a token of the other_servers.
         batch_tokens: Prompt tokens read between two looks at whether the client is still there.
         cancel_finishes_prompt: A client that leaves is noticed only after the whole prompt.
         reply_s: Time that any other route takes.
@@ -160,7 +160,6 @@ class RecordedRequest:
         reread_tokens: Prompt tokens that weren't in the slot's cache and had to be read.
         first_token_at: When the first token went out, thinking or not.
         first_content_at: When the first token of ``content`` went out.
-        last_token_at: When the newest token went out.
         tokens_sent: Tokens written to the client so far.
         cancelled_at: When the server noticed that the client had gone.
         finished: The reply was sent to its end.
@@ -182,9 +181,7 @@ class RecordedRequest:
     started_at: float | None = None
     first_token_at: float | None = None
     first_content_at: float | None = None
-    last_token_at: float | None = None
     tokens_sent: int = 0
-    text_sent: str = ""
     finish_reason: str | None = None
     cancelled_at: float | None = None
     ended_at: float | None = None
@@ -228,7 +225,6 @@ class Counters:
     loads: int = 0
     unloads: int = 0
     peak_active: int = 0
-    pool_kills: int = 0
     connections: int = 0
 
 

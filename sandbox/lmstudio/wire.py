@@ -12,6 +12,11 @@ from sandbox.lmstudio.values import ErrorReply
 
 _ids = itertools.count(1)
 
+STREAM_HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-cache",
+    "Connection": "keep-alive",
+}
 DONE = b"data: [DONE]\n\n"
 
 

@@ -36,6 +36,21 @@ TOP = ("bot.app", "bot.check", "bot.client", "bot.__main__", "bot.demo", "bot.de
 PARTS = ("bot.context", "bot.lmstudio", "bot.net", "bot.reply", "bot.scheduling", "bot.store")
 """Parts of the core that know each other through ``bot.ports`` only."""
 
+LOCAL_DISCORD = (
+    "values",
+    "options",
+    "records",
+    "faults",
+    "checks",
+    "state",
+    "rendering",
+    "gateway",
+    "api",
+    "people",
+    "server",
+)
+"""The parts of ``sandbox.discord``: each imports only those before it."""
+
 SOURCES = sources(*SHIPPED)
 IDS = [source.module for source in SOURCES]
 
@@ -105,3 +120,13 @@ def test_the_sandbox_has_no_two_way_traffic() -> None:
         and any(is_within(imported, ("sandbox",)) for imported in source.imports())
     }
     assert users <= {"bot.demo"}
+
+
+@pytest.mark.parametrize("part", LOCAL_DISCORD)
+def test_the_parts_of_the_local_discord_import_only_those_before_them(part: str) -> None:
+    later = LOCAL_DISCORD[LOCAL_DISCORD.index(part) + 1 :]
+    forbidden = tuple(f"sandbox.discord.{each}" for each in later)
+    for source in SOURCES:
+        if is_within(source.module, (f"sandbox.discord.{part}",)):
+            for imported in source.imports():
+                assert not is_within(imported, forbidden), f"{source.module} imports {imported}"

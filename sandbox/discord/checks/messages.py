@@ -7,7 +7,6 @@ from typing import Any
 
 from sandbox.discord.checks.components import check_components
 from sandbox.discord.checks.form import Form, utf16_len
-from sandbox.discord.state.world import World
 from sandbox.discord.values.content import (
     COMPONENTS_V2,
     EPHEMERAL,
@@ -20,6 +19,7 @@ from sandbox.discord.values.content import (
 )
 from sandbox.discord.values.errors import ApiError
 from sandbox.discord.values.json_objects import JsonObject
+from sandbox.discord.values.snowflakes import Snowflakes
 
 MAX_CONTENT_CHARS = 2000
 MAX_EMBED_CHARS = 6000
@@ -129,7 +129,6 @@ def read_allowed_mentions(opened: Form, value: object) -> AllowedMentions:
             )
         ids[key] = frozenset(int(entry) for entry in listed if str(entry).isdigit())
     return AllowedMentions(
-        given=True,
         parse=frozenset(parse or ()),
         users=ids["users"],
         roles=ids["roles"],
@@ -171,7 +170,7 @@ def refuse_empty(content: str, *others: object) -> None:
 
 
 def read_attachments(
-    world: World,
+    ids: Snowflakes,
     body: JsonObject,
     files: Mapping[str, Upload],
     kept: list[Attachment] | None = None,
@@ -179,7 +178,7 @@ def read_attachments(
     """Return a message's attachments after a create or an edit.
 
     Args:
-        world: Gives ids.
+        ids: Makes their ids.
         body: The message body, whose ``attachments`` describe the files.
         files: The uploads, by form field (``files[0]``).
         kept: What the message has already, on an edit.
@@ -202,7 +201,7 @@ def read_attachments(
         filename = str(about.get("filename") or upload.filename)
         fresh.append(
             Attachment(
-                world.ids.next(),
+                ids.next(),
                 _safe_name(filename),
                 content_type_of(filename),
                 upload.data,

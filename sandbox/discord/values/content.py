@@ -55,9 +55,8 @@ class Poll:
 
 @dataclass(frozen=True)
 class AllowedMentions:
-    """``allowed_mentions`` of a request; ``given`` is false where it was absent."""
+    """``allowed_mentions`` of a request; the defaults hold where it is absent."""
 
-    given: bool = False
     parse: frozenset[str] = frozenset({"users", "roles", "everyone"})
     users: frozenset[int] = frozenset()
     roles: frozenset[int] = frozenset()

@@ -28,7 +28,7 @@ _TEXTS = st.lists(_PIECES, max_size=12).map("".join)
 
 @given(_TEXTS)
 def test_nothing_pings_where_nothing_is_allowed(text: str) -> None:
-    rules = AllowedMentions(given=True, parse=frozenset(), replied_user=False)
+    rules = AllowedMentions(parse=frozenset(), replied_user=False)
     users = _WORLD.world.users
     named = parse_mentions(text, rules, _CHANNEL, _WORLD.bot_user, users)
     assert (named.users, named.roles, named.everyone) == ([], [], False)

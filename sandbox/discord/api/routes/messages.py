@@ -67,7 +67,7 @@ def draft_of(
         content=str(body.get("content") or "").strip(),
         embeds=complete_embeds(body.get("embeds") or ()),
         components=complete_components(body.get("components") or ()),
-        attachments=read_attachments(request.world, body, request.files),
+        attachments=read_attachments(request.world.ids, body, request.files),
         flags=read_flags(body, ephemeral=ephemeral),
         mentions=mentions,
         nonce=body.get("nonce"),
@@ -248,7 +248,7 @@ def apply_edit(request: ApiRequest, message: Message, body: JsonObject) -> None:
         components = complete_components(body["components"] or ())
     attachments = message.attachments
     if request.files or "attachments" in body:
-        attachments = read_attachments(request.world, body, request.files, message.attachments)
+        attachments = read_attachments(request.world.ids, body, request.files, message.attachments)
     refuse_empty(content, embeds, components, attachments)
     message.content, message.embeds, message.components = content, embeds, components
     message.attachments = attachments

@@ -10,18 +10,12 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.lmstudio import chat, errors, prompt, wire
-from sandbox.lmstudio.engine import Engine, Instance, Job, Kind
+from sandbox.lmstudio import errors, generation, prompt, wire
+from sandbox.lmstudio.engine import Engine, Instance, Job, TokenKind, events_of
 from sandbox.lmstudio.errors import RefusalError
 from sandbox.lmstudio.values import Answer, ErrorReply, RecordedRequest
 
-Event = tuple[Kind, str] | str | ErrorReply
 Messages = list[dict[str, Any]]
-SSE = {
-    "Content-Type": "text/event-stream",
-    "Cache-Control": "no-cache",
-    "Connection": "keep-alive",
-}
 
 
 def named_event(kind: str, **fields: object) -> bytes:
@@ -30,8 +24,8 @@ def named_event(kind: str, **fields: object) -> bytes:
 
 
 @dataclass(slots=True)
-class Talk:
-    """A request that asks for words.
+class StatefulCompletion:
+    """A request that asks for an answer, on a route that keeps the conversation.
 
     Attributes:
         respond: Chooses the answer.
@@ -60,7 +54,7 @@ class Talk:
         max_tokens: int | None,
         thinks: bool,
         progress: bool = False,
-    ) -> AsyncIterator[tuple[Kind, str]]:
+    ) -> AsyncIterator[tuple[TokenKind, str]]:
         """Yield progress and tokens; what they were, and how it ended, stays in the attributes.
 
         Raises:
@@ -70,29 +64,28 @@ class Talk:
             raise RefusalError(errors.IMAGES_UNSUPPORTED)
         record = self.record
         record.model = instance.id
-        tokens = chat.fit(self.engine, instance, messages)
+        tokens = generation.fit(self.engine, instance, messages)
         record.prompt, record.prompt_tokens = "".join(tokens), len(tokens)
         answer = self.respond(record)
-        pieces = chat.pieces_of(answer, thinks=thinks)
-        pieces, finish = chat.limited(pieces, {"max_tokens": max_tokens}, answer.finish)
+        pieces = generation.pieces_of(answer, thinks=thinks)
+        pieces, finish = generation.limited(pieces, {"max_tokens": max_tokens}, answer.finish)
         job = Job(tokens, pieces, finish, record, pause_after=answer.pause_after, watched=progress)
         self.engine.submit(instance, job)
         self.changed()
         try:
-            async for happened in _events(job):
-                if isinstance(happened, ErrorReply):
-                    self.error = happened
-                elif isinstance(happened, str):
-                    self.finish = happened
+            async for event in events_of(job):
+                if isinstance(event, ErrorReply):
+                    self.error = event
+                elif isinstance(event, str):
+                    self.finish = event
                 else:
-                    self._note(*happened)
-                    yield happened
+                    self._note(*event)
+                    yield event
         finally:
-            self.engine.leave(instance, job)
+            self.engine.client_left(instance, job)
         record.finish_reason = self.finish
-        record.text_sent = self.text
 
-    def _note(self, kind: Kind, piece: str) -> None:
+    def _note(self, kind: TokenKind, piece: str) -> None:
         if kind == "progress":
             return
         now = time.monotonic()
@@ -103,7 +96,6 @@ class Talk:
         else:
             record.first_content_at = record.first_content_at or now
             self.content.append(piece)
-        record.last_token_at = now
         record.tokens_sent += 1
         self.changed()
 
@@ -113,23 +105,23 @@ class Talk:
         return "".join(self.content)
 
     @property
-    def thought(self) -> str:
+    def thinking(self) -> str:
         """The thinking so far."""
         return "".join(self.reasoning)
 
     async def stream(self) -> web.StreamResponse:
         """Open the stream."""
-        response = web.StreamResponse(headers=SSE)
+        response = web.StreamResponse(headers=wire.STREAM_HEADERS)
         await response.prepare(self.request)
         self.record.status = 200
         return response
 
-    def keep(self, messages: Messages) -> None:
+    def store(self, messages: Messages) -> None:
         """Store the conversation under the answer's id."""
         answered = {"role": "assistant", "content": self.text}
         self.engine.conversations[self.id] = [*messages, answered]
 
-    def earlier(self, body: dict[str, Any], refuse: Callable[..., ErrorReply]) -> Messages:
+    def earlier_messages(self, body: dict[str, Any], refuse: Callable[..., ErrorReply]) -> Messages:
         """Return the conversation that a request goes on with.
 
         Args:
@@ -147,11 +139,3 @@ class Talk:
         if found is None:
             raise RefusalError(refuse(f"Response with id '{wanted}' not found", param=name))
         return found
-
-
-async def _events(job: Job) -> AsyncIterator[Event]:
-    while True:
-        happened = await job.events.get()
-        yield happened
-        if not isinstance(happened, tuple):
-            return

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
-from sandbox.lmstudio import errors, others, prompt, wire
-from sandbox.lmstudio.engine import Engine, Instance, Job, Kind
+from sandbox.lmstudio import errors, other_servers, prompt, wire
+from sandbox.lmstudio.engine import Engine, Instance, Job, TokenKind
 from sandbox.lmstudio.errors import RefusalError
-from sandbox.lmstudio.faults import ERRORS, Armed, Fault, Situation
+from sandbox.lmstudio.faults import ERRORS, ArmedFault, Fault, Situation
 from sandbox.lmstudio.listing import first_instance
 from sandbox.lmstudio.markup import FAMILIES
 from sandbox.lmstudio.tokens import tokenize
@@ -22,8 +22,8 @@ _OVERFLOWS = {
     "keep_first": errors.overflow_keep_first,
     "n_keep": errors.overflow_n_keep,
     "engine": errors.overflow_engine,
-    others.LLAMA_CPP: others.overflow_llama,
-    others.VLLM: others.overflow_vllm,
+    other_servers.LLAMA_CPP: other_servers.overflow_llama,
+    other_servers.VLLM: other_servers.overflow_vllm,
 }
 _CONTENT_FAULTS: dict[Fault, Answer] = {
     Fault.EMPTY: Answer(""),
@@ -41,7 +41,6 @@ class Completion:
 
     Attributes:
         answer: What is said.
-        overflow_200: Sent 200 before it failed, as streams did before 0.4.
     """
 
     job: Job
@@ -59,7 +58,7 @@ async def resolve(engine: Engine, name: str | None) -> Instance:
         RefusalError: No such model, none loaded, or several and none named.
     """
     engine.expire()
-    if not name or engine.options.flavour == others.LLAMA_CPP:
+    if not name or engine.options.flavour == other_servers.LLAMA_CPP:
         loaded = [one for one in engine.instances.values() if one.model.kind == "llm"]
         if len(loaded) > 1:
             raise RefusalError(errors.MULTIPLE_MODELS)
@@ -74,8 +73,10 @@ async def resolve(engine: Engine, name: str | None) -> Instance:
         loaded = [one for one in engine.instances.values() if one.model.kind == "llm"]
         if engine.options.substitute and loaded and model is None:
             return loaded[0]
-        other = engine.options.flavour == others.VLLM
-        raise RefusalError(others.model_missing(name) if other else errors.model_not_found(name))
+        other = engine.options.flavour == other_servers.VLLM
+        raise RefusalError(
+            other_servers.model_missing(name) if other else errors.model_not_found(name)
+        )
     if not engine.options.jit:
         raise RefusalError(_none_loaded(engine))
     return await engine.load_just_in_time(model)
@@ -85,7 +86,7 @@ def _none_loaded(engine: Engine) -> ErrorReply:
     return errors.NO_MODELS_03 if engine.options.era == "0.3" else errors.NO_MODELS
 
 
-def fault_answer(armed: Armed | None, answer: Answer) -> Answer:
+def fault_answer(armed: ArmedFault | None, answer: Answer) -> Answer:
     """Return what a fault makes of an answer."""
     if armed is None:
         return answer
@@ -94,33 +95,35 @@ def fault_answer(armed: Armed | None, answer: Answer) -> Answer:
     return _CONTENT_FAULTS.get(armed.fault, answer)
 
 
-def pieces_of(answer: Answer, *, thinks: bool) -> list[tuple[Kind, str]]:
+def pieces_of(answer: Answer, *, thinks: bool) -> list[tuple[TokenKind, str]]:
     """Return the tokens of an answer with the field each belongs to."""
     reasoning = answer.reasoning if thinks else ""
     if answer.markup not in {"field", "field_reasoning"}:
         render = FAMILIES[answer.markup]
         raw = render(reasoning, answer.text) if reasoning else answer.text
         return _sized([("content", piece) for piece in tokenize(raw)], answer.tokens)
-    found: list[tuple[Kind, str]] = [("reasoning", piece) for piece in tokenize(reasoning)]
+    found: list[tuple[TokenKind, str]] = [("reasoning", piece) for piece in tokenize(reasoning)]
     if answer.tokens is not None and not isinstance(answer.tokens, int):
         return found + [("content", piece) for piece in answer.tokens]
     return found + _sized([("content", piece) for piece in tokenize(answer.text)], answer.tokens)
 
 
 def _sized(
-    pieces: list[tuple[Kind, str]], tokens: int | Sequence[str] | None
-) -> list[tuple[Kind, str]]:
+    pieces: list[tuple[TokenKind, str]], tokens: int | Sequence[str] | None
+) -> list[tuple[TokenKind, str]]:
     if tokens is None:
         return pieces
     if not isinstance(tokens, int):
         return [("content", piece) for piece in tokens]
-    filler: list[tuple[Kind, str]] = [("content", f" word{index % 10}") for index in range(tokens)]
+    filler: list[tuple[TokenKind, str]] = [
+        ("content", f" word{index % 10}") for index in range(tokens)
+    ]
     return (pieces + filler)[:tokens]
 
 
 def limited(
-    pieces: list[tuple[Kind, str]], body: dict[str, Any], finish: str
-) -> tuple[list[tuple[Kind, str]], str]:
+    pieces: list[tuple[TokenKind, str]], body: dict[str, Any], finish: str
+) -> tuple[list[tuple[TokenKind, str]], str]:
     """Apply ``stop`` and ``max_tokens``."""
     stops = body.get("stop") or []
     stops = [stops] if isinstance(stops, str) else stops
@@ -132,14 +135,14 @@ def limited(
 
 
 def _stopped(
-    pieces: list[tuple[Kind, str]], stops: list[str]
-) -> tuple[list[tuple[Kind, str]], bool]:
+    pieces: list[tuple[TokenKind, str]], stops: list[str]
+) -> tuple[list[tuple[TokenKind, str]], bool]:
     text = "".join(piece for kind, piece in pieces if kind == "content")
     found = [at for at in (text.find(stop) for stop in stops if stop) if at >= 0]
     if not found:
         return pieces, False
     room = min(found)
-    kept: list[tuple[Kind, str]] = []
+    kept: list[tuple[TokenKind, str]] = []
     for kind, piece in pieces:
         if kind == "content":
             if room <= 0:
@@ -158,7 +161,7 @@ def fit(engine: Engine, instance: Instance, messages: list[dict[str, Any]]) -> l
     """
     prompt.check_template(instance.model, messages)
     tokens = prompt.render(messages)
-    context = others.slot_context(engine, instance)
+    context = other_servers.slot_context(engine, instance)
     flavour = engine.options.flavour
     overflow = engine.options.overflow if flavour == "lmstudio" else flavour
     if len(tokens) < context:
@@ -183,15 +186,6 @@ def situation(record: RecordedRequest, instance: Instance | None) -> Situation:
         method=record.method,
         path=record.path,
     )
-
-
-async def events_of(completion: Completion) -> AsyncIterator[tuple[Kind, str] | str | ErrorReply]:
-    """Yield tokens until a finish reason or an error has been yielded."""
-    while True:
-        happened = await completion.job.events.get()
-        yield happened
-        if not isinstance(happened, tuple):
-            return
 
 
 def tail(completion: Completion, finish: str, counted: dict[str, Any]) -> Iterator[bytes]:
@@ -223,7 +217,9 @@ def whole_message(content: str, reasoning: str, answer: Answer) -> dict[str, Any
     return {"role": "assistant", "content": content, name: reasoning, "tool_calls": calls}
 
 
-def error_of(armed: Armed, record: RecordedRequest, instance: Instance | None) -> ErrorReply | None:
+def error_of(
+    armed: ArmedFault, record: RecordedRequest, instance: Instance | None
+) -> ErrorReply | None:
     """Return the error that a fault stands for; ``None`` if it is of another kind."""
     make = ERRORS.get(armed.fault)
     return make(situation(record, instance)) if make else None

@@ -9,18 +9,13 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.lmstudio import chat, errors, hostile, prompt, wire
-from sandbox.lmstudio.chat import Completion
-from sandbox.lmstudio.engine import Engine, Instance, Job, Kind
+from sandbox.lmstudio import errors, generation, hostile_replies, prompt, wire
+from sandbox.lmstudio.engine import Engine, Instance, Job, TokenKind, events_of
 from sandbox.lmstudio.errors import RefusalError
-from sandbox.lmstudio.faults import BAD_JSON, Armed, Fault
+from sandbox.lmstudio.faults import BAD_JSON, ArmedFault, Fault
+from sandbox.lmstudio.generation import Completion
 from sandbox.lmstudio.values import Answer, ErrorReply, RecordedRequest
 
-STREAM_HEADERS = {
-    "Content-Type": "text/event-stream",
-    "Cache-Control": "no-cache",
-    "Connection": "keep-alive",
-}
 _DEFAULT_TOKENS = 3
 """Tokens before a fault that strikes inside a stream, unless it says."""
 _INSIDE = frozenset(
@@ -38,7 +33,7 @@ _AT_START = frozenset(
 
 
 @dataclass(slots=True)
-class Sender:
+class ChatCompletion:
     """Sends one completion.
 
     Attributes:
@@ -52,9 +47,8 @@ class Sender:
     engine: Engine
     respond: Callable[[RecordedRequest], Answer]
     changed: Callable[[], None]
-    armed: Armed | None
+    armed: ArmedFault | None
     sent: int = 0
-    reasoning_tokens: int = 0
     content: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     held: list[bytes] = field(default_factory=list)
@@ -66,12 +60,12 @@ class Sender:
         Raises:
             RefusalError: With the error to send.
         """
-        early = await self._early()
+        early = await self._play_fault_without_model()
         if early is not None:
             return early
         body = prompt.validate(self.record.body)
         self.record.unknown_fields = prompt.unknown_fields(body)
-        instance = await chat.resolve(self.engine, body.get("model"))
+        instance = await generation.resolve(self.engine, body.get("model"))
         try:
             completion = self._admit(body, instance)
         except RefusalError as refusal:
@@ -85,21 +79,21 @@ class Sender:
                 return await self._stream(completion)
             return await self._plain(completion)
         finally:
-            self.engine.leave(instance, completion.job)
+            self.engine.client_left(instance, completion.job)
 
-    async def _early(self) -> web.StreamResponse | None:
+    async def _play_fault_without_model(self) -> web.StreamResponse | None:
         """Play the faults that need no model; ``None`` to go on."""
         armed = self.armed
         if armed is None:
             return None
         body = self.record.body
         stream = bool(isinstance(body, dict) and body.get("stream"))
-        if armed.fault in hostile.HOSTILE:
-            return await hostile.play(self.request, armed, STREAM_HEADERS)
+        if armed.fault in hostile_replies.HOSTILE:
+            return await hostile_replies.play(self.request, armed)
         if armed.fault in BAD_JSON:
-            return await hostile.bad_json(self.request, armed, STREAM_HEADERS, stream=stream)
+            return await hostile_replies.bad_json(self.request, armed, stream=stream)
         if armed.after_tokens is None or not stream:
-            error = chat.error_of(
+            error = generation.error_of(
                 armed, self.record, next(iter(self.engine.instances.values()), None)
             )
             if error is not None and armed.after_tokens is None:
@@ -107,7 +101,7 @@ class Sender:
         return None
 
     async def _refuse_in_stream(self, reply: ErrorReply) -> web.StreamResponse:
-        response = await hostile.start_stream(self.request, STREAM_HEADERS)
+        response = await hostile_replies.start_stream(self.request)
         await response.write(wire.error_event(reply, "data"))
         await response.write_eof()
         return response
@@ -126,11 +120,13 @@ class Sender:
         if silent:
             tokens = prompt.render(prompt.truncate_middle(messages))
         else:
-            tokens = chat.fit(self.engine, instance, messages)
+            tokens = generation.fit(self.engine, instance, messages)
         self.record.prompt_tokens = len(tokens)
-        answer = chat.fault_answer(self.armed, self.respond(self.record))
+        answer = generation.fault_answer(self.armed, self.respond(self.record))
         thinks = not (body.get("reasoning_effort") == "none" and "off" in model.reasoning_options)
-        pieces, finish = chat.limited(chat.pieces_of(answer, thinks=thinks), body, answer.finish)
+        pieces, finish = generation.limited(
+            generation.pieces_of(answer, thinks=thinks), body, answer.finish
+        )
         if model.ends_on_special_tokens and _has_special(messages):
             pieces, finish = pieces[:0], "stop"
         job = Job(tokens, pieces, finish, self.record, pause_after=answer.pause_after)
@@ -144,13 +140,12 @@ class Sender:
             bool(options.get("include_usage")),
         )
 
-    def _note(self, kind: Kind, piece: str) -> None:
+    def _note(self, kind: TokenKind, piece: str) -> None:
         now = time.monotonic()
         if self.record.first_token_at is None:
             self.record.first_token_at = now
         if kind == "content" and self.record.first_content_at is None:
             self.record.first_content_at = now
-        self.record.last_token_at = now
         self.sent += 1
         self.record.tokens_sent = self.sent
         if kind == "reasoning":
@@ -165,23 +160,19 @@ class Sender:
             return wire.usage(self._context_tokens + 833, 0, 0)
         return wire.usage(self.record.prompt_tokens, self.sent, len(self.reasoning))
 
-    def _ended(self, finish: str) -> None:
-        self.record.finish_reason = finish
-        self.record.text_sent = "".join(self.content)
-
     async def _plain(self, completion: Completion) -> web.StreamResponse:
         armed = self.armed
         limit = self._limit()
-        async for happened in chat.events_of(completion):
+        async for event in events_of(completion.job):
             if limit is not None and self.sent >= limit and armed is not None:
-                return await self._strike(completion, None, armed)
-            if isinstance(happened, ErrorReply):
-                raise RefusalError(happened)
-            if isinstance(happened, tuple):
-                self._note(*happened)
+                return await self._play_fault(completion, None, armed)
+            if isinstance(event, ErrorReply):
+                raise RefusalError(event)
+            if isinstance(event, tuple):
+                self._note(*event)
             else:
-                self._ended(happened)
-        message = chat.whole_message(
+                self.record.finish_reason = event
+        message = generation.whole_message(
             "".join(self.content), "".join(self.reasoning), completion.answer
         )
         finish = self.record.finish_reason or "stop"
@@ -207,26 +198,26 @@ class Sender:
             return await self._plain(completion)
         limit = self._limit()
         response: web.StreamResponse | None = None
-        async for happened in chat.events_of(completion):
-            if isinstance(happened, ErrorReply) and response is None:
-                raise RefusalError(happened)
+        async for event in events_of(completion.job):
+            if isinstance(event, ErrorReply) and response is None:
+                raise RefusalError(event)
             if response is None:
-                response = await hostile.start_stream(self.request, STREAM_HEADERS)
+                response = await hostile_replies.start_stream(self.request)
                 self.record.status = 200
             if limit is not None and self.sent >= limit and armed is not None:
-                return await self._strike(completion, response, armed)
-            if isinstance(happened, tuple):
-                await self._send_piece(response, completion, *happened)
-            elif isinstance(happened, ErrorReply):
-                await response.write(wire.error_event(happened))
+                return await self._play_fault(completion, response, armed)
+            if isinstance(event, tuple):
+                await self._send_piece(response, completion, *event)
+            elif isinstance(event, ErrorReply):
+                await response.write(wire.error_event(event))
             else:
-                await self._send_tail(response, completion, happened)
+                await self._send_tail(response, completion, event)
         assert response is not None  # noqa: S101 - events end with a finish or an error
         await response.write_eof()
         return response
 
     async def _send_piece(
-        self, response: web.StreamResponse, completion: Completion, kind: Kind, piece: str
+        self, response: web.StreamResponse, completion: Completion, kind: TokenKind, piece: str
     ) -> None:
         name: str = kind
         if kind == "reasoning" and completion.answer.markup != "field_reasoning":
@@ -248,19 +239,18 @@ class Sender:
     async def _send_tail(
         self, response: web.StreamResponse, completion: Completion, finish: str
     ) -> None:
-        self._ended(finish)
-        for data in [*self.held, *chat.tail(completion, finish, self._usage())]:
+        self.record.finish_reason = finish
+        for data in [*self.held, *generation.tail(completion, finish, self._usage())]:
             if data == wire.DONE and self.armed is not None and self.armed.fault is Fault.NO_DONE:
                 continue
             await response.write(data)
 
-    async def _strike(
-        self, completion: Completion, response: web.StreamResponse | None, armed: Armed
+    async def _play_fault(
+        self, completion: Completion, response: web.StreamResponse | None, armed: ArmedFault
     ) -> web.StreamResponse:
         """Let the fault happen now, after the tokens that were to go out before it."""
         fault = armed.fault
-        self.record.text_sent = "".join(self.content)
-        error = chat.error_of(armed, self.record, completion.instance)
+        error = generation.error_of(armed, self.record, completion.instance)
         if error is not None:
             if response is None:
                 raise RefusalError(error)
@@ -268,7 +258,7 @@ class Sender:
             if armed.done:
                 await response.write(wire.DONE)
         elif fault in {Fault.HANG_AFTER_HEADERS, Fault.HANG_AFTER_TOKENS}:
-            await chat.forever()
+            await generation.forever()
         elif fault is Fault.EARLY_EOS and response is not None:
             await self._send_tail(response, completion, "stop")
         elif fault is not Fault.TRUNCATED_STREAM or response is None:
@@ -288,7 +278,7 @@ class Sender:
         if fault is Fault.CHUNKED_CUT and transport is not None:
             transport.close()
         else:
-            hostile.reset(self.request)
+            hostile_replies.reset(self.request)
         raise ConnectionResetError
 
 

@@ -11,7 +11,7 @@ import zlib
 from aiohttp import web
 
 from sandbox.lmstudio import wire
-from sandbox.lmstudio.faults import BAD_JSON, Armed, Fault
+from sandbox.lmstudio.faults import BAD_JSON, ArmedFault, Fault
 
 BOMB_BYTES = 300 * 1024 * 1024
 LINE_BYTES = 10 * 1024 * 1024
@@ -32,25 +32,24 @@ def reset(request: web.BaseRequest) -> None:
 
 
 async def start_stream(
-    request: web.Request, headers: dict[str, str], extra: dict[str, str] | None = None
+    request: web.Request, extra_headers: dict[str, str] | None = None
 ) -> web.StreamResponse:
     """Send 200 and the headers of an event stream."""
-    response = web.StreamResponse(headers={**headers, **(extra or {})})
+    response = web.StreamResponse(headers=wire.STREAM_HEADERS | (extra_headers or {}))
     await response.prepare(request)
     return response
 
 
-async def play(request: web.Request, armed: Armed, headers: dict[str, str]) -> web.StreamResponse:
+async def play(request: web.Request, armed: ArmedFault) -> web.StreamResponse:
     """Answer a request with a hostile body; ends when the client leaves.
 
     Args:
         request: What to answer.
         armed: One of the faults of this module.
-        headers: Of an event stream.
     """
     if armed.fault is Fault.GZIP_BOMB:
-        return await _gzip_bomb(request, armed.size_bytes or BOMB_BYTES, headers)
-    response = await start_stream(request, headers)
+        return await _gzip_bomb(request, armed.size_bytes or BOMB_BYTES)
+    response = await start_stream(request)
     if armed.fault is Fault.HUGE_LINE:
         await response.write(b'data: {"choices":[{"index":0,"delta":{"content":"')
         left = armed.size_bytes or LINE_BYTES
@@ -73,10 +72,8 @@ async def play(request: web.Request, armed: Armed, headers: dict[str, str]) -> w
     return response
 
 
-async def _gzip_bomb(
-    request: web.Request, size_bytes: int, headers: dict[str, str]
-) -> web.StreamResponse:
-    response = await start_stream(request, headers, {"Content-Encoding": "gzip"})
+async def _gzip_bomb(request: web.Request, size_bytes: int) -> web.StreamResponse:
+    response = await start_stream(request, {"Content-Encoding": "gzip"})
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     await response.write(packer.compress(b'data: {"choices":[{"index":0,"delta":{"content":"'))
     block = b"0" * _BLOCK
@@ -101,14 +98,12 @@ HOSTILE = frozenset(
 )
 
 
-async def bad_json(
-    request: web.Request, armed: Armed, headers: dict[str, str], *, stream: bool
-) -> web.StreamResponse:
+async def bad_json(request: web.Request, armed: ArmedFault, *, stream: bool) -> web.StreamResponse:
     """Answer with JSON that is no good."""
     body = BAD_JSON[armed.fault]
     if not stream:
         return web.Response(body=body, headers={"Content-Type": "application/json; charset=utf-8"})
-    response = await start_stream(request, headers)
+    response = await start_stream(request)
     await response.write(b"data: " + body + b"\n\n" + wire.DONE)
     await response.write_eof()
     return response

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bot import app
-from bot.clock import Clock
+from bot.core.clock import Clock
 from config.loader import load_settings
 from config.settings import Settings
 from sandbox.discord import DiscordSandbox

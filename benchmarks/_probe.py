@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.app import run
-from bot.logs import set_up_logging
-from bot.signals import stop_on_signal
+from bot.ops.logs import set_up_logging
+from bot.ops.signals import stop_on_signal
 from config.environment import read_environment
 from config.settings import Settings
 

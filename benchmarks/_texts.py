@@ -120,14 +120,14 @@ def functions() -> dict[str, Callable[[str], object]]:
 
 def _reply_functions() -> dict[str, Callable[[str], object]]:
     from bot.chat.closing import model_name  # noqa: PLC0415 - see functions()
-    from bot.chrome import join_chunks, without_known  # noqa: PLC0415
-    from bot.domain import FinishReason, TextDelta  # noqa: PLC0415
-    from bot.reply.delivery_plan import plan_chunks, quiet_lines  # noqa: PLC0415
-    from bot.reply.pipeline import ReplyPipeline, clean_for_history  # noqa: PLC0415
-    from bot.reply.sanitise import make_harmless  # noqa: PLC0415
-    from bot.reply.sanitise_policy import OutputPolicy  # noqa: PLC0415
-    from bot.reply.secret_guard import SecretGuard  # noqa: PLC0415
-    from bot.reply.splitter import split, streaming_cut  # noqa: PLC0415
+    from bot.core.domain import FinishReason, TextDelta  # noqa: PLC0415
+    from bot.core.notices import join_chunks, without_known  # noqa: PLC0415
+    from bot.delivery.plan import plan_chunks, quiet_lines  # noqa: PLC0415
+    from bot.delivery.splitter import split, streaming_cut  # noqa: PLC0415
+    from bot.output.pipeline import ReplyPipeline, clean_for_history  # noqa: PLC0415
+    from bot.output.sanitise.policy import OutputPolicy  # noqa: PLC0415
+    from bot.output.sanitise.sanitiser import make_harmless  # noqa: PLC0415
+    from bot.output.sanitise.secret_guard import SecretGuard  # noqa: PLC0415
 
     guard = SecretGuard(["sk-lm-a1b2c3d4:Zx9Yw8Vu7Ts6Rq5Po4Nm", "192.168.178.50"])
     policy = OutputPolicy(max_chars=1_000_000, max_thinking_chars=1_000_000)
@@ -168,8 +168,8 @@ def _reply_functions() -> dict[str, Callable[[str], object]]:
 
 
 def _prompt_functions() -> dict[str, Callable[[str], object]]:
-    from bot.context import cleaning, persona, tokens  # noqa: PLC0415 - see functions()
-    from bot.domain import UserId  # noqa: PLC0415
+    from bot.core.domain import UserId  # noqa: PLC0415
+    from bot.prompt import cleaning, persona, tokens  # noqa: PLC0415 - see functions()
 
     me = UserId(1)
     return {
@@ -187,7 +187,7 @@ def _wire_functions() -> dict[str, Callable[[str], object]]:
     from bot.lmstudio import failures  # noqa: PLC0415 - see functions()
     from bot.lmstudio.completion import CompletionDecoder  # noqa: PLC0415
     from bot.lmstudio.sse import SseDecoder  # noqa: PLC0415
-    from bot.logs import Redactor, escape  # noqa: PLC0415
+    from bot.ops.logs import Redactor, escape  # noqa: PLC0415
 
     redactor = Redactor(("sk-lm-a1b2c3d4:Zx9Yw8Vu7Ts6Rq5Po4Nm", "hunter22"))
 
@@ -209,7 +209,7 @@ def _wire_functions() -> dict[str, Callable[[str], object]]:
 
 def _address_functions() -> dict[str, Callable[[str], object]]:
     from bot.lmstudio.endpoints import parse_endpoint  # noqa: PLC0415 - see functions()
-    from bot.store.setting_types import parse_setting  # noqa: PLC0415
+    from bot.storage.setting_types import parse_setting  # noqa: PLC0415
     from config import addresses  # noqa: PLC0415
 
     def tried(function: Callable[[str], object]) -> Callable[[str], object]:

@@ -112,10 +112,10 @@ def _worst(rows: Sequence[Row]) -> list[Sequence[object]]:
 def _longest_pause() -> tuple[str, float]:
     """Return the answer that holds the loop longest, and for how long, in milliseconds."""
     from benchmarks._texts import adversarial  # noqa: PLC0415 - after the child's rewriting
-    from bot.domain import FinishReason, TextDelta  # noqa: PLC0415
-    from bot.reply.delivery_plan import plan_chunks  # noqa: PLC0415
-    from bot.reply.pipeline import OutputPolicy, ReplyPipeline, SecretGuard  # noqa: PLC0415
-    from bot.reply.splitter import split, streaming_cut  # noqa: PLC0415
+    from bot.core.domain import FinishReason, TextDelta  # noqa: PLC0415
+    from bot.delivery.plan import plan_chunks  # noqa: PLC0415
+    from bot.delivery.splitter import split, streaming_cut  # noqa: PLC0415
+    from bot.output.pipeline import OutputPolicy, ReplyPipeline, SecretGuard  # noqa: PLC0415
 
     def steps(whole: str) -> Iterator[Callable[[], object]]:
         reply = ReplyPipeline(policy=OutputPolicy(), secrets=SecretGuard(["192.168.178.50"]))

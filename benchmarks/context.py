@@ -18,11 +18,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from benchmarks.table import percentile, print_table
-from bot.clock import SystemClock
-from bot.context.builder import ContextBuilder
-from bot.context.decoder import DecoderPool
-from bot.context.tokens import TokenEstimator
-from bot.domain import (
+from bot.core.clock import SystemClock
+from bot.core.domain import (
     AttachmentInfo,
     ChannelId,
     ChatRequest,
@@ -43,8 +40,11 @@ from bot.domain import (
     Sampling,
     UserId,
 )
+from bot.core.ports import ChatSettings
 from bot.lmstudio import LMStudioBackend, open_backend
-from bot.ports import ChatSettings
+from bot.prompt.attachments.decoder import DecoderPool
+from bot.prompt.builder import ContextBuilder
+from bot.prompt.tokens import TokenEstimator
 from config import defaults
 from config.settings import ContextSettings, LMStudioSettings
 from sandbox.lmstudio import Answer, LMStudioSandbox, Model, RecordedRequest, Timing

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.table import print_table
-from bot.domain import FinishReason, TextDelta
-from bot.reply.pipeline import OutputPolicy, ReplyPipeline, SecretGuard
+from bot.core.domain import FinishReason, TextDelta
+from bot.output.pipeline import OutputPolicy, ReplyPipeline, SecretGuard
 from sandbox.lmstudio.markup import FAMILIES
 
 CANARY: Final = "SECRETSTEP"

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 import psutil
 
 from benchmarks.table import print_table
-from bot.clock import SystemClock
-from bot.domain import ChatRequest, ChatTurn, QuestionId, Role, Sampling
-from bot.errors import BackendError
+from bot.core.clock import SystemClock
+from bot.core.domain import ChatRequest, ChatTurn, QuestionId, Role, Sampling
+from bot.core.errors import BackendError
 from bot.lmstudio import LMStudioBackend, open_backend
 from config.settings import LMStudioSettings
 from sandbox.lmstudio import Fault, LMStudioSandbox

@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from pydantic import BaseModel, Field
 
 from benchmarks.table import print_table
-from bot.domain import FinishReason, TextDelta
+from bot.core.domain import FinishReason, TextDelta
 from bot.lmstudio.completion import CompletionDecoder
-from bot.reply.pipeline import OutputPolicy, ReplyPipeline, SecretGuard
+from bot.output.pipeline import OutputPolicy, ReplyPipeline, SecretGuard
 
 _ANSWER = (
     "The list of primes below a limit can be had with a sieve. It marks every multiple of each "

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.table import percentile, print_table
-from bot.domain import (
+from bot.core.domain import (
     ChannelId,
     GuildId,
     IncomingMessage,
@@ -30,10 +30,10 @@ from bot.domain import (
     QuestionId,
     UserId,
 )
-from bot.ports import Outcome
-from bot.store.database import open_database
-from bot.store.journal import SqlJournal
-from bot.store.tidy_sql import MIB, Bounds
+from bot.core.ports import Outcome
+from bot.storage.database import open_database
+from bot.storage.journal import SqlJournal
+from bot.storage.tidy_sql import MIB, Bounds
 
 PACE_S = 2.0
 SCRIPTS = {"Latin": (0x61, 0x7A), "Chinese": (0x4E00, 0x9FA5), "emoji": (0x1F600, 0x1F64F)}

@@ -15,12 +15,12 @@ import sys
 from collections.abc import Sequence
 
 from bot import __version__
-from bot.clock import SystemClock
-from bot.errors import ConfigurationError, StartupError, describe
-from bot.logs import set_up_logging
-from bot.signals import stop_on_signal
-from bot.terminal import detach_output
-from bot.watchdog import Watchdog
+from bot.core.clock import SystemClock
+from bot.core.errors import ConfigurationError, StartupError, describe
+from bot.ops.logs import set_up_logging
+from bot.ops.signals import stop_on_signal
+from bot.ops.terminal import detach_output
+from bot.ops.watchdog import Watchdog
 from config.environment import read_environment
 from config.loader import LoadResult, SettingsError
 from config.settings import Settings
@@ -102,13 +102,13 @@ async def _serve(settings: Settings) -> None:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from bot.demo import play  # noqa: PLC0415 - only this command brings the sandbox
+    from bot.demo.run import play  # noqa: PLC0415 - only this command brings the sandbox
 
     return play(_load(options, require_token=False).settings, once=options.once)
 
 
 def _check(options: argparse.Namespace) -> int:
-    from bot.check import check  # noqa: PLC0415 - as above
+    from bot.ops.check import check  # noqa: PLC0415 - as above
 
     result = _load(options, require_token=False)
     set_up_logging(result.settings, at_least="ERROR")

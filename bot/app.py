@@ -13,39 +13,39 @@ from urllib.parse import urlsplit
 
 import discord
 
-from bot.allowed_models import AllowedModels
+from bot.chat.allowed_models import AllowedModels
 from bot.chat.own_words import OwnWords
 from bot.chat.parts import TurnParts
 from bot.chat.resume import give_up
 from bot.chat.service import ESTIMATES, MODELS, ChatService
-from bot.client import NETWORK_ERRORS, ClawbotClient
-from bot.clock import Clock, SystemClock
-from bot.context.builder import ContextBuilder
-from bot.context.decoder import DecoderPool
-from bot.context.tokens import TokenEstimator
-from bot.endpoints import discord_endpoints
-from bot.errors import ConfigurationError
+from bot.core.clock import Clock, SystemClock
+from bot.core.errors import ConfigurationError
+from bot.core.reasons import plain_reason
+from bot.core.tasks import TaskOwner, end
+from bot.delivery.pacing import PacerRegistry
+from bot.gateway.client import NETWORK_ERRORS, ClawbotClient
+from bot.gateway.endpoints import discord_endpoints
+from bot.gateway.presence import Presence, keep_presence, presence_for
+from bot.gateway.reconnect import Governor
+from bot.gateway.services import Services
 from bot.lmstudio import LMStudioBackend, open_backend
-from bot.metrics import Metrics, MetricsServer
-from bot.net.cdn import CdnReader
-from bot.presence import Presence, keep_presence, presence_for
-from bot.reasons import plain_reason
-from bot.reconnect import Governor
-from bot.reply.pacing import PacerRegistry
-from bot.reply.reasoning_memory import ModelMemory
-from bot.reply.sanitise_policy import OutputPolicy
-from bot.reply.secret_guard import SecretGuard
-from bot.scheduling.rate_limit import RateLimiter
-from bot.scheduling.scheduler import Scheduler
-from bot.services import Services
-from bot.store.database import DATABASE_FILE, Database, open_database
-from bot.store.journal import SqlJournal
-from bot.store.lock import data_folder
-from bot.store.settings_store import SettingsStore
-from bot.store.state import StateStore
-from bot.store.tidy_sql import Bounds
-from bot.tasks import TaskOwner, end
-from bot.watchdog import take_blamed
+from bot.ops.metrics import Metrics, MetricsServer
+from bot.ops.watchdog import take_blamed
+from bot.output.reasoning.memory import ModelMemory
+from bot.output.sanitise.policy import OutputPolicy
+from bot.output.sanitise.secret_guard import SecretGuard
+from bot.prompt.attachments.cdn import CdnReader
+from bot.prompt.attachments.decoder import DecoderPool
+from bot.prompt.builder import ContextBuilder
+from bot.prompt.tokens import TokenEstimator
+from bot.queue.rate_limit import RateLimiter
+from bot.queue.scheduler import Scheduler
+from bot.storage.database import DATABASE_FILE, Database, open_database
+from bot.storage.journal import SqlJournal
+from bot.storage.lock import data_folder
+from bot.storage.settings_store import SettingsStore
+from bot.storage.state import StateStore
+from bot.storage.tidy_sql import Bounds
 from cogs._readers import Readers
 from cogs._source import DiscordSource
 from cogs._tree import ClawbotTree

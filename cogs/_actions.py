@@ -10,10 +10,10 @@ from dataclasses import replace
 import discord
 
 from bot.chat.backfill import DISCORD_EPOCH_MS
-from bot.client import ClawbotClient
-from bot.domain import IncomingMessage, MessageId, Origin, Question, QuestionId
-from bot.errors import AdmissionError
-from bot.ports import JournalEntry
+from bot.core.domain import IncomingMessage, MessageId, Origin, Question, QuestionId
+from bot.core.errors import AdmissionError
+from bot.core.ports import JournalEntry
+from bot.gateway.client import ClawbotClient
 from cogs import _convert, _gate, _places, _respond, _review
 
 _log = logging.getLogger(__name__)

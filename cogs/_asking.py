@@ -6,9 +6,9 @@ import asyncio
 
 import discord
 
-from bot.client import ClawbotClient
-from bot.domain import MessageId, Origin, Question, QuestionId
-from bot.tasks import end
+from bot.core.domain import MessageId, Origin, Question, QuestionId
+from bot.core.tasks import end
+from bot.gateway.client import ClawbotClient
 from cogs import _convert, _respond
 from cogs._sink import InteractionSink, response_to
 

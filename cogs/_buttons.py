@@ -9,8 +9,8 @@ from typing import Any, Protocol, Self
 
 import discord
 
-from bot.domain import QuestionId, UserId
-from bot.ports import Controls
+from bot.core.domain import QuestionId, UserId
+from bot.core.ports import Controls
 from cogs import _respond
 
 

@@ -11,8 +11,8 @@ from typing import TypeVar
 import aiohttp
 import discord
 
-from bot.clock import Clock
-from bot.errors import (
+from bot.core.clock import Clock
+from bot.core.errors import (
     DeliveryError,
     DeliveryForbiddenError,
     DeliveryRejectedError,
@@ -20,7 +20,7 @@ from bot.errors import (
     EditExhaustedError,
     TargetGoneError,
 )
-from bot.reasons import plain_reason
+from bot.core.reasons import plain_reason
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")

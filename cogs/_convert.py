@@ -8,7 +8,7 @@ from typing import Any
 
 import discord
 
-from bot.domain import (
+from bot.core.domain import (
     AttachmentInfo,
     ChannelId,
     GuildId,

@@ -6,8 +6,8 @@ import discord
 from discord import app_commands
 
 from bot.chat.admission import Admission
-from bot.client import ClawbotClient
-from bot.domain import UserId
+from bot.core.domain import UserId
+from bot.gateway.client import ClawbotClient
 from cogs import _convert, _respond
 
 Interaction = discord.Interaction[ClawbotClient]

@@ -8,9 +8,9 @@ import discord
 
 from bot.chat.backfill import Candidate
 from bot.chat.resume import WayBack
-from bot.client import ClawbotClient
-from bot.domain import ChannelId, MessageId, Place, PlaceKind, UserId
-from bot.ports import JournalEntry
+from bot.core.domain import ChannelId, MessageId, Place, PlaceKind, UserId
+from bot.core.ports import JournalEntry
+from bot.gateway.client import ClawbotClient
 from cogs import _convert
 from cogs._sink import ACKNOWLEDGED_WITHIN_S, TOKEN_VALID_S, InteractionSink, MessageSink
 

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 import discord
 
-from bot.client import ClawbotClient
-from bot.domain import ChannelId, GuildId, QuestionId, UserId
-from bot.errors import QueueError
-from bot.scheduling.ticket import Job
+from bot.core.domain import ChannelId, GuildId, QuestionId, UserId
+from bot.core.errors import QueueError
+from bot.gateway.client import ClawbotClient
+from bot.queue.ticket import Job
 from cogs import _gate
 
 PROMPT_TOKENS, COST_TOKENS = 16, 32

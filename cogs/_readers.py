@@ -10,8 +10,8 @@ from typing import Final
 import discord
 from discord.ext import commands
 
-from bot.clock import Clock
-from bot.domain import Origin, Place, Question
+from bot.core.clock import Clock
+from bot.core.domain import Origin, Place, Question
 
 _log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ import discord
 from discord import app_commands
 from discord.http import Route, handle_message_parameters
 
-from bot.errors import BotError, describe
-from bot.reasons import plain_reason
-from bot.reply.splitter_text import fit, units
+from bot.core.errors import BotError, describe
+from bot.core.reasons import plain_reason
+from bot.delivery.splitter_text import fit, units
 from cogs._calls import TRANSIENT
 
 _log = logging.getLogger(__name__)

@@ -8,11 +8,11 @@ from dataclasses import replace
 import discord
 
 from bot.chat.resume import Review
-from bot.client import ClawbotClient
-from bot.context.cleaning import without_mention
-from bot.domain import IncomingMessage, Person, Place, Question, UserId
-from bot.errors import DeliveryError, TargetGoneError
-from bot.reasons import plain_reason
+from bot.core.domain import IncomingMessage, Person, Place, Question, UserId
+from bot.core.errors import DeliveryError, TargetGoneError
+from bot.core.reasons import plain_reason
+from bot.gateway.client import ClawbotClient
+from bot.prompt.cleaning import without_mention
 from cogs import _convert, _gate
 from cogs._calls import Caller
 from cogs._source import Requests

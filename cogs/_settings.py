@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import discord
 from discord import app_commands
 
-from bot.client import ClawbotClient
-from bot.domain import ChannelId, GuildId, UserId
-from bot.store.setting_types import SETTING_TYPES, format_value, parse_setting
-from bot.store.setting_values import Change, Layer, Scope, ShownSetting
+from bot.core.domain import ChannelId, GuildId, UserId
+from bot.gateway.client import ClawbotClient
+from bot.storage.setting_types import SETTING_TYPES, format_value, parse_setting
+from bot.storage.setting_values import Change, Layer, Scope, ShownSetting
 from cogs import _gate, _respond
 
 Interaction = discord.Interaction[ClawbotClient]

@@ -15,9 +15,9 @@ import discord
 from discord.http import MultipartParameters, Route, handle_message_parameters
 from discord.utils import MISSING
 
-from bot.clock import Clock
-from bot.domain import MessageId, Place, PlaceKind, QuestionId
-from bot.errors import (
+from bot.core.clock import Clock
+from bot.core.domain import MessageId, Place, PlaceKind, QuestionId
+from bot.core.errors import (
     DeliveryError,
     DeliveryForbiddenError,
     DeliveryRejectedError,
@@ -25,9 +25,9 @@ from bot.errors import (
     EditExhaustedError,
     TargetGoneError,
 )
-from bot.ports import Controls, TextFile
-from bot.reasons import plain_reason
-from bot.response import Response
+from bot.core.ports import Controls, TextFile
+from bot.core.reasons import plain_reason
+from bot.core.response import Response
 from cogs._buttons import view_for
 from cogs._calls import CALL_TIMEOUT_S, TRANSIENT, Caller, map_discord_error
 

@@ -9,12 +9,12 @@ from typing import Any
 import discord
 from discord.ext import commands
 
-from bot.clock import Clock, SystemClock
-from bot.context.cache import MessageCache
-from bot.domain import ChannelId, IncomingMessage, MessageId, Person, Place, PlaceKind, UserId
-from bot.errors import DeliveryError
-from bot.readable import UNREADABLE, read_message
-from bot.reasons import plain_reason
+from bot.core.clock import Clock, SystemClock
+from bot.core.domain import ChannelId, IncomingMessage, MessageId, Person, Place, PlaceKind, UserId
+from bot.core.errors import DeliveryError
+from bot.core.reasons import plain_reason
+from bot.gateway.readable import UNREADABLE, read_message
+from bot.prompt.cache import MessageCache
 from cogs import _convert
 from cogs._calls import Caller
 from config.settings import ContextSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import discord
 from discord import app_commands
 
-from bot.client import ClawbotClient
+from bot.gateway.client import ClawbotClient
 from cogs import _gate, _respond
 
 

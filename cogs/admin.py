@@ -8,12 +8,12 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.client import ClawbotClient
-from bot.context.persona import PRESETS
-from bot.domain import GuildId, UserId
+from bot.core.domain import GuildId, UserId
+from bot.gateway.client import ClawbotClient
 from bot.lmstudio.efforts import offered
-from bot.store.setting_types import SETTING_TYPES, setting_type
-from bot.store.setting_values import Scope, ShownSetting
+from bot.prompt.persona import PRESETS
+from bot.storage.setting_types import SETTING_TYPES, setting_type
+from bot.storage.setting_values import Scope, ShownSetting
 from cogs import _convert, _gate, _respond, _settings
 from cogs._settings import (
     SCOPE_CHOICES,

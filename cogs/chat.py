@@ -15,10 +15,7 @@ from bot.chat.backfill import ALIVE, Backfill, alive_at
 from bot.chat.proxies import Proxies
 from bot.chat.resume import TOO_OLD, Resumer
 from bot.chat.service import RateLimitedError
-from bot.chrome import notice
-from bot.client import ClawbotClient
-from bot.context.cleaning import without_mention
-from bot.domain import (
+from bot.core.domain import (
     ChannelId,
     GuildId,
     IncomingMessage,
@@ -28,10 +25,13 @@ from bot.domain import (
     QuestionId,
     UserId,
 )
-from bot.errors import AdmissionError, DeliveryError
-from bot.reasons import plain_reason
-from bot.reply.nonce import nonce
-from bot.tasks import KeyedLocks, TaskOwner
+from bot.core.errors import AdmissionError, DeliveryError
+from bot.core.notices import notice
+from bot.core.reasons import plain_reason
+from bot.core.tasks import KeyedLocks, TaskOwner
+from bot.delivery.nonce import nonce
+from bot.gateway.client import ClawbotClient
+from bot.prompt.cleaning import without_mention
 from cogs import _actions, _buttons, _convert, _gate, _places, _respond, _review
 from cogs._asking import Asking
 

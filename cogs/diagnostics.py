@@ -11,8 +11,8 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.chat.closing import model_name
-from bot.client import ClawbotClient
-from bot.counted import counted
+from bot.core.counted import counted
+from bot.core.domain import ModelInfo, UserId
 from bot.diagnostics import (
     DiscordFacts,
     Finding,
@@ -23,7 +23,7 @@ from bot.diagnostics import (
     storage_findings,
     target_of,
 )
-from bot.domain import ModelInfo, UserId
+from bot.gateway.client import ClawbotClient
 from cogs import _convert, _gate, _places, _probe, _respond
 
 Interaction = discord.Interaction[ClawbotClient]

@@ -7,8 +7,8 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.chat.closing import model_name
-from bot.client import ClawbotClient
-from bot.domain import GuildId, ModelInfo
+from bot.core.domain import GuildId, ModelInfo
+from bot.gateway.client import ClawbotClient
 from cogs import _gate, _respond, _settings
 from cogs._settings import MOST_CHOICES, SCOPE_CHOICES, choices, scope_for
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
-from bot.domain import IncomingMessage, Origin, Person, Place, PlaceKind, UserId
+from bot.core.domain import IncomingMessage, Origin, Person, Place, PlaceKind, UserId
 from config.settings import DiscordSettings
 
 MENTION_BY_EDIT: Final = timedelta(minutes=2)

@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from bot.clock import Clock
-from bot.domain import ChannelId, IncomingMessage, MessageId, Place
-from bot.ports import Journal, MessageSource
+from bot.core.clock import Clock
+from bot.core.domain import ChannelId, IncomingMessage, MessageId, Place
+from bot.core.ports import Journal, MessageSource
 
 _log = logging.getLogger(__name__)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.context.builder import Prompt
-from bot.counted import counted
-from bot.domain import Completed, FinishReason
-from bot.ports import ChatSettings
-from bot.reply.pipeline import ReplyPipeline, Verdict
-from bot.reply.sanitise import make_harmless
-from bot.reply.sanitise_policy import OutputPolicy
-from bot.reply.secret_guard import SecretGuard
+from bot.core.counted import counted
+from bot.core.domain import Completed, FinishReason
+from bot.core.ports import ChatSettings
+from bot.output.pipeline import ReplyPipeline, Verdict
+from bot.output.sanitise.policy import OutputPolicy
+from bot.output.sanitise.sanitiser import make_harmless
+from bot.output.sanitise.secret_guard import SecretGuard
+from bot.prompt.builder import Prompt
 
 ONLY_THINKING = (
     "The model thought about it but wrote no answer. Press Regenerate, or ask more briefly."

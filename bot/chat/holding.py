@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from bot.clock import Clock
-from bot.domain import Stage, StageKind
+from bot.core.clock import Clock
+from bot.core.domain import Stage, StageKind
 
 MOST_LOSSES: Final = 3
 """How often the machine may go away while it reads one question before that is asked no more."""

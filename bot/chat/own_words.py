@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from bot.chat.proxies import proxied
-from bot.chrome import may_hold_chrome, without, without_known
-from bot.domain import IncomingMessage, MessageId, UserId
-from bot.ports import Journal, JournalEntry
+from bot.core.domain import IncomingMessage, MessageId, UserId
+from bot.core.notices import may_hold_chrome, without, without_known
+from bot.core.ports import Journal, JournalEntry
 
 NOTICES: Final = "notices"
 """State: the newest messages that the bot posted outside of any question."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bot.chat.work_gate import WorkGate
-from bot.clock import Clock
-from bot.context.builder import ContextBuilder
-from bot.context.tokens import TokenEstimator
-from bot.metrics import Metrics
-from bot.ports import ChatBackend, Journal, SettingsReader
-from bot.reply.pacing import PacerRegistry
-from bot.reply.reasoning_memory import ModelMemory
-from bot.reply.sanitise_policy import OutputPolicy
-from bot.reply.secret_guard import SecretGuard
-from bot.scheduling.scheduler import Scheduler
+from bot.core.clock import Clock
+from bot.core.ports import ChatBackend, Journal, SettingsReader
+from bot.delivery.pacing import PacerRegistry
+from bot.ops.metrics import Metrics
+from bot.output.reasoning.memory import ModelMemory
+from bot.output.sanitise.policy import OutputPolicy
+from bot.output.sanitise.secret_guard import SecretGuard
+from bot.prompt.builder import ContextBuilder
+from bot.prompt.tokens import TokenEstimator
+from bot.queue.scheduler import Scheduler
 from config.settings import Settings
 
 

@@ -14,9 +14,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bot.clock import Clock
-from bot.context.cleaning import without_mention
-from bot.domain import IncomingMessage, MessageId, Person, Question, QuestionId, UserId
+from bot.core.clock import Clock
+from bot.core.domain import IncomingMessage, MessageId, Person, Question, QuestionId, UserId
+from bot.prompt.cleaning import without_mention
 
 WITHIN_S: Final = 15.0
 """Longest time from a message to its copy and its deletion; PluralKit takes 1 to 3 seconds."""

@@ -10,8 +10,7 @@ from typing import Final
 
 from bot.chat.parts import TurnParts
 from bot.chat.seam import Seam
-from bot.context.builder import Prompt
-from bot.domain import (
+from bot.core.domain import (
     ChatRequest,
     Completed,
     Counted,
@@ -25,9 +24,10 @@ from bot.domain import (
     TextDelta,
     Usage,
 )
-from bot.errors import BackendError
-from bot.ports import ChatSettings
-from bot.reply.pipeline import ReplyPipeline, Verdict
+from bot.core.errors import BackendError
+from bot.core.ports import ChatSettings
+from bot.output.pipeline import ReplyPipeline, Verdict
+from bot.prompt.builder import Prompt
 
 _log = logging.getLogger(__name__)
 

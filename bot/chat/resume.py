@@ -8,9 +8,9 @@ from datetime import timedelta
 
 from bot.chat.ending import Ending
 from bot.chat.service import ChatService
-from bot.clock import Clock
-from bot.domain import MessageId, Question, QuestionId, UserId
-from bot.ports import Journal, JournalEntry, MessageSource, Outcome, QuestionState, ReplySink
+from bot.core.clock import Clock
+from bot.core.domain import MessageId, Question, QuestionId, UserId
+from bot.core.ports import Journal, JournalEntry, MessageSource, Outcome, QuestionState, ReplySink
 
 LOOK_MESSAGES = 50
 """How far below a question its answer is looked for, in messages; one request."""

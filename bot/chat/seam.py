@@ -11,10 +11,10 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from bot.domain import ChatTurn, FinishReason, Role, TextDelta
-from bot.reply.participants import Labels
-from bot.reply.reasoning import ReasoningFilter
-from bot.reply.reasoning_kept import KeptThinking
+from bot.core.domain import ChatTurn, FinishReason, Role, TextDelta
+from bot.output.participants import Labels
+from bot.output.reasoning.filter import ReasoningFilter
+from bot.output.reasoning.kept import KeptThinking
 
 GO_ON: Final = "Continue exactly where your last answer stopped. Don't repeat any of it."
 

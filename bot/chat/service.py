@@ -10,7 +10,7 @@ from typing import Any
 from bot.chat.ending import Ending
 from bot.chat.parts import TurnParts
 from bot.chat.turn import Turn
-from bot.domain import (
+from bot.core.domain import (
     ChannelId,
     GuildId,
     IncomingMessage,
@@ -20,11 +20,11 @@ from bot.domain import (
     QuestionId,
     UserId,
 )
-from bot.errors import AdmissionError
-from bot.ports import JournalEntry, ReplySink
-from bot.scheduling.bursts import Arrival, Bursts
-from bot.scheduling.rate_limit import RateLimiter
-from bot.tasks import TaskOwner
+from bot.core.errors import AdmissionError
+from bot.core.ports import JournalEntry, ReplySink
+from bot.core.tasks import TaskOwner
+from bot.queue.bursts import Arrival, Bursts
+from bot.queue.rate_limit import RateLimiter
 
 _log = logging.getLogger(__name__)
 

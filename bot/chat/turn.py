@@ -13,19 +13,16 @@ from bot.chat.holding import Holding
 from bot.chat.parts import TurnParts
 from bot.chat.reading import Reading
 from bot.chat.work_gate import Attempt
-from bot.chrome import notice
-from bot.context.builder import Prompt
-from bot.domain import (
+from bot.core.domain import (
     Completed,
     MessageId,
     Question,
     Stage,
     StageKind,
 )
-from bot.errors import BotError, DeliveryError, DeliveryUnavailableError, describe
-from bot.lmstudio.errors import BackendUnavailableError, ModelCrashedError, PoolFullError
-from bot.logs import log_context
-from bot.ports import (
+from bot.core.errors import BotError, DeliveryError, DeliveryUnavailableError, describe
+from bot.core.notices import notice
+from bot.core.ports import (
     ChatSettings,
     Controls,
     JournalEntry,
@@ -33,12 +30,15 @@ from bot.ports import (
     QuestionState,
     ReplySink,
 )
-from bot.reasons import plain_reason
-from bot.reply.delivery import Delivery
-from bot.reply.delivery_plan import chrome_of
-from bot.reply.pipeline import ReplyPipeline
-from bot.scheduling.ticket import Job, Ticket, TicketState
-from bot.tasks import end
+from bot.core.reasons import plain_reason
+from bot.core.tasks import end
+from bot.delivery.delivery import Delivery
+from bot.delivery.plan import chrome_of
+from bot.lmstudio.errors import BackendUnavailableError, ModelCrashedError, PoolFullError
+from bot.ops.logs import log_context
+from bot.output.pipeline import ReplyPipeline
+from bot.prompt.builder import Prompt
+from bot.queue.ticket import Job, Ticket, TicketState
 
 _log = logging.getLogger(__name__)
 

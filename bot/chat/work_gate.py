@@ -12,8 +12,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from bot.domain import QuestionId
-from bot.ports import Journal
+from bot.core.domain import QuestionId
+from bot.core.ports import Journal
 
 ALONE_FROM: Final = 2
 """Deaths under a question from which on it is worked on with nothing beside it."""

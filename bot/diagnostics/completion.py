@@ -9,7 +9,7 @@ from typing import Final
 
 import aiohttp
 
-from bot.clock import Clock
+from bot.core.clock import Clock
 from bot.diagnostics.link import Link, LinkError, Trouble
 from bot.diagnostics.server import broken
 from bot.diagnostics.values import Finding, Limits, Status, Step, one_line

@@ -7,14 +7,14 @@ from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import replace
 from typing import TypeVar
 
-from bot.clock import Clock
+from bot.core.clock import Clock
+from bot.core.errors import ConfigurationError
 from bot.diagnostics import reach
 from bot.diagnostics.completion import probe_completion
 from bot.diagnostics.link import Link
 from bot.diagnostics.models import probe_models
 from bot.diagnostics.server import probe_http, probe_path, probe_server, probe_token
 from bot.diagnostics.values import Finding, Limits, Status, Step, Target
-from bot.errors import ConfigurationError
 from bot.lmstudio.endpoints import Endpoint, parse_endpoint
 
 T = TypeVar("T")

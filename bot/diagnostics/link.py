@@ -15,7 +15,7 @@ import aiohttp
 from aiohttp import ClientSession, ClientTimeout, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from bot.clock import Clock
+from bot.core.clock import Clock
 from bot.diagnostics.values import Target
 from bot.lmstudio.endpoints import Endpoint
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final
 
-from bot.clock import Clock
+from bot.core.clock import Clock
+from bot.core.tasks import TaskOwner
 from bot.diagnostics.values import Finding
-from bot.tasks import TaskOwner
 
 FRESH_S: Final = 30.0
 """Seconds that a finished walk is shown again instead of a new one; a person who changed something

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bot.diagnostics.values import Finding, Status, Step
-from bot.store.inspection import damage_of, leftovers_of
+from bot.storage.inspection import damage_of, leftovers_of
 from config.settings import StoreSettings
 
 _MIB = 1024 * 1024

@@ -6,9 +6,10 @@ import contextlib
 from dataclasses import replace
 from typing import Final
 
-from bot.clock import Clock
-from bot.domain import ChatRequest, Counted, Restarted, Stage, StageKind
-from bot.errors import BackendError
+from bot.core.clock import Clock
+from bot.core.domain import ChatRequest, Counted, Restarted, Stage, StageKind
+from bot.core.errors import BackendError
+from bot.core.tasks import within
 from bot.lmstudio import errors, loading, wire
 from bot.lmstudio.asking import Ask, Work
 from bot.lmstudio.fleet import Fleet
@@ -17,7 +18,6 @@ from bot.lmstudio.mailbox import Mailbox
 from bot.lmstudio.nodes import Node, Traits
 from bot.lmstudio.recovery import Plan, recover
 from bot.lmstudio.retry import RetryPolicy
-from bot.tasks import within
 from config.settings import LMStudioSettings
 
 MAX_REQUESTS: Final = 16

@@ -8,9 +8,10 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bot.clock import Clock
-from bot.domain import ChatTurn, Completed, FinishReason, Stage, StageKind
-from bot.errors import BackendError
+from bot.core.clock import Clock
+from bot.core.domain import ChatTurn, Completed, FinishReason, Stage, StageKind
+from bot.core.errors import BackendError
+from bot.core.tasks import end_tasks, within
 from bot.lmstudio import errors, wire
 from bot.lmstudio.deadline import CONNECT_LIMIT_S, Limits, first_token_patience_s
 from bot.lmstudio.efforts import fitting
@@ -22,7 +23,6 @@ from bot.lmstudio.mailbox import Mailbox
 from bot.lmstudio.nodes import Node
 from bot.lmstudio.recovery import Plan, without_images
 from bot.lmstudio.warmth import Copy
-from bot.tasks import end_tasks, within
 from config.settings import LMStudioSettings
 
 LOADING_LOOK_S: Final = 2.0

@@ -7,9 +7,11 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from bot.clock import Clock
-from bot.domain import ChatEvent, ChatRequest, ModelInfo
-from bot.errors import ConfigurationError
+from bot.core.clock import Clock
+from bot.core.domain import ChatEvent, ChatRequest, ModelInfo
+from bot.core.errors import ConfigurationError
+from bot.core.ports import Capacity
+from bot.core.tasks import end_tasks
 from bot.lmstudio import errors, loading
 from bot.lmstudio.answering import answer
 from bot.lmstudio.endpoints import parse_endpoint, tokens_by_origin
@@ -18,8 +20,6 @@ from bot.lmstudio.mailbox import Mailbox
 from bot.lmstudio.nodes import Node, NodeStatus
 from bot.lmstudio.pinning import Lookup, PinnedResolver, system_lookup
 from bot.lmstudio.transport import Transport, make_tls
-from bot.ports import Capacity
-from bot.tasks import end_tasks
 from config.settings import LMStudioSettings
 
 _log = logging.getLogger(__name__)

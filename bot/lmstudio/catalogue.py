@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from bot.domain import ModelInfo
-from bot.errors import BackendError
+from bot.core.domain import ModelInfo
+from bot.core.errors import BackendError
 from bot.lmstudio import errors
 from bot.lmstudio.transport import Transport
 

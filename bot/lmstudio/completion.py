@@ -13,7 +13,7 @@ import json
 import re
 from typing import Any, Final, NoReturn
 
-from bot.domain import Usage
+from bot.core.domain import Usage
 from bot.lmstudio.sse import MAX_STREAM_BYTES, SseDecoder
 
 _MAX_NAME_CHARS: Final = 300

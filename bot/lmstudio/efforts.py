@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from bot.domain import Reasoning
+from bot.core.domain import Reasoning
 
 _LEVELS: Final = ("minimal", "low", "medium", "high", "xhigh")
 _NONE: Final = "none"

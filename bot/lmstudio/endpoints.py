@@ -10,7 +10,7 @@ from typing import Final
 
 from yarl import URL
 
-from bot.errors import ConfigurationError
+from bot.core.errors import ConfigurationError
 
 _API_TAILS: Final = (
     *("/api/v0", "/api/v1", "/v1", "/chat/completions", "/completions", "/models", "/chat"),

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import logging
 
-from bot.errors import BackendError
+from bot.core.errors import BackendError
 
 
 class BackendUnavailableError(BackendError):

@@ -15,14 +15,14 @@ from typing import Final
 import aiohttp
 from aiohttp import ClientResponse
 
-from bot.clock import Clock
-from bot.errors import BackendError
+from bot.core.clock import Clock
+from bot.core.errors import BackendError
+from bot.core.tasks import end_tasks, within
 from bot.lmstudio import errors, failures
 from bot.lmstudio.completion import CompletionDecoder, parse_json
 from bot.lmstudio.deadline import Limits
 from bot.lmstudio.sse import MAX_STREAM_BYTES
 from bot.lmstudio.transport import Transport
-from bot.tasks import end_tasks, within
 
 PATH: Final = "/v1/chat/completions"
 PROBE_LIMIT_S: Final = 5.0

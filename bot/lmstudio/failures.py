@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from bot.errors import BackendError
+from bot.core.errors import BackendError
 from bot.lmstudio import errors
 from bot.lmstudio.completion import parse_json
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from bot.domain import Usage
+from bot.core.domain import Usage
 from bot.lmstudio.completion import CompletionDecoder
 from bot.lmstudio.nodes import Node
 from bot.lmstudio.recovery import Plan

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.domain import ChatTurn, ModelInfo
+from bot.core.domain import ChatTurn, ModelInfo
+from bot.core.ports import Capacity
 from bot.lmstudio.nodes import Node
 from bot.lmstudio.warmth import Copy, Warmth
-from bot.ports import Capacity
 
 
 class Fleet:

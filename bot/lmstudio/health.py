@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from bot.clock import Clock
-from bot.tasks import within
+from bot.core.clock import Clock
+from bot.core.tasks import within
 
 _log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bot.errors import BackendError
+from bot.core.errors import BackendError
 from bot.lmstudio import errors
 
 _LINES: Final[tuple[tuple[type[BackendError], str], ...]] = (

@@ -11,8 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bot.domain import ModelInfo
-from bot.errors import BackendError
+from bot.core.domain import ModelInfo
+from bot.core.errors import BackendError
 from bot.lmstudio import errors
 from bot.lmstudio.nodes import Node
 

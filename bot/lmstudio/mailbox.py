@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from bot.domain import ChatEvent, TextDelta
+from bot.core.domain import ChatEvent, TextDelta
 
 
 class Mailbox:

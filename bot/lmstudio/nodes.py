@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from bot.clock import Clock
-from bot.domain import ModelInfo
-from bot.errors import BackendError
+from bot.core.clock import Clock
+from bot.core.domain import ModelInfo
+from bot.core.errors import BackendError
 from bot.lmstudio import errors
 from bot.lmstudio.catalogue import Catalogue, Instance, fetch_catalogue
 from bot.lmstudio.deadline import ReadingSpeed

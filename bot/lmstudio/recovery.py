@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bot import frames
-from bot.domain import ChatTurn, Role
-from bot.errors import BackendError
+from bot.core import frames
+from bot.core.domain import ChatTurn, Role
+from bot.core.errors import BackendError
 from bot.lmstudio import errors
 from bot.lmstudio.warmth import weight
 

@@ -9,8 +9,8 @@ from typing import Final
 
 from tenacity import AsyncRetrying, RetryCallState
 
-from bot.clock import Clock
-from bot.errors import BackendError
+from bot.core.clock import Clock
+from bot.core.errors import BackendError
 from bot.lmstudio import errors
 
 

@@ -16,13 +16,13 @@ from typing import Final
 import aiohttp
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, Fingerprint, TCPConnector
 
-from bot.clock import Clock
-from bot.errors import BackendError, ConfigurationError
+from bot.core.clock import Clock
+from bot.core.errors import BackendError, ConfigurationError
+from bot.core.tasks import within
 from bot.lmstudio import errors, failures
 from bot.lmstudio.completion import parse_json
 from bot.lmstudio.endpoints import Endpoint
 from bot.lmstudio.pinning import AddressNotPinnedError, PinnedResolver
-from bot.tasks import within
 
 KEEPALIVE_S: Final = 4.0
 """Seconds; LM Studio's server says ``Keep-Alive: timeout=5``."""

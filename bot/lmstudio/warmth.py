@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bot.domain import ChatTurn, Role
+from bot.core.domain import ChatTurn, Role
 
 _MAX_CONVERSATIONS: Final = 256
 _TURN_CHARS: Final = 16

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from bot.domain import ChatTurn, Reasoning, Role
+from bot.core.domain import ChatTurn, Reasoning, Role
 
 REASONING_EFFORTS: Final = {
     Reasoning.OFF: "none",

@@ -6,7 +6,7 @@ import importlib
 import re
 from collections.abc import Iterator
 
-from bot.errors import AdmissionError, BotError, StartupError
+from bot.core.errors import AdmissionError, BotError, StartupError
 from tests.architecture.sources import sources
 
 SENTENCE = re.compile(r"[A-Z][^\n]*[.!?)]")

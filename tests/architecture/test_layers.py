@@ -7,34 +7,41 @@ import pytest
 from tests.architecture.sources import SHIPPED, Source, is_within, sources
 
 OUTSIDE = {
-    "discord": ("bot.app", "bot.check", "bot.client", "bot.endpoints", "cogs"),
+    "discord": ("bot.app", "bot.ops.check", "bot.gateway", "cogs"),
     "aiohttp": (
         "bot.app",
-        "bot.check",
-        "bot.client",
+        "bot.ops.check",
+        "bot.gateway",
         "bot.diagnostics",
         "bot.lmstudio",
-        "bot.metrics",
-        "bot.net",
-        "bot.reasons",
+        "bot.ops.metrics",
+        "bot.prompt.attachments.cdn",
+        "bot.core.reasons",
         "cogs._calls",  # discord.py lets aiohttp's failures through
         "sandbox",
     ),
-    "sqlalchemy": ("bot.store",),
-    "alembic": ("bot.store",),
-    "prometheus_client": ("bot.metrics",),
+    "sqlalchemy": ("bot.storage",),
+    "alembic": ("bot.storage",),
+    "prometheus_client": ("bot.ops.metrics",),
     "tenacity": ("bot.lmstudio",),
     "dotenv": ("config.environment",),
-    "PIL": ("bot.context", "bot.net"),
-    "pypdf": ("bot.context", "bot.net"),
+    "PIL": ("bot.prompt.attachments",),
+    "pypdf": ("bot.prompt.attachments",),
 }
 """Packages from outside, and the only modules that know them."""
 
-TOP = ("bot.app", "bot.check", "bot.client", "bot.__main__", "bot.demo", "bot.demo_terminal")
+TOP = ("bot.app", "bot.__main__", "bot.ops.check", "bot.gateway", "bot.demo")
 """What stands above the core, together with the cogs."""
 
-PARTS = ("bot.context", "bot.lmstudio", "bot.net", "bot.reply", "bot.scheduling", "bot.store")
-"""Parts of the core that know each other through ``bot.ports`` only."""
+PARTS = (
+    "bot.prompt",
+    "bot.lmstudio",
+    "bot.output",
+    "bot.delivery",
+    "bot.queue",
+    "bot.storage",
+)
+"""Parts of the core that know each other through ``bot.core.ports`` only."""
 
 LOCAL_DISCORD = (
     "values",
@@ -76,7 +83,7 @@ def _forbidden(module: str) -> tuple[str, ...]:
         return ("bot", "cogs", "sandbox", "tests", "benchmarks")
     if is_within(module, ("sandbox",)):
         return ("bot", "cogs", "config", "discord", "tests", "benchmarks")
-    if is_within(module, ("bot.demo", "bot.demo_terminal")):
+    if is_within(module, ("bot.demo",)):
         return ("cogs", "tests", "benchmarks")
     if module == "bot.app":
         return ("bot.__main__", "bot.demo", "sandbox", "tests", "benchmarks")
@@ -84,7 +91,7 @@ def _forbidden(module: str) -> tuple[str, ...]:
         return ("bot.app", "bot.__main__", "bot.demo", "sandbox", "tests", "benchmarks")
     if is_within(module, TOP):
         return ("cogs", "sandbox", "tests", "benchmarks")
-    return (*TOP, "bot.services", "cogs", "sandbox", "tests", "benchmarks")
+    return (*TOP, "cogs", "sandbox", "tests", "benchmarks")
 
 
 @pytest.mark.parametrize(
@@ -119,7 +126,7 @@ def test_the_sandbox_has_no_two_way_traffic() -> None:
         if source.package != "sandbox"
         and any(is_within(imported, ("sandbox",)) for imported in source.imports())
     }
-    assert users <= {"bot.demo"}
+    assert users <= {"bot.demo.run"}
 
 
 @pytest.mark.parametrize("part", LOCAL_DISCORD)

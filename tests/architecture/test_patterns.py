@@ -12,23 +12,23 @@ from collections.abc import Iterator
 
 import pytest
 
-from bot.logs import Redactor
-from bot.reply.markup import MARKERS, block_pattern
-from bot.reply.participants import Labels
-from bot.reply.secret_guard import SecretGuard
+from bot.ops.logs import Redactor
+from bot.output.markup import MARKERS, block_pattern
+from bot.output.participants import Labels
+from bot.output.sanitise.secret_guard import SecretGuard
 from tests.architecture.pattern_shape import faults
 from tests.architecture.sources import SHIPPED, Source, sources
 
 FUNCTIONS = {"match", "search", "fullmatch", "sub", "subn", "split", "findall", "finditer"}
 BUILT = {
-    "bot.reply.secret_guard": SecretGuard(["a" * 40, "a.*b+(c", "10.0.0.1"]),
-    "bot.reply.participants": Labels(["aaa aaa", "(a+)+", "x:"], ["b b b"]),
-    "bot.reply.markup": block_pattern(MARKERS),
-    "bot.logs": Redactor(("a" * 40, "(a+)+$")),
+    "bot.output.sanitise.secret_guard": SecretGuard(["a" * 40, "a.*b+(c", "10.0.0.1"]),
+    "bot.output.participants": Labels(["aaa aaa", "(a+)+", "x:"], ["b b b"]),
+    "bot.output.markup": block_pattern(MARKERS),
+    "bot.ops.logs": Redactor(("a" * 40, "(a+)+$")),
 }
 """What builds patterns from data, by module, made from values that try to get into them."""
 
-IN_FUNCTIONS = {*BUILT, "bot.reply.reasoning_block"}
+IN_FUNCTIONS = {*BUILT, "bot.output.reasoning.block"}
 """``reasoning_block`` builds one character class, and what ``markup`` builds."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot import app
-from bot.errors import ConfigurationError, DependencyError
+from bot.core.errors import ConfigurationError, DependencyError
 from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.support.application import running, settings_for

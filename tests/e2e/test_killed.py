@@ -6,11 +6,11 @@ import asyncio
 from pathlib import Path
 
 from bot.chat.resume import SET_ASIDE
-from bot.chrome import notice
-from bot.domain import MessageId, QuestionId
-from bot.ports import JournalEntry
-from bot.store.database import open_database
-from bot.store.journal import SqlJournal
+from bot.core.domain import MessageId, QuestionId
+from bot.core.notices import notice
+from bot.core.ports import JournalEntry
+from bot.storage.database import open_database
+from bot.storage.journal import SqlJournal
 from sandbox.discord import Channel, DiscordSandbox, Fault, Message, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox, Model
 from tests.e2e.test_startup import environment_for

@@ -6,13 +6,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from bot.chat.resume import SET_ASIDE, TOO_OLD
-from bot.chrome import notice
-from bot.clock import SystemClock
-from bot.domain import ChannelId, GuildId, MessageId, Place, PlaceKind, Question, QuestionId
-from bot.ports import Outcome
-from bot.store.database import open_database
-from bot.store.journal import SqlJournal
-from bot.watchdog import BLAMED_FILE
+from bot.core.clock import SystemClock
+from bot.core.domain import ChannelId, GuildId, MessageId, Place, PlaceKind, Question, QuestionId
+from bot.core.notices import notice
+from bot.core.ports import Outcome
+from bot.ops.watchdog import BLAMED_FILE
+from bot.storage.database import open_database
+from bot.storage.journal import SqlJournal
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import LMStudioSandbox
 from tests.support.application import running, settings_for

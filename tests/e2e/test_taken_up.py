@@ -7,9 +7,9 @@ from pathlib import Path
 
 import aiohttp
 
-from bot.domain import ChannelId, GuildId, Place, PlaceKind
-from bot.store.database import open_database
-from bot.store.journal import SqlJournal
+from bot.core.domain import ChannelId, GuildId, Place, PlaceKind
+from bot.storage.database import open_database
+from bot.storage.journal import SqlJournal
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import LMStudioSandbox
 from tests.support.application import running, settings_for

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from bot.watchdog import BLAMED_FILE, take_blamed
+from bot.ops.watchdog import BLAMED_FILE, take_blamed
 from tests.support.process import ROOT, START_S, Ended, ended
 
 PROGRAM = """
 import asyncio, itertools, re, sys, time
 from pathlib import Path
-from bot.clock import SystemClock
-from bot.logs import log_context, set_up_logging
-from bot.watchdog import Patience, Watchdog
+from bot.core.clock import SystemClock
+from bot.ops.logs import log_context, set_up_logging
+from bot.ops.watchdog import Patience, Watchdog
 from config.settings import Settings
 
 SECRET = "the words of a person "

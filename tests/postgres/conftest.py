@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.store.database import Database, open_database
+from bot.storage.database import Database, open_database
 from tests.postgres.server import PostgresServer, find_programs, run_server
 from tests.support.clock import FakeClock
 

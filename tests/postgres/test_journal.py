@@ -1,3 +1,3 @@
 """The same promises as on SQLite: these are its tests, on this folder's ``location``."""
 
-from tests.unit.store.test_journal import *  # noqa: F403 - whatever tests there are
+from tests.unit.storage.test_journal import *  # noqa: F403 - whatever tests there are

@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from bot.domain import ChannelId, GuildId, Place, PlaceKind, QuestionId, UserId
-from bot.errors import ConfigurationError, DependencyError, StoreError
-from bot.ports import Outcome
-from bot.store.database import Database, open_database
-from bot.store.journal import SqlJournal
-from bot.store.setting_values import Scope
-from bot.store.settings_store import SettingsStore
+from bot.core.domain import ChannelId, GuildId, Place, PlaceKind, QuestionId, UserId
+from bot.core.errors import ConfigurationError, DependencyError, StoreError
+from bot.core.ports import Outcome
+from bot.storage.database import Database, open_database
+from bot.storage.journal import SqlJournal
+from bot.storage.setting_values import Scope
+from bot.storage.settings_store import SettingsStore
 from config.settings import ChatDefaults
 from tests.postgres.server import PostgresServer
 from tests.support.clock import FakeClock
-from tests.unit.store.questions import question
-from tests.unit.store.recovery import until_recovered
-from tests.unit.store.test_faults import (  # noqa: F401 - they hold here too
+from tests.unit.storage.questions import question
+from tests.unit.storage.recovery import until_recovered
+from tests.unit.storage.test_faults import (  # noqa: F401 - they hold here too
     test_a_fault_in_our_own_work_is_not_hidden,
     test_work_that_fails_does_not_take_others_with_it,
 )
@@ -165,8 +165,8 @@ async def test_a_second_bot_is_refused_until_the_first_ends(
 
 HOLD = """
 import asyncio, sys
-from bot.clock import SystemClock
-from bot.store.database import open_database
+from bot.core.clock import SystemClock
+from bot.storage.database import open_database
 
 async def main():
     async with open_database(sys.argv[1], SystemClock()):

@@ -18,8 +18,8 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from bot.clock import Clock
-from bot.logs import set_up_logging
+from bot.core.clock import Clock
+from bot.ops.logs import set_up_logging
 from config.settings import Settings
 from sandbox.discord import (
     Channel,

@@ -1,4 +1,4 @@
-"""Reads a prompt back by the grammar of ``bot.frames``, without knowing how it was written."""
+"""Reads a prompt back by the grammar of ``bot.core.frames``, without knowing how it was written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from bot.domain import ChatTurn, Role
+from bot.core.domain import ChatTurn, Role
 
 _FRAME = re.compile(r"⟦([^⟦⟧]*)⟧")
 _SPEAKER = re.compile(r"(?:([A-Z][a-z]+day [0-9: UTC-]+)(?:, |$))?(?:from ([^\n]+))?")

@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from bot.clock import Clock
-from bot.domain import MessageId
-from bot.errors import DeliveryError
-from bot.ports import Controls, TextFile
+from bot.core.clock import Clock
+from bot.core.domain import MessageId
+from bot.core.errors import DeliveryError
+from bot.core.ports import Controls, TextFile
 
 
 @dataclass(slots=True)

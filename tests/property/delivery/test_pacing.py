@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.domain import QuestionId
-from bot.reply.pacing import WINDOW_S, ChannelPacer, Rank
+from bot.core.domain import QuestionId
+from bot.delivery.pacing import WINDOW_S, ChannelPacer, Rank
 
 _WINDOW_S = 5.0
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.reply.delivery_plan import parts_of, plan_chunks, quiet_lines, without_file
-from bot.reply.splitter_text import units
+from bot.delivery.plan import parts_of, plan_chunks, quiet_lines, without_file
+from bot.delivery.splitter_text import units
 
 _WORDS = st.sampled_from(["word ", "longer-word ", "\n\n", "日本語 ", "😀 ", "```py\n", "\n```\n"])
 _TEXTS = st.tuples(st.lists(_WORDS, max_size=60), st.integers(1, 200)).map(

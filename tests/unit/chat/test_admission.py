@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.chat.admission import Admission, Decision
-from bot.domain import ChannelId, GuildId, Origin, Person, Place, PlaceKind, RoleId, UserId
+from bot.core.domain import ChannelId, GuildId, Origin, Person, Place, PlaceKind, RoleId, UserId
 from config.settings import DiscordSettings
 from tests.support.builders import ADA, ADAS_DM, BOT_ID, HOME, message
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from bot.chat.backfill import SPACING_S, Backfill, Candidate, snowflake_at
-from bot.domain import ChannelId, GuildId, IncomingMessage, MessageId, Place
-from bot.store.database import open_database
-from bot.store.journal import SqlJournal
+from bot.core.domain import ChannelId, GuildId, IncomingMessage, MessageId, Place
+from bot.storage.database import open_database
+from bot.storage.journal import SqlJournal
 from tests.support.builders import HOME, message
 from tests.support.clock import FakeClock, settle
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.chat.holding import MOST_LOSSES, Holding
-from bot.domain import Stage, StageKind
+from bot.core.domain import Stage, StageKind
 from tests.support.clock import FakeClock
 
 

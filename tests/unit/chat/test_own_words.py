@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from bot.chat.own_words import MOST_NOTICES, OwnWords
-from bot.domain import IncomingMessage, MessageId, QuestionId
-from bot.ports import Outcome
-from bot.store.database import Database, open_database
-from bot.store.journal import SqlJournal
-from bot.store.state import StateStore
+from bot.core.domain import IncomingMessage, MessageId, QuestionId
+from bot.core.ports import Outcome
+from bot.storage.database import Database, open_database
+from bot.storage.journal import SqlJournal
+from bot.storage.state import StateStore
 from tests.support.clock import FakeClock
-from tests.unit.context.world import CLAW, World
-from tests.unit.store.questions import question
+from tests.unit.prompt.world import CLAW, World
+from tests.unit.storage.questions import question
 
 
 @pytest.fixture

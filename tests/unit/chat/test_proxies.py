@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.chat.proxies import WITHIN_S, Proxies
-from bot.domain import IncomingMessage, MessageId, Origin, Person, Question, QuestionId, UserId
+from bot.core.domain import IncomingMessage, MessageId, Origin, Person, Question, QuestionId, UserId
 from tests.support.builders import ADA, ADAS_DM, BOT_ID, message
 from tests.support.clock import FakeClock
 

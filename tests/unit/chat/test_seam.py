@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.chat.seam import GO_ON, Seam
-from bot.domain import ChatTurn, Role, TextDelta
+from bot.core.domain import ChatTurn, Role, TextDelta
 
 CODE = (
     "Here it is:\n\n```python\nfor number in range(10):\n    print(number)\n```\nThat prints ten."

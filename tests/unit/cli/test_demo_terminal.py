@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.demo_answers import canned
-from bot.demo_terminal import Terminal, parse_command
+from bot.demo.answers import canned
+from bot.demo.terminal import Terminal, parse_command
 
 
 def on_screen(written: str) -> list[str]:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.logs import HIDDEN, Redactor, escape, log_context, secrets_of, set_up_logging
+from bot.ops.logs import HIDDEN, Redactor, escape, log_context, secrets_of, set_up_logging
 from config.settings import (
     DiscordSettings,
     LMStudioSettings,

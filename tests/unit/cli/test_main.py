@@ -11,7 +11,7 @@ import pytest
 
 from bot import __version__
 from bot.__main__ import _fail, main
-from bot.errors import ConfigurationError, DependencyError
+from bot.core.errors import ConfigurationError, DependencyError
 
 ROOT = Path(__file__).parents[3]
 

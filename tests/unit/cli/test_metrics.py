@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bot.domain import Origin
-from bot.metrics import Metrics
-from bot.ports import Outcome
+from bot.core.domain import Origin
+from bot.core.ports import Outcome
+from bot.ops.metrics import Metrics
 
 
 def sample(metrics: Metrics, name: str, **labels: str) -> float | None:

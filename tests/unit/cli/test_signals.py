@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from bot.signals import stop_on_signal
+from bot.ops.signals import stop_on_signal
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from bot.domain import (
+from bot.core.domain import (
     ChannelId,
     GuildId,
     MessageId,
@@ -19,10 +19,10 @@ from bot.domain import (
     QuestionId,
     UserId,
 )
-from bot.ports import Controls
-from bot.reply.delivery import Delivery
-from bot.reply.delivery_board import OnPosted
-from bot.reply.pacing import ChannelPacer
+from bot.core.ports import Controls
+from bot.delivery.board import OnPosted
+from bot.delivery.delivery import Delivery
+from bot.delivery.pacing import ChannelPacer
 from config.settings import DeliverySettings
 from tests.support.clock import FakeClock
 from tests.support.sink import FakeSink

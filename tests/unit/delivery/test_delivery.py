@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 
-from bot.domain import Stage, StageKind
-from bot.errors import (
+from bot.core.domain import Stage, StageKind
+from bot.core.errors import (
     DeliveryForbiddenError,
 )
 from config.settings import DeliverySettings

@@ -6,16 +6,16 @@ import asyncio
 
 import pytest
 
-from bot.chrome import notice
-from bot.domain import MessageId, Stage, StageKind
-from bot.errors import (
+from bot.core.domain import MessageId, Stage, StageKind
+from bot.core.errors import (
     DeliveryForbiddenError,
     DeliveryRejectedError,
     DeliveryUnavailableError,
     EditExhaustedError,
     TargetGoneError,
 )
-from bot.reply.delivery import FINAL_PATIENCE_S
+from bot.core.notices import notice
+from bot.delivery.delivery import FINAL_PATIENCE_S
 from config.settings import DeliverySettings
 from tests.support.clock import settle
 from tests.unit.delivery.helpers import DONE, Desk

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.domain import QuestionId
-from bot.reply.nonce import MAX_CHARS, MAX_INDEX, nonce
+from bot.core.domain import QuestionId
+from bot.delivery.nonce import MAX_CHARS, MAX_INDEX, nonce
 
 LARGEST = QuestionId(2**64 - 1)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bot.domain import ChannelId, QuestionId
-from bot.reply.pacing import WINDOW_S, ChannelPacer, PacerRegistry, Rank
+from bot.core.domain import ChannelId, QuestionId
+from bot.delivery.pacing import WINDOW_S, ChannelPacer, PacerRegistry, Rank
 from tests.support.clock import FakeClock
 
 ONE, TWO, THREE = QuestionId(1), QuestionId(2), QuestionId(3)

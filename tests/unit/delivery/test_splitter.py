@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.reply.splitter import split, streaming_cut
+from bot.delivery.splitter import split, streaming_cut
 
 
 def test_paragraphs_come_first() -> None:

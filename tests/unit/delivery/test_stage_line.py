@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.domain import Stage, StageKind
-from bot.reply.stage_line import duration, ordinal, stage_line
+from bot.core.domain import Stage, StageKind
+from bot.delivery.stage_line import duration, ordinal, stage_line
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bot.diagnostics import Finding, Status, folder_findings, storage_findings
-from bot.store.database import DATABASE_FILE, open_database
-from bot.store.state import StateStore
+from bot.storage.database import DATABASE_FILE, open_database
+from bot.storage.state import StateStore
 from config.settings import StoreSettings
 from tests.support.clock import FakeClock
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bot.domain import Usage
+from bot.core.domain import Usage
 from bot.lmstudio.completion import CompletionDecoder, parse_json
 from bot.lmstudio.sse import MAX_EVENT_BYTES, MAX_STREAM_BYTES, SseDecoder
 from tests.unit.lmstudio.chunks import chunk, delta_event, event

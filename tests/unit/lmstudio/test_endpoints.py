@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.errors import ConfigurationError
+from bot.core.errors import ConfigurationError
 from bot.lmstudio.endpoints import parse_endpoint
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bot.errors import BackendError
+from bot.core.errors import BackendError
 from bot.lmstudio import errors
 from bot.lmstudio.failures import classify, classify_event
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain import Restarted, TextDelta
-from bot.errors import BackendError
+from bot.core.domain import Restarted, TextDelta
+from bot.core.errors import BackendError
+from bot.core.tasks import within
 from bot.lmstudio import errors
 from bot.lmstudio.deadline import ReadingSpeed, first_token_patience_s
 from bot.lmstudio.health import Cause, Circuit, watch_server
 from bot.lmstudio.mailbox import Mailbox
 from bot.lmstudio.retry import RetryPolicy
-from bot.tasks import within
 from tests.support.clock import FakeClock, settle
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain import ChatTurn, Role
-from bot.errors import BackendError
+from bot.core.domain import ChatTurn, Role
+from bot.core.errors import BackendError
 from bot.lmstudio import errors
 from bot.lmstudio.recovery import KEEP_SHARE, Plan, recover, trim
 from bot.lmstudio.wire import encode_body, normalise

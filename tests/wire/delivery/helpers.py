@@ -11,8 +11,8 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from bot.domain import ChannelId, GuildId, MessageId, Place, PlaceKind
-from bot.endpoints import discord_endpoints
+from bot.core.domain import ChannelId, GuildId, MessageId, Place, PlaceKind
+from bot.gateway.endpoints import discord_endpoints
 from cogs._sink import InteractionSink, MessageSink, response_to
 from config.settings import DiscordSettings
 from sandbox.discord import Channel, DiscordSandbox, Guild, Message, Person

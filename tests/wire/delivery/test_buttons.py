@@ -8,9 +8,9 @@ from typing import Any
 import discord
 import pytest
 
-from bot.domain import QuestionId, UserId
-from bot.errors import StoreError
-from bot.ports import Controls
+from bot.core.domain import QuestionId, UserId
+from bot.core.errors import StoreError
+from bot.core.ports import Controls
 from cogs import _buttons
 from sandbox.discord import Message
 from tests.wire.delivery.helpers import Office, office

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bot.domain import MessageId
-from bot.reply.delivery import Delivery
-from bot.reply.pacing import ChannelPacer
+from bot.core.domain import MessageId
+from bot.delivery.delivery import Delivery
+from bot.delivery.pacing import ChannelPacer
 from config.settings import DeliverySettings
 from tests.unit.delivery.helpers import DONE, STOP, question
 from tests.wire.delivery.helpers import MESSAGES, SUPPRESS_EMBEDS, Office, office

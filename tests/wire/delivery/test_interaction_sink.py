@@ -7,8 +7,8 @@ from typing import Any
 
 import discord
 
-from bot.domain import QuestionId, UserId
-from bot.ports import Controls, TextFile
+from bot.core.domain import QuestionId, UserId
+from bot.core.ports import Controls, TextFile
 from cogs._sink import TOKEN_VALID_S, InteractionSink
 from sandbox.discord import Fault, Interaction, Permission
 from tests.wire.delivery.helpers import MESSAGE, MESSAGES, SUPPRESS_EMBEDS, Office, office

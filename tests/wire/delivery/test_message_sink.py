@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from bot.domain import MessageId, QuestionId, UserId
-from bot.errors import (
+from bot.core.domain import MessageId, QuestionId, UserId
+from bot.core.errors import (
     DeliveryForbiddenError,
     DeliveryRejectedError,
     DeliveryUnavailableError,
     EditExhaustedError,
     TargetGoneError,
 )
-from bot.ports import Controls, TextFile
+from bot.core.ports import Controls, TextFile
 from tests.wire.delivery.helpers import MESSAGE, MESSAGES, SUPPRESS_EMBEDS, office
 
 STOP = Controls(QuestionId(1), UserId(2), stop=True)

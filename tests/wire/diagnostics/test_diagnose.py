@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bot.clock import SystemClock
+from bot.core.clock import SystemClock
 from bot.diagnostics import WALK, Finding, Limits, Status, Step, Target, diagnose
 from sandbox.lmstudio import Fault, LMStudioSandbox, Model, Options, Timing
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from bot.clock import SystemClock
+from bot.core.clock import SystemClock
 from bot.diagnostics import Finding, Limits, Status, Step, Target, diagnose
 
 

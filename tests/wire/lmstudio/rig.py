@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from bot.domain import (
+from bot.core.domain import (
     ChatEvent,
     ChatRequest,
     ChatTurn,

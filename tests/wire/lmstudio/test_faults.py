@@ -7,8 +7,8 @@ import json
 import pytest
 from aiohttp import web
 
-from bot.domain import FinishReason
-from bot.errors import BackendError
+from bot.core.domain import FinishReason
+from bot.core.errors import BackendError
 from bot.lmstudio import LMStudioBackend, errors
 from sandbox.lmstudio import Fault, LMStudioSandbox
 from sandbox.lmstudio.faults import ERRORS, Form

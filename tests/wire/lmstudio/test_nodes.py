@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from bot.domain import ChatTurn, FinishReason, Role
+from bot.core.domain import ChatTurn, FinishReason, Role
+from bot.core.ports import Capacity
 from bot.lmstudio import BackendUnavailableError, errors
-from bot.ports import Capacity
 from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, Model, Options
 from sandbox.lmstudio.values import Era
 from tests.support.clock import FakeClock, settle

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from bot.domain import ChatTurn, FinishReason, Role, Stage, StageKind, TextDelta, Usage
+from bot.core.domain import ChatTurn, FinishReason, Role, Stage, StageKind, TextDelta, Usage
 from bot.lmstudio import LMStudioBackend
 from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, Model
 from tests.support.clock import FakeClock

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bot.domain import ChatTurn, Role, Stage, StageKind
+from bot.core.domain import ChatTurn, Role, Stage, StageKind
+from bot.core.ports import Capacity
 from bot.lmstudio import LMStudioBackend, errors
 from bot.lmstudio.catalogue import VLLM_PARALLEL
 from bot.lmstudio.recovery import TURN_SHORTENED
-from bot.ports import Capacity
 from sandbox.lmstudio import LMStudioSandbox, Model, Options
 from sandbox.lmstudio.values import Answer
 from tests.support.clock import FakeClock

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.domain import ChatRequest, ChatTurn, Role
-from bot.errors import BackendError
+from bot.core.domain import ChatRequest, ChatTurn, Role
+from bot.core.errors import BackendError
 from bot.lmstudio import BackendUnavailableError, LMStudioBackend, errors
 from bot.lmstudio.recovery import TURN_SHORTENED
 from sandbox.lmstudio import Fault, LMStudioSandbox, Model

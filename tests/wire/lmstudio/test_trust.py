@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
-from bot.errors import ConfigurationError
+from bot.core.errors import ConfigurationError
 from bot.lmstudio import LMStudioBackend, errors, open_backend
 from config.settings import LMStudioSettings
 from sandbox.lmstudio import Fault, LMStudioSandbox

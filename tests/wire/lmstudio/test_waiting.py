@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from bot.domain import FinishReason, StageKind
+from bot.core.domain import FinishReason, StageKind
 from bot.lmstudio import BackendUnavailableError, LMStudioBackend, errors
 from sandbox.lmstudio import Fault, LMStudioSandbox, Model
 from tests.support.clock import FakeClock, settle

@@ -1,0 +1,122 @@
+"""Which models a guild may choose: memory is the owners', so only what is loaded or allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from bot.core.domain import GuildId, ModelInfo
+
+STATE: Final = "allowed_models"
+"""State: model keys by guild, as the owners allowed them."""
+
+MOST_PER_GUILD: Final = 32
+MOST_GUILDS: Final = 200
+
+
+class State(Protocol):
+    """Small values that are kept over a restart."""
+
+    def get(self, key: str) -> object:
+        """Return a value; ``None`` if there is none."""
+        ...
+
+    async def set(self, key: str, value: object) -> None:
+        """Remember a value.
+
+        Raises:
+            ValueError: It is too long.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """A model that a guild may use.
+
+    Attributes:
+        key: What a request names.
+        may_load: It may also be loaded for this; otherwise only used while it is in memory.
+    """
+
+    key: str
+    may_load: bool
+
+
+class AllowedModels:
+    """The owners' lists, and what a guild's choice means under them.
+
+    Args:
+        for_all: Models that every guild may use, from the settings file.
+        state: Where the lists of single guilds are kept.
+        find: What is known of a model, without I/O.
+    """
+
+    def __init__(
+        self,
+        for_all: Iterable[str],
+        state: State,
+        find: Callable[[str | None], ModelInfo | None],
+    ) -> None:
+        self._for_all = tuple(for_all)
+        self._state = state
+        self._find = find
+
+    def of(self, guild_id: GuildId) -> tuple[str, ...]:
+        """Return the models that this guild may use whether or not they are loaded."""
+        own = self._lists().get(str(guild_id), [])
+        return tuple(dict.fromkeys((*self._for_all, *own)))
+
+    def permit(self, guild_id: GuildId, name: str) -> Permit | None:
+        """Return what may be sent for a guild's choice; ``None`` if nothing may.
+
+        Args:
+            guild_id: Whose choice it is.
+            name: As it was chosen. A quantisation in it must be allowed by name, since asking for
+                another one loads it.
+        """
+        info = self._find(name)
+        allowed = self.of(guild_id)
+        if name in allowed:
+            return Permit(name, may_load=True)
+        if info is None or "@" in name:
+            return None
+        key = name if name in info.instance_ids else info.key
+        if info.key in allowed:
+            return Permit(key, may_load=True)
+        return Permit(key, may_load=False) if info.is_loaded else None
+
+    async def allow(self, guild_id: GuildId, key: str) -> bool:
+        """Let a guild use a model; ``False`` if its list is full."""
+        lists = self._lists()
+        own = lists.get(str(guild_id), [])
+        if key in own or key in self._for_all:
+            return True
+        if len(own) >= MOST_PER_GUILD or (not own and len(lists) >= MOST_GUILDS):
+            return False
+        try:
+            await self._state.set(STATE, {**lists, str(guild_id): [*own, key]})
+        except ValueError:  # all lists together are longer than a value may be
+            return False
+        return True
+
+    async def forbid(self, guild_id: GuildId, key: str) -> bool:
+        """Take a model from a guild's own list; ``False`` if it isn't there."""
+        lists = self._lists()
+        own = lists.get(str(guild_id), [])
+        if key not in own:
+            return False
+        rest = {**lists, str(guild_id): [name for name in own if name != key]}
+        await self._state.set(STATE, {guild: names for guild, names in rest.items() if names})
+        return True
+
+    def _lists(self) -> dict[str, list[str]]:
+        stored = self._state.get(STATE)
+        if not isinstance(stored, dict):
+            return {}
+        return {
+            str(guild): [str(name) for name in names]
+            for guild, names in stored.items()
+            if isinstance(names, list)
+        }

@@ -1,0 +1,1 @@
+"""Values, protocols, failures, time and tasks: the vocabulary of every other package."""

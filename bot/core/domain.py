@@ -1,0 +1,400 @@
+"""Plain values that travel between the parts: no Discord, no sockets, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+from bot.core.response import Response
+
+GuildId = NewType("GuildId", int)
+ChannelId = NewType("ChannelId", int)
+MessageId = NewType("MessageId", int)
+UserId = NewType("UserId", int)
+RoleId = NewType("RoleId", int)
+QuestionId = NewType("QuestionId", int)
+"""The snowflake of the message or interaction that asked; unique over all of Discord."""
+
+
+class PlaceKind(StrEnum):
+    """The kind of channel a conversation is held in."""
+
+    GUILD_TEXT = "guild_text"
+    THREAD = "thread"
+    FORUM_POST = "forum_post"
+    VOICE_TEXT = "voice_text"
+    DM = "dm"
+    GROUP_DM = "group_dm"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something is said. ``(guild_id, channel_id)`` is the isolation key of all context.
+
+    Attributes:
+        kind: The kind of channel.
+        channel_id: The channel, thread or DM itself.
+        guild_id: The guild; ``None`` in a DM.
+        parent_id: A thread's or forum post's parent channel.
+        category_id: The category of the channel (of the parent, for a thread).
+    """
+
+    kind: PlaceKind
+    channel_id: ChannelId
+    guild_id: GuildId | None = None
+    parent_id: ChannelId | None = None
+    category_id: ChannelId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who wrote something.
+
+    Attributes:
+        id: The user's snowflake.
+        name: Display name as Discord shows it: untrusted text.
+        is_bot: True for bots and webhooks.
+        role_ids: Roles in the guild of the message; empty in a DM.
+        can_manage_guild: Has Manage Guild (or Administrator) in the guild of the message.
+    """
+
+    id: UserId
+    name: str
+    is_bot: bool = False
+    role_ids: frozenset[RoleId] = frozenset()
+    can_manage_guild: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentInfo:
+    """A file on a message, as Discord describes it (not its bytes).
+
+    Attributes:
+        filename: Untrusted.
+        content_type: Discord's MIME type, if it gave one: untrusted, like ``size_bytes``.
+        url: Address on Discord's CDN, signed and expiring.
+    """
+
+    id: int
+    filename: str
+    content_type: str | None
+    size_bytes: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingMessage:
+    """One Discord message as a plain value.
+
+    Attributes:
+        text: Content as typed, with Discord's markup (``<@id>``); empty where Discord empties it.
+            The bot's own managed role stands there as the bot itself.
+        reference_id: The message this one replies to, in the same channel; otherwise ``None``.
+        mentioned_ids: Users in Discord's ``mentions`` list; the bot, too, by its managed role.
+        names: Display names for the user, role and channel ids that occur in ``text``.
+        embed_texts: Text of embeds and of text components, one entry each.
+        forwarded_texts: Text of forwarded messages (snapshots), untrusted.
+        webhook_id: The webhook that posted it, if one did.
+        application_id: The application that posted it, where Discord says so.
+        stickers: Names of stickers, untrusted.
+        poll: Question and options of a poll, a line each, untrusted.
+        is_ordinary: A message or a reply typed by somebody: not a system message or a webhook.
+        is_forward: A forward, whose own content is empty.
+        replied_user_id: Author of the referenced message where Discord sent it along.
+    """
+
+    id: MessageId
+    place: Place
+    author: Person
+    text: str
+    created_at: datetime
+    reference_id: MessageId | None = None
+    replied_user_id: UserId | None = None
+    mentioned_ids: frozenset[UserId] = frozenset()
+    names: Mapping[int, str] = field(default_factory=dict)
+    attachments: tuple[AttachmentInfo, ...] = ()
+    embed_texts: tuple[str, ...] = ()
+    forwarded_texts: tuple[str, ...] = ()
+    is_ordinary: bool = True
+    is_forward: bool = False
+    edited_at: datetime | None = None
+    webhook_id: int | None = None
+    application_id: int | None = None
+    stickers: tuple[str, ...] = ()
+    poll: str = ""
+
+    @property
+    def carries_something(self) -> bool:
+        """Whether there is anything beside its text to read."""
+        shown = self.embed_texts or self.forwarded_texts
+        return bool(shown or self.attachments or self.stickers or self.poll)
+
+
+class Origin(StrEnum):
+    """The door by which a question came in; all lead to the same service."""
+
+    MENTION = "mention"
+    REPLY = "reply"
+    DM = "dm"
+    THREAD = "thread"
+    SLASH = "slash"
+    CONTEXT_MENU = "context_menu"
+    REGENERATE = "regenerate"
+    CONTINUE = "continue"
+    RECOVERY = "recovery"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something to answer.
+
+    Attributes:
+        id: Snowflake of the asking message or interaction; the key of journal, queue and nonces.
+        text: What was asked, as typed, without the bot's own mention.
+        message: The asking message; ``None`` when asked by interaction without one.
+        about_id: A message the question is about (reply target, context menu target).
+        fresh: Start afresh, without the conversation before.
+        asked_at: When it was asked, UTC.
+        joined: Earlier messages of the same burst, oldest first; ``text`` holds theirs too.
+        since_id: Give the model everything said here from this message on, as a transcript.
+        response: Where the answer begins, when asked by command.
+    """
+
+    id: QuestionId
+    origin: Origin
+    place: Place
+    asker: Person
+    text: str
+    asked_at: datetime
+    message: IncomingMessage | None = None
+    about_id: MessageId | None = None
+    fresh: bool = False
+    joined: tuple[IncomingMessage, ...] = ()
+    since_id: MessageId | None = None
+    response: Response | None = None
+
+    def swallow(self, earlier: Question) -> Question:
+        """Return this question with an earlier one of the same burst put before it."""
+        before = (*earlier.joined, *([earlier.message] if earlier.message else []))
+        text = "\n".join(part for part in (earlier.text, self.text) if part)
+        return replace(
+            self,
+            text=text,
+            joined=(*before, *self.joined),
+            about_id=self.about_id or earlier.about_id,
+            fresh=self.fresh or earlier.fresh,
+        )
+
+
+class Role(StrEnum):
+    """Roles of the chat completions protocol."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatTurn:
+    """One message of a prompt.
+
+    Attributes:
+        text: Cleaned text; never empty when sent.
+        images: ``data:`` URLs of images, in order; only on user turns.
+    """
+
+    role: Role
+    text: str
+    images: tuple[str, ...] = ()
+
+
+class Reasoning(StrEnum):
+    """How much a model may think before it answers (setting ``reasoning``)."""
+
+    AUTO = "auto"
+    OFF = "off"
+    ON = "on"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Sampling parameters; always sent, since LM Studio's defaults differ by model.
+
+    Attributes:
+        temperature: 0 to 2.
+        top_p: Greater than 0, up to 1.
+        max_tokens: Longest answer in tokens, thinking included; at least 1.
+    """
+
+    temperature: float
+    top_p: float
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One completion to ask of a model.
+
+    Attributes:
+        question_id: For logs and for the caller's own bookkeeping.
+        conversation_key: Stable over the turns of one conversation; prefers the warm node.
+        model: Model key; ``None`` for whichever chat model is loaded.
+        turns: At most one system turn, first; then user and assistant, ending with user.
+        prompt_tokens: The builder's estimate of the prompt's size, in tokens.
+        may_load: The model may be loaded for this; otherwise it is only used while it is in memory.
+        limit_s: What is left of the question's time, in seconds; ``None`` for all of it.
+    """
+
+    question_id: QuestionId
+    conversation_key: str
+    model: str | None
+    turns: tuple[ChatTurn, ...]
+    sampling: Sampling
+    reasoning: Reasoning = Reasoning.AUTO
+    prompt_tokens: int = 0
+    may_load: bool = True
+    limit_s: float | None = None
+
+
+class StageKind(StrEnum):
+    """What a question is waiting for, before its first visible word."""
+
+    QUEUED = "queued"
+    HELD = "held"
+    CONNECTING = "connecting"
+    LOADING = "loading"
+    READING = "reading"
+    THINKING = "thinking"
+    WRITING = "writing"
+    RETRYING = "retrying"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A question's stage, for the stage line.
+
+    Attributes:
+        position: Place in line, 1 is next; with QUEUED.
+        expected_wait_s: Seconds until the answer should start; with HELD, how long it is kept.
+        tokens: Prompt tokens being read; with READING.
+    """
+
+    kind: StageKind
+    position: int | None = None
+    expected_wait_s: float | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """Text as it arrived, raw: whatever one network read brought, joined.
+
+    Attributes:
+        content: From ``delta.content``; may hold inline reasoning markup.
+        reasoning: From ``delta.reasoning_content`` or ``delta.reasoning``; never shown.
+    """
+
+    content: str = ""
+    reasoning: str = ""
+
+
+class FinishReason(StrEnum):
+    """Why a completion ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    INTERRUPTED = "interrupted"
+    """The stream was cut after text had arrived: what came is what there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts that the server reported."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The last event of a completion.
+
+    Attributes:
+        model: The model that the server says answered.
+        notices: Sentences for the person (trimmed history, images left out, other model).
+        first_token_s: From the request to the first content or reasoning, in seconds.
+        total_s: From the request to the end, in seconds.
+        context_tokens: The context length of the instance that answered, where known.
+        sent: The turns that were sent, after what had to be changed about them.
+        interruption: With INTERRUPTED, one sentence on what happened.
+        may_go_on: With INTERRUPTED, asking again at once may bring the rest.
+    """
+
+    reason: FinishReason
+    model: str | None = None
+    usage: Usage | None = None
+    notices: tuple[str, ...] = ()
+    first_token_s: float | None = None
+    total_s: float | None = None
+    context_tokens: int | None = None
+    sent: tuple[ChatTurn, ...] = ()
+    interruption: str = ""
+    may_go_on: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """What came so far (only reasoning, nothing visible) is void: the request was sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The server counted a prompt that it refused as too long.
+
+    Attributes:
+        model: The key of the model.
+        turns: What was sent.
+        prompt_tokens: How many tokens that is, exactly.
+    """
+
+    model: str
+    turns: tuple[ChatTurn, ...]
+    prompt_tokens: int
+
+
+ChatEvent = Stage | TextDelta | Restarted | Counted | Completed
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model as the server lists it.
+
+    Attributes:
+        key: What a request names.
+        is_loaded: At least one instance is in memory.
+        context_tokens: Context length of the loaded instance; ``None`` when not loaded or unknown.
+        max_context_tokens: The most that the model supports, where known.
+        parallel: Concurrent predictions of the loaded instance, where known.
+        sees_images: Accepts images; ``None`` when the server doesn't say.
+        reasoning_options: What the server accepts for ``reasoning``; empty when not said.
+        instance_ids: Loaded instances (``key``, ``key:2``, …).
+        size_bytes: On disk, where known.
+    """
+
+    key: str
+    is_loaded: bool
+    context_tokens: int | None = None
+    max_context_tokens: int | None = None
+    parallel: int | None = None
+    sees_images: bool | None = None
+    reasoning_options: tuple[str, ...] = ()
+    instance_ids: tuple[str, ...] = ()
+    size_bytes: int | None = None

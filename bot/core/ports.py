@@ -1,0 +1,322 @@
+"""The seams of the core: what it asks of the outside, as protocols over plain values."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from bot.core.domain import (
+    AttachmentInfo,
+    ChannelId,
+    ChatEvent,
+    ChatRequest,
+    IncomingMessage,
+    MessageId,
+    ModelInfo,
+    Person,
+    Place,
+    Question,
+    QuestionId,
+    Reasoning,
+    UserId,
+)
+
+
+class ChatBackend(Protocol):
+    """A model that answers."""
+
+    def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        """Answer one request; ends with ``Completed`` or raises ``BackendError``.
+
+        ``aclose()`` on the generator closes the connection at once, which stops the model.
+        """
+        ...
+
+    def model(self, key: str | None) -> ModelInfo | None:
+        """Return what is known of a model (of the one that ``None`` would use) without I/O."""
+        ...
+
+    def capacity(self) -> Capacity:
+        """Return how much can run at once, as last read from the server, without I/O."""
+        ...
+
+    def is_available(self) -> bool:
+        """Return whether a server is believed to answer, without I/O."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What the servers can do at once.
+
+    Attributes:
+        slots: Predictions that may run at the same time, over all nodes; at least 1.
+        pool_tokens: Tokens that prompt and answer of all running predictions share; ``None`` when
+            unknown.
+    """
+
+    slots: int
+    pool_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """Buttons below an answer; all false means none.
+
+    Attributes:
+        question_id: Whose answer it is; part of the buttons' identity.
+        asker_id: Who may press them, besides moderators.
+    """
+
+    question_id: QuestionId
+    asker_id: UserId
+    stop: bool = False
+    regenerate: bool = False
+    continue_: bool = False
+    thinking: bool = False
+    details: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TextFile:
+    """A text file to attach, UTF-8."""
+
+    filename: str
+    content: str
+
+
+class ReplySink(Protocol):
+    """One answer's way to its reader. Each call is one request (its retries share one nonce).
+
+    Every call raises a ``DeliveryError``: ``TargetGoneError`` when the work is pointless,
+    ``EditExhaustedError`` when a new message must take over, ``DeliveryRejectedError`` when this
+    content must not be sent again.
+    """
+
+    async def send(
+        self,
+        content: str,
+        *,
+        nonce: str,
+        controls: Controls | None = None,
+        file: TextFile | None = None,
+    ) -> MessageId:
+        """Post a message; the first one replies to the question.
+
+        Args:
+            content: 1 to 2000 characters, already made harmless.
+            nonce: At most 25 characters; the same nonce never makes a second message.
+            controls: Buttons to attach.
+            file: A file to attach.
+        """
+        ...
+
+    async def edit(
+        self, message_id: MessageId, content: str, *, controls: Controls | None = None
+    ) -> None:
+        """Replace a posted message's text; ``controls=None`` leaves the buttons as they are."""
+        ...
+
+    async def delete(self, message_id: MessageId) -> None:
+        """Remove a posted message; one that is gone already is no error."""
+        ...
+
+    async def typing(self) -> None:
+        """Show the typing indicator, which Discord lets expire after 10 seconds."""
+        ...
+
+
+class MessageSource(Protocol):
+    """Messages of Discord as plain values, from a cache or by request.
+
+    Only messages of the given place are ever returned; ``None`` or fewer where the bot may not read.
+    """
+
+    async def fetch(self, place: Place, message_id: MessageId) -> IncomingMessage | None:
+        """Return one message of this place; ``None`` if it is gone or unreadable."""
+        ...
+
+    async def history(
+        self,
+        place: Place,
+        *,
+        before: MessageId | None = None,
+        after: MessageId | None = None,
+        limit: int = 50,
+    ) -> Sequence[IncomingMessage]:
+        """Return up to ``limit`` (1 to 100) messages of this place, oldest first."""
+        ...
+
+    async def starter(self, place: Place) -> IncomingMessage | None:
+        """Return the message that a thread or forum post began with."""
+        ...
+
+
+class FileSource(Protocol):
+    """Bytes of attachments, from Discord's own hosts only."""
+
+    async def read(self, attachment: AttachmentInfo, *, limit_bytes: int) -> bytes | None:
+        """Return at most ``limit_bytes`` of the file; ``None`` if it can't be had."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSettings:
+    """The settings in force for one place, after guild and channel overrides.
+
+    Attributes:
+        model: Model key; ``None`` for whichever is loaded.
+        temperature: 0 to 2.
+        top_p: Greater than 0, up to 1.
+        max_tokens: Longest answer, in tokens.
+        system_prompt: The persona's text, with its placeholders still in it.
+        reasoning: How much the model may think.
+        show_footer: Add the quiet line with model and speed below each answer.
+        may_load: The model may be loaded for this place.
+        model_notice: A sentence for the person, where another model than the chosen one is used.
+    """
+
+    model: str | None
+    temperature: float
+    top_p: float
+    max_tokens: int
+    system_prompt: str
+    reasoning: Reasoning
+    show_footer: bool = False
+    may_load: bool = True
+    model_notice: str = ""
+
+
+class SettingsReader(Protocol):
+    """The settings in force, from memory."""
+
+    def effective(self, place: Place) -> ChatSettings:
+        """Return what holds at this place now: channel over guild over global over file."""
+        ...
+
+
+class QuestionState(StrEnum):
+    """Where a journaled question stands."""
+
+    ACCEPTED = "accepted"
+    RUNNING = "running"
+    ANSWERED = "answered"
+    """The final text is stored; its delivery may be incomplete."""
+    CLOSED = "closed"
+
+
+class Outcome(StrEnum):
+    """How a question ended; exactly one each."""
+
+    DELIVERED = "delivered"
+    NOTIFIED = "notified"
+    """A sentence instead of an answer: refused, failed, expired, set aside."""
+    STOPPED = "stopped"
+    MERGED = "merged"
+    """Answered together with a later message of the same burst."""
+    DROPPED = "dropped"
+    """Its reader is gone: message or channel deleted, bot removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """An accepted question as stored.
+
+    Attributes:
+        attempts: How many lives of the process worked on it and did not end in order.
+        posted: Message ids of the answer so far, by chunk; with RUNNING the first may be missing.
+        chunks: The final texts, by message; empty before ANSWERED.
+        thinking: The model's thinking, bounded, for "Show thinking".
+        details: One line about model and speed, for "Details".
+        chrome: The bot's own lines below the answer, or the notice instead of one; ``None`` where
+            that wasn't recorded.
+    """
+
+    question: Question
+    state: QuestionState
+    attempts: int = 0
+    posted: tuple[MessageId, ...] = ()
+    chunks: tuple[str, ...] = ()
+    thinking: str = ""
+    details: str = ""
+    chrome: str | None = None
+    outcome: Outcome | None = None
+    updated_at: datetime | None = None
+
+
+class Journal(Protocol):
+    """Accepted questions, kept over a crash. Each method commits before it returns.
+
+    When the database fails, methods log once and go on in memory: answering matters more.
+    """
+
+    async def accept(self, question: Question) -> bool:
+        """Store a question before any work; ``False`` if it is known already (a duplicate)."""
+        ...
+
+    async def start(self, question_id: QuestionId) -> int:
+        """Mark work as begun, before anything is done; returns the number of this attempt."""
+        ...
+
+    async def give_back(self, question_id: QuestionId) -> None:
+        """Take back the newest attempt: the process is alive, and works on it no longer."""
+        ...
+
+    async def posted(self, question_id: QuestionId, message_ids: Sequence[MessageId]) -> None:
+        """Record the messages posted so far, in order."""
+        ...
+
+    async def answered(
+        self,
+        question_id: QuestionId,
+        chunks: Sequence[str],
+        *,
+        thinking: str = "",
+        details: str = "",
+        chrome: str | None = None,
+    ) -> None:
+        """Store the final texts, and which lines of them are the bot's own, before delivery."""
+        ...
+
+    async def chrome(self, question_id: QuestionId, chrome: str) -> None:
+        """Record the bot's own lines in what is about to be posted."""
+        ...
+
+    async def revise(self, question: Question) -> None:
+        """Record that an open question is asked in other words now; an answer to the old is dropped."""
+        ...
+
+    async def close(self, question_id: QuestionId, outcome: Outcome) -> None:
+        """Record the outcome; a second call changes nothing."""
+        ...
+
+    async def entry(self, question_id: QuestionId) -> JournalEntry | None:
+        """Return one question as stored."""
+        ...
+
+    async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
+        """Return the question that a posted message answers."""
+        ...
+
+    async def chrome_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, str | None]:
+        """Return the recorded ``chrome`` of the answers that posted messages belong to."""
+        ...
+
+    async def askers(self, message_ids: Sequence[MessageId]) -> dict[MessageId, Person]:
+        """Return who asked in messages; those that asked nothing are left out."""
+        ...
+
+    async def pending(self) -> Sequence[JournalEntry]:
+        """Return all questions without an outcome, oldest first."""
+        ...
+
+    async def seen(self, channel_id: ChannelId, message_id: MessageId) -> None:
+        """Note the newest message received in a channel; may be written with delay."""
+        ...
+
+    async def last_seen(self) -> dict[ChannelId, MessageId]:
+        """Return the newest noted message of every channel."""
+        ...

@@ -1,0 +1,101 @@
+"""Tasks that belong to somebody, and work that is done in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+from bot.core.clock import Clock
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class TaskOwner:
+    """Keeps background tasks alive, logs what they raise, and ends them together."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def start(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
+        """Run ``work`` in the background under this owner."""
+        self._tasks.add(self._start(work, name))
+
+    def watched(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Future[Any]:
+        """Run ``work`` like ``start``, and return it for somebody to wait for."""
+        task = self._start(work, name)
+        self._tasks.add(task)
+        return task
+
+    def _start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            _log.error("background task %s failed", task.get_name(), exc_info=exc)
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Wait for all tasks at most ``timeout_s`` seconds; True if none is left."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=timeout_s)
+        return not self._tasks
+
+    async def cancel(self) -> None:
+        """Cancel every task and wait until each has ended."""
+        tasks = set(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def end(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait until it has ended, whatever it raises on the way."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def within(clock: Clock, work: Coroutine[Any, Any, T], limit_s: float) -> T:
+    """Return what ``work`` returns, if it does so in time.
+
+    Raises:
+        TimeoutError: It didn't within ``limit_s`` seconds; it was cancelled and has ended.
+    """
+    task = asyncio.create_task(work)
+    timer = asyncio.create_task(clock.sleep(limit_s))
+    try:
+        await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise TimeoutError
+    finally:
+        await end_tasks(task, timer)
+
+
+async def end_tasks(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks and wait until they have ended, whatever they end with."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class KeyedLocks:
+    """One lock per key, forgotten when nobody holds or awaits it; waiters are served in order."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[tuple[int, ...], asyncio.Lock] = WeakValueDictionary()
+
+    def of(self, *key: int) -> asyncio.Lock:
+        """Return the lock of a key; it lives as long as somebody refers to it."""
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        return lock

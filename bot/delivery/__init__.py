@@ -1,0 +1,1 @@
+"""From safe text to messages on Discord: pacing, splitting, the stage line, controls."""

@@ -1,0 +1,211 @@
+"""The messages of one answer: what stands in them, and the next request towards what should."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from bot.core.clock import Clock
+from bot.core.domain import MessageId, QuestionId, UserId
+from bot.core.errors import (
+    DeliveryRejectedError,
+    DeliveryUnavailableError,
+    EditExhaustedError,
+)
+from bot.core.notices import notice
+from bot.core.ports import Controls, ReplySink
+from bot.delivery.nonce import MAX_INDEX, nonce
+from bot.delivery.plan import Part
+
+OnPosted = Callable[[tuple[MessageId, ...]], Awaitable[None]]
+"""Told of all message ids of the answer, in order, whenever one comes or goes."""
+
+_NOBODY = UserId(0)
+_SLOW_S = 3.0
+"""A request that took longer was held back by Discord's rate limit, or the network is ill."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    """One posted message; ``content`` is ``None`` when an earlier life of the process wrote it."""
+
+    message_id: MessageId
+    content: str | None = None
+    controls: Controls | None = None
+    has_unknown_controls: bool = False
+    is_leaving: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One request: post, edit, or delete (``part`` is ``None``) the message at ``index``."""
+
+    index: int
+    part: Part | None
+    controls: Controls | None = None
+
+
+class Board:
+    """The messages of one answer.
+
+    Args:
+        sink: The way to Discord.
+        clock: Measures how long requests take.
+        question_id: For nonces.
+        posted: Messages that an earlier life of the process posted, in order.
+        on_posted: Awaited whenever a message comes or goes.
+    """
+
+    def __init__(
+        self,
+        sink: ReplySink,
+        clock: Clock,
+        question_id: QuestionId,
+        *,
+        posted: Sequence[MessageId] = (),
+        on_posted: OnPosted | None = None,
+    ) -> None:
+        self._sink = sink
+        self._clock = clock
+        self._question_id = question_id
+        self._on_posted = on_posted
+        self._slots = [_Slot(message_id, has_unknown_controls=True) for message_id in posted]
+        self._sent = len(posted)
+        self._notices = 0
+        self.calls = 0
+        """Requests made so far, typing included."""
+        self.was_slow = False
+        """The last request took suspiciously long."""
+
+    @property
+    def message_ids(self) -> tuple[MessageId, ...]:
+        """The messages of the answer, in order; one that is being deleted counts as gone.
+
+        The gateway may tell of our own deletion before its request is answered; it must not be taken
+        for somebody's who wants the answer away.
+        """
+        return tuple(slot.message_id for slot in self._slots if not slot.is_leaving)
+
+    def next_step(
+        self, parts: Sequence[Part], controls: Controls | None, *, prune: bool
+    ) -> Step | None:
+        """Return the first request towards these messages; ``None`` when they stand.
+
+        Args:
+            parts: The messages wanted.
+            controls: Buttons below the last one; the others have none.
+            prune: Delete all messages beyond the wanted ones, not only those of an earlier life.
+        """
+        last = controls if _has_any(controls) else None
+        for index, part in enumerate(parts):
+            wanted = last if index == len(parts) - 1 else None
+            if index >= len(self._slots):
+                return Step(index, part, wanted)
+            slot = self._slots[index]
+            if part.file is not None and slot.content != part.content:
+                return Step(index, None)
+            if slot.content != part.content or slot.controls != wanted or slot.has_unknown_controls:
+                return Step(index, part, wanted)
+        is_spare = len(self._slots) > len(parts)
+        if is_spare and (prune or (parts and self._slots[-1].content is None)):
+            return Step(len(self._slots) - 1, None)
+        return None
+
+    async def perform(self, step: Step) -> None:
+        """Make one request and remember what it left behind.
+
+        Raises:
+            DeliveryError: As the sink said; nothing is remembered then.
+        """
+        began_s = self._clock.monotonic()
+        try:
+            if step.part is None:
+                await self._delete(step.index)
+            elif step.index < len(self._slots):
+                await self._edit(step.index, step.part, step.controls)
+            else:
+                await self._send(step.index, step.part, step.controls)
+        except EditExhaustedError as exc:
+            if step.index < len(self._slots):
+                raise
+            raise DeliveryUnavailableError from exc
+        finally:
+            self.was_slow = self._clock.monotonic() - began_s > _SLOW_S
+
+    async def notice(self, sentence: str) -> MessageId:
+        """Post a sentence of our own, under a nonce that no answer has."""
+        self.calls += 1
+        index, self._notices = self._notices, self._notices + 1
+        name = nonce(self._question_id, "n", min(index, MAX_INDEX))
+        message_id = await self._sink.send(notice(sentence), nonce=name)
+        if self._on_posted is not None:
+            await self._on_posted((*self.message_ids, message_id))
+        return message_id
+
+    async def typing(self) -> None:
+        """Show the typing indicator."""
+        self.calls += 1
+        await self._sink.typing()
+
+    async def replace(self, index: int) -> None:
+        """Delete a message that can't be edited any more; those after it move up, the last is new."""
+        with contextlib.suppress(
+            DeliveryUnavailableError, DeliveryRejectedError, EditExhaustedError
+        ):
+            await self._take_away(self._slots[index])
+        self.calls += 1
+        del self._slots[index]
+        await self._report()
+
+    async def _send(self, index: int, part: Part, controls: Controls | None) -> None:
+        self.calls += 1
+        name = nonce(self._question_id, "r", min(self._sent, MAX_INDEX))
+        message_id = await self._sink.send(
+            part.content, nonce=name, controls=controls, file=part.file
+        )
+        self._sent += 1
+        for slot in self._slots:
+            if slot.message_id == message_id:
+                slot.content = None
+                return
+        self._slots.insert(index, _Slot(message_id, part.content, controls))
+        await self._report()
+
+    async def _edit(self, index: int, part: Part, controls: Controls | None) -> None:
+        slot = self._slots[index]
+        change = None
+        if slot.controls != controls or slot.has_unknown_controls:
+            change = controls if controls is not None else Controls(self._question_id, _NOBODY)
+        self.calls += 1
+        await self._sink.edit(slot.message_id, part.content, controls=change)
+        slot.content, slot.controls, slot.has_unknown_controls = part.content, controls, False
+
+    async def _delete(self, index: int) -> None:
+        self.calls += 1
+        await self._take_away(self._slots[index])
+        del self._slots[index]
+        await self._report()
+
+    async def _take_away(self, slot: _Slot) -> None:
+        slot.is_leaving = True
+        try:
+            await self._sink.delete(slot.message_id)
+        finally:
+            slot.is_leaving = False
+
+    async def _report(self) -> None:
+        if self._on_posted is not None:
+            await self._on_posted(self.message_ids)
+
+
+def _has_any(controls: Controls | None) -> bool:
+    return controls is not None and any(
+        (
+            controls.stop,
+            controls.regenerate,
+            controls.continue_,
+            controls.thinking,
+            controls.details,
+        )
+    )

@@ -1,0 +1,397 @@
+"""Bring one answer to its reader: stage line, growing text, final text, all at Discord's pace.
+
+An answer is owned by ``async with Delivery(...)``. Whoever reads the model calls ``stage`` and
+``show``, which only note what is wanted; one task writes, one shows the typing indicator. ``finish``,
+``fail`` and ``abort`` end the writing and wait for Discord.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from bot.core.clock import Clock
+from bot.core.domain import MessageId, Question, Stage
+from bot.core.errors import (
+    DeliveryError,
+    DeliveryForbiddenError,
+    DeliveryUnavailableError,
+    EditExhaustedError,
+    TargetGoneError,
+)
+from bot.core.notices import notice
+from bot.core.ports import Controls, ReplySink
+from bot.delivery.board import Board, OnPosted, Step
+from bot.delivery.pacing import ChannelPacer, Rank
+from bot.delivery.plan import Part, chrome_of, parts_of, plan_chunks, without_file
+from bot.delivery.splitter import split, streaming_cut
+from bot.delivery.waiting import StageClock, Typist
+from config.settings import DeliverySettings
+
+_log = logging.getLogger(__name__)
+
+EDIT_INTERVAL_S = 1.5
+"""Least time between two edits of an answer; a reply of 4 s then needs at most five requests."""
+
+FINAL_PATIENCE_S = 600.0
+"""How long a final text is tried while Discord is unavailable."""
+
+_RETRY_S = 5.0
+_FOREVER_S = 3600.0
+
+BeforeFinal = Callable[[tuple[str, ...]], Awaitable[None]]
+"""Given the final texts before they are delivered, to store them."""
+
+OnChrome = Callable[[str], Awaitable[None]]
+"""Told of the bot's own lines in what is about to be posted."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryResult:
+    """What came of an answer.
+
+    Attributes:
+        message_ids: Its messages, in order.
+        rest_calls: Requests that it took, typing included.
+        is_refused: Discord refused the text; a sentence about that was posted instead.
+    """
+
+    message_ids: tuple[MessageId, ...]
+    rest_calls: int
+    is_refused: bool = False
+
+
+class Delivery:
+    """One answer on its way; see the module's description.
+
+    Args:
+        sink: The way to Discord.
+        pacer: The pacer of the question's channel.
+        clock: Time.
+        question: What is being answered.
+        settings: How answers appear.
+        live_controls: Buttons while the answer is being written; ``None`` for none.
+        posted: Messages of this answer that an earlier life of the process posted: they are edited,
+            and deleted where they are too many.
+        on_posted: Awaited with all message ids whenever a message comes or goes.
+        on_chrome: Awaited before a sentence of our own is posted in an answer's place.
+
+    Attributes:
+        gone: Set when the reader can't be reached any more: stop the model at once.
+        gone_reason: Why.
+    """
+
+    def __init__(  # noqa: PLR0913 - what an answer needs, each by name
+        self,
+        *,
+        sink: ReplySink,
+        pacer: ChannelPacer,
+        clock: Clock,
+        question: Question,
+        settings: DeliverySettings,
+        live_controls: Controls | None = None,
+        posted: Sequence[MessageId] = (),
+        on_posted: OnPosted | None = None,
+        on_chrome: OnChrome | None = None,
+    ) -> None:
+        self._pacer = pacer
+        self._clock = clock
+        self._key = question.id
+        self._settings = settings
+        self._live_controls = live_controls
+        self._on_chrome = on_chrome
+        self._board = Board(sink, clock, question.id, posted=posted, on_posted=on_posted)
+        now_s = clock.monotonic()
+        self._stages = StageClock(now_s, settings.stage_after_s)
+        self._text = ""
+        self._has_news = False
+        self._has_words = False
+        self._edit_due_s = now_s
+        self._is_muted = False
+        self._is_ending = False
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.gone = asyncio.Event()
+        self.gone_reason: DeliveryError | None = None
+
+    async def __aenter__(self) -> Self:
+        self._pacer.join(self._key)
+        name = f"delivery-{self._key}"
+        self._tasks = [
+            asyncio.create_task(self._write(), name=name),
+            asyncio.create_task(self._type(), name=f"{name}-typing"),
+        ]
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._is_ending = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._pacer.leave(self._key)
+
+    @property
+    def message_ids(self) -> tuple[MessageId, ...]:
+        """The messages posted so far, in order."""
+        return self._board.message_ids
+
+    @property
+    def rest_calls(self) -> int:
+        """Requests made so far, typing included."""
+        return self._board.calls
+
+    def stage(self, stage: Stage) -> None:
+        """Note what the question waits for; shown only while there is no text."""
+        was_known = self._stages.is_known
+        self._stages.note(stage, self._clock.monotonic())
+        if not was_known:
+            self._wake.set()
+
+    def show(self, text: str) -> None:
+        """Note the whole visible text so far; it replaces what was shown before."""
+        if text == self._text:
+            return
+        self._text = text
+        if not self._has_news:
+            self._has_news = True
+            self._wake.set()
+
+    def prepare_final(
+        self, text: str, *, footer: str = "", notices: Sequence[str] = ()
+    ) -> tuple[str, ...]:
+        """Return the texts that ``finish`` would deliver, in the form in which they are stored."""
+        lines = (*notices, footer) if footer else tuple(notices)
+        return plan_chunks(text, lines, max_messages=self._settings.max_messages)
+
+    async def finish(
+        self,
+        text: str,
+        *,
+        controls: Controls | None = None,
+        footer: str = "",
+        notices: Sequence[str] = (),
+        before_final: BeforeFinal | None = None,
+    ) -> DeliveryResult:
+        """Deliver the final text and wait until it stands.
+
+        Args:
+            text: The whole visible answer.
+            controls: Buttons below it.
+            footer: One quiet line about model and speed.
+            notices: Sentences about the answer, each on a quiet line.
+            before_final: Awaited with the final texts before anything of them is sent.
+
+        Raises:
+            TargetGoneError: There is nobody to deliver to.
+            DeliveryForbiddenError: The bot may not write there.
+            DeliveryUnavailableError: Discord didn't take it for ``FINAL_PATIENCE_S``.
+        """
+        chunks = self.prepare_final(text, footer=footer, notices=notices)
+        if before_final is not None:
+            await before_final(chunks)
+        return await self.deliver(chunks, controls=controls)
+
+    async def deliver(
+        self, chunks: Sequence[str], *, controls: Controls | None = None
+    ) -> DeliveryResult:
+        """Deliver final texts as stored: what ``finish`` does last, and recovery does alone.
+
+        Raises:
+            DeliveryError: As ``finish`` does.
+        """
+        await self._end_writing()
+        if self.gone_reason is not None:
+            raise self.gone_reason
+        parts = parts_of(chunks)
+        try:
+            await self._settle(parts, controls)
+        except DeliveryForbiddenError:
+            if self.gone.is_set():
+                raise
+            await self._settle(without_file(chunks), controls)
+        except (TargetGoneError, DeliveryUnavailableError):
+            raise
+        except DeliveryError as exc:
+            return await self._refused(exc)
+        return DeliveryResult(self._board.message_ids, self._board.calls)
+
+    async def fail(self, sentence: str, *, controls: Controls | None = None) -> DeliveryResult:
+        """Say one sentence instead of an answer, or below the part of it that stands already.
+
+        Raises:
+            DeliveryError: As ``finish`` does.
+        """
+        text = self._text.strip()
+        chunks = self.prepare_final(text, notices=(sentence,)) if text else (notice(sentence),)
+        await self._note(chrome_of(chunks, (sentence,)) if text else chunks[0])
+        return await self.deliver(chunks, controls=controls)
+
+    async def abort(self) -> None:
+        """Take back whatever was posted, as far as Discord lets us; never raises for Discord."""
+        await self._end_writing()
+        if isinstance(self.gone_reason, DeliveryForbiddenError):
+            return
+        while (step := self._board.next_step((), None, prune=True)) is not None:
+            try:
+                await self._paced(step)
+            except DeliveryError as exc:
+                _log.info("question %d: could not take back an answer: %s", self._key, exc)
+                return
+
+    async def _end_writing(self) -> None:
+        """Let a request under way end, and make no more from the background."""
+        self._is_ending = True
+        self._wake.set()
+        if self._tasks:
+            writer, typist = self._tasks
+            typist.cancel()
+            _, failure = await asyncio.gather(typist, writer, return_exceptions=True)
+            self._tasks.clear()
+            if isinstance(failure, Exception):
+                # The final text needs no interim edits.
+                _log.error("question %d: the interim edits failed", self._key, exc_info=failure)
+
+    async def _settle(self, parts: Sequence[Part], controls: Controls | None) -> None:
+        give_up_s = self._clock.monotonic() + FINAL_PATIENCE_S
+        while (step := self._board.next_step(parts, controls, prune=True)) is not None:
+            try:
+                await self._paced(step)
+            except EditExhaustedError:
+                await self._board.replace(step.index)
+            except DeliveryUnavailableError as exc:
+                delay_s = max(_RETRY_S, exc.retry_after_s or 0.0)
+                if self._clock.monotonic() + delay_s > give_up_s:
+                    raise
+                await self._clock.sleep(delay_s)
+
+    async def _paced(self, step: Step) -> None:
+        """Make one request at the next moment the channel has free; finals never ask."""
+        now_s = self._clock.monotonic()
+        at_s = self._pacer.book(now_s, self._key)
+        if at_s > now_s:
+            await self._clock.sleep(at_s - now_s)
+        await self._perform(step)
+
+    async def _perform(self, step: Step) -> None:
+        try:
+            await self._board.perform(step)
+        except (TargetGoneError, DeliveryForbiddenError) as exc:
+            is_about_file = step.part is not None and step.part.file is not None
+            if isinstance(exc, TargetGoneError) or not is_about_file:
+                self._set_gone(exc)
+            raise
+        except DeliveryUnavailableError as exc:
+            self._pacer.slowed(self._clock.monotonic(), exc.retry_after_s or 0.0)
+            raise
+        if self._board.was_slow:
+            self._pacer.slowed(self._clock.monotonic())
+
+    async def _refused(self, exc: DeliveryError) -> DeliveryResult:
+        """Say that Discord refused the answer, once, under a nonce of its own."""
+        await self._note(notice(exc.sentence))
+        notice_id = await self._board.notice(exc.sentence)
+        ids = (*self._board.message_ids, notice_id)
+        return DeliveryResult(ids, self._board.calls, is_refused=True)
+
+    async def _note(self, chrome: str) -> None:
+        if self._on_chrome is not None:
+            await self._on_chrome(chrome)
+
+    def _set_gone(self, exc: DeliveryError) -> None:
+        self.gone_reason = exc
+        self.gone.set()
+        self._wake.set()
+
+    async def _write(self) -> None:
+        """Write stage line and growing text until the end; the owner of all interim requests."""
+        while not self._is_ending and not self.gone.is_set():
+            step, rank = self._wanted()
+            if step is None:
+                self._pacer.withdraw(self._key)
+                await self._wait(self._idle_s())
+                continue
+            delay_s = self._pacer.ask(self._clock.monotonic(), self._key, rank)
+            if delay_s > 0:
+                await self._wait(delay_s)
+                continue
+            await self._write_step(step, rank)
+
+    def _wanted(self) -> tuple[Step | None, Rank]:
+        """Return the next interim request that is due, if any."""
+        now_s = self._clock.monotonic()
+        rank = Rank.INTERIM if self._has_words else Rank.FIRST
+        if self._is_muted:
+            return None, rank
+        if self._text:
+            if not self._has_news or now_s < self._edit_due_s:
+                return None, rank
+            step = self._board.next_step(self._growing(), self._live_controls, prune=False)
+            self._has_news = step is not None
+            return step, rank
+        line = self._stages.line(now_s)
+        if line is None:
+            return None, Rank.STAGE
+        return self._board.next_step((Part(line),), self._live_controls, prune=False), Rank.STAGE
+
+    def _growing(self) -> list[Part]:
+        """Return the messages of the text so far; the last that is allowed waits for the final."""
+        most = max(1, self._settings.max_messages - 1)
+        return [Part(piece) for piece in split(streaming_cut(self._text))[:most]]
+
+    async def _write_step(self, step: Step, rank: Rank) -> None:
+        """Make one interim request; a failure costs an edit, never the answer."""
+        try:
+            await self._perform(step)
+            self._has_words = self._has_words or rank is Rank.FIRST
+        except (TargetGoneError, DeliveryForbiddenError):
+            return
+        except EditExhaustedError:
+            await self._board.replace(step.index)
+        except DeliveryUnavailableError as exc:
+            _log.info("question %d: %s", self._key, exc)
+        except DeliveryError as exc:
+            _log.warning("question %d: no more interim edits: %s", self._key, exc)
+            self._is_muted = True
+        now_s = self._clock.monotonic()
+        if rank is Rank.STAGE:
+            self._stages.written(now_s)
+        else:
+            self._edit_due_s = now_s + EDIT_INTERVAL_S
+
+    def _idle_s(self) -> float:
+        """Return how long nothing can become due, unless somebody wakes the writer."""
+        if self._is_muted or (self._text and not self._has_news):
+            return _FOREVER_S
+        now_s = self._clock.monotonic()
+        if self._text:
+            return max(self._edit_due_s - now_s, 0.0)
+        return self._stages.due_in(now_s) if self._stages.is_known else _FOREVER_S
+
+    async def _wait(self, delay_s: float) -> None:
+        """Wait until woken, at most ``delay_s``."""
+        alarm = asyncio.create_task(self._alarm(delay_s))
+        try:
+            await self._wake.wait()
+        finally:
+            alarm.cancel()
+        self._wake.clear()
+
+    async def _alarm(self, delay_s: float) -> None:
+        await self._clock.sleep(delay_s)
+        self._wake.set()
+
+    async def _type(self) -> None:
+        typist = Typist(self._board, self._pacer, self._clock, self._stages)
+        try:
+            await typist.run(lambda: self._has_words)
+        except (TargetGoneError, DeliveryForbiddenError) as exc:
+            self._set_gone(exc)

@@ -1,0 +1,1 @@
+"""The demo: the real bot against the local stand-ins, in the terminal."""

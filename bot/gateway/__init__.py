@@ -1,0 +1,1 @@
+"""The Discord client: connecting, reconnecting, presence, and which Discord it talks to."""

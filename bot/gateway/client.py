@@ -1,0 +1,321 @@
+"""The Discord client: intents, a gateway loop that survives bad networks, cogs, command sync."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import aiohttp
+import discord
+from discord.ext import commands
+from discord.gateway import DiscordWebSocket, ReconnectWebSocket
+
+from bot.chat.backfill import ALIVE, ALIVE_MARGIN_S
+from bot.core.domain import Place, UserId
+from bot.core.errors import ConfigurationError, describe
+from bot.core.reasons import plain_reason
+from bot.gateway.readable import UNREADABLE, read_message
+from bot.gateway.reconnect import Governor
+from bot.gateway.services import Services
+from config.token_shapes import refused_token
+
+_log = logging.getLogger(__name__)
+
+EXTENSIONS = ("cogs.chat", "cogs.admin", "cogs.models", "cogs.diagnostics")
+GUILD_READY_TIMEOUT_S = 0.5
+"""Seconds of quiet after the last guild before the session counts as ready; discord.py waits 2."""
+CONNECT_TIMEOUT_S = 60.0
+"""Seconds from opening the socket to the log-in being sent; discord.py's own figure."""
+FATAL_CLOSE_CODES = {
+    4004: "Discord refused the bot token. Copy it again from the Developer Portal.",
+    4010: "Discord refused this connection's shard.",
+    4011: "This bot is in so many servers that Discord asks for sharding.",
+    4012: "Discord no longer speaks this gateway version. Please upgrade Clawbot.",
+    4013: "Discord refused the intents this version asks for. Please upgrade Clawbot.",
+    4014: "Discord refused an intent. Switch it on under Bot in the Developer Portal.",
+}
+"""Close codes after which connecting again is pointless (Discord: gateway close event codes)."""
+LOW_IDENTIFY_BUDGET = 20
+"""Log-ins left, by Discord's count, below which the bot waits for the reset."""
+STRAY_FAILURES = 3
+"""Failures in a row after which the session's own gateway address is given up for the main one."""
+NETWORK_ERRORS = (
+    OSError,
+    discord.HTTPException,
+    discord.RateLimited,
+    discord.GatewayNotFound,
+    aiohttp.ClientError,
+    TimeoutError,
+)
+
+
+def intents_for(*, message_content: bool) -> discord.Intents:
+    """Return the intents the bot asks for: only what it handles."""
+    intents = discord.Intents.none()
+    intents.guilds = True
+    intents.guild_messages = True
+    intents.dm_messages = True
+    intents.message_content = message_content
+    return intents
+
+
+class ClawbotClient(commands.Bot):
+    """discord.py's bot with our gateway loop and services.
+
+    Args:
+        services: Everything the cogs may use.
+        governor: Paces connections and log-ins.
+        tree_cls: The command tree, which asks the permission gate and answers failures.
+
+    Attributes:
+        online: Set while the gateway session is up.
+        sessions: How many sessions were begun afresh.
+    """
+
+    user: discord.ClientUser
+
+    def __init__(
+        self,
+        services: Services,
+        governor: Governor,
+        tree_cls: type[discord.app_commands.CommandTree[Any]],
+    ) -> None:
+        super().__init__(
+            command_prefix=(),
+            help_command=None,
+            intents=intents_for(message_content=services.settings.discord.message_content),
+            allowed_mentions=discord.AllowedMentions.none(),
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            chunk_guilds_at_startup=False,
+            max_messages=None,
+            guild_ready_timeout=GUILD_READY_TIMEOUT_S,
+            max_ratelimit_timeout=30.0,
+            http_trace=services.metrics.discord_trace(),
+            tree_cls=tree_cls,
+            allowed_contexts=discord.app_commands.AppCommandContext(
+                guild=True, dm_channel=True, private_channel=False
+            ),
+            allowed_installs=discord.app_commands.AppInstallationType(guild=True, user=False),
+        )
+        self.services = services
+        self.online = asyncio.Event()
+        self.is_caught_up = False
+        self.sessions = 0
+        self._governor = governor
+        self._read_leniently("MESSAGE_CREATE", "MESSAGE_UPDATE")
+
+    def _read_leniently(self, *events: str) -> None:
+        """Have discord.py read messages also where a part that nobody needs is of another form."""
+        parsers = self._connection.parsers
+        for event in events:
+            parsers[event] = partial(read_message, parsers[event])
+
+    @property
+    def me(self) -> UserId:
+        """The bot's own user."""
+        return UserId(self.user.id)
+
+    def is_online(self) -> bool:
+        """Return whether the gateway session is up."""
+        return self.online.is_set()
+
+    async def note_alive(self) -> None:
+        """Remember that messages are being received, for the next start's look at what it missed.
+
+        A little in the past: what came in the last seconds may not be in the journal yet.
+        """
+        moment_s = self.services.clock.now().timestamp() - ALIVE_MARGIN_S
+        await self.services.state.set(ALIVE, moment_s)
+
+    def names_of(self, place: Place) -> tuple[str, str]:
+        """Return the names of a place's guild and channel; empty where unknown."""
+        guild = self.get_guild(place.guild_id) if place.guild_id is not None else None
+        channel = guild.get_channel_or_thread(place.channel_id) if guild is not None else None
+        return (guild.name if guild else "", channel.name if channel else "")
+
+    async def setup_hook(self) -> None:
+        """Load all cogs; a cog that can't be loaded ends the start."""
+        for name in EXTENSIONS:
+            await self.load_extension(name)
+
+    async def log_in(self, token: str) -> None:
+        """Log in, waiting out a network that isn't there yet.
+
+        Raises:
+            ConfigurationError: Discord refuses the token.
+        """
+        while True:
+            try:
+                await self.login(token)
+            except discord.LoginFailure as exc:
+                raise ConfigurationError(refused_token(token)) from exc
+            except NETWORK_ERRORS as exc:
+                _log.warning("Discord can't be reached yet (%s)", plain_reason(exc))
+                self._governor.failed()
+            else:
+                return
+            await self.http.close()
+            self.http.connector = discord.utils.MISSING
+            await self.services.clock.sleep(self._governor.pause_s(identify=False))
+
+    async def connect(self, *, reconnect: bool = True) -> None:  # noqa: ARG002 - the base's signature
+        """Hold the gateway connection until the client is closed.
+
+        discord.py's own loop dies when the first connection fails, reconnects without any pause
+        after a resumable close, and backs off for up to 17 minutes; this one asks the governor.
+
+        Raises:
+            ConfigurationError: Discord closed with a code that connecting again can't mend.
+        """
+        params: dict[str, Any] = {"initial": True, "shard_id": self.shard_id}
+        await self._respect_session_limit()
+        while not self.is_closed():
+            await self._governor.before_connect(identify=not params.get("resume"))
+            try:
+                await self._hold(params)
+            except ReconnectWebSocket as exc:
+                self._after_drop(params, resume=exc.resume)
+            except discord.ConnectionClosed as exc:
+                self._after_close(exc)
+                self._after_drop(params, resume=exc.code != 1000)
+            except NETWORK_ERRORS as exc:
+                if self.is_closed():
+                    return
+                _log.warning("the gateway connection failed (%s)", plain_reason(exc))
+                self._after_drop(params, resume=True)
+
+    async def _hold(self, params: dict[str, Any]) -> None:
+        connecting = DiscordWebSocket.from_client(self, **params)
+        self.ws = await asyncio.wait_for(connecting, CONNECT_TIMEOUT_S)
+        params["initial"] = False
+        failed_at: int | None = -1
+        while True:
+            try:
+                await self.ws.poll_event()
+            except UNREADABLE as exc:
+                at = traceback.extract_tb(exc.__traceback__)[-1].name
+                _log.warning("an event of an unknown form was left out (%s)", at)
+                if self.ws.sequence == failed_at:
+                    raise ReconnectWebSocket(self.shard_id, resume=False) from exc
+                failed_at = self.ws.sequence
+
+    def _after_drop(self, params: dict[str, Any], *, resume: bool) -> None:
+        self._governor.ended()
+        self.dispatch("disconnect")
+        session = getattr(self.ws, "session_id", None)
+        if not (resume and session):
+            for key in ("resume", "session", "sequence", "gateway"):
+                params.pop(key, None)
+            return
+        params.update(resume=True, session=session, sequence=self.ws.sequence)
+        if self._governor.failures < STRAY_FAILURES:
+            params["gateway"] = self.ws.gateway
+        else:
+            params.pop("gateway", None)
+
+    def _after_close(self, exc: discord.ConnectionClosed) -> None:
+        if exc.code == 4014 and self.intents.message_content:
+            reduced = intents_for(message_content=False)
+            self._connection._intents = reduced  # noqa: SLF001 - the only place that holds them
+            _log.warning(
+                "Discord refused the Message Content intent. I go on without it: mentions, replies "
+                "to me and direct messages work, other people's messages in a conversation are "
+                "empty. Switch it on under Bot, Privileged Gateway Intents, in the Developer Portal."
+            )
+        elif exc.code in FATAL_CLOSE_CODES:
+            raise ConfigurationError(FATAL_CLOSE_CODES[exc.code]) from exc
+
+    async def before_identify_hook(self, _shard_id: int | None, *, initial: bool = False) -> None:  # noqa: ARG002 - the base's signature
+        """Count each log-in against the budget, before it is sent."""
+        await self._governor.identified()
+
+    async def close(self) -> None:
+        """Close the connections; discord.py's wait for guilds would fail once its loop is gone."""
+        waiting = self._connection._ready_task  # noqa: SLF001 - nothing public cancels it
+        if waiting is not None:
+            waiting.cancel()
+        await super().close()
+
+    async def _respect_session_limit(self) -> None:
+        """Wait when Discord says that the log-in budget is nearly spent."""
+        try:
+            async with asyncio.timeout(5):
+                data = await self.http.request(discord.http.Route("GET", "/gateway/bot"))
+            limit = data["session_start_limit"]
+            if int(limit["remaining"]) < LOW_IDENTIFY_BUDGET:
+                self._governor.block_identify(float(limit["reset_after"]) / 1000)
+        except (*NETWORK_ERRORS, KeyError, TypeError, ValueError) as exc:
+            _log.debug("the session start limit is unknown (%s)", plain_reason(exc))
+
+    async def on_ready(self) -> None:
+        """Note that a fresh session is up."""
+        self.sessions += 1
+        self._up()
+
+    async def on_resumed(self) -> None:
+        """Note that the session was resumed."""
+        self._up()
+
+    def _up(self) -> None:
+        self._governor.established()
+        self.online.set()
+
+    async def on_disconnect(self) -> None:
+        """Note that the gateway is gone for now."""
+        self.online.clear()
+
+    async def on_message(self, message: discord.Message, /) -> None:
+        """Do nothing: there are no text commands, and the chat cog has the only intake."""
+
+    async def on_error(self, event_method: str, /, *args: object, **kwargs: object) -> None:  # noqa: ARG002
+        """Log what a listener raised, with the error table's level; the outer seam of listeners."""
+        exc = sys.exc_info()[1]
+        if exc is not None:
+            report = describe(exc)
+            _log.log(
+                report.log_level,
+                "listener %s failed %s",
+                event_method,
+                report.reference,
+                exc_info=exc,
+            )
+
+    def commands_payload(self) -> Sequence[dict[str, Any]]:
+        """Return the slash commands as Discord is told them."""
+        return [command.to_dict(self.tree) for command in self.tree.get_commands()]
+
+    async def sync_commands(self) -> None:
+        """Tell Discord our commands when they differ from what it was last told.
+
+        Registering counts against 200 creations a day (Discord: application commands), so a hash of
+        the payload, and of which Discord it went to, is kept with the data. What Discord makes of
+        them is not looked at: a reply of an unknown shape is no reason to register again.
+        """
+        payload = list(self.commands_payload())
+        text = json.dumps(payload, sort_keys=True)
+        application_id = self.application_id or self.user.id
+        told = f"{discord.http.Route.BASE}:{application_id}:{text}"
+        digest = hashlib.sha256(told.encode()).hexdigest()
+        key = "command_tree"
+        if self.services.state.get(key) == digest and await self._knows_commands(payload):
+            return
+        await self.http.bulk_upsert_global_commands(application_id, payload=payload)
+        await self.services.state.set(key, digest)
+        _log.info("registered the slash commands")
+
+    async def _knows_commands(self, payload: Sequence[dict[str, Any]]) -> bool:
+        """Return whether Discord still has our commands: another program may have replaced them."""
+        application_id = self.application_id or self.user.id
+        try:
+            listed = await self.http.get_global_commands(application_id)
+            names = {command["name"] for command in listed}
+        except (discord.HTTPException, KeyError, TypeError):
+            return True
+        return names >= {command["name"] for command in payload}

@@ -1,0 +1,152 @@
+"""When to connect to a gateway again: bounded both ways, and within the log-in budget.
+
+A client that reconnects without a pause can make hundreds of connections a second, one that backs
+off without a bound stays away for a quarter of an hour after the network is back, and one that logs
+in 1000 times in 24 hours has its token reset (Discord: gateway, session start limit). ``Governor``
+decides the pause before each connection; it does no I/O but the waiting.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime, timedelta
+
+from bot.core.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+DAY = timedelta(hours=24)
+FREE_CONNECTS = 5
+"""Connections in a minute before pauses begin: a resume should not wait."""
+SPACING_S = 2.6
+"""Seconds between connections after that: 5 + 60 / 2.6 is less than 30 a minute."""
+LONGEST_PAUSE_S = 60.0
+"""Seconds; the network is noticed within this when it returns."""
+LONGEST_IDENTIFY_PAUSE_S = 600.0
+"""Seconds between log-ins that never lead to a lasting session."""
+STABLE_S = 60.0
+"""Seconds after which a session counts as lasting and all pauses start afresh."""
+
+SaveIdentifies = Callable[[list[datetime]], Awaitable[None]]
+
+
+class Governor:
+    """Paces connections and log-ins of one bot account.
+
+    Attributes:
+        failures: Attempts in a row that led to no session.
+
+    Args:
+        clock: Time.
+        identifies_per_day: Log-ins allowed in any 24 hours.
+        past_identifies: Log-ins of earlier runs, UTC.
+        save: Called with the log-ins of the last 24 hours after each one.
+        rng: Source of jitter.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        identifies_per_day: int,
+        past_identifies: Iterable[datetime] = (),
+        save: SaveIdentifies | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._clock = clock
+        self._limit = identifies_per_day
+        now = clock.now()
+        self._identifies = deque(sorted(t for t in past_identifies if now - DAY < t <= now))
+        self._save = save
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
+        self._connects: deque[float] = deque()
+        self.failures = 0
+        self._short_sessions = 0
+        self._last_identify_s: float | None = None
+        self._session_since_s: float | None = None
+        self._blocked_until_s = 0.0
+
+    def pause_s(self, *, identify: bool) -> float:
+        """Return how long to wait before the next connection, in seconds.
+
+        Args:
+            identify: The connection will log in rather than resume.
+        """
+        now_s = self._clock.monotonic()
+        while self._connects and self._connects[0] <= now_s - 60:
+            self._connects.popleft()
+        pauses = [self._failure_pause_s()]
+        if len(self._connects) >= FREE_CONNECTS:
+            pauses.append(self._connects[-1] + SPACING_S - now_s)
+        if identify:
+            pauses += [self._identify_pause_s(now_s), self._blocked_until_s - now_s]
+        return max(0.0, *pauses)
+
+    def _failure_pause_s(self) -> float:
+        if not self.failures:
+            return 0.0
+        ceiling_s = min(LONGEST_PAUSE_S, 2.0 ** min(self.failures, 10))
+        return self._rng.uniform(ceiling_s / 2, ceiling_s)
+
+    def _identify_pause_s(self, now_s: float) -> float:
+        now = self._clock.now()
+        self._forget_before(now - DAY)
+        pause_s = 0.0
+        if self._last_identify_s is not None and self._short_sessions:
+            spacing_s = min(LONGEST_IDENTIFY_PAUSE_S, 2.5 * 2.0 ** min(self._short_sessions, 10))
+            pause_s = self._last_identify_s + spacing_s - now_s
+        if len(self._identifies) >= self._limit:
+            oldest = self._identifies[len(self._identifies) - self._limit]
+            pause_s = max(pause_s, (oldest + DAY - now).total_seconds() + 1)
+        return pause_s
+
+    def _forget_before(self, moment: datetime) -> None:
+        while self._identifies and self._identifies[0] <= moment:
+            self._identifies.popleft()
+
+    async def before_connect(self, *, identify: bool) -> None:
+        """Wait as long as ``pause_s`` says, then count the connection."""
+        pause_s = self.pause_s(identify=identify)
+        if pause_s > 5:
+            _log.warning("connecting to Discord again in %.0f s", pause_s)
+        if pause_s > 0:
+            await self._clock.sleep(pause_s)
+        self._connects.append(self._clock.monotonic())
+
+    async def identified(self) -> None:
+        """Count a log-in that is about to be sent."""
+        now = self._clock.now()
+        self._forget_before(now - DAY)
+        self._identifies.append(now)
+        self._last_identify_s = self._clock.monotonic()
+        self._short_sessions += 1
+        if self._save:
+            await self._save(list(self._identifies))
+
+    def failed(self) -> None:
+        """Note that a connection could not be made."""
+        self.failures += 1
+
+    def established(self) -> None:
+        """Note that a session is up (READY or RESUMED)."""
+        self.failures = 0
+        self._session_since_s = self._clock.monotonic()
+
+    def ended(self) -> None:
+        """Note that a connection ended.
+
+        One without a session was a failure; one that lasted resets the pauses between log-ins.
+        """
+        since_s = self._session_since_s
+        if since_s is None:
+            self.failures += 1
+        elif self._clock.monotonic() - since_s >= STABLE_S:
+            self._short_sessions = 0
+        self._session_since_s = None
+
+    def block_identify(self, duration_s: float) -> None:
+        """Allow no log-in for a time: Discord says that the budget is nearly spent."""
+        self._blocked_until_s = self._clock.monotonic() + duration_s

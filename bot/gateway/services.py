@@ -1,0 +1,49 @@
+"""What the Discord surface may use: one value, complete before the client is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.chat.allowed_models import AllowedModels
+from bot.chat.own_words import OwnWords
+from bot.chat.service import ChatService
+from bot.core.clock import Clock
+from bot.core.ports import MessageSource
+from bot.lmstudio import LMStudioBackend
+from bot.ops.metrics import Metrics
+from bot.queue.rate_limit import RateLimiter
+from bot.queue.scheduler import Scheduler
+from bot.storage.database import Database
+from bot.storage.journal import SqlJournal
+from bot.storage.settings_store import SettingsStore
+from bot.storage.state import StateStore
+from config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts that cogs use.
+
+    Attributes:
+        settings: What the operator configured.
+        overrides: Settings of guilds and channels, and who set them.
+        state: Small values kept over restarts.
+        storage: The database behind all of these.
+        own_words: Knows which of the bot's messages are answers.
+        allowed: The models that guilds may choose.
+    """
+
+    settings: Settings
+    clock: Clock
+    backend: LMStudioBackend
+    overrides: SettingsStore
+    journal: SqlJournal
+    state: StateStore
+    storage: Database
+    own_words: OwnWords
+    allowed: AllowedModels
+    chat: ChatService
+    limiter: RateLimiter
+    scheduler: Scheduler
+    source: MessageSource
+    metrics: Metrics

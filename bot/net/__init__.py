@@ -1,1 +1,0 @@
-"""Bounded downloads from Discord's own hosts."""

@@ -1,0 +1,1 @@
+"""Running it: metrics, logs, signals, the terminal, the watchdog, and the check before a start."""

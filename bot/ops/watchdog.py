@@ -1,0 +1,160 @@
+"""Notices an event loop that doesn't come round, from outside of the loop.
+
+A timer of the system's is put off about once a second by the loop itself. When it strikes, its
+handler runs in the middle of whatever holds the loop up, also inside a pattern that backtracks
+without end (``re`` looks for signals as it goes): it logs where that is, and after a minute it ends
+the process, so that the service manager starts it anew. Beneath lies a timer that needs no
+interpreter (``faulthandler``), for what looks for no signals, and for Windows, which has no such
+timer of the system's.
+
+A laptop that sleeps, a stopped process and a frozen container are no blocked loop: what counts is
+how often the timer struck, not how late it is. Nor is a debugger.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from bot.core.clock import Clock
+from bot.core.domain import QuestionId
+from bot.core.tasks import TaskOwner
+from bot.ops.logs import current_question_id
+
+_log = logging.getLogger(__name__)
+
+BLAMED_FILE: Final = "blocked"
+"""In the data folder: the question that was worked on when the process was ended."""
+
+EXIT_CODE: Final = 1
+"""As any crash."""
+
+_FRAMES = 20
+_LATE_FACTOR = 5
+"""How many times ``end_s`` the last timer waits where there is another: a process that was stopped
+for that long and goes on is ended by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the loop may take to come round.
+
+    Attributes:
+        beat_s: Time between two beats of the loop, in seconds.
+        log_s: Silence after which the stack is logged, in seconds.
+        end_s: Silence after which the process is ended, in seconds.
+    """
+
+    beat_s: float = 1.0
+    log_s: float = 2.0
+    end_s: float = 60.0
+
+
+class Watchdog:
+    """Watches the event loop of the main thread.
+
+    Args:
+        clock: The machine's own.
+        folder: Where the question is noted that was worked on when the process was ended.
+        patience: How long the loop may take.
+    """
+
+    def __init__(self, clock: Clock, folder: Path, patience: Patience | None = None) -> None:
+        self._clock = clock
+        self._file = folder / BLAMED_FILE
+        self._patience = patience or Patience()
+        self._strikes = 0
+        self._looked_s = 0.0
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncGenerator[None, None]:
+        """Watch for the length of the block, inside the running loop of the main thread."""
+        tasks = TaskOwner()
+        before = None
+        if sys.platform != "win32":
+            before = signal.signal(signal.SIGALRM, self._struck)
+            signal.siginterrupt(signal.SIGALRM, False)
+        tasks.start(self._beat(), name="watchdog")
+        try:
+            yield
+        finally:
+            await tasks.cancel()
+            faulthandler.cancel_dump_traceback_later()
+            if sys.platform != "win32":
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, before)
+
+    async def _beat(self) -> None:
+        last_s = self._clock.monotonic()
+        while True:
+            now_s = self._clock.monotonic()
+            if now_s - last_s > self._patience.log_s + self._patience.beat_s:
+                _log.warning("the event loop didn't run for %.1f s", now_s - last_s)
+            last_s = now_s
+            self._put_off()
+            await self._clock.sleep(self._patience.beat_s)
+
+    def _put_off(self) -> None:
+        patience = self._patience
+        last_s = patience.end_s
+        if sys.platform != "win32":
+            self._strikes, self._looked_s = 0, self._clock.monotonic()
+            signal.setitimer(signal.ITIMER_REAL, patience.log_s, patience.beat_s)
+            last_s *= _LATE_FACTOR
+        with contextlib.suppress(OSError, ValueError, RuntimeError):  # no standard error
+            faulthandler.dump_traceback_later(last_s, exit=True)
+
+    def _struck(self, _number: int, frame: FrameType | None) -> None:
+        """Count one strike, in the middle of what holds the loop up."""
+        now_s = self._clock.monotonic()
+        due_s = self._patience.beat_s if self._strikes else self._patience.log_s
+        is_late = now_s - self._looked_s > due_s + self._patience.beat_s
+        self._looked_s = now_s
+        if is_late or sys.gettrace() is not None:
+            return  # the process itself was stopped meanwhile, or somebody looks at it
+        self._strikes += 1
+        silent_s = self._patience.log_s + (self._strikes - 1) * self._patience.beat_s
+        if silent_s >= self._patience.end_s:
+            self._end(frame, silent_s)
+        elif self._strikes == 1:
+            _tell(logging.ERROR, "the event loop stands still", frame, silent_s)
+
+    def _end(self, frame: FrameType | None, silent_s: float) -> None:
+        question_id = current_question_id()
+        if question_id is not None:
+            with contextlib.suppress(OSError):
+                self._file.write_text(f"{question_id}\n", encoding="ascii")
+        _tell(logging.CRITICAL, "ended: the event loop stood still", frame, silent_s)
+        os._exit(EXIT_CODE)
+
+
+def take_blamed(folder: Path) -> QuestionId | None:
+    """Return the question that the last life was ended over, once; ``None`` if there was none."""
+    file = folder / BLAMED_FILE
+    try:
+        text = file.read_text(encoding="ascii").strip()
+        file.unlink()
+    except (OSError, ValueError):
+        return None
+    return QuestionId(int(text)) if text.isdigit() else None
+
+
+def _tell(level: int, what: str, frame: FrameType | None, silent_s: float) -> None:
+    """Log where the loop stands: files, lines and functions, nothing of what they work on."""
+    stack = traceback.StackSummary.extract(
+        traceback.walk_stack(frame), limit=_FRAMES, lookup_lines=False
+    )
+    places = " < ".join(f"{each.filename}:{each.lineno} {each.name}" for each in stack)
+    with contextlib.suppress(RuntimeError):  # the stream was in the middle of a line
+        _log.log(level, "%s for %.1f s, at %s", what, silent_s, places)

@@ -1,0 +1,244 @@
+"""Turns what Discord doesn't draw into what it does, while the text is still arriving.
+
+Tables become an aligned block, or a list where they are too wide; headings of level four and deeper
+become bold; formulas become readable text; fences of tildes become fences of backticks, and backticks
+inside a longer fence are broken, so that they don't end it. Code is left alone.
+Source: Discord "Markdown text 101", which knows none of these.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from bot.output.layout_math import readable_math
+from bot.output.layout_table import is_rule, shown_table
+
+_SPECIAL: Final = re.compile(r"[`\\$\n]")
+_LEAD: Final = re.compile(r"[ \t>]{0,40}+")
+_HASHES: Final = re.compile(r"#{1,8}+")
+_TILDES: Final = re.compile(r"~{1,80}+")
+_TICKS: Final = re.compile(r"`{1,80}+")
+_RUN: Final = re.compile(r"`{3,80}+|\n[ \t>]{0,40}+~{3,80}+")
+_RUN_PARTIAL: Final = re.compile(r"(?:\n[ \t>]{0,40}+~{0,80}+|`{1,80}+)\Z")
+_CLOSERS: Final = {r"\(": r"\)", r"\[": r"\]", "$$": "$$"}
+_FORMULA_CHARS: Final = {r"\(": 400, r"\[": 1200, "$$": 1200}
+_HEADING_CHARS: Final = 300
+_TABLE_CHARS: Final = 3000
+"""Longest part of a table that is laid out at once."""
+
+_LINE_CHARS: Final = 60
+
+
+class DiscordLayout:
+    """Reads text that arrives in pieces; what it has given out stays as it is."""
+
+    def __init__(self) -> None:
+        self._buf = ""
+        self._pos = 0
+        self._ended = False
+        self._out: list[str] = []
+        self._mode: Callable[[], bool] = self._text
+        self._line_start = True
+        self._inline = 0
+        self._fence_ticks = 0
+        self._header: str | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether text without any special character would pass unchanged."""
+        return not (self._buf or self._line_start)
+
+    def feed(self, text: str, *, ended: bool = False) -> str:
+        """Return what can be given out now."""
+        self._buf += text
+        self._ended = ended
+        while self._pos < len(self._buf) and self._mode():
+            pass
+        self._buf = self._buf[self._pos :]
+        self._pos = 0
+        out = "".join(self._out)
+        self._out.clear()
+        return out
+
+    def _emit(self, end: int, text: str | None = None) -> bool:
+        self._out.append(self._buf[self._pos : end] if text is None else text)
+        self._pos = end
+        return True
+
+    def _text(self) -> bool:
+        if self._line_start:
+            return self._begin_line()
+        found = _SPECIAL.search(self._buf, self._pos)
+        end = found.start() if found else len(self._buf)
+        if end > self._pos:
+            return self._emit(end)
+        char = self._buf[end]
+        if char == "\n":
+            self._line_start, self._inline = True, 0
+            return self._emit(end + 1)
+        return self._ticks() if char == "`" else self._formula(char)
+
+    # --- lines
+
+    def _begin_line(self) -> bool:
+        lead = _LEAD.match(self._buf, self._pos)
+        start = lead.end() if lead else self._pos
+        char = self._buf[start : start + 1]
+        if not char and not self._ended and start - self._pos < 40:
+            return False
+        if char == "|":
+            return self._table(start)
+        self._header = None
+        if char == "#":
+            return self._heading(start)
+        if char == "~":
+            return self._tildes(start)
+        self._line_start = False
+        return True
+
+    def _heading(self, start: int) -> bool:
+        hashes = _HASHES.match(self._buf, start)
+        after = hashes.end() if hashes else start
+        if after == len(self._buf) and not self._ended:
+            return False
+        if not 4 <= after - start <= 6 or self._buf[after : after + 1] != " ":
+            self._line_start = False
+            return True
+        end = self._buf.find("\n", after, after + _HEADING_CHARS)
+        if end < 0 and len(self._buf) - after < _HEADING_CHARS and not self._ended:
+            return False
+        end = end if end >= 0 else min(len(self._buf), after + _HEADING_CHARS)
+        title = self._buf[after:end].strip().rstrip("#").strip().replace("**", "")
+        lead = self._buf[self._pos : start]
+        self._line_start = False
+        if not title or "`" in title or "\\" in title:
+            return self._emit(after + 1, lead)
+        return self._emit(end, f"{lead}**{title}**")
+
+    def _tildes(self, start: int) -> bool:
+        tildes = _TILDES.match(self._buf, start)
+        end = tildes.end() if tildes else start
+        if end == len(self._buf) and not self._ended:
+            return False
+        self._line_start = False
+        if end - start < 3:
+            return True
+        self._fence_ticks = start - end
+        self._mode = self._fence
+        return self._emit(end, self._buf[self._pos : start] + "```")
+
+    def _table(self, start: int) -> bool:
+        """Read a table from its header on, as far as it goes."""
+        lines, end = self._rows(start)
+        if lines is None:
+            return False
+        if self._header is None:
+            if len(lines) < 2 or not is_rule(lines[1]):
+                self._line_start = False
+                return True
+            self._header, lines = lines[0], lines[1:]
+        lead = self._buf[self._pos : start]
+        shown = shown_table(self._header, lines, lead=lead if ">" in lead else "")
+        newline = "\n" if self._buf[end - 1] == "\n" else ""
+        return self._emit(end, shown + newline)
+
+    def _rows(self, start: int) -> tuple[list[str] | None, int]:
+        """Return the lines that belong together and where they end; ``None`` until that is known."""
+        lines: list[str] = []
+        position, row = self._pos, start
+        while True:
+            newline = self._buf.find("\n", row)
+            if newline < 0 and not self._ended and len(self._buf) - self._pos < _TABLE_CHARS:
+                return None, 0
+            end = newline + 1 if newline >= 0 else len(self._buf)
+            lines.append(self._buf[row:end].strip())
+            position = end
+            is_no_table = self._header is None and len(lines) == 2 and not is_rule(lines[1])
+            if newline < 0 or is_no_table or position - self._pos >= _TABLE_CHARS:
+                return lines, position
+            lead = _LEAD.match(self._buf, position)
+            row = lead.end() if lead else position
+            if row == len(self._buf) and not self._ended:
+                return None, 0
+            if not self._buf.startswith("|", row):
+                return lines, position
+
+    # --- code
+
+    def _ticks(self) -> bool:
+        run = _TICKS.match(self._buf, self._pos)
+        end = run.end() if run else self._pos + 1
+        if end == len(self._buf) and not self._ended:
+            return False
+        count = end - self._pos
+        if count >= 3:
+            self._fence_ticks = count
+            self._mode = self._fence
+            return self._emit(end, "```")
+        if self._inline in {0, count}:
+            self._inline = 0 if self._inline else count
+        return self._emit(end)
+
+    def _fence(self) -> bool:
+        found = _RUN.search(self._buf, self._pos)
+        end = found.start() if found else len(self._buf)
+        partial = _RUN_PARTIAL.search(self._buf, max(self._pos, len(self._buf) - 121))
+        if partial is not None and not self._ended:
+            end = min(end, partial.start())
+        if end > self._pos:
+            return self._emit(end)
+        if found is None or (found.end() == len(self._buf) and not self._ended):
+            return False
+        return self._fence_run(found)
+
+    def _fence_run(self, run: re.Match[str]) -> bool:
+        """Read backticks or tildes in a fence: its end, or something to be broken."""
+        is_tildes = run[0][0] == "\n"
+        if is_tildes != (self._fence_ticks < 0):
+            return self._emit(run.end(), None if is_tildes else _broken(run[0]))
+        count = run[0].count("~" if is_tildes else "`")
+        if count < abs(self._fence_ticks):
+            return self._emit(run.end(), None if is_tildes else _broken(run[0]))
+        self._mode = self._text
+        self._fence_ticks = 0
+        self._line_start = False
+        return self._emit(run.end(), "\n```" if is_tildes else "```")
+
+    # --- formulas
+
+    def _formula(self, char: str) -> bool:
+        buf, pos = self._buf, self._pos
+        opener = buf[pos : pos + 2]
+        if len(opener) < 2 and not self._ended:
+            return False
+        if self._inline or opener not in _CLOSERS:
+            return self._emit(pos + (1 if char == "$" else min(2, len(opener))))
+        limit = pos + 2 + _FORMULA_CHARS[opener]
+        blank = buf.find("\n\n", pos, limit)
+        end = buf.find(_CLOSERS[opener], pos + 2, blank if blank >= 0 else limit)
+        if end < 0:
+            is_over = self._ended or blank >= 0 or len(buf) > limit
+            return self._emit(pos + 2) if is_over else False
+        source = buf[pos + 2 : end]
+        shown = _shown_formula(source)
+        return self._emit(end + 2, shown)
+
+
+def _broken(ticks: str) -> str:
+    """Return backticks that don't end a fence."""
+    return " ".join(ticks[i : i + 2] for i in range(0, len(ticks), 2))
+
+
+def _shown_formula(source: str) -> str | None:
+    """Return a formula as text or code; ``None`` to leave it as it is."""
+    stripped = source.strip()
+    if not stripped or "`" in stripped:
+        return None
+    shown = readable_math(stripped)
+    if shown is not None:
+        return shown
+    if "\n" in stripped or len(stripped) > _LINE_CHARS:
+        return f"\n```tex\n{stripped}\n```\n"
+    return f"`{stripped}`"

@@ -1,0 +1,267 @@
+"""One answer's way from model text to what a person reads: filter, sanitiser, verdict."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from enum import StrEnum
+from typing import Final
+
+from bot.core.domain import FinishReason, TextDelta
+from bot.output.participants import Labels
+from bot.output.reasoning.filter import ReasoningFilter
+from bot.output.reasoning.kept import KeptThinking
+from bot.output.reasoning.memory import ModelMemory
+from bot.output.repetition import LOOK_BACK_CHARS, repeats_itself
+from bot.output.sanitise.code import BREAK
+from bot.output.sanitise.markdown import fence_end
+from bot.output.sanitise.policy import OutputPolicy
+from bot.output.sanitise.sanitiser import SPECIAL, Sanitiser, make_harmless
+from bot.output.sanitise.secret_guard import SecretGuard
+
+__all__ = [
+    "ModelMemory",
+    "OutputPolicy",
+    "ReplyPipeline",
+    "SecretGuard",
+    "Verdict",
+    "clean_for_history",
+    "make_harmless",
+]
+
+_CHECK_CHARS: Final = 512
+_SMALL_PRINT: Final = re.compile(r"^[ \t>]*-# .*(?:\n|\Z)", re.MULTILINE)
+
+
+class Verdict(StrEnum):
+    """What an answer turned out to be."""
+
+    ANSWER = "answer"
+    ONLY_THINKING = "only_thinking"
+    EMPTY = "empty"
+    CUT = "cut"
+    """The answer reached the size cap."""
+    CONTINUED = "continued"
+    """The model went on with somebody else's turn, which is left out."""
+    REPEATED = "repeated"
+    """The model repeated itself without end, in its answer or in its thinking."""
+
+
+class ReplyPipeline:
+    """Turns the deltas of one answer into text that may be shown at any moment.
+
+    Args:
+        policy: Limits of the answer.
+        secrets: Values that must never be shown.
+        participants: Names of the people in the conversation; a line with the header that our
+            prompt gives to one's messages is the model inventing their next message.
+        bot_names: The bot's own names, stripped as a prefix of the answer.
+        expect_missing_opening: Hold all text until a closing tag or the end.
+
+    Attributes:
+        revision: Counts how often ``text`` was replaced rather than extended.
+        must_stop: The caller should close the stream: nothing more will be shown.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: OutputPolicy,
+        secrets: SecretGuard,
+        participants: Collection[str] = (),
+        bot_names: Collection[str] = (),
+        expect_missing_opening: bool = False,
+    ) -> None:
+        self._policy = policy
+        self._guard = secrets
+        self._labels = Labels(participants, bot_names)
+        self._expecting = expect_missing_opening
+        self._is_closed = False
+        self.revision = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._kept = KeptThinking(self._policy.max_thinking_chars)
+        self._filter = ReasoningFilter(
+            self._labels, self._kept, expect_missing_opening=self._expecting
+        )
+        self._verdict: Verdict | None = None
+        self._shown_thinking = (0, "")
+        self._replaced = ""
+        self._is_repeated = False
+        self._in_field = False
+        self._check_kept_at = _CHECK_CHARS
+        self.must_stop = False
+        self._begin_text()
+
+    def _begin_text(self) -> None:
+        self._sanitiser = Sanitiser(self._policy, self._guard)
+        self._parts: list[str] = []
+        self._passed: list[str] = []
+        self._recent = ""
+        self._room = 0
+        self._is_plain = False
+        self._size = 0
+        self._check_at = _CHECK_CHARS
+
+    def feed(self, delta: TextDelta) -> None:
+        """Take what arrived; after ``must_stop`` or ``close`` it is ignored."""
+        text = delta.content
+        if self._is_plain and not delta.reasoning and SPECIAL.search(text) is None:
+            recent = self._recent + text
+            if len(text) < self._room and not self._guard.suspects(recent):
+                self._passed.append(text)
+                self._recent = recent[-7:]
+                self._room -= len(text)
+                return
+        self._feed_slowly(delta)
+
+    def restart(self) -> None:
+        """Forget everything: the request was sent again."""
+        self.revision += bool(self.text)
+        self._is_closed = False
+        self._begin()
+
+    def close(self, reason: FinishReason) -> None:
+        """End the stream: show what may be shown and settle the verdict; once is enough."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._settle_passed()
+        if not self._is_repeated:
+            self._take(self._filter.close(reason), ended=True)
+        if not self.text and self._replaced and self._filter.may_restore:
+            self._show(self._replaced)
+            self.revision += 1
+        self._show(fence_end(self.text))
+        self._is_plain = False
+        self._verdict = self._judge()
+
+    @property
+    def text(self) -> str:
+        """Everything that may be shown so far; it only grows while ``revision`` stays the same."""
+        if self._passed or len(self._parts) > 1:
+            self._parts = ["".join((*self._parts, *self._passed))]
+            self._settle_notes()
+        return self._parts[0] if self._parts else ""
+
+    @property
+    def has_text(self) -> bool:
+        """Whether anything may be shown so far; costs nothing, unlike ``text``."""
+        return bool(self._parts or self._passed)
+
+    @property
+    def thinking(self) -> str:
+        """What the model thought, bounded, fit to be shown to the asker."""
+        if self._shown_thinking[0] == self._kept.total_chars:
+            return self._shown_thinking[1]
+        limits = OutputPolicy(
+            max_chars=self._policy.max_thinking_chars,
+            max_emoji=self._policy.max_emoji,
+            allow_invites=self._policy.allow_invites,
+        )
+        shown = make_harmless(self._kept.text, policy=limits, secrets=self._guard)
+        self._shown_thinking = (self._kept.total_chars, shown)
+        return shown
+
+    @property
+    def is_thinking(self) -> bool:
+        """Whether the model is inside its thinking right now."""
+        return not self._is_closed and (self._in_field or self._filter.is_thinking)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the answer turned out to be; before ``close`` what it looks like so far."""
+        return self._verdict or self._judge()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the model wrote the end of its answer itself: nothing of it is missing."""
+        return self._filter.has_ended
+
+    @property
+    def saw_orphan_close(self) -> bool:
+        """Whether a closing tag came without its opening one."""
+        return self._filter.saw_orphan_close
+
+    @property
+    def saw_open(self) -> bool:
+        """Whether thinking was opened in the text, or came in a field of its own."""
+        return self._filter.saw_open
+
+    def _feed_slowly(self, delta: TextDelta) -> None:
+        if self._is_closed or self.must_stop:
+            return
+        self._settle_passed()
+        if delta.reasoning:
+            if not self._in_field:
+                self._kept.begin_block()
+            self._in_field = True
+            self._kept.add(delta.reasoning)
+            self._filter.separate_field()
+        if delta.content:
+            self._in_field = False
+            self._take(self._filter.feed(delta.content))
+        self._look_for_repetition()
+        self._is_plain = self._filter.is_plain and self._sanitiser.is_plain
+        if self._is_plain:
+            self._recent = self._sanitiser.recent
+            self._room = min(self._sanitiser.room_chars, _CHECK_CHARS)
+
+    def _take(self, text: str, *, ended: bool = False) -> None:
+        if self._filter.was_reset:
+            self._filter.was_reset = False
+            shown = self.text
+            self._replaced = shown
+            self._kept.begin_block()
+            self._kept.add(shown)
+            self._begin_text()
+            self.revision += bool(shown)
+        if text or ended:
+            self._show(self._sanitiser.feed(text, ended=ended))
+        self.must_stop = self.must_stop or self._sanitiser.is_full or self._filter.is_over
+
+    def _show(self, text: str) -> None:
+        if text:
+            self._parts.append(text)
+            self._size += len(text)
+
+    def _settle_passed(self) -> None:
+        if self._passed:
+            self._parts.append("".join(self._passed))
+            self._settle_notes()
+
+    def _settle_notes(self) -> None:
+        text = "".join(self._passed)
+        self._passed.clear()
+        if text:
+            self._size += len(text)
+            self._filter.passed(text)
+            self._sanitiser.passed(text)
+
+    def _look_for_repetition(self) -> None:
+        if self._size >= self._check_at:
+            self._check_at = self._size + _CHECK_CHARS
+            self._is_repeated |= repeats_itself(self.text[-LOOK_BACK_CHARS:])
+        if self._kept.total_chars >= self._check_kept_at:
+            self._check_kept_at = self._kept.total_chars + _CHECK_CHARS
+            self._is_repeated |= repeats_itself(self._kept.tail(LOOK_BACK_CHARS))
+        self.must_stop = self.must_stop or self._is_repeated
+
+    def _judge(self) -> Verdict:
+        if self._is_repeated:
+            return Verdict.REPEATED
+        if self._sanitiser.is_full:
+            return Verdict.CUT
+        if self.text:
+            return Verdict.CONTINUED if self._filter.was_cut else Verdict.ANSWER
+        return Verdict.ONLY_THINKING if self._kept.total_chars else Verdict.EMPTY
+
+
+def clean_for_history(text: str) -> str:
+    """Return an answer as it goes back into a prompt: without chrome and without thinking."""
+    reader = ReasoningFilter(Labels((), ()), KeptThinking(0), expect_missing_opening=False)
+    body = _SMALL_PRINT.sub("", text.replace(BREAK, ""))
+    shown = reader.feed(body)
+    reader.was_reset = False
+    return (shown + reader.close(FinishReason.STOP)).strip()

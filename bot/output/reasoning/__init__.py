@@ -1,0 +1,1 @@
+"""Tells a model's thinking from its answer while the text is still arriving."""

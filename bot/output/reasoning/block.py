@@ -1,0 +1,104 @@
+"""A hidden stretch of model text: where it ends, and how much of the text might be its end."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from bot.output.markup import (
+    FINAL_OPENER,
+    HARMONY_CLOSERS,
+    RESPONSE_PHRASES,
+    SURE_TAGS,
+    block_pattern,
+    may_become_marker,
+    prefixes,
+)
+
+_LOOK_BACK_CHARS = 200
+_LIKE: Final = ("</think>", "</thinking>")
+_TAG_NAME: Final = re.compile(r"</?[\w:\-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """How a hidden stretch ends.
+
+    Attributes:
+        closers: Canonical texts that end it; none when only the end of the stream does.
+        openers: Canonical texts that open the same stretch again inside it.
+        is_thinking: Kept as thinking; otherwise dropped (tool calls).
+        is_restorable: Weak evidence: if it never closes, or nothing else comes, it is the answer.
+        keeps_closer: The closer is itself a marker to be read (a harmony header).
+        loose: Closers of a like tag: where the stretch never ends, it ended there.
+    """
+
+    closers: tuple[str, ...]
+    openers: tuple[str, ...] = ()
+    is_thinking: bool = True
+    is_restorable: bool = False
+    keeps_closer: bool = False
+    loose: tuple[str, ...] = ()
+
+    def find(self, text: str, start: int) -> re.Match[str] | None:
+        """Return the next closer or inner opener at or after ``start``."""
+        if not self.closers:
+            return None
+        return _pattern(self.closers + self.loose, self.openers).search(text, start)
+
+    def held_from(self, text: str, start: int) -> int:
+        """Return where a closer that is still incomplete may begin; the length if nowhere."""
+        if not self.closers:
+            return len(text)
+        for mark in "<[◁":
+            begin = text.rfind(mark, max(start, len(text) - _LOOK_BACK_CHARS))
+            if begin >= 0 and may_become_marker(text[begin:]):
+                return begin
+        partials, longest = _partials(self.closers + self.loose, self.openers)
+        for begin in range(max(start, len(text) - longest), len(text)):
+            if text[begin:].lower() in partials:
+                return begin
+        return len(text)
+
+    def is_loose(self, text: str) -> bool:
+        """Return whether a match of ``find`` would end a stretch of a like tag."""
+        return bool(self.loose) and _key(text) in self.loose
+
+    def is_opener(self, text: str) -> bool:
+        """Return whether a match of ``find`` opens the stretch again rather than ends it."""
+        return _key(text) in {opener.lower() for opener in self.openers}
+
+
+def loose_closers(opener: str) -> tuple[str, ...]:
+    """Return what a model that began with this tag ends its thinking with by mistake."""
+    own = f"</{opener[1:]}"
+    return tuple(text for text in _LIKE if text != own) if opener in SURE_TAGS else ()
+
+
+def _key(text: str) -> str:
+    name = _TAG_NAME.match(text)
+    return f"{name[0].lower()}>" if name and text.endswith(">") else text.lower()
+
+
+@functools.cache
+def _pattern(closers: tuple[str, ...], openers: tuple[str, ...]) -> re.Pattern[str]:
+    return block_pattern((*closers, *openers))
+
+
+@functools.cache
+def _partials(closers: tuple[str, ...], openers: tuple[str, ...]) -> tuple[frozenset[str], int]:
+    texts = [text.lower() for text in (*closers, *openers)]
+    return prefixes(texts), max(map(len, texts)) - 1
+
+
+HARMONY = Block(HARMONY_CLOSERS, keeps_closer=True)
+HARMONY_TOOL = Block(HARMONY_CLOSERS, is_thinking=False, keeps_closer=True)
+HARMONY_REMARK = Block(HARMONY_CLOSERS, is_thinking=False, is_restorable=True, keeps_closer=True)
+STRIPPED = Block(("assistantfinal",))
+"""Harmony whose special tokens were removed: the words of its headers stand glued to the text."""
+GRANITE = Block(RESPONSE_PHRASES, is_restorable=True)
+APRIEL = Block((FINAL_OPENER,), is_restorable=True)
+BARE_THOUGHT = Block(("<channel|>",), is_restorable=True)
+"""Gemma's channel whose opening token was removed, down to its name on a line of its own."""

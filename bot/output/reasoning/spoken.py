@@ -1,0 +1,276 @@
+"""Whether a marker in visible text is used, or only spoken of.
+
+Markup stands where a template puts it: at the start of the answer, at the start of a line, right
+after the end of a sentence. What stands inside a sentence, in quotes, in a list of such markers or
+in an example that a colon introduces is text about markup.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from bot.output.markup import (
+    MARKER,
+    MARKERS,
+    SURE_TAGS,
+    TURN_ROLES,
+    Kind,
+    Marker,
+    may_become_marker,
+)
+from bot.output.reasoning.prose import PROSE_NEXT, QUOTES, SENTENCE_END
+
+AFTER_CHARS: Final = 64
+"""How much of what follows a marker is looked at."""
+
+_ENOUGH_CHARS: Final = 24
+_INSIDE_CHARS: Final = 80
+_PAIRED: Final = frozenset({Kind.OPEN, Kind.CLOSE, Kind.TOOL, Kind.WRAP})
+_OPENING: Final = frozenset({Kind.OPEN, Kind.TOOL, Kind.WRAP})
+_ANGLED: Final = frozenset({"<s>", "<bos>", "<pad>", "<PAD>", "<unk>", "<sop>"})
+_TURNS: Final = frozenset({Kind.TURN, Kind.HEADER})
+_TOKENS: Final = frozenset({Kind.END, Kind.DROP, *_TURNS})
+_MOST_CLOSERS: Final = 8
+_BULLET: Final = re.compile(r"(?:[ \t]{0,8}+(?:[-*+•|>#]{1,6}+|\d{1,3}[.)])[ \t]{1,8}+){1,6}+")
+_OPENS_QUOTE: Final = re.compile(r"(?:\A|[\s(\[{=+,:])[rfbRFB]?[\"']\Z")
+_NOUN: Final = re.compile(
+    r"[ \t]?(?:标签|标记|令牌|タグ|トークン)"
+    r"|[ \t](?:(?:tags?|tokens?|blocks?|elements?|markers?|Tags?|Tokens?|balises?|etiquetas?)\b"
+    r"|тег|токен|وسم|الوسم)"
+)
+_SAYS: Final = re.compile(
+    r"[ \t](?:(?:is|are|was|were) (?:an?|the|used|how|what|where|only|not|one|written)\b"
+    r"|(?:marks?|means|opens|closes|begins|ends|starts|denotes|indicates|signals|wraps|stands for)\b"
+    r"|(?:ist|sind|war) (?:ein|eine|das|der|die|kein|nur)\b"
+    r"|(?:markiert|beendet|öffnet|schließt|steht für|bedeutet)\b"
+    r"|(?:est|sont) (?:un|une|le|la|les)\b|(?:es|son) (?:un|una|el|la|los)\b|это |означает|обозначает"
+    r"|(?:and|or|und|oder|et|ou|y|o|и|или) [<`\[/]|[—–=:] |هو |هي |و ?[<`\[])"
+    r"|(?:是一|用于|表示|标志|代表|和 ?[<`\[]|与 ?[<`\[]|は|と ?[<`\[])"
+)
+"""What is said of a thing after its name."""
+
+_GOES_ON: Final = re.compile(
+    r"[ \t](?:[a-zà-ÿα-ωа-яё]|[—–=:→] |[\u0590-\u06ff])|(?:是|和|与|或|用于|表示|标|代表|は|と|を|が|の)"
+)
+"""How a sentence goes on after its first word."""
+
+_UNSPACED: Final = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3，、。：；]")
+_JOINS: Final = frozenset("/=+([{,&·–—-→~")
+_OPEN_QUOTES: Final = frozenset("“‘«「『(（[{")
+_ROLE_LABEL: Final = re.compile(rf"(?i:{'|'.join(TURN_ROLES)})[ \t]{{0,4}}+[:\n]")
+_ROLE_LINE: Final = re.compile(rf"[ \t]?(?:{'|'.join(TURN_ROLES)})\b[^\n]{{0,30}}\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What surrounds a marker in visible text.
+
+    Attributes:
+        line: What stands before it on its line.
+        before: The last character on the lines before, blanks and emphasis aside.
+        after: What follows, as far as it has come.
+        is_started: Something of the answer stands before it.
+        follows_spoken: Only blanks stand between it and a marker that was spoken of.
+        has_ended: Nothing more will come.
+    """
+
+    line: str
+    before: str
+    after: str
+    is_started: bool
+    follows_spoken: bool
+    has_ended: bool
+
+    @property
+    def is_introduced(self) -> bool:
+        """Whether a colon announces what stands here, or an example goes on here."""
+        return self.is_started and (self.follows_spoken or self.before in set(":："))
+
+    @property
+    def turns_over(self) -> bool:
+        """Whether a template goes on after the marker, on another line."""
+        rest = self.after.lstrip()
+        gap = self.after[: len(self.after) - len(rest)]
+        if "\n" not in gap:
+            return False
+        return _ROLE_LABEL.match(rest) is not None or MARKER.match(rest) is not None
+
+
+def is_spoken_of(text: str, kind: Kind, place: Place) -> bool | None:
+    """Return whether a marker is text; ``None`` until more of what follows is known.
+
+    Args:
+        text: The marker's canonical text.
+        kind: What it would mean.
+        place: Where it stands.
+    """
+    if _is_waiting(text, kind, place):
+        return None
+    if _is_quoted(kind, place) or _NOUN.match(place.after):
+        return True
+    words = place.line.rstrip(" \t")
+    if place.follows_spoken and kind in _TOKENS:
+        return True
+    if not words:
+        return _begins_line(kind, place)
+    if _BULLET.fullmatch(place.line):
+        return not place.turns_over
+    if words[-1] in SENTENCE_END:
+        said = _SAYS if kind in _PAIRED else _GOES_ON
+        return words != place.line and bool(said.match(place.after))
+    if text == "<s>" and place.after[:1].isalnum():
+        return True
+    if words != place.line:
+        return _stands_apart(text, kind, place)
+    return _is_glued(text, kind, place)
+
+
+def _is_waiting(text: str, kind: Kind, place: Place) -> bool:
+    after = place.after
+    if place.has_ended or len(after) >= AFTER_CHARS:
+        return False
+    if not after:
+        return True
+    if after[0] in " \t" and "\n" not in after:
+        return len(after) < _ENOUGH_CHARS
+    if kind in _PAIRED:
+        return False
+    if place.line.count('"') % 2 == 1 and '"' not in after and "\n" not in after:
+        return True
+    rest = _behind_repeats(text, after).lstrip()
+    if not rest:
+        return True
+    is_next = "\n" in after or after[0] in "<[◁"
+    return is_next and rest[0] in "<[◁" and not MARKER.match(rest) and may_become_marker(rest)
+
+
+def _behind_repeats(text: str, after: str) -> str:
+    """Return what follows the further copies of a marker."""
+    start = 0
+    while after.startswith(text, start):
+        start += len(text)
+    return after[start:]
+
+
+def _is_quoted(kind: Kind, place: Place) -> bool:
+    line, after = place.line, place.after
+    if not line or not after:
+        return False
+    last = line[-1]
+    if QUOTES.get(last) == after[0] or last in _OPEN_QUOTES:
+        return True
+    if last == "|" and line.lstrip()[0] == "|" and after.lstrip()[:1] == "|":
+        return True
+    if last in "*_~" and after[0] == last:
+        opens_after = line.rstrip(last)[-1:]
+        return opens_after in set(" \t([|-") or (kind is not Kind.CLOSE and not opens_after)
+    if _OPENS_QUOTE.search(line, max(0, len(line) - 3)):
+        return True
+    is_open = line.count('"') % 2 == 1
+    return is_open and '"' in (after[0] if kind is Kind.CLOSE else after.partition("\n")[0])
+
+
+def _begins_line(kind: Kind, place: Place) -> bool:
+    if place.is_introduced and kind is not Kind.CLOSE:
+        return True
+    if place.is_started and place.line and kind in _OPENING:
+        return True
+    if place.is_started and kind in _OPENING and place.before == ">":
+        return True
+    said = _SAYS if kind in _PAIRED or not place.is_started else _GOES_ON
+    return bool(said.match(place.after))
+
+
+def _stands_apart(text: str, kind: Kind, place: Place) -> bool:
+    """Judge a marker that a blank separates from an unfinished sentence."""
+    following = place.after[:1]
+    if following and following in PROSE_NEXT:
+        return True
+    if kind in _PAIRED:
+        return following == "" or (kind is not Kind.CLOSE and following != "\n")
+    behind = _behind_repeats(text, place.after)[:1]
+    if following == "<" and behind and behind in PROSE_NEXT:
+        return True
+    if kind is Kind.TURN and _ROLE_LINE.match(place.after):
+        return False
+    if not following.strip():
+        return text != "<sep>" and not place.turns_over
+    return kind in {Kind.TURN, Kind.HEADER} or text not in MARKERS
+
+
+def _is_glued(text: str, kind: Kind, place: Place) -> bool:
+    """Judge a marker that stands right behind an unfinished sentence."""
+    last, following = place.line[-1], place.after[:1]
+    if kind in _PAIRED or not following:
+        return False
+    if text not in MARKERS and following not in "\n<":
+        return True
+    if _UNSPACED.match(last) and (_UNSPACED.match(following) or kind in _TURNS):
+        return _ROLE_LINE.match(place.after) is None
+    if text in _ANGLED and last.isalnum() and following not in "\n<":
+        return True
+    return last in _JOINS and following != "<" and not place.turns_over
+
+
+def holds_elements(text: str, start: int, *, ended: bool) -> bool | None:
+    """Return whether what a tag holds begins with another element, as in a file, not a thought.
+
+    ``None`` until that is certain.
+    """
+    inside = text[start : start + _INSIDE_CHARS].lstrip()
+    if not inside or (inside[0] == "<" and (len(inside) == 1 or may_become_marker(inside))):
+        return False if ended or len(inside) >= _INSIDE_CHARS else None
+    return inside[0] == "<" and inside[1].isalpha() and MARKER.match(inside) is None
+
+
+def begins_anew(text: str, place: Place) -> bool:
+    """Return whether a tag of thinking stands at a line's start, behind a finished sentence."""
+    return text in SURE_TAGS and place.line == "" and place.before in set(SENTENCE_END)
+
+
+class Examples:
+    """Markers that were text, and the other halves of theirs that are still to come."""
+
+    def __init__(self) -> None:
+        self._closers: list[tuple[str, str]] = []
+        self._in_turn = False
+        self._on_line = ""
+
+    def holds(self, text: str, kind: Kind, line: str) -> bool:
+        """Return whether a marker belongs to an example that has begun.
+
+        Args:
+            text: The marker's canonical text.
+            kind: What it would mean.
+            line: What stands before it on its line.
+        """
+        if any(text == closer and opener in line for closer, opener in self._closers):
+            return True
+        is_near = self._in_turn or (self._on_line != "" and self._on_line in line)
+        return is_near and kind in _TOKENS
+
+    def note(self, text: str, marker: Marker, place: Place, *, same_line: bool) -> None:
+        """Take note of a marker that is text.
+
+        Args:
+            text: Its canonical text.
+            marker: What it would mean.
+            place: Where it stands.
+            same_line: What belongs to it counts on its own line only.
+        """
+        is_in_line = place.line.strip() != "" and not place.follows_spoken
+        is_mentioned = is_in_line and place.after[:1] in set(PROSE_NEXT)
+        known = [closer for closer, _ in self._closers]
+        if text in known:
+            del self._closers[known.index(text)]
+        elif text == "<s>" or (marker.closers and not is_mentioned):
+            closer = "</s>" if text == "<s>" else marker.closers[0]
+            opener = text if is_in_line or same_line else ""
+            self._closers = [*self._closers[-_MOST_CLOSERS:], (closer, opener)]
+        if marker.kind in _TURNS:
+            self._in_turn = not same_line and (self._in_turn or not is_in_line)
+            self._on_line = text
+        elif marker.kind is Kind.END:
+            self._in_turn = False

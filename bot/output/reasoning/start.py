@@ -1,0 +1,79 @@
+"""How a text begins: phrases and glued words that open thinking without any tag."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from bot.output.markup import STEPS_PHRASES, THOUGHT_PHRASES, TURN_ROLES, prefixes
+from bot.output.reasoning.block import APRIEL, BARE_THOUGHT, GRANITE, STRIPPED, Block
+
+_PHRASES: Final = (
+    *((phrase, GRANITE) for phrase in THOUGHT_PHRASES),
+    *((phrase, APRIEL) for phrase in STEPS_PHRASES),
+)
+_BARE: Final = re.compile(r"thought[ \t]*\n")
+_STRIPPED: Final = re.compile(r"(?:assistant)?analysis(?=[^\s.,:;!?()\[/\-–—_'’=]|-\s)")
+_DROPPED: Final = re.compile(r"assistantfinal(?=\S)|assistant[ \t]*\n")
+_UNDECIDED: Final = prefixes(
+    [
+        *(phrase for phrase, _ in _PHRASES),
+        "thought\n",
+        "assistant\n",
+        "analysis.",
+        "assistantanalysis.",
+        "assistantfinal.",
+    ]
+)
+_ROLE: Final = re.compile(
+    rf"\s{{0,220}}+({'|'.join(TURN_ROLES)})\b(?:<\|end_header_id\|>|\[/INST\]|>)?[ \t]*\n?"
+)
+_ROLE_STARTS: Final = prefixes(f"{role}\n" for role in TURN_ROLES)
+_OWN_ROLES: Final = frozenset({"assistant", "model"})
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What the beginning of a text says.
+
+    Attributes:
+        chars: How many characters to leave out.
+        block: The thinking that begins after them, if any.
+    """
+
+    chars: int
+    block: Block | None = None
+
+
+PLAIN: Final = Beginning(0)
+
+
+def read_beginning(text: str, *, ended: bool) -> Beginning | None:
+    """Read the first characters of an answer; ``None`` until they are certain."""
+    head = text[:40]
+    lowered = head.lower()
+    for phrase, block in _PHRASES:
+        if lowered.startswith(phrase):
+            return Beginning(len(phrase), block)
+    for pattern, opened in ((_BARE, BARE_THOUGHT), (_STRIPPED, STRIPPED), (_DROPPED, None)):
+        found = pattern.match(head)
+        if found:
+            return Beginning(found.end(), opened)
+    if not ended and (head if head[0].islower() else lowered) in _UNDECIDED:
+        return None
+    return PLAIN
+
+
+def read_role(text: str, *, ended: bool) -> tuple[int, bool] | None:
+    """Read the role after a token that begins a turn; ``None`` until it is certain.
+
+    Returns:
+        How many characters the role takes, and whether it is the model's own.
+    """
+    found = _ROLE.match(text)
+    if found and (ended or found.end() < len(text) or found[0].endswith("\n")):
+        return found.end(), found[1] in _OWN_ROLES
+    if not ended and (found or text.lstrip() in _ROLE_STARTS or not text.strip()):
+        return None
+    return 0, True

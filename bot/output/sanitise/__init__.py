@@ -1,0 +1,1 @@
+"""Makes a model's text harmless and readable on Discord."""

@@ -1,0 +1,134 @@
+"""The sanitiser: characters, secrets, layout, markup and size, one after the other."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from bot.output.layout import DiscordLayout
+from bot.output.sanitise.chars import CharCleaner
+from bot.output.sanitise.markdown import MarkdownGuard, fence_end
+from bot.output.sanitise.policy import OutputPolicy
+from bot.output.sanitise.secret_guard import SecretGuard, SecretStream
+
+_EDGE_CHARS: Final = 16
+_STEP_CHARS: Final = 2048
+"""How much is read at once: what a stage rewrites in its buffer costs no more than this."""
+
+_CLINGS: Final = re.compile(
+    "[\u0300-\u036f\u200c\u200d\u20d0-\u20ff\ufe0e\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]"
+)
+"""Characters that belong to the one before them."""
+
+SPECIAL: Final = re.compile(
+    r"[^\w \"#&'()*+,.;:=?^{|}~\-–—‘’“”…、。「」，！：；？]|[ĠĊ]|[.?](?:a|\Z)|[ ]\Z"
+    r"|[hH][tT][tT][pP][sS]?:|(?<![A-Za-z])[hH](?:[tT]{1,2}|[tT]{2}[pP][sS]?)?\Z"
+    r"|[^\x00-\u0233\u0370-\u03ff\u0400-\u0482\u048a-\u052f\u2013-\u2026\u3001-\u30ff"
+    r"\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff01\uff0c\uff1a\uff1b\uff1f]"
+)
+"""What no stage can let pass without a look. Text without any of it passes all stages unchanged
+as long as none of them is in the middle of something."""
+
+
+class Sanitiser:
+    """Makes text harmless while it arrives; what has been given out stays as it is.
+
+    Attributes:
+        is_full: The size cap is reached; nothing more is given out.
+    """
+
+    def __init__(self, policy: OutputPolicy, secrets: SecretGuard) -> None:
+        self._chars = CharCleaner(policy.max_emoji)
+        self._secrets = SecretStream(secrets)
+        self._guard = secrets
+        self._layout = DiscordLayout()
+        self._markdown = MarkdownGuard(policy)
+        self._room = policy.max_chars
+        self._edge = ""
+        self._space: list[str] = []
+        self._started = False
+        self.is_full = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether text without anything ``SPECIAL`` may pass, if ``suspects`` says no."""
+        return (
+            self._started
+            and not (self._space or self._edge)
+            and self._room > _EDGE_CHARS
+            and self._chars.is_plain
+            and self._secrets.is_plain
+            and self._layout.is_plain
+            and self._markdown.is_plain
+        )
+
+    @property
+    def room_chars(self) -> int:
+        """How much plain text may pass before the cap needs a look, in characters."""
+        return self._room - _EDGE_CHARS
+
+    @property
+    def recent(self) -> str:
+        """The last characters given out, at most seven, for ``SecretGuard.suspects``."""
+        return self._secrets.recent
+
+    def passed(self, text: str) -> None:
+        """Take note of text that the caller let pass."""
+        self._room -= len(text)
+        self._chars.passed(text)
+        self._secrets.passed(text)
+        self._markdown.passed(text)
+
+    def feed(self, text: str, *, ended: bool = False) -> str:
+        """Return what can be given out now; with ``ended``, all that ever will be."""
+        out: list[str] = []
+        for start in range(0, max(1, len(text)), _STEP_CHARS):
+            if self.is_full:
+                break
+            piece = text[start : start + _STEP_CHARS]
+            is_last = ended and start + _STEP_CHARS >= len(text)
+            out.append(self._feed(piece, ended=is_last))
+        return "".join(out)
+
+    def _feed(self, text: str, *, ended: bool) -> str:
+        text = self._chars.feed(text, ended=ended)
+        text = self._secrets.feed(text, ended=ended)
+        text = self._layout.feed(text, ended=ended)
+        text = self._markdown.feed(text, ended=ended)
+        return self._fit(self._trimmed(text), ended=ended)
+
+    def _trimmed(self, text: str) -> str:
+        shown = text.rstrip()
+        if not shown:
+            if text and self._started:
+                self._space.append(text)
+            return ""
+        before = "".join(self._space) if self._started else ""
+        self._space = [text[len(shown) :]] if len(shown) < len(text) else []
+        shown = before + shown if self._started else shown.lstrip()
+        self._started = True
+        return shown
+
+    def _fit(self, text: str, *, ended: bool) -> str:
+        if self.is_full:
+            return ""
+        text = self._edge + text
+        self._edge = ""
+        if len(text) > self._room:
+            self.is_full = True
+            end = self._room
+            while end > 0 and (_CLINGS.match(text[end]) or text[end - 1] == "\u200d"):
+                end -= 1
+            return text[:end].rstrip()
+        if not ended and len(text) > self._room - _EDGE_CHARS:
+            end = max(0, self._room - _EDGE_CHARS)
+            self._edge = text[end:]
+            text = text[:end]
+        self._room -= len(text)
+        return text
+
+
+def make_harmless(text: str, *, policy: OutputPolicy, secrets: SecretGuard) -> str:
+    """Return a whole text made harmless, with every fence closed."""
+    clean = Sanitiser(policy, secrets).feed(text, ended=True)
+    return clean + fence_end(clean)

@@ -1,0 +1,138 @@
+"""Attachments as something a model can read: text, images as data URLs, the text of PDF files."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import parse_qs, urlsplit
+
+from bot.core.clock import Clock
+from bot.core.domain import AttachmentInfo
+from bot.core.ports import FileSource
+from bot.core.tasks import KeyedLocks
+from bot.prompt.attachments.decoder import PASSING, Decoder
+from bot.prompt.attachments.fair_gate import FairGate
+from bot.prompt.attachments.kinds import FileKind, kind_of
+from bot.prompt.cleaning import safe_name
+from config.settings import ContextSettings
+
+_CACHE_CHARS = 6_000_000
+"""Most characters of decoded files kept in memory; a picture of 1024 pixels is about 300,000."""
+
+_ENTRY_CHARS = 500
+"""What remembering a file takes beside its content."""
+
+_FILES_AT_ONCE = 4
+_FILES_PERSON = 2
+"""Files of one person that are held in memory: one is decoded while the next is downloaded."""
+
+_EXPIRY_MARGIN_S = 120
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """An attachment as read.
+
+    Attributes:
+        name: File name, made safe.
+        kind: What it was taken for.
+        text: Text of a text file or PDF, cleaned.
+        image: ``data:`` URL of an image.
+        problem: Why it can't be used, as half a sentence; empty when it can.
+        is_cut: Only the first part was read.
+    """
+
+    name: str
+    kind: FileKind
+    text: str = ""
+    image: str = ""
+    problem: str = ""
+    is_cut: bool = False
+
+
+def has_expired(attachment: AttachmentInfo, now: datetime) -> bool:
+    """Return whether an attachment's address is no longer valid, or about to be.
+
+    Discord signs addresses and says in ``ex``, a hexadecimal time stamp, until when they hold
+    (Discord: reference, signed attachment CDN URLs).
+    """
+    value = parse_qs(urlsplit(attachment.url).query).get("ex", [""])[0]
+    try:
+        return int(value, 16) < now.timestamp() + _EXPIRY_MARGIN_S
+    except ValueError:
+        return False
+
+
+class FileReader:
+    """Reads attachments, bounded in bytes, time and memory.
+
+    What was read is remembered by attachment id, so that a picture goes into every prompt of a
+    conversation with the very same bytes, and a file that can't be read is tried once.
+    """
+
+    def __init__(
+        self, source: FileSource, decoder: Decoder, settings: ContextSettings, clock: Clock
+    ) -> None:
+        self._source = source
+        self._decoder = decoder
+        self._settings = settings
+        self._kept: OrderedDict[int, FileContent] = OrderedDict()
+        self._kept_chars = 0
+        self._reading = KeyedLocks()
+        self._gate = FairGate(clock, places=_FILES_AT_ONCE, places_person=_FILES_PERSON)
+
+    async def read(self, attachment: AttachmentInfo, *, asker_id: int) -> FileContent:
+        """Return what an attachment holds, or why it can't be used; never raises for bad files.
+
+        Args:
+            attachment: What to read.
+            asker_id: Whose question needs it, and whose share of the time it takes.
+        """
+        name = safe_name(attachment.filename)
+        kind = kind_of(attachment)
+        if kind is FileKind.OTHER:
+            return FileContent(name, kind, problem="I can't read this kind of file")
+        limit = self._limit_bytes(kind)
+        if limit == 0:
+            return FileContent(name, kind, problem="reading such files is switched off")
+        if kind is not FileKind.TEXT and attachment.size_bytes > limit:
+            return FileContent(name, kind, problem=f"it is larger than {limit // 1024:,} KiB")
+        async with self._reading.of(attachment.id):
+            known = self._kept.get(attachment.id)
+            if known is not None:
+                self._kept.move_to_end(attachment.id)
+                return known
+            async with self._gate.place(asker_id):
+                return await self._read(attachment, kind, limit, asker_id)
+
+    def _limit_bytes(self, kind: FileKind) -> int:
+        if kind is FileKind.TEXT:
+            return self._settings.max_text_file_bytes
+        return self._settings.max_image_bytes
+
+    async def _read(
+        self, attachment: AttachmentInfo, kind: FileKind, limit: int, asker_id: int
+    ) -> FileContent:
+        name = safe_name(attachment.filename)
+        self._decoder.prepare(kind)
+        data = await self._source.read(attachment, limit_bytes=limit)
+        if data is None:
+            return FileContent(name, kind, problem="I couldn't download it")
+        is_cut = attachment.size_bytes > len(data)
+        found = await self._decoder.decode(kind, data, is_cut=is_cut, person_id=asker_id)
+        content = FileContent(name, kind, found.text, found.image, found.problem, found.is_cut)
+        if found.problem not in PASSING:
+            self._keep(attachment.id, content)
+        return content
+
+    def _keep(self, attachment_id: int, content: FileContent) -> None:
+        self._kept[attachment_id] = content
+        self._kept_chars += _weight(content)
+        while self._kept_chars > _CACHE_CHARS and len(self._kept) > 1:
+            _, old = self._kept.popitem(last=False)
+            self._kept_chars -= _weight(old)
+
+
+def _weight(content: FileContent) -> int:
+    return len(content.text) + len(content.image) + _ENTRY_CHARS

@@ -1,0 +1,147 @@
+"""What an attachment may be used as, by what Discord says of it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from bot.core.domain import AttachmentInfo
+
+
+class FileKind(StrEnum):
+    """What an attachment can be used as."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    PDF = "pdf"
+    OTHER = "other"
+
+
+_TEXT_SUFFIXES = frozenset(
+    [
+        "txt",
+        "md",
+        "rst",
+        "log",
+        "csv",
+        "tsv",
+        "json",
+        "jsonl",
+        "xml",
+        "yaml",
+        "yml",
+        "toml",
+        "ini",
+        "cfg",
+        "conf",
+        "env",
+        "properties",
+        "tex",
+        "srt",
+        "vtt",
+        "diff",
+        "patch",
+        "html",
+        "htm",
+        "css",
+        "scss",
+        "js",
+        "mjs",
+        "ts",
+        "tsx",
+        "jsx",
+        "vue",
+        "svelte",
+        "py",
+        "pyi",
+        "rb",
+        "php",
+        "pl",
+        "lua",
+        "r",
+        "jl",
+        "java",
+        "kt",
+        "kts",
+        "scala",
+        "c",
+        "h",
+        "cc",
+        "cpp",
+        "cxx",
+        "hpp",
+        "cs",
+        "fs",
+        "go",
+        "rs",
+        "swift",
+        "dart",
+        "zig",
+        "nim",
+        "ex",
+        "exs",
+        "erl",
+        "hs",
+        "ml",
+        "clj",
+        "lisp",
+        "el",
+        "sh",
+        "bash",
+        "zsh",
+        "fish",
+        "ps1",
+        "bat",
+        "cmd",
+        "sql",
+        "graphql",
+        "proto",
+        "gradle",
+        "cmake",
+        "make",
+        "mk",
+        "dockerfile",
+        "tf",
+        "vim",
+        "asm",
+        "s",
+        "v",
+        "sv",
+        "vhd",
+        "bib",
+        "org",
+        "adoc",
+        "ipynb",
+        "nfo",
+        "gitignore",
+        "lock",
+    ]
+)
+_TEXT_TYPES = frozenset(
+    {
+        "application/json",
+        "application/xml",
+        "application/x-yaml",
+        "application/yaml",
+        "application/toml",
+        "application/javascript",
+        "application/x-sh",
+        "application/x-httpd-php",
+        "application/sql",
+    }
+)
+_IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp"})
+_IMAGE_SUFFIXES = frozenset({"png", "jpg", "jpeg", "gif", "webp", "bmp"})
+
+
+def kind_of(attachment: AttachmentInfo) -> FileKind:
+    """Guess what an attachment is from its type and name; its bytes have the last word later."""
+    declared = (attachment.content_type or "").partition(";")[0].strip().lower()
+    suffix = attachment.filename.rpartition(".")[2].lower()
+    if declared in _IMAGE_TYPES or (not declared and suffix in _IMAGE_SUFFIXES):
+        return FileKind.IMAGE
+    if declared == "application/pdf" or suffix == "pdf":
+        return FileKind.PDF
+    if suffix in _TEXT_SUFFIXES or declared in _TEXT_TYPES:
+        return FileKind.TEXT
+    is_text = declared.startswith("text/") or declared.endswith(("+json", "+xml"))
+    return FileKind.TEXT if is_text and declared != "image/svg+xml" else FileKind.OTHER

@@ -1,0 +1,361 @@
+"""Messages of Discord kept in memory, bounded, so that most questions cost no request at all.
+
+Of each channel that was asked about, stretches are known in which no message is missing. A live
+stretch grows with the gateway's events for as long as the session lasts; what lies before is fetched
+a hundred messages at a time, which is what makes a long reply chain cheap after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from bot.core.clock import Clock
+from bot.core.domain import ChannelId, IncomingMessage, MessageId, Place
+from bot.prompt.attachments.files import has_expired
+from bot.prompt.shelf import is_here
+
+PAGE: Final = 100
+"""Most messages of one request (Discord: get channel messages)."""
+
+_END = 2**64
+_MAX_BYTES = 12 * 1024 * 1024
+_LEAST_MESSAGES = 2 * PAGE
+_MAX_CHANNELS = 500
+_MAX_STARTERS = 500
+_EVICT = 25
+_MAX_FETCHES = 4
+_NO_STARTER_S = 600.0
+
+
+class MessageFetcher(Protocol):
+    """Messages of Discord by request."""
+
+    async def fetch_message(self, place: Place, message_id: MessageId) -> IncomingMessage | None:
+        """Return one message; ``None`` if it is gone or unreadable."""
+        ...
+
+    async def fetch_history(
+        self, place: Place, *, before: MessageId | None, after: MessageId | None, limit: int
+    ) -> Sequence[IncomingMessage] | None:
+        """Return up to ``limit`` messages, oldest first; ``None`` where the bot may not read."""
+        ...
+
+    async def fetch_starter(self, place: Place) -> IncomingMessage | None:
+        """Return the message that a thread began with."""
+        ...
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """All messages with ``low <= id < high``; ``_END`` means that it is live."""
+
+    low: int
+    high: int
+    ids: list[int] = field(default_factory=list)
+    messages: dict[int, IncomingMessage] = field(default_factory=dict)
+
+    def put(self, message: IncomingMessage) -> None:
+        if message.id not in self.messages:
+            bisect.insort(self.ids, message.id)
+        self.messages[message.id] = message
+
+    def remove(self, message_id: int) -> IncomingMessage | None:
+        message = self.messages.pop(message_id, None)
+        if message is not None:
+            self.ids.pop(bisect.bisect_left(self.ids, message_id))
+        return message
+
+
+class _Channel:
+    """What is known of one channel."""
+
+    def __init__(self) -> None:
+        self.stretches: list[_Stretch] = []
+        self.lock = asyncio.Lock()
+        self.pending: list[IncomingMessage] | None = None
+
+    @property
+    def live(self) -> _Stretch | None:
+        return next((s for s in self.stretches if s.high == _END), None)
+
+    def covering(self, before: int) -> _Stretch | None:
+        """Return the stretch that knows what lies directly before an id."""
+        return next((s for s in self.stretches if s.low < before <= s.high), None)
+
+    def find(self, message_id: int) -> IncomingMessage | None:
+        for stretch in self.stretches:
+            if message_id in stretch.messages:
+                return stretch.messages[message_id]
+        return None
+
+    def last_before(self, before: int, limit: int) -> list[IncomingMessage] | None:
+        """Return the last messages before an id, oldest first; ``None`` if some may be missing."""
+        stretch = self.covering(before)
+        if stretch is None:
+            return None
+        end = bisect.bisect_left(stretch.ids, before)
+        ids = stretch.ids[max(0, end - limit) : end]
+        if len(ids) < limit and stretch.low > 0:
+            return None
+        return [stretch.messages[i] for i in ids]
+
+    def first_after(self, after: int, limit: int) -> list[IncomingMessage] | None:
+        """Return the first messages after an id, oldest first; ``None`` if some may be missing."""
+        stretch = next((s for s in self.stretches if s.low <= after + 1 < s.high), None)
+        if stretch is None:
+            return None
+        start = bisect.bisect_right(stretch.ids, after)
+        ids = stretch.ids[start : start + limit]
+        if len(ids) < limit and stretch.high != _END:
+            return None
+        return [stretch.messages[i] for i in ids]
+
+    def merge(self, low: int, high: int, batch: Iterable[IncomingMessage]) -> None:
+        """Take in that these are all messages with ``low <= id < high``."""
+        merged = _Stretch(low, high)
+        apart: list[_Stretch] = []
+        for stretch in self.stretches:
+            if stretch.low > high or stretch.high < low:
+                apart.append(stretch)
+                continue
+            merged.low, merged.high = min(merged.low, stretch.low), max(merged.high, stretch.high)
+            for message_id, message in stretch.messages.items():
+                if not low <= message_id < high:
+                    merged.messages[message_id] = message
+        for message in batch:
+            merged.messages[message.id] = message
+        merged.ids = sorted(merged.messages)
+        self.stretches = [*apart, merged]
+
+
+class MessageCache:
+    """A ``MessageSource`` over another one's requests, with a bounded memory.
+
+    Args:
+        fetcher: Reads from Discord.
+        most_messages: How many to keep; 0 keeps none.
+        clock: Tells when an attachment's signed address has expired.
+    """
+
+    def __init__(self, fetcher: MessageFetcher, most_messages: int, clock: Clock) -> None:
+        self._fetcher = fetcher
+        self._most = max(most_messages, _LEAST_MESSAGES) if most_messages else 0
+        self._clock = clock
+        self._channels: OrderedDict[ChannelId, _Channel] = OrderedDict()
+        self._starters: OrderedDict[ChannelId, tuple[IncomingMessage | None, float]] = OrderedDict()
+        self._count = 0
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    async def fetch(self, place: Place, message_id: MessageId) -> IncomingMessage | None:
+        """Return one message of this place; ``None`` if it is gone or unreadable."""
+        channel = self._channels.get(place.channel_id)
+        known = channel.find(message_id) if channel else None
+        if known and not self._has_expired(known):
+            return known if is_here(known, place) else None
+        message = await self._fetcher.fetch_message(place, message_id)
+        if message is None or not is_here(message, place):
+            return None
+        self.edited(message)
+        return message
+
+    async def history(
+        self,
+        place: Place,
+        *,
+        before: MessageId | None = None,
+        after: MessageId | None = None,
+        limit: int = 50,
+    ) -> Sequence[IncomingMessage]:
+        """Return up to ``limit`` (1 to 100) messages of this place, oldest first."""
+        limit = max(1, min(PAGE, limit))
+        if after is not None:
+            return await self._after(place, before, after, limit)
+        if self._most == 0:
+            return (
+                await self._fetcher.fetch_history(place, before=before, after=None, limit=limit)
+                or []
+            )
+        channel = self._channels.setdefault(place.channel_id, _Channel())
+        self._channels.move_to_end(place.channel_id)
+        async with channel.lock:
+            found = await self._before(channel, place, before or _END, limit)
+        self._evict()
+        return [message for message in found if is_here(message, place)]
+
+    async def _after(
+        self, place: Place, before: MessageId | None, after: MessageId, limit: int
+    ) -> Sequence[IncomingMessage]:
+        channel = self._channels.get(place.channel_id)
+        known = channel.first_after(after, limit) if channel else None
+        if known is None:
+            known = list(
+                await self._fetcher.fetch_history(place, before=None, after=after, limit=limit)
+                or []
+            )
+        return [m for m in known if is_here(m, place) and (before is None or m.id < before)]
+
+    async def _before(
+        self, channel: _Channel, place: Place, before: int, limit: int
+    ) -> list[IncomingMessage]:
+        for _ in range(_MAX_FETCHES):
+            known = channel.last_before(before, limit)
+            if known is not None:
+                return known
+            if channel.live is None:
+                is_read = await self._open(channel, place)
+            else:
+                is_read = await self._extend(channel, place, before)
+            if not is_read:
+                break
+        stretch = channel.covering(before)
+        ids = [i for i in stretch.ids if i < before][-limit:] if stretch else []
+        return [stretch.messages[i] for i in ids] if stretch else []
+
+    async def _open(self, channel: _Channel, place: Place) -> bool:
+        """Begin the live stretch: the newest page, and whatever arrives from now on."""
+        channel.pending = []
+        try:
+            batch = await self._fetcher.fetch_history(place, before=None, after=None, limit=PAGE)
+            if batch is None:
+                return False
+            low = batch[0].id if len(batch) >= PAGE else 0
+            arrived = {m.id: m for m in (*batch, *channel.pending)}
+            self._replace(channel, low, _END, list(arrived.values()))
+        finally:
+            channel.pending = None
+        return True
+
+    async def _extend(self, channel: _Channel, place: Place, before: int) -> bool:
+        """Fetch the page before an id, or before the stretch that reaches up to it."""
+        stretch = channel.covering(before)
+        high = before if stretch is None else stretch.low
+        batch = await self._fetcher.fetch_history(
+            place, before=MessageId(high) if high < _END else None, after=None, limit=PAGE
+        )
+        if batch is None:
+            return False
+        low = batch[0].id if len(batch) >= PAGE else 0
+        self._replace(channel, low, high, batch)
+        return True
+
+    def _replace(
+        self, channel: _Channel, low: int, high: int, batch: Sequence[IncomingMessage]
+    ) -> None:
+        self._account(channel, -1)
+        channel.merge(low, high, batch)
+        self._account(channel, 1)
+
+    def _account(self, channel: _Channel, sign: int) -> None:
+        for stretch in channel.stretches:
+            self._count += sign * len(stretch.ids)
+            self._bytes += sign * sum(map(_weight, stretch.messages.values()))
+
+    async def starter(self, place: Place) -> IncomingMessage | None:
+        """Return the message that a thread or forum post began with."""
+        known, until_s = self._starters.get(place.channel_id, (None, 0.0))
+        is_fresh = until_s > self._clock.monotonic()
+        if not is_fresh or (known is not None and self._has_expired(known)):
+            known = await self._fetcher.fetch_starter(place)
+            self._keep_starter(place.channel_id, known)
+        return known
+
+    def _keep_starter(self, channel_id: ChannelId, message: IncomingMessage | None) -> None:
+        """Remember a thread's first message; that there is none only for a while."""
+        until_s = self._clock.monotonic() + _NO_STARTER_S if message is None else float("inf")
+        self._starters[channel_id] = (message, until_s)
+        while len(self._starters) > _MAX_STARTERS:
+            self._starters.popitem(last=False)
+
+    def wants(self, channel_id: ChannelId) -> bool:
+        """Return whether new messages of a channel are worth handing to ``observe``."""
+        return channel_id in self._channels
+
+    def observe(self, message: IncomingMessage) -> None:
+        """Take in a message that has just been posted."""
+        channel = self._channels.get(message.place.channel_id)
+        if channel is None:
+            return
+        if channel.pending is not None:
+            channel.pending.append(message)
+        live = channel.live
+        if live is not None and message.id >= live.low and message.id not in live.messages:
+            live.put(message)
+            self._count += 1
+            self._bytes += _weight(message)
+            self._evict()
+
+    def edited(self, message: IncomingMessage) -> None:
+        """Take in a message as it now is; unknown ones are ignored."""
+        if ChannelId(int(message.id)) in self._starters:
+            self._keep_starter(ChannelId(int(message.id)), message)
+        channel = self._channels.get(message.place.channel_id)
+        for stretch in channel.stretches if channel else ():
+            old = stretch.messages.get(message.id)
+            if old is not None:
+                stretch.messages[message.id] = message
+                self._bytes += _weight(message) - _weight(old)
+        if channel is not None and channel.pending is not None:
+            channel.pending.append(message)
+
+    def deleted(self, channel_id: ChannelId, message_ids: Iterable[MessageId]) -> None:
+        """Drop messages that are gone."""
+        channel = self._channels.get(channel_id)
+        for message_id in message_ids:
+            self._starters.pop(ChannelId(int(message_id)), None)
+            for stretch in channel.stretches if channel else ():
+                old = stretch.remove(message_id)
+                if old is not None:
+                    self._count -= 1
+                    self._bytes -= _weight(old)
+            if channel is not None and channel.pending is not None:
+                channel.pending = [m for m in channel.pending if m.id != message_id]
+
+    def channel_gone(self, channel_id: ChannelId) -> None:
+        """Drop all of a channel."""
+        channel = self._channels.pop(channel_id, None)
+        if channel is not None:
+            self._account(channel, -1)
+        self._starters.pop(channel_id, None)
+
+    def session_lost(self) -> None:
+        """Note that events may have been missed: live stretches end with what they hold."""
+        for channel in self._channels.values():
+            live = channel.live
+            if live is not None:
+                live.high = live.ids[-1] + 1 if live.ids else live.low
+
+    def _has_expired(self, message: IncomingMessage) -> bool:
+        now = self._clock.now()
+        return any(has_expired(attachment, now) for attachment in message.attachments)
+
+    def _evict(self) -> None:
+        while len(self._channels) > _MAX_CHANNELS:
+            self.channel_gone(next(iter(self._channels)))
+        while self._count > self._most or self._bytes > _MAX_BYTES:
+            channel_id, channel = next(iter(self._channels.items()))
+            if not any(stretch.ids for stretch in channel.stretches):
+                self.channel_gone(channel_id)
+                continue
+            self._drop_oldest(channel)
+
+    def _drop_oldest(self, channel: _Channel) -> None:
+        stretch = min((s for s in channel.stretches if s.ids), key=lambda s: s.low)
+        for message_id in stretch.ids[:_EVICT]:
+            self._bytes -= _weight(stretch.messages.pop(message_id))
+        self._count -= len(stretch.ids[:_EVICT])
+        stretch.low = stretch.ids[:_EVICT][-1] + 1
+        stretch.ids = stretch.ids[_EVICT:]
+
+
+def _weight(message: IncomingMessage) -> int:
+    """Estimate a message's size in memory, in bytes."""
+    texts = (message.text, message.poll, *message.embed_texts, *message.forwarded_texts)
+    return 900 + 2 * sum(map(len, texts)) + 400 * len(message.attachments)

@@ -1,0 +1,393 @@
+"""Read the conversation that a question belongs to, from Discord alone.
+
+In channels the reply chain is the conversation: each message leads to the one it replies to, and the
+messages that its writer sent directly before belong to it. Threads, forum posts and direct messages
+continue by themselves: their history is the conversation.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from bot.core.domain import (
+    IncomingMessage,
+    MessageId,
+    Origin,
+    Place,
+    PlaceKind,
+    Question,
+    UserId,
+)
+from bot.core.notices import without_known
+from bot.core.ports import JournalEntry, MessageSource
+from bot.prompt.runs import belongs, once, refers_to
+from bot.prompt.shelf import RUN_MESSAGES, Shelf, answers_after_questions, is_here
+from bot.prompt.tokens import message_tokens
+
+LINEAR_KINDS: Final = frozenset(
+    {PlaceKind.THREAD, PlaceKind.FORUM_POST, PlaceKind.DM, PlaceKind.GROUP_DM}
+)
+_DIRECT_KINDS: Final = frozenset({PlaceKind.DM, PlaceKind.GROUP_DM})
+
+_POINTING: Final = frozenset({Origin.CONTINUE, Origin.CONTEXT_MENU})
+"""Doors where a person points at a message instead of writing one."""
+
+_LONG_ANSWER_CHARS = 1500
+"""An answer this long may go on in further messages."""
+
+_ENOUGH_BUDGETS = 8
+_REMEMBERED_ANSWERS = 512
+
+
+class AnswerIndex(Protocol):
+    """What is known of the bot's own messages."""
+
+    async def read_back(
+        self, messages: Sequence[IncomingMessage], bot_id: UserId
+    ) -> list[IncomingMessage]:
+        """Return messages as what they are known to be.
+
+        Of those that the bot posted only the model's words; a question that a webhook said again as
+        its person's own.
+        """
+        ...
+
+    async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
+        """Return the question that a posted message answers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """The messages of a conversation, oldest first, the newest being the question's own.
+
+    Attributes:
+        newest: The asking message, or one made of the question's text.
+        place_key: Names the place: nothing is ever shared between two of them.
+        is_complete: The first message is where the conversation began.
+        is_linear: A thread's or a direct message's history.
+        starter: The message that a thread began with; always kept in front.
+        is_made: The newest message is no message of Discord's.
+        span: Messages to be looked at as a transcript ("summarise from here").
+        key: Stable over the turns of the conversation; ``None`` when the beginning is out of reach.
+    """
+
+    messages: tuple[IncomingMessage, ...]
+    newest: IncomingMessage
+    place_key: str
+    is_complete: bool = True
+    is_linear: bool = False
+    starter: IncomingMessage | None = None
+    is_made: bool = False
+    span: tuple[IncomingMessage, ...] = ()
+    key: str | None = None
+
+
+class ConversationReader:
+    """Finds the conversation of a question.
+
+    Args:
+        source: Messages of Discord.
+        bot_id: The bot's own user.
+        may_use: Whether a message may be shown to the model at all.
+        answers: The journal, for answers that don't reply to their question's message.
+    """
+
+    def __init__(
+        self,
+        source: MessageSource,
+        bot_id: Callable[[], UserId],
+        may_use: Callable[[IncomingMessage], bool],
+        answers: AnswerIndex | None,
+    ) -> None:
+        self._source = source
+        self._bot_id = bot_id
+        self._may_use = may_use
+        self._answers = answers
+        self._links: OrderedDict[MessageId, JournalEntry] = OrderedDict()
+
+    async def read(self, question: Question, *, limit: int, enough_tokens: int) -> Conversation:
+        """Read a question's conversation.
+
+        Args:
+            question: What was asked.
+            limit: Most messages to read.
+            enough_tokens: The prompt's budget: reading stops at a multiple of it.
+        """
+        newest = _newest(question)
+        if question.since_id is not None:
+            return await self._span(question, newest, limit)
+        if question.place.kind in LINEAR_KINDS:
+            return await self._linear(question, newest, limit, enough_tokens)
+        return await self._chain(question, newest, limit)
+
+    async def only(self, question: Question) -> Conversation:
+        """Return the asker's own question without what was said before.
+
+        The one message that was pointed at by a menu or a button stays: the asker sees it.
+        """
+        newest = replace(_newest(question), reference_id=None)
+        before = list(question.joined)
+        if question.origin in _POINTING and question.about_id:
+            pointed_at = await self.quotable(question.place, question.about_id)
+            before += [pointed_at] if pointed_at is not None else []
+        key = f"{_place_key(question.place)}:{newest.id}"
+        return Conversation((*before, newest), newest, _place_key(question.place), key=key)
+
+    async def _chain(self, question: Question, newest: IncomingMessage, limit: int) -> Conversation:
+        shelf = Shelf(self._source, question.place)
+        found: list[IncomingMessage] = []
+        run: list[IncomingMessage] = [newest, *reversed(question.joined)]
+        if question.message is newest and not question.fresh:
+            run = await self._run(shelf, run)
+        parent = refers_to(run)
+        found.extend(run)
+        while parent is not None and len(found) < limit and not shelf.is_exhausted:
+            message = await shelf.get(parent)
+            if message is None:
+                break
+            if message.author.id == self._bot_id():
+                run, parent = await self._answer(shelf, message)
+            else:
+                run = await self._run(shelf, [message])
+                parent = refers_to(run)
+            found.extend(run)
+            if question.fresh:
+                parent = None
+        is_complete = parent is None or not (len(found) >= limit or shelf.is_exhausted)
+        messages = self._usable(await self._read_back(once(found)[::-1]), newest)
+        place_key = _place_key(question.place)
+        key = f"{place_key}:{messages[0].id}" if is_complete else None
+        return Conversation(tuple(messages), newest, place_key, is_complete, key=key)
+
+    async def _run(self, shelf: Shelf, run: list[IncomingMessage]) -> list[IncomingMessage]:
+        """Add the messages that the same person sent directly before; newest first."""
+        run = list(run)
+        while len(run) < RUN_MESSAGES:
+            oldest = run[-1]
+            before = await shelf.before(oldest.id)
+            if before is None or not belongs(before, oldest, refers_to(run)):
+                break
+            run.append(before)
+        return run
+
+    async def _answer(
+        self, shelf: Shelf, message: IncomingMessage
+    ) -> tuple[list[IncomingMessage], MessageId | None]:
+        """Return all messages of one of the bot's answers, newest first, and what they answer."""
+        if message.reference_id is None or len(message.text) >= _LONG_ANSWER_CHARS:
+            entry = await self._entry(message.id)
+            if entry is not None:
+                return await self._journaled(shelf, message, entry)
+        run = [message]
+        while len(run) < RUN_MESSAGES:
+            reference = run[-1].reference_id
+            if reference is not None:
+                before = await shelf.get(reference)
+                if before is None or before.author.id != message.author.id:
+                    return run, reference
+            else:
+                before = await shelf.before(run[-1].id)
+                if before is None or not belongs(before, run[-1], None):
+                    return run, None
+            run.append(before)
+        return run, None
+
+    async def _journaled(
+        self, shelf: Shelf, message: IncomingMessage, entry: JournalEntry
+    ) -> tuple[list[IncomingMessage], MessageId | None]:
+        parts = [await shelf.get(part) for part in entry.posted if part != message.id]
+        run = [message, *(part for part in parts if part is not None)]
+        run.sort(key=lambda part: part.id, reverse=True)
+        asked = entry.question
+        if asked.message is not None:
+            return run, asked.message.id
+        run.append(_newest(asked))
+        return run, None if asked.fresh else asked.about_id
+
+    async def _entry(self, message_id: MessageId) -> JournalEntry | None:
+        if self._answers is None:
+            return None
+        known = self._links.get(message_id)
+        if known is None:
+            known = await self._answers.entry_of_message(message_id)
+        if known is not None:
+            self._links[message_id] = known
+            while len(self._links) > _REMEMBERED_ANSWERS:
+                self._links.popitem(last=False)
+        return known
+
+    async def _linear(
+        self, question: Question, newest: IncomingMessage, limit: int, enough_tokens: int
+    ) -> Conversation:
+        place, key = question.place, _place_key(question.place)
+        starts_afresh = question.fresh or self._is_fresh_start(newest)
+        earlier: list[IncomingMessage] = list(question.joined)
+        is_complete, is_cut, starter = True, False, None
+        if not starts_afresh:
+            seen, is_complete = await self._history(question.place, newest.id, limit, enough_tokens)
+            seen = await self._read_back(seen)
+            seen, is_cut = await self._with_slash_questions(seen, question)
+            is_complete = is_complete or is_cut
+            known = {message.id for message in earlier}
+            earlier = sorted([*(m for m in seen if m.id not in known), *earlier], key=_by_id)
+            starter = await self._starter(place)
+        if starts_afresh:
+            key = f"{key}:{newest.id}"
+        elif is_complete and earlier and (is_cut or self._is_fresh_start(earlier[0])):
+            key = f"{key}:{earlier[0].id}"
+        earlier = [m for m in earlier if self._is_of_interest(m)]
+        messages = self._usable([*earlier, newest], newest)
+        if starter is not None:
+            messages = [m for m in messages if m.id != starter.id or m is newest]
+        return Conversation(
+            tuple(answers_after_questions(messages, self._bot_id())),
+            newest,
+            _place_key(place),
+            is_complete,
+            is_linear=True,
+            starter=starter,
+            is_made=newest is not question.message,
+            key=key,
+        )
+
+    async def _history(
+        self, place: Place, before: MessageId, limit: int, enough_tokens: int
+    ) -> tuple[list[IncomingMessage], bool]:
+        """Return the messages before a question, oldest first, and whether that is all."""
+        found: list[IncomingMessage] = []
+        tokens = 0
+        while len(found) < limit and tokens < enough_tokens * _ENOUGH_BUDGETS:
+            count = min(100, limit - len(found))
+            batch = await self._source.history(place, before=before, limit=count)
+            for message in reversed(batch):
+                if not is_here(message, place) or message.id >= before:
+                    continue
+                found.append(message)
+                tokens += message_tokens(message.text) + 4
+                if self._is_fresh_start(message):
+                    return found[::-1], True
+            if len(batch) < count:
+                return found[::-1], True
+            before = batch[0].id
+        return found[::-1], False
+
+    async def _with_slash_questions(
+        self, seen: Sequence[IncomingMessage], newest: Question
+    ) -> tuple[list[IncomingMessage], bool]:
+        """Put in the questions that slash commands asked, and begin at the last ``new`` one.
+
+        The answer that is to be given anew is left out, and with it its question.
+
+        Returns:
+            The messages, oldest first, and whether the conversation was begun anew among them.
+        """
+        found: list[IncomingMessage] = []
+        asked: set[MessageId] = set()
+        for message in reversed(seen):
+            found.append(message)
+            is_loose = message.author.id == self._bot_id() and message.reference_id is None
+            entry = await self._entry(message.id) if is_loose else None
+            if entry is None or entry.question.message is not None:
+                continue
+            if newest.origin is Origin.REGENERATE and _is_same(entry.question, newest):
+                found.pop()
+                continue
+            question = _newest(entry.question)
+            if question.id not in asked:
+                asked.add(question.id)
+                found.append(question)
+            if entry.question.fresh:
+                first = min(question.id, message.id)
+                return sorted((m for m in found if m.id >= first), key=_by_id), True
+        return sorted(found, key=_by_id), False
+
+    def _is_of_interest(self, message: IncomingMessage) -> bool:
+        """Whether a message of a thread belongs to the talk: no other bots, nothing of Discord's."""
+        if message.author.id == self._bot_id():
+            return bool(message.text or message.attachments)
+        return message.is_ordinary and not message.author.is_bot
+
+    def _is_fresh_start(self, message: IncomingMessage) -> bool:
+        """Whether a message begins a conversation anew: the bot is mentioned in a DM."""
+        return (
+            message.place.kind in _DIRECT_KINDS
+            and message.reference_id is None
+            and not message.author.is_bot
+            and self._bot_id() in message.mentioned_ids
+        )
+
+    async def _starter(self, place: Place) -> IncomingMessage | None:
+        if place.kind in _DIRECT_KINDS:
+            return None
+        starter = await self._source.starter(place)
+        if starter is None or starter.place.guild_id != place.guild_id:
+            return None
+        if starter.place.channel_id not in {place.channel_id, place.parent_id}:
+            return None
+        return (await self._read_back([starter]))[0] if self._may_use(starter) else None
+
+    async def quotable(self, place: Place, message_id: MessageId) -> IncomingMessage | None:
+        """Return a message that another one refers to, if it is of this place and may be used."""
+        message = await self._source.fetch(place, message_id)
+        if message is None or not is_here(message, place) or not self._may_use(message):
+            return None
+        return (await self._read_back([message]))[0]
+
+    async def _read_back(self, messages: Sequence[IncomingMessage]) -> list[IncomingMessage]:
+        me = self._bot_id()
+        if self._answers is not None:
+            return await self._answers.read_back(messages, me)
+        return [
+            replace(m, text=without_known(m.text)) if m.author.id == me else m for m in messages
+        ]
+
+    async def _span(self, question: Question, newest: IncomingMessage, limit: int) -> Conversation:
+        place = question.place
+        after = MessageId(int(question.since_id or question.id) - 1)
+        found: list[IncomingMessage] = []
+        is_complete = False
+        while len(found) < limit and not is_complete:
+            count = min(100, limit - len(found))
+            batch = await self._source.history(place, after=after, limit=count)
+            found.extend(m for m in batch if is_here(m, place) and m.id < question.id)
+            is_complete = len(batch) < count or batch[-1].id >= question.id
+            after = batch[-1].id if batch else after
+        known = await self._read_back(found)
+        span = tuple(m for m in known if m.is_ordinary and self._may_use(m))
+        place_key = _place_key(place)
+        key = f"{place_key}:{newest.id}"
+        return Conversation((newest,), newest, place_key, is_complete, span=span, key=key)
+
+    def _usable(self, messages: Sequence[IncomingMessage], newest: object) -> list[IncomingMessage]:
+        return [m for m in messages if m is newest or self._may_use(m)]
+
+
+def _newest(question: Question) -> IncomingMessage:
+    """Return the asking message, or one made of the question where there is none of its own."""
+    is_own = question.origin not in _POINTING
+    if question.message is not None and is_own:
+        return question.message
+    return IncomingMessage(
+        id=MessageId(int(question.id)),
+        place=question.place,
+        author=question.asker,
+        text=question.text,
+        created_at=question.asked_at,
+        reference_id=question.about_id,
+    )
+
+
+def _is_same(one: Question, other: Question) -> bool:
+    return one.text == other.text and one.asker.id == other.asker.id
+
+
+def _by_id(message: IncomingMessage) -> int:
+    return message.id
+
+
+def _place_key(place: Place) -> str:
+    return f"{place.guild_id or 'dm'}:{place.channel_id}"

@@ -1,0 +1,343 @@
+"""One prompt in the making: which messages are kept, and the turns they become."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from bot.core import frames
+from bot.core.counted import counted
+from bot.core.domain import AttachmentInfo, ChatTurn, IncomingMessage, MessageId, Role, UserId
+from bot.prompt.attachments.files import FileContent
+from bot.prompt.attachments.kinds import FileKind, kind_of
+from bot.prompt.budget import Budget, cut_points, origin
+from bot.prompt.chain import Conversation
+from bot.prompt.cleaning import safe_name
+from bot.prompt.render import Block, Names, Rendered, Style, blocks_of, fit
+from bot.prompt.tokens import static_tokens
+
+NO_SIGHT = "This model can't see pictures."
+
+MOST_FILES = 40
+"""Most files that are read for one question; the newest."""
+
+TOO_MANY = "there are more files here than I read at once"
+
+_STARTER_SHARE = 4
+"""A thread's first message, which always stays, gets at most this part of the budget."""
+
+_SHRINK = 0.8
+_QUOTE_CHARS = 300
+_ABOUT_CHARS = 4000
+"""Longest quote of the message that a menu's question is about."""
+
+
+class Draft:
+    """Chooses and writes down what is kept of a conversation.
+
+    Args:
+        talk: The conversation as read.
+        plan: What there is room for.
+        style: How messages are written down.
+        sees_images: Whether the model may be able to see.
+        max_images: Most images to send along.
+    """
+
+    def __init__(
+        self, talk: Conversation, plan: Budget, style: Style, *, sees_images: bool, max_images: int
+    ) -> None:
+        self.talk = talk
+        self.plan = plan
+        self.sees_images = sees_images
+        self.files: dict[int, FileContent] = {}
+        self.referred: dict[int, IncomingMessage] = {}
+        self.names = Names(style.bot_name)
+        self.turns: tuple[ChatTurn, ...] = ()
+        self._max_images = max_images
+        self._style = dataclasses.replace(style, files=self.files)
+        self._most_tokens = plan.turn_tokens
+        self._blocks = blocks_of(talk.messages, style.bot_id, most_tokens=plan.turn_tokens)
+        self._known = {message.id: message for message in talk.messages}
+        self._starter = talk.starter
+        self._point = 0
+        self._left_out_chars = 0
+        self._left_out_span = 0
+        self._left_out_images = 0
+        sizes = [block.size for block in self._blocks]
+        may_start = [not block.is_answer for block in self._blocks]
+        ids = [block.id for block in self._blocks]
+        start = 0 if talk.is_complete else origin(ids, sizes, may_start)
+        self.points = self._fitting(cut_points(sizes, may_start, start, plan.step_tokens), sizes)
+        self.anchor_key = f"{talk.place_key}:{ids[start]}"
+
+    def _fitting(self, points: list[int], sizes: list[int]) -> list[int]:
+        """Drop the points that keep more than there is room for, by what Discord says of sizes."""
+        room = 2 * self.plan.step_tokens
+        if self._starter is not None:
+            room -= min(static_tokens(self._starter.text), self.plan.turn_tokens // _STARTER_SHARE)
+        fitting = [point for point in points if sum(sizes[point:]) <= room]
+        return fitting or points[-1:]
+
+    def kept(self, point: int) -> list[Block]:
+        """Return what is kept when history begins at a point, the thread's first message included."""
+        blocks = self._blocks[point:]
+        if self._starter is not None:
+            blocks = [Block((self._starter,), is_answer=False, size=0), *blocks]
+        return blocks
+
+    def wanted(self, point: int) -> list[tuple[IncomingMessage, list[AttachmentInfo]]]:
+        """Return the attachments still to be read, by message: of pictures those that will be sent."""
+        kept = self.kept(point)
+        shown = self._shown_images(kept)
+        found: list[tuple[IncomingMessage, list[AttachmentInfo]]] = []
+        room = MOST_FILES
+        for block in reversed(kept):
+            for message in reversed(block.messages):
+                files = [
+                    a
+                    for a in message.attachments
+                    if a.id not in self.files and self._is_used(a, shown, block)
+                ][:room]
+                room -= len(files)
+                found.append((message, files))
+        return [(message, files) for message, files in reversed(found) if files]
+
+    @staticmethod
+    def _is_used(attachment: AttachmentInfo, shown: frozenset[int], block: Block) -> bool:
+        kind = kind_of(attachment)
+        if block.is_answer:
+            return kind is FileKind.TEXT
+        return attachment.id in shown or kind is not FileKind.IMAGE
+
+    def unknown_quotes(self, point: int) -> list[MessageId]:
+        """Return the messages that kept ones refer to and that aren't part of the conversation."""
+        if not self.talk.is_linear:
+            return []
+        return [
+            message.reference_id
+            for block in self._blocks[point:]
+            for message in block.messages
+            if message.reference_id is not None
+            and not block.is_answer
+            and message.reference_id not in self._known
+            and message.reference_id not in self.referred
+        ]
+
+    def write(self, point: int) -> None:
+        """Write the turns of what is kept from a point on."""
+        self._point = point
+        self.names = Names(self._style.bot_name)
+        kept = self.kept(point)
+        style = dataclasses.replace(
+            self._style,
+            shown_images=self._shown_images(kept),
+            files={**self._unread(kept), **self.files},
+            most_tokens=self._most_tokens,
+        )
+        writer = _Writer(style)
+        speaker: UserId | None = None
+        is_named = style.persona.shows_names or bool(self.talk.span)
+        offset = point - (len(kept) - len(self._blocks[point:]))
+        for index, block in enumerate(kept, start=offset):
+            if block.is_answer:
+                writer.add(Role.ASSISTANT, style.answer(block))
+                continue
+            message = block.messages[0]
+            author = message.author.id
+            is_named = is_named or (speaker is not None and speaker != author)
+            is_new = writer.begins_turn or speaker != author
+            name = self._name(message)
+            is_own = author == style.bot_id
+            is_starter = self._starter is not None and message is self._starter
+            rendered = style.message(
+                message,
+                name=name if (is_named and is_new) or is_own else None,
+                quoted=None if is_starter else self._quote(message, index, style),
+            )
+            if message is self.talk.newest:
+                self._left_out_chars = rendered.left_out
+                rendered = self._with_span(rendered, style)
+            writer.add(Role.USER, rendered)
+            speaker = author
+        system = style.persona.text
+        head = (ChatTurn(Role.SYSTEM, system),) if system else ()
+        self.turns = (*head, *writer.turns())
+
+    def shrink(self, attempt: int) -> None:
+        """Keep the newest message only, and less of it at each attempt."""
+        self._starter = None
+        if attempt:
+            self._most_tokens = max(32, int(self._most_tokens * _SHRINK))
+        if self._most_tokens <= self.plan.turn_tokens // 4:
+            self._max_images = 0
+        self.write(len(self._blocks) - 1)
+
+    def _quote(self, message: IncomingMessage, index: int, style: Style) -> tuple[str, str] | None:
+        """Return name and text of what a message replies to, unless that stands right before it."""
+        reference = message.reference_id
+        if not self.talk.is_linear or reference is None:
+            return None
+        before = self._blocks[index - 1].messages if index > 0 else ()
+        if reference in {other.id for other in before}:
+            return None
+        target = self._known.get(reference) or self.referred.get(reference)
+        if target is None or (self._starter is not None and target.id == self._starter.id):
+            return None
+        name = self._name(target)
+        text = style.plain(target)
+        if message is self.talk.newest and self.talk.is_made:
+            return name, text[:_ABOUT_CHARS]
+        text = " ".join(text.split())
+        return name, text if len(text) <= _QUOTE_CHARS else f"{text[:_QUOTE_CHARS]}…"
+
+    def _name(self, message: IncomingMessage) -> str:
+        style = self._style
+        return style.bot_name if message.author.id == style.bot_id else self.names.of(message)
+
+    def _with_span(self, rendered: Rendered, style: Style) -> Rendered:
+        """Put the transcript of a span in front of the question about it."""
+        if not self.talk.span:
+            return rendered
+        room = self._most_tokens - static_tokens(rendered.text)
+        lines: list[str] = []
+        for message in reversed(self.talk.span):
+            line = self._transcript_line(message, style)
+            room -= static_tokens(line) + 1
+            if room < 0:
+                break
+            lines.append(line)
+        self._left_out_span = len(self.talk.span) - len(lines)
+        body = "\n".join(reversed(lines))
+        body = f"{frames.opening(frames.TRANSCRIPT)}{body}{frames.ending(frames.TRANSCRIPT)}"
+        return dataclasses.replace(rendered, text=f"{body}\n\n{rendered.text}")
+
+    def _transcript_line(self, message: IncomingMessage, style: Style) -> str:
+        if message.author.id == style.bot_id:
+            text, _ = fit(style.plain(message), self.plan.turn_tokens)
+            return frames.header(style.bot_name, "") + text
+        return style.message(message, name=self.names.of(message)).text
+
+    def _shown_images(self, kept: Sequence[Block]) -> frozenset[int]:
+        """Choose the images that go along; older ones are dropped in steps, not one by one."""
+        if not self.sees_images or self._max_images == 0:
+            return frozenset()
+        ids = [
+            a.id
+            for block in kept
+            if not block.is_answer
+            for a in block.attachments
+            if kind_of(a) is FileKind.IMAGE
+        ]
+        over = len(ids) - self._max_images
+        self._left_out_images = max(0, over)
+        if over <= 0:
+            return frozenset(ids)
+        step = max(1, self._max_images // 2)
+        shown = len(ids) - -(-over // step) * step
+        newest = sum(kind_of(a) is FileKind.IMAGE for a in self.talk.newest.attachments)
+        return frozenset(ids[-max(1, shown, min(self._max_images, newest)) :])
+
+    def _unread(self, kept: Sequence[Block]) -> dict[int, FileContent]:
+        """Return what to say of files that weren't read: pictures by their names."""
+        return {
+            a.id: FileContent(
+                safe_name(a.filename), kind, problem="" if kind is FileKind.IMAGE else TOO_MANY
+            )
+            for block in kept
+            if not block.is_answer
+            for a in block.attachments
+            if (kind := kind_of(a)) is not FileKind.IMAGE or self.sees_images
+        }
+
+    def notices(self) -> list[str]:
+        """Return what the person should know about what was left out, a sentence each."""
+        found: list[str] = []
+        kept = sum(len(block.messages) for block in self._blocks[self._point :])
+        total = sum(len(block.messages) for block in self._blocks)
+        if not self.talk.is_complete and not self.talk.span:
+            found.append(f"Using the last {counted(kept, 'message')} of this long conversation.")
+        elif kept < total:
+            found.append(f"Using the last {kept} of {total} messages.")
+        if self._left_out_span or (self.talk.span and not self.talk.is_complete):
+            read = len(self.talk.span) - self._left_out_span
+            found.append(
+                f"Only {counted(read, 'message')} {'fits' if read == 1 else 'fit'} into what this model can read."
+            )
+        if self._left_out_chars:
+            found.append(
+                f"What you sent is longer than this model can read: "
+                f"{counted(self._left_out_chars, 'character')} left out."
+            )
+        return [*found, *self._file_notices()]
+
+    def _file_notices(self) -> list[str]:
+        found: list[str] = []
+        newest = self.talk.newest.attachments
+        unused = [
+            f"{self.files[a.id].name} ({self.files[a.id].problem})"
+            for a in newest
+            if a.id in self.files and self.files[a.id].problem
+        ]
+        if unused:
+            found.append(f"Not used: {', '.join(unused)}.")
+        if not self.sees_images and any(kind_of(a) is FileKind.IMAGE for a in newest):
+            found.append(NO_SIGHT)
+        if self._left_out_images:
+            found.append(
+                f"Only the newest of {self._left_out_images + self._max_images} pictures are used."
+            )
+        cut = [
+            self.files[a.id].name for a in newest if a.id in self.files and self.files[a.id].is_cut
+        ]
+        if cut:
+            found.append(f"Only the first part of {', '.join(cut)} was read.")
+        return found
+
+    @property
+    def has_blank_messages(self) -> bool:
+        """Whether a kept message of a person is empty in a way that a missing intent makes it."""
+        return any(
+            not block.is_answer and _is_blank(block.messages[0], self._style.bot_id)
+            for block in self._blocks[self._point :]
+        )
+
+
+def _is_blank(message: IncomingMessage, bot_id: UserId) -> bool:
+    return (
+        not message.text
+        and not message.carries_something
+        and message.is_ordinary
+        and not message.is_forward
+        and not message.author.is_bot
+        and bot_id not in message.mentioned_ids
+    )
+
+
+class _Writer:
+    """Turns that alternate, begin with the user and are never empty."""
+
+    def __init__(self, style: Style) -> None:
+        self._style = style
+        self._turns: list[tuple[Role, list[str], list[str]]] = []
+
+    @property
+    def begins_turn(self) -> bool:
+        """Whether a person's message would begin a new turn."""
+        return not self._turns or self._turns[-1][0] is not Role.USER
+
+    def add(self, role: Role, rendered: Rendered) -> None:
+        """Add a message, to the last turn if it is of the same role."""
+        if not rendered.text.strip():
+            return
+        if not self._turns and role is Role.ASSISTANT:
+            self._turns.append((Role.USER, [frames.MISSING_START], []))
+        if not self._turns or self._turns[-1][0] is not role:
+            self._turns.append((role, [], []))
+        self._turns[-1][1].append(rendered.text)
+        self._turns[-1][2].extend(rendered.images)
+
+    def turns(self) -> list[ChatTurn]:
+        """Return the turns."""
+        return [
+            ChatTurn(role, "\n".join(texts), tuple(images)) for role, texts, images in self._turns
+        ]

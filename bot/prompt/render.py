@@ -1,0 +1,282 @@
+"""Messages of a conversation as text for the model, each the same at every turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bot.core import frames
+from bot.core.domain import AttachmentInfo, IncomingMessage, UserId
+from bot.core.notices import join_chunks
+from bot.prompt.attachments.files import FileContent
+from bot.prompt.attachments.kinds import FileKind, kind_of
+from bot.prompt.cleaning import clean_text, neutralise, readable, safe_name, skeleton
+from bot.prompt.persona import Persona
+from bot.prompt.tokens import longest_within, message_tokens, static_tokens
+
+_IMAGE_TOKENS = 1100
+_PDF_TOKENS = 1500
+_EMBED_CHARS = 1500
+_EMBEDS = 5
+_MESSAGE_TOKENS = 12
+"""A message's header, and what a template puts around it."""
+
+_LEAST_PIECE = 32
+"""Least room for a further part of a message; what has less isn't begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What is kept or dropped as one: a person's message, or all messages of an answer.
+
+    Attributes:
+        messages: Oldest first.
+        is_answer: The bot's own.
+        size: Static tokens, from what Discord says: nothing is downloaded for it.
+    """
+
+    messages: tuple[IncomingMessage, ...]
+    is_answer: bool
+    size: int
+
+    @property
+    def id(self) -> int:
+        """The snowflake of the first message."""
+        return self.messages[0].id
+
+    @property
+    def attachments(self) -> Iterable[AttachmentInfo]:
+        """All attachments, in order."""
+        return (attachment for message in self.messages for attachment in message.attachments)
+
+
+def blocks_of(
+    messages: Sequence[IncomingMessage], bot_id: UserId, *, most_tokens: int
+) -> list[Block]:
+    """Group messages: each of a person's by itself, an answer's messages together."""
+    blocks: list[Block] = []
+    for message in messages:
+        is_answer = message.author.id == bot_id
+        if is_answer and not message.text.strip() and not message.attachments:
+            continue
+        size = min(_size(message), most_tokens)
+        if is_answer and blocks and blocks[-1].is_answer:
+            last = blocks[-1]
+            blocks[-1] = Block((*last.messages, message), True, last.size + size)
+        else:
+            blocks.append(Block((message,), is_answer, size))
+    return blocks
+
+
+def _size(message: IncomingMessage) -> int:
+    texts = [message.text, *message.forwarded_texts]
+    texts += [message.poll, *message.stickers]
+    texts += [text[:_EMBED_CHARS] for text in message.embed_texts[:_EMBEDS]]
+    total = _MESSAGE_TOKENS + sum(map(message_tokens, texts))
+    for attachment in message.attachments:
+        kind = kind_of(attachment)
+        if kind is FileKind.TEXT:
+            total += attachment.size_bytes // 4
+        elif kind is FileKind.IMAGE:
+            total += _IMAGE_TOKENS
+        elif kind is FileKind.PDF:
+            total += _PDF_TOKENS
+    return total
+
+
+@dataclass(slots=True)
+class Names:
+    """Who is called what in one prompt: one name per person, and none that reads like another's.
+
+    Attributes:
+        bot_name: The bot's own, which no person has.
+    """
+
+    bot_name: str
+    by_id: dict[UserId, str] = field(default_factory=dict)
+
+    def of(self, message: IncomingMessage) -> str:
+        """Return the name of a message's writer: the one of their first message in the prompt."""
+        person = message.author
+        known = self.by_id.get(person.id)
+        if known is None:
+            known = base = safe_name(person.name)
+            taken = {skeleton(name) for name in (self.bot_name, *self.by_id.values())}
+            number = 2
+            while skeleton(known) in taken:
+                known = f"{base} ({number})"
+                number += 1
+            self.by_id[person.id] = known
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A block as text.
+
+    Attributes:
+        left_out: Characters that didn't fit into one message's share.
+    """
+
+    text: str
+    images: tuple[str, ...] = ()
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How messages are written down in one prompt.
+
+    Attributes:
+        bot_id: The bot's own user.
+        bot_name: What the bot is called.
+        persona: Says whether messages carry time and names.
+        most_tokens: Most static tokens of one message with its files.
+        files: Attachments that were read, by id.
+        shown_images: Ids of the images that go along.
+    """
+
+    bot_id: UserId
+    bot_name: str
+    persona: Persona
+    most_tokens: int
+    files: Mapping[int, FileContent]
+    shown_images: frozenset[int] = frozenset()
+
+    def answer(self, block: Block) -> Rendered:
+        """Write down one of the bot's answers, without anything that isn't the model's."""
+        chunks = [self._words(message, message.text) for message in block.messages]
+        whole = join_chunks([chunk for chunk in chunks if chunk])
+        texts = [self.files[a.id].text for a in block.attachments if a.id in self.files]
+        # An answer too long for messages is posted in part, with all of it in a file.
+        whole = "\n\n".join(text for text in texts if text) or whole
+        text, left_out = fit(whole, self.most_tokens)
+        return Rendered(neutralise(text), left_out=left_out)
+
+    def message(
+        self,
+        message: IncomingMessage,
+        *,
+        name: str | None,
+        quoted: tuple[str, str] | None = None,
+    ) -> Rendered:
+        """Write down a person's message.
+
+        Args:
+            message: The message.
+            name: The writer's name, where it is to be shown.
+            quoted: Name and text of a message it refers to that isn't nearby.
+        """
+        pieces = [_Piece(self._words(message, message.text)), *self._attached(message)]
+        files = [self.files[a.id] for a in message.attachments if a.id in self.files]
+        pieces += map(_file_piece, files)
+        empty = (
+            frames.ONLY_MENTION if self.bot_id in message.mentioned_ids else frames.EMPTY_MESSAGE
+        )
+        body, left_out = _fitted(pieces, self.most_tokens - _MESSAGE_TOKENS)
+        body = body or empty
+        if quoted is not None:
+            text, _ = fit(quoted[1], max(32, self.most_tokens // 4))
+            body = frames.quote(quoted[0], text) + body
+        body = frames.header(name, self._stamp(message)) + body
+        images = tuple(
+            self.files[a.id].image
+            for a in message.attachments
+            if a.id in self.shown_images and self.files[a.id].image
+        )
+        return Rendered(neutralise(body), images, left_out)
+
+    def plain(self, message: IncomingMessage) -> str:
+        """Return only a message's own words, for quoting."""
+        words = self._words(message, message.text)
+        parts = [words, *(p.text or p.remark[1:-1] for p in self._attached(message))]
+        return "\n".join(part for part in parts if part) or "no text"
+
+    def _words(self, message: IncomingMessage, text: str) -> str:
+        words = readable(text, message.names, bot_id=self.bot_id, bot_name=self.bot_name)
+        return clean_text(words)
+
+    def _attached(self, message: IncomingMessage) -> list[_Piece]:
+        """Return what others wrote and the message carries."""
+        pieces = [
+            _Piece(self._words(message, text), frames.FORWARD) for text in message.forwarded_texts
+        ]
+        pieces += [
+            _Piece(self._words(message, text)[:_EMBED_CHARS], frames.EMBED)
+            for text in message.embed_texts[:_EMBEDS]
+        ]
+        pieces.append(_Piece(self._words(message, message.poll), frames.POLL))
+        stickers = [
+            _Piece("", remark=frames.note(f"sticker {safe_name(name)}"))
+            for name in message.stickers
+        ]
+        return [*(piece for piece in pieces if piece.text.strip()), *stickers]
+
+    def _stamp(self, message: IncomingMessage) -> str:
+        sent = message.created_at
+        if self.persona.shows_time:
+            return sent.strftime("%A %Y-%m-%d %H:%M UTC")
+        return sent.strftime("%A %Y-%m-%d") if self.persona.shows_date else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A part of a message.
+
+    Attributes:
+        text: Cleaned; empty where there is only a remark.
+        label: What it is, where it isn't the writer's own words.
+        remark: Stands instead of a text.
+    """
+
+    text: str
+    label: str = ""
+    remark: str = ""
+
+
+def _file_piece(content: FileContent) -> _Piece:
+    if content.kind is FileKind.IMAGE and not content.problem:
+        return _Piece("", remark=frames.note(f"picture {content.name}"))
+    if not content.text:
+        problem = content.problem or "it is empty"
+        return _Piece("", remark=frames.note(f"file {content.name}: {problem}"))
+    return _Piece(content.text, f"file {content.name}")
+
+
+def _fitted(pieces: Iterable[_Piece], room: int) -> tuple[str, int]:
+    """Put the parts of a message together within a number of static tokens.
+
+    Returns:
+        The text, and how many characters didn't fit.
+    """
+    parts: list[str] = []
+    dropped = missing = 0
+    for piece in pieces:
+        if not (piece.text or piece.remark):
+            continue
+        before = frames.opening(piece.label) if piece.label else piece.remark
+        after = frames.ending(piece.label) if piece.label else ""
+        left = room - static_tokens(before + after)
+        if parts and left < _LEAST_PIECE:
+            dropped += len(piece.text)
+            continue
+        text, lost = fit(piece.text, left)
+        missing += lost
+        parts.append(f"{before}{text}{after}")
+        room = left - static_tokens(text)
+    if dropped:
+        parts.append(frames.left_out(dropped))
+    return "\n\n".join(parts), missing + dropped
+
+
+def fit(text: str, most_tokens: int) -> tuple[str, int]:
+    """Cut a text so that it is at most so many static tokens, and say that it was cut.
+
+    Returns:
+        The text or its beginning, and how many characters are missing.
+    """
+    if static_tokens(text) <= most_tokens:
+        return text, 0
+    low = longest_within(text, most_tokens - 16)
+    missing = len(text) - low
+    return f"{text[:low].rstrip()}\n{frames.left_out(missing)}", missing

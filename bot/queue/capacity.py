@@ -1,0 +1,136 @@
+"""How much may run at once: slots, the shared context pool, and what the server shows it can bear."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Final
+
+from bot.core.ports import Capacity
+
+_SLOW_SHARE: Final = 0.5
+"""Together slower than this share of the best seen, the server is overloaded."""
+
+_FADE: Final = 0.98
+"""The best seen fades by this factor with each answer, so that a slower model becomes the norm."""
+
+
+class Strain:
+    """Tells what several questions bring about from what only one does."""
+
+    def __init__(self) -> None:
+        self._by: int | None = None
+
+    def is_shared(self, key: int) -> bool:
+        """Note that the server was full or fell over under some work; was it so under other too?"""
+        is_shared = self._by not in (None, key)
+        self._by = key
+        return is_shared
+
+    def eased(self) -> None:
+        """Note that an answer began."""
+        self._by = None
+
+
+class CapacityGate:
+    """Admits work while it fits. Pure; times and rates are given to it.
+
+    The number of slots adapts like a TCP window: halved when the server is full or crashes under several questions,
+    less by a quarter when it slows down under load, one more for each full round without trouble.
+    After ``ramp`` it begins with one, and doubles with each round.
+    """
+
+    def __init__(self) -> None:
+        self._capacity = Capacity(slots=1)
+        self._limit: float | None = None
+        self._is_ramping = False
+        self._running: dict[int, tuple[int, int]] = {}
+        self._number = itertools.count()
+        self._last_cut = -1
+        self._best_rate = 0.0
+
+    @property
+    def running(self) -> int:
+        """How many run now."""
+        return len(self._running)
+
+    @property
+    def slots(self) -> int:
+        """How many may run at once at the moment."""
+        return max(1, min(self._capacity.slots, int(self._window())))
+
+    def update(self, capacity: Capacity) -> None:
+        """Take over what the server says it can do."""
+        self._capacity = capacity
+
+    def room_for(self, tokens: int, least: int) -> int:
+        """Return how many tokens of the shared pool work may use; 0 when it can't begin.
+
+        A longest answer is rarely written, so where the pool has not room for all of it, what is
+        left will do from ``least`` tokens on. Work that is alone may use what it likes.
+
+        Args:
+            tokens: Prompt and longest answer.
+            least: Prompt and the shortest bound on the answer that is worth beginning with.
+        """
+        if not self._running:
+            return tokens
+        if len(self._running) >= self.slots:
+            return 0
+        pool = self._capacity.pool_tokens
+        if pool is None:
+            return tokens
+        free = pool - sum(used for used, _ in self._running.values())
+        return min(tokens, free) if free >= least else 0
+
+    def begin(self, key: int, tokens: int) -> None:
+        """Note that work began."""
+        self._running[key] = (tokens, next(self._number))
+
+    def end(self, key: int) -> None:
+        """Note that work ended, however; unknown keys change nothing."""
+        self._running.pop(key, None)
+
+    def ramp(self) -> None:
+        """Begin again with one, as after the server was away."""
+        self._limit = 1.0
+        self._is_ramping = True
+
+    def went_well(self) -> None:
+        """Widen the window: an answer's first token came."""
+        window = self._window()
+        if window >= self._capacity.slots:
+            self._limit = None
+            self._is_ramping = False
+            return
+        self._limit = window + (1.0 if self._is_ramping else 1.0 / window)
+
+    def overloaded(self, key: int) -> None:
+        """Halve the window: the server was full or fell over under this work.
+
+        Work that began before the last cut says nothing new and changes nothing.
+        """
+        self._cut(key, 0.5)
+
+    def observe(self, key: int, tokens_per_s: float) -> None:
+        """Learn the speed of an answer while its work still runs; narrow the window when it is low.
+
+        Args:
+            key: The work.
+            tokens_per_s: Tokens written a second, from the first to the last one; more than 0.
+        """
+        together = tokens_per_s * max(1, len(self._running))
+        self._best_rate = max(self._best_rate * _FADE, together)
+        if len(self._running) > 1 and together < self._best_rate * _SLOW_SHARE:
+            self._cut(key, 0.75)
+
+    def _cut(self, key: int, factor: float) -> None:
+        began = self._running.get(key)
+        if began is not None and began[1] <= self._last_cut:
+            return
+        self._last_cut = next(self._number)
+        self._limit = max(1.0, self.slots * factor)
+        self._is_ramping = False
+
+    def _window(self) -> float:
+        slots = float(self._capacity.slots)
+        return slots if self._limit is None else min(slots, self._limit)

@@ -1,0 +1,110 @@
+"""How often a person or a guild may ask. Token buckets in bounded memory."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from bot.core.clock import Clock
+from bot.core.domain import GuildId, UserId
+from config.settings import QueueSettings
+
+ENTRIES: Final = 20_000
+"""Persons, and as many guilds, that are remembered; a flood of new ids forgets the oldest."""
+
+NOTICE_EVERY_S: Final = 60.0
+"""Seconds between refusals that a person is told about; further ones stay silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why and for how long a question is refused.
+
+    Attributes:
+        retry_after_s: Whole seconds until asking again succeeds; at least 1.
+        sentence: For the person.
+        is_noticed: Tell the person; they weren't told within the last minute.
+    """
+
+    retry_after_s: int
+    sentence: str
+    is_noticed: bool
+
+
+class RateLimiter:
+    """Counts questions per person and per guild.
+
+    A bucket holds one minute's questions, so that a quick start is allowed, and fills evenly. It is
+    kept as one number, the time at which it is full again (generic cell rate algorithm).
+    """
+
+    def __init__(self, settings: QueueSettings, clock: Clock, max_entries: int = ENTRIES) -> None:
+        self._clock = clock
+        self._person = _Buckets(settings.per_person_per_minute, max_entries)
+        self._guild = _Buckets(settings.per_guild_per_minute, max_entries)
+        self._noticed: OrderedDict[int, float] = OrderedDict()
+        self._max_entries = max_entries
+
+    def take(self, person_id: UserId, guild_id: GuildId | None) -> Refusal | None:
+        """Count a question; ``None`` when it is allowed. A refused one isn't counted.
+
+        Args:
+            person_id: Who asks.
+            guild_id: Where; ``None`` in a direct message.
+        """
+        now_s = self._clock.monotonic()
+        person_s = self._person.wait_s(person_id, now_s)
+        guild_s = 0.0 if guild_id is None else self._guild.wait_s(guild_id, now_s)
+        if person_s <= 0 and guild_s <= 0:
+            self._person.take(person_id, now_s)
+            if guild_id is not None:
+                self._guild.take(guild_id, now_s)
+            return None
+        retry_s = max(1, math.ceil(max(person_s, guild_s)))
+        unit = "second" if retry_s == 1 else "seconds"
+        reason = (
+            "You're asking faster than I'm allowed to answer."
+            if person_s >= guild_s
+            else "This server is asking faster than I'm allowed to answer."
+        )
+        sentence = f"{reason} Please try again in {retry_s} {unit}."
+        return Refusal(retry_s, sentence, self._notice(person_id, now_s))
+
+    def may_notify(self, person_id: UserId) -> bool:
+        """Return whether to tell a person about a refusal, and count it as told if so."""
+        return self._notice(person_id, self._clock.monotonic())
+
+    def _notice(self, person_id: int, now_s: float) -> bool:
+        last_s = self._noticed.get(person_id)
+        if last_s is not None and now_s - last_s < NOTICE_EVERY_S:
+            return False
+        _remember(self._noticed, person_id, now_s, self._max_entries)
+        return True
+
+
+class _Buckets:
+    """Buckets of one size, by id."""
+
+    def __init__(self, per_minute: float, max_entries: int) -> None:
+        self._interval_s = 60.0 / per_minute
+        self._burst_s = 60.0 - self._interval_s if per_minute > 1 else 0.0
+        self._full_at_s: OrderedDict[int, float] = OrderedDict()
+        self._max_entries = max_entries
+
+    def wait_s(self, key: int, now_s: float) -> float:
+        """Return the seconds until a question fits; 0 or less when it fits now."""
+        return self._full_at_s.get(key, now_s) - self._burst_s - now_s
+
+    def take(self, key: int, now_s: float) -> None:
+        """Count a question."""
+        full_at_s = max(now_s, self._full_at_s.get(key, now_s)) + self._interval_s
+        _remember(self._full_at_s, key, full_at_s, self._max_entries)
+
+
+def _remember(memory: OrderedDict[int, float], key: int, value: float, max_entries: int) -> None:
+    memory[key] = value
+    memory.move_to_end(key)
+    if len(memory) > max_entries:
+        memory.popitem(last=False)

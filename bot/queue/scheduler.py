@@ -1,0 +1,398 @@
+"""The line in action: grants slots as they come free, holds while the model is away, and tells."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from bot.core.clock import Clock
+from bot.core.counted import counted
+from bot.core.domain import QuestionId
+from bot.core.errors import QueueError
+from bot.core.ports import Capacity
+from bot.queue.capacity import CapacityGate, Strain
+from bot.queue.durations import Durations, in_words
+from bot.queue.fair_queue import Bound, Entry, FairQueue
+from bot.queue.ticket import HoldExpiredError, Job, Sign, Ticket, TicketState
+from config.settings import QueueSettings
+
+_log = logging.getLogger(__name__)
+
+TICK_S: Final = 1.0
+"""Seconds between looks at the line while somebody waits; nothing ticks when nobody does."""
+
+PROMPT_SHARE: Final = 0.1
+"""What a prompt token costs, counted in written tokens: reading is about ten times as fast."""
+
+RESERVES: Final = 16
+"""A server's reserve is the line's length by this number: as many of its questions wait although
+others fill the line, until it is twice as long as it should be."""
+
+BYPASSES: Final = 12
+"""How many may pass a question whose model must be loaded first, so that models don't take turns."""
+
+_RESTARTING: Final = (
+    "I'm restarting, so I can't take questions right now. Please try again in a minute."
+)
+_KEPT: Final = "I'm restarting. Your question is kept, and I'll answer it when I'm back."
+
+
+@dataclass(slots=True)
+class _Waiting:
+    ticket: Ticket
+    held_since_s: float | None = None
+    told: tuple[int | None, int | None, bool] = (None, None, False)
+
+
+class Scheduler:
+    """The line of questions.
+
+    Call its methods from the event loop's thread. ``submit`` grants at once where there is room.
+
+    Args:
+        settings: Bounds, and how long to hold.
+        clock: For waits.
+        capacity: What the servers can do, asked whenever something may begin.
+        is_available: Whether a server is believed to answer; nothing begins while it says no.
+        is_loaded: Whether a model is in memory; questions for one that isn't let others pass.
+    """
+
+    def __init__(
+        self,
+        settings: QueueSettings,
+        clock: Clock,
+        capacity: Callable[[], Capacity],
+        is_available: Callable[[], bool],
+        is_loaded: Callable[[str | None], bool] = lambda _model: True,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._read_capacity = capacity
+        self._read_available = is_available
+        self._is_loaded = is_loaded
+        self._queue = FairQueue(
+            settings.max_waiting, settings.max_waiting_channel, settings.max_waiting_person
+        )
+        self._gate = CapacityGate()
+        self._durations = Durations()
+        self._waiting: dict[QuestionId, _Waiting] = {}
+        self._running: dict[QuestionId, float] = {}
+        self._was_available = True
+        self._paused_until_s = clock.monotonic()
+        self._bypasses = 0
+        self._strain = Strain()
+        self._is_closed = False
+        self._ticker: asyncio.Task[None] | None = None
+        self._view: dict[int, tuple[int, float]] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        """How many run."""
+        return len(self._running)
+
+    @property
+    def slots(self) -> int:
+        """How many may run at once at the moment."""
+        return self._gate.slots
+
+    @property
+    def mean_answer_s(self) -> float:
+        """Expected duration of an answer, in seconds."""
+        return self._durations.mean_s
+
+    def submit(
+        self,
+        job: Job,
+        on_change: Callable[[Ticket], None] | None = None,
+        *,
+        is_recovery: bool = False,
+    ) -> Ticket:
+        """Take a question into the line.
+
+        Args:
+            job: The question.
+            on_change: Called when its place, expected wait or being held changed.
+            is_recovery: It was accepted before a restart, so no bound refuses it.
+
+        Raises:
+            QueueError: The line is full or closed; the sentence says when to try again.
+            ValueError: The question is in the line already.
+        """
+        if self._is_closed:
+            raise QueueError(_RESTARTING)
+        if job.question_id in self._waiting or job.question_id in self._running:
+            raise ValueError(f"question {job.question_id} is in the line already")
+        bound = None if is_recovery else self._queue.full(job.person_id, job.channel_id)
+        if bound is Bound.TOTAL and self._has_reserve(job):
+            bound = None
+        if bound is not None:
+            raise QueueError(self._refusal(bound, job))
+        ticket = Ticket(job, self, on_change)
+        self._queue.push(_entry(job))
+        self._enter(ticket)
+        return ticket
+
+    def wake(self) -> None:
+        """Look at once whether something may begin; call when capacity or availability changed."""
+        self._pump()
+        self._tell()
+
+    def close(self) -> list[Job]:
+        """Take no more questions and send away those who wait; running work goes on.
+
+        Returns:
+            Those who waited, in order.
+        """
+        self._is_closed = True
+        jobs = [self._waiting[QuestionId(key)].ticket.job for key in self._queue.order()]
+        for job in jobs:
+            self._fail(job.question_id, QueueError(_KEPT))
+        if self._ticker is not None:
+            self._ticker.cancel()
+        return jobs
+
+    def position_of(self, ticket: Ticket) -> int | None:
+        """Return the place in line, 1 is next; ``None`` when not waiting."""
+        seen = self._look().get(ticket.job.question_id)
+        return None if seen is None else seen[0]
+
+    def wait_of(self, ticket: Ticket) -> float | None:
+        """Return the expected wait in seconds; ``None`` when not waiting or held."""
+        seen = self._look().get(ticket.job.question_id)
+        return None if seen is None or self.is_held(ticket) else seen[1]
+
+    def is_held(self, ticket: Ticket) -> bool:
+        """Return whether it waits for the model's machine to come back."""
+        waiting = self._waiting.get(ticket.job.question_id)
+        return waiting is not None and waiting.held_since_s is not None
+
+    def leave(self, ticket: Ticket) -> bool:
+        """Take a ticket out, waiting or running; return whether it was waiting."""
+        question_id = ticket.job.question_id
+        was_waiting = self._waiting.pop(question_id, None) is not None
+        if was_waiting:
+            self._queue.remove(question_id)
+        elif ticket.state is TicketState.RUNNING:
+            if ticket.has_first_token:
+                self._durations.learn(self._clock.monotonic() - self._running[question_id])
+            self._end(question_id)
+        ticket.state = TicketState.DONE
+        self._pump()
+        return was_waiting
+
+    def put_back(self, ticket: Ticket) -> None:
+        """Put running work back to the front; nothing begins for a moment, then one by one."""
+        self._end(ticket.job.question_id)
+        ticket.state = TicketState.WAITING
+        if self._is_closed:
+            ticket.fail(QueueError(_KEPT))
+            return
+        self._queue.push_front(_entry(ticket.job))
+        self._gate.ramp()
+        self._paused_until_s = self._clock.monotonic() + min(30.0, 2.0**ticket.requeues - 1.0)
+        self._enter(ticket)
+
+    def report(self, ticket: Ticket, sign: Sign) -> None:
+        """Take note of how running work goes."""
+        if ticket.state is not TicketState.RUNNING:
+            return
+        question_id = ticket.job.question_id
+        if sign.first_token:
+            self._gate.went_well()
+            self._strain.eased()
+        if sign.overloaded and self._strain.is_shared(question_id):
+            self._gate.overloaded(question_id)
+        if sign.is_resting is True:
+            self._gate.end(question_id)
+        elif sign.is_resting is False:
+            self._gate.begin(question_id, ticket.granted_tokens)
+        if sign.tokens_per_s is not None and sign.tokens_per_s > 0:
+            self._gate.observe(question_id, sign.tokens_per_s)
+        self._pump()
+
+    def _enter(self, ticket: Ticket) -> None:
+        self._waiting[ticket.job.question_id] = _Waiting(ticket)
+        self._pump()
+        if self._waiting and (self._ticker is None or self._ticker.done()):
+            self._ticker = asyncio.get_running_loop().create_task(self._tick())
+
+    def _end(self, question_id: QuestionId) -> None:
+        self._running.pop(question_id, None)
+        self._gate.end(question_id)
+        if not self._running:
+            self._queue.forget_people()
+
+    def _pump(self) -> None:
+        """Grant what may begin."""
+        self._view = None
+        self._gate.update(self._capacity())
+        if not self._may_begin():
+            return
+        while (key := self._next()) is not None:
+            ticket = self._waiting[QuestionId(key)].ticket
+            if not (tokens := self._room_for(ticket.job)):
+                return
+            self._grant(ticket, tokens)
+
+    def _room_for(self, job: Job) -> int:
+        least = job.cost_tokens if job.least_tokens is None else job.least_tokens
+        return self._gate.room_for(job.cost_tokens, least)
+
+    def _grant(self, ticket: Ticket, tokens: int) -> None:
+        question_id = ticket.job.question_id
+        head = self._queue.peek()
+        if head is not None and head.key != question_id:
+            self._bypasses += 1
+        elif not self._is_ready(question_id):
+            self._bypasses = 0
+        self._queue.take(question_id)
+        del self._waiting[question_id]
+        self._gate.begin(question_id, tokens)
+        self._running[question_id] = self._clock.monotonic()
+        self._view = None
+        ticket.grant(tokens)
+
+    def _next(self) -> int | None:
+        """Return the fair choice, or the first whose model is loaded, a bounded number of times."""
+        head = self._queue.peek()
+        if head is None:
+            return None
+        if self._bypasses < BYPASSES and not self._is_ready(head.key):
+            return next(filter(self._is_ready, self._queue.order()), head.key)
+        return head.key
+
+    def _is_ready(self, key: int) -> bool:
+        return self._is_loaded(self._waiting[QuestionId(key)].ticket.job.model)
+
+    def _may_begin(self) -> bool:
+        now_s = self._clock.monotonic()
+        is_available = self._read_available()
+        if is_available and not self._was_available:
+            self._gate.ramp()
+            _log.info("The model is back; %d questions wait", len(self._waiting))
+        elif self._was_available and not is_available:
+            _log.warning("The model is away; holding %d questions", len(self._waiting))
+        self._was_available = is_available
+        for waiting in self._waiting.values():
+            if is_available:
+                waiting.held_since_s = None
+            elif waiting.held_since_s is None:
+                waiting.held_since_s = now_s
+        return is_available and now_s >= self._paused_until_s
+
+    def _capacity(self) -> Capacity:
+        capacity = self._read_capacity()
+        if self._settings.slots is None:
+            return capacity
+        return Capacity(self._settings.slots, capacity.pool_tokens)
+
+    async def _tick(self) -> None:
+        while self._waiting:
+            await self._clock.sleep(TICK_S)
+            try:
+                self._pump()
+                self._expire()
+                self._tell()
+            except Exception:  # noqa: BLE001 - the seam of the loop: the next look may succeed
+                _log.exception("Looking at the line failed")
+
+    def _expire(self) -> None:
+        now_s = self._clock.monotonic()
+        expired = [
+            question_id
+            for question_id, waiting in self._waiting.items()
+            if waiting.held_since_s is not None
+            and now_s - waiting.held_since_s >= self._settings.hold_s
+        ]
+        for question_id in expired:
+            hold = in_words(self._settings.hold_s)
+            self._fail(
+                question_id,
+                HoldExpiredError(
+                    f"The model's machine hasn't answered for {hold}, so I gave this question up. "
+                    "Please ask again later."
+                ),
+            )
+
+    def _fail(self, question_id: QuestionId, error: QueueError) -> None:
+        ticket = self._waiting.pop(question_id).ticket
+        self._queue.remove(question_id)
+        self._view = None
+        ticket.fail(error)
+
+    def _look(self) -> dict[int, tuple[int, float]]:
+        """Return place and expected wait of everyone who waits, worked out once per change."""
+        if self._view is None:
+            order = self._queue.order()
+            now_s = self._clock.monotonic()
+            running_for_s = [now_s - began_s for began_s in self._running.values()]
+            # What runs is what fits: with somebody waiting, a free slot is kept free by the pool.
+            slots = len(running_for_s) or self._gate.slots
+            waits = self._durations.waits_s(running_for_s, slots, len(order))
+            places = zip(order, waits, strict=True)
+            self._view = {key: (index, wait) for index, (key, wait) in enumerate(places, 1)}
+        return self._view
+
+    def _tell(self) -> None:
+        """Call those whose place, wait (in tens of seconds) or being held changed."""
+        for waiting in tuple(self._waiting.values()):
+            ticket = waiting.ticket
+            wait_s = ticket.expected_wait_s
+            rounded = None if wait_s is None else round(wait_s / 10)
+            now = (ticket.position, rounded, ticket.is_held)
+            if now != waiting.told:
+                waiting.told = now
+                self._call(ticket)
+
+    def _call(self, ticket: Ticket) -> None:
+        if ticket.on_change is None:
+            return
+        try:
+            ticket.on_change(ticket)
+        except Exception:  # noqa: BLE001 - the seam to a listener: one that fails stops no line
+            _log.exception("Telling about question %d failed", ticket.job.question_id)
+
+    def _refusal(self, bound: Bound, job: Job) -> str:
+        waits = sorted(self._look().values())
+        if bound is Bound.PERSON:
+            own = [s for key, s in self._look().items() if self._is_of(key, job.person_id)]
+            retry = in_words(min(own)[1] if own else self._durations.mean_s)
+            return (
+                f"You already have {counted(len(own), 'question')} waiting. "
+                f"Please ask again in about {retry}, when one of them has had its turn."
+            )
+        retry = in_words(waits[0][1] if waits else self._durations.mean_s)
+        if bound is Bound.CHANNEL:
+            return (
+                "Too many questions of this channel are waiting. "
+                f"Please ask again in about {retry}."
+            )
+        return f"Too many questions are waiting. Please ask again in about {retry}."
+
+    def _has_reserve(self, job: Job) -> bool:
+        """Return whether a server, or a person in direct messages, is let into a full line."""
+        most = self._settings.max_waiting
+        jobs = [waiting.ticket.job for waiting in self._waiting.values()]
+        ours = sum(_group(other) == _group(job) for other in jobs)
+        return ours < max(1, most // RESERVES) and len(jobs) < 2 * most
+
+    def _is_of(self, key: int, person_id: int) -> bool:
+        return self._waiting[QuestionId(key)].ticket.job.person_id == person_id
+
+
+def _group(job: Job) -> tuple[bool, int]:
+    return (True, job.person_id) if job.guild_id is None else (False, job.guild_id)
+
+
+def _entry(job: Job) -> Entry:
+    answer_tokens = max(1, job.cost_tokens - job.prompt_tokens)
+    cost = answer_tokens + PROMPT_SHARE * max(0, job.prompt_tokens)
+    return Entry(job.question_id, job.person_id, job.channel_id, cost)

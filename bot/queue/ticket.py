@@ -1,0 +1,216 @@
+"""A question's place in the line, as the one who asks sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from bot.core.domain import ChannelId, GuildId, QuestionId, UserId
+from bot.core.errors import QueueError
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the line must know of a question.
+
+    Attributes:
+        prompt_tokens: Estimated size of the prompt.
+        cost_tokens: Prompt and longest answer together: what it would like of the shared pool.
+        least_tokens: What it needs of the pool to begin at all; ``None`` for all of it.
+        model: The model it asks for; ``None`` for whichever is loaded.
+    """
+
+    question_id: QuestionId
+    person_id: UserId
+    channel_id: ChannelId
+    guild_id: GuildId | None
+    prompt_tokens: int
+    cost_tokens: int
+    model: str | None = None
+    least_tokens: int | None = None
+
+
+class TicketState(Enum):
+    """Where a ticket is."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+
+
+class StoppedError(QueueError):
+    """The question was taken out of the line by ``Ticket.cancel``."""
+
+    can_retry = False
+
+
+class HoldExpiredError(QueueError):
+    """The model's machine stayed away for longer than questions are held."""
+
+
+class Line(Protocol):
+    """What a ticket asks of its scheduler."""
+
+    def position_of(self, ticket: Ticket) -> int | None:
+        """Return the place in line, 1 is next; ``None`` when not waiting."""
+        ...
+
+    def wait_of(self, ticket: Ticket) -> float | None:
+        """Return the expected wait in seconds; ``None`` when not waiting or held."""
+        ...
+
+    def is_held(self, ticket: Ticket) -> bool:
+        """Return whether it waits for the model's machine to come back."""
+        ...
+
+    def leave(self, ticket: Ticket) -> bool:
+        """Take it out, waiting or running; return whether it was waiting."""
+        ...
+
+    def put_back(self, ticket: Ticket) -> None:
+        """Put a running one back to the front of its person's line."""
+        ...
+
+    def report(self, ticket: Ticket, sign: Sign) -> None:
+        """Take note of how the work goes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """How running work goes.
+
+    Attributes:
+        first_token: The answer's first token came.
+        overloaded: The server was full, or fell over.
+        tokens_per_s: Speed of the answer, if known.
+        is_resting: It begins to wait between two tries, or goes on after that; ``None``: neither.
+    """
+
+    first_token: bool = False
+    overloaded: bool = False
+    tokens_per_s: float | None = None
+    is_resting: bool | None = None
+
+
+class Ticket:
+    """A place in the line. Made by ``Scheduler.submit``.
+
+    Attributes:
+        job: What was handed in.
+        state: Waiting, running, or done.
+        on_change: Called when place, expected wait or being held changed, at most once a second.
+        requeues: How often it was put back.
+        has_first_token: The answer's first token came; its duration then teaches expected waits.
+    """
+
+    def __init__(self, job: Job, line: Line, on_change: Callable[[Ticket], None] | None) -> None:
+        self.job = job
+        self.state = TicketState.WAITING
+        self.on_change = on_change
+        self.requeues = 0
+        self.granted_tokens = job.cost_tokens
+        self.has_first_token = False
+        self._is_resting = False
+        self._line = line
+        self._turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def position(self) -> int | None:
+        """Place in line, 1 is next; ``None`` when not waiting."""
+        return self._line.position_of(self)
+
+    @property
+    def expected_wait_s(self) -> float | None:
+        """Expected seconds until it begins; ``None`` when not waiting, or held."""
+        return self._line.wait_of(self)
+
+    @property
+    def is_held(self) -> bool:
+        """It waits for the model's machine to come back."""
+        return self._line.is_held(self)
+
+    async def wait(self) -> None:
+        """Wait for the turn; then the slot is held until ``release`` or ``requeue``.
+
+        Cancelling the waiting task leaves the line.
+
+        Raises:
+            StoppedError: ``cancel`` was called.
+            HoldExpiredError: The model's machine stayed away too long.
+            QueueError: The line was closed.
+        """
+        try:
+            await asyncio.shield(self._turn)
+        except asyncio.CancelledError:
+            self._line.leave(self)
+            raise
+
+    def release(self) -> None:
+        """Give the slot back; without a slot it changes nothing."""
+        if self.state is TicketState.RUNNING:
+            self._line.leave(self)
+
+    def cancel(self) -> bool:
+        """Leave at any stage. A waiting ``wait`` raises ``StoppedError``; a slot is given back.
+
+        Returns:
+            Whether it was still waiting: then nothing was begun. Running work is its owner's to
+            end.
+        """
+        was_waiting = self._line.leave(self)
+        if was_waiting:
+            self.fail(StoppedError("Stopped, before I began."))
+        return was_waiting
+
+    def requeue(self) -> None:
+        """Give the slot back and wait again, first of the person's questions; ``wait`` anew."""
+        if self.state is TicketState.RUNNING:
+            self.requeues += 1
+            self.has_first_token = self._is_resting = False
+            self._turn = asyncio.get_running_loop().create_future()
+            self._line.put_back(self)
+
+    def first_token(self) -> None:
+        """Tell that the answer's first token came: more may begin. Only the first call counts."""
+        if not self.has_first_token:
+            self.has_first_token = True
+            self._line.report(self, Sign(first_token=True))
+
+    def overloaded(self) -> None:
+        """Tell that the server was full or fell over: the second work in a row narrows the line."""
+        self._line.report(self, Sign(overloaded=True))
+
+    def rest(self) -> None:
+        """Lend the slot to others while the work only waits between two tries."""
+        if not self._is_resting:
+            self._is_resting = True
+            self._line.report(self, Sign(is_resting=True))
+
+    def resume(self) -> None:
+        """Take the slot again, at once: for a moment one more may run than there are slots."""
+        if self._is_resting:
+            self._is_resting = False
+            self._line.report(self, Sign(is_resting=False))
+
+    def speed(self, tokens_per_s: float) -> None:
+        """Tell how fast the answer was written, before ``release``."""
+        self._line.report(self, Sign(tokens_per_s=tokens_per_s))
+
+    def grant(self, tokens: int) -> None:
+        """Let it run with so many tokens of the pool; for the scheduler."""
+        self.state = TicketState.RUNNING
+        self.granted_tokens = tokens
+        if not self._turn.done():
+            self._turn.set_result(None)
+
+    def fail(self, error: QueueError) -> None:
+        """End the waiting with an error; for the scheduler."""
+        self.state = TicketState.DONE
+        if not self._turn.done():
+            self._turn.set_exception(error)
+            # Nobody may be waiting yet; asyncio must not complain when nobody ever does.
+            self._turn.exception()

@@ -1,1 +1,0 @@
-"""From model text to Discord text: reasoning filter, sanitiser, splitting and delivery."""

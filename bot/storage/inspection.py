@@ -1,0 +1,41 @@
+"""A look at a database's file that changes nothing, for before a start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot.storage import engine as engines
+from bot.storage.log_check import is_log_damaged
+from bot.storage.open_file import KEPT, set_aside_files
+
+
+def damage_of(path: Path) -> str:
+    """Return what is damaged about an SQLite file or its log; empty when nothing is.
+
+    Also beside a running bot: nothing is locked for longer than a read.
+
+    Raises:
+        OSError: It can't be looked at.
+    """
+    if path.stat().st_size == 0:
+        return ""
+    for engine in engines.build_readers(path, is_shared=True):
+        try:
+            if engines.looks_damaged(engine):
+                return "SQLite's own check fails"
+        except SQLAlchemyError as exc:
+            if engines.is_corrupt(exc):
+                return engines.cause(exc)
+            continue
+        finally:
+            engine.dispose()
+        log = path.with_name(path.name + "-wal")
+        return "its log holds what can't be read" if is_log_damaged(log) else ""
+    return ""
+
+
+def leftovers_of(path: Path) -> list[str]:
+    """Return a sentence on each file that was set aside and waits for a person."""
+    return [KEPT.format(name=file.name) for file in set_aside_files(path)]

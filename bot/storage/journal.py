@@ -1,0 +1,345 @@
+"""The journal of accepted questions, over a database that may fail.
+
+Every open question is also in memory, whole, and every write stores it whole. So a database that
+fails costs nothing but durability: work goes on, and what changed meanwhile is written when the
+database is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
+from typing import Final
+
+from bot.core.clock import Clock
+from bot.core.domain import ChannelId, MessageId, Person, Question, QuestionId
+from bot.core.errors import StoreError
+from bot.core.ports import JournalEntry, Outcome, QuestionState
+from bot.storage import journal_sql
+from bot.storage.database import Database
+from bot.storage.schema import to_ms
+from bot.storage.tidy_sql import Bounds
+from bot.storage.tidying import Tidying
+
+_log = logging.getLogger(__name__)
+
+THINKING_BYTES: Final = 16_384
+"""Longest stored thinking, in bytes of UTF-8; longer thinking keeps its beginning and its end."""
+
+DETAILS_BYTES: Final = 2_048
+"""Longest stored details."""
+
+CUT: Final = "\n[…]\n"
+"""Stands where the middle of a text was left out."""
+
+UNSAVED: Final = 1_000
+"""Ended questions kept in memory while the database fails; the oldest go first when there are more."""
+
+CHANNELS: Final = 10_000
+"""Channels whose newest message is remembered."""
+
+CHANNELS_EVERY_S: Final = 5.0
+"""Seconds between writes of the newest messages; after a crash a scan covers the gap."""
+
+BATCH: Final = 500
+"""Questions written back in one transaction at most, which keeps it short."""
+
+
+class SqlJournal:
+    """A ``Journal`` over SQLAlchemy. Made by ``open``."""
+
+    def __init__(self, database: Database, clock: Clock, tidying: Tidying) -> None:
+        self._database = database
+        self._clock = clock
+        self._tidying = tidying
+        self._open: OrderedDict[QuestionId, JournalEntry] = OrderedDict()
+        self._unsaved: set[QuestionId] = set()
+        self._channels: OrderedDict[ChannelId, MessageId] = OrderedDict()
+        self._unsaved_channels: dict[ChannelId, MessageId] = {}
+        self._channels_written_s = clock.monotonic()
+
+    @classmethod
+    async def open(
+        cls, database: Database, clock: Clock, retention_days: int, bounds: Bounds | None = None
+    ) -> SqlJournal:
+        """Begin with what the database knows; with one that can't be read, with nothing.
+
+        Args:
+            database: Open.
+            clock: For timestamps and retention.
+            retention_days: How long ended questions are kept.
+            bounds: How much may be stored; the settings' defaults when left out.
+        """
+        tidying = Tidying(database, clock, retention_days, bounds or Bounds())
+        journal = cls(database, clock, tidying)
+        try:
+            await journal._load()
+        except StoreError as exc:
+            _log.error("The journal can't be read (%s); beginning with an empty one", exc)
+        database.on_recovery(journal._write_back)
+        return journal
+
+    async def accept(self, question: Question) -> bool:
+        """Store a question before any work; ``False`` if it is known already (a duplicate)."""
+        if question.id in self._open:
+            return False
+        entry = JournalEntry(question, QuestionState.ACCEPTED, updated_at=self._clock.now())
+        self._open[question.id] = entry
+        if self._database.is_degraded:
+            return await self._accept_degraded(entry)
+        try:
+            is_new = await self._database.write(lambda c: journal_sql.insert_entry(c, entry))
+        except StoreError:
+            return await self._accept_degraded(entry)
+        if not is_new:
+            self._open.pop(question.id, None)
+        self._tidying.wrote(journal_sql.ROW_BYTES)
+        return is_new
+
+    async def start(self, question_id: QuestionId) -> int:
+        """Mark work as begun, before anything is done; returns the number of this attempt."""
+
+        def begin(entry: JournalEntry) -> JournalEntry:
+            is_final = entry.state is QuestionState.ANSWERED
+            state = entry.state if is_final else QuestionState.RUNNING
+            return replace(entry, state=state, attempts=entry.attempts + 1)
+
+        entry = await self._change(question_id, begin)
+        return 1 if entry is None else entry.attempts
+
+    async def give_back(self, question_id: QuestionId) -> None:
+        """Take back the newest attempt: the process is alive, and works on it no longer."""
+        await self._change(
+            question_id, lambda entry: replace(entry, attempts=max(0, entry.attempts - 1))
+        )
+
+    async def posted(self, question_id: QuestionId, message_ids: Sequence[MessageId]) -> None:
+        """Record the messages posted so far, in order."""
+        ids = tuple(dict.fromkeys(message_ids))
+        await self._change(question_id, lambda entry: replace(entry, posted=ids))
+
+    async def answered(
+        self,
+        question_id: QuestionId,
+        chunks: Sequence[str],
+        *,
+        thinking: str = "",
+        details: str = "",
+        chrome: str | None = None,
+    ) -> None:
+        """Store the final texts, before they are delivered; over-long thinking is cut."""
+        await self._change(
+            question_id,
+            lambda entry: replace(
+                entry,
+                state=QuestionState.ANSWERED,
+                chunks=tuple(chunks),
+                thinking=_cut(thinking, THINKING_BYTES),
+                details=_cut(details, DETAILS_BYTES),
+                chrome=chrome,
+            ),
+        )
+
+    async def chrome(self, question_id: QuestionId, chrome: str) -> None:
+        """Record the bot's own lines in what is about to be posted."""
+        await self._change(question_id, lambda entry: replace(entry, chrome=chrome))
+
+    async def revise(self, question: Question) -> None:
+        """Record that an open question is asked in other words now; an answer to the old is dropped."""
+
+        def ask_anew(entry: JournalEntry) -> JournalEntry:
+            is_final = entry.state is QuestionState.ANSWERED
+            state = QuestionState.RUNNING if is_final else entry.state
+            return replace(entry, question=question, state=state, chunks=())
+
+        await self._change(question.id, ask_anew)
+
+    async def close(self, question_id: QuestionId, outcome: Outcome) -> None:
+        """Record the outcome, and forget texts and token; a second call changes nothing."""
+        await self._change(
+            question_id,
+            lambda entry: replace(
+                entry,
+                question=replace(entry.question, response=None),
+                state=QuestionState.CLOSED,
+                outcome=outcome,
+                chunks=(),
+            ),
+        )
+
+    async def entry(self, question_id: QuestionId) -> JournalEntry | None:
+        """Return one question as stored."""
+        found = self._open.get(question_id)
+        if found is not None:
+            return found
+        try:
+            return await self._database.read(lambda c: journal_sql.load_entry(c, question_id))
+        except StoreError:
+            return self._open.get(question_id)
+
+    async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
+        """Return the question that a posted message answers."""
+        for found in self._open.values():
+            if message_id in found.posted:
+                return found
+        try:
+            return await self._database.read(
+                lambda c: journal_sql.load_entry_of_message(c, message_id)
+            )
+        except StoreError:
+            return None
+
+    async def chrome_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, str | None]:
+        """Return the recorded ``chrome`` of the answers that posted messages belong to."""
+        wanted = set(message_ids)
+        found: dict[MessageId, str | None] = {}
+        with suppress(StoreError):
+            found.update(
+                await self._database.read(lambda c: journal_sql.load_chrome(c, sorted(wanted)))
+            )
+        for entry in self._open.values():
+            found.update(dict.fromkeys(wanted.intersection(entry.posted), entry.chrome))
+        return found
+
+    async def askers(self, message_ids: Sequence[MessageId]) -> dict[MessageId, Person]:
+        """Return who asked in messages; those that asked nothing are left out."""
+        found: dict[MessageId, Person] = {}
+        with suppress(StoreError):
+            found.update(
+                await self._database.read(lambda c: journal_sql.load_askers(c, message_ids))
+            )
+        for message_id in message_ids:
+            entry = self._open.get(QuestionId(message_id))
+            if entry is not None:
+                found[message_id] = entry.question.asker
+        return found
+
+    async def pending(self) -> Sequence[JournalEntry]:
+        """Return all questions without an outcome, oldest first."""
+        found = (e for e in self._open.values() if e.state is not QuestionState.CLOSED)
+        return sorted(found, key=lambda entry: entry.question.id)
+
+    async def seen(self, channel_id: ChannelId, message_id: MessageId) -> None:
+        """Note the newest message received in a channel; written with a delay of seconds."""
+        if message_id <= self._channels.get(channel_id, 0):
+            return
+        self._channels[channel_id] = message_id
+        self._channels.move_to_end(channel_id)
+        self._unsaved_channels[channel_id] = message_id
+        while len(self._channels) > CHANNELS:
+            forgotten, _ = self._channels.popitem(last=False)
+            self._unsaved_channels.pop(forgotten, None)
+        now_s = self._clock.monotonic()
+        if now_s - self._channels_written_s >= CHANNELS_EVERY_S and not self._database.is_degraded:
+            self._channels_written_s = now_s
+            with suppress(StoreError):
+                await self._write_channels()
+
+    async def last_seen(self) -> dict[ChannelId, MessageId]:
+        """Return the newest noted message of every channel."""
+        return dict(self._channels)
+
+    async def _write_channels(self) -> None:
+        newest = self._unsaved_channels
+        if not newest:
+            return
+        self._unsaved_channels = {}
+        now_ms = to_ms(self._clock.now())
+        try:
+            await self._database.write(lambda c: journal_sql.save_channels(c, newest, now_ms))
+        except StoreError:
+            self._unsaved_channels = {**newest, **self._unsaved_channels}
+            raise
+
+    async def _accept_degraded(self, entry: JournalEntry) -> bool:
+        """Accept without writing; what can still be read tells a duplicate."""
+        self._unsaved.add(entry.question.id)
+        try:
+            known = await self._database.read(
+                lambda c: journal_sql.load_entry(c, entry.question.id)
+            )
+        except StoreError:
+            return True
+        if known is None or journal_sql.is_same_acceptance(known, entry):
+            return True
+        self._unsaved.discard(entry.question.id)
+        self._open.pop(entry.question.id, None)
+        return False
+
+    async def _change(
+        self, question_id: QuestionId, change: Callable[[JournalEntry], JournalEntry]
+    ) -> JournalEntry | None:
+        """Change a question in memory and store it; unknown and closed ones stay as they are."""
+        before = self._open.get(question_id)
+        if before is None:
+            loaded = await self.entry(question_id)
+            before = self._open.get(question_id, loaded)
+        if before is None or before.state is QuestionState.CLOSED:
+            return before
+        entry = replace(change(before), updated_at=self._clock.now())
+        self._open[question_id] = entry
+        await self._save(entry)
+        return entry
+
+    async def _save(self, entry: JournalEntry) -> None:
+        if self._database.is_degraded:
+            self._unsaved.add(entry.question.id)
+            if entry.outcome is not None:
+                self._bound_memory()
+            return
+        with suppress(StoreError):
+            await self._write((entry,))
+
+    async def _write(self, entries: Sequence[JournalEntry]) -> None:
+        """Store entries; those that ended are then forgotten in memory."""
+        try:
+            size = await self._database.write(lambda c: journal_sql.save_entries(c, entries))
+        except (StoreError, asyncio.CancelledError):
+            ids = {entry.question.id for entry in entries}
+            self._unsaved |= ids & self._open.keys()
+            raise
+        self._tidying.wrote(size)
+        for entry in entries:
+            question_id = entry.question.id
+            if self._open.get(question_id) is entry:
+                self._unsaved.discard(question_id)
+                if entry.state is QuestionState.CLOSED:
+                    del self._open[question_id]
+
+    async def _write_back(self, is_fresh: bool) -> None:
+        """Store what memory holds: all of it in a fresh database, otherwise what changed."""
+        if is_fresh:
+            self._unsaved.update(self._open)
+            self._unsaved_channels = dict(self._channels)
+        while batch := [self._open[i] for i in islice(self._unsaved, BATCH)]:
+            await self._write(batch)
+        await self._write_channels()
+
+    async def _load(self) -> None:
+        for entry in await self._database.read(journal_sql.load_pending):
+            self._open[entry.question.id] = entry
+        newest = await self._database.read(lambda c: journal_sql.load_channels(c, CHANNELS))
+        for channel_id in reversed(newest):
+            self._channels[channel_id] = newest[channel_id]
+
+    def _bound_memory(self) -> None:
+        """Forget the oldest ended questions that couldn't be stored when there are too many."""
+        ended = [i for i, entry in self._open.items() if entry.outcome is not None]
+        for question_id in ended[: max(0, len(ended) - UNSAVED)]:
+            del self._open[question_id]
+            self._unsaved.discard(question_id)
+
+
+def _cut(text: str, limit_bytes: int) -> str:
+    """Return a text's beginning and end in at most so many bytes of UTF-8."""
+    raw = text.encode("utf-8", "surrogatepass")
+    if len(raw) <= limit_bytes:
+        return text
+    half = (limit_bytes - len(CUT.encode())) // 2
+    beginning = raw[:half].decode("utf-8", "ignore")
+    return beginning + CUT + raw[-half:].decode("utf-8", "ignore")

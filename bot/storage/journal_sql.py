@@ -1,0 +1,193 @@
+"""Statements of the journal."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, delete, select
+
+from bot.core.domain import ChannelId, MessageId, Person, QuestionId
+from bot.core.ports import JournalEntry, Outcome, QuestionState
+from bot.storage.question_codec import encode_question, load_question
+from bot.storage.schema import (
+    channels,
+    dump_json,
+    from_ms,
+    insert_new,
+    posted_messages,
+    questions,
+    to_ms,
+    upsert,
+)
+
+_log = logging.getLogger(__name__)
+
+ROW_BYTES: Final = 512
+"""What a row takes besides its texts: numbers, indexes, the messages posted, pages half full."""
+
+
+def insert_entry(connection: Connection, entry: JournalEntry) -> bool:
+    """Store a new question; ``False`` if its id is stored already.
+
+    A commit whose confirmation was lost is tried again, and then finds what it stored itself.
+    """
+    if insert_new(connection, questions, _values(connection, entry)):
+        return True
+    return is_same_acceptance(load_entry(connection, entry.question.id), entry)
+
+
+def is_same_acceptance(stored: JournalEntry | None, entry: JournalEntry) -> bool:
+    """Return whether what is stored is this acceptance itself, and not an earlier one."""
+    if stored is None or stored.updated_at is None or entry.updated_at is None:
+        return False
+    is_untouched = stored.state is QuestionState.ACCEPTED and stored.attempts == 0
+    return is_untouched and to_ms(stored.updated_at) == to_ms(entry.updated_at)
+
+
+def save_entries(connection: Connection, entries: Sequence[JournalEntry]) -> int:
+    """Write entries whole, replacing what was stored of them; return how many bytes they take."""
+    rows = [_values(connection, entry) for entry in entries]
+    upsert(connection, questions, rows)
+    ids = [entry.question.id for entry in entries]
+    connection.execute(delete(posted_messages).where(posted_messages.c.question_id.in_(ids)))
+    posted = [
+        {"message_id": message_id, "question_id": entry.question.id, "ordinal": ordinal}
+        for entry in entries
+        for ordinal, message_id in enumerate(entry.posted)
+    ]
+    upsert(connection, posted_messages, posted)
+    return sum(row["size_bytes"] for row in rows)
+
+
+def load_entry(connection: Connection, question_id: QuestionId) -> JournalEntry | None:
+    """Return one entry; ``None`` if it isn't stored, or can't be read."""
+    row = connection.execute(select(questions).where(questions.c.id == question_id)).first()
+    return None if row is None else _entry(connection, row)
+
+
+def load_entry_of_message(connection: Connection, message_id: MessageId) -> JournalEntry | None:
+    """Return the entry that a posted message belongs to."""
+    query = select(posted_messages.c.question_id).where(posted_messages.c.message_id == message_id)
+    question_id = connection.execute(query).scalar()
+    return None if question_id is None else load_entry(connection, QuestionId(question_id))
+
+
+def load_chrome(
+    connection: Connection, message_ids: Sequence[MessageId]
+) -> dict[MessageId, str | None]:
+    """Return the chrome of the entries that posted messages belong to; unknown ones are left out."""
+    query = select(posted_messages.c.message_id, questions.c.chunks).join(
+        questions, questions.c.id == posted_messages.c.question_id
+    )
+    rows = connection.execute(query.where(posted_messages.c.message_id.in_(message_ids)))
+    return {MessageId(row.message_id): _texts(row.chunks)[1] for row in rows}
+
+
+def load_askers(
+    connection: Connection, message_ids: Sequence[MessageId]
+) -> dict[MessageId, Person]:
+    """Return who asked the questions with the ids of these messages; unknown ones are left out."""
+    query = select(questions.c.id, questions.c.question).where(questions.c.id.in_(message_ids))
+    found: dict[MessageId, Person] = {}
+    for row in connection.execute(query):
+        with suppress(ValueError):
+            found[MessageId(row.id)] = load_question(row.question).asker
+    return found
+
+
+def load_pending(connection: Connection) -> list[JournalEntry]:
+    """Return all entries without an outcome, oldest first; unreadable ones are logged."""
+    unfinished = [state.value for state in QuestionState if state is not QuestionState.CLOSED]
+    query = select(questions).where(questions.c.state.in_(unfinished)).order_by(questions.c.id)
+    entries = (_entry(connection, row) for row in connection.execute(query).all())
+    return [entry for entry in entries if entry is not None]
+
+
+def save_channels(
+    connection: Connection, newest: Mapping[ChannelId, MessageId], now_ms: int
+) -> None:
+    """Note the newest message of channels."""
+    rows = [
+        {"channel_id": channel_id, "message_id": message_id, "updated_at_ms": now_ms}
+        for channel_id, message_id in newest.items()
+    ]
+    upsert(connection, channels, rows)
+
+
+def load_channels(connection: Connection, limit: int) -> dict[ChannelId, MessageId]:
+    """Return the newest noted messages of the ``limit`` channels that were active last."""
+    query = select(channels).order_by(channels.c.message_id.desc()).limit(limit)
+    return {
+        ChannelId(row.channel_id): MessageId(row.message_id) for row in connection.execute(query)
+    }
+
+
+def _values(connection: Connection, entry: JournalEntry) -> dict[str, Any]:
+    question = entry.question
+    texts = {
+        "question": dump_json(encode_question(question), connection),
+        "chunks": dump_json({"texts": entry.chunks, "chrome": entry.chrome}, connection),
+        "thinking": dump_json(entry.thinking, connection),
+        "details": dump_json(entry.details, connection),
+    }
+    return {
+        **texts,
+        "id": question.id,
+        "channel_id": question.place.channel_id,
+        "state": entry.state.value,
+        "outcome": None if entry.outcome is None else entry.outcome.value,
+        "attempts": entry.attempts,
+        "updated_at_ms": to_ms(entry.updated_at or question.asked_at),
+        "asker_id": question.asker.id,
+        "guild_id": question.place.guild_id or 0,
+        "size_bytes": ROW_BYTES + sum(len(text.encode()) for text in texts.values()),
+    }
+
+
+def _entry(connection: Connection, row: Row[Any]) -> JournalEntry | None:
+    try:
+        chunks, chrome = _texts(row.chunks)
+        return JournalEntry(
+            question=load_question(row.question),
+            state=QuestionState(row.state),
+            attempts=row.attempts,
+            posted=_posted(connection, row.id),
+            chunks=chunks,
+            chrome=chrome,
+            thinking=str(json.loads(row.thinking)),
+            details=str(json.loads(row.details)),
+            outcome=None if row.outcome is None else Outcome(row.outcome),
+            updated_at=from_ms(row.updated_at_ms),
+        )
+    except ValueError as exc:
+        _log.error("Stored question %d can't be read and is left alone (%s)", row.id, exc)
+        return None
+
+
+def _texts(stored: str) -> tuple[tuple[str, ...], str | None]:
+    """Return final texts and chrome; a plain list of texts has none recorded.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    value = json.loads(stored)
+    texts, chrome = value, None
+    if isinstance(value, dict):
+        texts, chrome = value.get("texts"), value.get("chrome")
+    if not isinstance(texts, list):
+        raise ValueError("no stored texts")  # noqa: TRY004 - the content is wrong, not a type
+    return tuple(map(str, texts)), None if chrome is None else str(chrome)
+
+
+def _posted(connection: Connection, question_id: int) -> tuple[MessageId, ...]:
+    query = (
+        select(posted_messages.c.message_id)
+        .where(posted_messages.c.question_id == question_id)
+        .order_by(posted_messages.c.ordinal)
+    )
+    found: Sequence[int] = connection.execute(query).scalars().all()
+    return tuple(MessageId(message_id) for message_id in found)

@@ -1,0 +1,173 @@
+"""Statements of the settings store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select
+
+from bot.core.domain import UserId
+from bot.storage.schema import from_ms, setting_changes, settings, to_ms, upsert
+from bot.storage.setting_types import InvalidSettingError, SettingValue, dump_value, load_value
+from bot.storage.setting_values import Change, Layer, Scope, StoredSetting
+
+_log = logging.getLogger(__name__)
+
+KEPT_CHANGES: Final = 50
+"""Changes of one guild that the audit log keeps, the newest; each may hold two personas."""
+
+
+def load(connection: Connection) -> list[StoredSetting]:
+    """Return all stored settings; one that isn't allowed any more is left out, and logged."""
+    found: list[StoredSetting] = []
+    for row in connection.execute(select(settings)):
+        try:
+            value = load_value(row.key, row.value)
+        except InvalidSettingError as exc:
+            _log.warning("Stored setting at %s %d ignored: %s", row.layer, row.scope_id, exc)
+            continue
+        found.append(
+            StoredSetting(
+                _scope(row), row.key, value, UserId(row.changed_by), from_ms(row.changed_at_ms)
+            )
+        )
+    return found
+
+
+def save_all(connection: Connection, values: Sequence[StoredSetting]) -> None:
+    """Write settings as they are in memory."""
+    upsert(connection, settings, [_row(stored) for stored in values])
+
+
+def save_change(connection: Connection, change: Change) -> Change:
+    """Apply a change and add it to the audit log; returns it with its id."""
+    if change.new is None:
+        connection.execute(
+            delete(settings).where(
+                settings.c.layer == change.scope.layer.value,
+                settings.c.scope_id == change.scope.scope_id,
+                settings.c.key == change.key,
+            )
+        )
+    else:
+        stored = StoredSetting(
+            change.scope, change.key, change.new, change.changed_by, change.changed_at
+        )
+        save_all(connection, [stored])
+    result = connection.execute(
+        insert(setting_changes).values(
+            layer=change.scope.layer.value,
+            scope_id=change.scope.scope_id,
+            key=change.key,
+            guild_id=change.scope.guild_id,
+            old_value=_dump(change.old),
+            new_value=_dump(change.new),
+            changed_by=change.changed_by,
+            changed_at_ms=to_ms(change.changed_at),
+            undoes_id=change.undoes_id,
+        )
+    )
+    _forget_old_changes(connection, change.scope.guild_id)
+    key = result.inserted_primary_key
+    return replace(change, id=key[0] if key is not None else 0)
+
+
+def _forget_old_changes(connection: Connection, guild_id: int) -> None:
+    """Bound what one guild's changes may occupy; an undo is newer than what it took back."""
+    oldest_kept = (
+        select(setting_changes.c.id)
+        .where(setting_changes.c.guild_id == guild_id)
+        .order_by(setting_changes.c.id.desc())
+        .offset(KEPT_CHANGES - 1)
+        .limit(1)
+    )
+    oldest = connection.execute(oldest_kept).scalar()
+    if oldest is not None:
+        old = setting_changes.c.guild_id == guild_id, setting_changes.c.id < oldest
+        connection.execute(delete(setting_changes).where(*old))
+
+
+def changes(
+    connection: Connection, key: str | None, limit: int, scope: Scope | None
+) -> list[Change]:
+    """Return the newest changes first."""
+    query = select(setting_changes).order_by(setting_changes.c.id.desc()).limit(limit)
+    if key is not None:
+        query = query.where(setting_changes.c.key == key)
+    if scope is not None:
+        query = query.where(*_reach(scope))
+    return [_change(row) for row in connection.execute(query)]
+
+
+def last_undoable(connection: Connection, scope: Scope) -> Change | None:
+    """Return the newest change of a scope that is no undo and isn't undone."""
+    undone = select(setting_changes.c.undoes_id).where(setting_changes.c.undoes_id.is_not(None))
+    query = (
+        select(setting_changes)
+        .where(
+            *_reach(scope),
+            setting_changes.c.undoes_id.is_(None),
+            setting_changes.c.id.not_in(undone),
+        )
+        .order_by(setting_changes.c.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else _change(row)
+
+
+def _reach(scope: Scope) -> list[ColumnElement[bool]]:
+    """Return the conditions of what is reached from a scope: a guild's includes its channels."""
+    if scope.layer is Layer.CHANNEL:
+        return [
+            setting_changes.c.layer == scope.layer.value,
+            setting_changes.c.scope_id == scope.scope_id,
+            setting_changes.c.guild_id == scope.guild_id,
+        ]
+    return [setting_changes.c.guild_id == scope.guild_id]
+
+
+def _row(stored: StoredSetting) -> dict[str, Any]:
+    return {
+        "layer": stored.scope.layer.value,
+        "scope_id": stored.scope.scope_id,
+        "key": stored.key,
+        "guild_id": stored.scope.guild_id,
+        "value": dump_value(stored.value),
+        "changed_by": stored.changed_by,
+        "changed_at_ms": to_ms(stored.changed_at),
+    }
+
+
+def _scope(row: Row[Any]) -> Scope:
+    return Scope(Layer(row.layer), row.guild_id, row.scope_id)
+
+
+def _change(row: Row[Any]) -> Change:
+    return Change(
+        row.id,
+        _scope(row),
+        row.key,
+        _load(row.key, row.old_value),
+        _load(row.key, row.new_value),
+        UserId(row.changed_by),
+        from_ms(row.changed_at_ms),
+        row.undoes_id,
+    )
+
+
+def _dump(value: SettingValue | None) -> str | None:
+    return None if value is None else dump_value(value)
+
+
+def _load(key: str, stored: str | None) -> SettingValue | None:
+    """Read an old value for show; one that isn't allowed any more counts as none."""
+    if stored is None:
+        return None
+    try:
+        return load_value(key, stored)
+    except InvalidSettingError:
+        return None

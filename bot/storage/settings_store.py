@@ -1,0 +1,299 @@
+"""Settings changed while the bot runs: channel over guild over global over the settings file."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+from bot.chat.allowed_models import Permit
+from bot.core.action_budget import FairBudget, Shares
+from bot.core.domain import GuildId, Place, Reasoning, UserId
+from bot.core.errors import StoreError
+from bot.core.ports import ChatSettings
+from bot.storage import settings_sql
+from bot.storage.database import Database
+from bot.storage.setting_types import (
+    SETTING_TYPES,
+    InvalidSettingError,
+    SettingValue,
+    parse_setting,
+    setting_type,
+)
+from bot.storage.setting_values import Change, Layer, Scope, ShownSetting, StoredSetting
+from config.settings import ChatDefaults
+
+_log = logging.getLogger(__name__)
+
+CHANGES: Final = Shares(person=20, group=40, total=300, reserve=10)
+"""Changes in one minute; a person at a keyboard makes fewer. A guild with its channels is a group, and
+what holds everywhere is one of its own, which only the bot's owners can reach."""
+
+PLACES_PER_GUILD: Final = 100
+"""Channels and threads of one guild that may have settings of their own; all are kept in memory."""
+
+
+NOT_PERMITTED: Final = (
+    "The model chosen here isn't in memory, so my usual one answered. Only whoever runs me may "
+    "load models."
+)
+
+
+def _any_model(_guild_id: GuildId, name: str) -> Permit:
+    return Permit(name, may_load=True)
+
+
+class SettingsStore:
+    """A ``SettingsReader`` that can be written. Made by ``open``.
+
+    Reads come from memory. A write is in the database before it is in memory, so that a failed one
+    changes nothing.
+    """
+
+    def __init__(self, database: Database, base: ChatDefaults, network_timeout_ms: int) -> None:
+        self._database = database
+        self._base: dict[str, SettingValue | None] = {
+            **{key: getattr(base, key) for key in SETTING_TYPES if key != "network_timeout"},
+            "network_timeout": network_timeout_ms,
+        }
+        self._values: dict[Scope, dict[str, StoredSetting]] = {}
+        self._writing = asyncio.Lock()
+        self._budget = FairBudget(CHANGES)
+        self._listeners: list[Callable[[Change], None]] = []
+        self._is_loaded = False
+        self._permit: Callable[[GuildId, str], Permit | None] = _any_model
+
+    @classmethod
+    async def open(
+        cls, database: Database, base: ChatDefaults, network_timeout_ms: int
+    ) -> SettingsStore:
+        """Load what is stored; with a database that can't be read, the settings file holds.
+
+        Args:
+            database: Open.
+            base: The settings file's values.
+            network_timeout_ms: The settings file's ``network_timeout``, in milliseconds.
+        """
+        store = cls(database, base, network_timeout_ms)
+        try:
+            await store._load()
+        except StoreError as exc:
+            _log.error("Stored settings can't be read (%s); the settings file holds", exc)
+        database.on_recovery(store._recover)
+        return store
+
+    def effective(self, place: Place) -> ChatSettings:
+        """Return what holds at this place now; a thread inherits from its channel."""
+
+        def value(key: str) -> SettingValue | None:
+            return self._resolve(key, place).value
+
+        model, may_load, notice = self._model(place)
+        return ChatSettings(
+            model=model,
+            temperature=float(value("temperature") or 0.0),
+            top_p=float(value("top_p") or 0.0),
+            max_tokens=int(value("max_tokens") or 0),
+            system_prompt=str(value("system_prompt")),
+            reasoning=Reasoning(str(value("reasoning"))),
+            show_footer=bool(value("show_footer")),
+            may_load=may_load,
+            model_notice=notice,
+        )
+
+    def guard_models(self, permit: Callable[[GuildId, str], Permit | None]) -> None:
+        """Let guilds and channels have only the models that a function permits.
+
+        Args:
+            permit: Returns what a guild may use for a model that it chose.
+        """
+        self._permit = permit
+
+    def _model(self, place: Place) -> tuple[str | None, bool, str]:
+        """Return the model in force, whether it may be loaded, and what to say about it."""
+        shown = self._resolve("model", place)
+        if shown.value is None:
+            return None, True, ""
+        chosen = str(shown.value)
+        if place.guild_id is None or shown.layer not in (Layer.GUILD, Layer.CHANNEL):
+            return chosen, True, ""
+        permit = self._permit(place.guild_id, chosen)
+        if permit is not None:
+            return permit.key, permit.may_load, ""
+        everywhere = self.stored(Scope.everywhere(), "model")
+        default = everywhere.value if everywhere is not None else self._base["model"]
+        return None if default is None else str(default), True, NOT_PERMITTED
+
+    @property
+    def network_timeout_ms(self) -> int:
+        """The timeout in force, in milliseconds: the global value, or the settings file's."""
+        stored = self._values.get(Scope.everywhere(), {}).get("network_timeout")
+        return int(stored.value if stored else self._base["network_timeout"] or 0)
+
+    def show(self, place: Place) -> list[ShownSetting]:
+        """Return every setting in force at this place, in the order of ``SETTING_TYPES``."""
+        return [self._resolve(key, place) for key in SETTING_TYPES]
+
+    def stored(self, scope: Scope, key: str) -> StoredSetting | None:
+        """Return what someone set at exactly this scope."""
+        return self._values.get(scope, {}).get(key)
+
+    async def set(self, scope: Scope, key: str, value: str, by: UserId, at: datetime) -> Change:
+        """Change a setting.
+
+        Args:
+            scope: Where it shall hold.
+            key: The setting's name.
+            value: As typed by a person.
+            by: Who changes it.
+            at: When, UTC.
+
+        Raises:
+            InvalidSettingError: Name, value or scope isn't allowed; nothing was changed.
+            StoreError: The database failed; nothing was changed.
+        """
+        parsed = parse_setting(key, value)
+        if setting_type(key).is_global_only and scope.layer is not Layer.GLOBAL:
+            raise InvalidSettingError(
+                f"`{key}` holds for the whole bot: use the scope global, for example "
+                f"/config set setting:{key} value:{value.strip()[:20]} scope:global."
+            )
+        async with self._writing:
+            return await self._change(scope, key, parsed, by, at)
+
+    async def reset(self, scope: Scope, key: str, by: UserId, at: datetime) -> Change | None:
+        """Remove what was set at a scope, so that the layer below holds; ``None`` if nothing was.
+
+        Raises:
+            InvalidSettingError: There is no such setting.
+            StoreError: The database failed; nothing was changed.
+        """
+        setting_type(key)
+        async with self._writing:
+            if self.stored(scope, key) is None:
+                return None
+            return await self._change(scope, key, None, by, at)
+
+    async def undo(self, scope: Scope, by: UserId, at: datetime) -> Change | None:
+        """Take back the newest change that isn't taken back yet; again goes further back.
+
+        Args:
+            scope: A guild's means the guild and its channels; global only global changes; a
+                channel's only that channel.
+            by: Who takes it back.
+            at: When, UTC.
+
+        Raises:
+            StoreError: The database failed; nothing was changed.
+        """
+        async with self._writing:
+            last = await self._database.read(lambda c: settings_sql.last_undoable(c, scope))
+            if last is None:
+                return None
+            return await self._change(last.scope, last.key, last.old, by, at, undoes_id=last.id)
+
+    async def history(
+        self, key: str | None = None, limit: int = 20, scope: Scope | None = None
+    ) -> Sequence[Change]:
+        """Return the newest changes first.
+
+        Args:
+            key: Only this setting; all when ``None``.
+            limit: At most so many, 1 to 200.
+            scope: Only what ``undo`` would reach from there; everything when ``None``.
+
+        Raises:
+            InvalidSettingError: There is no such setting.
+            StoreError: The database failed.
+        """
+        if key is not None:
+            setting_type(key)
+        bounded = max(1, min(200, limit))
+        return await self._database.read(lambda c: settings_sql.changes(c, key, bounded, scope))
+
+    def subscribe(self, listener: Callable[[Change], None]) -> None:
+        """Have a function called after each change."""
+        self._listeners.append(listener)
+
+    def _resolve(self, key: str, place: Place) -> ShownSetting:
+        for scope in _scopes(place):
+            stored = self._values.get(scope, {}).get(key)
+            if stored is not None:
+                return ShownSetting(
+                    key, stored.value, scope.layer, stored.changed_by, stored.changed_at
+                )
+        return ShownSetting(key, self._base[key], Layer.FILE)
+
+    async def _change(
+        self,
+        scope: Scope,
+        key: str,
+        new: SettingValue | None,
+        by: UserId,
+        at: datetime,
+        *,
+        undoes_id: int | None = None,
+    ) -> Change:
+        self._bound(scope, by, at, adds=new is not None)
+        before = self.stored(scope, key)
+        draft = Change(0, scope, key, before.value if before else None, new, by, at, undoes_id)
+        change = await self._database.write(lambda c: settings_sql.save_change(c, draft))
+        values = self._values.setdefault(scope, {})
+        if new is None:
+            values.pop(key, None)
+        else:
+            values[key] = StoredSetting(scope, key, new, by, at)
+        if not values:
+            del self._values[scope]
+        _log.info("Setting %s changed at %s %d by %d", key, scope.layer, scope.scope_id, by)
+        for listener in tuple(self._listeners):
+            listener(change)
+        return change
+
+    def _bound(self, scope: Scope, by: UserId, at: datetime, *, adds: bool) -> None:
+        if adds and scope not in self._values and scope.layer is Layer.CHANNEL:
+            places = sum(other.guild_id == scope.guild_id for other in self._values)
+            if places >= PLACES_PER_GUILD:
+                raise InvalidSettingError(
+                    f"This server already has {PLACES_PER_GUILD} places with settings of their own. "
+                    "Remove some with /config reset, or set it for the whole server."
+                )
+        wait_s = math.ceil(self._budget.take(by, scope.guild_id, at.timestamp()))
+        if wait_s:
+            unit = "second" if wait_s == 1 else "seconds"
+            raise InvalidSettingError(
+                "Too many settings were changed in the last minute. "
+                f"Please try again in {wait_s} {unit}."
+            )
+
+    async def _load(self) -> None:
+        values: dict[Scope, dict[str, StoredSetting]] = {}
+        for stored in await self._database.read(settings_sql.load):
+            values.setdefault(stored.scope, {})[stored.key] = stored
+        self._values = values
+        self._is_loaded = True
+
+    async def _recover(self, is_fresh: bool) -> None:
+        """Write everything to a fresh database; read what couldn't be read from an old one."""
+        if not self._is_loaded and not is_fresh:
+            await self._load()
+            return
+        if is_fresh:
+            everything = [s for values in self._values.values() for s in values.values()]
+            await self._database.write(lambda c: settings_sql.save_all(c, everything))
+            await self._load()  # another database may have brought settings of its own
+
+
+def _scopes(place: Place) -> list[Scope]:
+    """Return the scopes that hold at a place, strongest first."""
+    scopes: list[Scope] = []
+    if place.guild_id is not None:
+        scopes.append(Scope.in_channel(place.channel_id, place.guild_id))
+        if place.parent_id is not None:
+            scopes.append(Scope.in_channel(place.parent_id, place.guild_id))
+        scopes.append(Scope.in_guild(place.guild_id))
+    scopes.append(Scope.everywhere())
+    return scopes

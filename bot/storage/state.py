@@ -1,0 +1,110 @@
+"""Small things to remember over a restart: log-in times, the command tree's hash, model memory."""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import suppress
+from typing import Final
+
+from sqlalchemy import Connection, delete, select
+
+from bot.core.clock import Clock
+from bot.core.errors import StoreError
+from bot.storage.database import Database
+from bot.storage.schema import state, to_ms, upsert
+
+_log = logging.getLogger(__name__)
+
+VALUE_BYTES: Final = 65_536
+"""Longest value, as JSON."""
+
+
+class StateStore:
+    """Values by name, in memory and in the database. Made by ``open``.
+
+    Names are constants of the program, never a person's text. While the database fails, values are
+    kept in memory and written when it is back.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._values: dict[str, str] = {}
+        self._unsaved: set[str] = set()
+
+    @classmethod
+    async def open(cls, database: Database, clock: Clock) -> StateStore:
+        """Load what is stored; with a database that can't be read, begin with nothing.
+
+        Args:
+            database: Open.
+            clock: For timestamps.
+        """
+        store = cls(database, clock)
+        try:
+            store._values = await database.read(_load)
+        except StoreError as exc:
+            _log.error("Stored state can't be read (%s)", exc)
+        database.on_recovery(store._write_back)
+        return store
+
+    def get(self, key: str) -> object:
+        """Return a value, as a copy; ``None`` if there is none."""
+        stored = self._values.get(key)
+        if stored is None:
+            return None
+        try:
+            return json.loads(stored)
+        except ValueError:
+            return None
+
+    async def set(self, key: str, value: object) -> None:
+        """Remember a value that JSON can hold; ``None`` forgets it.
+
+        Args:
+            key: 1 to 64 characters.
+            value: At most ``VALUE_BYTES`` as JSON.
+
+        Raises:
+            ValueError: The value is too long or holds a number that isn't finite.
+            TypeError: JSON can't hold it.
+        """
+        stored = json.dumps(value, allow_nan=False)
+        if len(stored) > VALUE_BYTES:
+            raise ValueError(f"state {key} is longer than {VALUE_BYTES} bytes")
+        if value is None:
+            self._values.pop(key, None)
+        elif self._values.get(key) == stored and key not in self._unsaved:
+            return
+        else:
+            self._values[key] = stored
+        self._unsaved.add(key)
+        if not self._database.is_degraded:
+            with suppress(StoreError):
+                await self._save((key,))
+
+    async def _save(self, keys: tuple[str, ...]) -> None:
+        values = {key: self._values.get(key) for key in keys}
+        now_ms = to_ms(self._clock.now())
+        await self._database.write(lambda c: _store(c, values, now_ms))
+        self._unsaved -= {key for key in keys if self._values.get(key) == values[key]}
+
+    async def _write_back(self, is_fresh: bool) -> None:
+        if is_fresh:
+            self._unsaved |= self._values.keys()
+        if self._unsaved:
+            await self._save(tuple(self._unsaved))
+
+
+def _load(connection: Connection) -> dict[str, str]:
+    return {row.key: row.value for row in connection.execute(select(state))}
+
+
+def _store(connection: Connection, values: dict[str, str | None], now_ms: int) -> None:
+    for key, value in values.items():
+        if value is None:
+            connection.execute(delete(state).where(state.c.key == key))
+        else:
+            row = {"key": key, "value": value, "updated_at_ms": now_ms}
+            upsert(connection, state, [row])

@@ -1,0 +1,357 @@
+"""The database thread's side: every function here runs in that one thread."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
+
+from bot.core.clock import Clock
+from bot.core.errors import ConfigurationError, DependencyError, StoreError
+from bot.storage import engine as engines
+from bot.storage import postgres
+from bot.storage.inspection import leftovers_of
+from bot.storage.log_check import is_log_damaged
+from bot.storage.migrate import ensure_schema
+from bot.storage.notices import DAMAGED, LOG_DAMAGED, LOG_FOLDED, MADE_ANEW
+from bot.storage.open_file import (
+    Loss,
+    OpenFile,
+    move_aside,
+    rescue,
+    set_aside_name,
+)
+from bot.storage.schema import state, to_ms, upsert
+from bot.storage.takeover import take_over
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkOutcome:
+    """What became of one piece of work: its value, or the error that undid it."""
+
+    value: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(slots=True)
+class CommitResult:
+    """What became of a batch.
+
+    Attributes:
+        outcomes: One for each piece of work, in order.
+        fault: The storage's failure, if it failed.
+        is_fresh: The database was begun anew, or is another one: it may have nothing of what
+            memory holds.
+        notices: What the operator must know of it, one sentence each.
+    """
+
+    outcomes: list[WorkOutcome] = field(default_factory=list)
+    fault: BaseException | None = None
+    is_fresh: bool = False
+    notices: list[str] = field(default_factory=list)
+
+
+class Worker:
+    """Engine, schema and transactions of one database."""
+
+    def __init__(self, url: URL, clock: Clock) -> None:
+        self._url = url
+        self._clock = clock
+        self._file = engines.sqlite_file(url)
+        self._open_file = None if self._file is None else OpenFile(self._file)
+        self._engine: Engine | None = None
+        self._is_ready = self._was_ready = False
+        self._needs_check = False
+
+    def start(self) -> CommitResult:
+        """Connect, check and migrate; a storage fault that may pass is reported, not raised.
+
+        Raises:
+            ConfigurationError: URL, permissions or schema are wrong.
+            DependencyError: The database server doesn't answer.
+        """
+        result = CommitResult()
+        if self._file is not None:
+            self._make_file(self._file)
+        self._engine = engines.build_engine(self._url)
+        try:
+            self._needs_check = self._was_left_open()
+            self._look_at_log(result)
+            self._prepare(result)
+            engines.make_shrinkable(self._connected())
+        except Exception as exc:
+            failure = self._startup_failure(exc)
+            if failure is not None:
+                raise failure from exc
+            if not engines.is_storage_fault(exc):
+                raise
+            result.fault = exc
+        return result
+
+    def _startup_failure(self, exc: Exception) -> ConfigurationError | DependencyError | None:
+        """Say what the operator can do about a failure that nothing can be begun with."""
+        is_server = self._file is None
+        if is_server and isinstance(exc, ProgrammingError):
+            return ConfigurationError(
+                f"The database at CLAWBOT_DATABASE_URL refuses ({engines.cause(exc)}): "
+                "check the URL, and make its user the owner of the database."
+            )
+        if not engines.is_storage_fault(exc):
+            return None
+        if postgres.is_held(exc):
+            return DependencyError(
+                "Another Clawbot is already using the database at CLAWBOT_DATABASE_URL: "
+                "stop it first, or give this one a database of its own."
+            )
+        if is_server:
+            return DependencyError(
+                f"I can't reach the database at CLAWBOT_DATABASE_URL ({engines.cause(exc)}): "
+                "check that it runs, and the URL's host, name and password."
+            )
+        if self._has_content():
+            return None
+        return ConfigurationError(
+            f"I can't write the database {self._file}: "
+            "check the folder's permissions and the disk's free space."
+        )
+
+    @property
+    def has_file(self) -> bool:
+        """Whether the database is a file that somebody may delete."""
+        return self._file is not None
+
+    def leftovers(self) -> list[str]:
+        """Return a sentence on each file that was set aside and waits for a person."""
+        return [] if self._file is None else leftovers_of(self._file)
+
+    def stop(self) -> None:
+        """Close the connection; SQLite then folds its log into the file."""
+        with suppress(StoreError, SQLAlchemyError, OSError):  # the last words are the log's already
+            self._heal(CommitResult())
+        self._close()
+
+    def _close(self) -> None:
+        if self._engine is not None:
+            self._engine.dispose()
+        if self._open_file is not None:
+            self._open_file.closed()
+
+    def read(self, work: Callable[[Connection], _T]) -> _T:
+        """Run work that changes nothing; damage found here is mended by the next write."""
+        if self._file is not None and not self._was_ready and self._has_content():
+            return self._read_only(self._file, work)
+        try:
+            with self._connected().begin() as connection:
+                return work(connection)
+        except SQLAlchemyError as exc:
+            if engines.is_corrupt(exc):
+                self._is_ready = False
+                self._needs_check = True
+            self._doubt(exc)
+            raise
+
+    def _read_only(self, path: Path, work: Callable[[Connection], _T]) -> _T:
+        """Read a file that couldn't be opened for writing since the start."""
+        self._close()
+        fault: SQLAlchemyError | None = None
+        for engine in engines.build_readers(path):
+            try:
+                with engine.connect() as connection:
+                    return work(connection)
+            except SQLAlchemyError as exc:
+                fault = fault or exc
+            finally:
+                engine.dispose()
+        raise fault or StoreError("the file can't be read")
+
+    def commit(self, works: Sequence[Callable[[Connection], Any]]) -> CommitResult:
+        """Run pieces of work in one transaction, or one by one if one of them fails."""
+        result = CommitResult()
+        try:
+            result.outcomes = self._together(works, result)
+        except Exception:  # noqa: BLE001 - the seam of a batch: the guilty work is found one by one
+            result.outcomes = [self._alone(work, result) for work in works]
+        if result.fault is None:
+            self._heal_after(result)
+        return result
+
+    def _heal_after(self, result: CommitResult) -> None:
+        """Look once more: what went into a file without a name isn't stored until that is mended."""
+        try:
+            self._heal(result)
+        except Exception as exc:  # noqa: BLE001 - the seam of a batch: its callers are told
+            result.fault = exc
+            result.outcomes = [WorkOutcome(error=exc) for _ in result.outcomes]
+
+    def probe(self, connection: Connection) -> None:
+        """Write something small, to see whether the storage works again."""
+        values = {"key": "probe", "value": "", "updated_at_ms": to_ms(self._clock.now())}
+        upsert(connection, state, [values])
+
+    def free_bytes(self) -> int | None:
+        """Return the room that the database's disk has; ``None`` for a server's."""
+        return None if self._file is None else shutil.disk_usage(self._file.parent).free
+
+    def reclaim(self) -> bool:
+        """Give some free pages of the file back to the disk; return whether there are more."""
+        return self._file is not None and engines.reclaim(self._connected())
+
+    def _together(
+        self, works: Sequence[Callable[[Connection], Any]], result: CommitResult
+    ) -> list[WorkOutcome]:
+        engine = self._ready(result)
+        with engine.begin() as connection:
+            return [WorkOutcome(work(connection)) for work in works]
+
+    def _alone(self, work: Callable[[Connection], Any], result: CommitResult) -> WorkOutcome:
+        if result.fault is not None:
+            return WorkOutcome(error=result.fault)
+        try:
+            try:
+                return self._together([work], result)[0]
+            except SQLAlchemyError as exc:
+                if self._file is None or not engines.is_corrupt(exc):
+                    raise
+                self._replace(self._file, result)
+                return self._together([work], result)[0]
+        except Exception as exc:  # noqa: BLE001 - the seam of one piece of work: its caller is told
+            if engines.is_storage_fault(exc):
+                result.fault = exc
+                self._doubt(exc)
+            return WorkOutcome(error=exc)
+
+    def _doubt(self, exc: BaseException) -> None:
+        """Look at the tables again when a server is back: it may have come with others, or none."""
+        if self._file is None and engines.is_storage_fault(exc):
+            self._is_ready = False
+
+    def _connected(self) -> Engine:
+        if self._engine is None:
+            self._engine = engines.build_engine(self._url)
+        return self._engine
+
+    def _ready(self, result: CommitResult) -> Engine:
+        self._heal(result)
+        if not self._is_ready:
+            try:
+                self._prepare(result)
+            except ConfigurationError as exc:
+                raise StoreError(str(exc)) from exc
+        return self._connected()
+
+    def _prepare(self, result: CommitResult) -> None:
+        """Bring the schema up to date, replacing a damaged file."""
+        engine = self._connected()
+        try:
+            is_damaged = self._needs_check and engines.looks_damaged(engine)
+            if not is_damaged and self._migrate(engine):
+                result.is_fresh = True
+                if self._was_ready:
+                    result.notices.append(MADE_ANEW)
+        except SQLAlchemyError as exc:
+            if not engines.is_corrupt(exc):
+                raise
+            is_damaged = True
+        if is_damaged and self._file is not None:
+            self._replace(self._file, result)
+        self._is_ready = self._was_ready = True
+        self._needs_check = False
+        if self._open_file is not None:
+            self._open_file.opened()
+
+    def _migrate(self, engine: Engine) -> bool:
+        with engine.begin() as connection:
+            return ensure_schema(connection)
+
+    def _replace(self, path: Path, result: CommitResult) -> None:
+        """Move a damaged file aside and begin a new one."""
+        self._close()
+        moved_to = move_aside(path, self._clock.now())
+        engines.create_private_file(path)
+        self._migrate(self._connected())
+        result.is_fresh = True
+        result.notices.append(DAMAGED.format(name=moved_to.name))
+        if self._open_file is not None:
+            self._open_file.opened()
+
+    def _heal(self, result: CommitResult) -> None:
+        """Mend it when the database's file was deleted or replaced under the open connection.
+
+        Raises:
+            StoreError: The new file can't be written yet.
+            SQLAlchemyError: The same.
+            OSError: The same.
+        """
+        opened = self._open_file
+        loss = None if opened is None else opened.loss()
+        if opened is None or loss is None:
+            return
+        if loss is Loss.LOG_GONE:
+            self._fold_log()
+            notice = LOG_FOLDED
+        else:
+            rescued = self._rescued(opened.path)
+            opened.set_log_aside(self._clock.now())
+            notice = take_over(self._url, opened.path, loss, rescued, self._clock.now())
+            result.is_fresh = True
+        self._is_ready = self._was_ready = False
+        self._close()
+        result.notices.append(notice)
+
+    def _fold_log(self) -> None:
+        """Bring what only a log without a name holds into the database."""
+        with self._connected().connect() as connection:
+            busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        if busy:
+            raise StoreError("the log can't be brought into the database: another program reads it")
+
+    def _rescued(self, path: Path) -> Path | None:
+        """Write what the connection sees into a file of its own; ``None`` where it sees nothing."""
+        try:
+            return rescue(self._connected(), path)
+        except sqlite3.Error as exc:
+            if engines.is_corrupt(exc):
+                return None
+            raise StoreError(f"the database can't be written again: {exc}") from exc
+
+    def _was_left_open(self) -> bool:
+        """Return whether the last program to use the file was killed, so that a check is due."""
+        if self._file is None:
+            return False
+        log = self._file.with_name(self._file.name + "-wal")
+        return log.exists() and log.stat().st_size > 0
+
+    def _look_at_log(self, result: CommitResult) -> None:
+        """Keep a damaged log before SQLite passes over what it can't read."""
+        if self._file is None:
+            return
+        log = self._file.with_name(self._file.name + "-wal")
+        if is_log_damaged(log):
+            kept = set_aside_name(self._file, "damaged", self._clock.now())
+            kept = kept.with_name(kept.name + "-wal")
+            shutil.copy2(log, kept)
+            result.notices.append(LOG_DAMAGED.format(name=kept.name))
+
+    def _has_content(self) -> bool:
+        return self._file is not None and self._file.is_file() and self._file.stat().st_size > 0
+
+    def _make_file(self, path: Path) -> None:
+        if path.exists():
+            return
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            engines.create_private_file(path)
+        except OSError as exc:
+            raise ConfigurationError(
+                f"I can't make the database {path} ({exc.strerror}): "
+                "check the folder's permissions and the disk's free space."
+            ) from exc

@@ -1,0 +1,97 @@
+"""Nothing that the sanitiser lets through is live in any plausible reading of Markdown."""
+
+from __future__ import annotations
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from bot.core.domain import FinishReason, TextDelta
+from bot.delivery.splitter import split, streaming_cut
+from bot.output.pipeline import OutputPolicy, make_harmless
+from tests.support.markdown_readers import READERS
+from tests.unit.output.helpers import GUARD, pipeline
+
+LIVE = (
+    "[Claim](https://evil.example)",
+    "@everyone",
+    "<@123456789>",
+    "discord.gg/abc",
+    "](https://e.e)",
+)
+FRAMES = (
+    "`",
+    "``",
+    "```",
+    "```py\n",
+    "\n```\n",
+    "**",
+    "__",
+    "||",
+    "~~",
+    "*",
+    "_",
+    "[",
+    "]",
+    "(",
+    ")",
+)
+LINES = (
+    "\n",
+    "\n\n",
+    "> ",
+    ">>> ",
+    "- ",
+    "1. ",
+    "# ",
+    "-# ",
+    "#### ",
+    "  ",
+    "| a | b |\n",
+    "|---|---|\n",
+)
+PLAIN = (
+    "a",
+    "word ",
+    " ",
+    "\\",
+    "https://a.example/",
+    "<",
+    "!",
+    "\\(",
+    "\\)",
+    "$$",
+    "~~~\n",
+    "````",
+)
+TEXTS = st.lists(
+    st.sampled_from([*LIVE, *LIVE, *FRAMES, *FRAMES, *LINES, *PLAIN]), max_size=24
+).map("".join)
+
+
+def _assert_harmless(shown: str) -> None:
+    for reader in READERS:
+        assert reader.live(shown) == [], (shown, reader)
+
+
+@settings(max_examples=400)
+@given(TEXTS)
+@example("**`a** [Claim](https://evil.example) `b`")
+@example("__```[Claim](https://evil.example)_")
+@example("[]```](https://e.e)")
+@example("```py\n```@everyone```[Claim](https://evil.example)")
+@example("> ```\n[Claim](https://evil.example)\n```")
+def test_no_reader_finds_anything_live(text: str) -> None:
+    _assert_harmless(make_harmless(text, policy=OutputPolicy(), secrets=GUARD))
+
+
+@settings(max_examples=100)
+@given(TEXTS, st.integers(64, 120))
+def test_no_reader_finds_anything_live_in_any_message_at_any_moment(text: str, limit: int) -> None:
+    target = pipeline()
+    for char in text:
+        target.feed(TextDelta(char))
+    for piece in split(streaming_cut(target.text), limit):
+        _assert_harmless(piece)
+    target.close(FinishReason.STOP)
+    for piece in split(target.text, limit):
+        _assert_harmless(piece)

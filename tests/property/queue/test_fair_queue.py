@@ -1,0 +1,199 @@
+"""The fair queue against a plain model of it, and its promises under any sequence of events."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from bot.queue.fair_queue import Bound, Entry, FairQueue
+
+PEOPLE = st.integers(1, 4)
+CHANNELS = st.integers(1, 3)
+COSTS = st.integers(1, 10)
+MAX_COST = 10
+
+
+class FairQueueMachine(RuleBasedStateMachine):
+    """Pushes, takes and removals in any order; the model is one list per person."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue = FairQueue(max_total=12, max_channel=8, max_person=5)
+        self.lines: dict[int, list[Entry]] = {}
+        self.taken: list[int] = []
+        self.removed: list[int] = []
+        self.keys = itertools.count(1)
+        self.served: dict[tuple[int, int], float] = {}
+
+    @rule(person=PEOPLE, channel=CHANNELS, cost=COSTS)
+    def push(self, person: int, channel: int, cost: int) -> None:
+        waiting = [entry for line in self.lines.values() for entry in line]
+        in_channel = sum(entry.channel == channel for entry in waiting)
+        own = len(self.lines.get(person, []))
+        is_full = own >= 5 or in_channel >= 8 or len(waiting) >= 12
+        assert (self.queue.full(person, channel) is not None) is is_full
+        if is_full:
+            return
+        entry = Entry(next(self.keys), person, channel, float(cost))
+        self.queue.push(entry)
+        self.lines.setdefault(person, []).append(entry)
+
+    @precondition(lambda self: bool(self.lines))
+    @rule()
+    def take(self) -> None:
+        head = self.queue.peek()
+        assert head is not None
+        assert head == self.lines[head.person][0]
+        assert self.queue.take(head.key) == head
+        for other in self.lines:
+            if other != head.person:
+                pair = head.person, other
+                self.served[pair] = self.served.get(pair, 0.0) + head.cost
+        self._drop(head)
+        self.taken.append(head.key)
+
+    @precondition(lambda self: bool(self.lines))
+    @rule(data=st.data())
+    def remove(self, data: st.DataObject) -> None:
+        waiting = [entry for line in self.lines.values() for entry in line]
+        entry = data.draw(st.sampled_from(waiting))
+        assert self.queue.remove(entry.key)
+        assert not self.queue.remove(entry.key)
+        self._drop(entry)
+        self.removed.append(entry.key)
+
+    def _drop(self, entry: Entry) -> None:
+        self.lines[entry.person].remove(entry)
+        if not self.lines[entry.person]:
+            del self.lines[entry.person]
+            self.served = {p: cost for p, cost in self.served.items() if entry.person not in p}
+
+    @invariant()
+    def nothing_is_lost_or_doubled(self) -> None:
+        waiting = [entry.key for line in self.lines.values() for entry in line]
+        assert sorted(self.queue.order()) == sorted(waiting)
+        assert len(self.queue) == len(waiting)
+        assert len(set(self.taken)) == len(self.taken)
+        assert not set(self.taken) & set(waiting)
+
+    @invariant()
+    def the_first_in_order_is_next(self) -> None:
+        head = self.queue.peek()
+        assert (head.key if head else None) == next(iter(self.queue.order()), None)
+
+    @invariant()
+    def each_person_is_served_in_their_own_order(self) -> None:
+        order = self.queue.order()
+        for line in self.lines.values():
+            own = {entry.key for entry in line}
+            assert [key for key in order if key in own] == [entry.key for entry in line]
+
+    @invariant()
+    def those_who_wait_all_along_get_equal_shares(self) -> None:
+        for first, second in itertools.combinations(sorted(self.lines), 2):
+            ahead = self.served.get((first, second), 0.0) - self.served.get((second, first), 0.0)
+            assert abs(ahead) <= 2 * MAX_COST
+
+
+FairQueueMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
+TestFairQueue = FairQueueMachine.TestCase
+
+ENTRIES = st.lists(st.tuples(PEOPLE, CHANNELS, COSTS), max_size=30)
+
+
+def _filled(items: list[tuple[int, int, int]]) -> FairQueue:
+    queue = FairQueue(100, 100, 100)
+    for key, (person, channel, cost) in enumerate(items):
+        queue.push(Entry(key, person, channel, float(cost)))
+    return queue
+
+
+@given(ENTRIES)
+def test_the_order_foretold_is_the_order_taken(items: list[tuple[int, int, int]]) -> None:
+    queue = _filled(items)
+    foretold = queue.order()
+    taken = []
+    while (head := queue.peek()) is not None:
+        taken.append(queue.take(head.key).key)
+    assert taken == foretold
+
+
+@given(ENTRIES, st.integers(0, 29))
+def test_put_back_at_once_stands_first_of_its_person(
+    items: list[tuple[int, int, int]], steps: int
+) -> None:
+    queue = _filled(items)
+    for _ in range(min(steps, len(items))):
+        head = queue.peek()
+        assert head is not None
+        last = queue.take(head.key)
+        waiting = len(queue)
+        queue.push_front(last)
+        assert len(queue) == waiting + 1
+        own = [key for key in queue.order() if items[key][0] == last.person]
+        assert own[0] == last.key
+        queue.take(last.key)
+
+
+@given(st.integers(2, 40), st.integers(1, 20))
+def test_a_newcomer_is_served_before_anyones_second(flood: int, cost: int) -> None:
+    queue = FairQueue(100, 100, 100)
+    for key in range(flood):
+        queue.push(Entry(key, 1, 1, float(cost)))
+    first = queue.peek()
+    assert first is not None
+    queue.take(first.key)
+    queue.push(Entry(1000, 2, 1, 10.0))
+    assert queue.order()[0] == 1000
+
+
+def test_a_quiet_channel_does_not_wait_for_a_busy_ones_crowd() -> None:
+    queue = FairQueue(100, 100, 100)
+    for person in range(30):
+        queue.push(Entry(person, person, 1, 1.0))
+    queue.push(Entry(99, 99, 2, 1.0))
+    assert queue.order().index(99) == 1
+
+
+def test_each_bound_is_named() -> None:
+    queue = FairQueue(max_total=3, max_channel=2, max_person=1)
+    queue.push(Entry(1, 1, 1, 1.0))
+    assert queue.full(1, 2) is Bound.PERSON
+    queue.push(Entry(2, 2, 1, 1.0))
+    assert queue.full(3, 1) is Bound.CHANNEL
+    queue.push(Entry(3, 3, 2, 1.0))
+    assert queue.full(4, 2) is Bound.TOTAL
+
+
+def test_passing_crowds_leave_no_trace() -> None:
+    queue = FairQueue(100, 100, 100)
+    queue.push(Entry(-1, -1, -1, 1.0))
+    for person in range(20_000):
+        queue.push(Entry(person, person, person, 1.0))
+        if person % 2:
+            queue.take(person)
+        else:
+            queue.remove(person)
+    sizes = (queue._person_tags, queue._channel_tags, queue._lines)
+    assert max(len(part) for part in sizes) <= 4 * 100 + 64
+    assert queue.order() == [-1]
+
+
+def test_the_line_never_moves_back_after_somebody_was_served_out_of_turn() -> None:
+    """Whoever comes now starts where the line has been already, not where it was before that."""
+    queue = FairQueue(100, 100, 100)
+    ada, ben, eve, new = 1, 2, 3, 4
+    queue.push(Entry(10, ada, 1, 10.0))
+    queue.take(10)
+    queue.push(Entry(30, eve, 1, 5.0))
+    queue.take(30)
+    queue.push(Entry(20, ben, 1, 1.0))
+    queue.push(Entry(11, ada, 1, 10.0))
+    queue.take(11)
+    queue.take(20)
+    queue.push(Entry(31, eve, 1, 5.0))
+    queue.push(Entry(40, new, 1, 1.0))
+    assert queue.order() == [31, 40]

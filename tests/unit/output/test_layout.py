@@ -1,0 +1,63 @@
+"""What Discord doesn't draw becomes what it does; words stay, and code stays as it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.output.layout_table import width
+from bot.output.pipeline import OutputPolicy, make_harmless
+from tests.unit.output.helpers import GUARD
+
+
+def clean(text: str) -> str:
+    return make_harmless(text, policy=OutputPolicy(), secrets=GUARD)
+
+
+def test_a_table_becomes_an_aligned_block() -> None:
+    table = "Ages:\n| Name | Age |\n|---|--:|\n| **Ann** | 3 |\n| `Bo` | 12 |\n\nDone."
+    assert clean(table) == ("Ages:\n```\nName | Age\n-----+----\nAnn  | 3\nBo   | 12\n```\n\nDone.")
+
+
+def test_wide_characters_take_two_columns() -> None:
+    shown = clean("| 城市 | n |\n|---|---|\n| 巴黎 | 1 |\n| Rome | 2 |")
+    rows = shown.split("\n")[1:-1]
+    assert {width(row.rpartition(" ")[0]) for row in rows if "-" not in row} == {6}
+
+
+def test_a_table_that_is_too_wide_becomes_a_list() -> None:
+    long = "a long sentence about it that fills much more than a line"
+    shown = clean(f"| Name | About |\n| - | - |\n| **Ann** | {long} |\n| Bo | {long} |")
+    assert shown == f"**Name · About**\n- **Ann** · About: {long}\n- Bo · About: {long}"
+
+
+def test_a_template_token_stays_whole_in_a_cell() -> None:
+    shown = clean("| token | use |\n|---|---|\n| <|im_end|> | ends |")
+    assert shown == "```\ntoken      | use\n-----------+-----\n<|im_end|> | ends\n```"
+
+
+def test_a_table_in_a_quote_becomes_a_list_in_the_quote() -> None:
+    assert clean("> | a | b |\n> |---|---|\n> | 1 | 2 |\n\nx") == "> **a · b**\n> - 1 · b: 2\n\nx"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("#### Title\nx", "**Title**\nx"),
+        ("a\n##### **Title** ##\nx", "a\n**Title**\nx"),
+        ("### Title", "### Title"),
+        ("####Title", "####Title"),
+        (r"So \(x^2 + \alpha_1\) it is", "So x² + α₁ it is"),
+        (r"\[\frac{a+b}{2} \le \sqrt{c}\]", "(a+b)/2 ≤ √c"),
+        ("$$E = mc^2$$", "E = mc²"),
+        ("$$x > 0$$ and $5 or $6", "x > 0 and $5 or $6"),
+        (r"\(\begin{matrix}a\end{matrix}\)", r"`\begin{matrix}a\end{matrix}`"),
+        ("`\\(x^2\\)` and ```\n$$x^2$$\n#### a\n| a |\n|---|\n```", None),
+        ("~~~py\nx = '```'\n~~~\nend", "```py\nx = '`` `'\n```\nend"),
+        ("````md\n```py\nx\n```\n````\nend", "```md\n`` `py\nx\n`` `\n```\nend"),
+        ("~~gone~~ and ~~~", None),
+        ("a | b\nc || d", None),
+        ("| not a table |\nbut text", None),
+    ],
+)
+def test_what_discord_does_not_draw_becomes_readable(text: str, expected: str | None) -> None:
+    assert clean(text) == (text if expected is None else expected)

@@ -1,0 +1,170 @@
+"""What a model writes about markup, names and our frames is text, however it arrives."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from bot.core.domain import FinishReason, TextDelta
+from bot.output.pipeline import Verdict
+from tests.unit.output.helpers import pipeline, versions
+
+NAMES = ("Max", "Cons", "Python", "Host", "Note", "User", "Server")
+
+LABELLED = [
+    "Use these settings.\n\nHost: 10.0.0.5\nUser: root\nPort: 22",
+    "It is warm.\nMax: 31 °C\nMin: 12 °C",
+    "**Pros**\n\nPros: fast\nCons: none\nPython: yes",
+    "Sure! Here is one.\n\nUser: Hi\nAssistant: Hello\nHuman: Bye\nAI: Bye",
+    "It went like this.\n\nMax: Hi\nClawbot: Hello\nMax: Bye",
+    "Log of today.\n[10:01] Max: hi\n[10:02] Clawbot: hello\n<Max> bye",
+    "Answers differ.\n\nNote: look again\nServer: up",
+    "AI: artificial intelligence is a field.",
+    "AI: Artificial Intelligence\nML: Machine Learning",
+    "Bot: Maria\nDirector: Jan",
+    "Meetings:\n[Thursday 2026-11-26] review\n[Friday 2026-11-27] demo",
+    "The semantics of ⟦x + y⟧ is ⟦x⟧ + ⟦y⟧.\n⟦x⟧ is a number.",
+]
+SPOKEN = [
+    "Here are my reasoning steps:\n1. first\n2. second",
+    "Here is my thought process: I looked at it, and it is fine.",
+    "Here's my thought process:\n\nFirst I read it.",
+    "analysis\n\nThe data shows that it works.",
+    "Qwen uses <|im_end|> to end a turn. Llama uses <|eot_id|> instead.",
+    "Qwen使用<|im_end|>结束一轮，Llama使用<|eot_id|>。",
+    "<|im_end|> is the end token of Qwen.",
+    "<|im_start|> and <|im_end|> are used by Qwen.",
+    "[INST] and [/INST] are used by Mistral.",
+    "Mistral puts [INST] before the question and [/INST] after it.",
+    "</s> ends a sequence, and <s> begins one.",
+    "Reka uses <sep> between turns; Gemma ends with <eos> or <end_of_turn>.",
+    "The padding token is <pad>",
+    'It uses stop=["<|im_end|>", "</s>"] there.',
+    "The stop tokens are (<|im_end|>, <|eot_id|> and </s>).",
+    "Die Tokens sind <|im_end|>\nund <|im_start|>.",
+    "Модель пишет <|im_end|> в конце.",
+    "gpt-oss writes <|channel|>analysis<|message|> before its thoughts and <|end|> after them.",
+    "- <|im_end|>: ends a turn\n- </s>: the same for Llama\n* <think> begins thinking",
+    "The tokens, in one row: <|im_end|> | </s> | <eos> and so on.",
+    "ChatML:\n\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>\n\nDone.",
+    "Llama 2:\n<s>[INST] Hi [/INST] Hello </s>\nThat is all.",
+    "Llama 3:\n\n<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>\n\nDone.",
+    "<think> is a tag.",
+    "The format is:\n<think>\nreasoning\n</think>\nanswer\n\nSo it goes.",
+    "The form:\n<tool_call>\n{}\n</tool_call>\nThat is it.",
+    "a<|b|>c",
+    "f<|x|>(y) and a <| b |> c",
+    "Use <s>old</s> new.",
+    "The XML.\n\n<plan>\n  <step>one</step>\n</plan>\n\nUse it.",
+    "The XML.\n<entry>\n  <thought>I was</thought>\n<reasoning>because</reasoning>\n</entry>\nUse it.",
+    "Call client.beta.assistant\nand wait.",
+    "gpt-oss 使用<|channel|>analysis<|message|>作为标记。",
+    "A regex: r\"<think>.*?</think>\" removes it, or '<think>.*' does.",
+    'prompt = "<|im_start|>user\\n{q}<|im_end|>\\n<|im_start|>assistant\\n"\nprint(prompt)',
+    "Models write <think>hmm</think> and then answer.",
+    "Output:\n\n> <think>\n> hmm\n> </think>\n> Paris\n\nThat is it.",
+    "Why does it print <|im_end|><|im_end|><|im_end|> again and again?",
+    "std::map<int, std::vector<s>> m;",
+    "stop:\n  - </s>\n  - <|im_end|>\nbos: none",
+    "It needs eos_token=</s> or eos_token: </s> in the file.",
+    "Q: What is <|endoftext|>?\nA: <|endoftext|> separates documents.",
+    "<Thinking />\n<Answer value={x}>\n  <Output>{y}</Output>\n</Answer>",
+    "1. Step:\n   ```\n   <|im_start|>user\n   ```\n2. Done.",
+    "- ```py\n  x = '<think>'\n  ```\nThe rest is 2 < 3.",
+]
+ALONE = [
+    "Reasoning models write\n<think>\nat the beginning.",
+    "<plan>Do it</plan>",
+    "<plan>\n  <name>Basic</name>\n</plan>\n\nThis is the plan element.",
+    "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>",
+    "[Thursday 2026-11-26] Review\n[Friday 2026-11-27] Demo",
+    "<plan>\n1. do it\n2. rest",
+    "<reason>none</reason>",
+    '<tool_call>{"name": "x"}</tool_call>',
+    "[TOOL_REQUEST]{}[END_TOOL_REQUEST]",
+]
+
+
+@pytest.mark.parametrize("text", [*LABELLED, *SPOKEN, *ALONE])
+def test_the_whole_text_is_shown(text: str) -> None:
+    for pieces in ([text], list(text)):
+        target = pipeline(names=NAMES, bot_name="Clawbot")
+        assert versions(target, pieces)[-1] == text
+        assert target.verdict is Verdict.ANSWER
+
+
+@pytest.mark.parametrize("text", LABELLED + SPOKEN)
+def test_a_text_that_is_cut_at_the_length_limit_keeps_the_lines_before(text: str) -> None:
+    target = pipeline(names=NAMES, bot_name="Clawbot")
+    seen = versions(target, [f"Some words first.\n\n{text}\n\nAnd the en"], FinishReason.LENGTH)[-1]
+    assert seen == f"Some words first.\n\n{text}\n\nAnd the en"
+
+
+def test_a_fence_in_a_longer_fence_ends_no_code() -> None:
+    text = versions(pipeline(), ["````md\n```\n<think>\n```\n</think>\n````\nDone."])[-1]
+    assert "<think>\n" in text
+    assert "</think>\n" in text
+    assert text.endswith("Done.")
+
+
+def test_a_tag_alone_behind_a_finished_sentence_begins_thinking() -> None:
+    assert versions(pipeline(), ["It is 4.\n\n<think>SECRETSTEP"])[-1] == "It is 4."
+
+
+def test_thinking_that_ends_with_a_like_tag_does_not_take_the_answer_along() -> None:
+    assert versions(pipeline(), ["<think>\nSECRETSTEP.\n</thinking>\n\nHi"])[-1] == "Hi"
+
+
+def test_a_remark_is_shown_when_no_answer_follows_it() -> None:
+    text = "<|channel|>commentary<|message|>I would look it up.<|end|>"
+    assert versions(pipeline(), [text])[-1] == "I would look it up."
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "\n⟦from Max⟧ And Rome?",
+        "\n⟦Thursday 2026-11-26 10:00 UTC, from Max⟧ And Rome?",
+        "\n[from Max] And Rome?",
+        "<|im_end|>\n<|im_start|>user\nAnd Rome?" + " Tell me." * 50,
+        "\n<|user|>\nAnd Rome?" + " Tell me." * 50,
+        "</s>[INST] And Rome? [/INST]" + " Tell me." * 50,
+        "assistant\n\nAnd Rome?",
+    ],
+)
+def test_another_persons_turn_ends_the_answer_and_stops_the_stream(rest: str) -> None:
+    for size in (1, 7, 1000):
+        target = pipeline(names=NAMES, bot_name="Clawbot")
+        text = f"It is Paris.{rest}"
+        for start in range(0, len(text), size):
+            target.feed(TextDelta(text[start : start + size]))
+        assert target.must_stop
+        target.close(FinishReason.INTERRUPTED)
+        assert (target.text, target.verdict) == ("It is Paris.", Verdict.CONTINUED)
+
+
+@pytest.mark.parametrize("rest", ["<|im_end|>", "</s></s>", "<|im_end|>\n<|im_start|>assistant\n"])
+def test_an_end_token_alone_cuts_nothing(rest: str) -> None:
+    target = pipeline()
+    assert versions(target, list(f"It is Paris.{rest}"))[-1] == "It is Paris."
+    assert (target.verdict, target.has_ended, target.must_stop) == (Verdict.ANSWER, True, False)
+
+
+def test_an_example_in_the_text_does_not_hide_the_end_that_comes_later() -> None:
+    text = "ChatML:\n<|im_start|>user\nHi<|im_end|>\n\nIt ends so.<|im_end|>\n<|im_start|>user\nNo"
+    assert versions(pipeline(), [text])[-1] == text.partition("<|im_end|>\n<|im_start|>")[0]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "| token | use |\n| --- | --- |\n| <|im_end|> | end |\n| </s> | end |",
+        "| Model | EOS |\n|---|---|\n| Qwen|<|im_end|>|\n| Gemma | <eos>, <end_of_turn> |",
+    ],
+)
+def test_a_table_of_tokens_keeps_them(table: str) -> None:
+    for pieces in ([table], list(table)):
+        seen = versions(pipeline(names=NAMES, bot_name="Clawbot"), pieces)[-1]
+        words = re.findall(r"</?[\w|]+>|[A-Za-z]+", table)
+        assert re.findall(r"</?[\w|]+>|[A-Za-z]+", seen) == words

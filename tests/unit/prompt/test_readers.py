@@ -1,0 +1,78 @@
+"""What a person may not read isn't read for them, by whatever door they come."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from bot.core.domain import (
+    ChannelId,
+    GuildId,
+    IncomingMessage,
+    Origin,
+    Place,
+    PlaceKind,
+    Question,
+    QuestionId,
+)
+from bot.prompt.builder import NO_HISTORY
+from tests.unit.prompt.test_builder import said
+from tests.unit.prompt.world import ADA, BOB, CHAT, CLAW, HOME, World
+
+THREAD = Place(PlaceKind.THREAD, ChannelId(70), GuildId(40), ChannelId(50))
+
+
+async def nobody(_: Question) -> bool:
+    return False
+
+
+async def told(world: World, question: Question) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
+    prompt = await world.builder(may_read=nobody).build(question, CHAT, None)
+    return said(prompt), prompt.notices
+
+
+@pytest.mark.parametrize("place", [HOME, THREAD])
+async def test_nothing_that_was_said_before_is_read(place: Place) -> None:
+    world = World()
+    world.starters[THREAD] = world.say(BOB, "canary start", place=HOME)
+    first = world.say(BOB, "canary question", place=place)
+    answer = world.say(CLAW, "canary answer", place=place, to=first)
+    world.say(ADA, "canary of my own", place=place, minutes=0.1)
+    asked = world.say(ADA, "and?", place=place, to=answer, minutes=0.1)
+    assert await told(world, world.ask(asked, about_id=answer.id)) == (
+        [("user", "and?")],
+        (NO_HISTORY,),
+    )
+
+
+async def test_a_burst_of_ones_own_stays_whole() -> None:
+    world = World()
+    first = world.say(ADA, "one", minutes=0.01)
+    last = world.say(ADA, "two", minutes=0.01)
+    turns, notices = await told(world, world.ask(last, joined=(first,)))
+    assert turns == [("user", "one\ntwo")]
+    assert not notices
+
+
+def pointing(at: IncomingMessage, **fields: Any) -> Question:
+    return Question(
+        QuestionId(at.id + 5), Origin.CONTEXT_MENU, HOME, ADA, "Look.", at.created_at, **fields
+    )
+
+
+async def test_only_the_message_that_is_pointed_at_is_read() -> None:
+    world = World()
+    world.say(BOB, "canary")
+    target = dataclasses.replace(world.say(BOB, "E = mc²"), reference_id=None)
+    turns, _ = await told(world, pointing(target, about_id=target.id))
+    assert turns == [("user", "E = mc²\n⟦from Ada⟧ Look.")]
+
+
+async def test_no_transcript_is_made() -> None:
+    world = World()
+    start = world.say(BOB, "canary")
+    turns, notices = await told(world, pointing(start, since_id=start.id))
+    assert turns == [("user", "Look.")]
+    assert notices == (NO_HISTORY,)

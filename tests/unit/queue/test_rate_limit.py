@@ -1,0 +1,94 @@
+"""Rates per person and guild, with time moved by the test."""
+
+from __future__ import annotations
+
+from bot.core.domain import GuildId, UserId
+from bot.queue.rate_limit import RateLimiter, Refusal
+from config.settings import QueueSettings
+from tests.support.clock import FakeClock
+
+ANN, BOB = UserId(1), UserId(2)
+GUILD, OTHER = GuildId(10), GuildId(11)
+
+
+def _limiter(clock: FakeClock, person: float = 3, guild: float = 100) -> RateLimiter:
+    settings = QueueSettings(per_person_per_minute=person, per_guild_per_minute=guild)
+    return RateLimiter(settings, clock)
+
+
+def _refused(refusal: Refusal | None) -> Refusal:
+    assert refusal is not None
+    return refusal
+
+
+async def test_a_minutes_worth_may_come_at_once_and_then_evenly() -> None:
+    clock = FakeClock()
+    limiter = _limiter(clock)
+    assert [limiter.take(ANN, GUILD) for _ in range(3)] == [None] * 3
+    assert _refused(limiter.take(ANN, GUILD)).retry_after_s == 20
+    await clock.advance(20)
+    assert limiter.take(ANN, GUILD) is None
+    assert limiter.take(ANN, GUILD) is not None
+
+
+async def test_asking_again_after_the_seconds_said_succeeds() -> None:
+    clock = FakeClock()
+    limiter = _limiter(clock, person=7)
+    while (refusal := limiter.take(ANN, GUILD)) is None:
+        await clock.advance(0.3)
+    await clock.advance(refusal.retry_after_s)
+    assert limiter.take(ANN, GUILD) is None
+
+
+def test_one_persons_flood_is_not_anothers() -> None:
+    limiter = _limiter(FakeClock())
+    while limiter.take(ANN, GUILD) is None:
+        pass
+    assert limiter.take(BOB, GUILD) is None
+
+
+def test_a_guild_has_a_rate_of_its_own() -> None:
+    limiter = _limiter(FakeClock(), person=100, guild=2)
+    assert limiter.take(ANN, GUILD) is None
+    assert limiter.take(BOB, GUILD) is None
+    refusal = _refused(limiter.take(UserId(3), GUILD))
+    assert "This server" in refusal.sentence
+    assert limiter.take(UserId(3), OTHER) is None
+    assert limiter.take(UserId(3), None) is None
+
+
+def test_a_refused_question_costs_the_person_nothing() -> None:
+    limiter = _limiter(FakeClock(), person=2, guild=1)
+    assert limiter.take(ANN, GUILD) is None
+    for _ in range(5):
+        assert limiter.take(ANN, GUILD) is not None
+    assert limiter.take(ANN, None) is None
+
+
+async def test_a_flooder_is_told_once_a_minute() -> None:
+    clock = FakeClock()
+    limiter = _limiter(clock, person=1)
+    assert limiter.take(ANN, GUILD) is None
+    notices = []
+    for _ in range(50):
+        notices.append(_refused(limiter.take(ANN, GUILD)).is_noticed)
+        await clock.advance(1)
+    assert notices == [True] + [False] * 49
+
+
+def test_the_sentence_says_how_many_seconds() -> None:
+    limiter = _limiter(FakeClock(), person=1)
+    assert limiter.take(ANN, None) is None
+    assert _refused(limiter.take(ANN, None)).sentence == (
+        "You're asking faster than I'm allowed to answer. Please try again in 60 seconds."
+    )
+
+
+def test_a_flood_of_ids_does_not_grow_the_memory() -> None:
+    settings = QueueSettings(per_person_per_minute=1, per_guild_per_minute=1)
+    limiter = RateLimiter(settings, FakeClock(), max_entries=100)
+    for number in range(1, 5_000):
+        limiter.take(UserId(number), GuildId(number))
+        limiter.take(UserId(number), GuildId(number))
+    for memory in (limiter._person._full_at_s, limiter._guild._full_at_s, limiter._noticed):
+        assert len(memory) == 100

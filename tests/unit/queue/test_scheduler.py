@@ -1,0 +1,386 @@
+"""The line in action, with a model that is a number of slots and a switch."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+
+import pytest
+
+from bot.core.domain import ChannelId, GuildId, QuestionId, UserId
+from bot.core.errors import QueueError
+from bot.core.ports import Capacity
+from bot.queue.scheduler import BYPASSES, Scheduler
+from bot.queue.ticket import HoldExpiredError, Job, StoppedError, Ticket, TicketState
+from config.settings import QueueSettings
+from tests.support.clock import FakeClock, settle
+
+
+class Model:
+    """What the scheduler knows of the model's side."""
+
+    def __init__(self, slots: int = 1, pool_tokens: int | None = None) -> None:
+        self.capacity = Capacity(slots, pool_tokens)
+        self.is_up = True
+        self.loaded: set[str | None] = set()
+
+
+class World:
+    """A scheduler, its clock, and jobs numbered as they are made."""
+
+    def __init__(self, model: Model, **settings: float) -> None:
+        self.clock = FakeClock()
+        self.model = model
+        self.numbers = itertools.count(1)
+        self.scheduler = Scheduler(
+            QueueSettings.model_validate(settings),
+            self.clock,
+            lambda: model.capacity,
+            lambda: model.is_up,
+            lambda name: name is None or name in model.loaded,
+        )
+
+    def job(self, person: int = 1, channel: int = 1, model: str | None = None, g: int = 1) -> Job:
+        return Job(
+            QuestionId(next(self.numbers)),
+            UserId(person),
+            ChannelId(channel),
+            GuildId(g),
+            prompt_tokens=100,
+            cost_tokens=1100,
+            model=model,
+        )
+
+    def submit(self, person: int = 1, channel: int = 1, model: str | None = None) -> Ticket:
+        return self.scheduler.submit(self.job(person, channel, model))
+
+
+def running(tickets: list[Ticket]) -> list[int]:
+    return [n for n, ticket in enumerate(tickets) if ticket.state is TicketState.RUNNING]
+
+
+async def test_a_question_begins_at_once_where_there_is_room() -> None:
+    world = World(Model(slots=1))
+    ticket = world.submit()
+    assert ticket.position is None
+    await ticket.wait()
+    assert world.scheduler.running == 1
+    ticket.release()
+    assert world.scheduler.running == 0
+
+
+async def test_a_flood_leaves_the_next_slot_to_the_next_person() -> None:
+    world = World(Model(slots=4), max_waiting_person=30)
+    flood = [world.submit(person=1) for _ in range(30)]
+    bystander = world.submit(person=2)
+    assert bystander.position == 1
+    flood[0].release()
+    assert bystander.state is TicketState.RUNNING
+
+
+async def test_slots_that_come_free_are_filled_in_order() -> None:
+    world = World(Model(slots=2))
+    tickets = [world.submit(person=number) for number in range(1, 6)]
+    assert running(tickets) == [0, 1]
+    assert [ticket.position for ticket in tickets[2:]] == [1, 2, 3]
+    tickets[1].release()
+    assert running(tickets) == [0, 2]
+    assert [ticket.position for ticket in tickets[3:]] == [1, 2]
+
+
+async def test_all_that_run_share_the_context_pool() -> None:
+    world = World(Model(slots=4, pool_tokens=2500))
+    tickets = [world.submit(person=number) for number in range(1, 5)]
+    assert running(tickets) == [0, 1]
+
+
+async def test_the_settings_slots_stand_over_the_servers() -> None:
+    world = World(Model(slots=4), slots=1)
+    tickets = [world.submit(person=number) for number in range(1, 4)]
+    assert running(tickets) == [0]
+
+
+async def test_strangers_who_fill_the_line_from_their_server_keep_no_other_server_out() -> None:
+    world = World(Model(slots=1), max_waiting=32)
+    for person in range(2, 60):
+        with contextlib.suppress(QueueError):
+            world.scheduler.submit(world.job(person, person, g=66))
+    assert world.scheduler.waiting == 32
+    assert world.submit().state is world.submit(person=2).state is TicketState.WAITING
+    with pytest.raises(QueueError, match="Too many questions are waiting"):
+        world.submit(person=3)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "words"),
+    [
+        ({"max_waiting_person": 2}, "You already have 2 questions waiting"),
+        ({"max_waiting_channel": 2}, "of this channel"),
+        ({"max_waiting": 2}, "Too many questions are waiting"),
+    ],
+)
+async def test_a_full_line_refuses_and_says_when(bounds: dict[str, float], words: str) -> None:
+    world = World(Model(slots=1), **bounds)
+    for _ in range(3):
+        world.submit()
+    with pytest.raises(QueueError, match=words) as caught:
+        world.submit()
+    assert "again in about 20 seconds" in caught.value.sentence
+    assert world.scheduler.waiting == 2
+
+
+async def test_what_was_accepted_before_a_restart_is_never_refused() -> None:
+    world = World(Model(slots=1), max_waiting_person=1)
+    world.submit()
+    world.submit()
+    recovered = world.scheduler.submit(world.job(), is_recovery=True)
+    assert recovered.position == 2
+
+
+async def test_cancel_takes_exactly_one_out_of_the_line() -> None:
+    world = World(Model(slots=1))
+    first, second, third = (world.submit() for _ in range(3))
+    waiter = asyncio.create_task(second.wait())
+    await settle()
+    assert second.cancel()
+    with pytest.raises(StoppedError):
+        await waiter
+    assert third.position == 1
+    first.release()
+    assert third.state is TicketState.RUNNING
+
+
+async def test_cancel_while_running_gives_the_slot_to_the_next() -> None:
+    world = World(Model(slots=1))
+    first, second = world.submit(), world.submit()
+    assert not first.cancel()
+    assert second.state is TicketState.RUNNING
+    first.release()
+    assert world.scheduler.running == 1
+
+
+async def test_a_task_that_is_cancelled_while_waiting_leaves_the_line() -> None:
+    world = World(Model(slots=1))
+    first, second = world.submit(), world.submit()
+    waiter = asyncio.create_task(second.wait())
+    await settle()
+    waiter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    assert world.scheduler.waiting == 0
+    first.release()
+    assert world.scheduler.running == 0
+
+
+async def test_a_task_cancelled_as_its_turn_comes_loses_no_slot() -> None:
+    world = World(Model(slots=1))
+    first, second = world.submit(), world.submit()
+    waiter = asyncio.create_task(second.wait())
+    await settle()
+    first.release()
+    waiter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    assert world.scheduler.running == 0
+
+
+async def test_questions_are_held_while_the_model_is_away_and_then_begin_one_by_one() -> None:
+    model = Model(slots=4)
+    world = World(model)
+    model.is_up = False
+    tickets = [world.submit(person=number) for number in range(1, 7)]
+    assert running(tickets) == []
+    assert all(ticket.is_held and ticket.expected_wait_s is None for ticket in tickets)
+    await world.clock.advance(600)
+    model.is_up = True
+    world.scheduler.wake()
+    assert running(tickets) == [0]
+    tickets[0].first_token()
+    assert running(tickets) == [0, 1]
+    tickets[1].first_token()
+    assert running(tickets) == [0, 1, 2]
+    assert not tickets[3].is_held
+
+
+async def test_a_return_is_noticed_without_being_told() -> None:
+    model = Model()
+    world = World(model)
+    model.is_up = False
+    ticket = world.submit()
+    model.is_up = True
+    await world.clock.advance(1)
+    assert ticket.state is TicketState.RUNNING
+
+
+async def test_holding_ends_with_a_sentence_after_the_set_time() -> None:
+    model = Model()
+    world = World(model, hold_s=1800)
+    model.is_up = False
+    ticket = world.submit()
+    waiter = asyncio.create_task(ticket.wait())
+    await world.clock.advance(1799)
+    assert not waiter.done()
+    await world.clock.advance(2)
+    with pytest.raises(HoldExpiredError, match="hasn't answered for 30 minutes"):
+        await waiter
+    assert world.scheduler.waiting == 0
+
+
+async def test_time_in_line_does_not_count_as_time_held() -> None:
+    model = Model(slots=1)
+    world = World(model, hold_s=100)
+    world.submit(person=1)
+    waiting = world.submit(person=2)
+    await world.clock.advance(99)
+    model.is_up = False
+    await world.clock.advance(50)
+    model.is_up = True
+    await world.clock.advance(10)
+    model.is_up = False
+    await world.clock.advance(90)
+    assert waiting.state is TicketState.WAITING
+
+
+async def test_a_requeued_question_goes_first_of_its_person_and_not_at_once() -> None:
+    model = Model(slots=1)
+    world = World(model)
+    first, second = world.submit(), world.submit()
+    await first.wait()
+    first.requeue()
+    assert first.position == 1
+    assert running([first, second]) == []
+    await world.clock.advance(2)
+    assert running([first, second]) == [0]
+    await first.wait()
+    first.release()
+    assert second.state is TicketState.RUNNING
+
+
+async def test_an_overloaded_server_is_given_less() -> None:
+    world = World(Model(slots=4))
+    tickets = [world.submit(person=number) for number in range(1, 9)]
+    tickets[0].overloaded()
+    tickets[0].release()
+    assert world.scheduler.slots == 4
+    tickets[1].overloaded()
+    tickets[1].release()
+    assert world.scheduler.slots == 2
+    tickets[2].release()
+    assert running(tickets) == [3, 4]
+
+
+async def test_listeners_hear_of_their_place_and_of_being_held() -> None:
+    model = Model(slots=1)
+    world = World(model)
+    heard: list[tuple[int | None, bool]] = []
+    first, _second = world.submit(person=1), world.submit(person=2)
+    world.scheduler.submit(world.job(3), lambda t: heard.append((t.position, t.is_held)))
+    await world.clock.advance(1)
+    first.release()
+    await world.clock.advance(1)
+    model.is_up = False
+    await world.clock.advance(5)
+    assert heard == [(2, False), (1, False), (1, True)]
+
+
+async def test_a_listener_that_fails_does_not_stop_the_line() -> None:
+    world = World(Model(slots=1))
+    world.submit(person=1)
+
+    def fail(_ticket: Ticket) -> None:
+        raise RuntimeError
+
+    world.scheduler.submit(world.job(2), fail)
+    await world.clock.advance(3)
+    world.model.capacity = Capacity(2)
+    await world.clock.advance(1)
+    assert world.scheduler.running == 2
+
+
+async def test_expected_waits_are_learned() -> None:
+    world = World(Model(slots=1))
+    first = world.submit(person=1)
+    first.first_token()
+    await world.clock.advance(40)
+    first.release()
+    running, next_one, last = (world.submit(person=number) for number in (2, 3, 4))
+    await world.clock.advance(10)
+    assert running.expected_wait_s is None
+    assert next_one.expected_wait_s == pytest.approx(30)
+    assert last.expected_wait_s == pytest.approx(70)
+
+
+async def test_work_that_failed_before_its_answer_teaches_nothing_of_durations() -> None:
+    world = World(Model(slots=1))
+    before = world.scheduler.mean_answer_s
+    ticket = world.submit()
+    await world.clock.advance(300)
+    ticket.release()
+    assert world.scheduler.mean_answer_s == before
+
+
+async def test_closing_sends_those_away_who_wait_and_lets_the_others_finish() -> None:
+    world = World(Model(slots=1))
+    running, waiting = world.submit(person=1), world.submit(person=2)
+    assert [job.question_id for job in world.scheduler.close()] == [waiting.job.question_id]
+    with pytest.raises(QueueError, match="Your question is kept"):
+        await waiting.wait()
+    with pytest.raises(QueueError, match="restarting"):
+        world.submit()
+    assert world.scheduler.running == 1
+    running.release()
+    assert world.scheduler.running == 0
+
+
+async def test_questions_for_a_model_that_must_be_loaded_gather() -> None:
+    model = Model(slots=1)
+    world = World(model, max_waiting_person=50)
+    model.loaded = {"a"}
+    current = world.submit(person=9, model="a")
+    tickets = [world.submit(person=n % 2 + 1, model="ab"[n % 2]) for n in range(40)]
+    loads = 0
+    begun: list[str | None] = []
+    for _ in range(40):
+        current.release()
+        current = next(t for t in tickets if t.state is TicketState.RUNNING)
+        begun.append(current.job.model)
+        if current.job.model not in model.loaded:
+            model.loaded = {current.job.model}
+            loads += 1
+    assert sorted(begun, key=str) == ["a"] * 20 + ["b"] * 20
+    assert loads <= 4
+    assert begun.index("b") <= BYPASSES + 1
+
+
+async def test_the_same_question_is_never_twice_in_the_line() -> None:
+    world = World(Model(slots=1))
+    job = world.job()
+    world.scheduler.submit(job)
+    with pytest.raises(ValueError, match="already"):
+        world.scheduler.submit(job)
+
+
+async def test_nothing_ticks_when_nobody_waits() -> None:
+    world = World(Model(slots=1))
+    first, second = world.submit(), world.submit()
+    first.release()
+    second.release()
+    await world.clock.advance(2)
+    assert world.clock._sleepers == []
+
+
+async def test_a_look_at_the_line_that_fails_is_not_the_last_one() -> None:
+    model = Model()
+    world = World(model)
+    first, second = world.submit(), world.submit()
+    await world.clock.advance(1.0)
+    capacity = model.capacity
+    del model.capacity
+    await world.clock.advance(3.0)
+    model.capacity = capacity
+    model.is_up = False
+    await world.clock.advance(2.0)
+    assert second.is_held
+    first.cancel()
+    second.cancel()

@@ -1,0 +1,73 @@
+"""One process per data folder."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot.core.errors import ConfigurationError, DependencyError
+from bot.storage.lock import LOCK_NAME, data_folder
+
+HOLD = """
+import sys
+from pathlib import Path
+from bot.storage.lock import data_folder
+with data_folder(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_folder_is_made_for_its_owner_only(tmp_path: Path) -> None:
+    with data_folder(tmp_path / "a" / "data") as folder:
+        assert folder.is_dir()
+        if sys.platform != "win32":
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            assert stat.S_IMODE((folder / LOCK_NAME).stat().st_mode) == 0o600
+
+
+def test_a_second_one_is_refused_until_the_first_ends(tmp_path: Path) -> None:
+    with (
+        data_folder(tmp_path),
+        pytest.raises(DependencyError, match="already running"),
+        data_folder(tmp_path),
+    ):
+        pass
+    with data_folder(tmp_path):
+        pass
+
+
+def test_another_process_is_refused_and_a_killed_one_leaves_no_lock(tmp_path: Path) -> None:
+    with subprocess.Popen(  # noqa: S603 - this interpreter, this file's script
+        [sys.executable, "-c", HOLD, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[3],
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline().strip() == b"held"
+        with pytest.raises(DependencyError), data_folder(tmp_path):
+            pass
+        child.kill()
+    with data_folder(tmp_path):
+        pass
+
+
+def test_a_file_in_the_folders_place_is_one_sentence(tmp_path: Path) -> None:
+    blocker = tmp_path / "data"
+    blocker.write_text("")
+    with pytest.raises(ConfigurationError, match="CLAWBOT_DATA_DIR"), data_folder(blocker):
+        pass
+
+
+if sys.platform == "linux":
+
+    def test_a_folder_where_nothing_can_be_made_is_not_called_missing() -> None:
+        with pytest.raises(ConfigurationError) as caught, data_folder(Path("/sys/kernel")):
+            pass
+        assert "No such file" not in str(caught.value)
+        assert "permissions" in str(caught.value)

@@ -1,0 +1,213 @@
+"""A database's file that is deleted, moved, overwritten or replaced under the running bot."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bot.core.domain import ChannelId, GuildId, MessageId, QuestionId, UserId
+from bot.core.ports import Outcome
+from bot.storage.database import WATCH_S, Database, open_database
+from bot.storage.journal import SqlJournal
+from bot.storage.setting_values import Scope
+from bot.storage.settings_store import SettingsStore
+from bot.storage.state import StateStore
+from config.settings import ChatDefaults
+from tests.support.clock import FakeClock, settle
+from tests.unit.storage.questions import question
+from tests.unit.storage.recovery import drain, until_recovered
+
+GUILD = Scope.in_guild(GuildId(7))
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(path.parent.glob("clawbot.db*"))
+
+
+def _mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def _deleted(path: Path) -> None:
+    for file in _files(path):
+        file.unlink()
+
+
+def _only_the_file_deleted(path: Path) -> None:
+    path.unlink()
+
+
+def _log_deleted(path: Path) -> None:
+    path.with_name("clawbot.db-wal").unlink()
+
+
+def _moved(path: Path) -> None:
+    path.rename(path.with_name("elsewhere.db"))
+
+
+def _moved_back(path: Path) -> None:
+    path.with_name("elsewhere.db").rename(path)
+
+
+def _folder_removed(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+def _truncated(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def _replaced_by_nothing(path: Path) -> None:
+    other = path.with_name("other")
+    other.touch()
+    other.replace(path)
+
+
+def _replaced_by_garbage(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_bytes(b"this is no database" * 1000)
+    other.replace(path)
+
+
+WAYS = [
+    _deleted,
+    _only_the_file_deleted,
+    _log_deleted,
+    _moved,
+    _folder_removed,
+    _truncated,
+    _replaced_by_nothing,
+    _replaced_by_garbage,
+]
+
+
+def _in_a_folder_of_its_own(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder / "clawbot.db"
+
+
+async def _settings(database: Database) -> SettingsStore:
+    return await SettingsStore.open(database, ChatDefaults(), 30_000)
+
+
+def _what_a_kill_leaves(path: Path, target: Path) -> Path:
+    """Copy the files as they are on the disk now."""
+    target.mkdir()
+    for file in (path, path.with_name("clawbot.db-wal")):
+        if file.exists():
+            shutil.copy(file, target / file.name)
+    return target / path.name
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__.strip("_"))
+async def test_nothing_accepted_is_lost_at_a_kill_after_the_file_was_lost(
+    tmp_path: Path, clock: FakeClock, way: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = _in_a_folder_of_its_own(tmp_path)
+    async with open_database(path, clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        store = await _settings(database)
+        state = await StateStore.open(database, clock)
+        assert await journal.accept(question(1))
+        assert await journal.accept(question(2))
+        await journal.answered(QuestionId(2), ["Yes."], thinking="Hm.")
+        await journal.close(QuestionId(2), Outcome.DELIVERED)
+        await journal.seen(ChannelId(1), MessageId(10))
+        await store.set(GUILD, "temperature", "0.2", UserId(1), clock.now())
+        await state.set("hash", "abc")
+        way(path)
+        assert await journal.accept(question(3))
+        await drain(database)
+        async with open_database(_what_a_kill_leaves(path, tmp_path / "copy"), clock) as killed:
+            left = await SqlJournal.open(killed, clock, 30)
+            assert [entry.question.id for entry in await left.pending()] == [1, 3]
+            stored = (await _settings(killed)).stored(GUILD, "temperature")
+            assert stored is not None
+            assert stored.value == 0.2
+            assert (await StateStore.open(killed, clock)).get("hash") == "abc"
+            if way is not _truncated:  # of which only what was in memory is left
+                answered = await left.entry(QuestionId(2))
+                assert answered is not None
+                assert answered.thinking == "Hm."
+                assert await (await _settings(killed)).history()
+        assert not database.is_degraded
+        assert database.problems
+    lines = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(lines) == 1, [line.getMessage() for line in lines]
+
+
+async def test_a_deleted_file_is_noticed_while_nobody_writes(path: Path, clock: FakeClock) -> None:
+    async with open_database(path, clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        assert await journal.accept(question(1))
+        _deleted(path)
+        await clock.advance(WATCH_S)
+        while not database.problems:
+            await settle()
+        await drain(database)
+        assert _mode(path) == 0o600
+
+
+async def test_a_file_deleted_between_the_look_and_the_commit_costs_nothing(
+    path: Path, clock: FakeClock, tmp_path: Path
+) -> None:
+    async with open_database(path, clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        await journal.accept(question(1))
+        await database.write(lambda _connection: _deleted(path))
+        await drain(database)
+        async with open_database(_what_a_kill_leaves(path, tmp_path / "copy"), clock) as killed:
+            left = await SqlJournal.open(killed, clock, 30)
+            assert len(await left.pending()) == 1
+
+
+async def test_a_backup_put_in_place_is_used_and_what_it_replaced_is_kept(
+    path: Path, clock: FakeClock
+) -> None:
+    channel = Scope.in_channel(ChannelId(70), GuildId(7))
+    async with open_database(path, clock) as database:
+        store = await _settings(database)
+        await store.set(channel, "temperature", "0.1", UserId(1), clock.now())
+    _moved(path)
+    async with open_database(path, clock) as database:
+        store = await _settings(database)
+        journal = await SqlJournal.open(database, clock, 30)
+        await store.set(GUILD, "temperature", "0.2", UserId(1), clock.now())
+        _moved_back(path)
+        assert await journal.accept(question(1))
+        await drain(database)
+        assert [s.value for s in (store.stored(channel, "temperature"),) if s] == [0.1]
+        kept = [file for file in _files(path) if ".replaced-" in file.name]
+        assert len(kept) == 1
+        assert kept[0].name in database.problems[-1]
+    async with open_database(path, clock) as database:
+        store = await _settings(database)
+        values = [store.stored(scope, "temperature") for scope in (channel, GUILD)]
+        assert [one.value for one in values if one] == [0.1, 0.2]
+        assert len(await (await SqlJournal.open(database, clock, 30)).pending()) == 1
+    async with open_database(kept[0], clock) as database:
+        assert (await _settings(database)).stored(GUILD, "temperature") is not None
+
+
+async def test_a_file_that_cant_be_made_again_yet_is_made_as_soon_as_it_can(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    path = _in_a_folder_of_its_own(tmp_path)
+    async with open_database(path, clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        assert await journal.accept(question(1))
+        shutil.rmtree(path.parent)
+        path.parent.write_text("a file in the folder's place")
+        assert await journal.accept(question(2))
+        assert database.is_degraded
+        path.parent.unlink()
+        await until_recovered(database, clock)
+    async with open_database(path, clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        assert [entry.question.id for entry in await journal.pending()] == [1, 2]

@@ -1,0 +1,132 @@
+"""How text becomes a setting, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.core.errors import AdmissionError
+from bot.storage.setting_types import (
+    SETTING_TYPES,
+    InvalidSettingError,
+    SettingValue,
+    dump_value,
+    format_value,
+    load_value,
+    parse_setting,
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("temperature", "0", 0.0),
+        ("temperature", " 0.31 ", 0.31),
+        ("temperature", "0,7", 0.7),
+        ("temperature", "2", 2.0),
+        ("temperature", ".5", 0.5),
+        ("top_p", "1", 1.0),
+        ("top_p", "0.01", 0.01),
+        ("max_tokens", "1", 1),
+        ("max_tokens", "131072", 131_072),
+        ("model", "qwen/qwen3-8b@q4_k_m", "qwen/qwen3-8b@q4_k_m"),
+        ("system_prompt", "Be kind.\n\tAlways.", "Be kind.\n\tAlways."),
+        ("system_prompt", "x" * 6000, "x" * 6000),
+        ("reasoning", "LOW", "low"),
+        ("show_footer", "on", True),
+        ("show_footer", "False", False),
+        ("network_timeout", "25000", 25_000),
+    ],
+)
+def test_what_people_type_is_understood(name: str, text: str, value: SettingValue) -> None:
+    parsed = parse_setting(name, text)
+    assert parsed == value
+    assert type(parsed) is type(value)
+
+
+_BAD_NUMBERS = (
+    "hot", "", " ", "nan", "NaN", "inf", "-inf", "Infinity", "1e999", "1e1", "0x1", "1_0", "--1",
+    "0.7.1", "0,7,1", "1 2", "٠", "½", "1\x00", "true", "None", "[]", "99999999999999999999", "9" * 5000,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [*_BAD_NUMBERS, "99", "-1", "2.0001", "-0.1"])
+def test_a_temperature_out_of_range_is_refused_with_the_range(text: str) -> None:
+    with pytest.raises(InvalidSettingError, match=r"from 0 to 2, for example 0\.7"):
+        parse_setting("temperature", text)
+
+
+@pytest.mark.parametrize("text", [*_BAD_NUMBERS, "0", "0.0", "-0", "1.01", "99", "-1"])
+def test_a_top_p_out_of_range_is_refused_with_the_range(text: str) -> None:
+    with pytest.raises(InvalidSettingError, match=r"above 0 and up to 1, for example 0\.95"):
+        parse_setting("top_p", text)
+
+
+@pytest.mark.parametrize("text", [*_BAD_NUMBERS, "0", "-1", "131073", "1.5", "2048.0", "1,5"])
+def test_max_tokens_out_of_range_is_refused_with_the_range(text: str) -> None:
+    with pytest.raises(InvalidSettingError, match="from 1 to 131072, for example 2048"):
+        parse_setting("max_tokens", text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("system_prompt", ""),
+        ("system_prompt", "   "),
+        ("system_prompt", "x" * 6001),
+        ("system_prompt", "a\x00b"),
+        ("system_prompt", "a\x1b[31mb"),
+        ("system_prompt", "a\ud800b"),
+        ("model", ""),
+        ("model", "a/../b"),
+        ("model", "a\nb"),
+        ("model", "a\u202eb"),
+        ("model", "x" * 201),
+        ("reasoning", "medium-rare"),
+        ("reasoning", "none"),
+        ("show_footer", "perhaps"),
+        ("network_timeout", "999"),
+        ("network_timeout", "600001"),
+        ("network_timeout", "30 s"),
+    ],
+)
+def test_other_values_are_refused_with_what_is_allowed(name: str, text: str) -> None:
+    with pytest.raises(AdmissionError) as caught:
+        parse_setting(name, text)
+    assert SETTING_TYPES[name].allowed in caught.value.sentence
+
+
+def test_a_refusal_does_not_repeat_what_was_typed() -> None:
+    with pytest.raises(InvalidSettingError) as caught:
+        parse_setting("temperature", "@everyone")
+    assert "@everyone" not in caught.value.sentence
+
+
+def test_an_unknown_name_is_told_the_names() -> None:
+    with pytest.raises(InvalidSettingError, match="temperature, top_p, max_tokens"):
+        parse_setting("heat", "1")
+
+
+@pytest.mark.parametrize("stored", ["NaN", "1e999", "99", '"hot"', "{", "null", "[1]", ""])
+def test_a_stored_value_is_checked_again(stored: str) -> None:
+    with pytest.raises(InvalidSettingError):
+        load_value("temperature", stored)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("temperature", 0.31), ("max_tokens", 7), ("show_footer", True), ("model", "a b"),
+     ("system_prompt", 'quote " \\ ü 🎈'), ("temperature", 1.0)],
+)  # fmt: skip
+def test_a_value_comes_back_from_storage_as_it_was(name: str, value: SettingValue) -> None:
+    assert load_value(name, dump_value(value)) == value
+
+
+@pytest.mark.parametrize("value", [0.0001, 0.00001, 1e-7, 1.9999999999])
+def test_small_numbers_survive_storage(value: float) -> None:
+    assert load_value("temperature", dump_value(value)) == value
+
+
+def test_values_read_as_people_write_them() -> None:
+    assert [format_value(value) for value in (None, True, False, 0.7, 5, "x")] == [
+        "the loaded one", "on", "off", "0.7", "5", "x",
+    ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""``bot.ops`` on real sockets."""

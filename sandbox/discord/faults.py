@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from sandbox.discord.values.errors import RETRY_AFTER_S, known
+from sandbox.discord.values.errors import RETRY_AFTER_S, usual_answer
 
 When = Literal["before", "after"]
 CLOUDFLARE = "<!DOCTYPE html><html><head><title>Access denied | discord.com</title></head></html>"
@@ -170,7 +170,7 @@ class Faults:
         errors: Mapping[str, Any] | None = None,
     ) -> Fault:
         """Refuse the next requests with one of Discord's JSON codes and its usual status."""
-        usual, message = known(code)
+        usual, message = usual_answer(code)
         body: dict[str, Any] = {"message": message, "code": code}
         headers: dict[str, str] = {}
         if code == 50035:
@@ -251,7 +251,7 @@ class Faults:
 
     # Gateway
 
-    def take_connect(self) -> bool:
+    def admits_connection(self) -> bool:
         """Tell whether a new gateway connection is let in."""
         if self.refuse_connections == 0:
             return True

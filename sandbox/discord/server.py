@@ -17,7 +17,7 @@ from sandbox.discord.api.rest import RestApi
 from sandbox.discord.api.router import Router
 from sandbox.discord.api.routes import all_routes
 from sandbox.discord.faults import Faults
-from sandbox.discord.gateway.connection import Shared
+from sandbox.discord.gateway.connection import GatewayContext
 from sandbox.discord.gateway.dispatcher import Dispatcher
 from sandbox.discord.gateway.gateway import Gateway
 from sandbox.discord.gateway.identify_budget import IdentifyBudget
@@ -132,7 +132,7 @@ class DiscordSandbox:
         dispatcher = Dispatcher(self.world, sessions)
         self.world.subscribe(dispatcher.on_event)
         gateway = Gateway(
-            Shared(
+            GatewayContext(
                 self.world,
                 self.options,
                 self.records,
@@ -159,7 +159,7 @@ class DiscordSandbox:
             self._stopping,
         )
 
-    # Life
+    # Start and stop
 
     async def start(self) -> None:
         """Listen.
@@ -256,7 +256,7 @@ class DiscordSandbox:
         """Let Discord add previews, as it does moments after a link: an update that is no edit."""
         found = [{"type": "link", "url": url, "title": url} for url in links(message.content)]
         message.embeds = [*message.embeds, *found]
-        message_actions.changed(self.world, message, AllowedMentions(), by_author=False)
+        message_actions.record_edit(self.world, message, AllowedMentions(), by_author=False)
 
     def forget(self) -> None:
         """Drop all records and messages, so that long runs stay small; people and places stay."""

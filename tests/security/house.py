@@ -187,12 +187,12 @@ class House:
             mention_ids=[world.bot_user.id] if "<@bot>" in text else [],
         )
         where.messages[message.id] = message
-        body = rendering.whole_message(world, message)
+        body = rendering.whole_message_object(world, message)
         guild = where.guild
         if guild is not None:
             body["guild_id"] = str(guild.id)
             if who.id in guild.members:
-                body["member"] = rendering.member(guild.members[who.id], with_user=False)
+                body["member"] = rendering.member_object(guild.members[who.id], with_user=False)
         self.discord.gateway.dispatch("MESSAGE_CREATE", body | payload, channel=where)
         return message
 

@@ -167,7 +167,7 @@ class Town:
         user = self.people[identity.name].user
         world = self.house.discord.world
         made = world.new_interaction(interaction_types.COMMAND, user, self.room, data)
-        body = rendering.interaction(world, made)
+        body = rendering.interaction_object(world, made)
         if identity.bend is not None:
             identity.bend(body)
         self.house.discord.gateway.dispatch("INTERACTION_CREATE", body)
@@ -256,7 +256,7 @@ async def test_choices_are_offered_only_to_whom_they_are_of_use(house: House) ->
                 focus(data, option)
                 user = place.people[identity.name].user
                 made = world.new_interaction(interaction_types.AUTOCOMPLETE, user, place.room, data)
-                body = rendering.interaction(world, made)
+                body = rendering.interaction_object(world, made)
                 if identity.bend is not None:
                     identity.bend(body)
                 house.discord.gateway.dispatch("INTERACTION_CREATE", body)

@@ -42,8 +42,8 @@ class Bucket:
     used: int = 0
     started_at: float = -1e9
 
-    def roll(self, now: float) -> None:
-        """Begin a new window where the last one is over."""
+    def renew(self, now: float) -> None:
+        """Start a new window where the last one is over."""
         if now >= self.started_at + self.per_s:
             self.used = 0
             self.started_at = now
@@ -113,7 +113,7 @@ class Buckets:
             route_class = "message_write"
         now = self._monotonic()
         if self._global is not None and not interaction:
-            self._global.roll(now)
+            self._global.renew(now)
             if self._global.used >= self._global.limit:
                 self.hits += 1
                 return LimitResult(
@@ -121,7 +121,7 @@ class Buckets:
                 )
             self._global.used += 1
         bucket = self._bucket(route_class, major)
-        bucket.roll(now)
+        bucket.renew(now)
         if bucket.used >= bucket.limit:
             self.hits += 1
             return LimitResult(self._headers(bucket, now), bucket.left_s(now))

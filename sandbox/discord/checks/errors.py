@@ -164,11 +164,11 @@ class Form:
 
 
 @contextmanager
-def form() -> Iterator[Form]:
+def collect_errors() -> Iterator[Form]:
     """Open a form and refuse it at the end if anything was wrong."""
-    opened = Form()
-    yield opened
-    opened.finish()
+    form = Form()
+    yield form
+    form.finish()
 
 
 def utf16_len(text: str) -> int:

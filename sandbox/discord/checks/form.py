@@ -64,11 +64,15 @@ class Form:
 
 
 @contextmanager
-def form() -> Iterator[Form]:
-    """Open a form and refuse it at the end if anything was wrong."""
-    opened = Form()
-    yield opened
-    opened.finish()
+def collect_errors() -> Iterator[Form]:
+    """Collect field errors, and refuse the body at the end if there are any.
+
+    Raises:
+        ApiError: 50035 with the tree of errors.
+    """
+    form = Form()
+    yield form
+    form.finish()
 
 
 def utf16_len(text: str) -> int:

@@ -43,46 +43,44 @@ _TYPES = {
 }
 
 
-def check_content(opened: Form, body: JsonObject, path: str = "") -> None:
+def check_content(form: Form, body: JsonObject, path: str = "") -> None:
     """Check ``content``, ``tts``, ``nonce`` and ``flags``."""
-    opened.text(path + "content", body.get("content"), most=MAX_CONTENT_CHARS, required=False)
+    form.text(path + "content", body.get("content"), most=MAX_CONTENT_CHARS, required=False)
     nonce = body.get("nonce")
     if isinstance(nonce, str):
-        opened.text(path + "nonce", nonce, most=25)
+        form.text(path + "nonce", nonce, most=25)
     elif nonce is not None and not isinstance(nonce, int):
-        opened.wrong(path + "nonce", "NONCE_TYPE", "Nonce must be an integer or a string.")
+        form.wrong(path + "nonce", "NONCE_TYPE", "Nonce must be an integer or a string.")
     flags = body.get("flags")
     if flags is not None and (not isinstance(flags, int) or isinstance(flags, bool)):
-        opened.wrong(path + "flags", "NUMBER_TYPE_COERCE", "Value is not int.")
+        form.wrong(path + "flags", "NUMBER_TYPE_COERCE", "Value is not int.")
     if flags and isinstance(flags, int) and flags & COMPONENTS_V2:
         for key in ("content", "embeds", "poll", "sticker_ids"):
             if body.get(key):
-                opened.wrong(
+                form.wrong(
                     path + key,
                     "MESSAGE_CANNOT_USE_LEGACY_FIELDS_WITH_COMPONENTS_V2",
                     f"The '{key}' field cannot be used when using MessageFlags.IS_COMPONENTS_V2",
                 )
 
 
-def check_embeds(opened: Form, embeds: object, path: str = "embeds") -> None:
+def check_embeds(form: Form, embeds: object, path: str = "embeds") -> None:
     """Check the embeds' sizes, one by one and all together."""
     if embeds is None:
         return
     if not isinstance(embeds, list):
-        opened.wrong(path, "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType")
+        form.wrong(path, "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType")
         return
     if len(embeds) > 10:
-        opened.wrong(path, "BASE_TYPE_MAX_LENGTH", "Must be 10 or fewer in length.")
-    total = sum(
-        _check_embed(opened, embed, f"{path}.{index}") for index, embed in enumerate(embeds)
-    )
+        form.wrong(path, "BASE_TYPE_MAX_LENGTH", "Must be 10 or fewer in length.")
+    total = sum(_check_embed(form, embed, f"{path}.{index}") for index, embed in enumerate(embeds))
     if total > MAX_EMBED_CHARS:
-        opened.wrong(path, "MAX_EMBED_SIZE_EXCEEDED", "Embed size exceeds maximum size of 6000")
+        form.wrong(path, "MAX_EMBED_SIZE_EXCEEDED", "Embed size exceeds maximum size of 6000")
 
 
-def _check_embed(opened: Form, embed: object, path: str) -> int:
+def _check_embed(form: Form, embed: object, path: str) -> int:
     if not isinstance(embed, dict):
-        opened.wrong(path, "MODEL_TYPE_CONVERT", "Only dictionaries may be used in a ModelType")
+        form.wrong(path, "MODEL_TYPE_CONVERT", "Only dictionaries may be used in a ModelType")
         return 0
     counted: list[tuple[str, object, int]] = [
         (key, embed.get(key), most) for key, most in _EMBED_TEXTS[:2]
@@ -91,38 +89,38 @@ def _check_embed(opened: Form, embed: object, path: str) -> int:
     counted.append(("author.name", (embed.get("author") or {}).get("name"), 256))
     fields = embed.get("fields") or []
     if len(fields) > 25:
-        opened.wrong(f"{path}.fields", "BASE_TYPE_MAX_LENGTH", "Must be 25 or fewer in length.")
+        form.wrong(f"{path}.fields", "BASE_TYPE_MAX_LENGTH", "Must be 25 or fewer in length.")
     for index, entry in enumerate(fields):
         for key, most in (("name", 256), ("value", 1024)):
             where = f"fields.{index}.{key}"
             if not entry.get(key):
-                opened.required(f"{path}.{where}")
+                form.required(f"{path}.{where}")
             counted.append((where, entry.get(key), most))
     for where, value, most in counted:
-        opened.text(f"{path}.{where}", value, most=most, required=False)
-    opened.text(f"{path}.url", embed.get("url"), most=2048, required=False)
+        form.text(f"{path}.{where}", value, most=most, required=False)
+    form.text(f"{path}.url", embed.get("url"), most=2048, required=False)
     return sum(utf16_len(value) for _, value, _ in counted if isinstance(value, str))
 
 
-def read_allowed_mentions(opened: Form, value: object) -> AllowedMentions:
+def read_allowed_mentions(form: Form, value: object) -> AllowedMentions:
     """Check and return ``allowed_mentions``; absent means that everything pings."""
     if value is None:
         return AllowedMentions()
     path = "allowed_mentions"
     if not isinstance(value, dict):
-        opened.wrong(path, "MODEL_TYPE_CONVERT", "Only dictionaries may be used in a ModelType")
+        form.wrong(path, "MODEL_TYPE_CONVERT", "Only dictionaries may be used in a ModelType")
         return AllowedMentions()
     parse = value.get("parse")
     for index, entry in enumerate(parse or ()):
         if entry not in _PARSE:
-            opened.choices(f"{path}.parse.{index}", "('users', 'roles', 'everyone')")
+            form.choices(f"{path}.parse.{index}", "('users', 'roles', 'everyone')")
     ids: dict[str, frozenset[int]] = {}
     for key in ("users", "roles"):
         listed = value.get(key) or []
         if len(listed) > 100:
-            opened.wrong(f"{path}.{key}", "BASE_TYPE_MAX_LENGTH", "Must be 100 or fewer in length.")
+            form.wrong(f"{path}.{key}", "BASE_TYPE_MAX_LENGTH", "Must be 100 or fewer in length.")
         if listed and key in (parse or ()):
-            opened.wrong(
+            form.wrong(
                 path,
                 "MESSAGE_ALLOWED_MENTIONS_PARSE_EXCLUSIVE",
                 f'parse:["{key}"] and {key}: [ids...] are mutually exclusive.',
@@ -148,14 +146,14 @@ def check_body(body: JsonObject) -> AllowedMentions:
     Raises:
         ApiError: 50035 with every field that is wrong.
     """
-    opened = Form()
-    check_content(opened, body)
-    check_embeds(opened, body.get("embeds"))
+    form = Form()
+    check_content(form, body)
+    check_embeds(form, body.get("embeds"))
     flags = body.get("flags")
     v2 = isinstance(flags, int) and bool(flags & COMPONENTS_V2)
-    check_components(opened, body.get("components"), v2=v2)
-    mentions = read_allowed_mentions(opened, body.get("allowed_mentions"))
-    opened.finish()
+    check_components(form, body.get("components"), v2=v2)
+    mentions = read_allowed_mentions(form, body.get("allowed_mentions"))
+    form.finish()
     return mentions
 
 

@@ -37,7 +37,7 @@ _MINUTE_S = 60.0
 _ENDS_SESSION = frozenset({4004, 4007, 4009, 4010, 4011, 4012, 4013, 4014})
 
 
-class Close(Exception):  # noqa: N818 - it is how a handler ends the connection, no failure of ours
+class CloseConnection(Exception):  # noqa: N818 - it is how a handler ends the connection, no failure of ours
     """Ends the connection with a close code."""
 
     def __init__(self, code: int) -> None:
@@ -46,7 +46,7 @@ class Close(Exception):  # noqa: N818 - it is how a handler ends the connection,
 
 
 @dataclass(frozen=True)
-class Shared:
+class GatewayContext:
     """What all gateway connections share."""
 
     world: World
@@ -63,7 +63,7 @@ class Connection:
     """One WebSocket of a bot.
 
     Args:
-        shared: What it shares with the other connections.
+        context: What it shares with the other connections.
         request: The request that became the WebSocket.
         socket: The WebSocket.
 
@@ -74,11 +74,11 @@ class Connection:
     """
 
     def __init__(
-        self, shared: Shared, request: web.BaseRequest, socket: web.WebSocketResponse
+        self, context: GatewayContext, request: web.BaseRequest, socket: web.WebSocketResponse
     ) -> None:
-        self._shared = shared
-        self._world = shared.world
-        self._records = shared.records
+        self._context = context
+        self._world = context.world
+        self._records = context.records
         self._request = request
         self._socket = socket
         self.session: Session | None = None
@@ -100,7 +100,7 @@ class Connection:
     # Sending
 
     def send(self, text: str) -> None:
-        """Queue a text frame; a muted connection swallows it."""
+        """Queue a text frame; a muted connection drops it."""
         if not self.muted:
             self._outgoing.put_nowait(text)
 
@@ -136,14 +136,14 @@ class Connection:
             except ConnectionError:
                 return
 
-    # Life
+    # Serving
 
     async def run(self) -> None:
         """Serve the connection until either side ends it."""
         writer = asyncio.create_task(self._write())
         watcher = asyncio.create_task(self._watch_heartbeats())
-        if not self._shared.faults.silent_hello:
-            interval_ms = self._shared.options.heartbeat_interval_ms
+        if not self._context.faults.silent_hello:
+            interval_ms = self._context.options.heartbeat_interval_ms
             self.send_op(10, {"heartbeat_interval": interval_ms, "_trace": []})
         try:
             await self._read()
@@ -164,11 +164,11 @@ class Connection:
                 continue
             try:
                 self._receive(frame.data)
-            except Close as end:
+            except CloseConnection as end:
                 self.close(end.code)
 
     async def _watch_heartbeats(self) -> None:
-        options = self._shared.options
+        options = self._context.options
         interval_s = options.heartbeat_interval_ms / 1000
         loop = asyncio.get_running_loop()
         while True:
@@ -187,7 +187,7 @@ class Connection:
         session, self.session = self.session, None
         if session is None or session.link is not self:
             return
-        sessions = self._shared.sessions
+        sessions = self._context.sessions
         sessions.detach(session)
         gone = code in {1000, 1001} if self.closing is None else self.closing in _ENDS_SESSION
         if gone:
@@ -204,19 +204,19 @@ class Connection:
 
     def _receive(self, text: str) -> None:
         if len(text.encode()) > MAX_PAYLOAD_BYTES:
-            raise Close(4002)
+            raise CloseConnection(4002)
         try:
             frame = json.loads(text)
             op = frame["op"]
         except (ValueError, KeyError, TypeError):
-            raise Close(4002) from None
+            raise CloseConnection(4002) from None
         self._limit()
         handler = self._handlers.get(op) if isinstance(op, int) else None
         if handler is None:
             self._records.unexpected.append(f"gateway opcode {op!r}")
-            raise Close(4001)
+            raise CloseConnection(4001)
         if self.session is None and op not in {1, 2, 6}:
-            raise Close(4003)
+            raise CloseConnection(4003)
         handler(frame.get("d"))
 
     def _limit(self) -> None:
@@ -225,13 +225,13 @@ class Connection:
             self._received.popleft()
         self._received.append(now)
         if len(self._received) > MAX_EVENTS_PER_MINUTE:
-            raise Close(4008)
+            raise CloseConnection(4008)
 
     def _on_heartbeat(self, _seq: object) -> None:
         self._last_beat = asyncio.get_running_loop().time()
         self._records.heartbeats += 1
         self._world.changes.notify()
-        if self._shared.faults.ack_heartbeats:
+        if self._context.faults.ack_heartbeats:
             self.send_op(11)
 
     def _on_presence(self, data: Any) -> None:  # noqa: ANN401 - as parsed
@@ -242,7 +242,7 @@ class Connection:
             "invisible",
             "offline",
         }:
-            raise Close(4002)
+            raise CloseConnection(4002)
         self._records.presences.append((self._world.monotonic(), data))
         self._world.changes.notify()
 
@@ -251,20 +251,20 @@ class Connection:
 
     def _on_identify(self, data: Any) -> None:  # noqa: ANN401 - as parsed
         if self.session is not None:
-            raise Close(4005)
+            raise CloseConnection(4005)
         if not isinstance(data, dict) or not isinstance(data.get("properties"), dict):
-            raise Close(4002)
+            raise CloseConnection(4002)
         intents = data.get("intents")
         refusal = self._refuse_identify(data.get("token"), intents)
-        came_too_soon = self._shared.budget.note()
+        came_too_soon = self._context.budget.note()
         self._records.identifies.append(
             GatewayRecord(self._world.monotonic(), intents, accepted=refusal is None)
         )
-        self._shared.sessions.drop_oldest_detached()
+        self._context.sessions.drop_oldest_detached()
         self._world.changes.notify()
         if refusal is not None:
-            raise Close(refusal)
-        faults = self._shared.faults
+            raise CloseConnection(refusal)
+        faults = self._context.faults
         if came_too_soon or faults.invalid_identifies > 0:
             faults.invalid_identifies -= bool(faults.invalid_identifies)
             self.send_op(9, data=False)
@@ -275,23 +275,23 @@ class Connection:
         if isinstance(presence, dict):
             self._records.presences.append((self._world.monotonic(), presence))
         session.push("READY", self._ready(session, data.get("shard")))
-        self._shared.sessions.add(session)
+        self._context.sessions.add(session)
         if session.intents & GUILDS:
             for guild in self._world.bot_guilds():
-                session.push("GUILD_CREATE", self._shared.dispatcher.guild_create(guild, session))
+                session.push("GUILD_CREATE", self._context.dispatcher.guild_create(guild, session))
         self._world.changes.notify()
 
     def _refuse_identify(self, token: object, intents: object) -> int | None:
-        if not self._shared.token.accepts(token):
+        if not self._context.token.accepts(token):
             return 4004
         if not isinstance(intents, int) or intents < 0 or intents & ~VALID_INTENTS:
             return 4013
         if intents & PRIVILEGED & ~self._world.portal_intents:
             return 4014
-        if self._shared.budget.spend():
+        if self._context.budget.spend():
             return None
-        self._shared.token.invalidate()
-        self._shared.sessions.clear()
+        self._context.token.invalidate()
+        self._context.sessions.clear()
         return 4004
 
     def _attach(self, session: Session) -> None:
@@ -303,7 +303,7 @@ class Connection:
         flags = 1 << 19 if self._world.portal_intents & 1 << 15 else 0
         body: JsonObject = {
             "v": 10,
-            "user": rendering.me(self._world.bot_user),
+            "user": rendering.own_user_object(self._world.bot_user),
             "guilds": [
                 {"id": str(guild.id), "unavailable": True} for guild in self._world.bot_guilds()
             ],
@@ -326,15 +326,15 @@ class Connection:
 
     def _on_resume(self, data: Any) -> None:  # noqa: ANN401 - as parsed
         if self.session is not None:
-            raise Close(4005)
+            raise CloseConnection(4005)
         if not isinstance(data, dict) or not isinstance(data.get("seq"), int):
-            raise Close(4002)
-        if not self._shared.token.accepts(data.get("token")):
-            raise Close(4004)
+            raise CloseConnection(4002)
+        if not self._context.token.accepts(data.get("token")):
+            raise CloseConnection(4004)
         seq: int = data["seq"]
         session = None
-        if not self._shared.faults.refuse_resumes:
-            session = self._shared.sessions.resumable(str(data.get("session_id")))
+        if not self._context.faults.refuse_resumes:
+            session = self._context.sessions.resumable(str(data.get("session_id")))
         missed = session.missed(seq) if session is not None else None
         self._records.resumes.append(
             GatewayRecord(self._world.monotonic(), seq, accepted=missed is not None)
@@ -344,7 +344,7 @@ class Connection:
             self._world.changes.notify()
             return
         if seq > session.seq:
-            raise Close(4007)
+            raise CloseConnection(4007)
         self._attach(session)
         for text in missed:
             self.send(text)
@@ -359,11 +359,11 @@ class Connection:
             wanted = data.get("user_ids")
             ids = {int(each) for each in ([wanted] if isinstance(wanted, str) else wanted or ())}
         except (KeyError, TypeError, ValueError):
-            raise Close(4002) from None
+            raise CloseConnection(4002) from None
         if session is None or (query == "" and not session.intents & GUILD_MEMBERS):
-            raise Close(4002)
+            raise CloseConnection(4002)
         found = [
-            rendering.member(member)
+            rendering.member_object(member)
             for member in guild.members.values()
             if member.user.id in ids
             or (query is not None and member.user.username.startswith(query.lower()))

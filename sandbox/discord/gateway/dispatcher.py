@@ -97,7 +97,7 @@ class Dispatcher:
 
     @on_event.register
     def _(self, event: RoleCreated) -> None:
-        body = {"guild_id": str(event.guild.id), "role": rendering.role(event.role)}
+        body = {"guild_id": str(event.guild.id), "role": rendering.role_object(event.role)}
         self._dispatch_in_guild(event.guild, "GUILD_ROLE_CREATE", body)
 
     @on_event.register
@@ -116,12 +116,12 @@ class Dispatcher:
         if user is self._world.bot_user:
             self.dispatch("GUILD_DELETE", {"id": str(guild.id)}, intent=GUILDS)
             return
-        body = {"guild_id": str(guild.id), "user": rendering.user(user)}
+        body = {"guild_id": str(guild.id), "user": rendering.user_object(user)}
         self._dispatch_in_guild(guild, "GUILD_MEMBER_REMOVE", body, GUILD_MEMBERS)
 
     @on_event.register
     def _(self, event: ChannelCreated) -> None:
-        body = rendering.channel(self._world, event.channel)
+        body = rendering.channel_object(self._world, event.channel)
         if not event.channel.is_thread:
             self._dispatch_in_guild(event.guild, "CHANNEL_CREATE", body)
         elif self._is_in(event.guild):
@@ -131,17 +131,17 @@ class Dispatcher:
     @on_event.register
     def _(self, event: ChannelChanged) -> None:
         name = "THREAD_UPDATE" if event.channel.is_thread else "CHANNEL_UPDATE"
-        body = rendering.channel(self._world, event.channel)
+        body = rendering.channel_object(self._world, event.channel)
         self._dispatch_in_guild(event.guild, name, body)
 
     @on_event.register
     def _(self, event: ChannelDeleted) -> None:
         name = "THREAD_DELETE" if event.channel.is_thread else "CHANNEL_DELETE"
-        body = rendering.channel(self._world, event.channel)
+        body = rendering.channel_object(self._world, event.channel)
         self._dispatch_in_guild(event.guild, name, body)
 
     def _dispatch_member(self, name: str, member: Member, intent: int) -> None:
-        body = rendering.member(member) | {"guild_id": str(member.guild.id)}
+        body = rendering.member_object(member) | {"guild_id": str(member.guild.id)}
         self._dispatch_in_guild(member.guild, name, body, intent)
 
     def _dispatch_in_guild(
@@ -156,7 +156,7 @@ class Dispatcher:
     def guild_create(self, guild: Guild, session: Session) -> JsonObject:
         """Return GUILD_CREATE's data for a session."""
         all_members = bool(session.intents & GUILD_MEMBERS)
-        return rendering.guild_create(self._world, guild, all_members=all_members)
+        return rendering.guild_create_data(self._world, guild, all_members=all_members)
 
     # Messages
 
@@ -182,13 +182,13 @@ class Dispatcher:
         channel = message.channel
 
         def payload(session: Session) -> JsonObject:
-            body = rendering.message(self._world, message, session.shows, gateway=True)
+            body = rendering.message_object(self._world, message, session.shows, gateway=True)
             body["channel_type"] = channel.kind
             if channel.guild is not None:
                 body["guild_id"] = str(channel.guild.id)
                 member = channel.guild.members.get(message.author.id)
                 if member is not None and message.webhook_id is None:
-                    body["member"] = rendering.member(member, with_user=False)
+                    body["member"] = rendering.member_object(member, with_user=False)
             return body
 
         intent = GUILD_MESSAGES if channel.guild else DM_MESSAGES
@@ -213,7 +213,7 @@ class Dispatcher:
             body["guild_id"] = str(channel.guild.id)
             member = channel.guild.members.get(user.id)
             if member is not None:
-                body["member"] = rendering.member(member)
+                body["member"] = rendering.member_object(member)
         intent = GUILD_TYPING if channel.guild else DM_TYPING
         self.dispatch("TYPING_START", body, intent=intent, channel=channel)
 
@@ -231,7 +231,7 @@ class Dispatcher:
         if guild is not None:
             body["guild_id"] = str(guild.id)
             if event.is_added and user.id in guild.members:
-                body["member"] = rendering.member(guild.members[user.id])
+                body["member"] = rendering.member_object(guild.members[user.id])
                 body["message_author_id"] = str(message.author.id)
         self.dispatch(
             "MESSAGE_REACTION_ADD" if event.is_added else "MESSAGE_REACTION_REMOVE",
@@ -243,5 +243,5 @@ class Dispatcher:
     @on_event.register
     def _(self, event: InteractionCreated) -> None:
         """Interactions need no intent."""
-        body = rendering.interaction(self._world, event.interaction)
+        body = rendering.interaction_object(self._world, event.interaction)
         self.dispatch("INTERACTION_CREATE", body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from sandbox.discord.gateway.connection import Connection, Shared
+from sandbox.discord.gateway.connection import Connection, GatewayContext
 from sandbox.discord.records import GatewayRecord
 
 
@@ -12,7 +12,7 @@ class Gateway:
     """All connections of the bot.
 
     Args:
-        shared: What the connections share.
+        context: What the connections share.
 
     Attributes:
         sessions: The bot's sessions.
@@ -20,18 +20,18 @@ class Gateway:
         dispatch: Sends an event of any form to the sessions.
     """
 
-    def __init__(self, shared: Shared) -> None:
-        self._shared = shared
+    def __init__(self, context: GatewayContext) -> None:
+        self._context = context
         self._connections: list[Connection] = []
-        self.sessions = shared.sessions
-        self.budget = shared.budget
-        self.dispatch = shared.dispatcher.dispatch
+        self.sessions = context.sessions
+        self.budget = context.budget
+        self.dispatch = context.dispatcher.dispatch
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """Upgrade to a WebSocket and serve it."""
-        connects, changes = self._shared.records.connects, self._shared.world.changes
-        now = self._shared.world.monotonic()
-        if not self._shared.faults.take_connect():
+        connects, changes = self._context.records.connects, self._context.world.changes
+        now = self._context.world.monotonic()
+        if not self._context.faults.admits_connection():
             connects.append(GatewayRecord(now, request.path, accepted=False))
             changes.notify()
             if request.transport is not None:
@@ -40,7 +40,7 @@ class Gateway:
         connects.append(GatewayRecord(now, request.path))
         socket = web.WebSocketResponse(max_msg_size=65_536, autoping=True, compress=False)
         await socket.prepare(request)
-        connection = Connection(self._shared, request, socket)
+        connection = Connection(self._context, request, socket)
         self._connections.append(connection)
         changes.notify()
         try:

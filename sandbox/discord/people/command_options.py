@@ -78,36 +78,38 @@ class OptionReader:
         adders[kind](found)
         return str(found)
 
-    def _put(self, kind: str, key: int, body: JsonObject) -> None:
+    def _add_resolved(self, kind: str, key: int, body: JsonObject) -> None:
         self.resolved.setdefault(kind, {})[str(key)] = body
 
     def add_user(self, user_id: int) -> None:
         """Refer to a user, and as a member where they are one."""
-        self._put("users", user_id, rendering.user(self._world.users[user_id]))
+        self._add_resolved("users", user_id, rendering.user_object(self._world.users[user_id]))
         guild = self._channel.guild
         member = guild.members.get(user_id) if guild else None
         if member is not None:
             mine = access.in_channel(self._channel, user_id)
-            body = rendering.member(member, with_user=False) | {"permissions": str(mine)}
-            self._put("members", user_id, body)
+            body = rendering.member_object(member, with_user=False) | {"permissions": str(mine)}
+            self._add_resolved("members", user_id, body)
 
     def add_message(self, message: Message) -> None:
         """Refer to a message; the bot gets its content whatever its intents."""
-        self._put("messages", message.id, rendering.whole_message(self._world, message))
+        self._add_resolved(
+            "messages", message.id, rendering.whole_message_object(self._world, message)
+        )
 
     def _add_channel(self, channel_id: int) -> None:
         channel = self._world.channels[channel_id]
-        body = rendering.channel(self._world, channel)
+        body = rendering.channel_object(self._world, channel)
         kept = ("id", "name", "type", "parent_id", "thread_metadata", "topic", "flags", "nsfw")
         partial = {key: body[key] for key in kept if key in body}
         mine = access.in_channel(channel, self._world.bot_user.id)
-        self._put("channels", channel_id, partial | {"permissions": str(mine)})
+        self._add_resolved("channels", channel_id, partial | {"permissions": str(mine)})
 
     def _add_role(self, role_id: int) -> None:
         guild = self._channel.guild
         if guild is None:
             raise NotOfferedError("there are no roles in direct messages")
-        self._put("roles", role_id, rendering.role(guild.roles[role_id]))
+        self._add_resolved("roles", role_id, rendering.role_object(guild.roles[role_id]))
 
     def _add_mentionable(self, target_id: int) -> None:
         if target_id in self._world.users:
@@ -127,7 +129,7 @@ class OptionReader:
             "ephemeral": True,
         }
         url = f"{self._world.origin}/ephemeral-attachments/{attachment.id}/{name}?ex=7fffffff"
-        self._put("attachments", attachment.id, body | {"url": url, "proxy_url": url})
+        self._add_resolved("attachments", attachment.id, body | {"url": url, "proxy_url": url})
         return str(attachment.id)
 
 

@@ -59,7 +59,7 @@ class Person:
         """The markup that mentions this person."""
         return self.user.mention
 
-    # Talking
+    # Messages
 
     async def say(
         self,
@@ -75,7 +75,7 @@ class Person:
         Raises:
             NotOfferedError: The person may not post there, or there is nothing or too much to post.
         """
-        self._may_post(channel, text)
+        self._check_may_post(channel, text)
         draft = self._draft(text, files)
         draft.embeds, draft.forward = complete_embeds(embeds), forward
         if forward is not None and (text or files or not self.sees(forward)):
@@ -100,7 +100,7 @@ class Person:
             NotOfferedError: The person may not, or it breaks Discord's limits: 300 characters, 1
                 to 10 answers of 55, and 32 days.
         """
-        self._may_post(channel, text)
+        self._check_may_post(channel, text)
         if not self._may(channel, Permission.SEND_POLLS):
             raise NotOfferedError("polls take Create Polls")
         sizes_fit = 1 <= len(question) <= 300 and all(1 <= len(each) <= 55 for each in answers)
@@ -113,7 +113,7 @@ class Person:
 
     async def sticker(self, channel: Channel, *names: str, text: str = "") -> Message:
         """Post one to three stickers."""
-        self._may_post(channel, text)
+        self._check_may_post(channel, text)
         if not 1 <= len(names) <= 3:
             raise NotOfferedError("a message takes 1 to 3 stickers")
         draft = self._draft(text, ())
@@ -132,7 +132,7 @@ class Person:
         Raises:
             NotOfferedError: The person may not post there, or may not read the history.
         """
-        self._may_post(message.channel, text)
+        self._check_may_post(message.channel, text)
         if not self._may(message.channel, Permission.READ_MESSAGE_HISTORY):
             raise NotOfferedError("replies take Read Message History")
         draft = self._draft(text, files)
@@ -153,8 +153,8 @@ class Person:
         """Edit one's own message."""
         if message.author is not self.user:
             raise NotOfferedError("only one's own messages can be edited")
-        message.content = self._marked(text)
-        message_actions.changed(self.world, message, AllowedMentions(), by_author=True)
+        message.content = self._with_bot_mention(text)
+        message_actions.record_edit(self.world, message, AllowedMentions(), by_author=True)
 
     async def delete(self, message: Message) -> None:
         """Delete one's own message, or with Manage Messages anybody's."""
@@ -166,7 +166,7 @@ class Person:
     async def suppress_embeds(self, message: Message) -> None:
         """Remove a message's previews by the little cross."""
         message.flags |= SUPPRESS_EMBEDS
-        message_actions.changed(self.world, message, AllowedMentions(), by_author=False)
+        message_actions.record_edit(self.world, message, AllowedMentions(), by_author=False)
 
     async def react(self, message: Message, emoji: str, *, add: bool = True) -> None:
         """Add or take back a reaction."""
@@ -215,7 +215,7 @@ class Person:
         reader = OptionReader(self.world, channel)
         given = reader.read(declared, options)
         data = command_data(command, chain, given, reader.resolved)
-        return self._begin(interaction_types.COMMAND, channel, data)
+        return self._start_interaction(interaction_types.COMMAND, channel, data)
 
     async def autocomplete(
         self, channel: Channel, name: str, option: str, typed: str = "", /, **others: object
@@ -234,11 +234,13 @@ class Person:
         given = reader.read(declared, others, partly=True)
         given.append({"name": option, "type": focused["type"], "value": typed, "focused": True})
         data = command_data(command, chain, given, reader.resolved)
-        made = self.world.new_interaction(interaction_types.AUTOCOMPLETE, self.user, channel, data)
-        made.option_kind = focused["type"]
-        self.world.announce(InteractionCreated(made))
-        await made.wait_response(timeout_s=ACK_WITHIN_S)
-        return made.choices or []
+        interaction = self.world.new_interaction(
+            interaction_types.AUTOCOMPLETE, self.user, channel, data
+        )
+        interaction.option_kind = focused["type"]
+        self.world.announce(InteractionCreated(interaction))
+        await interaction.wait_response(timeout_s=ACK_WITHIN_S)
+        return interaction.choices or []
 
     async def context_menu(
         self, target: Message | Person, name: str, channel: Channel | None = None
@@ -266,7 +268,7 @@ class Person:
             reader.add_user(target.id)
         data = command_data(command, [], [], reader.resolved)
         data["target_id"] = str(target.id)
-        return self._begin(interaction_types.COMMAND, where, data)
+        return self._start_interaction(interaction_types.COMMAND, where, data)
 
     def _command(
         self, channel: Channel, name: str, kind: int = command_types.CHAT_INPUT
@@ -289,13 +291,13 @@ class Person:
             NotOfferedError: The person doesn't see it, or it is disabled.
             LookupError: There is no such button.
         """
-        return self._use(message, message.component(wanted), {})
+        return self._use_component(message, message.component(wanted), {})
 
     async def select(self, message: Message, wanted: str, values: Sequence[str]) -> Interaction:
         """Choose in a select menu."""
-        return self._use(message, message.component(wanted), {"values": list(values)})
+        return self._use_component(message, message.component(wanted), {"values": list(values)})
 
-    def _use(self, message: Message, part: JsonObject, more: JsonObject) -> Interaction:
+    def _use_component(self, message: Message, part: JsonObject, more: JsonObject) -> Interaction:
         if not self.sees(message):
             raise NotOfferedError("that message is not in this person's view")
         if part.get("disabled"):
@@ -304,7 +306,9 @@ class Person:
             raise NotOfferedError("a link button opens a page and tells the bot nothing")
         data = {"component_type": part["type"], "custom_id": part["custom_id"], **more}
         data["id"] = part["id"]
-        return self._begin(interaction_types.COMPONENT, message.channel, data, source=message)
+        return self._start_interaction(
+            interaction_types.COMPONENT, message.channel, data, source=message
+        )
 
     async def submit(self, opened: Interaction, fields: Mapping[str, str]) -> Interaction:
         """Send a modal off, with text by custom id or label; other fields keep their value.
@@ -320,7 +324,7 @@ class Person:
             "components": [reader.fill(part) for part in opened.modal["components"]],
         }
         reader.finish()
-        return self._begin(
+        return self._start_interaction(
             interaction_types.MODAL_SUBMIT,
             opened.channel,
             data,
@@ -328,7 +332,7 @@ class Person:
             opened_by=opened,
         )
 
-    # Seeing
+    # View
 
     def sees(self, message: Message) -> bool:
         """Tell whether a message is in the person's view now.
@@ -359,7 +363,7 @@ class Person:
     def _may(self, channel: Channel, wanted: int) -> bool:
         return access.in_channel(channel, self.id) & wanted == wanted
 
-    def _may_post(self, channel: Channel, text: str) -> None:
+    def _check_may_post(self, channel: Channel, text: str) -> None:
         if channel.kind not in WITH_MESSAGES or not self._may(channel, Permission.SEND_MESSAGES):
             raise NotOfferedError(f"{self.user.username} may not post in {channel.name}")
         if (
@@ -371,7 +375,7 @@ class Person:
         if len(text) > 4000:
             raise NotOfferedError("longer than 4000 characters")
 
-    def _marked(self, text: str) -> str:
+    def _with_bot_mention(self, text: str) -> str:
         return text.replace("<@bot>", self.world.bot_user.mention).strip()
 
     def _draft(self, text: str, files: Files) -> Draft:
@@ -379,9 +383,9 @@ class Person:
             Attachment(self.world.ids.next(), name, content_type_of(name), data)
             for name, data in files
         ]
-        return Draft(content=self._marked(text), attachments=attachments)
+        return Draft(content=self._with_bot_mention(text), attachments=attachments)
 
-    def _begin(
+    def _start_interaction(
         self,
         kind: int,
         channel: Channel,
@@ -390,8 +394,8 @@ class Person:
         source: Message | None = None,
         opened_by: Interaction | None = None,
     ) -> Interaction:
-        made = self.world.new_interaction(
+        interaction = self.world.new_interaction(
             kind, self.user, channel, data, source=source, opened_by=opened_by
         )
-        self.world.announce(InteractionCreated(made))
-        return made
+        self.world.announce(InteractionCreated(interaction))
+        return interaction

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 from sandbox.discord.rendering.guilds import (
-    channel,
-    guild,
-    guild_create,
-    me,
-    member,
-    role,
-    team,
-    thread_member,
-    user,
+    channel_object,
+    guild_create_data,
+    guild_object,
+    member_object,
+    own_user_object,
+    role_object,
+    team_object,
+    thread_member_object,
+    user_object,
 )
-from sandbox.discord.rendering.interactions import interaction, interaction_metadata
-from sandbox.discord.rendering.messages import message, rest_message, whole_message
+from sandbox.discord.rendering.interactions import interaction_metadata, interaction_object
+from sandbox.discord.rendering.messages import (
+    message_object,
+    rest_message_object,
+    whole_message_object,
+)
 
 __all__ = [
-    "channel",
-    "guild",
-    "guild_create",
-    "interaction",
+    "channel_object",
+    "guild_create_data",
+    "guild_object",
     "interaction_metadata",
-    "me",
-    "member",
-    "message",
-    "rest_message",
-    "role",
-    "team",
-    "thread_member",
-    "user",
-    "whole_message",
+    "interaction_object",
+    "member_object",
+    "message_object",
+    "own_user_object",
+    "rest_message_object",
+    "role_object",
+    "team_object",
+    "thread_member_object",
+    "user_object",
+    "whole_message_object",
 ]

@@ -12,80 +12,80 @@ from sandbox.discord.values.permissions import Permission
 from sandbox.discord.values.snowflakes import iso, time_of
 
 
-def user(who: User) -> JsonObject:
+def user_object(user: User) -> JsonObject:
     """Return a user object."""
     body: JsonObject = {
-        "id": str(who.id),
-        "username": who.username,
-        "discriminator": "0000" if who.is_webhook else "0001" if who.is_bot else "0",
-        "global_name": who.global_name,
+        "id": str(user.id),
+        "username": user.username,
+        "discriminator": "0000" if user.is_webhook else "0001" if user.is_bot else "0",
+        "global_name": user.global_name,
         "avatar": None,
         "avatar_decoration_data": None,
-        "public_flags": who.flags,
-        "flags": who.flags,
+        "public_flags": user.flags,
+        "flags": user.flags,
         "primary_guild": None,
     }
-    if who.is_bot:
+    if user.is_bot:
         body["bot"] = True
-    if who.is_system:
+    if user.is_system:
         body["system"] = True
     return body
 
 
-def me(who: User) -> JsonObject:
+def own_user_object(user: User) -> JsonObject:
     """Return the bot's own account, as nobody else gets it."""
-    return user(who) | {"verified": True, "mfa_enabled": False, "locale": "en-US"}
+    return user_object(user) | {"verified": True, "mfa_enabled": False, "locale": "en-US"}
 
 
-def team(what: Team) -> JsonObject:
+def team_object(team: Team) -> JsonObject:
     """Return a team object."""
     return {
-        "id": str(what.user.id),
+        "id": str(team.user.id),
         "icon": None,
-        "name": what.user.username,
-        "owner_user_id": str(what.owner_id),
+        "name": team.user.username,
+        "owner_user_id": str(team.owner_id),
         "members": [
             {
-                "user": user(each.user),
-                "team_id": str(what.user.id),
+                "user": user_object(each.user),
+                "team_id": str(team.user.id),
                 "membership_state": 2 if each.accepted else 1,
                 "role": each.role,
                 "permissions": ["*"],
             }
-            for each in what.members
+            for each in team.members
         ],
     }
 
 
-def role(what: Role) -> JsonObject:
+def role_object(role: Role) -> JsonObject:
     """Return a role object."""
     body: JsonObject = {
-        "id": str(what.id),
-        "name": what.name,
+        "id": str(role.id),
+        "name": role.name,
         "color": 0,
         "colors": {"primary_color": 0, "secondary_color": None, "tertiary_color": None},
         "hoist": False,
         "icon": None,
         "unicode_emoji": None,
-        "position": what.position,
-        "permissions": str(what.permissions),
-        "managed": what.managed,
-        "mentionable": what.mentionable,
+        "position": role.position,
+        "permissions": str(role.permissions),
+        "managed": role.managed,
+        "mentionable": role.mentionable,
         "flags": 0,
     }
-    if what.bot_id is not None:
-        body["tags"] = {"bot_id": str(what.bot_id)}
+    if role.bot_id is not None:
+        body["tags"] = {"bot_id": str(role.bot_id)}
     return body
 
 
-def member(who: Member, *, with_user: bool = True) -> JsonObject:
+def member_object(member: Member, *, with_user: bool = True) -> JsonObject:
     """Return a guild member object."""
     body: JsonObject = {
-        "nick": who.nick,
+        "nick": member.nick,
         "avatar": None,
         "banner": None,
-        "roles": [str(role_id) for role_id in who.role_ids],
-        "joined_at": iso(who.joined_unix_s),
+        "roles": [str(role_id) for role_id in member.role_ids],
+        "joined_at": iso(member.joined_unix_s),
         "premium_since": None,
         "deaf": False,
         "mute": False,
@@ -94,40 +94,40 @@ def member(who: Member, *, with_user: bool = True) -> JsonObject:
         "communication_disabled_until": None,
     }
     if with_user:
-        body["user"] = user(who.user)
+        body["user"] = user_object(member.user)
     return body
 
 
-def channel(world: World, what: Channel) -> JsonObject:
+def channel_object(world: World, channel: Channel) -> JsonObject:
     """Return a channel object of any kind."""
-    if what.is_dm:
+    if channel.is_dm:
         return {
-            "id": str(what.id),
-            "type": what.kind,
-            "last_message_id": _last_message_id(what),
+            "id": str(channel.id),
+            "type": channel.kind,
+            "last_message_id": _last_message_id(channel),
             "flags": 0,
             "recipients": [
-                user(world.users[user_id])
-                for user_id in what.recipient_ids
+                user_object(world.users[user_id])
+                for user_id in channel.recipient_ids
                 if user_id != world.bot_user.id
             ],
         }
     body: JsonObject = {
-        "id": str(what.id),
-        "type": what.kind,
-        "name": what.name,
-        "guild_id": str(what.guild.id) if what.guild else None,
-        "parent_id": str(what.parent.id) if what.parent else None,
-        "last_message_id": _last_message_id(what),
+        "id": str(channel.id),
+        "type": channel.kind,
+        "name": channel.name,
+        "guild_id": str(channel.guild.id) if channel.guild else None,
+        "parent_id": str(channel.parent.id) if channel.parent else None,
+        "last_message_id": _last_message_id(channel),
         "flags": 0,
         "rate_limit_per_user": 0,
     }
-    if what.is_thread:
-        return body | _thread(world, what)
+    if channel.is_thread:
+        return body | _thread(world, channel)
     body |= {
-        "topic": what.topic,
-        "position": what.position,
-        "nsfw": what.nsfw,
+        "topic": channel.topic,
+        "position": channel.position,
+        "nsfw": channel.nsfw,
         "permission_overwrites": [
             {
                 "id": str(entry.target_id),
@@ -135,69 +135,69 @@ def channel(world: World, what: Channel) -> JsonObject:
                 "allow": str(entry.allow),
                 "deny": str(entry.deny),
             }
-            for entry in what.overwrites.values()
+            for entry in channel.overwrites.values()
         ],
     }
-    if what.kind in {VOICE, STAGE}:
+    if channel.kind in {VOICE, STAGE}:
         body |= {"bitrate": 64000, "user_limit": 0, "rtc_region": None}
-    if what.kind in {FORUM, MEDIA}:
+    if channel.kind in {FORUM, MEDIA}:
         body |= {"available_tags": [], "default_reaction_emoji": None, "default_sort_order": None}
     return body
 
 
-def _thread(world: World, what: Channel) -> JsonObject:
+def _thread(world: World, channel: Channel) -> JsonObject:
     body: JsonObject = {
-        "owner_id": str(what.owner_id),
-        "message_count": len(what.messages),
-        "member_count": len(what.thread_member_ids),
-        "total_message_sent": len(what.messages),
+        "owner_id": str(channel.owner_id),
+        "message_count": len(channel.messages),
+        "member_count": len(channel.thread_member_ids),
+        "total_message_sent": len(channel.messages),
         "thread_metadata": {
-            "archived": what.archived,
-            "auto_archive_duration": what.auto_archive_minutes,
-            "archive_timestamp": iso(time_of(what.id)),
-            "locked": what.locked,
-            "create_timestamp": iso(time_of(what.id)),
+            "archived": channel.archived,
+            "auto_archive_duration": channel.auto_archive_minutes,
+            "archive_timestamp": iso(time_of(channel.id)),
+            "locked": channel.locked,
+            "create_timestamp": iso(time_of(channel.id)),
         },
     }
-    if what.is_private:
+    if channel.is_private:
         body["thread_metadata"]["invitable"] = True
-    if what.applied_tags:
-        body["applied_tags"] = [str(tag) for tag in what.applied_tags]
-    if world.bot_user.id in what.thread_member_ids:
-        body["member"] = thread_member(what, world.bot_user.id)
+    if channel.applied_tags:
+        body["applied_tags"] = [str(tag) for tag in channel.applied_tags]
+    if world.bot_user.id in channel.thread_member_ids:
+        body["member"] = thread_member_object(channel, world.bot_user.id)
     return body
 
 
-def thread_member(what: Channel, user_id: int) -> JsonObject:
+def thread_member_object(channel: Channel, user_id: int) -> JsonObject:
     """Return a thread member object."""
     return {
-        "id": str(what.id),
+        "id": str(channel.id),
         "user_id": str(user_id),
-        "join_timestamp": iso(time_of(what.id)),
+        "join_timestamp": iso(time_of(channel.id)),
         "flags": 0,
     }
 
 
-def _last_message_id(what: Channel) -> str | None:
-    last = next(reversed(what.messages), None)
+def _last_message_id(channel: Channel) -> str | None:
+    last = next(reversed(channel.messages), None)
     return None if last is None else str(last)
 
 
-def guild(what: Guild) -> JsonObject:
+def guild_object(guild: Guild) -> JsonObject:
     """Return a guild object as REST gives it."""
     return {
-        "id": str(what.id),
-        "name": what.name,
+        "id": str(guild.id),
+        "name": guild.name,
         "icon": None,
         "splash": None,
         "discovery_splash": None,
-        "owner_id": str(what.owner_id),
+        "owner_id": str(guild.owner_id),
         "afk_channel_id": None,
         "afk_timeout": 300,
         "verification_level": 0,
         "default_message_notifications": 0,
         "explicit_content_filter": 0,
-        "roles": [role(entry) for entry in what.roles.values()],
+        "roles": [role_object(entry) for entry in guild.roles.values()],
         "emojis": [],
         "stickers": [],
         "features": [],
@@ -220,7 +220,7 @@ def guild(what: Guild) -> JsonObject:
         "nsfw": False,
         "premium_tier": 0,
         "premium_subscription_count": 0,
-        "preferred_locale": what.locale,
+        "preferred_locale": guild.locale,
         "public_updates_channel_id": None,
         "nsfw_level": 0,
         "premium_progress_bar_enabled": False,
@@ -229,31 +229,31 @@ def guild(what: Guild) -> JsonObject:
     }
 
 
-def guild_create(world: World, what: Guild, *, all_members: bool) -> JsonObject:
+def guild_create_data(world: World, guild: Guild, *, all_members: bool) -> JsonObject:
     """Return the payload of GUILD_CREATE."""
     bot_id = world.bot_user.id
     threads = [
         entry
-        for entry in what.channels.values()
+        for entry in guild.channels.values()
         if entry.is_thread
         and not entry.archived
         and access.in_channel(entry, bot_id) & Permission.VIEW_CHANNEL
     ]
-    return guild(what) | {
-        "joined_at": iso(what.members[bot_id].joined_unix_s),
+    return guild_object(guild) | {
+        "joined_at": iso(guild.members[bot_id].joined_unix_s),
         "large": False,
         "unavailable": False,
-        "member_count": len(what.members),
+        "member_count": len(guild.members),
         "voice_states": [],
         "members": [
-            member(entry)
-            for entry in what.members.values()
+            member_object(entry)
+            for entry in guild.members.values()
             if all_members or entry.user.id == bot_id
         ],
         "channels": [
-            channel(world, entry) for entry in what.channels.values() if not entry.is_thread
+            channel_object(world, entry) for entry in guild.channels.values() if not entry.is_thread
         ],
-        "threads": [channel(world, entry) for entry in threads],
+        "threads": [channel_object(world, entry) for entry in threads],
         "presences": [],
         "stage_instances": [],
         "guild_scheduled_events": [],

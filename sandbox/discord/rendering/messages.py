@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.discord.rendering.guilds import channel, member, user
+from sandbox.discord.rendering.guilds import channel_object, member_object, user_object
 from sandbox.discord.state.guilds import Message
 from sandbox.discord.state.visibility import is_shown_over_rest
 from sandbox.discord.state.world import World
@@ -30,126 +30,126 @@ _SNAPSHOT = (
 """What a forward shows of its source."""
 
 
-def attachment(world: World, what: Attachment, where: Message) -> JsonObject:
+def attachment_object(world: World, attachment: Attachment, where: Message) -> JsonObject:
     """Return an attachment object with its (signed) CDN address."""
-    path = f"/attachments/{where.channel.id}/{what.id}/{what.filename}?ex=7fffffff&is=0&hm=0"
+    path = f"/attachments/{where.channel.id}/{attachment.id}/{attachment.filename}?ex=7fffffff&is=0&hm=0"
     body: JsonObject = {
-        "id": str(what.id),
-        "filename": what.filename,
-        "size": len(what.data),
+        "id": str(attachment.id),
+        "filename": attachment.filename,
+        "size": len(attachment.data),
         "url": world.origin + path,
         "proxy_url": world.origin + path,
         "flags": 0,
     }
-    if what.content_type is not None:
-        body["content_type"] = what.content_type
-    if what.description is not None:
-        body["description"] = what.description
+    if attachment.content_type is not None:
+        body["content_type"] = attachment.content_type
+    if attachment.description is not None:
+        body["description"] = attachment.description
     return body
 
 
-def message(
-    world: World, what: Message, shows: Shows, *, nested: bool = False, gateway: bool = False
+def message_object(
+    world: World, message: Message, shows: Shows, *, nested: bool = False, gateway: bool = False
 ) -> JsonObject:
     """Return a message object.
 
     Args:
         world: Where it is.
-        what: The message.
+        message: The message.
         shows: Tells of which messages the reader gets content, embeds, attachments and components;
             Discord empties them on others.
         nested: It stands inside another one, where no further one is nested.
         gateway: It is an event's data, whose mentions name members too.
     """
-    full = shows(what)
+    full = shows(message)
     body: JsonObject = {
-        "id": str(what.id),
-        "channel_id": str(what.channel.id),
-        "type": what.kind,
-        "author": user(what.author),
-        "content": what.content if full else "",
-        "timestamp": iso(what.created_unix_s),
-        "edited_timestamp": None if what.edited_unix_s is None else iso(what.edited_unix_s),
-        "tts": what.tts,
-        "mention_everyone": what.mention_everyone,
-        "mentions": _mentions(world, what, members=gateway),
-        "mention_roles": [str(role_id) for role_id in what.mention_role_ids],
-        "attachments": [attachment(world, entry, what) for entry in what.attachments]
+        "id": str(message.id),
+        "channel_id": str(message.channel.id),
+        "type": message.kind,
+        "author": user_object(message.author),
+        "content": message.content if full else "",
+        "timestamp": iso(message.created_unix_s),
+        "edited_timestamp": None if message.edited_unix_s is None else iso(message.edited_unix_s),
+        "tts": message.tts,
+        "mention_everyone": message.mention_everyone,
+        "mentions": _mentions(world, message, members=gateway),
+        "mention_roles": [str(role_id) for role_id in message.mention_role_ids],
+        "attachments": [attachment_object(world, entry, message) for entry in message.attachments]
         if full
         else [],
-        "embeds": what.embeds if full else [],
-        "components": what.components if full else [],
-        "pinned": what.pinned,
-        "flags": what.flags,
+        "embeds": message.embeds if full else [],
+        "components": message.components if full else [],
+        "pinned": message.pinned,
+        "flags": message.flags,
     }
-    if what.nonce is not None:
-        body["nonce"] = what.nonce
-    if what.webhook_id is not None:
-        body["webhook_id"] = str(what.webhook_id)
-    if what.application_id is not None:
-        body["application_id"] = str(what.application_id)
-    if what.interaction is not None:
-        body["interaction_metadata"] = what.interaction
-    _references(world, what, body, shows, nested=nested)
-    return body | _parts(world, what, full=full) | what.oddities
+    if message.nonce is not None:
+        body["nonce"] = message.nonce
+    if message.webhook_id is not None:
+        body["webhook_id"] = str(message.webhook_id)
+    if message.application_id is not None:
+        body["application_id"] = str(message.application_id)
+    if message.interaction is not None:
+        body["interaction_metadata"] = message.interaction
+    _references(world, message, body, shows, nested=nested)
+    return body | _parts(world, message, full=full) | message.oddities
 
 
-def whole_message(world: World, what: Message) -> JsonObject:
+def whole_message_object(world: World, message: Message) -> JsonObject:
     """Return a message object with all its content."""
-    return message(world, what, lambda _: True)
+    return message_object(world, message, lambda _: True)
 
 
-def rest_message(world: World, what: Message) -> JsonObject:
+def rest_message_object(world: World, message: Message) -> JsonObject:
     """Return a message object as REST shows it to the bot."""
-    return message(world, what, lambda each: is_shown_over_rest(world, each))
+    return message_object(world, message, lambda each: is_shown_over_rest(world, each))
 
 
-def _parts(world: World, what: Message, *, full: bool) -> JsonObject:
+def _parts(world: World, message: Message, *, full: bool) -> JsonObject:
     """Return the fields that only some messages have."""
     body: JsonObject = {}
-    if what.stickers:
+    if message.stickers:
         body["sticker_items"] = [
             {"id": str(each.id), "name": each.name, "format_type": each.format_type}
-            for each in what.stickers
+            for each in message.stickers
         ]
-    if what.poll is not None and full:
-        body["poll"] = poll(what.poll)
-    if what.reactions:
-        body["reactions"] = [_reaction(world, what, emoji) for emoji in what.reactions]
-    if what.thread is not None:
-        body["thread"] = channel(world, what.thread)
+    if message.poll is not None and full:
+        body["poll"] = poll_object(message.poll)
+    if message.reactions:
+        body["reactions"] = [_reaction(world, message, emoji) for emoji in message.reactions]
+    if message.thread is not None:
+        body["thread"] = channel_object(world, message.thread)
     return body
 
 
-def poll(what: Poll) -> JsonObject:
+def poll_object(poll: Poll) -> JsonObject:
     """Return a poll object."""
     return {
-        "question": {"text": what.question},
+        "question": {"text": poll.question},
         "answers": [
             {"answer_id": number, "poll_media": {"text": text}}
-            for number, text in enumerate(what.answers, 1)
+            for number, text in enumerate(poll.answers, 1)
         ],
-        "expiry": iso(what.ends_unix_s),
-        "allow_multiselect": what.multiselect,
+        "expiry": iso(poll.ends_unix_s),
+        "allow_multiselect": poll.multiselect,
         "layout_type": 1,
         "results": {"answer_counts": [], "is_finalized": False},
     }
 
 
-def _mentions(world: World, what: Message, *, members: bool) -> list[JsonObject]:
-    guild_ = what.channel.guild if members else None
+def _mentions(world: World, message: Message, *, members: bool) -> list[JsonObject]:
+    guild_ = message.channel.guild if members else None
     rendered = []
-    for user_id in what.mention_ids:
-        body = user(world.users[user_id])
+    for user_id in message.mention_ids:
+        body = user_object(world.users[user_id])
         who = guild_.members.get(user_id) if guild_ else None
         if who is not None:
-            body["member"] = member(who, with_user=False)
+            body["member"] = member_object(who, with_user=False)
         rendered.append(body)
     return rendered
 
 
-def _reaction(world: World, what: Message, emoji: str) -> JsonObject:
-    users = what.reactions[emoji]
+def _reaction(world: World, message: Message, emoji: str) -> JsonObject:
+    users = message.reactions[emoji]
     return {
         "emoji": {"id": None, "name": emoji},
         "count": len(users),
@@ -161,21 +161,21 @@ def _reaction(world: World, what: Message, emoji: str) -> JsonObject:
 
 
 def _references(
-    world: World, what: Message, body: JsonObject, shows: Shows, *, nested: bool
+    world: World, message: Message, body: JsonObject, shows: Shows, *, nested: bool
 ) -> None:
-    if what.forward is not None:
-        source = what.forward
+    if message.forward is not None:
+        source = message.forward
         body["message_reference"] = _reference(source) | {"type": 1}
-        visible = shows(what)
-        inner = message(world, source, lambda _: visible, nested=True)
+        visible = shows(message)
+        inner = message_object(world, source, lambda _: visible, nested=True)
         snapshot: dict[str, Any] = {key: inner[key] for key in _SNAPSHOT if key in inner}
         body["message_snapshots"] = [{"message": snapshot}]
-    elif what.reference is not None:
-        body["message_reference"] = _reference(what.reference) | {"type": 0}
+    elif message.reference is not None:
+        body["message_reference"] = _reference(message.reference) | {"type": 0}
         if not nested:
-            gone = what.reference.deleted_at is not None
+            gone = message.reference.deleted_at is not None
             body["referenced_message"] = (
-                None if gone else message(world, what.reference, shows, nested=True)
+                None if gone else message_object(world, message.reference, shows, nested=True)
             )
 
 

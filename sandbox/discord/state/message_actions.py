@@ -142,7 +142,7 @@ def start_thread_on(world: World, message: Message, name: str, owner: User) -> C
     return thread
 
 
-def changed(world: World, message: Message, rules: AllowedMentions, *, by_author: bool) -> None:
+def record_edit(world: World, message: Message, rules: AllowedMentions, *, by_author: bool) -> None:
     """Record a message's new state and tell the bot; edits ping nobody."""
     draft = Draft(content=message.content, components=message.components)
     named = parse_mentions(full_text(draft), rules, message.channel, message.author, world.users)

@@ -150,7 +150,7 @@ class World:
         opened_by: Interaction | None = None,
     ) -> Interaction:
         """Create an interaction that the bot doesn't know of yet."""
-        made = Interaction(
+        interaction = Interaction(
             self.changes,
             self.monotonic,
             self.ids.next(),
@@ -163,5 +163,5 @@ class World:
             source,
             opened_by=opened_by,
         )
-        self.interactions[made.token] = made
-        return made
+        self.interactions[interaction.token] = interaction
+        return interaction

@@ -62,7 +62,7 @@ _MESSAGES: dict[int, tuple[int, str]] = {
 }
 
 
-def known(code: int) -> tuple[int, str]:
+def usual_answer(code: int) -> tuple[int, str]:
     """Return Discord's usual HTTP status and message of a JSON error code.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Guild, Person
-from tests.sandbox.discord.rig import Rest, rest_of
+from tests.sandbox.discord.clients import Rest, rest_of
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sandbox.discord import Channel, DiscordSandbox, Guild
 from sandbox.discord.checks.commands import check_command, command_chars
 from sandbox.discord.checks.form import Form
-from tests.sandbox.discord.rig import Rest
+from tests.sandbox.discord.clients import Rest
 
 
 def _command(**changes: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Guild, Person
 from sandbox.discord.values.components import walk
-from tests.sandbox.discord.rig import Answer, Rest, online
+from tests.sandbox.discord.clients import Answer, Rest, online
 
 BUTTON = {"type": 2, "style": 1, "label": "Stop", "custom_id": "stop"}
 MENU = {

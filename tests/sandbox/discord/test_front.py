@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Person
-from tests.sandbox.discord.rig import Rest, rest_of
+from tests.sandbox.discord.clients import Rest, rest_of
 
 SAY = {"content": "x"}
 

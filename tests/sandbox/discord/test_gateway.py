@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Guild, NotOfferedError, Person
-from tests.sandbox.discord.rig import (
+from tests.sandbox.discord.clients import (
     ALL_INTENTS,
     NO_PRIVILEGED,
     Rest,

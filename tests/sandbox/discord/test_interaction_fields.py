@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Interaction, Message, Person
-from tests.sandbox.discord.rig import Rest
+from tests.sandbox.discord.clients import Rest
 
 GO = {"type": 1, "components": [{"type": 2, "style": 1, "label": "Go", "custom_id": "go"}]}
 NAME = {"type": 1, "components": [{"type": 4, "style": 1, "label": "Name", "custom_id": "n"}]}

@@ -17,7 +17,7 @@ from sandbox.discord import (
     Person,
 )
 from sandbox.discord.checks.defaults import complete_components
-from tests.sandbox.discord.rig import Rest, rest_of
+from tests.sandbox.discord.clients import Rest, rest_of
 
 SET = {
     "name": "config",

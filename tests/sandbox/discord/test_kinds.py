@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Guild, NotOfferedError, Person
-from tests.sandbox.discord.rig import NO_PRIVILEGED, Rest, online
+from tests.sandbox.discord.clients import NO_PRIVILEGED, Rest, online
 
 
 async def test_a_webhook_speaks_under_a_name_that_is_no_account(

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Guild, Person
-from tests.sandbox.discord.rig import Rest
+from tests.sandbox.discord.clients import Rest
 
 
 def _path(channel: Channel, message_id: object = None) -> str:

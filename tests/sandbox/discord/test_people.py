@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Guild, NotOfferedError, Person
-from tests.sandbox.discord.rig import Rest, online
+from tests.sandbox.discord.clients import Rest, online
 
 
 async def _answer(rest: Rest, channel: Channel, text: str, to: int | None = None) -> str:

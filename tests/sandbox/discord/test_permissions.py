@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Guild, Person
-from tests.sandbox.discord.rig import Rest
+from tests.sandbox.discord.clients import Rest
 
 SAY = {"content": "x"}
 

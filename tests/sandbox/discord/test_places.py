@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Guild, NotOfferedError, Person
-from tests.sandbox.discord.rig import NO_PRIVILEGED, Rest, gateway_of, online
+from tests.sandbox.discord.clients import NO_PRIVILEGED, Rest, gateway_of, online
 
 
 async def test_channels_change_by_permission(

@@ -8,7 +8,7 @@ from sandbox.discord import rendering
 from sandbox.discord.api.request import ApiRequest, Result
 from sandbox.discord.api.router import Route
 from sandbox.discord.checks.commands import check_command, check_count
-from sandbox.discord.checks.form import form
+from sandbox.discord.checks.form import collect_errors
 from sandbox.discord.values.addresses import gateway_url
 from sandbox.discord.values.errors import ApiError
 from sandbox.discord.values.json_objects import JsonObject
@@ -16,14 +16,14 @@ from sandbox.discord.values.json_objects import JsonObject
 
 def me(request: ApiRequest) -> Result:
     """Return the bot's account."""
-    return rendering.me(request.world.bot_user)
+    return rendering.own_user_object(request.world.bot_user)
 
 
 def patch_me(request: ApiRequest) -> Result:
     """Change the bot's user name."""
     body = request.object()
-    with form() as opened:
-        opened.text("username", body.get("username"), least=2, most=32, required=False)
+    with collect_errors() as form:
+        form.text("username", body.get("username"), least=2, most=32, required=False)
     request.world.bot_user.username = body.get("username", request.world.bot_user.username)
     return me(request)
 
@@ -33,7 +33,7 @@ def user(request: ApiRequest) -> Result:
     found = request.world.users.get(request.id("user_id"))
     if found is None:
         raise ApiError(10013)
-    return rendering.user(found)
+    return rendering.user_object(found)
 
 
 def application(request: ApiRequest) -> Result:
@@ -49,9 +49,9 @@ def application(request: ApiRequest) -> Result:
         "bot_public": True,
         "bot_require_code_grant": False,
         "verify_key": "0" * 64,
-        "owner": rendering.user(world.owner if world.team is None else world.team.user),
-        "team": None if world.team is None else rendering.team(world.team),
-        "bot": rendering.user(world.bot_user),
+        "owner": rendering.user_object(world.owner if world.team is None else world.team.user),
+        "team": None if world.team is None else rendering.team_object(world.team),
+        "bot": rendering.user_object(world.bot_user),
         "flags": flags,
         "flags_new": str(flags),
         "tags": [],
@@ -92,7 +92,7 @@ def _scope(request: ApiRequest) -> tuple[int | None, dict[int, JsonObject]]:
     return guild_id, request.world.commands.scope(guild_id)
 
 
-def _one(request: ApiRequest) -> tuple[int | None, dict[int, JsonObject], JsonObject]:
+def _command_of_path(request: ApiRequest) -> tuple[int | None, dict[int, JsonObject], JsonObject]:
     guild_id, scope = _scope(request)
     command = scope.get(request.id("command_id"))
     if command is None:
@@ -100,7 +100,7 @@ def _one(request: ApiRequest) -> tuple[int | None, dict[int, JsonObject], JsonOb
     return guild_id, scope, command
 
 
-def _made(
+def _command_object(
     request: ApiRequest, given: JsonObject, guild_id: int | None, command_id: int
 ) -> JsonObject:
     ids = request.world.ids
@@ -144,14 +144,14 @@ def put_commands(request: ApiRequest) -> Result:
     if not isinstance(request.body, list):
         error = {"code": "LIST_TYPE_CONVERT", "message": "Only iterables may be used in a ListType"}
         raise ApiError(50035, errors={"_errors": [error]})
-    with form() as opened:
+    with collect_errors() as form:
         for index, given in enumerate(request.body):
-            check_command(opened, given, f"{index}.")
+            check_command(form, given, f"{index}.")
     check_count(request.body)
     replaced: dict[int, JsonObject] = {}
     for given in request.body:
         command_id = _same_name(scope, given) or request.world.ids.next()
-        replaced[command_id] = _made(request, given, guild_id, command_id)
+        replaced[command_id] = _command_object(request, given, guild_id, command_id)
     scope.clear()
     scope.update(replaced)
     return list(scope.values())
@@ -161,35 +161,35 @@ def post_command(request: ApiRequest) -> Result:
     """Create a command, or overwrite the one of that name."""
     guild_id, scope = _scope(request)
     given = request.object()
-    with form() as opened:
-        check_command(opened, given)
+    with collect_errors() as form:
+        check_command(form, given)
     same = _same_name(scope, given)
     if same is None:
         check_count([*scope.values(), given])
     command_id = same or request.world.ids.next()
-    scope[command_id] = _made(request, given, guild_id, command_id)
+    scope[command_id] = _command_object(request, given, guild_id, command_id)
     return scope[command_id]
 
 
 def get_command(request: ApiRequest) -> Result:
     """Return one command."""
-    return _one(request)[2]
+    return _command_of_path(request)[2]
 
 
 def patch_command(request: ApiRequest) -> Result:
     """Change one command."""
-    guild_id, scope, command = _one(request)
+    guild_id, scope, command = _command_of_path(request)
     given = command | request.object()
-    with form() as opened:
-        check_command(opened, given)
+    with collect_errors() as form:
+        check_command(form, given)
     command_id = int(command["id"])
-    scope[command_id] = _made(request, given, guild_id, command_id)
+    scope[command_id] = _command_object(request, given, guild_id, command_id)
     return scope[command_id]
 
 
 def delete_command(request: ApiRequest) -> Result:
     """Delete one command."""
-    _, scope, command = _one(request)
+    _, scope, command = _command_of_path(request)
     del scope[int(command["id"])]
     return None
 

@@ -8,7 +8,7 @@ from sandbox.discord.api.router import Route
 from sandbox.discord.api.routes.messages import apply_edit, draft_of
 from sandbox.discord.checks.commands import check_choices
 from sandbox.discord.checks.components import check_modal
-from sandbox.discord.checks.form import form
+from sandbox.discord.checks.form import collect_errors
 from sandbox.discord.checks.messages import check_body, refuse_empty
 from sandbox.discord.state import message_actions
 from sandbox.discord.state.guilds import Draft, Message
@@ -58,62 +58,64 @@ _FITTING = {
 def respond(request: ApiRequest) -> Result:
     """Take the first response to an interaction."""
     world = request.world
-    made = world.interactions.get(request.params["interaction_token"])
-    if made is None or made.id != request.id("interaction_id"):
+    interaction = world.interactions.get(request.params["interaction_token"])
+    if interaction is None or interaction.id != request.id("interaction_id"):
         raise ApiError(10062)
     body = request.object()
     kind = body.get("type")
-    fitting = _FITTING[made.kind]
+    fitting = _FITTING[interaction.kind]
     if kind not in fitting or (
-        kind in {UPDATE_MESSAGE, DEFERRED_UPDATE_MESSAGE} and made.source is None
+        kind in {UPDATE_MESSAGE, DEFERRED_UPDATE_MESSAGE} and interaction.source is None
     ):
         error = {"code": "BASE_TYPE_CHOICES", "message": f"Value must be one of {sorted(fitting)}."}
         raise ApiError(50035, errors={"type": {"_errors": [error]}})
-    if made.acknowledged:
+    if interaction.acknowledged:
         raise ApiError(40060)
-    if world.monotonic() - made.at > ACK_WITHIN_S:
+    if world.monotonic() - interaction.at > ACK_WITHIN_S:
         raise ApiError(10062)
     data = body.get("data")
-    _take(request, made, kind, data if isinstance(data, dict) else {})
-    made.response_type = kind
-    made.responded_at = world.monotonic()
+    _take(request, interaction, kind, data if isinstance(data, dict) else {})
+    interaction.response_type = kind
+    interaction.responded_at = world.monotonic()
     world.changes.notify()
     if request.query.get("with_response", "").lower() in {"1", "true"}:
-        return _resource(request, made)
+        return _resource(request, interaction)
     return None
 
 
-def _take(request: ApiRequest, made: Interaction, kind: int, data: JsonObject) -> None:
+def _take(request: ApiRequest, interaction: Interaction, kind: int, data: JsonObject) -> None:
     """Do what a callback type asks for."""
     if kind == CHANNEL_MESSAGE:
-        made.message = reply(request, made, data, first=True)
+        interaction.message = reply(request, interaction, data, first=True)
     elif kind == DEFERRED_CHANNEL_MESSAGE:
         flags = LOADING | int(data.get("flags") or 0) & EPHEMERAL
-        made.message = _post(request, made, Draft(flags=flags), first=True)
-    elif kind == UPDATE_MESSAGE and made.source is not None:
-        apply_edit(request, made.source, data)
-        made.message = made.source
+        interaction.message = _post(request, interaction, Draft(flags=flags), first=True)
+    elif kind == UPDATE_MESSAGE and interaction.source is not None:
+        apply_edit(request, interaction.source, data)
+        interaction.message = interaction.source
     elif kind == DEFERRED_UPDATE_MESSAGE:
-        made.message = made.source
+        interaction.message = interaction.source
     elif kind == AUTOCOMPLETE_RESULT:
-        made.choices = _choices(made, data)
+        interaction.choices = _choices(interaction, data)
     elif kind == MODAL:
-        with form() as opened:
-            check_modal(opened, data)
-        made.modal = data
+        with collect_errors() as form:
+            check_modal(form, data)
+        interaction.modal = data
 
 
-def _choices(made: Interaction, data: JsonObject) -> list[JsonObject]:
+def _choices(interaction: Interaction, data: JsonObject) -> list[JsonObject]:
     choices = data.get("choices")
-    with form() as opened:
+    with collect_errors() as form:
         if not isinstance(choices, list) or len(choices) > 25:
-            opened.wrong("data.choices", "BASE_TYPE_MAX_LENGTH", "Must be 25 or fewer in length.")
+            form.wrong("data.choices", "BASE_TYPE_MAX_LENGTH", "Must be 25 or fewer in length.")
         else:
-            check_choices(opened, choices, "data.choices", made.option_kind)
+            check_choices(form, choices, "data.choices", interaction.option_kind)
     return list(choices or ())
 
 
-def reply(request: ApiRequest, made: Interaction, data: JsonObject, *, first: bool) -> Message:
+def reply(
+    request: ApiRequest, interaction: Interaction, data: JsonObject, *, first: bool
+) -> Message:
     """Post a response or follow-up.
 
     Raises:
@@ -122,47 +124,47 @@ def reply(request: ApiRequest, made: Interaction, data: JsonObject, *, first: bo
     mentions = check_body(data)
     draft = draft_of(request, data, mentions, ephemeral=True)
     refuse_empty(draft.content, draft.embeds, draft.attachments, draft.components)
-    return _post(request, made, draft, first=first)
+    return _post(request, interaction, draft, first=first)
 
 
-def _post(request: ApiRequest, made: Interaction, draft: Draft, *, first: bool) -> Message:
+def _post(request: ApiRequest, interaction: Interaction, draft: Draft, *, first: bool) -> Message:
     world = request.world
-    if made.channel.kind not in WITH_MESSAGES:
+    if interaction.channel.kind not in WITH_MESSAGES:
         raise ApiError(50008)
     draft.webhook_id = draft.application_id = world.bot_user.id
     draft.interaction = rendering.interaction_metadata(
-        request.world, made, follows=None if first else made.message
+        request.world, interaction, follows=None if first else interaction.message
     )
-    draft.seen_by = made.user.id if draft.flags & EPHEMERAL else None
+    draft.seen_by = interaction.user.id if draft.flags & EPHEMERAL else None
     if not first:
-        draft.kind, draft.reference = REPLY, made.message
-    elif made.kind == COMMAND:
-        draft.kind = CHAT_INPUT_COMMAND if made.data["type"] == 1 else CONTEXT_MENU_COMMAND
-    elif made.kind == COMPONENT:
-        draft.kind, draft.reference = REPLY, made.source
-    return message_actions.post(world, made.channel, world.bot_user, draft)
+        draft.kind, draft.reference = REPLY, interaction.message
+    elif interaction.kind == COMMAND:
+        draft.kind = CHAT_INPUT_COMMAND if interaction.data["type"] == 1 else CONTEXT_MENU_COMMAND
+    elif interaction.kind == COMPONENT:
+        draft.kind, draft.reference = REPLY, interaction.source
+    return message_actions.post(world, interaction.channel, world.bot_user, draft)
 
 
-def _resource(request: ApiRequest, made: Interaction) -> JsonObject:
+def _resource(request: ApiRequest, interaction: Interaction) -> JsonObject:
     body: JsonObject = {
         "interaction": {
-            "id": str(made.id),
-            "type": made.kind,
-            "channel_id": str(made.channel.id),
+            "id": str(interaction.id),
+            "type": interaction.kind,
+            "channel_id": str(interaction.channel.id),
         },
     }
-    if made.channel.guild is not None:
-        body["interaction"]["guild_id"] = str(made.channel.guild.id)
-    if made.message is not None:
-        message = made.message
+    if interaction.channel.guild is not None:
+        body["interaction"]["guild_id"] = str(interaction.channel.guild.id)
+    if interaction.message is not None:
+        message = interaction.message
         body["interaction"] |= {
             "response_message_id": str(message.id),
             "response_message_loading": message.loading,
             "response_message_ephemeral": message.ephemeral,
         }
-        if made.response_type in {CHANNEL_MESSAGE, UPDATE_MESSAGE}:
-            shown = rendering.rest_message(request.world, message)
-            body["resource"] = {"type": made.response_type, "message": shown}
+        if interaction.response_type in {CHANNEL_MESSAGE, UPDATE_MESSAGE}:
+            shown = rendering.rest_message_object(request.world, message)
+            body["resource"] = {"type": interaction.response_type, "message": shown}
     return body
 
 

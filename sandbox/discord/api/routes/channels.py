@@ -5,7 +5,7 @@ from __future__ import annotations
 from sandbox.discord import rendering
 from sandbox.discord.api.request import ApiRequest, Result, snowflake
 from sandbox.discord.api.router import Route
-from sandbox.discord.checks.form import form
+from sandbox.discord.checks.form import collect_errors
 from sandbox.discord.state import message_actions
 from sandbox.discord.state.guilds import Channel
 from sandbox.discord.values.channel_types import WITH_MESSAGES
@@ -15,16 +15,16 @@ from sandbox.discord.values.permissions import Permission
 
 def get(request: ApiRequest) -> Result:
     """Return a channel."""
-    return rendering.channel(request.world, request.channel())
+    return rendering.channel_object(request.world, request.channel())
 
 
 def patch(request: ApiRequest) -> Result:
     """Change a channel's name or topic, or a thread's state."""
     channel = request.channel()
     body = request.object()
-    with form() as opened:
-        opened.text("name", body.get("name"), least=1, most=100, required=False)
-        opened.text("topic", body.get("topic"), most=1024, required=False)
+    with collect_errors() as form:
+        form.text("name", body.get("name"), least=1, most=100, required=False)
+        form.text("topic", body.get("topic"), most=1024, required=False)
     if channel.is_dm:
         raise ApiError(50003)
     if channel.is_thread:
@@ -34,7 +34,7 @@ def patch(request: ApiRequest) -> Result:
     channel.name = body.get("name", channel.name)
     channel.topic = body.get("topic", channel.topic)
     channel.announce_change()
-    return rendering.channel(request.world, channel)
+    return rendering.channel_object(request.world, channel)
 
 
 def _patch_thread(request: ApiRequest, thread: Channel) -> None:
@@ -58,7 +58,7 @@ def delete(request: ApiRequest) -> Result:
         needed = Permission.MANAGE_THREADS if channel.is_thread else Permission.MANAGE_CHANNELS
         request.allowed(channel, needed)
         channel.delete()
-    return rendering.channel(request.world, channel)
+    return rendering.channel_object(request.world, channel)
 
 
 def typing(request: ApiRequest) -> Result:
@@ -84,7 +84,7 @@ def open_dm(request: ApiRequest) -> Result:
     known = any(user.id in channel.recipient_ids for channel in world.channels.values())
     if not known and not any(user.id in guild.members for guild in world.bot_guilds()):
         raise ApiError(50278)
-    return rendering.channel(request.world, world.dm_channel(user))
+    return rendering.channel_object(request.world, world.dm_channel(user))
 
 
 _ONE = "/channels/{channel_id}"

@@ -13,7 +13,7 @@ from sandbox.discord.values.intents import GUILD_MEMBERS
 def get(request: ApiRequest) -> Result:
     """Return a guild."""
     guild = request.guild()
-    body = rendering.guild(guild)
+    body = rendering.guild_object(guild)
     if request.query.get("with_counts", "").lower() in {"1", "true"}:
         body["approximate_member_count"] = len(guild.members)
         body["approximate_presence_count"] = len(guild.members)
@@ -23,7 +23,7 @@ def get(request: ApiRequest) -> Result:
 def channels(request: ApiRequest) -> Result:
     """Return a guild's channels, threads left out."""
     return [
-        rendering.channel(request.world, each)
+        rendering.channel_object(request.world, each)
         for each in request.guild().channels.values()
         if not each.is_thread
     ]
@@ -31,7 +31,7 @@ def channels(request: ApiRequest) -> Result:
 
 def roles(request: ApiRequest) -> Result:
     """Return a guild's roles."""
-    return [rendering.role(each) for each in request.guild().roles.values()]
+    return [rendering.role_object(each) for each in request.guild().roles.values()]
 
 
 def member(request: ApiRequest) -> Result:
@@ -40,7 +40,7 @@ def member(request: ApiRequest) -> Result:
     found = request.guild().members.get(user_id)
     if found is None:
         raise ApiError(10007 if user_id in request.world.users else 10013)
-    return rendering.member(found)
+    return rendering.member_object(found)
 
 
 def members(request: ApiRequest) -> Result:
@@ -50,7 +50,7 @@ def members(request: ApiRequest) -> Result:
     limit = int(request.query.get("limit", "1"))
     after = int(request.query.get("after", "0"))
     ids = sorted(each for each in request.guild().members if each > after)
-    return [rendering.member(request.guild().members[each]) for each in ids[:limit]]
+    return [rendering.member_object(request.guild().members[each]) for each in ids[:limit]]
 
 
 def mine(request: ApiRequest) -> Result:

@@ -38,12 +38,12 @@ def create(request: ApiRequest) -> Result:
         raise ApiError(50008)
     body = request.object()
     mentions = check_body(body)
-    _refuse_closed(request, channel, body)
-    earlier = _same_nonce(request, channel, body)
+    _check_may_post(request, channel, body)
+    earlier = _message_of_nonce(request, channel, body)
     if earlier is not None:
-        return rendering.rest_message(request.world, earlier)
+        return rendering.rest_message_object(request.world, earlier)
     draft = draft_of(request, body, mentions)
-    _refer(request, channel, body, draft)
+    _read_reference(request, channel, body, draft)
     if draft.forward is None:
         refuse_empty(
             draft.content,
@@ -56,7 +56,7 @@ def create(request: ApiRequest) -> Result:
     message = message_actions.post(request.world, channel, request.world.bot_user, draft)
     if message.nonce is not None:
         request.world.nonces[channel.id, str(message.nonce)] = message
-    return rendering.rest_message(request.world, message)
+    return rendering.rest_message_object(request.world, message)
 
 
 def draft_of(
@@ -75,7 +75,7 @@ def draft_of(
     )
 
 
-def _refuse_closed(request: ApiRequest, channel: Channel, body: JsonObject) -> None:
+def _check_may_post(request: ApiRequest, channel: Channel, body: JsonObject) -> None:
     """Refuse what the bot may not post here."""
     world = request.world
     if channel.is_dm:
@@ -97,7 +97,7 @@ def _refuse_closed(request: ApiRequest, channel: Channel, body: JsonObject) -> N
         raise ApiError(50013)
 
 
-def _same_nonce(request: ApiRequest, channel: Channel, body: JsonObject) -> Message | None:
+def _message_of_nonce(request: ApiRequest, channel: Channel, body: JsonObject) -> Message | None:
     """Return the message that an enforced nonce has made already.
 
     Raises:
@@ -116,7 +116,7 @@ def _same_nonce(request: ApiRequest, channel: Channel, body: JsonObject) -> Mess
     return earlier
 
 
-def _refer(request: ApiRequest, channel: Channel, body: JsonObject, draft: Draft) -> None:
+def _read_reference(request: ApiRequest, channel: Channel, body: JsonObject, draft: Draft) -> None:
     """Read ``message_reference``: a reply, or a forward."""
     reference = body.get("message_reference")
     if reference is None:
@@ -167,7 +167,7 @@ def get(request: ApiRequest) -> Result:
     channel = request.channel()
     if not request.world.bot_may(channel, Permission.READ_MESSAGE_HISTORY):
         raise ApiError(50001)
-    return rendering.rest_message(request.world, request.message(channel))
+    return rendering.rest_message_object(request.world, request.message(channel))
 
 
 def history(request: ApiRequest) -> Result:
@@ -184,7 +184,8 @@ def history(request: ApiRequest) -> Result:
         ids = _window(ids, anchors[0], snowflake(request.query[anchors[0]], anchors[0]), limit)
     chosen = ids[-limit:]
     return [
-        rendering.rest_message(request.world, channel.messages[each]) for each in reversed(chosen)
+        rendering.rest_message_object(request.world, channel.messages[each])
+        for each in reversed(chosen)
     ]
 
 
@@ -219,7 +220,7 @@ def edit(request: ApiRequest) -> Result:
     if _is_too_old(request, message):
         raise ApiError(30046)
     apply_edit(request, message, body)
-    return rendering.rest_message(request.world, message)
+    return rendering.rest_message_object(request.world, message)
 
 
 def _is_too_old(request: ApiRequest, message: Message) -> bool:
@@ -258,7 +259,7 @@ def apply_edit(request: ApiRequest, message: Message, body: JsonObject) -> None:
         kept = message.flags & ~SUPPRESS_EMBEDS
         message.flags = kept | int(body["flags"]) & settable
     by_author = bool(set(body) - {"flags"})
-    message_actions.changed(request.world, message, mentions, by_author=by_author)
+    message_actions.record_edit(request.world, message, mentions, by_author=by_author)
 
 
 def delete(request: ApiRequest) -> Result:
@@ -292,7 +293,7 @@ def pins(request: ApiRequest) -> Result:
     """Return pinned messages."""
     channel = request.channel()
     pinned = [each for each in channel.messages.values() if each.pinned]
-    return [rendering.rest_message(request.world, each) for each in reversed(pinned)]
+    return [rendering.rest_message_object(request.world, each) for each in reversed(pinned)]
 
 
 _ONE = "/channels/{channel_id}/messages/{message_id}"

@@ -59,7 +59,7 @@ def who(request: ApiRequest) -> Result:
     """Return who reacted with an emoji."""
     message = request.message(request.channel())
     users = message.reactions.get(_emoji(request), ())
-    return [rendering.user(request.world.users[each]) for each in users]
+    return [rendering.user_object(request.world.users[each]) for each in users]
 
 
 _ONE = "/channels/{channel_id}/messages/{message_id}/reactions/{emoji}"

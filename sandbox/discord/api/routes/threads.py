@@ -6,7 +6,7 @@ from sandbox.discord import rendering
 from sandbox.discord.api.request import ApiRequest, Result
 from sandbox.discord.api.router import Route
 from sandbox.discord.api.routes.messages import draft_of
-from sandbox.discord.checks.form import form
+from sandbox.discord.checks.form import collect_errors
 from sandbox.discord.checks.messages import check_body, refuse_empty
 from sandbox.discord.state import message_actions
 from sandbox.discord.state.guilds import Channel, Draft
@@ -37,16 +37,16 @@ def from_message(request: ApiRequest) -> Result:
     thread = message_actions.start_thread_on(
         request.world, message, body["name"], request.world.bot_user
     )
-    return rendering.channel(request.world, thread)
+    return rendering.channel_object(request.world, thread)
 
 
 def _named(request: ApiRequest) -> JsonObject:
     body = request.object()
-    with form() as opened:
-        opened.text("name", body.get("name"), least=1, most=100)
+    with collect_errors() as form:
+        form.text("name", body.get("name"), least=1, most=100)
         duration = body.get("auto_archive_duration")
         if duration not in {None, 60, 1440, 4320, 10080}:
-            opened.choices("auto_archive_duration", "(60, 1440, 4320, 10080)")
+            form.choices("auto_archive_duration", "(60, 1440, 4320, 10080)")
     return body
 
 
@@ -69,7 +69,7 @@ def start(request: ApiRequest) -> Result:
     request.allowed(channel, needed)
     bot = request.world.bot_user
     thread = channel.start_thread(body["name"], kind=kind, owner_id=bot.id)
-    return rendering.channel(request.world, thread)
+    return rendering.channel_object(request.world, thread)
 
 
 def _post(request: ApiRequest, forum: Channel, body: JsonObject) -> Result:
@@ -86,7 +86,7 @@ def _post(request: ApiRequest, forum: Channel, body: JsonObject) -> Result:
     thread = forum.start_thread(body["name"], kind=PUBLIC_THREAD, owner_id=world.bot_user.id)
     thread.applied_tags = [int(tag) for tag in body.get("applied_tags") or ()]
     message_actions.post(world, thread, world.bot_user, draft, message_id=thread.id)
-    return rendering.channel(request.world, thread)
+    return rendering.channel_object(request.world, thread)
 
 
 def join(request: ApiRequest) -> Result:
@@ -109,7 +109,9 @@ def leave(request: ApiRequest) -> Result:
 def members(request: ApiRequest) -> Result:
     """Return a thread's members."""
     thread = request.channel()
-    return [rendering.thread_member(thread, each) for each in sorted(thread.thread_member_ids)]
+    return [
+        rendering.thread_member_object(thread, each) for each in sorted(thread.thread_member_ids)
+    ]
 
 
 def active(request: ApiRequest) -> Result:
@@ -124,9 +126,9 @@ def active(request: ApiRequest) -> Result:
     ]
     bot_id = request.world.bot_user.id
     return {
-        "threads": [rendering.channel(request.world, each) for each in threads],
+        "threads": [rendering.channel_object(request.world, each) for each in threads],
         "members": [
-            rendering.thread_member(each, bot_id)
+            rendering.thread_member_object(each, bot_id)
             for each in threads
             if bot_id in each.thread_member_ids
         ],
@@ -143,7 +145,7 @@ def archived(request: ApiRequest) -> Result:
         if each.parent is channel and each.is_thread and each.archived and not each.is_private
     ]
     return {
-        "threads": [rendering.channel(request.world, each) for each in threads],
+        "threads": [rendering.channel_object(request.world, each) for each in threads],
         "members": [],
         "has_more": False,
     }

@@ -17,44 +17,44 @@ from sandbox.discord.values.json_objects import JsonObject
 def _interaction(request: ApiRequest) -> Interaction:
     if request.id("application_id") != request.world.bot_user.id:
         raise ApiError(10015)
-    made = request.world.interactions.get(request.params["interaction_token"])
-    if made is None:
+    interaction = request.world.interactions.get(request.params["interaction_token"])
+    if interaction is None:
         raise ApiError(10015)
-    if made.expired():
+    if interaction.expired():
         raise ApiError(50027)
-    if not made.acknowledged:
+    if not interaction.acknowledged:
         raise ApiError(10015)
-    return made
+    return interaction
 
 
 def _shown(request: ApiRequest, message: Message) -> JsonObject:
-    return rendering.whole_message(request.world, message)
+    return rendering.whole_message_object(request.world, message)
 
 
 def _one(request: ApiRequest) -> tuple[Interaction, Message]:
-    made = _interaction(request)
+    interaction = _interaction(request)
     wanted = request.params["message_id"]
     if wanted == "@original":
-        found = made.message
+        found = interaction.message
     else:
         message_id = request.id("message_id")
-        found = next((each for each in made.messages if each.id == message_id), None)
+        found = next((each for each in interaction.messages if each.id == message_id), None)
     if found is None or found.deleted_at is not None:
         raise ApiError(10008)
-    return made, found
+    return interaction, found
 
 
 def follow_up(request: ApiRequest) -> Result:
     """Post a follow-up; the first one after a deferral takes the place of "thinking"."""
-    made = _interaction(request)
+    interaction = _interaction(request)
     body = request.object()
-    first = made.message
+    first = interaction.message
     if first is not None and first.loading:
         apply_edit(request, first, body)
-        made.followups.append(first)
+        interaction.followups.append(first)
         return _shown(request, first)
-    message = reply(request, made, body, first=False)
-    made.followups.append(message)
+    message = reply(request, interaction, body, first=False)
+    interaction.followups.append(message)
     return _shown(request, message)
 
 
@@ -72,10 +72,10 @@ def edit(request: ApiRequest) -> Result:
 
 def delete(request: ApiRequest) -> Result:
     """Delete the response or a follow-up."""
-    made, message = _one(request)
+    interaction, message = _one(request)
     message_actions.delete(request.world, message)
-    if message is made.message:
-        made.message = None
+    if message is interaction.message:
+        interaction.message = None
     return None
 
 

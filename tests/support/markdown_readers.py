@@ -14,6 +14,7 @@ _ESCAPE = re.compile(r"\\[^0-9A-Za-z\s]")
 _BLOCK = re.compile(r"```(?:[a-z0-9_+\-.#]+?\n)?\n*[^\n][\s\S]*?\n*```", re.IGNORECASE)
 _INLINE = re.compile(r"(`+)([\s\S]*?[^`])\1(?!`)")
 _INLINE_IN_LINE = re.compile(r"(`+)([^\n]*?[^`\n])\1(?!`)")
+_AUTOLINK = re.compile(r"<[^: >]+:/[^ >]+>")
 _ADDRESS = re.compile(r"https?://[^\s<]+[^<.,:;\"'\]\s]")
 _MASKED = re.compile(
     r"\[(?:\[[^\]]*\]|[^\[\]]|\](?=[^\[]*\]))*\]\(\s*<?(?:https?|discord)://[^)\s]+"
@@ -71,6 +72,8 @@ class Reader:
         return None
 
     def _piece(self, text: str, position: int) -> tuple[list[str], int]:
+        if found := _AUTOLINK.match(text, position):
+            return [], found.end()
         inline = _INLINE if self.inline_over_lines else _INLINE_IN_LINE
         for pattern in (_ESCAPE, _BLOCK, inline):
             if found := pattern.match(text, position):

@@ -21,7 +21,9 @@ BREAK: Final = "\u200b"
 INLINE_CHARS: Final = 300
 """Longest inline code; the splitter keeps so much whole."""
 
-_MARKS: Final = re.compile(r"\\.|\*{1,64}+|_{1,64}+|\|{2,64}+|~{2,64}+|[\[\]\n]", re.DOTALL)
+_RUNS: Final = r"\\[^0-9A-Za-z\s]|\*{1,64}+|_{1,64}+|\|{2,64}+|~{2,64}+|[\[\]\n]"
+_MARKS: Final = re.compile(_RUNS)
+_MARKS_AND_ADDRESSES: Final = re.compile(rf"(?i:https?|steam)://[^\s<]++|{_RUNS}")
 _STARS: Final = re.compile(r"(?<!\s)\*|\*\*")
 _LINES: Final = re.compile(r"_(?!\w)|__")
 _CLOSERS: Final = {
@@ -36,6 +38,15 @@ _CLOSERS: Final = {
 }
 """What ends each; a pair may also be read as two single ones, and the label of a link goes on after
 its ``]`` up to the next ``[``."""
+
+_ADDRESS_END: Final = re.compile(">")
+"""What ends an address in angle brackets."""
+
+_NO_ADDRESS: Final = re.compile("[ >]")
+"""What no address in angle brackets contains; a line break is allowed."""
+
+_LONG_RUN_CHARS: Final = 4
+"""From here on a run of one sign is an empty pair to some, and an opening with more signs to others."""
 
 _HEAD_CHARS: Final = 40
 _QUOTE: Final = re.compile(r"[ \t]{0,40}+>")
@@ -54,6 +65,8 @@ class CodeDoubt:
     def __init__(self) -> None:
         self.is_unsettled = False
         self._open: list[str] = []
+        self._maybe_open: set[str] = set()
+        self._in_angle = False
         self._before = "\n"
         self._head = ""
         self._in_list = False
@@ -62,16 +75,28 @@ class CodeDoubt:
     def read(self, text: str) -> None:
         """Take text outside of code, up to where code begins or to its end."""
         start = 0
-        for found in _MARKS.finditer(text):
+        for found in _MARKS_AND_ADDRESSES.finditer(text):
             before = text[found.start() - 1] if found.start() else self._before
             if found[0] == "\n":
                 self._end_line((self._head + text[start : start + _HEAD_CHARS])[:_HEAD_CHARS])
                 start = found.end()
                 self._head = ""
+            elif ":" in found[0]:
+                self._read_address(found[0])
             elif not self.is_unsettled:
                 self._mark(found[0], before, text[found.end() : found.end() + 1])
         self._head = (self._head + text[start : start + _HEAD_CHARS])[:_HEAD_CHARS]
         self._before = text[-1:] or self._before
+        self._read_angle(text)
+
+    def _read_address(self, address: str) -> None:
+        """Take an address: some read the marks in it as marks, and some as part of it."""
+        marks = _MARKS.findall(address)
+        if any(mark[0] in "[]" for mark in marks):
+            self.is_unsettled = True
+        for mark in marks:
+            if mark[0] in "*_|~":
+                self._maybe_open |= {mark[:1], mark[:1] * 2} & _CLOSERS.keys()
 
     def doubts_inline(self, content: str) -> bool:
         """Take inline code, and return whether it may be text to somebody."""
@@ -84,6 +109,7 @@ class CodeDoubt:
             self._is_line_unsettled = True
             self._head = "`"
         self._before = "`"
+        self._read_angle(content)
         return doubts
 
     def doubts_fence(self) -> bool:
@@ -93,7 +119,9 @@ class CodeDoubt:
 
     def closers(self) -> tuple[re.Pattern[str], ...]:
         """Return what would end something open around a fence that opens here, if it were in it."""
-        return tuple(_CLOSERS[marker] for marker in dict.fromkeys(self._open))
+        markers = dict.fromkeys((*self._open, *sorted(self._maybe_open)))
+        found = tuple(_CLOSERS[marker] for marker in markers)
+        return (*found, _ADDRESS_END) if self._in_angle else found
 
     def end_fence(self, content: str) -> None:
         """Take the content of a fence that has ended."""
@@ -104,6 +132,13 @@ class CodeDoubt:
             self.is_unsettled = True
         self._head = (lines[-1] if len(lines) > 1 else self._head)[:_HEAD_CHARS] or "`"
         self._before = "`"
+        self._read_angle(content)
+
+    def _read_angle(self, text: str) -> None:
+        """Follow an angle bracket that may begin an address, whatever stands in it."""
+        angle = text.rfind("<")
+        if angle >= 0 or self._in_angle:
+            self._in_angle = _NO_ADDRESS.search(text, angle + 1) is None
 
     def _line_pattern(self) -> re.Pattern[str] | None:
         """Return how further lines must begin to stay in what this line belongs to, if in anything."""
@@ -115,7 +150,7 @@ class CodeDoubt:
         return _INDENTED if is_item else None
 
     def _is_closed_in(self, content: str) -> bool:
-        return any(_CLOSERS[marker].search(content) for marker in set(self._open))
+        return any(closer.search(content) for closer in self.closers())
 
     def _end_line(self, head: str) -> None:
         self._is_line_unsettled = False
@@ -126,6 +161,8 @@ class CodeDoubt:
 
     def _mark(self, marks: str, before: str, after: str) -> None:
         kind = marks[0]
+        if kind in "*_|~" and len(marks) >= _LONG_RUN_CHARS:
+            self._maybe_open.add(kind * 2)
         if kind == "[":
             self._open = [marker for marker in self._open if marker != "]"]
             self._open.append("[")

@@ -17,6 +17,7 @@ LIVE = (
     "<@123456789>",
     "discord.gg/abc",
     "](https://e.e)",
+    "[a](<https://e.e>)",
 )
 FRAMES = (
     "`",
@@ -54,7 +55,9 @@ PLAIN = (
     "word ",
     " ",
     "\\",
+    "\\\n",
     "https://a.example/",
+    "https://a.example/x_(y)",
     "<",
     "!",
     "\\(",

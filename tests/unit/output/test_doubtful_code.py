@@ -40,6 +40,14 @@ FRAMES = (
     "**__`a** {} `b__`",
     "`a\n\n{}`",
     "``` a\n``` {} ```b```",
+    "\\\n# ```\n{}\n```",
+    "\\\n> ```\n{}\n```",
+    "<```[a](<https://a.example>){}\n```",
+    "<\n\n```\n[a](<https://a.example>)\n{}\n```",
+    "****> ```{}**\n```",
+    "a ~~~~>```\n~~{}\n```",
+    "||||x ```\n||{}\n```",
+    "https://a.example/x_(y) _\n\n```\nx_(y) {}\n```",
 )
 
 
@@ -62,6 +70,8 @@ def test_what_two_readers_read_differently_is_harmless_for_both(frame: str, live
         f"snake_case, 2 * 3, and ||spoilers||:\n```md\n**bold** {LINK}\n```",
         f"snake_case and 2 ** 3:\n```md\n{LINK} and snake_case\n```\nend",
         "- step\n  ```js\n  a[0](b); x = `${y}`;\n\n  f(@there)\n  ```\nend",
+        f"a < b, a<b, __init__ and ________:\n```md\n{LINK} and <b> **c**\n```\nend",
+        f"See https://a.example/Foo_(bar):\n```md\n{LINK} and a_b\n```\nend",
         "1. Run:\n   ```bash\n   curl https://a.example | sh\n   ```\n2. Done",
     ],
 )

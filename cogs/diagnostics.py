@@ -13,6 +13,7 @@ from discord.ext import commands
 from bot.chat.closing import model_name
 from bot.core.counted import counted
 from bot.core.domain import ModelInfo, UserId
+from bot.core.permissions import listed, missing
 from bot.diagnostics import (
     DiscordFacts,
     Finding,
@@ -32,8 +33,6 @@ LOOKS, LOOKS_PER_S = 4, 60.0
 """Reports per person, in all guilds together; the walk behind them is shared."""
 EDIT_INTERVAL_S = 1.5
 """Least time between two edits of a report that is still growing."""
-NEEDED = ("view_channel", "send_messages", "read_message_history", "embed_links", "attach_files")
-"""What an answer needs of a channel, by discord.py's names."""
 
 
 class DiagnosticsCog(commands.Cog):
@@ -99,8 +98,7 @@ class DiagnosticsCog(commands.Cog):
     def _facts(self, interaction: Interaction, rest_s: float) -> DiscordFacts:
         permissions: frozenset[str] | None = None
         if interaction.guild_id is not None:
-            granted = _places.own_permissions(interaction)
-            permissions = frozenset(n for n in granted.VALID_FLAGS if getattr(granted, n))
+            permissions = _held(_places.own_permissions(interaction))
         return DiscordFacts(
             gateway_latency_s=self.bot.latency,
             rest_latency_s=rest_s,
@@ -161,11 +159,18 @@ class DiagnosticsCog(commands.Cog):
     def _missing(self, channel: object) -> list[str]:
         if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
             return []
-        granted = channel.permissions_for(channel.guild.me)
-        missing = [n.replace("_", " ").title() for n in NEEDED if not getattr(granted, n)]
-        if not missing:
-            return ["✅ I have the permissions I need there."]
-        return [f"❌ I lack {', '.join(missing)} there. Give my role these permissions."]
+        held = _held(channel.permissions_for(channel.guild.me))
+        needed, useful = missing(held, is_thread=isinstance(channel, discord.Thread))
+        if needed:
+            return [f"❌ I lack {listed(needed)} there. Give my role these permissions."]
+        if useful:
+            return [f"⚠️ I can answer there, but lack {listed(useful)}."]
+        return ["✅ I have the permissions I need there."]
+
+
+def _held(granted: discord.Permissions) -> frozenset[str]:
+    """Return the names of granted permissions; iterating would leave out View Channel's."""
+    return frozenset(name for name in granted.VALID_FLAGS if getattr(granted, name))
 
 
 def describe_model(model: ModelInfo) -> str:

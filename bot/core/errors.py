@@ -29,6 +29,8 @@ import secrets
 from dataclasses import dataclass
 from typing import ClassVar
 
+from bot.core.permissions import NEEDED, listed
+
 
 class BotError(Exception):
     """Base of the application's own failures.
@@ -129,7 +131,7 @@ class DeliveryForbiddenError(DeliveryError):
     """
 
     user_text = "I'm not allowed to do that in this channel."
-    admin_hint = "Give the bot View Channel, Send Messages and Read Message History there."
+    admin_hint = f"Give the bot {listed(NEEDED.values())} there."
 
     def __init__(self, code: int = 0) -> None:
         super().__init__(f"forbidden ({code})")

@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bot.core.permissions import NEEDED, listed, missing
 from bot.diagnostics.values import Finding, Status, Step
 
 _SLOW_GATEWAY_S = 0.5
 _SLOW_REST_S = 1.0
-
-NEEDED: dict[str, str] = {
-    "view_channel": "View Channel",
-    "send_messages": "Send Messages",
-    "read_message_history": "Read Message History",
-}
-"""Permissions without which there are no answers: discord.py's name, Discord's name."""
-
-USEFUL: dict[str, str] = {
-    "attach_files": "Attach Files",
-    "embed_links": "Embed Links",
-    "add_reactions": "Add Reactions",
-}
-"""Permissions without which something is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,37 +65,17 @@ def _permissions(facts: DiscordFacts) -> Finding:
             Step.PERMISSIONS,
             Status.WARNING,
             "The bot is an administrator here, which is far more than it needs.",
-            "Take Administrator away; View Channel, Send Messages and Read Message History do.",
+            f"Take Administrator away; {listed(NEEDED.values())} do.",
         )
-    needed = dict(NEEDED)
-    if facts.is_thread:
-        del needed["send_messages"]
-        needed["send_messages_in_threads"] = "Send Messages in Threads"
-    missing = _missing(needed, held)
-    if missing:
-        return Finding(
-            Step.PERMISSIONS,
-            Status.FAILED,
-            f"The bot can't answer here: it lacks {_list(missing)}.",
-            "Give it to the bot's role in this channel's settings.",
-        )
-    wanting = _missing(USEFUL, held)
-    if wanting:
-        return Finding(
-            Step.PERMISSIONS,
-            Status.WARNING,
-            f"The bot can answer here, but lacks {_list(wanting)}.",
-            "Give it to the bot's role in this channel's settings.",
-        )
+    needed, useful = missing(held, is_thread=facts.is_thread)
+    advice = "Give it to the bot's role in this channel's settings."
+    if needed:
+        cause = f"The bot can't answer here: it lacks {listed(needed)}."
+        return Finding(Step.PERMISSIONS, Status.FAILED, cause, advice)
+    if useful:
+        cause = f"The bot can answer here, but lacks {listed(useful)}."
+        return Finding(Step.PERMISSIONS, Status.WARNING, cause, advice)
     return Finding(Step.PERMISSIONS, Status.OK, "The bot has all it needs here.")
-
-
-def _missing(wanted: dict[str, str], held: frozenset[str]) -> list[str]:
-    return [shown for name, shown in wanted.items() if name not in held]
-
-
-def _list(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _intent(facts: DiscordFacts) -> Finding:

@@ -11,6 +11,10 @@ from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.lmstudio import Fault, LMStudioSandbox, Model
 from tests.support.application import running, settings_for
 
+INVITED = 274_878_008_384
+"""The permissions of the README's invitation, as Discord counts them."""
+ATTACH_FILES, USE_APPLICATION_COMMANDS = 1 << 15, 1 << 31
+
 
 async def network(discord: DiscordSandbox, ada: Person, channel: Channel) -> str:
     """Run ``/diag network`` and return its whole report."""
@@ -112,3 +116,28 @@ async def test_a_diagnosis_counts_as_a_question(
         interaction = await ada.slash(channel, "diag network")
         await discord.wait_until(lambda: "try again" in interaction.content, timeout_s=10)
     assert len(lm.completions) == 1
+
+
+async def test_a_bot_with_the_permissions_of_the_invitation_lacks_none_in_any_report(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    assert channel.guild is not None
+    channel.overwrite(channel.guild.everyone, deny=~INVITED & ~USE_APPLICATION_COMMANDS)
+    async with running(settings_for(discord, lm, tmp_path)):
+        interaction = await ada.slash(channel, "diag channel")
+        await interaction.wait_response(timeout_s=3)
+        assert "✅ I have the permissions I need there." in interaction.content
+        assert "✅ **Permissions here**" in await network(discord, ada, channel)
+
+
+async def test_both_reports_name_what_is_missing_in_a_channel(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    assert channel.guild is not None
+    channel.overwrite(channel.guild.everyone, deny=ATTACH_FILES)
+    async with running(settings_for(discord, lm, tmp_path)):
+        interaction = await ada.slash(channel, "diag channel")
+        await interaction.wait_response(timeout_s=3)
+        assert "I can answer there, but lack Attach Files." in interaction.content
+        report = await network(discord, ada, channel)
+    assert "The bot can answer here, but lacks Attach Files." in report

@@ -25,7 +25,6 @@ ALL = frozenset(
         "send_messages",
         "read_message_history",
         "attach_files",
-        "embed_links",
         "add_reactions",
     }
 )

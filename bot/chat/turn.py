@@ -101,7 +101,7 @@ class Turn:
     @property
     def is_visible(self) -> bool:
         """True once there is a word of the answer to see."""
-        return self._reading is not None and bool(self._reading.pipeline.text)
+        return self._reading is not None and self._reading.pipeline.has_text
 
     @property
     def message_ids(self) -> tuple[MessageId, ...]:
@@ -275,9 +275,8 @@ class Turn:
 
     def _take(self, pipeline: ReplyPipeline, ticket: Ticket) -> None:
         ticket.first_token()
-        text = pipeline.text
-        if text:
-            self._delivery.show(text)
+        if pipeline.has_text:
+            self._delivery.show_growing(lambda: pipeline.text)
         elif pipeline.is_thinking:
             self._delivery.stage(Stage(StageKind.THINKING))
 

@@ -107,6 +107,7 @@ class Delivery:
         self._board = Board(sink, clock, question.id, posted=posted, on_posted=on_posted)
         now_s = clock.monotonic()
         self._stages = StageClock(now_s, settings.stage_after_s)
+        self._source: Callable[[], str] | None = None
         self._text = ""
         self._has_news = False
         self._has_words = False
@@ -158,9 +159,16 @@ class Delivery:
 
     def show(self, text: str) -> None:
         """Note the whole visible text so far; it replaces what was shown before."""
-        if text == self._text:
-            return
-        self._text = text
+        self.show_growing(lambda: text)
+
+    def show_growing(self, source: Callable[[], str]) -> None:
+        """Note that there is text, or more of it.
+
+        Args:
+            source: Returns the whole visible text so far. It is asked only when something can be
+                written, so that the work for each token doesn't grow with the answer.
+        """
+        self._source = source
         if not self._has_news:
             self._has_news = True
             self._wake.set()
@@ -230,7 +238,7 @@ class Delivery:
         Raises:
             DeliveryError: As ``finish`` does.
         """
-        text = self._text.strip()
+        text = self._read_text().strip()
         chunks = self.prepare_final(text, notices=(sentence,)) if text else (notice(sentence),)
         await self._note(chrome_of(chunks, (sentence,)) if text else chunks[0])
         return await self.deliver(chunks, controls=controls)
@@ -331,7 +339,7 @@ class Delivery:
         rank = Rank.INTERIM if self._has_words else Rank.FIRST
         if self._is_muted:
             return None, rank
-        if self._text:
+        if self._source is not None:
             if not self._has_news or now_s < self._edit_due_s:
                 return None, rank
             step = self._board.next_step(self._growing(), self._live_controls, prune=False)
@@ -342,10 +350,16 @@ class Delivery:
             return None, Rank.STAGE
         return self._board.next_step((Part(line),), self._live_controls, prune=False), Rank.STAGE
 
+    def _read_text(self) -> str:
+        """Return the text so far; the last one when the model began anew and wrote none yet."""
+        if self._source is not None:
+            self._text = self._source() or self._text
+        return self._text
+
     def _growing(self) -> list[Part]:
         """Return the messages of the text so far; the last that is allowed waits for the final."""
         most = max(1, self._settings.max_messages - 1)
-        return [Part(piece) for piece in split(streaming_cut(self._text))[:most]]
+        return [Part(piece) for piece in split(streaming_cut(self._read_text()))[:most]]
 
     async def _write_step(self, step: Step, rank: Rank) -> None:
         """Make one interim request; a failure costs an edit, never the answer."""
@@ -369,10 +383,11 @@ class Delivery:
 
     def _idle_s(self) -> float:
         """Return how long nothing can become due, unless somebody wakes the writer."""
-        if self._is_muted or (self._text and not self._has_news):
+        has_text = self._source is not None
+        if self._is_muted or (has_text and not self._has_news):
             return _FOREVER_S
         now_s = self._clock.monotonic()
-        if self._text:
+        if has_text:
             return max(self._edit_due_s - now_s, 0.0)
         return self._stages.due_in(now_s) if self._stages.is_known else _FOREVER_S
 

@@ -19,7 +19,11 @@ _SPECIAL: Final = re.compile(r"[`\\$\n]")
 _LEAD: Final = re.compile(r"[ \t>]{0,40}+")
 _HASHES: Final = re.compile(r"#{1,8}+")
 _TILDES: Final = re.compile(r"~{1,80}+")
+_TICKS_CHARS: Final = 80
+"""Longest run of backticks that is read as one; what a longer one has beyond that is left out."""
+
 _TICKS: Final = re.compile(r"`{1,80}+")
+_MORE_TICKS: Final = re.compile(r"`*+")
 _RUN: Final = re.compile(r"`{3,80}+|\n[ \t>]{0,40}+~{3,80}+")
 _RUN_PARTIAL: Final = re.compile(r"(?:\n[ \t>]{0,40}+~{0,80}+|`{1,80}+)\Z")
 _CLOSERS: Final = {r"\(": r"\)", r"\[": r"\]", "$$": "$$"}
@@ -44,18 +48,20 @@ class DiscordLayout:
         self._inline = 0
         self._fence_ticks = 0
         self._header: str | None = None
+        self._is_in_run = False
 
     @property
     def is_plain(self) -> bool:
         """Whether text without any special character would pass unchanged."""
-        return not (self._buf or self._line_start)
+        return not (self._buf or self._line_start or self._is_in_run)
 
     def feed(self, text: str, *, ended: bool = False) -> str:
         """Return what can be given out now."""
         self._buf += text
         self._ended = ended
-        while self._pos < len(self._buf) and self._mode():
-            pass
+        while self._pos < len(self._buf) and (self._is_in_run or self._mode()):
+            if self._is_in_run:
+                self._skip_run()
         self._buf = self._buf[self._pos :]
         self._pos = 0
         out = "".join(self._out)
@@ -167,12 +173,19 @@ class DiscordLayout:
 
     # --- code
 
+    def _skip_run(self) -> None:
+        """Leave out what remains of a run of backticks that is longer than any real one."""
+        more = _MORE_TICKS.match(self._buf, self._pos)
+        self._pos = more.end() if more else self._pos
+        self._is_in_run = self._pos == len(self._buf)
+
     def _ticks(self) -> bool:
         run = _TICKS.match(self._buf, self._pos)
         end = run.end() if run else self._pos + 1
-        if end == len(self._buf) and not self._ended:
-            return False
         count = end - self._pos
+        self._is_in_run = count == _TICKS_CHARS
+        if end == len(self._buf) and not (self._is_in_run or self._ended):
+            return False
         if count >= 3:
             self._fence_ticks = count
             self._mode = self._fence
@@ -189,7 +202,10 @@ class DiscordLayout:
             end = min(end, partial.start())
         if end > self._pos:
             return self._emit(end)
-        if found is None or (found.end() == len(self._buf) and not self._ended):
+        if found is None:
+            return False
+        self._is_in_run = len(found[0]) == _TICKS_CHARS and found[0][0] == "`"
+        if found.end() == len(self._buf) and not (self._is_in_run or self._ended):
             return False
         return self._fence_run(found)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from enum import StrEnum
 from typing import Final
 
@@ -124,18 +124,26 @@ class ReplyPipeline:
 
     def close(self, reason: FinishReason) -> None:
         """End the stream: show what may be shown and settle the verdict; once is enough."""
+        for _ in self.closing(reason):
+            pass
+
+    def closing(self, reason: FinishReason) -> Iterator[None]:
+        """Do what ``close`` does, pausing after each bounded amount of work."""
         if self._is_closed:
             return
         self._is_closed = True
         self._settle_passed()
         if not self._is_repeated:
-            self._take(self._filter.close(reason), ended=True)
+            for text in self._filter.closing(reason):
+                yield from self._taking(text)
+            yield from self._taking("", ended=True)
         if not self.text and self._replaced and self._filter.may_restore:
             self._show(self._replaced)
             self.revision += 1
         self._show(fence_end(self.text))
         self._is_plain = False
         self._verdict = self._judge()
+        yield from self._cleaning_thinking()
 
     @property
     def text(self) -> str:
@@ -153,16 +161,9 @@ class ReplyPipeline:
     @property
     def thinking(self) -> str:
         """What the model thought, bounded, fit to be shown to the asker."""
-        if self._shown_thinking[0] == self._kept.total_chars:
-            return self._shown_thinking[1]
-        limits = OutputPolicy(
-            max_chars=self._policy.max_thinking_chars,
-            max_emoji=self._policy.max_emoji,
-            allow_invites=self._policy.allow_invites,
-        )
-        shown = make_harmless(self._kept.text, policy=limits, secrets=self._guard)
-        self._shown_thinking = (self._kept.total_chars, shown)
-        return shown
+        for _ in self._cleaning_thinking():
+            pass
+        return self._shown_thinking[1]
 
     @property
     def is_thinking(self) -> bool:
@@ -201,14 +202,31 @@ class ReplyPipeline:
             self._filter.separate_field()
         if delta.content:
             self._in_field = False
-            self._take(self._filter.feed(delta.content))
+            for _ in self._taking(self._filter.feed(delta.content)):
+                pass
         self._look_for_repetition()
         self._is_plain = self._filter.is_plain and self._sanitiser.is_plain
         if self._is_plain:
             self._recent = self._sanitiser.recent
             self._room = min(self._sanitiser.room_chars, _CHECK_CHARS)
 
-    def _take(self, text: str, *, ended: bool = False) -> None:
+    def _cleaning_thinking(self) -> Iterator[None]:
+        total_chars = self._kept.total_chars
+        if self._shown_thinking[0] == total_chars:
+            return
+        limits = OutputPolicy(
+            max_chars=self._policy.max_thinking_chars,
+            max_emoji=self._policy.max_emoji,
+            allow_invites=self._policy.allow_invites,
+        )
+        out: list[str] = []
+        for part in Sanitiser(limits, self._guard).steps(self._kept.text, ended=True):
+            out.append(part)
+            yield
+        shown = "".join(out)
+        self._shown_thinking = (total_chars, shown + fence_end(shown))
+
+    def _taking(self, text: str, *, ended: bool = False) -> Iterator[None]:
         if self._filter.was_reset:
             self._filter.was_reset = False
             shown = self.text
@@ -218,7 +236,9 @@ class ReplyPipeline:
             self._begin_text()
             self.revision += bool(shown)
         if text or ended:
-            self._show(self._sanitiser.feed(text, ended=ended))
+            for part in self._sanitiser.steps(text, ended=ended):
+                self._show(part)
+                yield
         self.must_stop = self.must_stop or self._sanitiser.is_full or self._filter.is_over
 
     def _show(self, text: str) -> None:

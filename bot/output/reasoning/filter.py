@@ -7,6 +7,7 @@ names, ``reasoning_visible`` reads what is no markup; this module says what the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from bot.core.domain import FinishReason
@@ -112,21 +113,24 @@ class ReasoningFilter(HiddenReader):
 
     def close(self, reason: FinishReason) -> str:
         """End the text and return what may still be shown."""
+        return "".join(self.closing(reason))
+
+    def closing(self, reason: FinishReason) -> Iterator[str]:
+        """Yield what ``close`` returns, piece by piece."""
         self._ended = True
         is_whole = reason in {FinishReason.STOP, FinishReason.TOOL_CALLS}
-        out = self.feed("")
+        yield self.feed("")
         if is_whole and self._mode == self._hidden:
-            out += self._give_back()
+            yield from self._give_back()
         if self._held and not is_whole:
             self._kept.add("".join(self._held))
             self._held.clear()
         self._release()
-        out += self.feed("")
+        yield self.feed("")
         if self.has_ended:
             self._aftermath.take("", may_answer=False, ended=True)
         if is_whole and not self._started and self._vanished:
-            return out + "\n".join(self._vanished)
-        return out
+            yield "\n".join(self._vanished)
 
     def _release(self) -> None:
         self._expecting = False

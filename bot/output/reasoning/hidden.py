@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from bot.output.participants import Labels
@@ -12,6 +13,7 @@ from bot.output.reasoning.prose import SENTENCE_END, is_named, is_prose
 from bot.output.reasoning.visible import VisibleReader
 
 _AFTER_CHARS: Final = 12
+_STEP_CHARS: Final = 2048
 
 
 class HiddenReader(VisibleReader):
@@ -48,21 +50,25 @@ class HiddenReader(VisibleReader):
         self._out.clear()
         return out
 
-    def _give_back(self) -> str:
-        """Return the hidden stretch that never ended, where it was none after all."""
+    def _give_back(self) -> Iterator[str]:
+        """Read the hidden stretch that never ended as text, where it was none after all."""
         if self._block.is_restorable:
             self._kept.forget_block()
             opening, rest = self._raw[0], "".join(self._raw[1:])
         elif self._block.is_thinking:
             opening, rest = "", self._kept.since_mark()
         else:
-            return ""
+            return
         self._mode = self._visible
         self._blocks_are_text = True
         if opening:
             self._started = True
             self._emit(opening)
-        return self.feed(rest)
+        self._ended = False
+        for start in range(0, len(rest), _STEP_CHARS):
+            yield self.feed(rest[start : start + _STEP_CHARS])
+        self._ended = True
+        yield self.feed("")
 
     def _hide(self, block: Block, opening: str) -> bool:
         if not self._started and block.is_thinking:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from bot.output.layout import DiscordLayout
@@ -12,8 +13,9 @@ from bot.output.sanitise.policy import OutputPolicy
 from bot.output.sanitise.secret_guard import SecretGuard, SecretStream
 
 _EDGE_CHARS: Final = 16
-_STEP_CHARS: Final = 2048
-"""How much is read at once: what a stage rewrites in its buffer costs no more than this."""
+STEP_CHARS: Final = 512
+"""How much is read at once: what a stage rewrites in its buffer costs no more than this, and a
+reader of adversarial text can let others have their turn after some ten milliseconds of work."""
 
 _CLINGS: Final = re.compile(
     "[\u0300-\u036f\u200c\u200d\u20d0-\u20ff\ufe0e\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]"
@@ -81,14 +83,16 @@ class Sanitiser:
 
     def feed(self, text: str, *, ended: bool = False) -> str:
         """Return what can be given out now; with ``ended``, all that ever will be."""
-        out: list[str] = []
-        for start in range(0, max(1, len(text)), _STEP_CHARS):
+        return "".join(self.steps(text, ended=ended))
+
+    def steps(self, text: str, *, ended: bool = False) -> Iterator[str]:
+        """Yield what ``feed`` returns, each time after a bounded amount of work."""
+        for start in range(0, max(1, len(text)), STEP_CHARS):
             if self.is_full:
                 break
-            piece = text[start : start + _STEP_CHARS]
-            is_last = ended and start + _STEP_CHARS >= len(text)
-            out.append(self._feed(piece, ended=is_last))
-        return "".join(out)
+            piece = text[start : start + STEP_CHARS]
+            is_last = ended and start + STEP_CHARS >= len(text)
+            yield self._feed(piece, ended=is_last)
 
     def _feed(self, text: str, *, ended: bool) -> str:
         text = self._chars.feed(text, ended=ended)

@@ -69,6 +69,7 @@ class SecretGuard:
         self._grams = frozenset(w[i : i + _HEAD_CHARS] for w in self._windows for i in range(5))
         lowered = {form.lower() for form in forms}
         self._partials = prefixes(lowered) | _SHAPE_STARTS
+        self._partial_chars = max(map(len, self._partials))
         literals = [re.escape(form) for form in sorted(lowered, key=lambda f: (-len(f), f))]
         self._whole = re.compile("|".join([*_SHAPES, *(f"(?i:{form})" for form in literals)]))
         heads = sorted({form[:_HEAD_CHARS] for form in lowered} | set(_SHAPE_HEADS))
@@ -98,7 +99,10 @@ class SecretGuard:
         found = self._heads.search(text, start)
         while found is not None:
             begin = found.start()
-            if text[begin:].lower() in self._partials or self._growing.match(text, begin):
+            is_short = len(text) - begin <= self._partial_chars
+            if is_short and text[begin:].lower() in self._partials:
+                return begin
+            if self._growing.match(text, begin):
                 return begin
             found = self._heads.search(text, begin + 1)
         return len(text)

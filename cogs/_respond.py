@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import discord
 from discord import app_commands
@@ -54,6 +54,11 @@ async def say(
         _log.warning("an interaction could not be answered (%s)", plain_reason(exc))
 
 
+ACKNOWLEDGE_S: Final = 3.0
+"""Discord takes the first response to an interaction within 3 seconds (receiving and responding);
+discord.py would go on trying for 25."""
+
+
 class Acknowledgement:
     """The first sign to whoever used a command or button: made once, whoever asks for it first.
 
@@ -77,7 +82,8 @@ class Acknowledgement:
                 return
             self._is_given = True
             try:
-                await self._interaction.response.defer()
+                async with asyncio.timeout(ACKNOWLEDGE_S):
+                    await self._interaction.response.defer()
             except LOST as exc:
                 _log.warning("an interaction could not be acknowledged (%s)", plain_reason(exc))
                 if self._on_lost is not None:

@@ -268,4 +268,5 @@ async def test_an_answer_to_a_command_that_is_lost_harms_nothing_else(
                 await house.ada.slash(first, name, **options)
             asked = await house.ada.mention(second, "Still there?")
             await house.until_answered([asked])
+            await house.discord.wait_until(lambda: bool(visible(first, house)), timeout_s=20)
             house.discord.faults.clear()

@@ -58,8 +58,6 @@ class Seam:
     def restart(self) -> None:
         """Begin again with the rest."""
         self._filter: ReasoningFilter | None = self._new_filter()
-        self._blanks = ""
-        self._has_begun = False
         self._same = 0
         self._lead = ""
         self._held = ""
@@ -101,17 +99,22 @@ class Seam:
 
     def _unthought(self, reader: ReasoningFilter, content: str) -> str:
         """Return content without the thinking in front of it; after that nothing is touched."""
-        self._blanks += "" if self._has_begun else content
-        self._has_begun = self._has_begun or not self._blanks.isspace()
         shown = reader.feed(content)
         if not shown.strip() or reader.is_thinking:
             return shown
         shown += reader.close(FinishReason.LENGTH)
         self._filter = None
         if reader.saw_open or reader.saw_orphan_close:
-            return shown
-        # A filter drops the blanks in front of an answer; here they stand in the middle of one.
-        return self._blanks[: len(self._blanks) - len(self._blanks.lstrip())] + shown.lstrip()
+            return self._lead_of(reader.lead, shown) + shown
+        return reader.lead + shown
+
+    def _lead_of(self, blanks: str, text: str) -> str:
+        """Return the part of the blanks behind the thinking that belongs to the answer.
+
+        Templates end thinking with line breaks. In the middle of a sentence they aren't the answer's.
+        """
+        is_inside = self.said[-1:].isalpha() and text[:1].islower()
+        return "" if is_inside and "\n" in blanks else blanks
 
     def _join(self, text: str) -> str:
         if self._is_joined or not text:

@@ -128,6 +128,8 @@ class HiddenReader(VisibleReader):
 
     def _unhide(self, closer: str, end: int) -> bool:
         self._mode = self._visible
+        if not self._started:
+            self.lead = ""
         if self._raw and not self._started:
             raw = self._raw[:-1] if self._block.keeps_closer else self._raw
             self._vanished.append("".join(raw).strip())

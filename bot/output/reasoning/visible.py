@@ -42,6 +42,9 @@ class VisibleReader(ABC):
     Args:
         labels: Names before a colon.
         expect_missing_opening: Hold all text until told otherwise.
+
+    Attributes:
+        lead: The blanks in front of the answer, which are left out.
     """
 
     def __init__(self, labels: Labels, *, expect_missing_opening: bool) -> None:
@@ -58,6 +61,7 @@ class VisibleReader(ABC):
         self._started = False
         self._line_start = False
         self._is_after_spoken = False
+        self.lead = ""
 
     @abstractmethod
     def _marker(self) -> bool:
@@ -92,6 +96,7 @@ class VisibleReader(ABC):
         space = SPACE.match(self._buf, self._pos)
         if space and space.end() > self._pos:
             self._pos = space.end()
+            self.lead += space[0]
             return True
         is_read = self._frame()
         if is_read is not False:
@@ -186,6 +191,7 @@ class VisibleReader(ABC):
         self._started = False
         self._line_start = False
         self._is_after_spoken = False
+        self.lead = ""
 
     def _emit(self, text: str) -> bool:
         self._remember(text)

@@ -104,6 +104,21 @@ def test_thinking_is_no_part_of_what_the_model_is_told_it_said() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 5, 200])
+@pytest.mark.parametrize(
+    ("said", "rest", "whole"),
+    [
+        ("The capital of Fra", "</think>\n\nnce is Paris.", "The capital of France is Paris."),
+        ("One, two,", "</think> three.", "One, two, three."),
+        ("It is so.", "</think>\n\nAnd it stays.", "It is so.\n\nAnd it stays."),
+    ],
+)
+def test_blanks_behind_the_thinking_are_kept_where_they_separate_words(
+    said: str, rest: str, whole: str, size: int
+) -> None:
+    assert joined(said, f"<think>Hm.{rest}", [size]) == whole
+
+
+@pytest.mark.parametrize("size", [1, 5, 200])
 def test_thinking_before_the_rest_is_left_out_also_without_an_opening_tag(size: int) -> None:
     rest = "Where was I? At Fra.</think>nce is Paris."
     assert joined("Hm.</think>The capital of Fra", rest, [size], expecting=True) == PROSE[:31]

@@ -306,7 +306,7 @@ _TAG_CHARS: Final = 160
 """Longest tag with attributes, in characters."""
 _NAMES: Final = "|".join(re.escape(name) for name in sorted(TAG_NAMES, key=len, reverse=True))
 _LITERALS: Final = tuple(text for text, marker in MARKERS.items() if not marker.is_tag)
-_TAG: Final = rf"<(?P<slash>/?)(?P<name>(?i:{_NAMES}))(?:\s[^<>\n]{{0,{_TAG_CHARS}}})?/?>"
+_TAG: Final = rf"< ?(?P<slash>/?) ?(?P<name>(?i:{_NAMES}))(?:\s[^<>\n]{{0,{_TAG_CHARS}}})?/?>"
 
 MARKER: Final = re.compile(
     "|".join(
@@ -322,6 +322,7 @@ MARKER: Final = re.compile(
 )
 """A whole marker at a position."""
 
+_TAG_START: Final = re.compile("< ?(/?) ?")
 _PARTIAL_TAG: Final = re.compile(rf"</?(?i:{_NAMES})\s[^<>\n]{{0,{_TAG_CHARS}}}\Z")
 _PARTIAL_TOKEN: Final = re.compile(
     r"<\|/?(?:[A-Za-z][\w▁:.\-]{0,47}\|?)?\Z|</?｜[^<>｜\n]{0,60}(?:｜[\w ]{0,40})?\Z|<0?x?[0-9A-F]{0,2}\Z"
@@ -342,7 +343,10 @@ _TAG_PREFIXES: Final = prefixes(
 
 def may_become_marker(text: str) -> bool:
     """Return whether more characters could turn this whole text into one marker."""
-    if text in _LITERAL_PREFIXES or text.lower() in _TAG_PREFIXES:
+    if text in _LITERAL_PREFIXES:
+        return True
+    text = _TAG_START.sub(r"<\1", text, count=1)
+    if text.lower() in _TAG_PREFIXES:
         return True
     return bool(_PARTIAL_TOKEN.match(text) or _PARTIAL_TAG.match(text))
 
@@ -359,7 +363,9 @@ def block_pattern(texts: Iterable[str]) -> re.Pattern[str]:
     for text in sorted(texts, key=len, reverse=True):
         marker = MARKERS.get(text)
         if marker is not None and marker.is_tag:
-            parts.append(rf"(?i:{re.escape(text[:-1])})(?:\s[^<>\n]{{0,{_TAG_CHARS}}})?>")
+            start = "< ?/ ?" if text[1] == "/" else "< ?"
+            name = re.escape(text[:-1].lstrip("</"))
+            parts.append(rf"{start}(?i:{name})(?:\s[^<>\n]{{0,{_TAG_CHARS}}})?>")
         else:
             parts.append(f"(?i:{re.escape(text)})" if text[0] not in "<[" else re.escape(text))
     return re.compile("|".join(parts))

@@ -19,7 +19,7 @@ from bot.output.markup import (
 
 _LOOK_BACK_CHARS = 200
 _LIKE: Final = ("</think>", "</thinking>")
-_TAG_NAME: Final = re.compile(r"</?[\w:\-]+")
+_TAG_NAME: Final = re.compile(r"< ?(/?) ?([\w:\-]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def loose_closers(opener: str) -> tuple[str, ...]:
 
 def _key(text: str) -> str:
     name = _TAG_NAME.match(text)
-    return f"{name[0].lower()}>" if name and text.endswith(">") else text.lower()
+    return f"<{name[1]}{name[2].lower()}>" if name and text.endswith(">") else text.lower()
 
 
 @functools.cache

@@ -38,18 +38,30 @@ _OPENS_QUOTE: Final = re.compile(r"(?:\A|[\s(\[{=+,:])[rfbRFB]?[\"']\Z")
 _NOUN: Final = re.compile(
     r"[ \t]?(?:标签|标记|令牌|タグ|トークン)"
     r"|[ \t](?:(?:tags?|tokens?|blocks?|elements?|markers?|Tags?|Tokens?|balises?|etiquetas?)\b"
+    r"|(?:modes?|sections?|pairs?|delimiters?|syntax|format|markup|Block|Modus|mode d)\b"
     r"|тег|токен|وسم|الوسم)"
 )
 _SAYS: Final = re.compile(
-    r"[ \t](?:(?:is|are|was|were) (?:an?|the|used|how|what|where|only|not|one|written)\b"
+    r"[ \t](?:(?:is|are|was|were|isn't|aren't|exists?|belongs?|comes|goes|tells?|contains?|holds)\b"
     r"|(?:marks?|means|opens|closes|begins|ends|starts|denotes|indicates|signals|wraps|stands for)\b"
-    r"|(?:ist|sind|war) (?:ein|eine|das|der|die|kein|nur)\b"
+    r"|(?:can|could|should|must|will|would|may) be\b|(?:ist|sind|war|waren|gehört|heißt|kommt)\b"
     r"|(?:markiert|beendet|öffnet|schließt|steht für|bedeutet)\b"
     r"|(?:est|sont) (?:un|une|le|la|les)\b|(?:es|son) (?:un|una|el|la|los)\b|это |означает|обозначает"
-    r"|(?:and|or|und|oder|et|ou|y|o|и|или) [<`\[/]|[—–=:] |هو |هي |و ?[<`\[])"
+    r"|(?:and|or|und|oder|et|ou|y|o|и|или) [<`\[/◁&]|[—–=:] |هو |هي |و ?[<`\[])"
     r"|(?:是一|用于|表示|标志|代表|和 ?[<`\[]|与 ?[<`\[]|は|と ?[<`\[])"
 )
 """What is said of a thing after its name."""
+
+_CHANNEL: Final = re.compile("(?:analysis|commentary|final)(?= )")
+_TEMPLATE: Final = re.compile(r"\{\{|\{%")
+_FIELD: Final = re.compile(r"\s{0,4}+\{(?:[{%]|[a-z_][\w.]{0,40}\})")
+_STRUCK: Final = re.compile(r"[^\s<>][^<>\n]{0,50}</s>(?:[ \t]+[^\WA-Z]|[,.;:!?)]|[ \t]*<[a-z])")
+_UNFINISHED: Final = re.compile(
+    r"\b(?:is|are|was|were|an?|the|of|to|by|with|and|or|as|like|in|for|from|after|before|called|named"
+    r"|uses?|writes?|emits?|adds?|sees?|prints?|tokens?|tags?|markers?|ist|sind|und|oder|mit|das|der|die"
+    r"|Tokens?|Tags?|est|sont|et|ou|avec|le|la|les|es|son|y|o|con|el|это|и|или|с|токен|тег)\Z"
+)
+"""Words that no sentence ends with: a marker behind them is the rest of it."""
 
 _GOES_ON: Final = re.compile(
     r"[ \t](?:[a-zà-ÿα-ωа-яё]|[—–=:→] |[\u0590-\u06ff])|(?:是|和|与|或|用于|表示|标|代表|は|と|を|が|の)"
@@ -108,20 +120,21 @@ def is_spoken_of(text: str, kind: Kind, place: Place) -> bool | None:
     """
     if _is_waiting(text, kind, place):
         return None
-    if _is_quoted(kind, place) or _NOUN.match(place.after):
+    if _is_quoted(kind, place) or _NOUN.match(place.after) or _is_in_template(kind, place):
         return True
     words = place.line.rstrip(" \t")
+    if text == "<s>" and (place.is_started or words) and place.after[:1].isalnum():
+        return True
     if place.follows_spoken and kind in _TOKENS:
         return True
     if not words:
-        return _begins_line(kind, place)
+        is_struck = text == "<s>" and _STRUCK.match(place.after) is not None
+        return is_struck or _begins_line(kind, place)
     if _BULLET.fullmatch(place.line):
         return not place.turns_over
     if words[-1] in SENTENCE_END:
         said = _SAYS if kind in _PAIRED else _GOES_ON
         return words != place.line and bool(said.match(place.after))
-    if text == "<s>" and place.after[:1].isalnum():
-        return True
     if words != place.line:
         return _stands_apart(text, kind, place)
     return _is_glued(text, kind, place)
@@ -135,6 +148,12 @@ def _is_waiting(text: str, kind: Kind, place: Place) -> bool:
         return True
     if after[0] in " \t" and "\n" not in after:
         return len(after) < _ENOUGH_CHARS
+    if text == "<s>" and not place.is_started:
+        return "\n" not in after
+    if kind is Kind.HEADER and len(after) < _ENOUGH_CHARS:
+        return "<" not in after and "\n" not in after
+    if after[0] == "{" and len(after) < _ENOUGH_CHARS:
+        return "}" not in after
     if kind in _PAIRED:
         return False
     if place.line.count('"') % 2 == 1 and '"' not in after and "\n" not in after:
@@ -172,6 +191,16 @@ def _is_quoted(kind: Kind, place: Place) -> bool:
     return is_open and '"' in (after[0] if kind is Kind.CLOSE else after.partition("\n")[0])
 
 
+def _is_in_template(kind: Kind, place: Place) -> bool:
+    """Return whether a token stands among the fields of a prompt template."""
+    if kind not in _TOKENS:
+        return False
+    if _FIELD.match(place.after):
+        return True
+    is_last = not place.after.strip() or place.turns_over
+    return not is_last and _TEMPLATE.search(place.line) is not None
+
+
 def _begins_line(kind: Kind, place: Place) -> bool:
     if place.is_introduced and kind is not Kind.CLOSE:
         return True
@@ -180,7 +209,8 @@ def _begins_line(kind: Kind, place: Place) -> bool:
     if place.is_started and kind in _OPENING and place.before == ">":
         return True
     said = _SAYS if kind in _PAIRED or not place.is_started else _GOES_ON
-    return bool(said.match(place.after))
+    channel = _CHANNEL.match(place.after) if kind is Kind.HEADER else None
+    return bool(said.match(place.after, channel.end() if channel else 0))
 
 
 def _stands_apart(text: str, kind: Kind, place: Place) -> bool:
@@ -195,6 +225,9 @@ def _stands_apart(text: str, kind: Kind, place: Place) -> bool:
         return True
     if kind is Kind.TURN and _ROLE_LINE.match(place.after):
         return False
+    if not place.after.strip():
+        words = place.line.rstrip(" \t")
+        return not words[-1].isalnum() or _UNFINISHED.search(words) is not None
     if not following.strip():
         return text != "<sep>" and not place.turns_over
     return kind in {Kind.TURN, Kind.HEADER} or text not in MARKERS

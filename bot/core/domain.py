@@ -144,7 +144,6 @@ class Origin(StrEnum):
     CONTEXT_MENU = "context_menu"
     REGENERATE = "regenerate"
     CONTINUE = "continue"
-    RECOVERY = "recovery"
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +270,6 @@ class StageKind(StrEnum):
     LOADING = "loading"
     READING = "reading"
     THINKING = "thinking"
-    WRITING = "writing"
     RETRYING = "retrying"
 
 

@@ -68,8 +68,6 @@ def _words(stage: Stage, elapsed_s: float) -> str:
             return _reading(stage, elapsed_s)
         case StageKind.THINKING:
             return f"Thinking…{_since(elapsed_s)}"
-        case StageKind.WRITING:
-            return "Writing…"
         case StageKind.RETRYING:
             return "Asking the model again…"
         case _:

@@ -48,11 +48,6 @@ class Bracket:
     address: str | None = None
     name: str | None = None
 
-    @property
-    def is_definition(self) -> bool:
-        """Whether it is the label of a definition, ``[name]: address``."""
-        return self.address is None and self.name is None
-
 
 def may_begin_bracket(text: str, start: int) -> bool:
     """Return whether the brackets at a place close, as far as the text has come."""

@@ -19,7 +19,6 @@ from bot.delivery.stage_line import duration, ordinal, stage_line
         (Stage(StageKind.READING, tokens=3120), 0, "Reading 3,120 tokens…"),
         (Stage(StageKind.READING), 4, "Reading… 4 s"),
         (Stage(StageKind.THINKING), 12, "Thinking… 12 s"),
-        (Stage(StageKind.WRITING), 0, "Writing…"),
         (Stage(StageKind.RETRYING), 0, "Asking the model again…"),
     ],
 )

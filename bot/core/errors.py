@@ -81,6 +81,7 @@ class BackendError(BotError):
     """The model's side failed. Subclasses: ``bot.lmstudio.errors``."""
 
     user_text = "The model's machine had a problem. Please try again in a moment."
+    admin_hint = "Look at LM Studio's server log, and load the model again."
     log_level = logging.WARNING
     can_retry = True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import replace
 from typing import TypeVar
@@ -11,11 +11,13 @@ from bot.core.clock import Clock
 from bot.core.errors import ConfigurationError
 from bot.diagnostics import reach
 from bot.diagnostics.completion import probe_completion
-from bot.diagnostics.link import Link
+from bot.diagnostics.link import linked
 from bot.diagnostics.models import probe_models
 from bot.diagnostics.server import probe_http, probe_path, probe_server, probe_token
 from bot.diagnostics.values import Finding, Limits, Status, Step, Target
+from bot.lmstudio.catalogue import name_to_send
 from bot.lmstudio.endpoints import Endpoint, parse_endpoint
+from bot.lmstudio.pinning import Lookup, PinnedResolver, system_lookup
 
 T = TypeVar("T")
 
@@ -41,7 +43,7 @@ async def diagnose(
     *,
     clock: Clock,
     limits: Limits | None = None,
-    lookup: reach.Lookup = reach.system_lookup,
+    lookup: Lookup = system_lookup,
     turn: Turn = lambda _model: nullcontext(""),
 ) -> AsyncGenerator[Finding, None]:
     """Look at one LM Studio; yields a finding per step of ``WALK`` as soon as it is known.
@@ -74,7 +76,7 @@ class _Walk:
     """The steps in order; the caller stops asking after the first that fails."""
 
     def __init__(
-        self, target: Target, clock: Clock, limits: Limits, lookup: reach.Lookup, turn: Turn
+        self, target: Target, clock: Clock, limits: Limits, lookup: Lookup, turn: Turn
     ) -> None:
         self._target = target
         self._clock = clock
@@ -99,23 +101,21 @@ class _Walk:
         except ConfigurationError:
             yield reach.BAD_ADDRESS
             return
+        resolver = PinnedResolver(endpoint.host, self._lookup)
         finding, addresses = await self._timed(
-            reach.resolve(endpoint.host, limits.name_s, self._lookup)
+            reach.resolve(resolver, endpoint.host, limits.name_s, self._clock)
         )
         yield finding
-        finding, opened = await self._timed(
-            reach.connect(addresses, endpoint.port, limits.connect_s)
-        )
-        yield finding
-        async with aclosing(self._over_http(endpoint, opened)) as findings:
+        yield await self._alone(reach.connect(addresses, endpoint.port, limits.connect_s))
+        async with aclosing(self._over_http(endpoint, resolver)) as findings:
             async for finding in findings:
                 yield finding
 
     async def _over_http(
-        self, endpoint: Endpoint, opened: Sequence[str]
+        self, endpoint: Endpoint, resolver: PinnedResolver
     ) -> AsyncGenerator[Finding, None]:
         target, limits = self._target, self._limits
-        async with Link(target, endpoint, opened, self._clock, limits.body_bytes) as link:
+        async with linked(target, endpoint, resolver, self._clock) as link:
             finding, greeting = await self._timed(probe_http(link, limits))
             yield finding
             if greeting is None:
@@ -123,17 +123,16 @@ class _Walk:
             yield await self._alone(probe_server(link, greeting, limits))
             yield await self._alone(probe_path(link, limits))
             yield await self._alone(probe_token(link, target.api_token, limits))
-            finding, inventory = await self._timed(probe_models(link, target.model, limits))
+            finding, catalogue = await self._timed(probe_models(link, target.model, limits))
             yield finding
-            model = inventory.usable(target.model) if inventory else None
-            if model is None:
+            info = catalogue.find(target.model) if catalogue else None
+            if info is None or not info.is_loaded:
                 cause = "Not tried, because it would load a model."
                 yield Finding(Step.COMPLETION, Status.SKIPPED, cause)
                 return
+            model = name_to_send(info, target.model, info.instance_ids[0])
             async with self._turn(model) as refusal:
                 if refusal:
                     yield Finding(Step.COMPLETION, Status.SKIPPED, refusal, is_personal=True)
                     return
-                yield await self._alone(
-                    probe_completion(link, model, target.model, self._clock, limits)
-                )
+                yield await self._alone(probe_completion(link, model, target.model, limits))

@@ -7,19 +7,22 @@ import contextlib
 import errno
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum, auto
 
+from bot.core.clock import Clock
+from bot.core.tasks import within
+from bot.diagnostics.link import failed
 from bot.diagnostics.values import Finding, Status, Step
-
-Lookup = Callable[[str], Awaitable[Sequence[str]]]
-"""Returns the IP addresses of a name; raises ``OSError`` when there is none."""
+from bot.lmstudio import errors
+from bot.lmstudio.endpoints import plain_address
+from bot.lmstudio.pinning import AddressNotPinnedError, PinnedResolver
+from bot.lmstudio.transport import REFUSED_ERRNOS
 
 _MAX_ADDRESSES = 4
 _VPN = ipaddress.ip_network("100.64.0.0/10")
 """Shared address space (RFC 6598), which overlay networks hand out."""
-_WINDOWS_REFUSED = frozenset({1225, 10061})
 _UNREACHABLE = frozenset(
     {
         errno.ENETUNREACH,
@@ -34,12 +37,6 @@ _UNREACHABLE = frozenset(
 )
 
 
-async def system_lookup(host: str) -> Sequence[str]:
-    """Resolve a name with the system's resolver, in a thread."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
-
-
 BAD_ADDRESS = Finding(
     Step.NAME,
     Status.FAILED,
@@ -48,36 +45,30 @@ BAD_ADDRESS = Finding(
 )
 
 
-async def resolve(host: str, limit_s: float, lookup: Lookup) -> tuple[Finding, Sequence[str]]:
-    """Find the addresses of a host: A and AAAA, or the literal itself."""
+async def resolve(
+    resolver: PinnedResolver, host: str, limit_s: float, clock: Clock
+) -> tuple[Finding, Sequence[str]]:
+    """Find the addresses that the client would connect to: A and AAAA, or the literal itself."""
     try:
-        literal = ipaddress.ip_address(host)
-    except ValueError:
-        pass
-    else:
-        finding = Finding(Step.NAME, Status.OK, "A plain IP address, no name to resolve.")
-        return finding, (str(literal),)
-    try:
-        async with asyncio.timeout(limit_s):
-            found = tuple(await lookup(host))[:_MAX_ADDRESSES]
+        found = await within(clock, resolver.resolve(host), limit_s)
     except TimeoutError:
         return _no_name("The name server doesn't answer.", host), ()
+    except AddressNotPinnedError:
+        return failed(Step.NAME, errors.AddressRefusedError()), ()
     except (OSError, UnicodeError) as exc:
         temporary = isinstance(exc, socket.gaierror) and exc.errno == socket.EAI_AGAIN
         text = "The name can't be resolved right now." if temporary else "There is no such name."
         return _no_name(text, host), ()
-    if not found:
-        return _no_name("There is no such name.", host), ()
-    technical = f"{host}: {', '.join(found)}"
-    return Finding(Step.NAME, Status.OK, "The name is known.", technical=technical), found
+    addresses = [one["host"] for one in found[:_MAX_ADDRESSES]]
+    if plain_address(host) is not None:
+        finding = Finding(Step.NAME, Status.OK, "A plain IP address, no name to resolve.")
+        return finding, addresses
+    technical = f"{host}: {', '.join(addresses)}"
+    return Finding(Step.NAME, Status.OK, "The name is known.", technical=technical), addresses
 
 
 def _no_name(cause: str, host: str) -> Finding:
-    advice = (
-        "Check the spelling in LMSTUDIO_BASE_URL, or write the machine's IP address instead of "
-        "its name."
-    )
-    return Finding(Step.NAME, Status.FAILED, cause, advice, technical=host)
+    return replace(failed(Step.NAME, errors.HostNotFoundError(), cause), technical=host)
 
 
 class Knock(Enum):
@@ -95,7 +86,7 @@ def classify(exc: OSError) -> Knock:
     if isinstance(exc, TimeoutError) or exc.errno == errno.ETIMEDOUT:
         return Knock.TIMED_OUT
     windows_code = getattr(exc, "winerror", None)
-    if isinstance(exc, ConnectionRefusedError) or windows_code in _WINDOWS_REFUSED:
+    if REFUSED_ERRNOS & {exc.errno, windows_code}:
         return Knock.REFUSED
     if isinstance(exc, PermissionError):
         return Knock.FORBIDDEN
@@ -118,17 +109,14 @@ async def knock(address: str, port: int, limit_s: float) -> Knock:
     return Knock.OPEN
 
 
-async def connect(
-    addresses: Sequence[str], port: int, limit_s: float
-) -> tuple[Finding, Sequence[str]]:
-    """Knock at all addresses at once; returns those that opened."""
+async def connect(addresses: Sequence[str], port: int, limit_s: float) -> Finding:
+    """Knock at all addresses at once."""
     knocks = await asyncio.gather(*(knock(one, port, limit_s) for one in addresses))
     tried = list(zip(addresses, knocks, strict=True))
     technical = ", ".join(f"[{one}]:{port} {how.name.lower()}" for one, how in tried)
-    opened = [one for one, how in tried if how is Knock.OPEN]
-    if opened:
-        return _opened(tried, technical), opened
-    return replace(refusal(tried[0][0], worst(knocks)), technical=technical), ()
+    if Knock.OPEN in knocks:
+        return _opened(tried, technical)
+    return replace(refusal(tried[0][0], worst(knocks)), technical=technical)
 
 
 def _opened(tried: Sequence[tuple[str, Knock]], technical: str) -> Finding:
@@ -174,17 +162,11 @@ def refusal(address: str, how: Knock) -> Finding:
 _CONNECTION_TEXTS = {
     Knock.REFUSED: (
         "The machine is there, but nothing listens at that port.",
-        (
-            "Start the server in LM Studio (Developer tab), switch on “Serve on Local Network”, and "
-            "compare the port with LMSTUDIO_BASE_URL."
-        ),
+        errors.ServerRefusedError.admin_hint,
     ),
     Knock.TIMED_OUT: (
         "The machine doesn't answer: it is off or asleep, or a firewall drops the connection.",
-        (
-            "Wake the machine, allow LM Studio in its firewall for private networks, and check that "
-            "its address hasn't changed."
-        ),
+        errors.ConnectTimedOutError.admin_hint,
     ),
     Knock.UNREACHABLE: (
         "There is no way from the bot's machine to that address.",

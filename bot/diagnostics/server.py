@@ -2,109 +2,72 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from statistics import median
 
-from bot.diagnostics.link import Fetched, Link, LinkError, Trouble
+from bot.core.errors import BackendError
+from bot.core.tasks import within
+from bot.diagnostics.link import Link, failed
 from bot.diagnostics.values import Finding, Limits, Status, Step
+from bot.lmstudio import errors
+from bot.lmstudio.catalogue import NAMES_ONLY, fetch_catalogue
+from bot.lmstudio.transport import GREETING, Reply
 
-GREETING = "/lmstudio-greeting"
 _SLOW_ROUND_TRIP_S = 0.15
-
-_TROUBLE_TEXTS = {
-    Trouble.TLS_ON_PLAIN: (
-        "The address says https, but the server doesn't speak TLS.",
-        "Write http:// in LMSTUDIO_BASE_URL; LM Studio itself never speaks https.",
-    ),
-    Trouble.CERTIFICATE: (
-        "The server's certificate isn't trusted.",
-        (
-            "Give its CA with CLAWBOT_LMSTUDIO__CA_FILE or its fingerprint with "
-            "CLAWBOT_LMSTUDIO__CERTIFICATE_SHA256."
-        ),
-    ),
-    Trouble.NOT_HTTP: (
-        "Something answers at that port, but not in plain HTTP.",
-        "Compare the port with the one LM Studio shows; if a TLS proxy stands there, write https://.",
-    ),
-    Trouble.CLOSED: (
-        "The server closes the connection without an answer.",
-        "Compare the port with the one LM Studio shows, and restart its server.",
-    ),
-    Trouble.SILENT: (
-        "The server accepts the connection, but doesn't answer.",
-        "Restart the server in LM Studio; if the machine is overloaded, give it a moment.",
-    ),
-    Trouble.TOO_LARGE: (
-        "The server sends far more than it should.",
-        "Compare the port: that may not be LM Studio.",
-    ),
-}
+_LISTING = "/v1/models"
+_WRONG_PATH = "LM Studio answers, but the configured address has a wrong path."
 
 
-def broken(step: Step, error: LinkError) -> Finding:
-    """Put a failed exchange into words."""
-    cause, advice = _TROUBLE_TEXTS[error.trouble]
-    return Finding(step, Status.FAILED, cause, advice, technical=error.trouble.name.lower())
-
-
-def error_text(fetched: Fetched) -> str:
-    """Return the words of an error body in any of LM Studio's forms; empty without one."""
-    body = fetched.json
-    error = body.get("error") if isinstance(body, dict) else None
-    message = error.get("message") if isinstance(error, dict) else error
-    return message if isinstance(message, str) else ""
-
-
-async def probe_http(link: Link, limits: Limits) -> tuple[Finding, Fetched | None]:
+async def probe_http(link: Link, limits: Limits) -> tuple[Finding, Reply | None]:
     """Ask for the greeting, and see whether it is HTTP that comes back."""
+    began_s = link.clock.monotonic()
     try:
-        fetched = await link.get(GREETING, limit_s=limits.http_s)
-    except LinkError as exc:
-        return broken(Step.HTTP, exc), None
-    technical = f"status {fetched.status}, {fetched.duration_s * 1000:.0f} ms"
-    if 300 <= fetched.status < 400:
+        reply = await link.bare.fetch("GET", GREETING, limit_s=limits.http_s)
+    except BackendError as exc:
+        return failed(Step.HTTP, exc), None
+    took_s = link.clock.monotonic() - began_s
+    if 300 <= reply.status < 400:
         cause = "The server sends elsewhere instead of answering, and that is never followed."
-        advice = "Write the final address into LMSTUDIO_BASE_URL, without any redirect."
-        return Finding(Step.HTTP, Status.FAILED, cause, advice, technical=technical), None
-    if fetched.status in {502, 503, 504} or (fetched.status >= 500 and fetched.is_html):
+        return failed(Step.HTTP, errors.RedirectError(), cause), None
+    if reply.status in {502, 503, 504} or (reply.status >= 500 and is_html(reply)):
         cause = "A proxy answers, but LM Studio behind it doesn't."
-        advice = "Start LM Studio's server and check where the proxy sends requests."
-        return Finding(Step.HTTP, Status.FAILED, cause, advice, technical=technical), None
-    return Finding(Step.HTTP, Status.OK, "It answers in HTTP.", technical=technical), fetched
+        return failed(Step.HTTP, errors.ServerFaultError(reply.status), cause), None
+    technical = f"status {reply.status}, {took_s * 1000:.0f} ms"
+    return Finding(Step.HTTP, Status.OK, "It answers in HTTP.", technical=technical), reply
 
 
-async def probe_server(link: Link, greeting: Fetched, limits: Limits) -> Finding:
+def is_html(reply: Reply) -> bool:
+    """Return whether a reply is a web page."""
+    return "html" in reply.content_type or reply.body[:64].lstrip().lower().startswith(b"<")
+
+
+async def probe_server(link: Link, greeting: Reply, limits: Limits) -> Finding:
     """Tell LM Studio, a wrong path on it, its like, and something else apart."""
     body = greeting.json
     if isinstance(body, dict) and body.get("lmstudio") is True:
         return Finding(Step.SERVER, Status.OK, "It is LM Studio.")
     if greeting.status in {401, 403}:
         return Finding(Step.SERVER, Status.OK, "It asks for a token, as LM Studio does.")
-    if link.has_path and "Unexpected endpoint" in error_text(greeting):
-        return Finding(
-            Step.SERVER,
-            Status.FAILED,
-            "LM Studio answers, but the configured address has a wrong path.",
-            "Remove everything after the port from LMSTUDIO_BASE_URL; /v1 is added by itself.",
-        )
+    if link.has_path and _is_unknown_route(greeting):
+        return failed(Step.SERVER, errors.WrongEndpointError(), _WRONG_PATH)
     try:
-        listed = await link.get("/v1/models", limit_s=limits.http_s / 2, authorised=False)
-    except LinkError:
+        await within(link.clock, fetch_catalogue(link.bare, NAMES_ONLY), limits.http_s / 2)
+    except (BackendError, TimeoutError):
         return _stranger(greeting)
-    found = listed.json
-    if isinstance(found, dict) and isinstance(found.get("data"), list):
-        return Finding(
-            Step.SERVER,
-            Status.WARNING,
-            "It isn't LM Studio, or a very old one, but it speaks the same language.",
-            "Update LM Studio if it is one; with another server, model details are unknown.",
-        )
-    return _stranger(greeting)
+    return Finding(
+        Step.SERVER,
+        Status.WARNING,
+        "It isn't LM Studio, or a very old one, but it speaks the same language.",
+        "Update LM Studio if it is one; with another server, model details are unknown.",
+    )
 
 
-def _stranger(greeting: Fetched) -> Finding:
-    kind = "a web page" if greeting.is_html else f"status {greeting.status}"
+def _is_unknown_route(reply: Reply) -> bool:
+    """Whether LM Studio says that it has no such route, which it does with status 200."""
+    return reply.status == 200 and isinstance(reply.failure, errors.WrongEndpointError)
+
+
+def _stranger(greeting: Reply) -> Finding:
+    kind = "a web page" if is_html(greeting) else f"status {greeting.status}"
     return Finding(
         Step.SERVER,
         Status.FAILED,
@@ -116,14 +79,15 @@ def _stranger(greeting: Fetched) -> Finding:
 
 async def probe_path(link: Link, limits: Limits) -> Finding:
     """Time a few round trips that cost the server nothing."""
-    trips: list[float] = []
+    trips_s: list[float] = []
     for _ in range(3):
+        began_s = link.clock.monotonic()
         try:
-            fetched = await link.get(GREETING, limit_s=limits.path_s / 3)
-        except LinkError:
+            await link.bare.fetch("GET", GREETING, limit_s=limits.path_s / 3)
+        except BackendError:
             continue
-        trips.append(fetched.duration_s)
-    return judge_path(trips, tried=3)
+        trips_s.append(link.clock.monotonic() - began_s)
+    return judge_path(trips_s, tried=3)
 
 
 def judge_path(trips_s: list[float], *, tried: int) -> Finding:
@@ -151,14 +115,15 @@ def judge_path(trips_s: list[float], *, tried: int) -> Finding:
 
 async def probe_token(link: Link, token: str | None, limits: Limits) -> Finding:
     """See whether the token is needed, and whether it is the right one."""
+    limit_s = limits.authentication_s / 2
     try:
-        given = await link.get("/v1/models", limit_s=limits.authentication_s / 2, authorised=True)
+        given = await link.own.fetch("GET", _LISTING, limit_s=limit_s)
         finding = judge_token(given, configured=token is not None, has_path=link.has_path)
         if finding.status is not Status.OK or token is None:
             return finding
-        bare = await link.get("/v1/models", limit_s=limits.authentication_s / 2)
-    except LinkError as exc:
-        return broken(Step.AUTHENTICATION, exc)
+        bare = await link.bare.fetch("GET", _LISTING, limit_s=limit_s)
+    except BackendError as exc:
+        return failed(Step.AUTHENTICATION, exc)
     if bare.status in {401, 403}:
         return finding
     return Finding(
@@ -169,7 +134,7 @@ async def probe_token(link: Link, token: str | None, limits: Limits) -> Finding:
     )
 
 
-def judge_token(given: Fetched, *, configured: bool, has_path: bool = False) -> Finding:
+def judge_token(given: Reply, *, configured: bool, has_path: bool = False) -> Finding:
     """Say what a listing's status tells about the token.
 
     Args:
@@ -177,50 +142,19 @@ def judge_token(given: Fetched, *, configured: bool, has_path: bool = False) -> 
         configured: A token was sent.
         has_path: The configured address goes on after the port.
     """
-    finding = Finding(Step.AUTHENTICATION, Status.FAILED, "")
-    if given.status == 401 and configured:
-        return replace(
-            finding,
-            cause="LM Studio refuses the token.",
-            advice="Make a new token in LM Studio's server settings and put it into "
-            "LMSTUDIO_API_TOKEN.",
-        )
-    if given.status == 401:
-        return replace(
-            finding,
-            cause="LM Studio asks for a token, and none is configured.",
-            advice="Make one in LM Studio's server settings (Manage Tokens) and put it into "
-            "LMSTUDIO_API_TOKEN.",
-        )
-    if given.status == 403:
-        return replace(
-            finding,
-            cause="The token lacks a permission.",
-            advice="Give the token the permission to list and use models in LM Studio's server "
-            "settings.",
-        )
-    if given.status >= 300:
-        return replace(
-            finding,
-            cause="The server can't list its models.",
-            advice="Restart the server in LM Studio and look at its log.",
-            technical=f"status {given.status}",
-        )
-    if "Unexpected endpoint" in error_text(given):
-        return _no_listing(finding, has_path=has_path)
-    cause = "The token is right." if configured else "No token is needed."
-    return Finding(Step.AUTHENTICATION, Status.OK, cause)
-
-
-def _no_listing(finding: Finding, *, has_path: bool) -> Finding:
-    if has_path:
-        return replace(
-            finding,
-            cause="LM Studio answers, but the configured address has a wrong path.",
-            advice="Remove everything after the port from LMSTUDIO_BASE_URL.",
-        )
-    return replace(
-        finding,
-        cause="The server at that port doesn't know the list of models.",
-        advice="Compare address and port with those LM Studio shows, and update LM Studio.",
-    )
+    failure = given.failure
+    if failure is None:
+        cause = "The token is right." if configured else "No token is needed."
+        return Finding(Step.AUTHENTICATION, Status.OK, cause)
+    cause = "The server can't list its models."
+    if isinstance(failure, errors.AuthenticationError):
+        cause = "LM Studio asks for a token, and none is configured."
+        if configured:
+            cause = "LM Studio refuses the token."
+    elif isinstance(failure, errors.PermissionDeniedError):
+        cause = "The token lacks a permission."
+    elif _is_unknown_route(given):
+        cause = "The server at that port doesn't know the list of models."
+        if has_path:
+            cause = _WRONG_PATH
+    return failed(Step.AUTHENTICATION, failure, cause)

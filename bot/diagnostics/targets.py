@@ -19,10 +19,9 @@ def target_of(settings: Settings, base_url: str) -> Target:
         ConfigurationError: The address or the certificate settings are wrong.
     """
     tokens = tokens_by_origin(settings.lmstudio.base_url, settings.lmstudio.api_tokens)
-    tls = make_tls(settings.lmstudio.ca_file, settings.lmstudio.certificate_sha256)
     return Target(
         base_url,
         tokens.get(parse_endpoint(base_url).origin),
         settings.chat.model,
-        None if isinstance(tls, bool) else tls,
+        make_tls(settings.lmstudio.ca_file, settings.lmstudio.certificate_sha256),
     )

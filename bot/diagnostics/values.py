@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from aiohttp import Fingerprint
+from bot.lmstudio.transport import Tls
 
 
 class Status(StrEnum):
@@ -65,13 +64,13 @@ class Target:
         base_url: As configured, with or without ``/v1``.
         api_token: Bearer token, if one is configured.
         model: Model key, if one is configured.
-        tls: Trust for https: an own context, or a pinned certificate; the system's when unset.
+        tls: Trust for https, as the client's transport takes it.
     """
 
     base_url: str
     api_token: str | None = field(default=None, repr=False)
     model: str | None = None
-    tls: ssl.SSLContext | Fingerprint | None = None
+    tls: Tls = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,6 @@ class Limits:
 
     Attributes:
         http_s: For the greeting; half as much again where that isn't LM Studio's.
-        body_bytes: Longest body that is read, unpacked.
     """
 
     name_s: float = 2.5
@@ -90,7 +88,6 @@ class Limits:
     authentication_s: float = 2.5
     models_s: float = 3.5
     completion_s: float = 8.0
-    body_bytes: int = 2 * 1024 * 1024
 
 
 def one_line(text: object, limit_chars: int = 80) -> str:

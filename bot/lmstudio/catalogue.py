@@ -57,16 +57,18 @@ class Catalogue:
         source: Index into the routes: which list the server knows.
         models: Chat models, loaded ones first.
         instances: Loaded copies.
+        has_others: Models that can't chat are listed too.
     """
 
     source: int
     models: tuple[ModelInfo, ...]
     instances: tuple[Instance, ...] = ()
+    has_others: bool = False
 
     @property
     def tells_loaded(self) -> bool:
         """Whether the server says which models are loaded (``/v1/models`` doesn't)."""
-        return self.source < len(_ROUTES) - 1
+        return self.source < NAMES_ONLY
 
     @property
     def is_native(self) -> bool:
@@ -94,6 +96,30 @@ class Catalogue:
         return next((few[0] for few in (near, in_memory) if len(few) == 1), None)
 
 
+def name_to_send(info: ModelInfo, asked: str | None, copy_id: str | None) -> str:
+    """Return the name by which a request reaches a listed model.
+
+    Args:
+        info: The model.
+        asked: The name that was chosen, which may mean one copy or quantisation.
+        copy_id: The loaded copy to use otherwise.
+    """
+    if asked is not None and asked != info.key and (asked in info.instance_ids or "@" in asked):
+        return asked
+    return copy_id or info.key
+
+
+def is_same_model(name: str, other: str) -> bool:
+    """Return whether two names mean one model, whatever publisher, copy or quantisation they say."""
+    return _plain(name) == _plain(other)
+
+
+def _plain(name: str) -> str:
+    plain = name.lower().rpartition("/")[2].partition("@")[0].removesuffix(".gguf")
+    base, colon, number = plain.rpartition(":")
+    return base if colon and number.isdigit() else plain
+
+
 def _is_near(name: str, key: str) -> bool:
     """Whether a name is a key but for upper and lower case, or for a publisher left out."""
     publisher, _, tail = name.casefold().rpartition("/")
@@ -116,14 +142,13 @@ async def fetch_catalogue(transport: Transport, first_source: int = 0) -> Catalo
         BackendError: It can't be reached, refuses the token, or knows none of the lists.
     """
     for source in range(first_source, len(_ROUTES)):
-        path, field, parse = _ROUTES[source]
         try:
-            body = await transport.fetch_json("GET", path, limit_s=_LIMIT_S)
-            catalogue = _parsed(source, body, field, parse)
-            is_llama = source == len(_ROUTES) - 1 and _is_llama(body)
+            body = await transport.fetch_json("GET", _ROUTES[source][0], limit_s=_LIMIT_S)
+            catalogue = read_catalogue(source, body)
+            is_llama = source == NAMES_ONLY and _is_llama(body)
             return await _with_slots(transport, catalogue) if is_llama else catalogue
         except (errors.WrongEndpointError, errors.BadResponseError):
-            if source == len(_ROUTES) - 1:
+            if source == NAMES_ONLY:
                 raise
     raise errors.WrongEndpointError
 
@@ -184,9 +209,17 @@ async def _fetched(transport: Transport, path: str) -> object:
         return None
 
 
-def _parsed(
-    source: int, body: object, field: str, parse: Callable[[dict[str, Any]], _Parsed | None]
-) -> Catalogue:
+def read_catalogue(source: int, body: object) -> Catalogue:
+    """Read one list of models.
+
+    Args:
+        source: Index into the routes: which list it is.
+        body: Parsed JSON, of any form.
+
+    Raises:
+        BadResponseError: It isn't a list of models.
+    """
+    _, field, parse = _ROUTES[source]
     entries = body.get(field) if isinstance(body, dict) else None
     if not isinstance(entries, list):
         raise errors.BadResponseError("not a list of models")
@@ -194,7 +227,7 @@ def _parsed(
     known = [entry for entry in found if entry is not None]
     models = sorted((model for model, _ in known), key=lambda model: not model.is_loaded)
     instances = tuple(instance for _, copies in known for instance in copies)
-    return Catalogue(source, tuple(models), instances)
+    return Catalogue(source, tuple(models), instances, len(known) < len(found))
 
 
 _Parsed = tuple[ModelInfo, tuple[Instance, ...]]
@@ -282,6 +315,10 @@ _ROUTES: Final[tuple[tuple[str, str, Callable[[dict[str, Any]], _Parsed | None]]
     ("/api/v0/models", "data", _older),
     ("/v1/models", "data", _openai),
 )
+
+
+NAMES_ONLY: Final = len(_ROUTES) - 1
+"""The source ``/v1/models``: LM Studio lists there what may be asked for, also by loading it."""
 
 
 def _name(value: object) -> str | None:

@@ -6,6 +6,7 @@
     ├── BackendUnavailableError      nothing reachable: the question can be held and asked again
     │   ├── ServerRefusedError       the machine is up, nobody listens
     │   ├── ConnectTimedOutError     no answer to the connection
+    │   │   └── SilentServerError    the connection stands, and nothing comes
     │   └── HostNotFoundError        the name doesn't resolve
     ├── TlsError, CertificateError, AddressRefusedError
     ├── AuthenticationError, PermissionDeniedError
@@ -14,7 +15,10 @@
     ├── ModelCrashedError, ComputeError, ChannelError, ServerFaultError, BusyError
     ├── ContextOverflowError, PoolFullError, TemplateError, ImagesRefusedError
     ├── InvalidRequestError, PayloadTooLargeError, WrongEndpointError, RedirectError
-    ├── EmptyAnswerError, TruncatedStreamError, BadResponseError, DisconnectedError
+    ├── EmptyAnswerError, TruncatedStreamError, DisconnectedError
+    ├── BadResponseError
+    │   ├── NotHttpError             something else than HTTP
+    │   └── OversizedReplyError      far more than any reply should be
     └── FirstTokenTimeoutError, StalledError, TotalTimeoutError
 
 No sentence holds an address or a word from upstream. The texts that lead to each class stand in
@@ -39,9 +43,9 @@ class ServerRefusedError(BackendUnavailableError):
     """The connection was refused: nothing listens at that port."""
 
     admin_hint = (
-        "The machine is up but nothing listens at this port. Start the server in LM Studio "
-        "(Developer page, or `lms server start`), check the port, and switch on "
-        '"Serve on Local Network" if the bot runs on another machine.'
+        "Start the server in LM Studio (Developer tab, or lms server start), compare the port with "
+        "LMSTUDIO_BASE_URL, and switch on “Serve on Local Network” if the bot runs on another "
+        "machine."
     )
 
 
@@ -49,15 +53,24 @@ class ConnectTimedOutError(BackendUnavailableError):
     """The connection wasn't answered: the machine is off, or a firewall drops it."""
 
     admin_hint = (
-        "No answer to the connection: the machine is off or asleep, the address is wrong, or a "
-        'firewall drops it. Check "Serve on Local Network" and the firewall there.'
+        "Wake the machine, allow LM Studio in its firewall for private networks, and check that its "
+        "address hasn't changed."
     )
+
+
+class SilentServerError(ConnectTimedOutError):
+    """The connection was taken, but no whole reply came over it in time."""
+
+    admin_hint = "Restart the server in LM Studio; if the machine is overloaded, give it a moment."
 
 
 class HostNotFoundError(BackendUnavailableError):
     """The server's name doesn't resolve."""
 
-    admin_hint = "The host name in LMSTUDIO_BASE_URL doesn't resolve; an IP address always works."
+    admin_hint = (
+        "Check the spelling in LMSTUDIO_BASE_URL, or write the machine's IP address instead of its "
+        "name."
+    )
 
 
 class TlsError(BackendError):
@@ -77,7 +90,8 @@ class CertificateError(TlsError):
 
     user_text = "I don't trust the certificate of the model's machine, so I sent nothing."
     admin_hint = (
-        "Set the CA file, or the SHA-256 fingerprint of the certificate, in the LM Studio settings."
+        "Give its CA with CLAWBOT_LMSTUDIO__CA_FILE, or its fingerprint with "
+        "CLAWBOT_LMSTUDIO__CERTIFICATE_SHA256."
     )
 
 
@@ -164,8 +178,8 @@ class OutOfMemoryError(LoadFailedError):
     """The machine ran out of memory while loading or computing."""
 
     user_text = (
-        "The model's machine has too little memory for this, also after I asked for less. "
-        "Please try again in a minute or with a shorter question."
+        "The model's machine has too little memory for this. Please try again in a minute or with a "
+        "shorter question."
     )
 
 
@@ -196,6 +210,7 @@ class ChannelError(BackendError):
     """LM Studio's generic wrapper for a broken link to its engine."""
 
     user_text = "The model's engine broke off. Please try again in a moment."
+    admin_hint = "Load the model again; if that recurs, update its runtime in LM Studio."
 
 
 class ServerFaultError(BackendError):
@@ -206,7 +221,10 @@ class ServerFaultError(BackendError):
     """
 
     user_text = "The model's server had a fault of its own. Please try again in a moment."
-    admin_hint = "A proxy before LM Studio needs long timeouts and no buffering."
+    admin_hint = (
+        "Look at LM Studio's server log. A proxy before LM Studio has to reach it, and needs long "
+        "timeouts and no buffering."
+    )
 
     def __init__(self, status: int = 500) -> None:
         super().__init__(f"HTTP status {status}")
@@ -221,6 +239,7 @@ class BusyError(BackendError):
     """
 
     user_text = "The model's machine is too busy right now. Please try again in a minute."
+    admin_hint = "See what else uses the machine, and whether a proxy before it limits requests."
 
     def __init__(self, retry_after_s: float | None = None) -> None:
         super().__init__("busy")
@@ -333,6 +352,7 @@ class EmptyAnswerError(BackendError):
     """
 
     user_text = "The model ended without an answer. Please try again."
+    admin_hint = "Load the model again in LM Studio; if that doesn't help, choose another one."
 
     def __init__(self, *, thought: bool = False, hit_length: bool = False) -> None:
         super().__init__(f"empty answer (thought: {thought}, length: {hit_length})")
@@ -351,6 +371,7 @@ class TruncatedStreamError(BackendError):
     """The stream ended without an end mark."""
 
     user_text = "The connection to the model broke off. Please try again."
+    admin_hint = "Look at LM Studio's server log, and at the network and any proxy between."
 
 
 class BadResponseError(BackendError):
@@ -360,10 +381,26 @@ class BadResponseError(BackendError):
     admin_hint = "Is this address really LM Studio's? A proxy must not change or compress replies."
 
 
+class NotHttpError(BadResponseError):
+    """Something else than HTTP came."""
+
+    admin_hint = (
+        "Compare the port with the one LM Studio shows; if a TLS proxy stands there, let "
+        "LMSTUDIO_BASE_URL begin with https."
+    )
+
+
+class OversizedReplyError(BadResponseError):
+    """A reply that isn't a stream is larger than any should be."""
+
+    admin_hint = "Compare the port with the one LM Studio shows: that may not be LM Studio."
+
+
 class DisconnectedError(BackendError):
     """The server closed the connection before its first byte."""
 
     user_text = "The model's machine hung up on me. Please try again."
+    admin_hint = "Compare the port with the one LM Studio shows, and restart its server."
 
 
 class FirstTokenTimeoutError(BackendError):

@@ -14,7 +14,7 @@ from typing import Final
 
 from bot.core.errors import BackendError
 from bot.lmstudio import errors
-from bot.lmstudio.completion import parse_json
+from bot.lmstudio.completion import CompletionDecoder, parse_json
 
 _MAX_TEXT_CHARS: Final = 20_000
 _MAX_DEPTH: Final = 6
@@ -202,6 +202,24 @@ def classify_payload(payload: object) -> BackendError | None:
 def classify_event(payload: object) -> BackendError:
     """Return the failure that an error inside a stream means."""
     return classify_payload(payload) or errors.ServerFaultError()
+
+
+def failure_of(decoder: CompletionDecoder) -> BackendError | None:
+    """Return what is wrong with a completion at its end; ``None`` for a whole one with text.
+
+    An error after a whole answer takes nothing from it.
+    """
+    if decoder.has_ended and decoder.has_content:
+        return None
+    if decoder.failure is not None:
+        return classify_event(decoder.failure)
+    if decoder.is_malformed:
+        return errors.BadResponseError("the stream is malformed or too large")
+    if not decoder.has_ended:
+        return errors.TruncatedStreamError()
+    return errors.EmptyAnswerError(
+        thought=decoder.has_reasoning, hit_length=decoder.finish_reason == "length"
+    )
 
 
 def error_in(body: object) -> object:

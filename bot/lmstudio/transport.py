@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Final
@@ -30,7 +31,10 @@ KEEPALIVE_S: Final = 4.0
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """Largest body that isn't a stream; a list of 200 models is about 200 KB."""
 
-_REFUSED_ERRNOS: Final = frozenset({61, 111, 1225, 10061})
+GREETING: Final = "/lmstudio-greeting"
+"""A path that LM Studio answers at once, also while it is busy."""
+
+REFUSED_ERRNOS: Final = frozenset({61, 111, 1225, 10061})
 """Connection refused on macOS, Linux and Windows (two codes)."""
 
 Tls = ssl.SSLContext | Fingerprint | bool
@@ -60,6 +64,37 @@ def make_tls(ca_file: Path | None, certificate_sha256: str | None) -> Tls:
             f"The CA file {ca_file} can't be read as PEM certificates."
         ) from None
     return context
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole reply that isn't a stream, whatever its status.
+
+    Attributes:
+        content_type: The header, in lower case; empty without one.
+        retry_after: The header of that name.
+    """
+
+    status: int
+    content_type: str
+    body: bytes
+    retry_after: str | None = None
+
+    @property
+    def json(self) -> object:
+        """The body as JSON; ``None`` if it is none."""
+        try:
+            return parse_json(self.body)
+        except ValueError:
+            return None
+
+    @property
+    def failure(self) -> BackendError | None:
+        """What the server refuses or can't do; ``None`` for a success."""
+        parsed = self.json
+        if self.status == 200 and parsed is not None and not failures.error_in(parsed):
+            return None
+        return failures.classify(self.status, self.body, self.retry_after)
 
 
 class Transport:
@@ -152,10 +187,27 @@ class Transport:
             BackendError: Whatever the server's answer means, if it isn't a success; a typed
                 timeout after ``limit_s`` seconds.
         """
+        reply = await self.fetch(method, path, body, limit_s=limit_s)
+        if (failure := reply.failure) is not None:
+            raise failure
+        return reply.json
+
+    async def fetch(
+        self, method: str, path: str, body: bytes | None = None, *, limit_s: float
+    ) -> Reply:
+        """Return a whole reply, whatever its status.
+
+        Raises:
+            BackendError: There was none; a typed timeout after ``limit_s`` seconds, which says
+                whether the connection stood by then.
+        """
+        connected: list[bool] = []
+        work = self._fetch(method, path, body, lambda: connected.append(True))
         try:
-            return await within(self._clock, self._fetch_json(method, path, body), limit_s)
+            return await within(self._clock, work, limit_s)
         except TimeoutError:
-            raise errors.ConnectTimedOutError from None
+            timeout = errors.SilentServerError if connected else errors.ConnectTimedOutError
+            raise timeout from None
 
     async def answers(self, limit_s: float) -> bool:
         """Return whether the server answers anything at all to LM Studio's greeting.
@@ -164,7 +216,7 @@ class Transport:
             BackendUnavailableError: It can't be reached, as opposed to: it takes too long.
         """
         try:
-            response = await within(self._clock, self.open("GET", "/lmstudio-greeting"), limit_s)
+            response = await within(self._clock, self.open("GET", GREETING), limit_s)
         except errors.BackendUnavailableError:
             raise
         except (TimeoutError, BackendError):
@@ -172,25 +224,23 @@ class Transport:
         response.close()
         return True
 
-    async def _fetch_json(self, method: str, path: str, body: bytes | None) -> object:
-        response = await self.open(method, path, body)
+    async def _fetch(
+        self, method: str, path: str, body: bytes | None, on_connected: Callable[[], None]
+    ) -> Reply:
+        response = await self.open(method, path, body, on_connected=on_connected)
         try:
             data = await self.read_body(response)
         finally:
             response.release()
-        try:
-            parsed = parse_json(data)
-        except ValueError:
-            parsed = None
-        if response.status != 200 or parsed is None or failures.error_in(parsed):
-            raise failures.classify(response.status, data, response.headers.get("Retry-After"))
-        return parsed
+        headers = response.headers
+        kind = headers.get("Content-Type", "").lower()
+        return Reply(response.status, kind, data, headers.get("Retry-After"))
 
     async def read_body(self, response: ClientResponse, prefix: bytes = b"") -> bytes:
         """Read a body that isn't a stream, up to its limit.
 
         Raises:
-            BadResponseError: It is too large.
+            OversizedReplyError: It is too large.
             TruncatedStreamError: The connection broke before its end.
         """
         data = bytearray(prefix)
@@ -199,7 +249,7 @@ class Transport:
                 data += chunk
                 if len(data) > MAX_BODY_BYTES:
                     response.close()
-                    raise errors.BadResponseError("the body is too large")
+                    raise errors.OversizedReplyError("the body is too large")
         except (aiohttp.ClientError, OSError) as exc:
             response.close()
             raise errors.TruncatedStreamError from exc
@@ -220,12 +270,12 @@ class Transport:
             if isinstance(exc.os_error, AddressNotPinnedError):
                 return errors.AddressRefusedError()
             self._resolver.mark_unreachable()
-            if exc.os_error.errno in _REFUSED_ERRNOS or exc.errno in _REFUSED_ERRNOS:
+            if exc.os_error.errno in REFUSED_ERRNOS or exc.errno in REFUSED_ERRNOS:
                 return errors.ServerRefusedError()
             return errors.ConnectTimedOutError()
         if isinstance(exc, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | OSError):
             return errors.DisconnectedError()
-        return errors.BadResponseError("not HTTP as it should be")
+        return errors.NotHttpError("not HTTP as it should be")
 
 
 async def _note_connected(

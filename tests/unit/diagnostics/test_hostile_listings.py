@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.diagnostics.link import Fetched
-from bot.diagnostics.models import Inventory, judge, read_names, read_native, read_v0
-from bot.diagnostics.server import error_text, judge_token
+from bot.diagnostics.models import judge
+from bot.diagnostics.server import is_html, judge_token
 from bot.diagnostics.values import one_line
+from bot.lmstudio.catalogue import NAMES_ONLY, Catalogue, read_catalogue
+from bot.lmstudio.errors import BadResponseError
+from bot.lmstudio.transport import Reply
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -41,26 +44,32 @@ JSON = st.recursive(
 )
 
 
+def listings(body: object) -> list[Catalogue]:
+    """Return what each kind of list takes a body for."""
+    found = []
+    for source in range(NAMES_ONLY + 1):
+        with contextlib.suppress(BadResponseError):
+            found.append(read_catalogue(source, body))
+    return found
+
+
 @given(JSON, st.none() | st.text(max_size=10))
 def test_any_json_is_judged(body: object, configured: str | None) -> None:
-    fetched = Fetched(200, "application/json", json.dumps(body).encode(), 0.0)
-    error_text(fetched)
-    judge_token(fetched, configured=configured is not None)
-    names = read_names(fetched)
-    for models in (read_native(fetched), read_v0(fetched)):
-        if models is not None:
-            inventory = Inventory(models, names)
-            finding = judge(inventory, configured)
+    reply = Reply(200, "application/json", json.dumps(body).encode())
+    assert judge_token(reply, configured=configured is not None).cause
+    found = listings(reply.json)
+    for catalogue in found:
+        for offered in found:
+            finding = judge(catalogue, offered, configured)
             assert finding.cause
             assert finding.technical.isprintable()
-            inventory.usable(configured)
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_no_listing_or_one(body: bytes) -> None:
-    fetched = Fetched(200, "text/plain", body, 0.0)
-    assert read_native(fetched) is None or b"models" in body
-    assert isinstance(fetched.is_html, bool)
+    reply = Reply(200, "text/plain", body)
+    assert not listings(reply.json) or b"models" in body or b"data" in body
+    assert isinstance(is_html(reply), bool)
 
 
 @given(st.text(), st.integers(1, 100))

@@ -4,25 +4,46 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from bot.diagnostics.completion import Heard
 from bot.diagnostics.completion import judge as judge_completion
-from bot.diagnostics.link import Fetched
-from bot.diagnostics.models import Inventory, Seen, judge, read_names, read_native, read_v0
+from bot.diagnostics.models import judge
 from bot.diagnostics.reach import Knock, classify, refusal, worst
 from bot.diagnostics.server import judge_path, judge_token
-from bot.diagnostics.values import Status, one_line
+from bot.diagnostics.values import Finding, Status, one_line
+from bot.lmstudio import errors, failures
+from bot.lmstudio.catalogue import NAMES_ONLY, name_to_send, read_catalogue
+from bot.lmstudio.transport import Reply
 
-COLD = Seen("a/cold", is_chat=True, loaded=False)
-WARM = Seen("b/warm", is_chat=True, loaded=True, context_tokens=8192, parallel=4)
-EMBED = Seen("c/embed", is_chat=False, loaded=False)
+Row = dict[str, Any]
 
 
-def fetched(body: object, status: int = 200) -> Fetched:
-    return Fetched(status, "application/json", json.dumps(body).encode(), 0.001)
+def a_model(key: str, *instances: str, kind: str = "llm", **config: int) -> Row:
+    """Return an entry of LM Studio's native list."""
+    copies = [{"id": name, "config": config} for name in instances]
+    return {"key": key, "type": kind, "loaded_instances": copies}
+
+
+COLD = a_model("a/cold")
+WARM = a_model("b/warm", "b/warm", context_length=8192, parallel=4)
+OTHER = a_model("d/other", "d/other", context_length=8192, parallel=4)
+EMBED = a_model("c/embed", kind="embedding")
+
+
+def judged(models: Sequence[Row], offered: Sequence[str], configured: str | None) -> Finding:
+    """Return what is said of a native list and the names at ``/v1/models``."""
+    names = {"data": [{"id": name} for name in offered]}
+    return judge(
+        read_catalogue(0, {"models": list(models)}), read_catalogue(NAMES_ONLY, names), configured
+    )
+
+
+def a_reply(body: object, status: int = 200) -> Reply:
+    return Reply(status, "application/json", json.dumps(body).encode())
 
 
 @pytest.mark.parametrize(
@@ -78,33 +99,46 @@ def test_a_refusal_says_more_than_a_silence() -> None:
         ((COLD, WARM), ("a/cold",), "a/cold", Status.WARNING, "first question loads it"),
         ((WARM,), (), "x/none", Status.FAILED, "The configured model isn't there."),
         ((WARM,), (), "c/embed", Status.FAILED, "The configured model isn't there."),
-        ((WARM, WARM), (), None, Status.WARNING, "Several models are loaded"),
+        ((COLD, WARM), ("b/warm",), "a/cold", Status.FAILED, "just-in-time loading is off"),
+        ((COLD, EMBED), ("c/embed",), None, Status.FAILED, "just-in-time loading is off"),
+        ((WARM, OTHER), (), None, Status.WARNING, "Several models are loaded"),
     ],
 )
 def test_models(
-    models: tuple[Seen, ...],
+    models: tuple[Row, ...],
     offered: tuple[str, ...],
     configured: str | None,
     status: Status,
     cause: str,
 ) -> None:
-    finding = judge(Inventory(models, offered), configured)
+    finding = judged(models, offered, configured)
     assert finding.status is status
     assert cause in finding.cause
 
 
 def test_a_small_context_is_a_warning_and_details_are_technical() -> None:
-    small = Seen("b/warm", is_chat=True, loaded=True, context_tokens=2048)
-    assert judge(Inventory((small,), ()), None).status is Status.WARNING
-    fine = judge(Inventory((WARM,), (), "list of 9 bytes"), None)
-    assert fine.technical == "b/warm, context 8192 tokens, 4 in parallel, list of 9 bytes"
+    small = a_model("b/warm", "b/warm", context_length=2048)
+    assert judged([small], (), None).status is Status.WARNING
+    fine = judged([WARM], (), None)
+    assert fine.technical == "b/warm, context 8192 tokens, 4 in parallel"
 
 
-def test_only_a_loaded_model_is_tried() -> None:
-    assert Inventory((COLD, WARM), ()).usable(None) == "b/warm"
-    assert Inventory((COLD, WARM), ()).usable("a/cold") is None
-    twin = Seen("b/warm", is_chat=True, loaded=True, instances=("b/warm:2",))
-    assert Inventory((twin,), ()).usable("b/warm:2") == "b/warm:2"
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        (None, "b/warm"),
+        ("b/warm", "b/warm"),
+        ("b/warm:2", "b/warm:2"),
+        ("b/warm@q4", "b/warm@q4"),
+        ("B/Warm", "b/warm"),
+        ("a/cold", "a/cold"),
+    ],
+)
+def test_a_request_names_the_copy_that_is_meant(asked: str | None, sent: str) -> None:
+    catalogue = read_catalogue(0, {"models": [COLD, a_model("b/warm", "b/warm", "b/warm:2")]})
+    info = catalogue.find(asked)
+    assert info is not None
+    assert name_to_send(info, asked, next(iter(info.instance_ids), None)) == sent
 
 
 @pytest.mark.parametrize(
@@ -119,17 +153,17 @@ def test_only_a_loaded_model_is_tried() -> None:
     ],
 )
 def test_strange_listings_are_no_native_ones(body: object) -> None:
-    assert read_native(fetched(body)) is None
-    assert read_v0(fetched(body)) is None
+    with pytest.raises(errors.BadResponseError):
+        read_catalogue(0, body)
 
 
 def test_listings_survive_wrong_types() -> None:
     rows: list[Any] = [None, {"key": 3, "type": "llm", "loaded_instances": [{"config": []}, 7]}]
-    found = read_native(fetched({"models": rows}))
-    assert found is not None
-    assert found[0].key == "3"
-    assert found[0].loaded
-    assert read_names(fetched({"data": [1, {"id": None}]})) == ("None",)
+    assert read_catalogue(0, {"models": rows}).models == ()
+    odd = {"key": "x", "type": "llm", "loaded_instances": [{"id": "x", "config": []}, 7]}
+    (model,) = read_catalogue(0, {"models": [odd]}).models
+    assert model.is_loaded
+    assert read_catalogue(NAMES_ONLY, {"data": [1, {"id": None}]}).models == ()
 
 
 @pytest.mark.parametrize(
@@ -144,7 +178,7 @@ def test_listings_survive_wrong_types() -> None:
     ],
 )
 def test_the_token(status: int, configured: bool, cause: str) -> None:
-    assert cause in judge_token(fetched({"data": []}, status), configured=configured).cause
+    assert cause in judge_token(a_reply({"data": []}, status), configured=configured).cause
 
 
 @pytest.mark.parametrize(
@@ -163,20 +197,23 @@ def test_the_network_path(trips_s: list[float], status: Status) -> None:
 @pytest.mark.parametrize(
     ("error", "cause"),
     [
-        ("Model is unloaded.", "isn't loaded any more"),
-        ('Failed to load model "x". Error: Model loading was stopped', "short of memory"),
+        ("Model is unloaded.", "was just unloaded"),
+        ('Failed to load model "x". Error: Model loading was stopped', "can't be loaded"),
+        ("insufficient system resources", "too little memory"),
         ("The model has crashed without additional information. (Exit code: null)", "crashed"),
-        ("Error rendering prompt with jinja template", "chat template"),
-        ("Context size has been exceeded.", "context is full"),
-        ("Permission denied to use plugin", "doesn't allow completions"),
-        ("Unexpected endpoint or method. (POST /x)", "route for completions"),
-        ("something new", "couldn't complete"),
+        ("Error rendering prompt with jinja template", "can't take this conversation"),
+        ("Context size has been exceeded.", "model's memory"),
+        ("Permission denied to use plugin", "isn't allowed to do that"),
+        ("Unexpected endpoint or method. (POST /x)", "isn't set up as I need it"),
+        ("something new", "didn't accept my request"),
     ],
 )
 def test_a_failed_completion(error: str, cause: str) -> None:
-    finding = judge_completion(Heard(error=error), None)
+    failure = failures.classify(400, json.dumps({"error": error}))
+    finding = judge_completion(Heard(failure=failure), None)
     assert finding.status is Status.FAILED
     assert cause in finding.cause
+    assert finding.advice == failure.admin_hint
     assert error not in finding.cause + finding.advice
 
 
@@ -184,9 +221,15 @@ def test_a_completion_with_rate_without_text_and_by_another_model() -> None:
     well = judge_completion(Heard(tokens=5, first_s=0.5, last_s=0.6), None)
     assert well.status is Status.OK
     assert well.technical == "first token after 0.50 s, 40 tokens/s"
-    assert judge_completion(Heard(finished=True), None).status is Status.WARNING
+    silent = Heard(failure=errors.EmptyAnswerError())
+    assert judge_completion(silent, None).status is Status.WARNING
     assert judge_completion(Heard(tokens=1, model="a:2"), "a").status is Status.OK
     assert judge_completion(Heard(tokens=1, model="b"), "a").status is Status.WARNING
+
+
+def test_a_model_that_only_thinks_in_so_few_tokens_speaks() -> None:
+    thinking = Heard(tokens=8, failure=errors.EmptyAnswerError(thought=True, hit_length=True))
+    assert judge_completion(thinking, None).status is Status.OK
 
 
 def test_text_from_the_other_side_becomes_one_short_line() -> None:

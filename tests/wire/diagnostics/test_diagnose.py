@@ -13,6 +13,7 @@ import pytest
 
 from bot.core.clock import SystemClock
 from bot.diagnostics import WALK, Finding, Limits, Status, Step, Target, diagnose
+from bot.lmstudio.transport import MAX_BODY_BYTES
 from sandbox.lmstudio import Fault, LMStudioSandbox, Model, Options, Timing
 
 KEY = "qwen/qwen3-next-80b"
@@ -162,12 +163,12 @@ async def test_another_web_server() -> None:
 async def test_an_endless_body_is_cut_off() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(64)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 20_000)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n")
+        writer.write(b"x" * (MAX_BODY_BYTES + 1))
         await writer.drain()
 
     async with raw_server(serve) as url:
-        limits = replace(PATIENT, body_bytes=10_000)
-        failure = only_failure(await walk(Target(url), limits), Step.HTTP)
+        failure = only_failure(await walk(Target(url)), Step.HTTP)
     assert "far more" in failure.cause
 
 
@@ -255,22 +256,22 @@ async def test_no_usable_model(models: list[Model], configured: str | None, caus
 @pytest.mark.parametrize(
     ("fault", "after_tokens", "cause"),
     [
-        (Fault.UNLOADED, None, "isn't loaded any more"),
+        (Fault.UNLOADED, None, "was just unloaded"),
         (Fault.CRASHED, None, "crashed"),
-        (Fault.COMPUTE_ERROR, 0, "crashed"),
-        (Fault.LOAD_GUARDRAIL, None, "short of memory"),
-        (Fault.JINJA_ALTERNATE, None, "template"),
-        (Fault.POOL_FULL, 1, "context is full"),
-        (Fault.HTML_500, None, "couldn't complete"),
+        (Fault.COMPUTE_ERROR, 0, "a fault while computing"),
+        (Fault.LOAD_GUARDRAIL, None, "too little memory"),
+        (Fault.JINJA_ALTERNATE, None, "can't take this conversation"),
+        (Fault.POOL_FULL, 1, "model's memory"),
+        (Fault.HTML_500, None, "had a fault of its own"),
         (Fault.RESET_BEFORE_HEADERS, None, "closes the connection"),
         (Fault.EMPTY, None, "without saying anything"),
         (Fault.MODEL_SWAP, None, "Another model"),
         (Fault.HANG_BEFORE_HEADERS, None, "no token in time"),
-        (Fault.INVALID_UTF8, None, "without saying anything"),
-        (Fault.DEEP_JSON, None, "without saying anything"),
-        (Fault.HUGE_LINE, None, "without saying anything"),
-        (Fault.TINY_EVENTS, None, "without saying anything"),
-        (Fault.GZIP_BOMB, None, "without saying anything"),
+        (Fault.INVALID_UTF8, None, "The model answers."),
+        (Fault.DEEP_JSON, None, "something I can't read"),
+        (Fault.HUGE_LINE, None, "something I can't read"),
+        (Fault.TINY_EVENTS, None, "something I can't read"),
+        (Fault.GZIP_BOMB, None, "something I can't read"),
         (Fault.ENDLESS_COMMENTS, None, "no token in time"),
     ],
 )

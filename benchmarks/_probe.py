@@ -1,6 +1,6 @@
 """The bot as ``python -m bot run`` starts it, with a look at its event loop from inside.
 
-``python -m benchmarks._probe FILE`` appends one JSON line a second to FILE: the time
+``python -m benchmarks._probe FILE`` appends a JSON line to FILE four times a second: the time
 (``time.monotonic``), the loop's lags since the line before in milliseconds, and its tasks.
 """
 
@@ -22,7 +22,7 @@ from config.settings import Settings
 
 STEP_S = 0.01
 """Time between two looks, in seconds; what a look comes later than that is the lag."""
-LINE_S = 1.0
+LINE_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,14 @@ class Look:
         at_s: When, on the machine's monotonic clock.
         lags_ms: How late each look since the line before came, in milliseconds.
         tasks: Tasks that had not ended.
+        cpu_ms: Processor time that the loop's thread used in each lag, in milliseconds. A lag far
+            longer than that was a wait for a processor.
     """
 
     at_s: float
     lags_ms: Sequence[float]
     tasks: int
+    cpu_ms: Sequence[float] = ()
 
 
 def arguments(file: Path) -> tuple[str, ...]:
@@ -53,20 +56,29 @@ def read_looks(file: Path) -> list[Look]:
     return [Look(*json.loads(line)) for line in lines if line.endswith("]")]
 
 
+def longest_pause(looks: Sequence[Look]) -> tuple[float, float]:
+    """Return the longest lag, and the most processor time between two looks, in milliseconds."""
+    lag = max((lag for look in looks for lag in look.lags_ms), default=0.0)
+    return lag, max((used for look in looks for used in look.cpu_ms), default=0.0)
+
+
 async def _watch(file: Path) -> None:
     """Note how late the loop comes round, until cancelled."""
     lags: list[float] = []
+    cpu: list[float] = []
     line_at_s = time.monotonic() + LINE_S
     with file.open("a", encoding="utf-8") as out:
         while True:
             due_s = time.monotonic() + STEP_S
+            began_cpu_s = time.thread_time()
             await asyncio.sleep(STEP_S)
             now_s = time.monotonic()
             lags.append(round((now_s - due_s) * 1000, 2))
+            cpu.append(round((time.thread_time() - began_cpu_s) * 1000, 2))
             if now_s >= line_at_s:
-                out.write(json.dumps([now_s, lags, len(asyncio.all_tasks())]) + "\n")
+                out.write(json.dumps([now_s, lags, len(asyncio.all_tasks()), cpu]) + "\n")
                 out.flush()
-                lags = []
+                lags, cpu = [], []
                 line_at_s = now_s + LINE_S
 
 

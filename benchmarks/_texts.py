@@ -95,6 +95,8 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "one wide row": lambda size: "| " + "a | " * (size // 4) + "\n|" + "---|" * (size // 4),
     "one address": lambda size: "https://" + "a" * (size - 8),
     "one word": lambda size: "Aa0_" * (size // 4),
+    "one run of backticks": lambda size: "`" * size,
+    "starts of a token": lambda size: "MTIz." * (size // 5),
 }
 
 

@@ -1,19 +1,20 @@
-"""What text that is made to be slow costs: work by size for each function, and the longest pause.
+"""What text that is made to be slow costs: work by size for each function.
 
-Work is counted, not timed (``_meter``). The bars: ten times the text costs at most 20 times the work,
-and no adversarial answer holds the event loop for more than 100 ms.
+Work is counted, not timed (``_meter``). The bar: ten times the text costs at most 20 times the work.
+100 kB are tried of the texts that cost most with 10 kB, or whose cost grew most up to there. How long
+the bot's event loop stands still for such texts, ``benchmarks pauses`` measures.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
+import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from benchmarks.table import print_table
 
@@ -26,9 +27,8 @@ quadratic would be 100."""
 SLACK = 100_000
 """Work that doesn't count as growth: the first steps, and what a text of one message spares."""
 
-_BAR_MS = 100.0
-_READ_CHARS = 65_536
-"""Most that one read of a stream brings, as aiohttp's reader is set."""
+SUSPECTS = 8
+"""How many texts are tried with 100 kB for what they cost with 10, and how many for its growth."""
 
 Row = tuple[str, str, list[int]]
 
@@ -39,32 +39,38 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--count", action="store_true", help="be the child that counts")
     parser.add_argument("--pairs", action="store_true", help="alternations of two signs, too")
     parser.add_argument("--few", action="store_true", help="only the texts of a shape of their own")
+    parser.add_argument("--all", action="store_true", help="100 kB of every text, not of suspects")
+    parser.add_argument("--part", default="0/1", help="every which function to count: 0/2, 1/2")
     parser.add_argument("--only", default="", help="functions whose name begins so")
     options = parser.parse_args(argv)
     if options.count:
         for row in _counted(options):
             print(json.dumps(row), flush=True)
         return 0
-    rows = counted(["--pairs"] if options.pairs else [])
+    wanted = {"--pairs": options.pairs, "--few": options.few, "--all": options.all}
+    rows = counted([*(name for name, is_set in wanted.items() if is_set), "--only", options.only])
     headers = ("function", "costliest text", *(f"work at {size // 1000} kB" for size in SIZES))
     print_table("Adversarial texts", headers, _worst(rows))
     slow = [row for row in rows if not is_linear(row[2])]
     for function, text, work in slow:
         print(f"not linear: {function} on {text}: {work}")
-    text, pause_ms = _longest_pause()
-    print_table("The event loop", ("answer", "longest pause, ms"), [(text, f"{pause_ms:.0f}")])
-    return 1 if slow or pause_ms > _BAR_MS else 0
+    return 1 if slow else 0
 
 
 def counted(arguments: Sequence[str]) -> list[Row]:
-    """Count in a process of its own, whose modules are loaded in a form that counts."""
-    child = subprocess.run(  # noqa: S603 - our own interpreter, our own module
-        [sys.executable, "-m", "benchmarks", "adversarial", "--count", *arguments],
-        stdout=subprocess.PIPE,
-        check=True,
-        text=True,
-    )
-    return [tuple(json.loads(line)) for line in child.stdout.splitlines()]
+    """Count in processes of their own, whose modules are loaded in a form that counts."""
+    command = [sys.executable, "-m", "benchmarks", "adversarial", "--count", *arguments]
+    parts = os.cpu_count() or 1
+    children = [
+        subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
+            [*command, "--part", f"{part}/{parts}"], stdout=subprocess.PIPE, text=True
+        )
+        for part in range(parts)
+    ]
+    lines = [line for child in children for line in child.communicate()[0].splitlines()]
+    if any(child.returncode for child in children):
+        raise RuntimeError("a process that counts has failed")
+    return [tuple(json.loads(line)) for line in lines]
 
 
 def is_linear(work: Sequence[int]) -> bool:
@@ -81,22 +87,36 @@ def _counted(options: argparse.Namespace) -> Iterator[Row]:
         _texts.adversarial(size, with_pairs=options.pairs, with_units=not options.few)
         for size in SIZES
     ]
-    for function_name, function in _texts.functions().items():
-        if not function_name.startswith(options.only):
+
+    def count(function: Callable[[str], object], name: str, work: list[int]) -> None:
+        """Add the work on a text of the next size."""
+        _meter.METER.count = 0
+        growth = GROWTH[len(work) - 1]
+        _meter.METER.limit = growth * work[-1] + SLACK + 1 if work else 1 << 62
+        with contextlib.suppress(_meter.OverrunError):
+            function(texts[len(work)][name])
+        work.append(_meter.METER.count)
+
+    part, parts = map(int, options.part.split("/"))
+    for index, (function_name, function) in enumerate(_texts.functions().items()):
+        if index % parts != part % parts or not function_name.startswith(options.only):
             continue
-        for text_name in texts[0]:
-            work: list[int] = []
-            for by_name in texts:
-                _meter.METER.count = 0
-                growth = GROWTH[len(work) - 1]
-                _meter.METER.limit = growth * work[-1] + SLACK + 1 if work else 1 << 62
-                try:
-                    function(by_name[text_name])
-                except _meter.OverrunError:
-                    work.append(_meter.METER.count)
-                    break
-                work.append(_meter.METER.count)
-            yield function_name, text_name, work
+        works: dict[str, list[int]] = {name: [] for name in texts[0]}
+        for name, work in works.items():
+            count(function, name, work)
+            count(function, name, work)
+        for name in works if options.few or options.all else _suspects(works):
+            if is_linear(works[name]):
+                count(function, name, works[name])
+        for name, work in works.items():
+            yield function_name, name, work
+
+
+def _suspects(works: Mapping[str, Sequence[int]]) -> set[str]:
+    """Return the texts that cost most at 10 kB, and those whose cost grew most up to there."""
+    by_work = sorted(works, key=lambda name: -works[name][1])
+    by_growth = sorted(works, key=lambda name: -works[name][1] / works[name][0])
+    return {*by_work[:SUSPECTS], *by_growth[:SUSPECTS]}
 
 
 def _worst(rows: Sequence[Row]) -> list[Sequence[object]]:
@@ -104,35 +124,6 @@ def _worst(rows: Sequence[Row]) -> list[Sequence[object]]:
     worst: dict[str, Row] = {}
     for row in rows:
         known = worst.get(row[0])
-        if known is None or row[2][-1] > known[2][-1]:
+        if known is None or (len(row[2]), row[2][-1]) > (len(known[2]), known[2][-1]):
             worst[row[0]] = row
     return [(name, text, *(f"{count:,}" for count in work)) for name, text, work in worst.values()]
-
-
-def _longest_pause() -> tuple[str, float]:
-    """Return the answer that holds the loop longest, and for how long, in milliseconds."""
-    from benchmarks._texts import adversarial  # noqa: PLC0415 - after the child's rewriting
-    from bot.core.domain import FinishReason, TextDelta  # noqa: PLC0415
-    from bot.delivery.plan import plan_chunks  # noqa: PLC0415
-    from bot.delivery.splitter import split, streaming_cut  # noqa: PLC0415
-    from bot.output.pipeline import OutputPolicy, ReplyPipeline, SecretGuard  # noqa: PLC0415
-
-    def steps(whole: str) -> Iterator[Callable[[], object]]:
-        reply = ReplyPipeline(policy=OutputPolicy(), secrets=SecretGuard(["192.168.178.50"]))
-        for start in range(0, len(whole), _READ_CHARS):
-            yield partial(reply.feed, TextDelta(whole[start : start + _READ_CHARS]))
-        yield lambda: split(streaming_cut(reply.text))
-        yield partial(reply.close, FinishReason.STOP)
-        yield lambda: reply.thinking
-        yield lambda: plan_chunks(reply.text, (), max_messages=8)
-
-    worst = ("", 0.0)
-    for name, text in adversarial(SIZES[-1], with_pairs=True).items():
-        for head in ("", "a ", "<think>"):
-            for step in steps(head + text):
-                began_s = time.perf_counter()
-                step()
-                pause_ms = (time.perf_counter() - began_s) * 1000
-                if pause_ms > worst[1]:
-                    worst = (f"{head}{name}", pause_ms)
-    return worst

@@ -1,8 +1,8 @@
 """What attachments that attack their reader cost the bot: memory, and pauses of its event loop.
 
-``python -m benchmarks attachments [--only PART …]``
+``python -m benchmarks attachments [--only PART …] [--copies 10]``
 
-Somebody posts one message with ten copies of a bomb, waits for the answer, and the next person
+Somebody posts one message with copies of a bomb, waits for the answer, and the next person
 comes with the next kind. Memory is the whole process's beyond what it had when it was idle; the
 pause is the longest time that the event loop didn't come round, looked at from inside every 10 ms.
 The processes that decode are its children: their memory is bounded, and they are gone afterwards.
@@ -23,13 +23,12 @@ import psutil
 
 from benchmarks._bombs import BOMBS, Bomb, broken
 from benchmarks._crowd import answers_to
-from benchmarks._probe import arguments, read_looks
+from benchmarks._probe import arguments, longest_pause, read_looks
 from benchmarks._rig import running_bot
 from benchmarks.table import print_table
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import LMStudioSandbox, Model
 
-COPIES = 10
 BAR_MIB, BAR_HELPERS_MIB, BAR_PAUSE_MS = 150.0, 700.0, 100.0
 ANSWER_S, GONE_S = 180.0, 90.0
 LOOK_S = 0.02
@@ -54,7 +53,7 @@ async def _watch(pid: int, peaks: Peaks) -> None:
         await asyncio.sleep(LOOK_S)
 
 
-async def run(bombs: Sequence[Bomb]) -> tuple[list[Sequence[object]], bool]:
+async def run(bombs: Sequence[Bomb], copies: int) -> tuple[list[Sequence[object]], bool]:
     """Post each bomb; returns the table's rows, and whether all bars hold."""
     rows: list[Sequence[object]] = []
     is_good = True
@@ -78,10 +77,16 @@ async def run(bombs: Sequence[Bomb]) -> tuple[list[Sequence[object]], bool]:
                 person = discord.add_user(f"Person {len(rows)}")
                 guild.add_member(person)
                 peaks.bot, peaks.helpers = 0.0, 0.0
-                seconds, pause_ms = await _post(discord, person, channel, bomb, file)
+                measured = await _post(discord, person, channel, bomb, copies, file)
+                seconds, pause_ms, cpu_ms = measured
                 more_mib = max(0.0, peaks.bot - idle_mib)
-                rows.append([bomb.name, seconds, more_mib, peaks.helpers, pause_ms])
-                print(f"{bomb.name}: {seconds:.1f} s", flush=True)
+                rows.append([bomb.name, seconds, more_mib, peaks.helpers, pause_ms, cpu_ms])
+                print(
+                    f"{bomb.name}: {seconds:.1f} s, +{more_mib:.1f} MiB, helpers "
+                    f"{peaks.helpers:.0f} MiB, pause {pause_ms:.0f} ms, of it at most "
+                    f"{cpu_ms:.0f} ms of work",
+                    flush=True,
+                )
                 is_good = is_good and (
                     more_mib <= BAR_MIB
                     and peaks.helpers <= BAR_HELPERS_MIB
@@ -89,23 +94,27 @@ async def run(bombs: Sequence[Bomb]) -> tuple[list[Sequence[object]], bool]:
                 )
             left = await _helpers_after(bot.process.pid)
             watching.cancel()
-            rows.append(["a while later", "", max(0.0, bot.memory_mib() - idle_mib), left, ""])
+            rows.append(["a while later", "", max(0.0, bot.memory_mib() - idle_mib), left, "", ""])
     return rows, is_good and not left
 
 
 async def _post(
-    discord: DiscordSandbox, person: Person, channel: Channel, bomb: Bomb, file: Path
-) -> tuple[float, float]:
-    """Post ten copies; returns the seconds to the answer and the longest pause in milliseconds."""
+    discord: DiscordSandbox, person: Person, channel: Channel, bomb: Bomb, copies: int, file: Path
+) -> tuple[float, float, float]:
+    """Post copies of a file.
+
+    Returns:
+        The seconds to the answer; the loop's longest pause, and its most work at once, in
+        milliseconds.
+    """
     data = await asyncio.get_running_loop().run_in_executor(None, bomb.make)
     began_s = time.monotonic()
-    asked = await person.mention(channel, "What is this?", files=[(bomb.filename, data)] * COPIES)
+    asked = await person.mention(channel, "What is this?", files=[(bomb.filename, data)] * copies)
     await _answered(discord, asked)
     ended_s = time.monotonic()
     await asyncio.sleep(1.1)  # until the probe has written its line
     looks = [look for look in read_looks(file) if look.at_s > began_s]
-    longest = max((lag for look in looks for lag in look.lags_ms), default=0.0)
-    return ended_s - began_s, longest
+    return ended_s - began_s, *longest_pause(looks)
 
 
 async def _answered(discord: DiscordSandbox, asked: Message) -> None:
@@ -131,12 +140,17 @@ def main(argv: list[str]) -> int:
     """Run the benchmark; returns the exit code."""
     parser = argparse.ArgumentParser(prog="benchmarks attachments", description=__doc__)
     parser.add_argument("--only", nargs="*", default=[""], help="parts of the names of bombs")
-    only = parser.parse_args(argv).only
+    parser.add_argument("--copies", type=int, default=10, help="of each bomb in its message")
+    options = parser.parse_args(argv)
+    only = options.only
     bombs = [bomb for bomb in BOMBS if any(part in bomb.name for part in only)]
     if only == [""]:
         bombs.append(Bomb("pictures, each with bytes changed", "a.png", broken()[2].make))
-    rows, is_good = asyncio.run(run(bombs))
-    headers = ("ten of these", "answered after, s", "bot, + MiB", "helpers, MiB", "pause, ms")
+    rows, is_good = asyncio.run(run(bombs, options.copies))
+    headers = (
+        *(f"{options.copies} of these", "answered after, s", "bot, + MiB", "helpers, MiB"),
+        *("pause, ms", "most work at once, ms"),
+    )
     print_table(
         f"Bars: {BAR_MIB:g} MiB more, helpers {BAR_HELPERS_MIB:g} MiB and none left, pause "
         f"{BAR_PAUSE_MS:g} ms",

@@ -136,6 +136,7 @@ class ReplyPipeline:
         if not self._is_repeated:
             for text in self._filter.closing(reason):
                 yield from self._taking(text)
+                yield
             yield from self._taking("", ended=True)
         if not self.text and self._replaced and self._filter.may_restore:
             self._show(self._replaced)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from bot.core import frames
@@ -169,11 +169,11 @@ class ContextBuilder:
         most = draft.plan.prompt_tokens
         for point in draft.points:
             await self._load(draft, point, asker_id)
-            draft.write(point)
+            await _in_turns(draft.writing(point))
             if self._estimator.estimate_turns(draft.turns, key) <= most:
                 return
         for attempt in range(_SHRINK_TRIES):
-            draft.shrink(attempt)
+            await _in_turns(draft.shrinking(attempt))
             if self._estimator.estimate_turns(draft.turns, key) <= most:
                 return
 
@@ -211,6 +211,12 @@ class ContextBuilder:
                 self._told_places.popitem(last=False)
             notices.append(NO_CONTENT)
         return tuple(notices)
+
+
+async def _in_turns(steps: Iterator[None]) -> None:
+    """Do work step by step, letting others have their turn in between."""
+    for _ in steps:
+        await asyncio.sleep(0)
 
 
 def _wants_history(question: Question) -> bool:

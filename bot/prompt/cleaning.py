@@ -53,19 +53,18 @@ _TOKENS = re.compile(
     r"|[|｜]/?[\w▁\"]{1,32}>|/?[\w▁\"]{1,32}[|｜]>"  # <|turn>, <channel|>
     r"|/?\w{1,16}(?:▁\w{1,16}){1,6}>"  # <begin▁of▁sentence>
     r"|[|｜]dsml[|｜]"
-    rf"|(?:{'|'.join(re.escape(word) for word in _WORDS)})>"
+    rf"|(?:{'|'.join(re.escape(word.lower()) for word in _WORDS)})>"
     r"|</?sys>>"
     r"|0x[0-9a-f]{2}>|unused\d{1,5}>|extra_id_\d{1,5}>|reserved_\w{1,24}>|special_\d{1,5}>"
     r"|ctrl\d{1,4}>|dummy\d{1,5}>"
     r")"
-    rf"|\[(?=(?:{'|'.join(re.escape(word) for word in _BRACKETED)})\]"
+    rf"|\[(?=(?:{'|'.join(re.escape(word.lower()) for word in _BRACKETED)})\]"
     r"|[|｜][^\s\[\]|｜]{1,48}[|｜]\]"  # [|assistant|], [|begin▁of▁sentence|]
     r"|/?\w{1,16}(?:▁\w{1,16}){1,6}\]|unused\d{1,5}\])"
     r"|◁(?=/?think▷)"
-    r"|\](?=~!?b[\]\[])|\[(?=e~\[)",
-    re.IGNORECASE,
+    r"|\](?=~!?b[\]\[])|\[(?=e~\[)"
 )
-"""The first character of each literal; the rest is looked at only."""
+"""The first character of each literal in small letters; the rest is looked at only."""
 
 _MAY_HOLD_TOKEN = re.compile(r"[<\[◁\]＜﹤［﹇］﹈]")
 _DISGUISE = re.compile(r"[\u200c\u200d\ufe00-\ufe0f\u034f\u115f\u1160\u3164\uffa0\u17b4\u17b5]")
@@ -98,11 +97,9 @@ def neutralise(text: str) -> str:
     """
     if not _MAY_HOLD_TOKEN.search(text):
         return text
-    if text.isascii():
-        return _TOKENS.sub(_broken, text)
-    seen = _COMPATIBLE.sub(_plain, text)
+    seen = text if text.isascii() else _COMPATIBLE.sub(_plain, text)
     if not _DISGUISE.search(seen):
-        starts = [match.start() for match in _TOKENS.finditer(seen)]
+        starts = [match.start() for match in _TOKENS.finditer(_lowered(seen))]
     else:
         starts = _undisguised(seen)
     if not starts:
@@ -116,11 +113,21 @@ def _undisguised(text: str) -> list[int]:
     gone = [match.start() for match in _DISGUISE.finditer(text)]
     passed = 0
     starts: list[int] = []
-    for match in _TOKENS.finditer(_DISGUISE.sub("", text)):
+    for match in _TOKENS.finditer(_lowered(_DISGUISE.sub("", text))):
         while passed < len(gone) and gone[passed] - passed <= match.start():
             passed += 1
         starts.append(match.start() + passed)
     return starts
+
+
+def _lowered(text: str) -> str:
+    """Return a text in small letters, character for character.
+
+    A pattern of many words is several times as fast on these as one that ignores the case.
+    """
+    if text.isascii():
+        return text.lower()
+    return text.replace("\u0130", "i").lower().replace("\u0131", "i").replace("\u017f", "s")
 
 
 def clean_text(text: str) -> str:
@@ -208,10 +215,6 @@ def _time(seconds: int) -> str:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
     except (ValueError, OverflowError, OSError):
         return "(a time)"
-
-
-def _broken(match: re.Match[str]) -> str:
-    return match.group() + " "
 
 
 @lru_cache(maxsize=4096)

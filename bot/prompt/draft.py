@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from bot.core import frames
 from bot.core.counted import counted
@@ -123,8 +123,8 @@ class Draft:
             and message.reference_id not in self.referred
         ]
 
-    def write(self, point: int) -> None:
-        """Write the turns of what is kept from a point on."""
+    def writing(self, point: int) -> Iterator[None]:
+        """Write the turns of what is kept from a point on, pausing after each message."""
         self._point = point
         self.names = Names(self._style.bot_name)
         kept = self.kept(point)
@@ -141,6 +141,7 @@ class Draft:
         for index, block in enumerate(kept, start=offset):
             if block.is_answer:
                 writer.add(Role.ASSISTANT, style.answer(block))
+                yield
                 continue
             message = block.messages[0]
             author = message.author.id
@@ -159,18 +160,19 @@ class Draft:
                 rendered = self._with_span(rendered, style)
             writer.add(Role.USER, rendered)
             speaker = author
+            yield
         system = style.persona.text
         head = (ChatTurn(Role.SYSTEM, system),) if system else ()
         self.turns = (*head, *writer.turns())
 
-    def shrink(self, attempt: int) -> None:
-        """Keep the newest message only, and less of it at each attempt."""
+    def shrinking(self, attempt: int) -> Iterator[None]:
+        """Keep the newest message only, and less of it at each attempt; pauses as ``writing``."""
         self._starter = None
         if attempt:
             self._most_tokens = max(32, int(self._most_tokens * _SHRINK))
         if self._most_tokens <= self.plan.turn_tokens // 4:
             self._max_images = 0
-        self.write(len(self._blocks) - 1)
+        yield from self.writing(len(self._blocks) - 1)
 
     def _quote(self, message: IncomingMessage, index: int, style: Style) -> tuple[str, str] | None:
         """Return name and text of what a message replies to, unless that stands right before it."""

@@ -13,7 +13,7 @@ from bot.output.reasoning.prose import SENTENCE_END, is_named, is_prose
 from bot.output.reasoning.visible import VisibleReader
 
 _AFTER_CHARS: Final = 12
-_STEP_CHARS: Final = 2048
+_STEP_CHARS: Final = 512
 
 
 class HiddenReader(VisibleReader):

@@ -144,12 +144,14 @@ class DecoderPool:
 
         Cancellation: The process that works on it is killed.
         """
-        if self._gate.used_s(person_id) > self._limits.person_s:
+        if self._is_overspent(person_id):
             return Decoded(problem=OVERSPENT)
         async with contextlib.AsyncExitStack() as stack:
             place = stack.enter_async_context(self._gate.place(person_id))
             try:
                 await within(self._clock, place, self._limits.wait_s)
+                if self._is_overspent(person_id):  # by the files that went first
+                    return Decoded(problem=OVERSPENT)
                 helper = await self._take(kind)
             except TimeoutError:
                 return Decoded(problem=BUSY)
@@ -157,6 +159,9 @@ class DecoderPool:
                 _log.warning("no process to decode files in: %s", exc)
                 return Decoded(problem=UNABLE)
             return await self._decode(helper, kind, data, is_cut=is_cut)
+
+    def _is_overspent(self, person_id: int) -> bool:
+        return self._gate.used_s(person_id) > self._limits.person_s
 
     async def _decode(
         self, helper: _Helper, kind: FileKind, data: bytes, *, is_cut: bool

@@ -6,7 +6,7 @@ import pytest
 
 from bot.output.layout_table import width
 from bot.output.pipeline import OutputPolicy, make_harmless
-from tests.unit.output.helpers import GUARD
+from tests.unit.output.helpers import GUARD, pipeline, versions
 
 
 def clean(text: str) -> str:
@@ -61,3 +61,11 @@ def test_a_table_in_a_quote_becomes_a_list_in_the_quote() -> None:
 )
 def test_what_discord_does_not_draw_becomes_readable(text: str, expected: str | None) -> None:
     assert clean(text) == (text if expected is None else expected)
+
+
+@pytest.mark.parametrize("size", [81, 200, 5000])
+def test_a_run_of_backticks_without_end_is_one_fence(size: int) -> None:
+    ticks = "`" * size
+    assert clean(f"a {ticks}b{ticks} c") == "a ```b``` c"
+    whole = pipeline()
+    assert versions(whole, [f"a {ticks[:50]}", ticks[50:], "b c"])[-1] == "a ```b c\n```"

@@ -1,8 +1,8 @@
 """A burst of mentions: is each one acknowledged in time, and does each get an outcome?
 
-``python -m benchmarks burst [--mentions 200] [--people 50] [--channels 10]``
+``python -m benchmarks burst [--mentions 200] [--over 1] [--people 50] [--channels 10]``
 
-All mentions come within one second. Acknowledged is what a person can see: the typing indicator in
+All mentions come within ``--over`` seconds, and ``--settle`` seconds later the outcomes are counted. Acknowledged is what a person can see: the typing indicator in
 the channel, a reaction, or a message in reply. Messages of one person in one channel within two
 seconds become one question; the earlier ones get a ➕, which is their outcome.
 """
@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks._crowd import answers_to, busiest_second, gather, is_answered, is_merged, words
-from benchmarks._probe import arguments, read_looks
-from benchmarks._rig import running_bot
+from benchmarks._probe import arguments, longest_pause, read_looks
+from benchmarks._rig import BotProcess, running_bot
 from benchmarks.table import percentile, print_table
 from sandbox.discord import DiscordSandbox, Message
 from sandbox.lmstudio import LMStudioSandbox, Model, Timing
@@ -45,6 +45,8 @@ class Result:
         lags_ms: How late the bot's event loop came round.
         heartbeat_gap_s: Longest time between two heartbeats.
         calls: Most REST requests in one second.
+        work_ms: Most processor time that the loop's thread used between two looks.
+        more_mib: Memory of the bot at most beyond what it had before.
     """
 
     acknowledged_s: list[float]
@@ -53,6 +55,8 @@ class Result:
     lags_ms: list[float] = field(default_factory=list)
     heartbeat_gap_s: float = 0.0
     calls: int = 0
+    work_ms: float = 0.0
+    more_mib: float = 0.0
 
 
 def acknowledged_s(discord: DiscordSandbox, asked: Message) -> float:
@@ -87,7 +91,9 @@ def outcome(discord: DiscordSandbox, asked: Message) -> str:
     return "refused" if told or asked.reactions else "none"
 
 
-async def run(mentions: int, people: int, channels: int) -> Result:
+async def run(
+    mentions: int, people: int, channels: int, over_s: float = 1.0, settle_s: float = SETTLE_S
+) -> Result:
     """Let the burst come and wait until nothing is open."""
     rng = random.Random(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -101,17 +107,21 @@ async def run(mentions: int, people: int, channels: int) -> Result:
         ):
             lm.answer(TEXT)
             crowd = gather(discord, people, channels)
+            before_mib = bot.memory_mib()
+            memory = asyncio.create_task(_most_mib(bot))
             beats = asyncio.create_task(_heartbeat_gap_s(discord))
             await asyncio.sleep(1)
             began_s = time.monotonic()
             questions = []
             for number in range(mentions):
-                await asyncio.sleep(began_s + number / mentions - time.monotonic())
+                await asyncio.sleep(began_s + number * over_s / mentions - time.monotonic())
                 person, channel = crowd.people[number % people], rng.choice(crowd.channels)
                 questions.append(await person.mention(channel, f"Question {number}"))
-            await _until_all_have_one(discord, questions)
+            print(f"all asked after {time.monotonic() - began_s:.1f} s", flush=True)
+            await _until_all_have_one(discord, questions, settle_s)
             await asyncio.sleep(2)
             beats.cancel()
+            memory.cancel()
             looks = [look for look in read_looks(file) if look.at_s > began_s]
             result = Result(
                 [acknowledged_s(discord, asked) for asked in questions],
@@ -120,9 +130,22 @@ async def run(mentions: int, people: int, channels: int) -> Result:
                 [lag for look in looks for lag in look.lags_ms],
                 await beats,
                 busiest_second(request.at for request in discord.requests),
+                longest_pause(looks)[1],
+                await memory - before_mib,
             )
             print(f"processor time of the bot: {bot.cpu_s():.1f} s")
     return result
+
+
+async def _most_mib(bot: BotProcess) -> float:
+    """Return the most memory of the bot, once cancelled."""
+    most = 0.0
+    try:
+        while True:
+            most = max(most, bot.memory_mib())
+            await asyncio.sleep(0.1)
+    except asyncio.CancelledError:
+        return most
 
 
 async def _heartbeat_gap_s(discord: DiscordSandbox) -> float:
@@ -145,10 +168,12 @@ def _count(discord: DiscordSandbox, questions: list[Message]) -> dict[str, int]:
     return counts
 
 
-async def _until_all_have_one(discord: DiscordSandbox, questions: list[Message]) -> None:
+async def _until_all_have_one(
+    discord: DiscordSandbox, questions: list[Message], settle_s: float
+) -> None:
     """Wait until every question has its outcome; what has none in time is counted as such."""
     open_ = list(questions)
-    give_up_s = time.monotonic() + SETTLE_S
+    give_up_s = time.monotonic() + settle_s
     while open_ and time.monotonic() < give_up_s:
         await asyncio.sleep(0.5)
         open_ = [asked for asked in open_ if outcome(discord, asked) == "none"]
@@ -156,7 +181,9 @@ async def _until_all_have_one(discord: DiscordSandbox, questions: list[Message])
 
 async def measure(options: argparse.Namespace) -> int:
     """Run and print the table."""
-    result = await run(options.mentions, options.people, options.channels)
+    result = await run(
+        options.mentions, options.people, options.channels, options.over, options.settle
+    )
     ack_s = percentile(result.acknowledged_s, 99)
     lag_ms = percentile(result.lags_ms, 99)
     outcomes = ", ".join(f"{count} {name}" for name, count in result.outcomes.items())
@@ -168,11 +195,13 @@ async def measure(options: argparse.Namespace) -> int:
         ["outcomes", outcomes, "0 none"],
         ["event loop's lag, p99, ms", lag_ms, BAR_LAG_MS],
         ["event loop's lag, longest, ms", max(result.lags_ms, default=0.0), ""],
+        ["most work of the loop at once, ms", result.work_ms, ""],
+        ["memory of the bot, + MiB", result.more_mib, ""],
         ["longest between heartbeats, s", result.heartbeat_gap_s, f"{HEARTBEAT_S} + 1"],
         ["most REST requests in a second", result.calls, BAR_CALLS],
     ]
     print_table(
-        f"{options.mentions} mentions in 1 s by {options.people} people in {options.channels} "
+        f"{options.mentions} mentions in {options.over:g} s by {options.people} people in {options.channels} "
         "channels, 4 slots",
         ["figure", "measured", "bar"],
         rows,
@@ -191,6 +220,8 @@ def main(argv: list[str]) -> int:
     """Run the benchmark; returns the exit code."""
     parser = argparse.ArgumentParser(prog="benchmarks burst")
     parser.add_argument("--mentions", type=int, default=200)
+    parser.add_argument("--over", type=float, default=1.0, help="seconds in which they come")
+    parser.add_argument("--settle", type=float, default=SETTLE_S, help="seconds for the outcomes")
     parser.add_argument("--people", type=int, default=50)
     parser.add_argument("--channels", type=int, default=10)
     return asyncio.run(measure(parser.parse_args(argv)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from bot.core.domain import FinishReason, TextDelta
@@ -25,11 +27,10 @@ def test_an_answer_that_was_held_is_shown_step_by_step(
     for each in (reply, same):
         each.feed(TextDelta(opening + WORDS))
     sizes = [len(reply.text)]
-    for _ in reply.closing(FinishReason.STOP):
-        sizes.append(len(reply.text))
+    sizes += [len(reply.text) for _ in reply.closing(FinishReason.STOP)]
     same.close(FinishReason.STOP)
     assert (reply.text, reply.thinking, reply.verdict) == (same.text, same.thinking, same.verdict)
-    steps = [after - before for before, after in zip(sizes, sizes[1:], strict=False)]
+    steps = [after - before for before, after in itertools.pairwise(sizes)]
     assert max(steps) <= 2 * STEP_CHARS
 
 

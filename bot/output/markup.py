@@ -306,7 +306,12 @@ _TAG_CHARS: Final = 160
 """Longest tag with attributes, in characters."""
 _NAMES: Final = "|".join(re.escape(name) for name in sorted(TAG_NAMES, key=len, reverse=True))
 _LITERALS: Final = tuple(text for text, marker in MARKERS.items() if not marker.is_tag)
-_TAG: Final = rf"< ?(?P<slash>/?) ?(?P<name>(?i:{_NAMES}))(?:\s[^<>\n]{{0,{_TAG_CHARS}}})?/?>"
+_THINK_NAMES: Final = "|".join(map(re.escape, THINK_TAGS))
+_BLANK: Final = rf"(?: (?=/? ?(?i:{_THINK_NAMES})[ >]))?+"
+"""The blank that some models put into a tag of thinking."""
+_TAG: Final = (
+    rf"<{_BLANK}(?P<slash>/?){_BLANK}(?P<name>(?i:{_NAMES}))(?:\s[^<>\n]{{0,{_TAG_CHARS}}})?/?>"
+)
 
 MARKER: Final = re.compile(
     "|".join(
@@ -324,6 +329,7 @@ MARKER: Final = re.compile(
 
 _TAG_START: Final = re.compile("< ?(/?) ?")
 _PARTIAL_TAG: Final = re.compile(rf"</?(?i:{_NAMES})\s[^<>\n]{{0,{_TAG_CHARS}}}\Z")
+_PARTIAL_THINK: Final = re.compile(rf"</?(?:{_THINK_NAMES})\s[^<>\n]{{0,{_TAG_CHARS}}}\Z")
 _PARTIAL_TOKEN: Final = re.compile(
     r"<\|/?(?:[A-Za-z][\w▁:.\-]{0,47}\|?)?\Z|</?｜[^<>｜\n]{0,60}(?:｜[\w ]{0,40})?\Z|<0?x?[0-9A-F]{0,2}\Z"
     r"|<(?:unused|SPECIAL_|reserved_)\d{0,5}\Z|\[unused\d{0,5}\Z"
@@ -336,6 +342,7 @@ def prefixes(texts: Iterable[str]) -> frozenset[str]:
 
 
 _LITERAL_PREFIXES: Final = prefixes((*_LITERALS, "<unused9", "<SPECIAL_9", "<reserved_9"))
+_THINK_PREFIXES: Final = prefixes(f"<{slash}{name}>" for name in THINK_TAGS for slash in ("", "/"))
 _TAG_PREFIXES: Final = prefixes(
     f"<{slash}{name}{end}>" for name in TAG_NAMES for slash in ("", "/") for end in ("", "/")
 )
@@ -345,7 +352,10 @@ def may_become_marker(text: str) -> bool:
     """Return whether more characters could turn this whole text into one marker."""
     if text in _LITERAL_PREFIXES:
         return True
-    text = _TAG_START.sub(r"<\1", text, count=1)
+    start = _TAG_START.match(text)
+    if start is not None and " " in start[0]:
+        rest = f"<{start[1]}{text[start.end() :]}".lower()
+        return rest in _THINK_PREFIXES or _PARTIAL_THINK.match(rest) is not None
     if text.lower() in _TAG_PREFIXES:
         return True
     return bool(_PARTIAL_TOKEN.match(text) or _PARTIAL_TAG.match(text))
@@ -363,8 +373,10 @@ def block_pattern(texts: Iterable[str]) -> re.Pattern[str]:
     for text in sorted(texts, key=len, reverse=True):
         marker = MARKERS.get(text)
         if marker is not None and marker.is_tag:
-            start = "< ?/ ?" if text[1] == "/" else "< ?"
-            name = re.escape(text[:-1].lstrip("</"))
+            name = text[:-1].lstrip("</")
+            slash = "/" if text[1] == "/" else ""
+            start = f"<{_BLANK}{slash}{_BLANK}" if name in THINK_TAGS else f"<{slash}"
+            name = re.escape(name)
             parts.append(rf"{start}(?i:{name})(?:\s[^<>\n]{{0,{_TAG_CHARS}}})?>")
         else:
             parts.append(f"(?i:{re.escape(text)})" if text[0] not in "<[" else re.escape(text))

@@ -181,7 +181,7 @@ class ReasoningFilter(HiddenReader):
 
     def _spoken(self, text: str, marker: Marker, end: int) -> bool:
         """Let a marker pass as the text it is."""
-        if self._started:
+        if self._started or text == "<s>":
             place = self._place(self._buf[end : end + 1])
             if self._expecting and marker.kind is Kind.OPEN and not marker.is_weak:
                 self._held_openers += place.line.strip() == ""

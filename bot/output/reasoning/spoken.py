@@ -227,7 +227,8 @@ def _stands_apart(text: str, kind: Kind, place: Place) -> bool:
         return False
     if not place.after.strip():
         words = place.line.rstrip(" \t")
-        return not words[-1].isalnum() or _UNFINISHED.search(words) is not None
+        is_unfinished = not words[-1].isalnum() or _UNFINISHED.search(words) is not None
+        return text != "<sep>" and is_unfinished
     if not following.strip():
         return text != "<sep>" and not place.turns_over
     return kind in {Kind.TURN, Kind.HEADER} or text not in MARKERS

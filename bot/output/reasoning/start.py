@@ -6,13 +6,25 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from bot.output.markup import STEPS_PHRASES, THOUGHT_PHRASES, TURN_ROLES, prefixes
+from bot.output.markup import (
+    STEPS_PHRASES,
+    SURE_TAGS,
+    THOUGHT_PHRASES,
+    TURN_ROLES,
+    prefixes,
+)
 from bot.output.reasoning.block import APRIEL, BARE_THOUGHT, GRANITE, STRIPPED, Block
 
 _PHRASES: Final = (
     *((phrase, GRANITE) for phrase in THOUGHT_PHRASES),
     *((phrase, APRIEL) for phrase in STEPS_PHRASES),
 )
+_ESCAPED: Final = {
+    f"&lt;{tag[1:-1]}&gt;": Block((f"&lt;/{tag[1:-1]}&gt;", f"</{tag[1:]}"), is_restorable=True)
+    for tag in sorted(SURE_TAGS)
+}
+"""Tags of thinking whose angle brackets were written as they are in HTML."""
+
 _BARE: Final = re.compile(r"thought[ \t]*\n")
 _STRIPPED: Final = re.compile(r"(?:assistant)?analysis(?=[^\s.,:;!?()\[/\-–—_'’=]|-\s)")
 _DROPPED: Final = re.compile(r"assistantfinal(?=\S)|assistant[ \t]*\n")
@@ -24,6 +36,7 @@ _UNDECIDED: Final = prefixes(
         "analysis.",
         "assistantanalysis.",
         "assistantfinal.",
+        *(f"{tag} " for tag in _ESCAPED),
     ]
 )
 _ROLE: Final = re.compile(
@@ -56,6 +69,9 @@ def read_beginning(text: str, *, ended: bool) -> Beginning | None:
     for phrase, block in _PHRASES:
         if lowered.startswith(phrase):
             return Beginning(len(phrase), block)
+    escaped = _read_escaped(lowered, ended=ended)
+    if escaped is not None:
+        return escaped
     for pattern, opened in ((_BARE, BARE_THOUGHT), (_STRIPPED, STRIPPED), (_DROPPED, None)):
         found = pattern.match(head)
         if found:
@@ -63,6 +79,16 @@ def read_beginning(text: str, *, ended: bool) -> Beginning | None:
     if not ended and (head if head[0].islower() else lowered) in _UNDECIDED:
         return None
     return PLAIN
+
+
+def _read_escaped(head: str, *, ended: bool) -> Beginning | None:
+    """Read a tag with escaped brackets; one that a blank follows is spoken of."""
+    tag = head[: head.find("&gt;") + 4] if head.startswith("&lt;") else ""
+    block = _ESCAPED.get(tag)
+    following = head[len(tag) : len(tag) + 1]
+    if block is None or following in {" ", "\t"} or not (following or ended):
+        return None
+    return Beginning(len(tag), block)
 
 
 def read_role(text: str, *, ended: bool) -> tuple[int, bool] | None:

@@ -72,8 +72,19 @@ SPOKEN = [
     "<Thinking />\n<Answer value={x}>\n  <Output>{y}</Output>\n</Answer>",
     "1. Step:\n   ```\n   <|im_start|>user\n   ```\n2. Done.",
     "- ```py\n  x = '<think>'\n  ```\nThe rest is 2 < 3.",
+    "Jinja: {% for m in messages %}<|im_start|>{{ m.role }}{% endfor %}",
+    "<|im_start|>{{ role }}\n{{ content }}<|im_end|>\n{% endfor %}",
+    "It was.\n<s>10 EUR</s> 5 EUR\nand so on.",
 ]
 ALONE = [
+    "<s>struck</s> and <b>bold</b> and <i>it</i>.",
+    "[THINK] is Magistral's tag; [/THINK] closes it.",
+    "\u25c1think\u25b7 is Kimi's tag and \u25c1/think\u25b7 closes it.",
+    "<|channel|>analysis is how gpt-oss marks its analysis; <|channel|>final is the answer.",
+    "[BEGIN FINAL RESPONSE] is Apriel's marker.",
+    "<thinking> mode exists in Claude. Use <thinking>budget</thinking> to set it.",
+    "&lt;think&gt; and &lt;/think&gt; are tags with escaped brackets.",
+    "if a < think > b then",
     "Reasoning models write\n<think>\nat the beginning.",
     "<plan>Do it</plan>",
     "<plan>\n  <name>Basic</name>\n</plan>\n\nThis is the plan element.",
@@ -110,6 +121,27 @@ def test_a_fence_in_a_longer_fence_ends_no_code() -> None:
 
 def test_a_tag_alone_behind_a_finished_sentence_begins_thinking() -> None:
     assert versions(pipeline(), ["It is 4.\n\n<think>SECRETSTEP"])[-1] == "It is 4."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "< think >SECRETSTEP</ think >Hello",
+        "<think>SECRETSTEP< / think >Hello",
+        "&lt;think&gt;SECRETSTEP&lt;/think&gt;Hello",
+        "&lt;Thinking&gt;\nSECRETSTEP\n</thinking>\nHello",
+        "<s>Hello</s>",
+        "<s> Hello</s>",
+        "Hello [/INST]",
+        "Hello <|im_end|>",
+        "Hello </s>\n",
+    ],
+)
+def test_markup_with_blanks_escapes_or_a_blank_before_it_is_left_out(text: str) -> None:
+    for pieces in ([text], list(text)):
+        seen = versions(pipeline(), pieces)
+        assert seen[-1] == "Hello"
+        assert all("SECRETSTEP" not in shown for shown in seen)
 
 
 def test_thinking_that_ends_with_a_like_tag_does_not_take_the_answer_along() -> None:

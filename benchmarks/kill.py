@@ -1,10 +1,12 @@
 """Kill the bot at random instants and start it again: each question must have one outcome.
 
-``python -m benchmarks kill [--kills 200] [--seed 1]``
+``python -m benchmarks kill [--kills 60] [--seed 1] [--minutes 20]``
 
-Each round asks a question, kills the process (SIGKILL) after a random time between nothing and a
-little more than a whole answer takes, and starts it again. A question's outcome is one message of
-the bot that replies to it, whole (or a sentence of apology), without a Stop button left on it.
+In each round a mention, an ``/ask``, a message menu and the first direct message of somebody unknown
+are asked at random instants within one answer's time, the process is killed (SIGKILL), and started
+again. A question's outcome is one message of the bot, whole (or a sentence of apology), without a
+Stop button left on it. A command that the bot had not acknowledged when it was killed is one that
+Discord tells its author about ("The application did not respond"), so that it may have no outcome.
 """
 
 from __future__ import annotations
@@ -13,25 +15,63 @@ import argparse
 import asyncio
 import random
 import tempfile
+import time
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks._rig import BotProcess, start_bot
 from benchmarks.table import print_table
-from sandbox.discord import Channel, DiscordSandbox, Message, Person
+from sandbox.discord import Channel, DiscordSandbox, Interaction, Message, Person
 from sandbox.lmstudio import LMStudioSandbox, Model, Timing
 
 ANSWER = " ".join(["All eleven ships answered before noon."] * 12) + " The end."
 LONGEST_S = 3.6
 """A little more than a whole turn takes here: context, reading, about 3 s of writing, the end."""
-EARLY_S, EARLY_SHARE = 0.15, 0.3
+EARLY_S, EARLY_SHARE = 0.15, 0.4
 """So many kills strike before or while the first word is shown, where most states are passed."""
 SETTLE_S = 90.0
+KINDS = ("mention", "/ask", "message menu", "first direct message")
+NOWHERE, WRITING, ENDED = "before anything was shown", "while writing", "after the end"
 
 
-def outcomes(discord: DiscordSandbox, asked: Message) -> list[Message]:
-    """Return the bot's messages that answer a question."""
-    return [m for m in discord.bot_messages if m.reference is asked]
+@dataclass
+class Asked:
+    """One question of a round.
+
+    Attributes:
+        where: Where it was asked; each question has a channel of its own.
+        used: The interaction, for a command.
+        was_taken: The bot had acknowledged it when it was killed; always true for messages.
+        phase: When the kill came.
+    """
+
+    kind: str
+    where: Channel
+    used: Interaction | None = None
+    was_taken: bool = True
+    phase: str = NOWHERE
+
+    def outcomes(self, discord: DiscordSandbox) -> list[Message]:
+        """Return the bot's messages in the question's channel."""
+        return [m for m in discord.bot_messages if m.channel is self.where]
+
+    def note_kill(self, discord: DiscordSandbox) -> None:
+        """Note how far it had come."""
+        self.was_taken = self.used is None or self.used.acknowledged
+        shown = [m for m in self.outcomes(discord) if m.content]
+        if shown:
+            self.phase = ENDED if is_whole(shown[0]) else WRITING
+
+    def verdict(self, discord: DiscordSandbox) -> str:
+        """Return what became of it."""
+        found = self.outcomes(discord)
+        if len(found) == 1 and is_whole(found[0]):
+            return "exactly one"
+        if not found:
+            return "none" if self.was_taken else "told by Discord"
+        return "several or unfinished"
 
 
 def is_whole(message: Message) -> bool:
@@ -40,81 +80,124 @@ def is_whole(message: Message) -> bool:
     return not stop and message.content.endswith(("The end.", "try again.", "still like.", "way."))
 
 
+class Round:
+    """Four questions and one kill.
+
+    Args:
+        discord: Running.
+        person: Asks everything but the direct message.
+        number: Of the round.
+    """
+
+    def __init__(self, discord: DiscordSandbox, person: Person, number: int) -> None:
+        self._discord = discord
+        self._person = person
+        self._number = number
+        guild = next(iter(discord.world.guilds.values()))
+        self._rooms = [guild.add_channel(f"room-{number}-{n}") for n in range(3)]
+
+    async def ask(self, kind: str, before_s: float, longest_s: float) -> Asked:
+        """Ask a question so long before the kill."""
+        target = None
+        if kind == "message menu":
+            target = await self._person.say(self._rooms[2], "Eleven ships lay in the harbour.")
+        await asyncio.sleep(longest_s - before_s)
+        if kind == "mention":
+            await self._person.mention(self._rooms[0], "How many ships answered?")
+            return Asked(kind, self._rooms[0])
+        if kind == "/ask":
+            used = await self._person.slash(self._rooms[1], "ask", prompt="How many ships?")
+            return Asked(kind, self._rooms[1], used)
+        if target is not None:
+            used = await self._person.context_menu(target, "Ask about this")
+            return Asked(kind, self._rooms[2], used)
+        stranger = self._discord.add_user(f"Stranger{self._number}")
+        await stranger.dm("How many ships answered?")
+        return Asked(kind, stranger.dm_channel)
+
+
 async def round_(
-    discord: DiscordSandbox,
-    lm: LMStudioSandbox,
-    bot: BotProcess,
-    folder: Path,
-    person: Person,
-    channel: Channel,
-    wait_s: float,
-) -> tuple[BotProcess, Message, str]:
-    """Ask, kill after ``wait_s``, start again; returns the new process and the phase of the kill."""
-    asked = await person.mention(channel, "How many ships answered?")
-    await asyncio.sleep(wait_s)
+    round_of: Round, discord: DiscordSandbox, bot: BotProcess, rng: random.Random
+) -> list[Asked]:
+    """Ask one question of each kind, and kill the bot; returns the questions."""
+    longest_s = [EARLY_S if rng.random() < EARLY_SHARE else LONGEST_S for _ in KINDS]
+    before_s = [rng.uniform(0, most_s) for most_s in longest_s]
+    asking = [
+        asyncio.create_task(round_of.ask(kind, wait_s, max(before_s)))
+        for kind, wait_s in zip(KINDS, before_s, strict=True)
+    ]
+    await asyncio.sleep(max(before_s))
+    await asyncio.wait(asking)
     await bot.kill()
-    shown = outcomes(discord, asked)
-    phase = "before anything was shown"
-    if shown:
-        phase = "after the end" if is_whole(shown[0]) else "while writing"
-    bot = await start_bot(discord, lm, folder, CLAWBOT_DISCORD__IDENTIFIES_PER_DAY="900")
-    return bot, asked, phase
+    asked = [task.result() for task in asking]
+    for each in asked:
+        each.note_kill(discord)
+    return asked
 
 
 async def measure(options: argparse.Namespace) -> int:
-    """Run all rounds and print the table; the exit code is 1 when a promise was broken."""
+    """Run all rounds and print the tables; the exit code is 1 when a promise was broken."""
     rng = random.Random(options.seed)
     timing = Timing(prefill_tokens_s=4000, generation_tokens_s=45)
-    phases: Counter[str] = Counter()
-    questions: list[Message] = []
+    asked: list[Asked] = []
+    more = {"CLAWBOT_DISCORD__IDENTIFIES_PER_DAY": "900"}
+        "CLAWBOT_DISCORD__IDENTIFIES_PER_DAY": "900",
+        "CLAWBOT_QUEUE__PER_USER_PER_MINUTE": "60",
+    }
+    until_s = time.monotonic() + 60 * options.minutes
     async with (
         DiscordSandbox(rest_delay_s=0.02) as discord,
         LMStudioSandbox([Model("qwen/qwen3-next-80b", parallel=4)], timing) as lm,
     ):
         lm.answer(ANSWER)
         ada = discord.add_user("Ada")
-        guild = discord.add_guild("Home", owner=ada)
-        channels = [guild.add_channel(f"room-{n}") for n in range(8)]
+        discord.add_guild("Home", owner=ada)
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / "data"
-            bot = await start_bot(discord, lm, folder)
+            bot = await start_bot(discord, lm, folder, **more)
+            await discord.wait_command("ask")
             for number in range(options.kills):
-                channel = channels[number % len(channels)]
-                longest_s = EARLY_S if rng.random() < EARLY_SHARE else LONGEST_S
-                wait_s = rng.uniform(0, longest_s)
-                bot, asked, phase = await round_(discord, lm, bot, folder, ada, channel, wait_s)
-                phases[phase] += 1
-                questions.append(asked)
-            bad = await _settle(discord, questions)
+                asked += await round_(Round(discord, ada, number), discord, bot, rng)
+                bot = await start_bot(discord, lm, folder, **more)
+                if time.monotonic() > until_s:
+                    break
+            bad = await _settle(discord, asked)
             await bot.terminate()
-    rows = [[phase, count] for phase, count in sorted(phases.items())]
-    print_table(f"{options.kills} kills, seed {options.seed}", ["killed", "times"], rows)
-    print_table("outcomes", ["exactly one", "none", "several or unfinished"], [bad])
-    return 0 if bad[0] == len(questions) else 1
+    _print(asked, discord, options.seed)
+    return 1 if bad else 0
 
 
-async def _settle(discord: DiscordSandbox, questions: list[Message]) -> list[int]:
-    def all_done() -> bool:
-        return all(
-            len(found) == 1 and is_whole(found[0])
-            for found in (outcomes(discord, asked) for asked in questions)
-        )
+def _print(asked: Sequence[Asked], discord: DiscordSandbox, seed: int) -> None:
+    phases = Counter((each.kind, each.phase) for each in asked)
+    rows = [[kind, *(phases[kind, phase] for phase in (NOWHERE, WRITING, ENDED))] for kind in KINDS]
+    kills = len(asked) // len(KINDS)
+    print_table(f"{kills} kills, seed {seed}: when", ["asked by", NOWHERE, WRITING, ENDED], rows)
+    names = ("exactly one", "told by Discord", "none", "several or unfinished")
+    ends = Counter((each.kind, each.verdict(discord)) for each in asked)
+    rows = [[kind, *(ends[kind, name] for name in names)] for kind in KINDS]
+    print_table("outcomes", ["asked by", *names], rows)
+
+
+async def _settle(discord: DiscordSandbox, asked: Sequence[Asked]) -> list[Asked]:
+    """Wait until all have their outcome; returns those that have not."""
+
+    def bad() -> list[Asked]:
+        ends = {"exactly one", "told by Discord"}
+        return [each for each in asked if each.verdict(discord) not in ends]
 
     try:
-        await discord.wait_until(all_done, timeout_s=SETTLE_S)
+        await discord.wait_until(lambda: not bad(), timeout_s=SETTLE_S)
     except TimeoutError:
-        for asked in questions:
-            found = outcomes(discord, asked)
-            if len(found) != 1 or not is_whole(found[0]):
-                print(asked.id, [(m.content[-60:], len(m.components)) for m in found])
-    one = sum(1 for q in questions if len(f := outcomes(discord, q)) == 1 and is_whole(f[0]))
-    none = sum(1 for q in questions if not outcomes(discord, q))
-    return [one, none, len(questions) - one - none]
+        for each in bad():
+            found = [(m.content[-60:], len(m.components)) for m in each.outcomes(discord)]
+            print(each.kind, each.phase, each.was_taken, found)
+    return bad()
 
 
 def main(argv: list[str]) -> int:
     """Run the benchmark; returns the exit code."""
     parser = argparse.ArgumentParser(prog="benchmarks kill")
-    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=20.0)
     return asyncio.run(measure(parser.parse_args(argv)))

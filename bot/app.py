@@ -23,8 +23,9 @@ from bot.core.errors import ConfigurationError
 from bot.core.reasons import plain_reason
 from bot.core.tasks import TaskOwner, end
 from bot.delivery.pacing import PacerRegistry
-from bot.gateway.client import NETWORK_ERRORS, ClawbotClient
+from bot.gateway.client import ClawbotClient
 from bot.gateway.endpoints import discord_endpoints
+from bot.gateway.network import NETWORK_ERRORS
 from bot.gateway.presence import Presence, keep_presence, presence_for
 from bot.gateway.reconnect import Governor
 from bot.gateway.services import Services

@@ -14,10 +14,6 @@ from bot.gateway.client import ClawbotClient
 from cogs import _convert
 from cogs._sink import ACKNOWLEDGED_WITHIN_S, TOKEN_VALID_S, InteractionSink, MessageSink
 
-DM_CHANNELS = "dm_channels"
-"""State: the direct-message channels of the last people who asked there."""
-MOST_DM_CHANNELS = 50
-
 
 def is_own_thread(channel: object, me: UserId) -> bool:
     """Return whether a channel is a thread that the bot opened."""
@@ -75,15 +71,6 @@ def own_permissions(interaction: discord.Interaction[Any]) -> discord.Permission
     ):
         return stated
     return channel.permissions_for(guild.me)
-
-
-async def remember_dm(client: ClawbotClient, place: Place) -> None:
-    """Remember a direct-message channel, since Discord doesn't list them at a start."""
-    state = client.services.state
-    stored = state.get(DM_CHANNELS)
-    known = [int(i) for i in stored] if isinstance(stored, list) else []
-    if place.channel_id not in known:
-        await state.set(DM_CHANNELS, [*known[1 - MOST_DM_CHANNELS :], int(place.channel_id)])
 
 
 def message_sink(client: ClawbotClient, place: Place, reply_to: MessageId | None) -> MessageSink:

@@ -11,7 +11,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.chat.admission import Decision
-from bot.chat.backfill import ALIVE, Backfill, alive_at
+from bot.chat.backfill import ALIVE, DM_CHANNELS, Backfill, alive_at
 from bot.chat.proxies import Proxies
 from bot.chat.resume import TOO_OLD, Resumer
 from bot.chat.service import RateLimitedError
@@ -151,7 +151,7 @@ class ChatCog(commands.Cog):
             await self._notify(incoming, UNREADABLE if incoming.is_forward else sentence)
             return
         if origin is Origin.DM:
-            await _places.remember_dm(self.bot, incoming.place)
+            await self.bot.remember_dms(incoming.place.channel_id)
         await self._submit(question, incoming)
 
     def _question(self, incoming: IncomingMessage, origin: Origin) -> Question:
@@ -297,7 +297,7 @@ class ChatCog(commands.Cog):
             )
             count = await resumer.run()
             _log.log(logging.INFO if count else logging.DEBUG, "took up %d questions", count)
-            dm_channels = services.state.get(_places.DM_CHANNELS)
+            dm_channels = services.state.get(DM_CHANNELS)
             await self._backfill.run(_places.candidates(self.bot, dm_channels))
             self.bot.is_caught_up = True
             await self.bot.note_alive()

@@ -23,6 +23,9 @@ ALIVE = "alive_at"
 """State: when the bot was last online, Unix seconds."""
 ALIVE_MARGIN_S = 10.0
 """How far before the present ``ALIVE`` is set: longer than any message takes into the journal."""
+DM_CHANNELS = "dm_channels"
+"""State: the direct-message channels of the last people who asked there, the latest last."""
+MOST_DM_CHANNELS = 50
 DISCORD_EPOCH_MS = 1_420_070_400_000
 """Milliseconds of the first second of 2015, where snowflakes begin (Discord: snowflakes)."""
 PAGE_MESSAGES = 100

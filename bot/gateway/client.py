@@ -12,17 +12,18 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import aiohttp
 import discord
 from discord.ext import commands
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 
-from bot.chat.backfill import ALIVE, ALIVE_MARGIN_S
-from bot.core.domain import Place, UserId
+from bot.chat.backfill import ALIVE, ALIVE_MARGIN_S, DM_CHANNELS, MOST_DM_CHANNELS, alive_at
+from bot.core.domain import ChannelId, Place, UserId
 from bot.core.errors import ConfigurationError, describe
 from bot.core.reasons import plain_reason
+from bot.gateway.network import NETWORK_ERRORS
 from bot.gateway.readable import UNREADABLE, read_message
 from bot.gateway.reconnect import Governor
+from bot.gateway.replay import SESSION, WORTH_IT, LeftSession, left_session, missed_dm_channels
 from bot.gateway.services import Services
 from config.token_shapes import refused_token
 
@@ -46,14 +47,6 @@ LOW_IDENTIFY_BUDGET = 20
 """Log-ins left, by Discord's count, below which the bot waits for the reset."""
 STRAY_FAILURES = 3
 """Failures in a row after which the session's own gateway address is given up for the main one."""
-NETWORK_ERRORS = (
-    OSError,
-    discord.HTTPException,
-    discord.RateLimited,
-    discord.GatewayNotFound,
-    aiohttp.ClientError,
-    TimeoutError,
-)
 
 
 def intents_for(*, message_content: bool) -> discord.Intents:
@@ -109,6 +102,8 @@ class ClawbotClient(commands.Bot):
         self.is_caught_up = False
         self.sessions = 0
         self._governor = governor
+        self._session: LeftSession | None = None
+        self._session_noted_s = 0.0
         self._read_leniently("MESSAGE_CREATE", "MESSAGE_UPDATE")
 
     def _read_leniently(self, *events: str) -> None:
@@ -133,6 +128,30 @@ class ClawbotClient(commands.Bot):
         """
         moment_s = self.services.clock.now().timestamp() - ALIVE_MARGIN_S
         await self.services.state.set(ALIVE, moment_s)
+        await self._keep_session()
+
+    async def _keep_session(self) -> None:
+        """Remember the session, and an event some seconds ago from which on to replay it."""
+        age_s = self.services.clock.monotonic() - self._session_noted_s
+        if self._session is not None and age_s >= ALIVE_MARGIN_S:
+            await self.services.state.set(SESSION, self._session.dump())
+            self._note_session()
+
+    def _note_session(self) -> None:
+        """Note which session is in use, and which event came last."""
+        session_id, sequence = self.ws.session_id, self.ws.sequence
+        if session_id is not None and sequence is not None:
+            self._session = LeftSession(session_id, sequence, str(self.ws.gateway))
+            self._session_noted_s = self.services.clock.monotonic()
+
+    async def remember_dms(self, *channel_ids: ChannelId) -> None:
+        """Remember direct-message channels, since Discord doesn't list them at a start."""
+        stored = self.services.state.get(DM_CHANNELS)
+        known = [int(i) for i in stored] if isinstance(stored, list) else []
+        newest = [int(i) for i in channel_ids]
+        if newest and known[-len(newest) :] != newest:
+            kept = [i for i in known if i not in newest] + newest
+            await self.services.state.set(DM_CHANNELS, kept[-MOST_DM_CHANNELS:])
 
     def names_of(self, place: Place) -> tuple[str, str]:
         """Return the names of a place's guild and channel; empty where unknown."""
@@ -176,6 +195,7 @@ class ClawbotClient(commands.Bot):
         """
         params: dict[str, Any] = {"initial": True, "shard_id": self.shard_id}
         await self._respect_session_limit()
+        await self._hear_replay()
         while not self.is_closed():
             await self._governor.before_connect(identify=not params.get("resume"))
             try:
@@ -191,6 +211,15 @@ class ClawbotClient(commands.Bot):
                 _log.warning("the gateway connection failed (%s)", plain_reason(exc))
                 self._after_drop(params, resume=True)
 
+    async def _hear_replay(self) -> None:
+        """Learn which direct messages came right before the last run was killed."""
+        state = self.services.state
+        left, alive = left_session(state.get(SESSION)), alive_at(state.get(ALIVE))
+        if left is None or alive is None or self.services.clock.now() - alive > WORTH_IT:
+            return
+        await self._governor.before_connect(identify=False)
+        await self.remember_dms(*sorted(await missed_dm_channels(self, left)))
+
     async def _hold(self, params: dict[str, Any]) -> None:
         connecting = DiscordWebSocket.from_client(self, **params)
         self.ws = await asyncio.wait_for(connecting, CONNECT_TIMEOUT_S)
@@ -199,6 +228,8 @@ class ClawbotClient(commands.Bot):
         while True:
             try:
                 await self.ws.poll_event()
+                if self._session is None or self._session.id != self.ws.session_id:
+                    self._note_session()
             except UNREADABLE as exc:
                 at = traceback.extract_tb(exc.__traceback__)[-1].name
                 _log.warning("an event of an unknown form was left out (%s)", at)
@@ -242,6 +273,7 @@ class ClawbotClient(commands.Bot):
         if waiting is not None:
             waiting.cancel()
         await super().close()
+        await self.services.state.set(SESSION, None)  # Discord has ended it with the connection
 
     async def _respect_session_limit(self) -> None:
         """Wait when Discord says that the log-in budget is nearly spent."""
@@ -253,6 +285,11 @@ class ClawbotClient(commands.Bot):
                 self._governor.block_identify(float(limit["reset_after"]) / 1000)
         except (*NETWORK_ERRORS, KeyError, TypeError, ValueError) as exc:
             _log.debug("the session start limit is unknown (%s)", plain_reason(exc))
+
+    async def on_connect(self) -> None:
+        """Remember a fresh session at once: the process may be killed at any time."""
+        if self._session is not None:
+            await self.services.state.set(SESSION, self._session.dump())
 
     async def on_ready(self) -> None:
         """Note that a fresh session is up."""

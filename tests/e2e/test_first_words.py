@@ -1,0 +1,64 @@
+"""Somebody's first direct message, which came right before the process was killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from sandbox.discord import Channel, DiscordSandbox, Message, Person
+from sandbox.lmstudio import Answer, LMStudioSandbox
+from tests.e2e.test_startup import environment_for
+from tests.support.process import START_S, clawbot
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="a process is held by a signal")
+
+
+async def written_and_killed(
+    discord: DiscordSandbox, lm: LMStudioSandbox, folder: Path, ada: Person, channel: Channel
+) -> Message:
+    """Have a direct message sent to a process that is killed before it can look at it."""
+    environment = environment_for(discord, lm, folder / "data")
+    async with clawbot("run", folder=folder, environment=environment) as process:
+        await discord.wait_command("ask", timeout_s=START_S)
+        await discord.wait_online(timeout_s=START_S)
+        earlier = await ada.mention(channel, "Hello")
+        await discord.wait_reply(earlier, until=lambda r: "help you" in r.content)
+        process.send_signal(signal.SIGSTOP)
+        asked = await discord.add_user("Eve").dm("Is anybody there?")
+        process.kill()
+        await process.wait()
+    return asked
+
+
+async def test_a_first_direct_message_is_answered_although_the_bot_was_killed_before_reading_it(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    asked = await written_and_killed(discord, lm, tmp_path, ada, channel)
+    lm.answer(Answer("Here I am."))
+    environment = environment_for(discord, lm, tmp_path / "data")
+    async with clawbot("run", folder=tmp_path, environment=environment) as process:
+        await discord.wait_reply(asked, until=lambda r: r.content == "Here I am.", timeout_s=20)
+        assert len(discord.replies(asked)) == 1
+        process.terminate()
+        await process.communicate()
+    resumed = len(discord.resumes)
+    async with clawbot("run", folder=tmp_path, environment=environment):
+        await discord.wait_until(lambda: len(discord.identifies) == 3, timeout_s=START_S)
+    assert resumed == len(discord.resumes), "a session that was closed in order is not resumed"
+
+
+async def test_a_session_that_discord_no_longer_has_costs_nothing(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    await written_and_killed(discord, lm, tmp_path, ada, channel)
+    discord.faults.refuse_resumes = True
+    lm.answer(Answer("Here I am."))
+    environment = environment_for(discord, lm, tmp_path / "data")
+    async with clawbot("run", folder=tmp_path, environment=environment):
+        await discord.wait_until(lambda: len(discord.identifies) == 2, timeout_s=START_S)
+        await discord.wait_online(timeout_s=START_S)
+        asked = await ada.mention(channel, "Are you there?")
+        await discord.wait_reply(asked, until=lambda r: r.content == "Here I am.", timeout_s=20)

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,11 +28,13 @@ from sandbox.discord import Channel, DiscordSandbox, Interaction, Message, Perso
 from sandbox.lmstudio import LMStudioSandbox, Model, Timing
 
 ANSWER = " ".join(["All eleven ships answered before noon."] * 12) + " The end."
-LONGEST_S = 3.6
-"""A little more than a whole turn takes here: context, reading, about 3 s of writing, the end."""
+LONGEST_S = 2.4
+"""A little more than a whole turn takes here: context, reading, about 2 s of writing, the end."""
 EARLY_S, EARLY_SHARE = 0.15, 0.4
 """So many kills strike before or while the first word is shown, where most states are passed."""
-SETTLE_S = 90.0
+SETTLE_S = 60.0
+ROUND_SETTLE_S = 15.0
+"""How long a round waits for its outcomes, so that the next one finds the line empty."""
 KINDS = ("mention", "/ask", "message menu", "first direct message")
 NOWHERE, WRITING, ENDED = "before anything was shown", "while writing", "after the end"
 
@@ -85,31 +88,31 @@ class Round:
 
     Args:
         discord: Running.
-        person: Asks everything but the direct message.
+        people: Who asks, by kind; a direct message is always a stranger's first.
         number: Of the round.
     """
 
-    def __init__(self, discord: DiscordSandbox, person: Person, number: int) -> None:
+    def __init__(self, discord: DiscordSandbox, people: Mapping[str, Person], number: int) -> None:
         self._discord = discord
-        self._person = person
+        self._people = people
         self._number = number
         guild = next(iter(discord.world.guilds.values()))
         self._rooms = [guild.add_channel(f"room-{number}-{n}") for n in range(3)]
 
     async def ask(self, kind: str, before_s: float, longest_s: float) -> Asked:
         """Ask a question so long before the kill."""
-        target = None
+        person, target = self._people[kind], None
         if kind == "message menu":
-            target = await self._person.say(self._rooms[2], "Eleven ships lay in the harbour.")
+            target = await person.say(self._rooms[2], "Eleven ships lay in the harbour.")
         await asyncio.sleep(longest_s - before_s)
         if kind == "mention":
-            await self._person.mention(self._rooms[0], "How many ships answered?")
+            await person.mention(self._rooms[0], "How many ships answered?")
             return Asked(kind, self._rooms[0])
         if kind == "/ask":
-            used = await self._person.slash(self._rooms[1], "ask", prompt="How many ships?")
+            used = await person.slash(self._rooms[1], "ask", prompt="How many ships?")
             return Asked(kind, self._rooms[1], used)
         if target is not None:
-            used = await self._person.context_menu(target, "Ask about this")
+            used = await person.context_menu(target, "Ask about this")
             return Asked(kind, self._rooms[2], used)
         stranger = self._discord.add_user(f"Stranger{self._number}")
         await stranger.dm("How many ships answered?")
@@ -138,27 +141,30 @@ async def round_(
 async def measure(options: argparse.Namespace) -> int:
     """Run all rounds and print the tables; the exit code is 1 when a promise was broken."""
     rng = random.Random(options.seed)
-    timing = Timing(prefill_tokens_s=4000, generation_tokens_s=45)
+    timing = Timing(prefill_tokens_s=4000, generation_tokens_s=70)
     asked: list[Asked] = []
     more = {"CLAWBOT_DISCORD__IDENTIFIES_PER_DAY": "900"}
-        "CLAWBOT_DISCORD__IDENTIFIES_PER_DAY": "900",
-        "CLAWBOT_QUEUE__PER_USER_PER_MINUTE": "60",
-    }
     until_s = time.monotonic() + 60 * options.minutes
     async with (
         DiscordSandbox(rest_delay_s=0.02) as discord,
-        LMStudioSandbox([Model("qwen/qwen3-next-80b", parallel=4)], timing) as lm,
+        LMStudioSandbox([Model("qwen/qwen3-next-80b", parallel=8)], timing) as lm,
     ):
         lm.answer(ANSWER)
-        ada = discord.add_user("Ada")
-        discord.add_guild("Home", owner=ada)
+        people = {kind: discord.add_user(f"Person{n}") for n, kind in enumerate(KINDS)}
+        guild = discord.add_guild("Home", owner=people[KINDS[0]])
+        for person in people.values():
+            guild.add_member(person)
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / "data"
             bot = await start_bot(discord, lm, folder, **more)
             await discord.wait_command("ask")
             for number in range(options.kills):
-                asked += await round_(Round(discord, ada, number), discord, bot, rng)
+                asked.extend(await round_(Round(discord, people, number), discord, bot, rng))
                 bot = await start_bot(discord, lm, folder, **more)
+                with contextlib.suppress(TimeoutError):
+                    await discord.wait_until(
+                        lambda: not _bad(discord, asked), timeout_s=ROUND_SETTLE_S
+                    )
                 if time.monotonic() > until_s:
                     break
             bad = await _settle(discord, asked)
@@ -178,20 +184,20 @@ def _print(asked: Sequence[Asked], discord: DiscordSandbox, seed: int) -> None:
     print_table("outcomes", ["asked by", *names], rows)
 
 
+def _bad(discord: DiscordSandbox, asked: Sequence[Asked]) -> list[Asked]:
+    ends = {"exactly one", "told by Discord"}
+    return [each for each in asked if each.verdict(discord) not in ends]
+
+
 async def _settle(discord: DiscordSandbox, asked: Sequence[Asked]) -> list[Asked]:
     """Wait until all have their outcome; returns those that have not."""
-
-    def bad() -> list[Asked]:
-        ends = {"exactly one", "told by Discord"}
-        return [each for each in asked if each.verdict(discord) not in ends]
-
     try:
-        await discord.wait_until(lambda: not bad(), timeout_s=SETTLE_S)
+        await discord.wait_until(lambda: not _bad(discord, asked), timeout_s=SETTLE_S)
     except TimeoutError:
-        for each in bad():
+        for each in _bad(discord, asked):
             found = [(m.content[-60:], len(m.components)) for m in each.outcomes(discord)]
             print(each.kind, each.phase, each.was_taken, found)
-    return bad()
+    return _bad(discord, asked)
 
 
 def main(argv: list[str]) -> int:

@@ -47,8 +47,9 @@ def candidates(client: ClawbotClient, dm_channels: object) -> list[Candidate]:
     for guild in client.guilds:
         channels: list[discord.TextChannel | discord.Thread | discord.VoiceChannel] = []
         channels += [*guild.text_channels, *guild.threads, *guild.voice_channels]
+        me = guild.get_member(client.me)
         for channel in channels:
-            if not channel.permissions_for(guild.me).read_message_history:
+            if me is not None and not channel.permissions_for(me).read_message_history:
                 continue
             last = channel.last_message_id
             if last is not None:

@@ -269,7 +269,7 @@ class ChatService:
         for turn in list(self._turns.values()):
             message = turn.question.message
             is_asked_there = message is not None and message.id == message_id
-            if is_asked_there or message_id in turn.message_ids:
+            if is_asked_there or turn.lost(message_id):
                 has_ended = turn.end(Ending.GONE)
                 was_open = was_open or (has_ended and is_asked_there)
         return was_open

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bot.chat.account import Account
 from bot.chat.closing import Closing, close_answer
 from bot.chat.ending import Ending
 from bot.chat.holding import Holding
@@ -86,6 +87,7 @@ class Turn:
         self._attempt = Attempt(parts.gate, parts.journal, question.id, deaths)
         self._holding = Holding(parts.clock, parts.settings.queue.hold_s)
         self.is_underway = False
+        self._account = Account(parts.clock.monotonic())
         self._delivery = Delivery(
             sink=sink,
             pacer=parts.pacers.of(question.place.channel_id),
@@ -103,10 +105,11 @@ class Turn:
         """True once there is a word of the answer to see."""
         return self._reading is not None and self._reading.pipeline.has_text
 
-    @property
-    def message_ids(self) -> tuple[MessageId, ...]:
-        """The messages of the answer so far."""
-        return self._delivery.message_ids
+    def lost(self, message_id: MessageId) -> bool:
+        """Note that somebody else has deleted a message; False if it is none of the answer's."""
+        is_ours = message_id in self._delivery.message_ids
+        self._delivery.lost(message_id)
+        return is_ours
 
     def end(self, ending: Ending) -> bool:
         """End the turn early; the first reason given counts.
@@ -132,6 +135,7 @@ class Turn:
         )
         with context:
             outcome = await self._run()
+            _log.info("%s", self._account.line(outcome, self._parts.clock.monotonic()))
             if outcome is None:
                 await self.hand_over()
             return outcome
@@ -247,6 +251,7 @@ class Turn:
         parts = self._parts
         self.is_underway = True
         started_s = parts.clock.monotonic()
+        self._account.granted(started_s)
         self._reading = Reading(
             parts,
             self.question.id,
@@ -258,6 +263,7 @@ class Turn:
         )
         done = await self._reading.run()
         pipeline = self._reading.pipeline
+        self._account.tokens = done.usage.completion_tokens if done.usage is not None else None
         if not self._learn(prompt, done, pipeline, ticket):
             done = replace(done, notices=(*done.notices, TRUNCATED))
         ticket.release()
@@ -276,6 +282,7 @@ class Turn:
     def _take(self, pipeline: ReplyPipeline, ticket: Ticket) -> None:
         ticket.first_token()
         if pipeline.has_text:
+            self._account.word(self._parts.clock.monotonic())
             self._delivery.show_growing(lambda: pipeline.text)
         elif pipeline.is_thinking:
             self._delivery.stage(Stage(StageKind.THINKING))

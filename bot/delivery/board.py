@@ -12,6 +12,7 @@ from bot.core.errors import (
     DeliveryRejectedError,
     DeliveryUnavailableError,
     EditExhaustedError,
+    TargetGoneError,
 )
 from bot.core.notices import notice
 from bot.core.ports import Controls, ReplySink
@@ -28,13 +29,17 @@ _SLOW_S = 3.0
 
 @dataclass(slots=True)
 class _Slot:
-    """One posted message; ``content`` is ``None`` when an earlier life of the process wrote it."""
+    """One posted message; ``content`` is ``None`` when an earlier life of the process wrote it.
+
+    ``is_gone``: somebody else has deleted it.
+    """
 
     message_id: MessageId
     content: str | None = None
     controls: Controls | None = None
     has_unknown_controls: bool = False
     is_leaving: bool = False
+    is_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,11 @@ class Step:
     index: int
     part: Part | None
     controls: Controls | None = None
+
+    @property
+    def has_file(self) -> bool:
+        """True if a file is to be posted."""
+        return self.part is not None and self.part.file is not None
 
 
 class Board:
@@ -85,7 +95,12 @@ class Board:
         The gateway may tell of our own deletion before its request is answered; it must not be taken
         for somebody's who wants the answer away.
         """
-        return tuple(slot.message_id for slot in self._slots if not slot.is_leaving)
+        return tuple(s.message_id for s in self._slots if not (s.is_leaving or s.is_gone))
+
+    def lost(self, message_id: MessageId) -> None:
+        """Note that somebody else has deleted a message: nothing is asked of Discord about it."""
+        for slot in self._slots:
+            slot.is_gone = slot.is_gone or slot.message_id == message_id
 
     def next_step(
         self, parts: Sequence[Part], controls: Controls | None, *, prune: bool
@@ -154,7 +169,6 @@ class Board:
             DeliveryUnavailableError, DeliveryRejectedError, EditExhaustedError
         ):
             await self._take_away(self._slots[index])
-        self.calls += 1
         del self._slots[index]
         await self._report()
 
@@ -178,16 +192,22 @@ class Board:
         if slot.controls != controls or slot.has_unknown_controls:
             change = controls if controls is not None else Controls(self._question_id, _NOBODY)
         self.calls += 1
-        await self._sink.edit(slot.message_id, part.content, controls=change)
+        try:
+            await self._sink.edit(slot.message_id, part.content, controls=change)
+        except TargetGoneError:
+            slot.is_gone = True
+            raise
         slot.content, slot.controls, slot.has_unknown_controls = part.content, controls, False
 
     async def _delete(self, index: int) -> None:
-        self.calls += 1
         await self._take_away(self._slots[index])
         del self._slots[index]
         await self._report()
 
     async def _take_away(self, slot: _Slot) -> None:
+        if slot.is_gone:
+            return
+        self.calls += 1
         slot.is_leaving = True
         try:
             await self._sink.delete(slot.message_id)

@@ -19,6 +19,7 @@ from bot.core.domain import MessageId, Question, Stage
 from bot.core.errors import (
     DeliveryError,
     DeliveryForbiddenError,
+    DeliveryRejectedError,
     DeliveryUnavailableError,
     EditExhaustedError,
     TargetGoneError,
@@ -40,6 +41,9 @@ EDIT_INTERVAL_S = 1.5
 FINAL_PATIENCE_S = 600.0
 """How long a final text is tried while Discord is unavailable."""
 
+FILE_PATIENCE_S = 60.0
+"""How long the file of a long answer is tried while Discord doesn't take it; then it is messages."""
+
 _RETRY_S = 5.0
 _FOREVER_S = 3600.0
 
@@ -48,6 +52,10 @@ BeforeFinal = Callable[[tuple[str, ...]], Awaitable[None]]
 
 OnChrome = Callable[[str], Awaitable[None]]
 """Told of the bot's own lines in what is about to be posted."""
+
+
+class _FileRefusedError(Exception):
+    """Discord doesn't take the file of a long answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +158,10 @@ class Delivery:
         """Requests made so far, typing included."""
         return self._board.calls
 
+    def lost(self, message_id: MessageId) -> None:
+        """Note that somebody else has deleted a message of the answer."""
+        self._board.lost(message_id)
+
     def stage(self, stage: Stage) -> None:
         """Note what the question waits for; shown only while there is no text."""
         was_known = self._stages.is_known
@@ -219,14 +231,13 @@ class Delivery:
         await self._end_writing()
         if self.gone_reason is not None:
             raise self.gone_reason
-        parts = parts_of(chunks)
         try:
-            await self._settle(parts, controls)
-        except DeliveryForbiddenError:
-            if self.gone.is_set():
-                raise
-            await self._settle(without_file(chunks), controls)
-        except (TargetGoneError, DeliveryUnavailableError):
+            try:
+                await self._settle(parts_of(chunks), controls)
+            except _FileRefusedError as exc:
+                _log.info("question %d: no file (%s); sent as messages", self._key, exc)
+                await self._settle(without_file(chunks), controls)
+        except (TargetGoneError, DeliveryForbiddenError, DeliveryUnavailableError):
             raise
         except DeliveryError as exc:
             return await self._refused(exc)
@@ -269,15 +280,22 @@ class Delivery:
                 _log.error("question %d: the interim edits failed", self._key, exc_info=failure)
 
     async def _settle(self, parts: Sequence[Part], controls: Controls | None) -> None:
-        give_up_s = self._clock.monotonic() + FINAL_PATIENCE_S
+        began_s = self._clock.monotonic()
         while (step := self._board.next_step(parts, controls, prune=True)) is not None:
             try:
                 await self._paced(step)
             except EditExhaustedError:
                 await self._board.replace(step.index)
+            except (DeliveryForbiddenError, DeliveryRejectedError) as exc:
+                if step.has_file:
+                    raise _FileRefusedError(str(exc)) from exc
+                raise
             except DeliveryUnavailableError as exc:
                 delay_s = max(_RETRY_S, exc.retry_after_s or 0.0)
-                if self._clock.monotonic() + delay_s > give_up_s:
+                waited_s = self._clock.monotonic() + delay_s - began_s
+                if step.has_file and waited_s > FILE_PATIENCE_S:
+                    raise _FileRefusedError(str(exc)) from exc
+                if waited_s > FINAL_PATIENCE_S:
                     raise
                 await self._clock.sleep(delay_s)
 
@@ -293,8 +311,7 @@ class Delivery:
         try:
             await self._board.perform(step)
         except (TargetGoneError, DeliveryForbiddenError) as exc:
-            is_about_file = step.part is not None and step.part.file is not None
-            if isinstance(exc, TargetGoneError) or not is_about_file:
+            if isinstance(exc, TargetGoneError) or not step.has_file:
                 self._set_gone(exc)
             raise
         except DeliveryUnavailableError as exc:

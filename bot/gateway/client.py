@@ -8,7 +8,7 @@ import json
 import logging
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from bot.core.domain import ChannelId, Place, UserId
 from bot.core.errors import ConfigurationError, describe
 from bot.core.reasons import plain_reason
 from bot.gateway.network import NETWORK_ERRORS
-from bot.gateway.readable import UNREADABLE, read_message
+from bot.gateway.readable import UNREADABLE, read_guild, read_interaction, read_message
 from bot.gateway.reconnect import Governor
 from bot.gateway.replay import SESSION, WORTH_IT, LeftSession, left_session, missed_dm_channels
 from bot.gateway.services import Services
@@ -104,13 +104,25 @@ class ClawbotClient(commands.Bot):
         self._governor = governor
         self._session: LeftSession | None = None
         self._session_noted_s = 0.0
-        self._read_leniently("MESSAGE_CREATE", "MESSAGE_UPDATE")
+        self._read_leniently()
 
-    def _read_leniently(self, *events: str) -> None:
-        """Have discord.py read messages also where a part that nobody needs is of another form."""
-        parsers = self._connection.parsers
-        for event in events:
+    def _read_leniently(self) -> None:
+        """Have discord.py read what it is told also where a part is of another form."""
+        state, parsers = self._connection, self._connection.parsers
+
+        def is_guild(data: Any) -> bool:  # noqa: ANN401 - as parsed
+            return _is_read(lambda: discord.Guild(data=data, state=state))
+
+        def is_message(data: Any) -> bool:  # noqa: ANN401 - as parsed
+            channel = self.get_partial_messageable(1)
+            return _is_read(lambda: discord.Message(state=state, channel=channel, data=data))
+
+        for event in ("MESSAGE_CREATE", "MESSAGE_UPDATE"):
             parsers[event] = partial(read_message, parsers[event])
+        parsers["GUILD_CREATE"] = partial(read_guild, parsers["GUILD_CREATE"], is_guild)
+        parsers["INTERACTION_CREATE"] = partial(
+            read_interaction, parsers["INTERACTION_CREATE"], is_message
+        )
 
     @property
     def me(self) -> UserId:
@@ -356,3 +368,11 @@ class ClawbotClient(commands.Bot):
         except (discord.HTTPException, KeyError, TypeError):
             return True
         return names >= {command["name"] for command in payload}
+
+
+def _is_read(read: Callable[[], object]) -> bool:
+    try:
+        read()
+    except UNREADABLE:
+        return False
+    return True

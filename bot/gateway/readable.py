@@ -1,8 +1,8 @@
-"""Messages of Discord that discord.py can't read as they are: read without the part that is odd.
+"""What discord.py can't read as Discord sent it: read without the part that is odd.
 
-discord.py reads a message whole or not at all. A part that nobody needs, of another form than the
+discord.py reads a message, or a server with all that is in it, whole or not at all. A part that nobody needs, of another form than the
 documented one (``"thread": null``, a reaction without ``me``), must not cost the message, and a
-message that can't be read at all must not cost the list it stands in.
+message that can't be read at all must not cost the list it stands in, nor a channel its server.
 """
 
 from __future__ import annotations
@@ -59,6 +59,57 @@ _LEAST: Final = frozenset(
     }
 )
 """What makes a message: who said which words where, and to whom."""
+
+
+def read_guild(
+    read: Callable[[Any], _T],
+    is_readable: Callable[[Any], bool],
+    data: Any,  # noqa: ANN401 - as parsed
+) -> _T:
+    """Read a server as discord.py does; where that fails, without the items that can't be read.
+
+    Args:
+        read: Takes the server's data.
+        is_readable: Tells whether a server of nothing but one item can be read.
+        data: What Discord sent.
+
+    Raises:
+        LookupError, TypeError, ValueError, AttributeError: It can't be read in any form.
+    """
+    try:
+        return read(data)
+    except UNREADABLE:
+        if not isinstance(data, Mapping):
+            raise
+
+    def kept(name: str, value: object) -> object:
+        if not isinstance(value, list):
+            return value
+        return [item for item in value if is_readable({"id": data["id"], name: [item]})]
+
+    return read({name: kept(name, value) for name, value in data.items()})
+
+
+def read_interaction(
+    read: Callable[[Any], _T],
+    is_readable: Callable[[Any], bool],
+    data: Any,  # noqa: ANN401 - as parsed
+) -> _T:
+    """Read an interaction with each message that it is about in a form that can be read.
+
+    Args:
+        read: Takes the interaction's data.
+        is_readable: Tells whether a message can be read.
+        data: What Discord sent.
+    """
+    try:
+        messages = data["data"]["resolved"]["messages"]
+        for name, message in messages.items():
+            forms = (_only(message, _USED), _only(message, _LEAST))
+            messages[name] = next((form for form in forms if is_readable(form)), message)
+    except UNREADABLE:
+        pass  # no messages, or none of the documented form
+    return read(data)
 
 
 def read_message(read: Callable[[Any], _T], data: Any) -> _T:  # noqa: ANN401 - as parsed

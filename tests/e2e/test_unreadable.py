@@ -68,3 +68,54 @@ async def test_a_mention_missed_behind_a_full_page_with_an_odd_message_is_found(
     missed = await ada.mention(channel, "While you were away")
     async with running(settings):
         await discord.wait_reply(missed, until=lambda r: "help you" in r.content)
+
+
+@pytest.mark.parametrize(
+    ("name", "item"),
+    [
+        ("channels", {"id": "77", "type": 0}),
+        ("channels", {"type": 0, "name": "nameless"}),
+        ("threads", {"id": "78", "type": 11}),
+        ("threads", None),
+        ("roles", {"name": "nobody"}),
+        ("members", {"user": None}),
+        ("voice_states", {}),
+    ],
+    ids=str,
+)
+async def test_one_odd_item_of_a_server_costs_that_item_only(
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    tmp_path: Path,
+    ada: Person,
+    channel: Channel,
+    name: str,
+    item: dict[str, Any] | None,
+) -> None:
+    assert channel.guild is not None
+    channel.guild.oddities = {name: item}
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.mention(channel, "Hello")
+        await discord.wait_reply(asked, until=lambda r: "help you" in r.content)
+        used = await ada.slash(channel, "help")
+        await used.wait_response(timeout_s=3)
+        assert "Mention" in used.content
+    assert len(discord.identifies) == 1
+
+
+@pytest.mark.parametrize("part", ODD, ids=lambda part: str(next(iter(part))))
+async def test_a_message_menu_on_an_odd_message_is_answered(
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    tmp_path: Path,
+    ada: Person,
+    channel: Channel,
+    part: dict[str, Any],
+) -> None:
+    odd = await ada.say(channel, "It has two masts.")
+    odd.oddities = part
+    async with running(settings_for(discord, lm, tmp_path)):
+        await discord.wait_command("ask")
+        used = await ada.context_menu(odd, "Ask about this")
+        await discord.wait_until(lambda: "help you" in used.content)
+    assert "two masts" in str(turns(lm))

@@ -239,7 +239,7 @@ def guild_create_data(world: World, guild: Guild, *, all_members: bool) -> JsonO
         and not entry.archived
         and access.in_channel(entry, bot_id) & Permission.VIEW_CHANNEL
     ]
-    return guild_object(guild) | {
+    body = guild_object(guild) | {
         "joined_at": iso(guild.members[bot_id].joined_unix_s),
         "large": False,
         "unavailable": False,
@@ -259,3 +259,6 @@ def guild_create_data(world: World, guild: Guild, *, all_members: bool) -> JsonO
         "guild_scheduled_events": [],
         "soundboard_sounds": [],
     }
+    for name, item in guild.oddities.items():
+        body[name] = [*body[name], item]
+    return body

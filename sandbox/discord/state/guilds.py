@@ -215,7 +215,11 @@ class GuildContext:
 
 @dataclass(eq=False)
 class Guild:
-    """A server."""
+    """A server.
+
+    Attributes:
+        oddities: Items of another form than the documented one, by the list they are sent in.
+    """
 
     context: GuildContext = field(repr=False)
     id: int
@@ -226,6 +230,7 @@ class Guild:
     channels: dict[int, Channel] = field(default_factory=dict, repr=False)
     opened_commands: set[str] = field(default_factory=set)
     locale: str = "en-US"
+    oddities: dict[str, object] = field(default_factory=dict)
 
     @property
     def everyone(self) -> Role:

@@ -14,8 +14,8 @@ from bot.core.errors import (
     EditExhaustedError,
     TargetGoneError,
 )
-from bot.core.notices import notice
-from bot.delivery.delivery import FINAL_PATIENCE_S
+from bot.core.notices import FILE_LINE, notice
+from bot.delivery.delivery import FILE_PATIENCE_S, FINAL_PATIENCE_S
 from config.settings import DeliverySettings
 from tests.support.clock import settle
 from tests.unit.delivery.helpers import DONE, Desk
@@ -251,3 +251,55 @@ async def test_the_final_text_is_delivered_when_an_interim_edit_failed_unexpecte
         result = await delivery.finish("Hello. The end.")
     assert desk.sink.contents == ["Hello. The end."]
     assert list(result.message_ids) == list(desk.sink.messages)
+
+
+@pytest.mark.parametrize(
+    "error", [DeliveryForbiddenError(50013), DeliveryRejectedError(40005), DeliveryRejectedError(0)]
+)
+async def test_a_long_answer_whose_file_is_refused_comes_whole_as_messages(
+    error: DeliveryForbiddenError | DeliveryRejectedError,
+) -> None:
+    desk = Desk(DeliverySettings(max_messages=2))
+    text = " ".join(f"word{number}" for number in range(900))
+    desk.sink.failures.extend([None, error])
+    async with desk.delivery() as delivery:
+        result = await desk.wait(delivery.finish(text))
+    assert not result.is_refused
+    assert " ".join(desk.sink.contents).split() == text.split()
+    assert all(message.file is None for message in desk.sink.messages.values())
+
+
+async def test_a_long_answer_whose_file_is_never_taken_comes_whole_as_messages() -> None:
+    desk = Desk(DeliverySettings(max_messages=2))
+    text = " ".join(f"word{number}" for number in range(900))
+    tried_s: list[float] = []
+
+    async def look() -> None:
+        if desk.sink.calls[-1].content.startswith(FILE_LINE):
+            tried_s.append(desk.clock.monotonic())
+            raise DeliveryUnavailableError
+
+    desk.sink.before = look
+    async with desk.delivery() as delivery:
+        await desk.wait(delivery.finish(text), most_s=120.0)
+    assert " ".join(desk.sink.contents).split() == text.split()
+    assert len(tried_s) > 2
+    assert tried_s[-1] - tried_s[0] <= FILE_PATIENCE_S
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["by the gateway", "by a refused edit"])
+async def test_a_message_that_somebody_deleted_is_not_deleted_again(is_told: bool) -> None:
+    desk = Desk()
+    async with desk.delivery() as delivery:
+        delivery.show("word " * 900)
+        await desk.clock.advance(10.0)
+        first, *others = delivery.message_ids
+        if is_told:
+            delivery.lost(first)
+        else:
+            desk.sink.failures.append(TargetGoneError())
+            delivery.show("other words " + "word " * 900)
+            await desk.clock.advance(10.0)
+        await delivery.abort()
+    deleted = [call.message_id for call in desk.sink.calls if call.kind == "delete"]
+    assert sorted(deleted) == sorted(others)  # type: ignore[type-var]

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
-
-import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.e2e.test_startup import environment_for
 from tests.support.process import START_S, clawbot
-
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="a process is held by a signal")
 
 
 async def written_and_killed(

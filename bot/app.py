@@ -90,6 +90,7 @@ async def run(
         raise ConfigurationError("There is no bot token: set DISCORD_TOKEN.")
     stop = stop or asyncio.Event()
     async with AsyncExitStack() as stack:
+        stack.callback(_log.info, "stopped")
         client = await _until(stop, _build(settings, clock, stack))
         if client is None:
             return

@@ -101,6 +101,7 @@ class DiagnosticsCog(commands.Cog):
             permissions = _held(_places.own_permissions(interaction))
         return DiscordFacts(
             gateway_latency_s=self.bot.latency,
+            heartbeat_pause_s=self.bot.heartbeat_pause_s(),
             rest_latency_s=rest_s,
             permissions=permissions,
             is_thread=isinstance(interaction.channel, discord.Thread),

@@ -133,9 +133,12 @@ def _split(text: str, schemes: tuple[str, ...], *, allow_query: bool = False) ->
     wanted = " or ".join(f"{scheme}://" for scheme in schemes)
     try:
         parts = urlsplit(text.strip())
-        _ = parts.port
     except ValueError:
         raise ValueError(f"must be an address that starts with {wanted}") from None
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("must have a port from 1 to 65535, such as :1234") from None
     if parts.scheme not in schemes or not parts.hostname:
         raise ValueError(f"must be an address that starts with {wanted}")
     if parts.username is not None or parts.password is not None:

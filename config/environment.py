@@ -32,6 +32,29 @@ _BOMS: Final = (
 )
 
 
+_JSON_MISTAKES: Final = (
+    (
+        "Expecting property name",
+        (
+            'a name in "double quotes" must stand here; no comma after the last setting, '
+            "no comments, and a number has a point, not a comma"
+        ),
+    ),
+    ("Illegal trailing comma", "there may be no comma after the last setting"),
+    (
+        "Expecting value",
+        'a value must stand here: text in "double quotes", a number, true, false or null',
+    ),
+    ("Expecting ',' delimiter", "a comma or a closing bracket is missing here"),
+    ("Expecting ':' delimiter", "a colon is missing here"),
+    ("Extra data", "nothing may follow the closing bracket"),
+    ("Unterminated string", "the text that begins here has no closing quote"),
+    ("Invalid control character", "a line break or tab inside a text is written \\n or \\t"),
+    ("Invalid \\", "a backslash inside a text is written twice: \\\\"),
+)
+"""How Python's messages on JSON begin, and what they mean to a person."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """What was found, before it is judged.
@@ -145,9 +168,7 @@ def _read_json(path: Path, *, required: bool) -> Mapping[str, Any] | None:
             text, object_pairs_hook=_without_duplicates, parse_constant=_no_constant
         )
     except json.JSONDecodeError as exc:
-        raise _ReadError(
-            f"{path}:{exc.lineno}:{exc.colno}: {exc.msg[:1].lower()}{exc.msg[1:]}"
-        ) from None
+        raise _ReadError(f"{path}:{exc.lineno}:{exc.colno}: {_mistake(exc, text)}") from None
     except RecursionError:
         raise _ReadError(f"{path}: is nested too deeply") from None
     except ValueError as exc:
@@ -155,6 +176,14 @@ def _read_json(path: Path, *, required: bool) -> Mapping[str, Any] | None:
     if not isinstance(content, dict):
         raise _ReadError(f"{path}: must be one object of settings in {{ }}")
     return content
+
+
+def _mistake(exc: json.JSONDecodeError, text: str) -> str:
+    """Say what is wrong with a file that isn't JSON, in words for who wrote it."""
+    if not text.strip():
+        return "is empty; write {} for no settings, or delete the file"
+    found = (words for beginning, words in _JSON_MISTAKES if exc.msg.startswith(beginning))
+    return next(found, "isn't JSON from here on")
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ _SHAPES: Final = (
     (re.compile(r"[0-9a-f]{64}"), f"is the application's public key, not its bot token; {_PORTAL}"),
     (re.compile(r"[\w-]{32}"), f"looks like the client secret, not the bot token; {_PORTAL}"),
 )
+_WRAPPERS: Final = frozenset("\"'`<>()[]{}“”„‘’«»")
 _PLACEHOLDER_WORDS: Final = re.compile(
     r"(?i)your|token|here|change|replace|paste|insert|placeholder|example|secret|todo|xxx|\*\*\*"
 )
@@ -30,6 +31,10 @@ def mistaken_token(token: str) -> str | None:
         token: As configured.
     """
     text = token.strip()
+    if text.startswith("DISCORD_TOKEN"):
+        return "holds its own name once more: only the token belongs behind the first ="
+    if text.count(".") == 2 and {text[0], text[-1]} & _WRAPPERS:
+        return "has quotes or brackets around it: leave them out"
     for shape, problem in _SHAPES:
         if shape.fullmatch(text):
             return problem

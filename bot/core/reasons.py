@@ -30,7 +30,8 @@ def plain_reason(exc: BaseException) -> str:
     """Return a failure as a few words, for a log line: no class name, no address, no content.
 
     Args:
-        exc: Ours, the network's, or Discord's (known by its ``status`` and ``code``).
+        exc: Ours, the network's, or Discord's (known by its ``status`` and ``code``, or by
+            its ``retry_after``, in seconds).
     """
     if isinstance(exc, BotError):
         return exc.sentence.partition(". ")[0].rstrip(".")
@@ -38,6 +39,9 @@ def plain_reason(exc: BaseException) -> str:
     for kind, words in _KINDS:
         if isinstance(exc, kind) or isinstance(inner, kind):
             return words
+    wait_s = getattr(exc, "retry_after", None)
+    if isinstance(wait_s, int | float):
+        return f"asked to wait {wait_s:.0f} s"
     status = getattr(exc, "status", None)
     if isinstance(status, int) and status:
         code = getattr(exc, "code", None)

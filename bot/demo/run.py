@@ -19,6 +19,7 @@ from bot.app import run
 from bot.core.clock import SystemClock
 from bot.core.errors import BackendError, DependencyError
 from bot.demo.answers import MODEL, Canned, canned
+from bot.demo.drawing import as_drawn
 from bot.demo.terminal import Keyboard, Terminal, parse_command
 from bot.lmstudio import open_backend
 from bot.ops.logs import set_up_logging
@@ -135,7 +136,12 @@ class Scene:
 
     def _show(self, message: Message) -> None:
         files = "".join(f"\n[file: {each.filename}]" for each in message.attachments)
-        self.terminal.grow(BOT, message.content + files)
+        drawn = as_drawn(message.content, self._name)
+        self.terminal.grow(BOT, drawn + files)
+
+    def _name(self, user_id: int) -> str | None:
+        user = self.discord.world.users.get(user_id)
+        return user.username if user else None
 
 
 def _versions(messages: list[Message]) -> list[tuple[int, int]]:

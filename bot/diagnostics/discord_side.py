@@ -18,6 +18,9 @@ class DiscordFacts:
 
     Attributes:
         gateway_latency_s: Heartbeat to acknowledgement; ``None`` or NaN before the first.
+        heartbeat_pause_s: Time between two heartbeats. A latency as long is no measurement:
+            discord.py notes in another thread when a heartbeat was sent, so that a quick
+            acknowledgement is counted from the heartbeat before.
         rest_latency_s: A REST request's round trip, if one was timed.
         permissions: Names (as discord.py's) that the bot has here; ``None`` in a direct message.
         is_thread: Here is a thread, where Send Messages in Threads counts.
@@ -29,12 +32,16 @@ class DiscordFacts:
     permissions: frozenset[str] | None
     is_thread: bool = False
     has_message_content: bool = True
+    heartbeat_pause_s: float = math.inf
 
 
 def discord_findings(facts: DiscordFacts) -> tuple[Finding, ...]:
     """Return one finding each for gateway, REST, permissions here and the intent."""
+    gateway_s = facts.gateway_latency_s
+    if gateway_s is not None and gateway_s >= facts.heartbeat_pause_s:
+        gateway_s = None
     return (
-        _latency(Step.GATEWAY, facts.gateway_latency_s, _SLOW_GATEWAY_S),
+        _latency(Step.GATEWAY, gateway_s, _SLOW_GATEWAY_S),
         _latency(Step.REST, facts.rest_latency_s, _SLOW_REST_S),
         _permissions(facts),
         _intent(facts),

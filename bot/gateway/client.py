@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import math
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -133,6 +134,11 @@ class ClawbotClient(commands.Bot):
         """Return whether the gateway session is up."""
         return self.online.is_set()
 
+    def heartbeat_pause_s(self) -> float:
+        """Return the time between two heartbeats, in seconds; infinite before Discord said it."""
+        keeper = getattr(self.ws, "_keep_alive", None)  # nothing public tells it
+        return getattr(keeper, "interval", None) or math.inf
+
     async def note_alive(self) -> None:
         """Remember that messages are being received, for the next start's look at what it missed.
 
@@ -183,18 +189,25 @@ class ClawbotClient(commands.Bot):
             ConfigurationError: Discord refuses the token.
         """
         while True:
+            wait_s = 0.0
             try:
                 await self.login(token)
             except discord.LoginFailure as exc:
                 raise ConfigurationError(refused_token(token)) from exc
             except NETWORK_ERRORS as exc:
-                _log.warning("Discord can't be reached yet (%s)", plain_reason(exc))
-                self._governor.failed()
+                _log.warning("can't log in to Discord yet (%s)", plain_reason(exc))
+                wait_s = exc.retry_after if isinstance(exc, discord.RateLimited) else 0.0
+            except UNREADABLE:
+                if self._connection.user is not None:
+                    raise
+                _log.warning("can't log in to Discord yet (something else answers in its place)")
             else:
                 return
+            self._governor.failed()
             await self.http.close()
             self.http.connector = discord.utils.MISSING
-            await self.services.clock.sleep(self._governor.pause_s(identify=False))
+            pause_s = self._governor.pause_s(identify=False)
+            await self.services.clock.sleep(max(wait_s, pause_s))
 
     async def connect(self, *, reconnect: bool = True) -> None:  # noqa: ARG002 - the base's signature
         """Hold the gateway connection until the client is closed.
@@ -306,10 +319,13 @@ class ClawbotClient(commands.Bot):
     async def on_ready(self) -> None:
         """Note that a fresh session is up."""
         self.sessions += 1
+        if self.sessions > 1:
+            _log.info("connected to Discord again, with a new session")
         self._up()
 
     async def on_resumed(self) -> None:
         """Note that the session was resumed."""
+        _log.info("connected to Discord again")
         self._up()
 
     def _up(self) -> None:
@@ -318,6 +334,8 @@ class ClawbotClient(commands.Bot):
 
     async def on_disconnect(self) -> None:
         """Note that the gateway is gone for now."""
+        if self.is_online() and not self.is_closed():
+            _log.info("the connection to Discord ended; connecting again")
         self.online.clear()
 
     async def on_message(self, message: discord.Message, /) -> None:

@@ -299,6 +299,9 @@ class Node:
 
     def _set_up(self, *, is_up: bool) -> None:
         if self.is_up is not is_up:
-            _log.info("node %d is %s", self.index, "up" if is_up else "down")
+            level, state = (
+                (logging.INFO, "answers") if is_up else (logging.WARNING, "doesn't answer")
+            )
+            _log.log(level, "LM Studio (address %d) %s", self.index + 1, state)
             self.is_up = is_up
         self._on_change()

@@ -21,6 +21,7 @@ from bot.diagnostics import (
     terminal_line,
 )
 from bot.gateway.endpoints import discord_endpoints
+from bot.gateway.readable import UNREADABLE
 from bot.ops.terminal import detach_output
 from bot.storage.database import DATABASE_FILE
 from config.loader import NOT_SET, LoadResult
@@ -85,6 +86,11 @@ async def _discord(settings: DiscordSettings) -> str:
                 return _described(client)
     except discord.LoginFailure:
         raise ConfigurationError(refused_token(settings.token.get_secret_value())) from None
+    except UNREADABLE:
+        raise DependencyError(
+            "Something else than Discord answers in its place; look at the network's log-in page or "
+            "proxy, and at CLAWBOT_DISCORD_API_BASE"
+        ) from None
     except (OSError, TimeoutError, discord.DiscordException, aiohttp.ClientError):
         if seen:  # discord.py tries again for longer than we wait
             raise DependencyError(_refused(seen[-1])) from None

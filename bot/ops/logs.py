@@ -18,8 +18,16 @@ from config.settings import Settings
 HIDDEN: Final = "[hidden]"
 """What stands where a secret was."""
 
-_QUIET: Final = ("discord.http", "discord.gateway", "discord.client", "discord.webhook", "aiohttp")
-"""At DEBUG these log every event and request verbatim: content, and webhook addresses."""
+_QUIET: Final = (
+    "discord.http",
+    "discord.gateway",
+    "discord.client",
+    "discord.webhook",
+    "aiohttp",
+    "alembic",
+)
+"""At DEBUG these log every event and request verbatim: content, and webhook addresses. At INFO they
+say what our own lines say too, in words for programmers."""
 
 _SHAPES: Final = (
     # Discord: a bot token is the id in base64, a time and a signature, joined by dots.
@@ -162,7 +170,7 @@ def set_up_logging(
     root.addHandler(handler)
     root.setLevel(at_least or settings.logging.level)
     logging.captureWarnings(capture=True)
-    least = max(logging.INFO, root.level)
+    least = max(logging.WARNING, root.level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(least)
 

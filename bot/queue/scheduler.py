@@ -277,9 +277,9 @@ class Scheduler:
         is_available = self._read_available()
         if is_available and not self._was_available:
             self._gate.ramp()
-            _log.info("The model is back; %d questions wait", len(self._waiting))
+            _log.info("the model is back; %s waiting", counted(len(self._waiting), "question"))
         elif self._was_available and not is_available:
-            _log.warning("The model is away; holding %d questions", len(self._waiting))
+            _log.warning("the model is away; %s waiting", counted(len(self._waiting), "question"))
         self._was_available = is_available
         for waiting in self._waiting.values():
             if is_available:

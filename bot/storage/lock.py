@@ -32,7 +32,8 @@ def data_folder(folder: Path) -> Iterator[Path]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = _open_lock_file(folder / LOCK_NAME)
     except OSError as exc:
-        reason = exc.strerror or "no reason given"
+        is_file = isinstance(exc, FileExistsError | NotADirectoryError)
+        reason = "it is a file" if is_file else (exc.strerror or "no reason given").lower()
         raise ConfigurationError(
             f"I can't use the data folder {folder} ({reason}): "
             "check CLAWBOT_DATA_DIR and the folder's permissions."

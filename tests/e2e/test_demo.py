@@ -51,12 +51,16 @@ async def test_typed_lines_are_answered_until_the_input_ends(tmp_path: Path) -> 
         "demo",
         folder=tmp_path,
         environment=NOWHERE,
-        typed="what does it keep?\n/nonsense\n/config set setting:temperature value:99\n",
+        typed="what does it keep?\n/nonsense\n/config set setting:temperature value:99\n"
+        "/config set temperature 0.5\n/config set setting:temperature value:0.5\n/config show\n",
     )
     assert done.code == 0, done.err
     assert "keys and values" in done.out
-    assert "Discord: no command 'nonsense' here" in done.out
+    assert "Discord: no command nonsense here; there are: ask, " in done.out
     assert "from 0 to 2" in done.out
+    assert "its options are written setting:…, value:…" in done.out
+    assert "by @you" in done.out.lower()
+    assert not {"<@", "<t:", "['"} & {done.out[at : at + 2] for at in range(len(done.out))}
 
 
 async def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:

@@ -171,6 +171,24 @@ async def test_check_blames_discords_own_error_on_discord(
     assert "DNS" not in done.out
 
 
+async def test_something_else_in_discords_place_is_said_and_waited_out(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    environment = environment_for(discord, lm, tmp_path / "data")
+    async with answering(200) as api_base:
+        environment["CLAWBOT_DISCORD_API_BASE"] = api_base
+        checked = await run_clawbot("check", folder=tmp_path, environment=environment)
+        async with clawbot("run", folder=tmp_path, environment=environment) as process:
+            await logged(process, b"something else answers in its place")
+            process.send_signal(signal.SIGTERM)
+            done = await ended(process)
+    assert checked.code == 69
+    assert checked.sentence.startswith("clawbot: Something else than Discord answers")
+    assert done.code == 0
+    assert done.err.rstrip().endswith("stopped")
+    assert "Traceback" not in checked.err + done.err
+
+
 @contextlib.asynccontextmanager
 async def answering(status: int) -> AsyncGenerator[str, None]:
     """A server that answers every request with one status; gives its address."""

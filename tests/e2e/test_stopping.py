@@ -39,7 +39,7 @@ async def test_a_signal_ends_the_bot_while_discord_cant_be_reached(
     environment = environment_for(discord, lm, tmp_path / "data")
     environment["CLAWBOT_DISCORD_API_BASE"] = "http://127.0.0.1:9/api/v10"
     async with clawbot("run", folder=tmp_path, environment=environment) as process:
-        await logged(process, b"can't be reached yet")
+        await logged(process, b"can't log in to Discord yet")
         process.send_signal(number)
         done = await ended(process)
     assert done.code == 0, done.err

@@ -8,7 +8,7 @@ from typing import Any
 
 from sandbox.discord import rendering
 from sandbox.discord.checks.messages import content_type_of
-from sandbox.discord.people.not_offered import NotOfferedError
+from sandbox.discord.people.not_offered import NotOfferedError, in_words
 from sandbox.discord.state import access
 from sandbox.discord.state.guilds import Channel, Message
 from sandbox.discord.state.world import World
@@ -47,7 +47,9 @@ class OptionReader:
         names = {option["name"] for option in declared}
         unknown = set(given) - names
         if unknown:
-            raise NotOfferedError(f"no option {sorted(unknown)}; there are {sorted(names)}")
+            raise NotOfferedError(
+                f"no option {in_words(sorted(unknown))}; there are: {in_words(sorted(names)) or 'none'}"
+            )
         read = []
         for option in declared:
             name = option["name"]
@@ -55,7 +57,7 @@ class OptionReader:
                 value = self._convert(option, given[name])
                 read.append({"name": name, "type": option["type"], "value": value})
             elif option.get("required") and not partly:
-                raise NotOfferedError(f"the option {name!r} is required")
+                raise NotOfferedError(f"the option {name} is required; write it as {name}:…")
         return read
 
     def _convert(self, option: JsonObject, value: object) -> object:
@@ -139,7 +141,7 @@ def _string(option: JsonObject, text: str) -> str:
         for choice in choices:
             if text in {choice["name"], choice["value"]}:
                 return str(choice["value"])
-        raise NotOfferedError(f"{option['name']} takes {[each['value'] for each in choices]}")
+        raise NotOfferedError(f"{option['name']} takes one of: {_values(choices)}")
     least, most = option.get("min_length") or 0, option.get("max_length") or 6000
     if not least <= len(text) <= most:
         raise NotOfferedError(f"{option['name']} takes {least} to {most} characters")
@@ -151,7 +153,7 @@ def _number(option: JsonObject, value: object) -> int | float:
     try:
         number: int | float = int(str(value)) if whole else float(str(value))
     except ValueError:
-        raise NotOfferedError(f"{option['name']} takes a number, not {value!r}") from None
+        raise NotOfferedError(f"{option['name']} takes a number, not {value}") from None
     if not math.isfinite(number) or abs(number) > command_types.MAX_SAFE:
         raise NotOfferedError(f"{option['name']} takes numbers up to 2^53")
     least, most = option.get("min_value"), option.get("max_value")
@@ -159,8 +161,12 @@ def _number(option: JsonObject, value: object) -> int | float:
         raise NotOfferedError(f"{option['name']} takes {least} to {most}")
     choices = option.get("choices")
     if choices and number not in {choice["value"] for choice in choices}:
-        raise NotOfferedError(f"{option['name']} takes {[each['value'] for each in choices]}")
+        raise NotOfferedError(f"{option['name']} takes one of: {_values(choices)}")
     return number
+
+
+def _values(choices: list[JsonObject]) -> str:
+    return in_words(each["value"] for each in choices)
 
 
 def check_offered(channel: Channel, who: User, command: JsonObject) -> None:

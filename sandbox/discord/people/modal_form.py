@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.discord.people.not_offered import NotOfferedError
+from sandbox.discord.people.not_offered import NotOfferedError, in_words
 from sandbox.discord.values.json_objects import JsonObject
 
 
@@ -43,4 +43,4 @@ class ModalForm:
     def finish(self) -> None:
         """Refuse fields that the modal doesn't have."""
         if self._fields:
-            raise NotOfferedError(f"the modal has no fields {sorted(self._fields)}")
+            raise NotOfferedError(f"the modal has no fields {in_words(sorted(self._fields))}")

@@ -12,7 +12,7 @@ from sandbox.discord.people.command_options import (
     command_data,
 )
 from sandbox.discord.people.modal_form import ModalForm
-from sandbox.discord.people.not_offered import NotOfferedError
+from sandbox.discord.people.not_offered import NotOfferedError, in_words
 from sandbox.discord.state import access, message_actions
 from sandbox.discord.state.commands import leaf_options
 from sandbox.discord.state.events import InteractionCreated
@@ -278,7 +278,7 @@ class Person:
         command = self.world.commands.find(words[0], guild_id, kind)
         if command is None:
             known = self.world.commands.names(guild_id)
-            raise NotOfferedError(f"no command {words[0]!r} here; there are {known}")
+            raise NotOfferedError(f"no command {words[0]} here; there are: {in_words(known)}")
         check_offered(channel, self.user, command)
         return command, words[1:]
 

@@ -51,13 +51,22 @@ def leaf_options(
     for word in words:
         step = next((each for each in _subs(options) if each["name"] == word), None)
         if step is None:
-            raise LookupError(f"/{command['name']} has no subcommand {word!r}")
+            raise LookupError(_no_such(command, [*(each["name"] for each in chain), word], options))
         chain.append(step)
         options = list(step.get("options") or ())
     if any(True for _ in _subs(options)):
-        names = [each["name"] for each in _subs(options)]
-        raise LookupError(f"/{command['name']} needs one of the subcommands {names}")
+        names = ", ".join(each["name"] for each in _subs(options))
+        raise LookupError(f"/{command['name']} needs one of the subcommands: {names}")
     return chain, options
+
+
+def _no_such(command: JsonObject, words: list[str], options: list[JsonObject]) -> str:
+    said = f"/{command['name']} has no subcommand {' '.join(words)}"
+    if not options:
+        return said
+    if any(True for _ in _subs(options)):
+        return f"{said}; there are: {', '.join(each['name'] for each in options)}"
+    return f"{said}; its options are written {', '.join(each['name'] + ':…' for each in options)}"
 
 
 def _subs(options: list[JsonObject]) -> Iterator[JsonObject]:

@@ -26,6 +26,9 @@ URL_SAFE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
         ("0123456789abcdef" * 4, "public key"),
         ("aB3_" * 8, "client secret"),
         ("Bot abc.def.ghi", "leave that out"),
+        ("<abc.def.ghi>", "brackets around it"),
+        ("“abc.def.ghi”", "quotes"),
+        ("DISCORD_TOKEN=abc.def.ghi", "its own name once more"),
     ],
 )
 def test_what_is_no_token_is_named(pasted: str, said: str) -> None:

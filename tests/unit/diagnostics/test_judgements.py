@@ -97,6 +97,8 @@ def test_a_refusal_says_more_than_a_silence() -> None:
         ((COLD, WARM), (), None, Status.OK, "A model is loaded."),
         ((COLD, WARM), (), "a/cold", Status.FAILED, "just-in-time loading is off"),
         ((COLD, WARM), ("a/cold",), "a/cold", Status.WARNING, "first question loads it"),
+        ((COLD, WARM), (), "warm", Status.OK, "A model is loaded."),
+        ((COLD, WARM), (), "B/Warm", Status.OK, "A model is loaded."),
         ((WARM,), (), "x/none", Status.FAILED, "The configured model isn't there."),
         ((WARM,), (), "c/embed", Status.FAILED, "The configured model isn't there."),
         ((COLD, WARM), ("b/warm",), "a/cold", Status.FAILED, "just-in-time loading is off"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bot.diagnostics import (
@@ -85,6 +87,11 @@ def of(step: Step, given: DiscordFacts) -> Finding:
 )
 def test_gateway_latency(latency_s: float | None, status: Status) -> None:
     assert of(Step.GATEWAY, facts(gateway_s=latency_s)).status is status
+
+
+def test_a_latency_of_a_whole_pause_between_heartbeats_is_no_measurement() -> None:
+    seen = replace(facts(gateway_s=41.256), heartbeat_pause_s=41.25)
+    assert of(Step.GATEWAY, seen).status is Status.SKIPPED
 
 
 def test_missing_permissions_are_named() -> None:

@@ -101,6 +101,11 @@ class Place:
         return self.is_started and (self.follows_spoken or self.before in set(":："))
 
     @property
+    def is_announced(self) -> bool:
+        """Whether a colon on the same line announces what stands here."""
+        return self.line.rstrip(" \t")[-1:] in set(":：") and self.line.strip() != ""
+
+    @property
     def turns_over(self) -> bool:
         """Whether a template goes on after the marker, on another line."""
         rest = self.after.lstrip()
@@ -208,6 +213,8 @@ def _begins_line(kind: Kind, place: Place) -> bool:
         return True
     if place.is_started and kind in _OPENING and place.before == ">":
         return True
+    if kind is not Kind.CLOSE and place.after[:1] in set(",;:/"):
+        return True
     said = _SAYS if kind in _PAIRED or not place.is_started else _GOES_ON
     channel = _CHANNEL.match(place.after) if kind is Kind.HEADER else None
     return bool(said.match(place.after, channel.end() if channel else 0))
@@ -216,7 +223,7 @@ def _begins_line(kind: Kind, place: Place) -> bool:
 def _stands_apart(text: str, kind: Kind, place: Place) -> bool:
     """Judge a marker that a blank separates from an unfinished sentence."""
     following = place.after[:1]
-    if following and following in PROSE_NEXT:
+    if (following and following in PROSE_NEXT) or (kind in _TOKENS and place.is_announced):
         return True
     if kind in _PAIRED:
         return following == "" or (kind is not Kind.CLOSE and following != "\n")
@@ -295,6 +302,7 @@ class Examples:
             same_line: What belongs to it counts on its own line only.
         """
         is_in_line = place.line.strip() != "" and not place.follows_spoken
+        is_in_line = is_in_line and not (marker.kind in _TOKENS and place.is_announced)
         is_mentioned = is_in_line and place.after[:1] in set(PROSE_NEXT)
         known = [closer for closer, _ in self._closers]
         if text in known:

@@ -77,6 +77,11 @@ SPOKEN = [
     "It was.\n<s>10 EUR</s> 5 EUR\nand so on.",
 ]
 ALONE = [
+    "<think>, <thinking> and <reasoning> are the usual ones.",
+    "<think>/<answer> is the form.",
+    "<think>: this tag opens thinking.",
+    "</s>, <s> and <unk> are in the vocabulary.",
+    "Phi-3: <|user|>\nHi<|end|>\n<|assistant|>\nHello<|end|>\nThat is Phi.",
     "<s>struck</s> and <b>bold</b> and <i>it</i>.",
     "[THINK] is Magistral's tag; [/THINK] closes it.",
     "\u25c1think\u25b7 is Kimi's tag and \u25c1/think\u25b7 closes it.",

@@ -181,14 +181,20 @@ class AnswerActions:
             asked_at=message.edited_at or message.created_at,
         )
         sink = _places.message_sink(self._client, question.place, message.id)
-        await self._services.chat.submit(
-            question, sink, replaces=entry.posted, changed_id=message.id
-        )
+        posted = await self._still_there(entry)
+        await self._services.chat.submit(question, sink, replaces=posted, changed_id=message.id)
         self._edits[message.id] = question.id
         self._edits.move_to_end(message.id)
         if len(self._edits) > MOST_EDITS:
             self._edits.popitem(last=False)
         return True
+
+    async def _still_there(self, entry: JournalEntry) -> tuple[MessageId, ...]:
+        """Return an answer's messages; none where somebody has deleted it, so that none is edited."""
+        if not entry.posted:
+            return ()
+        first = await self._services.source.fetch(entry.question.place, entry.posted[0])
+        return entry.posted if first is not None else ()
 
     async def _entry_asked_in(self, message_id: MessageId) -> JournalEntry | None:
         """Return the newest question that a message asked: its own, or that of a later edit."""

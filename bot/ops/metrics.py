@@ -261,11 +261,16 @@ class MetricsServer:
 def _reason(exc: OSError) -> str:
     if isinstance(exc, socket.gaierror):
         return "there is no such name"
-    return os.strerror(exc.errno).lower() if exc.errno else "no reason given"
+    return os.strerror(_number(exc)).lower()
+
+
+def _number(exc: OSError) -> int:
+    """Return the error's number; from Python 3.12 on asyncio gives none for a foreign address."""
+    return exc.errno or errno.EADDRNOTAVAIL
 
 
 def _advice(exc: OSError) -> str:
-    if isinstance(exc, socket.gaierror) or exc.errno in _FOREIGN:
+    if isinstance(exc, socket.gaierror) or _number(exc) in _FOREIGN:
         return "write an address of this machine: 127.0.0.1, or 0.0.0.0 for the whole network"
     if exc.errno in {errno.EACCES, errno.EPERM}:
         return "choose a port above 1023"

@@ -109,6 +109,21 @@ async def test_editing_the_question_answers_it_again_in_place(
     assert "dogs" in lm.completions[-1].body["messages"][-1]["content"]
 
 
+async def test_editing_the_question_answers_it_again_also_where_the_answer_was_deleted(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.script(Answer("About cats."), Answer("About dogs."))
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.mention(channel, "Tell me about cats")
+        reply = await discord.wait_reply(asked, until=lambda r: r.content == "About cats.")
+        await discord.wait_until(lambda: any("Regenerate" in str(c) for c in reply.components))
+        await ada.delete(reply)
+        await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about dogs")
+        await discord.wait_until(
+            lambda: [m.content for m in discord.bot_messages] == ["About dogs."], timeout_s=20
+        )
+
+
 async def test_deleting_the_question_stops_the_model_and_removes_the_unfinished_answer(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bot.diagnostics.values import Finding, Status, Step
-from bot.storage.inspection import damage_of, leftovers_of
+from bot.storage.inspection import damage_of, is_newer, leftovers_of
 from config.settings import StoreSettings
 
 _MIB = 1024 * 1024
@@ -78,7 +78,17 @@ def _database(database: Path) -> Iterator[Finding]:
     if not os.access(database, os.R_OK | os.W_OK):
         yield _unusable(database.parent, f"this user may not read and write {database.name} in it")
         return
+    if database.is_dir():
+        yield _unusable(database.parent, f"{database.name} in it is a folder")
+        return
     damage = damage_of(database)
+    if not damage and is_newer(database):
+        yield Finding(
+            Step.STORAGE,
+            Status.FAILED,
+            "The database was written by a newer version of this program.",
+            "Install that version again, or start with an empty data folder.",
+        )
     if damage:
         yield Finding(
             Step.STORAGE,

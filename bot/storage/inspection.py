@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.storage import engine as engines
 from bot.storage.log_check import is_log_damaged
 from bot.storage.open_file import KEPT, set_aside_files
+from bot.storage.schema import HEAD
 
 
 def damage_of(path: Path) -> str:
@@ -34,6 +36,23 @@ def damage_of(path: Path) -> str:
         log = path.with_name(path.name + "-wal")
         return "its log holds what can't be read" if is_log_damaged(log) else ""
     return ""
+
+
+def is_newer(path: Path) -> bool:
+    """Return whether a later version of the program wrote an SQLite file.
+
+    Revisions are numbers of four digits, so their order is that of their text.
+    """
+    for engine in engines.build_readers(path, is_shared=True):
+        try:
+            with engine.connect() as connection:
+                query = text("SELECT version_num FROM alembic_version")
+                return str(connection.execute(query).scalar() or "") > HEAD
+        except SQLAlchemyError:
+            continue
+        finally:
+            engine.dispose()
+    return False
 
 
 def leftovers_of(path: Path) -> list[str]:

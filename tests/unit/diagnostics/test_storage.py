@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -86,3 +88,17 @@ def test_owners_are_told_what_the_database_says_of_itself() -> None:
     assert [finding.status for finding in storage_findings([])] == [Status.OK]
     (finding,) = storage_findings(["The database can't be written."])
     assert (finding.status, finding.cause) == (Status.WARNING, "The database can't be written.")
+
+
+def test_a_database_of_a_newer_version_is_said_before_a_start_refuses_it(folder: Path) -> None:
+    with contextlib.closing(sqlite3.connect(folder / DATABASE_FILE)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    (found,) = _findings(folder)
+    assert found.status is Status.FAILED
+    assert "newer version" in found.cause
+
+
+def test_a_folder_in_the_databases_place_is_said(tmp_path: Path) -> None:
+    (tmp_path / "data" / DATABASE_FILE).mkdir(parents=True)
+    (tmp_path / "data").chmod(0o700)
+    assert [finding.status for finding in _findings(tmp_path / "data")] == [Status.FAILED]

@@ -45,12 +45,12 @@ def findings(node: Node, plan: Plan, decoder: CompletionDecoder, instance: str) 
         known = {_plain(name) for name in (*expected, info.key if info else "") if name}
         if _plain(answered_by) not in known:
             found.append(OTHER_MODEL)
-    if _was_cut(plan, decoder.usage, info.context_tokens if info else None):
+    if was_cut(plan, decoder.usage, info.context_tokens if info else None):
         found.append(CUT_BY_SERVER)
     return found
 
 
-def _was_cut(plan: Plan, usage: Usage | None, context_tokens: int | None) -> bool:
+def was_cut(plan: Plan, usage: Usage | None, context_tokens: int | None) -> bool:
     """Return whether the server read much less than it was sent, for lack of room.
 
     LM Studio's default overflow policy drops the middle of a conversation without an error.

@@ -151,6 +151,12 @@ class House:
             final = functools.partial(self.is_final, message)
             await self.discord.wait_until(final, timeout_s=timeout_s)
 
+    async def until_closed(self, timeout_s: float = 40.0) -> None:
+        """Wait until no question is open: the bot's end would keep it for the next start."""
+        await self.lm.wait_until(
+            lambda: all(state == "closed" for _, state, _ in self.states()), timeout_s=timeout_s
+        )
+
     def forge(
         self,
         where: Channel,

@@ -113,6 +113,7 @@ async def test_a_storm_of_edits_to_ones_question_is_bounded_by_the_rate_limit(
             for number in range(200):
                 await bob.edit(asked, f"<@bot> the real question {number}")
             await settle(house, last)
+            await house.until_closed()
         assert len(house.lm.completions) < 40
 
 

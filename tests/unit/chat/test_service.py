@@ -1,0 +1,245 @@
+"""Questions from acceptance to their one end, on fakes of everything outside."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from bot.chat.closing import BROKE
+from bot.chat.service import ChatService, RateLimitedError
+from bot.chat.turn import RESTARTING_TEXT, TRUNCATED
+from bot.core.domain import Completed, FinishReason, MessageId, QuestionId, TextDelta, Usage
+from bot.core.errors import AdmissionError
+from bot.core.ports import JournalEntry, Outcome, QuestionState
+from bot.lmstudio.errors import BackendUnavailableError
+from tests.support.builders import ADA, HOME, NOON, question
+from tests.support.chat import Chat
+from tests.support.clock import FakeClock
+from tests.support.sink import FakeSink
+
+
+@pytest.fixture
+def chat(clock: FakeClock) -> Chat:
+    """A chat service on fakes."""
+    return Chat(clock)
+
+
+def last(sink: FakeSink) -> str:
+    """Return the last text that stands."""
+    return sink.contents[-1]
+
+
+async def test_an_answer_is_delivered_and_its_question_closed(chat: Chat) -> None:
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time()
+    assert chat.outcome(1) is Outcome.DELIVERED
+    assert last(chat.sink) == "Because of the light."
+    assert chat.service.running == 0
+    assert chat.journal.entries[QuestionId(1)].chunks == ("Because of the light.",)
+
+
+async def test_a_question_that_comes_twice_is_answered_once(chat: Chat) -> None:
+    await chat.service.submit(question(1), chat.sink)
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time()
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time()
+    assert len(chat.backend.requests) == 1
+
+
+async def test_whoever_asks_too_often_is_refused_and_nothing_is_kept(clock: FakeClock) -> None:
+    chat = Chat(clock, per_person_per_minute=1)
+    await chat.service.submit(question(1), chat.sink)
+    with pytest.raises(RateLimitedError):
+        await chat.service.submit(question(2), chat.sink)
+    await chat.service.submit(question(3), chat.sink, is_counted=True)
+    await chat.pass_time()
+    assert set(chat.journal.entries) == {1, 3}
+
+
+async def test_a_model_server_that_left_out_part_of_the_prompt_is_named(chat: Chat) -> None:
+    cut = Completed(FinishReason.STOP, "tiny", Usage(1, 4, 0), first_token_s=0.1, total_s=1.0)
+    chat.backend.scripts.append([TextDelta("Yes."), cut])
+    await chat.service.submit(question(1, "a long story " * 100), chat.sink)
+    await chat.pass_time()
+    assert chat.outcome(1) is Outcome.DELIVERED
+    assert TRUNCATED in last(chat.sink)
+
+
+async def test_an_interrupted_answer_offers_its_continuation(chat: Chat) -> None:
+    chat.backend.scripts.append([TextDelta("Once upon"), Completed(FinishReason.INTERRUPTED)])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time()
+    message = next(iter(chat.sink.messages.values()))
+    assert BROKE in message.content
+    assert message.controls is not None
+    assert message.controls.continue_
+
+
+async def test_a_burst_becomes_one_question(chat: Chat) -> None:
+    chat.backend.scripts.append([asyncio.Event()])
+    other = FakeSink(chat.clock)
+    await chat.service.submit(question(1, "why"), chat.sink)
+    await chat.clock.advance(0.1)
+    await chat.service.submit(question(2, "is the sky blue"), other)
+    await chat.pass_time()
+    assert (chat.outcome(1), chat.outcome(2)) == (Outcome.MERGED, Outcome.DELIVERED)
+    assert chat.journal.entries[QuestionId(2)].question.text == "why\nis the sky blue"
+    assert chat.sink.contents == []
+
+
+async def test_an_answer_that_can_be_seen_is_never_taken_into_a_burst(chat: Chat) -> None:
+    going_on = asyncio.Event()
+    chat.backend.scripts.append([TextDelta("It is the "), going_on, TextDelta("light.")])
+    await chat.service.submit(question(1, "why"), chat.sink)
+    await chat.clock.advance(0.1)
+    other = FakeSink(chat.clock)
+    await chat.service.submit(question(2, "is the sky blue"), other)
+    going_on.set()
+    await chat.pass_time()
+    assert (chat.outcome(1), chat.outcome(2)) == (Outcome.DELIVERED, Outcome.DELIVERED)
+    assert last(chat.sink).startswith("It is the light.")
+    assert chat.journal.entries[QuestionId(2)].question.text == "is the sky blue"
+
+
+async def test_a_later_message_is_a_question_of_its_own(chat: Chat) -> None:
+    chat.backend.scripts.append([asyncio.Event()])
+    await chat.service.submit(question(1), chat.sink)
+    later = question(2, asked_at=NOON + timedelta(minutes=1))
+    await chat.service.submit(later, FakeSink(chat.clock))
+    await chat.pass_time()
+    assert (chat.outcome(1), chat.outcome(2)) == (None, Outcome.DELIVERED)
+    await chat.service.cancel()
+
+
+async def test_stop_ends_an_answer_and_the_models_work(chat: Chat) -> None:
+    chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time(3)
+    assert chat.service.stop(QuestionId(1))
+    await chat.pass_time()
+    assert chat.outcome(1) is Outcome.STOPPED
+    assert "Stopped." in last(chat.sink)
+    assert chat.backend.closed == 1
+    assert not chat.service.stop(QuestionId(1))
+
+
+async def test_all_of_a_persons_questions_stop_together(chat: Chat) -> None:
+    chat.backend.scripts.append([asyncio.Event()])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.clock.advance(0.1)
+    assert chat.service.stop_person(ADA.id, HOME.channel_id) == 1
+    await chat.pass_time()
+    assert chat.outcome(1) is Outcome.STOPPED
+
+
+async def test_a_question_whose_message_is_deleted_leaves_nothing_behind(chat: Chat) -> None:
+    chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time(3)
+    assert chat.service.message_gone(MessageId(1))
+    await chat.pass_time()
+    assert chat.outcome(1) is Outcome.DROPPED
+    assert chat.sink.contents == []
+
+
+async def test_a_changed_question_takes_the_place_of_its_earlier_words(chat: Chat) -> None:
+    chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time(3)
+    changed = question(2, "why is it red", message=question(1).message)
+    other = FakeSink(chat.clock)
+    await chat.service.submit(changed, other, changed_id=MessageId(1), is_counted=True)
+    await chat.pass_time()
+    assert (chat.outcome(1), chat.outcome(2)) == (Outcome.MERGED, Outcome.DELIVERED)
+    assert chat.sink.contents == []
+    assert other.contents == ["Because of the light."]
+
+
+async def test_a_failure_is_said_in_a_sentence(chat: Chat) -> None:
+    chat.backend.scripts.append([ValueError("surprise")])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time()
+    assert chat.outcome(1) is Outcome.NOTIFIED
+    assert len(chat.sink.contents) == 1
+    assert "surprise" not in last(chat.sink)
+
+
+async def test_a_question_waits_for_a_model_that_is_away_and_is_answered(chat: Chat) -> None:
+    chat.backend.scripts.append([BackendUnavailableError("away")])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time(60)
+    assert chat.outcome(1) is Outcome.DELIVERED
+    assert len(chat.backend.requests) == 2
+
+
+async def test_a_question_waits_no_longer_than_it_is_held(clock: FakeClock) -> None:
+    chat = Chat(clock, hold_s=20)
+    chat.backend.scripts.extend([BackendUnavailableError("away")] for _ in range(1000))
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time(120)
+    assert chat.outcome(1) is Outcome.NOTIFIED
+
+
+async def test_a_restart_leaves_a_running_question_to_the_next_start(chat: Chat) -> None:
+    chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time(3)
+    closing = asyncio.create_task(chat.service.close(10))
+    await chat.clock.advance(0.1)
+    with pytest.raises(AdmissionError):
+        await chat.service.submit(question(2), chat.sink)
+    await chat.service.cancel()
+    closing.cancel()
+    assert chat.outcome(1) is None
+    assert chat.journal.entries[QuestionId(1)].attempts == 0
+    assert QuestionId(2) not in chat.journal.entries
+
+
+async def test_a_restart_lets_a_running_answer_end_and_tells_who_waits(clock: FakeClock) -> None:
+    chat = Chat(clock)
+    going_on = asyncio.Event()
+    chat.backend.scripts.append([TextDelta("It is "), going_on, TextDelta("light.")])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time(3)
+    joined = question(2, asked_at=NOON + timedelta(minutes=1), joined=(question(3).message,))
+    waiting = FakeSink(clock)
+    await chat.service.submit(joined, waiting)
+    closing = asyncio.create_task(chat.service.close(60))
+    await chat.pass_time(2)
+    going_on.set()
+    await chat.pass_time()
+    await closing
+    assert (chat.outcome(1), chat.outcome(2)) == (Outcome.DELIVERED, None)
+    assert RESTARTING_TEXT in last(waiting)
+
+
+async def resumed(chat: Chat, entry: JournalEntry, service: ChatService | None = None) -> None:
+    """Take up a stored question."""
+    chat.journal.entries[entry.question.id] = entry
+    (service or chat.service).resume(entry, chat.sink)
+    await chat.pass_time()
+
+
+async def test_a_stored_answer_is_delivered_without_the_model(chat: Chat) -> None:
+    posted = (chat.sink.adopt(77, "Half an"),)
+    entry = JournalEntry(
+        question(1), QuestionState.ANSWERED, 1, posted=posted, chunks=("Half an answer.",)
+    )
+    await resumed(chat, entry)
+    assert chat.outcome(1) is Outcome.DELIVERED
+    assert chat.sink.contents == ["Half an answer."]
+    assert chat.backend.requests == []
+
+
+async def test_a_declined_question_is_told_why_where_its_answer_began(chat: Chat) -> None:
+    posted = (chat.sink.adopt(77, "Half an"),)
+    entry = JournalEntry(question(1), QuestionState.RUNNING, 3, posted=posted)
+    chat.journal.entries[QuestionId(1)] = entry
+    chat.service.decline(entry, chat.sink, "It is too late.")
+    await chat.pass_time()
+    assert chat.outcome(1) is Outcome.NOTIFIED
+    assert "It is too late." in last(chat.sink)
+    assert list(chat.sink.messages) == [77]

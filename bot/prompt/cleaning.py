@@ -49,15 +49,15 @@ _BRACKETED = (
 
 _TOKENS = re.compile(
     r"<(?="
-    r"[|｜][^\s<>]{1,48}[|｜]>"  # <|im_start|>, <｜User｜>
-    r"|[|｜]/?[\w▁\"]{1,32}>|/?[\w▁\"]{1,32}[|｜]>"  # <|turn>, <channel|>
+    r"[|｜](?:[^\s<>]{1,48}[|｜]>"  # <|im_start|>, <｜User｜>
+    r"|/?[\w▁\"]{1,32}>|dsml[|｜])"  # <|turn>
+    r"|(?=[\w/▁\"<])(?:/?[\w▁\"]{1,32}[|｜]>"  # <channel|>
     r"|/?\w{1,16}(?:▁\w{1,16}){1,6}>"  # <begin▁of▁sentence>
-    r"|[|｜]dsml[|｜]"
     rf"|(?:{'|'.join(re.escape(word.lower()) for word in _WORDS)})>"
     r"|</?sys>>"
     r"|0x[0-9a-f]{2}>|unused\d{1,5}>|extra_id_\d{1,5}>|reserved_\w{1,24}>|special_\d{1,5}>"
     r"|ctrl\d{1,4}>|dummy\d{1,5}>"
-    r")"
+    r"))"
     rf"|\[(?=(?:{'|'.join(re.escape(word.lower()) for word in _BRACKETED)})\]"
     r"|[|｜][^\s\[\]|｜]{1,48}[|｜]\]"  # [|assistant|], [|begin▁of▁sentence|]
     r"|/?\w{1,16}(?:▁\w{1,16}){1,6}\]|unused\d{1,5}\])"

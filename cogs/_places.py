@@ -8,9 +8,10 @@ import discord
 
 from bot.chat.backfill import Candidate
 from bot.chat.resume import WayBack
-from bot.core.domain import ChannelId, MessageId, Place, PlaceKind, UserId
+from bot.core.domain import ChannelId, IncomingMessage, MessageId, Place, PlaceKind, UserId
 from bot.core.ports import JournalEntry
 from bot.gateway.client import ClawbotClient
+from bot.gateway.refusals import POST_MESSAGE, missing
 from cogs import _convert
 from cogs._sink import ACKNOWLEDGED_WITHIN_S, TOKEN_VALID_S, InteractionSink, MessageSink
 
@@ -18,6 +19,12 @@ from cogs._sink import ACKNOWLEDGED_WITHIN_S, TOKEN_VALID_S, InteractionSink, Me
 def is_own_thread(channel: object, me: UserId) -> bool:
     """Return whether a channel is a thread that the bot opened."""
     return isinstance(channel, discord.Thread) and channel.owner_id == me
+
+
+def may_write(client: ClawbotClient, message: IncomingMessage) -> bool:
+    """Return whether an answer to a message can be posted, as far as is known without asking."""
+    channel = client.get_channel(message.place.channel_id)
+    return not missing(channel, POST_MESSAGE, has_files=False)
 
 
 def messageable(client: ClawbotClient, place: Place) -> discord.PartialMessageable:

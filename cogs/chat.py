@@ -138,6 +138,9 @@ class ChatCog(commands.Cog):
     async def _take(self, incoming: IncomingMessage, *, is_own_thread: bool) -> None:
         verdict = _gate.admission(self.bot).judge(incoming, self._me, is_own_thread=is_own_thread)
         origin = verdict.origin
+        if verdict.decision is not Decision.IGNORE and not _places.may_write(self.bot, incoming):
+            _log.info("asked in channel %d, where I may not write", incoming.place.channel_id)
+            return
         if verdict.decision is Decision.REFUSE:
             await self._notify(incoming, verdict.reason)
             return

@@ -24,6 +24,7 @@ from bot.core.reasons import plain_reason
 from bot.gateway.network import NETWORK_ERRORS
 from bot.gateway.readable import UNREADABLE, read_guild, read_interaction, read_message
 from bot.gateway.reconnect import Governor
+from bot.gateway.refusals import GuardedRequests
 from bot.gateway.replay import SESSION, WORTH_IT, LeftSession, left_session, missed_dm_channels
 from bot.gateway.services import Services
 from config.token_shapes import refused_token
@@ -106,6 +107,9 @@ class ClawbotClient(commands.Bot):
         self._session: LeftSession | None = None
         self._session_noted_s = 0.0
         self._read_leniently()
+        # All of discord.py's requests but answers to interactions go through this one method.
+        guarded = GuardedRequests(self.http.request, self, services.clock)
+        self.http.request = guarded.request  # type: ignore[method-assign]
 
     def _read_leniently(self) -> None:
         """Have discord.py read what it is told also where a part is of another form."""

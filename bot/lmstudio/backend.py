@@ -13,12 +13,11 @@ from bot.core.errors import ConfigurationError
 from bot.core.ports import Capacity
 from bot.core.tasks import end_tasks
 from bot.lmstudio import errors, loading
-from bot.lmstudio.answering import answer
 from bot.lmstudio.endpoints import parse_endpoint, tokens_by_origin
 from bot.lmstudio.fleet import Fleet
-from bot.lmstudio.mailbox import Mailbox
 from bot.lmstudio.nodes import Node, NodeStatus
 from bot.lmstudio.pinning import Lookup, PinnedResolver, system_lookup
+from bot.lmstudio.run import Run
 from bot.lmstudio.transport import Transport, make_tls
 from config.settings import LMStudioSettings
 
@@ -53,7 +52,7 @@ class LMStudioBackend:
         """Take the servers."""
         self._fleet = Fleet(nodes)
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+    def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """Answer one request; ends with ``Completed``.
 
         ``aclose()`` closes the connection at once, which stops the model.
@@ -62,17 +61,7 @@ class LMStudioBackend:
             BackendError: There is no answer to be had; ``BackendUnavailableError`` when no server
                 can be reached.
         """
-        mailbox = Mailbox()
-        work = asyncio.create_task(
-            answer(self._fleet, self._clock, self._settings, request, mailbox)
-        )
-        try:
-            while events := await mailbox.take():
-                for event in events:
-                    yield event
-            await work
-        finally:
-            await end_tasks(work)
+        return Run(self._fleet, self._clock, self._settings, request).events()
 
     def model(self, key: str | None) -> ModelInfo | None:
         """Return what is known of a model (of the one that ``None`` would use) without I/O."""

@@ -1,21 +1,25 @@
 """One request and its answer, watched.
 
-Two tasks: one talks, one looks at the clock. Before the first token the watcher asks the server,
-every so often, whether it is still there; as long as it is, silence means that it loads or reads.
-After the first token, only text counts as progress: comments and empty events renew nothing.
+Until the first text, the request runs by itself, because the connection and a model that has been
+loaded are told as well; after that, each read is the reader's own. One more task looks at the
+clock: it ends a request whose time is over, whether or not somebody reads. Before the first text it
+asks the server, every so often, whether it is still there; as long as it is, silence means that it
+loads or reads. After that, only text counts as progress: comments and empty events renew nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from typing import Final
+from collections.abc import AsyncGenerator
+from enum import Enum
+from typing import Any, Final
 
 import aiohttp
 from aiohttp import ClientResponse
 
 from bot.core.clock import Clock
+from bot.core.domain import TextDelta
 from bot.core.errors import BackendError
 from bot.core.tasks import end_tasks, within
 from bot.lmstudio import errors, failures
@@ -30,7 +34,7 @@ PROBE_LIMIT_S: Final = 5.0
 
 GATHER_AFTER_S: Final = 0.25
 """An answer's first words are read as they come; after this long they may gather."""
-GATHER_S: Final = 0.05
+GATHER_S: Final = 0.1
 """How long tokens gather between two reads of an answer; edits are 1.5 s apart at least."""
 AFTER_FINISH_S: Final = 2.0
 """Seconds to wait for usage and the end mark once a finish reason came."""
@@ -47,24 +51,25 @@ DRAIN_S: Final = 0.05
 _LONGEST_SLEEP_S: Final = 3600.0
 
 
+class Reached(Enum):
+    """What a request has reached before its first text."""
+
+    STARTED = "started"
+    CONNECTED = "connected"
+    LOADED = "loaded"
+
+
 class Exchange:
     """One request to one server.
 
     Attributes:
         decoder: What came.
-        connected_at_s: Monotonic time of the connection; ``None`` before.
         first_text_at_s: Monotonic time of the first content or reasoning; ``None`` before.
+        has_text: Set from then on.
     """
 
     def __init__(
-        self,
-        transport: Transport,
-        clock: Clock,
-        limits: Limits,
-        *,
-        max_tokens: int,
-        on_connected: Callable[[], None],
-        on_text: Callable[[str, str], None],
+        self, transport: Transport, clock: Clock, limits: Limits, *, max_tokens: int
     ) -> None:
         """Prepare.
 
@@ -73,51 +78,78 @@ class Exchange:
             clock: Time.
             limits: Bounds of this request.
             max_tokens: Longest answer asked for; bounds the bytes that are read.
-            on_connected: Called once the connection stands.
-            on_text: Called with content and reasoning as they come.
         """
         self._transport = transport
         self._clock = clock
         self._limits = limits
-        self._on_connected = on_connected
-        self._on_text = on_text
+        self._response: ClientResponse | None = None
+        self._silent_since_s: float | None = None
+        self._gathers_from_s: float | None = None
+        self._is_read = False
         self.decoder = CompletionDecoder(max(MAX_STREAM_BYTES, max_tokens * BYTES_PER_TOKEN))
-        self.connected_at_s: float | None = None
         self.first_text_at_s: float | None = None
-        self._progress_at_s = 0.0
+        self.has_text = asyncio.Event()
 
-    async def run(self, body: bytes) -> None:
+    async def events(
+        self, body: bytes, loaded: asyncio.Future[Any] | None = None
+    ) -> AsyncGenerator[Reached | TextDelta, None]:
         """Send the request and read the answer to its end.
+
+        ``aclose()`` closes the connection at once.
+
+        Args:
+            body: The request.
+            loaded: Done once the model is loaded, where it isn't yet.
 
         Raises:
             BackendError: It failed, was cut, took too long, or ended without an answer.
         """
-        talk = asyncio.create_task(self._talk(body))
-        watch = asyncio.create_task(self._watch(self._clock.monotonic()))
+        connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        beginning = asyncio.create_task(self._begin(body, connected))
+        watch = asyncio.create_task(self._watch(connected, beginning))
+        ahead: dict[asyncio.Future[Any], Reached] = {connected: Reached.CONNECTED}
+        if loaded is not None:
+            ahead[loaded] = Reached.LOADED
         try:
-            await asyncio.wait({talk, watch}, return_when=asyncio.FIRST_COMPLETED)
-            (talk if talk.done() else watch).result()
+            yield Reached.STARTED
+            while not beginning.done():
+                await asyncio.wait({beginning, watch, *ahead}, return_when=asyncio.FIRST_COMPLETED)
+                for future in [each for each in ahead if each.done()]:
+                    yield ahead.pop(future)
+                if watch.done() and not beginning.done():
+                    watch.result()
+            if beginning.cancelled():
+                watch.result()
+            text = beginning.result()
+            while text is not None:
+                yield text
+                text = await self._next_text()
+            self._check_end()
+        except BackendError:
+            if watch.done():
+                watch.result()  # it closed the connection, so its reason is the reason
+            raise
         finally:
-            await end_tasks(talk, watch)
+            await end_tasks(beginning, watch)
+            self._hang_up()
 
-    async def _talk(self, body: bytes) -> None:
-        response = await self._transport.open("POST", PATH, body, on_connected=self._note_connected)
-        self._note_connected()
-        is_reusable = False
-        try:
-            kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            if response.status != 200 or kind.endswith("json") or kind == "text/html":
-                await self._take_body(response)
-            else:
-                await self._take_stream(response)
-            is_reusable = response.content.at_eof()
-        finally:
-            if not is_reusable:
-                response.close()
-            response.release()
-        self._check_end()
+    async def _begin(self, body: bytes, connected: asyncio.Future[None]) -> TextDelta | None:
+        """Send the request and return the first text; ``None`` where there is none."""
 
-    async def _take_body(self, response: ClientResponse) -> None:
+        def note_connected() -> None:
+            if not connected.done():
+                connected.set_result(None)
+
+        response = await self._transport.open("POST", PATH, body, on_connected=note_connected)
+        self._response = response
+        note_connected()
+        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if response.status != 200 or kind.endswith("json") or kind == "text/html":
+            return await self._whole_reply(response)
+        return await self._next_text()
+
+    async def _whole_reply(self, response: ClientResponse) -> TextDelta | None:
+        self._is_read = True
         data = await self._transport.read_body(response)
         try:
             reply = parse_json(data)
@@ -126,55 +158,64 @@ class Exchange:
         is_answer = isinstance(reply, dict) and isinstance(reply.get("choices"), list)
         if response.status != 200 or not is_answer or failures.error_in(reply):
             raise failures.classify(response.status, data, response.headers.get("Retry-After"))
-        self._note_text(*self.decoder.accept_reply(reply))
+        return self._text(*self.decoder.accept_reply(reply))
 
-    async def _take_stream(self, response: ClientResponse) -> None:
-        decoder = self.decoder
-        chunks = response.content
-        began_s: float | None = None
+    async def _next_text(self) -> TextDelta | None:
+        """Read on and return what text came; ``None`` at the end.
+
+        Time that the reader spends with a text isn't the server's silence.
+        """
+        if self._is_read or self._response is None:
+            return None
+        decoder, content = self.decoder, self._response.content
+        now_s = self._silent_since_s = self._clock.monotonic()
+        if self._gathers_from_s is not None and now_s >= self._gathers_from_s:
+            await self._clock.sleep(GATHER_S)
         try:
-            while chunk := await chunks.readany():
-                self._note_text(*decoder.feed(chunk))
-                if decoder.is_done or decoder.has_failed:
+            while decoder.finish_reason is None and not (decoder.is_done or decoder.has_failed):
+                chunk = await content.readany()
+                if not chunk:
                     break
-                if decoder.finish_reason is not None:
-                    await self._take_rest(response)
-                    break
-                if decoder.has_content:
-                    now_s = self._clock.monotonic()
-                    began_s = now_s if began_s is None else began_s
-                    if now_s - began_s >= GATHER_AFTER_S:
-                        await self._leave_for_a_moment(response)
+                text = self._text(*decoder.feed(chunk))
+                if text is not None:
+                    return text
         except (aiohttp.ClientError, OSError) as exc:
-            if not decoder.has_ended:
-                raise errors.TruncatedStreamError from exc
-        self._note_text(*decoder.finish())
-        if decoder.is_done and not chunks.at_eof():
+            raise errors.TruncatedStreamError from exc
+        finally:
+            self._silent_since_s = None
+        self._is_read = True
+        return await self._last_text(self._response)
+
+    async def _last_text(self, response: ClientResponse) -> TextDelta | None:
+        """Read usage and end mark, which follow the finish reason at once or never."""
+        decoder = self.decoder
+        texts: list[tuple[str, str]] = []
+        with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+            if decoder.finish_reason is not None and not (decoder.is_done or decoder.has_failed):
+                await within(self._clock, self._read_rest(response, texts), AFTER_FINISH_S)
+        texts.append(decoder.finish())
+        if decoder.is_done and not response.content.at_eof():
             with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
                 await within(self._clock, _drain(response), DRAIN_S)
+        contents, thoughts = zip(*texts, strict=True)
+        return self._text("".join(contents), "".join(thoughts))
 
-    async def _leave_for_a_moment(self, response: ClientResponse) -> None:
-        """Leave the socket unread briefly, so that not every token wakes everything up."""
-        connection = response.connection
-        transport = connection.transport if connection is not None else None
-        if transport is None or transport.is_closing():
-            return
-        transport.pause_reading()
-        try:
-            await self._clock.sleep(GATHER_S)
-        finally:
-            transport.resume_reading()
-
-    async def _take_rest(self, response: ClientResponse) -> None:
-        """Read usage and end mark, which follow the finish reason at once or never."""
-        with contextlib.suppress(TimeoutError):
-            await within(self._clock, self._read_rest(response), AFTER_FINISH_S)
-
-    async def _read_rest(self, response: ClientResponse) -> None:
+    async def _read_rest(self, response: ClientResponse, texts: list[tuple[str, str]]) -> None:
         while chunk := await response.content.readany():
-            self._note_text(*self.decoder.feed(chunk))
+            texts.append(self.decoder.feed(chunk))
             if self.decoder.is_done or self.decoder.has_failed:
                 return
+
+    def _text(self, content: str, reasoning: str) -> TextDelta | None:
+        """Return what came as an event; ``None`` for nothing."""
+        if not content and not reasoning:
+            return None
+        if self.first_text_at_s is None:
+            self.first_text_at_s = self._clock.monotonic()
+            self.has_text.set()
+        if self._gathers_from_s is None and self.decoder.has_content:
+            self._gathers_from_s = self._clock.monotonic() + GATHER_AFTER_S
+        return TextDelta(content, reasoning)
 
     def _check_end(self) -> None:
         decoder = self.decoder
@@ -190,21 +231,20 @@ class Exchange:
             thought=decoder.has_reasoning, hit_length=decoder.finish_reason == "length"
         )
 
-    def _note_connected(self) -> None:
-        if self.connected_at_s is None:
-            self.connected_at_s = self._clock.monotonic()
-            self._on_connected()
+    async def _watch(
+        self, connected: asyncio.Future[None], beginning: asyncio.Task[TextDelta | None]
+    ) -> None:
+        """End the request, with the reason, once one of its times is over."""
+        try:
+            await self._keep_limits(connected)
+        except BackendError:
+            beginning.cancel()
+            self._hang_up()
+            raise
 
-    def _note_text(self, content: str, reasoning: str) -> None:
-        if not content and not reasoning:
-            return
-        self._progress_at_s = self._clock.monotonic()
-        if self.first_text_at_s is None:
-            self.first_text_at_s = self._progress_at_s
-        self._on_text(content, reasoning)
-
-    async def _watch(self, started_at_s: float) -> None:
+    async def _keep_limits(self, connected: asyncio.Future[None]) -> None:
         limits = self._limits
+        started_at_s = self._clock.monotonic()
         patient_until_s = started_at_s + limits.first_token_s
         probe_at_s = started_at_s + limits.silence_s
         gone = 0
@@ -212,12 +252,13 @@ class Exchange:
             now_s = self._clock.monotonic()
             if now_s >= limits.total_at_s:
                 raise errors.TotalTimeoutError
-            if self.connected_at_s is None:
+            if not connected.done():
                 wake_at_s = started_at_s + limits.connect_s
                 if now_s >= wake_at_s:
                     raise errors.ConnectTimedOutError
             elif self.first_text_at_s is not None:
-                wake_at_s = self._progress_at_s + limits.silence_s
+                silent_since_s = now_s if self._silent_since_s is None else self._silent_since_s
+                wake_at_s = silent_since_s + limits.silence_s
                 if now_s >= wake_at_s:
                     raise errors.StalledError
             else:
@@ -244,6 +285,14 @@ class Exchange:
             return False, gone + 1
         except BackendError:
             return False, gone
+
+    def _hang_up(self) -> None:
+        """Close the connection, or keep it for the next request where the answer was read whole."""
+        response = self._response
+        if response is not None:
+            if not response.content.at_eof():
+                response.close()
+            response.release()
 
 
 async def _drain(response: ClientResponse) -> None:

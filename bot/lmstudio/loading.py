@@ -7,17 +7,23 @@ doubles the memory. So the list is read first, and one load of a model runs at a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bot.core.clock import Clock
 from bot.core.domain import ModelInfo
 from bot.core.errors import BackendError
+from bot.core.tasks import within
 from bot.lmstudio import errors
 from bot.lmstudio.nodes import Node
 
 LOAD_LIMIT_S: Final = 600.0
 """Seconds; 70 GB from a slow disk."""
+
+LOADING_LOOK_S: Final = 2.0
+"""Seconds between looks at whether a model has been loaded."""
 
 _UNLOAD_LIMIT_S: Final = 60.0
 
@@ -74,6 +80,47 @@ async def load(node: Node, key: str, options: LoadOptions) -> ModelInfo:
     node.traits(key).load.succeed()
     node.traits(key).context_tokens = None
     return node.model(key) or ModelInfo(key, is_loaded=True)
+
+
+def look_while_asking(
+    node: Node, model: str, clock: Clock, has_text: asyncio.Event
+) -> asyncio.Task[None]:
+    """Let one question load a model just by asking it; the others wait on ``node.loading``.
+
+    Several cold requests at once would load several copies (lmstudio-bug-tracker #1751).
+
+    Args:
+        node: The server.
+        model: Model key.
+        clock: Time.
+        has_text: Set once the model answers.
+
+    Returns:
+        A task that ends once the model is loaded. The others wait until then, or until it is
+        cancelled, so its owner has to end it.
+    """
+    over = node.loading[model] = asyncio.Event()
+
+    def end_loading(_looking: object) -> None:
+        if node.loading.get(model) is over:
+            del node.loading[model]
+        over.set()
+
+    looking = asyncio.create_task(_look_for_loaded(node, model, clock, has_text))
+    looking.add_done_callback(end_loading)
+    return looking
+
+
+async def _look_for_loaded(node: Node, model: str, clock: Clock, has_text: asyncio.Event) -> None:
+    while not node.has_loaded(model) and not has_text.is_set():
+        with contextlib.suppress(TimeoutError):
+            await within(clock, wait_for(has_text), LOADING_LOOK_S)
+        await node.refresh()
+
+
+async def wait_for(event: asyncio.Event) -> None:
+    """Wait until an event is set."""
+    await event.wait()
 
 
 async def unload(node: Node, key: str) -> None:

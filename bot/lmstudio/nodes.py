@@ -180,6 +180,16 @@ class Node:
             info = replace(info, context_tokens=limit)
         return info
 
+    def key_of(self, name: str | None) -> str | None:
+        """Return the key that a model is listed by, or else the name itself."""
+        info = self.model(name)
+        return name if info is None else info.key
+
+    def has_loaded(self, name: str | None) -> bool:
+        """Return whether a model is loaded, as far as the server says so at all."""
+        info = self.model(name)
+        return info is None or info.is_loaded
+
     def is_first_near(self, name: str) -> bool:
         """Return whether this name was matched to a model that is listed a little otherwise.
 

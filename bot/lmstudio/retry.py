@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tenacity import AsyncRetrying, RetryCallState
+from tenacity import RetryCallState, Retrying, retry_if_exception
 
-from bot.core.clock import Clock
 from bot.core.errors import BackendError
 from bot.lmstudio import errors
 
@@ -58,61 +56,53 @@ def rule_for(error: BaseException | None) -> Rule:
     return _NEVER
 
 
-class RetryPolicy:
+class Retries:
     """One question's retries; a rule counts the tries of its own kind of failure."""
 
-    def __init__(self, clock: Clock, *, attempts: int, budget_s: float) -> None:
+    def __init__(self, *, attempts: int, budget_s: float) -> None:
         """Start a question's budget.
 
         Args:
-            clock: Time.
             attempts: Retries in all.
             budget_s: Time that all waiting between tries may take together, in seconds.
         """
-        self._clock = clock
-        self._attempts = attempts
         self._left_s = budget_s
         self._used: dict[Rule, int] = {}
-
-    def retrying(self, before_retry: Callable[[BaseException | None], None]) -> AsyncRetrying:
-        """Return tenacity's controller for one call.
-
-        Args:
-            before_retry: Called with the failure before each wait.
-        """
-
-        def before_sleep(state: RetryCallState) -> None:
-            error = _error(state)
-            rule = rule_for(error)
-            self._used[rule] = self._used.get(rule, 0) + 1
-            self._left_s -= state.upcoming_sleep
-            before_retry(error)
-
-        return AsyncRetrying(
-            sleep=self._clock.sleep,
-            retry=lambda state: self._may_retry(_error(state)),
+        policy = Retrying(
+            retry=retry_if_exception(self._is_left),
+            wait=self._delay_s,
             stop=lambda state: (
-                state.attempt_number > self._attempts or state.upcoming_sleep > self._left_s
+                state.attempt_number > attempts or state.upcoming_sleep > self._left_s
             ),
-            wait=lambda state: self._delay_s(_error(state)),
-            before_sleep=before_sleep,
+            sleep=lambda _delay_s: None,  # the caller waits, on its own clock
             reraise=True,
         )
+        self._attempts = iter(policy)
+        self._attempt = next(self._attempts)
 
-    def _may_retry(self, error: BaseException | None) -> bool:
+    def after(self, failure: BackendError) -> float:
+        """Return how long to wait before the next try, in seconds.
+
+        Raises:
+            BackendError: The failure, where it isn't tried again.
+        """
+        state = self._attempt.retry_state
+        state.set_exception((type(failure), failure, failure.__traceback__))
+        self._attempt = next(self._attempts)
+        delay_s = state.upcoming_sleep
+        rule = rule_for(failure)
+        self._used[rule] = self._used.get(rule, 0) + 1
+        self._left_s -= delay_s
+        return delay_s
+
+    def _is_left(self, error: BaseException) -> bool:
         rule = rule_for(error)
         return self._used.get(rule, 0) < len(rule.delays_s)
 
-    def _delay_s(self, error: BaseException | None) -> float:
+    def _delay_s(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome is not None else None
         rule = rule_for(error)
-        used = self._used.get(rule, 0)
-        if used >= len(rule.delays_s):
-            return 0.0
-        delay_s = rule.delays_s[used]
+        delay_s = rule.delays_s[self._used.get(rule, 0)]
         if isinstance(error, errors.BusyError) and error.retry_after_s is not None:
             delay_s = max(delay_s, min(error.retry_after_s, _LONGEST_RETRY_AFTER_S))
         return delay_s * (1 + _JITTER * random.random())  # noqa: S311 - jitter, not a secret
-
-
-def _error(state: RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome is not None else None

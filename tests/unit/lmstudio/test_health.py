@@ -9,14 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.domain import Restarted, TextDelta
 from bot.core.errors import BackendError
 from bot.core.tasks import within
 from bot.lmstudio import errors
 from bot.lmstudio.deadline import ReadingSpeed, first_token_patience_s
 from bot.lmstudio.health import Cause, Circuit, watch_server
-from bot.lmstudio.mailbox import Mailbox
-from bot.lmstudio.retry import RetryPolicy
+from bot.lmstudio.retry import Retries
 from tests.support.clock import FakeClock, settle
 
 
@@ -154,18 +152,6 @@ def test_patience_grows_with_prompt_queue_and_loading() -> None:
     assert first_token_patience_s(180, 10, is_loading=True) == 360
 
 
-async def test_texts_are_joined_while_nobody_takes_them() -> None:
-    mailbox = Mailbox()
-    mailbox.add_text("", "think")
-    mailbox.add_text("a", "")
-    mailbox.add_text("b", "")
-    mailbox.put(Restarted())
-    mailbox.add_text("c", "")
-    mailbox.close()
-    assert await mailbox.take() == [TextDelta("ab", "think"), Restarted(), TextDelta("c", "")]
-    assert await mailbox.take() == []
-
-
 @pytest.mark.parametrize(
     ("failure", "tries"),
     [
@@ -212,14 +198,12 @@ async def times_tried(
     """Fail until the policy gives up; return when each try was made."""
     times: list[float] = []
 
-    async def work() -> None:
-        times.append(clock.monotonic())
-        raise failure
-
-    policy = RetryPolicy(clock, attempts=attempts, budget_s=budget_s)
+    retries = Retries(attempts=attempts, budget_s=budget_s)
 
     async def tried() -> None:
-        await policy.retrying(lambda _error: None)(work)
+        while True:
+            times.append(clock.monotonic())
+            await clock.sleep(retries.after(failure))
 
     task = asyncio.create_task(tried())
     await clock.advance(400)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from bot.core.domain import FinishReason, StageKind
+from bot.core.domain import ChatEvent, Completed, FinishReason, StageKind, TextDelta
 from bot.lmstudio import BackendUnavailableError, LMStudioBackend, errors
 from sandbox.lmstudio import Fault, LMStudioSandbox, Model
 from tests.support.clock import FakeClock, settle
@@ -30,6 +30,7 @@ class Held:
         self.probes = 0
         self.mute = False
         self.head = b""
+        self.hung_up = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer probes at once, unless mute, and prompts when told to."""
@@ -46,7 +47,11 @@ class Held:
         if self.head:
             await response.prepare(request)
             await response.write(self.head)
-        await self.go_on.wait()
+        try:
+            await self.go_on.wait()
+        except asyncio.CancelledError:
+            self.hung_up += 1
+            raise
         await response.prepare(request)
         await response.write(ANSWER)
         return response
@@ -124,6 +129,67 @@ async def test_the_hard_cap_ends_everything(clock: FakeClock) -> None:
         assert isinstance(outcome.error, errors.TotalTimeoutError)
         assert clock.monotonic() - 1000 <= 245
         assert held.prompts == 1
+
+
+@pytest.mark.parametrize("head", [b"", delta_event("Begun")], ids=["no text", "a text"])
+async def test_the_hard_cap_closes_the_connection_though_nobody_takes_what_comes(
+    head: bytes, clock: FakeClock
+) -> None:
+    held = Held()
+    held.head = head
+    async with serving(held) as url, connected(clock, url, total_timeout_s=60) as backend:
+        stream = backend.stream(a_request())
+        for _ in range(3 if head else 2):
+            await anext(stream)
+        await clock.advance(50)
+        assert backend.nodes()[0].in_flight == 1
+        assert held.hung_up == 0
+        await clock.advance(20)
+        assert held.hung_up == 1
+        if head:
+            (end,) = await passing(clock, _all(stream))
+            assert isinstance(end, Completed)
+            assert end.reason is FinishReason.INTERRUPTED
+        else:
+            with pytest.raises(errors.TotalTimeoutError):
+                await anext(stream)
+        assert backend.nodes()[0].in_flight == 0
+
+
+async def test_a_server_that_is_gone_is_noticed_though_nobody_takes_what_comes(
+    clock: FakeClock,
+) -> None:
+    held = Held()
+    async with serving(held) as url, connected(clock, url, first_token_timeout_s=60) as backend:
+        stream = backend.stream(a_request())
+        for _ in range(2):
+            await anext(stream)
+        held.mute = True
+        await clock.advance(120)
+        assert held.hung_up == 1
+        with pytest.raises(errors.FirstTokenTimeoutError):
+            await anext(stream)
+
+
+async def test_what_a_reader_takes_for_itself_is_no_silence_of_the_server(
+    clock: FakeClock,
+) -> None:
+    held = Held()
+    held.head = delta_event("Begun. ")
+    async with serving(held) as url, connected(clock, url, network_timeout_ms=20_000) as backend:
+        stream = backend.stream(a_request())
+        for _ in range(3):
+            await anext(stream)
+        await clock.advance(100)
+        held.go_on.set()
+        rest = await passing(clock, _all(stream))
+        assert [event.content for event in rest if isinstance(event, TextDelta)] == ["Yes."]
+        assert isinstance(rest[-1], Completed)
+        assert rest[-1].reason is FinishReason.STOP
+
+
+async def _all(stream: AsyncIterator[ChatEvent]) -> list[ChatEvent]:
+    return [event async for event in stream]
 
 
 async def test_a_connection_that_isnt_answered_is_given_up_soon(

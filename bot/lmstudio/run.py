@@ -1,0 +1,555 @@
+"""One question: asked, mended, asked again, until there is an answer or one clear failure.
+
+``Run.events`` is the whole story: choose a server, ask it, pass on what comes; and after a failure
+decide: a remedy, a model to load, another server or model, a wait, or the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from bot.core.clock import Clock
+from bot.core.domain import (
+    ChatEvent,
+    ChatRequest,
+    ChatTurn,
+    Completed,
+    Counted,
+    FinishReason,
+    Restarted,
+    Stage,
+    StageKind,
+    TextDelta,
+)
+from bot.core.errors import BackendError
+from bot.core.tasks import end_tasks, within
+from bot.lmstudio import errors, loading, wire
+from bot.lmstudio.deadline import CONNECT_LIMIT_S, Limits, first_token_patience_s
+from bot.lmstudio.efforts import fitting
+from bot.lmstudio.ending import findings, line_for, may_go_on, reason_of
+from bot.lmstudio.exchange import Exchange, Reached
+from bot.lmstudio.fleet import Fleet
+from bot.lmstudio.health import Cause
+from bot.lmstudio.nodes import Node, Traits
+from bot.lmstudio.recovery import Plan, recover, without_images
+from bot.lmstudio.retry import Retries
+from bot.lmstudio.warmth import Copy
+from config.settings import LMStudioSettings
+
+MAX_REQUESTS: Final = 16
+"""Requests that one question may cost in all, whatever happens."""
+
+_POOL_WAIT_S: Final = 60.0
+"""Seconds to wait for other answers to end when the shared context is full."""
+
+_SMALL_CONTEXTS: Final = (8192, 4096, 2048)
+"""Tokens; what a model is loaded with when it can't be with more."""
+
+FALLBACK_USED: Final = "My usual model can't be loaded right now, so another one answered."
+
+_REFRESH_AFTER: Final = (
+    errors.NoModelError,
+    errors.ModelNotFoundError,
+    errors.ModelUnloadedError,
+    errors.ModelCrashedError,
+    errors.LoadFailedError,
+    errors.ContextOverflowError,
+    errors.PoolFullError,
+)
+_ELSEWHERE: Final = (
+    errors.BackendUnavailableError,
+    errors.DisconnectedError,
+    errors.TlsError,
+    errors.AddressRefusedError,
+    errors.AuthenticationError,
+    errors.PermissionDeniedError,
+    errors.WrongEndpointError,
+    errors.NoModelError,
+    errors.ModelNotFoundError,
+    errors.NotInMemoryError,
+    errors.LoadFailedError,
+    errors.ModelCrashedError,
+    errors.ComputeError,
+    errors.ChannelError,
+    errors.ServerFaultError,
+    errors.BusyError,
+    errors.BadResponseError,
+    errors.FirstTokenTimeoutError,
+)
+"""Failures that another server may not have. A stalled or slow answer isn't among them: there, the
+server has the prompt and works on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request to one server.
+
+    Attributes:
+        node: The server.
+        plan: What is asked, as this server and model can take it.
+        instance: The model's name as sent; empty when none is.
+        sent: The turns as sent.
+        exchange: The request itself.
+        is_loading: The model isn't in memory, so that this request loads it.
+        fresh_share: The part of the prompt that the model must read, from 0 to 1.
+        started_at_s: Monotonic time.
+    """
+
+    node: Node
+    plan: Plan
+    instance: str
+    sent: tuple[ChatTurn, ...]
+    exchange: Exchange
+    is_loading: bool
+    fresh_share: float
+    started_at_s: float
+
+
+class Run:
+    """The work on one question. Iterate over ``events`` once."""
+
+    def __init__(
+        self, fleet: Fleet, clock: Clock, settings: LMStudioSettings, request: ChatRequest
+    ) -> None:
+        """Prepare.
+
+        Args:
+            fleet: The servers.
+            clock: Time.
+            settings: Timeouts, retries, fallback model.
+            request: What to answer.
+        """
+        self._fleet = fleet
+        self._clock = clock
+        self._settings = settings
+        self._request = request
+        self._total_at_s = clock.monotonic() + (request.limit_s or settings.total_timeout_s)
+        self._cause = Cause(request.conversation_key, hash(request.turns[-1:]))
+        self._retries = Retries(attempts=settings.retry_attempts, budget_s=settings.retry_budget_s)
+        self._plan = Plan(
+            model=request.model,
+            turns=wire.normalise(request.turns),
+            prompt_tokens=request.prompt_tokens,
+            max_tokens=request.sampling.max_tokens,
+            reasoning_effort=wire.REASONING_EFFORTS.get(request.reasoning),
+        )
+        self._excluded: frozenset[int] = frozenset()
+        self._requests = 0
+        self._newest: Ask | None = None
+
+    async def events(self) -> AsyncGenerator[ChatEvent, None]:
+        """Answer; the last event is ``Completed``.
+
+        ``aclose()`` closes the connection at once.
+
+        Raises:
+            BackendError: There is no answer to be had.
+        """
+        if not self._fleet.is_available():
+            self._fleet.look_again()
+            raise errors.BackendUnavailableError
+        failure: BackendError = errors.BackendUnavailableError()
+        while True:
+            node = self._choose()
+            if node is not None:
+                try:
+                    async with contextlib.aclosing(self._ask(node)) as answer:
+                        async for event in answer:
+                            yield event
+                except BackendError as exc:
+                    failure = exc
+                else:
+                    return
+            async with contextlib.aclosing(self._decide(failure, node)) as stages:
+                async for event in stages:
+                    yield event
+
+    def _choose(self) -> Node | None:
+        """Return the server to ask; ``None`` where none may be asked any more."""
+        return self._fleet.choose(
+            self._plan.model,
+            self._request.conversation_key,
+            self._excluded,
+            desperate=self._requests > 0,
+        )
+
+    async def _ask(self, node: Node) -> AsyncGenerator[ChatEvent, None]:
+        """Ask one server once, and pass on what comes.
+
+        Raises:
+            BackendError: It failed before any text could be seen; after that, the answer ends with
+                the reason INTERRUPTED instead.
+        """
+        self._requests += 1
+        self._newest = None
+        async with contextlib.AsyncExitStack() as stack:
+            if "alone" in self._plan.tried:
+                await stack.enter_async_context(node.alone)
+                with contextlib.suppress(TimeoutError):
+                    await within(self._clock, loading.wait_for(node.idle), _POOL_WAIT_S)
+            if node.catalogue is None:
+                await node.refresh()
+            await self._refuse_loading(node)
+            while (running := await self._loading_of_others(node)) is not None:
+                yield Stage(StageKind.LOADING)
+                await self._wait_for_loading(running)
+            ask = self._newest = self._prepare(node)
+            loaded = None
+            if ask.is_loading:
+                key = node.key_of(self._plan.model) or ""
+                loaded = loading.look_while_asking(node, key, self._clock, ask.exchange.has_text)
+                stack.push_async_callback(end_tasks, loaded)
+            async with contextlib.aclosing(self._read(ask, loaded)) as answer:
+                async for event in answer:
+                    yield event
+
+    async def _read(
+        self, ask: Ask, loaded: asyncio.Task[None] | None
+    ) -> AsyncGenerator[ChatEvent, None]:
+        """Send a request and read its answer."""
+        node, exchange = ask.node, ask.exchange
+        failure: BackendError | None = None
+        try:
+            with node.running(ask.instance, self._cause):
+                body = self._body(ask)
+                async with contextlib.aclosing(exchange.events(body, loaded)) as progress:
+                    async for event in progress:
+                        if isinstance(event, TextDelta):
+                            yield event
+                        else:
+                            yield _stage(ask, event, loaded)
+        except BackendError as exc:
+            if not exchange.decoder.has_content:
+                if exchange.first_text_at_s is not None:
+                    yield Restarted()
+                raise _as_known(exc, ask) from exc
+            failure = exc
+        else:
+            if not node.has_loaded(self._plan.model):
+                await node.refresh()
+            _learn_from_answer(ask)
+        self._fleet.note_warm(self._request.conversation_key, node, ask.instance, ask.sent)
+        yield self._completed(ask, failure)
+
+    async def _decide(
+        self, failure: BackendError, node: Node | None
+    ) -> AsyncGenerator[ChatEvent, None]:
+        """Change the plan or the server after a failure, or wait; then the question is asked again.
+
+        Where no server may be asked any more, the question's own failure is what counts: it isn't
+        the machine that is away.
+
+        Raises:
+            BackendError: The failure, where nothing is left to do.
+        """
+        if self._requests >= MAX_REQUESTS or self._clock.monotonic() >= self._total_at_s:
+            raise failure
+        if node is not None:
+            if not self._is_paused(failure, node):
+                if isinstance(failure, _REFRESH_AFTER):
+                    await node.refresh()
+                if counted := self._learn_from_failure(failure, node):
+                    yield counted
+                if self._has_remedy(failure, node):
+                    return
+                for options in self._loads(failure, node):
+                    yield Stage(StageKind.LOADING)
+                    if await self._load(node, options):
+                        return
+                self._pause_loading(failure, node)
+            if self._go_elsewhere(failure, node) or self._fall_back(failure):
+                return
+        delay_s = self._retries.after(failure)
+        is_away = isinstance(failure, errors.BackendUnavailableError)
+        yield Stage(StageKind.HELD if is_away else StageKind.RETRYING)
+        await self._clock.sleep(delay_s)
+        self._excluded = frozenset()
+
+    # What is asked of a server.
+
+    def _prepare(self, node: Node) -> Ask:
+        plan = _fitted(self._plan, node)
+        warm = self._fleet.warm_copy(self._request.conversation_key, node)
+        instance = _name(node, plan.model, warm) or ""
+        sent = wire.normalise(plan.turns, fold_system=plan.fold_system)
+        is_loading = not node.has_loaded(plan.model)
+        is_warm = warm is not None and warm.instance == instance
+        return Ask(
+            node=node,
+            plan=plan,
+            instance=instance,
+            sent=sent,
+            exchange=Exchange(
+                node.transport,
+                self._clock,
+                self._limits(node, plan, is_loading=is_loading),
+                max_tokens=plan.max_tokens,
+            ),
+            is_loading=is_loading,
+            fresh_share=warm.fresh_share(sent) if warm is not None and is_warm else 1.0,
+            started_at_s=self._clock.monotonic(),
+        )
+
+    def _limits(self, node: Node, plan: Plan, *, is_loading: bool) -> Limits:
+        settings = self._settings
+        silence_s = settings.network_timeout_ms / 1000
+        speed = node.traits(node.key_of(plan.model)).speed
+        return Limits(
+            connect_s=min(CONNECT_LIMIT_S, silence_s),
+            silence_s=silence_s,
+            first_token_s=first_token_patience_s(
+                settings.first_token_timeout_s,
+                speed.expected_s(plan.prompt_tokens),
+                queued=node.in_flight / node.slots,
+                is_loading=is_loading,
+            ),
+            total_at_s=self._total_at_s,
+        )
+
+    def _body(self, ask: Ask) -> bytes:
+        return wire.encode_body(
+            model=ask.instance or None,
+            turns=ask.sent,
+            temperature=self._request.sampling.temperature,
+            top_p=self._request.sampling.top_p,
+            max_tokens=ask.plan.max_tokens,
+            reasoning_effort=ask.plan.reasoning_effort,
+            include_usage=ask.plan.include_usage,
+        )
+
+    def _completed(self, ask: Ask, failure: BackendError | None) -> Completed:
+        decoder, first_at_s = ask.exchange.decoder, ask.exchange.first_text_at_s
+        info = ask.node.model(ask.plan.model)
+        return Completed(
+            reason=FinishReason.INTERRUPTED if failure else reason_of(decoder),
+            model=decoder.model,
+            usage=decoder.usage,
+            notices=(*ask.plan.notices, *findings(ask.node, ask.plan, decoder, ask.instance)),
+            first_token_s=None if first_at_s is None else first_at_s - ask.started_at_s,
+            total_s=self._clock.monotonic() - ask.started_at_s,
+            context_tokens=info.context_tokens if info is not None else None,
+            sent=ask.plan.turns,
+            interruption="" if failure is None else line_for(failure),
+            may_go_on=failure is not None and may_go_on(failure),
+        )
+
+    # Loading a model, and waiting for it.
+
+    def _must_not_load(self) -> bool:
+        """Whether the model may be used while it is in memory, but not be loaded."""
+        request = self._request
+        is_own = self._plan.model is not None and self._plan.model == request.model
+        return is_own and not request.may_load
+
+    async def _refuse_loading(self, node: Node) -> None:
+        """Refuse a model that would have to be loaded for whom it must not."""
+        if self._must_not_load():
+            await node.refresh()
+            info = node.model(self._plan.model)
+            if info is None or not info.is_loaded:
+                raise errors.NotInMemoryError
+
+    async def _loading_of_others(self, node: Node) -> asyncio.Event | None:
+        """Return what is set once another question has loaded the model, if one is at it.
+
+        Raises:
+            LoadFailedError: It couldn't be loaded a moment ago, and isn't by now.
+        """
+        traits = self._traits(node)
+        if traits.load.state == "open":
+            await node.refresh()
+            if not node.has_loaded(self._plan.model):
+                raise traits.load_error or errors.LoadFailedError()
+            traits.load.succeed()
+        if node.has_loaded(self._plan.model):
+            return None
+        return node.loading.get(node.key_of(self._plan.model) or "")
+
+    async def _wait_for_loading(self, running: asyncio.Event) -> None:
+        left_s = self._total_at_s - self._clock.monotonic()
+        try:
+            await within(self._clock, loading.wait_for(running), left_s)
+        except TimeoutError:
+            raise errors.TotalTimeoutError from None
+
+    def _loads(self, error: BackendError, node: Node) -> tuple[loading.LoadOptions, ...]:
+        """Return how to load the model, the best way first; each kind once per question.
+
+        Where none is loaded: as the server likes. Where it can't be loaded so: with a smaller
+        context that the prompt still fits.
+        """
+        if self._must_not_load() or not node.can_load:
+            return ()
+        info, tried = node.model(self._plan.model), self._plan.tried
+        if isinstance(error, errors.NoModelError):
+            if node.key_of(self._plan.model) is None or "load" in tried:
+                return ()
+            self._plan = self._plan.having_tried("load")
+            return (loading.LoadOptions(),)
+        if not isinstance(error, errors.LoadFailedError) or info is None or info.is_loaded:
+            return ()
+        if "smaller" in tried:
+            return ()
+        self._plan = self._plan.having_tried("smaller")
+        needed = self._plan.prompt_tokens * 1.1 + self._plan.max_tokens
+        most = info.max_context_tokens or _SMALL_CONTEXTS[0] * 2
+        return tuple(
+            loading.LoadOptions(context_length=size)
+            for size in _SMALL_CONTEXTS
+            if needed <= size < most
+        )
+
+    async def _load(self, node: Node, options: loading.LoadOptions) -> bool:
+        key = node.key_of(self._plan.model) or ""
+        left_s = self._total_at_s - self._clock.monotonic()
+        try:
+            await within(self._clock, loading.load(node, key, options), left_s)
+        except (BackendError, TimeoutError):
+            return False
+        return True
+
+    def _is_paused(self, error: BackendError, node: Node) -> bool:
+        """Whether the model was left alone because it couldn't be loaded a moment ago."""
+        is_load_failure = isinstance(error, errors.LoadFailedError)
+        return is_load_failure and self._traits(node).load.state == "open"
+
+    def _pause_loading(self, error: BackendError, node: Node) -> None:
+        """Leave a model alone for a while that couldn't be loaded.
+
+        One question that was too much for the memory is no such failure.
+        """
+        info = node.model(self._plan.model)
+        is_loaded = info is not None and info.is_loaded
+        was_loading = self._newest is not None and self._newest.is_loading
+        is_own = isinstance(error, errors.OutOfMemoryError) and not was_loading
+        if isinstance(error, errors.LoadFailedError) and not is_loaded and not is_own:
+            traits = self._traits(node)
+            traits.load.open()
+            traits.load_error = error
+
+    # What a failure changes.
+
+    def _traits(self, node: Node) -> Traits:
+        return node.traits(node.key_of(self._plan.model))
+
+    def _learn_from_failure(self, error: BackendError, node: Node) -> Counted | None:
+        """Remember what a failure tells of the model; return the size of the prompt, if it does."""
+        traits, info = self._traits(node), node.model(self._plan.model)
+        if type(error) is errors.ImagesRefusedError:
+            traits.is_blind = True
+        if not isinstance(error, errors.ContextOverflowError):
+            return None
+        if error.limit_tokens:
+            traits.context_tokens = error.limit_tokens
+        if not error.prompt_tokens or info is None:
+            return None
+        return Counted(info.key, self._plan.turns, error.prompt_tokens)
+
+    def _has_remedy(self, error: BackendError, node: Node) -> bool:
+        """Change what is asked, where that may help; return whether to ask again at once."""
+        info = node.model(self._plan.model)
+        changed = recover(error, self._plan, info.context_tokens if info else None)
+        if changed is not None:
+            self._plan = changed
+            return True
+        if isinstance(error, errors.PoolFullError):
+            self._plan = self._plan.having_tried("alone")
+        if isinstance(error, errors.ModelNotFoundError) and info is not None:
+            named = self._newest.instance if self._newest is not None else ""
+            return named not in {"", self._plan.model, info.key, *info.instance_ids}
+        return False
+
+    def _go_elsewhere(self, error: BackendError, node: Node) -> bool:
+        if not isinstance(error, _ELSEWHERE):
+            return False
+        excluded = self._excluded | {node.index}
+        key = self._request.conversation_key
+        if self._fleet.choose(self._plan.model, key, excluded) is None:
+            return False
+        self._excluded = excluded
+        return True
+
+    def _fall_back(self, error: BackendError) -> bool:
+        fallback = self._settings.fallback_model
+        if not isinstance(error, errors.LoadFailedError | errors.ModelNotFoundError):
+            return False
+        if fallback is None or fallback == self._plan.model or "fallback" in self._plan.tried:
+            return False
+        self._excluded = frozenset()
+        plan = replace(self._plan, model=fallback).having_tried("fallback")
+        self._plan = plan.noting(FALLBACK_USED)
+        return True
+
+
+def _fitted(plan: Plan, node: Node) -> Plan:
+    """Return a plan as this server and model can take it."""
+    traits = node.traits(node.key_of(plan.model))
+    info = node.model(plan.model)
+    if plan.has_images and (traits.is_blind or (info and info.sees_images is False)):
+        plan = without_images(plan)
+    effort = plan.reasoning_effort
+    if "empty" not in plan.tried:
+        effort = fitting(effort, info.reasoning_options if info else ())
+    if "reasoning_effort" in traits.refused_fields:
+        effort = None
+    return replace(
+        plan,
+        reasoning_effort=effort,
+        include_usage=plan.include_usage and "stream_options" not in traits.refused_fields,
+        fold_system=plan.fold_system or traits.folds_system,
+    )
+
+
+def _name(node: Node, asked: str | None, warm: Copy | None) -> str | None:
+    """Return the model's name to send: a loaded copy, or what was asked for."""
+    info = node.model(asked)
+    if info is None:
+        return asked
+    if not info.is_loaded:
+        return asked if asked is not None and "@" in asked else info.key
+    is_exact = asked in info.instance_ids or (asked is not None and "@" in asked)
+    if is_exact and asked != info.key:
+        return asked
+    instance = node.instance(info.key, warm.instance if warm is not None else None)
+    return instance.id if instance is not None else info.key
+
+
+def _stage(ask: Ask, reached: Reached, loaded: asyncio.Task[None] | None) -> Stage:
+    """Return what the question waits for, once a request has come so far."""
+    if reached is Reached.STARTED:
+        return Stage(StageKind.CONNECTING)
+    if loaded is not None and not loaded.done():
+        return Stage(StageKind.LOADING)
+    share = ask.fresh_share if reached is Reached.CONNECTED else 1.0
+    return Stage(StageKind.READING, tokens=round(ask.plan.prompt_tokens * share) or None)
+
+
+def _as_known(error: BackendError, ask: Ask) -> BackendError:
+    """Return what a failure really is.
+
+    A prompt that is too long may end with nothing but its size (lmstudio-bug-tracker #2339).
+    """
+    info, usage = ask.node.model(ask.plan.model), ask.exchange.decoder.usage
+    if isinstance(error, errors.EmptyAnswerError) and usage and info and info.context_tokens:
+        limit = info.context_tokens
+        if usage.prompt_tokens >= limit:
+            return errors.ContextOverflowError(limit, usage.prompt_tokens)
+    return error
+
+
+def _learn_from_answer(ask: Ask) -> None:
+    """Remember what an answer tells of the model."""
+    key = ask.node.key_of(ask.plan.model)
+    ask.node.note_success(key)
+    traits = ask.node.traits(key)
+    traits.folds_system = ask.plan.fold_system
+    usage, first_text_at_s = ask.exchange.decoder.usage, ask.exchange.first_text_at_s
+    if usage is not None and first_text_at_s is not None and not ask.is_loading:
+        traits.speed.learn(usage.prompt_tokens, first_text_at_s - ask.started_at_s)
+    for name in ("reasoning_effort", "stream_options"):
+        if f"no {name}" in ask.plan.tried:
+            traits.refused_fields.add(name)

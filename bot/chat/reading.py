@@ -250,4 +250,5 @@ def _joined(done: Completed, more: Completed, said_tokens: int, added_tokens: in
         first_token_s=done.first_token_s,
         total_s=total_s,
         sent=done.sent,
+        prompt_was_cut=done.prompt_was_cut or more.prompt_was_cut,
     )

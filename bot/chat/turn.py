@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 
 from bot.chat.account import Account
 from bot.chat.closing import Closing, close_answer
@@ -47,7 +46,6 @@ LEAST_ANSWER_TOKENS = 1024
 """Where the shared context pool is nearly full, an answer begins with at least this bound."""
 BURST_SETTLES_S = 0.7
 """After the second message of a burst, how long to wait for a third before the model is asked."""
-TRUNCATED = "The model's server left out part of our conversation without saying so."
 RESTARTING_TEXT = "I'm being restarted. I'll answer this as soon as I'm back."
 
 
@@ -264,8 +262,7 @@ class Turn:
         done = await self._reading.run()
         pipeline = self._reading.pipeline
         self._account.tokens = done.usage.completion_tokens if done.usage is not None else None
-        if not self._learn(prompt, done, pipeline, ticket):
-            done = replace(done, notices=(*done.notices, TRUNCATED))
+        self._learn(prompt, done, pipeline, ticket)
         ticket.release()
         closing = close_answer(pipeline, prompt, done, chat, parts.clock.monotonic() - started_s)
         return await self._finish(closing, pipeline)
@@ -289,22 +286,21 @@ class Turn:
 
     def _learn(
         self, prompt: Prompt, done: Completed, pipeline: ReplyPipeline, ticket: Ticket
-    ) -> bool:
-        """Learn from how it went; False when the server must have dropped part of the prompt."""
+    ) -> None:
+        """Learn from how it went."""
         parts = self._parts
         parts.memory.learn(done.model, pipeline)
         if done.first_token_s is None or done.total_s is None:
-            return True
+            return
         parts.metrics.first_token(done.first_token_s)
         parts.metrics.answer(done.total_s)
         if done.usage is None:
-            return True
+            return
         writing_s = done.total_s - done.first_token_s
         if writing_s > 0:
             ticket.speed(done.usage.completion_tokens / writing_s)
-        return parts.estimator.learn(
-            done.model, done.sent or prompt.turns, done.usage.prompt_tokens
-        )
+        if not done.prompt_was_cut:
+            parts.estimator.learn(done.model, done.sent or prompt.turns, done.usage.prompt_tokens)
 
     def _controls(self, **wanted: bool) -> Controls:
         return Controls(self.question.id, self.question.asker.id, **wanted)

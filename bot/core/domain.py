@@ -334,6 +334,8 @@ class Completed:
         sent: The turns that were sent, after what had to be changed about them.
         interruption: With INTERRUPTED, one sentence on what happened.
         may_go_on: With INTERRUPTED, asking again at once may bring the rest.
+        prompt_was_cut: The server left out a part of the prompt, so that ``usage`` counts less
+            than was sent.
     """
 
     reason: FinishReason
@@ -346,6 +348,7 @@ class Completed:
     sent: tuple[ChatTurn, ...] = ()
     interruption: str = ""
     may_go_on: bool = False
+    prompt_was_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,12 @@ def was_cut(plan: Plan, usage: Usage | None, context_tokens: int | None) -> bool
     """Return whether the server read much less than it was sent, for lack of room.
 
     LM Studio's default overflow policy drops the middle of a conversation without an error.
+
+    Args:
+        plan: What was asked.
+        usage: The tokens that the server counted, where it did.
+        context_tokens: The model's context length, where known: what fits isn't cut, however few
+            tokens it turns out to have.
     """
     if usage is None or not usage.prompt_tokens or plan.prompt_tokens < _LEAST_ESTIMATE_TOKENS:
         return False

@@ -30,7 +30,7 @@ from bot.core.tasks import end_tasks, within
 from bot.lmstudio import errors, loading, wire
 from bot.lmstudio.deadline import CONNECT_LIMIT_S, Limits, first_token_patience_s
 from bot.lmstudio.efforts import fitting
-from bot.lmstudio.ending import findings, line_for, may_go_on, reason_of
+from bot.lmstudio.ending import findings, line_for, may_go_on, reason_of, was_cut
 from bot.lmstudio.exchange import Exchange, Reached
 from bot.lmstudio.fleet import Fleet
 from bot.lmstudio.health import Cause
@@ -324,6 +324,7 @@ class Run:
     def _completed(self, ask: Ask, failure: BackendError | None) -> Completed:
         decoder, first_at_s = ask.exchange.decoder, ask.exchange.first_text_at_s
         info = ask.node.model(ask.plan.model)
+        context_tokens = info.context_tokens if info is not None else None
         return Completed(
             reason=FinishReason.INTERRUPTED if failure else reason_of(decoder),
             model=decoder.model,
@@ -331,8 +332,9 @@ class Run:
             notices=(*ask.plan.notices, *findings(ask.node, ask.plan, decoder, ask.instance)),
             first_token_s=None if first_at_s is None else first_at_s - ask.started_at_s,
             total_s=self._clock.monotonic() - ask.started_at_s,
-            context_tokens=info.context_tokens if info is not None else None,
+            context_tokens=context_tokens,
             sent=ask.plan.turns,
+            prompt_was_cut=was_cut(ask.plan, decoder.usage, context_tokens),
             interruption="" if failure is None else line_for(failure),
             may_go_on=failure is not None and may_go_on(failure),
         )

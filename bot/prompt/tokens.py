@@ -139,8 +139,7 @@ class TokenEstimator:
             prompt_tokens: ``usage.prompt_tokens`` of its answer.
 
         Returns:
-            False when the count is so low that the server must have dropped part of the prompt
-            (LM Studio: ``truncateMiddle``); nothing is learned from it then.
+            False when the count is too low to be of this whole prompt; nothing is learned then.
         """
         counts = _sum(turns)
         if prompt_tokens <= 0 or not any(counts):

@@ -281,6 +281,9 @@ async def test_a_prompt_cut_by_the_server_is_said(clock: FakeClock) -> None:
             talk = long_talk(40)
             outcome = await ask(clock, backend, a_request(*talk, prompt_tokens=4000))
             assert CUT_BY_SERVER in outcome.end.notices
+            assert outcome.end.prompt_was_cut
+            short = await ask(clock, backend)
+            assert not short.end.prompt_was_cut
 
 
 async def test_an_empty_answer_stays_one_sentence(

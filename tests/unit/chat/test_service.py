@@ -9,10 +9,11 @@ import pytest
 
 from bot.chat.closing import BROKE
 from bot.chat.service import ChatService, RateLimitedError
-from bot.chat.turn import RESTARTING_TEXT, TRUNCATED
+from bot.chat.turn import RESTARTING_TEXT
 from bot.core.domain import Completed, FinishReason, MessageId, QuestionId, TextDelta, Usage
 from bot.core.errors import AdmissionError
 from bot.core.ports import JournalEntry, Outcome, QuestionState
+from bot.lmstudio.ending import CUT_BY_SERVER
 from bot.lmstudio.errors import BackendUnavailableError
 from tests.support.builders import ADA, HOME, NOON, question
 from tests.support.chat import Chat
@@ -60,12 +61,20 @@ async def test_whoever_asks_too_often_is_refused_and_nothing_is_kept(clock: Fake
 
 
 async def test_a_model_server_that_left_out_part_of_the_prompt_is_named(chat: Chat) -> None:
-    cut = Completed(FinishReason.STOP, "tiny", Usage(1, 4, 0), first_token_s=0.1, total_s=1.0)
+    cut = Completed(
+        FinishReason.STOP,
+        "tiny",
+        Usage(1, 4, 0),
+        notices=(CUT_BY_SERVER,),
+        first_token_s=0.1,
+        total_s=1.0,
+        prompt_was_cut=True,
+    )
     chat.backend.scripts.append([TextDelta("Yes."), cut])
     await chat.service.submit(question(1, "a long story " * 100), chat.sink)
     await chat.pass_time()
     assert chat.outcome(1) is Outcome.DELIVERED
-    assert TRUNCATED in last(chat.sink)
+    assert CUT_BY_SERVER in last(chat.sink)
 
 
 async def test_an_interrupted_answer_offers_its_continuation(chat: Chat) -> None:

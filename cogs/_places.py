@@ -54,7 +54,7 @@ def candidates(client: ClawbotClient, dm_channels: object) -> list[Candidate]:
     for guild in client.guilds:
         channels: list[discord.TextChannel | discord.Thread | discord.VoiceChannel] = []
         channels += [*guild.text_channels, *guild.threads, *guild.voice_channels]
-        me = guild.get_member(client.me)
+        me = guild.get_member(client.user.id)
         for channel in channels:
             if me is not None and not channel.permissions_for(me).read_message_history:
                 continue

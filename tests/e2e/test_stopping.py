@@ -26,9 +26,10 @@ def is_asked(discord: DiscordSandbox, method: str, path: str) -> Callable[[], bo
 
 
 def wait_for_file(path: Path) -> None:
-    """Wait until a file is there."""
+    """Wait until another process has made a file; it is looked for, since nothing announces it."""
     until_s = time.monotonic() + START_S
-    while not path.exists() and time.monotonic() < until_s:
+    while not path.exists():
+        assert time.monotonic() < until_s, f"{path.name} was never made"
         time.sleep(0.01)
 
 

@@ -126,7 +126,7 @@ def _reply_functions() -> dict[str, Callable[[str], object]]:
     from bot.core.notices import join_chunks, without_known  # noqa: PLC0415
     from bot.delivery.plan import plan_chunks, quiet_lines  # noqa: PLC0415
     from bot.delivery.splitter import split, streaming_cut  # noqa: PLC0415
-    from bot.output.pipeline import ReplyPipeline, clean_for_history  # noqa: PLC0415
+    from bot.output.pipeline import ReplyPipeline  # noqa: PLC0415
     from bot.output.sanitise.policy import OutputPolicy  # noqa: PLC0415
     from bot.output.sanitise.sanitiser import make_harmless  # noqa: PLC0415
     from bot.output.sanitise.secret_guard import SecretGuard  # noqa: PLC0415
@@ -156,7 +156,6 @@ def _reply_functions() -> dict[str, Callable[[str], object]]:
         "ReplyPipeline, at once": lambda text: answer(text, len(text)),
         "ReplyPipeline, by 3 characters": lambda text: answer(text, 3),
         "ReplyPipeline, thinking": thought,
-        "clean_for_history": clean_for_history,
         "split": split,
         "streaming_cut": streaming_cut,
         "plan_chunks": lambda text: plan_chunks(text, [text[:300]], max_messages=8),

@@ -79,16 +79,14 @@ def interaction_place(interaction: discord.Interaction[Any]) -> Place:
 def person(
     user: discord.User | discord.Member | discord.abc.User, *, webhook: bool = False
 ) -> Person:
-    """Return who somebody is; roles and permissions only where their guild is known."""
+    """Return who somebody is; roles only where their guild is known."""
     if not isinstance(user, discord.Member) or getattr(user, "guild", None) is None:
         return Person(UserId(user.id), user.display_name, is_bot=user.bot or webhook)
-    permissions = user.resolved_permissions or user.guild_permissions
     return Person(
         UserId(user.id),
         user.display_name,
         is_bot=user.bot or webhook,
         role_ids=frozenset(RoleId(role.id) for role in user.roles),
-        can_manage_guild=permissions.manage_guild or permissions.administrator,
     )
 
 

@@ -60,7 +60,6 @@ class MessageSink:
         place: Where to write: channel, thread or DM.
         reply_to: The message to reply to; ``None`` for no reply.
         clock: Paces retries.
-        pings_author: Let the reply ping its author.
         call_timeout_s: Bound of one request, in seconds.
     """
 
@@ -71,15 +70,11 @@ class MessageSink:
         reply_to: MessageId | None,
         clock: Clock,
         *,
-        pings_author: bool = False,
         call_timeout_s: float = CALL_TIMEOUT_S,
     ) -> None:
         self._http = client.http
         self._channel_id = place.channel_id
         self._caller = Caller(clock, call_timeout_s)
-        self._mentions = discord.AllowedMentions(
-            everyone=False, users=False, roles=False, replied_user=pings_author
-        )
         self._reference: discord.MessageReference | None = None
         if reply_to is not None:
             self._reference = discord.MessageReference(
@@ -148,7 +143,7 @@ class MessageSink:
             content=content,
             nonce=nonce,
             flags=discord.MessageFlags(suppress_embeds=True),
-            allowed_mentions=self._mentions,
+            allowed_mentions=_QUIET,
             message_reference=reference.to_message_reference_dict() if reference else MISSING,
             view=view_for(controls) or MISSING,
             file=_attachment(file),

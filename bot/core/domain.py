@@ -58,14 +58,12 @@ class Person:
         name: Display name as Discord shows it: untrusted text.
         is_bot: True for bots and webhooks.
         role_ids: Roles in the guild of the message; empty in a DM.
-        can_manage_guild: Has Manage Guild (or Administrator) in the guild of the message.
     """
 
     id: UserId
     name: str
     is_bot: bool = False
     role_ids: frozenset[RoleId] = frozenset()
-    can_manage_guild: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,8 +83,6 @@ class Board:
         self._slots = [_Slot(message_id, has_unknown_controls=True) for message_id in posted]
         self._sent = len(posted)
         self._notices = 0
-        self.calls = 0
-        """Requests made so far, typing included."""
         self.was_slow = False
         """The last request took suspiciously long."""
 
@@ -148,19 +146,16 @@ class Board:
         finally:
             self.was_slow = self._clock.monotonic() - began_s > _SLOW_S
 
-    async def notice(self, sentence: str) -> MessageId:
+    async def notice(self, sentence: str) -> None:
         """Post a sentence of our own, under a nonce that no answer has."""
-        self.calls += 1
         index, self._notices = self._notices, self._notices + 1
         name = nonce(self._question_id, "n", min(index, MAX_INDEX))
         message_id = await self._sink.send(notice(sentence), nonce=name)
         if self._on_posted is not None:
             await self._on_posted((*self.message_ids, message_id))
-        return message_id
 
     async def typing(self) -> None:
         """Show the typing indicator."""
-        self.calls += 1
         await self._sink.typing()
 
     async def replace(self, index: int) -> None:
@@ -173,7 +168,6 @@ class Board:
         await self._report()
 
     async def _send(self, index: int, part: Part, controls: Controls | None) -> None:
-        self.calls += 1
         name = nonce(self._question_id, "r", min(self._sent, MAX_INDEX))
         message_id = await self._sink.send(
             part.content, nonce=name, controls=controls, file=part.file
@@ -191,7 +185,6 @@ class Board:
         change = None
         if slot.controls != controls or slot.has_unknown_controls:
             change = controls if controls is not None else Controls(self._question_id, _NOBODY)
-        self.calls += 1
         try:
             await self._sink.edit(slot.message_id, part.content, controls=change)
         except TargetGoneError:
@@ -207,7 +200,6 @@ class Board:
     async def _take_away(self, slot: _Slot) -> None:
         if slot.is_gone:
             return
-        self.calls += 1
         slot.is_leaving = True
         try:
             await self._sink.delete(slot.message_id)

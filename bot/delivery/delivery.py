@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -56,21 +55,6 @@ OnChrome = Callable[[str], Awaitable[None]]
 
 class _FileRefusedError(Exception):
     """Discord doesn't take the file of a long answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryResult:
-    """What came of an answer.
-
-    Attributes:
-        message_ids: Its messages, in order.
-        rest_calls: Requests that it took, typing included.
-        is_refused: Discord refused the text; a sentence about that was posted instead.
-    """
-
-    message_ids: tuple[MessageId, ...]
-    rest_calls: int
-    is_refused: bool = False
 
 
 class Delivery:
@@ -153,11 +137,6 @@ class Delivery:
         """The messages posted so far, in order."""
         return self._board.message_ids
 
-    @property
-    def rest_calls(self) -> int:
-        """Requests made so far, typing included."""
-        return self._board.calls
-
     def lost(self, message_id: MessageId) -> None:
         """Note that somebody else has deleted a message of the answer."""
         self._board.lost(message_id)
@@ -185,29 +164,24 @@ class Delivery:
             self._has_news = True
             self._wake.set()
 
-    def prepare_final(
-        self, text: str, *, footer: str = "", notices: Sequence[str] = ()
-    ) -> tuple[str, ...]:
-        """Return the texts that ``finish`` would deliver, in the form in which they are stored."""
-        lines = (*notices, footer) if footer else tuple(notices)
-        return plan_chunks(text, lines, max_messages=self._settings.max_messages)
+    def _plan(self, text: str, notices: Sequence[str]) -> tuple[str, ...]:
+        """Return the texts to deliver, in the form in which they are stored."""
+        return plan_chunks(text, notices, max_messages=self._settings.max_messages)
 
     async def finish(
         self,
         text: str,
         *,
         controls: Controls | None = None,
-        footer: str = "",
         notices: Sequence[str] = (),
         before_final: BeforeFinal | None = None,
-    ) -> DeliveryResult:
+    ) -> None:
         """Deliver the final text and wait until it stands.
 
         Args:
             text: The whole visible answer.
             controls: Buttons below it.
-            footer: One quiet line about model and speed.
-            notices: Sentences about the answer, each on a quiet line.
+            notices: What is said about the answer, each on a quiet line.
             before_final: Awaited with the final texts before anything of them is sent.
 
         Raises:
@@ -215,14 +189,12 @@ class Delivery:
             DeliveryForbiddenError: The bot may not write there.
             DeliveryUnavailableError: Discord didn't take it for ``FINAL_PATIENCE_S``.
         """
-        chunks = self.prepare_final(text, footer=footer, notices=notices)
+        chunks = self._plan(text, notices)
         if before_final is not None:
             await before_final(chunks)
-        return await self.deliver(chunks, controls=controls)
+        await self.deliver(chunks, controls=controls)
 
-    async def deliver(
-        self, chunks: Sequence[str], *, controls: Controls | None = None
-    ) -> DeliveryResult:
+    async def deliver(self, chunks: Sequence[str], *, controls: Controls | None = None) -> None:
         """Deliver final texts as stored: what ``finish`` does last, and recovery does alone.
 
         Raises:
@@ -240,19 +212,18 @@ class Delivery:
         except (TargetGoneError, DeliveryForbiddenError, DeliveryUnavailableError):
             raise
         except DeliveryError as exc:
-            return await self._refused(exc)
-        return DeliveryResult(self._board.message_ids, self._board.calls)
+            await self._refused(exc)
 
-    async def fail(self, sentence: str, *, controls: Controls | None = None) -> DeliveryResult:
+    async def fail(self, sentence: str, *, controls: Controls | None = None) -> None:
         """Say one sentence instead of an answer, or below the part of it that stands already.
 
         Raises:
             DeliveryError: As ``finish`` does.
         """
         text = self._read_text().strip()
-        chunks = self.prepare_final(text, notices=(sentence,)) if text else (notice(sentence),)
+        chunks = self._plan(text, (sentence,)) if text else (notice(sentence),)
         await self._note(chrome_of(chunks, (sentence,)) if text else chunks[0])
-        return await self.deliver(chunks, controls=controls)
+        await self.deliver(chunks, controls=controls)
 
     async def abort(self) -> None:
         """Take back whatever was posted, as far as Discord lets us; never raises for Discord."""
@@ -320,12 +291,10 @@ class Delivery:
         if self._board.was_slow:
             self._pacer.slowed(self._clock.monotonic())
 
-    async def _refused(self, exc: DeliveryError) -> DeliveryResult:
+    async def _refused(self, exc: DeliveryError) -> None:
         """Say that Discord refused the answer, once, under a nonce of its own."""
         await self._note(notice(exc.sentence))
-        notice_id = await self._board.notice(exc.sentence)
-        ids = (*self._board.message_ids, notice_id)
-        return DeliveryResult(ids, self._board.calls, is_refused=True)
+        await self._board.notice(exc.sentence)
 
     async def _note(self, chrome: str) -> None:
         if self._on_chrome is not None:

@@ -6,18 +6,14 @@ from typing import Literal
 
 from bot.core.domain import QuestionId
 
-MAX_CHARS = 25
-"""Longest nonce (Discord: message resource, create message)."""
-
 MAX_INDEX = 99
-
 
 NonceKind = Literal["r", "n"]
 """A reply or a notice; they never share a nonce, or one would take the other's place."""
 
 
 def nonce(question_id: QuestionId, kind: NonceKind, index: int) -> str:
-    """Return the nonce of one message of an answer, at most 25 characters.
+    """Return the nonce of one message of an answer, within the 25 characters that Discord allows.
 
     Args:
         question_id: The snowflake that asked, at most 20 digits.

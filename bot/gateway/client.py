@@ -345,7 +345,7 @@ class ClawbotClient(commands.Bot):
     async def on_message(self, message: discord.Message, /) -> None:
         """Do nothing: there are no text commands, and the chat cog has the only intake."""
 
-    async def on_error(self, event_method: str, /, *args: object, **kwargs: object) -> None:  # noqa: ARG002
+    async def on_error(self, event_method: str, /, *_args: object, **_kwargs: object) -> None:
         """Log what a listener raised, with the error table's level; the outer seam of listeners."""
         exc = sys.exc_info()[1]
         if exc is not None:

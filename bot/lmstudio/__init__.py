@@ -4,6 +4,5 @@ from __future__ import annotations
 
 from bot.lmstudio.backend import LMStudioBackend, open_backend
 from bot.lmstudio.errors import BackendUnavailableError
-from bot.lmstudio.nodes import NodeStatus
 
-__all__ = ["BackendUnavailableError", "LMStudioBackend", "NodeStatus", "open_backend"]
+__all__ = ["BackendUnavailableError", "LMStudioBackend", "open_backend"]

@@ -15,7 +15,7 @@ from bot.core.tasks import end_tasks
 from bot.lmstudio import errors, loading
 from bot.lmstudio.endpoints import parse_endpoint, tokens_by_origin
 from bot.lmstudio.fleet import Fleet
-from bot.lmstudio.nodes import Node, NodeStatus
+from bot.lmstudio.nodes import Node
 from bot.lmstudio.pinning import Lookup, PinnedResolver, system_lookup
 from bot.lmstudio.run import Run
 from bot.lmstudio.transport import Transport, make_tls
@@ -74,10 +74,6 @@ class LMStudioBackend:
     def is_available(self) -> bool:
         """Return whether a server is believed to answer, without I/O."""
         return self._fleet.is_available()
-
-    def nodes(self) -> tuple[NodeStatus, ...]:
-        """Return a plain picture of every server, for diagnostics and metrics."""
-        return tuple(node.status() for node in self._fleet.nodes)
 
     def on_availability(self, callback: Callable[[bool], None]) -> None:
         """Call back with the new value whenever ``is_available`` changes.

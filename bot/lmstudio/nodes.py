@@ -59,29 +59,6 @@ class Traits:
     refused_fields: set[str] = field(default_factory=set)
 
 
-@dataclass(frozen=True, slots=True)
-class NodeStatus:
-    """A server as diagnostics and metrics see it.
-
-    Attributes:
-        index: Its place in the settings, from 0.
-        is_up: It answered the last time; ``None`` before the first probe ended.
-        circuit: ``closed``, ``open`` or ``half-open``.
-        in_flight: Requests running.
-        slots: Predictions it can run at once.
-        models: Its chat models.
-        last_error: Class name of the last failure; empty after a success.
-    """
-
-    index: int
-    is_up: bool | None
-    circuit: str
-    in_flight: int
-    slots: int
-    models: tuple[ModelInfo, ...]
-    last_error: str
-
-
 class Node:
     """One server.
 
@@ -122,7 +99,6 @@ class Node:
         self.alone = asyncio.Lock()
         self._refreshing = asyncio.Lock()
         self._look_again = asyncio.Event()
-        self._last_error = ""
         self._told_near: set[str] = set()
 
     @property
@@ -232,7 +208,6 @@ class Node:
 
     def note_success(self, key: str | None) -> None:
         """Note an answer."""
-        self._last_error = ""
         self.circuit.succeed()
         traits = self.traits(key)
         traits.load.succeed()
@@ -246,7 +221,6 @@ class Node:
             error: What happened.
             cause: The question whose request it was, if one was.
         """
-        self._last_error = type(error).__name__
         if isinstance(error, errors.BackendUnavailableError):
             self._set_up(is_up=False)
         elif cause is not None and isinstance(error, _MAY_BE_SHARED):
@@ -263,12 +237,10 @@ class Node:
             try:
                 source = self.catalogue.source if self.catalogue and self.is_up else 0
                 catalogue = await fetch_catalogue(self.transport, source)
-            except errors.BackendUnavailableError as exc:
-                self._last_error = type(exc).__name__
+            except errors.BackendUnavailableError:
                 self._set_up(is_up=False)
                 return False
-            except BackendError as exc:
-                self._last_error = type(exc).__name__
+            except BackendError:
                 self._set_up(is_up=True)
                 return True
             self._learn(catalogue)
@@ -282,18 +254,6 @@ class Node:
     def look_again(self) -> None:
         """Probe soon, and often again, because somebody waits."""
         self._look_again.set()
-
-    def status(self) -> NodeStatus:
-        """Return a plain picture of this server."""
-        return NodeStatus(
-            index=self.index,
-            is_up=self.is_up,
-            circuit=self.circuit.state,
-            in_flight=self.in_flight,
-            slots=self.slots,
-            models=self.catalogue.models if self.catalogue else (),
-            last_error=self._last_error,
-        )
 
     def _learn(self, catalogue: Catalogue) -> None:
         """Take a new list; a model loaded anew makes void what was learned of its last load."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from enum import StrEnum
 from typing import Final
@@ -13,7 +12,6 @@ from bot.output.reasoning.filter import ReasoningFilter
 from bot.output.reasoning.kept import KeptThinking
 from bot.output.reasoning.memory import ModelMemory
 from bot.output.repetition import LOOK_BACK_CHARS, repeats_itself
-from bot.output.sanitise.code import BREAK
 from bot.output.sanitise.markdown import fence_end
 from bot.output.sanitise.policy import OutputPolicy
 from bot.output.sanitise.sanitiser import SPECIAL, Sanitiser, make_harmless
@@ -25,12 +23,10 @@ __all__ = [
     "ReplyPipeline",
     "SecretGuard",
     "Verdict",
-    "clean_for_history",
     "make_harmless",
 ]
 
 _CHECK_CHARS: Final = 512
-_SMALL_PRINT: Final = re.compile(r"^[ \t>]*-# .*(?:\n|\Z)", re.MULTILINE)
 
 
 class Verdict(StrEnum):
@@ -277,12 +273,3 @@ class ReplyPipeline:
         if self.text:
             return Verdict.CONTINUED if self._filter.was_cut else Verdict.ANSWER
         return Verdict.ONLY_THINKING if self._kept.total_chars else Verdict.EMPTY
-
-
-def clean_for_history(text: str) -> str:
-    """Return an answer as it goes back into a prompt: without chrome and without thinking."""
-    reader = ReasoningFilter(Labels((), ()), KeptThinking(0), expect_missing_opening=False)
-    body = _SMALL_PRINT.sub("", text.replace(BREAK, ""))
-    shown = reader.feed(body)
-    reader.was_reset = False
-    return (shown + reader.close(FinishReason.STOP)).strip()

@@ -78,12 +78,10 @@ class Database:
 
     Attributes:
         is_degraded: The storage fails at the moment; memory is all there is.
-        problems: What the operator should know, newest last; empty when all is well.
     """
 
     def __init__(self, worker: Worker, clock: Clock, limit_s: float = LIMIT_S) -> None:
         self.is_degraded = False
-        self.problems: deque[str] = deque(maxlen=20)
         self._worker = worker
         self._clock = clock
         self._limit_s = limit_s
@@ -235,7 +233,6 @@ class Database:
 
     def _tell(self, notices: Sequence[str]) -> None:
         for notice in notices:
-            self.problems.append(notice)
             _log.error("%s", notice)
 
     def _degrade(self, exc: BaseException) -> None:
@@ -243,7 +240,6 @@ class Database:
             return
         self.is_degraded = True
         self._fault = cause(exc)
-        self.problems.append(f"The database can't be used: {self._fault}")
         self._log_fault("The database can't be written (%s); going on in memory", exc)
         if self._prober is None or self._prober.done():
             self._prober = asyncio.get_running_loop().create_task(self._probe())
@@ -269,7 +265,6 @@ class Database:
                 self._log_fault("The database still fails (%s)", exc)
             else:
                 self.is_degraded = False
-                self.problems.append("The database works again.")
                 _log.warning("The database works again, and has what memory held")
         # What came while the last ones were written.
         await self._write_back()

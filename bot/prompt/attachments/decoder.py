@@ -129,11 +129,6 @@ class DecoderPool:
         await self._tasks.cancel()
         await asyncio.gather(*map(self._end, list(self._all)))
 
-    @property
-    def process_ids(self) -> tuple[int, ...]:
-        """The processes there are."""
-        return tuple(helper.process.pid for helper in self._all)
-
     def prepare(self, kind: FileKind) -> None:
         """Start a process while the file is downloaded, unless there is one."""
         if not self._all and self._coming is None:

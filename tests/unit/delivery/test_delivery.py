@@ -34,9 +34,9 @@ async def test_four_seconds_of_text_take_five_requests_at_most() -> None:
             words += f"word{number} "
             delivery.show(words)
             await desk.clock.advance(4.0 / 120)
-        result = await delivery.finish(words, controls=DONE)
+        await delivery.finish(words, controls=DONE)
     assert desk.sink.contents == [words.strip()]
-    assert result.rest_calls == len(desk.sink.calls) <= 5
+    assert len(desk.sink.calls) <= 5
     assert desk.sink.writes_at()[-1] == desk.clock.monotonic()
 
 
@@ -112,8 +112,8 @@ async def test_an_answer_of_too_many_messages_ends_in_a_file() -> None:
     async with desk.delivery() as delivery:
         delivery.show(text[:5000])
         await desk.clock.advance(30.0)
-        result = await delivery.finish(text, notices=("Cut.",))
-    assert len(result.message_ids) == len(desk.sink.messages) == 3
+        await delivery.finish(text, notices=("Cut.",))
+    assert len(delivery.message_ids) == len(desk.sink.messages) == 3
     last = list(desk.sink.messages.values())[-1]
     assert last.file is not None
     assert last.file.filename == "answer.md"
@@ -136,7 +136,7 @@ async def test_quiet_lines_stand_below_the_answer_within_the_limit() -> None:
     desk = Desk()
     text = "x " * 999
     async with desk.delivery() as delivery:
-        await delivery.finish(text, notices=("Left out 12 older messages.",), footer="qwen · 40/s")
+        await delivery.finish(text, notices=("Left out 12 older messages.", "qwen · 40/s"))
     assert desk.sink.contents[-1].endswith("\n-# Left out 12 older messages.\n-# qwen · 40/s")
 
 

@@ -47,17 +47,17 @@ async def test_a_message_that_takes_no_more_edits_is_replaced() -> None:
         delivery.show("Hello.")
         await settle()
         desk.sink.failures.append(EditExhaustedError())
-        result = await delivery.finish("Hello. The end.")
+        await delivery.finish("Hello. The end.")
     assert desk.sink.contents == ["Hello. The end."]
-    assert list(result.message_ids) == list(desk.sink.messages)
+    assert list(delivery.message_ids) == list(desk.sink.messages)
 
 
 async def test_refused_text_is_explained_once_under_another_nonce() -> None:
     desk = Desk()
     desk.sink.failures.append(DeliveryRejectedError(200000))
     async with desk.delivery() as delivery:
-        result = await delivery.finish("Something bad.")
-    assert result.is_refused
+        await delivery.finish("Something bad.")
+    assert delivery.message_ids == ()
     assert desk.sink.contents == [notice(DeliveryRejectedError.user_text)]
     assert [call.nonce for call in desk.sink.calls if call.kind == "send"] == ["1-r-0", "1-n-0"]
 
@@ -71,8 +71,8 @@ async def test_refused_interim_text_ends_interim_edits_only() -> None:
         delivery.show("Bad start goes on.")
         await desk.clock.advance(5.0)
         assert desk.sink.kinds().count("send") == 1
-        result = await delivery.finish("Harmless.")
-    assert not result.is_refused
+        await delivery.finish("Harmless.")
+    assert delivery.message_ids == tuple(desk.sink.messages)
     assert desk.sink.contents == ["Harmless."]
 
 
@@ -142,9 +142,9 @@ async def test_messages_of_an_earlier_life_are_edited_and_spare_ones_deleted() -
     desk = Desk()
     posted = [desk.sink.adopt(100 + number, "old") for number in range(3)]
     async with desk.delivery(posted=posted) as delivery:
-        result = await delivery.deliver(("One.", "Two."))
+        await delivery.deliver(("One.", "Two."))
     assert desk.sink.contents == ["One.", "Two."]
-    assert result.message_ids == (MessageId(100), MessageId(101))
+    assert delivery.message_ids == (MessageId(100), MessageId(101))
     assert "send" not in desk.sink.kinds()
 
 
@@ -154,9 +154,9 @@ async def test_a_crash_after_posting_makes_no_second_message() -> None:
         delivery.show("Half")
         await settle()
     async with desk.delivery() as again:
-        result = await again.deliver(("Whole.",))
+        await again.deliver(("Whole.",))
     assert len(desk.sink.messages) == 1
-    assert len(result.message_ids) == 1
+    assert len(again.message_ids) == 1
 
 
 async def test_each_new_message_is_reported_with_all_ids() -> None:
@@ -201,10 +201,10 @@ async def test_a_nonce_that_an_earlier_life_used_is_not_counted_as_a_new_message
         await delivery.finish("word " * 500)
     first, second = delivery.message_ids
     async with desk.delivery(posted=[second]) as again:
-        result = await desk.wait(again.deliver(("One.", "Two.")))
-    assert len(set(result.message_ids)) == len(result.message_ids) == 2
-    assert first not in result.message_ids
-    shown = {desk.sink.messages[message_id].content for message_id in result.message_ids}
+        await desk.wait(again.deliver(("One.", "Two.")))
+    assert len(set(again.message_ids)) == len(again.message_ids) == 2
+    assert first not in again.message_ids
+    shown = {desk.sink.messages[message_id].content for message_id in again.message_ids}
     assert shown == {"One.", "Two."}
 
 
@@ -213,10 +213,10 @@ async def test_a_forbidden_file_is_no_lost_reader() -> None:
     desk.sink.failures.extend([None, DeliveryForbiddenError(50013)])
     async with desk.delivery() as delivery:
         lost = asyncio.create_task(delivery.gone.wait())
-        result = await desk.wait(delivery.finish("word " * 900))
+        await desk.wait(delivery.finish("word " * 900))
         assert not lost.done()
         lost.cancel()
-    assert len(result.message_ids) == 3
+    assert len(delivery.message_ids) == 3
     assert "word word" in desk.sink.contents[-1]
 
 
@@ -248,9 +248,9 @@ async def test_the_final_text_is_delivered_when_an_interim_edit_failed_unexpecte
         delivery.show("Hello.")
         await settle()
         desk.sink.before = None
-        result = await delivery.finish("Hello. The end.")
+        await delivery.finish("Hello. The end.")
     assert desk.sink.contents == ["Hello. The end."]
-    assert list(result.message_ids) == list(desk.sink.messages)
+    assert list(delivery.message_ids) == list(desk.sink.messages)
 
 
 @pytest.mark.parametrize(
@@ -263,8 +263,8 @@ async def test_a_long_answer_whose_file_is_refused_comes_whole_as_messages(
     text = " ".join(f"word{number}" for number in range(900))
     desk.sink.failures.extend([None, error])
     async with desk.delivery() as delivery:
-        result = await desk.wait(delivery.finish(text))
-    assert not result.is_refused
+        await desk.wait(delivery.finish(text))
+    assert delivery.message_ids == tuple(desk.sink.messages)
     assert " ".join(desk.sink.contents).split() == text.split()
     assert all(message.file is None for message in desk.sink.messages.values())
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from bot.core.domain import QuestionId
-from bot.delivery.nonce import MAX_CHARS, MAX_INDEX, nonce
+from bot.delivery.nonce import MAX_INDEX, nonce
 
 LARGEST = QuestionId(2**64 - 1)
 
 
 def test_the_longest_nonce_fits() -> None:
-    assert len(nonce(LARGEST, "r", MAX_INDEX)) == MAX_CHARS
+    assert len(nonce(LARGEST, "r", MAX_INDEX)) == 25
 
 
 def test_answers_notices_and_messages_differ() -> None:

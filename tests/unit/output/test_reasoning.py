@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.core.domain import FinishReason, TextDelta
-from bot.output.pipeline import OutputPolicy, Verdict, clean_for_history
+from bot.output.pipeline import OutputPolicy, Verdict
 from tests.unit.output.helpers import pipeline, shown, versions
 
 
@@ -169,8 +169,3 @@ def test_byte_pair_artefacts_become_text_and_maltese_stays() -> None:
 
 def test_a_glued_role_word_ends_the_answer() -> None:
     assert versions(pipeline(), list("It is Paris.assistant\n\nI am glad"))[-1] == "It is Paris."
-
-
-def test_history_has_neither_chrome_nor_thinking() -> None:
-    text = "<think>hm</think>Hi @\u200beveryone\n-# qwen3 · 31 tokens/s"
-    assert clean_for_history(text) == "Hi @everyone"

@@ -1,11 +1,19 @@
-"""Waiting for a database to recover."""
+"""Waiting for a database to recover, and what it said meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+
+import pytest
 
 from bot.storage.database import Database
 from tests.support.clock import FakeClock, settle
+
+
+def errors_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what was logged for the operator as an error, oldest first."""
+    return [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
 
 
 async def drain(database: Database) -> None:

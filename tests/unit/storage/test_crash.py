@@ -15,6 +15,7 @@ from bot.core.ports import Outcome, QuestionState
 from bot.storage.database import open_database
 from bot.storage.journal import SqlJournal
 from tests.unit.storage.questions import question
+from tests.unit.storage.recovery import errors_in
 
 ROOT = Path(__file__).parents[3]
 
@@ -26,6 +27,7 @@ from bot.core.domain import QuestionId
 from bot.core.ports import Outcome
 from bot.storage.database import open_database
 from bot.storage.journal import SqlJournal
+from tests.unit.storage.recovery import errors_in
 from tests.unit.storage.questions import question
 
 async def main():
@@ -50,6 +52,7 @@ from pathlib import Path
 from bot.core.clock import SystemClock
 from bot.storage.database import open_database
 from bot.storage.journal import SqlJournal
+from tests.unit.storage.recovery import errors_in
 from tests.unit.storage.questions import question
 
 async def main():
@@ -82,6 +85,7 @@ from bot.storage.journal import SqlJournal
 from bot.storage.setting_values import Scope
 from bot.storage.settings_store import SettingsStore
 from config.settings import ChatDefaults
+from tests.unit.storage.recovery import errors_in
 from tests.unit.storage.questions import question
 
 GUILD = Scope.in_guild(GuildId(7))
@@ -132,10 +136,12 @@ def _journal_until_killed(path: Path, lines: int) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("lines", [1, 2, 3, 41])
-async def test_what_was_stored_survives_kill_9(path: Path, lines: int) -> None:
+async def test_what_was_stored_survives_kill_9(
+    path: Path, lines: int, caplog: pytest.LogCaptureFixture
+) -> None:
     said = _journal_until_killed(path, lines)
     async with open_database(path, SystemClock()) as database:
-        assert not database.problems
+        assert not errors_in(caplog)
         journal = await SqlJournal.open(database, SystemClock(), 30)
         for event, number in said:
             entry = await journal.entry(QuestionId(number))
@@ -151,7 +157,7 @@ async def test_what_was_stored_survives_kill_9(path: Path, lines: int) -> None:
 if sys.platform != "win32":  # which has no limit on the size of a process's files
 
     async def test_a_disk_that_fills_loses_nothing_and_is_written_when_there_is_room(
-        path: Path,
+        path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         with _start(FULL, path) as child:
             assert child.stdout is not None
@@ -159,7 +165,7 @@ if sys.platform != "win32":  # which has no limit on the size of a process's fil
             assert child.wait() == 0
         assert stored >= 1
         async with open_database(path, SystemClock()) as database:
-            assert not database.problems
+            assert not errors_in(caplog)
             pending = await (await SqlJournal.open(database, SystemClock(), 30)).pending()
         assert [entry.question.id for entry in pending] == list(range(1, stored + 1 + 20))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from bot.storage.state import StateStore
 from config.settings import ChatDefaults
 from tests.support.clock import FakeClock, settle
 from tests.unit.storage.questions import question
-from tests.unit.storage.recovery import drain, until_recovered
+from tests.unit.storage.recovery import drain, errors_in, until_recovered
 
 GUILD = Scope.in_guild(GuildId(7))
 
@@ -137,18 +136,18 @@ async def test_nothing_accepted_is_lost_at_a_kill_after_the_file_was_lost(
                 assert answered.thinking == "Hm."
                 assert await (await _settings(killed)).history()
         assert not database.is_degraded
-        assert database.problems
-    lines = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert len(lines) == 1, [line.getMessage() for line in lines]
+    assert len(errors_in(caplog)) == 1, errors_in(caplog)
 
 
-async def test_a_deleted_file_is_noticed_while_nobody_writes(path: Path, clock: FakeClock) -> None:
+async def test_a_deleted_file_is_noticed_while_nobody_writes(
+    path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
     async with open_database(path, clock) as database:
         journal = await SqlJournal.open(database, clock, 30)
         assert await journal.accept(question(1))
         _deleted(path)
         await clock.advance(WATCH_S)
-        while not database.problems:
+        while not errors_in(caplog):
             await settle()
         await drain(database)
         assert _mode(path) == 0o600
@@ -168,7 +167,7 @@ async def test_a_file_deleted_between_the_look_and_the_commit_costs_nothing(
 
 
 async def test_a_backup_put_in_place_is_used_and_what_it_replaced_is_kept(
-    path: Path, clock: FakeClock
+    path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     channel = Scope.in_channel(ChannelId(70), GuildId(7))
     async with open_database(path, clock) as database:
@@ -185,7 +184,7 @@ async def test_a_backup_put_in_place_is_used_and_what_it_replaced_is_kept(
         assert [s.value for s in (store.stored(channel, "temperature"),) if s] == [0.1]
         kept = [file for file in _files(path) if ".replaced-" in file.name]
         assert len(kept) == 1
-        assert kept[0].name in database.problems[-1]
+        assert kept[0].name in errors_in(caplog)[-1]
     async with open_database(path, clock) as database:
         store = await _settings(database)
         values = [store.stored(scope, "temperature") for scope in (channel, GUILD)]

@@ -49,9 +49,7 @@ class Office:
         """The channel as the core knows it."""
         return Place(PlaceKind.GUILD_TEXT, ChannelId(self.channel.id), GuildId(self.guild.id))
 
-    def sink(
-        self, asked: Message | None = None, *, pings: bool = False, timeout_s: float = 5.0
-    ) -> MessageSink:
+    def sink(self, asked: Message | None = None, *, timeout_s: float = 5.0) -> MessageSink:
         """Return a sink that replies to a message."""
         reply_to = MessageId(asked.id) if asked is not None else None
         return MessageSink(
@@ -59,7 +57,6 @@ class Office:
             self.place,
             reply_to,
             self.clock,
-            pings_author=pings,
             call_timeout_s=timeout_s,
         )
 

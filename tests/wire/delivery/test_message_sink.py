@@ -43,14 +43,6 @@ async def test_every_body_is_quiet_harmless_and_named() -> None:
         assert not message.pings
 
 
-async def test_a_reply_pings_its_author_only_when_told_to() -> None:
-    async with office() as here:
-        asked = await here.ada.say(here.channel, "hello")
-        await here.sink(asked, pings=True).send("Hi.", nonce="1-r-0")
-        (create,) = here.sandbox.requests_to("POST", MESSAGES)
-        assert create.body["allowed_mentions"] == {"parse": [], "replied_user": True}
-
-
 async def test_only_the_first_message_replies() -> None:
     async with office() as here:
         asked = await here.ada.say(here.channel, "hello")

@@ -27,6 +27,7 @@ from bot.core.domain import (
     TextDelta,
 )
 from bot.lmstudio import LMStudioBackend, open_backend
+from bot.lmstudio.nodes import Node
 from config.settings import LMStudioSettings
 from tests.support.clock import FakeClock, settle
 
@@ -129,6 +130,11 @@ async def ask(
     return await passing(clock, listen(backend, request or a_request()), step_s)
 
 
+def nodes(backend: LMStudioBackend) -> tuple[Node, ...]:
+    """Return the servers of a back end, in the order of the settings."""
+    return tuple(backend._fleet.nodes)
+
+
 @asynccontextmanager
 async def connected(
     clock: FakeClock, *base_urls: str, probed: bool = True, **settings: Any
@@ -139,6 +145,6 @@ async def connected(
         if probed:
             for _ in range(50):
                 await settle()
-                if all(node.is_up is not None for node in backend.nodes()):
+                if all(node.is_up is not None for node in nodes(backend)):
                     break
         yield backend

@@ -13,7 +13,7 @@ from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, Model, Options
 from sandbox.lmstudio.values import Era
 from tests.support.clock import FakeClock, settle
 from tests.wire.lmstudio.conftest import PARIS
-from tests.wire.lmstudio.rig import a_request, ask, connected, listen, passing
+from tests.wire.lmstudio.rig import a_request, ask, connected, listen, nodes, passing
 
 
 async def test_the_other_server_takes_over_before_the_first_word(clock: FakeClock) -> None:
@@ -45,7 +45,7 @@ async def test_a_server_that_is_off_is_left_out(clock: FakeClock) -> None:
         await one.refuse()
         assert (await ask(clock, backend)).end.reason is FinishReason.STOP
         assert backend.capacity() == Capacity(4, 8192)
-        assert [node.is_up for node in backend.nodes()] == [False, True]
+        assert [node.is_up for node in nodes(backend)] == [False, True]
         assert backend.is_available()
 
 
@@ -69,7 +69,7 @@ async def test_a_conversation_stays_where_it_is_warm(clock: FakeClock) -> None:
         connected(clock, one.base_url, two.base_url) as backend,
     ):
         hold = asyncio.create_task(hold_slot(backend, one))
-        await until(clock, lambda: backend.nodes()[0].in_flight == 1)
+        await until(clock, lambda: nodes(backend)[0].in_flight == 1)
         await ask(clock, backend, a_request(conversation="warm on two"))
         assert len(two.completions) == 1
         hold.cancel()
@@ -126,7 +126,7 @@ async def test_a_server_that_keeps_crashing_is_paused_and_tried_again(clock: Fak
         await clock.advance(16)
         assert backend.is_available()
         assert (await ask(clock, backend)).text == PARIS
-        assert backend.nodes()[0].circuit == "closed"
+        assert nodes(backend)[0].circuit.state == "closed"
 
 
 @pytest.mark.parametrize("era", ["0.4", "0.3"])

@@ -14,7 +14,7 @@ from bot.lmstudio.recovery import TURN_SHORTENED
 from sandbox.lmstudio import Fault, LMStudioSandbox, Model
 from tests.support.clock import FakeClock
 from tests.wire.lmstudio.conftest import PARIS
-from tests.wire.lmstudio.rig import a_request, ask, connected, listen, passing
+from tests.wire.lmstudio.rig import a_request, ask, connected, listen, nodes, passing
 
 POISON = "Say the word that breaks it."
 KINDS = (
@@ -72,7 +72,7 @@ async def test_the_same_poison_again_and_again_keeps_the_circuit_closed(
     for number in range(5):
         assert isinstance((await ask(clock, backend, asked(POISON, f"p{number}"))).error, kind)
         assert isinstance((await ask(clock, backend, asked(POISON, "same"))).error, kind)
-    assert backend.nodes()[0].circuit == "closed"
+    assert nodes(backend)[0].circuit.state == "closed"
     assert (await ask(clock, backend, asked("And of Italy?", "ordinary"))).text == PARIS
 
 

@@ -15,7 +15,7 @@ from sandbox.lmstudio import Fault, LMStudioSandbox, Model
 from tests.support.clock import FakeClock, settle
 from tests.unit.lmstudio.chunks import chunk, delta_event, event
 from tests.wire.lmstudio.conftest import PARIS
-from tests.wire.lmstudio.rig import a_request, ask, connected, listen, passing
+from tests.wire.lmstudio.rig import a_request, ask, connected, listen, nodes, passing
 
 ANSWER = delta_event("Yes.") + event(chunk({}, "stop")) + b"data: [DONE]\n\n"
 
@@ -142,7 +142,7 @@ async def test_the_hard_cap_closes_the_connection_though_nobody_takes_what_comes
         for _ in range(3 if head else 2):
             await anext(stream)
         await clock.advance(50)
-        assert backend.nodes()[0].in_flight == 1
+        assert nodes(backend)[0].in_flight == 1
         assert held.hung_up == 0
         await clock.advance(20)
         assert held.hung_up == 1
@@ -153,7 +153,7 @@ async def test_the_hard_cap_closes_the_connection_though_nobody_takes_what_comes
         else:
             with pytest.raises(errors.TotalTimeoutError):
                 await anext(stream)
-        assert backend.nodes()[0].in_flight == 0
+        assert nodes(backend)[0].in_flight == 0
 
 
 async def test_a_server_that_is_gone_is_noticed_though_nobody_takes_what_comes(
@@ -240,7 +240,7 @@ async def test_availability_is_told_when_it_changes(box: LMStudioSandbox, clock:
         for _ in range(80):
             await clock.advance(0.25)
         assert told == [True, False]
-        assert [node.is_up for node in backend.nodes()] == [False]
+        assert [node.is_up for node in nodes(backend)] == [False]
 
 
 async def test_loading_is_shown_and_then_reading(clock: FakeClock) -> None:
@@ -278,7 +278,7 @@ async def test_stopping_closes_the_connection_at_once(
     await stream.aclose()
     await settle()
     assert box.completions[0].cancelled_at is not None
-    assert backend.nodes()[0].in_flight == 0
+    assert nodes(backend)[0].in_flight == 0
 
 
 async def test_closing_the_back_end_ends_everything(box: LMStudioSandbox, clock: FakeClock) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-from collections import OrderedDict
 from dataclasses import replace
 
 import discord
@@ -13,6 +12,7 @@ from bot.chat.backfill import DISCORD_EPOCH_MS
 from bot.core.domain import IncomingMessage, MessageId, Origin, Question, QuestionId
 from bot.core.errors import AdmissionError
 from bot.core.ports import JournalEntry
+from bot.core.recent import Recent
 from bot.gateway.client import ClawbotClient
 from cogs import _convert, _gate, _places, _respond, _review
 
@@ -47,8 +47,8 @@ class AnswerActions:
         self._pressed: set[MessageId] = set()
         stored = self._services.state.get(CONTINUED)
         ids = stored if isinstance(stored, list) else []
-        self._continued = OrderedDict((QuestionId(int(i)), None) for i in ids)
-        self._edits: OrderedDict[MessageId, QuestionId] = OrderedDict()
+        self._continued = Recent(MOST_CONTINUED, ((QuestionId(int(i)), None) for i in ids))
+        self._edits: Recent[MessageId, QuestionId] = Recent(MOST_EDITS)
 
     async def stop(self, question_id: QuestionId, interaction: Interaction) -> None:
         """Stop writing; what was written stays."""
@@ -106,8 +106,6 @@ class AnswerActions:
         except AdmissionError:
             del self._continued[question_id]
             raise
-        while len(self._continued) > MOST_CONTINUED:
-            self._continued.popitem(last=False)
         await self._services.state.set(CONTINUED, list(self._continued))
 
     async def _continue(self, entry: JournalEntry, interaction: Interaction) -> None:
@@ -184,9 +182,6 @@ class AnswerActions:
         posted = await self._still_there(entry)
         await self._services.chat.submit(question, sink, replaces=posted, changed_id=message.id)
         self._edits[message.id] = question.id
-        self._edits.move_to_end(message.id)
-        if len(self._edits) > MOST_EDITS:
-            self._edits.popitem(last=False)
         return True
 
     async def _still_there(self, entry: JournalEntry) -> tuple[MessageId, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -12,6 +11,7 @@ from bot.chat.proxies import proxied
 from bot.core.domain import IncomingMessage, MessageId, UserId
 from bot.core.notices import may_hold_chrome, without, without_known
 from bot.core.ports import Journal, JournalEntry
+from bot.core.recent import Recent
 
 NOTICES: Final = "notices"
 """State: the newest messages that the bot posted outside of any question."""
@@ -45,14 +45,12 @@ class OwnWords:
         self._state = state
         stored = state.get(NOTICES)
         ids = stored if isinstance(stored, list) else []
-        self._notices = OrderedDict((MessageId(int(i)), None) for i in ids)
-        self._known: OrderedDict[tuple[MessageId, datetime | None], str] = OrderedDict()
+        self._notices = Recent(MOST_NOTICES, ((MessageId(int(i)), None) for i in ids))
+        self._known: Recent[tuple[MessageId, datetime | None], str] = Recent(_REMEMBERED)
 
     async def posted_notice(self, message_id: MessageId) -> None:
         """Note a message that is no answer."""
         self._notices[message_id] = None
-        while len(self._notices) > MOST_NOTICES:
-            self._notices.popitem(last=False)
         await self._state.set(NOTICES, list(self._notices))
 
     async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
@@ -109,6 +107,4 @@ class OwnWords:
                 continue
             found[message.id] = without(message.text, chrome)
             self._known[message.id, message.edited_at] = found[message.id]
-        while len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
         return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from typing import Final
 from bot.core.clock import Clock
 from bot.core.domain import ModelInfo
 from bot.core.errors import BackendError
+from bot.core.recent import Recent
 from bot.lmstudio import errors
 from bot.lmstudio.catalogue import Catalogue, Instance, fetch_catalogue
 from bot.lmstudio.deadline import ReadingSpeed
@@ -94,7 +94,7 @@ class Node:
         self.idle.set()
         self._clock = clock
         self._on_change = on_change
-        self._traits: OrderedDict[str, Traits] = OrderedDict()
+        self._traits: Recent[str, Traits] = Recent(_MAX_TRAITS)
         self._in_flight: dict[str, int] = {}
         self.alone = asyncio.Lock()
         self._refreshing = asyncio.Lock()
@@ -136,8 +136,6 @@ class Node:
         if traits is None:
             traits = Traits(ReadingSpeed(), Circuit(self._clock, LOAD_PAUSE_S))
             self._traits[name] = traits
-            if len(self._traits) > _MAX_TRAITS:
-                self._traits.popitem(last=False)
         self._traits.move_to_end(name)
         return traits
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from bot.core.domain import (
     UserId,
 )
 from bot.core.ports import ChatSettings, FileSource, MessageSource
+from bot.core.recent import Recent
 from bot.prompt import budget, persona
 from bot.prompt.attachments.decoder import Decoder
 from bot.prompt.attachments.files import FileReader, has_expired
@@ -108,7 +108,7 @@ class ContextBuilder:
         self._bot_name = bot_name
         self._place_names = place_names
         self._may_read = may_read
-        self._told_places: OrderedDict[int, None] = OrderedDict()
+        self._told_places: Recent[int, None] = Recent(_REMEMBERED_PLACES)
 
     async def build(
         self, question: Question, chat: ChatSettings, model: ModelInfo | None
@@ -207,8 +207,6 @@ class ContextBuilder:
         channel_id = question.place.channel_id
         if draft.has_blank_messages and channel_id not in self._told_places:
             self._told_places[channel_id] = None
-            if len(self._told_places) > _REMEMBERED_PLACES:
-                self._told_places.popitem(last=False)
             notices.append(NO_CONTENT)
         return tuple(notices)
 

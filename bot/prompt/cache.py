@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from bot.core.clock import Clock
 from bot.core.domain import ChannelId, IncomingMessage, MessageId, Place
+from bot.core.recent import Recent
 from bot.prompt.attachments.files import has_expired
 from bot.prompt.shelf import is_here
 
@@ -147,7 +148,9 @@ class MessageCache:
         self._most = max(most_messages, _LEAST_MESSAGES) if most_messages else 0
         self._clock = clock
         self._channels: OrderedDict[ChannelId, _Channel] = OrderedDict()
-        self._starters: OrderedDict[ChannelId, tuple[IncomingMessage | None, float]] = OrderedDict()
+        self._starters: Recent[ChannelId, tuple[IncomingMessage | None, float]] = Recent(
+            _MAX_STARTERS
+        )
         self._count = 0
         self._bytes = 0
 
@@ -271,8 +274,6 @@ class MessageCache:
         """Remember a thread's first message; that there is none only for a while."""
         until_s = self._clock.monotonic() + _NO_STARTER_S if message is None else float("inf")
         self._starters[channel_id] = (message, until_s)
-        while len(self._starters) > _MAX_STARTERS:
-            self._starters.popitem(last=False)
 
     def wants(self, channel_id: ChannelId) -> bool:
         """Return whether new messages of a channel are worth handing to ``observe``."""

@@ -7,7 +7,6 @@ continue by themselves: their history is the conversation.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -23,6 +22,7 @@ from bot.core.domain import (
 )
 from bot.core.notices import without_known
 from bot.core.ports import JournalEntry, MessageSource
+from bot.core.recent import Recent
 from bot.prompt.runs import belongs, once, refers_to
 from bot.prompt.shelf import RUN_MESSAGES, Shelf, answers_after_questions, is_here
 from bot.prompt.tokens import message_tokens
@@ -107,7 +107,7 @@ class ConversationReader:
         self._bot_id = bot_id
         self._may_use = may_use
         self._answers = answers
-        self._links: OrderedDict[MessageId, JournalEntry] = OrderedDict()
+        self._links: Recent[MessageId, JournalEntry] = Recent(_REMEMBERED_ANSWERS)
 
     async def read(self, question: Question, *, limit: int, enough_tokens: int) -> Conversation:
         """Read a question's conversation.
@@ -216,8 +216,6 @@ class ConversationReader:
             known = await self._answers.entry_of_message(message_id)
         if known is not None:
             self._links[message_id] = known
-            while len(self._links) > _REMEMBERED_ANSWERS:
-                self._links.popitem(last=False)
         return known
 
     async def _linear(

@@ -9,13 +9,13 @@ and Chinese thus find their own rates, and the first guess leans to the safe sid
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from operator import add
 from typing import Final
 
 from bot.core.domain import ChatTurn
+from bot.core.recent import Recent
 
 Features = tuple[float, ...]
 """Counts by kind: letters, digits, other ASCII, blanks, CJK, other scripts, turns, images."""
@@ -101,7 +101,7 @@ class TokenEstimator:
     """Estimates the tokens of texts and prompts, per model; remembers at most 32 models."""
 
     def __init__(self) -> None:
-        self._models: OrderedDict[str, _Weights] = OrderedDict()
+        self._models: Recent[str, _Weights] = Recent(_MAX_MODELS)
 
     @classmethod
     def from_dict(cls, saved: object) -> TokenEstimator:
@@ -110,7 +110,7 @@ class TokenEstimator:
         for key, entry in saved.items() if isinstance(saved, Mapping) else ():
             weights = _Weights.load(entry)
             if weights is not None:
-                estimator._keep(str(key), weights)
+                estimator._models[str(key)] = weights
         return estimator
 
     def estimate(self, text: str, model: str | None) -> int:
@@ -150,7 +150,7 @@ class TokenEstimator:
         if prompt_tokens < guess * least:
             return False
         if model is not None and len(model) <= _MAX_NAME_CHARS:
-            self._keep(model, weights.moved(counts, float(prompt_tokens)))
+            self._models[model] = weights.moved(counts, float(prompt_tokens))
         return True
 
     def learn_limit(self, model: str, turns: Sequence[ChatTurn], prompt_tokens: int) -> None:
@@ -166,7 +166,7 @@ class TokenEstimator:
         counts = _sum(turns)
         weights = self._of(model)
         if prompt_tokens > _dot(weights.values, counts) > 0 and len(model) <= _MAX_NAME_CHARS:
-            self._keep(model, weights.moved(counts, float(prompt_tokens), rate=1.0))
+            self._models[model] = weights.moved(counts, float(prompt_tokens), rate=1.0)
 
     def dump(self) -> dict[str, object]:
         """Return all that was learned as plain JSON values, a few hundred bytes a model."""
@@ -176,12 +176,6 @@ class TokenEstimator:
         if model is None and self._models:
             return next(reversed(self._models.values()))
         return self._models.get(model or "") or _Weights()
-
-    def _keep(self, model: str, weights: _Weights) -> None:
-        self._models[model] = weights
-        self._models.move_to_end(model)
-        while len(self._models) > _MAX_MODELS:
-            self._models.popitem(last=False)
 
 
 class _Weights:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
 from bot.core.domain import ChannelId, MessageId, QuestionId, UserId
+from bot.core.recent import Recent
 
 ENTRIES: Final = 5_000
 """Open bursts that are remembered; the oldest are forgotten first."""
@@ -46,8 +46,7 @@ class Bursts:
 
     def __init__(self, window_s: float, max_entries: int = ENTRIES) -> None:
         self._window_s = window_s
-        self._max_entries = max_entries
-        self._open: OrderedDict[tuple[int, int], _Burst] = OrderedDict()
+        self._open: Recent[tuple[int, int], _Burst] = Recent(max_entries)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -70,9 +69,6 @@ class Bursts:
             self._open.move_to_end(key)
             return earlier
         self._open[key] = _Burst(arrival, arrival.reply_to, {arrival.message_id})
-        self._open.move_to_end(key)
-        if len(self._open) > self._max_entries:
-            self._open.popitem(last=False)
         return None
 
     def _continues(self, burst: _Burst, arrival: Arrival) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
 from bot.core.clock import Clock
 from bot.core.domain import GuildId, UserId
+from bot.core.recent import Recent
 from config.settings import QueueSettings
 
 ENTRIES: Final = 20_000
@@ -44,8 +44,7 @@ class RateLimiter:
         self._clock = clock
         self._person = _Buckets(settings.per_person_per_minute, max_entries)
         self._guild = _Buckets(settings.per_guild_per_minute, max_entries)
-        self._noticed: OrderedDict[int, float] = OrderedDict()
-        self._max_entries = max_entries
+        self._noticed: Recent[int, float] = Recent(max_entries)
 
     def take(self, person_id: UserId, guild_id: GuildId | None) -> Refusal | None:
         """Count a question; ``None`` when it is allowed. A refused one isn't counted.
@@ -80,7 +79,7 @@ class RateLimiter:
         last_s = self._noticed.get(person_id)
         if last_s is not None and now_s - last_s < NOTICE_EVERY_S:
             return False
-        _remember(self._noticed, person_id, now_s, self._max_entries)
+        self._noticed[person_id] = now_s
         return True
 
 
@@ -90,8 +89,7 @@ class _Buckets:
     def __init__(self, per_minute: float, max_entries: int) -> None:
         self._interval_s = 60.0 / per_minute
         self._burst_s = 60.0 - self._interval_s if per_minute > 1 else 0.0
-        self._full_at_s: OrderedDict[int, float] = OrderedDict()
-        self._max_entries = max_entries
+        self._full_at_s: Recent[int, float] = Recent(max_entries)
 
     def wait_s(self, key: int, now_s: float) -> float:
         """Return the seconds until a question fits; 0 or less when it fits now."""
@@ -100,11 +98,4 @@ class _Buckets:
     def take(self, key: int, now_s: float) -> None:
         """Count a question."""
         full_at_s = max(now_s, self._full_at_s.get(key, now_s)) + self._interval_s
-        _remember(self._full_at_s, key, full_at_s, self._max_entries)
-
-
-def _remember(memory: OrderedDict[int, float], key: int, value: float, max_entries: int) -> None:
-    memory[key] = value
-    memory.move_to_end(key)
-    if len(memory) > max_entries:
-        memory.popitem(last=False)
+        self._full_at_s[key] = full_at_s

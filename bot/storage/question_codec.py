@@ -1,7 +1,8 @@
 """Questions as what JSON can hold, and back, by the types of their fields.
 
 A field that is added to the values of ``bot.core.domain`` is stored without further ado; one that a
-stored question doesn't have yet gets its default.
+stored question doesn't have yet gets its default. Pydantic's serialisers don't serve here: they refuse
+lone surrogates, which people's messages may hold.
 """
 
 from __future__ import annotations

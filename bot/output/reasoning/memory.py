@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from typing import Final, Protocol
+
+from bot.core.recent import Recent
 
 PREFILLED_MODELS: Final = re.compile(
     r"(?:^|[/\-_.])(?:deepseek-r1|r1-distill|r1-0528|qwq)"
@@ -38,10 +39,8 @@ class ModelMemory:
     """
 
     def __init__(self, limit: int = 256, saved: object = None) -> None:
-        self._limit = limit
-        self._known: OrderedDict[str, bool] = OrderedDict()
-        for model, lacks_opening in saved.items() if isinstance(saved, dict) else ():
-            self._known[str(model)] = bool(lacks_opening)
+        known = saved.items() if isinstance(saved, dict) else ()
+        self._known = Recent(limit, ((str(model), bool(lacks)) for model, lacks in known))
 
     def dump(self) -> dict[str, bool]:
         """Return what was learnt, to be given as ``saved`` after a restart."""
@@ -59,6 +58,3 @@ class ModelMemory:
         if model is None or not (pipeline.saw_orphan_close or pipeline.saw_open):
             return
         self._known[model] = pipeline.saw_orphan_close
-        self._known.move_to_end(model)
-        while len(self._known) > self._limit:
-            self._known.popitem(last=False)

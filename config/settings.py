@@ -91,6 +91,12 @@ class DiscordSettings(Section):
     identifies_per_day: int = Field(
         defaults.IDENTIFIES_PER_DAY, ge=10, le=900, description="Gateway log-ins per 24 hours"
     )
+    requests_per_s: int = Field(
+        40,
+        ge=1,
+        le=1_000,
+        description="Requests to Discord in a second; it allows most bots 50",
+    )
 
     @property
     def is_restricted(self) -> bool:

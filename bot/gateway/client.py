@@ -26,6 +26,7 @@ from bot.gateway.readable import UNREADABLE, read_guild, read_interaction, read_
 from bot.gateway.reconnect import Governor
 from bot.gateway.refusals import GuardedRequests
 from bot.gateway.replay import SESSION, WORTH_IT, LeftSession, left_session, missed_dm_channels
+from bot.gateway.rest_pace import RestPace
 from bot.gateway.services import Services
 from config.token_shapes import refused_token
 
@@ -82,6 +83,7 @@ class ClawbotClient(commands.Bot):
         governor: Governor,
         tree_cls: type[discord.app_commands.CommandTree[Any]],
     ) -> None:
+        pace = RestPace(services.clock, services.settings.discord.requests_per_s)
         super().__init__(
             command_prefix=(),
             help_command=None,
@@ -92,7 +94,7 @@ class ClawbotClient(commands.Bot):
             max_messages=None,
             guild_ready_timeout=GUILD_READY_TIMEOUT_S,
             max_ratelimit_timeout=30.0,
-            http_trace=services.metrics.discord_trace(),
+            http_trace=pace.pace(services.metrics.discord_trace()),
             tree_cls=tree_cls,
             allowed_contexts=discord.app_commands.AppCommandContext(
                 guild=True, dm_channel=True, private_channel=False
@@ -100,6 +102,7 @@ class ClawbotClient(commands.Bot):
             allowed_installs=discord.app_commands.AppInstallationType(guild=True, user=False),
         )
         self.services = services
+        self._pace = pace
         self.online = asyncio.Event()
         self.is_caught_up = False
         self.sessions = 0
@@ -257,6 +260,7 @@ class ClawbotClient(commands.Bot):
         while True:
             try:
                 await self.ws.poll_event()
+                await asyncio.sleep(0)  # what it began runs now: many may have come at once
                 if self._session is None or self._session.id != self.ws.session_id:
                     self._note_session()
             except UNREADABLE as exc:
@@ -302,6 +306,7 @@ class ClawbotClient(commands.Bot):
         if waiting is not None:
             waiting.cancel()
         await super().close()
+        await self._pace.close()
         await self.services.state.set(SESSION, None)  # Discord has ended it with the connection
 
     async def _respect_session_limit(self) -> None:

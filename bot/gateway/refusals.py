@@ -18,6 +18,7 @@ import discord
 from discord.http import Route
 
 from bot.core.clock import Clock
+from bot.gateway.rest_pace import ASKED_FOR, NOBODYS
 
 _log = logging.getLogger(__name__)
 
@@ -152,12 +153,15 @@ class GuardedRequests:
         kind = _kind(route, channel, has_files=has_files)
         if kind is not None and self._refusals.is_hopeless(kind, self._clock.monotonic()):
             raise NotAllowedError(NO_PERMISSION)
+        asked_for = ASKED_FOR.set(NOBODYS if kind is None else kind.guild)
         try:
             return await self._request(route, **options)
         except discord.Forbidden as exc:
             if kind is not None:
                 self._note(kind, exc.code)
             raise
+        finally:
+            ASKED_FOR.reset(asked_for)
 
     def _note(self, kind: Kind, code: int) -> None:
         now_s = self._clock.monotonic()

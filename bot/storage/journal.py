@@ -58,6 +58,7 @@ class SqlJournal:
         self._clock = clock
         self._tidying = tidying
         self._open: OrderedDict[QuestionId, JournalEntry] = OrderedDict()
+        self._newest: QuestionId | None = None
         self._unsaved: set[QuestionId] = set()
         self._channels: OrderedDict[ChannelId, MessageId] = OrderedDict()
         self._unsaved_channels: dict[ChannelId, MessageId] = {}
@@ -90,6 +91,8 @@ class SqlJournal:
             return False
         entry = JournalEntry(question, QuestionState.ACCEPTED, updated_at=self._clock.now())
         self._open[question.id] = entry
+        if self._newest is not None:
+            self._newest = max(self._newest, question.id)
         if self._database.is_degraded:
             return await self._accept_degraded(entry)
         try:
@@ -173,9 +176,12 @@ class SqlJournal:
         )
 
     async def entry(self, question_id: QuestionId) -> JournalEntry | None:
-        """Return one question as stored."""
+        """Return one question as stored.
+
+        A new question has the highest id yet, which tells without a look at the database.
+        """
         found = self._open.get(question_id)
-        if found is not None:
+        if found is not None or (self._newest is not None and question_id > self._newest):
             return found
         try:
             return await self._database.read(lambda c: journal_sql.load_entry(c, question_id))
@@ -314,6 +320,7 @@ class SqlJournal:
     async def _write_back(self, is_fresh: bool) -> None:
         """Store what memory holds: all of it in a fresh database, otherwise what changed."""
         if is_fresh:
+            self._newest = None  # it may be another database, which knows more
             self._unsaved.update(self._open)
             self._unsaved_channels = dict(self._channels)
         while batch := [self._open[i] for i in islice(self._unsaved, BATCH)]:
@@ -323,6 +330,7 @@ class SqlJournal:
     async def _load(self) -> None:
         for entry in await self._database.read(journal_sql.load_pending):
             self._open[entry.question.id] = entry
+        self._newest = await self._database.read(journal_sql.load_newest)
         newest = await self._database.read(lambda c: journal_sql.load_channels(c, CHANNELS))
         for channel_id in reversed(newest):
             self._channels[channel_id] = newest[channel_id]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import Connection, Row, delete, func, select
 
 from bot.core.domain import ChannelId, MessageId, Person, QuestionId
 from bot.core.ports import JournalEntry, Outcome, QuestionState
@@ -105,6 +105,11 @@ def load_pending(connection: Connection) -> list[JournalEntry]:
     query = select(questions).where(questions.c.state.in_(unfinished)).order_by(questions.c.id)
     entries = (_entry(connection, row) for row in connection.execute(query).all())
     return [entry for entry in entries if entry is not None]
+
+
+def load_newest(connection: Connection) -> QuestionId:
+    """Return the highest id stored; 0 if there is none."""
+    return QuestionId(connection.execute(select(func.max(questions.c.id))).scalar() or 0)
 
 
 def save_channels(

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 
 from bot.core.domain import ChannelId, MessageId, QuestionId
 from bot.core.ports import Journal, JournalEntry, Outcome, QuestionState
@@ -267,3 +267,21 @@ async def test_questions_that_come_together_share_commits(
         lambda c: c.execute(text("SELECT count(*) FROM questions")).scalar()
     )
     assert count == 200
+
+
+async def test_a_new_question_is_told_from_a_known_one_without_a_look_at_the_database(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    async with open_database(tmp_path / "db", clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        await journal.accept(question(5))
+        await journal.close(QuestionId(5), Outcome.DELIVERED)
+    statements: list[object] = []
+    event.listen(Engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    async with open_database(tmp_path / "db", clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        assert await journal.entry(QuestionId(5)) is not None
+        statements.clear()
+        for number in range(6, 1000):
+            assert await journal.entry(QuestionId(number)) is None
+        assert statements == []

@@ -1,0 +1,1 @@
+"""What paces and reads at the gateway, over generated inputs."""

@@ -48,6 +48,10 @@ class FastClock:
         """Wait for so many seconds of this clock."""
         await asyncio.sleep(max(0.0, delay_s) / self.factor)
 
+    def timeout(self, limit_s: float) -> contextlib.AbstractAsyncContextManager[object]:
+        """Return a timeout of so many seconds of this clock."""
+        return asyncio.timeout(max(0.0, limit_s) / self.factor)
+
     def leap(self, seconds: float) -> None:
         """Let time pass at once; who sleeps meanwhile sleeps on."""
         self._leapt_s += seconds

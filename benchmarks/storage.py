@@ -13,6 +13,7 @@ import asyncio
 import random
 import tempfile
 import time
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -58,6 +59,11 @@ class FloodClock:
         """Wait until cancelled, however short the delay."""
         del delay_s
         await asyncio.Event().wait()
+
+    def timeout(self, limit_s: float) -> AbstractAsyncContextManager[object]:
+        """Return a context that is never cancelled."""
+        del limit_s
+        return asyncio.timeout(None)
 
 
 def _text(rng: random.Random, script: str, chars: int) -> str:

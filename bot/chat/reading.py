@@ -34,6 +34,9 @@ _log = logging.getLogger(__name__)
 
 LEAST_REST_S: Final = 5.0
 """Seconds of a question's time that must be left for asking again."""
+GATHER_S: Final = 0.25
+"""Seconds that text gathers between two reads, once there is something to see; edits are 1.5 s apart."""
+
 _LEAST_REST_TOKENS: Final = 64
 _STEP_CHARS: Final = 512
 """How much text is read before others have their turn: text made to be slow costs up to 20 µs a
@@ -163,6 +166,7 @@ class Reading:
             if seam.is_anew and not was_anew:
                 self.pipeline.restart()
         await self._feed(delta)
+        self._request.pace.gather_s = GATHER_S if self.pipeline.has_text else 0.0
         self._on_text(self.pipeline)
 
     async def _go_on(self, done: Completed) -> Completed:

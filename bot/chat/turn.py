@@ -96,6 +96,7 @@ class Turn:
             posted=entry.posted if entry else posted,
             on_posted=self._on_posted,
             on_chrome=lambda chrome: parts.journal.chrome(question.id, chrome),
+            on_gone=lambda: self.end(Ending.GONE),
         )
 
     @property
@@ -145,7 +146,6 @@ class Turn:
     async def _run(self) -> Outcome | None:
         async with self._delivery:
             self._work = asyncio.get_running_loop().create_task(self._answer())
-            watch = asyncio.get_running_loop().create_task(self._end_when_gone())
             if self._ending is not None:
                 self._work.cancel()
             try:
@@ -158,7 +158,6 @@ class Turn:
                 return Outcome.DROPPED
             finally:
                 await end(self._work)
-                await end(watch)
 
     async def _outcome(self, work: asyncio.Task[Outcome]) -> Outcome | None:
         try:
@@ -171,10 +170,6 @@ class Turn:
             raise
         except Exception as exc:  # noqa: BLE001 - the outer seam of one question's work
             return await self._failed(exc)
-
-    async def _end_when_gone(self) -> None:
-        await self._delivery.gone.wait()
-        self.end(Ending.GONE)
 
     async def _on_posted(self, message_ids: tuple[MessageId, ...]) -> None:
         await self._parts.journal.posted(self.question.id, message_ids)

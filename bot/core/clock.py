@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -23,6 +24,10 @@ class Clock(Protocol):
         """Wait for ``delay_s`` seconds; zero or less only yields to the loop."""
         ...
 
+    def timeout(self, limit_s: float) -> AbstractAsyncContextManager[object]:
+        """Return a context that is cancelled after ``limit_s`` seconds and raises ``TimeoutError``."""
+        ...
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -38,3 +43,7 @@ class SystemClock:
     async def sleep(self, delay_s: float) -> None:
         """Wait on the running event loop."""
         await asyncio.sleep(max(0.0, delay_s))
+
+    def timeout(self, limit_s: float) -> AbstractAsyncContextManager[object]:
+        """Return asyncio's own timeout."""
+        return asyncio.timeout(max(0.0, limit_s))

@@ -234,6 +234,17 @@ class Sampling:
     max_tokens: int
 
 
+@dataclass(eq=False, slots=True)
+class Pace:
+    """How soon text is wanted; whoever reads an answer sets it while the answer comes.
+
+    Attributes:
+        gather_s: Seconds that text may gather between two reads; 0 for each as it comes.
+    """
+
+    gather_s: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One completion to ask of a model.
@@ -246,6 +257,7 @@ class ChatRequest:
         prompt_tokens: The builder's estimate of the prompt's size, in tokens.
         may_load: The model may be loaded for this; otherwise it is only used while it is in memory.
         limit_s: What is left of the question's time, in seconds; ``None`` for all of it.
+        pace: How soon its text is wanted.
     """
 
     question_id: QuestionId
@@ -257,6 +269,7 @@ class ChatRequest:
     prompt_tokens: int = 0
     may_load: bool = True
     limit_s: float | None = None
+    pace: Pace = field(default_factory=Pace)
 
 
 class StageKind(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -63,21 +63,14 @@ async def end(task: asyncio.Task[Any]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def within(clock: Clock, work: Coroutine[Any, Any, T], limit_s: float) -> T:
+async def within(clock: Clock, work: Awaitable[T], limit_s: float) -> T:
     """Return what ``work`` returns, if it does so in time.
 
     Raises:
         TimeoutError: It didn't within ``limit_s`` seconds; it was cancelled and has ended.
     """
-    task = asyncio.create_task(work)
-    timer = asyncio.create_task(clock.sleep(limit_s))
-    try:
-        await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise TimeoutError
-    finally:
-        await end_tasks(task, timer)
+    async with clock.timeout(limit_s):
+        return await work
 
 
 async def end_tasks(*tasks: asyncio.Task[Any]) -> None:

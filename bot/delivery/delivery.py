@@ -8,6 +8,7 @@ An answer is owned by ``async with Delivery(...)``. Whoever reads the model call
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
@@ -25,6 +26,7 @@ from bot.core.errors import (
 )
 from bot.core.notices import notice
 from bot.core.ports import Controls, ReplySink
+from bot.core.tasks import within
 from bot.delivery.board import Board, OnPosted, Step
 from bot.delivery.pacing import ChannelPacer, Rank
 from bot.delivery.plan import Part, chrome_of, parts_of, plan_chunks, without_file
@@ -71,9 +73,10 @@ class Delivery:
             and deleted where they are too many.
         on_posted: Awaited with all message ids whenever a message comes or goes.
         on_chrome: Awaited before a sentence of our own is posted in an answer's place.
+        on_gone: Called once the reader can't be reached any more: stop the model at once.
 
     Attributes:
-        gone: Set when the reader can't be reached any more: stop the model at once.
+        gone: Set when the reader can't be reached any more.
         gone_reason: Why.
     """
 
@@ -89,6 +92,7 @@ class Delivery:
         posted: Sequence[MessageId] = (),
         on_posted: OnPosted | None = None,
         on_chrome: OnChrome | None = None,
+        on_gone: Callable[[], object] | None = None,
     ) -> None:
         self._pacer = pacer
         self._clock = clock
@@ -96,6 +100,7 @@ class Delivery:
         self._settings = settings
         self._live_controls = live_controls
         self._on_chrome = on_chrome
+        self._on_gone = on_gone
         self._board = Board(sink, clock, question.id, posted=posted, on_posted=on_posted)
         now_s = clock.monotonic()
         self._stages = StageClock(now_s, settings.stage_after_s)
@@ -304,6 +309,8 @@ class Delivery:
         self.gone_reason = exc
         self.gone.set()
         self._wake.set()
+        if self._on_gone is not None:
+            self._on_gone()
 
     async def _write(self) -> None:
         """Write stage line and growing text until the end; the owner of all interim requests."""
@@ -379,16 +386,9 @@ class Delivery:
 
     async def _wait(self, delay_s: float) -> None:
         """Wait until woken, at most ``delay_s``."""
-        alarm = asyncio.create_task(self._alarm(delay_s))
-        try:
-            await self._wake.wait()
-        finally:
-            alarm.cancel()
+        with contextlib.suppress(TimeoutError):
+            await within(self._clock, self._wake.wait(), delay_s)
         self._wake.clear()
-
-    async def _alarm(self, delay_s: float) -> None:
-        await self._clock.sleep(delay_s)
-        self._wake.set()
 
     async def _type(self) -> None:
         typist = Typist(self._board, self._pacer, self._clock, self._stages)

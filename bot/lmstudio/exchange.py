@@ -19,7 +19,7 @@ import aiohttp
 from aiohttp import ClientResponse
 
 from bot.core.clock import Clock
-from bot.core.domain import TextDelta
+from bot.core.domain import Pace, TextDelta
 from bot.core.errors import BackendError
 from bot.core.tasks import end_tasks, within
 from bot.lmstudio import errors, failures
@@ -32,10 +32,6 @@ PATH: Final = "/v1/chat/completions"
 PROBE_LIMIT_S: Final = 5.0
 """Seconds that a side probe may take; a busy LM Studio still answers a GET at once."""
 
-GATHER_AFTER_S: Final = 0.25
-"""An answer's first words are read as they come; after this long they may gather."""
-GATHER_S: Final = 0.1
-"""How long tokens gather between two reads of an answer; edits are 1.5 s apart at least."""
 AFTER_FINISH_S: Final = 2.0
 """Seconds to wait for usage and the end mark once a finish reason came."""
 
@@ -69,7 +65,7 @@ class Exchange:
     """
 
     def __init__(
-        self, transport: Transport, clock: Clock, limits: Limits, *, max_tokens: int
+        self, transport: Transport, clock: Clock, limits: Limits, *, max_tokens: int, pace: Pace
     ) -> None:
         """Prepare.
 
@@ -78,13 +74,15 @@ class Exchange:
             clock: Time.
             limits: Bounds of this request.
             max_tokens: Longest answer asked for; bounds the bytes that are read.
+            pace: How soon text is wanted.
         """
         self._transport = transport
         self._clock = clock
         self._limits = limits
         self._response: ClientResponse | None = None
         self._silent_since_s: float | None = None
-        self._gathers_from_s: float | None = None
+        self._pace = pace
+        self._body_is_whole = asyncio.Event()
         self._is_read = False
         self.decoder = CompletionDecoder(max(MAX_STREAM_BYTES, max_tokens * BYTES_PER_TOKEN))
         self.first_text_at_s: float | None = None
@@ -142,6 +140,7 @@ class Exchange:
 
         response = await self._transport.open("POST", PATH, body, on_connected=note_connected)
         self._response = response
+        response.content.on_eof(self._body_is_whole.set)
         note_connected()
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if response.status != 200 or kind.endswith("json") or kind == "text/html":
@@ -168,9 +167,10 @@ class Exchange:
         if self._is_read or self._response is None:
             return None
         decoder, content = self.decoder, self._response.content
-        now_s = self._silent_since_s = self._clock.monotonic()
-        if self._gathers_from_s is not None and now_s >= self._gathers_from_s:
-            await self._clock.sleep(GATHER_S)
+        if self._pace.gather_s and not self._body_is_whole.is_set():
+            with contextlib.suppress(TimeoutError):
+                await within(self._clock, self._body_is_whole.wait(), self._pace.gather_s)
+        self._silent_since_s = self._clock.monotonic()
         try:
             while decoder.finish_reason is None and not (decoder.is_done or decoder.has_failed):
                 chunk = await content.readany()
@@ -213,8 +213,6 @@ class Exchange:
         if self.first_text_at_s is None:
             self.first_text_at_s = self._clock.monotonic()
             self.has_text.set()
-        if self._gathers_from_s is None and self.decoder.has_content:
-            self._gathers_from_s = self._clock.monotonic() + GATHER_AFTER_S
         return TextDelta(content, reasoning)
 
     def _check_end(self) -> None:

@@ -288,6 +288,7 @@ class Run:
                 self._clock,
                 self._limits(node, plan, is_loading=is_loading),
                 max_tokens=plan.max_tokens,
+                pace=self._request.pace,
             ),
             is_loading=is_loading,
             fresh_share=warm.fresh_share(sent) if warm is not None and is_warm else 1.0,

@@ -6,6 +6,8 @@ import asyncio
 import heapq
 import itertools
 import time
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 
@@ -34,6 +36,21 @@ class FakeClock:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._elapsed_s + delay_s, next(self._order), future))
         await future
+
+    @asynccontextmanager
+    async def timeout(self, limit_s: float) -> AsyncGenerator[None, None]:
+        """Cancel what is inside once the test has advanced past ``limit_s``."""
+        async with asyncio.timeout(None) as bound:
+
+            async def expire() -> None:
+                await self.sleep(limit_s)
+                bound.reschedule(0)
+
+            timer = asyncio.create_task(expire())
+            try:
+                yield
+            finally:
+                timer.cancel()
 
     async def advance(self, seconds: float) -> None:
         """Move time forward, waking sleepers in their order and letting each one run."""
@@ -76,6 +93,10 @@ class SwiftClock:
     async def sleep(self, delay_s: float) -> None:
         """Wait for the shortened time."""
         await asyncio.sleep(max(0.0, delay_s) / self._factor)
+
+    def timeout(self, limit_s: float) -> AbstractAsyncContextManager[object]:
+        """Return a timeout of the shortened time."""
+        return asyncio.timeout(max(0.0, limit_s) / self._factor)
 
 
 async def settle(rounds: int = 20) -> None:

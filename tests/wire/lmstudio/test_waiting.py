@@ -188,6 +188,27 @@ async def test_what_a_reader_takes_for_itself_is_no_silence_of_the_server(
         assert rest[-1].reason is FinishReason.STOP
 
 
+async def test_text_that_gathers_comes_at_once_when_the_answer_is_whole(
+    clock: FakeClock,
+) -> None:
+    held = Held()
+    held.head = delta_event("Begun. ")
+    async with serving(held) as url, connected(clock, url) as backend:
+        request = a_request()
+        stream = backend.stream(request)
+        for _ in range(3):
+            await anext(stream)
+        request.pace.gather_s = 0.5
+        began_s = clock.monotonic()
+        reading = asyncio.create_task(_all(stream))
+        await clock.advance(0.1)
+        assert not reading.done()
+        held.go_on.set()
+        rest = await asyncio.wait_for(reading, 30)
+        assert [event.content for event in rest if isinstance(event, TextDelta)] == ["Yes."]
+        assert clock.monotonic() - began_s < 0.5
+
+
 async def _all(stream: AsyncIterator[ChatEvent]) -> list[ChatEvent]:
     return [event async for event in stream]
 

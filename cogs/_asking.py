@@ -44,7 +44,7 @@ class Asking:
         Args:
             interaction: Fresh.
             prompt: What is asked.
-            origin: The door.
+            origin: Where the question comes from.
             fresh: Start afresh, without the conversation before.
             about: The message that it is about.
             since: Give the model everything from this message on.

@@ -273,7 +273,7 @@ class InteractionSink:
         self._expires_s = self._clock.monotonic()
 
     async def acknowledge(self, question_id: QuestionId) -> None:
-        """Defer the response of an interaction that another life of the process took.
+        """Defer the response of an interaction that another run of the bot took.
 
         That it was acknowledged already, or can't be any more, is found out by ``take_up``.
         """
@@ -290,7 +290,7 @@ class InteractionSink:
             _log.debug("question %d: not acknowledged again: %s", question_id, plain_reason(exc))
 
     async def take_up(self) -> tuple[MessageId, ...]:
-        """Find the response that another life of the process left.
+        """Find the response that another run of the bot left.
 
         Returns:
             Its message, if it has words already.

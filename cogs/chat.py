@@ -64,7 +64,7 @@ LATER_MARK = "⏳"
 
 
 class ChatCog(commands.Cog):
-    """Hands every question to the chat service, by one door."""
+    """Hands every question to the chat service."""
 
     def __init__(self, bot: ClawbotClient) -> None:
         self.bot = bot

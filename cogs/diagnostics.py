@@ -29,7 +29,7 @@ from cogs import _convert, _gate, _places, _probe, _respond
 
 Interaction = discord.Interaction[ClawbotClient]
 
-LOOKS, LOOKS_PER_S = 4, 60.0
+LOOKS, LOOKS_WINDOW_S = 4, 60.0
 """Reports per person, in all guilds together; the walk behind them is shared."""
 EDIT_INTERVAL_S = 1.5
 """Least time between two edits of a report that is still growing."""
@@ -50,7 +50,7 @@ class DiagnosticsCog(commands.Cog):
         await self._walks.cancel()
 
     @diag.command(name="network")
-    @app_commands.checks.cooldown(LOOKS, LOOKS_PER_S, key=lambda i: i.user.id)
+    @app_commands.checks.cooldown(LOOKS, LOOKS_WINDOW_S, key=lambda i: i.user.id)
     async def network(self, interaction: Interaction) -> None:
         """Walk the way from here to the model, and say where it breaks and what to do."""
         began_s = self._services.clock.monotonic()

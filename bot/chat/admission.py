@@ -33,7 +33,7 @@ class Verdict:
 
     Attributes:
         reason: For a refusal, one sentence to the person.
-        origin: For an acceptance, the door it came by.
+        origin: For an acceptance, where the question came from.
     """
 
     decision: Decision

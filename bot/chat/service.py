@@ -1,4 +1,4 @@
-"""The one door for questions: mentions, slash commands, buttons and recovery all come in here."""
+"""Takes every question in: mentions, slash commands, buttons and recovery all come here."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ChatService:
     Args:
         parts: What each turn works with.
         limiter: Questions a minute, per person and guild.
-        acknowledge_merge: Called with a question that a later one of the same burst has swallowed.
+        acknowledge_merge: Called with a question that was merged into a later one of the same burst.
     """
 
     def __init__(
@@ -205,7 +205,7 @@ class ChatService:
             self._turns.pop(turn.question.id, None)
 
     def _merge_burst(self, question: Question) -> Question:
-        """Let a question swallow the same person's unanswered one of a moment ago."""
+        """Merge the same person's unanswered question of a moment ago into a new one."""
         if question.message is None or question.origin in _AGAIN:
             return question
         earlier_id = self._bursts.offer(
@@ -223,7 +223,7 @@ class ChatService:
             return question
         if self.acknowledge_merge is not None:
             self._tasks.start(self.acknowledge_merge(turn.question), name="acknowledge-merge")
-        return question.swallow(turn.question)
+        return question.merge(turn.question)
 
     def continues_burst(self, message: IncomingMessage) -> bool:
         """Return whether a message goes on with its author's unanswered question of a moment ago."""

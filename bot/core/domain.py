@@ -132,7 +132,7 @@ class IncomingMessage:
 
 
 class Origin(StrEnum):
-    """The door by which a question came in; all lead to the same service."""
+    """Where a question came from; all go to the same service."""
 
     MENTION = "mention"
     REPLY = "reply"
@@ -173,7 +173,7 @@ class Question:
     since_id: MessageId | None = None
     response: Response | None = None
 
-    def swallow(self, earlier: Question) -> Question:
+    def merge(self, earlier: Question) -> Question:
         """Return this question with an earlier one of the same burst put before it."""
         before = (*earlier.joined, *([earlier.message] if earlier.message else []))
         text = "\n".join(part for part in (earlier.text, self.text) if part)

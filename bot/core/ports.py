@@ -226,7 +226,7 @@ class JournalEntry:
     """An accepted question as stored.
 
     Attributes:
-        attempts: How many lives of the process worked on it and did not end in order.
+        attempts: How many runs of the bot worked on it and did not end in order.
         posted: Message ids of the answer so far, by chunk; with RUNNING the first may be missing.
         chunks: The final texts, by message; empty before ANSWERED.
         thinking: The model's thinking, bounded, for "Show thinking".

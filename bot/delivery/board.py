@@ -29,7 +29,7 @@ _SLOW_S = 3.0
 
 @dataclass(slots=True)
 class _Slot:
-    """One posted message; ``content`` is ``None`` when an earlier life of the process wrote it.
+    """One posted message; ``content`` is ``None`` when a previous run wrote it.
 
     ``is_gone``: somebody else has deleted it.
     """
@@ -63,7 +63,7 @@ class Board:
         sink: The way to Discord.
         clock: Measures how long requests take.
         question_id: For nonces.
-        posted: Messages that an earlier life of the process posted, in order.
+        posted: Messages that a previous run posted, in order.
         on_posted: Awaited whenever a message comes or goes.
     """
 
@@ -108,7 +108,7 @@ class Board:
         Args:
             parts: The messages wanted.
             controls: Buttons below the last one; the others have none.
-            prune: Delete all messages beyond the wanted ones, not only those of an earlier life.
+            prune: Delete all messages beyond the wanted ones, not only those of a previous run.
         """
         last = controls if _has_any(controls) else None
         for index, part in enumerate(parts):

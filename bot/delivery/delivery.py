@@ -69,7 +69,7 @@ class Delivery:
         question: What is being answered.
         settings: How answers appear.
         live_controls: Buttons while the answer is being written; ``None`` for none.
-        posted: Messages of this answer that an earlier life of the process posted: they are edited,
+        posted: Messages of this answer that a previous run posted: they are edited,
             and deleted where they are too many.
         on_posted: Awaited with all message ids whenever a message comes or goes.
         on_chrome: Awaited before a sentence of our own is posted in an answer's place.

@@ -1,4 +1,4 @@
-"""Nonces that are the same in every life of the process, so that no message is ever posted twice."""
+"""Nonces that are the same in every run, so that no message is ever posted twice."""
 
 from __future__ import annotations
 

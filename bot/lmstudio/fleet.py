@@ -24,7 +24,7 @@ class Fleet:
         conversation_key: str,
         excluded: frozenset[int],
         *,
-        desperate: bool = False,
+        include_down: bool = False,
     ) -> Node | None:
         """Return the best server for a request; ``None`` if none may be asked.
 
@@ -35,18 +35,18 @@ class Fleet:
             model: Model key; ``None`` for whichever is loaded.
             conversation_key: Prefers the server that answered it last.
             excluded: Servers that failed already.
-            desperate: Where no server looks usable, take one that was found down.
+            include_down: Where no server looks usable, take one that was found down.
         """
         left = [node for node in self.nodes if node.index not in excluded]
         candidates = [node for node in left if node.is_usable and node.circuit.allows]
-        if not candidates and desperate:
+        if not candidates and include_down:
             candidates = [node for node in left if node.circuit.allows]
         warm_index = self._warmth.node_of(conversation_key)
 
         def rank(node: Node) -> tuple[int, bool, float, int]:
             info = node.model(model)
             fit = 2 if info is None else int(not info.is_loaded)
-            if info is not None and not node.traits(info.key).load.allows:
+            if info is not None and not node.learned(info.key).load.allows:
                 fit = 3
             is_warm = node.index == warm_index and node.in_flight < node.slots
             return fit, not is_warm, node.in_flight / node.slots, node.index

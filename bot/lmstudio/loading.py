@@ -77,8 +77,8 @@ async def load(node: Node, key: str, options: LoadOptions) -> ModelInfo:
     finally:
         del node.loading[key]
         done.set()
-    node.traits(key).load.succeed()
-    node.traits(key).context_tokens = None
+    node.learned(key).load.succeed()
+    node.learned(key).context_tokens = None
     return node.model(key) or ModelInfo(key, is_loaded=True)
 
 

@@ -21,7 +21,7 @@ from bot.lmstudio.transport import Transport
 
 _log = logging.getLogger(__name__)
 
-_MAX_TRAITS: Final = 64
+_MAX_LEARNED: Final = 64
 LOAD_PAUSE_S: Final = 60.0
 """Seconds that a model which can't be loaded is left alone; doubled each time."""
 
@@ -37,7 +37,7 @@ _MAY_BE_SHARED: Final = (
 
 
 @dataclass(slots=True)
-class Traits:
+class LearnedCapabilities:
     """What experience taught of one model on one server.
 
     Attributes:
@@ -94,7 +94,7 @@ class Node:
         self.idle.set()
         self._clock = clock
         self._on_change = on_change
-        self._traits: Recent[str, Traits] = Recent(_MAX_TRAITS)
+        self._learned: Recent[str, LearnedCapabilities] = Recent(_MAX_LEARNED)
         self._in_flight: dict[str, int] = {}
         self.alone = asyncio.Lock()
         self._refreshing = asyncio.Lock()
@@ -129,22 +129,22 @@ class Node:
         """Whether it has the native API that loads models."""
         return self.catalogue is not None and self.catalogue.is_native
 
-    def traits(self, key: str | None) -> Traits:
+    def learned(self, key: str | None) -> LearnedCapabilities:
         """Return what is known of a model by experience."""
         name = key or ""
-        traits = self._traits.get(name)
-        if traits is None:
-            traits = Traits(ReadingSpeed(), Circuit(self._clock, LOAD_PAUSE_S))
-            self._traits[name] = traits
-        self._traits.move_to_end(name)
-        return traits
+        learned = self._learned.get(name)
+        if learned is None:
+            learned = LearnedCapabilities(ReadingSpeed(), Circuit(self._clock, LOAD_PAUSE_S))
+            self._learned[name] = learned
+        self._learned.move_to_end(name)
+        return learned
 
     def model(self, name: str | None) -> ModelInfo | None:
         """Return a model as listed, with the context limit that experience taught."""
         info = self.catalogue.find(name) if self.catalogue else None
         if info is None:
             return None
-        learned = self._traits.get(info.key)
+        learned = self._learned.get(info.key)
         if learned is None:
             return info
         if learned.is_blind:
@@ -170,7 +170,7 @@ class Node:
         Only once for each name, so that it can be said once.
         """
         info = self.catalogue.find(name) if self.catalogue else None
-        if info is None or name in self._told_near or len(self._told_near) >= _MAX_TRAITS:
+        if info is None or name in self._told_near or len(self._told_near) >= _MAX_LEARNED:
             return False
         if name in (info.key, *info.instance_ids) or name.partition("@")[0] == info.key:
             return False
@@ -207,9 +207,9 @@ class Node:
     def note_success(self, key: str | None) -> None:
         """Note an answer."""
         self.circuit.succeed()
-        traits = self.traits(key)
-        traits.load.succeed()
-        traits.load_error = None
+        learned = self.learned(key)
+        learned.load.succeed()
+        learned.load_error = None
         self._set_up(is_up=True)
 
     def note_failure(self, error: BackendError, cause: Cause | None = None) -> None:
@@ -257,12 +257,12 @@ class Node:
         """Take a new list; a model loaded anew makes void what was learned of its last load."""
         for model in catalogue.models:
             before = self.catalogue.find(model.key) if self.catalogue else None
-            if before is None or model.key not in self._traits or not model.is_loaded:
+            if before is None or model.key not in self._learned or not model.is_loaded:
                 continue
             if before.context_tokens != model.context_tokens:
-                self.traits(model.key).context_tokens = None
+                self.learned(model.key).context_tokens = None
             if not before.is_loaded:
-                self.traits(model.key).load.succeed()
+                self.learned(model.key).load.succeed()
         self.catalogue = catalogue
 
     def _set_up(self, *, is_up: bool) -> None:

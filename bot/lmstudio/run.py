@@ -34,7 +34,7 @@ from bot.lmstudio.ending import findings, line_for, may_go_on, reason_of, was_cu
 from bot.lmstudio.exchange import Exchange, Reached
 from bot.lmstudio.fleet import Fleet
 from bot.lmstudio.health import Cause
-from bot.lmstudio.nodes import Node, Traits
+from bot.lmstudio.nodes import LearnedCapabilities, Node
 from bot.lmstudio.recovery import Plan, recover, without_images
 from bot.lmstudio.retry import Retries
 from bot.lmstudio.warmth import Copy
@@ -174,7 +174,7 @@ class Run:
             self._plan.model,
             self._request.conversation_key,
             self._excluded,
-            desperate=self._requests > 0,
+            include_down=self._requests > 0,
         )
 
     async def _ask(self, node: Node) -> AsyncGenerator[ChatEvent, None]:
@@ -298,7 +298,7 @@ class Run:
     def _limits(self, node: Node, plan: Plan, *, is_loading: bool) -> Limits:
         settings = self._settings
         silence_s = settings.network_timeout_ms / 1000
-        speed = node.traits(node.key_of(plan.model)).speed
+        speed = node.learned(node.key_of(plan.model)).speed
         return Limits(
             connect_s=min(CONNECT_LIMIT_S, silence_s),
             silence_s=silence_s,
@@ -362,12 +362,12 @@ class Run:
         Raises:
             LoadFailedError: It couldn't be loaded a moment ago, and isn't by now.
         """
-        traits = self._traits(node)
-        if traits.load.state == "open":
+        learned = self._learned(node)
+        if learned.load.state == "open":
             await node.refresh()
             if not node.has_loaded(self._plan.model):
-                raise traits.load_error or errors.LoadFailedError()
-            traits.load.succeed()
+                raise learned.load_error or errors.LoadFailedError()
+            learned.load.succeed()
         if node.has_loaded(self._plan.model):
             return None
         return node.loading.get(node.key_of(self._plan.model) or "")
@@ -418,7 +418,7 @@ class Run:
     def _is_paused(self, error: BackendError, node: Node) -> bool:
         """Whether the model was left alone because it couldn't be loaded a moment ago."""
         is_load_failure = isinstance(error, errors.LoadFailedError)
-        return is_load_failure and self._traits(node).load.state == "open"
+        return is_load_failure and self._learned(node).load.state == "open"
 
     def _pause_loading(self, error: BackendError, node: Node) -> None:
         """Leave a model alone for a while that couldn't be loaded.
@@ -430,24 +430,24 @@ class Run:
         was_loading = self._newest is not None and self._newest.is_loading
         is_own = isinstance(error, errors.OutOfMemoryError) and not was_loading
         if isinstance(error, errors.LoadFailedError) and not is_loaded and not is_own:
-            traits = self._traits(node)
-            traits.load.open()
-            traits.load_error = error
+            learned = self._learned(node)
+            learned.load.open()
+            learned.load_error = error
 
     # What a failure changes.
 
-    def _traits(self, node: Node) -> Traits:
-        return node.traits(node.key_of(self._plan.model))
+    def _learned(self, node: Node) -> LearnedCapabilities:
+        return node.learned(node.key_of(self._plan.model))
 
     def _learn_from_failure(self, error: BackendError, node: Node) -> Counted | None:
         """Remember what a failure tells of the model; return the size of the prompt, if it does."""
-        traits, info = self._traits(node), node.model(self._plan.model)
+        learned, info = self._learned(node), node.model(self._plan.model)
         if type(error) is errors.ImagesRefusedError:
-            traits.is_blind = True
+            learned.is_blind = True
         if not isinstance(error, errors.ContextOverflowError):
             return None
         if error.limit_tokens:
-            traits.context_tokens = error.limit_tokens
+            learned.context_tokens = error.limit_tokens
         if not error.prompt_tokens or info is None:
             return None
         return Counted(info.key, self._plan.turns, error.prompt_tokens)
@@ -490,20 +490,20 @@ class Run:
 
 def _fitted(plan: Plan, node: Node) -> Plan:
     """Return a plan as this server and model can take it."""
-    traits = node.traits(node.key_of(plan.model))
+    learned = node.learned(node.key_of(plan.model))
     info = node.model(plan.model)
-    if plan.has_images and (traits.is_blind or (info and info.sees_images is False)):
+    if plan.has_images and (learned.is_blind or (info and info.sees_images is False)):
         plan = without_images(plan)
     effort = plan.reasoning_effort
     if "empty" not in plan.tried:
         effort = fitting(effort, info.reasoning_options if info else ())
-    if "reasoning_effort" in traits.refused_fields:
+    if "reasoning_effort" in learned.refused_fields:
         effort = None
     return replace(
         plan,
         reasoning_effort=effort,
-        include_usage=plan.include_usage and "stream_options" not in traits.refused_fields,
-        fold_system=plan.fold_system or traits.folds_system,
+        include_usage=plan.include_usage and "stream_options" not in learned.refused_fields,
+        fold_system=plan.fold_system or learned.folds_system,
     )
 
 
@@ -548,11 +548,11 @@ def _learn_from_answer(ask: Ask) -> None:
     """Remember what an answer tells of the model."""
     key = ask.node.key_of(ask.plan.model)
     ask.node.note_success(key)
-    traits = ask.node.traits(key)
-    traits.folds_system = ask.plan.fold_system
+    learned = ask.node.learned(key)
+    learned.folds_system = ask.plan.fold_system
     usage, first_text_at_s = ask.exchange.decoder.usage, ask.exchange.first_text_at_s
     if usage is not None and first_text_at_s is not None and not ask.is_loading:
-        traits.speed.learn(usage.prompt_tokens, first_text_at_s - ask.started_at_s)
+        learned.speed.learn(usage.prompt_tokens, first_text_at_s - ask.started_at_s)
     for name in ("reasoning_effort", "stream_options"):
         if f"no {name}" in ask.plan.tried:
-            traits.refused_fields.add(name)
+            learned.refused_fields.add(name)

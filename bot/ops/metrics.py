@@ -86,7 +86,7 @@ class Metrics:
             self._retries.labels(service)
 
     def accepted(self, origin: Origin) -> None:
-        """Count a question that was taken in, by its door."""
+        """Count a question that was taken in, by where it came from."""
         self._accepted.labels(origin.value).inc()
 
     def ended(self, outcome: Outcome) -> None:

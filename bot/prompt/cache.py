@@ -1,7 +1,7 @@
 """Messages of Discord kept in memory, bounded, so that most questions cost no request at all.
 
-Of each channel that was asked about, stretches are known in which no message is missing. A live
-stretch grows with the gateway's events for as long as the session lasts; what lies before is fetched
+Of each channel that was asked about, intervals are known in which no message is missing. A live
+interval grows with the gateway's events for as long as the session lasts; what lies before is fetched
 a hundred messages at a time, which is what makes a long reply chain cheap after a restart.
 """
 
@@ -52,7 +52,7 @@ class MessageFetcher(Protocol):
 
 
 @dataclass(slots=True)
-class _Stretch:
+class _Interval:
     """All messages with ``low <= id < high``; ``_END`` means that it is live."""
 
     low: int
@@ -76,62 +76,62 @@ class _Channel:
     """What is known of one channel."""
 
     def __init__(self) -> None:
-        self.stretches: list[_Stretch] = []
+        self.intervals: list[_Interval] = []
         self.lock = asyncio.Lock()
         self.pending: list[IncomingMessage] | None = None
 
     @property
-    def live(self) -> _Stretch | None:
-        return next((s for s in self.stretches if s.high == _END), None)
+    def live(self) -> _Interval | None:
+        return next((s for s in self.intervals if s.high == _END), None)
 
-    def covering(self, before: int) -> _Stretch | None:
-        """Return the stretch that knows what lies directly before an id."""
-        return next((s for s in self.stretches if s.low < before <= s.high), None)
+    def covering(self, before: int) -> _Interval | None:
+        """Return the interval that knows what lies directly before an id."""
+        return next((s for s in self.intervals if s.low < before <= s.high), None)
 
     def find(self, message_id: int) -> IncomingMessage | None:
-        for stretch in self.stretches:
-            if message_id in stretch.messages:
-                return stretch.messages[message_id]
+        for interval in self.intervals:
+            if message_id in interval.messages:
+                return interval.messages[message_id]
         return None
 
     def last_before(self, before: int, limit: int) -> list[IncomingMessage] | None:
         """Return the last messages before an id, oldest first; ``None`` if some may be missing."""
-        stretch = self.covering(before)
-        if stretch is None:
+        interval = self.covering(before)
+        if interval is None:
             return None
-        end = bisect.bisect_left(stretch.ids, before)
-        ids = stretch.ids[max(0, end - limit) : end]
-        if len(ids) < limit and stretch.low > 0:
+        end = bisect.bisect_left(interval.ids, before)
+        ids = interval.ids[max(0, end - limit) : end]
+        if len(ids) < limit and interval.low > 0:
             return None
-        return [stretch.messages[i] for i in ids]
+        return [interval.messages[i] for i in ids]
 
     def first_after(self, after: int, limit: int) -> list[IncomingMessage] | None:
         """Return the first messages after an id, oldest first; ``None`` if some may be missing."""
-        stretch = next((s for s in self.stretches if s.low <= after + 1 < s.high), None)
-        if stretch is None:
+        interval = next((s for s in self.intervals if s.low <= after + 1 < s.high), None)
+        if interval is None:
             return None
-        start = bisect.bisect_right(stretch.ids, after)
-        ids = stretch.ids[start : start + limit]
-        if len(ids) < limit and stretch.high != _END:
+        start = bisect.bisect_right(interval.ids, after)
+        ids = interval.ids[start : start + limit]
+        if len(ids) < limit and interval.high != _END:
             return None
-        return [stretch.messages[i] for i in ids]
+        return [interval.messages[i] for i in ids]
 
     def merge(self, low: int, high: int, batch: Iterable[IncomingMessage]) -> None:
         """Take in that these are all messages with ``low <= id < high``."""
-        merged = _Stretch(low, high)
-        apart: list[_Stretch] = []
-        for stretch in self.stretches:
-            if stretch.low > high or stretch.high < low:
-                apart.append(stretch)
+        merged = _Interval(low, high)
+        apart: list[_Interval] = []
+        for interval in self.intervals:
+            if interval.low > high or interval.high < low:
+                apart.append(interval)
                 continue
-            merged.low, merged.high = min(merged.low, stretch.low), max(merged.high, stretch.high)
-            for message_id, message in stretch.messages.items():
+            merged.low, merged.high = min(merged.low, interval.low), max(merged.high, interval.high)
+            for message_id, message in interval.messages.items():
                 if not low <= message_id < high:
                     merged.messages[message_id] = message
         for message in batch:
             merged.messages[message.id] = message
         merged.ids = sorted(merged.messages)
-        self.stretches = [*apart, merged]
+        self.intervals = [*apart, merged]
 
 
 class MessageCache:
@@ -218,12 +218,12 @@ class MessageCache:
                 is_read = await self._extend(channel, place, before)
             if not is_read:
                 break
-        stretch = channel.covering(before)
-        ids = [i for i in stretch.ids if i < before][-limit:] if stretch else []
-        return [stretch.messages[i] for i in ids] if stretch else []
+        interval = channel.covering(before)
+        ids = [i for i in interval.ids if i < before][-limit:] if interval else []
+        return [interval.messages[i] for i in ids] if interval else []
 
     async def _open(self, channel: _Channel, place: Place) -> bool:
-        """Begin the live stretch: the newest page, and whatever arrives from now on."""
+        """Begin the live interval: the newest page, and whatever arrives from now on."""
         channel.pending = []
         try:
             batch = await self._fetcher.fetch_history(place, before=None, after=None, limit=PAGE)
@@ -237,9 +237,9 @@ class MessageCache:
         return True
 
     async def _extend(self, channel: _Channel, place: Place, before: int) -> bool:
-        """Fetch the page before an id, or before the stretch that reaches up to it."""
-        stretch = channel.covering(before)
-        high = before if stretch is None else stretch.low
+        """Fetch the page before an id, or before the interval that reaches up to it."""
+        interval = channel.covering(before)
+        high = before if interval is None else interval.low
         batch = await self._fetcher.fetch_history(
             place, before=MessageId(high) if high < _END else None, after=None, limit=PAGE
         )
@@ -257,9 +257,9 @@ class MessageCache:
         self._account(channel, 1)
 
     def _account(self, channel: _Channel, sign: int) -> None:
-        for stretch in channel.stretches:
-            self._count += sign * len(stretch.ids)
-            self._bytes += sign * sum(map(_weight, stretch.messages.values()))
+        for interval in channel.intervals:
+            self._count += sign * len(interval.ids)
+            self._bytes += sign * sum(map(_weight, interval.messages.values()))
 
     async def starter(self, place: Place) -> IncomingMessage | None:
         """Return the message that a thread or forum post began with."""
@@ -298,10 +298,10 @@ class MessageCache:
         if ChannelId(int(message.id)) in self._starters:
             self._keep_starter(ChannelId(int(message.id)), message)
         channel = self._channels.get(message.place.channel_id)
-        for stretch in channel.stretches if channel else ():
-            old = stretch.messages.get(message.id)
+        for interval in channel.intervals if channel else ():
+            old = interval.messages.get(message.id)
             if old is not None:
-                stretch.messages[message.id] = message
+                interval.messages[message.id] = message
                 self._bytes += _weight(message) - _weight(old)
         if channel is not None and channel.pending is not None:
             channel.pending.append(message)
@@ -311,8 +311,8 @@ class MessageCache:
         channel = self._channels.get(channel_id)
         for message_id in message_ids:
             self._starters.pop(ChannelId(int(message_id)), None)
-            for stretch in channel.stretches if channel else ():
-                old = stretch.remove(message_id)
+            for interval in channel.intervals if channel else ():
+                old = interval.remove(message_id)
                 if old is not None:
                     self._count -= 1
                     self._bytes -= _weight(old)
@@ -327,7 +327,7 @@ class MessageCache:
         self._starters.pop(channel_id, None)
 
     def session_lost(self) -> None:
-        """Note that events may have been missed: live stretches end with what they hold."""
+        """Note that events may have been missed: live intervals end with what they hold."""
         for channel in self._channels.values():
             live = channel.live
             if live is not None:
@@ -342,18 +342,18 @@ class MessageCache:
             self.channel_gone(next(iter(self._channels)))
         while self._count > self._most or self._bytes > _MAX_BYTES:
             channel_id, channel = next(iter(self._channels.items()))
-            if not any(stretch.ids for stretch in channel.stretches):
+            if not any(interval.ids for interval in channel.intervals):
                 self.channel_gone(channel_id)
                 continue
             self._drop_oldest(channel)
 
     def _drop_oldest(self, channel: _Channel) -> None:
-        stretch = min((s for s in channel.stretches if s.ids), key=lambda s: s.low)
-        for message_id in stretch.ids[:_EVICT]:
-            self._bytes -= _weight(stretch.messages.pop(message_id))
-        self._count -= len(stretch.ids[:_EVICT])
-        stretch.low = stretch.ids[:_EVICT][-1] + 1
-        stretch.ids = stretch.ids[_EVICT:]
+        interval = min((s for s in channel.intervals if s.ids), key=lambda s: s.low)
+        for message_id in interval.ids[:_EVICT]:
+            self._bytes -= _weight(interval.messages.pop(message_id))
+        self._count -= len(interval.ids[:_EVICT])
+        interval.low = interval.ids[:_EVICT][-1] + 1
+        interval.ids = interval.ids[_EVICT:]
 
 
 def _weight(message: IncomingMessage) -> int:

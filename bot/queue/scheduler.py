@@ -16,7 +16,7 @@ from bot.core.ports import Capacity
 from bot.queue.capacity import CapacityGate, Strain
 from bot.queue.durations import Durations, in_words
 from bot.queue.fair_queue import Bound, Entry, FairQueue
-from bot.queue.ticket import HoldExpiredError, Job, Sign, Ticket, TicketState
+from bot.queue.ticket import Feedback, HoldExpiredError, Job, Ticket, TicketState
 from config.settings import QueueSettings
 
 _log = logging.getLogger(__name__)
@@ -200,22 +200,22 @@ class Scheduler:
         self._paused_until_s = self._clock.monotonic() + min(30.0, 2.0**ticket.requeues - 1.0)
         self._enter(ticket)
 
-    def report(self, ticket: Ticket, sign: Sign) -> None:
+    def report(self, ticket: Ticket, feedback: Feedback) -> None:
         """Take note of how running work goes."""
         if ticket.state is not TicketState.RUNNING:
             return
         question_id = ticket.job.question_id
-        if sign.first_token:
+        if feedback.first_token:
             self._gate.went_well()
             self._strain.eased()
-        if sign.overloaded and self._strain.is_shared(question_id):
+        if feedback.overloaded and self._strain.is_shared(question_id):
             self._gate.overloaded(question_id)
-        if sign.is_resting is True:
+        if feedback.is_resting is True:
             self._gate.end(question_id)
-        elif sign.is_resting is False:
+        elif feedback.is_resting is False:
             self._gate.begin(question_id, ticket.granted_tokens)
-        if sign.tokens_per_s is not None and sign.tokens_per_s > 0:
-            self._gate.observe(question_id, sign.tokens_per_s)
+        if feedback.tokens_per_s is not None and feedback.tokens_per_s > 0:
+            self._gate.observe(question_id, feedback.tokens_per_s)
         self._pump()
 
     def _enter(self, ticket: Ticket) -> None:

@@ -74,13 +74,13 @@ class Line(Protocol):
         """Put a running one back to the front of its person's line."""
         ...
 
-    def report(self, ticket: Ticket, sign: Sign) -> None:
+    def report(self, ticket: Ticket, feedback: Feedback) -> None:
         """Take note of how the work goes."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class Feedback:
     """How running work goes.
 
     Attributes:
@@ -178,27 +178,27 @@ class Ticket:
         """Tell that the answer's first token came: more may begin. Only the first call counts."""
         if not self.has_first_token:
             self.has_first_token = True
-            self._line.report(self, Sign(first_token=True))
+            self._line.report(self, Feedback(first_token=True))
 
     def overloaded(self) -> None:
         """Tell that the server was full or fell over: the second work in a row narrows the line."""
-        self._line.report(self, Sign(overloaded=True))
+        self._line.report(self, Feedback(overloaded=True))
 
     def rest(self) -> None:
         """Lend the slot to others while the work only waits between two tries."""
         if not self._is_resting:
             self._is_resting = True
-            self._line.report(self, Sign(is_resting=True))
+            self._line.report(self, Feedback(is_resting=True))
 
     def resume(self) -> None:
         """Take the slot again, at once: for a moment one more may run than there are slots."""
         if self._is_resting:
             self._is_resting = False
-            self._line.report(self, Sign(is_resting=False))
+            self._line.report(self, Feedback(is_resting=False))
 
     def speed(self, tokens_per_s: float) -> None:
         """Tell how fast the answer was written, before ``release``."""
-        self._line.report(self, Sign(tokens_per_s=tokens_per_s))
+        self._line.report(self, Feedback(tokens_per_s=tokens_per_s))
 
     def grant(self, tokens: int) -> None:
         """Let it run with so many tokens of the pool; for the scheduler."""

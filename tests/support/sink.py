@@ -109,7 +109,7 @@ class FakeSink:
         self.calls.append(Call("typing", self._clock.monotonic()))
 
     def adopt(self, message_id: int, content: str) -> MessageId:
-        """Let a message of an earlier life stand here."""
+        """Let a message of a previous run stand here."""
         known = MessageId(message_id)
         self.messages[known] = FakeMessage(known, content, None, None, [content])
         return known

@@ -52,7 +52,7 @@ _PAUSE_S = 1.0
 _NICENESS = 5
 _OPEN_FILES = 32
 _AGAIN_S = 0.5
-"""A library may swallow what the timer raises: it raises again."""
+"""A library may catch what the timer raises: it raises again."""
 
 
 def main(arguments: list[str]) -> None:

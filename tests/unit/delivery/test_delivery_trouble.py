@@ -138,7 +138,7 @@ async def test_leaving_without_an_end_stops_all_requests() -> None:
     assert desk.pacer.is_idle(desk.clock.monotonic())
 
 
-async def test_messages_of_an_earlier_life_are_edited_and_spare_ones_deleted() -> None:
+async def test_messages_of_a_previous_run_are_edited_and_spare_ones_deleted() -> None:
     desk = Desk()
     posted = [desk.sink.adopt(100 + number, "old") for number in range(3)]
     async with desk.delivery(posted=posted) as delivery:
@@ -185,7 +185,7 @@ async def test_final_texts_are_known_before_any_is_sent() -> None:
     assert stored == [("The answer.",)]
 
 
-async def test_stale_messages_of_an_earlier_life_go_as_soon_as_there_is_text() -> None:
+async def test_stale_messages_of_a_previous_run_go_as_soon_as_there_is_text() -> None:
     desk = Desk()
     posted = [desk.sink.adopt(100 + number, "old") for number in range(3)]
     async with desk.delivery(posted=posted) as delivery:
@@ -195,7 +195,7 @@ async def test_stale_messages_of_an_earlier_life_go_as_soon_as_there_is_text() -
         assert delivery.message_ids == (MessageId(100),)
 
 
-async def test_a_nonce_that_an_earlier_life_used_is_not_counted_as_a_new_message() -> None:
+async def test_a_nonce_that_a_previous_run_used_is_not_counted_as_a_new_message() -> None:
     desk = Desk()
     async with desk.delivery() as delivery:
         await delivery.finish("word " * 500)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import discord
 
 from bot.chat.backfill import DISCORD_EPOCH_MS
-from bot.core.domain import IncomingMessage, MessageId, Origin, Question, QuestionId
+from bot.core.domain import IncomingMessage, MessageId, Origin, Question, QuestionId, UserId
 from bot.core.errors import AdmissionError
 from bot.core.ports import JournalEntry
 from bot.core.recent import Recent
@@ -86,6 +86,7 @@ class AnswerActions:
             origin=Origin.REGENERATE,
             asked_at=interaction.created_at,
             response=None,
+            pressed_by=UserId(interaction.user.id),
         )
         source_id = question.message.id if question.message else None
         sink = _places.message_sink(self._client, question.place, source_id)
@@ -177,6 +178,7 @@ class AnswerActions:
             id=edit_id(message),
             origin=Origin.REGENERATE,
             asked_at=message.edited_at or message.created_at,
+            pressed_by=None,
         )
         sink = _places.message_sink(self._client, question.place, message.id)
         posted = await self._still_there(entry)

@@ -59,20 +59,25 @@ def admission(client: ClawbotClient) -> Admission:
 
 
 async def admits(interaction: Interaction) -> bool:
-    """Check that this person may use the bot at this place at all; answers them when not.
+    """Check that this person may use the bot at this place, and now; answers them when not.
 
-    Autocomplete gets no choices instead of a sentence.
+    Autocomplete, which reads nothing but memory, isn't counted, and gets no choices instead of a
+    sentence.
     """
     client = interaction.client
     person = _convert.person(interaction.user)
     if person.id in owner_ids(client):
         return True
+    is_typing = interaction.type is discord.InteractionType.autocomplete
     reason = FOREIGN_INSTALL
     if is_installed(interaction):
-        reason = admission(client).refusal(person, _convert.interaction_place(interaction))
+        place = _convert.interaction_place(interaction)
+        reason = admission(client).refusal(person, place)
+        if not reason and not is_typing:
+            reason = client.services.limiter.press(person.id, place.guild_id)
     if not reason:
         return True
-    if interaction.type is discord.InteractionType.autocomplete:
+    if is_typing:
         await interaction.response.autocomplete([])
     else:
         await _respond.say(interaction, reason)

@@ -16,7 +16,7 @@ from bot.core.domain import (
     Completed,
     Counted,
     FinishReason,
-    QuestionId,
+    Question,
     Reasoning,
     Restarted,
     Sampling,
@@ -48,7 +48,7 @@ class Reading:
 
     Args:
         parts: What the turn works with.
-        question_id: Whose answer it is.
+        question: Whose answer it is.
         prompt: What the model is given.
         chat: The settings in force.
         max_tokens: Longest answer.
@@ -62,7 +62,7 @@ class Reading:
     def __init__(
         self,
         parts: TurnParts,
-        question_id: QuestionId,
+        question: Question,
         prompt: Prompt,
         chat: ChatSettings,
         max_tokens: int,
@@ -76,9 +76,12 @@ class Reading:
         self._on_text = on_text
         self._on_stage = on_stage
         known = parts.backend.model(chat.model)
-        self._expecting = parts.memory.expects_missing_opening(known.key if known else chat.model)
+        self._expecting = parts.memory.expects_missing_opening(
+            known.key if known else chat.model, question.counts_for
+        )
         self._request = ChatRequest(
-            question_id=question_id,
+            question_id=question.id,
+            person_id=question.counts_for,
             conversation_key=prompt.conversation_key,
             model=chat.model,
             turns=prompt.turns,

@@ -151,7 +151,7 @@ class ChatService:
             _log.debug("question %d is known already", question.id)
             return None
         if not is_counted:
-            refusal = self._limiter.take(question.asker.id, question.place.guild_id)
+            refusal = self._limiter.take(question.counts_for, question.place.guild_id)
             if refusal is not None:
                 raise RateLimitedError(refusal.sentence, is_noticed=refusal.is_noticed)
             question = self._merge_burst(question)
@@ -256,7 +256,8 @@ class ChatService:
     def stop_person(self, asker_id: UserId, channel_id: ChannelId) -> int:
         """Stop all of a person's questions in a channel; returns how many there were."""
         return self._end_where(
-            lambda q: q.asker.id == asker_id and q.place.channel_id == channel_id, Ending.STOPPED
+            lambda q: asker_id in {q.asker.id, q.counts_for} and q.place.channel_id == channel_id,
+            Ending.STOPPED,
         )
 
     def message_gone(self, message_id: MessageId) -> bool:

@@ -219,7 +219,7 @@ class Turn:
         place = self.question.place
         return Job(
             question_id=self.question.id,
-            person_id=self.question.asker.id,
+            person_id=self.question.counts_for,
             channel_id=place.channel_id,
             guild_id=place.guild_id,
             prompt_tokens=prompt.prompt_tokens,
@@ -247,7 +247,7 @@ class Turn:
         self._account.granted(started_s)
         self._reading = Reading(
             parts,
-            self.question.id,
+            self.question,
             prompt,
             chat,
             ticket.granted_tokens - prompt.prompt_tokens,
@@ -284,7 +284,7 @@ class Turn:
     ) -> None:
         """Learn from how it went."""
         parts = self._parts
-        parts.memory.learn(done.model, pipeline)
+        parts.memory.learn(done.model, pipeline, self.question.counts_for)
         if done.first_token_s is None or done.total_s is None:
             return
         parts.metrics.first_token(done.first_token_s)

@@ -158,6 +158,7 @@ class Question:
         joined: Earlier messages of the same burst, oldest first; ``text`` holds theirs too.
         since_id: Give the model everything said here from this message on, as a transcript.
         response: Where the answer begins, when asked by command.
+        pressed_by: Who had it answered again, where that isn't the asker.
     """
 
     id: QuestionId
@@ -172,6 +173,12 @@ class Question:
     joined: tuple[IncomingMessage, ...] = ()
     since_id: MessageId | None = None
     response: Response | None = None
+    pressed_by: UserId | None = None
+
+    @property
+    def counts_for(self) -> UserId:
+        """Whose share of everything that is shared out it takes."""
+        return self.asker.id if self.pressed_by is None else self.pressed_by
 
     def merge(self, earlier: Question) -> Question:
         """Return this question with an earlier one of the same burst put before it."""
@@ -258,6 +265,7 @@ class ChatRequest:
         may_load: The model may be loaded for this; otherwise it is only used while it is in memory.
         limit_s: What is left of the question's time, in seconds; ``None`` for all of it.
         pace: How soon its text is wanted.
+        person_id: Whom the question counts for.
     """
 
     question_id: QuestionId
@@ -270,6 +278,7 @@ class ChatRequest:
     may_load: bool = True
     limit_s: float | None = None
     pace: Pace = field(default_factory=Pace)
+    person_id: UserId | None = None
 
 
 class StageKind(StrEnum):

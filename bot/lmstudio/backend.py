@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
 
 from bot.core.clock import Clock
 from bot.core.domain import ChatEvent, ChatRequest, ModelInfo
@@ -22,6 +23,9 @@ from bot.lmstudio.transport import Transport, make_tls
 from config.settings import LMStudioSettings
 
 _log = logging.getLogger(__name__)
+
+LOOK_S: Final = 5.0
+"""Seconds that a list of models is shown to everybody who asks for one."""
 
 
 class LMStudioBackend:
@@ -82,18 +86,24 @@ class LMStudioBackend:
         """
         self._callbacks.append(callback)
 
-    async def probe_now(self) -> bool:
-        """Ask every server now; return whether any answers."""
-        await asyncio.gather(*(node.refresh() for node in self._fleet.nodes))
+    async def probe_now(self, max_age_s: float = 0.0) -> bool:
+        """Ask every server now; return whether any answers.
+
+        Args:
+            max_age_s: A server that was asked so few seconds ago isn't asked again.
+        """
+        await asyncio.gather(*(node.refresh(max_age_s) for node in self._fleet.nodes))
         return self.is_available()
 
     async def list_models(self) -> tuple[ModelInfo, ...]:
         """Read all servers' chat models again; each model once, loaded ones first.
 
+        Whoever asks within ``LOOK_S`` gets what the others saw.
+
         Raises:
             BackendUnavailableError: No server answers.
         """
-        if not await self.probe_now():
+        if not await self.probe_now(LOOK_S):
             raise errors.BackendUnavailableError
         return self.known_models()
 

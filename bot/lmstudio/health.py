@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from bot.core.clock import Clock
+from bot.core.domain import UserId
 from bot.core.tasks import within
 
 _log = logging.getLogger(__name__)
 
 FAILURES_TO_OPEN: Final = 3
 """Failures in a row, of as many different questions in as many conversations, that open a circuit."""
+
+PERSONS_TO_OPEN: Final = 2
+"""Whose questions they are, at least: nobody can shut the model for all the others."""
 
 TOGETHER_S: Final = 1.0
 """Failures within so many seconds are one: a model that crashes takes all its answers with it."""
@@ -39,10 +43,12 @@ class Cause:
     Attributes:
         conversation: Key of the conversation.
         question: Stands for the words of its last turn.
+        person_id: Whom it counts for.
     """
 
     conversation: str
     question: int
+    person_id: UserId | None
 
 
 class Circuit:
@@ -109,7 +115,9 @@ class Circuit:
             self._causes = [*self._causes[-_MOST_CAUSES:], cause]
         conversations = len({each.conversation for each in self._causes})
         questions = len({each.question for each in self._causes})
-        if self._trial or min(self._times, conversations, questions) >= FAILURES_TO_OPEN:
+        persons = len({each.person_id for each in self._causes})
+        is_shared = min(self._times, conversations, questions) >= FAILURES_TO_OPEN
+        if self._trial or (is_shared and persons >= PERSONS_TO_OPEN):
             self.open()
 
     def open(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -98,6 +99,8 @@ class Node:
         self._in_flight: dict[str, int] = {}
         self.alone = asyncio.Lock()
         self._refreshing = asyncio.Lock()
+        self._looked_at_s = -math.inf
+        self._times_read = 0
         self._look_again = asyncio.Event()
         self._told_near: set[str] = set()
 
@@ -225,25 +228,43 @@ class Node:
             self.circuit.fail(cause)
             self._on_change()
 
-    async def refresh(self) -> bool:
+    async def refresh(self, max_age_s: float = 0.0) -> bool:
         """Read the list of models again; one at a time.
+
+        Args:
+            max_age_s: A look that ended so few seconds ago counts as this one.
 
         Returns:
             Whether the server answers.
         """
         async with self._refreshing:
-            try:
-                source = self.catalogue.source if self.catalogue and self.is_up else 0
-                catalogue = await fetch_catalogue(self.transport, source)
-            except errors.BackendUnavailableError:
-                self._set_up(is_up=False)
-                return False
-            except BackendError:
-                self._set_up(is_up=True)
-                return True
-            self._learn(catalogue)
+            if self._clock.monotonic() - self._looked_at_s < max_age_s:
+                return self.is_up is not False
+            answers = await self._look()
+            self._looked_at_s = self._clock.monotonic()
+            return answers
+
+    async def lists_as_loaded(self, name: str | None) -> bool:
+        """Return whether the server says that a model is in memory; not what it said before."""
+        before = self._times_read
+        await self.refresh()
+        info = self.model(name)
+        return self._times_read > before and info is not None and info.is_loaded
+
+    async def _look(self) -> bool:
+        try:
+            source = self.catalogue.source if self.catalogue and self.is_up else 0
+            catalogue = await fetch_catalogue(self.transport, source)
+        except errors.BackendUnavailableError:
+            self._set_up(is_up=False)
+            return False
+        except BackendError:
             self._set_up(is_up=True)
             return True
+        self._learn(catalogue)
+        self._times_read += 1
+        self._set_up(is_up=True)
+        return True
 
     async def watch(self, interval_s: float) -> None:
         """Probe for ever."""

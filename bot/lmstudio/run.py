@@ -128,7 +128,7 @@ class Run:
         self._settings = settings
         self._request = request
         self._total_at_s = clock.monotonic() + (request.limit_s or settings.total_timeout_s)
-        self._cause = Cause(request.conversation_key, hash(request.turns[-1:]))
+        self._cause = Cause(request.conversation_key, hash(request.turns[-1:]), request.person_id)
         self._retries = Retries(attempts=settings.retry_attempts, budget_s=settings.retry_budget_s)
         self._plan = Plan(
             model=request.model,
@@ -350,11 +350,8 @@ class Run:
 
     async def _refuse_loading(self, node: Node) -> None:
         """Refuse a model that would have to be loaded for whom it must not."""
-        if self._must_not_load():
-            await node.refresh()
-            info = node.model(self._plan.model)
-            if info is None or not info.is_loaded:
-                raise errors.NotInMemoryError
+        if self._must_not_load() and not await node.lists_as_loaded(self._plan.model):
+            raise errors.NotInMemoryError
 
     async def _loading_of_others(self, node: Node) -> asyncio.Event | None:
         """Return what is set once another question has loaded the model, if one is at it.

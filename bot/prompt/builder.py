@@ -145,7 +145,7 @@ class ContextBuilder:
             sees_images=model is None or model.sees_images is not False,
             max_images=self._settings.max_images,
         )
-        await self._fill(draft, key, question.asker.id)
+        await self._fill(draft, key, question.counts_for)
         turns = draft.turns
         return Prompt(
             turns=turns,
@@ -164,11 +164,11 @@ class ContextBuilder:
         server, channel = self._place_names(place)
         return persona.fill(chat.system_prompt, bot=bot_name, server=server, channel=channel)
 
-    async def _fill(self, draft: Draft, key: str | None, asker_id: UserId) -> None:
+    async def _fill(self, draft: Draft, key: str | None, person_id: UserId) -> None:
         """Cut history, then the newest message, until the prompt fits."""
         most = draft.plan.prompt_tokens
         for point in draft.points:
-            await self._load(draft, point, asker_id)
+            await self._load(draft, point, person_id)
             await _in_turns(draft.writing(point))
             if self._estimator.estimate_turns(draft.turns, key) <= most:
                 return
@@ -177,13 +177,13 @@ class ContextBuilder:
             if self._estimator.estimate_turns(draft.turns, key) <= most:
                 return
 
-    async def _load(self, draft: Draft, point: int, asker_id: UserId) -> None:
+    async def _load(self, draft: Draft, point: int, person_id: UserId) -> None:
         """Read the files and the quoted messages of what is kept."""
         wanted: list[AttachmentInfo] = []
         for message, files in draft.wanted(point):
             wanted += await self._valid(message, files)
         contents = await asyncio.gather(
-            *(self._files.read(each, asker_id=asker_id) for each in wanted)
+            *(self._files.read(each, asker_id=person_id) for each in wanted)
         )
         draft.files.update({a.id: content for a, content in zip(wanted, contents, strict=True)})
         place = draft.talk.newest.place

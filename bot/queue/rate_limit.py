@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from bot.core.action_budget import FairBudget, Shares
 from bot.core.clock import Clock
 from bot.core.domain import GuildId, UserId
 from bot.core.recent import Recent
@@ -13,6 +14,9 @@ from config.settings import QueueSettings
 
 ENTRIES: Final = 20_000
 """Persons, and as many guilds, that are remembered; a flood of new ids forgets the oldest."""
+
+PRESSES: Final = Shares(person=30, group=300, total=3_000, reserve=60)
+"""Commands and buttons a minute. Each costs a reply, and most a look into the database."""
 
 NOTICE_EVERY_S: Final = 60.0
 """Seconds between refusals that a person is told about; further ones stay silent."""
@@ -45,6 +49,7 @@ class RateLimiter:
         self._person = _Buckets(settings.per_person_per_minute, max_entries)
         self._guild = _Buckets(settings.per_guild_per_minute, max_entries)
         self._noticed: Recent[int, float] = Recent(max_entries)
+        self._presses = FairBudget(PRESSES)
 
     def take(self, person_id: UserId, guild_id: GuildId | None) -> Refusal | None:
         """Count a question; ``None`` when it is allowed. A refused one isn't counted.
@@ -70,6 +75,21 @@ class RateLimiter:
         )
         sentence = f"{reason} Please try again in {retry_s} {unit}."
         return Refusal(retry_s, sentence, self._notice(person_id, now_s))
+
+    def press(self, person_id: UserId, guild_id: GuildId | None) -> str:
+        """Count a command or button; return why it is one too many, or nothing.
+
+        Args:
+            person_id: Who presses.
+            guild_id: Where; ``None`` in a direct message.
+        """
+        group = person_id if guild_id is None else guild_id
+        wait_s = self._presses.take(person_id, group, self._clock.monotonic())
+        if wait_s <= 0:
+            return ""
+        retry_s = math.ceil(wait_s)
+        unit = "second" if retry_s == 1 else "seconds"
+        return f"Too many commands and buttons in a minute. Please try again in {retry_s} {unit}."
 
     def may_notify(self, person_id: UserId) -> bool:
         """Return whether to tell a person about a refusal, and count it as told if so."""

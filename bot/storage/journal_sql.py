@@ -147,7 +147,7 @@ def _values(connection: Connection, entry: JournalEntry) -> dict[str, Any]:
         "outcome": None if entry.outcome is None else entry.outcome.value,
         "attempts": entry.attempts,
         "updated_at_ms": to_ms(entry.updated_at or question.asked_at),
-        "asker_id": question.asker.id,
+        "asker_id": question.counts_for,
         "guild_id": question.place.guild_id or 0,
         "size_bytes": ROW_BYTES + sum(len(text.encode()) for text in texts.values()),
     }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from sandbox.discord import Channel, DiscordSandbox, Person
+from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox, Model, Timing
 from tests.support.application import running, settings_for
 
@@ -20,6 +21,11 @@ async def lm() -> AsyncGenerator[LMStudioSandbox, None]:
     timing = Timing(prefill_tokens_s=100_000, generation_tokens_s=100)
     async with LMStudioSandbox([Model("qwen/qwen3-next-80b")], timing) as sandbox:
         yield sandbox
+
+
+def offers_again(text: str) -> Callable[[Message], bool]:
+    """Return whether a message is this answer, with its button to answer again."""
+    return lambda reply: reply.content == text and "Regenerate" in str(reply.components)
 
 
 async def test_stop_ends_the_model_and_keeps_what_was_written(
@@ -63,6 +69,28 @@ async def test_regenerate_puts_a_new_answer_in_the_place_of_the_old(
         await ada.click(reply, "Regenerate")
         await discord.wait_until(lambda: reply.content == "Second.")
         assert len(discord.bot_messages) == 1
+
+
+async def test_regenerate_counts_for_the_moderator_who_presses_and_not_for_who_asked(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    bob = discord.add_user("Bob")
+    assert channel.guild is not None
+    channel.guild.add_member(bob)
+    lm.script("One.", "Two.", "Three.", "Four.")
+    settings = settings_for(discord, lm, tmp_path, CLAWBOT_QUEUE__PER_PERSON_PER_MINUTE="2")
+    async with running(settings):
+        reply = await discord.wait_reply(
+            await bob.mention(channel, "?"), until=offers_again("One.")
+        )
+        for text in ("Two.", "Three."):
+            await ada.click(reply, "Regenerate")
+            await discord.wait_until(partial(offers_again(text), reply))
+        refused = await ada.click(reply, "Regenerate")
+        await refused.wait_response(timeout_s=3)
+        assert "faster than I'm allowed" in refused.content
+        mine = await bob.mention(channel, "and mine?")
+        await discord.wait_reply(mine, until=offers_again("Four."))
 
 
 async def test_an_answer_cut_by_length_goes_on_at_the_press_of_a_button(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.core.domain import UserId
 from bot.core.errors import BackendError
 from bot.core.tasks import within
 from bot.lmstudio import errors
@@ -19,8 +20,8 @@ from tests.support.clock import FakeClock, settle
 
 
 def cause(number: int) -> Cause:
-    """Return a question of its own, in a conversation of its own."""
-    return Cause(f"conversation {number}", number)
+    """Return a question of its own, in a conversation of its own, of somebody else."""
+    return Cause(f"conversation {number}", number, UserId(number))
 
 
 async def test_a_circuit_opens_on_the_third_failure_and_lets_one_trial_through(
@@ -52,9 +53,9 @@ async def test_a_circuit_opens_on_the_third_failure_and_lets_one_trial_through(
 
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.booleans()), max_size=30),
-    st.sampled_from(["question", "conversation", "moment"]),
+    st.sampled_from(["question", "conversation", "moment", "person"]),
 )
-async def test_failures_that_only_one_question_has_never_open_a_circuit(
+async def test_failures_that_only_one_question_or_person_has_never_open_a_circuit(
     failures: list[tuple[int, int, bool]], alike: str
 ) -> None:
     clock = FakeClock()
@@ -66,6 +67,7 @@ async def test_failures_that_only_one_question_has_never_open_a_circuit(
             Cause(
                 "c" if alike == "conversation" else f"c{conversation}",
                 0 if alike == "question" else question,
+                UserId(0 if alike == "person" else question),
             )
         )
     assert str(circuit.state) == "closed"

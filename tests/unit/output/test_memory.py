@@ -64,3 +64,18 @@ def test_what_was_learnt_outlives_a_restart() -> None:
     versions(orphan, ["hm\n</think>\nFour."])
     memory.learn("unknown-model", orphan)
     assert ModelMemory(saved=memory.dump()).expects_missing_opening("unknown-model")
+
+
+def test_what_one_person_has_a_model_write_changes_nothing_for_the_others() -> None:
+    memory = ModelMemory()
+    orphan, whole = pipeline(), pipeline()
+    versions(orphan, ["hm\n</think>\nFour."])
+    versions(whole, ["<think>hm</think>Four."])
+    for _ in range(5):
+        memory.learn("plain-model", orphan, person_id=1)
+        memory.learn("qwq-32b", whole, person_id=1)
+    assert memory.expects_missing_opening("plain-model", 1)
+    assert not memory.expects_missing_opening("plain-model", 2)
+    assert memory.expects_missing_opening("qwq-32b", 2)
+    memory.learn("plain-model", orphan, person_id=2)
+    assert memory.expects_missing_opening("plain-model", 3)

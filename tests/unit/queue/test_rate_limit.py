@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.core.domain import GuildId, UserId
-from bot.queue.rate_limit import RateLimiter, Refusal
+from bot.queue.rate_limit import PRESSES, RateLimiter, Refusal
 from config.settings import QueueSettings
 from tests.support.clock import FakeClock
 
@@ -92,3 +92,18 @@ def test_a_flood_of_ids_does_not_grow_the_memory() -> None:
         limiter.take(UserId(number), GuildId(number))
     for memory in (limiter._person._full_at_s, limiter._guild._full_at_s, limiter._noticed):
         assert len(memory) == 100
+
+
+async def test_commands_and_buttons_are_bounded_for_each_person_and_no_stranger_spends_anothers() -> (
+    None
+):
+    clock = FakeClock()
+    limiter = _limiter(clock)
+    for person in range(100, 100 + PRESSES.total):
+        limiter.press(UserId(person), OTHER)
+    assert [limiter.press(ANN, GUILD) for _ in range(PRESSES.person)] == [""] * PRESSES.person
+    assert "try again in 60 seconds" in limiter.press(ANN, GUILD)
+    assert limiter.press(ANN, None)
+    assert not limiter.press(BOB, GUILD)
+    await clock.advance(60)
+    assert not limiter.press(ANN, GUILD)

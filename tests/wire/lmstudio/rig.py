@@ -7,6 +7,7 @@ within the turns of the loop that ``FakeClock.advance`` gives; nothing waits for
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from bot.core.domain import (
     Stage,
     StageKind,
     TextDelta,
+    UserId,
 )
 from bot.lmstudio import LMStudioBackend, open_backend
 from bot.lmstudio.nodes import Node
@@ -58,6 +60,7 @@ def a_request(
         sampling=Sampling(0.7, 0.95, max_tokens),
         reasoning=reasoning,
         prompt_tokens=prompt_tokens,
+        person_id=UserId(zlib.crc32(conversation.encode())),
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from bot.core.domain import ChatTurn, FinishReason, Role
 from bot.core.ports import Capacity
 from bot.lmstudio import BackendUnavailableError, errors
+from bot.lmstudio.backend import LOOK_S
 from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, Model, Options
 from sandbox.lmstudio.values import Era
 from tests.support.clock import FakeClock, settle
@@ -149,6 +150,21 @@ async def test_models_are_read_from_either_list(era: Era, clock: FakeClock) -> N
         box.requests.clear()
         await backend.probe_now()
         assert len(box.requests) == 1
+
+
+async def test_many_who_ask_for_the_models_cost_the_server_one_look(clock: FakeClock) -> None:
+    async with (
+        LMStudioSandbox([Model("a/b")]) as box,
+        connected(clock, box.base_url) as backend,
+    ):
+        await clock.advance(LOOK_S)
+        box.requests.clear()
+        asked = asyncio.gather(*(backend.list_models() for _ in range(50)))
+        assert await passing(clock, asyncio.wait_for(asked, None))
+        assert len(box.requests) == 1
+        await clock.advance(LOOK_S)
+        await passing(clock, backend.list_models())
+        assert len(box.requests) == 2
 
 
 async def test_loading_what_is_loaded_makes_no_second_copy(clock: FakeClock) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import pytest
 
 from bot.core.domain import ChatTurn, Role, Stage, StageKind
+from bot.core.errors import BackendError
 from bot.core.ports import Capacity
 from bot.lmstudio import LMStudioBackend, errors
 from bot.lmstudio.catalogue import VLLM_PARALLEL
 from bot.lmstudio.recovery import TURN_SHORTENED
-from sandbox.lmstudio import LMStudioSandbox, Model, Options
-from sandbox.lmstudio.values import Answer
+from sandbox.lmstudio import Fault, LMStudioSandbox, Model, Options
+from sandbox.lmstudio.values import Answer, Flavour
 from tests.support.clock import FakeClock
 from tests.wire.lmstudio.conftest import PARIS
 from tests.wire.lmstudio.rig import Outcome, a_request, ask, connected
+from tests.wire.lmstudio.test_poison import KINDS, POISON, asked
 
 MODEL = Model("local.gguf", context_tokens=16_384, parallel=4, vision=True)
 
@@ -48,6 +50,31 @@ async def test_the_longest_prompt_of_vllm_is_read_and_one_slot_is_not_assumed(
         assert model is not None
         assert model.context_tokens == 16_384
         assert backend.capacity() == Capacity(VLLM_PARALLEL, None)
+
+
+@pytest.mark.parametrize("flavour", ["llama.cpp", "vllm"])
+@pytest.mark.parametrize(("fault", "after_tokens", "kind"), KINDS)
+async def test_a_poisonous_question_there_ends_by_itself_and_shuts_the_model_for_nobody(
+    fault: Fault,
+    after_tokens: int | None,
+    kind: type[BackendError],
+    flavour: Flavour,
+    clock: FakeClock,
+) -> None:
+    async with (
+        LMStudioSandbox([MODEL], options=Options(flavour=flavour)) as box,
+        connected(clock, box.base_url) as backend,
+    ):
+        box.answer(PARIS)
+        box.faults.next(fault, times=None, after_tokens=after_tokens, words=POISON, form="data")
+        for number in range(4):
+            outcome = await ask(clock, backend, asked(f"{POISON} {number}", f"p{number}"))
+            assert isinstance(outcome.error, kind)
+            began_s = clock.monotonic()
+            assert (await ask(clock, backend, asked("And of Italy?", "ordinary"))).text == PARIS
+            assert clock.monotonic() - began_s <= 1
+        assert len([one for one in box.completions if one.fault is not None]) <= 16
+        assert backend.is_available()
 
 
 @pytest.mark.parametrize("flavour", ["llama.cpp", "vllm"])

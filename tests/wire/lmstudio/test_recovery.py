@@ -205,6 +205,19 @@ async def test_a_model_that_may_only_be_used_while_it_is_in_memory_is_never_load
             assert box.options.counters.loads == 0
 
 
+async def test_what_the_server_said_before_permits_no_model_where_it_says_nothing_now(
+    clock: FakeClock,
+) -> None:
+    models = [Model("a/b"), Model("c/d")]
+    async with LMStudioSandbox(models) as box, connected(clock, box.base_url) as backend:
+        box.unload("a/b")
+        box.faults.next(Fault.HTML_500, times=None, route="models")
+        request = replace(a_request(model="a/b"), may_load=False)
+        outcome = await ask(clock, backend, request)
+        assert isinstance(outcome.error, errors.NotInMemoryError)
+        assert box.completions == []
+
+
 async def test_too_little_memory_goes_down_the_ladder(
     box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:

@@ -38,7 +38,7 @@ from bot.lmstudio.errors import BackendUnavailableError, ModelCrashedError, Pool
 from bot.ops.logs import log_context
 from bot.output.pipeline import ReplyPipeline
 from bot.prompt.builder import Prompt
-from bot.queue.ticket import Job, Ticket, TicketState
+from bot.queue.ticket import Job, Ticket, TicketState, Writing
 
 _log = logging.getLogger(__name__)
 
@@ -292,8 +292,7 @@ class Turn:
         if done.usage is None:
             return
         writing_s = done.total_s - done.first_token_s
-        if writing_s > 0:
-            ticket.speed(done.usage.completion_tokens / writing_s)
+        ticket.wrote(Writing(done.model or "", done.usage.completion_tokens, writing_s))
         if not done.prompt_was_cut:
             parts.estimator.learn(done.model, done.sent or prompt.turns, done.usage.prompt_tokens)
 

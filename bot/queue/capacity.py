@@ -6,12 +6,17 @@ import itertools
 from typing import Final
 
 from bot.core.ports import Capacity
+from bot.queue.ticket import Writing
 
 _SLOW_SHARE: Final = 0.5
 """Together slower than this share of the best seen, the server is overloaded."""
 
-_FADE: Final = 0.98
-"""The best seen fades by this factor with each answer, so that a slower model becomes the norm."""
+_FADE: Final = 0.95
+"""The best seen fades by this factor with each answer, so that a slower machine becomes the norm."""
+
+_TELLING_TOKENS: Final = 32
+_TELLING_S: Final = 0.5
+"""A shorter answer comes in one or two reads of the network, and its speed says nothing."""
 
 
 class Strain:
@@ -47,6 +52,7 @@ class CapacityGate:
         self._number = itertools.count()
         self._last_cut = -1
         self._best_rate = 0.0
+        self._best_of = ""
 
     @property
     def running(self) -> int:
@@ -111,14 +117,16 @@ class CapacityGate:
         """
         self._cut(key, 0.5)
 
-    def observe(self, key: int, tokens_per_s: float) -> None:
+    def observe(self, key: int, writing: Writing) -> None:
         """Learn the speed of an answer while its work still runs; narrow the window when it is low.
 
-        Args:
-            key: The work.
-            tokens_per_s: Tokens written a second, from the first to the last one; more than 0.
+        Speeds of one model are compared with each other only.
         """
-        together = tokens_per_s * max(1, len(self._running))
+        if writing.tokens < _TELLING_TOKENS or writing.seconds < _TELLING_S:
+            return
+        if writing.model != self._best_of:
+            self._best_of, self._best_rate = writing.model, 0.0
+        together = writing.tokens / writing.seconds * max(1, len(self._running))
         self._best_rate = max(self._best_rate * _FADE, together)
         if len(self._running) > 1 and together < self._best_rate * _SLOW_SHARE:
             self._cut(key, 0.75)

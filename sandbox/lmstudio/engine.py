@@ -258,6 +258,8 @@ class Engine:
         finally:
             if slot is not None:
                 slot.job = None
+                if not self.options.cache_prompt:
+                    slot.cache = []
             instance.used_at = time.monotonic()
             self._serve_waiting(instance)
             self._changed()

@@ -249,6 +249,7 @@ class Options:
         overflow: What happens to a prompt longer than the context.
         stream_overflow_200: In a stream, overflow is 200 and an error event (before 0.4).
         keepalive_s: Idle seconds after which a connection is closed.
+        cache_prompt: A slot keeps what it has read for the next prompt that begins alike.
     """
 
     flavour: Flavour = "lmstudio"
@@ -266,6 +267,7 @@ class Options:
     overflow: Overflow = "engine"
     stream_overflow_200: bool = False
     keepalive_s: float = 5.0
+    cache_prompt: bool = True
     counters: Counters = field(default_factory=Counters)
 
     def has(self, path: str) -> bool:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import discord
 
 from bot.chat.allowed_models import AllowedModels
+from bot.chat.backfill import DECLINED_WITHIN, Backfill
 from bot.chat.own_words import OwnWords
 from bot.chat.parts import TurnParts
 from bot.chat.resume import give_up
@@ -38,6 +39,7 @@ from bot.output.sanitise.secret_guard import SecretGuard
 from bot.prompt.attachments.cdn import CdnReader
 from bot.prompt.attachments.decoder import DecoderPool
 from bot.prompt.builder import ContextBuilder
+from bot.prompt.cache import MessageCache
 from bot.prompt.tokens import TokenEstimator
 from bot.queue.rate_limit import RateLimiter
 from bot.queue.scheduler import Scheduler
@@ -48,7 +50,7 @@ from bot.storage.settings_store import SettingsStore
 from bot.storage.state import StateStore
 from bot.storage.tidy_sql import Bounds
 from cogs._readers import Readers
-from cogs._source import DiscordSource
+from cogs._source import Requests
 from cogs._tree import ClawbotTree
 from config.settings import Settings
 
@@ -132,100 +134,45 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | Non
 
 
 @dataclass(frozen=True, slots=True)
-class _Stores:
-    """What is kept over a restart."""
+class _Base:
+    """What is there without Discord, each part open."""
 
+    settings: Settings
+    clock: Clock
     storage: Database
     state: StateStore
-    overrides: SettingsStore
     journal: SqlJournal
-    own_words: OwnWords
+    backend: LMStudioBackend
+    allowed: AllowedModels
+    overrides: SettingsStore
+    scheduler: Scheduler
+    decoder: DecoderPool
+    files: CdnReader
+    metrics: Metrics
 
 
 async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> ClawbotClient:
     """Build all parts, each closed by ``stack`` in the reverse order."""
-    stores = await _open_stores(settings, clock, stack)
-    backend = await stack.enter_async_context(open_backend(settings.lmstudio, clock))
-    _follow_network_timeout(stores.overrides, backend)
-    allowed = AllowedModels(settings.lmstudio.allowed_models, stores.state, backend.model)
-    stores.overrides.guard_models(allowed.permit)
-    scheduler = Scheduler(
-        settings.queue,
+    base = await _base(settings, clock, stack)
+    client = ClawbotClient(
+        settings.discord,
         clock,
-        backend.capacity,
-        backend.is_available,
-        lambda key: (known := backend.model(key)) is None or known.is_loaded,
+        base.metrics,
+        _governor(settings, clock, base.state),
+        ClawbotTree,
+        lambda client: _services(base, client),
     )
-    stack.callback(scheduler.close)
-    backend.on_availability(lambda _: scheduler.wake())
-    decoder = await stack.enter_async_context(DecoderPool(clock))
-    files = await stack.enter_async_context(CdnReader(_cdn_hosts(settings)))
-    made: list[ClawbotClient] = []  # the client needs the parts, and some parts ask the client
-    source = DiscordSource(lambda: made[0], settings.context, clock)
-    estimator = TokenEstimator.from_dict(stores.state.get(ESTIMATES))
-    builder = ContextBuilder(
-        source=source,
-        files=files,
-        decoder=decoder,
-        estimator=estimator,
-        settings=settings.context,
-        bot_id=lambda: made[0].me,
-        bot_name=lambda: made[0].user.display_name,
-        clock=clock,
-        may_use=lambda message: message.author.id not in settings.discord.blocked_user_ids,
-        may_read=Readers(lambda: made[0], clock).may_read,
-        answers=stores.own_words,
-        place_names=lambda place: made[0].names_of(place),  # noqa: PLW0108 - made later
-    )
-    parts = _turn_parts(settings, clock, stores, backend, scheduler, builder, estimator)
-    client = _client(parts, backend, stores, source, allowed)
-    made.append(client)
     if settings.metrics.addr is not None:
-        server = MetricsServer(settings.metrics.addr, parts.metrics, client.is_online)
+        server = MetricsServer(settings.metrics.addr, base.metrics, client.is_online)
         await stack.enter_async_context(server)
     return client
 
 
-def _follow_network_timeout(overrides: SettingsStore, backend: LMStudioBackend) -> None:
-    """Have the timeout that was set by command in force, now and after each change."""
-    backend.set_network_timeout(overrides.network_timeout_ms)
-    overrides.subscribe(lambda _: backend.set_network_timeout(overrides.network_timeout_ms))
-
-
-def _turn_parts(
-    settings: Settings,
-    clock: Clock,
-    stores: _Stores,
-    backend: LMStudioBackend,
-    scheduler: Scheduler,
-    builder: ContextBuilder,
-    estimator: TokenEstimator,
-) -> TurnParts:
-    metrics = Metrics()
-    metrics.watch_queue(lambda: scheduler.waiting, lambda: scheduler.running)
-    return TurnParts(
-        settings=settings,
-        clock=clock,
-        backend=backend,
-        overrides=stores.overrides,
-        journal=stores.journal,
-        scheduler=scheduler,
-        builder=builder,
-        estimator=estimator,
-        pacers=PacerRegistry(settings.delivery.writes_per_5_s, clock),
-        secrets=SecretGuard(_secrets(settings)),
-        policy=OutputPolicy(allow_invites=settings.delivery.allow_invites),
-        memory=ModelMemory(saved=stores.state.get(MODELS)),
-        metrics=metrics,
-    )
-
-
-async def _open_stores(settings: Settings, clock: Clock, stack: AsyncExitStack) -> _Stores:
-    """Lock the data folder and open what is kept in it."""
+async def _base(settings: Settings, clock: Clock, stack: AsyncExitStack) -> _Base:
+    """Lock the data folder, open what is kept in it, and what questions need besides Discord."""
     folder = stack.enter_context(data_folder(settings.store.data_dir))
     location = settings.store.database_url or folder / DATABASE_FILE
     database = await stack.enter_async_context(open_database(location, clock))
-    network_timeout_ms = settings.lmstudio.network_timeout_ms
     state = await StateStore.open(database, clock)
     journal = await SqlJournal.open(
         database, clock, settings.store.retention_days, Bounds.of(settings.store)
@@ -234,41 +181,109 @@ async def _open_stores(settings: Settings, clock: Clock, stack: AsyncExitStack) 
     if blamed is not None:
         _log.warning("question %d held the last run up until it was ended: set aside", blamed)
         await give_up(journal, blamed)
-    return _Stores(
+    backend = await stack.enter_async_context(open_backend(settings.lmstudio, clock))
+    allowed = AllowedModels(settings.lmstudio.allowed_models, state, backend.model)
+    overrides = await SettingsStore.open(
+        database, settings.chat, settings.lmstudio.network_timeout_ms, allowed.permit
+    )
+    _follow_network_timeout(overrides, backend)
+    scheduler = _scheduler(settings, clock, backend)
+    stack.callback(scheduler.close)
+    metrics = Metrics()
+    metrics.watch_queue(lambda: scheduler.waiting, lambda: scheduler.running)
+    return _Base(
+        settings=settings,
+        clock=clock,
         storage=database,
         state=state,
-        overrides=await SettingsStore.open(database, settings.chat, network_timeout_ms),
         journal=journal,
-        own_words=OwnWords(journal, state),
-    )
-
-
-def _client(
-    parts: TurnParts,
-    backend: LMStudioBackend,
-    stores: _Stores,
-    source: DiscordSource,
-    allowed: AllowedModels,
-) -> ClawbotClient:
-    limiter = RateLimiter(parts.settings.queue, parts.clock)
-    services = Services(
-        settings=parts.settings,
-        clock=parts.clock,
         backend=backend,
-        overrides=stores.overrides,
-        journal=stores.journal,
-        state=stores.state,
-        storage=stores.storage,
-        own_words=stores.own_words,
         allowed=allowed,
-        chat=ChatService(parts, limiter),
-        limiter=limiter,
-        scheduler=parts.scheduler,
-        source=source,
-        metrics=parts.metrics,
+        overrides=overrides,
+        scheduler=scheduler,
+        decoder=await stack.enter_async_context(DecoderPool(clock)),
+        files=await stack.enter_async_context(CdnReader(_cdn_hosts(settings))),
+        metrics=metrics,
     )
-    return ClawbotClient(
-        services, _governor(parts.settings, parts.clock, stores.state), ClawbotTree
+
+
+def _scheduler(settings: Settings, clock: Clock, backend: LMStudioBackend) -> Scheduler:
+    scheduler = Scheduler(
+        settings.queue,
+        clock,
+        backend.capacity,
+        backend.is_available,
+        lambda key: (known := backend.model(key)) is None or known.is_loaded,
+    )
+    backend.on_availability(lambda _: scheduler.wake())
+    return scheduler
+
+
+def _follow_network_timeout(overrides: SettingsStore, backend: LMStudioBackend) -> None:
+    """Have the timeout that was set by command in force, now and after each change."""
+    backend.set_network_timeout(overrides.network_timeout_ms)
+    overrides.subscribe(lambda _: backend.set_network_timeout(overrides.network_timeout_ms))
+
+
+def _services(base: _Base, client: ClawbotClient) -> Services:
+    """Build what answers questions: it reads Discord by way of the client."""
+    settings, clock = base.settings, base.clock
+    source = MessageCache(Requests(client, clock), settings.context.cache_messages, clock)
+    own_words = OwnWords(base.journal, base.state)
+    limiter = RateLimiter(settings.queue, clock)
+    oldest = max(timedelta(seconds=settings.queue.stale_after_s), DECLINED_WITHIN)
+    return Services(
+        settings=settings,
+        clock=clock,
+        backend=base.backend,
+        overrides=base.overrides,
+        journal=base.journal,
+        state=base.state,
+        storage=base.storage,
+        own_words=own_words,
+        allowed=base.allowed,
+        chat=ChatService(_turn_parts(base, client, source, own_words), limiter),
+        backfill=Backfill(source, base.journal, base.state, clock, oldest),
+        limiter=limiter,
+        scheduler=base.scheduler,
+        source=source,
+        metrics=base.metrics,
+    )
+
+
+def _turn_parts(
+    base: _Base, client: ClawbotClient, source: MessageCache, own_words: OwnWords
+) -> TurnParts:
+    settings, clock = base.settings, base.clock
+    estimator = TokenEstimator.from_dict(base.state.get(ESTIMATES))
+    builder = ContextBuilder(
+        source=source,
+        files=base.files,
+        decoder=base.decoder,
+        estimator=estimator,
+        settings=settings.context,
+        bot_id=lambda: client.me,
+        bot_name=lambda: client.user.display_name,
+        clock=clock,
+        may_use=lambda message: message.author.id not in settings.discord.blocked_user_ids,
+        may_read=Readers(client, clock).may_read,
+        answers=own_words,
+        place_names=client.names_of,
+    )
+    return TurnParts(
+        settings=settings,
+        clock=clock,
+        backend=base.backend,
+        overrides=base.overrides,
+        journal=base.journal,
+        scheduler=base.scheduler,
+        builder=builder,
+        estimator=estimator,
+        pacers=PacerRegistry(settings.delivery.writes_per_5_s, clock),
+        secrets=SecretGuard(_secrets(settings)),
+        policy=OutputPolicy(allow_invites=settings.delivery.allow_invites),
+        memory=ModelMemory(saved=base.state.get(MODELS)),
+        metrics=base.metrics,
     )
 
 
@@ -333,8 +348,9 @@ def _start_companions(client: ClawbotClient, tasks: TaskOwner, ready: asyncio.Ev
     async def stay_alive() -> None:
         while True:
             await services.clock.sleep(ALIVE_INTERVAL_S)
-            if client.is_online() and client.is_caught_up:
-                await client.note_alive()
+            if client.is_online() and services.backfill.is_caught_up:
+                await services.backfill.note_alive()
+                await client.keep_session()
             for key, value in services.chat.learned().items():
                 await services.state.set(key, value)
 

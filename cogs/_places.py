@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import discord
 
 from bot.chat.backfill import Candidate
-from bot.chat.resume import WayBack
 from bot.core.domain import ChannelId, IncomingMessage, MessageId, Place, PlaceKind, UserId
-from bot.core.ports import JournalEntry
 from bot.gateway.client import ClawbotClient
 from bot.gateway.refusals import POST_MESSAGE, missing
 from cogs import _convert
-from cogs._sink import ACKNOWLEDGED_WITHIN_S, TOKEN_VALID_S, InteractionSink, MessageSink
+from cogs._sink import MessageSink
 
 
 def is_own_thread(channel: object, me: UserId) -> bool:
@@ -36,19 +35,12 @@ def messageable(client: ClawbotClient, place: Place) -> discord.PartialMessageab
     )
 
 
-def partial_message(
-    client: ClawbotClient, place: Place, message_id: MessageId
-) -> discord.PartialMessage:
-    """Return a handle on a message that needs no request and no cache."""
-    return messageable(client, place).get_partial_message(message_id)
-
-
-def candidates(client: ClawbotClient, dm_channels: object) -> list[Candidate]:
+def candidates(client: ClawbotClient, dm_channels: Sequence[ChannelId]) -> list[Candidate]:
     """Return the channels where mentions may have been missed.
 
     Args:
         client: Online, with the guilds' channels known.
-        dm_channels: What the state holds under ``DM_CHANNELS``.
+        dm_channels: The direct-message channels to look into.
     """
     found: list[Candidate] = []
     for guild in client.guilds:
@@ -63,9 +55,7 @@ def candidates(client: ClawbotClient, dm_channels: object) -> list[Candidate]:
                 found.append(Candidate(_convert.place(channel), MessageId(last)))
             elif not isinstance(channel, discord.VoiceChannel):  # these are nearly always empty
                 found.append(Candidate(_convert.place(channel), None))
-    for channel_id in dm_channels if isinstance(dm_channels, list) else []:
-        place = Place(PlaceKind.DM, ChannelId(int(channel_id)))
-        found.append(Candidate(place, None))
+    found += [Candidate(Place(PlaceKind.DM, channel_id), None) for channel_id in dm_channels]
     return found
 
 
@@ -84,23 +74,3 @@ def own_permissions(interaction: discord.Interaction[Any]) -> discord.Permission
 def message_sink(client: ClawbotClient, place: Place, reply_to: MessageId | None) -> MessageSink:
     """Return the way into a channel, replying to a message if one is given."""
     return MessageSink(client, place, reply_to, client.services.clock)
-
-
-async def open_sink(client: ClawbotClient, entry: JournalEntry) -> WayBack | None:
-    """Return the way back to a stored question; ``None`` when its guild is gone.
-
-    A slash command's response is taken up again while its token lives; then the channel has to do.
-    """
-    question = entry.question
-    if question.place.guild_id and client.get_guild(question.place.guild_id) is None:
-        return None
-    age_s = (client.services.clock.now() - question.asked_at).total_seconds()
-    if question.response is not None and age_s < TOKEN_VALID_S:
-        valid_s = TOKEN_VALID_S - max(0.0, age_s)
-        clock = client.services.clock
-        sink = InteractionSink(client, question.response, question.place, clock, valid_s=valid_s)
-        if age_s < ACKNOWLEDGED_WITHIN_S:
-            await sink.acknowledge(question.id)
-        return WayBack(sink, await sink.take_up())
-    reply_to = question.message.id if question.message else None
-    return WayBack(message_sink(client, question.place, reply_to))

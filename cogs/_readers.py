@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Final
 
@@ -23,11 +23,11 @@ class Readers:
     """Tells whether a question's asker may read the history of its place, as things are now.
 
     Args:
-        client: Returns the client.
+        client: Knows the guilds.
         clock: Tells how old a question is.
     """
 
-    def __init__(self, client: Callable[[], commands.Bot], clock: Clock) -> None:
+    def __init__(self, client: commands.Bot, clock: Clock) -> None:
         self._client = client
         self._clock = clock
 
@@ -36,7 +36,7 @@ class Readers:
         place = question.place
         if place.guild_id is None:
             return True
-        guild = self._client().get_guild(place.guild_id)
+        guild = self._client.get_guild(place.guild_id)
         channel = None if guild is None else _channel(guild, place)
         if guild is None or channel is None:
             return False

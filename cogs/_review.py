@@ -1,4 +1,4 @@
-"""A stored question looked at again: is its message still there, what does it say now, may it be?"""
+"""Stored questions looked at again: what became of them, and the ways back to their answers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from dataclasses import replace
 
 import discord
 
-from bot.chat.resume import Review
+from bot.chat.resume import Review, WayBack
 from bot.core.domain import IncomingMessage, Person, Place, Question, UserId
 from bot.core.errors import DeliveryError, TargetGoneError
+from bot.core.ports import JournalEntry
 from bot.core.reasons import plain_reason
 from bot.gateway.client import ClawbotClient
 from bot.prompt.cleaning import without_mention
-from cogs import _convert, _gate
+from cogs import _convert, _gate, _places
 from cogs._calls import Caller
+from cogs._sink import ACKNOWLEDGED_WITHIN_S, TOKEN_VALID_S, InteractionSink
 from cogs._source import Requests
 
 _log = logging.getLogger(__name__)
@@ -46,8 +48,28 @@ class Reviewer:
 
     def __init__(self, client: ClawbotClient) -> None:
         self._client = client
-        self._requests = Requests(lambda: client, client.services.clock)
+        self._requests = Requests(client, client.services.clock)
         self._caller = Caller(client.services.clock)
+
+    async def way_back(self, entry: JournalEntry) -> WayBack | None:
+        """Return the way back to a stored question; ``None`` when its guild is gone.
+
+        A slash command's response is taken up again while its token lives; then the channel has to do.
+        """
+        question, clock = entry.question, self._client.services.clock
+        if question.place.guild_id and self._client.get_guild(question.place.guild_id) is None:
+            return None
+        age_s = (clock.now() - question.asked_at).total_seconds()
+        if question.response is not None and age_s < TOKEN_VALID_S:
+            valid_s = TOKEN_VALID_S - max(0.0, age_s)
+            sink = InteractionSink(
+                self._client, question.response, question.place, clock, valid_s=valid_s
+            )
+            if age_s < ACKNOWLEDGED_WITHIN_S:
+                await sink.acknowledge(question.id)
+            return WayBack(sink, await sink.take_up())
+        reply_to = question.message.id if question.message else None
+        return WayBack(_places.message_sink(self._client, question.place, reply_to))
 
     async def review(self, question: Question) -> Review:
         """Return the question as it is asked now, and why it may not be answered, if so.

@@ -130,6 +130,13 @@ class MessageSink:
         except (discord.HTTPException, discord.RateLimited, *TRANSIENT) as exc:
             raise map_discord_error(exc) from exc
 
+    async def mark(self, emoji: str) -> None:
+        """React to the question's message; see ``ReplySink.mark``."""
+        if self._reference is not None and self._reference.message_id is not None:
+            asked_id = self._reference.message_id
+            react = self._http.add_reaction
+            await self._caller.call(lambda: react(self._channel_id, asked_id, emoji))
+
     async def _post(
         self,
         content: str,
@@ -267,6 +274,9 @@ class InteractionSink:
         """Do nothing while Discord shows the deferred response as thinking."""
         if not self._is_valid():
             await self._channel.typing()
+
+    async def mark(self, emoji: str) -> None:
+        """Do nothing: there is no message to react to."""
 
     def expire(self) -> None:
         """Let the channel take over from now on."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import discord
 from discord import app_commands
 from discord.ext import commands
 
 from bot.chat.admission import Decision
-from bot.chat.backfill import ALIVE, DM_CHANNELS, Backfill, alive_at
 from bot.chat.proxies import Proxies
 from bot.chat.resume import TOO_OLD, Resumer
 from bot.chat.service import RateLimitedError
@@ -34,6 +34,7 @@ from bot.gateway.client import ClawbotClient
 from bot.prompt.cleaning import without_mention
 from cogs import _actions, _buttons, _convert, _gate, _places, _respond, _review
 from cogs._asking import Asking
+from cogs._sink import MessageSink
 
 _log = logging.getLogger(__name__)
 
@@ -55,10 +56,6 @@ UNREADABLE = "There is nothing in that forward that I can read. What would you l
 NEEDS_HISTORY = "You may not read the history of this channel, so I can't read it for you."
 SUMMARISE = "Summarise the conversation from this message on: the points, decisions and questions."
 ABOUT = "Explain this message: what it says, and what matters about it."
-DECLINED_WITHIN = timedelta(hours=24)
-"""Missed mentions that are too old to answer are declined up to this age; older ones are let be."""
-MERGED_MARK = "➕"
-"""On a message that is answered together with its author's next one."""
 LATER_MARK = "⏳"
 """On a message over the rate limit whose author was told so a moment ago."""
 
@@ -74,13 +71,14 @@ class ChatCog(commands.Cog):
         self._asking = Asking(bot)
         self._reviewer = _review.Reviewer(bot)
         self._order = KeyedLocks()
-        self._backfill = Backfill(
-            self._services.source,
+        self._backfill = self._services.backfill
+        self._resumer = Resumer(
             self._services.journal,
+            self._services.chat,
             self._services.clock,
-            self._take_missed,
-            max(self._stale_after, DECLINED_WITHIN),
-            alive_at=self._alive_at(),
+            self._reviewer,
+            self._services.source,
+            self._stale_after,
         )
         self._proxies = Proxies(
             self._services.clock, self._services.settings.discord.proxy_application_ids
@@ -96,7 +94,6 @@ class ChatCog(commands.Cog):
         for menu in self._menus:
             self.bot.tree.add_command(menu)
         _buttons.install(self.bot, self._actions, _respond.failure)
-        self._services.chat.acknowledge_merge = self._mark_merged
 
     async def cog_unload(self) -> None:
         """End what this cog runs in the background."""
@@ -108,6 +105,7 @@ class ChatCog(commands.Cog):
     async def on_message(self, message: discord.Message) -> None:
         """Take a message that was just written."""
         incoming = _convert.message(message)
+        self._services.source.observe(incoming)
         if incoming.webhook_id is not None and incoming.author.id != self._me:
             await self._copied(incoming)
         else:
@@ -127,9 +125,6 @@ class ChatCog(commands.Cog):
     @property
     def _stale_after(self) -> timedelta:
         return timedelta(seconds=self._services.settings.queue.stale_after_s)
-
-    def _alive_at(self) -> datetime | None:
-        return alive_at(self._services.state.get(ALIVE))
 
     @property
     def _me(self) -> UserId:
@@ -154,7 +149,7 @@ class ChatCog(commands.Cog):
             await self._notify(incoming, UNREADABLE if incoming.is_forward else sentence)
             return
         if origin is Origin.DM:
-            await self.bot.remember_dms(incoming.place.channel_id)
+            await self._backfill.remember_dms(incoming.place.channel_id)
         await self._submit(question, incoming)
 
     def _question(self, incoming: IncomingMessage, origin: Origin) -> Question:
@@ -174,10 +169,9 @@ class ChatCog(commands.Cog):
     async def _submit(
         self, question: Question, incoming: IncomingMessage, *, is_counted: bool = False
     ) -> None:
-        sink = _places.message_sink(self.bot, incoming.place, incoming.id)
         self._proxies.asked(question)
         try:
-            await self._services.chat.submit(question, sink, is_counted=is_counted)
+            await self._services.chat.submit(question, self._sink(incoming), is_counted=is_counted)
         except AdmissionError as exc:
             await self._refused(incoming, exc)
 
@@ -188,7 +182,8 @@ class ChatCog(commands.Cog):
         elif exc.is_noticed:
             await self._say(incoming, exc.sentence)
         else:
-            await self._react(incoming, LATER_MARK)
+            with contextlib.suppress(DeliveryError):
+                await self._sink(incoming).mark(LATER_MARK)
 
     async def _notify(self, incoming: IncomingMessage, sentence: str) -> None:
         """Say one sentence to a message's author, at most once a minute to each person."""
@@ -196,33 +191,25 @@ class ChatCog(commands.Cog):
             await self._say(incoming, sentence)
 
     async def _say(self, incoming: IncomingMessage, sentence: str) -> None:
-        sink = _places.message_sink(self.bot, incoming.place, incoming.id)
         name = nonce(QuestionId(incoming.id), "n", 0)
         try:
-            message_id = await sink.send(notice(sentence), nonce=name)
+            message_id = await self._sink(incoming).send(notice(sentence), nonce=name)
             await self._services.own_words.posted_notice(message_id)
         except DeliveryError as exc:
             _log.info("a notice could not be posted (%s)", plain_reason(exc))
 
-    async def _react(self, incoming: IncomingMessage, mark: str) -> None:
-        target = _places.partial_message(self.bot, incoming.place, incoming.id)
-        try:
-            await target.add_reaction(mark)
-        except discord.HTTPException as exc:
-            _log.debug("a message could not be marked (%s)", exc.code)
-
-    async def _mark_merged(self, question: Question) -> None:
-        if question.message is not None:
-            await self._react(question.message, MERGED_MARK)
+    def _sink(self, incoming: IncomingMessage) -> MessageSink:
+        return _places.message_sink(self.bot, incoming.place, incoming.id)
 
     # What happens to messages afterwards
 
     @commands.Cog.listener()
     async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
         """Answer a question again when its author changed it, or a message that now asks."""
+        incoming = _convert.message(payload.message)
+        self._services.source.edited(incoming)
         if payload.data.get("edited_timestamp") is None:
             return
-        incoming = _convert.message(payload.message)
         if await self._edited(incoming):
             return
         if _gate.admission(self.bot).is_late_mention(incoming, self._me):
@@ -239,13 +226,18 @@ class ChatCog(commands.Cog):
     @commands.Cog.listener()
     async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
         """End the work on a question or an answer that is gone."""
-        self._gone(MessageId(payload.message_id))
+        self._deleted(payload.channel_id, payload.message_id)
 
     @commands.Cog.listener()
     async def on_raw_bulk_message_delete(self, payload: discord.RawBulkMessageDeleteEvent) -> None:
         """End the work on all questions and answers that are gone."""
-        for message_id in payload.message_ids:
-            self._gone(MessageId(message_id))
+        self._deleted(payload.channel_id, *payload.message_ids)
+
+    def _deleted(self, channel_id: int, *message_ids: int) -> None:
+        ids = [MessageId(message_id) for message_id in message_ids]
+        self._services.source.deleted(ChannelId(channel_id), ids)
+        for message_id in ids:
+            self._gone(message_id)
 
     def _gone(self, message_id: MessageId) -> None:
         was_open = self._services.chat.message_gone(message_id)
@@ -256,12 +248,16 @@ class ChatCog(commands.Cog):
     @commands.Cog.listener()
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
         """End the work in a channel that is gone."""
-        self._services.chat.place_gone(channel_id=ChannelId(channel.id), guild_id=None)
+        self._channel_gone(ChannelId(channel.id))
 
     @commands.Cog.listener()
     async def on_raw_thread_delete(self, payload: discord.RawThreadDeleteEvent) -> None:
         """End the work in a thread that is gone."""
-        self._services.chat.place_gone(channel_id=ChannelId(payload.thread_id), guild_id=None)
+        self._channel_gone(ChannelId(payload.thread_id))
+
+    def _channel_gone(self, channel_id: ChannelId) -> None:
+        self._services.source.channel_gone(channel_id)
+        self._services.chat.place_gone(channel_id=channel_id, guild_id=None)
 
     @commands.Cog.listener()
     async def on_guild_remove(self, guild: discord.Guild) -> None:
@@ -271,39 +267,17 @@ class ChatCog(commands.Cog):
     # After a start or a lost session
 
     @commands.Cog.listener()
-    async def on_connect(self) -> None:
-        """Note that a fresh session began; discord.py says so before the session's first event."""
-        self.bot.is_caught_up = False
-        alive = self._alive_at()
-        self._backfill.session_began(alive)
-        if alive is None:
-            await self.bot.note_alive()
-
-    @commands.Cog.listener()
     async def on_ready(self) -> None:
         """Take up what was left open, and look for mentions missed meanwhile."""
         self._tasks.start(self._catch_up(), name="catch-up")
 
     async def _catch_up(self) -> None:
-        services = self._services
         async with self._catching_up:
             await self._look_again()
-            resumer = Resumer(
-                services.journal,
-                services.chat,
-                services.clock,
-                lambda entry: _places.open_sink(self.bot, entry),
-                self._reviewer.review,
-                self._stale_after,
-                source=services.source,
-                me=lambda: self._me,
-            )
-            count = await resumer.run()
+            count = await self._resumer.run(self._me)
             _log.log(logging.INFO if count else logging.DEBUG, "took up %d questions", count)
-            dm_channels = services.state.get(DM_CHANNELS)
-            await self._backfill.run(_places.candidates(self.bot, dm_channels))
-            self.bot.is_caught_up = True
-            await self.bot.note_alive()
+            channels = _places.candidates(self.bot, self._backfill.dm_channels)
+            await self._backfill.run(channels, self._take_missed)
 
     async def _look_again(self) -> None:
         """See what became of the questions in work while no events came."""
@@ -315,7 +289,7 @@ class ChatCog(commands.Cog):
                 await self._edited(found)
 
     async def _take_missed(self, incoming: IncomingMessage) -> None:
-        if await self._services.journal.entry(QuestionId(incoming.id)) is not None:
+        if await self._services.chat.has_taken(QuestionId(incoming.id)):
             return
         incoming = await self._reviewer.as_member(incoming)
         channel = self.bot.get_channel(incoming.place.channel_id)

@@ -4,31 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from bot.core.domain import GuildId, ModelInfo
+from bot.core.ports import State
 
 STATE: Final = "allowed_models"
 """State: model keys by guild, as the owners allowed them."""
 
 MOST_PER_GUILD: Final = 32
 MOST_GUILDS: Final = 200
-
-
-class State(Protocol):
-    """Small values that are kept over a restart."""
-
-    def get(self, key: str) -> object:
-        """Return a value; ``None`` if there is none."""
-        ...
-
-    async def set(self, key: str, value: object) -> None:
-        """Remember a value.
-
-        Raises:
-            ValueError: It is too long.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)

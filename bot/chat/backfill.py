@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from bot.core.clock import Clock
 from bot.core.domain import ChannelId, IncomingMessage, MessageId, Place
-from bot.core.ports import Journal, MessageSource
+from bot.core.ports import Journal, MessageSource, State
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +26,8 @@ ALIVE_MARGIN_S = 10.0
 DM_CHANNELS = "dm_channels"
 """State: the direct-message channels of the last people who asked there, the latest last."""
 MOST_DM_CHANNELS = 50
+DECLINED_WITHIN = timedelta(hours=24)
+"""Missed mentions that are too old to answer are declined up to this age; older ones are let be."""
 DISCORD_EPOCH_MS = 1_420_070_400_000
 """Milliseconds of the first second of 2015, where snowflakes begin (Discord: snowflakes)."""
 PAGE_MESSAGES = 100
@@ -69,51 +71,75 @@ class _Search:
     after: MessageId
 
 
+Handle = Callable[[IncomingMessage], Awaitable[None]]
+"""Takes a message that was missed."""
+
+
 class Backfill:
     """Scans channels for messages that nobody has handled, and keeps the marks that it begins at.
 
     Args:
         source: Where messages are read.
         journal: Knows the newest handled message of each channel.
+        state: Knows when the bot last received messages, which a first start can't have missed.
         clock: Time.
-        handle: Called with each message found, oldest first; deduplication is the journal's.
         oldest: Messages before this are not looked for.
-        alive_at: When the bot was last known to receive messages; ``None`` on a first start, where
-            nothing can have been missed.
     """
 
     def __init__(
         self,
         source: MessageSource,
         journal: Journal,
+        state: State,
         clock: Clock,
-        handle: Callable[[IncomingMessage], Awaitable[None]],
         oldest: timedelta,
-        *,
-        alive_at: datetime | None,
     ) -> None:
         self._source = source
         self._journal = journal
+        self._state = state
         self._clock = clock
-        self._handle = handle
         self._oldest = oldest
-        self._alive_at = alive_at
+        self._alive_at = alive_at(state.get(ALIVE))
         self._first_live: dict[ChannelId, MessageId] | None = {}
         self._newest_live: dict[ChannelId, MessageId] = {}
         self._sessions = 0
         self._scanning = asyncio.Lock()
 
-    def session_began(self, alive_at: datetime | None) -> None:
-        """Note a session that replays nothing: a scan is due for what came before it.
+    @property
+    def is_caught_up(self) -> bool:
+        """True while no scan is due."""
+        return self._first_live is None
 
-        Args:
-            alive_at: When the bot last received messages, before this session.
+    async def note_alive(self) -> None:
+        """Remember that messages are being received, for the next start's look at what it missed.
+
+        A little in the past: what came in the last seconds may not be in the journal yet.
         """
-        if self._first_live is None:
-            self._alive_at = alive_at
+        await self._state.set(ALIVE, self._clock.now().timestamp() - ALIVE_MARGIN_S)
+
+    @property
+    def dm_channels(self) -> list[ChannelId]:
+        """The direct-message channels of the last people who asked there, the latest last."""
+        stored = self._state.get(DM_CHANNELS)
+        return [ChannelId(int(i)) for i in stored] if isinstance(stored, list) else []
+
+    async def remember_dms(self, *newest: ChannelId) -> None:
+        """Remember direct-message channels, since Discord doesn't list them at a start."""
+        known = self.dm_channels
+        if newest and known[-len(newest) :] != [*newest]:
+            kept = [i for i in known if i not in newest] + [*newest]
+            await self._state.set(DM_CHANNELS, kept[-MOST_DM_CHANNELS:])
+
+    async def session_began(self) -> None:
+        """Note a session that replays nothing: a scan is due for what came before it."""
+        alive = alive_at(self._state.get(ALIVE))
+        if self.is_caught_up:
+            self._alive_at = alive
         self._first_live = {}
         self._newest_live = {}
         self._sessions += 1
+        if alive is None:
+            await self.note_alive()
 
     async def arrived(self, channel_id: ChannelId, message_id: MessageId) -> None:
         """Note a message that was received and handled; kept back while a scan is due."""
@@ -125,23 +151,25 @@ class Backfill:
         newest = self._newest_live.get(channel_id, message_id)
         self._newest_live[channel_id] = max(newest, message_id)
 
-    async def run(self, candidates: Iterable[Candidate]) -> int:
+    async def run(self, candidates: Iterable[Candidate], handle: Handle) -> int:
         """Scan, and return how many messages were handed on; one scan at a time.
 
         Args:
             candidates: The channels the bot serves.
+            handle: Called with each message found, oldest first; deduplication is the journal's.
         """
         async with self._scanning:
             session = self._sessions
-            found = await self._scan_all(candidates)
+            found = await self._scan_all(candidates, handle)
             if session == self._sessions:
                 newest, self._newest_live = self._newest_live, {}
                 self._first_live = None
                 for channel_id, message_id in newest.items():
                     await self._journal.seen(channel_id, message_id)
+                await self.note_alive()
             return found
 
-    async def _scan_all(self, candidates: Iterable[Candidate]) -> int:
+    async def _scan_all(self, candidates: Iterable[Candidate], handle: Handle) -> int:
         """Look through all channels due, one page of each guild in turn.
 
         So a guild with much to read delays the others by its share only, and nobody's mentions are
@@ -158,7 +186,7 @@ class Backfill:
             search = searches.popleft()
             pages[id(searches)] += 1
             page = await self._source.history(search.place, after=search.after, limit=PAGE_MESSAGES)
-            count, is_over = await self._take(search, page)
+            count, is_over = await self._take(search, page, handle)
             found += count
             if not is_over:
                 searches.append(search)
@@ -200,12 +228,14 @@ class Backfill:
             return after
         return after if max(newest, known or newest) >= floor else None
 
-    async def _take(self, search: _Search, page: Sequence[IncomingMessage]) -> tuple[int, bool]:
+    async def _take(
+        self, search: _Search, page: Sequence[IncomingMessage], handle: Handle
+    ) -> tuple[int, bool]:
         """Hand on a page's messages; return how many, and whether the channel is done."""
         for count, message in enumerate(page):
             if self._came_live(message):
                 return count, True
-            await self._handle(message)
+            await handle(message)
             await self._journal.seen(search.place.channel_id, message.id)
             search.after = message.id
         return len(page), len(page) < PAGE_MESSAGES

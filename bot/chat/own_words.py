@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from bot.chat.proxies import proxied
 from bot.core.domain import IncomingMessage, MessageId, UserId
 from bot.core.notices import may_hold_chrome, without, without_known
-from bot.core.ports import Journal, JournalEntry
+from bot.core.ports import Journal, JournalEntry, State
 from bot.core.recent import Recent
 
 NOTICES: Final = "notices"
@@ -18,18 +18,6 @@ NOTICES: Final = "notices"
 
 MOST_NOTICES: Final = 1000
 _REMEMBERED: Final = 1000
-
-
-class State(Protocol):
-    """Small values kept over restarts."""
-
-    def get(self, key: str) -> object:
-        """Return a value; ``None`` if there is none."""
-        ...
-
-    async def set(self, key: str, value: object) -> None:
-        """Store a value."""
-        ...
 
 
 class OwnWords:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Protocol
 
 from bot.chat.ending import Ending
 from bot.chat.service import ChatService
@@ -48,8 +49,16 @@ class WayBack:
     standing: tuple[MessageId, ...] = ()
 
 
-OpenSink = Callable[[JournalEntry], Awaitable[WayBack | None]]
-ReviewQuestion = Callable[[Question], Awaitable[Review]]
+class Reviewer(Protocol):
+    """Looks at stored questions again."""
+
+    async def way_back(self, entry: JournalEntry) -> WayBack | None:
+        """Return the way back to a question's place; ``None`` when that is gone."""
+        ...
+
+    async def review(self, question: Question) -> Review:
+        """Return what became of a question: it may be gone, changed or no longer allowed."""
+        ...
 
 
 async def give_up(journal: Journal, question_id: QuestionId) -> None:
@@ -64,11 +73,12 @@ class Resumer:
     """Ends what was left open, oldest first.
 
     Args:
-        open_sink: Makes the way back to a question's place; ``None`` when that is gone.
-        review: Looks at a question again: it may be gone, changed or no longer allowed.
-        stale_after: Questions older than this are declined.
+        journal: What was left open.
+        chat: Goes on with it.
+        clock: Tells how old a question is.
+        reviewer: Looks at each question again.
         source: Where an answer's message is looked for.
-        me: The bot's own user.
+        stale_after: Questions older than this are declined.
     """
 
     def __init__(
@@ -76,35 +86,29 @@ class Resumer:
         journal: Journal,
         chat: ChatService,
         clock: Clock,
-        open_sink: OpenSink,
-        review: ReviewQuestion,
-        stale_after: timedelta,
-        *,
+        reviewer: Reviewer,
         source: MessageSource,
-        me: Callable[[], UserId],
+        stale_after: timedelta,
     ) -> None:
-        self._source = source
-        self._me = me
         self._journal = journal
         self._chat = chat
         self._clock = clock
-        self._open_sink = open_sink
-        self._review = review
+        self._reviewer = reviewer
+        self._source = source
         self._stale_after = stale_after
 
-    async def run(self) -> int:
-        """Take up every open question that nobody works on; returns how many there were."""
+    async def run(self, me: UserId) -> int:
+        """Take up every open question that nobody works on; returns how many there were.
+
+        Args:
+            me: The bot's own user.
+        """
         pending = await self._journal.pending()
         newest = {e.question.message.id: e.question.id for e in pending if e.question.message}
-        taken = [
-            await self._take_up(entry.question.id, newest)
-            for entry in pending
-            if not self._chat.knows(entry.question.id)
-        ]
-        return sum(taken)
+        return sum([await self._take_up(entry.question.id, newest, me) for entry in pending])
 
     async def _take_up(
-        self, question_id: QuestionId, newest: Mapping[MessageId, QuestionId]
+        self, question_id: QuestionId, newest: Mapping[MessageId, QuestionId], me: UserId
     ) -> bool:
         """Take up one question as it stands now; others may have ended it meanwhile.
 
@@ -112,21 +116,22 @@ class Resumer:
             question_id: The question.
             newest: Of each asking message the newest open question: a message that was changed
                 right before the process died has two.
+            me: The bot's own user.
         """
         entry = await self._journal.entry(question_id)
         if entry is None or entry.outcome is not None or self._chat.knows(question_id):
             return False
-        way = await self._open_sink(entry)
+        way = await self._reviewer.way_back(entry)
         if way is None:
             await self._journal.close(question_id, Outcome.DROPPED)
             return True
         sink = way.sink
-        entry = await self._with_orphan(replace(entry, posted=entry.posted or way.standing))
+        entry = await self._with_orphan(replace(entry, posted=entry.posted or way.standing), me)
         message = entry.question.message
         if message is not None and newest.get(message.id, question_id) != question_id:
             self._chat.withdraw(entry, sink, Ending.SUPERSEDED)
             return True
-        review = await self._review(entry.question)
+        review = await self._reviewer.review(entry.question)
         if review.question is None:
             self._chat.withdraw(entry, sink, Ending.GONE)
         elif reason := review.refusal or self._reason_against(entry):
@@ -150,7 +155,7 @@ class Resumer:
         await self._journal.revise(question)
         return await self._journal.entry(question.id) or entry
 
-    async def _with_orphan(self, entry: JournalEntry) -> JournalEntry:
+    async def _with_orphan(self, entry: JournalEntry, me: UserId) -> JournalEntry:
         """Add an answer's first message that was posted but not noted before the process died.
 
         Within minutes its nonce would find it again; after that only a look at the channel does.
@@ -160,8 +165,6 @@ class Resumer:
             return entry
         later = await self._source.history(message.place, after=message.id, limit=LOOK_MESSAGES)
         own = [
-            each.id
-            for each in later
-            if each.reference_id == message.id and each.author.id == self._me()
+            each.id for each in later if each.reference_id == message.id and each.author.id == me
         ]
         return replace(entry, posted=tuple(own[:1]))

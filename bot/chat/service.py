@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Any
 
 from bot.chat.ending import Ending
 from bot.chat.parts import TurnParts
@@ -62,15 +61,9 @@ class ChatService:
     Args:
         parts: What each turn works with.
         limiter: Questions a minute, per person and guild.
-        acknowledge_merge: Called with a question that was merged into a later one of the same burst.
     """
 
-    def __init__(
-        self,
-        parts: TurnParts,
-        limiter: RateLimiter,
-        acknowledge_merge: Callable[[Question], Coroutine[Any, Any, None]] | None = None,
-    ) -> None:
+    def __init__(self, parts: TurnParts, limiter: RateLimiter) -> None:
         self._parts = parts
         self._limiter = limiter
         self._bursts = Bursts(parts.settings.queue.burst_window_s)
@@ -78,7 +71,6 @@ class ChatService:
         self._accepting: set[QuestionId] = set()
         self._tasks = TaskOwner()
         self._is_closing = False
-        self.acknowledge_merge = acknowledge_merge
 
     @property
     def running(self) -> int:
@@ -92,6 +84,10 @@ class ChatService:
     def knows(self, question_id: QuestionId) -> bool:
         """Return whether this question is being accepted, waits or is being answered now."""
         return question_id in self._turns or question_id in self._accepting
+
+    async def has_taken(self, question_id: QuestionId) -> bool:
+        """Return whether this question was ever accepted, as far as that is still stored."""
+        return self.knows(question_id) or await self._parts.journal.entry(question_id) is not None
 
     @property
     def asked_in(self) -> Sequence[IncomingMessage]:
@@ -124,7 +120,8 @@ class ChatService:
         """
         if self._is_closing:
             raise AdmissionError("I'm being restarted. Please ask again in a minute.")
-        if self.knows(question.id):
+        # Asked twice: the same question may have come again while the journal was read.
+        if await self.has_taken(question.id) or self.knows(question.id):
             _log.debug("question %d is known already", question.id)
             return
         self._accepting.add(question.id)
@@ -146,17 +143,13 @@ class ChatService:
         *,
         is_counted: bool,
     ) -> Turn | None:
-        """Store a question; ``None`` when it is known already."""
-        if await self._parts.journal.entry(question.id) is not None:
-            _log.debug("question %d is known already", question.id)
-            return None
+        """Store a question; ``None`` when the journal has it already, and couldn't say so before."""
         if not is_counted:
             refusal = self._limiter.take(question.counts_for, question.place.guild_id)
             if refusal is not None:
                 raise RateLimitedError(refusal.sentence, is_noticed=refusal.is_noticed)
             question = self._merge_burst(question)
         if not await self._parts.journal.accept(question):
-            _log.debug("question %d is known already", question.id)
             return None
         if changed_id is not None and self._supersede(changed_id):
             replaces = ()
@@ -167,13 +160,11 @@ class ChatService:
 
     def resume(self, entry: JournalEntry, sink: ReplySink) -> None:
         """Go on with a question that an earlier run of the process accepted."""
-        if entry.question.id not in self._turns:
-            self._start(Turn(entry.question, sink, self._parts, entry=entry))
+        self._start(Turn(entry.question, sink, self._parts, entry=entry))
 
     def decline(self, entry: JournalEntry, sink: ReplySink, sentence: str) -> None:
         """Say why a stored question gets no answer, in the place of what was posted of it."""
-        if entry.question.id not in self._turns:
-            self._start(Turn(entry.question, sink, self._parts, entry=entry, refusal=sentence))
+        self._start(Turn(entry.question, sink, self._parts, entry=entry, refusal=sentence))
 
     def withdraw(self, entry: JournalEntry, sink: ReplySink, ending: Ending) -> None:
         """End a stored question without a word, and take back what was posted of its answer.
@@ -183,13 +174,12 @@ class ChatService:
             sink: The way to what was posted.
             ending: ``GONE`` or ``SUPERSEDED``.
         """
-        if entry.question.id not in self._turns:
-            turn = Turn(entry.question, sink, self._parts, entry=entry)
-            turn.end(ending)
-            self._start(turn)
+        turn = Turn(entry.question, sink, self._parts, entry=entry)
+        turn.end(ending)
+        self._start(turn)
 
     def _start(self, turn: Turn) -> None:
-        if self._is_closing:
+        if self._is_closing or turn.question.id in self._turns:
             return  # accepted at the last moment: the journal has it for the next start
         self._turns[turn.question.id] = turn
         self._tasks.start(self._run(turn), name=f"question-{turn.question.id}")
@@ -221,8 +211,6 @@ class ChatService:
         turn = None if earlier_id is None else self._turns.get(earlier_id)
         if turn is None or turn.is_visible or not turn.end(Ending.MERGED):
             return question
-        if self.acknowledge_merge is not None:
-            self._tasks.start(self.acknowledge_merge(turn.question), name="acknowledge-merge")
         return question.merge(turn.question)
 
     def continues_burst(self, message: IncomingMessage) -> bool:

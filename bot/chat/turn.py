@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 
@@ -46,6 +47,8 @@ LEAST_ANSWER_TOKENS = 1024
 """Where the shared context pool is nearly full, an answer begins with at least this bound."""
 BURST_SETTLES_S = 0.7
 """After the second message of a burst, how long to wait for a third before the model is asked."""
+MERGED_MARK = "➕"
+"""On a message that is answered together with its author's next one."""
 RESTARTING_TEXT = "I'm being restarted. I'll answer this as soon as I'm back."
 
 
@@ -76,6 +79,7 @@ class Turn:
     ) -> None:
         self.question = question
         self._parts = parts
+        self._sink = sink
         self._entry = entry
         self._refusal = refusal
         self._ending: Ending | None = None
@@ -341,6 +345,9 @@ class Turn:
             await self._delivery.fail("Stopped.", controls=self._controls(regenerate=True))
             return Outcome.STOPPED
         await self._delivery.abort()
+        if ending is Ending.MERGED:
+            with contextlib.suppress(DeliveryError):
+                await self._sink.mark(MERGED_MARK)
         return Outcome.DROPPED if ending is Ending.GONE else Outcome.MERGED
 
     async def _failed(self, exc: Exception) -> Outcome:

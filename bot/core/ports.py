@@ -128,6 +128,10 @@ class ReplySink(Protocol):
         """Show the typing indicator, which Discord lets expire after 10 seconds."""
         ...
 
+    async def mark(self, emoji: str) -> None:
+        """React to the question's message, where there is one."""
+        ...
+
 
 class MessageSource(Protocol):
     """Messages of Discord as plain values, from a cache or by request.
@@ -188,6 +192,22 @@ class ChatSettings:
     show_footer: bool = False
     may_load: bool = True
     model_notice: str = ""
+
+
+class State(Protocol):
+    """Small values that are kept over a restart, by name."""
+
+    def get(self, key: str) -> object:
+        """Return a value; ``None`` if there is none."""
+        ...
+
+    async def set(self, key: str, value: object) -> None:
+        """Remember a value.
+
+        Raises:
+            ValueError: It is too long.
+        """
+        ...
 
 
 class SettingsReader(Protocol):

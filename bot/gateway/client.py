@@ -17,8 +17,9 @@ import discord
 from discord.ext import commands
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 
-from bot.chat.backfill import ALIVE, ALIVE_MARGIN_S, DM_CHANNELS, MOST_DM_CHANNELS, alive_at
-from bot.core.domain import ChannelId, Place, UserId
+from bot.chat.backfill import ALIVE, ALIVE_MARGIN_S, alive_at
+from bot.core.clock import Clock
+from bot.core.domain import Place, UserId
 from bot.core.errors import ConfigurationError, describe
 from bot.core.reasons import plain_reason
 from bot.gateway.network import NETWORK_ERRORS
@@ -28,6 +29,8 @@ from bot.gateway.refusals import GuardedRequests
 from bot.gateway.replay import SESSION, WORTH_IT, LeftSession, left_session, missed_dm_channels
 from bot.gateway.rest_pace import RestPace
 from bot.gateway.services import Services
+from bot.ops.metrics import Metrics
+from config.settings import DiscordSettings
 from config.token_shapes import refused_token
 
 _log = logging.getLogger(__name__)
@@ -66,11 +69,15 @@ class ClawbotClient(commands.Bot):
     """discord.py's bot with our gateway loop and services.
 
     Args:
-        services: Everything the cogs may use.
+        settings: Which Discord, and what may be seen there.
+        clock: Time.
+        metrics: Counts requests to Discord.
         governor: Paces connections and log-ins.
         tree_cls: The command tree, which asks the permission gate and answers failures.
+        services_for: Makes what the cogs use; some of it asks this client.
 
     Attributes:
+        services: Everything the cogs may use.
         online: Set while the gateway session is up.
         sessions: How many sessions were begun afresh.
     """
@@ -79,40 +86,42 @@ class ClawbotClient(commands.Bot):
 
     def __init__(
         self,
-        services: Services,
+        settings: DiscordSettings,
+        clock: Clock,
+        metrics: Metrics,
         governor: Governor,
         tree_cls: type[discord.app_commands.CommandTree[Any]],
+        services_for: Callable[[ClawbotClient], Services],
     ) -> None:
-        pace = RestPace(services.clock, services.settings.discord.requests_per_s)
+        pace = RestPace(clock, settings.requests_per_s)
         super().__init__(
             command_prefix=(),
             help_command=None,
-            intents=intents_for(message_content=services.settings.discord.message_content),
+            intents=intents_for(message_content=settings.message_content),
             allowed_mentions=discord.AllowedMentions.none(),
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
             max_messages=None,
             guild_ready_timeout=GUILD_READY_TIMEOUT_S,
             max_ratelimit_timeout=30.0,
-            http_trace=pace.pace(services.metrics.discord_trace()),
+            http_trace=pace.pace(metrics.discord_trace()),
             tree_cls=tree_cls,
             allowed_contexts=discord.app_commands.AppCommandContext(
                 guild=True, dm_channel=True, private_channel=False
             ),
             allowed_installs=discord.app_commands.AppInstallationType(guild=True, user=False),
         )
-        self.services = services
         self._pace = pace
         self.online = asyncio.Event()
-        self.is_caught_up = False
         self.sessions = 0
         self._governor = governor
         self._session: LeftSession | None = None
         self._session_noted_s = 0.0
         self._read_leniently()
         # All of discord.py's requests but answers to interactions go through this one method.
-        guarded = GuardedRequests(self.http.request, self, services.clock)
+        guarded = GuardedRequests(self.http.request, self, clock)
         self.http.request = guarded.request  # type: ignore[method-assign]
+        self.services = services_for(self)
 
     def _read_leniently(self) -> None:
         """Have discord.py read what it is told also where a part is of another form."""
@@ -146,16 +155,7 @@ class ClawbotClient(commands.Bot):
         keeper = getattr(self.ws, "_keep_alive", None)  # nothing public tells it
         return getattr(keeper, "interval", None) or math.inf
 
-    async def note_alive(self) -> None:
-        """Remember that messages are being received, for the next start's look at what it missed.
-
-        A little in the past: what came in the last seconds may not be in the journal yet.
-        """
-        moment_s = self.services.clock.now().timestamp() - ALIVE_MARGIN_S
-        await self.services.state.set(ALIVE, moment_s)
-        await self._keep_session()
-
-    async def _keep_session(self) -> None:
+    async def keep_session(self) -> None:
         """Remember the session, and an event some seconds ago from which on to replay it."""
         age_s = self.services.clock.monotonic() - self._session_noted_s
         if self._session is not None and age_s >= ALIVE_MARGIN_S:
@@ -168,15 +168,6 @@ class ClawbotClient(commands.Bot):
         if session_id is not None and sequence is not None:
             self._session = LeftSession(session_id, sequence, str(self.ws.gateway))
             self._session_noted_s = self.services.clock.monotonic()
-
-    async def remember_dms(self, *channel_ids: ChannelId) -> None:
-        """Remember direct-message channels, since Discord doesn't list them at a start."""
-        stored = self.services.state.get(DM_CHANNELS)
-        known = [int(i) for i in stored] if isinstance(stored, list) else []
-        newest = [int(i) for i in channel_ids]
-        if newest and known[-len(newest) :] != newest:
-            kept = [i for i in known if i not in newest] + newest
-            await self.services.state.set(DM_CHANNELS, kept[-MOST_DM_CHANNELS:])
 
     def names_of(self, place: Place) -> tuple[str, str]:
         """Return the names of a place's guild and channel; empty where unknown."""
@@ -250,7 +241,8 @@ class ClawbotClient(commands.Bot):
         if left is None or alive is None or self.services.clock.now() - alive > WORTH_IT:
             return
         await self._governor.before_connect(identify=False)
-        await self.remember_dms(*sorted(await missed_dm_channels(self, left)))
+        missed = await missed_dm_channels(self, left)
+        await self.services.backfill.remember_dms(*sorted(missed))
 
     async def _hold(self, params: dict[str, Any]) -> None:
         connecting = DiscordWebSocket.from_client(self, **params)
@@ -321,7 +313,12 @@ class ClawbotClient(commands.Bot):
             _log.debug("the session start limit is unknown (%s)", plain_reason(exc))
 
     async def on_connect(self) -> None:
-        """Remember a fresh session at once: the process may be killed at any time."""
+        """Take a fresh session; discord.py tells of it before the session's first event.
+
+        It is remembered at once: the process may be killed at any time.
+        """
+        self.services.source.session_lost()
+        await self.services.backfill.session_began()
         if self._session is not None:
             await self.services.state.set(SESSION, self._session.dump())
 

@@ -1,16 +1,17 @@
-"""What the Discord surface may use: one value, complete before the client is made."""
+"""What the Discord surface may use, in one value."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from bot.chat.allowed_models import AllowedModels
+from bot.chat.backfill import Backfill
 from bot.chat.own_words import OwnWords
 from bot.chat.service import ChatService
 from bot.core.clock import Clock
-from bot.core.ports import MessageSource
 from bot.lmstudio import LMStudioBackend
 from bot.ops.metrics import Metrics
+from bot.prompt.cache import MessageCache
 from bot.queue.rate_limit import RateLimiter
 from bot.queue.scheduler import Scheduler
 from bot.storage.database import Database
@@ -31,6 +32,7 @@ class Services:
         storage: The database behind all of these.
         own_words: Knows which of the bot's messages are answers.
         allowed: The models that guilds may choose.
+        source: Discord's messages; told of what the gateway brings.
     """
 
     settings: Settings
@@ -43,7 +45,8 @@ class Services:
     own_words: OwnWords
     allowed: AllowedModels
     chat: ChatService
+    backfill: Backfill
     limiter: RateLimiter
     scheduler: Scheduler
-    source: MessageSource
+    source: MessageCache
     metrics: Metrics

@@ -42,6 +42,10 @@ NOT_PERMITTED: Final = (
 )
 
 
+PermitModel = Callable[[GuildId, str], Permit | None]
+"""Returns what a guild may use for a model that it chose."""
+
+
 def _any_model(_guild_id: GuildId, name: str) -> Permit:
     return Permit(name, may_load=True)
 
@@ -53,7 +57,13 @@ class SettingsStore:
     changes nothing.
     """
 
-    def __init__(self, database: Database, base: ChatDefaults, network_timeout_ms: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        base: ChatDefaults,
+        network_timeout_ms: int,
+        permit: PermitModel = _any_model,
+    ) -> None:
         self._database = database
         self._base: dict[str, SettingValue | None] = {
             **{key: getattr(base, key) for key in SETTING_TYPES if key != "network_timeout"},
@@ -64,11 +74,15 @@ class SettingsStore:
         self._budget = FairBudget(CHANGES)
         self._listeners: list[Callable[[Change], None]] = []
         self._is_loaded = False
-        self._permit: Callable[[GuildId, str], Permit | None] = _any_model
+        self._permit = permit
 
     @classmethod
     async def open(
-        cls, database: Database, base: ChatDefaults, network_timeout_ms: int
+        cls,
+        database: Database,
+        base: ChatDefaults,
+        network_timeout_ms: int,
+        permit: PermitModel = _any_model,
     ) -> SettingsStore:
         """Load what is stored; with a database that can't be read, the settings file holds.
 
@@ -76,8 +90,9 @@ class SettingsStore:
             database: Open.
             base: The settings file's values.
             network_timeout_ms: The settings file's ``network_timeout``, in milliseconds.
+            permit: Says which models guilds and channels may have.
         """
-        store = cls(database, base, network_timeout_ms)
+        store = cls(database, base, network_timeout_ms, permit)
         try:
             await store._load()
         except StoreError as exc:
@@ -103,14 +118,6 @@ class SettingsStore:
             may_load=may_load,
             model_notice=notice,
         )
-
-    def guard_models(self, permit: Callable[[GuildId, str], Permit | None]) -> None:
-        """Let guilds and channels have only the models that a function permits.
-
-        Args:
-            permit: Returns what a guild may use for a model that it chose.
-        """
-        self._permit = permit
 
     def _model(self, place: Place) -> tuple[str | None, bool, str]:
         """Return the model in force, whether it may be loaded, and what to say about it."""

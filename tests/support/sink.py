@@ -40,6 +40,7 @@ class FakeSink:
     Attributes:
         messages: What stands, in order.
         calls: Every request, refused ones too.
+        marks: The reactions to the question.
         failures: Raised by the next requests that write, one each; ``None`` lets one pass.
         before: Awaited before each write takes effect, to hold requests back.
     """
@@ -50,6 +51,7 @@ class FakeSink:
         self._next_id = 5000
         self.messages: dict[MessageId, FakeMessage] = {}
         self.calls: list[Call] = []
+        self.marks: list[str] = []
         self.failures: deque[DeliveryError | None] = deque()
         self.before: Callable[[], Awaitable[object]] | None = None
 
@@ -107,6 +109,10 @@ class FakeSink:
     async def typing(self) -> None:
         """Record it."""
         self.calls.append(Call("typing", self._clock.monotonic()))
+
+    async def mark(self, emoji: str) -> None:
+        """Record it."""
+        self.marks.append(emoji)
 
     def adopt(self, message_id: int, content: str) -> MessageId:
         """Let a message of a previous run stand here."""

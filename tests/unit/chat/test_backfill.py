@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from bot.chat.backfill import SPACING_S, Backfill, Candidate, snowflake_at
+from bot.chat.backfill import ALIVE, SPACING_S, Backfill, Candidate, snowflake_at
 from bot.core.domain import ChannelId, GuildId, IncomingMessage, MessageId, Place
 from bot.storage.database import open_database
 from bot.storage.journal import SqlJournal
 from tests.support.builders import HOME, message
 from tests.support.clock import FakeClock, settle
+from tests.support.state import FakeState
 
 HOUR = timedelta(hours=1)
 
@@ -64,11 +65,10 @@ class Desk:
         self.clock = clock
         self.source = FakeSource()
         self.found: list[MessageId] = []
-        self.backfill = Backfill(
-            self.source, journal, clock, self._note, HOUR, alive_at=clock.now() - HOUR / 2
-        )
+        self.state = FakeState({ALIVE: (clock.now() - HOUR / 2).timestamp()})
+        self.backfill = Backfill(self.source, journal, self.state, clock, HOUR)
 
-    async def _note(self, incoming: IncomingMessage) -> None:
+    async def note(self, incoming: IncomingMessage) -> None:
         self.found.append(incoming.id)
 
     def post(self, minutes_ago: float, place: Place = HOME) -> MessageId:
@@ -82,10 +82,15 @@ class Desk:
         """Let the gateway bring a message."""
         await self.backfill.arrived(HOME.channel_id, message_id)
 
+    async def session_began(self) -> None:
+        """Lose the session, having received messages up to now."""
+        await self.state.set(ALIVE, self.clock.now().timestamp())
+        await self.backfill.session_began()
+
     async def scan(self, *candidates: Candidate) -> None:
         """Scan these channels, or the one."""
         places = candidates or (Candidate(HOME, None),)
-        scanning = asyncio.create_task(self.backfill.run(places))
+        scanning = asyncio.create_task(self.backfill.run(places, self.note))
         await self.clock.advance(5.0)
         await scanning
 
@@ -102,7 +107,7 @@ async def test_a_message_that_arrives_before_the_scan_hides_nothing_that_was_mis
 ) -> None:
     await desk.journal.seen(HOME.channel_id, snowflake_at(desk.clock.now() - HOUR / 2))
     missed, live = desk.post(10), desk.post(0)
-    desk.backfill.session_began(desk.clock.now())
+    await desk.session_began()
     await desk.receive(live)
     await desk.scan()
     assert desk.found == [missed]
@@ -132,7 +137,7 @@ async def test_a_session_that_is_lost_during_the_scan_is_scanned_for_too(desk: D
     first = asyncio.create_task(desk.scan())
     await settle()
     missed = desk.post(1)
-    desk.backfill.session_began(desk.clock.now())
+    await desk.session_began()
     await desk.receive(desk.post(0))
     second = asyncio.create_task(desk.scan())
     desk.source.gate.set()
@@ -148,7 +153,7 @@ async def test_channels_known_to_have_news_come_first(desk: Desk) -> None:
     stated = desk.post(1)
     desk.source.messages[-1] = replace(desk.source.messages[-1], place=other)
     scanning = asyncio.create_task(
-        desk.backfill.run([Candidate(HOME, None), Candidate(other, stated)])
+        desk.backfill.run([Candidate(HOME, None), Candidate(other, stated)], desk.note)
     )
     await desk.clock.advance(5.0)
     await scanning
@@ -182,7 +187,7 @@ async def test_nothing_is_lost_because_of_a_strangers_busy_guild(desk: Desk) -> 
         desk.post(2, busy[0])
     quiet = [channel_of(2, number) for number in range(60)]
     ours = [Candidate(place, desk.post(5, place)) for place in quiet]
-    scanning = asyncio.create_task(desk.backfill.run([*theirs, *ours]))
+    scanning = asyncio.create_task(desk.backfill.run([*theirs, *ours], desk.note))
     while not scanning.done():
         await desk.clock.advance(SPACING_S)
     assert sorted(desk.found) == sorted(each.id for each in desk.source.messages)

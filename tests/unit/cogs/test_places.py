@@ -9,6 +9,7 @@ import pytest
 from discord.ext import commands
 
 from bot.chat.backfill import Candidate
+from bot.core.domain import ChannelId
 from bot.gateway.client import ClawbotClient
 from cogs import _places
 
@@ -43,7 +44,7 @@ def made_client(*channels: dict[str, Any]) -> Any:
 async def candidates(*channels: dict[str, Any]) -> list[Candidate]:
     """Return what is looked at in a guild of these channels."""
     found: ClawbotClient = made_client(*channels)
-    return _places.candidates(found, [77])
+    return _places.candidates(found, [ChannelId(77)])
 
 
 async def test_channels_whose_newest_message_discord_does_not_state_are_looked_at() -> None:

@@ -11,15 +11,25 @@ import discord
 from discord.ext import commands
 
 from bot.core.clock import SystemClock
-from bot.core.domain import ModelInfo, Origin, Question, QuestionId, Reasoning, UserId
+from bot.core.domain import (
+    ChannelId,
+    MessageId,
+    ModelInfo,
+    Origin,
+    Question,
+    QuestionId,
+    Reasoning,
+    UserId,
+)
 from bot.core.ports import ChatSettings
 from bot.gateway.endpoints import discord_endpoints
 from bot.prompt.attachments.cdn import CdnReader
 from bot.prompt.attachments.decoder import DecoderPool
 from bot.prompt.builder import ContextBuilder, Prompt
+from bot.prompt.cache import MessageCache
 from bot.prompt.tokens import TokenEstimator
 from cogs import _convert
-from cogs._source import DiscordSource
+from cogs._source import Requests
 from config.settings import ContextSettings, DiscordSettings
 from sandbox.discord import DiscordSandbox, Message
 
@@ -33,7 +43,7 @@ class Reader:
 
     sandbox: DiscordSandbox
     client: commands.Bot
-    source: DiscordSource
+    source: MessageCache
     builder: ContextBuilder
 
     async def received(self, message: Message) -> discord.Message:
@@ -92,7 +102,8 @@ async def connected(
                 return_when=asyncio.FIRST_COMPLETED,
             )
             await client.wait_until_ready()
-            source = DiscordSource(lambda: client, ContextSettings())
+            source = MessageCache(Requests(client, SystemClock()), 1000, SystemClock())
+            _feed(client, source)
             builder = ContextBuilder(
                 source=source,
                 files=files,
@@ -105,3 +116,22 @@ async def connected(
             )
             yield Reader(sandbox, client, source, builder)
         await asyncio.gather(running, return_exceptions=True)
+
+
+def _feed(client: commands.Bot, source: MessageCache) -> None:
+    """Tell a source of what the gateway brings, as the bot does."""
+
+    async def on_message(message: discord.Message) -> None:
+        source.observe(_convert.message(message))
+
+    async def on_raw_message_edit(payload: discord.RawMessageUpdateEvent) -> None:
+        source.edited(_convert.message(payload.message))
+
+    async def on_raw_message_delete(payload: discord.RawMessageDeleteEvent) -> None:
+        source.deleted(ChannelId(payload.channel_id), [MessageId(payload.message_id)])
+
+    async def on_connect() -> None:
+        source.session_lost()
+
+    for listener in (on_message, on_raw_message_edit, on_raw_message_delete, on_connect):
+        client.add_listener(listener)

@@ -9,7 +9,7 @@ from typing import Final
 
 from bot.chat.proxies import proxied
 from bot.core.domain import IncomingMessage, MessageId, UserId
-from bot.core.notices import may_hold_chrome, without, without_known
+from bot.core.notices import may_hold_own_lines, without, without_known
 from bot.core.ports import Journal, JournalEntry, State
 from bot.core.recent import Recent
 
@@ -77,7 +77,7 @@ class OwnWords:
                 found[message.id] = ""
             elif known is not None:
                 found[message.id] = known
-            elif may_hold_chrome(message.text):
+            elif may_hold_own_lines(message.text):
                 asked.append(message)
             else:
                 found[message.id] = message.text.strip()
@@ -86,13 +86,13 @@ class OwnWords:
         return found
 
     async def _asked(self, messages: Sequence[IncomingMessage]) -> dict[MessageId, str]:
-        recorded = await self._journal.chrome_of([message.id for message in messages])
+        recorded = await self._journal.own_lines_of([message.id for message in messages])
         found: dict[MessageId, str] = {}
         for message in messages:
-            chrome = recorded.get(message.id)
-            if chrome is None:
+            own_lines = recorded.get(message.id)
+            if own_lines is None:
                 found[message.id] = without_known(message.text)
                 continue
-            found[message.id] = without(message.text, chrome)
+            found[message.id] = without(message.text, own_lines)
             self._known[message.id, message.edited_at] = found[message.id]
         return found

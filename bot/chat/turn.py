@@ -34,7 +34,7 @@ from bot.core.ports import (
 from bot.core.reasons import plain_reason
 from bot.core.tasks import end
 from bot.delivery.delivery import Delivery
-from bot.delivery.plan import chrome_of
+from bot.delivery.plan import own_lines_of
 from bot.lmstudio.errors import BackendUnavailableError, ModelCrashedError, PoolFullError
 from bot.ops.logs import log_context
 from bot.output.pipeline import ReplyPipeline
@@ -99,7 +99,7 @@ class Turn:
             live_controls=self._controls(stop=True),
             posted=entry.posted if entry else posted,
             on_posted=self._on_posted,
-            on_chrome=lambda chrome: parts.journal.chrome(question.id, chrome),
+            on_own_lines=lambda own_lines: parts.journal.own_lines(question.id, own_lines),
             on_gone=lambda: self.end(Ending.GONE),
         )
 
@@ -317,7 +317,7 @@ class Turn:
                 chunks,
                 thinking=pipeline.thinking,
                 details=closing.details,
-                chrome=chrome_of(chunks, closing.notices),
+                own_lines=own_lines_of(chunks, closing.notices),
             )
 
         if not closing.text:

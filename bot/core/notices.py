@@ -49,20 +49,20 @@ def notice(text: str) -> str:
     return NOTICE_MARK + text
 
 
-def may_hold_chrome(text: str) -> bool:
+def may_hold_own_lines(text: str) -> bool:
     """Return whether a message of the bot has anything that looks like the bot's own words."""
     return text.startswith((NOTICE_MARK.rstrip(), QUIET_PREFIX)) or f"\n{QUIET_PREFIX}" in text
 
 
-def without(text: str, chrome: str) -> str:
+def without(text: str, own_lines: str) -> str:
     """Return the model's words of a message.
 
     Args:
         text: Content of one of the bot's own messages.
-        chrome: The bot's own lines in that answer, as recorded: the last message ends with them, or
+        own_lines: The bot's own lines in that answer, as recorded: the last message ends with them, or
             with the last of them.
     """
-    lines, own = text.strip().split("\n"), chrome.split("\n")
+    lines, own = text.strip().split("\n"), own_lines.split("\n")
     while lines and own and lines[-1].rstrip() == own[-1].rstrip():
         lines.pop()
         own.pop()

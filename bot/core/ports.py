@@ -251,7 +251,7 @@ class JournalEntry:
         chunks: The final texts, by message; empty before ANSWERED.
         thinking: The model's thinking, bounded, for "Show thinking".
         details: One line about model and speed, for "Details".
-        chrome: The bot's own lines below the answer, or the notice instead of one; ``None`` where
+        own_lines: The bot's own lines below the answer, or the notice instead of one; ``None`` where
             that wasn't recorded.
     """
 
@@ -262,7 +262,7 @@ class JournalEntry:
     chunks: tuple[str, ...] = ()
     thinking: str = ""
     details: str = ""
-    chrome: str | None = None
+    own_lines: str | None = None
     outcome: Outcome | None = None
     updated_at: datetime | None = None
 
@@ -296,12 +296,12 @@ class Journal(Protocol):
         *,
         thinking: str = "",
         details: str = "",
-        chrome: str | None = None,
+        own_lines: str | None = None,
     ) -> None:
         """Store the final texts, and which lines of them are the bot's own, before delivery."""
         ...
 
-    async def chrome(self, question_id: QuestionId, chrome: str) -> None:
+    async def own_lines(self, question_id: QuestionId, own_lines: str) -> None:
         """Record the bot's own lines in what is about to be posted."""
         ...
 
@@ -321,8 +321,8 @@ class Journal(Protocol):
         """Return the question that a posted message answers."""
         ...
 
-    async def chrome_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, str | None]:
-        """Return the recorded ``chrome`` of the answers that posted messages belong to."""
+    async def own_lines_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, str | None]:
+        """Return the recorded own lines of the answers that posted messages belong to."""
         ...
 
     async def askers(self, message_ids: Sequence[MessageId]) -> dict[MessageId, Person]:

@@ -29,7 +29,7 @@ from bot.core.ports import Controls, ReplySink
 from bot.core.tasks import within
 from bot.delivery.board import Board, OnPosted, Step
 from bot.delivery.pacing import ChannelPacer, Rank
-from bot.delivery.plan import Part, chrome_of, parts_of, plan_chunks, without_file
+from bot.delivery.plan import Part, own_lines_of, parts_of, plan_chunks, without_file
 from bot.delivery.splitter import split, streaming_cut
 from bot.delivery.waiting import StageClock, Typist
 from config.settings import DeliverySettings
@@ -51,7 +51,7 @@ _FOREVER_S = 3600.0
 BeforeFinal = Callable[[tuple[str, ...]], Awaitable[None]]
 """Given the final texts before they are delivered, to store them."""
 
-OnChrome = Callable[[str], Awaitable[None]]
+OnOwnLines = Callable[[str], Awaitable[None]]
 """Told of the bot's own lines in what is about to be posted."""
 
 
@@ -72,7 +72,7 @@ class Delivery:
         posted: Messages of this answer that a previous run posted: they are edited,
             and deleted where they are too many.
         on_posted: Awaited with all message ids whenever a message comes or goes.
-        on_chrome: Awaited before a sentence of our own is posted in an answer's place.
+        on_own_lines: Awaited before a sentence of our own is posted in an answer's place.
         on_gone: Called once the reader can't be reached any more: stop the model at once.
 
     Attributes:
@@ -91,7 +91,7 @@ class Delivery:
         live_controls: Controls | None = None,
         posted: Sequence[MessageId] = (),
         on_posted: OnPosted | None = None,
-        on_chrome: OnChrome | None = None,
+        on_own_lines: OnOwnLines | None = None,
         on_gone: Callable[[], object] | None = None,
     ) -> None:
         self._pacer = pacer
@@ -99,7 +99,7 @@ class Delivery:
         self._key = question.id
         self._settings = settings
         self._live_controls = live_controls
-        self._on_chrome = on_chrome
+        self._on_own_lines = on_own_lines
         self._on_gone = on_gone
         self._board = Board(sink, clock, question.id, posted=posted, on_posted=on_posted)
         now_s = clock.monotonic()
@@ -227,7 +227,7 @@ class Delivery:
         """
         text = self._read_text().strip()
         chunks = self._plan(text, (sentence,)) if text else (notice(sentence),)
-        await self._note(chrome_of(chunks, (sentence,)) if text else chunks[0])
+        await self._note(own_lines_of(chunks, (sentence,)) if text else chunks[0])
         await self.deliver(chunks, controls=controls)
 
     async def abort(self) -> None:
@@ -301,9 +301,9 @@ class Delivery:
         await self._note(notice(exc.sentence))
         await self._board.notice(exc.sentence)
 
-    async def _note(self, chrome: str) -> None:
-        if self._on_chrome is not None:
-            await self._on_chrome(chrome)
+    async def _note(self, own_lines: str) -> None:
+        if self._on_own_lines is not None:
+            await self._on_own_lines(own_lines)
 
     def _set_gone(self, exc: DeliveryError) -> None:
         self.gone_reason = exc

@@ -14,7 +14,7 @@ FILENAME = "answer.md"
 
 EMPTY_ANSWER = "-# The model's answer was empty. Please try again."
 
-_CHROME_UNITS = 600
+_OWN_LINES_UNITS = 600
 """Most that the lines below an answer may take of its last message."""
 
 
@@ -29,7 +29,7 @@ class Part:
 def quiet_lines(lines: Sequence[str]) -> str:
     """Return notices and footer as Discord's small text, one line each, within bounds."""
     kept: list[str] = []
-    room = _CHROME_UNITS
+    room = _OWN_LINES_UNITS
     for line in lines:
         quiet = "-# " + " ".join(line.removeprefix("-# ").split())
         if quiet != "-# " and units(quiet) < room:
@@ -49,16 +49,16 @@ def plan_chunks(text: str, lines: Sequence[str], *, max_messages: int) -> tuple[
         lines: Notices and footer, without markup; they stand below the answer.
         max_messages: An answer of more messages than this comes as a file.
     """
-    chrome = quiet_lines(lines)
+    own_lines = quiet_lines(lines)
     pieces = split(text)
     if not pieces:
-        return (chrome or EMPTY_ANSWER,)
+        return (own_lines or EMPTY_ANSWER,)
     if len(pieces) > max_messages:
-        return (*_parts_before_file(pieces, text, chrome, max_messages), text)
-    return tuple(_with_chrome(pieces, chrome))
+        return (*_parts_before_file(pieces, text, own_lines, max_messages), text)
+    return tuple(_with_own_lines(pieces, own_lines))
 
 
-def chrome_of(chunks: Sequence[str], lines: Sequence[str]) -> str:
+def own_lines_of(chunks: Sequence[str], lines: Sequence[str]) -> str:
     """Return the bot's own lines in planned texts; the last message ends with them.
 
     Args:
@@ -89,25 +89,25 @@ def without_file(chunks: Sequence[str]) -> list[Part]:
     if file is None:
         return parts
     *_, last = parts
-    chrome = last.content.partition("\n")[2]
-    return [Part(piece) for piece in _with_chrome(split(file.content), chrome)]
+    own_lines = last.content.partition("\n")[2]
+    return [Part(piece) for piece in _with_own_lines(split(file.content), own_lines)]
 
 
 def _parts_before_file(
-    pieces: list[str], text: str, chrome: str, max_messages: int
+    pieces: list[str], text: str, own_lines: str, max_messages: int
 ) -> tuple[str, ...]:
     shown = max(1, max_messages - 1)
     summary = f"{FILE_LINE}{len(text):,} characters) is in the file."
-    return (*pieces[:shown], f"{summary}\n{chrome}" if chrome else summary)
+    return (*pieces[:shown], f"{summary}\n{own_lines}" if own_lines else summary)
 
 
-def _with_chrome(pieces: list[str], chrome: str) -> list[str]:
+def _with_own_lines(pieces: list[str], own_lines: str) -> list[str]:
     """Put the quiet lines below the last piece, cutting it once more where they don't fit."""
-    if not chrome:
+    if not own_lines:
         return pieces
     *head, last = pieces
-    room = MESSAGE_UNITS - units(chrome) - 1
+    room = MESSAGE_UNITS - units(own_lines) - 1
     if units(last) > room:
         *more, last = split(last, room)
         head += more
-    return [*head, f"{last}\n{chrome}"]
+    return [*head, f"{last}\n{own_lines}"]

@@ -18,7 +18,7 @@ from bot.core.clock import Clock
 from bot.core.domain import ChannelId, IncomingMessage, MessageId, Place
 from bot.core.recent import Recent
 from bot.prompt.attachments.files import has_expired
-from bot.prompt.shelf import is_here
+from bot.prompt.history_window import is_here
 
 PAGE: Final = 100
 """Most messages of one request (Discord: get channel messages)."""

@@ -23,8 +23,8 @@ from bot.core.domain import (
 from bot.core.notices import without_known
 from bot.core.ports import JournalEntry, MessageSource
 from bot.core.recent import Recent
+from bot.prompt.history_window import RUN_MESSAGES, HistoryWindow, answers_after_questions, is_here
 from bot.prompt.runs import belongs, once, refers_to
-from bot.prompt.shelf import RUN_MESSAGES, Shelf, answers_after_questions, is_here
 from bot.prompt.tokens import message_tokens
 
 LINEAR_KINDS: Final = frozenset(
@@ -138,68 +138,70 @@ class ConversationReader:
         return Conversation((*before, newest), newest, _place_key(question.place), key=key)
 
     async def _chain(self, question: Question, newest: IncomingMessage, limit: int) -> Conversation:
-        shelf = Shelf(self._source, question.place)
+        history = HistoryWindow(self._source, question.place)
         found: list[IncomingMessage] = []
         run: list[IncomingMessage] = [newest, *reversed(question.joined)]
         if question.message is newest and not question.fresh:
-            run = await self._run(shelf, run)
+            run = await self._run(history, run)
         parent = refers_to(run)
         found.extend(run)
-        while parent is not None and len(found) < limit and not shelf.is_exhausted:
-            message = await shelf.get(parent)
+        while parent is not None and len(found) < limit and not history.is_exhausted:
+            message = await history.get(parent)
             if message is None:
                 break
             if message.author.id == self._bot_id():
-                run, parent = await self._answer(shelf, message)
+                run, parent = await self._answer(history, message)
             else:
-                run = await self._run(shelf, [message])
+                run = await self._run(history, [message])
                 parent = refers_to(run)
             found.extend(run)
             if question.fresh:
                 parent = None
-        is_complete = parent is None or not (len(found) >= limit or shelf.is_exhausted)
+        is_complete = parent is None or not (len(found) >= limit or history.is_exhausted)
         messages = self._usable(await self._read_back(once(found)[::-1]), newest)
         place_key = _place_key(question.place)
         key = f"{place_key}:{messages[0].id}" if is_complete else None
         return Conversation(tuple(messages), newest, place_key, is_complete, key=key)
 
-    async def _run(self, shelf: Shelf, run: list[IncomingMessage]) -> list[IncomingMessage]:
+    async def _run(
+        self, history: HistoryWindow, run: list[IncomingMessage]
+    ) -> list[IncomingMessage]:
         """Add the messages that the same person sent directly before; newest first."""
         run = list(run)
         while len(run) < RUN_MESSAGES:
             oldest = run[-1]
-            before = await shelf.before(oldest.id)
+            before = await history.before(oldest.id)
             if before is None or not belongs(before, oldest, refers_to(run)):
                 break
             run.append(before)
         return run
 
     async def _answer(
-        self, shelf: Shelf, message: IncomingMessage
+        self, history: HistoryWindow, message: IncomingMessage
     ) -> tuple[list[IncomingMessage], MessageId | None]:
         """Return all messages of one of the bot's answers, newest first, and what they answer."""
         if message.reference_id is None or len(message.text) >= _LONG_ANSWER_CHARS:
             entry = await self._entry(message.id)
             if entry is not None:
-                return await self._journaled(shelf, message, entry)
+                return await self._journaled(history, message, entry)
         run = [message]
         while len(run) < RUN_MESSAGES:
             reference = run[-1].reference_id
             if reference is not None:
-                before = await shelf.get(reference)
+                before = await history.get(reference)
                 if before is None or before.author.id != message.author.id:
                     return run, reference
             else:
-                before = await shelf.before(run[-1].id)
+                before = await history.before(run[-1].id)
                 if before is None or not belongs(before, run[-1], None):
                     return run, None
             run.append(before)
         return run, None
 
     async def _journaled(
-        self, shelf: Shelf, message: IncomingMessage, entry: JournalEntry
+        self, history: HistoryWindow, message: IncomingMessage, entry: JournalEntry
     ) -> tuple[list[IncomingMessage], MessageId | None]:
-        parts = [await shelf.get(part) for part in entry.posted if part != message.id]
+        parts = [await history.get(part) for part in entry.posted if part != message.id]
         run = [message, *(part for part in parts if part is not None)]
         run.sort(key=lambda part: part.id, reverse=True)
         asked = entry.question

@@ -133,7 +133,7 @@ class SqlJournal:
         *,
         thinking: str = "",
         details: str = "",
-        chrome: str | None = None,
+        own_lines: str | None = None,
     ) -> None:
         """Store the final texts, before they are delivered; over-long thinking is cut."""
         await self._change(
@@ -144,13 +144,13 @@ class SqlJournal:
                 chunks=tuple(chunks),
                 thinking=_cut(thinking, THINKING_BYTES),
                 details=_cut(details, DETAILS_BYTES),
-                chrome=chrome,
+                own_lines=own_lines,
             ),
         )
 
-    async def chrome(self, question_id: QuestionId, chrome: str) -> None:
+    async def own_lines(self, question_id: QuestionId, own_lines: str) -> None:
         """Record the bot's own lines in what is about to be posted."""
-        await self._change(question_id, lambda entry: replace(entry, chrome=chrome))
+        await self._change(question_id, lambda entry: replace(entry, own_lines=own_lines))
 
     async def revise(self, question: Question) -> None:
         """Record that an open question is asked in other words now; an answer to the old is dropped."""
@@ -200,16 +200,16 @@ class SqlJournal:
         except StoreError:
             return None
 
-    async def chrome_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, str | None]:
-        """Return the recorded ``chrome`` of the answers that posted messages belong to."""
+    async def own_lines_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, str | None]:
+        """Return the recorded own lines of the answers that posted messages belong to."""
         wanted = set(message_ids)
         found: dict[MessageId, str | None] = {}
         with suppress(StoreError):
             found.update(
-                await self._database.read(lambda c: journal_sql.load_chrome(c, sorted(wanted)))
+                await self._database.read(lambda c: journal_sql.load_own_lines(c, sorted(wanted)))
             )
         for entry in self._open.values():
-            found.update(dict.fromkeys(wanted.intersection(entry.posted), entry.chrome))
+            found.update(dict.fromkeys(wanted.intersection(entry.posted), entry.own_lines))
         return found
 
     async def askers(self, message_ids: Sequence[MessageId]) -> dict[MessageId, Person]:

@@ -76,10 +76,10 @@ def load_entry_of_message(connection: Connection, message_id: MessageId) -> Jour
     return None if question_id is None else load_entry(connection, QuestionId(question_id))
 
 
-def load_chrome(
+def load_own_lines(
     connection: Connection, message_ids: Sequence[MessageId]
 ) -> dict[MessageId, str | None]:
-    """Return the chrome of the entries that posted messages belong to; unknown ones are left out."""
+    """Return the own lines of the entries that posted messages belong to; unknown ones are left out."""
     query = select(posted_messages.c.message_id, questions.c.chunks).join(
         questions, questions.c.id == posted_messages.c.question_id
     )
@@ -135,7 +135,7 @@ def _values(connection: Connection, entry: JournalEntry) -> dict[str, Any]:
     question = entry.question
     texts = {
         "question": dump_json(encode_question(question), connection),
-        "chunks": dump_json({"texts": entry.chunks, "chrome": entry.chrome}, connection),
+        "chunks": dump_json({"texts": entry.chunks, "chrome": entry.own_lines}, connection),
         "thinking": dump_json(entry.thinking, connection),
         "details": dump_json(entry.details, connection),
     }
@@ -155,14 +155,14 @@ def _values(connection: Connection, entry: JournalEntry) -> dict[str, Any]:
 
 def _entry(connection: Connection, row: Row[Any]) -> JournalEntry | None:
     try:
-        chunks, chrome = _texts(row.chunks)
+        chunks, own_lines = _texts(row.chunks)
         return JournalEntry(
             question=load_question(row.question),
             state=QuestionState(row.state),
             attempts=row.attempts,
             posted=_posted(connection, row.id),
             chunks=chunks,
-            chrome=chrome,
+            own_lines=own_lines,
             thinking=str(json.loads(row.thinking)),
             details=str(json.loads(row.details)),
             outcome=None if row.outcome is None else Outcome(row.outcome),
@@ -174,18 +174,18 @@ def _entry(connection: Connection, row: Row[Any]) -> JournalEntry | None:
 
 
 def _texts(stored: str) -> tuple[tuple[str, ...], str | None]:
-    """Return final texts and chrome; a plain list of texts has none recorded.
+    """Return final texts and own lines, stored as ``chrome``; a plain list of texts has none recorded.
 
     Raises:
         ValueError: It is neither.
     """
     value = json.loads(stored)
-    texts, chrome = value, None
+    texts, own_lines = value, None
     if isinstance(value, dict):
-        texts, chrome = value.get("texts"), value.get("chrome")
+        texts, own_lines = value.get("texts"), value.get("chrome")
     if not isinstance(texts, list):
         raise ValueError("no stored texts")  # noqa: TRY004 - the content is wrong, not a type
-    return tuple(map(str, texts)), None if chrome is None else str(chrome)
+    return tuple(map(str, texts)), None if own_lines is None else str(own_lines)
 
 
 def _posted(connection: Connection, question_id: int) -> tuple[MessageId, ...]:

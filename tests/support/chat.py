@@ -114,7 +114,7 @@ class FakeJournal:
         *,
         thinking: str = "",
         details: str = "",
-        chrome: str | None = None,
+        own_lines: str | None = None,
     ) -> None:
         self._change(
             question_id,
@@ -122,11 +122,11 @@ class FakeJournal:
             chunks=tuple(chunks),
             thinking=thinking,
             details=details,
-            chrome=chrome,
+            own_lines=own_lines,
         )
 
-    async def chrome(self, question_id: QuestionId, chrome: str) -> None:
-        self._change(question_id, chrome=chrome)
+    async def own_lines(self, question_id: QuestionId, own_lines: str) -> None:
+        self._change(question_id, own_lines=own_lines)
 
     async def revise(self, question: Question) -> None:
         self._change(question.id, question=question, chunks=(), state=QuestionState.RUNNING)
@@ -141,9 +141,9 @@ class FakeJournal:
     async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
         return next((e for e in self.entries.values() if message_id in e.posted), None)
 
-    async def chrome_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, str | None]:
+    async def own_lines_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, str | None]:
         found = {each: await self.entry_of_message(each) for each in message_ids}
-        return {each: entry.chrome for each, entry in found.items() if entry is not None}
+        return {each: entry.own_lines for each, entry in found.items() if entry is not None}
 
     async def askers(self, message_ids: Sequence[MessageId]) -> dict[MessageId, Person]:
         questions = [entry.question for entry in self.entries.values()]

@@ -38,6 +38,6 @@ def test_a_file_holds_the_whole_answer(text: str, lines: list[str], max_messages
 
 @given(_TEXTS, _LINES)
 def test_quiet_lines_stand_last(text: str, lines: list[str]) -> None:
-    chrome = quiet_lines(lines)
-    assert all(line.startswith("-# ") for line in chrome.split("\n") if line)
-    assert parts_of(plan_chunks(text, lines, max_messages=20))[-1].content.endswith(chrome)
+    own_lines = quiet_lines(lines)
+    assert all(line.startswith("-# ") for line in own_lines.split("\n") if line)
+    assert parts_of(plan_chunks(text, lines, max_messages=20))[-1].content.endswith(own_lines)

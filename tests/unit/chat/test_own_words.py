@@ -33,12 +33,12 @@ async def own_words(database: Database, journal: SqlJournal) -> OwnWords:
     return OwnWords(journal, await StateStore.open(database, FakeClock()))
 
 
-async def answered(journal: SqlJournal, message: IncomingMessage, chrome: str | None) -> None:
+async def answered(journal: SqlJournal, message: IncomingMessage, own_lines: str | None) -> None:
     number = int(message.id) % 1_000_000
     await journal.accept(question(number))
     await journal.posted(QuestionId(number), [message.id])
-    if chrome is not None:
-        await journal.chrome(QuestionId(number), chrome)
+    if own_lines is not None:
+        await journal.own_lines(QuestionId(number), own_lines)
     await journal.close(QuestionId(number), Outcome.DELIVERED)
 
 

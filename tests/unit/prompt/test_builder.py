@@ -59,7 +59,7 @@ async def test_replying_to_anybodys_message_brings_it_in() -> None:
     assert prompt.participants == ("Bob", "Ada")
 
 
-async def test_the_bots_own_chrome_never_reaches_the_model() -> None:
+async def test_the_bots_own_lines_never_reaches_the_model() -> None:
     world = World()
     first = world.say(ADA, "hello")
     failed = world.say(CLAW, "⚠️ The model's machine had a problem. Please try again.", to=first)

@@ -149,17 +149,17 @@ async def test_which_words_of_an_answer_are_the_bots_own_is_kept(
     for number in (1, 2, 3):
         await journal.accept(question(number))
         await journal.posted(QuestionId(number), [MessageId(100 + number)])
-    await journal.answered(ONE, ("⚠️ Careful.\n-# a",), chrome="-# a")
-    await journal.chrome(QuestionId(2), "⚠️ It failed.")
+    await journal.answered(ONE, ("⚠️ Careful.\n-# a",), own_lines="-# a")
+    await journal.own_lines(QuestionId(2), "⚠️ It failed.")
     ids = [MessageId(number) for number in (101, 102, 103, 999)]
     wanted = {101: "-# a", 102: "⚠️ It failed.", 103: None}
-    assert await journal.chrome_of(ids) == wanted
+    assert await journal.own_lines_of(ids) == wanted
     for number in (1, 2, 3):
         await journal.close(QuestionId(number), Outcome.DELIVERED)
-    assert await journal.chrome_of(ids) == wanted
+    assert await journal.own_lines_of(ids) == wanted
     later = await SqlJournal.open(database, clock, retention_days=30)
-    assert await later.chrome_of(ids) == wanted
-    assert (await _entry(later)).chrome == "-# a"
+    assert await later.own_lines_of(ids) == wanted
+    assert (await _entry(later)).own_lines == "-# a"
 
 
 async def test_posts_that_were_replaced_lead_nowhere(journal: Journal) -> None:

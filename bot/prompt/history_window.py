@@ -16,7 +16,7 @@ _WINDOW = 50
 _MAX_WINDOWS = 24
 
 
-class Shelf:
+class HistoryWindow:
     """Messages of one place, read in windows so that a chain costs few requests."""
 
     def __init__(self, source: MessageSource, place: Place) -> None:

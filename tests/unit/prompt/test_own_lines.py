@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.domain import Stage, StageKind
-from bot.core.notices import join_chunks, may_hold_chrome, notice, without, without_known
-from bot.delivery.plan import chrome_of, parts_of, plan_chunks
+from bot.core.notices import join_chunks, may_hold_own_lines, notice, without, without_known
+from bot.delivery.plan import own_lines_of, parts_of, plan_chunks
 from bot.delivery.stage_line import stage_line
 
 ANSWERS = [
@@ -60,18 +60,18 @@ def test_exactly_what_was_added_is_taken_out_again(
     text: str, lines: Sequence[str], most: int
 ) -> None:
     chunks = plan_chunks(text, tuple(lines), max_messages=most)
-    chrome = chrome_of(chunks, tuple(lines))
+    own_lines = own_lines_of(chunks, tuple(lines))
     bare = plan_chunks(text, (), max_messages=most)
     wanted = [part.content.strip() for part in parts_of(bare)]
-    found = [without(part.content, chrome) for part in parts_of(chunks)]
-    if chrome_of(bare, ()):
+    found = [without(part.content, own_lines) for part in parts_of(chunks)]
+    if own_lines_of(bare, ()):
         wanted[-1] = ""
     assert "".join("".join(found).split()) == "".join("".join(wanted).split())
 
 
 @given(TEXTS)
 def test_what_has_no_look_of_ours_is_never_asked_about(text: str) -> None:
-    if not may_hold_chrome(text):
+    if not may_hold_own_lines(text):
         assert without_known(text) == text.strip()
 
 

@@ -186,8 +186,7 @@ def _prompt_functions() -> dict[str, Callable[[str], object]]:
 
 def _wire_functions() -> dict[str, Callable[[str], object]]:
     from bot.lmstudio import failures  # noqa: PLC0415 - see functions()
-    from bot.lmstudio.completion import CompletionDecoder  # noqa: PLC0415
-    from bot.lmstudio.sse import SseDecoder  # noqa: PLC0415
+    from bot.lmstudio.completion import CompletionDecoder, SseDecoder  # noqa: PLC0415
     from bot.ops.logs import Redactor, escape  # noqa: PLC0415
 
     redactor = Redactor(("sk-lm-a1b2c3d4:Zx9Yw8Vu7Ts6Rq5Po4Nm", "hunter22"))

@@ -1,34 +1,36 @@
 """A chat completion as it arrives: text, reasoning, end mark, usage; streamed or as one body.
 
 The format is OpenAI's chat completion object and chunk, as LM Studio's documentation of
-``POST /v1/chat/completions`` gives it. This is the hot path. The deltas of one stream differ only in their text, so once one
-has been parsed, the bytes before and after its text are a template: an event that fits it is read
-by slicing, and parses to the same thing. Everything else is parsed as JSON, and every field is
-checked for its type, because a server may send anything.
+``POST /v1/chat/completions`` gives it, in server-sent events of the WHATWG HTML standard. Every
+field is checked for its type, because a server may send anything, and one event and the whole stream
+have a size limit, because the other end isn't trusted with our memory. Beyond the standard, a line
+that is bare JSON and an ``error:`` field count as data, and an event needs no blank line before the
+end of the stream: servers do all three.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from bot.core.domain import Usage
-from bot.lmstudio.sse import MAX_STREAM_BYTES, SseDecoder
+
+MAX_EVENT_BYTES: Final = 256 * 1024
+"""Largest event; LM Studio's are about 300 bytes."""
+
+MAX_STREAM_BYTES: Final = 4 * 1024 * 1024
+"""Largest stream, comments included; about 12,000 deltas."""
+
+_BOM: Final = b"\xef\xbb\xbf"
 
 _MAX_NAME_CHARS: Final = 300
-_MAX_TEMPLATES: Final = 256
-"""Templates learned per stream; a stream whose events all differ isn't worth learning from."""
-
-_TEXT_START: Final = re.compile(rb'"(content|reasoning_content|reasoning)": ?"')
-_SAMPLE: Final = "Zq7"
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_scan: Final = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_json: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def parse_json(data: bytes | str) -> object:
@@ -39,9 +41,123 @@ def parse_json(data: bytes | str) -> object:
     """
     text = data if isinstance(data, str) else data.decode("utf-8", "replace")
     try:
-        return _scan(text)
+        if text.startswith("{"):
+            value, end = _json.raw_decode(text)
+            if end == len(text):
+                return value
+        return _json.decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+class SseDecoder:
+    """Turn pieces of a byte stream into the data of its events.
+
+    Attributes:
+        exceeded: A limit was exceeded; everything after it is ignored.
+        received_bytes: Bytes fed so far.
+    """
+
+    __slots__ = (
+        "_after_cr",
+        "_at_start",
+        "_data",
+        "_event_bytes",
+        "_limit_bytes",
+        "_partial",
+        "exceeded",
+        "received_bytes",
+    )
+
+    def __init__(self, limit_bytes: int = MAX_STREAM_BYTES) -> None:
+        """Start before the first byte.
+
+        Args:
+            limit_bytes: Largest size of the whole stream.
+        """
+        self.exceeded = False
+        self.received_bytes = 0
+        self._limit_bytes = limit_bytes
+        self._partial = bytearray()
+        self._data: list[bytes] = []
+        self._event_bytes = 0
+        self._after_cr = False
+        self._at_start = True
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Take the next piece and return the data of every event it completed, in order."""
+        self.received_bytes += len(chunk)
+        if self.exceeded or not chunk:
+            return []
+        if self.received_bytes > self._limit_bytes:
+            self.exceeded = True
+            return []
+        chunk = self._with_plain_newlines(chunk)
+        cut = chunk.rfind(b"\n")
+        if cut < 0:
+            self._keep(chunk)
+            return []
+        block = bytes(self._partial) + chunk[:cut] if self._partial else chunk[:cut]
+        self._partial.clear()
+        if self._at_start:
+            self._at_start = False
+            block = block.removeprefix(_BOM)
+        events = self._lines(block.split(b"\n"))
+        self._keep(chunk[cut + 1 :])
+        return events
+
+    def finish(self) -> list[bytes]:
+        """Return the event that the end of the stream completes, if there is one."""
+        if self.exceeded:
+            return []
+        last = bytes(self._partial)
+        self._partial.clear()
+        if self._at_start:
+            last = last.removeprefix(_BOM)
+        return self._lines([last, b""])
+
+    def _with_plain_newlines(self, chunk: bytes) -> bytes:
+        """Turn CRLF and lone CR into LF; a CR at the very end may be half of a CRLF."""
+        if self._after_cr:
+            chunk = chunk.removeprefix(b"\n")
+            self._after_cr = not chunk
+        if b"\r" in chunk:
+            self._after_cr = chunk.endswith(b"\r")
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return chunk
+
+    def _keep(self, rest: bytes) -> None:
+        self._partial += rest
+        if len(self._partial) + self._event_bytes > MAX_EVENT_BYTES:
+            self.exceeded = True
+            self._partial.clear()
+            self._data.clear()
+
+    def _lines(self, lines: list[bytes]) -> list[bytes]:
+        events: list[bytes] = []
+        data = self._data
+        for line in lines:
+            if not line:
+                if data:
+                    events.append(data[0] if len(data) == 1 else b"\n".join(data))
+                    data.clear()
+                    self._event_bytes = 0
+                continue
+            if line.startswith(b"data:"):
+                value = line[6:] if line.startswith(b"data: ") else line[5:]
+            elif line.startswith(b"{"):
+                value = line
+            elif line.startswith(b"error:"):
+                value = b'{"error":' + line[6:] + b"}"
+            else:
+                continue
+            self._event_bytes += len(value)
+            if self._event_bytes > MAX_EVENT_BYTES:
+                self.exceeded = True
+                data.clear()
+                break
+            data.append(value)
+        return events
 
 
 class CompletionDecoder:
@@ -60,13 +176,7 @@ class CompletionDecoder:
 
     __slots__ = (
         "_carry",
-        "_head",
-        "_prefix",
         "_sse",
-        "_suffix",
-        "_tail",
-        "_templates_left",
-        "_text_index",
         "failure",
         "finish_reason",
         "has_content",
@@ -85,12 +195,6 @@ class CompletionDecoder:
         """
         self._sse = SseDecoder(limit_bytes)
         self._carry = ["", ""]
-        self._prefix = b""
-        self._suffix = b""
-        self._head = b""
-        self._tail = b""
-        self._text_index = 0
-        self._templates_left = _MAX_TEMPLATES
         self.is_done = False
         self.is_malformed = False
         self.finish_reason: str | None = None
@@ -112,25 +216,7 @@ class CompletionDecoder:
 
     def feed(self, chunk: bytes) -> tuple[str, str]:
         """Take the next bytes; return the content and the reasoning that they brought, joined."""
-        if self._prefix and chunk.startswith(self._head) and chunk.endswith(self._tail):
-            text = self._whole_event(chunk)
-            if text is not None:
-                if self._text_index:
-                    return "", text
-                if not self.has_content and text and not text.isspace():
-                    self.has_content = True
-                return text, ""
         return self._events(self._sse.feed(chunk))
-
-    def _whole_event(self, chunk: bytes) -> str | None:
-        """Return the text of a read that brought exactly one delta of the known form."""
-        try:
-            text = chunk[len(self._head) : -len(self._tail)].decode()
-        except UnicodeDecodeError:
-            return None
-        if '"' in text or "\\" in text or not text.isprintable():
-            return None
-        return text if not self._carry[self._text_index] and self._sse.skip(chunk) else None
 
     def finish(self) -> tuple[str, str]:
         """Take the end of the stream; return what it completed.
@@ -154,70 +240,23 @@ class CompletionDecoder:
         return self._joined(content, reasoning)
 
     def _events(self, events: list[bytes]) -> tuple[str, str]:
-        texts: tuple[list[str], list[str]] = ([], [])
+        content: list[str] = []
+        reasoning: list[str] = []
         for data in events:
-            if self._prefix and data.startswith(self._prefix) and data.endswith(self._suffix):
-                text = data[len(self._prefix) : -len(self._suffix)].decode("utf-8", "replace")
-                if '"' not in text and "\\" not in text and text.isprintable():
-                    texts[self._text_index].append(text)
-                    continue
-            if self.is_done or self.has_failed:
+            if self.is_done or self.is_malformed or self.failure is not None:
                 break
-            self._event(data, *texts)
+            if data.startswith(b"[DONE]"):
+                self.is_done = True
+            elif data.strip():
+                try:
+                    payload = parse_json(data)
+                except ValueError:
+                    self.is_malformed = True
+                else:
+                    self._payload(payload, content, reasoning)
         if self._sse.exceeded:
             self.is_malformed = True
-        return self._joined(*texts)
-
-    def _event(self, data: bytes, content: list[str], reasoning: list[str]) -> None:
-        """Take one event the long way, and learn from it for the next."""
-        if data.startswith(b"[DONE]"):
-            self.is_done = True
-        if self.is_done or not data.strip():
-            self._prefix = b""
-            return
-        try:
-            payload = parse_json(data)
-        except ValueError:
-            self.is_malformed = True
-            self._prefix = b""
-            return
-        before = len(content), len(reasoning)
-        self._payload(payload, content, reasoning)
-        if self.has_ended or self.has_failed:
-            self._prefix = b""
-            self._templates_left = 0
-        elif self._templates_left:
-            if len(content) == before[0] + 1 and len(reasoning) == before[1]:
-                self._learn(data, payload, content[-1], 0)
-            elif len(reasoning) == before[1] + 1 and len(content) == before[0]:
-                self._learn(data, payload, reasoning[-1], 1)
-
-    def _learn(self, data: bytes, payload: object, text: str, index: int) -> None:
-        """Make an event the template of those to come, if its text can be cut out of it."""
-        found = _TEXT_START.search(data)
-        if found is None or b"\\" in data or self._has_extras(payload):
-            return
-        end = data.find(b'"', found.end())
-        prefix, suffix = data[: found.end()], data[end:]
-        name = found[1].decode()
-        if (prefix, suffix) == (self._prefix, self._suffix):
-            return
-        self._templates_left -= 1
-        try:
-            sample: Any = parse_json(prefix + _SAMPLE.encode() + suffix)
-            delta = sample["choices"][0]["delta"]
-            fits = delta[name] == _SAMPLE
-            delta[name] = text
-        except (ValueError, KeyError, IndexError, TypeError):
-            return
-        if fits and sample == payload:
-            self._prefix, self._suffix, self._text_index = prefix, suffix, index
-            self._head, self._tail = b"data: " + prefix, suffix + b"\n\n"
-
-    @staticmethod
-    def _has_extras(payload: object) -> bool:
-        """Whether an event says anything besides its text that each event must be asked for."""
-        return not isinstance(payload, dict) or bool(payload.get("usage") or payload.get("error"))
+        return self._joined(content, reasoning)
 
     def _payload(self, payload: object, content: list[str], reasoning: list[str]) -> None:
         if type(payload) is not dict:

@@ -8,6 +8,7 @@ from typing import Final
 from bot.core.domain import FinishReason, Usage
 from bot.core.errors import BackendError
 from bot.lmstudio import errors
+from bot.lmstudio.catalogue import is_same_model
 from bot.lmstudio.completion import CompletionDecoder
 from bot.lmstudio.nodes import Node
 from bot.lmstudio.recovery import Plan
@@ -81,12 +82,12 @@ def findings(node: Node, plan: Plan, decoder: CompletionDecoder, instance: str) 
     if plan.model is not None and info is not None and node.is_first_near(plan.model):
         _log.warning("the model %.200r is taken for %.200r", plan.model, info.key)
         found.append(NEAR_NAME.format(key=_shown(info.key)))
-    expected = {plan.model or "", instance, *(info.instance_ids if info else ())}
+    listed = () if info is None else (info.key, *info.instance_ids)
+    expected = {plan.model or "", instance, *listed}
     answered_by = decoder.model
-    if plan.model is not None and answered_by is not None:
-        known = {_plain(name) for name in (*expected, info.key if info else "") if name}
-        if _plain(answered_by) not in known:
-            found.append(OTHER_MODEL)
+    is_known = any(is_same_model(answered_by or "", name) for name in expected if name)
+    if plan.model is not None and answered_by is not None and not is_known:
+        found.append(OTHER_MODEL)
     if was_cut(plan, decoder.usage, info.context_tokens if info else None):
         found.append(CUT_BY_SERVER)
     return found
@@ -114,10 +115,3 @@ def was_cut(plan: Plan, usage: Usage | None, context_tokens: int | None) -> bool
 def _shown(name: str) -> str:
     """Return a model's name for a sentence, on one line and short."""
     return " ".join(name.replace("`", "").split())[:_SHOWN_CHARS]
-
-
-def _plain(name: str) -> str:
-    """Return a model's name without publisher, instance number, quantisation and file type."""
-    plain = name.lower().rpartition("/")[2].partition("@")[0].removesuffix(".gguf")
-    base, colon, number = plain.rpartition(":")
-    return base if colon and number.isdigit() else plain

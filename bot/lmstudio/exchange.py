@@ -23,9 +23,8 @@ from bot.core.domain import Pace, TextDelta
 from bot.core.errors import BackendError
 from bot.core.tasks import end_tasks, within
 from bot.lmstudio import errors, failures
-from bot.lmstudio.completion import CompletionDecoder, parse_json
+from bot.lmstudio.completion import MAX_STREAM_BYTES, CompletionDecoder, parse_json
 from bot.lmstudio.deadline import Limits
-from bot.lmstudio.sse import MAX_STREAM_BYTES
 from bot.lmstudio.transport import Transport
 
 PATH: Final = "/v1/chat/completions"
@@ -122,7 +121,9 @@ class Exchange:
             while text is not None:
                 yield text
                 text = await self._next_text()
-            self._check_end()
+            failure = failures.failure_of(self.decoder)
+            if failure is not None:
+                raise failure
         except BackendError:
             if watch.done():
                 watch.result()  # it closed the connection, so its reason is the reason
@@ -214,20 +215,6 @@ class Exchange:
             self.first_text_at_s = self._clock.monotonic()
             self.has_text.set()
         return TextDelta(content, reasoning)
-
-    def _check_end(self) -> None:
-        decoder = self.decoder
-        if decoder.has_ended and decoder.has_content:
-            return  # an error after a whole answer takes nothing from it
-        if decoder.failure is not None:
-            raise failures.classify_event(decoder.failure)
-        if decoder.is_malformed:
-            raise errors.BadResponseError("the stream is malformed or too large")
-        if not decoder.has_ended:
-            raise errors.TruncatedStreamError
-        raise errors.EmptyAnswerError(
-            thought=decoder.has_reasoning, hit_length=decoder.finish_reason == "length"
-        )
 
     async def _watch(
         self, connected: asyncio.Future[None], beginning: asyncio.Task[TextDelta | None]

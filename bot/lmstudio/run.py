@@ -28,6 +28,7 @@ from bot.core.domain import (
 from bot.core.errors import BackendError
 from bot.core.tasks import end_tasks, within
 from bot.lmstudio import errors, loading, wire
+from bot.lmstudio.catalogue import name_to_send
 from bot.lmstudio.deadline import CONNECT_LIMIT_S, Limits, first_token_patience_s
 from bot.lmstudio.efforts import fitting
 from bot.lmstudio.ending import findings, line_for, may_go_on, reason_of, was_cut
@@ -511,11 +512,8 @@ def _name(node: Node, asked: str | None, warm: Copy | None) -> str | None:
         return asked
     if not info.is_loaded:
         return asked if asked is not None and "@" in asked else info.key
-    is_exact = asked in info.instance_ids or (asked is not None and "@" in asked)
-    if is_exact and asked != info.key:
-        return asked
     instance = node.instance(info.key, warm.instance if warm is not None else None)
-    return instance.id if instance is not None else info.key
+    return name_to_send(info, asked, None if instance is None else instance.id)
 
 
 def _stage(ask: Ask, reached: Reached, loaded: asyncio.Task[None] | None) -> Stage:

@@ -7,8 +7,13 @@ import json
 import pytest
 
 from bot.core.domain import Usage
-from bot.lmstudio.completion import CompletionDecoder, parse_json
-from bot.lmstudio.sse import MAX_EVENT_BYTES, MAX_STREAM_BYTES, SseDecoder
+from bot.lmstudio.completion import (
+    MAX_EVENT_BYTES,
+    MAX_STREAM_BYTES,
+    CompletionDecoder,
+    SseDecoder,
+    parse_json,
+)
 from tests.unit.lmstudio.chunks import chunk, delta_event, event
 
 

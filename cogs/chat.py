@@ -289,11 +289,15 @@ class ChatCog(commands.Cog):
                 await self._edited(found)
 
     async def _take_missed(self, incoming: IncomingMessage) -> None:
+        channel = self.bot.get_channel(incoming.place.channel_id)
+        is_own_thread = _places.is_own_thread(channel, self._me)
+        verdict = _gate.admission(self.bot).judge(incoming, self._me, is_own_thread=is_own_thread)
+        is_for_me = verdict.decision is not Decision.IGNORE
+        if not is_for_me and not self._services.chat.continues_burst(incoming):
+            return  # nearly all that is found, so nothing is looked up for it
         if await self._services.chat.has_taken(QuestionId(incoming.id)):
             return
         incoming = await self._reviewer.as_member(incoming)
-        channel = self.bot.get_channel(incoming.place.channel_id)
-        is_own_thread = _places.is_own_thread(channel, self._me)
         if self._services.clock.now() - incoming.created_at <= self._stale_after:
             await self._take(incoming, is_own_thread=is_own_thread)
             return

@@ -3,13 +3,15 @@
 People who share an account, or play a part, write through such a bot: it posts their message again
 through a webhook under another name, and deletes the original. The copy is the question then, asked
 by the same person. It is known by three things together: an original that was taken as a question and
-not answered yet, its deletion, and a copy in the same channel within seconds. No other webhook is
-ever answered.
+not answered yet, its deletion, and a copy in the same channel within seconds, which an application
+posted (Discord: message object, application_id) with the same text and files. No other webhook is
+ever answered, and none that a person made.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import re
+from collections import Counter, OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final
@@ -22,8 +24,12 @@ WITHIN_S: Final = 15.0
 """Longest time from a message to its copy and its deletion; PluralKit takes 1 to 3 seconds."""
 
 _MOST: Final = 500
+"""Questions that are remembered; when there are more, the oldest of the busiest server goes."""
+
 _TAG_CHARS: Final = 100
 """Longest mark around a text that the copy leaves out (PluralKit: proxy tags)."""
+
+_WORD: Final = re.compile(r"\w++")
 
 
 @dataclass(slots=True)
@@ -39,7 +45,8 @@ class Proxies:
 
     Args:
         clock: Time.
-        application_ids: Applications whose copies may differ from the original in their text.
+        application_ids: Applications whose copies may differ from the original in some words and
+            in their files.
     """
 
     def __init__(self, clock: Clock, application_ids: Collection[int]) -> None:
@@ -62,11 +69,20 @@ class Proxies:
             me: The bot's own user.
         """
         self._forget()
-        for asked in reversed(self._asked.values()):
-            if asked.copy is None and self._is_copy(copy, asked.question, me):
-                asked.copy = copy
-                return self._question(asked, me) if asked.is_deleted else None
-        return None
+        asked = self._original_of(copy, me)
+        if asked is None:
+            return None
+        asked.copy = copy
+        return self._question(asked, me) if asked.is_deleted else None
+
+    def _original_of(self, copy: IncomingMessage, me: UserId) -> _Asked | None:
+        """Return the question that a copy repeats; the same words come before words that are alike."""
+        here = [a for a in reversed(self._asked.values()) if _may_be(copy, a.question, me)]
+        is_trusted = copy.application_id in self._application_ids
+        found = [a for a in here if _says_the_same(copy, a.question, any_files=is_trusted)]
+        if not found and is_trusted:
+            found = [a for a in here if a.copy is None and _is_alike(copy, a.question, me)]
+        return found[0] if found else None
 
     def deleted(self, message_id: MessageId, me: UserId, *, was_open: bool) -> Question | None:
         """Note a deletion; return the question that takes the message's place, if its copy is there.
@@ -85,20 +101,6 @@ class Proxies:
             return None
         asked.is_deleted = True
         return self._question(asked, me) if asked.copy is not None else None
-
-    def _is_copy(self, copy: IncomingMessage, question: Question, me: UserId) -> bool:
-        original = question.message
-        if original is None or copy.place != original.place or copy.id <= original.id:
-            return False
-        if copy.application_id in self._application_ids:
-            return True
-        if me in original.mentioned_ids and me not in copy.mentioned_ids and copy.text:
-            return False
-        said, meant = " ".join(copy.text.split()), " ".join(original.text.split())
-        if not said:
-            return not meant and 0 < len(copy.attachments) == len(original.attachments)
-        cut = len(meant) - len(said)
-        return said in meant and cut <= min(_TAG_CHARS, len(said))
 
     def _question(self, asked: _Asked, me: UserId) -> Question | None:
         question, copy = asked.question, asked.copy
@@ -121,11 +123,45 @@ class Proxies:
 
     def _forget(self) -> None:
         now_s = self._clock.monotonic()
-        while self._asked:
-            oldest = next(iter(self._asked.values()))
-            if oldest.until_s > now_s and len(self._asked) <= _MOST:
-                return
+        while self._asked and next(iter(self._asked.values())).until_s <= now_s:
             self._asked.popitem(last=False)
+        if len(self._asked) > _MOST:
+            servers = {i: asked.question.place.guild_id for i, asked in self._asked.items()}
+            busiest = Counter(servers.values()).most_common(1)[0][0]
+            del self._asked[next(i for i, server in servers.items() if server == busiest)]
+
+
+def _may_be(copy: IncomingMessage, question: Question, me: UserId) -> bool:
+    """Return whether an application posted this where the question stands, after it, to the bot."""
+    original = question.message
+    if original is None or copy.application_id is None:
+        return False
+    if copy.place != original.place or copy.id <= original.id:
+        return False
+    return me not in original.mentioned_ids or me in copy.mentioned_ids or not copy.text
+
+
+def _says_the_same(copy: IncomingMessage, question: Question, *, any_files: bool) -> bool:
+    """Return whether a copy has the words of the original, but for marks around, and its files."""
+    original = question.message
+    if original is None or not (any_files or _files(copy) == _files(original)):
+        return False
+    said, meant = " ".join(copy.text.split()), " ".join(original.text.split())
+    if not said:
+        return not meant and 0 < len(copy.attachments) == len(original.attachments)
+    cut = len(meant) - len(said)
+    return said in meant and cut <= min(_TAG_CHARS, len(said))
+
+
+def _is_alike(copy: IncomingMessage, question: Question, me: UserId) -> bool:
+    """Return whether a copy and a question have at least half of their words in common."""
+    said = set(_WORD.findall(without_mention(copy.text, me).casefold()))
+    meant = set(_WORD.findall(question.text.casefold()))
+    return bool(said) and 2 * len(said & meant) >= max(len(said), len(meant))
+
+
+def _files(message: IncomingMessage) -> list[tuple[str, int]]:
+    return sorted((file.filename, file.size_bytes) for file in message.attachments)
 
 
 def proxied(copy: IncomingMessage, asker: Person) -> IncomingMessage:

@@ -40,6 +40,27 @@ async def test_a_mention_missed_hours_ago_is_declined_in_one_sentence(
     assert len(lm.completions) == asked
 
 
+async def test_only_for_missed_messages_that_address_the_bot_is_their_author_looked_up(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    assert channel.guild is not None
+    role = channel.guild.add_role("Asking")
+    channel.guild.members[ada.id].role_ids.append(role.id)
+    extra = {"CLAWBOT_DISCORD__ALLOWED_ROLE_IDS": str(role.id)}
+    settings = settings_for(discord, lm, tmp_path, **extra)
+    async with running(settings):
+        first = await ada.mention(channel, "Hello")
+        await discord.wait_reply(first, until=lambda r: "help you" in r.content)
+    for number in range(20):
+        await ada.say(channel, f"We talk among ourselves, {number}.")
+    missed = await ada.mention(channel, "While you were away")
+    discord.requests.clear()
+    async with running(settings):
+        await discord.wait_reply(missed, until=lambda r: "help you" in r.content)
+    looked_up = [one for one in discord.requests if f"/members/{ada.id}" in one.path]
+    assert 1 <= len(looked_up) <= 3
+
+
 async def test_commands_that_another_program_replaced_are_registered_again(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:

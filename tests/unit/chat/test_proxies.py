@@ -8,10 +8,21 @@ from typing import Any
 import pytest
 
 from bot.chat.proxies import WITHIN_S, Proxies
-from bot.core.domain import IncomingMessage, MessageId, Origin, Person, Question, QuestionId, UserId
+from bot.core.domain import (
+    AttachmentInfo,
+    GuildId,
+    IncomingMessage,
+    MessageId,
+    Origin,
+    Person,
+    Question,
+    QuestionId,
+    UserId,
+)
 from tests.support.builders import ADA, ADAS_DM, BOT_ID, message
 from tests.support.clock import FakeClock
 
+FILE = AttachmentInfo(5, "rules.txt", "text/plain", 20, "https://cdn.discordapp.com/x")
 TO_ME = frozenset({BOT_ID})
 ORIGINAL = replace(message(text=f"<@{BOT_ID}> what is it?", mentioned_ids=TO_ME), id=MessageId(10))
 QUESTION = Question(
@@ -31,6 +42,7 @@ def copy_of(original: IncomingMessage, **fields: Any) -> IncomingMessage:
         "author": Person(UserId(77), "Luna", is_bot=True),
         "is_ordinary": False,
         "webhook_id": 77,
+        "application_id": 6,
         **fields,
     }
     return replace(original, **values)
@@ -63,6 +75,9 @@ def test_a_copy_is_asked_by_the_person_under_the_copys_name() -> None:
         {"mentioned_ids": frozenset()},
         {"place": ADAS_DM},
         {"id": MessageId(9)},
+        {"application_id": None},
+        {"attachments": (FILE,)},
+        {"text": "something else entirely", "application_id": 5},
     ],
 )
 def test_what_differs_is_no_copy(fields: dict[str, Any]) -> None:
@@ -77,6 +92,27 @@ def test_a_configured_application_may_change_the_text() -> None:
     found = taken(proxies, copy_of(ORIGINAL, text="What's it, dear?", application_id=5))
     assert found is not None
     assert found.text == "What's it, dear?"
+
+
+def test_each_copy_goes_to_the_question_with_its_words() -> None:
+    proxies = Proxies(FakeClock(), (5,))
+    proxies.asked(QUESTION)
+    text = f"<@{BOT_ID}> what is it, then?"
+    later = replace(ORIGINAL, id=MessageId(12), text=text)
+    proxies.asked(replace(QUESTION, id=QuestionId(12), text="what is it, then?", message=later))
+    found = taken(proxies, copy_of(ORIGINAL, id=MessageId(13), application_id=5))
+    assert found is not None
+    assert found.text == "what is it?"
+
+
+def test_a_busy_server_pushes_out_no_question_of_another() -> None:
+    proxies = Proxies(FakeClock(), ())
+    proxies.asked(QUESTION)
+    for number in range(1000, 2000):
+        place = replace(ORIGINAL.place, guild_id=GuildId(999))
+        flood = replace(ORIGINAL, id=MessageId(number), place=place)
+        proxies.asked(replace(QUESTION, id=QuestionId(number), place=place, message=flood))
+    assert taken(proxies, copy_of(ORIGINAL)) is not None
 
 
 def test_an_answered_question_is_not_asked_again() -> None:

@@ -50,11 +50,6 @@ class DiscordLayout:
         self._header: str | None = None
         self._is_in_run = False
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether text without any special character would pass unchanged."""
-        return not (self._buf or self._line_start or self._is_in_run)
-
     def feed(self, text: str, *, ended: bool = False) -> str:
         """Return what can be given out now."""
         self._buf += text

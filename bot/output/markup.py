@@ -130,6 +130,9 @@ HARMONY_CLOSERS: Final = (
     "<|start|>",
     "<|channel|>",
 )
+FUNCTION: Final = "<function=>"
+"""The canonical text of Qwen's and Llama's call without a wrapper, whatever its name."""
+
 FINAL_OPENER: Final = "[BEGIN FINAL RESPONSE]"
 END_TOKENS: Final = (
     "<|im_end|>",
@@ -284,6 +287,7 @@ def _markers() -> dict[str, Marker]:
         found[opener] = Marker(Kind.TOOL, (closer,) if closer else ())
         if closer:
             found[closer] = Marker(Kind.DROP)
+    found[FUNCTION] = Marker(Kind.TOOL, ("</function>",))
     for tokens, kind in (
         (END_TOKENS, Kind.END),
         (TURN_TOKENS, Kind.TURN),
@@ -320,7 +324,7 @@ MARKER: Final = re.compile(
             *(re.escape(text) for text in sorted(_LITERALS, key=len, reverse=True)),
             r"<\|/?[A-Za-z][\w▁:.\-]{0,47}\|>",
             r"</?｜[^<>｜\n]{1,60}(?:｜[\w ]{0,40})?>",
-            r"<0x[0-9A-F]{2}>",
+            r"<0x[0-9A-F]{2}>|<function=[\w.\-]{0,64}>",
             r"<(?:unused|SPECIAL_|reserved_)\d{1,5}>|\[unused\d{1,5}\]",
         ]
     )
@@ -332,7 +336,7 @@ _PARTIAL_TAG: Final = re.compile(rf"</?(?i:{_NAMES})\s[^<>\n]{{0,{_TAG_CHARS}}}\
 _PARTIAL_THINK: Final = re.compile(rf"</?(?:{_THINK_NAMES})\s[^<>\n]{{0,{_TAG_CHARS}}}\Z")
 _PARTIAL_TOKEN: Final = re.compile(
     r"<\|/?(?:[A-Za-z][\w▁:.\-]{0,47}\|?)?\Z|</?｜[^<>｜\n]{0,60}(?:｜[\w ]{0,40})?\Z|<0?x?[0-9A-F]{0,2}\Z"
-    r"|<(?:unused|SPECIAL_|reserved_)\d{0,5}\Z|\[unused\d{0,5}\Z"
+    r"|<function=[\w.\-]{0,64}\Z|<(?:unused|SPECIAL_|reserved_)\d{0,5}\Z|\[unused\d{0,5}\Z"
 )
 
 
@@ -364,6 +368,8 @@ def may_become_marker(text: str) -> bool:
 def canonical(match: re.Match[str]) -> str:
     """Return the key in ``MARKERS`` of a match of ``MARKER``."""
     name = match["name"]
+    if match[0].startswith("<function="):
+        return FUNCTION
     return match[0] if name is None else f"<{match['slash']}{name.lower()}>"
 
 

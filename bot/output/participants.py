@@ -96,7 +96,7 @@ class _Spellings:
         known = sorted(set(names), key=lambda name: (-len(name), name))
         forms = [form for name in known for form in _forms(name)]
         self._pattern = re.compile("|".join(re.escape(form) for form in forms), re.IGNORECASE)
-        self._partials = prefixes(form.lower() for form in forms)
+        self._partials = prefixes([form.lower() for form in forms])
         self._is_empty = not forms
 
     def match(self, text: str, start: int) -> int | None:

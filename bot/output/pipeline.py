@@ -14,7 +14,7 @@ from bot.output.reasoning.memory import ModelMemory
 from bot.output.repetition import LOOK_BACK_CHARS, repeats_itself
 from bot.output.sanitise.markdown import fence_end
 from bot.output.sanitise.policy import OutputPolicy
-from bot.output.sanitise.sanitiser import SPECIAL, Sanitiser, make_harmless
+from bot.output.sanitise.sanitiser import STEP_CHARS, Sanitiser, make_harmless
 from bot.output.sanitise.secret_guard import SecretGuard
 
 __all__ = [
@@ -93,24 +93,24 @@ class ReplyPipeline:
     def _begin_text(self) -> None:
         self._sanitiser = Sanitiser(self._policy, self._guard)
         self._parts: list[str] = []
-        self._passed: list[str] = []
-        self._recent = ""
-        self._room = 0
-        self._is_plain = False
         self._size = 0
         self._check_at = _CHECK_CHARS
 
     def feed(self, delta: TextDelta) -> None:
         """Take what arrived; after ``must_stop`` or ``close`` it is ignored."""
-        text = delta.content
-        if self._is_plain and not delta.reasoning and SPECIAL.search(text) is None:
-            recent = self._recent + text
-            if len(text) < self._room and not self._guard.suspects(recent):
-                self._passed.append(text)
-                self._recent = recent[-7:]
-                self._room -= len(text)
-                return
-        self._feed_slowly(delta)
+        if self._is_closed or self.must_stop:
+            return
+        if delta.reasoning:
+            if not self._in_field:
+                self._kept.begin_block()
+            self._in_field = True
+            self._kept.add(delta.reasoning)
+            self._filter.separate_field()
+        if delta.content:
+            self._in_field = False
+            for _ in self._taking(self._filter.feed(delta.content)):
+                pass
+        self._look_for_repetition()
 
     def restart(self) -> None:
         """Forget everything: the request was sent again."""
@@ -128,7 +128,6 @@ class ReplyPipeline:
         if self._is_closed:
             return
         self._is_closed = True
-        self._settle_passed()
         if not self._is_repeated:
             for text in self._filter.closing(reason):
                 yield from self._taking(text)
@@ -138,22 +137,20 @@ class ReplyPipeline:
             self._show(self._replaced)
             self.revision += 1
         self._show(fence_end(self.text))
-        self._is_plain = False
         self._verdict = self._judge()
         yield from self._cleaning_thinking()
 
     @property
     def text(self) -> str:
         """Everything that may be shown so far; it only grows while ``revision`` stays the same."""
-        if self._passed or len(self._parts) > 1:
-            self._parts = ["".join((*self._parts, *self._passed))]
-            self._settle_notes()
+        if len(self._parts) > 1:
+            self._parts = ["".join(self._parts)]
         return self._parts[0] if self._parts else ""
 
     @property
     def has_text(self) -> bool:
         """Whether anything may be shown so far; costs nothing, unlike ``text``."""
-        return bool(self._parts or self._passed)
+        return bool(self._parts)
 
     @property
     def thinking(self) -> str:
@@ -187,26 +184,6 @@ class ReplyPipeline:
         """Whether thinking was opened in the text, or came in a field of its own."""
         return self._filter.saw_open
 
-    def _feed_slowly(self, delta: TextDelta) -> None:
-        if self._is_closed or self.must_stop:
-            return
-        self._settle_passed()
-        if delta.reasoning:
-            if not self._in_field:
-                self._kept.begin_block()
-            self._in_field = True
-            self._kept.add(delta.reasoning)
-            self._filter.separate_field()
-        if delta.content:
-            self._in_field = False
-            for _ in self._taking(self._filter.feed(delta.content)):
-                pass
-        self._look_for_repetition()
-        self._is_plain = self._filter.is_plain and self._sanitiser.is_plain
-        if self._is_plain:
-            self._recent = self._sanitiser.recent
-            self._room = min(self._sanitiser.room_chars, _CHECK_CHARS)
-
     def _cleaning_thinking(self) -> Iterator[None]:
         total_chars = self._kept.total_chars
         if self._shown_thinking[0] == total_chars:
@@ -232,7 +209,9 @@ class ReplyPipeline:
             self._kept.add(shown)
             self._begin_text()
             self.revision += bool(shown)
-        if text or ended:
+        if text and not ended and len(text) <= STEP_CHARS:
+            self._show(self._sanitiser.feed(text))
+        elif text or ended:
             for part in self._sanitiser.steps(text, ended=ended):
                 self._show(part)
                 yield
@@ -242,19 +221,6 @@ class ReplyPipeline:
         if text:
             self._parts.append(text)
             self._size += len(text)
-
-    def _settle_passed(self) -> None:
-        if self._passed:
-            self._parts.append("".join(self._passed))
-            self._settle_notes()
-
-    def _settle_notes(self) -> None:
-        text = "".join(self._passed)
-        self._passed.clear()
-        if text:
-            self._size += len(text)
-            self._filter.passed(text)
-            self._sanitiser.passed(text)
 
     def _look_for_repetition(self) -> None:
         if self._size >= self._check_at:

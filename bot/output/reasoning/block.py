@@ -43,10 +43,9 @@ class Block:
     loose: tuple[str, ...] = ()
 
     def find(self, text: str, start: int) -> re.Match[str] | None:
-        """Return the next closer or inner opener at or after ``start``."""
-        if not self.closers:
-            return None
-        return _pattern(self.closers + self.loose, self.openers).search(text, start)
+        """Return the next closer or inner opener from ``start`` on, or what code begins and ends with."""
+        texts = self.closers + self.loose + self.openers
+        return _pattern(texts, follows_code=self.may_quote).search(text, start) if texts else None
 
     def held_from(self, text: str, start: int) -> int:
         """Return where a closer that is still incomplete may begin; the length if nowhere."""
@@ -56,11 +55,16 @@ class Block:
             begin = text.rfind(mark, max(start, len(text) - _LOOK_BACK_CHARS))
             if begin >= 0 and may_become_marker(text[begin:]):
                 return begin
-        partials, longest = _partials(self.closers + self.loose, self.openers)
+        partials, longest = _partials(self.closers + self.loose + self.openers)
         for begin in range(max(start, len(text) - longest), len(text)):
             if text[begin:].lower() in partials:
                 return begin
         return len(text)
+
+    @property
+    def may_quote(self) -> bool:
+        """Whether its closers may be quoted in it, as in thinking about markup."""
+        return self.is_thinking and not self.keeps_closer and self.closers[0][0] in "<[◁&"
 
     def is_loose(self, text: str) -> bool:
         """Return whether a match of ``find`` would end a stretch of a like tag."""
@@ -83,14 +87,14 @@ def _key(text: str) -> str:
 
 
 @functools.cache
-def _pattern(closers: tuple[str, ...], openers: tuple[str, ...]) -> re.Pattern[str]:
-    return block_pattern((*closers, *openers))
+def _pattern(texts: tuple[str, ...], *, follows_code: bool) -> re.Pattern[str]:
+    return block_pattern((*texts, "`", "\n") if follows_code else texts)
 
 
 @functools.cache
-def _partials(closers: tuple[str, ...], openers: tuple[str, ...]) -> tuple[frozenset[str], int]:
-    texts = [text.lower() for text in (*closers, *openers)]
-    return prefixes(texts), max(map(len, texts)) - 1
+def _partials(texts: tuple[str, ...]) -> tuple[frozenset[str], int]:
+    lowered = [text.lower() for text in texts]
+    return prefixes(lowered), max(map(len, lowered)) - 1
 
 
 HARMONY = Block(HARMONY_CLOSERS, keeps_closer=True)

@@ -1,49 +1,59 @@
 """Separates thinking from answer while the text is still arriving.
 
-One pass over the text with a bounded look-behind: what can't be part of a marker goes out at once,
-what may become one waits until it is decided. ``markup`` holds the markers, ``participants`` the
-names, ``reasoning_visible`` reads what is no markup; this module says what the markup means.
+One pass with a bounded look-ahead: ``scanner`` cuts the text into events, this state machine eats
+them. What a marker would mean is data (``markup``); whether it is meant or only spoken of, ``spoken``
+judges by its place; where hidden text ends, ``hidden`` reads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import Enum
 from typing import Final
 
 from bot.core.domain import FinishReason
-from bot.output.markup import (
-    MARKER,
-    MARKERS,
-    ROLE_TOKENS,
-    UNKNOWN_TOKEN,
-    Kind,
-    Marker,
-    canonical,
-)
+from bot.core.frames import OPEN
+from bot.output.echoes import FRAME_CHARS
+from bot.output.markup import MARKERS, ROLE_TOKENS, UNKNOWN_TOKEN, Kind, Marker
 from bot.output.participants import Labels
 from bot.output.reasoning import block as blocks
+from bot.output.reasoning.aftermath import Aftermath
+from bot.output.reasoning.beginning import read_beginning, read_role
 from bot.output.reasoning.block import Block, loose_closers
-from bot.output.reasoning.end import Aftermath
-from bot.output.reasoning.harmony import Channel, read_header
-from bot.output.reasoning.hidden import HiddenReader
+from bot.output.reasoning.context import TAIL_CHARS, Context
+from bot.output.reasoning.harmony import HEADER_CHARS, Channel, read_header
+from bot.output.reasoning.hidden import HiddenStretch, Progress
 from bot.output.reasoning.kept import KeptThinking
-from bot.output.reasoning.prose import is_prose
+from bot.output.reasoning.scanner import MARKER_CHARS, MARKS, Event, Scanner, Sign
 from bot.output.reasoning.spoken import (
     AFTER_CHARS,
     Examples,
+    Place,
     begins_anew,
     holds_elements,
+    is_prose,
     is_spoken_of,
 )
-from bot.output.reasoning.start import read_role
-from bot.output.reasoning.visible import MARKER_CHARS
 
+_BEGINNING_CHARS: Final = 240
 _AFTER_CHARS: Final = 12
+_STEP_CHARS: Final = 512
+_GLYPHS: Final = {"Ġ": " ", "Ċ": "\n"}
 _BYTES: Final = {"<0x0A>": "\n", "<0x09>": "\t", "<0x20>": " "}
 _BLOCKS: Final = frozenset({Kind.OPEN, Kind.TOOL})
 
 
-class ReasoningFilter(HiddenReader):
+class State(Enum):
+    """Where in the answer the reading is."""
+
+    BEGINNING = "nothing of the answer has come"
+    ANSWER = "inside the answer"
+    HIDDEN = "inside thinking or a tool call"
+    HEADER = "at a harmony header"
+    OVER = "behind the end of the answer"
+
+
+class ReasoningFilter:
     """Takes raw text, gives back the part that belongs to the answer.
 
     Args:
@@ -53,57 +63,61 @@ class ReasoningFilter(HiddenReader):
 
     Attributes:
         was_reset: What was given out before has turned out to be thinking; the caller clears this.
+        saw_open: A block of thinking was opened.
         saw_orphan_close: A closing tag came without its opening one.
         may_restore: At the reset a proper block had come before: if nothing follows, the text given
             out before was the answer after all.
+        lead: The blanks in front of the answer, which are left out.
+        is_over: Nothing that still comes can be shown.
     """
 
     def __init__(self, labels: Labels, kept: KeptThinking, *, expect_missing_opening: bool) -> None:
-        super().__init__(labels, kept, expect_missing_opening=expect_missing_opening)
-        self._wraps: list[str] = []
-        self._examples = Examples()
-        self._held_openers = 0
+        self._labels = labels
+        self._kept = kept
+        self._expecting = expect_missing_opening
+        self._scanner = Scanner()
+        self._stretch: HiddenStretch | None = None
         self._aftermath = Aftermath()
+        self._wraps: list[str] = []
+        self._used: set[str] = set()
+        self._vanished: list[str] = []
+        self._held: list[str] = []
+        self._out: list[str] = []
+        self._held_openers = 0
+        self._blocks_are_text = False
         self._final_seen = False
         self.was_reset = False
+        self.saw_open = False
         self.saw_orphan_close = False
         self.may_restore = False
+        self.is_over = False
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._state = State.BEGINNING
+        self._started = False
+        self._context = Context()
+        self._examples = Examples()
+        self._at_line_start = False
+        self._is_after_spoken = False
+        self.lead = ""
 
     @property
     def is_thinking(self) -> bool:
         """Whether the text is inside thinking right now, as far as one can tell."""
-        if self._mode == self._hidden:
-            return self._block.is_thinking
-        return self._mode == self._header or (self._expecting and self._started)
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether text without any special character would pass unchanged."""
-        return (
-            self._started
-            and not (self._buf or self._line_start or self._expecting)
-            and self._mode == self._visible
-            and self._tail[-1:] not in ".!?"
-        )
+        if self._state is State.HIDDEN and self._stretch is not None:
+            return self._stretch.block.is_thinking
+        return self._state is State.HEADER or (self._expecting and self._started)
 
     @property
     def has_ended(self) -> bool:
         """Whether the model has ended its answer itself, so that none of the rest is shown."""
-        return self._mode == self._over
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing that still comes can be shown."""
-        return self.has_ended and self._aftermath.is_over
+        return self._state is State.OVER
 
     @property
     def was_cut(self) -> bool:
         """Whether the model went on with somebody else's turn, and that was left out."""
         return self.has_ended and self._aftermath.was_cut
-
-    def passed(self, text: str) -> None:
-        """Take note of text that the caller let pass while ``is_plain`` was true."""
-        self._remember(text)
 
     def separate_field(self) -> None:
         """Take note that the server separates the thinking itself: nothing need be held."""
@@ -111,16 +125,30 @@ class ReasoningFilter(HiddenReader):
         if self._expecting:
             self._release()
 
+    def feed(self, text: str) -> str:
+        """Return what ``text`` adds to the answer since the last reset."""
+        scanner, context = self._scanner, self._context
+        is_inside = self._state is State.ANSWER and not self._at_line_start
+        if is_inside and not (context.in_fence or context.in_inline) and scanner.take_plain(text):
+            self._emit(text)
+        else:
+            scanner.add(text)
+            while not scanner.is_empty and self._step():
+                pass
+        out = "".join(self._out)
+        self._out.clear()
+        return out
+
     def close(self, reason: FinishReason) -> str:
         """End the text and return what may still be shown."""
         return "".join(self.closing(reason))
 
     def closing(self, reason: FinishReason) -> Iterator[str]:
         """Yield what ``close`` returns, piece by piece."""
-        self._ended = True
+        self._scanner.ended = True
         is_whole = reason in {FinishReason.STOP, FinishReason.TOOL_CALLS}
         yield self.feed("")
-        if is_whole and self._mode == self._hidden:
+        if is_whole and self._state is State.HIDDEN:
             yield from self._give_back()
         if self._held and not is_whole:
             self._kept.add("".join(self._held))
@@ -132,121 +160,288 @@ class ReasoningFilter(HiddenReader):
         if is_whole and not self._started and self._vanished:
             yield "\n".join(self._vanished)
 
+    def _give_back(self) -> Iterator[str]:
+        """Read the hidden stretch that never ended as text, where it was none after all."""
+        given = self._stretch.give_back() if self._stretch is not None else None
+        if given is None:
+            return
+        opening, rest = given
+        self._blocks_are_text = True
+        self._started = self._started or opening != ""
+        self._go_on()
+        if opening:
+            self._emit(opening)
+        self._scanner.ended = False
+        for start in range(0, len(rest), _STEP_CHARS):
+            yield self.feed(rest[start : start + _STEP_CHARS])
+        self._scanner.ended = True
+        yield self.feed("")
+
     def _release(self) -> None:
         self._expecting = False
         self._out.extend(self._held)
         self._held.clear()
 
+    def _step(self) -> bool:
+        """Read on from the scanner's position; return whether it got anywhere."""
+        match self._state:
+            case State.ANSWER:
+                return self._read_answer()
+            case State.BEGINNING:
+                return self._read_beginning()
+            case State.HIDDEN:
+                return self._read_hidden()
+            case State.HEADER:
+                return self._read_header()
+            case State.OVER:
+                return self._read_over()
+
+    def _go_on(self) -> bool:
+        """Return to where the hidden text, or the header, was met."""
+        self._state = State.ANSWER if self._started else State.BEGINNING
+        return True
+
+    # --- visible text
+
+    def _read_beginning(self) -> bool:
+        scanner = self._scanner
+        rest = scanner.ahead(_BEGINNING_CHARS)
+        blanks = rest[: len(rest) - len(rest.lstrip())]
+        if blanks:
+            self.lead += scanner.skip(len(blanks))
+            return True
+        is_frame = self._read_frame()
+        if is_frame is not False:
+            return is_frame is True
+        event = scanner.marker() if rest[0] in MARKS else scanner.emphasised_marker()
+        if event is None or event.sign is Sign.MARKER:
+            return event is not None and self._read_marker(event)
+        beginning = read_beginning(rest, ended=scanner.ended)
+        label_chars = self._labels.own_prefix(rest, ended=scanner.ended)
+        if beginning is None or label_chars is None:
+            return False
+        if beginning.block is not None:
+            return self._hide(beginning.block, scanner.skip(beginning.chars))
+        if beginning.chars or label_chars:
+            scanner.skip(max(beginning.chars, label_chars))
+            return True
+        if rest[0] in _GLYPHS and rest[1:2] and (rest[1].isupper() or rest[1] in _GLYPHS):
+            scanner.skip(1)
+            return True
+        self._start()
+        return True
+
+    def _start(self) -> None:
+        self._started = True
+        self._state = State.ANSWER
+
+    def _read_answer(self) -> bool:
+        if self._at_line_start:
+            return self._read_line_start()
+        scanner, context = self._scanner, self._context
+        event = scanner.next_in_answer(is_code=context.is_code)
+        if event is None:
+            return False
+        match event.sign:
+            case Sign.TEXT:
+                return self._pass(event.text)
+            case Sign.NEWLINE:
+                context.read_newline()
+                self._at_line_start = True
+            case Sign.TICKS:
+                context.read_ticks(len(event.text), scanner.ahead(1, len(event.text)))
+                self._is_after_spoken = False
+            case Sign.GLYPH:
+                return self._read_glyph(event.text)
+            case Sign.ROLE:
+                return self._cut()
+            case Sign.MARKER:
+                return self._read_marker(event)
+        return self._give(scanner.skip(len(event.text)))
+
+    def _read_line_start(self) -> bool:
+        """Read a frame of ours or a marker in emphasis, where the line begins with one."""
+        if not self._context.in_fence:
+            is_frame = self._read_frame()
+            if is_frame is not False:
+                return is_frame is True
+            event = self._scanner.emphasised_marker()
+            if event is None:
+                return False
+            if event.sign is Sign.MARKER:
+                return self._read_marker(event)
+        self._at_line_start = False
+        return True
+
+    def _read_glyph(self, glyph: str) -> bool:
+        before = self._context.tail[-1:]
+        is_text = (before.isalpha() and not before.isupper()) or before in set(
+            "0123456789.,;:!?)]\n"
+        )
+        self._scanner.skip(1)
+        return self._emit(_GLYPHS[glyph] if is_text and before else glyph)
+
+    def _read_frame(self) -> bool | None:
+        """Read one of our own frames at the start of a line; ``None`` until it is certain."""
+        rest = self._scanner.ahead(FRAME_CHARS)
+        if rest[0] not in {OPEN, "["}:
+            return False
+        frame = self._labels.frame(rest, ended=self._scanner.ended, is_first=not self._started)
+        if frame is None:
+            return None
+        if frame.is_turn and self._started:
+            return self._cut()
+        self._scanner.skip(frame.chars)
+        return frame.chars > 0
+
+    def _pass(self, text: str) -> bool:
+        """Let the text at the position through."""
+        self._at_line_start = False
+        self._scanner.skip(len(text))
+        return self._emit(text)
+
+    def _emit(self, text: str) -> bool:
+        self._context.read(text)
+        if self._is_after_spoken or self._stretch is not None:
+            is_blank = text.isspace()
+            self._is_after_spoken = self._is_after_spoken and is_blank
+            self._stretch = self._stretch if is_blank else None
+        return self._give(text)
+
+    def _give(self, text: str) -> bool:
+        (self._held if self._expecting else self._out).append(text)
+        return True
+
     # --- markers in visible text
 
-    def _marker(self) -> bool:
-        found = MARKER.match(self._buf, self._pos)
-        if found is None:
-            return False if self._may_grow() else self._text_after_all(1)
-        text, end = canonical(found), found.end()
-        if text in _BYTES:
-            return self._byte(text, end)
-        marker = MARKERS.get(text, UNKNOWN_TOKEN)
-        is_text = self._is_text(text, marker, found[0])
+    def _read_marker(self, event: Event) -> bool:
+        name, scanner = event.name, self._scanner
+        if name in _BYTES:
+            return self._read_byte(event)
+        marker = MARKERS.get(name, UNKNOWN_TOKEN)
+        is_text = self._is_text(event, marker)
         if is_text is None:
             return False
         if is_text:
-            return self._spoken(text, marker, end)
-        return self._read_marker(text, marker, end)
-
-    def _byte(self, text: str, end: int) -> bool:
-        prose = is_prose(self._line, self._buf[end : end + _AFTER_CHARS], ended=self._ended)
-        if prose is None:
-            return False
-        if prose and self._line.strip():
-            return self._text_after_all(end - self._pos)
-        self._pos = end
-        return self._emit(_BYTES[text]) if self._started else True
-
-    def _is_text(self, text: str, marker: Marker, raw: str) -> bool | None:
-        """Return whether a marker is text where it stands; ``None`` until that is certain."""
-        if raw.endswith("/>") or (self._blocks_are_text and marker.kind in _BLOCKS):
-            return True
-        if self._started and marker.is_weak and text not in self._wraps:
-            return True
-        if marker.is_weak and marker.kind is Kind.OPEN:
-            holds_markup = holds_elements(self._buf, self._pos + len(raw), ended=self._ended)
-            if holds_markup is not False:
-                return holds_markup
-        if self._started and self._examples.holds(text, marker.kind, self._line):
-            return True
-        end = self._pos + len(raw)
-        place = self._place(self._buf[end : end + AFTER_CHARS])
-        return is_spoken_of(text, marker.kind, place)
-
-    def _spoken(self, text: str, marker: Marker, end: int) -> bool:
-        """Let a marker pass as the text it is."""
-        if self._started or text == "<s>":
-            place = self._place(self._buf[end : end + 1])
-            if self._expecting and marker.kind is Kind.OPEN and not marker.is_weak:
-                self._held_openers += place.line.strip() == ""
-            self._examples.note(text, marker, place, same_line=self._expecting)
-        self._text_after_all(end - self._pos)
-        self._is_after_spoken = True
-        return True
-
-    def _read_marker(self, text: str, marker: Marker, end: int) -> bool:
+            return self._let_through(event, marker)
         if marker.kind is Kind.WRAP:
-            return self._wrap(text, marker, end)
+            return self._read_wrap(event, marker)
         if marker.kind is Kind.HEADER:
-            self._mode = self._header
+            self._state = State.HEADER
             return True
         if marker.kind is Kind.TURN:
-            return self._turn(text, end)
-        opening = self._buf[self._pos : end]
-        self._pos = end
+            return self._read_turn(event)
         if marker.kind in _BLOCKS:
-            is_thinking = marker.kind is Kind.OPEN
-            is_late = (
-                self._started and bool(marker.closers) and not begins_anew(text, self._place(""))
-            )
-            is_weak = not self._started and (marker.is_weak or not is_thinking)
-            block = Block(
-                marker.closers,
-                marker.openers,
-                is_thinking,
-                is_late or is_weak,
-                loose=loose_closers(text),
-            )
-            return self._hide(block, opening)
+            return self._open(event, marker)
+        scanner.skip(len(event.text))
         if marker.kind is Kind.CLOSE:
-            return self._orphan()
+            return self._read_orphan()
         if marker.kind is Kind.END and self._started:
             return self._finish()
         return True
 
-    def _wrap(self, text: str, marker: Marker, end: int) -> bool:
+    def _read_byte(self, event: Event) -> bool:
+        after = self._scanner.ahead(_AFTER_CHARS, len(event.text))
+        is_text = is_prose(self._context.line, after, ended=self._scanner.ended)
+        if is_text is None:
+            return False
+        self._scanner.skip(len(event.text))
+        if is_text and self._context.line.strip():
+            return self._emit(event.text)
+        return self._emit(_BYTES[event.name]) if self._started else True
+
+    def _is_text(self, event: Event, marker: Marker) -> bool | None:
+        """Return whether a marker is text where it stands; ``None`` until that is certain."""
+        name, after = event.name, len(event.text)
+        if event.text.endswith("/>") or (self._blocks_are_text and marker.kind in _BLOCKS):
+            return True
+        if self._started and marker.is_weak and name not in self._wraps:
+            return True
+        if event.lead and not (marker.closers or marker.kind is Kind.CLOSE):
+            return True
+        if marker.is_weak and marker.closers and not (marker.kind is Kind.WRAP and self.saw_open):
+            inside = self._scanner.ahead(TAIL_CHARS, after)
+            holds_markup = holds_elements(inside, ended=self._scanner.ended)
+            if holds_markup is not False:
+                return holds_markup
+        if self._started and self._examples.holds(name, marker.kind, self._context.line):
+            return True
+        return is_spoken_of(name, marker, self._place(event, AFTER_CHARS))
+
+    def _place(self, event: Event, chars: int) -> Place:
+        return Place(
+            self._context.line,
+            self._context.before,
+            self._scanner.ahead(chars, len(event.text)),
+            is_started=self._started,
+            follows_spoken=self._is_after_spoken,
+            has_ended=self._scanner.ended,
+            is_habit=event.name in self._used,
+            is_end_expected=self._expecting,
+            has_example=self._examples.has_opened(event.name),
+        )
+
+    def _let_through(self, event: Event, marker: Marker) -> bool:
+        """Let a marker pass as the text it is."""
+        place = self._place(event, AFTER_CHARS)
+        if self._expecting and marker.kind is Kind.OPEN and not marker.is_weak:
+            self._held_openers += place.line.strip() == ""
+        if self._started or marker.closers or event.name == "<s>":
+            self._examples.note(event.name, marker, place, same_line=self._expecting)
+        self._start()
+        self._pass(event.text)
+        self._is_after_spoken = True
+        return True
+
+    def _open(self, event: Event, marker: Marker) -> bool:
+        is_thinking = marker.kind is Kind.OPEN
+        place = self._place(event, 0)
+        is_late = self._started and bool(marker.closers) and not begins_anew(event.name, place)
+        is_weak = not self._started and (marker.is_weak or not is_thinking)
+        block = Block(
+            marker.closers,
+            marker.openers,
+            is_thinking,
+            is_late or is_weak,
+            loose=loose_closers(event.name),
+        )
+        if is_thinking and not marker.is_weak:
+            self._used.add(event.name)
+        return self._hide(block, self._scanner.skip(len(event.text)))
+
+    def _read_wrap(self, event: Event, marker: Marker) -> bool:
         if marker.closers and not self._started:
             self._wraps.append(marker.closers[0])
-        elif text in self._wraps:
-            self._wraps.remove(text)
+        elif event.name in self._wraps:
+            self._wraps.remove(event.name)
         else:
-            return self._spoken(text, marker, end)
-        self._pos = end
+            return self._let_through(event, marker)
+        self._scanner.skip(len(event.text))
         return True
 
-    def _turn(self, text: str, end: int) -> bool:
-        if self._started:
-            return self._finish()
-        if text in ROLE_TOKENS:
-            self._pos = end
-            return True
-        role = read_role(self._buf[end : end + MARKER_CHARS], ended=self._ended)
-        if role is None:
-            return False
+    def _read_turn(self, event: Event) -> bool:
+        role = (0, True)
+        if event.name not in ROLE_TOKENS:
+            found = read_role(
+                self._scanner.ahead(MARKER_CHARS, len(event.text)), ended=self._scanner.ended
+            )
+            if found is None:
+                return False
+            role = found
         chars, is_own = role
+        if self._started and not (is_own and chars and self._is_behind_thinking()):
+            return self._finish()
         if not is_own:
-            self._started = True
-            return self._spoken(text, MARKERS[text], end)
-        self._pos = end + chars
+            self._start()
+            return self._let_through(event, MARKERS[event.name])
+        self._scanner.skip(len(event.text) + chars)
         return True
 
-    def _orphan(self) -> bool:
+    def _is_behind_thinking(self) -> bool:
+        """Whether thinking has just ended, so that a header of the model's own goes on with it."""
+        return self._stretch is not None and self._stretch.block.is_thinking
+
+    def _read_orphan(self) -> bool:
         """What was visible so far was thinking, and the answer begins here."""
         if not self._started:
             self._expecting = False
@@ -264,18 +459,39 @@ class ReasoningFilter(HiddenReader):
             self._out.clear()
         self.saw_orphan_close = True
         self._vanished.clear()
-        self._examples = Examples()
-        self._restart()
+        self._begin_anew()
         return True
 
-    # --- harmony
+    # --- hidden text
 
-    def _header(self) -> bool:
-        header = read_header(self._buf, self._pos, ended=self._ended)
+    def _hide(self, block: Block, opening: str) -> bool:
+        """Begin a hidden stretch behind what opened it."""
+        if block.is_thinking:
+            self.saw_open = True
+            self._expecting = self._expecting and self._started
+        self._stretch = HiddenStretch(block, opening, self._kept)
+        self._state = State.HIDDEN
+        return True
+
+    def _read_hidden(self) -> bool:
+        stretch = self._stretch
+        if stretch is None:
+            return self._go_on()
+        progress = stretch.read(self._scanner)
+        if progress is not Progress.ENDED:
+            return progress is Progress.GOING_ON
+        if not self._started:
+            self.lead = ""
+            if stretch.block.is_restorable:
+                self._vanished.append(stretch.whole)
+        return self._go_on()
+
+    def _read_header(self) -> bool:
+        header = read_header(self._scanner.ahead(HEADER_CHARS), ended=self._scanner.ended)
         if header is None:
             return False
-        self._pos = header.end
-        self._mode = self._visible
+        self._scanner.skip(header.end)
+        self._go_on()
         block = {
             Channel.THINKING: blocks.HARMONY,
             Channel.TOOL: blocks.HARMONY_TOOL,
@@ -286,32 +502,32 @@ class ReasoningFilter(HiddenReader):
         if header.channel is Channel.STRANGER:
             return self._finish() if self._started else True
         if self._started:
-            return self._finish() if self._final_seen else self._late_final()
+            return self._finish() if self._final_seen else self._read_late_final()
         self._final_seen = True
         return True
 
-    def _late_final(self) -> bool:
+    def _read_late_final(self) -> bool:
         self._final_seen = True
-        return self._orphan()
+        return self._read_orphan()
 
     # --- after the end
 
     def _finish(self) -> bool:
-        self._mode = self._over
+        self._state = State.OVER
         return True
 
     def _cut(self) -> bool:
+        """Let nothing more through: another's turn begins here beyond doubt."""
         self._aftermath.cut()
+        self.is_over = True
         return self._finish()
 
-    def _over(self) -> bool:
-        start = self._aftermath.take(
-            self._buf[self._pos :], may_answer=not self._final_seen, ended=False
-        )
-        if start is None:
-            self._pos = len(self._buf)
+    def _read_over(self) -> bool:
+        rest = self._scanner.rest()
+        late = self._aftermath.take(rest, may_answer=not self._final_seen, ended=False)
+        self.is_over = self._aftermath.is_over
+        if late is None:
             return False
-        self._pos += start
-        self._mode = self._visible
         self._aftermath = Aftermath()
-        return self._late_final()
+        self._scanner.add(rest[late:])
+        return self._read_late_final()

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-_HEADER_CHARS: Final = 240
+HEADER_CHARS: Final = 240
+"""How far a header is read, in characters."""
+
 _STOP: Final = re.compile(r"<\|(message|end|return|call|eom|eot)\|>|(?<=\w)\n")
 _CHANNEL: Final = re.compile(r"<\|channel\|>\s{0,9}+(\w{1,24})")
 _ROLE: Final = re.compile(r"<\|start\|>\s{0,9}+(\w{1,24})")
@@ -44,20 +46,20 @@ class Header:
     channel: Channel
 
 
-def read_header(text: str, start: int, *, ended: bool) -> Header | None:
-    """Read the header at ``start``; ``None`` until it is complete.
+def read_header(text: str, *, ended: bool) -> Header | None:
+    """Read the header that a text begins with; ``None`` until it is complete.
 
     One without ``<|message|>`` ends at its last known word, and never runs past the end of its
     message.
     """
-    stop = _STOP.search(text, start, start + _HEADER_CHARS)
-    if stop is None and len(text) - start < _HEADER_CHARS and not ended:
+    stop = _STOP.search(text)
+    if stop is None and len(text) < HEADER_CHARS and not ended:
         return None
     if stop is not None and stop[1] == "message":
-        return Header(stop.end(), _channel(text[start : stop.start()]))
-    named = _NAMED.match(text, start)
-    end = named.end() if named else start + 1
-    return Header(end, _channel(text[start:end]))
+        return Header(stop.end(), _channel(text[: stop.start()]))
+    named = _NAMED.match(text)
+    end = named.end() if named else 1
+    return Header(end, _channel(text[:end]))
 
 
 def _channel(header: str) -> Channel:

@@ -1,145 +1,151 @@
-"""Reads hidden stretches of model text: to their end, or back into the answer where they have none."""
+"""Reads a hidden stretch of model text, thinking or a tool call, up to its end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from enum import Enum
 from typing import Final
 
-from bot.output.participants import Labels
-from bot.output.reasoning import block as blocks
 from bot.output.reasoning.block import Block
+from bot.output.reasoning.context import Context
 from bot.output.reasoning.kept import KeptThinking
-from bot.output.reasoning.prose import SENTENCE_END, is_named, is_prose
-from bot.output.reasoning.visible import VisibleReader
+from bot.output.reasoning.scanner import MARKS, Event, Scanner, Sign
+from bot.output.reasoning.spoken import SENTENCE_END, is_named, is_prose
 
 _AFTER_CHARS: Final = 12
-_STEP_CHARS: Final = 512
+_SAME_LINE_CHARS: Final = 64
+"""How far the other end of inline code is looked for behind a closing tag."""
 
 
-class HiddenReader(VisibleReader):
-    """Adds to the reader of visible text what goes on inside thinking and tool calls.
+class Progress(Enum):
+    """How far one step of reading came."""
+
+    WAITING = "waiting"
+    """More text must come first."""
+    GOING_ON = "going on"
+    ENDED = "ended"
+
+
+class HiddenStretch:
+    """One stretch, from behind its opening to its end.
 
     Args:
-        labels: Names before a colon.
-        kept: Where the thinking goes.
-        expect_missing_opening: Hold all text until a closing tag or the end.
-
-    Attributes:
-        saw_open: A block of thinking was opened.
+        block: How it ends.
+        opening: What opened it.
+        kept: Where thinking goes.
     """
 
-    def __init__(self, labels: Labels, kept: KeptThinking, *, expect_missing_opening: bool) -> None:
-        super().__init__(labels, expect_missing_opening=expect_missing_opening)
+    def __init__(self, block: Block, opening: str, kept: KeptThinking) -> None:
+        self.block = block
         self._kept = kept
-        self._block = blocks.HARMONY
-        self._depth = 0
-        self._is_quoting = False
-        self._raw: list[str] = []
-        self._vanished: list[str] = []
-        self._blocks_are_text = False
-        self.saw_open = False
-
-    def feed(self, text: str) -> str:
-        """Return what ``text`` adds to the answer since the last reset."""
-        self._buf += text
-        while self._pos < len(self._buf) and self._mode():
-            pass
-        self._buf = self._buf[self._pos :]
-        self._pos = 0
-        out = "".join(self._out)
-        self._out.clear()
-        return out
-
-    def _give_back(self) -> Iterator[str]:
-        """Read the hidden stretch that never ended as text, where it was none after all."""
-        if self._block.is_restorable:
-            self._kept.forget_block()
-            opening, rest = self._raw[0], "".join(self._raw[1:])
-        elif self._block.is_thinking:
-            opening, rest = "", self._kept.since_mark()
-        else:
-            return
-        self._mode = self._visible
-        self._blocks_are_text = True
-        if opening:
-            self._started = True
-            self._emit(opening)
-        self._ended = False
-        for start in range(0, len(rest), _STEP_CHARS):
-            yield self.feed(rest[start : start + _STEP_CHARS])
-        self._ended = True
-        yield self.feed("")
-
-    def _hide(self, block: Block, opening: str) -> bool:
-        if not self._started and block.is_thinking:
-            self._expecting = False
-        self._block = block
+        self._context = Context()
         self._depth = 1
-        self._mode = self._hidden
+        self._is_quoting = False
         self._raw = [opening] if block.is_restorable else []
         if block.is_thinking:
-            self.saw_open = True
-            self._kept.begin_block()
-        return True
+            kept.begin_block()
 
-    def _hidden(self) -> bool:
-        buf, pos = self._buf, self._pos
-        found = self._block.find(buf, pos)
-        if found is None:
-            end = len(buf) if self._ended else self._block.held_from(buf, pos)
-            self._keep(buf[pos:end])
-            self._pos = end
-            return False
-        self._keep(buf[pos : found.start()])
-        self._pos = found.start()
-        text, end = found[0], found.end()
-        if text[0] in "<[◁" and not self._block.keeps_closer:
-            after = buf[end : end + _AFTER_CHARS]
-            prose = is_prose(self._kept.current_line, after, ended=self._ended)
-            if prose is None:
-                return False
-            is_loose = self._block.is_loose(text)
-            if prose or is_loose:
-                line = self._kept.current_line.strip()
-                is_certain = is_named(self._kept.current_line, after)
-                is_certain |= is_loose and line != "" and line[-1] not in SENTENCE_END
-                is_certain |= is_loose and f"<{text[2:]}" in self._kept.text
-                self._keep(text)
-                self._pos = end
-                if not (is_certain or self._block.is_opener(text)):
-                    self._kept.mark()
-                return True
-        return self._inner(text, end)
+    def read(self, scanner: Scanner) -> Progress:
+        """Take the next event; the marker that ends the stretch is taken too, unless it is kept."""
+        event = scanner.next_in_block(self.block)
+        if event is None:
+            return Progress.WAITING
+        if event.sign is Sign.MARKER:
+            return self._read_marker(event, scanner)
+        if event.sign is Sign.NEWLINE:
+            self._context.read_newline()
+        elif event.sign is Sign.TICKS:
+            self._context.read_ticks(len(event.text), scanner.ahead(1, len(event.text)))
+        else:
+            self._context.read(event.text)
+        return self._keep(event, scanner)
 
-    def _inner(self, text: str, end: int) -> bool:
-        if self._raw:
-            self._raw.append(text)
-        if self._block.is_opener(text):
+    def give_back(self) -> tuple[str, str] | None:
+        """Return the opening and the rest of a stretch without an end, where it is the answer.
+
+        ``None`` where it was hidden rightly.
+        """
+        has_end = self.block.is_thinking and self._kept.is_marked
+        if self.block.is_restorable and not has_end:
+            self._kept.forget_block()
+            return self._raw[0], "".join(self._raw[1:])
+        return ("", self._kept.since_mark()) if self.block.is_thinking else None
+
+    @property
+    def whole(self) -> str:
+        """All of a restorable stretch that has ended, with its markup."""
+        raw = self._raw[:-1] if self.block.keeps_closer else self._raw
+        return "".join(raw).strip()
+
+    def _read_marker(self, event: Event, scanner: Scanner) -> Progress:
+        text, line = event.text, self._context.line
+        if self.block.keeps_closer or text[0] not in MARKS:
+            return self._nest(event, scanner)
+        after = scanner.ahead(_AFTER_CHARS, len(text))
+        is_quoted = self._is_in_code(scanner.ahead(_SAME_LINE_CHARS, len(text)), scanner.ended)
+        is_mentioned = is_prose(line, after, ended=scanner.ended)
+        if is_quoted is None or is_mentioned is None:
+            return Progress.WAITING
+        emphasis = line[len(line.rstrip("*_")) :]
+        if not scanner.ended and after != emphasis and emphasis.startswith(after):
+            return Progress.WAITING
+        is_loose = self.block.is_loose(text)
+        if not (is_quoted or is_mentioned or is_loose):
+            return self._nest(event, scanner)
+        words = line.strip()
+        is_certain = is_named(line, after) or (
+            is_loose and ((words != "" and words[-1] not in SENTENCE_END) or self._was_opened(text))
+        )
+        self._context.read(text)
+        self._keep(event, scanner)
+        if not (is_certain or self.block.is_opener(text)):
+            self._kept.mark()
+        return Progress.GOING_ON
+
+    def _was_opened(self, closer: str) -> bool:
+        return f"<{closer[2:]}" in self._kept.text
+
+    def _is_in_code(self, after: str, ended: bool) -> bool | None:
+        """Return whether a marker stands in code; ``None`` until its line has told."""
+        if self._context.in_fence or not self._context.in_inline:
+            return self._context.in_fence
+        line, newline, _ = after.partition("\n")
+        if "`" in line:
+            return True
+        return False if newline or ended or len(after) >= _SAME_LINE_CHARS else None
+
+    def _nest(self, event: Event, scanner: Scanner) -> Progress:
+        """Take an opening inside the stretch, or an end of it or of such an inner one."""
+        if self.block.is_opener(event.text):
             self._depth += 1
-            self._is_quoting = self._kept.current_line.strip() != "" or self._kept.is_introducing
+            self._is_quoting = self._context.line.strip() != "" or self._context.before in set(
+                ":："
+            )
         else:
             self._depth -= 1
-            if self._depth == 0:
-                return self._unhide(text, end)
-            if not self._is_quoting:
-                self._kept.mark()
-        self._pos = end
-        return True
+        if self._raw:
+            self._raw.append(event.text)
+        if self._depth == 0:
+            return self._end(event, scanner)
+        if not (self.block.is_opener(event.text) or self._is_quoting):
+            self._kept.mark()
+        self._context.read(event.text)
+        scanner.skip(len(event.text))
+        return Progress.GOING_ON
 
-    def _unhide(self, closer: str, end: int) -> bool:
-        self._mode = self._visible
-        if not self._started:
-            self.lead = ""
-        if self._raw and not self._started:
-            raw = self._raw[:-1] if self._block.keeps_closer else self._raw
-            self._vanished.append("".join(raw).strip())
-        self._raw = []
-        if not (self._block.keeps_closer and closer in {"<|start|>", "<|channel|>"}):
-            self._pos = end
-        return True
+    def _end(self, event: Event, scanner: Scanner) -> Progress:
+        if self.block.keeps_closer and event.text in {"<|start|>", "<|channel|>"}:
+            return Progress.ENDED
+        scanner.skip(len(event.text))
+        line = self._context.line
+        emphasis = line[len(line.rstrip("*_")) :]
+        if emphasis and scanner.ahead(len(emphasis)) == emphasis:
+            scanner.skip(len(emphasis))
+        return Progress.ENDED
 
-    def _keep(self, text: str) -> None:
-        if text and self._raw:
-            self._raw.append(text)
-        if text and self._block.is_thinking:
-            self._kept.add(text)
+    def _keep(self, event: Event, scanner: Scanner) -> Progress:
+        if self._raw:
+            self._raw.append(event.text)
+        if self.block.is_thinking:
+            self._kept.add(event.text)
+        scanner.skip(len(event.text))
+        return Progress.GOING_ON

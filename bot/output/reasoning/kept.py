@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-_LINE_CHARS = 80
-
 
 class KeptThinking:
     """Collects hidden text.
@@ -13,7 +11,6 @@ class KeptThinking:
 
     Attributes:
         total_chars: How much has come, kept or not.
-        line: The last characters of the current block, for judging what follows them.
     """
 
     def __init__(self, limit_chars: int) -> None:
@@ -23,12 +20,10 @@ class KeptThinking:
         self._after: list[str] | None = None
         self._before_block = (0, 0)
         self.total_chars = 0
-        self.line = ""
 
     def add(self, text: str) -> None:
         """Append text as it comes."""
         self.total_chars += len(text)
-        self.line = text[-_LINE_CHARS:] if len(text) >= _LINE_CHARS else self._tail(text)
         room = self._limit - self._chars
         if room > 0:
             self._parts.append(text[:room])
@@ -38,7 +33,6 @@ class KeptThinking:
 
     def begin_block(self) -> None:
         """Start another stretch, on a line of its own."""
-        self.line = ""
         self._after = None
         self._before_block = (self._chars, self.total_chars)
         if self._parts:
@@ -57,19 +51,14 @@ class KeptThinking:
         """Note that the block may have ended here: what follows could be the answer."""
         self._after = []
 
+    @property
+    def is_marked(self) -> bool:
+        """Whether the block may have ended already."""
+        return self._after is not None
+
     def since_mark(self) -> str:
         """Return what followed the last mark of this block; empty without one."""
         return "".join(self._after or ())
-
-    @property
-    def current_line(self) -> str:
-        """The end of the text up to here, on its line."""
-        return self.line.rpartition("\n")[2]
-
-    @property
-    def is_introducing(self) -> bool:
-        """Whether the line before the current one ends in a colon."""
-        return self.line.rstrip()[-1:] in set(":：")
 
     @property
     def text(self) -> str:
@@ -88,6 +77,3 @@ class KeptThinking:
             if size >= chars:
                 break
         return "".join(reversed(found))[-chars:]
-
-    def _tail(self, text: str) -> str:
-        return (self.line + text)[-_LINE_CHARS:]

@@ -19,12 +19,25 @@ from bot.output.markup import (
     Kind,
     Marker,
     may_become_marker,
+    prefixes,
 )
-from bot.output.reasoning.prose import PROSE_NEXT, QUOTES, SENTENCE_END
 
 AFTER_CHARS: Final = 64
 """How much of what follows a marker is looked at."""
 
+SENTENCE_END: Final = ".!?。！？…*_"
+_PROSE_NEXT: Final = " \t,.;:)]\"'`/…，。；：）、،؛؟?!—–"
+_QUOTES: Final = {
+    **{quote: quote for quote in "`\"'"},
+    **{
+        pair[0]: pair[1]
+        for pair in ("“”", "‘’", "()", "«»", "「」", "[]", "{}", "『』", "„“", "（）")
+    },
+}
+_TAG_NOUN: Final = re.compile(r" (?:tags?|tokens?|blocks?|elements?|markers?)\b")
+_TAG_NOUN_STARTS: Final = prefixes(
+    [f" {noun}s " for noun in ("tag", "token", "block", "element", "marker")]
+)
 _ENOUGH_CHARS: Final = 24
 _INSIDE_CHARS: Final = 80
 _PAIRED: Final = frozenset({Kind.OPEN, Kind.CLOSE, Kind.TOOL, Kind.WRAP})
@@ -34,7 +47,7 @@ _TURNS: Final = frozenset({Kind.TURN, Kind.HEADER})
 _TOKENS: Final = frozenset({Kind.END, Kind.DROP, *_TURNS})
 _MOST_CLOSERS: Final = 8
 _BULLET: Final = re.compile(r"(?:[ \t]{0,8}+(?:[-*+•|>#]{1,6}+|\d{1,3}[.)])[ \t]{1,8}+){1,6}+")
-_OPENS_QUOTE: Final = re.compile(r"(?:\A|[\s(\[{=+,:])[rfbRFB]?[\"']\Z")
+_OPENS_QUOTE: Final = re.compile(r"(?:\A|[\s(\[{=+,:])[rfbRFB]?(?:\"{3}|'{3}|[\"'])\Z")
 _NOUN: Final = re.compile(
     r"[ \t]?(?:标签|标记|令牌|タグ|トークン)"
     r"|[ \t](?:(?:tags?|tokens?|blocks?|elements?|markers?|Tags?|Tokens?|balises?|etiquetas?)\b"
@@ -42,20 +55,37 @@ _NOUN: Final = re.compile(
     r"|тег|токен|وسم|الوسم)"
 )
 _SAYS: Final = re.compile(
-    r"[ \t](?:(?:is|are|was|were|isn't|aren't|exists?|belongs?|comes|goes|tells?|contains?|holds)\b"
+    r"[ \t](?:(?:is|are|was|were|has|have|had|does|did|appears?|works|serves|isn't|aren't|exists?|belongs?|comes|goes|tells?|contains?|holds)\b"
     r"|(?:marks?|means|opens|closes|begins|ends|starts|denotes|indicates|signals|wraps|stands for)\b"
     r"|(?:can|could|should|must|will|would|may) be\b|(?:ist|sind|war|waren|gehört|heißt|kommt)\b"
     r"|(?:markiert|beendet|öffnet|schließt|steht für|bedeutet)\b"
     r"|(?:est|sont) (?:un|une|le|la|les)\b|(?:es|son) (?:un|una|el|la|los)\b|это |означает|обозначает"
     r"|(?:and|or|und|oder|et|ou|y|o|и|или) [<`\[/◁&]|[—–=:] |هو |هي |و ?[<`\[])"
-    r"|(?:是一|用于|表示|标志|代表|和 ?[<`\[]|与 ?[<`\[]|は|と ?[<`\[])"
+    r"|[ \t]?(?:是[^\s，。,]{0,8}(?:标签|标记|令牌|符号|标志)|用于|用来|表示|标志|代表)"
+    r"|(?:是一|和 ?[<`\[]|与 ?[<`\[]|は|と ?[<`\[])"
 )
 """What is said of a thing after its name."""
 
 _CHANNEL: Final = re.compile("(?:analysis|commentary|final)(?= )")
 _TEMPLATE: Final = re.compile(r"\{\{|\{%")
+_LABEL_NEXT: Final = re.compile(
+    rf"[ \t]{{0,4}}+\n{{1,2}}+(?i:{'|'.join(TURN_ROLES)})[ \t]{{0,4}}+:"
+)
+_LABEL_NEXT_PARTIAL: Final = re.compile(r"[ \t]{0,4}+\n{1,2}+[A-Za-z]{0,12}+[ \t]{0,4}+")
+_ELLIPSIS: Final = re.compile(r"[ \t]{0,4}+(?:\.{2,6}+|…{1,3}+)[ \t]{0,4}+")
+_BREAKS_OFF: Final = re.compile(
+    r"(?<!\w)(?:wait|hm{1,4}|hold on|actually|oh|ah|okay|ok|alright|well|let me (?:think|see|check|recheck)"
+    r"|let's see|等等|等一下|嗯)[,.…:—–\-，]{0,3}\Z",
+    re.IGNORECASE,
+)
+"""Words with which a model that answers begins to think again."""
+
+_OPTION: Final = re.compile(r"(?<!\S)--?[\w\-]{1,30}\Z")
+_EXPECTING: Final = frozenset("=([{+")
+"""Signs that something belongs behind, so that no answer ends with them."""
+
 _FIELD: Final = re.compile(r"\s{0,4}+\{(?:[{%]|[a-z_][\w.]{0,40}\})")
-_STRUCK: Final = re.compile(r"[^\s<>][^<>\n]{0,50}</s>(?:[ \t]+[^\WA-Z]|[,.;:!?)]|[ \t]*<[a-z])")
+_STRUCK: Final = re.compile(r"[^\s<>][^<>\n]{0,50}</s>(?:[ \t]+\w|[,.;:!?)]|[ \t]*<[a-z])")
 _UNFINISHED: Final = re.compile(
     r"\b(?:is|are|was|were|an?|the|of|to|by|with|and|or|as|like|in|for|from|after|before|called|named"
     r"|uses?|writes?|emits?|adds?|sees?|prints?|tokens?|tags?|markers?|ist|sind|und|oder|mit|das|der|die"
@@ -86,6 +116,9 @@ class Place:
         is_started: Something of the answer stands before it.
         follows_spoken: Only blanks stand between it and a marker that was spoken of.
         has_ended: Nothing more will come.
+        is_habit: The model has used this marker in this answer.
+        is_end_expected: The model's thinking has no opening tag, and its end hasn't come.
+        has_example: The other half of this marker was text.
     """
 
     line: str
@@ -94,6 +127,9 @@ class Place:
     is_started: bool
     follows_spoken: bool
     has_ended: bool
+    is_habit: bool = False
+    is_end_expected: bool = False
+    has_example: bool = False
 
     @property
     def is_introduced(self) -> bool:
@@ -115,23 +151,21 @@ class Place:
         return _ROLE_LABEL.match(rest) is not None or MARKER.match(rest) is not None
 
 
-def is_spoken_of(text: str, kind: Kind, place: Place) -> bool | None:
+def is_spoken_of(text: str, marker: Marker, place: Place) -> bool | None:
     """Return whether a marker is text; ``None`` until more of what follows is known.
 
     Args:
         text: The marker's canonical text.
-        kind: What it would mean.
+        marker: What it would mean.
         place: Where it stands.
     """
+    kind, words = marker.kind, place.line.rstrip(" \t")
     if _is_waiting(text, kind, place):
         return None
-    if _is_quoted(kind, place) or _NOUN.match(place.after) or _is_in_template(kind, place):
+    if _is_shown(text, marker, place):
         return True
-    words = place.line.rstrip(" \t")
-    if text == "<s>" and (place.is_started or words) and place.after[:1].isalnum():
-        return True
-    if place.follows_spoken and kind in _TOKENS:
-        return True
+    if _breaks_off(text, words, marker, place) or _ends_thought(words, kind, place):
+        return False
     if not words:
         is_struck = text == "<s>" and _STRUCK.match(place.after) is not None
         return is_struck or _begins_line(kind, place)
@@ -145,6 +179,20 @@ def is_spoken_of(text: str, kind: Kind, place: Place) -> bool | None:
     return _is_glued(text, kind, place)
 
 
+def _is_shown(text: str, marker: Marker, place: Place) -> bool:
+    """Return whether what surrounds a marker shows it as a thing, wherever it stands."""
+    kind = marker.kind
+    if text == "</s>" and _LABEL_NEXT.match(place.after):
+        return True
+    if text == "<s>" and place.after[:1].isalnum() and (place.is_started or place.line.strip()):
+        return True
+    if place.follows_spoken and kind in _TOKENS:
+        return True
+    is_example = kind is Kind.OPEN and _is_empty_example(marker, place)
+    is_noun = _NOUN.match(place.after) is not None
+    return is_example or is_noun or _is_quoted(kind, place) or _is_in_template(kind, place)
+
+
 def _is_waiting(text: str, kind: Kind, place: Place) -> bool:
     after = place.after
     if place.has_ended or len(after) >= AFTER_CHARS:
@@ -155,19 +203,73 @@ def _is_waiting(text: str, kind: Kind, place: Place) -> bool:
         return len(after) < _ENOUGH_CHARS
     if text == "<s>" and not place.is_started:
         return "\n" not in after
-    if kind is Kind.HEADER and len(after) < _ENOUGH_CHARS:
-        return "<" not in after and "\n" not in after
-    if after[0] == "{" and len(after) < _ENOUGH_CHARS:
-        return "}" not in after
+    if len(after) < _ENOUGH_CHARS and (kind is Kind.HEADER or after[0] == "{"):
+        return not set(after) & (set("<\n") if kind is Kind.HEADER else set("}"))
     if kind in _PAIRED:
-        return False
-    if place.line.count('"') % 2 == 1 and '"' not in after and "\n" not in after:
-        return True
+        return kind is Kind.OPEN and _may_tell(after, place)
+    is_open = place.line.count('"') % 2 == 1 and '"' not in after and "\n" not in after
+    is_before_label = text == "</s>" and _LABEL_NEXT_PARTIAL.fullmatch(after) is not None
+    return is_open or is_before_label or _may_be_next(text, after)
+
+
+def _may_be_next(text: str, after: str) -> bool:
+    """Return whether another marker may come right behind one and its copies."""
     rest = _behind_repeats(text, after).lstrip()
     if not rest:
         return True
     is_next = "\n" in after or after[0] in "<[◁"
     return is_next and rest[0] in "<[◁" and not MARKER.match(rest) and may_become_marker(rest)
+
+
+def _may_tell(after: str, place: Place) -> bool:
+    """Return whether more of what follows an opening tag could tell that it is an example."""
+    if "\n" in after:
+        return False
+    ellipsis = _ELLIPSIS.match(after)
+    is_example = ellipsis is not None and after[ellipsis.end() : ellipsis.end() + 1] in set("<[◁")
+    if after.strip(" \t.…") == "" or is_example:
+        return True
+    return place.is_habit and place.line.strip() != ""
+
+
+def _is_empty_example(marker: Marker, place: Place) -> bool:
+    """Return whether a tag holds only an ellipsis and its line goes on, as no thinking does."""
+    ellipsis = _ELLIPSIS.match(place.after)
+    if ellipsis is None:
+        return False
+    closer = next((c for c in marker.closers if place.after.startswith(c, ellipsis.end())), "")
+    return closer != "" and not place.after.startswith("\n", ellipsis.end() + len(closer))
+
+
+def _breaks_off(text: str, words: str, marker: Marker, place: Place) -> bool:
+    """Return whether a model begins to think again in the middle of its sentence.
+
+    Its own habit decides where both readings are possible, but an example is short.
+    """
+    if text not in SURE_TAGS or not words or marker.kind is not Kind.OPEN:
+        return False
+    if _SAYS.match(place.after) or place.after[:1] in set(_PROSE_NEXT) - {" ", "\t"}:
+        return False
+    if _BREAKS_OFF.search(words):
+        return True
+    is_short = any(closer in place.after for closer in marker.closers)
+    return place.is_habit and not (is_short or place.is_announced or place.has_ended)
+
+
+def _ends_thought(words: str, kind: Kind, place: Place) -> bool:
+    """Return whether a closing tag ends thinking in the middle of its sentence.
+
+    What follows is the beginning of a sentence, and nothing was said of the opening tag before.
+    """
+    if kind is not Kind.CLOSE or not words or words[-1] in SENTENCE_END:
+        return False
+    following = place.after.lstrip(" \t")[:1]
+    if place.after[:1] not in {" ", "\t"} or place.has_example or _SAYS.match(place.after):
+        return False
+    if place.is_end_expected:
+        return True
+    begins = following.isupper() or (following != "" and following in "*#\n")
+    return begins and _UNFINISHED.search(words) is None and words[-1] not in _JOINS
 
 
 def _behind_repeats(text: str, after: str) -> str:
@@ -183,14 +285,14 @@ def _is_quoted(kind: Kind, place: Place) -> bool:
     if not line or not after:
         return False
     last = line[-1]
-    if QUOTES.get(last) == after[0] or last in _OPEN_QUOTES:
+    if _QUOTES.get(last) == after[0] or last in _OPEN_QUOTES:
         return True
     if last == "|" and line.lstrip()[0] == "|" and after.lstrip()[:1] == "|":
         return True
     if last in "*_~" and after[0] == last:
         opens_after = line.rstrip(last)[-1:]
         return opens_after in set(" \t([|-") or (kind is not Kind.CLOSE and not opens_after)
-    if _OPENS_QUOTE.search(line, max(0, len(line) - 3)):
+    if _OPENS_QUOTE.search(line, max(0, len(line) - 6)):
         return True
     is_open = line.count('"') % 2 == 1
     return is_open and '"' in (after[0] if kind is Kind.CLOSE else after.partition("\n")[0])
@@ -200,6 +302,8 @@ def _is_in_template(kind: Kind, place: Place) -> bool:
     """Return whether a token stands among the fields of a prompt template."""
     if kind not in _TOKENS:
         return False
+    if kind is Kind.END and place.line.endswith(("}}", "%}")) and place.after.strip():
+        return True
     if _FIELD.match(place.after):
         return True
     is_last = not place.after.strip() or place.turns_over
@@ -215,7 +319,8 @@ def _begins_line(kind: Kind, place: Place) -> bool:
         return True
     if kind is not Kind.CLOSE and place.after[:1] in set(",;:/"):
         return True
-    said = _SAYS if kind in _PAIRED or not place.is_started else _GOES_ON
+    is_start = not place.is_started and kind is not Kind.END
+    said = _SAYS if kind in _PAIRED or is_start else _GOES_ON
     channel = _CHANNEL.match(place.after) if kind is Kind.HEADER else None
     return bool(said.match(place.after, channel.end() if channel else 0))
 
@@ -223,18 +328,19 @@ def _begins_line(kind: Kind, place: Place) -> bool:
 def _stands_apart(text: str, kind: Kind, place: Place) -> bool:
     """Judge a marker that a blank separates from an unfinished sentence."""
     following = place.after[:1]
-    if (following and following in PROSE_NEXT) or (kind in _TOKENS and place.is_announced):
+    if (following and following in _PROSE_NEXT) or (kind in _TOKENS and place.is_announced):
         return True
     if kind in _PAIRED:
         return following == "" or (kind is not Kind.CLOSE and following != "\n")
     behind = _behind_repeats(text, place.after)[:1]
-    if following == "<" and behind and behind in PROSE_NEXT:
+    if following == "<" and behind and behind in _PROSE_NEXT:
         return True
     if kind is Kind.TURN and _ROLE_LINE.match(place.after):
         return False
     if not place.after.strip():
         words = place.line.rstrip(" \t")
         is_unfinished = not words[-1].isalnum() or _UNFINISHED.search(words) is not None
+        is_unfinished |= _OPTION.search(words) is not None
         return text != "<sep>" and is_unfinished
     if not following.strip():
         return text != "<sep>" and not place.turns_over
@@ -244,8 +350,10 @@ def _stands_apart(text: str, kind: Kind, place: Place) -> bool:
 def _is_glued(text: str, kind: Kind, place: Place) -> bool:
     """Judge a marker that stands right behind an unfinished sentence."""
     last, following = place.line[-1], place.after[:1]
-    if kind in _PAIRED or not following:
-        return False
+    if kind in _PAIRED:
+        return place.has_example and _SAYS.match(place.after) is not None
+    if not following:
+        return last in _EXPECTING
     if text not in MARKERS and following not in "\n<":
         return True
     if _UNSPACED.match(last) and (_UNSPACED.match(following) or kind in _TURNS):
@@ -255,14 +363,15 @@ def _is_glued(text: str, kind: Kind, place: Place) -> bool:
     return last in _JOINS and following != "<" and not place.turns_over
 
 
-def holds_elements(text: str, start: int, *, ended: bool) -> bool | None:
+def holds_elements(inside: str, *, ended: bool) -> bool | None:
     """Return whether what a tag holds begins with another element, as in a file, not a thought.
 
     ``None`` until that is certain.
     """
-    inside = text[start : start + _INSIDE_CHARS].lstrip()
+    is_long = len(inside) >= _INSIDE_CHARS
+    inside = inside.lstrip()
     if not inside or (inside[0] == "<" and (len(inside) == 1 or may_become_marker(inside))):
-        return False if ended or len(inside) >= _INSIDE_CHARS else None
+        return False if ended or is_long else None
     return inside[0] == "<" and inside[1].isalpha() and MARKER.match(inside) is None
 
 
@@ -276,6 +385,7 @@ class Examples:
 
     def __init__(self) -> None:
         self._closers: list[tuple[str, str]] = []
+        self._mentioned: set[str] = set()
         self._in_turn = False
         self._on_line = ""
 
@@ -292,6 +402,10 @@ class Examples:
         is_near = self._in_turn or (self._on_line != "" and self._on_line in line)
         return is_near and kind in _TOKENS
 
+    def has_opened(self, text: str) -> bool:
+        """Return whether the other half of a closing marker was text, on whatever line."""
+        return text in self._mentioned
+
     def note(self, text: str, marker: Marker, place: Place, *, same_line: bool) -> None:
         """Take note of a marker that is text.
 
@@ -303,7 +417,10 @@ class Examples:
         """
         is_in_line = place.line.strip() != "" and not place.follows_spoken
         is_in_line = is_in_line and not (marker.kind in _TOKENS and place.is_announced)
-        is_mentioned = is_in_line and place.after[:1] in set(PROSE_NEXT)
+        is_in_line = is_in_line and not place.line.endswith(('"""', "'''"))
+        is_mentioned = is_in_line and place.after[:1] in set(_PROSE_NEXT)
+        is_mentioned = is_mentioned and _ELLIPSIS.match(place.after) is None
+        self._mentioned.update(marker.closers)
         known = [closer for closer, _ in self._closers]
         if text in known:
             del self._closers[known.index(text)]
@@ -316,3 +433,29 @@ class Examples:
             self._on_line = text
         elif marker.kind is Kind.END:
             self._in_turn = False
+
+
+def is_named(line: str, after: str) -> bool:
+    """Return whether a tag stands in quotes, or is called a tag; arguments as for ``is_prose``."""
+    is_quoted = line != "" and _QUOTES.get(line[-1]) == after[:1]
+    return is_quoted or _TAG_NOUN.match(after) is not None
+
+
+def is_prose(line: str, after: str, *, ended: bool) -> bool | None:
+    """Return whether a tag in thinking is spoken of; ``None`` until more text tells.
+
+    Args:
+        line: What stands before the tag on its line.
+        after: What follows it, as far as it has come; ten characters are enough.
+        ended: Nothing more will come.
+    """
+    if not after:
+        return False if ended else None
+    if after in _TAG_NOUN_STARTS and not ended:
+        return None
+    if is_named(line, after):
+        return True
+    words = line.rstrip(" \t")
+    if not words or words == line or words[-1] in SENTENCE_END:
+        return False
+    return after[0] in _PROSE_NEXT

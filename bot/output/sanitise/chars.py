@@ -96,18 +96,9 @@ class CharCleaner:
         self._hold = ""
         self._before = ""
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether nothing is held back."""
-        return not (self._buf or self._hold)
-
-    def passed(self, text: str) -> None:
-        """Take note of text that the caller let pass: none of its characters needs cleaning."""
-        self._before = text[-1:]
-
     def feed(self, text: str, *, ended: bool = False) -> str:
         """Return what can be given out now."""
-        if self.is_plain and text.isascii() and not _DENIED.search(text):
+        if not (self._buf or self._hold) and text.isascii() and not _DENIED.search(text):
             self._before = text[-1:] or self._before
             return text
         buf = self._buf + text

@@ -47,7 +47,9 @@ _CLINGING: Final = "\u0300-\u036f\u20d0-\u20ff\u200d\ufe0e\ufe0f"
 _SPECIAL: Final = re.compile(rf"[`@<\[\]!/\\%\n{_ALIKE}]|(?<![A-Za-z])(?i:https?:/)")
 _HTTP: Final = re.compile(r"https?:/", re.IGNORECASE)
 _HTTP_PARTIALS: Final = prefixes(["http:/", "https:/"])
+_HTTP_CHARS: Final = frozenset("hHtTpPsS:/")
 _FENCE: Final = re.compile("`{3,}")
+_NAME: Final = re.compile(r"[\w+\-.#]{1,80}+")
 _FENCE_OR_ESCAPE: Final = re.compile(r"\\[`\\]|`{3,}")
 _CHROME: Final = re.compile(r"(?:[ \t>]{0,80}+-#(?=[ \t])){1,40}+[ \t]{0,80}+")
 _CHROME_SIGN: Final = re.compile(r"-#[ \t]*")
@@ -75,7 +77,10 @@ def fence_end(text: str) -> str:
         position = found.end()
     if not is_open:
         return ""
-    return "\n```" if text[position:].strip("\n") else " ```"
+    content = text[position:].strip("\n")
+    if not content:
+        return " ```"
+    return "\n ```" if _NAME.fullmatch(content) else "\n```"
 
 
 class MarkdownGuard(CodeReader):
@@ -105,6 +110,8 @@ class MarkdownGuard(CodeReader):
     def _plain_end(self) -> int:
         """Return where plain text up to the end of the buffer ends, the start of an address held."""
         buf, pos = self._buf, self._pos
+        if buf[-1] not in _HTTP_CHARS:
+            return len(buf)
         for size in range(0 if self._ended else min(6, len(buf) - pos), 0, -1):
             start = len(buf) - size
             before = buf[start - 1] if start > pos else self._tail[-1:]

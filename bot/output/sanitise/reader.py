@@ -54,19 +54,6 @@ class CodeReader(ABC):
     def _text(self) -> bool:
         """Read what stands outside of code."""
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether text without any special character would pass unchanged."""
-        is_busy = self._buf or self._line_start or self._breaker is not None
-        return not (is_busy or self._tail[-1:] == "]")
-
-    def passed(self, text: str) -> None:
-        """Take note of text that the caller let pass while ``is_plain`` was true."""
-        self._tail = (self._tail + text)[-_TAIL_CHARS:]
-        self._in_address = False
-        self._checked = 0
-        (self._unread if self._mode == self._text else self._fenced).append(text)
-
     def feed(self, text: str, *, ended: bool = False) -> str:
         """Return what can be given out now."""
         self._buf += text

@@ -22,15 +22,6 @@ _CLINGS: Final = re.compile(
 )
 """Characters that belong to the one before them."""
 
-SPECIAL: Final = re.compile(
-    r"[^\w \"#&'()*+,.;:=?^{|}~\-–—‘’“”…、。「」，！：；？]|[ĠĊ]|[.?](?:a|\Z)|[ ]\Z"
-    r"|[hH][tT][tT][pP][sS]?:|(?<![A-Za-z])[hH](?:[tT]{1,2}|[tT]{2}[pP][sS]?)?\Z"
-    r"|[^\x00-\u0233\u0370-\u03ff\u0400-\u0482\u048a-\u052f\u2013-\u2026\u3001-\u30ff"
-    r"\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff01\uff0c\uff1a\uff1b\uff1f]"
-)
-"""What no stage can let pass without a look. Text without any of it passes all stages unchanged
-as long as none of them is in the middle of something."""
-
 
 class Sanitiser:
     """Makes text harmless while it arrives; what has been given out stays as it is.
@@ -42,7 +33,6 @@ class Sanitiser:
     def __init__(self, policy: OutputPolicy, secrets: SecretGuard) -> None:
         self._chars = CharCleaner(policy.max_emoji)
         self._secrets = SecretStream(secrets)
-        self._guard = secrets
         self._layout = DiscordLayout()
         self._markdown = MarkdownGuard(policy)
         self._room = policy.max_chars
@@ -51,38 +41,12 @@ class Sanitiser:
         self._started = False
         self.is_full = False
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether text without anything ``SPECIAL`` may pass, if ``suspects`` says no."""
-        return (
-            self._started
-            and not (self._space or self._edge)
-            and self._room > _EDGE_CHARS
-            and self._chars.is_plain
-            and self._secrets.is_plain
-            and self._layout.is_plain
-            and self._markdown.is_plain
-        )
-
-    @property
-    def room_chars(self) -> int:
-        """How much plain text may pass before the cap needs a look, in characters."""
-        return self._room - _EDGE_CHARS
-
-    @property
-    def recent(self) -> str:
-        """The last characters given out, at most seven, for ``SecretGuard.suspects``."""
-        return self._secrets.recent
-
-    def passed(self, text: str) -> None:
-        """Take note of text that the caller let pass."""
-        self._room -= len(text)
-        self._chars.passed(text)
-        self._secrets.passed(text)
-        self._markdown.passed(text)
-
     def feed(self, text: str, *, ended: bool = False) -> str:
         """Return what can be given out now; with ``ended``, all that ever will be."""
+        if self.is_full:
+            return ""
+        if len(text) <= STEP_CHARS:
+            return self._feed(text, ended=ended)
         return "".join(self.steps(text, ended=ended))
 
     def steps(self, text: str, *, ended: bool = False) -> Iterator[str]:

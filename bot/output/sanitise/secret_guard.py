@@ -78,10 +78,6 @@ class SecretGuard:
         )
         self._growing = re.compile("|".join(_SHAPE_PARTIALS))
 
-    def suspects(self, window: str) -> bool:
-        """Return whether a secret may begin, or a piece of one stand, in a short stretch of text."""
-        return self._heads.search(window) is not None or self.may_hold_piece(window)
-
     def may_hold_piece(self, window: str) -> bool:
         """Return whether eight characters of a key may stand in a stretch of text.
 
@@ -125,22 +121,6 @@ class SecretStream:
         self._sent = 0
         self._recent = ""
         self._is_hiding = False
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether nothing is held back."""
-        return self._sent == len(self._buf) and not self._is_hiding
-
-    @property
-    def recent(self) -> str:
-        """The last characters given out, at most seven."""
-        return self._recent
-
-    def passed(self, text: str) -> None:
-        """Take note of text that the caller let pass: ``suspects`` said nothing of it."""
-        self._buf = (self._buf + text)[-_CONTEXT_CHARS:]
-        self._sent = len(self._buf)
-        self._recent = (self._recent + text)[1 - _WINDOW :]
 
     def feed(self, text: str, *, ended: bool = False) -> str:
         """Return what can be given out now."""

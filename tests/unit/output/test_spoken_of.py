@@ -75,6 +75,15 @@ SPOKEN = [
     "Jinja: {% for m in messages %}<|im_start|>{{ m.role }}{% endfor %}",
     "<|im_start|>{{ role }}\n{{ content }}<|im_end|>\n{% endfor %}",
     "It was.\n<s>10 EUR</s> 5 EUR\nand so on.",
+    'Ollama:\nTEMPLATE """<|im_start|>user\n{{ .Prompt }}<|im_end|>\n<|im_start|>assistant\n"""\nEnd.',
+    (
+        'TEMPLATE """{{ if .System }}<|im_start|>system\n{{ .System }}<|im_end|>\n{{ end }}<|im_start|>u\n'
+        '{{ .Prompt }}<|im_end|>\n<|im_start|>assistant\n"""\nPARAMETER stop "<|im_end|>"'
+    ),
+    "DeepSeek: <think>...</think>\nMagistral: [THINK]...[/THINK]\nKimi: ◁think▷...◁/think▷\n\nDone.",
+    "USER: Hello</s>\nUSER: Bye",
+    "Set BOS_TOKEN=<s>",
+    "Run it with --pad <pad>",
 ]
 ALONE = [
     "<think>, <thinking> and <reasoning> are the usual ones.",
@@ -99,6 +108,17 @@ ALONE = [
     "<reason>none</reason>",
     '<tool_call>{"name": "x"}</tool_call>',
     "[TOOL_REQUEST]{}[END_TOOL_REQUEST]",
+    "<function=search>{}</function>",
+    "<think>...</think> is used by DeepSeek to mark thinking.",
+    "<response>\n  <status>ok</status>\n</response>",
+    "<answer>\n  <item>1</item>\n</answer>\n\nThis is the XML.",
+    "<s>Old</s> New price",
+    "Hello</s>\nUSER: Bye",
+    "<|endoftext|> has been in GPT-2 since the beginning.",
+    "analysisParalysis is a state of thinking too much.",
+    "analysisResults = compute(x)",
+    "<think> 是开始标签",
+    "<think> 是开始标签，</think> 是结束标签。",
 ]
 
 
@@ -147,6 +167,55 @@ def test_markup_with_blanks_escapes_or_a_blank_before_it_is_left_out(text: str) 
         seen = versions(pipeline(), pieces)
         assert seen[-1] == "Hello"
         assert all("SECRETSTEP" not in shown for shown in seen)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>\nI write:\n```\n</think>\n```\nSECRETSTEP\n</think>\nHello",
+        "<think>\n```py\nSECRETSTEP\n</think>\n\nHello",
+        "**<think>**\nSECRETSTEP\n**</think>**\n\nHello",
+        "**<think>** SECRETSTEP **</think>** Hello",
+        "<|think|>SECRETSTEP<|end|><|begin|>assistant<|content|>Hello",
+        "Hello\n\n<function=search>\n<parameter=q>\nSECRETSTEP\n</parameter>\n</function>",
+        "analysisWe need SECRETSTEP.assistantfinalHello",
+    ],
+)
+def test_thinking_and_calls_in_rarer_forms_are_left_out(text: str) -> None:
+    for pieces in ([text], list(text)):
+        seen = versions(pipeline(), pieces)
+        assert seen[-1] == "Hello"
+        assert all("SECRETSTEP" not in shown for shown in seen)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Let me look. <|channel|>analysis<|message|>SECRETSTEP<|end|>Hello",
+        "Let me look.<|think|>SECRETSTEP<|end|><|begin|>assistant<|content|>Hello",
+        "Wait, <think>SECRETSTEP</think> Hello",
+    ],
+)
+def test_thinking_behind_the_first_words_is_left_out(text: str) -> None:
+    for pieces in ([text], list(text)):
+        seen = versions(pipeline(), pieces)
+        assert seen[-1].endswith("Hello")
+        assert all("SECRETSTEP" not in shown for shown in seen)
+
+
+def test_thinking_without_an_opening_may_end_inside_a_sentence() -> None:
+    text = "It must be SECRETSTEP then </think> Hello"
+    assert versions(pipeline(), [text])[-1] == "Hello"
+    for pieces in ([text], list(text)):
+        seen = versions(pipeline(expect=True), pieces)
+        assert seen[-1] == "Hello"
+        assert all("SECRETSTEP" not in shown for shown in seen)
+
+
+def test_a_model_that_has_thought_in_tags_means_them_in_the_middle_of_a_sentence() -> None:
+    thought = "SECRETSTEP and more of it, " * 4
+    text = f"<think>a</think>So the sum is <think>{thought}</think> 4."
+    assert all("SECRETSTEP" not in shown for shown in versions(pipeline(), list(text)))
 
 
 def test_thinking_that_ends_with_a_like_tag_does_not_take_the_answer_along() -> None:

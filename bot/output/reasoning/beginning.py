@@ -27,6 +27,13 @@ _ESCAPED: Final = {
 
 _BARE: Final = re.compile(r"thought[ \t]*\n")
 _STRIPPED: Final = re.compile(r"(?:assistant)?analysis(?=[^\s.,:;!?()\[/\-–—_'’=]|-\s)")
+_COMPOUND: Final = re.compile(
+    r"analysis(?!(?:This|That|It|There|He|She|We|You|They|What|Which|User|Who|One)\b)[A-Z][a-z]{1,30}+"
+    r"(?: (?:is|are|was|were|means|has|can|occurs|refers|happens|describes)\b| ?=|[(\[_]|\.[a-z])"
+)
+_COMPOUND_PARTIAL: Final = re.compile(r"analysis[A-Z][a-z]{0,30}+(?: [a-z]{0,9}+)?+\Z")
+"""A word that begins like the channel's name with its marks taken off."""
+
 _DROPPED: Final = re.compile(r"assistantfinal(?=\S)|assistant[ \t]*\n")
 _UNDECIDED: Final = prefixes(
     [
@@ -72,6 +79,10 @@ def read_beginning(text: str, *, ended: bool) -> Beginning | None:
     escaped = _read_escaped(lowered, ended=ended)
     if escaped is not None:
         return escaped
+    if _COMPOUND.match(head):
+        return PLAIN
+    if not ended and _COMPOUND_PARTIAL.match(head):
+        return None
     for pattern, opened in ((_BARE, BARE_THOUGHT), (_STRIPPED, STRIPPED), (_DROPPED, None)):
         found = pattern.match(head)
         if found:

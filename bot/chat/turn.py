@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from bot.chat.account import Account
 from bot.chat.closing import Closing, close_answer
 from bot.chat.ending import Ending
-from bot.chat.holding import Holding
 from bot.chat.parts import TurnParts
 from bot.chat.reading import Reading
 from bot.chat.work_gate import Attempt
@@ -87,7 +86,6 @@ class Turn:
         self._reading: Reading | None = None
         deaths = entry.attempts if entry else 0
         self._attempt = Attempt(parts.gate, parts.journal, question.id, deaths)
-        self._holding = Holding(parts.clock, parts.settings.queue.hold_s)
         self.is_underway = False
         self._account = Account(parts.clock.monotonic())
         self._delivery = Delivery(
@@ -211,11 +209,10 @@ class Turn:
                     ticket.overloaded()
                     raise
                 except BackendUnavailableError:
-                    if not self._holding.may_go_on():
+                    if not ticket.requeue():
                         raise
                     _log.info("question %d is held: the model is away", self.question.id)
                     self.is_underway = False
-                    ticket.requeue()
         finally:
             ticket.cancel()
 
@@ -267,8 +264,9 @@ class Turn:
         return await self._finish(closing, pipeline)
 
     def _take_stage(self, stage: Stage, ticket: Ticket) -> None:
-        self._holding.note(stage)
-        if stage.kind is StageKind.RETRYING:
+        if stage.kind is StageKind.READING:
+            ticket.reads()
+        elif stage.kind is StageKind.RETRYING:
             self._parts.metrics.retry("lmstudio")
             ticket.rest()
         elif stage.kind is StageKind.CONNECTING:

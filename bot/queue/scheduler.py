@@ -27,6 +27,9 @@ TICK_S: Final = 1.0
 PROMPT_SHARE: Final = 0.1
 """What a prompt token costs, counted in written tokens: reading is about ten times as fast."""
 
+MOST_LOSSES: Final = 3
+"""How often the machine may go away while it reads one question before that is asked no more."""
+
 RESERVES: Final = 16
 """A server's reserve is the line's length by this number: as many of its questions wait although
 others fill the line, until it is twice as long as it should be."""
@@ -188,17 +191,28 @@ class Scheduler:
         self._pump()
         return was_waiting
 
-    def put_back(self, ticket: Ticket) -> None:
-        """Put running work back to the front; nothing begins for a moment, then one by one."""
+    def put_back(self, ticket: Ticket) -> bool:
+        """Put running work back to the front; nothing begins for a moment, then one by one.
+
+        Returns:
+            False where the question is held no longer; it runs on then.
+        """
+        now_s = self._clock.monotonic()
+        if ticket.away_since_s is None:
+            ticket.away_since_s = now_s
+        is_late = now_s - ticket.away_since_s > self._settings.hold_s
+        if is_late or ticket.losses >= MOST_LOSSES:
+            return False
         self._end(ticket.job.question_id)
-        ticket.state = TicketState.WAITING
+        ticket.begin_again()
         if self._is_closed:
             ticket.fail(QueueError(_KEPT))
-            return
+            return True
         self._queue.push_front(_entry(ticket.job))
         self._gate.ramp()
-        self._paused_until_s = self._clock.monotonic() + min(30.0, 2.0**ticket.requeues - 1.0)
+        self._paused_until_s = now_s + min(30.0, 2.0**ticket.requeues - 1.0)
         self._enter(ticket)
+        return True
 
     def report(self, ticket: Ticket, feedback: Feedback) -> None:
         """Take note of how running work goes."""

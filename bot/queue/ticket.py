@@ -70,8 +70,8 @@ class Line(Protocol):
         """Take it out, waiting or running; return whether it was waiting."""
         ...
 
-    def put_back(self, ticket: Ticket) -> None:
-        """Put a running one back to the front of its person's line."""
+    def put_back(self, ticket: Ticket) -> bool:
+        """Put a running one back to the front of its person's line; False if it is held no longer."""
         ...
 
     def report(self, ticket: Ticket, feedback: Feedback) -> None:
@@ -119,6 +119,9 @@ class Ticket:
         state: Waiting, running, or done.
         on_change: Called when place, expected wait or being held changed, at most once a second.
         requeues: How often it was put back.
+        away_since_s: When the model's machine first went away under it, in seconds of the monotonic
+            clock; ``None`` if it never did.
+        losses: How often the machine went away while it read this question.
         has_first_token: The answer's first token came; its duration then teaches expected waits.
     """
 
@@ -127,9 +130,12 @@ class Ticket:
         self.state = TicketState.WAITING
         self.on_change = on_change
         self.requeues = 0
+        self.away_since_s: float | None = None
+        self.losses = 0
         self.granted_tokens = job.cost_tokens
         self.has_first_token = False
         self._is_resting = False
+        self._is_read = False
         self._line = line
         self._turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -181,13 +187,29 @@ class Ticket:
             self.fail(StoppedError("Stopped, before I began."))
         return was_waiting
 
-    def requeue(self) -> None:
-        """Give the slot back and wait again, first of the person's questions; ``wait`` anew."""
-        if self.state is TicketState.RUNNING:
-            self.requeues += 1
-            self.has_first_token = self._is_resting = False
-            self._turn = asyncio.get_running_loop().create_future()
-            self._line.put_back(self)
+    def requeue(self) -> bool:
+        """Give the slot back while the model's machine is away, and wait again; ``wait`` anew.
+
+        It goes first of the person's questions.
+
+        Returns:
+            False where the machine was away for too long, or went away under it too often: then the
+            question still has its slot, and should end.
+        """
+        self.losses += self._is_read
+        self._is_read = False
+        return self.state is TicketState.RUNNING and self._line.put_back(self)
+
+    def begin_again(self) -> None:
+        """Wait for another turn; for the scheduler."""
+        self.state = TicketState.WAITING
+        self.requeues += 1
+        self.has_first_token = self._is_resting = False
+        self._turn = asyncio.get_running_loop().create_future()
+
+    def reads(self) -> None:
+        """Tell that the model has begun to read the question."""
+        self._is_read = True
 
     def first_token(self) -> None:
         """Tell that the answer's first token came: more may begin. Only the first call counts."""

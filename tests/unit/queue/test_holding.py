@@ -1,0 +1,46 @@
+"""How long a question waits for a machine that is away, and when it is not asked once more."""
+
+from __future__ import annotations
+
+from bot.core.domain import ChannelId, QuestionId, UserId
+from bot.core.ports import Capacity
+from bot.queue.scheduler import MOST_LOSSES, Scheduler
+from bot.queue.ticket import Job, Ticket, TicketState
+from config.settings import QueueSettings
+from tests.support.clock import FakeClock
+
+JOB = Job(QuestionId(1), UserId(2), ChannelId(3), None, prompt_tokens=10, cost_tokens=100)
+
+
+def _ticket(clock: FakeClock, hold_s: float) -> Ticket:
+    settings = QueueSettings(hold_s=hold_s)
+    return Scheduler(settings, clock, lambda: Capacity(slots=1), lambda: True).submit(JOB)
+
+
+async def _granted(clock: FakeClock, ticket: Ticket) -> None:
+    while ticket.state is not TicketState.RUNNING:
+        await clock.advance(1)
+
+
+async def test_a_question_waits_as_long_as_it_is_held(clock: FakeClock) -> None:
+    ticket = _ticket(clock, hold_s=60)
+    began_s = clock.monotonic()
+    while clock.monotonic() - began_s <= 60:
+        assert ticket.requeue()
+        await _granted(clock, ticket)
+    assert ticket.requeues >= 4
+    assert not ticket.requeue()
+    assert ticket.state is TicketState.RUNNING
+
+
+async def test_a_question_that_takes_the_machine_away_each_time_is_not_asked_for_ever(
+    clock: FakeClock,
+) -> None:
+    ticket = _ticket(clock, hold_s=3600)
+    for number in range(1, MOST_LOSSES + 1):
+        ticket.reads()
+        assert ticket.requeue() is (number < MOST_LOSSES)
+        if number < MOST_LOSSES:
+            await _granted(clock, ticket)
+            assert ticket.requeue()
+            await _granted(clock, ticket)

@@ -22,7 +22,7 @@ from bot.chat.service import ESTIMATES, MODELS, ChatService
 from bot.core.clock import Clock, SystemClock
 from bot.core.errors import ConfigurationError
 from bot.core.reasons import plain_reason
-from bot.core.tasks import TaskOwner, end
+from bot.core.tasks import TaskOwner, end_tasks
 from bot.delivery.pacing import PacerRegistry
 from bot.gateway.client import ClawbotClient
 from bot.gateway.endpoints import discord_endpoints
@@ -129,8 +129,7 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | Non
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         return working.result() if working.done() else None
     finally:
-        await end(stopping)
-        await end(working)
+        await end_tasks(stopping, working)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import asyncio
 import discord
 
 from bot.core.domain import MessageId, Origin, Question, QuestionId
-from bot.core.tasks import end
+from bot.core.tasks import end_tasks
 from bot.gateway.client import ClawbotClient
 from cogs import _convert, _respond
 from cogs._sink import InteractionSink, response_to
@@ -72,7 +72,7 @@ class Asking:
         try:
             await self._services.chat.submit(question, sink, acknowledge=acknowledgement.give)
         finally:
-            await end(late)
+            await end_tasks(late)
 
     async def _give_late(self, acknowledgement: _respond.Acknowledgement) -> None:
         """Acknowledge a question that the journal is slow to take: a person waits 3 s for that."""

@@ -26,15 +26,6 @@ def may_write(client: ClawbotClient, message: IncomingMessage) -> bool:
     return not missing(channel, POST_MESSAGE, has_files=False)
 
 
-def messageable(client: ClawbotClient, place: Place) -> discord.PartialMessageable:
-    """Return a handle on a channel that needs no request and no cache."""
-    return client.get_partial_messageable(
-        place.channel_id,
-        guild_id=place.guild_id,
-        type=discord.ChannelType.private if place.kind is PlaceKind.DM else None,
-    )
-
-
 def candidates(client: ClawbotClient, dm_channels: Sequence[ChannelId]) -> list[Candidate]:
     """Return the channels where mentions may have been missed.
 

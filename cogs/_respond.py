@@ -13,6 +13,7 @@ from discord.http import Route, handle_message_parameters
 
 from bot.core.errors import BotError, describe
 from bot.core.reasons import plain_reason
+from bot.delivery.splitter import MESSAGE_UNITS
 from bot.delivery.splitter_text import fit, units
 from cogs._calls import TRANSIENT
 
@@ -22,8 +23,6 @@ GONE_CODES = frozenset({10062, 10008, 10015, 50027, 40060})
 """Unknown interaction, message or webhook, invalid token, already answered: nobody is waiting."""
 LOST = (discord.HTTPException, discord.RateLimited, *TRANSIENT)
 """What Discord's REST raises when it, or the network, fails."""
-LONGEST_UNITS = 2000
-"""Longest content in UTF-16 units, the strictest reading of Discord's "characters"."""
 
 
 async def say(
@@ -92,9 +91,9 @@ class Acknowledgement:
 
 def shortened(text: str) -> str:
     """Return a text of at most 2000 UTF-16 units, with an ellipsis where it was cut."""
-    if units(text) <= LONGEST_UNITS:
+    if units(text) <= MESSAGE_UNITS:
         return text
-    return text[: fit(text, 0, LONGEST_UNITS - 1)] + "…"
+    return text[: fit(text, 0, MESSAGE_UNITS - 1)] + "…"
 
 
 async def _fill_in(interaction: discord.Interaction, content: str) -> None:

@@ -31,7 +31,7 @@ from bot.core.ports import (
     ReplySink,
 )
 from bot.core.reasons import plain_reason
-from bot.core.tasks import end
+from bot.core.tasks import end_tasks
 from bot.delivery.delivery import Delivery
 from bot.delivery.plan import own_lines_of
 from bot.lmstudio.errors import BackendUnavailableError, ModelCrashedError, PoolFullError
@@ -159,7 +159,7 @@ class Turn:
                 _log.info("question %d: not delivered (%s)", self.question.id, plain_reason(exc))
                 return Outcome.DROPPED
             finally:
-                await end(self._work)
+                await end_tasks(self._work)
 
     async def _outcome(self, work: asyncio.Task[Outcome]) -> Outcome | None:
         try:

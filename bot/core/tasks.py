@@ -25,16 +25,12 @@ class TaskOwner:
 
     def start(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
         """Run ``work`` in the background under this owner."""
-        self._tasks.add(self._start(work, name))
+        _ = self.watched(work, name=name)
 
     def watched(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Future[Any]:
         """Run ``work`` like ``start``, and return it for somebody to wait for."""
-        task = self._start(work, name)
-        self._tasks.add(task)
-        return task
-
-    def _start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
@@ -51,16 +47,7 @@ class TaskOwner:
 
     async def cancel(self) -> None:
         """Cancel every task and wait until each has ended."""
-        tasks = set(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def end(task: asyncio.Task[Any]) -> None:
-    """Cancel a task and wait until it has ended, whatever it raises on the way."""
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+        await end_tasks(*self._tasks)
 
 
 async def within(clock: Clock, work: Awaitable[T], limit_s: float) -> T:
@@ -73,7 +60,7 @@ async def within(clock: Clock, work: Awaitable[T], limit_s: float) -> T:
         return await work
 
 
-async def end_tasks(*tasks: asyncio.Task[Any]) -> None:
+async def end_tasks(*tasks: asyncio.Future[Any]) -> None:
     """Cancel tasks and wait until they have ended, whatever they end with."""
     for task in tasks:
         task.cancel()

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from types import TracebackType
 from typing import Self
 
 from bot.core.clock import Clock
@@ -26,7 +25,7 @@ from bot.core.errors import (
 )
 from bot.core.notices import notice
 from bot.core.ports import Controls, ReplySink
-from bot.core.tasks import within
+from bot.core.tasks import end_tasks, within
 from bot.delivery.board import Board, OnPosted, Step
 from bot.delivery.pacing import ChannelPacer, Rank
 from bot.delivery.plan import Part, own_lines_of, parts_of, plan_chunks, without_file
@@ -125,16 +124,9 @@ class Delivery:
         ]
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._is_ending = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
         self._pacer.leave(self._key)
 
     @property

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 from bot.delivery.splitter_text import fit, hard_cut, soft_cut, units
 
-MESSAGE_UNITS = 2000
+MESSAGE_UNITS: Final = 2000
 """Longest message content (Discord: message resource), counted in UTF-16 units to be safe."""
 
 _MIN_LIMIT = 64

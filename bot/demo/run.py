@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from bot.app import run
 from bot.core.clock import SystemClock
 from bot.core.errors import BackendError, DependencyError
+from bot.core.tasks import end_tasks
 from bot.demo.answers import MODEL, Canned, canned
 from bot.demo.drawing import as_drawn
 from bot.demo.terminal import Keyboard, Terminal, parse_command
@@ -207,11 +208,9 @@ async def _with_bot(settings: Settings, scene: Scene, stop: asyncio.Event, *, on
         if talk.done():
             talk.result()
     finally:
-        talk.cancel()
-        stopped.cancel()
         end.set()
         scene.terminal.settle()
-        await asyncio.gather(talk, stopped, return_exceptions=True)
+        await end_tasks(talk, stopped)
         await bot
 
 

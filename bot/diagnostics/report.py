@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bot.delivery.splitter import MESSAGE_UNITS
 from bot.diagnostics.values import Finding, Status
 
-_MESSAGE_CHARS = 2000
-"""Discord: message resource, content."""
 _ASCII = str.maketrans({"“": '"', "”": '"', "’": "'", "…": "..."})
 
 _MARKS = {Status.OK: "✅", Status.WARNING: "⚠️", Status.FAILED: "❌", Status.SKIPPED: "⏭"}
@@ -39,10 +38,10 @@ def discord_text(findings: Iterable[Finding], *, operator: bool = False) -> str:
     """
     found = list(findings)
     detailed = "\n".join(discord_line(finding, operator=operator) for finding in found)
-    if len(detailed) <= _MESSAGE_CHARS:
+    if len(detailed) <= MESSAGE_UNITS:
         return detailed
     plain = "\n".join(discord_line(finding) for finding in found)
-    return plain if len(plain) <= _MESSAGE_CHARS else plain[: _MESSAGE_CHARS - 1] + "…"
+    return plain if len(plain) <= MESSAGE_UNITS else plain[: MESSAGE_UNITS - 1] + "…"
 
 
 def terminal_line(finding: Finding) -> str:

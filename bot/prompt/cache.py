@@ -275,10 +275,6 @@ class MessageCache:
         until_s = self._clock.monotonic() + _NO_STARTER_S if message is None else float("inf")
         self._starters[channel_id] = (message, until_s)
 
-    def wants(self, channel_id: ChannelId) -> bool:
-        """Return whether new messages of a channel are worth handing to ``observe``."""
-        return channel_id in self._channels
-
     def observe(self, message: IncomingMessage) -> None:
         """Take in a message that has just been posted."""
         channel = self._channels.get(message.place.channel_id)

@@ -8,6 +8,7 @@ from typing import Final
 
 from bot.core.action_budget import FairBudget, Shares
 from bot.core.clock import Clock
+from bot.core.counted import counted
 from bot.core.domain import GuildId, UserId
 from bot.core.recent import Recent
 from config.settings import QueueSettings
@@ -67,13 +68,12 @@ class RateLimiter:
                 self._guild.take(guild_id, now_s)
             return None
         retry_s = max(1, math.ceil(max(person_s, guild_s)))
-        unit = "second" if retry_s == 1 else "seconds"
         reason = (
             "You're asking faster than I'm allowed to answer."
             if person_s >= guild_s
             else "This server is asking faster than I'm allowed to answer."
         )
-        sentence = f"{reason} Please try again in {retry_s} {unit}."
+        sentence = f"{reason} Please try again in {counted(retry_s, 'second')}."
         return Refusal(retry_s, sentence, self._notice(person_id, now_s))
 
     def press(self, person_id: UserId, guild_id: GuildId | None) -> str:
@@ -88,8 +88,7 @@ class RateLimiter:
         if wait_s <= 0:
             return ""
         retry_s = math.ceil(wait_s)
-        unit = "second" if retry_s == 1 else "seconds"
-        return f"Too many commands and buttons in a minute. Please try again in {retry_s} {unit}."
+        return f"Too many commands and buttons in a minute. Please try again in {counted(retry_s, 'second')}."
 
     def may_notify(self, person_id: UserId) -> bool:
         """Return whether to tell a person about a refusal, and count it as told if so."""

@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bot.core.clock import Clock
 from bot.core.errors import StoreError
+from bot.core.tasks import end_tasks
 from bot.storage.engine import cause, is_storage_fault, parse_location
 from bot.storage.worker import CommitResult, Worker
 
@@ -194,7 +195,7 @@ class Database:
         self._tell(result.notices)
         if result.is_fresh:
             self._is_fresh = True
-            self._own(asyncio.get_running_loop().create_task(self._write_back()))
+            self.spawn(self._write_back())
         if result.fault is not None:
             self._degrade(result.fault)
         self._commit_next()
@@ -312,10 +313,7 @@ class Database:
 
     async def close(self) -> None:
         """Finish the writes that were handed in, then let go of the file and the thread."""
-        tasks = [*self._tasks, *([self._watcher] if self._watcher is not None else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*self._tasks, *([self._watcher] if self._watcher is not None else []))
         with suppress(StoreError):
             await self._write_back()
         while self._commit is not None and not self._is_stuck:

@@ -11,6 +11,7 @@ from typing import Final
 
 from bot.chat.allowed_models import Permit
 from bot.core.action_budget import FairBudget, Shares
+from bot.core.counted import counted
 from bot.core.domain import GuildId, Place, Reasoning, UserId
 from bot.core.errors import StoreError
 from bot.core.ports import ChatSettings
@@ -270,10 +271,9 @@ class SettingsStore:
                 )
         wait_s = math.ceil(self._budget.take(by, scope.guild_id, at.timestamp()))
         if wait_s:
-            unit = "second" if wait_s == 1 else "seconds"
             raise InvalidSettingError(
                 "Too many settings were changed in the last minute. "
-                f"Please try again in {wait_s} {unit}."
+                f"Please try again in {counted(wait_s, 'second')}."
             )
 
     async def _load(self) -> None:

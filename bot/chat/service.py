@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
@@ -37,6 +38,8 @@ MODELS = "models"
 """State: which models leave out the opening tag of their thinking."""
 HAND_OVER_S = 3.0
 """Seconds for the last edits once the grace time is over."""
+MOST_DELETED = 1000
+"""Deleted messages that are remembered: a question may still be on its way to its turn."""
 
 
 Acknowledge = Callable[[], Awaitable[None]]
@@ -70,7 +73,9 @@ class ChatService:
         self._turns: dict[QuestionId, Turn] = {}
         self._accepting: set[QuestionId] = set()
         self._tasks = TaskOwner()
+        self._deleted: OrderedDict[MessageId, None] = OrderedDict()
         self._is_closing = False
+        self._is_closed = False
 
     @property
     def running(self) -> int:
@@ -116,10 +121,8 @@ class ChatService:
             acknowledge: Awaited once the question is accepted, before anything is done for it.
 
         Raises:
-            AdmissionError: The person or guild asks too often, or the bot is being restarted.
+            AdmissionError: The person or guild asks too often.
         """
-        if self._is_closing:
-            raise AdmissionError("I'm being restarted. Please ask again in a minute.")
         # Asked twice: the same question may have come again while the journal was read.
         if await self.has_taken(question.id) or self.knows(question.id):
             _log.debug("question %d is known already", question.id)
@@ -179,8 +182,12 @@ class ChatService:
         self._start(turn)
 
     def _start(self, turn: Turn) -> None:
-        if self._is_closing or turn.question.id in self._turns:
+        if self._is_closed or turn.question.id in self._turns:
             return  # accepted at the last moment: the journal has it for the next start
+        if turn.question.message is not None and turn.question.message.id in self._deleted:
+            turn.end(Ending.GONE)
+        elif self._is_closing:
+            turn.end(Ending.RESTART)
         self._turns[turn.question.id] = turn
         self._tasks.start(self._run(turn), name=f"question-{turn.question.id}")
 
@@ -254,7 +261,10 @@ class ChatService:
         Returns:
             Whether the message had asked something that wasn't answered yet.
         """
-        was_open = False
+        self._deleted[message_id] = None
+        if len(self._deleted) > MOST_DELETED:
+            self._deleted.popitem(last=False)
+        was_open = QuestionId(message_id) in self._accepting
         for turn in list(self._turns.values()):
             message = turn.question.message
             is_asked_there = message is not None and message.id == message_id
@@ -295,7 +305,7 @@ class ChatService:
 
     async def cancel(self) -> None:
         """Cut everything off at once; what was accepted stays in the journal."""
-        self._is_closing = True
+        self._is_closing = self._is_closed = True
         turns = list(self._turns.values())
         await self._tasks.cancel()
         for turn in turns:

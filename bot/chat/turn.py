@@ -48,6 +48,14 @@ BURST_SETTLES_S = 0.7
 """After the second message of a burst, how long to wait for a third before the model is asked."""
 MERGED_MARK = "➕"
 """On a message that is answered together with its author's next one."""
+_WITH_WORDS = frozenset({Ending.STOPPED, Ending.RESTART})
+"""Endings that leave a sentence; the others take back what was posted."""
+_OUTCOMES: dict[Ending | None, Outcome] = {
+    Ending.STOPPED: Outcome.STOPPED,
+    Ending.GONE: Outcome.DROPPED,
+    Ending.MERGED: Outcome.MERGED,
+    Ending.SUPERSEDED: Outcome.MERGED,
+}
 RESTARTING_TEXT = "I'm being restarted. I'll answer this as soon as I'm back."
 
 
@@ -82,6 +90,7 @@ class Turn:
         self._entry = entry
         self._refusal = refusal
         self._ending: Ending | None = None
+        self._has_ended = False
         self._work: asyncio.Task[Outcome] | None = None
         self._reading: Reading | None = None
         deaths = entry.attempts if entry else 0
@@ -113,12 +122,16 @@ class Turn:
         return is_ours
 
     def end(self, ending: Ending) -> bool:
-        """End the turn early; the first reason given counts.
+        """End the turn early; the first reason given counts, unless the question is taken back.
 
         Returns:
             False when its answer stands already, so that there is nothing to end.
         """
+        if self._has_ended:
+            return False
         if self._ending is not None:
+            if self._ending in _WITH_WORDS and ending not in _WITH_WORDS:
+                self._ending = ending
             return True
         if self._work is not None and not self._work.cancel():
             return False
@@ -157,6 +170,7 @@ class Turn:
                 return None
             except DeliveryError as exc:
                 _log.info("question %d: not delivered (%s)", self.question.id, plain_reason(exc))
+                await self._delivery.abort()
                 return Outcome.DROPPED
             finally:
                 await end_tasks(self._work)
@@ -167,7 +181,7 @@ class Turn:
         except asyncio.CancelledError:
             if self._ending is None:
                 raise
-            return await self._wind_up(self._ending)
+            return await self._wind_up()
         except DeliveryError:
             raise
         except Exception as exc:  # noqa: BLE001 - the outer seam of one question's work
@@ -335,18 +349,19 @@ class Turn:
         await self._delivery.deliver(entry.chunks, controls=controls)
         return Outcome.DELIVERED
 
-    async def _wind_up(self, ending: Ending) -> Outcome | None:
-        if ending is Ending.RESTART:
+    async def _wind_up(self) -> Outcome | None:
+        """End as the reason wants it; a question taken back meanwhile ends without a word."""
+        if self._ending is Ending.RESTART:
             await self._delivery.fail(RESTARTING_TEXT)
-            return None
-        if ending is Ending.STOPPED:
+        elif self._ending is Ending.STOPPED:
             await self._delivery.fail("Stopped.", controls=self._controls(regenerate=True))
-            return Outcome.STOPPED
-        await self._delivery.abort()
-        if ending is Ending.MERGED:
+        if self._ending not in _WITH_WORDS:
+            await self._delivery.abort()
+        if self._ending is Ending.MERGED:
             with contextlib.suppress(DeliveryError):
                 await self._sink.mark(MERGED_MARK)
-        return Outcome.DROPPED if ending is Ending.GONE else Outcome.MERGED
+        self._has_ended = True
+        return _OUTCOMES.get(self._ending)
 
     async def _failed(self, exc: Exception) -> Outcome:
         report = describe(exc)

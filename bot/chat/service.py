@@ -216,7 +216,7 @@ class ChatService:
             )
         )
         turn = None if earlier_id is None else self._turns.get(earlier_id)
-        if turn is None or turn.is_visible or not turn.end(Ending.MERGED):
+        if turn is None or not turn.may_be_joined or not turn.end(Ending.MERGED):
             return question
         return question.merge(turn.question)
 
@@ -231,7 +231,7 @@ class ChatService:
             and turn.question.message.id < message.id
             and message.reference_id
             in {None, turn.question.message.id, turn.question.message.reference_id}
-            and not turn.is_visible
+            and turn.may_be_joined
             for turn in self._turns.values()
         )
 

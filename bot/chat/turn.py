@@ -111,9 +111,10 @@ class Turn:
         )
 
     @property
-    def is_visible(self) -> bool:
-        """True once there is a word of the answer to see."""
-        return self._reading is not None and self._reading.pipeline.has_text
+    def may_be_joined(self) -> bool:
+        """True while it goes on and nobody can see a word: the next message may still add to it."""
+        has_words = self._reading is not None and self._reading.pipeline.has_text
+        return self._ending is None and not has_words
 
     def lost(self, message_id: MessageId) -> bool:
         """Note that somebody else has deleted a message; False if it is none of the answer's."""

@@ -38,7 +38,7 @@ from bot.lmstudio.errors import BackendUnavailableError, ModelCrashedError, Pool
 from bot.ops.logs import log_context
 from bot.output.pipeline import ReplyPipeline
 from bot.prompt.builder import Prompt
-from bot.queue.ticket import Job, Ticket, TicketState, Writing
+from bot.queue.ticket import Job, Ticket, TicketState
 
 _log = logging.getLogger(__name__)
 
@@ -273,7 +273,7 @@ class Turn:
         done = await self._reading.run()
         pipeline = self._reading.pipeline
         self._account.tokens = done.usage.completion_tokens if done.usage is not None else None
-        self._learn(prompt, done, pipeline, ticket)
+        self._learn(prompt, done, pipeline)
         ticket.release()
         closing = close_answer(pipeline, prompt, done, chat, parts.clock.monotonic() - started_s)
         return await self._finish(closing, pipeline)
@@ -296,9 +296,7 @@ class Turn:
         elif pipeline.is_thinking:
             self._delivery.stage(Stage(StageKind.THINKING))
 
-    def _learn(
-        self, prompt: Prompt, done: Completed, pipeline: ReplyPipeline, ticket: Ticket
-    ) -> None:
+    def _learn(self, prompt: Prompt, done: Completed, pipeline: ReplyPipeline) -> None:
         """Learn from how it went."""
         parts = self._parts
         parts.memory.learn(done.model, pipeline, self.question.counts_for)
@@ -306,11 +304,7 @@ class Turn:
             return
         parts.metrics.first_token(done.first_token_s)
         parts.metrics.answer(done.total_s)
-        if done.usage is None:
-            return
-        writing_s = done.total_s - done.first_token_s
-        ticket.wrote(Writing(done.model or "", done.usage.completion_tokens, writing_s))
-        if not done.prompt_was_cut:
+        if done.usage is not None and not done.prompt_was_cut:
             parts.estimator.learn(done.model, done.sent or prompt.turns, done.usage.prompt_tokens)
 
     def _controls(self, **wanted: bool) -> Controls:

@@ -3,20 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import Final
 
 from bot.core.ports import Capacity
-from bot.queue.ticket import Writing
-
-_SLOW_SHARE: Final = 0.5
-"""Together slower than this share of the best seen, the server is overloaded."""
-
-_FADE: Final = 0.95
-"""The best seen fades by this factor with each answer, so that a slower machine becomes the norm."""
-
-_TELLING_TOKENS: Final = 32
-_TELLING_S: Final = 0.5
-"""A shorter answer comes in one or two reads of the network, and its speed says nothing."""
 
 
 class Strain:
@@ -40,7 +28,8 @@ class CapacityGate:
     """Admits work while it fits. Pure; times and rates are given to it.
 
     The number of slots adapts like a TCP window: halved when the server is full or crashes under several questions,
-    less by a quarter when it slows down under load, one more for each full round without trouble.
+    one more for each full round without trouble. Speed doesn't narrow it: an answer is slow because
+    others are read and written beside it, and that comes and goes within one answer.
     After ``ramp`` it begins with one, and doubles with each round.
     """
 
@@ -51,8 +40,6 @@ class CapacityGate:
         self._running: dict[int, tuple[int, int]] = {}
         self._number = itertools.count()
         self._last_cut = -1
-        self._best_rate = 0.0
-        self._best_of = ""
 
     @property
     def running(self) -> int:
@@ -113,30 +100,13 @@ class CapacityGate:
     def overloaded(self, key: int) -> None:
         """Halve the window: the server was full or fell over under this work.
 
-        Work that began before the last cut says nothing new and changes nothing.
+        Work that began before the last halving says nothing new and changes nothing.
         """
-        self._cut(key, 0.5)
-
-    def observe(self, key: int, writing: Writing) -> None:
-        """Learn the speed of an answer while its work still runs; narrow the window when it is low.
-
-        Speeds of one model are compared with each other only.
-        """
-        if writing.tokens < _TELLING_TOKENS or writing.seconds < _TELLING_S:
-            return
-        if writing.model != self._best_of:
-            self._best_of, self._best_rate = writing.model, 0.0
-        together = writing.tokens / writing.seconds * max(1, len(self._running))
-        self._best_rate = max(self._best_rate * _FADE, together)
-        if len(self._running) > 1 and together < self._best_rate * _SLOW_SHARE:
-            self._cut(key, 0.75)
-
-    def _cut(self, key: int, factor: float) -> None:
         began = self._running.get(key)
         if began is not None and began[1] <= self._last_cut:
             return
         self._last_cut = next(self._number)
-        self._limit = max(1.0, self.slots * factor)
+        self._limit = max(1.0, self.slots * 0.5)
         self._is_ramping = False
 
     def _window(self) -> float:

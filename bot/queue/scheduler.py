@@ -228,8 +228,6 @@ class Scheduler:
             self._gate.end(question_id)
         elif feedback.is_resting is False:
             self._gate.begin(question_id, ticket.granted_tokens)
-        if feedback.writing is not None:
-            self._gate.observe(question_id, feedback.writing)
         self._pump()
 
     def _enter(self, ticket: Ticket) -> None:

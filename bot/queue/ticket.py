@@ -80,34 +80,17 @@ class Line(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
-    """How fast an answer was written.
-
-    Attributes:
-        model: The model that wrote it.
-        tokens: Its tokens, thinking included.
-        seconds: From its first token to its last one.
-    """
-
-    model: str
-    tokens: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class Feedback:
     """How running work goes.
 
     Attributes:
         first_token: The answer's first token came.
         overloaded: The server was full, or fell over.
-        writing: How fast the answer was written, if known.
         is_resting: It begins to wait between two tries, or goes on after that; ``None``: neither.
     """
 
     first_token: bool = False
     overloaded: bool = False
-    writing: Writing | None = None
     is_resting: bool | None = None
 
 
@@ -232,10 +215,6 @@ class Ticket:
         if self._is_resting:
             self._is_resting = False
             self._line.report(self, Feedback(is_resting=False))
-
-    def wrote(self, writing: Writing) -> None:
-        """Tell how fast the answer was written, before ``release``."""
-        self._line.report(self, Feedback(writing=writing))
 
     def grant(self, tokens: int) -> None:
         """Let it run with so many tokens of the pool; for the scheduler."""

@@ -15,7 +15,7 @@ from bot.core.domain import ChannelId, QuestionId, UserId
 from bot.core.errors import QueueError
 from bot.core.ports import Capacity
 from bot.queue.scheduler import Scheduler
-from bot.queue.ticket import Job, Ticket, TicketState, Writing
+from bot.queue.ticket import Job, Ticket, TicketState
 from config.settings import QueueSettings
 from tests.support.clock import FakeClock, settle
 
@@ -88,7 +88,6 @@ class SchedulerMachine(RuleBasedStateMachine):
         if is_answered:
             ticket.first_token()
             await self.clock.advance(3)
-            ticket.wrote(Writing("a/b", 60, 2.0))
         else:
             ticket.overloaded()
         ticket.release()

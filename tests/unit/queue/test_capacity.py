@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from bot.core.ports import Capacity
 from bot.queue.capacity import CapacityGate
-from bot.queue.ticket import Writing
 
 
 def _gate(slots: int, pool_tokens: int | None = None) -> CapacityGate:
     gate = CapacityGate()
     gate.update(Capacity(slots, pool_tokens))
     return gate
-
-
-def _writing(tokens_per_s: float, model: str = "a/b") -> Writing:
-    return Writing(model, round(10 * tokens_per_s), 10.0)
 
 
 def test_no_more_run_than_there_are_slots() -> None:
@@ -70,65 +65,6 @@ def test_after_the_server_was_away_one_begins_then_two_then_all() -> None:
             gate.went_well()
         seen.append(gate.slots)
     assert seen == [1, 2, 4, 8]
-
-
-def test_a_server_that_slows_under_load_is_given_less() -> None:
-    gate = _gate(4)
-    gate.begin(0, 1)
-    gate.observe(0, _writing(40.0))
-    for key in range(1, 4):
-        gate.begin(key, 1)
-    gate.observe(3, _writing(4.0))
-    assert gate.slots == 3
-
-
-def test_sharing_a_steady_speed_is_no_overload() -> None:
-    gate = _gate(4)
-    gate.begin(0, 1)
-    gate.observe(0, _writing(40.0))
-    for key in range(1, 4):
-        gate.begin(key, 1)
-    for key in range(4):
-        gate.observe(key, _writing(10.0))
-    assert gate.slots == 4
-
-
-def test_a_short_answer_that_came_in_one_read_is_no_measure_of_speed() -> None:
-    gate = _gate(4)
-    gate.begin(0, 1)
-    gate.observe(0, Writing("a/b", 3, 0.0005))
-    gate.observe(0, Writing("a/b", 40, 0.001))
-    gate.observe(0, Writing("a/b", 0, 0.0))
-    for key in range(1, 4):
-        gate.begin(key, 1)
-    for key in range(4):
-        gate.observe(key, _writing(10.0))
-    assert gate.slots == 4
-
-
-def test_a_large_model_after_a_small_one_is_no_overload() -> None:
-    gate = _gate(4)
-    for key in range(4):
-        gate.begin(key, 1)
-    gate.observe(0, _writing(200.0, "small"))
-    gate.observe(1, _writing(10.0, "large"))
-    assert gate.slots == 4
-
-
-def test_a_slower_machine_becomes_the_norm_within_twenty_answers() -> None:
-    gate = _gate(4)
-    gate.begin(0, 1)
-    gate.observe(0, _writing(100.0))
-    for key in range(1, 21):
-        gate.begin(key, 1)
-        gate.observe(key, _writing(30.0))
-        gate.end(key)
-    for _ in range(12):
-        gate.went_well()
-    for key in range(21, 24):
-        gate.begin(key, 1)
-        gate.observe(key, _writing(15.0))
-    assert gate.slots == 4
 
 
 def test_a_smaller_server_after_a_reload_is_obeyed() -> None:

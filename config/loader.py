@@ -190,7 +190,7 @@ def _problems(exc: ValidationError, origins: Mapping[Target, str]) -> list[str]:
     return [
         f"{origins[target]}: {line}"
         for target, lines in said.items()
-        for line in lines or [f"must be {names.allowed(target)}"]
+        for line in lines or [f"must be {names.allowed(target)}{names.unit(target)}"]
     ]
 
 

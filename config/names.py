@@ -144,6 +144,14 @@ def allowed(target: Target) -> str:
     return _words(kinds[0], info.metadata)
 
 
+def unit(target: Target) -> str:
+    """Return the unit of a number as people read it, such as ``, in milliseconds``, or nothing."""
+    by_suffix = {"_ms": "milliseconds", "_s": "seconds", "_mib": "MiB"}
+    if "_per_" in target.field:
+        return ""
+    return next((f", in {u}" for end, u in by_suffix.items() if target.field.endswith(end)), "")
+
+
 def _kinds(annotation: object) -> tuple[object, ...]:
     """Return the members of a union, each without its ``Annotated``; otherwise the type itself."""
     bare = _bare(annotation)

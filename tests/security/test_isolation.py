@@ -86,7 +86,9 @@ async def test_no_word_crosses_from_one_conversation_to_another(opened: OpenHous
                     await house.until_answered([talk.asked[-1] for talk in all_talks])
         house.phrases += [talk.word for talk in all_talks]
         check_words(house, all_talks)
-        assert len(house.lm.completions) == len(all_talks) * 2 * (ROUNDS // 2 + 1)
+        # A machine too busy to connect in time has a question asked again: those were given up.
+        heard = [one for one in house.lm.completions if one.cancelled_at is None]
+        assert len(heard) == len(all_talks) * 2 * (ROUNDS // 2 + 1)
 
 
 async def test_a_reply_or_forward_brings_nothing_from_a_place_it_only_points_at(

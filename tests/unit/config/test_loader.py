@@ -130,6 +130,10 @@ def test_an_unknown_variable_names_the_right_one(name: str, right: str) -> None:
         ({"chat": {"modle": 1}}, "clawbot.json: chat.modle: unknown; did you mean chat.model?"),
         ({"queue": 3}, "clawbot.json: queue: must be an object of settings in { }"),
         ({"max_tokens": True}, "clawbot.json: max_tokens: must be a whole number from 1 to 131072"),
+        (
+            {"network_timeout": 30},
+            "clawbot.json: network_timeout: must be a whole number from 1000 to 600000, in milliseconds",
+        ),
         ({"base_url": "x"}, "clawbot.json: base_url: unknown; did you mean lmstudio.base_url?"),
     ],
 )

@@ -4,7 +4,9 @@
 
 All mentions come within ``--over`` seconds, and ``--settle`` seconds later the outcomes are counted. Acknowledged is what a person can see: the typing indicator in
 the channel, a reaction, or a message in reply. Messages of one person in one channel within two
-seconds become one question; the earlier ones get a ➕, which is their outcome.
+seconds become one question; the earlier ones get a ➕, which is their outcome. A message that isn't
+taken has its outcome when its author is told in reply, it has a mark, or a line in its channel counts
+it: of a channel's messages without a sign of their own as many are *counted* as its lines say.
 """
 
 from __future__ import annotations
@@ -12,27 +14,34 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import re
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks._crowd import answers_to, busiest_second, gather, is_answered, is_merged, words
+from benchmarks._crowd import answers_to, busiest_second, gather, is_merged, words
 from benchmarks._probe import arguments, longest_pause, read_looks
 from benchmarks._rig import BotProcess, running_bot
 from benchmarks.table import percentile, print_table
-from sandbox.discord import DiscordSandbox, Message
+from sandbox.discord import Channel, DiscordSandbox, Message
 from sandbox.lmstudio import LMStudioSandbox, Model, Timing
 
 TEXT = words(40)
 TIMING = Timing(prefill_tokens_s=2000, generation_tokens_s=40)
 TYPING_S = 10.0
 """Discord lets the typing indicator expire after this."""
+STOP = "clawbot:stop"
+COUNT = re.compile(r"⚠️ ([\d,]+) messages? here w")
 HEARTBEAT_S = 4.0
 SETTLE_S = 300.0
 MOST_WAITS = 500
 """Of a large burst, how many questions' waits are looked at."""
+OUTCOMES = ("answered", "merged", "in line", "refused", "counted", "none")
+"""Answered; joined with the next; shown as waiting; refused with a sign of its own; counted in a line
+on what wasn't taken; nothing of these."""
 BAR_ACK_S, BAR_LAG_MS, BAR_CALLS = 3.0, 100.0, 45
 
 
@@ -43,7 +52,7 @@ class Result:
     Attributes:
         acknowledged_s: Waits for the first sign, in seconds; infinite for none.
         own_sign_s: Waits for a sign of one's own: a reaction or a message.
-        outcomes: Questions answered, merged, refused with a sentence, and without an outcome.
+        outcomes: What became of the questions; see ``outcomes``.
         lags_ms: How late the bot's event loop came round.
         heartbeat_gap_s: Longest time between two heartbeats.
         calls: Most REST requests in one second.
@@ -53,7 +62,7 @@ class Result:
 
     acknowledged_s: list[float]
     own_sign_s: list[float]
-    outcomes: dict[str, int]
+    outcomes: Mapping[str, int]
     lags_ms: list[float] = field(default_factory=list)
     heartbeat_gap_s: float = 0.0
     calls: int = 0
@@ -83,14 +92,50 @@ def own_sign_s(discord: DiscordSandbox, asked: Message) -> float:
     return min(signs, default=float("inf")) - asked.versions[0].at
 
 
-def outcome(discord: DiscordSandbox, asked: Message) -> str:
-    """Return what has become of a question: answered, merged, refused, or none."""
-    if is_answered(discord, asked, TEXT):
-        return "answered"
+def outcomes(discord: DiscordSandbox, questions: Sequence[Message]) -> Counter[str]:
+    """Return what has become of questions: how many are of each of ``OUTCOMES``."""
+    found: Counter[str] = Counter()
+    missing: Counter[int] = Counter()
+    answers = _answers(discord, {asked.channel.id: asked.channel for asked in questions}.values())
+    for asked in questions:
+        kind = _own_outcome(answers.get(asked.id, ()), asked)
+        found[kind] += 1
+        missing[asked.channel.id] += kind == "none"
+    for channel in {asked.channel.id: asked.channel for asked in questions}.values():
+        said = sum(
+            _counted(each) for each in channel.messages.values() if each.author is discord.bot_user
+        )
+        found["counted"] += min(said, missing[channel.id])
+    found["none"] -= found["counted"]
+    return found
+
+
+def _answers(
+    discord: DiscordSandbox, channels: Iterable[Channel]
+) -> Mapping[int, Sequence[Message]]:
+    """Return the bot's messages by the message they reply to."""
+    found: dict[int, list[Message]] = {}
+    for channel in channels:
+        for message in channel.messages.values():
+            if message.author is discord.bot_user and message.reference is not None:
+                found.setdefault(message.reference.id, []).append(message)
+    return found
+
+
+def _own_outcome(answers: Sequence[Message], asked: Message) -> str:
     if is_merged(asked):
         return "merged"
-    told = any("clawbot:stop" not in str(m.components) for m in answers_to(discord, asked))
-    return "refused" if told or asked.reactions else "none"
+    if any(STOP in str(m.components) for m in answers):
+        return "in line"
+    if any(m.content == TEXT for m in answers):
+        return "answered"
+    return "refused" if answers or asked.reactions else "none"
+
+
+def _counted(message: Message) -> int:
+    """Return how many messages a line of the bot says weren't taken."""
+    said = COUNT.match(message.content)
+    return int(said.group(1).replace(",", "")) if said else 0
 
 
 async def run(
@@ -129,7 +174,7 @@ async def run(
             result = Result(
                 [acknowledged_s(discord, asked) for asked in sample],
                 [own_sign_s(discord, asked) for asked in sample],
-                _count(discord, questions),
+                outcomes(discord, questions),
                 [lag for look in looks for lag in look.lags_ms],
                 await beats,
                 busiest_second(request.at for request in discord.requests),
@@ -164,22 +209,16 @@ async def _heartbeat_gap_s(discord: DiscordSandbox) -> float:
         return longest_s
 
 
-def _count(discord: DiscordSandbox, questions: list[Message]) -> dict[str, int]:
-    counts = dict.fromkeys(("answered", "merged", "refused", "none"), 0)
-    for asked in questions:
-        counts[outcome(discord, asked)] += 1
-    return counts
-
-
 async def _until_all_have_one(
-    discord: DiscordSandbox, questions: list[Message], settle_s: float
+    discord: DiscordSandbox, questions: Sequence[Message], settle_s: float
 ) -> None:
     """Wait until every question has its outcome; what has none in time is counted as such."""
-    open_ = list(questions)
     give_up_s = time.monotonic() + settle_s
-    while open_ and time.monotonic() < give_up_s:
-        await asyncio.sleep(0.5)
-        open_ = [asked for asked in open_ if outcome(discord, asked) == "none"]
+    while time.monotonic() < give_up_s:
+        await asyncio.sleep(1)
+        found = outcomes(discord, questions)
+        if not found["none"] and not found["in line"]:
+            return
 
 
 async def measure(options: argparse.Namespace) -> int:
@@ -189,13 +228,13 @@ async def measure(options: argparse.Namespace) -> int:
     )
     ack_s = percentile(result.acknowledged_s, 99)
     lag_ms = percentile(result.lags_ms, 99)
-    outcomes = ", ".join(f"{count} {name}" for name, count in result.outcomes.items())
+    became = ", ".join(f"{result.outcomes[name]} {name}" for name in OUTCOMES)
     rows: list[Sequence[object]] = [
         ["noticed, p50, s", percentile(result.acknowledged_s, 50), ""],
         ["noticed, p99, s", ack_s, BAR_ACK_S],
         ["a sign of one's own, p50, s", percentile(result.own_sign_s, 50), ""],
         ["a sign of one's own, p99, s", percentile(result.own_sign_s, 99), ""],
-        ["outcomes", outcomes, "0 none"],
+        ["outcomes", became, "0 none"],
         ["event loop's lag, p99, ms", lag_ms, BAR_LAG_MS],
         ["event loop's lag, longest, ms", max(result.lags_ms, default=0.0), ""],
         ["most work of the loop at once, ms", result.work_ms, ""],

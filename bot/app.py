@@ -229,6 +229,7 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
     settings, clock = base.settings, base.clock
     source = MessageCache(Requests(client, clock), settings.context.cache_messages, clock)
     own_words = OwnWords(base.journal, base.state)
+    parts = _turn_parts(base, client, source, own_words)
     limiter = RateLimiter(settings.queue, clock)
     oldest = max(timedelta(seconds=settings.queue.stale_after_s), DECLINED_WITHIN)
     return Services(
@@ -241,11 +242,12 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
         storage=base.storage,
         own_words=own_words,
         allowed=base.allowed,
-        chat=ChatService(_turn_parts(base, client, source, own_words), limiter),
+        chat=ChatService(parts, limiter),
         backfill=Backfill(source, base.journal, base.state, clock, oldest),
         limiter=limiter,
         scheduler=base.scheduler,
         source=source,
+        pacers=parts.pacers,
         metrics=base.metrics,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from datetime import timedelta
 
@@ -14,7 +13,7 @@ from discord.ext import commands
 from bot.chat.admission import Decision
 from bot.chat.proxies import Proxies
 from bot.chat.resume import TOO_OLD, Resumer
-from bot.chat.service import RateLimitedError
+from bot.chat.turned_away import TurnedAway
 from bot.core.domain import (
     ChannelId,
     GuildId,
@@ -25,14 +24,11 @@ from bot.core.domain import (
     QuestionId,
     UserId,
 )
-from bot.core.errors import AdmissionError, DeliveryError
-from bot.core.notices import notice
-from bot.core.reasons import plain_reason
+from bot.core.errors import AdmissionError
 from bot.core.tasks import KeyedLocks, TaskOwner
-from bot.delivery.nonce import nonce
 from bot.gateway.client import ClawbotClient
 from bot.prompt.cleaning import without_mention
-from cogs import _actions, _buttons, _convert, _gate, _places, _respond, _review
+from cogs import _actions, _buttons, _convert, _gate, _places, _respond, _review, _signals
 from cogs._asking import Asking
 from cogs._sink import MessageSink
 
@@ -56,8 +52,6 @@ UNREADABLE = "There is nothing in that forward that I can read. What would you l
 NEEDS_HISTORY = "You may not read the history of this channel, so I can't read it for you."
 SUMMARISE = "Summarise the conversation from this message on: the points, decisions and questions."
 ABOUT = "Explain this message: what it says, and what matters about it."
-LATER_MARK = "⏳"
-"""On a message over the rate limit whose author was told so a moment ago."""
 
 
 class ChatCog(commands.Cog):
@@ -83,6 +77,9 @@ class ChatCog(commands.Cog):
         self._proxies = Proxies(
             self._services.clock, self._services.settings.discord.proxy_application_ids
         )
+        self._turned_away = TurnedAway(
+            _signals.Signals(bot), self._services.pacers, self._services.clock
+        )
         self._catching_up = asyncio.Lock()
         self._menus = [
             app_commands.ContextMenu(name="Ask about this", callback=self._ask_about),
@@ -98,6 +95,7 @@ class ChatCog(commands.Cog):
     async def cog_unload(self) -> None:
         """End what this cog runs in the background."""
         await self._tasks.cancel()
+        await self._turned_away.close()
 
     # Messages
 
@@ -137,7 +135,7 @@ class ChatCog(commands.Cog):
             _log.info("asked in channel %d, where I may not write", incoming.place.channel_id)
             return
         if verdict.decision is Decision.REFUSE:
-            await self._notify(incoming, verdict.reason)
+            self._turned_away.explain(incoming, verdict.reason)
             return
         if origin is None and incoming.text and not incoming.author.is_bot:
             origin = Origin.MENTION if self._services.chat.continues_burst(incoming) else None
@@ -146,7 +144,7 @@ class ChatCog(commands.Cog):
         question = self._question(incoming, origin)
         if not _convert.has_content(question):
             sentence = ASK_PRIVATELY if origin is Origin.DM else ASK_SOMETHING
-            await self._notify(incoming, UNREADABLE if incoming.is_forward else sentence)
+            self._turned_away.explain(incoming, UNREADABLE if incoming.is_forward else sentence)
             return
         if origin is Origin.DM:
             await self._backfill.remember_dms(incoming.place.channel_id)
@@ -173,30 +171,7 @@ class ChatCog(commands.Cog):
         try:
             await self._services.chat.submit(question, self._sink(incoming), is_counted=is_counted)
         except AdmissionError as exc:
-            await self._refused(incoming, exc)
-
-    async def _refused(self, incoming: IncomingMessage, exc: AdmissionError) -> None:
-        """Tell a message's author why what they ask isn't taken."""
-        if not isinstance(exc, RateLimitedError):
-            await self._notify(incoming, exc.sentence)
-        elif exc.is_noticed:
-            await self._say(incoming, exc.sentence)
-        else:
-            with contextlib.suppress(DeliveryError):
-                await self._sink(incoming).mark(LATER_MARK)
-
-    async def _notify(self, incoming: IncomingMessage, sentence: str) -> None:
-        """Say one sentence to a message's author, at most once a minute to each person."""
-        if self._services.limiter.may_notify(incoming.author.id):
-            await self._say(incoming, sentence)
-
-    async def _say(self, incoming: IncomingMessage, sentence: str) -> None:
-        name = nonce(QuestionId(incoming.id), "n", 0)
-        try:
-            message_id = await self._sink(incoming).send(notice(sentence), nonce=name)
-            await self._services.own_words.posted_notice(message_id)
-        except DeliveryError as exc:
-            _log.info("a notice could not be posted (%s)", plain_reason(exc))
+            self._turned_away.refuse(incoming, exc.sentence)
 
     def _sink(self, incoming: IncomingMessage) -> MessageSink:
         return _places.message_sink(self.bot, incoming.place, incoming.id)
@@ -220,7 +195,7 @@ class ChatCog(commands.Cog):
         try:
             return await self._actions.edited(incoming)
         except AdmissionError as exc:
-            await self._refused(incoming, exc)
+            self._turned_away.refuse(incoming, exc.sentence)
             return True
 
     @commands.Cog.listener()
@@ -303,7 +278,7 @@ class ChatCog(commands.Cog):
             return
         verdict = _gate.admission(self.bot).judge(incoming, self._me, is_own_thread=is_own_thread)
         if verdict.decision is Decision.ACCEPT:
-            await self._notify(incoming, TOO_OLD)
+            self._turned_away.explain(incoming, TOO_OLD)
 
     # Commands
 

@@ -47,15 +47,7 @@ Acknowledge = Callable[[], Awaitable[None]]
 
 
 class RateLimitedError(AdmissionError):
-    """A person or a guild asks too often.
-
-    Attributes:
-        is_noticed: Say the sentence; otherwise the person was told a moment ago.
-    """
-
-    def __init__(self, sentence: str, *, is_noticed: bool) -> None:
-        super().__init__(sentence)
-        self.is_noticed = is_noticed
+    """A person or a guild asks too often."""
 
 
 class ChatService:
@@ -150,7 +142,7 @@ class ChatService:
         if not is_counted:
             refusal = self._limiter.take(question.counts_for, question.place.guild_id)
             if refusal is not None:
-                raise RateLimitedError(refusal.sentence, is_noticed=refusal.is_noticed)
+                raise RateLimitedError(refusal.sentence)
             question = self._merge_burst(question)
         if not await self._parts.journal.accept(question):
             return None

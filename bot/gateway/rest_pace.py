@@ -42,6 +42,7 @@ class RestPace:
         self._clock = clock
         self._sent: deque[float] = deque(maxlen=most)
         self._waiting: OrderedDict[int, deque[asyncio.Future[None]]] = OrderedDict()
+        self._is_granting = False
         self._tasks = TaskOwner()
 
     async def turn(self, group: int) -> None:
@@ -51,7 +52,8 @@ class RestPace:
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(group, deque()).append(place)
-        if not len(self._tasks):
+        if not self._is_granting:
+            self._is_granting = True
             self._tasks.start(self._grant(), name="rest-pace")
         await place
 
@@ -82,6 +84,7 @@ class RestPace:
             if not place.done():
                 self._sent.append(self._clock.monotonic())
                 place.set_result(None)
+        self._is_granting = False
 
     def _wait_s(self) -> float:
         """Return the seconds until a request has room; 0 or less is now."""

@@ -9,6 +9,7 @@ from bot.chat.backfill import Backfill
 from bot.chat.own_words import OwnWords
 from bot.chat.service import ChatService
 from bot.core.clock import Clock
+from bot.delivery.pacing import PacerRegistry
 from bot.lmstudio import LMStudioBackend
 from bot.ops.metrics import Metrics
 from bot.prompt.cache import MessageCache
@@ -49,4 +50,5 @@ class Services:
     limiter: RateLimiter
     scheduler: Scheduler
     source: MessageCache
+    pacers: PacerRegistry
     metrics: Metrics

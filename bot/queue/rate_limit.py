@@ -19,9 +19,6 @@ ENTRIES: Final = 20_000
 PRESSES: Final = Shares(person=30, group=300, total=3_000, reserve=60)
 """Commands and buttons a minute. Each costs a reply, and most a look into the database."""
 
-NOTICE_EVERY_S: Final = 60.0
-"""Seconds between refusals that a person is told about; further ones stay silent."""
-
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -30,12 +27,10 @@ class Refusal:
     Attributes:
         retry_after_s: Whole seconds until asking again succeeds; at least 1.
         sentence: For the person.
-        is_noticed: Tell the person; they weren't told within the last minute.
     """
 
     retry_after_s: int
     sentence: str
-    is_noticed: bool
 
 
 class RateLimiter:
@@ -49,7 +44,6 @@ class RateLimiter:
         self._clock = clock
         self._person = _Buckets(settings.per_person_per_minute, max_entries)
         self._guild = _Buckets(settings.per_guild_per_minute, max_entries)
-        self._noticed: Recent[int, float] = Recent(max_entries)
         self._presses = FairBudget(PRESSES)
 
     def take(self, person_id: UserId, guild_id: GuildId | None) -> Refusal | None:
@@ -74,7 +68,7 @@ class RateLimiter:
             else "This server is asking faster than I'm allowed to answer."
         )
         sentence = f"{reason} Please try again in {counted(retry_s, 'second')}."
-        return Refusal(retry_s, sentence, self._notice(person_id, now_s))
+        return Refusal(retry_s, sentence)
 
     def press(self, person_id: UserId, guild_id: GuildId | None) -> str:
         """Count a command or button; return why it is one too many, or nothing.
@@ -89,17 +83,6 @@ class RateLimiter:
             return ""
         retry_s = math.ceil(wait_s)
         return f"Too many commands and buttons in a minute. Please try again in {counted(retry_s, 'second')}."
-
-    def may_notify(self, person_id: UserId) -> bool:
-        """Return whether to tell a person about a refusal, and count it as told if so."""
-        return self._notice(person_id, self._clock.monotonic())
-
-    def _notice(self, person_id: int, now_s: float) -> bool:
-        last_s = self._noticed.get(person_id)
-        if last_s is not None and now_s - last_s < NOTICE_EVERY_S:
-            return False
-        self._noticed[person_id] = now_s
-        return True
 
 
 class _Buckets:

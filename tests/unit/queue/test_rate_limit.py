@@ -65,17 +65,6 @@ def test_a_refused_question_costs_the_person_nothing() -> None:
     assert limiter.take(ANN, None) is None
 
 
-async def test_a_flooder_is_told_once_a_minute() -> None:
-    clock = FakeClock()
-    limiter = _limiter(clock, person=1)
-    assert limiter.take(ANN, GUILD) is None
-    notices = []
-    for _ in range(50):
-        notices.append(_refused(limiter.take(ANN, GUILD)).is_noticed)
-        await clock.advance(1)
-    assert notices == [True] + [False] * 49
-
-
 def test_the_sentence_says_how_many_seconds() -> None:
     limiter = _limiter(FakeClock(), person=1)
     assert limiter.take(ANN, None) is None
@@ -90,7 +79,7 @@ def test_a_flood_of_ids_does_not_grow_the_memory() -> None:
     for number in range(1, 5_000):
         limiter.take(UserId(number), GuildId(number))
         limiter.take(UserId(number), GuildId(number))
-    for memory in (limiter._person._full_at_s, limiter._guild._full_at_s, limiter._noticed):
+    for memory in (limiter._person._full_at_s, limiter._guild._full_at_s):
         assert len(memory) == 100
 
 

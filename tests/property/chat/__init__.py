@@ -1,0 +1,1 @@
+"""Who is answered, over generated inputs."""

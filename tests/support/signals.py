@@ -1,0 +1,43 @@
+"""A fake of what tells people that their messages aren't taken."""
+
+from __future__ import annotations
+
+from bot.core.clock import Clock
+from bot.core.domain import IncomingMessage, Place, QuestionId
+
+
+class FakeSignals:
+    """Notes what is told.
+
+    Args:
+        clock: Time.
+        takes_marks: Whether marks can be put on messages.
+
+    Attributes:
+        replies: Message, sentence and time of each reply.
+        marks: Message, mark and time of each mark that is there.
+        lines: Place, sentence and time of each line to a channel.
+    """
+
+    def __init__(self, clock: Clock, *, takes_marks: bool = True) -> None:
+        self._clock = clock
+        self._takes_marks = takes_marks
+        self.replies: list[tuple[IncomingMessage, str, float]] = []
+        self.marks: list[tuple[IncomingMessage, str, float]] = []
+        self.lines: list[tuple[Place, str, float]] = []
+
+    async def reply(self, message: IncomingMessage, sentence: str) -> bool:
+        """Note a reply."""
+        self.replies.append((message, sentence, self._clock.monotonic()))
+        return True
+
+    async def mark(self, message: IncomingMessage, mark: str) -> bool:
+        """Note a mark."""
+        if self._takes_marks:
+            self.marks.append((message, mark, self._clock.monotonic()))
+        return self._takes_marks
+
+    async def announce(self, place: Place, _about: QuestionId, sentence: str) -> bool:
+        """Note a line."""
+        self.lines.append((place, sentence, self._clock.monotonic()))
+        return True

@@ -1,0 +1,92 @@
+"""People whose messages aren't taken: who is told what, and how often."""
+
+from __future__ import annotations
+
+from bot.chat.turned_away import GATHER_S, LATER_MARK, TOLD_EVERY_S, TOO_MANY, TurnedAway
+from bot.core.domain import ChannelId, GuildId, IncomingMessage, Person, Place, PlaceKind, UserId
+from bot.delivery.pacing import PacerRegistry
+from tests.support.builders import ADA, ADAS_DM, message
+from tests.support.clock import FakeClock
+from tests.support.signals import FakeSignals
+
+WHY = "You're asking faster than I'm allowed to answer. Please try again in 9 seconds."
+
+
+def turned_away(clock: FakeClock, signals: FakeSignals) -> TurnedAway:
+    return TurnedAway(signals, PacerRegistry(4, clock), clock)
+
+
+def of(number: int, person: int, guild: int = 40, channel: int = 50) -> IncomingMessage:
+    place = Place(PlaceKind.GUILD_TEXT, ChannelId(channel), GuildId(guild))
+    return message(number, author=Person(UserId(person), "P"), place=place)
+
+
+async def test_the_reason_is_said_once_and_further_questions_are_marked(clock: FakeClock) -> None:
+    signals = FakeSignals(clock)
+    away = turned_away(clock, signals)
+    for number in range(1, 4):
+        away.refuse(message(number), WHY)
+    await clock.advance(TOLD_EVERY_S)
+    assert [(m.id, said) for m, said, _ in signals.replies] == [(1, WHY)]
+    assert [(m.id, mark) for m, mark, _ in signals.marks] == [(2, LATER_MARK), (3, LATER_MARK)]
+    assert signals.lines == []
+    away.refuse(message(9), WHY)
+    await clock.advance(0)
+    assert signals.replies[-1][0].id == 9
+
+
+async def test_what_has_no_room_for_a_sign_is_counted_in_one_line(clock: FakeClock) -> None:
+    signals = FakeSignals(clock)
+    away = turned_away(clock, signals)
+    for number in range(1, 101):
+        away.refuse(message(number), WHY)
+    await clock.advance(GATHER_S + 10)
+    [(place, line, _)] = signals.lines
+    told = len(signals.replies) + len(signals.marks)
+    assert place == message().place
+    assert line == f"{100 - told} messages here weren't taken (from <@{ADA.id}>). {TOO_MANY}"
+
+
+async def test_a_mark_that_is_not_allowed_becomes_a_count(clock: FakeClock) -> None:
+    signals = FakeSignals(clock, takes_marks=False)
+    away = turned_away(clock, signals)
+    away.refuse(message(1), WHY)
+    away.refuse(message(2, place=ADAS_DM), WHY)
+    await clock.advance(GATHER_S + 10)
+    assert [line for _, line, _ in signals.lines] == [f"1 message here wasn't taken. {TOO_MANY}"]
+
+
+async def test_who_may_not_ask_here_is_told_once_a_minute_and_never_marked(
+    clock: FakeClock,
+) -> None:
+    signals = FakeSignals(clock)
+    away = turned_away(clock, signals)
+    for number in range(1, 51):
+        away.explain(message(number), "Not here.")
+        await clock.advance(1)
+    assert len(signals.replies) == 1
+    assert not signals.marks
+    assert not signals.lines
+
+
+async def test_a_strangers_flood_takes_no_sign_from_another_server(clock: FakeClock) -> None:
+    signals = FakeSignals(clock)
+    away = turned_away(clock, signals)
+    for number in range(2000):
+        away.refuse(of(number, 1000 + number, guild=66, channel=number % 100), WHY)
+    away.refuse(of(5000, 1, channel=777), WHY)
+    away.refuse(of(5001, 1, channel=777), WHY)
+    await clock.advance(1)
+    assert signals.replies[-1][0].id == 5000
+    assert [m.id for m, _, _ in signals.marks] == [5001]
+
+
+async def test_a_server_of_few_lines_does_not_wait_for_one_of_many(clock: FakeClock) -> None:
+    signals = FakeSignals(clock, takes_marks=False)
+    away = turned_away(clock, signals)
+    for number in range(2000):
+        away.refuse(of(number, 1000 + number, guild=66, channel=number % 200), WHY)
+    for number in range(5000, 5003):
+        away.refuse(of(number, 1, channel=777), WHY)
+    await clock.advance(GATHER_S + 1)
+    assert 777 in [place.channel_id for place, _, _ in signals.lines]

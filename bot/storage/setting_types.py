@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Annotated, Any, Final
+
+from pydantic import TypeAdapter
+from pydantic.fields import FieldInfo
 
 from bot.core.domain import Reasoning
 from bot.core.errors import AdmissionError
@@ -104,133 +106,98 @@ def load_value(name: str, stored: str) -> SettingValue:
     return parse_setting(name, text)
 
 
-def _refuse(name: str, allowed: str) -> InvalidSettingError:
-    return InvalidSettingError(f"`{name}` must be {allowed}.")
+def _setting(
+    name: str,
+    read: Callable[[str], object],
+    allowed: str,
+    field: FieldInfo | None = None,
+    *,
+    is_global_only: bool = False,
+) -> SettingType:
+    """Return a setting whose range is that of its field in the settings file.
 
+    Args:
+        name: As in ``/config``.
+        read: Turns text without spaces around it into a value; raises ``ValueError``.
+        allowed: In words, with the field's bounds by pydantic's names for them.
+        field: The field; the one of that name in ``ChatDefaults`` when left out.
+        is_global_only: See ``SettingType``.
+    """
+    info = field or ChatDefaults.model_fields[name]
+    bounds = {
+        bound: getattr(item, bound)
+        for item in info.metadata
+        for bound in ("ge", "gt", "le", "max_length")
+        if hasattr(item, bound)
+    }
+    words = allowed.format(**bounds)
+    kind: Any = Annotated[info.annotation, info]
+    checked: TypeAdapter[SettingValue] = TypeAdapter(kind)
 
-def _decimal(name: str, allowed: str, low: float, high: float, *, open_low: bool) -> SettingType:
     def parse(text: str) -> SettingValue:
-        cleaned = text.strip().replace(",", ".", 1)
-        if not _DECIMAL.fullmatch(cleaned):
-            raise _refuse(name, allowed)
-        value = float(cleaned) if len(cleaned) <= _NUMBER_CHARS else math.inf
-        if not low <= value <= high or (open_low and value == low):
-            raise _refuse(name, allowed)
-        return value
+        try:
+            return checked.validate_python(read(text.strip()))
+        except ValueError:  # also pydantic's own, whose words are for programmers
+            raise InvalidSettingError(f"`{name}` must be {words}.") from None
 
-    return SettingType(name, allowed, parse, _description(name))
+    return SettingType(name, words, parse, info.description or "", is_global_only)
 
 
-def _integer(name: str, allowed: str, low: int, high: int, description: str) -> SettingType:
-    def parse(text: str) -> SettingValue:
-        cleaned = text.strip()
-        if len(cleaned) > _NUMBER_CHARS or not _WHOLE.fullmatch(cleaned):
-            raise _refuse(name, allowed)
-        value = int(cleaned)
-        if not low <= value <= high:
-            raise _refuse(name, allowed)
-        return value
-
-    return SettingType(name, allowed, parse, description)
+def _decimal(text: str) -> float:
+    if len(text) > _NUMBER_CHARS or not _DECIMAL.fullmatch(text.replace(",", ".", 1)):
+        raise ValueError
+    return float(text.replace(",", ".", 1))
 
 
-def _text(name: str, allowed: str, max_chars: int, *, one_line: bool) -> SettingType:
-    def parse(text: str) -> SettingValue:
-        value = text.strip()
-        if not value or len(value) > max_chars or _CONTROL.search(value):
-            raise _refuse(name, allowed)
-        if one_line and (not value.isprintable() or ".." in value):
-            raise _refuse(name, allowed)
-        return value
-
-    return SettingType(name, allowed, parse, _description(name))
+def _whole(text: str) -> int:
+    if len(text) > _NUMBER_CHARS or not _WHOLE.fullmatch(text):
+        raise ValueError
+    return int(text)
 
 
-def _reasoning(text: str) -> SettingValue:
-    value = text.strip().lower()
-    if value not in set(Reasoning):
-        raise _refuse("reasoning", _REASONING_ALLOWED)
-    return value
+def _prose(text: str) -> str:
+    if not text or _CONTROL.search(text):
+        raise ValueError
+    return text
 
 
-def _switch(text: str) -> SettingValue:
-    value = text.strip().lower()
-    if value not in _YES | _NO:
-        raise _refuse("show_footer", _SWITCH_ALLOWED)
-    return value in _YES
+def _model_name(text: str) -> str:
+    if not text or not text.isprintable() or ".." in text:
+        raise ValueError
+    return text
 
 
-def _description(name: str) -> str:
-    return ChatDefaults.model_fields[name].description or ""
+def _switch(text: str) -> bool:
+    if text.lower() not in _YES | _NO:
+        raise ValueError
+    return text.lower() in _YES
 
 
-def _bound(model: type[ChatDefaults | LMStudioSettings], name: str, kind: str) -> float:
-    """Return a field's bound from the settings' own metadata, so that the two never differ."""
-    for item in model.model_fields[name].metadata:
-        bound = getattr(item, kind, None)
-        if bound is not None:
-            return float(bound)
-    raise LookupError(f"{name} has no {kind}")
+_ALL: Final = (
+    _setting(
+        "model",
+        _model_name,
+        "a model's name of 1 to {max_length} characters, for example qwen/qwen3-8b",
+    ),
+    _setting("temperature", _decimal, "a number from {ge} to {le}, for example 0.7"),
+    _setting("top_p", _decimal, "a number above {gt} and up to {le}, for example 0.95"),
+    _setting("max_tokens", _whole, "a whole number from {ge} to {le}, for example 2048"),
+    _setting(
+        "system_prompt",
+        _prose,
+        "1 to {max_length} characters of plain text, without control characters, "
+        "for example You are a patient tutor.",
+    ),
+    _setting("reasoning", str.lower, f"one of {', '.join(Reasoning)}, for example low"),
+    _setting("show_footer", _switch, "on or off"),
+    _setting(
+        "network_timeout",
+        _whole,
+        "a whole number of milliseconds from {ge} to {le}, for example 30000",
+        LMStudioSettings.model_fields["network_timeout_ms"],
+        is_global_only=True,
+    ),
+)
 
-
-_REASONING_ALLOWED: Final = f"one of {', '.join(Reasoning)}, for example low"
-_SWITCH_ALLOWED: Final = "on or off"
-
-
-def _network_timeout() -> SettingType:
-    least_ms = int(_bound(LMStudioSettings, "network_timeout_ms", "ge"))
-    most_ms = int(_bound(LMStudioSettings, "network_timeout_ms", "le"))
-    allowed = f"a whole number of milliseconds from {least_ms} to {most_ms}, for example 30000"
-    description = LMStudioSettings.model_fields["network_timeout_ms"].description or ""
-    kind = _integer("network_timeout", allowed, least_ms, most_ms, description)
-    return replace(kind, is_global_only=True)
-
-
-def _build() -> dict[str, SettingType]:
-    chat = ChatDefaults
-    temperature = _bound(chat, "temperature", "ge"), _bound(chat, "temperature", "le")
-    top_p = _bound(chat, "top_p", "gt"), _bound(chat, "top_p", "le")
-    tokens = int(_bound(chat, "max_tokens", "ge")), int(_bound(chat, "max_tokens", "le"))
-    prompt_chars = int(_bound(chat, "system_prompt", "max_length"))
-    model_chars = int(_bound(chat, "model", "max_length"))
-    kinds = (
-        _text(
-            "model",
-            f"a model's name of 1 to {model_chars} characters, for example qwen/qwen3-8b",
-            model_chars,
-            one_line=True,
-        ),
-        _decimal(
-            "temperature",
-            f"a number from {temperature[0]:g} to {temperature[1]:g}, for example 0.7",
-            *temperature,
-            open_low=False,
-        ),
-        _decimal(
-            "top_p",
-            f"a number above {top_p[0]:g} and up to {top_p[1]:g}, for example 0.95",
-            *top_p,
-            open_low=True,
-        ),
-        _integer(
-            "max_tokens",
-            f"a whole number from {tokens[0]} to {tokens[1]}, for example 2048",
-            *tokens,
-            _description("max_tokens"),
-        ),
-        _text(
-            "system_prompt",
-            f"1 to {prompt_chars} characters of plain text, without control characters, "
-            "for example You are a patient tutor.",
-            prompt_chars,
-            one_line=False,
-        ),
-        SettingType("reasoning", _REASONING_ALLOWED, _reasoning, _description("reasoning")),
-        SettingType("show_footer", _SWITCH_ALLOWED, _switch, _description("show_footer")),
-        _network_timeout(),
-    )
-    return {kind.name: kind for kind in kinds}
-
-
-SETTING_TYPES: Final = _build()
+SETTING_TYPES: Final = {kind.name: kind for kind in _ALL}
 """All settings by name, in the order they are listed."""

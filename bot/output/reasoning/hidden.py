@@ -88,6 +88,7 @@ class HiddenStretch:
         emphasis = line[len(line.rstrip("*_")) :]
         if not scanner.ended and after != emphasis and emphasis.startswith(after):
             return Progress.WAITING
+        is_mentioned |= self.block.is_opener(text) and emphasis != "" and after.startswith(emphasis)
         is_loose = self.block.is_loose(text)
         if not (is_quoted or is_mentioned or is_loose):
             return self._nest(event, scanner)

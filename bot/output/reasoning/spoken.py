@@ -68,6 +68,13 @@ _SAYS: Final = re.compile(
 
 _CHANNEL: Final = re.compile("(?:analysis|commentary|final)(?= )")
 _TEMPLATE: Final = re.compile(r"\{\{|\{%")
+_NOUN_FIRST: Final = frozenset("标令记タト是用表代")
+"""What a word begins with that says of a tag what it is, in scripts without blanks."""
+
+_AHEAD_CHARS: Final = 12
+_KEY_NEXT: Final = re.compile(r"\n[^\n:：]{1,32}[:：][*_]{0,3}+[ \t]")
+_KEY_PARTIAL: Final = re.compile(r"\n[^\n:：]{0,32}+(?:[:：][*_]{0,3}+)?")
+_FIELD_NEXT: Final = re.compile(r"\s{0,4}+\{[{%]")
 _LABEL_NEXT: Final = re.compile(
     rf"[ \t]{{0,4}}+\n{{1,2}}+(?i:{'|'.join(TURN_ROLES)})[ \t]{{0,4}}+:"
 )
@@ -139,7 +146,7 @@ class Place:
     @property
     def is_announced(self) -> bool:
         """Whether a colon on the same line announces what stands here."""
-        return self.line.rstrip(" \t")[-1:] in set(":：") and self.line.strip() != ""
+        return self.line.rstrip(" \t*_")[-1:] in set(":：") and self.line.strip() != ""
 
     @property
     def turns_over(self) -> bool:
@@ -189,6 +196,8 @@ def _is_shown(text: str, marker: Marker, place: Place) -> bool:
     if place.follows_spoken and kind in _TOKENS:
         return True
     is_example = kind is Kind.OPEN and _is_empty_example(marker, place)
+    if kind in _PAIRED and place.is_announced:
+        is_example |= place.has_example or _KEY_NEXT.match(place.after) is not None
     is_noun = _NOUN.match(place.after) is not None
     return is_example or is_noun or _is_quoted(kind, place) or _is_in_template(kind, place)
 
@@ -224,7 +233,9 @@ def _may_be_next(text: str, after: str) -> bool:
 def _may_tell(after: str, place: Place) -> bool:
     """Return whether more of what follows an opening tag could tell that it is an example."""
     if "\n" in after:
-        return False
+        return place.is_announced and _KEY_PARTIAL.fullmatch(after) is not None
+    if after[0] in _NOUN_FIRST and len(after) < _AHEAD_CHARS:
+        return True
     ellipsis = _ELLIPSIS.match(after)
     is_example = ellipsis is not None and after[ellipsis.end() : ellipsis.end() + 1] in set("<[◁")
     if after.strip(" \t.…") == "" or is_example:
@@ -299,7 +310,10 @@ def _is_quoted(kind: Kind, place: Place) -> bool:
 
 
 def _is_in_template(kind: Kind, place: Place) -> bool:
-    """Return whether a token stands among the fields of a prompt template."""
+    """Return whether a marker stands among the fields of a prompt template."""
+    if kind in _PAIRED:
+        follows = place.has_example and _FIELD_NEXT.match(place.after) is not None
+        return follows or place.line.endswith(("}}", "%}"))
     if kind not in _TOKENS:
         return False
     if kind is Kind.END and place.line.endswith(("}}", "%}")) and place.after.strip():
@@ -351,7 +365,9 @@ def _is_glued(text: str, kind: Kind, place: Place) -> bool:
     """Judge a marker that stands right behind an unfinished sentence."""
     last, following = place.line[-1], place.after[:1]
     if kind in _PAIRED:
-        return place.has_example and _SAYS.match(place.after) is not None
+        is_said = _SAYS.match(place.after) is not None
+        is_said |= _UNSPACED.match(last) is not None and _UNSPACED.match(following) is not None
+        return is_said and (kind is Kind.OPEN or place.has_example) and following != "\n"
     if not following:
         return last in _EXPECTING
     if text not in MARKERS and following not in "\n<":

@@ -13,8 +13,7 @@ from discord.http import Route, handle_message_parameters
 
 from bot.core.errors import BotError, describe
 from bot.core.reasons import plain_reason
-from bot.delivery.splitter import MESSAGE_UNITS
-from bot.delivery.splitter_text import fit, units
+from bot.delivery.splitter import MESSAGE_UNITS, fit, units
 from cogs._calls import TRANSIENT
 
 _log = logging.getLogger(__name__)

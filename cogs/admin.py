@@ -10,7 +10,7 @@ from discord.ext import commands
 
 from bot.core.domain import GuildId, UserId
 from bot.gateway.client import ClawbotClient
-from bot.lmstudio.efforts import offered
+from bot.lmstudio.wire import offered
 from bot.prompt.persona import PRESETS
 from bot.storage.setting_types import SETTING_TYPES, setting_type
 from bot.storage.setting_values import Scope, ShownSetting

@@ -30,7 +30,7 @@ from bot.delivery.board import Board, OnPosted, Step
 from bot.delivery.pacing import ChannelPacer, Rank
 from bot.delivery.plan import Part, own_lines_of, parts_of, plan_chunks, without_file
 from bot.delivery.splitter import split, streaming_cut
-from bot.delivery.waiting import StageClock, Typist
+from bot.delivery.stage_line import StageClock, Typist
 from config.settings import DeliverySettings
 
 _log = logging.getLogger(__name__)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from bot.core.notices import FILE_LINE
 from bot.core.ports import TextFile
-from bot.delivery.splitter import MESSAGE_UNITS, split
-from bot.delivery.splitter_text import units
+from bot.delivery.splitter import MESSAGE_UNITS, split, units
 
 FILENAME = "answer.md"
 

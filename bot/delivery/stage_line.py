@@ -1,16 +1,31 @@
-"""The line that says what a question waits for, until the first word of its answer."""
+"""What is shown while there is no text yet: the stage line, its timing, and the typing indicator."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import assert_never
 
+from bot.core.clock import Clock
 from bot.core.counted import counted
 from bot.core.domain import Stage, StageKind
+from bot.core.errors import DeliveryError, DeliveryForbiddenError, TargetGoneError
 from bot.core.notices import STAGE_PREFIX
+from bot.delivery.board import Board
+from bot.delivery.pacing import ChannelPacer
 
 _FIRST_UPDATE_S = 5.0
 _LATER_UPDATE_S = 10.0
 _LONG_WAIT_S = 40.0
+
+
+_log = logging.getLogger(__name__)
+
+_RECHECK_S = 1.0
+"""How often a line that is due but unchanged is looked at again."""
+
+_QUIET_STAGES = frozenset({StageKind.QUEUED, StageKind.HELD})
+"""Nothing is being worked on: the stage line says so, the typing indicator would lie."""
 
 
 def stage_line(stage: Stage, elapsed_s: float) -> str:
@@ -96,3 +111,90 @@ def _about(seconds: float | None) -> str:
 
 def _since(elapsed_s: float) -> str:
     return "" if elapsed_s < 2 else f" {int(elapsed_s)} s"
+
+
+class StageClock:
+    """The current stage, and when its line may be written next.
+
+    Args:
+        began_s: When the waiting began, in seconds of the monotonic clock.
+        after_s: How long the first word may take before there is a line, in seconds.
+    """
+
+    def __init__(self, began_s: float, after_s: float) -> None:
+        self._began_s = began_s
+        self._stage: Stage | None = None
+        self._since_s = began_s
+        self._due_s = began_s + after_s
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a stage to show."""
+        return self._stage is not None
+
+    @property
+    def is_working(self) -> bool:
+        """Whether something is being done, rather than waited for in line."""
+        return self._stage is None or self._stage.kind not in _QUIET_STAGES
+
+    def note(self, stage: Stage, now_s: float) -> None:
+        """Take in a stage; the same kind again goes on counting its seconds."""
+        if self._stage is None or self._stage.kind is not stage.kind:
+            self._since_s = now_s
+        self._stage = stage
+
+    def line(self, now_s: float) -> str | None:
+        """Return the line if one is due."""
+        if self._stage is None or now_s < self._due_s:
+            return None
+        return stage_line(self._stage, now_s - self._since_s)
+
+    def written(self, now_s: float) -> None:
+        """Note that the line was written, or tried."""
+        self._due_s = now_s + update_interval_s(now_s - self._began_s)
+
+    def due_in(self, now_s: float) -> float:
+        """Return the seconds until looking again makes sense; always more than 0."""
+        delay_s = self._due_s - now_s
+        return delay_s if delay_s > 0 else _RECHECK_S
+
+
+class Typist:
+    """Keeps a channel's typing indicator up for one answer; the pacer shares it among all.
+
+    Args:
+        board: Makes the request.
+        pacer: Knows when anybody last showed the indicator here.
+        clock: Time.
+        stages: Says whether there is work.
+    """
+
+    def __init__(self, board: Board, pacer: ChannelPacer, clock: Clock, stages: StageClock) -> None:
+        self._board = board
+        self._pacer = pacer
+        self._clock = clock
+        self._stages = stages
+
+    async def run(self, is_over: Callable[[], bool]) -> None:
+        """Show it at once, then again before it expires, only while working, until it is over.
+
+        Raises:
+            TargetGoneError: There is nobody to see it.
+            DeliveryForbiddenError: The bot may not write here.
+        """
+        is_first = True
+        while not is_over():
+            now_s = self._clock.monotonic()
+            if self._pacer.typing_in(now_s) <= 0 and (is_first or self._stages.is_working):
+                self._pacer.typed(now_s)
+                await self._show()
+            is_first = False
+            await self._clock.sleep(max(1.0, self._pacer.typing_in(self._clock.monotonic())))
+
+    async def _show(self) -> None:
+        try:
+            await self._board.typing()
+        except (TargetGoneError, DeliveryForbiddenError):
+            raise
+        except DeliveryError as exc:
+            _log.debug("no typing indicator: %s", exc)

@@ -15,8 +15,7 @@ from bot.core.ports import Capacity
 from bot.core.tasks import end_tasks
 from bot.lmstudio import errors, loading
 from bot.lmstudio.endpoints import parse_endpoint, tokens_by_origin
-from bot.lmstudio.fleet import Fleet
-from bot.lmstudio.nodes import Node
+from bot.lmstudio.nodes import Fleet, Node
 from bot.lmstudio.pinning import Lookup, PinnedResolver, system_lookup
 from bot.lmstudio.run import Run
 from bot.lmstudio.transport import Transport, make_tls

@@ -30,15 +30,13 @@ from bot.core.tasks import end_tasks, within
 from bot.lmstudio import errors, loading, wire
 from bot.lmstudio.catalogue import name_to_send
 from bot.lmstudio.deadline import CONNECT_LIMIT_S, Limits, first_token_patience_s
-from bot.lmstudio.efforts import fitting
 from bot.lmstudio.ending import findings, line_for, may_go_on, reason_of, was_cut
 from bot.lmstudio.exchange import Exchange, Reached
-from bot.lmstudio.fleet import Fleet
 from bot.lmstudio.health import Cause
-from bot.lmstudio.nodes import LearnedCapabilities, Node
-from bot.lmstudio.recovery import Plan, recover, without_images
-from bot.lmstudio.retry import Retries
+from bot.lmstudio.nodes import Fleet, LearnedCapabilities, Node
+from bot.lmstudio.recovery import Plan, Retries, recover, without_images
 from bot.lmstudio.warmth import Copy
+from bot.lmstudio.wire import fitting
 from config.settings import LMStudioSettings
 
 MAX_REQUESTS: Final = 16

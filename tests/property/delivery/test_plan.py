@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.delivery.plan import parts_of, plan_chunks, quiet_lines, without_file
-from bot.delivery.splitter_text import units
+from bot.delivery.splitter import units
 
 _WORDS = st.sampled_from(["word ", "longer-word ", "\n\n", "日本語 ", "😀 ", "```py\n", "\n```\n"])
 _TEXTS = st.tuples(st.lists(_WORDS, max_size=60), st.integers(1, 200)).map(

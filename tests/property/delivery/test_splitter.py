@@ -9,8 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bot.delivery.splitter import split, streaming_cut
-from bot.delivery.splitter_text import units
+from bot.delivery.splitter import split, streaming_cut, units
 
 _FRAGMENTS = st.sampled_from(
     [

@@ -15,7 +15,7 @@ from bot.core.tasks import within
 from bot.lmstudio import errors
 from bot.lmstudio.deadline import ReadingSpeed, first_token_patience_s
 from bot.lmstudio.health import Cause, Circuit, watch_server
-from bot.lmstudio.retry import Retries
+from bot.lmstudio.recovery import Retries
 from tests.support.clock import FakeClock, settle
 
 

@@ -9,10 +9,12 @@ from dataclasses import replace
 import discord
 
 from bot.chat.backfill import DISCORD_EPOCH_MS
+from bot.chat.ending import Ending
 from bot.core.domain import IncomingMessage, MessageId, Origin, Question, QuestionId, UserId
 from bot.core.errors import AdmissionError
 from bot.core.ports import JournalEntry
 from bot.core.recent import Recent
+from bot.core.tasks import within
 from bot.gateway.client import ClawbotClient
 from cogs import _convert, _gate, _places, _respond, _review
 
@@ -21,6 +23,7 @@ _log = logging.getLogger(__name__)
 Interaction = discord.Interaction[ClawbotClient]
 
 FORGOTTEN = "I no longer have that question. Please ask it again."
+ASKED_NO_MORE = "The message that asked this is deleted. Please ask it again."
 RUNNING_AGAIN = "I'm answering that again already."
 NOT_RUNNING = "That answer is finished already."
 CONTINUED_ALREADY = "That answer is continued already. Press Continue below its last part."
@@ -28,8 +31,11 @@ CONTINUED = "continued"
 """State: the questions whose answers were continued last."""
 MOST_CONTINUED = 500
 CONTINUE = "Continue exactly where your last answer stopped. Don't repeat any of it."
-MOST_EDITS = 1000
-"""Edited messages whose newest question is remembered."""
+EDITS = "edits"
+"""State: the newest question of each message that was edited lately, as (message, question) ids."""
+MOST_EDITS = 500
+LOOK_S = 1.5
+"""Seconds to look at a question's message before it is answered again: a press waits 3 s at most."""
 SHOWN_CHARS = 1900
 """Longer thinking comes as a file."""
 
@@ -48,14 +54,27 @@ class AnswerActions:
         stored = self._services.state.get(CONTINUED)
         ids = stored if isinstance(stored, list) else []
         self._continued = Recent(MOST_CONTINUED, ((QuestionId(int(i)), None) for i in ids))
-        self._edits: Recent[MessageId, QuestionId] = Recent(MOST_EDITS)
+        edits = self._services.state.get(EDITS)
+        pairs = edits if isinstance(edits, list) else []
+        self._edits = Recent(MOST_EDITS, ((MessageId(m), QuestionId(q)) for m, q in pairs))
+        self._reviewer = _review.Reviewer(client)
 
     async def stop(self, question_id: QuestionId, interaction: Interaction) -> None:
         """Stop writing; what was written stays."""
-        if self._services.chat.stop(question_id):
+        if self._services.chat.stop(question_id) or await self._stop_left_open(question_id):
             await interaction.response.defer()
         else:
             await _respond.say(interaction, NOT_RUNNING)
+
+    async def _stop_left_open(self, question_id: QuestionId) -> bool:
+        """Stop a question of an earlier run that isn't taken up yet; False if there is none."""
+        entry = await self._services.journal.entry(question_id)
+        if entry is None or entry.outcome is not None:
+            return False
+        way = await self._reviewer.way_back(entry)
+        if way is not None:
+            self._services.chat.withdraw(entry, way.sink, Ending.STOPPED)
+        return way is not None
 
     async def regenerate(self, question_id: QuestionId, interaction: Interaction) -> None:
         """Answer again, in the place of the answer that stands."""
@@ -80,8 +99,12 @@ class AnswerActions:
         if is_newer and self._services.chat.knows(newest.question.id):
             await _respond.say(interaction, RUNNING_AGAIN)
             return
+        asked = await self._as_asked_now(newest.question)
+        if asked is None:
+            await _respond.say(interaction, ASKED_NO_MORE)
+            return
         question = replace(
-            newest.question,
+            asked,
             id=QuestionId(interaction.id),
             origin=Origin.REGENERATE,
             asked_at=interaction.created_at,
@@ -92,6 +115,17 @@ class AnswerActions:
         sink = _places.message_sink(self._client, question.place, source_id)
         give = _respond.Acknowledgement(interaction).give
         await self._services.chat.submit(question, sink, replaces=newest.posted, acknowledge=give)
+
+    async def _as_asked_now(self, question: Question) -> Question | None:
+        """Return a question in the words that its message has now; ``None`` when it is deleted."""
+        if question.message is None:
+            return question
+        looking = self._reviewer.look(question.message)
+        try:
+            found = await within(self._services.clock, looking, LOOK_S)
+        except TimeoutError:
+            return question
+        return _review.reworded(question, found, self._client.me) if found is not None else None
 
     async def continue_(self, question_id: QuestionId, interaction: Interaction) -> None:
         """Go on where an answer was cut, in a new message; each answer is continued once."""
@@ -184,6 +218,7 @@ class AnswerActions:
         posted = await self._still_there(entry)
         await self._services.chat.submit(question, sink, replaces=posted, changed_id=message.id)
         self._edits[message.id] = question.id
+        await self._services.state.set(EDITS, list(self._edits.items()))
         return True
 
     async def _still_there(self, entry: JournalEntry) -> tuple[MessageId, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
@@ -22,6 +21,7 @@ from bot.core.domain import (
 )
 from bot.core.errors import AdmissionError
 from bot.core.ports import JournalEntry, ReplySink
+from bot.core.recent import Recent
 from bot.core.tasks import TaskOwner
 from bot.queue.bursts import Arrival, Bursts
 from bot.queue.rate_limit import RateLimiter
@@ -65,7 +65,7 @@ class ChatService:
         self._turns: dict[QuestionId, Turn] = {}
         self._accepting: set[QuestionId] = set()
         self._tasks = TaskOwner()
-        self._deleted: OrderedDict[MessageId, None] = OrderedDict()
+        self._deleted: Recent[MessageId, None] = Recent(MOST_DELETED)
         self._is_closing = False
         self._is_closed = False
 
@@ -162,12 +162,12 @@ class ChatService:
         self._start(Turn(entry.question, sink, self._parts, entry=entry, refusal=sentence))
 
     def withdraw(self, entry: JournalEntry, sink: ReplySink, ending: Ending) -> None:
-        """End a stored question without a word, and take back what was posted of its answer.
+        """End a stored question before it is worked on again.
 
         Args:
             entry: The question.
             sink: The way to what was posted.
-            ending: ``GONE`` or ``SUPERSEDED``.
+            ending: ``GONE`` and ``SUPERSEDED`` take back what was posted of its answer.
         """
         turn = Turn(entry.question, sink, self._parts, entry=entry)
         turn.end(ending)
@@ -254,8 +254,6 @@ class ChatService:
             Whether the message had asked something that wasn't answered yet.
         """
         self._deleted[message_id] = None
-        if len(self._deleted) > MOST_DELETED:
-            self._deleted.popitem(last=False)
         was_open = QuestionId(message_id) in self._accepting
         for turn in list(self._turns.values()):
             message = turn.question.message

@@ -1,0 +1,73 @@
+"""Buttons and edits over restarts: one answer each, to the words as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sandbox.discord import Channel, DiscordSandbox, Fault, Person
+from sandbox.lmstudio import Answer, LMStudioSandbox
+from tests.e2e.test_doors import turns
+from tests.e2e.test_startup import environment_for
+from tests.support.application import running, settings_for
+from tests.support.process import clawbot
+
+LONG = "One lighthouse after another answered the call across the dark water. " * 12
+
+
+async def test_a_question_edited_before_and_after_a_restart_has_one_answer(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.script(Answer(LONG, pause_after=20), Answer("About dogs."), Answer("About birds."))
+    me = f"<@{discord.bot_user.id}>"
+    settings = settings_for(discord, lm, tmp_path)
+    async with running(settings):
+        asked = await ada.mention(channel, "Tell me about cats")
+        await discord.wait_reply(asked)
+        await ada.edit(asked, f"{me} Tell me about dogs")
+        reply = await discord.wait_reply(asked, until=lambda r: r.content == "About dogs.")
+        await discord.wait_until(lambda: any("Regenerate" in str(c) for c in reply.components))
+    async with running(settings):
+        await ada.edit(asked, f"{me} Tell me about birds")
+        await discord.wait_until(lambda: reply.content == "About birds.", timeout_s=20)
+    assert discord.bot_messages == [reply]
+
+
+async def test_stop_ends_an_answer_that_an_earlier_run_began_before_it_is_taken_up(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.script(Answer(LONG, pause_after=20))
+    folder = tmp_path / "data"
+    environment = environment_for(discord, lm, folder)
+    async with clawbot("run", folder=tmp_path, environment=environment) as process:
+        await discord.wait_online(timeout_s=20)
+        asked = await ada.mention(channel, "Tell me about cats")
+        begun = await discord.wait_reply(asked, until=lambda r: r.buttons)
+        process.kill()
+        await process.wait()
+    discord.faults.add(Fault(method="GET", route="/messages/", delay_s=2))
+    async with running(settings_for(discord, lm, folder)):
+        await ada.click(begun, "Stop")
+        await discord.wait_until(lambda: "Stopped." in begun.content)
+    assert len(lm.completions) == 1
+
+
+async def test_regenerate_answers_the_words_as_they_are_edited_unseen(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.script(Answer("About cats."), Answer("About dogs."))
+    settings = settings_for(discord, lm, tmp_path)
+    async with running(settings):
+        asked = await ada.mention(channel, "Tell me about cats")
+        reply = await discord.wait_reply(asked, until=lambda r: r.content == "About cats.")
+        await discord.wait_until(lambda: any("Regenerate" in str(c) for c in reply.components))
+    await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about dogs")
+    async with running(settings):
+        await ada.click(reply, "Regenerate")
+        await discord.wait_until(lambda: reply.content == "About dogs.", timeout_s=20)
+        assert "dogs" in turns(lm)[-1]["content"]
+        await discord.wait_until(lambda: any("Regenerate" in str(c) for c in reply.components))
+        await ada.delete(asked)
+        again = await ada.click(reply, "Regenerate")
+        await again.wait_response()
+        assert "deleted" in again.content
+    assert len(lm.completions) == 2

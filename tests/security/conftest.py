@@ -1,4 +1,4 @@
-"""The house of every test here."""
+"""The deployment of every test here."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.security.house import House, OpenHouse, open_house
+from tests.security.deployment import Deployment, OpenHouse, open_house
 
 
 @pytest.fixture
 def opened(tmp_path: Path) -> OpenHouse:
-    """Open a house with options of the test's own."""
+    """Open a deployment with options of the test's own."""
     return functools.partial(open_house, tmp_path / "data")
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncGenerator[House, None]:
-    """A house whose model answers at once; everything is checked when it closes."""
+async def deployment(tmp_path: Path) -> AsyncGenerator[Deployment, None]:
+    """A deployment whose model answers at once; everything is checked when it closes."""
     async with open_house(tmp_path / "data") as open_one:
         yield open_one

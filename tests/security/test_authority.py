@@ -14,7 +14,7 @@ from sandbox.discord.people.command_options import OptionReader, command_data
 from sandbox.discord.state.commands import leaf_options
 from sandbox.discord.values import interaction_types
 from sandbox.lmstudio import Answer
-from tests.security.house import House
+from tests.security.deployment import Deployment
 
 MANAGER_COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("config show", {}),
@@ -145,7 +145,7 @@ IDENTITIES = (
 class Town:
     """The people of the matrix, and where they try."""
 
-    house: House
+    deployment: Deployment
     room: Channel
     people: dict[str, Person]
 
@@ -155,9 +155,9 @@ class Town:
 
     def data_of(self, name: str, options: dict[str, Any]) -> dict[str, Any]:
         """Return a command's data as a client makes it."""
-        world = self.house.discord.world
+        world = self.deployment.discord.world
         first, *words = name.split()
-        command = world.commands.find(first, self.house.guild.id, 1)
+        command = world.commands.find(first, self.deployment.guild.id, 1)
         assert command is not None
         chain, declared = leaf_options(command, words)
         reader = OptionReader(world, self.room)
@@ -165,34 +165,34 @@ class Town:
 
     async def _send(self, identity: Identity, data: dict[str, Any]) -> Interaction:
         user = self.people[identity.name].user
-        world = self.house.discord.world
+        world = self.deployment.discord.world
         made = world.new_interaction(interaction_types.COMMAND, user, self.room, data)
         body = rendering.interaction_object(world, made)
         if identity.bend is not None:
             identity.bend(body)
-        self.house.discord.gateway.dispatch("INTERACTION_CREATE", body)
+        self.deployment.discord.gateway.dispatch("INTERACTION_CREATE", body)
         await made.wait_content()
         return made
 
 
-def town(house: House) -> Town:
+def town(deployment: Deployment) -> Town:
     """Return the people: in the guild, with what the matrix says of them."""
     names = ("manager", "administrator", "member", "manager elsewhere", "blocked")
-    people = {name: house.discord.add_user(name) for name in names}
+    people = {name: deployment.discord.add_user(name) for name in names}
     rights = {"manager": "manage_guild", "administrator": "administrator"}
     for name, person in people.items():
-        house.guild.add_member(person, permissions=rights.get(name))
-    house.guild.add_member(house.discord.owner, permissions="manage_guild")
-    elsewhere = house.discord.add_guild("Elsewhere", owner=house.ada)
+        deployment.guild.add_member(person, permissions=rights.get(name))
+    deployment.guild.add_member(deployment.discord.owner, permissions="manage_guild")
+    elsewhere = deployment.discord.add_guild("Elsewhere", owner=deployment.ada)
     elsewhere.add_member(people["manager elsewhere"], permissions="manage_guild")
-    people["owner"] = people["owner as a member"] = house.discord.owner
-    house.environment["CLAWBOT_DISCORD__BLOCKED_USER_IDS"] = str(people["blocked"].id)
-    return Town(house, house.channels(1)[0], people)
+    people["owner"] = people["owner as a member"] = deployment.discord.owner
+    deployment.environment["CLAWBOT_DISCORD__BLOCKED_USER_IDS"] = str(people["blocked"].id)
+    return Town(deployment, deployment.channels(1)[0], people)
 
 
-def stored(house: House) -> list[tuple[Any, ...]]:
+def stored(deployment: Deployment) -> list[tuple[Any, ...]]:
     """Return all that is set, as it is on the disk."""
-    with contextlib.closing(sqlite3.connect(house.folder / "clawbot.db")) as database:
+    with contextlib.closing(sqlite3.connect(deployment.folder / "clawbot.db")) as database:
         return [
             *database.execute("SELECT * FROM settings ORDER BY key"),
             *database.execute("SELECT * FROM setting_changes ORDER BY id"),
@@ -215,21 +215,21 @@ def is_denial(text: str) -> bool:
     return text.startswith(DENIALS)
 
 
-def asked_of(house: House) -> int:
+def asked_of(deployment: Deployment) -> int:
     """Return how much the model's machine was asked to do."""
-    return sum(request.method == "POST" for request in house.lm.requests)
+    return sum(request.method == "POST" for request in deployment.lm.requests)
 
 
-async def test_every_command_by_everybody(house: House) -> None:
-    place = town(house)
+async def test_every_command_by_everybody(deployment: Deployment) -> None:
+    place = town(deployment)
     rows = [(name, options, "manager") for name, options in MANAGER_COMMANDS]
     rows += [(name, options, "owner") for name, options in OWNER_COMMANDS]
     rows += [(name, options, "member") for name, options in MEMBER_COMMANDS]
     tried = 0
-    async with house.bot():
+    async with deployment.bot():
         for identity in IDENTITIES:
             for name, options, rank in rows:
-                before = stored(house), asked_of(house)
+                before = stored(deployment), asked_of(deployment)
                 made = await place.try_(identity, name, options)
                 tried += 1
                 cell = (identity, name, options, made.content)
@@ -237,18 +237,18 @@ async def test_every_command_by_everybody(house: House) -> None:
                 assert is_denied == (rank not in identity.allowed), cell
                 assert made.ephemeral or (name == "ask" and not is_denied), cell
                 if is_denied:
-                    assert (stored(house), asked_of(house)) == before, cell
+                    assert (stored(deployment), asked_of(deployment)) == before, cell
                 if rank == "member":
-                    assert stored(house) == before[0], cell
+                    assert stored(deployment) == before[0], cell
     assert tried >= 300
 
 
-async def test_choices_are_offered_only_to_whom_they_are_of_use(house: House) -> None:
-    place = town(house)
+async def test_choices_are_offered_only_to_whom_they_are_of_use(deployment: Deployment) -> None:
+    place = town(deployment)
     rows = [(*choice, "manager") for choice in CHOICES]
     rows += [(*choice, "owner") for choice in OWNER_CHOICES]
-    world = house.discord.world
-    async with house.bot():
+    world = deployment.discord.world
+    async with deployment.bot():
         await place.try_(IDENTITIES[0], "model list", {})
         for identity in IDENTITIES:
             for name, option, others, rank in rows:
@@ -259,7 +259,7 @@ async def test_choices_are_offered_only_to_whom_they_are_of_use(house: House) ->
                 body = rendering.interaction_object(world, made)
                 if identity.bend is not None:
                     identity.bend(body)
-                house.discord.gateway.dispatch("INTERACTION_CREATE", body)
+                deployment.discord.gateway.dispatch("INTERACTION_CREATE", body)
                 await made.wait_response()
                 offered = bool(made.choices)
                 if not identity.allowed & {rank, "owner"}:
@@ -284,39 +284,39 @@ def focus(data: dict[str, Any], option: str) -> None:
 LABELS = ("Show thinking", "Details", "Regenerate", "Continue")
 
 
-async def test_buttons_by_others_and_after_a_restart(house: House) -> None:
-    place = town(house)
-    moderator = house.discord.add_user("moderator")
-    house.guild.add_member(moderator, permissions="manage_messages")
+async def test_buttons_by_others_and_after_a_restart(deployment: Deployment) -> None:
+    place = town(deployment)
+    moderator = deployment.discord.add_user("moderator")
+    deployment.guild.add_member(moderator, permissions="manage_messages")
     member = place.people["member"]
     others = [place.people[n] for n in ("manager", "manager elsewhere", "blocked")]
-    house.lm.answer(Answer("The answer.", reasoning="Deep thought.", finish="length"))
-    async with house.bot():
+    deployment.lm.answer(Answer("The answer.", reasoning="Deep thought.", finish="length"))
+    async with deployment.bot():
         asked = await member.mention(place.room, "Hello")
-        await house.until_answered([asked])
-        reply = house.discord.replies(asked)[0]
-        await press_as_others(house, reply, others)
-    house.environment["CLAWBOT_DISCORD__BLOCKED_USER_IDS"] += f",{member.id}"
-    async with house.bot():
-        await press_as_others(house, reply, [*others, member])
-        edits = len(house.lm.completions)
+        await deployment.until_answered([asked])
+        reply = deployment.discord.replies(asked)[0]
+        await press_as_others(deployment, reply, others)
+    deployment.environment["CLAWBOT_DISCORD__BLOCKED_USER_IDS"] += f",{member.id}"
+    async with deployment.bot():
+        await press_as_others(deployment, reply, [*others, member])
+        edits = len(deployment.lm.completions)
         await member.edit(asked, "<@bot> Hello again, though I am blocked")
         pressed = await moderator.click(reply, "Details")
         await pressed.wait_content()
         assert not is_refused(pressed)
-        assert len(house.lm.completions) == edits
+        assert len(deployment.lm.completions) == edits
 
 
-async def press_as_others(house: House, reply: Message, others: list[Person]) -> None:
+async def press_as_others(deployment: Deployment, reply: Message, others: list[Person]) -> None:
     """Press every button as people who may not; nothing may come of it."""
-    before = len(house.lm.completions), reply.content
+    before = len(deployment.lm.completions), reply.content
     for person in others:
         for label in LABELS:
             pressed = await person.click(reply, label)
             await pressed.wait_content()
             assert pressed.ephemeral
             assert is_refused(pressed), (person.user.username, label, pressed.content)
-    assert (len(house.lm.completions), reply.content) == before
+    assert (len(deployment.lm.completions), reply.content) == before
 
 
 def is_refused(pressed: Interaction) -> bool:
@@ -324,12 +324,12 @@ def is_refused(pressed: Interaction) -> bool:
     return pressed.content == _buttons.NOT_YOURS or is_denial(pressed.content)
 
 
-async def test_a_diagnosis_tells_a_member_no_address(house: House) -> None:
-    place = town(house)
-    async with house.bot():
+async def test_a_diagnosis_tells_a_member_no_address(deployment: Deployment) -> None:
+    place = town(deployment)
+    async with deployment.bot():
         made = await place.try_(Identity("member", ALL), "diag network", {})
         told = await place.try_(Identity("owner", ALL), "diag network", {})
-        port = str(house.lm.port)
-        await house.discord.wait_until(lambda: port in told.content)
+        port = str(deployment.lm.port)
+        await deployment.discord.wait_until(lambda: port in told.content)
         assert port not in made.content
         assert "127.0.0.1" not in made.content

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.discord import Channel, Fault, Message
 from sandbox.lmstudio import Answer, RecordedRequest, Timing
-from tests.security.house import House, OpenHouse, is_content, last_text
+from tests.security.deployment import Deployment, OpenHouse, is_content, last_text
 
 WORDS = "One lighthouse after another answered the call across the dark water. " * 6
 LONG = " ".join(f"Lighthouse {n} answered call {n * 7} of ship {n * 13}." for n in range(60))
@@ -19,9 +19,11 @@ FAILURES = ("500", "502", "503", "504", "520", "reset", "cloudflare", "user", "s
 LIMITS = ("user", "shared", "global")
 
 
-def arm(house: House, failure: str, method: str, path: str, *, after: bool, times: int) -> Fault:
+def arm(
+    deployment: Deployment, failure: str, method: str, path: str, *, after: bool, times: int
+) -> Fault:
     """Arm one failure for one path."""
-    faults = house.discord.faults
+    faults = deployment.discord.faults
     if failure == "reset":
         return faults.reset(method, path, after_commit=after, times=times)
     if failure == "cloudflare":
@@ -32,9 +34,9 @@ def arm(house: House, failure: str, method: str, path: str, *, after: bool, time
     return faults.fail(method, path, status=int(failure), when=when, times=times)  # type: ignore[arg-type]
 
 
-def visible(room: Channel, house: House) -> str:
+def visible(room: Channel, deployment: Deployment) -> str:
     """Return what stands of the bot's in a channel, all messages together."""
-    own = [m.content for m in room.messages.values() if m.author is house.discord.bot_user]
+    own = [m.content for m in room.messages.values() if m.author is deployment.discord.bot_user]
     return " ".join(" ".join(own).split())
 
 
@@ -48,26 +50,26 @@ async def test_a_stumbling_discord_shows_every_answer_once(opened: OpenHouse, te
         for times in (1, 2)
         if not (after and failure in {"cloudflare", *LIMITS})
     ]
-    async with opened(timing=SLOW) as house:
-        house.lm.answer(text)
-        rooms = house.channels(len(cells))
+    async with opened(timing=SLOW) as deployment:
+        deployment.lm.answer(text)
+        rooms = deployment.channels(len(cells))
         faults: list[Fault] = []
         for room, (failure, method, after, times) in zip(rooms, cells, strict=True):
             path = f"/channels/{room.id}/messages"
-            faults.append(arm(house, failure, method, path, after=after, times=times))
-        async with house.bot():
-            asked = [await house.ada.mention(room, "Go") for room in rooms]
-            await house.until_answered(asked)
-            await house.lm.wait_until(lambda: settled(house), timeout_s=20)
+            faults.append(arm(deployment, failure, method, path, after=after, times=times))
+        async with deployment.bot():
+            asked = [await deployment.ada.mention(room, "Go") for room in rooms]
+            await deployment.until_answered(asked)
+            await deployment.lm.wait_until(lambda: settled(deployment), timeout_s=20)
         for room, cell, fault in zip(rooms, cells, faults, strict=True):
             assert fault.played, cell
-            assert visible(room, house) == " ".join(text.split()), cell
-        assert {outcome for _, _, outcome in house.states()} == {"delivered"}
+            assert visible(room, deployment) == " ".join(text.split()), cell
+        assert {outcome for _, _, outcome in deployment.states()} == {"delivered"}
 
 
-def settled(house: House) -> bool:
+def settled(deployment: Deployment) -> bool:
     """Tell whether every question has its end."""
-    return all(state == "closed" for _, state, _ in house.states())
+    return all(state == "closed" for _, state, _ in deployment.states())
 
 
 GONE = (10003, 10004, 10008)
@@ -87,33 +89,35 @@ class Cell:
     before: int = 0
 
 
-def refuse(house: House, cell: Cell, step: str) -> None:
+def refuse(deployment: Deployment, cell: Cell, step: str) -> None:
     """Arm the refusal of a step."""
     method = "PATCH" if step in {"interim", "final"} else "POST"
     path = f"/channels/{cell.room.id}/{'typing' if step == 'typing' else 'messages'}"
-    cell.fault = house.discord.faults.refuse(cell.code, method, path)
+    cell.fault = deployment.discord.faults.refuse(cell.code, method, path)
 
 
-def writes_in(house: House, room: Channel) -> int:
+def writes_in(deployment: Deployment, room: Channel) -> int:
     """Return how many posts and edits there were in a channel."""
-    return sum(is_content(r) and f"/channels/{room.id}/" in r.path for r in house.discord.requests)
+    return sum(
+        is_content(r) and f"/channels/{room.id}/" in r.path for r in deployment.discord.requests
+    )
 
 
-def request_for(house: House, room: Channel) -> RecordedRequest | None:
+def request_for(deployment: Deployment, room: Channel) -> RecordedRequest | None:
     """Return what the model was asked for a channel, if it was."""
-    marked = [r for r in house.lm.completions if f"room {room.id}" in last_text(r)]
+    marked = [r for r in deployment.lm.completions if f"room {room.id}" in last_text(r)]
     return marked[-1] if marked else None
 
 
-def has_stopped(house: House, room: Channel) -> bool:
+def has_stopped(deployment: Deployment, room: Channel) -> bool:
     """Tell whether the model works for this channel no more."""
-    request = request_for(house, room)
+    request = request_for(deployment, room)
     return request is None or request.cancelled_at is not None or request.finished
 
 
-def stopped(house: House, room: Channel) -> Callable[[], bool]:
+def stopped(deployment: Deployment, room: Channel) -> Callable[[], bool]:
     """Return ``has_stopped`` of one channel."""
-    return lambda: has_stopped(house, room)
+    return lambda: has_stopped(deployment, room)
 
 
 def was_struck(cell: Cell) -> Callable[[], bool]:
@@ -125,43 +129,45 @@ def was_struck(cell: Cell) -> Callable[[], bool]:
 async def test_every_refusal_at_every_step(opened: OpenHouse, step: str) -> None:
     early = step in {"typing", "first", "interim"}
     text = LONG if step == "extra" else WORDS
-    async with opened(CLAWBOT_QUEUE__SLOTS="32") as house:
-        house.lm.engine.instances["qwen/qwen3-next-80b"].slots *= 2
-        house.lm.answer(Answer(text, pause_after=20))
-        cells = [Cell(code, room) for code, room in zip(ALL_CODES, house.channels(18), strict=True)]
-        async with house.bot():
+    async with opened(CLAWBOT_QUEUE__SLOTS="32") as deployment:
+        deployment.lm.engine.instances["qwen/qwen3-next-80b"].slots *= 2
+        deployment.lm.answer(Answer(text, pause_after=20))
+        cells = [
+            Cell(code, room) for code, room in zip(ALL_CODES, deployment.channels(18), strict=True)
+        ]
+        async with deployment.bot():
             for cell in cells:
                 if early:
-                    refuse(house, cell, step)
-                cell.asked = await house.ada.mention(cell.room, f"Go, room {cell.room.id}")
+                    refuse(deployment, cell, step)
+                cell.asked = await deployment.ada.mention(cell.room, f"Go, room {cell.room.id}")
             if early:
                 for cell in cells:
-                    await house.discord.wait_until(was_struck(cell), timeout_s=20)
+                    await deployment.discord.wait_until(was_struck(cell), timeout_s=20)
                     if cell.code in GONE + FORBIDDEN:
-                        await house.lm.wait_until(stopped(house, cell.room))
-                        cell.before = writes_in(house, cell.room)
+                        await deployment.lm.wait_until(stopped(deployment, cell.room))
+                        cell.before = writes_in(deployment, cell.room)
             else:
                 for cell in cells:
                     assert cell.asked is not None
-                    await house.discord.wait_reply(cell.asked)
-                    refuse(house, cell, step)
-            house.lm.answer(text)
-            house.lm.resume()
-            await house.lm.wait_until(lambda: settled(house), timeout_s=20)
+                    await deployment.discord.wait_reply(cell.asked)
+                    refuse(deployment, cell, step)
+            deployment.lm.answer(text)
+            deployment.lm.resume()
+            await deployment.lm.wait_until(lambda: settled(deployment), timeout_s=20)
         for cell in cells:
-            check_cell(house, cell, step, text)
+            check_cell(deployment, cell, step, text)
 
 
-def check_cell(house: House, cell: Cell, step: str, text: str) -> None:
+def check_cell(deployment: Deployment, cell: Cell, step: str, text: str) -> None:
     """Check what came of one code at one step."""
     assert was_struck(cell)(), (cell.code, step)
-    shown = visible(cell.room, house)
+    shown = visible(cell.room, deployment)
     whole = " ".join(text.split())
     name = (cell.code, step, shown[:200])
     if cell.code in GONE + FORBIDDEN:
-        assert has_stopped(house, cell.room), name
+        assert has_stopped(deployment, cell.room), name
         if cell.before:
-            assert writes_in(house, cell.room) <= cell.before + 1, name
+            assert writes_in(deployment, cell.room) <= cell.before + 1, name
         return
     assert shown == whole or (shown.count("⚠️") == 1), name
     assert shown.count(whole) <= 1, name
@@ -171,48 +177,48 @@ ALL_CODES = GONE + FORBIDDEN + PASSING
 
 
 async def test_what_is_gone_ends_the_models_work(opened: OpenHouse) -> None:
-    async with opened() as house:
-        house.lm.answer(Answer(WORDS, pause_after=20))
-        rooms = house.channels(3)
-        away = house.discord.add_guild("Away", owner=house.ada)
-        gone = house.discord.add_guild("Gone", owner=house.ada)
-        thread = rooms[2].add_thread("thread", owner=house.ada)
+    async with opened() as deployment:
+        deployment.lm.answer(Answer(WORDS, pause_after=20))
+        rooms = deployment.channels(3)
+        away = deployment.discord.add_guild("Away", owner=deployment.ada)
+        gone = deployment.discord.add_guild("Gone", owner=deployment.ada)
+        thread = rooms[2].add_thread("thread", owner=deployment.ada)
         places = [*rooms, thread, away.add_channel("a"), gone.add_channel("b")]
-        async with house.bot():
-            asked = [await house.ada.mention(p, f"Go, room {p.id}") for p in places]
-            replies = [await house.discord.wait_reply(message) for message in asked]
-            await house.ada.delete(asked[0])
+        async with deployment.bot():
+            asked = [await deployment.ada.mention(p, f"Go, room {p.id}") for p in places]
+            replies = [await deployment.discord.wait_reply(message) for message in asked]
+            await deployment.ada.delete(asked[0])
             rooms[1].delete()
-            await house.ada.delete(replies[2])
+            await deployment.ada.delete(replies[2])
             thread.delete()
-            away.remove_member(house.discord.bot_user)
+            away.remove_member(deployment.discord.bot_user)
             places[5].delete()
             for place in places:
-                await house.lm.wait_until(stopped(house, place))
-            before = len([r for r in house.discord.requests if is_content(r)])
-            house.lm.resume()
-            await house.lm.wait_until(lambda: settled(house), timeout_s=10)
-            after = len([r for r in house.discord.requests if is_content(r)])
+                await deployment.lm.wait_until(stopped(deployment, place))
+            before = len([r for r in deployment.discord.requests if is_content(r)])
+            deployment.lm.resume()
+            await deployment.lm.wait_until(lambda: settled(deployment), timeout_s=10)
+            after = len([r for r in deployment.discord.requests if is_content(r)])
         assert after <= before + len(places)
-        left = [m for m in house.discord.bot_messages if m.channel is not places[4]]
+        left = [m for m in deployment.discord.bot_messages if m.channel is not places[4]]
         assert not left  # where the bot was removed, it can't take back what it wrote
-        assert all(request.cancelled_at is not None for request in house.lm.completions)
+        assert all(request.cancelled_at is not None for request in deployment.lm.completions)
 
 
 async def test_a_permission_taken_away_ends_the_models_work(opened: OpenHouse) -> None:
     slow = Timing(prefill_tokens_s=1e9, generation_tokens_s=10, speed=10)
-    async with opened(timing=slow) as house:
-        house.lm.answer(LONG)
-        room = house.channels(1)[0]
-        async with house.bot():
-            asked = await house.ada.mention(room, f"Go, room {room.id}")
-            await house.discord.wait_reply(asked)
-            house.discord.faults.refuse(50013, None, f"/channels/{room.id}/", times=1)
-            await house.lm.wait_until(lambda: has_stopped(house, room))
-            before = len(house.discord.requests)
-            await house.lm.wait_until(lambda: settled(house), timeout_s=10)
-        assert len(house.discord.requests) <= before + 1
-        request = request_for(house, room)
+    async with opened(timing=slow) as deployment:
+        deployment.lm.answer(LONG)
+        room = deployment.channels(1)[0]
+        async with deployment.bot():
+            asked = await deployment.ada.mention(room, f"Go, room {room.id}")
+            await deployment.discord.wait_reply(asked)
+            deployment.discord.faults.refuse(50013, None, f"/channels/{room.id}/", times=1)
+            await deployment.lm.wait_until(lambda: has_stopped(deployment, room))
+            before = len(deployment.discord.requests)
+            await deployment.lm.wait_until(lambda: settled(deployment), timeout_s=10)
+        assert len(deployment.discord.requests) <= before + 1
+        request = request_for(deployment, room)
         assert request is not None
         assert request.cancelled_at is not None
 
@@ -223,50 +229,52 @@ async def test_a_command_whose_15_minutes_are_over_is_still_answered(opened: Ope
         "CLAWBOT_LMSTUDIO__FIRST_TOKEN_TIMEOUT_S": "3600",
         "CLAWBOT_LMSTUDIO__NETWORK_TIMEOUT_MS": "600000",
     }
-    async with opened(**patient) as house:
+    async with opened(**patient) as deployment:
         whole = " ".join(WORDS.split())
-        house.lm.answer(Answer(WORDS, pause_after=0))
-        rooms = house.channels(2)
+        deployment.lm.answer(Answer(WORDS, pause_after=0))
+        rooms = deployment.channels(2)
 
         def goes_on() -> bool:
-            house.lm.resume()
-            return settled(house)
+            deployment.lm.resume()
+            return settled(deployment)
 
-        async with house.bot():
+        async with deployment.bot():
             for room, is_seen in zip(rooms, (False, True), strict=True):
-                used = await house.ada.slash(room, "ask", prompt=f"Go, room {room.id}")
+                used = await deployment.ada.slash(room, "ask", prompt=f"Go, room {room.id}")
                 await used.wait_response()
                 assert used.ack_delay_s is not None
                 assert used.ack_delay_s < 3
                 if is_seen:
                     await used.wait_content()
-                await house.lm.wait_until(asked_for(house, room))
-                house.clock.skip(901)
-                await house.lm.wait_until(goes_on, timeout_s=20)
+                await deployment.lm.wait_until(asked_for(deployment, room))
+                deployment.clock.skip(901)
+                await deployment.lm.wait_until(goes_on, timeout_s=20)
         for room in rooms:
-            assert visible(room, house).count(whole) == 1
+            assert visible(room, deployment).count(whole) == 1
 
 
-def asked_for(house: House, room: Channel) -> Callable[[], bool]:
+def asked_for(deployment: Deployment, room: Channel) -> Callable[[], bool]:
     """Return whether the model has been asked for a channel."""
-    return lambda: request_for(house, room) is not None
+    return lambda: request_for(deployment, room) is not None
 
 
 @pytest.mark.parametrize("failure", ["500", "503", "reset", "10062", "40060"])
 async def test_an_answer_to_a_command_that_is_lost_harms_nothing_else(
     opened: OpenHouse, failure: str
 ) -> None:
-    async with opened() as house:
-        first, second = house.channels(2)
+    async with opened() as deployment:
+        first, second = deployment.channels(2)
         path = "/callback"
-        async with house.bot():
+        async with deployment.bot():
             if failure.isdigit() and len(failure) == 5:
-                house.discord.faults.refuse(int(failure), "POST", path, times=9)
+                deployment.discord.faults.refuse(int(failure), "POST", path, times=9)
             else:
-                arm(house, failure, "POST", path, after=False, times=9)
+                arm(deployment, failure, "POST", path, after=False, times=9)
             for name, options in (("help", {}), ("ask", {"prompt": "Hi"}), ("config show", {})):
-                await house.ada.slash(first, name, **options)
-            asked = await house.ada.mention(second, "Still there?")
-            await house.until_answered([asked])
-            await house.discord.wait_until(lambda: bool(visible(first, house)), timeout_s=20)
-            house.discord.faults.clear()
+                await deployment.ada.slash(first, name, **options)
+            asked = await deployment.ada.mention(second, "Still there?")
+            await deployment.until_answered([asked])
+            await deployment.discord.wait_until(
+                lambda: bool(visible(first, deployment)), timeout_s=20
+            )
+            deployment.discord.faults.clear()

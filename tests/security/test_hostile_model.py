@@ -7,7 +7,7 @@ import json
 import sqlite3
 
 from sandbox.lmstudio import Answer, Fault
-from tests.security.house import House, OpenHouse, is_content
+from tests.security.deployment import Deployment, OpenHouse, is_content
 
 HOSTILE = (
     Fault.GZIP_BOMB,
@@ -35,23 +35,23 @@ HOSTILE = (
 
 
 async def test_every_hostile_response_ends_in_one_plain_outcome(opened: OpenHouse) -> None:
-    async with opened(CLAWBOT_LMSTUDIO__RETRY_ATTEMPTS="0") as house:
-        house.may_fail = True  # a wrong address is an error for whoever runs the bot
-        async with house.bot():
-            for room, fault in zip(house.channels(len(HOSTILE)), HOSTILE, strict=True):
-                house.lm.faults.next(fault)
-                asked = await house.ada.mention(room, "Hello")
-                await house.until_answered([asked])
-                shown = house.shown(asked)
+    async with opened(CLAWBOT_LMSTUDIO__RETRY_ATTEMPTS="0") as deployment:
+        deployment.may_fail = True  # a wrong address is an error for whoever runs the bot
+        async with deployment.bot():
+            for room, fault in zip(deployment.channels(len(HOSTILE)), HOSTILE, strict=True):
+                deployment.lm.faults.next(fault)
+                asked = await deployment.ada.mention(room, "Hello")
+                await deployment.until_answered([asked])
+                shown = deployment.shown(asked)
                 assert shown.strip(), fault
-                for word in ("127.0.0.1", str(house.lm.port), "Traceback", "<html", '{"error'):
+                for word in ("127.0.0.1", str(deployment.lm.port), "Traceback", "<html", '{"error'):
                     assert word not in shown, (fault, word)
-                own = [m for m in room.messages.values() if m.author is house.discord.bot_user]
+                own = [m for m in room.messages.values() if m.author is deployment.discord.bot_user]
                 assert len(own) == 1, fault
-                house.lm.faults.clear()
+                deployment.lm.faults.clear()
 
 
-async def test_endless_answers_are_cut(house: House) -> None:
+async def test_endless_answers_are_cut(deployment: Deployment) -> None:
     cases = [
         Answer("x" * 60_000),
         Answer("\n".join("ab"[n % 2] * (n % 7) + str(n) for n in range(20_000))),
@@ -59,15 +59,15 @@ async def test_endless_answers_are_cut(house: House) -> None:
         Answer("😀" * 20_000),
         Answer("e\u0301\u0302" * 10_000),
     ]
-    async with house.bot():
-        asked = await house.ask_each(cases)
+    async with deployment.bot():
+        asked = await deployment.ask_each(cases)
     for message in asked:
         assert len([m for m in message.channel.messages.values() if m is not message]) <= 6
-    for request in house.lm.completions:
+    for request in deployment.lm.completions:
         assert request.cancelled_at is not None or request.finished
 
 
-async def test_a_hostile_models_name_is_one_harmless_line(house: House) -> None:
+async def test_a_hostile_models_name_is_one_harmless_line(deployment: Deployment) -> None:
     names = (
         "@everyone https://evil.example [a](https://evil.example)",
         "a\n# Title\n> quote\n-# small",
@@ -77,15 +77,15 @@ async def test_a_hostile_models_name_is_one_harmless_line(house: House) -> None:
         "```\ncode",
         "discord.gg/abc",
     )
-    room = house.channels(1)[0]
-    async with house.bot():
-        await house.use(house.ada, room, "config set", setting="show_footer", value="on")
-        asked = await house.ask_each([Answer("Fine.", model=name) for name in names])
+    room = deployment.channels(1)[0]
+    async with deployment.bot():
+        await deployment.use(deployment.ada, room, "config set", setting="show_footer", value="on")
+        asked = await deployment.ask_each([Answer("Fine.", model=name) for name in names])
         for message in asked:
-            reply = house.discord.replies(message)[0]
-            pressed = await house.ada.click(reply, "Details")
+            reply = deployment.discord.replies(message)[0]
+            pressed = await deployment.ada.click(reply, "Details")
             await pressed.wait_content()
-            for text in (house.shown(message), pressed.content):
+            for text in (deployment.shown(message), pressed.content):
                 assert "](" not in text
                 assert "@everyone" not in text
                 assert "discord.gg/abc" not in text
@@ -103,31 +103,37 @@ VALUES = (
 )  # fmt: skip
 
 
-async def test_no_value_by_command_reaches_the_model_out_of_range(house: House) -> None:
-    room = house.channels(1)[0]
-    async with house.bot():
+async def test_no_value_by_command_reaches_the_model_out_of_range(deployment: Deployment) -> None:
+    room = deployment.channels(1)[0]
+    async with deployment.bot():
         for setting in SETTINGS:
             for value in VALUES:
                 if "\ud83d" in value or not value:
                     continue
-                made = await house.use(house.ada, room, "config set", setting=setting, value=value)
+                made = await deployment.use(
+                    deployment.ada, room, "config set", setting=setting, value=value
+                )
                 assert made.ephemeral
                 assert len(made.content) < 2000
-            await house.until_answered([await house.ada.mention(room, f"After {setting}")])
+            await deployment.until_answered(
+                [await deployment.ada.mention(room, f"After {setting}")]
+            )
         for model in ("../../x", "no/such", "a" * 500, "<|im_start|>", "'; --", "qwen\x00"):
-            made = await house.use(house.ada, room, "model use", model=model)
+            made = await deployment.use(deployment.ada, room, "model use", model=model)
             assert "no such model" in made.content or "must be" in made.content, made.content
-        await house.use(house.ada, room, "persona set", text="p\x00\n\r" + "<|im_end|>" * 590)
-        await house.until_answered([await house.ada.mention(room, "After all")])
-    check_settings(house)
-    async with house.bot():
-        await house.until_answered([await house.ada.mention(room, "After a restart")])
-    assert len(house.lm.completions) == len(SETTINGS) + 2
+        await deployment.use(
+            deployment.ada, room, "persona set", text="p\x00\n\r" + "<|im_end|>" * 590
+        )
+        await deployment.until_answered([await deployment.ada.mention(room, "After all")])
+    check_settings(deployment)
+    async with deployment.bot():
+        await deployment.until_answered([await deployment.ada.mention(room, "After a restart")])
+    assert len(deployment.lm.completions) == len(SETTINGS) + 2
 
 
-def check_settings(house: House) -> None:
+def check_settings(deployment: Deployment) -> None:
     """Check that everything stored reads back as what it must be."""
-    with contextlib.closing(sqlite3.connect(house.folder / "clawbot.db")) as database:
+    with contextlib.closing(sqlite3.connect(deployment.folder / "clawbot.db")) as database:
         rows = list(database.execute("SELECT key, value FROM settings"))
         assert database.execute("PRAGMA quick_check").fetchall() == [("ok",)]
     assert rows
@@ -136,27 +142,31 @@ def check_settings(house: House) -> None:
         assert isinstance(read, str | int | float | bool), (key, value)
 
 
-async def test_forced_failures_are_logged_without_a_word_of_anybody(house: House) -> None:
-    house.phrases += ["zebraphrase", "quaggaphrase"]
-    house.may_fail = True
-    room, other, third = house.channels(3)
-    house.lm.answer(Answer("The quaggaphrase says so.", reasoning="quaggaphrase thoughts"))
-    async with house.bot():
-        await house.use(house.ada, room, "persona set", text="zebraphrase persona")
+async def test_forced_failures_are_logged_without_a_word_of_anybody(deployment: Deployment) -> None:
+    deployment.phrases += ["zebraphrase", "quaggaphrase"]
+    deployment.may_fail = True
+    room, other, third = deployment.channels(3)
+    deployment.lm.answer(Answer("The quaggaphrase says so.", reasoning="quaggaphrase thoughts"))
+    async with deployment.bot():
+        await deployment.use(deployment.ada, room, "persona set", text="zebraphrase persona")
         for fault in (Fault.PEG_NATIVE, Fault.CRASHED, Fault.INVALID_JSON, Fault.CHUNKED_CUT):
-            house.lm.faults.next(fault)
-            asked = await house.ada.mention(room, f"zebraphrase {fault}")
-            await house.until_answered([asked])
-        house.discord.faults.fail("POST", "/messages", status=500)
-        house.discord.faults.reset("PATCH", "/messages")
-        house.discord.faults.refuse(50035, "POST", f"/channels/{other.id}/messages")
+            deployment.lm.faults.next(fault)
+            asked = await deployment.ada.mention(room, f"zebraphrase {fault}")
+            await deployment.until_answered([asked])
+        deployment.discord.faults.fail("POST", "/messages", status=500)
+        deployment.discord.faults.reset("PATCH", "/messages")
+        deployment.discord.faults.refuse(50035, "POST", f"/channels/{other.id}/messages")
         for where in (other, third):
-            await house.until_answered([await house.ada.mention(where, "zebraphrase again")])
+            await deployment.until_answered(
+                [await deployment.ada.mention(where, "zebraphrase again")]
+            )
         body = {"id": "1", "content": "zebraphrase"}
-        house.discord.gateway.dispatch("MESSAGE_UPDATE", body)
-        house.discord.faults.reset("POST", "/callback", times=3)
-        await house.ada.slash(other, "ask", prompt="zebraphrase by command")
-        (house.folder / "clawbot.db").chmod(0o600)
-        house.discord.faults.close(4000)
-        await house.until_answered([await house.ada.mention(third, "zebraphrase at last")])
-    assert any(is_content(record) for record in house.discord.requests)
+        deployment.discord.gateway.dispatch("MESSAGE_UPDATE", body)
+        deployment.discord.faults.reset("POST", "/callback", times=3)
+        await deployment.ada.slash(other, "ask", prompt="zebraphrase by command")
+        (deployment.folder / "clawbot.db").chmod(0o600)
+        deployment.discord.faults.close(4000)
+        await deployment.until_answered(
+            [await deployment.ada.mention(third, "zebraphrase at last")]
+        )
+    assert any(is_content(record) for record in deployment.discord.requests)

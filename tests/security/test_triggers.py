@@ -7,33 +7,35 @@ from typing import Any
 import pytest
 
 from sandbox.discord import Channel, Message
-from tests.security.house import House, OpenHouse, all_text, is_content
+from tests.security.deployment import Deployment, OpenHouse, all_text, is_content
 
 
-async def settle(house: House, room: Channel) -> None:
+async def settle(deployment: Deployment, room: Channel) -> None:
     """Ask something real and wait for its answer: whatever came before has been looked at then."""
-    asked = await house.ada.mention(room, "the real question")
-    await house.until_answered([asked])
+    asked = await deployment.ada.mention(room, "the real question")
+    await deployment.until_answered([asked])
 
 
-def unreal(house: House) -> list[str]:
+def unreal(deployment: Deployment) -> list[str]:
     """Return the requests to the model that weren't for a real question."""
-    texts = [all_text(request) for request in house.lm.completions]
+    texts = [all_text(request) for request in deployment.lm.completions]
     return [text for text in texts if "the real question" not in text]
 
 
-async def test_only_an_explicit_mention_by_a_person_starts_an_answer(house: House) -> None:
-    guild, me = house.guild, house.discord.bot_user
-    rooms = iter(house.channels(40))
-    other_bot = house.discord.add_user("Otto", is_bot=True)
+async def test_only_an_explicit_mention_by_a_person_starts_an_answer(
+    deployment: Deployment,
+) -> None:
+    guild, me = deployment.guild, deployment.discord.bot_user
+    rooms = iter(deployment.channels(40))
+    other_bot = deployment.discord.add_user("Otto", is_bot=True)
     guild.add_member(other_bot)
     bot_role = next(role for role in guild.roles.values() if role.managed)
     other_role = guild.add_role("Cooks")
-    quiet = house.ada
-    async with house.bot():
-        first = await house.ada.mention(next(rooms), "the real question")
-        await house.until_answered([first])
-        answer = house.discord.replies(first)[0]
+    quiet = deployment.ada
+    async with deployment.bot():
+        first = await deployment.ada.mention(next(rooms), "the real question")
+        await deployment.until_answered([first])
+        answer = deployment.discord.replies(first)[0]
         # What must start nothing, shape by shape.
         await quiet.say(next(rooms), "@everyone look")
         await quiet.say(next(rooms), "@here look")
@@ -50,15 +52,17 @@ async def test_only_an_explicit_mention_by_a_person_starts_an_answer(house: Hous
         await other_bot.reply(answer, "I am a bot replying")
         await other_bot.dm("I am a bot in private")
         for kind in (1, 4, 6, 7, 8, 18, 20, 21, 23, 24, 46):
-            house.forge(next(rooms), house.ada, "<@bot> system message", kind=kind)
-        house.forge(next(rooms), house.ada, "<@bot> webhook", webhook_id="123456789012345678")
+            deployment.forge(next(rooms), deployment.ada, "<@bot> system message", kind=kind)
+        deployment.forge(
+            next(rooms), deployment.ada, "<@bot> webhook", webhook_id="123456789012345678"
+        )
         own = {"id": str(me.id), "username": "Clawbot", "discriminator": "0001", "bot": True}
         own |= {"avatar": None, "global_name": None}
-        house.forge(next(rooms), house.ada, "<@bot> myself", author=own)
-        house.discord.unfurl(await quiet.say(next(rooms), "https://a.example"))
-        await settle(house, next(rooms))
-        assert unreal(house) == []
-        assert len(house.lm.completions) == 2
+        deployment.forge(next(rooms), deployment.ada, "<@bot> myself", author=own)
+        deployment.discord.unfurl(await quiet.say(next(rooms), "https://a.example"))
+        await settle(deployment, next(rooms))
+        assert unreal(deployment) == []
+        assert len(deployment.lm.completions) == 2
         # What must: a mention, a mention by nick, a reply with and without a ping, a DM.
         asked = [
             await quiet.mention(next(rooms), "1"),
@@ -68,53 +72,53 @@ async def test_only_an_explicit_mention_by_a_person_starts_an_answer(house: Hous
             await quiet.reply(answer, "4", ping=False),
             await quiet.dm("5"),
         ]
-        await house.until_answered(asked)
-    assert len(house.lm.completions) == 8
+        await deployment.until_answered(asked)
+    assert len(deployment.lm.completions) == 8
 
 
-async def test_bots_that_mention_each_other_never_reach_the_model(house: House) -> None:
-    other = house.discord.add_user("Otto", is_bot=True)
-    house.guild.add_member(other)
-    room, last = house.channels(2)
-    async with house.bot():
+async def test_bots_that_mention_each_other_never_reach_the_model(deployment: Deployment) -> None:
+    other = deployment.discord.add_user("Otto", is_bot=True)
+    deployment.guild.add_member(other)
+    room, last = deployment.channels(2)
+    async with deployment.bot():
         for number in range(500):
             await other.mention(room, f"round {number}")
-        await settle(house, last)
-    assert len(house.lm.completions) == 1
-    assert not [m for m in room.messages.values() if m.author is house.discord.bot_user]
+        await settle(deployment, last)
+    assert len(deployment.lm.completions) == 1
+    assert not [m for m in room.messages.values() if m.author is deployment.discord.bot_user]
 
 
-async def test_storms_of_edits_and_reactions_never_reach_the_model(house: House) -> None:
-    room, other, last = house.channels(3)
-    async with house.bot():
-        asked = await house.ada.mention(room, "the real question")
-        await house.until_answered([asked])
-        plain = await house.ada.say(other, "nothing for you")
+async def test_storms_of_edits_and_reactions_never_reach_the_model(deployment: Deployment) -> None:
+    room, other, last = deployment.channels(3)
+    async with deployment.bot():
+        asked = await deployment.ada.mention(room, "the real question")
+        await deployment.until_answered([asked])
+        plain = await deployment.ada.say(other, "nothing for you")
         for number in range(300):
-            await house.ada.edit(plain, f"edit {number}")
-            house.discord.unfurl(asked)
-            await house.ada.react(asked, "👍", add=number % 2 == 0)
-            await house.ada.suppress_embeds(asked)
-        await settle(house, last)
-        assert len(house.lm.completions) == 2
-    assert len([r for r in house.discord.requests if is_content(r)]) < 20
+            await deployment.ada.edit(plain, f"edit {number}")
+            deployment.discord.unfurl(asked)
+            await deployment.ada.react(asked, "👍", add=number % 2 == 0)
+            await deployment.ada.suppress_embeds(asked)
+        await settle(deployment, last)
+        assert len(deployment.lm.completions) == 2
+    assert len([r for r in deployment.discord.requests if is_content(r)]) < 20
 
 
 async def test_a_storm_of_edits_to_ones_question_is_bounded_by_the_rate_limit(
     opened: OpenHouse,
 ) -> None:
-    async with opened(CLAWBOT_QUEUE__PER_PERSON_PER_MINUTE="10") as house:
-        room, last = house.channels(2)
-        bob = house.discord.add_user("Bob")
-        house.guild.add_member(bob)
-        async with house.bot():
+    async with opened(CLAWBOT_QUEUE__PER_PERSON_PER_MINUTE="10") as deployment:
+        room, last = deployment.channels(2)
+        bob = deployment.discord.add_user("Bob")
+        deployment.guild.add_member(bob)
+        async with deployment.bot():
             asked = await bob.mention(room, "the real question")
-            await house.until_answered([asked])
+            await deployment.until_answered([asked])
             for number in range(200):
                 await bob.edit(asked, f"<@bot> the real question {number}")
-            await settle(house, last)
-            await house.until_closed()
-        assert len(house.lm.completions) < 40
+            await settle(deployment, last)
+            await deployment.until_closed()
+        assert len(deployment.lm.completions) < 40
 
 
 SURFACES = (
@@ -132,11 +136,11 @@ SURFACES = (
 )
 
 
-def surface(house: House, kind: str) -> Channel:
+def surface(deployment: Deployment, kind: str) -> Channel:
     """Return a place of this kind, with the bot in it."""
-    guild = house.guild
+    guild = deployment.guild
     if kind == "dm":
-        return house.ada.dm_channel
+        return deployment.ada.dm_channel
     if kind in {"text", "voice", "stage", "announcement"}:
         return guild.add_channel("place", kind)
     parent_kind = {"forum post": "forum", "announcement thread": "announcement"}.get(kind, "text")
@@ -144,8 +148,8 @@ def surface(house: House, kind: str) -> Channel:
     parent = guild.add_channel("parent", parent_kind, parent=category)
     if kind == "in category":
         return parent
-    thread = parent.add_thread("place", private=kind == "private thread", owner=house.ada)
-    thread.thread_member_ids |= {house.discord.bot_user.id, house.ada.id}
+    thread = parent.add_thread("place", private=kind == "private thread", owner=deployment.ada)
+    thread.thread_member_ids |= {deployment.discord.bot_user.id, deployment.ada.id}
     return thread
 
 
@@ -166,7 +170,7 @@ POLICIES = (
 )
 
 
-def environment(house: House, policy: str, place: Channel) -> dict[str, str]:
+def environment(deployment: Deployment, policy: str, place: Channel) -> dict[str, str]:
     """Return the settings of a policy."""
     here = str(place.id)
     above = str(place.parent.id if place.parent else place.id)
@@ -180,7 +184,7 @@ def environment(house: House, policy: str, place: Channel) -> dict[str, str]:
         "allowed, parent blocked": {"ALLOWED_CHANNEL_IDS": here, "BLOCKED_CHANNEL_IDS": above},
         "guild not allowed": {"ALLOWED_GUILD_IDS": "1234567890123456"},
         "role missing": {"ALLOWED_ROLE_IDS": "1234567890123456"},
-        "person blocked": {"BLOCKED_USER_IDS": str(house.ada.id)},
+        "person blocked": {"BLOCKED_USER_IDS": str(deployment.ada.id)},
         "dm closed": {"DM_POLICY": "closed"},
         "dm for owners": {"DM_POLICY": "owners"},
     }
@@ -198,44 +202,44 @@ def is_allowed(policy: str, kind: str) -> bool:
 
 @pytest.mark.parametrize("policy", POLICIES)
 async def test_every_place_under_every_policy(opened: OpenHouse, policy: str) -> None:
-    async with opened(factor=20) as house:
-        places = {kind: surface(house, kind) for kind in SURFACES}
+    async with opened(factor=20) as deployment:
+        places = {kind: surface(deployment, kind) for kind in SURFACES}
         chosen: dict[str, list[str]] = {}
         for place in places.values():
-            for key, value in environment(house, policy, place).items():
+            for key, value in environment(deployment, policy, place).items():
                 chosen.setdefault(key, []).append(value)
-        house.environment |= {k: ",".join(dict.fromkeys(v)) for k, v in chosen.items()}
-        async with house.bot():
-            asked = {kind: await ask(house, place, kind) for kind, place in places.items()}
-            await house.until_answered(m for k, m in asked.items() if is_allowed(policy, k))
-            await house.discord.wait_until(lambda: house.discord.bot_messages)
+        deployment.environment |= {k: ",".join(dict.fromkeys(v)) for k, v in chosen.items()}
+        async with deployment.bot():
+            asked = {kind: await ask(deployment, place, kind) for kind, place in places.items()}
+            await deployment.until_answered(m for k, m in asked.items() if is_allowed(policy, k))
+            await deployment.discord.wait_until(lambda: deployment.discord.bot_messages)
         told = {
             kind
             for kind in SURFACES
-            if any(f"[{kind}]" in all_text(r) for r in house.lm.completions)
+            if any(f"[{kind}]" in all_text(r) for r in deployment.lm.completions)
         }
         wanted = {kind for kind in SURFACES if is_allowed(policy, kind)}
         assert told == wanted
 
 
-async def ask(house: House, place: Channel, kind: str) -> Message:
+async def ask(deployment: Deployment, place: Channel, kind: str) -> Message:
     """Ask in a place, naming it so that no name holds another's."""
-    return await house.ada.mention(place, f"In [{kind}] please")
+    return await deployment.ada.mention(place, f"In [{kind}] please")
 
 
 async def test_a_place_that_cannot_be_told_is_refused(opened: OpenHouse) -> None:
-    async with opened(CLAWBOT_DISCORD__ALLOWED_CHANNEL_IDS="1234567890123456") as house:
-        room = house.channels(1)[0]
+    async with opened(CLAWBOT_DISCORD__ALLOWED_CHANNEL_IDS="1234567890123456") as deployment:
+        room = deployment.channels(1)[0]
         missing: list[dict[str, Any]] = [
             {"channel_id": "999999999999999999"},
             {"guild_id": "999999999999999999"},
             {"guild_id": "999999999999999999", "channel_id": "999999999999999998"},
         ]
-        async with house.bot():
+        async with deployment.bot():
             for fields in missing:
-                house.forge(room, house.ada, "<@bot> where am I?", **fields)
-            bob = house.discord.add_user("Bob")
-            house.guild.add_member(bob)
+                deployment.forge(room, deployment.ada, "<@bot> where am I?", **fields)
+            bob = deployment.discord.add_user("Bob")
+            deployment.guild.add_member(bob)
             asked = await bob.mention(room, "the real question")
-            await house.discord.wait_until(lambda: house.discord.replies(asked))
-        assert house.lm.completions == []
+            await deployment.discord.wait_until(lambda: deployment.discord.replies(asked))
+        assert deployment.lm.completions == []

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.sink import Bucket
-from tests.unit.delivery.helpers import DONE, STOP, Desk
+from tests.unit.delivery.helpers import DONE, STOP, DeliveryRig
 
 _ANSWERS = 6
 _BAR_S = 3.0
@@ -22,18 +22,18 @@ class _Room:
     """A channel with Discord's bucket, and six models that write into it."""
 
     def __init__(self) -> None:
-        self.desk = Desk()
+        self.rig = DeliveryRig()
         self.bucket = Bucket(limit=5, window_s=5.0)
-        self.desk.sink.before = self._count
+        self.rig.sink.before = self._count
         self.waits_s: list[float] = []
 
     async def _count(self) -> None:
-        self.bucket.take(self.desk.clock.monotonic())
+        self.bucket.take(self.rig.clock.monotonic())
 
     async def answer(self, number: int, starts_s: float, ends_s: float) -> None:
         """Write an answer of 12 words a second from its start to its end."""
-        clock = self.desk.clock
-        async with self.desk.delivery(number, live_controls=STOP) as delivery:
+        clock = self.rig.clock
+        async with self.rig.delivery(number, live_controls=STOP) as delivery:
             await clock.sleep(starts_s)
             text = ""
             for word in range(int((ends_s - starts_s) * 12)):
@@ -58,11 +58,11 @@ async def test_no_429_and_every_final_within_three_seconds(
         answer = room.answer(number + 1, max(0.0, end_s - length_s), end_s)
         tasks.append(asyncio.create_task(answer))
     while not all(task.done() for task in tasks):
-        assert room.desk.clock.monotonic() < 1100.0
-        await room.desk.clock.advance(0.25)
+        assert room.rig.clock.monotonic() < 1100.0
+        await room.rig.clock.advance(0.25)
     for task in tasks:
         task.result()
     assert room.bucket.refused == 0
     assert len(room.waits_s) == _ANSWERS
     assert max(room.waits_s) <= _BAR_S
-    assert all(content.endswith("end") for content in room.desk.sink.contents)
+    assert all(content.endswith("end") for content in room.rig.sink.contents)

@@ -45,7 +45,7 @@ def question(number: int = 1) -> Question:
     )
 
 
-class Desk:
+class DeliveryRig:
     """A clock, a sink and a pacer, and deliveries on them."""
 
     def __init__(self, settings: DeliverySettings | None = None) -> None:

@@ -11,51 +11,51 @@ from bot.core.errors import (
 )
 from config.settings import DeliverySettings
 from tests.support.clock import settle
-from tests.unit.delivery.helpers import DONE, STOP, Desk
+from tests.unit.delivery.helpers import DONE, STOP, DeliveryRig
 
 LOADING = Stage(StageKind.LOADING)
 
 
 async def test_first_words_go_out_at_once_without_any_timer() -> None:
-    desk = Desk()
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
         await settle()
         delivery.show("Hel")
         await settle()
-        assert desk.sink.contents == ["Hel"]
-        assert desk.sink.writes_at() == [1000.0]
+        assert rig.sink.contents == ["Hel"]
+        assert rig.sink.writes_at() == [1000.0]
 
 
 async def test_four_seconds_of_text_take_five_requests_at_most() -> None:
-    desk = Desk()
-    async with desk.delivery(live_controls=STOP) as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery(live_controls=STOP) as delivery:
         words = ""
         for number in range(120):
             words += f"word{number} "
             delivery.show(words)
-            await desk.clock.advance(4.0 / 120)
+            await rig.clock.advance(4.0 / 120)
         await delivery.finish(words, controls=DONE)
-    assert desk.sink.contents == [words.strip()]
-    assert len(desk.sink.calls) <= 5
-    assert desk.sink.writes_at()[-1] == desk.clock.monotonic()
+    assert rig.sink.contents == [words.strip()]
+    assert len(rig.sink.calls) <= 5
+    assert rig.sink.writes_at()[-1] == rig.clock.monotonic()
 
 
 async def test_reading_the_model_never_waits_for_discord() -> None:
-    desk = Desk()
-    desk.sink.before = asyncio.Event().wait  # never set: Discord hangs
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    rig.sink.before = asyncio.Event().wait  # never set: Discord hangs
+    async with rig.delivery() as delivery:
         await settle()
         for number in range(1000):
             delivery.show("word " * number)
         await settle()
-        assert desk.sink.kinds() == ["typing", "send"]
+        assert rig.sink.kinds() == ["typing", "send"]
 
 
 async def test_finish_waits_for_a_request_under_way() -> None:
-    desk = Desk()
+    rig = DeliveryRig()
     release = asyncio.Event()
-    desk.sink.before = release.wait
-    async with desk.delivery() as delivery:
+    rig.sink.before = release.wait
+    async with rig.delivery() as delivery:
         delivery.show("One")
         await settle()
         ending = asyncio.create_task(delivery.finish("One two."))
@@ -63,43 +63,43 @@ async def test_finish_waits_for_a_request_under_way() -> None:
         assert not ending.done()
         release.set()
         await ending
-    assert desk.sink.contents == ["One two."]
+    assert rig.sink.contents == ["One two."]
 
 
 async def test_an_edit_that_would_change_nothing_is_not_made() -> None:
-    desk = Desk()
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
         await settle()
         delivery.show("All of it.")
-        await desk.clock.advance(10.0)
+        await rig.clock.advance(10.0)
         delivery.show("All of it. ")
-        await desk.clock.advance(10.0)
+        await rig.clock.advance(10.0)
         await delivery.finish("All of it.")
-    assert desk.sink.kinds() == ["typing", "send"]
+    assert rig.sink.kinds() == ["typing", "send"]
 
 
 async def test_the_stop_button_gives_way_to_those_of_a_finished_answer() -> None:
-    desk = Desk()
-    async with desk.delivery(live_controls=STOP) as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery(live_controls=STOP) as delivery:
         delivery.show("Text.")
         await settle()
-        (message,) = desk.sink.messages.values()
+        (message,) = rig.sink.messages.values()
         assert message.controls == STOP
         await delivery.finish("Text.", controls=DONE)
         assert message.controls == DONE
 
 
 async def test_a_long_answer_grows_over_messages_and_only_the_last_keeps_buttons() -> None:
-    desk = Desk()
+    rig = DeliveryRig()
     text = "\n\n".join(f"Paragraph {number}. " + "word " * 150 for number in range(7))
-    async with desk.delivery(live_controls=STOP) as delivery:
+    async with rig.delivery(live_controls=STOP) as delivery:
         for end in range(200, len(text), 200):
             delivery.show(text[:end])
-            await desk.clock.advance(0.5)
-        await desk.wait(delivery.finish(text, controls=DONE))
-    messages = list(desk.sink.messages.values())
+            await rig.clock.advance(0.5)
+        await rig.wait(delivery.finish(text, controls=DONE))
+    messages = list(rig.sink.messages.values())
     assert len(messages) >= 3
-    assert " ".join(desk.sink.contents).split() == text.split()
+    assert " ".join(rig.sink.contents).split() == text.split()
     assert messages[-1].controls == DONE
     for message in messages[:-1]:
         assert message.controls is not None
@@ -107,14 +107,14 @@ async def test_a_long_answer_grows_over_messages_and_only_the_last_keeps_buttons
 
 
 async def test_an_answer_of_too_many_messages_ends_in_a_file() -> None:
-    desk = Desk(DeliverySettings(max_messages=3))
+    rig = DeliveryRig(DeliverySettings(max_messages=3))
     text = "word " * 2000
-    async with desk.delivery() as delivery:
+    async with rig.delivery() as delivery:
         delivery.show(text[:5000])
-        await desk.clock.advance(30.0)
+        await rig.clock.advance(30.0)
         await delivery.finish(text, notices=("Cut.",))
-    assert len(delivery.message_ids) == len(desk.sink.messages) == 3
-    last = list(desk.sink.messages.values())[-1]
+    assert len(delivery.message_ids) == len(rig.sink.messages) == 3
+    last = list(rig.sink.messages.values())[-1]
     assert last.file is not None
     assert last.file.filename == "answer.md"
     assert last.file.content == text
@@ -123,95 +123,95 @@ async def test_an_answer_of_too_many_messages_ends_in_a_file() -> None:
 
 
 async def test_where_files_are_forbidden_all_of_it_comes_as_messages() -> None:
-    desk = Desk(DeliverySettings(max_messages=1))
+    rig = DeliveryRig(DeliverySettings(max_messages=1))
     text = "word " * 1000
-    desk.sink.failures.extend([None, DeliveryForbiddenError(50013)])
-    async with desk.delivery() as delivery:
-        await desk.wait(delivery.finish(text))
+    rig.sink.failures.extend([None, DeliveryForbiddenError(50013)])
+    async with rig.delivery() as delivery:
+        await rig.wait(delivery.finish(text))
         assert not delivery.gone.is_set()
-    assert " ".join(desk.sink.contents).split() == text.split()
+    assert " ".join(rig.sink.contents).split() == text.split()
 
 
 async def test_quiet_lines_stand_below_the_answer_within_the_limit() -> None:
-    desk = Desk()
+    rig = DeliveryRig()
     text = "x " * 999
-    async with desk.delivery() as delivery:
+    async with rig.delivery() as delivery:
         await delivery.finish(text, notices=("Left out 12 older messages.", "qwen · 40/s"))
-    assert desk.sink.contents[-1].endswith("\n-# Left out 12 older messages.\n-# qwen · 40/s")
+    assert rig.sink.contents[-1].endswith("\n-# Left out 12 older messages.\n-# qwen · 40/s")
 
 
 async def test_an_open_code_block_is_closed_before_quiet_lines() -> None:
-    desk = Desk()
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
         await delivery.finish("```python\nprint(1)", notices=("Cut: press Continue.",))
-    assert desk.sink.contents == ["```python\nprint(1)\n```\n-# Cut: press Continue."]
+    assert rig.sink.contents == ["```python\nprint(1)\n```\n-# Cut: press Continue."]
 
 
 async def test_blank_answers_still_say_something() -> None:
-    desk = Desk()
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
         await delivery.finish("  \n ")
-    assert "empty" in desk.sink.contents[0]
+    assert "empty" in rig.sink.contents[0]
 
 
 async def test_no_stage_line_when_the_first_word_is_quick() -> None:
-    desk = Desk()
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
         delivery.stage(LOADING)
-        await desk.clock.advance(1.9)
+        await rig.clock.advance(1.9)
         delivery.show("Hello.")
-        await desk.clock.advance(5.0)
-    assert desk.sink.kinds() == ["typing", "send"]
-    assert desk.sink.contents == ["Hello."]
+        await rig.clock.advance(5.0)
+    assert rig.sink.kinds() == ["typing", "send"]
+    assert rig.sink.contents == ["Hello."]
 
 
 async def test_the_answer_takes_the_stage_lines_place() -> None:
-    desk = Desk()
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
         delivery.stage(LOADING)
-        await desk.clock.advance(2.1)
-        assert desk.sink.contents[0].startswith("-# ⏳ Loading the model…")
+        await rig.clock.advance(2.1)
+        assert rig.sink.contents[0].startswith("-# ⏳ Loading the model…")
         delivery.show("Hello.")
         await settle()
-        assert desk.sink.contents == ["Hello."]
+        assert rig.sink.contents == ["Hello."]
         await delivery.finish("Hello.")
-    assert desk.sink.kinds() == ["typing", "send", "edit"]
+    assert rig.sink.kinds() == ["typing", "send", "edit"]
 
 
 async def test_the_stage_line_is_updated_sparingly() -> None:
-    desk = Desk()
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
         for _ in range(600):
             delivery.stage(Stage(StageKind.THINKING))
-            await desk.clock.advance(0.1)
-        writes = desk.sink.writes_at()
+            await rig.clock.advance(0.1)
+        writes = rig.sink.writes_at()
         assert min(after - before for before, after in itertools.pairwise(writes)) >= 5.0
         assert len(writes) <= 12
-        assert "Thinking… 5" in desk.sink.contents[0]
+        assert "Thinking… 5" in rig.sink.contents[0]
 
 
 async def test_typing_goes_on_while_working_and_ends_with_the_first_words() -> None:
-    desk = Desk()
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
         delivery.stage(Stage(StageKind.READING, tokens=3120))
-        await desk.clock.advance(30.0)
-        typed = [call.at_s for call in desk.sink.calls if call.kind == "typing"]
+        await rig.clock.advance(30.0)
+        typed = [call.at_s for call in rig.sink.calls if call.kind == "typing"]
         assert [round(at_s - 1000, 1) for at_s in typed] == [0.0, 8.5, 17.0, 25.5]
         delivery.show("Done.")
-        await desk.clock.advance(30.0)
-        assert desk.sink.kinds().count("typing") == 4
+        await rig.clock.advance(30.0)
+        assert rig.sink.kinds().count("typing") == 4
 
 
 async def test_nobody_types_while_a_question_only_waits_in_line() -> None:
-    desk = Desk()
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
         delivery.stage(Stage(StageKind.QUEUED, position=2))
-        await desk.clock.advance(60.0)
-        assert desk.sink.kinds().count("typing") == 1
+        await rig.clock.advance(60.0)
+        assert rig.sink.kinds().count("typing") == 1
 
 
 async def test_answers_in_one_channel_share_one_typing_indicator() -> None:
-    desk = Desk()
-    async with desk.delivery(1), desk.delivery(2), desk.delivery(3):
-        await desk.clock.advance(10.0)
-        assert desk.sink.kinds() == ["typing", "typing"]
+    rig = DeliveryRig()
+    async with rig.delivery(1), rig.delivery(2), rig.delivery(3):
+        await rig.clock.advance(10.0)
+        assert rig.sink.kinds() == ["typing", "typing"]

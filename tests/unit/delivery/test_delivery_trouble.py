@@ -18,239 +18,239 @@ from bot.core.notices import FILE_LINE, notice
 from bot.delivery.delivery import FILE_PATIENCE_S, FINAL_PATIENCE_S
 from config.settings import DeliverySettings
 from tests.support.clock import settle
-from tests.unit.delivery.helpers import DONE, Desk
+from tests.unit.delivery.helpers import DONE, DeliveryRig
 
 LOADING = Stage(StageKind.LOADING)
 
 
 @pytest.mark.parametrize("error", [TargetGoneError(), DeliveryForbiddenError(50013)])
 async def test_losing_the_reader_is_told_at_once(error: TargetGoneError) -> None:
-    desk = Desk()
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
         await settle()
         delivery.show("Hello.")
         await settle()
-        desk.sink.failures.append(error)
-        await desk.clock.advance(2.0)
+        rig.sink.failures.append(error)
+        await rig.clock.advance(2.0)
         delivery.show("Hello. More.")
         await settle()
         assert delivery.gone.is_set()
         with pytest.raises(type(error)):
             await delivery.finish("Hello. More. End.")
-    assert desk.sink.kinds() == ["typing", "send", "edit"]
+    assert rig.sink.kinds() == ["typing", "send", "edit"]
 
 
 async def test_a_message_that_takes_no_more_edits_is_replaced() -> None:
-    desk = Desk()
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
         await settle()
         delivery.show("Hello.")
         await settle()
-        desk.sink.failures.append(EditExhaustedError())
+        rig.sink.failures.append(EditExhaustedError())
         await delivery.finish("Hello. The end.")
-    assert desk.sink.contents == ["Hello. The end."]
-    assert list(delivery.message_ids) == list(desk.sink.messages)
+    assert rig.sink.contents == ["Hello. The end."]
+    assert list(delivery.message_ids) == list(rig.sink.messages)
 
 
 async def test_refused_text_is_explained_once_under_another_nonce() -> None:
-    desk = Desk()
-    desk.sink.failures.append(DeliveryRejectedError(200000))
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    rig.sink.failures.append(DeliveryRejectedError(200000))
+    async with rig.delivery() as delivery:
         await delivery.finish("Something bad.")
     assert delivery.message_ids == ()
-    assert desk.sink.contents == [notice(DeliveryRejectedError.user_text)]
-    assert [call.nonce for call in desk.sink.calls if call.kind == "send"] == ["1-r-0", "1-n-0"]
+    assert rig.sink.contents == [notice(DeliveryRejectedError.user_text)]
+    assert [call.nonce for call in rig.sink.calls if call.kind == "send"] == ["1-r-0", "1-n-0"]
 
 
 async def test_refused_interim_text_ends_interim_edits_only() -> None:
-    desk = Desk()
-    async with desk.delivery() as delivery:
-        desk.sink.failures.append(DeliveryRejectedError(200000))
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
+        rig.sink.failures.append(DeliveryRejectedError(200000))
         delivery.show("Bad start")
-        await desk.clock.advance(5.0)
+        await rig.clock.advance(5.0)
         delivery.show("Bad start goes on.")
-        await desk.clock.advance(5.0)
-        assert desk.sink.kinds().count("send") == 1
+        await rig.clock.advance(5.0)
+        assert rig.sink.kinds().count("send") == 1
         await delivery.finish("Harmless.")
-    assert delivery.message_ids == tuple(desk.sink.messages)
-    assert desk.sink.contents == ["Harmless."]
+    assert delivery.message_ids == tuple(rig.sink.messages)
+    assert rig.sink.contents == ["Harmless."]
 
 
 async def test_finals_are_tried_again_until_discord_is_back() -> None:
-    desk = Desk()
-    desk.sink.failures.extend([DeliveryUnavailableError()] * 5)
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    rig.sink.failures.extend([DeliveryUnavailableError()] * 5)
+    async with rig.delivery() as delivery:
         ending = asyncio.create_task(delivery.finish("The end."))
-        await desk.clock.advance(60.0)
+        await rig.clock.advance(60.0)
         await ending
-    assert desk.sink.contents == ["The end."]
-    assert {call.nonce for call in desk.sink.calls if call.kind == "send"} == {"1-r-0"}
+    assert rig.sink.contents == ["The end."]
+    assert {call.nonce for call in rig.sink.calls if call.kind == "send"} == {"1-r-0"}
 
 
 async def test_finals_are_given_up_at_a_bound() -> None:
-    desk = Desk()
-    desk.sink.failures.extend([DeliveryUnavailableError()] * 1000)
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    rig.sink.failures.extend([DeliveryUnavailableError()] * 1000)
+    async with rig.delivery() as delivery:
         ending = asyncio.create_task(delivery.finish("The end."))
-        await desk.clock.advance(FINAL_PATIENCE_S + 10.0)
+        await rig.clock.advance(FINAL_PATIENCE_S + 10.0)
         with pytest.raises(DeliveryUnavailableError):
             await ending
 
 
 async def test_a_failure_is_said_instead_of_an_answer() -> None:
-    desk = Desk()
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
         delivery.stage(LOADING)
-        await desk.clock.advance(3.0)
+        await rig.clock.advance(3.0)
         await delivery.fail("The model went away.", controls=DONE)
-    assert desk.sink.contents == [notice("The model went away.")]
+    assert rig.sink.contents == [notice("The model went away.")]
 
 
 async def test_a_failure_stands_below_what_was_shown_already() -> None:
-    desk = Desk()
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
         delivery.show("Half an ans")
         await settle()
         await delivery.fail("The model went away.")
-    assert desk.sink.contents == ["Half an ans\n-# The model went away."]
+    assert rig.sink.contents == ["Half an ans\n-# The model went away."]
 
 
 async def test_abort_takes_everything_back() -> None:
-    desk = Desk()
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
         delivery.show("word " * 900)
-        await desk.clock.advance(10.0)
-        assert len(desk.sink.messages) == 3
+        await rig.clock.advance(10.0)
+        assert len(rig.sink.messages) == 3
         await delivery.abort()
-    assert desk.sink.messages == {}
+    assert rig.sink.messages == {}
     assert delivery.message_ids == ()
 
 
 async def test_leaving_without_an_end_stops_all_requests() -> None:
-    desk = Desk()
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
         await settle()
         delivery.show("Hello.")
         await settle()
     delivery.show("Hello again.")
-    await desk.clock.advance(60.0)
-    assert desk.sink.kinds() == ["typing", "send"]
-    assert desk.pacer.is_idle(desk.clock.monotonic())
+    await rig.clock.advance(60.0)
+    assert rig.sink.kinds() == ["typing", "send"]
+    assert rig.pacer.is_idle(rig.clock.monotonic())
 
 
 async def test_messages_of_a_previous_run_are_edited_and_spare_ones_deleted() -> None:
-    desk = Desk()
-    posted = [desk.sink.adopt(100 + number, "old") for number in range(3)]
-    async with desk.delivery(posted=posted) as delivery:
+    rig = DeliveryRig()
+    posted = [rig.sink.adopt(100 + number, "old") for number in range(3)]
+    async with rig.delivery(posted=posted) as delivery:
         await delivery.deliver(("One.", "Two."))
-    assert desk.sink.contents == ["One.", "Two."]
+    assert rig.sink.contents == ["One.", "Two."]
     assert delivery.message_ids == (MessageId(100), MessageId(101))
-    assert "send" not in desk.sink.kinds()
+    assert "send" not in rig.sink.kinds()
 
 
 async def test_a_crash_after_posting_makes_no_second_message() -> None:
-    desk = Desk()
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
         delivery.show("Half")
         await settle()
-    async with desk.delivery() as again:
+    async with rig.delivery() as again:
         await again.deliver(("Whole.",))
-    assert len(desk.sink.messages) == 1
+    assert len(rig.sink.messages) == 1
     assert len(again.message_ids) == 1
 
 
 async def test_each_new_message_is_reported_with_all_ids() -> None:
-    desk = Desk()
+    rig = DeliveryRig()
     seen: list[tuple[MessageId, ...]] = []
 
     async def note(message_ids: tuple[MessageId, ...]) -> None:
         seen.append(message_ids)
 
-    async with desk.delivery(on_posted=note) as delivery:
+    async with rig.delivery(on_posted=note) as delivery:
         await delivery.finish("word " * 700)
     assert [len(ids) for ids in seen] == [1, 2]
     assert seen[-1] == delivery.message_ids
 
 
 async def test_final_texts_are_known_before_any_is_sent() -> None:
-    desk = Desk()
+    rig = DeliveryRig()
     stored: list[tuple[str, ...]] = []
 
     async def store(chunks: tuple[str, ...]) -> None:
-        assert desk.sink.writes_at() == []
+        assert rig.sink.writes_at() == []
         stored.append(chunks)
 
-    async with desk.delivery() as delivery:
+    async with rig.delivery() as delivery:
         await delivery.finish("The answer.", before_final=store)
     assert stored == [("The answer.",)]
 
 
 async def test_stale_messages_of_a_previous_run_go_as_soon_as_there_is_text() -> None:
-    desk = Desk()
-    posted = [desk.sink.adopt(100 + number, "old") for number in range(3)]
-    async with desk.delivery(posted=posted) as delivery:
+    rig = DeliveryRig()
+    posted = [rig.sink.adopt(100 + number, "old") for number in range(3)]
+    async with rig.delivery(posted=posted) as delivery:
         delivery.show("New words.")
-        await desk.clock.advance(10.0)
-        assert desk.sink.contents == ["New words."]
+        await rig.clock.advance(10.0)
+        assert rig.sink.contents == ["New words."]
         assert delivery.message_ids == (MessageId(100),)
 
 
 async def test_a_nonce_that_a_previous_run_used_is_not_counted_as_a_new_message() -> None:
-    desk = Desk()
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
         await delivery.finish("word " * 500)
     first, second = delivery.message_ids
-    async with desk.delivery(posted=[second]) as again:
-        await desk.wait(again.deliver(("One.", "Two.")))
+    async with rig.delivery(posted=[second]) as again:
+        await rig.wait(again.deliver(("One.", "Two.")))
     assert len(set(again.message_ids)) == len(again.message_ids) == 2
     assert first not in again.message_ids
-    shown = {desk.sink.messages[message_id].content for message_id in again.message_ids}
+    shown = {rig.sink.messages[message_id].content for message_id in again.message_ids}
     assert shown == {"One.", "Two."}
 
 
 async def test_a_forbidden_file_is_no_lost_reader() -> None:
-    desk = Desk(DeliverySettings(max_messages=1))
-    desk.sink.failures.extend([None, DeliveryForbiddenError(50013)])
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig(DeliverySettings(max_messages=1))
+    rig.sink.failures.extend([None, DeliveryForbiddenError(50013)])
+    async with rig.delivery() as delivery:
         lost = asyncio.create_task(delivery.gone.wait())
-        await desk.wait(delivery.finish("word " * 900))
+        await rig.wait(delivery.finish("word " * 900))
         assert not lost.done()
         lost.cancel()
     assert len(delivery.message_ids) == 3
-    assert "word word" in desk.sink.contents[-1]
+    assert "word word" in rig.sink.contents[-1]
 
 
 async def test_a_message_that_the_bot_itself_deletes_counts_as_gone_before_discord_answers() -> (
     None
 ):
-    desk = Desk()
-    posted = [desk.sink.adopt(100 + number, "old") for number in range(2)]
+    rig = DeliveryRig()
+    posted = [rig.sink.adopt(100 + number, "old") for number in range(2)]
     seen: list[tuple[MessageId, ...]] = []
 
     async def look() -> None:
-        if desk.sink.calls[-1].kind == "delete":
+        if rig.sink.calls[-1].kind == "delete":
             seen.append(delivery.message_ids)
 
-    desk.sink.before = look
-    async with desk.delivery(posted=posted) as delivery:
-        await desk.wait(delivery.deliver(("One.",)))
+    rig.sink.before = look
+    async with rig.delivery(posted=posted) as delivery:
+        await rig.wait(delivery.deliver(("One.",)))
     assert seen == [(MessageId(100),)]
 
 
 async def test_the_final_text_is_delivered_when_an_interim_edit_failed_unexpectedly() -> None:
-    desk = Desk()
+    rig = DeliveryRig()
 
     async def fail() -> None:
         raise RuntimeError("a fault of our own")
 
-    desk.sink.before = fail
-    async with desk.delivery() as delivery:
+    rig.sink.before = fail
+    async with rig.delivery() as delivery:
         delivery.show("Hello.")
         await settle()
-        desk.sink.before = None
+        rig.sink.before = None
         await delivery.finish("Hello. The end.")
-    assert desk.sink.contents == ["Hello. The end."]
-    assert list(delivery.message_ids) == list(desk.sink.messages)
+    assert rig.sink.contents == ["Hello. The end."]
+    assert list(delivery.message_ids) == list(rig.sink.messages)
 
 
 @pytest.mark.parametrize(
@@ -259,47 +259,47 @@ async def test_the_final_text_is_delivered_when_an_interim_edit_failed_unexpecte
 async def test_a_long_answer_whose_file_is_refused_comes_whole_as_messages(
     error: DeliveryForbiddenError | DeliveryRejectedError,
 ) -> None:
-    desk = Desk(DeliverySettings(max_messages=2))
+    rig = DeliveryRig(DeliverySettings(max_messages=2))
     text = " ".join(f"word{number}" for number in range(900))
-    desk.sink.failures.extend([None, error])
-    async with desk.delivery() as delivery:
-        await desk.wait(delivery.finish(text))
-    assert delivery.message_ids == tuple(desk.sink.messages)
-    assert " ".join(desk.sink.contents).split() == text.split()
-    assert all(message.file is None for message in desk.sink.messages.values())
+    rig.sink.failures.extend([None, error])
+    async with rig.delivery() as delivery:
+        await rig.wait(delivery.finish(text))
+    assert delivery.message_ids == tuple(rig.sink.messages)
+    assert " ".join(rig.sink.contents).split() == text.split()
+    assert all(message.file is None for message in rig.sink.messages.values())
 
 
 async def test_a_long_answer_whose_file_is_never_taken_comes_whole_as_messages() -> None:
-    desk = Desk(DeliverySettings(max_messages=2))
+    rig = DeliveryRig(DeliverySettings(max_messages=2))
     text = " ".join(f"word{number}" for number in range(900))
     tried_s: list[float] = []
 
     async def look() -> None:
-        if desk.sink.calls[-1].content.startswith(FILE_LINE):
-            tried_s.append(desk.clock.monotonic())
+        if rig.sink.calls[-1].content.startswith(FILE_LINE):
+            tried_s.append(rig.clock.monotonic())
             raise DeliveryUnavailableError
 
-    desk.sink.before = look
-    async with desk.delivery() as delivery:
-        await desk.wait(delivery.finish(text), most_s=120.0)
-    assert " ".join(desk.sink.contents).split() == text.split()
+    rig.sink.before = look
+    async with rig.delivery() as delivery:
+        await rig.wait(delivery.finish(text), most_s=120.0)
+    assert " ".join(rig.sink.contents).split() == text.split()
     assert len(tried_s) > 2
     assert tried_s[-1] - tried_s[0] <= FILE_PATIENCE_S
 
 
 @pytest.mark.parametrize("is_told", [True, False], ids=["by the gateway", "by a refused edit"])
 async def test_a_message_that_somebody_deleted_is_not_deleted_again(is_told: bool) -> None:
-    desk = Desk()
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
         delivery.show("word " * 900)
-        await desk.clock.advance(10.0)
+        await rig.clock.advance(10.0)
         first, *others = delivery.message_ids
         if is_told:
             delivery.lost(first)
         else:
-            desk.sink.failures.append(TargetGoneError())
+            rig.sink.failures.append(TargetGoneError())
             delivery.show("other words " + "word " * 900)
-            await desk.clock.advance(10.0)
+            await rig.clock.advance(10.0)
         await delivery.abort()
-    deleted = [call.message_id for call in desk.sink.calls if call.kind == "delete"]
+    deleted = [call.message_id for call in rig.sink.calls if call.kind == "delete"]
     assert sorted(deleted) == sorted(others)  # type: ignore[type-var]

@@ -33,7 +33,7 @@ class HastyClock(FakeClock):
 
 
 @dataclass(slots=True)
-class Office:
+class DiscordRig:
     """A guild with a channel, somebody who asks, and the bot's client."""
 
     sandbox: DiscordSandbox
@@ -71,9 +71,9 @@ class Office:
 
 
 @contextlib.asynccontextmanager
-async def office(
+async def discord_rig(
     *, online: bool = False, bot_permissions: int | None = None
-) -> AsyncGenerator[Office, None]:
+) -> AsyncGenerator[DiscordRig, None]:
     """Set up a guild and log the bot in; ``online`` connects the gateway too.
 
     Without rate limits: discord.py would wait for them on the machine's clock.
@@ -92,7 +92,7 @@ async def office(
                 guild_ready_timeout=0.1,
             )
             tree = app_commands.CommandTree(client)
-            here = Office(sandbox, client, tree, guild, channel, ada)
+            here = DiscordRig(sandbox, client, tree, guild, channel, ada)
             async with client:
                 await client.login(sandbox.token)
                 running = asyncio.create_task(client.connect()) if online else None

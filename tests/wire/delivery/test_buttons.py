@@ -13,7 +13,7 @@ from bot.core.errors import StoreError
 from bot.core.ports import Controls
 from cogs import _buttons
 from sandbox.discord import Message
-from tests.wire.delivery.helpers import Office, office
+from tests.wire.delivery.helpers import DiscordRig, discord_rig
 
 QUESTION = QuestionId(2**64 - 1)
 LABELS = ["Stop", "Continue", "Regenerate", "Show thinking", "Details"]
@@ -56,7 +56,7 @@ class FakeActions:
         await self._note("Details", question_id, interaction)
 
 
-async def _answer(here: Office) -> Message:
+async def _answer(here: DiscordRig) -> Message:
     """Post an answer to Ada with all buttons."""
     controls = Controls(QUESTION, UserId(here.ada.id), True, True, True, True, True)
     await here.sink().send("Answer.", nonce="1-r-0", controls=controls)
@@ -64,7 +64,7 @@ async def _answer(here: Office) -> Message:
 
 
 async def test_each_button_does_its_own_thing_and_is_acknowledged() -> None:
-    async with office(online=True) as here:
+    async with discord_rig(online=True) as here:
         actions = FakeActions()
         _buttons.install(here.client, actions)
         message = await _answer(here)
@@ -76,7 +76,7 @@ async def test_each_button_does_its_own_thing_and_is_acknowledged() -> None:
 
 
 async def test_buttons_of_an_earlier_process_still_work() -> None:
-    async with office() as before:
+    async with discord_rig() as before:
         message = await _answer(before)
         ids = [button["custom_id"] for button in message.buttons]
     controls = Controls(QUESTION, UserId(int(ids[0].split(":")[-1])), stop=True)
@@ -88,7 +88,7 @@ async def test_buttons_of_an_earlier_process_still_work() -> None:
 
 
 async def test_others_are_told_why_they_may_not() -> None:
-    async with office(online=True) as here:
+    async with discord_rig(online=True) as here:
         actions = FakeActions()
         _buttons.install(here.client, actions)
         eve = here.sandbox.add_user("Eve")
@@ -101,7 +101,7 @@ async def test_others_are_told_why_they_may_not() -> None:
 
 
 async def test_moderators_may() -> None:
-    async with office(online=True) as here:
+    async with discord_rig(online=True) as here:
         actions = FakeActions()
         _buttons.install(here.client, actions)
         message = await _answer(here)
@@ -111,7 +111,7 @@ async def test_moderators_may() -> None:
 
 @pytest.mark.parametrize("answer", ["", "So far so good."])
 async def test_a_failing_action_is_explained(answer: str) -> None:
-    async with office(online=True) as here:
+    async with discord_rig(online=True) as here:
         _buttons.install(here.client, FakeActions(failure=StoreError(), answer=answer))
         pressed = await here.ada.click(await _answer(here), "Details")
         await here.sandbox.wait_until(lambda: pressed.messages[1 if answer else 0 :])

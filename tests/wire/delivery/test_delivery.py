@@ -7,10 +7,10 @@ from bot.delivery.delivery import Delivery
 from bot.delivery.pacing import ChannelPacer
 from config.settings import DeliverySettings
 from tests.unit.delivery.helpers import DONE, STOP, question
-from tests.wire.delivery.helpers import MESSAGES, SUPPRESS_EMBEDS, Office, office
+from tests.wire.delivery.helpers import MESSAGES, SUPPRESS_EMBEDS, DiscordRig, discord_rig
 
 
-def _delivery(here: Office, asked_id: int, *, posted: tuple[MessageId, ...] = ()) -> Delivery:
+def _delivery(here: DiscordRig, asked_id: int, *, posted: tuple[MessageId, ...] = ()) -> Delivery:
     return Delivery(
         sink=here.sink(),
         pacer=ChannelPacer(4),
@@ -24,7 +24,7 @@ def _delivery(here: Office, asked_id: int, *, posted: tuple[MessageId, ...] = ()
 
 async def test_a_long_streamed_answer_arrives_whole_quiet_and_in_order() -> None:
     text = "\n\n".join(f"Paragraph {number}. " + "word " * 120 for number in range(6))
-    async with office() as here:
+    async with discord_rig() as here:
         asked = await here.ada.say(here.channel, "hello")
         async with _delivery(here, asked.id) as delivery:
             for end in range(50, len(text), 50):
@@ -47,7 +47,7 @@ async def test_a_long_streamed_answer_arrives_whole_quiet_and_in_order() -> None
 
 
 async def test_a_crash_between_two_lives_leaves_one_answer() -> None:
-    async with office() as here:
+    async with discord_rig() as here:
         asked = await here.ada.say(here.channel, "hello")
         async with _delivery(here, asked.id) as delivery:
             delivery.show("Half of")
@@ -61,7 +61,7 @@ async def test_a_crash_between_two_lives_leaves_one_answer() -> None:
 
 
 async def test_a_deleted_answer_ends_the_work() -> None:
-    async with office() as here:
+    async with discord_rig() as here:
         asked = await here.ada.say(here.channel, "hello")
         async with _delivery(here, asked.id) as delivery:
             delivery.show("Some words.")

@@ -11,14 +11,14 @@ from bot.core.domain import QuestionId, UserId
 from bot.core.ports import Controls, TextFile
 from cogs._sink import TOKEN_VALID_S, InteractionSink
 from sandbox.discord import Fault, Interaction, Permission
-from tests.wire.delivery.helpers import MESSAGE, MESSAGES, SUPPRESS_EMBEDS, Office, office
+from tests.wire.delivery.helpers import MESSAGE, MESSAGES, SUPPRESS_EMBEDS, DiscordRig, discord_rig
 
 STOP = Controls(QuestionId(1), UserId(2), stop=True)
 LINK = "see https://example.org/?q=1 @everyone"
 WEBHOOK = "/webhooks/"
 
 
-async def _ask(here: Office) -> tuple[Interaction, InteractionSink]:
+async def _ask(here: DiscordRig) -> tuple[Interaction, InteractionSink]:
     """Use a slash command and defer it; return what Ada sees and the sink."""
     taken: asyncio.Queue[discord.Interaction[Any]] = asyncio.Queue()
 
@@ -33,7 +33,7 @@ async def _ask(here: Office) -> tuple[Interaction, InteractionSink]:
 
 
 async def test_the_deferred_response_becomes_the_answer() -> None:
-    async with office(online=True) as here:
+    async with discord_rig(online=True) as here:
         used, sink = await _ask(here)
         message_id = await sink.send(LINK, nonce="1-r-0", controls=STOP)
         await sink.edit(message_id, LINK + " more")
@@ -48,7 +48,7 @@ async def test_the_deferred_response_becomes_the_answer() -> None:
 
 
 async def test_a_callback_that_discord_answers_without_a_body_counts_as_given() -> None:
-    async with office(online=True) as here:
+    async with discord_rig(online=True) as here:
         fault = Fault(method="POST", route="/callback", when="after", status=204)
         here.sandbox.faults.add(fault)
         used, sink = await _ask(here)
@@ -57,7 +57,7 @@ async def test_a_callback_that_discord_answers_without_a_body_counts_as_given() 
 
 
 async def test_further_messages_go_to_the_channel_with_a_nonce() -> None:
-    async with office(online=True) as here:
+    async with discord_rig(online=True) as here:
         _, sink = await _ask(here)
         await sink.send("One.", nonce="1-r-0")
         file = TextFile("answer.md", "all")
@@ -68,7 +68,7 @@ async def test_further_messages_go_to_the_channel_with_a_nonce() -> None:
 
 
 async def test_where_the_bot_may_not_post_follow_ups_do() -> None:
-    async with office(online=True) as here:
+    async with discord_rig(online=True) as here:
         here.channel.overwrite(here.sandbox.bot_user, deny=Permission.SEND_MESSAGES, is_member=True)
         used, sink = await _ask(here)
         await sink.send("One.", nonce="1-r-0")
@@ -81,7 +81,7 @@ async def test_where_the_bot_may_not_post_follow_ups_do() -> None:
 
 
 async def test_the_channel_takes_over_when_the_interaction_has_expired() -> None:
-    async with office(online=True) as here:
+    async with discord_rig(online=True) as here:
         used, sink = await _ask(here)
         message_id = await sink.send("One.", nonce="1-r-0")
         await here.clock.sleep(TOKEN_VALID_S + 1)
@@ -92,7 +92,7 @@ async def test_the_channel_takes_over_when_the_interaction_has_expired() -> None
 
 
 async def test_the_channel_takes_over_when_discord_forgets_the_interaction() -> None:
-    async with office(online=True) as here:
+    async with discord_rig(online=True) as here:
         _, sink = await _ask(here)
         here.sandbox.faults.refuse(10015, "PATCH", WEBHOOK)
         await sink.send("Late.", nonce="1-r-0")
@@ -100,7 +100,7 @@ async def test_the_channel_takes_over_when_discord_forgets_the_interaction() -> 
 
 
 async def test_deleting_the_response_takes_it_back() -> None:
-    async with office(online=True) as here:
+    async with discord_rig(online=True) as here:
         used, sink = await _ask(here)
         message_id = await sink.send("One.", nonce="1-r-0")
         await sink.typing()

@@ -13,7 +13,7 @@ from bot.core.errors import (
     TargetGoneError,
 )
 from bot.core.ports import Controls, TextFile
-from tests.wire.delivery.helpers import MESSAGE, MESSAGES, SUPPRESS_EMBEDS, office
+from tests.wire.delivery.helpers import MESSAGE, MESSAGES, SUPPRESS_EMBEDS, discord_rig
 
 STOP = Controls(QuestionId(1), UserId(2), stop=True)
 NONE = Controls(QuestionId(1), UserId(2))
@@ -21,7 +21,7 @@ LINK = "see https://example.org/?q=1"
 
 
 async def test_every_body_is_quiet_harmless_and_named() -> None:
-    async with office() as here:
+    async with discord_rig() as here:
         asked = await here.ada.say(here.channel, "hello")
         sink = here.sink(asked)
         message_id = await sink.send(LINK, nonce="1-r-0", controls=STOP)
@@ -44,7 +44,7 @@ async def test_every_body_is_quiet_harmless_and_named() -> None:
 
 
 async def test_only_the_first_message_replies() -> None:
-    async with office() as here:
+    async with discord_rig() as here:
         asked = await here.ada.say(here.channel, "hello")
         sink = here.sink(asked)
         await sink.send("One.", nonce="1-r-0")
@@ -53,7 +53,7 @@ async def test_only_the_first_message_replies() -> None:
 
 
 async def test_a_file_comes_with_its_message() -> None:
-    async with office() as here:
+    async with discord_rig() as here:
         file = TextFile("answer.md", "whole ünïcode answer")
         await here.sink().send("In the file.", nonce="1-r-0", file=file)
         (message,) = here.bot_messages()
@@ -61,7 +61,7 @@ async def test_a_file_comes_with_its_message() -> None:
 
 
 async def test_a_deleted_question_is_answered_without_a_reference() -> None:
-    async with office() as here:
+    async with discord_rig() as here:
         asked = await here.ada.say(here.channel, "hello")
         await here.ada.delete(asked)
         await here.sink(asked).send("Hi.", nonce="1-r-0")
@@ -70,7 +70,7 @@ async def test_a_deleted_question_is_answered_without_a_reference() -> None:
 
 
 async def test_a_reply_that_may_not_refer_is_sent_as_a_message() -> None:
-    async with office() as here:
+    async with discord_rig() as here:
         asked = await here.ada.say(here.channel, "hello")
         here.sandbox.faults.refuse(160002, "POST", MESSAGES)
         await here.sink(asked).send("Hi.", nonce="1-r-0")
@@ -81,7 +81,7 @@ async def test_a_reply_that_may_not_refer_is_sent_as_a_message() -> None:
 
 
 async def test_a_replayed_nonce_is_corrected_to_the_wanted_text() -> None:
-    async with office() as here:
+    async with discord_rig() as here:
         first = await here.sink().send("Old life.", nonce="1-r-0")
         second = await here.sink().send("New life.", nonce="1-r-0")
         assert first == second
@@ -90,7 +90,7 @@ async def test_a_replayed_nonce_is_corrected_to_the_wanted_text() -> None:
 
 @pytest.mark.parametrize("status", [503, 520, 521, 522, 523])
 async def test_a_short_outage_is_bridged_under_one_nonce(status: int) -> None:
-    async with office() as here:
+    async with discord_rig() as here:
         here.sandbox.faults.fail("POST", MESSAGES, status=status, times=2)
         await here.sink().send("Hi.", nonce="1-r-0")
         requests = here.sandbox.requests_to("POST", MESSAGES)
@@ -100,21 +100,21 @@ async def test_a_short_outage_is_bridged_under_one_nonce(status: int) -> None:
 
 @pytest.mark.parametrize("after_commit", [False, True])
 async def test_a_reset_connection_makes_one_message(*, after_commit: bool) -> None:
-    async with office() as here:
+    async with discord_rig() as here:
         here.sandbox.faults.reset("POST", MESSAGES, after_commit=after_commit)
         await here.sink().send("Hi.", nonce="1-r-0")
         assert len(here.bot_messages()) == 1
 
 
 async def test_a_call_that_hangs_is_bounded_and_made_again() -> None:
-    async with office() as here:
+    async with discord_rig() as here:
         here.sandbox.faults.hang("POST", MESSAGES, after_commit=True)
         await here.sink(timeout_s=0.2).send("Hi.", nonce="1-r-0")
         assert len(here.bot_messages()) == 1
 
 
 async def test_a_long_outage_is_said_to_be_one() -> None:
-    async with office() as here:
+    async with discord_rig() as here:
         here.sandbox.faults.fail("POST", MESSAGES, status=503, times=10)
         with pytest.raises(DeliveryUnavailableError):
             await here.sink().send("Hi.", nonce="1-r-0")
@@ -122,7 +122,7 @@ async def test_a_long_outage_is_said_to_be_one() -> None:
 
 
 async def test_cloudflares_ban_is_not_answered_with_more_requests() -> None:
-    async with office() as here:
+    async with discord_rig() as here:
         here.sandbox.faults.cloudflare("POST", MESSAGES)
         with pytest.raises(DeliveryUnavailableError):
             await here.sink().send("Hi.", nonce="1-r-0")
@@ -149,7 +149,7 @@ async def test_cloudflares_ban_is_not_answered_with_more_requests() -> None:
 async def test_each_refusal_has_its_meaning_and_is_not_repeated(
     code: int, error: type[Exception]
 ) -> None:
-    async with office() as here:
+    async with discord_rig() as here:
         message_id = await here.sink().send("Hi.", nonce="1-r-0")
         here.sandbox.faults.refuse(code, "PATCH", MESSAGE, status=400)
         with pytest.raises(error):
@@ -158,7 +158,7 @@ async def test_each_refusal_has_its_meaning_and_is_not_repeated(
 
 
 async def test_deleting_what_is_gone_is_no_error() -> None:
-    async with office() as here:
+    async with discord_rig() as here:
         sink = here.sink()
         message_id = await sink.send("Hi.", nonce="1-r-0")
         await sink.delete(message_id)
@@ -168,7 +168,7 @@ async def test_deleting_what_is_gone_is_no_error() -> None:
 
 
 async def test_editing_what_is_gone_says_so() -> None:
-    async with office() as here:
+    async with discord_rig() as here:
         sink = here.sink()
         message_id = await sink.send("Hi.", nonce="1-r-0")
         await sink.delete(message_id)
@@ -177,13 +177,13 @@ async def test_editing_what_is_gone_says_so() -> None:
 
 
 async def test_typing_is_shown() -> None:
-    async with office() as here:
+    async with discord_rig() as here:
         await here.sink().typing()
         assert len(here.sandbox.requests_to("POST", "/channels/{channel_id}/typing")) == 1
 
 
 async def test_nothing_was_asked_that_discord_does_not_know() -> None:
-    async with office() as here:
+    async with discord_rig() as here:
         sink = here.sink()
         message_id = await sink.send("Hi.", nonce="1-r-0", controls=STOP)
         await sink.edit(message_id, "More.")

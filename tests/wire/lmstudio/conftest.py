@@ -15,7 +15,7 @@ PARIS = "The capital of France is Paris."
 
 
 @pytest.fixture
-async def box() -> AsyncIterator[LMStudioSandbox]:
+async def sandbox() -> AsyncIterator[LMStudioSandbox]:
     """A local LM Studio with one loaded model that thinks a little and knows one answer."""
     async with LMStudioSandbox() as server:
         server.answer(Answer(PARIS, reasoning="Hm."))
@@ -23,7 +23,7 @@ async def box() -> AsyncIterator[LMStudioSandbox]:
 
 
 @pytest.fixture
-async def backend(box: LMStudioSandbox, clock: FakeClock) -> AsyncIterator[LMStudioBackend]:
+async def backend(sandbox: LMStudioSandbox, clock: FakeClock) -> AsyncIterator[LMStudioBackend]:
     """A back end that knows the local LM Studio already."""
-    async with connected(clock, box.base_url) as opened:
+    async with connected(clock, sandbox.base_url) as opened:
         yield opened

@@ -115,41 +115,41 @@ def pick(faults: object) -> pytest.MarkDecorator:
 
 @pick(HEALED_BY_ASKING_AGAIN | HEALED_BY_A_REMEDY | HARMLESS)
 async def test_a_fault_that_passes_ends_in_the_answer(
-    fault: Fault, box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    fault: Fault, sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    box.faults.next(fault)
+    sandbox.faults.next(fault)
     outcome = await ask(clock, backend)
     assert outcome.end.reason is FinishReason.STOP
     assert outcome.text == PARIS
-    assert len(box.completions) <= 2
+    assert len(sandbox.completions) <= 2
 
 
 @pick(set(ERRORS) & (HEALED_BY_ASKING_AGAIN | HEALED_BY_A_REMEDY) - {Fault.EMPTY_200})
 @pytest.mark.parametrize("form", ["event", "data", "data_string"])
 async def test_the_same_inside_a_stream(
-    fault: Fault, form: Form, box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    fault: Fault, form: Form, sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    box.faults.next(fault, after_tokens=0, form=form)
+    sandbox.faults.next(fault, after_tokens=0, form=form)
     outcome = await ask(clock, backend)
     assert outcome.text == PARIS
 
 
 @by_name
 async def test_a_fault_that_stays_ends_in_an_answer_or_one_plain_sentence(
-    fault: Fault, box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    fault: Fault, sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    box.faults.next(fault, times=None)
+    sandbox.faults.next(fault, times=None)
     began_at_s = clock.monotonic()
     outcome = await ask(clock, backend, step_s=5 if fault in HANGS else 0.25)
     assert clock.monotonic() - began_at_s <= 905
-    assert len(box.completions) <= 4
+    assert len(sandbox.completions) <= 4
     if outcome.error is None:
         assert outcome.end.reason in FinishReason
         return
     assert isinstance(outcome.error, BackendError)
     said = outcome.error.sentence
     assert said.endswith((".", ")"))
-    for secret in ("127.0.0.1", str(box.port), "http", "jinja", "sk-", "qwen", "Exit code"):
+    for secret in ("127.0.0.1", str(sandbox.port), "http", "jinja", "sk-", "qwen", "Exit code"):
         assert secret not in said
 
 
@@ -157,35 +157,35 @@ async def test_a_fault_that_stays_ends_in_an_answer_or_one_plain_sentence(
 async def test_what_asking_again_cannot_heal_is_asked_once(
     fault: Fault,
     kind: type[BackendError],
-    box: LMStudioSandbox,
+    sandbox: LMStudioSandbox,
     backend: LMStudioBackend,
     clock: FakeClock,
 ) -> None:
-    box.faults.next(fault, times=None)
+    sandbox.faults.next(fault, times=None)
     outcome = await ask(clock, backend)
     assert type(outcome.error) is kind
-    assert len(box.completions) == 1
+    assert len(sandbox.completions) == 1
 
 
 @pick(CUT)
 async def test_a_stream_cut_after_text_ends_in_what_came(
-    fault: Fault, box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    fault: Fault, sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    box.answer(PARIS)
-    box.faults.next(fault, after_tokens=3)
+    sandbox.answer(PARIS)
+    sandbox.faults.next(fault, after_tokens=3)
     outcome = await ask(clock, backend)
     assert outcome.end.reason is FinishReason.INTERRUPTED
     assert outcome.text
     assert PARIS.startswith(outcome.text)
-    assert len(box.completions) == 1
+    assert len(sandbox.completions) == 1
 
 
 @pick({Fault.COMPUTE_ERROR, Fault.UNLOADED, Fault.POOL_FULL, Fault.CRASHED})
 async def test_an_error_after_text_ends_in_what_came(
-    fault: Fault, box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    fault: Fault, sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    box.answer(PARIS)
-    box.faults.next(fault, after_tokens=3)
+    sandbox.answer(PARIS)
+    sandbox.faults.next(fault, after_tokens=3)
     outcome = await ask(clock, backend)
     assert outcome.end.reason is FinishReason.INTERRUPTED
     assert PARIS.startswith(outcome.text)
@@ -207,12 +207,12 @@ async def test_an_answer_that_broke_off_says_what_is_known_of_it(
     fault: Fault,
     words: str,
     may_go_on: bool,
-    box: LMStudioSandbox,
+    sandbox: LMStudioSandbox,
     backend: LMStudioBackend,
     clock: FakeClock,
 ) -> None:
-    box.answer(PARIS)
-    box.faults.next(fault, after_tokens=3)
+    sandbox.answer(PARIS)
+    sandbox.faults.next(fault, after_tokens=3)
     end = (await ask(clock, backend)).end
     assert words in end.interruption
     assert end.may_go_on is may_go_on
@@ -236,10 +236,10 @@ async def test_an_error_after_the_whole_answer_takes_nothing_from_it(clock: Fake
 
 
 async def test_what_was_thought_before_a_cut_is_void(
-    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    box.faults.next(Fault.RESET_AFTER_TOKENS, after_tokens=1)
+    sandbox.faults.next(Fault.RESET_AFTER_TOKENS, after_tokens=1)
     outcome = await ask(clock, backend)
     assert outcome.text == PARIS
     assert outcome.reasoning == "Hm."
-    assert len(box.completions) == 2
+    assert len(sandbox.completions) == 2

@@ -82,9 +82,9 @@ async def test_a_conversation_stays_where_it_is_warm(clock: FakeClock) -> None:
         assert len(two.completions) == 4
 
 
-async def hold_slot(backend: object, box: LMStudioSandbox) -> None:
+async def hold_slot(backend: object, sandbox: LMStudioSandbox) -> None:
     """Keep a request running."""
-    box.faults.next(Fault.HANG_AFTER_HEADERS)
+    sandbox.faults.next(Fault.HANG_AFTER_HEADERS)
     await listen(backend, a_request(conversation="held"))  # type: ignore[arg-type]
 
 
@@ -112,18 +112,18 @@ async def test_the_server_with_the_model_loaded_is_asked(clock: FakeClock) -> No
 
 
 async def test_a_server_that_keeps_crashing_is_paused_and_tried_again(clock: FakeClock) -> None:
-    async with LMStudioSandbox() as box, connected(clock, box.base_url) as backend:
-        box.faults.next(Fault.CRASHED, times=None)
+    async with LMStudioSandbox() as sandbox, connected(clock, sandbox.base_url) as backend:
+        sandbox.faults.next(Fault.CRASHED, times=None)
         for number in range(3):
             turn = ChatTurn(Role.USER, f"Question {number}?")
             outcome = await ask(clock, backend, a_request(turn, conversation=f"c{number}"))
             assert isinstance(outcome.error, errors.ModelCrashedError)
-        asked = len(box.completions)
+        asked = len(sandbox.completions)
         assert not backend.is_available()
         assert isinstance((await ask(clock, backend)).error, BackendUnavailableError)
-        assert len(box.completions) == asked
-        box.faults.clear()
-        box.answer(PARIS)
+        assert len(sandbox.completions) == asked
+        sandbox.faults.clear()
+        sandbox.answer(PARIS)
         await clock.advance(16)
         assert backend.is_available()
         assert (await ask(clock, backend)).text == PARIS
@@ -138,8 +138,8 @@ async def test_models_are_read_from_either_list(era: Era, clock: FakeClock) -> N
         Model("c/words", kind="embedding"),
     ]
     async with (
-        LMStudioSandbox(models, options=Options(era=era)) as box,
-        connected(clock, box.base_url) as backend,
+        LMStudioSandbox(models, options=Options(era=era)) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
     ):
         listed = await passing(clock, backend.list_models())
         assert [model.key for model in listed] == ["a/seeing", "b/cold"]
@@ -147,36 +147,36 @@ async def test_models_are_read_from_either_list(era: Era, clock: FakeClock) -> N
         assert listed[0].context_tokens == 16_384
         assert listed[0].sees_images is True
         assert backend.capacity() == Capacity(2 if era == "0.4" else 1, 16_384)
-        box.requests.clear()
+        sandbox.requests.clear()
         await backend.probe_now()
-        assert len(box.requests) == 1
+        assert len(sandbox.requests) == 1
 
 
 async def test_many_who_ask_for_the_models_cost_the_server_one_look(clock: FakeClock) -> None:
     async with (
-        LMStudioSandbox([Model("a/b")]) as box,
-        connected(clock, box.base_url) as backend,
+        LMStudioSandbox([Model("a/b")]) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
     ):
         await clock.advance(LOOK_S)
-        box.requests.clear()
+        sandbox.requests.clear()
         asked = asyncio.gather(*(backend.list_models() for _ in range(50)))
         assert await passing(clock, asyncio.wait_for(asked, None))
-        assert len(box.requests) == 1
+        assert len(sandbox.requests) == 1
         await clock.advance(LOOK_S)
         await passing(clock, backend.list_models())
-        assert len(box.requests) == 2
+        assert len(sandbox.requests) == 2
 
 
 async def test_loading_what_is_loaded_makes_no_second_copy(clock: FakeClock) -> None:
     async with (
-        LMStudioSandbox([Model("a/b", loaded=False)]) as box,
-        connected(clock, box.base_url) as backend,
+        LMStudioSandbox([Model("a/b", loaded=False)]) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
     ):
         both = asyncio.gather(backend.load_model("a/b"), backend.load_model("a/b"))
         first, second = await passing(clock, asyncio.wait_for(both, None))
         assert first.is_loaded
         assert second.instance_ids == ("a/b",)
-        assert box.options.counters.loads == 1
+        assert sandbox.options.counters.loads == 1
         larger = await passing(clock, backend.load_model("a/b", context_length=16_384))
         assert larger.context_tokens == 16_384
         assert larger.instance_ids == ("a/b",)
@@ -189,15 +189,15 @@ async def test_loading_what_is_loaded_makes_no_second_copy(clock: FakeClock) -> 
 
 
 async def test_loading_an_unknown_model_is_one_sentence(clock: FakeClock) -> None:
-    async with LMStudioSandbox() as box, connected(clock, box.base_url) as backend:
+    async with LMStudioSandbox() as sandbox, connected(clock, sandbox.base_url) as backend:
         with pytest.raises(errors.ModelNotFoundError):
             await passing(clock, backend.load_model("no/such"))
 
 
 async def test_a_connection_is_used_again(clock: FakeClock) -> None:
-    async with LMStudioSandbox() as box, connected(clock, box.base_url) as backend:
-        box.answer(Answer(PARIS))
-        before = box.options.counters.connections
+    async with LMStudioSandbox() as sandbox, connected(clock, sandbox.base_url) as backend:
+        sandbox.answer(Answer(PARIS))
+        before = sandbox.options.counters.connections
         for _ in range(3):
             await ask(clock, backend)
-        assert box.options.counters.connections == before
+        assert sandbox.options.counters.connections == before

@@ -17,11 +17,11 @@ from tests.wire.lmstudio.rig import a_request, ask, connected, listen, passing
 
 @pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/", "/api/v1"])
 async def test_any_form_of_the_base_url_works(
-    suffix: str, box: LMStudioSandbox, clock: FakeClock
+    suffix: str, sandbox: LMStudioSandbox, clock: FakeClock
 ) -> None:
-    async with connected(clock, box.base_url + suffix) as backend:
+    async with connected(clock, sandbox.base_url + suffix) as backend:
         assert (await ask(clock, backend)).text == PARIS
-        assert {request.path for request in box.requests} == {
+        assert {request.path for request in sandbox.requests} == {
             "/api/v1/models",
             "/v1/chat/completions",
         }
@@ -29,19 +29,19 @@ async def test_any_form_of_the_base_url_works(
 
 @pytest.mark.parametrize("markup", ["field", "field_reasoning"])
 async def test_both_reasoning_fields_are_kept_apart_from_the_answer(
-    markup: str, box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    markup: str, sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    box.answer(Answer(PARIS, reasoning="Hm, France.", markup=markup))
+    sandbox.answer(Answer(PARIS, reasoning="Hm, France.", markup=markup))
     outcome = await ask(clock, backend)
     assert outcome.text == PARIS
     assert outcome.reasoning == "Hm, France."
 
 
 async def test_the_end_tells_model_usage_context_and_times(
-    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
     end = (await ask(clock, backend)).end
-    sent = box.completions[0]
+    sent = sandbox.completions[0]
     assert end.reason is FinishReason.STOP
     assert end.model == "qwen/qwen3-next-80b"
     assert end.usage is not None
@@ -54,9 +54,9 @@ async def test_the_end_tells_model_usage_context_and_times(
 
 
 async def test_an_answer_cut_by_length_says_so(
-    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    box.answer(PARIS)
+    sandbox.answer(PARIS)
     outcome = await ask(clock, backend, a_request(max_tokens=3))
     assert outcome.end.reason is FinishReason.LENGTH
     assert PARIS.startswith(outcome.text)
@@ -69,7 +69,7 @@ async def test_stages_lead_to_the_first_word(backend: LMStudioBackend, clock: Fa
 
 
 async def test_messages_go_out_in_a_form_that_templates_take(
-    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
     turns = (
         ChatTurn(Role.ASSISTANT, "Hello."),
@@ -81,19 +81,19 @@ async def test_messages_go_out_in_a_form_that_templates_take(
         ChatTurn(Role.ASSISTANT, "Well"),
     )
     await ask(clock, backend, a_request(*turns))
-    assert box.completions[0].messages == [
+    assert sandbox.completions[0].messages == [
         {"role": "system", "content": "Rules."},
         {"role": "user", "content": "One.\n\nTwo.\n\nThree."},
     ]
 
 
 async def test_nothing_that_people_or_the_model_wrote_is_logged(
-    box: LMStudioSandbox, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    sandbox: LMStudioSandbox, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    async with connected(clock, box.base_url) as backend:
+    async with connected(clock, sandbox.base_url) as backend:
         for fault in (Fault.CRASHED, Fault.JINJA_ALTERNATE, Fault.HTML_500):
-            box.faults.next(fault)
+            sandbox.faults.next(fault)
             await ask(clock, backend)
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("bot.")]
     for secret in ("Paris", "capital", "Hm.", "jinja", "127.0.0.1"):
@@ -101,12 +101,12 @@ async def test_nothing_that_people_or_the_model_wrote_is_logged(
 
 
 async def test_a_slow_consumer_holds_up_nobody_and_gets_joined_text(
-    box: LMStudioSandbox, backend: LMStudioBackend
+    sandbox: LMStudioSandbox, backend: LMStudioBackend
 ) -> None:
-    box.answer(Answer(" ".join(["word"] * 400)))
+    sandbox.answer(Answer(" ".join(["word"] * 400)))
     stream = backend.stream(a_request())
     assert await anext(stream) == Stage(StageKind.CONNECTING)
-    await box.wait_until(lambda: box.completions and box.completions[0].finished)
+    await sandbox.wait_until(lambda: sandbox.completions and sandbox.completions[0].finished)
     rest = [event async for event in stream]
     deltas = [event for event in rest if isinstance(event, TextDelta)]
     assert "".join(delta.content for delta in deltas) == " ".join(["word"] * 400)
@@ -115,35 +115,35 @@ async def test_a_slow_consumer_holds_up_nobody_and_gets_joined_text(
 
 async def test_a_full_pool_is_asked_again_alone(clock: FakeClock) -> None:
     model = Model("a/b", context_tokens=1024)
-    async with LMStudioSandbox([model]) as box, connected(clock, box.base_url) as backend:
-        box.answer(PARIS)
-        box.faults.next(Fault.POOL_FULL, times=3)
+    async with LMStudioSandbox([model]) as sandbox, connected(clock, sandbox.base_url) as backend:
+        sandbox.answer(PARIS)
+        sandbox.faults.next(Fault.POOL_FULL, times=3)
         tasks = [
             asyncio.create_task(listen(backend, a_request(conversation=str(number))))
             for number in range(3)
         ]
         outcomes = [await passing(clock, asyncio.wait_for(task, None)) for task in tasks]
         assert [outcome.text for outcome in outcomes] == [PARIS] * 3
-        assert len(box.completions) == 6
+        assert len(sandbox.completions) == 6
 
 
 async def test_the_context_that_an_overflow_named_is_believed(
-    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    box.options.overflow = "engine"
+    sandbox.options.overflow = "engine"
     talk = [ChatTurn(Role.ASSISTANT if i % 2 else Role.USER, "word and " * 150) for i in range(80)]
     outcome = await ask(clock, backend, a_request(*talk, ChatTurn(Role.USER, "?"), max_tokens=200))
     assert outcome.end.reason is FinishReason.STOP
     model = backend.model(None)
     assert model is not None
     assert model.context_tokens == 8192
-    assert len(box.completions) == 2
+    assert len(sandbox.completions) == 2
 
 
 async def test_followers_of_a_load_start_together(clock: FakeClock) -> None:
     async with (
-        LMStudioSandbox([Model("a/b", loaded=False)]) as box,
-        connected(clock, box.base_url) as backend,
+        LMStudioSandbox([Model("a/b", loaded=False)]) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
     ):
         tasks = [
             asyncio.create_task(listen(backend, a_request(conversation=str(number))))
@@ -151,7 +151,7 @@ async def test_followers_of_a_load_start_together(clock: FakeClock) -> None:
         ]
         outcomes = [await passing(clock, asyncio.wait_for(task, None)) for task in tasks]
         assert all(outcome.end.context_tokens == 8192 for outcome in outcomes)
-        assert box.options.counters.loads == 1
+        assert sandbox.options.counters.loads == 1
         assert [outcome.stages.count(StageKind.READING) for outcome in outcomes[1:]] == [1, 1, 1]
         model = backend.model("a/b")
         assert model is not None

@@ -27,8 +27,8 @@ async def test_the_context_and_slots_of_llama_cpp_are_read(
 ) -> None:
     options = Options(flavour="llama.cpp", unified=unified, slots_endpoint=slots_endpoint)
     async with (
-        LMStudioSandbox([MODEL], options=options) as box,
-        connected(clock, box.base_url) as backend,
+        LMStudioSandbox([MODEL], options=options) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
     ):
         model = backend.model(None)
         assert model is not None
@@ -43,8 +43,8 @@ async def test_the_longest_prompt_of_vllm_is_read_and_one_slot_is_not_assumed(
     clock: FakeClock,
 ) -> None:
     async with (
-        LMStudioSandbox([MODEL], options=Options(flavour="vllm")) as box,
-        connected(clock, box.base_url) as backend,
+        LMStudioSandbox([MODEL], options=Options(flavour="vllm")) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
     ):
         model = backend.model(None)
         assert model is not None
@@ -62,18 +62,18 @@ async def test_a_poisonous_question_there_ends_by_itself_and_shuts_the_model_for
     clock: FakeClock,
 ) -> None:
     async with (
-        LMStudioSandbox([MODEL], options=Options(flavour=flavour)) as box,
-        connected(clock, box.base_url) as backend,
+        LMStudioSandbox([MODEL], options=Options(flavour=flavour)) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
     ):
-        box.answer(PARIS)
-        box.faults.next(fault, times=None, after_tokens=after_tokens, words=POISON, form="data")
+        sandbox.answer(PARIS)
+        sandbox.faults.next(fault, times=None, after_tokens=after_tokens, words=POISON, form="data")
         for number in range(4):
             outcome = await ask(clock, backend, asked(f"{POISON} {number}", f"p{number}"))
             assert isinstance(outcome.error, kind)
             began_s = clock.monotonic()
             assert (await ask(clock, backend, asked("And of Italy?", "ordinary"))).text == PARIS
             assert clock.monotonic() - began_s <= 1
-        assert len([one for one in box.completions if one.fault is not None]) <= 16
+        assert len([one for one in sandbox.completions if one.fault is not None]) <= 16
         assert backend.is_available()
 
 
@@ -83,10 +83,10 @@ async def test_a_prompt_that_is_too_long_there_is_cut_to_fit(
 ) -> None:
     options = Options(flavour=flavour)  # type: ignore[arg-type]
     async with (
-        LMStudioSandbox([MODEL], options=options) as box,
-        connected(clock, box.base_url) as backend,
+        LMStudioSandbox([MODEL], options=options) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
     ):
-        box.answer(PARIS)
+        sandbox.answer(PARIS)
         turn = ChatTurn(Role.USER, "word and " * 12_000)
         outcome = await ask(clock, backend, a_request(turn, model="local.gguf"))
         assert outcome.text == PARIS
@@ -95,8 +95,8 @@ async def test_a_prompt_that_is_too_long_there_is_cut_to_fit(
 
 async def test_a_model_that_vllm_does_not_serve_is_said(clock: FakeClock) -> None:
     async with (
-        LMStudioSandbox([MODEL], options=Options(flavour="vllm")) as box,
-        connected(clock, box.base_url) as backend,
+        LMStudioSandbox([MODEL], options=Options(flavour="vllm")) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
     ):
         outcome = await ask(clock, backend, a_request(model="no/such"))
         assert isinstance(outcome.error, errors.ModelNotFoundError)
@@ -109,15 +109,15 @@ def reading(outcome: Outcome) -> int | None:
 
 
 async def test_the_stage_line_says_how_much_of_a_conversation_is_still_to_be_read(
-    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    box.answer(Answer(PARIS))
+    sandbox.answer(Answer(PARIS))
     long = (ChatTurn(Role.SYSTEM, "word and " * 3000), ChatTurn(Role.USER, "And of France?"))
     first = await ask(clock, backend, a_request(*long, prompt_tokens=7115))
     assert reading(first) == 7115
     more = (*long, ChatTurn(Role.ASSISTANT, PARIS), ChatTurn(Role.USER, "word and " * 250))
     second = await ask(clock, backend, a_request(*more, prompt_tokens=7690))
-    assert reading(second) == pytest.approx(box.completions[1].reread_tokens, rel=0.2)
+    assert reading(second) == pytest.approx(sandbox.completions[1].reread_tokens, rel=0.2)
     for number in range(4):
         other = (ChatTurn(Role.USER, f"Question {number}?"),)
         await ask(clock, backend, a_request(*other, conversation=f"o{number}"))

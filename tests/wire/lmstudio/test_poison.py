@@ -43,18 +43,18 @@ async def test_a_poisonous_question_ends_by_itself_and_shuts_the_model_for_nobod
     fault: Fault,
     after_tokens: int | None,
     kind: type[BackendError],
-    box: LMStudioSandbox,
+    sandbox: LMStudioSandbox,
     backend: LMStudioBackend,
     clock: FakeClock,
 ) -> None:
-    box.faults.next(fault, times=None, after_tokens=after_tokens, words=POISON)
+    sandbox.faults.next(fault, times=None, after_tokens=after_tokens, words=POISON)
     for number in range(4):
         outcome = await ask(clock, backend, asked(POISON, f"p{number}"))
         assert isinstance(outcome.error, kind)
         began_s = clock.monotonic()
         assert (await ask(clock, backend, asked("And of Italy?", "ordinary"))).text == PARIS
         assert clock.monotonic() - began_s <= 1
-    poisoned = [one for one in box.completions if one.fault is not None]
+    poisoned = [one for one in sandbox.completions if one.fault is not None]
     assert len(poisoned) <= 16
     assert backend.is_available()
 
@@ -64,11 +64,11 @@ async def test_the_same_poison_again_and_again_keeps_the_circuit_closed(
     fault: Fault,
     after_tokens: int | None,
     kind: type[BackendError],
-    box: LMStudioSandbox,
+    sandbox: LMStudioSandbox,
     backend: LMStudioBackend,
     clock: FakeClock,
 ) -> None:
-    box.faults.next(fault, times=None, after_tokens=after_tokens, words=POISON)
+    sandbox.faults.next(fault, times=None, after_tokens=after_tokens, words=POISON)
     for number in range(5):
         assert isinstance((await ask(clock, backend, asked(POISON, f"p{number}"))).error, kind)
         assert isinstance((await ask(clock, backend, asked(POISON, "same"))).error, kind)
@@ -77,23 +77,23 @@ async def test_the_same_poison_again_and_again_keeps_the_circuit_closed(
 
 
 async def test_a_failure_that_different_questions_share_opens_the_circuit(
-    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    box.faults.next(Fault.CRASHED, times=None)
+    sandbox.faults.next(Fault.CRASHED, times=None)
     for number in range(3):
         outcome = await ask(clock, backend, asked(f"Question {number}?", f"c{number}"))
         assert isinstance(outcome.error, errors.ModelCrashedError)
-    sent = len(box.completions)
+    sent = len(sandbox.completions)
     assert not backend.is_available()
     outcome = await ask(clock, backend, asked("Another?", "another"))
     assert isinstance(outcome.error, BackendUnavailableError)
-    assert len(box.completions) == sent
+    assert len(sandbox.completions) == sent
 
 
 async def test_a_question_that_failed_itself_is_told_so_when_the_circuit_opens_meanwhile(
-    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    box.faults.next(Fault.CRASHED, times=None)
+    sandbox.faults.next(Fault.CRASHED, times=None)
     together = asyncio.gather(
         *(listen(backend, asked(f"Question {number}?", f"c{number}")) for number in range(6))
     )
@@ -106,26 +106,26 @@ async def test_a_model_that_could_not_be_loaded_is_used_as_soon_as_the_list_has_
 ) -> None:
     model = Model("a/b", loaded=False, loadable_context_tokens=1)
     async with (
-        LMStudioSandbox([model]) as box,
-        connected(clock, box.base_url, health_interval_s=600) as backend,
+        LMStudioSandbox([model]) as sandbox,
+        connected(clock, sandbox.base_url, health_interval_s=600) as backend,
     ):
-        box.answer(PARIS)
+        sandbox.answer(PARIS)
         first = await ask(clock, backend, asked("One?", "one"))
         assert isinstance(first.error, errors.LoadFailedError)
-        sent = len(box.completions)
+        sent = len(sandbox.completions)
         refused = await ask(clock, backend, asked("Two?", "two"))
         assert isinstance(refused.error, errors.LoadFailedError)
-        assert len(box.completions) == sent
-        box.engine.models["a/b"] = replace(model, loadable_context_tokens=None)
-        await box.load("a/b")
+        assert len(sandbox.completions) == sent
+        sandbox.engine.models["a/b"] = replace(model, loadable_context_tokens=None)
+        await sandbox.load("a/b")
         assert (await ask(clock, backend, asked("Three?", "three"))).text == PARIS
 
 
 async def test_an_empty_answer_whose_prompt_was_larger_than_the_context_is_an_overflow(
-    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    box.faults.next(Fault.EMPTY_OVERFLOW)
+    sandbox.faults.next(Fault.EMPTY_OVERFLOW)
     outcome = await ask(clock, backend, asked("word and " * 500, "c"))
     assert outcome.text == PARIS
     assert TURN_SHORTENED in outcome.end.notices
-    assert len(box.completions) == 2
+    assert len(sandbox.completions) == 2

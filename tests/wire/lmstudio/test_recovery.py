@@ -32,16 +32,16 @@ def long_talk(turns: int) -> tuple[ChatTurn, ...]:
 
 async def test_an_overflow_is_trimmed_to_the_real_limit_and_remembered(clock: FakeClock) -> None:
     async with (
-        LMStudioSandbox([Model("a/b", context_tokens=4096)]) as box,
-        connected(clock, box.base_url) as backend,
+        LMStudioSandbox([Model("a/b", context_tokens=4096)]) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
     ):
-        box.answer(PARIS)
+        sandbox.answer(PARIS)
         talk = long_talk(80)
         outcome = await ask(clock, backend, a_request(*talk, max_tokens=512, prompt_tokens=3000))
         assert outcome.text == PARIS
         assert TRIMMED in outcome.end.notices
-        assert len(box.completions) == 2
-        sent = box.completions[1].messages
+        assert len(sandbox.completions) == 2
+        sent = sandbox.completions[1].messages
         assert sent[0]["role"] == "system"
         assert sent[1]["role"] == "user"
         assert sent[-1]["content"] == "So what?"
@@ -49,20 +49,20 @@ async def test_an_overflow_is_trimmed_to_the_real_limit_and_remembered(clock: Fa
 
 async def test_a_message_too_long_by_itself_is_shortened_in_its_middle(clock: FakeClock) -> None:
     async with (
-        LMStudioSandbox([Model("a/b", context_tokens=4096)]) as box,
-        connected(clock, box.base_url) as backend,
+        LMStudioSandbox([Model("a/b", context_tokens=4096)]) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
     ):
-        box.answer(PARIS)
+        sandbox.answer(PARIS)
         text = "First of all: " + "word and " * 6000 + "What is this about?"
         turn = ChatTurn(Role.USER, text)
         outcome = await ask(clock, backend, a_request(turn, prompt_tokens=5_556))
         assert outcome.text == PARIS
         assert TURN_SHORTENED in outcome.end.notices
-        sent = box.completions[-1].messages[-1]["content"]
+        sent = sandbox.completions[-1].messages[-1]["content"]
         assert sent.startswith("First of all: ")
         assert sent.endswith("What is this about?")
         assert "characters are left out here" in sent
-        assert len(box.completions) == 2
+        assert len(sandbox.completions) == 2
 
 
 @pytest.mark.parametrize("overflow", ["n_keep", "engine"])
@@ -70,10 +70,10 @@ async def test_the_exact_size_that_the_server_counted_is_told_for_what_was_sent(
     overflow: Overflow, clock: FakeClock
 ) -> None:
     async with (
-        LMStudioSandbox([Model("a/b", context_tokens=4096)]) as box,
-        connected(clock, box.base_url) as backend,
+        LMStudioSandbox([Model("a/b", context_tokens=4096)]) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
     ):
-        box.options.overflow = overflow
+        sandbox.options.overflow = overflow
         turn = ChatTurn(Role.USER, "\u6211\u4eec\u5728\u8fd9\u91cc" * 1500)
         outcome = await ask(clock, backend, a_request(turn, prompt_tokens=2_000))
         counted = [event for event in outcome.events if isinstance(event, Counted)]
@@ -88,58 +88,58 @@ async def test_the_exact_size_that_the_server_counted_is_told_for_what_was_sent(
 
 async def test_a_template_without_system_role_is_folded_and_remembered(clock: FakeClock) -> None:
     model = Model("a/b", template=frozenset({"no_system"}))
-    async with LMStudioSandbox([model]) as box, connected(clock, box.base_url) as backend:
-        box.answer(PARIS)
+    async with LMStudioSandbox([model]) as sandbox, connected(clock, sandbox.base_url) as backend:
+        sandbox.answer(PARIS)
         for _ in range(2):
             outcome = await ask(clock, backend)
             assert outcome.text == PARIS
-        assert len(box.completions) == 3
-        for request in box.completions[1:]:
+        assert len(sandbox.completions) == 3
+        for request in sandbox.completions[1:]:
             assert request.messages[0]["role"] == "user"
             assert request.messages[0]["content"].startswith("You are a bot.")
 
 
 async def test_images_are_left_out_where_the_model_cannot_see(
-    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
     turn = ChatTurn(Role.USER, "What is this?", (PIXEL,))
     outcome = await ask(clock, backend, a_request(turn))
     assert outcome.text == PARIS
     assert NO_IMAGES in outcome.end.notices
-    assert [request.messages[0]["content"] for request in box.completions] == ["What is this?"]
+    assert [request.messages[0]["content"] for request in sandbox.completions] == ["What is this?"]
 
 
 async def test_images_that_are_refused_are_left_out(clock: FakeClock) -> None:
     async with (
-        LMStudioSandbox([Model("a/b", vision=True)]) as box,
-        connected(clock, box.base_url) as backend,
+        LMStudioSandbox([Model("a/b", vision=True)]) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
     ):
-        box.faults.next(Fault.IMAGE_UNREADABLE)
+        sandbox.faults.next(Fault.IMAGE_UNREADABLE)
         outcome = await ask(clock, backend, a_request(ChatTurn(Role.USER, "", (PIXEL,))))
         assert NO_IMAGES in outcome.end.notices
-        assert len(box.completions) == 2
+        assert len(sandbox.completions) == 2
         await ask(clock, backend, a_request(ChatTurn(Role.USER, "And now?", (PIXEL,))))
-        assert isinstance(box.completions[2].messages[0]["content"], list)
+        assert isinstance(sandbox.completions[2].messages[0]["content"], list)
 
 
 async def test_thinking_that_used_up_the_tokens_is_asked_again_without(
-    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    box.faults.next(Fault.REASONING_ONLY)
+    sandbox.faults.next(Fault.REASONING_ONLY)
     outcome = await ask(clock, backend, a_request(max_tokens=100))
     assert outcome.text == PARIS
-    first, second = (request.body for request in box.completions)
+    first, second = (request.body for request in sandbox.completions)
     assert "reasoning_effort" not in first
     assert second["reasoning_effort"] == "none"
     assert second["max_tokens"] > 100
 
 
 async def test_a_refused_field_is_dropped_and_remembered(clock: FakeClock) -> None:
-    async with LMStudioSandbox() as box, connected(clock, box.base_url) as backend:
-        box.faults.next(Fault.VALIDATION_ZOD)
+    async with LMStudioSandbox() as sandbox, connected(clock, sandbox.base_url) as backend:
+        sandbox.faults.next(Fault.VALIDATION_ZOD)
         for _ in range(2):
             await ask(clock, backend, a_request(reasoning=Reasoning.LOW))
-        sent = [request.body.get("reasoning_effort") for request in box.completions]
+        sent = [request.body.get("reasoning_effort") for request in sandbox.completions]
         assert sent == ["low", None, None]
 
 
@@ -163,14 +163,14 @@ async def test_reasoning_is_asked_for_as_the_model_allows(
     options: tuple[str, ...], asked: Reasoning, sent: str | None, clock: FakeClock
 ) -> None:
     model = Model("a/b", reasoning_options=options)
-    async with LMStudioSandbox([model]) as box, connected(clock, box.base_url) as backend:
+    async with LMStudioSandbox([model]) as sandbox, connected(clock, sandbox.base_url) as backend:
         await ask(clock, backend, a_request(reasoning=asked))
-        assert box.completions[0].body.get("reasoning_effort") == sent
+        assert sandbox.completions[0].body.get("reasoning_effort") == sent
 
 
 @pytest.mark.parametrize("asked", ["Qwen3-Next-80B", "qwen3-next-80b", "QWEN/qwen3-next-80b"])
 async def test_a_model_named_a_little_otherwise_is_found_in_the_list_and_said_once(
-    asked: str, box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    asked: str, sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
     model = backend.model(asked)
     assert model is not None
@@ -179,13 +179,13 @@ async def test_a_model_named_a_little_otherwise_is_found_in_the_list_and_said_on
     assert first.end.context_tokens == 8192
     assert [note for note in first.end.notices if "qwen/qwen3-next-80b" in note]
     assert OTHER_MODEL not in first.end.notices
-    assert box.completions[0].body["model"] == "qwen/qwen3-next-80b"
+    assert sandbox.completions[0].body["model"] == "qwen/qwen3-next-80b"
     assert (await ask(clock, backend, a_request(model=asked))).end.notices == ()
 
 
 async def test_a_name_that_could_mean_two_models_is_taken_for_neither(clock: FakeClock) -> None:
     models = [Model("a/same"), Model("b/same"), Model("c/other")]
-    async with LMStudioSandbox(models) as box, connected(clock, box.base_url) as backend:
+    async with LMStudioSandbox(models) as sandbox, connected(clock, sandbox.base_url) as backend:
         assert backend.model("same") is None
         assert backend.model("c/same") is None
         assert backend.model("OTHER") is not None
@@ -196,43 +196,46 @@ async def test_a_model_that_may_only_be_used_while_it_is_in_memory_is_never_load
 ) -> None:
     models = [Model("a/b", loaded=False), Model("c/d")]
     for jit in (True, False):
-        async with LMStudioSandbox(models) as box, connected(clock, box.base_url) as backend:
-            box.options.jit = jit
+        async with (
+            LMStudioSandbox(models) as sandbox,
+            connected(clock, sandbox.base_url) as backend,
+        ):
+            sandbox.options.jit = jit
             request = replace(a_request(model="a/b"), may_load=False)
             outcome = await ask(clock, backend, request)
             assert isinstance(outcome.error, errors.NotInMemoryError)
-            assert box.completions == []
-            assert box.options.counters.loads == 0
+            assert sandbox.completions == []
+            assert sandbox.options.counters.loads == 0
 
 
 async def test_what_the_server_said_before_permits_no_model_where_it_says_nothing_now(
     clock: FakeClock,
 ) -> None:
     models = [Model("a/b"), Model("c/d")]
-    async with LMStudioSandbox(models) as box, connected(clock, box.base_url) as backend:
-        box.unload("a/b")
-        box.faults.next(Fault.HTML_500, times=None, route="models")
+    async with LMStudioSandbox(models) as sandbox, connected(clock, sandbox.base_url) as backend:
+        sandbox.unload("a/b")
+        sandbox.faults.next(Fault.HTML_500, times=None, route="models")
         request = replace(a_request(model="a/b"), may_load=False)
         outcome = await ask(clock, backend, request)
         assert isinstance(outcome.error, errors.NotInMemoryError)
-        assert box.completions == []
+        assert sandbox.completions == []
 
 
 async def test_too_little_memory_goes_down_the_ladder(
-    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    box.faults.next(Fault.BAD_ALLOC, times=2)
+    sandbox.faults.next(Fault.BAD_ALLOC, times=2)
     outcome = await ask(clock, backend)
     assert outcome.text == PARIS
     assert SHORTENED in outcome.end.notices
-    assert [request.body["max_tokens"] for request in box.completions] == [2048, 1024, 512]
+    assert [request.body["max_tokens"] for request in sandbox.completions] == [2048, 1024, 512]
 
 
 @pytest.mark.parametrize("loadable", [8192, 4096])
 async def test_a_model_that_cannot_load_is_loaded_smaller(loadable: int, clock: FakeClock) -> None:
     model = Model("a/b", loaded=False, context_tokens=32_768, loadable_context_tokens=loadable)
-    async with LMStudioSandbox([model]) as box, connected(clock, box.base_url) as backend:
-        box.answer(PARIS)
+    async with LMStudioSandbox([model]) as sandbox, connected(clock, sandbox.base_url) as backend:
+        sandbox.answer(PARIS)
         outcome = await ask(clock, backend)
         assert outcome.text == PARIS
         assert outcome.end.context_tokens == loadable
@@ -241,8 +244,8 @@ async def test_a_model_that_cannot_load_is_loaded_smaller(loadable: int, clock: 
 async def test_the_fallback_model_answers_where_the_first_cannot_load(clock: FakeClock) -> None:
     models = [Model("a/big", loaded=False, loadable_context_tokens=1), Model("a/small")]
     async with (
-        LMStudioSandbox(models) as box,
-        connected(clock, box.base_url, fallback_model="a/small") as backend,
+        LMStudioSandbox(models) as sandbox,
+        connected(clock, sandbox.base_url, fallback_model="a/small") as backend,
     ):
         outcome = await ask(clock, backend, a_request(model="a/big"))
         assert outcome.end.model == "a/small"
@@ -251,36 +254,36 @@ async def test_the_fallback_model_answers_where_the_first_cannot_load(clock: Fak
 
 async def test_a_model_that_cannot_load_is_left_alone_for_a_while(clock: FakeClock) -> None:
     model = Model("a/b", loaded=False, loadable_context_tokens=1)
-    async with LMStudioSandbox([model]) as box, connected(clock, box.base_url) as backend:
+    async with LMStudioSandbox([model]) as sandbox, connected(clock, sandbox.base_url) as backend:
         first = await ask(clock, backend)
         assert isinstance(first.error, errors.LoadFailedError)
-        asked = len(box.completions)
+        asked = len(sandbox.completions)
         assert asked <= 4
         second = await ask(clock, backend)
         assert isinstance(second.error, errors.LoadFailedError)
-        assert len(box.completions) == asked
+        assert len(sandbox.completions) == asked
         await clock.advance(61)
         await ask(clock, backend)
-        assert len(box.completions) > asked
+        assert len(sandbox.completions) > asked
 
 
 async def test_without_just_in_time_loading_the_model_is_loaded_by_request(
     clock: FakeClock,
 ) -> None:
-    async with LMStudioSandbox([Model("a/b", loaded=False)]) as box:
-        box.options.jit = False
-        box.answer(PARIS)
-        async with connected(clock, box.base_url) as backend:
+    async with LMStudioSandbox([Model("a/b", loaded=False)]) as sandbox:
+        sandbox.options.jit = False
+        sandbox.answer(PARIS)
+        async with connected(clock, sandbox.base_url) as backend:
             outcome = await ask(clock, backend)
             assert outcome.text == PARIS
             assert StageKind.LOADING in outcome.stages
-            assert box.options.counters.loads == 1
+            assert sandbox.options.counters.loads == 1
 
 
 async def test_another_model_than_asked_for_is_said(
-    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    box.options.substitute = True
+    sandbox.options.substitute = True
     outcome = await ask(clock, backend, a_request(model="some/other"))
     assert outcome.end.notices == (OTHER_MODEL,)
     same = await ask(clock, backend, a_request(model="qwen/qwen3-next-80b"))
@@ -288,9 +291,9 @@ async def test_another_model_than_asked_for_is_said(
 
 
 async def test_a_prompt_cut_by_the_server_is_said(clock: FakeClock) -> None:
-    async with LMStudioSandbox([Model("a/b", context_tokens=1024)]) as box:
-        box.options.overflow = "truncate_middle"
-        async with connected(clock, box.base_url) as backend:
+    async with LMStudioSandbox([Model("a/b", context_tokens=1024)]) as sandbox:
+        sandbox.options.overflow = "truncate_middle"
+        async with connected(clock, sandbox.base_url) as backend:
             talk = long_talk(40)
             outcome = await ask(clock, backend, a_request(*talk, prompt_tokens=4000))
             assert CUT_BY_SERVER in outcome.end.notices
@@ -300,10 +303,10 @@ async def test_a_prompt_cut_by_the_server_is_said(clock: FakeClock) -> None:
 
 
 async def test_an_empty_answer_stays_one_sentence(
-    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    box.answer(Answer("", reasoning="Only thoughts."))
+    sandbox.answer(Answer("", reasoning="Only thoughts."))
     outcome = await ask(clock, backend)
     assert isinstance(outcome.error, errors.EmptyAnswerError)
     assert "only thought" in outcome.error.sentence
-    assert len(box.completions) == 2
+    assert len(sandbox.completions) == 2

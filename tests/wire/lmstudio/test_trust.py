@@ -43,8 +43,8 @@ ALLOWED = {
 
 async def test_the_token_opens_the_door(clock: FakeClock) -> None:
     async with (
-        LMStudioSandbox(token=TOKEN) as box,
-        connected(clock, box.base_url, api_token=SecretStr(TOKEN)) as backend,
+        LMStudioSandbox(token=TOKEN) as sandbox,
+        connected(clock, sandbox.base_url, api_token=SecretStr(TOKEN)) as backend,
     ):
         outcome = await ask(clock, backend)
         assert outcome.text
@@ -56,13 +56,13 @@ async def test_a_wrong_token_is_neither_logged_nor_tried_elsewhere(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     async with (
-        LMStudioSandbox(token="sk-lm-right:1") as box,
-        connected(clock, box.base_url, api_token=SecretStr(TOKEN)) as backend,
+        LMStudioSandbox(token="sk-lm-right:1") as sandbox,
+        connected(clock, sandbox.base_url, api_token=SecretStr(TOKEN)) as backend,
     ):
         outcome = await ask(clock, backend)
         assert isinstance(outcome.error, errors.AuthenticationError)
         assert backend.is_available()
-        assert {request.path for request in box.requests} == {
+        assert {request.path for request in sandbox.requests} == {
             "/api/v1/models",
             "/v1/chat/completions",
         }
@@ -74,11 +74,11 @@ async def test_a_wrong_token_is_neither_logged_nor_tried_elsewhere(
 async def test_redirects_are_not_followed(status: int, clock: FakeClock) -> None:
     async with (
         LMStudioSandbox() as elsewhere,
-        LMStudioSandbox() as box,
-        connected(clock, box.base_url, api_token=SecretStr(TOKEN)) as backend,
+        LMStudioSandbox() as sandbox,
+        connected(clock, sandbox.base_url, api_token=SecretStr(TOKEN)) as backend,
     ):
         target = f"{elsewhere.base_url}/v1/chat/completions"
-        box.faults.next(Fault.REDIRECT, times=None, location=target, status=status)
+        sandbox.faults.next(Fault.REDIRECT, times=None, location=target, status=status)
         outcome = await ask(clock, backend)
         assert isinstance(outcome.error, errors.RedirectError)
         assert elsewhere.requests == []
@@ -103,27 +103,27 @@ async def test_a_token_goes_only_to_the_origin_it_is_for(
         one.faults.next(Fault.HTML_503, times=None)
         await ask(clock, backend)
         await backend.probe_now()
-        for box, tokens in zip((one, two), sent, strict=True):
-            assert box.completions
-            assert {request.headers.get("authorization") for request in box.requests} == tokens
+        for sandbox, tokens in zip((one, two), sent, strict=True):
+            assert sandbox.completions
+            assert {request.headers.get("authorization") for request in sandbox.requests} == tokens
 
 
 async def test_proxies_of_the_environment_are_not_used(
-    box: LMStudioSandbox, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    sandbox: LMStudioSandbox, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with LMStudioSandbox() as proxy:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.base_url)
-        async with connected(clock, box.base_url) as backend:
+        async with connected(clock, sandbox.base_url) as backend:
             assert (await ask(clock, backend)).text == PARIS
         assert proxy.requests == []
 
 
 async def test_the_body_has_only_known_fields(
-    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
     await ask(clock, backend)
-    body = box.completions[0].body
+    body = sandbox.completions[0].body
     assert set(body) <= ALLOWED
     assert {"temperature", "top_p", "max_tokens"} <= set(body)
     assert body["stream"] is True
@@ -131,12 +131,12 @@ async def test_the_body_has_only_known_fields(
 
 
 async def test_compression_is_neither_asked_for_nor_taken(
-    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    box.faults.next(Fault.GZIP_BOMB, times=None)
+    sandbox.faults.next(Fault.GZIP_BOMB, times=None)
     outcome = await ask(clock, backend)
     assert isinstance(outcome.error, errors.BadResponseError)
-    assert {request.headers["accept-encoding"] for request in box.requests} == {"identity"}
+    assert {request.headers["accept-encoding"] for request in sandbox.requests} == {"identity"}
 
 
 async def test_cookies_are_not_kept(clock: FakeClock) -> None:
@@ -154,25 +154,27 @@ async def test_cookies_are_not_kept(clock: FakeClock) -> None:
     assert set(seen) == {None}
 
 
-async def test_a_name_that_moves_is_not_followed(box: LMStudioSandbox, clock: FakeClock) -> None:
+async def test_a_name_that_moves_is_not_followed(
+    sandbox: LMStudioSandbox, clock: FakeClock
+) -> None:
     answers = ["127.0.0.1"]
 
     async def lookup(_host: str) -> Sequence[str]:
         return [answers.pop(0)] if len(answers) > 1 else answers
 
-    settings = LMStudioSettings(base_url=(f"http://lm.example:{box.port}",))
+    settings = LMStudioSettings(base_url=(f"http://lm.example:{sandbox.port}",))
     async with open_backend(settings, clock, lookup=lookup) as backend:
         assert (await ask(clock, backend)).text == PARIS
         answers[:] = ["127.0.0.2"]
-        box.close_connections()
+        sandbox.close_connections()
         assert (await ask(clock, backend)).text == PARIS
-        await box.refuse()
+        await sandbox.refuse()
         answers[:] = ["192.0.2.7"]
         for _ in range(3):
             refused = (await ask(clock, backend)).error
             assert isinstance(refused, errors.AddressRefusedError)
             await clock.advance(40)
-        await box.start()
+        await sandbox.start()
         answers[:] = ["127.0.0.1"]
         for _ in range(140):
             await clock.advance(0.5)
@@ -214,8 +216,8 @@ async def test_https_without_trust_sends_nothing(clock: FakeClock, tmp_path: Pat
                 assert isinstance(outcome.error, errors.CertificateError)
 
 
-async def test_https_on_a_plain_port_says_so(box: LMStudioSandbox, clock: FakeClock) -> None:
-    async with connected(clock, box.base_url.replace("http:", "https:")) as backend:
+async def test_https_on_a_plain_port_says_so(sandbox: LMStudioSandbox, clock: FakeClock) -> None:
+    async with connected(clock, sandbox.base_url.replace("http:", "https:")) as backend:
         outcome = await ask(clock, backend)
         assert type(outcome.error) is errors.TlsError
 

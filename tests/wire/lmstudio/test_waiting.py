@@ -214,10 +214,10 @@ async def _all(stream: AsyncIterator[ChatEvent]) -> list[ChatEvent]:
 
 
 async def test_a_connection_that_isnt_answered_is_given_up_soon(
-    box: LMStudioSandbox, clock: FakeClock
+    sandbox: LMStudioSandbox, clock: FakeClock
 ) -> None:
-    async with connected(clock, box.base_url, retry_attempts=0) as backend:
-        await box.blackhole()
+    async with connected(clock, sandbox.base_url, retry_attempts=0) as backend:
+        await sandbox.blackhole()
         began_at_s = clock.monotonic()
         outcome = await ask(clock, backend)
         assert isinstance(outcome.error, errors.ConnectTimedOutError)
@@ -225,39 +225,41 @@ async def test_a_connection_that_isnt_answered_is_given_up_soon(
 
 
 async def test_a_server_that_comes_up_after_four_seconds_answers(
-    box: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    await box.refuse()
+    await sandbox.refuse()
     asked = asyncio.create_task(listen(backend, a_request()))
     for _ in range(16):
         await clock.advance(0.25)
-    await box.start()
+    await sandbox.start()
     outcome = await passing(clock, asyncio.wait_for(asked, None))
     assert outcome.text == PARIS
     assert StageKind.HELD in outcome.stages
 
 
 async def test_a_server_known_to_be_down_is_said_at_once(
-    box: LMStudioSandbox, clock: FakeClock
+    sandbox: LMStudioSandbox, clock: FakeClock
 ) -> None:
-    await box.refuse()
-    async with connected(clock, box.base_url) as backend:
+    await sandbox.refuse()
+    async with connected(clock, sandbox.base_url) as backend:
         assert not backend.is_available()
         outcome = await ask(clock, backend)
         assert isinstance(outcome.error, BackendUnavailableError)
         assert clock.monotonic() == pytest.approx(1000, abs=0.5)
 
 
-async def test_availability_is_told_when_it_changes(box: LMStudioSandbox, clock: FakeClock) -> None:
+async def test_availability_is_told_when_it_changes(
+    sandbox: LMStudioSandbox, clock: FakeClock
+) -> None:
     told: list[bool] = []
-    await box.refuse()
-    async with connected(clock, box.base_url) as backend:
+    await sandbox.refuse()
+    async with connected(clock, sandbox.base_url) as backend:
         backend.on_availability(told.append)
-        await box.start()
+        await sandbox.start()
         for _ in range(20):
             await clock.advance(0.25)
         assert told == [True]
-        await box.refuse()
+        await sandbox.refuse()
         for _ in range(80):
             await clock.advance(0.25)
         assert told == [True, False]
@@ -266,44 +268,46 @@ async def test_availability_is_told_when_it_changes(box: LMStudioSandbox, clock:
 
 async def test_loading_is_shown_and_then_reading(clock: FakeClock) -> None:
     async with (
-        LMStudioSandbox([Model("a/b", loaded=False)]) as box,
-        connected(clock, box.base_url) as backend,
+        LMStudioSandbox([Model("a/b", loaded=False)]) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
     ):
         outcome = await ask(clock, backend)
         assert outcome.end.model == "a/b"
         assert outcome.stages[:2] == [StageKind.CONNECTING, StageKind.LOADING]
-        assert box.options.counters.loads == 1
+        assert sandbox.options.counters.loads == 1
 
 
 async def test_cold_requests_at_once_load_one_copy(clock: FakeClock) -> None:
-    async with LMStudioSandbox([Model("a/b", loaded=False)]) as box:
-        box.options.jit_race = True
-        async with connected(clock, box.base_url) as backend:
+    async with LMStudioSandbox([Model("a/b", loaded=False)]) as sandbox:
+        sandbox.options.jit_race = True
+        async with connected(clock, sandbox.base_url) as backend:
             questions = [a_request(conversation=str(i)) for i in range(5)]
             asked = [asyncio.create_task(listen(backend, question)) for question in questions]
             outcomes = [await passing(clock, asyncio.wait_for(task, None)) for task in asked]
             assert all(outcome.end.reason is FinishReason.STOP for outcome in outcomes)
-            assert box.options.counters.loads == 1
+            assert sandbox.options.counters.loads == 1
 
 
 @pytest.mark.parametrize("after_tokens", [None, 2])
 async def test_stopping_closes_the_connection_at_once(
-    after_tokens: int | None, box: LMStudioSandbox, backend: LMStudioBackend
+    after_tokens: int | None, sandbox: LMStudioSandbox, backend: LMStudioBackend
 ) -> None:
     fault = Fault.HANG_BEFORE_HEADERS if after_tokens is None else Fault.HANG_AFTER_TOKENS
-    box.faults.next(fault, after_tokens=after_tokens)
+    sandbox.faults.next(fault, after_tokens=after_tokens)
     stream = backend.stream(a_request())
     for _ in range(2 if after_tokens is None else 3):
         await anext(stream)
     await settle()
     await stream.aclose()
     await settle()
-    assert box.completions[0].cancelled_at is not None
+    assert sandbox.completions[0].cancelled_at is not None
     assert nodes(backend)[0].in_flight == 0
 
 
-async def test_closing_the_back_end_ends_everything(box: LMStudioSandbox, clock: FakeClock) -> None:
+async def test_closing_the_back_end_ends_everything(
+    sandbox: LMStudioSandbox, clock: FakeClock
+) -> None:
     before = asyncio.all_tasks()
-    async with connected(clock, box.base_url) as backend:
+    async with connected(clock, sandbox.base_url) as backend:
         await ask(clock, backend)
     assert {task for task in asyncio.all_tasks() - before if "bot/lmstudio" in str(task)} == set()

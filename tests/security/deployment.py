@@ -1,4 +1,4 @@
-"""A bot in a house full of trouble, and the one checker of what must hold whatever happens."""
+"""A bot among people who mean harm, and the one checker of what must hold whatever happens."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u
 
 
 @dataclass
-class House:
+class Deployment:
     """Two servers, a data folder, a log, and the people of one guild.
 
     Attributes:
@@ -365,7 +365,7 @@ def logged(settings: Settings, stream: io.StringIO) -> Iterator[None]:
         logging.captureWarnings(capture=False)
 
 
-OpenHouse = Callable[..., contextlib.AbstractAsyncContextManager[House]]
+OpenHouse = Callable[..., contextlib.AbstractAsyncContextManager[Deployment]]
 
 
 @contextlib.asynccontextmanager
@@ -376,8 +376,8 @@ async def open_house(
     timing: Timing | None = None,
     model: Model | None = None,
     **environment: str,
-) -> AsyncGenerator[House, None]:
-    """Open a house; when it closes, everything is checked.
+) -> AsyncGenerator[Deployment, None]:
+    """Open a deployment; when it closes, everything is checked.
 
     Args:
         folder: The bot's data folder.
@@ -397,6 +397,6 @@ async def open_house(
         ) as discord,
         LMStudioSandbox([loaded], timing, token=LM_TOKEN) as lm,
     ):
-        house = House(discord, lm, folder, clock, factor, ROOMY | environment)
-        yield house
-    house.check()
+        deployment = Deployment(discord, lm, folder, clock, factor, ROOMY | environment)
+        yield deployment
+    deployment.check()

@@ -40,6 +40,9 @@ GATHER_S: Final = 2.0
 LINE_EVERY_S: Final = 20.0
 """Seconds between two such lines in one channel."""
 
+LINE_TRIES: Final = 3
+"""How often such a line is tried where Discord doesn't take it."""
+
 LINES_PER_S: Final = 5
 """Such lines in all, for one server after the other."""
 
@@ -207,12 +210,15 @@ class TurnedAway:
         return None
 
     async def _say_line(self, tally: _Tally) -> None:
-        now_s = self._clock.monotonic()
-        at_s = self._pacers.of(tally.place.channel_id).book(now_s, tally.about)
-        await self._clock.sleep(at_s - now_s)
-        if not await self._signals.announce(tally.place, tally.about, tally.text()):
-            channel_id = tally.place.channel_id
-            _log.info("%d messages in channel %d got no word", tally.count, channel_id)
+        channel_id = tally.place.channel_id
+        for _ in range(LINE_TRIES):
+            now_s = self._clock.monotonic()
+            at_s = self._pacers.of(channel_id).book(now_s, tally.about)
+            await self._clock.sleep(at_s - now_s)
+            if await self._signals.announce(tally.place, tally.about, tally.text()):
+                return
+            await self._clock.sleep(LINE_EVERY_S)
+        _log.warning("%d messages in channel %d got no word", tally.count, channel_id)
 
     def _forget_lines(self, now_s: float) -> None:
         while self._lines:

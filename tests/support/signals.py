@@ -12,6 +12,7 @@ class FakeSignals:
     Args:
         clock: Time.
         takes_marks: Whether marks can be put on messages.
+        failures: How many lines aren't taken at first.
 
     Attributes:
         replies: Message, sentence and time of each reply.
@@ -19,9 +20,10 @@ class FakeSignals:
         lines: Place, sentence and time of each line to a channel.
     """
 
-    def __init__(self, clock: Clock, *, takes_marks: bool = True) -> None:
+    def __init__(self, clock: Clock, *, takes_marks: bool = True, failures: int = 0) -> None:
         self._clock = clock
         self._takes_marks = takes_marks
+        self._failures = failures
         self.replies: list[tuple[IncomingMessage, str, float]] = []
         self.marks: list[tuple[IncomingMessage, str, float]] = []
         self.lines: list[tuple[Place, str, float]] = []
@@ -39,5 +41,8 @@ class FakeSignals:
 
     async def announce(self, place: Place, _about: QuestionId, sentence: str) -> bool:
         """Note a line."""
+        if self._failures:
+            self._failures -= 1
+            return False
         self.lines.append((place, sentence, self._clock.monotonic()))
         return True

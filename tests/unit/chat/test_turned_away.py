@@ -90,3 +90,12 @@ async def test_a_server_of_few_lines_does_not_wait_for_one_of_many(clock: FakeCl
         away.refuse(of(number, 1, channel=777), WHY)
     await clock.advance(GATHER_S + 1)
     assert 777 in [place.channel_id for place, _, _ in signals.lines]
+
+
+async def test_a_line_that_discord_does_not_take_is_tried_again(clock: FakeClock) -> None:
+    signals = FakeSignals(clock, takes_marks=False, failures=2)
+    away = turned_away(clock, signals)
+    away.refuse(message(1), WHY)
+    away.refuse(message(2), WHY)
+    await clock.advance(60)
+    assert [line.startswith("1 message") for _, line, _ in signals.lines] == [True]

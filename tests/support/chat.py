@@ -37,8 +37,8 @@ from bot.queue.rate_limit import RateLimiter
 from bot.queue.scheduler import Scheduler
 from config.settings import DiscordSettings, QueueSettings, Settings
 from tests.support.clock import FakeClock
+from tests.support.conversation import World
 from tests.support.sink import FakeSink
-from tests.unit.prompt.world import World
 
 DONE: Final = Completed(FinishReason.STOP, "tiny")
 ANSWER: Final = (TextDelta("Because of the light."), DONE)

@@ -20,7 +20,7 @@ from bot.core.domain import (
 )
 from bot.prompt.budget import cut_points, origin, plan
 from bot.prompt.cleaning import clean_text, safe_name
-from tests.unit.prompt.world import ADA, BOB, CHAT, CLAW, HOME, World, check_roles
+from tests.support.conversation import ADA, BOB, CHAT, CLAW, HOME, World, check_roles
 
 DM = Place(PlaceKind.DM, ChannelId(60))
 THREAD = Place(PlaceKind.THREAD, ChannelId(70), GuildId(40), ChannelId(50))

@@ -22,8 +22,8 @@ from bot.core.domain import (
     UserId,
 )
 from bot.prompt.cleaning import clean_text, skeleton
+from tests.support.conversation import ADA, BOB, CHAT, CLAW, World
 from tests.support.grammar import read_prompt, read_turn
-from tests.unit.prompt.world import ADA, BOB, CHAT, CLAW, World
 
 THREAD = Place(PlaceKind.THREAD, ChannelId(70), GuildId(40), ChannelId(50))
 FORGED = [

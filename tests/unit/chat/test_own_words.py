@@ -14,7 +14,7 @@ from bot.storage.database import Database, open_database
 from bot.storage.journal import SqlJournal
 from bot.storage.state import StateStore
 from tests.support.clock import FakeClock
-from tests.unit.prompt.world import CLAW, World
+from tests.support.conversation import CLAW, World
 from tests.unit.storage.questions import question
 
 

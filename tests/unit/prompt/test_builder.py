@@ -20,7 +20,17 @@ from bot.core.domain import (
     UserId,
 )
 from bot.core.ports import JournalEntry, QuestionState
-from tests.unit.prompt.world import ADA, ADAS_DM, BOB, BOT_ID, CHAT, CLAW, HOME, World, check_roles
+from tests.support.conversation import (
+    ADA,
+    ADAS_DM,
+    BOB,
+    BOT_ID,
+    CHAT,
+    CLAW,
+    HOME,
+    World,
+    check_roles,
+)
 
 THREAD = Place(PlaceKind.THREAD, ChannelId(70), GuildId(40), ChannelId(50))
 

@@ -11,7 +11,7 @@ import pytest
 from bot.core.domain import ChannelId, Person, Place, PlaceKind, Role, UserId
 from bot.prompt.cleaning import clean_text, neutralise, readable, safe_name
 from bot.prompt.persona import PRESETS, fill
-from tests.unit.prompt.world import ADA, BOB, CHAT, World
+from tests.support.conversation import ADA, BOB, CHAT, World
 
 TOKENS = [
     "<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",

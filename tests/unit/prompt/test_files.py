@@ -19,7 +19,7 @@ from bot.prompt.attachments.files import FileReader
 from bot.prompt.attachments.kinds import FileKind, kind_of
 from config.settings import ContextSettings
 from tests.support.clock import FakeClock
-from tests.unit.prompt.world import ADA, CLAW, World
+from tests.support.conversation import ADA, CLAW, World
 
 GERMAN = "Grüße aus Köln, schöne Straße\n" * 3
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from bot.core.domain import ChannelId, GuildId, Person, Place, PlaceKind, UserId
+from tests.support.conversation import ADA, BOB, CLAW, HOME, World
 from tests.unit.prompt.test_builder import said
-from tests.unit.prompt.world import ADA, BOB, CLAW, HOME, World
 
 THREAD = Place(PlaceKind.THREAD, ChannelId(70), GuildId(40), ChannelId(50))
 

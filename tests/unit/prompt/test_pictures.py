@@ -17,7 +17,7 @@ from bot.prompt.attachments.files import FileReader
 from bot.prompt.attachments.kinds import FileKind
 from config.settings import ContextSettings
 from tests.support.clock import FakeClock
-from tests.unit.prompt.world import ADA, BOB, World
+from tests.support.conversation import ADA, BOB, World
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:

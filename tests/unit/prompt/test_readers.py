@@ -18,8 +18,8 @@ from bot.core.domain import (
     QuestionId,
 )
 from bot.prompt.builder import NO_HISTORY
+from tests.support.conversation import ADA, BOB, CHAT, CLAW, HOME, World
 from tests.unit.prompt.test_builder import said
-from tests.unit.prompt.world import ADA, BOB, CHAT, CLAW, HOME, World
 
 THREAD = Place(PlaceKind.THREAD, ChannelId(70), GuildId(40), ChannelId(50))
 

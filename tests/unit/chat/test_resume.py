@@ -1,0 +1,245 @@
+"""What becomes of each question that an earlier run left open."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bot.chat.resume import MOST_ATTEMPTS, SET_ASIDE, TOO_OLD, Resumer, Review, WayBack, give_up
+from bot.core.domain import Question, QuestionId
+from bot.core.errors import DeliveryForbiddenError
+from bot.core.ports import JournalEntry, Outcome, QuestionState
+from tests.support.builders import BOT_ID, question
+from tests.support.chat import Chat
+from tests.support.clock import FakeClock
+from tests.support.conversation import BOB, CLAW
+
+STALE_AFTER = timedelta(hours=1)
+BLOCKED = "You may not use me."
+NEW_WORDS = "why is it red"
+HALF, WHOLE, ANSWER = "Half an", "Half an answer.", "Because of the light."
+ACCEPTED, RUNNING, ANSWERED = (
+    QuestionState.ACCEPTED,
+    QuestionState.RUNNING,
+    QuestionState.ANSWERED,
+)
+
+
+def reworded(asked: Question) -> Question:
+    """Return a question in its new words."""
+    assert asked.message is not None
+    return replace(asked, text=NEW_WORDS, message=replace(asked.message, text=NEW_WORDS))
+
+
+class Office:
+    """Stored questions, what became of them, and the resumer that looks at them.
+
+    Attributes:
+        fates: What became of a question; it is still there where nothing is said.
+    """
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.chat = Chat(clock)
+        self.fates: dict[QuestionId, str] = {}
+        self.resumer = Resumer(
+            self.chat.journal, self.chat.service, clock, self, self.chat.world, STALE_AFTER
+        )
+
+    async def way_back(self, entry: JournalEntry) -> WayBack | None:
+        """Return the one sink, unless the place is gone."""
+        fate = self.fates.get(entry.question.id)
+        if fate == "forbidden":
+            self.chat.sink.failures.extend([DeliveryForbiddenError(50013)] * 20)
+        return None if fate == "place gone" else WayBack(self.chat.sink)
+
+    async def review(self, question: Question) -> Review:
+        """Return what became of a question."""
+        fate = self.fates.get(question.id)
+        if fate == "deleted":
+            return Review(None)
+        if fate == "edited":
+            return Review(reworded(question))
+        return Review(question, BLOCKED if fate == "blocked" else "")
+
+    def store(self, asked: Question, state: QuestionState, attempts: int = 0) -> None:
+        """Keep a question as an earlier run left it; with words where it had begun to answer."""
+        posted = () if state is ACCEPTED else (self.chat.sink.adopt(70 + asked.id, HALF),)
+        chunks = (WHOLE,) if state is ANSWERED else ()
+        entry = JournalEntry(asked, state, attempts, posted=posted, chunks=chunks)
+        self.chat.journal.entries[asked.id] = entry
+
+    async def run(self) -> int:
+        """Take up what is open, and see it through."""
+        count = await self.resumer.run(BOT_ID)
+        await self.chat.pass_time()
+        return count
+
+    @property
+    def asked(self) -> list[str]:
+        """What the model was asked."""
+        return [request.turns[-1].text for request in self.chat.backend.requests]
+
+
+@pytest.fixture
+def office(clock: FakeClock) -> Office:
+    return Office(clock)
+
+
+@pytest.mark.parametrize(
+    ("state", "fate", "attempts", "outcome", "shown", "is_asked"),
+    [
+        (ACCEPTED, "there", 0, Outcome.DELIVERED, ANSWER, True),
+        (RUNNING, "there", 1, Outcome.DELIVERED, ANSWER, True),
+        (RUNNING, "there", 2, Outcome.DELIVERED, ANSWER, True),
+        (ANSWERED, "there", 1, Outcome.DELIVERED, WHOLE, False),
+        (ANSWERED, "there", 2, Outcome.DELIVERED, WHOLE, False),
+        (RUNNING, "there", 3, Outcome.NOTIFIED, SET_ASIDE, False),
+        (ANSWERED, "there", 3, Outcome.NOTIFIED, SET_ASIDE, False),
+        (ACCEPTED, "edited", 0, Outcome.DELIVERED, ANSWER, True),
+        (RUNNING, "edited", 1, Outcome.DELIVERED, ANSWER, True),
+        (ANSWERED, "edited", 1, Outcome.DELIVERED, ANSWER, True),
+        (RUNNING, "edited", 3, Outcome.NOTIFIED, SET_ASIDE, False),
+        (ACCEPTED, "deleted", 0, Outcome.DROPPED, "", False),
+        (RUNNING, "deleted", 1, Outcome.DROPPED, "", False),
+        (ANSWERED, "deleted", 1, Outcome.DROPPED, "", False),
+        (RUNNING, "deleted", 3, Outcome.DROPPED, "", False),
+        (ACCEPTED, "place gone", 0, Outcome.DROPPED, "", False),
+        (RUNNING, "place gone", 3, Outcome.DROPPED, HALF, False),
+        (ANSWERED, "place gone", 1, Outcome.DROPPED, HALF, False),
+        (ACCEPTED, "blocked", 0, Outcome.NOTIFIED, BLOCKED, False),
+        (RUNNING, "blocked", 1, Outcome.NOTIFIED, BLOCKED, False),
+        (ANSWERED, "blocked", 1, Outcome.NOTIFIED, BLOCKED, False),
+        (RUNNING, "blocked", 3, Outcome.NOTIFIED, BLOCKED, False),
+        (ANSWERED, "forbidden", 1, Outcome.DROPPED, HALF, False),
+        (RUNNING, "forbidden", 3, Outcome.DROPPED, HALF, False),
+    ],
+)
+async def test_a_question_left_open_ends_as_its_state_and_its_fate_say(
+    office: Office,
+    state: QuestionState,
+    fate: str,
+    attempts: int,
+    outcome: Outcome,
+    shown: str,
+    is_asked: bool,
+) -> None:
+    office.store(question(1, "why is it blue"), state, attempts)
+    office.fates[QuestionId(1)] = fate
+    assert await office.run() == 1
+    assert office.chat.outcome(1) is outcome
+    assert len(office.asked) == is_asked
+    words = NEW_WORDS if fate == "edited" else "why is it blue"
+    assert all(words in each for each in office.asked)
+    assert [shown in each for each in office.chat.sink.contents] == [True] * bool(shown)
+    if state is not ACCEPTED and shown:
+        assert list(office.chat.sink.messages) == [71]
+
+
+@pytest.mark.parametrize(
+    ("state", "age", "shown"),
+    [
+        (RUNNING, STALE_AFTER, ANSWER),
+        (RUNNING, STALE_AFTER + timedelta(seconds=1), TOO_OLD),
+        (ACCEPTED, STALE_AFTER + timedelta(seconds=1), TOO_OLD),
+        (ANSWERED, STALE_AFTER + timedelta(days=1), WHOLE),
+    ],
+)
+async def test_only_what_was_never_answered_grows_too_old(
+    office: Office, state: QuestionState, age: timedelta, shown: str
+) -> None:
+    asked_at = office.chat.clock.now() - age
+    office.store(question(1, asked_at=asked_at), state)
+    await office.run()
+    assert [shown in each for each in office.chat.sink.contents] == [True]
+
+
+async def test_of_a_message_changed_right_before_the_end_only_the_newest_words_are_answered(
+    office: Office,
+) -> None:
+    asked = question(1, "why is it blue")
+    office.store(asked, RUNNING)
+    office.store(replace(reworded(asked), id=QuestionId(2)), ACCEPTED)
+    assert await office.run() == 2
+    assert (office.chat.outcome(1), office.chat.outcome(2)) == (Outcome.MERGED, Outcome.DELIVERED)
+    assert len(office.asked) == 1
+    assert NEW_WORDS in office.asked[0]
+    assert office.chat.sink.contents == [ANSWER]
+
+
+async def test_an_answer_that_was_posted_and_not_noted_is_gone_on_with(office: Office) -> None:
+    world = office.chat.world
+    asked = world.say(BOB, "why is it blue")
+    world.say(BOB, "not the answer", to=asked)
+    world.say(CLAW, "of something else")
+    orphan = world.say(CLAW, HALF, to=asked)
+    office.chat.sink.adopt(orphan.id, HALF)
+    open_question = replace(question(1), message=asked)
+    office.chat.journal.entries[QuestionId(1)] = JournalEntry(open_question, RUNNING, 1)
+    await office.run()
+    assert {i: m.content for i, m in office.chat.sink.messages.items()} == {orphan.id: ANSWER}
+
+
+async def test_no_answer_is_looked_for_where_no_work_had_begun(office: Office) -> None:
+    office.store(question(1), ACCEPTED)
+    before = office.chat.world.requests
+    await office.resumer.run(BOT_ID)
+    assert office.chat.world.requests == before
+
+
+async def test_words_that_the_response_of_a_command_has_already_are_replaced(
+    office: Office,
+) -> None:
+    standing = office.chat.sink.adopt(77, HALF)
+
+    async def way_back(_entry: JournalEntry) -> WayBack:
+        return WayBack(office.chat.sink, (standing,))
+
+    office.way_back = way_back  # type: ignore[method-assign] - one test's other way
+    office.store(question(1), ACCEPTED)
+    await office.run()
+    assert {i: m.content for i, m in office.chat.sink.messages.items()} == {77: ANSWER}
+
+
+async def test_what_is_worked_on_already_is_left_alone(office: Office) -> None:
+    office.store(question(1), ACCEPTED)
+    assert await office.resumer.run(BOT_ID) == 1
+    assert await office.resumer.run(BOT_ID) == 0
+    await office.chat.pass_time()
+    assert len(office.asked) == 1
+
+
+async def test_a_question_that_ends_while_others_are_looked_at_is_not_asked_again(
+    office: Office,
+) -> None:
+    for number in (1, 2):
+        office.store(question(number), ACCEPTED)
+
+    async def way_back(entry: JournalEntry) -> WayBack:
+        await office.chat.journal.close(QuestionId(2), Outcome.STOPPED)
+        return WayBack(office.chat.sink)
+
+    office.way_back = way_back  # type: ignore[method-assign] - one test's other way
+    assert await office.run() == 1
+    assert office.chat.outcome(2) is Outcome.STOPPED
+    assert len(office.asked) == 1
+
+
+@pytest.mark.parametrize("attempts", [0, 1, MOST_ATTEMPTS, MOST_ATTEMPTS + 1])
+async def test_a_question_known_to_have_held_the_process_up_is_set_aside(
+    office: Office, attempts: int
+) -> None:
+    office.store(question(1), RUNNING, attempts)
+    await give_up(office.chat.journal, QuestionId(1))
+    await give_up(office.chat.journal, QuestionId(404))
+    assert office.chat.journal.entries[QuestionId(1)].attempts == max(attempts, MOST_ATTEMPTS)
+    await office.run()
+    assert SET_ASIDE in office.chat.sink.contents[-1]
+
+
+async def test_a_question_that_ended_is_not_given_up(office: Office) -> None:
+    office.store(question(1), RUNNING, 1)
+    await office.chat.journal.close(QuestionId(1), Outcome.DELIVERED)
+    await give_up(office.chat.journal, QuestionId(1))
+    assert office.chat.journal.entries[QuestionId(1)].attempts == 1

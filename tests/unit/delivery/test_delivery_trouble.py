@@ -303,3 +303,31 @@ async def test_a_message_that_somebody_deleted_is_not_deleted_again(is_told: boo
         await delivery.abort()
     deleted = [call.message_id for call in rig.sink.calls if call.kind == "delete"]
     assert sorted(deleted) == sorted(others)  # type: ignore[type-var]
+
+
+async def _interim_edits(trouble: str) -> int:
+    """Return how many edits 20 s of growing text make, after some trouble with the first edit."""
+    desk = Desk()
+    async with desk.delivery() as delivery:
+        await settle()
+        delivery.show("Hello.")
+        await settle()
+        if trouble == "failure":
+            desk.sink.failures.append(DeliveryUnavailableError())
+        elif trouble == "slow":
+            desk.sink.before = lambda: _slow_once(desk)
+        for step in range(200):
+            delivery.show("Hello." + " More." * (step + 1))
+            await desk.clock.advance(0.1)
+    return desk.sink.kinds().count("edit")
+
+
+async def _slow_once(desk: Desk) -> None:
+    desk.sink.before = None
+    await desk.clock.sleep(3.1)
+
+
+@pytest.mark.parametrize("trouble", ["failure", "slow"])
+async def test_interim_edits_become_rarer_once_discord_refuses_or_delays_one(trouble: str) -> None:
+    usual = await _interim_edits("none")
+    assert await _interim_edits(trouble) <= 0.75 * usual

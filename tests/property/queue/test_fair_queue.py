@@ -197,3 +197,19 @@ def test_the_line_never_moves_back_after_somebody_was_served_out_of_turn() -> No
     queue.push(Entry(31, eve, 1, 5.0))
     queue.push(Entry(40, new, 1, 1.0))
     assert queue.order() == [31, 40]
+
+
+def test_the_line_of_channels_never_moves_back_either() -> None:
+    """A channel that comes now starts where the channels have been already."""
+    queue = FairQueue(100, 100, 100)
+    people = iter(range(100))
+    for key, channel, cost in ((10, 1, 10.0), (30, 3, 5.0)):
+        queue.push(Entry(key, next(people), channel, cost))
+        queue.take(key)
+    queue.push(Entry(20, next(people), 2, 1.0))
+    queue.push(Entry(11, next(people), 1, 10.0))
+    queue.take(11)
+    queue.take(20)
+    queue.push(Entry(31, next(people), 3, 5.0))
+    queue.push(Entry(40, next(people), 4, 1.0))
+    assert queue.order() == [31, 40]

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from bot.chat.closing import BROKE
 from bot.chat.service import ChatService, RateLimitedError
 from bot.chat.turn import RESTARTING_TEXT
-from bot.core.domain import Completed, FinishReason, MessageId, QuestionId, TextDelta, Usage
+from bot.core.domain import (
+    ChannelId,
+    Completed,
+    FinishReason,
+    GuildId,
+    MessageId,
+    Person,
+    PlaceKind,
+    QuestionId,
+    TextDelta,
+    Usage,
+)
 from bot.core.ports import JournalEntry, Outcome, QuestionState
 from bot.lmstudio.ending import CUT_BY_SERVER
 from bot.lmstudio.errors import BackendUnavailableError
-from tests.support.builders import ADA, HOME, NOON, question
+from tests.support.builders import ADA, BOB, HOME, NOON, message, question
 from tests.support.chat import Chat
 from tests.support.clock import FakeClock
 from tests.support.sink import FakeSink
@@ -251,3 +264,119 @@ async def test_a_declined_question_is_told_why_where_its_answer_began(chat: Chat
     assert chat.outcome(1) is Outcome.NOTIFIED
     assert "It is too late." in last(chat.sink)
     assert list(chat.sink.messages) == [77]
+
+
+OTHER_PLACE = replace(HOME, channel_id=ChannelId(51))
+
+
+@pytest.mark.parametrize(
+    ("fields", "goes_on"),
+    [
+        ({}, True),
+        ({"message_id": 999}, False),
+        ({"author": BOB}, False),
+        ({"place": OTHER_PLACE}, False),
+        ({"created_at": NOON + timedelta(seconds=2)}, True),
+        ({"created_at": NOON + timedelta(seconds=2.1)}, False),
+        ({"created_at": NOON - timedelta(seconds=0.1)}, False),
+        ({"reference_id": MessageId(1000)}, True),
+        ({"reference_id": MessageId(7)}, False),
+    ],
+    ids=str,
+)
+async def test_a_message_goes_on_with_its_authors_question_of_a_moment_ago(
+    clock: FakeClock, fields: dict[str, Any], goes_on: bool
+) -> None:
+    chat = Chat(clock, burst_window_s=2.0)
+    chat.backend.scripts.append([asyncio.Event()])
+    await chat.service.submit(question(1000), chat.sink)
+    await clock.advance(0.1)
+    assert chat.service.continues_burst(message(**{"message_id": 1001, **fields})) is goes_on
+    await chat.service.cancel()
+
+
+async def test_nothing_goes_on_with_a_question_whose_answer_can_be_seen(chat: Chat) -> None:
+    chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
+    await chat.service.submit(question(1000), chat.sink)
+    await chat.pass_time(3)
+    assert not chat.service.continues_burst(message(1001))
+    await chat.service.cancel()
+
+
+@pytest.mark.parametrize(
+    ("gone", "ends"),
+    [
+        ({"channel_id": ChannelId(50), "guild_id": None}, True),
+        ({"channel_id": ChannelId(49), "guild_id": None}, True),
+        ({"channel_id": ChannelId(51), "guild_id": None}, False),
+        ({"channel_id": None, "guild_id": GuildId(40)}, True),
+        ({"channel_id": None, "guild_id": GuildId(41)}, False),
+    ],
+    ids=["channel", "parent", "another channel", "guild", "another guild"],
+)
+async def test_work_ends_with_the_place_it_is_for(
+    chat: Chat, gone: dict[str, Any], ends: bool
+) -> None:
+    chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
+    thread = replace(HOME, kind=PlaceKind.THREAD, parent_id=ChannelId(49))
+    await chat.service.submit(question(1, place=thread), chat.sink)
+    await chat.pass_time(3)
+    chat.service.place_gone(**gone)
+    await chat.pass_time()
+    assert chat.outcome(1) is (Outcome.DROPPED if ends else None)
+    await chat.service.cancel()
+
+
+@pytest.mark.parametrize(
+    ("asker", "channel_id", "count"), [(ADA, 50, 1), (BOB, 50, 0), (ADA, 51, 0)]
+)
+async def test_stopping_is_for_ones_own_questions_here(
+    chat: Chat, asker: Person, channel_id: int, count: int
+) -> None:
+    chat.backend.scripts.append([asyncio.Event()])
+    await chat.service.submit(question(1), chat.sink)
+    assert chat.service.stop_person(asker.id, ChannelId(channel_id)) == count
+    await chat.service.cancel()
+
+
+async def test_an_answer_that_is_deleted_ends_its_work_but_was_no_open_question(chat: Chat) -> None:
+    chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time(3)
+    [answer_id] = chat.sink.messages
+    assert not chat.service.message_gone(MessageId(404))
+    assert not chat.service.message_gone(answer_id)
+    await chat.pass_time()
+    assert chat.outcome(1) is Outcome.DROPPED
+    assert not chat.service.message_gone(MessageId(1)), "it has ended"
+
+
+async def test_an_answer_takes_the_place_of_the_one_that_it_replaces(chat: Chat) -> None:
+    old = chat.sink.adopt(77, "An older answer.")
+    await chat.service.submit(question(1), chat.sink, replaces=(old,))
+    await chat.pass_time()
+    assert {i: m.content for i, m in chat.sink.messages.items()} == {77: "Because of the light."}
+    assert chat.journal.entries[QuestionId(1)].posted == (old,)
+
+
+async def test_who_asks_is_told_that_a_question_is_taken_before_work_on_it_begins(
+    chat: Chat,
+) -> None:
+    seen: list[tuple[bool, int]] = []
+
+    async def acknowledge() -> None:
+        seen.append((QuestionId(1) in chat.journal.entries, len(chat.backend.requests)))
+
+    for _ in range(2):
+        await chat.service.submit(question(1), chat.sink, acknowledge=acknowledge)
+        await chat.pass_time()
+    assert seen == [(True, 0)]
+
+
+async def test_what_was_ever_taken_is_known(chat: Chat) -> None:
+    assert not await chat.service.has_taken(QuestionId(1))
+    await chat.service.submit(question(1), chat.sink)
+    assert chat.service.knows(QuestionId(1))
+    await chat.pass_time()
+    assert not chat.service.knows(QuestionId(1))
+    assert await chat.service.has_taken(QuestionId(1))

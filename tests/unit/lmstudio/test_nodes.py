@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
+from bot.core.domain import Usage
+from bot.lmstudio.completion import CompletionDecoder
+from bot.lmstudio.ending import CUT_BY_SERVER, findings
 from bot.lmstudio.loading import LoadOptions, load
 from bot.lmstudio.nodes import Node
+from bot.lmstudio.recovery import Plan
 from bot.lmstudio.transport import Transport
 from tests.support.clock import FakeClock
 
@@ -84,3 +88,15 @@ async def test_a_learned_limit_holds_where_loading_finds_the_model_loaded() -> N
     node = await limited(ListedServer(8192))
     await load(node, "a/b", LoadOptions())
     assert limit_of(node) == 2048
+
+
+@pytest.mark.parametrize(("counted", "notices"), [(1000, [CUT_BY_SERVER]), (4000, [])])
+async def test_a_server_that_read_only_part_of_a_prompt_is_named_to_the_person(
+    counted: int, notices: list[str]
+) -> None:
+    node = Node(0, ListedServer(4096), FakeClock(), lambda: None)
+    await node.refresh()
+    decoder = CompletionDecoder()
+    decoder.usage = Usage(counted, 10)
+    plan = Plan(model="a/b", turns=(), prompt_tokens=4000, max_tokens=512)
+    assert findings(node, plan, decoder, "") == notices

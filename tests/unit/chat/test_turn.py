@@ -197,7 +197,7 @@ async def test_a_turn_that_ends_early_leaves_what_its_reason_says(
     await chat.pass_time(3)
     turn = chat.service._turns[QuestionId(1)]
     assert turn.is_underway
-    assert turn.is_visible
+    assert not turn.may_be_joined
     assert turn.end(ending)
     assert turn.end(Ending.STOPPED), "the first reason counts"
     await chat.pass_time()

@@ -307,24 +307,24 @@ async def test_a_message_that_somebody_deleted_is_not_deleted_again(is_told: boo
 
 async def _interim_edits(trouble: str) -> int:
     """Return how many edits 20 s of growing text make, after some trouble with the first edit."""
-    desk = Desk()
-    async with desk.delivery() as delivery:
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
         await settle()
         delivery.show("Hello.")
         await settle()
         if trouble == "failure":
-            desk.sink.failures.append(DeliveryUnavailableError())
+            rig.sink.failures.append(DeliveryUnavailableError())
         elif trouble == "slow":
-            desk.sink.before = lambda: _slow_once(desk)
+            rig.sink.before = lambda: _slow_once(rig)
         for step in range(200):
             delivery.show("Hello." + " More." * (step + 1))
-            await desk.clock.advance(0.1)
-    return desk.sink.kinds().count("edit")
+            await rig.clock.advance(0.1)
+    return rig.sink.kinds().count("edit")
 
 
-async def _slow_once(desk: Desk) -> None:
-    desk.sink.before = None
-    await desk.clock.sleep(3.1)
+async def _slow_once(rig: DeliveryRig) -> None:
+    rig.sink.before = None
+    await rig.clock.sleep(3.1)
 
 
 @pytest.mark.parametrize("trouble", ["failure", "slow"])

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.security.deployment import Deployment, OpenHouse, open_house
+from tests.security.deployment import Deployment, OpenDeployment, open_house
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> OpenHouse:
+def opened(tmp_path: Path) -> OpenDeployment:
     """Open a deployment with options of the test's own."""
     return functools.partial(open_house, tmp_path / "data")
 

@@ -365,7 +365,7 @@ def logged(settings: Settings, stream: io.StringIO) -> Iterator[None]:
         logging.captureWarnings(capture=False)
 
 
-OpenHouse = Callable[..., contextlib.AbstractAsyncContextManager[Deployment]]
+OpenDeployment = Callable[..., contextlib.AbstractAsyncContextManager[Deployment]]
 
 
 @contextlib.asynccontextmanager

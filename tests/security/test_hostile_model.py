@@ -7,7 +7,7 @@ import json
 import sqlite3
 
 from sandbox.lmstudio import Answer, Fault
-from tests.security.deployment import Deployment, OpenHouse, is_content
+from tests.security.deployment import Deployment, OpenDeployment, is_content
 
 HOSTILE = (
     Fault.GZIP_BOMB,
@@ -34,7 +34,7 @@ HOSTILE = (
 )
 
 
-async def test_every_hostile_response_ends_in_one_plain_outcome(opened: OpenHouse) -> None:
+async def test_every_hostile_response_ends_in_one_plain_outcome(opened: OpenDeployment) -> None:
     async with opened(CLAWBOT_LMSTUDIO__RETRY_ATTEMPTS="0") as deployment:
         deployment.may_fail = True  # a wrong address is an error for whoever runs the bot
         async with deployment.bot():

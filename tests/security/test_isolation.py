@@ -6,7 +6,7 @@ import random
 
 from sandbox.discord import Channel, Message, Person
 from sandbox.lmstudio import RecordedRequest
-from tests.security.deployment import Deployment, OpenHouse, all_text
+from tests.security.deployment import Deployment, OpenDeployment, all_text
 
 ROUNDS = 5
 
@@ -72,7 +72,7 @@ def check_words(deployment: Deployment, all_talks: list[Talk]) -> None:
                 assert not any(word in version.content for word in foreign), talk.word
 
 
-async def test_no_word_crosses_from_one_conversation_to_another(opened: OpenHouse) -> None:
+async def test_no_word_crosses_from_one_conversation_to_another(opened: OpenDeployment) -> None:
     dice = random.Random(7)
     async with opened(factor=20) as deployment:
         deployment.lm.answer_with(repeat_everything)

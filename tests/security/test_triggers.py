@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox.discord import Channel, Message
-from tests.security.deployment import Deployment, OpenHouse, all_text, is_content
+from tests.security.deployment import Deployment, OpenDeployment, all_text, is_content
 
 
 async def settle(deployment: Deployment, room: Channel) -> None:
@@ -31,9 +31,9 @@ async def test_only_an_explicit_mention_by_a_person_starts_an_answer(
     guild.add_member(other_bot)
     bot_role = next(role for role in guild.roles.values() if role.managed)
     other_role = guild.add_role("Cooks")
-    quiet = deployment.ada
+    quiet, forge = deployment.ada, deployment.forge
     async with deployment.bot():
-        first = await deployment.ada.mention(next(rooms), "the real question")
+        first = await quiet.mention(next(rooms), "the real question")
         await deployment.until_answered([first])
         answer = deployment.discord.replies(first)[0]
         # What must start nothing, shape by shape.
@@ -52,13 +52,11 @@ async def test_only_an_explicit_mention_by_a_person_starts_an_answer(
         await other_bot.reply(answer, "I am a bot replying")
         await other_bot.dm("I am a bot in private")
         for kind in (1, 4, 6, 7, 8, 18, 20, 21, 23, 24, 46):
-            deployment.forge(next(rooms), deployment.ada, "<@bot> system message", kind=kind)
-        deployment.forge(
-            next(rooms), deployment.ada, "<@bot> webhook", webhook_id="123456789012345678"
-        )
+            forge(next(rooms), quiet, "<@bot> system message", kind=kind)
+        forge(next(rooms), quiet, "<@bot> webhook", webhook_id="123456789012345678")
         own = {"id": str(me.id), "username": "Clawbot", "discriminator": "0001", "bot": True}
         own |= {"avatar": None, "global_name": None}
-        deployment.forge(next(rooms), deployment.ada, "<@bot> myself", author=own)
+        forge(next(rooms), quiet, "<@bot> myself", author=own)
         deployment.discord.unfurl(await quiet.say(next(rooms), "https://a.example"))
         await settle(deployment, next(rooms))
         assert unreal(deployment) == []
@@ -105,7 +103,7 @@ async def test_storms_of_edits_and_reactions_never_reach_the_model(deployment: D
 
 
 async def test_a_storm_of_edits_to_ones_question_is_bounded_by_the_rate_limit(
-    opened: OpenHouse,
+    opened: OpenDeployment,
 ) -> None:
     async with opened(CLAWBOT_QUEUE__PER_PERSON_PER_MINUTE="10") as deployment:
         room, last = deployment.channels(2)
@@ -201,7 +199,7 @@ def is_allowed(policy: str, kind: str) -> bool:
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-async def test_every_place_under_every_policy(opened: OpenHouse, policy: str) -> None:
+async def test_every_place_under_every_policy(opened: OpenDeployment, policy: str) -> None:
     async with opened(factor=20) as deployment:
         places = {kind: surface(deployment, kind) for kind in SURFACES}
         chosen: dict[str, list[str]] = {}
@@ -227,7 +225,7 @@ async def ask(deployment: Deployment, place: Channel, kind: str) -> Message:
     return await deployment.ada.mention(place, f"In [{kind}] please")
 
 
-async def test_a_place_that_cannot_be_told_is_refused(opened: OpenHouse) -> None:
+async def test_a_place_that_cannot_be_told_is_refused(opened: OpenDeployment) -> None:
     async with opened(CLAWBOT_DISCORD__ALLOWED_CHANNEL_IDS="1234567890123456") as deployment:
         room = deployment.channels(1)[0]
         missing: list[dict[str, Any]] = [

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from bot.chat.closing import BROKE, CUT_BY_LENGTH, EMPTY, ONLY_THINKING, close_answer
-from bot.core.domain import Completed, FinishReason, Reasoning, TextDelta
+from bot.chat.closing import BROKE, CUT_BY_LENGTH, EMPTY, ONLY_THINKING, close_answer, model_name
+from bot.core.domain import Completed, FinishReason, Reasoning, TextDelta, Usage
 from bot.core.ports import ChatSettings
 from bot.output.pipeline import ReplyPipeline
 from bot.output.sanitise.policy import OutputPolicy
@@ -55,3 +57,60 @@ def test_an_answer_without_words_says_what_there_was(
     closing = close_answer(pipeline(*deltas), PROMPT, Completed(FinishReason.STOP), CHAT, 1.0)
     assert (closing.text, closing.notice) == ("", notice)
     assert not closing.can_continue
+
+
+@pytest.mark.parametrize(
+    ("usage", "first_token_s", "total_s", "context_tokens", "line"),
+    [
+        (None, None, None, None, "tiny · about 10 tokens of prompt"),
+        (Usage(100, 40), 1.0, 5.0, 4096, "first word after 1.0 s · 10 tokens/s · 140 of 4,096"),
+        (Usage(100, 40), 1.0, 5.0, None, "10 tokens/s · 140 tokens"),
+        (Usage(100, 40), None, None, None, "tiny · 4 tokens/s · 140 tokens"),
+        (Usage(100, 2), 4.5, 5.0, None, "first word after 4.5 s · 4 tokens/s · 102 tokens"),
+        (Usage(100, 1), 1.0, 5.0, None, "first word after 1.0 s · 101 tokens"),
+        (Usage(100, 40), 5.0, 5.0, None, "first word after 5.0 s · 140 tokens"),
+    ],
+)
+def test_the_details_tell_model_speed_and_context(
+    usage: Usage | None,
+    first_token_s: float | None,
+    total_s: float | None,
+    context_tokens: int | None,
+    line: str,
+) -> None:
+    done = Completed(
+        FinishReason.STOP,
+        "tiny",
+        usage,
+        first_token_s=first_token_s,
+        total_s=total_s,
+        context_tokens=context_tokens,
+    )
+    assert line in close_answer(pipeline(TextDelta("Yes.")), PROMPT, done, CHAT, 10.0).details
+
+
+@pytest.mark.parametrize(
+    ("reported", "name"),
+    [
+        (None, "model unknown"),
+        ("  ", "model unknown"),
+        ("a  `b`\n c", "a b c"),
+        ("m" * 500, "m" * 100),
+    ],
+)
+def test_a_servers_name_for_its_model_becomes_one_short_line(
+    reported: str | None, name: str
+) -> None:
+    assert model_name(reported)[:100] == name
+
+
+def test_another_model_and_the_details_are_named_below_an_answer_where_wanted() -> None:
+    chat = replace(CHAT, model_notice="Another model answered.", show_footer=True)
+    done = Completed(FinishReason.STOP, "tiny", notices=("Of the run.",))
+    closing = close_answer(pipeline(TextDelta("Yes.")), PROMPT, done, chat, 1.0)
+    assert closing.notices == (
+        "Another model answered.",
+        "About the prompt.",
+        "Of the run.",
+        closing.details,
+    )

@@ -74,7 +74,10 @@ def _parser() -> argparse.ArgumentParser:
         "demo", parents=[common], help="talk to the bot here, without Discord and without LM Studio"
     )
     demo.add_argument("--once", action="store_true", help="play a short conversation and end")
-    commands.add_parser("check", parents=[common], help="look for problems and say what to do")
+    check = commands.add_parser(
+        "check", parents=[common], help="look for problems and say what to do"
+    )
+    check.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
 
@@ -112,7 +115,7 @@ def _check(options: argparse.Namespace) -> int:
 
     result = _load(options, require_token=False)
     set_up_logging(result.settings, at_least="ERROR")
-    check(result)
+    check(result, as_json=options.json)
     return 0
 
 

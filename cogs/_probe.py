@@ -10,14 +10,13 @@ import discord
 
 from bot.core.domain import ChannelId, GuildId, QuestionId, UserId
 from bot.core.errors import QueueError
+from bot.diagnostics.walk import PATIENCE_S
 from bot.gateway.client import ClawbotClient
 from bot.queue.ticket import Job
 from cogs import _gate
 
-PROMPT_TOKENS, COST_TOKENS = 16, 32
-"""Size of the shortest completion, with a chat template around it."""
-PATIENCE_S = 10.0
-"""Longest wait in the line, in seconds; the rest of the diagnosis is there long before."""
+PROMPT_TOKENS, COST_TOKENS = 600, 640
+"""Size of the longer of the two completions, with a chat template around it."""
 BUSY = (
     "Not tried, because all slots are taken: {running} being answered, {waiting} waiting. "
     "Questions go first."

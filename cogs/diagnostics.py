@@ -13,16 +13,25 @@ from discord.ext import commands
 from bot.chat.closing import model_name
 from bot.core.counted import counted
 from bot.core.domain import ModelInfo, UserId
+from bot.core.errors import ConfigurationError
 from bot.core.permissions import listed, missing
 from bot.diagnostics import (
+    ADDRESSES,
     DiscordFacts,
     Finding,
+    Section,
     SharedWalks,
     diagnose,
     discord_findings,
     discord_text,
+    judge_clock,
+    judge_rest,
+    settings_failed,
     storage_findings,
     target_of,
+    titles,
+    together,
+    with_addresses,
 )
 from bot.gateway.client import ClawbotClient
 from cogs import _convert, _gate, _places, _probe, _respond
@@ -53,56 +62,85 @@ class DiagnosticsCog(commands.Cog):
     @app_commands.checks.cooldown(LOOKS, LOOKS_WINDOW_S, key=lambda i: i.user.id)
     async def network(self, interaction: Interaction) -> None:
         """Walk the way from here to the model, and say where it breaks and what to do."""
-        began_s = self._services.clock.monotonic()
         await interaction.response.defer(ephemeral=True)
-        rest_s = self._services.clock.monotonic() - began_s
         is_operator = UserId(interaction.user.id) in _gate.owner_ids(self.bot)
-        findings = list(discord_findings(self._facts(interaction, rest_s)))
-        if is_operator:
-            findings += storage_findings(self._services.storage.state)
-        urls = self._services.settings.lmstudio.base_url
-        if not all(map(self._walks.has, urls)) and (refusal := _probe.refusal(interaction)):
+        place = _convert.interaction_place(interaction)
+        model = self._services.overrides.effective(place).model
+        keys = [(url, model) for url in self._services.settings.lmstudio.base_url]
+        if not all(map(self._walks.has, keys)) and (refusal := _probe.refusal(interaction)):
             await _respond.say(interaction, refusal)
             return
-        await self._report(interaction, findings, is_operator=is_operator)
+        walks = [
+            (title, self._walks.findings(key, partial(self._walk, interaction, *key)))
+            for title, key in zip(titles(len(keys)), keys, strict=True)
+        ]
+        walks.append(("Discord", self._discord(interaction)))
+        walks += [("Data", self._storage())] if is_operator else []
+        await self._report(interaction, walks, is_operator=is_operator)
 
     async def _report(
-        self, interaction: Interaction, findings: list[Finding], *, is_operator: bool
+        self,
+        interaction: Interaction,
+        walks: list[tuple[str, AsyncGenerator[Finding, None]]],
+        *,
+        is_operator: bool,
     ) -> None:
-        """Show the findings, and those of each server as they come."""
+        """Show what the walks find, in one message that grows."""
         clock = self._services.clock
         shown_s = clock.monotonic()
-        for base_url in self._services.settings.lmstudio.base_url:
-            walk = partial(self._walk, interaction, base_url)
-            async with aclosing(self._walks.findings(base_url, walk)) as steps:
-                async for finding in steps:
-                    findings.append(finding)
-                    if clock.monotonic() - shown_s >= EDIT_INTERVAL_S:
-                        shown_s = clock.monotonic()
-                        await self._show(interaction, findings, is_operator=is_operator)
-        await self._show(interaction, findings, is_operator=is_operator)
+        sections: tuple[Section, ...] = ()
+        async with aclosing(together(walks)) as grown:
+            async for sections in grown:
+                if clock.monotonic() - shown_s >= EDIT_INTERVAL_S:
+                    shown_s = clock.monotonic()
+                    text = discord_text(sections, is_operator=is_operator, is_over=False)
+                    await _respond.say(interaction, text)
+        await _respond.say(interaction, discord_text(sections, is_operator=is_operator))
 
-    def _walk(self, interaction: Interaction, base_url: str) -> AsyncGenerator[Finding, None]:
-        return diagnose(
-            target_of(self._services.settings, base_url),
-            clock=self._services.clock,
+    async def _walk(
+        self, interaction: Interaction, base_url: str, model: str | None
+    ) -> AsyncGenerator[Finding, None]:
+        services = self._services
+        try:
+            target = target_of(services.settings, base_url, model, services.state.get(ADDRESSES))
+        except ConfigurationError as exc:
+            yield settings_failed(exc)
+            return
+        walk = diagnose(
+            target,
+            clock=services.clock,
             turn=partial(_probe.turn, interaction),
+            on_addresses=partial(self._remember, base_url),
         )
+        async with aclosing(walk) as findings:
+            async for finding in findings:
+                yield finding
 
-    @staticmethod
-    async def _show(
-        interaction: Interaction, findings: list[Finding], *, is_operator: bool
-    ) -> None:
-        await _respond.say(interaction, discord_text(findings, operator=is_operator))
+    async def _remember(self, base_url: str, addresses: tuple[str, ...]) -> None:
+        """Keep what a server's name leads to, for the next diagnosis."""
+        state = self._services.state
+        await state.set(ADDRESSES, with_addresses(state.get(ADDRESSES), base_url, addresses))
 
-    def _facts(self, interaction: Interaction, rest_s: float) -> DiscordFacts:
+    async def _discord(self, interaction: Interaction) -> AsyncGenerator[Finding, None]:
+        """Look at Discord from here, for the person who asked alone."""
+        for finding in discord_findings(self._facts(interaction)):
+            yield finding
+        answer = await self.bot.rest.ask(self.bot)
+        yield judge_rest(answer)
+        if (clock := judge_clock(answer.skew_s)) is not None:
+            yield clock
+
+    async def _storage(self) -> AsyncGenerator[Finding, None]:
+        for finding in storage_findings(self._services.storage.state):
+            yield finding
+
+    def _facts(self, interaction: Interaction) -> DiscordFacts:
         permissions: frozenset[str] | None = None
         if interaction.guild_id is not None:
             permissions = _held(_places.own_permissions(interaction))
         return DiscordFacts(
             gateway_latency_s=self.bot.latency,
             heartbeat_pause_s=self.bot.heartbeat_pause_s(),
-            rest_latency_s=rest_s,
             permissions=permissions,
             is_thread=isinstance(interaction.channel, discord.Thread),
             has_message_content=self.bot.intents.message_content,

@@ -1,4 +1,4 @@
-"""The shortest completion: does the model speak, how soon, how fast."""
+"""Two short completions: does the model speak, how fast does it read and write, does it leak."""
 
 from __future__ import annotations
 
@@ -9,18 +9,29 @@ from typing import Final
 import aiohttp
 from aiohttp import ClientResponse
 
-from bot.core.domain import ChatTurn, Role
+from bot.core.domain import ChatTurn, FinishReason, Role, TextDelta
 from bot.core.errors import BackendError
 from bot.core.tasks import within
-from bot.diagnostics.link import Link, failed
-from bot.diagnostics.values import Finding, Limits, Status, Step, one_line
+from bot.diagnostics.link import Way, failed
+from bot.diagnostics.models import with_smaller
+from bot.diagnostics.values import Fact, Finding, Status, Step, one_line
 from bot.lmstudio import errors, failures
-from bot.lmstudio.catalogue import is_same_model
+from bot.lmstudio.catalogue import is_same_model, name_to_send
 from bot.lmstudio.completion import CompletionDecoder
 from bot.lmstudio.transport import Reply
 from bot.lmstudio.wire import encode_body
+from bot.output.pipeline import ModelMemory, OutputPolicy, ReplyPipeline, SecretGuard
 
-_MAX_TOKENS: Final = 8
+_FEW_TOKENS, _SOME_TOKENS = 8, 32
+ANSWER_S: Final = 6.0
+"""Seconds for the shortest completion, from sending to its last token."""
+MEASURE_S: Final = 4.3
+"""Seconds for the longer one."""
+_WORDS: Final = "Is 17 a prime number? Say why in one sentence."
+_READ_THIS: Final = "Read these numbers, then answer the question after them.\n" + " ".join(
+    f"{number} {number * number};" for number in range(1, 61)
+)
+"""Some hundred tokens, so that reading takes a time that can be measured."""
 _STREAM_BYTES: Final = 524_288
 
 
@@ -32,6 +43,7 @@ class Heard:
         tokens: Deltas with text.
         first_s: Seconds to the first, from sending.
         last_s: Seconds to the last.
+        prompt_tokens: Length of the prompt, if that was said.
         model: Who answered, if that was said.
         failure: Why it isn't a whole answer.
     """
@@ -39,6 +51,7 @@ class Heard:
     tokens: int = 0
     first_s: float = 0.0
     last_s: float = 0.0
+    prompt_tokens: int = 0
     model: str = ""
     failure: BackendError | None = None
 
@@ -47,13 +60,15 @@ class Heard:
 class _Listener:
     """Reads a completion until it has said enough."""
 
-    link: Link
+    way: Way
     began_s: float
+    most_tokens: int
+    said: list[tuple[str, str]] = field(default_factory=list)
     heard: Heard = field(default_factory=Heard)
     decoder: CompletionDecoder = field(default_factory=lambda: CompletionDecoder(_STREAM_BYTES))
 
     async def ask(self, body: bytes) -> None:
-        response = await self.link.own.open("POST", "/v1/chat/completions", body)
+        response = await self.way.own.open("POST", "/v1/chat/completions", body)
         try:
             kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             if response.status != 200 or kind.endswith("json") or kind == "text/html":
@@ -64,7 +79,7 @@ class _Listener:
             response.close()
 
     async def _take_body(self, response: ClientResponse, kind: str) -> None:
-        data = await self.link.own.read_body(response)
+        data = await self.way.own.read_body(response)
         reply = Reply(response.status, kind, data, response.headers.get("Retry-After"))
         parsed = reply.json
         is_answer = isinstance(parsed, dict) and isinstance(parsed.get("choices"), list)
@@ -79,7 +94,7 @@ class _Listener:
             async for chunk in response.content.iter_any():
                 for line in _lines(chunk):
                     self._note(*decoder.feed(line))
-                if self.heard.tokens > 4 * _MAX_TOKENS:
+                if self.heard.tokens > 4 * self.most_tokens:
                     return
                 if decoder.has_ended or decoder.has_failed:
                     break
@@ -92,9 +107,12 @@ class _Listener:
     def _note(self, content: str, reasoning: str) -> None:
         heard = self.heard
         heard.model = self.decoder.model or ""
+        if self.decoder.usage is not None:
+            heard.prompt_tokens = self.decoder.usage.prompt_tokens
         if content or reasoning:
+            self.said.append((content, reasoning))
             heard.tokens += 1
-            heard.last_s = self.link.clock.monotonic() - self.began_s
+            heard.last_s = self.way.clock.monotonic() - self.began_s
             heard.first_s = heard.first_s or heard.last_s
 
 
@@ -103,31 +121,93 @@ def _lines(chunk: bytes) -> Iterator[bytes]:
     yield from chunk.splitlines(keepends=True)
 
 
-async def probe_completion(
-    link: Link, model: str, configured: str | None, limits: Limits
-) -> Finding:
-    """Ask for a handful of tokens, and close as soon as they are there."""
-    body = encode_body(
-        model=model,
-        turns=(ChatTurn(Role.USER, "Say OK."),),
-        temperature=0,
-        top_p=1,
-        max_tokens=_MAX_TOKENS,
-        reasoning_effort=None,
-        include_usage=False,
-    )
-    listener = _Listener(link, link.clock.monotonic())
+async def probe_completion(way: Way) -> Finding:
+    """Wait for this diagnosis's turn, then ask for a handful of tokens."""
+    info, asked = way.info, way.target.model
+    if info is None or not info.is_loaded:
+        cause = "Not tried, because it would load a model."
+        return Finding(Step.COMPLETION, Status.SKIPPED, cause)
+    way.sent = name_to_send(info, asked, info.instance_ids[0])
+    refusal = await way.stack.enter_async_context(way.turn(way.sent))
+    if refusal:
+        return Finding(Step.COMPLETION, Status.SKIPPED, refusal, is_personal=True)
+    listener = _Listener(way, way.clock.monotonic(), _FEW_TOKENS)
     try:
-        await within(link.clock, listener.ask(body), limits.completion_s)
+        await within(way.clock, listener.ask(_body(way.sent, "Say OK.", _FEW_TOKENS)), ANSWER_S)
     except TimeoutError:
         if not listener.heard.tokens:
-            return _waiting()
+            return late_completion()
     except BackendError as exc:
-        return failed(Step.COMPLETION, exc)
-    return judge(listener.heard, configured)
+        return _failed(way, exc)
+    way.has_spoken = bool(listener.heard.tokens)
+    if isinstance(listener.heard.failure, errors.OutOfMemoryError):
+        return _failed(way, listener.heard.failure)
+    return judge(listener.heard, asked)
 
 
-def _waiting() -> Finding:
+def _failed(way: Way, failure: BackendError) -> Finding:
+    finding = failed(Step.COMPLETION, failure)
+    if isinstance(failure, errors.OutOfMemoryError):
+        return with_smaller(finding, way.catalogue, way.info)
+    return finding
+
+
+async def probe_speed(way: Way) -> Finding | None:
+    """Let the model read some hundred tokens and write some dozens, and time both."""
+    if not way.has_spoken:
+        return None
+    listener = _Listener(way, way.clock.monotonic(), _SOME_TOKENS)
+    body = _body(way.sent, f"{_READ_THIS}\n{_WORDS}", _SOME_TOKENS, include_usage=True)
+    try:
+        await within(way.clock, listener.ask(body), MEASURE_S)
+    except TimeoutError:
+        pass  # what came until then is judged
+    except BackendError as exc:
+        return failed(Step.SPEED, exc)
+    way.said = listener.said
+    return judge_speed(listener.heard)
+
+
+async def probe_filter(way: Way) -> Finding | None:
+    """See whether thinking came inside the answer's text, and whether the filter caught it."""
+    if not way.said:
+        return None
+    memory = ModelMemory()
+    pipeline = ReplyPipeline(
+        policy=OutputPolicy(),
+        secrets=SecretGuard(),
+        expect_missing_opening=memory.expects_missing_opening(way.sent),
+    )
+    for content, _ in way.said:
+        pipeline.feed(TextDelta(content))
+    pipeline.close(FinishReason.STOP)
+    if not (pipeline.saw_open or pipeline.saw_orphan_close):
+        is_apart = any(reasoning for _, reasoning in way.said)
+        cause = "Thinking comes apart from the answer." if is_apart else "The answer is clean."
+        return Finding(Step.FILTER, Status.OK, cause)
+    return Finding(
+        Step.FILTER,
+        Status.WARNING,
+        "The model writes its thinking into its answers; the bot leaves it out.",
+        "Switch on “separate reasoning_content and content in API responses” in LM Studio's developer "
+        "settings, or set reasoning to off.",
+    )
+
+
+def _body(model: str, text: str, most_tokens: int, *, include_usage: bool = False) -> bytes:
+    return encode_body(
+        model=model,
+        turns=(ChatTurn(Role.USER, text),),
+        temperature=0,
+        top_p=1,
+        max_tokens=most_tokens,
+        reasoning_effort=None,
+        include_usage=include_usage,
+    )
+
+
+def late_completion() -> Finding:
+    """Return what is so when no token comes."""
     return Finding(
         Step.COMPLETION,
         Status.WARNING,
@@ -150,16 +230,43 @@ def judge(heard: Heard, configured: str | None) -> Finding:
             return Finding(Step.COMPLETION, Status.WARNING, cause, failure.admin_hint)
     elif failure is not None:
         return failed(Step.COMPLETION, failure)
-    technical = f"first token after {heard.first_s:.2f} s"
-    if heard.tokens > 2 and heard.last_s > heard.first_s:
-        rate = (heard.tokens - 1) / (heard.last_s - heard.first_s)
-        technical += f", {rate:.0f} tokens/s"
+    facts: dict[str, Fact] = {"first_token_s": round(heard.first_s, 2)}
     if configured and heard.model and not is_same_model(heard.model, configured):
         return Finding(
             Step.COMPLETION,
             Status.WARNING,
             "Another model than the configured one answered.",
             "See /model list and set LMSTUDIO_MODEL to the exact key.",
-            technical=f"{one_line(heard.model)} answered; {technical}",
+            technical=f"{one_line(heard.model)} answered",
+            facts=facts,
         )
-    return Finding(Step.COMPLETION, Status.OK, "The model answers.", technical=technical)
+    return Finding(Step.COMPLETION, Status.OK, "The model answers.", facts=facts)
+
+
+def judge_speed(heard: Heard) -> Finding:
+    """Say how fast a model reads and writes.
+
+    Args:
+        heard: What came of the longer completion.
+    """
+    facts: dict[str, Fact] = {}
+    if heard.prompt_tokens and heard.first_s:
+        facts["reading_tokens_s"] = round(heard.prompt_tokens / heard.first_s)
+    writing_s = heard.last_s - heard.first_s
+    rate = (heard.tokens - 1) / writing_s if heard.tokens > 2 and writing_s > 0 else 0.0
+    if rate:
+        facts["writing_tokens_s"] = round(rate, 1)
+    if heard.tokens and not (rate and rate < _SLOW_TOKENS_S):
+        return Finding(Step.SPEED, Status.OK, "The model reads and writes.", facts=facts)
+    return Finding(
+        Step.SPEED,
+        Status.WARNING,
+        "The model is slow: people read faster than it writes.",
+        "Choose a smaller model or quantisation, and see in LM Studio that it runs on the graphics "
+        "processor.",
+        facts=facts,
+    )
+
+
+_SLOW_TOKENS_S: Final = 4.0
+"""About 200 words a minute, as fast as people read."""

@@ -1,15 +1,35 @@
-"""Discord's side of a diagnosis, from plain values that the cog gives."""
+"""Discord's side of a diagnosis, from plain values: the same sentences in chat and in the terminal."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 from bot.core.permissions import NEEDED, listed, missing
-from bot.diagnostics.values import Finding, Status, Step
+from bot.diagnostics.values import Fact, Finding, Status, Step
 
-_SLOW_GATEWAY_S = 0.5
-_SLOW_REST_S = 1.0
+_SLOW_GATEWAY_S: Final = 0.5
+_SLOW_REST_S: Final = 1.0
+_WRONG_CLOCK_S: Final = 30.0
+"""Discord's Date header has whole seconds, and comes after the way back."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestAnswer:
+    """What came of asking Discord's REST who the bot is.
+
+    Attributes:
+        latency_s: The round trip; ``None`` where no answer came.
+        status: HTTP status of the last reply; 0 where none came.
+        skew_s: Discord's clock minus ours, by its Date header, if it has one.
+        is_foreign: What answered isn't Discord.
+    """
+
+    latency_s: float | None = None
+    status: int = 0
+    skew_s: float | None = None
+    is_foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +41,12 @@ class DiscordFacts:
         heartbeat_pause_s: Time between two heartbeats. A latency as long is no measurement:
             discord.py notes in another thread when a heartbeat was sent, so that a quick
             acknowledgement is counted from the heartbeat before.
-        rest_latency_s: A REST request's round trip, if one was timed.
         permissions: Names (as discord.py's) that the bot has here; ``None`` in a direct message.
         is_thread: Here is a thread, where Send Messages in Threads counts.
         has_message_content: The Message Content intent is in force.
     """
 
     gateway_latency_s: float | None
-    rest_latency_s: float | None
     permissions: frozenset[str] | None
     is_thread: bool = False
     has_message_content: bool = True
@@ -36,30 +54,86 @@ class DiscordFacts:
 
 
 def discord_findings(facts: DiscordFacts) -> tuple[Finding, ...]:
-    """Return one finding each for gateway, REST, permissions here and the intent."""
+    """Return what needs no request: gateway, permissions here and the intent."""
     gateway_s = facts.gateway_latency_s
     if gateway_s is not None and gateway_s >= facts.heartbeat_pause_s:
         gateway_s = None
     return (
         _latency(Step.GATEWAY, gateway_s, _SLOW_GATEWAY_S),
-        _latency(Step.REST, facts.rest_latency_s, _SLOW_REST_S),
+        judge_intent(is_on=facts.has_message_content),
         _permissions(facts),
-        _intent(facts),
+    )
+
+
+def judge_rest(answer: RestAnswer) -> Finding:
+    """Tell Discord's own errors, another server in its place, and no network apart."""
+    if answer.is_foreign:
+        return _no_rest(
+            "Something else than Discord answers in its place.",
+            "Look at the network's log-in page or proxy, and at CLAWBOT_DISCORD_API_BASE.",
+        )
+    if answer.status == 0:
+        return _no_rest(
+            "Discord can't be reached.",
+            "Look at this machine's internet connection, its DNS and its firewall.",
+        )
+    facts: dict[str, Fact] = {"status": answer.status}
+    if answer.status == 429:
+        return _no_rest(
+            "Discord answers that this address asks too often.", "Wait a few minutes.", facts
+        )
+    if answer.status >= 500:
+        return _no_rest(
+            f"Discord answers with an error of its own (status {answer.status}).",
+            "Look at https://discordstatus.com and try again later.",
+            facts,
+        )
+    if answer.status >= 400:
+        return _no_rest(
+            f"Discord refuses the request (status {answer.status}).",
+            "Look at a proxy on the way, if there is one.",
+            facts,
+        )
+    return _latency(Step.REST, answer.latency_s, _SLOW_REST_S)
+
+
+def _no_rest(cause: str, advice: str, facts: dict[str, Fact] | None = None) -> Finding:
+    return Finding(Step.REST, Status.FAILED, cause, advice, facts=facts or {})
+
+
+def judge_clock(skew_s: float | None) -> Finding | None:
+    """Say whether this machine's clock is right; nothing where Discord didn't tell the time.
+
+    Args:
+        skew_s: Discord's clock minus ours.
+    """
+    if skew_s is None:
+        return None
+    facts: dict[str, Fact] = {"off_s": round(skew_s)}
+    if abs(skew_s) <= _WRONG_CLOCK_S:
+        return Finding(Step.CLOCK, Status.OK, "The clock is right.", facts=facts)
+    how = "slow" if skew_s > 0 else "fast"
+    return Finding(
+        Step.CLOCK,
+        Status.WARNING,
+        f"The clock of the bot's machine is {how}.",
+        "Switch on automatic time (NTP) in this machine's settings.",
+        facts=facts,
     )
 
 
 def _latency(step: Step, latency_s: float | None, slow_s: float) -> Finding:
     if latency_s is None or not math.isfinite(latency_s):
         return Finding(step, Status.SKIPPED, "Not measured yet.")
-    technical = f"{latency_s * 1000:.0f} ms"
+    facts: dict[str, Fact] = {"latency_ms": round(latency_s * 1000)}
     if latency_s <= slow_s:
-        return Finding(step, Status.OK, "Discord answers quickly.", technical=technical)
+        return Finding(step, Status.OK, "Discord answers quickly.", facts=facts)
     return Finding(
         step,
         Status.WARNING,
         "Discord answers slowly.",
         "Check this machine's internet connection, and Discord's status page.",
-        technical=technical,
+        facts=facts,
     )
 
 
@@ -85,8 +159,9 @@ def _permissions(facts: DiscordFacts) -> Finding:
     return Finding(Step.PERMISSIONS, Status.OK, "The bot has all it needs here.")
 
 
-def _intent(facts: DiscordFacts) -> Finding:
-    if facts.has_message_content:
+def judge_intent(*, is_on: bool) -> Finding:
+    """Say whether the bot may read messages that don't mention it."""
+    if is_on:
         return Finding(Step.INTENT, Status.OK, "The bot can read the messages around a question.")
     return Finding(
         Step.INTENT,

@@ -1,23 +1,29 @@
-"""The client's connections to the server under diagnosis, and its failures as findings."""
+"""What the probes of one server share: its address, the client's connections, its models."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass, field
 from typing import Final
 
 from bot.core.clock import Clock
+from bot.core.domain import ModelInfo
 from bot.core.errors import BackendError
 from bot.diagnostics.values import Finding, Status, Step, Target, one_line
 from bot.lmstudio import errors
+from bot.lmstudio.catalogue import Catalogue
 from bot.lmstudio.endpoints import Endpoint
-from bot.lmstudio.pinning import PinnedResolver
-from bot.lmstudio.transport import Transport
+from bot.lmstudio.pinning import Lookup, PinnedResolver
+from bot.lmstudio.transport import Reply, Transport
 
 SEEN: Final[dict[type[BackendError], str]] = {
     errors.TlsError: "The address says https, but the server doesn't speak TLS.",
     errors.CertificateError: "The server's certificate isn't trusted.",
+    errors.CertificateExpiredError: "The server's certificate has expired, or isn't valid yet.",
+    errors.CertificateNameError: "The server's certificate is made for another name.",
+    errors.FingerprintError: "The server's certificate isn't the one that is configured.",
+    errors.OutOfMemoryError: "The model's machine has too little memory for the model.",
     errors.NotHttpError: "Something answers at that port, but not in plain HTTP.",
     errors.DisconnectedError: "The server closes the connection without an answer.",
     errors.SilentServerError: "The server accepts the connection, but doesn't answer.",
@@ -25,22 +31,50 @@ SEEN: Final[dict[type[BackendError], str]] = {
 }
 """What a probe saw, where whoever asks a question is told less of it."""
 
+Turn = Callable[[str], AbstractAsyncContextManager[str]]
+"""Waits until a model may be asked for a few tokens, and holds that slot; called with the model's
+key. Gives a sentence that says why not, or nothing."""
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One server's HTTP.
+
+@dataclass(slots=True)
+class Way:
+    """The way to one server, as far as it is known yet.
 
     Attributes:
-        endpoint: The configured address.
+        target: What to look at.
+        endpoint: Its address.
+        resolver: Finds and pins its IP addresses.
+        clock: For durations.
+        turn: Where the model may be asked.
+        stack: Closes what was opened, at the end.
         own: Sends the token, as questions do.
         bare: Sends none.
-        clock: For durations.
+        addresses: IP addresses of its name.
+        greeting: What came of LM Studio's greeting; ``None`` before it was asked.
+        greeted_s: How long that took, in seconds.
+        catalogue: Its models.
+        info: The model that a question would get.
+        sent: The name by which that is asked for.
+        has_spoken: It gave a token in the short completion.
+        said: What it said in the longer completion, and what it thought in a field of its own.
     """
 
+    target: Target
     endpoint: Endpoint
+    resolver: PinnedResolver
+    clock: Clock
+    turn: Turn
+    stack: AsyncExitStack
     own: Transport
     bare: Transport
-    clock: Clock
+    addresses: tuple[str, ...] = ()
+    greeting: Reply | BackendError | None = None
+    greeted_s: float = 0.0
+    catalogue: Catalogue | None = None
+    info: ModelInfo | None = None
+    sent: str = ""
+    has_spoken: bool = False
+    said: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def has_path(self) -> bool:
@@ -48,27 +82,42 @@ class Link:
         return bool(self.endpoint.prefix)
 
 
-@asynccontextmanager
-async def linked(
-    target: Target, endpoint: Endpoint, resolver: PinnedResolver, clock: Clock
-) -> AsyncIterator[Link]:
-    """Give the connections to a server, and close them."""
+def open_way(
+    target: Target,
+    endpoint: Endpoint,
+    clock: Clock,
+    lookup: Lookup,
+    turn: Turn,
+    stack: AsyncExitStack,
+) -> Way:
+    """Make the connections to a server, none of which is open yet; ``stack`` closes them."""
+    resolver = PinnedResolver(endpoint.host, lookup)
     own = Transport(endpoint, clock, resolver, token=target.api_token, tls=target.tls)
     bare = Transport(endpoint, clock, resolver, tls=target.tls)
-    try:
-        yield Link(endpoint, own, bare, clock)
-    finally:
-        await own.aclose()
-        await bare.aclose()
+    for transport in (own, bare):
+        stack.push_async_callback(transport.aclose)
+    return Way(target, endpoint, resolver, clock, turn, stack, own, bare)
 
 
-def failed(step: Step, failure: BackendError, cause: str = "") -> Finding:
+def first_sentence(text: str) -> str:
+    """Return what happened, without what whoever asked a question is told to do."""
+    first, stop, _ = text.partition(". ")
+    return f"{first}." if stop else first
+
+
+def failed(step: Step, failure: BackendError, cause: str = "", advice: str = "") -> Finding:
     """Put a failure of the client into words: what is so, and what the failure table advises.
 
     Args:
         step: What was tried.
         failure: What came of it.
         cause: What the probe knows better than the table.
+        advice: The same.
     """
-    cause = cause or SEEN.get(type(failure), failure.sentence)
-    return Finding(step, Status.FAILED, cause, failure.admin_hint, technical=one_line(str(failure)))
+    return Finding(
+        step,
+        Status.FAILED,
+        cause or SEEN.get(type(failure)) or first_sentence(failure.sentence),
+        advice or failure.admin_hint,
+        technical=one_line(str(failure)),
+    )

@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from difflib import get_close_matches
 
 from bot.core.domain import ModelInfo
 from bot.core.errors import BackendError
-from bot.core.tasks import within
-from bot.diagnostics.link import Link, failed
-from bot.diagnostics.values import Finding, Limits, Status, Step, one_line
+from bot.diagnostics.link import Way, failed
+from bot.diagnostics.values import Fact, Finding, Status, Step, one_line
 from bot.lmstudio import errors
 from bot.lmstudio.catalogue import NAMES_ONLY, Catalogue, fetch_catalogue
 
 _SMALL_CONTEXT_TOKENS = 4096
 
 
-async def probe_models(
-    link: Link, configured: str | None, limits: Limits
-) -> tuple[Finding, Catalogue | None]:
+async def probe_models(way: Way) -> Finding:
     """Read the models as questions do, and judge them."""
     try:
-        catalogue, offered = await within(link.clock, _listings(link), limits.models_s)
-    except TimeoutError:
-        return failed(Step.MODELS, errors.SilentServerError()), None
+        catalogue = offered = await fetch_catalogue(way.own)
+        if catalogue.tells_loaded:
+            offered = await fetch_catalogue(way.own, NAMES_ONLY)
     except BackendError as exc:
-        return failed(Step.MODELS, exc), None
-    return judge(catalogue, offered, configured), catalogue
-
-
-async def _listings(link: Link) -> tuple[Catalogue, Catalogue]:
-    """Return the models, and those that may be asked for: with just-in-time loading, all."""
-    catalogue = await fetch_catalogue(link.own)
-    if not catalogue.tells_loaded:
-        return catalogue, catalogue
-    return catalogue, await fetch_catalogue(link.own, NAMES_ONLY)
+        return failed(Step.MODELS, exc)
+    way.catalogue, way.info = catalogue, catalogue.find(way.target.model)
+    return judge(catalogue, offered, way.target.model)
 
 
 def judge(catalogue: Catalogue, offered: Catalogue, configured: str | None) -> Finding:
@@ -41,7 +33,8 @@ def judge(catalogue: Catalogue, offered: Catalogue, configured: str | None) -> F
 
     Args:
         catalogue: The models.
-        offered: Those that may be asked for, by the list that has only names.
+        offered: Those that may be asked for, by the list that has only names: with just-in-time
+            loading all, else the loaded ones.
         configured: ``LMSTUDIO_MODEL``, if set.
     """
     chat = catalogue.models
@@ -49,7 +42,7 @@ def judge(catalogue: Catalogue, offered: Catalogue, configured: str | None) -> F
         return _nothing(catalogue)
     chosen = catalogue.find(configured)
     if configured is not None and chosen is None:
-        return failed(Step.MODELS, errors.ModelNotFoundError(), "The configured model isn't there.")
+        return _absent(configured, chat)
     loaded = [model for model in chat if model.is_loaded]
     if configured is None and catalogue.tells_loaded and len(loaded) > 1:
         return Finding(
@@ -64,13 +57,32 @@ def judge(catalogue: Catalogue, offered: Catalogue, configured: str | None) -> F
     return _judge_loaded(chosen, catalogue)
 
 
+def _absent(configured: str, models: Sequence[ModelInfo]) -> Finding:
+    """Say that a model isn't there, and which one may be meant."""
+    failure = errors.ModelNotFoundError()
+    by_name = {model.key.lower().rpartition("/")[2]: model.key for model in models}
+    wanted = configured.lower().rpartition("/")[2].partition("@")[0]
+    near = get_close_matches(wanted, by_name, n=1, cutoff=0.7)
+    if not near:
+        return failed(Step.MODELS, failure, "The configured model isn't there.")
+    advice = f"Set LMSTUDIO_MODEL to {one_line(by_name[near[0]])}, or choose it with /model use."
+    cause = "The configured model isn't there, but one of nearly that name is."
+    return failed(Step.MODELS, failure, cause, advice)
+
+
+def model_facts(model: ModelInfo) -> dict[str, Fact]:
+    """Return what is known of a model, as far as the server says it."""
+    known: dict[str, Fact | None] = {
+        "context_tokens": model.context_tokens,
+        "parallel": model.parallel,
+        "vision": model.sees_images,
+        "thinking": ", ".join(one_line(option, 12) for option in model.reasoning_options) or None,
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
 def _judge_loaded(model: ModelInfo, catalogue: Catalogue) -> Finding:
-    details = [one_line(model.key)]
-    if model.context_tokens:
-        details.append(f"context {model.context_tokens} tokens")
-    if model.parallel:
-        details.append(f"{model.parallel} in parallel")
-    technical = ", ".join(details)
+    technical, facts = one_line(model.key), model_facts(model)
     if model.context_tokens and model.context_tokens < _SMALL_CONTEXT_TOKENS:
         return Finding(
             Step.MODELS,
@@ -78,9 +90,10 @@ def _judge_loaded(model: ModelInfo, catalogue: Catalogue) -> Finding:
             "The model is loaded with a very small context, so it forgets quickly.",
             "Load it with a longer context, 8192 tokens or more.",
             technical=technical,
+            facts=facts,
         )
     cause = "A model is loaded." if catalogue.tells_loaded else "There is a model."
-    return Finding(Step.MODELS, Status.OK, cause, technical=technical)
+    return Finding(Step.MODELS, Status.OK, cause, technical=technical, facts=facts)
 
 
 def _cold(can_be_asked_for: object) -> Finding:
@@ -104,6 +117,26 @@ def _nothing(catalogue: Catalogue) -> Finding:
         cause = "Only embedding models are there, and those can't chat."
         advice = "Download a chat model in LM Studio."
     return Finding(Step.MODELS, Status.FAILED, cause, advice)
+
+
+def smaller_model(catalogue: Catalogue | None, model: ModelInfo | None) -> str:
+    """Return the largest chat model that takes clearly less memory than another, if one is there."""
+    if catalogue is None or model is None or not model.size_bytes:
+        return ""
+    most = model.size_bytes * 0.8
+    fitting = [one for one in catalogue.models if one.size_bytes and one.size_bytes <= most]
+    best = max(fitting, key=lambda one: one.size_bytes or 0, default=None)
+    if best is None:
+        return ""
+    return f"{one_line(best.key)} ({(best.size_bytes or 0) / 1e9:.0f} GB)"
+
+
+def with_smaller(finding: Finding, catalogue: Catalogue | None, model: ModelInfo | None) -> Finding:
+    """Add to a finding about memory which model would take less of it."""
+    name = smaller_model(catalogue, model)
+    if not name:
+        return finding
+    return replace(finding, advice=f"Choose a smaller model with /model use, such as {name}.")
 
 
 def _names(models: Sequence[ModelInfo]) -> str:

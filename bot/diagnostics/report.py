@@ -1,68 +1,184 @@
-"""Findings as lines: for Discord, and for a terminal."""
+"""Findings for people: one message on Discord, lines for a terminal, and JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from bot.delivery.splitter import MESSAGE_UNITS
-from bot.diagnostics.values import Finding, Status
+from bot.diagnostics.probe import Section
+from bot.diagnostics.values import Fact, Finding, Status
 
-_ASCII = str.maketrans({"“": '"', "”": '"', "’": "'", "…": "..."})
+_ASCII: Final = str.maketrans({"“": '"', "”": '"', "’": "'", "…": "..."})
 
-_MARKS = {Status.OK: "✅", Status.WARNING: "⚠️", Status.FAILED: "❌", Status.SKIPPED: "⏭"}
-_WORDS = {
+_MARKS: Final = {Status.OK: "✅", Status.WARNING: "⚠️", Status.FAILED: "❌", Status.SKIPPED: "⏭️"}
+_WORDS: Final = {
     Status.OK: "ok",
     Status.WARNING: "warning",
     Status.FAILED: "FAILED",
     Status.SKIPPED: "skipped",
 }
+_UNITS: Final = (
+    ("_tokens_s", "tokens/s"),
+    ("_bytes_s", "bytes/s"),
+    ("_tokens", "tokens"),
+    ("_ms", "ms"),
+    ("_s", "s"),
+)
 
 
-def discord_line(finding: Finding, *, operator: bool = False) -> str:
-    """Return one finding in Discord's markdown, at most a few hundred characters.
+def facts_text(facts: Mapping[str, Fact]) -> str:
+    """Return what was measured as words: ``round trip 0.4 ms, lost 0 of 5``."""
+    return ", ".join(_fact(name, value) for name, value in facts.items())
+
+
+def _fact(name: str, value: Fact) -> str:
+    unit = ""
+    if name == "bytes_s":
+        name, unit = "transfer", "bytes/s"
+    for ending, word in _UNITS:
+        if not unit and name.endswith(ending):
+            name, unit = name.removesuffix(ending), word
+    shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        shown = f"{value:,}"
+    return f"{name.replace('_', ' ')} {shown} {unit}".strip()
+
+
+def discord_text(
+    sections: Sequence[Section], *, is_operator: bool = False, is_over: bool = True
+) -> str:
+    """Return sections as one message of at most 2000 characters: what is wrong first.
 
     Args:
-        finding: What was found.
-        operator: Also show addresses and numbers.
+        sections: What was found so far.
+        is_operator: Also show addresses and names.
+        is_over: Nothing more will come.
     """
-    line = f"{_MARKS[finding.status]} **{finding.step}**: {finding.cause}"
-    if operator and finding.technical:
-        line += f" (`{finding.technical}`)"
-    return f"{line}\n-# {finding.advice}" if finding.advice else line
+    parts = [_headline(_all(sections), is_over=is_over)]
+    parts += [_problem(found, is_operator=is_operator) for found in problems(_all(sections))]
+    several = len([one for one in sections if one.findings]) > 1
+    for section in sections:
+        if lines := _rest(section.findings, is_operator=is_operator):
+            title = [f"**{section.title}**"] if several else []
+            parts.append("\n".join([*title, *lines]))
+    text = "\n\n".join(part for part in parts if part)
+    if len(text) <= MESSAGE_UNITS:
+        return text
+    if is_operator:
+        return discord_text(sections, is_over=is_over)
+    return text[: MESSAGE_UNITS - 1] + "…"
 
 
-def discord_text(findings: Iterable[Finding], *, operator: bool = False) -> str:
-    """Return findings as one message of at most 2000 characters.
+def _all(sections: Iterable[Section]) -> list[Finding]:
+    return [finding for section in sections for finding in section.findings]
 
-    Details are left out first where it would be longer, then what follows.
-    """
-    found = list(findings)
-    detailed = "\n".join(discord_line(finding, operator=operator) for finding in found)
-    if len(detailed) <= MESSAGE_UNITS:
-        return detailed
-    plain = "\n".join(discord_line(finding) for finding in found)
-    return plain if len(plain) <= MESSAGE_UNITS else plain[: MESSAGE_UNITS - 1] + "…"
+
+def problems(findings: Iterable[Finding]) -> list[Finding]:
+    """Return what there is to do something about: failures first."""
+    found = [finding for finding in findings if finding.is_problem]
+    return sorted(found, key=lambda one: one.status is not Status.FAILED)
+
+
+def _headline(findings: Sequence[Finding], *, is_over: bool) -> str:
+    if not is_over:
+        return "🔎 Looking …"
+    if problems(findings):
+        return ""
+    return "✅ **Everything is well.**"
+
+
+def _problem(finding: Finding, *, is_operator: bool) -> str:
+    lines = [f"{_MARKS[finding.status]} **{finding.step}**: {finding.cause}"]
+    if finding.advice:
+        lines.append(f"➡️ {finding.advice}")
+    details = facts_text(finding.facts)
+    if is_operator and finding.technical:
+        details = f"{details} `{finding.technical}`".strip()
+    return "\n".join([*lines, *([f"-# {details}"] if details else [])])
+
+
+def _rest(findings: Sequence[Finding], *, is_operator: bool) -> list[str]:
+    lines = []
+    for finding in findings:
+        if finding.status is Status.OK:
+            details = facts_text(finding.facts)
+            if is_operator and finding.technical:
+                details = f"`{finding.technical}` {details}".strip()
+            lines.append(f"✅ {finding.step}: {details or finding.cause}")
+    lines += [f"⏭️ {cause} {steps}" for cause, steps in _skipped(findings)]
+    return lines
+
+
+def _skipped(findings: Iterable[Finding]) -> list[tuple[str, str]]:
+    """Return what wasn't tried: one line for what one thing blocked, another for each other cause."""
+    blocked, others, names = [], [], []
+    for finding in findings:
+        if finding.status is not Status.SKIPPED:
+            continue
+        if finding.cause.startswith("Not tried, because there is nothing to try"):
+            blocked.append(str(finding.step))
+        else:
+            others.append((f"{finding.step}:", finding.cause))
+    if blocked:
+        names = [("Not tried after that:", f"{', '.join(blocked)}.")]
+    return [*others, *names]
 
 
 def terminal_line(finding: Finding) -> str:
     """Return one finding for a terminal of any encoding; for the operator."""
     took = f" [{finding.duration_s:.2f} s]" if finding.duration_s >= 0.005 else ""
-    lines = [f"{_WORDS[finding.status]:>8}  {finding.step}: {finding.cause}{took}"]
-    if finding.technical:
-        lines.append(f"{'':>10}{finding.technical}")
+    shown = finding.cause
+    details = facts_text(finding.facts)
+    if not finding.is_problem and finding.technical:
+        details = "; ".join(filter(None, (finding.technical, details)))
+    if details:
+        shown += f" ({details})"
+    lines = [f"{_WORDS[finding.status]:>8}  {finding.step}: {shown}{took}"]
     if finding.advice:
         lines.append(f"{'':>10}-> {finding.advice}")
-    return "\n".join(lines).translate(_ASCII).encode("ascii", "backslashreplace").decode()
+    if finding.is_problem and finding.technical:
+        lines.append(f"{'':>10}{finding.technical}")
+    return plain("\n".join(lines))
+
+
+def terminal_skipped(findings: Iterable[Finding]) -> list[str]:
+    """Return what wasn't tried, for a terminal: one line for what one thing blocked."""
+    return [
+        plain(f"{_WORDS[Status.SKIPPED]:>8}  {cause} {rest}") for cause, rest in _skipped(findings)
+    ]
+
+
+def plain(text: str) -> str:
+    """Return a text that a terminal of any encoding can show."""
+    return text.translate(_ASCII).encode("ascii", "backslashreplace").decode()
+
+
+def json_text(sections: Iterable[Section]) -> str:
+    """Return everything that was found as JSON, for a program; for the operator."""
+    found = [
+        {
+            "section": section.title,
+            "step": finding.step.name.lower(),
+            "status": str(finding.status),
+            "cause": finding.cause,
+            "advice": finding.advice,
+            "facts": dict(finding.facts),
+            "detail": finding.technical,
+            "duration_s": round(finding.duration_s, 3),
+        }
+        for section in sections
+        for finding in section.findings
+    ]
+    return json.dumps(
+        {"ok": not any(one["status"] == "failed" for one in found), "findings": found}
+    )
 
 
 def summary(findings: Iterable[Finding]) -> str:
     """Return one sentence over all: the first failure, else the first warning, else all well."""
-    found = list(findings)
-    for status in (Status.FAILED, Status.WARNING):
-        for finding in found:
-            if finding.status is status:
-                return finding.cause
-    return "Everything is well."
+    return next((one.cause for one in problems(findings)), "Everything is well.")
 
 
 def has_failed(findings: Iterable[Finding]) -> bool:

@@ -1,38 +1,68 @@
-"""What answers there: HTTP at all, LM Studio, with or without a token."""
+"""What answers there: TLS, HTTP at all, LM Studio or its like, with or without a token."""
 
 from __future__ import annotations
 
 from statistics import median
+from typing import Final
 
 from bot.core.errors import BackendError
-from bot.core.tasks import within
-from bot.diagnostics.link import Link, failed
-from bot.diagnostics.values import Finding, Limits, Status, Step
+from bot.diagnostics.link import Way, failed
+from bot.diagnostics.reach import LOSSY, SAMPLES, link_facts
+from bot.diagnostics.values import Finding, Status, Step
 from bot.lmstudio import errors
 from bot.lmstudio.catalogue import NAMES_ONLY, fetch_catalogue
-from bot.lmstudio.transport import GREETING, Reply
+from bot.lmstudio.endpoints import Endpoint
+from bot.lmstudio.transport import GREETING, Reply, Transport
 
-_SLOW_ROUND_TRIP_S = 0.15
-_LISTING = "/v1/models"
-_WRONG_PATH = "LM Studio answers, but the configured address has a wrong path."
+HTTP_S: Final = 2.9
+SAMPLE_S: Final = 0.35
+"""Seconds for each round trip of five."""
+_SLOW_ROUND_TRIP_S: Final = 0.15
+_SLOW_BYTES_S: Final = 50_000
+"""Bytes a second below which a picture (some hundred KB) takes longer than its answer."""
+_LISTING: Final = "/v1/models"
+_WRONG_PATH: Final = "LM Studio answers, but the configured address has a wrong path."
+_KINDS: Final = {
+    "llamacpp": ("llama.cpp's server", "it can't load models and tells nothing of thinking"),
+    "vllm": ("vLLM", "it can't load models and tells nothing of vision or thinking"),
+    "library": ("Ollama", "it tells nothing of context length, vision or thinking"),
+}
+"""Servers by what they call the owner of a model in ``/v1/models``, and what is missing there."""
 
 
-async def probe_http(link: Link, limits: Limits) -> tuple[Finding, Reply | None]:
-    """Ask for the greeting, and see whether it is HTTP that comes back."""
-    began_s = link.clock.monotonic()
-    try:
-        reply = await link.bare.fetch("GET", GREETING, limit_s=limits.http_s)
-    except BackendError as exc:
-        return failed(Step.HTTP, exc), None
-    took_s = link.clock.monotonic() - began_s
+async def greet(way: Way) -> Reply | BackendError:
+    """Ask for the greeting once; TLS and HTTP are judged by what came of it."""
+    if way.greeting is None:
+        began_s = way.clock.monotonic()
+        try:
+            way.greeting = await way.bare.fetch("GET", GREETING, limit_s=HTTP_S)
+        except BackendError as exc:
+            way.greeting = exc
+        way.greeted_s = way.clock.monotonic() - began_s
+    return way.greeting
+
+
+async def probe_tls(way: Way) -> Finding:
+    """See whether the encrypted connection stands and is trusted."""
+    greeting = await greet(way)
+    if isinstance(greeting, errors.TlsError):
+        return failed(Step.TLS, greeting)
+    return Finding(Step.TLS, Status.OK, "The certificate is trusted.")
+
+
+async def probe_http(way: Way) -> Finding:
+    """See whether it is HTTP that comes back."""
+    reply = await greet(way)
+    if isinstance(reply, BackendError):
+        return failed(Step.HTTP, reply)
     if 300 <= reply.status < 400:
         cause = "The server sends elsewhere instead of answering, and that is never followed."
-        return failed(Step.HTTP, errors.RedirectError(), cause), None
+        return failed(Step.HTTP, errors.RedirectError(), cause)
     if reply.status in {502, 503, 504} or (reply.status >= 500 and is_html(reply)):
         cause = "A proxy answers, but LM Studio behind it doesn't."
-        return failed(Step.HTTP, errors.ServerFaultError(reply.status), cause), None
-    technical = f"status {reply.status}, {took_s * 1000:.0f} ms"
-    return Finding(Step.HTTP, Status.OK, "It answers in HTTP.", technical=technical), reply
+        return failed(Step.HTTP, errors.ServerFaultError(reply.status), cause)
+    facts = {"reply_ms": round(way.greeted_s * 1000, 1)}
+    return Finding(Step.HTTP, Status.OK, "It answers in HTTP.", facts=facts)
 
 
 def is_html(reply: Reply) -> bool:
@@ -40,25 +70,68 @@ def is_html(reply: Reply) -> bool:
     return "html" in reply.content_type or reply.body[:64].lstrip().lower().startswith(b"<")
 
 
-async def probe_server(link: Link, greeting: Reply, limits: Limits) -> Finding:
+def is_greeting(reply: object) -> bool:
+    """Return whether a reply is LM Studio's greeting."""
+    body = reply.json if isinstance(reply, Reply) else None
+    return isinstance(body, dict) and body.get("lmstudio") is True
+
+
+async def probe_server(way: Way) -> Finding:
     """Tell LM Studio, a wrong path on it, its like, and something else apart."""
-    body = greeting.json
-    if isinstance(body, dict) and body.get("lmstudio") is True:
+    greeting = way.greeting
+    if not isinstance(greeting, Reply):
+        return server_late()
+    if is_greeting(greeting):
         return Finding(Step.SERVER, Status.OK, "It is LM Studio.")
     if greeting.status in {401, 403}:
         return Finding(Step.SERVER, Status.OK, "It asks for a token, as LM Studio does.")
-    if link.has_path and _is_unknown_route(greeting):
+    if way.has_path and (_is_unknown_route(greeting) or await _is_at_the_root(way)):
         return failed(Step.SERVER, errors.WrongEndpointError(), _WRONG_PATH)
     try:
-        await within(link.clock, fetch_catalogue(link.bare, NAMES_ONLY), limits.http_s / 2)
-    except (BackendError, TimeoutError):
+        listing = await way.bare.fetch("GET", _LISTING, limit_s=HTTP_S / 2)
+        known = _kind(listing.json)
+        if known is None:
+            await fetch_catalogue(way.bare, NAMES_ONLY)
+    except BackendError:
         return _stranger(greeting)
+    if known is not None:
+        name, missing = known
+        return Finding(Step.SERVER, Status.OK, f"It is {name}, which works; {missing}.")
     return Finding(
         Step.SERVER,
         Status.WARNING,
         "It isn't LM Studio, or a very old one, but it speaks the same language.",
         "Update LM Studio if it is one; with another server, model details are unknown.",
     )
+
+
+def server_late() -> Finding:
+    """Return what is so when it takes too long to find out what answers."""
+    return failed(Step.SERVER, errors.SilentServerError())
+
+
+def _kind(listing: object) -> tuple[str, str] | None:
+    """Return a known server's name and what is missing there, by its list of models."""
+    rows = listing.get("data") if isinstance(listing, dict) else None
+    for row in rows if isinstance(rows, list) else ():
+        owner = row.get("owned_by") if isinstance(row, dict) else None
+        if isinstance(owner, str) and owner in _KINDS:
+            return _KINDS[owner]
+    return None
+
+
+async def _is_at_the_root(way: Way) -> bool:
+    """Return whether LM Studio answers at the same host and port without the path."""
+    at = way.endpoint
+    transport = Transport(
+        Endpoint(at.scheme, at.host, at.port), way.clock, way.resolver, tls=way.target.tls
+    )
+    try:
+        return is_greeting(await transport.fetch("GET", GREETING, limit_s=HTTP_S / 4))
+    except BackendError:
+        return False
+    finally:
+        await transport.aclose()
 
 
 def _is_unknown_route(reply: Reply) -> bool:
@@ -77,51 +150,63 @@ def _stranger(greeting: Reply) -> Finding:
     )
 
 
-async def probe_path(link: Link, limits: Limits) -> Finding:
-    """Time a few round trips that cost the server nothing."""
+async def probe_path(way: Way) -> Finding:
+    """Time five round trips that cost the server nothing, and how fast a list comes over."""
     trips_s: list[float] = []
-    for _ in range(3):
-        began_s = link.clock.monotonic()
+    for _ in range(SAMPLES):
+        began_s = way.clock.monotonic()
         try:
-            await link.bare.fetch("GET", GREETING, limit_s=limits.path_s / 3)
+            await way.bare.fetch("GET", GREETING, limit_s=SAMPLE_S)
         except BackendError:
             continue
-        trips_s.append(link.clock.monotonic() - began_s)
-    return judge_path(trips_s, tried=3)
+        trips_s.append(way.clock.monotonic() - began_s)
+    began_s = way.clock.monotonic()
+    try:
+        body = (await way.own.fetch("GET", "/api/v1/models", limit_s=SAMPLE_S * 3)).body
+    except BackendError:
+        body = b""
+    listing_s = way.clock.monotonic() - began_s
+    return judge_path(trips_s, tried=SAMPLES, size=len(body), size_s=listing_s)
 
 
-def judge_path(trips_s: list[float], *, tried: int) -> Finding:
+def judge_path(trips_s: list[float], *, tried: int, size: int = 0, size_s: float = 0.0) -> Finding:
     """Say what round trips tell about the way to the server.
 
     Args:
         trips_s: Those that came back, in seconds.
         tried: How many were sent.
+        size: Bytes of a longer reply; 0 where it didn't come.
+        size_s: How long it took, in seconds.
     """
+    facts = link_facts(trips_s, tried)
     if not trips_s:
         cause, advice = "No round trip came back in time.", "See whether the machine is overloaded."
-        return Finding(Step.PATH, Status.WARNING, cause, advice)
+        return Finding(Step.PATH, Status.WARNING, cause, advice, facts=facts)
     middle_s = median(trips_s)
-    technical = f"round trip {middle_s * 1000:.1f} ms, {len(trips_s)} of {tried} came back"
+    extra_s = size_s - middle_s
+    is_narrow = False
+    if size and extra_s > 0.05:
+        facts["bytes_s"] = round(size / extra_s)
+        is_narrow = size / extra_s < _SLOW_BYTES_S and extra_s > _SLOW_ROUND_TRIP_S
     if len(trips_s) < tried:
         cause = "Some round trips were lost or very late."
-    elif middle_s > _SLOW_ROUND_TRIP_S:
+        return Finding(Step.PATH, Status.WARNING, cause, LOSSY, facts=facts)
+    if middle_s > _SLOW_ROUND_TRIP_S or is_narrow:
         cause = "The way to the server is slow."
-    else:
-        cause = "The way to the server is quick."
-        return Finding(Step.PATH, Status.OK, cause, technical=technical)
-    advice = "Use a cable instead of Wi-Fi, or move closer to the access point."
-    return Finding(Step.PATH, Status.WARNING, cause, advice, technical=technical)
+        advice = "See what else uses the network between the two machines; a cable is quicker than Wi-Fi."
+        return Finding(Step.PATH, Status.WARNING, cause, advice, facts=facts)
+    return Finding(Step.PATH, Status.OK, "The way to the server is quick.", facts=facts)
 
 
-async def probe_token(link: Link, token: str | None, limits: Limits) -> Finding:
+async def probe_token(way: Way) -> Finding:
     """See whether the token is needed, and whether it is the right one."""
-    limit_s = limits.authentication_s / 2
+    token = way.target.api_token
     try:
-        given = await link.own.fetch("GET", _LISTING, limit_s=limit_s)
-        finding = judge_token(given, configured=token is not None, has_path=link.has_path)
+        given = await way.own.fetch("GET", _LISTING, limit_s=HTTP_S)
+        finding = judge_token(given, token=token, has_path=way.has_path)
         if finding.status is not Status.OK or token is None:
             return finding
-        bare = await link.bare.fetch("GET", _LISTING, limit_s=limit_s)
+        bare = await way.bare.fetch("GET", _LISTING, limit_s=HTTP_S)
     except BackendError as exc:
         return failed(Step.AUTHENTICATION, exc)
     if bare.status in {401, 403}:
@@ -134,27 +219,49 @@ async def probe_token(link: Link, token: str | None, limits: Limits) -> Finding:
     )
 
 
-def judge_token(given: Reply, *, configured: bool, has_path: bool = False) -> Finding:
+def judge_token(given: Reply, *, token: str | None, has_path: bool = False) -> Finding:
     """Say what a listing's status tells about the token.
 
     Args:
         given: The reply; its body may echo the token and is never shown.
-        configured: A token was sent.
+        token: What was sent.
         has_path: The configured address goes on after the port.
     """
     failure = given.failure
     if failure is None:
-        cause = "The token is right." if configured else "No token is needed."
+        cause = "The token is right." if token else "No token is needed."
         return Finding(Step.AUTHENTICATION, Status.OK, cause)
-    cause = "The server can't list its models."
+    cause, advice = "The server can't list its models.", ""
     if isinstance(failure, errors.AuthenticationError):
-        cause = "LM Studio asks for a token, and none is configured."
-        if configured:
-            cause = "LM Studio refuses the token."
+        cause, advice = _refused(token)
     elif isinstance(failure, errors.PermissionDeniedError):
         cause = "The token lacks a permission."
     elif _is_unknown_route(given):
         cause = "The server at that port doesn't know the list of models."
         if has_path:
             cause = _WRONG_PATH
-    return failed(Step.AUTHENTICATION, failure, cause)
+    return failed(Step.AUTHENTICATION, failure, cause, advice)
+
+
+def _refused(token: str | None) -> tuple[str, str]:
+    """Return cause and advice for a token that isn't taken; none of LM Studio's has another form."""
+    if not token:
+        return "LM Studio asks for a token, and none is configured.", ""
+    if not token.startswith("sk-lm-") or "xxxx" in token:
+        return (
+            (
+                "LMSTUDIO_API_TOKEN holds a placeholder or another program's key, not a token of LM "
+                "Studio."
+            ),
+            (
+                "Create an API token in LM Studio's server settings, which begins with sk-lm-, and copy "
+                "it whole into LMSTUDIO_API_TOKEN."
+            ),
+        )
+    return (
+        "LM Studio refuses the token.",
+        (
+            "Compare LMSTUDIO_API_TOKEN with the one in LM Studio's server settings, or create a new one "
+            "there."
+        ),
+    )

@@ -15,6 +15,9 @@ FRESH_S: Final = 30.0
 """Seconds that a finished walk is shown again instead of a new one; a person who changed something
 and looks again sees it then."""
 
+WalkKey = tuple[str, str | None]
+"""A server's address, and the model that is asked."""
+
 Walk = Callable[[], AsyncGenerator[Finding, None]]
 
 
@@ -41,7 +44,7 @@ class _Run:
 
 
 class SharedWalks:
-    """Walks by server's address, so that ten people asking cost the server one walk.
+    """Walks by server's address and model, so that ten people asking cost the server one walk.
 
     Args:
         clock: Says when a walk is no longer fresh.
@@ -49,32 +52,32 @@ class SharedWalks:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[WalkKey, _Run] = {}
         self._tasks = TaskOwner()
 
-    def has(self, base_url: str) -> bool:
+    def has(self, key: WalkKey) -> bool:
         """Return whether a walk to this server is under way, or fresh."""
-        run = self._runs.get(base_url)
+        run = self._runs.get(key)
         if run is None:
             return False
         return run.ended_s is None or self._clock.monotonic() - run.ended_s < FRESH_S
 
-    async def findings(self, base_url: str, walk: Walk) -> AsyncGenerator[Finding, None]:
+    async def findings(self, key: WalkKey, walk: Walk) -> AsyncGenerator[Finding, None]:
         """Yield what a walk finds, as soon as it is known, beginning one only where none is fresh.
 
         A walk goes on to its end also when nobody listens any more.
 
         Args:
-            base_url: The server.
+            key: The server and the model.
             walk: Begins a walk; called at most once.
 
         Raises:
             Exception: What the walk raised.
         """
-        if not self.has(base_url):
-            self._runs[base_url] = run = _Run()
-            self._tasks.start(self._walk(base_url, run, walk), name="diagnosis")
-        run = self._runs[base_url]
+        if not self.has(key):
+            self._runs[key] = run = _Run()
+            self._tasks.start(self._walk(key, run, walk), name="diagnosis")
+        run = self._runs[key]
         shown = 0
         while True:
             grew = run.grew
@@ -92,7 +95,7 @@ class SharedWalks:
         """End the walks that are under way."""
         await self._tasks.cancel()
 
-    async def _walk(self, base_url: str, run: _Run, walk: Walk) -> None:
+    async def _walk(self, key: WalkKey, run: _Run, walk: Walk) -> None:
         is_whole = True
         try:
             async with aclosing(walk()) as findings:
@@ -103,5 +106,5 @@ class SharedWalks:
             run.error = exc
         finally:
             if not is_whole or run.error is not None:
-                self._runs.pop(base_url, None)
+                self._runs.pop(key, None)
             run.end(self._clock.monotonic())

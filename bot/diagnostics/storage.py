@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import stat
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from bot.core.errors import ConfigurationError, StoreError
 from bot.diagnostics.values import Finding, Status, Step
-from bot.storage.inspection import damage_of, is_newer, leftovers_of
+from bot.storage.database import DEGRADED
+from bot.storage.inspection import damage_of, is_newer, leftovers_of, server_problem
+from bot.storage.lock import is_in_use
 from config.settings import StoreSettings
 
 _MIB = 1024 * 1024
@@ -24,7 +30,15 @@ def storage_findings(state: Sequence[str]) -> tuple[Finding, ...]:
     """
     if not state:
         return (Finding(Step.STORAGE, Status.OK, "What must last is being kept."),)
-    return tuple(Finding(Step.STORAGE, Status.WARNING, sentence) for sentence in state)
+    return tuple(_told(sentence) for sentence in state)
+
+
+def _told(text: str) -> Finding:
+    """Make a finding of what happened and, in the sentences after it, what to do."""
+    cause, stop, advice = text.partition(". ")
+    if text.startswith(DEGRADED.partition("{")[0]):
+        return _warning(text, StoreError.admin_hint)
+    return _warning(f"{cause}." if stop else cause, advice)
 
 
 def folder_findings(settings: StoreSettings, database_file: str) -> tuple[Finding, ...]:
@@ -39,7 +53,44 @@ def folder_findings(settings: StoreSettings, database_file: str) -> tuple[Findin
         found = list(_look(settings, folder, folder / database_file))
     except OSError as exc:
         found = [_unusable(folder, exc.strerror or "no reason given")]
-    return tuple(found) or (Finding(Step.STORAGE, Status.OK, "The data folder is in order."),)
+    if found:
+        return tuple(found)
+    cause = "The data folder is in order."
+    if is_in_use(folder):
+        cause = "The data folder is in order, and a running Clawbot uses it."
+    return (Finding(Step.STORAGE, Status.OK, cause),)
+
+
+async def probe_database(database_url: str) -> Finding:
+    """Try to reach the database server, changing nothing there."""
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database-probe")
+    try:
+        loop = asyncio.get_running_loop()
+        problem = await loop.run_in_executor(thread, server_problem, database_url)
+    except ConfigurationError as exc:
+        return Finding(Step.DATABASE, Status.FAILED, "The database can't be used.", str(exc))
+    finally:
+        thread.shutdown(wait=False)
+    if problem:
+        return Finding(
+            Step.DATABASE,
+            Status.FAILED,
+            f"The database server can't be used: {problem}.",
+            "Check that it runs, and compare host, port, user, password and name in "
+            "CLAWBOT_DATABASE_URL.",
+        )
+    return Finding(Step.DATABASE, Status.OK, "The database server answers.")
+
+
+def late_database() -> Finding:
+    """Return what is so when the database server takes too long."""
+    return Finding(
+        Step.DATABASE,
+        Status.FAILED,
+        "The database server can't be used: it doesn't answer.",
+        "Check that it runs, that no firewall drops the connection, and the host and port in "
+        "CLAWBOT_DATABASE_URL.",
+    )
 
 
 def _look(settings: StoreSettings, folder: Path, database: Path) -> Iterator[Finding]:
@@ -51,7 +102,7 @@ def _look(settings: StoreSettings, folder: Path, database: Path) -> Iterator[Fin
     if not folder.is_dir():
         yield _unusable(folder, "it is a file")
         return
-    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+    if not _is_writable(folder):
         yield _unusable(folder, "this user may not read and write there")
         return
     yield from _privacy(folder)
@@ -64,6 +115,17 @@ def _look(settings: StoreSettings, folder: Path, database: Path) -> Iterator[Fin
         )
     if settings.database_url is None and database.exists():
         yield from _database(database)
+
+
+def _is_writable(folder: Path) -> bool:
+    """Try it: file systems and access lists may forbid what the mode allows."""
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        return False
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def _privacy(folder: Path) -> Iterator[Finding]:
@@ -99,7 +161,7 @@ def _database(database: Path) -> Iterator[Finding]:
             technical=damage,
         )
     for sentence in leftovers_of(database):
-        yield _warning(sentence)
+        yield _told(sentence)
 
 
 def _warning(cause: str, advice: str = "") -> Finding:

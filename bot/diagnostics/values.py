@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -18,21 +19,32 @@ class Status(StrEnum):
 
 
 class Step(StrEnum):
-    """What was looked at, in the order it is looked at; the value is its name for people."""
+    """What was looked at; the value is its name for people."""
 
+    SETTINGS = "Settings"
+    STORAGE = "Storage"
+    DATABASE = "Database server"
+    METRICS = "Metrics address"
+    TOKEN = "Bot token"  # noqa: S105 - the name of a step
+    REST = "Discord REST"
+    CLOCK = "Clock"
+    GATEWAY = "Discord gateway"
+    INTENT = "Message content"
+    PERMISSIONS = "Permissions here"
     NAME = "Name"
     CONNECTION = "Connection"
+    TLS = "Encryption"
     HTTP = "HTTP"
-    SERVER = "LM Studio"
-    PATH = "Network path"
+    SERVER = "Server"
     AUTHENTICATION = "API token"
     MODELS = "Models"
+    PATH = "Network path"
     COMPLETION = "Completion"
-    GATEWAY = "Discord gateway"
-    REST = "Discord REST"
-    PERMISSIONS = "Permissions here"
-    INTENT = "Message content"
-    STORAGE = "Storage"
+    SPEED = "Speed"
+    FILTER = "Thinking"
+
+
+Fact = str | int | float | bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +53,10 @@ class Finding:
 
     Attributes:
         cause: One plain sentence: what is so. Never an address or a text from the other side.
-        advice: One sentence: what to do; empty where nothing is to be done.
+        advice: What to do about it; empty where nothing is to be done.
+        facts: What was measured, for everybody; a name ends with its unit.
         duration_s: How long the step took, in seconds.
-        technical: Addresses, numbers and model names, for the operator only; one line.
+        technical: Addresses and names, for the operator only; one line.
         is_personal: It holds only for whoever asked, so nobody else is shown it afterwards.
     """
 
@@ -54,6 +67,12 @@ class Finding:
     duration_s: float = 0.0
     technical: str = ""
     is_personal: bool = False
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+
+    @property
+    def is_problem(self) -> bool:
+        """Whether there is something to do."""
+        return self.status in {Status.WARNING, Status.FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,29 +84,14 @@ class Target:
         api_token: Bearer token, if one is configured.
         model: Model key, if one is configured.
         tls: Trust for https, as the client's transport takes it.
+        known: Addresses that the server's name had the last time; empty where that isn't known.
     """
 
     base_url: str
     api_token: str | None = field(default=None, repr=False)
     model: str | None = None
     tls: Tls = True
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long each step may take, in seconds; together at most 25.
-
-    Attributes:
-        http_s: For the greeting; half as much again where that isn't LM Studio's.
-    """
-
-    name_s: float = 2.5
-    connect_s: float = 3.0
-    http_s: float = 3.0
-    path_s: float = 1.0
-    authentication_s: float = 2.5
-    models_s: float = 3.5
-    completion_s: float = 8.0
+    known: tuple[str, ...] = ()
 
 
 def one_line(text: object, limit_chars: int = 80) -> str:

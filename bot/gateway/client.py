@@ -28,6 +28,7 @@ from bot.gateway.reconnect import Governor
 from bot.gateway.refusals import GuardedRequests
 from bot.gateway.replay import SESSION, WORTH_IT, LeftSession, left_session, missed_dm_channels
 from bot.gateway.rest_pace import RestPace
+from bot.gateway.rest_watch import RestWatch
 from bot.gateway.services import Services
 from bot.ops.metrics import Metrics
 from config.settings import DiscordSettings
@@ -80,6 +81,7 @@ class ClawbotClient(commands.Bot):
         services: Everything the cogs may use.
         online: Set while the gateway session is up.
         sessions: How many sessions were begun afresh.
+        rest: What Discord's REST answers.
     """
 
     user: discord.ClientUser
@@ -94,6 +96,7 @@ class ClawbotClient(commands.Bot):
         services_for: Callable[[ClawbotClient], Services],
     ) -> None:
         pace = RestPace(clock, settings.requests_per_s)
+        self.rest = RestWatch(clock)
         super().__init__(
             command_prefix=(),
             help_command=None,
@@ -104,7 +107,7 @@ class ClawbotClient(commands.Bot):
             max_messages=None,
             guild_ready_timeout=GUILD_READY_TIMEOUT_S,
             max_ratelimit_timeout=30.0,
-            http_trace=pace.pace(metrics.discord_trace()),
+            http_trace=self.rest.listen(pace.pace(metrics.discord_trace())),
             tree_cls=tree_cls,
             allowed_contexts=discord.app_commands.AppCommandContext(
                 guild=True, dm_channel=True, private_channel=False

@@ -8,7 +8,9 @@
     │   ├── ConnectTimedOutError     no answer to the connection
     │   │   └── SilentServerError    the connection stands, and nothing comes
     │   └── HostNotFoundError        the name doesn't resolve
-    ├── TlsError, CertificateError, AddressRefusedError
+    ├── TlsError
+    │   └── CertificateError         not trusted; expired, of another name, not the pinned one
+    ├── AddressRefusedError
     ├── AuthenticationError, PermissionDeniedError
     ├── NoModelError, ModelNotFoundError, ModelUnloadedError, NotInMemoryError
     ├── LoadFailedError, OutOfMemoryError
@@ -92,6 +94,33 @@ class CertificateError(TlsError):
     admin_hint = (
         "Give its CA with CLAWBOT_LMSTUDIO__CA_FILE, or its fingerprint with "
         "CLAWBOT_LMSTUDIO__CERTIFICATE_SHA256."
+    )
+
+
+class CertificateExpiredError(CertificateError):
+    """The certificate is past its last day, or before its first."""
+
+    admin_hint = (
+        "Renew the certificate of the TLS proxy before LM Studio; if it is a new one, set the clocks "
+        "of both machines right."
+    )
+
+
+class CertificateNameError(CertificateError):
+    """The certificate is trusted, but made for another name or address."""
+
+    admin_hint = (
+        "Write the name that the certificate is made for into LMSTUDIO_BASE_URL, or make a "
+        "certificate for this one."
+    )
+
+
+class FingerprintError(CertificateError):
+    """The certificate isn't the one whose fingerprint is configured."""
+
+    admin_hint = (
+        "If the certificate was renewed, put its new fingerprint into "
+        "CLAWBOT_LMSTUDIO__CERTIFICATE_SHA256; if not, find out what answers there."
     )
 
 

@@ -37,6 +37,14 @@ GREETING: Final = "/lmstudio-greeting"
 REFUSED_ERRNOS: Final = frozenset({61, 111, 1225, 10061})
 """Connection refused on macOS, Linux and Windows (two codes)."""
 
+_CERTIFICATE_ERRORS: Final[dict[int | None, type[errors.CertificateError]]] = {
+    9: errors.CertificateExpiredError,
+    10: errors.CertificateExpiredError,
+    62: errors.CertificateNameError,
+    64: errors.CertificateNameError,
+}
+"""By OpenSSL's X509_V_ERR codes: not yet valid, expired, another name, another address."""
+
 Tls = ssl.SSLContext | Fingerprint | bool
 
 
@@ -256,10 +264,11 @@ class Transport:
         return bytes(data)
 
     def _translated(self, exc: Exception) -> BackendError:
-        if isinstance(
-            exc, aiohttp.ClientConnectorCertificateError | aiohttp.ServerFingerprintMismatch
-        ):
-            return errors.CertificateError()
+        if isinstance(exc, aiohttp.ServerFingerprintMismatch):
+            return errors.FingerprintError()
+        if isinstance(exc, aiohttp.ClientConnectorCertificateError):
+            code = getattr(exc.certificate_error, "verify_code", None)
+            return _CERTIFICATE_ERRORS.get(code, errors.CertificateError)()
         if isinstance(exc, aiohttp.ClientSSLError):
             return errors.TlsError()
         if isinstance(exc, aiohttp.ClientConnectorDNSError):

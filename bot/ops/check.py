@@ -1,145 +1,246 @@
-"""``clawbot check``: the settings, Discord and LM Studio, one line each, with what to do."""
+"""``clawbot check``: settings, data, Discord and LM Studio, a line each, with what to do."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from typing import Final
 
 import aiohttp
 import discord
 
-from bot.core.clock import SystemClock
+from bot.core.clock import Clock, SystemClock
 from bot.core.errors import ConfigurationError, DependencyError, StartupError
-from bot.diagnostics import (
-    Finding,
-    diagnose,
-    folder_findings,
-    has_failed,
-    summary,
-    target_of,
+from bot.diagnostics.discord_side import RestAnswer, judge_clock, judge_intent, judge_rest
+from bot.diagnostics.probe import Probe, Section, run_probes, together
+from bot.diagnostics.report import (
+    json_text,
+    problems,
     terminal_line,
+    terminal_skipped,
 )
+from bot.diagnostics.storage import folder_findings, late_database, probe_database
+from bot.diagnostics.targets import ADDRESSES, LM_STUDIO, target_of, titles
+from bot.diagnostics.values import Finding, Status, Step
+from bot.diagnostics.walk import diagnose, settings_failed
 from bot.gateway.endpoints import discord_endpoints
+from bot.gateway.network import NETWORK_ERRORS
 from bot.gateway.readable import UNREADABLE
+from bot.gateway.rest_watch import RestWatch
+from bot.ops.metrics import listening_problem
 from bot.ops.terminal import detach_output
 from bot.storage.database import DATABASE_FILE
+from bot.storage.inspection import state_of
+from bot.storage.lock import is_in_use
 from config.loader import NOT_SET, LoadResult
-from config.settings import DiscordSettings, Settings
+from config.settings import Settings
 from config.token_shapes import refused_token
 
-DISCORD_S = 15.0
+DISCORD_S: Final = 15.0
 """Longest wait for Discord, in seconds."""
+DATABASE_S: Final = 12.0
+"""The same for a database server: two addresses of its name."""
+
+LOCAL, DISCORD = "This machine", "Discord"
 
 
-def check(result: LoadResult) -> None:
+def check(result: LoadResult, *, as_json: bool = False) -> None:
     """Look at everything a start needs, and print what is found.
 
+    Args:
+        result: The settings.
+        as_json: Print one JSON object at the end instead of lines.
+
     Raises:
-        ConfigurationError: The token is missing or refused, or the certificate settings are wrong.
-        DependencyError: LM Studio or Discord can't be used as they are.
+        ConfigurationError: The token is missing or refused, or settings or the data folder are
+            wrong.
+        DependencyError: LM Studio, Discord or the database can't be used as they are.
     """
-    for warning in result.warnings:
-        _print(f" warning  Settings: {warning}")
-    if not result.warnings:
-        _print("      ok  Settings: in order.")
-    failures: list[StartupError] = []
-    asyncio.run(_look(result.settings, failures))
+    sections = asyncio.run(_look(result, as_json=as_json))
+    if as_json:
+        _print(json_text(sections))
+    failures = [
+        _failure(section.title, finding)
+        for section in sections
+        for finding in problems(section.findings)
+        if finding.status is Status.FAILED
+    ]
     for kind in (ConfigurationError, DependencyError):
         for failure in failures:
             if isinstance(failure, kind):
                 raise failure
 
 
-async def _look(settings: Settings, failures: list[StartupError]) -> None:
-    stored = folder_findings(settings.store, DATABASE_FILE)
-    for finding in stored:
-        _print(terminal_line(finding))
-    if has_failed(stored):
-        failures.append(ConfigurationError(summary(stored)))
+def _failure(title: str, finding: Finding) -> StartupError:
+    """Return what ends the command: its last line, and its exit code."""
+    text = f"{finding.cause} {finding.advice}".strip()
+    if finding.step in {Step.SETTINGS, Step.STORAGE, Step.TOKEN}:
+        return ConfigurationError(text)
+    return DependencyError(f"{title}: {text}" if title.startswith(LM_STUDIO) else text)
+
+
+async def _look(result: LoadResult, *, as_json: bool) -> tuple[Section, ...]:
+    settings, clock = result.settings, SystemClock()
+    urls = settings.lmstudio.base_url
+    walks = [
+        (LOCAL, _local(result, clock)),
+        (DISCORD, _discord(settings, clock)),
+        *zip(titles(len(urls)), (_lmstudio(settings, url) for url in urls), strict=True),
+    ]
+    printed = _Printed()
+    sections: tuple[Section, ...] = ()
+    async with aclosing(together(walks)) as grown:
+        async for sections in grown:
+            if not as_json:
+                printed.show(sections)
+    return sections
+
+
+@dataclass(slots=True)
+class _Printed:
+    """Prints sections in order, each line once: a later section waits for those before it."""
+
+    lines: list[int] = field(default_factory=list)
+
+    def show(self, sections: Sequence[Section]) -> None:
+        """Print what is new."""
+        for number, section in enumerate(sections):
+            if number == len(self.lines):
+                _print(f"{section.title}:")
+                self.lines.append(0)
+            shown, self.lines[number] = self.lines[number], len(section.findings)
+            for finding in section.findings[shown:]:
+                if finding.status is not Status.SKIPPED:
+                    _print(terminal_line(finding))
+            if not section.is_over:
+                return
+            if number == len(self.lines) - 1:
+                for line in terminal_skipped(section.findings):
+                    _print(line)
+
+
+async def _local(result: LoadResult, clock: Clock) -> AsyncGenerator[Finding, None]:
+    """Look at the settings, the data folder, the database server and the metrics' address."""
+    settings = result.settings
+    metrics = await _metrics(settings)
+    is_moot = metrics is not None and metrics.is_problem
+    warnings = [one for one in result.warnings if not (is_moot and "METRICS_ADDR" in one)]
+    for warning in warnings:
+        yield Finding(Step.SETTINGS, Status.WARNING, warning)
+    if not warnings:
+        yield Finding(Step.SETTINGS, Status.OK, "In order.")
+    for finding in folder_findings(settings.store, DATABASE_FILE):
+        yield finding
+    probes = []
+    url = settings.store.database_url
+    if url is not None:
+        probes.append(Probe(Step.DATABASE, DATABASE_S, probe_database, late_database()))
+    async with aclosing(run_probes(probes, url or "", clock)) as findings:
+        async for finding in findings:
+            yield finding
+    if metrics is not None:
+        yield metrics
+
+
+async def _metrics(settings: Settings) -> Finding | None:
+    """Try to listen where the metrics are to be served, if anywhere."""
+    if settings.metrics.addr is None:
+        return None
+    problem = await listening_problem(settings.metrics.addr)
+    if problem is None or (problem.is_taken and is_in_use(settings.store.data_dir)):
+        return Finding(Step.METRICS, Status.OK, "The metrics can be served.")
+    cause = f"The metrics can't be served at CLAWBOT_METRICS_ADDR: {problem.reason}."
+    advice = f"{problem.advice[:1].upper()}{problem.advice[1:]}."
+    return Finding(Step.METRICS, Status.FAILED, cause, advice)
+
+
+@dataclass(slots=True)
+class _Login:
+    """A log-in over REST only, and what came of it."""
+
+    settings: Settings
+    watch: RestWatch
+    client: discord.Client
+    answer: RestAnswer = field(default_factory=RestAnswer)
+
+
+async def _discord(settings: Settings, clock: Clock) -> AsyncGenerator[Finding, None]:
+    watch = RestWatch(clock)
+    trace = watch.listen(aiohttp.TraceConfig())
+    client = discord.Client(intents=discord.Intents(guilds=True), http_trace=trace)
+    nothing = judge_rest(RestAnswer())
+    probes = (
+        Probe(Step.TOKEN, DISCORD_S + 1, _probe_token, nothing),
+        Probe(Step.REST, 1, _probe_rest, nothing, Step.TOKEN),
+        Probe(Step.CLOCK, 1, _probe_clock, nothing, Step.REST),
+        Probe(Step.INTENT, 1, _probe_intent, nothing, Step.REST),
+    )
     try:
-        _print(f"      ok  Discord: {await _discord(settings.discord)}")
-    except StartupError as exc:
-        _print(f"  FAILED  Discord: {exc}")
-        failures.append(exc)
-    for base_url in settings.lmstudio.base_url:
-        findings = await _lmstudio(settings, base_url)
-        if has_failed(findings):
-            failures.append(DependencyError(f"LM Studio: {summary(findings)}"))
-
-
-async def _discord(settings: DiscordSettings) -> str:
-    """Log in over REST only, and say as whom.
-
-    Raises:
-        ConfigurationError: No token, or one that Discord refuses.
-        DependencyError: Discord can't be reached.
-    """
-    if settings.token is None:
-        raise ConfigurationError(NOT_SET)
-    seen: list[int] = []
-    client = discord.Client(intents=discord.Intents(guilds=True), http_trace=_noting(seen))
-    try:
-        async with asyncio.timeout(DISCORD_S):
-            with discord_endpoints(settings):
-                await client.login(settings.token.get_secret_value())
-                return _described(client)
-    except discord.LoginFailure:
-        raise ConfigurationError(refused_token(settings.token.get_secret_value())) from None
-    except UNREADABLE:
-        raise DependencyError(
-            "Something else than Discord answers in its place; look at the network's log-in page or "
-            "proxy, and at CLAWBOT_DISCORD_API_BASE"
-        ) from None
-    except (OSError, TimeoutError, discord.DiscordException, aiohttp.ClientError):
-        if seen:  # discord.py tries again for longer than we wait
-            raise DependencyError(_refused(seen[-1])) from None
-        raise DependencyError(
-            "Discord can't be reached; look at the network, DNS and the firewall"
-        ) from None
+        login = _Login(settings, watch, client)
+        async with aclosing(run_probes(probes, login, clock)) as findings:
+            async for finding in findings:
+                yield finding
     finally:
         with suppress(OSError, TimeoutError):
             await client.close()
 
 
-def _noting(seen: list[int]) -> aiohttp.TraceConfig:
-    """Return what notes the status of each reply."""
-
-    async def note(
-        _session: object, _context: object, ended: aiohttp.TraceRequestEndParams
-    ) -> None:
-        seen.append(ended.response.status)
-
-    trace = aiohttp.TraceConfig()
-    trace.on_request_end.append(note)
-    return trace
-
-
-def _refused(status: int) -> str:
-    """Say what a status means: it came from Discord, so the way there is open."""
-    if status == 429:
-        return "Discord answers that this address asks too often; wait a few minutes"
-    if status >= 500:
-        return (
-            f"Discord answers with an error of its own (status {status}); look at "
-            "https://discordstatus.com and try again later"
-        )
-    return f"Discord refuses the request (status {status}); look at a proxy on the way, if any"
-
-
-def _described(client: discord.Client) -> str:
-    flags = client.application_flags
-    sees_content = flags.gateway_message_content or flags.gateway_message_content_limited
-    intent = "on" if sees_content else "off: it sees only messages that mention it"
-    return f"the token is right, for {client.user}; the Message Content intent is {intent}."
+async def _probe_token(login: _Login) -> Finding | None:
+    """Log in, and judge the token; whatever else fails is left to the next probe."""
+    token = login.settings.discord.token
+    if token is None:
+        return Finding(Step.TOKEN, Status.FAILED, NOT_SET)
+    began_s = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout(DISCORD_S):
+            with discord_endpoints(login.settings.discord):
+                await login.client.login(token.get_secret_value())
+    except discord.LoginFailure:
+        return Finding(Step.TOKEN, Status.FAILED, refused_token(token.get_secret_value()))
+    except UNREADABLE:
+        login.answer = RestAnswer(is_foreign=True)
+        return None
+    except NETWORK_ERRORS:  # discord.py tries again for longer than we wait
+        login.answer = RestAnswer(None, login.watch.status, login.watch.skew_s)
+        return None
+    took_s = (asyncio.get_running_loop().time() - began_s) / REQUESTS_OF_A_LOGIN
+    login.answer = RestAnswer(took_s, login.watch.status, login.watch.skew_s)
+    cause = f"The token is right, for {login.client.user}."
+    return Finding(Step.TOKEN, Status.OK, cause)
 
 
-async def _lmstudio(settings: Settings, base_url: str) -> list[Finding]:
-    findings = []
-    async for finding in diagnose(target_of(settings, base_url), clock=SystemClock()):
-        _print(terminal_line(finding))
-        findings.append(finding)
-    return findings
+REQUESTS_OF_A_LOGIN: Final = 2
+"""discord.py asks for the account, then for the application."""
+
+
+async def _probe_rest(login: _Login) -> Finding:
+    return judge_rest(login.answer)
+
+
+async def _probe_clock(login: _Login) -> Finding | None:
+    return judge_clock(login.answer.skew_s)
+
+
+async def _probe_intent(login: _Login) -> Finding:
+    flags = login.client.application_flags
+    is_on = flags.gateway_message_content or flags.gateway_message_content_limited
+    return judge_intent(is_on=is_on or not login.settings.discord.message_content)
+
+
+async def _lmstudio(settings: Settings, base_url: str) -> AsyncGenerator[Finding, None]:
+    path = settings.store.data_dir / DATABASE_FILE
+    stored = state_of(path, ADDRESSES)
+    try:
+        target = target_of(settings, base_url, settings.chat.model, stored)
+    except ConfigurationError as exc:
+        yield settings_failed(exc)
+        return
+    async with aclosing(diagnose(target, clock=SystemClock())) as findings:
+        async for finding in findings:
+            yield finding
 
 
 def _print(text: str) -> None:

@@ -5,12 +5,14 @@ No label holds a person, a place or a text: only outcomes, reasons and routes of
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import urlsplit
 
@@ -209,9 +211,10 @@ class MetricsServer:
             await web.TCPSite(runner, self._host, self._port, backlog=16).start()
         except OSError as exc:
             await runner.cleanup()
+            problem = _problem(exc)
             raise DependencyError(
-                f"CLAWBOT_METRICS_ADDR: can't listen on port {self._port} ({_reason(exc)}); "
-                f"{_advice(exc)}"
+                f"CLAWBOT_METRICS_ADDR: can't listen on port {self._port} ({problem.reason}); "
+                f"{problem.advice}"
             ) from exc
         self._runner = runner
         _log.info("metrics on port %d", self.port)
@@ -256,6 +259,41 @@ class MetricsServer:
         if self._is_ready():
             return web.Response(text="ready\n")
         return web.Response(status=503, text="not ready\n")
+
+
+@dataclass(frozen=True, slots=True)
+class ListeningProblem:
+    """Why an address can't be listened on.
+
+    Attributes:
+        reason: A few words.
+        advice: What to do, as a clause.
+        is_taken: Another process, maybe a running bot, listens there.
+    """
+
+    reason: str
+    advice: str
+    is_taken: bool
+
+
+async def listening_problem(address: str) -> ListeningProblem | None:
+    """Try to listen on an address for a moment; return why that fails, if it does.
+
+    Args:
+        address: ``host:port``.
+    """
+    host, port = host_port(address)
+    try:
+        server = await asyncio.start_server(lambda _reader, writer: writer.close(), host, port)
+    except OSError as exc:
+        return _problem(exc)
+    server.close()
+    await server.wait_closed()
+    return None
+
+
+def _problem(exc: OSError) -> ListeningProblem:
+    return ListeningProblem(_reason(exc), _advice(exc), exc.errno in {errno.EADDRINUSE, 10048})
 
 
 def _reason(exc: OSError) -> str:

@@ -77,8 +77,12 @@ def sqlite_file(url: URL) -> Path | None:
     return None if database.startswith("file:") else Path(database)
 
 
-def build_engine(url: URL) -> Engine:
+def build_engine(url: URL, *, is_held: bool = True) -> Engine:
     """Return an engine of one connection, to be used from one thread.
+
+    Args:
+        url: With a driver.
+        is_held: Hold a PostgreSQL database while connected, so that no other bot uses it.
 
     Raises:
         ConfigurationError: The database's driver isn't installed.
@@ -86,7 +90,7 @@ def build_engine(url: URL) -> Engine:
     try:
         if url.get_backend_name() == "sqlite":
             return _sqlite_engine(url)
-        return postgres.build_engine(url)
+        return postgres.build_engine(url, is_held=is_held)
     except (ImportError, NoSuchModuleError) as exc:
         raise ConfigurationError(
             "PostgreSQL needs a driver that isn't installed: in the clone, pip install '.[postgres]'."

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.storage import engine as engines
+from bot.storage import postgres
 from bot.storage.log_check import is_log_damaged
 from bot.storage.open_file import KEPT, set_aside_files
-from bot.storage.schema import HEAD
+from bot.storage.schema import HEAD, state
 
 
 def damage_of(path: Path) -> str:
@@ -53,6 +55,42 @@ def is_newer(path: Path) -> bool:
         finally:
             engine.dispose()
     return False
+
+
+def state_of(path: Path, key: str) -> object:
+    """Return a value that a bot keeps in an SQLite file; ``None`` where it can't be read."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return None
+    for engine in engines.build_readers(path, is_shared=True):
+        try:
+            with engine.connect() as connection:
+                query = select(state.c.value).where(state.c.key == key)
+                stored = connection.execute(query).scalar()
+                return json.loads(stored) if stored else None
+        except (SQLAlchemyError, ValueError):
+            continue
+        finally:
+            engine.dispose()
+    return None
+
+
+def server_problem(location: str) -> str:
+    """Try to reach a database server; return why it can't be used, empty when it can.
+
+    Nothing is changed or held there. Takes as long as the connection may (``postgres``).
+
+    Raises:
+        ConfigurationError: The URL can't be read, or the driver isn't installed.
+    """
+    engine = engines.build_engine(engines.parse_location(location), is_held=False)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    except SQLAlchemyError as exc:
+        return postgres.plain_problem(exc)
+    finally:
+        engine.dispose()
+    return ""
 
 
 def leftovers_of(path: Path) -> list[str]:

@@ -49,6 +49,18 @@ def data_folder(folder: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
+def is_in_use(folder: Path) -> bool:
+    """Return whether a running process holds the folder; looks without making anything."""
+    try:
+        descriptor = os.open(folder / LOCK_NAME, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return not _lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _open_lock_file(path: Path) -> int:
     """Open the lock file; read-only where it exists and nothing may be written."""
     try:

@@ -48,8 +48,32 @@ _LOCK_NOT_AVAILABLE: Final = "55P03"
 """PostgreSQL: error codes."""
 
 
-def build_engine(url: URL) -> Engine:
+_PROBLEMS: Final = (
+    ("authentication failed", "its user or password is wrong"),
+    ("does not exist", "it has no such database or user"),
+    ("resolve host", "its name can't be resolved"),
+    ("translate host", "its name can't be resolved"),
+    ("refused", "nothing listens at that address and port"),
+    ("timeout", "it doesn't answer"),
+    ("timed out", "it doesn't answer"),
+    ("no pg_hba.conf entry", "it doesn't allow this machine in (pg_hba.conf)"),
+    ("too many", "it has too many connections"),
+)
+"""Words of libpq's and the server's messages; they hold addresses, so they are never shown."""
+
+
+def plain_problem(exc: BaseException) -> str:
+    """Return in a few words why a server can't be used."""
+    said = str(exc.orig if isinstance(exc, DBAPIError) else exc).lower()
+    return next((words for sign, words in _PROBLEMS if sign in said), "it refuses the connection")
+
+
+def build_engine(url: URL, *, is_held: bool = True) -> Engine:
     """Return an engine of one connection, which holds the database while it is connected.
+
+    Args:
+        url: With a driver.
+        is_held: Take the hold; without it the engine is only for a look.
 
     Raises:
         ImportError: The driver isn't installed.
@@ -68,7 +92,8 @@ def build_engine(url: URL) -> Engine:
         hide_parameters=True,
         connect_args=parameters,
     )
-    event.listen(engine, "connect", _hold)
+    if is_held:
+        event.listen(engine, "connect", _hold)
     return engine
 
 

@@ -14,6 +14,7 @@ class Options:
         heartbeat_interval_ms: What HELLO says.
         heartbeat_grace_s: A bot silent for two intervals and this long is closed with 4009.
         nonce_window_s: How long an enforced nonce is remembered ("the past few minutes").
+        date_off_s: How far Discord's clock is ahead of ours, in its Date header, in seconds.
         refuse_old_edits: Edits of messages older than an hour get 30046.
     """
 
@@ -21,4 +22,5 @@ class Options:
     heartbeat_interval_ms: int = 41_250
     heartbeat_grace_s: float = 1.0
     nonce_window_s: float = 300.0
+    date_off_s: float = 0.0
     refuse_old_edits: bool = False

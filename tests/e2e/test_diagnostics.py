@@ -21,7 +21,9 @@ async def network(discord: DiscordSandbox, ada: Person, channel: Channel) -> str
     interaction = await ada.slash(channel, "diag network")
     await interaction.wait_response(timeout_s=2)
     assert interaction.ephemeral
-    await discord.wait_until(lambda: "Completion" in interaction.content, timeout_s=20)
+    await discord.wait_until(
+        lambda: interaction.content and "Looking" not in interaction.content, timeout_s=20
+    )
     return interaction.content
 
 
@@ -81,8 +83,8 @@ async def test_ten_people_asking_together_cost_the_model_one_probe(
     async with running(settings_for(discord, lm, tmp_path)):
         reports = await asyncio.gather(*(network(discord, one, channel) for one in people))
         again = await network(discord, ada, channel)
-    assert all("The model answers." in report for report in [*reports, again])
-    assert len(lm.completions) == 1
+    assert all("✅ Completion" in report for report in [*reports, again])
+    assert len(lm.completions) == 2  # the short one, and the one that is timed
 
 
 async def test_the_probe_waits_in_line_while_a_question_has_the_only_slot(
@@ -102,8 +104,8 @@ async def test_the_probe_waits_in_line_while_a_question_has_the_only_slot(
         assert len(lm.completions) == 1
         stop = await ada.slash(channel, "stop")
         await stop.wait_response(timeout_s=3)
-        assert "The model answers." in await report
-    assert len(lm.completions) == 2
+        assert "✅ Completion" in await report
+    assert len(lm.completions) == 3
 
 
 async def test_a_diagnosis_counts_as_a_question(
@@ -127,7 +129,7 @@ async def test_a_bot_with_the_permissions_of_the_invitation_lacks_none_in_any_re
         interaction = await ada.slash(channel, "diag channel")
         await interaction.wait_response(timeout_s=3)
         assert "✅ I have the permissions I need there." in interaction.content
-        assert "✅ **Permissions here**" in await network(discord, ada, channel)
+        assert "✅ Permissions here" in await network(discord, ada, channel)
 
 
 async def test_both_reports_name_what_is_missing_in_a_channel(
@@ -141,3 +143,22 @@ async def test_both_reports_name_what_is_missing_in_a_channel(
         assert "I can answer there, but lack Attach Files." in interaction.content
         report = await network(discord, ada, channel)
     assert "The bot can answer here, but lacks Attach Files." in report
+
+
+async def test_a_diagnosis_asks_the_model_of_the_place_and_no_other(
+    discord: DiscordSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    models = [Model("a/one"), Model("b/two"), Model("c/cold", loaded=False)]
+    async with LMStudioSandbox(models) as lm:
+        settings = settings_for(discord, lm, tmp_path, LMSTUDIO_MODEL="a/one")
+        async with running(settings):
+            chosen = await ada.slash(channel, "model use", model="b/two")
+            await chosen.wait_response(timeout_s=3)
+            await network(discord, ada, channel)
+            lm.unload("b/two")
+            await lm.wait_until(lambda: not lm.engine.instances.get("b/two"))
+            asked = len(lm.completions)
+            await network(discord, ada, channel)
+        assert {request.body["model"] for request in lm.completions[:asked]} == {"b/two"}
+        assert {request.body["model"] for request in lm.completions[asked:]} <= {"a/one"}
+        assert lm.options.counters.loads == 0

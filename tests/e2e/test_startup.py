@@ -149,7 +149,7 @@ async def test_check_says_what_is_right_and_what_is_wrong(
     environment = environment_for(discord, lm, tmp_path / "data")
     good = await run_clawbot("check", folder=tmp_path, environment=environment)
     assert good.code == 0, good.err + good.out
-    assert "ok  Discord: the token is right" in good.out
+    assert "ok  Bot token: The token is right" in good.out
     await lm.stop()
     bad = await run_clawbot("check", folder=tmp_path, environment=environment)
     assert bad.code == 69

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import formatdate
 
 from aiohttp import web
 
@@ -179,7 +180,8 @@ class RestApi:
         if status >= 400 and isinstance(body, dict):
             record.code = int(body.get("code", 0))
         self.world.changes.notify()
-        all_headers = {**headers, **({} if fault and not fault.via else _VIA)}
+        date = formatdate(self.world.now() + self.options.date_off_s, usegmt=True)
+        all_headers = {**headers, "Date": date, **({} if fault and not fault.via else _VIA)}
         if status == 204:
             return web.Response(status=204, headers=all_headers)
         if fault is not None and isinstance(body, str):

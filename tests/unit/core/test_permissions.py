@@ -37,7 +37,7 @@ def test_whoever_took_the_invitation_is_told_that_nothing_is_missing(is_thread: 
     granted = invited()
     held = frozenset(name for name in granted.VALID_FLAGS if getattr(granted, name))
     assert missing(held, is_thread=is_thread) == ([], [])
-    found = discord_findings(DiscordFacts(0.1, 0.1, held, is_thread))
+    found = discord_findings(DiscordFacts(0.1, held, is_thread))
     assert next(one for one in found if one.step is Step.PERMISSIONS).status is Status.OK
 
 

@@ -56,7 +56,7 @@ def listings(body: object) -> list[Catalogue]:
 @given(JSON, st.none() | st.text(max_size=10))
 def test_any_json_is_judged(body: object, configured: str | None) -> None:
     reply = Reply(200, "application/json", json.dumps(body).encode())
-    assert judge_token(reply, configured=configured is not None).cause
+    assert judge_token(reply, token=configured).cause
     found = listings(reply.json)
     for catalogue in found:
         for offered in found:

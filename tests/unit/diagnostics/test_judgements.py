@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.diagnostics.completion import Heard
+from bot.diagnostics.completion import Heard, judge_speed
 from bot.diagnostics.completion import judge as judge_completion
 from bot.diagnostics.models import judge
 from bot.diagnostics.reach import Knock, classify, refusal, worst
@@ -52,7 +52,7 @@ def a_reply(body: object, status: int = 200) -> Reply:
         (ConnectionRefusedError(errno.ECONNREFUSED, "x"), Knock.REFUSED),
         (TimeoutError(), Knock.TIMED_OUT),
         (OSError(errno.ETIMEDOUT, "x"), Knock.TIMED_OUT),
-        (OSError(errno.EHOSTUNREACH, "x"), Knock.UNREACHABLE),
+        (OSError(errno.EHOSTUNREACH, "x"), Knock.AWAY),
         (OSError(errno.ENETUNREACH, "x"), Knock.UNREACHABLE),
         (PermissionError(errno.EACCES, "x"), Knock.FORBIDDEN),
         (ConnectionResetError(errno.ECONNRESET, "x"), Knock.REFUSED),
@@ -68,8 +68,9 @@ def test_ways_to_fail_a_connection_are_told_apart(exc: OSError, how: Knock) -> N
         ("127.0.0.1", Knock.REFUSED, "the bot's own machine", "localhost means the bot's own"),
         ("::1", Knock.REFUSED, "the bot's own machine", "localhost means the bot's own"),
         ("192.168.1.20", Knock.REFUSED, "nothing listens", "Serve on Local Network"),
-        ("192.168.1.20", Knock.TIMED_OUT, "firewall", "allow LM Studio in its firewall"),
-        ("100.101.1.1", Knock.TIMED_OUT, "firewall", "belongs to a VPN"),
+        ("192.168.1.20", Knock.TIMED_OUT, "off or asleep", "allow LM Studio in its firewall"),
+        ("192.168.1.20", Knock.AWAY, "off or asleep", "Wake the machine"),
+        ("100.101.1.1", Knock.TIMED_OUT, "belongs to a VPN", "VPN is up"),
         ("192.168.1.20", Knock.UNREACHABLE, "no way", "no VPN takes the traffic"),
         ("fe80::1%eth0", Knock.FORBIDDEN, "forbids", "outgoing"),
     ],
@@ -122,7 +123,8 @@ def test_a_small_context_is_a_warning_and_details_are_technical() -> None:
     small = a_model("b/warm", "b/warm", context_length=2048)
     assert judged([small], (), None).status is Status.WARNING
     fine = judged([WARM], (), None)
-    assert fine.technical == "b/warm, context 8192 tokens, 4 in parallel"
+    assert fine.technical == "b/warm"
+    assert fine.facts == {"context_tokens": 8192, "parallel": 4}
 
 
 @pytest.mark.parametrize(
@@ -180,7 +182,8 @@ def test_listings_survive_wrong_types() -> None:
     ],
 )
 def test_the_token(status: int, configured: bool, cause: str) -> None:
-    assert cause in judge_token(a_reply({"data": []}, status), configured=configured).cause
+    token = "sk-lm-a:b" if configured else None
+    assert cause in judge_token(a_reply({"data": []}, status), token=token).cause
 
 
 @pytest.mark.parametrize(
@@ -222,7 +225,11 @@ def test_a_failed_completion(error: str, cause: str) -> None:
 def test_a_completion_with_rate_without_text_and_by_another_model() -> None:
     well = judge_completion(Heard(tokens=5, first_s=0.5, last_s=0.6), None)
     assert well.status is Status.OK
-    assert well.technical == "first token after 0.50 s, 40 tokens/s"
+    assert well.facts == {"first_token_s": 0.5}
+    fast = judge_speed(Heard(tokens=5, first_s=0.5, last_s=0.6, prompt_tokens=200))
+    assert fast.facts == {"reading_tokens_s": 400, "writing_tokens_s": 40.0}
+    slow = judge_speed(Heard(tokens=5, first_s=0.5, last_s=4.5))
+    assert slow.status is Status.WARNING
     silent = Heard(failure=errors.EmptyAnswerError())
     assert judge_completion(silent, None).status is Status.WARNING
     assert judge_completion(Heard(tokens=1, model="a:2"), "a").status is Status.OK

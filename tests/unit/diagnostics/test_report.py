@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -9,15 +10,13 @@ import pytest
 from bot.diagnostics import (
     DiscordFacts,
     Finding,
+    Section,
     Status,
     Step,
     discord_findings,
-    discord_line,
     discord_text,
-    has_failed,
-    summary,
-    terminal_line,
 )
+from bot.diagnostics.report import has_failed, json_text, summary, terminal_line
 
 FAILED = Finding(Step.CONNECTION, Status.FAILED, "It is off.", "Wake it.", 1.5, "[10.0.0.1]:1234")
 FINE = Finding(Step.NAME, Status.OK, "The name is known.")
@@ -32,18 +31,53 @@ ALL = frozenset(
 )
 
 
+SKIPPED = Finding(
+    Step.HTTP, Status.SKIPPED, "Not tried, because there is nothing to try after “Connection”."
+)
+
+
+def shown(*findings: Finding, **more: bool) -> str:
+    return discord_text([Section("LM Studio", findings)], **more)
+
+
 def test_a_member_sees_no_address_and_an_operator_does() -> None:
-    assert discord_line(FAILED) == "❌ **Connection**: It is off.\n-# Wake it."
-    assert "10.0.0.1" in discord_line(FAILED, operator=True)
-    assert discord_line(FINE) == "✅ **Name**: The name is known."
+    assert shown(FAILED) == "❌ **Connection**: It is off.\n➡️ Wake it."
+    assert "10.0.0.1" in shown(FAILED, is_operator=True)
+    assert shown(FINE) == "✅ **Everything is well.**\n\n✅ Name: The name is known."
+
+
+def test_what_is_wrong_comes_first_and_what_was_not_tried_takes_one_line() -> None:
+    warning = Finding(Step.PATH, Status.WARNING, "It is slow.", "Use a cable.")
+    text = shown(FINE, warning, FAILED, SKIPPED, replace(SKIPPED, step=Step.MODELS))
+    lines = [line for line in text.split("\n") if line]
+    assert lines[0].startswith("❌ **Connection**")
+    assert lines[2].startswith("⚠️ **Network path**")
+    assert lines[-1] == "⏭️ Not tried after that: HTTP, Models."
+
+
+def test_a_report_that_grows_says_that_more_will_come() -> None:
+    assert shown(FINE, is_over=False).startswith("🔎 Looking")
+    assert "Looking" not in shown(FAILED)
 
 
 def test_a_report_fits_one_message() -> None:
     long = Finding(Step.MODELS, Status.WARNING, "x" * 150, technical="y" * 300)
-    text = discord_text([long] * 10, operator=True)
+    text = shown(*[long] * 10, is_operator=True)
     assert len(text) <= 2000
     assert "y" not in text
-    assert len(discord_text([long] * 30)) == 2000
+    assert len(shown(*[long] * 30)) == 2000
+
+
+def test_facts_are_words_for_people_and_values_for_programs() -> None:
+    facts = {"round_trip_ms": 0.4, "bytes_s": 120000, "context_tokens": 8192, "vision": False}
+    finding = replace(FINE, facts=facts)
+    words = "round trip 0.4 ms, transfer 120,000 bytes/s, context 8,192 tokens, vision no"
+    assert words in shown(finding)
+    assert words in terminal_line(finding)
+    parsed = json.loads(json_text([Section("LM Studio", (finding, FAILED))]))
+    assert parsed["ok"] is False
+    assert parsed["findings"][0]["facts"] == facts
+    assert parsed["findings"][1]["step"] == "connection"
 
 
 def test_a_terminal_of_any_encoding_can_show_it() -> None:
@@ -68,7 +102,7 @@ def facts(
     thread: bool = False,
     content: bool = True,
 ) -> DiscordFacts:
-    return DiscordFacts(gateway_s, 0.2, permissions, thread, content)
+    return DiscordFacts(gateway_s, permissions, thread, content)
 
 
 def of(step: Step, given: DiscordFacts) -> Finding:

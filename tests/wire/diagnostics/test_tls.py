@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from bot.core.clock import SystemClock
-from bot.diagnostics import Finding, Limits, Status, Step, Target, diagnose
+from bot.diagnostics import Finding, Status, Step, Target, diagnose
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +80,13 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 async def walk(target: Target) -> dict[Step, Finding]:
     clock = SystemClock()
-    return {one.step: one async for one in diagnose(target, clock=clock, limits=Limits())}
+    return {one.step: one async for one in diagnose(target, clock=clock)}
 
 
 async def test_a_certificate_nobody_vouches_for(server: Server) -> None:
     found = await walk(Target(server.url))
-    assert found[Step.HTTP].status is Status.FAILED
-    assert "certificate isn't trusted" in found[Step.HTTP].cause
+    assert found[Step.TLS].status is Status.FAILED
+    assert "certificate isn't trusted" in found[Step.TLS].cause
 
 
 async def test_a_certificate_of_the_own_ca(server: Server) -> None:
@@ -98,8 +98,8 @@ async def test_a_pinned_certificate(server: Server) -> None:
     right = aiohttp.Fingerprint(server.fingerprint)
     wrong = aiohttp.Fingerprint(bytes(32))
     assert (await walk(Target(server.url, tls=right)))[Step.SERVER].status is Status.OK
-    refused = (await walk(Target(server.url, tls=wrong)))[Step.HTTP]
-    assert "certificate isn't trusted" in refused.cause
+    refused = (await walk(Target(server.url, tls=wrong)))[Step.TLS]
+    assert "isn't the one that is configured" in refused.cause
 
 
 async def test_plain_http_to_a_tls_server(server: Server) -> None:

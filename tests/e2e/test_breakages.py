@@ -1,0 +1,548 @@
+"""Everything that people break, each named with its own advice: in chat and in the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from bot.core.clock import SystemClock
+from bot.core.errors import StartupError
+from bot.diagnostics import Step
+from bot.ops.check import check
+from bot.storage.database import DATABASE_FILE
+from config.loader import load_settings
+from sandbox.discord import Channel, DiscordSandbox, Person
+from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, Model
+from tests.support.application import running, settings_for
+from tests.support.links import certificate, proxy, silence
+
+KEY = "qwen/qwen3-next-80b"
+CHAT, TERMINAL = "chat", "terminal"
+SEND_MESSAGES = 1 << 11
+
+
+@dataclass
+class Stage:
+    """What a breakage may break.
+
+    Attributes:
+        folder: The bot's data folder.
+        settings: Environment variables that it sets.
+        caplog: What was logged.
+        once_online: What happens when the bot is up (in the terminal: before the check).
+        is_broken: Holds once that has had its effect.
+    """
+
+    discord: DiscordSandbox
+    lm: LMStudioSandbox
+    channel: Channel
+    folder: Path
+    names: Callable[[dict[str, tuple[str, ...]]], None]
+    stack: AsyncExitStack
+    caplog: pytest.LogCaptureFixture
+    settings: dict[str, str] = field(default_factory=dict)
+    once_online: Callable[[], object] = lambda: None
+    is_broken: Callable[[], object] = lambda: True
+
+    def at(self, url: str) -> None:
+        """Configure another address of LM Studio."""
+        self.settings["LMSTUDIO_BASE_URL"] = url
+
+
+Arrange = Callable[[Stage], AsyncIterator[None]]
+
+
+@dataclass(frozen=True)
+class Breakage:
+    """One thing that is broken, and what must be said of it."""
+
+    arrange: Arrange
+    step: Step
+    cause: str
+    advice: str
+    where: tuple[str, ...] = (CHAT, TERMINAL)
+
+
+BREAKAGES: dict[str, Breakage] = {}
+
+
+def breakage(
+    step: Step, cause: str, advice: str, *where: str
+) -> Callable[[Callable[[Stage], AsyncIterator[None]]], None]:
+    """Add a way to break things to the list, under the function's name."""
+
+    def add(arrange: Callable[[Stage], AsyncIterator[None]]) -> None:
+        where_ = where or (CHAT, TERMINAL)
+        BREAKAGES[arrange.__name__] = Breakage(arrange, step, cause, advice, where_)
+
+    return add
+
+
+# The machine and its port
+
+
+@breakage(Step.CONNECTION, "Nothing listens at that port", "start LM Studio's server")
+async def server_off(stage: Stage) -> AsyncIterator[None]:
+    await stage.lm.refuse()
+    yield
+
+
+@breakage(Step.CONNECTION, "off or asleep", "Wake the machine")
+async def machine_asleep(stage: Stage) -> AsyncIterator[None]:
+    stage.stack.enter_context(silence("127.0.0.77", stage.lm.port, 65535))
+    stage.at(f"http://127.0.0.77:{stage.lm.port}")
+    yield
+
+
+@breakage(Step.CONNECTION, "LM Studio answers at port 1234", "Write port 1234")
+async def wrong_port(stage: Stage) -> AsyncIterator[None]:
+    await stage.stack.enter_async_context(proxy(stage.lm.port, host="127.0.0.78", at=1234))
+    stage.at(f"http://127.0.0.78:{stage.lm.port}")
+    yield
+
+
+@breakage(Step.CONNECTION, "listens only at 127.0.0.1", "Serve on Local Network")
+async def bound_to_loopback(stage: Stage) -> AsyncIterator[None]:
+    stage.at(f"http://127.0.0.79:{stage.lm.port}")
+    yield
+
+
+@breakage(Step.CONNECTION, "a firewall drops", "Allow LM Studio in the firewall")
+async def dropped_packets(stage: Stage) -> AsyncIterator[None]:
+    await stage.lm.blackhole()
+    yield
+
+
+# Its name
+
+
+@breakage(Step.NAME, "no such name", "spelling in LMSTUDIO_BASE_URL")
+async def wrong_name(stage: Stage) -> AsyncIterator[None]:
+    stage.names({"llm.test": ()})
+    stage.at(f"http://llm.test:{stage.lm.port}")
+    yield
+
+
+@breakage(Step.CONNECTION, "only an IPv6 address", "IPv4 address into LMSTUDIO_BASE_URL")
+async def name_with_ipv6_only(stage: Stage) -> AsyncIterator[None]:
+    stage.names({"llm.test": ("::1",)})
+    stage.at(f"http://llm.test:{stage.lm.port}")
+    yield
+
+
+@breakage(Step.CONNECTION, "several addresses", "Take the old address out")
+async def two_answers_to_one_name(stage: Stage) -> AsyncIterator[None]:
+    stage.names({"llm.test": ("127.0.0.1", "127.0.0.80")})
+    stage.at(f"http://llm.test:{stage.lm.port}")
+    yield
+
+
+# TLS
+
+
+@breakage(Step.TLS, "says https", "LM Studio itself speaks plain HTTP")
+async def https_on_plain_http(stage: Stage) -> AsyncIterator[None]:
+    stage.at(f"https://127.0.0.1:{stage.lm.port}")
+    yield
+
+
+async def encrypted(stage: Stage, begins_days: int) -> Path:
+    """Put TLS before LM Studio; return the certificate."""
+    begins = SystemClock().now() + timedelta(days=begins_days)
+    made = certificate(stage.folder.parent, begins, 30)
+    way = proxy(stage.lm.port, tls=made.server)
+    stage.at(f"https://127.0.0.1:{await stage.stack.enter_async_context(way)}")
+    return made.file
+
+
+@breakage(Step.TLS, "has expired", "Renew the certificate")
+async def expired_certificate(stage: Stage) -> AsyncIterator[None]:
+    stage.settings["CLAWBOT_LMSTUDIO__CA_FILE"] = str(await encrypted(stage, -40))
+    yield
+
+
+@breakage(Step.TLS, "isn't trusted", "CLAWBOT_LMSTUDIO__CA_FILE")
+async def unknown_certificate(stage: Stage) -> AsyncIterator[None]:
+    await encrypted(stage, -1)
+    yield
+
+
+@breakage(Step.TLS, "isn't the one that is configured", "put its new fingerprint")
+async def wrong_fingerprint(stage: Stage) -> AsyncIterator[None]:
+    await encrypted(stage, -1)
+    stage.settings["CLAWBOT_LMSTUDIO__CERTIFICATE_SHA256"] = "ab" * 32
+    yield
+
+
+# What answers
+
+
+@breakage(Step.SERVER, "a wrong path", "nothing after it or /v1")
+async def wrong_base_path(stage: Stage) -> AsyncIterator[None]:
+    stage.at(f"{stage.lm.base_url}/openai")
+    yield
+
+
+@breakage(Step.SERVER, "Something else than LM Studio", "Compare address and port")
+async def foreign_server(stage: Stage) -> AsyncIterator[None]:
+    runner = web.AppRunner(web.Application())
+    await runner.setup()
+    stage.stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    stage.at(f"http://127.0.0.1:{runner.addresses[0][1]}")
+    yield
+
+
+@breakage(Step.AUTHENTICATION, "none is configured", "Create an API token")
+async def missing_token(stage: Stage) -> AsyncIterator[None]:
+    stage.lm.options.token = "sk-lm-right:one"
+    yield
+
+
+@breakage(Step.AUTHENTICATION, "refuses the token", "Compare LMSTUDIO_API_TOKEN")
+async def wrong_token(stage: Stage) -> AsyncIterator[None]:
+    stage.lm.options.token = "sk-lm-right:one"
+    stage.settings["LMSTUDIO_API_TOKEN"] = "sk-lm-wrong:one"
+    yield
+
+
+@breakage(Step.AUTHENTICATION, "holds a placeholder", "begins with sk-lm-")
+async def placeholder_token(stage: Stage) -> AsyncIterator[None]:
+    stage.lm.options.token = "sk-lm-right:one"
+    stage.settings["LMSTUDIO_API_TOKEN"] = "lm-studio"
+    yield
+
+
+# Models
+
+
+async def with_models(stage: Stage, *models: Model) -> None:
+    """Let the machine have these models."""
+    await stage.lm.stop()
+    stage.lm.models = list(models)
+    await stage.lm.stop()
+    await stage.lm.start()
+
+
+@breakage(Step.MODELS, "no model to offer", "Download a model")
+async def no_model(stage: Stage) -> AsyncIterator[None]:
+    await with_models(stage)
+    yield
+
+
+@breakage(Step.MODELS, "The configured model isn't there.", "/model use")
+async def wrong_model(stage: Stage) -> AsyncIterator[None]:
+    stage.settings["LMSTUDIO_MODEL"] = "google/gemma-3-27b"
+    yield
+
+
+@breakage(Step.MODELS, "one of nearly that name", f"Set LMSTUDIO_MODEL to {KEY}")
+async def near_name(stage: Stage) -> AsyncIterator[None]:
+    stage.settings["LMSTUDIO_MODEL"] = "qwen/qwen3-nxt-80b"
+    yield
+
+
+@breakage(Step.MODELS, "Only embedding models", "Download a chat model")
+async def only_an_embedding_model(stage: Stage) -> AsyncIterator[None]:
+    await with_models(stage, Model("nomic/embed", kind="embedding"))
+    yield
+
+
+@breakage(Step.MODELS, "just-in-time loading is off", "Load a model in LM Studio")
+async def not_loaded_without_jit(stage: Stage) -> AsyncIterator[None]:
+    stage.lm.options.jit = False
+    await with_models(stage, Model(KEY, loaded=False))
+    yield
+
+
+@breakage(Step.MODELS, "very small context", "8192 tokens or more")
+async def context_too_small(stage: Stage) -> AsyncIterator[None]:
+    await with_models(stage, Model(KEY, context_tokens=2048))
+    yield
+
+
+@breakage(Step.COMPLETION, "too little memory", "such as small/one (8 GB)")
+async def out_of_memory(stage: Stage) -> AsyncIterator[None]:
+    small = Model("small/one", loaded=False, size_bytes=8_000_000_000)
+    await with_models(stage, Model(KEY), small)
+    stage.lm.faults.next(Fault.BAD_ALLOC, times=None)
+    yield
+
+
+@breakage(Step.FILTER, "writes its thinking into its answers", "separate reasoning_content")
+async def leaking_model(stage: Stage) -> AsyncIterator[None]:
+    stage.lm.answer(
+        Answer("Yes, it is.", reasoning="Let me think about 17.", markup="qwen3_hybrid")
+    )
+    yield
+
+
+# The link
+
+
+@breakage(Step.PATH, "The way to the server is slow.", "a cable is quicker")
+async def slow_link(stage: Stage) -> AsyncIterator[None]:
+    port = await stage.stack.enter_async_context(proxy(stage.lm.port, delay=lambda: 0.2))
+    stage.at(f"http://127.0.0.1:{port}")
+    yield
+
+
+@breakage(Step.PATH, "lost or very late", "Use a cable instead of Wi-Fi")
+async def lossy_link(stage: Stage) -> AsyncIterator[None]:
+    chunks = iter(range(1_000_000))
+    port = await stage.stack.enter_async_context(
+        proxy(stage.lm.port, delay=lambda: 0.0 if next(chunks) % 3 else 1.0)
+    )
+    stage.at(f"http://127.0.0.1:{port}")
+    yield
+
+
+# Discord
+
+
+@breakage(Step.REST, "an error of its own (status 503)", "discordstatus.com")
+async def discords_own_error(stage: Stage) -> AsyncIterator[None]:
+    stage.once_online = lambda: stage.discord.faults.fail(
+        "GET", "/users/@me", status=503, times=100
+    )
+    yield
+
+
+@breakage(Step.PERMISSIONS, "lacks Send Messages", "bot's role", CHAT)
+async def missing_permission(stage: Stage) -> AsyncIterator[None]:
+    assert stage.channel.guild is not None
+    stage.channel.overwrite(stage.channel.guild.everyone, deny=SEND_MESSAGES)
+    yield
+
+
+@breakage(Step.INTENT, "Without the Message Content intent", "developer portal")
+async def missing_intent(stage: Stage) -> AsyncIterator[None]:
+    stage.discord.world.portal_intents = 0
+    yield
+
+
+@breakage(Step.CLOCK, "clock of the bot's machine is slow", "automatic time")
+async def clock_off(stage: Stage) -> AsyncIterator[None]:
+    stage.discord.options.date_off_s = 600.0
+    yield
+
+
+@breakage(Step.TOKEN, "holds a placeholder", "Developer Portal", TERMINAL)
+async def discord_placeholder(stage: Stage) -> AsyncIterator[None]:
+    stage.settings["DISCORD_TOKEN"] = "your-token-here"
+    yield
+
+
+@breakage(Step.TOKEN, "reset or mistyped", "Developer Portal", TERMINAL)
+async def discord_wrong_token(stage: Stage) -> AsyncIterator[None]:
+    stage.settings["DISCORD_TOKEN"] = f"MTIzNDU2Nzg5MDEyMzQ1Njc4.GabcdE.{'x' * 38}"
+    yield
+
+
+# The bot's own machine
+
+
+def read_only(stage: Stage) -> Path:
+    """Return a folder in which no file can be made; on Linux not even by root."""
+    kernel = Path("/sys/kernel")
+    if kernel.is_dir():
+        return kernel
+    made = stage.folder.with_name("read-only")
+    made.mkdir(mode=0o500)
+    return made
+
+
+@breakage(Step.STORAGE, "The data folder can't be used", "CLAWBOT_DATA_DIR", TERMINAL)
+async def data_folder_read_only(stage: Stage) -> AsyncIterator[None]:
+    stage.settings["CLAWBOT_DATA_DIR"] = str(read_only(stage))
+    yield
+
+
+@breakage(Step.STORAGE, "can't be written", "Look at the disk", CHAT)
+async def data_folder_gone_read_only(stage: Stage) -> AsyncIterator[None]:
+    def replace() -> None:
+        stage.folder.rename(stage.folder.with_name("moved"))
+        stage.folder.symlink_to(read_only(stage))
+
+    stage.once_online = replace
+    stage.is_broken = lambda: any(r.name.startswith("bot.storage") for r in stage.caplog.records)
+    yield
+
+
+@breakage(Step.STORAGE, "database is damaged", "backup", TERMINAL)
+async def database_damaged(stage: Stage) -> AsyncIterator[None]:
+    damage(stage)
+    yield
+
+
+@breakage(Step.STORAGE, "was set aside", "Bring it back from there", CHAT)
+async def database_was_damaged(stage: Stage) -> AsyncIterator[None]:
+    damage(stage)
+    yield
+
+
+def damage(stage: Stage) -> None:
+    """Put something else in the database's place."""
+    stage.folder.mkdir(mode=0o700)
+    (stage.folder / DATABASE_FILE).write_bytes(os.urandom(16_384))
+
+
+@breakage(Step.DATABASE, "nothing listens at that address", "CLAWBOT_DATABASE_URL", TERMINAL)
+async def database_server_off(stage: Stage) -> AsyncIterator[None]:
+    stage.settings["CLAWBOT_DATABASE_URL"] = "postgresql://bot:planted@127.0.0.81:5999/bot"
+    yield
+
+
+@breakage(Step.METRICS, "can't be served", "Write an address of this machine", TERMINAL)
+async def foreign_metrics_address(stage: Stage) -> AsyncIterator[None]:
+    stage.settings["CLAWBOT_METRICS_ADDR"] = "192.0.2.1:9090"
+    yield
+
+
+@pytest.fixture
+async def stage(
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    channel: Channel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> AsyncGenerator[Stage, None]:
+    """A healthy set-up; names are the system's until a breakage gives its own."""
+    real = socket.getaddrinfo
+
+    def names(known: dict[str, tuple[str, ...]]) -> None:
+        def answer(host: str, *args: Any, **more: Any) -> Any:
+            if host not in known:
+                return real(host, *args, **more)
+            found = [item for each in known[host] for item in real(each, *args, **more)]
+            if not found:
+                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+            return found
+
+        monkeypatch.setattr(socket, "getaddrinfo", answer)
+
+    async with AsyncExitStack() as stack:
+        yield Stage(discord, lm, channel, tmp_path / "data", names, stack, caplog)
+
+
+@asynccontextmanager
+async def broken(case: Breakage | None, stage: Stage) -> AsyncGenerator[None, None]:
+    """Break what a case breaks, or nothing."""
+    if case is None:
+        yield
+        return
+    arranged = asynccontextmanager(case.arrange)
+    async with arranged(stage):
+        yield
+
+
+async def in_chat(stage: Stage, owner: Person) -> list[list[str]]:
+    """Run ``/diag network``; return the lines of each paragraph of the report."""
+    settings = settings_for(
+        stage.discord,
+        stage.lm,
+        stage.folder,
+        **{"CLAWBOT_OWNER_IDS": str(owner.id), **stage.settings},
+    )
+    async with running(settings):
+        stage.once_online()
+        await stage.lm.wait_until(stage.is_broken, timeout_s=20)
+        made = await owner.slash(stage.channel, "diag network")
+        await made.wait_response(timeout_s=3)
+        assert made.ephemeral
+        await stage.discord.wait_until(
+            lambda: made.content and "Looking" not in made.content, timeout_s=40
+        )
+    return [paragraph.split("\n") for paragraph in made.content.split("\n\n")]
+
+
+async def in_terminal(stage: Stage, capsys: pytest.CaptureFixture[str]) -> tuple[list[str], int]:
+    """Run ``clawbot check``; return its lines, and its exit code."""
+    environment = {
+        "DISCORD_TOKEN": stage.discord.token,
+        "CLAWBOT_DISCORD_API_BASE": stage.discord.api_base,
+        "CLAWBOT_DISCORD_GATEWAY_URL": stage.discord.gateway_url,
+        "LMSTUDIO_BASE_URL": stage.lm.base_url,
+        "CLAWBOT_DATA_DIR": str(stage.folder),
+        **stage.settings,
+    }
+    stage.once_online()
+    code = 0
+    with contextlib.suppress(OSError):
+        capsys.readouterr()
+    try:
+        await asyncio.to_thread(check, load_settings(environment))
+    except StartupError as exc:
+        code = exc.exit_code
+    return capsys.readouterr().out.splitlines(), code
+
+
+def cases(where: str) -> list[str]:
+    return [name for name, case in BREAKAGES.items() if where in case.where]
+
+
+def test_there_are_thirty() -> None:
+    assert len(cases(TERMINAL)) >= 30
+    assert len(BREAKAGES) >= 35
+
+
+@pytest.mark.parametrize("name", cases(CHAT))
+async def test_chat_names_one_cause_and_its_advice_first(
+    name: str, stage: Stage, ada: Person
+) -> None:
+    case = BREAKAGES[name]
+    async with broken(case, stage):
+        report = await in_chat(stage, ada)
+    problem, *rest = report
+    assert [line for part in report for line in part if line.startswith(("❌", "⚠️"))] == problem[:1]
+    assert f"**{case.step}**" in problem[0]
+    assert case.cause in problem[0]
+    assert problem[1].startswith("➡️ ")
+    assert case.advice in problem[1]
+    assert sum("Not tried after that" in line for part in rest for line in part) <= 1
+
+
+@pytest.mark.parametrize("name", cases(TERMINAL))
+async def test_the_terminal_names_one_cause_and_its_advice(
+    name: str, stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = BREAKAGES[name]
+    async with broken(case, stage):
+        lines, code = await in_terminal(stage, capsys)
+    wrong = [at for at, line in enumerate(lines) if re.match(r"  FAILED| warning", line)]
+    assert len(wrong) == 1, lines
+    shown = lines[wrong[0]]
+    assert shown[10:].startswith(f"{case.step}: ")
+    said = " ".join(line.strip() for line in lines[wrong[0] : wrong[0] + 2])
+    assert case.cause in said
+    assert case.advice in said.replace('"', "“")
+    is_own = case.step in {Step.TOKEN, Step.STORAGE}
+    assert code == (0 if shown.startswith(" warning") else 78 if is_own else 69)
+    assert "planted" not in "".join(lines)
+
+
+async def test_chat_reports_nothing_of_a_healthy_set_up(stage: Stage, ada: Person) -> None:
+    report = await in_chat(stage, ada)
+    assert report[0] == ["✅ **Everything is well.**"]
+    assert not any(line.startswith(("❌", "⚠️", "⏭️")) for part in report for line in part)
+
+
+async def test_the_terminal_reports_nothing_of_a_healthy_set_up(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines, code = await in_terminal(stage, capsys)
+    assert code == 0
+    assert not [line for line in lines if re.match(r"  FAILED| warning| skipped", line)]

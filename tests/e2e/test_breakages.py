@@ -299,7 +299,7 @@ async def slow_link(stage: Stage) -> AsyncIterator[None]:
     yield
 
 
-@breakage(Step.PATH, "lost or very late", "Use a cable instead of Wi-Fi")
+@breakage(Step.PATH, "lost or very late", "Use a cable instead of Wi-Fi", CHAT)
 async def lossy_link(stage: Stage) -> AsyncIterator[None]:
     chunks = iter(range(1_000_000))
     port = await stage.stack.enter_async_context(

@@ -31,7 +31,7 @@ def candidates(client: ClawbotClient, dm_channels: Sequence[ChannelId]) -> list[
 
     Args:
         client: Online, with the guilds' channels known.
-        dm_channels: The direct-message channels to look into.
+        dm_channels: The direct-message channels to look into, the latest last.
     """
     found: list[Candidate] = []
     for guild in client.guilds:
@@ -46,7 +46,8 @@ def candidates(client: ClawbotClient, dm_channels: Sequence[ChannelId]) -> list[
                 found.append(Candidate(_convert.place(channel), MessageId(last)))
             elif not isinstance(channel, discord.VoiceChannel):  # these are nearly always empty
                 found.append(Candidate(_convert.place(channel), None))
-    found += [Candidate(Place(PlaceKind.DM, channel_id), None) for channel_id in dm_channels]
+    latest_first = reversed(dm_channels)
+    found += [Candidate(Place(PlaceKind.DM, channel_id), None) for channel_id in latest_first]
     return found
 
 

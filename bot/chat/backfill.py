@@ -25,7 +25,8 @@ ALIVE_MARGIN_S = 10.0
 """How far before the present ``ALIVE`` is set: longer than any message takes into the journal."""
 DM_CHANNELS = "dm_channels"
 """State: the direct-message channels of the last people who asked there, the latest last."""
-MOST_DM_CHANNELS = 50
+MOST_DM_CHANNELS = 500
+"""Far more than people who write within a scan's look back; with ids of 20 digits some 11 kB of state."""
 DECLINED_WITHIN = timedelta(hours=24)
 """Missed mentions that are too old to answer are declined up to this age; older ones are let be."""
 DISCORD_EPOCH_MS = 1_420_070_400_000
@@ -33,7 +34,7 @@ DISCORD_EPOCH_MS = 1_420_070_400_000
 PAGE_MESSAGES = 100
 """Messages per request; Discord's most (Discord: get channel messages)."""
 MOST_PAGES = 1000
-"""Requests that one scan spends on one guild, or on one direct-message channel."""
+"""Requests that one scan spends on one guild, or on all direct-message channels together."""
 SPACING_S = 0.25
 """Seconds between requests: at most 4 a second."""
 
@@ -191,8 +192,12 @@ class Backfill:
             if not is_over:
                 searches.append(search)
             if pages[id(searches)] >= MOST_PAGES and searches:
-                guild_id = search.place.guild_id or search.place.channel_id
-                _log.warning("%d has too much to look through for missed mentions", guild_id)
+                where = (
+                    f"server {search.place.guild_id}"
+                    if search.place.guild_id
+                    else "direct messages"
+                )
+                _log.warning("too much to look through for missed mentions in %s", where)
             elif searches:
                 turns.append(searches)
             if turns:
@@ -202,14 +207,17 @@ class Backfill:
     def _due(
         self, candidates: Iterable[Candidate], seen: dict[ChannelId, MessageId]
     ) -> dict[int, deque[_Search]]:
-        """Return what to look through, by guild: first where Discord states news, last where nothing."""
+        """Return what to look through, by guild: first where Discord states news, last where nothing.
+
+        All direct messages are one group: however many people write, no guild waits longer for it.
+        """
         floor = snowflake_at(self._clock.now() - self._oldest)
         since = max(floor, snowflake_at(self._alive_at)) if self._alive_at else floor
         due: dict[int, deque[_Search]] = {}
         for each in sorted(candidates, key=lambda each: -(each.last_message_id or 0)):
             after = self._start(each, seen.get(each.place.channel_id), since, floor)
             if after is not None:
-                key = each.place.guild_id or each.place.channel_id
+                key = each.place.guild_id or 0
                 due.setdefault(key, deque()).append(_Search(each.place, after))
         return due
 

@@ -9,14 +9,17 @@ from typing import Protocol
 
 from bot.chat.ending import Ending
 from bot.chat.service import ChatService
+from bot.chat.work_gate import ALONE_FROM
 from bot.core.clock import Clock
 from bot.core.domain import MessageId, Question, QuestionId, UserId
 from bot.core.ports import Journal, JournalEntry, MessageSource, Outcome, QuestionState, ReplySink
 
 LOOK_MESSAGES = 50
 """How far below a question its answer is looked for, in messages; one request."""
-MOST_ATTEMPTS = 3
-"""Lives of the process that may end under one question; after that it is set aside."""
+MOST_ATTEMPTS = ALONE_FROM + 2
+"""Lives of the process that may end under one question; after that it is set aside.
+
+The last two end while nothing else is worked on: once may be a power cut's doing, twice is not."""
 SET_ASIDE = "I was stopped each time I worked on this question, so I've set it aside. Please ask it in another way."
 TOO_OLD = (
     "I was away when you asked this and it is a while ago. Please ask again if you still like."

@@ -2,7 +2,7 @@
 
 A process that dies can't say which question did it: all that were being worked on are suspects. A
 suspect is worked on with no other suspect beside it, and one that the process died under twice with
-nothing beside it at all. So whoever is there at a third death did it, and nobody else is set aside.
+nothing beside it at all. So whoever is there at two more deaths did it, and nobody else is set aside.
 """
 
 from __future__ import annotations

@@ -209,9 +209,11 @@ async def _with_bot(settings: Settings, scene: Scene, stop: asyncio.Event, *, on
             talk.result()
     finally:
         end.set()
-        scene.terminal.settle()
         await end_tasks(talk, stopped)
-        await bot
+        try:
+            await bot  # its files go with the data folder
+        finally:
+            scene.terminal.settle()
 
 
 async def _online(scene: Scene) -> None:
@@ -321,6 +323,7 @@ def _for_sandbox(
                 owner_ids=(person.id,),
             ),
             "store": StoreSettings(data_dir=folder),
+            "queue": settings.queue.model_copy(update={"shutdown_grace_s": 0.0}),
             "metrics": MetricsSettings(),
         }
     )

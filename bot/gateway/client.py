@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
@@ -50,6 +51,8 @@ FATAL_CLOSE_CODES = {
     4014: "Discord refused an intent. Switch it on under Bot in the Developer Portal.",
 }
 """Close codes after which connecting again is pointless (Discord: gateway close event codes)."""
+RESUMABLE = 4000
+"""Close code after which Discord keeps a session for some minutes; 1000 and 1001 end it at once."""
 LOW_IDENTIFY_BUDGET = 20
 """Log-ins left, by Discord's count, below which the bot waits for the reset."""
 STRAY_FAILURES = 3
@@ -300,9 +303,17 @@ class ClawbotClient(commands.Bot):
         waiting = self._connection._ready_task  # noqa: SLF001 - nothing public cancels it
         if waiting is not None:
             waiting.cancel()
+        await self._leave()
         await super().close()
         await self._pace.close()
-        await self.services.state.set(SESSION, None)  # Discord has ended it with the connection
+
+    async def _leave(self) -> None:
+        """Leave the session so that the next start can resume it, and hear whose messages came since."""
+        if not self.is_online():
+            return
+        with contextlib.suppress(*NETWORK_ERRORS, discord.ConnectionClosed):
+            await self.change_presence(status=discord.Status.invisible)  # it would seem online
+            await self.ws.close(code=RESUMABLE)
 
     async def _respect_session_limit(self) -> None:
         """Wait when Discord says that the log-in budget is nearly spent."""

@@ -1,4 +1,4 @@
-"""What the bot was told right before it was killed: the session that it left is resumed once.
+"""What the bot was told since it was killed or stopped: the session that it left is resumed once.
 
 Discord lists no direct-message channels at a start, so the message of somebody who never wrote before
 would be lost with the process. Resuming replays the events since a given one (Discord: gateway,

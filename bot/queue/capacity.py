@@ -8,15 +8,19 @@ from bot.core.ports import Capacity
 
 
 class Strain:
-    """Tells what several questions bring about from what only one does."""
+    """Tells what several people's questions bring about from what one person's do.
+
+    A server that is full with one person's questions is relieved by that person's waiting: each of
+    them is asked again alone.
+    """
 
     def __init__(self) -> None:
         self._by: int | None = None
 
-    def is_shared(self, key: int) -> bool:
-        """Note that the server was full or fell over under some work; was it so under other too?"""
-        is_shared = self._by not in (None, key)
-        self._by = key
+    def is_shared(self, person_id: int) -> bool:
+        """Note that the server was full or fell over under some work; was it so for others too?"""
+        is_shared = self._by not in (None, person_id)
+        self._by = person_id
         return is_shared
 
     def eased(self) -> None:
@@ -27,7 +31,7 @@ class Strain:
 class CapacityGate:
     """Admits work while it fits. Pure; times and rates are given to it.
 
-    The number of slots adapts like a TCP window: halved when the server is full or crashes under several questions,
+    The number of slots adapts like a TCP window: halved when the server is full or crashes under several people's questions,
     one more for each full round without trouble. Speed doesn't narrow it: an answer is slow because
     others are read and written beside it, and that comes and goes within one answer.
     After ``ramp`` it begins with one, and doubles with each round.

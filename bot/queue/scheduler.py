@@ -222,7 +222,7 @@ class Scheduler:
         if feedback.first_token:
             self._gate.went_well()
             self._strain.eased()
-        if feedback.overloaded and self._strain.is_shared(question_id):
+        if feedback.overloaded and self._strain.is_shared(ticket.job.person_id):
             self._gate.overloaded(question_id)
         if feedback.is_resting is True:
             self._gate.end(question_id)

@@ -41,7 +41,8 @@ UNSAVED: Final = 1_000
 """Ended questions kept in memory while the database fails; the oldest go first when there are more."""
 
 CHANNELS: Final = 10_000
-"""Channels whose newest message is remembered."""
+"""Channels whose newest message is remembered; the others are scanned from the last sign of life on,
+so that whoever fills this up hides nobody's messages."""
 
 CHANNELS_EVERY_S: Final = 5.0
 """Seconds between writes of the newest messages; after a crash a scan covers the gap."""

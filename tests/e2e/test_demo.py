@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from sandbox.lmstudio import Answer, LMStudioSandbox
-from tests.support.process import clawbot, ended, run_clawbot
+from tests.support.process import START_S, clawbot, ended, run_clawbot
 
 NOWHERE = {"LMSTUDIO_BASE_URL": "http://127.0.0.1:9"}
 """Nothing listens at the discard port."""
@@ -61,6 +61,35 @@ async def test_typed_lines_are_answered_until_the_input_ends(tmp_path: Path) -> 
     assert "its options are written setting:…, value:…" in done.out
     assert "by @you" in done.out.lower()
     assert not {"<@", "<t:", "['"} & {done.out[at : at + 2] for at in range(len(done.out))}
+
+
+async def test_a_slash_alone_is_told_which_commands_there_are(tmp_path: Path) -> None:
+    done = await run_clawbot("demo", folder=tmp_path, environment=NOWHERE, typed="/\n")
+    assert done.code == 0, done.err
+    assert "here; there are: ask, " in done.out
+
+
+async def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    async with clawbot("demo", "--once", folder=tmp_path, environment=NOWHERE) as process:
+        assert process.stdout is not None
+        await process.stdout.readline()
+        process.stdout._transport.close()  # type: ignore[attr-defined]
+        done = await ended(process)
+    assert done.code == 0
+    assert done.err == ""
+
+
+async def test_ctrl_c_waits_for_no_answer(tmp_path: Path, lm: LMStudioSandbox) -> None:
+    lm.answer(Answer("One two three", pause_after=1))
+    environment = {"LMSTUDIO_BASE_URL": lm.base_url, "CLAWBOT_QUEUE__SHUTDOWN_GRACE_S": "300"}
+    async with clawbot("demo", folder=tmp_path, environment=environment) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"Count for me\n")
+        await lm.wait_until(lambda: bool(lm.completions), timeout_s=START_S)
+        process.send_signal(signal.SIGINT)
+        done = await ended(process)
+    assert done.code == 0
+    assert done.err == ""
 
 
 async def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:

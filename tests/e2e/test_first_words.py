@@ -8,6 +8,7 @@ from pathlib import Path
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.e2e.test_startup import environment_for
+from tests.support.application import running, settings_for
 from tests.support.process import START_S, clawbot
 
 
@@ -34,15 +35,23 @@ async def test_a_first_direct_message_is_answered_although_the_bot_was_killed_be
     asked = await written_and_killed(discord, lm, tmp_path, ada, channel)
     lm.answer(Answer("Here I am."))
     environment = environment_for(discord, lm, tmp_path / "data")
-    async with clawbot("run", folder=tmp_path, environment=environment) as process:
+    async with clawbot("run", folder=tmp_path, environment=environment):
         await discord.wait_reply(asked, until=lambda r: r.content == "Here I am.", timeout_s=20)
         assert len(discord.replies(asked)) == 1
-        process.terminate()
-        await process.communicate()
-    resumed = len(discord.resumes)
-    async with clawbot("run", folder=tmp_path, environment=environment):
-        await discord.wait_until(lambda: len(discord.identifies) == 3, timeout_s=START_S)
-    assert resumed == len(discord.resumes), "a session that was closed in order is not resumed"
+
+
+async def test_a_first_direct_message_is_answered_although_it_came_while_the_bot_was_being_restarted(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    settings = settings_for(discord, lm, tmp_path)
+    async with running(settings):
+        pass
+    assert discord.presences[-1][1]["status"] == "invisible"
+    asked = await discord.add_user("Eve").dm("Is anybody there?")
+    lm.answer(Answer("Here I am."))
+    async with running(settings):
+        await discord.wait_reply(asked, until=lambda r: r.content == "Here I am.", timeout_s=20)
+    assert len(discord.replies(asked)) == 1
 
 
 async def test_a_session_that_discord_no_longer_has_costs_nothing(

@@ -37,13 +37,13 @@ async def entry_of(folder: Path, asked: Message) -> JournalEntry:
     return entry
 
 
-async def test_a_question_that_kills_the_bot_while_its_file_is_read_is_set_aside_after_three_lives(
+async def test_a_question_that_kills_the_bot_while_its_file_is_read_is_set_aside_after_four_lives(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:
     fault = file_hangs(discord)
     environment = environment_for(discord, lm, tmp_path / "data")
     asked: Message | None = None
-    for life in range(1, 4):
+    for life in range(1, 5):
         async with clawbot("run", folder=tmp_path, environment=environment) as process:
             if asked is None:
                 await discord.wait_online(timeout_s=20)
@@ -56,7 +56,7 @@ async def test_a_question_that_kills_the_bot_while_its_file_is_read_is_set_aside
         await discord.wait_until(
             lambda: [m.content for m in discord.bot_messages] == [notice(SET_ASIDE)], timeout_s=20
         )
-    assert fault.played == 3
+    assert fault.played == 4
     assert lm.completions == []
 
 
@@ -99,7 +99,35 @@ async def test_questions_that_were_beside_a_deadly_one_are_all_answered(
                 await process.wait()
                 deaths += 1
     assert are_done()
-    assert deaths == 3
+    assert deaths == 4
+
+
+async def test_questions_that_were_worked_on_at_three_power_cuts_are_all_answered(
+    discord: DiscordSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    assert channel.guild is not None
+    rooms = [channel, *(channel.guild.add_channel(f"room-{number}") for number in range(3))]
+    model = Model("qwen/qwen3-next-80b", context_tokens=8192, parallel=4)
+    async with LMStudioSandbox([model]) as lm:
+        lm.answer(Answer("Here you are.", pause_after=0))
+        environment = environment_for(discord, lm, tmp_path / "data")
+        asked: list[Message] = []
+        for _ in range(3):
+            async with clawbot("run", folder=tmp_path, environment=environment) as process:
+                before = len(lm.completions)
+                await discord.wait_online(timeout_s=20)
+                if not asked:
+                    asked = [await ada.mention(room, "Where are you?") for room in rooms]
+                least = 1 if before else len(rooms)
+                await lm.wait_until(lambda: len(lm.completions) >= before + least)  # noqa: B023
+                process.kill()
+                await process.wait()
+        lm.answer(Answer("Here you are."))
+        async with clawbot("run", folder=tmp_path, environment=environment):
+            for one in asked:
+                await discord.wait_reply(
+                    one, until=lambda r: r.content == "Here you are.", timeout_s=30
+                )
 
 
 async def test_a_stop_in_order_uses_up_no_attempt(

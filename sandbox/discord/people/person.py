@@ -274,7 +274,7 @@ class Person:
         self, channel: Channel, name: str, kind: int = command_types.CHAT_INPUT
     ) -> tuple[JsonObject, list[str]]:
         guild_id = channel.guild.id if channel.guild else None
-        words = name.split() if kind == command_types.CHAT_INPUT else [name]
+        words = (name.split() or [""]) if kind == command_types.CHAT_INPUT else [name]
         command = self.world.commands.find(words[0], guild_id, kind)
         if command is None:
             known = self.world.commands.names(guild_id)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.chat.backfill import ALIVE, SPACING_S, Backfill, Candidate, snowflake_at
-from bot.core.domain import ChannelId, GuildId, IncomingMessage, MessageId, Place
+from bot.core.domain import ChannelId, GuildId, IncomingMessage, MessageId, Place, PlaceKind
 from bot.storage.database import open_database
 from bot.storage.journal import SqlJournal
 from tests.support.builders import HOME, message
@@ -158,6 +158,22 @@ async def test_channels_known_to_have_news_come_first(desk: Desk) -> None:
     await desk.clock.advance(5.0)
     await scanning
     assert desk.found == [stated, unstated]
+
+
+async def test_many_who_write_directly_push_nobody_out_and_wait_as_one_group(desk: Desk) -> None:
+    dms = [ChannelId(7000 + number) for number in range(400)]
+    for channel_id in dms:
+        await desk.backfill.remember_dms(channel_id)
+    assert desk.backfill.dm_channels == dms
+    places = [Place(PlaceKind.DM, channel_id) for channel_id in dms]
+    theirs = [desk.post(1, place) for place in places]
+    ours = desk.post(5)
+    candidates = [Candidate(place, None) for place in (*places, HOME)]
+    scanning = asyncio.create_task(desk.backfill.run(candidates, desk.note))
+    while not scanning.done():
+        await desk.clock.advance(SPACING_S)
+    assert sorted(desk.found) == sorted([*theirs, ours])
+    assert desk.found.index(ours) <= 1
 
 
 async def test_a_channel_active_lately_is_looked_at_although_discord_states_no_news(

@@ -18,6 +18,18 @@ async def test_one_question_that_brings_the_model_down_leaves_the_others_their_r
     assert world.scheduler.slots == 4
 
 
+async def test_questions_of_one_person_that_find_the_server_full_leave_the_others_their_room() -> (
+    None
+):
+    world = World(Model(slots=4))
+    first, second, _third = (world.submit(person=number) for number in (1, 1, 2))
+    first.overloaded()
+    first.release()
+    second.overloaded()
+    second.release()
+    assert world.scheduler.slots == 4
+
+
 async def test_a_question_that_waits_between_its_tries_keeps_no_slot_from_the_others() -> None:
     world = World(Model(slots=1))
     first, second, third = (world.submit(person=number) for number in range(1, 4))

@@ -48,6 +48,10 @@ class Place:
     parent_id: ChannelId | None = None
     category_id: ChannelId | None = None
 
+    def is_same(self, other: Place) -> bool:
+        """Whether it is this very channel, whatever else is known of it."""
+        return self.channel_id == other.channel_id and self.guild_id == other.guild_id
+
 
 @dataclass(frozen=True, slots=True)
 class Person:

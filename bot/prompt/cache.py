@@ -18,7 +18,6 @@ from bot.core.clock import Clock
 from bot.core.domain import ChannelId, IncomingMessage, MessageId, Place
 from bot.core.recent import Recent
 from bot.prompt.attachments.files import has_expired
-from bot.prompt.history_window import is_here
 
 PAGE: Final = 100
 """Most messages of one request (Discord: get channel messages)."""
@@ -162,9 +161,9 @@ class MessageCache:
         channel = self._channels.get(place.channel_id)
         known = channel.find(message_id) if channel else None
         if known and not self._has_expired(known):
-            return known if is_here(known, place) else None
+            return known if known.place.is_same(place) else None
         message = await self._fetcher.fetch_message(place, message_id)
-        if message is None or not is_here(message, place):
+        if message is None or not message.place.is_same(place):
             return None
         self.edited(message)
         return message
@@ -191,7 +190,7 @@ class MessageCache:
         async with channel.lock:
             found = await self._before(channel, place, before or _END, limit)
         self._evict()
-        return [message for message in found if is_here(message, place)]
+        return [message for message in found if message.place.is_same(place)]
 
     async def _after(
         self, place: Place, before: MessageId | None, after: MessageId, limit: int
@@ -203,7 +202,7 @@ class MessageCache:
                 await self._fetcher.fetch_history(place, before=None, after=after, limit=limit)
                 or []
             )
-        return [m for m in known if is_here(m, place) and (before is None or m.id < before)]
+        return [m for m in known if m.place.is_same(place) and (before is None or m.id < before)]
 
     async def _before(
         self, channel: _Channel, place: Place, before: int, limit: int

@@ -7,8 +7,10 @@ continue by themselves: their history is the conversation.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final, Protocol
 
 from bot.core.domain import (
@@ -23,9 +25,129 @@ from bot.core.domain import (
 from bot.core.notices import without_known
 from bot.core.ports import JournalEntry, MessageSource
 from bot.core.recent import Recent
-from bot.prompt.history_window import RUN_MESSAGES, HistoryWindow, answers_after_questions, is_here
-from bot.prompt.runs import belongs, once, refers_to
 from bot.prompt.tokens import message_tokens
+
+_RUN_MESSAGES: Final = 10
+"""Most messages of one person, or of one answer, that count as one turn."""
+
+_WINDOW = 50
+_MAX_WINDOWS = 24
+
+
+class HistoryWindow:
+    """Messages of one place, read in windows so that a chain costs few requests."""
+
+    def __init__(self, source: MessageSource, place: Place) -> None:
+        self._source = source
+        self._place = place
+        self._messages: dict[int, IncomingMessage] = {}
+        self._before: dict[int, int | None] = {}
+        self._windows = 0
+
+    @property
+    def is_exhausted(self) -> bool:
+        """True when this question has read as many windows as one may."""
+        return self._windows >= _MAX_WINDOWS
+
+    async def get(self, message_id: MessageId) -> IncomingMessage | None:
+        """Return a message of this place; ``None`` if it is gone or out of reach."""
+        if message_id not in self._messages:
+            await self._read(MessageId(message_id + 1), _WINDOW)
+        return self._messages.get(message_id)
+
+    async def before(self, message_id: MessageId) -> IncomingMessage | None:
+        """Return the message directly before one."""
+        if message_id not in self._before:
+            await self._read(message_id, _RUN_MESSAGES)
+        before = self._before.get(message_id)
+        return None if before is None else self._messages.get(before)
+
+    async def _read(self, before: MessageId, limit: int) -> None:
+        if self.is_exhausted:
+            return
+        self._windows += 1
+        batch = await self._source.history(self._place, before=before, limit=limit)
+        ids = [message.id for message in batch if message.id < before]
+        for message in batch:
+            if message.place.is_same(self._place):
+                self._messages[message.id] = message
+        for earlier, later in itertools.pairwise(ids):
+            self._before[later] = earlier
+        self._before[before] = ids[-1] if ids else None
+
+
+def _answers_after_questions(
+    messages: Sequence[IncomingMessage], bot_id: UserId
+) -> list[IncomingMessage]:
+    """Put each answer right behind the message it replies to; a later answer replaces an earlier.
+
+    What others said while the bot was writing then comes after the answer, so that the prompt of the
+    next turn still begins with the one that was sent.
+    """
+    asked = {message.id for message in messages}
+    answers: dict[int, list[IncomingMessage]] = {}
+    rest: list[IncomingMessage] = []
+    last_answered: int | None = None
+    for message in messages:
+        if message.author.id != bot_id:
+            rest.append(message)
+            continue
+        if message.reference_id in asked:
+            last_answered = message.reference_id
+            answers.pop(last_answered, None)
+        elif message.reference_id is not None:
+            last_answered = None
+        if last_answered is None:
+            rest.append(message)
+        else:
+            answers.setdefault(last_answered, []).append(message)
+    ordered: list[IncomingMessage] = []
+    for message in rest:
+        ordered.append(message)
+        ordered.extend(_with_followers(message.id, answers))
+    return ordered
+
+
+def _with_followers(
+    message_id: int, answers: dict[int, list[IncomingMessage]]
+) -> list[IncomingMessage]:
+    """Return the answers to a message and the messages that follow up on them."""
+    found: list[IncomingMessage] = []
+    waiting = list(answers.pop(message_id, ()))
+    while waiting:
+        message = waiting.pop(0)
+        found.append(message)
+        waiting = [*answers.pop(message.id, ()), *waiting]
+    return found
+
+
+_BACK_TO_BACK: Final = timedelta(minutes=7)
+"""Messages of one person within this are shown as one group by Discord's clients."""
+
+
+def _belongs(before: IncomingMessage, after: IncomingMessage, reference: MessageId | None) -> bool:
+    """Return whether a message directly before is part of the same turn."""
+    return (
+        before.author.id == after.author.id
+        and before.is_ordinary
+        and after.created_at - before.created_at <= _BACK_TO_BACK
+        and (reference is None or before.reference_id in {None, reference})
+    )
+
+
+def _refers_to(run: Sequence[IncomingMessage]) -> MessageId | None:
+    """Return the message that a run, newest first, refers to outside of itself."""
+    own = {message.id for message in run}
+    for message in run:
+        if message.reference_id is not None and message.reference_id not in own:
+            return message.reference_id if message.reference_id < message.id else None
+    return None
+
+
+def _once(messages: Sequence[IncomingMessage]) -> list[IncomingMessage]:
+    """Drop repetitions, keeping the first of each."""
+    return list({message.id: message for message in reversed(messages)}.values())[::-1]
+
 
 LINEAR_KINDS: Final = frozenset(
     {PlaceKind.THREAD, PlaceKind.FORUM_POST, PlaceKind.DM, PlaceKind.GROUP_DM}
@@ -143,7 +265,7 @@ class ConversationReader:
         run: list[IncomingMessage] = [newest, *reversed(question.joined)]
         if question.message is newest and not question.fresh:
             run = await self._run(history, run)
-        parent = refers_to(run)
+        parent = _refers_to(run)
         found.extend(run)
         while parent is not None and len(found) < limit and not history.is_exhausted:
             message = await history.get(parent)
@@ -153,12 +275,12 @@ class ConversationReader:
                 run, parent = await self._answer(history, message)
             else:
                 run = await self._run(history, [message])
-                parent = refers_to(run)
+                parent = _refers_to(run)
             found.extend(run)
             if question.fresh:
                 parent = None
         is_complete = parent is None or not (len(found) >= limit or history.is_exhausted)
-        messages = self._usable(await self._read_back(once(found)[::-1]), newest)
+        messages = self._usable(await self._read_back(_once(found)[::-1]), newest)
         place_key = _place_key(question.place)
         key = f"{place_key}:{messages[0].id}" if is_complete else None
         return Conversation(tuple(messages), newest, place_key, is_complete, key=key)
@@ -168,10 +290,10 @@ class ConversationReader:
     ) -> list[IncomingMessage]:
         """Add the messages that the same person sent directly before; newest first."""
         run = list(run)
-        while len(run) < RUN_MESSAGES:
+        while len(run) < _RUN_MESSAGES:
             oldest = run[-1]
             before = await history.before(oldest.id)
-            if before is None or not belongs(before, oldest, refers_to(run)):
+            if before is None or not _belongs(before, oldest, _refers_to(run)):
                 break
             run.append(before)
         return run
@@ -185,7 +307,7 @@ class ConversationReader:
             if entry is not None:
                 return await self._journaled(history, message, entry)
         run = [message]
-        while len(run) < RUN_MESSAGES:
+        while len(run) < _RUN_MESSAGES:
             reference = run[-1].reference_id
             if reference is not None:
                 before = await history.get(reference)
@@ -193,7 +315,7 @@ class ConversationReader:
                     return run, reference
             else:
                 before = await history.before(run[-1].id)
-                if before is None or not belongs(before, run[-1], None):
+                if before is None or not _belongs(before, run[-1], None):
                     return run, None
             run.append(before)
         return run, None
@@ -244,7 +366,7 @@ class ConversationReader:
         if starter is not None:
             messages = [m for m in messages if m.id != starter.id or m is newest]
         return Conversation(
-            tuple(answers_after_questions(messages, self._bot_id())),
+            tuple(_answers_after_questions(messages, self._bot_id())),
             newest,
             _place_key(place),
             is_complete,
@@ -264,7 +386,7 @@ class ConversationReader:
             count = min(100, limit - len(found))
             batch = await self._source.history(place, before=before, limit=count)
             for message in reversed(batch):
-                if not is_here(message, place) or message.id >= before:
+                if not message.place.is_same(place) or message.id >= before:
                     continue
                 found.append(message)
                 tokens += message_tokens(message.text) + 4
@@ -333,7 +455,7 @@ class ConversationReader:
     async def quotable(self, place: Place, message_id: MessageId) -> IncomingMessage | None:
         """Return a message that another one refers to, if it is of this place and may be used."""
         message = await self._source.fetch(place, message_id)
-        if message is None or not is_here(message, place) or not self._may_use(message):
+        if message is None or not message.place.is_same(place) or not self._may_use(message):
             return None
         return (await self._read_back([message]))[0]
 
@@ -353,7 +475,7 @@ class ConversationReader:
         while len(found) < limit and not is_complete:
             count = min(100, limit - len(found))
             batch = await self._source.history(place, after=after, limit=count)
-            found.extend(m for m in batch if is_here(m, place) and m.id < question.id)
+            found.extend(m for m in batch if m.place.is_same(place) and m.id < question.id)
             is_complete = len(batch) < count or batch[-1].id >= question.id
             after = batch[-1].id if batch else after
         known = await self._read_back(found)

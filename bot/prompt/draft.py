@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from bot.core import frames
 from bot.core.counted import counted
 from bot.core.domain import AttachmentInfo, ChatTurn, IncomingMessage, MessageId, Role, UserId
-from bot.prompt.attachments.files import FileContent
+from bot.prompt.attachments.decoding import Decoded
 from bot.prompt.attachments.kinds import FileKind, kind_of
 from bot.prompt.budget import Budget, cut_points, origin
 from bot.prompt.chain import Conversation
@@ -49,7 +49,7 @@ class Draft:
         self.talk = talk
         self.plan = plan
         self.sees_images = sees_images
-        self.files: dict[int, FileContent] = {}
+        self.files: dict[int, Decoded] = {}
         self.referred: dict[int, IncomingMessage] = {}
         self.names = Names(style.bot_name)
         self.turns: tuple[ChatTurn, ...] = ()
@@ -239,12 +239,10 @@ class Draft:
         newest = sum(kind_of(a) is FileKind.IMAGE for a in self.talk.newest.attachments)
         return frozenset(ids[-max(1, shown, min(self._max_images, newest)) :])
 
-    def _unread(self, kept: Sequence[Block]) -> dict[int, FileContent]:
-        """Return what to say of files that weren't read: pictures by their names."""
+    def _unread(self, kept: Sequence[Block]) -> dict[int, Decoded]:
+        """Return what to say of files that weren't read; of a picture its name will do."""
         return {
-            a.id: FileContent(
-                safe_name(a.filename), kind, problem="" if kind is FileKind.IMAGE else TOO_MANY
-            )
+            a.id: Decoded(problem="" if kind is FileKind.IMAGE else TOO_MANY)
             for block in kept
             if not block.is_answer
             for a in block.attachments
@@ -275,11 +273,8 @@ class Draft:
     def _file_notices(self) -> list[str]:
         found: list[str] = []
         newest = self.talk.newest.attachments
-        unused = [
-            f"{self.files[a.id].name} ({self.files[a.id].problem})"
-            for a in newest
-            if a.id in self.files and self.files[a.id].problem
-        ]
+        read = [(safe_name(a.filename), self.files[a.id]) for a in newest if a.id in self.files]
+        unused = [f"{name} ({content.problem})" for name, content in read if content.problem]
         if unused:
             found.append(f"Not used: {', '.join(unused)}.")
         if not self.sees_images and any(kind_of(a) is FileKind.IMAGE for a in newest):
@@ -288,9 +283,7 @@ class Draft:
             found.append(
                 f"Only the newest of {self._left_out_images + self._max_images} pictures are used."
             )
-        cut = [
-            self.files[a.id].name for a in newest if a.id in self.files and self.files[a.id].is_cut
-        ]
+        cut = [name for name, content in read if content.is_cut]
         if cut:
             found.append(f"Only the first part of {', '.join(cut)} was read.")
         return found

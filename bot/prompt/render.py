@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from bot.core import frames
 from bot.core.domain import AttachmentInfo, IncomingMessage, UserId
 from bot.core.notices import join_chunks
-from bot.prompt.attachments.files import FileContent
+from bot.prompt.attachments.decoding import Decoded
 from bot.prompt.attachments.kinds import FileKind, kind_of
 from bot.prompt.cleaning import clean_text, neutralise, readable, safe_name, skeleton
 from bot.prompt.persona import Persona
@@ -140,7 +140,7 @@ class Style:
     bot_name: str
     persona: Persona
     most_tokens: int
-    files: Mapping[int, FileContent]
+    files: Mapping[int, Decoded]
     shown_images: frozenset[int] = frozenset()
 
     def answer(self, block: Block) -> Rendered:
@@ -168,8 +168,9 @@ class Style:
             quoted: Name and text of a message it refers to that isn't nearby.
         """
         pieces = [_Piece(self._words(message, message.text)), *self._attached(message)]
-        files = [self.files[a.id] for a in message.attachments if a.id in self.files]
-        pieces += map(_file_piece, files)
+        pieces += [
+            _file_piece(a, self.files[a.id]) for a in message.attachments if a.id in self.files
+        ]
         empty = (
             frames.ONLY_MENTION if self.bot_id in message.mentioned_ids else frames.EMPTY_MESSAGE
         )
@@ -234,13 +235,14 @@ class _Piece:
     remark: str = ""
 
 
-def _file_piece(content: FileContent) -> _Piece:
-    if content.kind is FileKind.IMAGE and not content.problem:
-        return _Piece("", remark=frames.note(f"picture {content.name}"))
+def _file_piece(attachment: AttachmentInfo, content: Decoded) -> _Piece:
+    name = safe_name(attachment.filename)
+    if kind_of(attachment) is FileKind.IMAGE and not content.problem:
+        return _Piece("", remark=frames.note(f"picture {name}"))
     if not content.text:
         problem = content.problem or "it is empty"
-        return _Piece("", remark=frames.note(f"file {content.name}: {problem}"))
-    return _Piece(content.text, f"file {content.name}")
+        return _Piece("", remark=frames.note(f"file {name}: {problem}"))
+    return _Piece(content.text, f"file {name}")
 
 
 def _fitted(pieces: Iterable[_Piece], room: int) -> tuple[str, int]:

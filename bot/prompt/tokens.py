@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import add
 from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
 
 from bot.core.domain import ChatTurn
 from bot.core.recent import Recent
@@ -178,22 +181,21 @@ class TokenEstimator:
         return self._models.get(model or "") or _Weights()
 
 
+@dataclass(frozen=True, slots=True)
 class _Weights:
-    """What is known of one model; never changed in place."""
+    """What is known of one model.
 
-    __slots__ = ("ratio", "samples", "scale", "values")
+    Attributes:
+        values: Tokens of each feature.
+        ratio: Real tokens of a static token, as last seen.
+        scale: The same, moved only when it is far off.
+        samples: Reports taken in.
+    """
 
-    def __init__(
-        self,
-        values: Features = _DEFAULTS,
-        ratio: float = 1.0,
-        scale: float = 1.0,
-        samples: int = 0,
-    ) -> None:
-        self.values = values
-        self.ratio = ratio
-        self.scale = scale
-        self.samples = samples
+    values: Features = _DEFAULTS
+    ratio: float = 1.0
+    scale: float = 1.0
+    samples: int = 0
 
     def moved(self, counts: Features, actual: float, rate: float = _RATE) -> _Weights:
         """Return the weights after one report, of whose error a share is corrected."""
@@ -203,15 +205,11 @@ class _Weights:
         parts = [w * n for w, n in zip(self.values, counts, strict=True)]
         norm = sum(part * part for part in parts) or 1.0
         step = rate * (actual - guess) / norm
-        values = tuple(
-            min(high, max(low, w * (1 + step * part)))
-            for w, part, low, high in zip(self.values, parts, _LOWEST, _HIGHEST, strict=True)
-        )
+        values = tuple(w * (1 + step * part) for w, part in zip(self.values, parts, strict=True))
         plain = _dot(_DEFAULTS, counts)
-        ratio = self.ratio + rate * (actual / plain - self.ratio)
-        ratio = min(4.0, max(0.25, ratio))
+        ratio = _bounded_ratio(self.ratio + rate * (actual / plain - self.ratio))
         is_off = abs(ratio / self.scale - 1) > _TOLERANCE
-        return _Weights(values, ratio, ratio if is_off else self.scale, self.samples + 1)
+        return _Weights(_bounded(values), ratio, ratio if is_off else self.scale, self.samples + 1)
 
     def dump(self) -> dict[str, object]:
         """Return plain values."""
@@ -225,25 +223,26 @@ class _Weights:
     @classmethod
     def load(cls, entry: object) -> _Weights | None:
         """Read what ``dump`` wrote; ``None`` for anything else."""
-        if not isinstance(entry, Mapping):
+        try:
+            saved = _SAVED.validate_python(entry)
+        except ValidationError:
             return None
-        values, samples = entry.get("values"), entry.get("samples")
-        ratio, scale = entry.get("ratio"), entry.get("scale")
-        if not isinstance(values, list | tuple) or len(values) != len(_DEFAULTS):
+        if len(saved.values) != len(_DEFAULTS):
             return None
-        if not isinstance(samples, int) or not all(
-            isinstance(value, int | float) for value in (*values, ratio, scale)
-        ):
-            return None
-        bounded = tuple(
-            min(high, max(low, float(value)))
-            for value, low, high in zip(values, _LOWEST, _HIGHEST, strict=True)
-        )
-        return cls(bounded, _bounded_ratio(ratio), _bounded_ratio(scale), max(0, samples))
+        ratio, scale = _bounded_ratio(saved.ratio), _bounded_ratio(saved.scale)
+        return cls(_bounded(saved.values), ratio, scale, max(0, saved.samples))
 
 
-def _bounded_ratio(value: object) -> float:
-    return min(4.0, max(0.25, value)) if isinstance(value, int | float) else 1.0
+_SAVED: Final = TypeAdapter(_Weights)
+
+
+def _bounded(values: Features) -> Features:
+    bounds = zip(values, _LOWEST, _HIGHEST, strict=True)
+    return tuple(min(high, max(low, value)) for value, low, high in bounds)
+
+
+def _bounded_ratio(value: float) -> float:
+    return min(4.0, max(0.25, value))
 
 
 def _sum(turns: Iterable[ChatTurn]) -> Features:

@@ -66,7 +66,7 @@ class Decoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DecoderLimits:
     """What decoding may take.
 
     Attributes:
@@ -107,9 +107,9 @@ class _Helper:
 class DecoderPool:
     """Decodes in processes that are started when needed; an async context manager that ends them."""
 
-    def __init__(self, clock: Clock, limits: Limits | None = None) -> None:
+    def __init__(self, clock: Clock, limits: DecoderLimits | None = None) -> None:
         self._clock = clock
-        self._limits = limits or Limits()
+        self._limits = limits or DecoderLimits()
         self._gate = FairGate(clock, places=self._limits.processes, places_person=1)
         self._tasks = TaskOwner()
         self._idle: list[_Helper] = []

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import parse_qs, urlsplit
+
+from yarl import URL
 
 from bot.core.clock import Clock
 from bot.core.domain import AttachmentInfo
 from bot.core.ports import FileSource
 from bot.core.tasks import KeyedLocks
 from bot.prompt.attachments.decoder import PASSING, Decoder
+from bot.prompt.attachments.decoding import Decoded
 from bot.prompt.attachments.fair_gate import FairGate
 from bot.prompt.attachments.kinds import FileKind, kind_of
-from bot.prompt.cleaning import safe_name
 from config.settings import ContextSettings
 
 _CACHE_CHARS = 6_000_000
@@ -30,36 +30,14 @@ _FILES_PERSON = 2
 _EXPIRY_MARGIN_S = 120
 
 
-@dataclass(frozen=True, slots=True)
-class FileContent:
-    """An attachment as read.
-
-    Attributes:
-        name: File name, made safe.
-        kind: What it was taken for.
-        text: Text of a text file or PDF, cleaned.
-        image: ``data:`` URL of an image.
-        problem: Why it can't be used, as half a sentence; empty when it can.
-        is_cut: Only the first part was read.
-    """
-
-    name: str
-    kind: FileKind
-    text: str = ""
-    image: str = ""
-    problem: str = ""
-    is_cut: bool = False
-
-
 def has_expired(attachment: AttachmentInfo, now: datetime) -> bool:
     """Return whether an attachment's address is no longer valid, or about to be.
 
     Discord signs addresses and says in ``ex``, a hexadecimal time stamp, until when they hold
     (Discord: reference, signed attachment CDN URLs).
     """
-    value = parse_qs(urlsplit(attachment.url).query).get("ex", [""])[0]
     try:
-        return int(value, 16) < now.timestamp() + _EXPIRY_MARGIN_S
+        return int(URL(attachment.url).query.get("ex", ""), 16) < now.timestamp() + _EXPIRY_MARGIN_S
     except ValueError:
         return False
 
@@ -77,27 +55,26 @@ class FileReader:
         self._source = source
         self._decoder = decoder
         self._settings = settings
-        self._kept: OrderedDict[int, FileContent] = OrderedDict()
+        self._kept: OrderedDict[int, Decoded] = OrderedDict()
         self._kept_chars = 0
         self._reading = KeyedLocks()
         self._gate = FairGate(clock, places=_FILES_AT_ONCE, places_person=_FILES_PERSON)
 
-    async def read(self, attachment: AttachmentInfo, *, asker_id: int) -> FileContent:
+    async def read(self, attachment: AttachmentInfo, *, asker_id: int) -> Decoded:
         """Return what an attachment holds, or why it can't be used; never raises for bad files.
 
         Args:
             attachment: What to read.
             asker_id: Whose question needs it, and whose share of the time it takes.
         """
-        name = safe_name(attachment.filename)
         kind = kind_of(attachment)
         if kind is FileKind.OTHER:
-            return FileContent(name, kind, problem="I can't read this kind of file")
+            return Decoded(problem="I can't read this kind of file")
         limit = self._limit_bytes(kind)
         if limit == 0:
-            return FileContent(name, kind, problem="reading such files is switched off")
+            return Decoded(problem="reading such files is switched off")
         if kind is not FileKind.TEXT and attachment.size_bytes > limit:
-            return FileContent(name, kind, problem=f"it is larger than {limit // 1024:,} KiB")
+            return Decoded(problem=f"it is larger than {limit // 1024:,} KiB")
         async with self._reading.of(attachment.id):
             known = self._kept.get(attachment.id)
             if known is not None:
@@ -113,20 +90,18 @@ class FileReader:
 
     async def _read(
         self, attachment: AttachmentInfo, kind: FileKind, limit: int, asker_id: int
-    ) -> FileContent:
-        name = safe_name(attachment.filename)
+    ) -> Decoded:
         self._decoder.prepare(kind)
         data = await self._source.read(attachment, limit_bytes=limit)
         if data is None:
-            return FileContent(name, kind, problem="I couldn't download it")
+            return Decoded(problem="I couldn't download it")
         is_cut = attachment.size_bytes > len(data)
-        found = await self._decoder.decode(kind, data, is_cut=is_cut, person_id=asker_id)
-        content = FileContent(name, kind, found.text, found.image, found.problem, found.is_cut)
-        if found.problem not in PASSING:
+        content = await self._decoder.decode(kind, data, is_cut=is_cut, person_id=asker_id)
+        if content.problem not in PASSING:
             self._keep(attachment.id, content)
         return content
 
-    def _keep(self, attachment_id: int, content: FileContent) -> None:
+    def _keep(self, attachment_id: int, content: Decoded) -> None:
         self._kept[attachment_id] = content
         self._kept_chars += _weight(content)
         while self._kept_chars > _CACHE_CHARS and len(self._kept) > 1:
@@ -134,5 +109,5 @@ class FileReader:
             self._kept_chars -= _weight(old)
 
 
-def _weight(content: FileContent) -> int:
+def _weight(content: Decoded) -> int:
     return len(content.text) + len(content.image) + _ENTRY_CHARS

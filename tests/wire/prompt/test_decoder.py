@@ -17,11 +17,11 @@ from benchmarks._bombs import BOMBS, Bomb, broken, letters, picture
 from bot.core.clock import SystemClock
 from bot.core.domain import AttachmentInfo
 from bot.prompt.attachments import decoder_process
-from bot.prompt.attachments.decoder import BUSY, OVERSPENT, UNABLE, DecoderPool, Limits
+from bot.prompt.attachments.decoder import BUSY, OVERSPENT, UNABLE, DecoderLimits, DecoderPool
 from bot.prompt.attachments.kinds import FileKind, kind_of
 from tests.support.clock import FakeClock, SwiftClock
 
-TIGHT = Limits(memory_bytes=96 * 1024 * 1024, cpu_s=1, wall_s=8, person_s=1000)
+TIGHT = DecoderLimits(memory_bytes=96 * 1024 * 1024, cpu_s=1, wall_s=8, person_s=1000)
 BY_NAME = {bomb.name: bomb for bomb in BOMBS}
 STUCK = BY_NAME["PDF, compressed five times"]
 ADA, BOB = 1, 2
@@ -74,7 +74,7 @@ async def test_files_broken_in_any_way_are_told_apart_from_good_ones(pool: Decod
 
 
 async def test_the_process_that_a_bomb_was_opened_in_is_killed() -> None:
-    limits = Limits(cpu_s=60, wall_s=0.5)
+    limits = DecoderLimits(cpu_s=60, wall_s=0.5)
     async with DecoderPool(SystemClock(), limits) as pool:
         work = asyncio.create_task(
             pool.decode(kind(STUCK), STUCK.make(), is_cut=False, person_id=ADA)
@@ -134,7 +134,7 @@ async def test_names_are_found_while_bombs_are_decoded(pool: DecoderPool) -> Non
 
 
 async def test_who_has_used_a_lot_of_time_has_to_wait_a_while() -> None:
-    async with DecoderPool(SystemClock(), Limits(person_s=0)) as pool:
+    async with DecoderPool(SystemClock(), DecoderLimits(person_s=0)) as pool:
         assert await text(pool) == "hello"
         found = await pool.decode(FileKind.TEXT, b"more", is_cut=False, person_id=ADA)
         assert found.problem == OVERSPENT
@@ -142,7 +142,7 @@ async def test_who_has_used_a_lot_of_time_has_to_wait_a_while() -> None:
 
 
 async def test_who_gets_no_turn_in_time_is_told_so() -> None:
-    async with DecoderPool(SystemClock(), Limits(processes=1, wait_s=0)) as pool:
+    async with DecoderPool(SystemClock(), DecoderLimits(processes=1, wait_s=0)) as pool:
         stuck = asyncio.create_task(
             pool.decode(kind(STUCK), STUCK.make(), is_cut=False, person_id=ADA)
         )

@@ -31,7 +31,10 @@ from bot.gateway.presence import Presence, keep_presence, presence_for
 from bot.gateway.reconnect import Governor
 from bot.gateway.services import Services
 from bot.lmstudio import LMStudioBackend, open_backend
-from bot.ops.metrics import Metrics, MetricsServer
+from bot.ops.health import health, readiness
+from bot.ops.loop_lag import LoopLag
+from bot.ops.metrics import Metrics, Sources
+from bot.ops.status_server import StatusServer
 from bot.ops.watchdog import take_blamed
 from bot.output.reasoning.memory import ModelMemory
 from bot.output.sanitise.policy import OutputPolicy
@@ -162,9 +165,42 @@ async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Cla
         lambda client: _services(base, client),
     )
     if settings.metrics.addr is not None:
-        server = MetricsServer(settings.metrics.addr, base.metrics, client.is_online)
-        await stack.enter_async_context(server)
+        await _show_state(settings.metrics.addr, base, client, stack)
     return client
+
+
+async def _show_state(
+    address: str, base: _Base, client: ClawbotClient, stack: AsyncExitStack
+) -> None:
+    """Serve the figures and the state on an address."""
+    storage, scheduler = base.storage, base.scheduler
+    base.metrics.watch(
+        Sources(
+            waiting=lambda: scheduler.waiting,
+            running=lambda: scheduler.running,
+            slots=lambda: scheduler.slots,
+            servers=base.backend.servers,
+            store_errors=lambda: storage.errors,
+            store_pending=lambda: storage.pending + base.journal.unsaved,
+            is_store_failing=lambda: storage.is_degraded,
+            is_online=client.is_online,
+        )
+    )
+    lag = LoopLag(base.clock, base.metrics.loop_lag)
+    server = StatusServer(
+        address,
+        base.metrics,
+        health=lambda: health(lag_s=lag.present_s, is_store_stuck=storage.is_stuck),
+        readiness=lambda: readiness(
+            is_online=client.is_online(),
+            is_store_failing=storage.is_degraded,
+            servers=base.backend.servers(),
+        ),
+    )
+    await stack.enter_async_context(server)
+    measuring = TaskOwner()
+    stack.push_async_callback(measuring.cancel)
+    measuring.start(lag.measure(), name="loop-lag")
 
 
 async def _base(settings: Settings, clock: Clock, stack: AsyncExitStack) -> _Base:
@@ -188,8 +224,6 @@ async def _base(settings: Settings, clock: Clock, stack: AsyncExitStack) -> _Bas
     _follow_network_timeout(overrides, backend)
     scheduler = _scheduler(settings, clock, backend)
     stack.callback(scheduler.close)
-    metrics = Metrics()
-    metrics.watch_queue(lambda: scheduler.waiting, lambda: scheduler.running)
     return _Base(
         settings=settings,
         clock=clock,
@@ -202,7 +236,7 @@ async def _base(settings: Settings, clock: Clock, stack: AsyncExitStack) -> _Bas
         scheduler=scheduler,
         decoder=await stack.enter_async_context(DecoderPool(clock)),
         files=await stack.enter_async_context(CdnReader(_cdn_hosts(settings))),
-        metrics=metrics,
+        metrics=Metrics(),
     )
 
 

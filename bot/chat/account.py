@@ -1,12 +1,17 @@
-"""One line of the log on each question: how it ended and where its time went, and nothing of its text."""
+"""What happened to one question, collected in one place; and the log's line on it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from bot.core.clock import Clock
 from bot.core.counted import counted
+from bot.core.domain import Completed, Question, Stage, StageKind
 from bot.core.ports import Outcome
+from bot.core.recent import Recent
+from bot.core.record import QuestionRecord, Span
+from bot.output.pipeline import ReplyPipeline
+from bot.prompt.builder import Prompt
 
 _ENDS: Final = {
     Outcome.DELIVERED: "answered in",
@@ -16,47 +21,156 @@ _ENDS: Final = {
     Outcome.DROPPED: "dropped, because there is nobody to read it, after",
     None: "kept for the next start after",
 }
+_SPANS: Final = {
+    Span.PREPARE: "preparing",
+    Span.QUEUE: "in line",
+    Span.LOAD: "loading the model",
+    Span.READ: "reading",
+    Span.THINK: "thinking",
+    Span.WRITE: "writing",
+    Span.DELIVER: "delivering",
+}
+_OF_STAGES: Final = {
+    StageKind.QUEUED: Span.QUEUE,
+    StageKind.HELD: Span.QUEUE,
+    StageKind.RETRYING: Span.QUEUE,
+    StageKind.CONNECTING: Span.READ,
+    StageKind.LOADING: Span.LOAD,
+    StageKind.READING: Span.READ,
+    StageKind.THINKING: Span.THINK,
+}
+MOST_PROMPTS: Final = 512
+"""Conversations whose last prompt's size is remembered."""
 
 
-@dataclass(slots=True)
+class PromptSizes(Recent[str, int]):
+    """How many tokens each conversation had after its last answer, by its key."""
+
+    def __init__(self) -> None:
+        super().__init__(MOST_PROMPTS)
+
+
 class Account:
-    """Where a question's time went; all moments in seconds of the monotonic clock.
+    """Collects what happens to a question; each moment belongs to one span.
 
-    Attributes:
-        began_s: When this process took it.
-        granted_s: When the model was first asked.
-        first_word_s: When there was the first word to see.
-        tokens: How many the model wrote, where the server says so.
+    Args:
+        question: Whose.
+        clock: Time.
+        sizes: What is remembered of conversations.
     """
 
-    began_s: float
-    granted_s: float | None = None
-    first_word_s: float | None = None
-    tokens: int | None = None
+    def __init__(self, question: Question, clock: Clock, sizes: PromptSizes) -> None:
+        self._question = question
+        self._clock = clock
+        self._sizes = sizes
+        self._began_s = self._since_s = clock.monotonic()
+        self._span = Span.PREPARE
+        self._spans: dict[Span, float] = {}
+        self._first_word_s: float | None = None
+        self._fresh_tokens: int | None = None
+        self._done: Completed | None = None
+        self._tokens: tuple[int, int, int] | None = None
+        self._failure = ""
+        self._retries: list[str] = []
 
-    def granted(self, at_s: float) -> None:
-        """Note that the model is asked; the first time counts."""
-        if self.granted_s is None:
-            self.granted_s = at_s
+    def enter(self, span: Span) -> None:
+        """Note that its time goes into this from here on."""
+        if span is self._span:
+            return
+        now_s = self._clock.monotonic()
+        self._spans[self._span] = self._spans.get(self._span, 0.0) + now_s - self._since_s
+        self._span, self._since_s = span, now_s
 
-    def word(self, at_s: float) -> None:
-        """Note that there is text to see; the first time counts."""
-        if self.first_word_s is None:
-            self.first_word_s = at_s
+    def stage(self, stage: Stage) -> None:
+        """Note a stage that the back end tells of."""
+        if stage.kind is StageKind.CONNECTING:
+            self._fresh_tokens = None
+        elif stage.kind is StageKind.READING and self._fresh_tokens is None:
+            self._fresh_tokens = stage.tokens
+        self.enter(_OF_STAGES[stage.kind])
 
-    def line(self, outcome: Outcome | None, now_s: float) -> str:
-        """Return the line.
+    def heard(self, pipeline: ReplyPipeline) -> None:
+        """Note that something came from the model."""
+        if pipeline.has_text:
+            self.enter(Span.WRITE)
+            if self._first_word_s is None:
+                self._first_word_s = self._clock.monotonic() - self._began_s
+        elif pipeline.is_thinking:
+            self.enter(Span.THINK)
+
+    def retried(self, cause: str) -> None:
+        """Note that the model is asked again.
+
+        Args:
+            cause: As ``QuestionRecord.retries`` holds it.
+        """
+        self._retries.append(cause)
+
+    def completed(self, done: Completed, prompt: Prompt) -> None:
+        """Note what the answer cost."""
+        self._done = done
+        if done.usage is None or done.prompt_was_cut:
+            return
+        size = done.usage.prompt_tokens
+        cached = done.usage.cached_tokens
+        if cached is None:
+            fresh = prompt.prompt_tokens if self._fresh_tokens is None else self._fresh_tokens
+            cached = size - round(size * min(1.0, fresh / max(1, prompt.prompt_tokens)))
+        before = min(self._sizes.get(prompt.conversation_key, 0), size)
+        self._tokens = size, size - min(cached, size), max(0, before - cached)
+        self._sizes[prompt.conversation_key] = size + done.usage.completion_tokens
+
+    def failed(self, kind: str) -> None:
+        """Note the kind of failure that ends it."""
+        self._failure = kind
+
+    def close(self, outcome: Outcome | None) -> QuestionRecord:
+        """Return all of it.
 
         Args:
             outcome: How it ended; ``None`` where the next start goes on with it.
-            now_s: The present moment.
         """
-        facts = []
-        if self.granted_s is not None:
-            facts.append(f"line {self.granted_s - self.began_s:.1f} s")
-        if self.first_word_s is not None:
-            facts.append(f"first word after {self.first_word_s - self.began_s:.1f} s")
-        if self.tokens is not None:
-            facts.append(counted(self.tokens, "token"))
-        end = f"{_ENDS[outcome]} {now_s - self.began_s:.1f} s"
-        return f"{end} ({', '.join(facts)})" if facts else end
+        now_s = self._clock.monotonic()
+        spans = {
+            **self._spans,
+            self._span: self._spans.get(self._span, 0.0) + now_s - self._since_s,
+        }
+        size, read, reread = self._tokens or (None, None, None)
+        usage = self._done.usage if self._done is not None else None
+        return QuestionRecord(
+            question_id=self._question.id,
+            ended_at=self._clock.now(),
+            origin=self._question.origin,
+            outcome=outcome,
+            failure=self._failure,
+            model=self._done.model if self._done is not None else None,
+            total_s=now_s - self._began_s,
+            first_word_s=self._first_word_s,
+            spans=spans,
+            prompt_tokens=size,
+            read_tokens=read,
+            reread_tokens=reread,
+            written_tokens=usage.completion_tokens if usage is not None else None,
+            retries=tuple(self._retries),
+        )
+
+
+def line_of(record: QuestionRecord) -> str:
+    """Return the log's line on a question, in words."""
+    facts = [f"asked by {record.origin.replace('_', ' ')}"]
+    if record.first_word_s is not None:
+        facts.append(f"first word after {record.first_word_s:.1f} s")
+    facts += [
+        f"{words} {record.spans[span]:.1f} s"
+        for span, words in _SPANS.items()
+        if record.spans.get(span, 0.0) >= 0.05
+    ]
+    if record.prompt_tokens is not None:
+        facts.append(f"prompt of {counted(record.prompt_tokens, 'token')}")
+    if record.written_tokens is not None:
+        facts.append(f"{counted(record.written_tokens, 'token')} written")
+    if record.retries:
+        facts.append(f"asked again {counted(len(record.retries), 'time')}")
+    if record.failure:
+        facts.append(f"failure: {record.failure.replace('_', ' ')}")
+    return f"{_ENDS[record.outcome]} {record.total_s:.1f} s ({', '.join(facts)})"

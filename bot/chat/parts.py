@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from bot.chat.account import PromptSizes
 from bot.chat.work_gate import WorkGate
 from bot.core.clock import Clock
 from bot.core.ports import ChatBackend, Journal, SettingsReader
@@ -36,3 +37,4 @@ class TurnParts:
     memory: ModelMemory
     metrics: Metrics
     gate: WorkGate = field(default_factory=WorkGate)
+    sizes: PromptSizes = field(default_factory=PromptSizes)

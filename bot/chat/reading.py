@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
+from bot.chat.account import Account
 from bot.chat.parts import TurnParts
 from bot.chat.seam import Seam
 from bot.core.domain import (
@@ -19,6 +20,7 @@ from bot.core.domain import (
     Question,
     Reasoning,
     Restarted,
+    Retried,
     Sampling,
     Stage,
     StageKind,
@@ -27,6 +29,7 @@ from bot.core.domain import (
 )
 from bot.core.errors import BackendError
 from bot.core.ports import ChatSettings
+from bot.core.record import BROKEN_OFF, ONLY_THINKING
 from bot.output.pipeline import ReplyPipeline, Verdict
 from bot.prompt.builder import Prompt
 
@@ -52,6 +55,7 @@ class Reading:
         prompt: What the model is given.
         chat: The settings in force.
         max_tokens: Longest answer.
+        account: Told why the model is asked again.
         on_text: Called whenever something came.
         on_stage: Called with each stage.
 
@@ -66,6 +70,7 @@ class Reading:
         prompt: Prompt,
         chat: ChatSettings,
         max_tokens: int,
+        account: Account,
         *,
         on_text: Callable[[ReplyPipeline], None],
         on_stage: Callable[[Stage], None],
@@ -73,6 +78,7 @@ class Reading:
         self._parts = parts
         self._prompt = prompt
         self._chat = chat
+        self._account = account
         self._on_text = on_text
         self._on_stage = on_stage
         known = parts.backend.model(chat.model)
@@ -105,6 +111,7 @@ class Reading:
             done = await self._go_on(done)
         is_only_thinking = self.pipeline.verdict is Verdict.ONLY_THINKING
         if is_only_thinking and self._chat.reasoning is not Reasoning.OFF:
+            self._account.retried(ONLY_THINKING)
             self._on_stage(Stage(StageKind.RETRYING))
             self.pipeline = self._new_pipeline()
             done = await self._read(replace(self._request, reasoning=Reasoning.OFF))
@@ -149,11 +156,13 @@ class Reading:
             await asyncio.sleep(0)
         self.pipeline.feed(last)
 
-    def _note(self, event: Stage | Restarted | Counted, seam: Seam | None) -> None:
+    def _note(self, event: Stage | Restarted | Retried | Counted, seam: Seam | None) -> None:
         if isinstance(event, Stage):
             self._on_stage(event)
         elif isinstance(event, Counted):
             self._parts.estimator.learn_limit(event.model, event.turns, event.prompt_tokens)
+        elif isinstance(event, Retried):
+            self._account.retried(event.cause)
         elif seam is not None:
             seam.restart()
         else:
@@ -183,6 +192,7 @@ class Reading:
         more: Completed | None = None
         if left_s >= LEAST_REST_S:
             _log.info("question %d broke off; asking again", self._request.question_id)
+            self._account.retried(BROKEN_OFF)
             self._on_stage(Stage(StageKind.RETRYING))
             with contextlib.suppress(BackendError):
                 more = await (self._rest(done, left_s) if is_rest else self._anew(left_s))

@@ -188,7 +188,6 @@ class ChatService:
             outcome = await turn.run()
             if outcome is not None:
                 await self._parts.journal.close(turn.question.id, outcome)
-                self._parts.metrics.ended(outcome)
         finally:
             # Not before the journal knows: what is open there and unknown here is taken up again.
             self._turns.pop(turn.question.id, None)

@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 
-from bot.chat.account import Account
+from bot.chat.account import Account, line_of
 from bot.chat.closing import Closing, close_answer
 from bot.chat.ending import Ending
 from bot.chat.parts import TurnParts
@@ -20,7 +20,13 @@ from bot.core.domain import (
     Stage,
     StageKind,
 )
-from bot.core.errors import BotError, DeliveryError, DeliveryUnavailableError, describe
+from bot.core.errors import (
+    BotError,
+    DeliveryError,
+    DeliveryUnavailableError,
+    describe,
+    error_kind,
+)
 from bot.core.notices import notice
 from bot.core.ports import (
     ChatSettings,
@@ -31,6 +37,7 @@ from bot.core.ports import (
     ReplySink,
 )
 from bot.core.reasons import plain_reason
+from bot.core.record import Span
 from bot.core.tasks import end_tasks
 from bot.delivery.delivery import Delivery
 from bot.delivery.plan import own_lines_of
@@ -96,7 +103,7 @@ class Turn:
         deaths = entry.attempts if entry else 0
         self._attempt = Attempt(parts.gate, parts.journal, question.id, deaths)
         self.is_underway = False
-        self._account = Account(parts.clock.monotonic())
+        self._account = Account(question, parts.clock, parts.sizes)
         self._delivery = Delivery(
             sink=sink,
             pacer=parts.pacers.of(question.place.channel_id),
@@ -150,7 +157,9 @@ class Turn:
         )
         with context:
             outcome = await self._run()
-            _log.info("%s", self._account.line(outcome, self._parts.clock.monotonic()))
+            record = self._account.close(outcome)
+            _log.info("%s", line_of(record))
+            self._parts.metrics.question(record)
             if outcome is None:
                 await self.hand_over()
             return outcome
@@ -170,6 +179,7 @@ class Turn:
                 _log.warning("question %d: Discord took nothing; kept", self.question.id)
                 return None
             except DeliveryError as exc:
+                self._account.failed(error_kind(exc))
                 _log.info("question %d: not delivered (%s)", self.question.id, plain_reason(exc))
                 await self._delivery.abort()
                 return Outcome.DROPPED
@@ -195,9 +205,11 @@ class Turn:
         entry = self._entry
         if self._refusal:
             self.is_underway = True
+            self._account.enter(Span.DELIVER)
             await self._delivery.fail(self._refusal)
             return Outcome.NOTIFIED
         if entry is not None and entry.state is QuestionState.ANSWERED and entry.chunks:
+            self._account.enter(Span.DELIVER)
             async with self._attempt.work():
                 return await self._deliver_stored(entry)
         parts = self._parts
@@ -213,6 +225,7 @@ class Turn:
         )
         try:
             while True:
+                self._account.enter(Span.QUEUE)
                 self._show_place(ticket)
                 if ticket.state is TicketState.WAITING:
                     await self._attempt.rest()
@@ -223,9 +236,10 @@ class Turn:
                 except (PoolFullError, ModelCrashedError):
                     ticket.overloaded()
                     raise
-                except BackendUnavailableError:
+                except BackendUnavailableError as exc:
                     if not ticket.requeue():
                         raise
+                    self._account.retried(error_kind(exc))
                     _log.info("question %d is held: the model is away", self.question.id)
                     self.is_underway = False
         finally:
@@ -260,29 +274,30 @@ class Turn:
         parts = self._parts
         self.is_underway = True
         started_s = parts.clock.monotonic()
-        self._account.granted(started_s)
+        self._account.enter(Span.READ)
         self._reading = Reading(
             parts,
             self.question,
             prompt,
             chat,
             ticket.granted_tokens - prompt.prompt_tokens,
+            self._account,
             on_text=lambda pipeline: self._take(pipeline, ticket),
             on_stage=lambda stage: self._take_stage(stage, ticket),
         )
         done = await self._reading.run()
         pipeline = self._reading.pipeline
-        self._account.tokens = done.usage.completion_tokens if done.usage is not None else None
+        self._account.completed(done, prompt)
         self._learn(prompt, done, pipeline)
         ticket.release()
         closing = close_answer(pipeline, prompt, done, chat, parts.clock.monotonic() - started_s)
         return await self._finish(closing, pipeline)
 
     def _take_stage(self, stage: Stage, ticket: Ticket) -> None:
+        self._account.stage(stage)
         if stage.kind is StageKind.READING:
             ticket.reads()
         elif stage.kind is StageKind.RETRYING:
-            self._parts.metrics.retry("lmstudio")
             ticket.rest()
         elif stage.kind is StageKind.CONNECTING:
             ticket.resume()
@@ -290,8 +305,8 @@ class Turn:
 
     def _take(self, pipeline: ReplyPipeline, ticket: Ticket) -> None:
         ticket.first_token()
+        self._account.heard(pipeline)
         if pipeline.has_text:
-            self._account.word(self._parts.clock.monotonic())
             self._delivery.show_growing(lambda: pipeline.text)
         elif pipeline.is_thinking:
             self._delivery.stage(Stage(StageKind.THINKING))
@@ -302,8 +317,6 @@ class Turn:
         parts.memory.learn(done.model, pipeline, self.question.counts_for)
         if done.first_token_s is None or done.total_s is None:
             return
-        parts.metrics.first_token(done.first_token_s)
-        parts.metrics.answer(done.total_s)
         if done.usage is not None and not done.prompt_was_cut:
             parts.estimator.learn(done.model, done.sent or prompt.turns, done.usage.prompt_tokens)
 
@@ -311,6 +324,7 @@ class Turn:
         return Controls(self.question.id, self.question.asker.id, **wanted)
 
     async def _finish(self, closing: Closing, pipeline: ReplyPipeline) -> Outcome:
+        self._account.enter(Span.DELIVER)
         controls = self._controls(
             regenerate=True,
             continue_=closing.can_continue,
@@ -346,6 +360,7 @@ class Turn:
 
     async def _wind_up(self) -> Outcome | None:
         """End as the reason wants it; a question taken back meanwhile ends without a word."""
+        self._account.enter(Span.DELIVER)
         if self._ending is Ending.RESTART:
             await self._delivery.fail(RESTARTING_TEXT)
         elif self._ending is Ending.STOPPED:
@@ -368,7 +383,8 @@ class Turn:
             report.reference,
             exc_info=None if isinstance(exc, BotError) else exc,
         )
-        self._parts.metrics.failed(type(exc).__name__)
+        self._account.failed(error_kind(exc))
+        self._account.enter(Span.DELIVER)
         controls = self._controls(regenerate=report.can_retry)
         await self._delivery.fail(report.user_text, controls=controls)
         return Outcome.NOTIFIED

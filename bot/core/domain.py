@@ -343,6 +343,8 @@ class Usage:
     prompt_tokens: int
     completion_tokens: int
     reasoning_tokens: int = 0
+    cached_tokens: int | None = None
+    """Prompt tokens found in the server's cache; ``None`` where it doesn't say (LM Studio doesn't)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,7 +397,18 @@ class Counted:
     prompt_tokens: int
 
 
-ChatEvent = Stage | TextDelta | Restarted | Counted | Completed
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """A request failed, and is about to be made again, here or elsewhere.
+
+    Attributes:
+        cause: The kind of failure, as ``error_kind`` names it.
+    """
+
+    cause: str
+
+
+ChatEvent = Stage | TextDelta | Restarted | Retried | Counted | Completed
 
 
 @dataclass(frozen=True, slots=True)

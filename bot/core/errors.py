@@ -27,9 +27,11 @@ from __future__ import annotations
 import logging
 import secrets
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from bot.core.permissions import NEEDED, listed
+
+OTHER_KIND: Final = "other"
 
 
 class BotError(Exception):
@@ -52,6 +54,30 @@ class BotError(Exception):
     def sentence(self) -> str:
         """The sentence for the person; subclasses with data override this to fill it in."""
         return self.user_text
+
+
+def error_kind(exc: BaseException) -> str:
+    """Return the kind of a failure as a word of a fixed set: ``model_crashed``, ``store``.
+
+    Returns:
+        ``other`` for what isn't one of ours.
+    """
+    return _kind(type(exc)) if isinstance(exc, BotError) else OTHER_KIND
+
+
+def _kind(failure: type[BotError]) -> str:
+    name = failure.__name__.removesuffix("Error")
+    return "".join(f"_{ch.lower()}" if ch.isupper() else ch for ch in name).lstrip("_")
+
+
+def error_kinds(base: type[BotError] = BotError) -> set[str]:
+    """Return every kind that ``error_kind`` can name, of one class and those below it."""
+    kinds, classes = {OTHER_KIND}, [base]
+    while classes:
+        found = classes.pop()
+        kinds.add(_kind(found))
+        classes += found.__subclasses__()
+    return kinds
 
 
 class StartupError(BotError):

@@ -49,6 +49,19 @@ class ChatBackend(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ServerState:
+    """How one of the model's servers does.
+
+    Attributes:
+        is_up: It answered the last time; ``None`` before the first look at it ended.
+        circuit: ``closed``, ``half-open`` or ``open``.
+    """
+
+    is_up: bool | None
+    circuit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Capacity:
     """What the servers can do at once.
 

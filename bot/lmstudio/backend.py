@@ -11,7 +11,7 @@ from typing import Final
 from bot.core.clock import Clock
 from bot.core.domain import ChatEvent, ChatRequest, ModelInfo
 from bot.core.errors import ConfigurationError
-from bot.core.ports import Capacity
+from bot.core.ports import Capacity, ServerState
 from bot.core.tasks import end_tasks
 from bot.lmstudio import errors, loading
 from bot.lmstudio.endpoints import parse_endpoint, tokens_by_origin
@@ -73,6 +73,10 @@ class LMStudioBackend:
     def capacity(self) -> Capacity:
         """Return how much can run at once, as last read from the servers, without I/O."""
         return self._fleet.capacity()
+
+    def servers(self) -> tuple[ServerState, ...]:
+        """Return how each server does, in the order of the settings, without I/O."""
+        return tuple(ServerState(node.is_up, node.circuit.state) for node in self._fleet.nodes)
 
     def is_available(self) -> bool:
         """Return whether a server is believed to answer, without I/O."""

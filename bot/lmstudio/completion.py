@@ -321,10 +321,13 @@ def _usage(usage: object) -> Usage | None:
         return None
     details = usage.get("completion_tokens_details")
     reasoning = details.get("reasoning_tokens") if isinstance(details, dict) else 0
+    of_prompt = usage.get("prompt_tokens_details")
+    cached = of_prompt.get("cached_tokens") if isinstance(of_prompt, dict) else None
     return Usage(
         prompt_tokens=_count(usage.get("prompt_tokens")),
         completion_tokens=_count(usage.get("completion_tokens")),
         reasoning_tokens=_count(reasoning),
+        cached_tokens=None if cached is None else _count(cached),
     )
 
 

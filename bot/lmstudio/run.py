@@ -21,11 +21,12 @@ from bot.core.domain import (
     Counted,
     FinishReason,
     Restarted,
+    Retried,
     Stage,
     StageKind,
     TextDelta,
 )
-from bot.core.errors import BackendError
+from bot.core.errors import BackendError, error_kind
 from bot.core.tasks import end_tasks, within
 from bot.lmstudio import errors, loading, wire
 from bot.lmstudio.catalogue import name_to_send
@@ -166,6 +167,7 @@ class Run:
             async with contextlib.aclosing(self._decide(failure, node)) as stages:
                 async for event in stages:
                     yield event
+            yield Retried(error_kind(failure))
 
     def _choose(self) -> Node | None:
         """Return the server to ask; ``None`` where none may be asked any more."""

@@ -30,7 +30,7 @@ from bot.gateway.endpoints import discord_endpoints
 from bot.gateway.network import NETWORK_ERRORS
 from bot.gateway.readable import UNREADABLE
 from bot.gateway.rest_watch import RestWatch
-from bot.ops.metrics import listening_problem
+from bot.ops.status_server import listening_problem
 from bot.ops.terminal import detach_output
 from bot.storage.database import DATABASE_FILE
 from bot.storage.inspection import state_of

@@ -1,42 +1,67 @@
-"""Counters of what happens, and the small server that shows them to Prometheus.
+"""What is counted, in Prometheus' form.
 
-No label holds a person, a place or a text: only outcomes, reasons and routes of a fixed set.
+No label holds a person, a place, a model, an address or a text: only words of fixed sets, and numbers
+of servers in the order of the settings.
 """
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import ipaddress
-import logging
-import os
-import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Self
-from urllib.parse import urlsplit
+from typing import Final
 
-from aiohttp import TraceConfig, TraceRequestEndParams, TraceRequestExceptionParams, web
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from aiohttp import TraceConfig, TraceRequestEndParams, TraceRequestExceptionParams
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from bot import __version__
 from bot.core.domain import Origin
-from bot.core.errors import BotError, DependencyError
-from bot.core.ports import Outcome
-from config.addresses import host_port
+from bot.core.errors import OTHER_KIND, BackendError, error_kinds
+from bot.core.ports import Outcome, ServerState
+from bot.core.record import BROKEN_OFF, ONLY_THINKING, QuestionRecord, Span
+from bot.ops.routes import route_of
 
-_log = logging.getLogger(__name__)
+SPAN_BUCKETS_S: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
+"""Seconds: from an answer out of a warm cache to one that waited half an hour for its machine."""
 
-FIRST_TOKEN_BUCKETS_S: Final = (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 180, 300)
-"""Seconds: from a warm cache to a cold prompt of 16k tokens behind a loading model."""
+LAG_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 60)
+"""Seconds: from a quiet loop to the watchdog's last mark."""
 
-ANSWER_BUCKETS_S: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900)
-"""Seconds, up to the default cap of one answer."""
+CIRCUIT_STATES: Final = ("closed", "half-open", "open")
+_METHODS: Final = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE"})
 
-OTHER: Final = "other"
 
-_FOREIGN: Final = frozenset({errno.EADDRNOTAVAIL, 10049})
-"""The address isn't this machine's; 10049 is Windows' number for it."""
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What is asked at each look.
+
+    Attributes:
+        waiting: Questions in line.
+        running: Questions being answered.
+        slots: Questions that may be answered at once at the moment.
+        servers: The model's servers, in the order of the settings.
+        store_errors: How often the storage has failed.
+        store_pending: Writes and questions that are held in memory only.
+        is_store_failing: The storage fails now.
+        is_online: Discord's session is up.
+    """
+
+    waiting: Callable[[], int]
+    running: Callable[[], int]
+    slots: Callable[[], int]
+    servers: Callable[[], Sequence[ServerState]]
+    store_errors: Callable[[], int]
+    store_pending: Callable[[], int]
+    is_store_failing: Callable[[], bool]
+    is_online: Callable[[], bool]
 
 
 class Metrics:
@@ -44,272 +69,209 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._accepted = Counter(
-            "clawbot_questions_accepted", "Questions taken in", ["origin"], registry=self.registry
+        ProcessCollector(registry=self.registry)
+        build = Gauge(
+            "clawbot_build_info", "Always 1; the version", ["version"], registry=self.registry
         )
-        for origin in Origin:
-            self._accepted.labels(origin.value)
-        self._ended = Counter(
-            "clawbot_questions_ended", "Questions ended", ["outcome"], registry=self.registry
+        build.labels(__version__).set(1)
+        self._accepted = self._counter(
+            "clawbot_questions_accepted",
+            "Questions taken in, by where they came from",
+            "origin",
+            Origin,
         )
-        for outcome in Outcome:
-            self._ended.labels(outcome.value)
-        self._failed = Counter(
-            "clawbot_questions_failed", "Questions that failed", ["kind"], registry=self.registry
+        self._ended = self._counter(
+            "clawbot_questions_ended", "Questions ended, by outcome", "outcome", Outcome
         )
-        self._first_token = Histogram(
-            "clawbot_first_token_seconds",
-            "From the request to the model's first token",
-            buckets=FIRST_TOKEN_BUCKETS_S,
+        self._failed = self._counter(
+            "clawbot_questions_failed",
+            "Questions that ended with a failure, by its kind",
+            "kind",
+            sorted(error_kinds()),
+        )
+        self._retries = self._counter(
+            "clawbot_model_retries",
+            "Requests to the model made again, by the failure of the one before",
+            "cause",
+            sorted({*error_kinds(BackendError), BROKEN_OFF, ONLY_THINKING}),
+        )
+        self._spans = Histogram(
+            "clawbot_question_stage_seconds",
+            "Time of a question by what it was spent on; the stages of one question add up to all of it",
+            ["stage"],
+            buckets=SPAN_BUCKETS_S,
             registry=self.registry,
         )
-        self._answer = Histogram(
-            "clawbot_answer_seconds",
-            "From the request to the model's last token",
-            buckets=ANSWER_BUCKETS_S,
+        for span in Span:
+            self._spans.labels(span.value)
+        self._first_word = Histogram(
+            "clawbot_question_first_word_seconds",
+            "From taking a question in to the first word of its answer that can be read",
+            buckets=SPAN_BUCKETS_S,
             registry=self.registry,
         )
-        self._waiting = Gauge(
-            "clawbot_queue_waiting_questions", "Questions in line", registry=self.registry
-        )
-        self._running = Gauge(
-            "clawbot_queue_running_questions", "Questions being answered", registry=self.registry
-        )
+        self._count_tokens()
         self._rest = Counter(
-            "clawbot_discord_rest_calls",
-            "Requests to Discord's REST API",
-            ["method", "status"],
+            "clawbot_discord_requests",
+            "Requests to Discord's REST API, by route template and class of status (429 by itself, "
+            "none for no answer)",
+            ["method", "route", "status"],
             registry=self.registry,
         )
-        self._retries = Counter(
-            "clawbot_retries", "Requests sent again", ["service"], registry=self.registry
+        self._lag = Histogram(
+            "clawbot_event_loop_lag_seconds",
+            "How late the event loop came round, measured once a second",
+            buckets=LAG_BUCKETS_S,
+            registry=self.registry,
         )
-        for service in ("discord", "lmstudio"):
-            self._retries.labels(service)
+
+    def _counter(self, name: str, text: str, label: str, values: Iterable[str]) -> Counter:
+        """Make a counter that shows each value of its label from the start."""
+        counter = Counter(name, text, [label], registry=self.registry)
+        for value in values:
+            counter.labels(str(value))
+        return counter
+
+    def _count_tokens(self) -> None:
+        self._prompt = Counter(
+            "clawbot_prompt_tokens",
+            "Prompt tokens of answered questions, as the server counted them",
+            registry=self.registry,
+        )
+        self._read = Counter(
+            "clawbot_prompt_tokens_read",
+            "Of the prompt tokens, those the model had to read: not in its cache, as the server says, "
+            "or else estimated from the conversation's last prompt on that copy of the model",
+            registry=self.registry,
+        )
+        self._reread = Counter(
+            "clawbot_prompt_tokens_reread",
+            "Of the tokens read, those that an earlier prompt or answer of the conversation had "
+            "already held (estimated from their counts)",
+            registry=self.registry,
+        )
+        self._written = Counter(
+            "clawbot_written_tokens",
+            "Tokens the model wrote, thinking included, as the server counted them",
+            registry=self.registry,
+        )
 
     def accepted(self, origin: Origin) -> None:
         """Count a question that was taken in, by where it came from."""
         self._accepted.labels(origin.value).inc()
 
-    def ended(self, outcome: Outcome) -> None:
-        """Count a question's end."""
-        self._ended.labels(outcome.value).inc()
+    def question(self, record: QuestionRecord) -> None:
+        """Count what happened to a question; one that the next start goes on with is counted there."""
+        if record.outcome is None:
+            return
+        self._ended.labels(record.outcome.value).inc()
+        if record.failure:
+            self._failed.labels(record.failure).inc()
+        for cause in record.retries:
+            self._retries.labels(cause).inc()
+        for span, seconds in record.spans.items():
+            self._spans.labels(span.value).observe(seconds)
+        if record.first_word_s is not None:
+            self._first_word.observe(record.first_word_s)
+        self._prompt.inc(record.prompt_tokens or 0)
+        self._read.inc(record.read_tokens or 0)
+        self._reread.inc(record.reread_tokens or 0)
+        self._written.inc(record.written_tokens or 0)
 
-    def failed(self, kind: str) -> None:
-        """Count a failure.
+    def loop_lag(self, seconds: float) -> None:
+        """Note how late the event loop came round."""
+        self._lag.observe(seconds)
 
-        Args:
-            kind: Class name of one of our errors; anything else counts as ``other``.
-        """
-        self._failed.labels(kind if kind in _error_names() else OTHER).inc()
-
-    def first_token(self, seconds: float) -> None:
-        """Note the time from the request to the model's first token."""
-        self._first_token.observe(seconds)
-
-    def answer(self, seconds: float) -> None:
-        """Note the time from the request to the model's last token."""
-        self._answer.observe(seconds)
-
-    def watch_queue(self, waiting: Callable[[], float], running: Callable[[], float]) -> None:
-        """Show how many questions wait and how many are being answered, asked at each look."""
-        self._waiting.set_function(waiting)
-        self._running.set_function(running)
-
-    def rest_call(self, method: str, status: int) -> None:
+    def rest_call(self, method: str, path: str, status: int) -> None:
         """Count a request to Discord.
 
         Args:
             method: HTTP method; unknown ones count as ``other``.
+            path: Of the URL; kept as its template.
             status: HTTP status; kept as its class (``2xx``), 429 as itself, 0 for no answer.
         """
-        known = method if method in {"GET", "POST", "PATCH", "PUT", "DELETE"} else OTHER
-        self._rest.labels(known, _status_class(status)).inc()
-
-    def retry(self, service: str) -> None:
-        """Count a request that was sent again.
-
-        Args:
-            service: ``discord`` or ``lmstudio``; anything else counts as ``other``.
-        """
-        self._retries.labels(service if service in {"discord", "lmstudio"} else OTHER).inc()
+        known = method if method in _METHODS else OTHER_KIND
+        self._rest.labels(known, route_of(path), _status_class(status)).inc()
 
     def discord_trace(self) -> TraceConfig:
         """Return what makes a discord.py client count its requests (``http_trace``)."""
 
         async def count(_session: object, _context: object, ended: TraceRequestEndParams) -> None:
-            self.rest_call(ended.method, ended.response.status)
+            self.rest_call(ended.method, ended.url.path, ended.response.status)
 
         async def count_lost(
             _session: object, _context: object, lost: TraceRequestExceptionParams
         ) -> None:
-            self.rest_call(lost.method, 0)
+            self.rest_call(lost.method, lost.url.path, 0)
 
         trace = TraceConfig()
         trace.on_request_end.append(count)
         trace.on_request_exception.append(count_lost)
         return trace
 
+    def watch(self, sources: Sources) -> None:
+        """Show what these say at each look, too."""
+        self.registry.register(_Readings(sources))
+
     def render(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
-def _error_names() -> set[str]:
-    names, classes = set(), [BotError]
-    while classes:
-        found = classes.pop()
-        names.add(found.__name__)
-        classes += found.__subclasses__()
-    return names
+class _Readings(Collector):
+    """What is asked of other parts at each look."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each metric with its present value."""
+        asked = self._sources
+        gauges = {
+            "clawbot_queue_waiting_questions": ("Questions in line", asked.waiting()),
+            "clawbot_queue_running_questions": ("Questions being answered", asked.running()),
+            "clawbot_queue_slots": (
+                "Questions that may be answered at once at the moment",
+                asked.slots(),
+            ),
+            "clawbot_store_pending_writes": (
+                "Writes, and questions, that are in memory only",
+                asked.store_pending(),
+            ),
+            "clawbot_store_failing": (
+                "1 while the database can't be written",
+                asked.is_store_failing(),
+            ),
+            "clawbot_discord_online": ("1 while Discord's session is up", asked.is_online()),
+        }
+        for name, (text, value) in gauges.items():
+            yield GaugeMetricFamily(name, text, value=float(value))
+        yield CounterMetricFamily(
+            "clawbot_store_errors", "Failures of the database", value=float(asked.store_errors())
+        )
+        yield from _servers(asked.servers())
+
+
+def _servers(servers: Sequence[ServerState]) -> Iterator[Metric]:
+    up = GaugeMetricFamily(
+        "clawbot_model_server_up",
+        "1 while a server of LMSTUDIO_BASE_URL answers, by its number there",
+        labels=["server"],
+    )
+    circuit = GaugeMetricFamily(
+        "clawbot_model_server_circuit",
+        "1 for the state of a server's circuit breaker, 0 for the others",
+        labels=["server", "state"],
+    )
+    for number, server in enumerate(servers, 1):
+        up.add_metric([str(number)], float(server.is_up is True))
+        for state in CIRCUIT_STATES:
+            circuit.add_metric([str(number), state], float(server.circuit == state))
+    yield up
+    yield circuit
 
 
 def _status_class(status: int) -> str:
     if status == 429:
         return "429"
     return f"{status // 100}xx" if 100 <= status < 600 else "none"
-
-
-class MetricsServer:
-    """Serves ``/metrics``, ``/healthz`` and ``/readyz`` on one address.
-
-    Use it as an async context manager. ``/healthz`` says that the event loop turns; ``/readyz``
-    says 503 until ``is_ready`` holds.
-
-    Args:
-        address: ``host:port``; port 0 lets the system choose.
-        metrics: What to show.
-        is_ready: Whether the bot is online.
-    """
-
-    def __init__(self, address: str, metrics: Metrics, is_ready: Callable[[], bool]) -> None:
-        self._host, self._port = host_port(address)
-        self._metrics = metrics
-        self._is_ready = is_ready
-        self._runner: web.AppRunner | None = None
-
-    @property
-    def port(self) -> int:
-        """The port that is listened on; the configured one before the start."""
-        if self._runner is not None and self._runner.addresses:
-            return int(self._runner.addresses[0][1])
-        return self._port
-
-    async def __aenter__(self) -> Self:
-        """Listen.
-
-        Raises:
-            DependencyError: The address is taken, or isn't one of this machine.
-        """
-        app = web.Application(middlewares=[self._guard], client_max_size=1024)
-        app.router.add_get("/metrics", self._show_metrics, allow_head=False)
-        app.router.add_get("/healthz", self._show_health, allow_head=False)
-        app.router.add_get("/readyz", self._show_readiness, allow_head=False)
-        runner = web.AppRunner(app, access_log=None, keepalive_timeout=15, shutdown_timeout=1)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, self._host, self._port, backlog=16).start()
-        except OSError as exc:
-            await runner.cleanup()
-            problem = _problem(exc)
-            raise DependencyError(
-                f"CLAWBOT_METRICS_ADDR: can't listen on port {self._port} ({problem.reason}); "
-                f"{problem.advice}"
-            ) from exc
-        self._runner = runner
-        _log.info("metrics on port %d", self.port)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Stop listening; requests in flight get one second."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-
-    @web.middleware
-    async def _guard(
-        self,
-        request: web.Request,
-        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
-    ) -> web.StreamResponse:
-        """Refuse a ``Host`` that isn't ours, so that no web page can rebind a name to us."""
-        if not self._is_own_host(request.host):
-            return web.Response(status=421, text="not this host\n")
-        return await handler(request)
-
-    def _is_own_host(self, host: str) -> bool:
-        """Accept addresses and our own name: rebinding needs a foreign name."""
-        name = ""
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-            ipaddress.ip_address(name)
-        except ValueError:
-            return name in {"localhost", self._host.lower()}
-        return True
-
-    async def _show_metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(
-            body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
-
-    async def _show_health(self, _request: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
-
-    async def _show_readiness(self, _request: web.Request) -> web.Response:
-        if self._is_ready():
-            return web.Response(text="ready\n")
-        return web.Response(status=503, text="not ready\n")
-
-
-@dataclass(frozen=True, slots=True)
-class ListeningProblem:
-    """Why an address can't be listened on.
-
-    Attributes:
-        reason: A few words.
-        advice: What to do, as a clause.
-        is_taken: Another process, maybe a running bot, listens there.
-    """
-
-    reason: str
-    advice: str
-    is_taken: bool
-
-
-async def listening_problem(address: str) -> ListeningProblem | None:
-    """Try to listen on an address for a moment; return why that fails, if it does.
-
-    Args:
-        address: ``host:port``.
-    """
-    host, port = host_port(address)
-    try:
-        server = await asyncio.start_server(lambda _reader, writer: writer.close(), host, port)
-    except OSError as exc:
-        return _problem(exc)
-    server.close()
-    await server.wait_closed()
-    return None
-
-
-def _problem(exc: OSError) -> ListeningProblem:
-    return ListeningProblem(_reason(exc), _advice(exc), exc.errno in {errno.EADDRINUSE, 10048})
-
-
-def _reason(exc: OSError) -> str:
-    if isinstance(exc, socket.gaierror):
-        return "there is no such name"
-    return os.strerror(_number(exc)).lower()
-
-
-def _number(exc: OSError) -> int:
-    """Return the error's number; from Python 3.12 on asyncio gives none for a foreign address."""
-    return exc.errno or errno.EADDRNOTAVAIL
-
-
-def _advice(exc: OSError) -> str:
-    if isinstance(exc, socket.gaierror) or _number(exc) in _FOREIGN:
-        return "write an address of this machine: 127.0.0.1, or 0.0.0.0 for the whole network"
-    if exc.errno in {errno.EACCES, errno.EPERM}:
-        return "choose a port above 1023"
-    return "end what uses it or choose another port"

@@ -79,14 +79,17 @@ class Database:
 
     Attributes:
         is_degraded: The storage fails at the moment; memory is all there is.
+        is_stuck: The thread hasn't come back from its last work within the limit.
+        errors: How often the storage has failed.
     """
 
     def __init__(self, worker: Worker, clock: Clock, limit_s: float = LIMIT_S) -> None:
         self.is_degraded = False
+        self.is_stuck = False
+        self.errors = 0
         self._worker = worker
         self._clock = clock
         self._limit_s = limit_s
-        self._is_stuck = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
         self._queue: deque[_Write] = deque()
         self._commit: asyncio.Future[CommitResult] | None = None
@@ -99,6 +102,11 @@ class Database:
         self._is_closed = False
         self._is_short = False
         self._fault = ""
+
+    @property
+    def pending(self) -> int:
+        """Writes that are handed in and not begun."""
+        return len(self._queue)
 
     @property
     def state(self) -> list[str]:
@@ -183,7 +191,7 @@ class Database:
 
     def _committed(self, batch: list[_Write], commit: asyncio.Future[CommitResult]) -> None:
         self._commit = None
-        self._is_stuck = False
+        self.is_stuck = False
         result = commit.result()
         for write, outcome in zip(batch, result.outcomes, strict=True):
             if write.done.done():
@@ -215,7 +223,7 @@ class Database:
     def _check_open(self) -> None:
         if self._is_closed:
             raise StoreError("the database is closed")
-        if self._is_stuck:
+        if self.is_stuck:
             raise StoreError("the database hangs")
 
     async def _bounded(self, done: asyncio.Future[_T]) -> _T:
@@ -224,20 +232,23 @@ class Database:
             await asyncio.wait((done,), timeout=self._limit_s)
         if done.done():
             return done.result()
-        self._is_stuck = True
+        self.is_stuck = True
         self._degrade(TimeoutError(f"no answer within {self._limit_s:g} s"))
         done.add_done_callback(_retrieve)
         raise StoreError("the database hangs")
 
     def _came_back(self, _call: asyncio.Future[Any]) -> None:
-        self._is_stuck = False
+        self.is_stuck = False
 
     def _tell(self, notices: Sequence[str]) -> None:
         for notice in notices:
             _log.error("%s", notice)
 
     def _degrade(self, exc: BaseException) -> None:
-        if self.is_degraded or self._is_closed:
+        if self._is_closed:
+            return
+        self.errors += 1
+        if self.is_degraded:
             return
         self.is_degraded = True
         self._fault = cause(exc)
@@ -316,7 +327,7 @@ class Database:
         await end_tasks(*self._tasks, *([self._watcher] if self._watcher is not None else []))
         with suppress(StoreError):
             await self._write_back()
-        while self._commit is not None and not self._is_stuck:
+        while self._commit is not None and not self.is_stuck:
             await self._settled(self._commit)
         self._is_closed = True
         loop = asyncio.get_running_loop()
@@ -326,7 +337,7 @@ class Database:
     async def _settled(self, work: asyncio.Future[Any]) -> None:
         """Wait for the thread as long as the limit allows, and let callbacks run."""
         done, _ = await asyncio.wait((work,), timeout=self._limit_s)
-        self._is_stuck = not done
+        self.is_stuck = not done
         await asyncio.sleep(0)
 
 

@@ -86,6 +86,11 @@ class SqlJournal:
         database.on_recovery(journal._write_back)
         return journal
 
+    @property
+    def unsaved(self) -> int:
+        """Questions whose newest state is in memory only."""
+        return len(self._unsaved)
+
     async def accept(self, question: Question) -> bool:
         """Store a question before any work; ``False`` if it is known already (a duplicate)."""
         if question.id in self._open:

@@ -15,6 +15,7 @@ OUTSIDE = {
         "bot.diagnostics",
         "bot.lmstudio",
         "bot.ops.metrics",
+        "bot.ops.status_server",
         "bot.prompt.attachments.cdn",
         "bot.core.reasons",
         "cogs._calls",  # discord.py lets aiohttp's failures through
@@ -22,7 +23,7 @@ OUTSIDE = {
     ),
     "sqlalchemy": ("bot.storage",),
     "alembic": ("bot.storage",),
-    "prometheus_client": ("bot.ops.metrics",),
+    "prometheus_client": ("bot.ops.metrics", "bot.ops.status_server"),
     "tenacity": ("bot.lmstudio",),
     "dotenv": ("config.environment",),
     "PIL": ("bot.prompt.attachments",),

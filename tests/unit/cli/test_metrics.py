@@ -1,15 +1,42 @@
-"""What is counted, and who may look."""
+"""What is counted, by labels of fixed sets."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.chat.account import Account, PromptSizes
 from bot.core.domain import Origin
-from bot.core.ports import Outcome
-from bot.ops.metrics import Metrics
+from bot.core.errors import BotError, error_kind, error_kinds
+from bot.core.ports import Outcome, ServerState
+from bot.core.record import QuestionRecord, Span
+from bot.ops.metrics import Metrics, Sources
+from bot.ops.routes import route_of
+from tests.support.builders import question
+from tests.support.clock import FakeClock
 
 
 def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
     """Return one figure."""
     return metrics.registry.get_sample_value(name, labels)
+
+
+@pytest.fixture
+def record(clock: FakeClock) -> QuestionRecord:
+    """An answered question."""
+    return replace(
+        Account(question(), clock, PromptSizes()).close(Outcome.DELIVERED),
+        spans={Span.READ: 0.4, Span.WRITE: 12.0},
+        first_word_s=0.45,
+        prompt_tokens=900,
+        read_tokens=300,
+        reread_tokens=100,
+        written_tokens=312,
+        retries=("model_crashed", "broken_off"),
+    )
 
 
 def test_each_instance_counts_for_itself() -> None:
@@ -19,45 +46,126 @@ def test_each_instance_counts_for_itself() -> None:
     assert sample(other, "clawbot_questions_accepted_total", origin="mention") == 0
 
 
-def test_every_outcome_is_there_from_the_start() -> None:
+def test_every_value_of_a_label_is_there_from_the_start() -> None:
     metrics = Metrics()
     for outcome in Outcome:
         assert sample(metrics, "clawbot_questions_ended_total", outcome=outcome.value) == 0
-    metrics.ended(Outcome.STOPPED)
-    assert sample(metrics, "clawbot_questions_ended_total", outcome="stopped") == 1
+    for span in Span:
+        assert sample(metrics, "clawbot_question_stage_seconds_count", stage=span.value) == 0
+    assert sample(metrics, "clawbot_questions_failed_total", kind="model_crashed") == 0
+    assert sample(metrics, "clawbot_model_retries_total", cause="only_thinking") == 0
 
 
-def test_times_are_histograms_in_seconds() -> None:
+def test_all_of_a_question_is_counted_from_its_record(record: QuestionRecord) -> None:
     metrics = Metrics()
-    metrics.first_token(0.4)
-    metrics.answer(12)
-    assert sample(metrics, "clawbot_first_token_seconds_sum") == 0.4
-    assert sample(metrics, "clawbot_first_token_seconds_bucket", le="0.5") == 1
-    assert sample(metrics, "clawbot_answer_seconds_bucket", le="10.0") == 0
+    metrics.question(record)
+    assert sample(metrics, "clawbot_questions_ended_total", outcome="delivered") == 1
+    assert sample(metrics, "clawbot_question_stage_seconds_sum", stage="read") == 0.4
+    assert sample(metrics, "clawbot_question_stage_seconds_bucket", stage="write", le="10.0") == 0
+    assert sample(metrics, "clawbot_question_stage_seconds_count", stage="think") == 0
+    assert sample(metrics, "clawbot_question_first_word_seconds_bucket", le="0.5") == 1
+    assert sample(metrics, "clawbot_prompt_tokens_total") == 900
+    assert sample(metrics, "clawbot_prompt_tokens_read_total") == 300
+    assert sample(metrics, "clawbot_prompt_tokens_reread_total") == 100
+    assert sample(metrics, "clawbot_written_tokens_total") == 312
+    assert sample(metrics, "clawbot_model_retries_total", cause="model_crashed") == 1
+    assert sample(metrics, "clawbot_model_retries_total", cause="broken_off") == 1
 
 
-def test_the_queue_shows_both_figures() -> None:
+def test_a_failure_is_counted_by_its_kind(record: QuestionRecord) -> None:
     metrics = Metrics()
-    waiting = [1, 2, 3]
-    metrics.watch_queue(lambda: len(waiting), lambda: 2)
+    metrics.question(replace(record, outcome=Outcome.NOTIFIED, failure="model_crashed"))
+    assert sample(metrics, "clawbot_questions_failed_total", kind="model_crashed") == 1
+
+
+def test_what_the_next_start_goes_on_with_is_counted_there(record: QuestionRecord) -> None:
+    metrics = Metrics()
+    before = sample(metrics, "clawbot_prompt_tokens_total")
+    metrics.question(replace(record, outcome=None))
+    assert sample(metrics, "clawbot_prompt_tokens_total") == before == 0
+
+
+def test_other_parts_are_asked_at_each_look() -> None:
+    metrics, waiting = Metrics(), [1, 2, 3]
+    metrics.watch(
+        Sources(
+            waiting=lambda: len(waiting),
+            running=lambda: 2,
+            slots=lambda: 4,
+            servers=lambda: [ServerState(True, "closed"), ServerState(None, "open")],
+            store_errors=lambda: 7,
+            store_pending=lambda: 1,
+            is_store_failing=lambda: True,
+            is_online=lambda: False,
+        )
+    )
     assert sample(metrics, "clawbot_queue_waiting_questions") == 3
-    assert sample(metrics, "clawbot_queue_running_questions") == 2
+    waiting.pop()
+    assert sample(metrics, "clawbot_queue_waiting_questions") == 2
+    assert sample(metrics, "clawbot_queue_slots") == 4
+    assert sample(metrics, "clawbot_model_server_up", server="2") == 0
+    assert sample(metrics, "clawbot_model_server_circuit", server="2", state="open") == 1
+    assert sample(metrics, "clawbot_model_server_circuit", server="2", state="closed") == 0
+    assert sample(metrics, "clawbot_store_errors_total") == 7
+    assert sample(metrics, "clawbot_store_failing") == 1
+    assert sample(metrics, "clawbot_discord_online") == 0
 
 
-def test_labels_come_from_a_fixed_set() -> None:
+def test_the_loops_lag_is_a_histogram() -> None:
+    metrics = Metrics()
+    metrics.loop_lag(0.02)
+    assert sample(metrics, "clawbot_event_loop_lag_seconds_bucket", le="0.01") == 0
+    assert sample(metrics, "clawbot_event_loop_lag_seconds_bucket", le="0.025") == 1
+
+
+def test_requests_count_by_route_and_class_of_status() -> None:
     metrics = Metrics()
     for method, status in (("POST", 200), ("POST", 429), ("BREW", 418), ("GET", 0)):
-        metrics.rest_call(method, status)
-    metrics.failed("DeliveryForbiddenError")
-    metrics.failed("a sentence")
-    metrics.retry("lmstudio")
-    metrics.retry("somebody's name")
-    assert sample(metrics, "clawbot_discord_rest_calls_total", method="POST", status="2xx") == 1
-    assert sample(metrics, "clawbot_discord_rest_calls_total", method="POST", status="429") == 1
-    assert sample(metrics, "clawbot_discord_rest_calls_total", method="other", status="4xx") == 1
-    assert sample(metrics, "clawbot_discord_rest_calls_total", method="GET", status="none") == 1
-    assert sample(metrics, "clawbot_retries_total", service="lmstudio") == 1
-    assert sample(metrics, "clawbot_retries_total", service="other") == 1
-    assert sample(metrics, "clawbot_questions_failed_total", kind="DeliveryForbiddenError") == 1
-    assert sample(metrics, "clawbot_questions_failed_total", kind="other") == 1
-    assert b"somebody" not in metrics.render()
+        metrics.rest_call(method, "/api/v10/channels/123/messages", status)
+    name, route = "clawbot_discord_requests_total", "/channels/{id}/messages"
+    assert sample(metrics, name, method="POST", route=route, status="2xx") == 1
+    assert sample(metrics, name, method="POST", route=route, status="429") == 1
+    assert sample(metrics, name, method="other", route=route, status="4xx") == 1
+    assert sample(metrics, name, method="GET", route=route, status="none") == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/api/v10/channels/1/messages/2", "/channels/{id}/messages/{id}"),
+        ("/channels/1/typing", "/channels/{id}/typing"),
+        (
+            "/api/v10/channels/1/messages/2/reactions/➕/@me",
+            "/channels/{id}/messages/{id}/reactions/{emoji}/@me",
+        ),
+        ("/api/v10/interactions/1/aW50ZXI/callback", "/interactions/{id}/{token}/callback"),
+        (
+            "/api/v10/webhooks/1/aW50ZXI/messages/@original",
+            "/webhooks/{id}/{token}/messages/@original",
+        ),
+        ("/api/v10/users/@me", "/users/@me"),
+        ("/", "other"),
+        ("/channels/1/messages/somebody's words", "other"),
+    ],
+)
+def test_a_path_is_known_by_its_template(path: str, route: str) -> None:
+    assert route_of(path) == route
+
+
+@given(st.lists(st.text(max_size=20), max_size=6).map("/".join))
+def test_no_path_makes_a_label_of_its_own(path: str) -> None:
+    route = route_of("/channels/" + path)
+    assert route == "other" or route.startswith("/channels/{id}")
+
+
+def test_a_failure_is_named_by_a_word_of_a_fixed_set() -> None:
+    class SomebodysError(ValueError):
+        pass
+
+    assert error_kind(SomebodysError("a text")) == "other"
+    kinds = error_kinds()
+    classes = [BotError]
+    while classes:
+        found = classes.pop()
+        assert error_kind(found.__new__(found)) in kinds
+        classes += found.__subclasses__()

@@ -1,0 +1,61 @@
+"""What ``/healthz`` and ``/readyz`` say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.core.ports import ServerState
+from bot.ops.status_server import Finding
+
+LAG_S = 2.0
+"""Seconds that the loop may be late: the watchdog's first mark."""
+
+
+def health(*, lag_s: float, is_store_stuck: bool) -> list[Finding]:
+    """Return what only a new start would mend.
+
+    Args:
+        lag_s: How late the event loop is, in seconds.
+        is_store_stuck: The database's thread doesn't come back.
+    """
+    return [
+        Finding("event loop", lag_s <= LAG_S, f"{max(0.0, lag_s):.1f} s late"),
+        Finding(
+            "database thread",
+            not is_store_stuck,
+            "doesn't come back from its last work" if is_store_stuck else "works",
+        ),
+    ]
+
+
+def readiness(
+    *, is_online: bool, is_store_failing: bool, servers: Sequence[ServerState]
+) -> list[Finding]:
+    """Return what answering questions needs.
+
+    A model that is away doesn't make the bot unready: questions are taken and held until its machine
+    is back. So that is said, and nothing more.
+
+    Args:
+        is_online: Discord's session is up.
+        is_store_failing: The database can't be written.
+        servers: The model's servers.
+    """
+    return [
+        Finding("discord", is_online, "online" if is_online else "no session with Discord yet"),
+        Finding(
+            "database",
+            not is_store_failing,
+            "can't be written; going on in memory" if is_store_failing else "writable",
+        ),
+        Finding("model", True, _model(servers)),
+    ]
+
+
+def _model(servers: Sequence[ServerState]) -> str:
+    usable = [server for server in servers if server.is_up and server.circuit != "open"]
+    if usable:
+        return f"answers on {len(usable)} of {len(servers)} addresses"
+    if any(server.is_up is None for server in servers):
+        return "not asked yet"
+    return "away; questions are held until it is back"

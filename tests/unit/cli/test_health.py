@@ -1,0 +1,59 @@
+"""What the health routes say."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bot.core.ports import ServerState
+from bot.ops.health import LAG_S, health, readiness
+from bot.ops.loop_lag import LoopLag
+from bot.ops.watchdog import Patience
+from tests.support.clock import FakeClock
+
+UP, DOWN, UNKNOWN = (ServerState(is_up, "closed") for is_up in (True, False, None))
+
+
+def test_a_late_loop_or_a_lost_thread_is_ill() -> None:
+    assert all(found.is_ok for found in health(lag_s=LAG_S, is_store_stuck=False))
+    assert [f.is_ok for f in health(lag_s=LAG_S + 0.1, is_store_stuck=False)] == [False, True]
+    assert [f.is_ok for f in health(lag_s=0.0, is_store_stuck=True)] == [True, False]
+
+
+def test_the_mark_is_the_watchdogs_first() -> None:
+    assert Patience().log_s == LAG_S
+
+
+@pytest.mark.parametrize(("is_online", "is_failing"), [(False, False), (True, True)])
+def test_discord_and_the_database_are_needed(*, is_online: bool, is_failing: bool) -> None:
+    found = readiness(is_online=is_online, is_store_failing=is_failing, servers=[UP])
+    assert [finding.is_ok for finding in found] == [is_online, not is_failing, True]
+
+
+@pytest.mark.parametrize(
+    ("servers", "words"),
+    [
+        ([UP, DOWN], "answers on 1 of 2 addresses"),
+        ([UNKNOWN], "not asked yet"),
+        ([DOWN], "away; questions are held until it is back"),
+        ([ServerState(True, "open")], "away; questions are held until it is back"),
+    ],
+)
+def test_a_model_that_is_away_is_said_and_keeps_nothing_from_being_asked(
+    servers: list[ServerState], words: str
+) -> None:
+    model = readiness(is_online=True, is_store_failing=False, servers=servers)[-1]
+    assert (model.is_ok, model.says) == (True, words)
+
+
+async def test_the_lag_is_what_the_loop_was_late_or_is_overdue(clock: FakeClock) -> None:
+    noted: list[float] = []
+    lag = LoopLag(clock, noted.append)
+    measuring = asyncio.create_task(lag.measure())
+    await clock.advance(1.0)
+    assert noted == [pytest.approx(0.0)]
+    assert lag.present_s == pytest.approx(0.0)
+    measuring.cancel()
+    await clock.advance(4.0)
+    assert lag.present_s == pytest.approx(3.0)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import io
 import logging
 from dataclasses import replace
+from datetime import datetime
 
 import discord
 
 from bot.chat.backfill import DISCORD_EPOCH_MS
 from bot.chat.ending import Ending
 from bot.core.domain import IncomingMessage, MessageId, Origin, Question, QuestionId, UserId
-from bot.core.errors import AdmissionError
 from bot.core.ports import JournalEntry
-from bot.core.recent import Recent
 from bot.core.tasks import within
 from bot.gateway.client import ClawbotClient
 from cogs import _convert, _gate, _places, _respond, _review
@@ -27,13 +26,7 @@ ASKED_NO_MORE = "The message that asked this is deleted. Please ask it again."
 RUNNING_AGAIN = "I'm answering that again already."
 NOT_RUNNING = "That answer is finished already."
 CONTINUED_ALREADY = "That answer is continued already. Press Continue below its last part."
-CONTINUED = "continued"
-"""State: the questions whose answers were continued last."""
-MOST_CONTINUED = 500
 CONTINUE = "Continue exactly where your last answer stopped. Don't repeat any of it."
-EDITS = "edits"
-"""State: the newest question of each message that was edited lately, as (message, question) ids."""
-MOST_EDITS = 500
 LOOK_S = 1.5
 """Seconds to look at a question's message before it is answered again: a press waits 3 s at most."""
 SHOWN_CHARS = 1900
@@ -51,12 +44,6 @@ class AnswerActions:
         self._client = client
         self._services = client.services
         self._pressed: set[MessageId] = set()
-        stored = self._services.state.get(CONTINUED)
-        ids = stored if isinstance(stored, list) else []
-        self._continued = Recent(MOST_CONTINUED, ((QuestionId(int(i)), None) for i in ids))
-        edits = self._services.state.get(EDITS)
-        pairs = edits if isinstance(edits, list) else []
-        self._edits = Recent(MOST_EDITS, ((MessageId(m), QuestionId(q)) for m, q in pairs))
         self._reviewer = _review.Reviewer(client)
 
     async def stop(self, question_id: QuestionId, interaction: Interaction) -> None:
@@ -118,30 +105,29 @@ class AnswerActions:
 
     async def _as_asked_now(self, question: Question) -> Question | None:
         """Return a question in the words that its message has now; ``None`` when it is deleted."""
-        if question.message is None:
-            return question
-        looking = self._reviewer.look(question.message)
+        looking = self._reviewer.look_at_all(question)
         try:
-            found = await within(self._services.clock, looking, LOOK_S)
+            now = await within(self._services.clock, looking, LOOK_S)
         except TimeoutError:
             return question
-        return _review.reworded(question, found, self._client.me) if found is not None else None
+        return _review.reworded(question, now, self._client.me)
 
     async def continue_(self, question_id: QuestionId, interaction: Interaction) -> None:
         """Go on where an answer was cut, in a new message; each answer is continued once."""
         entry = await self._entry(question_id, interaction)
         if entry is None or not entry.posted:
             return
-        if question_id in self._continued:
+        last = entry.posted[-1]
+        newest = await self._services.journal.newest_asked_in(last)
+        is_continued = newest is not None and newest.question.continues == question_id
+        if is_continued or last in self._pressed:
             await _respond.say(interaction, CONTINUED_ALREADY)
             return
-        self._continued[question_id] = None
+        self._pressed.add(last)
         try:
             await self._continue(entry, interaction)
-        except AdmissionError:
-            del self._continued[question_id]
-            raise
-        await self._services.state.set(CONTINUED, list(self._continued))
+        finally:
+            self._pressed.discard(last)
 
     async def _continue(self, entry: JournalEntry, interaction: Interaction) -> None:
         last = entry.posted[-1]
@@ -153,6 +139,8 @@ class AnswerActions:
             text=CONTINUE,
             asked_at=interaction.created_at,
             about_id=last,
+            continues=entry.question.id,
+            rests_on=(*entry.question.rests_on, *entry.question.messages),
         )
         sink = _places.message_sink(self._client, question.place, last)
         give = _respond.Acknowledgement(interaction).give
@@ -201,25 +189,47 @@ class AnswerActions:
             return True
         if _gate.admission(self._client).refusal(message.author, message.place):
             return True
-        entry = await self._entry_asked_in(message.id)
+        entry = await self._services.journal.newest_asked_in(message.id)
         if entry is None:
             return self._services.chat.knows(QuestionId(message.id))
-        asked = _review.reworded(entry.question, message, self._client.me)
-        if asked.text == entry.question.text:
+        asked = _review.reworded(entry.question, {message.id: message}, self._client.me)
+        if asked is None or asked.text == entry.question.text:
             return True
+        changed_at = message.edited_at or message.created_at
+        posted = await self._still_there(entry)
+        await self._ask_anew(asked, message.id, changed_at, posted)
+        return True
+
+    async def part_deleted(self, message_id: MessageId) -> None:
+        """Ask what is left of a burst's question anew after one of its messages was deleted."""
+        burst = self._services.chat.burst_with(message_id)
+        if burst is None:
+            return
+        left = _review.reworded(burst, {message_id: None}, self._client.me)
+        if left is not None:
+            await self._ask_anew(left, message_id, self._services.clock.now(), is_counted=True)
+
+    async def _ask_anew(
+        self,
+        asked: Question,
+        changed_id: MessageId,
+        changed_at: datetime,
+        replaces: tuple[MessageId, ...] = (),
+        *,
+        is_counted: bool = False,
+    ) -> None:
         question = replace(
             asked,
-            id=edit_id(message),
+            id=change_id(changed_id, changed_at),
             origin=Origin.REGENERATE,
-            asked_at=message.edited_at or message.created_at,
+            asked_at=changed_at,
             pressed_by=None,
         )
-        sink = _places.message_sink(self._client, question.place, message.id)
-        posted = await self._still_there(entry)
-        await self._services.chat.submit(question, sink, replaces=posted, changed_id=message.id)
-        self._edits[message.id] = question.id
-        await self._services.state.set(EDITS, list(self._edits.items()))
-        return True
+        reply_to = asked.message.id if asked.message is not None else None
+        sink = _places.message_sink(self._client, question.place, reply_to)
+        await self._services.chat.submit(
+            question, sink, replaces=replaces, changed_id=changed_id, is_counted=is_counted
+        )
 
     async def _still_there(self, entry: JournalEntry) -> tuple[MessageId, ...]:
         """Return an answer's messages; none where somebody has deleted it, so that none is edited."""
@@ -228,17 +238,8 @@ class AnswerActions:
         first = await self._services.source.fetch(entry.question.place, entry.posted[0])
         return entry.posted if first is not None else ()
 
-    async def _entry_asked_in(self, message_id: MessageId) -> JournalEntry | None:
-        """Return the newest question that a message asked: its own, or that of a later edit."""
-        journal = self._services.journal
-        entry = await journal.entry(self._edits.get(message_id, QuestionId(message_id)))
-        if entry is None or not entry.posted:
-            return entry
-        return await journal.entry_of_message(entry.posted[0]) or entry
 
-
-def edit_id(message: IncomingMessage) -> QuestionId:
-    """Return the id of an edited question: a snowflake of the edit, the same each time it is seen."""
-    edited_at = message.edited_at or message.created_at
-    ms = int(edited_at.timestamp() * 1000) - DISCORD_EPOCH_MS
-    return QuestionId((ms << 22) | (message.id & 0x3FFFFF))
+def change_id(message_id: MessageId, changed_at: datetime) -> QuestionId:
+    """Return the id of a changed question: a snowflake of the change, the same each time it is seen."""
+    ms = int(changed_at.timestamp() * 1000) - DISCORD_EPOCH_MS
+    return QuestionId((ms << 22) | (message_id & 0x3FFFFF))

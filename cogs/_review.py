@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 
 import discord
 
 from bot.chat.resume import Review, WayBack
-from bot.core.domain import IncomingMessage, Person, Place, Question, UserId
+from bot.core.domain import IncomingMessage, MessageId, Person, Place, Question, UserId
 from bot.core.errors import DeliveryError, TargetGoneError
 from bot.core.ports import JournalEntry
 from bot.core.reasons import plain_reason
@@ -22,21 +23,31 @@ from cogs._source import Requests
 _log = logging.getLogger(__name__)
 
 
-def reworded(question: Question, message: IncomingMessage, me: UserId) -> Question:
-    """Return a question as its message asks it now; words that were emptied change nothing.
+def reworded(
+    question: Question, now: Mapping[MessageId, IncomingMessage | None], me: UserId
+) -> Question | None:
+    """Return a question as its messages ask it now; ``None`` when none of them is left.
 
     Args:
         question: As it was taken.
-        message: Its message as it is now.
+        now: Its messages as they are now, ``None`` for one that is deleted; others are unchanged.
+            Words that were emptied change nothing.
         me: The bot's own user.
     """
-    before = question.message
-    text = without_mention(message.text, me)
-    if not text or (before is not None and before.text == message.text):
-        return replace(question, message=message)
-    joined = [without_mention(each.text, me) for each in question.joined]
-    text = "\n".join(part for part in (*joined, text) if part)
-    return replace(question, message=message, text=text)
+    if not question.messages:
+        return question
+    left: list[IncomingMessage] = []
+    parts: list[str] = []
+    for before in question.messages:
+        found = now.get(before.id, before)
+        if found is not None:
+            left.append(found)
+            parts.append(without_mention(found.text, me) or without_mention(before.text, me))
+    if not left:
+        return None
+    is_same = [each.text for each in left] == [each.text for each in question.messages]
+    text = question.text if is_same else "\n".join(part for part in parts if part)
+    return replace(question, message=left[-1], joined=tuple(left[:-1]), text=text)
 
 
 class Reviewer:
@@ -77,14 +88,18 @@ class Reviewer:
         What Discord can't say at the moment stays as it was stored.
         """
         place = self._place(question.place)
-        stored = question.message
-        if stored is not None:
-            found = await self.look(stored)
-            if found is None:
-                return Review(None)
-            question = reworded(question, found, self._client.me)
+        now = await self.look_at_all(question)
+        asked = reworded(question, now, self._client.me)
+        if asked is None or any(now[each.id] is None for each in question.rests_on):
+            return Review(None)
+        question = asked
         person = await self._asker(question.asker, place)
         return Review(question, _gate.admission(self._client).refusal(person, place))
+
+    async def look_at_all(self, question: Question) -> dict[MessageId, IncomingMessage | None]:
+        """Return the messages that a question depends on, as ``look`` does."""
+        messages = (*question.messages, *question.rests_on)
+        return {each.id: await self.look(each) for each in messages}
 
     async def look(self, stored: IncomingMessage) -> IncomingMessage | None:
         """Return a message as it is now; ``None`` when it is gone."""

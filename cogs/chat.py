@@ -185,9 +185,9 @@ class ChatCog(commands.Cog):
         self._services.source.edited(incoming)
         if payload.data.get("edited_timestamp") is None:
             return
-        if await self._edited(incoming):
-            return
-        if _gate.admission(self.bot).is_late_mention(incoming, self._me):
+        async with self._order.of(incoming.author.id, incoming.place.channel_id):
+            has_asked = await self._edited(incoming)
+        if not has_asked and _gate.admission(self.bot).is_late_mention(incoming, self._me):
             await self._arrived(incoming, payload.message.channel)
 
     async def _edited(self, incoming: IncomingMessage) -> bool:
@@ -216,9 +216,16 @@ class ChatCog(commands.Cog):
 
     def _gone(self, message_id: MessageId) -> None:
         was_open = self._services.chat.message_gone(message_id)
+        burst = self._services.chat.burst_with(message_id)
+        if burst is not None:
+            self._tasks.start(self._part_deleted(burst, message_id), name="part deleted")
         copy = self._proxies.deleted(message_id, self._me, was_open=was_open)
         if copy is not None and copy.message is not None:
             self._tasks.start(self._submit(copy, copy.message, is_counted=True), name="proxied")
+
+    async def _part_deleted(self, burst: Question, message_id: MessageId) -> None:
+        async with self._order.of(burst.asker.id, burst.place.channel_id):
+            await self._actions.part_deleted(message_id)
 
     @commands.Cog.listener()
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
@@ -261,7 +268,8 @@ class ChatCog(commands.Cog):
             if found is None:
                 self._gone(asked.id)
             elif found.edited_at != asked.edited_at:
-                await self._edited(found)
+                async with self._order.of(found.author.id, found.place.channel_id):
+                    await self._edited(found)
 
     async def _take_missed(self, incoming: IncomingMessage) -> None:
         channel = self.bot.get_channel(incoming.place.channel_id)
@@ -274,7 +282,7 @@ class ChatCog(commands.Cog):
             return
         incoming = await self._reviewer.as_member(incoming)
         if self._services.clock.now() - incoming.created_at <= self._stale_after:
-            await self._take(incoming, is_own_thread=is_own_thread)
+            await self._arrived(incoming, channel)
             return
         verdict = _gate.admission(self.bot).judge(incoming, self._me, is_own_thread=is_own_thread)
         if verdict.decision is Decision.ACCEPT:

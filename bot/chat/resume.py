@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
@@ -107,20 +106,10 @@ class Resumer:
             me: The bot's own user.
         """
         pending = await self._journal.pending()
-        newest = {e.question.message.id: e.question.id for e in pending if e.question.message}
-        return sum([await self._take_up(entry.question.id, newest, me) for entry in pending])
+        return sum([await self._take_up(entry.question.id, me) for entry in pending])
 
-    async def _take_up(
-        self, question_id: QuestionId, newest: Mapping[MessageId, QuestionId], me: UserId
-    ) -> bool:
-        """Take up one question as it stands now; others may have ended it meanwhile.
-
-        Args:
-            question_id: The question.
-            newest: Of each asking message the newest open question: a message that was changed
-                right before the process died has two.
-            me: The bot's own user.
-        """
+    async def _take_up(self, question_id: QuestionId, me: UserId) -> bool:
+        """Take up one question as it stands now; others may have ended it meanwhile."""
         entry = await self._journal.entry(question_id)
         if entry is None or entry.outcome is not None or self._chat.knows(question_id):
             return False
@@ -130,8 +119,7 @@ class Resumer:
             return True
         sink = way.sink
         entry = await self._with_orphan(replace(entry, posted=entry.posted or way.standing), me)
-        message = entry.question.message
-        if message is not None and newest.get(message.id, question_id) != question_id:
+        if await self._is_asked_anew(entry.question):
             self._chat.withdraw(entry, sink, Ending.SUPERSEDED)
             return True
         review = await self._reviewer.review(entry.question)
@@ -142,6 +130,14 @@ class Resumer:
         else:
             self._chat.resume(await self._as_asked(entry, review.question), sink)
         return True
+
+    async def _is_asked_anew(self, question: Question) -> bool:
+        """Return whether another question has taken this one's place before the process died.
+
+        Its message was changed, or answered together with its author's next one.
+        """
+        found = [await self._journal.newest_asked_in(each.id) for each in question.messages]
+        return any(entry is not None and entry.question.id != question.id for entry in found)
 
     def _reason_against(self, entry: JournalEntry) -> str:
         """Return why a question is declined for what happened to it; empty if it isn't."""
@@ -167,7 +163,9 @@ class Resumer:
         if entry.posted or entry.state is QuestionState.ACCEPTED or message is None:
             return entry
         later = await self._source.history(message.place, after=message.id, limit=LOOK_MESSAGES)
-        own = [
-            each.id for each in later if each.reference_id == message.id and each.author.id == me
-        ]
-        return replace(entry, posted=tuple(own[:1]))
+        for each in later:
+            if each.reference_id == message.id and each.author.id == me:
+                if await self._journal.entry_of_message(each.id) is None:
+                    return replace(entry, posted=(each.id,))
+                break
+        return entry

@@ -63,7 +63,7 @@ class ChatService:
         self._limiter = limiter
         self._bursts = Bursts(parts.settings.queue.burst_window_s)
         self._turns: dict[QuestionId, Turn] = {}
-        self._accepting: set[QuestionId] = set()
+        self._accepting: dict[QuestionId, Question] = {}
         self._tasks = TaskOwner()
         self._deleted: Recent[MessageId, None] = Recent(MOST_DELETED)
         self._is_closing = False
@@ -89,7 +89,8 @@ class ChatService:
     @property
     def asked_in(self) -> Sequence[IncomingMessage]:
         """The messages whose questions are waiting or being answered."""
-        return [t.question.message for t in self._turns.values() if t.question.message is not None]
+        questions = [turn.question for turn in self._turns.values()]
+        return [message for q in questions for message in (*q.messages, *q.rests_on)]
 
     async def submit(
         self,
@@ -119,7 +120,7 @@ class ChatService:
         if await self.has_taken(question.id) or self.knows(question.id):
             _log.debug("question %d is known already", question.id)
             return
-        self._accepting.add(question.id)
+        self._accepting[question.id] = question
         try:
             turn = await self._accept(question, sink, replaces, changed_id, is_counted=is_counted)
             if turn is not None:
@@ -127,7 +128,7 @@ class ChatService:
                     await acknowledge()
                 self._start(turn)
         finally:
-            self._accepting.discard(question.id)
+            self._accepting.pop(question.id, None)
 
     async def _accept(
         self,
@@ -143,13 +144,16 @@ class ChatService:
             refusal = self._limiter.take(question.counts_for, question.place.guild_id)
             if refusal is not None:
                 raise RateLimitedError(refusal.sentence)
-            question = self._merge_burst(question)
-        if not await self._parts.journal.accept(question):
-            return None
-        if changed_id is not None and self._supersede(changed_id):
+            self._accepting[question.id] = question = self._merge_burst(question)
+        open_turns = [t for t in self._turns.values() if _asks_in(t.question, changed_id)]
+        if open_turns:
             replaces = ()
-        if replaces:
-            await self._parts.journal.posted(question.id, replaces)
+        if not await self._parts.journal.accept(question, replaces):
+            return None
+        for turn in open_turns:
+            if not turn.end(Ending.SUPERSEDED):  # answered meanwhile, and that answer stands
+                replaces = turn.standing
+                await self._parts.journal.posted(question.id, replaces)
         self._parts.metrics.accepted(question.origin)
         return Turn(question, sink, self._parts, posted=replaces)
 
@@ -176,7 +180,8 @@ class ChatService:
     def _start(self, turn: Turn) -> None:
         if self._is_closed or turn.question.id in self._turns:
             return  # accepted at the last moment: the journal has it for the next start
-        if turn.question.message is not None and turn.question.message.id in self._deleted:
+        messages = turn.question.messages
+        if messages and all(message.id in self._deleted for message in messages):
             turn.end(Ending.GONE)
         elif self._is_closing:
             turn.end(Ending.RESTART)
@@ -231,14 +236,6 @@ class ChatService:
         turn = self._turns.get(question_id)
         return turn is not None and turn.end(Ending.STOPPED)
 
-    def _supersede(self, message_id: MessageId) -> bool:
-        """End the work on a message's question; False if nothing runs: its finished answer stands."""
-        return bool(
-            self._end_where(
-                lambda q: q.message is not None and q.message.id == message_id, Ending.SUPERSEDED
-            )
-        )
-
     def stop_person(self, asker_id: UserId, channel_id: ChannelId) -> int:
         """Stop all of a person's questions in a channel; returns how many there were."""
         return self._end_where(
@@ -249,18 +246,27 @@ class ChatService:
     def message_gone(self, message_id: MessageId) -> bool:
         """End the work on a question whose message, or whose answer, was deleted.
 
+        What is left of a burst goes on: whoever knows the words asks it anew (see ``burst_with``).
+
         Returns:
             Whether the message had asked something that wasn't answered yet.
         """
         self._deleted[message_id] = None
         was_open = QuestionId(message_id) in self._accepting
         for turn in list(self._turns.values()):
-            message = turn.question.message
-            is_asked_there = message is not None and message.id == message_id
-            if is_asked_there or turn.lost(message_id):
+            is_asked_there = _asks_in(turn.question, message_id)
+            if is_asked_there and len(turn.question.messages) > 1:
+                was_open = True
+            elif is_asked_there or turn.lost(message_id) or turn.rests_on(message_id):
                 has_ended = turn.end(Ending.GONE)
                 was_open = was_open or (has_ended and is_asked_there)
         return was_open
+
+    def burst_with(self, message_id: MessageId) -> Question | None:
+        """Return the question of several messages, this one among them, that isn't answered yet."""
+        questions = [*(t.question for t in self._turns.values()), *self._accepting.values()]
+        found = (q for q in questions if _asks_in(q, message_id) and len(q.messages) > 1)
+        return next(found, None)
 
     def place_gone(self, *, channel_id: ChannelId | None, guild_id: GuildId | None) -> None:
         """End the work in a channel or guild that is gone."""
@@ -299,3 +305,8 @@ class ChatService:
         await self._tasks.cancel()
         for turn in turns:
             await turn.hand_over()
+
+
+def _asks_in(question: Question, message_id: MessageId | None) -> bool:
+    """Return whether a message is one of those that ask a question."""
+    return any(message.id == message_id for message in question.messages)

@@ -123,6 +123,18 @@ class Turn:
         has_words = self._reading is not None and self._reading.pipeline.has_text
         return self._ending is None and not has_words
 
+    @property
+    def standing(self) -> tuple[MessageId, ...]:
+        """The messages of its answer that stand."""
+        return self._delivery.message_ids
+
+    def rests_on(self, message_id: MessageId) -> bool:
+        """Return whether it goes on with an answer whose question, or last part, is this message."""
+        question = self.question
+        if question.continues is None:
+            return False
+        return message_id == question.about_id or any(m.id == message_id for m in question.rests_on)
+
     def lost(self, message_id: MessageId) -> bool:
         """Note that somebody else has deleted a message; False if it is none of the answer's."""
         is_ours = message_id in self._delivery.message_ids

@@ -163,6 +163,8 @@ class Question:
         since_id: Give the model everything said here from this message on, as a transcript.
         response: Where the answer begins, when asked by command.
         pressed_by: Who had it answered again, where that isn't the asker.
+        continues: With CONTINUE, the question whose answer is gone on with.
+        rests_on: With CONTINUE, the messages that asked that question.
     """
 
     id: QuestionId
@@ -178,6 +180,20 @@ class Question:
     since_id: MessageId | None = None
     response: Response | None = None
     pressed_by: UserId | None = None
+    continues: QuestionId | None = None
+    rests_on: tuple[IncomingMessage, ...] = ()
+
+    @property
+    def messages(self) -> tuple[IncomingMessage, ...]:
+        """The messages that ask it, oldest first; none when asked by interaction."""
+        return (*self.joined, *([self.message] if self.message else []))
+
+    @property
+    def asked_in(self) -> tuple[MessageId, ...]:
+        """Where it was asked: its messages, or the answer below which Continue was pressed."""
+        if self.continues is not None and self.about_id is not None:
+            return (self.about_id,)
+        return tuple(message.id for message in self.messages)
 
     @property
     def counts_for(self) -> UserId:
@@ -186,12 +202,11 @@ class Question:
 
     def merge(self, earlier: Question) -> Question:
         """Return this question with an earlier one of the same burst put before it."""
-        before = (*earlier.joined, *([earlier.message] if earlier.message else []))
         text = "\n".join(part for part in (earlier.text, self.text) if part)
         return replace(
             self,
             text=text,
-            joined=(*before, *self.joined),
+            joined=(*earlier.messages, *self.joined),
             about_id=self.about_id or earlier.about_id,
             fresh=self.fresh or earlier.fresh,
         )

@@ -286,8 +286,13 @@ class Journal(Protocol):
     When the database fails, methods log once and go on in memory: answering matters more.
     """
 
-    async def accept(self, question: Question) -> bool:
-        """Store a question before any work; ``False`` if it is known already (a duplicate)."""
+    async def accept(self, question: Question, posted: Sequence[MessageId] = ()) -> bool:
+        """Store a question before any work; ``False`` if it is known already (a duplicate).
+
+        Args:
+            question: What was asked.
+            posted: Messages of an earlier answer that this one takes the place of.
+        """
         ...
 
     async def start(self, question_id: QuestionId) -> int:
@@ -332,6 +337,10 @@ class Journal(Protocol):
 
     async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
         """Return the question that a posted message answers."""
+        ...
+
+    async def newest_asked_in(self, message_id: MessageId) -> JournalEntry | None:
+        """Return the question that was asked last in a message (see ``Question.asked_in``)."""
         ...
 
     async def own_lines_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, str | None]:

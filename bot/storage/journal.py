@@ -16,6 +16,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
+from sqlalchemy import Connection
+
 from bot.core.clock import Clock
 from bot.core.domain import ChannelId, MessageId, Person, Question, QuestionId
 from bot.core.errors import StoreError
@@ -91,11 +93,12 @@ class SqlJournal:
         """Questions whose newest state is in memory only."""
         return len(self._unsaved)
 
-    async def accept(self, question: Question) -> bool:
+    async def accept(self, question: Question, posted: Sequence[MessageId] = ()) -> bool:
         """Store a question before any work; ``False`` if it is known already (a duplicate)."""
         if question.id in self._open:
             return False
-        entry = JournalEntry(question, QuestionState.ACCEPTED, updated_at=self._clock.now())
+        now, ids = self._clock.now(), tuple(dict.fromkeys(posted))
+        entry = JournalEntry(question, QuestionState.ACCEPTED, posted=ids, updated_at=now)
         self._open[question.id] = entry
         if self._newest is not None:
             self._newest = max(self._newest, question.id)
@@ -206,6 +209,20 @@ class SqlJournal:
         except StoreError:
             return None
 
+    async def newest_asked_in(self, message_id: MessageId) -> JournalEntry | None:
+        """Return the question that was asked last in a message."""
+        asked = [e for e in self._open.values() if message_id in e.question.asked_in]
+        unsaved = [entry for entry in asked if entry.question.id in self._unsaved]
+        if unsaved:
+            return unsaved[-1]
+        try:
+            found = await self._database.read(
+                lambda c: journal_sql.load_newest_asked_in(c, message_id)
+            )
+        except StoreError:
+            return asked[-1] if asked else None
+        return None if found is None else self._open.get(found.question.id, found)
+
     async def own_lines_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, str | None]:
         """Return the recorded own lines of the answers that posted messages belong to."""
         wanted = set(message_ids)
@@ -307,10 +324,14 @@ class SqlJournal:
         with suppress(StoreError):
             await self._write((entry,))
 
-    async def _write(self, entries: Sequence[JournalEntry]) -> None:
+    async def _write(
+        self,
+        entries: Sequence[JournalEntry],
+        save: Callable[[Connection, Sequence[JournalEntry]], int] = journal_sql.save_entries,
+    ) -> None:
         """Store entries; those that ended are then forgotten in memory."""
         try:
-            size = await self._database.write(lambda c: journal_sql.save_entries(c, entries))
+            size = await self._database.write(lambda c: save(c, entries))
         except (StoreError, asyncio.CancelledError):
             ids = {entry.question.id for entry in entries}
             self._unsaved |= ids & self._open.keys()
@@ -330,7 +351,7 @@ class SqlJournal:
             self._unsaved.update(self._open)
             self._unsaved_channels = dict(self._channels)
         while batch := [self._open[i] for i in islice(self._unsaved, BATCH)]:
-            await self._write(batch)
+            await self._write(batch, journal_sql.save_with_asking)
         await self._write_channels()
 
     async def _load(self) -> None:

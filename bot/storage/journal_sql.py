@@ -14,6 +14,7 @@ from bot.core.domain import ChannelId, MessageId, Person, QuestionId
 from bot.core.ports import JournalEntry, Outcome, QuestionState
 from bot.storage.question_codec import encode_question, load_question
 from bot.storage.schema import (
+    asking_messages,
     channels,
     dump_json,
     from_ms,
@@ -36,6 +37,8 @@ def insert_entry(connection: Connection, entry: JournalEntry) -> bool:
     A commit whose confirmation was lost is tried again, and then finds what it stored itself.
     """
     if insert_new(connection, questions, _values(connection, entry)):
+        upsert(connection, posted_messages, _posted_rows(entry))
+        upsert(connection, asking_messages, _asking_rows(entry))
         return True
     return is_same_acceptance(load_entry(connection, entry.question.id), entry)
 
@@ -54,13 +57,31 @@ def save_entries(connection: Connection, entries: Sequence[JournalEntry]) -> int
     upsert(connection, questions, rows)
     ids = [entry.question.id for entry in entries]
     connection.execute(delete(posted_messages).where(posted_messages.c.question_id.in_(ids)))
-    posted = [
+    upsert(connection, posted_messages, [row for each in entries for row in _posted_rows(each)])
+    return sum(row["size_bytes"] for row in rows)
+
+
+def save_with_asking(connection: Connection, entries: Sequence[JournalEntry]) -> int:
+    """Write entries whose acceptance may not be stored; of a message's questions the newest counts."""
+    size = save_entries(connection, entries)
+    for row in (row for entry in entries for row in _asking_rows(entry)):
+        is_older = asking_messages.c.question_id < row["question_id"]
+        same = asking_messages.c.message_id == row["message_id"]
+        connection.execute(delete(asking_messages).where(same, is_older))
+        insert_new(connection, asking_messages, row)
+    return size
+
+
+def _posted_rows(entry: JournalEntry) -> list[dict[str, Any]]:
+    return [
         {"message_id": message_id, "question_id": entry.question.id, "ordinal": ordinal}
-        for entry in entries
         for ordinal, message_id in enumerate(entry.posted)
     ]
-    upsert(connection, posted_messages, posted)
-    return sum(row["size_bytes"] for row in rows)
+
+
+def _asking_rows(entry: JournalEntry) -> list[dict[str, Any]]:
+    question = entry.question
+    return [{"message_id": each, "question_id": question.id} for each in question.asked_in]
 
 
 def load_entry(connection: Connection, question_id: QuestionId) -> JournalEntry | None:
@@ -72,6 +93,13 @@ def load_entry(connection: Connection, question_id: QuestionId) -> JournalEntry 
 def load_entry_of_message(connection: Connection, message_id: MessageId) -> JournalEntry | None:
     """Return the entry that a posted message belongs to."""
     query = select(posted_messages.c.question_id).where(posted_messages.c.message_id == message_id)
+    question_id = connection.execute(query).scalar()
+    return None if question_id is None else load_entry(connection, QuestionId(question_id))
+
+
+def load_newest_asked_in(connection: Connection, message_id: MessageId) -> JournalEntry | None:
+    """Return the entry of the question that was asked last in a message."""
+    query = select(asking_messages.c.question_id).where(asking_messages.c.message_id == message_id)
     question_id = connection.execute(query).scalar()
     return None if question_id is None else load_entry(connection, QuestionId(question_id))
 

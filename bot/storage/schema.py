@@ -29,7 +29,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The newest revision in ``migrations/versions``; a test compares the two."""
 
 metadata = MetaData(
@@ -77,6 +77,17 @@ posted_messages = Table(
     Column("ordinal", Integer, nullable=False),
     Index("ix_posted_messages_question_id", "question_id"),
 )
+
+asking_messages = Table(
+    "asking_messages",
+    metadata,
+    Column("message_id", BigInteger, primary_key=True, autoincrement=False),
+    Column(
+        "question_id", BigInteger, ForeignKey("questions.id", ondelete="CASCADE"), nullable=False
+    ),
+    Index("ix_asking_messages_question_id", "question_id"),
+)
+"""The question that was asked last in a message: by writing it, editing it, or Regenerate."""
 
 channels = Table(
     "channels",

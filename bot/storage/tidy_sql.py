@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, select
 
 from bot.core.ports import QuestionState
-from bot.storage.schema import channels, posted_messages, questions
+from bot.storage.schema import asking_messages, channels, posted_messages, questions
 from config import defaults
 from config.settings import StoreSettings
 
@@ -161,6 +161,7 @@ def _ended_before(
 
 
 def _delete(connection: Connection, ids: Sequence[int]) -> int:
-    connection.execute(delete(posted_messages).where(posted_messages.c.question_id.in_(ids)))
+    for table in (posted_messages, asking_messages):
+        connection.execute(delete(table).where(table.c.question_id.in_(ids)))
     connection.execute(delete(questions).where(questions.c.id.in_(ids)))
     return len(ids)

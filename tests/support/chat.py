@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -79,19 +79,29 @@ class FakeBackend:
 
 
 class FakeJournal:
-    """A ``Journal`` in memory."""
+    """A ``Journal`` in memory.
+
+    Attributes:
+        entries: What is stored.
+        before_accept: Awaited once, while the next question is being stored.
+    """
 
     def __init__(self) -> None:
         self.entries: dict[QuestionId, JournalEntry] = {}
+        self.before_accept: Callable[[], Awaitable[object]] | None = None
 
     def _change(self, question_id: QuestionId, **fields: Any) -> None:
         if question_id in self.entries:
             self.entries[question_id] = replace(self.entries[question_id], **fields)
 
-    async def accept(self, question: Question) -> bool:
+    async def accept(self, question: Question, posted: Sequence[MessageId] = ()) -> bool:
+        before, self.before_accept = self.before_accept, None
+        if before is not None:
+            await before()
         if question.id in self.entries:
             return False
-        self.entries[question.id] = JournalEntry(question, QuestionState.ACCEPTED)
+        entry = JournalEntry(question, QuestionState.ACCEPTED, posted=tuple(posted))
+        self.entries[question.id] = entry
         return True
 
     async def start(self, question_id: QuestionId) -> int:
@@ -140,6 +150,10 @@ class FakeJournal:
 
     async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
         return next((e for e in self.entries.values() if message_id in e.posted), None)
+
+    async def newest_asked_in(self, message_id: MessageId) -> JournalEntry | None:
+        asked = [e for e in self.entries.values() if message_id in e.question.asked_in]
+        return asked[-1] if asked else None
 
     async def own_lines_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, str | None]:
         found = {each: await self.entry_of_message(each) for each in message_ids}

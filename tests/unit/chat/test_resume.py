@@ -175,6 +175,37 @@ async def test_of_a_message_changed_right_before_the_end_only_the_newest_words_a
     assert office.chat.sink.contents == [ANSWER]
 
 
+async def test_a_message_that_was_answered_with_the_next_one_is_not_answered_again(
+    office: Office,
+) -> None:
+    first = question(1, "why")
+    office.store(first, RUNNING)
+    both = question(2, "is it blue").merge(first)
+    office.store(both, RUNNING)
+    await office.chat.journal.close(both.id, Outcome.DELIVERED)
+    assert await office.run() == 1
+    assert office.chat.outcome(1) is Outcome.MERGED
+    assert office.asked == []
+    assert list(office.chat.sink.messages) == [72]
+
+
+async def test_an_answer_that_belongs_to_another_question_is_left_where_it_is(
+    office: Office,
+) -> None:
+    world = office.chat.world
+    asked = world.say(BOB, "why is it blue")
+    answer = world.say(CLAW, WHOLE, to=asked)
+    before = replace(question(1), message=asked)
+    office.chat.journal.entries[before.id] = JournalEntry(before, RUNNING, 1)
+    office.store(replace(before, id=QuestionId(2)), RUNNING)
+    await office.chat.journal.posted(QuestionId(2), [answer.id])
+    await office.chat.journal.close(QuestionId(2), Outcome.DELIVERED)
+    office.chat.sink.adopt(answer.id, WHOLE)
+    await office.run()
+    assert office.chat.outcome(1) is Outcome.MERGED
+    assert answer.id in office.chat.sink.messages
+
+
 async def test_an_answer_that_was_posted_and_not_noted_is_gone_on_with(office: Office) -> None:
     world = office.chat.world
     asked = world.say(BOB, "why is it blue")

@@ -18,6 +18,7 @@ from bot.core.domain import (
     FinishReason,
     GuildId,
     MessageId,
+    Origin,
     Person,
     PlaceKind,
     QuestionId,
@@ -177,6 +178,75 @@ async def test_a_changed_question_takes_the_place_of_its_earlier_words(chat: Cha
     assert (chat.outcome(1), chat.outcome(2)) == (Outcome.MERGED, Outcome.DELIVERED)
     assert chat.sink.contents == []
     assert other.contents == ["Because of the light."]
+
+
+async def test_a_question_is_stored_with_the_messages_it_takes_the_place_of(chat: Chat) -> None:
+    posted = (chat.sink.adopt(77, "An earlier answer"),)
+    seen: list[JournalEntry | None] = []
+
+    async def note() -> None:
+        seen.append(await chat.journal.entry(QuestionId(2)))
+
+    await chat.service.submit(question(2), chat.sink, replaces=posted, acknowledge=note)
+    assert [entry.posted for entry in seen if entry] == [posted]
+    await chat.service.cancel()
+
+
+async def test_a_changed_question_takes_the_place_of_an_answer_that_ends_meanwhile(
+    chat: Chat,
+) -> None:
+    going_on = asyncio.Event()
+    chat.backend.scripts.append([TextDelta("It is "), going_on, TextDelta("light.")])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time(3)
+
+    async def end_first() -> None:
+        going_on.set()
+        await chat.pass_time()
+
+    chat.journal.before_accept = end_first
+    changed = question(2, "why is it red", message=question(1).message)
+    await chat.service.submit(changed, chat.sink, changed_id=MessageId(1), is_counted=True)
+    await chat.pass_time()
+    assert (chat.outcome(1), chat.outcome(2)) == (Outcome.DELIVERED, Outcome.DELIVERED)
+    assert chat.sink.contents == ["Because of the light."]
+
+
+async def test_what_is_left_of_a_burst_is_not_ended_with_one_of_its_messages(chat: Chat) -> None:
+    chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
+    both = question(2, "is it blue").merge(question(1, "why"))
+    await chat.service.submit(both, chat.sink)
+    await chat.pass_time(3)
+    assert chat.service.message_gone(MessageId(1))
+    assert chat.service.burst_with(MessageId(1)) == both
+    assert chat.service.burst_with(MessageId(3)) is None
+    left = question(3, "is it blue", message=both.message)
+    other = FakeSink(chat.clock)
+    await chat.service.submit(left, other, changed_id=MessageId(1), is_counted=True)
+    await chat.pass_time()
+    assert (chat.outcome(2), chat.outcome(3)) == (Outcome.MERGED, Outcome.DELIVERED)
+    assert chat.sink.contents == []
+
+
+@pytest.mark.parametrize("gone", [1, 77])
+async def test_a_continuation_ends_with_the_question_or_the_answer_it_goes_on_with(
+    chat: Chat, gone: int
+) -> None:
+    chat.backend.scripts.append([TextDelta("and so "), asyncio.Event()])
+    more = question(
+        2,
+        message=None,
+        origin=Origin.CONTINUE,
+        about_id=MessageId(77),
+        continues=QuestionId(1),
+        rests_on=question(1).messages,
+    )
+    await chat.service.submit(more, chat.sink)
+    await chat.pass_time(3)
+    chat.service.message_gone(MessageId(gone))
+    await chat.pass_time()
+    assert chat.outcome(2) is Outcome.DROPPED
+    assert chat.sink.contents == []
 
 
 async def test_a_failure_is_said_in_a_sentence(chat: Chat) -> None:

@@ -285,3 +285,62 @@ async def test_a_new_question_is_told_from_a_known_one_without_a_look_at_the_dat
         for number in range(6, 1000):
             assert await journal.entry(QuestionId(number)) is None
         assert statements == []
+
+
+async def test_a_question_is_stored_with_the_messages_it_takes_over(
+    location: str | Path, clock: FakeClock
+) -> None:
+    async with open_database(location, clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        await journal.accept(question(1))
+        await journal.posted(QuestionId(1), [MessageId(101), MessageId(102)])
+        await journal.close(QuestionId(1), Outcome.DELIVERED)
+        await journal.accept(question(2), [MessageId(101), MessageId(102)])
+    async with open_database(location, clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        entry = await journal.entry_of_message(MessageId(101))
+    assert entry is not None
+    assert (entry.question.id, entry.posted) == (2, (101, 102))
+
+
+async def test_a_message_leads_to_the_question_that_was_asked_last_in_it(
+    location: str | Path, clock: FakeClock
+) -> None:
+    first, second = question(1), question(2)
+    both = second.merge(first)
+    anew = replace(both, id=QuestionId(3))
+    more = replace(
+        second,
+        id=QuestionId(4),
+        message=None,
+        about_id=MessageId(101),
+        continues=QuestionId(3),
+        rests_on=both.messages,
+    )
+    async with open_database(location, clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        found = []
+        for asked in (first, both, anew, more):
+            await journal.accept(asked)
+            newest = await journal.newest_asked_in(MessageId(1))
+            found.append(newest.question.id if newest else None)
+        assert found == [1, 2, 3, 3]
+        await journal.close(QuestionId(3), Outcome.DELIVERED)
+        await journal.close(QuestionId(4), Outcome.DELIVERED)
+    async with open_database(location, clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        stored = [await journal.newest_asked_in(MessageId(each)) for each in (1, 2, 101, 9)]
+    assert [entry and entry.question.id for entry in stored] == [3, 3, 4, None]
+
+
+async def test_a_message_leads_to_a_question_that_could_not_be_stored_at_first(
+    location: str | Path, clock: FakeClock
+) -> None:
+    async with open_database(location, clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        await journal.accept(question(1))
+        await database.write(lambda c: c.exec_driver_sql("DELETE FROM asking_messages"))
+        await journal._write_back(is_fresh=True)
+        found = await journal.newest_asked_in(MessageId(1))
+    assert found is not None
+    assert found.question.id == 1

@@ -86,6 +86,26 @@ def test_questions_of_the_first_schema_learn_whose_they_are_and_their_size(engin
     assert all(row[2] > 10 for row in rows)
 
 
+def test_messages_of_the_second_schema_lead_to_the_question_that_was_asked_last_in_them(
+    engine: Engine,
+) -> None:
+    alone = {"message": {"id": 2**63 - 2}, "joined": []}
+    both = {"message": {"id": 5}, "joined": [{"id": 2**63 - 2}]}
+    insert = text(
+        "INSERT INTO questions VALUES (:id, 1, 'closed', 'delivered', 1, :question, '[]', '\"\"', "
+        "'\"\"', 0, 9, 7, 100)"
+    )
+    with engine.begin() as connection:
+        upgrade(connection, "0002")
+        for number, stored in enumerate(
+            (json.dumps(alone), json.dumps(both), json.dumps({"message": None}), "damaged"), 1
+        ):
+            connection.execute(insert, {"id": number, "question": stored})
+        upgrade(connection)
+        query = text("SELECT message_id, question_id FROM asking_messages ORDER BY message_id")
+        assert [tuple(row) for row in connection.execute(query)] == [(5, 2), (2**63 - 2, 2)]
+
+
 def test_created_at_once_is_the_same_as_step_by_step(engine: Engine) -> None:
     with engine.begin() as connection:
         create_at_head(connection)

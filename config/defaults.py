@@ -66,3 +66,7 @@ MAX_STORED_PERSON_MIB: Final = 32
 """An ordinary question with its answer's thinking takes 2 to 10 KiB."""
 
 RESERVE_MIB: Final = 256
+
+LOG_FILE_MIB: Final = 10
+LOG_FILES: Final = 5
+"""Together 50 MiB: some hundred thousand lines."""

@@ -330,6 +330,18 @@ class LoggingSettings(Section):
         "INFO", description="What is logged: this level and above"
     )
     json_lines: bool = Field(False, description="Log one JSON object a line")
+    file: FilePath | None = Field(
+        None, description="File that the log is written to as well; none when unset"
+    )
+    file_mib: int = Field(
+        defaults.LOG_FILE_MIB,
+        ge=1,
+        le=1024,
+        description="Size at which the log's file is put aside and a new one begun, in MiB",
+    )
+    file_count: int = Field(
+        defaults.LOG_FILES, ge=1, le=100, description="How many log files are kept, the oldest go"
+    )
 
 
 class MetricsSettings(Section):

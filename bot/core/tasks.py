@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Coroutine
+from contextvars import Context
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -65,6 +66,15 @@ async def end_tasks(*tasks: asyncio.Future[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def start_shared(work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+    """Start work that serves everybody, whoever happens to need it first.
+
+    It takes over no context variable, so that no log line of it is said to be of that one question.
+    The caller keeps the task.
+    """
+    return asyncio.get_running_loop().create_task(work, name=name, context=Context())
 
 
 class KeyedLocks:

@@ -10,24 +10,26 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import Final, TextIO
 from urllib.parse import unquote, urlsplit
 
-from config.settings import Settings
+from bot.core.errors import ConfigurationError
+from bot.core.reasons import plain_reason
+from config.settings import LoggingSettings, Settings
+
+_log = logging.getLogger(__name__)
 
 HIDDEN: Final = "[hidden]"
 """What stands where a secret was."""
 
-_QUIET: Final = (
-    "discord.http",
-    "discord.gateway",
-    "discord.client",
-    "discord.webhook",
-    "aiohttp",
-    "alembic",
-)
-"""At DEBUG these log every event and request verbatim: content, and webhook addresses. At INFO they
-say what our own lines say too, in words for programmers."""
+_OURS: Final = ("bot", "cogs", "config")
+"""Whose lines below WARNING are logged. At DEBUG the libraries write every event and request verbatim:
+content, and webhook addresses. At INFO they say what our own lines say too, in words for programmers."""
+
+_MIB: Final = 1024 * 1024
+_MOST_CAUSES: Final = 8
 
 _SHAPES: Final = (
     # Discord: a bot token is the id in base64, a time and a signature, joined by dots.
@@ -117,7 +119,10 @@ class _LineFormatter(logging.Formatter):
         ids = "".join(
             f" {name.removesuffix('_id')}={value}" for name, value in _ids(record).items()
         )
-        return escape(f"{self.formatTime(record)} {record.levelname:<7} {record.name}{ids}: {text}")
+        if not _is_ours(record):
+            text = f"{record.name.partition('.')[0]}: {text}"
+        mark = f"{ids.lstrip()}: " if ids else ""
+        return escape(f"{self.formatTime(record)} {record.levelname:<7} {mark}{text}")
 
 
 class _JsonFormatter(_LineFormatter):
@@ -134,9 +139,42 @@ class _JsonFormatter(_LineFormatter):
         return json.dumps(content, ensure_ascii=True)
 
 
+def _is_ours(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] in _OURS
+
+
 def _is_of_interest(record: logging.LogRecord) -> bool:
-    """Drop discord.py's advice to install what only voice needs."""
+    """Drop the libraries' small talk, and discord.py's advice to install what only voice needs."""
+    if not _is_ours(record) and record.levelno < logging.WARNING:
+        return False
     return not (record.name == "discord.client" and "voice will NOT" in str(record.msg))
+
+
+class _StreamHandler(logging.StreamHandler[TextIO]):
+    """Says nothing of a stream that takes no more: the terminal or pipe behind it is gone."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        """Drop the record; logging's own way writes the arguments out, unredacted."""
+
+
+class _FileHandler(RotatingFileHandler):
+    """A file that is put aside when it is full; says once when it can't be written."""
+
+    def __init__(self, settings: LoggingSettings, path: Path) -> None:
+        self._is_told = False
+        super().__init__(
+            path,
+            maxBytes=settings.file_mib * _MIB,
+            backupCount=settings.file_count - 1,
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's own
+        """Drop the record, and say so once, without what it holds."""
+        if not self._is_told:
+            self._is_told = True
+            _log.error("the log's file can't be written: look at its disk and permissions")
 
 
 def escape(text: str) -> str:
@@ -151,28 +189,43 @@ def escape(text: str) -> str:
 def set_up_logging(
     settings: Settings, *, at_least: str | None = None, stream: TextIO | None = None
 ) -> None:
-    """Send all records of the process to one handler, as the settings say.
+    """Send all records of the process to standard error, and to a file too if the settings say so.
 
     Args:
         settings: Level and form, and the secrets to keep out.
         at_least: Another level, for commands whose own words must not drown in the log.
-        stream: Where to; standard error when left out.
+        stream: Where to, in standard error's place.
+
+    Raises:
+        ConfigurationError: The log's file can't be written.
     """
     redactor = Redactor(secrets_of(settings))
     form = _JsonFormatter if settings.logging.json_lines else _LineFormatter
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(form(redactor))
-    handler.addFilter(_ContextFilter())
-    handler.addFilter(_is_of_interest)
+    handlers: list[logging.Handler] = [_StreamHandler(stream or sys.stderr)]
+    if settings.logging.file is not None and at_least is None:
+        handlers.append(_open_file(settings.logging, settings.logging.file))
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
-    root.addHandler(handler)
+        if isinstance(old, _FileHandler):
+            old.close()
+    for handler in handlers:
+        handler.setFormatter(form(redactor))
+        handler.addFilter(_ContextFilter())
+        handler.addFilter(_is_of_interest)
+        root.addHandler(handler)
     root.setLevel(at_least or settings.logging.level)
     logging.captureWarnings(capture=True)
-    least = max(logging.WARNING, root.level)
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(least)
+
+
+def _open_file(settings: LoggingSettings, path: Path) -> logging.Handler:
+    try:
+        return _FileHandler(settings, path)
+    except OSError as exc:
+        raise ConfigurationError(
+            f"CLAWBOT_LOGGING__FILE: the log can't be written there ({plain_reason(exc)}); "
+            "write a file in a folder that exists and may be written to"
+        ) from exc
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
@@ -193,8 +246,27 @@ def _ids(record: logging.LogRecord) -> dict[str, int]:
 
 def _text(record: logging.LogRecord) -> str:
     text = record.getMessage()
+    if record.name == "asyncio":
+        text = text.partition("\n")[0]  # the lines below show what a task's failure held
     if record.exc_info and record.exc_info[1] is not None:
-        text += "\n" + "".join(traceback.format_exception(record.exc_info[1])).rstrip()
+        text += "\n" + "\n".join(_failure(record.exc_info[1]))
     if record.stack_info:
         text += f"\n{record.stack_info}"
     return text
+
+
+def _failure(exc: BaseException, depth: int = 0) -> list[str]:
+    """Return where a failure was and of what kind it is, with what led to it.
+
+    What it says of itself is left out, whoever raised it: it may hold words of people or of a model.
+    """
+    lines = []
+    cause = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
+    if cause is not None and depth < _MOST_CAUSES:
+        lines += [*_failure(cause, depth + 1), "led to:"]
+    lines += [part.rstrip() for part in traceback.format_tb(exc.__traceback__)]
+    lines.append(f"{type(exc).__qualname__} ({plain_reason(exc)})")
+    if isinstance(exc, BaseExceptionGroup) and depth < _MOST_CAUSES:
+        for inner in exc.exceptions:
+            lines += ["together with:", *_failure(inner, depth + 1)]
+    return lines

@@ -13,6 +13,7 @@ from bot.core.counted import counted
 from bot.core.domain import QuestionId
 from bot.core.errors import QueueError
 from bot.core.ports import Capacity
+from bot.core.tasks import start_shared
 from bot.queue.capacity import CapacityGate, Strain
 from bot.queue.durations import Durations, in_words
 from bot.queue.fair_queue import Bound, Entry, FairQueue
@@ -234,7 +235,7 @@ class Scheduler:
         self._waiting[ticket.job.question_id] = _Waiting(ticket)
         self._pump()
         if self._waiting and (self._ticker is None or self._ticker.done()):
-            self._ticker = asyncio.get_running_loop().create_task(self._tick())
+            self._ticker = start_shared(self._tick(), name="line")
 
     def _end(self, question_id: QuestionId) -> None:
         self._running.pop(question_id, None)

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from contextvars import Context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -23,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bot.core.clock import Clock
 from bot.core.errors import StoreError
-from bot.core.tasks import end_tasks
+from bot.core.tasks import end_tasks, start_shared
 from bot.storage.engine import cause, is_storage_fault, parse_location
 from bot.storage.worker import CommitResult, Worker
 
@@ -174,7 +175,7 @@ class Database:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work on the database in the background; closing the database cuts it off."""
-        self._own(asyncio.get_running_loop().create_task(work))
+        self._own(start_shared(work, name="database"))
 
     def on_recovery(self, write_back: WriteBack) -> None:
         """Register what is to be called when the storage works again, and before it is closed."""
@@ -187,7 +188,9 @@ class Database:
         loop = asyncio.get_running_loop()
         works = [write.work for write in batch]
         self._commit = loop.run_in_executor(self._thread, self._worker.commit, works)
-        self._commit.add_done_callback(lambda result: self._committed(batch, result))
+        self._commit.add_done_callback(
+            lambda result: self._committed(batch, result), context=Context()
+        )
 
     def _committed(self, batch: list[_Write], commit: asyncio.Future[CommitResult]) -> None:
         self._commit = None
@@ -254,7 +257,7 @@ class Database:
         self._fault = cause(exc)
         self._log_fault("The database can't be written (%s); going on in memory", exc)
         if self._prober is None or self._prober.done():
-            self._prober = asyncio.get_running_loop().create_task(self._probe())
+            self._prober = start_shared(self._probe(), name="database-probe")
             self._own(self._prober)
 
     def _log_fault(self, message: str, exc: BaseException) -> None:

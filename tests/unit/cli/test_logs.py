@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import json
 import logging
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from bot.core.errors import ConfigurationError
 from bot.ops.logs import HIDDEN, Redactor, escape, log_context, secrets_of, set_up_logging
 from config.settings import (
     DiscordSettings,
@@ -203,3 +206,92 @@ def test_a_command_may_keep_the_log_shorter_than_the_settings() -> None:
     _log.error("but this")
     assert "but this" in stream.getvalue()
     assert "not now" not in stream.getvalue()
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("json_lines", [False, True])
+def test_a_failure_is_told_by_place_and_kind_without_what_it_says(*, json_lines: bool) -> None:
+    stream = logging_to_text(json_lines=json_lines)
+    words = "somebody's planted words"
+
+    def fail() -> None:
+        try:
+            _ = dict[str, str]()[words]
+        except KeyError as exc:
+            raise ExceptionGroup(words, [ValueError(words)]) from exc
+
+    try:
+        fail()
+    except ExceptionGroup:
+        _log.exception("it failed")
+    logging.getLogger("asyncio").error(
+        "Task exception was never retrieved\nfuture: <Task exception=ValueError(%r)>", words
+    )
+    text = stream.getvalue()
+    assert words not in text
+    for told in ("it failed", "KeyError", "ValueError", "in fail", "never retrieved"):
+        assert told in text
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_line_names_its_question_and_no_module() -> None:
+    stream = logging_to_text()
+    with log_context(question_id=7):
+        _log.info("answered")
+    _log.info("stopped")
+    logging.getLogger("discord.http").warning("slow")
+    lines = [line.partition(" ")[2].partition(" ")[2] for line in stream.getvalue().splitlines()]
+    assert lines == ["INFO    question=7: answered", "INFO    stopped", "WARNING discord: slow"]
+
+
+class Full(io.StringIO):
+    """A stream that takes nothing."""
+
+    def write(self, _text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def file_settings(file: Path, **more: object) -> Settings:
+    """Return settings that log to a file."""
+    return Settings(logging=LoggingSettings.model_validate({"file": file, **more}))
+
+
+@pytest.mark.usefixtures("restored")
+def test_the_file_holds_what_the_stream_holds_and_stays_small(tmp_path: Path) -> None:
+    stream, file = io.StringIO(), tmp_path / "log"
+    set_up_logging(file_settings(file, file_mib=1, file_count=3), stream=stream)
+    _log.info("first")
+    assert file.read_text() == stream.getvalue() != ""
+    for _ in range(60):
+        _log.info("%s", "x" * 100_000)
+    kept = sorted(tmp_path.iterdir())
+    assert [path.name for path in kept] == ["log", "log.1", "log.2"]
+    assert sum(path.stat().st_size for path in kept) < 3.2 * 1024 * 1024
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_file_that_cannot_be_written_ends_the_start_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"CLAWBOT_LOGGING__FILE: .* \(is a directory\)"):
+        set_up_logging(file_settings(tmp_path))
+    with pytest.raises(ConfigurationError, match="no such file or directory"):
+        set_up_logging(file_settings(tmp_path / "missing" / "log"))
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("kind", ["stream", "file"])
+def test_a_place_that_takes_no_more_is_said_once_without_a_word_of_the_record(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream = io.StringIO()
+    set_up_logging(file_settings(tmp_path / "log"), stream=stream)
+    broken = logging.getLogger().handlers[0 if kind == "stream" else 1]
+    assert isinstance(broken, logging.StreamHandler)
+    replaced = broken.setStream(Full())
+    if kind == "file":
+        assert replaced is not None
+        replaced.close()
+    for _ in range(3):
+        _log.info("somebody's words")
+    assert "somebody's words" not in "".join(capsys.readouterr())
+    if kind == "file":
+        assert stream.getvalue().count("the log's file can't be written") == 1

@@ -13,6 +13,7 @@ from bot.core.domain import Origin
 from bot.core.errors import BotError, error_kind, error_kinds
 from bot.core.ports import Outcome, ServerState
 from bot.core.record import QuestionRecord, Span
+from bot.lmstudio.errors import ModelCrashedError
 from bot.ops.metrics import Metrics, Sources
 from bot.ops.routes import route_of
 from tests.support.builders import question
@@ -52,7 +53,9 @@ def test_every_value_of_a_label_is_there_from_the_start() -> None:
         assert sample(metrics, "clawbot_questions_ended_total", outcome=outcome.value) == 0
     for span in Span:
         assert sample(metrics, "clawbot_question_stage_seconds_count", stage=span.value) == 0
-    assert sample(metrics, "clawbot_questions_failed_total", kind="model_crashed") == 0
+    assert (
+        sample(metrics, "clawbot_questions_failed_total", kind=error_kind(ModelCrashedError())) == 0
+    )
     assert sample(metrics, "clawbot_model_retries_total", cause="only_thinking") == 0
 
 

@@ -17,9 +17,10 @@ ONLY_THINKING = (
     "The model thought about it but wrote no answer. Press Regenerate, or ask more briefly."
 )
 EMPTY = "The model returned nothing. Press Regenerate to try again."
-CUT_BY_LENGTH = "Cut at the length limit. Press Continue for the rest."
+_PRESS = "Press Continue"
+CUT_BY_LENGTH = f"Cut at the length limit. {_PRESS} for the rest."
 BROKE = "The connection to the model broke here."
-PRESS_CONTINUE = "Press Continue, or Regenerate."
+PRESS_CONTINUE = f"{_PRESS}, or Regenerate."
 TOO_LONG = "Stopped here: this answer was getting too long."
 REPEATED = "Stopped here: the model had begun to repeat itself."
 CONTINUED = "Stopped here: the model had begun to write other people's messages."
@@ -79,6 +80,11 @@ def close_answer(
         lines.append(details)
     notice = EMPTY if verdict is Verdict.EMPTY else ONLY_THINKING
     return Closing(pipeline.text, tuple(lines), notice, details, can_continue)
+
+
+def offers_continuation(own_lines: str | None) -> bool:
+    """Return whether the bot's own lines below a stored answer ask the reader to press Continue."""
+    return own_lines is not None and _PRESS in own_lines
 
 
 def describe_run(prompt: Prompt, done: Completed, took_s: float) -> str:

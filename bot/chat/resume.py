@@ -19,6 +19,8 @@ MOST_ATTEMPTS = ALONE_FROM + 2
 """Lives of the process that may end under one question; after that it is set aside.
 
 The last two end while nothing else is worked on: once may be a power cut's doing, twice is not."""
+MOST_DELIVERIES = 2 * MOST_ATTEMPTS
+"""The same where its answer is finished and only has to be delivered."""
 SET_ASIDE = "I was stopped each time I worked on this question, so I've set it aside. Please ask it in another way."
 TOO_OLD = (
     "I was away when you asked this and it is a while ago. Please ask again if you still like."
@@ -125,7 +127,7 @@ class Resumer:
         review = await self._reviewer.review(entry.question)
         if review.question is None:
             self._chat.withdraw(entry, sink, Ending.GONE)
-        elif reason := review.refusal or self._reason_against(entry):
+        elif reason := review.refusal or self._reason_against(entry, review.question):
             self._chat.decline(entry, sink, reason)
         else:
             self._chat.resume(await self._as_asked(entry, review.question), sink)
@@ -139,12 +141,14 @@ class Resumer:
         found = [await self._journal.newest_asked_in(each.id) for each in question.messages]
         return any(entry is not None and entry.question.id != question.id for entry in found)
 
-    def _reason_against(self, entry: JournalEntry) -> str:
+    def _reason_against(self, entry: JournalEntry, asked: Question) -> str:
         """Return why a question is declined for what happened to it; empty if it isn't."""
-        if entry.attempts >= MOST_ATTEMPTS:
+        is_answered = entry.state is QuestionState.ANSWERED
+        is_finished = is_answered and asked.text == entry.question.text
+        if entry.attempts >= (MOST_DELIVERIES if is_finished else MOST_ATTEMPTS):
             return SET_ASIDE
         age = self._clock.now() - entry.question.asked_at
-        is_stale = age > self._stale_after and entry.state is not QuestionState.ANSWERED
+        is_stale = age > self._stale_after and not is_answered
         return TOO_OLD if is_stale else ""
 
     async def _as_asked(self, entry: JournalEntry, question: Question) -> JournalEntry:

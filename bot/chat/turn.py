@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 
 from bot.chat.account import Account, line_of
-from bot.chat.closing import Closing, close_answer
+from bot.chat.closing import Closing, close_answer, offers_continuation
 from bot.chat.ending import Ending
 from bot.chat.parts import TurnParts
 from bot.chat.reading import Reading
@@ -365,7 +365,10 @@ class Turn:
     async def _deliver_stored(self, entry: JournalEntry) -> Outcome:
         self.is_underway = True
         controls = self._controls(
-            regenerate=True, thinking=bool(entry.thinking), details=bool(entry.details)
+            regenerate=True,
+            continue_=offers_continuation(entry.own_lines),
+            thinking=bool(entry.thinking),
+            details=bool(entry.details),
         )
         await self._delivery.deliver(entry.chunks, controls=controls)
         return Outcome.DELIVERED

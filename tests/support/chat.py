@@ -54,6 +54,7 @@ class FakeBackend:
         self.scripts: deque[Sequence[Step]] = deque()
         self.requests: list[ChatRequest] = []
         self.closed = 0
+        self.is_up = True
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         self.requests.append(request)
@@ -75,7 +76,7 @@ class FakeBackend:
         return Capacity(4)
 
     def is_available(self) -> bool:
-        return True
+        return self.is_up
 
 
 class FakeJournal:
@@ -178,8 +179,11 @@ class FakeJournal:
 class FixedSettings:
     """A ``SettingsReader`` with the same settings everywhere."""
 
+    def __init__(self) -> None:
+        self.chat = ChatSettings(None, 0.7, 0.95, 512, "You are {bot}.", Reasoning.AUTO)
+
     def effective(self, place: Place) -> ChatSettings:  # noqa: ARG002 - the same everywhere
-        return ChatSettings(None, 0.7, 0.95, 512, "You are {bot}.", Reasoning.AUTO)
+        return self.chat
 
 
 class Chat:
@@ -196,6 +200,7 @@ class Chat:
         self.journal = FakeJournal()
         self.sink = FakeSink(clock)
         self.world = World()
+        self.overrides = FixedSettings()
         settings = Settings(
             discord=DiscordSettings(token=SecretStr("t")), queue=QueueSettings(**queue)
         )
@@ -203,7 +208,7 @@ class Chat:
             settings=settings,
             clock=clock,
             backend=self.backend,
-            overrides=FixedSettings(),
+            overrides=self.overrides,
             journal=self.journal,
             scheduler=Scheduler(
                 settings.queue, clock, self.backend.capacity, self.backend.is_available

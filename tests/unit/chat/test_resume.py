@@ -8,7 +8,16 @@ from datetime import timedelta
 
 import pytest
 
-from bot.chat.resume import MOST_ATTEMPTS, SET_ASIDE, TOO_OLD, Resumer, Review, WayBack, give_up
+from bot.chat.resume import (
+    MOST_ATTEMPTS,
+    MOST_DELIVERIES,
+    SET_ASIDE,
+    TOO_OLD,
+    Resumer,
+    Review,
+    WayBack,
+    give_up,
+)
 from bot.core.domain import MessageId, Question, QuestionId
 from bot.core.errors import DeliveryForbiddenError
 from bot.core.ports import JournalEntry, Outcome, QuestionState
@@ -102,25 +111,28 @@ def office(clock: FakeClock) -> Office:
         (RUNNING, "there", 2, Outcome.DELIVERED, ANSWER, True),
         (ANSWERED, "there", 1, Outcome.DELIVERED, WHOLE, False),
         (ANSWERED, "there", 2, Outcome.DELIVERED, WHOLE, False),
-        (RUNNING, "there", 3, Outcome.NOTIFIED, SET_ASIDE, False),
-        (ANSWERED, "there", 3, Outcome.NOTIFIED, SET_ASIDE, False),
+        (RUNNING, "there", MOST_ATTEMPTS, Outcome.NOTIFIED, SET_ASIDE, False),
+        (ANSWERED, "there", MOST_ATTEMPTS, Outcome.DELIVERED, WHOLE, False),
+        (ANSWERED, "there", MOST_DELIVERIES - 1, Outcome.DELIVERED, WHOLE, False),
+        (ANSWERED, "there", MOST_DELIVERIES, Outcome.NOTIFIED, SET_ASIDE, False),
+        (ANSWERED, "edited", MOST_ATTEMPTS, Outcome.NOTIFIED, SET_ASIDE, False),
         (ACCEPTED, "edited", 0, Outcome.DELIVERED, ANSWER, True),
         (RUNNING, "edited", 1, Outcome.DELIVERED, ANSWER, True),
         (ANSWERED, "edited", 1, Outcome.DELIVERED, ANSWER, True),
-        (RUNNING, "edited", 3, Outcome.NOTIFIED, SET_ASIDE, False),
+        (RUNNING, "edited", MOST_ATTEMPTS, Outcome.NOTIFIED, SET_ASIDE, False),
         (ACCEPTED, "deleted", 0, Outcome.DROPPED, "", False),
         (RUNNING, "deleted", 1, Outcome.DROPPED, "", False),
         (ANSWERED, "deleted", 1, Outcome.DROPPED, "", False),
-        (RUNNING, "deleted", 3, Outcome.DROPPED, "", False),
+        (RUNNING, "deleted", MOST_ATTEMPTS, Outcome.DROPPED, "", False),
         (ACCEPTED, "place gone", 0, Outcome.DROPPED, "", False),
-        (RUNNING, "place gone", 3, Outcome.DROPPED, HALF, False),
+        (RUNNING, "place gone", MOST_ATTEMPTS, Outcome.DROPPED, HALF, False),
         (ANSWERED, "place gone", 1, Outcome.DROPPED, HALF, False),
         (ACCEPTED, "blocked", 0, Outcome.NOTIFIED, BLOCKED, False),
         (RUNNING, "blocked", 1, Outcome.NOTIFIED, BLOCKED, False),
         (ANSWERED, "blocked", 1, Outcome.NOTIFIED, BLOCKED, False),
-        (RUNNING, "blocked", 3, Outcome.NOTIFIED, BLOCKED, False),
+        (RUNNING, "blocked", MOST_ATTEMPTS, Outcome.NOTIFIED, BLOCKED, False),
         (ANSWERED, "forbidden", 1, Outcome.DROPPED, HALF, False),
-        (RUNNING, "forbidden", 3, Outcome.DROPPED, HALF, False),
+        (RUNNING, "forbidden", MOST_ATTEMPTS, Outcome.DROPPED, HALF, False),
     ],
 )
 async def test_a_question_left_open_ends_as_its_state_and_its_fate_say(

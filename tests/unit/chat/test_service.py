@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bot.chat.closing import BROKE
+from bot.chat.ending import Ending
 from bot.chat.service import ChatService, RateLimitedError
 from bot.chat.turn import RESTARTING_TEXT
 from bot.core.domain import (
@@ -450,3 +451,115 @@ async def test_what_was_ever_taken_is_known(chat: Chat) -> None:
     await chat.pass_time()
     assert not chat.service.knows(QuestionId(1))
     assert await chat.service.has_taken(QuestionId(1))
+
+
+@pytest.mark.parametrize("state", [QuestionState.RUNNING, QuestionState.ANSWERED])
+@pytest.mark.parametrize(
+    ("ending", "outcome"),
+    [(Ending.GONE, Outcome.DROPPED), (Ending.SUPERSEDED, Outcome.MERGED)],
+)
+async def test_a_withdrawn_question_takes_back_what_was_posted_and_is_worked_on_no_more(
+    chat: Chat, ending: Ending, outcome: Outcome, state: QuestionState
+) -> None:
+    posted = (chat.sink.adopt(77, "Half an"), chat.sink.adopt(78, "answer"))
+    chunks = ("Half an answer.",) if state is QuestionState.ANSWERED else ()
+    entry = JournalEntry(question(1), state, 1, posted=posted, chunks=chunks)
+    chat.journal.entries[QuestionId(1)] = entry
+    chat.service.withdraw(entry, chat.sink, ending)
+    assert chat.service.knows(QuestionId(1))
+    await chat.pass_time()
+    assert chat.outcome(1) is outcome
+    assert chat.sink.contents == []
+    assert chat.backend.requests == []
+    assert chat.journal.entries[QuestionId(1)].attempts == 1
+    assert not chat.service.knows(QuestionId(1))
+
+
+async def test_a_turn_knows_which_messages_are_its_answers(chat: Chat) -> None:
+    chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
+    await chat.service.submit(question(1), chat.sink)
+    other = question(2, asked_at=NOON + timedelta(minutes=1))
+    await chat.service.submit(other, FakeSink(chat.clock))
+    await chat.pass_time(3)
+    [answer_id] = chat.sink.messages
+    turn = chat.service._turns[QuestionId(1)]
+    assert not turn.lost(MessageId(404))
+    assert turn.lost(answer_id)
+    assert not turn.lost(answer_id), "it is none of the answer's any more"
+    await chat.service.cancel()
+
+
+async def test_a_message_deleted_while_its_question_is_taken_in_is_not_answered(chat: Chat) -> None:
+    seen: list[bool] = []
+
+    async def acknowledge() -> None:
+        seen.extend(
+            (chat.service.message_gone(MessageId(404)), chat.service.message_gone(MessageId(1)))
+        )
+
+    await chat.service.submit(question(1), chat.sink, acknowledge=acknowledge)
+    await chat.pass_time()
+    assert seen == [False, True]
+    assert chat.outcome(1) is Outcome.DROPPED
+    assert chat.backend.requests == []
+
+
+async def test_a_changed_message_ends_no_other_question(chat: Chat) -> None:
+    chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
+    await chat.service.submit(question(1, asker=BOB), chat.sink)
+    await chat.pass_time(3)
+    old = FakeSink(chat.clock)
+    kept = (old.adopt(77, "An older answer."),)
+    changed = question(3, "why is it red", message=question(2).message)
+    await chat.service.submit(changed, old, changed_id=MessageId(2), replaces=kept, is_counted=True)
+    await chat.pass_time()
+    assert (chat.outcome(1), chat.outcome(3)) == (None, Outcome.DELIVERED)
+    assert {i: m.content for i, m in old.messages.items()} == {77: "Because of the light."}
+    await chat.service.cancel()
+
+
+async def test_what_is_asked_during_a_restart_is_kept_and_told_so(chat: Chat) -> None:
+    chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time(3)
+    closing = asyncio.create_task(chat.service.close(60))
+    await chat.pass_time(1)
+    late = FakeSink(chat.clock)
+    await chat.service.submit(question(2, asked_at=NOON + timedelta(minutes=1)), late)
+    await chat.pass_time(5)
+    assert RESTARTING_TEXT in last(late)
+    assert (chat.outcome(1), chat.outcome(2)) == (None, None)
+    assert len(chat.backend.requests) == 1
+    assert not closing.done(), "the running answer has its time"
+    await chat.service.cancel()
+    await closing
+
+
+async def test_a_running_answer_is_told_when_a_restart_waits_no_longer(chat: Chat) -> None:
+    chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time(3)
+    closing = asyncio.create_task(chat.service.close(0))
+    while not closing.done():
+        await chat.pass_time(1)
+    assert chat.outcome(1) is None
+    assert RESTARTING_TEXT in last(chat.sink)
+    assert chat.journal.entries[QuestionId(1)].attempts == 0
+
+
+async def test_a_stored_answer_that_is_being_delivered_is_let_finish_by_a_restart(
+    chat: Chat,
+) -> None:
+    held = asyncio.Event()
+    chat.sink.before = held.wait
+    entry = JournalEntry(question(1), QuestionState.ANSWERED, 1, chunks=("An answer.",))
+    chat.journal.entries[QuestionId(1)] = entry
+    chat.service.resume(entry, chat.sink)
+    await chat.pass_time(1)
+    closing = asyncio.create_task(chat.service.close(60))
+    await chat.pass_time(1)
+    held.set()
+    await chat.pass_time(5)
+    await closing
+    assert chat.outcome(1) is Outcome.DELIVERED
+    assert chat.sink.contents == ["An answer."]

@@ -37,7 +37,7 @@ from bot.lmstudio.errors import (
     ModelNotFoundError,
     PoolFullError,
 )
-from tests.support.builders import NOON, message, question
+from tests.support.builders import ADA, BOB, NOON, message, question
 from tests.support.chat import DONE, Chat, Step
 from tests.support.clock import FakeClock
 from tests.support.sink import FakeSink
@@ -113,15 +113,26 @@ async def test_a_model_that_fails_after_words_leaves_these_and_a_sentence(chat: 
     assert text.startswith("It is the\n")
 
 
-@pytest.mark.parametrize("failure", [PoolFullError(), ModelCrashedError()])
-async def test_a_full_or_crashed_server_is_given_less(chat: Chat, failure: Exception) -> None:
-    before = chat.parts.scheduler.running
-    for number in (1, 2):
+@pytest.mark.parametrize(
+    ("failure", "people", "slots"),
+    [
+        (PoolFullError(), 1, 4),
+        (PoolFullError(), 2, 2),
+        (ModelCrashedError(), 1, 4),
+        (ModelCrashedError(), 2, 2),
+        (ModelNotFoundError(), 2, 4),
+    ],
+)
+async def test_a_server_that_is_full_or_crashes_under_two_people_is_given_half(
+    chat: Chat, failure: Exception, people: int, slots: int
+) -> None:
+    for number, asker in enumerate((ADA, BOB)[:people], 1):
         chat.backend.scripts.append([failure])
-        await chat.service.submit(question(number, place=question().place), FakeSink(chat.clock))
+        await chat.service.submit(question(number, asker=asker), FakeSink(chat.clock))
         await chat.pass_time(5)
-    assert chat.parts.scheduler.running == before
-    assert chat.journal.entries[QuestionId(2)].outcome is Outcome.NOTIFIED
+    assert chat.parts.scheduler.slots == slots
+    assert chat.outcome(people) is Outcome.NOTIFIED
+    assert chat.parts.scheduler.running == 0
 
 
 async def test_an_answer_that_breaks_off_is_asked_for_the_rest(chat: Chat) -> None:
@@ -263,9 +274,26 @@ async def test_a_merged_question_settles_before_the_model_is_asked(chat: Chat) -
     await chat.pass_time()
 
 
-async def test_a_stored_answer_keeps_its_buttons(chat: Chat) -> None:
+@pytest.mark.parametrize(
+    ("own_lines", "continues"),
+    [
+        (None, False),
+        ("", False),
+        (f"-# {CUT_BY_LENGTH}", True),
+        (f"-# About the prompt.\n-# {BROKE} {PRESS_CONTINUE}", True),
+    ],
+)
+async def test_a_stored_answer_keeps_its_buttons(
+    chat: Chat, own_lines: str | None, continues: bool
+) -> None:
     entry = JournalEntry(
-        question(1), QuestionState.ANSWERED, 1, chunks=(ANSWER,), thinking="Hm.", details="tiny"
+        question(1),
+        QuestionState.ANSWERED,
+        1,
+        chunks=(ANSWER,),
+        thinking="Hm.",
+        details="tiny",
+        own_lines=own_lines,
     )
     chat.journal.entries[QuestionId(1)] = entry
     chat.service.resume(entry, chat.sink)
@@ -273,6 +301,7 @@ async def test_a_stored_answer_keeps_its_buttons(chat: Chat) -> None:
     [standing] = chat.sink.messages.values()
     assert standing.controls is not None
     assert (standing.controls.thinking, standing.controls.details) == (True, True)
+    assert (standing.controls.regenerate, standing.controls.continue_) == (True, continues)
     assert chat.journal.entries[QuestionId(1)].attempts == 2
 
 

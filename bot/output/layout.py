@@ -9,7 +9,6 @@ Source: Discord "Markdown text 101", which knows none of these.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Final
 
 from bot.output.layout_math import readable_math
@@ -43,7 +42,6 @@ class DiscordLayout:
         self._pos = 0
         self._ended = False
         self._out: list[str] = []
-        self._mode: Callable[[], bool] = self._text
         self._line_start = True
         self._inline = 0
         self._fence_ticks = 0
@@ -54,14 +52,19 @@ class DiscordLayout:
         """Return what can be given out now."""
         self._buf += text
         self._ended = ended
-        while self._pos < len(self._buf) and (self._is_in_run or self._mode()):
-            if self._is_in_run:
-                self._skip_run()
+        while self._pos < len(self._buf) and self._step():
+            pass
         self._buf = self._buf[self._pos :]
         self._pos = 0
         out = "".join(self._out)
         self._out.clear()
         return out
+
+    def _step(self) -> bool:
+        """Read on; return whether it got anywhere."""
+        if self._is_in_run:
+            return self._skip_run()
+        return self._fence() if self._fence_ticks else self._text()
 
     def _emit(self, end: int, text: str | None = None) -> bool:
         self._out.append(self._buf[self._pos : end] if text is None else text)
@@ -127,7 +130,6 @@ class DiscordLayout:
         if end - start < 3:
             return True
         self._fence_ticks = start - end
-        self._mode = self._fence
         return self._emit(end, self._buf[self._pos : start] + "```")
 
     def _table(self, start: int) -> bool:
@@ -168,11 +170,12 @@ class DiscordLayout:
 
     # --- code
 
-    def _skip_run(self) -> None:
+    def _skip_run(self) -> bool:
         """Leave out what remains of a run of backticks that is longer than any real one."""
         more = _MORE_TICKS.match(self._buf, self._pos)
         self._pos = more.end() if more else self._pos
         self._is_in_run = self._pos == len(self._buf)
+        return True
 
     def _ticks(self) -> bool:
         run = _TICKS.match(self._buf, self._pos)
@@ -183,7 +186,6 @@ class DiscordLayout:
             return False
         if count >= 3:
             self._fence_ticks = count
-            self._mode = self._fence
             return self._emit(end, "```")
         if self._inline in {0, count}:
             self._inline = 0 if self._inline else count
@@ -212,7 +214,6 @@ class DiscordLayout:
         count = run[0].count("~" if is_tildes else "`")
         if count < abs(self._fence_ticks):
             return self._emit(run.end(), None if is_tildes else _broken(run[0]))
-        self._mode = self._text
         self._fence_ticks = 0
         self._line_start = False
         return self._emit(run.end(), "\n```" if is_tildes else "```")

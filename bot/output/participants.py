@@ -1,17 +1,153 @@
-"""The model's own name in front of its answer.
+"""What a model copies from its prompt: names in front of its answer, and the frames of messages.
 
 A later line that begins with a name and a colon says nothing: lists, dialogues and settings look
-like that. Only the header that our prompt puts before a message begins a turn (``echoes``).
+like that. Only the header that our prompt puts before a message begins a turn (``Echoes``).
+
+A header of somebody else's (``bot.core.frames``) is the beginning of their next message, made up by
+the model. Every other frame is only taken out. Models turn the marks into ordinary brackets now and
+then; those are ours where the words can hardly be anybody else's, and the rest of the line is blank or
+the answer begins.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from typing import Final
 
-from bot.output.echoes import Echoes, Frame
+from bot.core import frames
 from bot.output.markup import ROLE_LABELS, prefixes
+
+FRAME_CHARS: Final = 480
+"""No frame is longer, in characters; what might still become one is held no longer."""
+
+_QUOTE: Final = "in reply to "
+_NOTES: Final = (
+    *(frames.FORWARD, frames.EMBED, frames.TRANSCRIPT),
+    *(note[1:-1] for note in (frames.MISSING_START, frames.EMPTY_MESSAGE, frames.ONLY_MENTION)),
+)
+_LABELS: Final = (_QUOTE, "end of the ", "file ", "picture ", "… ")
+_DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_HEADERS: Final = ("from ", *(f"{day} " for day in _DAYS))
+_PLAIN_NOTES: Final = (
+    *(frames.FORWARD, frames.TRANSCRIPT),
+    *(f"end of the {label}" for label in (frames.FORWARD, frames.TRANSCRIPT, "messages")),
+)
+_STARTS: Final = {
+    frames.OPEN: (*_LABELS, *_HEADERS, *_NOTES),
+    "[": (_QUOTE, *_HEADERS, *_PLAIN_NOTES),
+}
+_PARTIAL: Final = {mark: prefixes(starts) for mark, starts in _STARTS.items()}
+_PLAIN_HEADER: Final = re.compile(
+    rf"(?:(?:{'|'.join(_DAYS)}) \d{{4}}-\d\d-\d\d(?: \d\d:\d\d(?: UTC)?)?+(?:, )?+)?+"
+    r"(?:from (?P<name>[^\[\]\n]{1,48}))?+"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One of our own frames in a model's text.
+
+    Attributes:
+        chars: How long it is; 0 for none.
+        is_turn: It begins a message of somebody who isn't the bot.
+    """
+
+    chars: int
+    is_turn: bool = False
+
+
+NO_FRAME: Final = Frame(0)
+
+
+class Echoes:
+    """Recognises frames.
+
+    Args:
+        participants: Display names of the people in the conversation.
+        bot_names: The bot's own names.
+    """
+
+    def __init__(self, participants: Collection[str], bot_names: Collection[str]) -> None:
+        self._own = {name.casefold() for name in bot_names}
+        self._people = {name.casefold() for name in participants} - self._own
+
+    def read(self, text: str, *, ended: bool, is_first: bool) -> Frame | None:
+        """Read the frame that a line begins with; ``None`` until it is certain.
+
+        Args:
+            text: What the line begins with, at most ``FRAME_CHARS`` characters.
+            ended: Nothing more will come.
+            is_first: Nothing of the answer stands before it.
+        """
+        mark = text[:1]
+        if mark not in _STARTS:
+            return NO_FRAME
+        is_open = not ended and len(text) < FRAME_CHARS
+        end = _end(text, mark)
+        if end == 0:
+            words = text[1:]
+            may_be = words in _PARTIAL[mark] or words.startswith(_STARTS[mark]) or not words
+            return None if is_open and may_be and not _is_broken(words, mark) else NO_FRAME
+        words = text[1 : end - 1]
+        frame = (
+            self._marked(words) if mark == frames.OPEN else self._plain(words, is_first=is_first)
+        )
+        if frame.chars == 0:
+            return NO_FRAME
+        is_alone = mark == "[" and not (is_first or words.startswith(_HEADERS))
+        return _with_blanks(text, end, frame, is_open=is_open, is_alone=is_alone)
+
+    def _marked(self, words: str) -> Frame:
+        header = frames.HEADER.fullmatch(f"{frames.OPEN}{words}{frames.CLOSE}")
+        if header is not None and words:
+            name = (header["name"] or "").casefold()
+            return Frame(len(words), is_turn=name != "" and name not in self._own)
+        is_note = words in _NOTES or words.startswith(_LABELS)
+        return Frame(len(words)) if is_note else NO_FRAME
+
+    def _plain(self, words: str, *, is_first: bool) -> Frame:
+        header = _PLAIN_HEADER.fullmatch(words)
+        if header is not None and words:
+            name = (header["name"] or "").casefold()
+            if name in self._people:
+                return Frame(len(words), is_turn=True)
+            is_ours = name in self._own or (is_first and ":" in words)
+            return Frame(len(words)) if is_ours else NO_FRAME
+        is_quote = words.startswith(_QUOTE) and (is_first or words.endswith('"'))
+        return Frame(len(words)) if is_quote or words in _PLAIN_NOTES else NO_FRAME
+
+
+def _end(text: str, mark: str) -> int:
+    """Return where the frame ends, its closing mark included; 0 when it isn't there."""
+    if mark == frames.OPEN:
+        return text.find(frames.CLOSE) + 1
+    line = text.partition("\n")[0]
+    is_quote = text.startswith(_QUOTE, 1) and '"' in line.partition("]")[0]
+    closing = '"]' if is_quote else "]"
+    end = line.find(closing)
+    return end + len(closing) if end >= 0 else 0
+
+
+def _is_broken(words: str, mark: str) -> bool:
+    """Return whether no frame can come of it any more."""
+    return frames.OPEN in words or (mark == "[" and "\n" in words)
+
+
+def _with_blanks(
+    text: str, end: int, frame: Frame, *, is_open: bool, is_alone: bool
+) -> Frame | None:
+    """Return a frame together with the blanks and the line break behind it."""
+    rest = text[end:]
+    blanks = len(rest) - len(rest.lstrip(" \t"))
+    following = rest[blanks : blanks + 1]
+    if not following and is_open and not frame.is_turn:
+        return None
+    if is_alone and following not in {"", "\n"}:
+        return NO_FRAME
+    return Frame(end + blanks + (following == "\n"), frame.is_turn)
+
 
 _MAX_NAMES: Final = 200
 _LABELLED_CHARS: Final = 200

@@ -11,7 +11,6 @@ from bot.output.participants import Labels
 from bot.output.reasoning.filter import ReasoningFilter
 from bot.output.reasoning.kept import KeptThinking
 from bot.output.reasoning.memory import ModelMemory
-from bot.output.repetition import LOOK_BACK_CHARS, repeats_itself
 from bot.output.sanitise.markdown import fence_end
 from bot.output.sanitise.policy import OutputPolicy
 from bot.output.sanitise.sanitiser import STEP_CHARS, Sanitiser, make_harmless
@@ -239,3 +238,34 @@ class ReplyPipeline:
         if self.text:
             return Verdict.CONTINUED if self._filter.was_cut else Verdict.ANSWER
         return Verdict.ONLY_THINKING if self._kept.total_chars else Verdict.EMPTY
+
+
+LOOK_BACK_CHARS: Final = 2400
+"""How much of the end is looked at, in characters."""
+
+_PROBE_CHARS: Final = 24
+_MIN_REPEATED_CHARS: Final = 900
+_MIN_TIMES: Final = 6
+
+
+def repeats_itself(text: str) -> bool:
+    """Return whether a text ends in one passage repeated without end.
+
+    That is: the last 900 characters or more consist of at least six copies of the same passage, of
+    up to 400 characters. Rules, tables and refrains stay below that.
+
+    Args:
+        text: The end of a text, at most ``LOOK_BACK_CHARS`` characters of it.
+    """
+    probe = text[-_PROBE_CHARS:]
+    if len(text) < _MIN_REPEATED_CHARS:
+        return False
+    earlier = text.rfind(probe, 0, len(text) - 1)
+    if earlier < 0:
+        return False
+    period = len(text) - _PROBE_CHARS - earlier
+    needed = max(_MIN_REPEATED_CHARS, _MIN_TIMES * period)
+    if needed > len(text):
+        return False
+    tail = text[-needed:]
+    return tail[period:] == tail[:-period]

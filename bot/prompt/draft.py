@@ -13,7 +13,7 @@ from bot.prompt.attachments.kinds import FileKind, kind_of
 from bot.prompt.budget import Budget, cut_points, origin
 from bot.prompt.chain import Conversation
 from bot.prompt.cleaning import safe_name
-from bot.prompt.render import Block, Names, Rendered, Style, blocks_of, fit
+from bot.prompt.render import MessageGroup, Names, Rendered, Style, fit, groups_of
 from bot.prompt.tokens import static_tokens
 
 NO_SIGHT = "This model can't see pictures."
@@ -56,16 +56,16 @@ class Draft:
         self._max_images = max_images
         self._style = dataclasses.replace(style, files=self.files)
         self._most_tokens = plan.turn_tokens
-        self._blocks = blocks_of(talk.messages, style.bot_id, most_tokens=plan.turn_tokens)
+        self._groups = groups_of(talk.messages, style.bot_id, most_tokens=plan.turn_tokens)
         self._known = {message.id: message for message in talk.messages}
         self._starter = talk.starter
         self._point = 0
         self._left_out_chars = 0
         self._left_out_span = 0
         self._left_out_images = 0
-        sizes = [block.size for block in self._blocks]
-        may_start = [not block.is_answer for block in self._blocks]
-        ids = [block.id for block in self._blocks]
+        sizes = [group.size for group in self._groups]
+        may_start = [not group.is_answer for group in self._groups]
+        ids = [group.id for group in self._groups]
         start = 0 if talk.is_complete else origin(ids, sizes, may_start)
         self.points = self._fitting(cut_points(sizes, may_start, start, plan.step_tokens), sizes)
         self.anchor_key = f"{talk.place_key}:{ids[start]}"
@@ -78,12 +78,12 @@ class Draft:
         fitting = [point for point in points if sum(sizes[point:]) <= room]
         return fitting or points[-1:]
 
-    def kept(self, point: int) -> list[Block]:
+    def kept(self, point: int) -> list[MessageGroup]:
         """Return what is kept when history begins at a point, the thread's first message included."""
-        blocks = self._blocks[point:]
+        groups = self._groups[point:]
         if self._starter is not None:
-            blocks = [Block((self._starter,), is_answer=False, size=0), *blocks]
-        return blocks
+            groups = [MessageGroup((self._starter,), is_answer=False, size=0), *groups]
+        return groups
 
     def wanted(self, point: int) -> list[tuple[IncomingMessage, list[AttachmentInfo]]]:
         """Return the attachments still to be read, by message: of pictures those that will be sent."""
@@ -91,21 +91,21 @@ class Draft:
         shown = self._shown_images(kept)
         found: list[tuple[IncomingMessage, list[AttachmentInfo]]] = []
         room = MOST_FILES
-        for block in reversed(kept):
-            for message in reversed(block.messages):
+        for group in reversed(kept):
+            for message in reversed(group.messages):
                 files = [
                     a
                     for a in message.attachments
-                    if a.id not in self.files and self._is_used(a, shown, block)
+                    if a.id not in self.files and self._is_used(a, shown, group)
                 ][:room]
                 room -= len(files)
                 found.append((message, files))
         return [(message, files) for message, files in reversed(found) if files]
 
     @staticmethod
-    def _is_used(attachment: AttachmentInfo, shown: frozenset[int], block: Block) -> bool:
+    def _is_used(attachment: AttachmentInfo, shown: frozenset[int], group: MessageGroup) -> bool:
         kind = kind_of(attachment)
-        if block.is_answer:
+        if group.is_answer:
             return kind is FileKind.TEXT
         return attachment.id in shown or kind is not FileKind.IMAGE
 
@@ -115,10 +115,10 @@ class Draft:
             return []
         return [
             message.reference_id
-            for block in self._blocks[point:]
-            for message in block.messages
+            for group in self._groups[point:]
+            for message in group.messages
             if message.reference_id is not None
-            and not block.is_answer
+            and not group.is_answer
             and message.reference_id not in self._known
             and message.reference_id not in self.referred
         ]
@@ -137,13 +137,13 @@ class Draft:
         writer = _Writer(style)
         speaker: UserId | None = None
         is_named = style.persona.shows_names or bool(self.talk.span)
-        offset = point - (len(kept) - len(self._blocks[point:]))
-        for index, block in enumerate(kept, start=offset):
-            if block.is_answer:
-                writer.add(Role.ASSISTANT, style.answer(block))
+        offset = point - (len(kept) - len(self._groups[point:]))
+        for index, group in enumerate(kept, start=offset):
+            if group.is_answer:
+                writer.add(Role.ASSISTANT, style.answer(group))
                 yield
                 continue
-            message = block.messages[0]
+            message = group.messages[0]
             author = message.author.id
             is_named = is_named or (speaker is not None and speaker != author)
             is_new = writer.begins_turn or speaker != author
@@ -172,14 +172,14 @@ class Draft:
             self._most_tokens = max(32, int(self._most_tokens * _SHRINK))
         if self._most_tokens <= self.plan.turn_tokens // 4:
             self._max_images = 0
-        yield from self.writing(len(self._blocks) - 1)
+        yield from self.writing(len(self._groups) - 1)
 
     def _quote(self, message: IncomingMessage, index: int, style: Style) -> tuple[str, str] | None:
         """Return name and text of what a message replies to, unless that stands right before it."""
         reference = message.reference_id
         if not self.talk.is_linear or reference is None:
             return None
-        before = self._blocks[index - 1].messages if index > 0 else ()
+        before = self._groups[index - 1].messages if index > 0 else ()
         if reference in {other.id for other in before}:
             return None
         target = self._known.get(reference) or self.referred.get(reference)
@@ -219,15 +219,15 @@ class Draft:
             return frames.header(style.bot_name, "") + text
         return style.message(message, name=self.names.of(message)).text
 
-    def _shown_images(self, kept: Sequence[Block]) -> frozenset[int]:
+    def _shown_images(self, kept: Sequence[MessageGroup]) -> frozenset[int]:
         """Choose the images that go along; older ones are dropped in steps, not one by one."""
         if not self.sees_images or self._max_images == 0:
             return frozenset()
         ids = [
             a.id
-            for block in kept
-            if not block.is_answer
-            for a in block.attachments
+            for group in kept
+            if not group.is_answer
+            for a in group.attachments
             if kind_of(a) is FileKind.IMAGE
         ]
         over = len(ids) - self._max_images
@@ -239,21 +239,21 @@ class Draft:
         newest = sum(kind_of(a) is FileKind.IMAGE for a in self.talk.newest.attachments)
         return frozenset(ids[-max(1, shown, min(self._max_images, newest)) :])
 
-    def _unread(self, kept: Sequence[Block]) -> dict[int, Decoded]:
+    def _unread(self, kept: Sequence[MessageGroup]) -> dict[int, Decoded]:
         """Return what to say of files that weren't read; of a picture its name will do."""
         return {
             a.id: Decoded(problem="" if kind is FileKind.IMAGE else TOO_MANY)
-            for block in kept
-            if not block.is_answer
-            for a in block.attachments
+            for group in kept
+            if not group.is_answer
+            for a in group.attachments
             if (kind := kind_of(a)) is not FileKind.IMAGE or self.sees_images
         }
 
     def notices(self) -> list[str]:
         """Return what the person should know about what was left out, a sentence each."""
         found: list[str] = []
-        kept = sum(len(block.messages) for block in self._blocks[self._point :])
-        total = sum(len(block.messages) for block in self._blocks)
+        kept = sum(len(group.messages) for group in self._groups[self._point :])
+        total = sum(len(group.messages) for group in self._groups)
         if not self.talk.is_complete and not self.talk.span:
             found.append(f"Using the last {counted(kept, 'message')} of this long conversation.")
         elif kept < total:
@@ -292,8 +292,8 @@ class Draft:
     def has_blank_messages(self) -> bool:
         """Whether a kept message of a person is empty in a way that a missing intent makes it."""
         return any(
-            not block.is_answer and _is_blank(block.messages[0], self._style.bot_id)
-            for block in self._blocks[self._point :]
+            not group.is_answer and _is_blank(group.messages[0], self._style.bot_id)
+            for group in self._groups[self._point :]
         )
 
 

@@ -26,7 +26,7 @@ _LEAST_PIECE = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class MessageGroup:
     """What is kept or dropped as one: a person's message, or all messages of an answer.
 
     Attributes:
@@ -50,22 +50,22 @@ class Block:
         return (attachment for message in self.messages for attachment in message.attachments)
 
 
-def blocks_of(
+def groups_of(
     messages: Sequence[IncomingMessage], bot_id: UserId, *, most_tokens: int
-) -> list[Block]:
+) -> list[MessageGroup]:
     """Group messages: each of a person's by itself, an answer's messages together."""
-    blocks: list[Block] = []
+    groups: list[MessageGroup] = []
     for message in messages:
         is_answer = message.author.id == bot_id
         if is_answer and not message.text.strip() and not message.attachments:
             continue
         size = min(_size(message), most_tokens)
-        if is_answer and blocks and blocks[-1].is_answer:
-            last = blocks[-1]
-            blocks[-1] = Block((*last.messages, message), True, last.size + size)
+        if is_answer and groups and groups[-1].is_answer:
+            last = groups[-1]
+            groups[-1] = MessageGroup((*last.messages, message), True, last.size + size)
         else:
-            blocks.append(Block((message,), is_answer, size))
-    return blocks
+            groups.append(MessageGroup((message,), is_answer, size))
+    return groups
 
 
 def _size(message: IncomingMessage) -> int:
@@ -112,7 +112,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A block as text.
+    """A group as text.
 
     Attributes:
         left_out: Characters that didn't fit into one message's share.
@@ -143,11 +143,11 @@ class Style:
     files: Mapping[int, Decoded]
     shown_images: frozenset[int] = frozenset()
 
-    def answer(self, block: Block) -> Rendered:
+    def answer(self, group: MessageGroup) -> Rendered:
         """Write down one of the bot's answers, without anything that isn't the model's."""
-        chunks = [self._words(message, message.text) for message in block.messages]
+        chunks = [self._words(message, message.text) for message in group.messages]
         whole = join_chunks([chunk for chunk in chunks if chunk])
-        texts = [self.files[a.id].text for a in block.attachments if a.id in self.files]
+        texts = [self.files[a.id].text for a in group.attachments if a.id in self.files]
         # An answer too long for messages is posted in part, with all of it in a file.
         whole = "\n\n".join(text for text in texts if text) or whole
         text, left_out = fit(whole, self.most_tokens)

@@ -13,9 +13,8 @@ from typing import Final
 
 from bot.core.domain import FinishReason
 from bot.core.frames import OPEN
-from bot.output.echoes import FRAME_CHARS
 from bot.output.markup import MARKERS, ROLE_TOKENS, UNKNOWN_TOKEN, Kind, Marker
-from bot.output.participants import Labels
+from bot.output.participants import FRAME_CHARS, Labels
 from bot.output.reasoning import block as blocks
 from bot.output.reasoning.aftermath import Aftermath
 from bot.output.reasoning.beginning import read_beginning, read_role
@@ -28,7 +27,7 @@ from bot.output.reasoning.scanner import MARKER_CHARS, MARKS, Event, Scanner, Si
 from bot.output.reasoning.spoken import (
     AFTER_CHARS,
     Examples,
-    Place,
+    Surroundings,
     begins_anew,
     holds_elements,
     is_prose,
@@ -368,8 +367,8 @@ class ReasoningFilter:
             return True
         return is_spoken_of(name, marker, self._place(event, AFTER_CHARS))
 
-    def _place(self, event: Event, chars: int) -> Place:
-        return Place(
+    def _place(self, event: Event, chars: int) -> Surroundings:
+        return Surroundings(
             self._context.line,
             self._context.before,
             self._scanner.ahead(chars, len(event.text)),

@@ -113,7 +113,7 @@ _ROLE_LINE: Final = re.compile(rf"[ \t]?(?:{'|'.join(TURN_ROLES)})\b[^\n]{{0,30}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Surroundings:
     """What surrounds a marker in visible text.
 
     Attributes:
@@ -158,7 +158,7 @@ class Place:
         return _ROLE_LABEL.match(rest) is not None or MARKER.match(rest) is not None
 
 
-def is_spoken_of(text: str, marker: Marker, place: Place) -> bool | None:
+def is_spoken_of(text: str, marker: Marker, place: Surroundings) -> bool | None:
     """Return whether a marker is text; ``None`` until more of what follows is known.
 
     Args:
@@ -186,7 +186,7 @@ def is_spoken_of(text: str, marker: Marker, place: Place) -> bool | None:
     return _is_glued(text, kind, place)
 
 
-def _is_shown(text: str, marker: Marker, place: Place) -> bool:
+def _is_shown(text: str, marker: Marker, place: Surroundings) -> bool:
     """Return whether what surrounds a marker shows it as a thing, wherever it stands."""
     kind = marker.kind
     if text == "</s>" and _LABEL_NEXT.match(place.after):
@@ -202,7 +202,7 @@ def _is_shown(text: str, marker: Marker, place: Place) -> bool:
     return is_example or is_noun or _is_quoted(kind, place) or _is_in_template(kind, place)
 
 
-def _is_waiting(text: str, kind: Kind, place: Place) -> bool:
+def _is_waiting(text: str, kind: Kind, place: Surroundings) -> bool:
     after = place.after
     if place.has_ended or len(after) >= AFTER_CHARS:
         return False
@@ -230,7 +230,7 @@ def _may_be_next(text: str, after: str) -> bool:
     return is_next and rest[0] in "<[◁" and not MARKER.match(rest) and may_become_marker(rest)
 
 
-def _may_tell(after: str, place: Place) -> bool:
+def _may_tell(after: str, place: Surroundings) -> bool:
     """Return whether more of what follows an opening tag could tell that it is an example."""
     if "\n" in after:
         return place.is_announced and _KEY_PARTIAL.fullmatch(after) is not None
@@ -243,7 +243,7 @@ def _may_tell(after: str, place: Place) -> bool:
     return place.is_habit and place.line.strip() != ""
 
 
-def _is_empty_example(marker: Marker, place: Place) -> bool:
+def _is_empty_example(marker: Marker, place: Surroundings) -> bool:
     """Return whether a tag holds only an ellipsis and its line goes on, as no thinking does."""
     ellipsis = _ELLIPSIS.match(place.after)
     if ellipsis is None:
@@ -252,7 +252,7 @@ def _is_empty_example(marker: Marker, place: Place) -> bool:
     return closer != "" and not place.after.startswith("\n", ellipsis.end() + len(closer))
 
 
-def _breaks_off(text: str, words: str, marker: Marker, place: Place) -> bool:
+def _breaks_off(text: str, words: str, marker: Marker, place: Surroundings) -> bool:
     """Return whether a model begins to think again in the middle of its sentence.
 
     Its own habit decides where both readings are possible, but an example is short.
@@ -267,7 +267,7 @@ def _breaks_off(text: str, words: str, marker: Marker, place: Place) -> bool:
     return place.is_habit and not (is_short or place.is_announced or place.has_ended)
 
 
-def _ends_thought(words: str, kind: Kind, place: Place) -> bool:
+def _ends_thought(words: str, kind: Kind, place: Surroundings) -> bool:
     """Return whether a closing tag ends thinking in the middle of its sentence.
 
     What follows is the beginning of a sentence, and nothing was said of the opening tag before.
@@ -291,7 +291,7 @@ def _behind_repeats(text: str, after: str) -> str:
     return after[start:]
 
 
-def _is_quoted(kind: Kind, place: Place) -> bool:
+def _is_quoted(kind: Kind, place: Surroundings) -> bool:
     line, after = place.line, place.after
     if not line or not after:
         return False
@@ -309,7 +309,7 @@ def _is_quoted(kind: Kind, place: Place) -> bool:
     return is_open and '"' in (after[0] if kind is Kind.CLOSE else after.partition("\n")[0])
 
 
-def _is_in_template(kind: Kind, place: Place) -> bool:
+def _is_in_template(kind: Kind, place: Surroundings) -> bool:
     """Return whether a marker stands among the fields of a prompt template."""
     if kind in _PAIRED:
         follows = place.has_example and _FIELD_NEXT.match(place.after) is not None
@@ -324,7 +324,7 @@ def _is_in_template(kind: Kind, place: Place) -> bool:
     return not is_last and _TEMPLATE.search(place.line) is not None
 
 
-def _begins_line(kind: Kind, place: Place) -> bool:
+def _begins_line(kind: Kind, place: Surroundings) -> bool:
     if place.is_introduced and kind is not Kind.CLOSE:
         return True
     if place.is_started and place.line and kind in _OPENING:
@@ -339,7 +339,7 @@ def _begins_line(kind: Kind, place: Place) -> bool:
     return bool(said.match(place.after, channel.end() if channel else 0))
 
 
-def _stands_apart(text: str, kind: Kind, place: Place) -> bool:
+def _stands_apart(text: str, kind: Kind, place: Surroundings) -> bool:
     """Judge a marker that a blank separates from an unfinished sentence."""
     following = place.after[:1]
     if (following and following in _PROSE_NEXT) or (kind in _TOKENS and place.is_announced):
@@ -361,7 +361,7 @@ def _stands_apart(text: str, kind: Kind, place: Place) -> bool:
     return kind in {Kind.TURN, Kind.HEADER} or text not in MARKERS
 
 
-def _is_glued(text: str, kind: Kind, place: Place) -> bool:
+def _is_glued(text: str, kind: Kind, place: Surroundings) -> bool:
     """Judge a marker that stands right behind an unfinished sentence."""
     last, following = place.line[-1], place.after[:1]
     if kind in _PAIRED:
@@ -391,7 +391,7 @@ def holds_elements(inside: str, *, ended: bool) -> bool | None:
     return inside[0] == "<" and inside[1].isalpha() and MARKER.match(inside) is None
 
 
-def begins_anew(text: str, place: Place) -> bool:
+def begins_anew(text: str, place: Surroundings) -> bool:
     """Return whether a tag of thinking stands at a line's start, behind a finished sentence."""
     return text in SURE_TAGS and place.line == "" and place.before in set(SENTENCE_END)
 
@@ -422,7 +422,7 @@ class Examples:
         """Return whether the other half of a closing marker was text, on whatever line."""
         return text in self._mentioned
 
-    def note(self, text: str, marker: Marker, place: Place, *, same_line: bool) -> None:
+    def note(self, text: str, marker: Marker, place: Surroundings, *, same_line: bool) -> None:
         """Take note of a marker that is text.
 
         Args:

@@ -11,32 +11,29 @@ from __future__ import annotations
 
 import re
 import string
+from enum import Enum, auto
 from typing import Final
 
 from bot.output.markup import prefixes
-from bot.output.sanitise.angles import (
+from bot.output.sanitise.code import BREAK, INLINE_CHARS, CodeDoubt, LiveBreaker
+from bot.output.sanitise.links import (
     ANGLE,
     ANGLE_CHARS,
     ANGLE_STARTS,
-    angle_text,
-    may_become_angle,
-)
-from bot.output.sanitise.brackets import (
     BRACKET_CHARS,
-    may_become_bracket,
-    may_begin_bracket,
-    read_bracket,
-)
-from bot.output.sanitise.code import BREAK
-from bot.output.sanitise.links import (
     INVITE_REMOVED,
+    REMOVED,
     URL_CHARS,
+    angle_text,
     has_invite,
     link_text,
+    may_become_angle,
+    may_become_bracket,
+    may_begin_bracket,
     may_begin_invite,
+    read_bracket,
 )
 from bot.output.sanitise.policy import OutputPolicy
-from bot.output.sanitise.reader import LIVELY, CodeReader
 
 _ALIKE: Final = (
     "\u2044\u2215\u24b6-\u24e9\uff0e\uff0f\uff21-\uff3a\uff41-\uff5a\uff61\U0001d400-\U0001d7ff"
@@ -51,9 +48,11 @@ _HTTP_CHARS: Final = frozenset("hHtTpPsS:/")
 _FENCE: Final = re.compile("`{3,}")
 _NAME: Final = re.compile(r"[\w+\-.#]{1,80}+")
 _FENCE_OR_ESCAPE: Final = re.compile(r"\\[`\\]|`{3,}")
-_CHROME: Final = re.compile(r"(?:[ \t>]{0,80}+-#(?=[ \t])){1,40}+[ \t]{0,80}+")
-_CHROME_SIGN: Final = re.compile(r"-#[ \t]*")
-_CHROME_PARTIAL: Final = re.compile(r"(?:[ \t>]{0,80}+-#(?=[ \t])){0,40}+[ \t>]{0,80}+(?:-#?+)?+\Z")
+_SMALL_PRINT: Final = re.compile(r"(?:[ \t>]{0,80}+-#(?=[ \t])){1,40}+[ \t]{0,80}+")
+_SMALL_PRINT_SIGN: Final = re.compile(r"-#[ \t]*")
+_SMALL_PRINT_PARTIAL: Final = re.compile(
+    r"(?:[ \t>]{0,80}+-#(?=[ \t])){0,40}+[ \t>]{0,80}+(?:-#?+)?+\Z"
+)
 _MASS: Final = re.compile(r"@(?=everyone|here)", re.IGNORECASE)
 _MASS_PARTIALS: Final = prefixes(["@everyone", "@here"])
 _SCHEME_CHARS: Final = "+-." + string.ascii_letters + string.digits
@@ -66,6 +65,15 @@ _COVERED_CHARS: Final = 100
 """How much of a longer word one look at it settles: no invite is longer, however it is spelt."""
 _LEAST_INVITE_CHARS: Final = 5
 _NO_SPACE_AFTER: Final = "([{<\"'"
+_LIVELY: Final = frozenset("<@-!&/%\\")
+"""Signs that may make what follows them live."""
+
+_TAIL_CHARS: Final = 64
+_TICKS: Final = re.compile("`+")
+_ANSI: Final = re.compile(r"ansi(?![\w+.#\-])", re.IGNORECASE)
+_ANSI_PARTIALS: Final = prefixes(["ansi."])
+_NAME_LINE: Final = re.compile(r"[\w+\-.#]{1,80}+\n")
+_ADDRESS_END: Final = re.compile(r"[\s<]")
 
 
 def fence_end(text: str) -> str:
@@ -83,14 +91,94 @@ def fence_end(text: str) -> str:
     return "\n ```" if _NAME.fullmatch(content) else "\n```"
 
 
-class MarkdownGuard(CodeReader):
-    """Reads cleaned text that arrives in pieces; what it has given out stays as it is."""
+class _State(Enum):
+    """What is being read."""
+
+    TEXT = auto()
+    FENCE_NAME = auto()
+    FENCE = auto()
+
+
+class MarkdownGuard:
+    """Reads cleaned text that arrives in pieces; what it has given out stays as it is.
+
+    Args:
+        policy: What an answer may contain.
+    """
 
     def __init__(self, policy: OutputPolicy) -> None:
-        super().__init__(policy)
+        self._policy = policy
         self._emoji_left = policy.max_emoji
+        self._buf = ""
+        self._pos = 0
+        self._ended = False
+        self._out: list[str] = []
+        self._tail = ""
+        self._line_start = True
+        self._state = _State.TEXT
+        self._doubt = CodeDoubt()
+        self._unread: list[str] = []
+        self._breaker: LiveBreaker | None = None
+        self._fenced: list[str] = []
+        self._in_address = False
+        self._checked = 0
+
+    def feed(self, text: str, *, ended: bool = False) -> str:
+        """Return what can be given out now."""
+        self._buf += text
+        self._ended = ended
+        while self._pos < len(self._buf) and self._step():
+            pass
+        if ended and self._breaker is not None:
+            self._emit_code(self._breaker.feed("", ended=True))
+        self._buf = self._buf[self._pos :]
+        self._pos = 0
+        out = "".join(self._out)
+        self._out.clear()
+        return out
+
+    def _emit(self, text: str) -> bool:
+        self._unread.append(text)
+        if self._in_address:
+            self._in_address = _ADDRESS_END.search(text) is None
+        return self._emit_code(text)
+
+    def _emit_code(self, text: str) -> bool:
+        self._out.append(text)
+        self._tail = (self._tail + text)[-_TAIL_CHARS:]
+        return True
+
+    def _literal(self, chars: int) -> bool:
+        end = self._pos + chars
+        self._emit(self._buf[self._pos : end])
+        self._pos = end
+        self._checked = max(0, self._checked - chars)
+        return True
+
+    def _replace(self, chars: int, text: str) -> bool:
+        self._pos += chars
+        self._checked = 0
+        return self._emit(text)
+
+    def _again(self, chars: int, text: str) -> bool:
+        """Put text in place of the next characters, and read it like any other.
+
+        It must not become live together with what stands before it.
+        """
+        text = text or REMOVED
+        if self._tail[-1:] in _LIVELY:
+            text = f" {text}"
+        self._buf = text + self._buf[self._pos + chars :]
+        self._pos = 0
+        self._checked = 0
+        return True
 
     # Each step reads on from ``_pos`` and returns whether it got anywhere.
+
+    def _step(self) -> bool:
+        if self._state is _State.TEXT:
+            return self._text()
+        return self._fence() if self._state is _State.FENCE else self._fence_name()
 
     def _text(self) -> bool:
         if self._line_start:
@@ -140,11 +228,11 @@ class MarkdownGuard(CodeReader):
 
     def _small_print(self) -> bool:
         rest = self._buf[self._pos : self._pos + 80]
-        if not self._ended and len(rest) < 80 and _CHROME_PARTIAL.match(rest):
+        if not self._ended and len(rest) < 80 and _SMALL_PRINT_PARTIAL.match(rest):
             return False
-        found = _CHROME.match(rest)
+        found = _SMALL_PRINT.match(rest)
         if found:
-            return self._replace(found.end(), _CHROME_SIGN.sub("", found[0]))
+            return self._replace(found.end(), _SMALL_PRINT_SIGN.sub("", found[0]))
         self._line_start = False
         return True
 
@@ -170,7 +258,7 @@ class MarkdownGuard(CodeReader):
             return self._replace(chars, f"{found[0]}{BREAK}")
         if found["emoji"]:
             self._emoji_left -= 1
-            spare = " " if self._tail[-1:] in LIVELY else ""
+            spare = " " if self._tail[-1:] in _LIVELY else ""
             return self._replace(chars, found[0] if self._emoji_left >= 0 else spare)
         return self._again(chars, angle_text(found, allow_invites=self._policy.allow_invites))
 
@@ -268,3 +356,89 @@ class MarkdownGuard(CodeReader):
             return self._replace(end - pos, f" {INVITE_REMOVED}")
         self._checked = end - pos if end - pos < _WORD_CHARS else _COVERED_CHARS
         return self._literal(1)
+
+    # --- code
+
+    def _ticks(self) -> bool:
+        run = _TICKS.match(self._buf, self._pos)
+        end = run.end() if run else self._pos + 1
+        if end == len(self._buf) and not self._ended:
+            return False
+        count = end - self._pos
+        self._doubt.read("".join(self._unread))
+        self._unread.clear()
+        if self._in_address:
+            self._doubt.is_unsettled = True
+        if count < 3:
+            return self._inline_code(count, end)
+        self._state = _State.FENCE_NAME
+        closers = () if self._doubt.doubts_fence() else self._doubt.closers()
+        if closers or self._doubt.doubts_fence():
+            invites = self._policy.allow_invites
+            self._breaker = LiveBreaker(allow_invites=invites, closers=closers)
+        self._pos = end
+        return self._emit_code("```")
+
+    def _inline_code(self, count: int, start: int) -> bool:
+        """Read a whole piece of inline code, or backticks that open none."""
+        buf = self._buf
+        limit = start + INLINE_CHARS + count
+        blank = buf.find("\n\n", start, limit)
+        limit = blank if blank >= 0 else limit
+        close = next((r for r in _TICKS.finditer(buf, start, limit) if len(r[0]) == count), None)
+        is_whole = self._ended or len(buf) > (close.end() if close else limit)
+        if not is_whole:
+            return False
+        if close is None:
+            self._doubt.is_unsettled = True
+            return self._literal(count)
+        content = buf[start : close.start()]
+        if self._doubt.doubts_inline(content):
+            breaker = LiveBreaker(allow_invites=self._policy.allow_invites)
+            content = breaker.feed(content, ended=True)
+        self._pos = close.end()
+        self._line_start = False
+        return self._emit_code(f"{close[0]}{content}{close[0]}")
+
+    def _fence_name(self) -> bool:
+        rest = self._buf[self._pos : self._pos + 5]
+        if rest.lower() in _ANSI_PARTIALS and not self._ended:
+            return False
+        if _ANSI.match(rest):
+            self._pos += 4
+            self._emit_code("text")
+            self._fenced.append("text")
+        self._state = _State.FENCE
+        return True
+
+    def _fence(self) -> bool:
+        found = _FENCE.search(self._buf, self._pos)
+        end = found.start() if found else len(self._buf)
+        if found is None and not self._ended:
+            end = len(self._buf.rstrip("`"))
+        if end > self._pos:
+            return self._fence_body(end)
+        if found is None or (found.end() == len(self._buf) and not self._ended):
+            return False
+        return self._fence_close(found.end())
+
+    def _fence_body(self, end: int) -> bool:
+        text = self._buf[self._pos : end]
+        self._pos = end
+        self._fenced.append(text)
+        return self._emit_code(self._breaker.feed(text) if self._breaker else text)
+
+    def _fence_close(self, end: int) -> bool:
+        if self._breaker is not None:
+            self._emit_code(self._breaker.feed("", ended=True))
+        content = "".join(self._fenced)
+        name = _NAME_LINE.match(content)
+        if not content[name.end() if name else 0 :].strip("\n"):
+            self._emit_code(" ")  # or the closing backticks would be the content
+        self._doubt.end_fence(content)
+        self._fenced.clear()
+        self._breaker = None
+        self._state = _State.TEXT
+        self._line_start = False
+        self._pos = end
+        return self._emit_code("```")

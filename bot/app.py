@@ -25,8 +25,7 @@ from bot.core.reasons import plain_reason
 from bot.core.tasks import TaskOwner, end_tasks
 from bot.delivery.pacing import PacerRegistry
 from bot.gateway.client import ClawbotClient
-from bot.gateway.endpoints import discord_endpoints
-from bot.gateway.network import NETWORK_ERRORS
+from bot.gateway.endpoints import NETWORK_ERRORS, discord_endpoints
 from bot.gateway.presence import Presence, keep_presence, presence_for
 from bot.gateway.reconnect import Governor
 from bot.gateway.services import Services
@@ -51,7 +50,7 @@ from bot.storage.journal import SqlJournal
 from bot.storage.lock import data_folder
 from bot.storage.settings_store import SettingsStore
 from bot.storage.state import StateStore
-from bot.storage.tidy_sql import Bounds
+from bot.storage.tidying import Bounds
 from cogs._readers import Readers
 from cogs._source import Requests
 from cogs._tree import ClawbotTree

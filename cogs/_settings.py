@@ -9,8 +9,15 @@ from discord import app_commands
 
 from bot.core.domain import ChannelId, GuildId, UserId
 from bot.gateway.client import ClawbotClient
-from bot.storage.setting_types import SETTING_TYPES, format_value, parse_setting
-from bot.storage.setting_values import Change, Layer, Scope, ShownSetting
+from bot.storage.setting_types import (
+    SETTING_TYPES,
+    Change,
+    Layer,
+    Scope,
+    ShownSetting,
+    format_value,
+    parse_setting,
+)
 from cogs import _gate, _respond
 
 Interaction = discord.Interaction[ClawbotClient]

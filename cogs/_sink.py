@@ -171,7 +171,7 @@ class MessageSink:
 
 
 def response_to(interaction: discord.Interaction[Any], place: Place) -> Response:
-    """Return what is kept of an interaction, so that another life can fill its response in."""
+    """Return what is kept of an interaction, so that another run of the bot can fill it in."""
     allowed = interaction.app_permissions
     is_thread = place.kind in {PlaceKind.THREAD, PlaceKind.FORUM_POST}
     may_post = place.guild_id is None or (

@@ -12,8 +12,7 @@ from bot.core.domain import GuildId, UserId
 from bot.gateway.client import ClawbotClient
 from bot.lmstudio.wire import offered
 from bot.prompt.persona import PRESETS
-from bot.storage.setting_types import SETTING_TYPES, setting_type
-from bot.storage.setting_values import Scope, ShownSetting
+from bot.storage.setting_types import SETTING_TYPES, Scope, ShownSetting, setting_type
 from cogs import _convert, _gate, _respond, _settings
 from cogs._settings import (
     SCOPE_CHOICES,

@@ -28,7 +28,7 @@ from bot.core.errors import AdmissionError
 from bot.core.tasks import KeyedLocks, TaskOwner
 from bot.gateway.client import ClawbotClient
 from bot.prompt.cleaning import without_mention
-from cogs import _actions, _buttons, _convert, _gate, _places, _respond, _review, _signals
+from cogs import _actions, _buttons, _convert, _gate, _places, _respond, _review
 from cogs._asking import Asking
 from cogs._sink import MessageSink
 
@@ -78,7 +78,7 @@ class ChatCog(commands.Cog):
             self._services.clock, self._services.settings.discord.proxy_application_ids
         )
         self._turned_away = TurnedAway(
-            _signals.Signals(bot), self._services.pacers, self._services.clock
+            _places.Signals(bot), self._services.pacers, self._services.clock
         )
         self._catching_up = asyncio.Lock()
         self._menus = [

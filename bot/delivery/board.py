@@ -1,10 +1,14 @@
-"""The messages of one answer: what stands in them, and the next request towards what should."""
+"""The messages of one answer: what stands in them, and the next request towards what should.
+
+Their nonces are the same in every run, so that no message is ever posted twice.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from bot.core.clock import Clock
 from bot.core.domain import MessageId, QuestionId, UserId
@@ -16,8 +20,30 @@ from bot.core.errors import (
 )
 from bot.core.notices import notice
 from bot.core.ports import Controls, ReplySink
-from bot.delivery.nonce import MAX_INDEX, nonce
 from bot.delivery.plan import Part
+
+MAX_INDEX = 99
+
+NonceKind = Literal["r", "n"]
+"""A reply or a notice; they never share a nonce, or one would take the other's place."""
+
+
+def nonce(question_id: QuestionId, kind: NonceKind, index: int) -> str:
+    """Return the nonce of one message of an answer, within the 25 characters that Discord allows.
+
+    Args:
+        question_id: The snowflake that asked, at most 20 digits.
+        kind: Answer or notice.
+        index: Which message of that kind, 0 to 99.
+
+    Raises:
+        ValueError: The index is out of range.
+    """
+    if not 0 <= index <= MAX_INDEX:
+        msg = f"nonce index out of range: {index}"
+        raise ValueError(msg)
+    return f"{question_id}-{kind}-{index}"
+
 
 OnPosted = Callable[[tuple[MessageId, ...]], Awaitable[None]]
 """Told of all message ids of the answer, in order, whenever one comes or goes."""
@@ -43,7 +69,7 @@ class _Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Operation:
     """One request: post, edit, or delete (``part`` is ``None``) the message at ``index``."""
 
     index: int
@@ -100,9 +126,9 @@ class Board:
         for slot in self._slots:
             slot.is_gone = slot.is_gone or slot.message_id == message_id
 
-    def next_step(
+    def next_operation(
         self, parts: Sequence[Part], controls: Controls | None, *, prune: bool
-    ) -> Step | None:
+    ) -> Operation | None:
         """Return the first request towards these messages; ``None`` when they stand.
 
         Args:
@@ -114,18 +140,18 @@ class Board:
         for index, part in enumerate(parts):
             wanted = last if index == len(parts) - 1 else None
             if index >= len(self._slots):
-                return Step(index, part, wanted)
+                return Operation(index, part, wanted)
             slot = self._slots[index]
             if part.file is not None and slot.content != part.content:
-                return Step(index, None)
+                return Operation(index, None)
             if slot.content != part.content or slot.controls != wanted or slot.has_unknown_controls:
-                return Step(index, part, wanted)
+                return Operation(index, part, wanted)
         is_spare = len(self._slots) > len(parts)
         if is_spare and (prune or (parts and self._slots[-1].content is None)):
-            return Step(len(self._slots) - 1, None)
+            return Operation(len(self._slots) - 1, None)
         return None
 
-    async def perform(self, step: Step) -> None:
+    async def perform(self, operation: Operation) -> None:
         """Make one request and remember what it left behind.
 
         Raises:
@@ -133,14 +159,14 @@ class Board:
         """
         began_s = self._clock.monotonic()
         try:
-            if step.part is None:
-                await self._delete(step.index)
-            elif step.index < len(self._slots):
-                await self._edit(step.index, step.part, step.controls)
+            if operation.part is None:
+                await self._delete(operation.index)
+            elif operation.index < len(self._slots):
+                await self._edit(operation.index, operation.part, operation.controls)
             else:
-                await self._send(step.index, step.part, step.controls)
+                await self._send(operation.index, operation.part, operation.controls)
         except EditExhaustedError as exc:
-            if step.index < len(self._slots):
+            if operation.index < len(self._slots):
                 raise
             raise DeliveryUnavailableError from exc
         finally:

@@ -26,7 +26,7 @@ from bot.core.errors import (
 from bot.core.notices import notice
 from bot.core.ports import Controls, ReplySink
 from bot.core.tasks import end_tasks, within
-from bot.delivery.board import Board, OnPosted, Step
+from bot.delivery.board import Board, OnPosted, Operation
 from bot.delivery.pacing import ChannelPacer, Rank
 from bot.delivery.plan import Part, own_lines_of, parts_of, plan_chunks, without_file
 from bot.delivery.splitter import split, streaming_cut
@@ -227,9 +227,9 @@ class Delivery:
         await self._end_writing()
         if isinstance(self.gone_reason, DeliveryForbiddenError):
             return
-        while (step := self._board.next_step((), None, prune=True)) is not None:
+        while (operation := self._board.next_operation((), None, prune=True)) is not None:
             try:
-                await self._paced(step)
+                await self._paced(operation)
             except DeliveryError as exc:
                 _log.info("question %d: could not take back an answer: %s", self._key, exc)
                 return
@@ -249,37 +249,37 @@ class Delivery:
 
     async def _settle(self, parts: Sequence[Part], controls: Controls | None) -> None:
         began_s = self._clock.monotonic()
-        while (step := self._board.next_step(parts, controls, prune=True)) is not None:
+        while (operation := self._board.next_operation(parts, controls, prune=True)) is not None:
             try:
-                await self._paced(step)
+                await self._paced(operation)
             except EditExhaustedError:
-                await self._board.replace(step.index)
+                await self._board.replace(operation.index)
             except (DeliveryForbiddenError, DeliveryRejectedError) as exc:
-                if step.has_file:
+                if operation.has_file:
                     raise _FileRefusedError(str(exc)) from exc
                 raise
             except DeliveryUnavailableError as exc:
                 delay_s = max(_RETRY_S, exc.retry_after_s or 0.0)
                 waited_s = self._clock.monotonic() + delay_s - began_s
-                if step.has_file and waited_s > FILE_PATIENCE_S:
+                if operation.has_file and waited_s > FILE_PATIENCE_S:
                     raise _FileRefusedError(str(exc)) from exc
                 if waited_s > FINAL_PATIENCE_S:
                     raise
                 await self._clock.sleep(delay_s)
 
-    async def _paced(self, step: Step) -> None:
+    async def _paced(self, operation: Operation) -> None:
         """Make one request at the next moment the channel has free; finals never ask."""
         now_s = self._clock.monotonic()
         at_s = self._pacer.book(now_s, self._key)
         if at_s > now_s:
             await self._clock.sleep(at_s - now_s)
-        await self._perform(step)
+        await self._perform(operation)
 
-    async def _perform(self, step: Step) -> None:
+    async def _perform(self, operation: Operation) -> None:
         try:
-            await self._board.perform(step)
+            await self._board.perform(operation)
         except (TargetGoneError, DeliveryForbiddenError) as exc:
-            if isinstance(exc, TargetGoneError) or not step.has_file:
+            if isinstance(exc, TargetGoneError) or not operation.has_file:
                 self._set_gone(exc)
             raise
         except DeliveryUnavailableError as exc:
@@ -307,8 +307,8 @@ class Delivery:
     async def _write(self) -> None:
         """Write stage line and growing text until the end; the owner of all interim requests."""
         while not self._is_ending and not self.gone.is_set():
-            step, rank = self._wanted()
-            if step is None:
+            operation, rank = self._wanted()
+            if operation is None:
                 self._pacer.withdraw(self._key)
                 await self._wait(self._idle_s())
                 continue
@@ -316,9 +316,9 @@ class Delivery:
             if delay_s > 0:
                 await self._wait(delay_s)
                 continue
-            await self._write_step(step, rank)
+            await self._write_operation(operation, rank)
 
-    def _wanted(self) -> tuple[Step | None, Rank]:
+    def _wanted(self) -> tuple[Operation | None, Rank]:
         """Return the next interim request that is due, if any."""
         now_s = self._clock.monotonic()
         rank = Rank.INTERIM if self._has_words else Rank.FIRST
@@ -327,13 +327,17 @@ class Delivery:
         if self._source is not None:
             if not self._has_news or now_s < self._edit_due_s:
                 return None, rank
-            step = self._board.next_step(self._growing(), self._live_controls, prune=False)
-            self._has_news = step is not None
-            return step, rank
+            operation = self._board.next_operation(
+                self._growing(), self._live_controls, prune=False
+            )
+            self._has_news = operation is not None
+            return operation, rank
         line = self._stages.line(now_s)
         if line is None:
             return None, Rank.STAGE
-        return self._board.next_step((Part(line),), self._live_controls, prune=False), Rank.STAGE
+        return self._board.next_operation(
+            (Part(line),), self._live_controls, prune=False
+        ), Rank.STAGE
 
     def _read_text(self) -> str:
         """Return the text so far; the last one when the model began anew and wrote none yet."""
@@ -346,15 +350,15 @@ class Delivery:
         most = max(1, self._settings.max_messages - 1)
         return [Part(piece) for piece in split(streaming_cut(self._read_text()))[:most]]
 
-    async def _write_step(self, step: Step, rank: Rank) -> None:
+    async def _write_operation(self, operation: Operation, rank: Rank) -> None:
         """Make one interim request; a failure costs an edit, never the answer."""
         try:
-            await self._perform(step)
+            await self._perform(operation)
             self._has_words = self._has_words or rank is Rank.FIRST
         except (TargetGoneError, DeliveryForbiddenError):
             return
         except EditExhaustedError:
-            await self._board.replace(step.index)
+            await self._board.replace(operation.index)
         except DeliveryUnavailableError as exc:
             _log.info("question %d: %s", self._key, exc)
         except DeliveryError as exc:

@@ -6,10 +6,13 @@ The only module that brings ``sandbox`` in; the command line imports it for this
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +23,6 @@ from bot.core.clock import SystemClock
 from bot.core.errors import BackendError, DependencyError
 from bot.core.tasks import end_tasks
 from bot.demo.answers import MODEL, Canned, canned
-from bot.demo.drawing import as_drawn
 from bot.demo.terminal import Keyboard, Terminal, parse_command
 from bot.lmstudio import open_backend
 from bot.ops.logs import set_up_logging
@@ -327,3 +329,27 @@ def _for_sandbox(
             "metrics": MetricsSettings(),
         }
     )
+
+
+_MENTION: Final = re.compile(r"<@!?(\d{1,20})>")
+_TIME: Final = re.compile(r"<t:(\d{1,10})(?::[a-zA-Z])?>")
+
+
+def as_drawn(text: str, name_of: Callable[[int], str | None]) -> str:
+    """Return a message with names for mentions and local times for timestamps.
+
+    Args:
+        text: A message's content (Discord: reference, message formatting).
+        name_of: A user's name by id; ``None`` where there is no such user.
+    """
+
+    def mention(found: re.Match[str]) -> str:
+        name = name_of(int(found[1]))
+        return f"@{name}" if name else found[0]
+
+    return _TIME.sub(_local, _MENTION.sub(mention, text))
+
+
+def _local(found: re.Match[str]) -> str:
+    moment = datetime.fromtimestamp(int(found[1]), UTC).astimezone()
+    return moment.strftime("%Y-%m-%d %H:%M")

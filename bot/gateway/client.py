@@ -23,7 +23,7 @@ from bot.core.clock import Clock
 from bot.core.domain import Place, UserId
 from bot.core.errors import ConfigurationError, describe
 from bot.core.reasons import plain_reason
-from bot.gateway.network import NETWORK_ERRORS
+from bot.gateway.endpoints import NETWORK_ERRORS
 from bot.gateway.readable import UNREADABLE, read_guild, read_interaction, read_message
 from bot.gateway.reconnect import Governor
 from bot.gateway.refusals import GuardedRequests

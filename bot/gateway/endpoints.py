@@ -1,4 +1,4 @@
-"""Which Discord the library talks to: the real one, or another for trying things out."""
+"""Which Discord the library talks to, the real one or another, and what it raises when none is there."""
 
 from __future__ import annotations
 
@@ -15,6 +15,19 @@ from config.settings import DiscordSettings
 
 if TYPE_CHECKING:
     from discord.types.interactions import InteractionCallback
+from typing import Final
+
+import aiohttp
+import discord
+
+NETWORK_ERRORS: Final = (
+    OSError,
+    discord.HTTPException,
+    discord.RateLimited,
+    discord.GatewayNotFound,
+    aiohttp.ClientError,
+    TimeoutError,
+)
 
 
 class Callbacks(AsyncWebhookAdapter):

@@ -21,7 +21,7 @@ from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 
 from bot.core.domain import ChannelId
 from bot.core.reasons import plain_reason
-from bot.gateway.network import NETWORK_ERRORS
+from bot.gateway.endpoints import NETWORK_ERRORS
 from bot.gateway.readable import UNREADABLE
 
 _log = logging.getLogger(__name__)

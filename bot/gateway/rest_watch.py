@@ -11,7 +11,7 @@ import discord
 
 from bot.core.clock import Clock
 from bot.diagnostics.discord_side import RestAnswer
-from bot.gateway.network import NETWORK_ERRORS
+from bot.gateway.endpoints import NETWORK_ERRORS
 from bot.gateway.readable import UNREADABLE
 
 LIMIT_S = 5.0

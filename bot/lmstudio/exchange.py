@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
@@ -24,8 +25,46 @@ from bot.core.errors import BackendError
 from bot.core.tasks import end_tasks, within
 from bot.lmstudio import errors, failures
 from bot.lmstudio.completion import MAX_STREAM_BYTES, CompletionDecoder, parse_json
-from bot.lmstudio.deadline import Limits
 from bot.lmstudio.transport import Transport
+
+CONNECT_LIMIT_S: Final = 5.0
+"""Seconds; a LAN answers in milliseconds, a dropped packet is sent again after 1 and 3."""
+
+LOAD_ALLOWANCE_S: Final = 180.0
+"""Seconds; loading 50 to 70 GB from a solid state disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """Bounds of one request, in seconds.
+
+    Attributes:
+        connect_s: Until the connection stands.
+        silence_s: Between signs of progress once text came, and between looks at the server before.
+        first_token_s: Patience for the first token; longer while the server answers probes.
+        total_at_s: Monotonic time of the hard cap.
+    """
+
+    connect_s: float
+    silence_s: float
+    first_token_s: float
+    total_at_s: float
+
+
+def first_token_patience_s(
+    least_s: float, expected_s: float, *, queued: float = 0.0, is_loading: bool = False
+) -> float:
+    """Return the patience for the first token.
+
+    Args:
+        least_s: The setting: never less.
+        expected_s: Expected reading time of the prompt; doubled, for speed falls with length.
+        queued: Requests ahead per slot, each taken as long as this one.
+        is_loading: The model must be loaded first.
+    """
+    patience_s = expected_s * 2 * (1 + max(0.0, queued))
+    return max(least_s, patience_s) + (LOAD_ALLOWANCE_S if is_loading else 0.0)
+
 
 PATH: Final = "/v1/chat/completions"
 PROBE_LIMIT_S: Final = 5.0
@@ -64,7 +103,7 @@ class Exchange:
     """
 
     def __init__(
-        self, transport: Transport, clock: Clock, limits: Limits, *, max_tokens: int, pace: Pace
+        self, transport: Transport, clock: Clock, limits: TimeLimits, *, max_tokens: int, pace: Pace
     ) -> None:
         """Prepare.
 

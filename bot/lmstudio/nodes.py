@@ -5,22 +5,105 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bot.core.clock import Clock
-from bot.core.domain import ChatTurn, ModelInfo
+from bot.core.domain import ChatTurn, ModelInfo, Role
 from bot.core.errors import BackendError
 from bot.core.ports import Capacity
 from bot.core.recent import Recent
 from bot.lmstudio import errors
 from bot.lmstudio.catalogue import Catalogue, Instance, fetch_catalogue
-from bot.lmstudio.deadline import ReadingSpeed
 from bot.lmstudio.health import Cause, Circuit, watch_server
 from bot.lmstudio.transport import Transport
-from bot.lmstudio.warmth import Copy, Warmth
+
+_MAX_CONVERSATIONS: Final = 256
+_TURN_CHARS: Final = 16
+_IMAGE_CHARS: Final = 3200
+
+
+def weight(turn: ChatTurn) -> int:
+    """Return a turn's share of a prompt in characters; an image counts as about 800 tokens."""
+    return len(turn.text) + _TURN_CHARS + _IMAGE_CHARS * len(turn.images)
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of a model that has a conversation in its cache.
+
+    Attributes:
+        instance: Its name.
+        seen: Stands for each turn that it read.
+    """
+
+    instance: str
+    seen: tuple[int, ...]
+
+    def fresh_share(self, turns: Sequence[ChatTurn]) -> float:
+        """Return the part of a prompt that it must read, from 0 to 1.
+
+        Args:
+            turns: The prompt; the answer to what was read last is in the cache too.
+        """
+        known = 0
+        while known < min(len(turns), len(self.seen)) and hash(turns[known]) == self.seen[known]:
+            known += 1
+        is_answered = known == len(self.seen) and known < len(turns)
+        if is_answered and turns[known].role is Role.ASSISTANT:
+            known += 1
+        whole = sum(map(weight, turns))
+        return sum(map(weight, turns[known:])) / whole if whole else 1.0
+
+
+class Warmth:
+    """Remembers where each conversation was answered last; the oldest are forgotten."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[int, Copy]] = OrderedDict()
+
+    def node_of(self, conversation_key: str) -> int:
+        """Return the index of the server that answered it last; -1 for none."""
+        found = self._known.get(conversation_key)
+        return -1 if found is None else found[0]
+
+    def copy(self, conversation_key: str, index: int) -> Copy | None:
+        """Return the copy that has it in its cache on a server."""
+        found = self._known.get(conversation_key)
+        return found[1] if found is not None and found[0] == index else None
+
+    def note(
+        self,
+        conversation_key: str,
+        index: int,
+        instance: str,
+        turns: Sequence[ChatTurn],
+        parallel: int,
+    ) -> None:
+        """Remember that a copy answered a conversation.
+
+        Args:
+            conversation_key: Which one.
+            index: The server.
+            instance: The copy.
+            turns: What it read.
+            parallel: Its slots: so many conversations stay in its cache.
+        """
+        self._known.pop(conversation_key, None)
+        same = [
+            key
+            for key, (at, copy) in self._known.items()
+            if at == index and copy.instance == instance and copy.seen
+        ]
+        for key in same[: max(0, len(same) - parallel + 1)]:
+            self._known[key] = index, Copy(instance, ())
+        self._known[conversation_key] = index, Copy(instance, tuple(map(hash, turns)))
+        if len(self._known) > _MAX_CONVERSATIONS:
+            self._known.popitem(last=False)
+
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +120,40 @@ _MAY_BE_SHARED: Final = (
     errors.ChannelError,
 )
 """Failures that are the server's where several different questions meet them."""
+
+
+_FIRST_SPEED: Final = 150.0
+"""Prompt tokens per second before one was measured: a slow mini PC's."""
+
+_FASTEST: Final = 100_000.0
+_SLOWER: Final = 0.7
+_FASTER: Final = 0.1
+
+
+class ReadingSpeed:
+    """How fast a model reads prompts, learned from what it did.
+
+    Slower than expected counts at once, faster only little by little: a warm cache reads a prompt
+    in no time, which says nothing about the next cold one.
+    """
+
+    __slots__ = ("tokens_per_s",)
+
+    def __init__(self) -> None:
+        """Start with a slow machine's speed."""
+        self.tokens_per_s = _FIRST_SPEED
+
+    def learn(self, prompt_tokens: int, first_token_s: float) -> None:
+        """Take a measurement: a prompt's size and the time to its first token."""
+        if prompt_tokens < 64 or first_token_s <= 0:
+            return
+        measured = min(max(1.0, prompt_tokens / first_token_s), _FASTEST)
+        weight = _SLOWER if measured < self.tokens_per_s else _FASTER
+        self.tokens_per_s += (measured - self.tokens_per_s) * weight
+
+    def expected_s(self, prompt_tokens: int) -> float:
+        """Return how long a cold prompt of this size should take, in seconds."""
+        return max(0, prompt_tokens) / self.tokens_per_s
 
 
 @dataclass(slots=True)

@@ -30,13 +30,17 @@ from bot.core.errors import BackendError, error_kind
 from bot.core.tasks import end_tasks, within
 from bot.lmstudio import errors, loading, wire
 from bot.lmstudio.catalogue import name_to_send
-from bot.lmstudio.deadline import CONNECT_LIMIT_S, Limits, first_token_patience_s
 from bot.lmstudio.ending import findings, line_for, may_go_on, reason_of, was_cut
-from bot.lmstudio.exchange import Exchange, Reached
+from bot.lmstudio.exchange import (
+    CONNECT_LIMIT_S,
+    Exchange,
+    Reached,
+    TimeLimits,
+    first_token_patience_s,
+)
 from bot.lmstudio.health import Cause
-from bot.lmstudio.nodes import Fleet, LearnedCapabilities, Node
+from bot.lmstudio.nodes import Copy, Fleet, LearnedCapabilities, Node
 from bot.lmstudio.recovery import Plan, Retries, recover, without_images
-from bot.lmstudio.warmth import Copy
 from bot.lmstudio.wire import fitting
 from config.settings import LMStudioSettings
 
@@ -296,11 +300,11 @@ class Run:
             started_at_s=self._clock.monotonic(),
         )
 
-    def _limits(self, node: Node, plan: Plan, *, is_loading: bool) -> Limits:
+    def _limits(self, node: Node, plan: Plan, *, is_loading: bool) -> TimeLimits:
         settings = self._settings
         silence_s = settings.network_timeout_ms / 1000
         speed = node.learned(node.key_of(plan.model)).speed
-        return Limits(
+        return TimeLimits(
             connect_s=min(CONNECT_LIMIT_S, silence_s),
             silence_s=silence_s,
             first_token_s=first_token_patience_s(

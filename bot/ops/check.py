@@ -26,8 +26,7 @@ from bot.diagnostics.storage import folder_findings, late_database, probe_databa
 from bot.diagnostics.targets import ADDRESSES, LM_STUDIO, target_of, titles
 from bot.diagnostics.values import Finding, Status, Step
 from bot.diagnostics.walk import diagnose, settings_failed
-from bot.gateway.endpoints import discord_endpoints
-from bot.gateway.network import NETWORK_ERRORS
+from bot.gateway.endpoints import NETWORK_ERRORS, discord_endpoints
 from bot.gateway.readable import UNREADABLE
 from bot.gateway.rest_watch import RestWatch
 from bot.ops.status_server import listening_problem

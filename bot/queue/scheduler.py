@@ -14,8 +14,7 @@ from bot.core.domain import QuestionId
 from bot.core.errors import QueueError
 from bot.core.ports import Capacity
 from bot.core.tasks import start_shared
-from bot.queue.capacity import CapacityGate, Strain
-from bot.queue.durations import Durations, in_words
+from bot.queue.capacity import CapacityGate, Durations, Strain, in_words
 from bot.queue.fair_queue import Bound, Entry, FairQueue
 from bot.queue.ticket import Feedback, HoldExpiredError, Job, Ticket, TicketState
 from config.settings import QueueSettings

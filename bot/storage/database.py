@@ -203,7 +203,7 @@ class Database:
                 write.done.set_result(outcome.value)
             else:
                 write.done.set_exception(_as_store_error(outcome.error))
-        self._tell(result.notices)
+        self._tell(result.reports)
         if result.is_fresh:
             self._is_fresh = True
             self.spawn(self._write_back())
@@ -243,9 +243,9 @@ class Database:
     def _came_back(self, _call: asyncio.Future[Any]) -> None:
         self.is_stuck = False
 
-    def _tell(self, notices: Sequence[str]) -> None:
-        for notice in notices:
-            _log.error("%s", notice)
+    def _tell(self, reports: Sequence[str]) -> None:
+        for report in reports:
+            _log.error("%s", report)
 
     def _degrade(self, exc: BaseException) -> None:
         if self._is_closed:
@@ -311,7 +311,7 @@ class Database:
         """
         loop = asyncio.get_running_loop()
         started = await loop.run_in_executor(self._thread, self._worker.start)
-        self._tell(started.notices)
+        self._tell(started.reports)
         if started.fault is not None:
             self._degrade(started.fault)
         if self._worker.has_file:

@@ -25,8 +25,7 @@ from bot.core.ports import JournalEntry, Outcome, QuestionState
 from bot.storage import journal_sql
 from bot.storage.database import Database
 from bot.storage.schema import to_ms
-from bot.storage.tidy_sql import Bounds
-from bot.storage.tidying import Tidying
+from bot.storage.tidying import Bounds, Tidying
 
 _log = logging.getLogger(__name__)
 

@@ -11,8 +11,16 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select
 
 from bot.core.domain import UserId
 from bot.storage.schema import from_ms, setting_changes, settings, to_ms, upsert
-from bot.storage.setting_types import InvalidSettingError, SettingValue, dump_value, load_value
-from bot.storage.setting_values import Change, Layer, Scope, StoredSetting
+from bot.storage.setting_types import (
+    Change,
+    InvalidSettingError,
+    Layer,
+    Scope,
+    SettingValue,
+    StoredSetting,
+    dump_value,
+    load_value,
+)
 
 _log = logging.getLogger(__name__)
 

@@ -19,12 +19,16 @@ from bot.storage import settings_sql
 from bot.storage.database import Database
 from bot.storage.setting_types import (
     SETTING_TYPES,
+    Change,
     InvalidSettingError,
+    Layer,
+    Scope,
     SettingValue,
+    ShownSetting,
+    StoredSetting,
     parse_setting,
     setting_type,
 )
-from bot.storage.setting_values import Change, Layer, Scope, ShownSetting, StoredSetting
 from config.settings import ChatDefaults
 
 _log = logging.getLogger(__name__)

@@ -7,8 +7,9 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
@@ -17,10 +18,8 @@ from bot.core.clock import Clock
 from bot.core.errors import ConfigurationError, DependencyError, StoreError
 from bot.storage import engine as engines
 from bot.storage import postgres
-from bot.storage.inspection import leftovers_of
-from bot.storage.log_check import is_log_damaged
+from bot.storage.inspection import is_log_damaged, leftovers_of
 from bot.storage.migrate import ensure_schema
-from bot.storage.notices import DAMAGED, LOG_DAMAGED, LOG_FOLDED, MADE_ANEW
 from bot.storage.open_file import (
     Loss,
     OpenFile,
@@ -29,7 +28,28 @@ from bot.storage.open_file import (
     set_aside_name,
 )
 from bot.storage.schema import state, to_ms, upsert
-from bot.storage.takeover import take_over
+
+MADE_ANEW: Final = "The database came back without its tables; they were made anew."
+DAMAGED: Final = "The database was damaged; it is kept as {name} and a new one was begun."
+REPLACED: Final = (
+    "Another database was put in the place of mine while I was running; I go on with that one, and "
+    "what is in force and open now was written into it."
+)
+WRITTEN_AGAIN: Final = (
+    "The database's file was deleted or overwritten while I was running; I wrote it again, whole."
+)
+LOG_FOLDED: Final = (
+    "The database's log file was deleted while I was running; what it held is in the database now."
+)
+LOG_DAMAGED: Final = (
+    "The database's log was damaged: the last changes of settings and the last questions before the "
+    "stop may be missing. It is kept as {name}."
+)
+BEGUN_ANEW: Final = (
+    "The database's file was deleted or overwritten while I was running; a new one was begun with "
+    "the settings and open questions. Older answers and the history of settings are lost."
+)
+
 
 _T = TypeVar("_T")
 
@@ -51,13 +71,13 @@ class CommitResult:
         fault: The storage's failure, if it failed.
         is_fresh: The database was begun anew, or is another one: it may have nothing of what
             memory holds.
-        notices: What the operator must know of it, one sentence each.
+        reports: What the operator must know of it, one sentence each.
     """
 
     outcomes: list[WorkOutcome] = field(default_factory=list)
     fault: BaseException | None = None
     is_fresh: bool = False
-    notices: list[str] = field(default_factory=list)
+    reports: list[str] = field(default_factory=list)
 
 
 class Worker:
@@ -256,7 +276,7 @@ class Worker:
             if not is_damaged and self._migrate(engine):
                 result.is_fresh = True
                 if self._was_ready:
-                    result.notices.append(MADE_ANEW)
+                    result.reports.append(MADE_ANEW)
         except SQLAlchemyError as exc:
             if not engines.is_corrupt(exc):
                 raise
@@ -279,7 +299,7 @@ class Worker:
         engines.create_private_file(path)
         self._migrate(self._connected())
         result.is_fresh = True
-        result.notices.append(DAMAGED.format(name=moved_to.name))
+        result.reports.append(DAMAGED.format(name=moved_to.name))
         if self._open_file is not None:
             self._open_file.opened()
 
@@ -297,15 +317,15 @@ class Worker:
             return
         if loss is Loss.LOG_GONE:
             self._fold_log()
-            notice = LOG_FOLDED
+            report = LOG_FOLDED
         else:
             rescued = self._rescued(opened.path)
             opened.set_log_aside(self._clock.now())
-            notice = take_over(self._url, opened.path, loss, rescued, self._clock.now())
+            report = take_over(self._url, opened.path, loss, rescued, self._clock.now())
             result.is_fresh = True
         self._is_ready = self._was_ready = False
         self._close()
-        result.notices.append(notice)
+        result.reports.append(report)
 
     def _fold_log(self) -> None:
         """Bring what only a log without a name holds into the database."""
@@ -339,7 +359,7 @@ class Worker:
             kept = set_aside_name(self._file, "damaged", self._clock.now())
             kept = kept.with_name(kept.name + "-wal")
             shutil.copy2(log, kept)
-            result.notices.append(LOG_DAMAGED.format(name=kept.name))
+            result.reports.append(LOG_DAMAGED.format(name=kept.name))
 
     def _has_content(self) -> bool:
         return self._file is not None and self._file.is_file() and self._file.stat().st_size > 0
@@ -355,3 +375,45 @@ class Worker:
                 f"I can't make the database {path} ({exc.strerror}): "
                 "check the folder's permissions and the disk's free space."
             ) from exc
+
+
+def take_over(url: URL, path: Path, loss: Loss, rescued: Path | None, now: datetime) -> str:
+    """Put the right file in place, and return what to tell the operator.
+
+    Args:
+        url: Opens what is at ``path``.
+        path: Where the lost file was.
+        loss: What happened to it.
+        rescued: What the open connection still saw, in a file of its own, if it saw anything.
+        now: For the names of files that are set aside.
+
+    Raises:
+        OSError: Files can't be made or renamed there.
+    """
+    if loss is Loss.REPLACED and _is_ours(url, path):
+        if rescued is None:
+            return REPLACED
+        kept = set_aside_name(path, "replaced", now)
+        rescued.replace(kept)
+        return f"{REPLACED} What the one before held is kept as {kept.name}."
+    if loss is Loss.REPLACED and path.exists() and path.stat().st_size > 0:
+        move_aside(path, now, "lost")
+    if rescued is None:
+        engines.create_private_file(path)
+        return BEGUN_ANEW
+    rescued.replace(path)
+    return WRITTEN_AGAIN
+
+
+def _is_ours(url: URL, path: Path) -> bool:
+    """Return whether a file is a sound database of this program, and not an empty one."""
+    engine = engines.build_engine(url)
+    try:
+        if path.stat().st_size == 0 or engines.looks_damaged(engine):
+            return False
+        with engine.begin() as connection:
+            return not ensure_schema(connection)
+    except (SQLAlchemyError, ConfigurationError):
+        return False
+    finally:
+        engine.dispose()

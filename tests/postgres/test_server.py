@@ -15,7 +15,7 @@ from bot.core.errors import ConfigurationError, DependencyError, StoreError
 from bot.core.ports import Outcome
 from bot.storage.database import Database, open_database
 from bot.storage.journal import SqlJournal
-from bot.storage.setting_values import Scope
+from bot.storage.setting_types import Scope
 from bot.storage.settings_store import SettingsStore
 from config.settings import ChatDefaults
 from tests.postgres.server import PostgresServer

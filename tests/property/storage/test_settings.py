@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from bot.core.domain import ChannelId, GuildId, Place, PlaceKind, UserId
 from bot.core.errors import AdmissionError
 from bot.storage.database import open_database
-from bot.storage.setting_types import SETTING_TYPES, dump_value, load_value, parse_setting
-from bot.storage.setting_values import Scope
+from bot.storage.setting_types import SETTING_TYPES, Scope, dump_value, load_value, parse_setting
 from bot.storage.settings_store import SettingsStore
 from config.settings import ChatDefaults
 from tests.support.clock import FakeClock

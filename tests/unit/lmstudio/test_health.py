@@ -13,8 +13,9 @@ from bot.core.domain import UserId
 from bot.core.errors import BackendError
 from bot.core.tasks import within
 from bot.lmstudio import errors
-from bot.lmstudio.deadline import ReadingSpeed, first_token_patience_s
+from bot.lmstudio.exchange import first_token_patience_s
 from bot.lmstudio.health import Cause, Circuit, watch_server
+from bot.lmstudio.nodes import ReadingSpeed
 from bot.lmstudio.recovery import Retries
 from tests.support.clock import FakeClock, settle
 

@@ -82,7 +82,7 @@ from bot.core.domain import GuildId, UserId
 from bot.core.errors import StoreError
 from bot.storage.database import open_database
 from bot.storage.journal import SqlJournal
-from bot.storage.setting_values import Scope
+from bot.storage.setting_types import Scope
 from bot.storage.settings_store import SettingsStore
 from config.settings import ChatDefaults
 from tests.unit.storage.recovery import errors_in

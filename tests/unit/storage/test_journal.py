@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -58,6 +59,22 @@ async def test_a_commit_that_is_repeated_is_no_duplicate(
     started = replace(entry, state=QuestionState.RUNNING, attempts=1)
     await database.write(lambda c: save_entries(c, [started]))
     assert not await database.write(lambda c: insert_entry(c, entry))
+
+
+async def test_a_row_as_recorded_is_read_and_written_under_the_same_key(
+    journal: Journal, database: Database
+) -> None:
+    """Databases hold the bot's own lines under this key; another would lose them at an upgrade."""
+    recorded = '{"texts": ["Paris."], "chrome": "-# Cut at the length limit."}'
+    await journal.accept(question(1))
+    await journal.answered(ONE, ["Paris."], own_lines="-# Cut at the length limit.")
+    stored = await database.read(lambda c: c.execute(text("SELECT chunks FROM questions")).scalar())
+    assert json.loads(str(stored)) == json.loads(recorded)
+    await journal.close(ONE, Outcome.DELIVERED)
+    update = text("UPDATE questions SET chunks = :chunks").bindparams(chunks=recorded)
+    await database.write(lambda c: c.execute(update))
+    entry = await _entry(journal)
+    assert (entry.chunks, entry.own_lines) == (("Paris.",), "-# Cut at the length limit.")
 
 
 async def test_everything_of_a_question_comes_back_after_a_restart(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from bot.core.domain import GuildId, UserId
 from bot.storage.database import open_database
-from bot.storage.log_check import is_log_damaged
-from bot.storage.setting_values import Scope
+from bot.storage.inspection import is_log_damaged
+from bot.storage.setting_types import Scope
 from bot.storage.settings_store import SettingsStore
 from config.settings import ChatDefaults
 from tests.support.clock import FakeClock

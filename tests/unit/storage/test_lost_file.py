@@ -13,7 +13,7 @@ from bot.core.domain import ChannelId, GuildId, MessageId, QuestionId, UserId
 from bot.core.ports import Outcome
 from bot.storage.database import WATCH_S, Database, open_database
 from bot.storage.journal import SqlJournal
-from bot.storage.setting_values import Scope
+from bot.storage.setting_types import Scope
 from bot.storage.settings_store import SettingsStore
 from bot.storage.state import StateStore
 from config.settings import ChatDefaults

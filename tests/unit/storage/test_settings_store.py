@@ -13,8 +13,7 @@ from bot.core.domain import ChannelId, GuildId, Place, PlaceKind, UserId
 from bot.core.errors import StoreError
 from bot.core.ports import SettingsReader
 from bot.storage.database import Database, open_database
-from bot.storage.setting_types import InvalidSettingError
-from bot.storage.setting_values import Change, Layer, Scope
+from bot.storage.setting_types import Change, InvalidSettingError, Layer, Scope
 from bot.storage.settings_store import SettingsStore
 from config.settings import ChatDefaults
 from tests.support.clock import FakeClock

@@ -51,6 +51,9 @@ def restored() -> Iterator[None]:
     quiet = {name: logging.getLogger(name).level for name in ("discord.http", "discord.gateway")}
     yield
     logging.captureWarnings(capture=False)
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
     root.handlers[:] = handlers
     root.setLevel(level)
     for name, old in quiet.items():

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import Metric
 
 from bot.chat.account import Account, PromptSizes
 from bot.core.domain import Origin
@@ -16,6 +17,7 @@ from bot.core.record import QuestionRecord, Span
 from bot.lmstudio.errors import ModelCrashedError
 from bot.ops.metrics import Metrics, Sources
 from bot.ops.routes import route_of
+from tests.architecture.sources import ROOT
 from tests.support.builders import question
 from tests.support.clock import FakeClock
 
@@ -172,3 +174,22 @@ def test_a_failure_is_named_by_a_word_of_a_fixed_set() -> None:
         found = classes.pop()
         assert error_kind(found.__new__(found)) in kinds
         classes += found.__subclasses__()
+
+
+def test_the_documented_table_is_what_is_shown() -> None:
+    metrics = Metrics()
+    metrics.rest_call("GET", "/", 200)
+    metrics.watch(
+        Sources(int, int, int, lambda: [ServerState(True, "closed")], int, int, bool, bool)
+    )
+    rows = [row(family) for family in metrics.registry.collect() if "clawbot" in family.name]
+    document = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    assert [line for line in document.splitlines() if line.startswith("| `clawbot_")] == rows
+
+
+def row(family: Metric) -> str:
+    """Return a metric's row of the table."""
+    name = f"{family.name}_total" if family.type == "counter" else family.name
+    labels = dict.fromkeys(label for each in family.samples for label in each.labels)
+    shown = ", ".join(f"`{label}`" for label in labels if label != "le")
+    return f"| `{name}` | {family.type} | {shown} | {family.documentation} |"

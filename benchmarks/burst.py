@@ -182,7 +182,20 @@ async def run(
                 await memory - before_mib,
             )
             print(f"processor time of the bot: {bot.cpu_s():.1f} s")
+            _print_lines(questions, discord, began_s)
     return result
+
+
+def _print_lines(questions: Sequence[Message], discord: DiscordSandbox, began_s: float) -> None:
+    """Print what each channel's lines counted, and when; beside it what was asked there."""
+    asked = Counter(question.channel.id for question in questions)
+    for channel in {question.channel.id: question.channel for question in questions}.values():
+        lines = [
+            f"{_counted(each)} at {each.versions[0].at - began_s:.1f} s"
+            for each in channel.messages.values()
+            if each.author is discord.bot_user and _counted(each)
+        ]
+        print(f"{asked[channel.id]} in {channel.name}: {', '.join(lines) or 'no line'}")
 
 
 async def _most_mib(bot: BotProcess) -> float:

@@ -21,12 +21,14 @@ from bot.core.errors import (
     TargetGoneError,
 )
 from bot.core.reasons import plain_reason
+from bot.gateway.rest_pace import LIMIT
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 CALL_TIMEOUT_S = 15.0
-"""Seconds for one request, waiting for discord.py's own rate limiter included."""
+"""Seconds for one request, waiting for discord.py's own rate limiter included, but not for its turn
+in the bot's share of requests: that wait is long where one server has many of them."""
 
 TRIES = 3
 """Requests at most, the first one included."""
@@ -92,6 +94,19 @@ class Caller:
         self._clock = clock
         self.timeout_s = timeout_s
 
+    async def within_limit(self, request: Awaitable[_T]) -> _T:
+        """Make one request once, with nothing but the bound.
+
+        Raises:
+            TimeoutError: It took longer.
+        """
+        async with asyncio.timeout(self.timeout_s) as limit:
+            token = LIMIT.set(limit)
+            try:
+                return await request
+            finally:
+                LIMIT.reset(token)
+
     async def call(self, request: Callable[[], Awaitable[_T]], *, tries: int = TRIES) -> _T:
         """Make one request, again when Discord or the network stumbles.
 
@@ -102,8 +117,7 @@ class Caller:
         while True:
             number += 1
             try:
-                async with asyncio.timeout(self.timeout_s):
-                    return await request()
+                return await self.within_limit(request())
             except (discord.HTTPException, discord.RateLimited, *TRANSIENT) as exc:
                 if number >= tries or not isinstance(exc, TRANSIENT):
                     raise map_discord_error(exc) from exc

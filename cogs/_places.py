@@ -18,7 +18,7 @@ from bot.core.domain import (
     QuestionId,
     UserId,
 )
-from bot.core.errors import DeliveryError
+from bot.core.errors import DeliveryError, DeliveryUnavailableError
 from bot.core.notices import notice
 from bot.core.reasons import plain_reason
 from bot.delivery.board import nonce
@@ -96,11 +96,22 @@ class Signals:
 
     async def reply(self, message: IncomingMessage, sentence: str) -> bool:
         """Say a sentence in reply; return whether it stands."""
-        return await self._say(message.place, message.id, QuestionId(message.id), sentence)
+        try:
+            await self._say(message.place, message.id, QuestionId(message.id), sentence)
+        except DeliveryError as exc:
+            _log.info("a notice could not be posted (%s)", plain_reason(exc))
+            return False
+        return True
 
     async def announce(self, place: Place, about: QuestionId, sentence: str) -> bool:
-        """Say a sentence to a channel, once for each ``about``; return whether it stands."""
-        return await self._say(place, None, about, sentence)
+        """Say a sentence to a channel; return whether it stands, or never will."""
+        try:
+            await self._say(place, None, about, sentence)
+        except DeliveryUnavailableError:
+            return False
+        except DeliveryError as exc:
+            _log.warning("messages there are left without a word (%s)", plain_reason(exc))
+        return True
 
     async def mark(self, message: IncomingMessage, mark: str) -> bool:
         """Put a mark on a message; return whether it is there."""
@@ -113,12 +124,7 @@ class Signals:
 
     async def _say(
         self, place: Place, reply_to: MessageId | None, about: QuestionId, sentence: str
-    ) -> bool:
+    ) -> None:
         sink = message_sink(self._client, place, reply_to)
-        try:
-            message_id = await sink.send(notice(sentence), nonce=nonce(about, "n", 0))
-            await self._client.services.own_words.posted_notice(message_id)
-        except DeliveryError as exc:
-            _log.info("a notice could not be posted (%s)", plain_reason(exc))
-            return False
-        return True
+        message_id = await sink.send(notice(sentence), nonce=nonce(about, "n", 0))
+        await self._client.services.own_words.posted_notice(message_id)

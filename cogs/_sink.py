@@ -6,7 +6,6 @@ connection is tried again under the same nonce, and every call has a bound.
 
 from __future__ import annotations
 
-import asyncio
 import io
 import logging
 from typing import TYPE_CHECKING, Any
@@ -125,8 +124,7 @@ class MessageSink:
     async def typing(self) -> None:
         """Show the typing indicator once; a failure isn't worth a second request."""
         try:
-            async with asyncio.timeout(self._caller.timeout_s):
-                await self._http.send_typing(self._channel_id)
+            await self._caller.within_limit(self._http.send_typing(self._channel_id))
         except (discord.HTTPException, discord.RateLimited, *TRANSIENT) as exc:
             raise map_discord_error(exc) from exc
 

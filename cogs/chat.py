@@ -171,6 +171,7 @@ class ChatCog(commands.Cog):
         try:
             await self._services.chat.submit(question, self._sink(incoming), is_counted=is_counted)
         except AdmissionError as exc:
+            self._proxies.refused(question)
             self._turned_away.refuse(incoming, exc.sentence)
 
     def _sink(self, incoming: IncomingMessage) -> MessageSink:

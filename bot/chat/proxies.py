@@ -55,11 +55,16 @@ class Proxies:
         self._asked: OrderedDict[MessageId, _Asked] = OrderedDict()
 
     def asked(self, question: Question) -> None:
-        """Note a question that was taken."""
+        """Note a question that is about to be taken."""
         if question.message is None or question.place.guild_id is None:
             return
         self._forget()
         self._asked[question.message.id] = _Asked(question, self._clock.monotonic() + WITHIN_S)
+
+    def refused(self, question: Question) -> None:
+        """Note that a question wasn't taken after all."""
+        if question.message is not None:
+            self._asked.pop(question.message.id, None)
 
     def copied(self, copy: IncomingMessage, me: UserId) -> Question | None:
         """Note what a webhook posted; return the question it is, once the original is deleted.

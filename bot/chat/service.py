@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from bot.chat.ending import Ending
 from bot.chat.parts import TurnParts
-from bot.chat.turn import Turn
+from bot.chat.turn import Turn, job_of
 from bot.core.domain import (
     ChannelId,
     GuildId,
@@ -25,6 +26,7 @@ from bot.core.recent import Recent
 from bot.core.tasks import TaskOwner
 from bot.queue.bursts import Arrival, Bursts
 from bot.queue.rate_limit import RateLimiter
+from bot.queue.ticket import Ticket
 
 _log = logging.getLogger(__name__)
 
@@ -114,7 +116,7 @@ class ChatService:
             acknowledge: Awaited once the question is accepted, before anything is done for it.
 
         Raises:
-            AdmissionError: The person or guild asks too often.
+            AdmissionError: The person or guild asks too often, or the line is full.
         """
         # Asked twice: the same question may have come again while the journal was read.
         if await self.has_taken(question.id) or self.knows(question.id):
@@ -124,8 +126,12 @@ class ChatService:
         try:
             turn = await self._accept(question, sink, replaces, changed_id, is_counted=is_counted)
             if turn is not None:
-                if acknowledge is not None:
-                    await acknowledge()
+                try:
+                    if acknowledge is not None:
+                        await acknowledge()
+                except BaseException:
+                    turn.leave_line()
+                    raise
                 self._start(turn)
         finally:
             self._accepting.pop(question.id, None)
@@ -139,23 +145,47 @@ class ChatService:
         *,
         is_counted: bool,
     ) -> Turn | None:
-        """Store a question; ``None`` when the journal has it already, and couldn't say so before."""
+        """Give a question its place in line and store it.
+
+        Returns:
+            ``None`` when the journal has it already, and couldn't say so before.
+        """
+        is_merged = False
         if not is_counted:
             refusal = self._limiter.take(question.counts_for, question.place.guild_id)
             if refusal is not None:
                 raise RateLimitedError(refusal.sentence)
-            self._accepting[question.id] = question = self._merge_burst(question)
+            merged = self._merge_burst(question)
+            is_merged = merged is not question
+            self._accepting[question.id] = question = merged
         open_turns = [t for t in self._turns.values() if _asks_in(t.question, changed_id)]
-        if open_turns:
-            replaces = ()
-        if not await self._parts.journal.accept(question, replaces):
+        has_place = is_counted or is_merged or bool(open_turns)
+        with contextlib.ExitStack() as place:
+            ticket = self._place(question, has_place=has_place)
+            if ticket is not None:
+                place.callback(ticket.cancel)
+            if open_turns:
+                replaces = ()
+            if not await self._parts.journal.accept(question, replaces):
+                return None
+            for turn in open_turns:
+                if not turn.end(Ending.SUPERSEDED):  # answered meanwhile, and that answer stands
+                    replaces = turn.standing
+                    await self._parts.journal.posted(question.id, replaces)
+            self._parts.metrics.accepted(question.origin)
+            place.pop_all()
+            return Turn(question, sink, self._parts, posted=replaces, ticket=ticket)
+
+    def _place(self, question: Question, *, has_place: bool) -> Ticket | None:
+        """Take a place in line; what is asked during a stop is kept for the next start.
+
+        Raises:
+            QueueError: There is none.
+        """
+        if self._is_closing:
             return None
-        for turn in open_turns:
-            if not turn.end(Ending.SUPERSEDED):  # answered meanwhile, and that answer stands
-                replaces = turn.standing
-                await self._parts.journal.posted(question.id, replaces)
-        self._parts.metrics.accepted(question.origin)
-        return Turn(question, sink, self._parts, posted=replaces)
+        chat = self._parts.overrides.effective(question.place)
+        return self._parts.scheduler.submit(job_of(question, chat), has_place=has_place)
 
     def resume(self, entry: JournalEntry, sink: ReplySink) -> None:
         """Go on with a question that an earlier run of the process accepted."""
@@ -179,6 +209,7 @@ class ChatService:
 
     def _start(self, turn: Turn) -> None:
         if self._is_closed or turn.question.id in self._turns:
+            turn.leave_line()
             return  # accepted at the last moment: the journal has it for the next start
         messages = turn.question.messages
         if messages and all(message.id in self._deleted for message in messages):

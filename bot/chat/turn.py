@@ -76,6 +76,7 @@ class Turn:
         entry: The journal's record, where an earlier run of the process began the work.
         posted: Messages of an earlier answer that this one takes the place of.
         refusal: A sentence to say instead of answering.
+        ticket: Its place in line; an earlier run's question takes one when it is worked on.
 
     Attributes:
         is_underway: Past the waiting: the model is asked, or the end is being delivered.
@@ -90,12 +91,14 @@ class Turn:
         entry: JournalEntry | None = None,
         posted: Sequence[MessageId] = (),
         refusal: str = "",
+        ticket: Ticket | None = None,
     ) -> None:
         self.question = question
         self._parts = parts
         self._sink = sink
         self._entry = entry
         self._refusal = refusal
+        self._ticket = ticket
         self._ending: Ending | None = None
         self._has_ended = False
         self._work: asyncio.Task[Outcome] | None = None
@@ -176,6 +179,11 @@ class Turn:
                 await self.hand_over()
             return outcome
 
+    def leave_line(self) -> None:
+        """Give up the place in line."""
+        if self._ticket is not None:
+            self._ticket.cancel()
+
     async def hand_over(self) -> None:
         """Leave the question to the next start, without an attempt having been used up."""
         await self._attempt.rest()
@@ -197,6 +205,7 @@ class Turn:
                 return Outcome.DROPPED
             finally:
                 await end_tasks(self._work)
+                self.leave_line()
 
     async def _outcome(self, work: asyncio.Task[Outcome]) -> Outcome | None:
         try:
@@ -225,53 +234,53 @@ class Turn:
             async with self._attempt.work():
                 return await self._deliver_stored(entry)
         parts = self._parts
+        ticket = self._ticket = self._ticket or parts.scheduler.submit(
+            job_of(self.question, self._chat()), has_place=True
+        )
+        ticket.on_change = self._show_place
+        self._show_place(ticket)
+        await self._come_near(ticket)
+        chat = self._chat()
+        async with self._attempt.work():
+            prompt = await parts.builder.build(self.question, chat, parts.backend.model(chat.model))
+        ticket.prepared(job_of(self.question, chat, prompt))
+        while True:
+            self._account.enter(Span.QUEUE)
+            self._show_place(ticket)
+            if ticket.state is TicketState.WAITING:
+                await self._attempt.rest()
+            await ticket.wait()
+            try:
+                async with self._attempt.work():
+                    return await self._stream(prompt, chat, ticket)
+            except (PoolFullError, ModelCrashedError):
+                ticket.overloaded()
+                raise
+            except BackendUnavailableError as exc:
+                if not ticket.requeue():
+                    raise
+                self._account.retried(error_kind(exc))
+                _log.info("question %d is held: the model is away", self.question.id)
+                self.is_underway = False
+
+    async def _come_near(self, ticket: Ticket) -> None:
+        """Wait until the prompt is wanted, and until all of the question has been said."""
+        parts = self._parts
         if self.question.joined:
             await parts.clock.sleep(BURST_SETTLES_S)
         elif _awaits_words(self.question):
             await parts.clock.sleep(parts.settings.queue.burst_window_s)
-        chat = parts.overrides.effective(self.question.place)
-        async with self._attempt.work():
-            prompt = await parts.builder.build(self.question, chat, parts.backend.model(chat.model))
-        ticket = parts.scheduler.submit(
-            self._job(prompt, chat), self._show_place, is_recovery=entry is not None
-        )
-        try:
-            while True:
-                self._account.enter(Span.QUEUE)
-                self._show_place(ticket)
-                if ticket.state is TicketState.WAITING:
-                    await self._attempt.rest()
-                await ticket.wait()
-                try:
-                    async with self._attempt.work():
-                        return await self._stream(prompt, chat, ticket)
-                except (PoolFullError, ModelCrashedError):
-                    ticket.overloaded()
-                    raise
-                except BackendUnavailableError as exc:
-                    if not ticket.requeue():
-                        raise
-                    self._account.retried(error_kind(exc))
-                    _log.info("question %d is held: the model is away", self.question.id)
-                    self.is_underway = False
-        finally:
-            ticket.cancel()
+        if not ticket.is_near:
+            self._account.enter(Span.QUEUE)
+        await ticket.near()
+        self._account.enter(Span.PREPARE)
 
-    def _job(self, prompt: Prompt, chat: ChatSettings) -> Job:
-        place = self.question.place
-        return Job(
-            question_id=self.question.id,
-            person_id=self.question.counts_for,
-            channel_id=place.channel_id,
-            guild_id=place.guild_id,
-            prompt_tokens=prompt.prompt_tokens,
-            cost_tokens=prompt.prompt_tokens + chat.max_tokens,
-            least_tokens=prompt.prompt_tokens + min(chat.max_tokens, LEAST_ANSWER_TOKENS),
-            model=chat.model,
-        )
+    def _chat(self) -> ChatSettings:
+        return self._parts.overrides.effective(self.question.place)
 
     def _show_place(self, ticket: Ticket) -> None:
-        if ticket.state is not TicketState.WAITING:
+        is_being_built = ticket.is_near and not ticket.job.is_prepared
+        if ticket.state is not TicketState.WAITING or is_being_built:
             return
         if ticket.is_held:
             hold_s = self._parts.settings.queue.hold_s
@@ -403,6 +412,22 @@ class Turn:
         controls = self._controls(regenerate=report.can_retry)
         await self._delivery.fail(report.user_text, controls=controls)
         return Outcome.NOTIFIED
+
+
+def job_of(question: Question, chat: ChatSettings, prompt: Prompt | None = None) -> Job:
+    """Return what the line must know of a question, before its prompt is built or after that."""
+    prompt_tokens = prompt.prompt_tokens if prompt is not None else 0
+    return Job(
+        question_id=question.id,
+        person_id=question.counts_for,
+        channel_id=question.place.channel_id,
+        guild_id=question.place.guild_id,
+        prompt_tokens=prompt_tokens,
+        cost_tokens=prompt_tokens + chat.max_tokens,
+        least_tokens=prompt_tokens + min(chat.max_tokens, LEAST_ANSWER_TOKENS),
+        model=chat.model,
+        is_prepared=prompt is not None,
+    )
 
 
 def _awaits_words(question: Question) -> bool:

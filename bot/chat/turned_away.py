@@ -40,9 +40,6 @@ GATHER_S: Final = 2.0
 LINE_EVERY_S: Final = 20.0
 """Seconds between two such lines in one channel."""
 
-LINE_TRIES: Final = 3
-"""How often such a line is tried where Discord doesn't take it."""
-
 LINES_PER_S: Final = 5
 """Such lines in all, for one server after the other."""
 
@@ -67,7 +64,13 @@ class Signals(Protocol):
         ...
 
     async def announce(self, place: Place, about: QuestionId, sentence: str) -> bool:
-        """Say a sentence to a channel, once for each ``about``; return whether it stands."""
+        """Say a sentence to a channel, once for each ``about``.
+
+        Saying another sentence about the same replaces the first, should that have arrived.
+
+        Returns:
+            Whether that is done with: it stands, or never will.
+        """
         ...
 
 
@@ -85,6 +88,12 @@ class _Tally:
     sentence: str = ""
     count: int = 0
     people: set[int] = field(default_factory=set)
+
+    def add(self, later: _Tally) -> None:
+        """Count also what came later."""
+        self.count += later.count
+        self.people |= later.people
+        self.sentence = later.sentence
 
     def text(self) -> str:
         """Return the line."""
@@ -154,7 +163,7 @@ class TurnedAway:
         is_free = pacer.ask(self._clock.monotonic(), key, Rank.STAGE) <= 0
         pacer.withdraw(key)
         if is_free and self._has_room(message):
-            self._sign(self._signals.reply(message, reason))
+            self._sign(self._reply_or_count(message, reason, shared))
         else:
             self._count(message, shared)
 
@@ -165,22 +174,34 @@ class TurnedAway:
     def _sign(self, work: Coroutine[Any, Any, object]) -> None:
         self._tasks.start(work, name="sign")
 
+    async def _reply_or_count(self, message: IncomingMessage, reason: str, shared: str) -> None:
+        if not await self._signals.reply(message, reason):
+            self._count(message, shared)
+
     async def _mark_or_count(self, message: IncomingMessage) -> None:
         if not await self._signals.mark(message, LATER_MARK):
             self._count(message, TOO_MANY)
 
     def _count(self, message: IncomingMessage, sentence: str) -> None:
         channel_id = message.place.channel_id
-        tallies = self._tallies.setdefault(_group(message), OrderedDict())
-        tally = tallies.get(channel_id)
+        tally = self._found(_group(message), channel_id)
         if tally is None:
             now_s = self._clock.monotonic()
             last_s = self._lines.get(channel_id, float("-inf"))
             due_s = max(now_s + GATHER_S, last_s + LINE_EVERY_S)
-            tally = tallies[channel_id] = _Tally(message.place, QuestionId(message.id), due_s)
+            tally = _Tally(message.place, QuestionId(message.id), due_s, sentence)
+            self._keep(_group(message), tally)
         tally.count += 1
         tally.people.add(message.author.id)
         tally.sentence = sentence
+
+    def _found(self, group: int, channel_id: ChannelId) -> _Tally | None:
+        tallies = self._tallies.get(group)
+        return None if tallies is None else tallies.get(channel_id)
+
+    def _keep(self, group: int, tally: _Tally) -> None:
+        """Keep what is to be said."""
+        self._tallies.setdefault(group, OrderedDict())[tally.place.channel_id] = tally
         if not self._is_saying:
             self._is_saying = True
             self._tasks.start(self._say_lines(), name="lines")
@@ -190,13 +211,13 @@ class TurnedAway:
             await self._clock.sleep(1 / LINES_PER_S)
             now_s = self._clock.monotonic()
             self._forget_lines(now_s)
-            tally = self._next(now_s)
+            group, tally = self._next(now_s)
             if tally is not None:
                 self._lines[tally.place.channel_id] = now_s
-                self._sign(self._say_line(tally))
+                self._sign(self._say_line(group, tally))
         self._is_saying = False
 
-    def _next(self, now_s: float) -> _Tally | None:
+    def _next(self, now_s: float) -> tuple[int, _Tally | None]:
         """Take out what may be said now, of the server whose turn it is."""
         for group in list(self._tallies):
             tallies = self._tallies[group]
@@ -206,19 +227,23 @@ class TurnedAway:
                 self._tallies.move_to_end(group)
                 if not tallies:
                     del self._tallies[group]
-                return found
-        return None
+                return group, found
+        return 0, None
 
-    async def _say_line(self, tally: _Tally) -> None:
+    async def _say_line(self, group: int, tally: _Tally) -> None:
+        """Say a line; what can't be said yet is said with what is counted meanwhile."""
         channel_id = tally.place.channel_id
-        for _ in range(LINE_TRIES):
-            now_s = self._clock.monotonic()
-            at_s = self._pacers.of(channel_id).book(now_s, tally.about)
-            await self._clock.sleep(at_s - now_s)
-            if await self._signals.announce(tally.place, tally.about, tally.text()):
-                return
-            await self._clock.sleep(LINE_EVERY_S)
-        _log.warning("%d messages in channel %d got no word", tally.count, channel_id)
+        now_s = self._clock.monotonic()
+        at_s = self._pacers.of(channel_id).book(now_s, tally.about)
+        await self._clock.sleep(at_s - now_s)
+        if await self._signals.announce(tally.place, tally.about, tally.text()):
+            return
+        _log.info("%d messages in channel %d get their word later", tally.count, channel_id)
+        later = self._found(group, channel_id)
+        if later is not None:
+            tally.add(later)
+        tally.due_s = self._clock.monotonic() + LINE_EVERY_S
+        self._keep(group, tally)
 
     def _forget_lines(self, now_s: float) -> None:
         while self._lines:

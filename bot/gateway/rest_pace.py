@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
+from collections.abc import Awaitable
 from contextvars import ContextVar
 from typing import Final
 
@@ -28,6 +29,9 @@ _FREE: Final = ("/interactions/", "/webhooks/")
 
 ASKED_FOR: ContextVar[int] = ContextVar("asked_for", default=NOBODYS)
 """The group that the request under way counts for."""
+
+LIMIT: ContextVar[asyncio.Timeout | None] = ContextVar("limit", default=None)
+"""The limit of the request under way; waiting for its turn is no part of it."""
 
 
 class RestPace:
@@ -62,7 +66,7 @@ class RestPace:
 
         async def wait(_session: object, _context: object, asked: TraceRequestStartParams) -> None:
             if not any(part in asked.url.path for part in _FREE):
-                await self.turn(ASKED_FOR.get())
+                await _outside(LIMIT.get(), self.turn(ASKED_FOR.get()))
 
         trace.on_request_start.append(wait)
         return trace
@@ -91,3 +95,16 @@ class RestPace:
         if len(self._sent) < (self._sent.maxlen or 0):
             return 0.0
         return self._sent[0] + WINDOW_S - self._clock.monotonic()
+
+
+async def _outside(limit: asyncio.Timeout | None, waiting: Awaitable[None]) -> None:
+    """Wait while a limit stands still."""
+    ends_s = None if limit is None else limit.when()
+    if limit is None or ends_s is None or limit.expired():
+        await waiting
+        return
+    now_s = asyncio.get_running_loop().time
+    left_s = ends_s - now_s()
+    limit.reschedule(None)
+    await waiting
+    limit.reschedule(now_s() + left_s)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -60,7 +61,8 @@ class FairQueue:
         self._channel_tags: dict[int, float] = {}
         self._tag = 0.0
         self._channel_tag = 0.0
-        self._order: list[int] | None = None
+        self._known: list[int] = []
+        self._further: Iterator[int] = iter(())
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -94,6 +96,16 @@ class FairQueue:
         tag = self._person_tags[entry.person] - entry.cost
         self._person_tags[entry.person] = max(self._tag, tag)
 
+    def reprice(self, key: int, cost: float) -> None:
+        """Set what answering a waiting question is expected to take; its place stays.
+
+        Raises:
+            KeyError: It isn't waiting.
+        """
+        entry = replace(self._entries[key], cost=cost)
+        self._entries[key] = self._lines[entry.person][key] = entry
+        self._changed()
+
     def remove(self, key: int) -> bool:
         """Take a question out without charging anyone; return whether it was there."""
         entry = self._entries.get(key)
@@ -104,8 +116,8 @@ class FairQueue:
 
     def peek(self) -> Entry | None:
         """Return who is next."""
-        order = self._ordered()
-        return self._entries[order[0]] if order else None
+        key = next(self.ahead(), None)
+        return None if key is None else self._entries[key]
 
     def take(self, key: int) -> Entry:
         """Take a question to be answered and charge its person and channel.
@@ -126,7 +138,18 @@ class FairQueue:
 
     def order(self) -> list[int]:
         """Return the keys in the order they would be taken if nothing else came."""
-        return list(self._ordered())
+        return list(self.ahead())
+
+    def ahead(self) -> Iterator[int]:
+        """Yield the keys in that order, worked out as far as asked for; any change ends it."""
+        known, further = self._known, self._further
+        for index in itertools.count():
+            if index == len(known):
+                key = next(further, None)
+                if key is None:
+                    return
+                known.append(key)
+            yield known[index]
 
     def forget_people(self) -> None:
         """Forget who was served; for when nobody waits and nothing runs, so that nobody gains."""
@@ -150,7 +173,7 @@ class FairQueue:
         if count == 0:
             known = self._channel_tags.get(entry.channel, 0.0)
             self._channel_tags[entry.channel] = max(self._channel_tag, known)
-        self._order = None
+        self._changed()
 
     def _drop(self, entry: Entry) -> None:
         del self._entries[entry.key]
@@ -162,7 +185,7 @@ class FairQueue:
             del self._channel_counts[entry.channel]
         if not line:
             del self._lines[entry.person]
-        self._order = None
+        self._changed()
         self._forget()
 
     def _forget(self) -> None:
@@ -173,39 +196,36 @@ class FairQueue:
         if len(self._channel_tags) > limit:
             self._channel_tags = _waiting_only(self._channel_tags, self._channel_counts.keys())
 
-    def _ordered(self) -> list[int]:
-        if self._order is None:
-            self._order = self._simulate()
-        return self._order
+    def _changed(self) -> None:
+        self._known = []
+        self._further = self._simulate()
 
-    def _simulate(self) -> list[int]:
-        lines = {person: list(line.values()) for person, line in self._lines.items()}
-        tags = dict(self._person_tags)
-        channels = dict(self._channel_tags)
-        taken = dict.fromkeys(lines, 0)
-        heap: list[tuple[float, float, int, int]] = []
-
-        def offer(person: int) -> None:
-            entry = lines[person][taken[person]]
-            arrival = self._arrivals[entry.key]
-            heapq.heappush(heap, (tags[person], channels[entry.channel], arrival, person))
-
-        for person in lines:
-            offer(person)
-        order: list[int] = []
+    def _simulate(self) -> Iterator[int]:
+        """Take one after the other, on copies."""
+        tags, channels = dict(self._person_tags), dict(self._channel_tags)
+        lines = {person: iter(line.values()) for person, line in self._lines.items()}
+        first = {person: next(line) for person, line in lines.items()}
+        heap = [
+            (tags[person], channels[entry.channel], self._arrivals[entry.key], person)
+            for person, entry in first.items()
+        ]
+        heapq.heapify(heap)
         while heap:
-            _, channel_tag, _, person = heapq.heappop(heap)
-            entry = lines[person][taken[person]]
+            tag, channel_tag, arrival, person = heap[0]
+            entry = first[person]
             if channels[entry.channel] > channel_tag:
-                offer(person)
+                heapq.heapreplace(heap, (tag, channels[entry.channel], arrival, person))
                 continue
-            order.append(entry.key)
+            yield entry.key
             tags[person] += entry.cost
             channels[entry.channel] += entry.cost
-            taken[person] += 1
-            if taken[person] < len(lines[person]):
-                offer(person)
-        return order
+            follower = next(lines[person], None)
+            if follower is None:
+                heapq.heappop(heap)
+                continue
+            first[person] = follower
+            place = tags[person], channels[follower.channel], self._arrivals[follower.key], person
+            heapq.heapreplace(heap, place)
 
 
 def _waiting_only(tags: dict[int, float], waiting: object) -> dict[int, float]:

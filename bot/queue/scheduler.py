@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,6 +37,10 @@ others fill the line, until it is twice as long as it should be."""
 
 BYPASSES: Final = 12
 """How many may pass a question whose model must be loaded first, so that models don't take turns."""
+
+AHEAD: Final = 4
+"""How many questions have their prompts built beyond those that could begin, so that no slot waits
+for a prompt, and those further back hold neither memory nor the event loop."""
 
 _RESTARTING: Final = (
     "I'm restarting, so I can't take questions right now. Please try again in a minute."
@@ -116,14 +121,14 @@ class Scheduler:
         job: Job,
         on_change: Callable[[Ticket], None] | None = None,
         *,
-        is_recovery: bool = False,
+        has_place: bool = False,
     ) -> Ticket:
         """Take a question into the line.
 
         Args:
             job: The question.
             on_change: Called when its place, expected wait or being held changed.
-            is_recovery: It was accepted before a restart, so no bound refuses it.
+            has_place: It was accepted before, or takes the place of one that was: no bound refuses it.
 
         Raises:
             QueueError: The line is full or closed; the sentence says when to try again.
@@ -133,7 +138,7 @@ class Scheduler:
             raise QueueError(_RESTARTING)
         if job.question_id in self._waiting or job.question_id in self._running:
             raise ValueError(f"question {job.question_id} is in the line already")
-        bound = None if is_recovery else self._queue.full(job.person_id, job.channel_id)
+        bound = None if has_place else self._queue.full(job.person_id, job.channel_id)
         if bound is Bound.TOTAL and self._has_reserve(job):
             bound = None
         if bound is not None:
@@ -176,6 +181,13 @@ class Scheduler:
         """Return whether it waits for the model's machine to come back."""
         waiting = self._waiting.get(ticket.job.question_id)
         return waiting is not None and waiting.held_since_s is not None
+
+    def prepared(self, ticket: Ticket, job: Job) -> None:
+        """Take note of what is known of a question once its prompt is built: it may begin now."""
+        ticket.job = job
+        if ticket.state is TicketState.WAITING:
+            self._queue.reprice(job.question_id, _entry(job).cost)
+            self._pump()
 
     def leave(self, ticket: Ticket) -> bool:
         """Take a ticket out, waiting or running; return whether it was waiting."""
@@ -243,11 +255,15 @@ class Scheduler:
             self._queue.forget_people()
 
     def _pump(self) -> None:
-        """Grant what may begin."""
+        """Grant what may begin, and have built what may begin soon."""
         self._view = None
         self._gate.update(self._capacity())
-        if not self._may_begin():
-            return
+        if self._may_begin():
+            self._grant_all()
+        for key in itertools.islice(self._queue.ahead(), self._gate.slots + AHEAD):
+            self._waiting[QuestionId(key)].ticket.call_up()
+
+    def _grant_all(self) -> None:
         while (key := self._next()) is not None:
             ticket = self._waiting[QuestionId(key)].ticket
             if not (tokens := self._room_for(ticket.job)):
@@ -260,10 +276,9 @@ class Scheduler:
 
     def _grant(self, ticket: Ticket, tokens: int) -> None:
         question_id = ticket.job.question_id
-        head = self._queue.peek()
-        if head is not None and head.key != question_id:
+        if next(self._prepared()) != question_id:
             self._bypasses += 1
-        elif not self._is_ready(question_id):
+        elif not self._has_model(question_id):
             self._bypasses = 0
         self._queue.take(question_id)
         del self._waiting[question_id]
@@ -274,14 +289,20 @@ class Scheduler:
 
     def _next(self) -> int | None:
         """Return the fair choice, or the first whose model is loaded, a bounded number of times."""
-        head = self._queue.peek()
-        if head is None:
-            return None
-        if self._bypasses < BYPASSES and not self._is_ready(head.key):
-            return next(filter(self._is_ready, self._queue.order()), head.key)
-        return head.key
+        head = next(self._prepared(), None)
+        if head is not None and self._bypasses < BYPASSES and not self._has_model(head):
+            return next(filter(self._has_model, self._prepared()), head)
+        return head
 
-    def _is_ready(self, key: int) -> bool:
+    def _prepared(self) -> Iterator[int]:
+        """Yield those that can begin, in order; whoever's prompt is being built lets others pass."""
+        return (
+            key
+            for key in self._queue.ahead()
+            if self._waiting[QuestionId(key)].ticket.job.is_prepared
+        )
+
+    def _has_model(self, key: int) -> bool:
         return self._is_loaded(self._waiting[QuestionId(key)].ticket.job.model)
 
     def _may_begin(self) -> bool:

@@ -21,6 +21,7 @@ class Job:
         cost_tokens: Prompt and longest answer together: what it would like of the shared pool.
         least_tokens: What it needs of the pool to begin at all; ``None`` for all of it.
         model: The model it asks for; ``None`` for whichever is loaded.
+        is_prepared: Its prompt is built, so that it can begin; until then the sizes are guesses.
     """
 
     question_id: QuestionId
@@ -31,6 +32,7 @@ class Job:
     cost_tokens: int
     model: str | None = None
     least_tokens: int | None = None
+    is_prepared: bool = True
 
 
 class TicketState(Enum):
@@ -64,6 +66,10 @@ class Line(Protocol):
 
     def is_held(self, ticket: Ticket) -> bool:
         """Return whether it waits for the model's machine to come back."""
+        ...
+
+    def prepared(self, ticket: Ticket, job: Job) -> None:
+        """Take note of what is known of a question once its prompt is built."""
         ...
 
     def leave(self, ticket: Ticket) -> bool:
@@ -120,7 +126,9 @@ class Ticket:
         self._is_resting = False
         self._is_read = False
         self._line = line
-        self._turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._turn: asyncio.Future[None] = loop.create_future()
+        self._near: asyncio.Future[None] = loop.create_future()
 
     @property
     def position(self) -> int | None:
@@ -137,6 +145,25 @@ class Ticket:
         """It waits for the model's machine to come back."""
         return self._line.is_held(self)
 
+    @property
+    def is_near(self) -> bool:
+        """It is, or was, so near the front that its prompt is wanted."""
+        return self._near.done()
+
+    async def near(self) -> None:
+        """Wait until the prompt is wanted; ``prepared`` tells that it is built.
+
+        Cancelling the waiting task leaves the line.
+
+        Raises:
+            QueueError: As ``wait`` does.
+        """
+        await self._until(self._near)
+
+    def prepared(self, job: Job) -> None:
+        """Tell what the question is like, its prompt being built; it may begin from now on."""
+        self._line.prepared(self, job)
+
     async def wait(self) -> None:
         """Wait for the turn; then the slot is held until ``release`` or ``requeue``.
 
@@ -147,8 +174,11 @@ class Ticket:
             HoldExpiredError: The model's machine stayed away too long.
             QueueError: The line was closed.
         """
+        await self._until(self._turn)
+
+    async def _until(self, moment: asyncio.Future[None]) -> None:
         try:
-            await asyncio.shield(self._turn)
+            await asyncio.shield(moment)
         except asyncio.CancelledError:
             self._line.leave(self)
             raise
@@ -216,6 +246,11 @@ class Ticket:
             self._is_resting = False
             self._line.report(self, Feedback(is_resting=False))
 
+    def call_up(self) -> None:
+        """Have the prompt built; for the scheduler."""
+        if not self._near.done():
+            self._near.set_result(None)
+
     def grant(self, tokens: int) -> None:
         """Let it run with so many tokens of the pool; for the scheduler."""
         self.state = TicketState.RUNNING
@@ -226,7 +261,8 @@ class Ticket:
     def fail(self, error: QueueError) -> None:
         """End the waiting with an error; for the scheduler."""
         self.state = TicketState.DONE
-        if not self._turn.done():
-            self._turn.set_exception(error)
-            # Nobody may be waiting yet; asyncio must not complain when nobody ever does.
-            self._turn.exception()
+        for moment in (self._near, self._turn):
+            if not moment.done():
+                moment.set_exception(error)
+                # Nobody may be waiting yet; asyncio must not complain when nobody ever does.
+                moment.exception()

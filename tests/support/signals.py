@@ -11,6 +11,7 @@ class FakeSignals:
 
     Args:
         clock: Time.
+        takes_replies: Whether replies can be posted.
         takes_marks: Whether marks can be put on messages.
         failures: How many lines aren't taken at first.
 
@@ -20,8 +21,16 @@ class FakeSignals:
         lines: Place, sentence and time of each line to a channel.
     """
 
-    def __init__(self, clock: Clock, *, takes_marks: bool = True, failures: int = 0) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        takes_replies: bool = True,
+        takes_marks: bool = True,
+        failures: int = 0,
+    ) -> None:
         self._clock = clock
+        self._takes_replies = takes_replies
         self._takes_marks = takes_marks
         self._failures = failures
         self.replies: list[tuple[IncomingMessage, str, float]] = []
@@ -30,8 +39,9 @@ class FakeSignals:
 
     async def reply(self, message: IncomingMessage, sentence: str) -> bool:
         """Note a reply."""
-        self.replies.append((message, sentence, self._clock.monotonic()))
-        return True
+        if self._takes_replies:
+            self.replies.append((message, sentence, self._clock.monotonic()))
+        return self._takes_replies
 
     async def mark(self, message: IncomingMessage, mark: str) -> bool:
         """Note a mark."""

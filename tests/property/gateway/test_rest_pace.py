@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
+from unittest.mock import MagicMock
 
+from aiohttp import TraceConfig, TraceRequestStartParams
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from multidict import CIMultiDict
+from yarl import URL
 
-from bot.gateway.rest_pace import WINDOW_S, RestPace
+from bot.gateway.rest_pace import LIMIT, WINDOW_S, RestPace
 from tests.support.clock import FakeClock, settle
 
 Asked = list[tuple[int, float]]
@@ -66,3 +70,27 @@ async def test_a_request_that_is_given_up_takes_no_room() -> None:
     await clock.advance(WINDOW_S)
     assert kept.done()
     await pace.close()
+
+
+async def test_waiting_for_its_turn_is_no_part_of_a_requests_limit() -> None:
+    clock = FakeClock()
+    pace = RestPace(clock, 1)
+    trace = pace.pace(TraceConfig())
+    trace.freeze()
+    asked = TraceRequestStartParams("GET", URL("https://discord.example/api/v10/x"), CIMultiDict())
+    limits: list[asyncio.Timeout] = []
+
+    async def request() -> None:
+        async with asyncio.timeout(15) as limit:
+            limits.append(limit)
+            LIMIT.set(limit)
+            await trace.on_request_start.send(MagicMock(), MagicMock(), asked)
+            await clock.sleep(1)
+
+    tasks = [asyncio.create_task(request()) for _ in range(2)]
+    await settle()
+    assert [limit.when() is None for limit in limits] == [False, True]
+    await clock.advance(WINDOW_S)
+    assert [limit.when() is None for limit in limits] == [False, False]
+    await clock.advance(WINDOW_S)
+    await asyncio.gather(*tasks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import settings
@@ -14,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from bot.core.domain import ChannelId, QuestionId, UserId
 from bot.core.errors import QueueError
 from bot.core.ports import Capacity
-from bot.queue.scheduler import Scheduler
+from bot.queue.scheduler import AHEAD, Scheduler
 from bot.queue.ticket import Job, Ticket, TicketState
 from config.settings import QueueSettings
 from tests.support.clock import FakeClock, settle
@@ -22,6 +23,11 @@ from tests.support.clock import FakeClock, settle
 POOL = 3000
 HOLD_S = 100.0
 WHICH = st.integers(0, 30)
+
+
+def is_being_built(ticket: Ticket) -> bool:
+    """Return whether the line waits for a question's prompt."""
+    return ticket.state is TicketState.WAITING and ticket.is_near and not ticket.job.is_prepared
 
 
 class SchedulerMachine(RuleBasedStateMachine):
@@ -54,13 +60,25 @@ class SchedulerMachine(RuleBasedStateMachine):
             lambda: self.is_up,
         )
 
-    @rule(person=st.integers(1, 3), tokens=st.sampled_from([500, 1500, 9000]))
-    def submit(self, person: int, tokens: int) -> None:
-        self.run(self._submit(person, tokens))
+    @rule(
+        person=st.integers(1, 3),
+        tokens=st.sampled_from([500, 1500, 9000]),
+        is_prepared=st.booleans(),
+    )
+    def submit(self, person: int, tokens: int, is_prepared: bool) -> None:
+        self.run(self._submit(person, tokens, is_prepared=is_prepared))
 
-    async def _submit(self, person: int, tokens: int) -> None:
+    async def _submit(self, person: int, tokens: int, *, is_prepared: bool) -> None:
         number = next(self.numbers)
-        job = Job(QuestionId(number), UserId(person), ChannelId(person % 2), None, 100, tokens)
+        job = Job(
+            QuestionId(number),
+            UserId(person),
+            ChannelId(person % 2),
+            None,
+            100,
+            tokens,
+            is_prepared=is_prepared,
+        )
         waiting = self.scheduler.waiting
         try:
             ticket = self.scheduler.submit(job)
@@ -72,6 +90,16 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     async def _wait(self, ticket: Ticket) -> None:
         self.waits[ticket] = asyncio.create_task(ticket.wait())
+        await settle()
+
+    @rule(which=WHICH, tokens=st.sampled_from([600, 2000]))
+    def build_a_prompt(self, which: int, tokens: int) -> None:
+        building = [ticket for ticket in self.tickets if is_being_built(ticket)]
+        if building:
+            self.run(self._build(building[which % len(building)], tokens))
+
+    async def _build(self, ticket: Ticket, tokens: int) -> None:
+        ticket.prepared(replace(ticket.job, cost_tokens=tokens, is_prepared=True))
         await settle()
 
     def _pick(self, which: int, state: TicketState) -> Ticket | None:
@@ -146,6 +174,16 @@ class SchedulerMachine(RuleBasedStateMachine):
             assert task.done() is (ticket.state is not TicketState.WAITING)
 
     @invariant()
+    def only_what_is_prepared_runs(self) -> None:
+        running = [t for t in self.tickets if t.state is TicketState.RUNNING]
+        assert all(ticket.job.is_prepared for ticket in running)
+
+    @invariant()
+    def the_first_in_line_have_their_prompts_built(self) -> None:
+        near = [t for t in self.tickets if t.position is not None and t.position <= AHEAD]
+        assert all(ticket.is_near for ticket in near)
+
+    @invariant()
     def what_runs_fits_the_pool(self) -> None:
         running = [t.granted_tokens for t in self.tickets if t.state is TicketState.RUNNING]
         assert sum(running) <= POOL or len(running) == 1
@@ -163,6 +201,8 @@ class SchedulerMachine(RuleBasedStateMachine):
             await self.clock.advance(31)
             for ticket in self.tickets:
                 ticket.release()
+                if is_being_built(ticket):
+                    await self._build(ticket, 600)
         assert self.scheduler.waiting == 0
         for task in self.waits.values():
             if not task.cancelled():

@@ -129,3 +129,10 @@ async def test_a_late_copy_is_somebody_elses() -> None:
     proxies.deleted(ORIGINAL.id, BOT_ID, was_open=True)
     await clock.advance(WITHIN_S + 1)
     assert proxies.copied(copy_of(ORIGINAL), BOT_ID) is None
+
+
+def test_a_copy_of_what_was_refused_is_no_question() -> None:
+    proxies = Proxies(FakeClock(), ())
+    proxies.asked(QUESTION)
+    proxies.refused(QUESTION)
+    assert taken(proxies, copy_of(ORIGINAL)) is None

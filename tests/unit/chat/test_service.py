@@ -25,12 +25,15 @@ from bot.core.domain import (
     QuestionId,
     TextDelta,
     Usage,
+    UserId,
 )
+from bot.core.errors import DeliveryUnavailableError, QueueError
 from bot.core.ports import JournalEntry, Outcome, QuestionState
 from bot.lmstudio.ending import CUT_BY_SERVER
 from bot.lmstudio.errors import BackendUnavailableError
+from bot.queue.scheduler import AHEAD
 from tests.support.builders import ADA, BOB, HOME, NOON, message, question
-from tests.support.chat import Chat
+from tests.support.chat import ANSWER, Chat
 from tests.support.clock import FakeClock
 from tests.support.sink import FakeSink
 
@@ -563,3 +566,66 @@ async def test_a_stored_answer_that_is_being_delivered_is_let_finish_by_a_restar
     await closing
     assert chat.outcome(1) is Outcome.DELIVERED
     assert chat.sink.contents == ["An answer."]
+
+
+async def test_what_a_full_line_refuses_is_neither_stored_nor_built(clock: FakeClock) -> None:
+    chat = Chat(clock, max_waiting=16)
+    hold = asyncio.Event()
+    chat.backend.scripts.extend([(hold, *ANSWER)] * 200)
+    refused = 0
+    submits = [
+        chat.service.submit(
+            question(n, asker=Person(UserId(n), f"P{n}"), message=None), FakeSink(clock)
+        )
+        for n in range(1, 101)
+    ]
+    for ended in await asyncio.gather(*submits, return_exceptions=True):
+        refused += isinstance(ended, QueueError)
+    assert len(chat.journal.entries) == 100 - refused
+    await chat.pass_time(2)
+    assert len(chat.journal.entries) <= 16 + 4
+    begun = [
+        entry
+        for entry in chat.journal.entries.values()
+        if entry.state is not QuestionState.ACCEPTED
+    ]
+    assert len(begun) <= 4 + 4 + AHEAD
+    hold.set()
+    await chat.pass_time(60)
+    assert {entry.outcome for entry in chat.journal.entries.values()} == {Outcome.DELIVERED}
+    assert chat.parts.scheduler.waiting == chat.parts.scheduler.running == 0
+
+
+async def test_a_burst_needs_no_second_place_in_a_full_line(clock: FakeClock) -> None:
+    chat = Chat(clock, max_waiting_person=1, slots=1)
+    hold = asyncio.Event()
+    chat.backend.scripts.append((hold, *ANSWER))
+    await chat.service.submit(question(1, asker=BOB, message=message(1, author=BOB)), chat.sink)
+    await chat.pass_time(5)
+    for number in (2, 3):
+        asked = message(number, created_at=NOON)
+        await chat.service.submit(question(number, message=asked, asked_at=NOON), FakeSink(clock))
+    with pytest.raises(QueueError):
+        await chat.service.submit(question(4, message=None), FakeSink(clock))
+    hold.set()
+    await chat.pass_time()
+    assert [chat.outcome(number) for number in (2, 3)] == [Outcome.MERGED, Outcome.DELIVERED]
+
+
+async def test_a_question_that_is_taken_back_before_work_begins_leaves_its_place(
+    chat: Chat,
+) -> None:
+    chat.service.message_gone(MessageId(1))
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time(2)
+    assert chat.outcome(1) is Outcome.DROPPED
+    assert chat.parts.scheduler.waiting == chat.parts.scheduler.running == 0
+
+
+async def test_a_question_whose_taking_could_not_be_told_leaves_its_place(chat: Chat) -> None:
+    async def fail() -> None:
+        raise DeliveryUnavailableError
+
+    with pytest.raises(DeliveryUnavailableError):
+        await chat.service.submit(question(1), chat.sink, acknowledge=fail)
+    assert chat.parts.scheduler.waiting == chat.parts.scheduler.running == 0

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from bot.chat.turned_away import GATHER_S, LATER_MARK, TOLD_EVERY_S, TOO_MANY, TurnedAway
+from bot.chat.turned_away import (
+    GATHER_S,
+    LATER_MARK,
+    LINE_EVERY_S,
+    REMEMBERED,
+    SIGNS_S,
+    TOLD_EVERY_S,
+    TOO_MANY,
+    TurnedAway,
+)
 from bot.core.domain import ChannelId, GuildId, IncomingMessage, Person, Place, PlaceKind, UserId
 from bot.delivery.pacing import PacerRegistry
 from tests.support.builders import ADA, ADAS_DM, message
@@ -93,9 +102,44 @@ async def test_a_server_of_few_lines_does_not_wait_for_one_of_many(clock: FakeCl
 
 
 async def test_a_line_that_discord_does_not_take_is_tried_again(clock: FakeClock) -> None:
-    signals = FakeSignals(clock, takes_marks=False, failures=2)
+    signals = FakeSignals(clock, takes_marks=False, failures=20)
     away = turned_away(clock, signals)
     away.refuse(message(1), WHY)
     away.refuse(message(2), WHY)
-    await clock.advance(60)
+    await clock.advance(21 * (LINE_EVERY_S + GATHER_S))
     assert [line.startswith("1 message") for _, line, _ in signals.lines] == [True]
+
+
+async def test_what_came_while_a_line_could_not_be_said_is_in_the_next(clock: FakeClock) -> None:
+    signals = FakeSignals(clock, takes_marks=False, failures=1)
+    away = turned_away(clock, signals)
+    for number in range(1, 4):
+        away.refuse(message(number), WHY)
+    await clock.advance(GATHER_S + 1)
+    away.refuse(message(4), WHY)
+    await clock.advance(LINE_EVERY_S + 1)
+    [(_, line, _)] = signals.lines
+    assert line.startswith("3 messages here weren't taken")
+
+
+async def test_a_reason_that_could_not_be_said_in_reply_becomes_a_count(clock: FakeClock) -> None:
+    signals = FakeSignals(clock, takes_replies=False)
+    away = turned_away(clock, signals)
+    away.refuse(message(1), WHY)
+    await clock.advance(GATHER_S + 1)
+    assert [line for _, line, _ in signals.lines] == [
+        f"1 message here wasn't taken (from <@{ADA.id}>). {TOO_MANY}"
+    ]
+
+
+async def test_a_flood_of_people_forgets_who_was_told_first(clock: FakeClock) -> None:
+    signals = FakeSignals(clock)
+    away = turned_away(clock, signals)
+    for person in range(1, REMEMBERED + 2):
+        away.explain(of(person, person, guild=66), "Not here.")
+    await clock.advance(SIGNS_S)
+    signals.replies.clear()
+    for person in (1, REMEMBERED + 1):
+        away.explain(of(50_000 + person, person, guild=77, channel=person), "Not here.")
+    await clock.advance(0)
+    assert [m.author.id for m, _, _ in signals.replies] == [1]

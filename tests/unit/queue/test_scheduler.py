@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from bot.core.domain import ChannelId, GuildId, QuestionId, UserId
 from bot.core.errors import QueueError
 from bot.core.ports import Capacity
-from bot.queue.scheduler import BYPASSES, Scheduler
+from bot.queue.scheduler import AHEAD, BYPASSES, Scheduler
 from bot.queue.ticket import HoldExpiredError, Job, StoppedError, Ticket, TicketState
 from config.settings import QueueSettings
 from tests.support.clock import FakeClock, settle
@@ -51,6 +52,10 @@ class World:
             cost_tokens=1100,
             model=model,
         )
+
+    def unprepared(self, person: int = 1, channel: int = 1) -> Ticket:
+        """Submit a question whose prompt isn't built."""
+        return self.scheduler.submit(replace(self.job(person, channel), is_prepared=False))
 
     def submit(self, person: int = 1, channel: int = 1, model: str | None = None) -> Ticket:
         return self.scheduler.submit(self.job(person, channel, model))
@@ -134,7 +139,7 @@ async def test_what_was_accepted_before_a_restart_is_never_refused() -> None:
     world = World(Model(slots=1), max_waiting_person=1)
     world.submit()
     world.submit()
-    recovered = world.scheduler.submit(world.job(), is_recovery=True)
+    recovered = world.scheduler.submit(world.job(), has_place=True)
     assert recovered.position == 2
 
 
@@ -384,3 +389,71 @@ async def test_a_look_at_the_line_that_fails_is_not_the_last_one() -> None:
     assert second.is_held
     first.cancel()
     second.cancel()
+
+
+def prepare(ticket: Ticket) -> None:
+    ticket.prepared(replace(ticket.job, is_prepared=True))
+
+
+async def test_prompts_are_built_for_the_front_of_the_line_only() -> None:
+    world = World(Model(slots=2))
+    tickets = [world.unprepared(person=number) for number in range(1, 31)]
+    assert [ticket.is_near for ticket in tickets] == [True] * (2 + AHEAD) + [False] * (28 - AHEAD)
+    for ticket in tickets[:4]:
+        prepare(ticket)
+    assert running(tickets) == [0, 1]
+    assert sum(ticket.is_near for ticket in tickets) == 4 + AHEAD
+    tickets[0].release()
+    assert running(tickets) == [1, 2]
+
+
+async def test_a_bystander_of_a_storm_begins_after_those_who_had_nothing_yet() -> None:
+    world = World(Model(slots=2), max_waiting_person=100)
+    storm = [world.unprepared(person=n % 3 + 1, channel=n % 3 + 1) for n in range(60)]
+    for ticket in storm[:2]:
+        prepare(ticket)
+    bystander = world.unprepared(person=9, channel=9)
+    assert bystander.is_near
+    prepare(bystander)
+    for ticket in storm:
+        if ticket.is_near and not ticket.job.is_prepared:
+            prepare(ticket)
+    for _ in range(2):
+        next(ticket for ticket in storm if ticket.state is TicketState.RUNNING).release()
+    assert bystander.state is TicketState.RUNNING
+
+
+async def test_a_prompt_that_takes_long_keeps_nobody_else_waiting_and_its_question_stays_first() -> (
+    None
+):
+    world = World(Model(slots=1))
+    slow, quick, last = (world.unprepared(person=number) for number in (1, 2, 3))
+    prepare(quick)
+    prepare(last)
+    assert running([slow, quick, last]) == [1]
+    prepare(slow)
+    quick.release()
+    assert running([slow, quick, last]) == [0]
+
+
+async def test_a_person_is_charged_for_the_prompt_that_was_built() -> None:
+    world = World(Model(slots=1))
+    first, second = world.unprepared(person=1), world.unprepared(person=1)
+    other, another = world.unprepared(person=2), world.unprepared(person=2)
+    prepare(first)
+    big = replace(other.job, prompt_tokens=90_000, cost_tokens=91_000, is_prepared=True)
+    other.prepared(big)
+    for ticket in (second, another):
+        prepare(ticket)
+    first.release()
+    assert other.state is TicketState.RUNNING
+    other.release()
+    assert second.state is TicketState.RUNNING
+
+
+async def test_a_full_line_counts_those_whose_prompts_are_not_built() -> None:
+    world = World(Model(slots=1), max_waiting=5)
+    for person in range(1, 6):
+        world.unprepared(person=person)
+    with pytest.raises(QueueError, match="Too many questions are waiting"):
+        world.unprepared(person=6)

@@ -200,7 +200,7 @@ class Scheduler:
                 self._durations.learn(self._clock.monotonic() - self._running[question_id])
             self._end(question_id)
         ticket.state = TicketState.DONE
-        self._pump()
+        self._fill()
         return was_waiting
 
     def put_back(self, ticket: Ticket) -> bool:
@@ -240,7 +240,7 @@ class Scheduler:
             self._gate.end(question_id)
         elif feedback.is_resting is False:
             self._gate.begin(question_id, ticket.granted_tokens)
-        self._pump()
+        self._fill()
 
     def _enter(self, ticket: Ticket) -> None:
         self._waiting[ticket.job.question_id] = _Waiting(ticket)
@@ -253,6 +253,12 @@ class Scheduler:
         self._gate.end(question_id)
         if not self._running:
             self._queue.forget_people()
+
+    def _fill(self) -> None:
+        """Give room that may have come to those who wait; without them the servers aren't asked."""
+        self._view = None
+        if self._waiting:
+            self._pump()
 
     def _pump(self) -> None:
         """Grant what may begin, and have built what may begin soon."""

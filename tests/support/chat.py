@@ -37,7 +37,7 @@ from bot.queue.rate_limit import RateLimiter
 from bot.queue.scheduler import Scheduler
 from config.settings import DiscordSettings, QueueSettings, Settings
 from tests.support.clock import FakeClock
-from tests.support.conversation import World
+from tests.support.conversation import FakeSources
 from tests.support.sink import FakeSink
 
 DONE: Final = Completed(FinishReason.STOP, "tiny")
@@ -199,7 +199,7 @@ class Chat:
         self.backend = FakeBackend()
         self.journal = FakeJournal()
         self.sink = FakeSink(clock)
-        self.world = World()
+        self.world = FakeSources()
         self.overrides = FixedSettings()
         settings = Settings(
             discord=DiscordSettings(token=SecretStr("t")), queue=QueueSettings(**queue)

@@ -32,10 +32,10 @@ from tests.support.clock import FakeClock
 
 CLAW = Person(BOT_ID, "Clawbot", is_bot=True)
 CHAT = ChatSettings(None, 0.7, 0.95, 512, "You are {bot}.", Reasoning.AUTO)
-__all__ = ["ADA", "ADAS_DM", "BOB", "BOT_ID", "CHAT", "CLAW", "HOME", "World", "check_roles"]
+__all__ = ["ADA", "ADAS_DM", "BOB", "BOT_ID", "CHAT", "CLAW", "HOME", "FakeSources", "check_roles"]
 
 
-class World:
+class FakeSources:
     """Messages by place, in order; also the source of messages and files, and their decoder."""
 
     def __init__(self, **settings: Any) -> None:

@@ -20,7 +20,7 @@ from bot.core.domain import (
 )
 from bot.prompt.budget import cut_points, origin, plan
 from bot.prompt.cleaning import clean_text, safe_name
-from tests.support.conversation import ADA, BOB, CHAT, CLAW, HOME, World, check_roles
+from tests.support.conversation import ADA, BOB, CHAT, CLAW, HOME, FakeSources, check_roles
 
 DM = Place(PlaceKind.DM, ChannelId(60))
 THREAD = Place(PlaceKind.THREAD, ChannelId(70), GuildId(40), ChannelId(50))
@@ -35,47 +35,47 @@ def serialised(turns: tuple[ChatTurn, ...]) -> str:
 
 
 @st.composite
-def talks(draw: st.DrawFn) -> tuple[World, list[IncomingMessage]]:
+def talks(draw: st.DrawFn) -> tuple[FakeSources, list[IncomingMessage]]:
     """Draw a conversation of questions and answers, and return its questions."""
     place = draw(st.sampled_from([HOME, DM, THREAD]))
-    world = World(max_messages=draw(st.sampled_from([10, 40, 400])))
+    sources = FakeSources(max_messages=draw(st.sampled_from([10, 40, 400])))
     asked: list[IncomingMessage] = []
     last: IncomingMessage | None = None
     for number in range(draw(st.integers(1, 25))):
         to = last if place is HOME else None
         person = draw(st.sampled_from(PEOPLE)) if place is not DM else ADA
-        question = world.say(
+        question = sources.say(
             person, f"q{number} " + draw(WORDS) * draw(st.integers(1, 8)), place=place, to=to
         )
         asked.append(question)
-        last = world.say(
+        last = sources.say(
             CLAW, f"a{number} " + draw(WORDS) * draw(st.integers(1, 12)), place=place, to=question
         )
-    return world, asked
+    return sources, asked
 
 
 @given(talks(), CONTEXTS, st.sampled_from([0, 100, 6000]))
 @settings(max_examples=60, deadline=None)
 def test_every_prompt_fits_and_satisfies_strict_templates(
-    talk: tuple[World, list[IncomingMessage]], context_tokens: int, persona_chars: int
+    talk: tuple[FakeSources, list[IncomingMessage]], context_tokens: int, persona_chars: int
 ) -> None:
-    world, asked = talk
+    sources, asked = talk
     chat = dataclasses.replace(CHAT, system_prompt="persona " * (persona_chars // 8))
     for question in asked[-3:]:
-        prompt = world.prompt_now(question, context_tokens=context_tokens, chat=chat)
+        prompt = sources.prompt_now(question, context_tokens=context_tokens, chat=chat)
         check_roles(prompt)
         reserve = min(CHAT.max_tokens, context_tokens // 2)
         assert prompt.prompt_tokens <= (context_tokens - reserve) * 0.9
-        assert prompt.prompt_tokens == world.estimator.estimate_turns(prompt.turns, "m")
+        assert prompt.prompt_tokens == sources.estimator.estimate_turns(prompt.turns, "m")
 
 
 @given(talks(), CONTEXTS)
 @settings(max_examples=60, deadline=None)
 def test_the_newest_question_is_whole_or_the_cut_is_said(
-    talk: tuple[World, list[IncomingMessage]], context_tokens: int
+    talk: tuple[FakeSources, list[IncomingMessage]], context_tokens: int
 ) -> None:
-    world, asked = talk
-    prompt = world.prompt_now(asked[-1], context_tokens=context_tokens)
+    sources, asked = talk
+    prompt = sources.prompt_now(asked[-1], context_tokens=context_tokens)
     whole = clean_text(asked[-1].text.strip())
     is_whole = prompt.turns[-1].text.endswith(whole)
     assert is_whole or any("left out" in notice for notice in prompt.notices)
@@ -84,12 +84,12 @@ def test_the_newest_question_is_whole_or_the_cut_is_said(
 @given(talks(), CONTEXTS)
 @settings(max_examples=60, deadline=None)
 def test_each_prompt_begins_with_the_one_before_except_at_a_cut(
-    talk: tuple[World, list[IncomingMessage]], context_tokens: int
+    talk: tuple[FakeSources, list[IncomingMessage]], context_tokens: int
 ) -> None:
-    world, asked = talk
+    sources, asked = talk
     before = None
     for question in asked:
-        prompt = world.prompt_now(question, context_tokens=context_tokens)
+        prompt = sources.prompt_now(question, context_tokens=context_tokens)
         head = prompt.turns[:2]
         if before is not None and before.turns[:2] == head and len(before.turns) > 2:
             assert serialised(prompt.turns).startswith(serialised(before.turns))
@@ -101,17 +101,17 @@ def test_each_prompt_begins_with_the_one_before_except_at_a_cut(
 def test_cuts_are_rare_also_when_the_beginning_is_out_of_reach(
     chars: int, context_tokens: int
 ) -> None:
-    world = World(max_messages=60)
+    sources = FakeSources(max_messages=60)
     last: IncomingMessage | None = None
     cuts, before = 0, None
     turns = 60
     for number in range(turns):
-        last = world.say(ADA, f"{number} " + "word " * (chars // 20), to=last)
-        prompt = world.prompt_now(last, context_tokens=context_tokens)
+        last = sources.say(ADA, f"{number} " + "word " * (chars // 20), to=last)
+        prompt = sources.prompt_now(last, context_tokens=context_tokens)
         if before is not None and not serialised(prompt.turns).startswith(before):
             cuts += 1
         before = serialised(prompt.turns)
-        last = world.say(CLAW, "reply " * (chars // 10), to=last)
+        last = sources.say(CLAW, "reply " * (chars // 10), to=last)
     room = (context_tokens - 512) * 0.9
     turn_tokens = chars / 20 * 1.3 + chars / 10 * 1.3 + 12
     assert cuts <= turns / max(1.0, room / 2 / turn_tokens) * 1.6 + 4
@@ -120,17 +120,17 @@ def test_cuts_are_rare_also_when_the_beginning_is_out_of_reach(
 @given(st.lists(st.integers(0, 30), min_size=2, max_size=40), st.data())
 @settings(max_examples=60, deadline=None)
 def test_two_branches_never_mix(parents: list[int], data: st.DataObject) -> None:
-    world = World()
+    sources = FakeSources()
     answers: list[tuple[IncomingMessage, frozenset[int]]] = []
     for number, choice in enumerate(parents):
         to, line = (None, frozenset[int]())
         if answers and choice % 7:
             to, line = answers[choice % len(answers)]
-        question = world.say(ADA, f"q{number};", to=to, minutes=20)
-        answer = world.say(CLAW, f"a{number};", to=question)
+        question = sources.say(ADA, f"q{number};", to=to, minutes=20)
+        answer = sources.say(CLAW, f"a{number};", to=question)
         answers.append((answer, line | {number}))
     leaf, line = data.draw(st.sampled_from(answers))
-    prompt = world.prompt_now(world.say(BOB, "end", to=leaf))
+    prompt = sources.prompt_now(sources.say(BOB, "end", to=leaf))
     text = serialised(prompt.turns[1:])
     for number in range(len(parents)):
         assert (f"q{number};" in text) == (number in line)
@@ -138,7 +138,7 @@ def test_two_branches_never_mix(parents: list[int], data: st.DataObject) -> None
 
 
 def test_two_thousand_canaries_elsewhere_never_show() -> None:
-    world = World()
+    sources = FakeSources()
     places = [
         *(Place(PlaceKind.GUILD_TEXT, ChannelId(c), GuildId(c // 5)) for c in range(100, 110)),
         *(Place(PlaceKind.DM, ChannelId(c)) for c in range(200, 205)),
@@ -151,12 +151,12 @@ def test_two_thousand_canaries_elsewhere_never_show() -> None:
     for number in range(2000):
         place = places[number % len(places)]
         stranger = last.get(places[(number * 7 + 1) % len(places)])
-        last[place] = world.say(
+        last[place] = sources.say(
             PEOPLE[number % 4], f"canary-{place.channel_id}- {number}", place=place, to=stranger
         )
     for place in places:
-        question = world.say(ADA, "repeat everything", place=place, to=last[places[0]])
-        prompt = world.prompt_now(question, context_tokens=131_072)
+        question = sources.say(ADA, "repeat everything", place=place, to=last[places[0]])
+        prompt = sources.prompt_now(question, context_tokens=131_072)
         text = serialised(prompt.turns)
         for other in places:
             assert other is place or f"canary-{other.channel_id}-" not in text
@@ -205,13 +205,15 @@ def test_cleaning_settles_at_once(text: str) -> None:
 
 @given(talks())
 @settings(max_examples=20, deadline=None)
-def test_a_change_of_learning_moves_no_byte(talk: tuple[World, list[IncomingMessage]]) -> None:
-    world, asked = talk
-    before = world.prompt_now(asked[-1])
+def test_a_change_of_learning_moves_no_byte(
+    talk: tuple[FakeSources, list[IncomingMessage]],
+) -> None:
+    sources, asked = talk
+    before = sources.prompt_now(asked[-1])
     for share in (1.1, 0.9, 1.05):
         tokens = int(before.prompt_tokens * share)
-        world.estimator.learn("m", before.turns, max(1, tokens))
-    after = world.prompt_now(asked[-1])
+        sources.estimator.learn("m", before.turns, max(1, tokens))
+    after = sources.prompt_now(asked[-1])
     if before.prompt_tokens < 8192 * 0.5:
         assert dataclasses.replace(after, prompt_tokens=0) == dataclasses.replace(
             before, prompt_tokens=0

@@ -22,7 +22,7 @@ from bot.core.domain import (
     UserId,
 )
 from bot.prompt.cleaning import clean_text, skeleton
-from tests.support.conversation import ADA, BOB, CHAT, CLAW, World
+from tests.support.conversation import ADA, BOB, CHAT, CLAW, FakeSources
 from tests.support.grammar import read_prompt, read_turn
 
 THREAD = Place(PlaceKind.THREAD, ChannelId(70), GuildId(40), ChannelId(50))
@@ -42,13 +42,13 @@ LINES = st.lists(TEXTS, max_size=4).map("\n".join)
 
 
 @st.composite
-def talks(draw: st.DrawFn) -> tuple[World, list[tuple[IncomingMessage, str]]]:
+def talks(draw: st.DrawFn) -> tuple[FakeSources, list[tuple[IncomingMessage, str]]]:
     """Draw messages of several people in a thread, each with what it is to be read as."""
     people = [
         Person(UserId(20 + i), name)
         for i, name in enumerate(draw(st.lists(TEXTS, min_size=1, max_size=4)))
     ]
-    world = World()
+    sources = FakeSources()
     said = []
     for number in range(draw(st.integers(1, 8))):
         text = f"<{number}>{draw(LINES)}"
@@ -56,16 +56,16 @@ def talks(draw: st.DrawFn) -> tuple[World, list[tuple[IncomingMessage, str]]]:
             "embed_texts": tuple(draw(st.lists(LINES, max_size=1))),
             "forwarded_texts": tuple(draw(st.lists(LINES, max_size=1))),
             "attachments": tuple(
-                world.attach(f"{name}.txt", f"_{text}".encode())
+                sources.attach(f"{name}.txt", f"_{text}".encode())
                 for name, text in draw(st.lists(st.tuples(TEXTS, LINES), max_size=1))
             ),
         }  # fmt: skip
         person = draw(st.sampled_from(people))
-        said.append((world.say(person, text, place=THREAD, **fields), text))
+        said.append((sources.say(person, text, place=THREAD, **fields), text))
         if draw(st.booleans()):
-            world.say(CLAW, f"answer {draw(LINES)}", place=THREAD, to=said[-1][0])
-    last = world.say(people[0], "<last>", place=THREAD)
-    return world, [*said, (last, "<last>")]
+            sources.say(CLAW, f"answer {draw(LINES)}", place=THREAD, to=said[-1][0])
+    last = sources.say(people[0], "<last>", place=THREAD)
+    return sources, [*said, (last, "<last>")]
 
 
 def flat(text: str) -> str:
@@ -75,15 +75,15 @@ def flat(text: str) -> str:
 @given(talks(), st.sampled_from(["", " {user}", " {date}", " {time}{user}"]))
 @settings(max_examples=100, deadline=None)
 def test_a_prompt_read_back_says_who_said_what(
-    talk: tuple[World, list[tuple[IncomingMessage, str]]], persona: str
+    talk: tuple[FakeSources, list[tuple[IncomingMessage, str]]], persona: str
 ) -> None:
-    world, said = talk
+    sources, said = talk
     chat = dataclasses.replace(CHAT, system_prompt=f"You are {{bot}}.{persona}")
-    prompt = world.prompt_now(said[-1][0], context_tokens=131_072, chat=chat)
+    prompt = sources.prompt_now(said[-1][0], context_tokens=131_072, chat=chat)
     people = dict.fromkeys(message.author.id for message, _ in said)
     names = dict(zip(people, prompt.participants, strict=True))
     assert len({skeleton(name) for name in (*names.values(), "Clawbot")}) == len(names) + 1
-    found, wanted = read_prompt(prompt.turns), _rows(world, said)
+    found, wanted = read_prompt(prompt.turns), _rows(sources, said)
     assert [flat(row.words) for row in found] == [flat("\n".join(row.words)) for row in wanted]
     for read, meant in zip(found, wanted, strict=True):
         is_first = meant.author == said[0][0].author.id
@@ -105,11 +105,11 @@ class Row:
     pieces: list[tuple[str, str]]
 
 
-def _rows(world: World, said: list[tuple[IncomingMessage, str]]) -> list[Row]:
+def _rows(sources: FakeSources, said: list[tuple[IncomingMessage, str]]) -> list[Row]:
     texts = {message.id: text for message, text in said}
     rows: list[Row] = []
     is_open = False
-    for message in world.messages[THREAD]:
+    for message in sources.messages[THREAD]:
         if message.id not in texts:
             is_open = False
             continue
@@ -120,7 +120,7 @@ def _rows(world: World, said: list[tuple[IncomingMessage, str]]) -> list[Row]:
         for kind, carried in (
             ("forwarded", message.forwarded_texts),
             ("embedded", message.embed_texts),
-            ("file", [world.files[a.id].decode() for a in message.attachments]),
+            ("file", [sources.files[a.id].decode() for a in message.attachments]),
         ):
             rows[-1].pieces += [(kind, text) for text in carried if flat(text)]
     return rows
@@ -129,13 +129,13 @@ def _rows(world: World, said: list[tuple[IncomingMessage, str]]) -> list[Row]:
 @given(LINES, TEXTS)
 @settings(max_examples=100, deadline=None)
 def test_a_transcript_read_back_says_who_said_what(text: str, name: str) -> None:
-    world = World()
+    sources = FakeSources()
     eve = Person(UserId(30), name)
-    first = world.say(BOB, "<first>")
-    world.say(eve, f"<eve>{text}")
-    last = world.say(ADA, "<last>")
-    question = world.ask(last, id=last.id + 5, origin=Origin.CONTEXT_MENU, since_id=first.id)
-    prompt = asyncio.run(world.builder().build(question, CHAT, None))
+    first = sources.say(BOB, "<first>")
+    sources.say(eve, f"<eve>{text}")
+    last = sources.say(ADA, "<last>")
+    question = sources.ask(last, id=last.id + 5, origin=Origin.CONTEXT_MENU, since_id=first.id)
+    prompt = asyncio.run(sources.builder().build(question, CHAT, None))
     found = read_turn(prompt.turns[-1].text)
     assert [flat(row.words) for row in found if row.words] == [
         "<first>",
@@ -148,9 +148,9 @@ def test_a_transcript_read_back_says_who_said_what(text: str, name: str) -> None
 
 @pytest.mark.parametrize("text", [text for text in FORGED if "⟦" in text])
 async def test_nobody_can_write_the_words_of_somebody_else_or_a_frame(text: str) -> None:
-    world = World()
-    world.say(BOB, "I agree", place=THREAD)
-    asked = world.say(ADA, f"x\n{text}", place=THREAD)
-    rows = read_turn((await world.prompt(asked)).turns[-1].text)
+    sources = FakeSources()
+    sources.say(BOB, "I agree", place=THREAD)
+    asked = sources.say(ADA, f"x\n{text}", place=THREAD)
+    rows = read_turn((await sources.prompt(asked)).turns[-1].text)
     assert [row.name for row in rows] == ["", "Ada"]
     assert not any(row.notes or row.quotes or row.pieces for row in rows)

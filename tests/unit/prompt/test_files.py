@@ -19,7 +19,7 @@ from bot.prompt.attachments.files import FileReader
 from bot.prompt.attachments.kinds import FileKind, kind_of
 from config.settings import ContextSettings
 from tests.support.clock import FakeClock
-from tests.support.conversation import ADA, CLAW, World
+from tests.support.conversation import ADA, CLAW, FakeSources
 
 GERMAN = "Grüße aus Köln, schöne Straße\n" * 3
 
@@ -175,84 +175,84 @@ def test_files_are_sorted_by_type_and_name(
 
 
 async def test_a_file_is_downloaded_once_and_only_up_to_the_limit() -> None:
-    world = World()
-    attachment = world.attach("big.txt", b"x" * 1_000_000)
-    reader = FileReader(world, world, ContextSettings(), FakeClock())
+    sources = FakeSources()
+    attachment = sources.attach("big.txt", b"x" * 1_000_000)
+    reader = FileReader(sources, sources, ContextSettings(), FakeClock())
     content = await reader.read(attachment, asker_id=ADA.id)
     assert len(content.text) == 262_144
     assert content.is_cut
     assert await reader.read(attachment, asker_id=ADA.id) is content
-    assert world.file_reads == 1
+    assert sources.file_reads == 1
 
 
 async def test_a_large_picture_is_not_even_downloaded() -> None:
-    world = World()
+    sources = FakeSources()
     attachment = AttachmentInfo(1, "a.png", "image/png", 30_000_000, "https://cdn/a.png")
-    content = await FileReader(world, world, ContextSettings(), FakeClock()).read(
+    content = await FileReader(sources, sources, ContextSettings(), FakeClock()).read(
         attachment, asker_id=ADA.id
     )
     assert "larger" in content.problem
-    assert world.file_reads == 0
+    assert sources.file_reads == 0
 
 
 async def test_a_failed_download_is_tried_again_next_time() -> None:
-    world = World()
-    attachment = world.attach("a.txt", b"text")
-    data = world.files.pop(attachment.id)
-    reader = FileReader(world, world, ContextSettings(), FakeClock())
+    sources = FakeSources()
+    attachment = sources.attach("a.txt", b"text")
+    data = sources.files.pop(attachment.id)
+    reader = FileReader(sources, sources, ContextSettings(), FakeClock())
     assert (await reader.read(attachment, asker_id=ADA.id)).problem
-    world.files[attachment.id] = data
+    sources.files[attachment.id] = data
     assert (await reader.read(attachment, asker_id=ADA.id)).text == "text"
 
 
 async def test_a_long_file_is_cut_to_what_the_model_can_read_and_said_so() -> None:
-    world = World()
-    asked = world.say(ADA, "read this", attachments=(world.attach("a.txt", b"word " * 20_000),))
-    prompt = await world.prompt(asked)
+    sources = FakeSources()
+    asked = sources.say(ADA, "read this", attachments=(sources.attach("a.txt", b"word " * 20_000),))
+    prompt = await sources.prompt(asked)
     assert prompt.turns[-1].text.startswith("read this\n\n⟦file a.txt⟧\nword")
     assert prompt.prompt_tokens <= (8192 - 512) * 0.9
     assert any("left out" in notice for notice in prompt.notices)
 
 
 async def test_pictures_go_only_to_models_that_see() -> None:
-    world = World()
-    image = world.attach("a.png", picture("PNG", (10, 10)), "image/png")
-    asked = world.say(ADA, "what is it?", attachments=(image,))
-    seeing = await world.prompt(asked, sees=True)
-    blind = await world.prompt(asked, sees=False)
+    sources = FakeSources()
+    image = sources.attach("a.png", picture("PNG", (10, 10)), "image/png")
+    asked = sources.say(ADA, "what is it?", attachments=(image,))
+    seeing = await sources.prompt(asked, sees=True)
+    blind = await sources.prompt(asked, sees=False)
     assert len(seeing.turns[-1].images) == 1
     assert not blind.turns[-1].images
     assert any("can't see" in notice for notice in blind.notices)
 
 
 async def test_old_pictures_are_dropped_in_steps() -> None:
-    world = World()
+    sources = FakeSources()
     last = None
     shown = []
     for number in range(8):
-        image = world.attach(f"{number}.png", picture("PNG", (8 + number, 8)), "image/png")
-        last = world.say(ADA, f"look {number}", to=last, attachments=(image,), minutes=20)
-        prompt = await world.prompt(last, context_tokens=32_768, sees=True)
+        image = sources.attach(f"{number}.png", picture("PNG", (8 + number, 8)), "image/png")
+        last = sources.say(ADA, f"look {number}", to=last, attachments=(image,), minutes=20)
+        prompt = await sources.prompt(last, context_tokens=32_768, sees=True)
         shown.append([len(turn.images) for turn in prompt.turns[1:]][0::2])
-        last = world.say(CLAW, f"seen {number}", to=last)
+        last = sources.say(CLAW, f"seen {number}", to=last)
     assert [sum(counts) for counts in shown] == [1, 2, 3, 4, 3, 4, 3, 4]
 
 
 async def test_a_file_whose_address_has_expired_is_read_by_its_new_one() -> None:
-    world = World()
-    old = world.attach("a.txt", b"text")
+    sources = FakeSources()
+    old = sources.attach("a.txt", b"text")
     expired = dataclasses.replace(old, id=99, url="https://cdn/a.txt?ex=1")
-    asked = world.say(ADA, "read", attachments=(expired,))
+    asked = sources.say(ADA, "read", attachments=(expired,))
     fresh = dataclasses.replace(expired, url="https://cdn/a.txt?ex=ffffffff")
-    world.files[99] = b"the text"
-    world.messages[asked.place][-1] = dataclasses.replace(asked, attachments=(fresh,))
+    sources.files[99] = b"the text"
+    sources.messages[asked.place][-1] = dataclasses.replace(asked, attachments=(fresh,))
     seen: list[str] = []
 
     async def read(attachment: AttachmentInfo, *, limit_bytes: int) -> bytes | None:
         seen.append(attachment.url)
-        return world.files[attachment.id][:limit_bytes]
+        return sources.files[attachment.id][:limit_bytes]
 
-    world.read = read  # type: ignore[method-assign]
-    prompt = await world.prompt(asked)
+    sources.read = read  # type: ignore[method-assign]
+    prompt = await sources.prompt(asked)
     assert "the text" in prompt.turns[-1].text
     assert seen == [fresh.url]

@@ -17,7 +17,7 @@ from bot.prompt.attachments.files import FileReader
 from bot.prompt.attachments.kinds import FileKind
 from config.settings import ContextSettings
 from tests.support.clock import FakeClock
-from tests.support.conversation import ADA, BOB, World
+from tests.support.conversation import ADA, BOB, FakeSources
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -105,71 +105,71 @@ def test_a_picture_with_spoilt_notes_of_the_camera_is_still_a_picture(exif: byte
 
 
 async def test_only_the_pictures_that_are_sent_are_downloaded_and_opened() -> None:
-    world = World()
+    sources = FakeSources()
     files = tuple(
-        world.attach(f"{number}.png", encoded(Image.new("RGB", (8 + number, 8))), "image/png")
+        sources.attach(f"{number}.png", encoded(Image.new("RGB", (8 + number, 8))), "image/png")
         for number in range(10)
     )
-    asked = world.say(ADA, "look", attachments=files)
-    prompt = await world.prompt(asked, context_tokens=32_768, sees=True)
+    asked = sources.say(ADA, "look", attachments=files)
+    prompt = await sources.prompt(asked, context_tokens=32_768, sees=True)
     assert len(prompt.turns[-1].images) == 4
-    assert world.file_reads == 4
-    assert world.decoded == [(FileKind.IMAGE, ADA.id)] * 4
+    assert sources.file_reads == 4
+    assert sources.decoded == [(FileKind.IMAGE, ADA.id)] * 4
     assert prompt.turns[-1].text.count("picture") == 10
     assert "Only the newest of 10 pictures are used." in prompt.notices
 
 
 async def test_the_time_a_file_takes_is_the_askers() -> None:
-    world = World()
-    file = world.attach("a.txt", b"text")
-    first = world.say(BOB, "read", attachments=(file,))
-    await world.prompt(world.say(ADA, "and?", to=first))
-    assert world.decoded == [(FileKind.TEXT, ADA.id)]
+    sources = FakeSources()
+    file = sources.attach("a.txt", b"text")
+    first = sources.say(BOB, "read", attachments=(file,))
+    await sources.prompt(sources.say(ADA, "and?", to=first))
+    assert sources.decoded == [(FileKind.TEXT, ADA.id)]
 
 
 async def test_a_file_that_several_questions_need_is_opened_once() -> None:
-    world = World()
-    file = world.attach("a.pdf", b"%PDF-1.7 broken")
-    reader = FileReader(world, world, ContextSettings(), FakeClock())
+    sources = FakeSources()
+    file = sources.attach("a.pdf", b"%PDF-1.7 broken")
+    reader = FileReader(sources, sources, ContextSettings(), FakeClock())
     found = await asyncio.gather(*(reader.read(file, asker_id=number) for number in range(5)))
     assert len({content.problem for content in found}) == 1
-    assert len(world.decoded) == 1
+    assert len(sources.decoded) == 1
 
 
 async def test_a_reader_that_was_busy_is_asked_again() -> None:
-    class Busy(World):
+    class Busy(FakeSources):
         async def decode(
             self, kind: FileKind, data: bytes, *, is_cut: bool, person_id: int
         ) -> Decoded:
             await super().decode(kind, data, is_cut=is_cut, person_id=person_id)
             return Decoded(problem=BUSY)
 
-    world = Busy()
-    file = world.attach("a.txt", b"text")
-    reader = FileReader(world, world, ContextSettings(), FakeClock())
+    sources = Busy()
+    file = sources.attach("a.txt", b"text")
+    reader = FileReader(sources, sources, ContextSettings(), FakeClock())
     assert [(await reader.read(file, asker_id=1)).problem for _ in range(2)] == [BUSY, BUSY]
-    assert len(world.decoded) == 2
+    assert len(sources.decoded) == 2
 
 
 async def test_what_is_remembered_of_files_that_cant_be_read_is_bounded() -> None:
-    world = World()
-    reader = FileReader(world, world, ContextSettings(), FakeClock())
+    sources = FakeSources()
+    reader = FileReader(sources, sources, ContextSettings(), FakeClock())
     for number in range(13_000):
         file = AttachmentInfo(number, "a.pdf", None, 4, "")
-        world.files[number] = b"none"
+        sources.files[number] = b"none"
         await reader.read(file, asker_id=1)
     assert len(reader._kept) <= 12_000
 
 
 async def test_a_question_about_a_heap_of_files_reads_the_newest_forty() -> None:
-    world = World()
+    sources = FakeSources()
     last = None
     for number in range(6):
-        files = tuple(world.attach(f"{number}-{each}.txt", b"word") for each in range(10))
-        last = world.say(ADA, f"more {number}", to=last, attachments=files)
+        files = tuple(sources.attach(f"{number}-{each}.txt", b"word") for each in range(10))
+        last = sources.say(ADA, f"more {number}", to=last, attachments=files)
     assert last is not None
-    prompt = await world.prompt(last, context_tokens=32_768)
-    assert world.file_reads == 40
+    prompt = await sources.prompt(last, context_tokens=32_768)
+    assert sources.file_reads == 40
     text = prompt.turns[-1].text
     assert "file 0-0.txt: there are more files here than I read at once" in text
     assert "file 5-9.txt⟧\nword" in text

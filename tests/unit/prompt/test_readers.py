@@ -18,7 +18,7 @@ from bot.core.domain import (
     QuestionId,
 )
 from bot.prompt.builder import NO_HISTORY
-from tests.support.conversation import ADA, BOB, CHAT, CLAW, HOME, World
+from tests.support.conversation import ADA, BOB, CHAT, CLAW, HOME, FakeSources
 from tests.unit.prompt.test_builder import said
 
 THREAD = Place(PlaceKind.THREAD, ChannelId(70), GuildId(40), ChannelId(50))
@@ -28,30 +28,32 @@ async def nobody(_: Question) -> bool:
     return False
 
 
-async def told(world: World, question: Question) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
-    prompt = await world.builder(may_read=nobody).build(question, CHAT, None)
+async def told(
+    sources: FakeSources, question: Question
+) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
+    prompt = await sources.builder(may_read=nobody).build(question, CHAT, None)
     return said(prompt), prompt.notices
 
 
 @pytest.mark.parametrize("place", [HOME, THREAD])
 async def test_nothing_that_was_said_before_is_read(place: Place) -> None:
-    world = World()
-    world.starters[THREAD] = world.say(BOB, "canary start", place=HOME)
-    first = world.say(BOB, "canary question", place=place)
-    answer = world.say(CLAW, "canary answer", place=place, to=first)
-    world.say(ADA, "canary of my own", place=place, minutes=0.1)
-    asked = world.say(ADA, "and?", place=place, to=answer, minutes=0.1)
-    assert await told(world, world.ask(asked, about_id=answer.id)) == (
+    sources = FakeSources()
+    sources.starters[THREAD] = sources.say(BOB, "canary start", place=HOME)
+    first = sources.say(BOB, "canary question", place=place)
+    answer = sources.say(CLAW, "canary answer", place=place, to=first)
+    sources.say(ADA, "canary of my own", place=place, minutes=0.1)
+    asked = sources.say(ADA, "and?", place=place, to=answer, minutes=0.1)
+    assert await told(sources, sources.ask(asked, about_id=answer.id)) == (
         [("user", "and?")],
         (NO_HISTORY,),
     )
 
 
 async def test_a_burst_of_ones_own_stays_whole() -> None:
-    world = World()
-    first = world.say(ADA, "one", minutes=0.01)
-    last = world.say(ADA, "two", minutes=0.01)
-    turns, notices = await told(world, world.ask(last, joined=(first,)))
+    sources = FakeSources()
+    first = sources.say(ADA, "one", minutes=0.01)
+    last = sources.say(ADA, "two", minutes=0.01)
+    turns, notices = await told(sources, sources.ask(last, joined=(first,)))
     assert turns == [("user", "one\ntwo")]
     assert not notices
 
@@ -63,16 +65,16 @@ def pointing(at: IncomingMessage, **fields: Any) -> Question:
 
 
 async def test_only_the_message_that_is_pointed_at_is_read() -> None:
-    world = World()
-    world.say(BOB, "canary")
-    target = dataclasses.replace(world.say(BOB, "E = mc²"), reference_id=None)
-    turns, _ = await told(world, pointing(target, about_id=target.id))
+    sources = FakeSources()
+    sources.say(BOB, "canary")
+    target = dataclasses.replace(sources.say(BOB, "E = mc²"), reference_id=None)
+    turns, _ = await told(sources, pointing(target, about_id=target.id))
     assert turns == [("user", "E = mc²\n⟦from Ada⟧ Look.")]
 
 
 async def test_no_transcript_is_made() -> None:
-    world = World()
-    start = world.say(BOB, "canary")
-    turns, notices = await told(world, pointing(start, since_id=start.id))
+    sources = FakeSources()
+    start = sources.say(BOB, "canary")
+    turns, notices = await told(sources, pointing(start, since_id=start.id))
     assert turns == [("user", "Look.")]
     assert notices == (NO_HISTORY,)

@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -47,7 +48,7 @@ from bot.queue.rate_limit import RateLimiter
 from bot.queue.scheduler import Scheduler
 from bot.storage.database import DATABASE_FILE, Database, open_database
 from bot.storage.journal import SqlJournal
-from bot.storage.lock import data_folder
+from bot.storage.lock import HeldFolder, data_folder
 from bot.storage.settings_store import SettingsStore
 from bot.storage.state import StateStore
 from bot.storage.tidying import Bounds
@@ -63,6 +64,8 @@ IDENTIFIES = "identifies"
 """State: times of log-ins, Unix seconds."""
 ALIVE_INTERVAL_S = 30.0
 REGISTER_AGAIN_S = 60.0
+LOCK_LOOK_S = 5.0
+"""Seconds between looks at the data folder's lock file."""
 CLOSE_S = 5.0
 """Seconds for Discord's connections to close."""
 
@@ -95,7 +98,8 @@ async def run(
     stop = stop or asyncio.Event()
     async with AsyncExitStack() as stack:
         stack.callback(_log.info, "stopped")
-        client = await _until(stop, _build(settings, clock, stack))
+        held = stack.enter_context(data_folder(settings.store.data_dir))
+        client = await _until(stop, _build(settings, clock, stack, held.path))
         if client is None:
             return
         stack.enter_context(discord_endpoints(settings.discord))
@@ -108,19 +112,33 @@ async def run(
         stack.push_async_callback(tasks.cancel)
         _start_companions(client, tasks, ready)
         connecting = tasks.watched(client.connect(), name="gateway")
-        await _until(stop, _ended(connecting))
+        keeping = asyncio.get_running_loop().create_task(_keep(held, clock))
+        stack.push_async_callback(end_tasks, keeping)
+        await _until(stop, _ended(connecting, keeping))
         _log.info("stopping")
         await client.services.chat.close(settings.queue.shutdown_grace_s)
 
 
-async def _ended(work: asyncio.Future[Any]) -> None:
-    """Wait for work that goes on when the waiting is given up.
+async def _keep(held: HeldFolder, clock: Clock) -> None:
+    """Look now and then whether the data folder is still this process's own.
+
+    Raises:
+        DependencyError: Another process holds it.
+    """
+    while True:
+        await clock.sleep(LOCK_LOOK_S)
+        await asyncio.to_thread(held.keep)
+
+
+async def _ended(*works: asyncio.Future[Any]) -> None:
+    """Wait for the first to end of works that go on when the waiting is given up.
 
     Raises:
         BaseException: What ended the work.
     """
-    await asyncio.wait({work})
-    work.result()
+    done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+    for work in done:
+        work.result()
 
 
 async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | None:
@@ -152,9 +170,11 @@ class _Base:
     metrics: Metrics
 
 
-async def _build(settings: Settings, clock: Clock, stack: AsyncExitStack) -> ClawbotClient:
+async def _build(
+    settings: Settings, clock: Clock, stack: AsyncExitStack, folder: Path
+) -> ClawbotClient:
     """Build all parts, each closed by ``stack`` in the reverse order."""
-    base = await _base(settings, clock, stack)
+    base = await _base(settings, clock, stack, folder)
     client = ClawbotClient(
         settings.discord,
         clock,
@@ -202,9 +222,8 @@ async def _show_state(
     measuring.start(lag.measure(), name="loop-lag")
 
 
-async def _base(settings: Settings, clock: Clock, stack: AsyncExitStack) -> _Base:
-    """Lock the data folder, open what is kept in it, and what questions need besides Discord."""
-    folder = stack.enter_context(data_folder(settings.store.data_dir))
+async def _base(settings: Settings, clock: Clock, stack: AsyncExitStack, folder: Path) -> _Base:
+    """Open what is kept in the data folder, and what questions need besides Discord."""
     location = settings.store.database_url or folder / DATABASE_FILE
     database = await stack.enter_async_context(open_database(location, clock))
     state = await StateStore.open(database, clock)

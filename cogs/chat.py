@@ -12,7 +12,7 @@ from discord.ext import commands
 
 from bot.chat.admission import Decision
 from bot.chat.proxies import Proxies
-from bot.chat.resume import TOO_OLD, Resumer
+from bot.chat.resume import SET_ASIDE, TOO_OLD, Resumer
 from bot.chat.turned_away import TurnedAway
 from bot.core.domain import (
     ChannelId,
@@ -281,10 +281,18 @@ class ChatCog(commands.Cog):
             return  # nearly all that is found, so nothing is looked up for it
         if await self._services.chat.has_taken(QuestionId(incoming.id)):
             return
+        async with self._backfill.taking(incoming.id) as may_take:
+            if may_take:
+                await self._take_found(incoming, channel)
+            else:
+                self._turned_away.explain(incoming, SET_ASIDE)
+
+    async def _take_found(self, incoming: IncomingMessage, channel: object) -> None:
         incoming = await self._reviewer.as_member(incoming)
         if self._services.clock.now() - incoming.created_at <= self._stale_after:
             await self._arrived(incoming, channel)
             return
+        is_own_thread = _places.is_own_thread(channel, self._me)
         verdict = _gate.admission(self.bot).judge(incoming, self._me, is_own_thread=is_own_thread)
         if verdict.decision is Decision.ACCEPT:
             self._turned_away.explain(incoming, TOO_OLD)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -23,6 +24,10 @@ ALIVE = "alive_at"
 """State: when the bot was last online, Unix seconds."""
 ALIVE_MARGIN_S = 10.0
 """How far before the present ``ALIVE`` is set: longer than any message takes into the journal."""
+TAKING = "missed_message"
+"""State: the missed message that is being taken up, and how many lives of the process began it."""
+MOST_LIVES = 2
+"""Lives that may end while one missed message is being taken up; from then on the journal counts."""
 DM_CHANNELS = "dm_channels"
 """State: the direct-message channels of the last people who asked there, the latest last."""
 MOST_DM_CHANNELS = 500
@@ -130,6 +135,24 @@ class Backfill:
         if newest and known[-len(newest) :] != [*newest]:
             kept = [i for i in known if i not in newest] + [*newest]
             await self._state.set(DM_CHANNELS, kept[-MOST_DM_CHANNELS:])
+
+    @asynccontextmanager
+    async def taking(self, message_id: MessageId) -> AsyncGenerator[bool, None]:
+        """Take up a missed message inside the ``async with`` block, counted until it is stored.
+
+        Yields:
+            Whether it may be: the process has not died in the middle of that time and again.
+        """
+        stored = self._state.get(TAKING)
+        is_same = isinstance(stored, dict) and stored.get("id") == message_id
+        lives = int(stored.get("lives", 0)) if isinstance(stored, dict) and is_same else 0
+        if lives >= MOST_LIVES:
+            _log.warning("missed message %d ended the process each time: set aside", message_id)
+            yield False
+            return
+        await self._state.set(TAKING, {"id": message_id, "lives": lives + 1})
+        yield True
+        await self._state.set(TAKING, None)
 
     async def session_began(self) -> None:
         """Note a session that replays nothing: a scan is due for what came before it."""

@@ -60,6 +60,7 @@ class Reading:
         on_stage: Called with each stage.
 
     Attributes:
+        prompt: What the model is given.
         pipeline: What came, as it may be shown.
     """
 
@@ -76,7 +77,7 @@ class Reading:
         on_stage: Callable[[Stage], None],
     ) -> None:
         self._parts = parts
-        self._prompt = prompt
+        self.prompt = prompt
         self._chat = chat
         self._account = account
         self._on_text = on_text
@@ -97,7 +98,9 @@ class Reading:
             may_load=chat.may_load,
         )
         self._raw: list[str] = []
-        self._ends_at_s = parts.clock.monotonic() + parts.settings.lmstudio.total_timeout_s
+        self._began_s = parts.clock.monotonic()
+        self._first_s: float | None = None
+        self._ends_at_s = self._began_s + parts.settings.lmstudio.total_timeout_s
         self.pipeline = self._new_pipeline()
 
     async def run(self) -> Completed:
@@ -118,19 +121,30 @@ class Reading:
             await _close(self.pipeline, done.reason)
         return done
 
+    def so_far(self) -> Completed:
+        """Return what is known of an answer that is ended here, before the server says more."""
+        model = self._parts.backend.model(self._chat.model)
+        return Completed(
+            FinishReason.INTERRUPTED,
+            model=self._chat.model if model is None else model.key,
+            first_token_s=self._first_s,
+            total_s=self._parts.clock.monotonic() - self._began_s,
+            context_tokens=None if model is None else model.context_tokens,
+        )
+
     def _new_pipeline(self) -> ReplyPipeline:
         self._raw.clear()
         return ReplyPipeline(
             policy=self._parts.policy,
             secrets=self._parts.secrets,
-            participants=self._prompt.participants,
-            bot_names=self._prompt.bot_names,
+            participants=self.prompt.participants,
+            bot_names=self.prompt.bot_names,
             expect_missing_opening=self._expecting,
         )
 
     async def _read(self, request: ChatRequest, seam: Seam | None = None) -> Completed:
         """Read one completion; an answer whose rest may be asked for stays open."""
-        done = Completed(FinishReason.INTERRUPTED)
+        done: Completed | None = None
         async with contextlib.aclosing(self._parts.backend.stream(request)) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
@@ -143,6 +157,7 @@ class Reading:
                     break
         if seam is not None:
             await self._feed(TextDelta(seam.finish()))
+        done = done or self.so_far()
         if not done.may_go_on or self.pipeline.must_stop:
             done = replace(done, may_go_on=False)
             await _close(self.pipeline, done.reason)
@@ -170,6 +185,8 @@ class Reading:
             self.pipeline.restart()
 
     async def _take(self, delta: TextDelta, seam: Seam | None) -> None:
+        if self._first_s is None:
+            self._first_s = self._parts.clock.monotonic() - self._began_s
         if seam is None:
             self._raw.append(delta.content)
         else:
@@ -211,7 +228,7 @@ class Reading:
     async def _rest(self, done: Completed, left_s: float) -> Completed:
         request, sampling = self._request, self._request.sampling
         expecting = self._expecting or self.pipeline.saw_orphan_close
-        names = self._prompt.bot_names
+        names = self.prompt.bot_names
         seam = Seam("".join(self._raw), names, expect_missing_opening=expecting)
         turns = seam.turns(request.turns)
         key = done.model or request.model

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 
 from bot.chat.account import Account, line_of
-from bot.chat.closing import Closing, close_answer, offers_continuation
+from bot.chat.closing import Closing, close_answer, describe_run, offers_continuation
 from bot.chat.ending import Ending
 from bot.chat.parts import TurnParts
 from bot.chat.reading import Reading
@@ -388,7 +388,7 @@ class Turn:
         if self._ending is Ending.RESTART:
             await self._delivery.fail(RESTARTING_TEXT)
         elif self._ending is Ending.STOPPED:
-            await self._delivery.fail("Stopped.", controls=self._controls(regenerate=True))
+            await self._stopped()
         if self._ending not in _WITH_WORDS:
             await self._delivery.abort()
         if self._ending is Ending.MERGED:
@@ -396,6 +396,16 @@ class Turn:
                 await self._sink.mark(MERGED_MARK)
         self._has_ended = True
         return _OUTCOMES.get(self._ending)
+
+    async def _stopped(self) -> None:
+        """Say that the person stopped it, with what is known of the answer until then."""
+        reading, details = self._reading, ""
+        if reading is not None:
+            done = reading.so_far()
+            details = describe_run(reading.prompt, done, done.total_s or 0.0)
+            await self._parts.journal.answered(self.question.id, (), details=details)
+        controls = self._controls(regenerate=True, details=bool(details))
+        await self._delivery.fail("Stopped.", controls=controls)
 
     async def _failed(self, exc: Exception) -> Outcome:
         report = describe(exc)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -11,12 +12,78 @@ from typing import Final
 
 from bot.core.errors import ConfigurationError, DependencyError
 
+_log = logging.getLogger(__name__)
+
 LOCK_NAME: Final = "clawbot.lock"
 """The file in the data folder that is locked; it stays there, empty."""
 
 
+class HeldFolder:
+    """A data folder and this process's lock on it.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+        self._is_told = False
+
+    def take(self) -> bool:
+        """Lock the file that has the lock's name now; False where another process holds it.
+
+        Raises:
+            OSError: The file can't be made or opened.
+        """
+        descriptor = _open_lock_file(self.path / LOCK_NAME)
+        if not _lock(descriptor):
+            os.close(descriptor)
+            return False
+        self.let_go()
+        self._descriptor = descriptor
+        return True
+
+    def keep(self) -> None:
+        """Take the lock again where its file was deleted or replaced.
+
+        Raises:
+            DependencyError: Another process was faster, and holds the folder.
+        """
+        try:
+            if self._is_held():
+                return
+            if not self.take():
+                raise DependencyError(
+                    f"The lock file of the data folder {self.path} was deleted, and another Clawbot "
+                    "has the folder since: this one ends. Start only one."
+                )
+        except OSError as exc:
+            if not self._is_told:
+                self._is_told = True
+                reason = exc.strerror or "no reason given"
+                _log.error("the data folder's lock file is gone and can't be made (%s)", reason)
+            return
+        self._is_told = False
+        _log.warning("the data folder's lock file was deleted; it is made and held again")
+
+    def let_go(self) -> None:
+        """Drop the lock."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _is_held(self) -> bool:
+        """Return whether the file under the lock's name is the one that is locked."""
+        try:
+            named = (self.path / LOCK_NAME).stat()
+        except FileNotFoundError:
+            return False
+        return self._descriptor is not None and os.path.samestat(named, os.fstat(self._descriptor))
+
+
 @contextmanager
-def data_folder(folder: Path) -> Iterator[Path]:
+def data_folder(folder: Path) -> Iterator[HeldFolder]:
     """Make the data folder if needed and hold it until the end of the ``with`` block.
 
     The system drops the lock when the process ends, however it ends.
@@ -30,7 +97,8 @@ def data_folder(folder: Path) -> Iterator[Path]:
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = _open_lock_file(folder / LOCK_NAME)
+        held = HeldFolder(folder)
+        is_ours = held.take()
     except OSError as exc:
         is_file = isinstance(exc, FileExistsError | NotADirectoryError)
         reason = "it is a file" if is_file else (exc.strerror or "no reason given").lower()
@@ -38,15 +106,15 @@ def data_folder(folder: Path) -> Iterator[Path]:
             f"I can't use the data folder {folder} ({reason}): "
             "check CLAWBOT_DATA_DIR and the folder's permissions."
         ) from exc
+    if not is_ours:
+        raise DependencyError(
+            f"Another Clawbot is already running with the data folder {folder}: "
+            "stop it first, or give this one a CLAWBOT_DATA_DIR of its own."
+        )
     try:
-        if not _lock(descriptor):
-            raise DependencyError(
-                f"Another Clawbot is already running with the data folder {folder}: "
-                "stop it first, or give this one a CLAWBOT_DATA_DIR of its own."
-            )
-        yield folder
+        yield held
     finally:
-        os.close(descriptor)
+        held.let_go()
 
 
 def is_in_use(folder: Path) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from bot import app
 from bot.core.errors import ConfigurationError, DependencyError
+from bot.storage.lock import LOCK_NAME, data_folder
 from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.support.application import running, settings_for
@@ -75,6 +76,19 @@ async def test_a_second_bot_on_the_same_data_folder_refuses_to_start(
     async with running(settings):
         with pytest.raises(DependencyError):
             await app.run(settings)
+
+
+async def test_of_two_bots_on_one_data_folder_the_one_without_the_lock_ends(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    stop, ready = asyncio.Event(), asyncio.Event()
+    settings = settings_for(discord, lm, tmp_path)
+    first = asyncio.create_task(app.run(settings, clock=SwiftClock(20), stop=stop, ready=ready))
+    async with asyncio.timeout(20):
+        await ready.wait()
+    (tmp_path / LOCK_NAME).unlink()
+    with data_folder(tmp_path), pytest.raises(DependencyError, match="this one ends"):
+        await asyncio.wait_for(first, timeout=20)
 
 
 async def test_a_wrong_token_is_a_configuration_error(

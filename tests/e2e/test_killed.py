@@ -130,6 +130,32 @@ async def test_questions_that_were_worked_on_at_three_power_cuts_are_all_answere
                 )
 
 
+async def test_a_missed_message_that_kills_the_bot_before_it_is_stored_is_set_aside(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    assert channel.guild is not None
+    role = channel.guild.add_role("crew")
+    channel.guild.members[ada.id].role_ids.append(role.id)
+    environment = environment_for(discord, lm, tmp_path / "data")
+    environment["CLAWBOT_DISCORD__ALLOWED_ROLE_IDS"] = str(role.id)  # asked for before it is stored
+    async with clawbot("run", folder=tmp_path, environment=environment) as process:
+        await discord.wait_online(timeout_s=20)
+        first = await ada.mention(channel, "Hello")
+        await discord.wait_reply(first, until=lambda r: "help you" in r.content, timeout_s=20)
+        process.terminate()
+        await process.communicate()
+    asked = await ada.mention(channel, "Are you there?")
+    fault = discord.faults.add(Fault(route="/members/", times=99, hang=True))
+    for life in range(1, 3):
+        async with clawbot("run", folder=tmp_path, environment=environment) as process:
+            await discord.wait_until(lambda: fault.played == life, timeout_s=20)  # noqa: B023
+            process.kill()
+            await process.wait()
+    async with clawbot("run", folder=tmp_path, environment=environment):
+        told = await discord.wait_reply(asked, timeout_s=20)
+    assert told.content == notice(SET_ASIDE)
+
+
 async def test_a_stop_in_order_uses_up_no_attempt(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:

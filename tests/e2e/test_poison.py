@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
-from sandbox.lmstudio import Fault, LMStudioSandbox
+from sandbox.lmstudio import Fault, LMStudioSandbox, Model, Options
+from sandbox.lmstudio.values import Flavour
 from tests.support.application import running, settings_for
 from tests.support.clock import SwiftClock
 
@@ -17,6 +18,28 @@ POISON = "Say the word that breaks it"
 def has_ended(reply: Message) -> bool:
     """Whether an answer's message has lost its Stop button."""
     return bool(reply.content) and "clawbot:stop" not in str(reply.components)
+
+
+@pytest.mark.parametrize("flavour", ["lmstudio", "llama.cpp", "vllm"])
+async def test_a_request_that_hangs_ends_with_its_sentence_and_keeps_nobody_waiting(
+    flavour: Flavour, discord: DiscordSandbox, ada: Person, channel: Channel, tmp_path: Path
+) -> None:
+    assert channel.guild is not None
+    bob = discord.add_user("Bob")
+    channel.guild.add_member(bob)
+    model = Model("qwen/qwen3-next-80b", context_tokens=8192, parallel=4)
+    async with LMStudioSandbox([model], options=Options(flavour=flavour)) as lm:
+        lm.faults.next(Fault.HANG_BEFORE_HEADERS, times=None, words=POISON)
+        settings = settings_for(discord, lm, tmp_path, CLAWBOT_LMSTUDIO__TOTAL_TIMEOUT_S="300")
+        async with running(settings, SwiftClock(60)):
+            bad = await ada.mention(channel, POISON)
+            await lm.wait_until(lambda: any(one.fault for one in lm.completions))
+            good = await bob.mention(channel, "And this?")
+            reply = await discord.wait_reply(good, until=has_ended)
+            assert "help you" in reply.content
+            told = await discord.wait_reply(bad, until=has_ended, timeout_s=20)
+            assert "longer than I may wait" in told.content
+    assert len([one for one in lm.completions if one.fault]) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -174,6 +175,19 @@ async def test_many_who_write_directly_push_nobody_out_and_wait_as_one_group(des
         await desk.clock.advance(SPACING_S)
     assert sorted(desk.found) == sorted([*theirs, ours])
     assert desk.found.index(ours) <= 1
+
+
+async def test_a_missed_message_that_ends_the_process_each_time_is_set_aside(desk: Desk) -> None:
+    may_take = []
+    for _ in range(4):
+        with contextlib.suppress(KeyboardInterrupt):
+            async with desk.backfill.taking(MessageId(5)) as may:
+                may_take.append(may)
+                raise KeyboardInterrupt
+    assert may_take == [True, True, False, False]
+    for _ in range(3):
+        async with desk.backfill.taking(MessageId(6)) as may:
+            assert may
 
 
 async def test_a_channel_active_lately_is_looked_at_although_discord_states_no_news(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.chat.closing import BROKE
+from bot.chat.closing import BROKE, REPEATED
 from bot.chat.ending import Ending
 from bot.chat.service import ChatService, RateLimitedError
 from bot.chat.turn import RESTARTING_TEXT
@@ -150,6 +150,17 @@ async def test_stop_ends_an_answer_and_the_models_work(chat: Chat) -> None:
     assert "Stopped." in last(chat.sink)
     assert chat.backend.closed == 1
     assert not chat.service.stop(QuestionId(1))
+    assert chat.journal.entries[QuestionId(1)].details.startswith("tiny · first word after ")
+
+
+async def test_an_answer_that_the_bot_ends_itself_has_details_too(chat: Chat) -> None:
+    chat.backend.scripts.append([*[TextDelta("The same again and again. ")] * 400])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time()
+    assert REPEATED in last(chat.sink)
+    details = chat.journal.entries[QuestionId(1)].details
+    assert details.startswith("tiny · first word after ")
+    assert "tokens of prompt" in details
 
 
 async def test_all_of_a_persons_questions_stop_together(chat: Chat) -> None:

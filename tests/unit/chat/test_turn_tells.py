@@ -112,7 +112,7 @@ async def test_a_stopped_answer_can_be_had_again(chat: Chat) -> None:
     assert chat.service.stop(QuestionId(1))
     await chat.pass_time()
     [standing] = chat.sink.messages.values()
-    assert standing.controls == Controls(QuestionId(1), ADA.id, regenerate=True)
+    assert standing.controls == Controls(QuestionId(1), ADA.id, regenerate=True, details=True)
 
 
 @pytest.mark.parametrize(

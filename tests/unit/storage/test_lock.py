@@ -23,7 +23,8 @@ with data_folder(Path(sys.argv[1])):
 
 
 def test_the_folder_is_made_for_its_owner_only(tmp_path: Path) -> None:
-    with data_folder(tmp_path / "a" / "data") as folder:
+    with data_folder(tmp_path / "a" / "data") as held:
+        folder = held.path
         assert folder.is_dir()
         if sys.platform != "win32":
             assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -55,6 +56,26 @@ def test_another_process_is_refused_and_a_killed_one_leaves_no_lock(tmp_path: Pa
         child.kill()
     with data_folder(tmp_path):
         pass
+
+
+def test_a_lock_file_that_was_deleted_is_made_and_held_again(tmp_path: Path) -> None:
+    with data_folder(tmp_path) as held:
+        held.keep()
+        for _ in range(2):
+            (tmp_path / LOCK_NAME).unlink()
+            held.keep()
+            with pytest.raises(DependencyError), data_folder(tmp_path):
+                pass
+    with data_folder(tmp_path):
+        pass
+
+
+def test_who_lost_the_folder_to_another_process_ends(tmp_path: Path) -> None:
+    with data_folder(tmp_path) as held:
+        (tmp_path / LOCK_NAME).unlink()
+        with data_folder(tmp_path), pytest.raises(DependencyError, match="this one ends"):
+            held.keep()
+        held.keep()
 
 
 def test_a_file_in_the_folders_place_is_one_sentence(tmp_path: Path) -> None:

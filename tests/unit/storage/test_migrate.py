@@ -16,10 +16,21 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
+from bot.core.domain import ChannelId, GuildId, MessageId, Place, PlaceKind, QuestionId, UserId
+from bot.core.ports import Outcome
 from bot.storage import migrations
+from bot.storage.database import open_database
 from bot.storage.engine import build_engine, parse_location
+from bot.storage.journal import SqlJournal
 from bot.storage.migrate import create_at_head, ensure_schema, upgrade
-from bot.storage.schema import HEAD, insert_new, metadata, state, upsert
+from bot.storage.question_codec import encode_question
+from bot.storage.schema import HEAD, insert_new, metadata, state, to_ms, upsert
+from bot.storage.setting_types import Scope
+from bot.storage.settings_store import SettingsStore
+from bot.storage.state import StateStore
+from config.settings import ChatDefaults
+from tests.support.clock import FakeClock
+from tests.unit.storage.questions import question
 
 SCRIPTS = ScriptDirectory(str(next(iter(migrations.__path__))))
 REVISIONS = [script.revision for script in SCRIPTS.walk_revisions()]
@@ -104,6 +115,71 @@ def test_messages_of_the_second_schema_lead_to_the_question_that_was_asked_last_
         upgrade(connection)
         query = text("SELECT message_id, question_id FROM asking_messages ORDER BY message_id")
         assert [tuple(row) for row in connection.execute(query)] == [(5, 2), (2**63 - 2, 2)]
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_all_that_an_earlier_version_kept_is_there_after_the_upgrade(
+    engine: Engine, location: str | Path, clock: FakeClock, revision: str
+) -> None:
+    with engine.begin() as connection:
+        upgrade(connection, revision)
+        for table, rows in _kept_before(to_ms(clock.now())).items():
+            for row in rows:
+                values = ", ".join(f":{name}" for name in row)
+                insert = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})"  # noqa: S608 - the test's own names
+                connection.execute(text(insert), row)
+    engine.dispose()
+    async with open_database(location, clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        assert [entry.question.text for entry in await journal.pending()] == ["Open?"]
+        done = await journal.entry(QuestionId(1))
+        assert done is not None
+        assert (done.question.asker.name, done.posted) == ("Ann", (MessageId(11), MessageId(12)))
+        assert (done.outcome, done.thinking, done.details) == (Outcome.DELIVERED, "Hm.", "tiny")
+        assert await journal.last_seen() == {ChannelId(50): MessageId(12)}
+        assert not await journal.accept(question(1))
+        assert await journal.accept(question(3))
+        settings = await SettingsStore.open(database, ChatDefaults(temperature=0.7), 30_000)
+        here = Place(PlaceKind.GUILD_TEXT, ChannelId(50), GuildId(7))
+        assert settings.effective(here).temperature == pytest.approx(0.2)
+        in_guild = Scope.in_guild(GuildId(7))
+        await settings.undo(in_guild, UserId(9), clock.now())
+        assert settings.effective(here).temperature == pytest.approx(0.5)
+        assert (await StateStore.open(database, clock)).get("alive_at") == 1.5
+
+
+def _kept_before(now_ms: int) -> dict[str, list[dict[str, object]]]:
+    """Return rows of every table, with the columns that the first version had."""
+
+    def asked(number: int, words: str, status: str, outcome: str | None) -> dict[str, object]:
+        return {
+            "id": number,
+            "channel_id": 50,
+            "state": status,
+            "outcome": outcome,
+            "attempts": 1,
+            "question": json.dumps(encode_question(question(number, words))),
+            "chunks": json.dumps([]),
+            "thinking": json.dumps("Hm."),
+            "details": json.dumps("tiny"),
+            "updated_at_ms": now_ms,
+        }
+
+    where = {"layer": "guild", "scope_id": 7, "key": "temperature", "guild_id": 7}
+    when = {"changed_by": 9, "changed_at_ms": now_ms}
+    return {
+        "questions": [asked(1, "Done?", "closed", "delivered"), asked(2, "Open?", "running", None)],
+        "posted_messages": [
+            {"message_id": 11 + ordinal, "question_id": 1, "ordinal": ordinal} for ordinal in (0, 1)
+        ],
+        "channels": [{"channel_id": 50, "message_id": 12, "updated_at_ms": now_ms}],
+        "settings": [{**where, "value": "0.2", **when}],
+        "setting_changes": [
+            {**where, "old_value": None, "new_value": "0.5", **when},
+            {**where, "old_value": "0.5", "new_value": "0.2", **when},
+        ],
+        "state": [{"key": "alive_at", "value": "1.5", "updated_at_ms": now_ms}],
+    }
 
 
 def test_created_at_once_is_the_same_as_step_by_step(engine: Engine) -> None:

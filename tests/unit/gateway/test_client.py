@@ -1,0 +1,68 @@
+"""The loop that takes the gateway's events in."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import discord
+import pytest
+from discord.gateway import DiscordWebSocket
+from pydantic import SecretStr
+
+from bot.gateway.client import ClawbotClient
+from bot.gateway.reconnect import Governor
+from bot.ops.metrics import Metrics
+from config.settings import DiscordSettings
+from tests.support.clock import FakeClock
+
+EVENTS = 50
+
+
+class FullSocket:
+    """A gateway connection whose events have all arrived: reading one never waits.
+
+    Attributes:
+        begun: How many events' work had begun when each event was read.
+    """
+
+    session_id, sequence, gateway = "s", 1, "wss://gateway.example"
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self._begun = 0
+
+    async def poll_event(self) -> None:
+        """Read an event, which begins work as discord.py does: in a task."""
+        self.begun.append(self._begun)
+        if len(self.begun) > EVENTS:
+            raise discord.ConnectionClosed(
+                cast("Any", SimpleNamespace(close_code=4004)), shard_id=0
+            )
+        self._work = asyncio.create_task(self._event())
+
+    async def _event(self) -> None:
+        self._begun += 1
+
+
+async def test_work_on_each_event_begins_before_the_next_is_read(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    socket = FullSocket()
+
+    async def connected(*_: object, **__: object) -> FullSocket:
+        return socket
+
+    monkeypatch.setattr(DiscordWebSocket, "from_client", connected)
+    client = ClawbotClient(
+        DiscordSettings(token=SecretStr("t")),
+        clock,
+        Metrics(),
+        Governor(clock, identifies_per_day=200),
+        discord.app_commands.CommandTree,
+        lambda _: cast("Any", SimpleNamespace(clock=clock)),
+    )
+    with pytest.raises(discord.ConnectionClosed):
+        await client._hold({})
+    assert socket.begun == list(range(EVENTS + 1))

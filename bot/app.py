@@ -32,6 +32,7 @@ from bot.gateway.reconnect import Governor
 from bot.gateway.services import Services
 from bot.lmstudio import LMStudioBackend, open_backend
 from bot.ops.health import health, readiness
+from bot.ops.history import History
 from bot.ops.loop_lag import LoopLag
 from bot.ops.metrics import Metrics, Sources
 from bot.ops.status_server import StatusServer
@@ -117,6 +118,7 @@ async def run(
         await _until(stop, _ended(connecting, keeping))
         _log.info("stopping")
         await client.services.chat.close(settings.queue.shutdown_grace_s)
+        await client.services.history.save(at_once=True)
 
 
 async def _keep(held: HeldFolder, clock: Clock) -> None:
@@ -301,6 +303,7 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
         source=source,
         pacers=parts.pacers,
         metrics=base.metrics,
+        history=parts.history,
     )
 
 
@@ -337,6 +340,7 @@ def _turn_parts(
         policy=OutputPolicy(allow_invites=settings.delivery.allow_invites),
         memory=ModelMemory(saved=base.state.get(MODELS)),
         metrics=base.metrics,
+        history=History(base.state, clock),
     )
 
 
@@ -404,6 +408,7 @@ def _start_companions(client: ClawbotClient, tasks: TaskOwner, ready: asyncio.Ev
             if client.is_online() and services.backfill.is_caught_up:
                 await services.backfill.note_alive()
                 await client.keep_session()
+            await services.history.save()
             for key, value in services.chat.learned().items():
                 await services.state.set(key, value)
 

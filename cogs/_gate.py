@@ -5,10 +5,10 @@ from __future__ import annotations
 import discord
 from discord import app_commands
 
-from bot.chat.admission import Admission
-from bot.core.domain import UserId
+from bot.chat.admission import Admission, Verdict
+from bot.core.domain import IncomingMessage, UserId
 from bot.gateway.client import ClawbotClient
-from cogs import _convert, _respond
+from cogs import _convert, _places, _respond
 
 Interaction = discord.Interaction[ClawbotClient]
 
@@ -56,6 +56,22 @@ def _team_owners(team: discord.Team) -> set[UserId]:
 def admission(client: ClawbotClient) -> Admission:
     """Return the admission policy in force."""
     return Admission(client.services.settings.discord, owner_ids(client))
+
+
+def judge(client: ClawbotClient, message: IncomingMessage, *, is_own_thread: bool) -> Verdict:
+    """Decide what to do with a message, permissions included.
+
+    Args:
+        client: Knows the channels.
+        message: Just created, just edited, or missed.
+        is_own_thread: It was said in a thread that belongs to the bot.
+    """
+    return admission(client).judge(
+        message,
+        UserId(client.user.id),
+        is_own_thread=is_own_thread,
+        may_write=_places.may_write(client, message),
+    )
 
 
 async def admits(interaction: Interaction) -> bool:

@@ -52,6 +52,18 @@ async def say(
         _log.warning("an interaction could not be answered (%s)", plain_reason(exc))
 
 
+async def revise(
+    interaction: discord.Interaction, text: str, *, file: discord.File | None = None
+) -> None:
+    """Change an answer that ``say`` gave; where Discord doesn't take it, the answer stays as it is."""
+    try:
+        await interaction.edit_original_response(
+            content=shortened(text), attachments=[] if file is None else [file]
+        )
+    except LOST as exc:
+        _log.warning("an answer could not be changed (%s)", plain_reason(exc))
+
+
 ACKNOWLEDGE_S: Final = 3.0
 """Discord takes the first response to an interaction within 3 seconds (receiving and responding);
 discord.py would go on trying for 25."""

@@ -10,7 +10,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.chat.admission import Decision
+from bot.chat.admission import Decision, Rule
 from bot.chat.proxies import Proxies
 from bot.chat.resume import SET_ASIDE, TOO_OLD, Resumer
 from bot.chat.turned_away import TurnedAway
@@ -129,9 +129,9 @@ class ChatCog(commands.Cog):
         return UserId(self.bot.user.id)
 
     async def _take(self, incoming: IncomingMessage, *, is_own_thread: bool) -> None:
-        verdict = _gate.admission(self.bot).judge(incoming, self._me, is_own_thread=is_own_thread)
+        verdict = _gate.judge(self.bot, incoming, is_own_thread=is_own_thread)
         origin = verdict.origin
-        if verdict.decision is not Decision.IGNORE and not _places.may_write(self.bot, incoming):
+        if verdict.rule is Rule.CANNOT_WRITE:
             _log.info("asked in channel %d, where I may not write", incoming.place.channel_id)
             return
         if verdict.decision is Decision.REFUSE:
@@ -275,7 +275,7 @@ class ChatCog(commands.Cog):
     async def _take_missed(self, incoming: IncomingMessage) -> None:
         channel = self.bot.get_channel(incoming.place.channel_id)
         is_own_thread = _places.is_own_thread(channel, self._me)
-        verdict = _gate.admission(self.bot).judge(incoming, self._me, is_own_thread=is_own_thread)
+        verdict = _gate.judge(self.bot, incoming, is_own_thread=is_own_thread)
         is_for_me = verdict.decision is not Decision.IGNORE
         if not is_for_me and not self._services.chat.continues_burst(incoming):
             return  # nearly all that is found, so nothing is looked up for it
@@ -293,7 +293,7 @@ class ChatCog(commands.Cog):
             await self._arrived(incoming, channel)
             return
         is_own_thread = _places.is_own_thread(channel, self._me)
-        verdict = _gate.admission(self.bot).judge(incoming, self._me, is_own_thread=is_own_thread)
+        verdict = _gate.judge(self.bot, incoming, is_own_thread=is_own_thread)
         if verdict.decision is Decision.ACCEPT:
             self._turned_away.explain(incoming, TOO_OLD)
 

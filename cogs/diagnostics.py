@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
+from typing import Final, Literal
 
 import discord
 from discord import app_commands
@@ -14,7 +16,6 @@ from bot.chat.closing import model_name
 from bot.core.counted import counted
 from bot.core.domain import ModelInfo, UserId
 from bot.core.errors import ConfigurationError
-from bot.core.permissions import listed, missing
 from bot.diagnostics import (
     ADDRESSES,
     DiscordFacts,
@@ -33,8 +34,13 @@ from bot.diagnostics import (
     together,
     with_addresses,
 )
+from bot.diagnostics.chart import Charts
+from bot.diagnostics.model_report import RANGES, drawing, history_text, in_words
+from bot.diagnostics.queue_report import queue_text
+from bot.diagnostics.silence import silence_text
 from bot.gateway.client import ClawbotClient
-from cogs import _convert, _gate, _places, _probe, _respond
+from bot.queue.ticket import Job
+from cogs import _convert, _gate, _places, _probe, _respond, _silence
 
 Interaction = discord.Interaction[ClawbotClient]
 
@@ -42,6 +48,12 @@ LOOKS, LOOKS_WINDOW_S = 4, 60.0
 """Reports per person, in all guilds together; the walk behind them is shared."""
 EDIT_INTERVAL_S = 1.5
 """Least time between two edits of a report that is still growing."""
+
+OTHERS: Final = "About other people you can ask this with the Manage Server permission only."
+UNSEEN: Final = "You can't see that channel, so I can't tell you about it."
+NO_MEMBER: Final = "They aren't a member of this server, so I don't answer them here."
+CHART_FOLDER: Final = "charts"
+"""Where the library that draws keeps its list of fonts, in the data folder."""
 
 
 class DiagnosticsCog(commands.Cog):
@@ -53,6 +65,8 @@ class DiagnosticsCog(commands.Cog):
         self.bot = bot
         self._services = bot.services
         self._walks = SharedWalks(bot.services.clock)
+        folder = bot.services.settings.store.data_dir / CHART_FOLDER
+        self._charts = Charts(bot.services.clock, folder)
 
     async def cog_unload(self) -> None:
         """End the diagnoses that are under way."""
@@ -137,7 +151,7 @@ class DiagnosticsCog(commands.Cog):
     def _facts(self, interaction: Interaction) -> DiscordFacts:
         permissions: frozenset[str] | None = None
         if interaction.guild_id is not None:
-            permissions = _held(_places.own_permissions(interaction))
+            permissions = _silence.held(_places.own_permissions(interaction))
         return DiscordFacts(
             gateway_latency_s=self.bot.latency,
             heartbeat_pause_s=self.bot.heartbeat_pause_s(),
@@ -147,69 +161,89 @@ class DiagnosticsCog(commands.Cog):
         )
 
     @diag.command(name="model")
-    async def model(self, interaction: Interaction) -> None:
-        """Show which model answers here, its context, and how much runs at once."""
-        backend = self._services.backend
+    @app_commands.checks.cooldown(LOOKS, LOOKS_WINDOW_S, key=lambda i: i.user.id)
+    async def model(
+        self, interaction: Interaction, span: Literal["hour", "day", "week"] = "day"
+    ) -> None:
+        """Show which model answers here, and how fast it has been, with a chart.
+
+        Args:
+            span: What the chart shows: the last hour, day or week
+        """
+        backend, history = self._services.backend, self._services.history
         chat = self._services.overrides.effective(_convert.interaction_place(interaction))
         known = backend.model(chat.model)
-        capacity = backend.capacity()
         state = "answers" if backend.is_available() else "doesn't answer at the moment"
-        lines = [
-            f"The model's machine {state}.",
-            describe_model(known) if known else f"Model: {chat.model or 'none is loaded'}.",
-            f"{counted(capacity.slots, 'answer')} at once.",
-        ]
-        await _respond.say(interaction, "\n".join(lines))
+        text = "\n".join(
+            (
+                f"The model's machine {state}.",
+                describe_model(known) if known else _unknown(chat.model),
+                f"{counted(backend.capacity().slots, 'answer')} at once.",
+                history_text(history),
+            )
+        )
+        await _respond.say(interaction, text)
+        if history.today().questions or history.week_before().questions:
+            await self._add_chart(interaction, text, span)
+
+    async def _add_chart(self, interaction: Interaction, text: str, span: str) -> None:
+        """Add the picture to an answer that stands already, or why there is none."""
+        history, shown = self._services.history, RANGES[span]
+        picture = await self._charts.draw(span, drawing(history, shown))
+        if isinstance(picture, str):
+            await _respond.revise(interaction, f"{text}\n{picture}")
+            return
+        words = in_words(history, shown)
+        file = discord.File(io.BytesIO(picture), f"{span}.png", description=words)
+        await _respond.revise(interaction, text, file=file)
 
     @diag.command(name="queue")
     async def queue(self, interaction: Interaction) -> None:
-        """Show how many questions wait, and how many are being answered."""
-        scheduler = self._services.scheduler
-        text = (
-            f"{scheduler.running} being answered on {counted(scheduler.slots, 'slot')}, "
-            f"{scheduler.waiting} waiting."
+        """Show who waits and for how long, what is being answered, and what holds it up."""
+        services, asker_id = self._services, UserId(interaction.user.id)
+        guild_id = interaction.guild_id if _gate.is_manager(interaction) else None
+        sees_all = asker_id in _gate.owner_ids(self.bot)
+
+        def may_name(job: Job) -> bool:
+            is_managed = guild_id is not None and job.guild_id == guild_id
+            return sees_all or is_managed or job.person_id == asker_id
+
+        text = queue_text(
+            services.scheduler,
+            services.backend.servers(),
+            is_available=services.backend.is_available(),
+            may_name=may_name,
         )
-        if scheduler.mean_answer_s >= 1:
-            text += f" An answer takes about {scheduler.mean_answer_s:.0f} s."
         await _respond.say(interaction, text)
 
     @diag.command(name="channel")
     @app_commands.guild_only()
+    @app_commands.checks.cooldown(LOOKS, LOOKS_WINDOW_S, key=lambda i: i.user.id)
     async def channel(
         self,
         interaction: Interaction,
         channel: discord.TextChannel | discord.VoiceChannel | discord.Thread | None = None,
         person: discord.Member | None = None,
     ) -> None:
-        """Say whether I would answer a person in a channel, and if not, why.
+        """Say why I didn't answer a person in a channel, and what to change.
 
         Args:
             channel: Which one; this one when left out
             person: Who; you when left out
         """
-        where = channel or interaction.channel
-        who = _convert.person(person or interaction.user)
-        place = _convert.place(where) if where else _convert.interaction_place(interaction)
-        reason = _gate.admission(self.bot).refusal(who, place)
-        lines = [f"❌ {reason}" if reason else "✅ My settings allow it."]
-        lines += self._missing(where)
-        await _respond.say(interaction, "\n".join(lines))
-
-    def _missing(self, channel: object) -> list[str]:
-        if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
-            return []
-        held = _held(channel.permissions_for(channel.guild.me))
-        needed, useful = missing(held, is_thread=isinstance(channel, discord.Thread))
-        if needed:
-            return [f"❌ I lack {listed(needed)} there. Give my role these permissions."]
-        if useful:
-            return [f"⚠️ I can answer there, but lack {listed(useful)}."]
-        return ["✅ I have the permissions I need there."]
-
-
-def _held(granted: discord.Permissions) -> frozenset[str]:
-    """Return the names of granted permissions; iterating would leave out View Channel's."""
-    return frozenset(name for name in granted.VALID_FLAGS if getattr(granted, name))
+        where, who = channel or interaction.channel, person or interaction.user
+        if not isinstance(where, discord.abc.GuildChannel | discord.Thread):
+            raise _gate.GateError(_gate.NEEDS_GUILD)
+        asker = interaction.user
+        if not isinstance(who, discord.Member) or not isinstance(asker, discord.Member):
+            raise _gate.GateError(NO_MEMBER)
+        if who.id != asker.id and not _gate.is_manager(interaction):
+            raise _gate.GateError(OTHERS)
+        if where != interaction.channel and not where.permissions_for(asker).view_channel:
+            raise _gate.GateError(UNSEEN)
+        await interaction.response.defer(ephemeral=True)
+        case = await _silence.case_of(self.bot, where, who)
+        await _respond.say(interaction, silence_text(case))
 
 
 def describe_model(model: ModelInfo) -> str:
@@ -222,6 +256,10 @@ def describe_model(model: ModelInfo) -> str:
     if model.reasoning_options:
         parts.append(f"thinking: {', '.join(model.reasoning_options)}")
     return " · ".join(parts) + "."
+
+
+def _unknown(name: str | None) -> str:
+    return f"Model: `{model_name(name)}`, which isn't listed." if name else "No model is loaded."
 
 
 async def setup(bot: ClawbotClient) -> None:

@@ -27,21 +27,57 @@ class Decision(StrEnum):
     ACCEPT = "accept"
 
 
+class Rule(StrEnum):
+    """What decides against a message. The first one that does is the one that counts."""
+
+    NO_PERSON = "no_person"
+    """A bot, an application or the bot itself wrote it."""
+    NOT_ORDINARY = "not_ordinary"
+    """It is no message that a person wrote, but a notice of Discord's or a webhook's copy."""
+    NOT_ADDRESSED = "not_addressed"
+    """It mentions nobody of us, replies to nothing of ours, and isn't in a thread of ours."""
+    CANNOT_WRITE = "cannot_write"
+    """The bot may not write there."""
+    PERSON_BLOCKED = "person_blocked"
+    DIRECT_MESSAGES = "direct_messages"
+    GUILD_NOT_ALLOWED = "guild_not_allowed"
+    CHANNEL_BLOCKED = "channel_blocked"
+    CHANNEL_NOT_ALLOWED = "channel_not_allowed"
+    ROLE_NEEDED = "role_needed"
+
+
+_ELSEWHERE: Final = "I'm not switched on in this channel. Please ask me in another one."
+_REASONS: Final = {
+    Rule.PERSON_BLOCKED: (
+        "I'm not available to you here. Ask whoever runs me if that is a mistake."
+    ),
+    Rule.DIRECT_MESSAGES: (
+        "I don't answer direct messages. Please mention me in a server we share."
+    ),
+    Rule.GUILD_NOT_ALLOWED: "I'm not switched on for this server. Ask whoever runs me.",
+    Rule.CHANNEL_BLOCKED: _ELSEWHERE,
+    Rule.CHANNEL_NOT_ALLOWED: _ELSEWHERE,
+    Rule.ROLE_NEEDED: (
+        "You need a certain role to ask me. The people who run this server know which."
+    ),
+}
+"""What the person is told; the other rules are silent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A decision with its reason.
 
     Attributes:
+        rule: What decided against it.
         reason: For a refusal, one sentence to the person.
         origin: For an acceptance, where the question came from.
     """
 
     decision: Decision
+    rule: Rule | None = None
     reason: str = ""
     origin: Origin | None = None
-
-
-IGNORED = Verdict(Decision.IGNORE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +92,29 @@ class Admission:
     settings: DiscordSettings
     owner_ids: frozenset[UserId]
 
-    def judge(self, message: IncomingMessage, me: UserId, *, is_own_thread: bool) -> Verdict:
+    def judge(
+        self, message: IncomingMessage, me: UserId, *, is_own_thread: bool, may_write: bool = True
+    ) -> Verdict:
         """Decide what to do with a message.
 
         Args:
             message: The message, just created or just edited.
             me: The bot's own user.
             is_own_thread: It was said in a thread that belongs to the bot.
+            may_write: The bot may answer there, as far as it knows.
         """
-        if message.author.is_bot or message.author.id == me or not message.is_ordinary:
-            return IGNORED
         origin = self._origin(message, me, is_own_thread=is_own_thread)
+        if message.author.is_bot or message.author.id == me:
+            return Verdict(Decision.IGNORE, Rule.NO_PERSON)
+        if not message.is_ordinary:
+            return Verdict(Decision.IGNORE, Rule.NOT_ORDINARY)
         if origin is None:
-            return IGNORED
-        reason = self.refusal(message.author, message.place)
-        if reason:
-            return Verdict(Decision.REFUSE, reason)
+            return Verdict(Decision.IGNORE, Rule.NOT_ADDRESSED)
+        if not may_write:
+            return Verdict(Decision.IGNORE, Rule.CANNOT_WRITE)
+        rule = self._denied_by(message.author, message.place)
+        if rule is not None:
+            return Verdict(Decision.REFUSE, rule, _REASONS[rule])
         return Verdict(Decision.ACCEPT, origin=origin)
 
     @staticmethod
@@ -95,29 +138,27 @@ class Admission:
 
     def refusal(self, person: Person, place: Place) -> str:
         """Return why this person may not ask at this place; empty if they may."""
+        rule = self._denied_by(person, place)
+        return "" if rule is None else _REASONS[rule]
+
+    def _denied_by(self, person: Person, place: Place) -> Rule | None:
         settings = self.settings
         if person.id in settings.blocked_user_ids:
-            return "I'm not available to you here. Ask whoever runs me if that is a mistake."
+            return Rule.PERSON_BLOCKED
         if place.guild_id is None:
-            return self._dm_refusal(person, place)
+            return None if self._direct_allowed(person, place) else Rule.DIRECT_MESSAGES
         if settings.allowed_guild_ids and place.guild_id not in settings.allowed_guild_ids:
-            return "I'm not switched on for this server. Ask whoever runs me."
-        if not self._channel_allowed(place):
-            return "I'm not switched on in this channel. Please ask me in another one."
+            return Rule.GUILD_NOT_ALLOWED
+        ids = {place.channel_id, place.parent_id, place.category_id} - {None}
+        if ids & set(settings.blocked_channel_ids):
+            return Rule.CHANNEL_BLOCKED
+        if settings.allowed_channel_ids and not ids & set(settings.allowed_channel_ids):
+            return Rule.CHANNEL_NOT_ALLOWED
         if settings.allowed_role_ids and not person.role_ids & set(settings.allowed_role_ids):
-            return "You need a certain role to ask me. The people who run this server know which."
-        return ""
+            return Rule.ROLE_NEEDED
+        return None
 
-    def _dm_refusal(self, person: Person, place: Place) -> str:
+    def _direct_allowed(self, person: Person, place: Place) -> bool:
         policy = self.settings.direct_messages
         is_allowed = policy == "open" or (policy == "owners" and person.id in self.owner_ids)
-        if place.kind is PlaceKind.DM and is_allowed:
-            return ""
-        return "I don't answer direct messages. Please mention me in a server we share."
-
-    def _channel_allowed(self, place: Place) -> bool:
-        ids = {place.channel_id, place.parent_id, place.category_id} - {None}
-        if ids & set(self.settings.blocked_channel_ids):
-            return False
-        allowed = self.settings.allowed_channel_ids
-        return not allowed or bool(ids & set(allowed))
+        return place.kind is PlaceKind.DM and is_allowed

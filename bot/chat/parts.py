@@ -9,6 +9,7 @@ from bot.chat.work_gate import WorkGate
 from bot.core.clock import Clock
 from bot.core.ports import ChatBackend, Journal, SettingsReader
 from bot.delivery.pacing import PacerRegistry
+from bot.ops.history import History
 from bot.ops.metrics import Metrics
 from bot.output.reasoning.memory import ModelMemory
 from bot.output.sanitise.policy import OutputPolicy
@@ -36,5 +37,6 @@ class TurnParts:
     policy: OutputPolicy
     memory: ModelMemory
     metrics: Metrics
+    history: History
     gate: WorkGate = field(default_factory=WorkGate)
     sizes: PromptSizes = field(default_factory=PromptSizes)

@@ -175,6 +175,7 @@ class Turn:
             record = self._account.close(outcome)
             _log.info("%s", line_of(record))
             self._parts.metrics.question(record)
+            self._parts.history.note(record)
             if outcome is None:
                 await self.hand_over()
             return outcome

@@ -55,10 +55,14 @@ class ServerState:
     Attributes:
         is_up: It answered the last time; ``None`` before the first look at it ended.
         circuit: ``closed``, ``half-open`` or ``open``.
+        in_flight: Requests running there.
+        slots: How many it answers at once.
     """
 
     is_up: bool | None
     circuit: str
+    in_flight: int = 0
+    slots: int = 1
 
 
 @dataclass(frozen=True, slots=True)

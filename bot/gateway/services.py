@@ -11,6 +11,7 @@ from bot.chat.service import ChatService
 from bot.core.clock import Clock
 from bot.delivery.pacing import PacerRegistry
 from bot.lmstudio import LMStudioBackend
+from bot.ops.history import History
 from bot.ops.metrics import Metrics
 from bot.prompt.cache import MessageCache
 from bot.queue.rate_limit import RateLimiter
@@ -52,3 +53,4 @@ class Services:
     source: MessageCache
     pacers: PacerRegistry
     metrics: Metrics
+    history: History

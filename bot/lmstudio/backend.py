@@ -76,7 +76,10 @@ class LMStudioBackend:
 
     def servers(self) -> tuple[ServerState, ...]:
         """Return how each server does, in the order of the settings, without I/O."""
-        return tuple(ServerState(node.is_up, node.circuit.state) for node in self._fleet.nodes)
+        return tuple(
+            ServerState(node.is_up, node.circuit.state, node.in_flight, node.slots)
+            for node in self._fleet.nodes
+        )
 
     def is_available(self) -> bool:
         """Return whether a server is believed to answer, without I/O."""

@@ -62,6 +62,16 @@ class CapacityGate:
         """How many may run at once at the moment."""
         return max(1, min(self._capacity.slots, int(self._window())))
 
+    @property
+    def pool_tokens(self) -> int | None:
+        """The context that all answers share; ``None`` where each slot has its own."""
+        return self._capacity.pool_tokens
+
+    @property
+    def used_tokens(self) -> int:
+        """How much of it running work may use."""
+        return sum(used for used, _ in self._running.values())
+
     def update(self, capacity: Capacity) -> None:
         """Take over what the server says it can do."""
         self._capacity = capacity
@@ -83,7 +93,7 @@ class CapacityGate:
         pool = self._capacity.pool_tokens
         if pool is None:
             return tokens
-        free = pool - sum(used for used, _ in self._running.values())
+        free = pool - self.used_tokens
         return min(tokens, free) if free >= least else 0
 
     def begin(self, key: int, tokens: int) -> None:

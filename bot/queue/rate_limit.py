@@ -53,13 +53,20 @@ class RateLimiter:
             person_id: Who asks.
             guild_id: Where; ``None`` in a direct message.
         """
+        refusal = self.look(person_id, guild_id)
+        if refusal is None:
+            now_s = self._clock.monotonic()
+            self._person.take(person_id, now_s)
+            if guild_id is not None:
+                self._guild.take(guild_id, now_s)
+        return refusal
+
+    def look(self, person_id: UserId, guild_id: GuildId | None) -> Refusal | None:
+        """Return what ``take`` would, without counting anything."""
         now_s = self._clock.monotonic()
         person_s = self._person.wait_s(person_id, now_s)
         guild_s = 0.0 if guild_id is None else self._guild.wait_s(guild_id, now_s)
         if person_s <= 0 and guild_s <= 0:
-            self._person.take(person_id, now_s)
-            if guild_id is not None:
-                self._guild.take(guild_id, now_s)
             return None
         retry_s = max(1, math.ceil(max(person_s, guild_s)))
         reason = (

@@ -48,9 +48,33 @@ _RESTARTING: Final = (
 _KEPT: Final = "I'm restarting. Your question is kept, and I'll answer it when I'm back."
 
 
+@dataclass(frozen=True, slots=True)
+class InLine:
+    """One question in the line, for show.
+
+    Attributes:
+        job: Which one.
+        for_s: How long it has waited, or has been worked on, in seconds.
+        place: Its place, 1 is next; ``None`` while it is worked on.
+        expected_s: Seconds until it is expected to begin; ``None`` when running or held.
+    """
+
+    job: Job
+    for_s: float
+    place: int | None = None
+    expected_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    job: Job
+    began_s: float
+
+
 @dataclass(slots=True)
 class _Waiting:
     ticket: Ticket
+    since_s: float
     held_since_s: float | None = None
     told: tuple[int | None, int | None, bool] = (None, None, False)
 
@@ -87,7 +111,7 @@ class Scheduler:
         self._gate = CapacityGate()
         self._durations = Durations()
         self._waiting: dict[QuestionId, _Waiting] = {}
-        self._running: dict[QuestionId, float] = {}
+        self._running: dict[QuestionId, _Running] = {}
         self._was_available = True
         self._paused_until_s = clock.monotonic()
         self._bypasses = 0
@@ -112,9 +136,40 @@ class Scheduler:
         return self._gate.slots
 
     @property
+    def pool_tokens(self) -> int | None:
+        """The context that all answers share, in tokens; ``None`` where each has its own."""
+        return self._gate.pool_tokens
+
+    @property
+    def used_tokens(self) -> int:
+        """How much of the shared context running answers may use."""
+        return self._gate.used_tokens
+
+    @property
+    def line(self) -> list[InLine]:
+        """What runs, oldest first, and then who waits, in order."""
+        now_s = self._clock.monotonic()
+        running = [InLine(each.job, now_s - each.began_s) for each in self._running.values()]
+        waiting = []
+        for key in self._queue.order():
+            each = self._waiting[QuestionId(key)]
+            ticket = each.ticket
+            waiting.append(
+                InLine(ticket.job, now_s - each.since_s, ticket.position, ticket.expected_wait_s)
+            )
+        return running + waiting
+
+    @property
     def mean_answer_s(self) -> float:
         """Expected duration of an answer, in seconds."""
         return self._durations.mean_s
+
+    @property
+    def newcomer_wait_s(self) -> float:
+        """Expected wait of a question that is asked now, in seconds; without a model that is away."""
+        if not self._waiting and len(self._running) < self._gate.slots:
+            return 0.0
+        return self._waits_s(len(self._waiting) + 1)[-1]
 
     def submit(
         self,
@@ -138,15 +193,21 @@ class Scheduler:
             raise QueueError(_RESTARTING)
         if job.question_id in self._waiting or job.question_id in self._running:
             raise ValueError(f"question {job.question_id} is in the line already")
-        bound = None if has_place else self._queue.full(job.person_id, job.channel_id)
-        if bound is Bound.TOTAL and self._has_reserve(job):
-            bound = None
-        if bound is not None:
-            raise QueueError(self._refusal(bound, job))
+        if not has_place and (sentence := self.refusal(job)):
+            raise QueueError(sentence)
         ticket = Ticket(job, self, on_change)
         self._queue.push(_entry(job))
         self._enter(ticket)
         return ticket
+
+    def refusal(self, job: Job) -> str:
+        """Return why a new question isn't taken at the moment; empty if it is."""
+        if self._is_closed:
+            return _RESTARTING
+        bound = self._queue.full(job.person_id, job.channel_id)
+        if bound is None or (bound is Bound.TOTAL and self._has_reserve(job)):
+            return ""
+        return self._refusal(bound, job)
 
     def wake(self) -> None:
         """Look at once whether something may begin; call when capacity or availability changed."""
@@ -197,7 +258,7 @@ class Scheduler:
             self._queue.remove(question_id)
         elif ticket.state is TicketState.RUNNING:
             if ticket.has_first_token:
-                self._durations.learn(self._clock.monotonic() - self._running[question_id])
+                self._durations.learn(self._clock.monotonic() - self._running[question_id].began_s)
             self._end(question_id)
         ticket.state = TicketState.DONE
         self._fill()
@@ -243,7 +304,7 @@ class Scheduler:
         self._fill()
 
     def _enter(self, ticket: Ticket) -> None:
-        self._waiting[ticket.job.question_id] = _Waiting(ticket)
+        self._waiting[ticket.job.question_id] = _Waiting(ticket, self._clock.monotonic())
         self._pump()
         if self._waiting and (self._ticker is None or self._ticker.done()):
             self._ticker = start_shared(self._tick(), name="line")
@@ -289,7 +350,7 @@ class Scheduler:
         self._queue.take(question_id)
         del self._waiting[question_id]
         self._gate.begin(question_id, tokens)
-        self._running[question_id] = self._clock.monotonic()
+        self._running[question_id] = _Running(ticket.job, self._clock.monotonic())
         self._view = None
         ticket.grant(tokens)
 
@@ -371,14 +432,16 @@ class Scheduler:
         """Return place and expected wait of everyone who waits, worked out once per change."""
         if self._view is None:
             order = self._queue.order()
-            now_s = self._clock.monotonic()
-            running_for_s = [now_s - began_s for began_s in self._running.values()]
-            # What runs is what fits: with somebody waiting, a free slot is kept free by the pool.
-            slots = len(running_for_s) or self._gate.slots
-            waits = self._durations.waits_s(running_for_s, slots, len(order))
-            places = zip(order, waits, strict=True)
+            places = zip(order, self._waits_s(len(order)), strict=True)
             self._view = {key: (index, wait) for index, (key, wait) in enumerate(places, 1)}
         return self._view
+
+    def _waits_s(self, waiting: int) -> list[float]:
+        now_s = self._clock.monotonic()
+        running_for_s = [now_s - each.began_s for each in self._running.values()]
+        # What runs is what fits: with somebody waiting, a free slot is kept free by the pool.
+        slots = len(running_for_s) or self._gate.slots
+        return self._durations.waits_s(running_for_s, slots, waiting)
 
     def _tell(self) -> None:
         """Call those whose place, wait (in tens of seconds) or being held changed."""

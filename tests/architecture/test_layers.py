@@ -26,6 +26,7 @@ OUTSIDE = {
     "prometheus_client": ("bot.ops.metrics", "bot.ops.status_server"),
     "tenacity": ("bot.lmstudio",),
     "dotenv": ("config.environment",),
+    "matplotlib": ("bot.diagnostics.chart_process",),
     "PIL": ("bot.prompt.attachments",),
     "pypdf": ("bot.prompt.attachments",),
 }

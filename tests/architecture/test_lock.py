@@ -36,7 +36,7 @@ def version_of(name: str) -> str:
 
 def test_every_dependency_of_the_project_is_pinned_within_its_range() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for line in project["dependencies"]:
+    for line in [*project["dependencies"], *project["optional-dependencies"]["charts"]]:
         requirement = Requirement(line)
         assert version_of(canonicalize_name(requirement.name)) in requirement.specifier, line
 

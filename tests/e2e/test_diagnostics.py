@@ -69,8 +69,8 @@ async def test_each_looking_command_answers_the_person_alone(
     async with running(settings_for(discord, lm, tmp_path)):
         interaction = await ada.slash(channel, name)
         await interaction.wait_response(timeout_s=3)
+        await discord.wait_until(lambda: interaction.content, timeout_s=5)
         assert interaction.ephemeral
-        assert interaction.content
 
 
 async def test_ten_people_asking_together_cost_the_model_one_probe(
@@ -128,6 +128,7 @@ async def test_a_bot_with_the_permissions_of_the_invitation_lacks_none_in_any_re
     async with running(settings_for(discord, lm, tmp_path)):
         interaction = await ada.slash(channel, "diag channel")
         await interaction.wait_response(timeout_s=3)
+        await discord.wait_until(lambda: interaction.content, timeout_s=5)
         assert "✅ I have the permissions I need there." in interaction.content
         assert "✅ Permissions here" in await network(discord, ada, channel)
 
@@ -140,7 +141,10 @@ async def test_both_reports_name_what_is_missing_in_a_channel(
     async with running(settings_for(discord, lm, tmp_path)):
         interaction = await ada.slash(channel, "diag channel")
         await interaction.wait_response(timeout_s=3)
-        assert "I can answer there, but lack Attach Files." in interaction.content
+        await discord.wait_until(lambda: interaction.content, timeout_s=5)
+        assert (
+            "I can answer there, but lack Attach Files (denied to everyone" in interaction.content
+        )
         report = await network(discord, ada, channel)
     assert "The bot can answer here, but lacks Attach Files." in report
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
+from bot.core import child_process
 from bot.core.clock import Clock
 from bot.core.tasks import TaskOwner, within
 from bot.prompt.attachments import decoder_process as child
@@ -39,11 +39,6 @@ _RESULT_BYTES = 16 * 1024 * 1024
 
 _ENDING_S = 2.0
 """How long a process that hung up may take to end, in seconds."""
-
-_ENVIRONMENT = frozenset(
-    {"PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME"}
-)
-"""What Python itself may need to start; nothing else of this process's environment is handed on."""
 
 
 class Decoder(Protocol):
@@ -208,7 +203,7 @@ class DecoderPool:
             stdout=PIPE,
             stderr=DEVNULL,
             cwd=Path(sys.executable).anchor,
-            env=_environment(),
+            env=child_process.environment(),
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         helper = _Helper(process)
@@ -281,11 +276,3 @@ def _answer(letter: bytes, text: str, *, is_cut: bool) -> Decoded:
     if letter == child.IMAGE and text.startswith("data:image/"):
         return Decoded(image=text)
     raise ValueError("the answer is of no known kind")
-
-
-def _environment() -> dict[str, str]:
-    """Return the least that Python needs to find this program and its libraries."""
-    root = Path(child.__file__).parents[2]
-    places = dict.fromkeys(str(Path(place).absolute()) for place in [str(root), *sys.path])
-    kept = {name: text for name, text in os.environ.items() if name.upper() in _ENVIRONMENT}
-    return kept | {"PYTHONPATH": os.pathsep.join(places)}

@@ -102,7 +102,10 @@ class OptionReader:
     def _add_channel(self, channel_id: int) -> None:
         channel = self._world.channels[channel_id]
         body = rendering.channel_object(self._world, channel)
-        kept = ("id", "name", "type", "parent_id", "thread_metadata", "topic", "flags", "nsfw")
+        kept = (
+            *("id", "name", "type", "parent_id", "topic", "flags", "nsfw", "thread_metadata"),
+            *("owner_id", "member_count", "message_count", "total_message_sent"),  # of threads
+        )
         partial = {key: body[key] for key in kept if key in body}
         mine = access.in_channel(channel, self._world.bot_user.id)
         self._add_resolved("channels", channel_id, partial | {"permissions": str(mine)})

@@ -1,0 +1,118 @@
+"""Which model answers, and how fast it has been: what ``/diag model`` says and draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from bot.core.counted import counted
+from bot.ops.history import DAY, HOUR, WEEK, Figures, History, Table, percentile, total
+
+NO_LIBRARY: Final = (
+    "For a chart, whoever runs me installs matplotlib where I run: "
+    '`.venv/bin/pip install ".[charts]"` in the clone.'
+)
+NO_CHART: Final = "The chart couldn't be drawn in time; the figures above are complete."
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What a chart can show.
+
+    Attributes:
+        table: Where its figures are.
+        title: In words.
+        unit: Of the time axis.
+    """
+
+    table: Table
+    title: str
+    unit: timedelta
+    unit_name: str
+
+
+RANGES: Final = {
+    "hour": Range(HOUR, "the last hour", timedelta(minutes=1), "minutes"),
+    "day": Range(DAY, "the last 24 hours", timedelta(hours=1), "hours"),
+    "week": Range(WEEK, "the last 8 days", timedelta(days=1), "days"),
+}
+
+
+def history_text(history: History) -> str:
+    """Return today's figures against those of the week before, a line each."""
+    today, before = history.today(), history.week_before()
+    if not today.questions and not before.questions:
+        return "No question has ended in the last 8 days, so there are no figures yet."
+    head = "**Last 24 hours**"
+    if before.questions:
+        head += " (the 7 days before them in brackets)"
+    pairs = (
+        ("Questions", _questions(today), _questions(before)),
+        ("First word", _within(today.first_words), _within(before.first_words)),
+        ("Speed", _speed(today), _speed(before)),
+        ("Time in line", _within(today.waits), _within(before.waits)),
+    )
+    lines = [
+        f"- {name}: {of_today or 'unknown'}" + (f" ({of_before})" if of_before else "")
+        for name, of_today, of_before in pairs
+        if of_today or of_before
+    ]
+    return "\n".join([head, *lines])
+
+
+def in_words(history: History, shown: Range) -> str:
+    """Return a chart's figures as a sentence, for people who can't see it; 1024 characters at most."""
+    figures = total(history.over(shown.table))
+    parts = [f"Chart of {shown.title}: {_questions(figures) or 'no questions'}"]
+    if first := _within(figures.first_words):
+        parts.append(f"first word {first}")
+    if speed := _speed(figures):
+        parts.append(speed)
+    if waits := _within(figures.waits):
+        parts.append(f"in line {waits}")
+    return ", ".join(parts) + "."
+
+
+def drawing(history: History, shown: Range) -> dict[str, object]:
+    """Return what the process that draws needs: numbers and our own words only."""
+    buckets = history.over(shown.table)
+    width = shown.table.width / shown.unit
+    return {
+        "title": shown.title,
+        "unit": shown.unit_name,
+        "width": width,
+        "ago": [(index - len(buckets) + 0.5) * width for index in range(len(buckets))],
+        "answered": [each.questions - each.failed for each in buckets],
+        "failed": [each.failed for each in buckets],
+        "tokens_per_s": [each.tokens_per_s for each in buckets],
+        "first_word": [percentile(each.first_words, 0.5) for each in buckets],
+        "first_word_95": [percentile(each.first_words, 0.95) for each in buckets],
+        "wait": [percentile(each.waits, 0.5) for each in buckets],
+        "wait_95": [percentile(each.waits, 0.95) for each in buckets],
+    }
+
+
+def _questions(figures: Figures) -> str:
+    if not figures.questions:
+        return ""
+    failed = f", {figures.failed} of them failed" if figures.failed else ", none failed"
+    return counted(figures.questions, "question") + failed
+
+
+def _within(cells: list[int]) -> str:
+    half_s, most_s = percentile(cells, 0.5), percentile(cells, 0.95)
+    if half_s is None or most_s is None:
+        return ""
+    if most_s < 0.1:
+        return "at once"
+    return f"half within {_seconds(half_s)}, 95 % within {_seconds(most_s)}"
+
+
+def _speed(figures: Figures) -> str:
+    speed = figures.tokens_per_s
+    return "" if speed is None else f"{speed:.{0 if speed >= 10 else 1}f} tokens/s"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.{0 if seconds >= 10 else 1}f} s"

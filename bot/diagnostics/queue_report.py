@@ -1,0 +1,103 @@
+"""Who waits, for how long, and what holds them up: what ``/diag queue`` says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from bot.core.counted import counted
+from bot.core.ports import ServerState
+from bot.queue.capacity import in_words
+from bot.queue.scheduler import InLine, Scheduler
+from bot.queue.ticket import Job
+
+NAMED: Final = 10
+"""Most questions that are listed one by one, of those that run and of those that wait."""
+
+AT_ONCE_S: Final = 1.0
+
+_CIRCUITS: Final = {
+    "open": "left alone for a while, because questions of several people failed there",
+    "half-open": "tried again with one question, after several failed there",
+}
+
+
+def queue_text(
+    line: Scheduler,
+    servers: Sequence[ServerState],
+    *,
+    is_available: bool,
+    may_name: Callable[[Job], bool],
+) -> str:
+    """Return the report.
+
+    Args:
+        line: The line.
+        servers: The model's machines.
+        is_available: Whether any of them is believed to answer.
+        may_name: Whether a question's person may be named to whoever asks for the report.
+    """
+    running = [each for each in line.line if each.place is None]
+    waiting = [each for each in line.line if each.place is not None]
+    parts = [
+        _capacity(line, is_available=is_available),
+        _pool(line),
+        _listed("Being answered", running, may_name),
+        _listed("Waiting", waiting, may_name),
+        *(_server(number, server) for number, server in enumerate(servers, 1)),
+    ]
+    return "\n".join(filter(None, parts))
+
+
+def _capacity(line: Scheduler, *, is_available: bool) -> str:
+    text = (
+        f"{line.running} being answered on {counted(line.slots, 'slot')}, {line.waiting} waiting."
+    )
+    if not is_available:
+        return f"{text} No model's machine answers, so nothing begins until one is back."
+    wait_s = line.newcomer_wait_s
+    begins = "at once" if wait_s < AT_ONCE_S else f"in about {in_words(wait_s)}"
+    text += f" A question asked now begins {begins}."
+    if line.mean_answer_s >= 1:
+        text += f" An answer takes about {in_words(line.mean_answer_s)}."
+    return text
+
+
+def _pool(line: Scheduler) -> str:
+    pool = line.pool_tokens
+    if pool is None:
+        return ""
+    return f"All answers share {pool:,} tokens of context, of which {line.used_tokens:,} are taken."
+
+
+def _listed(title: str, entries: Sequence[InLine], may_name: Callable[[Job], bool]) -> str:
+    if not entries:
+        return ""
+    named = [each for each in entries if may_name(each.job)][:NAMED]
+    lines = [f"{title}: {counted(len(entries), 'question')}"]
+    lines += [f"- {_entry(each)}" for each in named]
+    if others := len(entries) - len(named):
+        longest_s = max(each.for_s for each in entries if each not in named)
+        whose = "of other people" if named else "of people who aren't named here"
+        lines.append(f"- {counted(others, 'question')} {whose}, the longest for {longest_s:.0f} s")
+    return "\n".join(lines)
+
+
+def _entry(entry: InLine) -> str:
+    text = f"<@{entry.job.person_id}> for {entry.for_s:.0f} s"
+    if entry.place is None:
+        return text
+    if entry.expected_s is None:
+        return f"{text}, place {entry.place}, held until the model's machine is back"
+    return f"{text}, place {entry.place}, about {in_words(entry.expected_s)} more"
+
+
+def _server(number: int, server: ServerState) -> str:
+    if server.is_up is None:
+        state = "not reached yet"
+    elif not server.is_up:
+        state = "doesn't answer"
+    else:
+        state = _CIRCUITS.get(server.circuit, "answers")
+    busy = f"{server.in_flight} of {counted(server.slots, 'slot')} busy"
+    return f"Server {number}: {state}; {busy}."

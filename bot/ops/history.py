@@ -1,0 +1,260 @@
+"""How it has been: a few figures of every question, over the last hour, day and week.
+
+Each question is counted in three tables of buckets, which are kept in the state as three values of a
+few kilobytes each. A percentile is read from a coarse histogram: each of its cells is half as wide
+again as the one before.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from bot.core.clock import Clock
+from bot.core.ports import Outcome, State
+from bot.core.record import QuestionRecord, Span
+
+EDGES_S: Final = tuple(0.1 * 1.5**step for step in range(23))
+"""Upper bounds of the histogram's cells, in seconds: 0.1 s to 12 minutes; one more cell holds the rest."""
+
+MOST: Final = 999_999
+"""What a count stops at, so that a table's size is bounded whatever happens."""
+
+SAVE_EVERY_S: Final = 60.0
+"""Least time between two writes; what a kill loses is at most that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One resolution.
+
+    Attributes:
+        key: Its name in the state.
+        width: Of a bucket.
+        buckets: How many are kept.
+    """
+
+    key: str
+    width: timedelta
+    buckets: int
+
+    def index(self, moment: datetime) -> int:
+        """Return the number of the bucket that a moment falls into, counted from 1970."""
+        return math.floor(moment.timestamp() / self.width.total_seconds())
+
+
+HOUR: Final = Table("history.hour", timedelta(minutes=1), 60)
+DAY: Final = Table("history.day", timedelta(minutes=15), 96)
+WEEK: Final = Table("history.week", timedelta(hours=2), 96)
+"""Eight days, so that today can be held against the seven days before."""
+
+TABLES: Final = (HOUR, DAY, WEEK)
+
+
+@dataclass(slots=True)
+class Figures:
+    """What is known of the questions that ended in some time; figures can be added up.
+
+    Attributes:
+        questions: How many ended.
+        failed: Of these, how many with a failure.
+        tokens: What the model wrote for those of which both figures are known.
+        writing_s: How long it wrote that, thinking included, in seconds.
+        first_words: How many had their first word within each of ``EDGES_S``, and the rest.
+        waits: The same of their time in line.
+    """
+
+    questions: int = 0
+    failed: int = 0
+    tokens: int = 0
+    writing_s: float = 0.0
+    first_words: list[int] = field(default_factory=lambda: [0] * (len(EDGES_S) + 1))
+    waits: list[int] = field(default_factory=lambda: [0] * (len(EDGES_S) + 1))
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """How fast the model wrote; ``None`` where that isn't known."""
+        return self.tokens / self.writing_s if self.writing_s > 0 else None
+
+    def note(self, record: QuestionRecord) -> None:
+        """Count a question."""
+        self.questions = min(MOST, self.questions + 1)
+        self.failed = min(MOST, self.failed + bool(record.failure))
+        writing_s = record.spans.get(Span.THINK, 0.0) + record.spans.get(Span.WRITE, 0.0)
+        if record.written_tokens and writing_s > 0:
+            self.tokens = min(MOST * MOST, self.tokens + record.written_tokens)
+            self.writing_s += writing_s
+        _observe(self.waits, record.spans.get(Span.QUEUE, 0.0))
+        if record.first_word_s is not None:
+            _observe(self.first_words, record.first_word_s)
+
+    def add(self, other: Figures) -> None:
+        """Add other questions to these."""
+        self.questions += other.questions
+        self.failed += other.failed
+        self.tokens += other.tokens
+        self.writing_s += other.writing_s
+        self.first_words = [a + b for a, b in zip(self.first_words, other.first_words, strict=True)]
+        self.waits = [a + b for a, b in zip(self.waits, other.waits, strict=True)]
+
+    def dump(self) -> list[object]:
+        """Return them for the state; histograms as pairs of cell and count."""
+        plain = [self.questions, self.failed, self.tokens, round(self.writing_s, 1)]
+        return [*plain, _sparse(self.first_words), _sparse(self.waits)]
+
+    @classmethod
+    def load(cls, stored: Sequence[object]) -> Figures:
+        """Return what ``dump`` gave.
+
+        Raises:
+            ValueError: It is anything else.
+        """
+        questions, failed, tokens, writing_s, first_words, waits = stored
+        return cls(
+            _count(questions),
+            _count(failed),
+            _count(tokens),
+            _seconds(writing_s),
+            _dense(first_words),
+            _dense(waits),
+        )
+
+
+class History:
+    """The tables, in memory and in the state.
+
+    Args:
+        state: Where they are kept; what it holds already is gone on with.
+        clock: Time.
+    """
+
+    def __init__(self, state: State, clock: Clock) -> None:
+        self._state = state
+        self._clock = clock
+        self._tables = {table: _load(state.get(table.key)) for table in TABLES}
+        self._is_changed = False
+        self._saved_s = clock.monotonic()
+
+    def note(self, record: QuestionRecord) -> None:
+        """Count a question that has ended, unless it goes on elsewhere."""
+        if record.outcome in {None, Outcome.MERGED}:
+            return
+        now = self._clock.now()
+        for table, buckets in self._tables.items():
+            index = table.index(record.ended_at)
+            buckets.setdefault(index, Figures()).note(record)
+            _bound(buckets, table.index(now), table.buckets)
+        self._is_changed = True
+
+    def over(self, table: Table) -> list[Figures]:
+        """Return a table's buckets up to now, oldest first; empty ones where nothing was asked."""
+        newest = table.index(self._clock.now())
+        buckets = self._tables[table]
+        return [
+            buckets.get(index) or Figures()
+            for index in range(newest - table.buckets + 1, newest + 1)
+        ]
+
+    def today(self) -> Figures:
+        """Return the last 24 hours."""
+        return total(self.over(DAY))
+
+    def week_before(self) -> Figures:
+        """Return the seven days before the last 24 hours."""
+        return total(self.over(WEEK)[: -round(timedelta(days=1) / WEEK.width)])
+
+    async def save(self, *, at_once: bool = False) -> None:
+        """Write what has changed, at most once a minute.
+
+        Args:
+            at_once: Don't wait for the minute: the process ends.
+        """
+        now_s = self._clock.monotonic()
+        if not self._is_changed or not (at_once or now_s - self._saved_s >= SAVE_EVERY_S):
+            return
+        self._saved_s, self._is_changed = now_s, False
+        for table, buckets in self._tables.items():
+            _bound(buckets, table.index(self._clock.now()), table.buckets)
+            stored = [[index, *figures.dump()] for index, figures in sorted(buckets.items())]
+            await self._state.set(table.key, stored)
+
+
+def total(buckets: Iterable[Figures]) -> Figures:
+    """Return several buckets as one."""
+    whole = Figures()
+    for each in buckets:
+        whole.add(each)
+    return whole
+
+
+def percentile(cells: Sequence[int], share: float) -> float | None:
+    """Return within how many seconds a share of a histogram's questions was; ``None`` for none.
+
+    Args:
+        cells: As ``Figures`` holds them.
+        share: From 0 to 1.
+    """
+    left = share * sum(cells)
+    if left <= 0:
+        return None
+    low_s = 0.0
+    for count, high_s in zip(cells, EDGES_S, strict=False):
+        if count and left <= count:
+            return low_s + (high_s - low_s) * left / count
+        left -= count
+        low_s = high_s
+    return low_s
+
+
+def _observe(cells: list[int], seconds: float) -> None:
+    cell = bisect_left(EDGES_S, seconds)
+    cells[cell] = min(MOST, cells[cell] + 1)
+
+
+def _bound(buckets: dict[int, Figures], newest: int, most: int) -> None:
+    """Forget the buckets farthest from now: after a clock that ran wrong, those of the wrong time."""
+    for index in sorted(buckets, key=lambda index: abs(newest - index))[most:]:
+        del buckets[index]
+
+
+def _load(stored: object) -> dict[int, Figures]:
+    """Read what the state holds; rows that can't be read are left out."""
+    buckets: dict[int, Figures] = {}
+    for row in stored if isinstance(stored, list) else ():
+        try:
+            index, *figures = row
+            buckets[_count(index)] = Figures.load(figures)
+        except (TypeError, ValueError):
+            continue
+    return buckets
+
+
+def _sparse(cells: Sequence[int]) -> list[int]:
+    return [part for cell, count in enumerate(cells) if count for part in (cell, count)]
+
+
+def _dense(stored: object) -> list[int]:
+    if not isinstance(stored, list) or len(stored) % 2:
+        raise ValueError("no histogram")
+    cells = [0] * (len(EDGES_S) + 1)
+    for cell, count in zip(stored[::2], stored[1::2], strict=True):
+        if _count(cell) >= len(cells):
+            raise ValueError("no such cell")
+        cells[cell] = _count(count)
+    return cells
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError("no count")
+    return value
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError("no time")
+    return float(value)

@@ -1,0 +1,170 @@
+"""``/diag model``, ``queue`` and ``channel`` as members, managers and owners see them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.discord import Channel, DiscordSandbox, Interaction, Person
+from sandbox.lmstudio import Fault, LMStudioSandbox
+from tests.support.application import running, settings_for
+
+SEND_MESSAGES, READ_HISTORY, VIEW_CHANNEL = 1 << 11, 1 << 16, 1 << 10
+
+
+async def asked(
+    discord: DiscordSandbox, asker: Person, where: Channel, command: str, /, **options: Any
+) -> Interaction:
+    """Use a command and wait for its text."""
+    interaction = await asker.slash(where, command, **options)
+    await interaction.wait_response(timeout_s=5)
+    await discord.wait_until(lambda: interaction.content, timeout_s=10)
+    assert interaction.ephemeral
+    return interaction
+
+
+def member(discord: DiscordSandbox, channel: Channel, name: str, **more: Any) -> Person:
+    person = discord.add_user(name)
+    assert channel.guild is not None
+    channel.guild.add_member(person, **more)
+    return person
+
+
+async def test_the_model_comes_with_figures_and_a_picture_that_says_them_in_words(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    async with running(settings_for(discord, lm, tmp_path)):
+        before = await asked(discord, ada, channel, "diag model")
+        assert "no figures yet" in before.content
+        message = await ada.mention(channel, "Hello?")
+        await discord.wait_reply(message, until=lambda reply: "help you" in reply.content)
+    async with running(settings_for(discord, lm, tmp_path)):
+        after = await asked(discord, ada, channel, "diag model", span="hour")
+        assert "qwen/qwen3-next-80b" in after.content
+        assert "Questions: 1 question, none failed" in after.content
+        shown = after.message
+        assert shown is not None
+        await discord.wait_until(lambda: shown.attachments, timeout_s=40)
+    assert shown.attachments[0].filename == "hour.png"
+    assert "last hour: 1 question, none failed" in (shown.attachments[0].description or "")
+    assert "Questions: 1 question" in after.content
+
+
+async def test_the_line_names_people_to_those_who_manage_the_server(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    bob, carl = member(discord, channel, "Bob"), member(discord, channel, "Carl")
+    settings = settings_for(discord, lm, tmp_path, CLAWBOT_QUEUE__SLOTS="1")
+    async with running(settings):
+        lm.faults.next(Fault.HANG_AFTER_TOKENS, after_tokens=3)
+        first = await bob.mention(channel, "Hello?")
+        await discord.wait_reply(first, until=lambda reply: reply.content)
+        await carl.mention(channel, "And me?")
+        while "1 waiting" not in (
+            own := (await asked(discord, carl, channel, "diag queue")).content
+        ):
+            pass
+        assert f"<@{carl.id}> for" in own
+        assert f"<@{bob.id}>" not in own
+        assert "1 question of people who aren't named here" in own
+        shown = (await asked(discord, ada, channel, "diag queue")).content
+        assert f"<@{bob.id}> for" in shown
+        assert f"<@{carl.id}> for" in shown
+        assert "Server 1: answers; 1 of 4 slots busy." in shown
+        await asked(discord, bob, channel, "stop")
+
+
+async def test_members_ask_about_themselves_and_managers_about_anybody(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    bob = member(discord, channel, "Bob")
+    manager = member(discord, channel, "Mel", permissions="manage_guild")
+    assert channel.guild is not None
+    hidden = channel.guild.add_channel("hidden", overwrites={channel.guild.id: (0, VIEW_CHANNEL)})
+    async with running(settings_for(discord, lm, tmp_path)):
+        own = await asked(discord, bob, channel, "diag channel")
+        assert own.content.startswith(f"✅ I answer <@{bob.id}>")
+        other = await asked(discord, bob, channel, "diag channel", person=ada)
+        assert "Manage Server permission" in other.content
+        managed = await asked(discord, manager, channel, "diag channel", person=bob)
+        assert managed.content.startswith(f"✅ I answer <@{bob.id}>")
+        lacking = await asked(discord, ada, channel, "diag channel", channel=hidden, person=bob)
+        assert lacking.content.startswith(f"❌ I don't answer <@{bob.id}> in <#{hidden.id}>")
+        assert "View Channel (denied to everyone in the permissions of" in lacking.content
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("BLOCKED_USER_IDS", "{bob}", "this person is blocked"),
+        ("ALLOWED_GUILD_IDS", "7", "I answer certain servers only"),
+        ("BLOCKED_CHANNEL_IDS", "{channel}", "is blocked"),
+        ("BLOCKED_CHANNEL_IDS", "{category}", "is blocked"),
+        ("ALLOWED_CHANNEL_IDS", "7", "I answer in certain channels only"),
+        ("ALLOWED_CHANNEL_IDS", "{category}", ""),
+        ("ALLOWED_ROLE_IDS", "7", "none of the roles"),
+    ],
+)
+async def test_what_is_said_of_a_person_is_what_a_mention_of_theirs_meets(
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    tmp_path: Path,
+    ada: Person,
+    field: str,
+    value: str,
+    words: str,
+) -> None:
+    guild = discord.add_guild("Home", owner=ada)
+    category = guild.add_channel("rooms", "category")
+    channel = guild.add_channel("general", parent=category)
+    bob = member(discord, channel, "Bob")
+    owner = member(discord, channel, "Olga")
+    ids = {"bob": bob.id, "channel": channel.id, "category": category.id}
+    extra = {
+        f"CLAWBOT_DISCORD__{field}": value.format_map(ids),
+        "CLAWBOT_OWNER_IDS": str(owner.id),
+    }
+    async with running(settings_for(discord, lm, tmp_path, **extra)):
+        message = await bob.mention(channel, "Hello?")
+        reply = await discord.wait_reply(message, until=lambda reply: reply.content)
+        said = await asked(discord, owner, channel, "diag channel", person=bob)
+    is_answered = "help you" in reply.content
+    assert said.content.startswith("✅ I answer") is is_answered is not bool(words)
+    assert words in said.content
+    if words:
+        assert f"CLAWBOT_DISCORD__{field}" in said.content
+
+
+async def test_a_category_that_denies_and_a_thread_are_looked_through(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person
+) -> None:
+    guild = discord.add_guild("Home", owner=ada)
+    denied = {guild.id: (0, SEND_MESSAGES)}
+    category = guild.add_channel("rooms", "category", overwrites=denied)
+    silent = guild.add_channel("silent", parent=category, overwrites=denied)
+    forum = guild.add_channel("forum", "forum")
+    general = guild.add_channel("general")
+    async with running(settings_for(discord, lm, tmp_path)):
+        opened = await ada.post(forum, "Title", "Who knows?")
+        post = opened.channel
+        said = await asked(discord, ada, general, "diag channel", channel=silent)
+        assert said.content.startswith(f"❌ I don't answer <@{ada.id}> in <#{silent.id}>")
+        assert f"Send Messages (denied to everyone by the category <#{category.id}>" in said.content
+        said = await asked(discord, ada, general, "diag channel", channel=post)
+        assert said.content.startswith(f"✅ I answer <@{ada.id}>")
+        assert "not answered, because it doesn't mention me" in said.content
+
+
+async def test_a_limit_and_the_newest_message_are_told(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    settings = settings_for(discord, lm, tmp_path, CLAWBOT_QUEUE__PER_PERSON_PER_MINUTE="1")
+    async with running(settings):
+        message = await ada.mention(channel, "Hello?")
+        await discord.wait_reply(message, until=lambda reply: "help you" in reply.content)
+        said = await asked(discord, ada, channel, "diag channel")
+        assert "at the moment" in said.content
+        assert "asking faster than I'm allowed to answer" in said.content
+        assert f"/{message.id}): I" in said.content

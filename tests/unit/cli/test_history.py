@@ -1,0 +1,111 @@
+"""What is kept of how it has been: enough to compare today with the week before, over restarts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from bot.core.ports import Outcome
+from bot.core.record import Span
+from bot.ops.history import DAY, HOUR, WEEK, History, percentile, total
+from tests.support.clock import FakeClock
+from tests.support.records import record
+from tests.support.state import FakeState
+
+
+async def test_a_question_is_in_the_hour_the_day_and_the_week() -> None:
+    clock = FakeClock()
+    history = History(FakeState(), clock)
+    history.note(record(clock.now()))
+    history.note(record(clock.now(), failure="stalled", first_word_s=None, written_tokens=None))
+    for table in (HOUR, DAY, WEEK):
+        figures = total(history.over(table))
+        assert (figures.questions, figures.failed, figures.tokens_per_s) == (2, 1, 50.0)
+        assert sum(figures.first_words) == 1
+        assert len(history.over(table)) == table.buckets
+    await clock.advance(3600)
+    assert total(history.over(HOUR)).questions == 0
+    assert history.today().questions == 2
+
+
+async def test_today_is_held_against_the_seven_days_before() -> None:
+    clock = FakeClock()
+    history = History(FakeState(), clock)
+    for _ in range(9):
+        history.note(record(clock.now()))
+        await clock.advance(timedelta(days=1).total_seconds())
+    history.note(record(clock.now()))
+    assert history.today().questions == 1
+    assert history.week_before().questions == 7
+
+
+async def test_what_was_merged_or_goes_on_at_the_next_start_is_not_counted() -> None:
+    clock = FakeClock()
+    history = History(FakeState(), clock)
+    for outcome in (None, Outcome.MERGED):
+        history.note(record(clock.now(), outcome=outcome))
+    assert history.today().questions == 0
+
+
+async def test_it_goes_on_after_a_restart_and_is_written_once_a_minute() -> None:
+    clock, state = FakeClock(), FakeState()
+    history = History(state, clock)
+    history.note(record(clock.now()))
+    await history.save()
+    assert not state.values
+    await clock.advance(60)
+    await history.save()
+    assert History(state, clock).today().questions == 1
+    history.note(record(clock.now()))
+    await history.save()
+    assert History(state, clock).today().questions == 1
+    await history.save(at_once=True)
+    assert History(state, clock).today() == history.today()
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "x",
+        [1],
+        [["x"]],
+        [[1, 2, 3, 4, 5.0, [99, 1], []]],
+        [[1, -2, 3, 4, 5.0, [], []]],
+        [[1, True, 3, 4, 5.0, [], []]],
+        [[1, 2, 3, 4, "5", [], []]],
+        [[1, 2, 3, 4, 5.0, [1], []]],
+    ],
+)
+async def test_what_cannot_be_read_is_left_out(stored: object) -> None:
+    history = History(FakeState({table.key: stored for table in (HOUR, DAY, WEEK)}), FakeClock())
+    assert history.today().questions == 0
+
+
+async def test_a_clock_that_ran_ahead_for_a_while_costs_one_bucket_of_the_right_time() -> None:
+    clock = FakeClock()
+    history = History(FakeState(), clock)
+    for _ in range(HOUR.buckets):
+        await clock.advance(60)
+        history.note(record(clock.now()))
+    ahead = FakeClock(clock.now() + timedelta(days=400))
+    state = FakeState()
+    history._state = state
+    await history.save(at_once=True)
+    wrong = History(state, ahead)
+    wrong.note(record(ahead.now()))
+    await wrong.save(at_once=True)
+    assert total(History(state, clock).over(HOUR)).questions == HOUR.buckets - 1
+
+
+def test_a_percentile_is_within_the_cell_of_the_figure() -> None:
+    clock = FakeClock()
+    history = History(FakeState(), clock)
+    for seconds in range(1, 101):
+        history.note(record(clock.now(), first_word_s=float(seconds), spans={Span.QUEUE: 0.0}))
+    cells = history.today().first_words
+    for share, seconds in ((0.5, 50), (0.95, 95)):
+        found = percentile(cells, share)
+        assert found is not None
+        assert seconds / 1.5 <= found <= seconds * 1.5
+    assert percentile([0] * len(cells), 0.5) is None

@@ -1,0 +1,51 @@
+"""Today's figures against the week before, in words and for the chart."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bot.diagnostics.model_report import RANGES, drawing, history_text, in_words
+from bot.ops.history import History
+from tests.support.clock import FakeClock
+from tests.support.records import record
+from tests.support.state import FakeState
+
+ALT_TEXT_CHARS = 1024
+"""Longest description of an attachment (Discord: attachment object)."""
+
+
+async def two_days() -> History:
+    clock = FakeClock()
+    history = History(FakeState(), clock)
+    history.note(record(clock.now(), written_tokens=90))
+    await clock.advance(86_400 * 2)
+    history.note(record(clock.now()))
+    history.note(record(clock.now(), failure="stalled", first_word_s=None, written_tokens=None))
+    return history
+
+
+async def test_today_stands_before_the_week_in_brackets() -> None:
+    text = history_text(await two_days())
+    assert "Questions: 2 questions, 1 of them failed (1 question, none failed)" in text
+    assert "Speed: 50 tokens/s (30 tokens/s)" in text
+    assert "First word: half within" in text
+
+
+def test_nothing_known_is_said_in_a_sentence() -> None:
+    text = history_text(History(FakeState(), FakeClock()))
+    assert text == "No question has ended in the last 8 days, so there are no figures yet."
+
+
+@pytest.mark.parametrize("name", RANGES)
+async def test_a_chart_holds_numbers_only_and_says_the_same_in_words(name: str) -> None:
+    history = await two_days()
+    data = drawing(history, RANGES[name])
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+    lengths = {len(series) for series in data.values() if isinstance(series, list)}
+    assert lengths == {RANGES[name].table.buckets}
+    words = in_words(history, RANGES[name])
+    assert RANGES[name].title in words
+    assert "question" in words
+    assert len(words) <= ALT_TEXT_CHARS

@@ -1,0 +1,92 @@
+"""What is said of the line: names for those who may see them, counts for the others."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.core.domain import ChannelId, GuildId, QuestionId, UserId
+from bot.core.ports import Capacity, ServerState
+from bot.diagnostics.queue_report import NAMED, queue_text
+from bot.queue.scheduler import Scheduler
+from bot.queue.ticket import Job
+from config.settings import QueueSettings
+from tests.support.clock import FakeClock
+
+UP = ServerState(True, "closed", 1, 2)
+
+
+def line_of(people: int, *, is_up: bool = True) -> tuple[Scheduler, FakeClock]:
+    clock = FakeClock()
+    line = Scheduler(QueueSettings(), clock, lambda: Capacity(1, 8000), lambda: is_up)
+    for number in range(1, people + 1):
+        line.submit(
+            Job(QuestionId(number), UserId(number), ChannelId(9), GuildId(4), 100, 1100, None)
+        )
+    return line, clock
+
+
+def text_of(line: Scheduler, *servers: ServerState, names: set[int], is_up: bool = True) -> str:
+    return queue_text(
+        line,
+        servers or (UP,),
+        is_available=is_up,
+        may_name=lambda job: job.person_id in names,
+    )
+
+
+async def test_it_says_who_runs_who_waits_and_for_how_long() -> None:
+    line, clock = line_of(3)
+    await clock.advance(7)
+    text = text_of(line, names={1, 2, 3})
+    assert "1 being answered on 1 slot, 2 waiting." in text
+    assert "<@1> for 7 s" in text
+    assert "<@2> for 7 s, place 1, about 10 seconds more" in text
+    assert "8,000 tokens of context, of which 1,100 are taken" in text
+    assert "Server 1: answers; 1 of 2 slots busy." in text
+    line.close()
+
+
+async def test_others_are_counted() -> None:
+    line, _ = line_of(3)
+    text = text_of(line, names={2})
+    assert "<@2>" in text
+    assert "<@1>" not in text
+    assert "<@3>" not in text
+    assert "1 question of other people, the longest for 0 s" in text
+    line.close()
+
+
+async def test_a_long_line_is_listed_in_part() -> None:
+    line, _ = line_of(40)
+    text = text_of(line, names=set(range(50)))
+    assert text.count("<@") == NAMED + 1
+    assert "29 questions of other people" in text
+    assert len(text) < 2000
+    line.close()
+
+
+async def test_a_newcomer_begins_at_once_where_a_slot_is_free() -> None:
+    line, _ = line_of(0)
+    assert "A question asked now begins at once." in text_of(line, names=set())
+
+
+async def test_while_the_machine_is_away_nothing_is_promised() -> None:
+    line, _ = line_of(1, is_up=False)
+    text = text_of(line, ServerState(False, "closed"), names={1}, is_up=False)
+    assert "nothing begins until one is back" in text
+    assert "held until the model's machine is back" in text
+    assert "Server 1: doesn't answer" in text
+    line.close()
+
+
+@pytest.mark.parametrize(
+    ("server", "words"),
+    [
+        (ServerState(None, "closed"), "not reached yet"),
+        (ServerState(True, "open"), "left alone for a while"),
+        (ServerState(True, "half-open"), "tried again with one question"),
+    ],
+)
+async def test_each_state_of_a_server_has_its_words(server: ServerState, words: str) -> None:
+    line, _ = line_of(0)
+    assert f"Server 2: {words}" in text_of(line, UP, server, names=set())

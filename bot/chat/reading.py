@@ -208,7 +208,7 @@ class Reading:
         is_rest = bool(before.text) and not before.is_thinking
         more: Completed | None = None
         if left_s >= LEAST_REST_S:
-            _log.info("question %d broke off; asking again", self._request.question_id)
+            _log.info("the answer broke off; asking again")
             self._account.retried(BROKEN_OFF)
             self._on_stage(Stage(StageKind.RETRYING))
             with contextlib.suppress(BackendError):

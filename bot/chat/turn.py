@@ -197,11 +197,11 @@ class Turn:
             try:
                 return await self._outcome(self._work)
             except DeliveryUnavailableError:
-                _log.warning("question %d: Discord took nothing; kept", self.question.id)
+                _log.warning("Discord took nothing of the answer; kept for the next start")
                 return None
             except DeliveryError as exc:
                 self._account.failed(error_kind(exc))
-                _log.info("question %d: not delivered (%s)", self.question.id, plain_reason(exc))
+                _log.info("not delivered (%s)", plain_reason(exc))
                 await self._delivery.abort()
                 return Outcome.DROPPED
             finally:
@@ -261,7 +261,7 @@ class Turn:
                 if not ticket.requeue():
                     raise
                 self._account.retried(error_kind(exc))
-                _log.info("question %d is held: the model is away", self.question.id)
+                _log.info("held: the model is away")
                 self.is_underway = False
 
     async def _come_near(self, ticket: Ticket) -> None:
@@ -412,8 +412,7 @@ class Turn:
         report = describe(exc)
         _log.log(
             report.log_level,
-            "question %d failed: %s %s",
-            self.question.id,
+            "failed: %s %s",
             plain_reason(exc),
             report.reference,
             exc_info=None if isinstance(exc, BotError) else exc,

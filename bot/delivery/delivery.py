@@ -25,6 +25,7 @@ from bot.core.errors import (
 )
 from bot.core.notices import notice
 from bot.core.ports import Controls, ReplySink
+from bot.core.reasons import plain_reason
 from bot.core.tasks import end_tasks, within
 from bot.delivery.board import Board, OnPosted, Operation
 from bot.delivery.pacing import ChannelPacer, Rank
@@ -204,7 +205,7 @@ class Delivery:
             try:
                 await self._settle(parts_of(chunks), controls)
             except _FileRefusedError as exc:
-                _log.info("question %d: no file (%s); sent as messages", self._key, exc)
+                _log.info("no file (%s); sent as messages", exc)
                 await self._settle(without_file(chunks), controls)
         except (TargetGoneError, DeliveryForbiddenError, DeliveryUnavailableError):
             raise
@@ -231,7 +232,7 @@ class Delivery:
             try:
                 await self._paced(operation)
             except DeliveryError as exc:
-                _log.info("question %d: could not take back an answer: %s", self._key, exc)
+                _log.info("an answer could not be taken back (%s)", plain_reason(exc))
                 return
 
     async def _end_writing(self) -> None:
@@ -245,7 +246,7 @@ class Delivery:
             self._tasks.clear()
             if isinstance(failure, Exception):
                 # The final text needs no interim edits.
-                _log.error("question %d: the interim edits failed", self._key, exc_info=failure)
+                _log.error("the interim edits failed", exc_info=failure)
 
     async def _settle(self, parts: Sequence[Part], controls: Controls | None) -> None:
         began_s = self._clock.monotonic()
@@ -360,9 +361,9 @@ class Delivery:
         except EditExhaustedError:
             await self._board.replace(operation.index)
         except DeliveryUnavailableError as exc:
-            _log.info("question %d: %s", self._key, exc)
+            _log.info("an interim edit failed (%s)", plain_reason(exc))
         except DeliveryError as exc:
-            _log.warning("question %d: no more interim edits: %s", self._key, exc)
+            _log.warning("no more interim edits (%s)", plain_reason(exc))
             self._is_muted = True
         now_s = self._clock.monotonic()
         if rank is Rank.STAGE:

@@ -460,7 +460,7 @@ class Scheduler:
         try:
             ticket.on_change(ticket)
         except Exception:  # noqa: BLE001 - the seam to a listener: one that fails stops no line
-            _log.exception("Telling about question %d failed", ticket.job.question_id)
+            _log.exception("telling question %d its place in line failed", ticket.job.question_id)
 
     def _refusal(self, bound: Bound, job: Job) -> str:
         waits = sorted(self._look().values())

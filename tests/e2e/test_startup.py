@@ -210,3 +210,14 @@ async def test_the_data_folder_is_private(
     data_dir = tmp_path / "data"
     async with online(discord, environment_for(discord, lm, data_dir), tmp_path):
         assert os.name != "posix" or data_dir.stat().st_mode & 0o077 == 0
+
+
+async def test_a_log_file_that_cannot_be_written_is_one_sentence(
+    discord: DiscordSandbox, tmp_path: Path
+) -> None:
+    environment = environment_for(discord, None, tmp_path / "data")
+    environment["CLAWBOT_LOGGING__FILE"] = str(tmp_path / "missing" / "clawbot.log")
+    done = await run_clawbot("run", folder=tmp_path, environment=environment)
+    assert done.code == 78
+    assert "CLAWBOT_LOGGING__FILE" in done.sentence
+    assert "Traceback" not in done.err

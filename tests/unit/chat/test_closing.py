@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from bot.chat.closing import BROKE, CUT_BY_LENGTH, EMPTY, ONLY_THINKING, close_answer, model_name
+from bot.chat.closing import (
+    BROKE,
+    CUT_BY_LENGTH,
+    EMPTY,
+    ONLY_THINKING,
+    REPEATED,
+    TOO_LONG,
+    close_answer,
+    model_name,
+)
 from bot.core.domain import Completed, FinishReason, Reasoning, TextDelta, Usage
 from bot.core.ports import ChatSettings
 from bot.output.pipeline import ReplyPipeline
@@ -114,3 +123,23 @@ def test_another_model_and_the_details_are_named_below_an_answer_where_wanted() 
         "Of the run.",
         closing.details,
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("All of it differs: " + " ".join(map(str, range(200))), TOO_LONG),
+        ("And so it goes on and on. " * 400, REPEATED),
+    ],
+)
+def test_an_answer_that_was_ended_early_says_why_and_is_not_continued(text: str, line: str) -> None:
+    made = ReplyPipeline(
+        policy=OutputPolicy(max_chars=500 if line is TOO_LONG else 20_000),
+        secrets=SecretGuard([]),
+    )
+    made.feed(TextDelta(text))
+    for _ in made.closing(FinishReason.LENGTH):
+        pass
+    closing = close_answer(made, PROMPT, Completed(FinishReason.LENGTH), CHAT, 1.0)
+    assert closing.notices[1:] == (line,)
+    assert not closing.can_continue

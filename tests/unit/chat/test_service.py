@@ -640,3 +640,15 @@ async def test_a_question_whose_taking_could_not_be_told_leaves_its_place(chat: 
     with pytest.raises(DeliveryUnavailableError):
         await chat.service.submit(question(1), chat.sink, acknowledge=fail)
     assert chat.parts.scheduler.waiting == chat.parts.scheduler.running == 0
+
+
+async def test_what_is_asked_after_everything_was_cut_off_is_kept_for_the_next_start(
+    chat: Chat,
+) -> None:
+    await chat.service.cancel()
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time()
+    assert chat.outcome(1) is None
+    assert chat.service.running == 0
+    assert chat.backend.requests == []
+    assert chat.sink.contents == []

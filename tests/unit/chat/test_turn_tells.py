@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from bot.chat.closing import CUT_BY_LENGTH
 from bot.chat.ending import Ending
 from bot.chat.turn import LEAST_ANSWER_TOKENS
 from bot.core.domain import (
@@ -210,3 +211,14 @@ async def test_counts_are_learned_of_the_turns_that_were_sent(chat: Chat) -> Non
     await chat.service.submit(question(2, long, asked_at=NOON + timedelta(minutes=5)), other)
     await chat.pass_time()
     assert chat.parts.estimator.estimate(long, "tiny") == pytest.approx(before, rel=0.2)
+
+
+async def test_what_stands_of_an_answer_is_recorded_with_the_lines_that_are_the_bots_own(
+    chat: Chat,
+) -> None:
+    chat.backend.scripts.append([TextDelta("It is"), Completed(FinishReason.LENGTH, "tiny")])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time()
+    entry = chat.journal.entries[QuestionId(1)]
+    assert entry.posted == tuple(chat.sink.messages)
+    assert entry.own_lines == f"-# {CUT_BY_LENGTH}"

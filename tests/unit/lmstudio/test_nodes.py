@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 
-from bot.core.domain import Usage
+from bot.core.domain import ModelInfo, Usage, UserId
+from bot.lmstudio.catalogue import NAMES_ONLY, Catalogue, Instance
 from bot.lmstudio.completion import CompletionDecoder
 from bot.lmstudio.ending import CUT_BY_SERVER, findings
+from bot.lmstudio.health import Cause
 from bot.lmstudio.loading import LoadOptions, load
-from bot.lmstudio.nodes import Node
+from bot.lmstudio.nodes import Fleet, Node
 from bot.lmstudio.recovery import Plan
 from bot.lmstudio.transport import Transport
 from tests.support.clock import FakeClock
@@ -100,3 +104,201 @@ async def test_a_server_that_read_only_part_of_a_prompt_is_named_to_the_person(
     decoder.usage = Usage(counted, 10)
     plan = Plan(model="a/b", turns=(), prompt_tokens=4000, max_tokens=512)
     assert findings(node, plan, decoder, "") == notices
+
+
+CAUSE = Cause("c", 1, UserId(1))
+
+
+def serving(index: int, *copies: Instance, unloaded: str = "", source: int = 0) -> Node:
+    """Return a server with these copies in memory, and perhaps a model that isn't."""
+    node = Node(index, ListedServer(None), FakeClock(), lambda: None)
+    keys = dict.fromkeys(copy.key for copy in copies)
+    loaded = [
+        ModelInfo(
+            key,
+            is_loaded=True,
+            context_tokens=8192,
+            instance_ids=tuple(copy.id for copy in copies if copy.key == key),
+        )
+        for key in keys
+    ]
+    rest = [ModelInfo(unloaded, is_loaded=False)] if unloaded else []
+    node.catalogue = Catalogue(source, (*loaded, *rest), copies)
+    return node
+
+
+def copy_of(key: str, instance_id: str = "", parallel: int = 1) -> Instance:
+    """Return a loaded copy of a model."""
+    return Instance(instance_id or key, key, 8192, parallel, 8192)
+
+
+@contextmanager
+def busy(node: Node, *names: str) -> Iterator[None]:
+    """Have requests to these copies run."""
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(node.running(name, CAUSE))
+        yield
+
+
+@pytest.mark.parametrize(
+    ("running", "preferred", "chosen"),
+    [
+        ([], None, "one"),
+        ([], "two", "two"),
+        (["one"], None, "two"),
+        (["one"], "one", "two"),
+        (["two", "two"], "two", "two"),
+        (["two", "two", "two", "two"], "two", "one"),
+        (["one", "two", "two"], None, "two"),
+        (["one", "two", "two", "two", "two"], "gone", "one"),
+        (["other"], "other", "one"),
+    ],
+)
+def test_of_several_copies_the_preferred_one_with_room_or_the_least_busy_is_asked(
+    running: list[str], preferred: str | None, chosen: str
+) -> None:
+    copies = (copy_of("a/b", "one"), copy_of("a/b", "two", 4), copy_of("c/d", "other"))
+    node = serving(0, *copies)
+    with busy(node, *running):
+        found = node.instance("a/b", preferred)
+        assert found is not None
+        assert found.id == chosen
+        assert node.in_flight == len(running)
+        assert node.idle.is_set() is not bool(running)
+    assert node.in_flight == 0
+    assert node.idle.is_set()
+    assert node.instance("no/such", preferred) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "is_near"),
+    [
+        ("a/b", False),
+        ("a/b@q4", False),
+        ("copy", False),
+        ("b", True),
+        ("A/B", True),
+        ("b@q4", True),
+        ("no/such", False),
+    ],
+)
+def test_a_name_that_is_listed_a_little_otherwise_is_told_once(name: str, is_near: bool) -> None:
+    node = serving(0, copy_of("a/b", "copy"))
+    assert node.is_first_near(name) is is_near
+    assert not node.is_first_near(name)
+    assert not Node(0, ListedServer(None), FakeClock(), lambda: None).is_first_near(name)
+
+
+def test_what_was_learned_of_a_model_is_in_what_is_told_of_it() -> None:
+    node = serving(0, copy_of("a/b"), copy_of("c/d"))
+    node.learned("a/b").is_blind = True
+    node.learned("a/b").context_tokens = 9000
+    seen, other = node.model("a/b"), node.model("c/d")
+    assert seen is not None
+    assert other is not None
+    assert (seen.key, seen.sees_images, seen.context_tokens) == ("a/b", False, 8192)
+    assert (other.key, other.sees_images) == ("c/d", None)
+    assert node.model("no/such") is None
+    assert node.key_of("no/such") == "no/such"
+
+
+@pytest.mark.parametrize(
+    ("copies", "source", "slots"),
+    [
+        ((), 0, 1),
+        ((copy_of("a/b", "one", 4), copy_of("a/b", "two", 2)), 0, 6),
+        ((copy_of("a/b", "one", 4), copy_of("c/d", "two", 2)), NAMES_ONLY, 4),
+        ((), NAMES_ONLY, 1),
+    ],
+)
+def test_a_server_has_the_slots_of_its_loaded_copies(
+    copies: tuple[Instance, ...], source: int, slots: int
+) -> None:
+    node = serving(0, *copies, source=source)
+    assert node.slots == slots
+    assert node.can_load is (source == 0)
+
+
+@pytest.mark.parametrize(
+    ("model", "running", "warm", "excluded", "chosen"),
+    [
+        ("a/b", {}, None, set(), 0),
+        ("a/b", {}, 1, set(), 1),
+        ("a/b", {0: 1}, None, set(), 1),
+        ("a/b", {0: 1, 1: 1}, None, set(), 1),
+        ("a/b", {0: 1, 1: 2}, None, set(), 0),
+        ("a/b", {0: 2, 1: 3}, None, set(), 1),
+        ("a/b", {1: 4}, 1, set(), 0),
+        ("a/b", {}, 2, set(), 0),
+        ("a/b", {0: 2, 1: 4}, None, {0, 1}, 2),
+        ("a/b", {}, None, {0, 1, 2, 3}, None),
+        ("c/d", {}, None, set(), 3),
+        (None, {}, None, set(), 0),
+        ("no/such", {1: 1}, 3, set(), 3),
+    ],
+)
+def test_the_server_asked_has_the_model_then_the_conversation_then_the_most_room(
+    model: str | None,
+    running: dict[int, int],
+    warm: int | None,
+    excluded: set[int],
+    chosen: int | None,
+) -> None:
+    fleet = Fleet(
+        [
+            serving(0, copy_of("a/b", parallel=2)),
+            serving(1, copy_of("a/b", parallel=4)),
+            serving(2, unloaded="a/b"),
+            serving(3, copy_of("c/d")),
+        ]
+    )
+    if warm is not None:
+        fleet.note_warm("here", fleet.nodes[warm], "a/b", ())
+    with ExitStack() as stack:
+        for index, count in running.items():
+            stack.enter_context(busy(fleet.nodes[index], *["a/b"] * count))
+        node = fleet.choose(model, "here", frozenset(excluded))
+    assert (None if node is None else node.index) == chosen
+
+
+def test_a_server_that_failed_to_load_the_model_is_asked_last() -> None:
+    fleet = Fleet([serving(0, unloaded="a/b"), serving(1, copy_of("c/d"))])
+    assert fleet.choose("a/b", "here", frozenset()) is fleet.nodes[0]
+    fleet.nodes[0].learned("a/b").load.open()
+    assert fleet.choose("a/b", "here", frozenset()) is fleet.nodes[1]
+
+
+def test_a_server_that_is_down_is_asked_only_where_there_is_no_other() -> None:
+    fleet = Fleet([serving(0, copy_of("a/b", parallel=4)), serving(1, unloaded="a/b")])
+    down, up = fleet.nodes
+    assert (fleet.capacity().slots, fleet.capacity().pool_tokens) == (5, 8192)
+    down.is_up = False
+    assert fleet.choose("a/b", "here", frozenset(), include_down=True) is up
+    assert (fleet.capacity().slots, fleet.capacity().pool_tokens) == (1, None)
+    found = fleet.model("a/b")
+    assert found is not None
+    assert not found.is_loaded
+    assert fleet.is_available()
+    up.is_up = False
+    assert not fleet.is_available()
+    assert fleet.choose("a/b", "here", frozenset()) is None
+    assert fleet.choose("a/b", "here", frozenset(), include_down=True) is down
+    down.circuit.open()
+    assert fleet.choose("a/b", "here", frozenset(), include_down=True) is up
+
+
+async def test_what_is_learned_of_each_model_ends_with_its_own_load() -> None:
+    node = serving(0, copy_of("a/b"), copy_of("c/d"), unloaded="e/f")
+    for key in ("a/b", "c/d", "e/f"):
+        node.learned(key).context_tokens = 2048
+    node.learned("e/f").load.open()
+    changed = [
+        ModelInfo("new", is_loaded=True, context_tokens=8192),
+        ModelInfo("a/b", is_loaded=True, context_tokens=8192),
+        ModelInfo("c/d", is_loaded=True, context_tokens=4096),
+        ModelInfo("e/f", is_loaded=True, context_tokens=4096),
+    ]
+    node._learn(Catalogue(0, tuple(changed)))
+    assert [node.learned(m.key).context_tokens for m in changed] == [None, 2048, None, None]
+    assert node.learned("e/f").load.allows

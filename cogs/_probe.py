@@ -12,7 +12,7 @@ from bot.core.domain import ChannelId, GuildId, QuestionId, UserId
 from bot.core.errors import QueueError
 from bot.diagnostics.walk import PATIENCE_S
 from bot.gateway.client import ClawbotClient
-from bot.queue.ticket import Job
+from bot.queue.scheduler import Job
 from cogs import _gate
 
 PROMPT_TOKENS, COST_TOKENS = 600, 640

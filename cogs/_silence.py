@@ -10,7 +10,7 @@ from bot.core.domain import ChannelId, IncomingMessage, MessageId, Person, Place
 from bot.core.permissions import NEEDED, NEEDED_IN_THREADS, USEFUL, missing
 from bot.diagnostics.silence import Case, Lack, Newest
 from bot.gateway.client import ClawbotClient
-from bot.queue.ticket import Job
+from bot.queue.scheduler import Job
 from cogs import _convert, _gate, _places
 
 Channel = discord.abc.GuildChannel | discord.Thread

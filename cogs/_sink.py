@@ -15,7 +15,7 @@ from discord.http import MultipartParameters, Route, handle_message_parameters
 from discord.utils import MISSING
 
 from bot.core.clock import Clock
-from bot.core.domain import MessageId, Place, PlaceKind, QuestionId
+from bot.core.domain import MessageId, Place, PlaceKind, QuestionId, Response
 from bot.core.errors import (
     DeliveryError,
     DeliveryForbiddenError,
@@ -26,7 +26,6 @@ from bot.core.errors import (
 )
 from bot.core.ports import Controls, TextFile
 from bot.core.reasons import plain_reason
-from bot.core.response import Response
 from cogs._buttons import view_for
 from cogs._calls import CALL_TIMEOUT_S, TRANSIENT, Caller, map_discord_error
 

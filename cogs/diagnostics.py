@@ -39,7 +39,7 @@ from bot.diagnostics.model_report import RANGES, drawing, history_text, in_words
 from bot.diagnostics.queue_report import queue_text
 from bot.diagnostics.silence import silence_text
 from bot.gateway.client import ClawbotClient
-from bot.queue.ticket import Job
+from bot.queue.scheduler import Job
 from cogs import _convert, _gate, _places, _probe, _respond, _silence
 
 Interaction = discord.Interaction[ClawbotClient]

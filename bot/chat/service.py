@@ -26,7 +26,7 @@ from bot.core.recent import Recent
 from bot.core.tasks import TaskOwner
 from bot.queue.bursts import Arrival, Bursts
 from bot.queue.rate_limit import RateLimiter
-from bot.queue.ticket import Ticket
+from bot.queue.scheduler import Ticket
 
 _log = logging.getLogger(__name__)
 

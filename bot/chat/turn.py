@@ -45,7 +45,7 @@ from bot.lmstudio.errors import BackendUnavailableError, ModelCrashedError, Pool
 from bot.ops.logs import log_context
 from bot.output.pipeline import ReplyPipeline
 from bot.prompt.builder import Prompt
-from bot.queue.ticket import Job, Ticket, TicketState
+from bot.queue.scheduler import Job, Ticket, TicketState
 
 _log = logging.getLogger(__name__)
 

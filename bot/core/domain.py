@@ -8,7 +8,21 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
-from bot.core.response import Response
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The response to a command, which its token fills in for 15 minutes.
+
+    Attributes:
+        application_id: Whose webhook the response is.
+        token: A secret: never logged, and forgotten with the question's end.
+        may_post: The bot may write to the channel, too.
+    """
+
+    application_id: int
+    token: str = field(repr=False)
+    may_post: bool = True
+
 
 GuildId = NewType("GuildId", int)
 ChannelId = NewType("ChannelId", int)

@@ -8,8 +8,7 @@ from typing import Final
 from bot.core.counted import counted
 from bot.core.ports import ServerState
 from bot.queue.capacity import in_words
-from bot.queue.scheduler import InLine, Scheduler
-from bot.queue.ticket import Job
+from bot.queue.scheduler import InLine, Job, Scheduler
 
 NAMED: Final = 10
 """Most questions that are listed one by one, of those that run and of those that wait."""

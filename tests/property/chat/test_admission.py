@@ -13,8 +13,7 @@ from bot.core.errors import QueueError
 from bot.core.ports import Capacity
 from bot.diagnostics.silence import Case, Lack, silence_text
 from bot.queue.rate_limit import RateLimiter
-from bot.queue.scheduler import Scheduler
-from bot.queue.ticket import Job
+from bot.queue.scheduler import Job, Scheduler
 from config.settings import DiscordSettings, QueueSettings
 from tests.support.builders import BOT_ID, message
 from tests.support.clock import FakeClock

@@ -15,8 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from bot.core.domain import ChannelId, QuestionId, UserId
 from bot.core.errors import QueueError
 from bot.core.ports import Capacity
-from bot.queue.scheduler import AHEAD, Scheduler
-from bot.queue.ticket import Job, Ticket, TicketState
+from bot.queue.scheduler import AHEAD, Job, Scheduler, Ticket, TicketState
 from config.settings import QueueSettings
 from tests.support.clock import FakeClock, settle
 

@@ -22,7 +22,7 @@ from bot.core.domain import (
     Usage,
 )
 from bot.core.ports import Controls, Outcome
-from bot.queue.ticket import Job
+from bot.queue.scheduler import Job
 from tests.support.builders import ADA, BOB, HOME, NOON, message, question
 from tests.support.chat import DONE, Chat, Step
 from tests.support.clock import FakeClock

@@ -7,8 +7,7 @@ import pytest
 from bot.core.domain import ChannelId, GuildId, QuestionId, UserId
 from bot.core.ports import Capacity, ServerState
 from bot.diagnostics.queue_report import NAMED, queue_text
-from bot.queue.scheduler import Scheduler
-from bot.queue.ticket import Job
+from bot.queue.scheduler import Job, Scheduler
 from config.settings import QueueSettings
 from tests.support.clock import FakeClock
 

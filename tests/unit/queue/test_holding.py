@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from bot.core.domain import ChannelId, QuestionId, UserId
 from bot.core.ports import Capacity
-from bot.queue.scheduler import MOST_LOSSES, Scheduler
-from bot.queue.ticket import Job, Ticket, TicketState
+from bot.queue.scheduler import MOST_LOSSES, Job, Scheduler, Ticket, TicketState
 from config.settings import QueueSettings
 from tests.support.clock import FakeClock
 

@@ -12,8 +12,16 @@ import pytest
 from bot.core.domain import ChannelId, GuildId, QuestionId, UserId
 from bot.core.errors import QueueError
 from bot.core.ports import Capacity
-from bot.queue.scheduler import AHEAD, BYPASSES, Scheduler
-from bot.queue.ticket import HoldExpiredError, Job, StoppedError, Ticket, TicketState
+from bot.queue.scheduler import (
+    AHEAD,
+    BYPASSES,
+    HoldExpiredError,
+    Job,
+    Scheduler,
+    StoppedError,
+    Ticket,
+    TicketState,
+)
 from config.settings import QueueSettings
 from tests.support.clock import FakeClock, settle
 

@@ -57,9 +57,7 @@ async def revise(
 ) -> None:
     """Change an answer that ``say`` gave; where Discord doesn't take it, the answer stays as it is."""
     try:
-        await interaction.edit_original_response(
-            content=shortened(text), attachments=[] if file is None else [file]
-        )
+        await _fill_in(interaction, shortened(text), file)
     except LOST as exc:
         _log.warning("an answer could not be changed (%s)", plain_reason(exc))
 
@@ -107,8 +105,10 @@ def shortened(text: str) -> str:
     return text[: fit(text, 0, MESSAGE_UNITS - 1)] + "…"
 
 
-async def _fill_in(interaction: discord.Interaction, content: str) -> None:
-    """Edit a deferred response with previews suppressed, which discord.py's own edit can't."""
+async def _fill_in(
+    interaction: discord.Interaction, content: str, file: discord.File | None = None
+) -> None:
+    """Edit a response with previews suppressed, which discord.py's own edit can't."""
     route = Route(
         "PATCH",
         "/webhooks/{webhook_id}/{webhook_token}/messages/@original",
@@ -119,8 +119,13 @@ async def _fill_in(interaction: discord.Interaction, content: str) -> None:
         content=content,
         flags=discord.MessageFlags(suppress_embeds=True),
         allowed_mentions=discord.AllowedMentions.none(),
+        file=discord.utils.MISSING if file is None else file,
     ) as params:
-        await interaction.client.http.request(route, json=params.payload)
+        await (
+            interaction.client.http.request(route, json=params.payload)
+            if file is None
+            else interaction.client.http.request(route, form=params.multipart, files=params.files)
+        )
 
 
 async def failure(interaction: discord.Interaction, error: BaseException) -> None:

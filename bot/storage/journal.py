@@ -211,16 +211,16 @@ class SqlJournal:
     async def newest_asked_in(self, message_id: MessageId) -> JournalEntry | None:
         """Return the question that was asked last in a message."""
         asked = [e for e in self._open.values() if message_id in e.question.asked_in]
-        unsaved = [entry for entry in asked if entry.question.id in self._unsaved]
-        if unsaved:
-            return unsaved[-1]
         try:
-            found = await self._database.read(
+            stored = await self._database.read(
                 lambda c: journal_sql.load_newest_asked_in(c, message_id)
             )
         except StoreError:
             return asked[-1] if asked else None
-        return None if found is None else self._open.get(found.question.id, found)
+        known = [entry for entry in asked if entry.question.id in self._unsaved]
+        if stored is not None:
+            known.append(self._open.get(stored.question.id, stored))
+        return max(known, key=lambda entry: entry.question.id, default=None)
 
     async def own_lines_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, str | None]:
         """Return the recorded own lines of the answers that posted messages belong to."""

@@ -361,3 +361,17 @@ async def test_a_message_leads_to_a_question_that_could_not_be_stored_at_first(
         found = await journal.newest_asked_in(MessageId(1))
     assert found is not None
     assert found.question.id == 1
+
+
+async def test_a_message_leads_to_its_newest_question_when_a_write_of_the_earlier_was_cut_off(
+    journal: Journal,
+) -> None:
+    await journal.accept(question(1))
+    writing = asyncio.create_task(journal.start(QuestionId(1)))
+    await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    await journal.accept(question(2).merge(question(1)))
+    found = await journal.newest_asked_in(MessageId(1))
+    assert found is not None
+    assert found.question.id == 2

@@ -129,7 +129,7 @@ async def _keep(held: HeldFolder, clock: Clock) -> None:
     """
     while True:
         await clock.sleep(LOCK_LOOK_S)
-        await asyncio.to_thread(held.keep)
+        held.keep()
 
 
 async def _ended(*works: asyncio.Future[Any]) -> None:

@@ -1,7 +1,8 @@
 """The command line: ``clawbot run``, ``clawbot demo`` and ``clawbot check``.
 
 Exit codes: 0 clean, 1 crash, 2 usage, 69 a service it needs is unavailable, 78 configuration (the
-last two as in BSD's ``sysexits.h``). The last line on standard error is a sentence for a person.
+last two as in BSD's ``sysexits.h``). The last line on standard error is a sentence for a person, but
+``check`` says everything once, on standard output.
 """
 
 from __future__ import annotations
@@ -111,12 +112,16 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from bot.ops.check import check  # noqa: PLC0415 - as above
+    from bot.ops.check import check, refuse_as_json  # noqa: PLC0415 - as above
 
-    result = _load(options, require_token=False)
+    try:
+        result = _load(options, require_token=False)
+    except SettingsError as exc:
+        if not options.json:
+            raise
+        return refuse_as_json(exc.problems)
     set_up_logging(result.settings, at_least="ERROR")
-    check(result, as_json=options.json)
-    return 0
+    return check(result, as_json=options.json)
 
 
 def _refuse(exc: SettingsError) -> int:

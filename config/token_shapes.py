@@ -38,9 +38,12 @@ def mistaken_token(token: str) -> str | None:
     for shape, problem in _SHAPES:
         if shape.fullmatch(text):
             return problem
-    words = _PLACEHOLDER_WORDS.search(text)
-    if text.count(".") != 2 and (words or len(text) < 24 or " " in text):
+    if text.count(".") == 2:
+        return None
+    if _PLACEHOLDER_WORDS.search(text):
         return f"holds a placeholder, not a token; {_PORTAL}"
+    if len(text) < 24 or " " in text:
+        return f"isn't a whole bot token, which has three parts joined by dots; {_PORTAL}"
     return None
 
 

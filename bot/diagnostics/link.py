@@ -15,7 +15,7 @@ from bot.lmstudio import errors
 from bot.lmstudio.catalogue import Catalogue
 from bot.lmstudio.endpoints import Endpoint
 from bot.lmstudio.pinning import Lookup, PinnedResolver
-from bot.lmstudio.transport import Reply, Transport
+from bot.lmstudio.transport import GREETING, Reply, Transport
 
 SEEN: Final[dict[type[BackendError], str]] = {
     errors.TlsError: "The address says https, but the server doesn't speak TLS.",
@@ -97,6 +97,22 @@ def open_way(
     for transport in (own, bare):
         stack.push_async_callback(transport.aclose)
     return Way(target, endpoint, resolver, clock, turn, stack, own, bare)
+
+
+def is_greeting(reply: object) -> bool:
+    """Return whether a reply is LM Studio's greeting."""
+    body = reply.json if isinstance(reply, Reply) else None
+    return isinstance(body, dict) and body.get("lmstudio") is True
+
+
+async def greets(transport: Transport, limit_s: float) -> bool:
+    """Return whether LM Studio greets back; closes the connection."""
+    try:
+        return is_greeting(await transport.fetch("GET", GREETING, limit_s=limit_s))
+    except BackendError:
+        return False
+    finally:
+        await transport.aclose()
 
 
 def first_sentence(text: str) -> str:

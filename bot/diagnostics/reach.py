@@ -16,13 +16,12 @@ from statistics import median
 from typing import Final
 
 from bot.core.clock import Clock
-from bot.core.errors import BackendError
-from bot.diagnostics.link import Way, failed
+from bot.diagnostics.link import Way, failed, greets
 from bot.diagnostics.values import Fact, Finding, Status, Step
 from bot.lmstudio import errors
 from bot.lmstudio.endpoints import Endpoint, plain_address
 from bot.lmstudio.pinning import AddressNotPinnedError, PinnedResolver
-from bot.lmstudio.transport import GREETING, REFUSED_ERRNOS, Transport
+from bot.lmstudio.transport import REFUSED_ERRNOS, Transport
 from config.defaults import LMSTUDIO_PORT
 
 _MAX_ADDRESSES: Final = 4
@@ -267,14 +266,7 @@ async def _no() -> bool:
 
 async def _is_lmstudio(way: Way, address: str, port: int) -> bool:
     endpoint = Endpoint("http", address, port)
-    transport = Transport(endpoint, way.clock, PinnedResolver(address))
-    try:
-        reply = await transport.fetch("GET", GREETING, limit_s=SIGN_S)
-    except BackendError:
-        return False
-    finally:
-        await transport.aclose()
-    return isinstance(reply.json, dict) and reply.json.get("lmstudio") is True
+    return await greets(Transport(endpoint, way.clock, PinnedResolver(address)), SIGN_S)
 
 
 def _is_own(address: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from bot.delivery.splitter import MESSAGE_UNITS
-from bot.diagnostics.probe import Section
+from bot.diagnostics.probe import NOT_TRIED, Section
 from bot.diagnostics.values import Fact, Finding, Status
 
 _ASCII: Final = str.maketrans({"“": '"', "”": '"', "’": "'", "…": "..."})
@@ -117,7 +117,7 @@ def _skipped(findings: Iterable[Finding]) -> list[tuple[str, str]]:
     for finding in findings:
         if finding.status is not Status.SKIPPED:
             continue
-        if finding.cause.startswith("Not tried, because there is nothing to try"):
+        if finding.cause.startswith(NOT_TRIED.partition("{")[0]):
             blocked.append(str(finding.step))
         else:
             others.append((f"{finding.step}:", finding.cause))

@@ -6,7 +6,7 @@ from statistics import median
 from typing import Final
 
 from bot.core.errors import BackendError
-from bot.diagnostics.link import Way, failed
+from bot.diagnostics.link import Way, failed, greets, is_greeting
 from bot.diagnostics.reach import LOSSY, SAMPLES, link_facts
 from bot.diagnostics.values import Finding, Status, Step
 from bot.lmstudio import errors
@@ -70,12 +70,6 @@ def is_html(reply: Reply) -> bool:
     return "html" in reply.content_type or reply.body[:64].lstrip().lower().startswith(b"<")
 
 
-def is_greeting(reply: object) -> bool:
-    """Return whether a reply is LM Studio's greeting."""
-    body = reply.json if isinstance(reply, Reply) else None
-    return isinstance(body, dict) and body.get("lmstudio") is True
-
-
 async def probe_server(way: Way) -> Finding:
     """Tell LM Studio, a wrong path on it, its like, and something else apart."""
     greeting = way.greeting
@@ -126,12 +120,7 @@ async def _is_at_the_root(way: Way) -> bool:
     transport = Transport(
         Endpoint(at.scheme, at.host, at.port), way.clock, way.resolver, tls=way.target.tls
     )
-    try:
-        return is_greeting(await transport.fetch("GET", GREETING, limit_s=HTTP_S / 4))
-    except BackendError:
-        return False
-    finally:
-        await transport.aclose()
+    return await greets(transport, HTTP_S / 4)
 
 
 def _is_unknown_route(reply: Reply) -> bool:

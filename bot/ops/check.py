@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
@@ -13,7 +14,7 @@ import aiohttp
 import discord
 
 from bot.core.clock import Clock, SystemClock
-from bot.core.errors import ConfigurationError, DependencyError, StartupError
+from bot.core.errors import ConfigurationError, DependencyError
 from bot.diagnostics.discord_side import RestAnswer, judge_clock, judge_intent, judge_rest
 from bot.diagnostics.probe import Probe, Section, run_probes, together
 from bot.diagnostics.report import (
@@ -23,7 +24,7 @@ from bot.diagnostics.report import (
     terminal_skipped,
 )
 from bot.diagnostics.storage import folder_findings, late_database, probe_database
-from bot.diagnostics.targets import ADDRESSES, LM_STUDIO, target_of, titles
+from bot.diagnostics.targets import ADDRESSES, target_of, titles
 from bot.diagnostics.values import Finding, Status, Step
 from bot.diagnostics.walk import diagnose, settings_failed
 from bot.gateway.endpoints import NETWORK_ERRORS, discord_endpoints
@@ -34,9 +35,10 @@ from bot.ops.terminal import detach_output
 from bot.storage.database import DATABASE_FILE
 from bot.storage.inspection import state_of
 from bot.storage.lock import is_in_use
+from config.defaults import DISCORD_API_BASE
 from config.loader import NOT_SET, LoadResult
 from config.settings import Settings
-from config.token_shapes import refused_token
+from config.token_shapes import mistaken_token, refused_token
 
 DISCORD_S: Final = 15.0
 """Longest wait for Discord, in seconds."""
@@ -46,39 +48,45 @@ DATABASE_S: Final = 12.0
 LOCAL, DISCORD = "This machine", "Discord"
 
 
-def check(result: LoadResult, *, as_json: bool = False) -> None:
+def check(result: LoadResult, *, as_json: bool = False) -> int:
     """Look at everything a start needs, and print what is found.
 
     Args:
         result: The settings.
         as_json: Print one JSON object at the end instead of lines.
 
-    Raises:
-        ConfigurationError: The token is missing or refused, or settings or the data folder are
-            wrong.
-        DependencyError: LM Studio, Discord or the database can't be used as they are.
+    Returns:
+        The exit code: 78 where token, settings or data folder are wrong, 69 where LM Studio, Discord
+        or the database can't be used as they are, else 0.
     """
     sections = asyncio.run(_look(result, as_json=as_json))
+    found = [finding for section in sections for finding in section.findings]
+    failures = sorted(filter(_is_failure, found), key=lambda one: one.step not in _OWN)
     if as_json:
         _print(json_text(sections))
-    failures = [
-        _failure(section.title, finding)
-        for section in sections
-        for finding in problems(section.findings)
-        if finding.status is Status.FAILED
-    ]
-    for kind in (ConfigurationError, DependencyError):
-        for failure in failures:
-            if isinstance(failure, kind):
-                raise failure
+    elif not problems(found):
+        _print("Everything is well.")
+    elif len(failures) > 1:
+        _print(f"{len(failures)} things fail; begin with {failures[0].step}.")
+    if not failures:
+        return 0
+    is_own = failures[0].step in _OWN
+    return ConfigurationError.exit_code if is_own else DependencyError.exit_code
 
 
-def _failure(title: str, finding: Finding) -> StartupError:
-    """Return what ends the command: its last line, and its exit code."""
-    text = f"{finding.cause} {finding.advice}".strip()
-    if finding.step in {Step.SETTINGS, Step.STORAGE, Step.TOKEN}:
-        return ConfigurationError(text)
-    return DependencyError(f"{title}: {text}" if title.startswith(LM_STUDIO) else text)
+def refuse_as_json(wrong: Sequence[str]) -> int:
+    """Print what is wrong with the settings as ``check --json`` does; return the exit code."""
+    findings = tuple(Finding(Step.SETTINGS, Status.FAILED, one) for one in wrong)
+    _print(json_text([Section(LOCAL, findings)]))
+    return ConfigurationError.exit_code
+
+
+_OWN: Final = frozenset({Step.SETTINGS, Step.STORAGE, Step.TOKEN})
+"""What the operator has on this machine, and mends before anything else."""
+
+
+def _is_failure(finding: Finding) -> bool:
+    return finding.status is Status.FAILED
 
 
 async def _look(result: LoadResult, *, as_json: bool) -> tuple[Section, ...]:
@@ -125,8 +133,9 @@ async def _local(result: LoadResult, clock: Clock) -> AsyncGenerator[Finding, No
     """Look at the settings, the data folder, the database server and the metrics' address."""
     settings = result.settings
     metrics = await _metrics(settings)
-    is_moot = metrics is not None and metrics.is_problem
-    warnings = [one for one in result.warnings if not (is_moot and "METRICS_ADDR" in one)]
+    moot = ["METRICS_ADDR"] if metrics is not None and metrics.is_problem else []
+    moot += filter(None, [_mistake(settings)])
+    warnings = [one for one in result.warnings if not any(words in one for words in moot)]
     for warning in warnings:
         yield Finding(Step.SETTINGS, Status.WARNING, warning)
     if not warnings:
@@ -191,14 +200,16 @@ async def _probe_token(login: _Login) -> Finding | None:
     """Log in, and judge the token; whatever else fails is left to the next probe."""
     token = login.settings.discord.token
     if token is None:
-        return Finding(Step.TOKEN, Status.FAILED, NOT_SET)
+        return _token_failed(NOT_SET.replace(":", "", 1))
+    if mistake := _mistake(login.settings):
+        return _token_failed(f"DISCORD_TOKEN {mistake}")
     began_s = asyncio.get_running_loop().time()
     try:
         async with asyncio.timeout(DISCORD_S):
             with discord_endpoints(login.settings.discord):
                 await login.client.login(token.get_secret_value())
     except discord.LoginFailure:
-        return Finding(Step.TOKEN, Status.FAILED, refused_token(token.get_secret_value()))
+        return _token_failed(refused_token(token.get_secret_value()).rstrip("."))
     except UNREADABLE:
         login.answer = RestAnswer(is_foreign=True)
         return None
@@ -213,6 +224,20 @@ async def _probe_token(login: _Login) -> Finding | None:
 
 REQUESTS_OF_A_LOGIN: Final = 2
 """discord.py asks for the account, then for the application."""
+
+
+def _mistake(settings: Settings) -> str | None:
+    """Return what is wrong with the token by its looks; another Discord's may look like anything."""
+    token = settings.discord.token
+    if token is None or settings.discord.api_base != DISCORD_API_BASE:
+        return None
+    return mistaken_token(token.get_secret_value())
+
+
+def _token_failed(text: str) -> Finding:
+    """Make a finding of a sentence that says what is wrong and, after a mark, what to do."""
+    cause, advice = re.split("; |: ", text, maxsplit=1)
+    return Finding(Step.TOKEN, Status.FAILED, f"{cause}.", f"{advice[:1].upper()}{advice[1:]}.")
 
 
 async def _probe_rest(login: _Login) -> Finding:

@@ -48,6 +48,12 @@ _LOCK_NOT_AVAILABLE: Final = "55P03"
 """PostgreSQL: error codes."""
 
 
+_CODES: Final = {
+    "28P01": "its user or password is wrong",
+    "28000": "it doesn't allow this user or machine in (pg_hba.conf)",
+    "3D000": "it has no such database",
+    "53300": "it has too many connections",
+}
 _PROBLEMS: Final = (
     ("authentication failed", "its user or password is wrong"),
     ("does not exist", "it has no such database or user"),
@@ -59,13 +65,24 @@ _PROBLEMS: Final = (
     ("no pg_hba.conf entry", "it doesn't allow this machine in (pg_hba.conf)"),
     ("too many", "it has too many connections"),
 )
-"""Words of libpq's and the server's messages; they hold addresses, so they are never shown."""
+"""Words of libpq's and the server's messages; they hold addresses, so they are never shown. libpq
+keeps no error code of a connection that fails, and a server may speak another language."""
 
 
 def plain_problem(exc: BaseException) -> str:
     """Return in a few words why a server can't be used."""
-    said = str(exc.orig if isinstance(exc, DBAPIError) else exc).lower()
-    return next((words for sign, words in _PROBLEMS if sign in said), "it refuses the connection")
+    origin = exc.orig if isinstance(exc, DBAPIError) else exc
+    if (by_code := _CODES.get(_code(exc) or "")) is not None:
+        return by_code
+    said = str(origin).lower()
+    if (by_words := next((words for sign, words in _PROBLEMS if sign in said), None)) is not None:
+        return by_words
+    connection = getattr(origin, "pgconn", None)
+    if getattr(connection, "needs_password", False):
+        return "it wants a password, and none is configured"
+    if getattr(connection, "used_password", False):
+        return "it refuses the user, the password or the database's name"
+    return "it refuses the connection"
 
 
 def build_engine(url: URL, *, is_held: bool = True) -> Engine:

@@ -10,6 +10,7 @@ import discord
 import pytest
 
 from bot.__main__ import main
+from config.names import environment_names
 from tests.architecture.sources import ROOT, sources
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -52,6 +53,28 @@ def test_the_invitation_asks_for_what_it_says() -> None:
         add_reactions=True,
     )
     assert f"permissions={wanted.value}" in README
+
+
+def texts() -> str:
+    """Return every text of the product, each on lines of its own."""
+    return "\n".join(
+        node.value
+        for package in ("bot", "cogs", "config")
+        for source in sources(package)
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+
+
+def test_the_table_of_troubles_quotes_what_is_said_and_names_what_there_is() -> None:
+    table = README.partition("## When something is wrong")[2].partition("\n## ")[0]
+    said = texts()
+    rows = re.findall(r"^\| (.+?) \| (.+?) \|$", table, re.MULTILINE)[2:]
+    quoted = [words for seen, _ in rows for words in re.findall(r'"(.+?)"', seen)]
+    assert len(quoted) > 10
+    assert [words for words in quoted if words not in said] == []
+    names = [name for _, advice in rows for name in re.findall(r"`([A-Z_]{8,})[`=]", advice)]
+    assert set(names) <= environment_names().keys()
 
 
 def test_links_lead_somewhere() -> None:

@@ -18,7 +18,6 @@ import pytest
 from aiohttp import web
 
 from bot.core.clock import SystemClock
-from bot.core.errors import StartupError
 from bot.diagnostics import Step
 from bot.ops.check import check
 from bot.storage.database import DATABASE_FILE
@@ -480,13 +479,9 @@ async def in_terminal(stage: Stage, capsys: pytest.CaptureFixture[str]) -> tuple
         **stage.settings,
     }
     stage.once_online()
-    code = 0
     with contextlib.suppress(OSError):
         capsys.readouterr()
-    try:
-        await asyncio.to_thread(check, load_settings(environment))
-    except StartupError as exc:
-        code = exc.exit_code
+    code = await asyncio.to_thread(check, load_settings(environment))
     return capsys.readouterr().out.splitlines(), code
 
 

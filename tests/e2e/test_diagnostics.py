@@ -95,8 +95,10 @@ async def test_the_probe_waits_in_line_while_a_question_has_the_only_slot(
         lm.faults.next(Fault.HANG_AFTER_TOKENS, after_tokens=3)
         message = await ada.mention(channel, "Hello?")
         await discord.wait_reply(message, until=lambda reply: reply.content)
+        seen = len(lm.requests)
         report = asyncio.create_task(network(discord, ada, channel))
-        while True:
+        await lm.wait_until(lambda: any(one.path.endswith("/models") for one in lm.requests[seen:]))
+        while True:  # few looks: a person's commands are bounded
             queue = await ada.slash(channel, "diag queue")
             await queue.wait_response(timeout_s=3)
             if "1 waiting" in queue.content:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 from collections.abc import AsyncGenerator, Mapping
@@ -153,11 +154,41 @@ async def test_check_says_what_is_right_and_what_is_wrong(
     await lm.stop()
     bad = await run_clawbot("check", folder=tmp_path, environment=environment)
     assert bad.code == 69
-    assert bad.sentence.startswith("clawbot: LM Studio: ")
+    assert "FAILED  Connection: Nothing listens" in bad.out
+    assert not bad.err
     environment.pop("DISCORD_TOKEN")
     worse = await run_clawbot("check", folder=tmp_path, environment=environment)
     assert worse.code == 78
-    assert worse.sentence.startswith("clawbot: DISCORD_TOKEN: is not set")
+    assert "FAILED  Bot token: DISCORD_TOKEN is not set." in worse.out
+    assert worse.out.rstrip().endswith("2 things fail; begin with Bot token.")
+    assert not worse.err
+
+
+async def test_check_names_a_placeholder_once_without_asking_discord(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    environment = environment_for(discord, lm, tmp_path / "data")
+    environment["DISCORD_TOKEN"] = "your-token-here"
+    for name in ("CLAWBOT_DISCORD_API_BASE", "CLAWBOT_DISCORD_GATEWAY_URL"):
+        del environment[name]
+    done = await run_clawbot("check", folder=tmp_path, environment=environment)
+    assert done.code == 78
+    assert done.out.count("placeholder") == 1
+    assert "can't be reached" not in done.out
+    assert not done.err
+
+
+async def test_check_says_as_json_what_is_wrong_with_the_settings(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    environment = environment_for(discord, lm, tmp_path / "data")
+    environment["CLAWBOT_QUEUE__SLOTS"] = "many"
+    done = await run_clawbot("check", "--json", folder=tmp_path, environment=environment)
+    assert done.code == 78
+    [finding] = json.loads(done.out)["findings"]
+    assert finding["step"] == "settings"
+    assert "CLAWBOT_QUEUE__SLOTS" in finding["cause"]
+    assert not done.err
 
 
 async def test_check_blames_discords_own_error_on_discord(
@@ -183,7 +214,7 @@ async def test_something_else_in_discords_place_is_said_and_waited_out(
             process.send_signal(signal.SIGTERM)
             done = await ended(process)
     assert checked.code == 69
-    assert checked.sentence.startswith("clawbot: Something else than Discord answers")
+    assert "Something else than Discord answers" in checked.out
     assert done.code == 0
     assert done.err.rstrip().endswith("stopped")
     assert "Traceback" not in checked.err + done.err

@@ -27,7 +27,7 @@ def last_line(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err.rstrip("\n").rpartition("\n")[2]
 
 
-@pytest.mark.parametrize("arguments", [[], ["run"], ["check"]])
+@pytest.mark.parametrize("arguments", [[], ["run"]])
 def test_a_missing_token_is_a_configuration_error(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,7 +20,7 @@ URL_SAFE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
         ("YOUR_BOT_TOKEN", "placeholder"),
         ("<token>", "placeholder"),
         ("changeme", "placeholder"),
-        ("abc", "placeholder"),
+        ("abc", "three parts"),
         ("************************", "placeholder"),
         ("123456789012345678", "application's id"),
         ("0123456789abcdef" * 4, "public key"),

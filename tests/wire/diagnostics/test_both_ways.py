@@ -12,7 +12,7 @@ from aiohttp import web
 
 from bot.core.errors import BackendError
 from bot.diagnostics import Finding, Status, Step, Target, diagnose
-from bot.diagnostics.link import SEEN
+from bot.diagnostics.link import SEEN, first_sentence
 from bot.lmstudio import errors
 from sandbox.lmstudio import Fault, LMStudioSandbox, Model, Options
 from tests.support.clock import FakeClock
@@ -177,7 +177,7 @@ def agree(finding: Finding, error: BaseException) -> None:
     assert finding.status is not Status.OK
     assert finding.advice == error.admin_hint
     if type(error) not in SEEN and not isinstance(error, errors.EmptyAnswerError):
-        assert error.sentence.startswith(finding.cause)
+        assert finding.cause == first_sentence(error.sentence)
 
 
 @pytest.mark.parametrize(("status", "body", "kind"), TEXTS)

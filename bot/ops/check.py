@@ -234,9 +234,12 @@ def _mistake(settings: Settings) -> str | None:
     return mistaken_token(token.get_secret_value())
 
 
+_MARK: Final = re.compile("[;:] ")
+
+
 def _token_failed(text: str) -> Finding:
     """Make a finding of a sentence that says what is wrong and, after a mark, what to do."""
-    cause, advice = re.split("; |: ", text, maxsplit=1)
+    cause, advice = _MARK.split(text, maxsplit=1)
     return Finding(Step.TOKEN, Status.FAILED, f"{cause}.", f"{advice[:1].upper()}{advice[1:]}.")
 
 

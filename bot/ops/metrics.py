@@ -95,21 +95,7 @@ class Metrics:
             "cause",
             sorted({*error_kinds(BackendError), BROKEN_OFF, ONLY_THINKING}),
         )
-        self._spans = Histogram(
-            "clawbot_question_stage_seconds",
-            "Time of a question by what it was spent on; the stages of one question add up to all of it",
-            ["stage"],
-            buckets=SPAN_BUCKETS_S,
-            registry=self.registry,
-        )
-        for span in Span:
-            self._spans.labels(span.value)
-        self._first_word = Histogram(
-            "clawbot_question_first_word_seconds",
-            "From taking a question in to the first word of its answer that can be read",
-            buckets=SPAN_BUCKETS_S,
-            registry=self.registry,
-        )
+        self._time_questions()
         self._count_tokens()
         self._rest = Counter(
             "clawbot_discord_requests",
@@ -131,6 +117,23 @@ class Metrics:
         for value in values:
             counter.labels(str(value))
         return counter
+
+    def _time_questions(self) -> None:
+        self._spans = Histogram(
+            "clawbot_question_stage_seconds",
+            "Time of a question by what it was spent on; the stages of one question add up to all of it",
+            ["stage"],
+            buckets=SPAN_BUCKETS_S,
+            registry=self.registry,
+        )
+        for span in Span:
+            self._spans.labels(span.value)
+        self._first_word = Histogram(
+            "clawbot_question_first_word_seconds",
+            "From taking a question in to the first word of its answer that can be read",
+            buckets=SPAN_BUCKETS_S,
+            registry=self.registry,
+        )
 
     def _count_tokens(self) -> None:
         self._prompt = Counter(

@@ -240,6 +240,9 @@ class AnswerActions:
 
 
 def change_id(message_id: MessageId, changed_at: datetime) -> QuestionId:
-    """Return the id of a changed question: a snowflake of the change, the same each time it is seen."""
+    """Return the id of a changed question: a snowflake of the change, the same each time it is seen.
+
+    The message's time is mixed into the low bits, which a message of the same moment may share.
+    """
     ms = int(changed_at.timestamp() * 1000) - DISCORD_EPOCH_MS
-    return QuestionId((ms << 22) | (message_id & 0x3FFFFF))
+    return QuestionId((ms << 22) | ((message_id ^ (message_id >> 22)) & 0x3FFFFF))

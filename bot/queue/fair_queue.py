@@ -114,16 +114,11 @@ class FairQueue:
         self._drop(entry)
         return True
 
-    def peek(self) -> Entry | None:
-        """Return who is next."""
-        key = next(self.ahead(), None)
-        return None if key is None else self._entries[key]
-
     def take(self, key: int) -> Entry:
         """Take a question to be answered and charge its person and channel.
 
         Args:
-            key: Usually that of ``peek``; any waiting one is possible.
+            key: Usually the first of ``ahead``; any waiting one is possible.
 
         Raises:
             KeyError: It isn't waiting.

@@ -21,6 +21,19 @@ Delay = Callable[[], float]
 """Returns by how many seconds the next chunk from the client comes late."""
 
 
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, slow: Delay) -> None:
+    try:
+        while chunk := await reader.read(65_536):
+            if late_s := slow():
+                await asyncio.sleep(late_s)
+            writer.write(chunk)
+            await writer.drain()
+    except OSError:
+        pass  # one side has left: so does the other
+    finally:
+        writer.close()
+
+
 @contextlib.asynccontextmanager
 async def proxy(
     port: int,
@@ -42,18 +55,6 @@ async def proxy(
     tasks: set[asyncio.Task[None]] = set()
     writers: set[asyncio.StreamWriter] = set()
 
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, slow: Delay) -> None:
-        try:
-            while chunk := await reader.read(65_536):
-                if late_s := slow():
-                    await asyncio.sleep(late_s)
-                writer.write(chunk)
-                await writer.drain()
-        except OSError:
-            pass  # one side has left: so does the other
-        finally:
-            writer.close()
-
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             there, back = await asyncio.open_connection("127.0.0.1", port)
@@ -61,7 +62,7 @@ async def proxy(
             writer.close()
             return
         writers.update((writer, back))
-        for work in (copy(reader, back, delay), copy(there, writer, lambda: 0.0)):
+        for work in (_copy(reader, back, delay), _copy(there, writer, lambda: 0.0)):
             task = asyncio.create_task(work)
             tasks.add(task)
             task.add_done_callback(tasks.discard)

@@ -44,10 +44,8 @@ class FairQueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: bool(self.lines))
     @rule()
     def take(self) -> None:
-        head = self.queue.peek()
-        assert head is not None
+        head = self.queue.take(next(self.queue.ahead()))
         assert head == self.lines[head.person][0]
-        assert self.queue.take(head.key) == head
         for other in self.lines:
             if other != head.person:
                 pair = head.person, other
@@ -81,8 +79,7 @@ class FairQueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_first_in_order_is_next(self) -> None:
-        head = self.queue.peek()
-        assert (head.key if head else None) == next(iter(self.queue.order()), None)
+        assert next(self.queue.ahead(), None) == next(iter(self.queue.order()), None)
 
     @invariant()
     def each_person_is_served_in_their_own_order(self) -> None:
@@ -116,8 +113,8 @@ def test_the_order_foretold_is_the_order_taken(items: list[tuple[int, int, int]]
     queue = _filled(items)
     foretold = queue.order()
     taken = []
-    while (head := queue.peek()) is not None:
-        taken.append(queue.take(head.key).key)
+    while queue:
+        taken.append(queue.take(next(queue.ahead())).key)
     assert taken == foretold
 
 
@@ -127,9 +124,7 @@ def test_put_back_at_once_stands_first_of_its_person(
 ) -> None:
     queue = _filled(items)
     for _ in range(min(steps, len(items))):
-        head = queue.peek()
-        assert head is not None
-        last = queue.take(head.key)
+        last = queue.take(next(queue.ahead()))
         waiting = len(queue)
         queue.push_front(last)
         assert len(queue) == waiting + 1
@@ -143,9 +138,7 @@ def test_a_newcomer_is_served_before_anyones_second(flood: int, cost: int) -> No
     queue = FairQueue(100, 100, 100)
     for key in range(flood):
         queue.push(Entry(key, 1, 1, float(cost)))
-    first = queue.peek()
-    assert first is not None
-    queue.take(first.key)
+    queue.take(next(queue.ahead()))
     queue.push(Entry(1000, 2, 1, 10.0))
     assert queue.order()[0] == 1000
 

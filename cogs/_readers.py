@@ -12,6 +12,9 @@ from discord.ext import commands
 
 from bot.core.clock import Clock
 from bot.core.domain import Origin, Place, Question
+from bot.core.errors import DeliveryError, TargetGoneError
+from bot.core.reasons import plain_reason
+from cogs._calls import Caller
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +33,7 @@ class Readers:
     def __init__(self, client: commands.Bot, clock: Clock) -> None:
         self._client = client
         self._clock = clock
+        self._caller = Caller(clock)
 
     async def may_read(self, question: Question) -> bool:
         """Return whether the asker sees the channel and its history; what can't be told is no."""
@@ -50,11 +54,11 @@ class Readers:
         if asker.role_ids and is_new and question.origin is not Origin.REGENERATE:
             return asker.role_ids
         try:
-            member = await guild.fetch_member(asker.id)
-        except discord.NotFound:
+            member = await self._caller.call(lambda: guild.fetch_member(asker.id))
+        except TargetGoneError:
             return None
-        except discord.HTTPException as exc:
-            _log.info("a member could not be looked up (%s)", exc.code)
+        except DeliveryError as exc:
+            _log.info("a member could not be looked up (%s)", plain_reason(exc))
             return asker.role_ids or None
         return {role.id for role in member.roles}
 

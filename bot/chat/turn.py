@@ -192,6 +192,8 @@ class Turn:
     async def _run(self) -> Outcome | None:
         async with self._delivery:
             self._work = asyncio.get_running_loop().create_task(self._answer())
+            # What is said at the end waits for Discord, and needs no slot meanwhile.
+            self._work.add_done_callback(lambda _: self.leave_line())
             if self._ending is not None:
                 self._work.cancel()
             try:
@@ -206,7 +208,6 @@ class Turn:
                 return Outcome.DROPPED
             finally:
                 await end_tasks(self._work)
-                self.leave_line()
 
     async def _outcome(self, work: asyncio.Task[Outcome]) -> Outcome | None:
         try:

@@ -124,20 +124,20 @@ class TurnedAway:
         self._pacers = pacers
         self._clock = clock
         self._budget = FairBudget(SIGNS, SIGNS_S)
-        self._told: Recent[int, float] = Recent(REMEMBERED)
+        self._told: Recent[tuple[int, str], float] = Recent(REMEMBERED)
         self._tallies: OrderedDict[int, OrderedDict[ChannelId, _Tally]] = OrderedDict()
         self._lines: OrderedDict[ChannelId, float] = OrderedDict()
         self._is_saying = False
         self._tasks = TaskOwner()
 
     def explain(self, message: IncomingMessage, reason: str) -> None:
-        """Tell why a message isn't for the bot; who was told something within a minute isn't again."""
-        if not self._was_told(message):
+        """Tell why a message isn't for the bot; who was told such within a minute isn't again."""
+        if not self._was_told(message, "explained"):
             self._tell(message, reason, shared=reason)
 
     def refuse(self, message: IncomingMessage, reason: str) -> None:
         """Tell that a question isn't taken now; each one is accounted for."""
-        if not self._was_told(message):
+        if not self._was_told(message, "refused"):
             self._tell(message, reason, shared=TOO_MANY)
         elif self._has_room(message):
             self._sign(self._mark_or_count(message))
@@ -148,13 +148,13 @@ class TurnedAway:
         """Give up what wasn't told yet."""
         await self._tasks.cancel()
 
-    def _was_told(self, message: IncomingMessage) -> bool:
-        """Return whether the author was told within a minute; from now on they were."""
-        now_s, person_id = self._clock.monotonic(), message.author.id
-        last_s = self._told.get(person_id)
+    def _was_told(self, message: IncomingMessage, what: str) -> bool:
+        """Return whether the author was told this within a minute; from now on they were."""
+        now_s, told = self._clock.monotonic(), (message.author.id, what)
+        last_s = self._told.get(told)
         if last_s is not None and now_s - last_s < TOLD_EVERY_S:
             return True
-        self._told[person_id] = now_s
+        self._told[told] = now_s
         return False
 
     def _tell(self, message: IncomingMessage, reason: str, *, shared: str) -> None:

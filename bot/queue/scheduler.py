@@ -560,6 +560,16 @@ class Scheduler:
         for key in itertools.islice(self._queue.ahead(), self._gate.slots + AHEAD):
             self._waiting[QuestionId(key)].ticket.call_up()
 
+    def _call_up_another(self) -> None:
+        """Have one more prompt built where a slot is free, and those being built take long."""
+        has_room = self._was_available and self._gate.running < self._gate.slots
+        if not has_room or next(self._prepared(), None) is not None:
+            return
+        tickets = (self._waiting[QuestionId(key)].ticket for key in self._queue.ahead())
+        further = next((ticket for ticket in tickets if not ticket.is_near), None)
+        if further is not None:
+            further.call_up()
+
     def _grant_all(self) -> None:
         while (key := self._next()) is not None:
             ticket = self._waiting[QuestionId(key)].ticket
@@ -629,6 +639,7 @@ class Scheduler:
             await self._clock.sleep(TICK_S)
             try:
                 self._pump()
+                self._call_up_another()
                 self._expire()
                 self._tell()
             except Exception:  # noqa: BLE001 - the seam of the loop: the next look may succeed

@@ -89,7 +89,8 @@ class FairGate:
             self._waiting.remove(chosen)
             self._free -= 1
             self._inside[chosen[0]] += 1
-            chosen[1].set_result(None)
+            if not chosen[1].done():  # whoever was cancelled a moment ago leaves by itself
+                chosen[1].set_result(None)
 
     def _note(self, person_id: int, seconds: float) -> None:
         total_s = self.used_s(person_id) + seconds

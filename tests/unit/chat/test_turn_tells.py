@@ -140,6 +140,21 @@ async def test_of_two_ends_the_first_counts_unless_the_question_is_taken_back(
     assert not turn.end(Ending.STOPPED), "it has ended"
 
 
+async def test_the_last_words_of_a_stopped_question_keep_no_slot(chat: Chat) -> None:
+    taken = asyncio.Event()
+    chat.backend.scripts.append([asyncio.Event()])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time(1)
+    behind = await asked_after(chat, 2)
+    chat.sink.before = taken.wait
+    assert chat.service.stop(QuestionId(1))
+    await chat.pass_time(10)
+    assert behind.contents == ["Because of the light."]
+    taken.set()
+    await chat.pass_time()
+    assert chat.outcome(1) is Outcome.STOPPED
+
+
 async def test_a_question_that_waits_between_two_tries_lends_its_slot(chat: Chat) -> None:
     asks_again, going_on = asyncio.Event(), asyncio.Event()
     resumes = Stage(StageKind.CONNECTING)

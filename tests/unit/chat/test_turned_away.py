@@ -78,6 +78,19 @@ async def test_who_may_not_ask_here_is_told_once_a_minute_and_never_marked(
     assert not signals.lines
 
 
+async def test_who_was_told_something_else_learns_why_a_question_is_refused(
+    clock: FakeClock,
+) -> None:
+    signals = FakeSignals(clock)
+    away = turned_away(clock, signals)
+    away.explain(message(1), "What would you like to know?")
+    await clock.advance(TOLD_EVERY_S / 2)
+    away.refuse(message(2), WHY)
+    await clock.advance(1)
+    assert [said for _, said, _ in signals.replies] == ["What would you like to know?", WHY]
+    assert not signals.marks
+
+
 async def test_a_strangers_flood_takes_no_sign_from_another_server(clock: FakeClock) -> None:
     signals = FakeSignals(clock)
     away = turned_away(clock, signals)

@@ -82,6 +82,19 @@ async def test_who_leaves_the_line_or_the_work_gives_the_place_on() -> None:
     assert crowd.entered == ["ada", "bob again"]
 
 
+async def test_who_is_cancelled_right_then_does_not_disturb_the_one_who_leaves() -> None:
+    crowd = Crowd()
+    async with crowd.gate.place(ADA):
+        waiting = crowd.come(BOB, "bob", 1)
+        await settle()
+        waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    last = crowd.come(BOB, "bob again", 1)
+    await crowd.clock.advance(1)
+    await last
+    assert crowd.entered == ["bob again"]
+
+
 async def test_a_place_given_to_somebody_who_has_just_left_is_not_lost() -> None:
     crowd = Crowd()
     first = crowd.come(ADA, "ada", 1)

@@ -15,6 +15,7 @@ from bot.core.ports import Capacity
 from bot.queue.scheduler import (
     AHEAD,
     BYPASSES,
+    TICK_S,
     HoldExpiredError,
     Job,
     Scheduler,
@@ -442,6 +443,24 @@ async def test_a_prompt_that_takes_long_keeps_nobody_else_waiting_and_its_questi
     prepare(slow)
     quick.release()
     assert running([slow, quick, last]) == [0]
+
+
+async def test_prompts_that_take_long_leave_no_slot_free_while_others_could_be_built() -> None:
+    model = Model(slots=1)
+    world = World(model)
+    tickets = [world.unprepared(person=number) for number in range(1, 21)]
+    further = AHEAD + 1
+    assert not tickets[further].is_near
+    await world.clock.advance(TICK_S)
+    assert [ticket.is_near for ticket in tickets[further : further + 2]] == [True, False]
+    prepare(tickets[further])
+    assert running(tickets) == [further]
+    await world.clock.advance(10 * TICK_S)
+    assert sum(ticket.is_near for ticket in tickets) == AHEAD + 2, "no slot is free"
+    model.is_up = False
+    tickets[further].release()
+    await world.clock.advance(10 * TICK_S)
+    assert sum(ticket.is_near for ticket in tickets) == AHEAD + 2, "nothing may begin"
 
 
 async def test_a_person_is_charged_for_the_prompt_that_was_built() -> None:

@@ -211,7 +211,7 @@ async def _show_state(
     server = StatusServer(
         address,
         base.metrics,
-        health=lambda: health(lag_s=lag.present_s, is_store_stuck=storage.is_stuck),
+        health=lambda: health(lag_s=lag.present_s, stuck_s=storage.stuck_s),
         readiness=lambda: readiness(
             is_online=client.is_online(),
             is_store_failing=storage.is_degraded,

@@ -91,7 +91,7 @@ async def _newest(
     return Newest(
         f"https://discord.com/channels/{place.guild_id}/{place.channel_id}/{message.id}",
         _gate.judge(client, message, is_own_thread=is_own_thread),
-        await services.journal.entry(QuestionId(message.id)),
+        await services.journal.newest_asked_in(message.id),
     )
 
 

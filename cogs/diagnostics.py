@@ -51,6 +51,7 @@ EDIT_INTERVAL_S = 1.5
 
 OTHERS: Final = "About other people you can ask this with the Manage Server permission only."
 UNSEEN: Final = "You can't see that channel, so I can't tell you about it."
+ASK_INSIDE: Final = "Ask me that inside the private thread, so that nobody else learns of it."
 NO_MEMBER: Final = "They aren't a member of this server, so I don't answer them here."
 CHART_FOLDER: Final = "charts"
 """Where the library that draws keeps its list of fonts, in the data folder."""
@@ -239,11 +240,25 @@ class DiagnosticsCog(commands.Cog):
             raise _gate.GateError(NO_MEMBER)
         if who.id != asker.id and not _gate.is_manager(interaction):
             raise _gate.GateError(OTHERS)
-        if where != interaction.channel and not where.permissions_for(asker).view_channel:
-            raise _gate.GateError(UNSEEN)
+        if where != interaction.channel:
+            _require_sight(where, asker)
         await interaction.response.defer(ephemeral=True)
         case = await _silence.case_of(self.bot, where, who)
         await _respond.say(interaction, silence_text(case))
+
+
+def _require_sight(where: discord.abc.GuildChannel | discord.Thread, asker: discord.Member) -> None:
+    """Let through only who sees a channel; Discord doesn't tell who is in a private thread.
+
+    Raises:
+        GateError: With the sentence for the person.
+    """
+    granted = where.permissions_for(asker)
+    if not granted.view_channel:
+        raise _gate.GateError(UNSEEN)
+    is_private = isinstance(where, discord.Thread) and where.is_private()
+    if is_private and not granted.manage_threads:
+        raise _gate.GateError(ASK_INSIDE)
 
 
 def describe_model(model: ModelInfo) -> str:

@@ -340,7 +340,7 @@ class LoggingSettings(Section):
         description="Size at which the log's file is put aside and a new one begun, in MiB",
     )
     file_count: int = Field(
-        defaults.LOG_FILES, ge=1, le=100, description="How many log files are kept, the oldest go"
+        defaults.LOG_FILES, ge=2, le=100, description="How many log files are kept, the oldest go"
     )
 
 

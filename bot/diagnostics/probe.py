@@ -91,7 +91,7 @@ class Section:
 async def together(
     walks: Sequence[tuple[str, AsyncGenerator[Finding, None]]],
 ) -> AsyncGenerator[tuple[Section, ...], None]:
-    """Follow several walks at once; yields all sections whenever one has grown, and at the end.
+    """Follow several walks at once; yields all sections whenever one has grown, and once all are over.
 
     Args:
         walks: A title and its findings each; all are closed at the end.
@@ -121,10 +121,13 @@ async def together(
     for task in tasks:
         task.add_done_callback(lambda _: grew.set())
     try:
-        while not all(task.done() for task in tasks):
+        is_over = not tasks
+        while not is_over:
             await grew.wait()
             grew.clear()
-            yield sections()
+            grown = sections()
+            is_over = all(section.is_over for section in grown)
+            yield grown
         for task in tasks:
             task.result()
     finally:

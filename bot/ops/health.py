@@ -9,21 +9,24 @@ from bot.ops.status_server import Finding
 
 LAG_S = 2.0
 """Seconds that the loop may be late: the watchdog's first mark."""
+STUCK_S = 60.0
+"""Seconds that the database's thread may be overdue: it gives up a server that vanished sooner
+(``bot.storage.postgres``), and a new start, which needs that server, would mend nothing."""
 
 
-def health(*, lag_s: float, is_store_stuck: bool) -> list[Finding]:
+def health(*, lag_s: float, stuck_s: float) -> list[Finding]:
     """Return what only a new start would mend.
 
     Args:
         lag_s: How late the event loop is, in seconds.
-        is_store_stuck: The database's thread doesn't come back.
+        stuck_s: For how long the database's thread has been overdue, in seconds.
     """
     return [
         Finding("event loop", lag_s <= LAG_S, f"{max(0.0, lag_s):.1f} s late"),
         Finding(
             "database thread",
-            not is_store_stuck,
-            "doesn't come back from its last work" if is_store_stuck else "works",
+            stuck_s <= STUCK_S,
+            f"overdue for {stuck_s:.0f} s" if stuck_s else "works",
         ),
     ]
 

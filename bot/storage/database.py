@@ -80,17 +80,16 @@ class Database:
 
     Attributes:
         is_degraded: The storage fails at the moment; memory is all there is.
-        is_stuck: The thread hasn't come back from its last work within the limit.
         errors: How often the storage has failed.
     """
 
     def __init__(self, worker: Worker, clock: Clock, limit_s: float = LIMIT_S) -> None:
         self.is_degraded = False
-        self.is_stuck = False
         self.errors = 0
         self._worker = worker
         self._clock = clock
         self._limit_s = limit_s
+        self._stuck_since_s: float | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
         self._queue: deque[_Write] = deque()
         self._commit: asyncio.Future[CommitResult] | None = None
@@ -103,6 +102,17 @@ class Database:
         self._is_closed = False
         self._is_short = False
         self._fault = ""
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the thread hasn't come back from its last work within the limit."""
+        return self._stuck_since_s is not None
+
+    @property
+    def stuck_s(self) -> float:
+        """For how long that has been so, in seconds."""
+        since_s = self._stuck_since_s
+        return 0.0 if since_s is None else self._clock.monotonic() - since_s
 
     @property
     def pending(self) -> int:
@@ -194,7 +204,7 @@ class Database:
 
     def _committed(self, batch: list[_Write], commit: asyncio.Future[CommitResult]) -> None:
         self._commit = None
-        self.is_stuck = False
+        self._stuck_since_s = None
         result = commit.result()
         for write, outcome in zip(batch, result.outcomes, strict=True):
             if write.done.done():
@@ -235,13 +245,17 @@ class Database:
             await asyncio.wait((done,), timeout=self._limit_s)
         if done.done():
             return done.result()
-        self.is_stuck = True
+        self._hangs()
         self._degrade(TimeoutError(f"no answer within {self._limit_s:g} s"))
         done.add_done_callback(_retrieve)
         raise StoreError("the database hangs")
 
+    def _hangs(self) -> None:
+        if self._stuck_since_s is None:
+            self._stuck_since_s = self._clock.monotonic()
+
     def _came_back(self, _call: asyncio.Future[Any]) -> None:
-        self.is_stuck = False
+        self._stuck_since_s = None
 
     def _tell(self, reports: Sequence[str]) -> None:
         for report in reports:
@@ -340,7 +354,8 @@ class Database:
     async def _settled(self, work: asyncio.Future[Any]) -> None:
         """Wait for the thread as long as the limit allows, and let callbacks run."""
         done, _ = await asyncio.wait((work,), timeout=self._limit_s)
-        self.is_stuck = not done
+        if not done:
+            self._hangs()
         await asyncio.sleep(0)
 
 

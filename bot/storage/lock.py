@@ -36,13 +36,16 @@ class HeldFolder:
         Raises:
             OSError: The file can't be made or opened.
         """
-        descriptor = _open_lock_file(self.path / LOCK_NAME)
-        if not _lock(descriptor):
-            os.close(descriptor)
-            return False
-        self.let_go()
-        self._descriptor = descriptor
-        return True
+        descriptor, is_ours = _open_lock_file(self.path / LOCK_NAME), False
+        try:
+            is_ours = _lock(descriptor)
+        finally:
+            if not is_ours:
+                os.close(descriptor)
+        if is_ours:
+            self.let_go()
+            self._descriptor = descriptor
+        return is_ours
 
     def keep(self) -> None:
         """Take the lock again where its file was deleted or replaced.
@@ -54,10 +57,8 @@ class HeldFolder:
             if self._is_held():
                 return
             if not self.take():
-                raise DependencyError(
-                    f"The lock file of the data folder {self.path} was deleted, and another Clawbot "
-                    "has the folder since: this one ends. Start only one."
-                )
+                self._take_own()
+                return
         except OSError as exc:
             if not self._is_told:
                 self._is_told = True
@@ -66,6 +67,22 @@ class HeldFolder:
             return
         self._is_told = False
         _log.warning("the data folder's lock file was deleted; it is made and held again")
+
+    def _take_own(self) -> None:
+        """Take the lock again where this process itself may be who has it.
+
+        Some file systems give the same file another number at each look; then nothing was deleted.
+
+        Raises:
+            DependencyError: Another process has it.
+            OSError: The file can't be made or opened.
+        """
+        self.let_go()
+        if not self.take():
+            raise DependencyError(
+                f"The lock file of the data folder {self.path} was deleted, and another Clawbot "
+                "has the folder since: this one ends. Start only one."
+            )
 
     def let_go(self) -> None:
         """Drop the lock."""

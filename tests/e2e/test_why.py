@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Interaction, Person
-from sandbox.lmstudio import Fault, LMStudioSandbox
+from sandbox.discord.values.channel_types import PRIVATE_THREAD
+from sandbox.lmstudio import Answer, Fault, LMStudioSandbox
 from tests.support.application import running, settings_for
 
 SEND_MESSAGES, READ_HISTORY, VIEW_CHANNEL = 1 << 11, 1 << 16, 1 << 10
@@ -168,3 +169,35 @@ async def test_a_limit_and_the_newest_message_are_told(
         assert "at the moment" in said.content
         assert "asking faster than I'm allowed to answer" in said.content
         assert f"/{message.id}): I" in said.content
+
+
+async def test_a_private_thread_is_told_of_inside_it_and_to_those_who_manage_threads(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    manager = member(discord, channel, "Mel", permissions="manage_guild")
+    bob = member(discord, channel, "Bob")
+    thread = channel.start_thread("planted", kind=PRIVATE_THREAD, owner_id=bob.id)
+    thread.thread_member_ids.add(discord.bot_user.id)
+    async with running(settings_for(discord, lm, tmp_path)):
+        outside = await asked(discord, manager, channel, "diag channel", channel=thread, person=bob)
+        assert "inside the private thread" in outside.content
+        inside = await asked(discord, bob, thread, "diag channel")
+        assert inside.content.startswith(f"✅ I answer <@{bob.id}>")
+        owner = await asked(discord, ada, channel, "diag channel", channel=thread, person=bob)
+        assert owner.content.startswith(f"✅ I answer <@{bob.id}>")
+
+
+async def test_what_came_of_a_message_is_what_came_of_its_last_words(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.script(Answer("One cat after another. " * 30, pause_after=20), Answer("About dogs."))
+    async with running(settings_for(discord, lm, tmp_path)):
+        message = await ada.mention(channel, "Tell me about cats")
+        await discord.wait_reply(message)
+        await ada.edit(message, f"<@{discord.bot_user.id}> Tell me about dogs")
+        await discord.wait_reply(
+            message,
+            until=lambda r: r.content == "About dogs." and "Regenerate" in str(r.components),
+        )
+        said = await asked(discord, ada, channel, "diag channel")
+    assert f"/{message.id}): I answered it." in said.content

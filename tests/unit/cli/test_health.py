@@ -7,18 +7,24 @@ import asyncio
 import pytest
 
 from bot.core.ports import ServerState
-from bot.ops.health import LAG_S, health, readiness
+from bot.ops.health import LAG_S, STUCK_S, health, readiness
 from bot.ops.loop_lag import LoopLag
 from bot.ops.watchdog import Patience
+from bot.storage.postgres import CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_MS
 from tests.support.clock import FakeClock
 
 UP, DOWN, UNKNOWN = (ServerState(is_up, "closed") for is_up in (True, False, None))
 
 
 def test_a_late_loop_or_a_lost_thread_is_ill() -> None:
-    assert all(found.is_ok for found in health(lag_s=LAG_S, is_store_stuck=False))
-    assert [f.is_ok for f in health(lag_s=LAG_S + 0.1, is_store_stuck=False)] == [False, True]
-    assert [f.is_ok for f in health(lag_s=0.0, is_store_stuck=True)] == [True, False]
+    assert all(found.is_ok for found in health(lag_s=LAG_S, stuck_s=STUCK_S))
+    assert [f.is_ok for f in health(lag_s=LAG_S + 0.1, stuck_s=0.0)] == [False, True]
+    assert [f.is_ok for f in health(lag_s=0.0, stuck_s=STUCK_S + 1)] == [True, False]
+
+
+def test_a_database_server_that_vanished_is_given_up_before_the_bot_counts_as_ill() -> None:
+    connecting_s = 2 * 2 * CONNECT_TIMEOUT_S  # each twice: a commit is tried again; IPv6 and IPv4
+    assert STATEMENT_TIMEOUT_MS / 1000 + connecting_s < STUCK_S
 
 
 def test_the_mark_is_the_watchdogs_first() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from bot.core.errors import ConfigurationError
 from bot.ops.logs import HIDDEN, Redactor, escape, log_context, secrets_of, set_up_logging
@@ -270,6 +270,17 @@ def test_the_file_holds_what_the_stream_holds_and_stays_small(tmp_path: Path) ->
     kept = sorted(tmp_path.iterdir())
     assert [path.name for path in kept] == ["log", "log.1", "log.2"]
     assert sum(path.stat().st_size for path in kept) < 3.2 * 1024 * 1024
+
+
+@pytest.mark.usefixtures("restored")
+def test_the_fewest_files_that_may_be_kept_stay_small_too(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError):
+        file_settings(tmp_path / "log", file_count=1)  # one alone could never be put aside
+    settings = file_settings(tmp_path / "log", file_mib=1, file_count=2)
+    set_up_logging(settings, stream=io.StringIO())
+    for _ in range(60):
+        _log.info("%s", "x" * 100_000)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 2.2 * 1024 * 1024
 
 
 @pytest.mark.usefixtures("restored")

@@ -258,9 +258,12 @@ async def test_a_disk_that_hangs_does_not_hold_up_the_answers(path: Path, clock:
         assert await journal.accept(question(1))
         assert await journal.start(QuestionId(1)) == 1
         assert database.is_degraded
+        await clock.advance(30)
+        assert database.stuck_s == pytest.approx(30)
         database._limit_s = 10
         is_free.set()
         assert await hanging
+        assert database.stuck_s == 0
         await clock.advance(60)
         await until_recovered(database, clock)
     async with open_database(path, clock) as database:

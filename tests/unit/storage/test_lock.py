@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
@@ -76,6 +77,19 @@ def test_who_lost_the_folder_to_another_process_ends(tmp_path: Path) -> None:
         with data_folder(tmp_path), pytest.raises(DependencyError, match="this one ends"):
             held.keep()
         held.keep()
+
+
+def test_a_file_system_that_numbers_the_same_file_anew_takes_the_folder_from_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with data_folder(tmp_path) as held:
+        with monkeypatch.context() as changed:
+            changed.setattr(os.path, "samestat", lambda *_: False)
+            held.keep()
+            held.keep()
+        with pytest.raises(DependencyError), data_folder(tmp_path):
+            pass
+    assert caplog.text == ""
 
 
 def test_a_file_in_the_folders_place_is_one_sentence(tmp_path: Path) -> None:

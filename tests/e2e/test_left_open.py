@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from bot.chat.resume import SET_ASIDE, TOO_OLD
+from bot.chat.resume import MOST_ATTEMPTS, SET_ASIDE, TOO_OLD
 from bot.core.clock import SystemClock
 from bot.core.domain import ChannelId, GuildId, MessageId, Place, PlaceKind, Question, QuestionId
 from bot.core.notices import notice
@@ -66,13 +66,13 @@ async def test_an_old_question_is_declined_and_nothing_of_its_answer_stays(
     assert await outcome_of(tmp_path, left.id) is Outcome.NOTIFIED
 
 
-async def test_a_question_that_ended_the_process_three_times_is_set_aside(
+async def test_a_question_that_ended_the_process_twice_alone_is_set_aside(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
 ) -> None:
     ada = discord.add_user("Ada")
     channel = discord.add_guild("Home", owner=ada).add_channel("general")
     left = asked_in(await ada.say(channel, "Poison"), channel, timedelta(minutes=1))
-    await leave_open(tmp_path, left, [], attempts=3)
+    await leave_open(tmp_path, left, [], attempts=MOST_ATTEMPTS)
     discord.faults.fail("POST", "/channels/{channel_id}/messages", status=503, times=4)
     async with running(settings_for(discord, lm, tmp_path)):
         await discord.wait_until(

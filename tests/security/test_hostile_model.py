@@ -105,19 +105,25 @@ VALUES = (
 
 async def test_no_value_by_command_reaches_the_model_out_of_range(deployment: Deployment) -> None:
     room = deployment.channels(1)[0]
-    async with deployment.bot():
-        for setting in SETTINGS:
-            for value in VALUES:
+    managers = [deployment.discord.add_user(f"Manager {number}") for number in range(3)]
+    for manager in managers:
+        deployment.guild.add_member(manager, permissions="manage_guild")
+    # A person has thirty commands in a minute and a server three hundred, counted in each run.
+    for setting in SETTINGS:
+        async with deployment.bot():
+            for number, value in enumerate(VALUES):
                 if "\ud83d" in value or not value:
                     continue
                 made = await deployment.use(
-                    deployment.ada, room, "config set", setting=setting, value=value
+                    managers[number % 3], room, "config set", setting=setting, value=value
                 )
                 assert made.ephemeral
                 assert len(made.content) < 2000
+                assert not made.content.startswith("Too many commands")
             await deployment.until_answered(
                 [await deployment.ada.mention(room, f"After {setting}")]
             )
+    async with deployment.bot():
         for model in ("../../x", "no/such", "a" * 500, "<|im_start|>", "'; --", "qwen\x00"):
             made = await deployment.use(deployment.ada, room, "model use", model=model)
             assert "no such model" in made.content or "must be" in made.content, made.content

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import re
 import socket
-import warnings
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -27,26 +25,12 @@ from config.loader import load_settings
 from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, Model
 from tests.support.application import running, settings_for
+from tests.support.clock import settle
 from tests.support.links import certificate, proxy, silence
 
 KEY = "qwen/qwen3-next-80b"
 CHAT, TERMINAL = "chat", "terminal"
 SEND_MESSAGES = 1 << 11
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*:pytest.PytestUnraisableExceptionWarning")
-
-
-@pytest.fixture(autouse=True)
-def _connections_collected() -> Iterator[None]:
-    """Collect what a broken-off diagnosis leaves, here and not in some later test.
-
-    A connection that is given up while it is being made is now and then closed only by Python's
-    collector, which warns of it; whether the client or the stand-in leaves it isn't known.
-    """
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @dataclass
@@ -315,7 +299,7 @@ async def slow_link(stage: Stage) -> AsyncIterator[None]:
     yield
 
 
-@breakage(Step.PATH, "lost or very late", "Use a cable instead of Wi-Fi", CHAT)
+@breakage(Step.PATH, "lost or very late", "Use a cable instead of Wi-Fi")
 async def lossy_link(stage: Stage) -> AsyncIterator[None]:
     chunks = iter(range(1_000_000))
     port = await stage.stack.enter_async_context(
@@ -499,6 +483,7 @@ async def in_terminal(stage: Stage, capsys: pytest.CaptureFixture[str]) -> tuple
     with contextlib.suppress(OSError):
         capsys.readouterr()
     code = await asyncio.to_thread(check, load_settings(environment))
+    await settle()  # a server that is closed while it takes a connection leaves it to the collector
     return capsys.readouterr().out.splitlines(), code
 
 

@@ -55,17 +55,20 @@ async def proxy(
     tasks: set[asyncio.Task[None]] = set()
     writers: set[asyncio.StreamWriter] = set()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.add(writer)
         try:
             there, back = await asyncio.open_connection("127.0.0.1", port)
         except OSError:
             writer.close()
             return
-        writers.update((writer, back))
-        for work in (_copy(reader, back, delay), _copy(there, writer, lambda: 0.0)):
-            task = asyncio.create_task(work)
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+        writers.add(back)
+        await asyncio.gather(_copy(reader, back, delay), _copy(there, writer, lambda: 0.0))
+
+    def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(connect(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     server = await asyncio.start_server(serve, host, at, ssl=tls)
     try:

@@ -57,6 +57,22 @@ def is_answered(discord: DiscordSandbox, asked: Message, text: str) -> bool:
     )
 
 
+async def until_told(discord: DiscordSandbox, asked: Message, timeout_s: float) -> None:
+    """Wait until a question has an answer, or a sentence in its place, without a Stop button.
+
+    Raises:
+        TimeoutError: It has none within ``timeout_s`` seconds.
+    """
+
+    def is_told() -> bool:
+        return any(
+            "clawbot:stop" not in str(answer.components) and answer.content
+            for answer in answers_to(discord, asked)
+        )
+
+    await discord.wait_until(is_told, timeout_s=timeout_s)
+
+
 def is_merged(asked: Message) -> bool:
     """Return whether the question became part of its author's next one."""
     return "➕" in asked.reactions

@@ -22,11 +22,11 @@ from pathlib import Path
 import psutil
 
 from benchmarks._bombs import BOMBS, Bomb, broken
-from benchmarks._crowd import answers_to
+from benchmarks._crowd import until_told
 from benchmarks._probe import arguments, longest_pause, read_looks
 from benchmarks._rig import running_bot
 from benchmarks.table import print_table
-from sandbox.discord import Channel, DiscordSandbox, Message, Person
+from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.lmstudio import LMStudioSandbox, Model
 
 BAR_MIB, BAR_HELPERS_MIB, BAR_PAUSE_MS = 150.0, 700.0, 100.0
@@ -69,7 +69,7 @@ async def run(bombs: Sequence[Bomb], copies: int) -> tuple[list[Sequence[object]
             owner = discord.add_user("Ada")
             guild = discord.add_guild("Home", owner=owner)
             channel = guild.add_channel("files")
-            await _answered(discord, await owner.mention(channel, "Hello"))
+            await until_told(discord, await owner.mention(channel, "Hello"), ANSWER_S)
             idle_mib = bot.memory_mib()
             peaks = Peaks()
             watching = asyncio.create_task(_watch(bot.process.pid, peaks))
@@ -110,21 +110,11 @@ async def _post(
     data = await asyncio.get_running_loop().run_in_executor(None, bomb.make)
     began_s = time.monotonic()
     asked = await person.mention(channel, "What is this?", files=[(bomb.filename, data)] * copies)
-    await _answered(discord, asked)
+    await until_told(discord, asked, ANSWER_S)
     ended_s = time.monotonic()
     await asyncio.sleep(1.1)  # until the probe has written its line
     looks = [look for look in read_looks(file) if look.at_s > began_s]
     return ended_s - began_s, *longest_pause(looks)
-
-
-async def _answered(discord: DiscordSandbox, asked: Message) -> None:
-    def is_told() -> bool:
-        return any(
-            "clawbot:stop" not in str(answer.components) and answer.content
-            for answer in answers_to(discord, asked)
-        )
-
-    await discord.wait_until(is_told, timeout_s=ANSWER_S)
 
 
 async def _helpers_after(pid: int) -> int:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks._crowd import answers_to
+from benchmarks._crowd import until_told
 from benchmarks._probe import arguments, longest_pause, read_looks
 from benchmarks._rig import running_bot
 from benchmarks._texts import adversarial
@@ -100,7 +100,7 @@ async def run(only: Sequence[str], seconds: float) -> list[Sequence[object]]:
                 lm.answer(answer)
                 began_s = time.monotonic()
                 asked = await ask(person, guild.add_channel(f"room-{number}"))
-                await _answered(discord, asked)
+                await until_told(discord, asked, ANSWER_S)
                 took_s = time.monotonic() - began_s
                 await _next_line(file)
                 looks = [look for look in read_looks(file) if look.at_s > began_s]
@@ -110,16 +110,6 @@ async def run(only: Sequence[str], seconds: float) -> list[Sequence[object]]:
                     f"{name}: {took_s:.1f} s, {pause_ms:.0f} ms, work {work_ms:.0f} ms", flush=True
                 )
     return rows
-
-
-async def _answered(discord: DiscordSandbox, asked: Message) -> None:
-    def is_told() -> bool:
-        return any(
-            "clawbot:stop" not in str(answer.components) and answer.content
-            for answer in answers_to(discord, asked)
-        )
-
-    await discord.wait_until(is_told, timeout_s=ANSWER_S)
 
 
 async def _next_line(file: Path) -> None:

@@ -23,9 +23,9 @@ import argparse
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from benchmarks._crowd import answers_to, gather, words
+from benchmarks._crowd import answers_to, first_word_s, gather, last_change_s, words
 from benchmarks._rig import BotProcess, running_bot
 from benchmarks.table import percentile, print_table
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
@@ -173,26 +173,16 @@ async def run(arm: Arm, options: argparse.Namespace) -> Result:
         lm.options.cache_prompt = arm.keeps_prompts
         talks = Talks(discord, lm, options.people)
         await talks.go_on(options.before)
-        lm.engine.timing = scaled(MACHINE, options.speed)
+        lm.engine.timing = replace(MACHINE, speed=options.speed)
         asked_before = len(lm.completions)
         began_s = time.monotonic()
         pairs = await talks.go_on(options.turns)
         took_s = time.monotonic() - began_s
-        return summary(pairs, lm.completions[asked_before:], took_s, options, bot)
-
-
-def scaled(timing: Timing, speed: float) -> Timing:
-    """Return the same machine, so many times as fast."""
-    return Timing(
-        prefill_tokens_s=timing.prefill_tokens_s,
-        prefill_half_tokens=timing.prefill_half_tokens,
-        generation_tokens_s=timing.generation_tokens_s,
-        decode_slowdown=timing.decode_slowdown,
-        speed=speed,
-    )
+        return summary(discord, pairs, lm.completions[asked_before:], took_s, options, bot)
 
 
 def summary(
+    discord: DiscordSandbox,
     pairs: Sequence[tuple[Message, Message | None]],
     completions: Sequence[RecordedRequest],
     took_s: float,
@@ -200,17 +190,13 @@ def summary(
     bot: BotProcess,
 ) -> Result:
     """Put a run into figures."""
-    answered = [(asked, answer) for asked, answer in pairs if answer is not None]
-    first = [
-        min(version.at for version in answer.versions if version.content.startswith(FIRST))
-        - asked.versions[0].at
-        for asked, answer in answered
-    ]
-    whole = [answer.versions[-1].at - asked.versions[0].at for asked, answer in answered]
+    answered = [asked for asked, answer in pairs if answer is not None]
+    first = [first_word_s(discord, asked, FIRST) or 0.0 for asked in answered]
+    whole = [last_change_s(discord, asked) for asked in answered]
     starts = [one.started_at for one in completions if one.started_at is not None]
     ends = [one.ended_at for one in completions if one.ended_at is not None]
+    # From here on not everybody asks, and slots are free because nobody needs them.
     crowded_until = sorted(ends)[-options.slots]
-    """From here on not everybody asks, and slots are free because nobody needs them."""
     busy_s = sum(
         max(0.0, min(one.ended_at or 0.0, crowded_until) - one.started_at)
         for one in completions

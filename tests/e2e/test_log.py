@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,18 +20,7 @@ SAID = "Planted-answer-words"
 API_TOKEN = "planted-api-token-0123456789"
 
 
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """Give the process's logging back as it was."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    logging.captureWarnings(capture=False)
-    for handler in root.handlers:
-        if handler not in handlers:
-            handler.close()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("restored_logging")
 
 
 def logging_of(settings: Settings) -> io.StringIO:

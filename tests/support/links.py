@@ -110,10 +110,12 @@ class Certificate:
 
     Attributes:
         file: The certificate, PEM.
+        fingerprint: SHA-256 of its DER form.
         server: What a server speaks TLS with.
     """
 
     file: Path
+    fingerprint: bytes
     server: ssl.SSLContext
 
 
@@ -144,4 +146,4 @@ def certificate(folder: Path, begins: datetime, days: int) -> Certificate:
     )
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(file, key_file)
-    return Certificate(file, server)
+    return Certificate(file, made.fingerprint(hashes.SHA256()), server)

@@ -8,7 +8,6 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,23 +42,6 @@ def settings(level: str = "DEBUG", *, json_lines: bool = False) -> Settings:
     )
 
 
-@pytest.fixture
-def restored() -> Iterator[None]:
-    """Give the process's logging back as it was."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    quiet = {name: logging.getLogger(name).level for name in ("discord.http", "discord.gateway")}
-    yield
-    logging.captureWarnings(capture=False)
-    for handler in root.handlers:
-        if handler not in handlers:
-            handler.close()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, old in quiet.items():
-        logging.getLogger(name).setLevel(old)
-
-
 def logging_to_text(*, json_lines: bool = False, level: str = "DEBUG") -> io.StringIO:
     """Set the log up and return where it goes."""
     stream = io.StringIO()
@@ -67,7 +49,7 @@ def logging_to_text(*, json_lines: bool = False, level: str = "DEBUG") -> io.Str
     return stream
 
 
-@pytest.mark.usefixtures("restored")
+@pytest.mark.usefixtures("restored_logging")
 @pytest.mark.parametrize("json_lines", [False, True])
 def test_planted_secrets_never_reach_the_log(*, json_lines: bool) -> None:
     stream = logging_to_text(json_lines=json_lines)
@@ -86,7 +68,7 @@ def test_planted_secrets_never_reach_the_log(*, json_lines: bool) -> None:
     assert HIDDEN in text
 
 
-@pytest.mark.usefixtures("restored")
+@pytest.mark.usefixtures("restored_logging")
 def test_a_failure_of_the_event_loop_is_redacted_too() -> None:
     stream = logging_to_text()
 
@@ -125,7 +107,7 @@ def test_the_settings_secrets_are_all_known() -> None:
     assert secrets_of(Settings()) == ()
 
 
-@pytest.mark.usefixtures("restored")
+@pytest.mark.usefixtures("restored_logging")
 @pytest.mark.parametrize("json_lines", [False, True])
 def test_a_record_is_one_line_whatever_is_in_it(*, json_lines: bool) -> None:
     stream = logging_to_text(json_lines=json_lines)
@@ -139,7 +121,7 @@ def test_escaped_text_is_one_printable_line(text: str) -> None:
     assert escape(text).isprintable()
 
 
-@pytest.mark.usefixtures("restored")
+@pytest.mark.usefixtures("restored_logging")
 def test_json_lines_hold_the_fields() -> None:
     stream = logging_to_text(json_lines=True)
     with log_context(question_id=1, guild_id=2, channel_id=3):
@@ -158,7 +140,7 @@ def test_json_lines_hold_the_fields() -> None:
     assert "question_id" not in second
 
 
-@pytest.mark.usefixtures("restored")
+@pytest.mark.usefixtures("restored_logging")
 def test_a_task_keeps_the_ids_it_was_started_with() -> None:
     stream = logging_to_text()
 
@@ -174,7 +156,7 @@ def test_a_task_keeps_the_ids_it_was_started_with() -> None:
     assert "question=42: working" in stream.getvalue()
 
 
-@pytest.mark.usefixtures("restored")
+@pytest.mark.usefixtures("restored_logging")
 @pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING"])
 def test_the_libraries_that_log_content_stay_quiet(level: str) -> None:
     stream = logging_to_text(level=level)
@@ -184,7 +166,7 @@ def test_the_libraries_that_log_content_stay_quiet(level: str) -> None:
     assert logging.getLogger("discord.gateway").isEnabledFor(logging.WARNING)
 
 
-@pytest.mark.usefixtures("restored")
+@pytest.mark.usefixtures("restored_logging")
 def test_setting_up_twice_logs_once() -> None:
     logging_to_text()
     stream = logging_to_text()
@@ -192,7 +174,7 @@ def test_setting_up_twice_logs_once() -> None:
     assert stream.getvalue().count("once") == 1
 
 
-@pytest.mark.usefixtures("restored")
+@pytest.mark.usefixtures("restored_logging")
 def test_advice_on_voice_is_left_out() -> None:
     stream = logging_to_text()
     logging.getLogger("discord.client").warning(
@@ -201,7 +183,7 @@ def test_advice_on_voice_is_left_out() -> None:
     assert stream.getvalue() == ""
 
 
-@pytest.mark.usefixtures("restored")
+@pytest.mark.usefixtures("restored_logging")
 def test_a_command_may_keep_the_log_shorter_than_the_settings() -> None:
     stream = io.StringIO()
     set_up_logging(settings("DEBUG"), at_least="ERROR", stream=stream)
@@ -211,7 +193,7 @@ def test_a_command_may_keep_the_log_shorter_than_the_settings() -> None:
     assert "not now" not in stream.getvalue()
 
 
-@pytest.mark.usefixtures("restored")
+@pytest.mark.usefixtures("restored_logging")
 @pytest.mark.parametrize("json_lines", [False, True])
 def test_a_failure_is_told_by_place_and_kind_without_what_it_says(*, json_lines: bool) -> None:
     stream = logging_to_text(json_lines=json_lines)
@@ -236,7 +218,7 @@ def test_a_failure_is_told_by_place_and_kind_without_what_it_says(*, json_lines:
         assert told in text
 
 
-@pytest.mark.usefixtures("restored")
+@pytest.mark.usefixtures("restored_logging")
 def test_a_line_names_its_question_and_no_module() -> None:
     stream = logging_to_text()
     with log_context(question_id=7):
@@ -259,7 +241,7 @@ def file_settings(file: Path, **more: object) -> Settings:
     return Settings(logging=LoggingSettings.model_validate({"file": file, **more}))
 
 
-@pytest.mark.usefixtures("restored")
+@pytest.mark.usefixtures("restored_logging")
 def test_the_file_holds_what_the_stream_holds_and_stays_small(tmp_path: Path) -> None:
     stream, file = io.StringIO(), tmp_path / "log"
     set_up_logging(file_settings(file, file_mib=1, file_count=3), stream=stream)
@@ -272,7 +254,7 @@ def test_the_file_holds_what_the_stream_holds_and_stays_small(tmp_path: Path) ->
     assert sum(path.stat().st_size for path in kept) < 3.2 * 1024 * 1024
 
 
-@pytest.mark.usefixtures("restored")
+@pytest.mark.usefixtures("restored_logging")
 def test_the_fewest_files_that_may_be_kept_stay_small_too(tmp_path: Path) -> None:
     with pytest.raises(ValidationError):
         file_settings(tmp_path / "log", file_count=1)  # one alone could never be put aside
@@ -283,7 +265,7 @@ def test_the_fewest_files_that_may_be_kept_stay_small_too(tmp_path: Path) -> Non
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 2.2 * 1024 * 1024
 
 
-@pytest.mark.usefixtures("restored")
+@pytest.mark.usefixtures("restored_logging")
 def test_a_file_that_cannot_be_written_ends_the_start_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"CLAWBOT_LOGGING__FILE: .* \(is a directory\)"):
         set_up_logging(file_settings(tmp_path))
@@ -291,7 +273,7 @@ def test_a_file_that_cannot_be_written_ends_the_start_in_a_sentence(tmp_path: Pa
         set_up_logging(file_settings(tmp_path / "missing" / "log"))
 
 
-@pytest.mark.usefixtures("restored")
+@pytest.mark.usefixtures("restored_logging")
 @pytest.mark.parametrize("kind", ["stream", "file"])
 def test_a_place_that_takes_no_more_is_said_once_without_a_word_of_the_record(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -122,6 +122,14 @@ ALONE = [
 ]
 
 
+def assert_only_hello(text: str, *, expect: bool = False) -> None:
+    """Check that no version of a text shows its thinking, and that its answer stands at the end."""
+    for pieces in ([text], list(text)):
+        seen = versions(pipeline(expect=expect), pieces)
+        assert seen[-1] == "Hello"
+        assert all("SECRETSTEP" not in shown for shown in seen)
+
+
 @pytest.mark.parametrize("text", [*LABELLED, *SPOKEN, *ALONE])
 def test_the_whole_text_is_shown(text: str) -> None:
     for pieces in ([text], list(text)):
@@ -163,10 +171,7 @@ def test_a_tag_alone_behind_a_finished_sentence_begins_thinking() -> None:
     ],
 )
 def test_markup_with_blanks_escapes_or_a_blank_before_it_is_left_out(text: str) -> None:
-    for pieces in ([text], list(text)):
-        seen = versions(pipeline(), pieces)
-        assert seen[-1] == "Hello"
-        assert all("SECRETSTEP" not in shown for shown in seen)
+    assert_only_hello(text)
 
 
 @pytest.mark.parametrize(
@@ -182,10 +187,7 @@ def test_markup_with_blanks_escapes_or_a_blank_before_it_is_left_out(text: str) 
     ],
 )
 def test_thinking_and_calls_in_rarer_forms_are_left_out(text: str) -> None:
-    for pieces in ([text], list(text)):
-        seen = versions(pipeline(), pieces)
-        assert seen[-1] == "Hello"
-        assert all("SECRETSTEP" not in shown for shown in seen)
+    assert_only_hello(text)
 
 
 @pytest.mark.parametrize(
@@ -206,10 +208,7 @@ def test_thinking_behind_the_first_words_is_left_out(text: str) -> None:
 def test_thinking_without_an_opening_may_end_inside_a_sentence() -> None:
     text = "It must be SECRETSTEP then </think> Hello"
     assert versions(pipeline(), [text])[-1] == "Hello"
-    for pieces in ([text], list(text)):
-        seen = versions(pipeline(expect=True), pieces)
-        assert seen[-1] == "Hello"
-        assert all("SECRETSTEP" not in shown for shown in seen)
+    assert_only_hello(text, expect=True)
 
 
 def test_a_model_that_has_thought_in_tags_means_them_in_the_middle_of_a_sentence() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import ipaddress
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,13 +11,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from bot.core.clock import SystemClock
 from bot.diagnostics import Finding, Status, Step, Target, diagnose
+from tests.support.links import certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,40 +26,9 @@ class Server:
     fingerprint: bytes
 
 
-def self_signed(folder: Path) -> tuple[Path, Path, bytes]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "llm")])
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    now = SystemClock().now()
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    cert_file, key_file = folder / "cert.pem", folder / "key.pem"
-    cert_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    der = certificate.public_bytes(serialization.Encoding.DER)
-    return cert_file, key_file, hashlib.sha256(der).digest()
-
-
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
-    cert_file, key_file, fingerprint = self_signed(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(cert_file, key_file)
+    made = certificate(tmp_path, SystemClock().now() - timedelta(days=1), days=2)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1024)
@@ -72,9 +36,9 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
         writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 17\r\n\r\n" + body)
         writer.close()
 
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=made.server)
     port = listening.sockets[0].getsockname()[1]
-    yield Server(f"https://127.0.0.1:{port}", cert_file, fingerprint)
+    yield Server(f"https://127.0.0.1:{port}", made.file, made.fingerprint)
     listening.close()
 
 

@@ -6,17 +6,11 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
-from ipaddress import ip_address
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 from bot.core.errors import ConfigurationError
@@ -24,6 +18,7 @@ from bot.lmstudio import LMStudioBackend, errors, open_backend
 from config.settings import LMStudioSettings
 from sandbox.lmstudio import Fault, LMStudioSandbox
 from tests.support.clock import FakeClock
+from tests.support.links import certificate
 from tests.unit.lmstudio.chunks import chunk, delta_event, event
 from tests.wire.lmstudio.conftest import PARIS
 from tests.wire.lmstudio.rig import ask, connected
@@ -254,34 +249,7 @@ async def serving(handler: object, context: ssl.SSLContext | None = None) -> Asy
 @asynccontextmanager
 async def tls_server(folder: Path) -> AsyncIterator[tuple[str, Path, str]]:
     """Serve an answer over https; yields address, certificate file and fingerprint."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "lm")])
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=400))
-        .not_valid_after(now + timedelta(days=36_500))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
-    (folder / "ca.pem").write_bytes(pem)
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "ca.pem", folder / "key.pem")
-    digest = sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest()
+    made = certificate(folder, datetime(2024, 11, 27, tzinfo=UTC), days=36_900)
 
     async def handle(request: web.Request) -> web.StreamResponse:
         if request.method == "GET":
@@ -289,5 +257,5 @@ async def tls_server(folder: Path) -> AsyncIterator[tuple[str, Path, str]]:
         body = delta_event(PARIS) + event(chunk({}, "stop")) + b"data: [DONE]\n\n"
         return web.Response(body=body, content_type="text/event-stream")
 
-    async with serving(handle, context) as url:
-        yield url, folder / "ca.pem", digest
+    async with serving(handle, made.server) as url:
+        yield url, made.file, made.fingerprint.hex()

@@ -196,7 +196,7 @@ def summary(
     starts = [one.started_at for one in completions if one.started_at is not None]
     ends = [one.ended_at for one in completions if one.ended_at is not None]
     # From here on not everybody asks, and slots are free because nobody needs them.
-    crowded_until = sorted(ends)[-options.slots]
+    crowded_until = sorted(ends)[max(0, len(ends) - options.slots)]
     busy_s = sum(
         max(0.0, min(one.ended_at or 0.0, crowded_until) - one.started_at)
         for one in completions

@@ -106,9 +106,15 @@ async def _serve(settings: Settings) -> None:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from bot.demo.run import play  # noqa: PLC0415 - only this command brings the sandbox
+    # Only this command brings the sandbox.
+    from bot.demo import terminal  # noqa: PLC0415
+    from bot.demo.run import play  # noqa: PLC0415
+    from bot.demo.world import FAST, TYPICAL  # noqa: PLC0415
 
-    return play(_load(options, require_token=False).settings, once=options.once)
+    settings = _load(options, require_token=False).settings
+    if options.once:
+        return play(settings, terminal.script, timing=FAST)
+    return play(settings, terminal.talk, timing=TYPICAL)
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -10,13 +10,36 @@ import re
 import shutil
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, TextIO
 
+from bot.demo.run import wait_online
+from bot.demo.world import Demo
 from bot.ops.logs import escape
+from sandbox.discord import Channel, DiscordSandbox, Message, NotOfferedError, Person
 
 _OPTION: Final = re.compile(r"(?<!\s)\s++(?=[\w-]{1,32}:(?!//))")
 """Where a new ``name:value`` begins."""
+
+
+ANSWER_S: Final = 900.0
+"""Longest wait for an answer, in seconds; a real model may be loading."""
+QUIET_S: Final = 6.0
+"""An answer without buttons is over when it hasn't changed for this long, in seconds: longer than
+the pacing of edits ever pauses."""
+
+BOT, PERSON = "Clawbot  ", "you      "
+
+HELP: Final = """\
+Type to talk: each line continues the conversation, /new begins another.
+Slash commands work as in Discord, for example
+  /config set setting:temperature value:0.31
+  /diag network
+  /help
+/quit ends the demo."""
 
 
 class Terminal:
@@ -156,3 +179,181 @@ def _unchanged_lines(before: str, after: str) -> int:
 def _clean(text: str) -> str:
     """Keep line breaks; everything else that could move the cursor becomes visible."""
     return "\n".join(escape(line) for line in text.split("\n"))
+
+
+@dataclass(slots=True)
+class Scene:
+    """Where the demo plays."""
+
+    discord: DiscordSandbox
+    channel: Channel
+    person: Person
+    terminal: Terminal
+    last: Message | None = None
+
+    async def ask(self, text: str) -> None:
+        """Say something to the bot, as a reply to its last answer if there is one."""
+        if self.last is None:
+            asked = await self.person.mention(self.channel, text)
+        else:
+            asked = await self.person.reply(self.last, text)
+        await self._watch(asked)
+
+    async def command(self, line: str) -> None:
+        """Use a slash command and show what comes of it."""
+        name, options = parse_command(line)
+        newest = self.newest()
+        try:
+            used = await self.person.slash(self.channel, name, **options)
+        except (NotOfferedError, LookupError) as exc:
+            self.terminal.line(f"Discord: {exc}")
+            return
+        try:
+            response = await used.wait_content(timeout_s=ANSWER_S)
+        except TimeoutError:
+            self.terminal.line("Discord: the application did not respond")
+            return
+        if response.ephemeral:
+            self._show(response)
+            self.terminal.settle()
+        else:
+            await self._watch(newest)
+
+    def newest(self) -> Message | None:
+        """Return the last message in the channel."""
+        return max(self.channel.messages.values(), key=lambda each: each.id, default=None)
+
+    async def _watch(self, asked: Message | None) -> None:
+        """Show the bot's messages after ``asked`` as they grow, until the answer is complete."""
+        shown = 0
+        seen: list[tuple[int, int]] = []
+        while not _is_complete(self._answer(asked)):
+            try:
+                await self._change(asked, seen, QUIET_S)
+            except TimeoutError:
+                if self._answer(asked) and not _is_being_written(self._answer(asked)):
+                    break
+                await self._change(asked, seen, ANSWER_S)
+            seen = _versions(self._answer(asked))
+            shown = self._grow(self._answer(asked), shown)
+        self._grow(self._answer(asked), shown)
+        self.terminal.settle()
+
+    async def _change(
+        self, asked: Message | None, seen: list[tuple[int, int]], timeout_s: float
+    ) -> None:
+        await self.discord.wait_until(
+            lambda: _versions(self._answer(asked)) != seen, timeout_s=timeout_s
+        )
+
+    def _answer(self, asked: Message | None) -> list[Message]:
+        after = asked.id if asked is not None else 0
+        bot = self.discord.bot_user
+        return [m for m in self.channel.messages.values() if m.author is bot and m.id > after]
+
+    def _grow(self, messages: list[Message], shown: int) -> int:
+        """Show the messages that are new or last; return how many are settled."""
+        for index in range(shown, len(messages)):
+            self._show(messages[index])
+            if index + 1 < len(messages):
+                self.terminal.settle()
+        if messages:
+            self.last = messages[-1]
+        return max(shown, len(messages) - 1)
+
+    def _show(self, message: Message) -> None:
+        files = "".join(f"\n[file: {each.filename}]" for each in message.attachments)
+        drawn = as_drawn(message.content, self._name)
+        self.terminal.grow(BOT, drawn + files)
+
+    def _name(self, user_id: int) -> str | None:
+        user = self.discord.world.users.get(user_id)
+        return user.username if user else None
+
+
+def _versions(messages: list[Message]) -> list[tuple[int, int]]:
+    return [(each.id, len(each.versions)) for each in messages]
+
+
+def _is_being_written(messages: list[Message]) -> bool:
+    return any(
+        each["custom_id"].startswith("clawbot:stop:") for m in messages for each in m.buttons
+    )
+
+
+def _is_complete(messages: list[Message]) -> bool:
+    """Tell whether the answer has the buttons that only a finished one has."""
+    return any(m.buttons for m in messages) and not _is_being_written(messages)
+
+
+def _scene(demo: Demo) -> Scene:
+    """Return where the talk plays, having said who answers."""
+    terminal = Terminal(sys.stdout)
+    terminal.line(demo.sentence)
+    return Scene(demo.discord, demo.general, demo.owner, terminal)
+
+
+async def script(demo: Demo) -> None:
+    """Play a mention, a follow-up by reply, and a slash command."""
+    scene = _scene(demo)
+    await wait_online(demo)
+    for line in (
+        "What does a KV cache keep?",
+        "And why should a chat bot care?",
+        "/config set setting:temperature value:0.31",
+    ):
+        scene.terminal.line(f"{PERSON}{line}")
+        await (scene.command(line) if line.startswith("/") else scene.ask(line))
+
+
+async def talk(demo: Demo) -> None:
+    """Read lines and answer them until there are no more."""
+    scene = _scene(demo)
+    await wait_online(demo)
+    keyboard = Keyboard()
+    keyboard.start()
+    scene.terminal.line(HELP)
+    while True:
+        scene.terminal.prompt(PERSON)
+        line = await keyboard.line()
+        if line is None or line.strip() in {"/quit", "/exit"}:
+            return
+        await _answer(scene, line.strip())
+
+
+async def _answer(scene: Scene, line: str) -> None:
+    if line == "/new":
+        scene.last = None
+    elif line.startswith("/"):
+        if line == "/help":
+            scene.terminal.line(HELP)
+        await scene.command(line)
+    elif line:
+        try:
+            await scene.ask(line)
+        except NotOfferedError as exc:
+            scene.terminal.line(f"Discord: {exc}")
+
+
+_MENTION: Final = re.compile(r"<@!?(\d{1,20})>")
+_TIME: Final = re.compile(r"<t:(\d{1,10})(?::[a-zA-Z])?>")
+
+
+def as_drawn(text: str, name_of: Callable[[int], str | None]) -> str:
+    """Return a message with names for mentions and local times for timestamps.
+
+    Args:
+        text: A message's content (Discord: reference, message formatting).
+        name_of: A user's name by id; ``None`` where there is no such user.
+    """
+
+    def mention(found: re.Match[str]) -> str:
+        name = name_of(int(found[1]))
+        return f"@{name}" if name else found[0]
+
+    return _TIME.sub(_local, _MENTION.sub(mention, text))
+
+
+def _local(found: re.Match[str]) -> str:
+    moment = datetime.fromtimestamp(int(found[1]), UTC).astimezone()
+    return moment.strftime("%Y-%m-%d %H:%M")

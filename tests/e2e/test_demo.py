@@ -59,7 +59,7 @@ async def test_typed_lines_are_answered_until_the_input_ends(tmp_path: Path) -> 
     assert "Discord: no command nonsense here; there are: ask, " in done.out
     assert "from 0 to 2" in done.out
     assert "its options are written setting:…, value:…" in done.out
-    assert "by @you" in done.out.lower()
+    assert "by @otto" in done.out.lower()
     assert not {"<@", "<t:", "['"} & {done.out[at : at + 2] for at in range(len(done.out))}
 
 

@@ -1,0 +1,148 @@
+"""The demo's world: a local Discord with its people, and what answers in place of LM Studio.
+
+With ``bot.demo.run`` the only modules that bring ``sandbox`` in; the command line imports them for
+this command alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from bot.core.clock import SystemClock
+from bot.core.errors import BackendError
+from bot.demo.answers import MODEL, Canned, canned
+from bot.lmstudio import open_backend
+from config.settings import (
+    DiscordSettings,
+    MetricsSettings,
+    Settings,
+    StoreSettings,
+)
+from sandbox.discord import Channel, DiscordSandbox, Guild, Person
+from sandbox.lmstudio import Answer, LMStudioSandbox, Model, RecordedRequest, Timing
+
+PROBE_S: Final = 1.5
+"""Longest look for an LM Studio, in seconds."""
+TYPICAL: Final = Timing(load_s=0.0, prefill_tokens_s=2000.0)
+"""A stand-in whose answers can be read along."""
+FAST: Final = Timing(load_s=0.0, prefill_tokens_s=2000.0, speed=8.0)
+"""A stand-in for scripts."""
+
+OF_LM_STUDIO: Final = "Asking the model of your LM Studio."
+OF_STAND_IN: Final = "No LM Studio answers, so a stand-in does, with canned answers."
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What is on stage.
+
+    Attributes:
+        discord: The local Discord.
+        guild: Its one server.
+        general: The channel that the talk begins in.
+        member: Somebody with everyone's rights.
+        admin: Somebody who may manage the server.
+        owner: Who runs the bot, and owns the server.
+        lmstudio: The stand-in; ``None`` where a real LM Studio answers.
+        bot: The bot's run; ends when the bot does.
+    """
+
+    discord: DiscordSandbox
+    guild: Guild
+    general: Channel
+    member: Person
+    admin: Person
+    owner: Person
+    lmstudio: LMStudioSandbox | None
+    bot: asyncio.Task[None]
+
+    @property
+    def people(self) -> tuple[Person, Person, Person]:
+        """Everybody one can be."""
+        return self.member, self.admin, self.owner
+
+    @property
+    def sentence(self) -> str:
+        """Who answers."""
+        return OF_LM_STUDIO if self.lmstudio is None else OF_STAND_IN
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The local Discord's people, and where they meet."""
+
+    guild: Guild
+    general: Channel
+    member: Person
+    admin: Person
+    owner: Person
+
+
+def furnish(discord: DiscordSandbox) -> Places:
+    """Found a server with its people."""
+    owner = discord.add_user("Otto")
+    member, admin = discord.add_user("Mia"), discord.add_user("Ada")
+    guild = discord.add_guild("Demo", owner=owner)
+    guild.add_member(member)
+    guild.add_member(admin, roles=[guild.add_role("Admins", "MANAGE_GUILD")])
+    return Places(guild, guild.add_channel("general"), member, admin, owner)
+
+
+async def has_lmstudio(settings: Settings) -> bool:
+    """Tell whether an LM Studio with a chat model answers at the configured address."""
+    try:
+        async with (
+            asyncio.timeout(PROBE_S),
+            open_backend(settings.lmstudio, SystemClock()) as backend,
+        ):
+            return bool(await backend.list_models())
+    except (BackendError, TimeoutError):
+        return False
+
+
+def stand_in(timing: Timing) -> LMStudioSandbox:
+    """Return what answers in place of LM Studio; it isn't started yet."""
+    lmstudio = LMStudioSandbox([Model(MODEL)], timing)
+    lmstudio.answer_with(_respond)
+    return lmstudio
+
+
+def _respond(asked: RecordedRequest) -> Answer:
+    content = asked.messages[-1]["content"] if asked.messages else ""
+    said: Canned = canned(content if isinstance(content, str) else "")
+    return Answer(said.text, reasoning=said.thinking)
+
+
+def with_stand_in(settings: Settings, base_url: str) -> Settings:
+    """Return settings that ask the stand-in."""
+    own = {"base_url": (base_url,), "api_token": None, "ca_file": None, "certificate_sha256": None}
+    return settings.model_copy(
+        update={
+            "lmstudio": settings.lmstudio.model_copy(update=own),
+            "chat": settings.chat.model_copy(update={"model": None}),
+        }
+    )
+
+
+def for_sandbox(
+    settings: Settings, discord: DiscordSandbox, owner: Person, folder: Path
+) -> Settings:
+    """Return settings that touch nothing of the operator's: own data folder, no open port."""
+    return settings.model_copy(
+        update={
+            "discord": DiscordSettings(
+                token=SecretStr(discord.token),
+                api_base=discord.api_base,
+                gateway_url=discord.gateway_url,
+                owner_ids=(owner.id,),
+            ),
+            "store": StoreSettings(data_dir=folder),
+            "queue": settings.queue.model_copy(update={"shutdown_grace_s": 0.0}),
+            "metrics": MetricsSettings(),
+        }
+    )

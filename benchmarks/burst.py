@@ -56,6 +56,7 @@ class Result:
         lags_ms: How late the bot's event loop came round.
         heartbeat_gap_s: Longest time between two heartbeats.
         calls: Most REST requests in one second.
+        limited: How many of them Discord refused as too many.
         work_ms: Most processor time that the loop's thread used between two looks.
         more_mib: Memory of the bot at most beyond what it had before.
     """
@@ -66,6 +67,7 @@ class Result:
     lags_ms: list[float] = field(default_factory=list)
     heartbeat_gap_s: float = 0.0
     calls: int = 0
+    limited: int = 0
     work_ms: float = 0.0
     more_mib: float = 0.0
 
@@ -178,6 +180,7 @@ async def run(
                 [lag for look in looks for lag in look.lags_ms],
                 await beats,
                 busiest_second(request.at for request in discord.requests),
+                sum(request.status == 429 for request in discord.requests),
                 longest_pause(looks)[1],
                 await memory - before_mib,
             )
@@ -254,6 +257,7 @@ async def measure(options: argparse.Namespace) -> int:
         ["memory of the bot, + MiB", result.more_mib, ""],
         ["longest between heartbeats, s", result.heartbeat_gap_s, f"{HEARTBEAT_S} + 1"],
         ["most REST requests in a second", result.calls, BAR_CALLS],
+        ["of them refused as too many", result.limited, 0],
     ]
     print_table(
         f"{options.mentions} mentions in {options.over:g} s by {options.people} people in {options.channels} "
@@ -266,6 +270,7 @@ async def measure(options: argparse.Namespace) -> int:
         and lag_ms <= BAR_LAG_MS
         and result.heartbeat_gap_s <= HEARTBEAT_S + 1
         and result.calls <= BAR_CALLS
+        and not result.limited
         and not result.outcomes["none"]
     )
     return 0 if is_good else 1

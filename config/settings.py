@@ -92,10 +92,10 @@ class DiscordSettings(Section):
         defaults.IDENTIFIES_PER_DAY, ge=10, le=900, description="Gateway log-ins per 24 hours"
     )
     requests_per_s: int = Field(
-        40,
+        45,
         ge=1,
         le=1_000,
-        description="Requests to Discord in a second; it allows most bots 50",
+        description="Most requests to Discord in any second; it allows most bots 50",
     )
 
     @property

@@ -11,6 +11,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable
 from contextvars import ContextVar
+from types import SimpleNamespace
 from typing import Final
 
 from aiohttp import TraceConfig, TraceRequestStartParams
@@ -37,64 +38,90 @@ LIMIT: ContextVar[asyncio.Timeout | None] = ContextVar("limit", default=None)
 class RestPace:
     """Grants so many requests a second, one group after the other while several wait.
 
+    A request counts from the moment it may be sent until a second after its answer: it reached
+    Discord somewhere between the two, so that no second there has more, however late each came.
+
     Args:
         clock: Time.
-        most: Requests in any second.
+        most: Requests that reach Discord in any second.
     """
 
     def __init__(self, clock: Clock, most: int) -> None:
         self._clock = clock
-        self._sent: deque[float] = deque(maxlen=most)
+        self._free = most
+        self._ended: deque[float] = deque()
         self._waiting: OrderedDict[int, deque[asyncio.Future[None]]] = OrderedDict()
-        self._is_granting = False
+        self._is_releasing = False
         self._tasks = TaskOwner()
 
     async def turn(self, group: int) -> None:
-        """Wait until a request of this group may be sent; cancelling gives the place up."""
-        if not self._waiting and self._wait_s() <= 0:
-            self._sent.append(self._clock.monotonic())
+        """Wait until a request of this group may be sent; cancelling gives the place up.
+
+        Whoever was granted one calls ``ended``.
+        """
+        if self._free:
+            self._free -= 1
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(group, deque()).append(place)
-        if not self._is_granting:
-            self._is_granting = True
-            self._tasks.start(self._grant(), name="rest-pace")
-        await place
+        try:
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled():
+                self._grant()
+            raise
+
+    def ended(self) -> None:
+        """Note that a request was answered, or given up."""
+        self._ended.append(self._clock.monotonic())
+        if not self._is_releasing:
+            self._is_releasing = True
+            self._tasks.start(self._release(), name="rest-pace")
 
     def pace(self, trace: TraceConfig) -> TraceConfig:
         """Have the requests that a trace sees wait for their turn."""
 
-        async def wait(_session: object, _context: object, asked: TraceRequestStartParams) -> None:
-            if not any(part in asked.url.path for part in _FREE):
+        async def wait(
+            _session: object, context: SimpleNamespace, asked: TraceRequestStartParams
+        ) -> None:
+            context.is_counted = not any(part in asked.url.path for part in _FREE)
+            if context.is_counted:
                 await _outside(LIMIT.get(), self.turn(ASKED_FOR.get()))
 
+        async def end(_session: object, context: SimpleNamespace, _ended: object) -> None:
+            if context.is_counted:
+                self.ended()
+
         trace.on_request_start.append(wait)
+        trace.on_request_end.append(end)
+        trace.on_request_exception.append(end)
         return trace
 
     async def close(self) -> None:
         """Stop granting."""
         await self._tasks.cancel()
 
-    async def _grant(self) -> None:
-        while self._waiting:
-            delay_s = self._wait_s()
+    async def _release(self) -> None:
+        while self._ended:
+            delay_s = self._ended[0] + WINDOW_S - self._clock.monotonic()
             if delay_s > 0:
                 await self._clock.sleep(delay_s)
                 continue
+            self._ended.popleft()
+            self._grant()
+        self._is_releasing = False
+
+    def _grant(self) -> None:
+        """Give the next who waits the room of one request."""
+        while self._waiting:
             group, places = self._waiting.popitem(last=False)
             place = places.popleft()
             if places:
                 self._waiting[group] = places
             if not place.done():
-                self._sent.append(self._clock.monotonic())
                 place.set_result(None)
-        self._is_granting = False
-
-    def _wait_s(self) -> float:
-        """Return the seconds until a request has room; 0 or less is now."""
-        if len(self._sent) < (self._sent.maxlen or 0):
-            return 0.0
-        return self._sent[0] + WINDOW_S - self._clock.monotonic()
+                return
+        self._free += 1
 
 
 async def _outside(limit: asyncio.Timeout | None, waiting: Awaitable[None]) -> None:

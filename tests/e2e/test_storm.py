@@ -38,3 +38,21 @@ async def test_each_of_a_thousand_mentions_is_accounted_for_and_a_bystander_is_a
     assert found["counted"] >= MENTIONS - 2 * ALLOWED - 2 * SIGNS
     assert len(lm.completions) <= 2 * ALLOWED + 1
     assert not [each for each in discord.requests if each.status == 429]
+
+
+async def test_requests_that_arrive_late_never_meet_the_next_ones_in_a_second_too_many(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    crowd = gather(discord, 100, 100)
+    settings = settings_for(discord, lm, tmp_path, CLAWBOT_QUEUE__PER_GUILD_PER_MINUTE="1000")
+    async with running(settings):
+        late = discord.faults.delay("POST", "/typing", delay_s=0.9, times=45)
+        for person, channel in zip(crowd.people, crowd.channels, strict=True):
+            await person.mention(channel, "Hello")
+        await discord.wait_until(lambda: len(_typing(discord)) >= 100, timeout_s=60)
+    assert not late.times
+    assert not [each for each in discord.requests if each.status == 429]
+
+
+def _typing(discord: DiscordSandbox) -> list[str]:
+    return [each.path for each in discord.requests if each.path.endswith("/typing")]

@@ -23,6 +23,7 @@ from bot.core.clock import Clock
 from bot.core.domain import Place, UserId
 from bot.core.errors import ConfigurationError, describe
 from bot.core.reasons import plain_reason
+from bot.core.tasks import end_tasks
 from bot.gateway.endpoints import NETWORK_ERRORS
 from bot.gateway.readable import UNREADABLE, read_guild, read_interaction, read_message
 from bot.gateway.reconnect import Governor
@@ -55,6 +56,8 @@ RESUMABLE = 4000
 """Close code after which Discord keeps a session for some minutes; 1000 and 1001 end it at once."""
 LOW_IDENTIFY_BUDGET = 20
 """Log-ins left, by Discord's count, below which the bot waits for the reset."""
+HANDLERS = ("discord.py: ", "CommandTree-invoker", "discord-ui-")
+"""How discord.py names the tasks of events, commands and buttons; nothing public ends them."""
 STRAY_FAILURES = 3
 """Failures in a row after which the session's own gateway address is given up for the main one."""
 
@@ -299,11 +302,12 @@ class ClawbotClient(commands.Bot):
         await self._governor.identified()
 
     async def close(self) -> None:
-        """Close the connections; discord.py's wait for guilds would fail once its loop is gone."""
+        """Close the connections, after all that discord.py still runs and that would need them."""
         waiting = self._connection._ready_task  # noqa: SLF001 - nothing public cancels it
         if waiting is not None:
             waiting.cancel()
         await self._leave()
+        await end_tasks(*filter(_is_handler, asyncio.all_tasks()))
         await super().close()
         await self._pace.close()
 
@@ -406,6 +410,10 @@ class ClawbotClient(commands.Bot):
         except (discord.HTTPException, KeyError, TypeError):
             return True
         return names >= {command["name"] for command in payload}
+
+
+def _is_handler(task: asyncio.Task[Any]) -> bool:
+    return task.get_name().startswith(HANDLERS) and task is not asyncio.current_task()
 
 
 def _is_read(read: Callable[[], object]) -> bool:

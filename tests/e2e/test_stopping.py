@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sqlite3
 import time
@@ -15,6 +16,7 @@ import pytest
 from sandbox.discord import DiscordSandbox, Fault
 from sandbox.lmstudio import LMStudioSandbox
 from tests.e2e.test_startup import environment_for
+from tests.support.application import running, settings_for
 from tests.support.process import START_S, clawbot, ended, logged
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
@@ -108,3 +110,17 @@ async def test_a_signal_ends_the_bot_while_lmstudio_is_away_and_a_question_waits
         done = await ended(process)
     assert done.code == 0, done.err
     assert "restarted" in discord.bot_messages[0].content
+
+
+async def test_a_command_that_is_being_worked_on_at_the_end_is_no_failure(
+    lm: LMStudioSandbox, discord: DiscordSandbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ada = discord.add_user("Ada")
+    channel = discord.add_guild("Home", owner=ada).add_channel("general")
+    async with running(settings_for(discord, lm, tmp_path / "data")):
+        await lm.blackhole()
+        looking = await ada.slash(channel, "diag network")
+        await looking.wait_response()
+    await asyncio.sleep(0)  # the steps that would still come
+    assert [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR] == []
+    assert not [each for each in asyncio.all_tasks() if "CommandTree" in each.get_name()]

@@ -101,8 +101,9 @@ async def _serve(settings: Settings) -> None:
     with stop_on_signal(stop), contextlib.suppress(asyncio.CancelledError):
         from bot.app import run  # noqa: PLC0415 - the other commands start without discord.py
 
-        async with Watchdog(SystemClock(), settings.store.data_dir).watching():
-            await run(settings, stop=stop)
+        watchdog = Watchdog(SystemClock(), settings.store.data_dir)
+        async with watchdog.watching():
+            await run(settings, stop=stop, lag=watchdog.lag)
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -33,10 +33,9 @@ from bot.gateway.services import Services
 from bot.lmstudio import LMStudioBackend, open_backend
 from bot.ops.health import health, readiness
 from bot.ops.history import History
-from bot.ops.loop_lag import LoopLag
 from bot.ops.metrics import Metrics, Sources
 from bot.ops.status_server import StatusServer
-from bot.ops.watchdog import take_blamed
+from bot.ops.watchdog import LoopLag, take_blamed
 from bot.output.reasoning.memory import ModelMemory
 from bot.output.sanitise.policy import OutputPolicy
 from bot.output.sanitise.secret_guard import SecretGuard
@@ -77,6 +76,7 @@ async def run(
     clock: Clock | None = None,
     stop: asyncio.Event | None = None,
     ready: asyncio.Event | None = None,
+    lag: LoopLag | None = None,
 ) -> None:
     """Run the bot until ``stop`` is set.
 
@@ -85,6 +85,7 @@ async def run(
         clock: Time; the system's when left out.
         stop: Ends the bot in order once set.
         ready: Set once the bot is online for the first time.
+        lag: How late the event loop is, if somebody measures that; for the metrics.
 
     Raises:
         ConfigurationError: Token, intents, database URL or data folder are wrong.
@@ -100,7 +101,7 @@ async def run(
     async with AsyncExitStack() as stack:
         stack.callback(_log.info, "stopped")
         held = stack.enter_context(data_folder(settings.store.data_dir))
-        client = await _until(stop, _build(settings, clock, stack, held.path))
+        client = await _until(stop, _build(settings, clock, stack, held.path, lag))
         if client is None:
             return
         stack.enter_context(discord_endpoints(settings.discord))
@@ -173,7 +174,11 @@ class _Base:
 
 
 async def _build(
-    settings: Settings, clock: Clock, stack: AsyncExitStack, folder: Path
+    settings: Settings,
+    clock: Clock,
+    stack: AsyncExitStack,
+    folder: Path,
+    lag: LoopLag | None,
 ) -> ClawbotClient:
     """Build all parts, each closed by ``stack`` in the reverse order."""
     base = await _base(settings, clock, stack, folder)
@@ -186,12 +191,16 @@ async def _build(
         lambda client: _services(base, client),
     )
     if settings.metrics.addr is not None:
-        await _show_state(settings.metrics.addr, base, client, stack)
+        await _show_state(settings.metrics.addr, base, client, stack, lag)
     return client
 
 
 async def _show_state(
-    address: str, base: _Base, client: ClawbotClient, stack: AsyncExitStack
+    address: str,
+    base: _Base,
+    client: ClawbotClient,
+    stack: AsyncExitStack,
+    lag: LoopLag | None,
 ) -> None:
     """Serve the figures and the state on an address."""
     storage, scheduler = base.storage, base.scheduler
@@ -207,11 +216,12 @@ async def _show_state(
             is_online=client.is_online,
         )
     )
-    lag = LoopLag(base.clock, base.metrics.loop_lag)
+    if lag is not None:
+        lag.listen(base.metrics.loop_lag)
     server = StatusServer(
         address,
         base.metrics,
-        health=lambda: health(lag_s=lag.present_s, stuck_s=storage.stuck_s),
+        health=lambda: health(lag_s=lag.present_s if lag else 0.0, stuck_s=storage.stuck_s),
         readiness=lambda: readiness(
             is_online=client.is_online(),
             is_store_failing=storage.is_degraded,
@@ -219,9 +229,6 @@ async def _show_state(
         ),
     )
     await stack.enter_async_context(server)
-    measuring = TaskOwner()
-    stack.push_async_callback(measuring.cancel)
-    measuring.start(lag.measure(), name="loop-lag")
 
 
 async def _base(settings: Settings, clock: Clock, stack: AsyncExitStack, folder: Path) -> _Base:

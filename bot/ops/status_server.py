@@ -19,12 +19,15 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from bot.core.errors import DependencyError
 from bot.ops.metrics import Metrics
-from config.addresses import host_port
+from config.addresses import host_port, is_loopback
 
 _log = logging.getLogger(__name__)
 
 _FOREIGN: Final = frozenset({errno.EADDRNOTAVAIL, 10049})
 """The address isn't this machine's; 10049 is Windows' number for it."""
+
+_PRIVATE_DOMAINS: Final = (".internal", ".local", ".home.arpa")
+"""Domains that nobody can register (ICANN's resolution 2024.07.29.06, RFC 6762, RFC 8375)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +119,20 @@ class StatusServer:
         return await handler(request)
 
     def _is_own_host(self, host: str) -> bool:
-        """Accept addresses and our own name: rebinding needs a foreign name."""
+        """Accept addresses and names that nobody outside can own: rebinding needs a foreign name.
+
+        Off loopback these are also names without a dot, as container networks give to services, and
+        names of the domains that are kept for private networks.
+        """
         name = ""
         try:
             name = urlsplit(f"//{host}").hostname or ""
             ipaddress.ip_address(name)
         except ValueError:
-            return name in {"localhost", self._host.lower()}
+            if name in {"localhost", self._host.lower()}:
+                return True
+            is_private = "." not in name or name.endswith(_PRIVATE_DOMAINS)
+            return name != "" and is_private and not is_loopback(self._host)
         return True
 
     async def _show_metrics(self, _request: web.Request) -> web.Response:

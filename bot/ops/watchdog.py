@@ -1,6 +1,6 @@
-"""Notices an event loop that doesn't come round, from outside of the loop.
+"""How late the event loop comes round; and what notices, from outside, one that doesn't at all.
 
-A timer of the system's is put off about once a second by the loop itself. When it strikes, its
+A timer of the system's is put off once a second by the loop itself, as it measures how late it is. When it strikes, its
 handler runs in the middle of whatever holds the loop up, also inside a pattern that backtracks
 without end (``re`` looks for signals as it goes): it logs where that is, and after a minute it ends
 the process, so that the service manager starts it anew. Beneath lies a timer that needs no
@@ -20,7 +20,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,9 @@ BLAMED_FILE: Final = "blocked"
 EXIT_CODE: Final = 1
 """As any crash."""
 
+BEAT_S: Final = 1.0
+"""Seconds between two beats of the loop."""
+
 _FRAMES = 20
 _LATE_FACTOR = 5
 """How many times ``end_s`` the last timer waits where there is another: a process that was stopped
@@ -56,9 +59,43 @@ class Patience:
         end_s: Silence after which the process is ended, in seconds.
     """
 
-    beat_s: float = 1.0
+    beat_s: float = BEAT_S
     log_s: float = 2.0
     end_s: float = 60.0
+
+
+class LoopLag:
+    """Measures how much later than asked the event loop goes on.
+
+    Args:
+        clock: Time.
+        beat_s: Time between two measurements, in seconds.
+    """
+
+    def __init__(self, clock: Clock, beat_s: float = BEAT_S) -> None:
+        self._clock = clock
+        self._beat_s = beat_s
+        self._listeners: list[Callable[[float], None]] = []
+        self._due_s = clock.monotonic() + beat_s
+        self._last_s = 0.0
+
+    @property
+    def present_s(self) -> float:
+        """The last measurement, or how much the next one is overdue; in seconds."""
+        return max(self._last_s, self._clock.monotonic() - self._due_s)
+
+    def listen(self, listener: Callable[[float], None]) -> None:
+        """Tell each measurement, in seconds, from here on."""
+        self._listeners.append(listener)
+
+    async def measure(self) -> None:
+        """Measure for ever."""
+        while True:
+            self._due_s = self._clock.monotonic() + self._beat_s
+            await self._clock.sleep(self._beat_s)
+            self._last_s = max(0.0, self._clock.monotonic() - self._due_s)
+            for listener in self._listeners:
+                listener(self._last_s)
 
 
 class Watchdog:
@@ -68,12 +105,17 @@ class Watchdog:
         clock: The machine's own.
         folder: Where the question is noted that was worked on when the process was ended.
         patience: How long the loop may take.
+
+    Attributes:
+        lag: How late the loop is, measured while it is watched.
     """
 
     def __init__(self, clock: Clock, folder: Path, patience: Patience | None = None) -> None:
         self._clock = clock
         self._file = folder / BLAMED_FILE
         self._patience = patience or Patience()
+        self.lag = LoopLag(clock, self._patience.beat_s)
+        self.lag.listen(self._came_round)
         self._strikes = 0
         self._looked_s = 0.0
 
@@ -85,7 +127,8 @@ class Watchdog:
         if sys.platform != "win32":
             before = signal.signal(signal.SIGALRM, self._struck)
             signal.siginterrupt(signal.SIGALRM, False)
-        tasks.start(self._beat(), name="watchdog")
+        self._put_off()
+        tasks.start(self.lag.measure(), name="watchdog")
         try:
             yield
         finally:
@@ -95,15 +138,10 @@ class Watchdog:
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 signal.signal(signal.SIGALRM, before)
 
-    async def _beat(self) -> None:
-        last_s = self._clock.monotonic()
-        while True:
-            now_s = self._clock.monotonic()
-            if now_s - last_s > self._patience.log_s + self._patience.beat_s:
-                _log.warning("the event loop didn't run for %.1f s", now_s - last_s)
-            last_s = now_s
-            self._put_off()
-            await self._clock.sleep(self._patience.beat_s)
+    def _came_round(self, lag_s: float) -> None:
+        if lag_s > self._patience.log_s:
+            _log.warning("the event loop didn't run for %.1f s", lag_s + self._patience.beat_s)
+        self._put_off()
 
     def _put_off(self) -> None:
         patience = self._patience

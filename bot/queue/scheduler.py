@@ -362,12 +362,14 @@ class Scheduler:
 
     @property
     def slots(self) -> int:
-        """How many may run at once at the moment."""
+        """How many may run at once, by what the servers say at this moment."""
+        self._gate.update(self._capacity())
         return self._gate.slots
 
     @property
     def pool_tokens(self) -> int | None:
         """The context that all answers share, in tokens; ``None`` where each has its own."""
+        self._gate.update(self._capacity())
         return self._gate.pool_tokens
 
     @property
@@ -397,7 +399,7 @@ class Scheduler:
     @property
     def newcomer_wait_s(self) -> float:
         """Expected wait of a question that is asked now, in seconds; without a model that is away."""
-        if not self._waiting and len(self._running) < self._gate.slots:
+        if not self._waiting and len(self._running) < self.slots:
             return 0.0
         return self._waits_s(len(self._waiting) + 1)[-1]
 

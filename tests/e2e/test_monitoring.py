@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import aiohttp
@@ -11,6 +12,7 @@ from sandbox.discord import DiscordSandbox
 from sandbox.lmstudio import LMStudioSandbox, Model
 from tests.prometheus.server import free_port
 from tests.support.application import running, settings_for
+from tests.support.process import clawbot, logged
 
 HOSTILE = 'x"} 1\nclawbot_made_up{who="me'
 
@@ -60,3 +62,30 @@ async def test_a_model_that_is_away_is_said_and_the_bot_stays_ready(
         assert "discord: online" in text
         assert "database: writable" in text
         assert "model: away; questions are held until it is back" in text
+
+
+async def test_the_command_measures_how_late_its_loop_is(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    port = free_port()
+    environment = {
+        "DISCORD_TOKEN": discord.token,
+        "CLAWBOT_DISCORD_API_BASE": discord.api_base,
+        "CLAWBOT_DISCORD_GATEWAY_URL": discord.gateway_url,
+        "LMSTUDIO_BASE_URL": lm.base_url,
+        "CLAWBOT_METRICS_ADDR": f"127.0.0.1:{port}",
+    }
+    async with clawbot(folder=tmp_path, environment=environment) as process:
+        await logged(process, b"online")
+        async with asyncio.timeout(20):
+            measured = 0.0
+            while not measured:
+                await asyncio.sleep(0.1)
+                _, text = await fetch(port, "/metrics")
+                measured = sum(
+                    sample.value
+                    for family in text_string_to_metric_families(text)
+                    for sample in family.samples
+                    if sample.name == "clawbot_event_loop_lag_seconds_count"
+                )
+        assert "event loop: 0." in (await fetch(port, "/healthz"))[1]

@@ -8,7 +8,9 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from bot import app
-from bot.core.clock import Clock
+from bot.core.clock import Clock, SystemClock
+from bot.core.tasks import end_tasks
+from bot.ops.watchdog import LoopLag
 from config.loader import load_settings
 from config.settings import Settings
 from sandbox.discord import DiscordSandbox
@@ -45,14 +47,17 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncGenera
         BaseException: Whatever ended the application by itself.
     """
     stop, ready = asyncio.Event(), asyncio.Event()
-    work = asyncio.create_task(app.run(settings, clock=clock, stop=stop, ready=ready))
+    lag = None if settings.metrics.addr is None else LoopLag(SystemClock())
+    work = asyncio.create_task(app.run(settings, clock=clock, stop=stop, ready=ready, lag=lag))
     waiting = asyncio.create_task(ready.wait())
     await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
     if work.done():
         waiting.cancel()
         work.result()
+    measuring = asyncio.create_task(lag.measure() if lag else asyncio.sleep(0))
     try:
         yield
     finally:
         stop.set()
         await asyncio.wait_for(work, timeout=30)
+        await end_tasks(measuring)

@@ -8,8 +8,7 @@ import pytest
 
 from bot.core.ports import ServerState
 from bot.ops.health import LAG_S, STUCK_S, health, readiness
-from bot.ops.loop_lag import LoopLag
-from bot.ops.watchdog import Patience
+from bot.ops.watchdog import LoopLag, Patience
 from bot.storage.postgres import CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_MS
 from tests.support.clock import FakeClock
 
@@ -55,7 +54,8 @@ def test_a_model_that_is_away_is_said_and_keeps_nothing_from_being_asked(
 
 async def test_the_lag_is_what_the_loop_was_late_or_is_overdue(clock: FakeClock) -> None:
     noted: list[float] = []
-    lag = LoopLag(clock, noted.append)
+    lag = LoopLag(clock)
+    lag.listen(noted.append)
     measuring = asyncio.create_task(lag.measure())
     await clock.advance(1.0)
     assert noted == [pytest.approx(0.0)]

@@ -69,6 +69,16 @@ async def test_a_newcomer_begins_at_once_where_a_slot_is_free() -> None:
     assert "A question asked now begins at once." in text_of(line, names=set())
 
 
+async def test_what_the_servers_can_do_is_told_as_of_now_also_while_nobody_waits() -> None:
+    can_do = Capacity(1)
+    line = Scheduler(QueueSettings(), FakeClock(), lambda: can_do, lambda: True)
+    assert "on 1 slot, 0 waiting" in text_of(line, names=set())
+    can_do = Capacity(4, 32_000)
+    text = text_of(line, names=set())
+    assert "0 being answered on 4 slots, 0 waiting. A question asked now begins at once." in text
+    assert "All answers share 32,000 tokens of context" in text
+
+
 async def test_while_the_machine_is_away_nothing_is_promised() -> None:
     line, _ = line_of(1, is_up=False)
     text = text_of(line, ServerState(False, "closed"), names={1}, is_up=False)

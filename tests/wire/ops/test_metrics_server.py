@@ -75,6 +75,16 @@ async def test_a_foreign_host_name_is_refused(host: str) -> None:
         assert (await get(server, "/metrics", Host=host))[0] == 421
 
 
+@pytest.mark.parametrize("host", ["clawbot", "clawbot:9095", "nas.local", "bot.internal:9095"])
+async def test_a_name_of_a_private_network_is_accepted_where_the_network_may_ask(host: str) -> None:
+    async with serving("0.0.0.0:0") as server:
+        assert (await get(server, "/metrics", Host=host))[0] == 200
+        for foreign in (f"{host.partition(':')[0]}.evil.example", "evil.example", "clawbot."):
+            assert (await get(server, "/metrics", Host=foreign))[0] == 421
+    async with serving() as server:
+        assert (await get(server, "/metrics", Host=host))[0] == 421
+
+
 @pytest.mark.parametrize("host", ["localhost", "localhost:1", "[::1]:9", "192.168.1.5:9100"])
 async def test_an_address_or_our_own_name_is_accepted(host: str) -> None:
     async with serving() as server:

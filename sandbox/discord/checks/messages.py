@@ -200,7 +200,7 @@ def read_attachments(
         fresh.append(
             Attachment(
                 ids.next(),
-                _safe_name(filename),
+                safe_name(filename),
                 content_type_of(filename),
                 upload.data,
                 about.get("description"),
@@ -216,7 +216,8 @@ def _bad_file(name: str) -> ApiError:
     return ApiError(50035, errors={"files": {"_errors": [error]}})
 
 
-def _safe_name(filename: str) -> str:
+def safe_name(filename: str) -> str:
+    """Return the name under which Discord keeps a file."""
     return "".join(char if char.isalnum() or char in "._-" else "_" for char in filename)
 
 

@@ -158,20 +158,23 @@ class Dispatcher:
         all_members = bool(session.intents & GUILD_MEMBERS)
         return rendering.guild_create_data(self._world, guild, all_members=all_members)
 
-    # Messages
+    # Messages; of ephemeral ones the gateway tells nothing
 
     @on_event.register
     def _(self, event: MessageCreated) -> None:
-        self._dispatch_message("MESSAGE_CREATE", event.message)
+        if not event.message.ephemeral:
+            self._dispatch_message("MESSAGE_CREATE", event.message)
 
     @on_event.register
     def _(self, event: MessageChanged) -> None:
-        self._dispatch_message("MESSAGE_UPDATE", event.message)
+        if not event.message.ephemeral:
+            self._dispatch_message("MESSAGE_UPDATE", event.message)
 
     @on_event.register
     def _(self, event: MessageDeleted) -> None:
         body: JsonObject = {"id": str(event.message.id)}
-        self._dispatch_deletion("MESSAGE_DELETE", event.message.channel, body)
+        if not event.message.ephemeral:
+            self._dispatch_deletion("MESSAGE_DELETE", event.message.channel, body)
 
     @on_event.register
     def _(self, event: MessagesDeleted) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sandbox.discord import rendering
 from sandbox.discord.checks.messages import content_type_of
+from sandbox.discord.people.limits import check_files
 from sandbox.discord.people.not_offered import NotOfferedError, in_words
 from sandbox.discord.state import access
 from sandbox.discord.state.guilds import Channel, Message
@@ -67,17 +68,37 @@ class OptionReader:
         if kind in {command_types.INTEGER, command_types.NUMBER}:
             return _number(option, value)
         if kind == command_types.BOOLEAN:
-            return bool(value)
+            return _boolean(option, value)
         if kind == command_types.ATTACHMENT:
             return self._attach(value)
-        found = int(getattr(value, "id", value))  # type: ignore[call-overload]
-        adders: dict[int, Callable[[int], None]] = {
-            command_types.USER: self.add_user,
-            command_types.CHANNEL: self._add_channel,
-            command_types.ROLE: self._add_role,
-            command_types.MENTIONABLE: self._add_mentionable,
+        return self.refer(kind, option["name"], value)
+
+    def refer(self, kind: int, name: str, value: object) -> str:
+        """Refer to somebody or something that a picker offers, and return its id.
+
+        Args:
+            kind: The type of an option that takes it.
+            name: The picker's, for a refusal.
+            value: It, or its id.
+
+        Raises:
+            NotOfferedError: The picker doesn't offer it.
+        """
+        text = str(getattr(value, "id", value))
+        found = int(text) if text.isdecimal() and len(text) <= 20 else 0
+        guild = self._channel.guild
+        roles = guild.roles if guild is not None else {}
+        users = self._world.users
+        pickers: dict[int, tuple[bool, Callable[[int], None]]] = {
+            command_types.USER: (found in users, self.add_user),
+            command_types.CHANNEL: (found in self._world.channels, self._add_channel),
+            command_types.ROLE: (found in roles, self._add_role),
+            command_types.MENTIONABLE: (found in users or found in roles, self._add_mentionable),
         }
-        adders[kind](found)
+        is_offered, add = pickers[kind]
+        if not is_offered:
+            raise NotOfferedError(f"{name} offers no such thing")
+        add(found)
         return str(found)
 
     def _add_resolved(self, kind: str, key: int, body: JsonObject) -> None:
@@ -112,9 +133,8 @@ class OptionReader:
 
     def _add_role(self, role_id: int) -> None:
         guild = self._channel.guild
-        if guild is None:
-            raise NotOfferedError("there are no roles in direct messages")
-        self._add_resolved("roles", role_id, rendering.role_object(guild.roles[role_id]))
+        if guild is not None:
+            self._add_resolved("roles", role_id, rendering.role_object(guild.roles[role_id]))
 
     def _add_mentionable(self, target_id: int) -> None:
         if target_id in self._world.users:
@@ -124,6 +144,7 @@ class OptionReader:
 
     def _attach(self, value: Any) -> str:  # noqa: ANN401 - (name, bytes), checked here
         name, data = value
+        check_files([(name, data)])
         attachment = Attachment(self._world.ids.next(), name, content_type_of(name), data)
         self._world.uploads[attachment.id] = attachment
         body = {
@@ -149,6 +170,13 @@ def _string(option: JsonObject, text: str) -> str:
     if not least <= len(text) <= most:
         raise NotOfferedError(f"{option['name']} takes {least} to {most} characters")
     return text
+
+
+def _boolean(option: JsonObject, value: object) -> bool:
+    chosen = {"true": True, "false": False}.get(str(value).lower())
+    if chosen is None:
+        raise NotOfferedError(f"{option['name']} takes true or false")
+    return chosen
 
 
 def _number(option: JsonObject, value: object) -> int | float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from sandbox.discord.checks.defaults import complete_embeds
 from sandbox.discord.checks.messages import content_type_of
@@ -10,6 +10,15 @@ from sandbox.discord.people.command_options import (
     OptionReader,
     check_offered,
     command_data,
+)
+from sandbox.discord.people.limits import (
+    PICKED,
+    Files,
+    check_files,
+    check_name,
+    check_reaction,
+    check_selected,
+    check_text,
 )
 from sandbox.discord.people.modal_form import ModalForm
 from sandbox.discord.people.not_offered import NotOfferedError, in_words
@@ -21,7 +30,7 @@ from sandbox.discord.state.interactions import ACK_WITHIN_S, Interaction
 from sandbox.discord.state.world import World
 from sandbox.discord.values import command_types, interaction_types
 from sandbox.discord.values.accounts import User
-from sandbox.discord.values.channel_types import WITH_MESSAGES
+from sandbox.discord.values.channel_types import FORUMS, WITH_MESSAGES, WITH_THREADS
 from sandbox.discord.values.content import (
     REPLY,
     SUPPRESS_EMBEDS,
@@ -32,8 +41,6 @@ from sandbox.discord.values.content import (
 )
 from sandbox.discord.values.json_objects import JsonObject
 from sandbox.discord.values.permissions import Permission
-
-Files = Collection[tuple[str, bytes]]
 
 
 class Person:
@@ -75,7 +82,7 @@ class Person:
         Raises:
             NotOfferedError: The person may not post there, or there is nothing or too much to post.
         """
-        self._check_may_post(channel, text)
+        self._check_may_post(channel, text, files)
         draft = self._draft(text, files)
         draft.embeds, draft.forward = complete_embeds(embeds), forward
         if forward is not None and (text or files or not self.sees(forward)):
@@ -132,10 +139,14 @@ class Person:
         Raises:
             NotOfferedError: The person may not post there, or may not read the history.
         """
-        self._check_may_post(message.channel, text)
-        if not self._may(message.channel, Permission.READ_MESSAGE_HISTORY):
+        self._check_may_post(message.channel, text, files)
+        if not self.sees(message) or not self._may(
+            message.channel, Permission.READ_MESSAGE_HISTORY
+        ):
             raise NotOfferedError("replies take Read Message History")
         draft = self._draft(text, files)
+        if not (draft.content or draft.attachments):
+            raise NotOfferedError("there is nothing to post")
         draft.kind, draft.reference = REPLY, message
         draft.mentions = AllowedMentions(replied_user=ping)
         return message_actions.post(self.world, message.channel, self.user, draft)
@@ -150,15 +161,29 @@ class Person:
         return self.world.dm_channel(self.user)
 
     async def edit(self, message: Message, text: str) -> None:
-        """Edit one's own message."""
-        if message.author is not self.user:
+        """Edit one's own message.
+
+        Raises:
+            NotOfferedError: It is somebody else's, or gone, or nothing of it would stay.
+        """
+        if message.author is not self.user or message.deleted_at is not None:
             raise NotOfferedError("only one's own messages can be edited")
-        message.content = self._with_bot_mention(text)
+        check_text(text)
+        content = self._with_bot_mention(text)
+        if not (content or message.attachments):
+            raise NotOfferedError("an edit must leave something; delete the message instead")
+        message.content = content
         message_actions.record_edit(self.world, message, AllowedMentions(), by_author=True)
 
     async def delete(self, message: Message) -> None:
-        """Delete one's own message, or with Manage Messages anybody's."""
-        own = message.author is self.user
+        """Delete one's own message, or with Manage Messages anybody's; dismiss an ephemeral one.
+
+        Raises:
+            NotOfferedError: The person doesn't see it, or may not delete it.
+        """
+        if not self.sees(message):
+            raise NotOfferedError("that message is not in this person's view")
+        own = message.author is self.user or message.seen_by == self.id
         if not own and not self._may(message.channel, Permission.MANAGE_MESSAGES):
             raise NotOfferedError("deleting others' messages takes Manage Messages")
         message_actions.delete(self.world, message)
@@ -169,29 +194,60 @@ class Person:
         message_actions.record_edit(self.world, message, AllowedMentions(), by_author=False)
 
     async def react(self, message: Message, emoji: str, *, add: bool = True) -> None:
-        """Add or take back a reaction."""
+        """Add or take back a reaction.
+
+        Raises:
+            NotOfferedError: The person doesn't see the message, or may not react so.
+        """
+        if not self.sees(message) or message.ephemeral:
+            raise NotOfferedError("that message takes no reactions")
+        if add:
+            may_begin = self._may(message.channel, Permission.ADD_REACTIONS)
+            check_reaction(message, emoji, may_begin=may_begin)
         message_actions.react(self.world, message, self.user, emoji, add=add)
 
     async def type_in(self, channel: Channel) -> None:
-        """Show typing."""
+        """Show typing.
+
+        Raises:
+            NotOfferedError: The person may not post there.
+        """
+        self._check_may_post(channel, "")
         message_actions.start_typing(self.world, channel, self.user)
 
     async def start_thread(
         self, where: Message | Channel, name: str, *, private: bool = False
     ) -> Channel:
-        """Start a thread, on a message or on its own."""
+        """Start a thread, on a message or on its own.
+
+        Raises:
+            NotOfferedError: The person may not, or there can be none.
+        """
+        check_name(name)
         channel = where.channel if isinstance(where, Message) else where
         needed = Permission.CREATE_PRIVATE_THREADS if private else Permission.CREATE_PUBLIC_THREADS
         if not self._may(channel, needed):
             raise NotOfferedError(f"{self.user.username} may not start threads there")
+        if channel.kind not in WITH_THREADS:
+            raise NotOfferedError("there are no threads in this kind of channel")
         if isinstance(where, Message):
+            if where.thread is not None or not self.sees(where):
+                raise NotOfferedError("no thread can be started on that message")
             return message_actions.start_thread_on(self.world, where, name, self.user)
         return channel.add_thread(name, private=private, owner=self)
 
     async def post(self, forum: Channel, title: str, text: str, *, files: Files = ()) -> Message:
-        """Open a post in a forum and return its first message; its channel is the thread."""
-        if not self._may(forum, Permission.SEND_MESSAGES):
+        """Open a post in a forum and return its first message; its channel is the thread.
+
+        Raises:
+            NotOfferedError: The person may not, or it lacks a title or a text.
+        """
+        if forum.kind not in FORUMS or not self._may(forum, Permission.SEND_MESSAGES):
             raise NotOfferedError(f"{self.user.username} may not post there")
+        check_name(title)
+        self._check_content(forum, text, files)
+        if not (text.strip() or files):
+            raise NotOfferedError("there is nothing to post")
         thread = forum.add_thread(title, owner=self)
         return message_actions.post(
             self.world, thread, self.user, self._draft(text, files), message_id=thread.id
@@ -294,8 +350,21 @@ class Person:
         return self._use_component(message, message.component(wanted), {})
 
     async def select(self, message: Message, wanted: str, values: Sequence[str]) -> Interaction:
-        """Choose in a select menu."""
-        return self._use_component(message, message.component(wanted), {"values": list(values)})
+        """Choose in a select menu.
+
+        Raises:
+            NotOfferedError: The person doesn't see it, it is disabled, or doesn't offer the values.
+            LookupError: There is no such menu.
+        """
+        part = message.component(wanted)
+        check_selected(part, values)
+        more: JsonObject = {"values": list(values)}
+        kind = PICKED.get(part["type"])
+        if kind is not None:
+            reader = OptionReader(self.world, message.channel)
+            more["values"] = [reader.refer(kind, wanted, each) for each in values]
+            more["resolved"] = reader.resolved
+        return self._use_component(message, part, more)
 
     def _use_component(self, message: Message, part: JsonObject, more: JsonObject) -> Interaction:
         if not self.sees(message):
@@ -363,7 +432,7 @@ class Person:
     def _may(self, channel: Channel, wanted: int) -> bool:
         return access.in_channel(channel, self.id) & wanted == wanted
 
-    def _check_may_post(self, channel: Channel, text: str) -> None:
+    def _check_may_post(self, channel: Channel, text: str, files: Files = ()) -> None:
         if channel.kind not in WITH_MESSAGES or not self._may(channel, Permission.SEND_MESSAGES):
             raise NotOfferedError(f"{self.user.username} may not post in {channel.name}")
         if (
@@ -372,8 +441,13 @@ class Person:
             and not self._may(channel, Permission.MANAGE_THREADS)
         ):
             raise NotOfferedError("the thread is locked")
-        if len(text) > 4000:
-            raise NotOfferedError("longer than 4000 characters")
+        self._check_content(channel, text, files)
+
+    def _check_content(self, channel: Channel, text: str, files: Files) -> None:
+        check_text(text)
+        if files and not self._may(channel, Permission.ATTACH_FILES):
+            raise NotOfferedError("files take Attach Files")
+        check_files(files)
 
     def _with_bot_mention(self, text: str) -> str:
         return text.replace("<@bot>", self.world.bot_user.mention).strip()

@@ -1,4 +1,4 @@
-"""Waiting for what the sandbox records."""
+"""Waiting for, and watching, what the sandbox records."""
 
 from __future__ import annotations
 
@@ -13,17 +13,28 @@ class Changes:
     """Lets tests wait until a condition holds: it is checked again at every change."""
 
     def __init__(self) -> None:
+        self._watchers: list[Callable[[], None]] = []
         self._waiters: list[tuple[Callable[[], object], asyncio.Future[object]]] = []
         self._recheck_due = False
 
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call a watcher after each step of the event loop in which something was recorded."""
+        self._watchers.append(watcher)
+
+    def unwatch(self, watcher: Callable[[], None]) -> None:
+        """Call it no longer."""
+        self._watchers.remove(watcher)
+
     def notify(self) -> None:
         """Check all conditions again, once this step of the event loop is over."""
-        if self._waiters and not self._recheck_due:
+        if (self._waiters or self._watchers) and not self._recheck_due:
             self._recheck_due = True
             asyncio.get_running_loop().call_soon(self._recheck)
 
     def _recheck(self) -> None:
         self._recheck_due = False
+        for watcher in list(self._watchers):
+            watcher()
         for condition, future in list(self._waiters):
             if future.done():
                 continue

@@ -36,7 +36,7 @@ from sandbox.discord.values.permissions import Permission
 def post(
     world: World, channel: Channel, author: User, draft: Draft, *, message_id: int | None = None
 ) -> Message:
-    """Put a message into a channel and tell the bot; an ephemeral one is only kept.
+    """Put a message into a channel, an ephemeral one beside its history.
 
     Args:
         world: Where it happens.
@@ -71,7 +71,7 @@ def post(
     _keep_version(message, world.monotonic())
     if message.ephemeral:
         channel.hidden[message.id] = message
-        world.changes.notify()
+        world.announce(MessageCreated(message))
         return message
     if channel.is_thread and channel.archived:
         channel.set_archived(False)
@@ -143,7 +143,7 @@ def start_thread_on(world: World, message: Message, name: str, owner: User) -> C
 
 
 def record_edit(world: World, message: Message, rules: AllowedMentions, *, by_author: bool) -> None:
-    """Record a message's new state and tell the bot; edits ping nobody."""
+    """Record a message's new state; edits ping nobody."""
     draft = Draft(content=message.content, components=message.components)
     named = parse_mentions(full_text(draft), rules, message.channel, message.author, world.users)
     replied = message.reference
@@ -153,19 +153,13 @@ def record_edit(world: World, message: Message, rules: AllowedMentions, *, by_au
     if by_author:
         message.edited_unix_s = world.now()
     _keep_version(message, world.monotonic())
-    if message.ephemeral:
-        world.changes.notify()
-    else:
-        world.announce(MessageChanged(message))
+    world.announce(MessageChanged(message))
 
 
 def delete(world: World, message: Message) -> None:
     """Take a message out of its channel."""
     _take_out(world, message)
-    if message.ephemeral:
-        world.changes.notify()
-    else:
-        world.announce(MessageDeleted(message))
+    world.announce(MessageDeleted(message))
 
 
 def delete_many(world: World, channel: Channel, messages: list[Message]) -> None:

@@ -75,6 +75,10 @@ class World:
         """Call a listener at every event, after the change was made."""
         self._listeners.append(listener)
 
+    def unsubscribe(self, listener: Callable[[Event], None]) -> None:
+        """Call it no longer."""
+        self._listeners.remove(listener)
+
     def announce(self, event: Event) -> None:
         """Tell everybody who subscribed what has happened."""
         if isinstance(event, ChannelCreated):

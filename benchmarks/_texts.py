@@ -124,7 +124,7 @@ def _reply_functions() -> dict[str, Callable[[str], object]]:
     from bot.chat.closing import model_name  # noqa: PLC0415 - see functions()
     from bot.core.domain import FinishReason, TextDelta  # noqa: PLC0415
     from bot.core.notices import join_chunks, without_known  # noqa: PLC0415
-    from bot.delivery.plan import plan_chunks, quiet_lines  # noqa: PLC0415
+    from bot.delivery.board import plan_chunks, quiet_lines  # noqa: PLC0415
     from bot.delivery.splitter import split, streaming_cut  # noqa: PLC0415
     from bot.output.pipeline import ReplyPipeline  # noqa: PLC0415
     from bot.output.sanitise.policy import OutputPolicy  # noqa: PLC0415
@@ -170,7 +170,7 @@ def _reply_functions() -> dict[str, Callable[[str], object]]:
 
 def _prompt_functions() -> dict[str, Callable[[str], object]]:
     from bot.core.domain import UserId  # noqa: PLC0415
-    from bot.prompt import cleaning, persona, tokens  # noqa: PLC0415 - see functions()
+    from bot.prompt import cleaning, render, tokens  # noqa: PLC0415 - see functions()
 
     me = UserId(1)
     return {
@@ -179,7 +179,7 @@ def _prompt_functions() -> dict[str, Callable[[str], object]]:
         "safe_name": cleaning.safe_name.__wrapped__,
         "readable": lambda text: cleaning.readable(text, {}, bot_id=me, bot_name="Clawbot"),
         "without_mention": lambda text: cleaning.without_mention(text, me),
-        "persona.fill": lambda text: persona.fill(text, bot="Clawbot"),
+        "render.fill": lambda text: render.fill(text, bot="Clawbot"),
         "tokens.features": tokens.features,
     }
 
@@ -208,7 +208,7 @@ def _wire_functions() -> dict[str, Callable[[str], object]]:
 
 
 def _address_functions() -> dict[str, Callable[[str], object]]:
-    from bot.lmstudio.endpoints import parse_endpoint  # noqa: PLC0415 - see functions()
+    from bot.lmstudio.transport import parse_endpoint  # noqa: PLC0415 - see functions()
     from bot.storage.setting_types import parse_setting  # noqa: PLC0415
     from config import addresses  # noqa: PLC0415
 

@@ -22,8 +22,8 @@ from bot.chat.resume import give_up
 from bot.chat.service import ESTIMATES, MODELS, ChatService
 from bot.core.clock import Clock, SystemClock
 from bot.core.errors import ConfigurationError
-from bot.core.reasons import plain_reason
 from bot.core.tasks import TaskOwner, end_tasks
+from bot.core.wording import plain_reason
 from bot.delivery.pacing import PacerRegistry
 from bot.gateway.client import ClawbotClient
 from bot.gateway.endpoints import NETWORK_ERRORS, discord_endpoints
@@ -52,7 +52,7 @@ from bot.storage.lock import HeldFolder, data_folder
 from bot.storage.settings_store import SettingsStore
 from bot.storage.state import StateStore
 from bot.storage.tidying import Bounds
-from cogs._readers import Readers
+from cogs._gate import Readers
 from cogs._source import Requests
 from cogs._tree import ClawbotTree
 from config.settings import Settings

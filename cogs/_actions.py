@@ -10,7 +10,7 @@ from datetime import datetime
 import discord
 
 from bot.chat.backfill import DISCORD_EPOCH_MS
-from bot.chat.ending import Ending
+from bot.chat.closing import Ending
 from bot.core.domain import IncomingMessage, MessageId, Origin, Question, QuestionId, UserId
 from bot.core.ports import JournalEntry
 from bot.core.tasks import within

@@ -20,8 +20,8 @@ from bot.core.errors import (
     EditExhaustedError,
     TargetGoneError,
 )
-from bot.core.reasons import plain_reason
-from bot.gateway.rest_pace import LIMIT
+from bot.core.wording import plain_reason
+from bot.gateway.rest import LIMIT
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")

@@ -20,10 +20,10 @@ from bot.core.domain import (
 )
 from bot.core.errors import DeliveryError, DeliveryUnavailableError
 from bot.core.notices import notice
-from bot.core.reasons import plain_reason
+from bot.core.wording import plain_reason
 from bot.delivery.board import nonce
 from bot.gateway.client import ClawbotClient
-from bot.gateway.refusals import POST_MESSAGE, missing
+from bot.gateway.rest import POST_MESSAGE, missing
 from cogs import _convert
 from cogs._sink import MessageSink
 

@@ -12,7 +12,7 @@ from discord import app_commands
 from discord.http import Route, handle_message_parameters
 
 from bot.core.errors import BotError, describe
-from bot.core.reasons import plain_reason
+from bot.core.wording import plain_reason
 from bot.delivery.splitter import MESSAGE_UNITS, fit, units
 from cogs._calls import TRANSIENT
 

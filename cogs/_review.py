@@ -12,7 +12,7 @@ from bot.chat.resume import Review, WayBack
 from bot.core.domain import IncomingMessage, MessageId, Person, Place, Question, UserId
 from bot.core.errors import DeliveryError, TargetGoneError
 from bot.core.ports import JournalEntry
-from bot.core.reasons import plain_reason
+from bot.core.wording import plain_reason
 from bot.gateway.client import ClawbotClient
 from bot.prompt.cleaning import without_mention
 from cogs import _convert, _gate, _places

@@ -25,7 +25,7 @@ from bot.core.errors import (
     TargetGoneError,
 )
 from bot.core.ports import Controls, TextFile
-from bot.core.reasons import plain_reason
+from bot.core.wording import plain_reason
 from cogs._buttons import view_for
 from cogs._calls import CALL_TIMEOUT_S, TRANSIENT, Caller, map_discord_error
 

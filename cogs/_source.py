@@ -12,7 +12,7 @@ from discord.ext import commands
 from bot.core.clock import Clock
 from bot.core.domain import IncomingMessage, MessageId, Person, Place, PlaceKind, UserId
 from bot.core.errors import DeliveryError
-from bot.core.reasons import plain_reason
+from bot.core.wording import plain_reason
 from bot.gateway.readable import UNREADABLE, read_message
 from cogs import _convert
 from cogs._calls import Caller

@@ -10,8 +10,8 @@ from discord.ext import commands
 
 from bot.core.domain import GuildId, UserId
 from bot.gateway.client import ClawbotClient
-from bot.lmstudio.wire import offered
-from bot.prompt.persona import PRESETS
+from bot.lmstudio.completion import offered
+from bot.prompt.render import PRESETS
 from bot.storage.setting_types import SETTING_TYPES, Scope, ShownSetting, setting_type
 from cogs import _convert, _gate, _respond, _settings
 from cogs._settings import (

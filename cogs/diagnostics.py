@@ -13,9 +13,9 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.chat.closing import model_name
-from bot.core.counted import counted
 from bot.core.domain import ModelInfo, UserId
 from bot.core.errors import ConfigurationError
+from bot.core.wording import counted
 from bot.diagnostics import (
     ADDRESSES,
     DiscordFacts,

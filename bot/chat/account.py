@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from bot.core.clock import Clock
-from bot.core.counted import counted
 from bot.core.domain import Completed, Question, Stage, StageKind
 from bot.core.ports import Outcome
 from bot.core.recent import Recent
 from bot.core.record import QuestionRecord, Span
+from bot.core.wording import counted
 from bot.output.pipeline import ReplyPipeline
 from bot.prompt.builder import Prompt
 

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from bot.core.counted import counted
 from bot.core.domain import Completed, FinishReason
 from bot.core.ports import ChatSettings
+from bot.core.wording import counted
 from bot.output.pipeline import ReplyPipeline, Verdict
 from bot.output.sanitise.policy import OutputPolicy
 from bot.output.sanitise.sanitiser import make_harmless
 from bot.output.sanitise.secret_guard import SecretGuard
 from bot.prompt.builder import Prompt
+
+
+class Ending(StrEnum):
+    """Why a turn ends before its answer does."""
+
+    STOPPED = "stopped"
+    GONE = "gone"
+    MERGED = "merged"
+    SUPERSEDED = "superseded"
+    RESTART = "restart"
+
 
 ONLY_THINKING = (
     "The model thought about it but wrote no answer. Press Regenerate, or ask more briefly."

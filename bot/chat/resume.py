@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
-from bot.chat.ending import Ending
+from bot.chat.closing import Ending
 from bot.chat.service import ChatService
 from bot.chat.work_gate import ALONE_FROM
 from bot.core.clock import Clock

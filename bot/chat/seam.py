@@ -14,7 +14,7 @@ from typing import Final
 from bot.core.domain import ChatTurn, FinishReason, Role, TextDelta
 from bot.output.participants import Labels
 from bot.output.reasoning.filter import ReasoningFilter
-from bot.output.reasoning.kept import KeptThinking
+from bot.output.reasoning.hidden import KeptThinking
 
 GO_ON: Final = "Continue exactly where your last answer stopped. Don't repeat any of it."
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
-from bot.chat.ending import Ending
+from bot.chat.closing import Ending
 from bot.chat.parts import TurnParts
 from bot.chat.turn import Turn, job_of
 from bot.core.domain import (

@@ -8,8 +8,7 @@ import logging
 from collections.abc import Sequence
 
 from bot.chat.account import Account, line_of
-from bot.chat.closing import Closing, close_answer, describe_run, offers_continuation
-from bot.chat.ending import Ending
+from bot.chat.closing import Closing, Ending, close_answer, describe_run, offers_continuation
 from bot.chat.parts import TurnParts
 from bot.chat.reading import Reading
 from bot.chat.work_gate import Attempt
@@ -36,11 +35,11 @@ from bot.core.ports import (
     QuestionState,
     ReplySink,
 )
-from bot.core.reasons import plain_reason
 from bot.core.record import Span
 from bot.core.tasks import end_tasks
+from bot.core.wording import plain_reason
+from bot.delivery.board import own_lines_of
 from bot.delivery.delivery import Delivery
-from bot.delivery.plan import own_lines_of
 from bot.lmstudio.errors import BackendUnavailableError, ModelCrashedError, PoolFullError
 from bot.ops.logs import log_context
 from bot.output.pipeline import ReplyPipeline

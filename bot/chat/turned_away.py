@@ -16,10 +16,10 @@ from typing import Any, Final, Protocol
 
 from bot.core.action_budget import FairBudget, Shares
 from bot.core.clock import Clock
-from bot.core.counted import counted
 from bot.core.domain import ChannelId, IncomingMessage, Place, QuestionId
 from bot.core.recent import Recent
 from bot.core.tasks import TaskOwner
+from bot.core.wording import counted
 from bot.delivery.pacing import PacerRegistry, Rank
 
 _log = logging.getLogger(__name__)

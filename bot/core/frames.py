@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from bot.core.counted import counted
+from bot.core.wording import counted
 
 OPEN: Final = "⟦"
 CLOSE: Final = "⟧"

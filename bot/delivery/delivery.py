@@ -25,11 +25,19 @@ from bot.core.errors import (
 )
 from bot.core.notices import notice
 from bot.core.ports import Controls, ReplySink
-from bot.core.reasons import plain_reason
 from bot.core.tasks import end_tasks, within
-from bot.delivery.board import Board, OnPosted, Operation
+from bot.core.wording import plain_reason
+from bot.delivery.board import (
+    Board,
+    OnPosted,
+    Operation,
+    Part,
+    own_lines_of,
+    parts_of,
+    plan_chunks,
+    without_file,
+)
 from bot.delivery.pacing import ChannelPacer, Rank
-from bot.delivery.plan import Part, own_lines_of, parts_of, plan_chunks, without_file
 from bot.delivery.splitter import split, streaming_cut
 from bot.delivery.stage_line import StageClock, Typist
 from config.settings import DeliverySettings

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import assert_never
 
 from bot.core.clock import Clock
-from bot.core.counted import counted
 from bot.core.domain import Stage, StageKind
 from bot.core.errors import DeliveryError, DeliveryForbiddenError, TargetGoneError
 from bot.core.notices import STAGE_PREFIX
+from bot.core.wording import counted
 from bot.delivery.board import Board
 from bot.delivery.pacing import ChannelPacer
 

@@ -17,9 +17,8 @@ from bot.diagnostics.models import with_smaller
 from bot.diagnostics.values import Fact, Finding, Status, Step, one_line
 from bot.lmstudio import errors, failures
 from bot.lmstudio.catalogue import is_same_model, name_to_send
-from bot.lmstudio.completion import CompletionDecoder
+from bot.lmstudio.completion import CompletionDecoder, encode_body
 from bot.lmstudio.transport import Reply
-from bot.lmstudio.wire import encode_body
 from bot.output.pipeline import ModelMemory, OutputPolicy, ReplyPipeline, SecretGuard
 
 _FEW_TOKENS, _SOME_TOKENS = 8, 32

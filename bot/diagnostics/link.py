@@ -13,9 +13,7 @@ from bot.core.errors import BackendError
 from bot.diagnostics.values import Finding, Status, Step, Target, one_line
 from bot.lmstudio import errors
 from bot.lmstudio.catalogue import Catalogue
-from bot.lmstudio.endpoints import Endpoint
-from bot.lmstudio.pinning import Lookup, PinnedResolver
-from bot.lmstudio.transport import GREETING, Reply, Transport
+from bot.lmstudio.transport import GREETING, Endpoint, Lookup, PinnedResolver, Reply, Transport
 
 SEEN: Final[dict[type[BackendError], str]] = {
     errors.TlsError: "The address says https, but the server doesn't speak TLS.",

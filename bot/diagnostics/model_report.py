@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from bot.core.counted import counted
+from bot.core.wording import counted
 from bot.ops.history import DAY, HOUR, WEEK, Figures, History, Table, percentile, total
 
 NO_LIBRARY: Final = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from bot.core.counted import counted
 from bot.core.ports import ServerState
+from bot.core.wording import counted
 from bot.queue.capacity import in_words
 from bot.queue.scheduler import InLine, Job, Scheduler
 

@@ -19,9 +19,14 @@ from bot.core.clock import Clock
 from bot.diagnostics.link import Way, failed, greets
 from bot.diagnostics.values import Fact, Finding, Status, Step
 from bot.lmstudio import errors
-from bot.lmstudio.endpoints import Endpoint, plain_address
-from bot.lmstudio.pinning import AddressNotPinnedError, PinnedResolver
-from bot.lmstudio.transport import REFUSED_ERRNOS, Transport
+from bot.lmstudio.transport import (
+    REFUSED_ERRNOS,
+    AddressNotPinnedError,
+    Endpoint,
+    PinnedResolver,
+    Transport,
+    plain_address,
+)
 from config.defaults import LMSTUDIO_PORT
 
 _MAX_ADDRESSES: Final = 4

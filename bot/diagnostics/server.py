@@ -11,8 +11,7 @@ from bot.diagnostics.reach import LOSSY, SAMPLES, link_facts
 from bot.diagnostics.values import Finding, Status, Step
 from bot.lmstudio import errors
 from bot.lmstudio.catalogue import NAMES_ONLY, fetch_catalogue
-from bot.lmstudio.endpoints import Endpoint
-from bot.lmstudio.transport import GREETING, Reply, Transport
+from bot.lmstudio.transport import GREETING, Endpoint, Reply, Transport
 
 HTTP_S: Final = 2.9
 SAMPLE_S: Final = 0.35

@@ -7,8 +7,7 @@ from typing import Final
 
 from bot.core.errors import ConfigurationError
 from bot.diagnostics.values import Target
-from bot.lmstudio.endpoints import parse_endpoint, tokens_by_origin
-from bot.lmstudio.transport import make_tls
+from bot.lmstudio.transport import make_tls, parse_endpoint, tokens_by_origin
 from config.settings import Settings
 
 _MOST_NAMES: Final = 16

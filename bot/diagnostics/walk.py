@@ -23,8 +23,7 @@ from bot.diagnostics.models import probe_models
 from bot.diagnostics.probe import NOT_TRIED, Probe, run_probes
 from bot.diagnostics.values import Finding, Status, Step, Target
 from bot.lmstudio import errors
-from bot.lmstudio.endpoints import parse_endpoint
-from bot.lmstudio.pinning import Lookup, system_lookup
+from bot.lmstudio.transport import Lookup, parse_endpoint, system_lookup
 
 PATIENCE_S: Final = 5.0
 """Longest wait for a turn at the model, in seconds; the rest of the diagnosis is there before."""

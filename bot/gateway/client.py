@@ -22,15 +22,13 @@ from bot.chat.backfill import ALIVE, ALIVE_MARGIN_S, alive_at
 from bot.core.clock import Clock
 from bot.core.domain import Place, UserId
 from bot.core.errors import ConfigurationError, describe
-from bot.core.reasons import plain_reason
 from bot.core.tasks import end_tasks
+from bot.core.wording import plain_reason
 from bot.gateway.endpoints import NETWORK_ERRORS
 from bot.gateway.readable import UNREADABLE, read_guild, read_interaction, read_message
 from bot.gateway.reconnect import Governor
-from bot.gateway.refusals import GuardedRequests
 from bot.gateway.replay import SESSION, WORTH_IT, LeftSession, left_session, missed_dm_channels
-from bot.gateway.rest_pace import RestPace
-from bot.gateway.rest_watch import RestWatch
+from bot.gateway.rest import GuardedRequests, RestPace, RestWatch
 from bot.gateway.services import Services
 from bot.ops.metrics import Metrics
 from config.settings import DiscordSettings

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bot.core.clock import Clock
-from bot.core.reasons import plain_reason
+from bot.core.wording import plain_reason
 
 _log = logging.getLogger(__name__)
 

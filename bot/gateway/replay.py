@@ -20,7 +20,7 @@ import yarl
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 
 from bot.core.domain import ChannelId
-from bot.core.reasons import plain_reason
+from bot.core.wording import plain_reason
 from bot.gateway.endpoints import NETWORK_ERRORS
 from bot.gateway.readable import UNREADABLE
 

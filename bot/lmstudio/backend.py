@@ -14,11 +14,17 @@ from bot.core.errors import ConfigurationError
 from bot.core.ports import Capacity, ServerState
 from bot.core.tasks import end_tasks
 from bot.lmstudio import errors, loading
-from bot.lmstudio.endpoints import parse_endpoint, tokens_by_origin
 from bot.lmstudio.nodes import Fleet, Node
-from bot.lmstudio.pinning import Lookup, PinnedResolver, system_lookup
 from bot.lmstudio.run import Run
-from bot.lmstudio.transport import Transport, make_tls
+from bot.lmstudio.transport import (
+    Lookup,
+    PinnedResolver,
+    Transport,
+    make_tls,
+    parse_endpoint,
+    system_lookup,
+    tokens_by_origin,
+)
 from config.settings import LMStudioSettings
 
 _log = logging.getLogger(__name__)

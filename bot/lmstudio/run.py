@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -25,12 +26,19 @@ from bot.core.domain import (
     Stage,
     StageKind,
     TextDelta,
+    Usage,
 )
 from bot.core.errors import BackendError, error_kind
 from bot.core.tasks import end_tasks, within
-from bot.lmstudio import errors, loading, wire
-from bot.lmstudio.catalogue import name_to_send
-from bot.lmstudio.ending import findings, line_for, may_go_on, reason_of, was_cut
+from bot.lmstudio import errors, loading
+from bot.lmstudio.catalogue import is_same_model, name_to_send
+from bot.lmstudio.completion import (
+    REASONING_EFFORTS,
+    CompletionDecoder,
+    encode_body,
+    fitting,
+    normalise,
+)
 from bot.lmstudio.exchange import (
     CONNECT_LIMIT_S,
     Exchange,
@@ -38,11 +46,113 @@ from bot.lmstudio.exchange import (
     TimeLimits,
     first_token_patience_s,
 )
-from bot.lmstudio.health import Cause
-from bot.lmstudio.nodes import Copy, Fleet, LearnedCapabilities, Node
+from bot.lmstudio.nodes import Cause, Copy, Fleet, LearnedCapabilities, Node
 from bot.lmstudio.recovery import Plan, Retries, recover, without_images
-from bot.lmstudio.wire import fitting
 from config.settings import LMStudioSettings
+
+_log = logging.getLogger(__name__)
+
+SILENTLY_CUT_SHARE: Final = 0.6
+"""Reported prompt tokens below this share of the estimate mean that the server cut the prompt."""
+
+_LEAST_ESTIMATE_TOKENS: Final = 1000
+_SHOWN_CHARS: Final = 100
+
+OTHER_MODEL: Final = "Another model than the one I'm set to use answered this."
+NEAR_NAME: Final = "The model I'm set to use is listed as {key}, so I take that."
+CUT_BY_SERVER: Final = (
+    "The model's server left out a part of our conversation, because it was too long for it."
+)
+
+_REASONS: Final = {
+    "length": FinishReason.LENGTH,
+    "tool_calls": FinishReason.TOOL_CALLS,
+}
+_LINES: Final[tuple[tuple[type[BackendError], str], ...]] = (
+    (errors.ContextOverflowError, "What the model can read at once is full here."),
+    (errors.PoolFullError, "The memory that all running answers share was full here."),
+    (errors.OutOfMemoryError, "The model's machine ran out of memory here."),
+    (errors.ModelUnloadedError, "The model was unloaded here."),
+    (errors.ModelCrashedError, "The model crashed here."),
+    (errors.ComputeError, "The model had a fault while computing here."),
+    (errors.OutputParserError, "The model's server couldn't read what the model wrote here."),
+    (errors.StalledError, "The model stopped in the middle here."),
+    (errors.TotalTimeoutError, "I stopped here: this took longer than I may wait."),
+    (errors.TruncatedStreamError, "The connection to the model broke here."),
+    (errors.DisconnectedError, "The connection to the model broke here."),
+    (errors.BackendUnavailableError, "The connection to the model broke here."),
+    (errors.BadResponseError, "The model's server sent something I can't read here."),
+    (errors.TlsError, "The connection to the model broke here."),
+)
+UNKNOWN: Final = "The model's server reported a fault here."
+
+
+def line_for(error: BackendError) -> str:
+    """Return one sentence on why an answer ends where it does."""
+    return next((line for kind, line in _LINES if isinstance(error, kind)), UNKNOWN)
+
+
+def may_go_on(error: BackendError) -> bool:
+    """Return whether asking again at once may bring the rest of an answer.
+
+    Where time or room is used up it can't, and what is configured wrongly stays so.
+    """
+    return error.can_retry and not isinstance(error, errors.TotalTimeoutError)
+
+
+def reason_of(decoder: CompletionDecoder) -> FinishReason:
+    """Return why a whole answer ended."""
+    return _REASONS.get(decoder.finish_reason or "", FinishReason.STOP)
+
+
+def findings(node: Node, plan: Plan, decoder: CompletionDecoder, instance: str) -> list[str]:
+    """Return sentences for the person about how a request was answered.
+
+    Args:
+        node: Who answered.
+        plan: What was asked.
+        decoder: What came.
+        instance: The name that the request named; empty when it named none.
+    """
+    found = []
+    info = node.model(plan.model)
+    if plan.model is not None and info is not None and node.is_first_near(plan.model):
+        _log.warning("the model %.200r is taken for %.200r", plan.model, info.key)
+        found.append(NEAR_NAME.format(key=_shown(info.key)))
+    listed = () if info is None else (info.key, *info.instance_ids)
+    expected = {plan.model or "", instance, *listed}
+    answered_by = decoder.model
+    is_known = any(is_same_model(answered_by or "", name) for name in expected if name)
+    if plan.model is not None and answered_by is not None and not is_known:
+        found.append(OTHER_MODEL)
+    if was_cut(plan, decoder.usage, info.context_tokens if info else None):
+        found.append(CUT_BY_SERVER)
+    return found
+
+
+def was_cut(plan: Plan, usage: Usage | None, context_tokens: int | None) -> bool:
+    """Return whether the server read much less than it was sent, for lack of room.
+
+    LM Studio's default overflow policy drops the middle of a conversation without an error.
+
+    Args:
+        plan: What was asked.
+        usage: The tokens that the server counted, where it did.
+        context_tokens: The model's context length, where known: what fits isn't cut, however few
+            tokens it turns out to have.
+    """
+    if usage is None or not usage.prompt_tokens or plan.prompt_tokens < _LEAST_ESTIMATE_TOKENS:
+        return False
+    is_short = usage.prompt_tokens < plan.prompt_tokens * SILENTLY_CUT_SHARE
+    return is_short and (
+        context_tokens is None or plan.prompt_tokens + plan.max_tokens > context_tokens
+    )
+
+
+def _shown(name: str) -> str:
+    """Return a model's name for a sentence, on one line and short."""
+    return " ".join(name.replace("`", "").split())[:_SHOWN_CHARS]
+
 
 MAX_REQUESTS: Final = 16
 """Requests that one question may cost in all, whatever happens."""
@@ -136,10 +246,10 @@ class Run:
         self._retries = Retries(attempts=settings.retry_attempts, budget_s=settings.retry_budget_s)
         self._plan = Plan(
             model=request.model,
-            turns=wire.normalise(request.turns),
+            turns=normalise(request.turns),
             prompt_tokens=request.prompt_tokens,
             max_tokens=request.sampling.max_tokens,
-            reasoning_effort=wire.REASONING_EFFORTS.get(request.reasoning),
+            reasoning_effort=REASONING_EFFORTS.get(request.reasoning),
         )
         self._excluded: frozenset[int] = frozenset()
         self._requests = 0
@@ -280,7 +390,7 @@ class Run:
         plan = _fitted(self._plan, node)
         warm = self._fleet.warm_copy(self._request.conversation_key, node)
         instance = _name(node, plan.model, warm) or ""
-        sent = wire.normalise(plan.turns, fold_system=plan.fold_system)
+        sent = normalise(plan.turns, fold_system=plan.fold_system)
         is_loading = not node.has_loaded(plan.model)
         is_warm = warm is not None and warm.instance == instance
         return Ask(
@@ -317,7 +427,7 @@ class Run:
         )
 
     def _body(self, ask: Ask) -> bytes:
-        return wire.encode_body(
+        return encode_body(
             model=ask.instance or None,
             turns=ask.sent,
             temperature=self._request.sampling.temperature,

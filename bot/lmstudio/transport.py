@@ -1,4 +1,4 @@
-"""Connections to one server: pooled, pinned, bounded, and never following where it points.
+"""Connections to one server: its address as people paste it, bound to a machine; pooled, bounded HTTP.
 
 One aiohttp session per server. LM Studio closes idle connections after 5 seconds, so ours live 4.
 No cookies, no proxies from the environment, no redirects, no compression: each of them is a way
@@ -7,23 +7,268 @@ for an answer to cost more than it should or for a prompt to go where it must no
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
+import re
+import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Final
 
 import aiohttp
-from aiohttp import ClientResponse, ClientSession, ClientTimeout, Fingerprint, TCPConnector
+from aiohttp import (
+    AddrInfoType,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    Fingerprint,
+    TCPConnector,
+)
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from bot.core.clock import Clock
 from bot.core.errors import BackendError, ConfigurationError
 from bot.core.tasks import within
 from bot.lmstudio import errors, failures
 from bot.lmstudio.completion import parse_json
-from bot.lmstudio.endpoints import Endpoint
-from bot.lmstudio.pinning import AddressNotPinnedError, PinnedResolver
+
+_API_TAILS: Final = (
+    *("/api/v0", "/api/v1", "/v1", "/chat/completions", "/completions", "/models", "/chat"),
+    "/lmstudio-greeting",
+)
+_HAS_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,32}://")
+_LOOKS_NUMERIC: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
+_SCHEMES: Final = frozenset({"http", "https"})
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where one server is.
+
+    Attributes:
+        scheme: ``http`` or ``https``.
+        host: Lower case name, or an IP address in its plain form (without brackets).
+        port: TCP port.
+        prefix: Path before ``/v1`` and ``/api``, for servers behind a proxy; usually empty.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    prefix: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port: what a token is bound to."""
+        return str(URL.build(scheme=self.scheme, host=self.host, port=self.port).origin())
+
+    def url(self, path: str) -> URL:
+        """Return the address of a path such as ``/v1/models``."""
+        return URL.build(
+            scheme=self.scheme, host=self.host, port=self.port, path=self.prefix + path
+        )
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """Read a base URL with or without scheme, ``/v1``, other API paths and trailing slashes.
+
+    Raises:
+        ConfigurationError: It isn't an http(s) address of a host; the message never repeats a
+            password.
+    """
+    text = text.strip()
+    if any(char.isspace() or char == "\\" or ord(char) < 32 for char in text):
+        raise _refusal("has a space or a control character in it")
+    if not _HAS_SCHEME.match(text):
+        text = f"http://{text}"
+    try:
+        url = URL(text)
+        host, port = url.host, url.port
+    except ValueError:
+        raise _refusal("is not an address like http://192.168.1.20:1234") from None
+    if url.scheme not in _SCHEMES:
+        raise _refusal("must begin with http:// or https://")
+    if url.raw_user is not None or url.raw_password is not None:
+        raise _refusal("must not hold a user name or password; use LMSTUDIO_API_TOKEN")
+    if url.raw_query_string or url.raw_fragment:
+        raise _refusal("must end with the host, the port and at most a path")
+    if not host or port is None or port == 0:
+        raise _refusal("is not an address like http://192.168.1.20:1234")
+    path = url.path.rstrip("/")
+    prefix = _without_api(path).rstrip("/")
+    return Endpoint(url.scheme, _plain_host(host, url.raw_host or "", text), port, prefix)
+
+
+def _without_api(path: str) -> str:
+    """Return a path without the paths of the API at its end."""
+    end = len(path)
+    while tail := next((tail for tail in _API_TAILS if path.endswith(tail, 0, end)), ""):
+        end -= len(tail)
+    return path[:end]
+
+
+def tokens_by_origin(base_urls: Sequence[str], tokens: Sequence[str]) -> dict[str, str]:
+    """Return which token goes to which origin; an origin without one is asked without a token.
+
+    Args:
+        base_urls: Addresses of servers.
+        tokens: The token of each, in the same order; empty or missing where there is none.
+
+    Raises:
+        ConfigurationError: An address isn't one.
+    """
+    found: dict[str, str] = {}
+    for text, token in zip(base_urls, tokens, strict=False):
+        if token:
+            found.setdefault(parse_endpoint(text).origin, token)
+    return found
+
+
+def plain_address(text: str) -> str | None:
+    """Return an IP address in its shortest form, IPv4 in IPv6 taken out; ``None`` for others."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(address)
+
+
+def _plain_host(host: str, raw_host: str, text: str) -> str:
+    """Return the host; refuse spellings that mean an address to some and a name to others."""
+    address = plain_address(host)
+    if address is not None:
+        if ipaddress.ip_address(address.partition("%")[0]).is_unspecified:
+            raise _refusal("means every address; use 127.0.0.1 for this machine")
+        if text.isascii():
+            return address
+    name = raw_host.lower()
+    last_label = name.rstrip(".").rpartition(".")[2]
+    if not name.isascii() or _LOOKS_NUMERIC.fullmatch(last_label):
+        raise _refusal("is an odd spelling of an IP address; write it as four numbers")
+    return name
+
+
+def _refusal(reason: str) -> ConfigurationError:
+    return ConfigurationError(f"LMSTUDIO_BASE_URL {reason}.")
+
+
+Lookup = Callable[[str], Awaitable[Sequence[str]]]
+"""Returns the IP addresses of a name; raises ``OSError`` when there is none."""
+
+_METADATA: Final = frozenset({"169.254.169.254", "100.100.100.200", "fd00:ec2::254"})
+"""Cloud metadata services: never a model's server."""
+
+
+class AddressNotPinnedError(OSError):
+    """A connection would go to an address that the name didn't have at first."""
+
+
+async def system_lookup(host: str) -> Sequence[str]:
+    """Resolve with the system's resolver, in a thread."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return [str(sockaddr[0]) for *_, sockaddr in found]
+
+
+class PinnedResolver(AbstractResolver):
+    """Resolver and socket factory of one server's connections: a name can't lead to another machine later.
+
+    A server's name is resolved once; every connection must go to one of those addresses. Only when
+    none of them answers any more is the name resolved again (a machine may get a new lease), and then
+    only addresses of the same kind count: a name that led into the local network never leads out of
+    it, nor back to this machine. The last word is said where the socket is made, since that sees the
+    final address whatever way it was spelled.
+    """
+
+    def __init__(self, host: str, lookup: Lookup = system_lookup) -> None:
+        """Bind to a host.
+
+        Args:
+            host: Name or plain IP address.
+            lookup: How names are resolved.
+        """
+        self._host = host
+        self._lookup = lookup
+        address = plain_address(host)
+        self._pinned: tuple[str, ...] = (address,) if address else ()
+        self._kind: str | None = None
+        self._is_stale = False
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the pinned addresses of this server's name; refuse every other name."""
+        if host.rstrip(".").lower() != self._host.rstrip("."):
+            raise AddressNotPinnedError("not this server's name")
+        if not self._pinned or self._is_stale:
+            await self._pin()
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=_family(address),
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in self._pinned
+            if family in (socket.AF_UNSPEC, _family(address))
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    def mark_unreachable(self) -> None:
+        """Let the next connection resolve the name again: no pinned address answers."""
+        self._is_stale = True
+
+    def mark_reachable(self) -> None:
+        """Keep the pinned addresses: one of them answered."""
+        self._is_stale = False
+
+    def make_socket(self, info: AddrInfoType) -> socket.socket:
+        """Make the socket of a connection after a last look at where it goes.
+
+        Raises:
+            AddressNotPinnedError: The address isn't one of the pinned.
+        """
+        family, kind, proto, _, target = info
+        address = plain_address(str(target[0]))
+        if address is None or address not in self._pinned or address in _METADATA:
+            raise AddressNotPinnedError("not a pinned address")
+        made = socket.socket(family, kind, proto)
+        made.setblocking(False)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return made
+
+    async def _pin(self) -> None:
+        found = [plain_address(text) for text in await self._lookup(self._host)]
+        addresses = dict.fromkeys(a for a in found if a is not None and a not in _METADATA)
+        if self._kind is not None:
+            addresses = dict.fromkeys(a for a in addresses if _kind(a) == self._kind)
+        if not addresses:
+            raise AddressNotPinnedError("no address that may be used")
+        self._pinned = tuple(addresses)
+        self._kind = _kind(self._pinned[0])
+        self._pinned = tuple(a for a in self._pinned if _kind(a) == self._kind)
+        self._is_stale = False
+
+
+def _kind(address: str) -> str:
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    if parsed.is_loopback:
+        return "loopback"
+    return "private" if parsed.is_private or parsed.is_link_local else "public"
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
 
 KEEPALIVE_S: Final = 4.0
 """Seconds; LM Studio's server says ``Keep-Alive: timeout=5``."""

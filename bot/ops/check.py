@@ -29,7 +29,7 @@ from bot.diagnostics.values import Finding, Status, Step
 from bot.diagnostics.walk import diagnose, settings_failed
 from bot.gateway.endpoints import NETWORK_ERRORS, discord_endpoints
 from bot.gateway.readable import UNREADABLE
-from bot.gateway.rest_watch import RestWatch
+from bot.gateway.rest import RestWatch
 from bot.ops.status_server import listening_problem
 from bot.ops.terminal import detach_output
 from bot.storage.database import DATABASE_FILE

@@ -16,7 +16,7 @@ from typing import Final, TextIO
 from urllib.parse import unquote, urlsplit
 
 from bot.core.errors import ConfigurationError
-from bot.core.reasons import plain_reason
+from bot.core.wording import plain_reason
 from config.settings import LoggingSettings, Settings
 
 _log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import Final
 from bot.core.domain import FinishReason, TextDelta
 from bot.output.participants import Labels
 from bot.output.reasoning.filter import ReasoningFilter
-from bot.output.reasoning.kept import KeptThinking
+from bot.output.reasoning.hidden import KeptThinking
 from bot.output.reasoning.memory import ModelMemory
 from bot.output.sanitise.markdown import fence_end
 from bot.output.sanitise.policy import OutputPolicy

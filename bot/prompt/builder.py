@@ -20,13 +20,13 @@ from bot.core.domain import (
 )
 from bot.core.ports import ChatSettings, FileSource, MessageSource
 from bot.core.recent import Recent
-from bot.prompt import budget, persona
+from bot.prompt import budget
 from bot.prompt.attachments.decoder import Decoder
 from bot.prompt.attachments.files import FileReader, has_expired
 from bot.prompt.chain import LINEAR_KINDS, AnswerIndex, ConversationReader
 from bot.prompt.cleaning import safe_name
 from bot.prompt.draft import Draft
-from bot.prompt.render import Style, fit
+from bot.prompt.render import Persona, Style, fill, fit
 from bot.prompt.tokens import TokenEstimator, static_tokens
 from config.settings import ContextSettings
 
@@ -160,9 +160,9 @@ class ContextBuilder:
             bot_names=tuple(dict.fromkeys([bot_name, self._bot_name()])),
         )
 
-    def _persona(self, place: Place, chat: ChatSettings, bot_name: str) -> persona.Persona:
+    def _persona(self, place: Place, chat: ChatSettings, bot_name: str) -> Persona:
         server, channel = self._place_names(place)
-        return persona.fill(chat.system_prompt, bot=bot_name, server=server, channel=channel)
+        return fill(chat.system_prompt, bot=bot_name, server=server, channel=channel)
 
     async def _fill(self, draft: Draft, key: str | None, person_id: UserId) -> None:
         """Cut history, then the newest message, until the prompt fits."""

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from bot.core import frames
-from bot.core.counted import counted
 from bot.core.domain import AttachmentInfo, ChatTurn, IncomingMessage, MessageId, Role, UserId
+from bot.core.wording import counted
 from bot.prompt.attachments.decoding import Decoded
 from bot.prompt.attachments.kinds import FileKind, kind_of
 from bot.prompt.budget import Budget, cut_points, origin

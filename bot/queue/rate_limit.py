@@ -8,9 +8,9 @@ from typing import Final
 
 from bot.core.action_budget import FairBudget, Shares
 from bot.core.clock import Clock
-from bot.core.counted import counted
 from bot.core.domain import GuildId, UserId
 from bot.core.recent import Recent
+from bot.core.wording import counted
 from config.settings import QueueSettings
 
 ENTRIES: Final = 20_000

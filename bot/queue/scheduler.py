@@ -14,11 +14,11 @@ from enum import Enum
 from typing import Final
 
 from bot.core.clock import Clock
-from bot.core.counted import counted
 from bot.core.domain import ChannelId, GuildId, QuestionId, UserId
 from bot.core.errors import QueueError
 from bot.core.ports import Capacity
 from bot.core.tasks import start_shared
+from bot.core.wording import counted
 from bot.queue.capacity import CapacityGate, Durations, Strain, in_words
 from bot.queue.fair_queue import Bound, Entry, FairQueue
 from config.settings import QueueSettings

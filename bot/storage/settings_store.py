@@ -11,10 +11,10 @@ from typing import Final
 
 from bot.chat.allowed_models import Permit
 from bot.core.action_budget import FairBudget, Shares
-from bot.core.counted import counted
 from bot.core.domain import GuildId, Place, Reasoning, UserId
 from bot.core.errors import StoreError
 from bot.core.ports import ChatSettings
+from bot.core.wording import counted
 from bot.storage import settings_sql
 from bot.storage.database import Database
 from bot.storage.setting_types import (

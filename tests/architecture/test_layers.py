@@ -17,7 +17,7 @@ OUTSIDE = {
         "bot.ops.metrics",
         "bot.ops.status_server",
         "bot.prompt.attachments.cdn",
-        "bot.core.reasons",
+        "bot.core.wording",
         "cogs._calls",  # discord.py lets aiohttp's failures through
         "sandbox",
     ),

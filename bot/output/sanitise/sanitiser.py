@@ -7,10 +7,154 @@ from collections.abc import Iterator
 from typing import Final
 
 from bot.output.layout import DiscordLayout
-from bot.output.sanitise.chars import CharCleaner
 from bot.output.sanitise.markdown import MarkdownGuard, fence_end
 from bot.output.sanitise.policy import OutputPolicy
 from bot.output.sanitise.secret_guard import SecretGuard, SecretStream
+
+DENIED_CLASS: Final = (
+    "\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e"
+    "\u200f\u202a-\u202e\u2060-\u206f\u3164\ufdd0-\ufdef\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\ufffe"
+    "\uffff\ue000-\uf8ff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e001f"
+    "\U000e0080-\U000e00ff\U000e01f0-\U0010ffff"
+)
+"""Never let through: controls but newline and tab, bidi controls, invisible and private characters."""
+
+TAGS: Final = "\U000e0020-\U000e007f"
+EMOJI: Final = (
+    "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u24c2\u25aa-\u25ff\u2600-\u27bf"
+    "\u2934\u2935\u2b00-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
+)
+_COUNTED: Final = "\u2600-\u27bf\U0001f000-\U0001faff"
+_LATIN_MARKS: Final = (
+    "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+)
+_OTHER_MARKS: Final = (
+    "\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc"
+    "\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u0711\u0730-\u074a\u0900-\u0902\u093a\u093c\u0941-\u0948"
+    "\u094d\u0951-\u0957\u0962\u0963\u0981\u09bc\u09c1-\u09c4\u09cd\u0b82\u0bc0\u0bcd\u0e31\u0e34-\u0e3a"
+    "\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u0f71-\u0f7e\u0f80-\u0f84\u302a-\u302f\u3099\u309a"
+)
+_MARKS: Final = _LATIN_MARKS + _OTHER_MARKS
+_JOINING: Final = (
+    "\u0600-\u0604\u0606-\u061b\u061d-\u06dc\u06de-\u070e\u0710-\u08e1\u08e3-\u0dff\u1000-\u109f"
+    "\u1780-\u17b3\u17b6-\u18af\ua8e0-\ua8ff\ufb50-\ufdcf\ufdf0-\ufdff\ufe70-\ufefc"
+)
+_VIRAMA: Final = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca\u1039\u17d2"
+_VARIANT_BASE: Final = f"#*0-9{EMOJI}"
+_IDEOGRAPHS: Final = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+
+
+_ESCAPE: Final = re.compile(
+    "(?:\x1b\\[|\x9b)[0-?]{0,32}[ -/]{0,8}[@-~]|\x1b\\][^\x07\x1b\n]{0,256}(?:\x07|\x1b\\\\)"
+)
+"""Terminal control: CSI sequences (colours) and OSC strings (ECMA-48)."""
+_ESCAPE_PARTIAL: Final = re.compile(
+    "(?:\x1b|(?:\x1b\\[|\x9b)[0-?]{0,32}[ -/]{0,8}|\x1b\\][^\x07\x1b\n]{0,256}\x1b?)\\Z"
+)
+_LINE_ENDS: Final = re.compile("[\x85\u2028\u2029]")
+_DENIED: Final = re.compile(f"[{DENIED_CLASS}]")
+_HIGH_SURROGATE: Final = re.compile("[\ud800-\udbff]\\Z")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_EMOJI_BASE: Final = re.compile(f"[{_COUNTED}]")
+_FLAG: Final = "\U0001f3f4"
+_REGIONS: Final = "|".join(
+    "".join(chr(0xE0000 + ord(char)) for char in region) for region in ("gbeng", "gbsct", "gbwls")
+)
+_TAG: Final = re.compile(f"(?P<good>(?<={_FLAG})(?:{_REGIONS})\U000e007f)|[{TAGS}]")
+_VARIANT: Final = re.compile(
+    f"(?P<good>(?<=[{_VARIANT_BASE}])[\ufe0e\ufe0f]|(?<=[{_IDEOGRAPHS}])[\U000e0100-\U000e01ef]"
+    "|(?<=[\u1820-\u18aa])[\u180b-\u180d\u180f])|[\ufe0e\ufe0f\u180b-\u180d\u180f\U000e0100-\U000e01ef]"
+)
+_JOINER: Final = re.compile(
+    f"(?P<good>(?<=[{EMOJI}\ufe0f])\u200d(?=[{EMOJI}])|(?<=[{_JOINING}])[\u200c\u200d](?=[{_JOINING}])"
+    f"|(?<=[{_VIRAMA}])\u200d)|[\u200c\u200d]"
+)
+_ANY_RUN: Final = re.compile(f"([{_MARKS}]{{5}})[{_MARKS}]+")
+_LATIN_RUN: Final = re.compile(f"([{_LATIN_MARKS}]{{2}})[{_LATIN_MARKS}]+")
+_CONTEXT: Final = re.compile(
+    f"[\u200c\u200d\ufe0e\ufe0f\u180b-\u180d\u180f\U000e0020-\U000e007f\U000e0100-\U000e01ef{_MARKS}]"
+)
+_HELD_JOINERS: Final = 2
+_HELD_TAGS: Final = re.compile(f"(?<={_FLAG})[{TAGS}]{{1,5}}\\Z")
+_TRAILING: Final = f"{_MARKS}{TAGS}\u200c\u200d\ufe0e\ufe0f\u180b-\u180d\u180f\U000e0100-\U000e01ef"
+_LAST_CHARS: Final = 16
+_LAST: Final = re.compile(f"[^{_TRAILING}]?[{_TRAILING}]{{0,{_LAST_CHARS}}}\\Z")
+
+
+def _good(found: re.Match[str]) -> str:
+    return found["good"] or ""
+
+
+class CharCleaner:
+    """Removes characters that mislead or break, in pieces; what it has given out stays as it is.
+
+    Those are controls, invisible ones, stacked marks and lone surrogates. Emoji sequences, flags,
+    joiners of Arabic and Indic scripts and ideographic variants keep what they need. Ranges: Unicode
+    15 (DerivedCoreProperties: Default_Ignorable_Code_Point; emoji-zwj-sequences).
+
+    Args:
+        max_emoji: Most emoji let through.
+    """
+
+    def __init__(self, max_emoji: int) -> None:
+        self._emoji_left = max_emoji
+        self._buf = ""
+        self._hold = ""
+        self._before = ""
+
+    def feed(self, text: str, *, ended: bool = False) -> str:
+        """Return what can be given out now."""
+        if not (self._buf or self._hold) and text.isascii() and not _DENIED.search(text):
+            self._before = text[-1:] or self._before
+            return text
+        buf = self._buf + text
+        self._buf = ""
+        if not ended:
+            for pattern in (_HIGH_SURROGATE, _ESCAPE_PARTIAL):
+                held = pattern.search(buf, max(0, len(buf) - 300))
+                if held:
+                    self._buf = buf[held.start() :]
+                    buf = buf[: held.start()]
+                    break
+        return self._in_context(self._remove(buf), ended=ended)
+
+    def _remove(self, text: str) -> str:
+        if _SURROGATE.search(text):
+            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        text = _ESCAPE.sub("", text)
+        text = _DENIED.sub("", _LINE_ENDS.sub("\n", text))
+        if _EMOJI_BASE.search(text):
+            text = _EMOJI_BASE.sub(self._count, text)
+        return text
+
+    def _count(self, found: re.Match[str]) -> str:
+        self._emoji_left -= 1
+        return found[0] if self._emoji_left >= 0 else ""
+
+    def _in_context(self, text: str, *, ended: bool) -> str:
+        text = self._before + self._hold + text
+        start = len(self._before)
+        self._hold = ""
+        if _CONTEXT.search(text, start):
+            if not ended:
+                text = self._held_back(text, start)
+            for pattern in (_VARIANT, _TAG, _JOINER):
+                text = pattern.sub(_good, text)
+            text = _LATIN_RUN.sub(r"\1", _ANY_RUN.sub(r"\1", text))
+        last = _LAST.search(text, max(0, len(text) - _LAST_CHARS))
+        self._before = last[0] if last else ""
+        return text[start:]
+
+    def _held_back(self, text: str, start: int) -> str:
+        """Hold joiners and flag tags at the end of a text, and return what stands before them."""
+        end = max(start, len(text.rstrip("\u200c\u200d")))
+        if end < len(text):
+            self._hold = text[end : end + _HELD_JOINERS]
+        elif tags := _HELD_TAGS.search(text, max(start, len(text) - 6)):
+            end = tags.start()
+            self._hold = tags[0]
+        return text[:end]
+
 
 _EDGE_CHARS: Final = 16
 STEP_CHARS: Final = 512

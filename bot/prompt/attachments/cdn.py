@@ -9,7 +9,7 @@ import aiohttp
 from yarl import URL
 
 from bot.core.domain import AttachmentInfo
-from bot.core.reasons import plain_reason
+from bot.core.wording import plain_reason
 
 _log = logging.getLogger(__name__)
 

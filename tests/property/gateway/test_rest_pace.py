@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 from yarl import URL
 
-from bot.gateway.rest_pace import LIMIT, WINDOW_S, RestPace
+from bot.gateway.rest import LIMIT, WINDOW_S, RestPace
 from tests.support.clock import FakeClock, settle
 
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from bot.core.domain import FinishReason, TextDelta
 from bot.output.pipeline import OutputPolicy, SecretGuard, make_harmless
-from bot.output.sanitise.chars import DENIED_CLASS
-from bot.output.sanitise.sanitiser import Sanitiser
+from bot.output.sanitise.sanitiser import DENIED_CLASS, Sanitiser
 from tests.unit.output.helpers import GUARD, KEY, TOKEN, pipeline
 from tests.unit.output.test_secrets import longest_piece, spellings
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.chat.closing import BROKE, REPEATED
-from bot.chat.ending import Ending
+from bot.chat.closing import BROKE, REPEATED, Ending
 from bot.chat.service import ChatService, RateLimitedError
 from bot.chat.turn import RESTARTING_TEXT
 from bot.core.domain import (
@@ -29,8 +28,8 @@ from bot.core.domain import (
 )
 from bot.core.errors import DeliveryUnavailableError, QueueError
 from bot.core.ports import JournalEntry, Outcome, QuestionState
-from bot.lmstudio.ending import CUT_BY_SERVER
 from bot.lmstudio.errors import BackendUnavailableError
+from bot.lmstudio.run import CUT_BY_SERVER
 from bot.queue.scheduler import AHEAD
 from tests.support.builders import ADA, BOB, HOME, NOON, message, question
 from tests.support.chat import ANSWER, Chat

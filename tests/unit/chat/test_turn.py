@@ -8,8 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.chat.closing import BROKE, CUT_BY_LENGTH, ONLY_THINKING, PRESS_CONTINUE
-from bot.chat.ending import Ending
+from bot.chat.closing import BROKE, CUT_BY_LENGTH, ONLY_THINKING, PRESS_CONTINUE, Ending
 from bot.chat.turn import BURST_SETTLES_S, MERGED_MARK, RESTARTING_TEXT
 from bot.core.domain import (
     Completed,

@@ -9,8 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.chat.closing import CUT_BY_LENGTH
-from bot.chat.ending import Ending
+from bot.chat.closing import CUT_BY_LENGTH, Ending
 from bot.chat.turn import LEAST_ANSWER_TOKENS
 from bot.core.domain import (
     Completed,

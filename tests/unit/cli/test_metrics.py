@@ -15,8 +15,7 @@ from bot.core.errors import BotError, error_kind, error_kinds
 from bot.core.ports import Outcome, ServerState
 from bot.core.record import QuestionRecord, Span
 from bot.lmstudio.errors import ModelCrashedError
-from bot.ops.metrics import Metrics, Sources
-from bot.ops.routes import route_of
+from bot.ops.metrics import Metrics, Sources, route_of
 from tests.architecture.sources import ROOT
 from tests.support.builders import question
 from tests.support.clock import FakeClock

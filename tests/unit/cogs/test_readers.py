@@ -12,7 +12,7 @@ import discord
 import pytest
 
 from bot.core.domain import ChannelId, GuildId, Person, Place, PlaceKind, RoleId, UserId
-from cogs._readers import ROLES_HOLD, Readers
+from cogs._gate import ROLES_HOLD, Readers
 from tests.support.builders import question
 from tests.support.clock import FakeClock
 from tests.unit.cogs.test_places import made_client

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bot.core import frames
-from bot.core.counted import counted
 from bot.core.domain import Stage, StageKind
+from bot.core.wording import counted
 from bot.delivery.stage_line import stage_line
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bot.core.domain import Usage
-from bot.lmstudio.ending import was_cut
 from bot.lmstudio.recovery import Plan
+from bot.lmstudio.run import was_cut
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.core.errors import ConfigurationError
-from bot.lmstudio.endpoints import parse_endpoint
+from bot.lmstudio.transport import parse_endpoint
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,7 @@ from bot.core.errors import BackendError
 from bot.core.tasks import within
 from bot.lmstudio import errors
 from bot.lmstudio.exchange import first_token_patience_s
-from bot.lmstudio.health import Cause, Circuit, watch_server
-from bot.lmstudio.nodes import ReadingSpeed
+from bot.lmstudio.nodes import Cause, Circuit, ReadingSpeed, watch_server
 from bot.lmstudio.recovery import Retries
 from tests.support.clock import FakeClock, settle
 

@@ -10,7 +10,7 @@ import pytest
 
 from bot.core.domain import ChannelId, Person, Place, PlaceKind, Role, UserId
 from bot.prompt.cleaning import clean_text, neutralise, readable, safe_name
-from bot.prompt.persona import PRESETS, fill
+from bot.prompt.render import PRESETS, fill
 from tests.support.conversation import ADA, BOB, CHAT, FakeSources
 
 TOKENS = [

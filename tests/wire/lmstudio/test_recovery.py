@@ -8,9 +8,8 @@ import pytest
 
 from bot.core.domain import ChatTurn, Counted, Reasoning, Role, StageKind
 from bot.lmstudio import LMStudioBackend, errors
-from bot.lmstudio.ending import CUT_BY_SERVER, OTHER_MODEL
 from bot.lmstudio.recovery import NO_IMAGES, SHORTENED, TRIMMED, TURN_SHORTENED
-from bot.lmstudio.run import FALLBACK_USED
+from bot.lmstudio.run import CUT_BY_SERVER, FALLBACK_USED, OTHER_MODEL
 from bot.prompt.tokens import TokenEstimator
 from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, Model
 from sandbox.lmstudio.values import Overflow

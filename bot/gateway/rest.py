@@ -1,4 +1,8 @@
-"""Requests that Discord would refuse, which are better not made.
+"""Requests to Discord: paced, those not made that Discord would refuse, and what its answers tell.
+
+Discord allows a bot 50 requests a second over all servers (Discord: rate limits, global rate limit),
+and discord.py only learns of it from refusals. So a request waits here, right before it is sent, and
+whoever has many of them in one server delays that server's own, and others by their turn only.
 
 Discord bans an address from its API after 10,000 answers of 401, 403 or 429 in ten minutes (Discord:
 rate limits, invalid request limit), whichever servers they came from. So whoever adds the bot to a
@@ -9,20 +13,148 @@ times in one place, or often in one server, is let be for a while.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
 from typing import Any, Final, NamedTuple, Protocol
 
+import aiohttp
 import discord
+from aiohttp import TraceConfig, TraceRequestStartParams
 from discord.http import Route
 
 from bot.core.clock import Clock
-from bot.gateway.rest_pace import ASKED_FOR, NOBODYS
+from bot.core.tasks import TaskOwner
+from bot.diagnostics.discord_side import RestAnswer
+from bot.gateway.endpoints import NETWORK_ERRORS
+from bot.gateway.readable import UNREADABLE
+
+WINDOW_S: Final = 1.0
+"""Discord counts by the second."""
+
+NOBODYS: Final = 0
+"""The group of requests that are about no server."""
+
+_FREE: Final = ("/interactions/", "/webhooks/")
+"""Interaction endpoints don't count (Discord: global rate limit)."""
+
+ASKED_FOR: ContextVar[int] = ContextVar("asked_for", default=NOBODYS)
+"""The group that the request under way counts for."""
+
+LIMIT: ContextVar[asyncio.Timeout | None] = ContextVar("limit", default=None)
+"""The limit of the request under way; waiting for its turn is no part of it."""
+
+
+class RestPace:
+    """Grants so many requests a second, one group after the other while several wait.
+
+    A request counts from the moment it may be sent until a second after its answer: it reached
+    Discord somewhere between the two, so that no second there has more, however late each came.
+
+    Args:
+        clock: Time.
+        most: Requests that reach Discord in any second.
+    """
+
+    def __init__(self, clock: Clock, most: int) -> None:
+        self._clock = clock
+        self._free = most
+        self._ended: deque[float] = deque()
+        self._waiting: OrderedDict[int, deque[asyncio.Future[None]]] = OrderedDict()
+        self._is_releasing = False
+        self._tasks = TaskOwner()
+
+    async def turn(self, group: int) -> None:
+        """Wait until a request of this group may be sent; cancelling gives the place up.
+
+        Whoever was granted one calls ``ended``.
+        """
+        if self._free:
+            self._free -= 1
+            return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(group, deque()).append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled():
+                self._grant()
+            raise
+
+    def ended(self) -> None:
+        """Note that a request was answered, or given up."""
+        self._ended.append(self._clock.monotonic())
+        if not self._is_releasing:
+            self._is_releasing = True
+            self._tasks.start(self._release(), name="rest-pace")
+
+    def pace(self, trace: TraceConfig) -> TraceConfig:
+        """Have the requests that a trace sees wait for their turn."""
+
+        async def wait(
+            _session: object, context: SimpleNamespace, asked: TraceRequestStartParams
+        ) -> None:
+            context.is_counted = not any(part in asked.url.path for part in _FREE)
+            if context.is_counted:
+                await _outside(LIMIT.get(), self.turn(ASKED_FOR.get()))
+
+        async def end(_session: object, context: SimpleNamespace, _ended: object) -> None:
+            if context.is_counted:
+                self.ended()
+
+        trace.on_request_start.append(wait)
+        trace.on_request_end.append(end)
+        trace.on_request_exception.append(end)
+        return trace
+
+    async def close(self) -> None:
+        """Stop granting."""
+        await self._tasks.cancel()
+
+    async def _release(self) -> None:
+        while self._ended:
+            delay_s = self._ended[0] + WINDOW_S - self._clock.monotonic()
+            if delay_s > 0:
+                await self._clock.sleep(delay_s)
+                continue
+            self._ended.popleft()
+            self._grant()
+        self._is_releasing = False
+
+    def _grant(self) -> None:
+        """Give the next who waits the room of one request."""
+        while self._waiting:
+            group, places = self._waiting.popitem(last=False)
+            place = places.popleft()
+            if places:
+                self._waiting[group] = places
+            if not place.done():
+                place.set_result(None)
+                return
+        self._free += 1
+
+
+async def _outside(limit: asyncio.Timeout | None, waiting: Awaitable[None]) -> None:
+    """Wait while a limit stands still."""
+    ends_s = None if limit is None else limit.when()
+    if limit is None or ends_s is None or limit.expired():
+        await waiting
+        return
+    now_s = asyncio.get_running_loop().time
+    left_s = ends_s - now_s()
+    limit.reschedule(None)
+    await waiting
+    limit.reschedule(now_s() + left_s)
+
 
 _log = logging.getLogger(__name__)
 
-WINDOW_S: Final = 600.0
+REFUSALS_WINDOW_S: Final = 600.0
 """Seconds that Discord counts refused requests for (Discord: invalid request limit)."""
 
 PER_PLACE: Final = 3
@@ -102,7 +234,7 @@ class Refusals:
         self._guilds[kind.request, kind.guild] += 1
 
     def _expire(self, now_s: float) -> None:
-        while self._seen and now_s - self._seen[0][0] >= WINDOW_S:
+        while self._seen and now_s - self._seen[0][0] >= REFUSALS_WINDOW_S:
             _, kind = self._seen.popleft()
             _discount(self._places, (kind.request, kind.place))
             _discount(self._guilds, (kind.request, kind.guild))
@@ -222,3 +354,50 @@ def _needed(request: str, *, is_thread: bool, has_files: bool) -> discord.Permis
     if request == f"GET {_MESSAGE}":
         return discord.Permissions(read_message_history=True)
     return discord.Permissions.none()
+
+
+LIMIT_S = 5.0
+"""Longest wait for an answer, in seconds; discord.py would try again for longer."""
+
+
+class RestWatch:
+    """Listens to a discord.py client's requests.
+
+    Attributes:
+        status: Of the last reply; 0 before one.
+        skew_s: Discord's clock minus ours at the last reply, if it said its time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.status = 0
+        self.skew_s: float | None = None
+        self._clock = clock
+
+    def listen(self, trace: aiohttp.TraceConfig) -> aiohttp.TraceConfig:
+        """Listen to what is traced, and return it."""
+        trace.on_request_end.append(self._note)
+        return trace
+
+    async def _note(
+        self, _session: object, _context: object, ended: aiohttp.TraceRequestEndParams
+    ) -> None:
+        self.status = ended.response.status
+        try:
+            told = parsedate_to_datetime(ended.response.headers.get("Date", ""))
+        except ValueError:
+            return
+        told = told if told.tzinfo else told.replace(tzinfo=UTC)
+        self.skew_s = (told - self._clock.now()).total_seconds()
+
+    async def ask(self, client: discord.Client) -> RestAnswer:
+        """Ask Discord who the bot is, once, and return what came of it."""
+        self.status, self.skew_s = 0, None
+        began_s = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                await client.http.request(discord.http.Route("GET", "/users/@me"))
+        except NETWORK_ERRORS:
+            return RestAnswer(None, self.status, self.skew_s)
+        except UNREADABLE:
+            return RestAnswer(None, self.status, is_foreign=True)
+        return RestAnswer(self._clock.monotonic() - began_s, self.status, self.skew_s)

@@ -1,4 +1,4 @@
-"""Why something outside failed, in a few plain words: for log lines and reports, not for people who ask."""
+"""Words for people: failures and numbers of things as a sentence says them."""
 
 from __future__ import annotations
 
@@ -53,3 +53,13 @@ def plain_reason(exc: BaseException) -> str:
     if isinstance(inner, OSError) and inner.strerror:
         return inner.strerror.lower()
     return "an unexpected failure"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where there isn't exactly one.
+
+    Args:
+        number: How many.
+        noun: In the singular; its plural ends with ``s``.
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

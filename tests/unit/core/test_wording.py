@@ -11,7 +11,7 @@ import discord
 import pytest
 
 from bot.core.errors import BotError, DeliveryForbiddenError
-from bot.core.reasons import plain_reason
+from bot.core.wording import plain_reason
 
 
 class DiscordAnswer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sandbox.discord.checks.messages import MAX_FILE_BYTES, MAX_FILES
+from sandbox.discord.checks.messages import MAX_FILES
 from sandbox.discord.people.not_offered import NotOfferedError, in_words
 from sandbox.discord.state.guilds import Message
 from sandbox.discord.values import command_types
@@ -14,6 +14,8 @@ from sandbox.discord.values.json_objects import JsonObject
 Files = Collection[tuple[str, bytes]]
 MAX_TEXT_CHARS = 4000
 """With Nitro; 2,000 without (Discord: resources, "Message")."""
+MAX_FILE_BYTES = 500 * 1024 * 1024
+"""With Nitro; 10 MiB without (Discord: reference, "Uploading files")."""
 MAX_NAME_CHARS = 100
 """Of channels, threads and forum posts."""
 MAX_REACTIONS = 20

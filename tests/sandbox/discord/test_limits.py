@@ -29,7 +29,7 @@ async def _with_menus(rest: Rest, channel: Channel) -> Message:
 
 async def test_files_are_held_to_their_number_and_size(channel: Channel, ada: Person) -> None:
     await ada.say(channel, files=[FILE] * 10)
-    for files in ([FILE] * 11, [("a.txt", bytes(10 * 1024 * 1024 + 1))]):
+    for files in ([FILE] * 11, [("a.txt", bytes(500 * 1024 * 1024 + 1))]):
         with pytest.raises(NotOfferedError):
             await ada.say(channel, files=files)
         with pytest.raises(NotOfferedError):

@@ -24,10 +24,13 @@ ALIVE = "alive_at"
 """State: when the bot was last online, Unix seconds."""
 ALIVE_MARGIN_S = 10.0
 """How far before the present ``ALIVE`` is set: longer than any message takes into the journal."""
-TAKING = "missed_message"
-"""State: the missed message that is being taken up, and how many lives of the process began it."""
+BEGUN = "missed_begun"
+"""State: what the search for missed messages had in hand, and in how many lives of the process."""
 MOST_LIVES = 2
-"""Lives that may end while one missed message is being taken up; from then on the journal counts."""
+"""Lives that may end while one page is read, or one missed message is being taken up; from then on the
+journal counts."""
+MOST_BEGUN = 50
+"""How much of it is remembered; what others ask meanwhile must not hide what ends the process."""
 DM_CHANNELS = "dm_channels"
 """State: the direct-message channels of the last people who asked there, the latest last."""
 MOST_DM_CHANNELS = 500
@@ -81,6 +84,55 @@ Handle = Callable[[IncomingMessage], Awaitable[None]]
 """Takes a message that was missed."""
 
 
+class _Begun:
+    """Counts the lives of the process that ended in the middle of something, by its name.
+
+    What was done is taken off the list by the next write: one write does for a page and the next.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._done: set[str] = set()
+
+    @asynccontextmanager
+    async def begin(self, name: str) -> AsyncGenerator[bool, None]:
+        """Do something inside the ``async with`` block, counted before it begins.
+
+        Yields:
+            Whether it may be done: not once ``MOST_LIVES`` ended in the middle of it.
+        """
+        lives = self._lives().get(name, 0)
+        if lives >= MOST_LIVES:
+            _log.warning("%s ended the process each time, so it isn't looked at", name)
+            yield False
+            return
+        await self._note(name, lives + 1)
+        try:
+            yield True
+        except asyncio.CancelledError:
+            await self._note(name, lives)
+            raise
+        self._done.add(name)
+
+    async def forget(self) -> None:
+        """Write that what was done is done."""
+        if self._done:
+            await self._note()
+
+    def _lives(self) -> dict[str, int]:
+        stored = self._state.get(BEGUN)
+        known = stored.items() if isinstance(stored, dict) else ()
+        return {str(name): int(lives) for name, lives in known if name not in self._done}
+
+    async def _note(self, name: str = "", lives: int = 0) -> None:
+        known = self._lives()
+        known.pop(name, None)
+        if lives:
+            known[name] = lives
+        await self._state.set(BEGUN, dict(list(known.items())[-MOST_BEGUN:]) or None)
+        self._done.clear()
+
+
 class Backfill:
     """Scans channels for messages that nobody has handled, and keeps the marks that it begins at.
 
@@ -110,6 +162,7 @@ class Backfill:
         self._newest_live: dict[ChannelId, MessageId] = {}
         self._sessions = 0
         self._scanning = asyncio.Lock()
+        self._begun = _Begun(state)
 
     @property
     def is_caught_up(self) -> bool:
@@ -143,16 +196,9 @@ class Backfill:
         Yields:
             Whether it may be: the process has not died in the middle of that time and again.
         """
-        stored = self._state.get(TAKING)
-        is_same = isinstance(stored, dict) and stored.get("id") == message_id
-        lives = int(stored.get("lives", 0)) if isinstance(stored, dict) and is_same else 0
-        if lives >= MOST_LIVES:
-            _log.warning("missed message %d ended the process each time: set aside", message_id)
-            yield False
-            return
-        await self._state.set(TAKING, {"id": message_id, "lives": lives + 1})
-        yield True
-        await self._state.set(TAKING, None)
+        async with self._begun.begin(f"message {message_id}") as may_take:
+            yield may_take
+        await self._begun.forget()
 
     async def session_began(self) -> None:
         """Note a session that replays nothing: a scan is due for what came before it."""
@@ -185,6 +231,7 @@ class Backfill:
         async with self._scanning:
             session = self._sessions
             found = await self._scan_all(candidates, handle)
+            await self._begun.forget()
             if session == self._sessions:
                 newest, self._newest_live = self._newest_live, {}
                 self._first_live = None
@@ -209,7 +256,7 @@ class Backfill:
             searches = turns.popleft()
             search = searches.popleft()
             pages[id(searches)] += 1
-            page = await self._source.history(search.place, after=search.after, limit=PAGE_MESSAGES)
+            page = await self._read(search)
             count, is_over = await self._take(search, page, handle)
             found += count
             if not is_over:
@@ -226,6 +273,14 @@ class Backfill:
             if turns:
                 await self._clock.sleep(SPACING_S)
         return found
+
+    async def _read(self, search: _Search) -> Sequence[IncomingMessage]:
+        """Return the next page of a channel; nothing of one that the process died over twice."""
+        place, after = search.place, search.after
+        async with self._begun.begin(f"page {place.channel_id} {after}") as may_read:
+            if not may_read:
+                return ()
+            return await self._source.history(place, after=after, limit=PAGE_MESSAGES)
 
     def _due(
         self, candidates: Iterable[Candidate], seen: dict[ChannelId, MessageId]

@@ -53,6 +53,23 @@ class WayBack:
     standing: tuple[MessageId, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a look at a stored question has shown.
+
+    Attributes:
+        entry: As stored, with all that was posted of its answer.
+        way: The way back to its place; ``None`` when that is gone.
+        question: As it is asked now; ``None`` when its message is gone.
+        refusal: Why it isn't answered any more; empty when it is.
+    """
+
+    entry: JournalEntry
+    way: WayBack | None
+    question: Question | None
+    refusal: str = ""
+
+
 class Reviewer(Protocol):
     """Looks at stored questions again."""
 
@@ -71,6 +88,10 @@ async def give_up(journal: Journal, question_id: QuestionId) -> None:
     if entry is not None and entry.outcome is None:
         for _ in range(entry.attempts, MOST_ATTEMPTS):
             await journal.start(question_id)
+
+
+def _most_attempts(entry: JournalEntry) -> int:
+    return MOST_DELIVERIES if entry.state is QuestionState.ANSWERED else MOST_ATTEMPTS
 
 
 class Resumer:
@@ -104,33 +125,69 @@ class Resumer:
     async def run(self, me: UserId) -> int:
         """Take up every open question that nobody works on; returns how many there were.
 
+        Those that the process died under are all looked at before any is worked on: the look itself
+        may be what ends it, and nobody else's question is to be suspected of that.
+
         Args:
             me: The bot's own user.
         """
         pending = await self._journal.pending()
-        return sum([await self._take_up(entry.question.id, me) for entry in pending])
+        found = [await self._look(each.question.id, me) for each in pending if each.attempts]
+        count = sum([await self._go_on(each) for each in found if each is not None])
+        for entry in pending:
+            if not entry.attempts:
+                each = await self._look(entry.question.id, me)
+                count += each is not None and await self._go_on(each)
+        return count
 
-    async def _take_up(self, question_id: QuestionId, me: UserId) -> bool:
-        """Take up one question as it stands now; others may have ended it meanwhile."""
-        entry = await self._journal.entry(question_id)
-        if entry is None or entry.outcome is not None or self._chat.knows(question_id):
-            return False
+    async def _look(self, question_id: QuestionId, me: UserId) -> _Found | None:
+        """Look at what became of a question, counted as an attempt; ``None`` if nothing is open."""
+        entry = await self._still_open(question_id)
+        if entry is None:
+            return None
+        if entry.attempts > _most_attempts(entry):  # the last one was nothing but this look
+            way = await self._reviewer.way_back(entry)
+            return _Found(entry, way, entry.question, SET_ASIDE)
+        await self._journal.start(question_id)
+        try:
+            return await self._look_at(entry, me)
+        finally:
+            await self._journal.give_back(question_id)
+
+    async def _look_at(self, entry: JournalEntry, me: UserId) -> _Found:
         way = await self._reviewer.way_back(entry)
         if way is None:
-            await self._journal.close(question_id, Outcome.DROPPED)
-            return True
-        sink = way.sink
+            return _Found(entry, None, None)
         entry = await self._with_orphan(replace(entry, posted=entry.posted or way.standing), me)
-        if await self._is_asked_anew(entry.question):
-            self._chat.withdraw(entry, sink, Ending.SUPERSEDED)
-            return True
         review = await self._reviewer.review(entry.question)
-        if review.question is None:
-            self._chat.withdraw(entry, sink, Ending.GONE)
-        elif reason := review.refusal or self._reason_against(entry, review.question):
-            self._chat.decline(entry, sink, reason)
+        reason = review.refusal
+        if review.question is not None and not reason:
+            reason = self._reason_against(entry, review.question)
+        return _Found(entry, way, review.question, reason)
+
+    async def _still_open(self, question_id: QuestionId) -> JournalEntry | None:
+        """Return a question that is open and that nobody works on."""
+        entry = await self._journal.entry(question_id)
+        is_over = entry is None or entry.outcome is not None or self._chat.knows(question_id)
+        return None if is_over else entry
+
+    async def _go_on(self, found: _Found) -> bool:
+        """Go on with a question; others may have ended or changed it while it was looked at."""
+        entry, way = found.entry, found.way
+        question_id = entry.question.id
+        is_asked_anew = await self._is_asked_anew(entry.question)
+        if await self._still_open(question_id) is None:
+            return False
+        if way is None:
+            await self._journal.close(question_id, Outcome.DROPPED)
+        elif is_asked_anew:
+            self._chat.withdraw(entry, way.sink, Ending.SUPERSEDED)
+        elif found.question is None:
+            self._chat.withdraw(entry, way.sink, Ending.GONE)
+        elif found.refusal:
+            self._chat.decline(entry, way.sink, found.refusal)
         else:
-            self._chat.resume(await self._as_asked(entry, review.question), sink)
+            self._chat.resume(await self._as_asked(entry, found.question), way.sink)
         return True
 
     async def _is_asked_anew(self, question: Question) -> bool:
@@ -156,7 +213,8 @@ class Resumer:
         if question.text == entry.question.text:
             return replace(entry, question=question)
         await self._journal.revise(question)
-        return await self._journal.entry(question.id) or entry
+        stored = await self._journal.entry(question.id) or entry
+        return replace(stored, posted=entry.posted)
 
     async def _with_orphan(self, entry: JournalEntry, me: UserId) -> JournalEntry:
         """Add an answer's first message that was posted but not noted before the process died.

@@ -152,29 +152,42 @@ class ChatService:
         """
         is_merged = False
         if not is_counted:
-            refusal = self._limiter.take(question.counts_for, question.place.guild_id)
-            if refusal is not None:
-                raise RateLimitedError(refusal.sentence)
+            self._check_rate(question)
             merged = self._merge_burst(question)
             is_merged = merged is not question
             self._accepting[question.id] = question = merged
-        open_turns = [t for t in self._turns.values() if _asks_in(t.question, changed_id)]
-        has_place = is_counted or is_merged or bool(open_turns)
+        open_turns = self._asking_in(changed_id)
         with contextlib.ExitStack() as place:
-            ticket = self._place(question, has_place=has_place)
+            ticket = self._place(question, has_place=is_counted or is_merged or bool(open_turns))
             if ticket is not None:
                 place.callback(ticket.cancel)
-            if open_turns:
-                replaces = ()
+            if not is_counted:
+                self._limiter.take(question.counts_for, question.place.guild_id)
+            stored = replaces = () if open_turns else replaces
             if not await self._parts.journal.accept(question, replaces):
                 return None
-            for turn in open_turns:
-                if not turn.end(Ending.SUPERSEDED):  # answered meanwhile, and that answer stands
-                    replaces = turn.standing
-                    await self._parts.journal.posted(question.id, replaces)
+            # Looked for again: an earlier run's may have been taken up while this was stored.
+            for turn in dict.fromkeys([*open_turns, *self._asking_in(changed_id)]):
+                # One that can't be ended is answered meanwhile, and that answer stands.
+                replaces = () if turn.end(Ending.SUPERSEDED) else turn.standing
+            if replaces != stored:
+                await self._parts.journal.posted(question.id, replaces)
             self._parts.metrics.accepted(question.origin)
             place.pop_all()
             return Turn(question, sink, self._parts, posted=replaces, ticket=ticket)
+
+    def _check_rate(self, question: Question) -> None:
+        """Look whether one may ask now; it is counted once there is a place in line, too.
+
+        Raises:
+            RateLimitedError: Not now.
+        """
+        refusal = self._limiter.look(question.counts_for, question.place.guild_id)
+        if refusal is not None:
+            raise RateLimitedError(refusal.sentence)
+
+    def _asking_in(self, message_id: MessageId | None) -> list[Turn]:
+        return [t for t in self._turns.values() if _asks_in(t.question, message_id)]
 
     def _place(self, question: Question, *, has_place: bool) -> Ticket | None:
         """Take a place in line; what is asked during a stop is kept for the next start.

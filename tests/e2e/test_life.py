@@ -1,10 +1,10 @@
-"""A few random lives of the bot; ``tests.support.life`` plays more of them."""
+"""A few random lives of the bot; ``tests.support.lives.play`` plays more of them."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.support.life import play, scenario
+from tests.support.lives.play import play, scenario
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

@@ -17,6 +17,20 @@ from sandbox.discord import DiscordSandbox
 from sandbox.lmstudio import LMStudioSandbox
 
 
+def environment_between(
+    discord: DiscordSandbox, lm: LMStudioSandbox, data_dir: Path, **extra: str
+) -> dict[str, str]:
+    """Return the environment of a bot between these two; arguments as ``settings_for``."""
+    return {
+        "DISCORD_TOKEN": discord.token,
+        "CLAWBOT_DISCORD_API_BASE": discord.api_base,
+        "CLAWBOT_DISCORD_GATEWAY_URL": discord.gateway_url,
+        "LMSTUDIO_BASE_URL": lm.base_url,
+        "CLAWBOT_DATA_DIR": str(data_dir),
+        **extra,
+    }
+
+
 def settings_for(
     discord: DiscordSandbox, lm: LMStudioSandbox, data_dir: Path, **extra: str
 ) -> Settings:
@@ -28,15 +42,7 @@ def settings_for(
         data_dir: The bot's data folder.
         extra: Further environment variables.
     """
-    environment = {
-        "DISCORD_TOKEN": discord.token,
-        "CLAWBOT_DISCORD_API_BASE": discord.api_base,
-        "CLAWBOT_DISCORD_GATEWAY_URL": discord.gateway_url,
-        "LMSTUDIO_BASE_URL": lm.base_url,
-        "CLAWBOT_DATA_DIR": str(data_dir),
-        **extra,
-    }
-    return load_settings(environment).settings
+    return load_settings(environment_between(discord, lm, data_dir, **extra)).settings
 
 
 @contextlib.asynccontextmanager

@@ -193,13 +193,14 @@ class Chat:
 
     Args:
         clock: Moved by the test.
+        journal: What an earlier life left; an empty one when left out.
         queue: Fields of the queue's settings.
     """
 
-    def __init__(self, clock: FakeClock, **queue: Any) -> None:
+    def __init__(self, clock: FakeClock, journal: FakeJournal | None = None, **queue: Any) -> None:
         self.clock = clock
         self.backend = FakeBackend()
-        self.journal = FakeJournal()
+        self.journal = FakeJournal() if journal is None else journal
         self.sink = FakeSink(clock)
         self.world = FakeSources()
         self.overrides = FixedSettings()

@@ -29,6 +29,16 @@ class Ended:
         return self.err.rstrip("\n").rpartition("\n")[2]
 
 
+def whole_environment(wanted: Mapping[str, str]) -> dict[str, str]:
+    """Return a process's environment: this one's, with these settings and no others of the bot's."""
+    inherited = {
+        name: text
+        for name, text in os.environ.items()
+        if not name.startswith(("CLAWBOT_", "DISCORD_", "LMSTUDIO_"))
+    }
+    return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **wanted}
+
+
 @contextlib.asynccontextmanager
 async def clawbot(
     *arguments: str, folder: Path, environment: Mapping[str, str] | None = None
@@ -40,18 +50,13 @@ async def clawbot(
         folder: Where it starts; without a settings file unless the test wrote one.
         environment: Its settings; the machine's own are left out.
     """
-    inherited = {
-        name: text
-        for name, text in os.environ.items()
-        if not name.startswith(("CLAWBOT_", "DISCORD_", "LMSTUDIO_"))
-    }
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "bot",
         *arguments,
         cwd=folder,
-        env={**inherited, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **(environment or {})},
+        env=whole_environment(environment or {}),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

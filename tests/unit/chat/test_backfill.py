@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.chat.backfill import ALIVE, SPACING_S, Backfill, Candidate, snowflake_at
+from bot.chat.backfill import ALIVE, MOST_LIVES, SPACING_S, Backfill, Candidate, snowflake_at
 from bot.core.domain import ChannelId, GuildId, IncomingMessage, MessageId, Place, PlaceKind
 from bot.storage.database import open_database
 from bot.storage.journal import SqlJournal
@@ -22,15 +22,23 @@ from tests.support.state import FakeState
 HOUR = timedelta(hours=1)
 
 
+class DeathError(BaseException):
+    """The process ends here, as far as the code can tell."""
+
+
 class FakeSource:
     """A ``MessageSource`` of one channel.
 
     Attributes:
         messages: What stands there.
         gate: Awaited before each answer.
+        poison: A channel whose history ends the process.
+        deaths: How often it did.
     """
 
     def __init__(self) -> None:
+        self.poison: Place | None = None
+        self.deaths = 0
         self.messages: list[IncomingMessage] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -49,6 +57,9 @@ class FakeSource:
     ) -> Sequence[IncomingMessage]:
         """Return what came after."""
         await self.gate.wait()
+        if place == self.poison:
+            self.deaths += 1
+            raise DeathError
         found = [m for m in self.messages if m.place == place and m.id > (after or 0)]
         found.sort(key=lambda each: each.id)
         return [m for m in found if before is None or m.id < before][:limit]
@@ -188,6 +199,41 @@ async def test_a_missed_message_that_ends_the_process_each_time_is_set_aside(des
     for _ in range(3):
         async with desk.backfill.taking(MessageId(6)) as may:
             assert may
+
+
+async def test_what_others_ask_meanwhile_hides_no_message_that_ends_the_process(desk: Desk) -> None:
+    may_take = []
+    for life in range(4):
+        async with desk.backfill.taking(MessageId(100 + life)) as may:
+            assert may
+        with contextlib.suppress(KeyboardInterrupt):
+            async with desk.backfill.taking(MessageId(5)) as may:
+                may_take.append(may)
+                raise KeyboardInterrupt
+    assert may_take == [True, True, False, False]
+
+
+async def test_a_missed_message_whose_taking_is_cut_off_in_order_is_taken_later(desk: Desk) -> None:
+    for _ in range(4):
+        with contextlib.suppress(asyncio.CancelledError):
+            async with desk.backfill.taking(MessageId(5)) as may:
+                assert may
+                raise asyncio.CancelledError
+
+
+async def test_a_page_of_history_that_ends_the_process_each_time_is_left_out(desk: Desk) -> None:
+    poison = replace(HOME, channel_id=ChannelId(666))
+    desk.source.poison = poison
+    missed = []
+    for minutes_ago in (4, 3, 2):
+        missed.append(desk.post(minutes_ago))
+        desk.post(minutes_ago, poison)
+        candidates = [Candidate(HOME, None), Candidate(poison, MessageId(2**62))]
+        with contextlib.suppress(DeathError):
+            await desk.scan(*candidates)
+        desk.backfill = Backfill(desk.source, desk.journal, desk.state, desk.clock, HOUR)
+    assert desk.source.deaths == MOST_LIVES
+    assert desk.found == missed
 
 
 async def test_a_channel_active_lately_is_looked_at_although_discord_states_no_news(

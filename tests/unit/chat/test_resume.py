@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -22,7 +23,7 @@ from bot.core.domain import MessageId, Question, QuestionId
 from bot.core.errors import DeliveryForbiddenError
 from bot.core.ports import JournalEntry, Outcome, QuestionState
 from tests.support.builders import BOT_ID, question
-from tests.support.chat import Chat
+from tests.support.chat import Chat, FakeJournal
 from tests.support.clock import FakeClock
 from tests.support.conversation import BOB, CLAW
 
@@ -52,8 +53,8 @@ class Office:
         meanwhile: Awaited while the way back is looked for.
     """
 
-    def __init__(self, clock: FakeClock) -> None:
-        self.chat = Chat(clock)
+    def __init__(self, clock: FakeClock, journal: FakeJournal | None = None) -> None:
+        self.chat = Chat(clock, journal)
         self.fates: dict[QuestionId, str] = {}
         self.standing: tuple[MessageId, ...] = ()
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
@@ -68,6 +69,8 @@ class Office:
             self.chat.sink.failures.extend([DeliveryForbiddenError(50013)] * 20)
         if self.meanwhile is not None:
             await self.meanwhile()
+        if fate == "poison":
+            await asyncio.Event().wait()
         return None if fate == "place gone" else WayBack(self.chat.sink, self.standing)
 
     async def review(self, question: Question) -> Review:
@@ -284,3 +287,78 @@ async def test_a_question_that_ended_is_not_given_up(office: Office) -> None:
     await office.chat.journal.close(QuestionId(1), Outcome.DELIVERED)
     await give_up(office.chat.journal, QuestionId(1))
     assert office.chat.journal.entries[QuestionId(1)].attempts == 1
+
+
+async def died(office: Office) -> FakeJournal:
+    """Live until nothing goes on by itself and die there; return what is stored."""
+    running = asyncio.create_task(office.resumer.run(BOT_ID))
+    await office.chat.pass_time(5)
+    kept = FakeJournal()
+    kept.entries.update(office.chat.journal.entries)
+    running.cancel()
+    await asyncio.wait({running})
+    await office.chat.service.cancel()
+    return kept
+
+
+async def test_a_question_whose_look_ends_the_process_is_set_aside_and_nobody_elses(
+    clock: FakeClock,
+) -> None:
+    office = Office(clock)
+    for number in (1, 2, 3):
+        office.store(question(number, f"what is {number}"), ACCEPTED)
+        office.chat.backend.scripts.append([asyncio.Event()])
+    lives = 0
+    while office.chat.outcome(2) is None and lives < 2 * MOST_ATTEMPTS:
+        office.fates[QuestionId(2)] = "poison" if lives <= MOST_ATTEMPTS else "there"
+        journal = await died(office)
+        lives += 1
+        office = Office(clock, journal)
+    assert office.chat.outcome(2) is Outcome.NOTIFIED
+    assert lives == MOST_ATTEMPTS + 2
+    # Worked on in the first life and in the last, which ended like all before.
+    assert [office.chat.journal.entries[QuestionId(i)].attempts for i in (1, 3)] == [2, 1]
+
+
+async def test_a_look_that_is_cut_off_in_order_uses_up_no_attempt(office: Office) -> None:
+    office.store(question(1), RUNNING, 1)
+    office.fates[QuestionId(1)] = "poison"
+    running = asyncio.create_task(office.resumer.run(BOT_ID))
+    await office.chat.pass_time(1)
+    assert office.chat.journal.entries[QuestionId(1)].attempts == 2
+    running.cancel()
+    await asyncio.wait({running})
+    assert office.chat.journal.entries[QuestionId(1)].attempts == 1
+
+
+async def test_a_question_that_was_stopped_while_it_was_looked_at_is_not_answered(
+    office: Office,
+) -> None:
+    office.store(question(1), ACCEPTED)
+    office.meanwhile = lambda: office.chat.journal.close(QuestionId(1), Outcome.STOPPED)
+    await office.run()
+    assert office.chat.outcome(1) is Outcome.STOPPED
+    assert office.asked == []
+
+
+async def test_a_question_that_is_asked_anew_while_it_is_looked_at_is_answered_once(
+    office: Office,
+) -> None:
+    asked = question(1, "why is it blue")
+    office.store(asked, RUNNING)
+    anew = replace(reworded(asked), id=QuestionId(2))
+    office.meanwhile = lambda: office.chat.service.submit(anew, office.chat.sink)
+    await office.run()
+    assert (office.chat.outcome(1), office.chat.outcome(2)) == (Outcome.MERGED, Outcome.DELIVERED)
+    assert len(office.asked) == 1
+
+
+async def test_an_answer_that_was_not_noted_is_gone_on_with_in_new_words_too(
+    office: Office,
+) -> None:
+    office.standing = (office.chat.sink.adopt(77, HALF),)
+    asked = question(1)
+    office.chat.journal.entries[asked.id] = JournalEntry(asked, RUNNING, 1)
+    office.fates[asked.id] = "edited"
+    await office.run()
+    assert {i: m.content for i, m in office.chat.sink.messages.items()} == {77: ANSWER}

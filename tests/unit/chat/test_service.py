@@ -226,6 +226,29 @@ async def test_a_changed_question_takes_the_place_of_an_answer_that_ends_meanwhi
     assert chat.sink.contents == ["Because of the light."]
 
 
+async def test_a_changed_question_takes_the_place_of_one_that_is_taken_up_meanwhile(
+    chat: Chat,
+) -> None:
+    first = question(1)
+    shown = (chat.sink.adopt(71, "It is"),)
+    entry = JournalEntry(first, QuestionState.RUNNING, posted=shown)
+    chat.journal.entries[first.id] = entry
+    chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
+
+    async def take_up() -> None:
+        chat.service.resume(entry, chat.sink)
+        await chat.pass_time(3)
+
+    chat.journal.before_accept = take_up
+    changed = question(2, "why is it red", message=first.message)
+    await chat.service.submit(
+        changed, chat.sink, replaces=shown, changed_id=MessageId(1), is_counted=True
+    )
+    await chat.pass_time()
+    assert (chat.outcome(1), chat.outcome(2)) == (Outcome.MERGED, Outcome.DELIVERED)
+    assert chat.sink.contents == ["Because of the light."]
+
+
 async def test_what_is_left_of_a_burst_is_not_ended_with_one_of_its_messages(chat: Chat) -> None:
     chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
     both = question(2, "is it blue").merge(question(1, "why"))
@@ -604,6 +627,21 @@ async def test_what_a_full_line_refuses_is_neither_stored_nor_built(clock: FakeC
     await chat.pass_time(60)
     assert {entry.outcome for entry in chat.journal.entries.values()} == {Outcome.DELIVERED}
     assert chat.parts.scheduler.waiting == chat.parts.scheduler.running == 0
+
+
+async def test_a_question_that_the_line_refuses_does_not_count_as_asked(clock: FakeClock) -> None:
+    chat = Chat(clock, max_waiting_person=1, slots=1, per_person_per_minute=3)
+    chat.backend.scripts.append([asyncio.Event()])
+    for number in (1, 2):
+        await chat.service.submit(question(number, message=None), chat.sink)
+        await chat.pass_time(1)
+    for number in range(3, 9):
+        with pytest.raises(QueueError):
+            await chat.service.submit(question(number, message=None), chat.sink)
+    chat.service.stop(QuestionId(2))
+    await chat.pass_time(1)
+    await chat.service.submit(question(10, message=None), chat.sink)
+    await chat.service.cancel()
 
 
 async def test_a_burst_needs_no_second_place_in_a_full_line(clock: FakeClock) -> None:

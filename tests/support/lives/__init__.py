@@ -1,0 +1,1 @@
+"""Random lives of the bot: what happens (``steps``), the bot in it (``life``), what is wrong (``verdict``)."""

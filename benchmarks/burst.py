@@ -4,7 +4,8 @@
 
 All mentions come within ``--over`` seconds, and ``--settle`` seconds later the outcomes are counted. Acknowledged is what a person can see: the typing indicator in
 the channel, a reaction, or a message in reply. Messages of one person in one channel within two
-seconds become one question; the earlier ones get a ➕, which is their outcome. A message that isn't
+seconds become one question; the earlier ones get a ➕ while there is room for signs, and what becomes of the
+question is their outcome. A message that isn't
 taken has its outcome when its author is told in reply, it has a mark, or a line in its channel counts
 it: of a channel's messages without a sign of their own as many are *counted* as its lines say.
 """
@@ -37,6 +38,8 @@ STOP = "clawbot:stop"
 COUNT = re.compile(r"⚠️ ([\d,]+) messages? here w")
 HEARTBEAT_S = 4.0
 SETTLE_S = 300.0
+MERGE_S = 2.0
+"""Messages of one person in one channel within this many seconds are one question."""
 MOST_WAITS = 500
 """Of a large burst, how many questions' waits are looked at."""
 OUTCOMES = ("answered", "merged", "in line", "refused", "counted", "none")
@@ -99,8 +102,14 @@ def outcomes(discord: DiscordSandbox, questions: Sequence[Message]) -> Counter[s
     found: Counter[str] = Counter()
     missing: Counter[int] = Counter()
     answers = _answers(discord, {asked.channel.id: asked.channel for asked in questions}.values())
-    for asked in questions:
-        kind = _own_outcome(answers.get(asked.id, ()), asked)
+    joined: dict[tuple[int, int], float] = {}
+    for asked in reversed(questions):
+        kind, at_s = _own_outcome(answers.get(asked.id, ()), asked), asked.versions[0].at
+        place = (asked.author.id, asked.channel.id)
+        if kind == "none" and joined.get(place, float("inf")) - at_s <= MERGE_S:
+            kind = "merged"
+        if kind not in {"none", "refused"}:
+            joined[place] = at_s
         found[kind] += 1
         missing[asked.channel.id] += kind == "none"
     for channel in {asked.channel.id: asked.channel for asked in questions}.values():

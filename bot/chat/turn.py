@@ -53,7 +53,7 @@ LEAST_ANSWER_TOKENS = 1024
 BURST_SETTLES_S = 0.7
 """After the second message of a burst, how long to wait for a third before the model is asked."""
 MERGED_MARK = "➕"
-"""On a message that is answered together with its author's next one."""
+"""On a message that is answered together with its author's next one, as far as signs have room."""
 _WITH_WORDS = frozenset({Ending.STOPPED, Ending.RESTART})
 """Endings that leave a sentence; the others take back what was posted."""
 _OUTCOMES: dict[Ending | None, Outcome] = {
@@ -392,7 +392,10 @@ class Turn:
             await self._stopped()
         if self._ending not in _WITH_WORDS:
             await self._delivery.abort()
-        if self._ending is Ending.MERGED:
+        asked = self.question
+        if self._ending is Ending.MERGED and self._parts.pacers.may_sign(
+            asked.asker.id, asked.place
+        ):
             with contextlib.suppress(DeliveryError):
                 await self._sink.mark(MERGED_MARK)
         self._has_ended = True

@@ -14,7 +14,6 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from bot.core.action_budget import FairBudget, Shares
 from bot.core.clock import Clock
 from bot.core.domain import ChannelId, IncomingMessage, Place, QuestionId
 from bot.core.recent import Recent
@@ -30,10 +29,6 @@ LATER_MARK: Final = "⏳"
 TOLD_EVERY_S: Final = 60.0
 """Seconds between two reasons that a person is told."""
 
-SIGNS_S: Final = 10.0
-SIGNS: Final = Shares(person=5, group=20, total=60, reserve=5)
-"""Signs of their own in ten seconds; Discord allows four reactions a second in a channel."""
-
 GATHER_S: Final = 2.0
 """Seconds from the first message that is only counted to the line about it."""
 
@@ -42,6 +37,9 @@ LINE_EVERY_S: Final = 20.0
 
 LINES_PER_S: Final = 5
 """Such lines in all, for one server after the other."""
+
+GIVEN_UP_S: Final = 600.0
+"""Seconds after the last message that a line counts until it isn't tried any more."""
 
 NAMED: Final = 5
 """People who are named in a line."""
@@ -80,11 +78,13 @@ class _Tally:
 
     Attributes:
         about: The first message, as a name for the line.
+        last_s: When the last message was counted.
     """
 
     place: Place
     about: QuestionId
     due_s: float
+    last_s: float = 0.0
     sentence: str = ""
     count: int = 0
     people: set[int] = field(default_factory=set)
@@ -93,6 +93,7 @@ class _Tally:
         """Count also what came later."""
         self.count += later.count
         self.people |= later.people
+        self.last_s = later.last_s
         self.sentence = later.sentence
 
     def text(self) -> str:
@@ -123,7 +124,6 @@ class TurnedAway:
         self._signals = signals
         self._pacers = pacers
         self._clock = clock
-        self._budget = FairBudget(SIGNS, SIGNS_S)
         self._told: Recent[tuple[int, str], float] = Recent(REMEMBERED)
         self._tallies: OrderedDict[int, OrderedDict[ChannelId, _Tally]] = OrderedDict()
         self._lines: OrderedDict[ChannelId, float] = OrderedDict()
@@ -168,8 +168,7 @@ class TurnedAway:
             self._count(message, shared)
 
     def _has_room(self, message: IncomingMessage) -> bool:
-        now_s = self._clock.monotonic()
-        return not self._budget.take(message.author.id, _group(message), now_s)
+        return self._pacers.may_sign(message.author.id, message.place)
 
     def _sign(self, work: Coroutine[Any, Any, object]) -> None:
         self._tasks.start(work, name="sign")
@@ -183,17 +182,16 @@ class TurnedAway:
             self._count(message, TOO_MANY)
 
     def _count(self, message: IncomingMessage, sentence: str) -> None:
-        channel_id = message.place.channel_id
+        channel_id, now_s = message.place.channel_id, self._clock.monotonic()
         tally = self._found(_group(message), channel_id)
         if tally is None:
-            now_s = self._clock.monotonic()
             last_s = self._lines.get(channel_id, float("-inf"))
             due_s = max(now_s + GATHER_S, last_s + LINE_EVERY_S)
-            tally = _Tally(message.place, QuestionId(message.id), due_s, sentence)
+            tally = _Tally(message.place, QuestionId(message.id), due_s)
             self._keep(_group(message), tally)
         tally.count += 1
         tally.people.add(message.author.id)
-        tally.sentence = sentence
+        tally.sentence, tally.last_s = sentence, now_s
 
     def _found(self, group: int, channel_id: ChannelId) -> _Tally | None:
         tallies = self._tallies.get(group)
@@ -231,18 +229,21 @@ class TurnedAway:
         return 0, None
 
     async def _say_line(self, group: int, tally: _Tally) -> None:
-        """Say a line; what can't be said yet is said with what is counted meanwhile."""
+        """Say a line; what can't be said yet is said with what is counted meanwhile, or given up."""
         channel_id = tally.place.channel_id
         now_s = self._clock.monotonic()
         at_s = self._pacers.of(channel_id).book(now_s, tally.about)
         await self._clock.sleep(at_s - now_s)
         if await self._signals.announce(tally.place, tally.about, tally.text()):
             return
-        _log.info("%d messages in channel %d get their word later", tally.count, channel_id)
-        later = self._found(group, channel_id)
+        later, now_s = self._found(group, channel_id), self._clock.monotonic()
         if later is not None:
             tally.add(later)
-        tally.due_s = self._clock.monotonic() + LINE_EVERY_S
+        elif now_s - tally.last_s >= GIVEN_UP_S:
+            _log.warning("%d messages in channel %d get no word", tally.count, channel_id)
+            return
+        _log.info("%d messages in channel %d get their word later", tally.count, channel_id)
+        tally.due_s = now_s + LINE_EVERY_S
         self._keep(group, tally)
 
     def _forget_lines(self, now_s: float) -> None:

@@ -12,8 +12,9 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from enum import IntEnum
 
+from bot.core.action_budget import FairBudget, Shares
 from bot.core.clock import Clock
-from bot.core.domain import ChannelId, QuestionId
+from bot.core.domain import ChannelId, Place, QuestionId, UserId
 
 WINDOW_S = 5.1
 """Discord's five seconds and a tenth for the network's jitter."""
@@ -34,6 +35,11 @@ _CROWD = 3
 
 _TURN_S = 0.05
 """How much later somebody whose turn it isn't asks again, in seconds."""
+
+
+SIGNS_S = 10.0
+SIGNS = Shares(person=5, group=20, total=60, reserve=5)
+"""Signs on or for single messages in ten seconds; Discord allows four reactions a second in a channel."""
 
 
 class Rank(IntEnum):
@@ -190,7 +196,9 @@ class ChannelPacer:
 
 
 class PacerRegistry:
-    """The pacers of all channels, bounded: those with nothing to remember are forgotten first.
+    """The pacers of all channels, and the budget of signs on or for single messages.
+
+    It is bounded: channels with nothing to remember are forgotten first.
 
     Args:
         writes_per_5_s: Most posts and edits per channel in any five seconds.
@@ -203,6 +211,11 @@ class PacerRegistry:
         self._clock = clock
         self._capacity = capacity
         self._pacers: OrderedDict[ChannelId, ChannelPacer] = OrderedDict()
+        self._signs = FairBudget(SIGNS, SIGNS_S)
+
+    def may_sign(self, person_id: UserId, place: Place) -> bool:
+        """Count a sign for a person's message (a mark, or a sentence in reply) if it has room."""
+        return not self._signs.take(person_id, place.guild_id or person_id, self._clock.monotonic())
 
     def of(self, channel_id: ChannelId) -> ChannelPacer:
         """Return a channel's pacer, the same one for as long as it matters."""

@@ -16,6 +16,7 @@ class FakeSignals:
         failures: How many lines aren't taken at first.
 
     Attributes:
+        failures: How many more lines aren't taken.
         replies: Message, sentence and time of each reply.
         marks: Message, mark and time of each mark that is there.
         lines: Place, sentence and time of each line to a channel.
@@ -32,7 +33,7 @@ class FakeSignals:
         self._clock = clock
         self._takes_replies = takes_replies
         self._takes_marks = takes_marks
-        self._failures = failures
+        self.failures = failures
         self.replies: list[tuple[IncomingMessage, str, float]] = []
         self.marks: list[tuple[IncomingMessage, str, float]] = []
         self.lines: list[tuple[Place, str, float]] = []
@@ -51,8 +52,8 @@ class FakeSignals:
 
     async def announce(self, place: Place, _about: QuestionId, sentence: str) -> bool:
         """Note a line."""
-        if self._failures:
-            self._failures -= 1
+        if self.failures:
+            self.failures -= 1
             return False
         self.lines.append((place, sentence, self._clock.monotonic()))
         return True

@@ -9,9 +9,9 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.chat.turned_away import LINE_EVERY_S, LINES_PER_S, SIGNS, SIGNS_S, TurnedAway
+from bot.chat.turned_away import LINE_EVERY_S, LINES_PER_S, TurnedAway
 from bot.core.domain import ChannelId, GuildId, IncomingMessage, Person, Place, PlaceKind, UserId
-from bot.delivery.pacing import PacerRegistry
+from bot.delivery.pacing import SIGNS, SIGNS_S, PacerRegistry
 from tests.support.builders import message
 from tests.support.clock import FakeClock
 from tests.support.signals import FakeSignals

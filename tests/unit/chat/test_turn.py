@@ -30,6 +30,7 @@ from bot.core.errors import (
     TargetGoneError,
 )
 from bot.core.ports import Controls, JournalEntry, Outcome, QuestionState
+from bot.delivery.pacing import SIGNS, SIGNS_S
 from bot.lmstudio.errors import (
     BackendUnavailableError,
     ModelCrashedError,
@@ -216,6 +217,18 @@ async def test_a_turn_that_ends_early_leaves_what_its_reason_says(
     assert chat.sink.marks == marks
     assert chat.backend.closed == 1
     assert (chat.journal.entries[QuestionId(1)].attempts == 0) is (outcome is None)
+
+
+async def test_marks_on_merged_messages_have_the_same_budget_as_other_signs(chat: Chat) -> None:
+    last = SIGNS.person + 3
+    for number in range(1, last + 1):
+        await chat.service.submit(question(number), chat.sink)
+    await chat.pass_time(1)
+    assert {chat.outcome(number) for number in range(1, last)} == {Outcome.MERGED}
+    assert chat.sink.marks == [MERGED_MARK] * SIGNS.person
+    assert not chat.parts.pacers.may_sign(question(1).asker.id, question(1).place)
+    await chat.pass_time(SIGNS_S)
+    assert chat.parts.pacers.may_sign(question(1).asker.id, question(1).place)
 
 
 async def test_a_model_that_is_away_is_waited_for_and_no_longer_than_it_is_held(

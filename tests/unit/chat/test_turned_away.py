@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from bot.chat.turned_away import (
     GATHER_S,
+    GIVEN_UP_S,
     LATER_MARK,
     LINE_EVERY_S,
     REMEMBERED,
-    SIGNS_S,
     TOLD_EVERY_S,
     TOO_MANY,
     TurnedAway,
 )
 from bot.core.domain import ChannelId, GuildId, IncomingMessage, Person, Place, PlaceKind, UserId
-from bot.delivery.pacing import PacerRegistry
+from bot.delivery.pacing import SIGNS_S, PacerRegistry
 from tests.support.builders import ADA, ADAS_DM, message
 from tests.support.clock import FakeClock
 from tests.support.signals import FakeSignals
@@ -120,6 +120,24 @@ async def test_a_line_that_discord_does_not_take_is_tried_again(clock: FakeClock
     away.refuse(message(1), WHY)
     away.refuse(message(2), WHY)
     await clock.advance(21 * (LINE_EVERY_S + GATHER_S))
+    assert [line.startswith("1 message") for _, line, _ in signals.lines] == [True]
+
+
+async def test_a_line_that_discord_never_takes_is_given_up_and_later_ones_are_said(
+    clock: FakeClock,
+) -> None:
+    signals = FakeSignals(clock, takes_marks=False, failures=100)
+    away = turned_away(clock, signals)
+    away.refuse(message(1), WHY)
+    away.refuse(message(2), WHY)
+    await clock.advance(GIVEN_UP_S + LINE_EVERY_S)
+    tries = 100 - signals.failures
+    await clock.advance(10 * GIVEN_UP_S)
+    assert GIVEN_UP_S / LINE_EVERY_S / 2 < tries == 100 - signals.failures
+    signals.failures = 0
+    away.refuse(message(3), WHY)
+    away.refuse(message(4), WHY)
+    await clock.advance(LINE_EVERY_S + GATHER_S)
     assert [line.startswith("1 message") for _, line, _ in signals.lines] == [True]
 
 

@@ -48,7 +48,7 @@ from bot.queue.rate_limit import RateLimiter
 from bot.queue.scheduler import Scheduler
 from bot.storage.database import DATABASE_FILE, Database, open_database
 from bot.storage.journal import SqlJournal
-from bot.storage.lock import HeldFolder, data_folder
+from bot.storage.lock import data_folder
 from bot.storage.settings_store import SettingsStore
 from bot.storage.state import StateStore
 from bot.storage.tidying import Bounds
@@ -64,8 +64,6 @@ IDENTIFIES = "identifies"
 """State: times of log-ins, Unix seconds."""
 ALIVE_INTERVAL_S = 30.0
 REGISTER_AGAIN_S = 60.0
-LOCK_LOOK_S = 5.0
-"""Seconds between looks at the data folder's lock file."""
 CLOSE_S = 5.0
 """Seconds for Discord's connections to close."""
 
@@ -114,23 +112,12 @@ async def run(
         stack.push_async_callback(tasks.cancel)
         _start_companions(client, tasks, ready)
         connecting = tasks.watched(client.connect(), name="gateway")
-        keeping = asyncio.get_running_loop().create_task(_keep(held, clock))
+        keeping = asyncio.get_running_loop().create_task(held.watch(clock))
         stack.push_async_callback(end_tasks, keeping)
         await _until(stop, _ended(connecting, keeping))
         _log.info("stopping")
         await client.services.chat.close(settings.queue.shutdown_grace_s)
         await client.services.history.save(at_once=True)
-
-
-async def _keep(held: HeldFolder, clock: Clock) -> None:
-    """Look now and then whether the data folder is still this process's own.
-
-    Raises:
-        DependencyError: Another process holds it.
-    """
-    while True:
-        await clock.sleep(LOCK_LOOK_S)
-        held.keep()
 
 
 async def _ended(*works: asyncio.Future[Any]) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Coroutine
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
+from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -75,6 +78,33 @@ def start_shared(work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
     The caller keeps the task.
     """
     return asyncio.get_running_loop().create_task(work, name=name, context=Context())
+
+
+async def apart(work: Callable[[], T], *, name: str) -> T:
+    """Return what ``work`` returns, in a thread of its own that may hang for ever.
+
+    Neither the loop nor the end of the process waits for it; cancelling only gives its result up.
+
+    Raises:
+        Exception: What ``work`` raised.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def tell(result: Callable[[], None]) -> None:
+        if not done.done():
+            result()
+
+    def run() -> None:
+        try:
+            result = partial(done.set_result, work())
+        except Exception as exc:  # noqa: BLE001 - the seam of the thread
+            result = partial(done.set_exception, exc)
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(tell, result)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return await done
 
 
 class KeyedLocks:

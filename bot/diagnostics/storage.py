@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import stat
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from bot.core.errors import ConfigurationError, StoreError
+from bot.core.tasks import apart
 from bot.diagnostics.values import Finding, Status, Step
 from bot.storage.database import DEGRADED
 from bot.storage.inspection import damage_of, is_newer, leftovers_of, server_problem
@@ -63,14 +63,10 @@ def folder_findings(settings: StoreSettings, database_file: str) -> tuple[Findin
 
 async def probe_database(database_url: str) -> Finding:
     """Try to reach the database server, changing nothing there."""
-    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database-probe")
     try:
-        loop = asyncio.get_running_loop()
-        problem = await loop.run_in_executor(thread, server_problem, database_url)
+        problem = await apart(partial(server_problem, database_url), name="database-probe")
     except ConfigurationError as exc:
         return Finding(Step.DATABASE, Status.FAILED, "The database can't be used.", str(exc))
-    finally:
-        thread.shutdown(wait=False)
     if problem:
         return Finding(
             Step.DATABASE,

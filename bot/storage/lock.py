@@ -10,12 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from bot.core.clock import Clock
 from bot.core.errors import ConfigurationError, DependencyError
+from bot.core.tasks import apart
 
 _log = logging.getLogger(__name__)
 
 LOCK_NAME: Final = "clawbot.lock"
 """The file in the data folder that is locked; it stays there, empty."""
+
+LOOK_S: Final = 5.0
+"""Seconds between looks at the lock file."""
 
 
 class HeldFolder:
@@ -46,6 +51,16 @@ class HeldFolder:
             self.let_go()
             self._descriptor = descriptor
         return is_ours
+
+    async def watch(self, clock: Clock) -> None:
+        """Keep the lock for ever, looking now and then; a look that hangs holds up nothing else.
+
+        Raises:
+            DependencyError: Another process holds the folder.
+        """
+        while True:
+            await clock.sleep(LOOK_S)
+            await apart(self.keep, name="lock")
 
     def keep(self) -> None:
         """Take the lock again where its file was deleted or replaced.

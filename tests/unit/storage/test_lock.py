@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from bot.core.errors import ConfigurationError, DependencyError
-from bot.storage.lock import LOCK_NAME, data_folder
+from bot.storage.lock import LOCK_NAME, LOOK_S, HeldFolder, data_folder
+from tests.support.clock import FakeClock
 
 HOLD = """
 import sys
@@ -77,6 +80,26 @@ def test_who_lost_the_folder_to_another_process_ends(tmp_path: Path) -> None:
         with data_folder(tmp_path), pytest.raises(DependencyError, match="this one ends"):
             held.keep()
         held.keep()
+
+
+async def test_a_look_that_hangs_holds_up_neither_the_loop_nor_a_further_thread(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    goes_on = threading.Event()
+    looks: list[str] = []
+
+    class Hanging(HeldFolder):
+        def keep(self) -> None:
+            looks.append(threading.current_thread().name)
+            goes_on.wait(20)
+            raise DependencyError("lost")
+
+    watching = asyncio.create_task(Hanging(tmp_path).watch(clock))
+    await clock.advance(10 * LOOK_S)
+    assert looks == ["lock"]
+    goes_on.set()
+    with pytest.raises(DependencyError, match="lost"):
+        await watching
 
 
 def test_a_file_system_that_numbers_the_same_file_anew_takes_the_folder_from_nobody(

@@ -1,7 +1,7 @@
 """The command line: ``clawbot run``, ``clawbot demo`` and ``clawbot check``.
 
-Exit codes: 0 clean, 1 crash, 2 usage, 69 a service it needs is unavailable, 78 configuration (the
-last two as in BSD's ``sysexits.h``). The last line on standard error is a sentence for a person, but
+Exit codes: 0 clean, 1 crash, 2 usage, 69 a service it needs is unavailable, 78 configuration (these
+two as in BSD's ``sysexits.h``), 130 a check that was stopped by Ctrl-C (as shells count it). The last line on standard error is a sentence for a person, but
 ``check`` says everything once, on standard output.
 """
 
@@ -14,6 +14,7 @@ import io
 import logging
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from bot import __version__
 from bot.core.clock import SystemClock
@@ -27,6 +28,8 @@ from config.loader import LoadResult, SettingsError
 from config.settings import Settings
 
 _log = logging.getLogger("bot")
+
+INTERRUPTED: Final = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,7 +131,11 @@ def _check(options: argparse.Namespace) -> int:
             raise
         return refuse_as_json(exc.problems)
     set_up_logging(result.settings, at_least="ERROR")
-    return check(result, as_json=options.json)
+    try:
+        return check(result, as_json=options.json)
+    except KeyboardInterrupt:
+        print("clawbot: stopped before everything was looked at", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _refuse(exc: SettingsError) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final
 
 import discord
@@ -60,6 +61,24 @@ async def revise(
         await _fill_in(interaction, shortened(text), file)
     except LOST as exc:
         _log.warning("an answer could not be changed (%s)", plain_reason(exc))
+
+
+STOPPED: Final = "I was stopped before I was done with this. Use the command again when I'm back."
+LAST_WORDS_S: Final = 2.0
+"""Seconds for them; a stop in order waits no longer."""
+
+
+@contextlib.asynccontextmanager
+async def deferred(interaction: discord.Interaction[Any]) -> AsyncGenerator[None, None]:
+    """Defer an answer that only the person sees; where the bot is stopped first, the answer says so."""
+    await interaction.response.defer(ephemeral=True)
+    try:
+        yield
+    except asyncio.CancelledError:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_S):
+                await say(interaction, STOPPED)
+        raise
 
 
 ACKNOWLEDGE_S: Final = 3.0

@@ -20,7 +20,6 @@ from bot.diagnostics import (
     ADDRESSES,
     DiscordFacts,
     Finding,
-    Section,
     SharedWalks,
     diagnose,
     discord_findings,
@@ -47,7 +46,7 @@ Interaction = discord.Interaction[ClawbotClient]
 LOOKS, LOOKS_WINDOW_S = 4, 60.0
 """Reports per person, in all guilds together; the walk behind them is shared."""
 EDIT_INTERVAL_S = 1.5
-"""Least time between two edits of a report that is still growing."""
+"""Seconds in which what is found is gathered for one edit of a report that is still growing."""
 
 OTHERS: Final = "About other people you can ask this with the Manage Server permission only."
 UNSEEN: Final = "You can't see that channel, so I can't tell you about it."
@@ -77,7 +76,10 @@ class DiagnosticsCog(commands.Cog):
     @app_commands.checks.cooldown(LOOKS, LOOKS_WINDOW_S, key=lambda i: i.user.id)
     async def network(self, interaction: Interaction) -> None:
         """Walk the way from here to the model, and say where it breaks and what to do."""
-        await interaction.response.defer(ephemeral=True)
+        async with _respond.deferred(interaction):
+            await self._look(interaction)
+
+    async def _look(self, interaction: Interaction) -> None:
         is_operator = UserId(interaction.user.id) in _gate.owner_ids(self.bot)
         place = _convert.interaction_place(interaction)
         model = self._services.overrides.effective(place).model
@@ -101,16 +103,12 @@ class DiagnosticsCog(commands.Cog):
         is_operator: bool,
     ) -> None:
         """Show what the walks find, in one message that grows."""
-        clock = self._services.clock
-        shown_s = clock.monotonic()
-        sections: tuple[Section, ...] = ()
-        async with aclosing(together(walks)) as grown:
+        walk = together(walks, self._services.clock, EDIT_INTERVAL_S)
+        async with aclosing(walk) as grown:
             async for sections in grown:
-                if clock.monotonic() - shown_s >= EDIT_INTERVAL_S:
-                    shown_s = clock.monotonic()
-                    text = discord_text(sections, is_operator=is_operator, is_over=False)
-                    await _respond.say(interaction, text)
-        await _respond.say(interaction, discord_text(sections, is_operator=is_operator))
+                is_over = all(section.is_over for section in sections)
+                text = discord_text(sections, is_operator=is_operator, is_over=is_over)
+                await _respond.say(interaction, text)
 
     async def _walk(
         self, interaction: Interaction, base_url: str, model: str | None
@@ -242,8 +240,8 @@ class DiagnosticsCog(commands.Cog):
             raise _gate.GateError(OTHERS)
         if where != interaction.channel:
             _require_sight(where, asker)
-        await interaction.response.defer(ephemeral=True)
-        case = await _silence.case_of(self.bot, where, who)
+        async with _respond.deferred(interaction):
+            case = await _silence.case_of(self.bot, where, who)
         await _respond.say(interaction, silence_text(case))
 
 

@@ -33,8 +33,8 @@ class ModelsCog(commands.Cog):
     async def model_list(self, interaction: Interaction) -> None:
         """Show the models there are, which are loaded, and with which context."""
         _gate.require_manager(interaction)
-        await interaction.response.defer(ephemeral=True)
-        models = await self._services.backend.list_models()
+        async with _respond.deferred(interaction):
+            models = await self._services.backend.list_models()
         allowed = self._services.allowed.of(GuildId(interaction.guild_id or 0))
         lines = [
             describe(model) + (" · allowed here" if model.key in allowed else "")
@@ -122,10 +122,10 @@ class ModelsCog(commands.Cog):
         """
         _gate.require_owner(interaction)
         _settings.require_model(self.bot, key)
-        await interaction.response.defer(ephemeral=True)
-        loaded = await self._services.backend.load_model(
-            key, context_length, eval_batch_size, flash_attention
-        )
+        async with _respond.deferred(interaction):
+            loaded = await self._services.backend.load_model(
+                key, context_length, eval_batch_size, flash_attention
+            )
         await _respond.say(interaction, f"Loaded. {describe(loaded)}")
 
     @model.command(name="unload")
@@ -137,8 +137,8 @@ class ModelsCog(commands.Cog):
             key: As the model list names it
         """
         _gate.require_owner(interaction)
-        await interaction.response.defer(ephemeral=True)
-        await self._services.backend.unload_model(key)
+        async with _respond.deferred(interaction):
+            await self._services.backend.unload_model(key)
         await _respond.say(interaction, f"Unloaded `{key[:100]}`.")
 
     @model_allow.autocomplete("key")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
@@ -90,11 +90,15 @@ class Section:
 
 async def together(
     walks: Sequence[tuple[str, AsyncGenerator[Finding, None]]],
+    clock: Clock,
+    gather_s: float = 0.0,
 ) -> AsyncGenerator[tuple[Section, ...], None]:
-    """Follow several walks at once; yields all sections whenever one has grown, and once all are over.
+    """Follow several walks at once; yields all sections when some have grown, and once all are over.
 
     Args:
         walks: A title and its findings each; all are closed at the end.
+        clock: For ``gather_s``.
+        gather_s: Seconds to wait for more when one has grown; not at the end.
 
     Raises:
         Exception: What a walk raised.
@@ -124,6 +128,8 @@ async def together(
         is_over = not tasks
         while not is_over:
             await grew.wait()
+            with suppress(TimeoutError):
+                await within(clock, asyncio.wait(tasks), gather_s)
             grew.clear()
             grown = sections()
             is_over = all(section.is_over for section in grown)

@@ -99,7 +99,7 @@ async def _look(result: LoadResult, *, as_json: bool) -> tuple[Section, ...]:
     ]
     printed = _Printed()
     sections: tuple[Section, ...] = ()
-    async with aclosing(together(walks)) as grown:
+    async with aclosing(together(walks, clock)) as grown:
         async for sections in grown:
             if not as_json:
                 printed.show(sections)

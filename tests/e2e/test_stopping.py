@@ -121,6 +121,23 @@ async def test_a_command_that_is_being_worked_on_at_the_end_is_no_failure(
         await lm.blackhole()
         looking = await ada.slash(channel, "diag network")
         await looking.wait_response()
+    assert looking.content.startswith("I was stopped before I was done with this.")
     await asyncio.sleep(0)  # the steps that would still come
     assert [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR] == []
     assert not [each for each in asyncio.all_tasks() if "CommandTree" in each.get_name()]
+
+
+async def test_a_check_that_is_stopped_says_that_it_isnt_whole(
+    lm: LMStudioSandbox, discord: DiscordSandbox, tmp_path: Path
+) -> None:
+    await lm.blackhole()
+    environment = environment_for(discord, lm, tmp_path / "data")
+    async with clawbot("check", folder=tmp_path, environment=environment) as process:
+        assert process.stdout is not None
+        async with asyncio.timeout(START_S):
+            while b"LM Studio" not in await process.stdout.readline():
+                pass
+        process.send_signal(signal.SIGINT)
+        done = await ended(process)
+    assert (done.code, done.err) == (130, "clawbot: stopped before everything was looked at\n")
+    assert "well" not in done.out

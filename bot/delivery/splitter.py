@@ -49,12 +49,16 @@ _FLAGS_CHARS = 4096
 """Longest run of flags that is counted to find where each begins."""
 
 _KEPT_WHOLE = re.compile(
-    r"(?<!`)`[^`\n]{1,300}`(?!`)"
+    r"(?<!`)`(?!`)(?:[^`\n]|`{2,9}+){1,300}+`(?!`)"
+    r"|(?<!`)``(?!`)(?:[^`\n]|`(?!`)|`{3,9}+){1,300}+``(?!`)"
     r"|\[[^\[\]\n]{1,300}\]\([^()\s]{1,600}\)"
     r"|\*\*[^*\n]{1,200}\*\*"
     r"|<[^<>\s]{1,600}>"
 )
 """Inline code, links, bold text and Discord's own ``<…>`` forms; bounded, so linear."""
+
+_KEPT_CHARS = 1000
+"""How far the end of one is looked for behind a cut."""
 
 _SENTENCE_END = re.compile(r"[.!?…]['\")\]»”’]*(?=\s)|[。！？]")
 
@@ -149,6 +153,10 @@ def _at_word(text: str) -> str:
     for match in _SENTENCE.finditer(cut, max(near, len(cut) - _NEAR_CHARS // 4)):
         cut = cut[: match.end()]
         break
+    line = text.rfind("\n", 0, len(cut)) + 1
+    for kept in _KEPT_WHOLE.finditer(text, line):
+        if kept.start() < len(cut) < kept.end():
+            cut = cut[: kept.start()].rstrip()
     return cut or text
 
 
@@ -294,10 +302,8 @@ def soft_cut(text: str, start: int, end: int, *, least: int) -> int | None:
     The space after a cut belongs to neither part. Cuts before ``least`` are too early to be worth it;
     ``None`` when there is no other.
     """
-    whole = [match.span() for match in _KEPT_WHOLE.finditer(text, start, end)]
-    opening = _unfinished(text, start, end, whole[-1][1] if whole else start)
-    if opening is not None:
-        whole.append((opening, end + 1))
+    found = _KEPT_WHOLE.finditer(text, start, end + _KEPT_CHARS)
+    whole = [match.span() for match in found if match.start() < end]
     sentence = _last_free(
         _SENTENCE_END, text, (start + (end - start) // 2, end), whole, use_end=True
     )
@@ -332,23 +338,13 @@ def _last_free(
     return found
 
 
-def _unfinished(text: str, start: int, end: int, since: int) -> int | None:
-    """Return where a link or inline code begins that only ends after the window, if one does."""
-    line = max(text.rfind("\n", start, end) + 1, since)
-    opening = max(text.find("`", line, end), text.rfind("[", line, end))
-    if opening <= start:
-        return None
-    match = _KEPT_WHOLE.match(text, opening, opening + 1000)
-    return opening if match is not None and match.end() > end else None
-
-
 def _are_joined(text: str, cut: int) -> bool:
     """Return whether the characters on both sides of a cut are shown as one."""
     if cut <= 0 or cut >= len(text):
         return False
     before, after = text[cut - 1], text[cut]
     if after.isascii() and before != _ZWJ:
-        return before + after in {"\r\n", "``"}
+        return before == "\\" or before + after in {"\r\n", "``"}
     return (
         _ZWJ in {before, after}
         or "\ufe00" <= after <= "\ufe0f"

@@ -87,14 +87,23 @@ def test_no_reader_finds_anything_live(text: str) -> None:
     _assert_harmless(make_harmless(text, policy=OutputPolicy(), secrets=GUARD))
 
 
+CODED = "``look at this: [Claim](https://evil.example) of mine``"
+
+
 @settings(max_examples=100)
-@given(TEXTS, st.integers(64, 120))
-def test_no_reader_finds_anything_live_in_any_message_at_any_moment(text: str, limit: int) -> None:
+@given(TEXTS, st.integers(64, 120), st.sets(st.integers(1, 300), max_size=6))
+@example(f"Read {CODED} too", 64, {10 + len(CODED), 12 + len(CODED)})
+@example(f"{'word ' * 6}{CODED}", 64, set())
+@example("`a``b @everyone and so on`c", 64, {26, 27})
+def test_no_reader_finds_anything_live_in_any_message_at_any_moment(
+    text: str, limit: int, moments: set[int]
+) -> None:
     target = pipeline()
-    for char in text:
+    for number, char in enumerate(text, 1):
         target.feed(TextDelta(char))
-    for piece in split(streaming_cut(target.text), limit):
-        _assert_harmless(piece)
+        if number in {*moments, len(text)}:
+            for piece in split(streaming_cut(target.text), limit):
+                _assert_harmless(piece)
     target.close(FinishReason.STOP)
     for piece in split(target.text, limit):
         _assert_harmless(piece)

@@ -43,6 +43,17 @@ def test_links_and_inline_code_are_not_cut() -> None:
     assert any(code in piece for piece in pieces)
 
 
+def test_inline_code_between_two_backticks_is_not_cut() -> None:
+    code = "``a ` b and some more words of code``"
+    pieces = split(f"{'word ' * 9}{code} and the rest", 64)
+    assert any(code in piece for piece in pieces)
+
+
+def test_an_escaped_sign_stays_with_its_backslash() -> None:
+    pieces = split("a" * 63 + "\\`b", 64)
+    assert pieces == ["a" * 63, "\\`b"]
+
+
 def test_indentation_of_a_list_survives_a_cut() -> None:
     items = "\n".join(f"  - item number {number} of the list" for number in range(20))
     for piece in split(items, 100):

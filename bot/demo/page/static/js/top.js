@@ -1,0 +1,65 @@
+// The top line: which model answers, how to use one's own, whether the demo is there; dark or light.
+
+import { el, icon, iconButton } from "./dom.js";
+
+const BANNERS = {
+  lost: "The page has lost the demo. Trying again…",
+  ended: "The demo has ended. Start it again with: clawbot demo. This page then goes on by itself.",
+};
+
+/** Draw the top line; returns what tells it about the connection. */
+export function showTop(modelPlace, endPlace, banner, app) {
+  const { store } = app;
+  let state = "open";
+  const drawBanner = () => {
+    const text = BANNERS[state] ?? (store.bot && !store.bot.ready ? "Clawbot is starting…" : "");
+    banner.hidden = !text;
+    banner.textContent = text;
+    document.body.classList.toggle("away", state !== "open");
+  };
+  const drawModel = () => {
+    const { kind, sentence, name, next } = store.model;
+    modelPlace.replaceChildren(
+      el(`span.model-mark.model-${kind}`, {}, kind === "stand_in" ? "Stand-in" : "Your model"),
+      el("span.model-sentence", { title: sentence }, sentence, name && kind !== "stand_in" ? ` Model: ${name}.` : ""),
+      next?.length ? el("button.as-link", { type: "button", onclick: () => showNext(next) }, "Use your own") : "",
+    );
+  };
+  store.on("snapshot", drawModel);
+  store.on("snapshot bot", drawBanner);
+  endPlace.append(themeButton());
+  return { connection(now) { state = now; drawBanner(); } };
+}
+
+function showNext(steps) {
+  const dialog = el("dialog", { "aria-label": "Use your own model" },
+    el("header", {}, el("h2", {}, "Use your own model"), iconButton("close", "Close", () => dialog.close())),
+    el("ol.steps", {}, steps.map((step) => el("li", {}, step))));
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+const ORDER = ["system", "dark", "light"];
+const ICONS = { system: "system", dark: "moon", light: "sun" };
+const NAMES = { system: "as the system", dark: "dark", light: "light" };
+
+function themeButton() {
+  const button = iconButton("system", "", () => {
+    const next = ORDER[(ORDER.indexOf(current()) + 1) % ORDER.length];
+    if (next === "system") localStorage.removeItem("theme");
+    else localStorage.setItem("theme", next);
+    window.dispatchEvent(new Event("theme"));
+    draw();
+  });
+  const current = () => localStorage.getItem("theme") ?? "system";
+  const draw = () => {
+    button.replaceChildren(icon(ICONS[current()]));
+    button.title = `Colours: ${NAMES[current()]}`;
+    button.setAttribute("aria-label", button.title);
+  };
+  window.addEventListener("storage", draw);
+  draw();
+  return button;
+}

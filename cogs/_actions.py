@@ -23,6 +23,7 @@ Interaction = discord.Interaction[ClawbotClient]
 
 FORGOTTEN = "I no longer have that question. Please ask it again."
 ASKED_NO_MORE = "The message that asked this is deleted. Please ask it again."
+MAY_NOT_ASK = "I may not answer the person who asked that any more."
 RUNNING_AGAIN = "I'm answering that again already."
 NOT_RUNNING = "That answer is finished already."
 CONTINUED_ALREADY = "That answer is continued already. Press Continue below its last part."
@@ -48,20 +49,27 @@ class AnswerActions:
 
     async def stop(self, question_id: QuestionId, interaction: Interaction) -> None:
         """Stop writing; what was written stays."""
-        if self._services.chat.stop(question_id) or await self._stop_left_open(question_id):
+        if self._services.chat.stop(question_id):
             await interaction.response.defer()
-        else:
+        elif await self._open(question_id) is None:
             await _respond.say(interaction, NOT_RUNNING)
+        else:
+            await _respond.Acknowledgement(interaction).give()
+            await self._stop_left_open(question_id)
 
-    async def _stop_left_open(self, question_id: QuestionId) -> bool:
-        """Stop a question of an earlier run that isn't taken up yet; False if there is none."""
+    async def _open(self, question_id: QuestionId) -> JournalEntry | None:
         entry = await self._services.journal.entry(question_id)
-        if entry is None or entry.outcome is not None:
-            return False
-        way = await self._reviewer.way_back(entry)
-        if way is not None:
+        return None if entry is None or entry.outcome is not None else entry
+
+    async def _stop_left_open(self, question_id: QuestionId) -> None:
+        """Stop a question of an earlier run, which may be taken up while its place is looked for."""
+        entry = await self._open(question_id)
+        way = None if entry is None else await self._reviewer.way_back(entry)
+        if self._services.chat.stop(question_id):
+            return
+        entry = await self._open(question_id)
+        if entry is not None and way is not None:
             self._services.chat.withdraw(entry, way.sink, Ending.STOPPED)
-        return way is not None
 
     async def regenerate(self, question_id: QuestionId, interaction: Interaction) -> None:
         """Answer again, in the place of the answer that stands."""
@@ -89,6 +97,9 @@ class AnswerActions:
         asked = await self._as_asked_now(newest.question)
         if asked is None:
             await _respond.say(interaction, ASKED_NO_MORE)
+            return
+        if _gate.admission(self._client).refusal(asked.asker, asked.place):
+            await _respond.say(interaction, MAY_NOT_ASK)
             return
         question = replace(
             asked,

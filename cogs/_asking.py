@@ -7,6 +7,7 @@ import asyncio
 import discord
 
 from bot.core.domain import MessageId, Origin, Question, QuestionId
+from bot.core.errors import AdmissionError
 from bot.core.tasks import end_tasks
 from bot.gateway.client import ClawbotClient
 from cogs import _convert, _respond
@@ -67,10 +68,13 @@ class Asking:
             response=response,
         )
         sink = InteractionSink(self._client, response, place, self._services.clock)
-        acknowledgement = _respond.Acknowledgement(interaction, sink.expire)
+        acknowledgement = _respond.Acknowledgement(interaction)
         late = asyncio.get_running_loop().create_task(self._give_late(acknowledgement))
         try:
             await self._services.chat.submit(question, sink, acknowledge=acknowledgement.give)
+        except AdmissionError:
+            await acknowledgement.settle()  # the refusal goes where the sign went
+            raise
         finally:
             await end_tasks(late)
 

@@ -126,5 +126,5 @@ class Signals:
         self, place: Place, reply_to: MessageId | None, about: QuestionId, sentence: str
     ) -> None:
         sink = message_sink(self._client, place, reply_to)
-        message_id = await sink.send(notice(sentence), nonce=nonce(about, "n", 0))
+        message_id = await sink.send(notice(sentence), nonce=nonce(about, "n", 0), is_reply=True)
         await self._client.services.own_words.posted_notice(message_id)

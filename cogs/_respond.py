@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 import discord
@@ -19,7 +19,9 @@ from cogs._calls import TRANSIENT
 
 _log = logging.getLogger(__name__)
 
-GONE_CODES = frozenset({10062, 10008, 10015, 50027, 40060})
+ANSWERED_ALREADY = 40060
+"""Discord's code for a second response to an interaction."""
+GONE_CODES = frozenset({10062, 10008, 10015, 50027, ANSWERED_ALREADY})
 """Unknown interaction, message or webhook, invalid token, already answered: nobody is waiting."""
 LOST = (discord.HTTPException, discord.RateLimited, *TRANSIENT)
 """What Discord's REST raises when it, or the network, fails."""
@@ -36,12 +38,9 @@ async def say(
         file: Sent along; only in a fresh answer.
     """
     content = shortened(text)
-    attachment = file if file is not None else discord.utils.MISSING
     try:
         if not interaction.response.is_done():
-            await interaction.response.send_message(
-                content, ephemeral=True, suppress_embeds=True, file=attachment
-            )
+            await _answer(interaction, content, file)
         elif interaction.response.type is discord.InteractionResponseType.deferred_channel_message:
             await _fill_in(interaction, content)
         else:
@@ -51,6 +50,26 @@ async def say(
             _log.warning("an interaction could not be answered (%s, %s)", exc.status, exc.code)
     except LOST as exc:
         _log.warning("an interaction could not be answered (%s)", plain_reason(exc))
+
+
+async def _answer(
+    interaction: discord.Interaction, content: str, file: discord.File | None
+) -> None:
+    """Answer afresh; where Discord has a sign already whose confirmation was lost, after that one."""
+    attachment = file if file is not None else discord.utils.MISSING
+    try:
+        await interaction.response.send_message(
+            content, ephemeral=True, suppress_embeds=True, file=attachment
+        )
+    except discord.HTTPException as exc:
+        if exc.code != ANSWERED_ALREADY:
+            raise
+        if interaction.type is discord.InteractionType.application_command:
+            await _fill_in(interaction, content, file)
+        else:
+            await interaction.followup.send(
+                content, ephemeral=True, suppress_embeds=True, file=attachment
+            )
 
 
 async def revise(
@@ -91,14 +110,14 @@ class Acknowledgement:
 
     Args:
         interaction: Fresh.
-        on_lost: Called when Discord doesn't take it any more.
+        within_s: How long Discord is asked to take it, in seconds.
     """
 
     def __init__(
-        self, interaction: discord.Interaction[Any], on_lost: Callable[[], None] | None = None
+        self, interaction: discord.Interaction[Any], within_s: float = ACKNOWLEDGE_S
     ) -> None:
         self._interaction = interaction
-        self._on_lost = on_lost
+        self._within_s = within_s
         self._once = asyncio.Lock()
         self._is_given = False
 
@@ -109,12 +128,16 @@ class Acknowledgement:
                 return
             self._is_given = True
             try:
-                async with asyncio.timeout(ACKNOWLEDGE_S):
+                async with asyncio.timeout(self._within_s):
                     await self._interaction.response.defer()
             except LOST as exc:
+                # Discord may have it all the same: whoever answers finds out.
                 _log.warning("an interaction could not be acknowledged (%s)", plain_reason(exc))
-                if self._on_lost is not None:
-                    self._on_lost()
+
+    async def settle(self) -> None:
+        """Wait for a sign that is under way, and have none given from now on."""
+        async with self._once:
+            self._is_given = True
 
 
 def shortened(text: str) -> str:

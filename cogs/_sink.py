@@ -41,8 +41,6 @@ ACKNOWLEDGED_WITHIN_S = 3.0
 """An interaction is answered within 3 seconds or never (Discord: receiving and responding)."""
 
 _ORIGINAL = "@original"
-_FIRST = "-0"
-"""How the nonce of an answer's first message ends."""
 
 _REFERENCE = frozenset({50035, 160002})
 """JSON error codes that may be about the reply only, and not about the text."""
@@ -89,9 +87,10 @@ class MessageSink:
         nonce: str,
         controls: Controls | None = None,
         file: TextFile | None = None,
+        is_reply: bool = False,
     ) -> MessageId:
         """Post a message; see ``ReplySink.send``."""
-        reference = self._reference if nonce.endswith(_FIRST) else None
+        reference = self._reference if is_reply else None
         try:
             message = await self._caller.call(
                 lambda: self._post(content, nonce, controls, file, reference)
@@ -219,6 +218,7 @@ class InteractionSink:
         nonce: str,
         controls: Controls | None = None,
         file: TextFile | None = None,
+        is_reply: bool = False,
     ) -> MessageId:
         """Fill the deferred response, then post; see ``ReplySink.send``."""
         if self._original_id is None and self._is_valid():
@@ -232,7 +232,9 @@ class InteractionSink:
                 self._original_id = MessageId(int(message["id"]))
                 return self._original_id
         if self._response.may_post or not self._is_valid():
-            return await self._channel.send(content, nonce=nonce, controls=controls, file=file)
+            return await self._channel.send(
+                content, nonce=nonce, controls=controls, file=file, is_reply=is_reply
+            )
         message = await self._caller.call(lambda: self._follow_up(content, controls, file), tries=1)
         message_id = MessageId(int(message["id"]))
         self._followup_ids.add(message_id)

@@ -40,8 +40,8 @@ MODELS = "models"
 """State: which models leave out the opening tag of their thinking."""
 HAND_OVER_S = 3.0
 """Seconds for the last edits once the grace time is over."""
-MOST_DELETED = 1000
-"""Deleted messages that are remembered: a question may still be on its way to its turn."""
+MOST_NOTED = 1000
+"""Deleted messages, and stopped questions, that are remembered: one may be on its way to its turn."""
 
 
 Acknowledge = Callable[[], Awaitable[None]]
@@ -67,7 +67,8 @@ class ChatService:
         self._turns: dict[QuestionId, Turn] = {}
         self._accepting: dict[QuestionId, Question] = {}
         self._tasks = TaskOwner()
-        self._deleted: Recent[MessageId, None] = Recent(MOST_DELETED)
+        self._deleted: Recent[MessageId, None] = Recent(MOST_NOTED)
+        self._stopped: Recent[QuestionId, None] = Recent(MOST_NOTED)
         self._is_closing = False
         self._is_closed = False
 
@@ -227,6 +228,8 @@ class ChatService:
         messages = turn.question.messages
         if messages and all(message.id in self._deleted for message in messages):
             turn.end(Ending.GONE)
+        elif turn.question.id in self._stopped:
+            turn.end(Ending.STOPPED)
         elif self._is_closing:
             turn.end(Ending.RESTART)
         self._turns[turn.question.id] = turn
@@ -276,7 +279,12 @@ class ChatService:
         )
 
     def stop(self, question_id: QuestionId) -> bool:
-        """Stop one question at the person's wish; False if it isn't running."""
+        """Stop one question at the person's wish, or as soon as it is taken up again.
+
+        Returns:
+            False if it isn't running.
+        """
+        self._stopped[question_id] = None
         turn = self._turns.get(question_id)
         return turn is not None and turn.end(Ending.STOPPED)
 

@@ -120,14 +120,16 @@ class ReplySink(Protocol):
         nonce: str,
         controls: Controls | None = None,
         file: TextFile | None = None,
+        is_reply: bool = False,
     ) -> MessageId:
-        """Post a message; the first one replies to the question.
+        """Post a message.
 
         Args:
             content: 1 to 2000 characters, already made harmless.
             nonce: At most 25 characters; the same nonce never makes a second message.
             controls: Buttons to attach.
             file: A file to attach.
+            is_reply: It replies to the question, as the first message of an answer does.
         """
         ...
 

@@ -279,7 +279,7 @@ class Board:
         """Post a sentence of our own, under a nonce that no answer has."""
         index, self._notices = self._notices, self._notices + 1
         name = nonce(self._question_id, "n", min(index, MAX_INDEX))
-        message_id = await self._sink.send(notice(sentence), nonce=name)
+        message_id = await self._sink.send(notice(sentence), nonce=name, is_reply=True)
         if self._on_posted is not None:
             await self._on_posted((*self.message_ids, message_id))
 
@@ -299,7 +299,7 @@ class Board:
     async def _send(self, index: int, part: Part, controls: Controls | None) -> None:
         name = nonce(self._question_id, "r", min(self._sent, MAX_INDEX))
         message_id = await self._sink.send(
-            part.content, nonce=name, controls=controls, file=part.file
+            part.content, nonce=name, controls=controls, file=part.file, is_reply=index == 0
         )
         self._sent += 1
         for slot in self._slots:

@@ -50,6 +50,8 @@ FATAL_CLOSE_CODES = {
     4014: "Discord refused an intent. Switch it on under Bot in the Developer Portal.",
 }
 """Close codes after which connecting again is pointless (Discord: gateway close event codes)."""
+LEAVE_S = 2.0
+"""Seconds for the last words to the gateway, which may have stopped to listen."""
 RESUMABLE = 4000
 """Close code after which Discord keeps a session for some minutes; 1000 and 1001 end it at once."""
 LOW_IDENTIFY_BUDGET = 20
@@ -314,8 +316,9 @@ class ClawbotClient(commands.Bot):
         if not self.is_online():
             return
         with contextlib.suppress(*NETWORK_ERRORS, discord.ConnectionClosed):
-            await self.change_presence(status=discord.Status.invisible)  # it would seem online
-            await self.ws.close(code=RESUMABLE)
+            async with asyncio.timeout(LEAVE_S):
+                await self.change_presence(status=discord.Status.invisible)  # it would seem online
+                await self.ws.close(code=RESUMABLE)
 
     async def _respect_session_limit(self) -> None:
         """Wait when Discord says that the log-in budget is nearly spent."""

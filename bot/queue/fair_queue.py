@@ -95,6 +95,8 @@ class FairQueue:
         line.move_to_end(entry.key, last=False)
         tag = self._person_tags[entry.person] - entry.cost
         self._person_tags[entry.person] = max(self._tag, tag)
+        tag = self._channel_tags[entry.channel] - entry.cost
+        self._channel_tags[entry.channel] = max(self._channel_tag, tag)
 
     def reprice(self, key: int, cost: float) -> None:
         """Set what answering a waiting question is expected to take; its place stays.

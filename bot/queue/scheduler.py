@@ -88,8 +88,8 @@ class Ticket:
         state: Waiting, running, or done.
         on_change: Called when place, expected wait or being held changed, at most once a second.
         requeues: How often it was put back.
-        away_since_s: When the model's machine first went away under it, in seconds of the monotonic
-            clock; ``None`` if it never did.
+        away_since_s: Since when the model's machine is away under it, in seconds of the monotonic
+            clock; ``None`` while it isn't.
         losses: How often the machine went away while it read this question.
         has_first_token: The answer's first token came; its duration then teaches expected waits.
     """
@@ -203,8 +203,9 @@ class Ticket:
         self._turn = asyncio.get_running_loop().create_future()
 
     def reads(self) -> None:
-        """Tell that the model has begun to read the question."""
+        """Tell that the model has begun to read the question: its machine is there."""
         self._is_read = True
+        self.away_since_s = None
 
     def first_token(self) -> None:
         """Tell that the answer's first token came: more may begin. Only the first call counts."""

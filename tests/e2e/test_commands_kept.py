@@ -131,3 +131,19 @@ async def test_an_answer_is_continued_once_however_often_the_button_is_pressed(
         await once_more.wait_response(timeout_s=3)
         assert "continued already" in once_more.content
     assert len(lm.completions) == 2
+
+
+async def test_stop_is_acknowledged_in_time_while_the_way_back_to_an_answer_is_looked_for(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    used = await asked_and_killed(discord, lm, tmp_path / "data", ada, channel, 20)
+    shown = used.message
+    assert shown is not None
+    slow = discord.faults.delay("GET", "/webhooks/", delay_s=4.0, times=2)
+    async with running(settings_for(discord, lm, tmp_path / "data")):
+        await discord.wait_until(lambda: slow.played, timeout_s=20)
+        pressed = await ada.click(shown, "Stop")
+        await pressed.wait_response(timeout_s=3)
+        await discord.wait_until(lambda: "Stopped." in used.content, timeout_s=20)
+        await discord.wait_until(lambda: "Stop" not in str(shown.components), timeout_s=20)
+    assert len(lm.completions) == 1

@@ -32,6 +32,7 @@ class Call:
     message_id: MessageId | None = None
     content: str = ""
     nonce: str = ""
+    is_reply: bool = False
 
 
 class FakeSink:
@@ -75,12 +76,13 @@ class FakeSink:
         nonce: str,
         controls: Controls | None = None,
         file: TextFile | None = None,
+        is_reply: bool = False,
     ) -> MessageId:
         """Post, or return the message that this nonce made."""
         assert content.strip()
         assert len(content.encode("utf-16-le")) // 2 <= 2000
         assert len(nonce) <= 25
-        await self._write(Call("send", self._clock.monotonic(), None, content, nonce))
+        await self._write(Call("send", self._clock.monotonic(), None, content, nonce, is_reply))
         if nonce in self._nonces:
             return self._nonces[nonce]
         self._next_id += 1

@@ -133,6 +133,18 @@ def test_put_back_at_once_stands_first_of_its_person(
         queue.take(last.key)
 
 
+@given(ENTRIES.filter(bool), st.integers(0, 29))
+def test_what_is_put_back_at_once_costs_nobody_a_place(
+    items: list[tuple[int, int, int]], steps: int
+) -> None:
+    queue = _filled(items)
+    for _ in range(min(steps, len(items) - 1)):
+        queue.take(next(queue.ahead()))
+    before = queue.order()
+    queue.push_front(queue.take(before[0]))
+    assert queue.order() == before
+
+
 @given(st.integers(2, 40), st.integers(1, 20))
 def test_a_newcomer_is_served_before_anyones_second(flood: int, cost: int) -> None:
     queue = FairQueue(100, 100, 100)

@@ -228,8 +228,9 @@ class Life:
         return list(self.discord.bot_messages)
 
     def respond(self, record: RecordedRequest) -> Answer:
-        """Answer with the words that the last message asks about."""
-        about = " ".join(TAG.findall(str(record.messages[-1]["content"]))) or "the rest"
+        """Answer with the words that the last message asks about, or what it goes on with."""
+        said = (TAG.findall(str(each["content"])) for each in reversed(record.messages))
+        about = " ".join(next(filter(None, said), ["the rest"]))
         chance = random.Random(f"{about} {len(self.lm.completions)}")
         text = f"This is what is known about {about}. " + "It is a long story, told slowly. " * 3
         pause = chance.choice([None, None, None, 0, 3])

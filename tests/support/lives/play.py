@@ -30,6 +30,8 @@ from tests.support.lives.life import STARTED_S, Life
 from tests.support.lives.steps import ACTIONS, WEIGHTS, mend
 from tests.support.lives.verdict import faults_of
 
+_log = logging.getLogger("lives")
+
 STEPS = 9
 SETTLED_S = 60.0
 """Longest time until everything has ended, once nothing is broken any more."""
@@ -92,6 +94,7 @@ async def _play(life: Life, steps: Sequence[Step]) -> list[str]:
         await life.start()
         await life.discord.wait_command("ask", timeout_s=STARTED_S)
         for step in steps:
+            _log.info("%s", step)
             with contextlib.suppress(NotOfferedError):
                 await ACTIONS[step.name](life, random.Random(step.choice))
             await asyncio.sleep(step.pause_s)
@@ -115,8 +118,20 @@ async def _settle(life: Life) -> list[str]:
         state = str([(m.id, m.content, m.components) for m in life.answers()])
         if state != seen:
             seen, since = state, now
-        if now > deadline or (not wrong and now - since > QUIET_S):
-            return wrong
+        if now > deadline:
+            return [*wrong, *_told(life)]
+        if not wrong and now - since > QUIET_S:
+            return []
+
+
+def _told(life: Life) -> list[str]:
+    """Return what stands in every channel, a line each."""
+    return [
+        f"{m.channel.name} {m.id} {m.author.username}: {m.content[:80]!r} {list(m.reactions)}"
+        + (f" to {m.reference.id}" if m.reference is not None else "")
+        for channel in life.discord.world.channels.values()
+        for m in channel.messages.values()
+    ]
 
 
 async def smaller(steps: Sequence[Step], *, is_process: bool) -> list[Step]:
@@ -135,6 +150,7 @@ async def explore(first: int, count: int, *, is_smaller: bool, is_process: bool)
     for seed in range(first, first + count):
         begun_s = time.monotonic()
         steps = scenario(seed)
+        _log.info("seed %d begins", seed)
         try:
             wrong = await play(steps, is_process=is_process)
         except Exception as exc:  # noqa: BLE001 - the next seed is played all the same

@@ -93,6 +93,8 @@ def _outcomes(life: Life, one: Asked) -> list[Message]:
         return direct
     theirs = [a.where for a in life.asked if a.asker is one.asker and a is not one]
     together = [m for m in life.answers() if m.reference in theirs and _is_about(m, one)]
+    if one.taken_back_at is not None:  # a sentence without words is about the others
+        together = [m for m in together if set(one.tags) & set(TAG.findall(m.content))]
     # More of them only quote: what went before stands in the same turn of a prompt.
     together.sort(key=lambda m: one.tags[-1] not in TAG.findall(m.content))
     return [*direct, *together[:1]]

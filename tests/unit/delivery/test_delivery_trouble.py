@@ -50,6 +50,7 @@ async def test_a_message_that_takes_no_more_edits_is_replaced() -> None:
         await delivery.finish("Hello. The end.")
     assert rig.sink.contents == ["Hello. The end."]
     assert list(delivery.message_ids) == list(rig.sink.messages)
+    assert [call.is_reply for call in rig.sink.calls if call.kind == "send"] == [True, True]
 
 
 async def test_refused_text_is_explained_once_under_another_nonce() -> None:
@@ -251,6 +252,7 @@ async def test_the_final_text_is_delivered_when_an_interim_edit_failed_unexpecte
         await delivery.finish("Hello. The end.")
     assert rig.sink.contents == ["Hello. The end."]
     assert list(delivery.message_ids) == list(rig.sink.messages)
+    assert [call.is_reply for call in rig.sink.calls if call.kind == "send"] == [True, True]
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,15 @@ async def test_a_question_waits_as_long_as_it_is_held(clock: FakeClock) -> None:
     assert ticket.state is TicketState.RUNNING
 
 
+async def test_a_question_that_was_read_meanwhile_is_held_anew(clock: FakeClock) -> None:
+    ticket = _ticket(clock, hold_s=60)
+    for number in range(MOST_LOSSES - 1):
+        assert ticket.requeue(), number
+        await _granted(clock, ticket)
+        ticket.reads()
+        await clock.advance(100)
+
+
 async def test_a_question_that_takes_the_machine_away_each_time_is_not_asked_for_ever(
     clock: FakeClock,
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -51,6 +51,10 @@ class FastClock:
     def timeout(self, limit_s: float) -> contextlib.AbstractAsyncContextManager[object]:
         """Return a timeout of so many seconds of this clock."""
         return asyncio.timeout(max(0.0, limit_s) / self.factor)
+
+    def call_later(self, delay_s: float, call: Callable[[], object]) -> asyncio.TimerHandle:
+        """Call after so many seconds of this clock."""
+        return asyncio.get_running_loop().call_later(max(0.0, delay_s) / self.factor, call)
 
     def leap(self, seconds: float) -> None:
         """Let time pass at once; who sleeps meanwhile sleeps on."""

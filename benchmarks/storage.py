@@ -13,6 +13,7 @@ import asyncio
 import random
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,6 +65,13 @@ class FloodClock:
         """Return a context that is never cancelled."""
         del limit_s
         return asyncio.timeout(None)
+
+    def call_later(self, delay_s: float, call: Callable[[], object]) -> asyncio.TimerHandle:
+        """Return a timer that is never due."""
+        del delay_s
+        timer = asyncio.get_running_loop().call_later(0, call)
+        timer.cancel()
+        return timer
 
 
 def _text(rng: random.Random, script: str, chars: int) -> str:

@@ -11,9 +11,9 @@ import discord
 
 from bot.chat.backfill import DISCORD_EPOCH_MS
 from bot.chat.closing import Ending
+from bot.core.clock import within
 from bot.core.domain import IncomingMessage, MessageId, Origin, Question, QuestionId, UserId
 from bot.core.ports import JournalEntry
-from bot.core.tasks import within
 from bot.gateway.client import ClawbotClient
 from cogs import _convert, _gate, _places, _respond, _review
 

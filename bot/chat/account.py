@@ -10,7 +10,6 @@ from bot.core.ports import Outcome
 from bot.core.recent import Recent
 from bot.core.record import QuestionRecord, Span
 from bot.core.wording import counted
-from bot.output.pipeline import ReplyPipeline
 from bot.prompt.builder import Prompt
 
 _ENDS: Final = {
@@ -80,6 +79,8 @@ class Account:
         now_s = self._clock.monotonic()
         self._spans[self._span] = self._spans.get(self._span, 0.0) + now_s - self._since_s
         self._span, self._since_s = span, now_s
+        if span is Span.WRITE and self._first_word_s is None:
+            self._first_word_s = now_s - self._began_s
 
     def stage(self, stage: Stage) -> None:
         """Note a stage that the back end tells of."""
@@ -88,15 +89,6 @@ class Account:
         elif stage.kind is StageKind.READING and self._fresh_tokens is None:
             self._fresh_tokens = stage.tokens
         self.enter(_OF_STAGES[stage.kind])
-
-    def heard(self, pipeline: ReplyPipeline) -> None:
-        """Note that something came from the model."""
-        if pipeline.has_text:
-            self.enter(Span.WRITE)
-            if self._first_word_s is None:
-                self._first_word_s = self._clock.monotonic() - self._began_s
-        elif pipeline.is_thinking:
-            self.enter(Span.THINK)
 
     def retried(self, cause: str) -> None:
         """Note that the model is asked again.

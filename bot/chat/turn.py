@@ -326,11 +326,13 @@ class Turn:
         self._delivery.stage(stage)
 
     def _take(self, pipeline: ReplyPipeline, ticket: Ticket) -> None:
-        ticket.first_token()
-        self._account.heard(pipeline)
+        if not ticket.has_first_token:
+            ticket.first_token()
         if pipeline.has_text:
+            self._account.enter(Span.WRITE)
             self._delivery.show_growing(lambda: pipeline.text)
         elif pipeline.is_thinking:
+            self._account.enter(Span.THINK)
             self._delivery.stage(Stage(StageKind.THINKING))
 
     def _learn(self, prompt: Prompt, done: Completed, pipeline: ReplyPipeline) -> None:

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from contextvars import Context
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Timer(Protocol):
+    """A call that is to come."""
+
+    def cancel(self) -> None:
+        """Have nothing called; after the call it changes nothing."""
+        ...
 
 
 class Clock(Protocol):
@@ -28,6 +40,10 @@ class Clock(Protocol):
         """Return a context that is cancelled after ``limit_s`` seconds and raises ``TimeoutError``."""
         ...
 
+    def call_later(self, delay_s: float, call: Callable[[], object]) -> Timer:
+        """Call a function after ``delay_s`` seconds, with no context variable of whoever asks for it."""
+        ...
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -47,3 +63,17 @@ class SystemClock:
     def timeout(self, limit_s: float) -> AbstractAsyncContextManager[object]:
         """Return asyncio's own timeout."""
         return asyncio.timeout(max(0.0, limit_s))
+
+    def call_later(self, delay_s: float, call: Callable[[], object]) -> Timer:
+        """Have the running event loop call."""
+        return asyncio.get_running_loop().call_later(max(0.0, delay_s), call, context=Context())
+
+
+async def within(clock: Clock, work: Awaitable[T], limit_s: float) -> T:
+    """Return what ``work`` returns, if it does so in time.
+
+    Raises:
+        TimeoutError: It didn't within ``limit_s`` seconds; it was cancelled and has ended.
+    """
+    async with clock.timeout(limit_s):
+        return await work

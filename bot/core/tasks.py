@@ -6,13 +6,11 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
-
-from bot.core.clock import Clock
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -52,16 +50,6 @@ class TaskOwner:
     async def cancel(self) -> None:
         """Cancel every task and wait until each has ended."""
         await end_tasks(*self._tasks)
-
-
-async def within(clock: Clock, work: Awaitable[T], limit_s: float) -> T:
-    """Return what ``work`` returns, if it does so in time.
-
-    Raises:
-        TimeoutError: It didn't within ``limit_s`` seconds; it was cancelled and has ended.
-    """
-    async with clock.timeout(limit_s):
-        return await work
 
 
 async def end_tasks(*tasks: asyncio.Future[Any]) -> None:

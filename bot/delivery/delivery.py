@@ -13,7 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Self
 
-from bot.core.clock import Clock
+from bot.core.clock import Clock, within
 from bot.core.domain import MessageId, Question, Stage
 from bot.core.errors import (
     DeliveryError,
@@ -25,7 +25,7 @@ from bot.core.errors import (
 )
 from bot.core.notices import notice
 from bot.core.ports import Controls, ReplySink
-from bot.core.tasks import end_tasks, within
+from bot.core.tasks import end_tasks
 from bot.core.wording import plain_reason
 from bot.delivery.board import (
     Board,
@@ -149,8 +149,9 @@ class Delivery:
 
     def stage(self, stage: Stage) -> None:
         """Note what the question waits for; shown only while there is no text."""
+        now_s = self._clock.monotonic()
         was_known = self._stages.is_known
-        self._stages.note(stage, self._clock.monotonic())
+        self._stages.note(stage, now_s)
         if not was_known:
             self._wake.set()
 
@@ -316,20 +317,20 @@ class Delivery:
     async def _write(self) -> None:
         """Write stage line and growing text until the end; the owner of all interim requests."""
         while not self._is_ending and not self.gone.is_set():
-            operation, rank = self._wanted()
+            now_s = self._clock.monotonic()
+            operation, rank = self._wanted(now_s)
             if operation is None:
                 self._pacer.withdraw(self._key)
-                await self._wait(self._idle_s())
+                await self._wait(self._idle_s(now_s))
                 continue
-            delay_s = self._pacer.ask(self._clock.monotonic(), self._key, rank)
+            delay_s = self._pacer.ask(now_s, self._key, rank)
             if delay_s > 0:
                 await self._wait(delay_s)
                 continue
             await self._write_operation(operation, rank)
 
-    def _wanted(self) -> tuple[Operation | None, Rank]:
+    def _wanted(self, now_s: float) -> tuple[Operation | None, Rank]:
         """Return the next interim request that is due, if any."""
-        now_s = self._clock.monotonic()
         rank = Rank.INTERIM if self._has_words else Rank.FIRST
         if self._is_muted:
             return None, rank
@@ -379,12 +380,11 @@ class Delivery:
         else:
             self._edit_due_s = now_s + EDIT_INTERVAL_S
 
-    def _idle_s(self) -> float:
+    def _idle_s(self, now_s: float) -> float:
         """Return how long nothing can become due, unless somebody wakes the writer."""
         has_text = self._source is not None
         if self._is_muted or (has_text and not self._has_news):
             return _FOREVER_S
-        now_s = self._clock.monotonic()
         if has_text:
             return max(self._edit_due_s - now_s, 0.0)
         return self._stages.due_in(now_s) if self._stages.is_known else _FOREVER_S

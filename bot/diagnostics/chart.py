@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from bot.core import child_process
-from bot.core.clock import Clock
-from bot.core.tasks import within
+from bot.core.clock import Clock, within
 from bot.diagnostics import chart_process
 from bot.diagnostics.model_report import NO_CHART, NO_LIBRARY
 

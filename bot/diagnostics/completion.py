@@ -9,9 +9,9 @@ from typing import Final
 import aiohttp
 from aiohttp import ClientResponse
 
+from bot.core.clock import within
 from bot.core.domain import ChatTurn, FinishReason, Role, TextDelta
 from bot.core.errors import BackendError
-from bot.core.tasks import within
 from bot.diagnostics.link import Way, failed
 from bot.diagnostics.models import with_smaller
 from bot.diagnostics.values import Fact, Finding, Status, Step, one_line

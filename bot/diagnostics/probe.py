@@ -8,8 +8,8 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
-from bot.core.clock import Clock
-from bot.core.tasks import end_tasks, within
+from bot.core.clock import Clock, within
+from bot.core.tasks import end_tasks
 from bot.diagnostics.values import Finding, Status, Step
 
 C = TypeVar("C")

@@ -120,7 +120,6 @@ class ClawbotClient(commands.Bot):
             ),
             allowed_installs=discord.app_commands.AppInstallationType(guild=True, user=False),
         )
-        self._pace = pace
         self.online = asyncio.Event()
         self.sessions = 0
         self._governor = governor
@@ -309,7 +308,6 @@ class ClawbotClient(commands.Bot):
         await self._leave()
         await end_tasks(*filter(_is_handler, asyncio.all_tasks()))
         await super().close()
-        await self._pace.close()
 
     async def _leave(self) -> None:
         """Leave the session so that the next start can resume it, and hear whose messages came since."""

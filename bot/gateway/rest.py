@@ -29,7 +29,6 @@ from aiohttp import TraceConfig, TraceRequestStartParams
 from discord.http import Route
 
 from bot.core.clock import Clock
-from bot.core.tasks import TaskOwner
 from bot.diagnostics.discord_side import RestAnswer
 from bot.gateway.endpoints import NETWORK_ERRORS
 from bot.gateway.readable import UNREADABLE
@@ -64,10 +63,7 @@ class RestPace:
     def __init__(self, clock: Clock, most: int) -> None:
         self._clock = clock
         self._free = most
-        self._ended: deque[float] = deque()
         self._waiting: OrderedDict[int, deque[asyncio.Future[None]]] = OrderedDict()
-        self._is_releasing = False
-        self._tasks = TaskOwner()
 
     async def turn(self, group: int) -> None:
         """Wait until a request of this group may be sent; cancelling gives the place up.
@@ -88,10 +84,7 @@ class RestPace:
 
     def ended(self) -> None:
         """Note that a request was answered, or given up."""
-        self._ended.append(self._clock.monotonic())
-        if not self._is_releasing:
-            self._is_releasing = True
-            self._tasks.start(self._release(), name="rest-pace")
+        self._clock.call_later(WINDOW_S, self._grant)
 
     def pace(self, trace: TraceConfig) -> TraceConfig:
         """Have the requests that a trace sees wait for their turn."""
@@ -111,20 +104,6 @@ class RestPace:
         trace.on_request_end.append(end)
         trace.on_request_exception.append(end)
         return trace
-
-    async def close(self) -> None:
-        """Stop granting."""
-        await self._tasks.cancel()
-
-    async def _release(self) -> None:
-        while self._ended:
-            delay_s = self._ended[0] + WINDOW_S - self._clock.monotonic()
-            if delay_s > 0:
-                await self._clock.sleep(delay_s)
-                continue
-            self._ended.popleft()
-            self._grant()
-        self._is_releasing = False
 
     def _grant(self) -> None:
         """Give the next who waits the room of one request."""

@@ -19,10 +19,10 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import ClientResponse
 
-from bot.core.clock import Clock
+from bot.core.clock import Clock, within
 from bot.core.domain import Pace, TextDelta
 from bot.core.errors import BackendError
-from bot.core.tasks import end_tasks, within
+from bot.core.tasks import end_tasks
 from bot.lmstudio import errors, failures
 from bot.lmstudio.completion import MAX_STREAM_BYTES, CompletionDecoder, parse_json
 from bot.lmstudio.transport import Transport

@@ -12,10 +12,9 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bot.core.clock import Clock
+from bot.core.clock import Clock, within
 from bot.core.domain import ModelInfo
 from bot.core.errors import BackendError
-from bot.core.tasks import within
 from bot.lmstudio import errors
 from bot.lmstudio.nodes import Node
 

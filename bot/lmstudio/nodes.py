@@ -13,12 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from bot.core.clock import Clock
+from bot.core.clock import Clock, within
 from bot.core.domain import ChatTurn, ModelInfo, Role, UserId
 from bot.core.errors import BackendError
 from bot.core.ports import Capacity
 from bot.core.recent import Recent
-from bot.core.tasks import within
 from bot.lmstudio import errors
 from bot.lmstudio.catalogue import Catalogue, Instance, fetch_catalogue
 from bot.lmstudio.transport import Transport

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bot.core.clock import Clock
+from bot.core.clock import Clock, within
 from bot.core.domain import (
     ChatEvent,
     ChatRequest,
@@ -21,6 +21,7 @@ from bot.core.domain import (
     Completed,
     Counted,
     FinishReason,
+    ModelInfo,
     Restarted,
     Retried,
     Stage,
@@ -29,7 +30,7 @@ from bot.core.domain import (
     Usage,
 )
 from bot.core.errors import BackendError, error_kind
-from bot.core.tasks import end_tasks, within
+from bot.core.tasks import end_tasks
 from bot.lmstudio import errors, loading
 from bot.lmstudio.catalogue import is_same_model, name_to_send
 from bot.lmstudio.completion import (
@@ -46,7 +47,7 @@ from bot.lmstudio.exchange import (
     TimeLimits,
     first_token_patience_s,
 )
-from bot.lmstudio.nodes import Cause, Copy, Fleet, LearnedCapabilities, Node
+from bot.lmstudio.nodes import Cause, Copy, Fleet, LearnedCapabilities, Node, ReadingSpeed
 from bot.lmstudio.recovery import Plan, Retries, recover, without_images
 from config.settings import LMStudioSettings
 
@@ -105,17 +106,19 @@ def reason_of(decoder: CompletionDecoder) -> FinishReason:
     return _REASONS.get(decoder.finish_reason or "", FinishReason.STOP)
 
 
-def findings(node: Node, plan: Plan, decoder: CompletionDecoder, instance: str) -> list[str]:
+def findings(
+    node: Node, info: ModelInfo | None, plan: Plan, decoder: CompletionDecoder, instance: str
+) -> list[str]:
     """Return sentences for the person about how a request was answered.
 
     Args:
         node: Who answered.
+        info: The model that was asked for, as listed.
         plan: What was asked.
         decoder: What came.
         instance: The name that the request named; empty when it named none.
     """
     found = []
-    info = node.model(plan.model)
     if plan.model is not None and info is not None and node.is_first_near(plan.model):
         _log.warning("the model %.200r is taken for %.200r", plan.model, info.key)
         found.append(NEAR_NAME.format(key=_shown(info.key)))
@@ -387,11 +390,13 @@ class Run:
     # What is asked of a server.
 
     def _prepare(self, node: Node) -> Ask:
-        plan = _fitted(self._plan, node)
+        info = node.model(self._plan.model)
+        learned = node.learned(self._plan.model if info is None else info.key)
+        plan = _fitted(self._plan, info, learned)
         warm = self._fleet.warm_copy(self._request.conversation_key, node)
-        instance = _name(node, plan.model, warm) or ""
+        instance = _name(node, info, plan.model, warm) or ""
         sent = normalise(plan.turns, fold_system=plan.fold_system)
-        is_loading = not node.has_loaded(plan.model)
+        is_loading = info is not None and not info.is_loaded
         is_warm = warm is not None and warm.instance == instance
         return Ask(
             node=node,
@@ -401,7 +406,7 @@ class Run:
             exchange=Exchange(
                 node.transport,
                 self._clock,
-                self._limits(node, plan, is_loading=is_loading),
+                self._limits(node, plan, learned.speed, is_loading=is_loading),
                 max_tokens=plan.max_tokens,
                 pace=self._request.pace,
             ),
@@ -410,10 +415,11 @@ class Run:
             started_at_s=self._clock.monotonic(),
         )
 
-    def _limits(self, node: Node, plan: Plan, *, is_loading: bool) -> TimeLimits:
+    def _limits(
+        self, node: Node, plan: Plan, speed: ReadingSpeed, *, is_loading: bool
+    ) -> TimeLimits:
         settings = self._settings
         silence_s = settings.network_timeout_ms / 1000
-        speed = node.learned(node.key_of(plan.model)).speed
         return TimeLimits(
             connect_s=min(CONNECT_LIMIT_S, silence_s),
             silence_s=silence_s,
@@ -445,7 +451,7 @@ class Run:
             reason=FinishReason.INTERRUPTED if failure else reason_of(decoder),
             model=decoder.model,
             usage=decoder.usage,
-            notices=(*ask.plan.notices, *findings(ask.node, ask.plan, decoder, ask.instance)),
+            notices=(*ask.plan.notices, *findings(ask.node, info, ask.plan, decoder, ask.instance)),
             first_token_s=None if first_at_s is None else first_at_s - ask.started_at_s,
             total_s=self._clock.monotonic() - ask.started_at_s,
             context_tokens=context_tokens,
@@ -600,10 +606,8 @@ class Run:
         return True
 
 
-def _fitted(plan: Plan, node: Node) -> Plan:
-    """Return a plan as this server and model can take it."""
-    learned = node.learned(node.key_of(plan.model))
-    info = node.model(plan.model)
+def _fitted(plan: Plan, info: ModelInfo | None, learned: LearnedCapabilities) -> Plan:
+    """Return a plan as the model can take it."""
     if plan.has_images and (learned.is_blind or (info and info.sees_images is False)):
         plan = without_images(plan)
     effort = plan.reasoning_effort
@@ -619,9 +623,8 @@ def _fitted(plan: Plan, node: Node) -> Plan:
     )
 
 
-def _name(node: Node, asked: str | None, warm: Copy | None) -> str | None:
+def _name(node: Node, info: ModelInfo | None, asked: str | None, warm: Copy | None) -> str | None:
     """Return the model's name to send: a loaded copy, or what was asked for."""
-    info = node.model(asked)
     if info is None:
         return asked
     if not info.is_loaded:

@@ -30,9 +30,8 @@ from aiohttp import (
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from bot.core.clock import Clock
+from bot.core.clock import Clock, within
 from bot.core.errors import BackendError, ConfigurationError
-from bot.core.tasks import within
 from bot.lmstudio import errors, failures
 from bot.lmstudio.completion import parse_json
 

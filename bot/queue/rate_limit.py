@@ -53,9 +53,9 @@ class RateLimiter:
             person_id: Who asks.
             guild_id: Where; ``None`` in a direct message.
         """
-        refusal = self.look(person_id, guild_id)
+        now_s = self._clock.monotonic()
+        refusal = self._refusal(person_id, guild_id, now_s)
         if refusal is None:
-            now_s = self._clock.monotonic()
             self._person.take(person_id, now_s)
             if guild_id is not None:
                 self._guild.take(guild_id, now_s)
@@ -63,7 +63,9 @@ class RateLimiter:
 
     def look(self, person_id: UserId, guild_id: GuildId | None) -> Refusal | None:
         """Return what ``take`` would, without counting anything."""
-        now_s = self._clock.monotonic()
+        return self._refusal(person_id, guild_id, self._clock.monotonic())
+
+    def _refusal(self, person_id: UserId, guild_id: GuildId | None, now_s: float) -> Refusal | None:
         person_s = self._person.wait_s(person_id, now_s)
         guild_s = 0.0 if guild_id is None else self._guild.wait_s(guild_id, now_s)
         if person_s <= 0 and guild_s <= 0:

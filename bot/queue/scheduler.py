@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from bot.core.clock import Clock
+from bot.core.clock import Clock, Timer
 from bot.core.domain import ChannelId, GuildId, QuestionId, UserId
 from bot.core.errors import QueueError
 from bot.core.ports import Capacity
-from bot.core.tasks import start_shared
 from bot.core.wording import counted
 from bot.queue.capacity import CapacityGate, Durations, Strain, in_words
 from bot.queue.fair_queue import Bound, Entry, FairQueue
@@ -348,7 +347,7 @@ class Scheduler:
         self._bypasses = 0
         self._strain = Strain()
         self._is_closed = False
-        self._ticker: asyncio.Task[None] | None = None
+        self._ticker: Timer | None = None
         self._view: dict[int, tuple[int, float]] | None = None
 
     @property
@@ -539,8 +538,8 @@ class Scheduler:
     def _enter(self, ticket: Ticket) -> None:
         self._waiting[ticket.job.question_id] = _Waiting(ticket, self._clock.monotonic())
         self._pump()
-        if self._waiting and (self._ticker is None or self._ticker.done()):
-            self._ticker = start_shared(self._tick(), name="line")
+        if self._waiting and self._ticker is None:
+            self._ticker = self._clock.call_later(TICK_S, self._tick)
 
     def _end(self, question_id: QuestionId) -> None:
         self._running.pop(question_id, None)
@@ -574,10 +573,19 @@ class Scheduler:
             further.call_up()
 
     def _grant_all(self) -> None:
-        while (key := self._next()) is not None:
+        """Grant the fair choice, or the first whose model is loaded, a bounded number of times."""
+        while (head := next(self._prepared(), None)) is not None:
+            is_loaded = self._has_model(head)
+            key = head
+            if not is_loaded and self._bypasses < BYPASSES:
+                key = next(filter(self._has_model, self._prepared()), head)
             ticket = self._waiting[QuestionId(key)].ticket
             if not (tokens := self._room_for(ticket.job)):
                 return
+            if key != head:
+                self._bypasses += 1
+            elif not is_loaded:
+                self._bypasses = 0
             self._grant(ticket, tokens)
 
     def _room_for(self, job: Job) -> int:
@@ -586,23 +594,12 @@ class Scheduler:
 
     def _grant(self, ticket: Ticket, tokens: int) -> None:
         question_id = ticket.job.question_id
-        if next(self._prepared()) != question_id:
-            self._bypasses += 1
-        elif not self._has_model(question_id):
-            self._bypasses = 0
         self._queue.take(question_id)
         del self._waiting[question_id]
         self._gate.begin(question_id, tokens)
         self._running[question_id] = _Running(ticket.job, self._clock.monotonic())
         self._view = None
         ticket.grant(tokens)
-
-    def _next(self) -> int | None:
-        """Return the fair choice, or the first whose model is loaded, a bounded number of times."""
-        head = next(self._prepared(), None)
-        if head is not None and self._bypasses < BYPASSES and not self._has_model(head):
-            return next(filter(self._has_model, self._prepared()), head)
-        return head
 
     def _prepared(self) -> Iterator[int]:
         """Yield those that can begin, in order; whoever's prompt is being built lets others pass."""
@@ -637,16 +634,18 @@ class Scheduler:
             return capacity
         return Capacity(self._settings.slots, capacity.pool_tokens)
 
-    async def _tick(self) -> None:
-        while self._waiting:
-            await self._clock.sleep(TICK_S)
-            try:
-                self._pump()
-                self._call_up_another()
-                self._expire()
-                self._tell()
-            except Exception:  # noqa: BLE001 - the seam of the loop: the next look may succeed
-                _log.exception("Looking at the line failed")
+    def _tick(self) -> None:
+        self._ticker = None
+        if not self._waiting:
+            return
+        try:
+            self._pump()
+            self._call_up_another()
+            self._expire()
+            self._tell()
+        except Exception:  # noqa: BLE001 - the seam of the timer: the next look may succeed
+            _log.exception("Looking at the queue failed")
+        self._ticker = self._clock.call_later(TICK_S, self._tick)
 
     def _expire(self) -> None:
         now_s = self._clock.monotonic()

@@ -107,11 +107,12 @@ class SettingsStore:
 
     def effective(self, place: Place) -> ChatSettings:
         """Return what holds at this place now; a thread inherits from its channel."""
+        scopes = _scopes(place)
 
         def value(key: str) -> SettingValue | None:
-            return self._resolve(key, place).value
+            return self._resolve(key, scopes).value
 
-        model, may_load, notice = self._model(place)
+        model, may_load, notice = self._model(place, scopes)
         return ChatSettings(
             model=model,
             temperature=float(value("temperature") or 0.0),
@@ -124,9 +125,9 @@ class SettingsStore:
             model_notice=notice,
         )
 
-    def _model(self, place: Place) -> tuple[str | None, bool, str]:
+    def _model(self, place: Place, scopes: Sequence[Scope]) -> tuple[str | None, bool, str]:
         """Return the model in force, whether it may be loaded, and what to say about it."""
-        shown = self._resolve("model", place)
+        shown = self._resolve("model", scopes)
         if shown.value is None:
             return None, True, ""
         chosen = str(shown.value)
@@ -147,7 +148,8 @@ class SettingsStore:
 
     def show(self, place: Place) -> list[ShownSetting]:
         """Return every setting in force at this place, in the order of ``SETTING_TYPES``."""
-        return [self._resolve(key, place) for key in SETTING_TYPES]
+        scopes = _scopes(place)
+        return [self._resolve(key, scopes) for key in SETTING_TYPES]
 
     def stored(self, scope: Scope, key: str) -> StoredSetting | None:
         """Return what someone set at exactly this scope."""
@@ -230,8 +232,8 @@ class SettingsStore:
         """Have a function called after each change."""
         self._listeners.append(listener)
 
-    def _resolve(self, key: str, place: Place) -> ShownSetting:
-        for scope in _scopes(place):
+    def _resolve(self, key: str, scopes: Sequence[Scope]) -> ShownSetting:
+        for scope in scopes:
             stored = self._values.get(scope, {}).get(key)
             if stored is not None:
                 return ShownSetting(

@@ -6,9 +6,24 @@ import asyncio
 import heapq
 import itertools
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+
+
+class FakeTimer:
+    """A call that is to come.
+
+    Args:
+        call: What is called.
+    """
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self.call = call
+
+    def cancel(self) -> None:
+        """Have nothing called."""
+        self.call = lambda: None
 
 
 class FakeClock:
@@ -18,7 +33,12 @@ class FakeClock:
         self._start = start
         self._elapsed_s = 0.0
         self._order = itertools.count()
-        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._due: list[tuple[float, int, FakeTimer]] = []
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody sleeps, and no call is to come."""
+        return not self._due
 
     def monotonic(self) -> float:
         """Return the seconds advanced so far, from 1000."""
@@ -34,7 +54,12 @@ class FakeClock:
             await asyncio.sleep(0)
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self._elapsed_s + delay_s, next(self._order), future))
+
+        def wake() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        self.call_later(delay_s, wake)
         await future
 
     @asynccontextmanager
@@ -52,15 +77,20 @@ class FakeClock:
             finally:
                 timer.cancel()
 
+    def call_later(self, delay_s: float, call: Callable[[], object]) -> FakeTimer:
+        """Call once the test has advanced past ``delay_s``."""
+        timer = FakeTimer(call)
+        heapq.heappush(self._due, (self._elapsed_s + delay_s, next(self._order), timer))
+        return timer
+
     async def advance(self, seconds: float) -> None:
         """Move time forward, waking sleepers in their order and letting each one run."""
         end_s = self._elapsed_s + seconds
         await settle()
-        while self._sleepers and self._sleepers[0][0] <= end_s:
-            due_s, _, future = heapq.heappop(self._sleepers)
+        while self._due and self._due[0][0] <= end_s:
+            due_s, _, timer = heapq.heappop(self._due)
             self._elapsed_s = max(self._elapsed_s, due_s)
-            if not future.done():
-                future.set_result(None)
+            timer.call()
             await settle()
         self._elapsed_s = end_s
         await settle()
@@ -97,6 +127,10 @@ class SwiftClock:
     def timeout(self, limit_s: float) -> AbstractAsyncContextManager[object]:
         """Return a timeout of the shortened time."""
         return asyncio.timeout(max(0.0, limit_s) / self._factor)
+
+    def call_later(self, delay_s: float, call: Callable[[], object]) -> asyncio.TimerHandle:
+        """Call after the shortened time."""
+        return asyncio.get_running_loop().call_later(max(0.0, delay_s) / self._factor, call)
 
 
 async def settle(rounds: int = 20) -> None:

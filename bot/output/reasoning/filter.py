@@ -180,7 +180,8 @@ class ReasoningFilter:
         scanner, context = self._scanner, self._context
         is_inside = self._state is State.ANSWER and not self._at_line_start
         if is_inside and not (context.in_fence or context.in_inline) and scanner.take_plain(text):
-            self._emit(text)
+            context.read(text)
+            self._hand_out(text)
         else:
             scanner.add(text)
             while not scanner.is_empty and self._step():
@@ -352,6 +353,10 @@ class ReasoningFilter:
 
     def _emit(self, text: str) -> bool:
         self._context.read(text)
+        return self._hand_out(text)
+
+    def _hand_out(self, text: str) -> bool:
+        """Give out text that the context knows of."""
         if self._is_after_spoken or self._stretch is not None:
             is_blank = text.isspace()
             self._is_after_spoken = self._is_after_spoken and is_blank

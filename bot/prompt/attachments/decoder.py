@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
 from bot.core import child_process
-from bot.core.clock import Clock
-from bot.core.tasks import TaskOwner, within
+from bot.core.clock import Clock, within
+from bot.core.tasks import TaskOwner
 from bot.prompt.attachments import decoder_process as child
 from bot.prompt.attachments.decoding import TOO_LARGE, TOO_LONG, Decoded
 from bot.prompt.attachments.fair_gate import FairGate

@@ -95,7 +95,6 @@ async def test_a_request_that_is_given_up_takes_no_room() -> None:
     pace.ended()
     await clock.advance(WINDOW_S)
     assert kept.done()
-    await pace.close()
 
 
 @pytest.mark.parametrize("step", range(10))
@@ -113,7 +112,6 @@ async def test_a_request_given_up_at_whichever_step_of_its_turn_hands_it_on(step
     given_up.cancel()
     await moving
     assert kept.done() != was_granted
-    await pace.close()
 
 
 def _traced(pace: RestPace) -> TraceConfig:

@@ -41,9 +41,9 @@ async def answered(account: Account, clock: FakeClock) -> QuestionRecord:
     for kind, seconds in ((StageKind.LOADING, 4.0), (StageKind.READING, 1.0)):
         account.stage(Stage(kind, tokens=1000))
         await clock.advance(seconds)
-    account.heard(pipeline_of(reasoning="Hm."))
+    account.enter(Span.THINK)
     await clock.advance(2.0)
-    account.heard(pipeline_of(content="Because of the light. So it is."))
+    account.enter(Span.WRITE)
     await clock.advance(3.0)
     account.completed(completed(900, 312), PROMPT)
     account.enter(Span.DELIVER)

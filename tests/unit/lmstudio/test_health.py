@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.core.clock import within
 from bot.core.domain import UserId
 from bot.core.errors import BackendError
-from bot.core.tasks import within
 from bot.lmstudio import errors
 from bot.lmstudio.exchange import first_token_patience_s
 from bot.lmstudio.nodes import Cause, Circuit, ReadingSpeed, watch_server

@@ -102,7 +102,7 @@ async def test_a_server_that_read_only_part_of_a_prompt_is_named_to_the_person(
     decoder = CompletionDecoder()
     decoder.usage = Usage(counted, 10)
     plan = Plan(model="a/b", turns=(), prompt_tokens=4000, max_tokens=512)
-    assert findings(node, plan, decoder, "") == notices
+    assert findings(node, node.model("a/b"), plan, decoder, "") == notices
 
 
 CAUSE = Cause("c", 1, UserId(1))

@@ -381,7 +381,7 @@ async def test_nothing_ticks_when_nobody_waits() -> None:
     first.release()
     second.release()
     await world.clock.advance(2)
-    assert world.clock._sleepers == []
+    assert world.clock.is_idle
 
 
 async def test_a_look_at_the_line_that_fails_is_not_the_last_one() -> None:

@@ -75,14 +75,26 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("run", parents=[common], help="connect to Discord and answer (the default)")
     demo = commands.add_parser(
-        "demo", parents=[common], help="talk to the bot here, without Discord and without LM Studio"
+        "demo",
+        parents=[common],
+        help="try the bot in a browser, without Discord and without LM Studio",
     )
-    demo.add_argument("--once", action="store_true", help="play a short conversation and end")
+    faces = demo.add_mutually_exclusive_group()
+    faces.add_argument("--once", action="store_true", help="print a short conversation and end")
+    faces.add_argument("--terminal", action="store_true", help="talk in the terminal instead")
+    faces.add_argument("--no-browser", action="store_true", help="serve the page, open nothing")
+    demo.add_argument("--port", type=_port, metavar="PORT", help="where to serve the page")
     check = commands.add_parser(
         "check", parents=[common], help="look for problems and say what to do"
     )
     check.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 0 to 65535")
+    return int(text)
 
 
 def _load(options: argparse.Namespace, *, require_token: bool) -> LoadResult:
@@ -112,13 +124,17 @@ async def _serve(settings: Settings) -> None:
 def _demo(options: argparse.Namespace) -> int:
     # Only this command brings the sandbox.
     from bot.demo import terminal  # noqa: PLC0415
+    from bot.demo.page.show import in_browser  # noqa: PLC0415
     from bot.demo.run import play  # noqa: PLC0415
-    from bot.demo.world import FAST, TYPICAL  # noqa: PLC0415
+    from bot.demo.world import FAST  # noqa: PLC0415
 
     settings = _load(options, require_token=False).settings
     if options.once:
         return play(settings, terminal.script, timing=FAST)
-    return play(settings, terminal.talk, timing=TYPICAL)
+    if options.terminal:
+        return play(settings, terminal.talk)
+    otherwise = None if options.no_browser else terminal.talk
+    return play(settings, in_browser(options.port, terminal=otherwise))
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import discord
@@ -22,6 +22,7 @@ from bot.chat.resume import give_up
 from bot.chat.service import ESTIMATES, MODELS, ChatService
 from bot.core.clock import Clock, SystemClock
 from bot.core.errors import ConfigurationError
+from bot.core.record import QuestionRecord
 from bot.core.tasks import TaskOwner, end_tasks
 from bot.core.wording import plain_reason
 from bot.delivery.pacing import PacerRegistry
@@ -68,6 +69,18 @@ CLOSE_S = 5.0
 """Seconds for Discord's connections to close."""
 
 
+class Watcher(Protocol):
+    """Looks on from inside while the bot runs."""
+
+    def begun(self, scheduler: Scheduler) -> None:
+        """Take note of the line of questions, before the first comes."""
+        ...
+
+    def ended(self, record: QuestionRecord) -> None:
+        """Take note of how a question went."""
+        ...
+
+
 async def run(
     settings: Settings,
     *,
@@ -75,6 +88,7 @@ async def run(
     stop: asyncio.Event | None = None,
     ready: asyncio.Event | None = None,
     lag: LoopLag | None = None,
+    watcher: Watcher | None = None,
 ) -> None:
     """Run the bot until ``stop`` is set.
 
@@ -84,6 +98,7 @@ async def run(
         stop: Ends the bot in order once set.
         ready: Set once the bot is online for the first time.
         lag: How late the event loop is, if somebody measures that; for the metrics.
+        watcher: Somebody who looks on.
 
     Raises:
         ConfigurationError: Token, intents, database URL or data folder are wrong.
@@ -92,19 +107,16 @@ async def run(
     Cancellation: Running answers are cut at once; accepted questions stay in the journal.
     """
     clock = clock or SystemClock()
-    token = settings.discord.token
-    if token is None:
-        raise ConfigurationError("There is no bot token: set DISCORD_TOKEN.")
-    stop = stop or asyncio.Event()
+    token, stop = _token(settings), stop or asyncio.Event()
     async with AsyncExitStack() as stack:
         stack.callback(_log.info, "stopped")
         held = stack.enter_context(data_folder(settings.store.data_dir))
-        client = await _until(stop, _build(settings, clock, stack, held.path, lag))
+        client = await _until(stop, _build(settings, clock, stack, held.path, lag, watcher))
         if client is None:
             return
         stack.enter_context(discord_endpoints(settings.discord))
         stack.push_async_callback(_close_client, client)
-        await _until(stop, client.log_in(token.get_secret_value()))
+        await _until(stop, client.log_in(token))
         if stop.is_set():
             return
         stack.push_async_callback(client.services.chat.cancel)
@@ -118,6 +130,12 @@ async def run(
         _log.info("stopping")
         await client.services.chat.close(settings.queue.shutdown_grace_s)
         await client.services.history.save(at_once=True)
+
+
+def _token(settings: Settings) -> str:
+    if settings.discord.token is None:
+        raise ConfigurationError("There is no bot token: set DISCORD_TOKEN.")
+    return settings.discord.token.get_secret_value()
 
 
 async def _ended(*works: asyncio.Future[Any]) -> None:
@@ -158,6 +176,8 @@ class _Base:
     decoder: DecoderPool
     files: CdnReader
     metrics: Metrics
+    history: History
+    watcher: Watcher | None
 
 
 async def _build(
@@ -166,9 +186,12 @@ async def _build(
     stack: AsyncExitStack,
     folder: Path,
     lag: LoopLag | None,
+    watcher: Watcher | None,
 ) -> ClawbotClient:
     """Build all parts, each closed by ``stack`` in the reverse order."""
-    base = await _base(settings, clock, stack, folder)
+    base = await _base(settings, clock, stack, folder, watcher)
+    if watcher is not None:
+        watcher.begun(base.scheduler)
     client = ClawbotClient(
         settings.discord,
         clock,
@@ -218,7 +241,13 @@ async def _show_state(
     await stack.enter_async_context(server)
 
 
-async def _base(settings: Settings, clock: Clock, stack: AsyncExitStack, folder: Path) -> _Base:
+async def _base(
+    settings: Settings,
+    clock: Clock,
+    stack: AsyncExitStack,
+    folder: Path,
+    watcher: Watcher | None,
+) -> _Base:
     """Open what is kept in the data folder, and what questions need besides Discord."""
     location = settings.store.database_url or folder / DATABASE_FILE
     database = await stack.enter_async_context(open_database(location, clock))
@@ -251,6 +280,8 @@ async def _base(settings: Settings, clock: Clock, stack: AsyncExitStack, folder:
         decoder=await stack.enter_async_context(DecoderPool(clock)),
         files=await stack.enter_async_context(CdnReader(_cdn_hosts(settings))),
         metrics=Metrics(),
+        history=History(state, clock),
+        watcher=watcher,
     )
 
 
@@ -297,7 +328,7 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
         source=source,
         pacers=parts.pacers,
         metrics=base.metrics,
-        history=parts.history,
+        history=base.history,
     )
 
 
@@ -334,8 +365,16 @@ def _turn_parts(
         policy=OutputPolicy(allow_invites=settings.delivery.allow_invites),
         memory=ModelMemory(saved=base.state.get(MODELS)),
         metrics=base.metrics,
-        history=History(base.state, clock),
+        records=tuple(_records(base)),
     )
+
+
+def _records(base: _Base) -> Iterable[Callable[[QuestionRecord], None]]:
+    """Yield what is told how each question went."""
+    yield base.metrics.question
+    yield base.history.note
+    if base.watcher is not None:
+        yield base.watcher.ended
 
 
 def _governor(settings: Settings, clock: Clock, state: StateStore) -> Governor:

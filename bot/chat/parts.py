@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from bot.chat.account import PromptSizes
 from bot.chat.work_gate import WorkGate
 from bot.core.clock import Clock
 from bot.core.ports import ChatBackend, Journal, SettingsReader
+from bot.core.record import QuestionRecord
 from bot.delivery.pacing import PacerRegistry
-from bot.ops.history import History
 from bot.ops.metrics import Metrics
 from bot.output.reasoning.memory import ModelMemory
 from bot.output.sanitise.policy import OutputPolicy
@@ -22,7 +23,11 @@ from config.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class TurnParts:
-    """What a turn works with."""
+    """What a turn works with.
+
+    Attributes:
+        records: Each is told how every question went.
+    """
 
     settings: Settings
     clock: Clock
@@ -37,6 +42,6 @@ class TurnParts:
     policy: OutputPolicy
     memory: ModelMemory
     metrics: Metrics
-    history: History
+    records: Sequence[Callable[[QuestionRecord], None]]
     gate: WorkGate = field(default_factory=WorkGate)
     sizes: PromptSizes = field(default_factory=PromptSizes)

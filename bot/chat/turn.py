@@ -173,8 +173,8 @@ class Turn:
             outcome = await self._run()
             record = self._account.close(outcome)
             _log.info("%s", line_of(record))
-            self._parts.metrics.question(record)
-            self._parts.history.note(record)
+            for take_note in self._parts.records:
+                take_note(record)
             if outcome is None:
                 await self.hand_over()
             return outcome

@@ -12,9 +12,11 @@ from typing import Any, Final
 from bot.app import run
 from bot.core.errors import DependencyError
 from bot.core.tasks import end_tasks
+from bot.demo.notes import Notes
 from bot.demo.world import (
     TYPICAL,
     Demo,
+    Voice,
     for_sandbox,
     furnish,
     has_lmstudio,
@@ -78,13 +80,13 @@ async def open_demo(settings: Settings, *, timing: Timing = TYPICAL) -> AsyncIte
         )
         discord = await stack.enter_async_context(DiscordSandbox())
         places = furnish(discord)
-        lmstudio = None
+        lmstudio, voice, address = None, Voice(), settings.lmstudio.base_url[0]
         if not await has_lmstudio(settings):
-            lmstudio = await stack.enter_async_context(stand_in(timing))
+            lmstudio = await stack.enter_async_context(stand_in(timing, voice))
             settings = with_stand_in(settings, lmstudio.base_url)
         settings = for_sandbox(settings, discord, places.owner, Path(folder))
-        end = asyncio.Event()
-        bot = asyncio.create_task(run(settings, stop=end), name="bot")
+        end, notes = asyncio.Event(), Notes()
+        bot = asyncio.create_task(run(settings, stop=end, watcher=notes), name="bot")
         try:
             yield Demo(
                 discord=discord,
@@ -93,7 +95,10 @@ async def open_demo(settings: Settings, *, timing: Timing = TYPICAL) -> AsyncIte
                 member=places.member,
                 admin=places.admin,
                 owner=places.owner,
+                address=address,
                 lmstudio=lmstudio,
+                voice=voice,
+                notes=notes,
                 bot=bot,
             )
         finally:

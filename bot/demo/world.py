@@ -15,7 +15,8 @@ from pydantic import SecretStr
 
 from bot.core.clock import SystemClock
 from bot.core.errors import BackendError
-from bot.demo.answers import MODEL, Canned, canned
+from bot.demo.answers import MODEL, canned
+from bot.demo.notes import Notes
 from bot.lmstudio import open_backend
 from config.settings import (
     DiscordSettings,
@@ -28,13 +29,39 @@ from sandbox.lmstudio import Answer, LMStudioSandbox, Model, RecordedRequest, Ti
 
 PROBE_S: Final = 1.5
 """Longest look for an LM Studio, in seconds."""
-TYPICAL: Final = Timing(load_s=0.0, prefill_tokens_s=2000.0)
+TYPICAL: Final = Timing(load_s=3.0, prefill_tokens_s=2000.0)
 """A stand-in whose answers can be read along."""
-FAST: Final = Timing(load_s=0.0, prefill_tokens_s=2000.0, speed=8.0)
+FAST: Final = Timing(load_s=3.0, prefill_tokens_s=2000.0, speed=8.0)
 """A stand-in for scripts."""
+KEPT_REQUESTS: Final = 100
+"""Of the bot to the stand-in, for the page to show."""
 
 OF_LM_STUDIO: Final = "Asking the model of your LM Studio."
 OF_STAND_IN: Final = "No LM Studio answers, so a stand-in does, with canned answers."
+
+
+@dataclass(slots=True)
+class Voice:
+    """How the stand-in speaks.
+
+    Attributes:
+        thinks: It thinks before it answers.
+        markup: How its thinking reaches the client, as ``Answer.markup`` has it.
+    """
+
+    thinks: bool = True
+    markup: str = "field"
+
+    def reset(self) -> None:
+        """Speak as at first."""
+        self.thinks, self.markup = True, "field"
+
+    def respond(self, asked: RecordedRequest) -> Answer:
+        """Choose what is said."""
+        content = asked.messages[-1]["content"] if asked.messages else ""
+        said = canned(content if isinstance(content, str) else "")
+        thinking = said.thinking if self.thinks else ""
+        return Answer(said.text, reasoning=thinking, markup=self.markup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +75,10 @@ class Demo:
         member: Somebody with everyone's rights.
         admin: Somebody who may manage the server.
         owner: Who runs the bot, and owns the server.
+        address: Where LM Studio was looked for.
         lmstudio: The stand-in; ``None`` where a real LM Studio answers.
+        voice: How the stand-in speaks.
+        notes: What the bot tells of itself.
         bot: The bot's run; ends when the bot does.
     """
 
@@ -58,7 +88,10 @@ class Demo:
     member: Person
     admin: Person
     owner: Person
+    address: str
     lmstudio: LMStudioSandbox | None
+    voice: Voice
+    notes: Notes
     bot: asyncio.Task[None]
 
     @property
@@ -105,17 +138,11 @@ async def has_lmstudio(settings: Settings) -> bool:
         return False
 
 
-def stand_in(timing: Timing) -> LMStudioSandbox:
+def stand_in(timing: Timing, voice: Voice) -> LMStudioSandbox:
     """Return what answers in place of LM Studio; it isn't started yet."""
-    lmstudio = LMStudioSandbox([Model(MODEL)], timing)
-    lmstudio.answer_with(_respond)
+    lmstudio = LMStudioSandbox([Model(MODEL)], timing, keep_requests=KEPT_REQUESTS)
+    lmstudio.answer_with(voice.respond)
     return lmstudio
-
-
-def _respond(asked: RecordedRequest) -> Answer:
-    content = asked.messages[-1]["content"] if asked.messages else ""
-    said: Canned = canned(content if isinstance(content, str) else "")
-    return Answer(said.text, reasoning=said.thinking)
 
 
 def with_stand_in(settings: Settings, base_url: str) -> Settings:

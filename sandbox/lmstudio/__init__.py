@@ -3,6 +3,7 @@
 from sandbox.lmstudio.faults import Fault, FaultPlan
 from sandbox.lmstudio.markup import FAMILIES, MarkupCase
 from sandbox.lmstudio.markup_cases import MARKUP_CASES
+from sandbox.lmstudio.prompt import text_of, turn_tokens
 from sandbox.lmstudio.recorded_streams import RECORDED_STREAMS, RecordedStream
 from sandbox.lmstudio.server import LMStudioSandbox
 from sandbox.lmstudio.tokens import tokenize
@@ -32,5 +33,7 @@ __all__ = [
     "RecordedStream",
     "Timing",
     "ToolCall",
+    "text_of",
     "tokenize",
+    "turn_tokens",
 ]

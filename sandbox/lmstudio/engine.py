@@ -169,7 +169,8 @@ class Engine:
             await self.pause(self.timing.load_s / 4)
             if progress is not None:
                 progress(quarter / 4)
-        if model.loadable_context_tokens is not None and wanted > model.loadable_context_tokens:
+        limits = (model.loadable_context_tokens, self.options.memory_tokens)
+        if any(limit is not None and wanted > limit for limit in limits):
             raise RefusalError(errors.load_failed(model.key, errors.GUARDRAIL_REASON))
         if jit and self.options.only_last_jit:
             for other in [one for one in self.instances.values() if one.jit]:

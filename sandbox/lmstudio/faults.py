@@ -342,6 +342,11 @@ class FaultPlan:
         """
         self._armed.append(ArmedFault(fault, times, after_tokens, **detail))
 
+    @property
+    def armed(self) -> int:
+        """How many requests will yet be struck; those without end count once."""
+        return sum(1 if each.times is None else each.times for each in self._armed)
+
     def clear(self) -> None:
         """Disarm everything."""
         self._armed.clear()

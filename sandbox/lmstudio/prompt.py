@@ -40,6 +40,7 @@ KNOWN_FIELDS = frozenset(
 _NUMBERS = ("temperature", "top_p", "min_p", "repeat_penalty", "presence_penalty")
 _INTEGERS = ("max_tokens", "max_completion_tokens", "top_k", "seed", "ttl")
 EFFORTS = frozenset({"none", "minimal", "low", "medium", "high", "xhigh"})
+_ANSWER_OPENING = ("<|im_start|>", "assistant", "\n")
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 
 
@@ -182,7 +183,12 @@ def render(messages: list[dict[str, Any]]) -> list[str]:
             else:
                 tokens += tokenize(part["text"])
         tokens += ["<|im_end|>", "\n"]
-    return [*tokens, "<|im_start|>", "assistant", "\n"]
+    return [*tokens, *_ANSWER_OPENING]
+
+
+def turn_tokens(message: dict[str, Any]) -> int:
+    """Return how many of a prompt's tokens one message is."""
+    return len(render([message])) - len(_ANSWER_OPENING)
 
 
 def truncate_middle(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -226,6 +226,14 @@ class LMStudioSandbox:
             if handler.transport is not None and handler.transport not in self._busy_transports:
                 handler.transport.close()
 
+    def set_timing(self, timing: Timing) -> None:
+        """Let everything take another time from here on."""
+        self.timing = self.engine.timing = timing
+
+    def is_loaded(self, key: str) -> bool:
+        """Tell whether a model is in memory."""
+        return any(each.model.key == key for each in self.engine.instances.values())
+
     def unload(self, key: str) -> None:
         """Eject a model as a person at the machine would."""
         self.engine.unload(key)

@@ -248,6 +248,7 @@ class Options:
         substitute: An unknown model name is silently answered by a loaded one (200).
         overflow: What happens to a prompt longer than the context.
         stream_overflow_200: In a stream, overflow is 200 and an error event (before 0.4).
+        memory_tokens: Loading any model with more context than this fails for want of memory.
         keepalive_s: Idle seconds after which a connection is closed.
         cache_prompt: A slot keeps what it has read for the next prompt that begins alike.
     """
@@ -266,6 +267,7 @@ class Options:
     substitute: bool = False
     overflow: Overflow = "engine"
     stream_overflow_200: bool = False
+    memory_tokens: int | None = None
     keepalive_s: float = 5.0
     cache_prompt: bool = True
     counters: Counters = field(default_factory=Counters)

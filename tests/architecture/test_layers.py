@@ -12,6 +12,7 @@ OUTSIDE = {
         "bot.app",
         "bot.ops.check",
         "bot.gateway",
+        "bot.demo.page",
         "bot.diagnostics",
         "bot.lmstudio",
         "bot.ops.metrics",

@@ -29,7 +29,6 @@ from bot.core.domain import (
 )
 from bot.core.ports import Capacity, ChatSettings, JournalEntry, Outcome, QuestionState
 from bot.delivery.pacing import PacerRegistry
-from bot.ops.history import History
 from bot.ops.metrics import Metrics
 from bot.output.reasoning.memory import ModelMemory
 from bot.output.sanitise.policy import OutputPolicy
@@ -40,7 +39,6 @@ from config.settings import DiscordSettings, QueueSettings, Settings
 from tests.support.clock import FakeClock
 from tests.support.conversation import FakeSources
 from tests.support.sink import FakeSink
-from tests.support.state import FakeState
 
 DONE: Final = Completed(FinishReason.STOP, "tiny")
 ANSWER: Final = (TextDelta("Because of the light."), DONE)
@@ -223,7 +221,7 @@ class Chat:
             policy=OutputPolicy(),
             memory=ModelMemory(),
             metrics=Metrics(),
-            history=History(FakeState(), clock),
+            records=(),
         )
         self.service = ChatService(self.parts, RateLimiter(settings.queue, clock))
 

@@ -223,8 +223,7 @@ def check_offered(channel: Channel, who: User, command: JsonObject) -> None:
     admin = bool(have & Permission.ADMINISTRATOR)
     if not admin and (int(needed) == 0 or have & int(needed) != int(needed)):
         raise NotOfferedError(
-            f"/{name} is hidden from {who.username}; "
-            f"guild.open_command({name!r}) opens it to everyone"
+            f"/{name} is hidden from {who.username}; Server Settings, Integrations can open it"
         )
 
 

@@ -34,10 +34,10 @@ class ModalForm:
         if part["type"] != 4:
             return sent | {"values": [value] if isinstance(value, str) else list(value)}
         if part.get("required", True) and not value:
-            raise NotOfferedError(f"{label!r} must be filled in")
+            raise NotOfferedError(f"{label} must be filled in")
         least, most = part.get("min_length") or 0, part.get("max_length") or 4000
         if value and not least <= len(value) <= most:
-            raise NotOfferedError(f"{label!r} takes {least} to {most} characters")
+            raise NotOfferedError(f"{label} takes {least} to {most} characters")
         return sent | {"value": value}
 
     def finish(self) -> None:

@@ -370,7 +370,7 @@ class Person:
         if not self.sees(message):
             raise NotOfferedError("that message is not in this person's view")
         if part.get("disabled"):
-            raise NotOfferedError(f"{part.get('label') or part.get('custom_id')!r} is disabled")
+            raise NotOfferedError(f"{part.get('label') or part.get('custom_id')} is disabled")
         if "custom_id" not in part:
             raise NotOfferedError("a link button opens a page and tells the bot nothing")
         data = {"component_type": part["type"], "custom_id": part["custom_id"], **more}
@@ -403,14 +403,16 @@ class Person:
 
     # View
 
+    def may_see(self, channel: Channel) -> bool:
+        """Tell whether the person's client shows a channel."""
+        return self._may(channel, Permission.VIEW_CHANNEL)
+
     def sees(self, message: Message) -> bool:
         """Tell whether a message is in the person's view now.
 
         Without Read Message History that is what came since their client was started.
         """
-        if message.deleted_at is not None or not self._may(
-            message.channel, Permission.VIEW_CHANNEL
-        ):
+        if message.deleted_at is not None or not self.may_see(message.channel):
             return False
         if message.id < self._client_since and not self._may(
             message.channel, Permission.READ_MESSAGE_HISTORY

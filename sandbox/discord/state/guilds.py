@@ -466,8 +466,9 @@ class Message:
             for part in parts:
                 if part.get(key) == wanted:
                     return part
-        offered = [part.get("label") or part.get("custom_id") for part in parts]
-        raise LookupError(f"no component {wanted!r} on the message; there are {offered}")
+        names = [str(each.get("label") or each.get("custom_id") or "") for each in parts]
+        offered = ", ".join(filter(None, names)) or "none"
+        raise LookupError(f"the message has no component {wanted}; there are: {offered}")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,44 @@
+"""What the bot itself tells those who look on: its line of questions, and how each question went."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from bot.core.record import QuestionRecord
+from bot.queue.scheduler import InLine, Scheduler
+
+KEPT_RECORDS: Final = 20
+
+
+class Notes:
+    """Takes notes of a running bot, as ``bot.app.Watcher`` has it.
+
+    Attributes:
+        records: The newest questions that have ended, newest last.
+        ended_count: How many have ended at all.
+    """
+
+    def __init__(self) -> None:
+        self.records: deque[QuestionRecord] = deque(maxlen=KEPT_RECORDS)
+        self.ended_count = 0
+        self._scheduler: Scheduler | None = None
+
+    def begun(self, scheduler: Scheduler) -> None:
+        """Take note of the line of questions."""
+        self._scheduler = scheduler
+
+    def ended(self, record: QuestionRecord) -> None:
+        """Take note of how a question went."""
+        self.records.append(record)
+        self.ended_count += 1
+
+    @property
+    def slots(self) -> int:
+        """How many answers may be written at once; 0 before the bot has begun."""
+        return 0 if self._scheduler is None else self._scheduler.slots
+
+    @property
+    def line(self) -> list[InLine]:
+        """Whose answers are written, and who waits, in order."""
+        return [] if self._scheduler is None else self._scheduler.line

@@ -34,7 +34,7 @@ from bot.diagnostics import (
     with_addresses,
 )
 from bot.diagnostics.chart import Charts
-from bot.diagnostics.model_report import RANGES, drawing, history_text, in_words
+from bot.diagnostics.model_report import RANGES, drawing, has_figures, history_text, in_words
 from bot.diagnostics.queue_report import queue_text
 from bot.diagnostics.silence import silence_text
 from bot.gateway.client import ClawbotClient
@@ -172,27 +172,30 @@ class DiagnosticsCog(commands.Cog):
         backend, history = self._services.backend, self._services.history
         chat = self._services.overrides.effective(_convert.interaction_place(interaction))
         known = backend.model(chat.model)
+        model = known.key if known else chat.model
         state = "answers" if backend.is_available() else "doesn't answer at the moment"
         text = "\n".join(
             (
                 f"The model's machine {state}.",
                 describe_model(known) if known else _unknown(chat.model),
                 f"{counted(backend.capacity().slots, 'answer')} at once.",
-                history_text(history),
+                history_text(history, model),
             )
         )
         await _respond.say(interaction, text)
-        if history.today().questions or history.week_before().questions:
-            await self._add_chart(interaction, text, span)
+        if has_figures(history, model):
+            await self._add_chart(interaction, text, span, model)
 
-    async def _add_chart(self, interaction: Interaction, text: str, span: str) -> None:
+    async def _add_chart(
+        self, interaction: Interaction, text: str, span: str, model: str | None
+    ) -> None:
         """Add the picture to an answer that stands already, or why there is none."""
         history, shown = self._services.history, RANGES[span]
-        picture = await self._charts.draw(span, drawing(history, shown))
+        picture = await self._charts.draw((span, model), drawing(history, shown, model))
         if isinstance(picture, str):
             await _respond.revise(interaction, f"{text}\n{picture}")
             return
-        words = in_words(history, shown)
+        words = in_words(history, shown, model)
         file = discord.File(io.BytesIO(picture), f"{span}.png", description=words)
         await _respond.revise(interaction, text, file=file)
 

@@ -67,6 +67,7 @@ class Account:
         self._spans: dict[Span, float] = {}
         self._first_word_s: float | None = None
         self._fresh_tokens: int | None = None
+        self._model: str | None = None
         self._done: Completed | None = None
         self._tokens: tuple[int, int, int] | None = None
         self._failure = ""
@@ -89,6 +90,10 @@ class Account:
         elif stage.kind is StageKind.READING and self._fresh_tokens is None:
             self._fresh_tokens = stage.tokens
         self.enter(_OF_STAGES[stage.kind])
+
+    def uses(self, model: str | None) -> None:
+        """Note which model is asked, or has answered, by its key."""
+        self._model = model
 
     def retried(self, cause: str) -> None:
         """Note that the model is asked again.
@@ -135,7 +140,7 @@ class Account:
             origin=self._question.origin,
             outcome=outcome,
             failure=self._failure,
-            model=self._done.model if self._done is not None else None,
+            model=self._model,
             total_s=now_s - self._began_s,
             first_word_s=self._first_word_s,
             spans=spans,

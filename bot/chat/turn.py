@@ -242,8 +242,10 @@ class Turn:
         self._show_place(ticket)
         await self._come_near(ticket)
         chat = self._chat()
+        info = parts.backend.model(chat.model)
+        self._account.uses(info.key if info else chat.model)
         async with self._attempt.work():
-            prompt = await parts.builder.build(self.question, chat, parts.backend.model(chat.model))
+            prompt = await parts.builder.build(self.question, chat, info)
         ticket.prepared(job_of(self.question, chat, prompt))
         while True:
             self._account.enter(Span.QUEUE)
@@ -338,6 +340,8 @@ class Turn:
     def _learn(self, prompt: Prompt, done: Completed, pipeline: ReplyPipeline) -> None:
         """Learn from how it went."""
         parts = self._parts
+        if (answered_by := parts.backend.model(done.model)) is not None and done.model:
+            self._account.uses(answered_by.key)
         parts.memory.learn(done.model, pipeline, self.question.counts_for)
         if done.first_token_s is None or done.total_s is None:
             return

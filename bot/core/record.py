@@ -46,7 +46,7 @@ class QuestionRecord:
         origin: Where it came from.
         outcome: How it ended; ``None`` where the next start goes on with it.
         failure: The kind of failure that ended it, as ``error_kind`` names it; empty for none.
-        model: The model that answered, as its server names it; ``None`` where none did.
+        model: Key of the model that answered or was asked in vain; ``None`` where that isn't known.
         total_s: From being taken by this process to its end; the sum of all ``spans``.
         first_word_s: From being taken to the first word that can be read; ``None`` where none came.
         spans: Seconds spent on each kind of work; those that it never came to are missing.

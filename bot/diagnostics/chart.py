@@ -9,7 +9,7 @@ import logging
 import subprocess
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -41,23 +41,23 @@ class Charts:
         self._clock = clock
         self._folder = folder
         self._drawing = asyncio.Lock()
-        self._kept: dict[str, tuple[float, bytes | str]] = {}
+        self._kept: dict[Hashable, tuple[float, bytes | str]] = {}
 
-    async def draw(self, name: str, data: Mapping[str, object]) -> bytes | str:
+    async def draw(self, name: Hashable, data: Mapping[str, object]) -> bytes | str:
         """Return a PNG, or a sentence that says why there is none.
 
         Args:
-            name: What it shows, of a fixed set: who asks for the same within a minute gets the same.
+            name: What it shows: who asks for the same within a minute gets the same.
             data: As ``model_report.drawing`` makes it.
 
         Cancellation: The process is killed.
         """
         async with self._drawing:
-            kept = self._kept.get(name)
             now_s = self._clock.monotonic()
-            if kept is None or now_s - kept[0] >= KEPT_S:
-                kept = self._kept[name] = now_s, await self._draw(data)
-            return kept[1]
+            self._kept = {key: one for key, one in self._kept.items() if now_s - one[0] < KEPT_S}
+            if name not in self._kept:
+                self._kept[name] = now_s, await self._draw(data)
+            return self._kept[name][1]
 
     async def _draw(self, data: Mapping[str, object]) -> bytes | str:
         try:

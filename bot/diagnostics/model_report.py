@@ -39,11 +39,22 @@ RANGES: Final = {
 }
 
 
-def history_text(history: History) -> str:
-    """Return today's figures against those of the week before, a line each."""
-    today, before = history.today(), history.week_before()
-    if not today.questions and not before.questions:
-        return "No question has ended in the last 8 days, so there are no figures yet."
+def has_figures(history: History, model: str | None) -> bool:
+    """Return whether there is anything to show."""
+    return any(part(model).questions for part in (history.today, history.week_before))
+
+
+def history_text(history: History, model: str | None) -> str:
+    """Return today's figures against those of the week before, a line each.
+
+    Args:
+        history: How it has been.
+        model: Of this model only.
+    """
+    if not has_figures(history, model):
+        to_it = " to this model" if model is not None else ""
+        return f"No question{to_it} has ended in the last 8 days, so there are no figures yet."
+    today, before = history.today(model), history.week_before(model)
     head = "**Last 24 hours**"
     if before.questions:
         head += " (the 7 days before them in brackets)"
@@ -61,9 +72,9 @@ def history_text(history: History) -> str:
     return "\n".join([head, *lines])
 
 
-def in_words(history: History, shown: Range) -> str:
+def in_words(history: History, shown: Range, model: str | None) -> str:
     """Return a chart's figures as a sentence, for people who can't see it; 1024 characters at most."""
-    figures = total(history.over(shown.table))
+    figures = total(history.over(shown.table, model))
     parts = [f"Chart of {shown.title}: {_questions(figures) or 'no questions'}"]
     if first := _within(figures.first_words):
         parts.append(f"first word {first}")
@@ -74,9 +85,9 @@ def in_words(history: History, shown: Range) -> str:
     return ", ".join(parts) + "."
 
 
-def drawing(history: History, shown: Range) -> dict[str, object]:
+def drawing(history: History, shown: Range, model: str | None) -> dict[str, object]:
     """Return what the process that draws needs: numbers and our own words only."""
-    buckets = history.over(shown.table)
+    buckets = history.over(shown.table, model)
     width = shown.table.width / shown.unit
     return {
         "title": shown.title,

@@ -1,8 +1,8 @@
 """How it has been: a few figures of every question, over the last hour, day and week.
 
-Each question is counted in three tables of buckets, which are kept in the state as three values of a
-few kilobytes each. A percentile is read from a coarse histogram: each of its cells is half as wide
-again as the one before.
+Each question is counted in three tables of buckets: those of its model while that is one of the few
+used last, else those of all others. Each table is a value of the state, of a few kilobytes. A percentile
+is read from a coarse histogram: each of its cells is half as wide again as the one before.
 """
 
 from __future__ import annotations
@@ -26,6 +26,14 @@ MOST: Final = 999_999
 
 SAVE_EVERY_S: Final = 60.0
 """Least time between two writes; what a kill loses is at most that."""
+
+
+MODELS: Final = 4
+"""Models whose figures are kept apart."""
+
+_NAME_CHARS: Final = 100
+
+Buckets = dict[int, "Figures"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +132,62 @@ class Figures:
         )
 
 
+@dataclass(slots=True)
+class _Share:
+    """The tables of one model, or of all that have none of their own.
+
+    Attributes:
+        place: Among the shares; 0 is all others.
+        model: Whose; empty for nobody's.
+        tables: The buckets of each.
+        is_changed: Something isn't in the state yet.
+    """
+
+    place: int
+    model: str = ""
+    tables: dict[Table, Buckets] = field(default_factory=lambda: {table: {} for table in TABLES})
+    is_changed: bool = False
+
+    @classmethod
+    def load(cls, place: int, state: State) -> _Share:
+        """Read what the state holds; what can't be read, or is another model's, is left out."""
+        share = cls(place)
+        for table in reversed(TABLES):
+            stored = state.get(share.key(table))
+            model = ""
+            if place and isinstance(stored, dict):
+                model, stored = str(stored.get("model"))[:_NAME_CHARS], stored.get("rows")
+            share.model = share.model or model
+            if model == share.model:
+                share.tables[table] = _load(stored)
+        return share
+
+    def key(self, table: Table) -> str:
+        """Return a table's name in the state."""
+        return f"{table.key}.{self.place}" if self.place else table.key
+
+    @property
+    def newest(self) -> int:
+        """The newest bucket in which something was counted; -1 for none."""
+        return max(self.tables[WEEK], default=-1)
+
+    def take(self, other: _Share) -> None:
+        """Add another share to this one, and leave that empty."""
+        for table, buckets in other.tables.items():
+            for index, figures in buckets.items():
+                self.tables[table].setdefault(index, Figures()).add(figures)
+            buckets.clear()
+        self.is_changed = other.is_changed = True
+
+    async def save(self, state: State) -> None:
+        """Write what there is."""
+        self.is_changed = False
+        for table, buckets in self.tables.items():
+            rows = [[index, *figures.dump()] for index, figures in sorted(buckets.items())]
+            value = {"model": self.model, "rows": rows} if self.place else rows
+            await state.set(self.key(table), value)
+
+
 class History:
     """The tables, in memory and in the state.
 
@@ -135,8 +199,7 @@ class History:
     def __init__(self, state: State, clock: Clock) -> None:
         self._state = state
         self._clock = clock
-        self._tables = {table: _load(state.get(table.key)) for table in TABLES}
-        self._is_changed = False
+        self._shares = [_Share.load(place, state) for place in range(MODELS + 1)]
         self._saved_s = clock.monotonic()
 
     def note(self, record: QuestionRecord) -> None:
@@ -144,28 +207,35 @@ class History:
         if record.outcome in {None, Outcome.MERGED}:
             return
         now = self._clock.now()
-        for table, buckets in self._tables.items():
+        share = self._share_for(record.model)
+        for table, buckets in share.tables.items():
             index = table.index(record.ended_at)
             buckets.setdefault(index, Figures()).note(record)
             _bound(buckets, table.index(now), table.buckets)
-        self._is_changed = True
+        share.is_changed = True
 
-    def over(self, table: Table) -> list[Figures]:
-        """Return a table's buckets up to now, oldest first; empty ones where nothing was asked."""
+    def over(self, table: Table, model: str | None = None) -> list[Figures]:
+        """Return a table's buckets up to now, oldest first; empty ones where nothing was asked.
+
+        Args:
+            table: Which resolution.
+            model: Of questions to this model only, by its key.
+        """
+        shares = self._shares if model is None else filter(None, [self._share_of(model)])
+        tables = [share.tables[table] for share in shares]
         newest = table.index(self._clock.now())
-        buckets = self._tables[table]
         return [
-            buckets.get(index) or Figures()
+            total(buckets[index] for buckets in tables if index in buckets)
             for index in range(newest - table.buckets + 1, newest + 1)
         ]
 
-    def today(self) -> Figures:
+    def today(self, model: str | None = None) -> Figures:
         """Return the last 24 hours."""
-        return total(self.over(DAY))
+        return total(self.over(DAY, model))
 
-    def week_before(self) -> Figures:
+    def week_before(self, model: str | None = None) -> Figures:
         """Return the seven days before the last 24 hours."""
-        return total(self.over(WEEK)[: -round(timedelta(days=1) / WEEK.width)])
+        return total(self.over(WEEK, model)[: -round(timedelta(days=1) / WEEK.width)])
 
     async def save(self, *, at_once: bool = False) -> None:
         """Write what has changed, at most once a minute.
@@ -174,13 +244,30 @@ class History:
             at_once: Don't wait for the minute: the process ends.
         """
         now_s = self._clock.monotonic()
-        if not self._is_changed or not (at_once or now_s - self._saved_s >= SAVE_EVERY_S):
+        changed = [share for share in self._shares if share.is_changed]
+        if not changed or not (at_once or now_s - self._saved_s >= SAVE_EVERY_S):
             return
-        self._saved_s, self._is_changed = now_s, False
-        for table, buckets in self._tables.items():
-            _bound(buckets, table.index(self._clock.now()), table.buckets)
-            stored = [[index, *figures.dump()] for index, figures in sorted(buckets.items())]
-            await self._state.set(table.key, stored)
+        self._saved_s = now_s
+        for share in changed:
+            for table, buckets in share.tables.items():
+                _bound(buckets, table.index(self._clock.now()), table.buckets)
+            await share.save(self._state)
+
+    def _share_of(self, model: str) -> _Share | None:
+        name = model[:_NAME_CHARS]
+        return next((share for share in self._shares[1:] if share.model == name), None)
+
+    def _share_for(self, model: str | None) -> _Share:
+        """Return where to count a question; a new model takes the place of the one used longest ago."""
+        others, *own = self._shares
+        if not model:
+            return others
+        if (share := self._share_of(model)) is not None:
+            return share
+        share = min(own, key=lambda one: one.newest)
+        others.take(share)
+        share.model = model[:_NAME_CHARS]
+        return share
 
 
 def total(buckets: Iterable[Figures]) -> Figures:
@@ -215,15 +302,15 @@ def _observe(cells: list[int], seconds: float) -> None:
     cells[cell] = min(MOST, cells[cell] + 1)
 
 
-def _bound(buckets: dict[int, Figures], newest: int, most: int) -> None:
+def _bound(buckets: Buckets, newest: int, most: int) -> None:
     """Forget the buckets farthest from now: after a clock that ran wrong, those of the wrong time."""
     for index in sorted(buckets, key=lambda index: abs(newest - index))[most:]:
         del buckets[index]
 
 
-def _load(stored: object) -> dict[int, Figures]:
+def _load(stored: object) -> Buckets:
     """Read what the state holds; rows that can't be read are left out."""
-    buckets: dict[int, Figures] = {}
+    buckets: Buckets = {}
     for row in stored if isinstance(stored, list) else ():
         try:
             index, *figures = row

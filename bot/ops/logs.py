@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import sys
 import traceback
@@ -30,6 +31,8 @@ content, and webhook addresses. At INFO they say what our own lines say too, in 
 
 _MIB: Final = 1024 * 1024
 _MOST_CAUSES: Final = 8
+_TELL_AGAIN_S: Final = 3600.0
+"""Seconds between two lines that say that the file can't be written."""
 
 _SHAPES: Final = (
     # Discord: a bot token is the id in base64, a time and a signature, joined by dots.
@@ -158,10 +161,13 @@ class _StreamHandler(logging.StreamHandler[TextIO]):
 
 
 class _FileHandler(RotatingFileHandler):
-    """A file that is put aside when it is full; says once when it can't be written."""
+    """A file that is put aside when it is full; says now and then while it can't be written.
+
+    Nothing is lost then: each record goes to standard error, too.
+    """
 
     def __init__(self, settings: LoggingSettings, path: Path) -> None:
-        self._is_told = False
+        self._told_at = -math.inf
         super().__init__(
             path,
             maxBytes=settings.file_mib * _MIB,
@@ -170,11 +176,15 @@ class _FileHandler(RotatingFileHandler):
             errors="backslashreplace",
         )
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's own
-        """Drop the record, and say so once, without what it holds."""
-        if not self._is_told:
-            self._is_told = True
-            _log.error("the log's file can't be written: look at its disk and permissions")
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        """Leave the record to standard error, and say so, without what it holds."""
+        if record.created - self._told_at >= _TELL_AGAIN_S:
+            self._told_at = record.created
+            _log.error(
+                "the log's file can't be written (%s), so lines go to standard error only: look at its "
+                "disk and the permissions of its folder",
+                plain_reason(sys.exception() or OSError()),
+            )
 
 
 def escape(text: str) -> str:

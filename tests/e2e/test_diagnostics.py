@@ -168,3 +168,32 @@ async def test_a_diagnosis_asks_the_model_of_the_place_and_no_other(
         assert {request.body["model"] for request in lm.completions[:asked]} == {"b/two"}
         assert {request.body["model"] for request in lm.completions[asked:]} <= {"a/one"}
         assert lm.options.counters.loads == 0
+
+
+async def test_the_figures_of_a_model_are_its_own_with_its_failures(
+    discord: DiscordSandbox,
+    tmp_path: Path,
+    ada: Person,
+    channel: Channel,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    models = [Model("a/one"), Model("b/two")]
+    async with LMStudioSandbox(models) as lm:
+        settings = settings_for(
+            discord, lm, tmp_path, LMSTUDIO_MODEL="a/one", CLAWBOT_LMSTUDIO__RETRY_ATTEMPTS="1"
+        )
+        async with running(settings):
+            await ada.mention(channel, "Hello?")
+            await lm.wait_until(lambda: "answered in" in caplog.text, timeout_s=20)
+            lm.faults.next(Fault.COMPUTE_ERROR, times=None)
+            await ada.mention(channel, "And now?")
+            await lm.wait_until(lambda: "ended with a notice after" in caplog.text, timeout_s=20)
+            shown = await ada.slash(channel, "diag model")
+            await discord.wait_until(lambda: "Last 24 hours" in shown.content, timeout_s=5)
+            assert "Questions: 2 questions, 1 of them failed" in shown.content
+            chosen = await ada.slash(channel, "model use", model="b/two")
+            await chosen.wait_response(timeout_s=3)
+            shown = await ada.slash(channel, "diag model")
+            await discord.wait_until(lambda: "Model: `b/two`" in shown.content, timeout_s=5)
+            assert "No question to this model has ended in the last 8 days" in shown.content

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from bot.core.domain import Origin, QuestionId
 from bot.core.ports import Outcome
 from bot.core.record import QuestionRecord, Span
+
+MODEL: Final = "qwen/qwen3-next-80b"
 
 
 def record(ended_at: datetime, **fields: Any) -> QuestionRecord:
@@ -17,7 +19,7 @@ def record(ended_at: datetime, **fields: Any) -> QuestionRecord:
         "origin": Origin.MENTION,
         "outcome": Outcome.DELIVERED,
         "failure": "",
-        "model": "qwen/qwen3-next-80b",
+        "model": MODEL,
         "total_s": 5.0,
         "first_word_s": 2.0,
         "spans": {Span.QUEUE: 1.0, Span.READ: 1.0, Span.THINK: 1.0, Span.WRITE: 2.0},

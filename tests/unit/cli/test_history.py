@@ -8,9 +8,9 @@ import pytest
 
 from bot.core.ports import Outcome
 from bot.core.record import Span
-from bot.ops.history import DAY, HOUR, WEEK, History, percentile, total
+from bot.ops.history import DAY, HOUR, MODELS, WEEK, History, percentile, total
 from tests.support.clock import FakeClock
-from tests.support.records import record
+from tests.support.records import MODEL, record
 from tests.support.state import FakeState
 
 
@@ -64,6 +64,41 @@ async def test_it_goes_on_after_a_restart_and_is_written_once_a_minute() -> None
     assert History(state, clock).today() == history.today()
 
 
+async def test_each_of_the_models_used_last_has_figures_of_its_own_over_restarts() -> None:
+    clock, state = FakeClock(), FakeState()
+    history = History(state, clock)
+    names = [f"maker/model-{number}" for number in range(MODELS + 2)]
+    for number, name in enumerate(names, 1):
+        for _ in range(number):
+            history.note(record(clock.now(), model=name))
+        await clock.advance(WEEK.width.total_seconds())
+        await history.save(at_once=True)
+        history = History(state, clock)
+    counted = [history.today(name).questions for name in names]
+    assert counted == [0, 0, 3, 4, 5, 6]
+    assert history.today().questions == sum(range(1, MODELS + 3))
+    history.note(record(clock.now(), model=names[0]))
+    assert [history.today(name).questions for name in names] == [1, 0, 0, 4, 5, 6]
+
+
+async def test_what_an_earlier_version_kept_for_all_models_together_is_gone_on_with() -> None:
+    clock = FakeClock()
+    row = [DAY.index(clock.now()), 3, 1, 100, 2.0, [2, 3], [0, 3]]
+    history = History(FakeState({DAY.key: [row]}), clock)
+    history.note(record(clock.now()))
+    assert (history.today().questions, history.today(MODEL).questions) == (4, 1)
+
+
+async def test_a_table_that_is_anothers_after_a_kill_between_two_writes_is_left_out() -> None:
+    clock, state = FakeClock(), FakeState()
+    history = History(state, clock)
+    history.note(record(clock.now()))
+    await history.save(at_once=True)
+    state.values[f"{WEEK.key}.1"] = {"model": "another/one", "rows": []}
+    again = History(state, clock)
+    assert again.today("another/one").questions == again.today(MODEL).questions == 0
+
+
 @pytest.mark.parametrize(
     "stored",
     [
@@ -78,8 +113,10 @@ async def test_it_goes_on_after_a_restart_and_is_written_once_a_minute() -> None
     ],
 )
 async def test_what_cannot_be_read_is_left_out(stored: object) -> None:
-    history = History(FakeState({table.key: stored for table in (HOUR, DAY, WEEK)}), FakeClock())
-    assert history.today().questions == 0
+    keys = [key for table in (HOUR, DAY, WEEK) for key in (table.key, f"{table.key}.1")]
+    for value in (stored, {"model": 7, "rows": stored}):
+        history = History(FakeState(dict.fromkeys(keys, value)), FakeClock())
+        assert history.today().questions == 0
 
 
 async def test_a_clock_that_ran_ahead_for_a_while_costs_one_bucket_of_the_right_time() -> None:

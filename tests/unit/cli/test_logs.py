@@ -291,3 +291,21 @@ def test_a_place_that_takes_no_more_is_said_once_without_a_word_of_the_record(
     assert "somebody's words" not in "".join(capsys.readouterr())
     if kind == "file":
         assert stream.getvalue().count("the log's file can't be written") == 1
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_what_a_full_file_that_cannot_be_put_aside_does_not_take_is_on_standard_error(
+    tmp_path: Path,
+) -> None:
+    stream = io.StringIO()
+    set_up_logging(file_settings(tmp_path / "log", file_mib=1, file_count=2), stream=stream)
+    stands_in_the_way = tmp_path / "log.1"
+    (stands_in_the_way / "x").mkdir(parents=True)
+    for _ in range(150):
+        _log.info("y" * 10_000)
+    assert stream.getvalue().count("y" * 10_000) == 150
+    assert stream.getvalue().count("the log's file can't be written (") == 1
+    (stands_in_the_way / "x").rmdir()
+    stands_in_the_way.rmdir()
+    _log.info("room again")
+    assert "room again" in (tmp_path / "log").read_text()

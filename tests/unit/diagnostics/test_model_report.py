@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 
 from bot.diagnostics.model_report import RANGES, drawing, history_text, in_words
 from bot.ops.history import History
 from tests.support.clock import FakeClock
-from tests.support.records import record
+from tests.support.records import MODEL, record
 from tests.support.state import FakeState
 
 ALT_TEXT_CHARS = 1024
@@ -27,25 +28,39 @@ async def two_days() -> History:
 
 
 async def test_today_stands_before_the_week_in_brackets() -> None:
-    text = history_text(await two_days())
+    text = history_text(await two_days(), MODEL)
     assert "Questions: 2 questions, 1 of them failed (1 question, none failed)" in text
     assert "Speed: 50 tokens/s (30 tokens/s)" in text
     assert "First word: half within" in text
 
 
 def test_nothing_known_is_said_in_a_sentence() -> None:
-    text = history_text(History(FakeState(), FakeClock()))
+    text = history_text(History(FakeState(), FakeClock()), None)
     assert text == "No question has ended in the last 8 days, so there are no figures yet."
+
+
+async def test_the_figures_are_those_of_the_model_in_use() -> None:
+    history, clock = await two_days(), FakeClock()
+    text = history_text(history, "another/one")
+    assert (
+        text
+        == "No question to this model has ended in the last 8 days, so there are no figures yet."
+    )
+    history.note(record(clock.now() + timedelta(days=2), model="another/one", written_tokens=300))
+    text = history_text(history, "another/one")
+    assert "Questions: 1 question, none failed" in text
+    assert "Speed: 100 tokens/s" in text
+    assert "Questions: 3 questions" in history_text(history, None)
 
 
 @pytest.mark.parametrize("name", RANGES)
 async def test_a_chart_holds_numbers_only_and_says_the_same_in_words(name: str) -> None:
     history = await two_days()
-    data = drawing(history, RANGES[name])
+    data = drawing(history, RANGES[name], MODEL)
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     lengths = {len(series) for series in data.values() if isinstance(series, list)}
     assert lengths == {RANGES[name].table.buckets}
-    words = in_words(history, RANGES[name])
+    words = in_words(history, RANGES[name], MODEL)
     assert RANGES[name].title in words
     assert "question" in words
     assert len(words) <= ALT_TEXT_CHARS

@@ -26,7 +26,7 @@ def data(name: str = "day") -> dict[str, object]:
     clock = FakeClock()
     history = History(FakeState(), clock)
     history.note(record(clock.now()))
-    return drawing(history, RANGES[name])
+    return drawing(history, RANGES[name], None)
 
 
 async def test_a_chart_is_a_picture_with_its_own_ground_and_drawn_once_a_minute(

@@ -290,10 +290,13 @@ class ChatService:
 
     def stop_person(self, asker_id: UserId, channel_id: ChannelId) -> int:
         """Stop all of a person's questions in a channel; returns how many there were."""
-        return self._end_where(
-            lambda q: asker_id in {q.asker.id, q.counts_for} and q.place.channel_id == channel_id,
-            Ending.STOPPED,
-        )
+
+        def matches(q: Question) -> bool:
+            return asker_id in {q.asker.id, q.counts_for} and q.place.channel_id == channel_id
+
+        coming = [q.id for q in self._accepting.values() if matches(q)]
+        self._stopped.update(dict.fromkeys(coming))
+        return self._end_where(matches, Ending.STOPPED) + len(coming)
 
     def message_gone(self, message_id: MessageId) -> bool:
         """End the work on a question whose message, or whose answer, was deleted.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cogs._actions import MAY_NOT_ASK
 from sandbox.discord import Channel, DiscordSandbox, Fault, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.e2e.test_doors import turns
@@ -71,3 +72,20 @@ async def test_regenerate_answers_the_words_as_they_are_edited_unseen(
         await again.wait_response()
         assert "deleted" in again.content
     assert len(lm.completions) == 2
+
+
+async def test_a_moderator_gets_no_new_answer_for_somebody_who_was_blocked(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    bob = discord.add_user("Bob")
+    assert channel.guild is not None
+    channel.guild.add_member(bob)
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await bob.mention(channel, "What is light?")
+        reply = await discord.wait_reply(asked, until=lambda m: "Regenerate" in str(m.components))
+    blocked = {"CLAWBOT_DISCORD__BLOCKED_USER_IDS": str(bob.id)}
+    async with running(settings_for(discord, lm, tmp_path, **blocked)):
+        pressed = await ada.click(reply, "Regenerate")
+        await pressed.wait_response(timeout_s=3)
+        assert pressed.content == MAY_NOT_ASK
+    assert len(lm.completions) == 1

@@ -104,7 +104,9 @@ def _outcomes_of_use(life: Life, one: Asked, used: Interaction) -> list[Message]
     """Return a command's answers: its response, or a message of its own in the channel."""
     there = life.answers()
     response = [m for m in used.messages if m in there and not m.loading]
-    others = [m for m in there if m.reference is None and m not in response]
+    uses = [a.where for a in life.asked if isinstance(a.where, Interaction)]
+    taken = [m for each in uses for m in each.messages]
+    others = [m for m in there if m.reference is None and m not in taken]
     return response + [m for m in others if set(one.tags) & set(TAG.findall(m.content))]
 
 

@@ -30,6 +30,7 @@ from bot.core.domain import (
 from bot.core.errors import BackendError
 from bot.core.ports import ChatSettings
 from bot.core.record import BROKEN_OFF, ONLY_THINKING
+from bot.lmstudio.recovery import more_tokens
 from bot.output.pipeline import ReplyPipeline, Verdict
 from bot.prompt.builder import Prompt
 
@@ -112,12 +113,11 @@ class Reading:
         done = await self._read(self._request)
         if done.may_go_on:
             done = await self._go_on(done)
-        is_only_thinking = self.pipeline.verdict is Verdict.ONLY_THINKING
-        if is_only_thinking and self._chat.reasoning is not Reasoning.OFF:
+        left_s = self._ends_at_s - self._parts.clock.monotonic()
+        if self.pipeline.verdict is Verdict.ONLY_THINKING and left_s >= LEAST_REST_S:
             self._account.retried(ONLY_THINKING)
             self._on_stage(Stage(StageKind.RETRYING))
-            self.pipeline = self._new_pipeline()
-            done = await self._read(replace(self._request, reasoning=Reasoning.OFF))
+            done = await self._without_thinking(done, left_s)
             await _close(self.pipeline, done.reason)
         return done
 
@@ -224,6 +224,15 @@ class Reading:
     async def _anew(self, left_s: float) -> Completed:
         self.pipeline = self._new_pipeline()
         return await self._read(replace(self._request, limit_s=left_s))
+
+    async def _without_thinking(self, done: Completed, left_s: float) -> Completed:
+        """Ask anew not to think, with more room where thinking has used up all there was."""
+        request, sampling = self._request, self._request.sampling
+        if done.reason is FinishReason.LENGTH:
+            most = more_tokens(sampling.max_tokens, request.prompt_tokens, done.context_tokens)
+            sampling = replace(sampling, max_tokens=most)
+        self._request = replace(request, reasoning=Reasoning.OFF, sampling=sampling)
+        return await self._anew(left_s)
 
     async def _rest(self, done: Completed, left_s: float) -> Completed:
         request, sampling = self._request, self._request.sampling

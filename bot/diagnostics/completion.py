@@ -224,10 +224,9 @@ def judge(heard: Heard, configured: str | None) -> Finding:
     """
     failure = heard.failure
     if isinstance(failure, errors.EmptyAnswerError):
-        if not heard.tokens:
-            cause = "The model ended without saying anything."
-            return Finding(Step.COMPLETION, Status.WARNING, cause, failure.admin_hint)
-    elif failure is not None:
+        cause = "The model ended without saying anything."
+        return Finding(Step.COMPLETION, Status.WARNING, cause, failure.admin_hint)
+    if failure is not None:
         return failed(Step.COMPLETION, failure)
     facts: dict[str, Fact] = {"first_token_s": round(heard.first_s, 2)}
     if configured and heard.model and not is_same_model(heard.model, configured):

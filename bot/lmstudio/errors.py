@@ -373,27 +373,18 @@ class RedirectError(WrongEndpointError):
 
 
 class EmptyAnswerError(BackendError):
-    """The model ended without a word of answer.
+    """The model ended without a word, be it of answer or of thinking.
 
     Attributes:
-        thought: It produced reasoning.
         hit_length: It used up all the tokens it was given.
     """
 
     user_text = "The model ended without an answer. Please try again."
     admin_hint = "Load the model again in LM Studio; if that doesn't help, choose another one."
 
-    def __init__(self, *, thought: bool = False, hit_length: bool = False) -> None:
-        super().__init__(f"empty answer (thought: {thought}, length: {hit_length})")
-        self.thought = thought
+    def __init__(self, *, hit_length: bool = False) -> None:
+        super().__init__(f"empty answer (length: {hit_length})")
         self.hit_length = hit_length
-
-    @property
-    def sentence(self) -> str:
-        """The sentence, told apart by whether the model only thought."""
-        if self.thought:
-            return "The model only thought about it and gave no answer. Please try again."
-        return self.user_text
 
 
 class TruncatedStreamError(BackendError):

@@ -207,7 +207,8 @@ def classify_event(payload: object) -> BackendError:
 def failure_of(decoder: CompletionDecoder) -> BackendError | None:
     """Return what is wrong with a completion at its end; ``None`` for a whole one with text.
 
-    An error after a whole answer takes nothing from it.
+    An error after a whole answer takes nothing from it. One that holds only thinking is whole: what
+    that means is judged with the text (``bot.output.pipeline``), where thinking may stand too.
     """
     if decoder.has_ended and decoder.has_content:
         return None
@@ -217,9 +218,9 @@ def failure_of(decoder: CompletionDecoder) -> BackendError | None:
         return errors.BadResponseError("the stream is malformed or too large")
     if not decoder.has_ended:
         return errors.TruncatedStreamError()
-    return errors.EmptyAnswerError(
-        thought=decoder.has_reasoning, hit_length=decoder.finish_reason == "length"
-    )
+    if decoder.has_reasoning:
+        return None
+    return errors.EmptyAnswerError(hit_length=decoder.finish_reason == "length")
 
 
 def error_in(body: object) -> object:

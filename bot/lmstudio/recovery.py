@@ -163,6 +163,18 @@ def without_images(plan: Plan) -> Plan:
     return replace(plan, turns=turns).noting(NO_IMAGES)
 
 
+def more_tokens(max_tokens: int, prompt_tokens: int, context_tokens: int | None) -> int:
+    """Return a longer bound for an answer that used up its own before its first word.
+
+    Args:
+        max_tokens: The bound it had.
+        prompt_tokens: The prompt.
+        context_tokens: The model's context length, where known.
+    """
+    room = (context_tokens or 4 * max_tokens) - prompt_tokens
+    return max(max_tokens, min(max_tokens * 2, int(room * KEEP_SHARE)))
+
+
 def _overflow(error: BackendError, plan: Plan, context_tokens: int | None) -> Plan | None:
     if not isinstance(error, errors.ContextOverflowError):
         return None
@@ -184,12 +196,11 @@ def _images(_error: BackendError, plan: Plan, _context: int | None) -> Plan | No
 def _empty(error: BackendError, plan: Plan, context_tokens: int | None) -> Plan | None:
     if not isinstance(error, errors.EmptyAnswerError):
         return None
-    max_tokens = plan.max_tokens
-    if error.hit_length:
-        room = (context_tokens or 4 * max_tokens) - plan.prompt_tokens
-        max_tokens = max(max_tokens, min(max_tokens * 2, int(room * KEEP_SHARE)))
-    effort = "none" if error.thought and "no reasoning_effort" not in plan.tried else None
-    return replace(plan, max_tokens=max_tokens, reasoning_effort=effort or plan.reasoning_effort)
+    if not error.hit_length:
+        return plan
+    return replace(
+        plan, max_tokens=more_tokens(plan.max_tokens, plan.prompt_tokens, context_tokens)
+    )
 
 
 def _invalid(error: BackendError, plan: Plan, _context: int | None) -> Plan | None:

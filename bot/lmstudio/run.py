@@ -610,9 +610,7 @@ def _fitted(plan: Plan, info: ModelInfo | None, learned: LearnedCapabilities) ->
     """Return a plan as the model can take it."""
     if plan.has_images and (learned.is_blind or (info and info.sees_images is False)):
         plan = without_images(plan)
-    effort = plan.reasoning_effort
-    if "empty" not in plan.tried:
-        effort = fitting(effort, info.reasoning_options if info else ())
+    effort = fitting(plan.reasoning_effort, info.reasoning_options if info else ())
     if "reasoning_effort" in learned.refused_fields:
         effort = None
     return replace(

@@ -66,6 +66,27 @@ async def test_an_answer_that_breaks_off_goes_on_where_it_broke(
     assert text.startswith(lm.completions[1].messages[-2]["content"])
 
 
+@pytest.mark.parametrize("fault", [Fault.REASONING_ONLY, Fault.REASONING_ONLY_STOP])
+async def test_an_answer_of_thinking_only_is_asked_for_without(
+    fault: Fault,
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    ada: Person,
+    channel: Channel,
+    tmp_path: Path,
+) -> None:
+    lm.answer(TEXT)
+    async with running(settings_for(discord, lm, tmp_path)):
+        lm.faults.next(fault)
+        reply = await shown(discord, await ada.mention(channel, "Well?"), TEXT[-8:])
+        assert reply.content == TEXT
+    first, second = (request.body for request in lm.completions)
+    assert "reasoning_effort" not in first
+    assert second["reasoning_effort"] == "none"
+    is_cut = fault is Fault.REASONING_ONLY
+    assert (second["max_tokens"] > first["max_tokens"]) is is_cut
+
+
 async def test_a_model_that_begins_from_the_start_is_not_shown_twice(
     discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channel: Channel, tmp_path: Path
 ) -> None:

@@ -179,6 +179,19 @@ async def test_a_model_that_only_thought_is_asked_not_to_think(chat: Chat) -> No
     assert [r.reasoning for r in chat.backend.requests] == [Reasoning.AUTO, Reasoning.OFF]
 
 
+@pytest.mark.parametrize("thinking", [TextDelta(reasoning="Hm."), TextDelta("<think>Hm.</think>")])
+async def test_a_model_that_thought_until_its_tokens_ended_gets_more_of_them(
+    chat: Chat, thinking: TextDelta
+) -> None:
+    used_up = Completed(FinishReason.LENGTH, "tiny", context_tokens=8192)
+    await answered(chat, [thinking, used_up], [TextDelta(ANSWER), DONE])
+    first, second = chat.backend.requests
+    assert chat.sink.contents == [ANSWER]
+    assert second.reasoning is Reasoning.OFF
+    assert first.sampling.max_tokens < second.sampling.max_tokens <= 8192
+    assert second.limit_s is not None
+
+
 async def test_a_model_that_only_thinks_is_asked_twice_and_then_named(chat: Chat) -> None:
     thinking: list[Step] = [TextDelta(reasoning="Hm."), DONE]
     controls = await answered(chat, thinking, thinking)

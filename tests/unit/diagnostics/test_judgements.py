@@ -237,7 +237,7 @@ def test_a_completion_with_rate_without_text_and_by_another_model() -> None:
 
 
 def test_a_model_that_only_thinks_in_so_few_tokens_speaks() -> None:
-    thinking = Heard(tokens=8, failure=errors.EmptyAnswerError(thought=True, hit_length=True))
+    thinking = Heard(tokens=8)
     assert judge_completion(thinking, None).status is Status.OK
 
 

@@ -17,7 +17,7 @@ FAILURES: list[BackendError] = [
     errors.ContextOverflowError(),
     errors.TemplateError(),
     errors.ImagesRefusedError(),
-    errors.EmptyAnswerError(thought=True, hit_length=True),
+    errors.EmptyAnswerError(hit_length=True),
     errors.EmptyAnswerError(),
     errors.InvalidRequestError(("reasoning_effort",)),
     errors.InvalidRequestError(),

@@ -145,8 +145,6 @@ OTHERWISE = {
     Fault.SLOW_LORIS: "a question waits longer",
     Fault.ENDLESS_COMMENTS: "a question waits longer",
     Fault.STALE_KEEPALIVE: "a question is asked again over a new connection",
-    Fault.REASONING_ONLY: "that the model thinks is enough for a diagnosis",
-    Fault.REASONING_ONLY_STOP: "that the model thinks is enough for a diagnosis",
     Fault.EMPTY_OVERFLOW: "the words of a diagnosis fit any context",
 }
 """Where a diagnosis is meant to end otherwise than a question, and why."""

@@ -70,11 +70,10 @@ HEALED_BY_A_REMEDY = frozenset(
         Fault.JINJA_ENGINE,
         Fault.EMPTY,
         Fault.EMPTY_ZERO_USAGE,
-        Fault.REASONING_ONLY,
-        Fault.REASONING_ONLY_STOP,
         Fault.TOOL_CALL_EMPTY,
     }
 )
+ONLY_THINKING = frozenset({Fault.REASONING_ONLY, Fault.REASONING_ONLY_STOP})
 HARMLESS = frozenset(
     {
         Fault.BUFFERED,
@@ -122,6 +121,19 @@ async def test_a_fault_that_passes_ends_in_the_answer(
     assert outcome.end.reason is FinishReason.STOP
     assert outcome.text == PARIS
     assert len(sandbox.completions) <= 2
+
+
+@pick(ONLY_THINKING)
+async def test_an_answer_of_thinking_only_is_passed_on_for_its_reader_to_judge(
+    fault: Fault, sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+) -> None:
+    sandbox.faults.next(fault)
+    outcome = await ask(clock, backend)
+    is_cut = fault is Fault.REASONING_ONLY
+    assert outcome.end.reason is (FinishReason.LENGTH if is_cut else FinishReason.STOP)
+    assert outcome.reasoning
+    assert not outcome.text
+    assert len(sandbox.completions) == 1
 
 
 @pick(set(ERRORS) & (HEALED_BY_ASKING_AGAIN | HEALED_BY_A_REMEDY) - {Fault.EMPTY_200})

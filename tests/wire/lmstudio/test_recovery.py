@@ -121,18 +121,6 @@ async def test_images_that_are_refused_are_left_out(clock: FakeClock) -> None:
         assert isinstance(sandbox.completions[2].messages[0]["content"], list)
 
 
-async def test_thinking_that_used_up_the_tokens_is_asked_again_without(
-    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
-) -> None:
-    sandbox.faults.next(Fault.REASONING_ONLY)
-    outcome = await ask(clock, backend, a_request(max_tokens=100))
-    assert outcome.text == PARIS
-    first, second = (request.body for request in sandbox.completions)
-    assert "reasoning_effort" not in first
-    assert second["reasoning_effort"] == "none"
-    assert second["max_tokens"] > 100
-
-
 async def test_a_refused_field_is_dropped_and_remembered(clock: FakeClock) -> None:
     async with LMStudioSandbox() as sandbox, connected(clock, sandbox.base_url) as backend:
         sandbox.faults.next(Fault.VALIDATION_ZOD)
@@ -304,8 +292,18 @@ async def test_a_prompt_cut_by_the_server_is_said(clock: FakeClock) -> None:
 async def test_an_empty_answer_stays_one_sentence(
     sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    sandbox.answer(Answer("", reasoning="Only thoughts."))
+    sandbox.answer(Answer(""))
     outcome = await ask(clock, backend)
     assert isinstance(outcome.error, errors.EmptyAnswerError)
-    assert "only thought" in outcome.error.sentence
+    assert "without an answer" in outcome.error.sentence
     assert len(sandbox.completions) == 2
+
+
+async def test_an_empty_answer_that_used_up_its_tokens_is_asked_for_with_more(
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+) -> None:
+    sandbox.script(Answer("", finish="length"), PARIS)
+    outcome = await ask(clock, backend, a_request(max_tokens=100))
+    assert outcome.text == PARIS
+    first, second = (request.body["max_tokens"] for request in sandbox.completions)
+    assert (first, second) == (100, 200)

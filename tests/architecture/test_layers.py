@@ -30,6 +30,9 @@ OUTSIDE = {
     "matplotlib": ("bot.diagnostics.chart_process",),
     "PIL": ("bot.prompt.attachments",),
     "pypdf": ("bot.prompt.attachments",),
+    "prompt_toolkit": ("bot.demo.terminal",),
+    "markdown_it": ("bot.demo.terminal",),
+    "pygments": ("bot.demo.terminal",),
 }
 """Packages from outside, and the only modules that know them."""
 

@@ -52,21 +52,21 @@ async def test_typed_lines_are_answered_until_the_input_ends(tmp_path: Path) -> 
         folder=tmp_path,
         environment=NOWHERE,
         typed="what does it keep?\n/nonsense\n/config set setting:temperature value:99\n"
-        "/config set temperature 0.5\n/config set setting:temperature value:0.5\n/config show\n",
+        "/config set temperature 0.4\n/config set setting:temperature value:0.5\n/config show\n",
     )
     assert done.code == 0, done.err
     assert "keys and values" in done.out
-    assert "Discord: no command nonsense here; there are: ask, " in done.out
+    assert "There is no command /nonsense. / shows those that there are." in done.out
     assert "from 0 to 2" in done.out
-    assert "its options are written setting:…, value:…" in done.out
-    assert "by @otto" in done.out.lower()
+    assert "temperature is now 0.4" in done.out
+    assert "temperature 0.5 · from this server, by @Otto" in done.out
     assert not {"<@", "<t:", "['"} & {done.out[at : at + 2] for at in range(len(done.out))}
 
 
 async def test_a_slash_alone_is_told_which_commands_there_are(tmp_path: Path) -> None:
     done = await run_clawbot("demo", folder=tmp_path, environment=NOWHERE, typed="/\n")
     assert done.code == 0, done.err
-    assert "here; there are: ask, " in done.out
+    assert "• /ask prompt:… [new:…] Ask the model something." in done.out
 
 
 async def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:

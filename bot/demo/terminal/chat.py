@@ -1,0 +1,342 @@
+"""A conversation as one person has it: what they see, and what they do."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bot.demo.terminal.commands import Command, JsonObject, Typed, flattened, read
+from sandbox.discord import Channel, DiscordSandbox, Message, NotOfferedError, Person
+
+ACK_S: Final = 4.0
+"""Longest wait for the bot to acknowledge a command, in seconds; Discord gives it 3."""
+ANSWER_S: Final = 900.0
+"""Longest wait for an answer, in seconds; a real model may be loading."""
+QUIET_S: Final = 6.0
+"""An answer without buttons is over when it hasn't changed for this long, in seconds: longer than
+the pacing of edits ever pauses."""
+REPORT_S: Final = 2.0
+"""The same for what only one person sees, in seconds; ``/diag network`` grows every 1.5."""
+WAITING_S: Final = 10.0
+"""How long a question without a sign of an answer counts as being worked on, in seconds."""
+MESSAGE_CHARS: Final = 2000
+"""Discord's client sends a longer text as a file (Discord: "Character Limits")."""
+BOOLEAN, USER, CHANNEL, ATTACHMENT = 5, 6, 7, 11
+STOP: Final = "clawbot:stop:"
+"""How the Stop button's id begins."""
+
+GOODBYE: Final = ("/quit", "/exit")
+
+LOCAL: Final = (
+    Command("new", "Begin a new conversation"),
+    Command(
+        "press",
+        "Press a button of the newest answer",
+        ({"name": "button", "description": "Its name", "type": 3, "required": True},),
+    ),
+    Command("quit", "End the demo"),
+)
+"""The demo's own commands."""
+HELP: Final = """\
+Type a question and press Enter. The next line goes on with the conversation; `/new` begins another.
+`/` shows the commands, which work as in Discord: `/diag network`, `/config set setting:temperature value:0.31`.
+`/press Regenerate` presses a button below the newest answer. `/quit` ends the demo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that stands in the conversation but isn't in Discord.
+
+    Attributes:
+        id: A snowflake, for its place among the messages.
+        text: Markdown.
+        is_own: Typed by the person; else the demo says it.
+    """
+
+    id: int
+    text: str
+    is_own: bool = False
+
+
+class RefusedError(Exception):
+    """What was typed can't be done; the text is a sentence for the person."""
+
+
+class Chat:
+    """A person in a channel.
+
+    Args:
+        discord: Where it plays.
+        channel: The channel.
+        person: Who sits at this terminal.
+        on_change: Called after each note.
+    """
+
+    def __init__(self, discord: DiscordSandbox, channel: Channel, person: Person) -> None:
+        self.discord = discord
+        self.channel = channel
+        self.person = person
+        self.notes: list[Note] = []
+        self.on_change: Callable[[], None] = lambda: None
+        self._begun = 0
+
+    # What they see
+
+    def view(self) -> list[Message | Note]:
+        """Return messages and notes, oldest first."""
+        return sorted([*self.person.view(self.channel), *self.notes], key=lambda each: each.id)
+
+    def name_of(self, kind: str, target: int) -> str | None:
+        """Return what a mention shows."""
+        guild, world = self.channel.guild, self.discord.world
+        if kind == "@":
+            user = world.users.get(target)
+            return (user.global_name or user.username) if user else None
+        if kind == "#":
+            return channel.name if (channel := world.channels.get(target)) else None
+        role = guild.roles.get(target) if guild else None
+        return role.name if role else None
+
+    def is_own(self, item: Message | Note) -> bool:
+        """Tell whether the person said it."""
+        return item.is_own if isinstance(item, Note) else item.author is self.person.user
+
+    def moment(self) -> int:
+        """Return a snowflake of now."""
+        return self.discord.world.ids.next()
+
+    def state(self) -> object:
+        """Return a value that changes with whatever is seen."""
+        seen = self.person.view(self.channel)
+        return len(self.notes), [(each.id, len(each.versions)) for each in seen]
+
+    def note(self, text: str, *, is_own: bool = False) -> None:
+        """Put a note at the end of the conversation."""
+        self.notes.append(Note(self.discord.world.ids.next(), text, is_own))
+        self.on_change()
+
+    def buttons(self) -> list[tuple[Message, JsonObject]]:
+        """Return the buttons that can be pressed, those of the newest message first."""
+        seen = reversed(self.person.view(self.channel))
+        return [
+            (message, part)
+            for message in seen
+            for part in message.buttons
+            if "custom_id" in part and not part.get("disabled")
+        ]
+
+    def running(self) -> tuple[Message, JsonObject] | None:
+        """Return the Stop button of an answer that is being written."""
+        return next(
+            (each for each in self.buttons() if each[1]["custom_id"].startswith(STOP)), None
+        )
+
+    def is_busy(self) -> bool:
+        """Tell whether a question is being answered, or was asked just now and has no answer."""
+        if self.running():
+            return True
+        seen = self.person.view(self.channel)
+        if not seen or not self.is_own(seen[-1]):
+            return False
+        return self.discord.world.now() - seen[-1].created_unix_s < WAITING_S
+
+    def commands(self) -> list[Command]:
+        """Return the commands that there are, the bot's and the demo's."""
+        store, guild = self.discord.world.commands, self.channel.guild
+        scopes = (guild.id if guild else None, None)
+        return [
+            *flattened(each for scope in scopes for each in store.scope(scope).values()),
+            *LOCAL,
+        ]
+
+    # What they do
+
+    async def take(self, text: str) -> None:
+        """Do what a person typed; what can't be done is noted."""
+        text = text.strip()
+        if text.startswith("/"):
+            self.note(text, is_own=True)
+            await self._tried(self._command(text))
+        elif text:
+            await self._tried(self._say(text))
+
+    async def press(self, message: Message, part: JsonObject) -> None:
+        """Press a button; what can't be done is noted."""
+        await self._tried(self._press(message, part))
+
+    async def stop(self) -> None:
+        """Stop the answer that is being written, or that is waited for."""
+        if running := self.running():
+            await self.press(*running)
+        else:
+            await self.take("/stop")
+
+    async def _tried(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except RefusedError as exc:
+            self.note(str(exc))
+        except (NotOfferedError, LookupError) as exc:
+            self.note(f"Discord doesn't take that: {str(exc).strip(chr(34))}.")
+
+    async def _say(self, text: str) -> None:
+        files = [("message.txt", text.encode())] if len(text) > MESSAGE_CHARS else []
+        said = "" if files else text
+        last = self._last_answer()
+        if last is None:
+            await self.person.mention(self.channel, said, files=files)
+        else:
+            await self.person.reply(last, said, files=files)
+
+    def _last_answer(self) -> Message | None:
+        bot = self.discord.bot_user
+        own = (m for m in self.channel.messages.values() if m.author is bot and m.id > self._begun)
+        return max(own, key=lambda each: each.id, default=None)
+
+    async def _command(self, line: str) -> None:
+        typed = read(line, self.commands())
+        if typed.command is None:
+            raise RefusedError(self._unknown(line))
+        if typed.missing is not None:
+            raise RefusedError(
+                f"`{typed.missing['name']}` is missing. Write it as `{typed.command.usage}`."
+            )
+        if typed.surplus:
+            raise RefusedError(
+                f"“{typed.surplus}” belongs to no option. Write it as `{typed.command.usage}`."
+            )
+        if typed.command in LOCAL:
+            await self._local(typed.command.name, typed.options)
+            return
+        if typed.command.name == "help":
+            self.note(HELP)
+        options = {
+            o["name"]: self._value(o, typed.options[o["name"]])
+            for o in typed.command.options
+            if o["name"] in typed.options
+        }
+        used = await self.person.slash(self.channel, typed.command.name, **options)
+        await self._acknowledged(used.wait_response)
+
+    def _unknown(self, line: str) -> str:
+        if line != "/":
+            return f"There is no command {line.split(None, 1)[0]}. `/` shows those that there are."
+        listed = (f"- `{each.usage}` {each.description}" for each in self.commands())
+        return "\n".join(("These are the commands:", *listed))
+
+    async def _local(self, name: str, options: Mapping[str, str]) -> None:
+        if name == "new":
+            self._begun = self.discord.world.ids.next()
+            self.note("A new conversation begins.")
+        elif name == "press":
+            wanted = options["button"].casefold()
+            found = next(
+                (each for each in self.buttons() if each[1].get("label", "").casefold() == wanted),
+                None,
+            )
+            if found is None:
+                there = dict.fromkeys(part.get("label", "") for _, part in self.buttons())
+                raise RefusedError(
+                    f"There is no such button. There are: {', '.join(there) or 'none'}."
+                )
+            await self._press(*found)
+
+    async def _press(self, message: Message, part: JsonObject) -> None:
+        used = await self.person.click(message, part["custom_id"])
+        await self._acknowledged(used.wait_response)
+
+    async def _acknowledged(self, wait: Callable[..., Awaitable[object]]) -> None:
+        try:
+            await wait(timeout_s=ACK_S)
+        except TimeoutError:
+            raise RefusedError("The application did not respond.") from None
+
+    def _value(self, option: JsonObject, text: str) -> object:
+        """Return an option's value as the sandbox takes it.
+
+        Raises:
+            RefusedError: There is no such person, channel or file.
+        """
+        kind, world = option["type"], self.discord.world
+        if kind == BOOLEAN:
+            return text.casefold() in {"true", "yes", "on", "1"}
+        if kind == ATTACHMENT:
+            return self._file(text)
+        places: dict[int, dict[str, int]] = {
+            USER: {
+                name: u.id
+                for u in world.users.values()
+                for name in (u.username, u.global_name or u.username)
+            },
+            CHANNEL: {each.name or "": each.id for each in world.channels.values()},
+        }
+        if kind not in places:
+            return text
+        found = places[kind].get(text.lstrip("@#"))
+        if found is None:
+            raise RefusedError(f"There is no {text} here.")
+        return found
+
+    def _file(self, text: str) -> tuple[str, bytes]:
+        path = Path(text).expanduser()
+        try:
+            return path.name, path.read_bytes()
+        except OSError:
+            raise RefusedError(f"The file {text} can't be read.") from None
+
+    async def suggest(self, typed: Typed, option: JsonObject, text: str) -> list[tuple[str, str]]:
+        """Return what an option may be: names and values."""
+        if option.get("choices"):
+            offered = [(each["name"], str(each["name"])) for each in option["choices"]]
+        elif option["type"] == BOOLEAN:
+            offered = [("true", "true"), ("false", "false")]
+        elif option["name"] == "button" and typed.command in LOCAL:
+            offered = [
+                (label, label)
+                for label in dict.fromkeys(p.get("label", "") for _, p in self.buttons())
+            ]
+        elif option.get("autocomplete") and typed.command:
+            return await self._asked(typed, option["name"], text)
+        else:
+            return []
+        return [each for each in offered if each[0].casefold().startswith(text.casefold())]
+
+    async def _asked(self, typed: Typed, name: str, text: str) -> list[tuple[str, str]]:
+        assert typed.command is not None  # noqa: S101
+        others = {key: value for key, value in typed.options.items() if key != name and value}
+        with contextlib.suppress(TimeoutError, NotOfferedError, LookupError):
+            given = await self.person.autocomplete(
+                self.channel, typed.command.name, name, text, **others
+            )
+            return [(each["name"], str(each["value"])) for each in given]
+        return []
+
+    async def answered(self, since: int) -> None:
+        """Wait until what the bot says to something is complete.
+
+        Args:
+            since: The moment before it was asked.
+        """
+        while (limit_s := self._patience_s(since)) > 0:
+            try:
+                await self._change(limit_s)
+            except TimeoutError:
+                return
+
+    async def _change(self, limit_s: float) -> None:
+        before = self.state()
+        await self.discord.wait_until(lambda: self.state() != before, timeout_s=limit_s)
+
+    def _patience_s(self, since: int) -> float:
+        """Return how long something more may come, in seconds."""
+        new = [each for each in self.person.view(self.channel) if each.id > since]
+        said = [each for each in new if each.author is self.discord.bot_user]
+        used = any(each.id > since for each in self.discord.world.interactions.values())
+        if self.running() or any(each.loading for each in said) or (new and not said):
+            return ANSWER_S
+        if any(each.buttons for each in said) or not (said or used):
+            return 0.0
+        return REPORT_S if all(each.ephemeral for each in said) else QUIET_S

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import hashlib
 import os
 import re
 import socket
+import ssl
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -378,11 +380,11 @@ async def data_folder_read_only(stage: Stage) -> AsyncIterator[None]:
 
 @breakage(Step.STORAGE, "can't be written", "Look at the disk", CHAT)
 async def data_folder_gone_read_only(stage: Stage) -> AsyncIterator[None]:
-    def replace() -> None:
-        stage.folder.rename(stage.folder.with_name("moved"))
-        stage.folder.symlink_to(read_only(stage))
-
-    stage.once_online = replace
+    kept, broken = stage.folder.with_name("kept"), stage.folder.with_name("broken")
+    kept.mkdir(mode=0o700)
+    stage.folder.symlink_to(kept)
+    broken.symlink_to(read_only(stage))
+    stage.once_online = lambda: broken.replace(stage.folder)  # in one step, whoever looks meanwhile
     stage.is_broken = lambda: any(r.name.startswith("bot.storage") for r in stage.caplog.records)
     yield
 
@@ -417,6 +419,56 @@ async def foreign_metrics_address(stage: Stage) -> AsyncIterator[None]:
     yield
 
 
+# What isn't broken
+
+
+async def nothing(_stage: Stage) -> AsyncIterator[None]:
+    yield
+
+
+async def trusted_certificate(stage: Stage) -> AsyncIterator[None]:
+    stage.settings["CLAWBOT_LMSTUDIO__CA_FILE"] = str(await encrypted(stage, -1))
+    yield
+
+
+async def right_fingerprint(stage: Stage) -> AsyncIterator[None]:
+    file = await encrypted(stage, -1)
+    der = ssl.PEM_cert_to_DER_cert(file.read_text())
+    fingerprint = hashlib.sha256(der).hexdigest()
+    stage.settings["CLAWBOT_LMSTUDIO__CERTIFICATE_SHA256"] = fingerprint
+    yield
+
+
+async def right_name_and_path(stage: Stage) -> AsyncIterator[None]:
+    stage.names({"llm.test": ("127.0.0.1",)})
+    stage.at(f"http://llm.test:{stage.lm.port}/v1")
+    yield
+
+
+async def right_token_and_model(stage: Stage) -> AsyncIterator[None]:
+    small = Model("small/one", loaded=False, size_bytes=8_000_000_000)
+    await with_models(stage, Model(KEY, context_tokens=8192), small)
+    stage.lm.options.token = "sk-lm-right:one"
+    stage.settings["LMSTUDIO_API_TOKEN"] = "sk-lm-right:one"
+    stage.settings["LMSTUDIO_MODEL"] = KEY
+    yield
+
+
+async def thinking_apart(stage: Stage) -> AsyncIterator[None]:
+    stage.lm.answer(Answer("Yes, it is.", reasoning="Let me think about 17.", markup="field"))
+    yield
+
+
+HEALTHY = (
+    nothing,
+    trusted_certificate,
+    right_fingerprint,
+    right_name_and_path,
+    right_token_and_model,
+    thinking_apart,
+)
+
+
 @pytest.fixture
 async def stage(
     discord: DiscordSandbox,
@@ -442,17 +494,6 @@ async def stage(
 
     async with AsyncExitStack() as stack:
         yield Stage(discord, lm, channel, tmp_path / "data", names, stack, caplog)
-
-
-@asynccontextmanager
-async def broken(case: Breakage | None, stage: Stage) -> AsyncGenerator[None, None]:
-    """Break what a case breaks, or nothing."""
-    if case is None:
-        yield
-        return
-    arranged = asynccontextmanager(case.arrange)
-    async with arranged(stage):
-        yield
 
 
 async def in_chat(stage: Stage, owner: Person) -> list[list[str]]:
@@ -507,7 +548,7 @@ async def test_chat_names_one_cause_and_its_advice_first(
     name: str, stage: Stage, ada: Person
 ) -> None:
     case = BREAKAGES[name]
-    async with broken(case, stage):
+    async with asynccontextmanager(case.arrange)(stage):
         report = await in_chat(stage, ada)
     problem, *rest = report
     assert [line for part in report for line in part if line.startswith(("❌", "⚠️"))] == problem[:1]
@@ -523,7 +564,7 @@ async def test_the_terminal_names_one_cause_and_its_advice(
     name: str, stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     case = BREAKAGES[name]
-    async with broken(case, stage):
+    async with asynccontextmanager(case.arrange)(stage):
         lines, code = await in_terminal(stage, capsys)
     wrong = [at for at, line in enumerate(lines) if re.match(r"  FAILED| warning", line)]
     assert len(wrong) == 1, lines
@@ -537,15 +578,22 @@ async def test_the_terminal_names_one_cause_and_its_advice(
     assert "planted" not in "".join(lines)
 
 
-async def test_chat_reports_nothing_of_a_healthy_set_up(stage: Stage, ada: Person) -> None:
-    report = await in_chat(stage, ada)
+@pytest.mark.parametrize("arrange", HEALTHY)
+async def test_chat_reports_nothing_of_a_healthy_set_up(
+    arrange: Arrange, stage: Stage, ada: Person
+) -> None:
+    async with asynccontextmanager(arrange)(stage):
+        report = await in_chat(stage, ada)
     assert report[0] == ["✅ **Everything is well.**"]
     assert not any(line.startswith(("❌", "⚠️", "⏭️")) for part in report for line in part)
 
 
+@pytest.mark.parametrize("arrange", HEALTHY)
 async def test_the_terminal_reports_nothing_of_a_healthy_set_up(
-    stage: Stage, capsys: pytest.CaptureFixture[str]
+    arrange: Arrange, stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines, code = await in_terminal(stage, capsys)
+    async with asynccontextmanager(arrange)(stage):
+        lines, code = await in_terminal(stage, capsys)
     assert code == 0
+    assert lines[-1] == "Everything is well."
     assert not [line for line in lines if re.match(r"  FAILED| warning| skipped", line)]

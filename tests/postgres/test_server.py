@@ -117,6 +117,23 @@ async def test_a_statement_that_hangs_does_not_hold_up_the_answers(
         assert entry.attempts == 1
 
 
+async def test_the_server_ends_a_statement_that_hangs_and_the_next_one_works(
+    location: str, clock: FakeClock
+) -> None:
+    url = f"{location}?options=-c%20statement_timeout%3D200"
+    async with open_database(url, clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        with pytest.raises(StoreError):
+            await database.write(lambda c: c.execute(text("SELECT pg_sleep(60)")))
+        assert database.stuck_s == 0
+        assert await journal.accept(question(1))
+        if database.is_degraded:
+            await until_recovered(database, clock)
+    async with open_database(location, clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        assert [entry.question.id for entry in await journal.pending()] == [1]
+
+
 async def test_a_server_that_comes_back_empty_is_given_what_memory_holds(
     server: PostgresServer, location: str, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:

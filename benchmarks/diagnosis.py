@@ -2,8 +2,8 @@
 
 ``python -m benchmarks diagnosis``
 
-``/diag network`` in a local Discord, asked by the bot's owner: on a healthy set-up, and where each of
-the things is broken that keep a probe waiting for its whole limit.
+``/diag network`` in a local Discord, asked by the bot's owner: on a healthy set-up, with a closed port,
+and with things broken that keep one step waiting for its limit.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ async def silent(_lm: LMStudioSandbox) -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def dripping(_lm: LMStudioSandbox) -> AsyncIterator[str]:
-    """Answer so slowly that no reply ends. Gives the address to configure."""
+    """Begin the first reply, and go on with a byte each half second. Gives the address to configure."""
     async with _serving(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n") as url:
         yield url
 
@@ -93,7 +93,7 @@ CASES: dict[str, Way] = {
     "port closed": refused,
     "packets dropped": dropped,
     "connection accepted, no reply": silent,
-    "reply of a byte each half second": dripping,
+    "first reply never ends": dripping,
     "model accepts, writes nothing": mute,
 }
 

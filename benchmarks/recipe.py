@@ -1,6 +1,7 @@
 """The recipe's own table: its loop against this bot, on the same timed server.
 
-``python -m benchmarks recipe [--people 4] [--before 14] [--turns 4] [--slots 4] [--speed 2]``
+``python -m benchmarks recipe [--people 4] [--before 14] [--turns 4] [--slots 4] [--speed 2]
+[--chart docs/images/recipe.svg]``
 
 People hold long conversations, one each, and ask on as soon as they are answered. Four runs of the
 same conversations:
@@ -24,8 +25,10 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from benchmarks._crowd import answers_to, first_word_s, gather, last_change_s, words
+from benchmarks._recipe_chart import draw
 from benchmarks._rig import BotProcess, running_bot
 from benchmarks.table import percentile, print_table
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
@@ -234,6 +237,18 @@ FIGURES: Mapping[str, Callable[[Result], float]] = {
 }
 
 
+CHARTED = [name for name in FIGURES if not name.startswith(("slots", "questions"))]
+"""What the picture shows: the rows in which the runs differ."""
+
+
+def set_up(options: argparse.Namespace) -> str:
+    """Return what was measured, in words."""
+    return (
+        f"{options.people} people, {options.before} turns before, {options.turns} measured, "
+        f"{options.slots} slots"
+    )
+
+
 def print_results(results: Mapping[str, Result], options: argparse.Namespace) -> bool:
     """Print figures and ratios; returns whether the bars are met."""
     recipe, *ours = results.values()
@@ -246,8 +261,7 @@ def print_results(results: Mapping[str, Result], options: argparse.Namespace) ->
             cells.append(f"{figure(each):.3g}{ratio}")
         rows.append([name, *cells])
     print_table(
-        f"{options.people} people, {options.before} turns before, {options.turns} measured, "
-        f"{options.slots} slots; ratios to the recipe's loop",
+        f"{set_up(options)}; ratios to the recipe's loop",
         ["figure", *results],
         rows,
     )
@@ -283,6 +297,12 @@ def _met(got: float, bar: float, *, can_be: bool) -> str:
 async def measure(options: argparse.Namespace) -> int:
     """Run all four and print the tables."""
     results = {arm.name: await run(arm, options) for arm in arms()}
+    if options.chart is not None:
+        table = {
+            figure: {name: FIGURES[figure](each) for name, each in results.items()}
+            for figure in CHARTED
+        }
+        draw(table, f"The recipe's loop and this bot: {set_up(options)}", options.chart)
     return 0 if print_results(results, options) else 1
 
 
@@ -294,4 +314,5 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--turns", type=int, default=4)
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--speed", type=float, default=2.0)
+    parser.add_argument("--chart", type=Path, help="also draw the figures: a file .svg or .png")
     return asyncio.run(measure(parser.parse_args(argv)))

@@ -288,13 +288,17 @@ class Board:
         await self._sink.typing()
 
     async def replace(self, index: int) -> None:
-        """Delete a message that can't be edited any more; those after it move up, the last is new."""
+        """Delete a message that can't be edited any more; those after it move up, the last is new.
+
+        It is told of before the request: another life would take it for a message that somebody who
+        wants no answer has deleted.
+        """
+        slot = self._slots.pop(index)
+        await self._report()
         with contextlib.suppress(
             DeliveryUnavailableError, DeliveryRejectedError, EditExhaustedError
         ):
-            await self._take_away(self._slots[index])
-        del self._slots[index]
-        await self._report()
+            await self._take_away(slot)
 
     async def _send(self, index: int, part: Part, controls: Controls | None) -> None:
         name = nonce(self._question_id, "r", min(self._sent, MAX_INDEX))

@@ -280,7 +280,10 @@ async def archive(life: Life, chance: random.Random) -> None:
     """A thread is archived; whoever writes there opens it again."""
     threads = [channel for channel in life.channels if channel.is_thread]
     if threads:
-        chance.choice(threads).set_archived()
+        thread = chance.choice(threads)
+        if not life.sees:  # Discord tells a new session of open threads only
+            life.excuse(thread)
+        thread.set_archived()
 
 
 async def remove_channel(life: Life, chance: random.Random) -> None:

@@ -53,6 +53,31 @@ async def test_a_message_that_takes_no_more_edits_is_replaced() -> None:
     assert [call.is_reply for call in rig.sink.calls if call.kind == "send"] == [True, True]
 
 
+async def test_a_message_is_no_longer_noted_as_posted_when_it_is_taken_away_to_be_replaced() -> (
+    None
+):
+    rig = DeliveryRig()
+    noted: list[tuple[MessageId, ...]] = []
+    at_deletion: list[tuple[MessageId, ...]] = []
+
+    async def note(ids: tuple[MessageId, ...]) -> None:
+        noted.append(ids)
+
+    async def look() -> None:
+        if rig.sink.calls[-1].kind == "delete":
+            at_deletion.append(noted[-1])
+
+    rig.sink.before = look
+    async with rig.delivery(on_posted=note) as delivery:
+        await settle()
+        delivery.show("Hello.")
+        await settle()
+        rig.sink.failures.append(EditExhaustedError())
+        await delivery.finish("Hello. The end.")
+    assert at_deletion == [()]
+    assert noted[-1] == tuple(rig.sink.messages)
+
+
 async def test_refused_text_is_explained_once_under_another_nonce() -> None:
     rig = DeliveryRig()
     rig.sink.failures.append(DeliveryRejectedError(200000))

@@ -90,6 +90,10 @@ async def give_up(journal: Journal, question_id: QuestionId) -> None:
             await journal.start(question_id)
 
 
+def _newest(question: Question) -> MessageId | None:
+    return None if question.message is None else question.message.id
+
+
 def _most_attempts(entry: JournalEntry) -> int:
     return MOST_DELIVERIES if entry.state is QuestionState.ANSWERED else MOST_ATTEMPTS
 
@@ -160,10 +164,13 @@ class Resumer:
             return _Found(entry, None, None)
         entry = await self._with_orphan(replace(entry, posted=entry.posted or way.standing), me)
         review = await self._reviewer.review(entry.question)
-        reason = review.refusal
-        if review.question is not None and not reason:
-            reason = self._reason_against(entry, review.question)
-        return _Found(entry, way, review.question, reason)
+        asked, reason = review.question, review.refusal
+        if asked is not None and not reason:
+            reason = self._reason_against(entry, asked)
+        if asked is not None and _newest(asked) != _newest(entry.question):
+            # Its last message is deleted: the answer replies to what is left.
+            way = await self._reviewer.way_back(replace(entry, question=asked))
+        return _Found(entry, way, asked, reason)
 
     async def _still_open(self, question_id: QuestionId) -> JournalEntry | None:
         """Return a question that is open and that nobody works on."""

@@ -19,7 +19,7 @@ from bot.chat.resume import (
     WayBack,
     give_up,
 )
-from bot.core.domain import MessageId, Question, QuestionId
+from bot.core.domain import IncomingMessage, MessageId, Question, QuestionId
 from bot.core.errors import DeliveryForbiddenError
 from bot.core.ports import JournalEntry, Outcome, QuestionState
 from tests.support.builders import BOT_ID, question
@@ -49,6 +49,7 @@ class Office:
 
     Attributes:
         fates: What became of a question; it is still there where nothing is said.
+        replied_to: The message that the newest way back replies to.
         standing: The words that a command's response has already.
         meanwhile: Awaited while the way back is looked for.
     """
@@ -57,6 +58,7 @@ class Office:
         self.chat = Chat(clock, journal)
         self.fates: dict[QuestionId, str] = {}
         self.standing: tuple[MessageId, ...] = ()
+        self.replied_to: IncomingMessage | None = None
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
         self.resumer = Resumer(
             self.chat.journal, self.chat.service, clock, self, self.chat.world, STALE_AFTER
@@ -65,6 +67,7 @@ class Office:
     async def way_back(self, entry: JournalEntry) -> WayBack | None:
         """Return the one sink, unless the place is gone."""
         fate = self.fates.get(entry.question.id)
+        self.replied_to = entry.question.message
         if fate == "forbidden":
             self.chat.sink.failures.extend([DeliveryForbiddenError(50013)] * 20)
         if self.meanwhile is not None:
@@ -78,6 +81,8 @@ class Office:
         fate = self.fates.get(question.id)
         if fate == "deleted":
             return Review(None)
+        if fate == "last deleted":
+            return Review(replace(question, message=question.joined[0], joined=()))
         if fate == "edited":
             return Review(reworded(question))
         return Review(question, BLOCKED if fate == "blocked" else "")
@@ -362,3 +367,14 @@ async def test_an_answer_that_was_not_noted_is_gone_on_with_in_new_words_too(
     office.fates[asked.id] = "edited"
     await office.run()
     assert {i: m.content for i, m in office.chat.sink.messages.items()} == {77: ANSWER}
+
+
+async def test_the_answer_to_a_burst_replies_to_the_message_that_is_left_of_it(
+    office: Office,
+) -> None:
+    first = question(1, "why")
+    office.store(question(2, "is it blue").merge(first), RUNNING)
+    office.fates[QuestionId(2)] = "last deleted"
+    await office.run()
+    assert office.replied_to == first.message
+    assert office.chat.outcome(2) is Outcome.DELIVERED

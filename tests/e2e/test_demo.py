@@ -49,6 +49,7 @@ async def test_the_operators_lmstudio_is_used_when_it_answers(
 async def test_typed_lines_are_answered_until_the_input_ends(tmp_path: Path) -> None:
     done = await run_clawbot(
         "demo",
+        "--terminal",
         folder=tmp_path,
         environment=NOWHERE,
         typed="what does it keep?\n/nonsense\n/config set setting:temperature value:99\n"
@@ -64,7 +65,9 @@ async def test_typed_lines_are_answered_until_the_input_ends(tmp_path: Path) -> 
 
 
 async def test_a_slash_alone_is_told_which_commands_there_are(tmp_path: Path) -> None:
-    done = await run_clawbot("demo", folder=tmp_path, environment=NOWHERE, typed="/\n")
+    done = await run_clawbot(
+        "demo", "--terminal", folder=tmp_path, environment=NOWHERE, typed="/\n"
+    )
     assert done.code == 0, done.err
     assert "• /ask prompt:… [new:…] Ask the model something." in done.out
 
@@ -82,7 +85,7 @@ async def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
 async def test_ctrl_c_waits_for_no_answer(tmp_path: Path, lm: LMStudioSandbox) -> None:
     lm.answer(Answer("One two three", pause_after=1))
     environment = {"LMSTUDIO_BASE_URL": lm.base_url, "CLAWBOT_QUEUE__SHUTDOWN_GRACE_S": "300"}
-    async with clawbot("demo", folder=tmp_path, environment=environment) as process:
+    async with clawbot("demo", "--terminal", folder=tmp_path, environment=environment) as process:
         assert process.stdin is not None
         process.stdin.write(b"Count for me\n")
         await lm.wait_until(lambda: bool(lm.completions), timeout_s=START_S)
@@ -93,7 +96,7 @@ async def test_ctrl_c_waits_for_no_answer(tmp_path: Path, lm: LMStudioSandbox) -
 
 
 async def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
-    async with clawbot("demo", folder=tmp_path, environment=NOWHERE) as process:
+    async with clawbot("demo", "--terminal", folder=tmp_path, environment=NOWHERE) as process:
         assert process.stdout is not None
         while b"/quit" not in await process.stdout.readline():
             pass

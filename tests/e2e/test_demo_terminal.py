@@ -10,7 +10,7 @@ import pytest
 
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.support.process import clawbot, ended
-from tests.support.terminal import CTRL_C, CTRL_D, ENTER, NOWHERE, PAGE_UP, TAB, Terminal, demo
+from tests.support.terminal import CTRL_C, CTRL_D, ENTER, NOWHERE, PAGE_UP, TAB, UP, Terminal, demo
 
 SIZES = [(80, 24), (200, 50)]
 READY = "Enter: send"
@@ -144,15 +144,16 @@ async def test_a_pasted_text_is_one_question(tmp_path: Path, lm: LMStudioSandbox
         assert "one\ntwo\nthree" in str(asked.messages[-1]["content"])
 
 
+@pytest.mark.parametrize("text", ["0123456789" * 1000, "0123456789" * 199 + "😀" * 5])
 async def test_a_text_that_is_too_long_is_sent_as_a_file(
-    tmp_path: Path, lm: LMStudioSandbox
+    tmp_path: Path, lm: LMStudioSandbox, text: str
 ) -> None:
     lm.answer("A long text.")
     async with ready(tmp_path, lm) as terminal:
-        terminal.paste("0123456789" * 1000)
+        terminal.paste(text)
         await terminal.shows("0123456789")
         terminal.type(ENTER)
-        await terminal.shows("[file] message.txt, 10 kB", "A long text.")
+        await terminal.shows("[file] message.txt", "A long text.")
         assert "0123456789" * 100 in str(lm.completions[-1].messages[-1]["content"])
 
 
@@ -167,6 +168,16 @@ async def test_wide_characters_are_shown_once(
         assert terminal.text.count("問") == 90
         assert terminal.text.count("答") == 300
         assert terminal.text.count("🎉") == 3
+
+
+async def test_lines_come_back_by_the_up_key(tmp_path: Path) -> None:
+    async with ready(tmp_path) as terminal:
+        terminal.type(f"/new{ENTER}/quiet{ENTER}")
+        await terminal.shows("A new conversation begins.", "There is no command /quiet.")
+        terminal.type(UP)
+        await terminal.shows("> /quiet")
+        terminal.type(UP)
+        await terminal.shows("> /new")
 
 
 async def test_a_slash_shows_the_commands(tmp_path: Path) -> None:
@@ -288,6 +299,6 @@ async def test_a_signal_leaves_the_terminal_in_order(tmp_path: Path) -> None:
 
 
 async def test_without_an_input_it_ends(tmp_path: Path) -> None:
-    async with clawbot("demo", folder=tmp_path, environment=NOWHERE) as process:
+    async with clawbot("demo", "--terminal", folder=tmp_path, environment=NOWHERE) as process:
         done = await ended(process, "")
     assert (done.code, done.err) == (0, "")

@@ -17,7 +17,8 @@ import pyte
 
 from tests.support.process import ROOT, START_S
 
-ENTER, CTRL_C, CTRL_D, TAB, PAGE_UP = "\r", "\x03", "\x04", "\t", "\x1b[5~"
+ENTER, CTRL_C, CTRL_D, TAB = "\r", "\x03", "\x04", "\t"
+UP, PAGE_UP = "\x1b[A", "\x1b[5~"
 NOWHERE = {"LMSTUDIO_BASE_URL": "http://127.0.0.1:9"}
 """Nothing listens at the discard port."""
 
@@ -127,7 +128,7 @@ def set_size(terminal: int, columns: int, rows: int) -> None:
 @contextlib.asynccontextmanager
 async def demo(
     folder: Path,
-    *arguments: str,
+    *,
     size: tuple[int, int] = (80, 24),
     environment: Mapping[str, str] = NOWHERE,
 ) -> AsyncGenerator[Terminal, None]:
@@ -135,7 +136,6 @@ async def demo(
 
     Args:
         folder: Where it starts.
-        arguments: Of the command line.
         size: Columns and rows.
         environment: Its settings.
     """
@@ -147,7 +147,7 @@ async def demo(
         if not name.startswith(("CLAWBOT_", "DISCORD_", "LMSTUDIO_", "NO_COLOR"))
     }
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bot", "demo", *arguments),
+        *(sys.executable, "-m", "bot", "demo", "--terminal"),
         cwd=folder,
         env={
             **inherited,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from bot.demo.terminal.commands import Command, JsonObject, Typed, flattened, read
@@ -24,7 +23,7 @@ WAITING_S: Final = 10.0
 """How long a question without a sign of an answer counts as being worked on, in seconds."""
 MESSAGE_CHARS: Final = 2000
 """Discord's client sends a longer text as a file (Discord: "Character Limits")."""
-BOOLEAN, USER, CHANNEL, ATTACHMENT = 5, 6, 7, 11
+BOOLEAN, USER, CHANNEL = 5, 6, 7
 STOP: Final = "clawbot:stop:"
 """How the Stop button's id begins."""
 
@@ -72,7 +71,10 @@ class Chat:
         discord: Where it plays.
         channel: The channel.
         person: Who sits at this terminal.
-        on_change: Called after each note.
+
+    Attributes:
+        notes: What stands in the conversation besides messages.
+        on_change: Called after each new note.
     """
 
     def __init__(self, discord: DiscordSandbox, channel: Channel, person: Person) -> None:
@@ -99,6 +101,10 @@ class Chat:
             return channel.name if (channel := world.channels.get(target)) else None
         role = guild.roles.get(target) if guild else None
         return role.name if role else None
+
+    def author_of(self, message: Message) -> str:
+        """Return the name under which a message stands."""
+        return message.author.global_name or message.author.username
 
     def is_own(self, item: Message | Note) -> bool:
         """Tell whether the person said it."""
@@ -183,7 +189,9 @@ class Chat:
             self.note(f"Discord doesn't take that: {str(exc).strip(chr(34))}.")
 
     async def _say(self, text: str) -> None:
-        files = [("message.txt", text.encode())] if len(text) > MESSAGE_CHARS else []
+        room = MESSAGE_CHARS - len(f"{self.discord.bot_user.mention} ")
+        is_long = len(text.encode("utf-16-le", "replace")) // 2 > room
+        files = [("message.txt", text.encode("utf-8", "replace"))] if is_long else []
         said = "" if files else text
         last = self._last_answer()
         if last is None:
@@ -258,13 +266,11 @@ class Chat:
         """Return an option's value as the sandbox takes it.
 
         Raises:
-            RefusedError: There is no such person, channel or file.
+            RefusedError: There is no such person or channel.
         """
         kind, world = option["type"], self.discord.world
         if kind == BOOLEAN:
             return text.casefold() in {"true", "yes", "on", "1"}
-        if kind == ATTACHMENT:
-            return self._file(text)
         places: dict[int, dict[str, int]] = {
             USER: {
                 name: u.id
@@ -277,15 +283,8 @@ class Chat:
             return text
         found = places[kind].get(text.lstrip("@#"))
         if found is None:
-            raise RefusedError(f"There is no {text} here.")
+            raise RefusedError(f"There is no “{text}” here.")
         return found
-
-    def _file(self, text: str) -> tuple[str, bytes]:
-        path = Path(text).expanduser()
-        try:
-            return path.name, path.read_bytes()
-        except OSError:
-            raise RefusedError(f"The file {text} can't be read.") from None
 
     async def suggest(self, typed: Typed, option: JsonObject, text: str) -> list[tuple[str, str]]:
         """Return what an option may be: names and values."""

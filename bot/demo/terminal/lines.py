@@ -20,7 +20,6 @@ from bot.demo.terminal.drawing import ONLY_YOU, STYLE, content
 from bot.demo.terminal.markdown import Line, safe, wrapped
 from sandbox.discord import Message
 
-BOT: Final = "Clawbot  "
 PERSON: Final = "you      "
 
 
@@ -45,7 +44,10 @@ class Paper:
 
     def write(self, item: Message | Note) -> None:
         """Write a message or note."""
-        label = PERSON if self._chat.is_own(item) else "" if isinstance(item, Note) else BOT
+        own = PERSON if self._chat.is_own(item) else ""
+        label = own or (
+            self._chat.author_of(item).ljust(8) + " " if isinstance(item, Message) else ""
+        )
         first, *others = content(item, self._chat) or [Line([])]
         if isinstance(item, Message) and item.ephemeral and self._marks_ephemeral:
             others.append(ONLY_YOU)

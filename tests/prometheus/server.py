@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 import socket
+import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ import aiohttp
 FOLDER = Path(__file__).parents[2] / "deploy" / "monitoring"
 PATIENCE_S = 20.0
 """Longest wait for anything of Prometheus, in seconds."""
+
+INTERVAL_S = 15
+"""Seconds between two looks at a bot, as ``prometheus.yml`` has it."""
 
 _SELECTOR = re.compile(r"\b(?:(?:clawbot|process)_[a-z_]++|up)\b(?:\{[^{}]*+\})?")
 
@@ -50,9 +54,10 @@ class Prometheus:
         async with self._session.get(f"{self._url}{path}", params=parameters) as response:
             return await response.json()
 
-    async def query(self, text: str) -> list[Any]:
-        """Return the samples of a query, as of now."""
-        answer = await self._get("/api/v1/query", query=text)
+    async def query(self, text: str, at_s: float | None = None) -> list[Any]:
+        """Return the samples of a query, as of now or another time (Unix seconds)."""
+        when = {} if at_s is None else {"time": str(at_s)}
+        answer = await self._get("/api/v1/query", query=text, **when)
         assert answer["status"] == "success", f"{text}: {answer}"
         return list(answer["data"]["result"])
 
@@ -73,6 +78,72 @@ class Prometheus:
                     await asyncio.sleep(0.2)
                 return found
         raise AssertionError(f"empty: {text}")
+
+
+class Hour:
+    """What a bot shows, looked at as often as Prometheus looks in an hour or more, but in half a minute.
+
+    Attributes:
+        end_s: When it ended, Unix seconds: four hours ago, before anything the server itself sees.
+        is_full: Everything has happened, so that an hour will do.
+    """
+
+    LOOKS = 241
+
+    def __init__(self, port: int) -> None:
+        self.end_s = time.time() // INTERVAL_S * INTERVAL_S - 4 * 3600
+        self._url = f"http://127.0.0.1:{port}/metrics"
+        self.is_full = False
+        self._texts: list[str] = []
+
+    @property
+    def looks(self) -> int:
+        """How often the bot was looked at."""
+        return len(self._texts)
+
+    @property
+    def length(self) -> str:
+        """How long it lasted, as a duration of Prometheus."""
+        return f"{INTERVAL_S * self.looks}s"
+
+    async def watch(self) -> None:
+        """Look until it is over."""
+        async with aiohttp.ClientSession() as session:
+            while self.looks < self.LOOKS or not self.is_full:
+                async with session.get(self._url) as response:
+                    self._texts.append(await response.text())
+                await asyncio.sleep(0.1)
+
+    async def write(self, folder: Path) -> None:
+        """Make a server's data of it, each look 15 s after the one before."""
+        series: dict[str, list[str]] = {}
+        for number, text in enumerate(self._texts):
+            at_s = self.end_s - INTERVAL_S * (self.looks - 1 - number)
+            for line in ["up 1", *text.splitlines()]:
+                if not line.startswith("#"):
+                    name, value = line.rsplit(" ", 1)
+                    bare, _, labels = name.rstrip("}").partition("{")
+                    full = ",".join(filter(None, (f'{bare}{{job="clawbot"', labels)))
+                    series.setdefault(full, []).append(f"{full}}} {value} {at_s:.0f}")
+        lines = [line for each in series.values() for line in each]
+        file = folder / "hour.txt"
+        file.write_text("\n".join([*lines, "# EOF", ""]))
+        code, said = await promtool(
+            "tsdb", "create-blocks-from", "openmetrics", str(file), str(folder / "data")
+        )
+        assert code == 0, said
+
+
+async def promtool(*arguments: str) -> tuple[int, str]:
+    """Run promtool; return its exit code and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        "promtool",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    return process.returncode or 0, said.decode()
 
 
 @contextlib.asynccontextmanager

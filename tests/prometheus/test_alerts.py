@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.prometheus.server import FOLDER
+from tests.prometheus.server import FOLDER, promtool
 
 RULES = FOLDER / "alerts.yml"
 JOB = 'job="clawbot"'
@@ -59,18 +58,6 @@ ILL: dict[str, Series] = {
     "ClawbotLoopLate": {f'{LAG}_bucket{{{JOB},le="2.0"}}': "0+59x70"},
     "ClawbotMemory": {f"process_resident_memory_bytes{{{JOB}}}": "2000000000x70"},
 }
-
-
-async def promtool(*arguments: str) -> tuple[int, str]:
-    """Run promtool; return its exit code and what it said."""
-    process = await asyncio.create_subprocess_exec(
-        "promtool",
-        *arguments,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await process.communicate()
-    return process.returncode or 0, said.decode()
 
 
 def case(series: Series, firing: tuple[str, ...]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The command line: ``clawbot run``, ``clawbot demo`` and ``clawbot check``.
+"""The command line: ``clawbot run``, ``demo``, ``check`` and ``service``.
 
 Exit codes: 0 clean, 1 crash, 2 usage, 69 a service it needs is unavailable, 78 configuration (these
 two as in BSD's ``sysexits.h``), 130 a check that was stopped by Ctrl-C (as shells count it). The last line on standard error is a sentence for a person, but
@@ -20,6 +20,7 @@ from bot import __version__
 from bot.core.clock import SystemClock
 from bot.core.errors import ConfigurationError, StartupError, describe
 from bot.ops.logs import set_up_logging
+from bot.ops.service_manager import ALIVE, install, tell, unit_here
 from bot.ops.signals import stop_on_signal
 from bot.ops.terminal import detach_output
 from bot.ops.watchdog import Watchdog
@@ -43,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _tolerate_any_character()
     options = _parser().parse_args(arguments)
-    command = {"run": _run, "demo": _demo, "check": _check}[options.command or "run"]
+    command = {"run": _run, "demo": _demo, "check": _check, "service": _service}[
+        options.command or "run"
+    ]
     try:
         return command(options)
     except KeyboardInterrupt:
@@ -88,6 +91,11 @@ def _parser() -> argparse.ArgumentParser:
         "check", parents=[common], help="look for problems and say what to do"
     )
     check.add_argument("--json", action="store_true", help="print one JSON object")
+    service = commands.add_parser(
+        "service", parents=[common], help="have systemd run the bot, now and at every start"
+    )
+    service.add_argument("action", choices=["show", "install"], help="print the unit, or write it")
+    service.add_argument("--user", action="store_true", help="for your own session, without root")
     return parser
 
 
@@ -117,6 +125,7 @@ async def _serve(settings: Settings) -> None:
         from bot.app import run  # noqa: PLC0415 - the other commands start without discord.py
 
         watchdog = Watchdog(SystemClock(), settings.store.data_dir)
+        watchdog.lag.listen(lambda _lag_s: tell(ALIVE))
         async with watchdog.watching():
             await run(settings, stop=stop, lag=watchdog.lag)
 
@@ -152,6 +161,17 @@ def _check(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("clawbot: stopped before everything was looked at", file=sys.stderr)
         return INTERRUPTED
+
+
+def _service(options: argparse.Namespace) -> int:
+    settings = _load(options, require_token=True).settings
+    unit = unit_here(settings.store.data_dir, for_user=options.user)
+    if options.action == "show":
+        print(unit.text, end="")
+        return 0
+    install(unit)
+    print(f"{unit.path} is written. Start it with:", *unit.next_steps, sep="\n  ")
+    return 0
 
 
 def _refuse(exc: SettingsError) -> int:

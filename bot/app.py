@@ -35,6 +35,7 @@ from bot.lmstudio import LMStudioBackend, open_backend
 from bot.ops.health import health, readiness
 from bot.ops.history import History
 from bot.ops.metrics import Metrics, Sources
+from bot.ops.service_manager import READY, STOPPING, tell
 from bot.ops.status_server import StatusServer
 from bot.ops.watchdog import LoopLag, take_blamed
 from bot.output.reasoning.memory import ModelMemory
@@ -116,6 +117,7 @@ async def run(
             return
         stack.enter_context(discord_endpoints(settings.discord))
         stack.push_async_callback(_close_client, client)
+        tell(READY)  # Discord may be out of reach for hours: that is no failed start
         await _until(stop, client.log_in(token))
         if stop.is_set():
             return
@@ -127,9 +129,14 @@ async def run(
         keeping = asyncio.get_running_loop().create_task(held.watch(clock))
         stack.push_async_callback(end_tasks, keeping)
         await _until(stop, _ended(connecting, keeping))
-        _log.info("stopping")
+        _say_stopping()
         await client.services.chat.close(settings.queue.shutdown_grace_s)
         await client.services.history.save(at_once=True)
+
+
+def _say_stopping() -> None:
+    tell(STOPPING)
+    _log.info("stopping")
 
 
 def _token(settings: Settings) -> str:

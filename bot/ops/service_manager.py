@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bot.core.errors import ConfigurationError, DependencyError
+
 READY: Final = "READY=1"
 STOPPING: Final = "STOPPING=1"
 ALIVE: Final = "WATCHDOG=1"
@@ -86,6 +88,10 @@ WantedBy={target}
 """
 
 
+_NOT_IN_COMMANDS: Final = frozenset("\"'\\")
+"""systemd refuses these in a program's path ("contains special characters")."""
+
+
 def tell(message: str) -> None:
     """Send one message to the service manager, if there is one that listens."""
     address = os.environ.get("NOTIFY_SOCKET", "")
@@ -121,7 +127,9 @@ class Unit:
     def text(self) -> str:
         """The file's content."""
         common = _UNIT.format(
-            watchdog_s=WATCHDOG_S, command=_quoted(self.command).replace("$", "$$"), folder=_escaped(self.folder)
+            watchdog_s=WATCHDOG_S,
+            command=_quoted(self.command).replace("$", "$$"),
+            folder=_escaped(self.folder),
         )
         if self.user is None:
             return common + _INSTALL.format(target="default.target")
@@ -142,6 +150,59 @@ class Unit:
         systemctl = "systemctl" if self.user is not None else "systemctl --user"
         steps = [f"{systemctl} daemon-reload", f"{systemctl} enable --now {NAME}"]
         return steps if self.user is not None else [*steps, "loginctl enable-linger"]
+
+
+def unit_here(data: Path, *, for_user: bool) -> Unit:
+    """Return the unit for the program that runs, with the ``.env`` of the working folder.
+
+    Args:
+        data: The folder of the database.
+        for_user: A unit of the caller's own session instead of the machine's.
+
+    Raises:
+        DependencyError: systemd doesn't run this machine, or the program isn't installed.
+        ConfigurationError: It would run as root.
+    """
+    if not Path("/run/systemd/system").is_dir():
+        raise DependencyError(
+            "systemd doesn't run this machine: have its own service manager start `clawbot run`."
+        )
+    command = Path(sys.executable).with_name("clawbot")
+    if not command.exists():
+        raise DependencyError("Install the bot first: there is no program clawbot beside Python.")
+    if _NOT_IN_COMMANDS & set(str(command)):
+        raise ConfigurationError(
+            "systemd starts no program whose path holds a quotation mark or a backslash."
+        )
+    folder = Path.cwd()
+    if for_user:
+        return Unit(command, folder, data.absolute(), None)
+    owner = folder.owner()
+    if owner == "root":
+        raise ConfigurationError(
+            "This folder belongs to root, and a bot shall not run as root: move it to a user's."
+        )
+    return Unit(command, folder, data.absolute(), owner)
+
+
+def install(unit: Unit) -> None:
+    """Write the unit where systemd looks for it, and make its data folder.
+
+    Raises:
+        DependencyError: One of them can't be written.
+    """
+    try:
+        unit.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if unit.user is not None and os.geteuid() == 0:
+            owner = unit.folder.stat()
+            os.chown(unit.data, owner.st_uid, owner.st_gid)
+        unit.path.parent.mkdir(parents=True, exist_ok=True)
+        unit.path.write_text(unit.text, encoding="utf-8")
+    except PermissionError as exc:
+        hint = "use sudo, or --user" if unit.user is not None else "look at who owns its folder"
+        raise DependencyError(f"{exc.filename} can't be written: {hint}.") from exc
+    except OSError as exc:
+        raise DependencyError(f"{exc.filename} can't be written: {exc.strerror}.") from exc
 
 
 def _escaped(path: Path) -> str:

@@ -13,18 +13,19 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+IMAGE = (ROOT / "deploy/container/requirements.lock").read_text(encoding="utf-8")
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
-def locked() -> dict[str, Requirement]:
+def locked(text: str) -> dict[str, Requirement]:
     """Return the pinned requirements by name."""
-    entries = re.split(r"\n(?=\S)", TEXT.replace("\\\n", ""))
+    entries = re.split(r"\n(?=\S)", text.replace("\\\n", ""))
     lines = [re.split(r"\s+--hash=", entry)[0] for entry in entries if entry[:1].isalnum()]
     pinned = [Requirement(line) for line in lines]
     return {canonicalize_name(requirement.name): requirement for requirement in pinned}
 
 
-LOCKED = locked()
+LOCKED = locked(TEXT)
 
 
 def version_of(name: str) -> str:
@@ -57,15 +58,27 @@ def test_what_a_pinned_package_needs_is_pinned_too(name: str) -> None:
             assert canonicalize_name(requirement.name) in LOCKED, f"{name} needs {line}"
 
 
-def test_every_version_has_its_hashes() -> None:
-    for block in re.split(r"\n(?=[a-z])", TEXT):
+@pytest.mark.parametrize("text", [TEXT, IMAGE], ids=["all", "image"])
+def test_every_version_has_its_hashes(text: str) -> None:
+    for block in re.split(r"\n(?=[a-z])", text):
         if block[:1].isalnum():
             assert HASH.search(block), block.splitlines()[0]
 
 
-def test_there_are_no_addresses() -> None:
-    assert "://" not in TEXT
-    assert not re.search(r"^--", TEXT, re.MULTILINE)
+@pytest.mark.parametrize("text", [TEXT, IMAGE], ids=["all", "image"])
+def test_there_are_no_addresses(text: str) -> None:
+    assert "://" not in text
+    assert not re.search(r"^--", text, re.MULTILINE)
+
+
+def test_the_image_runs_on_the_same_versions_and_on_postgresql() -> None:
+    image = locked(IMAGE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = [*project["dependencies"], *project["optional-dependencies"]["postgres"]]
+    assert {canonicalize_name(Requirement(line).name) for line in needed} <= image.keys()
+    for name, requirement in image.items():
+        if name in LOCKED:
+            assert requirement.specifier == LOCKED[name].specifier, name
 
 
 def test_the_lock_holds_on_every_system() -> None:

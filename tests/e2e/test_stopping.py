@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
+import socket
 import sqlite3
 import time
 from collections.abc import Callable
@@ -141,3 +143,24 @@ async def test_a_check_that_is_stopped_says_that_it_isnt_whole(
         done = await ended(process)
     assert (done.code, done.err) == (130, "clawbot: stopped before everything was looked at\n")
     assert "well" not in done.out
+
+
+async def test_the_service_manager_is_told_of_start_life_and_end(
+    lm: LMStudioSandbox, discord: DiscordSandbox, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        environment = environment_for(discord, lm, tmp_path / "data")
+        environment["NOTIFY_SOCKET"] = str(tmp_path / "notify")
+        async with clawbot("run", folder=tmp_path, environment=environment) as process:
+            first = await asyncio.to_thread(manager.recv, 64)
+            second = await asyncio.to_thread(manager.recv, 64)
+            process.send_signal(signal.SIGTERM)
+            done = await ended(process)
+        manager.setblocking(False)
+        last = b""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                last = manager.recv(64)
+    assert {first, second} == {b"READY=1", b"WATCHDOG=1"}
+    assert last == b"STOPPING=1", done.err

@@ -1,0 +1,1 @@
+"""The unit, read by systemd itself."""

@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from benchmarks.table import print_table
@@ -27,7 +28,7 @@ quadratic would be 100."""
 SLACK = 100_000
 """Work that doesn't count as growth: the first steps, and what a text of one message spares."""
 
-SUSPECTS = 8
+SUSPECTS, QUICK_SUSPECTS = 8, 2
 """How many texts are tried with 100 kB for what they cost with 10, and how many for its growth."""
 
 Row = tuple[str, str, list[int]]
@@ -39,6 +40,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--count", action="store_true", help="be the child that counts")
     parser.add_argument("--pairs", action="store_true", help="alternations of two signs, too")
     parser.add_argument("--few", action="store_true", help="only the texts of a shape of their own")
+    parser.add_argument("--quick", action="store_true", help="100 kB of four texts a function")
     parser.add_argument("--all", action="store_true", help="100 kB of every text, not of suspects")
     parser.add_argument("--part", default="0/1", help="every which function to count: 0/2, 1/2")
     parser.add_argument("--only", default="", help="functions whose name begins so")
@@ -47,8 +49,9 @@ def main(argv: list[str]) -> int:
         for row in _counted(options):
             print(json.dumps(row), flush=True)
         return 0
-    wanted = {"--pairs": options.pairs, "--few": options.few, "--all": options.all}
-    rows = counted([*(name for name, is_set in wanted.items() if is_set), "--only", options.only])
+    switches = ("pairs", "few", "quick", "all")
+    wanted = [f"--{name}" for name in switches if getattr(options, name)]
+    rows = counted([*wanted, "--only", options.only])
     headers = ("function", "costliest text", *(f"work at {size // 1000} kB" for size in SIZES))
     print_table("Adversarial texts", headers, _worst(rows))
     slow = [row for row in rows if not is_linear(row[2])]
@@ -105,18 +108,24 @@ def _counted(options: argparse.Namespace) -> Iterator[Row]:
         for name, work in works.items():
             count(function, name, work)
             count(function, name, work)
-        for name in works if options.few or options.all else _suspects(works):
+        most = QUICK_SUSPECTS if options.quick else SUSPECTS
+        for name in works if options.few or options.all else _suspects(works, most):
             if is_linear(works[name]):
                 count(function, name, works[name])
+        print(
+            f"{function_name}: {time.process_time():.0f} s of work so far",
+            file=sys.stderr,
+            flush=True,
+        )
         for name, work in works.items():
             yield function_name, name, work
 
 
-def _suspects(works: Mapping[str, Sequence[int]]) -> set[str]:
+def _suspects(works: Mapping[str, Sequence[int]], most: int) -> set[str]:
     """Return the texts that cost most at 10 kB, and those whose cost grew most up to there."""
     by_work = sorted(works, key=lambda name: -works[name][1])
     by_growth = sorted(works, key=lambda name: -works[name][1] / works[name][0])
-    return {*by_work[:SUSPECTS], *by_growth[:SUSPECTS]}
+    return {*by_work[:most], *by_growth[:most]}
 
 
 def _worst(rows: Sequence[Row]) -> list[Sequence[object]]:

@@ -40,6 +40,8 @@ from bot.storage.tidying import MIB, Bounds
 PACE_S = 2.0
 SCRIPTS = {"Latin": (0x61, 0x7A), "Chinese": (0x4E00, 0x9FA5), "emoji": (0x1F600, 0x1F64F)}
 OTHERS = UserId(2)
+STOCK_CHARS = 200_000
+TOLD_EVERY = 500
 
 
 class FloodClock:
@@ -74,9 +76,19 @@ class FloodClock:
         return timer
 
 
-def _text(rng: random.Random, script: str, chars: int) -> str:
-    low, high = SCRIPTS[script]
-    return "".join(rng.choices([chr(code) for code in range(low, min(high, low + 500))], k=chars))
+class Writer:
+    """Writes texts of one script, each a part of a long one that is made once."""
+
+    def __init__(self, script: str) -> None:
+        low, high = SCRIPTS[script]
+        self._rng = random.Random(1)
+        letters = [chr(code) for code in range(low, min(high, low + 500))]
+        self._all = "".join(self._rng.choices(letters, k=STOCK_CHARS))
+
+    def text(self, chars: int) -> str:
+        """Return a text of so many characters."""
+        start = self._rng.randrange(STOCK_CHARS - chars)
+        return self._all[start : start + chars]
 
 
 def _question(number: int, asker: UserId, text: str, at: datetime) -> Question:
@@ -104,7 +116,7 @@ async def _ask(journal: SqlJournal, asked: Question, answer: str, thinking: str)
 
 
 async def _flood(path: Path, script: str, count: int, bounds: Bounds) -> tuple[object, ...]:
-    clock, rng = FloodClock(), random.Random(1)
+    clock, writer = FloodClock(), Writer(script)
     most = 0
     steps: list[float] = []
     async with open_database(path, clock) as database:
@@ -112,10 +124,12 @@ async def _flood(path: Path, script: str, count: int, bounds: Bounds) -> tuple[o
         await _ask(journal, _question(1, OTHERS, "Hello?", clock.now()), "Hi.", "")
         for number in range(2, count + 2):
             clock.passed_s += PACE_S
-            asked = _question(number, UserId(9), _text(rng, script, 4000), clock.now())
-            thinking = _text(rng, script, 30_000)
-            steps.append(await _ask(journal, asked, _text(rng, script, 12_000), thinking))
+            asked = _question(number, UserId(9), writer.text(4000), clock.now())
+            thinking = writer.text(30_000)
+            steps.append(await _ask(journal, asked, writer.text(12_000), thinking))
             most = max(most, _size(path))
+            if number % TOLD_EVERY == 0:
+                print(f"{script}: {number:,} of {count:,} questions", flush=True)
         await database.reclaim()
         is_kept = await journal.entry(QuestionId(1)) is not None
     last = _size(path)
@@ -136,12 +150,12 @@ def _size(path: Path) -> int:
 
 async def _one(path: Path, script: str) -> tuple[object, ...]:
     """Return the bytes of one question at the limits, from a file that holds a hundred."""
-    clock, rng = FloodClock(), random.Random(1)
+    clock, writer = FloodClock(), Writer(script)
     async with open_database(path, clock) as database:
         journal = await SqlJournal.open(database, clock, 30)
         for number in range(1, 101):
-            asked = _question(number, UserId(9), _text(rng, script, 4000), clock.now())
-            await _ask(journal, asked, _text(rng, script, 12_000), _text(rng, script, 30_000))
+            asked = _question(number, UserId(9), writer.text(4000), clock.now())
+            await _ask(journal, asked, writer.text(12_000), writer.text(30_000))
     return script, _size(path) / 100 / 1000
 
 

@@ -94,6 +94,8 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "one table": lambda size: "| a | b |\n|---|---|\n" + "| [a](x | `b` |\n" * (size // 16),
     "one wide row": lambda size: "| " + "a | " * (size // 4) + "\n|" + "---|" * (size // 4),
     "one address": lambda size: "https://" + "a" * (size - 8),
+    "blanks": lambda size: " " * size,
+    "line breaks": lambda size: "\n" * size,
     "one word": lambda size: "Aa0_" * (size // 4),
     "one run of backticks": lambda size: "`" * size,
     "starts of a token": lambda size: "MTIz." * (size // 5),
@@ -114,6 +116,7 @@ def functions() -> dict[str, Callable[[str], object]]:
     """
     return {
         **_reply_functions(),
+        **_seam_functions(),
         **_prompt_functions(),
         **_wire_functions(),
         **_address_functions(),
@@ -166,6 +169,19 @@ def _reply_functions() -> dict[str, Callable[[str], object]]:
         ),
         "model_name": model_name,
     }
+
+
+def _seam_functions() -> dict[str, Callable[[str], object]]:
+    from bot.chat.seam import Seam  # noqa: PLC0415 - see functions()
+    from bot.core.domain import TextDelta  # noqa: PLC0415
+
+    def gone_on(text: str) -> None:
+        seam = Seam("So it", ("Clawbot",), expect_missing_opening=False)
+        for start in range(0, len(text), 8):
+            seam.take(TextDelta(text[start : start + 8]))
+        seam.finish()
+
+    return {"Seam": gone_on}
 
 
 def _prompt_functions() -> dict[str, Callable[[str], object]]:

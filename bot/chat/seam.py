@@ -13,7 +13,7 @@ from typing import Final
 
 from bot.core.domain import ChatTurn, FinishReason, Role, TextDelta
 from bot.output.participants import Labels
-from bot.output.reasoning.filter import ReasoningFilter
+from bot.output.reasoning.filter import LEAD_CHARS, ReasoningFilter
 from bot.output.reasoning.hidden import KeptThinking
 
 GO_ON: Final = "Continue exactly where your last answer stopped. Don't repeat any of it."
@@ -130,6 +130,7 @@ class Seam:
             self._lead += text
             text = self._lead.lstrip()
             if not text:
+                self._lead = self._lead[:LEAD_CHARS]
                 return ""
         begun = self.said.lstrip()
         room = begun[self._same : self._same + len(text)]
@@ -160,6 +161,8 @@ class Seam:
                 return ""
         bare = held.lstrip()
         if not ended and (not bare or bare in tail):
+            if not bare:
+                self._held = self._held[: len(self._held) - len(held) + LEAD_CHARS]
             return ""
         self._is_joined = True
         self._held = ""

@@ -85,6 +85,9 @@ class Aftermath:
         return None
 
 
+LEAD_CHARS: Final = 64
+"""Of the blanks in front of an answer, how many are known; only whether they break lines matters."""
+
 _BEGINNING_CHARS: Final = 240
 _AFTER_CHARS: Final = 12
 _STEP_CHARS: Final = 512
@@ -259,7 +262,9 @@ class ReasoningFilter:
         rest = scanner.ahead(_BEGINNING_CHARS)
         blanks = rest[: len(rest) - len(rest.lstrip())]
         if blanks:
-            self.lead += scanner.skip(len(blanks))
+            scanner.skip(len(blanks))
+            if len(self.lead) < LEAD_CHARS:
+                self.lead = (self.lead + blanks)[:LEAD_CHARS]
             return True
         is_frame = self._read_frame()
         if is_frame is not False:

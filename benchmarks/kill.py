@@ -1,6 +1,6 @@
 """Kill the bot at random instants and start it again: each question must have one outcome.
 
-``python -m benchmarks kill [--kills 60] [--seed 1] [--minutes 20]``
+``python -m benchmarks kill [--kills 60] [--seed 1] [--minutes 6]``
 
 In each round a mention, an ``/ask``, a message menu and the first direct message of somebody unknown
 are asked at random instants within one answer's time, the process is killed (SIGKILL), and started
@@ -160,6 +160,7 @@ async def measure(options: argparse.Namespace) -> int:
             await discord.wait_command("ask")
             for number in range(options.kills):
                 asked.extend(await round_(Round(discord, people, number), discord, bot, rng))
+                print(f"{number + 1} of {options.kills} kills", flush=True)
                 bot = await start_bot(discord, lm, folder, **more)
                 with contextlib.suppress(TimeoutError):
                     await discord.wait_until(
@@ -205,5 +206,5 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks kill")
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--minutes", type=float, default=6.0, help="no further kill after so many")
     return asyncio.run(measure(parser.parse_args(argv)))

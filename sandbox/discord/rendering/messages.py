@@ -90,6 +90,8 @@ def message_object(
         body["application_id"] = str(message.application_id)
     if message.interaction is not None:
         body["interaction_metadata"] = message.interaction
+    if message.reactions and not nested:
+        body["reactions"] = [_reaction(world, message, emoji) for emoji in message.reactions]
     _references(world, message, body, shows, nested=nested)
     return body | _parts(world, message, full=full) | message.oddities
 
@@ -114,8 +116,6 @@ def _parts(world: World, message: Message, *, full: bool) -> JsonObject:
         ]
     if message.poll is not None and full:
         body["poll"] = poll_object(message.poll)
-    if message.reactions:
-        body["reactions"] = [_reaction(world, message, emoji) for emoji in message.reactions]
     if message.thread is not None:
         body["thread"] = channel_object(world, message.thread)
     return body

@@ -122,6 +122,17 @@ async def test_only_events_name_the_member_of_a_mention(
     assert "member" not in told["mentions"][0]
 
 
+async def test_a_message_that_is_replied_to_comes_without_its_reactions(
+    rest: Rest, channel: Channel
+) -> None:
+    asked = await _post(rest, channel, content="hi")
+    await rest("PUT", f"/channels/{channel.id}/messages/{asked['id']}/reactions/%F0%9F%91%8D/@me")
+    told = await rest("GET", f"/channels/{channel.id}/messages/{asked['id']}")
+    assert told.body["reactions"][0]["count"] == 1
+    reply = await _post(rest, channel, content="ho", message_reference={"message_id": asked["id"]})
+    assert "reactions" not in reply["referenced_message"]
+
+
 async def test_a_guild_is_whole(discord: DiscordSandbox, rest: Rest, guild: Guild) -> None:
     wanted: dict[str, object] = {
         "nsfw": False,

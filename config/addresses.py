@@ -15,7 +15,8 @@ from config.defaults import LMSTUDIO_PORT, LOOPBACK
 _LMSTUDIO_SUFFIX: Final = re.compile(
     r"/(?:v1|api/v\d+)(?:/(?:chat/completions|completions|models|responses))?$"
 )
-_BARE_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^/:@\[\]\s]+)(?::\d+)?(?:/.*)?")
+_BARE_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^/:@\[\]\s'\x22]+)(?::\d+)?(?:/(?!/).*)?")
+_PORT_ONLY: Final = re.compile(r":?\d{1,5}")
 _API_VERSION: Final = "/v10"
 _VERSIONED: Final = re.compile(r"/v\d+$")
 _DATABASE: Final = re.compile(r"^[a-z][a-z0-9]*(\+[a-z0-9_]+)?://")
@@ -24,17 +25,34 @@ _DATABASE: Final = re.compile(r"^[a-z][a-z0-9]*(\+[a-z0-9_]+)?://")
 def lmstudio_base(text: str) -> str:
     """Return an LM Studio address without the API's path, so that ``…/v1`` and ``…`` are the same.
 
-    As people type it, it may lack ``http://``, and then LM Studio's port too.
+    As people type it, it may stand in quotes or lack ``http://``, and then LM Studio's port or the
+    host too.
 
     Raises:
         ValueError: Not an http or https address, or it holds a password, a query or a fragment.
     """
-    is_bare = _BARE_HOST.fullmatch(text.strip()) is not None
-    parts = _split(f"http://{text.strip()}" if is_bare else text, ("http", "https"))
+    typed = _with_host(_unquoted(text.strip()))
+    is_bare = _BARE_HOST.fullmatch(typed) is not None
+    parts = _split(f"http://{typed}" if is_bare else typed, ("http", "https"))
     if is_bare and parts.port is None:
         parts = parts._replace(netloc=f"{parts.netloc}:{LMSTUDIO_PORT}")
     path = _LMSTUDIO_SUFFIX.sub("", parts.path.rstrip("/")).rstrip("/")
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def _unquoted(text: str) -> str:
+    """Return text without the quotes around it, which docker leaves to a value of an env file."""
+    return text[1:-1].strip() if text[:1] in {'"', "'"} and text[-1:] == text[:1] else text
+
+
+def _with_host(text: str) -> str:
+    """Return an address with loopback where only a port is given, and IPv6 in its brackets."""
+    if _PORT_ONLY.fullmatch(text):
+        return f"{LOOPBACK}:{text.removeprefix(':')}"
+    try:
+        return f"[{ipaddress.IPv6Address(text)}]"
+    except ValueError:
+        return text
 
 
 def discord_api_base(text: str) -> str:
@@ -136,9 +154,11 @@ def _split(text: str, schemes: tuple[str, ...], *, allow_query: bool = False) ->
     except ValueError:
         raise ValueError(f"must be an address that starts with {wanted}") from None
     try:
-        _ = parts.port
+        has_port = parts.port != 0
     except ValueError:
-        raise ValueError("must have a port from 1 to 65535, such as :1234") from None
+        has_port = False
+    if not has_port:
+        raise ValueError("must have a port from 1 to 65535, such as :1234")
     if parts.scheme not in schemes or not parts.hostname:
         raise ValueError(f"must be an address that starts with {wanted}")
     if parts.username is not None or parts.password is not None:

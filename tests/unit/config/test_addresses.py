@@ -25,6 +25,12 @@ from config import addresses
         ("box.lan", "http://box.lan:1234"),
         ("[::1]", "http://[::1]:1234"),
         ("http://box.lan", "http://box.lan"),
+        ("1234", "http://127.0.0.1:1234"),
+        (":1234", "http://127.0.0.1:1234"),
+        ("::1", "http://[::1]:1234"),
+        ("fe80::1", "http://[fe80::1]:1234"),
+        ('"192.168.1.20:1234"', "http://192.168.1.20:1234"),
+        ("' http://box:1234/v1 '", "http://box:1234"),
     ],
 )
 def test_an_lmstudio_address_loses_the_api_path(typed: str, kept: str) -> None:
@@ -58,8 +64,13 @@ def test_a_gateway_address_loses_its_query() -> None:
     "typed",
     [
         "",
-        ":1234",
+        "99999",
         "box:99999",
+        "box:0",
+        "http://box:0",
+        "http//box:1234",
+        '"',
+        "'box:1234\"",
         "/v1",
         "user:hunter22@box",
         "ftp:/box",

@@ -181,6 +181,9 @@ async def failure(interaction: discord.Interaction, error: BaseException) -> Non
     if isinstance(original, app_commands.CommandNotFound | app_commands.CommandSignatureMismatch):
         await say(interaction, "That command has changed. Please reload Discord and try again.")
         return
+    if isinstance(original, app_commands.TransformerError):
+        await say(interaction, "I can't find that in this server. Please choose from the list.")
+        return
     if isinstance(original, LOST):
         _log.warning("an interaction was lost (%s)", plain_reason(original))
         return

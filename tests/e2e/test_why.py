@@ -77,6 +77,21 @@ async def test_the_line_names_people_to_those_who_manage_the_server(
         await asked(discord, bob, channel, "stop")
 
 
+async def test_somebody_who_is_not_in_the_server_is_one_sentence_and_no_failure(
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    tmp_path: Path,
+    ada: Person,
+    channel: Channel,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stranger = discord.add_user("Zebedee")
+    async with running(settings_for(discord, lm, tmp_path)):
+        said = await asked(discord, ada, channel, "diag channel", person=stranger)
+    assert said.content == "I can't find that in this server. Please choose from the list."
+    assert "zebedee" not in caplog.text.lower()
+
+
 async def test_members_ask_about_themselves_and_managers_about_anybody(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:

@@ -31,6 +31,8 @@ from sandbox.lmstudio import Timing
 
 ONLINE_S: Final = 20.0
 """Longest wait for the bot to be online with its commands, in seconds."""
+LEAVE_S: Final = 0.6
+"""Longest wait for the bot to end in order, in seconds: nothing of a demo is kept."""
 
 Face = Callable[[Demo], Coroutine[Any, Any, None]]
 """Shows a demo; returns when the person leaves, and is cancelled when the demo ends."""
@@ -79,7 +81,7 @@ async def open_demo(settings: Settings, *, timing: Timing = TYPICAL) -> AsyncIte
             tempfile.TemporaryDirectory(prefix="clawbot-", ignore_cleanup_errors=True)
         )
         discord = await stack.enter_async_context(DiscordSandbox())
-        places = furnish(discord)
+        places = await furnish(discord)
         lmstudio, voice, address = None, Voice(), settings.lmstudio.base_url[0]
         if not await has_lmstudio(settings):
             lmstudio = await stack.enter_async_context(stand_in(timing, voice))
@@ -103,7 +105,20 @@ async def open_demo(settings: Settings, *, timing: Timing = TYPICAL) -> AsyncIte
             )
         finally:
             end.set()
-            await bot  # its files go with the data folder
+            await _ended(bot)  # its files go with the data folder
+
+
+async def _ended(bot: asyncio.Task[None]) -> None:
+    """Wait for the bot to end in order; cut off what takes longer than a person waits.
+
+    Raises:
+        Exception: What ended it, where it failed.
+    """
+    done, _ = await asyncio.wait({bot}, timeout=LEAVE_S)
+    if done:
+        bot.result()
+    else:
+        await end_tasks(bot)
 
 
 async def wait_online(demo: Demo) -> None:

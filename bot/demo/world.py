@@ -116,14 +116,29 @@ class Places:
     owner: Person
 
 
-def furnish(discord: DiscordSandbox) -> Places:
-    """Found a server with its people."""
+async def furnish(discord: DiscordSandbox) -> Places:
+    """Found a server with its people, and let them have said a little."""
     owner = discord.add_user("Otto")
     member, admin = discord.add_user("Mia"), discord.add_user("Ada")
     guild = discord.add_guild("Demo", owner=owner)
     guild.add_member(member)
     guild.add_member(admin, roles=[guild.add_role("Admins", "MANAGE_GUILD")])
-    return Places(guild, guild.add_channel("general"), member, admin, owner)
+    general = guild.add_channel("general", topic="Mention Clawbot and ask it something")
+    games = guild.add_channel("games", topic="Another conversation, which the bot keeps apart")
+    staff = guild.add_channel("staff", topic="Only those who run the server see this")
+    staff.overwrite(guild.everyone, deny="VIEW_CHANNEL")
+    staff.overwrite(admin, allow="VIEW_CHANNEL", is_member=True)
+    staff.overwrite(discord.bot_user, allow="VIEW_CHANNEL", is_member=True)
+    questions = guild.add_channel("questions", "forum", topic="One post for each question")
+    await owner.say(general, "Welcome! Type @, choose Clawbot, and ask it something.")
+    talk = await member.say(games, "Who plays on Friday?")
+    thread = await member.start_thread(talk, "Friday's game")
+    await admin.say(thread, "I do. Mention Clawbot in here, and it reads this thread only.")
+    post = "How do I change how Clawbot answers?"
+    await admin.post(questions, post, "With /config: type a slash to see what there is.")
+    for person in (member, admin, owner):
+        discord.world.dm_channel(person.user)
+    return Places(guild, general, member, admin, owner)
 
 
 async def has_lmstudio(settings: Settings) -> bool:

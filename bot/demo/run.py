@@ -105,6 +105,8 @@ async def open_demo(settings: Settings, *, timing: Timing = TYPICAL) -> AsyncIte
             )
         finally:
             end.set()
+            discord.faults.clear()
+            discord.options.rest_delay_s = 0.0
             await _ended(bot)  # its files go with the data folder
 
 

@@ -263,7 +263,7 @@ class Actions:
     # What goes wrong
 
     async def _fault(self, fields: Fields) -> Json:
-        await self._panel.set(fields.text("id", most=50), fields.any("value"))
+        await self._panel.set(fields.text("control", most=50), fields.any("value"))
         return {}
 
 

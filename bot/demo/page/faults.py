@@ -100,7 +100,7 @@ class Panel:
         control = self._controls.get(wanted)
         if control is None:
             raise ActionError("not_found", "There is no such control.")
-        if control.kind == "choice" and value not in dict(control.choices):
+        if control.kind == "choice" and value not in [key for key, _ in control.choices]:
             raise ActionError("bad_request", "The control offers no such choice.")
         if control.kind == "switch" and not isinstance(value, bool):
             raise ActionError("bad_request", "The control takes true or false.")

@@ -44,21 +44,17 @@ MAX_UPLOADS: Final = 50
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 
 
-def static_file(name: str) -> web.FileResponse:
-    """Return one of the page's own files.
+def static_files() -> dict[str, Path]:
+    """Return the page's own files by their path below the folder, with slashes."""
+    return {
+        path.relative_to(STATIC).as_posix(): path
+        for path in STATIC.rglob("*")
+        if path.suffix in TYPES and not path.name.startswith(".") and path.is_file()
+    }
 
-    Args:
-        name: Its path below the folder, with slashes.
 
-    Raises:
-        HTTPNotFound: There is none.
-    """
-    path = (STATIC / name).resolve() if "\0" not in name else STATIC
-    is_hidden = any(part.startswith(".") for part in name.split("/"))
-    if is_hidden or not path.is_relative_to(STATIC.resolve()) or path.suffix not in TYPES:
-        raise web.HTTPNotFound
-    if not path.is_file():
-        raise web.HTTPNotFound
+def static_response(path: Path) -> web.FileResponse:
+    """Return one of the page's own files; a browser asks each time whether it has changed."""
     return web.FileResponse(
         path, headers={"Content-Type": TYPES[path.suffix], "Cache-Control": "no-cache"}
     )

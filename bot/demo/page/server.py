@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import secrets
 from contextlib import AsyncExitStack
 from typing import Any, Final, Self
@@ -16,7 +17,13 @@ from bot.core.tasks import TaskOwner, end_tasks
 from bot.demo.page.actions import Actions
 from bot.demo.page.faults import Panel
 from bot.demo.page.fields import ActionError
-from bot.demo.page.files import MAX_UPLOAD_BYTES, Uploads, attachment_response, static_file
+from bot.demo.page.files import (
+    MAX_UPLOAD_BYTES,
+    Uploads,
+    attachment_response,
+    static_files,
+    static_response,
+)
 from bot.demo.page.guard import add_headers, guard
 from bot.demo.page.inside import Inside
 from bot.demo.page.live import Live
@@ -31,6 +38,9 @@ MAX_FRAME_BYTES: Final = 256 * 1024
 MAX_AT_ONCE: Final = 64
 """Actions of one tab that are under way."""
 HEARTBEAT_S: Final = 30.0
+
+_UNHEARD: Final = logging.getLogger(f"{__name__}.unheard")
+"""Takes what aiohttp says of bytes that are no request; ``guard`` logs failures of ours."""
 
 
 class PageServer:
@@ -47,6 +57,7 @@ class PageServer:
         self._wanted = port
         self._port = 0
         self._tabs = Tabs()
+        self._files = static_files()
         self._uploads = Uploads()
         view, panel = View(demo), Panel(demo)
         run_id = secrets.token_hex(8)
@@ -76,7 +87,8 @@ class PageServer:
                 web.get("/live", self._serve_tab),
             ]
         )
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2, logger=_UNHEARD)
+        _UNHEARD.disabled = True
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         try:
@@ -100,10 +112,16 @@ class PageServer:
     # Files
 
     async def _index(self, _request: web.Request) -> web.StreamResponse:
-        return static_file("index.html")
+        return self._own_file("index.html")
 
     async def _static(self, request: web.Request) -> web.StreamResponse:
-        return static_file(request.match_info["name"])
+        return self._own_file(request.match_info["name"])
+
+    def _own_file(self, name: str) -> web.StreamResponse:
+        path = self._files.get(name)
+        if path is None:
+            raise web.HTTPNotFound
+        return static_response(path)
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         found = request.match_info

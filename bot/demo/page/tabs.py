@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from typing import Final
-
-from aiohttp import web
+from typing import Final, Protocol
 
 from bot.core.tasks import end_tasks
 from bot.demo.page.view import Json
@@ -23,6 +21,18 @@ def dumps(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
+class Socket(Protocol):
+    """The sending side of a WebSocket."""
+
+    async def send_str(self, data: str) -> None:
+        """Send a text frame."""
+        ...
+
+    async def close(self, *, code: int) -> object:
+        """Close it."""
+        ...
+
+
 class Tab:
     """One open WebSocket.
 
@@ -30,7 +40,7 @@ class Tab:
         socket: It, prepared.
     """
 
-    def __init__(self, socket: web.WebSocketResponse) -> None:
+    def __init__(self, socket: Socket) -> None:
         self._socket = socket
         self._frames: deque[str] = deque()
         self._behind_bytes = 0

@@ -31,9 +31,9 @@ TYPING_S: Final = 10.0
 """How long somebody is shown typing (Discord: resources, "Channel")."""
 
 _ROLES: Final = (
-    ("member", "Has the rights that everybody has"),
+    ("member", "Everybody's rights"),
     ("admin", "May manage the server"),
-    ("owner", "Runs this bot, and owns the server"),
+    ("owner", "Runs this bot"),
 )
 
 

@@ -29,8 +29,8 @@ function row(fault, app) {
 const isOn = (fault) => Boolean(fault.note);
 
 const CONTROLS = {
-  switch: (fault, common, app) => el("button.switch", { ...common, type: "button", role: "switch", "aria-checked": String(fault.value), onclick: () => app.act("fault", { id: fault.id, value: !fault.value }) }, el("span")),
-  choice: (fault, common, app) => el("select", { ...common, onchange: (event) => app.act("fault", { id: fault.id, value: event.target.value }) },
+  switch: (fault, common, app) => el("button.switch", { ...common, type: "button", role: "switch", "aria-checked": String(fault.value), onclick: () => app.act("fault", { control: fault.id, value: !fault.value }) }, el("span")),
+  choice: (fault, common, app) => el("select", { ...common, onchange: (event) => app.act("fault", { control: fault.id, value: event.target.value }) },
     fault.choices.map((choice) => el("option", { value: choice.value, selected: choice.value === fault.value }, choice.label))),
-  button: (fault, common, app) => el("button.secondary", { ...common, type: "button", onclick: () => app.act("fault", { id: fault.id }) }, "Do it"),
+  button: (fault, common, app) => el("button.secondary", { ...common, type: "button", onclick: () => app.act("fault", { control: fault.id }) }, "Do it"),
 };

@@ -25,7 +25,7 @@ from config.settings import (
     StoreSettings,
 )
 from sandbox.discord import Channel, DiscordSandbox, Guild, Person
-from sandbox.lmstudio import Answer, LMStudioSandbox, Model, RecordedRequest, Timing
+from sandbox.lmstudio import Answer, LMStudioSandbox, Model, RecordedRequest, Timing, text_of
 
 PROBE_S: Final = 1.5
 """Longest look for an LM Studio, in seconds."""
@@ -57,9 +57,13 @@ class Voice:
         self.thinks, self.markup = True, "field"
 
     def respond(self, asked: RecordedRequest) -> Answer:
-        """Choose what is said."""
-        content = asked.messages[-1]["content"] if asked.messages else ""
-        said = canned(content if isinstance(content, str) else "")
+        """Choose what is said: the rest of an answer that broke off, or a whole one."""
+        *earlier, question = [text_of(each) for each in asked.messages] or [""]
+        if len(earlier) >= 2:
+            whole, begun = canned(earlier[-2]).text, earlier[-1].strip()
+            if begun and whole.startswith(begun) and whole != begun:
+                return Answer(whole[len(begun) :])
+        said = canned(question)
         thinking = said.thinking if self.thinks else ""
         return Answer(said.text, reasoning=thinking, markup=self.markup)
 

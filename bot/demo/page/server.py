@@ -88,7 +88,7 @@ class PageServer:
             ]
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2, logger=_UNHEARD)
-        _UNHEARD.disabled = True
+        _UNHEARD.setLevel(logging.CRITICAL + 1)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         try:

@@ -53,15 +53,15 @@ def main(argv: list[str]) -> int:
 async def _server() -> list[Sequence[object]]:
     rows: list[Sequence[object]] = []
     for fault, name in _CASES:
-        async with LMStudioSandbox() as box:
-            box.answer("Hello.")
+        async with LMStudioSandbox() as lm:
+            lm.answer("Hello.")
             child = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "benchmarks", "hostile", "--client", box.base_url),
+                *(sys.executable, "-m", "benchmarks", "hostile", "--client", lm.base_url),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
             )
-            await box.wait_until(lambda box=box: len(box.completions) == 1, timeout_s=60)  # type: ignore[misc]
-            box.faults.next(fault, times=None)
+            await lm.wait_until(lambda lm=lm: len(lm.completions) == 1, timeout_s=60)  # type: ignore[misc]
+            lm.faults.next(fault, times=None)
             output, _ = await child.communicate(b"go\n")
         end, seconds, mib = json.loads(output)
         rows.append((name, end, f"{seconds:.2f}", f"{mib:.1f}"))

@@ -32,7 +32,7 @@ ENVIRONMENT = {"CLAWBOT_QUEUE__HOLD_S": "3600"}
 
 
 @dataclass
-class Stage:
+class Setup:
     """Where it happens."""
 
     discord: DiscordSandbox
@@ -68,7 +68,7 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def stage(factor: float, options: argparse.Namespace) -> AsyncIterator[Stage]:
+async def setup(factor: float, options: argparse.Namespace) -> AsyncIterator[Setup]:
     """Set up both machines, a guild and a clock they share."""
     clock = FastClock(factor)
     with tempfile.TemporaryDirectory() as folder:
@@ -78,10 +78,10 @@ async def stage(factor: float, options: argparse.Namespace) -> AsyncIterator[Sta
         ):
             lm.answer(TEXT)
             crowd = gather(discord, PEOPLE, options.channels)
-            yield Stage(discord, lm, clock, crowd, Path(folder) / "data", options.minutes)
+            yield Setup(discord, lm, clock, crowd, Path(folder) / "data", options.minutes)
 
 
-async def settled(at: Stage, questions: list[Message]) -> list[int]:
+async def settled(at: Setup, questions: list[Message]) -> list[int]:
     """Return how many have one whole answer, none, and several or unfinished ones."""
     with contextlib.suppress(TimeoutError):
         await at.discord.wait_until(
@@ -99,7 +99,7 @@ async def settled(at: Stage, questions: list[Message]) -> list[int]:
 
 async def stopped(options: argparse.Namespace) -> list[int]:
     """The bot is not running."""
-    async with stage(1.0, options) as at:
+    async with setup(1.0, options) as at:
 
         async def leap(seconds: float) -> None:
             at.clock.leap(seconds)
@@ -113,7 +113,7 @@ async def stopped(options: argparse.Namespace) -> list[int]:
 
 async def offline(options: argparse.Namespace) -> list[int]:
     """The bot's machine has no way to Discord."""
-    async with stage(FACTOR, options) as at, at.bot():
+    async with setup(FACTOR, options) as at, at.bot():
         await at.greet()
         await at.discord.stop()
         questions = await at.mentions(options.mentions, at.clock.sleep)
@@ -124,7 +124,7 @@ async def offline(options: argparse.Namespace) -> list[int]:
 
 async def model_away(options: argparse.Namespace) -> list[int]:
     """LM Studio is not running."""
-    async with stage(FACTOR, options) as at, at.bot():
+    async with setup(FACTOR, options) as at, at.bot():
         await at.greet()
         await at.lm.stop()
         questions = await at.mentions(options.mentions, at.clock.sleep)
@@ -134,7 +134,7 @@ async def model_away(options: argparse.Namespace) -> list[int]:
 
 async def model_silent(options: argparse.Namespace) -> list[int]:
     """The model's machine swallows every packet."""
-    async with stage(FACTOR, options) as at, at.bot():
+    async with setup(FACTOR, options) as at, at.bot():
         await at.greet()
         await at.lm.blackhole()
         questions = await at.mentions(options.mentions, at.clock.sleep)

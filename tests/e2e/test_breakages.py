@@ -38,7 +38,7 @@ SEND_MESSAGES = 1 << 11
 
 
 @dataclass
-class Stage:
+class Installation:
     """What a breakage may break.
 
     Attributes:
@@ -65,7 +65,7 @@ class Stage:
         self.settings["LMSTUDIO_BASE_URL"] = url
 
 
-Arrange = Callable[[Stage], AsyncIterator[None]]
+Arrange = Callable[[Installation], AsyncIterator[None]]
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,10 @@ BREAKAGES: dict[str, Breakage] = {}
 
 def breakage(
     step: Step, cause: str, advice: str, *where: str
-) -> Callable[[Callable[[Stage], AsyncIterator[None]]], None]:
+) -> Callable[[Callable[[Installation], AsyncIterator[None]]], None]:
     """Add a way to break things to the list, under the function's name."""
 
-    def add(arrange: Callable[[Stage], AsyncIterator[None]]) -> None:
+    def add(arrange: Callable[[Installation], AsyncIterator[None]]) -> None:
         where_ = where or (CHAT, TERMINAL)
         BREAKAGES[arrange.__name__] = Breakage(arrange, step, cause, advice, where_)
 
@@ -98,34 +98,34 @@ def breakage(
 
 
 @breakage(Step.CONNECTION, "Nothing listens at that port", "start LM Studio's server")
-async def server_off(stage: Stage) -> AsyncIterator[None]:
-    await stage.lm.refuse()
+async def server_off(installed: Installation) -> AsyncIterator[None]:
+    await installed.lm.refuse()
     yield
 
 
 @breakage(Step.CONNECTION, "off or asleep", "Wake the machine")
-async def machine_asleep(stage: Stage) -> AsyncIterator[None]:
-    stage.stack.enter_context(silence("127.0.0.77", stage.lm.port, 65535))
-    stage.at(f"http://127.0.0.77:{stage.lm.port}")
+async def machine_asleep(installed: Installation) -> AsyncIterator[None]:
+    installed.stack.enter_context(silence("127.0.0.77", installed.lm.port, 65535))
+    installed.at(f"http://127.0.0.77:{installed.lm.port}")
     yield
 
 
 @breakage(Step.CONNECTION, "LM Studio answers at port 1234", "Write port 1234")
-async def wrong_port(stage: Stage) -> AsyncIterator[None]:
-    await stage.stack.enter_async_context(proxy(stage.lm.port, host="127.0.0.78", at=1234))
-    stage.at(f"http://127.0.0.78:{stage.lm.port}")
+async def wrong_port(installed: Installation) -> AsyncIterator[None]:
+    await installed.stack.enter_async_context(proxy(installed.lm.port, host="127.0.0.78", at=1234))
+    installed.at(f"http://127.0.0.78:{installed.lm.port}")
     yield
 
 
 @breakage(Step.CONNECTION, "listens only at 127.0.0.1", "Serve on Local Network")
-async def bound_to_loopback(stage: Stage) -> AsyncIterator[None]:
-    stage.at(f"http://127.0.0.79:{stage.lm.port}")
+async def bound_to_loopback(installed: Installation) -> AsyncIterator[None]:
+    installed.at(f"http://127.0.0.79:{installed.lm.port}")
     yield
 
 
 @breakage(Step.CONNECTION, "a firewall drops", "Allow LM Studio in the firewall")
-async def dropped_packets(stage: Stage) -> AsyncIterator[None]:
-    await stage.lm.blackhole()
+async def dropped_packets(installed: Installation) -> AsyncIterator[None]:
+    await installed.lm.blackhole()
     yield
 
 
@@ -133,23 +133,23 @@ async def dropped_packets(stage: Stage) -> AsyncIterator[None]:
 
 
 @breakage(Step.NAME, "no such name", "spelling in LMSTUDIO_BASE_URL")
-async def wrong_name(stage: Stage) -> AsyncIterator[None]:
-    stage.names({"llm.test": ()})
-    stage.at(f"http://llm.test:{stage.lm.port}")
+async def wrong_name(installed: Installation) -> AsyncIterator[None]:
+    installed.names({"llm.test": ()})
+    installed.at(f"http://llm.test:{installed.lm.port}")
     yield
 
 
 @breakage(Step.CONNECTION, "only an IPv6 address", "IPv4 address into LMSTUDIO_BASE_URL")
-async def name_with_ipv6_only(stage: Stage) -> AsyncIterator[None]:
-    stage.names({"llm.test": ("::1",)})
-    stage.at(f"http://llm.test:{stage.lm.port}")
+async def name_with_ipv6_only(installed: Installation) -> AsyncIterator[None]:
+    installed.names({"llm.test": ("::1",)})
+    installed.at(f"http://llm.test:{installed.lm.port}")
     yield
 
 
 @breakage(Step.CONNECTION, "several addresses", "Take the old address out")
-async def two_answers_to_one_name(stage: Stage) -> AsyncIterator[None]:
-    stage.names({"llm.test": ("127.0.0.1", "127.0.0.80")})
-    stage.at(f"http://llm.test:{stage.lm.port}")
+async def two_answers_to_one_name(installed: Installation) -> AsyncIterator[None]:
+    installed.names({"llm.test": ("127.0.0.1", "127.0.0.80")})
+    installed.at(f"http://llm.test:{installed.lm.port}")
     yield
 
 
@@ -157,36 +157,36 @@ async def two_answers_to_one_name(stage: Stage) -> AsyncIterator[None]:
 
 
 @breakage(Step.TLS, "says https", "LM Studio itself speaks plain HTTP")
-async def https_on_plain_http(stage: Stage) -> AsyncIterator[None]:
-    stage.at(f"https://127.0.0.1:{stage.lm.port}")
+async def https_on_plain_http(installed: Installation) -> AsyncIterator[None]:
+    installed.at(f"https://127.0.0.1:{installed.lm.port}")
     yield
 
 
-async def encrypted(stage: Stage, begins_days: int) -> Path:
+async def encrypted(installed: Installation, begins_days: int) -> Path:
     """Put TLS before LM Studio; return the certificate."""
     begins = SystemClock().now() + timedelta(days=begins_days)
-    made = certificate(stage.folder.parent, begins, 30)
-    way = proxy(stage.lm.port, tls=made.server)
-    stage.at(f"https://127.0.0.1:{await stage.stack.enter_async_context(way)}")
+    made = certificate(installed.folder.parent, begins, 30)
+    way = proxy(installed.lm.port, tls=made.server)
+    installed.at(f"https://127.0.0.1:{await installed.stack.enter_async_context(way)}")
     return made.file
 
 
 @breakage(Step.TLS, "has expired", "Renew the certificate")
-async def expired_certificate(stage: Stage) -> AsyncIterator[None]:
-    stage.settings["CLAWBOT_LMSTUDIO__CA_FILE"] = str(await encrypted(stage, -40))
+async def expired_certificate(installed: Installation) -> AsyncIterator[None]:
+    installed.settings["CLAWBOT_LMSTUDIO__CA_FILE"] = str(await encrypted(installed, -40))
     yield
 
 
 @breakage(Step.TLS, "isn't trusted", "CLAWBOT_LMSTUDIO__CA_FILE")
-async def unknown_certificate(stage: Stage) -> AsyncIterator[None]:
-    await encrypted(stage, -1)
+async def unknown_certificate(installed: Installation) -> AsyncIterator[None]:
+    await encrypted(installed, -1)
     yield
 
 
 @breakage(Step.TLS, "isn't the one that is configured", "put its new fingerprint")
-async def wrong_fingerprint(stage: Stage) -> AsyncIterator[None]:
-    await encrypted(stage, -1)
-    stage.settings["CLAWBOT_LMSTUDIO__CERTIFICATE_SHA256"] = "ab" * 32
+async def wrong_fingerprint(installed: Installation) -> AsyncIterator[None]:
+    await encrypted(installed, -1)
+    installed.settings["CLAWBOT_LMSTUDIO__CERTIFICATE_SHA256"] = "ab" * 32
     yield
     # aiohttp says good-bye to a wrong peer, and a loop that ends meanwhile leaves that to the collector.
     with warnings.catch_warnings():
@@ -198,100 +198,100 @@ async def wrong_fingerprint(stage: Stage) -> AsyncIterator[None]:
 
 
 @breakage(Step.SERVER, "a wrong path", "nothing after it or /v1")
-async def wrong_base_path(stage: Stage) -> AsyncIterator[None]:
-    stage.at(f"{stage.lm.base_url}/openai")
+async def wrong_base_path(installed: Installation) -> AsyncIterator[None]:
+    installed.at(f"{installed.lm.base_url}/openai")
     yield
 
 
 @breakage(Step.SERVER, "Something else than LM Studio", "Compare address and port")
-async def foreign_server(stage: Stage) -> AsyncIterator[None]:
+async def foreign_server(installed: Installation) -> AsyncIterator[None]:
     runner = web.AppRunner(web.Application())
     await runner.setup()
-    stage.stack.push_async_callback(runner.cleanup)
+    installed.stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    stage.at(f"http://127.0.0.1:{runner.addresses[0][1]}")
+    installed.at(f"http://127.0.0.1:{runner.addresses[0][1]}")
     yield
 
 
 @breakage(Step.AUTHENTICATION, "none is configured", "Create an API token")
-async def missing_token(stage: Stage) -> AsyncIterator[None]:
-    stage.lm.options.token = "sk-lm-right:one"
+async def missing_token(installed: Installation) -> AsyncIterator[None]:
+    installed.lm.options.token = "sk-lm-right:one"
     yield
 
 
 @breakage(Step.AUTHENTICATION, "refuses the token", "Compare LMSTUDIO_API_TOKEN")
-async def wrong_token(stage: Stage) -> AsyncIterator[None]:
-    stage.lm.options.token = "sk-lm-right:one"
-    stage.settings["LMSTUDIO_API_TOKEN"] = "sk-lm-wrong:one"
+async def wrong_token(installed: Installation) -> AsyncIterator[None]:
+    installed.lm.options.token = "sk-lm-right:one"
+    installed.settings["LMSTUDIO_API_TOKEN"] = "sk-lm-wrong:one"
     yield
 
 
 @breakage(Step.AUTHENTICATION, "holds a placeholder", "begins with sk-lm-")
-async def placeholder_token(stage: Stage) -> AsyncIterator[None]:
-    stage.lm.options.token = "sk-lm-right:one"
-    stage.settings["LMSTUDIO_API_TOKEN"] = "lm-studio"
+async def placeholder_token(installed: Installation) -> AsyncIterator[None]:
+    installed.lm.options.token = "sk-lm-right:one"
+    installed.settings["LMSTUDIO_API_TOKEN"] = "lm-studio"
     yield
 
 
 # Models
 
 
-async def with_models(stage: Stage, *models: Model) -> None:
+async def with_models(installed: Installation, *models: Model) -> None:
     """Let the machine have these models."""
-    await stage.lm.stop()
-    stage.lm.models = list(models)
-    await stage.lm.stop()
-    await stage.lm.start()
+    await installed.lm.stop()
+    installed.lm.models = list(models)
+    await installed.lm.stop()
+    await installed.lm.start()
 
 
 @breakage(Step.MODELS, "no model to offer", "Download a model")
-async def no_model(stage: Stage) -> AsyncIterator[None]:
-    await with_models(stage)
+async def no_model(installed: Installation) -> AsyncIterator[None]:
+    await with_models(installed)
     yield
 
 
 @breakage(Step.MODELS, "The configured model isn't there.", "/model use")
-async def wrong_model(stage: Stage) -> AsyncIterator[None]:
-    stage.settings["LMSTUDIO_MODEL"] = "google/gemma-3-27b"
+async def wrong_model(installed: Installation) -> AsyncIterator[None]:
+    installed.settings["LMSTUDIO_MODEL"] = "google/gemma-3-27b"
     yield
 
 
 @breakage(Step.MODELS, "one of nearly that name", f"Set LMSTUDIO_MODEL to {KEY}")
-async def near_name(stage: Stage) -> AsyncIterator[None]:
-    stage.settings["LMSTUDIO_MODEL"] = "qwen/qwen3-nxt-80b"
+async def near_name(installed: Installation) -> AsyncIterator[None]:
+    installed.settings["LMSTUDIO_MODEL"] = "qwen/qwen3-nxt-80b"
     yield
 
 
 @breakage(Step.MODELS, "Only embedding models", "Download a chat model")
-async def only_an_embedding_model(stage: Stage) -> AsyncIterator[None]:
-    await with_models(stage, Model("nomic/embed", kind="embedding"))
+async def only_an_embedding_model(installed: Installation) -> AsyncIterator[None]:
+    await with_models(installed, Model("nomic/embed", kind="embedding"))
     yield
 
 
 @breakage(Step.MODELS, "just-in-time loading is off", "Load a model in LM Studio")
-async def not_loaded_without_jit(stage: Stage) -> AsyncIterator[None]:
-    stage.lm.options.jit = False
-    await with_models(stage, Model(KEY, loaded=False))
+async def not_loaded_without_jit(installed: Installation) -> AsyncIterator[None]:
+    installed.lm.options.jit = False
+    await with_models(installed, Model(KEY, loaded=False))
     yield
 
 
 @breakage(Step.MODELS, "very small context", "8192 tokens or more")
-async def context_too_small(stage: Stage) -> AsyncIterator[None]:
-    await with_models(stage, Model(KEY, context_tokens=2048))
+async def context_too_small(installed: Installation) -> AsyncIterator[None]:
+    await with_models(installed, Model(KEY, context_tokens=2048))
     yield
 
 
 @breakage(Step.COMPLETION, "too little memory", "such as small/one (8 GB)")
-async def out_of_memory(stage: Stage) -> AsyncIterator[None]:
+async def out_of_memory(installed: Installation) -> AsyncIterator[None]:
     small = Model("small/one", loaded=False, size_bytes=8_000_000_000)
-    await with_models(stage, Model(KEY), small)
-    stage.lm.faults.next(Fault.BAD_ALLOC, times=None)
+    await with_models(installed, Model(KEY), small)
+    installed.lm.faults.next(Fault.BAD_ALLOC, times=None)
     yield
 
 
 @breakage(Step.FILTER, "writes its thinking into its answers", "separate reasoning_content")
-async def leaking_model(stage: Stage) -> AsyncIterator[None]:
-    stage.lm.answer(
+async def leaking_model(installed: Installation) -> AsyncIterator[None]:
+    installed.lm.answer(
         Answer("Yes, it is.", reasoning="Let me think about 17.", markup="qwen3_hybrid")
     )
     yield
@@ -301,19 +301,19 @@ async def leaking_model(stage: Stage) -> AsyncIterator[None]:
 
 
 @breakage(Step.PATH, "The way to the server is slow.", "a cable is quicker")
-async def slow_link(stage: Stage) -> AsyncIterator[None]:
-    port = await stage.stack.enter_async_context(proxy(stage.lm.port, delay=lambda: 0.2))
-    stage.at(f"http://127.0.0.1:{port}")
+async def slow_link(installed: Installation) -> AsyncIterator[None]:
+    port = await installed.stack.enter_async_context(proxy(installed.lm.port, delay=lambda: 0.2))
+    installed.at(f"http://127.0.0.1:{port}")
     yield
 
 
 @breakage(Step.PATH, "lost or very late", "Use a cable instead of Wi-Fi")
-async def lossy_link(stage: Stage) -> AsyncIterator[None]:
+async def lossy_link(installed: Installation) -> AsyncIterator[None]:
     chunks = iter(range(1_000_000))
-    port = await stage.stack.enter_async_context(
-        proxy(stage.lm.port, delay=lambda: 0.0 if next(chunks) % 3 else 1.0)
+    port = await installed.stack.enter_async_context(
+        proxy(installed.lm.port, delay=lambda: 0.0 if next(chunks) % 3 else 1.0)
     )
-    stage.at(f"http://127.0.0.1:{port}")
+    installed.at(f"http://127.0.0.1:{port}")
     yield
 
 
@@ -321,141 +321,145 @@ async def lossy_link(stage: Stage) -> AsyncIterator[None]:
 
 
 @breakage(Step.REST, "an error of its own (status 503)", "discordstatus.com")
-async def discords_own_error(stage: Stage) -> AsyncIterator[None]:
-    stage.once_online = lambda: stage.discord.faults.fail(
+async def discords_own_error(installed: Installation) -> AsyncIterator[None]:
+    installed.once_online = lambda: installed.discord.faults.fail(
         "GET", "/users/@me", status=503, times=100
     )
     yield
 
 
 @breakage(Step.PERMISSIONS, "lacks Send Messages", "bot's role", CHAT)
-async def missing_permission(stage: Stage) -> AsyncIterator[None]:
-    assert stage.channel.guild is not None
-    stage.channel.overwrite(stage.channel.guild.everyone, deny=SEND_MESSAGES)
+async def missing_permission(installed: Installation) -> AsyncIterator[None]:
+    assert installed.channel.guild is not None
+    installed.channel.overwrite(installed.channel.guild.everyone, deny=SEND_MESSAGES)
     yield
 
 
 @breakage(Step.INTENT, "Without the Message Content intent", "developer portal")
-async def missing_intent(stage: Stage) -> AsyncIterator[None]:
-    stage.discord.world.portal_intents = 0
+async def missing_intent(installed: Installation) -> AsyncIterator[None]:
+    installed.discord.world.portal_intents = 0
     yield
 
 
 @breakage(Step.CLOCK, "clock of the bot's machine is slow", "automatic time")
-async def clock_off(stage: Stage) -> AsyncIterator[None]:
-    stage.discord.options.date_off_s = 600.0
+async def clock_off(installed: Installation) -> AsyncIterator[None]:
+    installed.discord.options.date_off_s = 600.0
     yield
 
 
 @breakage(Step.TOKEN, "holds a placeholder", "Developer Portal", TERMINAL)
-async def discord_placeholder(stage: Stage) -> AsyncIterator[None]:
-    stage.settings["DISCORD_TOKEN"] = "your-token-here"
+async def discord_placeholder(installed: Installation) -> AsyncIterator[None]:
+    installed.settings["DISCORD_TOKEN"] = "your-token-here"
     yield
 
 
 @breakage(Step.TOKEN, "reset or mistyped", "Developer Portal", TERMINAL)
-async def discord_wrong_token(stage: Stage) -> AsyncIterator[None]:
-    stage.settings["DISCORD_TOKEN"] = f"MTIzNDU2Nzg5MDEyMzQ1Njc4.GabcdE.{'x' * 38}"
+async def discord_wrong_token(installed: Installation) -> AsyncIterator[None]:
+    installed.settings["DISCORD_TOKEN"] = f"MTIzNDU2Nzg5MDEyMzQ1Njc4.GabcdE.{'x' * 38}"
     yield
 
 
 # The bot's own machine
 
 
-def read_only(stage: Stage) -> Path:
+def read_only(installed: Installation) -> Path:
     """Return a folder in which no file can be made; on Linux not even by root."""
     kernel = Path("/sys/kernel")
     if kernel.is_dir():
         return kernel
-    made = stage.folder.with_name("read-only")
+    made = installed.folder.with_name("read-only")
     made.mkdir(mode=0o500)
     return made
 
 
 @breakage(Step.STORAGE, "The data folder can't be used", "CLAWBOT_DATA_DIR", TERMINAL)
-async def data_folder_read_only(stage: Stage) -> AsyncIterator[None]:
-    stage.settings["CLAWBOT_DATA_DIR"] = str(read_only(stage))
+async def data_folder_read_only(installed: Installation) -> AsyncIterator[None]:
+    installed.settings["CLAWBOT_DATA_DIR"] = str(read_only(installed))
     yield
 
 
 @breakage(Step.STORAGE, "can't be written", "Look at the disk", CHAT)
-async def data_folder_gone_read_only(stage: Stage) -> AsyncIterator[None]:
-    kept, broken = stage.folder.with_name("kept"), stage.folder.with_name("broken")
+async def data_folder_gone_read_only(installed: Installation) -> AsyncIterator[None]:
+    kept, broken = installed.folder.with_name("kept"), installed.folder.with_name("broken")
     kept.mkdir(mode=0o700)
-    stage.folder.symlink_to(kept)
-    broken.symlink_to(read_only(stage))
-    stage.once_online = lambda: broken.replace(stage.folder)  # in one step, whoever looks meanwhile
-    stage.is_broken = lambda: any(r.name.startswith("bot.storage") for r in stage.caplog.records)
+    installed.folder.symlink_to(kept)
+    broken.symlink_to(read_only(installed))
+    installed.once_online = lambda: broken.replace(
+        installed.folder
+    )  # in one step, whoever looks meanwhile
+    installed.is_broken = lambda: any(
+        r.name.startswith("bot.storage") for r in installed.caplog.records
+    )
     yield
 
 
 @breakage(Step.STORAGE, "database is damaged", "backup", TERMINAL)
-async def database_damaged(stage: Stage) -> AsyncIterator[None]:
-    damage(stage)
+async def database_damaged(installed: Installation) -> AsyncIterator[None]:
+    damage(installed)
     yield
 
 
 @breakage(Step.STORAGE, "was set aside", "Bring it back from there", CHAT)
-async def database_was_damaged(stage: Stage) -> AsyncIterator[None]:
-    damage(stage)
+async def database_was_damaged(installed: Installation) -> AsyncIterator[None]:
+    damage(installed)
     yield
 
 
-def damage(stage: Stage) -> None:
+def damage(installed: Installation) -> None:
     """Put something else in the database's place."""
-    stage.folder.mkdir(mode=0o700)
-    (stage.folder / DATABASE_FILE).write_bytes(os.urandom(16_384))
+    installed.folder.mkdir(mode=0o700)
+    (installed.folder / DATABASE_FILE).write_bytes(os.urandom(16_384))
 
 
 @breakage(Step.DATABASE, "nothing listens at that address", "CLAWBOT_DATABASE_URL", TERMINAL)
-async def database_server_off(stage: Stage) -> AsyncIterator[None]:
-    stage.settings["CLAWBOT_DATABASE_URL"] = "postgresql://bot:planted@127.0.0.81:5999/bot"
+async def database_server_off(installed: Installation) -> AsyncIterator[None]:
+    installed.settings["CLAWBOT_DATABASE_URL"] = "postgresql://bot:planted@127.0.0.81:5999/bot"
     yield
 
 
 @breakage(Step.METRICS, "can't be served", "Write an address of this machine", TERMINAL)
-async def foreign_metrics_address(stage: Stage) -> AsyncIterator[None]:
-    stage.settings["CLAWBOT_METRICS_ADDR"] = "192.0.2.1:9090"
+async def foreign_metrics_address(installed: Installation) -> AsyncIterator[None]:
+    installed.settings["CLAWBOT_METRICS_ADDR"] = "192.0.2.1:9090"
     yield
 
 
 # What isn't broken
 
 
-async def nothing(_stage: Stage) -> AsyncIterator[None]:
+async def nothing(_stage: Installation) -> AsyncIterator[None]:
     yield
 
 
-async def trusted_certificate(stage: Stage) -> AsyncIterator[None]:
-    stage.settings["CLAWBOT_LMSTUDIO__CA_FILE"] = str(await encrypted(stage, -1))
+async def trusted_certificate(installed: Installation) -> AsyncIterator[None]:
+    installed.settings["CLAWBOT_LMSTUDIO__CA_FILE"] = str(await encrypted(installed, -1))
     yield
 
 
-async def right_fingerprint(stage: Stage) -> AsyncIterator[None]:
-    file = await encrypted(stage, -1)
+async def right_fingerprint(installed: Installation) -> AsyncIterator[None]:
+    file = await encrypted(installed, -1)
     der = ssl.PEM_cert_to_DER_cert(file.read_text())
     fingerprint = hashlib.sha256(der).hexdigest()
-    stage.settings["CLAWBOT_LMSTUDIO__CERTIFICATE_SHA256"] = fingerprint
+    installed.settings["CLAWBOT_LMSTUDIO__CERTIFICATE_SHA256"] = fingerprint
     yield
 
 
-async def right_name_and_path(stage: Stage) -> AsyncIterator[None]:
-    stage.names({"llm.test": ("127.0.0.1",)})
-    stage.at(f"http://llm.test:{stage.lm.port}/v1")
+async def right_name_and_path(installed: Installation) -> AsyncIterator[None]:
+    installed.names({"llm.test": ("127.0.0.1",)})
+    installed.at(f"http://llm.test:{installed.lm.port}/v1")
     yield
 
 
-async def right_token_and_model(stage: Stage) -> AsyncIterator[None]:
+async def right_token_and_model(installed: Installation) -> AsyncIterator[None]:
     small = Model("small/one", loaded=False, size_bytes=8_000_000_000)
-    await with_models(stage, Model(KEY, context_tokens=8192), small)
-    stage.lm.options.token = "sk-lm-right:one"
-    stage.settings["LMSTUDIO_API_TOKEN"] = "sk-lm-right:one"
-    stage.settings["LMSTUDIO_MODEL"] = KEY
+    await with_models(installed, Model(KEY, context_tokens=8192), small)
+    installed.lm.options.token = "sk-lm-right:one"
+    installed.settings["LMSTUDIO_API_TOKEN"] = "sk-lm-right:one"
+    installed.settings["LMSTUDIO_MODEL"] = KEY
     yield
 
 
-async def thinking_apart(stage: Stage) -> AsyncIterator[None]:
-    stage.lm.answer(Answer("Yes, it is.", reasoning="Let me think about 17.", markup="field"))
+async def thinking_apart(installed: Installation) -> AsyncIterator[None]:
+    installed.lm.answer(Answer("Yes, it is.", reasoning="Let me think about 17.", markup="field"))
     yield
 
 
@@ -470,14 +474,14 @@ HEALTHY = (
 
 
 @pytest.fixture
-async def stage(
+async def installed(
     discord: DiscordSandbox,
     lm: LMStudioSandbox,
     channel: Channel,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-) -> AsyncGenerator[Stage, None]:
+) -> AsyncGenerator[Installation, None]:
     """A healthy set-up; names are the system's until a breakage gives its own."""
     real = socket.getaddrinfo
 
@@ -493,40 +497,42 @@ async def stage(
         monkeypatch.setattr(socket, "getaddrinfo", answer)
 
     async with AsyncExitStack() as stack:
-        yield Stage(discord, lm, channel, tmp_path / "data", names, stack, caplog)
+        yield Installation(discord, lm, channel, tmp_path / "data", names, stack, caplog)
 
 
-async def in_chat(stage: Stage, owner: Person) -> list[list[str]]:
+async def in_chat(installed: Installation, owner: Person) -> list[list[str]]:
     """Run ``/diag network``; return the lines of each paragraph of the report."""
     settings = settings_for(
-        stage.discord,
-        stage.lm,
-        stage.folder,
-        **{"CLAWBOT_OWNER_IDS": str(owner.id), **stage.settings},
+        installed.discord,
+        installed.lm,
+        installed.folder,
+        **{"CLAWBOT_OWNER_IDS": str(owner.id), **installed.settings},
     )
     async with running(settings):
-        stage.once_online()
-        await stage.lm.wait_until(stage.is_broken, timeout_s=20)
-        made = await owner.slash(stage.channel, "diag network")
+        installed.once_online()
+        await installed.lm.wait_until(installed.is_broken, timeout_s=20)
+        made = await owner.slash(installed.channel, "diag network")
         await made.wait_response(timeout_s=3)
         assert made.ephemeral
-        await stage.discord.wait_until(
+        await installed.discord.wait_until(
             lambda: made.content and "Looking" not in made.content, timeout_s=40
         )
     return [paragraph.split("\n") for paragraph in made.content.split("\n\n")]
 
 
-async def in_terminal(stage: Stage, capsys: pytest.CaptureFixture[str]) -> tuple[list[str], int]:
+async def in_terminal(
+    installed: Installation, capsys: pytest.CaptureFixture[str]
+) -> tuple[list[str], int]:
     """Run ``clawbot check``; return its lines, and its exit code."""
     environment = {
-        "DISCORD_TOKEN": stage.discord.token,
-        "CLAWBOT_DISCORD_API_BASE": stage.discord.api_base,
-        "CLAWBOT_DISCORD_GATEWAY_URL": stage.discord.gateway_url,
-        "LMSTUDIO_BASE_URL": stage.lm.base_url,
-        "CLAWBOT_DATA_DIR": str(stage.folder),
-        **stage.settings,
+        "DISCORD_TOKEN": installed.discord.token,
+        "CLAWBOT_DISCORD_API_BASE": installed.discord.api_base,
+        "CLAWBOT_DISCORD_GATEWAY_URL": installed.discord.gateway_url,
+        "LMSTUDIO_BASE_URL": installed.lm.base_url,
+        "CLAWBOT_DATA_DIR": str(installed.folder),
+        **installed.settings,
     }
-    stage.once_online()
+    installed.once_online()
     with contextlib.suppress(OSError):
         capsys.readouterr()
     code = await asyncio.to_thread(check, load_settings(environment))
@@ -545,11 +551,11 @@ def test_there_are_thirty() -> None:
 
 @pytest.mark.parametrize("name", cases(CHAT))
 async def test_chat_names_one_cause_and_its_advice_first(
-    name: str, stage: Stage, ada: Person
+    name: str, installed: Installation, ada: Person
 ) -> None:
     case = BREAKAGES[name]
-    async with asynccontextmanager(case.arrange)(stage):
-        report = await in_chat(stage, ada)
+    async with asynccontextmanager(case.arrange)(installed):
+        report = await in_chat(installed, ada)
     problem, *rest = report
     assert [line for part in report for line in part if line.startswith(("❌", "⚠️"))] == problem[:1]
     assert f"**{case.step}**" in problem[0]
@@ -561,11 +567,11 @@ async def test_chat_names_one_cause_and_its_advice_first(
 
 @pytest.mark.parametrize("name", cases(TERMINAL))
 async def test_the_terminal_names_one_cause_and_its_advice(
-    name: str, stage: Stage, capsys: pytest.CaptureFixture[str]
+    name: str, installed: Installation, capsys: pytest.CaptureFixture[str]
 ) -> None:
     case = BREAKAGES[name]
-    async with asynccontextmanager(case.arrange)(stage):
-        lines, code = await in_terminal(stage, capsys)
+    async with asynccontextmanager(case.arrange)(installed):
+        lines, code = await in_terminal(installed, capsys)
     wrong = [at for at, line in enumerate(lines) if re.match(r"  FAILED| warning", line)]
     assert len(wrong) == 1, lines
     shown = lines[wrong[0]]
@@ -580,20 +586,20 @@ async def test_the_terminal_names_one_cause_and_its_advice(
 
 @pytest.mark.parametrize("arrange", HEALTHY)
 async def test_chat_reports_nothing_of_a_healthy_set_up(
-    arrange: Arrange, stage: Stage, ada: Person
+    arrange: Arrange, installed: Installation, ada: Person
 ) -> None:
-    async with asynccontextmanager(arrange)(stage):
-        report = await in_chat(stage, ada)
+    async with asynccontextmanager(arrange)(installed):
+        report = await in_chat(installed, ada)
     assert report[0] == ["✅ **Everything is well.**"]
     assert not any(line.startswith(("❌", "⚠️", "⏭️")) for part in report for line in part)
 
 
 @pytest.mark.parametrize("arrange", HEALTHY)
 async def test_the_terminal_reports_nothing_of_a_healthy_set_up(
-    arrange: Arrange, stage: Stage, capsys: pytest.CaptureFixture[str]
+    arrange: Arrange, installed: Installation, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with asynccontextmanager(arrange)(stage):
-        lines, code = await in_terminal(stage, capsys)
+    async with asynccontextmanager(arrange)(installed):
+        lines, code = await in_terminal(installed, capsys)
     assert code == 0
     assert lines[-1] == "Everything is well."
     assert not [line for line in lines if re.match(r"  FAILED| warning| skipped", line)]

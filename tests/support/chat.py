@@ -200,7 +200,7 @@ class Chat:
         self.backend = FakeBackend()
         self.journal = FakeJournal() if journal is None else journal
         self.sink = FakeSink(clock)
-        self.world = FakeSources()
+        self.sources = FakeSources()
         self.overrides = FixedSettings()
         settings = Settings(
             discord=DiscordSettings(token=SecretStr("t")), queue=QueueSettings(**queue)
@@ -214,8 +214,8 @@ class Chat:
             scheduler=Scheduler(
                 settings.queue, clock, self.backend.capacity, self.backend.is_available
             ),
-            builder=self.world.builder(),
-            estimator=self.world.estimator,
+            builder=self.sources.builder(),
+            estimator=self.sources.estimator,
             pacers=PacerRegistry(settings.delivery.writes_per_5_s, clock),
             secrets=SecretGuard([]),
             policy=OutputPolicy(),

@@ -69,7 +69,7 @@ class FakeSource:
         return None if place == HOME else self.messages[0]
 
 
-class Desk:
+class BackfillHarness:
     """A backfill over one channel, with a real journal."""
 
     def __init__(self, journal: SqlJournal, clock: FakeClock) -> None:
@@ -108,164 +108,184 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncGenerator[Desk, None]:
+async def harness(tmp_path: Path) -> AsyncGenerator[BackfillHarness, None]:
     clock = FakeClock()
     async with open_database(tmp_path / "clawbot.db", clock) as database:
-        yield Desk(await SqlJournal.open(database, clock, 30), clock)
+        yield BackfillHarness(await SqlJournal.open(database, clock, 30), clock)
 
 
 async def test_a_message_that_arrives_before_the_scan_hides_nothing_that_was_missed(
-    desk: Desk,
+    harness: BackfillHarness,
 ) -> None:
-    await desk.journal.seen(HOME.channel_id, snowflake_at(desk.clock.now() - HOUR / 2))
-    missed, live = desk.post(10), desk.post(0)
-    await desk.session_began()
-    await desk.receive(live)
-    await desk.scan()
-    assert desk.found == [missed]
-    assert (await desk.journal.last_seen())[HOME.channel_id] == live
+    await harness.journal.seen(HOME.channel_id, snowflake_at(harness.clock.now() - HOUR / 2))
+    missed, live = harness.post(10), harness.post(0)
+    await harness.session_began()
+    await harness.receive(live)
+    await harness.scan()
+    assert harness.found == [missed]
+    assert (await harness.journal.last_seen())[HOME.channel_id] == live
 
 
-async def test_messages_of_the_session_itself_are_not_handed_on_again(desk: Desk) -> None:
-    missed = desk.post(10)
-    desk.source.gate.clear()
-    scanning = asyncio.create_task(desk.scan())
+async def test_messages_of_the_session_itself_are_not_handed_on_again(
+    harness: BackfillHarness,
+) -> None:
+    missed = harness.post(10)
+    harness.source.gate.clear()
+    scanning = asyncio.create_task(harness.scan())
     await settle()
-    await desk.receive(desk.post(0))
-    desk.source.gate.set()
+    await harness.receive(harness.post(0))
+    harness.source.gate.set()
     await scanning
-    assert desk.found == [missed]
+    assert harness.found == [missed]
 
 
-async def test_after_the_scan_each_message_moves_the_mark_at_once(desk: Desk) -> None:
-    await desk.scan()
-    newest = desk.post(0)
-    await desk.receive(newest)
-    assert (await desk.journal.last_seen())[HOME.channel_id] == newest
+async def test_after_the_scan_each_message_moves_the_mark_at_once(harness: BackfillHarness) -> None:
+    await harness.scan()
+    newest = harness.post(0)
+    await harness.receive(newest)
+    assert (await harness.journal.last_seen())[HOME.channel_id] == newest
 
 
-async def test_a_session_that_is_lost_during_the_scan_is_scanned_for_too(desk: Desk) -> None:
-    desk.source.gate.clear()
-    first = asyncio.create_task(desk.scan())
+async def test_a_session_that_is_lost_during_the_scan_is_scanned_for_too(
+    harness: BackfillHarness,
+) -> None:
+    harness.source.gate.clear()
+    first = asyncio.create_task(harness.scan())
     await settle()
-    missed = desk.post(1)
-    await desk.session_began()
-    await desk.receive(desk.post(0))
-    second = asyncio.create_task(desk.scan())
-    desk.source.gate.set()
+    missed = harness.post(1)
+    await harness.session_began()
+    await harness.receive(harness.post(0))
+    second = asyncio.create_task(harness.scan())
+    harness.source.gate.set()
     await first
     await second
-    assert missed in desk.found
-    assert len(set(desk.found)) == len(desk.found)
+    assert missed in harness.found
+    assert len(set(harness.found)) == len(harness.found)
 
 
-async def test_channels_known_to_have_news_come_first(desk: Desk) -> None:
+async def test_channels_known_to_have_news_come_first(harness: BackfillHarness) -> None:
     other = replace(HOME, channel_id=ChannelId(HOME.channel_id + 1))
-    unstated = desk.post(2)
-    stated = desk.post(1)
-    desk.source.messages[-1] = replace(desk.source.messages[-1], place=other)
+    unstated = harness.post(2)
+    stated = harness.post(1)
+    harness.source.messages[-1] = replace(harness.source.messages[-1], place=other)
     scanning = asyncio.create_task(
-        desk.backfill.run([Candidate(HOME, None), Candidate(other, stated)], desk.note)
+        harness.backfill.run([Candidate(HOME, None), Candidate(other, stated)], harness.note)
     )
-    await desk.clock.advance(5.0)
+    await harness.clock.advance(5.0)
     await scanning
-    assert desk.found == [stated, unstated]
+    assert harness.found == [stated, unstated]
 
 
-async def test_many_who_write_directly_push_nobody_out_and_wait_as_one_group(desk: Desk) -> None:
+async def test_many_who_write_directly_push_nobody_out_and_wait_as_one_group(
+    harness: BackfillHarness,
+) -> None:
     dms = [ChannelId(7000 + number) for number in range(400)]
     for channel_id in dms:
-        await desk.backfill.remember_dms(channel_id)
-    assert desk.backfill.dm_channels == dms
+        await harness.backfill.remember_dms(channel_id)
+    assert harness.backfill.dm_channels == dms
     places = [Place(PlaceKind.DM, channel_id) for channel_id in dms]
-    theirs = [desk.post(1, place) for place in places]
-    ours = desk.post(5)
+    theirs = [harness.post(1, place) for place in places]
+    ours = harness.post(5)
     candidates = [Candidate(place, None) for place in (*places, HOME)]
-    scanning = asyncio.create_task(desk.backfill.run(candidates, desk.note))
+    scanning = asyncio.create_task(harness.backfill.run(candidates, harness.note))
     while not scanning.done():
-        await desk.clock.advance(SPACING_S)
-    assert sorted(desk.found) == sorted([*theirs, ours])
-    assert desk.found.index(ours) <= 1
+        await harness.clock.advance(SPACING_S)
+    assert sorted(harness.found) == sorted([*theirs, ours])
+    assert harness.found.index(ours) <= 1
 
 
-async def test_a_missed_message_that_ends_the_process_each_time_is_set_aside(desk: Desk) -> None:
+async def test_a_missed_message_that_ends_the_process_each_time_is_set_aside(
+    harness: BackfillHarness,
+) -> None:
     may_take = []
     for _ in range(4):
         with contextlib.suppress(KeyboardInterrupt):
-            async with desk.backfill.taking(MessageId(5)) as may:
+            async with harness.backfill.taking(MessageId(5)) as may:
                 may_take.append(may)
                 raise KeyboardInterrupt
     assert may_take == [True, True, False, False]
     for _ in range(3):
-        async with desk.backfill.taking(MessageId(6)) as may:
+        async with harness.backfill.taking(MessageId(6)) as may:
             assert may
 
 
-async def test_what_others_ask_meanwhile_hides_no_message_that_ends_the_process(desk: Desk) -> None:
+async def test_what_others_ask_meanwhile_hides_no_message_that_ends_the_process(
+    harness: BackfillHarness,
+) -> None:
     may_take = []
     for life in range(4):
-        async with desk.backfill.taking(MessageId(100 + life)) as may:
+        async with harness.backfill.taking(MessageId(100 + life)) as may:
             assert may
         with contextlib.suppress(KeyboardInterrupt):
-            async with desk.backfill.taking(MessageId(5)) as may:
+            async with harness.backfill.taking(MessageId(5)) as may:
                 may_take.append(may)
                 raise KeyboardInterrupt
     assert may_take == [True, True, False, False]
 
 
-async def test_a_missed_message_whose_taking_is_cut_off_in_order_is_taken_later(desk: Desk) -> None:
+async def test_a_missed_message_whose_taking_is_cut_off_in_order_is_taken_later(
+    harness: BackfillHarness,
+) -> None:
     for _ in range(4):
         with contextlib.suppress(asyncio.CancelledError):
-            async with desk.backfill.taking(MessageId(5)) as may:
+            async with harness.backfill.taking(MessageId(5)) as may:
                 assert may
                 raise asyncio.CancelledError
 
 
-async def test_a_page_of_history_that_ends_the_process_each_time_is_left_out(desk: Desk) -> None:
+async def test_a_page_of_history_that_ends_the_process_each_time_is_left_out(
+    harness: BackfillHarness,
+) -> None:
     poison = replace(HOME, channel_id=ChannelId(666))
-    desk.source.poison = poison
+    harness.source.poison = poison
     missed = []
     for minutes_ago in (4, 3, 2):
-        missed.append(desk.post(minutes_ago))
-        desk.post(minutes_ago, poison)
+        missed.append(harness.post(minutes_ago))
+        harness.post(minutes_ago, poison)
         candidates = [Candidate(HOME, None), Candidate(poison, MessageId(2**62))]
         with contextlib.suppress(DeathError):
-            await desk.scan(*candidates)
-        desk.backfill = Backfill(desk.source, desk.journal, desk.state, desk.clock, HOUR)
-    assert desk.source.deaths == MOST_LIVES
-    assert desk.found == missed
+            await harness.scan(*candidates)
+        harness.backfill = Backfill(
+            harness.source, harness.journal, harness.state, harness.clock, HOUR
+        )
+    assert harness.source.deaths == MOST_LIVES
+    assert harness.found == missed
 
 
 async def test_a_channel_active_lately_is_looked_at_although_discord_states_no_news(
-    desk: Desk,
+    harness: BackfillHarness,
 ) -> None:
-    before = desk.post(20)
-    await desk.journal.seen(HOME.channel_id, before)
-    missed = desk.post(10)
-    await desk.scan(Candidate(HOME, before))
-    assert desk.found == [missed]
+    before = harness.post(20)
+    await harness.journal.seen(HOME.channel_id, before)
+    missed = harness.post(10)
+    await harness.scan(Candidate(HOME, before))
+    assert harness.found == [missed]
 
 
-async def test_a_channel_that_was_silent_for_long_costs_no_request(desk: Desk) -> None:
-    desk.post(10)
-    await desk.scan(Candidate(HOME, snowflake_at(desk.clock.now() - 2 * HOUR)))
-    assert desk.found == []
+async def test_a_channel_that_was_silent_for_long_costs_no_request(
+    harness: BackfillHarness,
+) -> None:
+    harness.post(10)
+    await harness.scan(Candidate(HOME, snowflake_at(harness.clock.now() - 2 * HOUR)))
+    assert harness.found == []
 
 
-async def test_nothing_is_lost_because_of_a_strangers_busy_guild(desk: Desk) -> None:
+async def test_nothing_is_lost_because_of_a_strangers_busy_guild(harness: BackfillHarness) -> None:
     def channel_of(guild: int, number: int) -> Place:
         channel_id = ChannelId(guild * 1000 + number)
         return replace(HOME, channel_id=channel_id, guild_id=GuildId(guild))
 
     busy = [channel_of(1, number) for number in range(60)]
-    theirs = [Candidate(place, desk.post(1, place)) for place in busy]
+    theirs = [Candidate(place, harness.post(1, place)) for place in busy]
     for _ in range(1200):
-        desk.post(2, busy[0])
+        harness.post(2, busy[0])
     quiet = [channel_of(2, number) for number in range(60)]
-    ours = [Candidate(place, desk.post(5, place)) for place in quiet]
-    scanning = asyncio.create_task(desk.backfill.run([*theirs, *ours], desk.note))
+    ours = [Candidate(place, harness.post(5, place)) for place in quiet]
+    scanning = asyncio.create_task(harness.backfill.run([*theirs, *ours], harness.note))
     while not scanning.done():
-        await desk.clock.advance(SPACING_S)
-    assert sorted(desk.found) == sorted(each.id for each in desk.source.messages)
-    ours_end = max(desk.found.index(each.last_message_id) for each in ours if each.last_message_id)
-    assert ours_end < len(desk.found) - 1000
+        await harness.clock.advance(SPACING_S)
+    assert sorted(harness.found) == sorted(each.id for each in harness.source.messages)
+    ours_end = max(
+        harness.found.index(each.last_message_id) for each in ours if each.last_message_id
+    )
+    assert ours_end < len(harness.found) - 1000

@@ -45,9 +45,9 @@ async def answered(journal: SqlJournal, message: IncomingMessage, own_lines: str
 async def test_an_answer_with_the_look_of_a_notice_is_the_models(
     database: Database, journal: SqlJournal
 ) -> None:
-    world = FakeSources()
-    answer = world.say(CLAW, "⚠️ Never mix these.\n-# not even a little\n-# llama · 12 tokens/s")
-    failed = world.say(CLAW, "⚠️ The model's machine had a problem. Please try again.", minutes=2)
+    sources = FakeSources()
+    answer = sources.say(CLAW, "⚠️ Never mix these.\n-# not even a little\n-# llama · 12 tokens/s")
+    failed = sources.say(CLAW, "⚠️ The model's machine had a problem. Please try again.", minutes=2)
     await answered(journal, answer, "-# llama · 12 tokens/s")
     await answered(journal, failed, failed.text)
     words = await (await own_words(database, journal)).words([answer, failed])
@@ -57,9 +57,9 @@ async def test_an_answer_with_the_look_of_a_notice_is_the_models(
 async def test_a_notice_outside_of_any_question_is_known_also_after_a_restart(
     database: Database, journal: SqlJournal
 ) -> None:
-    world = FakeSources()
-    said = world.say(CLAW, "⚠️ I'm not switched on in this channel.")
-    old = world.say(CLAW, "⚠️ I'm sure of it.")
+    sources = FakeSources()
+    said = sources.say(CLAW, "⚠️ I'm not switched on in this channel.")
+    old = sources.say(CLAW, "⚠️ I'm sure of it.")
     words = await own_words(database, journal)
     await words.posted_notice(said.id)
     for each in (words, await own_words(database, journal)):
@@ -72,6 +72,6 @@ async def test_notices_are_remembered_within_a_bound(
     words = await own_words(database, journal)
     for number in range(1, MOST_NOTICES + 3):
         await words.posted_notice(MessageId(number))
-    world = FakeSources()
-    message = world.say(CLAW, "⚠️ x")
+    sources = FakeSources()
+    message = sources.say(CLAW, "⚠️ x")
     assert await words.words([message]) == {message.id: "⚠️ x"}

@@ -44,7 +44,7 @@ def reworded(asked: Question) -> Question:
     return replace(asked, text=NEW_WORDS, message=replace(asked.message, text=NEW_WORDS))
 
 
-class Office:
+class ResumeHarness:
     """Stored questions, what became of them, and the resumer that looks at them.
 
     Attributes:
@@ -61,7 +61,7 @@ class Office:
         self.replied_to: IncomingMessage | None = None
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
         self.resumer = Resumer(
-            self.chat.journal, self.chat.service, clock, self, self.chat.world, STALE_AFTER
+            self.chat.journal, self.chat.service, clock, self, self.chat.sources, STALE_AFTER
         )
 
     async def way_back(self, entry: JournalEntry) -> WayBack | None:
@@ -107,8 +107,8 @@ class Office:
 
 
 @pytest.fixture
-def office(clock: FakeClock) -> Office:
-    return Office(clock)
+def harness(clock: FakeClock) -> ResumeHarness:
+    return ResumeHarness(clock)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def office(clock: FakeClock) -> Office:
     ],
 )
 async def test_a_question_left_open_ends_as_its_state_and_its_fate_say(
-    office: Office,
+    harness: ResumeHarness,
     state: QuestionState,
     fate: str,
     attempts: int,
@@ -152,16 +152,16 @@ async def test_a_question_left_open_ends_as_its_state_and_its_fate_say(
     shown: str,
     is_asked: bool,
 ) -> None:
-    office.store(question(1, "why is it blue"), state, attempts)
-    office.fates[QuestionId(1)] = fate
-    assert await office.run() == 1
-    assert office.chat.outcome(1) is outcome
-    assert len(office.asked) == is_asked
+    harness.store(question(1, "why is it blue"), state, attempts)
+    harness.fates[QuestionId(1)] = fate
+    assert await harness.run() == 1
+    assert harness.chat.outcome(1) is outcome
+    assert len(harness.asked) == is_asked
     words = NEW_WORDS if fate == "edited" else "why is it blue"
-    assert all(words in each for each in office.asked)
-    assert [shown in each for each in office.chat.sink.contents] == [True] * bool(shown)
+    assert all(words in each for each in harness.asked)
+    assert [shown in each for each in harness.chat.sink.contents] == [True] * bool(shown)
     if state is not ACCEPTED and shown:
-        assert list(office.chat.sink.messages) == [71]
+        assert list(harness.chat.sink.messages) == [71]
 
 
 @pytest.mark.parametrize(
@@ -174,207 +174,209 @@ async def test_a_question_left_open_ends_as_its_state_and_its_fate_say(
     ],
 )
 async def test_only_what_was_never_answered_grows_too_old(
-    office: Office, state: QuestionState, age: timedelta, shown: str
+    harness: ResumeHarness, state: QuestionState, age: timedelta, shown: str
 ) -> None:
-    asked_at = office.chat.clock.now() - age
-    office.store(question(1, asked_at=asked_at), state)
-    await office.run()
-    assert [shown in each for each in office.chat.sink.contents] == [True]
+    asked_at = harness.chat.clock.now() - age
+    harness.store(question(1, asked_at=asked_at), state)
+    await harness.run()
+    assert [shown in each for each in harness.chat.sink.contents] == [True]
 
 
 async def test_of_a_message_changed_right_before_the_end_only_the_newest_words_are_answered(
-    office: Office,
+    harness: ResumeHarness,
 ) -> None:
     asked = question(1, "why is it blue")
-    office.store(asked, RUNNING)
-    office.store(replace(reworded(asked), id=QuestionId(2)), ACCEPTED)
-    assert await office.run() == 2
-    assert (office.chat.outcome(1), office.chat.outcome(2)) == (Outcome.MERGED, Outcome.DELIVERED)
-    assert len(office.asked) == 1
-    assert NEW_WORDS in office.asked[0]
-    assert office.chat.sink.contents == [ANSWER]
+    harness.store(asked, RUNNING)
+    harness.store(replace(reworded(asked), id=QuestionId(2)), ACCEPTED)
+    assert await harness.run() == 2
+    assert (harness.chat.outcome(1), harness.chat.outcome(2)) == (Outcome.MERGED, Outcome.DELIVERED)
+    assert len(harness.asked) == 1
+    assert NEW_WORDS in harness.asked[0]
+    assert harness.chat.sink.contents == [ANSWER]
 
 
 async def test_a_message_that_was_answered_with_the_next_one_is_not_answered_again(
-    office: Office,
+    harness: ResumeHarness,
 ) -> None:
     first = question(1, "why")
-    office.store(first, RUNNING)
+    harness.store(first, RUNNING)
     both = question(2, "is it blue").merge(first)
-    office.store(both, RUNNING)
-    await office.chat.journal.close(both.id, Outcome.DELIVERED)
-    assert await office.run() == 1
-    assert office.chat.outcome(1) is Outcome.MERGED
-    assert office.asked == []
-    assert list(office.chat.sink.messages) == [72]
+    harness.store(both, RUNNING)
+    await harness.chat.journal.close(both.id, Outcome.DELIVERED)
+    assert await harness.run() == 1
+    assert harness.chat.outcome(1) is Outcome.MERGED
+    assert harness.asked == []
+    assert list(harness.chat.sink.messages) == [72]
 
 
 async def test_an_answer_that_belongs_to_another_question_is_left_where_it_is(
-    office: Office,
+    harness: ResumeHarness,
 ) -> None:
-    world = office.chat.world
-    asked = world.say(BOB, "why is it blue")
-    answer = world.say(CLAW, WHOLE, to=asked)
+    sources = harness.chat.sources
+    asked = sources.say(BOB, "why is it blue")
+    answer = sources.say(CLAW, WHOLE, to=asked)
     before = replace(question(1), message=asked)
-    office.chat.journal.entries[before.id] = JournalEntry(before, RUNNING, 1)
-    office.store(replace(before, id=QuestionId(2)), RUNNING)
-    await office.chat.journal.posted(QuestionId(2), [answer.id])
-    await office.chat.journal.close(QuestionId(2), Outcome.DELIVERED)
-    office.chat.sink.adopt(answer.id, WHOLE)
-    await office.run()
-    assert office.chat.outcome(1) is Outcome.MERGED
-    assert answer.id in office.chat.sink.messages
+    harness.chat.journal.entries[before.id] = JournalEntry(before, RUNNING, 1)
+    harness.store(replace(before, id=QuestionId(2)), RUNNING)
+    await harness.chat.journal.posted(QuestionId(2), [answer.id])
+    await harness.chat.journal.close(QuestionId(2), Outcome.DELIVERED)
+    harness.chat.sink.adopt(answer.id, WHOLE)
+    await harness.run()
+    assert harness.chat.outcome(1) is Outcome.MERGED
+    assert answer.id in harness.chat.sink.messages
 
 
-async def test_an_answer_that_was_posted_and_not_noted_is_gone_on_with(office: Office) -> None:
-    world = office.chat.world
-    asked = world.say(BOB, "why is it blue")
-    world.say(BOB, "not the answer", to=asked)
-    world.say(CLAW, "of something else")
-    orphan = world.say(CLAW, HALF, to=asked)
-    office.chat.sink.adopt(orphan.id, HALF)
+async def test_an_answer_that_was_posted_and_not_noted_is_gone_on_with(
+    harness: ResumeHarness,
+) -> None:
+    sources = harness.chat.sources
+    asked = sources.say(BOB, "why is it blue")
+    sources.say(BOB, "not the answer", to=asked)
+    sources.say(CLAW, "of something else")
+    orphan = sources.say(CLAW, HALF, to=asked)
+    harness.chat.sink.adopt(orphan.id, HALF)
     open_question = replace(question(1), message=asked)
-    office.chat.journal.entries[QuestionId(1)] = JournalEntry(open_question, RUNNING, 1)
-    await office.run()
-    assert {i: m.content for i, m in office.chat.sink.messages.items()} == {orphan.id: ANSWER}
+    harness.chat.journal.entries[QuestionId(1)] = JournalEntry(open_question, RUNNING, 1)
+    await harness.run()
+    assert {i: m.content for i, m in harness.chat.sink.messages.items()} == {orphan.id: ANSWER}
 
 
-async def test_no_answer_is_looked_for_where_no_work_had_begun(office: Office) -> None:
-    office.store(question(1), ACCEPTED)
-    before = office.chat.world.requests
-    await office.resumer.run(BOT_ID)
-    assert office.chat.world.requests == before
+async def test_no_answer_is_looked_for_where_no_work_had_begun(harness: ResumeHarness) -> None:
+    harness.store(question(1), ACCEPTED)
+    before = harness.chat.sources.requests
+    await harness.resumer.run(BOT_ID)
+    assert harness.chat.sources.requests == before
 
 
 async def test_words_that_the_response_of_a_command_has_already_are_replaced(
-    office: Office,
+    harness: ResumeHarness,
 ) -> None:
-    office.standing = (office.chat.sink.adopt(77, HALF),)
-    office.store(question(1), ACCEPTED)
-    await office.run()
-    assert {i: m.content for i, m in office.chat.sink.messages.items()} == {77: ANSWER}
+    harness.standing = (harness.chat.sink.adopt(77, HALF),)
+    harness.store(question(1), ACCEPTED)
+    await harness.run()
+    assert {i: m.content for i, m in harness.chat.sink.messages.items()} == {77: ANSWER}
 
 
-async def test_what_is_worked_on_already_is_left_alone(office: Office) -> None:
-    office.store(question(1), ACCEPTED)
-    assert await office.resumer.run(BOT_ID) == 1
-    assert await office.resumer.run(BOT_ID) == 0
-    await office.chat.pass_time()
-    assert len(office.asked) == 1
+async def test_what_is_worked_on_already_is_left_alone(harness: ResumeHarness) -> None:
+    harness.store(question(1), ACCEPTED)
+    assert await harness.resumer.run(BOT_ID) == 1
+    assert await harness.resumer.run(BOT_ID) == 0
+    await harness.chat.pass_time()
+    assert len(harness.asked) == 1
 
 
 async def test_a_question_that_ends_while_others_are_looked_at_is_not_asked_again(
-    office: Office,
+    harness: ResumeHarness,
 ) -> None:
     for number in (1, 2):
-        office.store(question(number), ACCEPTED)
+        harness.store(question(number), ACCEPTED)
 
-    office.meanwhile = lambda: office.chat.journal.close(QuestionId(2), Outcome.STOPPED)
-    assert await office.run() == 1
-    assert office.chat.outcome(2) is Outcome.STOPPED
-    assert len(office.asked) == 1
+    harness.meanwhile = lambda: harness.chat.journal.close(QuestionId(2), Outcome.STOPPED)
+    assert await harness.run() == 1
+    assert harness.chat.outcome(2) is Outcome.STOPPED
+    assert len(harness.asked) == 1
 
 
 @pytest.mark.parametrize("attempts", [0, 1, MOST_ATTEMPTS, MOST_ATTEMPTS + 1])
 async def test_a_question_known_to_have_held_the_process_up_is_set_aside(
-    office: Office, attempts: int
+    harness: ResumeHarness, attempts: int
 ) -> None:
-    office.store(question(1), RUNNING, attempts)
-    await give_up(office.chat.journal, QuestionId(1))
-    await give_up(office.chat.journal, QuestionId(404))
-    assert office.chat.journal.entries[QuestionId(1)].attempts == max(attempts, MOST_ATTEMPTS)
-    await office.run()
-    assert SET_ASIDE in office.chat.sink.contents[-1]
+    harness.store(question(1), RUNNING, attempts)
+    await give_up(harness.chat.journal, QuestionId(1))
+    await give_up(harness.chat.journal, QuestionId(404))
+    assert harness.chat.journal.entries[QuestionId(1)].attempts == max(attempts, MOST_ATTEMPTS)
+    await harness.run()
+    assert SET_ASIDE in harness.chat.sink.contents[-1]
 
 
-async def test_a_question_that_ended_is_not_given_up(office: Office) -> None:
-    office.store(question(1), RUNNING, 1)
-    await office.chat.journal.close(QuestionId(1), Outcome.DELIVERED)
-    await give_up(office.chat.journal, QuestionId(1))
-    assert office.chat.journal.entries[QuestionId(1)].attempts == 1
+async def test_a_question_that_ended_is_not_given_up(harness: ResumeHarness) -> None:
+    harness.store(question(1), RUNNING, 1)
+    await harness.chat.journal.close(QuestionId(1), Outcome.DELIVERED)
+    await give_up(harness.chat.journal, QuestionId(1))
+    assert harness.chat.journal.entries[QuestionId(1)].attempts == 1
 
 
-async def died(office: Office) -> FakeJournal:
+async def died(harness: ResumeHarness) -> FakeJournal:
     """Live until nothing goes on by itself and die there; return what is stored."""
-    running = asyncio.create_task(office.resumer.run(BOT_ID))
-    await office.chat.pass_time(5)
+    running = asyncio.create_task(harness.resumer.run(BOT_ID))
+    await harness.chat.pass_time(5)
     kept = FakeJournal()
-    kept.entries.update(office.chat.journal.entries)
+    kept.entries.update(harness.chat.journal.entries)
     running.cancel()
     await asyncio.wait({running})
-    await office.chat.service.cancel()
+    await harness.chat.service.cancel()
     return kept
 
 
 async def test_a_question_whose_look_ends_the_process_is_set_aside_and_nobody_elses(
     clock: FakeClock,
 ) -> None:
-    office = Office(clock)
+    harness = ResumeHarness(clock)
     for number in (1, 2, 3):
-        office.store(question(number, f"what is {number}"), ACCEPTED)
-        office.chat.backend.scripts.append([asyncio.Event()])
+        harness.store(question(number, f"what is {number}"), ACCEPTED)
+        harness.chat.backend.scripts.append([asyncio.Event()])
     lives = 0
-    while office.chat.outcome(2) is None and lives < 2 * MOST_ATTEMPTS:
-        office.fates[QuestionId(2)] = "poison" if lives <= MOST_ATTEMPTS else "there"
-        journal = await died(office)
+    while harness.chat.outcome(2) is None and lives < 2 * MOST_ATTEMPTS:
+        harness.fates[QuestionId(2)] = "poison" if lives <= MOST_ATTEMPTS else "there"
+        journal = await died(harness)
         lives += 1
-        office = Office(clock, journal)
-    assert office.chat.outcome(2) is Outcome.NOTIFIED
+        harness = ResumeHarness(clock, journal)
+    assert harness.chat.outcome(2) is Outcome.NOTIFIED
     assert lives == MOST_ATTEMPTS + 2
     # Worked on in the first life and in the last, which ended like all before.
-    assert [office.chat.journal.entries[QuestionId(i)].attempts for i in (1, 3)] == [2, 1]
+    assert [harness.chat.journal.entries[QuestionId(i)].attempts for i in (1, 3)] == [2, 1]
 
 
-async def test_a_look_that_is_cut_off_in_order_uses_up_no_attempt(office: Office) -> None:
-    office.store(question(1), RUNNING, 1)
-    office.fates[QuestionId(1)] = "poison"
-    running = asyncio.create_task(office.resumer.run(BOT_ID))
-    await office.chat.pass_time(1)
-    assert office.chat.journal.entries[QuestionId(1)].attempts == 2
+async def test_a_look_that_is_cut_off_in_order_uses_up_no_attempt(harness: ResumeHarness) -> None:
+    harness.store(question(1), RUNNING, 1)
+    harness.fates[QuestionId(1)] = "poison"
+    running = asyncio.create_task(harness.resumer.run(BOT_ID))
+    await harness.chat.pass_time(1)
+    assert harness.chat.journal.entries[QuestionId(1)].attempts == 2
     running.cancel()
     await asyncio.wait({running})
-    assert office.chat.journal.entries[QuestionId(1)].attempts == 1
+    assert harness.chat.journal.entries[QuestionId(1)].attempts == 1
 
 
 async def test_a_question_that_was_stopped_while_it_was_looked_at_is_not_answered(
-    office: Office,
+    harness: ResumeHarness,
 ) -> None:
-    office.store(question(1), ACCEPTED)
-    office.meanwhile = lambda: office.chat.journal.close(QuestionId(1), Outcome.STOPPED)
-    await office.run()
-    assert office.chat.outcome(1) is Outcome.STOPPED
-    assert office.asked == []
+    harness.store(question(1), ACCEPTED)
+    harness.meanwhile = lambda: harness.chat.journal.close(QuestionId(1), Outcome.STOPPED)
+    await harness.run()
+    assert harness.chat.outcome(1) is Outcome.STOPPED
+    assert harness.asked == []
 
 
 async def test_a_question_that_is_asked_anew_while_it_is_looked_at_is_answered_once(
-    office: Office,
+    harness: ResumeHarness,
 ) -> None:
     asked = question(1, "why is it blue")
-    office.store(asked, RUNNING)
+    harness.store(asked, RUNNING)
     anew = replace(reworded(asked), id=QuestionId(2))
-    office.meanwhile = lambda: office.chat.service.submit(anew, office.chat.sink)
-    await office.run()
-    assert (office.chat.outcome(1), office.chat.outcome(2)) == (Outcome.MERGED, Outcome.DELIVERED)
-    assert len(office.asked) == 1
+    harness.meanwhile = lambda: harness.chat.service.submit(anew, harness.chat.sink)
+    await harness.run()
+    assert (harness.chat.outcome(1), harness.chat.outcome(2)) == (Outcome.MERGED, Outcome.DELIVERED)
+    assert len(harness.asked) == 1
 
 
 async def test_an_answer_that_was_not_noted_is_gone_on_with_in_new_words_too(
-    office: Office,
+    harness: ResumeHarness,
 ) -> None:
-    office.standing = (office.chat.sink.adopt(77, HALF),)
+    harness.standing = (harness.chat.sink.adopt(77, HALF),)
     asked = question(1)
-    office.chat.journal.entries[asked.id] = JournalEntry(asked, RUNNING, 1)
-    office.fates[asked.id] = "edited"
-    await office.run()
-    assert {i: m.content for i, m in office.chat.sink.messages.items()} == {77: ANSWER}
+    harness.chat.journal.entries[asked.id] = JournalEntry(asked, RUNNING, 1)
+    harness.fates[asked.id] = "edited"
+    await harness.run()
+    assert {i: m.content for i, m in harness.chat.sink.messages.items()} == {77: ANSWER}
 
 
 async def test_the_answer_to_a_burst_replies_to_the_message_that_is_left_of_it(
-    office: Office,
+    harness: ResumeHarness,
 ) -> None:
     first = question(1, "why")
-    office.store(question(2, "is it blue").merge(first), RUNNING)
-    office.fates[QuestionId(2)] = "last deleted"
-    await office.run()
-    assert office.replied_to == first.message
-    assert office.chat.outcome(2) is Outcome.DELIVERED
+    harness.store(question(2, "is it blue").merge(first), RUNNING)
+    harness.fates[QuestionId(2)] = "last deleted"
+    await harness.run()
+    assert harness.replied_to == first.message
+    assert harness.chat.outcome(2) is Outcome.DELIVERED

@@ -36,7 +36,7 @@ class Model:
         self.loaded: set[str | None] = set()
 
 
-class World:
+class SchedulerHarness:
     """A scheduler, its clock, and jobs numbered as they are made."""
 
     def __init__(self, model: Model, **settings: float) -> None:
@@ -75,27 +75,27 @@ def running(tickets: list[Ticket]) -> list[int]:
 
 
 async def test_a_question_begins_at_once_where_there_is_room() -> None:
-    world = World(Model(slots=1))
-    ticket = world.submit()
+    harness = SchedulerHarness(Model(slots=1))
+    ticket = harness.submit()
     assert ticket.position is None
     await ticket.wait()
-    assert world.scheduler.running == 1
+    assert harness.scheduler.running == 1
     ticket.release()
-    assert world.scheduler.running == 0
+    assert harness.scheduler.running == 0
 
 
 async def test_a_flood_leaves_the_next_slot_to_the_next_person() -> None:
-    world = World(Model(slots=4), max_waiting_person=30)
-    flood = [world.submit(person=1) for _ in range(30)]
-    bystander = world.submit(person=2)
+    harness = SchedulerHarness(Model(slots=4), max_waiting_person=30)
+    flood = [harness.submit(person=1) for _ in range(30)]
+    bystander = harness.submit(person=2)
     assert bystander.position == 1
     flood[0].release()
     assert bystander.state is TicketState.RUNNING
 
 
 async def test_slots_that_come_free_are_filled_in_order() -> None:
-    world = World(Model(slots=2))
-    tickets = [world.submit(person=number) for number in range(1, 6)]
+    harness = SchedulerHarness(Model(slots=2))
+    tickets = [harness.submit(person=number) for number in range(1, 6)]
     assert running(tickets) == [0, 1]
     assert [ticket.position for ticket in tickets[2:]] == [1, 2, 3]
     tickets[1].release()
@@ -104,26 +104,26 @@ async def test_slots_that_come_free_are_filled_in_order() -> None:
 
 
 async def test_all_that_run_share_the_context_pool() -> None:
-    world = World(Model(slots=4, pool_tokens=2500))
-    tickets = [world.submit(person=number) for number in range(1, 5)]
+    harness = SchedulerHarness(Model(slots=4, pool_tokens=2500))
+    tickets = [harness.submit(person=number) for number in range(1, 5)]
     assert running(tickets) == [0, 1]
 
 
 async def test_the_settings_slots_stand_over_the_servers() -> None:
-    world = World(Model(slots=4), slots=1)
-    tickets = [world.submit(person=number) for number in range(1, 4)]
+    harness = SchedulerHarness(Model(slots=4), slots=1)
+    tickets = [harness.submit(person=number) for number in range(1, 4)]
     assert running(tickets) == [0]
 
 
 async def test_strangers_who_fill_the_line_from_their_server_keep_no_other_server_out() -> None:
-    world = World(Model(slots=1), max_waiting=32)
+    harness = SchedulerHarness(Model(slots=1), max_waiting=32)
     for person in range(2, 60):
         with contextlib.suppress(QueueError):
-            world.scheduler.submit(world.job(person, person, g=66))
-    assert world.scheduler.waiting == 32
-    assert world.submit().state is world.submit(person=2).state is TicketState.WAITING
+            harness.scheduler.submit(harness.job(person, person, g=66))
+    assert harness.scheduler.waiting == 32
+    assert harness.submit().state is harness.submit(person=2).state is TicketState.WAITING
     with pytest.raises(QueueError, match="Too many questions are waiting"):
-        world.submit(person=3)
+        harness.submit(person=3)
 
 
 @pytest.mark.parametrize(
@@ -135,26 +135,26 @@ async def test_strangers_who_fill_the_line_from_their_server_keep_no_other_serve
     ],
 )
 async def test_a_full_line_refuses_and_says_when(bounds: dict[str, float], words: str) -> None:
-    world = World(Model(slots=1), **bounds)
+    harness = SchedulerHarness(Model(slots=1), **bounds)
     for _ in range(3):
-        world.submit()
+        harness.submit()
     with pytest.raises(QueueError, match=words) as caught:
-        world.submit()
+        harness.submit()
     assert "again in about 20 seconds" in caught.value.sentence
-    assert world.scheduler.waiting == 2
+    assert harness.scheduler.waiting == 2
 
 
 async def test_what_was_accepted_before_a_restart_is_never_refused() -> None:
-    world = World(Model(slots=1), max_waiting_person=1)
-    world.submit()
-    world.submit()
-    recovered = world.scheduler.submit(world.job(), has_place=True)
+    harness = SchedulerHarness(Model(slots=1), max_waiting_person=1)
+    harness.submit()
+    harness.submit()
+    recovered = harness.scheduler.submit(harness.job(), has_place=True)
     assert recovered.position == 2
 
 
 async def test_cancel_takes_exactly_one_out_of_the_line() -> None:
-    world = World(Model(slots=1))
-    first, second, third = (world.submit() for _ in range(3))
+    harness = SchedulerHarness(Model(slots=1))
+    first, second, third = (harness.submit() for _ in range(3))
     waiter = asyncio.create_task(second.wait())
     await settle()
     assert second.cancel()
@@ -166,49 +166,49 @@ async def test_cancel_takes_exactly_one_out_of_the_line() -> None:
 
 
 async def test_cancel_while_running_gives_the_slot_to_the_next() -> None:
-    world = World(Model(slots=1))
-    first, second = world.submit(), world.submit()
+    harness = SchedulerHarness(Model(slots=1))
+    first, second = harness.submit(), harness.submit()
     assert not first.cancel()
     assert second.state is TicketState.RUNNING
     first.release()
-    assert world.scheduler.running == 1
+    assert harness.scheduler.running == 1
 
 
 async def test_a_task_that_is_cancelled_while_waiting_leaves_the_line() -> None:
-    world = World(Model(slots=1))
-    first, second = world.submit(), world.submit()
+    harness = SchedulerHarness(Model(slots=1))
+    first, second = harness.submit(), harness.submit()
     waiter = asyncio.create_task(second.wait())
     await settle()
     waiter.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiter
-    assert world.scheduler.waiting == 0
+    assert harness.scheduler.waiting == 0
     first.release()
-    assert world.scheduler.running == 0
+    assert harness.scheduler.running == 0
 
 
 async def test_a_task_cancelled_as_its_turn_comes_loses_no_slot() -> None:
-    world = World(Model(slots=1))
-    first, second = world.submit(), world.submit()
+    harness = SchedulerHarness(Model(slots=1))
+    first, second = harness.submit(), harness.submit()
     waiter = asyncio.create_task(second.wait())
     await settle()
     first.release()
     waiter.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiter
-    assert world.scheduler.running == 0
+    assert harness.scheduler.running == 0
 
 
 async def test_questions_are_held_while_the_model_is_away_and_then_begin_one_by_one() -> None:
     model = Model(slots=4)
-    world = World(model)
+    harness = SchedulerHarness(model)
     model.is_up = False
-    tickets = [world.submit(person=number) for number in range(1, 7)]
+    tickets = [harness.submit(person=number) for number in range(1, 7)]
     assert running(tickets) == []
     assert all(ticket.is_held and ticket.expected_wait_s is None for ticket in tickets)
-    await world.clock.advance(600)
+    await harness.clock.advance(600)
     model.is_up = True
-    world.scheduler.wake()
+    harness.scheduler.wake()
     assert running(tickets) == [0]
     tickets[0].first_token()
     assert running(tickets) == [0, 1]
@@ -219,52 +219,52 @@ async def test_questions_are_held_while_the_model_is_away_and_then_begin_one_by_
 
 async def test_a_return_is_noticed_without_being_told() -> None:
     model = Model()
-    world = World(model)
+    harness = SchedulerHarness(model)
     model.is_up = False
-    ticket = world.submit()
+    ticket = harness.submit()
     model.is_up = True
-    await world.clock.advance(1)
+    await harness.clock.advance(1)
     assert ticket.state is TicketState.RUNNING
 
 
 async def test_holding_ends_with_a_sentence_after_the_set_time() -> None:
     model = Model()
-    world = World(model, hold_s=1800)
+    harness = SchedulerHarness(model, hold_s=1800)
     model.is_up = False
-    ticket = world.submit()
+    ticket = harness.submit()
     waiter = asyncio.create_task(ticket.wait())
-    await world.clock.advance(1799)
+    await harness.clock.advance(1799)
     assert not waiter.done()
-    await world.clock.advance(2)
+    await harness.clock.advance(2)
     with pytest.raises(HoldExpiredError, match="hasn't answered for 30 minutes"):
         await waiter
-    assert world.scheduler.waiting == 0
+    assert harness.scheduler.waiting == 0
 
 
 async def test_time_in_line_does_not_count_as_time_held() -> None:
     model = Model(slots=1)
-    world = World(model, hold_s=100)
-    world.submit(person=1)
-    waiting = world.submit(person=2)
-    await world.clock.advance(99)
+    harness = SchedulerHarness(model, hold_s=100)
+    harness.submit(person=1)
+    waiting = harness.submit(person=2)
+    await harness.clock.advance(99)
     model.is_up = False
-    await world.clock.advance(50)
+    await harness.clock.advance(50)
     model.is_up = True
-    await world.clock.advance(10)
+    await harness.clock.advance(10)
     model.is_up = False
-    await world.clock.advance(90)
+    await harness.clock.advance(90)
     assert waiting.state is TicketState.WAITING
 
 
 async def test_a_requeued_question_goes_first_of_its_person_and_not_at_once() -> None:
     model = Model(slots=1)
-    world = World(model)
-    first, second = world.submit(), world.submit()
+    harness = SchedulerHarness(model)
+    first, second = harness.submit(), harness.submit()
     await first.wait()
     first.requeue()
     assert first.position == 1
     assert running([first, second]) == []
-    await world.clock.advance(2)
+    await harness.clock.advance(2)
     assert running([first, second]) == [0]
     await first.wait()
     first.release()
@@ -272,87 +272,87 @@ async def test_a_requeued_question_goes_first_of_its_person_and_not_at_once() ->
 
 
 async def test_an_overloaded_server_is_given_less() -> None:
-    world = World(Model(slots=4))
-    tickets = [world.submit(person=number) for number in range(1, 9)]
+    harness = SchedulerHarness(Model(slots=4))
+    tickets = [harness.submit(person=number) for number in range(1, 9)]
     tickets[0].overloaded()
     tickets[0].release()
-    assert world.scheduler.slots == 4
+    assert harness.scheduler.slots == 4
     tickets[1].overloaded()
     tickets[1].release()
-    assert world.scheduler.slots == 2
+    assert harness.scheduler.slots == 2
     tickets[2].release()
     assert running(tickets) == [3, 4]
 
 
 async def test_listeners_hear_of_their_place_and_of_being_held() -> None:
     model = Model(slots=1)
-    world = World(model)
+    harness = SchedulerHarness(model)
     heard: list[tuple[int | None, bool]] = []
-    first, _second = world.submit(person=1), world.submit(person=2)
-    world.scheduler.submit(world.job(3), lambda t: heard.append((t.position, t.is_held)))
-    await world.clock.advance(1)
+    first, _second = harness.submit(person=1), harness.submit(person=2)
+    harness.scheduler.submit(harness.job(3), lambda t: heard.append((t.position, t.is_held)))
+    await harness.clock.advance(1)
     first.release()
-    await world.clock.advance(1)
+    await harness.clock.advance(1)
     model.is_up = False
-    await world.clock.advance(5)
+    await harness.clock.advance(5)
     assert heard == [(2, False), (1, False), (1, True)]
 
 
 async def test_a_listener_that_fails_does_not_stop_the_line() -> None:
-    world = World(Model(slots=1))
-    world.submit(person=1)
+    harness = SchedulerHarness(Model(slots=1))
+    harness.submit(person=1)
 
     def fail(_ticket: Ticket) -> None:
         raise RuntimeError
 
-    world.scheduler.submit(world.job(2), fail)
-    await world.clock.advance(3)
-    world.model.capacity = Capacity(2)
-    await world.clock.advance(1)
-    assert world.scheduler.running == 2
+    harness.scheduler.submit(harness.job(2), fail)
+    await harness.clock.advance(3)
+    harness.model.capacity = Capacity(2)
+    await harness.clock.advance(1)
+    assert harness.scheduler.running == 2
 
 
 async def test_expected_waits_are_learned() -> None:
-    world = World(Model(slots=1))
-    first = world.submit(person=1)
+    harness = SchedulerHarness(Model(slots=1))
+    first = harness.submit(person=1)
     first.first_token()
-    await world.clock.advance(40)
+    await harness.clock.advance(40)
     first.release()
-    running, next_one, last = (world.submit(person=number) for number in (2, 3, 4))
-    await world.clock.advance(10)
+    running, next_one, last = (harness.submit(person=number) for number in (2, 3, 4))
+    await harness.clock.advance(10)
     assert running.expected_wait_s is None
     assert next_one.expected_wait_s == pytest.approx(30)
     assert last.expected_wait_s == pytest.approx(70)
 
 
 async def test_work_that_failed_before_its_answer_teaches_nothing_of_durations() -> None:
-    world = World(Model(slots=1))
-    before = world.scheduler.mean_answer_s
-    ticket = world.submit()
-    await world.clock.advance(300)
+    harness = SchedulerHarness(Model(slots=1))
+    before = harness.scheduler.mean_answer_s
+    ticket = harness.submit()
+    await harness.clock.advance(300)
     ticket.release()
-    assert world.scheduler.mean_answer_s == before
+    assert harness.scheduler.mean_answer_s == before
 
 
 async def test_closing_sends_those_away_who_wait_and_lets_the_others_finish() -> None:
-    world = World(Model(slots=1))
-    running, waiting = world.submit(person=1), world.submit(person=2)
-    assert [job.question_id for job in world.scheduler.close()] == [waiting.job.question_id]
+    harness = SchedulerHarness(Model(slots=1))
+    running, waiting = harness.submit(person=1), harness.submit(person=2)
+    assert [job.question_id for job in harness.scheduler.close()] == [waiting.job.question_id]
     with pytest.raises(QueueError, match="Your question is kept"):
         await waiting.wait()
     with pytest.raises(QueueError, match="restarting"):
-        world.submit()
-    assert world.scheduler.running == 1
+        harness.submit()
+    assert harness.scheduler.running == 1
     running.release()
-    assert world.scheduler.running == 0
+    assert harness.scheduler.running == 0
 
 
 async def test_questions_for_a_model_that_must_be_loaded_gather() -> None:
     model = Model(slots=1)
-    world = World(model, max_waiting_person=50)
+    harness = SchedulerHarness(model, max_waiting_person=50)
     model.loaded = {"a"}
-    current = world.submit(person=9, model="a")
-    tickets = [world.submit(person=n % 2 + 1, model="ab"[n % 2]) for n in range(40)]
+    current = harness.submit(person=9, model="a")
+    tickets = [harness.submit(person=n % 2 + 1, model="ab"[n % 2]) for n in range(40)]
     loads = 0
     begun: list[str | None] = []
     for _ in range(40):
@@ -368,33 +368,33 @@ async def test_questions_for_a_model_that_must_be_loaded_gather() -> None:
 
 
 async def test_the_same_question_is_never_twice_in_the_line() -> None:
-    world = World(Model(slots=1))
-    job = world.job()
-    world.scheduler.submit(job)
+    harness = SchedulerHarness(Model(slots=1))
+    job = harness.job()
+    harness.scheduler.submit(job)
     with pytest.raises(ValueError, match="already"):
-        world.scheduler.submit(job)
+        harness.scheduler.submit(job)
 
 
 async def test_nothing_ticks_when_nobody_waits() -> None:
-    world = World(Model(slots=1))
-    first, second = world.submit(), world.submit()
+    harness = SchedulerHarness(Model(slots=1))
+    first, second = harness.submit(), harness.submit()
     first.release()
     second.release()
-    await world.clock.advance(2)
-    assert world.clock.is_idle
+    await harness.clock.advance(2)
+    assert harness.clock.is_idle
 
 
 async def test_a_look_at_the_line_that_fails_is_not_the_last_one() -> None:
     model = Model()
-    world = World(model)
-    first, second = world.submit(), world.submit()
-    await world.clock.advance(1.0)
+    harness = SchedulerHarness(model)
+    first, second = harness.submit(), harness.submit()
+    await harness.clock.advance(1.0)
     capacity = model.capacity
     del model.capacity
-    await world.clock.advance(3.0)
+    await harness.clock.advance(3.0)
     model.capacity = capacity
     model.is_up = False
-    await world.clock.advance(2.0)
+    await harness.clock.advance(2.0)
     assert second.is_held
     first.cancel()
     second.cancel()
@@ -405,8 +405,8 @@ def prepare(ticket: Ticket) -> None:
 
 
 async def test_prompts_are_built_for_the_front_of_the_line_only() -> None:
-    world = World(Model(slots=2))
-    tickets = [world.unprepared(person=number) for number in range(1, 31)]
+    harness = SchedulerHarness(Model(slots=2))
+    tickets = [harness.unprepared(person=number) for number in range(1, 31)]
     assert [ticket.is_near for ticket in tickets] == [True] * (2 + AHEAD) + [False] * (28 - AHEAD)
     for ticket in tickets[:4]:
         prepare(ticket)
@@ -417,11 +417,11 @@ async def test_prompts_are_built_for_the_front_of_the_line_only() -> None:
 
 
 async def test_a_bystander_of_a_storm_begins_after_those_who_had_nothing_yet() -> None:
-    world = World(Model(slots=2), max_waiting_person=100)
-    storm = [world.unprepared(person=n % 3 + 1, channel=n % 3 + 1) for n in range(60)]
+    harness = SchedulerHarness(Model(slots=2), max_waiting_person=100)
+    storm = [harness.unprepared(person=n % 3 + 1, channel=n % 3 + 1) for n in range(60)]
     for ticket in storm[:2]:
         prepare(ticket)
-    bystander = world.unprepared(person=9, channel=9)
+    bystander = harness.unprepared(person=9, channel=9)
     assert bystander.is_near
     prepare(bystander)
     for ticket in storm:
@@ -435,8 +435,8 @@ async def test_a_bystander_of_a_storm_begins_after_those_who_had_nothing_yet() -
 async def test_a_prompt_that_takes_long_keeps_nobody_else_waiting_and_its_question_stays_first() -> (
     None
 ):
-    world = World(Model(slots=1))
-    slow, quick, last = (world.unprepared(person=number) for number in (1, 2, 3))
+    harness = SchedulerHarness(Model(slots=1))
+    slow, quick, last = (harness.unprepared(person=number) for number in (1, 2, 3))
     prepare(quick)
     prepare(last)
     assert running([slow, quick, last]) == [1]
@@ -447,26 +447,26 @@ async def test_a_prompt_that_takes_long_keeps_nobody_else_waiting_and_its_questi
 
 async def test_prompts_that_take_long_leave_no_slot_free_while_others_could_be_built() -> None:
     model = Model(slots=1)
-    world = World(model)
-    tickets = [world.unprepared(person=number) for number in range(1, 21)]
+    harness = SchedulerHarness(model)
+    tickets = [harness.unprepared(person=number) for number in range(1, 21)]
     further = AHEAD + 1
     assert not tickets[further].is_near
-    await world.clock.advance(TICK_S)
+    await harness.clock.advance(TICK_S)
     assert [ticket.is_near for ticket in tickets[further : further + 2]] == [True, False]
     prepare(tickets[further])
     assert running(tickets) == [further]
-    await world.clock.advance(10 * TICK_S)
+    await harness.clock.advance(10 * TICK_S)
     assert sum(ticket.is_near for ticket in tickets) == AHEAD + 2, "no slot is free"
     model.is_up = False
     tickets[further].release()
-    await world.clock.advance(10 * TICK_S)
+    await harness.clock.advance(10 * TICK_S)
     assert sum(ticket.is_near for ticket in tickets) == AHEAD + 2, "nothing may begin"
 
 
 async def test_a_person_is_charged_for_the_prompt_that_was_built() -> None:
-    world = World(Model(slots=1))
-    first, second = world.unprepared(person=1), world.unprepared(person=1)
-    other, another = world.unprepared(person=2), world.unprepared(person=2)
+    harness = SchedulerHarness(Model(slots=1))
+    first, second = harness.unprepared(person=1), harness.unprepared(person=1)
+    other, another = harness.unprepared(person=2), harness.unprepared(person=2)
     prepare(first)
     big = replace(other.job, prompt_tokens=90_000, cost_tokens=91_000, is_prepared=True)
     other.prepared(big)
@@ -479,8 +479,8 @@ async def test_a_person_is_charged_for_the_prompt_that_was_built() -> None:
 
 
 async def test_a_full_line_counts_those_whose_prompts_are_not_built() -> None:
-    world = World(Model(slots=1), max_waiting=5)
+    harness = SchedulerHarness(Model(slots=1), max_waiting=5)
     for person in range(1, 6):
-        world.unprepared(person=person)
+        harness.unprepared(person=person)
     with pytest.raises(QueueError, match="Too many questions are waiting"):
-        world.unprepared(person=6)
+        harness.unprepared(person=6)

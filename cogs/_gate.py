@@ -11,7 +11,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.chat.admission import Admission, Verdict
+from bot.chat.admission import Admission, Judgement
 from bot.core.clock import Clock
 from bot.core.domain import IncomingMessage, Origin, Place, Question, UserId
 from bot.core.errors import DeliveryError, TargetGoneError
@@ -68,7 +68,7 @@ def admission(client: ClawbotClient) -> Admission:
     return Admission(client.services.settings.discord, owner_ids(client))
 
 
-def judge(client: ClawbotClient, message: IncomingMessage, *, is_own_thread: bool) -> Verdict:
+def judge(client: ClawbotClient, message: IncomingMessage, *, is_own_thread: bool) -> Judgement:
     """Decide what to do with a message, permissions included.
 
     Args:

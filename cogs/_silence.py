@@ -33,7 +33,7 @@ async def case_of(client: ClawbotClient, channel: Channel, member: discord.Membe
     person, place = _convert.person(member), _convert.place(channel)
     is_own_thread = _places.is_own_thread(channel, UserId(client.user.id))
     mention = _mention(client, person, place)
-    verdict = _gate.judge(client, mention, is_own_thread=is_own_thread)
+    judgement = _gate.judge(client, mention, is_own_thread=is_own_thread)
     needed, useful = _lacks(channel)
     is_thread = isinstance(channel, discord.Thread)
     granted = channel.permissions_for(member)
@@ -42,8 +42,8 @@ async def case_of(client: ClawbotClient, channel: Channel, member: discord.Membe
     return Case(
         who=member.mention,
         where=channel.mention,
-        verdict=verdict,
-        limit=_limit(client, person, place) if verdict.rule is None else "",
+        judgement=judgement,
+        limit=_limit(client, person, place) if judgement.rule is None else "",
         needed=needed,
         useful=useful,
         may_ask=granted.view_channel and may_write,

@@ -129,13 +129,13 @@ class ChatCog(commands.Cog):
         return UserId(self.bot.user.id)
 
     async def _take(self, incoming: IncomingMessage, *, is_own_thread: bool) -> None:
-        verdict = _gate.judge(self.bot, incoming, is_own_thread=is_own_thread)
-        origin = verdict.origin
-        if verdict.rule is Rule.CANNOT_WRITE:
+        judgement = _gate.judge(self.bot, incoming, is_own_thread=is_own_thread)
+        origin = judgement.origin
+        if judgement.rule is Rule.CANNOT_WRITE:
             _log.info("asked in channel %d, where I may not write", incoming.place.channel_id)
             return
-        if verdict.decision is Decision.REFUSE:
-            self._turned_away.explain(incoming, verdict.reason)
+        if judgement.decision is Decision.REFUSE:
+            self._turned_away.explain(incoming, judgement.reason)
             return
         if origin is None and incoming.text and not incoming.author.is_bot:
             origin = Origin.MENTION if self._services.chat.continues_burst(incoming) else None
@@ -275,8 +275,8 @@ class ChatCog(commands.Cog):
     async def _take_missed(self, incoming: IncomingMessage) -> None:
         channel = self.bot.get_channel(incoming.place.channel_id)
         is_own_thread = _places.is_own_thread(channel, self._me)
-        verdict = _gate.judge(self.bot, incoming, is_own_thread=is_own_thread)
-        is_for_me = verdict.decision is not Decision.IGNORE
+        judgement = _gate.judge(self.bot, incoming, is_own_thread=is_own_thread)
+        is_for_me = judgement.decision is not Decision.IGNORE
         if not is_for_me and not self._services.chat.continues_burst(incoming):
             return  # nearly all that is found, so nothing is looked up for it
         if await self._services.chat.has_taken(QuestionId(incoming.id)):
@@ -293,8 +293,8 @@ class ChatCog(commands.Cog):
             await self._arrived(incoming, channel)
             return
         is_own_thread = _places.is_own_thread(channel, self._me)
-        verdict = _gate.judge(self.bot, incoming, is_own_thread=is_own_thread)
-        if verdict.decision is Decision.ACCEPT:
+        judgement = _gate.judge(self.bot, incoming, is_own_thread=is_own_thread)
+        if judgement.decision is Decision.ACCEPT:
             self._turned_away.explain(incoming, TOO_OLD)
 
     # Commands

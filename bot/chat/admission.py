@@ -65,7 +65,7 @@ _REASONS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Judgement:
     """A decision with its reason.
 
     Attributes:
@@ -94,7 +94,7 @@ class Admission:
 
     def judge(
         self, message: IncomingMessage, me: UserId, *, is_own_thread: bool, may_write: bool = True
-    ) -> Verdict:
+    ) -> Judgement:
         """Decide what to do with a message.
 
         Args:
@@ -105,17 +105,17 @@ class Admission:
         """
         origin = self._origin(message, me, is_own_thread=is_own_thread)
         if message.author.is_bot or message.author.id == me:
-            return Verdict(Decision.IGNORE, Rule.NO_PERSON)
+            return Judgement(Decision.IGNORE, Rule.NO_PERSON)
         if not message.is_ordinary:
-            return Verdict(Decision.IGNORE, Rule.NOT_ORDINARY)
+            return Judgement(Decision.IGNORE, Rule.NOT_ORDINARY)
         if origin is None:
-            return Verdict(Decision.IGNORE, Rule.NOT_ADDRESSED)
+            return Judgement(Decision.IGNORE, Rule.NOT_ADDRESSED)
         if not may_write:
-            return Verdict(Decision.IGNORE, Rule.CANNOT_WRITE)
+            return Judgement(Decision.IGNORE, Rule.CANNOT_WRITE)
         rule = self._denied_by(message.author, message.place)
         if rule is not None:
-            return Verdict(Decision.REFUSE, rule, _REASONS[rule])
-        return Verdict(Decision.ACCEPT, origin=origin)
+            return Judgement(Decision.REFUSE, rule, _REASONS[rule])
+        return Judgement(Decision.ACCEPT, origin=origin)
 
     @staticmethod
     def is_late_mention(message: IncomingMessage, me: UserId) -> bool:

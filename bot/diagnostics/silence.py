@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bot.chat.admission import Decision, Rule, Verdict
+from bot.chat.admission import Decision, Rule, Judgement
 from bot.core.permissions import listed
 from bot.core.ports import JournalEntry, Outcome
 from config.names import Target, preferred_name
@@ -91,12 +91,12 @@ class Newest:
 
     Attributes:
         link: Its address at Discord.
-        verdict: What the admission says of it.
+        judgement: What the admission says of it.
         entry: What the journal knows of it.
     """
 
     link: str
-    verdict: Verdict
+    judgement: Judgement
     entry: JournalEntry | None
 
 
@@ -107,7 +107,7 @@ class Case:
     Attributes:
         who: The person, as a mention.
         where: The channel, as a mention.
-        verdict: What the admission says of a mention by this person, written there now.
+        judgement: What the admission says of a mention by this person, written there now.
         limit: What a limit or the line would answer it with; empty if they would take it.
         needed: Permissions without which there is no answer.
         useful: Permissions without which an answer lacks something.
@@ -118,7 +118,7 @@ class Case:
 
     who: str
     where: str
-    verdict: Verdict
+    judgement: Judgement
     limit: str = ""
     needed: Sequence[Lack] = ()
     useful: Sequence[Lack] = ()
@@ -129,7 +129,7 @@ class Case:
     @property
     def is_answered(self) -> bool:
         """Whether a mention would be answered."""
-        return self.verdict.decision is Decision.ACCEPT and not self.limit
+        return self.judgement.decision is Decision.ACCEPT and not self.limit
 
 
 def silence_text(case: Case) -> str:
@@ -137,7 +137,7 @@ def silence_text(case: Case) -> str:
     parts = [_decision(case)]
     if case.newest is not None:
         parts.append(_newest(case.newest))
-    if case.needed and case.verdict.rule is not Rule.CANNOT_WRITE:
+    if case.needed and case.judgement.rule is not Rule.CANNOT_WRITE:
         parts.append(f"❌ There I lack {_lacks(case.needed)}. {_grant(case.needed)}")
     if case.useful and not case.needed:
         parts.append(f"⚠️ I can answer there, but lack {_lacks(case.useful)}.")
@@ -154,7 +154,7 @@ def silence_text(case: Case) -> str:
 
 
 def _decision(case: Case) -> str:
-    rule = case.verdict.rule
+    rule = case.judgement.rule
     if rule is Rule.CANNOT_WRITE:
         lacking = f": I lack {_lacks(case.needed)}" if case.needed else ""
         return f"❌ I don't answer {case.who} in {case.where}{lacking}. {_grant(case.needed)}"
@@ -170,7 +170,7 @@ def _newest(newest: Newest) -> str:
     head = f"Their newest message there ({newest.link}):"
     if newest.entry is not None:
         return f"{head} {_OUTCOMES[newest.entry.outcome]}"
-    rule = newest.verdict.rule
+    rule = newest.judgement.rule
     if rule is None:
         return (
             f"{head} it is for me, but I never took it. I was away then, it was over a limit, or it "

@@ -68,16 +68,16 @@ def test_the_report_says_what_the_admission_decides(
 ) -> None:
     admission = Admission(DiscordSettings(**settings), owner_ids=frozenset({UserId(1)}))
     asked = message(**fields)
-    verdict = admission.judge(asked, BOT_ID, is_own_thread=is_own_thread, may_write=may_write)
+    judgement = admission.judge(asked, BOT_ID, is_own_thread=is_own_thread, may_write=may_write)
     lacks = [] if may_write else [Lack("Send Messages")]
-    text = silence_text(Case(who="<@11>", where="<#50>", verdict=verdict, needed=lacks))
-    is_accepted = verdict.decision is Decision.ACCEPT
+    text = silence_text(Case(who="<@11>", where="<#50>", judgement=judgement, needed=lacks))
+    is_accepted = judgement.decision is Decision.ACCEPT
     assert text.startswith("✅ I answer") is is_accepted
-    assert (verdict.rule is None) is is_accepted
-    assert (verdict.decision is Decision.REFUSE) is bool(verdict.reason)
-    if verdict.decision is Decision.REFUSE:
-        assert verdict.reason == admission.refusal(asked.author, asked.place)
-    if verdict.rule is Rule.CANNOT_WRITE:
+    assert (judgement.rule is None) is is_accepted
+    assert (judgement.decision is Decision.REFUSE) is bool(judgement.reason)
+    if judgement.decision is Decision.REFUSE:
+        assert judgement.reason == admission.refusal(asked.author, asked.place)
+    if judgement.rule is Rule.CANNOT_WRITE:
         assert not may_write
         assert "Send Messages" in text
 

@@ -33,8 +33,8 @@ def admission(**settings: Any) -> Admission:
     ],
 )
 def test_what_is_addressed_to_the_bot_is_accepted(fields: dict[str, Any], origin: Origin) -> None:
-    verdict = admission().judge(message(**fields), BOT_ID, is_own_thread=False)
-    assert (verdict.decision, verdict.origin) == (Decision.ACCEPT, origin)
+    judgement = admission().judge(message(**fields), BOT_ID, is_own_thread=False)
+    assert (judgement.decision, judgement.origin) == (Decision.ACCEPT, origin)
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def test_what_is_addressed_to_the_bot_is_accepted(fields: dict[str, Any], origin
     ],
 )
 def test_what_is_not_for_the_bot_is_ignored(fields: dict[str, Any]) -> None:
-    verdict = admission().judge(message(**fields), BOT_ID, is_own_thread=False)
-    assert verdict.decision is Decision.IGNORE
+    judgement = admission().judge(message(**fields), BOT_ID, is_own_thread=False)
+    assert judgement.decision is Decision.IGNORE
 
 
 def test_the_bots_own_thread_needs_no_mention_but_some_content() -> None:
@@ -98,11 +98,11 @@ def test_owners_may_write_direct_messages_when_others_may_not() -> None:
 
 
 def test_a_refusal_says_why() -> None:
-    verdict = admission(blocked_channel_ids=(50,)).judge(
+    judgement = admission(blocked_channel_ids=(50,)).judge(
         message(**TO_ME), BOT_ID, is_own_thread=False
     )
-    assert verdict.decision is Decision.REFUSE
-    assert "channel" in verdict.reason
+    assert judgement.decision is Decision.REFUSE
+    assert "channel" in judgement.reason
 
 
 @pytest.mark.parametrize(

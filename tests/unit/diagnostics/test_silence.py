@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from bot.chat.admission import Decision, Rule, Verdict
+from bot.chat.admission import Decision, Rule, Judgement
 from bot.core.domain import Origin
 from bot.core.ports import JournalEntry, Outcome, QuestionState
 from bot.diagnostics.silence import Case, Lack, Newest, silence_text
 from tests.support.builders import question
 
-ACCEPTED = Verdict(Decision.ACCEPT, origin=Origin.MENTION)
-CASE = Case(who="<@11>", where="<#50>", verdict=ACCEPTED)
+ACCEPTED = Judgement(Decision.ACCEPT, origin=Origin.MENTION)
+CASE = Case(who="<@11>", where="<#50>", judgement=ACCEPTED)
 LINK = "https://discord.com/channels/40/50/1000"
 SETTINGS = {
     Rule.PERSON_BLOCKED: "CLAWBOT_DISCORD__BLOCKED_USER_IDS",
@@ -30,7 +30,7 @@ def test_each_rule_is_named_first_with_what_to_change(rule: Rule) -> None:
     lacks = [Lack("Send Messages", "denied to everyone in the permissions of <#50>")]
     decision = Decision.REFUSE if rule in SETTINGS else Decision.IGNORE
     needed = lacks if rule is Rule.CANNOT_WRITE else []
-    case = replace(CASE, verdict=Verdict(decision, rule, "No."), needed=needed)
+    case = replace(CASE, judgement=Judgement(decision, rule, "No."), needed=needed)
     first = silence_text(case).splitlines()[0]
     assert first.startswith("❌ I don't answer <@11> in <#50>")
     assert SETTINGS.get(rule, "") in first
@@ -76,7 +76,7 @@ def test_the_newest_message_ended_as_the_journal_says(outcome: Outcome | None, w
 
 
 def test_a_newest_message_that_did_not_ask_says_so() -> None:
-    ignored = Verdict(Decision.IGNORE, Rule.NOT_ADDRESSED)
+    ignored = Judgement(Decision.IGNORE, Rule.NOT_ADDRESSED)
     text = silence_text(replace(CASE, newest=Newest(LINK, ignored, None)))
     assert "not answered, because it doesn't mention me" in text
     assert text.startswith("✅ I answer")

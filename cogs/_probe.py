@@ -1,4 +1,4 @@
-"""A diagnosis's turn at the model: in the line, and counted, like a question."""
+"""A diagnosis's turn at the model: in the queue, and counted, like a question."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def turn(interaction: discord.Interaction[ClawbotClient], model: str) -> A
     what is wrong with it is what the person wants to know.
 
     Args:
-        interaction: Of the person in whose name the line is joined.
+        interaction: Of the person in whose name the queue is joined.
         model: The model's key.
     """
     services = interaction.client.services

@@ -71,7 +71,7 @@ def _mention(client: ClawbotClient, person: Person, place: Place) -> IncomingMes
 
 
 def _limit(client: ClawbotClient, person: Person, place: Place) -> str:
-    """Return what a limit or the line would say to a question at the moment."""
+    """Return what a limit or the queue would say to a question at the moment."""
     services = client.services
     refusal = services.limiter.look(person.id, place.guild_id)
     if refusal is not None:

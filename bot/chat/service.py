@@ -117,7 +117,7 @@ class ChatService:
             acknowledge: Awaited once the question is accepted, before anything is done for it.
 
         Raises:
-            AdmissionError: The person or guild asks too often, or the line is full.
+            AdmissionError: The person or guild asks too often, or the queue is full.
         """
         # Asked twice: the same question may have come again while the journal was read.
         if await self.has_taken(question.id) or self.knows(question.id):
@@ -131,7 +131,7 @@ class ChatService:
                     if acknowledge is not None:
                         await acknowledge()
                 except BaseException:
-                    turn.leave_line()
+                    turn.leave_queue()
                     raise
                 self._start(turn)
         finally:
@@ -146,7 +146,7 @@ class ChatService:
         *,
         is_counted: bool,
     ) -> Turn | None:
-        """Give a question its place in line and store it.
+        """Give a question its place in the queue and store it.
 
         Returns:
             ``None`` when the journal has it already, and couldn't say so before.
@@ -178,7 +178,7 @@ class ChatService:
             return Turn(question, sink, self._parts, posted=replaces, ticket=ticket)
 
     def _check_rate(self, question: Question) -> None:
-        """Look whether one may ask now; it is counted once there is a place in line, too.
+        """Look whether one may ask now; it is counted once there is a place in the queue, too.
 
         Raises:
             RateLimitedError: Not now.
@@ -191,7 +191,7 @@ class ChatService:
         return [t for t in self._turns.values() if _asks_in(t.question, message_id)]
 
     def _place(self, question: Question, *, has_place: bool) -> Ticket | None:
-        """Take a place in line; what is asked during a stop is kept for the next start.
+        """Take a place in the queue; what is asked during a stop is kept for the next start.
 
         Raises:
             QueueError: There is none.
@@ -223,7 +223,7 @@ class ChatService:
 
     def _start(self, turn: Turn) -> None:
         if self._is_closed or turn.question.id in self._turns:
-            turn.leave_line()
+            turn.leave_queue()
             return  # accepted at the last moment: the journal has it for the next start
         messages = turn.question.messages
         if messages and all(message.id in self._deleted for message in messages):

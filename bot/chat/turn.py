@@ -1,4 +1,4 @@
-"""One question on its way to one answer: context, line, stream, words on the screen."""
+"""One question on its way to one answer: context, queue, stream, words on the screen."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Turn:
         entry: The journal's record, where an earlier run of the process began the work.
         posted: Messages of an earlier answer that this one takes the place of.
         refusal: A sentence to say instead of answering.
-        ticket: Its place in line; an earlier run's question takes one when it is worked on.
+        ticket: Its place in the queue; an earlier run's question takes one when it is worked on.
 
     Attributes:
         is_underway: Past the waiting: the model is asked, or the end is being delivered.
@@ -179,8 +179,8 @@ class Turn:
                 await self.hand_over()
             return outcome
 
-    def leave_line(self) -> None:
-        """Give up the place in line."""
+    def leave_queue(self) -> None:
+        """Give up the place in the queue."""
         if self._ticket is not None:
             self._ticket.cancel()
 
@@ -192,7 +192,7 @@ class Turn:
         async with self._delivery:
             self._work = asyncio.get_running_loop().create_task(self._answer())
             # What is said at the end waits for Discord, and needs no slot meanwhile.
-            self._work.add_done_callback(lambda _: self.leave_line())
+            self._work.add_done_callback(lambda _: self.leave_queue())
             if self._ending is not None:
                 self._work.cancel()
             try:
@@ -434,7 +434,7 @@ class Turn:
 
 
 def job_of(question: Question, chat: ChatSettings, prompt: Prompt | None = None) -> Job:
-    """Return what the line must know of a question, before its prompt is built or after that."""
+    """Return what the queue must know of a question, before its prompt is built or after that."""
     prompt_tokens = prompt.prompt_tokens if prompt is not None else 0
     return Job(
         question_id=question.id,

@@ -20,7 +20,7 @@ ALONE_FROM: Final = 2
 
 
 class WorkGate:
-    """Lets work begin; waiting in line is no work. Whoever must be alone goes before new work."""
+    """Lets work begin; waiting in the queue is no work. Whoever must be alone goes before new work."""
 
     def __init__(self) -> None:
         self._suspect = asyncio.Lock()

@@ -331,7 +331,7 @@ class Stage:
     """A question's stage, for the stage line.
 
     Attributes:
-        position: Place in line, 1 is next; with QUEUED.
+        position: Place in the queue, 1 is next; with QUEUED.
         expected_wait_s: Seconds until the answer should start; with HELD, how long it is kept.
         tokens: Prompt tokens being read; with READING.
     """

@@ -8,7 +8,7 @@
     │   └── DependencyError          exit code 69
     ├── BackendError                 the model's side (subclasses in bot.lmstudio.errors)
     ├── AdmissionError               a question was refused, with a reason for the person
-    ├── QueueError                   the line is full or closed
+    ├── QueueError                   the queue is full or closed
     ├── StoreError                   the database failed
     └── DeliveryError                Discord refused or lost what was to be shown
         ├── TargetGoneError          message, channel or guild is gone: stop the work
@@ -124,7 +124,7 @@ class AdmissionError(BotError):
 
 
 class QueueError(AdmissionError):
-    """The line is full or closed; the message says when to try again."""
+    """The queue is full or closed; the message says when to try again."""
 
     can_retry = True
 

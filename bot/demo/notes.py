@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final
 
 from bot.core.record import QuestionRecord
-from bot.queue.scheduler import InLine, Scheduler
+from bot.queue.scheduler import QueueEntry, Scheduler
 
 KEPT_RECORDS: Final = 20
 
@@ -39,6 +39,6 @@ class Notes:
         return 0 if self._scheduler is None else self._scheduler.slots
 
     @property
-    def line(self) -> list[InLine]:
+    def entries(self) -> list[QueueEntry]:
         """Whose answers are written, and who waits, in order."""
-        return [] if self._scheduler is None else self._scheduler.line
+        return [] if self._scheduler is None else self._scheduler.entries

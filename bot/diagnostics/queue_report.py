@@ -8,7 +8,7 @@ from typing import Final
 from bot.core.ports import ServerState
 from bot.core.wording import counted
 from bot.queue.capacity import in_words
-from bot.queue.scheduler import InLine, Job, Scheduler
+from bot.queue.scheduler import Job, QueueEntry, Scheduler
 
 NAMED: Final = 10
 """Most questions that are listed one by one, of those that run and of those that wait."""
@@ -22,7 +22,7 @@ _CIRCUITS: Final = {
 
 
 def queue_text(
-    line: Scheduler,
+    scheduler: Scheduler,
     servers: Sequence[ServerState],
     *,
     is_available: bool,
@@ -31,16 +31,16 @@ def queue_text(
     """Return the report.
 
     Args:
-        line: The line.
+        scheduler: The queue.
         servers: The model's machines.
         is_available: Whether any of them is believed to answer.
         may_name: Whether a question's person may be named to whoever asks for the report.
     """
-    running = [each for each in line.line if each.place is None]
-    waiting = [each for each in line.line if each.place is not None]
+    running = [each for each in scheduler.entries if each.place is None]
+    waiting = [each for each in scheduler.entries if each.place is not None]
     parts = [
-        _capacity(line, is_available=is_available),
-        _pool(line),
+        _capacity(scheduler, is_available=is_available),
+        _pool(scheduler),
         _listed("Being answered", running, may_name),
         _listed("Waiting", waiting, may_name),
         *(_server(number, server) for number, server in enumerate(servers, 1)),
@@ -48,28 +48,26 @@ def queue_text(
     return "\n".join(filter(None, parts))
 
 
-def _capacity(line: Scheduler, *, is_available: bool) -> str:
-    text = (
-        f"{line.running} being answered on {counted(line.slots, 'slot')}, {line.waiting} waiting."
-    )
+def _capacity(scheduler: Scheduler, *, is_available: bool) -> str:
+    text = f"{scheduler.running} being answered on {counted(scheduler.slots, 'slot')}, {scheduler.waiting} waiting."
     if not is_available:
         return f"{text} No model's machine answers, so nothing begins until one is back."
-    wait_s = line.newcomer_wait_s
+    wait_s = scheduler.newcomer_wait_s
     begins = "at once" if wait_s < AT_ONCE_S else f"in about {in_words(wait_s)}"
     text += f" A question asked now begins {begins}."
-    if line.mean_answer_s >= 1:
-        text += f" An answer takes about {in_words(line.mean_answer_s)}."
+    if scheduler.mean_answer_s >= 1:
+        text += f" An answer takes about {in_words(scheduler.mean_answer_s)}."
     return text
 
 
-def _pool(line: Scheduler) -> str:
-    pool = line.pool_tokens
+def _pool(scheduler: Scheduler) -> str:
+    pool = scheduler.pool_tokens
     if pool is None:
         return ""
-    return f"All answers share {pool:,} tokens of context, of which {line.used_tokens:,} are taken."
+    return f"All answers share {pool:,} tokens of context, of which {scheduler.used_tokens:,} are taken."
 
 
-def _listed(title: str, entries: Sequence[InLine], may_name: Callable[[Job], bool]) -> str:
+def _listed(title: str, entries: Sequence[QueueEntry], may_name: Callable[[Job], bool]) -> str:
     if not entries:
         return ""
     named = [each for each in entries if may_name(each.job)][:NAMED]
@@ -82,7 +80,7 @@ def _listed(title: str, entries: Sequence[InLine], may_name: Callable[[Job], boo
     return "\n".join(lines)
 
 
-def _entry(entry: InLine) -> str:
+def _entry(entry: QueueEntry) -> str:
     text = f"<@{entry.job.person_id}> for {entry.for_s:.0f} s"
     if entry.place is None:
         return text

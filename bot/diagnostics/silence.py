@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bot.chat.admission import Decision, Rule, Judgement
+from bot.chat.admission import Decision, Judgement, Rule
 from bot.core.permissions import listed
 from bot.core.ports import JournalEntry, Outcome
 from config.names import Target, preferred_name
@@ -108,7 +108,7 @@ class Case:
         who: The person, as a mention.
         where: The channel, as a mention.
         judgement: What the admission says of a mention by this person, written there now.
-        limit: What a limit or the line would answer it with; empty if they would take it.
+        limit: What a limit or the queue would answer it with; empty if they would take it.
         needed: Permissions without which there is no answer.
         useful: Permissions without which an answer lacks something.
         may_ask: Whether the person can write there.

@@ -33,7 +33,7 @@ def presence_for(*, is_available: bool, waiting: int) -> Presence:
 
     Args:
         is_available: The model's machine answers.
-        waiting: Questions in line.
+        waiting: Questions in the queue.
     """
     if not is_available:
         return Presence(is_away=True, text="the model's machine doesn't answer")

@@ -73,7 +73,7 @@ class Figures:
         tokens: What the model wrote for those of which both figures are known.
         writing_s: How long it wrote that, thinking included, in seconds.
         first_words: How many had their first word within each of ``EDGES_S``, and the rest.
-        waits: The same of their time in line.
+        waits: The same of their time in the queue.
     """
 
     questions: int = 0

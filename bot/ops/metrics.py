@@ -98,7 +98,7 @@ class Sources:
     """What is asked at each look.
 
     Attributes:
-        waiting: Questions in line.
+        waiting: Questions in the queue.
         running: Questions being answered.
         slots: Questions that may be answered at once at the moment.
         servers: The model's servers, in the order of the settings.

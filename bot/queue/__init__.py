@@ -1,1 +1,1 @@
-"""The line of questions: who is next, how much runs at once, who asks too often."""
+"""The queue of questions: who is next, how much runs at once, who asks too often."""

@@ -2,8 +2,8 @@
 
 Start-time fair queueing (Goyal, Vin, Cheng 1996): each person has a start tag, which grows by the
 cost of what they were given, and the lowest tag is served next. A person who comes back starts no
-earlier than where the line is now, so nobody saves up. Equal tags are decided by the channel's own
-tag, then by arrival. Within a person's line, first come, first served.
+earlier than where the queue is now, so nobody saves up. Equal tags are decided by the channel's own
+tag, then by arrival. Within a person's queue, first come, first served.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Bound(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One question in the line.
+    """One question in the queue.
 
     Attributes:
         key: Unique among those waiting.
@@ -55,7 +55,7 @@ class FairQueue:
         self._entries: dict[int, Entry] = {}
         self._arrivals: dict[int, int] = {}
         self._arrival = itertools.count()
-        self._lines: dict[int, OrderedDict[int, Entry]] = {}
+        self._queues: dict[int, OrderedDict[int, Entry]] = {}
         self._channel_counts: dict[int, int] = {}
         self._person_tags: dict[int, float] = {}
         self._channel_tags: dict[int, float] = {}
@@ -72,7 +72,7 @@ class FairQueue:
 
     def full(self, person: int, channel: int) -> Bound | None:
         """Return the bound that keeps this person from asking in this channel, if one does."""
-        if len(self._lines.get(person, ())) >= self._max_person:
+        if len(self._queues.get(person, ())) >= self._max_person:
             return Bound.PERSON
         if self._channel_counts.get(channel, 0) >= self._max_channel:
             return Bound.CHANNEL
@@ -81,7 +81,7 @@ class FairQueue:
         return None
 
     def push(self, entry: Entry) -> None:
-        """Add to the end of the person's line; bounds are the caller's to ask.
+        """Add to the end of the person's queue; bounds are the caller's to ask.
 
         Raises:
             ValueError: The key waits already.
@@ -89,10 +89,10 @@ class FairQueue:
         self._add(entry, next(self._arrival))
 
     def push_front(self, entry: Entry) -> None:
-        """Put back what was taken, to the front of its person's line, its cost given back."""
+        """Put back what was taken, to the front of its person's queue, its cost given back."""
         self._add(entry, -1 - next(self._arrival))
-        line = self._lines[entry.person]
-        line.move_to_end(entry.key, last=False)
+        queue = self._queues[entry.person]
+        queue.move_to_end(entry.key, last=False)
         tag = self._person_tags[entry.person] - entry.cost
         self._person_tags[entry.person] = max(self._tag, tag)
         tag = self._channel_tags[entry.channel] - entry.cost
@@ -105,7 +105,7 @@ class FairQueue:
             KeyError: It isn't waiting.
         """
         entry = replace(self._entries[key], cost=cost)
-        self._entries[key] = self._lines[entry.person][key] = entry
+        self._entries[key] = self._queues[entry.person][key] = entry
         self._changed()
 
     def remove(self, key: int) -> bool:
@@ -160,9 +160,9 @@ class FairQueue:
             raise ValueError(f"{entry.key} waits already")
         self._entries[entry.key] = entry
         self._arrivals[entry.key] = arrival
-        line = self._lines.setdefault(entry.person, OrderedDict())
-        line[entry.key] = entry
-        if len(line) == 1:
+        queue = self._queues.setdefault(entry.person, OrderedDict())
+        queue[entry.key] = entry
+        if len(queue) == 1:
             known = self._person_tags.get(entry.person, 0.0)
             self._person_tags[entry.person] = max(self._tag, known)
         count = self._channel_counts.get(entry.channel, 0)
@@ -175,13 +175,13 @@ class FairQueue:
     def _drop(self, entry: Entry) -> None:
         del self._entries[entry.key]
         del self._arrivals[entry.key]
-        line = self._lines[entry.person]
-        del line[entry.key]
+        queue = self._queues[entry.person]
+        del queue[entry.key]
         self._channel_counts[entry.channel] -= 1
         if not self._channel_counts[entry.channel]:
             del self._channel_counts[entry.channel]
-        if not line:
-            del self._lines[entry.person]
+        if not queue:
+            del self._queues[entry.person]
         self._changed()
         self._forget()
 
@@ -189,7 +189,7 @@ class FairQueue:
         """Drop tags that no longer matter, now and then."""
         limit = 4 * self._max_total + 64
         if len(self._person_tags) > limit:
-            self._person_tags = _waiting_only(self._person_tags, self._lines.keys())
+            self._person_tags = _waiting_only(self._person_tags, self._queues.keys())
         if len(self._channel_tags) > limit:
             self._channel_tags = _waiting_only(self._channel_tags, self._channel_counts.keys())
 
@@ -200,8 +200,8 @@ class FairQueue:
     def _simulate(self) -> Iterator[int]:
         """Take one after the other, on copies."""
         tags, channels = dict(self._person_tags), dict(self._channel_tags)
-        lines = {person: iter(line.values()) for person, line in self._lines.items()}
-        first = {person: next(line) for person, line in lines.items()}
+        queues = {person: iter(queue.values()) for person, queue in self._queues.items()}
+        first = {person: next(queue) for person, queue in queues.items()}
         heap = [
             (tags[person], channels[entry.channel], self._arrivals[entry.key], person)
             for person, entry in first.items()
@@ -216,7 +216,7 @@ class FairQueue:
             yield entry.key
             tags[person] += entry.cost
             channels[entry.channel] += entry.cost
-            follower = next(lines[person], None)
+            follower = next(queues[person], None)
             if follower is None:
                 heapq.heappop(heap)
                 continue

@@ -1,4 +1,4 @@
-"""The line in action: grants slots as they come free, holds while the model is away, and tells.
+"""The queue in action: grants slots as they come free, holds while the model is away, and tells.
 
 A ``Ticket`` is a question's place in it, as the one who asks sees it.
 """
@@ -25,7 +25,7 @@ from config.settings import QueueSettings
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the line must know of a question.
+    """What the queue must know of a question.
 
     Attributes:
         prompt_tokens: Estimated size of the prompt.
@@ -55,7 +55,7 @@ class TicketState(Enum):
 
 
 class StoppedError(QueueError):
-    """The question was taken out of the line by ``Ticket.cancel``."""
+    """The question was taken out of the queue by ``Ticket.cancel``."""
 
     can_retry = False
 
@@ -80,7 +80,7 @@ class Feedback:
 
 
 class Ticket:
-    """A place in the line. Made by ``Scheduler.submit``.
+    """A place in the queue. Made by ``Scheduler.submit``.
 
     Attributes:
         job: What was handed in.
@@ -94,7 +94,7 @@ class Ticket:
     """
 
     def __init__(
-        self, job: Job, line: Scheduler, on_change: Callable[[Ticket], None] | None
+        self, job: Job, scheduler: Scheduler, on_change: Callable[[Ticket], None] | None
     ) -> None:
         self.job = job
         self.state = TicketState.WAITING
@@ -106,25 +106,25 @@ class Ticket:
         self.has_first_token = False
         self._is_resting = False
         self._is_read = False
-        self._line = line
+        self._scheduler = scheduler
         loop = asyncio.get_running_loop()
         self._turn: asyncio.Future[None] = loop.create_future()
         self._near: asyncio.Future[None] = loop.create_future()
 
     @property
     def position(self) -> int | None:
-        """Place in line, 1 is next; ``None`` when not waiting."""
-        return self._line.position_of(self)
+        """Place in the queue, 1 is next; ``None`` when not waiting."""
+        return self._scheduler.position_of(self)
 
     @property
     def expected_wait_s(self) -> float | None:
         """Expected seconds until it begins; ``None`` when not waiting, or held."""
-        return self._line.wait_of(self)
+        return self._scheduler.wait_of(self)
 
     @property
     def is_held(self) -> bool:
         """It waits for the model's machine to come back."""
-        return self._line.is_held(self)
+        return self._scheduler.is_held(self)
 
     @property
     def is_near(self) -> bool:
@@ -134,7 +134,7 @@ class Ticket:
     async def near(self) -> None:
         """Wait until the prompt is wanted; ``prepared`` tells that it is built.
 
-        Cancelling the waiting task leaves the line.
+        Cancelling the waiting task leaves the queue.
 
         Raises:
             QueueError: As ``wait`` does.
@@ -143,17 +143,17 @@ class Ticket:
 
     def prepared(self, job: Job) -> None:
         """Tell what the question is like, its prompt being built; it may begin from now on."""
-        self._line.prepared(self, job)
+        self._scheduler.prepared(self, job)
 
     async def wait(self) -> None:
         """Wait for the turn; then the slot is held until ``release`` or ``requeue``.
 
-        Cancelling the waiting task leaves the line.
+        Cancelling the waiting task leaves the queue.
 
         Raises:
             StoppedError: ``cancel`` was called.
             HoldExpiredError: The model's machine stayed away too long.
-            QueueError: The line was closed.
+            QueueError: The queue was closed.
         """
         await self._until(self._turn)
 
@@ -161,13 +161,13 @@ class Ticket:
         try:
             await asyncio.shield(moment)
         except asyncio.CancelledError:
-            self._line.leave(self)
+            self._scheduler.leave(self)
             raise
 
     def release(self) -> None:
         """Give the slot back; without a slot it changes nothing."""
         if self.state is TicketState.RUNNING:
-            self._line.leave(self)
+            self._scheduler.leave(self)
 
     def cancel(self) -> bool:
         """Leave at any stage. A waiting ``wait`` raises ``StoppedError``; a slot is given back.
@@ -176,7 +176,7 @@ class Ticket:
             Whether it was still waiting: then nothing was begun. Running work is its owner's to
             end.
         """
-        was_waiting = self._line.leave(self)
+        was_waiting = self._scheduler.leave(self)
         if was_waiting:
             self.fail(StoppedError("Stopped, before I began."))
         return was_waiting
@@ -192,7 +192,7 @@ class Ticket:
         """
         self.losses += self._is_read
         self._is_read = False
-        return self.state is TicketState.RUNNING and self._line.put_back(self)
+        return self.state is TicketState.RUNNING and self._scheduler.put_back(self)
 
     def begin_again(self) -> None:
         """Wait for another turn; for the scheduler."""
@@ -210,23 +210,23 @@ class Ticket:
         """Tell that the answer's first token came: more may begin. Only the first call counts."""
         if not self.has_first_token:
             self.has_first_token = True
-            self._line.report(self, Feedback(first_token=True))
+            self._scheduler.report(self, Feedback(first_token=True))
 
     def overloaded(self) -> None:
-        """Tell that the server was full or fell over: the second work in a row narrows the line."""
-        self._line.report(self, Feedback(overloaded=True))
+        """Tell that the server was full or fell over: the second work in a row narrows the window."""
+        self._scheduler.report(self, Feedback(overloaded=True))
 
     def rest(self) -> None:
         """Lend the slot to others while the work only waits between two tries."""
         if not self._is_resting:
             self._is_resting = True
-            self._line.report(self, Feedback(is_resting=True))
+            self._scheduler.report(self, Feedback(is_resting=True))
 
     def resume(self) -> None:
         """Take the slot again, at once: for a moment one more may run than there are slots."""
         if self._is_resting:
             self._is_resting = False
-            self._line.report(self, Feedback(is_resting=False))
+            self._scheduler.report(self, Feedback(is_resting=False))
 
     def call_up(self) -> None:
         """Have the prompt built; for the scheduler."""
@@ -253,7 +253,7 @@ class Ticket:
 _log = logging.getLogger(__name__)
 
 TICK_S: Final = 1.0
-"""Seconds between looks at the line while somebody waits; nothing ticks when nobody does."""
+"""Seconds between looks at the queue while somebody waits; nothing ticks when nobody does."""
 
 PROMPT_SHARE: Final = 0.1
 """What a prompt token costs, counted in written tokens: reading is about ten times as fast."""
@@ -262,8 +262,8 @@ MOST_LOSSES: Final = 3
 """How often the machine may go away while it reads one question before that is asked no more."""
 
 RESERVES: Final = 16
-"""A server's reserve is the line's length by this number: as many of its questions wait although
-others fill the line, until it is twice as long as it should be."""
+"""A server's reserve is the queue's length by this number: as many of its questions wait although
+others fill the queue, until it is twice as long as it should be."""
 
 BYPASSES: Final = 12
 """How many may pass a question whose model must be loaded first, so that models don't take turns."""
@@ -279,8 +279,8 @@ _KEPT: Final = "I'm restarting. Your question is kept, and I'll answer it when I
 
 
 @dataclass(frozen=True, slots=True)
-class InLine:
-    """One question in the line, for show.
+class QueueEntry:
+    """One question in the queue, for show.
 
     Attributes:
         job: Which one.
@@ -310,7 +310,7 @@ class _Waiting:
 
 
 class Scheduler:
-    """The line of questions.
+    """The queue of questions.
 
     Call its methods from the event loop's thread. ``submit`` grants at once where there is room.
 
@@ -378,16 +378,18 @@ class Scheduler:
         return self._gate.used_tokens
 
     @property
-    def line(self) -> list[InLine]:
+    def entries(self) -> list[QueueEntry]:
         """What runs, oldest first, and then who waits, in order."""
         now_s = self._clock.monotonic()
-        running = [InLine(each.job, now_s - each.began_s) for each in self._running.values()]
+        running = [QueueEntry(each.job, now_s - each.began_s) for each in self._running.values()]
         waiting = []
         for key in self._queue.order():
             each = self._waiting[QuestionId(key)]
             ticket = each.ticket
             waiting.append(
-                InLine(ticket.job, now_s - each.since_s, ticket.position, ticket.expected_wait_s)
+                QueueEntry(
+                    ticket.job, now_s - each.since_s, ticket.position, ticket.expected_wait_s
+                )
             )
         return running + waiting
 
@@ -410,7 +412,7 @@ class Scheduler:
         *,
         has_place: bool = False,
     ) -> Ticket:
-        """Take a question into the line.
+        """Take a question into the queue.
 
         Args:
             job: The question.
@@ -418,13 +420,13 @@ class Scheduler:
             has_place: It was accepted before, or takes the place of one that was: no bound refuses it.
 
         Raises:
-            QueueError: The line is full or closed; the sentence says when to try again.
-            ValueError: The question is in the line already.
+            QueueError: The queue is full or closed; the sentence says when to try again.
+            ValueError: The question is in the queue already.
         """
         if self._is_closed:
             raise QueueError(_RESTARTING)
         if job.question_id in self._waiting or job.question_id in self._running:
-            raise ValueError(f"question {job.question_id} is in the line already")
+            raise ValueError(f"question {job.question_id} is in the queue already")
         if not has_place and (sentence := self.refusal(job)):
             raise QueueError(sentence)
         ticket = Ticket(job, self, on_change)
@@ -461,7 +463,7 @@ class Scheduler:
         return jobs
 
     def position_of(self, ticket: Ticket) -> int | None:
-        """Return the place in line, 1 is next; ``None`` when not waiting."""
+        """Return the place in the queue, 1 is next; ``None`` when not waiting."""
         seen = self._look().get(ticket.job.question_id)
         return None if seen is None else seen[0]
 
@@ -702,8 +704,10 @@ class Scheduler:
             return
         try:
             ticket.on_change(ticket)
-        except Exception:  # noqa: BLE001 - the seam to a listener: one that fails stops no line
-            _log.exception("telling question %d its place in line failed", ticket.job.question_id)
+        except Exception:  # noqa: BLE001 - the seam to a listener: one that fails stops no queue
+            _log.exception(
+                "telling question %d its place in the queue failed", ticket.job.question_id
+            )
 
     def _refusal(self, bound: Bound, job: Job) -> str:
         waits = sorted(self._look().values())
@@ -723,7 +727,7 @@ class Scheduler:
         return f"Too many questions are waiting. Please ask again in about {retry}."
 
     def _has_reserve(self, job: Job) -> bool:
-        """Return whether a server, or a person in direct messages, is let into a full line."""
+        """Return whether a server, or a person in direct messages, is let into a full queue."""
         most = self._settings.max_waiting
         jobs = [waiting.ticket.job for waiting in self._waiting.values()]
         ours = sum(_group(other) == _group(job) for other in jobs)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from bot.core.record import QuestionRecord, Span
 from bot.demo.page.view import Json
 from bot.demo.world import Demo
-from bot.queue.scheduler import InLine
+from bot.queue.scheduler import QueueEntry
 from sandbox.discord import RequestRecord
 from sandbox.lmstudio import RecordedRequest, text_of, turn_tokens
 
@@ -104,11 +104,11 @@ class Inside:
         return found[::-1]
 
     def _queue(self) -> Json:
-        line = self._notes.line
+        entries = self._notes.entries
         return {
             "slots": self._notes.slots,
-            "running": [_in_line(each) for each in line if each.place is None],
-            "waiting": [_in_line(each) for each in line if each.place is not None],
+            "running": [_queue_entry(each) for each in entries if each.place is None],
+            "waiting": [_queue_entry(each) for each in entries if each.place is not None],
         }
 
 
@@ -245,7 +245,7 @@ def _body(body: Any) -> str:  # noqa: ANN401 - as the bot sent it
     return text if len(text) <= MAX_BODY_CHARS else text[:MAX_BODY_CHARS] + "…"
 
 
-def _in_line(each: InLine) -> Json:
+def _queue_entry(each: QueueEntry) -> Json:
     drawn: Json = {
         "question": str(each.job.question_id),
         "channel_id": str(each.job.channel_id),

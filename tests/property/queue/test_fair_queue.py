@@ -182,7 +182,7 @@ def test_passing_crowds_leave_no_trace() -> None:
             queue.take(person)
         else:
             queue.remove(person)
-    sizes = (queue._person_tags, queue._channel_tags, queue._lines)
+    sizes = (queue._person_tags, queue._channel_tags, queue._queues)
     assert max(len(part) for part in sizes) <= 4 * 100 + 64
     assert queue.order() == [-1]
 

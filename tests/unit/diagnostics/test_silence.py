@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.chat.admission import Decision, Rule, Judgement
+from bot.chat.admission import Decision, Judgement, Rule
 from bot.core.domain import Origin
 from bot.core.ports import JournalEntry, Outcome, QuestionState
 from bot.diagnostics.silence import Case, Lack, Newest, silence_text

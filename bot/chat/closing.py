@@ -45,14 +45,14 @@ class Closing:
 
     Attributes:
         text: The whole visible answer; empty when there is none.
-        notices: Quiet lines for below the text, in order.
+        remarks: Quiet lines for below the text, in order.
         notice: What to say instead when there is no text.
         details: One line on model, speed and context, for the Details button.
         can_continue: The answer is incomplete in a way that asking on can mend.
     """
 
     text: str
-    notices: tuple[str, ...]
+    remarks: tuple[str, ...]
     notice: str
     details: str
     can_continue: bool
@@ -72,7 +72,7 @@ def close_answer(
     """
     verdict = pipeline.verdict
     details = describe_run(prompt, done, took_s)
-    lines = [*([chat.model_notice] if chat.model_notice else []), *prompt.notices, *done.notices]
+    lines = [*([chat.model_remark] if chat.model_remark else []), *prompt.remarks, *done.remarks]
     can_continue = False
     if verdict is Verdict.CUT:
         lines.append(TOO_LONG)

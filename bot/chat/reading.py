@@ -289,7 +289,7 @@ def _joined(done: Completed, more: Completed, said_tokens: int, added_tokens: in
     return replace(
         more,
         usage=usage,
-        notices=tuple(dict.fromkeys((*done.notices, *more.notices))),
+        remarks=tuple(dict.fromkeys((*done.remarks, *more.remarks))),
         first_token_s=done.first_token_s,
         total_s=total_s,
         sent=done.sent,

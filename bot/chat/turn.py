@@ -366,7 +366,7 @@ class Turn:
                 chunks,
                 thinking=pipeline.thinking,
                 details=closing.details,
-                own_lines=own_lines_of(chunks, closing.notices),
+                own_lines=own_lines_of(chunks, closing.remarks),
             )
 
         if not closing.text:
@@ -374,7 +374,7 @@ class Turn:
             await self._delivery.fail(closing.notice, controls=controls)
             return Outcome.NOTIFIED
         await self._delivery.finish(
-            closing.text, controls=controls, notices=closing.notices, before_final=store
+            closing.text, controls=controls, remarks=closing.remarks, before_final=store
         )
         return Outcome.DELIVERED
 

@@ -382,7 +382,7 @@ class Completed:
 
     Attributes:
         model: The model that the server says answered.
-        notices: Sentences for the person (trimmed history, images left out, other model).
+        remarks: Sentences for the person (trimmed history, images left out, other model).
         first_token_s: From the request to the first content or reasoning, in seconds.
         total_s: From the request to the end, in seconds.
         context_tokens: The context length of the instance that answered, where known.
@@ -396,7 +396,7 @@ class Completed:
     reason: FinishReason
     model: str | None = None
     usage: Usage | None = None
-    notices: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     first_token_s: float | None = None
     total_s: float | None = None
     context_tokens: int | None = None

@@ -199,7 +199,7 @@ class ChatSettings:
         reasoning: How much the model may think.
         show_footer: Add the quiet line with model and speed below each answer.
         may_load: The model may be loaded for this place.
-        model_notice: A sentence for the person, where another model than the chosen one is used.
+        model_remark: A sentence for the person, where another model than the chosen one is used.
     """
 
     model: str | None
@@ -210,7 +210,7 @@ class ChatSettings:
     reasoning: Reasoning
     show_footer: bool = False
     may_load: bool = True
-    model_notice: str = ""
+    model_remark: str = ""
 
 
 class State(Protocol):

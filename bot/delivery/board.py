@@ -39,7 +39,7 @@ class Part:
 
 
 def quiet_lines(lines: Sequence[str]) -> str:
-    """Return notices and footer as Discord's small text, one line each, within bounds."""
+    """Return remarks and footer as Discord's small text, one line each, within bounds."""
     kept: list[str] = []
     room = _OWN_LINES_UNITS
     for line in lines:
@@ -75,7 +75,7 @@ def own_lines_of(chunks: Sequence[str], lines: Sequence[str]) -> str:
 
     Args:
         chunks: As ``plan_chunks`` made them.
-        lines: The notices and footer they were made with.
+        lines: The remarks and footer they were made with.
     """
     if _ends_with_file(chunks):
         return chunks[-2]

@@ -171,16 +171,16 @@ class Delivery:
             self._has_news = True
             self._wake.set()
 
-    def _plan(self, text: str, notices: Sequence[str]) -> tuple[str, ...]:
+    def _plan(self, text: str, remarks: Sequence[str]) -> tuple[str, ...]:
         """Return the texts to deliver, in the form in which they are stored."""
-        return plan_chunks(text, notices, max_messages=self._settings.max_messages)
+        return plan_chunks(text, remarks, max_messages=self._settings.max_messages)
 
     async def finish(
         self,
         text: str,
         *,
         controls: Controls | None = None,
-        notices: Sequence[str] = (),
+        remarks: Sequence[str] = (),
         before_final: BeforeFinal | None = None,
     ) -> None:
         """Deliver the final text and wait until it stands.
@@ -188,7 +188,7 @@ class Delivery:
         Args:
             text: The whole visible answer.
             controls: Buttons below it.
-            notices: What is said about the answer, each on a quiet line.
+            remarks: What is said about the answer, each on a quiet line.
             before_final: Awaited with the final texts before anything of them is sent.
 
         Raises:
@@ -196,7 +196,7 @@ class Delivery:
             DeliveryForbiddenError: The bot may not write there.
             DeliveryUnavailableError: Discord didn't take it for ``FINAL_PATIENCE_S``.
         """
-        chunks = self._plan(text, notices)
+        chunks = self._plan(text, remarks)
         if before_final is not None:
             await before_final(chunks)
         await self.deliver(chunks, controls=controls)

@@ -53,7 +53,7 @@ class Plan:
         reasoning_effort: As on the wire; ``None`` leaves it out.
         include_usage: Ask for token counts.
         fold_system: The template takes no system role.
-        notices: Sentences for the person about what was changed.
+        remarks: Sentences for the person about what was changed.
         tried: Names of the remedies used up.
     """
 
@@ -64,14 +64,14 @@ class Plan:
     reasoning_effort: str | None = None
     include_usage: bool = True
     fold_system: bool = False
-    notices: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     tried: frozenset[str] = frozenset()
 
-    def noting(self, notice: str) -> Plan:
-        """Return this plan with a notice, once."""
-        if notice in self.notices:
+    def noting(self, remark: str) -> Plan:
+        """Return this plan with a remark, once."""
+        if remark in self.remarks:
             return self
-        return replace(self, notices=(*self.notices, notice))
+        return replace(self, remarks=(*self.remarks, remark))
 
     def having_tried(self, remedy: str) -> Plan:
         """Return this plan with a remedy used up."""
@@ -155,7 +155,7 @@ def _shortened(turn: ChatTurn, by_chars: int) -> ChatTurn | None:
 
 
 def without_images(plan: Plan) -> Plan:
-    """Return the plan without its images, with a notice."""
+    """Return the plan without its images, with a remark."""
     turns = tuple(
         replace(turn, images=(), text=turn.text or "(an image)") if turn.images else turn
         for turn in plan.turns

@@ -451,7 +451,7 @@ class Run:
             reason=FinishReason.INTERRUPTED if failure else reason_of(decoder),
             model=decoder.model,
             usage=decoder.usage,
-            notices=(*ask.plan.notices, *findings(ask.node, info, ask.plan, decoder, ask.instance)),
+            remarks=(*ask.plan.remarks, *findings(ask.node, info, ask.plan, decoder, ask.instance)),
             first_token_s=None if first_at_s is None else first_at_s - ask.started_at_s,
             total_s=self._clock.monotonic() - ask.started_at_s,
             context_tokens=context_tokens,

@@ -51,7 +51,7 @@ class Prompt:
         turns: At most one system turn, first; then user and assistant in turn, ending with user.
         prompt_tokens: Estimated size, in tokens.
         conversation_key: Stable over the turns of a conversation.
-        notices: Sentences for the person, each a line.
+        remarks: Sentences for the person, each a line.
         participants: Names of the people in it, for cutting an invented continuation.
         bot_names: What the bot is called, for cutting a name in front of the answer.
     """
@@ -59,7 +59,7 @@ class Prompt:
     turns: tuple[ChatTurn, ...]
     prompt_tokens: int
     conversation_key: str
-    notices: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     participants: tuple[str, ...] = ()
     bot_names: tuple[str, ...] = ()
 
@@ -151,10 +151,10 @@ class ContextBuilder:
             turns=turns,
             prompt_tokens=self._estimator.estimate_turns(turns, key),
             conversation_key=talk.key or draft.anchor_key,
-            notices=(
+            remarks=(
                 *([PERSONA_CUT] if missing else []),
                 *([] if reads or not _wants_history(question) else [NO_HISTORY]),
-                *self._notices(draft, question),
+                *self._remarks(draft, question),
             ),
             participants=tuple(draft.names.by_id.values()),
             bot_names=tuple(dict.fromkeys([bot_name, self._bot_name()])),
@@ -202,13 +202,13 @@ class ContextBuilder:
         current = {a.id: a for a in fresh.attachments} if fresh is not None else {}
         return [current.get(file.id, file) for file in files]
 
-    def _notices(self, draft: Draft, question: Question) -> tuple[str, ...]:
-        notices = draft.notices()
+    def _remarks(self, draft: Draft, question: Question) -> tuple[str, ...]:
+        remarks = draft.remarks()
         channel_id = question.place.channel_id
         if draft.has_blank_messages and channel_id not in self._told_places:
             self._told_places[channel_id] = None
-            notices.append(NO_CONTENT)
-        return tuple(notices)
+            remarks.append(NO_CONTENT)
+        return tuple(remarks)
 
 
 async def _in_turns(steps: Iterator[None]) -> None:

@@ -249,7 +249,7 @@ class Draft:
             if (kind := kind_of(a)) is not FileKind.IMAGE or self.sees_images
         }
 
-    def notices(self) -> list[str]:
+    def remarks(self) -> list[str]:
         """Return what the person should know about what was left out, a sentence each."""
         found: list[str] = []
         kept = sum(len(group.messages) for group in self._groups[self._point :])
@@ -268,9 +268,9 @@ class Draft:
                 f"What you sent is longer than this model can read: "
                 f"{counted(self._left_out_chars, 'character')} left out."
             )
-        return [*found, *self._file_notices()]
+        return [*found, *self._file_remarks()]
 
-    def _file_notices(self) -> list[str]:
+    def _file_remarks(self) -> list[str]:
         found: list[str] = []
         newest = self.talk.newest.attachments
         read = [(safe_name(a.filename), self.files[a.id]) for a in newest if a.id in self.files]

@@ -112,7 +112,7 @@ class SettingsStore:
         def value(key: str) -> SettingValue | None:
             return self._resolve(key, scopes).value
 
-        model, may_load, notice = self._model(place, scopes)
+        model, may_load, remark = self._model(place, scopes)
         return ChatSettings(
             model=model,
             temperature=float(value("temperature") or 0.0),
@@ -122,7 +122,7 @@ class SettingsStore:
             reasoning=Reasoning(str(value("reasoning"))),
             show_footer=bool(value("show_footer")),
             may_load=may_load,
-            model_notice=notice,
+            model_remark=remark,
         )
 
     def _model(self, place: Place, scopes: Sequence[Scope]) -> tuple[str | None, bool, str]:

@@ -78,7 +78,7 @@ def test_the_newest_question_is_whole_or_the_cut_is_said(
     prompt = sources.prompt_now(asked[-1], context_tokens=context_tokens)
     whole = clean_text(asked[-1].text.strip())
     is_whole = prompt.turns[-1].text.endswith(whole)
-    assert is_whole or any("left out" in notice for notice in prompt.notices)
+    assert is_whole or any("left out" in remark for remark in prompt.remarks)
 
 
 @given(talks(), CONTEXTS)

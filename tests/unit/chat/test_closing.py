@@ -24,7 +24,7 @@ from bot.output.sanitise.secret_guard import SecretGuard
 from bot.prompt.builder import Prompt
 
 CHAT = ChatSettings(None, 0.7, 0.95, 512, "", Reasoning.AUTO)
-PROMPT = Prompt((), 10, "key", notices=("About the prompt.",))
+PROMPT = Prompt((), 10, "key", remarks=("About the prompt.",))
 
 
 def pipeline(*deltas: TextDelta, reason: FinishReason = FinishReason.STOP) -> ReplyPipeline:
@@ -49,11 +49,11 @@ def test_an_answer_that_is_incomplete_says_so_and_can_be_continued(
     reason: FinishReason, lines: tuple[str, ...], can_continue: bool
 ) -> None:
     closed = pipeline(TextDelta("Once upon"), reason=reason)
-    closing = close_answer(closed, PROMPT, Completed(reason, notices=("Of the run.",)), CHAT, 1.0)
+    closing = close_answer(closed, PROMPT, Completed(reason, remarks=("Of the run.",)), CHAT, 1.0)
     assert closing.can_continue is can_continue
-    assert closing.notices[:2] == ("About the prompt.", "Of the run.")
-    assert len(closing.notices) == 2 + len(lines)
-    assert all(line in closing.notices[2] for line in lines)
+    assert closing.remarks[:2] == ("About the prompt.", "Of the run.")
+    assert len(closing.remarks) == 2 + len(lines)
+    assert all(line in closing.remarks[2] for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -114,10 +114,10 @@ def test_a_servers_name_for_its_model_becomes_one_short_line(
 
 
 def test_another_model_and_the_details_are_named_below_an_answer_where_wanted() -> None:
-    chat = replace(CHAT, model_notice="Another model answered.", show_footer=True)
-    done = Completed(FinishReason.STOP, "tiny", notices=("Of the run.",))
+    chat = replace(CHAT, model_remark="Another model answered.", show_footer=True)
+    done = Completed(FinishReason.STOP, "tiny", remarks=("Of the run.",))
     closing = close_answer(pipeline(TextDelta("Yes.")), PROMPT, done, chat, 1.0)
-    assert closing.notices == (
+    assert closing.remarks == (
         "Another model answered.",
         "About the prompt.",
         "Of the run.",
@@ -141,5 +141,5 @@ def test_an_answer_that_was_ended_early_says_why_and_is_not_continued(text: str,
     for _ in made.closing(FinishReason.LENGTH):
         pass
     closing = close_answer(made, PROMPT, Completed(FinishReason.LENGTH), CHAT, 1.0)
-    assert closing.notices[1:] == (line,)
+    assert closing.remarks[1:] == (line,)
     assert not closing.can_continue

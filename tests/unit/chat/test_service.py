@@ -81,7 +81,7 @@ async def test_a_model_server_that_left_out_part_of_the_prompt_is_named(chat: Ch
         FinishReason.STOP,
         "tiny",
         Usage(1, 4, 0),
-        notices=(CUT_BY_SERVER,),
+        remarks=(CUT_BY_SERVER,),
         first_token_s=0.1,
         total_s=1.0,
         prompt_was_cut=True,

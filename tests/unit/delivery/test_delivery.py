@@ -112,7 +112,7 @@ async def test_an_answer_of_too_many_messages_ends_in_a_file() -> None:
     async with rig.delivery() as delivery:
         delivery.show(text[:5000])
         await rig.clock.advance(30.0)
-        await delivery.finish(text, notices=("Cut.",))
+        await delivery.finish(text, remarks=("Cut.",))
     assert len(delivery.message_ids) == len(rig.sink.messages) == 3
     last = list(rig.sink.messages.values())[-1]
     assert last.file is not None
@@ -136,14 +136,14 @@ async def test_quiet_lines_stand_below_the_answer_within_the_limit() -> None:
     rig = DeliveryRig()
     text = "x " * 999
     async with rig.delivery() as delivery:
-        await delivery.finish(text, notices=("Left out 12 older messages.", "qwen · 40/s"))
+        await delivery.finish(text, remarks=("Left out 12 older messages.", "qwen · 40/s"))
     assert rig.sink.contents[-1].endswith("\n-# Left out 12 older messages.\n-# qwen · 40/s")
 
 
 async def test_an_open_code_block_is_closed_before_quiet_lines() -> None:
     rig = DeliveryRig()
     async with rig.delivery() as delivery:
-        await delivery.finish("```python\nprint(1)", notices=("Cut: press Continue.",))
+        await delivery.finish("```python\nprint(1)", remarks=("Cut: press Continue.",))
     assert rig.sink.contents == ["```python\nprint(1)\n```\n-# Cut: press Continue."]
 
 

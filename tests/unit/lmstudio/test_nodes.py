@@ -93,16 +93,16 @@ async def test_a_learned_limit_holds_where_loading_finds_the_model_loaded() -> N
     assert limit_of(node) == 2048
 
 
-@pytest.mark.parametrize(("counted", "notices"), [(1000, [CUT_BY_SERVER]), (4000, [])])
+@pytest.mark.parametrize(("counted", "remarks"), [(1000, [CUT_BY_SERVER]), (4000, [])])
 async def test_a_server_that_read_only_part_of_a_prompt_is_named_to_the_person(
-    counted: int, notices: list[str]
+    counted: int, remarks: list[str]
 ) -> None:
     node = Node(0, ListedServer(4096), FakeClock(), lambda: None)
     await node.refresh()
     decoder = CompletionDecoder()
     decoder.usage = Usage(counted, 10)
     plan = Plan(model="a/b", turns=(), prompt_tokens=4000, max_tokens=512)
-    assert findings(node, node.model("a/b"), plan, decoder, "") == notices
+    assert findings(node, node.model("a/b"), plan, decoder, "") == remarks
 
 
 CAUSE = Cause("c", 1, UserId(1))

@@ -303,15 +303,15 @@ async def test_what_was_cut_is_said_in_one_line() -> None:
         last = sources.say(CLAW, "answer " * 150, to=last)
         last = sources.say(ADA, "question " * 150, to=last)
     prompt = await sources.prompt(last, context_tokens=4096)
-    (notice,) = prompt.notices
-    assert notice.startswith("Using the last ")
-    assert notice.endswith(" of 41 messages.")
+    (remark,) = prompt.remarks
+    assert remark.startswith("Using the last ")
+    assert remark.endswith(" of 41 messages.")
 
 
 async def test_a_message_too_long_for_the_model_is_cut_and_said_so() -> None:
     sources = FakeSources()
     prompt = await sources.prompt(sources.say(ADA, "很" * 4000), context_tokens=2048)
-    assert any("left out" in notice for notice in prompt.notices)
+    assert any("left out" in remark for remark in prompt.remarks)
     assert "characters left out⟧" in prompt.turns[-1].text
     assert prompt.prompt_tokens <= 2048 - 512
 
@@ -333,8 +333,8 @@ async def test_the_missing_intent_is_said_once_in_a_place() -> None:
     builder = sources.builder()
     first = await builder.build(sources.ask(asked), CHAT, None)
     second = await builder.build(sources.ask(asked), CHAT, None)
-    assert any("Message Content" in notice for notice in first.notices)
-    assert not second.notices
+    assert any("Message Content" in remark for remark in first.remarks)
+    assert not second.remarks
 
 
 async def test_a_chain_in_a_busy_channel_is_read_in_windows() -> None:

@@ -211,7 +211,7 @@ async def test_a_long_file_is_cut_to_what_the_model_can_read_and_said_so() -> No
     prompt = await sources.prompt(asked)
     assert prompt.turns[-1].text.startswith("read this\n\n⟦file a.txt⟧\nword")
     assert prompt.prompt_tokens <= (8192 - 512) * 0.9
-    assert any("left out" in notice for notice in prompt.notices)
+    assert any("left out" in remark for remark in prompt.remarks)
 
 
 async def test_pictures_go_only_to_models_that_see() -> None:
@@ -222,7 +222,7 @@ async def test_pictures_go_only_to_models_that_see() -> None:
     blind = await sources.prompt(asked, sees=False)
     assert len(seeing.turns[-1].images) == 1
     assert not blind.turns[-1].images
-    assert any("can't see" in notice for notice in blind.notices)
+    assert any("can't see" in remark for remark in blind.remarks)
 
 
 async def test_old_pictures_are_dropped_in_steps() -> None:

@@ -116,7 +116,7 @@ async def test_only_the_pictures_that_are_sent_are_downloaded_and_opened() -> No
     assert sources.file_reads == 4
     assert sources.decoded == [(FileKind.IMAGE, ADA.id)] * 4
     assert prompt.turns[-1].text.count("picture") == 10
-    assert "Only the newest of 10 pictures are used." in prompt.notices
+    assert "Only the newest of 10 pictures are used." in prompt.remarks
 
 
 async def test_the_time_a_file_takes_is_the_askers() -> None:

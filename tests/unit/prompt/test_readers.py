@@ -32,7 +32,7 @@ async def told(
     sources: FakeSources, question: Question
 ) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
     prompt = await sources.builder(may_read=nobody).build(question, CHAT, None)
-    return said(prompt), prompt.notices
+    return said(prompt), prompt.remarks
 
 
 @pytest.mark.parametrize("place", [HOME, THREAD])
@@ -53,9 +53,9 @@ async def test_a_burst_of_ones_own_stays_whole() -> None:
     sources = FakeSources()
     first = sources.say(ADA, "one", minutes=0.01)
     last = sources.say(ADA, "two", minutes=0.01)
-    turns, notices = await told(sources, sources.ask(last, joined=(first,)))
+    turns, remarks = await told(sources, sources.ask(last, joined=(first,)))
     assert turns == [("user", "one\ntwo")]
-    assert not notices
+    assert not remarks
 
 
 def pointing(at: IncomingMessage, **fields: Any) -> Question:
@@ -75,6 +75,6 @@ async def test_only_the_message_that_is_pointed_at_is_read() -> None:
 async def test_no_transcript_is_made() -> None:
     sources = FakeSources()
     start = sources.say(BOB, "canary")
-    turns, notices = await told(sources, pointing(start, since_id=start.id))
+    turns, remarks = await told(sources, pointing(start, since_id=start.id))
     assert turns == [("user", "Look.")]
-    assert notices == (NO_HISTORY,)
+    assert remarks == (NO_HISTORY,)

@@ -31,7 +31,7 @@ async def test_a_long_streamed_answer_arrives_whole_quiet_and_in_order() -> None
                 delivery.show(text[:end])
                 await here.clock.sleep(0.1)
             await here.sandbox.wait_until(here.bot_messages)
-            await delivery.finish(text, controls=DONE, notices=("Left out 2 messages.",))
+            await delivery.finish(text, controls=DONE, remarks=("Left out 2 messages.",))
         messages = here.bot_messages()
         assert [message.id for message in messages] == list(delivery.message_ids)
         shown = " ".join(message.content for message in messages)

@@ -165,7 +165,7 @@ async def test_a_diagnosis_says_of_a_fault_what_a_question_meets(
         assert "connection to the model bro" in finding.cause
         assert "connection to the model bro" in outcome.end.interruption
     else:
-        is_another = any("Another model" in notice for notice in outcome.end.notices)
+        is_another = any("Another model" in remark for remark in outcome.end.remarks)
         assert finding.status is (Status.WARNING if is_another else Status.OK)
 
 

@@ -90,7 +90,7 @@ async def test_a_prompt_that_is_too_long_there_is_cut_to_fit(
         turn = ChatTurn(Role.USER, "word and " * 12_000)
         outcome = await ask(clock, backend, a_request(turn, model="local.gguf"))
         assert outcome.text == PARIS
-        assert TURN_SHORTENED in outcome.end.notices
+        assert TURN_SHORTENED in outcome.end.remarks
 
 
 async def test_a_model_that_vllm_does_not_serve_is_said(clock: FakeClock) -> None:

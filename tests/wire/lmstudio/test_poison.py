@@ -127,5 +127,5 @@ async def test_an_empty_answer_whose_prompt_was_larger_than_the_context_is_an_ov
     sandbox.faults.next(Fault.EMPTY_OVERFLOW)
     outcome = await ask(clock, backend, asked("word and " * 500, "c"))
     assert outcome.text == PARIS
-    assert TURN_SHORTENED in outcome.end.notices
+    assert TURN_SHORTENED in outcome.end.remarks
     assert len(sandbox.completions) == 2

@@ -38,7 +38,7 @@ async def test_an_overflow_is_trimmed_to_the_real_limit_and_remembered(clock: Fa
         talk = long_talk(80)
         outcome = await ask(clock, backend, a_request(*talk, max_tokens=512, prompt_tokens=3000))
         assert outcome.text == PARIS
-        assert TRIMMED in outcome.end.notices
+        assert TRIMMED in outcome.end.remarks
         assert len(sandbox.completions) == 2
         sent = sandbox.completions[1].messages
         assert sent[0]["role"] == "system"
@@ -56,7 +56,7 @@ async def test_a_message_too_long_by_itself_is_shortened_in_its_middle(clock: Fa
         turn = ChatTurn(Role.USER, text)
         outcome = await ask(clock, backend, a_request(turn, prompt_tokens=5_556))
         assert outcome.text == PARIS
-        assert TURN_SHORTENED in outcome.end.notices
+        assert TURN_SHORTENED in outcome.end.remarks
         sent = sandbox.completions[-1].messages[-1]["content"]
         assert sent.startswith("First of all: ")
         assert sent.endswith("What is this about?")
@@ -104,7 +104,7 @@ async def test_images_are_left_out_where_the_model_cannot_see(
     turn = ChatTurn(Role.USER, "What is this?", (PIXEL,))
     outcome = await ask(clock, backend, a_request(turn))
     assert outcome.text == PARIS
-    assert NO_IMAGES in outcome.end.notices
+    assert NO_IMAGES in outcome.end.remarks
     assert [request.messages[0]["content"] for request in sandbox.completions] == ["What is this?"]
 
 
@@ -115,7 +115,7 @@ async def test_images_that_are_refused_are_left_out(clock: FakeClock) -> None:
     ):
         sandbox.faults.next(Fault.IMAGE_UNREADABLE)
         outcome = await ask(clock, backend, a_request(ChatTurn(Role.USER, "", (PIXEL,))))
-        assert NO_IMAGES in outcome.end.notices
+        assert NO_IMAGES in outcome.end.remarks
         assert len(sandbox.completions) == 2
         await ask(clock, backend, a_request(ChatTurn(Role.USER, "And now?", (PIXEL,))))
         assert isinstance(sandbox.completions[2].messages[0]["content"], list)
@@ -164,10 +164,10 @@ async def test_a_model_named_a_little_otherwise_is_found_in_the_list_and_said_on
     assert model.context_tokens == 8192
     first = await ask(clock, backend, a_request(model=asked))
     assert first.end.context_tokens == 8192
-    assert [note for note in first.end.notices if "qwen/qwen3-next-80b" in note]
-    assert OTHER_MODEL not in first.end.notices
+    assert [note for note in first.end.remarks if "qwen/qwen3-next-80b" in note]
+    assert OTHER_MODEL not in first.end.remarks
     assert sandbox.completions[0].body["model"] == "qwen/qwen3-next-80b"
-    assert (await ask(clock, backend, a_request(model=asked))).end.notices == ()
+    assert (await ask(clock, backend, a_request(model=asked))).end.remarks == ()
 
 
 async def test_a_name_that_could_mean_two_models_is_taken_for_neither(clock: FakeClock) -> None:
@@ -214,7 +214,7 @@ async def test_too_little_memory_goes_down_the_ladder(
     sandbox.faults.next(Fault.BAD_ALLOC, times=2)
     outcome = await ask(clock, backend)
     assert outcome.text == PARIS
-    assert SHORTENED in outcome.end.notices
+    assert SHORTENED in outcome.end.remarks
     assert [request.body["max_tokens"] for request in sandbox.completions] == [2048, 1024, 512]
 
 
@@ -236,7 +236,7 @@ async def test_the_fallback_model_answers_where_the_first_cannot_load(clock: Fak
     ):
         outcome = await ask(clock, backend, a_request(model="a/big"))
         assert outcome.end.model == "a/small"
-        assert FALLBACK_USED in outcome.end.notices
+        assert FALLBACK_USED in outcome.end.remarks
 
 
 async def test_a_model_that_cannot_load_is_left_alone_for_a_while(clock: FakeClock) -> None:
@@ -272,9 +272,9 @@ async def test_another_model_than_asked_for_is_said(
 ) -> None:
     sandbox.options.substitute = True
     outcome = await ask(clock, backend, a_request(model="some/other"))
-    assert outcome.end.notices == (OTHER_MODEL,)
+    assert outcome.end.remarks == (OTHER_MODEL,)
     same = await ask(clock, backend, a_request(model="qwen/qwen3-next-80b"))
-    assert same.end.notices == ()
+    assert same.end.remarks == ()
 
 
 async def test_a_prompt_cut_by_the_server_is_said(clock: FakeClock) -> None:
@@ -283,7 +283,7 @@ async def test_a_prompt_cut_by_the_server_is_said(clock: FakeClock) -> None:
         async with connected(clock, sandbox.base_url) as backend:
             talk = long_talk(40)
             outcome = await ask(clock, backend, a_request(*talk, prompt_tokens=4000))
-            assert CUT_BY_SERVER in outcome.end.notices
+            assert CUT_BY_SERVER in outcome.end.remarks
             assert outcome.end.prompt_was_cut
             short = await ask(clock, backend)
             assert not short.end.prompt_was_cut

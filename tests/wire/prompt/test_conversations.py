@@ -131,8 +131,8 @@ async def test_without_the_content_intent_mentions_and_replies_still_work() -> N
             again = await reader.prompt(asked)
     assert "what does he mean?" in prompt.turns[-1].text
     assert "may not read" not in texts(prompt.turns)
-    assert any("Message Content" in notice for notice in prompt.notices)
-    assert not any("Message Content" in notice for notice in again.notices)
+    assert any("Message Content" in remark for remark in prompt.remarks)
+    assert not any("Message Content" in remark for remark in again.remarks)
 
 
 async def test_a_direct_message_goes_on_by_itself(discord: DiscordSandbox) -> None:
@@ -187,7 +187,7 @@ async def test_text_files_and_pictures_are_read_and_the_rest_is_named(
     assert "⟦file notes.txt⟧\ngröße\n⟦end of the file notes.txt⟧" in turn.text
     assert len(turn.images) == 1
     assert turn.images[0].startswith("data:image/png;base64,")
-    assert any("stuff.zip" in notice for notice in prompt.notices)
+    assert any("stuff.zip" in remark for remark in prompt.remarks)
 
 
 async def test_conversion_keeps_what_the_core_needs(discord: DiscordSandbox) -> None:

@@ -64,21 +64,6 @@ class HoldExpiredError(QueueError):
     """The model's machine stayed away for longer than questions are held."""
 
 
-@dataclass(frozen=True, slots=True)
-class Feedback:
-    """How running work goes.
-
-    Attributes:
-        first_token: The answer's first token came.
-        overloaded: The server was full, or fell over.
-        is_resting: It begins to wait between two tries, or goes on after that; ``None``: neither.
-    """
-
-    first_token: bool = False
-    overloaded: bool = False
-    is_resting: bool | None = None
-
-
 class Ticket:
     """A place in the queue. Made by ``Scheduler.submit``.
 
@@ -210,23 +195,23 @@ class Ticket:
         """Tell that the answer's first token came: more may begin. Only the first call counts."""
         if not self.has_first_token:
             self.has_first_token = True
-            self._scheduler.report(self, Feedback(first_token=True))
+            self._scheduler.went_well(self)
 
     def overloaded(self) -> None:
         """Tell that the server was full or fell over: the second work in a row narrows the window."""
-        self._scheduler.report(self, Feedback(overloaded=True))
+        self._scheduler.overloaded(self)
 
     def rest(self) -> None:
         """Lend the slot to others while the work only waits between two tries."""
         if not self._is_resting:
             self._is_resting = True
-            self._scheduler.report(self, Feedback(is_resting=True))
+            self._scheduler.rests(self, is_resting=True)
 
     def resume(self) -> None:
         """Take the slot again, at once: for a moment one more may run than there are slots."""
         if self._is_resting:
             self._is_resting = False
-            self._scheduler.report(self, Feedback(is_resting=False))
+            self._scheduler.rests(self, is_resting=False)
 
     def call_up(self) -> None:
         """Have the prompt built; for the scheduler."""
@@ -521,21 +506,28 @@ class Scheduler:
         self._enter(ticket)
         return True
 
-    def report(self, ticket: Ticket, feedback: Feedback) -> None:
-        """Take note of how running work goes."""
-        if ticket.state is not TicketState.RUNNING:
-            return
-        question_id = ticket.job.question_id
-        if feedback.first_token:
+    def went_well(self, ticket: Ticket) -> None:
+        """Note that running work has brought its first token."""
+        if ticket.state is TicketState.RUNNING:
             self._gate.went_well()
             self._strain.eased()
-        if feedback.overloaded and self._strain.is_shared(ticket.job.person_id):
-            self._gate.overloaded(question_id)
-        if feedback.is_resting is True:
-            self._gate.end(question_id)
-        elif feedback.is_resting is False:
-            self._gate.begin(question_id, ticket.granted_tokens)
-        self._fill()
+            self._fill()
+
+    def overloaded(self, ticket: Ticket) -> None:
+        """Note that the server was full, or fell over, under running work."""
+        if ticket.state is TicketState.RUNNING:
+            if self._strain.is_shared(ticket.job.person_id):
+                self._gate.overloaded(ticket.job.question_id)
+            self._fill()
+
+    def rests(self, ticket: Ticket, *, is_resting: bool) -> None:
+        """Note that running work begins to wait between two tries, or goes on after that."""
+        if ticket.state is TicketState.RUNNING:
+            if is_resting:
+                self._gate.end(ticket.job.question_id)
+            else:
+                self._gate.begin(ticket.job.question_id, ticket.granted_tokens)
+            self._fill()
 
     def _enter(self, ticket: Ticket) -> None:
         self._waiting[ticket.job.question_id] = _Waiting(ticket, self._clock.monotonic())

@@ -218,3 +218,33 @@ def test_the_line_of_channels_never_moves_back_either() -> None:
     queue.push(Entry(31, next(people), 3, 5.0))
     queue.push(Entry(40, next(people), 4, 1.0))
     assert queue.order() == [31, 40]
+
+
+def test_what_is_put_back_stands_first_and_costs_nothing() -> None:
+    queue = FairQueue(20, 20, 20)
+    for key, person in ((1, 1), (2, 1), (3, 2)):
+        queue.push(Entry(key, person, 1, 10.0))
+    first, other = queue.take(1), queue.take(3)
+    queue.push_front(first)
+    assert queue.order() == [1, 2]
+    queue.push_front(other)
+    assert queue.order() == [3, 1, 2]
+
+
+def test_another_cost_moves_who_comes_behind() -> None:
+    queue = FairQueue(20, 20, 20)
+    for key, person in ((1, 1), (2, 1), (3, 2), (4, 2)):
+        queue.push(Entry(key, person, person, 1.0))
+    assert queue.order() == [1, 3, 2, 4]
+    queue.reprice(1, 9.0)
+    assert queue.order() == [1, 3, 4, 2]
+
+
+def test_a_new_busy_time_begins_with_equal_people() -> None:
+    queue = FairQueue(20, 20, 20)
+    queue.push(Entry(1, 1, 1, 50.0))
+    queue.take(1)
+    queue.forget_people()
+    queue.push(Entry(2, 1, 1, 1.0))
+    queue.push(Entry(3, 2, 2, 1.0))
+    assert queue.order() == [2, 3]

@@ -82,3 +82,32 @@ def test_a_full_pool_grants_what_is_left_down_to_the_least() -> None:
     assert gate.room_for(2148, 1124) == 8192 - 3 * 2148
     gate.begin(3, 8192 - 3 * 2148)
     assert gate.room_for(2148, 1124) == 0
+
+
+def test_beyond_the_return_of_a_server_the_window_widens_by_one_for_each_full_round() -> None:
+    gate = _gate(3)
+    gate.ramp()
+    for _ in range(1 + 2):
+        gate.went_well()
+    assert gate.slots == 3
+    gate.went_well()
+    gate.update(Capacity(32, None))
+    gate.overloaded(0)
+    assert gate.slots == 16
+    for _ in range(16):
+        gate.went_well()
+    assert gate.slots == 16
+    gate.went_well()
+    assert gate.slots == 17
+
+
+def test_trouble_while_a_server_comes_back_ends_the_quick_widening() -> None:
+    gate = _gate(8)
+    gate.ramp()
+    for _ in range(3):
+        gate.went_well()
+    gate.begin(1, 1)
+    gate.overloaded(1)
+    assert gate.slots == 2
+    gate.went_well()
+    assert gate.slots == 2

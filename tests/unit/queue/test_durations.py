@@ -32,13 +32,32 @@ def test_an_answer_longer_than_usual_counts_as_nearly_done() -> None:
     ("wait_s", "words"),
     [
         (0.0, "10 seconds"),
+        (10.0, "10 seconds"),
         (24.0, "20 seconds"),
+        (50.0, "50 seconds"),
+        (50.5, "a minute"),
         (59.0, "a minute"),
+        (90.0, "2 minutes"),
         (150.0, "2 minutes"),
         (1800.0, "30 minutes"),
+        (3569.0, "59 minutes"),
+        (3570.0, "an hour"),
         (3590.0, "an hour"),
         (7300.0, "2 hours"),
     ],
 )
 def test_waits_are_said_as_people_say_them(wait_s: float, words: str) -> None:
     assert in_words(wait_s) == words
+
+
+def test_more_running_than_slots_come_free_from_the_last_of_them_on() -> None:
+    durations = Durations()
+    durations.learn(40)
+    waits = durations.waits_s([10.0, 30.0, 20.0], slots=2, waiting=2)
+    assert waits == [20.0, 30.0]
+
+
+def test_free_slots_are_free_at_once() -> None:
+    durations = Durations()
+    durations.learn(40)
+    assert durations.waits_s([10.0], slots=3, waiting=3) == [0.0, 0.0, 30.0]

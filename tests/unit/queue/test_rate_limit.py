@@ -96,3 +96,36 @@ async def test_commands_and_buttons_are_bounded_for_each_person_and_no_stranger_
     assert not limiter.press(BOB, GUILD)
     await clock.advance(60)
     assert not limiter.press(ANN, GUILD)
+
+
+def test_one_question_a_minute_is_no_burst_of_two() -> None:
+    limiter = _limiter(FakeClock(), person=1)
+    assert limiter.take(ANN, None) is None
+    assert limiter.take(ANN, None) is not None
+
+
+def test_a_guild_that_asks_as_fast_as_a_person_is_named_second() -> None:
+    limiter = _limiter(FakeClock(), person=2, guild=2)
+    for _ in range(2):
+        assert limiter.take(ANN, GUILD) is None
+    assert "You're asking" in _refused(limiter.look(ANN, GUILD)).sentence
+
+
+async def test_the_last_second_of_a_wait_still_refuses() -> None:
+    clock = FakeClock()
+    limiter = _limiter(clock, person=60)
+    while limiter.take(ANN, None) is None:
+        pass
+    await clock.advance(0.5)
+    assert _refused(limiter.look(ANN, None)).retry_after_s == 1
+    assert _refused(limiter.take(ANN, None)).retry_after_s == 1
+    await clock.advance(0.5)
+    assert limiter.take(ANN, None) is None
+
+
+def test_presses_in_direct_messages_are_counted_for_each_person() -> None:
+    limiter = _limiter(FakeClock())
+    for person in range(1, 1 + PRESSES.total // PRESSES.person):
+        for _ in range(PRESSES.person):
+            assert not limiter.press(UserId(person), None)
+    assert not limiter.press(UserId(9999), None)

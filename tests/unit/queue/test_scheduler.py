@@ -1,4 +1,4 @@
-"""The line in action, with a model that is a number of slots and a switch."""
+"""The queue in action, with a model that is a number of slots and a switch."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ async def test_the_settings_slots_stand_over_the_servers() -> None:
     assert running(tickets) == [0]
 
 
-async def test_strangers_who_fill_the_line_from_their_server_keep_no_other_server_out() -> None:
+async def test_strangers_who_fill_the_queue_from_their_server_keep_no_other_server_out() -> None:
     harness = SchedulerHarness(Model(slots=1), max_waiting=32)
     for person in range(2, 60):
         with contextlib.suppress(QueueError):
@@ -134,7 +134,7 @@ async def test_strangers_who_fill_the_line_from_their_server_keep_no_other_serve
         ({"max_waiting": 2}, "Too many questions are waiting"),
     ],
 )
-async def test_a_full_line_refuses_and_says_when(bounds: dict[str, float], words: str) -> None:
+async def test_a_full_queue_refuses_and_says_when(bounds: dict[str, float], words: str) -> None:
     harness = SchedulerHarness(Model(slots=1), **bounds)
     for _ in range(3):
         harness.submit()
@@ -152,7 +152,7 @@ async def test_what_was_accepted_before_a_restart_is_never_refused() -> None:
     assert recovered.position == 2
 
 
-async def test_cancel_takes_exactly_one_out_of_the_line() -> None:
+async def test_cancel_takes_exactly_one_out_of_the_queue() -> None:
     harness = SchedulerHarness(Model(slots=1))
     first, second, third = (harness.submit() for _ in range(3))
     waiter = asyncio.create_task(second.wait())
@@ -174,7 +174,7 @@ async def test_cancel_while_running_gives_the_slot_to_the_next() -> None:
     assert harness.scheduler.running == 1
 
 
-async def test_a_task_that_is_cancelled_while_waiting_leaves_the_line() -> None:
+async def test_a_task_that_is_cancelled_while_waiting_leaves_the_queue() -> None:
     harness = SchedulerHarness(Model(slots=1))
     first, second = harness.submit(), harness.submit()
     waiter = asyncio.create_task(second.wait())
@@ -241,7 +241,7 @@ async def test_holding_ends_with_a_sentence_after_the_set_time() -> None:
     assert harness.scheduler.waiting == 0
 
 
-async def test_time_in_line_does_not_count_as_time_held() -> None:
+async def test_time_in_the_queue_does_not_count_as_time_held() -> None:
     model = Model(slots=1)
     harness = SchedulerHarness(model, hold_s=100)
     harness.submit(person=1)
@@ -298,7 +298,7 @@ async def test_listeners_hear_of_their_place_and_of_being_held() -> None:
     assert heard == [(2, False), (1, False), (1, True)]
 
 
-async def test_a_listener_that_fails_does_not_stop_the_line() -> None:
+async def test_a_listener_that_fails_does_not_stop_the_queue() -> None:
     harness = SchedulerHarness(Model(slots=1))
     harness.submit(person=1)
 
@@ -367,7 +367,7 @@ async def test_questions_for_a_model_that_must_be_loaded_gather() -> None:
     assert begun.index("b") <= BYPASSES + 1
 
 
-async def test_the_same_question_is_never_twice_in_the_line() -> None:
+async def test_the_same_question_is_never_twice_in_the_queue() -> None:
     harness = SchedulerHarness(Model(slots=1))
     job = harness.job()
     harness.scheduler.submit(job)
@@ -384,7 +384,7 @@ async def test_nothing_ticks_when_nobody_waits() -> None:
     assert harness.clock.is_idle
 
 
-async def test_a_look_at_the_line_that_fails_is_not_the_last_one() -> None:
+async def test_a_look_at_the_queue_that_fails_is_not_the_last_one() -> None:
     model = Model()
     harness = SchedulerHarness(model)
     first, second = harness.submit(), harness.submit()
@@ -404,7 +404,7 @@ def prepare(ticket: Ticket) -> None:
     ticket.prepared(replace(ticket.job, is_prepared=True))
 
 
-async def test_prompts_are_built_for_the_front_of_the_line_only() -> None:
+async def test_prompts_are_built_for_the_front_of_the_queue_only() -> None:
     harness = SchedulerHarness(Model(slots=2))
     tickets = [harness.unprepared(person=number) for number in range(1, 31)]
     assert [ticket.is_near for ticket in tickets] == [True] * (2 + AHEAD) + [False] * (28 - AHEAD)
@@ -478,9 +478,138 @@ async def test_a_person_is_charged_for_the_prompt_that_was_built() -> None:
     assert second.state is TicketState.RUNNING
 
 
-async def test_a_full_line_counts_those_whose_prompts_are_not_built() -> None:
+async def test_a_full_queue_counts_those_whose_prompts_are_not_built() -> None:
     harness = SchedulerHarness(Model(slots=1), max_waiting=5)
     for person in range(1, 6):
         harness.unprepared(person=person)
     with pytest.raises(QueueError, match="Too many questions are waiting"):
         harness.unprepared(person=6)
+
+
+async def test_what_a_person_stops_says_so() -> None:
+    harness = SchedulerHarness(Model(slots=1))
+    harness.submit()
+    waiting = harness.submit()
+    assert waiting.cancel()
+    assert waiting.state is TicketState.DONE
+    with pytest.raises(StoppedError, match=r"^Stopped, before I began"):
+        await waiting.wait()
+
+
+async def test_a_question_put_back_while_the_bot_stops_is_kept() -> None:
+    harness = SchedulerHarness(Model(slots=1))
+    ticket = harness.submit()
+    harness.scheduler.close()
+    assert ticket.requeue()
+    with pytest.raises(QueueError, match="Your question is kept"):
+        await ticket.wait()
+
+
+async def test_a_machine_that_goes_away_again_and_again_is_left_alone_for_longer() -> None:
+    harness = SchedulerHarness(Model(slots=1), hold_s=3600)
+    ticket = harness.submit()
+    pauses = []
+    for _ in range(7):
+        assert ticket.requeue()
+        began_s = harness.clock.monotonic()
+        while ticket.state is not TicketState.RUNNING:
+            await harness.clock.advance(0.5)
+        pauses.append(harness.clock.monotonic() - began_s)
+    assert pauses == pytest.approx([1, 3, 7, 15, 30, 30, 30], abs=TICK_S)
+
+
+async def test_work_that_was_put_back_may_rest_and_go_on_again() -> None:
+    harness = SchedulerHarness(Model(slots=1))
+    ticket, other = harness.submit(person=1), harness.submit(person=2)
+    ticket.rest()
+    assert other.state is TicketState.RUNNING
+    other.release()
+    ticket.resume()
+    ticket.requeue()
+    await harness.clock.advance(2)
+    assert ticket.state is TicketState.RUNNING
+    third = harness.submit(person=3)
+    assert running([ticket, third]) == [0]
+    ticket.rest()
+    assert running([ticket, third]) == [0, 1]
+
+
+async def test_a_question_begins_with_less_of_the_pool_than_it_would_like() -> None:
+    harness = SchedulerHarness(Model(slots=2, pool_tokens=2000))
+    harness.submit(person=1)
+    modest = harness.scheduler.submit(replace(harness.job(2), least_tokens=800))
+    assert modest.state is TicketState.RUNNING
+    assert modest.granted_tokens == 900
+
+
+async def test_work_that_goes_on_takes_its_part_of_the_pool_again() -> None:
+    harness = SchedulerHarness(Model(slots=3, pool_tokens=2500))
+    ticket = harness.submit(person=1)
+    ticket.rest()
+    ticket.resume()
+    assert harness.scheduler.used_tokens == ticket.granted_tokens == 1100
+
+
+async def test_people_in_direct_messages_have_reserves_of_their_own() -> None:
+    harness = SchedulerHarness(Model(slots=1), max_waiting=16, max_waiting_person=16)
+
+    def ask(person: int, guild: int | None) -> Ticket:
+        job = harness.job(person, channel=person)
+        guild_id = None if guild is None else GuildId(guild)
+        return harness.scheduler.submit(replace(job, guild_id=guild_id))
+
+    for person in range(1, 18):
+        ask(person, 100)
+    for person in (50, 51, 100):
+        assert ask(person, None).state is TicketState.WAITING
+    assert ask(60, 50).state is TicketState.WAITING
+    for person, guild in ((50, None), (60, 50), (70, 100)):
+        with pytest.raises(QueueError, match="Too many questions are waiting"):
+            ask(person, guild)
+
+
+async def test_a_queue_of_twice_its_length_takes_nobody() -> None:
+    harness = SchedulerHarness(Model(slots=1), max_waiting=4)
+    for guild in range(1, 10):
+        harness.scheduler.submit(harness.job(guild, guild, g=guild))
+    assert harness.scheduler.waiting == 8
+    with pytest.raises(QueueError, match="Too many questions are waiting"):
+        harness.scheduler.submit(harness.job(99, 99, g=99))
+
+
+async def test_who_is_refused_hears_when_the_first_of_those_concerned_begins() -> None:
+    harness = SchedulerHarness(Model(slots=1), max_waiting_person=1, max_waiting_channel=3)
+    harness.submit(person=9, channel=9)
+    for person in (1, 2, 3):
+        harness.submit(person=person, channel=1)
+    with pytest.raises(QueueError, match=r"^Too many questions of this channel") as crowded:
+        harness.submit(person=4, channel=1)
+    assert "about 20 seconds" in crowded.value.sentence
+    with pytest.raises(QueueError, match="You already have 1 question waiting") as own:
+        harness.submit(person=3, channel=2)
+    assert "about 40 seconds" in own.value.sentence
+
+
+async def test_what_runs_is_listed_with_its_job_before_who_waits() -> None:
+    harness = SchedulerHarness(Model(slots=1))
+    running, waiting = harness.submit(person=1), harness.submit(person=2)
+    await harness.clock.advance(3)
+    first, second = harness.scheduler.entries
+    assert (first.job, first.place, first.for_s) == (running.job, None, 3)
+    assert (second.job, second.place, second.for_s) == (waiting.job, 1, 3)
+
+
+async def test_models_gather_anew_once_the_one_that_was_passed_has_begun() -> None:
+    model = Model(slots=1)
+    model.loaded = {"a"}
+    harness = SchedulerHarness(model, max_waiting=200, max_waiting_person=200)
+    passed = [harness.submit(person=1, model="b") for _ in range(3)]
+    others = [harness.submit(person=2, model="a") for _ in range(40)]
+    begun = ""
+    while any(ticket.state is TicketState.WAITING for ticket in passed):
+        now = next(t for t in [*passed, *others] if t.state is TicketState.RUNNING)
+        begun += now.job.model or ""
+        now.release()
+    between = [len(run) for run in begun.split("b") if run]
+    assert len(between) == 2
+    assert all(BYPASSES <= count <= BYPASSES + 2 for count in between)

@@ -17,7 +17,7 @@ import discord
 from bot.chat.allowed_models import AllowedModels
 from bot.chat.backfill import DECLINED_WITHIN, Backfill
 from bot.chat.own_words import OwnWords
-from bot.chat.parts import TurnParts
+from bot.chat.parts import ReplyParts
 from bot.chat.resume import give_up
 from bot.chat.service import ESTIMATES, MODELS, ChatService
 from bot.core.clock import Clock, SystemClock
@@ -315,7 +315,7 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
     settings, clock = base.settings, base.clock
     source = MessageCache(Requests(client, clock), settings.context.cache_messages, clock)
     own_words = OwnWords(base.journal, base.state)
-    parts = _turn_parts(base, client, source, own_words)
+    parts = _reply_parts(base, client, source, own_words)
     limiter = RateLimiter(settings.queue, clock)
     oldest = max(timedelta(seconds=settings.queue.stale_after_s), DECLINED_WITHIN)
     return Services(
@@ -339,9 +339,9 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
     )
 
 
-def _turn_parts(
+def _reply_parts(
     base: _Base, client: ClawbotClient, source: MessageCache, own_words: OwnWords
-) -> TurnParts:
+) -> ReplyParts:
     settings, clock = base.settings, base.clock
     estimator = TokenEstimator.from_dict(base.state.get(ESTIMATES))
     builder = ContextBuilder(
@@ -358,7 +358,7 @@ def _turn_parts(
         answers=own_words,
         place_names=client.names_of,
     )
-    return TurnParts(
+    return ReplyParts(
         settings=settings,
         clock=clock,
         backend=base.backend,

@@ -1,1 +1,1 @@
-"""One turn of a conversation: admission, the turn itself, and the service that ties them."""
+"""One question and its answer: admission, the reply, and the service that ties them."""

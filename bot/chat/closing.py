@@ -16,7 +16,7 @@ from bot.prompt.builder import Prompt
 
 
 class Ending(StrEnum):
-    """Why a turn ends before its answer does."""
+    """Why a reply ends before its answer is whole."""
 
     STOPPED = "stopped"
     GONE = "gone"

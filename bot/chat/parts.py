@@ -1,4 +1,4 @@
-"""What every turn works with, in one value."""
+"""What every reply works with, in one value."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from config.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class TurnParts:
-    """What a turn works with.
+class ReplyParts:
+    """What a reply works with.
 
     Attributes:
         records: Each is told how every question went.

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from bot.chat.account import Account
-from bot.chat.parts import TurnParts
+from bot.chat.parts import ReplyParts
 from bot.chat.seam import Seam
 from bot.core.domain import (
     ChatRequest,
@@ -51,7 +51,7 @@ class Reading:
     """Reads an answer to its end.
 
     Args:
-        parts: What the turn works with.
+        parts: What the reply works with.
         question: Whose answer it is.
         prompt: What the model is given.
         chat: The settings in force.
@@ -67,7 +67,7 @@ class Reading:
 
     def __init__(
         self,
-        parts: TurnParts,
+        parts: ReplyParts,
         question: Question,
         prompt: Prompt,
         chat: ChatSettings,

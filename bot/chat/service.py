@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from bot.chat.closing import Ending
-from bot.chat.parts import TurnParts
-from bot.chat.turn import Turn, job_of
+from bot.chat.parts import ReplyParts
+from bot.chat.reply import Reply, job_of
 from bot.core.domain import (
     ChannelId,
     GuildId,
@@ -56,15 +56,15 @@ class ChatService:
     """Takes questions, keeps the running ones, and ends them.
 
     Args:
-        parts: What each turn works with.
+        parts: What each reply works with.
         limiter: Questions a minute, per person and guild.
     """
 
-    def __init__(self, parts: TurnParts, limiter: RateLimiter) -> None:
+    def __init__(self, parts: ReplyParts, limiter: RateLimiter) -> None:
         self._parts = parts
         self._limiter = limiter
         self._bursts = Bursts(parts.settings.queue.burst_window_s)
-        self._turns: dict[QuestionId, Turn] = {}
+        self._replies: dict[QuestionId, Reply] = {}
         self._accepting: dict[QuestionId, Question] = {}
         self._tasks = TaskOwner()
         self._deleted: Recent[MessageId, None] = Recent(MOST_NOTED)
@@ -75,7 +75,7 @@ class ChatService:
     @property
     def running(self) -> int:
         """How many questions are waiting or being answered."""
-        return len(self._turns)
+        return len(self._replies)
 
     def learned(self) -> dict[str, object]:
         """Return what was learned of each model, to be kept over a restart, by state key."""
@@ -83,7 +83,7 @@ class ChatService:
 
     def knows(self, question_id: QuestionId) -> bool:
         """Return whether this question is being accepted, waits or is being answered now."""
-        return question_id in self._turns or question_id in self._accepting
+        return question_id in self._replies or question_id in self._accepting
 
     async def has_taken(self, question_id: QuestionId) -> bool:
         """Return whether this question was ever accepted, as far as that is still stored."""
@@ -92,7 +92,7 @@ class ChatService:
     @property
     def asked_in(self) -> Sequence[IncomingMessage]:
         """The messages whose questions are waiting or being answered."""
-        questions = [turn.question for turn in self._turns.values()]
+        questions = [reply.question for reply in self._replies.values()]
         return [message for q in questions for message in (*q.messages, *q.rests_on)]
 
     async def submit(
@@ -125,15 +125,15 @@ class ChatService:
             return
         self._accepting[question.id] = question
         try:
-            turn = await self._accept(question, sink, replaces, changed_id, is_counted=is_counted)
-            if turn is not None:
+            reply = await self._accept(question, sink, replaces, changed_id, is_counted=is_counted)
+            if reply is not None:
                 try:
                     if acknowledge is not None:
                         await acknowledge()
                 except BaseException:
-                    turn.leave_queue()
+                    reply.leave_queue()
                     raise
-                self._start(turn)
+                self._start(reply)
         finally:
             self._accepting.pop(question.id, None)
 
@@ -145,7 +145,7 @@ class ChatService:
         changed_id: MessageId | None,
         *,
         is_counted: bool,
-    ) -> Turn | None:
+    ) -> Reply | None:
         """Give a question its place in the queue and store it.
 
         Returns:
@@ -157,25 +157,25 @@ class ChatService:
             merged = self._merge_burst(question)
             is_merged = merged is not question
             self._accepting[question.id] = question = merged
-        open_turns = self._asking_in(changed_id)
+        open_replies = self._asking_in(changed_id)
         with contextlib.ExitStack() as place:
-            ticket = self._place(question, has_place=is_counted or is_merged or bool(open_turns))
+            ticket = self._place(question, has_place=is_counted or is_merged or bool(open_replies))
             if ticket is not None:
                 place.callback(ticket.cancel)
             if not is_counted:
                 self._limiter.take(question.counts_for, question.place.guild_id)
-            stored = replaces = () if open_turns else replaces
+            stored = replaces = () if open_replies else replaces
             if not await self._parts.journal.accept(question, replaces):
                 return None
             # Looked for again: an earlier run's may have been taken up while this was stored.
-            for turn in dict.fromkeys([*open_turns, *self._asking_in(changed_id)]):
+            for reply in dict.fromkeys([*open_replies, *self._asking_in(changed_id)]):
                 # One that can't be ended is answered meanwhile, and that answer stands.
-                replaces = () if turn.end(Ending.SUPERSEDED) else turn.standing
+                replaces = () if reply.end(Ending.SUPERSEDED) else reply.standing
             if replaces != stored:
                 await self._parts.journal.posted(question.id, replaces)
             self._parts.metrics.accepted(question.origin)
             place.pop_all()
-            return Turn(question, sink, self._parts, posted=replaces, ticket=ticket)
+            return Reply(question, sink, self._parts, posted=replaces, ticket=ticket)
 
     def _check_rate(self, question: Question) -> None:
         """Look whether one may ask now; it is counted once there is a place in the queue, too.
@@ -187,8 +187,8 @@ class ChatService:
         if refusal is not None:
             raise RateLimitedError(refusal.sentence)
 
-    def _asking_in(self, message_id: MessageId | None) -> list[Turn]:
-        return [t for t in self._turns.values() if _asks_in(t.question, message_id)]
+    def _asking_in(self, message_id: MessageId | None) -> list[Reply]:
+        return [r for r in self._replies.values() if _asks_in(r.question, message_id)]
 
     def _place(self, question: Question, *, has_place: bool) -> Ticket | None:
         """Take a place in the queue; what is asked during a stop is kept for the next start.
@@ -203,11 +203,11 @@ class ChatService:
 
     def resume(self, entry: JournalEntry, sink: ReplySink) -> None:
         """Go on with a question that an earlier run of the process accepted."""
-        self._start(Turn(entry.question, sink, self._parts, entry=entry))
+        self._start(Reply(entry.question, sink, self._parts, entry=entry))
 
     def decline(self, entry: JournalEntry, sink: ReplySink, sentence: str) -> None:
         """Say why a stored question gets no answer, in the place of what was posted of it."""
-        self._start(Turn(entry.question, sink, self._parts, entry=entry, refusal=sentence))
+        self._start(Reply(entry.question, sink, self._parts, entry=entry, refusal=sentence))
 
     def withdraw(self, entry: JournalEntry, sink: ReplySink, ending: Ending) -> None:
         """End a stored question before it is worked on again.
@@ -217,32 +217,32 @@ class ChatService:
             sink: The way to what was posted.
             ending: ``GONE`` and ``SUPERSEDED`` take back what was posted of its answer.
         """
-        turn = Turn(entry.question, sink, self._parts, entry=entry)
-        turn.end(ending)
-        self._start(turn)
+        reply = Reply(entry.question, sink, self._parts, entry=entry)
+        reply.end(ending)
+        self._start(reply)
 
-    def _start(self, turn: Turn) -> None:
-        if self._is_closed or turn.question.id in self._turns:
-            turn.leave_queue()
+    def _start(self, reply: Reply) -> None:
+        if self._is_closed or reply.question.id in self._replies:
+            reply.leave_queue()
             return  # accepted at the last moment: the journal has it for the next start
-        messages = turn.question.messages
+        messages = reply.question.messages
         if messages and all(message.id in self._deleted for message in messages):
-            turn.end(Ending.GONE)
-        elif turn.question.id in self._stopped:
-            turn.end(Ending.STOPPED)
+            reply.end(Ending.GONE)
+        elif reply.question.id in self._stopped:
+            reply.end(Ending.STOPPED)
         elif self._is_closing:
-            turn.end(Ending.RESTART)
-        self._turns[turn.question.id] = turn
-        self._tasks.start(self._run(turn), name=f"question-{turn.question.id}")
+            reply.end(Ending.RESTART)
+        self._replies[reply.question.id] = reply
+        self._tasks.start(self._run(reply), name=f"question-{reply.question.id}")
 
-    async def _run(self, turn: Turn) -> None:
+    async def _run(self, reply: Reply) -> None:
         try:
-            outcome = await turn.run()
+            outcome = await reply.run()
             if outcome is not None:
-                await self._parts.journal.close(turn.question.id, outcome)
+                await self._parts.journal.close(reply.question.id, outcome)
         finally:
             # Not before the journal knows: what is open there and unknown here is taken up again.
-            self._turns.pop(turn.question.id, None)
+            self._replies.pop(reply.question.id, None)
 
     def _merge_burst(self, question: Question) -> Question:
         """Merge the same person's unanswered question of a moment ago into a new one."""
@@ -258,24 +258,24 @@ class ChatService:
                 at_s=question.asked_at.timestamp(),
             )
         )
-        turn = None if earlier_id is None else self._turns.get(earlier_id)
-        if turn is None or not turn.may_be_joined or not turn.end(Ending.MERGED):
+        reply = None if earlier_id is None else self._replies.get(earlier_id)
+        if reply is None or not reply.may_be_joined or not reply.end(Ending.MERGED):
             return question
-        return question.merge(turn.question)
+        return question.merge(reply.question)
 
     def continues_burst(self, message: IncomingMessage) -> bool:
         """Return whether a message goes on with its author's unanswered question of a moment ago."""
         window = timedelta(seconds=self._parts.settings.queue.burst_window_s)
         return any(
-            turn.question.asker.id == message.author.id
-            and turn.question.place.channel_id == message.place.channel_id
-            and timedelta() <= message.created_at - turn.question.asked_at <= window
-            and turn.question.message is not None
-            and turn.question.message.id < message.id
+            reply.question.asker.id == message.author.id
+            and reply.question.place.channel_id == message.place.channel_id
+            and timedelta() <= message.created_at - reply.question.asked_at <= window
+            and reply.question.message is not None
+            and reply.question.message.id < message.id
             and message.reference_id
-            in {None, turn.question.message.id, turn.question.message.reference_id}
-            and turn.may_be_joined
-            for turn in self._turns.values()
+            in {None, reply.question.message.id, reply.question.message.reference_id}
+            and reply.may_be_joined
+            for reply in self._replies.values()
         )
 
     def stop(self, question_id: QuestionId) -> bool:
@@ -285,8 +285,8 @@ class ChatService:
             False if it isn't running.
         """
         self._stopped[question_id] = None
-        turn = self._turns.get(question_id)
-        return turn is not None and turn.end(Ending.STOPPED)
+        reply = self._replies.get(question_id)
+        return reply is not None and reply.end(Ending.STOPPED)
 
     def stop_person(self, asker_id: UserId, channel_id: ChannelId) -> int:
         """Stop all of a person's questions in a channel; returns how many there were."""
@@ -308,18 +308,18 @@ class ChatService:
         """
         self._deleted[message_id] = None
         was_open = QuestionId(message_id) in self._accepting
-        for turn in list(self._turns.values()):
-            is_asked_there = _asks_in(turn.question, message_id)
-            if is_asked_there and len(turn.question.messages) > 1:
+        for reply in list(self._replies.values()):
+            is_asked_there = _asks_in(reply.question, message_id)
+            if is_asked_there and len(reply.question.messages) > 1:
                 was_open = True
-            elif is_asked_there or turn.lost(message_id) or turn.rests_on(message_id):
-                has_ended = turn.end(Ending.GONE)
+            elif is_asked_there or reply.lost(message_id) or reply.rests_on(message_id):
+                has_ended = reply.end(Ending.GONE)
                 was_open = was_open or (has_ended and is_asked_there)
         return was_open
 
     def burst_with(self, message_id: MessageId) -> Question | None:
         """Return the question of several messages, this one among them, that isn't answered yet."""
-        questions = [*(t.question for t in self._turns.values()), *self._accepting.values()]
+        questions = [*(r.question for r in self._replies.values()), *self._accepting.values()]
         found = (q for q in questions if _asks_in(q, message_id) and len(q.messages) > 1)
         return next(found, None)
 
@@ -334,8 +334,8 @@ class ChatService:
         )
 
     def _end_where(self, matches: Callable[[Question], bool], ending: Ending) -> int:
-        turns = [turn for turn in self._turns.values() if matches(turn.question)]
-        return sum(turn.end(ending) for turn in turns)
+        replies = [reply for reply in self._replies.values() if matches(reply.question)]
+        return sum(reply.end(ending) for reply in replies)
 
     async def close(self, grace_s: float) -> None:
         """Stop intake, tell those who wait, let running answers finish, hand over the rest.
@@ -344,22 +344,22 @@ class ChatService:
             grace_s: How long running answers may go on, in seconds.
         """
         self._is_closing = True
-        for turn in list(self._turns.values()):
-            if not turn.is_underway:
-                turn.end(Ending.RESTART)
+        for reply in list(self._replies.values()):
+            if not reply.is_underway:
+                reply.end(Ending.RESTART)
         if not await self._tasks.wait(grace_s):
-            for turn in list(self._turns.values()):
-                turn.end(Ending.RESTART)
+            for reply in list(self._replies.values()):
+                reply.end(Ending.RESTART)
             await self._tasks.wait(HAND_OVER_S)
         await self.cancel()
 
     async def cancel(self) -> None:
         """Cut everything off at once; what was accepted stays in the journal."""
         self._is_closing = self._is_closed = True
-        turns = list(self._turns.values())
+        replies = list(self._replies.values())
         await self._tasks.cancel()
-        for turn in turns:
-            await turn.hand_over()
+        for reply in replies:
+            await reply.hand_over()
 
 
 def _asks_in(question: Question, message_id: MessageId | None) -> bool:

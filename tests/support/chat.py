@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from bot.chat.parts import TurnParts
+from bot.chat.parts import ReplyParts
 from bot.chat.service import ChatService
 from bot.core.domain import (
     ChannelId,
@@ -205,7 +205,7 @@ class Chat:
         settings = Settings(
             discord=DiscordSettings(token=SecretStr("t")), queue=QueueSettings(**queue)
         )
-        self.parts = TurnParts(
+        self.parts = ReplyParts(
             settings=settings,
             clock=clock,
             backend=self.backend,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bot.chat.closing import BROKE, REPEATED, Ending
+from bot.chat.reply import RESTARTING_TEXT
 from bot.chat.service import ChatService, RateLimitedError
-from bot.chat.turn import RESTARTING_TEXT
 from bot.core.domain import (
     ChannelId,
     Completed,
@@ -525,17 +525,17 @@ async def test_a_withdrawn_question_takes_back_what_was_posted_and_is_worked_on_
     assert not chat.service.knows(QuestionId(1))
 
 
-async def test_a_turn_knows_which_messages_are_its_answers(chat: Chat) -> None:
+async def test_a_reply_knows_which_messages_are_its_answers(chat: Chat) -> None:
     chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
     await chat.service.submit(question(1), chat.sink)
     other = question(2, asked_at=NOON + timedelta(minutes=1))
     await chat.service.submit(other, FakeSink(chat.clock))
     await chat.pass_time(3)
     [answer_id] = chat.sink.messages
-    turn = chat.service._turns[QuestionId(1)]
-    assert not turn.lost(MessageId(404))
-    assert turn.lost(answer_id)
-    assert not turn.lost(answer_id), "it is none of the answer's any more"
+    reply = chat.service._replies[QuestionId(1)]
+    assert not reply.lost(MessageId(404))
+    assert reply.lost(answer_id)
+    assert not reply.lost(answer_id), "it is none of the answer's any more"
     await chat.service.cancel()
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from bot.chat.account import Account, line_of
 from bot.chat.closing import Closing, Ending, close_answer, describe_run, offers_continuation
-from bot.chat.parts import TurnParts
+from bot.chat.parts import ReplyParts
 from bot.chat.reading import Reading
 from bot.chat.work_gate import Attempt
 from bot.core.domain import (
@@ -65,13 +65,13 @@ _OUTCOMES: dict[Ending | None, Outcome] = {
 RESTARTING_TEXT = "I'm being restarted. I'll answer this as soon as I'm back."
 
 
-class Turn:
+class Reply:
     """One question being answered.
 
     Args:
         question: What was asked.
         sink: Where the answer goes.
-        parts: What the turn works with.
+        parts: What the reply works with.
         entry: The journal's record, where an earlier run of the process began the work.
         posted: Messages of an earlier answer that this one takes the place of.
         refusal: A sentence to say instead of answering.
@@ -85,7 +85,7 @@ class Turn:
         self,
         question: Question,
         sink: ReplySink,
-        parts: TurnParts,
+        parts: ReplyParts,
         *,
         entry: JournalEntry | None = None,
         posted: Sequence[MessageId] = (),
@@ -144,7 +144,7 @@ class Turn:
         return is_ours
 
     def end(self, ending: Ending) -> bool:
-        """End the turn early; the first reason given counts, unless the question is taken back.
+        """End the reply early; the first reason given counts, unless the question is taken back.
 
         Returns:
             False when its answer stands already, so that there is nothing to end.

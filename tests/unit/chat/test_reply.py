@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from bot.chat.closing import BROKE, CUT_BY_LENGTH, ONLY_THINKING, PRESS_CONTINUE, Ending
-from bot.chat.turn import BURST_SETTLES_S, MERGED_MARK, RESTARTING_TEXT
+from bot.chat.reply import BURST_SETTLES_S, MERGED_MARK, RESTARTING_TEXT
 from bot.core.domain import (
     Completed,
     FinishReason,
@@ -213,17 +213,17 @@ async def test_a_model_that_only_thinks_is_asked_twice_and_then_named(chat: Chat
         (Ending.RESTART, None, RESTARTING_TEXT, []),
     ],
 )
-async def test_a_turn_that_ends_early_leaves_what_its_reason_says(
+async def test_a_reply_that_ends_early_leaves_what_its_reason_says(
     chat: Chat, ending: Ending, outcome: Outcome | None, left: str, marks: list[str]
 ) -> None:
     chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
     await chat.service.submit(question(1), chat.sink)
     await chat.pass_time(3)
-    turn = chat.service._turns[QuestionId(1)]
-    assert turn.is_underway
-    assert not turn.may_be_joined
-    assert turn.end(ending)
-    assert turn.end(Ending.STOPPED), "the first reason counts"
+    reply = chat.service._replies[QuestionId(1)]
+    assert reply.is_underway
+    assert not reply.may_be_joined
+    assert reply.end(ending)
+    assert reply.end(Ending.STOPPED), "the first reason counts"
     await chat.pass_time()
     assert chat.outcome(1) is outcome
     assert [left in text for text in chat.sink.contents] == [True] * bool(left)

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from bot.chat.closing import CUT_BY_LENGTH, Ending
-from bot.chat.turn import LEAST_ANSWER_TOKENS
+from bot.chat.reply import LEAST_ANSWER_TOKENS
 from bot.core.domain import (
     Completed,
     FinishReason,
@@ -131,12 +131,12 @@ async def test_of_two_ends_the_first_counts_unless_the_question_is_taken_back(
     chat.backend.scripts.append([asyncio.Event()])
     await chat.service.submit(question(1), chat.sink)
     await chat.pass_time(3)
-    turn = chat.service._turns[QuestionId(1)]
-    assert turn.end(first)
-    assert turn.end(then)
+    reply = chat.service._replies[QuestionId(1)]
+    assert reply.end(first)
+    assert reply.end(then)
     await chat.pass_time()
     assert chat.outcome(1) is outcome
-    assert not turn.end(Ending.STOPPED), "it has ended"
+    assert not reply.end(Ending.STOPPED), "it has ended"
 
 
 async def test_the_last_words_of_a_stopped_question_keep_no_slot(chat: Chat) -> None:

@@ -438,7 +438,7 @@ def _start_companions(client: ClawbotClient, tasks: TaskOwner, ready: asyncio.Ev
             else:
                 break
         await client.online.wait()
-        _log.info("online as %s", client.user)
+        _log.info("online as %s; to invite it: %s", client.user, client.invitation)
         if ready is not None:
             ready.set()
 

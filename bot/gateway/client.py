@@ -22,6 +22,7 @@ from bot.chat.backfill import ALIVE, ALIVE_MARGIN_S, alive_at
 from bot.core.clock import Clock
 from bot.core.domain import Place, UserId
 from bot.core.errors import ConfigurationError, describe
+from bot.core.permissions import NEEDED, NEEDED_IN_THREADS, USEFUL
 from bot.core.tasks import end_tasks
 from bot.core.wording import plain_reason
 from bot.gateway.endpoints import NETWORK_ERRORS
@@ -153,6 +154,16 @@ class ClawbotClient(commands.Bot):
     def me(self) -> UserId:
         """The bot's own user."""
         return UserId(self.user.id)
+
+    @property
+    def invitation(self) -> str:
+        """The address with which a server's manager invites the bot; it asks for what answers need."""
+        wanted = [*NEEDED, *NEEDED_IN_THREADS, *USEFUL]
+        return discord.utils.oauth_url(
+            self.user.id,
+            permissions=discord.Permissions(**dict.fromkeys(wanted, True)),
+            scopes=("bot", "applications.commands"),
+        )
 
     def is_online(self) -> bool:
         """Return whether the gateway session is up."""

@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import aiohttp
 import pytest
@@ -16,7 +18,9 @@ from aiohttp import web
 
 from sandbox.discord import DiscordSandbox, Fault
 from sandbox.lmstudio import LMStudioSandbox
-from tests.support.process import clawbot, ended, logged, run_clawbot
+from tests.support.process import ROOT, clawbot, ended, logged, run_clawbot
+
+README = (ROOT / "README.md").read_text("utf-8")
 
 
 def environment_for(
@@ -64,6 +68,25 @@ async def test_without_lmstudio_the_bot_is_online_and_says_so(
         asked = await person.mention(channel, "Are you there?")
         reply = await discord.wait_reply(asked, timeout_s=20)
         assert reply.content
+
+
+async def test_the_invitation_that_the_readme_describes_is_printed(
+    discord: DiscordSandbox, tmp_path: Path
+) -> None:
+    described = re.search(r"https://\S+&permissions=\d+", README)
+    assert described is not None
+    environment = environment_for(discord, None, tmp_path / "data")
+    async with clawbot("run", folder=tmp_path, environment=environment) as process:
+        line = await logged(process, b"online as")
+    assert parts_of(line.split()[-1]) == parts_of(
+        described[0].replace("=ID&", f"={discord.bot_user.id}&")
+    )
+
+
+def parts_of(address: str) -> tuple[str, dict[str, set[str]]]:
+    """Return an invitation without the order of its parts."""
+    place, _, query = address.partition("?")
+    return place, {key: set(values[0].split()) for key, values in parse_qs(query).items()}
 
 
 async def test_a_reply_of_another_shape_to_the_commands_is_no_failure(

@@ -84,8 +84,8 @@ async def ended(process: asyncio.subprocess.Process, typed: str | None = None) -
     return Ended(code, out.decode(), err.decode())
 
 
-async def logged(process: asyncio.subprocess.Process, words: bytes) -> None:
-    """Wait until a line of the process's log holds these words.
+async def logged(process: asyncio.subprocess.Process, words: bytes) -> str:
+    """Wait until a line of the process's log holds these words, and return it.
 
     Raises:
         AssertionError: The log ended without them.
@@ -94,7 +94,7 @@ async def logged(process: asyncio.subprocess.Process, words: bytes) -> None:
     async with asyncio.timeout(START_S):
         async for line in process.stderr:
             if words in line:
-                return
+                return line.decode().rstrip()
     raise AssertionError(f"never logged: {words!r}")
 
 

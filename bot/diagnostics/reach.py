@@ -159,7 +159,9 @@ async def probe_connection(way: Way) -> Finding:
     began_s = clock.monotonic()
     knocks = await asyncio.gather(*(knock(one, port, FIRST_S) for one in way.addresses))
     tried = list(zip(way.addresses, knocks, strict=True))
-    technical = ", ".join(f"[{one}]:{port} {how.name.lower()}" for one, how in tried)
+    technical = ", ".join(
+        f"{_shown(one)}:{port} {how.name.lower().replace('_', ' ')}" for one, how in tried
+    )
     if Knock.OPEN not in knocks:
         address, how = next((a, how) for a, how in tried if how is worst(knocks))
         signs = await look_around(way, address, how)
@@ -177,6 +179,11 @@ async def probe_connection(way: Way) -> Finding:
             trips_s.append(trip_s)
     finding = _opened(tried, trips_s)
     return replace(finding, technical=technical, facts=link_facts(trips_s, SAMPLES))
+
+
+def _shown(address: str) -> str:
+    """Return an address as it stands before a port."""
+    return f"[{address}]" if ":" in address else address
 
 
 async def _sample(address: str, port: int, clock: Clock) -> float | None:

@@ -83,7 +83,7 @@ async def test_off() -> None:
         await lm.refuse()
         failure = only_failure(await walk(Target(lm.base_url)), Step.CONNECTION)
     assert "localhost means" in failure.advice
-    assert "refused" in failure.technical
+    assert failure.technical == f"127.0.0.1:{lm.port} refused"
 
 
 async def test_a_firewall_that_drops() -> None:

@@ -23,7 +23,7 @@ _MENTION = re.compile(r"@(?:everyone|here)|<@[!&]?\d+>|<#\d+>|</[\w\- ]+:\d+>|<i
 _INVITE = re.compile(r"discord\.gg/\w")
 _QUOTE = re.compile(r" *>>> ([\s\S]*)|(?: *> [^\n]*(?:\n|\Z))+")
 _ITEM = re.compile(r" *(?:[*-]|\d+\.) ([^\n]*(?:\n(?= )[^\n]*)*)(?:\n|\Z)")
-_HEADING = re.compile(r" *(?:#{1,3}|-#) ([^\n]+)(?:\n|\Z)")
+_HEADING = re.compile(r" *(?:#{1,3}|-#)\s+([^\n]+)(?:\n|\Z)")
 _PAIRS = (
     re.compile(r"\*\*((?:\\[\s\S]|[^\\])+?)\*\*(?!\*)"),
     re.compile(r"__((?:\\[\s\S]|[^\\])+?)__(?!_)"),

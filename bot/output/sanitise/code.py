@@ -51,6 +51,9 @@ _LONG_RUN_CHARS: Final = 4
 _HEAD_CHARS: Final = 40
 _QUOTE: Final = re.compile(r"[ \t]{0,40}+>")
 _HEADING: Final = re.compile(r"[ \t]{0,40}+(?:#{1,3}|-#)[ \t]")
+_EMPTY_HEADING: Final = re.compile(r"[ \t]{0,40}+(?:#{1,3}|-#)\s*+\Z")
+"""Some take the next line that isn't blank for its title."""
+
 _BULLET: Final = re.compile(r"[ \t]{0,40}+(?:[*+-]|\d{1,9}[.)])(?:[ \t]|\Z)")
 _INDENTED: Final = re.compile(r"[ \t]")
 
@@ -71,6 +74,7 @@ class CodeDoubt:
         self._head = ""
         self._in_list = False
         self._is_line_unsettled = False
+        self._is_untitled = False
 
     def read(self, text: str) -> None:
         """Take text outside of code, up to where code begins or to its end."""
@@ -115,6 +119,7 @@ class CodeDoubt:
     def doubts_fence(self) -> bool:
         """Return whether a fence that opens here may be text to somebody, whatever is in it."""
         is_inside = self._line_pattern() is not None
+        self.is_unsettled |= self._is_untitled
         return self.is_unsettled or self._is_line_unsettled or is_inside
 
     def closers(self) -> tuple[re.Pattern[str], ...]:
@@ -153,6 +158,8 @@ class CodeDoubt:
         return any(closer.search(content) for closer in self.closers())
 
     def _end_line(self, head: str) -> None:
+        is_untitled = self._is_untitled and not head.strip()
+        self._is_untitled = is_untitled or _EMPTY_HEADING.match(head) is not None
         self._is_line_unsettled = False
         if _BULLET.match(head):
             self._in_list = True

@@ -21,12 +21,15 @@ URL_CHARS: Final = 2048
 """Longest address that is looked at as a whole; Discord links none that is longer."""
 
 _DOT: Final = r"(?:[.,。]|\s?[(\[]?(?:dot|[.,])[)\]]?\s?)"
+_PORT: Final = r"\.?(?::\d{1,5})?"
 _HOST: Final = (
-    rf"(?:discord{_DOT}(?:gg|io|me|li|link)|(?:invite|dsc){_DOT}gg|(?<!\w)\.gg)(?:\s?/+\s?)"
+    rf"(?:discord{_DOT}(?:gg|io|me|li|link)|(?:invite|dsc){_DOT}gg|(?<!\w)\.gg){_PORT}(?:\s?/+\s?)"
 )
-_APP: Final = rf"discord(?:app)?{_DOT}com(?::\d+)?/+invite/+"
+_APP: Final = (
+    rf"discord(?:app)?{_DOT}com{_PORT}/+(?:(?:[^\s/]{{1,40}}/+\.|\.?)\./+){{0,4}}invite/+"
+)
 _INVITE: Final = re.compile(rf"(?:{_HOST}|{_APP})[\w\-]")
-_INVITE_END: Final = re.compile(rf"(?:{_HOST}|discord(?:app)?{_DOT}com(?::\d+)?/+)\Z")
+_INVITE_END: Final = re.compile(rf"(?:{_HOST}|discord(?:app)?{_DOT}com{_PORT}/+)\Z")
 _DOTTED: Final = re.compile(r"(?<![\w\-])[\w\-]++(?:\.[\w\-]++)++")
 _TOP_LEVEL: Final = re.compile(r"[a-z][a-z\-]+", re.IGNORECASE)
 _HOST_ENDS: Final = frozenset("abcdefgeoikm0123456789)]\\")
@@ -49,7 +52,9 @@ def normalised(text: str) -> str:
 
 def has_invite(text: str) -> bool:
     """Return whether a stretch of text names a Discord invite, in whatever spelling."""
-    return bool(_INVITE.search(normalised(text)))
+    # Browsers read a backslash in an address as a slash, and Discord as an escape.
+    forms = (text, text.replace("\\", "/")) if "\\" in text else (text,)
+    return any(_INVITE.search(normalised(form)) for form in forms)
 
 
 def may_begin_invite(text: str) -> bool:

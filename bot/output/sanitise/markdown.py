@@ -65,10 +65,13 @@ _COVERED_CHARS: Final = 100
 """How much of a longer word one look at it settles: no invite is longer, however it is spelt."""
 _LEAST_INVITE_CHARS: Final = 5
 _NO_SPACE_AFTER: Final = "([{<\"'"
-_LIVELY: Final = frozenset("<@-!&/%\\")
-"""Signs that may make what follows them live."""
+_LIVELY: Final = frozenset("<@-!&/%\\:" + string.ascii_letters + string.digits)
+"""What may make what follows live, together with what stands before it."""
 
-_TAIL_CHARS: Final = 64
+_COMMAND: Final = re.compile(r"</[\w\- ]{0,100}\Z")
+"""The beginning of a mention of a command, whose name may hold blanks."""
+
+_TAIL_CHARS: Final = 104
 _TICKS: Final = re.compile("`+")
 _ANSI: Final = re.compile(r"ansi(?![\w+.#\-])", re.IGNORECASE)
 _ANSI_PARTIALS: Final = prefixes(["ansi."])
@@ -165,13 +168,16 @@ class MarkdownGuard:
 
         It must not become live together with what stands before it.
         """
-        text = text or REMOVED
-        if self._tail[-1:] in _LIVELY:
-            text = f" {text}"
-        self._buf = text + self._buf[self._pos + chars :]
+        self._buf = self._gap() + (text or REMOVED) + self._buf[self._pos + chars :]
         self._pos = 0
         self._checked = 0
         return True
+
+    def _gap(self) -> str:
+        """Return what keeps something from becoming live together with what stands before it."""
+        if _COMMAND.search(self._tail):
+            return BREAK
+        return " " if self._tail[-1:] in _LIVELY else ""
 
     # Each step reads on from ``_pos`` and returns whether it got anywhere.
 
@@ -258,8 +264,7 @@ class MarkdownGuard:
             return self._replace(chars, f"{found[0]}{BREAK}")
         if found["emoji"]:
             self._emoji_left -= 1
-            spare = " " if self._tail[-1:] in _LIVELY else ""
-            return self._replace(chars, found[0] if self._emoji_left >= 0 else spare)
+            return self._replace(chars, found[0] if self._emoji_left >= 0 else self._gap())
         return self._again(chars, angle_text(found, allow_invites=self._policy.allow_invites))
 
     # --- links

@@ -18,6 +18,10 @@ LIVE = (
     "discord.gg/abc",
     "](https://e.e)",
     "[a](<https://e.e>)",
+    "@every[one](https://e.e)",
+    "@h<tel:ere>",
+    "<id:ho[me>](https://e.e)",
+    "</as[k:1>](https://e.e)",
 )
 FRAMES = (
     "`",
@@ -44,6 +48,7 @@ LINES = (
     "- ",
     "1. ",
     "# ",
+    "#\n",
     "-# ",
     "#### ",
     "  ",
@@ -81,6 +86,9 @@ def _assert_harmless(shown: str) -> None:
 @example("**`a** [Claim](https://evil.example) `b`")
 @example("__```[Claim](https://evil.example)_")
 @example("[]```](https://e.e)")
+@example("#\n```\n@everyone\n```")
+@example("-# \n\n```\n[Claim](https://evil.example)\n```\n```\n@here\n```")
+@example("<:a:1>" * 200 + "@every<:a:1>one")
 @example("```py\n```@everyone```[Claim](https://evil.example)")
 @example("> ```\n[Claim](https://evil.example)\n```")
 def test_no_reader_finds_anything_live(text: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from bot.output.pipeline import OutputPolicy, make_harmless
@@ -75,12 +77,20 @@ def test_links_say_where_they_lead(text: str, expected: str) -> None:
         "-#[](x:) small",
         "discord.gg/[abc](x:)",
         "[a[b](https://c.example)](https://d.example)",
+        "@every[one](https://c.example)",
+        "@h<tel:ere>",
+        "<id:ho[me>](x:)",
+        "</[x:2>](https://c.example)",
+        "</a[x:2>](https://c.example)",
+        "</a [x:2>](https://c.example)",
+        "<:a:1>" * 200 + "@every<:a:1>one",
     ],
 )
 def test_taking_markup_apart_makes_no_other_markup_live(text: str) -> None:
     shown = clean(text)
-    for live in ("<@1", "@everyone", "<id:home>", "</x:2>", "-# ", "](", "gg/abc"):
+    for live in ("<@1", "@everyone", "@here", "<id:home>", "</x:2>", "-# ", "](", "gg/abc"):
         assert live not in shown
+    assert re.search(r"</[\w\- ]+:2>", shown) is None
 
 
 INVITES = (
@@ -125,6 +135,13 @@ INVITES = (
     "[join](https://discord.gg/abc)",
     "![join](https://discord.com/invite/abc)",
     "https://discord.com//invite/abc",
+    "https://discord.com/./invite/abc",
+    "https://discord.com/blog/../invite/abc",
+    "https://discord.com.:443/invite/abc",
+    "https://discord.gg./abc",
+    "https://discord.gg:443/abc",
+    "https://discord.gg\\abc",
+    "https://discord.com\\invite\\abc",
 )
 
 

@@ -12,7 +12,7 @@ import re
 from typing import Final
 
 from bot.output.layout_math import readable_math
-from bot.output.layout_table import is_rule, shown_table
+from bot.output.layout_table import is_rule, rules_off, shown_table
 
 _SPECIAL: Final = re.compile(r"[`\\$\n]")
 _LEAD: Final = re.compile(r"[ \t>]{0,40}+")
@@ -28,6 +28,14 @@ _RUN_PARTIAL: Final = re.compile(r"(?:\n[ \t>]{0,40}+~{0,80}+|`{1,80}+)\Z")
 _CLOSERS: Final = {r"\(": r"\)", r"\[": r"\]", "$$": "$$"}
 _FORMULA_CHARS: Final = {r"\(": 400, r"\[": 1200, "$$": 1200}
 _HEADING_CHARS: Final = 300
+_HEADER_CHARS: Final = 300
+_CELL_CHARS: Final = 32
+"""How much of a line is held to see whether a bar ends its first cell."""
+
+_NO_CELL: Final = re.compile(r"#|>|[-*+] |\d{1,3}[.)] |~~~|```|\$\$|\\[(\[]")
+"""What no line of a table begins with."""
+
+_RULE_SIGNS: Final = "|:- \t"
 _TABLE_CHARS: Final = 3000
 """Longest part of a table that is laid out at once."""
 
@@ -35,9 +43,20 @@ _LINE_CHARS: Final = 60
 
 
 class DiscordLayout:
-    """Reads text that arrives in pieces; what it has given out stays as it is."""
+    """Reads text that arrives in pieces; what it has given out stays as it is.
 
-    def __init__(self) -> None:
+    Args:
+        holds_first_line: Hold the first line until it is known whether it begins a table.
+
+    Attributes:
+        missed_table: The first line, which was given out at once, was the header of a table.
+    """
+
+    def __init__(self, *, holds_first_line: bool = False) -> None:
+        self.missed_table = False
+        self._holds_lines = holds_first_line
+        self._first_line = ""
+        self._is_barred = False
         self._buf = ""
         self._pos = 0
         self._ended = False
@@ -47,6 +66,11 @@ class DiscordLayout:
         self._fence_ticks = 0
         self._header: str | None = None
         self._is_in_run = False
+
+    @property
+    def is_behind_first_line(self) -> bool:
+        """Whether it is known what the first line is."""
+        return self._holds_lines
 
     def feed(self, text: str, *, ended: bool = False) -> str:
         """Return what can be given out now."""
@@ -67,6 +91,8 @@ class DiscordLayout:
         return self._fence() if self._fence_ticks else self._text()
 
     def _emit(self, end: int, text: str | None = None) -> bool:
+        if not self._holds_lines and len(self._first_line) < _HEADER_CHARS:
+            self._first_line += self._buf[self._pos : min(end, self._pos + _HEADER_CHARS)]
         self._out.append(self._buf[self._pos : end] if text is None else text)
         self._pos = end
         return True
@@ -92,7 +118,16 @@ class DiscordLayout:
         char = self._buf[start : start + 1]
         if not char and not self._ended and start - self._pos < 40:
             return False
+        if self._first_line.endswith("\n") and not (self._holds_lines or self._look_back(start)):
+            return False
         if char == "|":
+            self._is_barred = self._holds_lines = True
+            return self._table(start)
+        begins_table = self._begins_table(start)
+        if begins_table is None:
+            return False
+        if begins_table:
+            self._is_barred = False
             return self._table(start)
         self._header = None
         if char == "#":
@@ -101,6 +136,45 @@ class DiscordLayout:
             return self._tildes(start)
         self._line_start = False
         return True
+
+    def _begins_table(self, start: int) -> bool | None:
+        """Return whether a line without a bar in front belongs to a table; ``None`` until known."""
+        if not self._holds_lines:
+            return False
+        line, is_whole = self._line(start, _HEADER_CHARS)
+        if _NO_CELL.match(line):
+            return False
+        is_open = not is_whole and len(line) < _HEADER_CHARS
+        if "|" not in line[:_CELL_CHARS]:
+            return None if is_open and len(line) < _CELL_CHARS else False
+        if is_open:
+            return None
+        if self._header is not None:
+            return not self._is_barred
+        return self._is_ruled_off(line, start + len(line) + 1)
+
+    def _look_back(self, start: int) -> bool:
+        """Note whether the first line, which is given out already, began a table, once that is known."""
+        header, _, rest = self._first_line.partition("\n")
+        is_missed = "|" in header and not rest and self._is_ruled_off(header, start)
+        if is_missed is None:
+            return False
+        self.missed_table = is_missed
+        self._holds_lines = True
+        return True
+
+    def _is_ruled_off(self, header: str, start: int) -> bool | None:
+        lead = _LEAD.match(self._buf, start)
+        line, is_whole = self._line(lead.end() if lead else start, _HEADER_CHARS)
+        if not is_whole and len(line) < _HEADER_CHARS and not line.strip(_RULE_SIGNS):
+            return None
+        return is_whole and rules_off(line, header)
+
+    def _line(self, start: int, most: int) -> tuple[str, bool]:
+        """Return a line as far as it has come, and whether it is whole."""
+        end = self._buf.find("\n", start, start + most)
+        line = self._buf[start:end] if end >= 0 else self._buf[start : start + most]
+        return line, end >= 0 or (self._ended and len(line) < most)
 
     def _heading(self, start: int) -> bool:
         hashes = _HASHES.match(self._buf, start)
@@ -165,7 +239,10 @@ class DiscordLayout:
             row = lead.end() if lead else position
             if row == len(self._buf) and not self._ended:
                 return None, 0
-            if not self._buf.startswith("|", row):
+            line, is_whole = self._line(row, _HEADER_CHARS)
+            if not (is_whole or self._is_barred or len(line) == _HEADER_CHARS):
+                return None, 0
+            if not (line.startswith("|") if self._is_barred else "|" in line):
                 return lines, position
 
     # --- code

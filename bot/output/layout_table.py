@@ -23,6 +23,11 @@ def is_rule(line: str) -> bool:
     return "-" in line and _RULE.match(line) is not None
 
 
+def rules_off(rule: str, header: str) -> bool:
+    """Return whether a line is the one below a header without a bar in front of it."""
+    return "|" in rule and is_rule(rule) and len(_cells(rule)) == len(_cells(header))
+
+
 def shown_table(header: str, lines: Sequence[str], *, lead: str) -> str:
     """Return a table as a block or a list, without a line's end.
 

@@ -68,6 +68,9 @@ THINK_TAGS: Final = (
     "thinking_process",
     "thought_process",
     "internal_monologue",
+    "internal_thoughts",
+    "inner_thoughts",
+    "antml:thinking",
 )
 ORDINARY_TAGS: Final = frozenset({"thought", "thoughts", "reasoning", "scratchpad"})
 """Tags of thinking that are words of other markup too: inside a line they are text."""

@@ -29,6 +29,7 @@ _NOTES: Final = (
 )
 _LABELS: Final = (_QUOTE, "end of the ", "file ", "picture ", "… ")
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_STAMP_BEGINS: Final = 4
 _HEADERS: Final = ("from ", *(f"{day} " for day in _DAYS))
 _PLAIN_NOTES: Final = (
     *(frames.FORWARD, frames.TRANSCRIPT),
@@ -96,6 +97,10 @@ class Echoes:
         )
         if frame.chars == 0:
             return NO_FRAME
+        if mark == "[" and is_first and words.startswith(_DAYS):
+            is_log = _goes_on_so(text[end:], is_open=is_open)
+            if is_log is not False:
+                return NO_FRAME if is_log else None
         is_alone = mark == "[" and not (is_first or words.startswith(_HEADERS))
         return _with_blanks(text, end, frame, is_open=is_open, is_alone=is_alone)
 
@@ -115,7 +120,10 @@ class Echoes:
                 return Frame(len(words), is_turn=True)
             is_ours = name in self._own or (is_first and ":" in words)
             return Frame(len(words)) if is_ours else NO_FRAME
-        is_quote = words.startswith(_QUOTE) and (is_first or words.endswith('"'))
+        named = words.removeprefix(_QUOTE).casefold()
+        is_quote = words.startswith(_QUOTE) and (
+            words.endswith('"') or (is_first and named in self._people | self._own)
+        )
         return Frame(len(words)) if is_quote or words in _PLAIN_NOTES else NO_FRAME
 
 
@@ -128,6 +136,14 @@ def _end(text: str, mark: str) -> int:
     closing = '"]' if is_quote else "]"
     end = line.find(closing)
     return end + len(closing) if end >= 0 else 0
+
+
+def _goes_on_so(rest: str, *, is_open: bool) -> bool | None:
+    """Return whether the next line begins with a stamp, too, as in a log; ``None`` if not yet known."""
+    following = rest.partition("\n")[2].lstrip(" \t\n")
+    if len(following) < _STAMP_BEGINS and is_open:
+        return None
+    return following[:1] == "[" and following[1:].startswith(tuple(day[:3] for day in _DAYS))
 
 
 def _is_broken(words: str, mark: str) -> bool:

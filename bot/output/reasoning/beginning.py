@@ -13,7 +13,7 @@ from bot.output.markup import (
     TURN_ROLES,
     prefixes,
 )
-from bot.output.reasoning.block import APRIEL, BARE_THOUGHT, GRANITE, STRIPPED, Block
+from bot.output.reasoning.block import APRIEL, BARE_THOUGHT, GRANITE, HARMONY, STRIPPED, Block
 
 _PHRASES: Final = (
     *((phrase, GRANITE) for phrase in THOUGHT_PHRASES),
@@ -26,15 +26,20 @@ _ESCAPED: Final = {
 """Tags of thinking whose angle brackets were written as they are in HTML."""
 
 _BARE: Final = re.compile(r"thought[ \t]*\n")
-_STRIPPED: Final = re.compile(r"(?:assistant)?analysis(?=[^\s.,:;!?()\[/\-–—_'’=]|-\s)")
+_STRIPPED: Final = re.compile(
+    r"(?:assistant)?analysis(?!<(?:\||\Z))(?=[^\s.,:;!?()\[/\-–—_'’=]|-\s)"
+)
 _COMPOUND: Final = re.compile(
-    r"analysis(?!(?:This|That|It|There|He|She|We|You|They|What|Which|User|Who|One)\b)[A-Z][a-z]{1,30}+"
+    r"analysis(?!(?:This|That|It|Here|There|He|She|We|You|They|What|Which|User|Who|One)\b)[A-Z][a-z]{1,30}+"
     r"(?: (?:is|are|was|were|means|has|can|occurs|refers|happens|describes)\b| ?=|[(\[_]|\.[a-z])"
 )
-_COMPOUND_PARTIAL: Final = re.compile(r"analysis[A-Z][a-z]{0,30}+(?: [a-z]{0,9}+)?+\Z")
+_COMPOUND_PARTIAL: Final = re.compile(r"analysis[A-Z][a-z]{0,30}+(?: [a-z]{0,9}+|\.)?+\Z")
 """A word that begins like the channel's name with its marks taken off."""
 
-_DROPPED: Final = re.compile(r"assistantfinal(?=\S)|assistant[ \t]*\n")
+_DROPPED: Final = re.compile(r"assistantfinal(?=\S)|assistant[ \t]*\n|final<\|message\|>")
+_HEADED: Final = re.compile(r"analysis<\|message\|>")
+"""A harmony header whose first token was removed."""
+
 _UNDECIDED: Final = prefixes(
     [
         *(phrase for phrase, _ in _PHRASES),
@@ -43,14 +48,24 @@ _UNDECIDED: Final = prefixes(
         "analysis.",
         "assistantanalysis.",
         "assistantfinal.",
+        "analysis<|message|>",
+        "final<|message|>",
         *(f"{tag} " for tag in _ESCAPED),
     ]
 )
 _ROLE: Final = re.compile(
-    rf"\s{{0,220}}+({'|'.join(TURN_ROLES)})\b(?:<\|end_header_id\|>|\[/INST\]|>)?[ \t]*\n?"
+    rf"\s{{0,220}}+((?i:{'|'.join(TURN_ROLES)}))\b(?:<\|end_header_id\|>|\[/INST\]|>)?[ \t]*\n?"
 )
 _ROLE_STARTS: Final = prefixes(f"{role}\n" for role in TURN_ROLES)
 _OWN_ROLES: Final = frozenset({"assistant", "model"})
+
+
+_PATTERNS: Final = (
+    (_BARE, BARE_THOUGHT),
+    (_HEADED, HARMONY),
+    (_STRIPPED, STRIPPED),
+    (_DROPPED, None),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +98,7 @@ def read_beginning(text: str, *, ended: bool) -> Beginning | None:
         return PLAIN
     if not ended and _COMPOUND_PARTIAL.match(head):
         return None
-    for pattern, opened in ((_BARE, BARE_THOUGHT), (_STRIPPED, STRIPPED), (_DROPPED, None)):
+    for pattern, opened in _PATTERNS:
         found = pattern.match(head)
         if found:
             return Beginning(found.end(), opened)
@@ -110,7 +125,7 @@ def read_role(text: str, *, ended: bool) -> tuple[int, bool] | None:
     """
     found = _ROLE.match(text)
     if found and (ended or found.end() < len(text) or found[0].endswith("\n")):
-        return found.end(), found[1] in _OWN_ROLES
-    if not ended and (found or text.lstrip() in _ROLE_STARTS or not text.strip()):
+        return found.end(), found[1].lower() in _OWN_ROLES
+    if not ended and (found or text.lstrip().lower() in _ROLE_STARTS or not text.strip()):
         return None
     return 0, True

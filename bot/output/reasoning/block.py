@@ -18,7 +18,7 @@ from bot.output.markup import (
 )
 
 _LOOK_BACK_CHARS = 200
-_LIKE: Final = ("</think>", "</thinking>")
+_LIKE: Final = ("</think>", "</thinking>", "</thought>", "</reasoning>")
 _TAG_NAME: Final = re.compile(r"< ?(/?) ?([\w:\-]+)")
 
 

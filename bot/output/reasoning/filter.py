@@ -14,7 +14,16 @@ from typing import Final
 
 from bot.core.domain import FinishReason
 from bot.core.frames import OPEN
-from bot.output.markup import MARKER, MARKERS, ROLE_TOKENS, TURN_ROLES, UNKNOWN_TOKEN, Kind, Marker
+from bot.output.markup import (
+    MARKER,
+    MARKERS,
+    ORDINARY_TAGS,
+    ROLE_TOKENS,
+    TURN_ROLES,
+    UNKNOWN_TOKEN,
+    Kind,
+    Marker,
+)
 from bot.output.participants import FRAME_CHARS, Labels
 from bot.output.reasoning import block as blocks
 from bot.output.reasoning.beginning import read_beginning, read_role
@@ -44,6 +53,8 @@ _LATE_FINAL: Final = re.compile(r"<\|channel\|>\s{0,9}+final\b[^<]{0,40}<\|messa
 _WATCHED_CHARS: Final = 400
 _ROLE_NAME: Final = re.compile(rf"\b(?:{'|'.join(TURN_ROLES)})\b")
 _WORD: Final = re.compile(r"\w")
+_DOTTED: Final = re.compile(r"\w\.\w{1,40}+\.\Z")
+"""A dotted name, of which ``assistant`` is the last part."""
 
 
 class Aftermath:
@@ -92,6 +103,12 @@ _BEGINNING_CHARS: Final = 240
 _AFTER_CHARS: Final = 12
 _STEP_CHARS: Final = 512
 _GLYPHS: Final = {"Ġ": " ", "Ċ": "\n"}
+_ENOUGH_OF_WORD: Final = 3
+"""Characters that tell a glyph before a word from a Maltese word in capitals."""
+
+_ASCII_BYTE: Final = re.compile("<0x(?!0A|09|20)[0-7]")
+"""Bytes that no tokenizer falls back to, for it has a token for each."""
+
 _BYTES: Final = {"<0x0A>": "\n", "<0x09>": "\t", "<0x20>": " "}
 _BLOCKS: Final = frozenset({Kind.OPEN, Kind.TOOL})
 
@@ -153,6 +170,7 @@ class ReasoningFilter:
         self._examples = Examples()
         self._at_line_start = False
         self._is_after_spoken = False
+        self._is_after_glyph = False
         self.lead = ""
 
     @property
@@ -281,9 +299,12 @@ class ReasoningFilter:
         if beginning.chars or label_chars:
             scanner.skip(max(beginning.chars, label_chars))
             return True
-        if rest[0] in _GLYPHS and rest[1:2] and (rest[1].isupper() or rest[1] in _GLYPHS):
-            scanner.skip(1)
-            return True
+        if rest[0] in _GLYPHS:
+            if len(rest) < _ENOUGH_OF_WORD and not scanner.ended:
+                return False
+            if rest[1:2] in _GLYPHS or (rest[1:2].isupper() and not rest[2:3].isupper()):
+                scanner.skip(1)
+                return True
         self._start()
         return True
 
@@ -304,11 +325,14 @@ class ReasoningFilter:
             case Sign.NEWLINE:
                 context.read_newline()
                 self._at_line_start = True
+                self._is_after_glyph = False
             case Sign.TICKS:
                 context.read_ticks(len(event.text), scanner.ahead(1, len(event.text)))
                 self._is_after_spoken = False
             case Sign.GLYPH:
                 return self._read_glyph(event.text)
+            case Sign.ROLE if _DOTTED.search(context.tail) is not None:
+                return self._pass(event.text[0])
             case Sign.ROLE:
                 return self._cut()
             case Sign.MARKER:
@@ -331,11 +355,13 @@ class ReasoningFilter:
 
     def _read_glyph(self, glyph: str) -> bool:
         before = self._context.tail[-1:]
-        is_text = (before.isalpha() and not before.isupper()) or before in set(
-            "0123456789.,;:!?)]\n"
-        )
+        is_behind_word = before.isalpha() and not before.isupper()
+        is_behind_word |= before in set("0123456789.,;:!?)]") and before != ""
+        stands_for_blank = is_behind_word or self._is_after_glyph
         self._scanner.skip(1)
-        return self._emit(_GLYPHS[glyph] if is_text and before else glyph)
+        self._emit(_GLYPHS[glyph] if stands_for_blank else glyph)
+        self._is_after_glyph = stands_for_blank
+        return True
 
     def _read_frame(self) -> bool | None:
         """Read one of our own frames at the start of a line; ``None`` until it is certain."""
@@ -362,6 +388,7 @@ class ReasoningFilter:
 
     def _hand_out(self, text: str) -> bool:
         """Give out text that the context knows of."""
+        self._is_after_glyph = False
         if self._is_after_spoken or self._stretch is not None:
             is_blank = text.isspace()
             self._is_after_spoken = self._is_after_spoken and is_blank
@@ -406,27 +433,49 @@ class ReasoningFilter:
         if is_text is None:
             return False
         self._scanner.skip(len(event.text))
-        if is_text and self._context.line.strip():
+        if self._is_after_spoken or (is_text and self._context.line.strip()):
             return self._emit(event.text)
         return self._emit(_BYTES[event.name]) if self._started else True
 
     def _is_text(self, event: Event, marker: Marker) -> bool | None:
         """Return whether a marker is text where it stands; ``None`` until that is certain."""
-        name, after = event.name, len(event.text)
+        if not (self._scanner.ended or self._scanner.ahead(1, len(event.text))):
+            return None
+        if self._is_text_anywhere(event, marker):
+            return True
+        holds_markup = self._holds_markup(event, marker)
+        if holds_markup is not False:
+            return holds_markup
+        place = self._place(event, AFTER_CHARS)
+        is_last = not place.after.strip()
+        if is_last and marker.kind is Kind.END and self._started:
+            if not place.has_ended:
+                return None
+            if self._examples.ends_answer(event.name, place):
+                return False
+        if self._started and self._examples.holds(event.name, marker.kind, place.line):
+            return True
+        if event.name in self._wraps and (not place.line.strip() or (is_last and place.has_ended)):
+            return False
+        return is_spoken_of(event.name, marker, place)
+
+    def _is_text_anywhere(self, event: Event, marker: Marker) -> bool:
+        """Return whether a marker is text as it is written, whatever surrounds it."""
         if event.text.endswith("/>") or (self._blocks_are_text and marker.kind in _BLOCKS):
             return True
-        if self._started and marker.is_weak and name not in self._wraps:
+        if _ASCII_BYTE.match(event.name) or (marker.kind is Kind.WRAP and " " in event.text):
             return True
-        if event.lead and not (marker.closers or marker.kind is Kind.CLOSE):
+        if self._started and marker.is_weak and event.name not in self._wraps:
             return True
-        if marker.is_weak and marker.closers and not (marker.kind is Kind.WRAP and self.saw_open):
-            inside = self._scanner.ahead(TAIL_CHARS, after)
-            holds_markup = holds_elements(inside, ended=self._scanner.ended)
-            if holds_markup is not False:
-                return holds_markup
-        if self._started and self._examples.holds(name, marker.kind, self._context.line):
-            return True
-        return is_spoken_of(name, marker, self._place(event, AFTER_CHARS))
+        return event.lead != "" and not (marker.closers or marker.kind is Kind.CLOSE)
+
+    def _holds_markup(self, event: Event, marker: Marker) -> bool | None:
+        """Return whether a tag that is a word of other markup, too, holds elements of such."""
+        if not (marker.is_weak or event.name[1:-1] in ORDINARY_TAGS) or not marker.closers:
+            return False
+        inside = self._scanner.ahead(TAIL_CHARS, len(event.text))
+        is_expected = marker.kind is Kind.WRAP and (self.saw_open or self.saw_orphan_close)
+        return holds_elements(inside, ended=self._scanner.ended, is_indented=is_expected)
 
     def _place(self, event: Event, chars: int) -> Surroundings:
         return Surroundings(
@@ -540,6 +589,9 @@ class ReasoningFilter:
         progress = stretch.read(self._scanner)
         if progress is not Progress.ENDED:
             return progress is Progress.GOING_ON
+        if self._started and stretch.is_quoted:
+            self._go_on()
+            return self._emit(stretch.whole)
         if not self._started:
             self.lead = ""
             if stretch.block.is_restorable:

@@ -14,7 +14,7 @@ _STOP: Final = re.compile(r"<\|(message|end|return|call|eom|eot)\|>|(?<=\w)\n")
 _CHANNEL: Final = re.compile(r"<\|channel\|>\s{0,9}+(\w{1,24})")
 _ROLE: Final = re.compile(r"<\|start\|>\s{0,9}+(\w{1,24})")
 _NAMED: Final = re.compile(
-    r"(?:<\|start\|>\s{0,9}+\w{0,24}+)?+(?:<\|channel\|>)?+\s{0,9}+(?:analysis|commentary|final)?+"
+    r"(?:<\|start\|>\s{0,9}+\w{0,24}+)?+(?:<\|channel\|>)?+\s{0,9}+(?i:analysis|commentary|final)?+"
     r"(?: to=[\w.]{1,64})?+"
 )
 _STRANGERS: Final = frozenset({"user", "system", "developer"})
@@ -64,7 +64,7 @@ def read_header(text: str, *, ended: bool) -> Header | None:
 
 def _channel(header: str) -> Channel:
     names = _CHANNEL.findall(header)
-    name = names[-1] if names else ""
+    name = names[-1].lower() if names else ""
     role = _ROLE.match(header)
     if "to=self" in header or name.startswith("analysis"):
         return Channel.THINKING

@@ -86,6 +86,7 @@ class KeptThinking:
         return "".join(reversed(found))[-chars:]
 
 
+_SENTENCE_SIGNS: Final = ".,;:)。，；：）、"
 _AFTER_CHARS: Final = 12
 _SAME_LINE_CHARS: Final = 64
 """How far the other end of inline code is looked for behind a closing tag."""
@@ -107,6 +108,9 @@ class HiddenStretch:
         block: How it ends.
         opening: What opened it.
         kept: Where thinking goes.
+
+    Attributes:
+        is_quoted: It was a call that a sentence speaks of: the sentence goes on right behind it.
     """
 
     def __init__(self, block: Block, opening: str, kept: KeptThinking) -> None:
@@ -115,6 +119,7 @@ class HiddenStretch:
         self._context = Context()
         self._depth = 1
         self._is_quoting = False
+        self.is_quoted = False
         self._raw = [opening] if block.is_restorable else []
         if block.is_thinking:
             kept.begin_block()
@@ -168,9 +173,8 @@ class HiddenStretch:
         if not (is_quoted or is_mentioned or is_loose):
             return self._nest(event, scanner)
         words = line.strip()
-        is_certain = is_named(line, after) or (
-            is_loose and ((words != "" and words[-1] not in SENTENCE_END) or self._was_opened(text))
-        )
+        goes_on = words != "" and words[-1] not in SENTENCE_END and not after[:1].isalnum()
+        is_certain = is_named(line, after) or (is_loose and (goes_on or self._was_opened(text)))
         self._context.read(text)
         self._keep(event, scanner)
         if not (is_certain or self.block.is_opener(text)):
@@ -211,6 +215,8 @@ class HiddenStretch:
     def _end(self, event: Event, scanner: Scanner) -> Progress:
         if self.block.keeps_closer and event.text in {"<|start|>", "<|channel|>"}:
             return Progress.ENDED
+        after = scanner.ahead(1, len(event.text))
+        self.is_quoted = not self.block.is_thinking and after != "" and after in _SENTENCE_SIGNS
         scanner.skip(len(event.text))
         line = self._context.line
         emphasis = line[len(line.rstrip("*_")) :]

@@ -48,19 +48,25 @@ _TOKENS: Final = frozenset({Kind.END, Kind.DROP, *_TURNS})
 _MOST_CLOSERS: Final = 8
 _BULLET: Final = re.compile(r"(?:[ \t]{0,8}+(?:[-*+•|>#]{1,6}+|\d{1,3}[.)])[ \t]{1,8}+){1,6}+")
 _OPENS_QUOTE: Final = re.compile(r"(?:\A|[\s(\[{=+,:])[rfbRFB]?(?:\"{3}|'{3}|[\"'])\Z")
-_NOUN: Final = re.compile(
-    r"[ \t]?(?:标签|标记|令牌|タグ|トークン)"
-    r"|[ \t](?:(?:tags?|tokens?|blocks?|elements?|markers?|Tags?|Tokens?|balises?|etiquetas?)\b"
-    r"|(?:modes?|sections?|pairs?|delimiters?|syntax|format|markup|Block|Modus|mode d)\b"
-    r"|тег|токен|وسم|الوسم)"
+_TAG_WORDS: Final = (
+    r"[Tt]ags?|[Tt]okens?|[Mm]arkers?|[Bb]alises?|[Ee]tiquetas?|[Ee]tichett[ae]|[Zz]naczniki?"
+    r"|[Zz]načk[ay]|[Ee]tiketi?|[Bb]elirteci|[Tt]hẻ|[Тт]ег\w{0,3}|[Тт]окен\w{0,3}|(?:ال|بال)?وسم|תגית|תג"
+    r"|टैग|टोकन|แท็ก|โทเคน|태그|토큰|标签|标记|令牌|標籤|タグ|トークン"
 )
+_NOUN: Final = re.compile(
+    r"[ \t]?(?:标签|标记|令牌|標籤|タグ|トークン|태그|토큰)"
+    rf"|[ \t](?:{_TAG_WORDS}|[Bb]locks?|elements?|modes?|sections?|pairs?|delimiters?|syntax|format"
+    r"|markup|Modus|mode d)\b"
+)
+_BEHIND_NOUN: Final = re.compile(rf"(?<!\w)(?:{_TAG_WORDS})\Z|(?:标签|标记|令牌|標籤)\Z")
+_TAG_WORD: Final = re.compile(rf"(?<!\w)(?:{_TAG_WORDS})(?!\w)")
 _SAYS: Final = re.compile(
     r"[ \t](?:(?:is|are|was|were|has|have|had|does|did|appears?|works|serves|isn't|aren't|exists?|belongs?|comes|goes|tells?|contains?|holds)\b"
     r"|(?:marks?|means|opens|closes|begins|ends|starts|denotes|indicates|signals|wraps|stands for)\b"
     r"|(?:can|could|should|must|will|would|may) be\b|(?:ist|sind|war|waren|gehört|heißt|kommt)\b"
     r"|(?:markiert|beendet|öffnet|schließt|steht für|bedeutet)\b"
     r"|(?:est|sont) (?:un|une|le|la|les)\b|(?:es|son) (?:un|una|el|la|los)\b|это |означает|обозначает"
-    r"|(?:and|or|und|oder|et|ou|y|o|и|или) [<`\[/◁&]|[—–=:] |هو |هي |و ?[<`\[])"
+    r"|(?:and|or|to|und|oder|bis|et|ou|y|o|и|или) [<`\[/◁&]|(?:[—–=:→]|::?=|[-=]>) |هو |هي |و ?[<`\[])"
     r"|[ \t]?(?:是[^\s，。,]{0,8}(?:标签|标记|令牌|符号|标志)|用于|用来|表示|标志|代表)"
     r"|(?:是一|和 ?[<`\[]|与 ?[<`\[]|は|と ?[<`\[])"
 )
@@ -79,6 +85,7 @@ _LABEL_NEXT: Final = re.compile(
     rf"[ \t]{{0,4}}+\n{{1,2}}+(?i:{'|'.join(TURN_ROLES)})[ \t]{{0,4}}+:"
 )
 _LABEL_NEXT_PARTIAL: Final = re.compile(r"[ \t]{0,4}+\n{1,2}+[A-Za-z]{0,12}+[ \t]{0,4}+")
+_INDENTED: Final = re.compile(r"\n{1,2}+[ \t]{1,20}+<")
 _ELLIPSIS: Final = re.compile(r"[ \t]{0,4}+(?:\.{2,6}+|…{1,3}+)[ \t]{0,4}+")
 _BREAKS_OFF: Final = re.compile(
     r"(?<!\w)(?:wait|hm{1,4}|hold on|actually|oh|ah|okay|ok|alright|well|let me (?:think|see|check|recheck)"
@@ -101,14 +108,25 @@ _UNFINISHED: Final = re.compile(
 """Words that no sentence ends with: a marker behind them is the rest of it."""
 
 _GOES_ON: Final = re.compile(
-    r"[ \t](?:[a-zà-ÿα-ωа-яё]|[—–=:→] |[\u0590-\u06ff])|(?:是|和|与|或|用于|表示|标|代表|は|と|を|が|の)"
+    r"[ \t](?:[0-9a-zà-ÿα-ωа-яё]|[—–=:→] |[\u0590-\u06ff])|(?:是|和|与|或|用于|表示|标|代表|は|と|を|が|の)"
 )
 """How a sentence goes on after its first word."""
 
 _UNSPACED: Final = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3，、。：；]")
 _JOINS: Final = frozenset("/=+([{,&·–—-→~")
+_GLUES: Final = frozenset("^=+/\\&$#@%|")
+"""Signs right before a tag that no model thinks, or calls, behind."""
+
+_NICKNAMES: Final = frozenset({"<AI>", "<用户>"})
+"""Tokens that are somebody's name in a log, where a blank follows."""
+
+_LISTED: Final = re.compile(r"[,;]|[:/][\s<\[`]")
+_ABBREVIATED: Final = re.compile(
+    r"(?:\be\.g|\bi\.e|\bz\. ?B|\bd\. ?h|\bp\. ?ex|\bp\. ?ej|\bcf|\bvs|\bbzw|\betc|\bт\. ?е|\bнапр)\.\Z"
+)
 _OPEN_QUOTES: Final = frozenset("“‘«「『(（[{")
 _ROLE_LABEL: Final = re.compile(rf"(?i:{'|'.join(TURN_ROLES)})[ \t]{{0,4}}+[:\n]")
+_ROLE_NAME: Final = re.compile(rf"(?:{'|'.join(TURN_ROLES)})(?= )")
 _ROLE_LINE: Final = re.compile(rf"[ \t]?(?:{'|'.join(TURN_ROLES)})\b[^\n]{{0,30}}\n")
 
 
@@ -178,7 +196,7 @@ def is_spoken_of(text: str, marker: Marker, place: Surroundings) -> bool | None:
         return is_struck or _begins_line(kind, place)
     if _BULLET.fullmatch(place.line):
         return not place.turns_over
-    if words[-1] in SENTENCE_END:
+    if words[-1] in SENTENCE_END and _ABBREVIATED.search(words) is None:
         said = _SAYS if kind in _PAIRED else _GOES_ON
         return words != place.line and bool(said.match(place.after))
     if words != place.line:
@@ -189,9 +207,11 @@ def is_spoken_of(text: str, marker: Marker, place: Surroundings) -> bool | None:
 def _is_shown(text: str, marker: Marker, place: Surroundings) -> bool:
     """Return whether what surrounds a marker shows it as a thing, wherever it stands."""
     kind = marker.kind
-    if text == "</s>" and _LABEL_NEXT.match(place.after):
+    if text == "</s>" and (_LABEL_NEXT.match(place.after) or "<s " in place.line):
         return True
     if text == "<s>" and place.after[:1].isalnum() and (place.is_started or place.line.strip()):
+        return True
+    if text in _NICKNAMES and place.after[:1] in {" ", "\t"}:
         return True
     if place.follows_spoken and kind in _TOKENS:
         return True
@@ -199,6 +219,8 @@ def _is_shown(text: str, marker: Marker, place: Surroundings) -> bool:
     if kind in _PAIRED and place.is_announced:
         is_example |= place.has_example or _KEY_NEXT.match(place.after) is not None
     is_noun = _NOUN.match(place.after) is not None
+    if not place.is_end_expected:
+        is_noun |= _BEHIND_NOUN.search(place.line.rstrip(" \t")) is not None
     return is_example or is_noun or _is_quoted(kind, place) or _is_in_template(kind, place)
 
 
@@ -206,7 +228,7 @@ def _is_waiting(text: str, kind: Kind, place: Surroundings) -> bool:
     after = place.after
     if place.has_ended or len(after) >= AFTER_CHARS:
         return False
-    if not after:
+    if not after or (place.is_habit and kind is Kind.OPEN and place.line.strip() != ""):
         return True
     if after[0] in " \t" and "\n" not in after:
         return len(after) < _ENOUGH_CHARS
@@ -214,8 +236,12 @@ def _is_waiting(text: str, kind: Kind, place: Surroundings) -> bool:
         return "\n" not in after
     if len(after) < _ENOUGH_CHARS and (kind is Kind.HEADER or after[0] == "{"):
         return not set(after) & (set("<\n") if kind is Kind.HEADER else set("}"))
+    if after in {":", "/"}:
+        return True
     if kind in _PAIRED:
         return kind is Kind.OPEN and _may_tell(after, place)
+    if kind is Kind.TURN and after[0].isalpha() and len(after) < _ENOUGH_CHARS:
+        return "\n" not in after
     is_open = place.line.count('"') % 2 == 1 and '"' not in after and "\n" not in after
     is_before_label = text == "</s>" and _LABEL_NEXT_PARTIAL.fullmatch(after) is not None
     return is_open or is_before_label or _may_be_next(text, after)
@@ -238,9 +264,7 @@ def _may_tell(after: str, place: Surroundings) -> bool:
         return True
     ellipsis = _ELLIPSIS.match(after)
     is_example = ellipsis is not None and after[ellipsis.end() : ellipsis.end() + 1] in set("<[◁")
-    if after.strip(" \t.…") == "" or is_example:
-        return True
-    return place.is_habit and place.line.strip() != ""
+    return after.strip(" \t.…") == "" or is_example
 
 
 def _is_empty_example(marker: Marker, place: Surroundings) -> bool:
@@ -331,7 +355,10 @@ def _begins_line(kind: Kind, place: Surroundings) -> bool:
         return True
     if place.is_started and kind in _OPENING and place.before == ">":
         return True
-    if kind is not Kind.CLOSE and place.after[:1] in set(",;:/"):
+    if (kind is not Kind.CLOSE or place.has_example) and _LISTED.match(place.after):
+        return True
+    role = _ROLE_NAME.match(place.after) if kind is Kind.TURN else None
+    if role is not None and _SAYS.match(place.after, role.end()):
         return True
     is_start = not place.is_started and kind is not Kind.END
     said = _SAYS if kind in _PAIRED or is_start else _GOES_ON
@@ -345,7 +372,7 @@ def _stands_apart(text: str, kind: Kind, place: Surroundings) -> bool:
     if (following and following in _PROSE_NEXT) or (kind in _TOKENS and place.is_announced):
         return True
     if kind in _PAIRED:
-        return following == "" or (kind is not Kind.CLOSE and following != "\n")
+        return following == "" or _is_half_of_pair(kind, place)
     behind = _behind_repeats(text, place.after)[:1]
     if following == "<" and behind and behind in _PROSE_NEXT:
         return True
@@ -361,13 +388,24 @@ def _stands_apart(text: str, kind: Kind, place: Surroundings) -> bool:
     return kind in {Kind.TURN, Kind.HEADER} or text not in MARKERS
 
 
+def _is_half_of_pair(kind: Kind, place: Surroundings) -> bool:
+    """Judge a tag that a blank separates from an unfinished sentence, and no sign ends."""
+    if kind is not Kind.CLOSE:
+        return not place.after.startswith("\n")
+    words = place.line.rstrip(" \t")
+    is_said = _UNFINISHED.search(words) is not None and _TAG_WORD.search(words) is not None
+    return not place.is_end_expected and (is_said or (place.has_example and words[-1] == "|"))
+
+
 def _is_glued(text: str, kind: Kind, place: Surroundings) -> bool:
     """Judge a marker that stands right behind an unfinished sentence."""
     last, following = place.line[-1], place.after[:1]
     if kind in _PAIRED:
         is_said = _SAYS.match(place.after) is not None
         is_said |= _UNSPACED.match(last) is not None and _UNSPACED.match(following) is not None
-        return is_said and (kind is Kind.OPEN or place.has_example) and following != "\n"
+        is_said |= kind is Kind.CLOSE and last in _JOINS and following == " "
+        is_said &= kind is not Kind.CLOSE or place.has_example
+        return (is_said and following != "\n") or (kind in _OPENING and last in _GLUES)
     if not following:
         return last in _EXPECTING
     if text not in MARKERS and following not in "\n<":
@@ -379,12 +417,19 @@ def _is_glued(text: str, kind: Kind, place: Surroundings) -> bool:
     return last in _JOINS and following != "<" and not place.turns_over
 
 
-def holds_elements(inside: str, *, ended: bool) -> bool | None:
+def holds_elements(inside: str, *, ended: bool, is_indented: bool = False) -> bool | None:
     """Return whether what a tag holds begins with another element, as in a file, not a thought.
 
     ``None`` until that is certain.
+
+    Args:
+        inside: What follows the tag.
+        ended: Nothing more will come.
+        is_indented: Such an element must be indented on a line of its own.
     """
     is_long = len(inside) >= _INSIDE_CHARS
+    if is_indented and inside.strip() and not _INDENTED.match(inside):
+        return False
     inside = inside.lstrip()
     if not inside or (inside[0] == "<" and (len(inside) == 1 or may_become_marker(inside))):
         return False if ended or is_long else None
@@ -402,6 +447,7 @@ class Examples:
     def __init__(self) -> None:
         self._closers: list[tuple[str, str]] = []
         self._mentioned: set[str] = set()
+        self._shown: set[str] = set()
         self._in_turn = False
         self._on_line = ""
 
@@ -418,6 +464,16 @@ class Examples:
         is_near = self._in_turn or (self._on_line != "" and self._on_line in line)
         return is_near and kind in _TOKENS
 
+    def ends_answer(self, text: str, place: Surroundings) -> bool:
+        """Return whether a token ends the whole answer, whatever example stands before it.
+
+        It is the last thing there is, stands right behind a word, and none like it was text before.
+        """
+        is_behind = place.line == "" or not (
+            place.line[-1].isspace() or place.line[-1] in _EXPECTING
+        )
+        return is_behind and not place.after.strip() and text not in self._shown
+
     def has_opened(self, text: str) -> bool:
         """Return whether the other half of a closing marker was text, on whatever line."""
         return text in self._mentioned
@@ -431,20 +487,23 @@ class Examples:
             place: Where it stands.
             same_line: What belongs to it counts on its own line only.
         """
-        is_in_line = place.line.strip() != "" and not place.follows_spoken
+        is_item = _BULLET.fullmatch(place.line) is not None and place.after.startswith("\n")
+        is_in_line = place.line.strip(" \t>") != "" and not (place.follows_spoken or is_item)
         is_in_line = is_in_line and not (marker.kind in _TOKENS and place.is_announced)
         is_in_line = is_in_line and not place.line.endswith(('"""', "'''"))
         is_mentioned = is_in_line and place.after[:1] in set(_PROSE_NEXT)
+        is_mentioned = is_mentioned and place.line[-1] not in _GLUES
         is_mentioned = is_mentioned and _ELLIPSIS.match(place.after) is None
         self._mentioned.update(marker.closers)
-        known = [closer for closer, _ in self._closers]
-        if text in known:
-            del self._closers[known.index(text)]
+        self._shown.add(text)
+        open_since = [i for i, (closer, _) in enumerate(self._closers) if closer == text]
+        if open_since:
+            del self._closers[open_since[-1]]
         elif text == "<s>" or (marker.closers and not is_mentioned):
             closer = "</s>" if text == "<s>" else marker.closers[0]
-            opener = text if is_in_line or same_line else ""
+            opener = text.rstrip(">") if is_in_line or same_line else ""
             self._closers = [*self._closers[-_MOST_CLOSERS:], (closer, opener)]
-        if marker.kind in _TURNS:
+        if marker.kind in _TURNS and text not in _NICKNAMES:
             self._in_turn = not same_line and (self._in_turn or not is_in_line)
             self._on_line = text
         elif marker.kind is Kind.END:

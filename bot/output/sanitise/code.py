@@ -51,7 +51,7 @@ _LONG_RUN_CHARS: Final = 4
 _HEAD_CHARS: Final = 40
 _QUOTE: Final = re.compile(r"[ \t]{0,40}+>")
 _HEADING: Final = re.compile(r"[ \t]{0,40}+(?:#{1,3}|-#)[ \t]")
-_EMPTY_HEADING: Final = re.compile(r"[ \t]{0,40}+(?:#{1,3}|-#)\s*+\Z")
+_EMPTY_HEADING: Final = re.compile(r"[ \t]{0,40}+(?:#{1,3}|-#)[ \t]*+\Z")
 """Some take the next line that isn't blank for its title."""
 
 _BULLET: Final = re.compile(r"[ \t]{0,40}+(?:[*+-]|\d{1,9}[.)])(?:[ \t]|\Z)")
@@ -82,20 +82,21 @@ class CodeDoubt:
         for found in _MARKS_AND_ADDRESSES.finditer(text):
             before = text[found.start() - 1] if found.start() else self._before
             if found[0] == "\n":
-                self._end_line((self._head + text[start : start + _HEAD_CHARS])[:_HEAD_CHARS])
+                head = text[start : min(found.start(), start + _HEAD_CHARS)]
+                self._end_line((self._head + head)[:_HEAD_CHARS])
                 start = found.end()
                 self._head = ""
             elif ":" in found[0]:
-                self._read_address(found[0])
+                self._read_doubtful(found[0])
             elif not self.is_unsettled:
                 self._mark(found[0], before, text[found.end() : found.end() + 1])
         self._head = (self._head + text[start : start + _HEAD_CHARS])[:_HEAD_CHARS]
         self._before = text[-1:] or self._before
         self._read_angle(text)
 
-    def _read_address(self, address: str) -> None:
-        """Take an address: some read the marks in it as marks, and some as part of it."""
-        marks = _MARKS.findall(address)
+    def _read_doubtful(self, text: str) -> None:
+        """Take what is code or an address to some: others read the marks in it as marks."""
+        marks = _MARKS.findall(text)
         if any(mark[0] in "[]" for mark in marks):
             self.is_unsettled = True
         for mark in marks:
@@ -110,6 +111,7 @@ class CodeDoubt:
         if differs or (has_lines and self._line_pattern() is not None):
             self.is_unsettled = True
         if has_lines:
+            self._read_doubtful(content)
             self._is_line_unsettled = True
             self._head = "`"
         self._before = "`"
@@ -145,19 +147,27 @@ class CodeDoubt:
         if angle >= 0 or self._in_angle:
             self._in_angle = _NO_ADDRESS.search(text, angle + 1) is None
 
-    def _line_pattern(self) -> re.Pattern[str] | None:
-        """Return how further lines must begin to stay in what this line belongs to, if in anything."""
-        if _QUOTE.match(self._head):
+    def _line_pattern(self, head: str = "") -> re.Pattern[str] | None:
+        """Return how further lines must begin to stay in what a line belongs to, if in anything.
+
+        Args:
+            head: The line's beginning; empty for the line that is being read.
+        """
+        head = head or self._head
+        if _QUOTE.match(head):
             return _QUOTE
-        if _HEADING.match(self._head):
+        if _HEADING.match(head):
             return _HEADING
-        is_item = _BULLET.match(self._head) or (self._in_list and _INDENTED.match(self._head))
+        is_item = _BULLET.match(head) or (self._in_list and _INDENTED.match(head))
         return _INDENTED if is_item else None
 
     def _is_closed_in(self, content: str) -> bool:
         return any(closer.search(content) for closer in self.closers())
 
     def _end_line(self, head: str) -> None:
+        if self._open and self._line_pattern(head) is not None:
+            # What is open in a quote, heading or item may end with it, or go on behind it.
+            self._maybe_open.update(self._open)
         is_untitled = self._is_untitled and not head.strip()
         self._is_untitled = is_untitled or _EMPTY_HEADING.match(head) is not None
         self._is_line_unsettled = False
@@ -218,7 +228,7 @@ class CodeDoubt:
 
 
 _LIVE: Final = re.compile(
-    r"\](?=\(\s{0,80}+(?:<?+\s{0,80}+[a-z][a-z0-9+.\-]{1,16}:|\Z))"
+    r"\](?=\([\s>]{0,80}+(?:<?+\s{0,80}+[a-z][a-z0-9+.\-]{1,16}:|\Z))"
     r"|@(?=everyone|here)|<(?:@[!&]?+|\#)(?=\d)|<(?=/[\w\- ]{1,100}+:\d|id:|(?:tel|mailto|sms):)"
     r"|(?<![a-z])(?:steam|discord|javascript|vbscript|data|file):(?=//)",
     re.IGNORECASE,

@@ -25,9 +25,7 @@ _PORT: Final = r"\.?(?::\d{1,5})?"
 _HOST: Final = (
     rf"(?:discord{_DOT}(?:gg|io|me|li|link)|(?:invite|dsc){_DOT}gg|(?<!\w)\.gg){_PORT}(?:\s?/+\s?)"
 )
-_APP: Final = (
-    rf"discord(?:app)?{_DOT}com{_PORT}/+(?:(?:[^\s/]{{1,40}}/+\.|\.?)\./+){{0,4}}invite/+"
-)
+_APP: Final = rf"discord(?:app)?{_DOT}com{_PORT}/+(?:(?:[^\s/]{{1,40}}/+\.|\.?)\./+){{0,4}}invite/+"
 _INVITE: Final = re.compile(rf"(?:{_HOST}|{_APP})[\w\-]")
 _INVITE_END: Final = re.compile(rf"(?:{_HOST}|discord(?:app)?{_DOT}com{_PORT}/+)\Z")
 _DOTTED: Final = re.compile(r"(?<![\w\-])[\w\-]++(?:\.[\w\-]++)++")

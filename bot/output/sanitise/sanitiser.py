@@ -170,20 +170,37 @@ _CLINGS: Final = re.compile(
 class Sanitiser:
     """Makes text harmless while it arrives; what has been given out stays as it is.
 
+    Args:
+        policy: What an answer may contain.
+        secrets: Values that must never be shown.
+        holds_first_line: Hold the first line until it is known whether it begins a table.
+
     Attributes:
         is_full: The size cap is reached; nothing more is given out.
     """
 
-    def __init__(self, policy: OutputPolicy, secrets: SecretGuard) -> None:
+    def __init__(
+        self, policy: OutputPolicy, secrets: SecretGuard, *, holds_first_line: bool = True
+    ) -> None:
         self._chars = CharCleaner(policy.max_emoji)
         self._secrets = SecretStream(secrets)
-        self._layout = DiscordLayout()
+        self._layout = DiscordLayout(holds_first_line=holds_first_line)
         self._markdown = MarkdownGuard(policy)
         self._room = policy.max_chars
         self._edge = ""
         self._space: list[str] = []
         self._started = False
         self.is_full = False
+
+    @property
+    def is_behind_first_line(self) -> bool:
+        """Whether it is known what the first line is."""
+        return self._layout.is_behind_first_line
+
+    @property
+    def missed_table(self) -> bool:
+        """Whether the first line was given out as text, and is a table's header."""
+        return self._layout.missed_table
 
     def feed(self, text: str, *, ended: bool = False) -> str:
         """Return what can be given out now; with ``ended``, all that ever will be."""

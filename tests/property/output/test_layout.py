@@ -13,6 +13,7 @@ from bot.output.layout import DiscordLayout
 from tests.unit.output.helpers import pipeline
 
 MARKUP = (
+    *("\nx | y\n---|---\n", "\n--|--\n", "x | "),
     *("\n", "\n\n", " ", " | ", "| ", " |\n", "|---|\n", "\n| a | b |\n|---|:-:|\n", "> ", "- "),
     *("#### ", "##### ", "# ", "\\(", "\\)", "\\[", "\\]", "$$", "$", "^2", "\\alpha ", "{", "}"),
     *("```\n", "````md\n", "\n````\n", "\n~~~\n", "`", "**", "~~", "中文 ", "\\|", "<br>"),

@@ -38,6 +38,20 @@ THOUGHT: Final[tuple[tuple[str, str], ...]] = (
     (f"analysis{T} We need to say ok.assistantfinalOk.", "Ok."),
     (f"analysisWe should {T}.assistantfinalOk.", "Ok."),
     (
+        f"analysis<|message|>{T}<|end|><|start|>assistant<|channel|>final<|message|>Ok.",
+        "Ok.",
+    ),
+    (
+        f"<|channel|>Analysis<|message|>{T}<|end|><|start|>assistant<|channel|>Final<|message|>Ok.",
+        "Ok.",
+    ),
+    (f"<think>{T}</think>\n<answer>\n<b>\nOk.\n</b>\n</answer>", "<b>\nOk.\n</b>"),
+    (f"<think>{T}</think>Type <think></think>.<|im_end|>", "Type <think></think>."),
+    (f"<think>{T}</thinking>Ok.", "Ok."),
+    (f"<think>{T}.\n</reasoning>\nOk.", "Ok."),
+    (f"<thinking>{T}</thinking>Ok.", "Ok."),
+    (f"<SPECIAL_11>Assistant\n<think>\n{T}\n</think>\nOk.<SPECIAL_12>", "Ok."),
+    (
         f"<|start|>assistant<|channel|>analysis<|message|>{T}<|end|>\n<|start|>assistant<|channel|>final<|message|>Ok.<|return|>",
         "Ok.",
     ),

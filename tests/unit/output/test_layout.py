@@ -35,6 +35,32 @@ def test_a_template_token_stays_whole_in_a_cell() -> None:
     assert shown == "```\ntoken      | use\n-----------+-----\n<|im_end|> | ends\n```"
 
 
+@pytest.mark.parametrize("before", ["", "Here:\n", "Two words | more\n\n"])
+@pytest.mark.parametrize("after", ["", "\n", "\n\nDone.", "\nnot a row"])
+def test_a_table_without_bars_in_front_becomes_a_block(before: str, after: str) -> None:
+    text = f"{before}Name | Age\n:--- | ---:\n**Ann** | 3\n`Bo` | 12{after}"
+    shown = f"{before}```\nName | Age\n-----+----\nAnn  | 3\nBo   | 12\n```{after}".rstrip()
+    assert clean(text) == shown
+    for pieces in ([text], list(text)):
+        assert versions(pipeline(), pieces)[-1] == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Use grep a | wc -l to count.\nThen sort | uniq -c.",
+        "a | b\n---\nc | d",
+        "a | b | c\n---|---\n1 | 2",
+        "- a | b\n- c | d",
+        "p(a|b)\n\nis |a| <= |b|",
+        "a | b\n---|",
+    ],
+)
+def test_a_bar_makes_no_table(text: str) -> None:
+    assert clean(text) == text
+    assert versions(pipeline(), list(text))[-1] == text
+
+
 def test_a_table_in_a_quote_becomes_a_list_in_the_quote() -> None:
     assert clean("> | a | b |\n> |---|---|\n> | 1 | 2 |\n\nx") == "> **a · b**\n> - 1 · b: 2\n\nx"
 

@@ -167,5 +167,9 @@ def test_byte_pair_artefacts_become_text_and_maltese_stays() -> None:
     assert shown("Il-Ġimgħa u Ċensu") == "Il-Ġimgħa u Ċensu"
 
 
+def test_many_blanks_in_front_of_an_answer_are_left_out() -> None:
+    assert versions(pipeline(), ["\n" * 5000, " " * 5000 + "Hello"])[-1] == "Hello"
+
+
 def test_a_glued_role_word_ends_the_answer() -> None:
     assert versions(pipeline(), list("It is Paris.assistant\n\nI am glad"))[-1] == "It is Paris."

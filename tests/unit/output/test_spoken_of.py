@@ -84,6 +84,28 @@ SPOKEN = [
     "USER: Hello</s>\nUSER: Bye",
     "Set BOS_TOKEN=<s>",
     "Run it with --pad <pad>",
+    "A serial log:\n> AT+CSQ<0x0D><0x0A>\n< OK<0x0D><0x0A>\nIt works.",
+    "It sends O K <0x0D> <0x0A> on the wire.",
+    '<text><p><s n="1">In the beginning.</s> <s n="2">There was text.</s></p></text>',
+    "<Max> is anyone here?\n<AI> I am.\n<用户> good\n<Max> bye",
+    "[10:02] <Max> hi all\n[10:03] <AI> hello Max\n[10:04] <Max> is it overloaded?",
+    "Ġanni mar il-belt.\nĠorġ baqa' d-dar.\nĊensu kiel il-ħobż.",
+    "You can call openai.beta.assistant\n\nThen pass the thread.",
+    "He said so.\n\n> <|im_start|>user\n> Hi.<|im_end|>\n> <|im_start|>assistant\n\nThat is it.",
+    'Wrap it in <tool_call></tool_call> tags, e.g. <tool_call>{"name": "x"}</tool_call>.',
+    '格式：<tool_call>{"name": "x"}</tool_call>，结果放在<tool_response>里。',
+    "The regex is ^<think>.*?</think>\\s*<answer>.*?</answer>$.",
+    'p = r"^<think>\\n.*?\\n</think>\\n<answer>\\n.*?\\n</answer>$"',
+    '> <?xml version="1.0"?>\n> <thoughts>\n>   <thought id="1">I am.</thought>\n> </thoughts>',
+    "See below.\n\n<thought>\n  <id>1</id>\n  <text>I am.</text>\n</thought>\n\nThat is it.",
+    "- one\n- <reasoning>\n    <step>a</step>\n  </reasoning>\n- two",
+    "The closing tag is </think>\n\nThat is all.",
+    "- <think>: the opening tag\n  </think>: the closing tag",
+    "So.\n\n<|im_start|>user means that the user speaks.",
+    "התגית <think> פותחת ו-</think> סוגרת.",
+    "Znacznik <think> otwiera rozumowanie, a </think> je zamyka.",
+    "แท็ก <think> เริ่มการคิด และ </think> จบการคิด",
+    "The ids:\n<pad> 0\n<s> 1\n</s> 2\n<unk> 3",
 ]
 ALONE = [
     "<think>, <thinking> and <reasoning> are the usual ones.",
@@ -119,7 +141,30 @@ ALONE = [
     "analysisResults = compute(x)",
     "<think> 是开始标签",
     "<think> 是开始标签，</think> 是结束标签。",
+    "<think> 태그는 생각을 시작하고 </think> 태그는 끝냅니다.",
+    "<think> etiketi düşünmeyi başlatır, </think> etiketi bitirir.",
+    "<think> टैग से सोच शुरू होती है और </think> टैग पर खत्म होती है।",
+    "<think> → start\n</think> → end",
+    '<thought> ::= <subject> <verb>\n<subject> ::= "I"',
+    "<thought>\n  <id>1</id>\n</thought>",
+    '<reasoning>\n  <step n="1">a</step>\n</reasoning>',
+    "<unused0> to <unused98> are free.",
+    "ĠUSTIZZJA U ĊANGA\nIllum nitkellmu dwarha.",
+    "[Thursday 2026-11-26 10:00] backup started\n[Thursday 2026-11-26 10:30] backup finished",
+    "[in reply to your mail] I agree.",
+    "analysisService.start(); // it is a service",
 ]
+AFTER_THINKING = [
+    "La balise <think> ouvre la réflexion et </think> la ferme.",
+    "Тег <think> открывает размышление, а </think> закрывает его.",
+    "My model forgets <think> and only writes </think>. How do I fix that?",
+    "> <think>\n> I'm not sure.\n> </think>\n> Yes.\n\nIt was unsure.",
+    "1) <think>\n2) text\n3) </think>\n4) answer",
+    "<answer>\n  <text>Four</text>\n  <reason>because</reason>\n</answer>",
+    '<response status="ok">\n  <code>200</code>\n</response>',
+    "The closing tag is </think>",
+]
+"""What is told about markup by a model that has just used it."""
 
 
 def assert_only_hello(text: str, *, expect: bool = False) -> None:
@@ -136,6 +181,14 @@ def test_the_whole_text_is_shown(text: str) -> None:
         target = pipeline(names=NAMES, bot_name="Clawbot")
         assert versions(target, pieces)[-1] == text
         assert target.verdict is Verdict.ANSWER
+
+
+@pytest.mark.parametrize("text", AFTER_THINKING)
+@pytest.mark.parametrize("end", ["", "<|im_end|>"])
+def test_the_whole_text_is_shown_behind_thinking(text: str, end: str) -> None:
+    whole = f"<think>\nHm.\n</think>\n\n{text}{end}"
+    for pieces in ([whole], list(whole)):
+        assert versions(pipeline(names=NAMES, bot_name="Clawbot"), pieces)[-1] == text
 
 
 @pytest.mark.parametrize("text", LABELLED + SPOKEN)

@@ -43,8 +43,12 @@ _FILE_ENDINGS: Final = frozenset(
 
 
 def normalised(text: str) -> str:
-    """Return text as a browser would read an address: unescaped, unified, in lower case."""
-    plain = unquote(unquote(text)).replace("\\", "")
+    """Return text as a browser would read an address: unescaped, unified, in lower case.
+
+    Where it holds percent signs, it stands there twice, as it is and unescaped.
+    """
+    plain = f"{text}\n\n{unquote(unquote(text))}" if "%" in text else text
+    plain = plain.replace("\\", "")
     return unicodedata.normalize("NFKC", plain).casefold().replace("。", ".")
 
 

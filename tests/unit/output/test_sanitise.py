@@ -140,6 +140,7 @@ INVITES = (
     "https://discord.com.:443/invite/abc",
     "https://discord.gg./abc",
     "https://discord.gg:443/abc",
+    "%1discord.gg/abc",
     "https://discord.gg\\abc",
     "https://discord.com\\invite\\abc",
 )

@@ -299,11 +299,15 @@ class ReasoningFilter:
         if beginning.chars or label_chars:
             scanner.skip(max(beginning.chars, label_chars))
             return True
+        return self._begin_answer(rest)
+
+    def _begin_answer(self, rest: str) -> bool:
+        """Begin the answer, without a glyph that stands for a blank before its first word."""
         if rest[0] in _GLYPHS:
-            if len(rest) < _ENOUGH_OF_WORD and not scanner.ended:
+            if len(rest) < _ENOUGH_OF_WORD and not self._scanner.ended:
                 return False
             if rest[1:2] in _GLYPHS or (rest[1:2].isupper() and not rest[2:3].isupper()):
-                scanner.skip(1)
+                self._scanner.skip(1)
                 return True
         self._start()
         return True

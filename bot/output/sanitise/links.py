@@ -25,7 +25,10 @@ _PORT: Final = r"\.?(?::\d{1,5})?"
 _HOST: Final = (
     rf"(?:discord{_DOT}(?:gg|io|me|li|link)|(?:invite|dsc){_DOT}gg|(?<!\w)\.gg){_PORT}(?:\s?/+\s?)"
 )
-_APP: Final = rf"discord(?:app)?{_DOT}com{_PORT}/+(?:(?:[^\s/]{{1,40}}/+\.|\.?)\./+){{0,4}}invite/+"
+_APP: Final = rf"discord(?:app)?{_DOT}com{_PORT}/+invite/+"
+_DOT_SEGMENTS: Final = re.compile(r"/(?:[^\s/.]{1,40}+/\.)?+\.(?=/)")
+"""Parts of a path that browsers take out before they ask for it."""
+
 _INVITE: Final = re.compile(rf"(?:{_HOST}|{_APP})[\w\-]")
 _INVITE_END: Final = re.compile(rf"(?:{_HOST}|discord(?:app)?{_DOT}com{_PORT}/+)\Z")
 _DOTTED: Final = re.compile(r"(?<![\w\-])[\w\-]++(?:\.[\w\-]++)++")
@@ -48,8 +51,8 @@ def normalised(text: str) -> str:
     Where it holds percent signs, it stands there twice, as it is and unescaped.
     """
     plain = f"{text}\n\n{unquote(unquote(text))}" if "%" in text else text
-    plain = plain.replace("\\", "")
-    return unicodedata.normalize("NFKC", plain).casefold().replace("。", ".")
+    plain = unicodedata.normalize("NFKC", plain.replace("\\", "")).casefold().replace("。", ".")
+    return _DOT_SEGMENTS.sub("", plain)
 
 
 def has_invite(text: str) -> bool:

@@ -104,7 +104,12 @@ async def start_bot(
     if ended.done():
         online.cancel()
         raise RuntimeError(f"the bot ended with code {process.returncode}")
-    await online
+    try:
+        await online
+    except TimeoutError:
+        process.kill()
+        await ended
+        raise RuntimeError(f"the bot wasn't online within {ONLINE_TIMEOUT_S:g} s") from None
     ended.cancel()
     return BotProcess(process, online_s)
 

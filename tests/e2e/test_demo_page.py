@@ -19,6 +19,7 @@ from bot.demo.page.server import PageServer
 from bot.demo.run import open_demo
 from bot.demo.world import FAST, Demo
 from config.settings import LMStudioSettings, Settings
+from sandbox.lmstudio import LMStudioSandbox
 from tests.support.page import RefusedError, TabClient, opened_tab
 from tests.support.process import START_S, clawbot, ended, run_clawbot
 
@@ -218,6 +219,28 @@ async def test_it_is_asked_in_private_in_a_thread_and_about_a_file(stage: Stage)
     assert (await stage.answer_to(asked_there))["channel_id"] == thread
     prompts = [each["prompt"] for each in tab.named("prompt") if "turns" in each["prompt"]]
     assert "Bring tea." in prompts[-1]["turns"][-1]["text"]
+
+
+async def test_a_real_lm_studio_is_asked_and_said_to_be(lm: LMStudioSandbox) -> None:
+    lm.answer("From the real one.")
+    settings = Settings(lmstudio=LMStudioSettings(base_url=(lm.base_url,)))
+    async with (
+        open_demo(settings) as demo,
+        PageServer(demo) as server,
+        aiohttp.ClientSession() as session,
+        opened_tab(server, session) as tab,
+    ):
+        model = tab.snapshot["model"]
+        assert (model["kind"], model["address"], model["next"]) == ("lm_studio", lm.base_url, [])
+        assert {each["group"] for each in tab.snapshot["faults"]} == {"Discord", "All"}
+        assert model["faults_why"]
+        assert tab.snapshot["inside"]["prompts_why"]
+        with pytest.raises(RefusedError):
+            await tab.do("fault", control="model_speed", value="slow")
+        await tab.until(lambda: tab.snapshot["bot"]["ready"])
+        stage = Stage(demo, server, session, tab)
+        answer = await stage.answer_to(await stage.ask("Who are you?"))
+        assert "From the real one." in answer["content"]
 
 
 # As a stranger starts it

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bot.core.clock import Clock
+from bot.demo.page.actions import MAX_HISTORY, MAX_MESSAGE_CHARS
 from bot.demo.page.faults import Panel
 from bot.demo.page.files import MAX_UPLOAD_BYTES
 from bot.demo.page.inside import Inside
@@ -12,6 +13,7 @@ from bot.demo.page.tabs import Tabs
 from bot.demo.page.view import TYPING_S, Json, View
 from bot.demo.world import Demo
 from sandbox.discord import Channel
+from sandbox.discord.checks.messages import MAX_FILES
 from sandbox.discord.state.events import (
     Event,
     InteractionCreated,
@@ -101,10 +103,10 @@ class Live:
             "faults": self._panel.controls(),
             "inside": self._inside.snapshot(),
             "limits": {
-                "message_chars": 2000,
-                "files_per_message": 10,
+                "message_chars": MAX_MESSAGE_CHARS,
+                "files_per_message": MAX_FILES,
                 "file_bytes": MAX_UPLOAD_BYTES,
-                "history_page": 100,
+                "history_page": MAX_HISTORY,
             },
         }
 

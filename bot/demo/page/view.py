@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import quote
 
+from bot.core.recent import Recent
 from bot.demo.world import Demo
 from sandbox.discord import (
     Channel,
@@ -27,6 +28,8 @@ Json = dict[str, Any]
 
 WINDOW: Final = 50
 """Messages of each channel in a snapshot."""
+MAX_USED: Final = 5000
+"""Commands that are remembered for the messages that came of them."""
 TYPING_S: Final = 10.0
 """How long somebody is shown typing (Discord: resources, "Channel")."""
 
@@ -47,7 +50,7 @@ class View:
     def __init__(self, demo: Demo) -> None:
         self._demo = demo
         self._world = demo.discord.world
-        self._commands: dict[str, str] = {}
+        self._commands: Recent[str, str] = Recent(MAX_USED)
 
     # Who is there
 

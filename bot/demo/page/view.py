@@ -196,12 +196,14 @@ class View:
         }
 
     def typing(self) -> list[Json]:
-        """Return who types."""
+        """Return who types, and has said nothing since."""
         now, clock = self._world.now(), self._world.monotonic()
         found = {}
         for channel in self._world.channels.values():
-            for at, user_id in channel.typing[-20:]:
-                if clock - at < TYPING_S:
+            recent = list(channel.messages.values())[-WINDOW:]
+            said = {each.author.id: each.versions[0].at for each in recent}
+            for at, user_id in channel.typing[-WINDOW:]:
+                if clock - at < TYPING_S and said.get(user_id, 0.0) < at:
                     found[channel.id, user_id] = now + TYPING_S - (clock - at)
         return [
             {"channel_id": str(channel_id), "user_id": str(user_id), "until": until}

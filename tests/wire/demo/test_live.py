@@ -51,6 +51,17 @@ async def test_a_snapshot_names_all_that_the_page_shows(demo: Demo, tab: TabClie
         assert each["kind"] == "forum" or each["id"] in snapshot["messages"]
 
 
+async def test_who_types_is_shown_until_their_message(
+    demo: Demo, server: PageServer, session: aiohttp.ClientSession
+) -> None:
+    await demo.member.type_in(demo.general)
+    await demo.admin.type_in(demo.general)
+    await demo.member.say(demo.general, "there")
+    async with opened_tab(server, session) as tab:
+        typing = [each["user_id"] for each in tab.snapshot["typing"]]
+        assert typing == [tab.person("admin")]
+
+
 async def test_the_bots_presence_and_commands_are_told(
     demo: Demo, rest: Rest, tab: TabClient
 ) -> None:

@@ -182,13 +182,15 @@ class Resumer:
         """Go on with a question; others may have ended or changed it while it was looked at."""
         entry, way = found.entry, found.way
         question_id = entry.question.id
-        is_asked_anew = await self._is_asked_anew(entry.question)
+        newer = await self._asked_anew(entry.question)
         if await self._still_open(question_id) is None:
             return False
         if way is None:
             await self._journal.close(question_id, Outcome.DROPPED)
-        elif is_asked_anew:
-            self._chat.withdraw(entry, way.sink, Ending.SUPERSEDED)
+        elif newer:
+            taken_over = {each for other in newer for each in other.posted}
+            left = tuple(each for each in entry.posted if each not in taken_over)
+            self._chat.withdraw(replace(entry, posted=left), way.sink, Ending.SUPERSEDED)
         elif found.question is None:
             self._chat.withdraw(entry, way.sink, Ending.GONE)
         elif found.refusal:
@@ -197,13 +199,13 @@ class Resumer:
             self._chat.resume(await self._as_asked(entry, found.question), way.sink)
         return True
 
-    async def _is_asked_anew(self, question: Question) -> bool:
-        """Return whether another question has taken this one's place before the process died.
+    async def _asked_anew(self, question: Question) -> list[JournalEntry]:
+        """Return the questions that have taken this one's place, and perhaps its answer's.
 
         Its message was changed, or answered together with its author's next one.
         """
         found = [await self._journal.newest_asked_in(each.id) for each in question.messages]
-        return any(entry is not None and entry.question.id != question.id for entry in found)
+        return [each for each in found if each is not None and each.question.id != question.id]
 
     def _reason_against(self, entry: JournalEntry, asked: Question) -> str:
         """Return why a question is declined for what happened to it; empty if it isn't."""

@@ -380,3 +380,15 @@ async def test_the_answer_to_a_burst_replies_to_the_message_that_is_left_of_it(
     await harness.run()
     assert harness.replied_to == first.message
     assert harness.chat.outcome(2) is Outcome.DELIVERED
+
+
+async def test_a_question_that_is_asked_anew_in_the_place_of_its_answer_keeps_that_place(
+    harness: ResumeHarness,
+) -> None:
+    asked = question(1, "why is it blue")
+    harness.store(asked, RUNNING)
+    anew = replace(reworded(asked), id=QuestionId(2))
+    await harness.chat.service.submit(anew, harness.chat.sink, replaces=(MessageId(71),))
+    await harness.run()
+    assert (harness.chat.outcome(1), harness.chat.outcome(2)) == (Outcome.MERGED, Outcome.DELIVERED)
+    assert {i: m.content for i, m in harness.chat.sink.messages.items()} == {71: ANSWER}

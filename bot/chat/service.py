@@ -318,10 +318,10 @@ class ChatService:
         return was_open
 
     def burst_with(self, message_id: MessageId) -> Question | None:
-        """Return the question of several messages, this one among them, that isn't answered yet."""
+        """Return the newest question of several messages, this one among them, not answered yet."""
         questions = [*(r.question for r in self._replies.values()), *self._accepting.values()]
-        found = (q for q in questions if _asks_in(q, message_id) and len(q.messages) > 1)
-        return next(found, None)
+        found = [q for q in questions if _asks_in(q, message_id) and len(q.messages) > 1]
+        return found[-1] if found else None  # one that it took the place of may be ending still
 
     def place_gone(self, *, channel_id: ChannelId | None, guild_id: GuildId | None) -> None:
         """End the work in a channel or guild that is gone."""

@@ -95,9 +95,19 @@ def _outcomes(life: Life, one: Asked) -> list[Message]:
     together = [m for m in life.answers() if m.reference in theirs and _is_about(m, one)]
     if one.taken_back_at is not None:  # a sentence without words is about the others
         together = [m for m in together if set(one.tags) & set(TAG.findall(m.content))]
+    if direct and not _is_asked_with_others(life.folder, one.where.id):
+        return direct
     # More of them only quote: what went before stands in the same turn of a prompt.
     together.sort(key=lambda m: one.tags[-1] not in TAG.findall(m.content))
     return [*direct, *together[:1]]
+
+
+def _is_asked_with_others(folder: Path, message_id: int) -> bool:
+    """Return whether the newest question of a message has other messages too."""
+    with contextlib.closing(sqlite3.connect(folder / "clawbot.db")) as database:
+        same = "SELECT question_id FROM asking_messages WHERE message_id = ?"
+        query = f"SELECT count(*) FROM asking_messages WHERE question_id = ({same})"  # noqa: S608
+        return bool(database.execute(query, (message_id,)).fetchone()[0] > 1)
 
 
 def _outcomes_of_use(life: Life, one: Asked, used: Interaction) -> list[Message]:

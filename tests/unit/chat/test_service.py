@@ -279,6 +279,23 @@ async def test_what_is_left_of_a_burst_is_not_ended_with_one_of_its_messages(cha
     assert chat.sink.contents == []
 
 
+async def test_the_newest_words_of_a_burst_are_known_while_the_earlier_ones_are_ending(
+    chat: Chat,
+) -> None:
+    chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
+    both = question(2, "is it blue").merge(question(1, "why"))
+    await chat.service.submit(both, chat.sink)
+    await chat.pass_time(3)
+    held = asyncio.Event()
+    chat.sink.before = held.wait
+    changed = replace(both, id=QuestionId(3), text="why\nis it red")
+    await chat.service.submit(changed, chat.sink, changed_id=MessageId(2), is_counted=True)
+    newest = chat.service.burst_with(MessageId(1))
+    held.set()
+    await chat.service.cancel()
+    assert newest == changed
+
+
 @pytest.mark.parametrize("gone", [1, 77])
 async def test_a_continuation_ends_with_the_question_or_the_answer_it_goes_on_with(
     chat: Chat, gone: int

@@ -251,8 +251,11 @@ class Delivery:
         if self._tasks:
             writer, typist = self._tasks
             typist.cancel()
-            _, failure = await asyncio.gather(typist, writer, return_exceptions=True)
+            # Not ``gather``, which would hand a cancellation on: a post that is cut off may stand all
+            # the same, and nobody would know of it.
+            await asyncio.wait((typist, writer))
             self._tasks.clear()
+            _, failure = await asyncio.gather(typist, writer, return_exceptions=True)
             if isinstance(failure, Exception):
                 # The final text needs no interim edits.
                 _log.error("the interim edits failed", exc_info=failure)

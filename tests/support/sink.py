@@ -44,6 +44,7 @@ class FakeSink:
         marks: The reactions to the question.
         failures: Raised by the next requests that write, one each; ``None`` lets one pass.
         before: Awaited before each write takes effect, to hold requests back.
+        after_send: Awaited once a message stands, before its sender is told.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -55,6 +56,7 @@ class FakeSink:
         self.marks: list[str] = []
         self.failures: deque[DeliveryError | None] = deque()
         self.before: Callable[[], Awaitable[object]] | None = None
+        self.after_send: Callable[[], Awaitable[object]] | None = None
 
     @property
     def contents(self) -> list[str]:
@@ -88,6 +90,8 @@ class FakeSink:
         self._next_id += 1
         message_id = self._nonces[nonce] = MessageId(self._next_id)
         self.messages[message_id] = FakeMessage(message_id, content, controls, file, [content])
+        if self.after_send is not None:
+            await self.after_send()
         return message_id
 
     async def edit(

@@ -78,6 +78,23 @@ async def test_a_message_is_no_longer_noted_as_posted_when_it_is_taken_away_to_b
     assert noted[-1] == tuple(rig.sink.messages)
 
 
+async def test_a_message_that_is_being_posted_when_its_answer_ends_is_taken_back_too() -> None:
+    rig = DeliveryRig()
+    taken = asyncio.Event()
+    rig.sink.after_send = taken.wait
+    async with rig.delivery() as delivery:
+        await settle()
+        delivery.show("Hello.")
+        await settle()
+        finishing = asyncio.create_task(delivery.finish("Hello. The end."))
+        await settle()
+        finishing.cancel()
+        await asyncio.wait({finishing})
+        taken.set()
+        await delivery.abort()
+    assert rig.sink.contents == []
+
+
 async def test_refused_text_is_explained_once_under_another_nonce() -> None:
     rig = DeliveryRig()
     rig.sink.failures.append(DeliveryRejectedError(200000))

@@ -121,6 +121,7 @@ class Delivery:
         self._is_ending = False
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._request: asyncio.Task[None] | None = None
         self.gone = asyncio.Event()
         self.gone_reason: DeliveryError | None = None
 
@@ -135,7 +136,7 @@ class Delivery:
 
     async def __aexit__(self, *_: object) -> None:
         self._is_ending = True
-        await end_tasks(*self._tasks)
+        await end_tasks(*self._tasks, *([] if self._request is None else [self._request]))
         self._pacer.leave(self._key)
 
     @property
@@ -248,6 +249,9 @@ class Delivery:
         """Let a request under way end, and make no more from the background."""
         self._is_ending = True
         self._wake.set()
+        if self._request is not None:
+            await asyncio.wait((self._request,))
+            await asyncio.gather(self._request, return_exceptions=True)
         if self._tasks:
             writer, typist = self._tasks
             typist.cancel()
@@ -286,7 +290,9 @@ class Delivery:
         at_s = self._pacer.book(now_s, self._key)
         if at_s > now_s:
             await self._clock.sleep(at_s - now_s)
-        await self._perform(operation)
+        self._request = asyncio.create_task(self._perform(operation))
+        await asyncio.wait((self._request,))  # goes on when this is cancelled, as interim ones do
+        self._request.result()
 
     async def _perform(self, operation: Operation) -> None:
         try:

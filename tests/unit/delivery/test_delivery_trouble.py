@@ -78,13 +78,17 @@ async def test_a_message_is_no_longer_noted_as_posted_when_it_is_taken_away_to_b
     assert noted[-1] == tuple(rig.sink.messages)
 
 
-async def test_a_message_that_is_being_posted_when_its_answer_ends_is_taken_back_too() -> None:
+@pytest.mark.parametrize("is_final", [True, False])
+async def test_a_message_that_is_being_posted_when_its_answer_ends_is_taken_back_too(
+    is_final: bool,
+) -> None:
     rig = DeliveryRig()
     taken = asyncio.Event()
     rig.sink.after_send = taken.wait
     async with rig.delivery() as delivery:
         await settle()
-        delivery.show("Hello.")
+        if not is_final:
+            delivery.show("Hello.")
         await settle()
         finishing = asyncio.create_task(delivery.finish("Hello. The end."))
         await settle()

@@ -13,6 +13,8 @@ from sandbox.discord.people.not_offered import NotOfferedError
 from sandbox.lmstudio import Fault as ModelFault
 from tests.support.lives.life import TAG, Life
 
+BURST_IDS = 2_000 << 22
+"""Ids of messages that may belong to one burst differ by less: 2 seconds."""
 Action = Callable[[Life, random.Random], Awaitable[None]]
 
 # People
@@ -116,6 +118,10 @@ async def take_back(life: Life, chance: random.Random) -> None:
         assert isinstance(one.where, Message)
         one.taken_back_at = time.time()
         one.may_be_late = life.running is not None and not life.sees
+        if one.may_be_late:  # it may be the one that the answer to its whole burst replies to
+            for other in life.asked:
+                is_near = abs(other.where.id - one.where.id) < BURST_IDS
+                other.may_be_silent |= is_near and other.asker is one.asker
         await one.asker.delete(one.where)
 
 

@@ -93,8 +93,9 @@ def _outcomes(life: Life, one: Asked) -> list[Message]:
         return direct
     theirs = [a.where for a in life.asked if a.asker is one.asker and a is not one]
     together = [m for m in life.answers() if m.reference in theirs and _is_about(m, one)]
-    if one.taken_back_at is not None:  # a sentence without words is about the others
-        together = [m for m in together if set(one.tags) & set(TAG.findall(m.content))]
+    if one.taken_back_at is not None:
+        # A sentence without words is about the others, and replies quote what went before.
+        together = [m for m in together if is_joined and set(one.tags) & _tags_of(m)]
     if direct and not _is_asked_with_others(life.folder, one.where.id):
         return direct
     # More of them only quote: what went before stands in the same turn of a prompt.
@@ -118,6 +119,10 @@ def _outcomes_of_use(life: Life, one: Asked, used: Interaction) -> list[Message]
     taken = [m for each in uses for m in each.messages]
     others = [m for m in there if m.reference is None and m not in taken]
     return response + [m for m in others if set(one.tags) & set(TAG.findall(m.content))]
+
+
+def _tags_of(message: Message) -> set[str]:
+    return set(TAG.findall(message.content))
 
 
 def _is_about(message: Message, one: Asked) -> bool:

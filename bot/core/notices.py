@@ -57,6 +57,8 @@ def may_hold_own_lines(text: str) -> bool:
 def without(text: str, own_lines: str) -> str:
     """Return the model's words of a message.
 
+    A last line that the model wrote itself, word for word like a recorded one, goes with it.
+
     Args:
         text: Content of one of the bot's own messages.
         own_lines: The bot's own lines in that answer, as recorded: the last message ends with them, or

@@ -197,7 +197,8 @@ export class Composer {
   #people() {
     const { store } = this.app;
     const users = Object.entries(store.users).map(([, user]) => ({ label: user.name, detail: user.bot ? "Bot" : user.username, mark: avatar(user), first: user.bot }));
-    const roles = store.roles.filter((role) => role.id !== store.guild.id).map((role) => ({ label: role.name, detail: "Role" }));
+    const names = new Set(users.map((user) => user.label)); // a bot's own role has its name
+    const roles = store.roles.filter((role) => role.id !== store.guild.id && !names.has(role.name)).map((role) => ({ label: role.name, detail: "Role" }));
     return [...users.sort((a, b) => b.first - a.first || a.label.localeCompare(b.label)), ...roles];
   }
 

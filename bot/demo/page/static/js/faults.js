@@ -10,6 +10,7 @@ export function showFaults(place, app) {
     const groups = [...new Set(store.faults.map((fault) => fault.group))];
     place.replaceChildren(
       el("p.lead", {}, "Break something, then watch the bot recover."),
+      store.model.faults_why ? el("p.hint", {}, store.model.faults_why) : "",
       ...groups.map((group) => el("fieldset", {}, el("legend", {}, group), store.faults.filter((fault) => fault.group === group).map((fault) => row(fault, app)))),
     );
     if (focused) place.querySelector(`[data-fault="${focused}"]`)?.focus();
@@ -18,11 +19,11 @@ export function showFaults(place, app) {
 }
 
 function row(fault, app) {
-  const [label, hint] = [freshId("fault"), freshId("hint")];
-  const common = { "data-fault": fault.id, "aria-labelledby": label, "aria-describedby": hint, disabled: !fault.available };
+  const [id, hint] = [freshId("fault"), freshId("hint")];
+  const common = { id, "data-fault": fault.id, "aria-describedby": hint };
   return el("div.fault", { "data-on": isOn(fault) },
-    el("span.fault-text", {}, el("span.fault-label", { id: label }, fault.label),
-      el("span.hint", { id: hint }, fault.available ? fault.hint : fault.why, fault.note ? el("span.armed", {}, ` ${fault.note}`) : null)),
+    el("span.fault-text", {}, el("label.fault-label", { for: id }, fault.label),
+      el("span.hint", { id: hint }, fault.hint, fault.note ? el("span.armed", {}, ` ${fault.note}`) : null)),
     CONTROLS[fault.kind](fault, common, app));
 }
 

@@ -57,12 +57,12 @@ function clocks(place, store) {
 
 function queue(place, store) {
   const { slots, running, waiting } = store.inside.queue ?? { slots: 0, running: [], waiting: [] };
-  const name = (id) => store.channels.get(id)?.name ?? "another channel";
+  const who = (each) => `${store.user(each.person_id).name} in ${store.channels.get(each.channel_id)?.name ?? "another channel"}`;
   place.replaceChildren(
     el("p", {}, `${running.length} running, ${waiting.length} waiting; ${slots} at once.`),
     el("ol.queue", {},
-      running.map((each) => el("li.running", {}, el("span", {}, `In ${name(each.channel_id)}`), el("b", {}, "running"))),
-      waiting.map((each) => el("li", {}, el("span", {}, `In ${name(each.channel_id)}`), el("b", {}, each.expected_s ? `place ${each.place}, about ${duration(each.expected_s)}` : `place ${each.place}`)))),
+      running.map((each) => el("li.running", {}, el("span", {}, who(each)), el("b", {}, "running"))),
+      waiting.map((each) => el("li", {}, el("span", {}, who(each)), el("b", {}, each.expected_s ? `place ${each.place}, about ${duration(each.expected_s)}` : `place ${each.place}`)))),
   );
 }
 

@@ -107,10 +107,14 @@ const app = {
   },
 };
 
+/** A channel that the address named before the demo had told of it. */
+let awaited = "";
+
 /** Open the channel of the address, else the first that this person sees. */
 function openFromAddress() {
   const channels = store.visibleChannels();
   const wanted = decodeURIComponent(location.hash.slice(1));
+  awaited = store.channels.has(wanted) ? "" : wanted;
   const isDm = store.channel?.kind === "dm";
   const channel = channels.find((each) => each.id === wanted)
     ?? channels.find((each) => isDm && each.kind === "dm")
@@ -204,6 +208,10 @@ showTyping();
 dropFiles();
 drawers();
 store.on("open channels", showHead);
+store.on("channels", () => {
+  if (awaited && store.channels.has(awaited)) app.openChannel(awaited);
+  else if (!store.channel) openFromAddress();
+});
 keepTime();
 window.addEventListener("hashchange", openFromAddress);
 document.addEventListener("keydown", pageKeys);

@@ -136,8 +136,12 @@ class DiscordTokenizer extends Tokenizer {
   }
 
   list(source) {
-    const lines = listLines(source);
+    const { state } = this.lexer;
+    const depth = state.listDepth ?? 0;
+    const lines = depth < MOST_LEVELS ? listLines(source) : "";
+    state.listDepth = depth + 1;
     const list = lines ? super.list(lines) : undefined;
+    state.listDepth = depth;
     if (list && lines[list.raw.length] === "\n") list.raw += "\n";
     return list;
   }

@@ -41,7 +41,7 @@ const MAKERS = {
   blockquote: around("blockquote"),
   list: (token, names) =>
     el(token.ordered ? "ol" : "ul", { start: token.ordered ? token.start : null }, token.items.map((item) => el("li", {}, many(item.tokens, names)))),
-  code: (token) => codeBlock(token.text, token.lang),
+  code: (token) => el("pre", {}, el("code", {}, highlighted(token.text, token.lang))),
   codespan: (token) => el("code", {}, token.text),
   strong: around("strong"),
   em: around("em"),
@@ -59,11 +59,6 @@ const MAKERS = {
 
 function mention(text, isMe = false) {
   return el(isMe ? "span.mention.mention-me" : "span.mention", {}, text);
-}
-
-function codeBlock(text, language) {
-  const code = el("code", {}, highlighted(text, language));
-  return el("pre", { tabindex: 0, "aria-label": language ? `Code, ${language}` : "Code", role: "group" }, code);
 }
 
 /** A link out of the demo. It says where it leads before anything is opened. */

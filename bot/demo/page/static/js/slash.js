@@ -84,12 +84,12 @@ export class SlashForm {
         id, role: "combobox", "aria-expanded": "false", "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false",
         "aria-required": option.required ? "true" : null, "aria-describedby": this.hint.id, maxlength: option.max_length, inputmode: [4, 10].includes(option.type) ? "decimal" : null,
       });
-    const field = { option, input, chosen: null };
+    const field = { option, input, chosen: null, isTyped: false };
     if (option.type !== ATTACHMENT) this.#fill(field, value);
     const required = option.required ? el("span.required", { "aria-hidden": "true" }, "*") : null;
     this.row.append(el("span.option", {}, el("label", { for: id }, option.name, required), input, option.required ? null : iconButton("close", `Leave out ${option.name}`, () => this.#dropField(field))));
     this.#fields.set(option.name, field);
-    input.addEventListener("input", () => { field.chosen = null; input.removeAttribute("aria-invalid"); this.#fitWidth(input); this.#suggest(field); });
+    input.addEventListener("input", () => { field.chosen = null; field.isTyped = true; input.removeAttribute("aria-invalid"); this.#fitWidth(input); this.#suggest(field); });
     input.addEventListener("focus", () => { this.#say(option); this.#suggest(field); });
     input.addEventListener("blur", () => this.suggestions.hide());
     input.addEventListener("keydown", (event) => this.#key(event, field));
@@ -156,8 +156,8 @@ export class SlashForm {
 
   #show(field, choices) {
     const shown = choices.slice(0, 25).map((choice) => ({ label: choice.name, choice }));
-    const isTyped = Boolean(field.input.value) && !field.chosen;
-    this.suggestions.show(field.input, shown, ({ choice }) => this.#pick(field, choice), { choose: isTyped || field.option.required });
+    const choose = field.input.value ? field.isTyped && !field.chosen : field.option.required;
+    this.suggestions.show(field.input, shown, ({ choice }) => this.#pick(field, choice), { choose });
   }
 
   #pick(field, choice) {

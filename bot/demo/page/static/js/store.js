@@ -189,7 +189,8 @@ const HANDLERS = {
     store.tell("request", request);
   },
   prompt(store, { prompt }) {
-    keepNewest(store.inside.prompts, prompt, "n", 10);
+    const before = store.inside.prompts.find((each) => each.n === prompt.n);
+    keepNewest(store.inside.prompts, { ...before, ...prompt }, "n", 10);
     store.tell("prompt", prompt);
   },
   queue(store, data) {

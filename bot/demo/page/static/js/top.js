@@ -18,11 +18,11 @@ export function showTop(modelPlace, endPlace, banner, app) {
     document.body.classList.toggle("away", state !== "open");
   };
   const drawModel = () => {
-    const { kind, sentence, name, next } = store.model;
+    const { kind, sentence, address, next } = store.model;
     modelPlace.replaceChildren(
       el(`span.model-mark.model-${kind}`, {}, kind === "stand_in" ? "Stand-in" : "Your model"),
-      el("span.model-sentence", { title: sentence }, sentence, name && kind !== "stand_in" ? ` Model: ${name}.` : ""),
-      next?.length ? el("button.as-link", { type: "button", onclick: () => showNext(next) }, "Use your own") : "",
+      el("span.model-sentence", { title: sentence }, sentence),
+      next?.length ? el("button.as-link", { type: "button", onclick: () => showNext(next, address) }, "Use your own") : "",
     );
   };
   store.on("snapshot", drawModel);
@@ -31,9 +31,10 @@ export function showTop(modelPlace, endPlace, banner, app) {
   return { connection(now) { state = now; drawBanner(); } };
 }
 
-function showNext(steps) {
+function showNext(steps, address) {
   const dialog = el("dialog", { "aria-label": "Use your own model" },
     el("header", {}, el("h2", {}, "Use your own model"), iconButton("close", "Close", () => dialog.close())),
+    el("p.lead", {}, `The demo looked for LM Studio at ${address} and found none.`),
     el("ol.steps", {}, steps.map((step) => el("li", {}, step))));
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("close", () => dialog.remove());

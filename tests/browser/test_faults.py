@@ -1,0 +1,76 @@
+"""Breaking things from the panel, watching the bot recover, looking inside."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.reader import ANSWER_MS, Reader
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_lm_studio_goes_away_and_comes_back_and_the_question_is_answered(
+    reader: Reader,
+) -> None:
+    await reader.page.get_by_role("tab", name="Break it").click()
+    power = reader.page.get_by_role("switch", name="LM Studio is on")
+    await power.click()
+    await expect(power).to_have_attribute("aria-checked", "false")
+    await reader.say("@Clawbot What does a cache keep?")
+    await expect(reader.messages).to_have_count(2, timeout=ANSWER_MS)
+    await reader.picture("broken")
+    await power.click()
+    await expect(power).to_have_attribute("aria-checked", "true")
+    await expect(reader.message("keys and values")).to_have_count(1, timeout=30_000)
+
+
+async def test_a_switch_is_worked_by_the_keyboard_and_seen_in_every_tab(reader: Reader) -> None:
+    other = await reader.second_tab()
+    for each in (reader, other):
+        await each.page.get_by_role("tab", name="Break it").click()
+    thinks = reader.page.get_by_role("switch", name="Thinks before it answers")
+    before = await thinks.get_attribute("aria-checked")
+    after = "false" if before == "true" else "true"
+    await thinks.focus()
+    await reader.page.keyboard.press("Space")
+    elsewhere = other.page.get_by_role("switch", name="Thinks before it answers")
+    await expect(elsewhere).to_have_attribute("aria-checked", after)
+    await expect(thinks).to_be_focused()
+    await reader.page.keyboard.press("Space")
+    await expect(elsewhere).to_have_attribute("aria-checked", str(before))
+
+
+async def test_the_gateway_drops_and_nothing_is_lost(reader: Reader) -> None:
+    await reader.page.get_by_role("tab", name="Break it").click()
+    sessions = len(reader.demo.discord.connects)
+    await reader.button("Drop the gateway").click()
+    await reader.until(lambda: len(reader.demo.discord.connects) > sessions)
+    answer = await reader.ask("What does a cache keep?")
+    await expect(answer).to_contain_text("keys and values")
+
+
+async def test_the_inside_of_an_answer_can_be_seen(reader: Reader) -> None:
+    await reader.ask("What does a cache keep, in detail?")
+    await reader.page.get_by_role("tab", name="Look inside").click()
+    inside = reader.page.get_by_role("tabpanel", name="Look inside")
+    await expect(inside).to_contain_text("Answered after")
+    await expect(inside.locator(".clock-rows")).to_contain_text("writing")
+    await expect(inside).to_contain_text("tokens:")
+    turn = inside.locator(".turns details").last
+    await turn.locator("summary").click()
+    await expect(turn.locator("pre")).to_contain_text("What does a cache keep, in detail?")
+    request = inside.locator(".requests details").first
+    await expect(request).to_contain_text(f"/channels/{reader.channel.id}/messages")
+    await request.locator("summary").click()
+    await expect(request.locator("pre")).to_contain_text("content")
+    await reader.picture("inside")
+
+
+async def test_the_page_finds_the_demo_again_by_itself(reader: Reader) -> None:
+    await reader.say("before the break")
+    await reader.page.context.set_offline(True)
+    await reader.page.evaluate("dispatchEvent(new Event('offline'))")
+    await reader.page.context.set_offline(False)
+    await reader.say("after the break")
+    await expect(reader.messages).to_have_count(2)

@@ -97,6 +97,10 @@ async def test_it_fits_and_has_no_serious_fault_of_accessibility(
     await reader.picture(name)
     assert await reader.page.evaluate(WIDER_THAN_THE_WINDOW) == []
     assert await findings(reader) == []
+    if name == "phone":
+        chat = await reader.page.locator("#chat").bounding_box()
+        assert chat is not None
+        assert chat["width"] == PHONE["width"]
     await (check_drawers(reader) if name == "phone" else check_parts(reader, name))
 
 

@@ -6,8 +6,10 @@ import { MessageView } from "./message.js";
 import { byId } from "./store.js";
 
 const SHOWN_FIRST = 60;
-const SHOWN_MORE = 50;
+const SHOWN_MORE = 20; // in one frame
 const AT_BOTTOM_PX = 60;
+const ANCHORS = CSS.supports("overflow-anchor", "auto"); // the browser keeps what is in sight
+const NEAR_TOP_PX = 800;
 
 export class MessageList {
   #isAtBottom = true;
@@ -31,7 +33,7 @@ export class MessageList {
     this.scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     new ResizeObserver(() => this.#keepBottom()).observe(this.list);
     new ResizeObserver(() => this.#keepBottom()).observe(this.scroller);
-    new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.#more(), { root: this.scroller, rootMargin: "600px" }).observe(this.top);
+    new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.#more(), { root: this.scroller, rootMargin: `${NEAR_TOP_PX}px` }).observe(this.top);
     this.list.addEventListener("keydown", (event) => this.#key(event));
     store.on("snapshot open me", () => this.showAll());
     store.on("message", (change) => change.message.channel_id === store.channelId && this.#changed(change));
@@ -98,8 +100,7 @@ export class MessageList {
     const { store } = this.app;
     const channel = store.channel;
     if (!channel) return;
-    const isComplete = !this.#older().length && !store.messages.get(channel.id)?.hasOlder;
-    this.top.replaceChildren(isComplete ? welcome(channel) : el("p.hint", { role: "status" }, "Older messages…"));
+    this.top.replaceChildren(!this.#hasMore() ? welcome(channel) : el("p.hint", { role: "status" }, "Older messages…"));
   }
 
   /** The messages that the page has and the list doesn't show yet. */
@@ -125,12 +126,12 @@ export class MessageList {
       return this.#prepend(this.#older().slice(-SHOWN_MORE));
     } finally {
       this.#isLoading = false;
-      requestAnimationFrame(() => this.#isTopNear() && this.#older().length && this.#more());
+      requestAnimationFrame(() => this.scroller.scrollTop < NEAR_TOP_PX && this.#hasMore() && this.#more());
     }
   }
 
-  #isTopNear() {
-    return this.scroller.scrollTop < 600;
+  #hasMore() {
+    return this.#older().length > 0 || Boolean(this.app.store.messages.get(this.app.store.channelId)?.hasOlder);
   }
 
   #prepend(messages) {
@@ -139,13 +140,14 @@ export class MessageList {
       return false;
     }
     const first = this.list.firstElementChild;
-    const above = first.offsetTop;
+    const above = ANCHORS ? 0 : first.offsetTop;
+    this.scroller.scrollTop ||= 1; // browsers anchor what is in sight everywhere but at the very top
     first.before(...messages.map((message) => this.#make(message).node));
     const added = [];
     for (let row = first; row; row = row.previousElementSibling) added.push(row);
     this.#fit(added);
     this.#drawTop();
-    if (!CSS.supports("overflow-anchor", "auto")) this.scroller.scrollTop += first.offsetTop - above;
+    if (!ANCHORS) this.scroller.scrollTop += first.offsetTop - above;
     return true;
   }
 

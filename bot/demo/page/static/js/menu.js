@@ -19,6 +19,7 @@ export function openMenu(at, label, items, { many = false, done = null } = {}) {
   const returnTo = document.activeElement;
   const menu = el("div.menu", { role: "menu", "aria-label": label, popover: "auto" }, lined(items).map((item) => row(item, many, () => menu.hidePopover())));
   menu.addEventListener("keydown", (event) => moveIn(menu, event));
+  menu.addEventListener("focusout", ({ relatedTarget }) => relatedTarget && !menu.contains(relatedTarget) && menu.hidePopover());
   menu.addEventListener("toggle", (event) => {
     if (event.newState !== "closed") return;
     menu.remove();

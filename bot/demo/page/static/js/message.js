@@ -89,6 +89,7 @@ export class MessageView {
   /** Put an editor in the place of the text, or the text back. */
   edit(editor) {
     this.isEdited = Boolean(editor);
+    this.node.classList.toggle("editing", this.isEdited);
     if (editor) this.#slots.text.replaceChildren(editor);
     else { delete this.#drawn.text; this.update(this.message); }
   }

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from playwright.async_api import expect
+from contextlib import AsyncExitStack
 
-from tests.browser.reader import ANSWER_MS, Reader
+import pytest
+from playwright.async_api import Browser, expect
+
+from bot.demo.page.server import PageServer
+from bot.demo.world import Demo
+from tests.browser.reader import ANSWER_MS, Reader, Tab
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -67,10 +71,35 @@ async def test_the_inside_of_an_answer_can_be_seen(reader: Reader) -> None:
     await reader.picture("inside")
 
 
-async def test_the_page_finds_the_demo_again_by_itself(reader: Reader) -> None:
-    await reader.say("before the break")
-    await reader.page.context.set_offline(True)
-    await reader.page.evaluate("dispatchEvent(new Event('offline'))")
-    await reader.page.context.set_offline(False)
-    await reader.say("after the break")
-    await expect(reader.messages).to_have_count(2)
+async def test_the_page_says_that_the_demo_is_away_and_finds_it_again_by_itself(
+    browser: Browser, demo: Demo
+) -> None:
+    first = PageServer(demo, port=0)
+    async with AsyncExitStack() as stack:
+        async with first:
+            tab = await stack.enter_async_context(Tab.opened(browser, first.address))
+            page = tab.context.pages[0]
+            await page.locator(".composer textarea").fill("a draft")
+        banner = page.locator("#banner")
+        await expect(banner).to_contain_text("The demo has ended")
+        again = PageServer(demo, port=int(first.address.rpartition(":")[2]))
+        await stack.enter_async_context(again)
+        await expect(banner).to_be_hidden(timeout=ANSWER_MS)
+        await page.locator(".composer textarea").fill("back again")
+        await page.locator(".composer textarea").press("Enter")
+        await expect(page.locator("li.message", has_text="back again")).to_be_visible()
+        await demo.discord.wait_until(lambda: demo.general.messages)
+
+
+async def test_older_messages_come_as_one_scrolls_up(reader: Reader) -> None:
+    for number in range(130):
+        await reader.demo.admin.say(reader.channel, f"line {number}.")
+    await reader.page.reload()
+    await expect(reader.message("line 129.")).to_be_in_viewport()
+    assert await reader.messages.count() < 130
+    while (shown := await reader.messages.count()) < 130:
+        await reader.messages.first.scroll_into_view_if_needed()
+        await expect(reader.messages).not_to_have_count(shown)
+    await expect(reader.page.get_by_role("heading", name="Welcome to")).to_be_attached()
+    first = await reader.messages.first.text_content()
+    assert "line 0." in str(first)

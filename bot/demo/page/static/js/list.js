@@ -110,24 +110,34 @@ export class MessageList {
     return first ? all.slice(0, all.findIndex((message) => message.id === first)) : [];
   }
 
-  /** Show older messages: those the page has, else those it asks for. Returns whether there were any. */
+  /**
+   * Show older messages, those the page has, else those it asks for, until the top is out of sight.
+   * Returns whether there were any.
+   */
   async #more() {
-    const { store } = this.app;
-    const channelId = store.channelId;
     if (this.#isLoading || !this.list.childElementCount) return false;
     this.#isLoading = true;
-    try {
-      if (!this.#older().length && store.messages.get(channelId)?.hasOlder) {
-        const before = store.messages.get(channelId).items[0].id;
-        const page = await this.app.act("history", { channel: channelId, before, limit: store.limits.history_page });
-        if (!page || channelId !== store.channelId) return false;
-        store.addOlder(channelId, page);
-      }
-      return this.#prepend(this.#older().slice(-SHOWN_MORE));
-    } finally {
-      this.#isLoading = false;
-      requestAnimationFrame(() => this.scroller.scrollTop < NEAR_TOP_PX && this.#hasMore() && this.#more());
-    }
+    const isThere = this.#older().length > 0 || (await this.#fetch());
+    const grew = isThere && this.#prepend(this.#older().slice(-SHOWN_MORE));
+    this.#isLoading = false;
+    if (grew) requestAnimationFrame(() => this.#moreIfNear());
+    return grew;
+  }
+
+  #moreIfNear() {
+    if (this.scroller.scrollTop < NEAR_TOP_PX && this.#hasMore()) this.#more();
+  }
+
+  /** Ask for the page of messages before those that are known; returns whether it came. */
+  async #fetch() {
+    const { store } = this.app;
+    const channelId = store.channelId;
+    const known = store.messages.get(channelId);
+    if (!known?.hasOlder) return false;
+    const page = await this.app.act("history", { channel: channelId, before: known.items[0].id, limit: store.limits.history_page });
+    if (!page || known !== store.messages.get(channelId)) return false;
+    store.addOlder(channelId, page);
+    return channelId === store.channelId;
   }
 
   #hasMore() {
@@ -177,6 +187,7 @@ export class MessageList {
     const left = this.scroller.scrollHeight - this.scroller.scrollTop - this.scroller.clientHeight;
     this.#isAtBottom = left < AT_BOTTOM_PX;
     this.#showMissed(this.#isAtBottom ? 0 : this.#missed);
+    this.#moreIfNear();
   }
 
   #showMissed(count) {

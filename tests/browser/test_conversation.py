@@ -53,11 +53,12 @@ async def test_stop_ends_an_answer(reader: Reader) -> None:
 
 async def test_regenerate_answers_again(reader: Reader) -> None:
     answer = await reader.ask("What does a cache keep?")
-    asked = len(reader.demo.lmstudio.requests) if reader.demo.lmstudio else 0
+    lmstudio = reader.demo.lmstudio
+    assert lmstudio is not None
+    asked = len(lmstudio.completions)
     await answer.get_by_role("button", name="Regenerate").click()
+    await reader.until(lambda: len(lmstudio.completions) > asked)
     await expect(reader.button("Regenerate")).to_have_count(1, timeout=ANSWER_MS)
-    assert reader.demo.lmstudio is not None
-    await reader.until(lambda: len(reader.demo.lmstudio.requests) > asked)  # type: ignore[union-attr]
 
 
 async def test_thinking_is_shown_to_the_one_who_asked_for_it_and_can_be_dismissed(

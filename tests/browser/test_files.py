@@ -110,4 +110,4 @@ async def test_the_bot_reads_an_attached_text(reader: Reader) -> None:
     await reader.ask("what stands in this file?")
     lmstudio = reader.demo.lmstudio
     assert lmstudio is not None
-    assert "remember the milk" in str(lmstudio.requests[-1].messages)
+    assert "remember the milk" in str(lmstudio.completions[-1].messages)

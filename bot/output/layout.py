@@ -91,8 +91,8 @@ class DiscordLayout:
         return self._fence() if self._fence_ticks else self._text()
 
     def _emit(self, end: int, text: str | None = None) -> bool:
-        if not self._holds_lines and len(self._first_line) < _HEADER_CHARS:
-            self._first_line += self._buf[self._pos : min(end, self._pos + _HEADER_CHARS)]
+        if not self._holds_lines:
+            self._note_first_line(self._buf[self._pos : min(end, self._pos + _HEADER_CHARS)])
         self._out.append(self._buf[self._pos : end] if text is None else text)
         self._pos = end
         return True
@@ -152,6 +152,13 @@ class DiscordLayout:
         if self._header is not None:
             return not self._is_barred
         return self._is_ruled_off(line, start + len(line) + 1)
+
+    def _note_first_line(self, text: str) -> None:
+        """Remember the first line for as long as it may begin a table."""
+        self._first_line += text
+        has_bar = "|" in self._first_line[:_CELL_CHARS]
+        if len(self._first_line) >= (_HEADER_CHARS if has_bar else _CELL_CHARS):
+            self._holds_lines = not self._first_line.endswith("\n")
 
     def _look_back(self, start: int) -> bool:
         """Note whether the first line, which is given out already, began a table, once that is known."""

@@ -91,7 +91,7 @@ class ReplyPipeline:
 
     def _begin_text(self, *, holds_first_line: bool = False) -> None:
         self._sanitiser = Sanitiser(self._policy, self._guard, holds_first_line=holds_first_line)
-        self._first_line: list[str] = []
+        self._first_line: list[str] | None = None if holds_first_line else []
         self._parts: list[str] = []
         self._size = 0
         self._check_at = _CHECK_CHARS
@@ -209,18 +209,23 @@ class ReplyPipeline:
             self._kept.add(shown)
             self._begin_text()
             self.revision += bool(shown)
-        if not self._sanitiser.is_behind_first_line:
+        if self._first_line is not None:
             self._first_line.append(text)
         if text and not ended and len(text) <= STEP_CHARS:
             self._show(self._sanitiser.feed(text))
         elif text or ended:
             yield from self._sanitising(text, ended=ended)
+        if self._first_line is not None and self._sanitiser.is_behind_first_line:
+            yield from self._looking_back("".join(self._first_line), ended=ended)
+        self.must_stop = self.must_stop or self._sanitiser.is_full or self._filter.is_over
+
+    def _looking_back(self, text: str, *, ended: bool) -> Iterator[None]:
+        """Show what has come so far anew, if its first line turned out to be a table's header."""
+        self._first_line = None
         if self._sanitiser.missed_table:
-            text = "".join(self._first_line)
             self.revision += bool(self.text)
             self._begin_text(holds_first_line=True)
             yield from self._sanitising(text, ended=ended)
-        self.must_stop = self.must_stop or self._sanitiser.is_full or self._filter.is_over
 
     def _sanitising(self, text: str, *, ended: bool) -> Iterator[None]:
         for part in self._sanitiser.steps(text, ended=ended):

@@ -23,8 +23,9 @@ def in_browser(port: int | None, *, terminal: Face | None) -> Face:
 
     async def show(demo: Demo) -> None:
         async with PageServer(demo, port=port) as server:
-            _say(f"{demo.sentence}\nThe demo is at {server.address} (Ctrl-C ends it).")
+            _say(f"The demo is at {server.address} (Ctrl-C ends it).")
             if terminal is None or await _opened(server.address):
+                _say(demo.sentence)
                 await wait_online(demo)
                 await asyncio.Event().wait()
             else:

@@ -255,9 +255,9 @@ async def test_ctrl_c_ends_the_page_in_the_middle_of_an_answer(tmp_path: Path) -
         aiohttp.ClientSession() as session,
     ):  # fmt: skip
         assert process.stdout is not None
-        assert b"stand-in" in await process.stdout.readline()
         found = re.search(r"http://127\.0\.0\.1:\d+", (await process.stdout.readline()).decode())
         assert found is not None
+        assert b"stand-in" in await process.stdout.readline()
         async with session.get(f"{found[0]}/") as response:
             assert response.status == 200
         async with session.ws_connect(
@@ -285,7 +285,6 @@ async def test_a_browser_is_opened_where_there_is_one(tmp_path: Path) -> None:
     environment = {"LMSTUDIO_BASE_URL": NOWHERE, "BROWSER": str(browser)}
     async with clawbot("demo", "--port", "0", folder=tmp_path, environment=environment) as process:
         assert process.stdout is not None
-        await process.stdout.readline()
         address = (await process.stdout.readline()).decode().split()[4]
         async with (
             aiohttp.ClientSession() as session,
@@ -314,6 +313,7 @@ async def test_without_a_browser_the_terminal_goes_on(tmp_path: Path) -> None:
     assert (done.code, done.err) == (0, "")
     assert "The demo is at http://127.0.0.1:" in done.out
     assert "No browser can be opened from here" in done.out
+    assert done.out.count("so a stand-in does") == 1
     assert "keys and values" in done.out
 
 

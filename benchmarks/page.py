@@ -106,7 +106,7 @@ async def first_words(page: Page, demo: Demo, address: str, questions: int) -> l
     bot_id = demo.discord.bot_user.id
     found = []
     for number in range(questions + 1):  # the first loads the model
-        channel = demo.guild.add_channel(f"asked-{number}")
+        channel = demo.places.guild.add_channel(f"asked-{number}")
         await page.goto(f"{address}/#{channel.id}")
         await page.get_by_role("heading", name=channel.name, exact=True).wait_for()
         found.append(float(await page.evaluate(ASK, f"<@{bot_id}> what does a cache keep?")))
@@ -116,9 +116,9 @@ async def first_words(page: Page, demo: Demo, address: str, questions: int) -> l
 
 async def scrolled(page: Page, demo: Demo, address: str, messages: int) -> dict[str, Any]:
     """Return the frames of a way up through all messages and down again, in ms."""
-    channel = demo.guild.add_channel("crowded")
+    channel = demo.places.guild.add_channel("crowded")
     for number in range(messages):
-        person = demo.people[number // 3 % 3]
+        person = demo.places.people[number // 3 % 3]
         await person.say(channel, f"{SEEDS[number % len(SEEDS)]} {number}")
     await page.goto(f"{address}/#{channel.id}")
     await page.reload()

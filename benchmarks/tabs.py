@@ -42,7 +42,11 @@ async def _told(demo: Demo, server: PageServer, count: int) -> list[float]:
             await tabs[-1].receive()
         for number in range(SAID):
             text = f"message {number} of the benchmark"
-            said = {"do": "say", "person": str(demo.owner.id), "channel": str(demo.general.id)}
+            said = {
+                "do": "say",
+                "person": str(demo.places.owner.id),
+                "channel": str(demo.places.general.id),
+            }
             began_s = time.perf_counter()
             await tabs[0].send_str(json.dumps({"id": number, "text": text, **said}))
             await asyncio.gather(*(_has(tab, text) for tab in tabs))
@@ -74,7 +78,7 @@ async def run(messages: int, tabs: int) -> tuple[list[Row], bool]:
         small, _ = await _snapshot(server)
         delays = await _told(demo, server, tabs)
         for number in range(messages):
-            await demo.member.say(demo.general, f"{number}: " + "word " * 40)
+            await demo.places.member.say(demo.places.general, f"{number}: " + "word " * 40)
         large, took_ms = await _snapshot(server)
     delay_ms = percentile(delays, 99)
     rows = [

@@ -92,11 +92,7 @@ async def open_demo(settings: Settings, *, timing: Timing = TYPICAL) -> AsyncIte
         try:
             yield Demo(
                 discord=discord,
-                guild=places.guild,
-                general=places.general,
-                member=places.member,
-                admin=places.admin,
-                owner=places.owner,
+                places=places,
                 address=address,
                 lmstudio=lmstudio,
                 voice=voice,
@@ -132,6 +128,8 @@ async def wait_online(demo: Demo) -> None:
     commands = demo.discord.world.commands
     try:
         await demo.discord.wait_online(timeout_s=ONLINE_S)
-        await demo.discord.wait_until(lambda: commands.names(demo.guild.id), timeout_s=ONLINE_S)
+        await demo.discord.wait_until(
+            lambda: commands.names(demo.places.guild.id), timeout_s=ONLINE_S
+        )
     except TimeoutError:
         raise DependencyError(f"The bot didn't come online within {ONLINE_S:g} seconds.") from None

@@ -69,16 +69,36 @@ class Voice:
 
 
 @dataclass(frozen=True, slots=True)
-class Demo:
-    """What is on stage.
+class Places:
+    """The local Discord's people, and where they meet.
 
     Attributes:
-        discord: The local Discord.
         guild: Its one server.
         general: The channel that the talk begins in.
         member: Somebody with everyone's rights.
         admin: Somebody who may manage the server.
         owner: Who runs the bot, and owns the server.
+    """
+
+    guild: Guild
+    general: Channel
+    member: Person
+    admin: Person
+    owner: Person
+
+    @property
+    def people(self) -> tuple[Person, Person, Person]:
+        """Everybody one can be."""
+        return self.member, self.admin, self.owner
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What is on stage.
+
+    Attributes:
+        discord: The local Discord.
+        places: Its people, and where they meet.
         address: Where LM Studio was looked for.
         lmstudio: The stand-in; ``None`` where a real LM Studio answers.
         voice: How the stand-in speaks.
@@ -87,11 +107,7 @@ class Demo:
     """
 
     discord: DiscordSandbox
-    guild: Guild
-    general: Channel
-    member: Person
-    admin: Person
-    owner: Person
+    places: Places
     address: str
     lmstudio: LMStudioSandbox | None
     voice: Voice
@@ -99,25 +115,9 @@ class Demo:
     bot: asyncio.Task[None]
 
     @property
-    def people(self) -> tuple[Person, Person, Person]:
-        """Everybody one can be."""
-        return self.member, self.admin, self.owner
-
-    @property
     def sentence(self) -> str:
         """Who answers."""
         return OF_LM_STUDIO if self.lmstudio is None else OF_STAND_IN
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """The local Discord's people, and where they meet."""
-
-    guild: Guild
-    general: Channel
-    member: Person
-    admin: Person
-    owner: Person
 
 
 async def furnish(discord: DiscordSandbox) -> Places:

@@ -80,7 +80,7 @@ async def reader(tab: Tab, demo: Demo, pictures: Path) -> AsyncGenerator[Reader,
 
     Whatever the test does, nothing may fail in the page, and nothing be asked of elsewhere.
     """
-    reader = Reader(tab, demo, demo.guild.add_channel(f"test-{next(NUMBERS)}"), pictures)
+    reader = Reader(tab, demo, demo.places.guild.add_channel(f"test-{next(NUMBERS)}"), pictures)
     await reader.start()
     yield reader
     for page in tab.context.pages[1:]:

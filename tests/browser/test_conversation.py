@@ -112,7 +112,7 @@ async def test_a_reply_to_a_deleted_message_says_so(reader: Reader) -> None:
     await reader.menu(reader.message("the first"), "Reply")
     await reader.say("the second")
     await reader.until(lambda: reader.said("the second"))
-    await reader.demo.member.delete(reader.said("the first"))
+    await reader.demo.places.member.delete(reader.said("the first"))
     await expect(reader.message("the second")).to_contain_text("Original message was deleted")
 
 
@@ -168,12 +168,12 @@ async def test_two_tabs_agree_and_a_reload_keeps_everything(reader: Reader) -> N
 
 async def test_who_scrolled_up_stays_there_while_messages_come(reader: Reader) -> None:
     for number in range(40):
-        await reader.demo.admin.say(reader.channel, f"line {number}")
+        await reader.demo.places.admin.say(reader.channel, f"line {number}")
     await expect(reader.message("line 39")).to_be_in_viewport()
     await reader.message("line 10").scroll_into_view_if_needed()
     await expect(reader.button("To the newest ↓")).to_be_visible()
     top = await reader.message("line 10").bounding_box()
-    await reader.demo.admin.say(reader.channel, "one more")
+    await reader.demo.places.admin.say(reader.channel, "one more")
     await expect(reader.button("1 new message ↓")).to_be_visible()
     assert await reader.message("line 10").bounding_box() == top
     await reader.button("1 new message ↓").click()

@@ -88,12 +88,12 @@ async def test_the_page_says_that_the_demo_is_away_and_finds_it_again_by_itself(
         await page.locator(".composer textarea").fill("back again")
         await page.locator(".composer textarea").press("Enter")
         await expect(page.locator("li.message", has_text="back again")).to_be_visible()
-        await demo.discord.wait_until(lambda: demo.general.messages)
+        await demo.discord.wait_until(lambda: demo.places.general.messages)
 
 
 async def test_older_messages_come_as_one_scrolls_up(reader: Reader) -> None:
     for number in range(130):
-        await reader.demo.admin.say(reader.channel, f"line {number}.")
+        await reader.demo.places.admin.say(reader.channel, f"line {number}.")
     await reader.page.reload()
     await expect(reader.message("line 129.")).to_be_in_viewport()
     assert await reader.messages.count() < 130

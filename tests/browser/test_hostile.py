@@ -45,7 +45,7 @@ async def expect_harmless(reader: Reader) -> None:
 
 async def test_a_persons_text_is_text(reader: Reader) -> None:
     for text in HOSTILE:
-        await reader.demo.admin.say(reader.channel, text)
+        await reader.demo.places.admin.say(reader.channel, text)
     await expect(reader.messages).to_have_count(len(HOSTILE))
     await expect(reader.message("<script>document.title='hacked'</script>").first).to_be_visible()
     await expect(reader.message("&lt;b&gt;")).to_be_visible()
@@ -89,8 +89,8 @@ async def test_what_stands_in_an_embed_is_text(reader: Reader) -> None:
 async def test_names_are_text(reader: Reader) -> None:
     discord = reader.demo.discord
     stranger = discord.add_user(HOSTILE[0][:32])
-    reader.demo.guild.add_member(stranger)
-    room = reader.demo.guild.add_channel("img-src-x-onerror-alert")
+    reader.demo.places.guild.add_member(stranger)
+    room = reader.demo.places.guild.add_channel("img-src-x-onerror-alert")
     await stranger.say(reader.channel, "my name is long")
     await expect(reader.message("my name is long").locator(".author")).to_have_text(HOSTILE[0][:32])
     await expect(reader.page.get_by_role("link", name=room.name)).to_be_visible()

@@ -58,9 +58,11 @@ async def look(
     pictures: Path,
 ) -> AsyncGenerator[tuple[str, Reader], None]:
     """The page in one of its looks, with something of everything on it."""
-    channel = demo.guild.add_channel(f"look-{request.param}")
-    await demo.admin.say(channel, RICH)
-    await demo.owner.say(channel, f"<@{demo.member.id}> look", files=[("a.txt", b"text")])
+    channel = demo.places.guild.add_channel(f"look-{request.param}")
+    await demo.places.admin.say(channel, RICH)
+    await demo.places.owner.say(
+        channel, f"<@{demo.places.member.id}> look", files=[("a.txt", b"text")]
+    )
     async with Tab.opened(browser, server.address, **LOOKS[request.param]) as tab:
         reader = Reader(tab, demo, channel, pictures)
         await reader.open()
@@ -187,5 +189,5 @@ async def test_a_message_is_worked_by_keys_alone(reader: Reader) -> None:
 
 
 async def test_others_messages_are_told_to_a_screen_reader(reader: Reader) -> None:
-    await reader.demo.admin.say(reader.channel, "**Hello** everybody")
+    await reader.demo.places.admin.say(reader.channel, "**Hello** everybody")
     await expect(reader.page.locator("#announce")).to_have_text("Ada: Hello everybody")

@@ -156,11 +156,7 @@ async def demo_without_bot() -> AsyncIterator[Demo]:
             bot = asyncio.create_task(_never())
             yield Demo(
                 discord=discord,
-                guild=places.guild,
-                general=places.general,
-                member=places.member,
-                admin=places.admin,
-                owner=places.owner,
+                places=places,
                 address=lmstudio.base_url,
                 lmstudio=lmstudio,
                 voice=voice,

@@ -101,7 +101,7 @@ class Actions:
 
     def _person(self, fields: Fields) -> Person:
         wanted = fields.key("person")
-        for person in self._demo.people:
+        for person in self._demo.places.people:
             if person.id == wanted:
                 return person
         raise ActionError("not_found", "There is no such person.")

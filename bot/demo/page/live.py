@@ -95,7 +95,7 @@ class Live:
             "people": view.people(),
             "users": view.users(),
             "roles": view.roles(),
-            "guild": {"id": str(self._demo.guild.id), "name": self._demo.guild.name},
+            "guild": {"id": str(self._demo.places.guild.id), "name": self._demo.places.guild.name},
             "channels": view.channels(),
             "messages": view.windows(),
             "typing": view.typing(),

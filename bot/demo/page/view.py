@@ -65,7 +65,7 @@ class View:
                 "about": about,
                 "dm": str(person.dm_channel.id),
             }
-            for person, (role, about) in zip(self._demo.people, _ROLES, strict=True)
+            for person, (role, about) in zip(self._demo.places.people, _ROLES, strict=True)
         ]
 
     def users(self) -> Json:
@@ -84,7 +84,7 @@ class View:
         """Return the server's roles."""
         return [
             {"id": str(role.id), "name": role.name, "managed": role.managed}
-            for role in self._demo.guild.roles.values()
+            for role in self._demo.places.guild.roles.values()
         ]
 
     def bot(self) -> Json:
@@ -93,7 +93,7 @@ class View:
         presences = discord.presences
         presence = presences[-1][1] if presences and discord.online else {}
         activities = presence.get("activities") or [{}]
-        commands = self._world.commands.names(self._demo.guild.id)
+        commands = self._world.commands.names(self._demo.places.guild.id)
         return {
             "id": str(discord.bot_user.id),
             "name": _name(discord.bot_user),
@@ -106,8 +106,8 @@ class View:
 
     def channels(self) -> list[Json]:
         """Return every channel, in the order to show."""
-        own = list(self._demo.guild.channels.values())
-        dms = [person.dm_channel for person in self._demo.people]
+        own = list(self._demo.places.guild.channels.values())
+        dms = [person.dm_channel for person in self._demo.places.people]
         return [self.channel(each) for each in [*own, *dms] if self.shows(each)]
 
     def shows(self, channel: Channel) -> bool:
@@ -135,12 +135,12 @@ class View:
         }
 
     def _people(self) -> set[int]:
-        return {each.id for each in self._demo.people}
+        return {each.id for each in self._demo.places.people}
 
     def _who(self, channel: Channel, wanted: Permission) -> list[str]:
         return [
             str(each.id)
-            for each in self._demo.people
+            for each in self._demo.places.people
             if access.in_channel(channel, each.id) & wanted == wanted
         ]
 
@@ -223,20 +223,20 @@ class View:
     def registered(self) -> list[Json]:
         """Return what the bot has registered, as Discord keeps it."""
         store = self._world.commands
-        return [*store.scope(self._demo.guild.id).values(), *store.scope(None).values()]
+        return [*store.scope(self._demo.places.guild.id).values(), *store.scope(None).values()]
 
     def commands(self) -> list[Json]:
         """Return what the bot has registered, with who is offered it where."""
-        own = self._world.commands.scope(self._demo.guild.id)
+        own = self._world.commands.scope(self._demo.places.guild.id)
         return [
             each | {"demo": self._offers(each, in_dms=int(each["id"]) not in own)}
             for each in self.registered()
         ]
 
     def _offers(self, command: Json, *, in_dms: bool) -> Json:
-        people = self._demo.people
+        people = self._demo.places.people
         dms = [each for each in people if in_dms and _offered(each.dm_channel, each, command)]
-        guild = [each for each in people if _offered(self._demo.general, each, command)]
+        guild = [each for each in people if _offered(self._demo.places.general, each, command)]
         return {"guild": [str(each.id) for each in guild], "dm": [str(each.id) for each in dms]}
 
 

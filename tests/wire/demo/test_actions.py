@@ -143,7 +143,7 @@ async def test_people_see_what_their_permissions_show(demo: Demo, tab: TabClient
     assert await _refused(tab, "edit", person=owner, message=said, text="y") == "not_offered"
     dms = {each["recipient"]: each for each in tab.snapshot["channels"] if each["kind"] == "dm"}
     assert dms[member]["seen_by"] == [member]
-    assert dms[member]["id"] == str(demo.member.dm_channel.id)
+    assert dms[member]["id"] == str(demo.places.member.dm_channel.id)
 
 
 async def test_threads_and_posts_are_opened(demo: Demo, tab: TabClient) -> None:
@@ -168,7 +168,7 @@ async def test_threads_and_posts_are_opened(demo: Demo, tab: TabClient) -> None:
 
 async def test_old_messages_come_in_pages(demo: Demo, server: PageServer, session: Any) -> None:
     for number in range(230):
-        await demo.owner.say(demo.general, str(number))
+        await demo.places.owner.say(demo.places.general, str(number))
     async with opened_tab(server, session) as tab:
         general, mia = tab.channel("general"), tab.person("member")
         window = tab.snapshot["messages"][general]
@@ -422,10 +422,10 @@ class _Rig:
 
     def __init__(self, demo: Demo) -> None:
         self.actions = Actions(demo, View(demo), Uploads(), Panel(demo))
-        said = next(iter(demo.general.messages.values()))
+        said = next(iter(demo.places.general.messages.values()))
         self.known = {
-            "person": str(demo.owner.id),
-            "channel": str(demo.general.id),
+            "person": str(demo.places.owner.id),
+            "channel": str(demo.places.general.id),
             "message": str(said.id),
             "text": "hi",
             "command": "config set",
@@ -439,5 +439,7 @@ async def actions(demo: Demo) -> _Rig:
 
 async def test_each_demo_has_people_of_its_own() -> None:
     async with demo_without_bot() as one, demo_without_bot() as other:
-        assert isinstance(one.owner, Person)
-        assert {each.id for each in one.people}.isdisjoint(each.id for each in other.people)
+        assert isinstance(one.places.owner, Person)
+        assert {each.id for each in one.places.people}.isdisjoint(
+            each.id for each in other.places.people
+        )

@@ -104,7 +104,7 @@ async def test_the_page_answers_under_both_of_its_names(
     async with session.ws_connect(
         f"{server.address}/live", headers=headers, max_msg_size=0
     ) as socket:
-        assert json.loads((await socket.receive()).data)["guild"]["id"] == str(demo.guild.id)
+        assert json.loads((await socket.receive()).data)["guild"]["id"] == str(demo.places.guild.id)
 
 
 @pytest.mark.parametrize(

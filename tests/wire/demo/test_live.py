@@ -54,9 +54,9 @@ async def test_a_snapshot_names_all_that_the_page_shows(demo: Demo, tab: TabClie
 async def test_who_types_is_shown_until_their_message(
     demo: Demo, server: PageServer, session: aiohttp.ClientSession
 ) -> None:
-    await demo.member.type_in(demo.general)
-    await demo.admin.type_in(demo.general)
-    await demo.member.say(demo.general, "there")
+    await demo.places.member.type_in(demo.places.general)
+    await demo.places.admin.type_in(demo.places.general)
+    await demo.places.member.say(demo.places.general, "there")
     async with opened_tab(server, session) as tab:
         typing = [each["user_id"] for each in tab.snapshot["typing"]]
         assert typing == [tab.person("admin")]
@@ -232,7 +232,7 @@ async def test_a_tab_that_takes_nothing_is_sent_away() -> None:
 async def test_a_name_is_only_a_name(demo: Demo, tab: TabClient, rest: Rest) -> None:
     """Nothing of a hostile name becomes part of an address."""
     name = 'a"><img src=x onerror=alert(1)>/../?#%00.png'
-    said = await demo.owner.say(demo.general, files=[(name, b"x")])
+    said = await demo.places.owner.say(demo.places.general, files=[(name, b"x")])
     await tab.until(lambda: str(said.id) in tab.messages)
     shown = tab.messages[str(said.id)]["attachments"][0]
     assert shown["filename"] == name
@@ -240,4 +240,6 @@ async def test_a_name_is_only_a_name(demo: Demo, tab: TabClient, rest: Rest) -> 
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-~%"
     )
     assert json.dumps(shown)
-    assert (await rest("GET", f"/channels/{demo.general.id}/messages/{said.id}")).status == 200
+    assert (
+        await rest("GET", f"/channels/{demo.places.general.id}/messages/{said.id}")
+    ).status == 200

@@ -272,7 +272,7 @@ class Style:
             for a in message.attachments
             if a.id in self.shown_images and self.files[a.id].image
         )
-        return Rendered(neutralise(body), images, left_out)
+        return Rendered(body, images, left_out)
 
     def plain(self, message: IncomingMessage) -> str:
         """Return only a message's own words, for quoting."""

@@ -21,7 +21,7 @@ from bot.core.domain import (
     PlaceKind,
     UserId,
 )
-from bot.prompt.cleaning import clean_text, skeleton
+from bot.prompt.cleaning import clean_text, neutralise, skeleton
 from tests.support.conversation import ADA, BOB, CHAT, CLAW, FakeSources
 from tests.support.grammar import read_prompt, read_turn
 
@@ -94,6 +94,61 @@ def test_a_prompt_read_back_says_who_said_what(
             assert flat(text) == flat(whole)
         assert not read.quotes
         assert not [note for note in read.notes if not note.startswith("file ")]
+
+
+HALVES = st.lists(
+    st.sampled_from(
+        [
+            "<|",
+            "|>",
+            "<",
+            ">",
+            "im_start",
+            "[INST",
+            "]",
+            "[",
+            "/INST]",
+            "<|im",
+            "_end|>",
+            "｜",
+            "</s",
+            "<start_of",
+            "_turn>",
+            "\u200d",
+            "\u200b",
+            "\n",
+            " ",
+            "⟦",
+            "⟧",
+            "◁think",
+            "▷",
+            "a",
+        ]
+    ),
+    max_size=6,
+).map("".join)
+
+
+@given(st.lists(st.tuples(HALVES, HALVES, HALVES, HALVES, HALVES), min_size=1, max_size=4))
+@settings(max_examples=200, deadline=None)
+def test_halves_of_template_tokens_never_join_where_pieces_of_a_message_meet(
+    written: list[tuple[str, str, str, str, str]],
+) -> None:
+    sources = FakeSources()
+    for number, (name, text, forwarded, file_name, content) in enumerate(written):
+        last = sources.say(
+            Person(UserId(20 + number), name),
+            text,
+            place=THREAD,
+            forwarded_texts=(forwarded,),
+            embed_texts=(text,),
+            stickers=(file_name,),
+            attachments=(sources.attach(f"{file_name}.txt", content.encode()),),
+        )
+        sources.say(CLAW, text, place=THREAD, to=last)
+    last = sources.say(ADA, "<last>", place=THREAD)
+    for turn in sources.prompt_now(last, context_tokens=131_072).turns:
+        assert neutralise(turn.text) == turn.text
 
 
 @dataclass

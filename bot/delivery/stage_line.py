@@ -21,6 +21,9 @@ _LONG_WAIT_S = 40.0
 
 _log = logging.getLogger(__name__)
 
+_LEAST_EXPECTED_S = 2.0
+"""What takes less is over before it is read."""
+
 _RECHECK_S = 1.0
 """How often a line that is due but unchanged is looked at again."""
 
@@ -78,7 +81,7 @@ def _words(stage: Stage, elapsed_s: float) -> str:
         case StageKind.CONNECTING:
             return "Reaching the model's machine…"
         case StageKind.LOADING:
-            return f"Loading the model…{_since(elapsed_s)}"
+            return "Loading the model" + _of_all(elapsed_s, stage.expected_wait_s)
         case StageKind.READING:
             return _reading(stage, elapsed_s)
         case StageKind.THINKING:
@@ -100,9 +103,17 @@ def _queued(stage: Stage) -> str:
 
 
 def _reading(stage: Stage, elapsed_s: float) -> str:
-    if stage.tokens is None:
-        return f"Reading…{_since(elapsed_s)}"
-    return f"Reading {counted(stage.tokens, 'token')}…{_since(elapsed_s)}"
+    what = "Reading" if stage.tokens is None else f"Reading {counted(stage.tokens, 'token')}"
+    return what + _of_all(elapsed_s, stage.expected_wait_s)
+
+
+def _of_all(elapsed_s: float, expected_s: float | None) -> str:
+    """Return how far something is that should take so long, where that is known."""
+    if expected_s is None or expected_s < _LEAST_EXPECTED_S:
+        return f"…{_since(elapsed_s)}"
+    if elapsed_s > expected_s:
+        return f"… {int(elapsed_s)} s, longer than the {duration(expected_s)} I expected"
+    return f", about {duration(expected_s)}…{_since(elapsed_s)}"
 
 
 def _about(seconds: float | None) -> str:

@@ -66,7 +66,7 @@ async def load(node: Node, key: str, options: LoadOptions) -> ModelInfo:
         wanted = options.context_length
         if wanted is None or wanted == info.context_tokens:
             return info
-    done = node.loading[key] = asyncio.Event()
+    end_loading = node.begin_loading(key)
     try:
         if info is not None and info.is_loaded:
             await _unload_instances(node, info)
@@ -74,8 +74,7 @@ async def load(node: Node, key: str, options: LoadOptions) -> ModelInfo:
         await _post(node, "/api/v1/models/load", body, LOAD_LIMIT_S)
         await node.refresh()
     finally:
-        del node.loading[key]
-        done.set()
+        end_loading()
     node.learned(key).load.succeed()
     node.learned(key).context_tokens = None
     return node.model(key) or ModelInfo(key, is_loaded=True)
@@ -98,15 +97,9 @@ def look_while_asking(
         A task that ends once the model is loaded. The others wait until then, or until it is
         cancelled, so its owner has to end it.
     """
-    over = node.loading[model] = asyncio.Event()
-
-    def end_loading(_looking: object) -> None:
-        if node.loading.get(model) is over:
-            del node.loading[model]
-        over.set()
-
+    end_loading = node.begin_loading(model)
     looking = asyncio.create_task(_look_for_loaded(node, model, clock, has_text))
-    looking.add_done_callback(end_loading)
+    looking.add_done_callback(lambda _: end_loading())
     return looking
 
 

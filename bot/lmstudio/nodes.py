@@ -7,132 +7,29 @@ import contextlib
 import logging
 import math
 import random
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 from bot.core.clock import Clock, within
-from bot.core.domain import ChatTurn, ModelInfo, Role, UserId
+from bot.core.domain import ChatTurn, ModelInfo
 from bot.core.errors import BackendError
 from bot.core.ports import Capacity
 from bot.core.recent import Recent
 from bot.lmstudio import errors
 from bot.lmstudio.catalogue import Catalogue, Instance, fetch_catalogue
+from bot.lmstudio.circuit import Cause, Circuit
+from bot.lmstudio.learned import LearnedCapabilities
 from bot.lmstudio.transport import Transport
+from bot.lmstudio.warmth import Read, Warmth
 
 _log = logging.getLogger(__name__)
 
-FAILURES_TO_OPEN: Final = 3
-"""Failures in a row, of as many different questions in as many conversations, that open a circuit."""
-
-PERSONS_TO_OPEN: Final = 2
-"""Whose questions they are, at least: nobody can shut the model for all the others."""
-
-TOGETHER_S: Final = 1.0
-"""Failures within so many seconds are one: a model that crashes takes all its answers with it."""
-
-FORGET_AFTER_S: Final = 120.0
-"""Seconds after which a failure says nothing about the next one."""
-
-FIRST_PAUSE_S: Final = 15.0
-LONGEST_PAUSE_S: Final = 300.0
 FIRST_BACKOFF_S: Final = 1.0
 LONGEST_BACKOFF_S: Final = 30.0
 _JITTER: Final = 0.2
-_MOST_CAUSES: Final = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Whose request failed, as far as a circuit must tell requests apart.
-
-    Attributes:
-        conversation: Key of the conversation.
-        question: Stands for the words of its last turn.
-        person_id: Whom it counts for.
-    """
-
-    conversation: str
-    question: int
-    person_id: UserId | None
-
-
-class Circuit:
-    """Stop asking what keeps failing; after a pause, let one trial through.
-
-    What one question does to the server is its own matter, however often it is asked: only a
-    failure that several different questions share opens the circuit.
-    """
-
-    def __init__(self, clock: Clock, first_pause_s: float = FIRST_PAUSE_S) -> None:
-        """Start closed.
-
-        Args:
-            clock: Time.
-            first_pause_s: Pause after the first opening, in seconds; each further one doubles it.
-        """
-        self._clock = clock
-        self._first_pause_s = first_pause_s
-        self._pause_s = first_pause_s
-        self._open_until_s: float | None = None
-        self._trial = False
-        self._causes: list[Cause] = []
-        self._last_at_s = clock.monotonic()
-        self._times = 0
-
-    @property
-    def state(self) -> str:
-        """``closed``, ``open`` or ``half-open``."""
-        if self._open_until_s is None:
-            return "closed"
-        return "open" if self._clock.monotonic() < self._open_until_s else "half-open"
-
-    @property
-    def allows(self) -> bool:
-        """Whether a request may go: always when closed, one at a time when half-open."""
-        return self.state == "closed" or (self.state == "half-open" and not self._trial)
-
-    def begin(self) -> None:
-        """Note that a request goes; when half-open, it is the trial."""
-        self._trial = self.state == "half-open"
-
-    def end(self) -> None:
-        """Note that a request ended without a verdict, for example cancelled."""
-        self._trial = False
-
-    def succeed(self) -> None:
-        """Close."""
-        self._causes.clear()
-        self._times = 0
-        self._pause_s = self._first_pause_s
-        self._open_until_s = None
-        self._trial = False
-
-    def fail(self, cause: Cause) -> None:
-        """Count a failure; open on a failed trial, or when enough different questions share it."""
-        now_s = self._clock.monotonic()
-        if now_s - self._last_at_s > FORGET_AFTER_S:
-            self._causes.clear()
-            self._times = 0
-        if not self._times or now_s - self._last_at_s > TOGETHER_S:
-            self._times += 1
-            self._last_at_s = now_s
-        if cause not in self._causes:
-            self._causes = [*self._causes[-_MOST_CAUSES:], cause]
-        conversations = len({each.conversation for each in self._causes})
-        questions = len({each.question for each in self._causes})
-        persons = len({each.person_id for each in self._causes})
-        is_shared = min(self._times, conversations, questions) >= FAILURES_TO_OPEN
-        if self._trial or (is_shared and persons >= PERSONS_TO_OPEN):
-            self.open()
-
-    def open(self) -> None:
-        """Open at once, for longer each time."""
-        self._trial = False
-        self._open_until_s = self._clock.monotonic() + self._pause_s
-        self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
 
 
 async def watch_server(
@@ -172,90 +69,6 @@ async def _wait(event: asyncio.Event) -> None:
     await event.wait()
 
 
-_MAX_CONVERSATIONS: Final = 256
-_TURN_CHARS: Final = 16
-_IMAGE_CHARS: Final = 3200
-
-
-def weight(turn: ChatTurn) -> int:
-    """Return a turn's share of a prompt in characters; an image counts as about 800 tokens."""
-    return len(turn.text) + _TURN_CHARS + _IMAGE_CHARS * len(turn.images)
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """A copy of a model that has a conversation in its cache.
-
-    Attributes:
-        instance: Its name.
-        seen: Stands for each turn that it read.
-    """
-
-    instance: str
-    seen: tuple[int, ...]
-
-    def fresh_share(self, turns: Sequence[ChatTurn]) -> float:
-        """Return the part of a prompt that it must read, from 0 to 1.
-
-        Args:
-            turns: The prompt; the answer to what was read last is in the cache too.
-        """
-        known = 0
-        while known < min(len(turns), len(self.seen)) and hash(turns[known]) == self.seen[known]:
-            known += 1
-        is_answered = known == len(self.seen) and known < len(turns)
-        if is_answered and turns[known].role is Role.ASSISTANT:
-            known += 1
-        whole = sum(map(weight, turns))
-        return sum(map(weight, turns[known:])) / whole if whole else 1.0
-
-
-class Warmth:
-    """Remembers where each conversation was answered last; the oldest are forgotten."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[str, tuple[int, Copy]] = OrderedDict()
-
-    def node_of(self, conversation_key: str) -> int:
-        """Return the index of the server that answered it last; -1 for none."""
-        found = self._known.get(conversation_key)
-        return -1 if found is None else found[0]
-
-    def copy(self, conversation_key: str, index: int) -> Copy | None:
-        """Return the copy that has it in its cache on a server."""
-        found = self._known.get(conversation_key)
-        return found[1] if found is not None and found[0] == index else None
-
-    def note(
-        self,
-        conversation_key: str,
-        index: int,
-        instance: str,
-        turns: Sequence[ChatTurn],
-        parallel: int,
-    ) -> None:
-        """Remember that a copy answered a conversation.
-
-        Args:
-            conversation_key: Which one.
-            index: The server.
-            instance: The copy.
-            turns: What it read.
-            parallel: Its slots: so many conversations stay in its cache.
-        """
-        self._known.pop(conversation_key, None)
-        same = [
-            key
-            for key, (at, copy) in self._known.items()
-            if at == index and copy.instance == instance and copy.seen
-        ]
-        for key in same[: max(0, len(same) - parallel + 1)]:
-            self._known[key] = index, Copy(instance, ())
-        self._known[conversation_key] = index, Copy(instance, tuple(map(hash, turns)))
-        if len(self._known) > _MAX_CONVERSATIONS:
-            self._known.popitem(last=False)
-
-
 _MAX_LEARNED: Final = 64
 LOAD_PAUSE_S: Final = 60.0
 """Seconds that a model which can't be loaded is left alone; doubled each time."""
@@ -271,61 +84,9 @@ _MAY_BE_SHARED: Final = (
 """Failures that are the server's where several different questions meet them."""
 
 
-_FIRST_SPEED: Final = 150.0
-"""Prompt tokens per second before one was measured: a slow mini PC's."""
-
-_FASTEST: Final = 100_000.0
-_SLOWER: Final = 0.7
-_FASTER: Final = 0.1
-
-
-class ReadingSpeed:
-    """How fast a model reads prompts, learned from what it did.
-
-    Slower than expected counts at once, faster only little by little: a warm cache reads a prompt
-    in no time, which says nothing about the next cold one.
-    """
-
-    __slots__ = ("tokens_per_s",)
-
-    def __init__(self) -> None:
-        """Start with a slow machine's speed."""
-        self.tokens_per_s = _FIRST_SPEED
-
-    def learn(self, prompt_tokens: int, first_token_s: float) -> None:
-        """Take a measurement: a prompt's size and the time to its first token."""
-        if prompt_tokens < 64 or first_token_s <= 0:
-            return
-        measured = min(max(1.0, prompt_tokens / first_token_s), _FASTEST)
-        weight = _SLOWER if measured < self.tokens_per_s else _FASTER
-        self.tokens_per_s += (measured - self.tokens_per_s) * weight
-
-    def expected_s(self, prompt_tokens: int) -> float:
-        """Return how long a cold prompt of this size should take, in seconds."""
-        return max(0, prompt_tokens) / self.tokens_per_s
-
-
-@dataclass(slots=True)
-class LearnedCapabilities:
-    """What experience taught of one model on one server.
-
-    Attributes:
-        speed: How fast it reads prompts.
-        load: Pauses a model that can't be loaded.
-        load_error: Why it couldn't.
-        context_tokens: The limit that an overflow named, below what the list says.
-        is_blind: It refused an image.
-        folds_system: Its template takes no system role.
-        refused_fields: Optional fields that it refused.
-    """
-
-    speed: ReadingSpeed
-    load: Circuit
-    load_error: BackendError | None = None
-    context_tokens: int | None = None
-    is_blind: bool = False
-    folds_system: bool = False
-    refused_fields: set[str] = field(default_factory=set)
+def load_of(model: ModelInfo) -> tuple[object, ...]:
+    """Return what tells one load of a model from another, as the list has it."""
+    return model.size_bytes, model.context_tokens, model.parallel, model.reasoning_options
 
 
 class Node:
@@ -371,6 +132,7 @@ class Node:
         self._times_read = 0
         self._look_again = asyncio.Event()
         self._told_near: set[str] = set()
+        self._loads: Counter[str] = Counter()
 
     @property
     def in_flight(self) -> int:
@@ -405,7 +167,7 @@ class Node:
         name = key or ""
         learned = self._learned.get(name)
         if learned is None:
-            learned = LearnedCapabilities(ReadingSpeed(), Circuit(self._clock, LOAD_PAUSE_S))
+            learned = LearnedCapabilities(Circuit(self._clock, LOAD_PAUSE_S))
             self._learned[name] = learned
         self._learned.move_to_end(name)
         return learned
@@ -455,6 +217,26 @@ class Node:
             if copy.id == preferred and self._in_flight.get(copy.id, 0) < copy.parallel:
                 return copy
         return min(copies, key=lambda c: self._in_flight.get(c.id, 0) / c.parallel, default=None)
+
+    def begin_loading(self, key: str) -> Callable[[], None]:
+        """Note that a model is being loaded; what is returned is to be called when that is over."""
+        over = self.loading[key] = asyncio.Event()
+        began_s = self._clock.monotonic()
+
+        def end() -> None:
+            if self.loading.get(key) is over:
+                del self.loading[key]
+            over.set()
+            info = self.model(key)
+            if info is not None and info.is_loaded:
+                self.learned(key).load_s = self._clock.monotonic() - began_s
+
+        return end
+
+    def copy(self, instance: str) -> tuple[int, str, int]:
+        """Return what stands for a copy of a model, as long as it stays loaded."""
+        key = next((one.key for one in self.instances if one.id == instance), instance)
+        return self.index, instance, self._loads[key]
 
     @contextmanager
     def running(self, name: str, cause: Cause) -> Iterator[None]:
@@ -546,7 +328,11 @@ class Node:
         """Take a new list; a model loaded anew makes void what was learned of its last load."""
         for model in catalogue.models:
             before = self.catalogue.find(model.key) if self.catalogue else None
-            if before is None or model.key not in self._learned or not model.is_loaded:
+            if before is None or not model.is_loaded:
+                continue
+            if load_of(before) != load_of(model) or not before.is_loaded:
+                self._loads[model.key] += 1
+            if model.key not in self._learned:
                 continue
             if before.context_tokens != model.context_tokens:
                 self.learned(model.key).context_tokens = None
@@ -561,6 +347,7 @@ class Node:
             )
             _log.log(level, "LM Studio (address %d) %s", self.index + 1, state)
             self.is_up = is_up
+            self._loads.update(self._learned.keys())  # whatever its slots held may be gone
         self._on_change()
 
 
@@ -595,28 +382,32 @@ class Fleet:
         candidates = [node for node in left if node.is_usable and node.circuit.allows]
         if not candidates and include_down:
             candidates = [node for node in left if node.circuit.allows]
-        warm_index = self._warmth.node_of(conversation_key)
+        home = self._warmth.home(conversation_key)
 
         def rank(node: Node) -> tuple[int, bool, float, int]:
             info = node.model(model)
             fit = 2 if info is None else int(not info.is_loaded)
             if info is not None and not node.learned(info.key).load.allows:
                 fit = 3
-            is_warm = node.index == warm_index and node.in_flight < node.slots
+            is_home = home is not None and node.index == home[0]
+            is_warm = is_home and node.in_flight < node.slots
             return fit, not is_warm, node.in_flight / node.slots, node.index
 
         return min(candidates, key=rank, default=None)
 
-    def warm_copy(self, conversation_key: str, node: Node) -> Copy | None:
-        """Return the copy that has a conversation in its cache on this server."""
-        return self._warmth.copy(conversation_key, node.index)
+    def home(self, conversation_key: str, node: Node) -> str | None:
+        """Return the copy on this server that a conversation was answered by last."""
+        home = self._warmth.home(conversation_key)
+        return home[1] if home is not None and home[0] == node.index else None
 
-    def note_warm(
-        self, conversation_key: str, node: Node, instance: str, turns: Sequence[ChatTurn]
-    ) -> None:
+    def fresh_share(self, node: Node, instance: str, turns: Sequence[ChatTurn]) -> float:
+        """Return the part of a prompt that a copy must read, from 0 to 1."""
+        return self._warmth.fresh_share(node.copy(instance), turns)
+
+    def note_warm(self, conversation_key: str, node: Node, instance: str, read: Read) -> None:
         """Remember where a conversation was answered, and what its model read of it."""
         parallel = next((one.parallel for one in node.instances if one.id == instance), 1)
-        self._warmth.note(conversation_key, node.index, instance, turns, parallel)
+        self._warmth.note(conversation_key, node.copy(instance), read, parallel)
 
     def model(self, key: str | None) -> ModelInfo | None:
         """Return what is known of a model: where it is loaded, if it is anywhere."""

@@ -33,6 +33,7 @@ from bot.core.errors import BackendError, error_kind
 from bot.core.tasks import end_tasks
 from bot.lmstudio import errors, loading
 from bot.lmstudio.catalogue import is_same_model, name_to_send
+from bot.lmstudio.circuit import Cause
 from bot.lmstudio.completion import (
     REASONING_EFFORTS,
     CompletionDecoder,
@@ -47,8 +48,10 @@ from bot.lmstudio.exchange import (
     TimeLimits,
     first_token_patience_s,
 )
-from bot.lmstudio.nodes import Cause, Copy, Fleet, LearnedCapabilities, Node, ReadingSpeed
+from bot.lmstudio.learned import LearnedCapabilities, ReadingSpeed
+from bot.lmstudio.nodes import Fleet, Node
 from bot.lmstudio.recovery import Plan, Retries, recover, without_images
+from bot.lmstudio.warmth import Read
 from config.settings import LMStudioSettings
 
 _log = logging.getLogger(__name__)
@@ -157,6 +160,9 @@ def _shown(name: str) -> str:
     return " ".join(name.replace("`", "").split())[:_SHOWN_CHARS]
 
 
+_MOSTLY_FRESH: Final = 0.5
+_MOST_OFF: Final = 4
+
 MAX_REQUESTS: Final = 16
 """Requests that one question may cost in all, whatever happens."""
 
@@ -207,6 +213,7 @@ class Ask:
 
     Attributes:
         node: The server.
+        learned: What is known of its model by experience.
         plan: What is asked, as this server and model can take it.
         instance: The model's name as sent; empty when none is.
         sent: The turns as sent.
@@ -217,6 +224,7 @@ class Ask:
     """
 
     node: Node
+    learned: LearnedCapabilities
     plan: Plan
     instance: str
     sent: tuple[ChatTurn, ...]
@@ -313,7 +321,7 @@ class Run:
                 await node.refresh()
             await self._refuse_loading(node)
             while (running := await self._loading_of_others(node)) is not None:
-                yield Stage(StageKind.LOADING)
+                yield Stage(StageKind.LOADING, expected_wait_s=self._learned(node).load_s)
                 await self._wait_for_loading(running)
             ask = self._newest = self._prepare(node)
             loaded = None
@@ -350,7 +358,8 @@ class Run:
             if not node.has_loaded(self._plan.model):
                 await node.refresh()
             _learn_from_answer(ask)
-        self._fleet.note_warm(self._request.conversation_key, node, ask.instance, ask.sent)
+        read = Read(ask.sent, has_answer=not exchange.decoder.has_reasoning)
+        self._fleet.note_warm(self._request.conversation_key, node, ask.instance, read)
         yield self._completed(ask, failure)
 
     async def _decide(
@@ -375,7 +384,7 @@ class Run:
                 if self._has_remedy(failure, node):
                     return
                 for options in self._loads(failure, node):
-                    yield Stage(StageKind.LOADING)
+                    yield Stage(StageKind.LOADING, expected_wait_s=self._learned(node).load_s)
                     if await self._load(node, options):
                         return
                 self._pause_loading(failure, node)
@@ -393,13 +402,13 @@ class Run:
         info = node.model(self._plan.model)
         learned = node.learned(self._plan.model if info is None else info.key)
         plan = _fitted(self._plan, info, learned)
-        warm = self._fleet.warm_copy(self._request.conversation_key, node)
-        instance = _name(node, info, plan.model, warm) or ""
+        home = self._fleet.home(self._request.conversation_key, node)
+        instance = name_for(node, info, plan.model, home) or ""
         sent = normalise(plan.turns, fold_system=plan.fold_system)
         is_loading = info is not None and not info.is_loaded
-        is_warm = warm is not None and warm.instance == instance
         return Ask(
             node=node,
+            learned=learned,
             plan=plan,
             instance=instance,
             sent=sent,
@@ -411,7 +420,7 @@ class Run:
                 pace=self._request.pace,
             ),
             is_loading=is_loading,
-            fresh_share=warm.fresh_share(sent) if warm is not None and is_warm else 1.0,
+            fresh_share=self._fleet.fresh_share(node, instance, sent),
             started_at_s=self._clock.monotonic(),
         )
 
@@ -621,13 +630,13 @@ def _fitted(plan: Plan, info: ModelInfo | None, learned: LearnedCapabilities) ->
     )
 
 
-def _name(node: Node, info: ModelInfo | None, asked: str | None, warm: Copy | None) -> str | None:
+def name_for(node: Node, info: ModelInfo | None, asked: str | None, home: str | None) -> str | None:
     """Return the model's name to send: a loaded copy, or what was asked for."""
     if info is None:
         return asked
     if not info.is_loaded:
         return asked if asked is not None and "@" in asked else info.key
-    instance = node.instance(info.key, warm.instance if warm is not None else None)
+    instance = node.instance(info.key, home)
     return name_to_send(info, asked, None if instance is None else instance.id)
 
 
@@ -636,9 +645,12 @@ def _stage(ask: Ask, reached: Reached, loaded: asyncio.Task[None] | None) -> Sta
     if reached is Reached.STARTED:
         return Stage(StageKind.CONNECTING)
     if loaded is not None and not loaded.done():
-        return Stage(StageKind.LOADING)
+        return Stage(StageKind.LOADING, expected_wait_s=ask.learned.load_s)
     share = ask.fresh_share if reached is Reached.CONNECTED else 1.0
-    return Stage(StageKind.READING, tokens=round(ask.plan.prompt_tokens * share) or None)
+    tokens = round(ask.plan.prompt_tokens * share)
+    speed = ask.learned.speed
+    expected_s = speed.expected_s(tokens) if speed.is_known else None
+    return Stage(StageKind.READING, tokens=tokens or None, expected_wait_s=expected_s)
 
 
 def _as_known(error: BackendError, ask: Ask) -> BackendError:
@@ -654,6 +666,19 @@ def _as_known(error: BackendError, ask: Ask) -> BackendError:
     return error
 
 
+def fresh_tokens(usage: Usage, fresh_share: float, estimated_tokens: int) -> int:
+    """Return how many tokens of a prompt were read: as the server says, or else where most were.
+
+    What is only believed to be in a cache may be lost, which would look like a slow model. A count far
+    over the estimate is none.
+    """
+    if usage.prompt_tokens > _MOST_OFF * max(estimated_tokens, _LEAST_ESTIMATE_TOKENS):
+        return 0
+    if usage.cached_tokens is not None:
+        return usage.prompt_tokens - usage.cached_tokens
+    return round(usage.prompt_tokens * fresh_share) if fresh_share > _MOSTLY_FRESH else 0
+
+
 def _learn_from_answer(ask: Ask) -> None:
     """Remember what an answer tells of the model."""
     key = ask.node.key_of(ask.plan.model)
@@ -662,7 +687,8 @@ def _learn_from_answer(ask: Ask) -> None:
     learned.folds_system = ask.plan.fold_system
     usage, first_text_at_s = ask.exchange.decoder.usage, ask.exchange.first_text_at_s
     if usage is not None and first_text_at_s is not None and not ask.is_loading:
-        learned.speed.learn(usage.prompt_tokens, first_text_at_s - ask.started_at_s)
+        fresh = fresh_tokens(usage, ask.fresh_share, ask.plan.prompt_tokens)
+        learned.speed.learn(fresh, first_text_at_s - ask.started_at_s)
     for name in ("reasoning_effort", "stream_options"):
         if f"no {name}" in ask.plan.tried:
             learned.refused_fields.add(name)

@@ -18,6 +18,23 @@ from bot.delivery.stage_line import duration, ordinal, stage_line
         (Stage(StageKind.LOADING), 12.4, "Loading the model… 12 s"),
         (Stage(StageKind.READING, tokens=3120), 0, "Reading 3,120 tokens…"),
         (Stage(StageKind.READING), 4, "Reading… 4 s"),
+        (
+            Stage(StageKind.READING, tokens=3120, expected_wait_s=8.2),
+            0,
+            "Reading 3,120 tokens, about 8 s…",
+        ),
+        (
+            Stage(StageKind.READING, tokens=3120, expected_wait_s=8.2),
+            4,
+            "Reading 3,120 tokens, about 8 s… 4 s",
+        ),
+        (
+            Stage(StageKind.READING, tokens=3120, expected_wait_s=8.2),
+            12,
+            "Reading 3,120 tokens… 12 s, longer than the 8 s I expected",
+        ),
+        (Stage(StageKind.READING, tokens=90, expected_wait_s=0.4), 3, "Reading 90 tokens… 3 s"),
+        (Stage(StageKind.LOADING, expected_wait_s=42), 12, "Loading the model, about 40 s… 12 s"),
         (Stage(StageKind.THINKING), 12, "Thinking… 12 s"),
         (Stage(StageKind.RETRYING), 0, "Asking the model again…"),
     ],

@@ -10,12 +10,14 @@ import pytest
 
 from bot.core.domain import ModelInfo, Usage, UserId
 from bot.lmstudio.catalogue import NAMES_ONLY, Catalogue, Instance
+from bot.lmstudio.circuit import Cause
 from bot.lmstudio.completion import CompletionDecoder
 from bot.lmstudio.loading import LoadOptions, load
-from bot.lmstudio.nodes import Cause, Fleet, Node
+from bot.lmstudio.nodes import Fleet, Node
 from bot.lmstudio.recovery import Plan
 from bot.lmstudio.run import CUT_BY_SERVER, findings
 from bot.lmstudio.transport import Transport
+from bot.lmstudio.warmth import Read
 from tests.support.clock import FakeClock
 
 
@@ -253,7 +255,7 @@ def test_the_server_asked_has_the_model_then_the_conversation_then_the_most_room
         ]
     )
     if warm is not None:
-        fleet.note_warm("here", fleet.nodes[warm], "a/b", ())
+        fleet.note_warm("here", fleet.nodes[warm], "a/b", Read(()))
     with ExitStack() as stack:
         for index, count in running.items():
             stack.enter_context(busy(fleet.nodes[index], *["a/b"] * count))
@@ -301,3 +303,30 @@ async def test_what_is_learned_of_each_model_ends_with_its_own_load() -> None:
     node._learn(Catalogue(0, tuple(changed)))
     assert [node.learned(m.key).context_tokens for m in changed] == [None, 2048, None, None]
     assert node.learned("e/f").load.allows
+
+
+async def test_how_long_a_load_took_is_known_the_next_time() -> None:
+    clock = FakeClock()
+    node = Node(0, ListedServer(None), clock, lambda: None)
+    await node.refresh()
+    end_loading = node.begin_loading("a/b")
+    await clock.advance(40)
+    end_loading()
+    assert node.learned("a/b").load_s is None  # it isn't loaded: that took nothing
+    await load(node, "a/b", LoadOptions(context_length=8192))
+    end_loading = node.begin_loading("a/b")
+    await clock.advance(40)
+    end_loading()
+    assert node.learned("a/b").load_s == 40
+
+
+async def test_a_copy_that_was_loaded_anew_is_another() -> None:
+    server = ListedServer(8192)
+    node = Node(0, server, FakeClock(), lambda: None)
+    await node.refresh()
+    before = node.copy("a/b")
+    await node.refresh()
+    assert node.copy("a/b") == before
+    server.context_tokens = 4096
+    await node.refresh()
+    assert node.copy("a/b") != before

@@ -1,0 +1,80 @@
+"""What experience taught of a model on one server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from bot.core.errors import BackendError
+from bot.lmstudio.circuit import Circuit
+
+_FIRST_SPEED: Final = 150.0
+"""Prompt tokens per second before one was measured: a slow mini PC's."""
+
+_FASTEST: Final = 100_000.0
+_SLOWER: Final = 0.7
+_FASTER: Final = 0.1
+LEAST_MEASURED: Final = 64
+"""Fewer tokens than this say nothing of a speed."""
+
+
+class ReadingSpeed:
+    """How fast a model reads prompts, learned from what it did.
+
+    Slower than expected counts at once, faster only little by little: a warm cache reads a prompt
+    in no time, which says nothing about the next cold one.
+
+    Attributes:
+        tokens_per_s: Tokens a second.
+        is_known: It was measured.
+    """
+
+    __slots__ = ("is_known", "tokens_per_s")
+
+    def __init__(self, tokens_per_s: float = 0.0) -> None:
+        """Start with a slow machine's speed, or with one that was measured earlier.
+
+        Args:
+            tokens_per_s: Measured earlier; 0 for never.
+        """
+        self.is_known = tokens_per_s > 0
+        self.tokens_per_s = tokens_per_s or _FIRST_SPEED
+
+    def learn(self, tokens: int, first_token_s: float) -> None:
+        """Take a measurement: how many tokens were read, and the time to the first written one."""
+        if tokens < LEAST_MEASURED or first_token_s <= 0:
+            return
+        measured = min(max(1.0, tokens / first_token_s), _FASTEST)
+        weight = _SLOWER if measured < self.tokens_per_s else _FASTER
+        weight = weight if self.is_known else 1.0
+        self.tokens_per_s += (measured - self.tokens_per_s) * weight
+        self.is_known = True
+
+    def expected_s(self, tokens: int) -> float:
+        """Return how long so many tokens that aren't in the cache should take, in seconds."""
+        return max(0, tokens) / self.tokens_per_s
+
+
+@dataclass(slots=True)
+class LearnedCapabilities:
+    """What experience taught of one model on one server.
+
+    Attributes:
+        load: Pauses a model that can't be loaded.
+        speed: How fast it reads prompts.
+        load_error: Why it couldn't be loaded.
+        load_s: How long its last load took, in seconds; ``None`` before one was seen.
+        context_tokens: The limit that an overflow named, below what the list says.
+        is_blind: It refused an image.
+        folds_system: Its template takes no system role.
+        refused_fields: Optional fields that it refused.
+    """
+
+    load: Circuit
+    speed: ReadingSpeed = field(default_factory=ReadingSpeed)
+    load_error: BackendError | None = None
+    load_s: float | None = None
+    context_tokens: int | None = None
+    is_blind: bool = False
+    folds_system: bool = False
+    refused_fields: set[str] = field(default_factory=set)

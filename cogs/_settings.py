@@ -7,8 +7,11 @@ from collections.abc import Sequence
 import discord
 from discord import app_commands
 
+from bot.chat.closing import model_name
 from bot.core.domain import ChannelId, GuildId, UserId
 from bot.gateway.client import ClawbotClient
+from bot.lmstudio.catalogue import name_to_send
+from bot.lmstudio.names import shown
 from bot.storage.setting_types import (
     SETTING_TYPES,
     Change,
@@ -102,7 +105,8 @@ async def change(interaction: Interaction, key: str, value: str, scope: Scope) -
     """
     services = interaction.client.services
     if key == "model":
-        await _choose_model(interaction, str(parse_setting(key, value)), scope)
+        value = require_model(interaction.client, str(parse_setting(key, value)))
+        await _permit_model(interaction, value, scope)
     by, at = UserId(interaction.user.id), services.clock.now()
     made = await services.overrides.set(scope, key, value, by, at)
     before = "not set there" if made.old is None else short(made.old)
@@ -112,14 +116,13 @@ async def change(interaction: Interaction, key: str, value: str, scope: Scope) -
     )
 
 
-async def _choose_model(interaction: Interaction, name: str, scope: Scope) -> None:
-    """Check a choice of model; what an owner chooses for a server is allowed there by that.
+async def _permit_model(interaction: Interaction, name: str, scope: Scope) -> None:
+    """Check who chooses a model; what an owner chooses for a server is allowed there by that.
 
     Raises:
-        GateError: There is no such model, or only an owner may choose it.
+        GateError: Only an owner may choose it.
     """
     client = interaction.client
-    require_model(client, name)
     if scope.layer is Layer.GLOBAL:
         return
     allowed, guild_id = client.services.allowed, GuildId(interaction.guild_id or 0)
@@ -141,20 +144,45 @@ def model_names(interaction: Interaction) -> list[str]:
     return [name for name in names if services.allowed.permit(guild_id, name) is not None]
 
 
-def require_model(client: ClawbotClient, key: str) -> None:
-    """Let through only models that the machine has; any, while its list is unknown.
+def require_model(client: ClawbotClient, name: str) -> str:
+    """Return the name by which the machine lists a model; any, while its list is unknown.
+
+    Args:
+        client: The bot.
+        name: As a person wrote it.
 
     Raises:
-        GateError: With the models that there are.
+        GateError: With the models that there are, or that this may mean.
     """
-    known = client.services.backend.known_models()
-    if known and client.services.backend.model(key) is None:
-        names = ", ".join(f"`{model.key}`" for model in known[:8])
-        raise _gate.GateError(f"The model's machine has no such model. It has {names}.")
+    backend = client.services.backend
+    known = backend.known_models()
+    if not known:
+        return name
+    info = backend.model(name)
+    if info is not None:
+        return name_to_send(info, name, info.key)
+    several = backend.fitting(name)
+    listed = ", ".join(
+        f"`{model_name(key)}`" for key in several or [each.key for each in known[:8]]
+    )
+    if several:
+        raise _gate.GateError(
+            f"Several models have nearly that name: {listed}. Choose one of these."
+        )
+    raise _gate.GateError(f"The model's machine has no such model. It has {listed}.")
 
 
 def choices(options: Sequence[str], current: str) -> list[app_commands.Choice[str]]:
-    """Return at most 25 choices that contain what was typed, within Discord's lengths."""
+    """Return at most 25 choices that contain what was typed, within Discord's lengths.
+
+    A model that is listed by a file's path is shown by the file's name, by which it is found too.
+    """
     typed = current.strip().lower()
-    fitting = [o for o in options if typed in o.lower() and len(o) <= CHOICE_CHARS]
-    return [app_commands.Choice(name=o, value=o) for o in fitting[:MOST_CHOICES]]
+    fitting = [option for option in options if typed in option.lower()]
+    return [
+        app_commands.Choice(
+            name=shown(option), value=option if len(option) <= CHOICE_CHARS else shown(option)
+        )
+        for option in fitting[:MOST_CHOICES]
+        if shown(option)
+    ]

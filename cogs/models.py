@@ -72,7 +72,7 @@ class ModelsCog(commands.Cog):
             key: As the model list names it
         """
         guild_id = _owned_guild(interaction)
-        _settings.require_model(self.bot, key)
+        key = _settings.require_model(self.bot, key)
         if not await self._services.allowed.allow(guild_id, key):
             raise _gate.GateError(_settings.LIST_FULL)
         await _respond.say(interaction, f"This server may choose {_settings.short(key)}.")
@@ -121,7 +121,7 @@ class ModelsCog(commands.Cog):
             flash_attention: Less memory for the context, usually faster
         """
         _gate.require_owner(interaction)
-        _settings.require_model(self.bot, key)
+        key = _settings.require_model(self.bot, key)
         async with _respond.deferred(interaction):
             loaded = await self._services.backend.load_model(
                 key, context_length, eval_batch_size, flash_attention
@@ -139,7 +139,7 @@ class ModelsCog(commands.Cog):
         _gate.require_owner(interaction)
         async with _respond.deferred(interaction):
             await self._services.backend.unload_model(key)
-        await _respond.say(interaction, f"Unloaded `{key[:100]}`.")
+        await _respond.say(interaction, f"Unloaded `{model_name(key)}`.")
 
     @model_allow.autocomplete("key")
     @model_load.autocomplete("key")

@@ -8,6 +8,8 @@ from typing import Final
 
 from bot.core.domain import GuildId, ModelInfo
 from bot.core.ports import State
+from bot.lmstudio.catalogue import name_to_send
+from bot.lmstudio.names import meant
 
 STATE: Final = "allowed_models"
 """State: model keys by guild, as the owners allowed them."""
@@ -65,12 +67,14 @@ class AllowedModels:
         allowed = self.of(guild_id)
         if name in allowed:
             return Permit(name, may_load=True)
-        if info is None or "@" in name:
+        if info is None:
             return None
-        key = name if name in info.instance_ids else info.key
-        if info.key in allowed:
+        key = name_to_send(info, name, info.key)
+        asked = info.key if key in info.instance_ids else key
+        if asked in map(self._as_listed, allowed):
             return Permit(key, may_load=True)
-        return Permit(key, may_load=False) if info.is_loaded else None
+        is_in_memory = info.is_loaded and asked == info.key
+        return Permit(key, may_load=False) if is_in_memory else None
 
     async def allow(self, guild_id: GuildId, key: str) -> bool:
         """Let a guild use a model; ``False`` if its list is full."""
@@ -90,11 +94,16 @@ class AllowedModels:
         """Take a model from a guild's own list; ``False`` if it isn't there."""
         lists = self._lists()
         own = lists.get(str(guild_id), [])
-        if key not in own:
+        named = meant(key, own)
+        if len(named) != 1:
             return False
-        rest = {**lists, str(guild_id): [name for name in own if name != key]}
+        rest = {**lists, str(guild_id): [name for name in own if name not in named]}
         await self._state.set(STATE, {guild: names for guild, names in rest.items() if names})
         return True
+
+    def _as_listed(self, name: str) -> str:
+        info = self._find(name)
+        return name if info is None else name_to_send(info, name, info.key)
 
     def _lists(self) -> dict[str, list[str]]:
         stored = self._state.get(STATE)

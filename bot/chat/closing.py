@@ -8,6 +8,7 @@ from enum import StrEnum
 from bot.core.domain import Completed, FinishReason
 from bot.core.ports import ChatSettings
 from bot.core.wording import counted
+from bot.lmstudio.names import shown
 from bot.output.pipeline import ReplyPipeline, Verdict
 from bot.output.sanitise.policy import OutputPolicy
 from bot.output.sanitise.sanitiser import make_harmless
@@ -126,6 +127,6 @@ def describe_run(prompt: Prompt, done: Completed, took_s: float) -> str:
 
 def model_name(reported: str | None) -> str:
     """Return the name that a server gave its model as one short, harmless line."""
-    line = " ".join((reported or "")[: 2 * _NAME_CHARS].replace("`", "").split())
+    line = shown(reported or "")
     policy = OutputPolicy(max_chars=_NAME_CHARS)
     return make_harmless(line, policy=policy, secrets=SecretGuard()) or "model unknown"

@@ -455,6 +455,7 @@ class ModelInfo:
         reasoning_options: What the server accepts for ``reasoning``; empty when not said.
         instance_ids: Loaded instances (``key``, ``key:2``, …).
         size_bytes: On disk, where known.
+        variants: Its quantisations (``key@q4_k_m``), where the server lists them.
     """
 
     key: str
@@ -466,3 +467,4 @@ class ModelInfo:
     reasoning_options: tuple[str, ...] = ()
     instance_ids: tuple[str, ...] = ()
     size_bytes: int | None = None
+    variants: tuple[str, ...] = ()

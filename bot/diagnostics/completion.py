@@ -16,8 +16,9 @@ from bot.diagnostics.link import Way, failed
 from bot.diagnostics.models import with_smaller
 from bot.diagnostics.values import Fact, Finding, Status, Step, one_line
 from bot.lmstudio import errors, failures
-from bot.lmstudio.catalogue import is_same_model, name_to_send
+from bot.lmstudio.catalogue import name_to_send
 from bot.lmstudio.completion import CompletionDecoder, encode_body
+from bot.lmstudio.names import is_same_model
 from bot.lmstudio.transport import Reply
 from bot.output.pipeline import ModelMemory, OutputPolicy, ReplyPipeline, SecretGuard
 

@@ -42,7 +42,7 @@ def judge(catalogue: Catalogue, offered: Catalogue, configured: str | None) -> F
         return _nothing(catalogue)
     chosen = catalogue.find(configured)
     if configured is not None and chosen is None:
-        return _absent(configured, chat)
+        return _absent(configured, chat, catalogue.fitting(configured))
     loaded = [model for model in chat if model.is_loaded]
     if configured is None and catalogue.tells_loaded and len(loaded) > 1:
         return Finding(
@@ -57,9 +57,13 @@ def judge(catalogue: Catalogue, offered: Catalogue, configured: str | None) -> F
     return _judge_loaded(chosen, catalogue)
 
 
-def _absent(configured: str, models: Sequence[ModelInfo]) -> Finding:
-    """Say that a model isn't there, and which one may be meant."""
+def _absent(configured: str, models: Sequence[ModelInfo], fitting: Sequence[ModelInfo]) -> Finding:
+    """Say that a model isn't there, or several are that it may mean, and which one may be meant."""
     failure = errors.ModelNotFoundError()
+    if fitting:
+        cause = "Several models have nearly the name of the configured one."
+        advice = "Set LMSTUDIO_MODEL to the whole name of one, or choose it with /model use."
+        return replace(failed(Step.MODELS, failure, cause, advice), technical=_names(fitting))
     by_name = {model.key.lower().rpartition("/")[2]: model.key for model in models}
     wanted = configured.lower().rpartition("/")[2].partition("@")[0]
     near = get_close_matches(wanted, by_name, n=1, cutoff=0.7)

@@ -76,6 +76,11 @@ class LMStudioBackend:
         """Return what is known of a model (of the one that ``None`` would use) without I/O."""
         return self._fleet.model(key)
 
+    def fitting(self, name: str) -> tuple[str, ...]:
+        """Return the keys of the listed models that a name may mean, without I/O."""
+        found = (info for node in self._fleet.nodes for info in node.fitting(name))
+        return tuple(dict.fromkeys(info.key for info in found))
+
     def capacity(self) -> Capacity:
         """Return how much can run at once, as last read from the servers, without I/O."""
         return self._fleet.capacity()

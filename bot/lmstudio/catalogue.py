@@ -14,11 +14,12 @@ from typing import Any, Final
 
 from bot.core.domain import ModelInfo
 from bot.core.errors import BackendError
-from bot.lmstudio import errors
+from bot.lmstudio import errors, names
 from bot.lmstudio.transport import Transport
 
 _MAX_MODELS: Final = 500
 _MAX_INSTANCES: Final = 16
+_MAX_TEXTS: Final = 16
 _MAX_KEY_CHARS: Final = 300
 _LIMIT_S: Final = 5.0
 _MAX_PARALLEL: Final = 1024
@@ -58,12 +59,14 @@ class Catalogue:
         models: Chat models, loaded ones first.
         instances: Loaded copies.
         has_others: Models that can't chat are listed too.
+        takes_any_name: It has one model, which answers whatever name a request has.
     """
 
     source: int
     models: tuple[ModelInfo, ...]
     instances: tuple[Instance, ...] = ()
     has_others: bool = False
+    takes_any_name: bool = False
 
     @property
     def tells_loaded(self) -> bool:
@@ -76,59 +79,52 @@ class Catalogue:
         return self.source == 0
 
     def find(self, name: str | None) -> ModelInfo | None:
-        """Return a model by key, instance id or ``key@quantisation``; by ``None`` the loaded one.
+        """Return the one model that a name means; by ``None`` the loaded one.
 
-        Without a name: the first loaded model, or the only one there is. A name in another case, or
-        without its publisher, is found where only one model can be meant: LM Studio answers it too.
+        Without a name: the first loaded model, or the only one there is. Where a name fits several
+        models, the only one of these that is loaded.
         """
         if name is None:
             loaded = next((model for model in self.models if model.is_loaded), None)
             return loaded or (self.models[0] if len(self.models) == 1 else None)
+        fitting = self.fitting(name)
+        in_memory = [model for model in fitting if model.is_loaded]
+        return next((few[0] for few in (fitting, in_memory) if len(few) == 1), None)
+
+    def fitting(self, name: str) -> list[ModelInfo]:
+        """Return the models that a key, an instance id or a name like these may mean."""
         for model in self.models:
             if name == model.key or name in model.instance_ids:
-                return model
-        plain = name.partition("@")[0]
-        exact = next((model for model in self.models if model.key == plain), None)
-        if exact is not None:
-            return exact
-        near = [model for model in self.models if _is_near(plain, model.key)]
-        in_memory = [model for model in near if model.is_loaded]
-        return next((few[0] for few in (near, in_memory) if len(few) == 1), None)
+                return [model]
+        keys = names.meant(name, [model.key for model in self.models])
+        if not keys and self.takes_any_name:
+            return list(self.models)
+        return [model for model in self.models if model.key in keys]
 
 
 def name_to_send(info: ModelInfo, asked: str | None, copy_id: str | None) -> str:
     """Return the name by which a request reaches a listed model.
+
+    Where the server doesn't say which quantisations there are, the one asked for is named as it is.
 
     Args:
         info: The model.
         asked: The name that was chosen, which may mean one copy or quantisation.
         copy_id: The loaded copy to use otherwise.
     """
-    if asked is not None and asked != info.key and (asked in info.instance_ids or "@" in asked):
+    if asked is not None and asked in info.instance_ids:
         return asked
-    return copy_id or info.key
+    return (asked and _variant(info, asked)) or copy_id or info.key
 
 
-def is_same_model(name: str, other: str) -> bool:
-    """Return whether two names mean one model, whatever publisher, copy or quantisation they say."""
-    return _plain(name) == _plain(other)
-
-
-def _plain(name: str) -> str:
-    plain = name.lower().rpartition("/")[2].partition("@")[0].removesuffix(".gguf")
-    base, colon, number = plain.rpartition(":")
-    return base if colon and number.isdigit() else plain
-
-
-def _is_near(name: str, key: str) -> bool:
-    """Whether a name is a key but for upper and lower case, or for a publisher left out."""
-    publisher, _, tail = name.casefold().rpartition("/")
-    key_publisher, _, key_tail = key.casefold().rpartition("/")
-    return (
-        bool(tail)
-        and tail == key_tail
-        and (publisher == key_publisher or not (publisher and key_publisher))
-    )
+def _variant(info: ModelInfo, asked: str) -> str:
+    """Return the name of the quantisation that a name asks for; empty where there is none of it."""
+    wanted = names.quantisation(asked)
+    if not wanted or wanted == names.quantisation(info.key):
+        return ""
+    if not info.variants:
+        return f"{info.key.partition('@')[0]}@{wanted}"
+    return next((one for one in info.variants if names.quantisation(one) == wanted), "")
 
 
 async def fetch_catalogue(transport: Transport, first_source: int = 0) -> Catalogue:
@@ -165,7 +161,7 @@ def _is_llama(body: object) -> bool:
 async def _with_slots(transport: Transport, catalogue: Catalogue) -> Catalogue:
     """Add what llama.cpp's server tells of its slots: how many, and the context of each.
 
-    ``/props`` has ``total_slots``; ``/slots``, which may be switched off, lists them.
+    With one model it answers whatever name a request has. ``/props`` has ``total_slots``; ``/slots``, which may be switched off, lists them.
     """
     props = _object(await _fetched(transport, "/props"))
     parallel = _tokens(props.get("total_slots"))
@@ -179,6 +175,7 @@ async def _with_slots(transport: Transport, catalogue: Catalogue) -> Catalogue:
     parallel = min(parallel, _MAX_PARALLEL)
     return replace(
         catalogue,
+        takes_any_name=len(catalogue.models) == 1,
         models=tuple(
             replace(
                 model,
@@ -253,13 +250,10 @@ def _native(entry: dict[str, Any]) -> _Parsed | None:
         max_context_tokens=_tokens(entry.get("max_context_length")),
         parallel=instances[0].parallel if instances else None,
         sees_images=vision if isinstance(vision, bool) else None,
-        reasoning_options=tuple(
-            option
-            for option in (options if isinstance(options, list) else [])[:16]
-            if isinstance(option, str)
-        ),
+        reasoning_options=_texts(options),
         instance_ids=tuple(instance.id for instance in instances),
         size_bytes=_size(entry.get("size_bytes")),
+        variants=_texts(entry.get("variants")),
     )
     return model, instances
 
@@ -327,6 +321,11 @@ def _name(value: object) -> str | None:
 
 def _tokens(value: object) -> int | None:
     return value if type(value) is int and 0 < value < 2**31 else None
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    texts = value[:_MAX_TEXTS] if isinstance(value, list) else []
+    return tuple(text for text in texts if isinstance(text, str) and len(text) <= _MAX_KEY_CHARS)
 
 
 def _size(value: object) -> int | None:

@@ -169,6 +169,32 @@ class ModelNotFoundError(BackendError):
     log_level = logging.ERROR
 
 
+class AmbiguousModelError(ModelNotFoundError):
+    """Several models have nearly the name that is set, and not just one of them is loaded.
+
+    Attributes:
+        names: Theirs, as people may see them.
+    """
+
+    user_text = "Several models have nearly the name that I'm set to use. See /model list."
+    admin_hint = "Choose one by its whole name with /model use, or set LMSTUDIO_MODEL to it."
+    _MOST_NAMES = 4
+
+    def __init__(self, names: tuple[str, ...] = ()) -> None:
+        super().__init__(f"{len(names)} models fit the name")
+        self.names = names
+
+    @property
+    def sentence(self) -> str:
+        """The sentence, with the first of these models."""
+        listed = ", ".join(f"`{name}`" for name in self.names[: self._MOST_NAMES])
+        more = ", …" if len(self.names) > self._MOST_NAMES else ""
+        return (
+            f"Several models have nearly the name that I'm set to use: {listed}{more}. An admin can "
+            "choose one with /model use."
+        )
+
+
 class ModelUnloadedError(BackendError):
     """The model was unloaded, evicted or reloaded under the request."""
 

@@ -19,7 +19,7 @@ from bot.core.errors import BackendError
 from bot.core.ports import Capacity
 from bot.core.recent import Recent
 from bot.lmstudio import errors
-from bot.lmstudio.catalogue import Catalogue, Instance, fetch_catalogue
+from bot.lmstudio.catalogue import Catalogue, Instance, fetch_catalogue, name_to_send
 from bot.lmstudio.circuit import Cause, Circuit
 from bot.lmstudio.learned import LearnedCapabilities
 from bot.lmstudio.transport import Transport
@@ -101,6 +101,7 @@ class Node:
         loading: Models being loaded by a question; the event is set when that is over.
         idle: Set while nothing runs here.
         alone: Held by a question that needs the shared context for itself.
+        refused_names: Names with a quantisation that isn't there.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class Node:
         self._look_again = asyncio.Event()
         self._told_near: set[str] = set()
         self._loads: Counter[str] = Counter()
+        self.refused_names: set[str] = set()
 
     @property
     def in_flight(self) -> int:
@@ -205,10 +207,21 @@ class Node:
         info = self.catalogue.find(name) if self.catalogue else None
         if info is None or name in self._told_near or len(self._told_near) >= _MAX_LEARNED:
             return False
-        if name in (info.key, *info.instance_ids) or name.partition("@")[0] == info.key:
+        sent = name_to_send(info, None if name in self.refused_names else name, None)
+        is_listed_so = name.startswith((info.key, *info.instance_ids))
+        if is_listed_so and name.casefold() == sent.casefold():
             return False
         self._told_near.add(name)
         return True
+
+    def fitting(self, name: str | None) -> list[ModelInfo]:
+        """Return the models that a name may mean; none where no name is given."""
+        return self.catalogue.fitting(name) if self.catalogue and name is not None else []
+
+    def refuse_name(self, name: str) -> None:
+        """Name a model otherwise from here on: this name was refused though the model is listed."""
+        if len(self.refused_names) < _MAX_LEARNED:
+            self.refused_names.add(name)
 
     def instance(self, key: str, preferred: str | None) -> Instance | None:
         """Return the copy of a model to use: the preferred if it has room, or the least busy."""
@@ -338,6 +351,8 @@ class Node:
                 self.learned(model.key).context_tokens = None
             if not before.is_loaded:
                 self.learned(model.key).load.succeed()
+        if self.catalogue is None or self.catalogue.models != catalogue.models:
+            self.refused_names.clear()
         self.catalogue = catalogue
 
     def _set_up(self, *, is_up: bool) -> None:

@@ -32,7 +32,7 @@ from bot.core.domain import (
 from bot.core.errors import BackendError, error_kind
 from bot.core.tasks import end_tasks
 from bot.lmstudio import errors, loading
-from bot.lmstudio.catalogue import is_same_model, name_to_send
+from bot.lmstudio.catalogue import name_to_send
 from bot.lmstudio.circuit import Cause
 from bot.lmstudio.completion import (
     REASONING_EFFORTS,
@@ -49,6 +49,7 @@ from bot.lmstudio.exchange import (
     first_token_patience_s,
 )
 from bot.lmstudio.learned import LearnedCapabilities, ReadingSpeed
+from bot.lmstudio.names import is_same_model, quantisation, shown
 from bot.lmstudio.nodes import Fleet, Node
 from bot.lmstudio.recovery import Plan, Retries, recover, without_images
 from bot.lmstudio.warmth import Read
@@ -60,10 +61,9 @@ SILENTLY_CUT_SHARE: Final = 0.6
 """Reported prompt tokens below this share of the estimate mean that the server cut the prompt."""
 
 _LEAST_ESTIMATE_TOKENS: Final = 1000
-_SHOWN_CHARS: Final = 100
 
 OTHER_MODEL: Final = "Another model than the one I'm set to use answered this."
-NEAR_NAME: Final = "The model I'm set to use is listed as {key}, so I take that."
+NEAR_NAME: Final = "The model I'm set to use is listed as `{key}`, so I take that."
 CUT_BY_SERVER: Final = (
     "The model's server left out a part of our conversation, because it was too long for it."
 )
@@ -124,7 +124,7 @@ def findings(
     found = []
     if plan.model is not None and info is not None and node.is_first_near(plan.model):
         _log.warning("the model %.200r is taken for %.200r", plan.model, info.key)
-        found.append(NEAR_NAME.format(key=_shown(info.key)))
+        found.append(NEAR_NAME.format(key=shown(info.key)))
     listed = () if info is None else (info.key, *info.instance_ids)
     expected = {plan.model or "", instance, *listed}
     answered_by = decoder.model
@@ -153,11 +153,6 @@ def was_cut(plan: Plan, usage: Usage | None, context_tokens: int | None) -> bool
     return is_short and (
         context_tokens is None or plan.prompt_tokens + plan.max_tokens > context_tokens
     )
-
-
-def _shown(name: str) -> str:
-    """Return a model's name for a sentence, on one line and short."""
-    return " ".join(name.replace("`", "").split())[:_SHOWN_CHARS]
 
 
 _MOSTLY_FRESH: Final = 0.5
@@ -319,6 +314,7 @@ class Run:
                     await within(self._clock, loading.wait_for(node.idle), _POOL_WAIT_S)
             if node.catalogue is None:
                 await node.refresh()
+            self._refuse_ambiguity(node)
             await self._refuse_loading(node)
             while (running := await self._loading_of_others(node)) is not None:
                 yield Stage(StageKind.LOADING, expected_wait_s=self._learned(node).load_s)
@@ -478,6 +474,12 @@ class Run:
         is_own = self._plan.model is not None and self._plan.model == request.model
         return is_own and not request.may_load
 
+    def _refuse_ambiguity(self, node: Node) -> None:
+        """Refuse a name that several models there have nearly, rather than have one of them guessed."""
+        several = node.fitting(self._plan.model)
+        if several and node.model(self._plan.model) is None:
+            raise errors.AmbiguousModelError(tuple(shown(model.key) for model in several))
+
     async def _refuse_loading(self, node: Node) -> None:
         """Refuse a model that would have to be loaded for whom it must not."""
         if self._must_not_load() and not await node.lists_as_loaded(self._plan.model):
@@ -588,10 +590,22 @@ class Run:
             return True
         if isinstance(error, errors.PoolFullError):
             self._plan = self._plan.having_tried("alone")
-        if isinstance(error, errors.ModelNotFoundError) and info is not None:
-            named = self._newest.instance if self._newest is not None else ""
-            return named not in {"", self._plan.model, info.key, *info.instance_ids}
-        return False
+        return info is not None and self._has_other_name(error, node, info)
+
+    def _has_other_name(self, error: BackendError, node: Node, info: ModelInfo) -> bool:
+        """Return whether a listed model is to be asked for by another name.
+
+        A quantisation that isn't there is refused as unknown, or as "unloaded" while the model is loaded.
+        """
+        is_unknown = isinstance(error, errors.ModelNotFoundError)
+        asked = self._plan.model
+        if asked and quantisation(asked) and asked not in node.refused_names:
+            is_odd = isinstance(error, errors.ModelUnloadedError) and info.is_loaded
+            if is_unknown or is_odd:
+                node.refuse_name(asked)
+                return True
+        named = self._newest.instance if self._newest is not None else ""
+        return is_unknown and named not in {"", asked, info.key, *info.instance_ids}
 
     def _go_elsewhere(self, error: BackendError, node: Node) -> bool:
         if not isinstance(error, _ELSEWHERE):
@@ -634,8 +648,8 @@ def name_for(node: Node, info: ModelInfo | None, asked: str | None, home: str | 
     """Return the model's name to send: a loaded copy, or what was asked for."""
     if info is None:
         return asked
-    if not info.is_loaded:
-        return asked if asked is not None and "@" in asked else info.key
+    if asked in node.refused_names:
+        asked = None
     instance = node.instance(info.key, home)
     return name_to_send(info, asked, None if instance is None else instance.id)
 

@@ -65,6 +65,7 @@ async def resolve(engine: Engine, name: str | None) -> Instance:
         if not loaded:
             raise RefusalError(_none_loaded(engine))
         return loaded[0]
+    name = _without_quantisation(engine, name)
     instance = first_instance(engine, name)
     if instance and instance.model.kind == "llm":
         return instance
@@ -80,6 +81,21 @@ async def resolve(engine: Engine, name: str | None) -> Instance:
     if not engine.options.jit:
         raise RefusalError(_none_loaded(engine))
     return await engine.load_just_in_time(model)
+
+
+def _without_quantisation(engine: Engine, name: str) -> str:
+    """Return the key that ``key@quantisation`` means, and any other name as it is.
+
+    Raises:
+        RefusalError: The model is there in other quantisations only.
+    """
+    key, _, wanted = name.partition("@")
+    model = engine.models.get(key) if wanted and name not in engine.models else None
+    if model is None:
+        return name
+    if wanted != model.quantization.lower() and name not in model.variants:
+        raise RefusalError(errors.UNLOADED)
+    return key
 
 
 def _none_loaded(engine: Engine) -> ErrorReply:

@@ -89,17 +89,3 @@ async def test_the_page_says_that_the_demo_is_away_and_finds_it_again_by_itself(
         await page.locator(".composer textarea").press("Enter")
         await expect(page.locator("li.message", has_text="back again")).to_be_visible()
         await demo.discord.wait_until(lambda: demo.places.general.messages)
-
-
-async def test_older_messages_come_as_one_scrolls_up(reader: Reader) -> None:
-    for number in range(130):
-        await reader.demo.places.admin.say(reader.channel, f"line {number}.")
-    await reader.page.reload()
-    await expect(reader.message("line 129.")).to_be_in_viewport()
-    assert await reader.messages.count() < 130
-    while (shown := await reader.messages.count()) < 130:
-        await reader.messages.first.scroll_into_view_if_needed()
-        await expect(reader.messages).not_to_have_count(shown)
-    await expect(reader.page.get_by_role("heading", name="Welcome to")).to_be_attached()
-    first = await reader.messages.first.text_content()
-    assert "line 0." in str(first)

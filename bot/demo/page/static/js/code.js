@@ -11,7 +11,6 @@ import ini from "../vendor/highlight/languages/ini.min.js";
 import javascript from "../vendor/highlight/languages/javascript.min.js";
 import json from "../vendor/highlight/languages/json.min.js";
 import python from "../vendor/highlight/languages/python.min.js";
-import rust from "../vendor/highlight/languages/rust.min.js";
 import sql from "../vendor/highlight/languages/sql.min.js";
 import xml from "../vendor/highlight/languages/xml.min.js";
 import yaml from "../vendor/highlight/languages/yaml.min.js";
@@ -19,7 +18,7 @@ import yaml from "../vendor/highlight/languages/yaml.min.js";
 import { el } from "./dom.js";
 
 const LANGUAGES = {
-  bash, cpp, diff, dockerfile, go, ini, javascript, json, python, rust, sql, xml, yaml,
+  bash, cpp, diff, dockerfile, go, ini, javascript, json, python, sql, xml, yaml,
 };
 const LONGEST_CHARS = 8000;
 

@@ -59,7 +59,6 @@ const PATHS = {
   file: "M7 3h7l4 4v14H7zM14 3v4h4",
   forum: "M4 4h12v8H9l-3 3v-3H4zM10 15v2h5l3 3v-3h2V9h-1",
   hash: "M10 4 8 20M16 4l-2 16M5 9h15M4 15h15",
-  lock: "M6 11h12v9H6zM9 11V8a3 3 0 0 1 6 0v3",
   menu: "M4 7h16M4 12h16M4 17h16",
   moon: "M20 14A8 8 0 0 1 10 4a8 8 0 1 0 10 10z",
   more: "M4.500 12h1M11.500 12h1M18.500 12h1",

@@ -1,19 +1,22 @@
-// The messages of the open channel: as many as were asked for, kept at the bottom while one is
-// there, left where one reads otherwise.
+// The open channel's messages: rows for those in sight and a good way beyond, whatever their number;
+// kept at the bottom while one is there, left where one reads otherwise.
 
 import { el } from "./dom.js";
 import { MessageView } from "./message.js";
-import { byId } from "./store.js";
 
-const SHOWN_FIRST = 60;
-const SHOWN_MORE = 20; // in one frame
+const ROWS_FIRST = 25;
+const MOST_ROWS = 100; // beside those in sight
+const MOST_IN_SLICE = 8;
+const SLICE_MS = 4; // of one frame, for drawing rows
+const AHEAD_PX = 1200;
+const BEHIND_PX = 2400;
 const AT_BOTTOM_PX = 60;
 const ANCHORS = CSS.supports("overflow-anchor", "auto"); // the browser keeps what is in sight
-const NEAR_TOP_PX = 800;
 
 export class MessageList {
   #isAtBottom = true;
-  #isLoading = false;
+  #isFilling = false;
+  #fetching = null;
   #missed = 0;
 
   /** @param {Element} place @param {object} app - What the page's parts share. */
@@ -31,9 +34,8 @@ export class MessageList {
   #listen() {
     const { store } = this.app;
     this.scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    new ResizeObserver(() => this.#keepBottom()).observe(this.list);
-    new ResizeObserver(() => this.#keepBottom()).observe(this.scroller);
-    new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.#more(), { root: this.scroller, rootMargin: `${NEAR_TOP_PX}px` }).observe(this.top);
+    const observer = new ResizeObserver(() => { this.#keepBottom(); this.#fill(); });
+    for (const each of [this.list, this.scroller]) observer.observe(each);
     this.list.addEventListener("keydown", (event) => this.#key(event));
     store.on("snapshot open me", () => this.showAll());
     store.on("message", (change) => change.message.channel_id === store.channelId && this.#changed(change));
@@ -41,17 +43,22 @@ export class MessageList {
     store.on("channels", () => this.#drawTop());
   }
 
+  get #all() {
+    return this.app.store.visibleMessages(this.app.store.channelId);
+  }
+
   /** Draw the open channel from its newest messages on. */
   showAll() {
+    this.#draw(this.#all.slice(-ROWS_FIRST));
+    this.toBottom();
+  }
+
+  #draw(messages) {
     this.views.clear();
-    const { store } = this.app;
-    const messages = store.visibleMessages(store.channelId);
-    this.list.setAttribute("aria-label", `Messages in ${store.channel?.name ?? ""}`);
-    const shown = messages.slice(-SHOWN_FIRST);
-    this.list.replaceChildren(...shown.map((message) => this.#make(message).node));
+    this.list.setAttribute("aria-label", `Messages in ${this.app.store.channel?.name ?? ""}`);
+    this.list.replaceChildren(...messages.map((message) => this.#make(message).node));
     this.#fit();
     this.#drawTop();
-    this.toBottom();
   }
 
   #make(message) {
@@ -60,9 +67,13 @@ export class MessageList {
     return view;
   }
 
-  /** Set days, groups and the one stop of the Tab key. */
+  /**
+   * Set days, groups and the one stop of the Tab key. What counts is the message before, with a row
+   * or not: a row whose margin changes while others come before it is no anchor for browsers.
+   */
   #fit(rows = this.list.children) {
-    for (const row of rows) row.view.follow(row.previousElementSibling?.view);
+    const all = this.#all;
+    for (const row of rows) row.view.follow(all[all.findLastIndex((each) => each.id === row.view.message.id) - 1]);
     if (!this.list.querySelector(":scope > [tabindex='0']")) this.list.lastElementChild?.setAttribute("tabindex", "0");
   }
 
@@ -73,12 +84,16 @@ export class MessageList {
     this.#keepBottom();
   }
 
+  /** Put a new message between its neighbours, where one of them has a row. */
   #insert(message) {
-    const view = this.#make(message);
-    let next = null;
-    for (let row = this.list.lastElementChild; row && byId(row.view.message.id, message.id) > 0; row = row.previousElementSibling) next = row;
-    this.list.insertBefore(view.node, next);
-    this.#fit([view.node, next].filter(Boolean));
+    const all = this.#all;
+    const at = all.findLastIndex((each) => each.id === message.id);
+    const [before, after] = [this.views.get(all[at - 1]?.id)?.node, this.views.get(all[at + 1]?.id)?.node];
+    if (before || after || !this.list.childElementCount) {
+      const { node } = this.#make(message);
+      this.list.insertBefore(node, after ?? null);
+      this.#fit([node, after].filter(Boolean));
+    }
     if (message.author.id === this.app.store.me) this.toBottom();
     else if (!this.#isAtBottom) this.#showMissed(this.#missed + 1);
   }
@@ -94,42 +109,99 @@ export class MessageList {
     }
     for (const view of this.views.values()) if (ids.includes(view.message.message_reference?.message_id)) view.update(view.message);
     this.#fit([]);
+    if (!this.list.childElementCount) this.showAll();
   }
 
   #drawTop() {
+    const { channel } = this.app.store;
+    if (channel) this.top.replaceChildren(this.#hasOlder() ? el("p.hint", { role: "status" }, "Older messages…") : welcome(channel));
+  }
+
+  #hasOlder() {
     const { store } = this.app;
-    const channel = store.channel;
-    if (!channel) return;
-    this.top.replaceChildren(!this.#hasMore() ? welcome(channel) : el("p.hint", { role: "status" }, "Older messages…"));
+    return this.list.firstElementChild?.view.message.id !== this.#all[0]?.id || Boolean(store.messages.get(store.channelId)?.hasOlder);
   }
 
-  /** The messages that the page has and the list doesn't show yet. */
-  #older() {
-    const first = this.list.firstElementChild?.view.message.id;
-    const all = this.app.store.visibleMessages(this.app.store.channelId);
-    return first ? all.slice(0, all.findIndex((message) => message.id === first)) : [];
+  #isNewest() {
+    return this.list.lastElementChild?.view.message.id === this.#all.at(-1)?.id;
   }
 
-  /**
-   * Show older messages, those the page has, else those it asks for, until the top is out of sight.
-   * Returns whether there were any.
-   */
-  async #more() {
-    if (this.#isLoading || !this.list.childElementCount) return false;
-    this.#isLoading = true;
-    const isThere = this.#older().length > 0 || (await this.#fetch());
-    const grew = isThere && this.#prepend(this.#older().slice(-SHOWN_MORE));
-    this.#isLoading = false;
-    if (grew) requestAnimationFrame(() => this.#moreIfNear());
-    return grew;
+  /** Draw rows ahead of what is in sight, a slice in each frame, and drop those far behind. */
+  #fill() {
+    if (this.#isFilling) return;
+    this.#isFilling = true;
+    requestAnimationFrame(async () => {
+      const hasGrown = await this.#grow();
+      this.#isFilling = false;
+      if (hasGrown) this.#fill();
+    });
   }
 
-  #moreIfNear() {
-    if (this.scroller.scrollTop < NEAR_TOP_PX && this.#hasMore()) this.#more();
+  async #grow() {
+    const { scrollTop } = this.scroller;
+    const kept = ANCHORS ? null : [...this.list.children].find((row) => row.offsetTop + row.offsetHeight > scrollTop);
+    const above = kept?.offsetTop;
+    const hasGrown = this.#slide();
+    if (kept) this.scroller.scrollTop += kept.offsetTop - above;
+    return hasGrown || (this.scroller.scrollTop < AHEAD_PX && this.#fetch());
+  }
+
+  /** Drop rows far out of sight, and draw a slice where an end is near; returns whether it did. */
+  #slide() {
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    for (const row of [...this.#far(true), ...this.#far(false)]) this.#drop(row);
+    const { firstElementChild: first, lastElementChild: last } = this.list;
+    if (!first) return false;
+    const all = this.#all;
+    const older = scrollTop < AHEAD_PX ? all.slice(0, all.findIndex((each) => each.id === first.view.message.id)) : [];
+    const isLow = scrollHeight - scrollTop - clientHeight < AHEAD_PX;
+    const newer = isLow ? all.slice(all.findLastIndex((each) => each.id === last.view.message.id) + 1) : [];
+    const added = this.#slice(older.length ? older.reverse() : newer);
+    if (older.length) {
+      this.scroller.scrollTop ||= 1; // browsers anchor what is in sight everywhere but at the very top
+      first.before(...added.reverse());
+      if (!this.#hasOlder()) this.#drawTop();
+    } else this.list.append(...added);
+    this.#fit(added);
+    return added.length > 0;
+  }
+
+  /** Rows of the first of some messages, as many as fit into one frame. */
+  #slice(messages) {
+    const begun = performance.now();
+    const rows = [];
+    for (const message of messages.slice(0, MOST_IN_SLICE)) {
+      rows.push(this.#make(message).node);
+      if (performance.now() - begun > SLICE_MS) break;
+    }
+    return rows;
+  }
+
+  /** The rows beyond the most that stand far out of sight at the end, or at the beginning. */
+  #far(atEnd) {
+    const { scrollTop, clientHeight } = this.scroller;
+    const rows = [...this.list.children];
+    if (atEnd) rows.reverse();
+    const isFar = (row) => !row.view.isEdited
+      && (atEnd ? row.offsetTop > scrollTop + clientHeight + BEHIND_PX : row.offsetTop + row.offsetHeight < scrollTop - BEHIND_PX);
+    const surplus = rows.slice(0, Math.max(0, rows.length - MOST_ROWS));
+    const near = surplus.findIndex((row) => !isFar(row));
+    return near < 0 ? surplus : surplus.slice(0, near);
+  }
+
+  #drop(row) {
+    if (row.contains(document.activeElement)) this.scroller.focus({ preventScroll: true });
+    row.remove();
+    this.views.delete(row.view.message.id);
   }
 
   /** Ask for the page of messages before those that are known; returns whether it came. */
-  async #fetch() {
+  #fetch() {
+    this.#fetching ??= this.#askForOlder().finally(() => { this.#fetching = null; });
+    return this.#fetching;
+  }
+
+  async #askForOlder() {
     const { store } = this.app;
     const channelId = store.channelId;
     const known = store.messages.get(channelId);
@@ -137,35 +209,21 @@ export class MessageList {
     const page = await this.app.act("history", { channel: channelId, before: known.items[0].id, limit: store.limits.history_page });
     if (!page || known !== store.messages.get(channelId)) return false;
     store.addOlder(channelId, page);
-    return channelId === store.channelId;
-  }
-
-  #hasMore() {
-    return this.#older().length > 0 || Boolean(this.app.store.messages.get(this.app.store.channelId)?.hasOlder);
-  }
-
-  #prepend(messages) {
-    if (!messages.length) {
-      this.#drawTop();
-      return false;
-    }
-    const first = this.list.firstElementChild;
-    const above = ANCHORS ? 0 : first.offsetTop;
-    this.scroller.scrollTop ||= 1; // browsers anchor what is in sight everywhere but at the very top
-    first.before(...messages.map((message) => this.#make(message).node));
-    const added = [];
-    for (let row = first; row; row = row.previousElementSibling) added.push(row);
-    this.#fit(added);
-    this.#drawTop();
-    if (!ANCHORS) this.scroller.scrollTop += first.offsetTop - above;
+    if (channelId !== store.channelId) return false;
+    this.#fit([this.list.firstElementChild].filter(Boolean));
     return true;
   }
 
   /** Bring a message of the open channel into view; asks for older ones until it is there. */
   async reveal(id) {
-    while (!this.views.has(id) && (await this.#more())) { /* one page more */ }
-    const node = this.views.get(id)?.node;
-    if (!node) return;
+    const { store } = this.app;
+    while (!store.find(store.channelId, id) && (await this.#fetch())) { /* one page more */ }
+    const all = this.#all;
+    const at = all.findIndex((message) => message.id === id);
+    if (at < 0) return;
+    this.#isAtBottom = false;
+    if (!this.views.has(id)) this.#draw(all.slice(Math.max(0, at - ROWS_FIRST), at + ROWS_FIRST));
+    const { node } = this.views.get(id);
     node.scrollIntoView({ block: "center" });
     this.#focus(node);
     node.classList.add("found");
@@ -174,6 +232,7 @@ export class MessageList {
 
   /** Go to the newest message. */
   toBottom() {
+    if (!this.#isNewest()) return this.showAll();
     this.#isAtBottom = true;
     this.scroller.scrollTop = this.scroller.scrollHeight;
     this.#showMissed(0);
@@ -185,9 +244,9 @@ export class MessageList {
 
   #scrolled() {
     const left = this.scroller.scrollHeight - this.scroller.scrollTop - this.scroller.clientHeight;
-    this.#isAtBottom = left < AT_BOTTOM_PX;
+    this.#isAtBottom = left < AT_BOTTOM_PX && this.#isNewest();
     this.#showMissed(this.#isAtBottom ? 0 : this.#missed);
-    this.#moreIfNear();
+    this.#fill();
   }
 
   #showMissed(count) {
@@ -205,6 +264,7 @@ export class MessageList {
   #key(event) {
     const row = event.target.closest(".message");
     if (event.target !== row) return;
+    if (event.key === "End") this.toBottom();
     const to = { ArrowUp: row.previousElementSibling, ArrowDown: row.nextElementSibling, Home: this.list.firstElementChild, End: this.list.lastElementChild }[event.key];
     if (to) {
       this.#focus(to);

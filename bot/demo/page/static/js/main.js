@@ -87,7 +87,8 @@ const app = {
   },
 
   /** Change a message's text in its place. */
-  edit(id) {
+  async edit(id) {
+    if (!app.list.views.has(id)) await app.list.reveal(id);
     const view = app.list.views.get(id);
     if (!view || store.isEphemeral(view.message)) return;
     const { node, field } = editor(view.message, app, () => { view.edit(null); app.focusComposer(); });

@@ -16,7 +16,7 @@ const SYSTEM = {
 };
 const PLAIN_TYPES = new Set([0, 19, 20, 21, 23]);
 
-/** Each part of a message: what it is drawn from, and how. */
+/** Each part of a message, in order: what it is drawn from, and how. */
 const PARTS = {
   reply: [(m) => [m.type, m.referenced_message?.id, m.referenced_message?.content, m.referenced_message === null], replyLine],
   command: [(m) => [m.demo.command, m.interaction_metadata?.user?.id], commandLine],
@@ -35,15 +35,13 @@ const BEFORE_BODY = new Set(["reply", "command"]);
 export class MessageView {
   #drawn = {};
   #slots = {};
+  #day;
 
   constructor(message, app) {
     this.app = app;
-    this.day = el("div.day", { role: "separator", hidden: true });
-    for (const name of Object.keys(PARTS)) this.#slots[name] = el(`div.slot-${name}`);
     this.picture = el("div.picture-slot");
-    const slots = Object.entries(this.#slots);
-    this.body = el("div.body", {}, slots.filter(([name]) => !BEFORE_BODY.has(name)).map(([, slot]) => slot));
-    this.node = el("li.message", { id: `m-${message.id}`, tabindex: -1 }, this.day, slots.filter(([name]) => BEFORE_BODY.has(name)).map(([, slot]) => slot), this.picture, this.body);
+    this.body = el("div.body");
+    this.node = el("li.message", { id: `m-${message.id}`, tabindex: -1 }, this.picture, this.body);
     this.node.view = this;
     this.update(message);
   }
@@ -56,18 +54,13 @@ export class MessageView {
     for (const [name, [from, draw]] of Object.entries(PARTS)) this.#draw(name, JSON.stringify(from(message)), draw);
   }
 
-  /** Draw everything again, where the reader or the names have changed. */
-  redraw() {
-    this.#drawn = {};
-    this.update(this.message);
-  }
-
   #draw(name, state, draw) {
     if (this.#drawn[name] === state || (name === "text" && this.isEdited)) return;
     this.#drawn[name] = state;
-    const slot = this.#slots[name];
-    const focused = slot.contains(document.activeElement) ? document.activeElement.dataset.custom : undefined;
     const nodes = [draw(this.message, this.app)].flat().filter(Boolean);
+    const slot = this.#slots[name] ?? (nodes.length ? this.#open(name) : null);
+    if (!slot) return;
+    const focused = slot.contains(document.activeElement) ? document.activeElement.dataset.custom : undefined;
     slot.replaceChildren(...nodes);
     if (name === "head") this.picture.replaceChildren(avatar(userOf(this.message, this.app.store)));
     if (focused === undefined) return;
@@ -75,14 +68,24 @@ export class MessageView {
     (again ?? this.node).focus();
   }
 
+  /** Make a part's place, behind those of the parts before it: most messages have few parts. */
+  #open(name) {
+    const isAbove = BEFORE_BODY.has(name);
+    const names = Object.keys(PARTS);
+    const next = names.slice(names.indexOf(name) + 1).find((each) => this.#slots[each] && BEFORE_BODY.has(each) === isAbove);
+    this.#slots[name] = el(`div.slot-${name}`);
+    (isAbove ? this.node : this.body).insertBefore(this.#slots[name], this.#slots[next] ?? (isAbove ? this.picture : null));
+    return this.#slots[name];
+  }
+
   /** Fit it below the message before it: whose head it shares, and where a day begins. */
   follow(previous) {
     const date = new Date(this.message.timestamp);
-    const before = previous ? new Date(previous.message.timestamp) : null;
+    const before = previous ? new Date(previous.timestamp) : null;
     const isNewDay = !before || !sameDay(before, date);
-    this.day.hidden = !isNewDay;
-    this.day.textContent = isNewDay ? say(date.getTime() / 1000, "D") : "";
-    const isGrouped = !isNewDay && continues(previous.message, this.message, (date - before) / 1000);
+    if (isNewDay && !this.#day) this.node.prepend(this.#day = el("div.day", { role: "separator" }, say(date.getTime() / 1000, "D")));
+    else if (!isNewDay) this.#day = this.#day?.remove();
+    const isGrouped = !isNewDay && continues(previous, this.message, (date - before) / 1000);
     this.node.classList.toggle("grouped", isGrouped);
   }
 
@@ -90,7 +93,7 @@ export class MessageView {
   edit(editor) {
     this.isEdited = Boolean(editor);
     this.node.classList.toggle("editing", this.isEdited);
-    if (editor) this.#slots.text.replaceChildren(editor);
+    if (editor) (this.#slots.text ?? this.#open("text")).replaceChildren(editor);
     else { delete this.#drawn.text; this.update(this.message); }
   }
 }

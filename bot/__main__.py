@@ -1,7 +1,8 @@
-"""The command line: ``clawbot run``, ``demo``, ``check`` and ``service``.
+"""The command line: ``clawbot run``, ``init``, ``demo``, ``check`` and ``service``.
 
 Exit codes: 0 clean, 1 crash, 2 usage, 69 a service it needs is unavailable, 78 configuration (these
-two as in BSD's ``sysexits.h``), 130 a check that was stopped by Ctrl-C (as shells count it). The last line on standard error is a sentence for a person, but
+two as in BSD's ``sysexits.h``), 130 a check or the first
+set-up that was stopped (as shells count Ctrl-C). The last line on standard error is a sentence for a person, but
 ``check`` says everything once, on standard output.
 """
 
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _tolerate_any_character()
     options = _parser().parse_args(arguments)
-    command = {"run": _run, "demo": _demo, "check": _check, "service": _service}[
+    command = {"run": _run, "demo": _demo, "check": _check, "init": _init, "service": _service}[
         options.command or "run"
     ]
     try:
@@ -91,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
         "check", parents=[common], help="look for problems and say what to do"
     )
     check.add_argument("--json", action="store_true", help="print one JSON object")
+    commands.add_parser(
+        "init", parents=[common], help="ask what a start needs, try the answers and write .env"
+    )
     service = commands.add_parser(
         "service", parents=[common], help="have systemd run the bot, now and at every start"
     )
@@ -161,6 +165,18 @@ def _check(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("clawbot: stopped before everything was looked at", file=sys.stderr)
         return INTERRUPTED
+
+
+def _init(options: argparse.Namespace) -> int:
+    from bot.ops.first_setup import StoppedError, first_setup  # noqa: PLC0415 - as above
+
+    sources = read_environment(config_path=getattr(options, "config", None))
+    try:
+        first_setup(sources)
+    except (KeyboardInterrupt, StoppedError):
+        print("\nclawbot: stopped; nothing was written", file=sys.stderr)
+        return INTERRUPTED
+    return 0
 
 
 def _service(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Reading what the operator wrote: the environment, ``.env`` and the settings file.
+"""What the operator wrote: the environment, ``.env`` and the settings file; and writing ``.env``.
 
 The only impure part of configuration; ``config.loader`` judges what is read here.
 """
@@ -9,12 +9,14 @@ import codecs
 import io
 import json
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from dotenv import set_key, unset_key
 from dotenv.parser import parse_stream
 
 from config import names
@@ -93,7 +95,7 @@ class Sources:
         return LoadResult(result.settings, self.warnings + result.warnings)
 
 
-class _ReadError(Exception):
+class UnreadableError(Exception):
     """A file can't be read; the message is the problem's line."""
 
 
@@ -117,7 +119,7 @@ def read_environment(
     dotenv_path = folder / ".env"
     try:
         dotenv = _read_dotenv(dotenv_path, problems)
-    except _ReadError as exc:
+    except UnreadableError as exc:
         problems.append(str(exc))
     env = _merged(process, dotenv)
     _warn_if_open(dotenv_path, dotenv, warnings)
@@ -126,9 +128,38 @@ def read_environment(
     file: Mapping[str, Any] | None = None
     try:
         file = _read_json(path, required=bool(given))
-    except _ReadError as exc:
+    except UnreadableError as exc:
         problems.append(str(exc))
     return Sources(env, file, str(path), tuple(problems), tuple(warnings))
+
+
+_BARE: Final = re.compile(r"[\w.:/@,+=~-]*+")
+"""Values that every reader of env files takes without quotes: docker keeps those as they are."""
+
+
+def write_dotenv(path: Path, given: Mapping[str, str]) -> None:
+    """Put values into a ``.env`` file, whole or not at all, readable for its owner only.
+
+    What else it holds stays; other names of the same settings go, and an empty value is written only
+    over another.
+
+    Raises:
+        OSError: The system doesn't allow it.
+    """
+    path = path.resolve()  # where it is a link, what it leads to is replaced
+    new = path.with_name(f"{path.name}.new")
+    held = read_text(path, required=False) or ""
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600)
+    new.write_text(held, "utf-8")
+    for name in {other for one in given for other in names.other_names(one) if other in held}:
+        unset_key(new, name)
+    for name, value in given.items():
+        if value or name in held:
+            mode = "never" if _BARE.fullmatch(value) else "always"
+            set_key(new, name, value, quote_mode=mode)
+    new.chmod(0o600)
+    new.replace(path)
 
 
 def _merged(process: Mapping[str, str], dotenv: Mapping[str, str]) -> dict[str, str]:
@@ -143,7 +174,7 @@ def _merged(process: Mapping[str, str], dotenv: Mapping[str, str]) -> dict[str, 
 
 
 def _read_dotenv(path: Path, problems: list[str]) -> dict[str, str]:
-    text = _read_text(path, required=False)
+    text = read_text(path, required=False)
     if text is None:
         return {}
     values: dict[str, str] = {}
@@ -160,7 +191,7 @@ def _read_dotenv(path: Path, problems: list[str]) -> dict[str, str]:
 
 
 def _read_json(path: Path, *, required: bool) -> Mapping[str, Any] | None:
-    text = _read_text(path, required=required)
+    text = read_text(path, required=required)
     if text is None:
         return None
     try:
@@ -168,13 +199,13 @@ def _read_json(path: Path, *, required: bool) -> Mapping[str, Any] | None:
             text, object_pairs_hook=_without_duplicates, parse_constant=_no_constant
         )
     except json.JSONDecodeError as exc:
-        raise _ReadError(f"{path}:{exc.lineno}:{exc.colno}: {_mistake(exc, text)}") from None
+        raise UnreadableError(f"{path}:{exc.lineno}:{exc.colno}: {_mistake(exc, text)}") from None
     except RecursionError:
-        raise _ReadError(f"{path}: is nested too deeply") from None
+        raise UnreadableError(f"{path}: is nested too deeply") from None
     except ValueError as exc:
-        raise _ReadError(f"{path}: {exc}") from None
+        raise UnreadableError(f"{path}: {exc}") from None
     if not isinstance(content, dict):
-        raise _ReadError(f"{path}: must be one object of settings in {{ }}")
+        raise UnreadableError(f"{path}: must be one object of settings in {{ }}")
     return content
 
 
@@ -199,21 +230,30 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not a number that JSON knows")
 
 
-def _read_text(path: Path, *, required: bool) -> str | None:
+def read_text(path: Path, *, required: bool) -> str | None:
+    """Return a settings file's text in whatever encoding an editor saved it.
+
+    Args:
+        path: The file.
+        required: That it isn't there is a failure, else ``None``.
+
+    Raises:
+        UnreadableError: It can't be read; the message is the problem's line.
+    """
     try:
         with path.open("rb") as stream:
             raw = stream.read(LIMIT_BYTES + 1)
     except FileNotFoundError:
         if not required:
             return None
-        raise _ReadError(f"{path}: there is no such file") from None
+        raise UnreadableError(f"{path}: there is no such file") from None
     except IsADirectoryError:
-        raise _ReadError(f"{path}: is a folder, not a file") from None
+        raise UnreadableError(f"{path}: is a folder, not a file") from None
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "not a path"
-        raise _ReadError(f"{path}: can't be read ({(reason or 'unknown').lower()})") from None
+        raise UnreadableError(f"{path}: can't be read ({(reason or 'unknown').lower()})") from None
     if len(raw) > LIMIT_BYTES:
-        raise _ReadError(f"{path}: is longer than {LIMIT_BYTES} bytes")
+        raise UnreadableError(f"{path}: is longer than {LIMIT_BYTES} bytes")
     return _decoded(raw, path)
 
 
@@ -225,7 +265,7 @@ def _decoded(raw: bytes, path: Path) -> str:
     try:
         return raw.decode(encoding or "utf-8")
     except UnicodeDecodeError:
-        raise _ReadError(f"{path}: is not UTF-8 text") from None
+        raise UnreadableError(f"{path}: is not UTF-8 text") from None
 
 
 def _warn_if_open(path: Path, dotenv: Mapping[str, str], warnings: list[str]) -> None:

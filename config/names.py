@@ -93,6 +93,12 @@ def environment_names() -> dict[str, Target]:
     return {**CONTRACT_NAMES, **{target.general_name: target for target in targets()}}
 
 
+def other_names(name: str) -> list[str]:
+    """Return the other names of a setting that the environment may hold."""
+    known = environment_names()
+    return [one for one, target in known.items() if target == known[name] and one != name]
+
+
 def preferred_name(target: Target) -> str:
     """Return the short name of a setting where it has one, otherwise the general one."""
     short = (name for name, named in CONTRACT_NAMES.items() if named == target)

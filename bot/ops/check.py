@@ -94,8 +94,8 @@ async def _look(result: LoadResult, *, as_json: bool) -> tuple[Section, ...]:
     urls = settings.lmstudio.base_url
     walks = [
         (LOCAL, _local(result, clock)),
-        (DISCORD, _discord(settings, clock)),
-        *zip(titles(len(urls)), (_lmstudio(settings, url) for url in urls), strict=True),
+        (DISCORD, look_at_discord(settings, clock)),
+        *zip(titles(len(urls)), (look_at_lmstudio(settings, url) for url in urls), strict=True),
     ]
     printed = _Printed()
     sections: tuple[Section, ...] = ()
@@ -134,7 +134,7 @@ async def _local(result: LoadResult, clock: Clock) -> AsyncGenerator[Finding, No
     settings = result.settings
     metrics = await _metrics(settings)
     moot = ["METRICS_ADDR"] if metrics is not None and metrics.is_problem else []
-    moot += filter(None, [_mistake(settings)])
+    moot += filter(None, [mistake_of(settings)])
     warnings = [one for one in result.warnings if not any(words in one for words in moot)]
     for warning in warnings:
         yield Finding(Step.SETTINGS, Status.WARNING, warning)
@@ -175,7 +175,8 @@ class _Login:
     answer: RestAnswer = field(default_factory=RestAnswer)
 
 
-async def _discord(settings: Settings, clock: Clock) -> AsyncGenerator[Finding, None]:
+async def look_at_discord(settings: Settings, clock: Clock) -> AsyncGenerator[Finding, None]:
+    """Log in over REST, and judge token, clock and intent."""
     watch = RestWatch(clock)
     trace = watch.listen(aiohttp.TraceConfig())
     client = discord.Client(intents=discord.Intents(guilds=True), http_trace=trace)
@@ -201,7 +202,7 @@ async def _probe_token(login: _Login) -> Finding | None:
     token = login.settings.discord.token
     if token is None:
         return _token_failed(NOT_SET.replace(":", "", 1))
-    if mistake := _mistake(login.settings):
+    if mistake := mistake_of(login.settings):
         return _token_failed(f"DISCORD_TOKEN {mistake}")
     began_s = asyncio.get_running_loop().time()
     try:
@@ -226,7 +227,7 @@ REQUESTS_OF_A_LOGIN: Final = 2
 """discord.py asks for the account, then for the application."""
 
 
-def _mistake(settings: Settings) -> str | None:
+def mistake_of(settings: Settings) -> str | None:
     """Return what is wrong with the token by its looks; another Discord's may look like anything."""
     token = settings.discord.token
     if token is None or settings.discord.api_base != DISCORD_API_BASE:
@@ -257,7 +258,8 @@ async def _probe_intent(login: _Login) -> Finding:
     return judge_intent(is_on=is_on or not login.settings.discord.message_content)
 
 
-async def _lmstudio(settings: Settings, base_url: str) -> AsyncGenerator[Finding, None]:
+async def look_at_lmstudio(settings: Settings, base_url: str) -> AsyncGenerator[Finding, None]:
+    """Diagnose one of the configured servers."""
     path = settings.store.data_dir / DATABASE_FILE
     stored = state_of(path, ADDRESSES)
     try:

@@ -36,7 +36,7 @@ OUTSIDE = {
 }
 """Packages from outside, and the only modules that know them."""
 
-TOP = ("bot.app", "bot.__main__", "bot.ops.check", "bot.gateway", "bot.demo")
+TOP = ("bot.app", "bot.__main__", "bot.ops.check", "bot.ops.first_setup", "bot.gateway", "bot.demo")
 """What stands above the core, together with the cogs."""
 
 PARTS = (

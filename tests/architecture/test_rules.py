@@ -13,7 +13,7 @@ import pytest
 from tests.architecture.sources import EVERYTHING, ROOT, Source, is_within, sources
 
 OURS = sources("bot", "cogs", "config")
-PRINTERS = ("bot.__main__", "bot.ops.check", "bot.demo", "config.describe")
+PRINTERS = ("bot.__main__", "bot.ops.check", "bot.ops.first_setup", "bot.demo", "config.describe")
 CLOCKS = {"time.time", "time.monotonic", "time.sleep", "time.perf_counter", "asyncio.sleep"}
 CLOCKS |= {"datetime.now", "datetime.utcnow", "datetime.today", "datetime.datetime.now"}
 

@@ -225,7 +225,7 @@ def _wire_functions() -> dict[str, Callable[[str], object]]:
 
 def _address_functions() -> dict[str, Callable[[str], object]]:
     from bot.lmstudio.transport import parse_endpoint  # noqa: PLC0415 - see functions()
-    from bot.storage.setting_types import parse_setting  # noqa: PLC0415
+    from bot.storage.setting_types import setting_type  # noqa: PLC0415
     from config import addresses  # noqa: PLC0415
 
     def tried(function: Callable[[str], object]) -> Callable[[str], object]:
@@ -245,5 +245,5 @@ def _address_functions() -> dict[str, Callable[[str], object]]:
         "discord_api_base": tried(addresses.discord_api_base),
         "host_port": tried(addresses.host_port),
         "database_address": tried(addresses.database_address),
-        "parse_setting": tried(lambda text: parse_setting("temperature", text)),
+        "SettingType.parse": tried(lambda text: setting_type("temperature").parse(text)),
     }

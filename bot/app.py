@@ -57,7 +57,7 @@ from bot.storage.tidying import Bounds
 from cogs._gate import Readers
 from cogs._source import Requests
 from cogs._tree import ClawbotTree
-from config.settings import Settings
+from config.settings import LiveSettings, Settings
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -266,13 +266,13 @@ async def _base(
     if blamed is not None:
         _log.warning("question %d held the last run up until it was ended: set aside", blamed)
         await give_up(journal, blamed)
+    live = LiveSettings(settings)
+    settings = live.view
     backend = await stack.enter_async_context(open_backend(settings.lmstudio, clock))
     allowed = AllowedModels(settings.lmstudio.allowed_models, state, backend.model)
-    overrides = await SettingsStore.open(
-        database, settings.chat, settings.lmstudio.network_timeout_ms, allowed.permit
-    )
-    _follow_network_timeout(overrides, backend)
+    overrides = await SettingsStore.open(database, live, allowed.permit)
     scheduler = _scheduler(settings, clock, backend)
+    overrides.subscribe(lambda _: scheduler.wake())
     stack.callback(scheduler.close)
     return _Base(
         settings=settings,
@@ -302,12 +302,6 @@ def _scheduler(settings: Settings, clock: Clock, backend: LMStudioBackend) -> Sc
     )
     backend.on_availability(lambda _: scheduler.wake())
     return scheduler
-
-
-def _follow_network_timeout(overrides: SettingsStore, backend: LMStudioBackend) -> None:
-    """Have the timeout that was set by command in force, now and after each change."""
-    backend.set_network_timeout(overrides.network_timeout_ms)
-    overrides.subscribe(lambda _: backend.set_network_timeout(overrides.network_timeout_ms))
 
 
 def _services(base: _Base, client: ClawbotClient) -> Services:
@@ -353,7 +347,13 @@ def _reply_parts(
         bot_id=lambda: client.me,
         bot_name=lambda: client.user.display_name,
         clock=clock,
-        may_use=lambda message: message.author.id not in settings.discord.blocked_user_ids,
+        may_use=lambda message: (
+            message.author.id
+            not in {
+                *settings.discord.blocked_user_ids,
+                *base.overrides.rules(message.place).blocked_user_ids,
+            }
+        ),
         may_read=Readers(client, clock).may_read,
         answers=own_words,
         place_names=client.names_of,

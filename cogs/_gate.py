@@ -22,7 +22,10 @@ from cogs._calls import Caller
 
 Interaction = discord.Interaction[ClawbotClient]
 
-NEEDS_MANAGE_GUILD = "You need the Manage Server permission to do that here."
+NEEDS_MANAGE_GUILD = (
+    "You need the Manage Server permission to do that here, or a role that this server's settings "
+    "name for it."
+)
 NEEDS_GUILD = "That works only inside a server."
 NEEDS_OWNER = "Only whoever runs me may change what holds everywhere."
 FOREIGN_INSTALL = "Add me to this server first: I work only where I'm a member."
@@ -65,7 +68,8 @@ def _team_owners(team: discord.Team) -> set[UserId]:
 
 def admission(client: ClawbotClient) -> Admission:
     """Return the admission policy in force."""
-    return Admission(client.services.settings.discord, owner_ids(client))
+    services = client.services
+    return Admission(services.settings.discord, owner_ids(client), services.overrides.rules)
 
 
 def judge(client: ClawbotClient, message: IncomingMessage, *, is_own_thread: bool) -> Judgement:
@@ -84,12 +88,18 @@ def judge(client: ClawbotClient, message: IncomingMessage, *, is_own_thread: boo
     )
 
 
-async def admits(interaction: Interaction) -> bool:
+async def admits(interaction: Interaction, *, is_administrative: bool | None = None) -> bool:
     """Check that this person may use the bot at this place, and now; answers them when not.
 
     Autocomplete, which reads nothing but memory, isn't counted, and gets no choices instead of a
-    sentence.
+    sentence. Who manages a server isn't locked out of its settings by them.
+
+    Args:
+        interaction: Fresh.
+        is_administrative: It is about settings; by its command when left out.
     """
+    if is_administrative is None:
+        is_administrative = _is_administrative(interaction.command)
     client = interaction.client
     person = _convert.person(interaction.user)
     if person.id in owner_ids(client):
@@ -98,7 +108,9 @@ async def admits(interaction: Interaction) -> bool:
     reason = FOREIGN_INSTALL
     if is_installed(interaction):
         place = _convert.interaction_place(interaction)
-        reason = admission(client).refusal(person, place)
+        policy = admission(client)
+        manages = is_administrative and is_manager(interaction)
+        reason = (policy.operators_refusal if manages else policy.refusal)(person, place)
         if not reason and not is_typing:
             reason = client.services.limiter.press(person.id, place.guild_id)
     if not reason:
@@ -108,6 +120,12 @@ async def admits(interaction: Interaction) -> bool:
     else:
         await _respond.say(interaction, reason)
     return False
+
+
+def _is_administrative(command: object) -> bool:
+    """Return whether a command is registered for those who manage a server only."""
+    root = getattr(command, "root_parent", None) or command
+    return getattr(root, "default_permissions", None) is not None
 
 
 def is_installed(interaction: Interaction) -> bool:
@@ -138,8 +156,18 @@ def require_manager(interaction: Interaction) -> None:
     if not is_installed(interaction):
         raise GateError(FOREIGN_INSTALL)
     permissions = interaction.permissions
-    if not (permissions.manage_guild or permissions.administrator):
+    if not (permissions.manage_guild or permissions.administrator or _has_admin_role(interaction)):
         raise GateError(NEEDS_MANAGE_GUILD)
+
+
+def _has_admin_role(interaction: Interaction) -> bool:
+    """Return whether a role makes this person one who changes the server's settings."""
+    settings = interaction.client.services.settings.discord
+    person = _convert.person(interaction.user)
+    rules = interaction.client.services.overrides.rules(_convert.interaction_place(interaction))
+    blocked = {*settings.blocked_user_ids, *rules.blocked_user_ids}
+    allowed = {*settings.admin_role_ids, *rules.admin_role_ids}
+    return person.id not in blocked and bool(person.role_ids & allowed)
 
 
 def require_owner(interaction: Interaction) -> None:

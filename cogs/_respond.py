@@ -28,7 +28,11 @@ LOST = (discord.HTTPException, discord.RateLimited, *TRANSIENT)
 
 
 async def say(
-    interaction: discord.Interaction, text: str, *, file: discord.File | None = None
+    interaction: discord.Interaction,
+    text: str,
+    *,
+    file: discord.File | None = None,
+    view: discord.ui.View | None = None,
 ) -> None:
     """Answer an interaction in one message that only the person sees, whatever state it is in.
 
@@ -36,11 +40,12 @@ async def say(
         interaction: Fresh, deferred (``defer`` then decides who sees it) or answered already.
         text: Cut at Discord's 2000 characters.
         file: Sent along; only in a fresh answer.
+        view: Buttons and menus, likewise.
     """
     content = shortened(text)
     try:
         if not interaction.response.is_done():
-            await _answer(interaction, content, file)
+            await _answer(interaction, content, file, view)
         elif interaction.response.type is discord.InteractionResponseType.deferred_channel_message:
             await _fill_in(interaction, content)
         else:
@@ -53,13 +58,17 @@ async def say(
 
 
 async def _answer(
-    interaction: discord.Interaction, content: str, file: discord.File | None
+    interaction: discord.Interaction,
+    content: str,
+    file: discord.File | None,
+    view: discord.ui.View | None,
 ) -> None:
     """Answer afresh; where Discord has a sign already whose confirmation was lost, after that one."""
     attachment = file if file is not None else discord.utils.MISSING
+    parts = discord.utils.MISSING if view is None else view
     try:
         await interaction.response.send_message(
-            content, ephemeral=True, suppress_embeds=True, file=attachment
+            content, ephemeral=True, suppress_embeds=True, file=attachment, view=parts
         )
     except discord.HTTPException as exc:
         if exc.code != ANSWERED_ALREADY:

@@ -124,7 +124,7 @@ class Reviewer:
     async def _asker(self, person: Person, place: Place) -> Person:
         """Return somebody with the roles they have now, where roles matter at all."""
         guild = self._client.get_guild(place.guild_id) if place.guild_id is not None else None
-        if guild is None or not self._client.services.settings.discord.allowed_role_ids:
+        if guild is None or not self._needs_roles(place):
             return person
         try:
             member = await self._caller.call(lambda: guild.fetch_member(person.id))
@@ -134,3 +134,10 @@ class Reviewer:
             _log.info("the roles of %d are unknown: %s", person.id, plain_reason(exc))
             return person
         return _convert.person(member)
+
+    def _needs_roles(self, place: Place) -> bool:
+        services = self._client.services
+        return bool(
+            services.settings.discord.allowed_role_ids
+            or services.overrides.rules(place).allowed_role_ids
+        )

@@ -1,8 +1,10 @@
-"""What the commands about settings share: scopes, words for values, and one way to change one."""
+"""What the commands about settings share: scopes, words for values, choices, models."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Final, get_args
 
 import discord
 from discord import app_commands
@@ -11,17 +13,18 @@ from bot.chat.closing import model_name
 from bot.core.domain import ChannelId, GuildId, UserId
 from bot.gateway.client import ClawbotClient
 from bot.lmstudio.catalogue import name_to_send
+from bot.lmstudio.completion import offered
 from bot.lmstudio.names import shown
 from bot.storage.setting_types import (
     SETTING_TYPES,
     Change,
     Layer,
     Scope,
+    SettingType,
     ShownSetting,
-    format_value,
-    parse_setting,
 )
-from cogs import _gate, _respond
+from cogs import _convert, _gate
+from config import names
 
 Interaction = discord.Interaction[ClawbotClient]
 
@@ -36,7 +39,12 @@ NEEDS_ALLOWED_MODEL = (
 )
 LIST_FULL = "This server's list of allowed models is full. Take one from it with /model forbid."
 
-SETTING_CHOICES = [app_commands.Choice(name=name, value=name) for name in SETTING_TYPES]
+_SCOPES: Final = {
+    Layer.FILE: "the settings file",
+    Layer.GLOBAL: "everywhere",
+    Layer.GUILD: "this server",
+    Layer.CHANNEL: "this channel",
+}
 SCOPE_CHOICES = [
     app_commands.Choice(name="everywhere (whoever runs me)", value="global"),
     app_commands.Choice(name="this server", value="guild"),
@@ -44,94 +52,240 @@ SCOPE_CHOICES = [
 ]
 
 
-def scope_for(interaction: Interaction, name: str) -> Scope:
+def scope_for(interaction: Interaction, name: str | None, kind: SettingType | None = None) -> Scope:
     """Return the scope that a person named, if they may change it.
+
+    Args:
+        interaction: Who, and where.
+        name: The scope; when left out the server, or everywhere for what holds nowhere else.
+        kind: The setting.
 
     Raises:
         GateError: They may not, or there is no such scope here.
     """
-    if name == "global":
+    is_global = kind is not None and kind.layers == (Layer.GLOBAL,)
+    if name == "global" or (name is None and is_global):
         _gate.require_owner(interaction)
         return Scope.everywhere()
     _gate.require_manager(interaction)
     guild_id = GuildId(interaction.guild_id or 0)
-    if name == "guild":
+    if name in {None, "guild"}:
         return Scope.in_guild(guild_id)
     if name == "channel":
         return Scope.in_channel(ChannelId(interaction.channel_id or 0), guild_id)
     raise _gate.GateError("The scope is one of global, guild and channel.")
 
 
+def require_scope(interaction: Interaction, scope: Scope) -> None:
+    """Let through only who may change what holds at a scope.
+
+    Raises:
+        GateError: They may not, or the scope is another server's.
+    """
+    if scope.layer is Layer.GLOBAL:
+        _gate.require_owner(interaction)
+        return
+    _gate.require_manager(interaction)
+    if scope.guild_id != interaction.guild_id:
+        raise _gate.GateError(_gate.NEEDS_GUILD)
+
+
 def scope_words(layer: Layer) -> str:
     """Return a layer as people call it."""
-    return {
-        Layer.FILE: "the default",
-        Layer.GLOBAL: "everywhere",
-        Layer.GUILD: "this server",
-        Layer.CHANNEL: "this channel",
-    }[layer]
+    return _SCOPES[layer]
 
 
-def short(value: str | float | bool | None) -> str:
-    """Return a value as inline code, cut to one readable line."""
-    text = " ".join(format_value(value).replace("`", "'").split())
-    return f"`{text if len(text) <= SHOWN_VALUE_CHARS else text[: SHOWN_VALUE_CHARS - 1] + '…'}`"
+def short(text: str, most: int = SHOWN_VALUE_CHARS) -> str:
+    """Return a text as inline code, cut to one readable line."""
+    line = " ".join(text.replace("`", "'").split())
+    return f"`{line if len(line) <= most else line[: most - 1] + '…'}`"
 
 
-def describe_setting(shown: ShownSetting) -> str:
+def value_words(key: str, value: object, most: int = SHOWN_VALUE_CHARS) -> str:
+    """Return a setting's value as it stands in a sentence: mentions are shown as such."""
+    kind = SETTING_TYPES[key]
+    text = shown(str(value)) if kind.of == "model" and value else kind.written(value)
+    return text if kind.of in {"channel", "role", "person"} and value else short(text, most)
+
+
+def describe_setting(setting: ShownSetting) -> str:
     """Return one line: name, value, where it comes from, who set it and when."""
-    line = f"**{shown.key}** {short(shown.value)} · from {scope_words(shown.layer)}"
-    if shown.changed_by is not None and shown.changed_at is not None:
-        line += f", by <@{shown.changed_by}> {discord.utils.format_dt(shown.changed_at, 'R')}"
+    value = value_words(setting.key, setting.value)
+    line = f"**{setting.key}** {value} · from {source_words(setting)}"
+    if setting.changed_by is not None and setting.changed_at is not None:
+        when = discord.utils.format_dt(setting.changed_at, "R")
+        line += f", by <@{setting.changed_by}> {when}"
     return line
 
 
+def source_words(setting: ShownSetting) -> str:
+    """Return where a value comes from."""
+    is_default = setting.value == SETTING_TYPES[setting.key].target.info.default
+    if setting.layer is Layer.FILE and is_default:
+        return "the default"
+    return _SCOPES[setting.layer]
+
+
 def describe_change(change: Change) -> str:
-    """Return one line on a change: when, who, what."""
-    new = "back to the layer below" if change.new is None else short(change.new)
+    """Return one line on a change: when, who, what it was, what it became."""
     verb = "undid" if change.undoes_id else "set"
     when = discord.utils.format_dt(change.changed_at, "R")
     where = scope_words(change.scope.layer)
-    return f"{when} <@{change.changed_by}> {verb} **{change.key}** → {new} ({where})"
+    steps = [
+        "not set" if value is None else value_words(change.key, value)
+        for value in (change.old, change.new)
+    ]
+    return f"{when} <@{change.changed_by}> {verb} **{change.key}**: {' → '.join(steps)} ({where})"
 
 
-async def change(interaction: Interaction, key: str, value: str, scope: Scope) -> None:
-    """Change one setting and say so, with what it was before.
+def may_set(interaction: Interaction) -> list[SettingType]:
+    """Return the settings that this person may set, here or everywhere."""
+    if not _gate.is_manager(interaction):
+        return []
+    is_owner = UserId(interaction.user.id) in _gate.owner_ids(interaction.client)
+    return [kind for kind in SETTING_TYPES.values() if is_owner or kind.layers != (Layer.GLOBAL,)]
+
+
+def setting_choices(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+    """Offer the settings that this person may set, each with what holds here."""
+    kinds = {kind.name: kind for kind in may_set(interaction)}
+    if not kinds:
+        return []
+    place = _convert.interaction_place(interaction)
+    held = {line.key: line for line in interaction.client.services.overrides.show(place)}
+    wanted = typed.strip().lower()
+    found = [
+        name for name, kind in kinds.items() if wanted in f"{name} {kind.description}".lower()
+    ] or difflib.get_close_matches(wanted, kinds, MOST_CHOICES, 0.5)
+    return [
+        app_commands.Choice(name=_titled(interaction, kinds[name], held[name]), value=name)
+        for name in found[:MOST_CHOICES]
+    ]
+
+
+def _titled(interaction: Interaction, kind: SettingType, held: ShownSetting) -> str:
+    return clipped(f"{kind.name} · {plain(interaction, kind, held.value)} · {source_words(held)}")
+
+
+def plain(interaction: Interaction, kind: SettingType, value: object) -> str:
+    """Return a value where mentions aren't shown as such: in choices and placeholders."""
+    if kind.of == "model" and value:
+        return shown(str(value))
+    if not isinstance(value, tuple):
+        return " ".join(kind.written(value).split())
+    return ", ".join(named(interaction, kind, each) for each in value) or "none"
+
+
+def named(interaction: Interaction, kind: SettingType, entry: int) -> str:
+    """Return what an id in a list is called, as far as is known."""
+    guild = interaction.guild
+    found: object = None
+    if guild is not None and kind.of == "channel":
+        found = guild.get_channel_or_thread(entry)
+    elif guild is not None and kind.of == "role":
+        found = guild.get_role(entry)
+    elif kind.of == "guild":
+        found = interaction.client.get_guild(entry)
+    name = getattr(found, "name", None)
+    sign = {"channel": "#", "role": "@"}.get(kind.of, "")
+    return f"{sign}{name}" if name else f"{kind.of} {entry}"
+
+
+def value_choices(
+    interaction: Interaction, name: str, typed: str
+) -> list[app_commands.Choice[str]]:
+    """Offer values of a setting to whoever may set it: what holds here, the default, and others."""
+    kind = next((each for each in may_set(interaction) if each.name == name), None)
+    if kind is None:
+        return []
+    place = _convert.interaction_place(interaction)
+    held = {line.key: line for line in interaction.client.services.overrides.show(place)}[name]
+    if names.is_list(kind.target):
+        return matching(_entries(interaction, kind, held.value), typed)
+    default = kind.target.info.default
+    marks = {} if default is None else {kind.written(default): " · the default"}
+    if held.value is not None:
+        marks = {kind.written(held.value): f" · holds here, from {source_words(held)}"} | marks
+    values = dict.fromkeys([*marks, *_further(interaction, kind)])
+    title = _titled_model if kind.of == "model" else _titled_value
+    return matching((title(value, marks.get(value, "")) for value in values), typed)
+
+
+def _titled_value(value: str, mark: str) -> tuple[str, str]:
+    return f"{value}{mark}", value
+
+
+def _further(interaction: Interaction, kind: SettingType) -> list[str]:
+    """Return values that a setting may have, where these can be listed."""
+    if kind.of == "model":
+        return model_names(interaction)
+    if kind.name == "reasoning":
+        services = interaction.client.services
+        chat = services.overrides.effective(_convert.interaction_place(interaction))
+        model = services.backend.model(chat.model)
+        return list(offered(model.reasoning_options if model else ()))
+    if names.is_flag(kind.target):
+        return ["on", "off"]
+    return [each for each in get_args(names.kind(kind.target)) if isinstance(each, str)]
+
+
+def _entries(
+    interaction: Interaction, kind: SettingType, held: object
+) -> Iterable[tuple[str, str]]:
+    """Yield what may be put into a list and taken out of it, and how to empty it."""
+    kept = held if isinstance(held, tuple) else ()
+    yield from ((f"take out {named(interaction, kind, each)}", f"-{each}") for each in kept)
+    guild = interaction.guild
+    if kind.of == "guild":
+        there: Sequence[discord.abc.Snowflake] = interaction.client.guilds
+    elif guild is None or kind.of == "person":
+        there = ()
+    else:
+        there = guild.channels if kind.of == "channel" else guild.roles[1:]
+    new = (each.id for each in there if each.id not in kept)
+    yield from ((f"add {named(interaction, kind, each)}", f"+{each}") for each in new)
+    yield ("none", "none")
+
+
+def matching(options: Iterable[tuple[str, str]], typed: str) -> list[app_commands.Choice[str]]:
+    """Return at most 25 choices, of name and value, in whose name what was typed stands."""
+    wanted = typed.strip().lower()
+    fitting = [
+        (name, value)
+        for name, value in options
+        if name and wanted in name.lower() and len(value) <= CHOICE_CHARS
+    ]
+    return [
+        app_commands.Choice(name=clipped(name), value=value)
+        for name, value in fitting[:MOST_CHOICES]
+    ]
+
+
+def clipped(name: str) -> str:
+    """Return a choice's name within Discord's length."""
+    return name if len(name) <= CHOICE_CHARS else f"{name[: CHOICE_CHARS - 1]}…"
+
+
+async def choose_model(interaction: Interaction, name: str, scope: Scope) -> str:
+    """Return the name by which to keep a model that somebody chose.
+
+    What an owner chooses for a server is allowed there by that.
 
     Raises:
-        GateError: The model's machine has no such model, or it isn't for this server to choose.
-        InvalidSettingError: The value isn't allowed.
-        StoreError: It couldn't be kept.
-    """
-    services = interaction.client.services
-    if key == "model":
-        value = require_model(interaction.client, str(parse_setting(key, value)))
-        await _permit_model(interaction, value, scope)
-    by, at = UserId(interaction.user.id), services.clock.now()
-    made = await services.overrides.set(scope, key, value, by, at)
-    before = "not set there" if made.old is None else short(made.old)
-    where = scope_words(scope.layer)
-    await _respond.say(
-        interaction, f"**{key}** is now {short(made.new)} ({where}; before: {before})."
-    )
-
-
-async def _permit_model(interaction: Interaction, name: str, scope: Scope) -> None:
-    """Check who chooses a model; what an owner chooses for a server is allowed there by that.
-
-    Raises:
-        GateError: Only an owner may choose it.
+        GateError: There is no such model, or only an owner may choose it.
     """
     client = interaction.client
+    key = require_model(client, name)
     if scope.layer is Layer.GLOBAL:
-        return
+        return key
     allowed, guild_id = client.services.allowed, GuildId(interaction.guild_id or 0)
-    is_permitted = allowed.permit(guild_id, name) is not None
+    is_permitted = allowed.permit(guild_id, key) is not None
     if UserId(interaction.user.id) not in _gate.owner_ids(client):
         if not is_permitted:
             raise _gate.GateError(NEEDS_ALLOWED_MODEL)
-    elif not await allowed.allow(guild_id, name) and not is_permitted:
+    elif not await allowed.allow(guild_id, key) and not is_permitted:
         raise _gate.GateError(LIST_FULL)
+    return key
 
 
 def model_names(interaction: Interaction) -> list[str]:
@@ -152,7 +306,7 @@ def require_model(client: ClawbotClient, name: str) -> str:
         name: As a person wrote it.
 
     Raises:
-        GateError: With the models that there are, or that this may mean.
+        GateError: With the models that there are, those of a like name first, or that this may mean.
     """
     backend = client.services.backend
     known = backend.known_models()
@@ -162,8 +316,10 @@ def require_model(client: ClawbotClient, name: str) -> str:
     if info is not None:
         return name_to_send(info, name, info.key)
     several = backend.fitting(name)
+    keys = [model.key for model in known]
+    near = difflib.get_close_matches(name[:CHOICE_CHARS], keys, 3, 0.4)
     listed = ", ".join(
-        f"`{model_name(key)}`" for key in several or [each.key for each in known[:8]]
+        f"`{model_name(key)}`" for key in several or dict.fromkeys([*near, *keys[:8]])
     )
     if several:
         raise _gate.GateError(
@@ -177,12 +333,10 @@ def choices(options: Sequence[str], current: str) -> list[app_commands.Choice[st
 
     A model that is listed by a file's path is shown by the file's name, by which it is found too.
     """
-    typed = current.strip().lower()
-    fitting = [option for option in options if typed in option.lower()]
-    return [
-        app_commands.Choice(
-            name=shown(option), value=option if len(option) <= CHOICE_CHARS else shown(option)
-        )
-        for option in fitting[:MOST_CHOICES]
-        if shown(option)
-    ]
+    return matching((_titled_model(option) for option in options), current)
+
+
+def _titled_model(key: str, mark: str = "") -> tuple[str, str]:
+    """Return a choice's name and value for a model."""
+    title = shown(key)
+    return f"{title}{mark}", key if len(key) <= CHOICE_CHARS else title

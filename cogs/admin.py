@@ -10,23 +10,32 @@ from discord.ext import commands
 
 from bot.core.domain import GuildId, UserId
 from bot.gateway.client import ClawbotClient
-from bot.lmstudio.completion import offered
 from bot.prompt.render import PRESETS
-from bot.storage.setting_types import SETTING_TYPES, Scope, ShownSetting, setting_type
-from cogs import _convert, _gate, _respond, _settings
+from bot.storage.setting_types import (
+    SETTING_TYPES,
+    Layer,
+    Scope,
+    SettingType,
+    ShownSetting,
+    setting_type,
+)
+from cogs import _change, _convert, _gate, _options, _respond
 from cogs._settings import (
     SCOPE_CHOICES,
-    SETTING_CHOICES,
     choices,
     describe_change,
     describe_setting,
+    may_set,
     scope_for,
-    scope_words,
+    setting_choices,
+    value_choices,
+    value_words,
 )
 
 Interaction = discord.Interaction[ClawbotClient]
 
 HISTORY_LINES = 15
+OVERVIEW_CHARS = 30
 
 
 class AdminCog(commands.Cog):
@@ -49,9 +58,11 @@ class AdminCog(commands.Cog):
         self.bot = bot
         self._services = bot.services
         self._store = bot.services.overrides
+        for command in _options.commands():
+            self.config.add_command(command)
 
     @config.command(name="show")
-    @app_commands.choices(setting=SETTING_CHOICES, scope=SCOPE_CHOICES)
+    @app_commands.choices(scope=SCOPE_CHOICES)
     async def show(
         self, interaction: Interaction, setting: str | None = None, scope: str | None = None
     ) -> None:
@@ -61,16 +72,20 @@ class AdminCog(commands.Cog):
             setting: Only this one
             scope: Only what is set at exactly this level; what holds here when left out
         """
-        keys = [setting_type(setting).name] if setting else list(SETTING_TYPES)
+        one = setting_type(setting) if setting else None
         if scope is None:
             _gate.require_manager(interaction)
             shown = self._store.show(_convert.interaction_place(interaction))
+            text = describe_setting(_of(shown, one)) if one else _overview(interaction, shown)
         else:
-            shown = self._shown_at(scope_for(interaction, scope), keys)
-        lines = [describe_setting(line) for line in shown if line.key in keys]
+            where = scope_for(interaction, scope)
+            lines = self._shown_at(where, [one.name] if one else list(SETTING_TYPES))
+            text = "\n".join(map(describe_setting, lines)) or "Nothing is set at that level."
+        if one is not None:
+            text += f"\n{one.description}. It may be {one.allowed}."
         if UserId(interaction.user.id) in _gate.owner_ids(self.bot):
-            lines += [f"⚠️ {sentence}" for sentence in self._services.storage.state]
-        await _respond.say(interaction, "\n".join(lines) or "Nothing is set at that level.")
+            text = "\n".join([*(f"⚠️ {each}" for each in self._services.storage.state), text])
+        await _respond.say(interaction, text)
 
     def _shown_at(self, scope: Scope, keys: Sequence[str]) -> list[ShownSetting]:
         stored = [self._store.stored(scope, key) for key in keys]
@@ -81,9 +96,9 @@ class AdminCog(commands.Cog):
         ]
 
     @config.command(name="set")
-    @app_commands.choices(setting=SETTING_CHOICES, scope=SCOPE_CHOICES)
+    @app_commands.choices(scope=SCOPE_CHOICES)
     async def set_(
-        self, interaction: Interaction, setting: str, value: str, scope: str = "guild"
+        self, interaction: Interaction, setting: str, value: str, scope: str | None = None
     ) -> None:
         """Change a setting; it holds from the next message on.
 
@@ -92,24 +107,22 @@ class AdminCog(commands.Cog):
             value: The new value
             scope: Where it shall hold; this server when left out
         """
-        await _settings.change(interaction, setting, value, scope_for(interaction, scope))
+        kind = setting_type(setting)
+        where = scope_for(interaction, scope, kind)
+        await _change.change(interaction, {kind.name: value}, where)
 
     @config.command(name="reset")
-    @app_commands.choices(setting=SETTING_CHOICES, scope=SCOPE_CHOICES)
-    async def reset(self, interaction: Interaction, setting: str, scope: str = "guild") -> None:
+    @app_commands.choices(scope=SCOPE_CHOICES)
+    async def reset(self, interaction: Interaction, setting: str, scope: str | None = None) -> None:
         """Remove what was set, so that the level below holds again.
 
         Args:
             setting: Which one
             scope: Where; this server when left out
         """
-        where = scope_for(interaction, scope)
-        by, at = UserId(interaction.user.id), self._services.clock.now()
-        change = await self._store.reset(where, setting, by, at)
-        shown = self._store.show(_convert.interaction_place(interaction))
-        now = next(line for line in shown if line.key == setting)
-        done = "Removed" if change else f"Nothing was set for {scope_words(where.layer)}"
-        await _respond.say(interaction, f"{done}. {describe_setting(now)}")
+        kind = setting_type(setting)
+        where = scope_for(interaction, scope, kind)
+        await _change.change(interaction, {kind.name: None}, where)
 
     @config.command(name="undo")
     @app_commands.choices(scope=SCOPE_CHOICES)
@@ -126,7 +139,6 @@ class AdminCog(commands.Cog):
         await _respond.say(interaction, text)
 
     @config.command(name="history")
-    @app_commands.choices(setting=SETTING_CHOICES)
     async def history(self, interaction: Interaction, setting: str | None = None) -> None:
         """Show who changed what, newest first.
 
@@ -139,22 +151,22 @@ class AdminCog(commands.Cog):
         lines = list(map(describe_change, changes)) or ["Nothing was changed yet."]
         await _respond.say(interaction, "\n".join(lines))
 
+    @show.autocomplete("setting")
+    @set_.autocomplete("setting")
+    @reset.autocomplete("setting")
+    @history.autocomplete("setting")
+    async def complete_setting(
+        self, interaction: Interaction, current: str
+    ) -> list[app_commands.Choice[str]]:
+        """Offer the settings that this person may set, each with what holds here."""
+        return setting_choices(interaction, current)
+
     @set_.autocomplete("value")
     async def complete_value(
         self, interaction: Interaction, current: str
     ) -> list[app_commands.Choice[str]]:
         """Offer values that the chosen setting allows, to those who may set it."""
-        if not _gate.is_manager(interaction):
-            return []
-        chat = self._store.effective(_convert.interaction_place(interaction))
-        model = self._services.backend.model(chat.model)
-        options = {
-            "model": _settings.model_names(interaction),
-            "reasoning": offered(model.reasoning_options if model else ()),
-            "show_footer": ["on", "off"],
-            "temperature": ["0", "0.3", "0.7", "1"],
-        }.get(str(interaction.namespace.setting), [])
-        return choices(options, current)
+        return value_choices(interaction, str(interaction.namespace.setting), current)
 
     @persona.command(name="show")
     async def persona_show(self, interaction: Interaction) -> None:
@@ -180,7 +192,8 @@ class AdminCog(commands.Cog):
             scope: Where it shall hold; this server when left out
         """
         prompt = PRESETS.get(text.strip().lower(), text)
-        await _settings.change(interaction, "system_prompt", prompt, scope_for(interaction, scope))
+        where = scope_for(interaction, scope)
+        await _change.change(interaction, {"system_prompt": prompt}, where)
 
     @persona_set.autocomplete("text")
     async def complete_persona(
@@ -201,6 +214,22 @@ class AdminCog(commands.Cog):
         by, at = UserId(interaction.user.id), self._services.clock.now()
         change = await self._store.reset(where, "system_prompt", by, at)
         await _respond.say(interaction, "Cleared." if change else "No persona was set there.")
+
+
+def _of(shown: Sequence[ShownSetting], kind: SettingType) -> ShownSetting:
+    return next(line for line in shown if line.key == kind.name)
+
+
+def _overview(interaction: Interaction, shown: Sequence[ShownSetting]) -> str:
+    """Return what was set by command, a line each, and all else that this person may set, in short."""
+    kinds = {kind.name: kind for kind in may_set(interaction)}
+    lines = [describe_setting(line) for line in shown if line.layer is not Layer.FILE]
+    rest = [
+        f"{line.key} {value_words(line.key, line.value, OVERVIEW_CHARS)}"
+        for line in shown
+        if line.layer is Layer.FILE and line.key in kinds
+    ]
+    return "\n".join([*lines, f"Not changed: {' · '.join(rest)}"])
 
 
 async def setup(bot: ClawbotClient) -> None:

@@ -9,7 +9,7 @@ from discord.ext import commands
 from bot.chat.closing import model_name
 from bot.core.domain import GuildId, ModelInfo
 from bot.gateway.client import ClawbotClient
-from cogs import _gate, _respond, _settings
+from cogs import _change, _gate, _respond, _settings
 from cogs._settings import MOST_CHOICES, SCOPE_CHOICES, choices, scope_for
 
 Interaction = discord.Interaction[ClawbotClient]
@@ -52,7 +52,7 @@ class ModelsCog(commands.Cog):
             key: As the model list names it
             scope: Where it shall hold; this server when left out
         """
-        await _settings.change(interaction, "model", key, scope_for(interaction, scope))
+        await _change.change(interaction, {"model": key}, scope_for(interaction, scope))
 
     @model_use.autocomplete("key")
     async def complete_model(

@@ -85,10 +85,17 @@ def _full_table() -> str:
             _meaning(target),
             names.allowed(target),
             _shown_default(target),
+            _by_command(target),
         )
         for target in names.targets()
     ]
-    return _markdown(("environment", "file", "meaning", "may be", "default"), rows)
+    return _markdown(("environment", "file", "meaning", "may be", "default", "/config"), rows)
+
+
+def _by_command(target: Target) -> str:
+    """Return what a setting is called in ``/config`` and the narrowest scope; nothing if it isn't."""
+    name = next((name for name, live in names.live_targets().items() if live == target), None)
+    return "" if name is None else f"`{name}`: {names.mark(target).reach}"
 
 
 _TABLES: Final[MappingProxyType[str, Callable[[], str]]] = MappingProxyType(

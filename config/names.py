@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Annotated, Final, Literal, Union, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from config.live import NOT_LIVE, Live
 from config.settings import Settings
 
 PREFIXES: Final = ("CLAWBOT_", "LMSTUDIO_", "DISCORD_")
@@ -128,6 +130,34 @@ def on_one_line(name: str) -> str:
     return "".join(ch if ch.isprintable() else "?" for ch in name[:80])
 
 
+def mark(target: Target) -> Live:
+    """Return how a setting may change while the bot runs; nowhere if it may not."""
+    return next((item for item in target.info.metadata if isinstance(item, Live)), NOT_LIVE)
+
+
+def live_targets() -> dict[str, Target]:
+    """Return the settings that may change while the bot runs, by their names in ``/config``.
+
+    That is the key at the top of the settings file where there is one, else the field's own name,
+    with its section before it where two have the same. What shapes an answer comes first.
+    """
+    flat = {target: key for key, target in FLAT_KEYS.items()}
+    live = (target for target in targets() if mark(target) is not NOT_LIVE)
+    found = sorted(live, key=lambda target: target.section != "chat")
+    fields = Counter(target.field for target in found)
+
+    def name(target: Target) -> str:
+        own = target.field if fields[target.field] == 1 else f"{target.section}_{target.field}"
+        return flat.get(target, own)
+
+    return {name(target): target for target in found}
+
+
+def kind(target: Target) -> object:
+    """Return the type of a setting's values, without ``None`` and marks."""
+    return next(kind for kind in _kinds(target.info.annotation) if kind is not type(None))
+
+
 def is_secret(target: Target) -> bool:
     """Tell whether a setting must never be shown."""
     return SecretStr in _kinds(target.info.annotation) or not target.info.repr
@@ -145,9 +175,7 @@ def is_flag(target: Target) -> bool:
 
 def allowed(target: Target) -> str:
     """Say in words what a setting may be, such as ``a number from 0 to 2``."""
-    info = target.info
-    kinds = [kind for kind in _kinds(info.annotation) if kind is not type(None)]
-    return _words(kinds[0], info.metadata)
+    return _words(kind(target), target.info.metadata)
 
 
 def unit(target: Target) -> str:
@@ -189,17 +217,22 @@ def _words(kind: object, metadata: list[object]) -> str:
     return words.get(kind, "text") + _range(metadata)
 
 
-def _range(metadata: list[object]) -> str:
-    bounds = {
+def bounds(metadata: list[object]) -> dict[str, int | float]:
+    """Return the bounds of a field, by pydantic's names for them."""
+    return {
         key: getattr(item, key)
         for item in metadata
         for key in ("ge", "gt", "le", "lt", "max_length")
         if getattr(item, key, None) is not None
     }
-    if "max_length" in bounds:
-        return f" of at most {bounds['max_length']} characters"
-    low = f"from {bounds['ge']}" if "ge" in bounds else ""
-    low = f"over {bounds['gt']} and up" if "gt" in bounds else low
-    high = f"to {bounds['le']}" if "le" in bounds else ""
-    high = f"under {bounds['lt']}" if "lt" in bounds else high
+
+
+def _range(metadata: list[object]) -> str:
+    bound = bounds(metadata)
+    if "max_length" in bound:
+        return f" of at most {bound['max_length']} characters"
+    low = f"from {bound['ge']}" if "ge" in bound else ""
+    low = f"over {bound['gt']} and up" if "gt" in bound else low
+    high = f"to {bound['le']}" if "le" in bound else ""
+    high = f"under {bound['lt']}" if "lt" in bound else high
     return "".join(f" {word}" for word in (low, high) if word)

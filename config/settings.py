@@ -7,18 +7,34 @@ and so on) are listed in ``config.names``.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from config import addresses, defaults
+from config.live import Live, SectionView
+
+_UNWRITABLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 def _one_line(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value().isprintable():
         raise ValueError("must be one line without control characters")
     return secret
+
+
+def _plain(text: str) -> str:
+    if _UNWRITABLE.search(text):
+        raise ValueError("must be plain text without control characters")
+    return text
+
+
+def _model_key(text: str) -> str:
+    if not text.strip() or not text.isprintable() or ".." in text:
+        raise ValueError("must be a model's name on one line")
+    return text
 
 
 def _once(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -29,6 +45,10 @@ Snowflake = Annotated[int, Field(ge=1, lt=2**64)]
 Secret = Annotated[SecretStr, AfterValidator(_one_line)]
 LMStudioAddress = Annotated[str, AfterValidator(addresses.lmstudio_base)]
 FilePath = Annotated[Path, AfterValidator(Path.expanduser)]
+ModelKey = Annotated[str, AfterValidator(_model_key)]
+
+_EVERYWHERE: Final = Live("global")
+_PER_CHANNEL: Final = Live("channel")
 
 
 class Section(BaseModel):
@@ -64,25 +84,31 @@ class DiscordSettings(Section):
     message_content: bool = Field(
         True, description="Ask for the Message Content intent; go on without it when refused"
     )
-    dm_policy: Literal["open", "owners", "closed"] | None = Field(
+    dm_policy: Annotated[Literal["open", "owners", "closed"] | None, _EVERYWHERE] = Field(
         None,
         description="Who may ask in a direct message; when unset, everybody, but nobody where "
         "servers, channels or roles are restricted",
     )
-    allowed_guild_ids: tuple[Snowflake, ...] = Field(
+    allowed_guild_ids: Annotated[tuple[Snowflake, ...], Live("global", "guild")] = Field(
         (), description="Answer only in these servers (guilds); in all when empty"
     )
-    allowed_channel_ids: tuple[Snowflake, ...] = Field(
+    allowed_channel_ids: Annotated[tuple[Snowflake, ...], Live("guild", "channel")] = Field(
         (),
         description="Answer only in these channels or categories, and their threads; in all when empty",
     )
-    blocked_channel_ids: tuple[Snowflake, ...] = Field(
+    blocked_channel_ids: Annotated[tuple[Snowflake, ...], Live("guild", "channel")] = Field(
         (), description="Never answer in these channels or categories"
     )
-    allowed_role_ids: tuple[Snowflake, ...] = Field(
+    allowed_role_ids: Annotated[tuple[Snowflake, ...], Live("channel", "role")] = Field(
         (), description="Answer only people with one of these roles; all when empty"
     )
-    blocked_user_ids: tuple[Snowflake, ...] = Field((), description="Never answer these people")
+    blocked_user_ids: Annotated[tuple[Snowflake, ...], Live("guild", "person")] = Field(
+        (), description="Never answer these people"
+    )
+    admin_role_ids: Annotated[tuple[Snowflake, ...], Live("guild", "role")] = Field(
+        (),
+        description="Roles that may change a server's settings, besides those with Manage Server",
+    )
     proxy_application_ids: tuple[Snowflake, ...] = Field(
         (),
         description="Applications that say people's messages again (PluralKit and its like), whose "
@@ -124,19 +150,19 @@ class LMStudioSettings(Section):
     certificate_sha256: str | None = Field(
         None, description="SHA-256 fingerprint of a self-signed certificate to trust"
     )
-    network_timeout_ms: int = Field(
+    network_timeout_ms: Annotated[int, _EVERYWHERE] = Field(
         defaults.NETWORK_TIMEOUT_MS,
         ge=1_000,
         le=600_000,
         description="Longest connecting, and longest silence between tokens, in milliseconds",
     )
-    first_token_timeout_s: float = Field(
+    first_token_timeout_s: Annotated[float, _EVERYWHERE] = Field(
         defaults.FIRST_TOKEN_TIMEOUT_S,
         ge=5,
         le=3600,
         description="Least patience for the first token, in seconds; grows with the prompt",
     )
-    total_timeout_s: float = Field(
+    total_timeout_s: Annotated[float, _EVERYWHERE] = Field(
         defaults.TOTAL_TIMEOUT_S, ge=30, le=7200, description="Hard cap of one answer, in seconds"
     )
     health_interval_s: float = Field(
@@ -145,16 +171,16 @@ class LMStudioSettings(Section):
         le=600,
         description="Time between looks at a server, in seconds",
     )
-    retry_attempts: int = Field(
+    retry_attempts: Annotated[int, _EVERYWHERE] = Field(
         3, ge=0, le=10, description="Retries of a question, before anything was shown"
     )
-    retry_budget_s: float = Field(
+    retry_budget_s: Annotated[float, _EVERYWHERE] = Field(
         defaults.RETRY_BUDGET_S,
         ge=0,
         le=600,
         description="Time that all retries of a question may take, in seconds",
     )
-    fallback_model: str | None = Field(
+    fallback_model: Annotated[ModelKey | None, Live("global", "model")] = Field(
         None, description="Model to use when the first can't be loaded"
     )
     allowed_models: tuple[str, ...] = Field(
@@ -181,23 +207,31 @@ class LMStudioSettings(Section):
 class ChatDefaults(Section):
     """What holds where no guild or channel has its own value."""
 
-    model: str | None = Field(
-        None, max_length=200, description="Model key; the loaded one if unset"
+    model: Annotated[ModelKey | None, Live("channel", "model")] = Field(
+        None,
+        max_length=200,
+        description="Model key; the loaded one if unset",
+        examples=["qwen/qwen3-8b"],
     )
-    temperature: float = Field(defaults.TEMPERATURE, ge=0, le=2, description="Sampling temperature")
-    top_p: float = Field(defaults.TOP_P, gt=0, le=1, description="Nucleus sampling (top-p)")
-    max_tokens: int = Field(
+    temperature: Annotated[float, _PER_CHANNEL] = Field(
+        defaults.TEMPERATURE, ge=0, le=2, description="Sampling temperature"
+    )
+    top_p: Annotated[float, _PER_CHANNEL] = Field(
+        defaults.TOP_P, gt=0, le=1, description="Nucleus sampling (top-p)"
+    )
+    max_tokens: Annotated[int, _PER_CHANNEL] = Field(
         defaults.MAX_TOKENS, ge=1, le=131_072, description="Longest answer, in tokens"
     )
-    system_prompt: str = Field(
+    system_prompt: Annotated[str, AfterValidator(_plain), _PER_CHANNEL] = Field(
         defaults.SYSTEM_PROMPT,
         max_length=defaults.SYSTEM_PROMPT_CHARS,
         description="Persona: the text every prompt begins with",
+        examples=["You are a patient tutor."],
     )
-    reasoning: Literal["auto", "off", "on", "low", "medium", "high"] = Field(
-        "auto", description="How much the model may think"
+    reasoning: Annotated[Literal["auto", "off", "on", "low", "medium", "high"], _PER_CHANNEL] = (
+        Field("auto", description="How much the model may think")
     )
-    show_footer: bool = Field(
+    show_footer: Annotated[bool, _PER_CHANNEL] = Field(
         False, description="A quiet line with model and speed below each answer"
     )
 
@@ -205,17 +239,19 @@ class ChatDefaults(Section):
 class ContextSettings(Section):
     """How much of a conversation the model is given."""
 
-    max_messages: int = Field(
+    max_messages: Annotated[int, _EVERYWHERE] = Field(
         400, ge=2, le=2000, description="Longest reply chain that is read, in messages"
     )
-    max_images: int = Field(4, ge=0, le=10, description="Images per request")
-    max_text_file_bytes: int = Field(
+    max_images: Annotated[int, _EVERYWHERE] = Field(
+        4, ge=0, le=10, description="Images per request"
+    )
+    max_text_file_bytes: Annotated[int, _EVERYWHERE] = Field(
         262_144, ge=0, le=4_194_304, description="Longest text file that is read, in bytes"
     )
-    max_image_bytes: int = Field(
+    max_image_bytes: Annotated[int, _EVERYWHERE] = Field(
         4_194_304, ge=0, le=26_214_400, description="Largest image or PDF that is read, in bytes"
     )
-    fallback_context_tokens: int = Field(
+    fallback_context_tokens: Annotated[int, _EVERYWHERE] = Field(
         4096,
         ge=512,
         le=1_048_576,
@@ -227,29 +263,31 @@ class ContextSettings(Section):
 class QueueSettings(Section):
     """The line of questions."""
 
-    slots: int | None = Field(
+    slots: Annotated[int | None, _EVERYWHERE] = Field(
         None, ge=1, le=64, description="Answers at the same time; what LM Studio allows when unset"
     )
-    max_waiting: int = Field(256, ge=1, le=10_000, description="Most questions waiting in all")
-    max_waiting_channel: int = Field(
+    max_waiting: Annotated[int, _EVERYWHERE] = Field(
+        256, ge=1, le=10_000, description="Most questions waiting in all"
+    )
+    max_waiting_channel: Annotated[int, _EVERYWHERE] = Field(
         64, ge=1, le=1_000, description="Most questions waiting per channel"
     )
-    max_waiting_person: int = Field(
+    max_waiting_person: Annotated[int, _EVERYWHERE] = Field(
         10, ge=1, le=1_000, description="Most questions waiting per person"
     )
-    per_person_per_minute: float = Field(
+    per_person_per_minute: Annotated[float, _EVERYWHERE] = Field(
         30, gt=0, le=1_000, description="Questions per person and minute"
     )
-    per_guild_per_minute: float = Field(
+    per_guild_per_minute: Annotated[float, _EVERYWHERE] = Field(
         240, gt=0, le=10_000, description="Questions per server (guild) and minute"
     )
-    burst_window_s: float = Field(
+    burst_window_s: Annotated[float, _EVERYWHERE] = Field(
         2.0,
         ge=0,
         le=30,
         description="Messages of one person within this many seconds become one question",
     )
-    hold_s: float = Field(
+    hold_s: Annotated[float, _EVERYWHERE] = Field(
         1800,
         ge=0,
         le=86_400,
@@ -261,7 +299,7 @@ class QueueSettings(Section):
         le=300,
         description="Time for running answers when the bot is stopped, in seconds",
     )
-    stale_after_s: float = Field(
+    stale_after_s: Annotated[float, _EVERYWHERE] = Field(
         3600,
         ge=0,
         le=604_800,
@@ -275,13 +313,13 @@ class DeliverySettings(Section):
     writes_per_5_s: int = Field(
         defaults.WRITES_PER_5_S, ge=1, le=5, description="Posts and edits per channel in 5 seconds"
     )
-    stage_after_s: float = Field(
+    stage_after_s: Annotated[float, _EVERYWHERE] = Field(
         2.0,
         ge=0,
         le=60,
         description="Show what is going on when the first word takes longer, in seconds",
     )
-    max_messages: int = Field(
+    max_messages: Annotated[int, _EVERYWHERE] = Field(
         6, ge=1, le=20, description="Messages per answer; a longer one comes as a file"
     )
     allow_invites: bool = Field(False, description="Leave Discord invites in answers")
@@ -364,3 +402,24 @@ class Settings(Section):
     store: StoreSettings = StoreSettings()
     logging: LoggingSettings = LoggingSettings()
     metrics: MetricsSettings = MetricsSettings()
+
+
+class LiveSettings:
+    """The settings in force: what the operator wrote, with what owners set by command over it.
+
+    Args:
+        settings: What the operator wrote.
+
+    Attributes:
+        base: What the operator wrote.
+        now: What is in force.
+        view: What is in force whenever it is looked at; give this to whatever stays.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.base = self.now = settings
+        sections: dict[str, Any] = {name: self._section(name) for name in Settings.model_fields}
+        self.view = Settings.model_construct(**sections)
+
+    def _section(self, name: str) -> SectionView:
+        return SectionView(lambda: getattr(self.now, name))

@@ -5,12 +5,14 @@ All gates are ANDed, and a denial beats every permission; what can't be told is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
 from bot.core.domain import IncomingMessage, Origin, Person, Place, PlaceKind, UserId
+from bot.core.ports import PlaceRules
 from config.settings import DiscordSettings
 
 MENTION_BY_EDIT: Final = timedelta(minutes=2)
@@ -80,6 +82,10 @@ class Judgement:
     origin: Origin | None = None
 
 
+def _no_rules(_place: Place) -> PlaceRules:
+    return PlaceRules()
+
+
 @dataclass(frozen=True, slots=True)
 class Admission:
     """The policy in force.
@@ -87,10 +93,12 @@ class Admission:
     Attributes:
         settings: Allow and deny lists.
         owner_ids: The operator's people, for ``dm_policy = owners``.
+        rules: What the people of a server decided for a place of theirs.
     """
 
     settings: DiscordSettings
     owner_ids: frozenset[UserId]
+    rules: Callable[[Place], PlaceRules] = _no_rules
 
     def judge(
         self, message: IncomingMessage, me: UserId, *, is_own_thread: bool, may_write: bool = True
@@ -141,7 +149,22 @@ class Admission:
         rule = self._denied_by(person, place)
         return "" if rule is None else _REASONS[rule]
 
+    def operators_refusal(self, person: Person, place: Place) -> str:
+        """Return why the operator lets nobody of this person's kind use the bot there; or nothing."""
+        rule = self._denied_by_operator(person, place)
+        return "" if rule is None else _REASONS[rule]
+
     def _denied_by(self, person: Person, place: Place) -> Rule | None:
+        """Return what denies it: the operator's rules, or those of the server's own people."""
+        rule = self._denied_by_operator(person, place)
+        if rule is not None or place.guild_id is None:
+            return rule
+        rules = self.rules(place)
+        if person.id in rules.blocked_user_ids:
+            return Rule.PERSON_BLOCKED
+        return _denied_there(rules, person, place)
+
+    def _denied_by_operator(self, person: Person, place: Place) -> Rule | None:
         settings = self.settings
         if person.id in settings.blocked_user_ids:
             return Rule.PERSON_BLOCKED
@@ -149,16 +172,21 @@ class Admission:
             return None if self._direct_allowed(person, place) else Rule.DIRECT_MESSAGES
         if settings.allowed_guild_ids and place.guild_id not in settings.allowed_guild_ids:
             return Rule.GUILD_NOT_ALLOWED
-        ids = {place.channel_id, place.parent_id, place.category_id} - {None}
-        if ids & set(settings.blocked_channel_ids):
-            return Rule.CHANNEL_BLOCKED
-        if settings.allowed_channel_ids and not ids & set(settings.allowed_channel_ids):
-            return Rule.CHANNEL_NOT_ALLOWED
-        if settings.allowed_role_ids and not person.role_ids & set(settings.allowed_role_ids):
-            return Rule.ROLE_NEEDED
-        return None
+        return _denied_there(settings, person, place)
 
     def _direct_allowed(self, person: Person, place: Place) -> bool:
         policy = self.settings.direct_messages
         is_allowed = policy == "open" or (policy == "owners" and person.id in self.owner_ids)
         return place.kind is PlaceKind.DM and is_allowed
+
+
+def _denied_there(rules: DiscordSettings | PlaceRules, person: Person, place: Place) -> Rule | None:
+    """Return what the lists of channels and roles have against this person at a place of a guild."""
+    ids = {place.channel_id, place.parent_id, place.category_id} - {None}
+    if ids & set(rules.blocked_channel_ids):
+        return Rule.CHANNEL_BLOCKED
+    if rules.allowed_channel_ids and not ids & set(rules.allowed_channel_ids):
+        return Rule.CHANNEL_NOT_ALLOWED
+    if rules.allowed_role_ids and not person.role_ids & set(rules.allowed_role_ids):
+        return Rule.ROLE_NEEDED
+    return None

@@ -248,6 +248,7 @@ class ChatService:
         """Merge the same person's unanswered question of a moment ago into a new one."""
         if question.message is None or question.origin in _AGAIN:
             return question
+        self._bursts.window_s = self._parts.settings.queue.burst_window_s
         earlier_id = self._bursts.offer(
             Arrival(
                 question_id=question.id,

@@ -213,6 +213,25 @@ class ChatSettings:
     model_remark: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class PlaceRules:
+    """Whom a server's own people let the bot answer at a place; an empty rule lets everybody in.
+
+    Attributes:
+        allowed_channel_ids: Only there, their threads, and in their categories.
+        blocked_channel_ids: Never there.
+        allowed_role_ids: Only people with one of these.
+        blocked_user_ids: Never these people.
+        admin_role_ids: Who may change the server's settings without Manage Server.
+    """
+
+    allowed_channel_ids: tuple[int, ...] = ()
+    blocked_channel_ids: tuple[int, ...] = ()
+    allowed_role_ids: tuple[int, ...] = ()
+    blocked_user_ids: tuple[int, ...] = ()
+    admin_role_ids: tuple[int, ...] = ()
+
+
 class State(Protocol):
     """Small values that are kept over a restart, by name."""
 

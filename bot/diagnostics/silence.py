@@ -17,6 +17,7 @@ def _setting(field: str) -> str:
 
 
 _OPERATOR: Final = "Whoever runs me"
+_OR_CONFIG: Final = "; a server's own list is changed with /config access."
 _WHY: Final = {
     Rule.NO_PERSON: (
         "it is a bot's or an application's, and I answer people only",
@@ -33,7 +34,7 @@ _WHY: Final = {
     Rule.CANNOT_WRITE: ("I may not write there", ""),
     Rule.PERSON_BLOCKED: (
         "this person is blocked",
-        f"{_OPERATOR} takes them out of {_setting('blocked_user_ids')}.",
+        f"{_OPERATOR} takes them out of {_setting('blocked_user_ids')}{_OR_CONFIG}",
     ),
     Rule.DIRECT_MESSAGES: (
         "I don't answer this person's direct messages",
@@ -45,15 +46,15 @@ _WHY: Final = {
     ),
     Rule.CHANNEL_BLOCKED: (
         "this channel, its category, or the channel that the thread belongs to is blocked",
-        f"{_OPERATOR} takes it out of {_setting('blocked_channel_ids')}.",
+        f"{_OPERATOR} takes it out of {_setting('blocked_channel_ids')}{_OR_CONFIG}",
     ),
     Rule.CHANNEL_NOT_ALLOWED: (
         "I answer in certain channels only, and neither this one nor its category is one of them",
-        f"{_OPERATOR} adds it to {_setting('allowed_channel_ids')}.",
+        f"{_OPERATOR} adds it to {_setting('allowed_channel_ids')}{_OR_CONFIG}",
     ),
     Rule.ROLE_NEEDED: (
         "this person has none of the roles that may ask me",
-        f"Give them such a role, or add one of theirs to {_setting('allowed_role_ids')}.",
+        f"Give them such a role, or add one of theirs to {_setting('allowed_role_ids')}{_OR_CONFIG}",
     ),
 }
 """Each rule as the reason why a message gets no answer, and what to change."""

@@ -41,21 +41,13 @@ class LMStudioBackend:
 
         Args:
             clock: Time.
-            settings: Timeouts, retries, fallback model.
+            settings: Timeouts, retries, fallback model, as each request begins.
         """
         self._clock = clock
         self._settings = settings
         self._callbacks: list[Callable[[bool], None]] = []
         self._was_available: bool | None = None
         self._fleet = Fleet(())
-
-    def set_network_timeout(self, timeout_ms: int) -> None:
-        """Bound connecting and silence between tokens anew, from the next request on.
-
-        Args:
-            timeout_ms: Milliseconds, already checked.
-        """
-        self._settings = self._settings.model_copy(update={"network_timeout_ms": timeout_ms})
 
     def attach(self, nodes: list[Node]) -> None:
         """Take the servers."""

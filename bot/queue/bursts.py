@@ -41,11 +41,12 @@ class Bursts:
 
     Args:
         window_s: Longest pause between messages of a burst, in seconds; 0 joins nothing.
+            It may be set anew at any time.
         max_entries: Bursts to remember at most.
     """
 
     def __init__(self, window_s: float, max_entries: int = ENTRIES) -> None:
-        self._window_s = window_s
+        self.window_s = window_s
         self._open: Recent[tuple[int, int], _Burst] = Recent(max_entries)
 
     def __len__(self) -> int:
@@ -57,7 +58,7 @@ class Bursts:
         The new question then stands for the whole burst, and the earlier one is merged into it. A
         reply to a message outside the burst is a question of its own.
         """
-        if self._window_s <= 0:
+        if self.window_s <= 0:
             return None
         self._expire(arrival.at_s)
         key = (arrival.person_id, arrival.channel_id)
@@ -73,7 +74,7 @@ class Bursts:
 
     def _continues(self, burst: _Burst, arrival: Arrival) -> bool:
         reply_to = arrival.reply_to
-        is_near = 0 <= arrival.at_s - burst.latest.at_s <= self._window_s
+        is_near = 0 <= arrival.at_s - burst.latest.at_s <= self.window_s
         return is_near and (
             reply_to is None or reply_to == burst.reply_to or reply_to in burst.message_ids
         )
@@ -82,6 +83,6 @@ class Bursts:
         """Forget bursts whose window has passed; the oldest stand first."""
         while self._open:
             key, burst = next(iter(self._open.items()))
-            if now_s - burst.latest.at_s <= self._window_s:
+            if now_s - burst.latest.at_s <= self.window_s:
                 return
             del self._open[key]

@@ -49,9 +49,7 @@ class FairQueue:
     """
 
     def __init__(self, max_total: int, max_channel: int, max_person: int) -> None:
-        self._max_total = max_total
-        self._max_channel = max_channel
-        self._max_person = max_person
+        self.bound(max_total, max_channel, max_person)
         self._entries: dict[int, Entry] = {}
         self._arrivals: dict[int, int] = {}
         self._arrival = itertools.count()
@@ -63,6 +61,12 @@ class FairQueue:
         self._channel_tag = 0.0
         self._known: list[int] = []
         self._further: Iterator[int] = iter(())
+
+    def bound(self, max_total: int, max_channel: int, max_person: int) -> None:
+        """Set how many may wait from now on; arguments as of the class."""
+        self._max_total = max_total
+        self._max_channel = max_channel
+        self._max_person = max_person
 
     def __len__(self) -> int:
         return len(self._entries)

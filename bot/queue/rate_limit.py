@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,8 +43,8 @@ class RateLimiter:
 
     def __init__(self, settings: QueueSettings, clock: Clock, max_entries: int = ENTRIES) -> None:
         self._clock = clock
-        self._person = _Buckets(settings.per_person_per_minute, max_entries)
-        self._guild = _Buckets(settings.per_guild_per_minute, max_entries)
+        self._person = _Buckets(lambda: settings.per_person_per_minute, max_entries)
+        self._guild = _Buckets(lambda: settings.per_guild_per_minute, max_entries)
         self._presses = FairBudget(PRESSES)
 
     def take(self, person_id: UserId, guild_id: GuildId | None) -> Refusal | None:
@@ -95,18 +96,19 @@ class RateLimiter:
 
 
 class _Buckets:
-    """Buckets of one size, by id."""
+    """Buckets of one size, which may change at any time, by id."""
 
-    def __init__(self, per_minute: float, max_entries: int) -> None:
-        self._interval_s = 60.0 / per_minute
-        self._burst_s = 60.0 - self._interval_s if per_minute > 1 else 0.0
+    def __init__(self, per_minute: Callable[[], float], max_entries: int) -> None:
+        self._per_minute = per_minute
         self._full_at_s: Recent[int, float] = Recent(max_entries)
 
     def wait_s(self, key: int, now_s: float) -> float:
         """Return the seconds until a question fits; 0 or less when it fits now."""
-        return self._full_at_s.get(key, now_s) - self._burst_s - now_s
+        per_minute = self._per_minute()
+        burst_s = 60.0 - 60.0 / per_minute if per_minute > 1 else 0.0
+        return self._full_at_s.get(key, now_s) - burst_s - now_s
 
     def take(self, key: int, now_s: float) -> None:
         """Count a question."""
-        full_at_s = max(now_s, self._full_at_s.get(key, now_s)) + self._interval_s
+        full_at_s = max(now_s, self._full_at_s.get(key, now_s)) + 60.0 / self._per_minute()
         self._full_at_s[key] = full_at_s

@@ -423,6 +423,8 @@ class Scheduler:
         """Return why a new question isn't taken at the moment; empty if it is."""
         if self._is_closed:
             return _RESTARTING
+        most = self._settings
+        self._queue.bound(most.max_waiting, most.max_waiting_channel, most.max_waiting_person)
         bound = self._queue.full(job.person_id, job.channel_id)
         if bound is None or (bound is Bound.TOTAL and self._has_reserve(job)):
             return ""

@@ -18,8 +18,7 @@ from bot.storage.setting_types import (
     Scope,
     SettingValue,
     StoredSetting,
-    dump_value,
-    load_value,
+    setting_type,
 )
 
 _log = logging.getLogger(__name__)
@@ -33,7 +32,7 @@ def load(connection: Connection) -> list[StoredSetting]:
     found: list[StoredSetting] = []
     for row in connection.execute(select(settings)):
         try:
-            value = load_value(row.key, row.value)
+            value = setting_type(row.key).load(row.value)
         except InvalidSettingError as exc:
             _log.warning("Stored setting at %s %d ignored: %s", row.layer, row.scope_id, exc)
             continue
@@ -71,8 +70,8 @@ def save_change(connection: Connection, change: Change) -> Change:
             scope_id=change.scope.scope_id,
             key=change.key,
             guild_id=change.scope.guild_id,
-            old_value=_dump(change.old),
-            new_value=_dump(change.new),
+            old_value=_dump(change.key, change.old),
+            new_value=_dump(change.key, change.new),
             changed_by=change.changed_by,
             changed_at_ms=to_ms(change.changed_at),
             undoes_id=change.undoes_id,
@@ -144,7 +143,7 @@ def _row(stored: StoredSetting) -> dict[str, Any]:
         "scope_id": stored.scope.scope_id,
         "key": stored.key,
         "guild_id": stored.scope.guild_id,
-        "value": dump_value(stored.value),
+        "value": setting_type(stored.key).dump(stored.value),
         "changed_by": stored.changed_by,
         "changed_at_ms": to_ms(stored.changed_at),
     }
@@ -167,8 +166,8 @@ def _change(row: Row[Any]) -> Change:
     )
 
 
-def _dump(value: SettingValue | None) -> str | None:
-    return None if value is None else dump_value(value)
+def _dump(key: str, value: SettingValue | None) -> str | None:
+    return None if value is None else setting_type(key).dump(value)
 
 
 def _load(key: str, stored: str | None) -> SettingValue | None:
@@ -176,6 +175,6 @@ def _load(key: str, stored: str | None) -> SettingValue | None:
     if stored is None:
         return None
     try:
-        return load_value(key, stored)
+        return setting_type(key).load(stored)
     except InvalidSettingError:
         return None

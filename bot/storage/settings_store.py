@@ -6,14 +6,15 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from bot.chat.allowed_models import Permit
 from bot.core.action_budget import FairBudget, Shares
 from bot.core.domain import GuildId, Place, Reasoning, UserId
 from bot.core.errors import StoreError
-from bot.core.ports import ChatSettings
+from bot.core.ports import ChatSettings, PlaceRules
 from bot.core.wording import counted
 from bot.storage import settings_sql
 from bot.storage.database import Database
@@ -26,10 +27,9 @@ from bot.storage.setting_types import (
     SettingValue,
     ShownSetting,
     StoredSetting,
-    parse_setting,
     setting_type,
 )
-from config.settings import ChatDefaults
+from config.settings import ChatDefaults, LiveSettings, Settings
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +40,12 @@ what holds everywhere is one of its own, which only the bot's owners can reach."
 PLACES_PER_GUILD: Final = 100
 """Channels and threads of one guild that may have settings of their own; all are kept in memory."""
 
+
+_WIDER: Final = {
+    Layer.GLOBAL: "`{}` holds for the whole bot: only whoever runs me sets it, with scope:global.",
+    Layer.GUILD: "`{}` holds for the server as a whole: leave the scope out, or use scope:guild.",
+}
+"""Why a setting can't be set in a narrower scope than this."""
 
 NOT_PERMITTED: Final = (
     "The model chosen here isn't in memory, so my usual one answered. Only whoever runs me may "
@@ -63,17 +69,10 @@ class SettingsStore:
     """
 
     def __init__(
-        self,
-        database: Database,
-        base: ChatDefaults,
-        network_timeout_ms: int,
-        permit: PermitModel = _any_model,
+        self, database: Database, live: LiveSettings, permit: PermitModel = _any_model
     ) -> None:
         self._database = database
-        self._base: dict[str, SettingValue | None] = {
-            **{key: getattr(base, key) for key in SETTING_TYPES if key != "network_timeout"},
-            "network_timeout": network_timeout_ms,
-        }
+        self._live = live
         self._values: dict[Scope, dict[str, StoredSetting]] = {}
         self._writing = asyncio.Lock()
         self._budget = FairBudget(CHANGES)
@@ -83,21 +82,16 @@ class SettingsStore:
 
     @classmethod
     async def open(
-        cls,
-        database: Database,
-        base: ChatDefaults,
-        network_timeout_ms: int,
-        permit: PermitModel = _any_model,
+        cls, database: Database, live: LiveSettings, permit: PermitModel = _any_model
     ) -> SettingsStore:
         """Load what is stored; with a database that can't be read, the settings file holds.
 
         Args:
             database: Open.
-            base: The settings file's values.
-            network_timeout_ms: The settings file's ``network_timeout``, in milliseconds.
+            live: What the operator wrote; what holds everywhere is kept in force there.
             permit: Says which models guilds and channels may have.
         """
-        store = cls(database, base, network_timeout_ms, permit)
+        store = cls(database, live, permit)
         try:
             await store._load()
         except StoreError as exc:
@@ -108,22 +102,23 @@ class SettingsStore:
     def effective(self, place: Place) -> ChatSettings:
         """Return what holds at this place now; a thread inherits from its channel."""
         scopes = _scopes(place)
+        chat: dict[str, Any] = {
+            name: self._resolve(name, scopes).value for name in ChatDefaults.model_fields
+        }
+        chat["reasoning"] = Reasoning(chat["reasoning"])
+        chat["model"], chat["may_load"], chat["model_remark"] = self._model(place, scopes)
+        return ChatSettings(**chat)
 
-        def value(key: str) -> SettingValue | None:
-            return self._resolve(key, scopes).value
+    def rules(self, place: Place) -> PlaceRules:
+        """Return what the server's own people decided for a place, beside what holds everywhere."""
+        scopes = [scope for scope in _scopes(place) if scope.layer is not Layer.GLOBAL]
 
-        model, may_load, remark = self._model(place, scopes)
-        return ChatSettings(
-            model=model,
-            temperature=float(value("temperature") or 0.0),
-            top_p=float(value("top_p") or 0.0),
-            max_tokens=int(value("max_tokens") or 0),
-            system_prompt=str(value("system_prompt")),
-            reasoning=Reasoning(str(value("reasoning"))),
-            show_footer=bool(value("show_footer")),
-            may_load=may_load,
-            model_remark=remark,
-        )
+        def nearest(key: str) -> tuple[int, ...]:
+            found = (self.stored(scope, key) for scope in scopes)
+            value = next((stored.value for stored in found if stored is not None), ())
+            return value if isinstance(value, tuple) else ()
+
+        return PlaceRules(**{rule.name: nearest(rule.name) for rule in fields(PlaceRules)})
 
     def _model(self, place: Place, scopes: Sequence[Scope]) -> tuple[str | None, bool, str]:
         """Return the model in force, whether it may be loaded, and what to say about it."""
@@ -136,15 +131,7 @@ class SettingsStore:
         permit = self._permit(place.guild_id, chosen)
         if permit is not None:
             return permit.key, permit.may_load, ""
-        everywhere = self.stored(Scope.everywhere(), "model")
-        default = everywhere.value if everywhere is not None else self._base["model"]
-        return None if default is None else str(default), True, NOT_PERMITTED
-
-    @property
-    def network_timeout_ms(self) -> int:
-        """The timeout in force, in milliseconds: the global value, or the settings file's."""
-        stored = self._values.get(Scope.everywhere(), {}).get("network_timeout")
-        return int(stored.value if stored else self._base["network_timeout"] or 0)
+        return self._live.now.chat.model, True, NOT_PERMITTED
 
     def show(self, place: Place) -> list[ShownSetting]:
         """Return every setting in force at this place, in the order of ``SETTING_TYPES``."""
@@ -169,14 +156,13 @@ class SettingsStore:
             InvalidSettingError: Name, value or scope isn't allowed; nothing was changed.
             StoreError: The database failed; nothing was changed.
         """
-        parsed = parse_setting(key, value)
-        if setting_type(key).is_global_only and scope.layer is not Layer.GLOBAL:
-            raise InvalidSettingError(
-                f"`{key}` holds for the whole bot: use the scope global, for example "
-                f"/config set setting:{key} value:{value.strip()[:20]} scope:global."
-            )
+        kind = setting_type(key)
+        if scope.layer not in kind.layers:
+            raise InvalidSettingError(_WIDER[kind.layers[-1]].format(kind.name))
         async with self._writing:
-            return await self._change(scope, key, parsed, by, at)
+            stored = self.stored(scope, kind.name)
+            parsed = kind.parse(value, stored.value if stored else None)
+            return await self._change(scope, kind.name, parsed, by, at)
 
     async def reset(self, scope: Scope, key: str, by: UserId, at: datetime) -> Change | None:
         """Remove what was set at a scope, so that the layer below holds; ``None`` if nothing was.
@@ -239,7 +225,7 @@ class SettingsStore:
                 return ShownSetting(
                     key, stored.value, scope.layer, stored.changed_by, stored.changed_at
                 )
-        return ShownSetting(key, self._base[key], Layer.FILE)
+        return ShownSetting(key, _field(self._live.base, key), Layer.FILE)
 
     async def _change(
         self,
@@ -262,6 +248,7 @@ class SettingsStore:
             values[key] = StoredSetting(scope, key, new, by, at)
         if not values:
             del self._values[scope]
+        self._follow()
         _log.info("Setting %s changed at %s %d by %d", key, scope.layer, scope.scope_id, by)
         for listener in tuple(self._listeners):
             listener(change)
@@ -288,6 +275,19 @@ class SettingsStore:
             values.setdefault(stored.scope, {})[stored.key] = stored
         self._values = values
         self._is_loaded = True
+        self._follow()
+
+    def _follow(self) -> None:
+        """Put in force what holds everywhere."""
+        sections: dict[str, dict[str, SettingValue]] = {}
+        for key, stored in self._values.get(Scope.everywhere(), {}).items():
+            target = SETTING_TYPES[key].target
+            sections.setdefault(target.section, {})[target.field] = stored.value
+        base = self._live.base
+        changed = {
+            name: getattr(base, name).model_copy(update=update) for name, update in sections.items()
+        }
+        self._live.now = base.model_copy(update=changed)
 
     async def _recover(self, is_fresh: bool) -> None:
         """Write everything to a fresh database; read what couldn't be read from an old one."""
@@ -298,6 +298,12 @@ class SettingsStore:
             everything = [s for values in self._values.values() for s in values.values()]
             await self._database.write(lambda c: settings_sql.save_all(c, everything))
             await self._load()  # another database may have brought settings of its own
+
+
+def _field(settings: Settings, key: str) -> SettingValue | None:
+    target = SETTING_TYPES[key].target
+    value: SettingValue | None = getattr(getattr(settings, target.section), target.field)
+    return value
 
 
 def _scopes(place: Place) -> list[Scope]:

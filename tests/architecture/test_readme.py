@@ -10,6 +10,7 @@ import discord
 import pytest
 
 from bot.__main__ import main
+from cogs._options import GROUPS
 from config.names import environment_names
 from tests.architecture.sources import ROOT, sources
 
@@ -18,6 +19,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def commands() -> Iterator[str]:
     """Yield every slash command that the cogs define, as ``group command``."""
+    yield from (f"config {name}" for name in GROUPS)
     for source in sources("cogs"):
         for node in ast.walk(source.tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

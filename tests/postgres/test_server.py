@@ -17,7 +17,7 @@ from bot.storage.database import Database, open_database
 from bot.storage.journal import SqlJournal
 from bot.storage.setting_types import Scope
 from bot.storage.settings_store import SettingsStore
-from config.settings import ChatDefaults
+from config.settings import LiveSettings, Settings
 from tests.postgres.server import PostgresServer
 from tests.support.clock import FakeClock
 from tests.unit.storage.questions import question
@@ -32,7 +32,7 @@ HERE = Place(PlaceKind.GUILD_TEXT, ChannelId(70), GuildId(7))
 
 
 async def _settings(database: Database) -> SettingsStore:
-    return await SettingsStore.open(database, ChatDefaults(), 30_000)
+    return await SettingsStore.open(database, LiveSettings(Settings()))
 
 
 async def _refusal(url: str, clock: FakeClock) -> str:

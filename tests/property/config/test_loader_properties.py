@@ -60,7 +60,12 @@ def test_an_unknown_variable_is_always_reported(rest: str) -> None:
     assert line.startswith(f"{name}: unknown; did you mean ")
 
 
-@given(st.floats(0, 2), st.integers(1, 131_072), st.text(st.characters(codec="utf-8"), min_size=1))
+MODELS = st.text(st.characters(codec="utf-8"), min_size=1).filter(
+    lambda name: name.isprintable() and name[:200].strip() and ".." not in name
+)
+
+
+@given(st.floats(0, 2), st.integers(1, 131_072), MODELS)
 def test_what_is_in_range_is_kept_exactly(temperature: float, max_tokens: int, model: str) -> None:
     file = {"temperature": temperature, "max_tokens": max_tokens, "model": model[:200]}
     chat = load_settings({}, json.loads(json.dumps(file))).settings.chat

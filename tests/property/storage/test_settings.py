@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from bot.core.domain import ChannelId, GuildId, Place, PlaceKind, UserId
 from bot.core.errors import AdmissionError
 from bot.storage.database import open_database
-from bot.storage.setting_types import SETTING_TYPES, Scope, dump_value, load_value, parse_setting
+from bot.storage.setting_types import SETTING_TYPES, Scope
 from bot.storage.settings_store import SettingsStore
-from config.settings import ChatDefaults
+from config.settings import ChatDefaults, LiveSettings, Settings
 from tests.support.clock import FakeClock
 
 SCOPES = [
@@ -50,11 +50,11 @@ async def _run(changes: list[tuple[int, int | None]], undos: int) -> None:
     values: list[int | None] = [None] * len(SCOPES)
     history: list[tuple[int, int | None]] = []
     clock = FakeClock()
-    base = ChatDefaults(max_tokens=BASE)
+    base = Settings(chat=ChatDefaults(max_tokens=BASE))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "clawbot.db")
         async with open_database(path, clock) as database:
-            store = await SettingsStore.open(database, base, 30_000)
+            store = await SettingsStore.open(database, LiveSettings(base))
             at = datetime(2026, 1, 1, tzinfo=UTC)
             for index, value in changes:
                 at += timedelta(minutes=1)
@@ -77,7 +77,7 @@ async def _run(changes: list[tuple[int, int | None]], undos: int) -> None:
                     values[index] = before
             _check(store, values)
         async with open_database(path, clock) as database:
-            _check(await SettingsStore.open(database, base, 30_000), values)
+            _check(await SettingsStore.open(database, LiveSettings(base)), values)
 
 
 def _check(store: SettingsStore, values: list[int | None]) -> None:
@@ -91,21 +91,21 @@ def test_whatever_is_typed_is_a_value_in_range_or_a_sentence(name: str, text: st
     refusal = None
     value = None
     try:
-        value = parse_setting(name, text)
+        value = SETTING_TYPES[name].parse(text)
     except AdmissionError as exc:
         refusal = exc.sentence
     if value is None:
         assert refusal == f"`{name}` must be {SETTING_TYPES[name].allowed}."
     else:
-        assert load_value(name, dump_value(value)) == value
+        assert SETTING_TYPES[name].load(SETTING_TYPES[name].dump(value)) == value
 
 
 @given(st.floats())
 def test_numbers_in_and_out_of_range(number: float) -> None:
     try:
-        value = parse_setting("temperature", format(number, "f"))
+        value = SETTING_TYPES["temperature"].parse(format(number, "f"))
     except AdmissionError:
         return
     assert isinstance(value, float)
     assert 0 <= value <= 2
-    assert load_value("temperature", dump_value(value)) == value
+    assert SETTING_TYPES["temperature"].load(SETTING_TYPES["temperature"].dump(value)) == value

@@ -84,7 +84,7 @@ from bot.storage.database import open_database
 from bot.storage.journal import SqlJournal
 from bot.storage.setting_types import Scope
 from bot.storage.settings_store import SettingsStore
-from config.settings import ChatDefaults
+from config.settings import LiveSettings, Settings
 from tests.unit.storage.recovery import errors_in
 from tests.unit.storage.questions import question
 
@@ -97,7 +97,7 @@ async def main():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
     async with open_database(path, clock) as database:
-        store = await SettingsStore.open(database, ChatDefaults(), 30_000)
+        store = await SettingsStore.open(database, LiveSettings(Settings()))
         journal = await SqlJournal.open(database, clock, 30)
         if how == "kill":
             await store.set(GUILD, "temperature", "0.3", UserId(1), clock.now())

@@ -20,7 +20,7 @@ from bot.storage.journal import SqlJournal
 from bot.storage.setting_types import Scope
 from bot.storage.settings_store import SettingsStore
 from bot.storage.state import StateStore
-from config.settings import ChatDefaults
+from config.settings import LiveSettings, Settings
 from tests.support.clock import FakeClock, settle
 from tests.unit.storage.questions import question
 from tests.unit.storage.recovery import drain, errors_in, until_recovered
@@ -98,11 +98,11 @@ async def test_a_read_only_database_still_gives_its_settings(path: Path, clock: 
     place = Place(PlaceKind.GUILD_TEXT, ChannelId(70), GuildId(7))
     scope = Scope.in_guild(GuildId(7))
     async with open_database(path, clock) as database:
-        store = await SettingsStore.open(database, ChatDefaults(), 30_000)
+        store = await SettingsStore.open(database, LiveSettings(Settings()))
         await store.set(scope, "temperature", "0.2", UserId(1), clock.now())
     url = f"sqlite:///file:{path}?mode=ro&uri=true"
     async with open_database(url, clock) as database:
-        store = await SettingsStore.open(database, ChatDefaults(), 30_000)
+        store = await SettingsStore.open(database, LiveSettings(Settings()))
         journal = await SqlJournal.open(database, clock, 30)
         with pytest.raises(StoreError):
             await store.set(scope, "temperature", "0.9", UserId(1), clock.now())
@@ -156,7 +156,7 @@ async def test_damage_found_while_running_costs_nothing_that_memory_holds(
     scope = Scope.in_guild(GuildId(7))
     async with open_database(path, clock) as database:
         journal = await SqlJournal.open(database, clock, 30)
-        store = await SettingsStore.open(database, ChatDefaults(), 30_000)
+        store = await SettingsStore.open(database, LiveSettings(Settings()))
         state = await StateStore.open(database, clock)
         await journal.accept(question(1))
         await journal.seen(ChannelId(1), MessageId(10))
@@ -171,7 +171,7 @@ async def test_damage_found_while_running_costs_nothing_that_memory_holds(
         journal = await SqlJournal.open(database, clock, 30)
         assert [entry.question.id for entry in await journal.pending()] == [1, 2]
         assert await journal.last_seen() == {1: 10}
-        store = await SettingsStore.open(database, ChatDefaults(), 30_000)
+        store = await SettingsStore.open(database, LiveSettings(Settings()))
         stored = store.stored(scope, "temperature")
         assert stored is not None
         assert stored.value == 0.2

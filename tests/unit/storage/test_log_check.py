@@ -15,7 +15,7 @@ from bot.storage.database import open_database
 from bot.storage.inspection import is_log_damaged
 from bot.storage.setting_types import Scope
 from bot.storage.settings_store import SettingsStore
-from config.settings import ChatDefaults
+from config.settings import LiveSettings, Settings
 from tests.support.clock import FakeClock
 from tests.unit.storage.recovery import errors_in
 
@@ -67,14 +67,14 @@ async def test_settings_lost_with_a_damaged_log_are_said_and_the_log_is_kept(
 ) -> None:
     copy = path.with_name("copy.db")
     async with open_database(path, clock) as database:
-        store = await SettingsStore.open(database, ChatDefaults(), 30_000)
+        store = await SettingsStore.open(database, LiveSettings(Settings()))
         for value in ("0.1", "0.2"):
             await store.set(
                 Scope.in_guild(GuildId(7)), "temperature", value, UserId(1), clock.now()
             )
         _copy_damaged(path, copy)
     async with open_database(copy, clock) as database:
-        await SettingsStore.open(database, ChatDefaults(), 30_000)
+        await SettingsStore.open(database, LiveSettings(Settings()))
         assert "log was damaged" in errors_in(caplog)[0]
     assert "log was damaged" in caplog.text
     assert [file.name for file in copy.parent.glob("copy.db.damaged-*-wal")]

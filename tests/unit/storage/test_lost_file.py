@@ -16,7 +16,7 @@ from bot.storage.journal import SqlJournal
 from bot.storage.setting_types import Scope
 from bot.storage.settings_store import SettingsStore
 from bot.storage.state import StateStore
-from config.settings import ChatDefaults
+from config.settings import LiveSettings, Settings
 from tests.support.clock import FakeClock, settle
 from tests.unit.storage.questions import question
 from tests.unit.storage.recovery import drain, errors_in, until_recovered
@@ -92,7 +92,7 @@ def _in_a_folder_of_its_own(tmp_path: Path) -> Path:
 
 
 async def _settings(database: Database) -> SettingsStore:
-    return await SettingsStore.open(database, ChatDefaults(), 30_000)
+    return await SettingsStore.open(database, LiveSettings(Settings()))
 
 
 def _what_a_kill_leaves(path: Path, target: Path) -> Path:

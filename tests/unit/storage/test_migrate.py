@@ -28,7 +28,7 @@ from bot.storage.schema import HEAD, insert_new, metadata, state, to_ms, upsert
 from bot.storage.setting_types import Scope
 from bot.storage.settings_store import SettingsStore
 from bot.storage.state import StateStore
-from config.settings import ChatDefaults
+from config.settings import LiveSettings, Settings
 from tests.support.clock import FakeClock
 from tests.unit.storage.questions import question
 
@@ -139,7 +139,7 @@ async def test_all_that_an_earlier_version_kept_is_there_after_the_upgrade(
         assert await journal.last_seen() == {ChannelId(50): MessageId(12)}
         assert not await journal.accept(question(1))
         assert await journal.accept(question(3))
-        settings = await SettingsStore.open(database, ChatDefaults(temperature=0.7), 30_000)
+        settings = await SettingsStore.open(database, LiveSettings(Settings()))
         here = Place(PlaceKind.GUILD_TEXT, ChannelId(50), GuildId(7))
         assert settings.effective(here).temperature == pytest.approx(0.2)
         in_guild = Scope.in_guild(GuildId(7))

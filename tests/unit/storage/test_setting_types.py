@@ -9,11 +9,20 @@ from bot.storage.setting_types import (
     SETTING_TYPES,
     InvalidSettingError,
     SettingValue,
-    dump_value,
-    format_value,
-    load_value,
-    parse_setting,
+    setting_type,
 )
+
+
+def parse_setting(name: str, text: str) -> SettingValue:
+    return setting_type(name).parse(text)
+
+
+def load_value(name: str, stored: str) -> SettingValue:
+    return setting_type(name).load(stored)
+
+
+def dump_value(name: str, value: SettingValue) -> str:
+    return setting_type(name).dump(value)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +44,20 @@ from bot.storage.setting_types import (
         ("show_footer", "on", True),
         ("show_footer", "False", False),
         ("network_timeout", "25000", 25_000),
+        ("network_timeout", "25 s", 25_000),
+        ("network_timeout", "2 min", 120_000),
+        ("max_tokens", "4k", 4000),
+        ("max_tokens", "1.5k", 1500),
+        ("max_tokens", "2 048 tokens", 2048),
+        ("hold_s", "1,5 h", 5400.0),
+        ("hold_s", "500 ms", 0.5),
+        ("max_image_bytes", "2 MB", 2_097_152),
+        ("temperature", "-0", 0.0),
+        ("dm_policy", "Owners", "owners"),
+        ("allowed_channel_ids", "<#12>, 13 <#12>", (12, 13)),
+        ("allowed_role_ids", "<@&12>", (12,)),
+        ("blocked_user_ids", "<@!12> <@13>", (12, 13)),
+        ("blocked_user_ids", "None", ()),
     ],
 )
 def test_what_people_type_is_understood(name: str, text: str, value: SettingValue) -> None:
@@ -57,7 +80,7 @@ def test_a_temperature_out_of_range_is_refused_with_the_range(text: str) -> None
 
 @pytest.mark.parametrize("text", [*_BAD_NUMBERS, "0", "0.0", "-0", "1.01", "99", "-1"])
 def test_a_top_p_out_of_range_is_refused_with_the_range(text: str) -> None:
-    with pytest.raises(InvalidSettingError, match=r"above 0 and up to 1, for example 0\.95"):
+    with pytest.raises(InvalidSettingError, match=r"over 0 and up to 1, for example 0\.95"):
         parse_setting("top_p", text)
 
 
@@ -86,7 +109,15 @@ def test_max_tokens_out_of_range_is_refused_with_the_range(text: str) -> None:
         ("show_footer", "perhaps"),
         ("network_timeout", "999"),
         ("network_timeout", "600001"),
-        ("network_timeout", "30 s"),
+        ("hold_s", "1 fortnight"),
+        ("max_tokens", "1.5"),
+        ("allowed_channel_ids", "<@12>"),
+        ("allowed_channel_ids", "+<#1> <#2>"),
+        ("allowed_channel_ids", "0"),
+        ("allowed_channel_ids", "99999999999999999999"),
+        ("allowed_channel_ids", "general"),
+        ("allowed_channel_ids", " ".join(map(str, range(1, 52)))),
+        ("network_timeout", "30 tokens"),
     ],
 )
 def test_other_values_are_refused_with_what_is_allowed(name: str, text: str) -> None:
@@ -101,9 +132,17 @@ def test_a_refusal_does_not_repeat_what_was_typed() -> None:
     assert "@everyone" not in caught.value.sentence
 
 
-def test_an_unknown_name_is_told_the_names() -> None:
-    with pytest.raises(InvalidSettingError, match="temperature, top_p, max_tokens"):
-        parse_setting("heat", "1")
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("+<#3>", (1, 2, 3)), ("-1", (2,)), ("-1 +3", (2, 3)), ("+2", (1, 2)), ("-9", (1, 2)), ("3", (3,))],
+)  # fmt: skip
+def test_signs_change_a_list_instead_of_replacing_it(text: str, value: SettingValue) -> None:
+    assert setting_type("blocked_channel_ids").parse(text, (1, 2)) == value
+
+
+def test_an_unknown_name_is_told_the_nearest() -> None:
+    with pytest.raises(InvalidSettingError, match="mean `temperature`"):
+        parse_setting("temprature", "1")
 
 
 @pytest.mark.parametrize("stored", ["NaN", "1e999", "99", '"hot"', "{", "null", "[1]", ""])
@@ -114,19 +153,35 @@ def test_a_stored_value_is_checked_again(stored: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("temperature", 0.31), ("max_tokens", 7), ("show_footer", True), ("model", "a b"),
+    [("allowed_channel_ids", (1, 2**63)), ("blocked_user_ids", ()), ("temperature", 0.31), ("max_tokens", 7), ("show_footer", True), ("model", "a b"),
      ("system_prompt", 'quote " \\ ü 🎈'), ("temperature", 1.0)],
 )  # fmt: skip
 def test_a_value_comes_back_from_storage_as_it_was(name: str, value: SettingValue) -> None:
-    assert load_value(name, dump_value(value)) == value
+    assert load_value(name, dump_value(name, value)) == value
 
 
 @pytest.mark.parametrize("value", [0.0001, 0.00001, 1e-7, 1.9999999999])
 def test_small_numbers_survive_storage(value: float) -> None:
-    assert load_value("temperature", dump_value(value)) == value
+    assert load_value("temperature", dump_value("temperature", value)) == value
 
 
-def test_values_read_as_people_write_them() -> None:
-    assert [format_value(value) for value in (None, True, False, 0.7, 5, "x")] == [
-        "the loaded one", "on", "off", "0.7", "5", "x",
-    ]  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("model", None, "the loaded one"),
+        ("show_footer", True, "on"),
+        ("show_footer", False, "off"),
+        ("temperature", 0.7, "0.7"),
+        ("hold_s", 1800.0, "1800 s"),
+        ("max_tokens", 5, "5"),
+        ("model", "x", "x"),
+        ("allowed_channel_ids", (1, 2), "<#1>, <#2>"),
+        ("allowed_role_ids", (1,), "<@&1>"),
+        ("blocked_user_ids", (), "none"),
+        ("slots", None, "automatic"),
+    ],
+)
+def test_values_read_as_people_write_them(
+    name: str, value: SettingValue | None, words: str
+) -> None:
+    assert setting_type(name).written(value) == words

@@ -15,7 +15,7 @@ from bot.core.ports import SettingsReader
 from bot.storage.database import Database, open_database
 from bot.storage.setting_types import Change, InvalidSettingError, Layer, Scope
 from bot.storage.settings_store import SettingsStore
-from config.settings import ChatDefaults
+from config.settings import LiveSettings, Settings
 from tests.support.clock import FakeClock
 
 GUILD, OTHER_GUILD = GuildId(7), GuildId(8)
@@ -32,8 +32,9 @@ ADMIN = UserId(1)
 class Admin:
     """Somebody who changes settings, a minute apart."""
 
-    def __init__(self, store: SettingsStore, clock: FakeClock) -> None:
+    def __init__(self, store: SettingsStore, clock: FakeClock, live: LiveSettings) -> None:
         self.store = store
+        self.live = live
         self.clock = clock
 
     async def set(self, scope: Scope, key: str, value: str) -> Change:
@@ -48,24 +49,33 @@ class Admin:
         await self.clock.advance(60)
         return await self.store.reset(scope, key, ADMIN, self.clock.now())
 
+    @property
+    def timeout_ms(self) -> int:
+        return self.live.view.lmstudio.network_timeout_ms
+
     def temperature(self, place: Place) -> float:
         reader: SettingsReader = self.store
         return reader.effective(place).temperature
 
 
 async def _open(database: Database) -> SettingsStore:
-    return await SettingsStore.open(database, ChatDefaults(temperature=0.7), 30_000)
+    return await SettingsStore.open(database, LiveSettings(Settings()))
+
+
+async def _admin(database: Database, clock: FakeClock) -> Admin:
+    live = LiveSettings(Settings())
+    return Admin(await SettingsStore.open(database, live), clock, live)
 
 
 @pytest.fixture
 async def admin(database: Database, clock: FakeClock) -> Admin:
-    return Admin(await _open(database), clock)
+    return await _admin(database, clock)
 
 
 async def test_without_changes_the_settings_file_holds(admin: Admin) -> None:
     effective = admin.store.effective(HERE)
     assert (effective.temperature, effective.max_tokens, effective.model) == (0.7, 2048, None)
-    assert admin.store.network_timeout_ms == 30_000
+    assert admin.timeout_ms == 30_000
 
 
 async def test_the_channel_stands_over_the_guild_over_global_over_the_file(admin: Admin) -> None:
@@ -106,12 +116,12 @@ async def test_what_holds_for_the_whole_bot_is_refused_to_a_guild(admin: Admin) 
     with pytest.raises(InvalidSettingError, match="whole bot"):
         await admin.set(IN_GUILD, "network_timeout", "25000")
     await admin.set(EVERYWHERE, "network_timeout", "25000")
-    assert admin.store.network_timeout_ms == 25_000
+    assert admin.timeout_ms == 25_000
 
 
 async def test_everything_is_there_after_a_restart(location: str | Path, clock: FakeClock) -> None:
     async with open_database(location, clock) as database:
-        admin = Admin(await _open(database), clock)
+        admin = await _admin(database, clock)
         await admin.set(IN_GUILD, "temperature", "0.31")
         await admin.set(IN_CHANNEL, "system_prompt", "Say \x22aye\x22.\nÜ 🎈")
         await admin.set(IN_GUILD, "show_footer", "on")

@@ -1,0 +1,291 @@
+"""One way to change settings: tried first, asked about where it locks somebody out, then said."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import discord
+
+from bot.core.domain import UserId
+from bot.core.permissions import listed, missing
+from bot.gateway.client import ClawbotClient
+from bot.storage.setting_types import Layer, Scope, SettingType, SettingValue, setting_type
+from cogs import _convert, _gate, _respond, _settings, _silence
+from config import names
+
+Interaction = discord.Interaction[ClawbotClient]
+
+Wanted = Mapping[str, str | None]
+"""Settings by name with what they shall be, as typed; ``None`` takes away what is set."""
+
+_WORDS: Final = re.compile(r"[\s,;]++")
+_MENTION: Final = re.compile(r"[+-]?+(?:<[#@&!\d]{1,24}>|\d{1,20})|none", re.IGNORECASE | re.ASCII)
+
+
+async def change(interaction: Interaction, wanted: Wanted, scope: Scope) -> None:
+    """Change settings and say so; where that affects others greatly, ask first.
+
+    Args:
+        interaction: By somebody who may change settings at this scope.
+        wanted: What shall hold.
+        scope: Where.
+
+    Raises:
+        GateError: A model, channel or role isn't there, or isn't to be chosen.
+        InvalidSettingError: A value isn't allowed.
+        StoreError: It couldn't be kept.
+    """
+    prepared = dict([await _tried(interaction, *each, scope) for each in wanted.items()])
+    warnings = [
+        warning
+        for name, text in prepared.items()
+        if (warning := _consequence(interaction, setting_type(name), text, scope))
+    ]
+    if warnings:
+        view = Confirmation(interaction, prepared, scope)
+        await _respond.say(interaction, "\n".join(f"⚠️ {each}" for each in warnings), view=view)
+    else:
+        await _respond.say(interaction, await carry_out(interaction, prepared, scope))
+
+
+async def carry_out(interaction: Interaction, wanted: Wanted, scope: Scope) -> str:
+    """Change settings that were tried; return what was done, a line each."""
+    services = interaction.client.services
+    by, where = UserId(interaction.user.id), _settings.scope_words(scope.layer)
+    lines = []
+    for name, text in wanted.items():
+        at = services.clock.now()
+        if text is None:
+            done = await services.overrides.reset(scope, name, by, at)
+            place = _convert.interaction_place(interaction)
+            now = next(line for line in services.overrides.show(place) if line.key == name)
+            head = "Removed" if done else f"Nothing was set for {where}"
+            lines.append(f"{head}. {_settings.describe_setting(now)}")
+            continue
+        made = await services.overrides.set(scope, name, text, by, at)
+        before = "not set there" if made.old is None else _settings.value_words(name, made.old)
+        new = _settings.value_words(name, made.new)
+        lines.append(f"**{name}** is now {new} ({where}; before: {before}).")
+    return "\n".join(lines)
+
+
+async def _tried(
+    interaction: Interaction, name: str, text: str | None, scope: Scope
+) -> tuple[str, str | None]:
+    """Check what a setting shall be against what there is; return it as the store reads it."""
+    kind = setting_type(name)
+    if text is None:
+        return kind.name, None
+    if names.is_list(kind.target):
+        text = _with_ids(interaction, kind, text)
+    held = interaction.client.services.overrides.stored(scope, kind.name)
+    value = kind.parse(text, held.value if held is not None else None)
+    if kind.of == "model":
+        text = await _settings.choose_model(interaction, str(value), scope)
+    elif isinstance(value, tuple):
+        known = held.value if held is not None and isinstance(held.value, tuple) else ()
+        for entry in set(value) - set(known):
+            _require_there(interaction, kind, entry, scope)
+    return kind.name, text
+
+
+def _with_ids(interaction: Interaction, kind: SettingType, text: str) -> str:
+    """Put ids in the place of names of channels and roles; spaces in a name need it to stand alone."""
+    whole = text.strip()
+    parts = [whole] if _id_of(interaction, kind, whole) else _WORDS.split(whole)
+    found = []
+    for part in parts:
+        entry = None if _MENTION.fullmatch(part) else _id_of(interaction, kind, part)
+        sign = part[:1] if part[:1] in {"+", "-"} else ""
+        found.append(part if entry is None else f"{sign}{entry}")
+        if entry is None and not _MENTION.fullmatch(part):
+            raise _unknown(interaction, kind, part)
+    return " ".join(found)
+
+
+def _id_of(interaction: Interaction, kind: SettingType, name: str) -> int | None:
+    return _by_name(interaction, kind).get(_bare(name))
+
+
+def _by_name(interaction: Interaction, kind: SettingType) -> dict[str, int]:
+    guild = interaction.guild
+    if guild is None or kind.of not in {"channel", "role"}:
+        return {}
+    there = guild.channels if kind.of == "channel" else guild.roles[1:]
+    return {each.name.lower(): each.id for each in there}
+
+
+def _bare(name: str) -> str:
+    return name.strip().lstrip("+-").lstrip("#@").strip().lower()
+
+
+def _unknown(interaction: Interaction, kind: SettingType, name: str) -> _gate.GateError:
+    known = _by_name(interaction, kind)
+    near = difflib.get_close_matches(_bare(name)[:100], known, 3, 0.4)
+    if not near:
+        return _gate.GateError(f"`{kind.name}` must be {kind.allowed}.")
+    mention = "<#{}>" if kind.of == "channel" else "<@&{}>"
+    offer = " or ".join(mention.format(known[each]) for each in near)
+    return _gate.GateError(f"This server has no {kind.of} of that name. Did you mean {offer}?")
+
+
+def _require_there(interaction: Interaction, kind: SettingType, entry: int, scope: Scope) -> None:
+    """Let only what exists into a list, and into the allowed channels only where I can write.
+
+    Raises:
+        GateError: It isn't there, or I may not write there.
+    """
+    client, guild = interaction.client, interaction.guild
+    if kind.of == "guild":
+        if client.get_guild(entry) is None:
+            raise _gate.GateError(f"I'm in no server with the id {entry}. Invite me there first.")
+        return
+    is_everywhere = scope.layer is Layer.GLOBAL
+    if kind.of == "role" and not is_everywhere and (guild is None or guild.get_role(entry) is None):
+        raise _gate.GateError("There is no such role in this server. Choose one from the list.")
+    if kind.of != "channel":
+        return
+    channel = (
+        client.get_channel(entry) if is_everywhere else guild and guild.get_channel_or_thread(entry)
+    )
+    if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
+        where = "in any server I'm in" if is_everywhere else "in this server"
+        raise _gate.GateError(f"There is no such channel {where}. Choose one from the list.")
+    if kind.name == "allowed_channel_ids" and not isinstance(channel, discord.CategoryChannel):
+        _require_writable(channel)
+
+
+def _require_writable(channel: discord.abc.GuildChannel | discord.Thread) -> None:
+    held = _silence.held(channel.permissions_for(channel.guild.me))
+    needed, _ = missing(held, is_thread=isinstance(channel, discord.Thread))
+    if needed:
+        raise _gate.GateError(
+            f"I can't answer in {channel.mention}: there I lack {listed(needed)}. Give my role these "
+            "permissions first."
+        )
+
+
+# What a change does to others
+
+
+def _consequence(
+    interaction: Interaction, kind: SettingType, text: str | None, scope: Scope
+) -> str:
+    """Return what a change does that somebody may not have meant; empty if it is harmless."""
+    if kind.name not in _CONSEQUENCES:
+        return ""
+    held = interaction.client.services.overrides.stored(scope, kind.name)
+    old = held.value if held is not None and isinstance(held.value, tuple) else ()
+    new = kind.parse(text, old) if text is not None else ()
+    return _CONSEQUENCES[kind.name](interaction, old, new if isinstance(new, tuple) else ())
+
+
+def _channels(_: Interaction, old: SettingValue, new: SettingValue) -> str:
+    if old and not new:
+        return (
+            "Then I answer in every channel that I can write in, no longer in the chosen ones only."
+        )
+    if new and not old:
+        return "Then I answer in the chosen channels only, and nowhere else in the server."
+    return ""
+
+
+def _roles(_: Interaction, old: SettingValue, new: SettingValue) -> str:
+    if old and not new:
+        return "Then everybody may ask me, no longer only people with the chosen roles."
+    if new and not old:
+        return "Then only people with one of the chosen roles may ask me."
+    return ""
+
+
+def _blocked(interaction: Interaction, _: SettingValue, new: SettingValue) -> str:
+    is_self = isinstance(new, tuple) and interaction.user.id in new
+    return "You are on that list yourself: then I no longer answer you." if is_self else ""
+
+
+def _admins(interaction: Interaction, old: SettingValue, new: SettingValue) -> str:
+    if not isinstance(old, tuple) or not isinstance(new, tuple) or not set(old) - set(new):
+        return ""
+    permissions = interaction.permissions
+    if permissions.manage_guild or permissions.administrator:
+        return "Then people with the removed roles can't change my settings any more."
+    return "Then you can't change my settings any more, unless another role of yours lets you."
+
+
+_CONSEQUENCES: Final = {
+    "allowed_channel_ids": _channels,
+    "allowed_role_ids": _roles,
+    "blocked_user_ids": _blocked,
+    "admin_role_ids": _admins,
+}
+
+
+# Asking first
+
+ASKED_S: Final = 600.0
+"""Seconds that a question for a yes stays open; the interaction it is edited by holds 15 minutes."""
+
+NOT_YOURS: Final = "Only the person who asked for this change can answer here."
+LEFT: Final = "Nothing was changed."
+TOO_OLD: Final = "Nothing was changed: nobody said yes. Make the change again if you still want it."
+
+
+class Confirmation(discord.ui.View):
+    """A change that waits for the yes of whoever asked for it, and of nobody else.
+
+    Args:
+        asked: The interaction that asked for the change.
+        wanted: What shall hold, tried.
+        scope: Where.
+    """
+
+    def __init__(self, asked: Interaction, wanted: Wanted, scope: Scope) -> None:
+        super().__init__(timeout=ASKED_S)
+        self._asked = asked
+        self._wanted = wanted
+        self._scope = scope
+
+    async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
+        """Ask the gate again: rights may have been taken away since the question was put."""
+        if interaction.user.id != self._asked.user.id:
+            await _respond.say(interaction, NOT_YOURS)
+            return False
+        if not await _gate.admits(interaction, is_administrative=True):
+            return False
+        _settings.require_scope(interaction, self._scope)
+        return True
+
+    async def on_error(
+        self,
+        interaction: discord.Interaction[Any],
+        error: Exception,
+        _item: discord.ui.Item[Any],
+        /,
+    ) -> None:
+        """Answer what went wrong."""
+        await _respond.failure(interaction, error)
+
+    async def on_timeout(self) -> None:
+        """Take the buttons away."""
+        await self._close(TOO_OLD)
+
+    @discord.ui.button(label="Change it", style=discord.ButtonStyle.danger)
+    async def yes(self, interaction: Interaction, _button: discord.ui.Button[Confirmation]) -> None:
+        """Make the change."""
+        done = await carry_out(interaction, self._wanted, self._scope)
+        self.stop()
+        await interaction.response.edit_message(content=_respond.shortened(done), view=None)
+
+    @discord.ui.button(label="Leave it", style=discord.ButtonStyle.secondary)
+    async def no(self, interaction: Interaction, _button: discord.ui.Button[Confirmation]) -> None:
+        """Leave everything as it is."""
+        self.stop()
+        await interaction.response.edit_message(content=LEFT, view=None)
+
+    async def _close(self, text: str) -> None:
+        with contextlib.suppress(*_respond.LOST):
+            await self._asked.edit_original_response(content=text, view=None)

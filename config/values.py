@@ -1,0 +1,189 @@
+"""A setting's value as people write it and read it. Pure; the field itself says what is allowed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any, Final, Literal, cast, get_origin
+
+from pydantic import TypeAdapter
+
+from config import names
+from config.names import Target
+
+NUMBER_CHARS: Final = 32
+"""Longer input is no number that anyone means; it also keeps parsing cheap."""
+
+MOST_ENTRIES: Final = 50
+"""Channels, roles or people that one list may name by command."""
+
+_NUMBER: Final = re.compile(
+    r"([+-]?)(\d{1,3}(?:[ '\u00a0\u202f]\d{3})++|\d*+)(?:[.,](\d*+))? ?+([a-zA-Z]*+)", re.ASCII
+)
+_SEPARATOR: Final = re.compile(r"[\s,;]++")
+_ENTRY: Final = re.compile(r"([+-]?)(?:<(#|@&|@!?)(\d{1,20})>|(\d{1,20}))", re.ASCII)
+_SIGNS: Final = MappingProxyType({"channel": ("#",), "role": ("@&",), "person": ("@", "@!")})
+_MENTIONS: Final = MappingProxyType({"channel": "<#{}>", "role": "<@&{}>", "person": "<@{}>"})
+_MANY: Final = MappingProxyType(
+    {"guild": "servers", "channel": "channels", "role": "roles", "person": "people"}
+)
+_SHORT: Final = MappingProxyType({"_ms": " ms", "_s": " s", "_bytes": " bytes"})
+_YES: Final = frozenset({"true", "yes", "on", "1"})
+_NO: Final = frozenset({"false", "no", "off", "0"})
+
+_SECONDS: Final = MappingProxyType(
+    {
+        **dict.fromkeys(("ms", "millisecond", "milliseconds"), Decimal("0.001")),
+        **dict.fromkeys(("s", "sec", "second", "seconds"), Decimal(1)),
+        **dict.fromkeys(("m", "min", "minute", "minutes"), Decimal(60)),
+        **dict.fromkeys(("h", "hour", "hours"), Decimal(3600)),
+        **dict.fromkeys(("d", "day", "days"), Decimal(86_400)),
+    }
+)
+_BYTES: Final = MappingProxyType(
+    {
+        **dict.fromkeys(("b", "byte", "bytes"), Decimal(1)),
+        **dict.fromkeys(("k", "kb", "kib"), Decimal(1024)),
+        **dict.fromkeys(("m", "mb", "mib"), Decimal(1024**2)),
+        **dict.fromkeys(("g", "gb", "gib"), Decimal(1024**3)),
+    }
+)
+
+
+def read(target: Target, text: str, current: Sequence[int] = ()) -> object:
+    """Turn what a person typed into a setting's value.
+
+    Args:
+        target: The setting.
+        text: As typed; spaces around it are ignored. Numbers may have a comma, a unit of time or
+            size, or a ``k``; ids may be mentions, with a ``+`` or ``-`` before each to add or remove.
+        current: The ids that such signs change.
+
+    Raises:
+        ValueError: It isn't allowed; pydantic's own are for programmers, ``words`` for people.
+    """
+    return adapter(target).validate_python(_reader(target)(text.strip(), current))
+
+
+def adapter(target: Target) -> TypeAdapter[Any]:
+    """Return what checks and serialises a setting's values by its field."""
+    info = target.info
+    return TypeAdapter(cast("Any", info.rebuild_annotation()))
+
+
+def written(target: Target, value: object) -> str:
+    """Return a value as people read it; ``None`` is what the field means by no value."""
+    if value is None:
+        return {"model": "the loaded one"}.get(target.field, "automatic")
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list | tuple):
+        mention = _MENTIONS.get(names.mark(target).of, "{}")
+        return ", ".join(mention.format(each) for each in value) or "none"
+    if isinstance(value, float):
+        value = format(Decimal(repr(value)).normalize(), "f")
+    unit = next((unit for end, unit in _SHORT.items() if target.field.endswith(end)), "")
+    return f"{value}{unit}"
+
+
+def words(target: Target) -> str:
+    """Say what a setting may be, with an example."""
+    kind = names.kind(target)
+    if kind is bool:
+        return "on or off"
+    if names.is_list(target):
+        return (
+            f"at most {MOST_ENTRIES} {_MANY[names.mark(target).of]}, by mention or id, or none; "
+            "+ or - before each adds or removes it"
+        )
+    allowed = names.allowed(target) + names.unit(target)
+    if get_origin(kind) is Literal:
+        return allowed
+    example = (target.info.examples or [target.info.default])[0]
+    if example is None:
+        example = names.bounds(target.info.metadata).get("ge")
+    return f"{allowed}, for example {written(target, example)}" if example is not None else allowed
+
+
+def _reader(target: Target) -> Callable[[str, Sequence[int]], object]:
+    kind = names.kind(target)
+    if names.is_list(target):
+        signs = _SIGNS.get(names.mark(target).of, ())
+        return lambda text, current: _ids(text, current, signs)
+    if kind is bool:
+        return lambda text, _: _switch(text)
+    if get_origin(kind) is Literal:
+        return lambda text, _: "_".join(text.lower().split())
+    if kind in {int, float}:
+        units = _units(target.field)
+        return lambda text, _: _number(text, units, is_whole=kind is int)
+    return lambda text, _: _words_only(text)
+
+
+def _units(field: str) -> dict[str, Decimal]:
+    """Return the units that may stand behind a number, as factors of the field's own."""
+    if field.endswith("_ms"):
+        return {unit: seconds * 1000 for unit, seconds in _SECONDS.items()}
+    if field.endswith("_s"):
+        return dict(_SECONDS)
+    if field.endswith("_bytes"):
+        return dict(_BYTES)
+    noun = field.rpartition("_")[2]
+    return {"k": Decimal(1000), noun: Decimal(1), noun.removesuffix("s"): Decimal(1)}
+
+
+def _number(text: str, units: dict[str, Decimal], *, is_whole: bool) -> int | float:
+    found = _NUMBER.fullmatch(text) if len(text) <= NUMBER_CHARS else None
+    if found is None or not (found[2] or found[3]):
+        raise ValueError
+    sign, digits, fraction, unit = found.groups()
+    factor = units[unit.lower()] if unit.lower() in units else _no_unit(unit)
+    whole = "".join(filter(str.isdigit, digits)) or "0"
+    value = Decimal(f"{sign}{whole}.{fraction or 0}") * factor
+    if not is_whole:
+        return float(value) + 0.0  # never -0.0
+    if value != int(value) or (fraction is not None and factor <= 1):
+        raise ValueError
+    return int(value)
+
+
+def _no_unit(unit: str) -> Decimal:
+    if unit:
+        raise ValueError
+    return Decimal(1)
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in _YES | _NO:
+        raise ValueError
+    return text.lower() in _YES
+
+
+def _words_only(text: str) -> str:
+    if not text:
+        raise ValueError
+    return text
+
+
+def _ids(text: str, current: Sequence[int], signs: tuple[str, ...]) -> tuple[int, ...]:
+    if text.lower() == "none":
+        return ()
+    parts = [_ENTRY.fullmatch(part) for part in _SEPARATOR.split(text) if part]
+    entries = [_entry(part, signs) for part in parts]
+    changes = {sign for sign, _ in entries}
+    if not entries or ("" in changes and len(changes) > 1):
+        raise ValueError
+    removed = {each for sign, each in entries if sign == "-"}
+    kept = [each for each in current if each not in removed] if "" not in changes else []
+    ids = tuple(dict.fromkeys([*kept, *(each for sign, each in entries if sign != "-")]))
+    if len(ids) > MOST_ENTRIES:
+        raise ValueError
+    return ids
+
+
+def _entry(part: re.Match[str] | None, signs: tuple[str, ...]) -> tuple[str, int]:
+    if part is None or (part[2] is not None and part[2] not in signs):
+        raise ValueError
+    return part[1], int(part[3] or part[4])

@@ -1,0 +1,309 @@
+"""What an admin can do with ``/config``: lists, typed options, questions first, limits at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sandbox.discord import Channel, DiscordSandbox, Interaction, Permission, Person
+from sandbox.lmstudio import LMStudioSandbox
+from tests.support.application import running, settings_for
+
+ENDS = ("help you", "switched on", "not available to you", "faster than", "certain role")
+"""How whole answers and refusals are told from the beginnings of answers."""
+
+
+@dataclass
+class Server:
+    """A running bot in a server of Ada's with two channels and a member, Bob."""
+
+    discord: DiscordSandbox
+    lm: LMStudioSandbox
+    ada: Person
+    bob: Person
+    general: Channel
+    other: Channel
+
+    async def use(self, person: Person, name: str, /, **options: object) -> Interaction:
+        """Use a command in the first channel and wait for the answer."""
+        return await self.use_in(self.general, person, name, **options)
+
+    async def use_in(
+        self, channel: Channel, person: Person, name: str, /, **options: object
+    ) -> Interaction:
+        """Use a command and wait for the answer."""
+        interaction = await person.slash(channel, name, **options)
+        await interaction.wait_response(timeout_s=5)
+        await self.discord.wait_until(lambda: interaction.content)
+        return interaction
+
+    async def press(self, person: Person, asked: Interaction, label: str) -> Interaction:
+        """Press a button of an answer."""
+        assert asked.message is not None
+        pressed = await person.click(asked.message, label)
+        await pressed.wait_response(timeout_s=5)
+        return pressed
+
+    async def value(self, name: str) -> str:
+        """Return what ``/config show`` says of a setting."""
+        return (await self.use(self.ada, "config show", setting=name)).content
+
+    async def reply(self, person: Person, channel: Channel) -> str:
+        """Mention the bot and return its reply."""
+        message = await person.mention(channel, "Hello?")
+        reply = await self.discord.wait_reply(
+            message, until=lambda reply: any(end in reply.content for end in ENDS)
+        )
+        return reply.content
+
+
+@pytest.fixture
+async def server(
+    discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channel: Channel, tmp_path: Path
+) -> AsyncGenerator[Server, None]:
+    bob = discord.add_user("Bob")
+    guild = channel.guild
+    assert guild is not None
+    guild.add_member(bob)
+    guild.add_member(discord.owner, permissions=Permission.MANAGE_GUILD)
+    other = guild.add_channel("other")
+    async with running(settings_for(discord, lm, tmp_path)):
+        yield Server(discord, lm, ada, bob, channel, other)
+
+
+async def test_options_of_discords_own_kind_change_several_settings_at_once(
+    server: Server,
+) -> None:
+    said = await server.use(
+        server.ada, "config chat", temperature=0.3, max_tokens=99, show_footer=True
+    )
+    assert said.content.count("is now") == 3
+    await server.reply(server.bob, server.general)
+    body = server.lm.completions[-1].body
+    assert (body["temperature"], body["max_tokens"]) == (0.3, 99)
+
+
+async def test_the_first_allowed_channel_is_asked_about_and_holds_after_a_yes(
+    server: Server,
+) -> None:
+    asked = await server.use(server.ada, "config access", allowed_channel_ids=server.other)
+    assert "nowhere else" in asked.content
+    assert "none" in await server.value("allowed_channel_ids")
+    done = await server.press(server.ada, asked, "Change it")
+    assert f"<#{server.other.id}>" in done.content
+    assert "switched on" in await server.reply(server.bob, server.general)
+    assert "help you" in await server.reply(server.bob, server.other)
+
+
+async def test_a_no_leaves_everything_as_it_is(server: Server) -> None:
+    asked = await server.use(server.ada, "config set", setting="allowed_role_ids", value="@here")
+    assert "must be" in asked.content
+    asked = await server.use(server.ada, "config access", allowed_channel_ids=server.other)
+    done = await server.press(server.ada, asked, "Leave it")
+    assert "Nothing was changed" in done.content
+    assert "none" in await server.value("allowed_channel_ids")
+
+
+async def test_a_yes_after_the_right_was_taken_away_changes_nothing(server: Server) -> None:
+    guild = server.general.guild
+    assert guild is not None
+    carol = server.discord.add_user("Carol")
+    guild.add_member(carol, permissions=Permission.MANAGE_GUILD)
+    asked = await server.use(carol, "config access", allowed_channel_ids=server.other)
+    guild.remove_member(carol)
+    guild.add_member(carol)
+    refused = await server.press(carol, asked, "Change it")
+    assert "Manage Server" in refused.content
+    assert "none" in await server.value("allowed_channel_ids")
+
+
+async def test_undo_restores_a_list_exactly_and_history_shows_old_and_new(server: Server) -> None:
+    for entry in (server.general, server.other):
+        await server.use(
+            server.ada, "config set", setting="blocked_channel_ids", value=f"+{entry.id}"
+        )
+    both = f"<#{server.general.id}>, <#{server.other.id}>"
+    await server.use(server.ada, "config access", blocked_channel_ids=server.general, take_out=True)
+    assert both not in await server.value("blocked_channel_ids")
+    await server.use(server.ada, "config undo")
+    assert both in await server.value("blocked_channel_ids")
+    lines = (await server.use(server.ada, "config history")).content.splitlines()
+    assert f"<#{server.other.id}> → {both}" in lines[0]
+    assert f"{both} → <#{server.other.id}>" in lines[1]
+
+
+async def test_channels_and_roles_are_found_by_name_and_near_names_are_offered(
+    server: Server,
+) -> None:
+    guild = server.general.guild
+    assert guild is not None
+    staff = guild.add_role("Night Staff")
+    done = await server.use(
+        server.ada, "config set", setting="admin_role_ids", value="@night staff"
+    )
+    assert f"<@&{staff.id}>" in done.content
+    done = await server.use(server.ada, "config set", setting="blocked_channel_ids", value="#other")
+    assert f"<#{server.other.id}>" in done.content
+    near = await server.use(server.ada, "config set", setting="blocked_channel_ids", value="+othr")
+    assert f"Did you mean <#{server.other.id}>?" in near.content
+
+
+async def test_a_channel_of_another_server_and_one_i_cant_write_in_are_refused(
+    server: Server,
+) -> None:
+    elsewhere = server.discord.add_guild("Else", owner=server.bob).add_channel("far")
+    refused = await server.use(
+        server.ada, "config set", setting="allowed_channel_ids", value=str(elsewhere.id)
+    )
+    assert "no such channel in this server" in refused.content
+    guild = server.general.guild
+    assert guild is not None
+    server.other.overwrite(guild, deny=Permission.SEND_MESSAGES)
+    refused = await server.use(
+        server.ada, "config set", setting="allowed_channel_ids", value=str(server.other.id)
+    )
+    assert "I lack Send Messages" in refused.content
+    assert "none" in await server.value("allowed_channel_ids")
+
+
+async def test_a_model_that_isnt_there_is_refused_with_near_names(server: Server) -> None:
+    refused = await server.use(server.ada, "config set", setting="model", value="qwen3-next")
+    assert "qwen/qwen3-next-80b" in refused.content
+
+
+async def test_who_manages_a_server_is_never_locked_out_of_its_settings(server: Server) -> None:
+    await server.use(
+        server.ada, "config set", setting="blocked_channel_ids", value=str(server.general.id)
+    )
+    assert "switched on" in (await server.use(server.ada, "ask", prompt="Hello?")).content
+    assert "switched on" in await server.reply(server.bob, server.general)
+    done = await server.use(server.ada, "config set", setting="blocked_channel_ids", value="none")
+    assert "is now" in done.content
+    assert "help you" in await server.reply(server.bob, server.general)
+
+
+async def test_a_blocked_person_isnt_answered_in_that_server_only(server: Server) -> None:
+    await server.use(server.ada, "config access", blocked_user_ids=server.bob)
+    assert "not available to you" in await server.reply(server.bob, server.general)
+    elsewhere = server.discord.add_guild("Else", owner=server.bob).add_channel("far")
+    assert "help you" in await server.reply(server.bob, elsewhere)
+
+
+async def test_a_person_with_an_admin_role_changes_settings(server: Server) -> None:
+    guild = server.general.guild
+    assert guild is not None
+    guild.open_command("config")
+    role = guild.add_role("Keepers")
+    refused = await server.use(server.bob, "config chat", temperature=0.3)
+    assert "Manage Server" in refused.content
+    guild.members[server.bob.id].role_ids.append(role.id)
+    await server.use(server.ada, "config access", admin_role_ids=role)
+    done = await server.use(server.bob, "config chat", temperature=0.3)
+    assert "is now" in done.content
+    own = await server.use(server.bob, "config access", admin_role_ids=role, take_out=True)
+    assert "you can't change my settings any more" in own.content
+
+
+async def test_deleted_channels_and_roles_in_lists_neither_open_nor_block(server: Server) -> None:
+    guild = server.general.guild
+    assert guild is not None
+    asked = await server.use(server.ada, "config access", allowed_channel_ids=server.other)
+    await server.press(server.ada, asked, "Change it")
+    server.other.delete()
+    assert "switched on" in await server.reply(server.bob, server.general)
+    done = await server.use(
+        server.ada, "config set", setting="allowed_channel_ids", value=f"+{server.general.id}"
+    )
+    assert "is now" in done.content
+    assert "help you" in await server.reply(server.bob, server.general)
+
+
+async def test_limits_hold_from_the_next_question_on(server: Server) -> None:
+    owner = server.discord.owner
+    await server.use(owner, "config limits", per_person_per_minute=1)
+    assert "help you" in await server.reply(server.bob, server.general)
+    assert "faster than" in (await server.use(server.bob, "ask", prompt="Hello?")).content
+    await server.use(owner, "config limits", per_person_per_minute=1000)
+    assert "help you" in await server.reply(server.bob, server.general)
+
+
+async def test_the_policy_for_direct_messages_holds_at_once(server: Server) -> None:
+    await server.use(server.discord.owner, "config access", dm_policy="closed")
+    message = await server.bob.dm("Hello?")
+    reply = await server.discord.wait_reply(message, until=lambda reply: reply.content)
+    assert "don't answer direct messages" in reply.content
+
+
+async def test_autocomplete_shows_what_holds_the_default_and_where_it_comes_from(
+    server: Server,
+) -> None:
+    await server.use(server.ada, "config set", setting="temperature", value="0,3")
+    named = await server.ada.autocomplete(server.general, "config set", "setting", "temp")
+    assert [each["name"] for each in named] == ["temperature · 0.3 · this server"]
+    values = await server.ada.autocomplete(
+        server.general, "config set", "value", "", setting="temperature"
+    )
+    assert [each["name"] for each in values] == [
+        "0.3 · holds here, from this server",
+        "0.7 · the default",
+    ]
+    owners = await server.ada.autocomplete(server.general, "config set", "setting", "slots")
+    assert owners == []
+
+
+NUMBERS = ("", " ", "hot", "nan", "inf", "-inf", "1e9", "0x1", "1_0", "--1", "0.7.1", "½", "٠", "None", "[]", "{}",
+           "9" * 40, "1 2", "1,2,3", "5 bananas", "@everyone", "'; DROP TABLE settings; --")  # fmt: skip
+BAD_VALUES: tuple[tuple[str, str], ...] = (
+    *(("temperature", text) for text in (*NUMBERS, "-0.1", "2.01", "99", "3 s")),
+    *(("top_p", text) for text in (*NUMBERS, "0", "-1", "1.01", "200 %")),
+    *(("max_tokens", text) for text in (*NUMBERS, "0", "-5", "131073", "1.5", "1,5", "200k")),
+    *(("show_footer", text) for text in ("", "perhaps", "2", "onn", "null", "-1")),
+    *(("reasoning", text) for text in ("", "none", "max", "medium-rare", "5")),
+    *(("system_prompt", text) for text in ("", "   ", "a\x1b[31mb", "x" * 6001)),
+    *(("model", text) for text in ("", "a/../b", "a\nb", "a\u202eb", "x" * 201, "gpt-nowhere")),
+    *(
+        (name, text)
+        for name in (
+            "allowed_channel_ids",
+            "blocked_channel_ids",
+            "admin_role_ids",
+            "blocked_user_ids",
+        )
+        for text in (
+            "",
+            "x",
+            "<@&1",
+            "1.5",
+            "-",
+            "0",
+            "99999999999999999999999",
+            "+1 2",
+            "#nowhere",
+            ",",
+        )
+    ),
+    ("allowed_channel_ids", "1"),
+    ("admin_role_ids", "12345"),
+    ("nothing", "1"),
+)
+
+
+async def test_bad_values_are_refused_with_what_is_allowed_and_change_nothing(
+    server: Server,
+) -> None:
+    assert len(BAD_VALUES) >= 80
+    owner = server.discord.owner  # whom no limit of commands stops
+    for name, text in BAD_VALUES:
+        if len(text) > 6000:
+            continue  # Discord's client doesn't let it through
+        said = (await server.use(owner, "config set", setting=name, value=text)).content
+        allowed = (" must be ", "There is no", "has no such model", "no channel of", "no role of")
+        assert any(word in said for word in allowed), (name, text, said)
+        assert "is now" not in said
+    assert (await server.use(server.ada, "config history")).content == "Nothing was changed yet."
+    await server.reply(server.bob, server.general)
+    body = server.lm.completions[-1].body
+    assert (body["temperature"], body["top_p"], body["max_tokens"]) == (0.7, 0.95, 2048)

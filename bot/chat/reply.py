@@ -287,7 +287,9 @@ class Reply:
             return
         if ticket.is_held:
             hold_s = self._parts.settings.queue.hold_s
-            self._delivery.stage(Stage(StageKind.HELD, expected_wait_s=hold_s))
+            is_loading = self._parts.backend.is_loading()
+            held = Stage(StageKind.HELD, expected_wait_s=hold_s)
+            self._delivery.stage(Stage(StageKind.LOADING) if is_loading else held)
             return
         wait_s = ticket.expected_wait_s
         self._delivery.stage(

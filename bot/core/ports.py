@@ -47,6 +47,10 @@ class ChatBackend(Protocol):
         """Return whether a server is believed to answer, without I/O."""
         ...
 
+    def is_loading(self) -> bool:
+        """Return whether none answers only because its model is still being loaded, without I/O."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ServerState:

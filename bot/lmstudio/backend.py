@@ -88,6 +88,10 @@ class LMStudioBackend:
         """Return whether a server is believed to answer, without I/O."""
         return self._fleet.is_available()
 
+    def is_loading(self) -> bool:
+        """Return whether no server answers only because the model is still being loaded."""
+        return self._fleet.is_loading()
+
     def on_availability(self, callback: Callable[[bool], None]) -> None:
         """Call back with the new value whenever ``is_available`` changes.
 

@@ -160,6 +160,11 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 _MAX_NAME_CHARS: Final = 300
 
+_UNREAD_BYTES: Final = 2000
+
+_BROKEN_OFF: Final = frozenset({"error", "failed", "abort", "aborted", "modelUnloaded"})
+"""Finish reasons of an answer that isn't whole: LM Studio's own, and other servers'."""
+
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
@@ -305,6 +310,7 @@ class CompletionDecoder:
         model: The model that answers, once it was named.
         failure: The payload of an error that came inside the stream; decoding stops there.
         is_malformed: Something came that isn't allowed; decoding stops there.
+        unread: The beginning of an event that is no JSON; an error's text may stand there.
         has_content: Text other than white space came.
         has_reasoning: Reasoning came.
     """
@@ -319,6 +325,7 @@ class CompletionDecoder:
         "is_done",
         "is_malformed",
         "model",
+        "unread",
         "usage",
     )
 
@@ -336,6 +343,7 @@ class CompletionDecoder:
         self.usage: Usage | None = None
         self.model: str | None = None
         self.failure: object = None
+        self.unread = ""
         self.has_content = False
         self.has_reasoning = False
 
@@ -343,6 +351,11 @@ class CompletionDecoder:
     def has_ended(self) -> bool:
         """The completion is whole: an end mark or a finish reason came."""
         return self.is_done or self.finish_reason is not None
+
+    @property
+    def is_blank(self) -> bool:
+        """Not one byte came: the server ended the answer before it began."""
+        return not self._sse.received_bytes
 
     @property
     def has_failed(self) -> bool:
@@ -389,6 +402,8 @@ class CompletionDecoder:
                     self.is_malformed = True
                 else:
                     self._payload(payload, content, reasoning)
+                if self.is_malformed:
+                    self.unread = data[:_UNREAD_BYTES].decode("utf-8", "replace")
         if self._sse.exceeded:
             self.is_malformed = True
         return self._joined(content, reasoning)
@@ -406,16 +421,25 @@ class CompletionDecoder:
                     content.append(text if type(text) is str else _text_of_parts(text))
                 if text := delta.get("reasoning_content") or delta.get("reasoning"):
                     reasoning.append(text if type(text) is str else _text_of_parts(text))
-            reason = choice.get("finish_reason")
-            if type(reason) is str:
-                self.finish_reason = reason[:_MAX_NAME_CHARS]
-        elif error := payload.get("error"):
+            error = payload.get("error")
+            if type(reason := choice.get("finish_reason")) is str:
+                error = error or self._note_end(reason)
+        else:
+            error = payload.get("error") or _bare_error(payload)
+        if error:
             self.failure = error
             return
         if self.model is None and type(name := payload.get("model")) is str and name:
             self.model = name[:_MAX_NAME_CHARS]
         if usage := payload.get("usage"):
             self.usage = _usage(usage) or self.usage
+
+    def _note_end(self, reason: str) -> str | None:
+        """Note why the answer ends; return the reason where it means a failure."""
+        if reason in _BROKEN_OFF:
+            return reason
+        self.finish_reason = reason[:_MAX_NAME_CHARS]
+        return None
 
     def _joined(self, content: list[str], reasoning: list[str]) -> tuple[str, str]:
         text = self._mended(0, "".join(content))
@@ -441,6 +465,14 @@ class CompletionDecoder:
         except UnicodeEncodeError:
             return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         return text
+
+
+def _bare_error(payload: dict[str, Any]) -> object:
+    """Return the payload itself where it is an error without the wrapper of that name."""
+    kind = f"{payload.get('object')} {payload.get('type')}"
+    is_marked = "code" in payload or "error" in kind
+    is_error = "detail" in payload or (is_marked and type(payload.get("message")) is str)
+    return payload if is_error and "choices" not in payload else None
 
 
 def _text_of_parts(parts: object) -> str:

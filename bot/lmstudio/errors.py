@@ -75,6 +75,13 @@ class HostNotFoundError(BackendUnavailableError):
     )
 
 
+class StillLoadingError(BackendUnavailableError):
+    """The server is up, but takes no question until it has loaded its model."""
+
+    user_text = "The model is still being loaded. Please try again in a few minutes."
+    admin_hint = "Wait until the model is loaded; the server's own log shows how far it is."
+
+
 class TlsError(BackendError):
     """TLS and plain HTTP don't match, or the handshake failed."""
 

@@ -29,14 +29,19 @@ _OWN_FIELDS: Final = (
 )
 _LIMIT_TOKENS: Final = re.compile(
     r"context length of only (\d{1,12})|n_ctx\W{1,8}(\d{1,12})|Reached context length of (\d{1,12})"
-    r"|maximum context length is (\d{1,12})"
+    r"|maximum (?:context|model) length (?:is|of) (\d{1,12})|\(context length (\d{1,12})\)"
     r"|context size \((\d{1,12}) tokens\)|exceeds [^.]{0,60}\((\d{1,12}) tokens\)",
     re.IGNORECASE,
 )
 _PROMPT_TOKENS: Final = re.compile(
     r"n_keep:\s*(\d+)|keep the first (\d+) tokens|n_prompt_tokens\W{1,8}(\d+)"
-    r"|request \((\d+) tokens\)|request has (\d+) input tokens|you requested (\d+) tokens",
+    r"|request \((\d+) tokens\)|request has (\d+) input tokens"
+    r"|you requested \d+ tokens \((\d+) in|you requested (\d+) tokens|prompt \((?:total )?length (\d+)\)",
     re.IGNORECASE,
+)
+
+_OF_REASONING: Final = re.compile(
+    "reasoning configuration|support thinking|invalid (reasoning|think) value", re.IGNORECASE
 )
 
 Maker = Callable[[str], BackendError]
@@ -52,7 +57,7 @@ def _overflow(text: str) -> BackendError:
 
 def _invalid(text: str) -> BackendError:
     named = [name for name in _OWN_FIELDS if name in text]
-    if "reasoning configuration" in text:
+    if _OF_REASONING.search(text):
         named = ["reasoning_effort"]
     return errors.InvalidRequestError(tuple(named))
 
@@ -60,7 +65,10 @@ def _invalid(text: str) -> BackendError:
 _TABLE: Final[tuple[tuple[re.Pattern[str], Maker], ...]] = tuple(
     (re.compile("|".join(patterns), re.IGNORECASE | re.MULTILINE), maker)
     for maker, patterns in (
-        (_always(errors.AuthenticationError), ("invalid_api_key", "LM Studio API token")),
+        (
+            _always(errors.AuthenticationError),
+            ("invalid_api_key", "LM Studio API token", "Invalid API key"),
+        ),
         (_always(errors.PermissionDeniedError), ("Permission denied to use",)),
         (_always(errors.WrongEndpointError), ("Unexpected endpoint or method",)),
         (_always(errors.TlsError), (r"HTTP request (was sent )?to (an )?HTTPS",)),
@@ -74,11 +82,30 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], Maker], ...]] = tuple(
                 r"context length of only \d+",
                 r"Reached context length of \d+",
                 "mid-generation context overflow",
-                r"maximum context length is \d+ tokens",
+                r"maximum (context|model) length (is|of) \d+",
+                r"(exceed(s|ed)?|longer than) (the )?(max(imum)? )?(available )?(context|model) length",
+                "context_length_exceeded",
+                "context shift is disabled",
+                "too long to fit into the model",
+                r"input( \(\d+ tokens\))? is too large to process",
             ),
         ),
         (_always(errors.PoolFullError), ("Context size has been exceeded",)),
-        (_always(errors.BadImageError), ("Failed to load image", "Vision model is not loaded")),
+        (
+            _always(errors.BadImageError),
+            ("Failed to load image", "Vision (model|add-on|adapter) is not loaded"),
+        ),
+        (
+            _always(errors.ImagesRefusedError),
+            (
+                "does(n't| not) support (image|vision)",
+                "image input is not supported",
+                "images? (is|are) not supported",
+                "At most 0 image",
+                "is not a multimodal model",
+                "missing data required for image input",
+            ),
+        ),
         (_always(errors.NoModelError), ("No models? (is |are )?loaded",)),
         (
             _always(errors.ModelNotFoundError),
@@ -87,7 +114,10 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], Maker], ...]] = tuple(
                 "Invalid model identifier",
                 "model_not_found",
                 "not found in downloaded models",
-                r"The model `[^`]{0,300}` does not exist",
+                "noModelMatchingQuery",
+                r"\bmodel [`'\"][^`'\"]{1,300}[`'\"] (does not exist|(is )?not found)",
+                "try pulling it first",
+                "does not support (chat|generate)",
             ),
         ),
         (
@@ -102,8 +132,12 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], Maker], ...]] = tuple(
         (
             _always(errors.OutOfMemoryError),
             (
-                "unable to allocate",
+                "(unable|failed) to allocate",
                 "out of ?memory",
+                "insufficient memory",
+                "not enough (V?RAM|memory)",
+                "requires more (system )?memory",
+                "cudaMalloc failed",
                 "ErrorOutOfDeviceMemory",
                 "bad.?alloc",
                 r"Attempting to allocate \d+ bytes",
@@ -120,12 +154,44 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], Maker], ...]] = tuple(
                 "exited before becoming healthy",
                 "snapshot of system resources",
                 "createDevice",
+                "No LM Runtime found",
+                "waiting for llama runner to start",
             ),
         ),
-        (_always(errors.ModelCrashedError), ("model has crashed", "Exit code:")),
+        (
+            _always(errors.ModelCrashedError),
+            (
+                "model has crashed",
+                "Exit code:",
+                "llama runner process",
+                "EngineDeadError",
+                "EngineCore encountered",
+                "Engine loop has died",
+            ),
+        ),
+        (_always(errors.StillLoadingError), ("Loading model",)),
+        (
+            _always(errors.BusyError),
+            (
+                "server (is )?busy",
+                "pending requests exceeded",
+                "too many requests",
+                "rate.?limit",
+                "slots? (is |are )?(not |un)available",
+                "queue is full",
+                "overloaded",
+            ),
+        ),
         (
             _always(errors.ComputeError),
-            ("ErrorDeviceLost", "Compute error", r"decode\(\) failed", "speculative batch"),
+            (
+                "ErrorDeviceLost",
+                "Compute error",
+                r"decode\(\) failed",
+                "speculative batch",
+                "CUDA error",
+                "encountered while running the model",
+            ),
         ),
         (
             _always(errors.TemplateError),
@@ -140,11 +206,8 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], Maker], ...]] = tuple(
                 "Unknown test: sequence",
                 "on undefined values",
                 "Cannot pass both content and thinking",
+                "chat template is no longer allowed",
             ),
-        ),
-        (
-            _always(errors.ImagesRefusedError),
-            ("does not support images", "image input is not supported"),
         ),
         (_always(errors.OutputParserError), ("peg-native", "failed to parse output")),
         (
@@ -158,6 +221,8 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], Maker], ...]] = tuple(
                 "Invalid discriminator",
                 "Unrecognized key",
                 "reasoning configuration",
+                "does not support thinking",
+                r"invalid (reasoning|think) value",
                 "missing_required_parameter",
                 "invalid_(union|value|json|enum_value|type)",
                 "previous_response",
@@ -215,8 +280,9 @@ def failure_of(decoder: CompletionDecoder) -> BackendError | None:
     if decoder.failure is not None:
         return classify_event(decoder.failure)
     if decoder.is_malformed:
-        return errors.BadResponseError("the stream is malformed or too large")
-    if not decoder.has_ended:
+        unread = classify_payload(decoder.unread)
+        return unread or errors.BadResponseError("the stream is malformed or too large")
+    if not decoder.has_ended and not decoder.is_blank:
         return errors.TruncatedStreamError()
     if decoder.has_reasoning:
         return None

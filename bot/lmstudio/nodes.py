@@ -97,6 +97,7 @@ class Node:
         transport: Its connections.
         circuit: Pauses a server that keeps failing.
         is_up: It answered the last time; ``None`` before the first probe ended.
+        is_loading: It said at its last look that it can't answer until its model is loaded.
         catalogue: Its models as last read; ``None`` before.
         loading: Models being loaded by a question; the event is set when that is over.
         idle: Set while nothing runs here.
@@ -119,6 +120,7 @@ class Node:
         self.transport = transport
         self.circuit = Circuit(clock)
         self.is_up: bool | None = None
+        self.is_loading = False
         self.catalogue: Catalogue | None = None
         self.loading: dict[str, asyncio.Event] = {}
         self.idle = asyncio.Event()
@@ -286,6 +288,7 @@ class Node:
             cause: The question whose request it was, if one was.
         """
         if isinstance(error, errors.BackendUnavailableError):
+            self.is_loading = isinstance(error, errors.StillLoadingError)
             self._set_up(is_up=False)
         elif cause is not None and isinstance(error, _MAY_BE_SHARED):
             self.circuit.fail(cause)
@@ -318,7 +321,8 @@ class Node:
         try:
             source = self.catalogue.source if self.catalogue and self.is_up else 0
             catalogue = await fetch_catalogue(self.transport, source)
-        except errors.BackendUnavailableError:
+        except errors.BackendUnavailableError as exc:
+            self.is_loading = isinstance(exc, errors.StillLoadingError)
             self._set_up(is_up=False)
             return False
         except BackendError:
@@ -357,9 +361,8 @@ class Node:
 
     def _set_up(self, *, is_up: bool) -> None:
         if self.is_up is not is_up:
-            level, state = (
-                (logging.INFO, "answers") if is_up else (logging.WARNING, "doesn't answer")
-            )
+            away = "is still loading its model" if self.is_loading else "doesn't answer"
+            level, state = (logging.INFO, "answers") if is_up else (logging.WARNING, away)
             _log.log(level, "LM Studio (address %d) %s", self.index + 1, state)
             self.is_up = is_up
             self._loads.update(self._learned.keys())  # whatever its slots held may be gone
@@ -440,6 +443,12 @@ class Fleet:
     def is_available(self) -> bool:
         """Return whether any server is believed to answer."""
         return any(node.is_usable for node in self.nodes)
+
+    def is_loading(self) -> bool:
+        """Return whether no server answers, but one will once its model is loaded."""
+        return not self.is_available() and any(
+            node.is_up is False and node.is_loading for node in self.nodes
+        )
 
     def look_again(self) -> None:
         """Probe all servers soon, because somebody waits."""

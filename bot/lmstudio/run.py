@@ -70,8 +70,11 @@ CUT_BY_SERVER: Final = (
 
 _REASONS: Final = {
     "length": FinishReason.LENGTH,
+    "contextLengthReached": FinishReason.LENGTH,
+    "maxPredictedTokensReached": FinishReason.LENGTH,
     "tool_calls": FinishReason.TOOL_CALLS,
 }
+UNKNOWN: Final = "The model's server reported a fault here."
 _LINES: Final[tuple[tuple[type[BackendError], str], ...]] = (
     (errors.ContextOverflowError, "What the model can read at once is full here."),
     (errors.PoolFullError, "The memory that all running answers share was full here."),
@@ -87,13 +90,16 @@ _LINES: Final[tuple[tuple[type[BackendError], str], ...]] = (
     (errors.BackendUnavailableError, "The connection to the model broke here."),
     (errors.BadResponseError, "The model's server sent something I can't read here."),
     (errors.TlsError, "The connection to the model broke here."),
+    (errors.ServerFaultError, UNKNOWN),
+    (errors.ChannelError, "The model's engine broke off here."),
+    (errors.InvalidRequestError, UNKNOWN),
 )
-UNKNOWN: Final = "The model's server reported a fault here."
 
 
 def line_for(error: BackendError) -> str:
-    """Return one sentence on why an answer ends where it does."""
-    return next((line for kind, line in _LINES if isinstance(error, kind)), UNKNOWN)
+    """Return one sentence on why an answer ends where it does: what is known of the failure."""
+    line = next((line for kind, line in _LINES if isinstance(error, kind)), None)
+    return line or f"{error.user_text.partition('. ')[0].rstrip('.')}."
 
 
 def may_go_on(error: BackendError) -> bool:
@@ -670,14 +676,16 @@ def _stage(ask: Ask, reached: Reached, loaded: asyncio.Task[None] | None) -> Sta
 def _as_known(error: BackendError, ask: Ask) -> BackendError:
     """Return what a failure really is.
 
-    A prompt that is too long may end with nothing but its size (lmstudio-bug-tracker #2339).
+    A prompt that is too long may end with nothing but its size, or with nothing at all
+    (lmstudio-bug-tracker #2339); then our own estimate is all there is.
     """
     info, usage = ask.node.model(ask.plan.model), ask.exchange.decoder.usage
-    if isinstance(error, errors.EmptyAnswerError) and usage and info and info.context_tokens:
-        limit = info.context_tokens
-        if usage.prompt_tokens >= limit:
-            return errors.ContextOverflowError(limit, usage.prompt_tokens)
-    return error
+    if not isinstance(error, errors.EmptyAnswerError) or info is None or not info.context_tokens:
+        return error
+    counted = usage.prompt_tokens if usage is not None else 0
+    if (counted or ask.plan.prompt_tokens) < info.context_tokens:
+        return error
+    return errors.ContextOverflowError(info.context_tokens, counted or None)
 
 
 def fresh_tokens(usage: Usage, fresh_share: float, estimated_tokens: int) -> int:

@@ -58,7 +58,10 @@ async def resolve(engine: Engine, name: str | None) -> Instance:
         RefusalError: No such model, none loaded, or several and none named.
     """
     engine.expire()
-    if not name or engine.options.flavour == other_servers.LLAMA_CPP:
+    is_llama = engine.options.flavour == other_servers.LLAMA_CPP
+    if is_llama and not engine.instances:
+        raise RefusalError(other_servers.loading())
+    if not name or is_llama:
         loaded = [one for one in engine.instances.values() if one.model.kind == "llm"]
         if len(loaded) > 1:
             raise RefusalError(errors.MULTIPLE_MODELS)

@@ -23,6 +23,8 @@ def slot_context(engine: Engine, instance: Instance) -> int:
 def find(engine: Engine, method: str, path: str) -> dict[str, Any] | list[Any] | ErrorReply:
     """Return the reply of a flavour to anything that is no completion."""
     vllm = engine.options.flavour == VLLM
+    if engine.options.flavour == LLAMA_CPP and not engine.instances:
+        return loading()
     if method not in {"GET", "HEAD"}:
         return _unknown(vllm=vllm)
     if vllm:
@@ -99,10 +101,8 @@ def _llama_models(engine: Engine) -> dict[str, Any]:
     return {"object": "list", "data": data}
 
 
-def _props(engine: Engine) -> dict[str, Any] | ErrorReply:
-    instance = next(iter(engine.instances.values()), None)
-    if instance is None:
-        return _loading()
+def _props(engine: Engine) -> dict[str, Any]:
+    instance = next(iter(engine.instances.values()))
     settings = {"id": 0, "n_ctx": slot_context(engine, instance), "speculative": False}
     return {
         "default_generation_settings": {**settings, "is_processing": False},
@@ -118,9 +118,7 @@ def _props(engine: Engine) -> dict[str, Any] | ErrorReply:
 
 
 def _slots(engine: Engine) -> list[Any] | ErrorReply:
-    instance = next(iter(engine.instances.values()), None)
-    if instance is None:
-        return _loading()
+    instance = next(iter(engine.instances.values()))
     if not engine.options.slots_endpoint:
         message = "This server does not support slots endpoint. Start it with `--slots`"
         error = {"code": 501, "message": message, "type": "not_supported_error"}
@@ -136,7 +134,8 @@ def _slots(engine: Engine) -> list[Any] | ErrorReply:
     ]
 
 
-def _loading() -> ErrorReply:
+def loading() -> ErrorReply:
+    """Return what llama.cpp's server says to everything until its model is loaded."""
     error = {"code": 503, "message": "Loading model", "type": "unavailable_error"}
     return ErrorReply(503, {"error": error}, "Loading model")
 

@@ -11,7 +11,7 @@ from bot import app
 from bot.core.errors import ConfigurationError, DependencyError
 from bot.storage.lock import LOCK_NAME, data_folder
 from sandbox.discord import Channel, DiscordSandbox, Person
-from sandbox.lmstudio import Answer, LMStudioSandbox
+from sandbox.lmstudio import Answer, LMStudioSandbox, Model, Options
 from tests.support.application import running, settings_for
 from tests.support.clock import SwiftClock
 
@@ -28,6 +28,24 @@ async def test_a_question_is_held_while_the_model_is_down_and_answered_when_it_i
         assert "doesn't answer" in reply.content
         lm.script(Answer("Here I am."))
         await lm.start()
+        await discord.wait_until(lambda: reply.content == "Here I am.", timeout_s=20)
+        assert len(discord.bot_messages) == 1
+
+
+async def test_a_question_is_held_while_the_server_loads_its_model(
+    discord: DiscordSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    """llama.cpp's server answers 503 to everything until then, which is no fault of its own."""
+    model = Model("a.gguf", loaded=False)
+    async with (
+        LMStudioSandbox([model], options=Options(flavour="llama.cpp")) as lm,
+        running(settings_for(discord, lm, tmp_path, **FAST)),
+    ):
+        asked = await ada.mention(channel, "Are you there?")
+        reply = await discord.wait_reply(asked)
+        assert "Loading the model" in reply.content
+        lm.script(Answer("Here I am."))
+        await lm.load("a.gguf")
         await discord.wait_until(lambda: reply.content == "Here I am.", timeout_s=20)
         assert len(discord.bot_messages) == 1
 

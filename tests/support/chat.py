@@ -78,6 +78,9 @@ class FakeBackend:
     def is_available(self) -> bool:
         return self.is_up
 
+    def is_loading(self) -> bool:
+        return False
+
 
 class FakeJournal:
     """A ``Journal`` in memory.

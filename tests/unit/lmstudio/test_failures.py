@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
 from bot.core.errors import BackendError
 from bot.lmstudio import errors
-from bot.lmstudio.failures import classify, classify_event
+from bot.lmstudio.completion import CompletionDecoder
+from bot.lmstudio.failures import classify, classify_event, failure_of
+from bot.lmstudio.run import UNKNOWN, line_for
 
 JINJA = (
     'Error rendering prompt with jinja template: "{}".\n\nThis is usually an issue with the model.'
@@ -181,12 +184,152 @@ TEXTS: tuple[tuple[int, object, type[BackendError]], ...] = (
     (400, "[metal::malloc] Attempting to allocate 38654705664 bytes", errors.OutOfMemoryError),
     (400, "Vision model is not loaded", errors.BadImageError),
     (400, "Vision model is not loaded.", errors.BadImageError),
-    # other servers
+    (
+        400,
+        (
+            "[metal::malloc] Attempting to allocate 12884901888 bytes which is greater than the "
+            "maximum allowed buffer size of 9534832640 bytes."
+        ),
+        errors.OutOfMemoryError,
+    ),
+    (400, "generic.noModelMatchingQuery", errors.ModelNotFoundError),
+    (400, "generic.specificModelUnloaded", errors.ModelUnloadedError),
+    (400, "No LM Runtime found for model format 'gguf'!", errors.LoadFailedError),
+    (
+        400,
+        "Vision add-on is not loaded, but images were provided for processing",
+        errors.BadImageError,
+    ),
+    # llama.cpp's server
+    (
+        400,
+        {
+            "code": 400,
+            "message": "request (9025 tokens) exceeds the available context size (4096 tokens), try "
+            "increasing it",
+            "type": "exceed_context_size_error",
+            "n_prompt_tokens": 9025,
+            "n_ctx": 4096,
+        },
+        errors.ContextOverflowError,
+    ),
+    (
+        500,
+        {"code": 500, "message": "Context size has been exceeded.", "type": "server_error"},
+        errors.PoolFullError,
+    ),
+    (
+        503,
+        {"code": 503, "message": "Loading model", "type": "unavailable_error"},
+        errors.StillLoadingError,
+    ),
+    (
+        500,
+        {
+            "code": 500,
+            "message": "image input is not supported - hint: if this is unexpected, you may need to "
+            "provide the mmproj",
+            "type": "server_error",
+        },
+        errors.ImagesRefusedError,
+    ),
+    (
+        401,
+        {"code": 401, "message": "Invalid API Key", "type": "authentication_error"},
+        errors.AuthenticationError,
+    ),
+    (
+        500,
+        (
+            "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 5000.00 MiB on device 0: cudaMalloc "
+            "failed"
+        ),
+        errors.OutOfMemoryError,
+    ),
+    (500, "failed to allocate compute buffers", errors.OutOfMemoryError),
+    # vLLM
     (
         404,
         {"message": "The model `a/b` does not exist.", "type": "NotFoundError", "code": 404},
         errors.ModelNotFoundError,
     ),
+    (
+        400,
+        {
+            "object": "error",
+            "message": "The decoder prompt (length 9025) is longer than the maximum model length of "
+            "4096. Make sure that `max_model_len` is no smaller than the number of text tokens.",
+            "type": "BadRequestError",
+            "code": 400,
+        },
+        errors.ContextOverflowError,
+    ),
+    (
+        400,
+        {"message": "At most 0 image(s) may be provided in one prompt.", "code": 400},
+        errors.ImagesRefusedError,
+    ),
+    (
+        500,
+        "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 23.64 GiB",
+        errors.OutOfMemoryError,
+    ),
+    (
+        500,
+        {"message": "EngineCore encountered an issue. See stack trace (above) for the root cause."},
+        errors.ModelCrashedError,
+    ),
+    (
+        400,
+        (
+            "As of transformers v4.44, default chat template is no longer allowed, so you must provide "
+            "a chat template"
+        ),
+        errors.TemplateError,
+    ),
+    # Ollama
+    (
+        404,
+        {"message": 'model "a:8b" not found, try pulling it first', "type": "api_error"},
+        errors.ModelNotFoundError,
+    ),
+    (404, {"message": "model 'a' not found", "type": "not_found_error"}, errors.ModelNotFoundError),
+    (400, '"nomic-embed-text" does not support chat', errors.ModelNotFoundError),
+    (
+        500,
+        "model requires more system memory (5.5 GiB) than is available (3.0 GiB)",
+        errors.OutOfMemoryError,
+    ),
+    (
+        500,
+        "llama runner process has terminated: exit status 2",
+        errors.ModelCrashedError,
+    ),
+    (
+        503,
+        "server busy, please try again.  maximum pending requests exceeded",
+        errors.BusyError,
+    ),
+    (
+        500,
+        "timed out waiting for llama runner to start - progress 0.00 -",
+        errors.LoadFailedError,
+    ),
+    (400, '"llama3.2" does not support thinking', errors.InvalidRequestError),
+    (
+        400,
+        'invalid reasoning value: "none" (must be "high", "medium", "low", true, or false)',
+        errors.InvalidRequestError,
+    ),
+    (
+        400,
+        "prompt too long; exceeded max context length by 312 tokens",
+        errors.ContextOverflowError,
+    ),
+    (400, "this model is missing data required for image input", errors.ImagesRefusedError),
+    # proxies and others before a server
+    (200, {"message": "Rate limit reached", "code": "rate_limit_exceeded"}, errors.BusyError),
+    (400, {"message": "x", "code": "context_length_exceeded"}, errors.ContextOverflowError),
     # engine
     (400, "Compute error.", errors.ComputeError),
     (400, "decode() failed: vk::Queue::submit: ErrorDeviceLost", errors.ComputeError),
@@ -220,14 +363,112 @@ def test_known_texts(status: int, error: object, kind: type[BackendError]) -> No
     assert type(classify(status, json.dumps({"error": error}))) is kind
 
 
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [(e, k) for s, e, k in TEXTS if s not in (401, 403)],
-    ids=lambda v: str(v)[:40],
+UNCLEAR = (
+    ("terminated", "JSON in a text"),
+    ("terminated", "plain text"),
+    ({"type": "model_load_failed", "message": "signal=SIGABRT"}, "plain text"),
 )
-def test_known_texts_inside_a_stream(error: object, kind: type[BackendError]) -> None:
-    assert type(classify_event(error)) is kind
-    assert type(classify_event({"error": error, "message": "x"})) is kind
+"""What isn't known any more in these forms: one word among others, a type that isn't sent."""
+
+STREAMABLE = [(error, kind) for status, error, kind in TEXTS if status not in (401, 403)]
+
+
+def line(payload: object) -> bytes:
+    """Return a server-sent event with this payload."""
+    text = payload if isinstance(payload, str) else json.dumps(payload)
+    return f"data: {text}\n\n".encode()
+
+
+def message_of(error: object) -> object:
+    """Return an error's text alone."""
+    return error["message"] if isinstance(error, dict) and error["message"] != "x" else error
+
+
+FORMS: dict[str, Callable[[object], bytes]] = {
+    "an object's field": lambda error: line({"error": error}),
+    "an event named error": lambda error: (
+        b"event: error\n" + line({"error": error, "message": message_of(error)})
+    ),
+    "beside choices": lambda error: line(
+        {"error": error, "choices": [{"delta": {"content": ""}, "finish_reason": "error"}]}
+    ),
+    "JSON in a text": lambda error: line(
+        {"error": f"Engine protocol predict stream returned an error: {json.dumps(error)}"}
+    ),
+    "a bare line": lambda error: json.dumps({"error": error}).encode() + b"\n",
+    "its own field": lambda error: f"error: {json.dumps(error)}\n\n".encode(),
+    "no wrapper": lambda error: line(
+        {"code": 500, **error} if isinstance(error, dict) else {"detail": error}
+    ),
+    "plain text": lambda error: b"event: error\n" + line(str(message_of(error))),
+}
+WORDS = line({"choices": [{"delta": {"content": "Paris is"}, "finish_reason": None}]})
+
+
+@pytest.mark.parametrize("before", [b"", WORDS], ids=["before words", "after words"])
+@pytest.mark.parametrize(
+    ("error", "kind", "form"),
+    [(*each, form) for each in STREAMABLE for form in FORMS if (each[0], form) not in UNCLEAR],
+    ids=lambda value: str(value)[:40],
+)
+def test_known_texts_inside_a_stream(
+    error: object, kind: type[BackendError], form: str, before: bytes
+) -> None:
+    decoder = CompletionDecoder()
+    text = decoder.feed(before + FORMS[form](error))[0]
+    decoder.finish()
+    failure = failure_of(decoder)
+    assert type(failure) is kind
+    assert text == ("Paris is" if before else "")
+
+
+@pytest.mark.parametrize(("error", "kind"), STREAMABLE, ids=lambda value: str(value)[:40])
+def test_after_words_a_sentence_says_what_is_known(error: object, kind: type[BackendError]) -> None:
+    said = line_for(classify_event(error))
+    assert said.endswith(".")
+    assert "connection" not in said or kind is errors.StillLoadingError
+    assert said != UNKNOWN or kind in {errors.InvalidRequestError, errors.ServerFaultError}
+
+
+def test_after_words_an_unknown_error_is_no_broken_connection() -> None:
+    assert line_for(classify_event({"message": "Something new went wrong"})) == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("error", errors.ServerFaultError),
+        ("failed", errors.ServerFaultError),
+        ("abort", errors.ServerFaultError),
+        ("modelUnloaded", errors.ModelUnloadedError),
+    ],
+)
+def test_an_answer_that_its_server_broke_off_is_not_whole(
+    reason: str, kind: type[BackendError]
+) -> None:
+    decoder = CompletionDecoder()
+    decoder.feed(WORDS + line({"choices": [{"delta": {}, "finish_reason": reason}]}))
+    assert type(failure_of(decoder)) is kind
+
+
+def test_what_is_no_error_is_none() -> None:
+    decoder = CompletionDecoder()
+    for payload in (
+        {"message": "still reading"},
+        {"type": "ping"},
+        {"choices": [], "message": "x"},
+    ):
+        decoder.feed(line(payload))
+    assert not decoder.has_failed
+
+
+def test_an_answer_without_one_byte_is_empty_rather_than_cut() -> None:
+    decoder = CompletionDecoder()
+    decoder.finish()
+    assert isinstance(failure_of(decoder), errors.EmptyAnswerError)
+    decoder = CompletionDecoder()
+    decoder.feed(b": reading\n\n")
+    assert isinstance(failure_of(decoder), errors.TruncatedStreamError)
 
 
 @pytest.mark.parametrize(
@@ -264,6 +505,27 @@ def test_known_texts_inside_a_stream(error: object, kind: type[BackendError]) ->
             (
                 "This model's maximum context length is 4096 tokens. However, your request has "
                 "9025 input tokens. Please reduce the length of the input messages."
+            ),
+            4096,
+            9025,
+        ),
+        (
+            (
+                "This model's maximum context length is 4096 tokens. However, you requested 9537 "
+                "tokens (9025 in the messages, 512 in the completion). Please reduce the length."
+            ),
+            4096,
+            9025,
+        ),
+        (
+            "The decoder prompt (length 9025) is longer than the maximum model length of 4096.",
+            4096,
+            9025,
+        ),
+        (
+            (
+                "The prompt (total length 9025) is too long to fit into the model (context length "
+                "4096)."
             ),
             4096,
             9025,
@@ -315,6 +577,16 @@ def test_an_event_stream_with_a_status_is_read_too() -> None:
 
 def test_the_name_of_a_refused_field_is_found() -> None:
     failure = classify(400, json.dumps({"error": "Invalid option for 'reasoning_effort'"}))
+    assert isinstance(failure, errors.InvalidRequestError)
+    assert failure.fields == ("reasoning_effort",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Model 'x' does not expose reasoning configuration.", '"x" does not support thinking'],
+)
+def test_a_model_that_takes_no_wish_about_thinking_names_that_field(text: str) -> None:
+    failure = classify(400, json.dumps({"error": text}))
     assert isinstance(failure, errors.InvalidRequestError)
     assert failure.fields == ("reasoning_effort",)
 

@@ -121,11 +121,21 @@ async def test_a_model_that_could_not_be_loaded_is_used_as_soon_as_the_list_has_
         assert (await ask(clock, backend, asked("Three?", "three"))).text == PARIS
 
 
+@pytest.mark.parametrize(
+    ("fault", "estimated"),
+    [(Fault.EMPTY_OVERFLOW, 40), (Fault.EMPTY_ZERO_USAGE, 9000), (Fault.EMPTY_200, 9000)],
+)
 async def test_an_empty_answer_whose_prompt_was_larger_than_the_context_is_an_overflow(
-    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+    fault: Fault,
+    estimated: int,
+    sandbox: LMStudioSandbox,
+    backend: LMStudioBackend,
+    clock: FakeClock,
 ) -> None:
-    sandbox.faults.next(Fault.EMPTY_OVERFLOW)
-    outcome = await ask(clock, backend, asked("word and " * 500, "c"))
+    """The server's own count says so; where it counts nothing, our estimate does."""
+    sandbox.faults.next(fault)
+    request = replace(asked("word and " * 500, "c"), prompt_tokens=estimated)
+    outcome = await ask(clock, backend, request)
     assert outcome.text == PARIS
     assert TURN_SHORTENED in outcome.end.remarks
     assert len(sandbox.completions) == 2

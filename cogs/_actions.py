@@ -253,7 +253,9 @@ class AnswerActions:
 def change_id(message_id: MessageId, changed_at: datetime) -> QuestionId:
     """Return the id of a changed question: a snowflake of the change, the same each time it is seen.
 
-    The message's time is mixed into the low bits, which a message of the same moment may share.
+    The message's time is mixed into the low bits, which a message of the same moment may share, and
+    the change's microseconds, since two edits may come within a millisecond.
     """
     ms = int(changed_at.timestamp() * 1000) - DISCORD_EPOCH_MS
-    return QuestionId((ms << 22) | ((message_id ^ (message_id >> 22)) & 0x3FFFFF))
+    low = message_id ^ (message_id >> 22) ^ (changed_at.microsecond % 1000 << 12)
+    return QuestionId((ms << 22) | (low & 0x3FFFFF))

@@ -280,6 +280,8 @@ class ChatCog(commands.Cog):
         if not is_for_me and not self._services.chat.continues_burst(incoming):
             return  # nearly all that is found, so nothing is looked up for it
         if await self._services.chat.has_taken(QuestionId(incoming.id)):
+            async with self._order.of(incoming.author.id, incoming.place.channel_id):
+                await self._edited(incoming)
             return
         async with self._backfill.taking(incoming.id) as may_take:
             if may_take:

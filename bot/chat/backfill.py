@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from bot.chat.admission import MENTION_BY_EDIT
 from bot.core.clock import Clock
 from bot.core.domain import ChannelId, IncomingMessage, MessageId, Place
 from bot.core.ports import Journal, MessageSource, State
@@ -74,10 +75,15 @@ class Candidate:
 
 @dataclass(slots=True)
 class _Search:
-    """A channel that is being looked through, from ``after`` on."""
+    """A channel that is being looked through, from ``after`` on.
+
+    Attributes:
+        known: The newest message that was handled; up to it only edits are news.
+    """
 
     place: Place
     after: MessageId
+    known: MessageId
 
 
 Handle = Callable[[IncomingMessage], Awaitable[None]]
@@ -291,12 +297,13 @@ class Backfill:
         """
         floor = snowflake_at(self._clock.now() - self._oldest)
         since = max(floor, snowflake_at(self._alive_at)) if self._alive_at else floor
+        edited = snowflake_at(self._alive_at - MENTION_BY_EDIT) if self._alive_at else since
         due: dict[int, deque[_Search]] = {}
         for each in sorted(candidates, key=lambda each: -(each.last_message_id or 0)):
             after = self._start(each, seen.get(each.place.channel_id), since, floor)
             if after is not None:
                 key = each.place.guild_id or 0
-                due.setdefault(key, deque()).append(_Search(each.place, after))
+                due.setdefault(key, deque()).append(_Search(each.place, min(after, edited), after))
         return due
 
     @staticmethod
@@ -321,10 +328,18 @@ class Backfill:
         for count, message in enumerate(page):
             if self._came_live(message):
                 return count, True
-            await handle(message)
+            if message.id > search.known or self._is_edited_since(message):
+                await handle(message)
             await self._journal.seen(search.place.channel_id, message.id)
             search.after = message.id
         return len(page), len(page) < PAGE_MESSAGES
+
+    def _is_edited_since(self, message: IncomingMessage) -> bool:
+        """Return whether a message that was seen was edited while nobody listened, and soon enough."""
+        edited_at, alive_at = message.edited_at, self._alive_at
+        if edited_at is None or alive_at is None:
+            return False
+        return alive_at <= edited_at <= message.created_at + MENTION_BY_EDIT
 
     def _came_live(self, message: IncomingMessage) -> bool:
         """Return whether the session itself brought this message, and so all later ones."""

@@ -92,7 +92,11 @@ class Circuit:
         self._trial = False
 
     def fail(self, cause: Cause) -> None:
-        """Count a failure; open on a failed trial, or when enough different questions share it."""
+        """Count a failure; open when enough different questions share it, or on a failed trial.
+
+        A trial of somebody who has failed before says nothing new: whoever opened the circuit can't
+        keep it open for the others.
+        """
         now_s = self._clock.monotonic()
         if now_s - self._last_at_s > FORGET_AFTER_S:
             self._causes.clear()
@@ -100,13 +104,18 @@ class Circuit:
         if not self._times or now_s - self._last_at_s > TOGETHER_S:
             self._times += 1
             self._last_at_s = now_s
+        is_known = cause.person_id in {each.person_id for each in self._causes}
         if cause not in self._causes:
             self._causes = [*self._causes[-_MOST_CAUSES:], cause]
         conversations = len({each.conversation for each in self._causes})
         questions = len({each.question for each in self._causes})
         persons = len({each.person_id for each in self._causes})
         is_shared = min(self._times, conversations, questions) >= FAILURES_TO_OPEN
-        if self._trial or (is_shared and persons >= PERSONS_TO_OPEN):
+        if self._open_until_s is None:
+            is_proof = is_shared and persons >= PERSONS_TO_OPEN
+        else:
+            is_proof = self._trial and not is_known
+        if is_proof:
             self.open()
 
     def open(self) -> None:

@@ -241,13 +241,13 @@ class Database:
 
     async def _bounded(self, done: asyncio.Future[_T]) -> _T:
         """Wait for the thread, but no longer than the limit; what it does is done all the same."""
+        done.add_done_callback(_retrieve)
         if not done.done():
             await asyncio.wait((done,), timeout=self._limit_s)
         if done.done():
             return done.result()
         self._hangs()
         self._degrade(TimeoutError(f"no answer within {self._limit_s:g} s"))
-        done.add_done_callback(_retrieve)
         raise StoreError("the database hangs")
 
     def _hangs(self) -> None:
@@ -383,7 +383,7 @@ async def open_database(
 
 
 def _retrieve(done: asyncio.Future[Any]) -> None:
-    """Look at a late failure, so that asyncio doesn't complain that nobody did."""
+    """Look at a failure that its caller no longer waits for, so that asyncio doesn't complain."""
     if not done.cancelled():
         done.exception()
 

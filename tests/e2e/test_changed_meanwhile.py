@@ -140,3 +140,24 @@ async def test_a_question_changed_over_the_limit_keeps_its_answer_and_its_author
         await discord.wait_until(lambda: reply.content.strip() == LONG.strip(), timeout_s=20)
     assert discord.bot_messages == [reply, told]
     assert len(lm.completions) == 1
+
+
+async def test_what_was_edited_in_a_gap_is_asked_as_it_is_and_a_mention_added_there_asks(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    assert channel.guild is not None
+    other = channel.guild.add_channel("other")
+    mention = f"<@{discord.bot_user.id}>"
+    async with running(settings_for(discord, lm, tmp_path / "data")):
+        asked = await ada.mention(channel, "Tell me about cats")
+        answer = await discord.wait_reply(asked, until=lambda r: not r.loading and r.content)
+        said = await ada.say(other, "What about cats?")
+        await one_more(discord, ada, other)
+    lm.script(Answer("About dogs."), Answer("About whales."))
+    await ada.edit(asked, f"{mention} Tell me about dogs")
+    await ada.edit(said, f"{mention} What about whales?")
+    async with running(settings_for(discord, lm, tmp_path / "data")):
+        await discord.wait_until(lambda: "About" in answer.content, timeout_s=20)
+        told = await discord.wait_reply(said, until=lambda r: "About" in r.content, timeout_s=20)
+    assert {answer.content, told.content} == {"About dogs.", "About whales."}
+    assert len(lm.completions) == 4

@@ -289,3 +289,18 @@ async def test_nothing_is_lost_because_of_a_strangers_busy_guild(harness: Backfi
         harness.found.index(each.last_message_id) for each in ours if each.last_message_id
     )
     assert ours_end < len(harness.found) - 1000
+
+
+async def test_of_what_was_seen_before_a_gap_only_what_was_edited_in_it_is_handed_on(
+    harness: BackfillHarness,
+) -> None:
+    seen = [harness.post(minutes_ago) for minutes_ago in (31.5, 31, 30.5)]
+    alive_at = harness.clock.now() - HOUR / 2
+    for at, edited_at in ((0, alive_at - HOUR), (1, alive_at), (2, alive_at + HOUR / 4)):
+        before = harness.source.messages[at]
+        written = alive_at - timedelta(minutes=1.5 - at / 2)
+        harness.source.messages[at] = replace(before, created_at=written, edited_at=edited_at)
+    await harness.journal.seen(HOME.channel_id, seen[-1])
+    missed = harness.post(10)
+    await harness.scan()
+    assert harness.found == [seen[1], missed]

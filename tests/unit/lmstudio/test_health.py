@@ -75,6 +75,23 @@ async def test_failures_that_only_one_question_or_person_has_never_open_a_circui
     assert str(circuit.state) == "closed"
 
 
+async def test_who_opened_a_circuit_cant_keep_it_open_for_the_others(clock: FakeClock) -> None:
+    circuit = Circuit(clock)
+    for number in range(3):
+        circuit.fail(cause(number))
+        await clock.advance(2)
+    await clock.advance(15)
+    for number in range(20):
+        circuit.begin()
+        circuit.fail(Cause(f"another {number}", number, UserId(number % 3)))
+        circuit.end()
+        assert can_go(circuit)
+        await clock.advance(2)
+    circuit.begin()
+    circuit.fail(cause(3))
+    assert not can_go(circuit)
+
+
 async def test_a_trial_that_was_cancelled_leaves_room_for_the_next(clock: FakeClock) -> None:
     circuit = Circuit(clock)
     circuit.open()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import stat
 import sys
@@ -279,3 +280,27 @@ async def test_files_are_for_their_owner_only(database: Database, path: Path) ->
         modes = {f.name: stat.S_IMODE(f.stat().st_mode) for f in path.parent.glob("clawbot.db*")}
         assert set(modes.values()) == {0o600}, modes
         assert len(modes) == 3
+
+
+async def test_a_write_that_fails_after_its_caller_was_cut_off_is_no_complaint(
+    path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def fail(_connection: Connection) -> None:
+        begun.set()
+        may_end.wait(20)
+        raise StoreError("full")
+
+    async with open_database(path, clock) as database:
+        writing = asyncio.create_task(database.write(fail))
+        await asyncio.to_thread(begun.wait, 20)
+        writing.cancel()
+        await asyncio.wait((writing,))
+        may_end.set()
+        assert database._commit is not None
+        await asyncio.wait((database._commit,))
+        await settle()
+    del writing  # whose traceback holds what it waited for
+    gc.collect()
+    assert "never retrieved" not in caplog.text

@@ -15,7 +15,7 @@ from bot.core.clock import within
 from bot.core.domain import IncomingMessage, MessageId, Origin, Question, QuestionId, UserId
 from bot.core.ports import JournalEntry
 from bot.gateway.client import ClawbotClient
-from cogs import _convert, _gate, _places, _respond, _review
+from cogs import _buttons, _convert, _gate, _places, _respond, _review
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +30,8 @@ CONTINUED_ALREADY = "That answer is continued already. Press Continue below its 
 CONTINUE = "Continue exactly where your last answer stopped. Don't repeat any of it."
 LOOK_S = 1.5
 """Seconds to look at a question's message before it is answered again: a press waits 3 s at most."""
+MOST_ID = 2**63 - 1
+"""Snowflakes stay below it for centuries, and databases take no larger number."""
 SHOWN_CHARS = 1900
 """Longer thinking comes as a file."""
 
@@ -49,9 +51,12 @@ class AnswerActions:
 
     async def stop(self, question_id: QuestionId, interaction: Interaction) -> None:
         """Stop writing; what was written stays."""
-        if self._services.chat.stop(question_id):
+        entry = await self._entry_of(question_id, interaction)
+        if entry is None:
+            await _respond.say(interaction, FORGOTTEN)
+        elif self._services.chat.stop(question_id):
             await interaction.response.defer()
-        elif await self._open(question_id) is None:
+        elif entry.outcome is not None:
             await _respond.say(interaction, NOT_RUNNING)
         else:
             await _respond.Acknowledgement(interaction).give()
@@ -182,10 +187,21 @@ class AnswerActions:
     ) -> JournalEntry | None:
         if not await _gate.admits(interaction):
             return None
-        entry = await self._services.journal.entry(question_id)
+        entry = await self._entry_of(question_id, interaction)
         if entry is None:
             await _respond.say(interaction, FORGOTTEN)
         return entry
+
+    async def _entry_of(
+        self, question_id: QuestionId, interaction: Interaction
+    ) -> JournalEntry | None:
+        """Return a button's question, if this is a button of its answer: an id can be made up."""
+        if question_id > MOST_ID:
+            return None
+        entry = await self._services.journal.entry(question_id)
+        if entry is None or entry.question.place.channel_id != interaction.channel_id:
+            return None
+        return entry if _buttons.may_press(interaction, entry.question.asker.id) else None
 
     async def edited(self, message: IncomingMessage) -> bool:
         """Answer a question anew whose author changed its text; anything else is left alone.

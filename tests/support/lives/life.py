@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from bot import app
 from sandbox.discord import Channel, DiscordSandbox, Fault, Interaction, Message, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
@@ -67,6 +69,7 @@ class Life:
         is_blind: The bot can't ask Discord how things are.
         is_refused: Discord refuses what is allowed, or says that what is there is gone.
         is_process: The bot is a process of its own.
+        is_full: The bot's disk is full.
     """
 
     discord: DiscordSandbox
@@ -83,6 +86,7 @@ class Life:
     is_blind: bool = False
     is_refused: bool = False
     is_blocking: bool = False
+    is_full: bool = False
     blocked_at: float | None = None
     silenced: set[int] = field(default_factory=set)
     unwritable: set[int] = field(default_factory=set)
@@ -123,7 +127,9 @@ class Life:
         await self.discord.wait_online(timeout_s=STARTED_S)
 
     async def end(self) -> None:
-        """Stop the bot in order."""
+        """Stop the bot in order; with a full disk what it has in memory would be lost."""
+        if self.is_full:
+            await self.unlocked()
         running, self.running = self.running, None
         if isinstance(running, asyncio.Task):
             self.stop.set()
@@ -166,6 +172,23 @@ class Life:
         if self.lock is None or self.lock.done():
             self.lock = asyncio.create_task(self._hold_lock(seconds))
 
+    def fill_for(self, seconds: float, most_bytes: int) -> None:
+        """Have no file of the bot's grow beyond a size for a while, as on a disk that is full."""
+        if self.lock is None or self.lock.done():
+            self.is_full = True
+            self.lock = asyncio.create_task(self._fill(seconds, most_bytes))
+
+    async def _fill(self, seconds: float, most_bytes: int) -> None:
+        running = self.running
+        is_own = isinstance(running, asyncio.subprocess.Process)
+        process = psutil.Process(running.pid if is_own else None)
+        before = process.rlimit(psutil.RLIMIT_FSIZE)
+        process.rlimit(psutil.RLIMIT_FSIZE, (most_bytes, before[1]))
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            process.rlimit(psutil.RLIMIT_FSIZE, before)
+
     async def _hold_lock(self, seconds: float) -> None:
         path = self.folder / "clawbot.db"
         with contextlib.closing(sqlite3.connect(path, timeout=0)) as other:
@@ -178,7 +201,7 @@ class Life:
         """Wait until nobody holds the lock, and what the bot kept in memory is stored."""
         if self.lock is not None:
             await self.lock
-            self.lock = None
+            self.lock, self.is_full = None, False
             await asyncio.sleep(LOCK_HEALS_S)
 
     # What was asked
@@ -205,6 +228,12 @@ class Life:
         one = Asked(where, asker, list(tags), may_be_silent=is_unheard, may_be_old=self.is_blind)
         self.asked.append(one)
         return one
+
+    def has_taken(self, message: Message) -> bool:
+        """Return whether the bot has stored a message's question."""
+        with contextlib.closing(sqlite3.connect(self.folder / "clawbot.db")) as database:
+            query = "SELECT count(*) FROM asking_messages WHERE message_id = ?"
+            return bool(database.execute(query, (message.id,)).fetchone()[0])
 
     def excuse(self, channel: Channel | None = None) -> None:
         """Expect no answer to what was asked in a channel so far, or anywhere."""

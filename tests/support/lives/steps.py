@@ -75,7 +75,8 @@ async def edit(life: Life, chance: random.Random) -> None:
         mention = life.discord.bot_user.mention if is_mention else ""
         one.tags.append(tag)
         one.may_be_old = one.may_be_old or not life.sees
-        if not is_mention and one.where.channel.guild is not None and not life.sees:
+        is_known = life.sees and life.has_taken(one.where)
+        if not is_mention and one.where.channel.guild is not None and not is_known:
             one.may_be_silent = True  # it asks nothing any more when the bot reads it first
         await one.asker.edit(one.where, f"{mention} Tell me about {tag}".strip())
 
@@ -353,6 +354,13 @@ async def lock_disk(life: Life, chance: random.Random) -> None:
         life.lock_for(chance.choice([0.3, 1.2, 3.5]))
 
 
+async def fill_disk(life: Life, chance: random.Random) -> None:
+    """The disk is full for a while, or takes nothing at all."""
+    if life.running is not None:
+        most_bytes = chance.choice([0, 4096, 100_000, 200_000])
+        life.fill_for(chance.choice([0.3, 1.2, 3.5]), most_bytes)
+
+
 async def mend(life: Life, chance: random.Random) -> None:  # noqa: ARG001
     """Whatever was broken works again."""
     life.discord.faults.clear()
@@ -429,6 +437,7 @@ WEIGHTS: dict[Action, int] = {
     model_dies: 2,
     go_on: 4,
     lock_disk: 3,
+    fill_disk: 3,
     mend: 2,
     restart: 2,
     kill: 5,

@@ -22,6 +22,7 @@ from bot.core.ports import ChatSettings, FileSource, MessageSource
 from bot.core.recent import Recent
 from bot.prompt import budget
 from bot.prompt.attachments.decoder import Decoder
+from bot.prompt.attachments.fair_gate import Share
 from bot.prompt.attachments.files import FileReader, has_expired
 from bot.prompt.chain import LINEAR_KINDS, AnswerIndex, ConversationReader
 from bot.prompt.cleaning import safe_name
@@ -182,11 +183,10 @@ class ContextBuilder:
         wanted: list[AttachmentInfo] = []
         for message, files in draft.wanted(point):
             wanted += await self._valid(message, files)
-        contents = await asyncio.gather(
-            *(self._files.read(each, asker_id=person_id) for each in wanted)
-        )
-        draft.files.update({a.id: content for a, content in zip(wanted, contents, strict=True)})
         place = draft.talk.newest.place
+        share = Share(person_id, place.guild_id or person_id)
+        contents = await asyncio.gather(*(self._files.read(each, share) for each in wanted))
+        draft.files.update({a.id: content for a, content in zip(wanted, contents, strict=True)})
         for message_id in draft.unknown_quotes(point)[-_MOST_QUOTES:]:
             quoted = await self._reader.quotable(place, message_id)
             if quoted is not None:

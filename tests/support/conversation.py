@@ -23,6 +23,7 @@ from bot.core.domain import (
 )
 from bot.core.ports import ChatSettings
 from bot.prompt.attachments import decoding
+from bot.prompt.attachments.fair_gate import Share
 from bot.prompt.attachments.kinds import FileKind
 from bot.prompt.builder import ContextBuilder, Prompt
 from bot.prompt.tokens import TokenEstimator
@@ -105,10 +106,10 @@ class FakeSources:
         """Nothing to make ready."""
 
     async def decode(
-        self, kind: FileKind, data: bytes, *, is_cut: bool, person_id: int
+        self, kind: FileKind, data: bytes, *, is_cut: bool, share: Share
     ) -> decoding.Decoded:
         """Decode here and at once."""
-        self.decoded.append((kind, person_id))
+        self.decoded.append((kind, share.person_id))
         return decoding.decode(kind, data, is_cut=is_cut)
 
     def attach(self, filename: str, data: bytes, content_type: str | None = None) -> AttachmentInfo:

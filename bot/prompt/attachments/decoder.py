@@ -22,7 +22,7 @@ from bot.core.clock import Clock, within
 from bot.core.tasks import TaskOwner
 from bot.prompt.attachments import decoder_process as child
 from bot.prompt.attachments.decoding import TOO_LARGE, TOO_LONG, Decoded
-from bot.prompt.attachments.fair_gate import FairGate
+from bot.prompt.attachments.fair_gate import FairGate, Share
 from bot.prompt.attachments.kinds import FileKind
 
 _log = logging.getLogger(__name__)
@@ -48,14 +48,14 @@ class Decoder(Protocol):
         """Make ready for a file that is being downloaded."""
         ...
 
-    async def decode(self, kind: FileKind, data: bytes, *, is_cut: bool, person_id: int) -> Decoded:
+    async def decode(self, kind: FileKind, data: bytes, *, is_cut: bool, share: Share) -> Decoded:
         """Decode a file, or say why it can't be used; never raises for bad files.
 
         Args:
             kind: What to take it for.
             data: The file, or its beginning.
             is_cut: There is more of it than ``data``.
-            person_id: Who asked for it, and whose share of the time it takes.
+            share: Whose time it takes.
         """
         ...
 
@@ -123,18 +123,18 @@ class DecoderPool:
         if not self._all and self._coming is None:
             self._coming = self._tasks.watched(self._bring(kind), name="start-decoder")
 
-    async def decode(self, kind: FileKind, data: bytes, *, is_cut: bool, person_id: int) -> Decoded:
+    async def decode(self, kind: FileKind, data: bytes, *, is_cut: bool, share: Share) -> Decoded:
         """Decode a file in its turn; see ``Decoder``.
 
         Cancellation: The process that works on it is killed.
         """
-        if self._is_overspent(person_id):
+        if self._is_overspent(share):
             return Decoded(problem=OVERSPENT)
         async with contextlib.AsyncExitStack() as stack:
-            place = stack.enter_async_context(self._gate.place(person_id))
+            place = stack.enter_async_context(self._gate.place(share))
             try:
                 await within(self._clock, place, self._limits.wait_s)
-                if self._is_overspent(person_id):  # by the files that went first
+                if self._is_overspent(share):  # by the files that went first
                     return Decoded(problem=OVERSPENT)
                 helper = await self._take(kind)
             except TimeoutError:
@@ -144,8 +144,8 @@ class DecoderPool:
                 return Decoded(problem=UNABLE)
             return await self._decode(helper, kind, data, is_cut=is_cut)
 
-    def _is_overspent(self, person_id: int) -> bool:
-        return self._gate.used_s(person_id) > self._limits.person_s
+    def _is_overspent(self, share: Share) -> bool:
+        return self._gate.used_s(share.person_id) > self._limits.person_s
 
     async def _decode(
         self, helper: _Helper, kind: FileKind, data: bytes, *, is_cut: bool

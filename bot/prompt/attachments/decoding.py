@@ -189,7 +189,7 @@ def image_url(data: bytes) -> str:
     Raises:
         UnreadableError: It isn't a picture, or one that is too large to unpack.
     """
-    from PIL import Image  # noqa: PLC0415 - only the process that decodes pays for it
+    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - only who decodes pays for it
 
     formats = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
     try:
@@ -204,6 +204,8 @@ def image_url(data: bytes) -> str:
         raise UnreadableError("the picture is too large") from exc
     except UnreadableError:
         raise
+    except UnidentifiedImageError as exc:
+        raise UnreadableError("I can read pictures in PNG, JPEG, GIF, WebP and BMP only") from exc
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError) as exc:
         raise UnreadableError("the picture is damaged") from exc
     flat.thumbnail((IMAGE_PIXELS, IMAGE_PIXELS))

@@ -1,4 +1,4 @@
-"""Room for a little work at a time, shared so that nobody's work keeps another's waiting."""
+"""Room for a little work at a time, shared so that no person's or server's work keeps another's waiting."""
 
 from __future__ import annotations
 
@@ -7,13 +7,27 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bot.core.clock import Clock
 
 _FORGIVEN = 0.1
 """Seconds of use that are forgotten in each second."""
 
-_REMEMBERED_PEOPLE = 1000
+_REMEMBERED = 2000
+"""People and servers."""
+
+
+class Share(NamedTuple):
+    """Whose time work takes.
+
+    Attributes:
+        person_id: Who asked for it.
+        group_id: Their server; in a direct message the person.
+    """
+
+    person_id: int
+    group_id: int
 
 
 @dataclass(slots=True)
@@ -23,7 +37,9 @@ class _Use:
 
 
 class FairGate:
-    """Lets a few in at once; of those who wait, whoever has used the least lately goes first.
+    """Lets a few in at once; of those who wait, whose server has used the least lately goes first.
+
+    Of the people of one server that is whoever has used the least themselves.
 
     Args:
         places: How many may be inside at once.
@@ -35,33 +51,34 @@ class FairGate:
         self._free = places
         self._places_person = places_person
         self._inside: Counter[int] = Counter()
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[Share, asyncio.Future[None]]] = []
         self._used: dict[int, _Use] = {}
 
-    def used_s(self, person_id: int) -> float:
-        """Return the seconds a person has been inside, less what is forgotten since."""
-        use = self._used.get(person_id)
+    def used_s(self, who: int) -> float:
+        """Return the seconds a person or server has been inside, less what is forgotten since."""
+        use = self._used.get(who)
         if use is None:
             return 0.0
         return max(0.0, use.seconds - (self._clock.monotonic() - use.at_s) * _FORGIVEN)
 
     @asynccontextmanager
-    async def place(self, person_id: int) -> AsyncGenerator[None, None]:
+    async def place(self, share: Share) -> AsyncGenerator[None, None]:
         """Wait for a place and hold it for the length of the block.
 
         Cancellation: While waiting, the turn goes to the next.
         """
-        await self._enter(person_id)
+        await self._enter(share)
         began_s = self._clock.monotonic()
         try:
             yield
         finally:
-            self._note(person_id, self._clock.monotonic() - began_s)
-            self._leave(person_id)
+            for who in set(share):
+                self._note(who, self._clock.monotonic() - began_s)
+            self._leave(share.person_id)
 
-    async def _enter(self, person_id: int) -> None:
+    async def _enter(self, share: Share) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = (person_id, turn)
+        waiting = (share, turn)
         self._waiting.append(waiting)
         self._let_in()
         try:
@@ -70,7 +87,7 @@ class FairGate:
             if waiting in self._waiting:
                 self._waiting.remove(waiting)
             else:
-                self._leave(person_id)
+                self._leave(share.person_id)
             raise
 
     def _leave(self, person_id: int) -> None:
@@ -82,21 +99,30 @@ class FairGate:
 
     def _let_in(self) -> None:
         while self._free:
-            able = [each for each in self._waiting if self._inside[each[0]] < self._places_person]
+            able = [
+                each
+                for each in self._waiting
+                if self._inside[each[0].person_id] < self._places_person
+            ]
             if not able:
                 return
-            chosen = min(able, key=lambda each: self.used_s(each[0]))
+            chosen = min(able, key=self._used_by)
+            share, turn = chosen
             self._waiting.remove(chosen)
             self._free -= 1
-            self._inside[chosen[0]] += 1
-            if not chosen[1].done():  # whoever was cancelled a moment ago leaves by itself
-                chosen[1].set_result(None)
+            self._inside[share.person_id] += 1
+            if not turn.done():  # whoever was cancelled a moment ago leaves by itself
+                turn.set_result(None)
 
-    def _note(self, person_id: int, seconds: float) -> None:
-        total_s = self.used_s(person_id) + seconds
-        self._used.pop(person_id, None)
-        self._used[person_id] = _Use(total_s, self._clock.monotonic())
-        if len(self._used) > _REMEMBERED_PEOPLE:
-            self._used = {who: use for who, use in self._used.items() if self.used_s(who)}
-        if len(self._used) > _REMEMBERED_PEOPLE:
+    def _used_by(self, waiting: tuple[Share, asyncio.Future[None]]) -> tuple[float, float]:
+        share, _ = waiting
+        return self.used_s(share.group_id), self.used_s(share.person_id)
+
+    def _note(self, who: int, seconds: float) -> None:
+        total_s = self.used_s(who) + seconds
+        self._used.pop(who, None)
+        self._used[who] = _Use(total_s, self._clock.monotonic())
+        if len(self._used) > _REMEMBERED:
+            self._used = {other: use for other, use in self._used.items() if self.used_s(other)}
+        if len(self._used) > _REMEMBERED:
             del self._used[next(iter(self._used))]

@@ -13,7 +13,7 @@ from bot.core.ports import FileSource
 from bot.core.tasks import KeyedLocks
 from bot.prompt.attachments.decoder import PASSING, Decoder
 from bot.prompt.attachments.decoding import Decoded
-from bot.prompt.attachments.fair_gate import FairGate
+from bot.prompt.attachments.fair_gate import FairGate, Share
 from bot.prompt.attachments.kinds import FileKind, kind_of
 from config.settings import ContextSettings
 
@@ -60,12 +60,12 @@ class FileReader:
         self._reading = KeyedLocks()
         self._gate = FairGate(clock, places=_FILES_AT_ONCE, places_person=_FILES_PERSON)
 
-    async def read(self, attachment: AttachmentInfo, *, asker_id: int) -> Decoded:
+    async def read(self, attachment: AttachmentInfo, share: Share) -> Decoded:
         """Return what an attachment holds, or why it can't be used; never raises for bad files.
 
         Args:
             attachment: What to read.
-            asker_id: Whose question needs it, and whose share of the time it takes.
+            share: Whose question needs it, and whose time it takes.
         """
         kind = kind_of(attachment)
         if kind is FileKind.OTHER:
@@ -80,8 +80,8 @@ class FileReader:
             if known is not None:
                 self._kept.move_to_end(attachment.id)
                 return known
-            async with self._gate.place(asker_id):
-                return await self._read(attachment, kind, limit, asker_id)
+            async with self._gate.place(share):
+                return await self._read(attachment, kind, limit, share)
 
     def _limit_bytes(self, kind: FileKind) -> int:
         if kind is FileKind.TEXT:
@@ -89,14 +89,14 @@ class FileReader:
         return self._settings.max_image_bytes
 
     async def _read(
-        self, attachment: AttachmentInfo, kind: FileKind, limit: int, asker_id: int
+        self, attachment: AttachmentInfo, kind: FileKind, limit: int, share: Share
     ) -> Decoded:
         self._decoder.prepare(kind)
         data = await self._source.read(attachment, limit_bytes=limit)
         if data is None:
             return Decoded(problem="I couldn't download it")
         is_cut = attachment.size_bytes > len(data)
-        content = await self._decoder.decode(kind, data, is_cut=is_cut, person_id=asker_id)
+        content = await self._decoder.decode(kind, data, is_cut=is_cut, share=share)
         if content.problem not in PASSING:
             self._keep(attachment.id, content)
         return content

@@ -180,8 +180,8 @@ class Life:
 
     async def _fill(self, seconds: float, most_bytes: int) -> None:
         running = self.running
-        is_own = isinstance(running, asyncio.subprocess.Process)
-        process = psutil.Process(running.pid if is_own else None)
+        pid = running.pid if isinstance(running, asyncio.subprocess.Process) else None
+        process = psutil.Process(pid)
         before = process.rlimit(psutil.RLIMIT_FSIZE)
         process.rlimit(psutil.RLIMIT_FSIZE, (most_bytes, before[1]))
         try:

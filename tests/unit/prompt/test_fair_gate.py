@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from bot.prompt.attachments.fair_gate import FairGate
+from bot.prompt.attachments.fair_gate import FairGate, Share
 from tests.support.clock import FakeClock, settle
 
-ADA, BOB = 1, 2
+ADA, BOB = Share(1, 40), Share(2, 40)
 
 
 class Crowd:
@@ -20,10 +20,10 @@ class Crowd:
         self.inside = 0
         self.most_inside = 0
 
-    def come(self, person: int, name: str, seconds: float) -> asyncio.Task[None]:
+    def come(self, person: Share, name: str, seconds: float) -> asyncio.Task[None]:
         return asyncio.create_task(self._come(person, name, seconds))
 
-    async def _come(self, person: int, name: str, seconds: float) -> None:
+    async def _come(self, person: Share, name: str, seconds: float) -> None:
         async with self.gate.place(person):
             self.entered.append(name)
             self.inside += 1
@@ -45,6 +45,16 @@ async def test_a_newcomer_goes_before_the_rest_of_a_pile() -> None:
     assert crowd.most_inside == 1
 
 
+async def test_many_people_of_one_server_keep_nobody_elsewhere_waiting() -> None:
+    crowd = Crowd()
+    pile = [crowd.come(Share(100 + number, 50), f"far {number}", 10) for number in range(5)]
+    await settle()
+    late = crowd.come(BOB, "bob", 1)
+    await crowd.clock.advance(60)
+    await asyncio.gather(late, *pile)
+    assert crowd.entered[:2] == ["far 0", "bob"]
+
+
 async def test_one_person_never_has_all_places() -> None:
     crowd = Crowd(places=2)
     pile = [crowd.come(ADA, f"ada {number}", 10) for number in range(3)]
@@ -61,11 +71,11 @@ async def test_what_was_used_is_forgotten_by_and_by() -> None:
     work = crowd.come(ADA, "ada", 30)
     await crowd.clock.advance(30)
     await work
-    assert crowd.gate.used_s(ADA) == 30
+    assert crowd.gate.used_s(ADA.person_id) == 30
     await crowd.clock.advance(100)
-    assert crowd.gate.used_s(ADA) == 20
+    assert crowd.gate.used_s(ADA.person_id) == 20
     await crowd.clock.advance(1000)
-    assert crowd.gate.used_s(ADA) == 0
+    assert crowd.gate.used_s(ADA.person_id) == 0
 
 
 async def test_who_leaves_the_line_or_the_work_gives_the_place_on() -> None:

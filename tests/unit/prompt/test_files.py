@@ -15,12 +15,14 @@ from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 from bot.core.domain import AttachmentInfo
 from bot.prompt.attachments import decoding
 from bot.prompt.attachments.decoding import UnreadableError
+from bot.prompt.attachments.fair_gate import Share
 from bot.prompt.attachments.files import FileReader
 from bot.prompt.attachments.kinds import FileKind, kind_of
 from config.settings import ContextSettings
 from tests.support.clock import FakeClock
 from tests.support.conversation import ADA, CLAW, FakeSources
 
+ADAS = Share(ADA.id, ADA.id)
 GERMAN = "Grüße aus Köln, schöne Straße\n" * 3
 
 
@@ -178,10 +180,10 @@ async def test_a_file_is_downloaded_once_and_only_up_to_the_limit() -> None:
     sources = FakeSources()
     attachment = sources.attach("big.txt", b"x" * 1_000_000)
     reader = FileReader(sources, sources, ContextSettings(), FakeClock())
-    content = await reader.read(attachment, asker_id=ADA.id)
+    content = await reader.read(attachment, ADAS)
     assert len(content.text) == 262_144
     assert content.is_cut
-    assert await reader.read(attachment, asker_id=ADA.id) is content
+    assert await reader.read(attachment, ADAS) is content
     assert sources.file_reads == 1
 
 
@@ -189,7 +191,7 @@ async def test_a_large_picture_is_not_even_downloaded() -> None:
     sources = FakeSources()
     attachment = AttachmentInfo(1, "a.png", "image/png", 30_000_000, "https://cdn/a.png")
     content = await FileReader(sources, sources, ContextSettings(), FakeClock()).read(
-        attachment, asker_id=ADA.id
+        attachment, ADAS
     )
     assert "larger" in content.problem
     assert sources.file_reads == 0
@@ -200,9 +202,9 @@ async def test_a_failed_download_is_tried_again_next_time() -> None:
     attachment = sources.attach("a.txt", b"text")
     data = sources.files.pop(attachment.id)
     reader = FileReader(sources, sources, ContextSettings(), FakeClock())
-    assert (await reader.read(attachment, asker_id=ADA.id)).problem
+    assert (await reader.read(attachment, ADAS)).problem
     sources.files[attachment.id] = data
-    assert (await reader.read(attachment, asker_id=ADA.id)).text == "text"
+    assert (await reader.read(attachment, ADAS)).text == "text"
 
 
 async def test_a_long_file_is_cut_to_what_the_model_can_read_and_said_so() -> None:

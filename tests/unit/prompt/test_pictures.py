@@ -13,6 +13,7 @@ from bot.core.domain import AttachmentInfo
 from bot.prompt.attachments import decoding
 from bot.prompt.attachments.decoder import BUSY
 from bot.prompt.attachments.decoding import Decoded
+from bot.prompt.attachments.fair_gate import Share
 from bot.prompt.attachments.files import FileReader
 from bot.prompt.attachments.kinds import FileKind
 from config.settings import ContextSettings
@@ -131,7 +132,7 @@ async def test_a_file_that_several_questions_need_is_opened_once() -> None:
     sources = FakeSources()
     file = sources.attach("a.pdf", b"%PDF-1.7 broken")
     reader = FileReader(sources, sources, ContextSettings(), FakeClock())
-    found = await asyncio.gather(*(reader.read(file, asker_id=number) for number in range(5)))
+    found = await asyncio.gather(*(reader.read(file, Share(number, number)) for number in range(5)))
     assert len({content.problem for content in found}) == 1
     assert len(sources.decoded) == 1
 
@@ -139,15 +140,15 @@ async def test_a_file_that_several_questions_need_is_opened_once() -> None:
 async def test_a_reader_that_was_busy_is_asked_again() -> None:
     class Busy(FakeSources):
         async def decode(
-            self, kind: FileKind, data: bytes, *, is_cut: bool, person_id: int
+            self, kind: FileKind, data: bytes, *, is_cut: bool, share: Share
         ) -> Decoded:
-            await super().decode(kind, data, is_cut=is_cut, person_id=person_id)
+            await super().decode(kind, data, is_cut=is_cut, share=share)
             return Decoded(problem=BUSY)
 
     sources = Busy()
     file = sources.attach("a.txt", b"text")
     reader = FileReader(sources, sources, ContextSettings(), FakeClock())
-    assert [(await reader.read(file, asker_id=1)).problem for _ in range(2)] == [BUSY, BUSY]
+    assert [(await reader.read(file, Share(1, 1))).problem for _ in range(2)] == [BUSY, BUSY]
     assert len(sources.decoded) == 2
 
 
@@ -157,7 +158,7 @@ async def test_what_is_remembered_of_files_that_cant_be_read_is_bounded() -> Non
     for number in range(13_000):
         file = AttachmentInfo(number, "a.pdf", None, 4, "")
         sources.files[number] = b"none"
-        await reader.read(file, asker_id=1)
+        await reader.read(file, Share(1, 1))
     assert len(reader._kept) <= 12_000
 
 

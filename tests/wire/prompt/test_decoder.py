@@ -18,13 +18,14 @@ from bot.core.clock import SystemClock
 from bot.core.domain import AttachmentInfo
 from bot.prompt.attachments import decoder_process
 from bot.prompt.attachments.decoder import BUSY, OVERSPENT, UNABLE, DecoderLimits, DecoderPool
+from bot.prompt.attachments.fair_gate import Share
 from bot.prompt.attachments.kinds import FileKind, kind_of
 from tests.support.clock import FakeClock, SwiftClock
 
 TIGHT = DecoderLimits(memory_bytes=96 * 1024 * 1024, cpu_s=1, wall_s=8, person_s=1000)
 BY_NAME = {bomb.name: bomb for bomb in BOMBS}
 STUCK = BY_NAME["PDF, compressed five times"]
-ADA, BOB = 1, 2
+ADA, BOB = Share(1, 40), Share(2, 40)
 
 
 @pytest.fixture
@@ -37,8 +38,8 @@ def kind(bomb: Bomb) -> FileKind:
     return kind_of(AttachmentInfo(1, bomb.filename, None, 1, ""))
 
 
-async def text(pool: DecoderPool, person: int = ADA) -> str:
-    found = await pool.decode(FileKind.TEXT, b"hello", is_cut=False, person_id=person)
+async def text(pool: DecoderPool, person: Share = ADA) -> str:
+    found = await pool.decode(FileKind.TEXT, b"hello", is_cut=False, share=person)
     return found.text
 
 
@@ -60,7 +61,7 @@ async def gone(pool: DecoderPool, process: psutil.Process) -> None:
 @pytest.mark.parametrize("bomb", BOMBS, ids=lambda bomb: bomb.name)
 async def test_a_bomb_ends_in_something_readable_or_a_reason(pool: DecoderPool, bomb: Bomb) -> None:
     data = bomb.make()
-    found = await pool.decode(kind(bomb), data, is_cut=False, person_id=ADA)
+    found = await pool.decode(kind(bomb), data, is_cut=False, share=ADA)
     assert found.text or found.image or found.problem
     assert await text(pool) == "hello"
     assert len(process_ids(pool)) <= TIGHT.processes
@@ -68,7 +69,7 @@ async def test_a_bomb_ends_in_something_readable_or_a_reason(pool: DecoderPool, 
 
 async def test_files_broken_in_any_way_are_told_apart_from_good_ones(pool: DecoderPool) -> None:
     for bomb in broken():
-        found = await pool.decode(kind(bomb), bomb.make(), is_cut=False, person_id=ADA)
+        found = await pool.decode(kind(bomb), bomb.make(), is_cut=False, share=ADA)
         assert found.text or found.image or found.problem
     assert await text(pool) == "hello"
 
@@ -76,9 +77,7 @@ async def test_files_broken_in_any_way_are_told_apart_from_good_ones(pool: Decod
 async def test_the_process_that_a_bomb_was_opened_in_is_killed() -> None:
     limits = DecoderLimits(cpu_s=60, wall_s=0.5)
     async with DecoderPool(SystemClock(), limits) as pool:
-        work = asyncio.create_task(
-            pool.decode(kind(STUCK), STUCK.make(), is_cut=False, person_id=ADA)
-        )
+        work = asyncio.create_task(pool.decode(kind(STUCK), STUCK.make(), is_cut=False, share=ADA))
         await until(lambda: bool(process_ids(pool)))
         process = psutil.Process(process_ids(pool)[0])
         assert "too long" in (await work).problem
@@ -97,7 +96,7 @@ async def test_a_question_that_ends_early_takes_its_process_along(pool: DecoderP
     await text(pool)
     process = psutil.Process(process_ids(pool)[0])
     rested_s = used_s(process)
-    work = asyncio.create_task(pool.decode(kind(STUCK), STUCK.make(), is_cut=False, person_id=ADA))
+    work = asyncio.create_task(pool.decode(kind(STUCK), STUCK.make(), is_cut=False, share=ADA))
     await until(lambda: used_s(process) > rested_s)
     work.cancel()
     await asyncio.gather(work, return_exceptions=True)
@@ -108,7 +107,7 @@ async def test_a_question_that_ends_early_takes_its_process_along(pool: DecoderP
 async def test_ten_bombs_of_one_person_keep_nobody_elses_file_waiting(pool: DecoderPool) -> None:
     data = STUCK.make()
     bombs = asyncio.gather(
-        *(pool.decode(kind(STUCK), data, is_cut=False, person_id=ADA) for _ in range(3))
+        *(pool.decode(kind(STUCK), data, is_cut=False, share=ADA) for _ in range(3))
     )
     await asyncio.sleep(0)
     assert await text(pool, BOB) == "hello"
@@ -122,7 +121,7 @@ async def test_names_are_found_while_bombs_are_decoded(pool: DecoderPool) -> Non
     """Whatever resolves names shares its threads with nothing that a file can hold up."""
     data = STUCK.make()
     bombs = [
-        asyncio.create_task(pool.decode(kind(STUCK), data, is_cut=False, person_id=number))
+        asyncio.create_task(pool.decode(kind(STUCK), data, is_cut=False, share=Share(number, 40)))
         for number in range(8)
     ]
     await asyncio.sleep(0)
@@ -136,18 +135,16 @@ async def test_names_are_found_while_bombs_are_decoded(pool: DecoderPool) -> Non
 async def test_who_has_used_a_lot_of_time_has_to_wait_a_while() -> None:
     async with DecoderPool(SystemClock(), DecoderLimits(person_s=0)) as pool:
         assert await text(pool) == "hello"
-        found = await pool.decode(FileKind.TEXT, b"more", is_cut=False, person_id=ADA)
+        found = await pool.decode(FileKind.TEXT, b"more", is_cut=False, share=ADA)
         assert found.problem == OVERSPENT
         assert await text(pool, BOB) == "hello"
 
 
 async def test_who_gets_no_turn_in_time_is_told_so() -> None:
     async with DecoderPool(SystemClock(), DecoderLimits(processes=1, wait_s=0)) as pool:
-        stuck = asyncio.create_task(
-            pool.decode(kind(STUCK), STUCK.make(), is_cut=False, person_id=ADA)
-        )
+        stuck = asyncio.create_task(pool.decode(kind(STUCK), STUCK.make(), is_cut=False, share=ADA))
         await until(lambda: bool(process_ids(pool)))
-        found = await pool.decode(FileKind.TEXT, b"more", is_cut=False, person_id=BOB)
+        found = await pool.decode(FileKind.TEXT, b"more", is_cut=False, share=BOB)
         assert found.problem == BUSY
         stuck.cancel()
         await asyncio.gather(stuck, return_exceptions=True)
@@ -223,7 +220,7 @@ async def test_a_process_ends_with_the_one_that_started_it() -> None:
 async def test_pages_before_one_that_takes_too_long_are_read(pool: DecoderPool) -> None:
     first = b"BT /F1 9 Tf (the first page) Tj ET"
     found = await pool.decode(
-        FileKind.PDF, _two_pages(first, STUCK.make()), is_cut=False, person_id=ADA
+        FileKind.PDF, _two_pages(first, STUCK.make()), is_cut=False, share=ADA
     )
     assert (found.text, found.is_cut) == ("the first page", True)
 
@@ -243,14 +240,14 @@ def _two_pages(first: bytes, other: bytes) -> bytes:
 
 
 async def test_ordinary_files_of_every_kind_are_read(pool: DecoderPool) -> None:
-    found = await pool.decode(FileKind.PDF, letters(3), is_cut=False, person_id=ADA)
+    found = await pool.decode(FileKind.PDF, letters(3), is_cut=False, share=ADA)
     assert found.text == "aaa"
     for name in ("PNG", "JPEG", "GIF", "WEBP", "BMP"):
         data = picture(name, (2000, 1000))
-        found = await pool.decode(FileKind.IMAGE, data, is_cut=False, person_id=ADA)
+        found = await pool.decode(FileKind.IMAGE, data, is_cut=False, share=ADA)
         with Image.open(io.BytesIO(base64.b64decode(found.image.partition(",")[2]))) as image:
             assert image.size == (1024, 512)
-    found = await pool.decode(FileKind.TEXT, "Grüße".encode("utf-16"), is_cut=True, person_id=ADA)
+    found = await pool.decode(FileKind.TEXT, "Grüße".encode("utf-16"), is_cut=True, share=ADA)
     assert (found.text, found.is_cut) == ("Grüße", True)
 
 
@@ -260,5 +257,5 @@ async def test_a_system_that_has_no_process_to_give_is_no_crash(
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     async with DecoderPool(SwiftClock(10)) as pool:
         pool.prepare(FileKind.TEXT)
-        found = await pool.decode(FileKind.TEXT, b"text", is_cut=False, person_id=ADA)
+        found = await pool.decode(FileKind.TEXT, b"text", is_cut=False, share=ADA)
         assert found.problem == UNABLE

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -29,6 +30,7 @@ from bot.delivery.pacing import PacerRegistry
 from bot.gateway.client import ClawbotClient
 from bot.gateway.endpoints import NETWORK_ERRORS, discord_endpoints
 from bot.gateway.presence import Presence, keep_presence, presence_for
+from bot.gateway.proxy import connector_for
 from bot.gateway.reconnect import Governor
 from bot.gateway.services import Services
 from bot.lmstudio import LMStudioBackend, open_backend
@@ -285,7 +287,7 @@ async def _base(
         overrides=overrides,
         scheduler=scheduler,
         decoder=await stack.enter_async_context(DecoderPool(clock)),
-        files=await stack.enter_async_context(CdnReader(_cdn_hosts(settings))),
+        files=await stack.enter_async_context(_cdn(settings)),
         metrics=Metrics(),
         history=History(state, clock),
         watcher=watcher,
@@ -405,7 +407,7 @@ def _times(stored: object) -> list[datetime]:
 
 def _secrets(settings: Settings) -> Iterable[str]:
     """Return what must never be shown: tokens, and where the model's machine is."""
-    for secret in (settings.discord.token, settings.lmstudio.api_token):
+    for secret in (settings.discord.token, settings.discord.proxy, settings.lmstudio.api_token):
         if secret is not None:
             yield secret.get_secret_value()
     yield from filter(None, settings.lmstudio.api_tokens)
@@ -415,6 +417,10 @@ def _secrets(settings: Settings) -> Iterable[str]:
             yield host
     if settings.store.database_url:
         yield settings.store.database_url
+
+
+def _cdn(settings: Settings) -> CdnReader:
+    return CdnReader(_cdn_hosts(settings), partial(connector_for, settings.discord))
 
 
 def _cdn_hosts(settings: Settings) -> tuple[str, ...]:

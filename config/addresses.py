@@ -18,6 +18,8 @@ _LMSTUDIO_SUFFIX: Final = re.compile(
 _BARE_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^/:@\[\]\s'\x22]+)(?::\d+)?(?:/(?!/).*)?")
 _PORT_ONLY: Final = re.compile(r":?\d{1,5}")
 _API_VERSION: Final = "/v10"
+PROXY_PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+"""Schemes of proxies, with the port where none is given; socks5h is another name of socks5 here."""
 _VERSIONED: Final = re.compile(r"/v\d+$")
 _DATABASE: Final = re.compile(r"^[a-z][a-z0-9]*(\+[a-z0-9_]+)?://")
 
@@ -109,6 +111,23 @@ def listen_address(text: str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def proxy_address(text: str) -> str:
+    """Return a proxy's address with its port.
+
+    Raises:
+        ValueError: Not an http, https or socks5 address, or it has more than a user, a password, a
+            host and a port.
+    """
+    typed = text.strip()
+    parts = _parts(typed if "://" in typed else f"http://{typed}", tuple(PROXY_PORTS))
+    if parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise ValueError("must end after the port")
+    netloc = (
+        parts.netloc if parts.port else f"{parts.netloc.rstrip(':')}:{PROXY_PORTS[parts.scheme]}"
+    )
+    return f"{parts.scheme}://{netloc}"
+
+
 def cdn_host(text: str) -> str:
     """Return ``host`` or ``host:port`` of a CDN in one form.
 
@@ -148,6 +167,15 @@ def database_address(text: str) -> str:
 
 
 def _split(text: str, schemes: tuple[str, ...], *, allow_query: bool = False) -> SplitResult:
+    parts = _parts(text, schemes)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not hold a user name or password")
+    if (parts.query or parts.fragment) and not allow_query:
+        raise ValueError("must not have anything after ? or #")
+    return parts
+
+
+def _parts(text: str, schemes: tuple[str, ...]) -> SplitResult:
     wanted = " or ".join(f"{scheme}://" for scheme in schemes)
     try:
         parts = urlsplit(text.strip())
@@ -161,10 +189,6 @@ def _split(text: str, schemes: tuple[str, ...], *, allow_query: bool = False) ->
         raise ValueError("must have a port from 1 to 65535, such as :1234")
     if parts.scheme not in schemes or not parts.hostname:
         raise ValueError(f"must be an address that starts with {wanted}")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("must not hold a user name or password")
     if any(ch.isspace() or not ch.isprintable() for ch in text.strip()):
         raise ValueError("must not hold spaces")
-    if (parts.query or parts.fragment) and not allow_query:
-        raise ValueError("must not have anything after ? or #")
     return parts

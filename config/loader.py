@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed lacks it
 
 from pydantic import ValidationError
 
@@ -83,6 +85,7 @@ def load_settings(
         SettingsError: With every problem found, one line each.
     """
     from_env = _from_environment(env)
+    _add_proxy(from_env, env)
     from_file = _from_file(file or {}, file_name)
     problems = from_env.problems + from_file.problems
     values = {**from_file.values, **from_env.values}
@@ -93,6 +96,19 @@ def load_settings(
     if problems or settings is None:
         raise SettingsError(tuple(problems))
     return LoadResult(settings, tuple(_warnings(settings, origins)))
+
+
+def _add_proxy(found: _Collected, env: Mapping[str, str]) -> None:
+    """Take the system's proxy where no other is set and Discord isn't excepted from it."""
+    target = Target("discord", "proxy")
+    name = next((name for name in ("https_proxy", "HTTPS_PROXY") if env.get(name, "").strip()), "")
+    if not name or target in found.values:
+        return
+    api_base = str(found.values.get(Target("discord", "api_base"), DISCORD_API_BASE))
+    host = urlsplit(api_base).hostname or ""
+    exceptions = {"no": env.get("no_proxy") or env.get("NO_PROXY") or ""}
+    if not addresses.is_loopback(host) and not proxy_bypass_environment(host, exceptions):
+        found.put(target, env[name].strip(), name)
 
 
 def _from_environment(env: Mapping[str, str]) -> _Collected:

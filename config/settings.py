@@ -25,6 +25,10 @@ def _one_line(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _proxy(secret: SecretStr) -> SecretStr:
+    return SecretStr(addresses.proxy_address(secret.get_secret_value()))
+
+
 def _plain(text: str) -> str:
     if _UNWRITABLE.search(text):
         raise ValueError("must be plain text without control characters")
@@ -72,6 +76,11 @@ class DiscordSettings(Section):
     )
     gateway_url: Annotated[str, AfterValidator(addresses.gateway_address)] | None = Field(
         None, description="Gateway address of another Discord"
+    )
+    proxy: Annotated[Secret, AfterValidator(_proxy)] | None = Field(
+        None,
+        description="Proxy through which Discord is reached, never LM Studio: http, https or socks5, with "
+        "user:password@ where it wants them; HTTPS_PROXY and NO_PROXY hold when unset",
     )
     cdn_hosts: tuple[Annotated[str, AfterValidator(addresses.cdn_host)], ...] = Field(
         (),

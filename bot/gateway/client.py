@@ -26,6 +26,7 @@ from bot.core.permissions import NEEDED, NEEDED_IN_THREADS, USEFUL
 from bot.core.tasks import end_tasks
 from bot.core.wording import plain_reason
 from bot.gateway.endpoints import NETWORK_ERRORS
+from bot.gateway.proxy import connector_for
 from bot.gateway.readable import UNREADABLE, read_guild, read_interaction, read_message
 from bot.gateway.reconnect import Governor
 from bot.gateway.replay import SESSION, WORTH_IT, LeftSession, left_session, missed_dm_channels
@@ -121,6 +122,7 @@ class ClawbotClient(commands.Bot):
             ),
             allowed_installs=discord.app_commands.AppInstallationType(guild=True, user=False),
         )
+        self._settings = settings
         self.online = asyncio.Event()
         self.sessions = 0
         self._governor = governor
@@ -208,6 +210,7 @@ class ClawbotClient(commands.Bot):
         while True:
             wait_s = 0.0
             try:
+                self.http.connector = connector_for(self._settings)
                 await self.login(token)
             except discord.LoginFailure as exc:
                 raise ConfigurationError(refused_token(token)) from exc
@@ -222,7 +225,6 @@ class ClawbotClient(commands.Bot):
                 return
             self._governor.failed()
             await self.http.close()
-            self.http.connector = discord.utils.MISSING
             pause_s = self._governor.pause_s(identify=False)
             await self.services.clock.sleep(max(wait_s, pause_s))
 

@@ -28,6 +28,7 @@ from bot.diagnostics.targets import ADDRESSES, target_of, titles
 from bot.diagnostics.values import Finding, Status, Step
 from bot.diagnostics.walk import diagnose, settings_failed
 from bot.gateway.endpoints import NETWORK_ERRORS, discord_endpoints
+from bot.gateway.proxy import connector_for
 from bot.gateway.readable import UNREADABLE
 from bot.gateway.rest import RestWatch
 from bot.ops.status_server import listening_problem
@@ -179,7 +180,11 @@ async def look_at_discord(settings: Settings, clock: Clock) -> AsyncGenerator[Fi
     """Log in over REST, and judge token, clock and intent."""
     watch = RestWatch(clock)
     trace = watch.listen(aiohttp.TraceConfig())
-    client = discord.Client(intents=discord.Intents(guilds=True), http_trace=trace)
+    client = discord.Client(
+        intents=discord.Intents(guilds=True),
+        http_trace=trace,
+        connector=connector_for(settings.discord),
+    )
     nothing = judge_rest(RestAnswer())
     probes = (
         Probe(Step.TOKEN, DISCORD_S + 1, _probe_token, nothing),

@@ -240,8 +240,11 @@ def _open_file(settings: LoggingSettings, path: Path) -> logging.Handler:
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
     """Return every secret value of the settings, for redaction only."""
-    held = (settings.discord.token, settings.lmstudio.api_token)
+    held = (settings.discord.token, settings.discord.proxy, settings.lmstudio.api_token)
     values = [secret.get_secret_value() for secret in held if secret is not None]
+    if settings.discord.proxy is not None:
+        password = urlsplit(settings.discord.proxy.get_secret_value()).password or ""
+        values += [password, unquote(password)]
     values += settings.lmstudio.api_tokens
     if settings.store.database_url and "@" in settings.store.database_url:
         password = urlsplit(settings.store.database_url).password or ""

@@ -24,6 +24,7 @@ OUTSIDE = {
     ),
     "sqlalchemy": ("bot.storage",),
     "alembic": ("bot.storage",),
+    "aiohttp_socks": ("bot.gateway.proxy",),
     "prometheus_client": ("bot.ops.metrics", "bot.ops.status_server"),
     "tenacity": ("bot.lmstudio",),
     "dotenv": ("config.environment",),

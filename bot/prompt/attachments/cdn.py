@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final, Self
 
 import aiohttp
@@ -29,15 +30,21 @@ class CdnReader:
     Args:
         further_hosts: Of another Discord's CDN: ``host`` for https on its own port, or
             ``host:port`` for exactly that port, also over http.
+        connector: Makes the connections, so many at once at most; direct ones when left out.
     """
 
-    def __init__(self, further_hosts: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        further_hosts: tuple[str, ...] = (),
+        connector: Callable[[int], aiohttp.BaseConnector] | None = None,
+    ) -> None:
         self._further_hosts = frozenset(host.lower() for host in further_hosts)
+        self._connector = connector or (lambda limit: aiohttp.TCPConnector(limit=limit))
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
+            connector=self._connector(_CONNECTIONS),
             timeout=aiohttp.ClientTimeout(
                 total=_TOTAL_S, sock_connect=_CONNECT_S, sock_read=_READ_S
             ),

@@ -154,3 +154,32 @@ def test_a_host_of_attachments_is_one_host(typed: str, kept: str) -> None:
 def test_anything_else_is_no_host_of_attachments(typed: str) -> None:
     with pytest.raises(ValueError, match="must be a host"):
         addresses.cdn_host(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("http://proxy.example:3128", "http://proxy.example:3128"),
+        (" proxy.example:3128 ", "http://proxy.example:3128"),
+        ("http://proxy.example/", "http://proxy.example:80"),
+        ("https://ada:p%40ss@proxy.example", "https://ada:p%40ss@proxy.example:443"),
+        ("socks5://[::1]", "socks5://[::1]:1080"),
+        ("socks5h://10.0.0.1:9050", "socks5h://10.0.0.1:9050"),
+    ],
+)
+def test_a_proxy_is_kept_with_its_port(typed: str, kept: str) -> None:
+    assert addresses.proxy_address(typed) == kept
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "", "http://", "socks4://10.0.0.1", "ftp://10.0.0.1", "http://proxy.example/path",
+        "http://proxy.example:0", "http://proxy.example:99999", "http://a b:80", "http://x?y",
+        "socks5://:1080", "http://user:pa ss@x:1",
+    ],
+)  # fmt: skip
+def test_anything_else_is_no_proxy_and_isnt_repeated(typed: str) -> None:
+    with pytest.raises(ValueError, match="must ") as caught:
+        addresses.proxy_address(typed)
+    assert "pa ss" not in str(caught.value)

@@ -22,6 +22,7 @@ from bot.chat.parts import ReplyParts
 from bot.chat.resume import give_up
 from bot.chat.service import ESTIMATES, MODELS, ChatService
 from bot.core.clock import Clock, SystemClock
+from bot.core.domain import Reasoning
 from bot.core.errors import ConfigurationError
 from bot.core.record import QuestionRecord
 from bot.core.tasks import TaskOwner, end_tasks
@@ -33,6 +34,8 @@ from bot.gateway.presence import Presence, keep_presence, presence_for
 from bot.gateway.proxy import connector_for
 from bot.gateway.reconnect import Governor
 from bot.gateway.services import Services
+from bot.idle.introductions import ACQUAINTANCES, Introductions
+from bot.idle.owner import IdleTime
 from bot.lmstudio import LMStudioBackend, open_backend
 from bot.ops.health import health, readiness
 from bot.ops.history import History
@@ -133,7 +136,7 @@ async def run(
         await _until(stop, _ended(connecting, keeping))
         _say_stopping()
         await client.services.chat.close(settings.queue.shutdown_grace_s)
-        await client.services.history.save(at_once=True)
+        await _save_last(client.services)
 
 
 def _say_stopping() -> None:
@@ -186,6 +189,8 @@ class _Base:
     files: CdnReader
     metrics: Metrics
     history: History
+    memory: ModelMemory
+    introductions: Introductions
     watcher: Watcher | None
 
 
@@ -276,6 +281,7 @@ async def _base(
     scheduler = _scheduler(settings, clock, backend)
     overrides.subscribe(lambda _: scheduler.wake())
     stack.callback(scheduler.close)
+    memory = ModelMemory(saved=state.get(MODELS))
     return _Base(
         settings=settings,
         clock=clock,
@@ -290,8 +296,21 @@ async def _base(
         files=await stack.enter_async_context(_cdn(settings)),
         metrics=Metrics(),
         history=History(state, clock),
+        memory=memory,
+        introductions=_introductions(settings, clock, backend, memory, state),
         watcher=watcher,
     )
+
+
+def _introductions(
+    settings: Settings,
+    clock: Clock,
+    backend: LMStudioBackend,
+    memory: ModelMemory,
+    state: StateStore,
+) -> Introductions:
+    saved = state.get(ACQUAINTANCES)
+    return Introductions(backend, memory, clock, lambda: Reasoning(settings.chat.reasoning), saved)
 
 
 def _scheduler(settings: Settings, clock: Clock, backend: LMStudioBackend) -> Scheduler:
@@ -332,6 +351,7 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
         pacers=parts.pacers,
         metrics=base.metrics,
         history=base.history,
+        introductions=base.introductions,
     )
 
 
@@ -372,7 +392,7 @@ def _reply_parts(
         pacers=PacerRegistry(settings.delivery.writes_per_5_s, clock),
         secrets=SecretGuard(_secrets(settings)),
         policy=OutputPolicy(allow_invites=settings.delivery.allow_invites),
-        memory=ModelMemory(saved=base.state.get(MODELS)),
+        memory=base.memory,
         metrics=base.metrics,
         records=tuple(_records(base)),
     )
@@ -455,12 +475,31 @@ def _start_companions(client: ClawbotClient, tasks: TaskOwner, ready: asyncio.Ev
                 await services.backfill.note_alive()
                 await client.keep_session()
             await services.history.save()
-            for key, value in services.chat.learned().items():
-                await services.state.set(key, value)
+            await _save_learned(services)
 
     tasks.start(register(), name="register")
     tasks.start(stay_alive(), name="stay-alive")
     tasks.start(_keep_presence(client), name="presence")
+    if services.settings.context.warm_ahead:
+        tasks.start(_use_idle_time(services), name="idle-time")
+
+
+async def _save_learned(services: Services) -> None:
+    learned = {**services.chat.learned(), ACQUAINTANCES: services.introductions.dump()}
+    for key, value in learned.items():
+        await services.state.set(key, value)
+
+
+async def _save_last(services: Services) -> None:
+    await services.history.save(at_once=True)
+    await _save_learned(services)
+
+
+async def _use_idle_time(services: Services) -> None:
+    idle = IdleTime((services.introductions,), services.clock)
+    services.scheduler.on_idle(idle.set_idle)
+    services.backend.on_loads(idle.wake)
+    await idle.run()
 
 
 async def _keep_presence(client: ClawbotClient) -> None:

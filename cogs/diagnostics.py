@@ -34,7 +34,14 @@ from bot.diagnostics import (
     with_addresses,
 )
 from bot.diagnostics.chart import Charts
-from bot.diagnostics.model_report import RANGES, drawing, has_figures, history_text, in_words
+from bot.diagnostics.model_report import (
+    RANGES,
+    acquaintance_text,
+    drawing,
+    has_figures,
+    history_text,
+    in_words,
+)
 from bot.diagnostics.queue_report import queue_text
 from bot.diagnostics.silence import silence_text
 from bot.gateway.client import ClawbotClient
@@ -174,14 +181,14 @@ class DiagnosticsCog(commands.Cog):
         known = backend.model(chat.model)
         model = known.key if known else chat.model
         state = "answers" if backend.is_available() else "doesn't answer at the moment"
-        text = "\n".join(
-            (
-                f"The model's machine {state}.",
-                describe_model(known) if known else _unknown(chat.model),
-                f"{counted(backend.capacity().slots, 'answer')} at once.",
-                history_text(history, model),
-            )
+        lines = (
+            f"The model's machine {state}.",
+            describe_model(known) if known else _unknown(chat.model),
+            f"{counted(backend.capacity().slots, 'answer')} at once.",
+            acquaintance_text(self._services.introductions.of(model)),
+            history_text(history, model),
         )
+        text = "\n".join(filter(None, lines))
         await _respond.say(interaction, text)
         if has_figures(history, model):
             await self._add_chart(interaction, text, span, model)

@@ -178,7 +178,7 @@ def with_stand_in(settings: Settings, base_url: str) -> Settings:
 def for_sandbox(
     settings: Settings, discord: DiscordSandbox, owner: Person, folder: Path
 ) -> Settings:
-    """Return settings that touch nothing of the operator's: own data folder, no open port."""
+    """Return settings that touch nothing of the operator's: own data folder, no open port, no idle work."""
     return settings.model_copy(
         update={
             "discord": DiscordSettings(
@@ -188,6 +188,7 @@ def for_sandbox(
                 owner_ids=(owner.id,),
             ),
             "store": StoreSettings(data_dir=folder),
+            "context": settings.context.model_copy(update={"warm_ahead": False}),
             "queue": settings.queue.model_copy(update={"shutdown_grace_s": 0.0}),
             "metrics": MetricsSettings(),
         }

@@ -6,13 +6,22 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from bot.core.permissions import listed
 from bot.core.wording import counted
+from bot.idle.introductions import Acquaintance
 from bot.ops.history import DAY, HOUR, WEEK, Figures, History, Table, percentile, total
 
 NO_LIBRARY: Final = (
     "For a chart, whoever runs me installs matplotlib where I run: "
     '`.venv/bin/pip install ".[charts]"` in the clone.'
 )
+_THINKING: Final = {
+    "apart": "It thinks before it answers, and sends that apart from the answer.",
+    "tagged": "It writes its thinking into its answers, between tags; I leave that out.",
+    "untagged": "It writes its thinking into its answers, without an opening tag; I leave that out.",
+    "none": "It answered a short question without thinking.",
+}
+
 NO_CHART: Final = "The chart couldn't be drawn in time; the figures above are complete."
 
 
@@ -42,6 +51,25 @@ RANGES: Final = {
 def has_figures(history: History, model: str | None) -> bool:
     """Return whether there is anything to show."""
     return any(part(model).questions for part in (history.today, history.week_before))
+
+
+def acquaintance_text(known: Acquaintance | None) -> str:
+    """Return what the bot's own questions have told of a model, as lines; empty for nothing."""
+    if known is None:
+        return ""
+    pace = [
+        *([f"reads about {known.reads:.0f} tokens/s"] if known.reads else []),
+        *([f"writes about {known.writes:.0f} tokens/s"] if known.writes else []),
+        *([f"took {_seconds(known.load_s)} to load"] if known.load_s else []),
+    ]
+    lines = [
+        _THINKING.get(known.thinking, ""),
+        f"It {listed(pace)}." if pace else "",
+        f"Its template adds about {counted(known.overhead_tokens, 'token')} to a prompt."
+        if known.overhead_tokens
+        else "",
+    ]
+    return "\n".join(filter(None, lines))
 
 
 def history_text(history: History, model: str | None) -> str:

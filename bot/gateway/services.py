@@ -10,6 +10,7 @@ from bot.chat.own_words import OwnWords
 from bot.chat.service import ChatService
 from bot.core.clock import Clock
 from bot.delivery.pacing import PacerRegistry
+from bot.idle.introductions import Introductions
 from bot.lmstudio import LMStudioBackend
 from bot.ops.history import History
 from bot.ops.metrics import Metrics
@@ -54,3 +55,4 @@ class Services:
     pacers: PacerRegistry
     metrics: Metrics
     history: History
+    introductions: Introductions

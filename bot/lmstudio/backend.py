@@ -47,6 +47,8 @@ class LMStudioBackend:
         self._settings = settings
         self._callbacks: list[Callable[[bool], None]] = []
         self._was_available: bool | None = None
+        self._on_loads: list[Callable[[], None]] = []
+        self._loads: dict[str, str] = {}
         self._fleet = Fleet(())
 
     def attach(self, nodes: list[Node]) -> None:
@@ -63,6 +65,25 @@ class LMStudioBackend:
                 can be reached.
         """
         return Run(self._fleet, self._clock, self._settings, request).events()
+
+    def loads(self) -> dict[str, str]:
+        """Return the models in memory, each with what tells its load from another, without I/O."""
+        return dict(self._loads)
+
+    def on_loads(self, callback: Callable[[], None]) -> None:
+        """Call back when ``loads`` changes, as ``on_availability`` does."""
+        self._on_loads.append(callback)
+
+    def experience(self, key: str) -> dict[str, object]:
+        """Return what was learned of a model where it would be asked, to be kept over a restart."""
+        node = self._fleet.choose(key, "", frozenset(), include_down=True)
+        return {} if node is None else node.learned(node.key_of(key)).dump()
+
+    def restore(self, key: str, saved: dict[str, object]) -> None:
+        """Take what ``experience`` returned in an earlier run, for a model that is loaded as it was."""
+        for node in self._fleet.nodes:
+            if node.catalogue is not None and node.has_loaded(key):
+                node.learned(node.key_of(key)).restore(saved)
 
     def model(self, key: str | None) -> ModelInfo | None:
         """Return what is known of a model (of the one that ``None`` would use) without I/O."""
@@ -170,7 +191,11 @@ class LMStudioBackend:
             await loading.unload(node, key)
 
     def note_change(self) -> None:
-        """Tell the callbacks when availability has changed; called by the servers."""
+        """Tell the callbacks when availability, or what is loaded, has changed; called by the servers."""
+        if (loads := self._fleet.loads()) != self._loads:
+            self._loads = loads
+            for tell in tuple(self._on_loads):
+                tell()
         available = self._fleet.is_available()
         if available is self._was_available:
             return

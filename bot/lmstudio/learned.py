@@ -14,6 +14,9 @@ _FIRST_SPEED: Final = 150.0
 _FASTEST: Final = 100_000.0
 _SLOWER: Final = 0.7
 _FASTER: Final = 0.1
+_FIRST: Final = 0.5
+_LONGEST_LOAD_S: Final = 3600.0
+_MOST_FIELDS: Final = 8
 LEAST_MEASURED: Final = 64
 """Fewer tokens than this say nothing of a speed."""
 
@@ -40,13 +43,20 @@ class ReadingSpeed:
         self.is_known = tokens_per_s > 0
         self.tokens_per_s = tokens_per_s or _FIRST_SPEED
 
-    def learn(self, tokens: int, first_token_s: float) -> None:
-        """Take a measurement: how many tokens were read, and the time to the first written one."""
+    def learn(self, tokens: int, first_token_s: float, *, is_certain: bool = False) -> None:
+        """Take a measurement.
+
+        Args:
+            tokens: How many were read.
+            first_token_s: The time to the first written one.
+            is_certain: None of them can have been in a cache.
+        """
         if tokens < LEAST_MEASURED or first_token_s <= 0:
             return
         measured = min(max(1.0, tokens / first_token_s), _FASTEST)
         weight = _SLOWER if measured < self.tokens_per_s else _FASTER
-        weight = weight if self.is_known else 1.0
+        if not self.is_known:
+            weight = 1.0 if is_certain else max(weight, _FIRST)
         self.tokens_per_s += (measured - self.tokens_per_s) * weight
         self.is_known = True
 
@@ -78,3 +88,24 @@ class LearnedCapabilities:
     is_blind: bool = False
     folds_system: bool = False
     refused_fields: set[str] = field(default_factory=set)
+
+    def dump(self) -> dict[str, object]:
+        """Return what holds as long as the model stays loaded as it is, to be kept over a restart."""
+        return {
+            "reads": self.speed.tokens_per_s if self.speed.is_known else 0.0,
+            "load_s": self.load_s or 0.0,
+            "folds_system": self.folds_system,
+            "refused": sorted(self.refused_fields),
+        }
+
+    def restore(self, saved: dict[str, object]) -> None:
+        """Take what ``dump`` returned in an earlier run; anything else in it is ignored."""
+        reads, load_s, refused = saved.get("reads"), saved.get("load_s"), saved.get("refused")
+        if isinstance(reads, float) and 0 < reads <= _FASTEST and not self.speed.is_known:
+            self.speed = ReadingSpeed(reads)
+        if isinstance(load_s, float) and 0 < load_s <= _LONGEST_LOAD_S and self.load_s is None:
+            self.load_s = load_s
+        self.folds_system = self.folds_system or saved.get("folds_system") is True
+        for name in refused if isinstance(refused, list) else ():
+            if isinstance(name, str) and len(self.refused_fields) < _MOST_FIELDS:
+                self.refused_fields.add(name)

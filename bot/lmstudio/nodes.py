@@ -254,8 +254,8 @@ class Node:
         return self.index, instance, self._loads[key]
 
     @contextmanager
-    def running(self, name: str, cause: Cause) -> Iterator[None]:
-        """Count a request while it runs, and note how it failed."""
+    def running(self, name: str, cause: Cause | None) -> Iterator[None]:
+        """Count a request while it runs, and note how it failed; ``None`` for no question's."""
         self._in_flight[name] = self._in_flight.get(name, 0) + 1
         self.idle.clear()
         self.circuit.begin()
@@ -347,14 +347,14 @@ class Node:
             before = self.catalogue.find(model.key) if self.catalogue else None
             if before is None or not model.is_loaded:
                 continue
-            if load_of(before) != load_of(model) or not before.is_loaded:
-                self._loads[model.key] += 1
-            if model.key not in self._learned:
+            if before.is_loaded and load_of(before) == load_of(model):
                 continue
+            self._loads[model.key] += 1
+            learned = self.learned(model.key)
             if before.context_tokens != model.context_tokens:
-                self.learned(model.key).context_tokens = None
+                learned.context_tokens = None
             if not before.is_loaded:
-                self.learned(model.key).load.succeed()
+                learned.load.succeed()
         if self.catalogue is None or self.catalogue.models != catalogue.models:
             self.refused_names.clear()
         self.catalogue = catalogue
@@ -426,6 +426,15 @@ class Fleet:
         """Remember where a conversation was answered, and what its model read of it."""
         parallel = next((one.parallel for one in node.instances if one.id == instance), 1)
         self._warmth.note(conversation_key, node.copy(instance), read, parallel)
+
+    def loads(self) -> dict[str, str]:
+        """Return the models in memory, each with what tells its load from another."""
+        found: dict[str, str] = {}
+        for node in self._available():
+            for info in node.catalogue.models if node.catalogue else ():
+                if info.is_loaded and info.context_tokens is not None:
+                    found.setdefault(info.key, repr(load_of(info)))
+        return found
 
     def model(self, key: str | None) -> ModelInfo | None:
         """Return what is known of a model: where it is loaded, if it is anywhere."""

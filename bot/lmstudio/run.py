@@ -710,7 +710,8 @@ def _learn_from_answer(ask: Ask) -> None:
     usage, first_text_at_s = ask.exchange.decoder.usage, ask.exchange.first_text_at_s
     if usage is not None and first_text_at_s is not None and not ask.is_loading:
         fresh = fresh_tokens(usage, ask.fresh_share, ask.plan.prompt_tokens)
-        learned.speed.learn(fresh, first_text_at_s - ask.started_at_s)
+        is_certain = usage.cached_tokens is not None
+        learned.speed.learn(fresh, first_text_at_s - ask.started_at_s, is_certain=is_certain)
     for name in ("reasoning_effort", "stream_options"):
         if f"no {name}" in ask.plan.tried:
             learned.refused_fields.add(name)

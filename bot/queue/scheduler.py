@@ -334,6 +334,8 @@ class Scheduler:
         self._is_closed = False
         self._ticker: Timer | None = None
         self._view: dict[int, tuple[int, float]] | None = None
+        self._was_idle = True
+        self._on_idle: list[Callable[[bool], None]] = []
 
     @property
     def waiting(self) -> int:
@@ -389,6 +391,13 @@ class Scheduler:
         if not self._waiting and len(self._running) < self.slots:
             return 0.0
         return self._waits_s(len(self._waiting) + 1)[-1]
+
+    def on_idle(self, callback: Callable[[bool], None]) -> None:
+        """Call back with True when the last question has ended, and with False when one enters.
+
+        The callback must not block and must not raise.
+        """
+        self._on_idle.append(callback)
 
     def submit(
         self,
@@ -483,6 +492,7 @@ class Scheduler:
             self._end(question_id)
         ticket.state = TicketState.DONE
         self._fill()
+        self._tell_idle()
         return was_waiting
 
     def put_back(self, ticket: Ticket) -> bool:
@@ -533,6 +543,7 @@ class Scheduler:
 
     def _enter(self, ticket: Ticket) -> None:
         self._waiting[ticket.job.question_id] = _Waiting(ticket, self._clock.monotonic())
+        self._tell_idle()
         self._pump()
         if self._waiting and self._ticker is None:
             self._ticker = self._clock.call_later(TICK_S, self._tick)
@@ -542,6 +553,13 @@ class Scheduler:
         self._gate.end(question_id)
         if not self._running:
             self._queue.forget_people()
+
+    def _tell_idle(self) -> None:
+        is_idle = not self._waiting and not self._running
+        if is_idle is not self._was_idle:
+            self._was_idle = is_idle
+            for callback in self._on_idle:
+                callback(is_idle)
 
     def _fill(self) -> None:
         """Give room that may have come to those who wait; without them the servers aren't asked."""
@@ -666,6 +684,7 @@ class Scheduler:
         self._queue.remove(question_id)
         self._view = None
         ticket.fail(error)
+        self._tell_idle()
 
     def _look(self) -> dict[int, tuple[int, float]]:
         """Return place and expected wait of everyone who waits, worked out once per change."""

@@ -27,6 +27,7 @@ def environment_between(
         "CLAWBOT_DISCORD_GATEWAY_URL": discord.gateway_url,
         "LMSTUDIO_BASE_URL": lm.base_url,
         "CLAWBOT_DATA_DIR": str(data_dir),
+        "CLAWBOT_CONTEXT__WARM_AHEAD": "false",  # tests count the model's requests
         **extra,
     }
 

@@ -84,6 +84,16 @@ class ModelMemory:
         else:
             self._doubts[model] = person_id, says
 
+    def teach(self, model: str, *, is_missing: bool) -> None:
+        """Note what a question of the bot's own has shown: it holds for everybody at once."""
+        self._doubts.pop(model, None)
+        self._known[model] = is_missing
+
+    def forget(self, model: str) -> None:
+        """Forget a model, whose template may be another from now on."""
+        self._doubts.pop(model, None)
+        self._known.pop(model, None)
+
     def _belief(self, model: str) -> bool:
         known = self._known.get(model)
         return bool(PREFILLED_MODELS.search(model)) if known is None else known

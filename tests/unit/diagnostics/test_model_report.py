@@ -7,7 +7,14 @@ from datetime import timedelta
 
 import pytest
 
-from bot.diagnostics.model_report import RANGES, drawing, history_text, in_words
+from bot.diagnostics.model_report import (
+    RANGES,
+    acquaintance_text,
+    drawing,
+    history_text,
+    in_words,
+)
+from bot.idle.introductions import Acquaintance
 from bot.ops.history import History
 from tests.support.clock import FakeClock
 from tests.support.records import MODEL, record
@@ -64,3 +71,14 @@ async def test_a_chart_holds_numbers_only_and_says_the_same_in_words(name: str) 
     assert RANGES[name].title in words
     assert "question" in words
     assert len(words) <= ALT_TEXT_CHARS
+
+
+def test_what_a_model_is_like_is_told_as_far_as_it_is_known() -> None:
+    assert not acquaintance_text(None)
+    assert not acquaintance_text(Acquaintance("load"))
+    known = Acquaintance("load", "untagged", 13, 35.2, {"reads": 412.4, "load_s": 41.0})
+    assert acquaintance_text(known).splitlines() == [
+        "It writes its thinking into its answers, without an opening tag; I leave that out.",
+        "It reads about 412 tokens/s, writes about 35 tokens/s and took 41 s to load.",
+        "Its template adds about 13 tokens to a prompt.",
+    ]

@@ -111,10 +111,10 @@ def test_a_speed_is_learned_of_what_was_read_and_of_nothing_absurd(
     assert 300 <= speed.tokens_per_s <= 2000
 
 
-def test_a_first_measurement_counts_whole_and_a_stored_one_goes_on() -> None:
+def test_a_first_certain_measurement_counts_whole_and_a_stored_one_goes_on() -> None:
     assert not ReadingSpeed().is_known  # a guess
     speed = ReadingSpeed()
-    speed.learn(4000, 5)
+    speed.learn(4000, 5, is_certain=True)
     assert speed.is_known
     assert speed.tokens_per_s == 800
     assert ReadingSpeed(800.0).expected_s(400) == 0.5

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from bot.chat.proxies import proxied
-from bot.core.domain import IncomingMessage, MessageId, UserId
+from bot.core.domain import IncomingMessage, MessageId, PromptCount, UserId
 from bot.core.notices import may_hold_own_lines, without, without_known
 from bot.core.ports import Journal, JournalEntry, State
 from bot.core.recent import Recent
@@ -44,6 +44,10 @@ class OwnWords:
     async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
         """Return the question that a posted message answers."""
         return await self._journal.entry_of_message(message_id)
+
+    async def counts_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, PromptCount]:
+        """Return the counts of the answers that posted messages belong to, where there are any."""
+        return await self._journal.counts_of(message_ids)
 
     async def read_back(
         self, messages: Sequence[IncomingMessage], bot_id: UserId

@@ -63,6 +63,7 @@ class Reading:
     Attributes:
         prompt: What the model is given.
         pipeline: What came, as it may be shown.
+        is_joined: It was put together from two answers, so that its counts are in part estimates.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Reading:
             prompt_tokens=prompt.prompt_tokens,
             may_load=chat.may_load,
         )
+        self.is_joined = False
         self._raw: list[str] = []
         self._began_s = parts.clock.monotonic()
         self._first_s: float | None = None
@@ -175,7 +177,7 @@ class Reading:
         if isinstance(event, Stage):
             self._on_stage(event)
         elif isinstance(event, Counted):
-            self._parts.estimator.learn_limit(event.model, event.turns, event.prompt_tokens)
+            self._parts.builder.refused(event, self.prompt.load)
         elif isinstance(event, Retried):
             self._account.retried(event.cause)
         elif seam is not None:
@@ -217,6 +219,7 @@ class Reading:
             await _close(self.pipeline, more.reason)
         await _close(before, FinishReason.INTERRUPTED)
         is_better = len(self.pipeline.text) >= len(before.text)
+        self.is_joined = is_rest
         if more is None or not is_better:
             self.pipeline = before
         return done if more is None else more

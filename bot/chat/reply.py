@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bot.chat.account import Account, line_of
 from bot.chat.closing import Closing, Ending, close_answer, describe_run, offers_continuation
@@ -15,6 +16,7 @@ from bot.chat.work_gate import Attempt
 from bot.core.domain import (
     Completed,
     MessageId,
+    PromptCount,
     Question,
     Stage,
     StageKind,
@@ -44,6 +46,7 @@ from bot.lmstudio.errors import BackendUnavailableError, ModelCrashedError, Pool
 from bot.ops.logs import log_context
 from bot.output.pipeline import ReplyPipeline
 from bot.prompt.builder import Prompt
+from bot.prompt.counts import count_of, is_credible
 from bot.queue.scheduler import Job, Ticket, TicketState
 
 _log = logging.getLogger(__name__)
@@ -311,13 +314,13 @@ class Reply:
             on_text=lambda pipeline: self._take(pipeline, ticket),
             on_stage=lambda stage: self._take_stage(stage, ticket),
         )
-        done = await self._reading.run()
+        done = _believed(await self._reading.run(), prompt)
         pipeline = self._reading.pipeline
         self._account.completed(done, prompt)
         self._learn(prompt, done, pipeline)
         ticket.release()
         closing = close_answer(pipeline, prompt, done, chat, parts.clock.monotonic() - started_s)
-        return await self._finish(closing, pipeline)
+        return await self._finish(closing, pipeline, self._count(prompt, done, pipeline))
 
     def _take_stage(self, stage: Stage, ticket: Ticket) -> None:
         self._account.stage(stage)
@@ -350,10 +353,31 @@ class Reply:
         if done.usage is not None and not done.prompt_was_cut:
             parts.estimator.learn(done.model, done.sent or prompt.turns, done.usage.prompt_tokens)
 
+    def _count(
+        self, prompt: Prompt, done: Completed, pipeline: ReplyPipeline
+    ) -> PromptCount | None:
+        """Return what is known of the length of prompt and answer, for the turns to come."""
+        model = self._parts.backend.model(done.model) if done.model else None
+        if model is None:
+            return None
+        is_of_this = self._reading is not None and not (
+            done.prompt_was_cut or self._reading.is_joined
+        )
+        return count_of(
+            done.usage if is_of_this else None,
+            done.sent or prompt.turns,
+            pipeline.text,
+            model=model,
+            first_id=prompt.first_id if prompt.load == model.load else None,
+            has_thought=bool(pipeline.thinking),
+        )
+
     def _controls(self, **wanted: bool) -> Controls:
         return Controls(self.question.id, self.question.asker.id, **wanted)
 
-    async def _finish(self, closing: Closing, pipeline: ReplyPipeline) -> Outcome:
+    async def _finish(
+        self, closing: Closing, pipeline: ReplyPipeline, count: PromptCount | None
+    ) -> Outcome:
         self._account.enter(Span.DELIVER)
         controls = self._controls(
             regenerate=True,
@@ -369,6 +393,7 @@ class Reply:
                 thinking=pipeline.thinking,
                 details=closing.details,
                 own_lines=own_lines_of(chunks, closing.remarks),
+                count=count,
             )
 
         if not closing.text:
@@ -433,6 +458,17 @@ class Reply:
         controls = self._controls(regenerate=report.can_retry)
         await self._delivery.fail(report.user_text, controls=controls)
         return Outcome.NOTIFIED
+
+
+def _believed(done: Completed, prompt: Prompt) -> Completed:
+    """Return the end of a completion without counts that can't be of its prompt."""
+    if done.usage is None or done.prompt_was_cut:
+        return done
+    sent = done.sent or prompt.turns
+    is_whole = sent == prompt.turns
+    expected = prompt.prompt_tokens if is_whole else 0
+    is_true = is_credible(done.usage, sent, expected, done.context_tokens)
+    return done if is_true else replace(done, usage=None)
 
 
 def job_of(question: Question, chat: ChatSettings, prompt: Prompt | None = None) -> Job:

@@ -378,6 +378,28 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptCount:
+    """What a server counted for one prompt and its answer; kept with the answer.
+
+    Attributes:
+        load: Which load of which model counted (``ModelInfo.load``).
+        first_id: The message that the history in the prompt began with; ``None`` where that was
+            chosen for another load.
+        prefix: A digest of the turns that were sent.
+        prompt_tokens: Tokens of those turns; 0 where the server said nothing that can be believed.
+        answer_tokens: Tokens of the answer's text alone; 0 where they aren't known.
+        answer_chars: Characters of the answer's text.
+    """
+
+    load: str
+    first_id: int | None
+    prefix: str
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    answer_chars: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Completed:
     """The last event of a completion.
 
@@ -468,3 +490,8 @@ class ModelInfo:
     instance_ids: tuple[str, ...] = ()
     size_bytes: int | None = None
     variants: tuple[str, ...] = ()
+
+    @property
+    def load(self) -> str:
+        """Tells apart what this model is loaded as: counts of one load say nothing of another."""
+        return f"{self.key[:200]} {self.context_tokens} {self.parallel} {self.size_bytes}"

@@ -18,6 +18,7 @@ from bot.core.domain import (
     ModelInfo,
     Person,
     Place,
+    PromptCount,
     Question,
     QuestionId,
     Reasoning,
@@ -295,6 +296,7 @@ class JournalEntry:
         details: One line about model and speed, for "Details".
         own_lines: The bot's own lines below the answer, or the notice instead of one; ``None`` where
             that wasn't recorded.
+        count: How long prompt and answer are, as the server counted.
     """
 
     question: Question
@@ -307,6 +309,7 @@ class JournalEntry:
     own_lines: str | None = None
     outcome: Outcome | None = None
     updated_at: datetime | None = None
+    count: PromptCount | None = None
 
 
 class Journal(Protocol):
@@ -344,8 +347,9 @@ class Journal(Protocol):
         thinking: str = "",
         details: str = "",
         own_lines: str | None = None,
+        count: PromptCount | None = None,
     ) -> None:
-        """Store the final texts, and which lines of them are the bot's own, before delivery."""
+        """Store the final texts, which lines of them are the bot's own, and their count, before delivery."""
         ...
 
     async def own_lines(self, question_id: QuestionId, own_lines: str) -> None:
@@ -374,6 +378,10 @@ class Journal(Protocol):
 
     async def own_lines_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, str | None]:
         """Return the recorded own lines of the answers that posted messages belong to."""
+        ...
+
+    async def counts_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, PromptCount]:
+        """Return the counts of the answers that posted messages belong to, where there are any."""
         ...
 
     async def askers(self, message_ids: Sequence[MessageId]) -> dict[MessageId, Person]:

@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from bot.core import frames
 from bot.core.clock import Clock
 from bot.core.domain import (
     AttachmentInfo,
     ChatTurn,
+    Counted,
     IncomingMessage,
+    MessageId,
     ModelInfo,
+    Origin,
     Place,
+    PromptCount,
     Question,
+    QuestionId,
+    Role,
     UserId,
 )
 from bot.core.ports import ChatSettings, FileSource, MessageSource
 from bot.core.recent import Recent
-from bot.prompt import budget
 from bot.prompt.attachments.decoder import Decoder
 from bot.prompt.attachments.fair_gate import Share
 from bot.prompt.attachments.files import FileReader, has_expired
+from bot.prompt.budget import Budget, plan
 from bot.prompt.chain import LINEAR_KINDS, AnswerIndex, ConversationReader
 from bot.prompt.cleaning import safe_name
+from bot.prompt.counts import Sizes, prefixes
 from bot.prompt.draft import Draft
 from bot.prompt.render import Persona, Style, fill, fit
-from bot.prompt.tokens import TokenEstimator, static_tokens
+from bot.prompt.tokens import TokenEstimator, is_possible, static_tokens
 from config.settings import ContextSettings
 
 NO_CONTENT = (
@@ -39,9 +46,11 @@ NO_HISTORY = "You may not read the history of this channel, so I used only what 
 PERSONA_CUT = "My persona is too long for this model's context, so I use only its beginning."
 
 MayRead = Callable[[Question], Awaitable[bool]]
+Measure = Callable[..., Sizes]
 _MOST_QUOTES = 12
 _SHRINK_TRIES = 24
 _REMEMBERED_PLACES = 256
+_REMEMBERED_REFUSALS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +59,11 @@ class Prompt:
 
     Attributes:
         turns: At most one system turn, first; then user and assistant in turn, ending with user.
-        prompt_tokens: Estimated size, in tokens.
+        prompt_tokens: Its size, in tokens: of what the server has counted before as counted, of the
+            rest as estimated.
         conversation_key: Stable over the turns of a conversation.
+        first_id: The message that its history begins with.
+        load: Which load of a model it was made for.
         remarks: Sentences for the person, each a line.
         participants: Names of the people in it, for cutting an invented continuation.
         bot_names: What the bot is called, for cutting a name in front of the answer.
@@ -60,13 +72,58 @@ class Prompt:
     turns: tuple[ChatTurn, ...]
     prompt_tokens: int
     conversation_key: str
+    first_id: int | None = None
+    load: str = ""
     remarks: tuple[str, ...] = ()
     participants: tuple[str, ...] = ()
     bot_names: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class NextPrompt:
+    """How the next prompt of a conversation begins.
+
+    Attributes:
+        turns: As of a prompt, but ending with the answer that was given last.
+        prompt_tokens: Their size, in tokens.
+        is_counted: The size rests on what the server counted.
+        differs: It doesn't go on from what the server read for that answer, because a cut was due.
+        conversation_key: As of a prompt.
+    """
+
+    turns: tuple[ChatTurn, ...]
+    prompt_tokens: int
+    is_counted: bool
+    differs: bool
+    conversation_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A conversation as turns that fit.
+
+    Attributes:
+        draft: Holds the turns.
+        sizes: Tokens of each.
+        newest: What was counted of its last prompt.
+        reads: The asker may read what was said before.
+        is_persona_cut: The persona was too long.
+    """
+
+    draft: Draft
+    sizes: Sizes
+    newest: PromptCount | None
+    reads: bool
+    is_persona_cut: bool
+
+    @property
+    def conversation_key(self) -> str:
+        """Stable over the turns of the conversation."""
+        return self.draft.talk.key or self.draft.anchor_key
+
+
 class ContextBuilder:
-    """Builds prompts. Keeps nothing that a prompt depends on: a restart changes no byte.
+    """Builds prompts. What a prompt depends on is kept with the answers: a restart changes no byte.
 
     Args:
         source: Messages of Discord.
@@ -109,6 +166,8 @@ class ContextBuilder:
         self._bot_name = bot_name
         self._place_names = place_names
         self._may_read = may_read
+        self._answers = answers
+        self._refused: Recent[str, PromptCount] = Recent(_REMEMBERED_REFUSALS)
         self._told_places: Recent[int, None] = Recent(_REMEMBERED_PLACES)
 
     async def build(
@@ -121,62 +180,159 @@ class ContextBuilder:
             chat: The settings in force at its place.
             model: What is known of the model that will answer.
         """
-        known = model.context_tokens if model else None
-        context_tokens = known or self._settings.fallback_context_tokens
-        key = model.key if model else chat.model
-        bot_name = safe_name(self._bot_name())
-        scale = self._estimator.scale(key)
-        room = budget.plan(context_tokens, chat.max_tokens, 0, scale).turn_tokens
-        who = self._persona(question.place, chat, bot_name)
-        text, missing = fit(who.text, max(0, room // 2 - static_tokens(frames.EXPLAINED)))
-        who = dataclasses.replace(who, text=f"{text}\n\n{frames.EXPLAINED}".strip())
-        plan = budget.plan(context_tokens, chat.max_tokens, static_tokens(who.text), scale)
-        reads = self._may_read is None or await self._may_read(question)
-        if reads:
-            talk = await self._reader.read(
-                question, limit=self._settings.max_messages, enough_tokens=plan.step_tokens * 2
-            )
-        else:
-            talk = await self._reader.only(question)
-        style = Style(self._bot_id(), bot_name, who, plan.turn_tokens, {})
-        draft = Draft(
-            talk,
-            plan,
-            style,
-            sees_images=model is None or model.sees_images is not False,
-            max_images=self._settings.max_images,
-        )
-        await self._fill(draft, key, question.counts_for)
-        turns = draft.turns
+        written = await self._write(question, chat, model)
+        draft, bot_name = written.draft, safe_name(self._bot_name())
         return Prompt(
-            turns=turns,
-            prompt_tokens=self._estimator.estimate_turns(turns, key),
-            conversation_key=talk.key or draft.anchor_key,
+            turns=draft.turns,
+            prompt_tokens=written.sizes.total,
+            conversation_key=written.conversation_key,
+            first_id=draft.first_id,
+            load=model.load if model else "",
             remarks=(
-                *([PERSONA_CUT] if missing else []),
-                *([] if reads or not _wants_history(question) else [NO_HISTORY]),
+                *([PERSONA_CUT] if written.is_persona_cut else []),
+                *([] if written.reads or not _wants_history(question) else [NO_HISTORY]),
                 *self._remarks(draft, question),
             ),
             participants=tuple(draft.names.by_id.values()),
             bot_names=tuple(dict.fromkeys([bot_name, self._bot_name()])),
         )
 
-    def _persona(self, place: Place, chat: ChatSettings, bot_name: str) -> Persona:
-        server, channel = self._place_names(place)
-        return fill(chat.system_prompt, bot=bot_name, server=server, channel=channel)
+    async def next_prompt(
+        self, question: Question, answer_id: MessageId, chat: ChatSettings, model: ModelInfo | None
+    ) -> NextPrompt | None:
+        """Return how the prompt of the next question of a conversation will begin.
 
-    async def _fill(self, draft: Draft, key: str | None, person_id: UserId) -> None:
-        """Cut history, then the newest message, until the prompt fits."""
-        most = draft.plan.prompt_tokens
-        for point in draft.points:
+        Args:
+            question: What was answered last.
+            answer_id: The last message of its answer.
+            chat: The settings in force at its place.
+            model: What is known of the model that will answer.
+
+        Returns:
+            ``None`` where the conversation doesn't go on from there.
+        """
+        if question.since_id is not None:
+            return None
+        written = await self._write(_following(question, answer_id, self._clock), chat, model)
+        turns, sizes = written.draft.turns[:-1], written.sizes
+        if sizes.answered != len(turns):
+            return None
+        return NextPrompt(
+            turns=turns,
+            prompt_tokens=round(sum(sizes.turns[: sizes.answered])),
+            is_counted=sizes.counted == sizes.answered,
+            differs=written.newest is None or prefixes(turns[:-1])[-1] != written.newest.prefix,
+            conversation_key=written.conversation_key,
+        )
+
+    def opening(
+        self, place: Place, chat: ChatSettings, model: ModelInfo | None
+    ) -> tuple[ChatTurn, ...]:
+        """Return what every prompt at a place begins with: the system turn."""
+        who, _ = self._persona(place, chat, model)
+        return (ChatTurn(Role.SYSTEM, who.text),) if who.text else ()
+
+    def refused(self, event: Counted, load: str) -> None:
+        """Take in the exact size of a prompt that was refused as too long.
+
+        Args:
+            event: What the server said.
+            load: Which load of the model it was made for.
+        """
+        self._estimator.learn_limit(event.model, event.turns, event.prompt_tokens)
+        if is_possible(event.turns, event.prompt_tokens):
+            digest = prefixes(event.turns)[-1]
+            self._refused[digest] = PromptCount(load, None, digest, event.prompt_tokens)
+
+    def _plan(self, chat: ChatSettings, model: ModelInfo | None, system_tokens: int = 0) -> Budget:
+        known = model.context_tokens if model else None
+        return plan(
+            known or self._settings.fallback_context_tokens,
+            chat.max_tokens,
+            system_tokens,
+            self._estimator.scale(model.key if model else chat.model),
+        )
+
+    def _persona(
+        self, place: Place, chat: ChatSettings, model: ModelInfo | None
+    ) -> tuple[Persona, bool]:
+        """Return the persona with what is always said behind it, and whether it was too long."""
+        server, channel = self._place_names(place)
+        name = safe_name(self._bot_name())
+        who = fill(chat.system_prompt, bot=name, server=server, channel=channel)
+        room = self._plan(chat, model).turn_tokens // 2
+        text, missing = fit(who.text, max(0, room - static_tokens(frames.EXPLAINED)))
+        return replace(who, text=f"{text}\n\n{frames.EXPLAINED}".strip()), missing > 0
+
+    async def _write(
+        self, question: Question, chat: ChatSettings, model: ModelInfo | None
+    ) -> _Written:
+        """Read a question's conversation and write it down within the model's budget."""
+        who, is_persona_cut = self._persona(question.place, chat, model)
+        room = self._plan(chat, model, static_tokens(who.text))
+        reads = self._may_read is None or await self._may_read(question)
+        if reads:
+            talk = await self._reader.read(
+                question, limit=self._settings.max_messages, enough_tokens=room.step_tokens * 2
+            )
+        else:
+            talk = await self._reader.only(question)
+        draft = Draft(
+            talk,
+            room,
+            Style(self._bot_id(), safe_name(self._bot_name()), who, room.turn_tokens, {}),
+            sees_images=model is None or model.sees_images is not False,
+            max_images=self._settings.max_images,
+        )
+        answers = await self._counts(draft, model)
+        counts = {count.prefix: count for count in (*self._refused.values(), *answers)}
+        measure = partial(
+            Sizes,
+            counts=counts if model is not None else {},
+            estimator=self._estimator,
+            model=model.key if model else chat.model,
+        )
+        newest = answers[-1] if answers else None
+        first_id = newest.first_id if newest is not None else None
+        sizes = await self._fill(draft, first_id, measure, question.counts_for)
+        return _Written(draft, sizes, newest, reads, is_persona_cut)
+
+    async def _counts(self, draft: Draft, model: ModelInfo | None) -> list[PromptCount]:
+        """Return what this load of the model counted of a conversation, in its order."""
+        answers = draft.answers
+        if self._answers is None or model is None or not answers:
+            return []
+        known = await self._answers.counts_of([each for answer in answers for each in answer])
+        found = [known[each] for answer in answers for each in answer if each in known]
+        return [count for count in found if count.load == model.load]
+
+    async def _fill(
+        self, draft: Draft, first_id: int | None, measure: Measure, person_id: UserId
+    ) -> Sizes:
+        """Cut history, then the newest message, until the prompt fits.
+
+        Args:
+            draft: Is written.
+            first_id: Where the conversation's last prompt began.
+            measure: Returns the sizes of turns.
+            person_id: Whose share of the time files are read in.
+        """
+        point = draft.start(first_id)
+        answered_tokens: float | None = None
+        while True:
             await self._load(draft, point, person_id)
             await _in_turns(draft.writing(point))
-            if self._estimator.estimate_turns(draft.turns, key) <= most:
-                return
+            sizes = measure(draft.turns, answered_tokens=answered_tokens)
+            cut = draft.cut(sizes)
+            if cut is None:
+                break
+            point, answered_tokens = cut
         for attempt in range(_SHRINK_TRIES):
+            if draft.plan.fits(sizes):
+                break
             await _in_turns(draft.shrinking(attempt))
-            if self._estimator.estimate_turns(draft.turns, key) <= most:
-                return
+            sizes = measure(draft.turns)
+        return sizes
 
     async def _load(self, draft: Draft, point: int, person_id: UserId) -> None:
         """Read the files and the quoted messages of what is kept."""
@@ -215,6 +371,27 @@ async def _in_turns(steps: Iterator[None]) -> None:
     """Do work step by step, letting others have their turn in between."""
     for _ in steps:
         await asyncio.sleep(0)
+
+
+def _following(question: Question, answer_id: MessageId, clock: Clock) -> Question:
+    """Return a question like the one that may follow on an answer."""
+    newest = IncomingMessage(
+        id=MessageId(answer_id + 1),
+        place=question.place,
+        author=question.asker,
+        text="",
+        created_at=clock.now(),
+        reference_id=answer_id,
+    )
+    return Question(
+        id=QuestionId(newest.id),
+        origin=Origin.REPLY,
+        place=question.place,
+        asker=question.asker,
+        text="",
+        asked_at=newest.created_at,
+        message=newest,
+    )
 
 
 def _wants_history(question: Question) -> bool:

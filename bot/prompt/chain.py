@@ -19,6 +19,7 @@ from bot.core.domain import (
     Origin,
     Place,
     PlaceKind,
+    PromptCount,
     Question,
     UserId,
 )
@@ -179,6 +180,10 @@ class AnswerIndex(Protocol):
 
     async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
         """Return the question that a posted message answers."""
+        ...
+
+    async def counts_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, PromptCount]:
+        """Return the counts of the answers that posted messages belong to, where there are any."""
         ...
 
 

@@ -10,11 +10,12 @@ from bot.core.domain import AttachmentInfo, ChatTurn, IncomingMessage, MessageId
 from bot.core.wording import counted
 from bot.prompt.attachments.decoding import Decoded
 from bot.prompt.attachments.kinds import FileKind, kind_of
-from bot.prompt.budget import Budget, cut_points, origin
+from bot.prompt.budget import Budget, cut_points, first_within, origin
 from bot.prompt.chain import Conversation
 from bot.prompt.cleaning import safe_name
+from bot.prompt.counts import Sizes
 from bot.prompt.render import MessageGroup, Names, Rendered, Style, fit, groups_of
-from bot.prompt.tokens import static_tokens
+from bot.prompt.tokens import static_size, static_tokens
 
 NO_SIGHT = "This model can't see pictures."
 
@@ -67,7 +68,8 @@ class Draft:
         may_start = [not group.is_answer for group in self._groups]
         ids = [group.id for group in self._groups]
         start = 0 if talk.is_complete else origin(ids, sizes, may_start)
-        self.points = self._fitting(cut_points(sizes, may_start, start, plan.step_tokens), sizes)
+        self._points = self._fitting(cut_points(sizes, may_start, start, plan.step_tokens), sizes)
+        self._pieces: list[tuple[int, int, ChatTurn]] = []
         self.anchor_key = f"{talk.place_key}:{ids[start]}"
 
     def _fitting(self, points: list[int], sizes: list[int]) -> list[int]:
@@ -77,6 +79,76 @@ class Draft:
             room -= min(static_tokens(self._starter.text), self.plan.turn_tokens // _STARTER_SHARE)
         fitting = [point for point in points if sum(sizes[point:]) <= room]
         return fitting or points[-1:]
+
+    @property
+    def answers(self) -> list[list[MessageId]]:
+        """The messages of each of the bot's answers, oldest first."""
+        return [[m.id for m in group.messages] for group in self._groups if group.is_answer]
+
+    @property
+    def first_id(self) -> int:
+        """The message that the kept history begins with."""
+        return self._groups[self._point].id
+
+    def start(self, first_id: int | None) -> int:
+        """Return the point to begin with.
+
+        Args:
+            first_id: Where an earlier prompt of this conversation began, if one is known.
+        """
+        ids = [group.id for group in self._groups]
+        if first_id is None or (not self.talk.is_complete and ids[0] > first_id):
+            return self._points[0]
+        if first_id in ids:
+            return ids.index(first_id)
+        # The message is gone: with the next one after it.
+        later = (i for i, g in enumerate(self._groups) if g.id > first_id and not g.is_answer)
+        return next(later, self._points[0])
+
+    def cut(self, sizes: Sizes) -> tuple[int, float | None] | None:
+        """Return where history has to begin instead of where it does; ``None`` where it may stay.
+
+        Args:
+            sizes: Of the turns as written.
+
+        Returns:
+            The point, and how many tokens it leaves up to the last answer, where that is counted.
+        """
+        people = [i for i, turn in enumerate(self.turns) if turn.role is Role.USER]
+        asked = [index for index in people if index < sizes.answered]
+        is_used_up = self.plan.is_used_up(sizes, asked)
+        if self._point == len(self._groups) - 1 or (self.plan.fits(sizes) and not is_used_up):
+            return None
+        answered = self._answered(sizes)
+        if not sizes.counted or not answered:
+            return next(point for point in self._points if point > self._point), None
+        fixed = sum(sizes.turns[: sizes.answered]) - sum(answered)
+        # Where the room is used up, what is asked next doesn't count: it isn't known yet when the
+        # next prompt is read ahead.
+        newest = 0.0 if is_used_up else sum(sizes.turns[sizes.answered :])
+        may_start = [not group.is_answer for group in self._groups[self._point :]]
+        wanted, most = self.plan.kept(sizes, asked, newest)
+        index = first_within([*answered, 0.0], may_start, wanted - fixed)
+        if index == len(answered):
+            # The last exchange alone is longer than that, and stays if it can.
+            last = max((i for i in range(1, index) if may_start[i]), default=index)
+            index = last if fixed + sum(answered[last:]) <= most else index
+        left = fixed + sum(answered[index:]) if index < len(answered) else None
+        return self._point + index, left
+
+    def _answered(self, sizes: Sizes) -> list[float]:
+        """Return the tokens of each group that is kept, up to the last answer."""
+        static = [static_size(piece) for _, _, piece in self._pieces]
+        of_turn: dict[int, float] = {}
+        for (_, turn, _), size in zip(self._pieces, static, strict=True):
+            of_turn[turn] = of_turn.get(turn, 0.0) + size
+        groups = len(self._groups) - self._point
+        found, count = [0.0] * groups, 0
+        for (index, turn, _), size in zip(self._pieces, static, strict=True):
+            if turn < sizes.answered and index >= self._point:
+                found[index - self._point] = sizes.turns[turn] * size / of_turn[turn]
+                count = index - self._point + 1
+        return found[:count]
 
     def kept(self, point: int) -> list[MessageGroup]:
         """Return what is kept when history begins at a point, the thread's first message included."""
@@ -134,13 +206,16 @@ class Draft:
             files={**self._unread(kept), **self.files},
             most_tokens=self._most_tokens,
         )
-        writer = _Writer(style)
+        system = style.persona.text
+        head = [ChatTurn(Role.SYSTEM, system)] if system else []
+        writer = _Writer(head)
+        self._pieces = []
         speaker: UserId | None = None
         is_named = style.persona.shows_names or bool(self.talk.span)
         offset = point - (len(kept) - len(self._groups[point:]))
         for index, group in enumerate(kept, start=offset):
             if group.is_answer:
-                writer.add(Role.ASSISTANT, style.answer(group))
+                self._add(writer, index, Role.ASSISTANT, style.answer(group))
                 yield
                 continue
             message = group.messages[0]
@@ -158,12 +233,15 @@ class Draft:
             if message is self.talk.newest:
                 self._left_out_chars = rendered.left_out
                 rendered = self._with_span(rendered, style)
-            writer.add(Role.USER, rendered)
+            self._add(writer, index, Role.USER, rendered)
             speaker = author
             yield
-        system = style.persona.text
-        head = (ChatTurn(Role.SYSTEM, system),) if system else ()
-        self.turns = (*head, *writer.turns())
+        self.turns = tuple(writer.turns())
+
+    def _add(self, writer: _Writer, index: int, role: Role, rendered: Rendered) -> None:
+        turn = writer.add(role, rendered)
+        if turn is not None:
+            self._pieces.append((index, turn, ChatTurn(role, rendered.text, rendered.images)))
 
     def shrinking(self, attempt: int) -> Iterator[None]:
         """Keep the newest message only, and less of it at each attempt; pauses as ``writing``."""
@@ -309,10 +387,10 @@ def _is_blank(message: IncomingMessage, bot_id: UserId) -> bool:
 
 
 class _Writer:
-    """Turns that alternate, begin with the user and are never empty."""
+    """Turns that alternate, begin with the user behind a head and are never empty."""
 
-    def __init__(self, style: Style) -> None:
-        self._style = style
+    def __init__(self, head: Sequence[ChatTurn]) -> None:
+        self._head = head
         self._turns: list[tuple[Role, list[str], list[str]]] = []
 
     @property
@@ -320,19 +398,25 @@ class _Writer:
         """Whether a person's message would begin a new turn."""
         return not self._turns or self._turns[-1][0] is not Role.USER
 
-    def add(self, role: Role, rendered: Rendered) -> None:
-        """Add a message, to the last turn if it is of the same role."""
+    def add(self, role: Role, rendered: Rendered) -> int | None:
+        """Add a message, to the last turn if it is of the same role.
+
+        Returns:
+            The number of its turn; ``None`` if there was nothing to add.
+        """
         if not rendered.text.strip():
-            return
+            return None
         if not self._turns and role is Role.ASSISTANT:
             self._turns.append((Role.USER, [frames.MISSING_START], []))
         if not self._turns or self._turns[-1][0] is not role:
             self._turns.append((role, [], []))
         self._turns[-1][1].append(rendered.text)
         self._turns[-1][2].extend(rendered.images)
+        return len(self._head) + len(self._turns) - 1
 
     def turns(self) -> list[ChatTurn]:
         """Return the turns."""
-        return [
+        talk = [
             ChatTurn(role, "\n".join(texts), tuple(images)) for role, texts, images in self._turns
         ]
+        return [*self._head, *talk]

@@ -33,6 +33,11 @@ English measures about 4.3 characters a token and source code about 3 with the v
 _LOWEST: Final[Features] = (0.08, 0.1, 0.1, 0.0, 0.25, 0.1, 0.0, 16.0)
 _HIGHEST: Final[Features] = (0.8, 1.5, 2.0, 0.6, 3.5, 3.0, 40.0, 6000.0)
 
+_TURNS: Final = 6
+_IMAGES: Final = 7
+_TEMPLATE_TOKENS = 1024
+"""What a template may say of its own accord, once in a prompt."""
+
 _RATE = 0.3
 """Share of an error that one report corrects: a few reports settle a model."""
 
@@ -100,6 +105,18 @@ def message_tokens(text: str) -> int:
     return static_tokens(text)
 
 
+def is_possible(turns: Iterable[ChatTurn], prompt_tokens: int) -> bool:
+    """Return whether any tokenizer could make so many tokens of a prompt."""
+    counts = _sum(turns)
+    most = _dot(_HIGHEST, counts) + _TEMPLATE_TOKENS
+    return max(1.0, _dot(_LOWEST, counts)) <= prompt_tokens <= most
+
+
+def static_size(turn: ChatTurn) -> float:
+    """Return the tokens of one turn, template and images included, without anything learned."""
+    return _dot(_DEFAULTS, _sum((turn,)))
+
+
 class TokenEstimator:
     """Estimates the tokens of texts and prompts, per model; remembers at most 32 models."""
 
@@ -129,6 +146,15 @@ class TokenEstimator:
         """Return the estimated tokens of a prompt, its template and images included."""
         return round(_dot(self._of(model).values, _sum(turns)))
 
+    def turn_sizes(self, turns: Iterable[ChatTurn], model: str | None) -> list[float]:
+        """Return the estimated tokens of each turn of a prompt, its share of the template included."""
+        values = self._of(model).values
+        return [_dot(values, _sum((turn,))) for turn in turns]
+
+    def template_tokens(self, model: str | None) -> float:
+        """Return what a template puts around one turn, as far as that is known."""
+        return self._of(model).values[_TURNS]
+
     def scale(self, model: str | None) -> float:
         """Return how many real tokens a static token is; moves only when it is far off."""
         return self._of(model).scale
@@ -142,11 +168,13 @@ class TokenEstimator:
             prompt_tokens: ``usage.prompt_tokens`` of its answer.
 
         Returns:
-            False when the count is too low to be of this whole prompt; nothing is learned then.
+            False when the count can't be of this prompt, or not of all of it; nothing is learned then.
         """
         counts = _sum(turns)
-        if prompt_tokens <= 0 or not any(counts):
+        if not any(counts):
             return True
+        if not is_possible(turns, prompt_tokens):
+            return False
         weights = self._of(model)
         guess = _dot(weights.values, counts)
         least = 0.7 if weights.samples >= _SETTLED else 0.4
@@ -168,7 +196,8 @@ class TokenEstimator:
         """
         counts = _sum(turns)
         weights = self._of(model)
-        if prompt_tokens > _dot(weights.values, counts) > 0 and len(model) <= _MAX_NAME_CHARS:
+        is_longer = prompt_tokens > _dot(weights.values, counts) > 0
+        if is_longer and is_possible(turns, prompt_tokens) and len(model) <= _MAX_NAME_CHARS:
             self._models[model] = weights.moved(counts, float(prompt_tokens), rate=1.0)
 
     def dump(self) -> dict[str, object]:
@@ -250,8 +279,8 @@ def _sum(turns: Iterable[ChatTurn]) -> Features:
     for turn in turns:
         for index, count in enumerate(features(turn.text)):
             total[index] += count
-        total[6] += 1
-        total[7] += len(turn.images)
+        total[_TURNS] += 1
+        total[_IMAGES] += len(turn.images)
     return tuple(total)
 
 

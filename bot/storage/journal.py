@@ -19,7 +19,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from bot.core.clock import Clock
-from bot.core.domain import ChannelId, MessageId, Person, Question, QuestionId
+from bot.core.domain import ChannelId, MessageId, Person, PromptCount, Question, QuestionId
 from bot.core.errors import StoreError
 from bot.core.ports import JournalEntry, Outcome, QuestionState
 from bot.storage import journal_sql
@@ -142,6 +142,7 @@ class SqlJournal:
         thinking: str = "",
         details: str = "",
         own_lines: str | None = None,
+        count: PromptCount | None = None,
     ) -> None:
         """Store the final texts, before they are delivered; over-long thinking is cut."""
         await self._change(
@@ -153,6 +154,7 @@ class SqlJournal:
                 thinking=_cut(thinking, THINKING_BYTES),
                 details=_cut(details, DETAILS_BYTES),
                 own_lines=own_lines,
+                count=count,
             ),
         )
 
@@ -166,7 +168,7 @@ class SqlJournal:
         def ask_anew(entry: JournalEntry) -> JournalEntry:
             is_final = entry.state is QuestionState.ANSWERED
             state = QuestionState.RUNNING if is_final else entry.state
-            return replace(entry, question=question, state=state, chunks=())
+            return replace(entry, question=question, state=state, chunks=(), count=None)
 
         await self._change(question.id, ask_anew)
 
@@ -232,6 +234,21 @@ class SqlJournal:
             )
         for entry in self._open.values():
             found.update(dict.fromkeys(wanted.intersection(entry.posted), entry.own_lines))
+        return found
+
+    async def counts_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, PromptCount]:
+        """Return the counts of the answers that posted messages belong to, where there are any."""
+        wanted = set(message_ids)
+        found: dict[MessageId, PromptCount] = {}
+        with suppress(StoreError):
+            found.update(
+                await self._database.read(lambda c: journal_sql.load_counts(c, sorted(wanted)))
+            )
+        for entry in self._open.values():
+            for message_id in wanted.intersection(entry.posted):
+                found.pop(message_id, None)
+                if entry.count is not None:
+                    found[message_id] = entry.count
         return found
 
     async def askers(self, message_ids: Sequence[MessageId]) -> dict[MessageId, Person]:

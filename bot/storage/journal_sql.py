@@ -6,11 +6,13 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any, Final
 
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, Row, delete, func, select
 
-from bot.core.domain import ChannelId, MessageId, Person, QuestionId
+from bot.core.domain import ChannelId, MessageId, Person, PromptCount, QuestionId
 from bot.core.ports import JournalEntry, Outcome, QuestionState
 from bot.storage.question_codec import encode_question, load_question
 from bot.storage.schema import (
@@ -29,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 ROW_BYTES: Final = 512
 """What a row takes besides its texts: numbers, indexes, the messages posted, pages half full."""
+
+_COUNT: Final = TypeAdapter(PromptCount)
 
 
 def insert_entry(connection: Connection, entry: JournalEntry) -> bool:
@@ -115,6 +119,19 @@ def load_own_lines(
     return {MessageId(row.message_id): _texts(row.chunks)[1] for row in rows}
 
 
+def load_counts(
+    connection: Connection, message_ids: Sequence[MessageId]
+) -> dict[MessageId, PromptCount]:
+    """Return the counts of the entries that posted messages belong to; unknown ones are left out."""
+    query = select(posted_messages.c.message_id, questions.c.prompt_count).join(
+        questions, questions.c.id == posted_messages.c.question_id
+    )
+    is_wanted = posted_messages.c.message_id.in_(message_ids)
+    rows = connection.execute(query.where(is_wanted, questions.c.prompt_count.is_not(None)))
+    found = {MessageId(row.message_id): _count(row.prompt_count) for row in rows}
+    return {message_id: count for message_id, count in found.items() if count is not None}
+
+
 def load_askers(
     connection: Connection, message_ids: Sequence[MessageId]
 ) -> dict[MessageId, Person]:
@@ -167,6 +184,7 @@ def _values(connection: Connection, entry: JournalEntry) -> dict[str, Any]:
         "thinking": dump_json(entry.thinking, connection),
         "details": dump_json(entry.details, connection),
     }
+    count = None if entry.count is None else dump_json(asdict(entry.count), connection)
     return {
         **texts,
         "id": question.id,
@@ -177,7 +195,9 @@ def _values(connection: Connection, entry: JournalEntry) -> dict[str, Any]:
         "updated_at_ms": to_ms(entry.updated_at or question.asked_at),
         "asker_id": question.counts_for,
         "guild_id": question.place.guild_id or 0,
-        "size_bytes": ROW_BYTES + sum(len(text.encode()) for text in texts.values()),
+        "size_bytes": ROW_BYTES
+        + sum(len(text.encode()) for text in (*texts.values(), count or "")),
+        "prompt_count": count,
     }
 
 
@@ -195,6 +215,7 @@ def _entry(connection: Connection, row: Row[Any]) -> JournalEntry | None:
             details=str(json.loads(row.details)),
             outcome=None if row.outcome is None else Outcome(row.outcome),
             updated_at=from_ms(row.updated_at_ms),
+            count=_count(row.prompt_count),
         )
     except ValueError as exc:
         _log.error("Stored question %d can't be read and is left alone (%s)", row.id, exc)
@@ -214,6 +235,16 @@ def _texts(stored: str) -> tuple[tuple[str, ...], str | None]:
     if not isinstance(texts, list):
         raise ValueError("no stored texts")  # noqa: TRY004 - the content is wrong, not a type
     return tuple(map(str, texts)), None if own_lines is None else str(own_lines)
+
+
+def _count(stored: str | None) -> PromptCount | None:
+    """Read a stored count; ``None`` for none, and for what can't be read: it is only worth time."""
+    if stored is None:
+        return None
+    try:
+        return _COUNT.validate_json(stored)
+    except ValidationError:
+        return None
 
 
 def _posted(connection: Connection, question_id: int) -> tuple[MessageId, ...]:

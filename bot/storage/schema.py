@@ -29,7 +29,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """The newest revision in ``migrations/versions``; a test compares the two."""
 
 metadata = MetaData(
@@ -56,6 +56,7 @@ questions = Table(
     Column("asker_id", BigInteger, nullable=False, server_default=text("0")),
     Column("guild_id", BigInteger, nullable=False, server_default=text("0")),
     Column("size_bytes", Integer, nullable=False, server_default=text("0")),
+    Column("prompt_count", Text),
     # All that tidying asks about, so that it need not touch the texts.
     Index(
         "ix_questions_state_updated_at_ms",

@@ -22,6 +22,7 @@ from bot.core.domain import (
     ModelInfo,
     Person,
     Place,
+    PromptCount,
     Question,
     QuestionId,
     Reasoning,
@@ -129,10 +130,12 @@ class FakeJournal:
         thinking: str = "",
         details: str = "",
         own_lines: str | None = None,
+        count: PromptCount | None = None,
     ) -> None:
         self._change(
             question_id,
             state=QuestionState.ANSWERED,
+            count=count,
             chunks=tuple(chunks),
             thinking=thinking,
             details=details,
@@ -162,6 +165,10 @@ class FakeJournal:
     async def own_lines_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, str | None]:
         found = {each: await self.entry_of_message(each) for each in message_ids}
         return {each: entry.own_lines for each, entry in found.items() if entry is not None}
+
+    async def counts_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, PromptCount]:
+        found = {each: await self.entry_of_message(each) for each in message_ids}
+        return {each: e.count for each, e in found.items() if e is not None and e.count is not None}
 
     async def askers(self, message_ids: Sequence[MessageId]) -> dict[MessageId, Person]:
         questions = [entry.question for entry in self.entries.values()]

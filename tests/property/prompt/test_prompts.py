@@ -187,7 +187,7 @@ def test_an_origin_is_a_place_where_a_prompt_may_begin(ids: list[int]) -> None:
 @given(st.integers(1, 200_000), st.integers(1, 131_072), st.integers(0, 3000), st.floats(0.25, 4))
 def test_a_budget_is_always_usable(context: int, answer: int, system: int, scale: float) -> None:
     budget = plan(context, answer, system, scale)
-    assert budget.prompt_tokens >= 128
+    assert budget.room_tokens >= 128
     assert budget.step_tokens >= 64
     assert budget.turn_tokens >= 64
 

@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from bot.core.domain import MessageId, QuestionId
+from bot.core.domain import MessageId, PromptCount, QuestionId
 from bot.core.ports import JournalEntry, Outcome, QuestionState
 from bot.storage.database import Database, open_database
 from bot.storage.journal import SqlJournal
@@ -24,6 +24,10 @@ from tests.unit.storage.questions import question
 _T = TypeVar("_T")
 
 IDS = st.integers(1, 5)
+SIZES = st.integers(0, 2**31)
+COUNTS = st.none() | st.builds(
+    PromptCount, st.text(max_size=9), st.none() | SIZES, st.text(max_size=9), SIZES, SIZES, SIZES
+)
 
 
 class JournalMachine(RuleBasedStateMachine):
@@ -124,11 +128,18 @@ class JournalMachine(RuleBasedStateMachine):
         self.run(self.journal.posted(QuestionId(number), ids))
         self._change(number, posted=ids)
 
-    @rule(number=IDS, chunks=st.lists(st.text(max_size=20), max_size=3), thinking=st.text())
-    def answered(self, number: int, chunks: list[str], thinking: str) -> None:
-        self.run(self.journal.answered(QuestionId(number), chunks, thinking=thinking))
+    @rule(
+        number=IDS,
+        chunks=st.lists(st.text(max_size=20), max_size=3),
+        thinking=st.text(),
+        count=COUNTS,
+    )
+    def answered(
+        self, number: int, chunks: list[str], thinking: str, count: PromptCount | None
+    ) -> None:
+        self.run(self.journal.answered(QuestionId(number), chunks, thinking=thinking, count=count))
         state = QuestionState.ANSWERED
-        self._change(number, state=state, chunks=tuple(chunks), thinking=thinking)
+        self._change(number, state=state, chunks=tuple(chunks), thinking=thinking, count=count)
 
     @rule(number=IDS, outcome=st.sampled_from(Outcome))
     def close(self, number: int, outcome: Outcome) -> None:
@@ -151,6 +162,16 @@ class JournalMachine(RuleBasedStateMachine):
         unfinished = [n for n, e in self.model.items() if e.state is not QuestionState.CLOSED]
         pending = self.run(self.journal.pending())
         assert [entry.question.id for entry in pending] == sorted(unfinished)
+
+    @invariant()
+    def counts_are_found_by_what_was_posted(self) -> None:
+        posted = [message_id for entry in self.model.values() for message_id in entry.posted]
+        if self.opened is None or not posted:
+            return
+        found = self.run(self.journal.counts_of(posted))
+        for entry in self.model.values():
+            for message_id in entry.posted:
+                assert found.get(message_id) == entry.count
 
     @invariant()
     def posts_lead_to_their_questions(self) -> None:

@@ -14,6 +14,7 @@ from bot.chat.reply import LEAST_ANSWER_TOKENS
 from bot.core.domain import (
     Completed,
     FinishReason,
+    PromptCount,
     QuestionId,
     Stage,
     StageKind,
@@ -236,3 +237,30 @@ async def test_what_stands_of_an_answer_is_recorded_with_the_lines_that_are_the_
     entry = chat.journal.entries[QuestionId(1)]
     assert entry.posted == tuple(chat.sink.messages)
     assert entry.own_lines == f"-# {CUT_BY_LENGTH}"
+
+
+async def count_after(chat: Chat, usage: Usage | None) -> PromptCount | None:
+    """Return what is kept with an answer that the server counted so."""
+    done = replace(DONE, usage=usage, first_token_s=0.1, total_s=0.2)
+    chat.backend.scripts.append([TextDelta("Because of the light."), done])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time()
+    return chat.journal.entries[QuestionId(1)].count
+
+
+async def test_what_the_server_counted_is_kept_with_the_answer(chat: Chat) -> None:
+    count = await count_after(chat, Usage(70, 6))
+    assert count is not None
+    assert (count.first_id, count.prompt_tokens, count.answer_tokens) == (1, 70, 6)
+    assert chat.parts.estimator.dump()
+
+
+@pytest.mark.parametrize("tokens", [0, 1, 8193, 1_000_000])
+async def test_a_count_that_cant_be_true_is_neither_kept_nor_learned_nor_reported(
+    chat: Chat, tokens: int
+) -> None:
+    count = await count_after(chat, Usage(tokens, 6))
+    assert count is not None
+    assert count.prompt_tokens == 0
+    assert not chat.parts.estimator.dump()
+    assert "about 55 tokens of prompt" in chat.journal.entries[QuestionId(1)].details

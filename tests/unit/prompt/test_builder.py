@@ -14,6 +14,7 @@ from bot.core.domain import (
     Origin,
     Place,
     PlaceKind,
+    PromptCount,
     Question,
     QuestionId,
     Role,
@@ -96,6 +97,10 @@ class Index:
 
     async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
         return self.entry if message_id in self.entry.posted else None
+
+    async def counts_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, PromptCount]:
+        assert message_ids
+        return {}
 
     async def read_back(
         self, messages: Sequence[IncomingMessage], bot_id: UserId

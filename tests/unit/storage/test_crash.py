@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.core.clock import SystemClock
-from bot.core.domain import QuestionId
+from bot.core.domain import MessageId, PromptCount, QuestionId
 from bot.core.ports import Outcome, QuestionState
 from bot.storage.database import open_database
 from bot.storage.journal import SqlJournal
@@ -23,7 +23,7 @@ JOURNAL = """
 import asyncio, sys
 from pathlib import Path
 from bot.core.clock import SystemClock
-from bot.core.domain import QuestionId
+from bot.core.domain import PromptCount, QuestionId
 from bot.core.ports import Outcome
 from bot.storage.database import open_database
 from bot.storage.journal import SqlJournal
@@ -38,7 +38,9 @@ async def main():
             await journal.accept(asked)
             print("accepted", number, flush=True)
             await journal.start(asked.id)
-            await journal.answered(asked.id, [str(number)])
+            await journal.posted(asked.id, [number])
+            count = PromptCount("a load", 1, "prefix", number, 2, 3)
+            await journal.answered(asked.id, [str(number)], count=count)
             print("answered", number, flush=True)
             await journal.close(asked.id, Outcome.DELIVERED)
             print("closed", number, flush=True)
@@ -149,6 +151,9 @@ async def test_what_was_stored_survives_kill_9(
             assert entry.question == question(number)
             if event != "accepted" and entry.outcome is None:
                 assert entry.chunks == (str(number),)
+            if event != "accepted":
+                counts = await journal.counts_of([MessageId(number)])
+                assert counts == {number: PromptCount("a load", 1, "prefix", number, 2, 3)}
             if event == "closed":
                 assert (entry.state, entry.outcome) == (QuestionState.CLOSED, Outcome.DELIVERED)
         assert len(await journal.pending()) <= 2

@@ -71,6 +71,9 @@ THINK_TAGS: Final = (
     "internal_thoughts",
     "inner_thoughts",
     "antml:thinking",
+    "ant_thinking",
+    "chain_of_thought",
+    "internal_reasoning",
 )
 ORDINARY_TAGS: Final = frozenset({"thought", "thoughts", "reasoning", "scratchpad"})
 """Tags of thinking that are words of other markup too: inside a line they are text."""
@@ -109,6 +112,14 @@ THINK_PAIRS: Final = (
     (("<|think_start|>",), ("<|think_end|>",)),
     (("<|begin_of_thinking|>",), ("<|end_of_thinking|>",)),
 )
+WEAK_PAIRS: Final = tuple(
+    (f"[{name}]", f"[/{name}]") for name in ("think", "thinking", "reasoning")
+)
+"""As some fine-tunes write them; in brackets these are words of plays and logs, too."""
+
+DETAILS: Final = "<details>"
+"""The canonical text of Open WebUI's folded thinking, which models copy from a conversation."""
+
 TOOL_PAIRS: Final = (
     ("[TOOL_REQUEST]", "[END_TOOL_REQUEST]"),
     ("[TOOL_RESULT]", "[END_TOOL_RESULT]"),
@@ -286,6 +297,10 @@ def _markers() -> dict[str, Marker]:
     for openers, closers in THINK_PAIRS:
         found |= {text: Marker(Kind.OPEN, closers, openers) for text in openers}
         found |= {text: Marker(Kind.CLOSE) for text in closers}
+    for opener, closer in WEAK_PAIRS:
+        found[opener] = Marker(Kind.OPEN, (closer,), (opener,), is_weak=True)
+        found[closer] = Marker(Kind.CLOSE, is_weak=True)
+    found[DETAILS] = Marker(Kind.OPEN, ("</details>",))
     for opener, closer in TOOL_PAIRS:
         found[opener] = Marker(Kind.TOOL, (closer,) if closer else ())
         if closer:
@@ -312,7 +327,9 @@ TAG_NAMES: Final = THINK_TAGS + WEAK_TAGS + WRAP_TAGS + TOOL_TAGS
 _TAG_CHARS: Final = 160
 """Longest tag with attributes, in characters."""
 _NAMES: Final = "|".join(re.escape(name) for name in sorted(TAG_NAMES, key=len, reverse=True))
-_LITERALS: Final = tuple(text for text, marker in MARKERS.items() if not marker.is_tag)
+_LITERALS: Final = tuple(
+    text for text, marker in MARKERS.items() if not marker.is_tag and text != DETAILS
+)
 _THINK_NAMES: Final = "|".join(map(re.escape, THINK_TAGS))
 _BLANK: Final = rf"(?: (?=/? ?(?i:{_THINK_NAMES})[ >]))?+"
 """The blank that some models put into a tag of thinking."""
@@ -329,6 +346,7 @@ MARKER: Final = re.compile(
             r"</?｜[^<>｜\n]{1,60}(?:｜[\w ]{0,40})?>",
             r"<0x[0-9A-F]{2}>|<function=[\w.\-]{0,64}>",
             r"<(?:unused|SPECIAL_|reserved_)\d{1,5}>|\[unused\d{1,5}\]",
+            r'<details type="reasoning"[^<>\n]{0,120}>',
         ]
     )
 )
@@ -339,7 +357,7 @@ _PARTIAL_TAG: Final = re.compile(rf"</?(?i:{_NAMES})\s[^<>\n]{{0,{_TAG_CHARS}}}\
 _PARTIAL_THINK: Final = re.compile(rf"</?(?:{_THINK_NAMES})\s[^<>\n]{{0,{_TAG_CHARS}}}\Z")
 _PARTIAL_TOKEN: Final = re.compile(
     r"<\|/?(?:[A-Za-z][\w▁:.\-]{0,47}\|?)?\Z|</?｜[^<>｜\n]{0,60}(?:｜[\w ]{0,40})?\Z|<0?x?[0-9A-F]{0,2}\Z"
-    r"|<function=[\w.\-]{0,64}\Z|<(?:unused|SPECIAL_|reserved_)\d{0,5}\Z|\[unused\d{0,5}\Z"
+    r"|<function=[\w.\-]{0,64}\Z|<details type=\"reasoning\"[^<>\n]{0,120}\Z|<(?:unused|SPECIAL_|reserved_)\d{0,5}\Z|\[unused\d{0,5}\Z"
 )
 
 
@@ -348,7 +366,9 @@ def prefixes(texts: Iterable[str]) -> frozenset[str]:
     return frozenset(text[:end] for text in texts for end in range(1, len(text)))
 
 
-_LITERAL_PREFIXES: Final = prefixes((*_LITERALS, "<unused9", "<SPECIAL_9", "<reserved_9"))
+_LITERAL_PREFIXES: Final = prefixes(
+    (*_LITERALS, "<unused9", "<SPECIAL_9", "<reserved_9", '<details type="reasoning">')
+)
 _THINK_PREFIXES: Final = prefixes(f"<{slash}{name}>" for name in THINK_TAGS for slash in ("", "/"))
 _TAG_PREFIXES: Final = prefixes(
     f"<{slash}{name}{end}>" for name in TAG_NAMES for slash in ("", "/") for end in ("", "/")
@@ -373,6 +393,8 @@ def canonical(match: re.Match[str]) -> str:
     name = match["name"]
     if match[0].startswith("<function="):
         return FUNCTION
+    if match[0].startswith("<details "):
+        return DETAILS
     return match[0] if name is None else f"<{match['slash']}{name.lower()}>"
 
 

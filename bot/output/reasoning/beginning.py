@@ -13,18 +13,31 @@ from bot.output.markup import (
     TURN_ROLES,
     prefixes,
 )
-from bot.output.reasoning.block import APRIEL, BARE_THOUGHT, GRANITE, HARMONY, STRIPPED, Block
+from bot.output.reasoning.block import (
+    APRIEL,
+    BARE_THOUGHT,
+    GRANITE,
+    HARMONY,
+    HYPERCLOVA,
+    STRIPPED,
+    Block,
+)
 
 _PHRASES: Final = (
     *((phrase, GRANITE) for phrase in THOUGHT_PHRASES),
     *((phrase, APRIEL) for phrase in STEPS_PHRASES),
 )
+_FORMS: Final = ("&lt;{}&gt;", "\\<{}\\>", "\\<{}>")
 _ESCAPED: Final = {
-    f"&lt;{tag[1:-1]}&gt;": Block((f"&lt;/{tag[1:-1]}&gt;", f"</{tag[1:]}"), is_restorable=True)
+    form.format(tag[1:-1]): Block(
+        (*(each.format(f"/{tag[1:-1]}") for each in _FORMS), f"</{tag[1:]}"), is_restorable=True
+    )
     for tag in sorted(SURE_TAGS)
+    for form in _FORMS
 }
-"""Tags of thinking whose angle brackets were written as they are in HTML."""
+"""Tags of thinking whose angle brackets were escaped, as in HTML or in Markdown."""
 
+_ESCAPED_TAG: Final = re.compile(r"(?:&lt;|\\<)[a-z_:]{1,24}+(?:&gt;|\\?>)")
 _BARE: Final = re.compile(r"thought[ \t]*\n")
 _STRIPPED: Final = re.compile(
     r"(?:assistant)?analysis(?!<(?:\||\Z))(?=[^\s.,:;!?()\[/\-–—_'’=]|-\s)"
@@ -37,6 +50,7 @@ _COMPOUND_PARTIAL: Final = re.compile(r"analysis[A-Z][a-z]{0,30}+(?: [a-z]{0,9}+
 """A word that begins like the channel's name with its marks taken off."""
 
 _DROPPED: Final = re.compile(r"assistantfinal(?=\S)|assistant[ \t]*\n|final<\|message\|>")
+_THINK_ROLE: Final = re.compile(r"/think[ \t]*\n")
 _HEADED: Final = re.compile(r"analysis<\|message\|>")
 """A harmony header whose first token was removed."""
 
@@ -44,6 +58,7 @@ _UNDECIDED: Final = prefixes(
     [
         *(phrase for phrase, _ in _PHRASES),
         "thought\n",
+        "/think\n",
         "assistant\n",
         "analysis.",
         "assistantanalysis.",
@@ -65,6 +80,7 @@ _PATTERNS: Final = (
     (_HEADED, HARMONY),
     (_STRIPPED, STRIPPED),
     (_DROPPED, None),
+    (_THINK_ROLE, HYPERCLOVA),
 )
 
 
@@ -109,12 +125,14 @@ def read_beginning(text: str, *, ended: bool) -> Beginning | None:
 
 def _read_escaped(head: str, *, ended: bool) -> Beginning | None:
     """Read a tag with escaped brackets; one that a blank follows is spoken of."""
-    tag = head[: head.find("&gt;") + 4] if head.startswith("&lt;") else ""
-    block = _ESCAPED.get(tag)
-    following = head[len(tag) : len(tag) + 1]
-    if block is None or following in {" ", "\t"} or not (following or ended):
+    found = _ESCAPED_TAG.match(head)
+    block = _ESCAPED.get(found[0]) if found else None
+    if found is None or block is None:
         return None
-    return Beginning(len(tag), block)
+    following = head[found.end() : found.end() + 1]
+    if following in {" ", "\t"} or not (following or ended):
+        return None
+    return Beginning(found.end(), block)
 
 
 def read_role(text: str, *, ended: bool) -> tuple[int, bool] | None:

@@ -51,15 +51,16 @@ class Block:
         """Return where a closer that is still incomplete may begin; the length if nowhere."""
         if not self.closers:
             return len(text)
+        held = len(text)
         for mark in "<[◁":
             begin = text.rfind(mark, max(start, len(text) - _LOOK_BACK_CHARS))
             if begin >= 0 and may_become_marker(text[begin:]):
-                return begin
+                held = min(held, begin)
         partials, longest = _partials(self.closers + self.loose + self.openers)
-        for begin in range(max(start, len(text) - longest), len(text)):
+        for begin in range(max(start, len(text) - longest), held):
             if text[begin:].lower() in partials:
                 return begin
-        return len(text)
+        return held
 
     @property
     def may_quote(self) -> bool:
@@ -104,5 +105,7 @@ STRIPPED = Block(("assistantfinal",))
 """Harmony whose special tokens were removed: the words of its headers stand glued to the text."""
 GRANITE = Block(RESPONSE_PHRASES, is_restorable=True)
 APRIEL = Block((FINAL_OPENER,), is_restorable=True)
+HYPERCLOVA = Block(("<|im_end|>",), is_restorable=True)
+"""A turn of the model whose role, ``assistant/think``, stands in the prompt but for its end."""
 BARE_THOUGHT = Block(("<channel|>",), is_restorable=True)
 """Gemma's channel whose opening token was removed, down to its name on a line of its own."""

@@ -19,17 +19,22 @@ from bot.output.markup import (
     MARKERS,
     ORDINARY_TAGS,
     ROLE_TOKENS,
+    SURE_TAGS,
     TURN_ROLES,
     UNKNOWN_TOKEN,
     Kind,
     Marker,
+    canonical,
+    may_become_marker,
 )
 from bot.output.participants import FRAME_CHARS, Labels
 from bot.output.reasoning import block as blocks
 from bot.output.reasoning.beginning import read_beginning, read_role
 from bot.output.reasoning.block import Block, loose_closers
+from bot.output.reasoning.examples import Examples
 from bot.output.reasoning.harmony import HEADER_CHARS, Channel, read_header
 from bot.output.reasoning.hidden import HiddenStretch, KeptThinking, Progress
+from bot.output.reasoning.place import AFTER_CHARS, PROSE_NEXT, Surroundings
 from bot.output.reasoning.scanner import (
     MARKER_CHARS,
     MARKS,
@@ -39,15 +44,7 @@ from bot.output.reasoning.scanner import (
     Scanner,
     Sign,
 )
-from bot.output.reasoning.spoken import (
-    AFTER_CHARS,
-    Examples,
-    Surroundings,
-    begins_anew,
-    holds_elements,
-    is_prose,
-    is_spoken_of,
-)
+from bot.output.reasoning.spoken import begins_anew, holds_elements, is_prose, is_spoken_of
 
 _LATE_FINAL: Final = re.compile(r"<\|channel\|>\s{0,9}+final\b[^<]{0,40}<\|message\|>")
 _WATCHED_CHARS: Final = 400
@@ -153,6 +150,7 @@ class ReasoningFilter:
         self._vanished: list[str] = []
         self._held: list[str] = []
         self._out: list[str] = []
+        self._held_end: int | None = None
         self._held_openers = 0
         self._blocks_are_text = False
         self._final_seen = False
@@ -179,6 +177,11 @@ class ReasoningFilter:
         if self._state is State.HIDDEN and self._stretch is not None:
             return self._stretch.block.is_thinking
         return self._state is State.HEADER or (self._expecting and self._started)
+
+    @property
+    def is_in_fence(self) -> bool:
+        """Whether the answer is inside a code block."""
+        return self._context.in_fence
 
     @property
     def has_ended(self) -> bool:
@@ -243,6 +246,8 @@ class ReasoningFilter:
         self._go_on()
         if opening:
             self._emit(opening)
+        elif self._expecting:
+            self._read_orphan()
         self._scanner.ended = False
         for start in range(0, len(rest), _STEP_CHARS):
             yield self.feed(rest[start : start + _STEP_CHARS])
@@ -250,8 +255,14 @@ class ReasoningFilter:
         yield self.feed("")
 
     def _release(self) -> None:
+        """Give out what was held: it was the answer, up to its end if it has one."""
         self._expecting = False
-        self._out.extend(self._held)
+        self._out.extend(self._held[: self._held_end])
+        if self._held_end is not None:
+            self._aftermath.take(
+                "".join(self._held[self._held_end :]), may_answer=False, ended=True
+            )
+            self._finish()
         self._held.clear()
 
     def _step(self) -> bool:
@@ -422,7 +433,7 @@ class ReasoningFilter:
             return True
         if marker.kind is Kind.TURN:
             return self._read_turn(event)
-        if marker.kind in _BLOCKS:
+        if marker.kind in _BLOCKS and not event.text.endswith("/>"):
             return self._open(event, marker)
         scanner.skip(len(event.text))
         if marker.kind is Kind.CLOSE:
@@ -445,6 +456,8 @@ class ReasoningFilter:
         """Return whether a marker is text where it stands; ``None`` until that is certain."""
         if not (self._scanner.ended or self._scanner.ahead(1, len(event.text))):
             return None
+        if marker.kind is Kind.WRAP and not marker.closers and event.name not in self._wraps:
+            return not self._started or self._is_no_end_of_answer(event)
         if self._is_text_anywhere(event, marker):
             return True
         holds_markup = self._holds_markup(event, marker)
@@ -465,13 +478,37 @@ class ReasoningFilter:
 
     def _is_text_anywhere(self, event: Event, marker: Marker) -> bool:
         """Return whether a marker is text as it is written, whatever surrounds it."""
-        if event.text.endswith("/>") or (self._blocks_are_text and marker.kind in _BLOCKS):
+        if self._blocks_are_text and marker.kind in _BLOCKS:
+            return True
+        if event.text.endswith("/>") and not self._is_empty_thought(event):
             return True
         if _ASCII_BYTE.match(event.name) or (marker.kind is Kind.WRAP and " " in event.text):
             return True
         if self._started and marker.is_weak and event.name not in self._wraps:
             return True
         return event.lead != "" and not (marker.closers or marker.kind is Kind.CLOSE)
+
+    def _is_no_end_of_answer(self, event: Event) -> bool | None:
+        """Return whether the end of a wrapping that never began is text; ``None`` if not yet known."""
+        place = self._place(event, AFTER_CHARS)
+        if place.words != place.line or place.has_example:
+            return True
+        rest = place.after.strip()
+        following = MARKER.match(rest)
+        if following is not None:
+            return MARKERS.get(canonical(following), UNKNOWN_TOKEN).kind is not Kind.END
+        if place.has_ended or (rest and not may_become_marker(rest)):
+            return rest != ""
+        return None
+
+    def _is_empty_thought(self, event: Event) -> bool:
+        """Return whether a tag stands for thinking that was left out, in front of the answer."""
+        is_plain = event.name in SURE_TAGS and event.text[:-2].rstrip() == event.name[:-1]
+        return (
+            is_plain
+            and not self._started
+            and self._scanner.ahead(1, len(event.text)) not in PROSE_NEXT
+        )
 
     def _holds_markup(self, event: Event, marker: Marker) -> bool | None:
         """Return whether a tag that is a word of other markup, too, holds elements of such."""
@@ -491,7 +528,9 @@ class ReasoningFilter:
             has_ended=self._scanner.ended,
             is_habit=event.name in self._used,
             is_end_expected=self._expecting,
+            has_thought=self.saw_open or self.saw_orphan_close,
             has_example=self._examples.has_opened(event.name),
+            previous=self._context.previous,
         )
 
     def _let_through(self, event: Event, marker: Marker) -> bool:
@@ -499,7 +538,8 @@ class ReasoningFilter:
         place = self._place(event, AFTER_CHARS)
         if self._expecting and marker.kind is Kind.OPEN and not marker.is_weak:
             self._held_openers += place.line.strip() == ""
-        if self._started or marker.closers or event.name == "<s>":
+        is_whole = event.text.endswith("/>")
+        if not is_whole and (self._started or marker.closers or event.name == "<s>"):
             self._examples.note(event.name, marker, place, same_line=self._expecting)
         self._start()
         self._pass(event.text)
@@ -523,12 +563,12 @@ class ReasoningFilter:
         return self._hide(block, self._scanner.skip(len(event.text)))
 
     def _read_wrap(self, event: Event, marker: Marker) -> bool:
-        if marker.closers and not self._started:
+        if marker.closers:
+            if self._started:
+                return self._let_through(event, marker)
             self._wraps.append(marker.closers[0])
         elif event.name in self._wraps:
             self._wraps.remove(event.name)
-        else:
-            return self._let_through(event, marker)
         self._scanner.skip(len(event.text))
         return True
 
@@ -542,13 +582,12 @@ class ReasoningFilter:
                 return False
             role = found
         chars, is_own = role
-        if self._started and not (is_own and chars and self._is_behind_thinking()):
-            return self._finish()
-        if not is_own:
+        is_next = self._started and not (is_own and chars and self._is_behind_thinking())
+        if not (is_next or is_own):
             self._start()
             return self._let_through(event, MARKERS[event.name])
         self._scanner.skip(len(event.text) + chars)
-        return True
+        return self._finish() if is_next else True
 
     def _is_behind_thinking(self) -> bool:
         """Whether thinking has just ended, so that a header of the model's own goes on with it."""
@@ -563,6 +602,7 @@ class ReasoningFilter:
             self._kept.begin_block()
             self._kept.add("".join(self._held))
             self._held.clear()
+            self._held_end = None
             # A quoted opening in the thinking has a closing of its own, so that another may follow.
             self._expecting = self._held_openers > 0
             self._held_openers = 0
@@ -596,6 +636,8 @@ class ReasoningFilter:
         if self._started and stretch.is_quoted:
             self._go_on()
             return self._emit(stretch.whole)
+        if self._expecting and stretch.block.is_thinking:
+            return self._read_orphan()
         if not self._started:
             self.lead = ""
             if stretch.block.is_restorable:
@@ -629,7 +671,11 @@ class ReasoningFilter:
     # --- after the end
 
     def _finish(self) -> bool:
-        self._state = State.OVER
+        """End the answer; where the thinking may still go on, only note that it has ended if not."""
+        if not self._expecting:
+            self._state = State.OVER
+        elif self._held_end is None:
+            self._held_end = len(self._held)
         return True
 
     def _cut(self) -> bool:

@@ -6,8 +6,9 @@ from enum import Enum
 from typing import Final
 
 from bot.output.reasoning.block import Block
+from bot.output.reasoning.place import SENTENCE_END
 from bot.output.reasoning.scanner import MARKS, Context, Event, Scanner, Sign
-from bot.output.reasoning.spoken import SENTENCE_END, is_named, is_prose
+from bot.output.reasoning.spoken import is_named, is_prose
 
 
 class KeptThinking:
@@ -117,7 +118,7 @@ class HiddenStretch:
         self.block = block
         self._kept = kept
         self._context = Context()
-        self._depth = 1
+        self._inner: list[bool] = []
         self._is_quoting = False
         self.is_quoted = False
         self._raw = [opening] if block.is_restorable else []
@@ -194,20 +195,25 @@ class HiddenStretch:
         return False if newline or ended or len(after) >= _SAME_LINE_CHARS else None
 
     def _nest(self, event: Event, scanner: Scanner) -> Progress:
-        """Take an opening inside the stretch, or an end of it or of such an inner one."""
-        if self.block.is_opener(event.text):
-            self._depth += 1
-            self._is_quoting = self._context.line.strip() != "" or self._context.before in set(
-                ":："
-            )
-        else:
-            self._depth -= 1
+        """Take an opening inside the stretch, or an end of it or of such an inner one.
+
+        What was opened inside a line isn't ended by a line of its own.
+        """
+        is_in_line = self._context.line.strip() != ""
         if self._raw:
             self._raw.append(event.text)
-        if self._depth == 0:
-            return self._end(event, scanner)
-        if not (self.block.is_opener(event.text) or self._is_quoting):
-            self._kept.mark()
+        if self.block.is_opener(event.text):
+            goes_on = scanner.ahead(1, len(event.text)) != "\n"
+            self._inner.append(is_in_line and goes_on)
+            self._is_quoting = is_in_line or self._context.before in set(":：")
+        else:
+            while self._inner and self._inner[-1] and not is_in_line:
+                self._inner.pop()
+            if not self._inner:
+                return self._end(event, scanner)
+            self._inner.pop()
+            if not self._is_quoting:
+                self._kept.mark()
         self._context.read(event.text)
         scanner.skip(len(event.text))
         return Progress.GOING_ON

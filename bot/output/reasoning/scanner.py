@@ -20,10 +20,11 @@ TAIL_CHARS: Final = 80
 
 _FENCE_LEAD: Final = re.compile(r"[ \t>]{0,80}+(?:(?:[-*+]|\d{1,3}[.)])[ \t]{1,8}+)?+")
 _INFO: Final = re.compile(r"[\w+\-.#]{0,24}+[ \t]{0,8}+")
+_TILDES: Final = re.compile(rf"(?:{_FENCE_LEAD.pattern})(~{{3,64}}+)([^~\n]*)")
 
 
 class Context:
-    """Follows text as it passes: its end, fences at line starts, inline code up to a line's end.
+    """Follows a model's text as it passes: its end, fences at line starts, inline code up to a line's end.
 
     Attributes:
         tail: The last characters.
@@ -36,6 +37,7 @@ class Context:
         self.in_fence = False
         self.in_inline = False
         self._ticks = 0
+        self._tildes = 0
         self._is_first_line = False
 
     @property
@@ -53,6 +55,12 @@ class Context:
         """The last character on the lines before, blanks and emphasis aside."""
         return self.tail.rpartition("\n")[0].rstrip(" \t\n*_")[-1:]
 
+    @property
+    def previous(self) -> str:
+        """The line before the one at the place; empty where not all of it is remembered."""
+        lines, _, line = self.tail.rpartition("\n")[0].rpartition("\n")
+        return line if lines or len(self.tail) < TAIL_CHARS else ""
+
     def read(self, text: str) -> None:
         """Take text without a line break or backtick that counts."""
         self.tail = (self.tail + text)[-TAIL_CHARS:]
@@ -65,7 +73,9 @@ class Context:
             after: The character after them; empty at the end.
         """
         line = self.line
-        if self.in_fence:
+        if self._tildes:
+            pass
+        elif self.in_fence:
             closes = self._is_first_line or not line.strip(" \t>") or after in {"", "\n"}
             self.in_fence = count < self._ticks or not closes
         elif count >= 3 and _FENCE_LEAD.fullmatch(line):
@@ -81,10 +91,20 @@ class Context:
     def read_newline(self) -> None:
         """End a line, and any inline code with it."""
         self._is_first_line = False
+        tildes = None if self.in_inline else _TILDES.fullmatch(self.line)
+        if tildes is not None and (self._tildes or not self.in_fence):
+            self._read_tildes(len(tildes[1]), is_bare=not tildes[2].strip())
         if self.in_inline and self._ticks >= 3 and _INFO.fullmatch(self.line.rpartition("`")[2]):
             self.in_fence = True
         self.in_inline = False
         self.read("\n")
+
+    def _read_tildes(self, count: int, *, is_bare: bool) -> None:
+        if not self._tildes:
+            self._tildes = count
+        elif is_bare and count >= self._tildes:
+            self._tildes = 0
+        self.in_fence = self._tildes > 0
 
 
 MARKER_CHARS: Final = 220

@@ -26,7 +26,10 @@ THOUGHTS = (
     f"- {SECRET}\n- <reasoning>{SECRET}</reasoning>\n\n{SECRET}",
     f"Here is my plan: {SECRET}\n\n| {SECRET} | <think> |\n\nOutput: {SECRET}",
 )
-WEAK = ("granite32", "apriel", "plan", "reason", "reflection_tag", "brainstorm", "justification")
+WEAK = (
+    *("granite32", "apriel", "plan", "reason", "reflection_tag", "brainstorm", "justification"),
+    *("bracket_think", "escaped", "hyperclova"),
+)
 """Families whose opening is weak evidence: what never ends was the answer."""
 
 families = st.sampled_from(sorted(FAMILIES))

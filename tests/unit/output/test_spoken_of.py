@@ -106,6 +106,33 @@ SPOKEN = [
     "Znacznik <think> otwiera rozumowanie, a </think> je zamyka.",
     "แท็ก <think> เริ่มการคิด และ </think> จบการคิด",
     "The ids:\n<pad> 0\n<s> 1\n</s> 2\n<unk> 3",
+    "Look for </think>\nThen cut the text there.",
+    "The stop string is </think>\n\nThat should do.",
+    "1. Find </think>\n2. Cut there.",
+    "- Start: none\n- End: </think>\n\nSave it.",
+    "It printed:\n\n</think>\n\nand stopped.",
+    "DB_USER=root\nTHINK_END=</think>",
+    "Missing </think>",
+    "A </think>-token penalty, 2 </think>s and pre-</think> text.",
+    're.compile(r"^(?:.*</think>)?\\s*(.*)$")',
+    "The pattern .*?</think> matches it.",
+    "@@ -1,2 +1,2 @@\n <think>\n-</think>\n+\n+</think>",
+    "模型输出</think>后开始回答。看到</think>就表示思考结束了。",
+    "モデルは</think>を出力してから答えます。",
+    "推論は <think> と </think> の間です。</think> の後が回答です。",
+    "Token | ID\n<think> | 151667\n</think> | 151668",
+    "<|im_end|>\t151645\n<think>\t151667\n</think>\t151668",
+    "$ ollama run deepseek-r1\n>>> hi\n<think>\n\n</think>\n\nHello!\n\n>>> /bye",
+    "In [1]: print('<think>')\n<think>\n\nIn [2]: print('</think>')\n</think>\n\nIn [3]: quit",
+    "$ ./main -p x\n<|user|>\nHi<|end|>\n<|assistant|>\nHello<|end|> [end of text]",
+    "function App() {\n  return <Thinking><Answer /></Thinking>;\n}",
+    "xmllint --xpath '//thought' a.xml\n<thought>one</thought>\n<thought>two</thought>",
+    "Mistral looks like <s>[INST] Hi [/INST] Hello</s>[INST] Bye [/INST] where <s> is BOS.",
+    "It has three channels. <|channel|>final<|message|> comes last.",
+    "Close it with </think> and go on.",
+    "Close it with [/THINK] and go on, or with </answer> and so on.",
+    "The tag [think] is none, [/think] neither; <think/> is empty.",
+    "<details>\n<summary>More</summary>\n\nInside.\n\n</details>",
 ]
 ALONE = [
     "<think>, <thinking> and <reasoning> are the usual ones.",
@@ -115,6 +142,9 @@ ALONE = [
     "Phi-3: <|user|>\nHi<|end|>\n<|assistant|>\nHello<|end|>\nThat is Phi.",
     "<s>struck</s> and <b>bold</b> and <i>it</i>.",
     "[THINK] is Magistral's tag; [/THINK] closes it.",
+    "[thinking] I should go, he thought.",
+    "</answer>",
+    "</answer> closes the answer.",
     "\u25c1think\u25b7 is Kimi's tag and \u25c1/think\u25b7 closes it.",
     "<|channel|>analysis is how gpt-oss marks its analysis; <|channel|>final is the answer.",
     "[BEGIN FINAL RESPONSE] is Apriel's marker.",
@@ -163,6 +193,8 @@ AFTER_THINKING = [
     "<answer>\n  <text>Four</text>\n  <reason>because</reason>\n</answer>",
     '<response status="ok">\n  <code>200</code>\n</response>',
     "The closing tag is </think>",
+    "Look for:\n</think>\nThen cut the text there.",
+    "It is so </think> The rest is the answer.",
 ]
 """What is told about markup by a model that has just used it."""
 
@@ -221,6 +253,20 @@ def test_a_tag_alone_behind_a_finished_sentence_begins_thinking() -> None:
         "Hello [/INST]",
         "Hello <|im_end|>",
         "Hello </s>\n",
+        "<think/>Hello",
+        "<think />\n\nHello",
+        "Hello</answer>",
+        "Hello\n</answer><|im_end|>",
+        "\\<think\\>SECRETSTEP\\</think\\>Hello",
+        "\\<think>\nSECRETSTEP\n\\</think>\nHello",
+        "[think]SECRETSTEP[/think]Hello",
+        "<ant_thinking>SECRETSTEP</ant_thinking>Hello",
+        '<details type="reasoning" done="true">\n<summary>x</summary>\n> SECRETSTEP\n</details>\nHello',
+        "/think\nSECRETSTEP<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>",
+        "[THINK]| SECRETSTEP | b |\n|---|---|[/THINK]Hello",
+        "<think>はい、SECRETSTEPです。</think>Hello",
+        "<think>是一个SECRETSTEP</think>Hello",
+        "<think>\nSECRETSTEP: s/<think>.*//\n</think>\n\nHello",
     ],
 )
 def test_markup_with_blanks_escapes_or_a_blank_before_it_is_left_out(text: str) -> None:
@@ -262,6 +308,36 @@ def test_thinking_without_an_opening_may_end_inside_a_sentence() -> None:
     text = "It must be SECRETSTEP then </think> Hello"
     assert versions(pipeline(), [text])[-1] == "Hello"
     assert_only_hello(text, expect=True)
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        "The template: <|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nYo<|im_end|> SECRETSTEP",
+        "It is SECRETSTEP <think>\nSECRETSTEP",
+        "x\n\n<|im_end|>\nSECRETSTEP.",
+    ],
+)
+def test_thinking_without_an_opening_goes_on_over_tokens_that_it_mentions(thought: str) -> None:
+    assert_only_hello(f"{thought}\n</think>\n\nHello", expect=True)
+
+
+@pytest.mark.parametrize("end", ["<|im_end|>", "<|im_end|>\n<|im_start|>user\nSECRETSTEP"])
+def test_an_answer_without_the_thinking_that_was_expected_ends_where_it_ends(end: str) -> None:
+    assert_only_hello(f"Hello{end}", expect=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Close it with </think> and go on.",
+        "Закройте его с </think> и продолжайте.",
+        "模型用 </think> 结束思考。",
+    ],
+)
+def test_a_sentence_that_goes_on_over_a_tag_is_shown_where_thinking_was_expected(text: str) -> None:
+    for pieces in ([text], list(text)):
+        assert versions(pipeline(expect=True), pieces)[-1] == text
 
 
 def test_a_model_that_has_thought_in_tags_means_them_in_the_middle_of_a_sentence() -> None:

@@ -1,0 +1,163 @@
+"""What surrounds a marker in visible text, and the words and signs that tell what it is there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from bot.output.markup import MARKER, TURN_ROLES, Kind
+
+AFTER_CHARS: Final = 64
+"""How much of what follows a marker is looked at."""
+
+PAIRED: Final = frozenset({Kind.OPEN, Kind.CLOSE, Kind.TOOL, Kind.WRAP})
+TURNS: Final = frozenset({Kind.TURN, Kind.HEADER})
+TOKENS: Final = frozenset({Kind.END, Kind.DROP, *TURNS})
+NICKNAMES: Final = frozenset({"<AI>", "<用户>"})
+"""Tokens that are somebody's name in a log, where a blank follows."""
+
+SENTENCE_END: Final = ".!?。！？…*_"
+PROSE_NEXT: Final = " \t,.;:)]\"'`/…，。；：）、،؛؟?!—–"
+"""What may follow the name of a thing in a sentence."""
+
+QUOTES: Final = {
+    **{quote: quote for quote in "`\"'"},
+    **{
+        pair[0]: pair[1]
+        for pair in ("“”", "‘’", "()", "«»", "「」", "[]", "{}", "『』", "„“", "（）")
+    },
+}
+BULLET: Final = re.compile(r"(?:[ \t]{0,8}+(?:[-*+•|>#]{1,6}+|\d{1,3}[.)])[ \t]{1,8}+){1,6}+")
+TAG_WORDS: Final = (
+    r"[Tt]ags?|[Tt]okens?|[Mm]arkers?|[Bb]alises?|[Ee]tiquetas?|[Ee]tichett[ae]|[Zz]naczniki?"
+    r"|[Zz]načk[ay]|[Ee]tiketi?|[Bb]elirteci|[Tt]hẻ|[Тт]ег\w{0,3}|[Тт]окен\w{0,3}|(?:ال|بال)?وسم|תגית|תג"
+    r"|टैग|टोकन|แท็ก|โทเคน|태그|토큰|标签|标记|令牌|標籤|タグ|トークン"
+)
+SAYS: Final = re.compile(
+    r"[ \t](?:(?:is|are|was|were|has|have|had|does|did|appears?|works|serves|isn't|aren't|exists?|belongs?|comes|goes|tells?|contains?|holds)\b"
+    r"|(?:marks?|means|opens|closes|begins|ends|starts|denotes|indicates|signals|wraps|stands for)\b"
+    r"|(?:can|could|should|must|will|would|may) be\b|(?:ist|sind|war|waren|gehört|heißt|kommt)\b"
+    r"|(?:markiert|beendet|öffnet|schließt|steht für|bedeutet)\b"
+    r"|(?:est|sont) (?:un|une|le|la|les)\b|(?:es|son) (?:un|una|el|la|los)\b|это |означает|обозначает"
+    r"|(?:and|or|to|und|oder|bis|et|ou|y|o|и|или) [<`\[/◁&]|(?:[—–=:→]|::?=|[-=]>) |هو |هي |و ?[<`\[])"
+    r"|[ \t]?(?:是[^\s，。,]{0,8}(?:标签|标记|令牌|符号|标志)|用于|用来|表示|标志|代表)"
+    r"|(?:和 ?[<`\[]|与 ?[<`\[]|は(?![いじっあぁてん])|と ?[<`\[])"
+)
+"""What is said of a thing after its name."""
+
+ELLIPSIS: Final = re.compile(r"[ \t]{0,4}+(?:\.{2,6}+|…{1,3}+)[ \t]{0,4}+")
+EXPECTING: Final = frozenset("=([{+")
+"""Signs that something belongs behind, so that no answer ends with them."""
+
+WANTING: Final = re.compile(
+    r"\b(?i:an?|the|of|to|by|with|and|or|as|like|in|for|from|at|on|after|before|until|only|called|named"
+    r"|uses?|writes?|emits?|adds?|sees?|prints?|types?|finds?|inserts?|removes?|replaces?|contains?|forgot|missing|expected"
+    r"|mit|und|oder|das|der|die|dem|den|et|ou|avec|le|la|les|y|o|con|el|met|het|e|и|или|с|его|до"
+    rf"|{TAG_WORDS})\Z"
+    r"|[用到在以はがをでและ]\Z|بـ\Z"
+)
+"""Words that want a noun behind them: a marker there is that noun."""
+
+COPULA: Final = re.compile(r"\b(?:is|are|was|were|ist|sind|est|sont|es|son|это)\Z")
+
+GOES_ON: Final = re.compile(
+    r"[ \t](?:[0-9a-zà-ÿα-ωа-яё]|[—–=:→] |[\u0590-\u06ff])|(?:是|和|与|或|用于|表示|标|代表|は|と|を|が|の)"
+)
+"""How a sentence goes on after its first word."""
+
+UNSPACED: Final = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3，、。：；]")
+JOINS: Final = frozenset("/=+([{,&·–—-→~")
+GLUES: Final = frozenset("^=+/\\&$#@%|")
+"""Signs right before a tag that no model thinks, or calls, behind."""
+
+LISTED: Final = re.compile(r"[,;]|[:/][\s<\[`]")
+"""What stands behind the first of several things."""
+
+CELL_END: Final = re.compile(r"[ \t]{0,8}+\|[^|]|\t\S")
+"""What stands behind the first cell of a row."""
+
+ABBREVIATED: Final = re.compile(
+    r"(?:\be\.g|\bi\.e|\bz\. ?B|\bd\. ?h|\bp\. ?ex|\bp\. ?ej|\bcf|\bvs|\bbzw|\betc|\bт\. ?е|\bнапр)\.\Z"
+)
+SIGN: Final = re.compile(r"[+\-<>|$#]")
+"""What stands in front of a line that is shown: a change in a file, a quote."""
+
+_PROMPT: Final = re.compile(
+    r"(?:>>>|In \[\d{1,4}\]:|[\w@.~:/\\\-]{0,40}+\$|(?![>\s])[\w@.:/\\ \-]{1,40}+>) \S"
+)
+"""Where somebody has typed something into a program."""
+
+_ROLE_LABEL: Final = re.compile(rf"(?i:{'|'.join(TURN_ROLES)})[ \t]{{0,4}}+[:\n]")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What surrounds a marker in visible text.
+
+    Attributes:
+        line: What stands before it on its line.
+        before: The last character on the lines before, blanks and emphasis aside.
+        after: What follows, as far as it has come.
+        is_started: Something of the answer stands before it.
+        follows_spoken: Only blanks stand between it and a marker that was spoken of.
+        has_ended: Nothing more will come.
+        is_habit: The model has used this marker in this answer.
+        is_end_expected: The model's thinking has no opening tag, and its end hasn't come.
+        has_thought: Thinking has ended before it.
+        previous: The line right before its own.
+        has_example: The other half of this marker was text.
+    """
+
+    line: str
+    before: str
+    after: str
+    is_started: bool
+    follows_spoken: bool
+    has_ended: bool
+    is_habit: bool = False
+    is_end_expected: bool = False
+    has_thought: bool = False
+    previous: str = ""
+    has_example: bool = False
+
+    @property
+    def is_introduced(self) -> bool:
+        """Whether a colon announces what stands here, or an example goes on here."""
+        return self.is_started and (self.follows_spoken or self.before in set(":："))
+
+    @property
+    def is_announced(self) -> bool:
+        """Whether a colon on the same line announces what stands here."""
+        return self.line.rstrip(" \t*_")[-1:] in set(":：") and self.line.strip() != ""
+
+    @property
+    def turns_over(self) -> bool:
+        """Whether a template goes on after the marker, on another line."""
+        rest = self.after.lstrip()
+        gap = self.after[: len(self.after) - len(rest)]
+        if "\n" not in gap:
+            return False
+        return _ROLE_LABEL.match(rest) is not None or MARKER.match(rest) is not None
+
+    @property
+    def is_in_session(self) -> bool:
+        """Whether it is the first line that a program printed at what was typed."""
+        return _PROMPT.match(self.previous) is not None
+
+    @property
+    def words(self) -> str:
+        """What stands before it on its line, without blanks at the end."""
+        return self.line.rstrip(" \t")
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether its line ends with a word that no sentence ends with: the marker is the rest of it."""
+        words = self.words
+        return WANTING.search(words) is not None or COPULA.search(words) is not None
+
+    @property
+    def is_behind_sentence(self) -> bool:
+        """Whether a finished sentence stands before it on its line."""
+        words = self.words
+        return words[-1:] in set(SENTENCE_END) and ABBREVIATED.search(words) is None

@@ -337,7 +337,7 @@ class Reply:
             ticket.first_token()
         if pipeline.has_text:
             self._account.enter(Span.WRITE)
-            self._delivery.show_growing(lambda: pipeline.text)
+            self._delivery.show_growing(lambda: pipeline.text_so_far)
         elif pipeline.is_thinking:
             self._account.enter(Span.THINK)
             self._delivery.stage(Stage(StageKind.THINKING))

@@ -51,8 +51,11 @@ class Seam:
     ) -> None:
         self._labels = Labels((), bot_names)
         self._expecting = expect_missing_opening
-        self.said = self._visible(raw)
-        self._is_in_code = _ends_in_code(self.said)
+        reader = ReasoningFilter(
+            Labels((), ()), KeptThinking(0), expect_missing_opening=expect_missing_opening
+        )
+        self.said = reader.feed(raw) + reader.close(FinishReason.LENGTH)
+        self._is_in_code = reader.is_in_fence
         self.restart()
 
     def restart(self) -> None:
@@ -86,12 +89,6 @@ class Seam:
         if self._is_joined or (self._is_repeating and self._same):
             return text
         return text + self._overlap_cut(ended=True)
-
-    def _visible(self, raw: str) -> str:
-        reader = ReasoningFilter(
-            Labels((), ()), KeptThinking(0), expect_missing_opening=self._expecting
-        )
-        return reader.feed(raw) + reader.close(FinishReason.LENGTH)
 
     def _new_filter(self) -> ReasoningFilter:
         kept = KeptThinking(0)
@@ -209,12 +206,3 @@ def _may_be_fence(text: str) -> bool:
     marks = ("```", "~~~")
     is_begun = any(mark.startswith(begun[:3]) for mark in marks)
     return is_begun and "\n" not in begun and len(begun) < _FENCE_CHARS
-
-
-def _ends_in_code(text: str) -> bool:
-    """Whether a text ends inside a code block."""
-    is_inside = False
-    for line in text.split("\n"):
-        if line.lstrip().startswith(("```", "~~~")):
-            is_inside = not is_inside
-    return is_inside

@@ -17,6 +17,7 @@ from functools import cache
 from typing import Final
 
 from bot.core.errors import BotError
+from bot.core.fences import open_fence
 
 QUIET_PREFIX: Final = "-# "
 """Begins every quiet line (Discord: Markdown, subtext)."""
@@ -134,7 +135,8 @@ def join_chunks(chunks: list[str]) -> str:
         first, _, rest = chunk.partition("\n")
         body = before[:-3].rstrip("\n")
         is_cut = before.endswith("```") and first.startswith("```") and rest
-        if is_cut and _open_fence(body) == first.strip():
+        fence = open_fence(body) if is_cut else None
+        if fence is not None and fence.opening.strip() == first.strip():
             parts[-1] = parts[-1][:-3].rstrip("\n")
             parts += ("\n", rest)
         elif before:
@@ -143,12 +145,3 @@ def join_chunks(chunks: list[str]) -> str:
             parts.append(chunk)
         before = chunk
     return "".join(parts)
-
-
-def _open_fence(text: str) -> str | None:
-    """Return the opening line of the code block that is still open at the end of a text."""
-    opening: str | None = None
-    for line in text.split("\n"):
-        if line.lstrip().startswith("```"):
-            opening = line.strip() if opening is None else None
-    return opening

@@ -3,9 +3,6 @@
 Cuts are looked for at a paragraph, a line, a sentence, a word, and only then between characters.
 Every piece is decided by the text up to a little after its own end, so that pieces already posted
 stay as they are while an answer grows. One pass; linear in the text.
-
-Fences follow Discord's rendering rather than CommonMark's: three or more backticks open a block and
-the next three close it, wherever they stand.
 """
 
 from __future__ import annotations
@@ -15,16 +12,14 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
+from bot.core.fences import Fence, open_fence
+
 MESSAGE_UNITS: Final = 2000
 """Longest message content (Discord: message resource), counted in UTF-16 units to be safe."""
 
 _MIN_LIMIT = 64
-_MAX_INFO_CHARS = 20
-"""A longer info string isn't a language; its block is opened again without it."""
-
 _CLOSE = "\n```"
 _TICKS = re.compile(r"`{3,}")
-_INFO = re.compile(r"[\w+\-.#]{0,21}+[ \t]{0,21}+$")
 _CLOSING_LINE = re.compile(r"[ \t]{0,99}+`{3,99}+[ \t]{0,99}+(?:\n|$)")
 _SPACE = re.compile(r"\s*")
 
@@ -66,17 +61,6 @@ _SPACES = re.compile(r"\s+")
 
 
 @dataclass(frozen=True, slots=True)
-class _Fence:
-    """An open code block and the language it was opened with."""
-
-    info: str
-
-    @property
-    def opening(self) -> str:
-        return f"```{self.info}\n"
-
-
-@dataclass(frozen=True, slots=True)
 class _Cut:
     """The end of a piece.
 
@@ -89,8 +73,8 @@ class _Cut:
 
     end: int
     resume: int
-    fence: _Fence | None = None
-    carried: _Fence | None = None
+    fence: Fence | None = None
+    carried: Fence | None = None
 
 
 def split(text: str, limit: int = MESSAGE_UNITS) -> list[str]:
@@ -129,13 +113,13 @@ def streaming_cut(text: str) -> str:
     block is closed. Empty while there is nothing to show.
     """
     shown = text.rstrip()
-    fence = _fence_after(shown, None)
+    fence = open_fence(shown)
     if len(shown) == len(text):
         line = shown.rfind("\n") + 1
         if fence is None:
             shown = _at_word(shown)
         elif _TICKS.search(shown, line):
-            shown, fence = shown[:line].rstrip(), _fence_after(shown[:line], None)
+            shown, fence = shown[:line].rstrip(), open_fence(shown[:line])
         else:
             shown = shown.rstrip("`")
     return shown + (_closing(shown) if fence else "")
@@ -164,23 +148,11 @@ def _closing(body: str) -> str:
     return "```" if body.endswith("\n") else _CLOSE
 
 
-def _fence_after(text: str, fence: _Fence | None) -> _Fence | None:
-    """Return the block that is open after a text, given the one open before it."""
-    for ticks in _TICKS.finditer(text):
-        if fence is not None:
-            fence = None
-            continue
-        info = text[ticks.end() : ticks.end() + _MAX_INFO_CHARS + 1].partition("\n")[0]
-        fits = len(info) <= _MAX_INFO_CHARS and _INFO.match(info) is not None
-        fence = _Fence(info.strip() if fits else "")
-    return fence
-
-
-def _next_cut(text: str, start: int, fence: _Fence | None, room: int) -> _Cut:
+def _next_cut(text: str, start: int, fence: Fence | None, room: int) -> _Cut:
     """Decide one piece of at most ``room`` UTF-16 units, closing marker included."""
     high = fit(text, start, room)
     if high == len(text):
-        at_end = _fence_after(text[start:], fence)
+        at_end = open_fence(text[start:], fence)
         ending = _closing(text[start:]) if at_end else ""
         if units(text[start:]) + len(ending) <= room:
             return _Cut(len(text), len(text), at_end)
@@ -204,7 +176,7 @@ def _next_cut(text: str, start: int, fence: _Fence | None, room: int) -> _Cut:
     return hard
 
 
-def _line_cut(text: str, start: int, fence: _Fence | None, highs: tuple[int, int]) -> _Cut | None:
+def _line_cut(text: str, start: int, fence: Fence | None, highs: tuple[int, int]) -> _Cut | None:
     """Return the best cut at a line's end: the last paragraph in the second half, else a line.
 
     ``highs`` are the latest ends, with no block open there and with one.
@@ -215,7 +187,7 @@ def _line_cut(text: str, start: int, fence: _Fence | None, highs: tuple[int, int
     line: int | None = None
     position, state, has_words = start, fence, False
     while (end := text.find("\n", position, high + 1)) >= 0:
-        before, state = state, _fence_after(text[position:end], state)
+        before, state = state, open_fence(text[position:end], state)
         opens = before is None and state is not None
         if opens and position > start:
             paragraph = position - 1
@@ -234,9 +206,7 @@ def _line_cut(text: str, start: int, fence: _Fence | None, highs: tuple[int, int
     return None if line is None else _at(text, line, start, fence)
 
 
-def _inside_line(
-    text: str, start: int, fence: _Fence | None, highs: tuple[int, int]
-) -> _Cut | None:
+def _inside_line(text: str, start: int, fence: Fence | None, highs: tuple[int, int]) -> _Cut | None:
     """Return a cut at a sentence's or word's end in the last line that has room."""
     for high in highs:
         line = text.rfind("\n", start, high) + 1 or start
@@ -250,9 +220,9 @@ def _inside_line(
     return None
 
 
-def _at(text: str, end: int, start: int, fence: _Fence | None) -> _Cut:
+def _at(text: str, end: int, start: int, fence: Fence | None) -> _Cut:
     """Return the cut at ``end``, with the whitespace around it left out."""
-    state = _fence_after(text[start:end], fence)
+    state = open_fence(text[start:end], fence)
     if state is None:
         space = _SPACE.match(text, end)
         after = space.end() if space else end

@@ -39,6 +39,9 @@ _RULE_SIGNS: Final = "|:- \t"
 _TABLE_CHARS: Final = 3000
 """Longest part of a table that is laid out at once."""
 
+_LEAST_LINES: Final = 3
+"""A header, the rule below it and a row."""
+
 _LINE_CHARS: Final = 60
 
 
@@ -71,6 +74,24 @@ class DiscordLayout:
     def is_behind_first_line(self) -> bool:
         """Whether it is known what the first line is."""
         return self._holds_lines
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether a table is held that has rows already."""
+        if not self._line_start or self._buf.count("\n") < _LEAST_LINES:
+            return False
+        return self._header is not None or is_rule(_bare(self._buf.split("\n", 2)[1]))
+
+    def rows_so_far(self) -> str:
+        """Return the whole rows of a table that is held, laid out; they may change with the next."""
+        if not self.has_rows:
+            return ""
+        lines = self._buf[: self._buf.rfind("\n")].split("\n")
+        lead = _LEAD.match(lines[0])
+        quote = lead[0] if lead is not None and ">" in lead[0] else ""
+        rows = [_bare(line) for line in lines]
+        header = self._header if self._header is not None else rows.pop(0)
+        return shown_table(header, rows, lead=quote)
 
     def feed(self, text: str, *, ended: bool = False) -> str:
         """Return what can be given out now."""
@@ -320,6 +341,12 @@ class DiscordLayout:
         source = buf[pos + 2 : end]
         shown = _shown_formula(source)
         return self._emit(end + 2, shown)
+
+
+def _bare(line: str) -> str:
+    """Return a line without the blanks and the signs of a quote in front of it."""
+    lead = _LEAD.match(line)
+    return line[lead.end() if lead else 0 :].strip()
 
 
 def _broken(ticks: str) -> str:

@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import Final
 
 from bot.core.domain import FinishReason, TextDelta
+from bot.core.fences import fence_end
 from bot.output.participants import Labels
 from bot.output.reasoning.filter import ReasoningFilter
 from bot.output.reasoning.hidden import KeptThinking
 from bot.output.reasoning.memory import ModelMemory
-from bot.output.sanitise.markdown import fence_end
 from bot.output.sanitise.policy import OutputPolicy
 from bot.output.sanitise.sanitiser import STEP_CHARS, Sanitiser, make_harmless
 from bot.output.sanitise.secret_guard import SecretGuard
@@ -150,7 +150,12 @@ class ReplyPipeline:
     @property
     def has_text(self) -> bool:
         """Whether anything may be shown so far; costs nothing, unlike ``text``."""
-        return bool(self._parts)
+        return bool(self._parts) or self._sanitiser.has_rows
+
+    @property
+    def text_so_far(self) -> str:
+        """What may be shown now: the text, and the rows that have come of a table at its end."""
+        return self.text + self._sanitiser.rows_so_far()
 
     @property
     def thinking(self) -> str:

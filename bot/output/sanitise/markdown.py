@@ -46,8 +46,6 @@ _HTTP: Final = re.compile(r"https?:/", re.IGNORECASE)
 _HTTP_PARTIALS: Final = prefixes(["http:/", "https:/"])
 _HTTP_CHARS: Final = frozenset("hHtTpPsS:/")
 _FENCE: Final = re.compile("`{3,}")
-_NAME: Final = re.compile(r"[\w+\-.#]{1,80}+")
-_FENCE_OR_ESCAPE: Final = re.compile(r"\\[`\\]|`{3,}")
 _SMALL_PRINT: Final = re.compile(r"(?:[ \t>]{0,80}+-#(?=[ \t])){1,40}+[ \t]{0,80}+")
 _SMALL_PRINT_SIGN: Final = re.compile(r"-#[ \t]*")
 _SMALL_PRINT_PARTIAL: Final = re.compile(
@@ -77,21 +75,6 @@ _ANSI: Final = re.compile(r"ansi(?![\w+.#\-])", re.IGNORECASE)
 _ANSI_PARTIALS: Final = prefixes(["ansi."])
 _NAME_LINE: Final = re.compile(r"[\w+\-.#]{1,80}+\n")
 _ADDRESS_END: Final = re.compile(r"[\s<]")
-
-
-def fence_end(text: str) -> str:
-    """Return what closes a fence that is still open at the end of guarded text; else nothing."""
-    is_open = False
-    position = 0
-    while found := (_FENCE if is_open else _FENCE_OR_ESCAPE).search(text, position):
-        is_open ^= found[0][0] == "`"
-        position = found.end()
-    if not is_open:
-        return ""
-    content = text[position:].strip("\n")
-    if not content:
-        return " ```"
-    return "\n ```" if _NAME.fullmatch(content) else "\n```"
 
 
 class _State(Enum):

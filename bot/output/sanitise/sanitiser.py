@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator
 from typing import Final
 
+from bot.core.fences import fence_end
 from bot.output.layout import DiscordLayout
-from bot.output.sanitise.markdown import MarkdownGuard, fence_end
+from bot.output.sanitise.markdown import MarkdownGuard
 from bot.output.sanitise.policy import OutputPolicy
 from bot.output.sanitise.secret_guard import SecretGuard, SecretStream
 
@@ -201,6 +203,20 @@ class Sanitiser:
     def missed_table(self) -> bool:
         """Whether the first line was given out as text, and is a table's header."""
         return self._layout.missed_table
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether rows have come of a table that goes on."""
+        return self._layout.has_rows
+
+    def rows_so_far(self) -> str:
+        """Return the rows of a table that goes on, made harmless; they may change with the next."""
+        rows = self._layout.rows_so_far()
+        if not rows:
+            return ""
+        shown = copy.deepcopy(self._markdown).feed(rows, ended=True)
+        shown = "".join(self._space) + shown if self._started else shown.lstrip()
+        return shown if len(shown) + len(self._edge) <= self._room else ""
 
     def feed(self, text: str, *, ended: bool = False) -> str:
         """Return what can be given out now; with ``ended``, all that ever will be."""

@@ -113,7 +113,7 @@ def test_no_reader_finds_anything_live_in_any_message_at_any_moment(
     for number, char in enumerate(text, 1):
         target.feed(TextDelta(char))
         if number in {*moments, len(text)}:
-            for piece in split(streaming_cut(target.text), limit):
+            for piece in split(streaming_cut(target.text_so_far), limit):
                 _assert_harmless(piece)
     target.close(FinishReason.STOP)
     for piece in split(target.text, limit):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bot.core.domain import FinishReason, TextDelta
 from bot.output.layout_table import width
 from bot.output.pipeline import OutputPolicy, make_harmless
 from tests.unit.output.helpers import GUARD, pipeline, versions
@@ -43,6 +44,32 @@ def test_a_table_without_bars_in_front_becomes_a_block(before: str, after: str) 
     assert clean(text) == shown
     for pieces in ([text], list(text)):
         assert versions(pipeline(), pieces)[-1] == shown
+
+
+@pytest.mark.parametrize("bar", ["| ", ""])
+def test_a_table_grows_row_by_row(bar: str) -> None:
+    target = pipeline()
+    rows = ["Ages:", f"{bar}Name | Age", f"{bar}---|--:", f"{bar}Ann | 3", f"{bar}Caroline | 12"]
+    seen = []
+    for row in rows:
+        target.feed(TextDelta(f"{row}\n"))
+        seen.append(target.text_so_far)
+    assert seen[:3] == ["Ages:"] * 3
+    assert seen[3] == "Ages:\n```\nName | Age\n-----+----\nAnn  | 3\n```"
+    assert seen[4] == "Ages:\n```\nName     | Age\n---------+----\nAnn      | 3\nCaroline | 12\n```"
+    target.close(FinishReason.STOP)
+    assert target.text == target.text_so_far == seen[4]
+
+
+def test_a_table_alone_is_shown_from_its_first_row_on() -> None:
+    target = pipeline()
+    table = ("| a | b |\n|---|---|\n", "| @everyone | [x](https://evil.example) |\n| 1")
+    seen = []
+    for piece in table:
+        target.feed(TextDelta(piece))
+        seen.append(target.has_text)
+    assert seen == [False, True]
+    assert target.text_so_far == "**a · b**\n- @\u200beveryone · b: x (https://evil.example)"
 
 
 @pytest.mark.parametrize(

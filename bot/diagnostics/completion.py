@@ -165,7 +165,7 @@ async def probe_speed(way: Way) -> Finding | None:
     except BackendError as exc:
         return failed(Step.SPEED, exc)
     way.said = listener.said
-    return judge_speed(listener.heard)
+    return judge_speed(listener.heard, is_way_poor=way.is_poor)
 
 
 async def probe_filter(way: Way) -> Finding | None:
@@ -242,11 +242,12 @@ def judge(heard: Heard, configured: str | None) -> Finding:
     return Finding(Step.COMPLETION, Status.OK, "The model answers.", facts=facts)
 
 
-def judge_speed(heard: Heard) -> Finding:
+def judge_speed(heard: Heard, *, is_way_poor: bool = False) -> Finding:
     """Say how fast a model reads and writes.
 
     Args:
         heard: What came of the longer completion.
+        is_way_poor: The way to it may be what is slow, and was told of already.
     """
     facts: dict[str, Fact] = {}
     if heard.prompt_tokens and heard.first_s:
@@ -257,6 +258,9 @@ def judge_speed(heard: Heard) -> Finding:
         facts["writing_tokens_s"] = round(rate, 1)
     if heard.tokens and not (rate and rate < _SLOW_TOKENS_S):
         return Finding(Step.SPEED, Status.OK, "The model reads and writes.", facts=facts)
+    if is_way_poor:
+        cause = "How fast the model is can't be told over a way that is slow or loses data."
+        return Finding(Step.SPEED, Status.OK, cause)
     return Finding(
         Step.SPEED,
         Status.WARNING,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from bot.core.permissions import NEEDED, listed, missing
@@ -15,6 +16,27 @@ _WRONG_CLOCK_S: Final = 30.0
 """Discord's Date header has whole seconds, and comes after the way back."""
 
 
+class NoAnswer(Enum):
+    """Why no answer of Discord's came: in words, and what to do."""
+
+    NO_NAME = (
+        "The name server doesn't know Discord's address.",
+        "Look at this machine's internet connection and its DNS setting.",
+    )
+    NO_TRUST = (
+        "Something on the way puts its own certificate in Discord's place.",
+        "Look at a proxy or virus scanner on the way, and at this machine's clock.",
+    )
+    NO_WAY = (
+        "Discord can't be reached.",
+        "Look at this machine's internet connection and firewall; if it needs a proxy, set that up.",
+    )
+    NO_PROXY = (
+        "The proxy to Discord doesn't answer, or doesn't let the bot through.",
+        "Check address, port, user and password in CLAWBOT_DISCORD__PROXY (or HTTPS_PROXY).",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class RestAnswer:
     """What came of asking Discord's REST who the bot is.
@@ -24,12 +46,14 @@ class RestAnswer:
         status: HTTP status of the last reply; 0 where none came.
         skew_s: Discord's clock minus ours, by its Date header, if it has one.
         is_foreign: What answered isn't Discord.
+        failure: Why no answer came, where none did.
     """
 
     latency_s: float | None = None
     status: int = 0
     skew_s: float | None = None
     is_foreign: bool = False
+    failure: NoAnswer = NoAnswer.NO_WAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +97,7 @@ def judge_rest(answer: RestAnswer) -> Finding:
             "Look at the network's log-in page or proxy, and at CLAWBOT_DISCORD_API_BASE.",
         )
     if answer.status == 0:
-        return _no_rest(
-            "Discord can't be reached.",
-            "Look at this machine's internet connection, its DNS and its firewall.",
-        )
+        return _no_rest(*answer.failure.value)
     facts: dict[str, Fact] = {"status": answer.status}
     if answer.status == 429:
         return _no_rest(

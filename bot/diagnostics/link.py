@@ -50,6 +50,7 @@ class Way:
         addresses: IP addresses of its name.
         greeting: What came of LM Studio's greeting; ``None`` before it was asked.
         greeted_s: How long that took, in seconds.
+        is_poor: It loses what is sent, or is slow.
         catalogue: Its models.
         info: The model that a question would get.
         sent: The name by which that is asked for.
@@ -68,6 +69,7 @@ class Way:
     addresses: tuple[str, ...] = ()
     greeting: Reply | BackendError | None = None
     greeted_s: float = 0.0
+    is_poor: bool = False
     catalogue: Catalogue | None = None
     info: ModelInfo | None = None
     sent: str = ""

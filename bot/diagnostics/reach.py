@@ -9,6 +9,7 @@ import ipaddress
 import os
 import socket
 import struct
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -41,6 +42,9 @@ _HOST_AWAY: Final = frozenset(
 """Nobody in the local network has the address: the system asked for it and got no answer."""
 
 _A_VPN: Final = "a VPN"
+_VPN_INTERFACES: Final = ("tun", "tap", "wg", "utun", "tailscale", "zt", "nordlynx", "proton")
+"""What interfaces of VPN programs are called."""
+_SIOCGIFADDR: Final = 0x8915
 
 FIRST_S: Final = 3.3
 """Seconds for the first connection. Linux says only after 3 s that nobody has an address."""
@@ -63,15 +67,19 @@ async def probe_name(way: Way) -> Finding:
         return failed(Step.NAME, errors.AddressRefusedError())
     except (OSError, UnicodeError) as exc:
         temporary = isinstance(exc, socket.gaierror) and exc.errno == socket.EAI_AGAIN
-        text = "The name can't be resolved right now." if temporary else "There is no such name."
-        return _no_name(text, host)
+        return name_late(host) if temporary else _no_name("There is no such name.", host)
     way.addresses = tuple(one["host"] for one in found[:_MAX_ADDRESSES])
     return judge_name(host, way.addresses, way.target.known)
 
 
 def name_late(host: str) -> Finding:
-    """Return what is so when a name takes too long."""
-    return _no_name("The name server doesn't answer.", host)
+    """Return what is so when nobody says what a name leads to."""
+    return _no_name(
+        "The name server doesn't answer.",
+        host,
+        "Check this machine's DNS setting and its router, or write the IP address of the model's "
+        "machine into LMSTUDIO_BASE_URL instead of its name.",
+    )
 
 
 def judge_name(host: str, addresses: Sequence[str], known: Sequence[str]) -> Finding:
@@ -108,8 +116,8 @@ def _network(address: str) -> str:
     return "a private network" if ip.is_private or ip.is_link_local else "the internet"
 
 
-def _no_name(cause: str, host: str) -> Finding:
-    return replace(failed(Step.NAME, errors.HostNotFoundError(), cause), technical=host)
+def _no_name(cause: str, host: str, advice: str = "") -> Finding:
+    return replace(failed(Step.NAME, errors.HostNotFoundError(), cause, advice), technical=host)
 
 
 class Knock(Enum):
@@ -245,12 +253,14 @@ class Signs:
         is_alive: The machine answered something else.
         is_on_loopback: LM Studio answers at 127.0.0.1 of the bot's own machine, at this port.
         is_on_usual_port: LM Studio answers at the same address, at its usual port.
+        is_through_vpn: The way to it begins in a VPN.
     """
 
     is_own: bool = False
     is_alive: bool = False
     is_on_loopback: bool = False
     is_on_usual_port: bool = False
+    is_through_vpn: bool = False
 
 
 async def look_around(way: Way, address: str, how: Knock) -> Signs:
@@ -260,9 +270,10 @@ async def look_around(way: Way, address: str, how: Knock) -> Signs:
         other, answered = await asyncio.gather(
             knock(address, SIGN_PORT, SIGN_S), ping(address, SIGN_S)
         )
-        return Signs(is_alive=answered or other in {Knock.REFUSED, Knock.OPEN})
+        is_alive = answered or other in {Knock.REFUSED, Knock.OPEN}
+        return Signs(is_alive=is_alive, is_through_vpn=_begins_in_vpn(address))
     if how is not Knock.REFUSED:
-        return Signs()
+        return Signs(is_through_vpn=_begins_in_vpn(address))
     is_own = _is_own(address)
     loopback = is_own and address != "127.0.0.1"
     on_loopback, on_usual = await asyncio.gather(
@@ -270,6 +281,32 @@ async def look_around(way: Way, address: str, how: Knock) -> Signs:
         _is_lmstudio(way, address, LMSTUDIO_PORT) if port != LMSTUDIO_PORT else _no(),
     )
     return Signs(is_own, True, on_loopback, on_usual)
+
+
+def _begins_in_vpn(address: str) -> bool:
+    """Return whether this machine would send to an IPv4 address from a VPN's address or interface."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect((address, 9))  # of a datagram socket: chooses the way, and sends nothing
+            source = probe.getsockname()[0]
+        names = [name for _, name in socket.if_nameindex() if name.startswith(_VPN_INTERFACES)]
+    except OSError:
+        return False
+    return _network(source) == _A_VPN or source in map(_address_of, names)
+
+
+def _address_of(interface: str) -> str:
+    """Return an interface's IPv4 address; on Linux only, else nothing."""
+    if sys.platform != "linux":
+        return ""
+    import fcntl  # noqa: PLC0415 - not on every system
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            found = fcntl.ioctl(probe, _SIOCGIFADDR, struct.pack("256s", interface.encode()[:15]))
+        except OSError:
+            return ""
+    return socket.inet_ntoa(found[20:24])
 
 
 async def _no() -> bool:
@@ -378,6 +415,11 @@ def _words(address: str, how: Knock, signs: Signs) -> tuple[str, str]:
         return (
             "The address belongs to a VPN, and nothing answers there.",
             "Check that the VPN is up on both machines.",
+        )
+    if signs.is_through_vpn:
+        return (
+            "This machine sends to that address through a VPN, and nothing answers there.",
+            "Check that the VPN is up on both machines, or let it leave out the local network.",
         )
     if how is Knock.UNREACHABLE:
         return (

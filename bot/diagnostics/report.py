@@ -8,7 +8,7 @@ from typing import Final
 
 from bot.delivery.splitter import MESSAGE_UNITS
 from bot.diagnostics.probe import NOT_TRIED, Section
-from bot.diagnostics.values import Fact, Finding, Status
+from bot.diagnostics.values import Fact, Finding, Status, Step
 
 _ASCII: Final = str.maketrans({"“": '"', "”": '"', "’": "'", "…": "..."})
 
@@ -21,11 +21,13 @@ _WORDS: Final = {
 }
 _UNITS: Final = (
     ("_tokens_s", "tokens/s"),
-    ("_bytes_s", "bytes/s"),
     ("_tokens", "tokens"),
     ("_ms", "ms"),
     ("_s", "s"),
 )
+
+
+_RATES: Final = {"bytes_s": "", "bytes_s_above": "more than ", "bytes_s_below": "less than "}
 
 
 def facts_text(facts: Mapping[str, Fact]) -> str:
@@ -34,9 +36,9 @@ def facts_text(facts: Mapping[str, Fact]) -> str:
 
 
 def _fact(name: str, value: Fact) -> str:
+    if name in _RATES:
+        return f"sends {_RATES[name]}{float(value) / 1000:,.0f} kB/s"
     unit = ""
-    if name == "bytes_s":
-        name, unit = "transfer", "bytes/s"
     for ending, word in _UNITS:
         if not unit and name.endswith(ending):
             name, unit = name.removesuffix(ending), word
@@ -106,7 +108,8 @@ def _rest(findings: Sequence[Finding], *, is_operator: bool) -> list[str]:
             details = facts_text(finding.facts)
             if is_operator and finding.technical:
                 details = f"`{finding.technical}` {details}".strip()
-            lines.append(f"✅ {finding.step}: {details or finding.cause}")
+            shown = finding.cause if finding.step is Step.SERVER else details or finding.cause
+            lines.append(f"✅ {finding.step}: {shown}")
     lines += [f"⏭️ {cause} {steps}" for cause, steps in _skipped(findings)]
     return lines
 

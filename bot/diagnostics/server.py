@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from statistics import median
 from typing import Final
 
 from bot.core.errors import BackendError
 from bot.diagnostics.link import Way, failed, greets, is_greeting
 from bot.diagnostics.reach import LOSSY, SAMPLES, link_facts
-from bot.diagnostics.values import Finding, Status, Step
+from bot.diagnostics.values import Fact, Finding, Status, Step
 from bot.lmstudio import errors
-from bot.lmstudio.catalogue import NAMES_ONLY, fetch_catalogue
+from bot.lmstudio.catalogue import NAMES_ONLY, ROUTES, fetch_catalogue
 from bot.lmstudio.transport import GREETING, Endpoint, Reply, Transport
 
 HTTP_S: Final = 2.9
 SAMPLE_S: Final = 0.35
 """Seconds for each round trip of five."""
 _SLOW_ROUND_TRIP_S: Final = 0.15
-_SLOW_BYTES_S: Final = 50_000
-"""Bytes a second below which a picture (some hundred KB) takes longer than its answer."""
+_SLOW_BYTES_S: Final = 125_000
+"""Bytes a second (1 Mbit/s) below which a picture of some hundred KB takes seconds to get there."""
+LOADS_BYTES: Final = (32_768, 524_288)
+"""What is sent to see how much the way carries: more only where the first was quick."""
+LOAD_S: Final = 0.55
+"""Seconds for each of them."""
+PATH_S: Final = SAMPLES * SAMPLE_S + 3 * LOAD_S + 0.1
+_LEAST_LOAD_S: Final = 0.01
+"""A shorter time measures the two machines, not the way."""
 _LISTING: Final = "/v1/models"
+_NEWEST: Final = "It is LM Studio 0.4 or newer."
+_OLDER: Final = (
+    "It is LM Studio 0.3, which works; it answers one question at a time, and can't load models."
+)
+_OLDEST: Final = (
+    "It is an LM Studio before 0.3.6, which works; it doesn't tell which model is loaded."
+)
+_GENERATIONS: Final = (("0.4", _NEWEST), ("0.3", _OLDER), ("before 0.3.6", _OLDEST))
+"""By the first list of models that it knows."""
 _WRONG_PATH: Final = "LM Studio answers, but the configured address has a wrong path."
 _KINDS: Final = {
     "llamacpp": ("llama.cpp's server", "it can't load models and tells nothing of thinking"),
@@ -75,7 +93,7 @@ async def probe_server(way: Way) -> Finding:
     if not isinstance(greeting, Reply):
         return server_late()
     if is_greeting(greeting):
-        return Finding(Step.SERVER, Status.OK, "It is LM Studio.")
+        return await _of_generation(way)
     if greeting.status in {401, 403}:
         return Finding(Step.SERVER, Status.OK, "It asks for a token, as LM Studio does.")
     if way.has_path and (_is_unknown_route(greeting) or await _is_at_the_root(way)):
@@ -96,6 +114,21 @@ async def probe_server(way: Way) -> Finding:
         "It isn't LM Studio, or a very old one, but it speaks the same language.",
         "Update LM Studio if it is one; with another server, model details are unknown.",
     )
+
+
+async def _of_generation(way: Way) -> Finding:
+    """Tell LM Studio's generations apart by which lists of models they know; a refusal knows it too."""
+    source = 0
+    while source < NAMES_ONLY:
+        try:
+            reply = await way.own.fetch("GET", ROUTES[source][0], limit_s=HTTP_S / 3)
+        except BackendError:
+            return Finding(Step.SERVER, Status.OK, "It is LM Studio.")
+        if not isinstance(reply.failure, errors.WrongEndpointError):
+            break
+        source += 1
+    generation, cause = _GENERATIONS[source]
+    return Finding(Step.SERVER, Status.OK, cause, facts={"generation": generation})
 
 
 def server_late() -> Finding:
@@ -139,7 +172,7 @@ def _stranger(greeting: Reply) -> Finding:
 
 
 async def probe_path(way: Way) -> Finding:
-    """Time five round trips that cost the server nothing, and how fast a list comes over."""
+    """Time five round trips that cost the server nothing, and how much the way carries."""
     trips_s: list[float] = []
     for _ in range(SAMPLES):
         began_s = way.clock.monotonic()
@@ -148,38 +181,72 @@ async def probe_path(way: Way) -> Finding:
         except BackendError:
             continue
         trips_s.append(way.clock.monotonic() - began_s)
+    carried = await _carried(way) if len(trips_s) == SAMPLES else {}
+    finding = judge_path(trips_s, tried=SAMPLES, carried=carried)
+    way.is_poor = finding.status is not Status.OK
+    return finding
+
+
+async def _carried(way: Way) -> dict[str, Fact]:
+    """Measure how fast a request's bytes get to the server; empty where it doesn't read them.
+
+    They go along in a request without messages, which asks for nothing: a server that speaks this
+    language reads all of it before it refuses it, and no model is touched.
+    """
+    facts: dict[str, Fact] = {}
+    empty_s = await _refused_after_s(way, 0)
+    if empty_s is None or empty_s == math.inf:
+        return facts
+    for size in LOADS_BYTES:
+        whole_s = await _refused_after_s(way, size)
+        if whole_s is None:
+            break
+        if whole_s == math.inf:
+            return facts or {"bytes_s_below": round(size / LOAD_S)}
+        took_s = max(_LEAST_LOAD_S, whole_s - empty_s)
+        name = "bytes_s" if took_s > _LEAST_LOAD_S else "bytes_s_above"
+        facts = {name: round(size / took_s)}
+        if took_s > LOAD_S * LOADS_BYTES[0] / LOADS_BYTES[1]:
+            break
+    return facts
+
+
+async def _refused_after_s(way: Way, size: int) -> float | None:
+    """Return after how many seconds a request of so many bytes is refused for what it lacks.
+
+    Infinite where that takes too long; ``None`` where something else comes back.
+    """
+    body = b'{"padding":"%b"}' % (b"0" * size)
     began_s = way.clock.monotonic()
     try:
-        body = (await way.own.fetch("GET", "/api/v1/models", limit_s=SAMPLE_S * 3)).body
+        reply = await way.own.fetch("POST", "/v1/chat/completions", body, limit_s=LOAD_S)
+    except errors.SilentServerError:
+        return math.inf
     except BackendError:
-        body = b""
-    listing_s = way.clock.monotonic() - began_s
-    return judge_path(trips_s, tried=SAMPLES, size=len(body), size_s=listing_s)
+        return None
+    is_read = reply.status in {400, 422} and isinstance(reply.json, dict)
+    return way.clock.monotonic() - began_s if is_read else None
 
 
-def judge_path(trips_s: list[float], *, tried: int, size: int = 0, size_s: float = 0.0) -> Finding:
+def judge_path(
+    trips_s: list[float], *, tried: int, carried: Mapping[str, Fact] | None = None
+) -> Finding:
     """Say what round trips tell about the way to the server.
 
     Args:
         trips_s: Those that came back, in seconds.
         tried: How many were sent.
-        size: Bytes of a longer reply; 0 where it didn't come.
-        size_s: How long it took, in seconds.
+        carried: How many bytes a second it takes: measured, or what they are above or below.
     """
-    facts = link_facts(trips_s, tried)
+    facts = {**link_facts(trips_s, tried), **(carried or {})}
     if not trips_s:
         cause, advice = "No round trip came back in time.", "See whether the machine is overloaded."
         return Finding(Step.PATH, Status.WARNING, cause, advice, facts=facts)
-    middle_s = median(trips_s)
-    extra_s = size_s - middle_s
-    is_narrow = False
-    if size and extra_s > 0.05:
-        facts["bytes_s"] = round(size / extra_s)
-        is_narrow = size / extra_s < _SLOW_BYTES_S and extra_s > _SLOW_ROUND_TRIP_S
     if len(trips_s) < tried:
         cause = "Some round trips were lost or very late."
         return Finding(Step.PATH, Status.WARNING, cause, LOSSY, facts=facts)
-    if middle_s > _SLOW_ROUND_TRIP_S or is_narrow:
+    most_bytes_s = facts.get("bytes_s", facts.get("bytes_s_below", _SLOW_BYTES_S))
+    if median(trips_s) > _SLOW_ROUND_TRIP_S or float(most_bytes_s) < _SLOW_BYTES_S:
         cause = "The way to the server is slow."
         advice = "See what else uses the network between the two machines; a cable is quicker than Wi-Fi."
         return Finding(Step.PATH, Status.WARNING, cause, advice, facts=facts)

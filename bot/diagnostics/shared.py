@@ -11,9 +11,8 @@ from bot.core.clock import Clock
 from bot.core.tasks import TaskOwner
 from bot.diagnostics.values import Finding
 
-FRESH_S: Final = 30.0
-"""Seconds that a finished walk is shown again instead of a new one; a person who changed something
-and looks again sees it then."""
+FRESH_S: Final = 5.0
+"""Seconds that a finished walk is shown again instead of a new one, to whoever asks just then."""
 
 WalkKey = tuple[str, str | None]
 """A server's address, and the model that is asked."""
@@ -65,7 +64,8 @@ class SharedWalks:
     async def findings(self, key: WalkKey, walk: Walk) -> AsyncGenerator[Finding, None]:
         """Yield what a walk finds, as soon as it is known, beginning one only where none is fresh.
 
-        A walk goes on to its end also when nobody listens any more.
+        A walk goes on to its end also when nobody listens any more. One that found a problem isn't
+        shown again: whoever asks after it may have mended that.
 
         Args:
             key: The server and the model.
@@ -96,15 +96,15 @@ class SharedWalks:
         await self._tasks.cancel()
 
     async def _walk(self, key: WalkKey, run: _Run, walk: Walk) -> None:
-        is_whole = True
+        is_for_all = True
         try:
             async with aclosing(walk()) as findings:
                 async for finding in findings:
-                    is_whole = is_whole and not finding.is_personal
+                    is_for_all &= not (finding.is_personal or finding.is_problem)
                     run.add(finding)
         except Exception as exc:  # noqa: BLE001 - the seam of a walk: whoever listens raises it
             run.error = exc
         finally:
-            if not is_whole or run.error is not None:
+            if not is_for_all or run.error is not None:
                 self._runs.pop(key, None)
             run.end(self._clock.monotonic())

@@ -61,7 +61,9 @@ def probes_for(host: str, *, is_encrypted: bool) -> tuple[Probe[Way], ...]:
             Step.TLS if is_encrypted else Step.CONNECTION,
         ),
         Probe(Step.SERVER, 2.5, server.probe_server, _silent(Step.SERVER), Step.HTTP),
-        Probe(Step.PATH, 3.0, server.probe_path, server.judge_path([], tried=5), Step.SERVER),
+        Probe(
+            Step.PATH, server.PATH_S, server.probe_path, server.judge_path([], tried=5), Step.SERVER
+        ),
         Probe(
             Step.AUTHENTICATION,
             2.5,
@@ -101,7 +103,7 @@ async def diagnose(
         clock: For limits and durations.
         lookup: How names are resolved.
         turn: Where the model is asked only when it is this diagnosis's turn.
-        on_addresses: Told at the end what the server's name leads to, if anything.
+        on_addresses: Told at the end what the server's name leads to, if models were found there.
     """
     try:
         endpoint = parse_endpoint(target.base_url)
@@ -117,7 +119,7 @@ async def diagnose(
         async with aclosing(run_probes(probes, way, clock)) as findings:
             async for finding in findings:
                 yield finding
-        if on_addresses is not None and way.addresses:
+        if on_addresses is not None and way.catalogue is not None:
             await on_addresses(way.addresses)
 
 

@@ -7,11 +7,14 @@ proxy resolves. LM Studio's connections are made elsewhere and know no proxy.
 from __future__ import annotations
 
 import errno
+import socket
 import ssl
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp_socks import (
     ProxyConnectionError,
     ProxyConnector,
@@ -20,6 +23,8 @@ from aiohttp_socks import (
     ProxyType,
 )
 
+from bot.core.tasks import apart
+from bot.diagnostics.discord_side import NoAnswer
 from config.settings import DiscordSettings
 
 _PASSWORD_WANTED: Final = 407
@@ -50,6 +55,45 @@ def _why(exc: ProxyError) -> str:
     return "the proxy doesn't let us through"
 
 
+def no_answer(exc: BaseException) -> NoAnswer:
+    """Return why there is no answer of Discord's, by what discord.py raised."""
+    if isinstance(exc, ProxyFailedError):
+        return NoAnswer.NO_PROXY
+    if isinstance(exc, aiohttp.ClientConnectorDNSError | socket.gaierror):
+        return NoAnswer.NO_NAME
+    if isinstance(exc, aiohttp.ClientSSLError | ssl.SSLError):
+        return NoAnswer.NO_TRUST
+    return NoAnswer.NO_WAY
+
+
+class _Names(AbstractResolver):
+    """Looks names up in threads that the end of the process doesn't wait for, as aiohttp's own would."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Return the addresses of a name.
+
+        Raises:
+            OSError: There is no such name.
+        """
+        work = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=int(address[1]),
+                family=kind,
+                proto=proto,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for kind, _, proto, _, address in await apart(work, name="lookup")
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
 def connector_for(settings: DiscordSettings, limit: int = 0) -> aiohttp.TCPConnector:
     """Return connections to Discord, through the proxy where one is set.
 
@@ -58,7 +102,7 @@ def connector_for(settings: DiscordSettings, limit: int = 0) -> aiohttp.TCPConne
         limit: Most connections at once; 0 for any number.
     """
     if settings.proxy is None:
-        return aiohttp.TCPConnector(limit=limit)
+        return aiohttp.TCPConnector(limit=limit, resolver=_Names())
     parts = urlsplit(settings.proxy.get_secret_value())
     return _Connector(
         parts.hostname or "",

@@ -31,6 +31,7 @@ from discord.http import Route
 from bot.core.clock import Clock
 from bot.diagnostics.discord_side import RestAnswer
 from bot.gateway.endpoints import NETWORK_ERRORS
+from bot.gateway.proxy import no_answer
 from bot.gateway.readable import UNREADABLE
 
 WINDOW_S: Final = 1.0
@@ -340,7 +341,7 @@ LIMIT_S = 5.0
 
 
 class RestWatch:
-    """Listens to a discord.py client's requests.
+    """Listens to what a discord.py client asks of itself.
 
     Attributes:
         status: Of the last reply; 0 before one.
@@ -360,6 +361,8 @@ class RestWatch:
     async def _note(
         self, _session: object, _context: object, ended: aiohttp.TraceRequestEndParams
     ) -> None:
+        if not ended.url.path.endswith("/@me"):
+            return  # whatever else the bot asks meanwhile says nothing of this
         self.status = ended.response.status
         try:
             told = parsedate_to_datetime(ended.response.headers.get("Date", ""))
@@ -375,8 +378,8 @@ class RestWatch:
         try:
             async with asyncio.timeout(LIMIT_S):
                 await client.http.request(discord.http.Route("GET", "/users/@me"))
-        except NETWORK_ERRORS:
-            return RestAnswer(None, self.status, self.skew_s)
+        except NETWORK_ERRORS as exc:
+            return RestAnswer(None, self.status, self.skew_s, failure=no_answer(exc))
         except UNREADABLE:
             return RestAnswer(None, self.status, is_foreign=True)
         return RestAnswer(self._clock.monotonic() - began_s, self.status, self.skew_s)

@@ -137,9 +137,9 @@ async def fetch_catalogue(transport: Transport, first_source: int = 0) -> Catalo
     Raises:
         BackendError: It can't be reached, refuses the token, or knows none of the lists.
     """
-    for source in range(first_source, len(_ROUTES)):
+    for source in range(first_source, len(ROUTES)):
         try:
-            body = await transport.fetch_json("GET", _ROUTES[source][0], limit_s=_LIMIT_S)
+            body = await transport.fetch_json("GET", ROUTES[source][0], limit_s=_LIMIT_S)
             catalogue = read_catalogue(source, body)
             is_llama = source == NAMES_ONLY and _is_llama(body)
             return await _with_slots(transport, catalogue) if is_llama else catalogue
@@ -216,7 +216,7 @@ def read_catalogue(source: int, body: object) -> Catalogue:
     Raises:
         BadResponseError: It isn't a list of models.
     """
-    _, field, parse = _ROUTES[source]
+    _, field, parse = ROUTES[source]
     entries = body.get(field) if isinstance(body, dict) else None
     if not isinstance(entries, list):
         raise errors.BadResponseError("not a list of models")
@@ -304,14 +304,14 @@ def _openai(entry: dict[str, Any]) -> _Parsed | None:
     return model, (Instance(key, key, context, parallel, pool),)
 
 
-_ROUTES: Final[tuple[tuple[str, str, Callable[[dict[str, Any]], _Parsed | None]], ...]] = (
+ROUTES: Final[tuple[tuple[str, str, Callable[[dict[str, Any]], _Parsed | None]], ...]] = (
     ("/api/v1/models", "models", _native),
     ("/api/v0/models", "data", _older),
     ("/v1/models", "data", _openai),
 )
 
 
-NAMES_ONLY: Final = len(_ROUTES) - 1
+NAMES_ONLY: Final = len(ROUTES) - 1
 """The source ``/v1/models``: LM Studio lists there what may be asked for, also by loading it."""
 
 

@@ -7,13 +7,13 @@ for an answer to cost more than it should or for a prompt to go where it must no
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Final
@@ -32,6 +32,7 @@ from yarl import URL
 
 from bot.core.clock import Clock, within
 from bot.core.errors import BackendError, ConfigurationError
+from bot.core.tasks import apart
 from bot.lmstudio import errors, failures
 from bot.lmstudio.completion import parse_json
 
@@ -169,9 +170,9 @@ class AddressNotPinnedError(OSError):
 
 
 async def system_lookup(host: str) -> Sequence[str]:
-    """Resolve with the system's resolver, in a thread."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return [str(sockaddr[0]) for *_, sockaddr in found]
+    """Resolve with the system's resolver, in a thread that the end of the process doesn't wait for."""
+    work = partial(socket.getaddrinfo, host, None, type=socket.SOCK_STREAM)
+    return [str(sockaddr[0]) for *_, sockaddr in await apart(work, name="lookup")]
 
 
 class PinnedResolver(AbstractResolver):

@@ -28,7 +28,7 @@ from bot.diagnostics.targets import ADDRESSES, target_of, titles
 from bot.diagnostics.values import Finding, Status, Step
 from bot.diagnostics.walk import diagnose, settings_failed
 from bot.gateway.endpoints import NETWORK_ERRORS, discord_endpoints
-from bot.gateway.proxy import connector_for
+from bot.gateway.proxy import connector_for, no_answer
 from bot.gateway.readable import UNREADABLE
 from bot.gateway.rest import RestWatch
 from bot.ops.status_server import listening_problem
@@ -67,8 +67,9 @@ def check(result: LoadResult, *, as_json: bool = False) -> int:
         _print(json_text(sections))
     elif not problems(found):
         _print("Everything is well.")
-    elif len(failures) > 1:
-        _print(f"{len(failures)} things fail; begin with {failures[0].step}.")
+    elif failures and len(problems(found)) > 1:
+        fail = "thing fails" if len(failures) == 1 else "things fail"
+        _print(f"{len(failures)} {fail}; begin with {failures[0].step}.")
     if not failures:
         return 0
     is_own = failures[0].step in _OWN
@@ -216,11 +217,12 @@ async def _probe_token(login: _Login) -> Finding | None:
                 await login.client.login(token.get_secret_value())
     except discord.LoginFailure:
         return _token_failed(refused_token(token.get_secret_value()).rstrip("."))
+    except NETWORK_ERRORS as exc:  # discord.py tries again for longer than we wait
+        watch = login.watch
+        login.answer = RestAnswer(None, watch.status, watch.skew_s, failure=no_answer(exc))
+        return None
     except UNREADABLE:
         login.answer = RestAnswer(is_foreign=True)
-        return None
-    except NETWORK_ERRORS:  # discord.py tries again for longer than we wait
-        login.answer = RestAnswer(None, login.watch.status, login.watch.skew_s)
         return None
     took_s = (asyncio.get_running_loop().time() - began_s) / REQUESTS_OF_A_LOGIN
     login.answer = RestAnswer(took_s, login.watch.status, login.watch.skew_s)

@@ -11,7 +11,7 @@ from sandbox.lmstudio import errors
 from sandbox.lmstudio.values import ErrorReply
 
 Form = Literal["event", "data", "data_string"]
-Route = Literal["completion", "models", "load", "any"]
+Route = Literal["completion", "refused", "models", "load", "any"]
 
 
 class Fault(StrEnum):
@@ -274,8 +274,8 @@ class Detail(TypedDict, total=False):
         form: ``event`` (``event: error`` and both messages), ``data`` (an object) or
             ``data_string`` (a bare text), for errors inside a stream.
         done: Whether ``[DONE]`` follows an error inside a stream.
-        route: ``completion``, ``models`` (all listings and the greeting), ``load`` (and unload)
-            or ``any``.
+        route: ``completion``, ``refused`` (a completion without messages), ``models`` (all listings
+            and the greeting), ``load`` (and unload) or ``any``.
         location: Target of a redirect.
         status: Status of a redirect.
         size_bytes: Size of bombs and long lines; 0 for the fault's own.

@@ -291,6 +291,10 @@ class LMStudioSandbox:
         self, request: web.Request, record: RecordedRequest, *, reused: bool
     ) -> web.StreamResponse:
         raw = await request.read()
+        with contextlib.suppress(
+            RefusalError
+        ):  # what is wrong with it is said where its turn comes
+            record.body = _parse(raw, record)
         armed = self.faults.take(_route_of(record), reused=reused, body=raw)
         record.fault = armed.fault.value if armed else None
         try:
@@ -384,6 +388,8 @@ class LMStudioSandbox:
 def _route_of(record: RecordedRequest) -> Route:
     if record.is_completion:
         return "completion"
+    if record.path.endswith("/chat/completions"):
+        return "refused"
     return "load" if record.method == "POST" else "models"
 
 

@@ -189,10 +189,11 @@ class RecordedRequest:
 
     @property
     def is_completion(self) -> bool:
-        """True for a POST to a route that answers with the model's words."""
-        return self.method == "POST" and (
-            self.path.endswith("/chat/completions") or self.path in STATEFUL
-        )
+        """True for a POST that asks for the model's words; one without messages is refused at once."""
+        is_chat = self.path.endswith("/chat/completions")
+        has_messages = isinstance(self.body, dict) and "messages" in self.body
+        is_asking = self.path in STATEFUL or (is_chat and has_messages)
+        return self.method == "POST" and is_asking
 
     @property
     def messages(self) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from bot.ops.check import check
 from bot.storage.database import DATABASE_FILE
 from config.loader import load_settings
 from sandbox.discord import Channel, DiscordSandbox, Person
-from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, Model
+from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, Model, Timing
 from tests.support.application import running, settings_for
 from tests.support.clock import settle
 from tests.support.links import certificate, proxy, silence
@@ -149,6 +149,13 @@ async def name_with_ipv6_only(installed: Installation) -> AsyncIterator[None]:
 @breakage(Step.CONNECTION, "several addresses", "Take the old address out")
 async def two_answers_to_one_name(installed: Installation) -> AsyncIterator[None]:
     installed.names({"llm.test": ("127.0.0.1", "127.0.0.80")})
+    installed.at(f"http://llm.test:{installed.lm.port}")
+    yield
+
+
+@breakage(Step.CONNECTION, "belongs to a VPN", "VPN is up on both machines")
+async def vpn_down(installed: Installation) -> AsyncIterator[None]:
+    installed.names({"llm.test": ("100.127.255.253",)})
     installed.at(f"http://llm.test:{installed.lm.port}")
     yield
 
@@ -302,7 +309,7 @@ async def leaking_model(installed: Installation) -> AsyncIterator[None]:
 
 @breakage(Step.PATH, "The way to the server is slow.", "a cable is quicker")
 async def slow_link(installed: Installation) -> AsyncIterator[None]:
-    port = await installed.stack.enter_async_context(proxy(installed.lm.port, delay=lambda: 0.2))
+    port = await installed.stack.enter_async_context(proxy(installed.lm.port, delay=lambda _: 0.2))
     installed.at(f"http://127.0.0.1:{port}")
     yield
 
@@ -311,13 +318,54 @@ async def slow_link(installed: Installation) -> AsyncIterator[None]:
 async def lossy_link(installed: Installation) -> AsyncIterator[None]:
     chunks = iter(range(1_000_000))
     port = await installed.stack.enter_async_context(
-        proxy(installed.lm.port, delay=lambda: 0.0 if next(chunks) % 3 else 1.0)
+        proxy(installed.lm.port, delay=lambda _: 0.0 if next(chunks) % 3 else 1.0)
     )
     installed.at(f"http://127.0.0.1:{port}")
     yield
 
 
+@breakage(Step.PATH, "The way to the server is slow.", "a cable is quicker")
+async def narrow_link(installed: Installation) -> AsyncIterator[None]:
+    way = proxy(installed.lm.port, delay=lambda size: size / 50_000)
+    installed.at(f"http://127.0.0.1:{await installed.stack.enter_async_context(way)}")
+    yield
+
+
+@breakage(Step.SPEED, "The model is slow", "smaller model or quantisation")
+async def slow_model(installed: Installation) -> AsyncIterator[None]:
+    installed.lm.set_timing(Timing(generation_tokens_s=2, prefill_tokens_s=1000))
+    yield
+
+
 # Discord
+
+
+@breakage(Step.REST, "Discord can't be reached", "internet connection and firewall")
+async def discord_out_of_reach(installed: Installation) -> AsyncIterator[None]:
+    installed.once_online = lambda: installed.discord.faults.reset("GET", "/users/@me", times=100)
+    yield
+
+
+@breakage(Step.REST, "doesn't know Discord's address", "DNS", TERMINAL)
+async def discord_without_a_name(installed: Installation) -> AsyncIterator[None]:
+    installed.names({"discord.test": ()})
+    installed.settings["CLAWBOT_DISCORD_API_BASE"] = "https://discord.test/api/v10"
+    yield
+
+
+@breakage(Step.REST, "The proxy to Discord", "CLAWBOT_DISCORD__PROXY", TERMINAL)
+async def discord_behind_a_proxy_that_is_off(installed: Installation) -> AsyncIterator[None]:
+    installed.settings["CLAWBOT_DISCORD__PROXY"] = "http://127.0.0.82:3128"
+    yield
+
+
+@breakage(Step.REST, "its own certificate", "proxy or virus scanner", TERMINAL)
+async def discord_behind_a_strange_certificate(installed: Installation) -> AsyncIterator[None]:
+    made = certificate(installed.folder.parent, SystemClock().now() - timedelta(days=1), 30)
+    way = proxy(installed.lm.port, tls=made.server)
+    port = await installed.stack.enter_async_context(way)
+    installed.settings["CLAWBOT_DISCORD_API_BASE"] = f"https://127.0.0.1:{port}/api/v10"
+    yield
 
 
 @breakage(Step.REST, "an error of its own (status 503)", "discordstatus.com")

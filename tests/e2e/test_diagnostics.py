@@ -46,6 +46,18 @@ async def test_a_machine_that_is_off_is_named_as_the_cause(
     assert "127.0.0.1" not in report
 
 
+async def test_what_was_mended_is_well_in_the_next_report_at_once(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    await lm.stop()
+    async with running(settings_for(discord, lm, tmp_path)):
+        assert "❌ **Connection**" in await network(discord, ada, channel)
+        await lm.start()
+        report = await network(discord, ada, channel)
+    assert "❌" not in report
+    assert "✅ Completion" in report
+
+
 async def test_a_wrong_api_token_is_named_as_the_cause(
     discord: DiscordSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:

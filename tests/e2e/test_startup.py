@@ -214,6 +214,31 @@ async def test_check_says_as_json_what_is_wrong_with_the_settings(
     assert not done.err
 
 
+HANGING = """
+import socket, threading
+real = socket.getaddrinfo
+def look_up(host, *args, **more):
+    if host == "hangs.test":
+        threading.Event().wait()
+    return real(host, *args, **more)
+socket.getaddrinfo = look_up
+"""
+"""What Python runs before anything else, in a process whose name server never answers for one name."""
+
+
+async def test_check_ends_although_a_name_server_never_answers(
+    discord: DiscordSandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(HANGING)
+    environment = environment_for(discord, None, tmp_path / "data")
+    environment["LMSTUDIO_BASE_URL"] = "http://hangs.test:1234"
+    environment["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{ROOT}"
+    done = await run_clawbot("check", folder=tmp_path, environment=environment)
+    assert done.code == 69
+    assert "The name server doesn't answer." in done.out
+    assert not done.err
+
+
 async def test_check_blames_discords_own_error_on_discord(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
 ) -> None:

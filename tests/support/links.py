@@ -17,14 +17,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-Delay = Callable[[], float]
-"""Returns by how many seconds the next chunk from the client comes late."""
+Delay = Callable[[int], float]
+"""Returns by how many seconds the next chunk from the client, of so many bytes, comes late."""
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, slow: Delay) -> None:
     try:
         while chunk := await reader.read(65_536):
-            if late_s := slow():
+            if late_s := slow(len(chunk)):
                 await asyncio.sleep(late_s)
             writer.write(chunk)
             await writer.drain()
@@ -40,7 +40,7 @@ async def proxy(
     *,
     host: str = "127.0.0.1",
     at: int = 0,
-    delay: Delay = lambda: 0.0,
+    delay: Delay = lambda _: 0.0,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncGenerator[int, None]:
     """Pass on what comes at a port of its own to another port; gives its own port.
@@ -63,7 +63,7 @@ async def proxy(
             writer.close()
             return
         writers.add(back)
-        await asyncio.gather(_copy(reader, back, delay), _copy(there, writer, lambda: 0.0))
+        await asyncio.gather(_copy(reader, back, delay), _copy(there, writer, lambda _: 0.0))
 
     def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(connect(reader, writer))

@@ -12,7 +12,7 @@ import pytest
 from bot.diagnostics.completion import Heard, judge_speed
 from bot.diagnostics.completion import judge as judge_completion
 from bot.diagnostics.models import judge
-from bot.diagnostics.reach import Knock, classify, refusal, worst
+from bot.diagnostics.reach import Knock, Signs, classify, refusal, worst
 from bot.diagnostics.server import judge_path, judge_token
 from bot.diagnostics.values import Finding, Status, one_line
 from bot.lmstudio import errors, failures
@@ -82,6 +82,13 @@ def test_a_failed_connection_names_cause_and_cure(
     assert cause in finding.cause
     assert advice in finding.advice
     assert address not in finding.cause + finding.advice
+
+
+def test_a_way_through_a_vpn_is_named_where_nothing_answers() -> None:
+    for how in (Knock.TIMED_OUT, Knock.AWAY, Knock.UNREACHABLE):
+        finding = refusal("192.168.1.20", how, Signs(is_through_vpn=True))
+        assert "through a VPN" in finding.cause
+        assert "leave out the local network" in finding.advice
 
 
 def test_a_refusal_says_more_than_a_silence() -> None:
@@ -230,6 +237,9 @@ def test_a_completion_with_rate_without_text_and_by_another_model() -> None:
     assert fast.facts == {"reading_tokens_s": 400, "writing_tokens_s": 40.0}
     slow = judge_speed(Heard(tokens=5, first_s=0.5, last_s=4.5))
     assert slow.status is Status.WARNING
+    over_a_poor_way = judge_speed(Heard(tokens=5, first_s=0.5, last_s=4.5), is_way_poor=True)
+    assert over_a_poor_way.status is Status.OK
+    assert "can't be told" in over_a_poor_way.cause
     silent = Heard(failure=errors.EmptyAnswerError())
     assert judge_completion(silent, None).status is Status.WARNING
     assert judge_completion(Heard(tokens=1, model="a:2"), "a").status is Status.OK

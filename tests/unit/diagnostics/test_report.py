@@ -71,7 +71,7 @@ def test_a_report_fits_one_message() -> None:
 def test_facts_are_words_for_people_and_values_for_programs() -> None:
     facts = {"round_trip_ms": 0.4, "bytes_s": 120000, "context_tokens": 8192, "vision": False}
     finding = replace(FINE, facts=facts)
-    words = "round trip 0.4 ms, transfer 120,000 bytes/s, context 8,192 tokens, vision no"
+    words = "round trip 0.4 ms, sends 120 kB/s, context 8,192 tokens, vision no"
     assert words in shown(finding)
     assert words in terminal_line(finding)
     parsed = json.loads(json_text([Section("LM Studio", (finding, FAILED))]))

@@ -93,7 +93,10 @@ class Server:
             return web.json_response({"lmstudio": True})
         if request.method == "GET":
             return web.json_response(self.listings.get(request.path, UNKNOWN_ROUTE))
-        self.asked.append(await request.json())
+        body = await request.json()
+        if "messages" not in body:
+            return web.json_response({"error": "'messages' field is required"}, status=400)
+        self.asked.append(body)
         if self.refusal is not None:
             status, body = self.refusal
             if isinstance(body, str) and body.startswith("<"):

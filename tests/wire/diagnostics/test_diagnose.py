@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -16,10 +17,12 @@ import pytest
 from bot.core.clock import SystemClock
 from bot.diagnostics import Finding, Status, Step, Target, diagnose
 from bot.diagnostics.probe import NOT_TRIED, run_probes
+from bot.diagnostics.server import LOADS_BYTES
 from bot.diagnostics.walk import probes_for
 from bot.lmstudio.transport import MAX_BODY_BYTES
 from sandbox.lmstudio import Fault, LMStudioSandbox, Model, Options, Timing
 from tests.support.clock import FakeClock
+from tests.support.links import proxy
 from tests.wire.lmstudio.rig import passing
 
 KEY = "qwen/qwen3-next-80b"
@@ -75,7 +78,51 @@ async def test_both_eras(era: Any) -> None:
     async with LMStudioSandbox(options=Options(era=era)) as lm:
         found = await walk(Target(lm.base_url, model=KEY))
     assert {one.status for one in found.values()} == {Status.OK}
+    assert found[Step.SERVER].facts == {"generation": era}
+    assert f"It is LM Studio {era}" in found[Step.SERVER].cause
     assert found[Step.MODELS].facts["context_tokens"] == 8192
+
+
+async def test_a_refused_token_is_a_sign_of_the_newest_generation() -> None:
+    async with LMStudioSandbox(token=TOKEN) as lm:
+        found = await walk(Target(lm.base_url))
+    assert found[Step.SERVER].facts == {"generation": "0.4"}
+    assert found[Step.AUTHENTICATION].status is Status.FAILED
+
+
+@pytest.mark.parametrize(
+    ("bytes_s", "is_slow"), [(40_000, True), (100_000, True), (1_000_000, False)]
+)
+async def test_what_a_link_carries_is_measured_with_bytes_that_no_model_sees(
+    bytes_s: int, is_slow: bool
+) -> None:
+    async with LMStudioSandbox() as lm, proxy(lm.port, delay=lambda size: size / bytes_s) as port:
+        path = (await walk(Target(f"http://127.0.0.1:{port}")))[Step.PATH]
+        sent = [one for one in lm.requests if one.method == "POST" and one.status == 400]
+        asked = len(lm.completions)
+    assert path.status is (Status.WARNING if is_slow else Status.OK)
+    assert ("is slow" in path.cause) == is_slow
+    measured = path.facts.get("bytes_s", path.facts.get("bytes_s_below"))
+    assert isinstance(measured, int)
+    assert measured < 2 * bytes_s
+    assert all("messages" not in one.body for one in sent)
+    assert asked == 2
+    assert sum(len(one.body["padding"]) for one in sent) <= sum(LOADS_BYTES)
+
+
+async def test_a_server_that_does_not_read_what_is_sent_has_no_rate() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.readuntil(b"\r\n\r\n")
+        is_greeting = b"lmstudio-greeting" in asked
+        head = b"200 OK" if is_greeting else b"413 Content Too Large"
+        body = b'{"lmstudio":true}' if is_greeting else b"{}"
+        writer.write(b"HTTP/1.1 " + head + b"\r\nContent-Type: application/json\r\n")
+        writer.write(b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    async with raw_server(serve) as url:
+        path = (await walk(Target(url)))[Step.PATH]
+    assert not any(name.startswith("bytes_s") for name in path.facts)
+    assert path.status is Status.OK
 
 
 async def test_off() -> None:
@@ -113,6 +160,9 @@ async def test_names(clock: FakeClock) -> None:
         await asyncio.Event().wait()
         return ()
 
+    async def busy(_: str) -> Sequence[str]:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
     async def here(_: str) -> Sequence[str]:
         return ("127.0.0.1",)
 
@@ -122,7 +172,12 @@ async def test_names(clock: FakeClock) -> None:
     unknown = await walk(Target("http://llm.example:1234"), lookup=nobody)
     assert "no such name" in only_failure(unknown, Step.NAME).cause
     silent = await walk_quickly(clock, Target("http://llm.example:1234"), lookup=slow)
-    assert "name server" in only_failure(silent, Step.NAME).cause
+    again = await walk(Target("http://llm.example:1234"), lookup=busy)
+    for found in (silent, again):
+        failure = only_failure(found, Step.NAME)
+        assert "name server doesn't answer" in failure.cause
+        assert "DNS" in failure.advice
+        assert "spelling" not in failure.advice
     async with LMStudioSandbox() as lm:
         found = await walk(Target(f"http://llm.example:{lm.port}"), lookup=here)
         assert {one.status for one in found.values()} == {Status.OK}
@@ -369,6 +424,11 @@ async def test_a_name_that_has_moved_is_said_with_the_fixed_address_advice() -> 
         target = Target(f"http://llm.example:{lm.port}", known=("127.0.0.9",))
         found = await walk(target, lookup=here, on_addresses=note)
         same = await walk(replace(target, known=told[0]), lookup=here)
+        assert len(told) == 1
+        await lm.refuse()
+        away = await walk(target, lookup=here, on_addresses=note)
+    assert len(told) == 1  # where no LM Studio was found isn't where the machine was last
+    assert away[Step.CONNECTION].status is Status.FAILED
     assert found[Step.NAME].status is Status.WARNING
     assert "fixed address" in found[Step.NAME].advice
     assert found[Step.COMPLETION].status is Status.OK

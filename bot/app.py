@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import discord
 
+from bot.chat.account import Account
 from bot.chat.allowed_models import AllowedModels
 from bot.chat.backfill import DECLINED_WITHIN, Backfill
 from bot.chat.own_words import OwnWords
@@ -24,6 +25,7 @@ from bot.chat.service import ESTIMATES, MODELS, ChatService
 from bot.core.clock import Clock, SystemClock
 from bot.core.domain import Reasoning
 from bot.core.errors import ConfigurationError
+from bot.core.ports import ChatBackend
 from bot.core.record import QuestionRecord
 from bot.core.tasks import TaskOwner, end_tasks
 from bot.core.wording import plain_reason
@@ -80,6 +82,14 @@ class Watcher(Protocol):
 
     def begun(self, scheduler: Scheduler) -> None:
         """Take note of the line of questions, before the first comes."""
+        ...
+
+    def hears(self, backend: ChatBackend) -> ChatBackend:
+        """Return a back end that answers as this one does, listening in between."""
+        ...
+
+    def works_on(self, account: Account) -> None:
+        """Take note of a question as its work begins."""
         ...
 
     def ended(self, record: QuestionRecord) -> None:
@@ -358,7 +368,7 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
 def _reply_parts(
     base: _Base, client: ClawbotClient, source: MessageCache, own_words: OwnWords
 ) -> ReplyParts:
-    settings, clock = base.settings, base.clock
+    settings, clock, watcher = base.settings, base.clock, base.watcher
     estimator = TokenEstimator.from_dict(base.state.get(ESTIMATES))
     builder = ContextBuilder(
         source=source,
@@ -383,7 +393,7 @@ def _reply_parts(
     return ReplyParts(
         settings=settings,
         clock=clock,
-        backend=base.backend,
+        backend=base.backend if watcher is None else watcher.hears(base.backend),
         overrides=base.overrides,
         journal=base.journal,
         scheduler=base.scheduler,
@@ -395,6 +405,7 @@ def _reply_parts(
         memory=base.memory,
         metrics=base.metrics,
         records=tuple(_records(base)),
+        accounts=() if watcher is None else (watcher.works_on,),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bot.core.clock import Clock
-from bot.core.domain import Completed, Question, Stage, StageKind
+from bot.core.domain import Completed, Question, QuestionId, Stage, StageKind
 from bot.core.ports import Outcome
 from bot.core.recent import Recent
 from bot.core.record import QuestionRecord, Span
@@ -73,6 +73,16 @@ class Account:
         self._failure = ""
         self._retries: list[str] = []
 
+    @property
+    def question_id(self) -> QuestionId:
+        """Whose account it is."""
+        return self._question.id
+
+    @property
+    def span(self) -> Span:
+        """What its time goes into at the moment."""
+        return self._span
+
     def enter(self, span: Span) -> None:
         """Note that its time goes into this from here on."""
         if span is self._span:
@@ -122,10 +132,10 @@ class Account:
         self._failure = kind
 
     def close(self, outcome: Outcome | None) -> QuestionRecord:
-        """Return all of it.
+        """Return all of it so far.
 
         Args:
-            outcome: How it ended; ``None`` where the next start goes on with it.
+            outcome: How it ended; ``None`` where it goes on, now or after the next start.
         """
         now_s = self._clock.monotonic()
         spans = {

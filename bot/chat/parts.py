@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from bot.chat.account import PromptSizes
+from bot.chat.account import Account, PromptSizes
 from bot.chat.work_gate import WorkGate
 from bot.core.clock import Clock
 from bot.core.ports import ChatBackend, Journal, SettingsReader
@@ -27,6 +27,7 @@ class ReplyParts:
 
     Attributes:
         records: Each is told how every question went.
+        accounts: Each is given the account of every question as work on it begins.
     """
 
     settings: Settings
@@ -43,5 +44,6 @@ class ReplyParts:
     memory: ModelMemory
     metrics: Metrics
     records: Sequence[Callable[[QuestionRecord], None]]
+    accounts: Sequence[Callable[[Account], None]] = ()
     gate: WorkGate = field(default_factory=WorkGate)
     sizes: PromptSizes = field(default_factory=PromptSizes)

@@ -173,6 +173,8 @@ class Reply:
             question_id=self.question.id, guild_id=place.guild_id, channel_id=place.channel_id
         )
         with context:
+            for show in self._parts.accounts:
+                show(self._account)
             outcome = await self._run()
             record = self._account.close(outcome)
             _log.info("%s", line_of(record))

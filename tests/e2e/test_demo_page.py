@@ -103,8 +103,11 @@ async def test_a_mention_is_answered_and_what_went_on_inside_is_told(stage: Stag
     assert "keys and values" in answer["content"]
     assert THINKING not in answer["content"]
     assert tab.named("typing")[0]["user_id"] == tab.snapshot["bot"]["id"]
-    await tab.until(lambda: tab.named("clock"))
-    clock = tab.named("clock")[0]["clock"]
+    await tab.until(lambda: tab.named("clock")[-1]["clock"]["outcome"])
+    clocks = [each["clock"] for each in tab.named("clock")]
+    *under_way, clock = [each for each in clocks if each["question"] == asked]
+    assert all(each["now"] for each in under_way)
+    assert {each["outcome"] for each in under_way} == {None}
     assert (clock["question"], clock["outcome"]) == (asked, "delivered")
     assert sum(each["s"] for each in clock["spans"]) == pytest.approx(clock["total_s"], abs=0.01)
     assert any(each["running"] for each in tab.named("queue"))
@@ -234,13 +237,19 @@ async def test_a_real_lm_studio_is_asked_and_said_to_be(lm: LMStudioSandbox) -> 
         assert (model["kind"], model["address"], model["next"]) == ("lm_studio", lm.base_url, [])
         assert {each["group"] for each in tab.snapshot["faults"]} == {"Discord", "All"}
         assert model["faults_why"]
-        assert tab.snapshot["inside"]["prompts_why"]
         with pytest.raises(RefusedError):
             await tab.do("fault", control="model_speed", value="slow")
         await tab.until(lambda: tab.snapshot["bot"]["ready"])
         stage = Stage(demo, server, session, tab)
         answer = await stage.answer_to(await stage.ask("Who are you?"))
         assert "From the real one." in answer["content"]
+        await tab.until(lambda: tab.named("clock")[-1]["clock"]["outcome"] == "delivered")
+        clock, prompt = tab.named("clock")[-1]["clock"], tab.named("prompt")[-1]["prompt"]
+        assert (prompt["state"], prompt["finish"]) == ("done", "stop")
+        assert prompt["prompt_tokens"] == clock["prompt_tokens"]
+        told = next(e["prompt"]["turns"] for e in tab.named("prompt") if "turns" in e["prompt"])
+        assert [each["role"] for each in told] == ["system", "user"]
+        assert "Who are you?" in told[-1]["text"]
 
 
 # As a stranger starts it

@@ -7,21 +7,20 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final
 
+from bot.chat.account import Account
 from bot.core.record import QuestionRecord, Span
+from bot.demo.page.prompts import Prompt, asked_prompt, recorded_prompt
 from bot.demo.page.view import Json
 from bot.demo.world import Demo
 from bot.queue.scheduler import QueueEntry
 from sandbox.discord import RequestRecord
-from sandbox.lmstudio import RecordedRequest, text_of, turn_tokens
+from sandbox.lmstudio import RecordedRequest
 
 KEPT_REQUESTS: Final = 200
 KEPT_PROMPTS: Final = 10
 MOST_RECORDS: Final = 2000
 """Requests that the sandbox remembers before it forgets them all, so that a long demo stays small."""
 MAX_BODY_CHARS: Final = 2000
-MAX_TURN_CHARS: Final = 4000
-MAX_TURNS: Final = 200
-NO_PROMPTS: Final = "A real LM Studio answers: it shows its prompts in its own developer log."
 
 _LABELS: Final = {
     Span.PREPARE: "preparing",
@@ -45,9 +44,10 @@ class Inside:
         self._demo = demo
         self._notes = demo.notes
         self._requests = _Requests(demo)
-        self._prompts: deque[_Prompt] = deque(maxlen=KEPT_PROMPTS)
+        self._prompts: deque[Prompt] = deque(maxlen=KEPT_PROMPTS)
         self._newest: RecordedRequest | None = None
         self._count = 0
+        self._heard = 0
         self._ended = 0
         self._line: Json | None = None
 
@@ -56,9 +56,8 @@ class Inside:
         return {
             "requests": self._requests.all(),
             "prompts": [each.drawn() for each in self._prompts],
-            "prompts_why": "" if self._demo.lmstudio is not None else NO_PROMPTS,
             "queue": self._queue(),
-            "clocks": [_clock(each) for each in self._notes.records],
+            "clocks": [*map(_clock, self._notes.records), *self._running()],
         }
 
     def new_requests(self) -> list[Json]:
@@ -67,18 +66,19 @@ class Inside:
 
     def new_prompts(self) -> list[Json]:
         """Return prompts that have come or got further."""
-        world = self._demo.discord.world
-        for record in self._fresh():
-            self._count += 1
-            since_s = world.monotonic() - record.time
-            self._prompts.append(_Prompt(self._count, record, world.now() - since_s))
+        fresh = self._asked() if self._demo.lmstudio is None else self._recorded()
+        self._prompts.extend(fresh)
         return [each.update() for each in self._prompts if each.has_changed()]
 
     def new_clocks(self) -> list[Json]:
-        """Return the clocks of questions that have ended."""
+        """Return the clocks of questions that have ended, and of those that go on."""
         fresh = self._notes.ended_count - self._ended
         self._ended = self._notes.ended_count
-        return [_clock(each) for each in list(self._notes.records)[-fresh:]] if fresh else []
+        ended = list(self._notes.records)[-fresh:] if fresh else []
+        return [*map(_clock, ended), *self._running()]
+
+    def _running(self) -> list[Json]:
+        return [_running_clock(each) for each in self._notes.open.values()]
 
     def new_queue(self) -> Json | None:
         """Return the line if anybody has moved in it."""
@@ -89,19 +89,34 @@ class Inside:
         self._line = moved
         return queue
 
-    def _fresh(self) -> list[RecordedRequest]:
-        """Return the completions that have come since the last look, oldest first."""
-        if self._demo.lmstudio is None:
-            return []
+    def _asked(self) -> list[Prompt]:
+        """Return what the bot has asked a real server since the last look, oldest first."""
+        fresh = self._notes.asked_count - self._heard
+        self._heard = self._notes.asked_count
+        first = self._heard - fresh + 1
+        newest = list(self._notes.asked)[-fresh:] if fresh else []
+        now = self._demo.discord.world.now()
+        return [
+            asked_prompt(n, each, now) for n, each in enumerate(newest, first + fresh - len(newest))
+        ]
+
+    def _recorded(self) -> list[Prompt]:
+        """Return the completions that have come to the stand-in since the last look, oldest first."""
+        lmstudio, world = self._demo.lmstudio, self._demo.discord.world
         found: list[RecordedRequest] = []
-        for record in reversed(self._demo.lmstudio.requests):
+        for record in reversed([] if lmstudio is None else lmstudio.requests):
             if record is self._newest or len(found) >= KEPT_PROMPTS:
                 break
             if record.is_completion and record.body is not None:
                 found.append(record)
         if found:
             self._newest = found[0]
-        return found[::-1]
+        prompts = []
+        for record in found[::-1]:
+            self._count += 1
+            since_s = world.monotonic() - record.time
+            prompts.append(recorded_prompt(self._count, record, world.now() - since_s))
+        return prompts
 
     def _queue(self) -> Json:
         entries = self._notes.entries
@@ -152,92 +167,6 @@ class _Requests:
         }
 
 
-class _Prompt:
-    """One prompt on its way.
-
-    Args:
-        number: Its number, from 1.
-        record: What the stand-in has written down of it.
-        at_unix_s: When it came.
-    """
-
-    def __init__(self, number: int, record: RecordedRequest, at_unix_s: float) -> None:
-        self._number = number
-        self._at_unix_s = at_unix_s
-        self._record = record
-        self._turns: list[tuple[Json, int]] = []
-        self._seen: object = None
-        self._told: list[Json] | None = None
-
-    def has_changed(self) -> bool:
-        """Tell whether it has got further since this was last asked."""
-        record = self._record
-        now = (record.prompt_tokens, record.started_at, record.tokens_sent, _state(record))
-        seen, self._seen = self._seen, now
-        return seen != now
-
-    def update(self) -> Json:
-        """Return it as it stands, without its turns where they are as they were told."""
-        drawn = self.drawn()
-        if drawn["turns"] == self._told:
-            del drawn["turns"]
-        else:
-            self._told = drawn["turns"]
-        return drawn
-
-    def drawn(self) -> Json:
-        """Return it as it stands."""
-        record = self._record
-        is_read = record.started_at is not None
-        kept = record.prompt_tokens - record.reread_tokens
-        return {
-            "n": self._number,
-            "at": self._at_unix_s,
-            "model": record.model,
-            "state": _state(record),
-            "prompt_tokens": record.prompt_tokens,
-            "read_tokens": record.reread_tokens if is_read else None,
-            "kept_tokens": kept if is_read else None,
-            "written_tokens": record.tokens_sent,
-            "slot": record.slot,
-            "finish": record.finish_reason,
-            "turns": self._drawn_turns(kept if is_read else 0),
-        }
-
-    def _drawn_turns(self, kept: int) -> list[Json]:
-        if not self._turns:
-            messages = self._record.messages[-MAX_TURNS:]
-            self._turns = [(_turn(each), turn_tokens(each)) for each in messages]
-        drawn = []
-        for turn, tokens in self._turns:
-            drawn.append(turn | {"tokens": tokens, "kept_tokens": max(0, min(tokens, kept))})
-            kept -= tokens
-        return drawn
-
-
-def _turn(message: Json) -> Json:
-    text, content = text_of(message), message.get("content")
-    parts = content if isinstance(content, list) else []
-    return {
-        "role": message.get("role"),
-        "text": text[:MAX_TURN_CHARS],
-        "cut": len(text) > MAX_TURN_CHARS,
-        "images": sum(1 for each in parts if each.get("type") == "image_url"),
-    }
-
-
-def _state(record: RecordedRequest) -> str:
-    if record.cancelled_at is not None:
-        return "stopped"
-    if record.ended_at is not None:
-        return "done" if record.finished and record.finish_reason else "failed"
-    if record.started_at is None:
-        return "waiting"
-    if record.first_token_at is None:
-        return "reading"
-    return "thinking" if record.first_content_at is None else "writing"
-
-
 def _body(body: Any) -> str:  # noqa: ANN401 - as the bot sent it
     if body is None:
         return ""
@@ -261,8 +190,13 @@ def _who(line: Iterable[Json]) -> list[str]:
     return [each["question"] for each in line]
 
 
+def _running_clock(account: Account) -> Json:
+    return _clock(account.close(None)) | {"now": account.span.value}
+
+
 def _clock(record: QuestionRecord) -> Json:
     return {
+        "now": None,
         "question": str(record.question_id),
         "ended_at": record.ended_at.timestamp(),
         "outcome": record.outcome,

@@ -10,7 +10,8 @@ import aiohttp
 import pytest
 
 from bot.core.errors import DependencyError
-from bot.demo.page.inside import KEPT_REQUESTS, MAX_BODY_CHARS, MAX_TURN_CHARS
+from bot.demo.page.inside import KEPT_REQUESTS, MAX_BODY_CHARS
+from bot.demo.page.prompts import MAX_TURN_CHARS
 from bot.demo.page.server import PageServer
 from bot.demo.page.tabs import MAX_BEHIND_BYTES, TRY_AGAIN_LATER, Tab
 from bot.demo.world import Demo

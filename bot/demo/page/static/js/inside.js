@@ -8,7 +8,7 @@ const OUTCOMES = {
   delivered: "Answered", notified: "Ended with a notice", stopped: "Stopped", merged: "Merged into another question", dropped: "Dropped",
 };
 const STATES = {
-  waiting: "waiting", reading: "reading the prompt", thinking: "thinking", writing: "writing", done: "done", stopped: "stopped", failed: "failed",
+  waiting: "waiting", loading: "being loaded", reading: "reading the prompt", thinking: "thinking", writing: "writing", done: "done", stopped: "stopped", failed: "failed",
 };
 
 /** Draw the four parts, and keep them true while they can be seen. */
@@ -36,6 +36,7 @@ export function showInside(place, app) {
 function clocks(place, store) {
   const clock = store.inside.clocks.at(-1);
   if (!clock) return place.replaceChildren(empty("Nothing has been answered yet."));
+  const rowOf = (name) => clock.spans.find((span) => span.name === name);
   const spans = clock.spans.filter((span) => span.s > 0);
   const total = spans.reduce((sum, span) => sum + span.s, 0) || 1;
   const bar = el("div.clock-bar", { "aria-hidden": "true" }, spans.map((span) => {
@@ -43,14 +44,14 @@ function clocks(place, store) {
     part.style.flexGrow = String(Math.max(span.s / total, 0.01));
     return part;
   }));
-  const rows = clock.spans.map((span) => el("li", { class: span.s > 0 ? null : "none" }, el(`i.span-${span.name}`, { "aria-hidden": "true" }), el("span", {}, span.label), el("b", {}, duration(span.s))));
+  const rows = clock.spans.map((span) => el("li", { class: span.name === clock.now ? "now" : span.s > 0 ? null : "none" }, el(`i.span-${span.name}`, { "aria-hidden": "true" }), el("span", {}, span.label), el("b", {}, duration(span.s))));
   const first = clock.first_word_s === null || clock.first_word_s === undefined ? "" : `, first words after ${duration(clock.first_word_s)}`;
   const tokens = [[clock.prompt_tokens, "in the prompt"], [clock.read_tokens, "read"], [clock.reread_tokens, "read again without need"], [clock.written_tokens, "written"]].filter(([count]) => Number.isFinite(count));
   place.replaceChildren(
-    el("p", {}, el("b", {}, OUTCOMES[clock.outcome] ?? "Goes on"), ` after ${duration(clock.total_s)}${first}.`),
+    el("p", {}, el("b", {}, clock.now ? `Being answered: ${rowOf(clock.now).label}` : OUTCOMES[clock.outcome] ?? "Goes on"), `${clock.now ? ", for" : " after"} ${duration(clock.total_s)}${first}.`),
     clock.failure ? el("p.problem", {}, clock.failure) : "",
     bar, el("ul.clock-rows", {}, rows),
-    el("p.hint", {}, `Tokens: ${tokens.map(([count, what]) => `${count.toLocaleString()} ${what}`).join(", ")}.`),
+    tokens.length ? el("p.hint", {}, `Tokens: ${tokens.map(([count, what]) => `${count.toLocaleString()} ${what}`).join(", ")}.`) : "",
     clock.retries?.length ? el("p.hint", {}, `Tried again: ${clock.retries.map((each) => (typeof each === "string" ? each : JSON.stringify(each))).join(", ")}`) : "",
   );
 }
@@ -67,14 +68,14 @@ function queue(place, store) {
 }
 
 function prompts(place, store) {
-  if (store.inside.prompts_why) return place.replaceChildren(empty(store.inside.prompts_why));
   const prompt = store.inside.prompts.at(-1);
   if (!prompt) return place.replaceChildren(empty("The model hasn't been asked yet."));
   const openTurns = new Set([...place.querySelectorAll("details[open]")].map((node) => node.dataset.turn));
   const kept = prompt.kept_tokens ?? 0;
   place.replaceChildren(
     el("p", {}, el("b", {}, prompt.model), ` · ${STATES[prompt.state] ?? prompt.state}`),
-    el("p.hint", {}, `${prompt.prompt_tokens.toLocaleString()} tokens: ${kept.toLocaleString()} kept from before, ${(prompt.read_tokens ?? prompt.prompt_tokens - kept).toLocaleString()} read. ${prompt.written_tokens.toLocaleString()} written.`),
+    el("p.hint", {}, `${prompt.is_estimate ? "About " : ""}${prompt.prompt_tokens.toLocaleString()} tokens: ${kept.toLocaleString()} kept from before, ${(prompt.read_tokens ?? prompt.prompt_tokens - kept).toLocaleString()} read. ${prompt.written_tokens.toLocaleString()} written.`),
+    prompt.has_shares ? el("p.hint", {}, "The server counts the prompt as a whole; the counts of its turns are estimates.") : "",
     tokenBar(kept, prompt.prompt_tokens),
     el("ol.turns", {}, prompt.turns.map((turn, index) => turnRow(turn, String(index), openTurns))),
   );

@@ -174,3 +174,16 @@ async def test_what_nobody_answers_is_said_plainly(reader: Reader) -> None:
     await expect(reader.page.get_by_role("alert")).to_contain_text(
         "The application did not respond", timeout=ANSWER_MS
     )
+
+
+async def test_a_command_that_there_is_not_is_said_to_be_none(reader: Reader) -> None:
+    note = reader.page.get_by_role("alert")
+    await reader.field.press_sequentially("/askk")
+    await expect(note).to_contain_text("There is no command /askk here.")
+    await reader.field.press("Backspace")
+    await expect(note).to_be_hidden()
+    await expect(reader.page.get_by_role("option").first).to_contain_text("/ask")
+    await reader.field.fill("/nothing of the kind")
+    await expect(note).to_contain_text("Enter sends this as a message.")
+    await reader.field.press("Enter")
+    await expect(reader.message("/nothing of the kind")).to_be_visible()

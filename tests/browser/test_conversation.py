@@ -151,6 +151,26 @@ async def test_a_thread_is_made_of_a_message_and_holds_its_own_conversation(
     await expect(reader.message("keys and values")).to_have_count(0)
 
 
+async def test_a_post_in_a_forum_is_written_listed_and_answered(reader: Reader) -> None:
+    page = reader.page
+    await page.get_by_role("link", name="questions", exact=True).click()
+    posts = page.get_by_role("region", name="Posts")
+    await expect(posts).to_contain_text("How do I change how Clawbot answers?")
+    await posts.get_by_role("button", name="New post").click()
+    form = page.get_by_role("dialog", name="New post")
+    await form.get_by_label("Title").fill("A cache of **mine**")
+    await form.get_by_label("Message").fill("@Clawbot what does a cache keep?")
+    await form.get_by_role("button", name="Post").click()
+    await expect(page.locator("#channel-name")).to_have_text("A cache of **mine**")
+    await expect(reader.message("It keeps the keys")).to_be_visible(timeout=ANSWER_MS)
+    await page.get_by_role("link", name="questions", exact=True).click()
+    card = posts.get_by_role("link", name="A cache of **mine**")
+    await expect(card).to_contain_text("Mia: @Clawbot what does a cache keep?")
+    await expect(card).to_contain_text("2 messages")
+    await expect(reader.field).to_be_hidden()
+    await reader.picture("forum")
+
+
 async def test_two_tabs_agree_and_a_reload_keeps_everything(reader: Reader) -> None:
     other = await reader.second_tab()
     await other.become("Ada")

@@ -187,6 +187,7 @@ export class Composer {
 
   #suggestCommands(typed) {
     const fits = this.#commands().filter(({ path }) => path.includes(typed.trim()));
+    if (!fits.length) this.say(`There is no command /${typed.split(" ")[0]} here. Enter sends this as a message.`);
     const rank = ({ path }) => (path.startsWith(typed) ? 0 : 1);
     const items = fits.sort((a, b) => rank(a) - rank(b) || a.path.localeCompare(b.path)).map((command) => ({
       label: `/${command.path}`, detail: command.description, command, more: optionNames(command),

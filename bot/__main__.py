@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import io
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: With 2 for a wrong command line, with 0 after ``--help`` and ``--version``.
     """
+    _open_closed_streams()
     _tolerate_any_character()
     options = _parser().parse_args(arguments)
     command = {"run": _run, "demo": _demo, "check": _check, "init": _init, "service": _service}[
@@ -221,6 +223,13 @@ def _startup_error(exc: BaseException) -> StartupError | None:
     if isinstance(exc, BaseExceptionGroup):
         return next((found for inner in exc.exceptions if (found := _startup_error(inner))), None)
     return None
+
+
+def _open_closed_streams() -> None:
+    """Give the program streams where it was started without (``>&-``), so that writing is no failure."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - kept to the end
 
 
 def _tolerate_any_character() -> None:

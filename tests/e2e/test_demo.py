@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 
 from sandbox.lmstudio import Answer, LMStudioSandbox
-from tests.support.process import START_S, clawbot, ended, run_clawbot
+from tests.support.process import START_S, clawbot, ended, run_clawbot, whole_environment
 
 NOWHERE = {"LMSTUDIO_BASE_URL": "http://127.0.0.1:9"}
 """Nothing listens at the discard port."""
@@ -80,6 +82,16 @@ async def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
         done = await ended(process)
     assert done.code == 0
     assert done.err == ""
+
+
+async def test_a_start_without_an_output_is_no_error(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        "sh", "-c", f'exec "{sys.executable}" -m bot demo --once >&-',
+        cwd=tmp_path, env=whole_environment(NOWHERE),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    done = await ended(process)
+    assert (done.code, done.err) == (0, "")
 
 
 async def test_ctrl_c_waits_for_no_answer(tmp_path: Path, lm: LMStudioSandbox) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.lmstudio import Answer, LMStudioSandbox
+from sandbox.lmstudio import Answer, LMStudioSandbox, text_of
 from tests.support.process import clawbot, ended
 from tests.support.terminal import CTRL_C, CTRL_D, ENTER, NOWHERE, PAGE_UP, TAB, UP, Terminal, demo
 
@@ -238,6 +238,35 @@ async def test_buttons_are_pressed_by_key_and_by_name(tmp_path: Path, lm: LMStud
         assert terminal.style_of("Regenerate   Show").bold
         terminal.type(ENTER)
         await terminal.shows("The second.")
+
+
+async def test_a_file_is_sent_by_its_path_typed_or_dropped(
+    tmp_path: Path, lm: LMStudioSandbox
+) -> None:
+    notes = tmp_path / "my notes.txt"
+    notes.write_text("Bring tea.", encoding="utf-8")
+    async with ready(tmp_path, lm) as terminal:
+        terminal.type(f"/attach file:{notes.name} question:what is it?{ENTER}")
+        await lm.wait_until(lambda: lm.completions)
+        await terminal.shows("what is it?", "[file] my notes.txt, 10 bytes", "Details")
+        assert "Bring tea." in text_of(lm.completions[0].messages[-1])
+        terminal.type(f"'{notes}'{ENTER}")
+        await lm.wait_until(lambda: len(lm.completions) == 2)
+        assert "Bring tea." in text_of(lm.completions[1].messages[-1])
+        terminal.type(f"/attach nowhere.txt{ENTER}")
+        await terminal.shows("nowhere.txt can't be sent: No such file or directory.")
+
+
+async def test_a_messages_menu_is_used(tmp_path: Path, lm: LMStudioSandbox) -> None:
+    async with ready(tmp_path, lm) as terminal:
+        terminal.type(f"/menu Ask{ENTER}")
+        await terminal.shows("There are: Ask about this, Summarise from here.")
+        terminal.type(f"/menu command:Ask about this message:no such words{ENTER}")
+        await terminal.shows("No message here has these words.")
+        terminal.type(f"/menu command:ask about this message:Welcome{ENTER}")
+        await lm.wait_until(lambda: lm.completions)
+        assert "Welcome!" in text_of(lm.completions[0].messages[-1])
+        await terminal.shows("Details")
 
 
 async def test_a_long_answer_is_scrolled_through(tmp_path: Path, lm: LMStudioSandbox) -> None:

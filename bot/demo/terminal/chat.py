@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from bot.demo.terminal.commands import Command, JsonObject, Typed, flattened, read
+from bot.demo.terminal.own_files import file_named, files_like, read_file
 from sandbox.discord import Channel, DiscordSandbox, Message, NotOfferedError, Person
 
 ACK_S: Final = 4.0
@@ -24,6 +26,8 @@ WAITING_S: Final = 10.0
 MESSAGE_CHARS: Final = 2000
 """Discord's client sends a longer text as a file (Discord: "Character Limits")."""
 BOOLEAN, USER, CHANNEL = 5, 6, 7
+MESSAGE_MENU: Final = 3
+"""Types of options, and of commands (Discord: application commands)."""
 STOP: Final = "clawbot:stop:"
 """How the Stop button's id begins."""
 
@@ -36,13 +40,32 @@ LOCAL: Final = (
         "Press a button of the newest answer",
         ({"name": "button", "description": "Its name", "type": 3, "required": True},),
     ),
+    Command(
+        "attach",
+        "Send a file of yours, with a question about it",
+        (
+            {"name": "file", "description": "Its path", "type": 3, "required": True},
+            {"name": "question", "description": "What you ask about it", "type": 3},
+        ),
+    ),
+    Command(
+        "menu",
+        "Use a command of a message's menu",
+        (
+            {"name": "command", "description": "Which one", "type": 3, "required": True},
+            {"name": "message", "description": "Its words; the newest one if left out", "type": 3},
+        ),
+    ),
     Command("quit", "End the demo"),
 )
 """The demo's own commands."""
 HELP: Final = """\
 Type a question and press Enter. The next line goes on with the conversation; `/new` begins another.
 `/` shows the commands, which work as in Discord: `/diag network`, `/config set setting:temperature value:0.31`.
-`/press Regenerate` presses a button below the newest answer. `/quit` ends the demo."""
+`/press Regenerate` presses a button below the newest answer; `/menu` uses what the bot adds to a message's menu.
+`/attach` sends a file, and so does its path alone, pasted or dropped here. `/quit` ends the demo."""
+MOST_SHOWN_CHARS: Final = 60
+"""Of a message's words, to tell it from others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +186,10 @@ class Chat:
     async def take(self, text: str) -> None:
         """Do what a person typed; what can't be done is noted."""
         text = text.strip()
-        if text.startswith("/"):
+        if (path := file_named(text)) is not None:
+            self.note(text, is_own=True)
+            await self._tried(self._attach(path, ""))
+        elif text.startswith("/"):
             self.note(text, is_own=True)
             await self._tried(self._command(text))
         elif text:
@@ -188,11 +214,20 @@ class Chat:
         except (NotOfferedError, LookupError) as exc:
             self.note(f"Discord doesn't take that: {str(exc).strip(chr(34))}.")
 
+    async def _attach(self, path: Path, question: str) -> None:
+        try:
+            content = read_file(path)
+        except OSError as exc:
+            raise RefusedError(f"{path.name} can't be sent: {exc.strerror or exc}.") from None
+        await self._send(question, [(path.name, content)])
+
     async def _say(self, text: str) -> None:
         room = MESSAGE_CHARS - len(f"{self.discord.bot_user.mention} ")
         is_long = len(text.encode("utf-16-le", "replace")) // 2 > room
         files = [("message.txt", text.encode("utf-8", "replace"))] if is_long else []
-        said = "" if files else text
+        await self._send("" if files else text, files)
+
+    async def _send(self, said: str, files: list[tuple[str, bytes]]) -> None:
         last = self._last_answer()
         if last is None:
             await self.person.mention(self.channel, said, files=files)
@@ -240,17 +275,41 @@ class Chat:
             self._begun = self.discord.world.ids.next()
             self.note("A new conversation begins.")
         elif name == "press":
-            wanted = options["button"].casefold()
-            found = next(
-                (each for each in self.buttons() if each[1].get("label", "").casefold() == wanted),
-                None,
+            await self._press_named(options["button"])
+        elif name == "attach":
+            await self._attach(Path(options["file"]), options.get("question", ""))
+        elif name == "menu":
+            await self._menu(options["command"], options.get("message", ""))
+
+    async def _press_named(self, name: str) -> None:
+        labels = [part.get("label", "") for _, part in self.buttons()]
+        at = next((i for i, each in enumerate(labels) if each.casefold() == name.casefold()), None)
+        if at is None:
+            there = ", ".join(dict.fromkeys(labels)) or "none"
+            raise RefusedError(f"There is no such button. There are: {there}.")
+        await self._press(*self.buttons()[at])
+
+    async def _menu(self, command: str, words: str) -> None:
+        names = self._menu_commands()
+        name = next((each for each in names if each.casefold() == command.casefold()), None)
+        if name is None:
+            raise RefusedError(
+                f"There is no such command. There are: {', '.join(names) or 'none'}."
             )
-            if found is None:
-                there = dict.fromkeys(part.get("label", "") for _, part in self.buttons())
-                raise RefusedError(
-                    f"There is no such button. There are: {', '.join(there) or 'none'}."
-                )
-            await self._press(*found)
+        message = next((each for each in self._newest_first() if words in _words(each)), None)
+        if message is None:
+            raise RefusedError("No message here has these words.")
+        used = await self.person.context_menu(message, name)
+        await self._acknowledged(used.wait_response)
+
+    def _menu_commands(self) -> list[str]:
+        store, guild = self.discord.world.commands, self.channel.guild
+        scopes = (guild.id if guild else None, None)
+        there = [each for scope in scopes for each in store.scope(scope).values()]
+        return [each["name"] for each in there if each["type"] == MESSAGE_MENU]
+
+    def _newest_first(self) -> list[Message]:
+        return [each for each in reversed(self.person.view(self.channel)) if not each.ephemeral]
 
     async def _press(self, message: Message, part: JsonObject) -> None:
         used = await self.person.click(message, part["custom_id"])
@@ -292,16 +351,27 @@ class Chat:
             offered = [(each["name"], str(each["name"])) for each in option["choices"]]
         elif option["type"] == BOOLEAN:
             offered = [("true", "true"), ("false", "false")]
-        elif option["name"] == "button" and typed.command in LOCAL:
-            offered = [
-                (label, label)
-                for label in dict.fromkeys(p.get("label", "") for _, p in self.buttons())
-            ]
+        elif typed.command in LOCAL:
+            offered = [(each, each) for each in self._offered_here(option["name"], text)]
         elif option.get("autocomplete") and typed.command:
             return await self._asked(typed, option["name"], text)
         else:
             return []
         return [each for each in offered if each[0].casefold().startswith(text.casefold())]
+
+    def _offered_here(self, option: str, text: str) -> Iterable[str]:
+        """Return what an option of the demo's own commands may be."""
+        match option:
+            case "button":
+                return dict.fromkeys(part.get("label", "") for _, part in self.buttons())
+            case "command":
+                return self._menu_commands()
+            case "message":
+                return filter(None, dict.fromkeys(map(_words, self._newest_first())))
+            case "file":
+                return files_like(text)
+            case _:
+                return ()
 
     async def _asked(self, typed: Typed, name: str, text: str) -> list[tuple[str, str]]:
         assert typed.command is not None  # noqa: S101
@@ -339,3 +409,8 @@ class Chat:
         if any(each.buttons for each in said) or not (said or used):
             return 0.0
         return REPORT_S if all(each.ephemeral for each in said) else QUIET_S
+
+
+def _words(message: Message) -> str:
+    """Return the beginning of a message's first line."""
+    return message.content.partition("\n")[0][:MOST_SHOWN_CHARS].strip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from sandbox.discord import rendering
 from sandbox.discord.checks.messages import content_type_of
@@ -154,7 +155,8 @@ class OptionReader:
             "content_type": attachment.content_type,
             "ephemeral": True,
         }
-        url = f"{self._world.origin}/ephemeral-attachments/{attachment.id}/{name}?ex=7fffffff"
+        path = f"/ephemeral-attachments/{attachment.id}/{quote(name, safe='')}?ex=7fffffff"
+        url = self._world.origin + path
         self._add_resolved("attachments", attachment.id, body | {"url": url, "proxy_url": url})
         return str(attachment.id)
 

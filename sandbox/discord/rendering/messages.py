@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from sandbox.discord.rendering.guilds import channel_object, member_object, user_object
 from sandbox.discord.state.guilds import Message
@@ -32,7 +33,8 @@ _SNAPSHOT = (
 
 def attachment_object(world: World, attachment: Attachment, where: Message) -> JsonObject:
     """Return an attachment object with its (signed) CDN address."""
-    path = f"/attachments/{where.channel.id}/{attachment.id}/{attachment.filename}?ex=7fffffff&is=0&hm=0"
+    name = quote(attachment.filename, safe="")
+    path = f"/attachments/{where.channel.id}/{attachment.id}/{name}?ex=7fffffff&is=0&hm=0"
     body: JsonObject = {
         "id": str(attachment.id),
         "filename": attachment.filename,

@@ -71,6 +71,25 @@ async def test_the_inside_of_an_answer_can_be_seen(reader: Reader) -> None:
     await reader.picture("inside")
 
 
+async def test_the_clock_of_an_answer_runs_while_it_is_made(reader: Reader) -> None:
+    page = reader.page
+    await page.get_by_role("tab", name="Break it").click()
+    power = page.get_by_role("switch", name="LM Studio is on")
+    await power.click()
+    await expect(power).to_have_attribute("aria-checked", "false")
+    await page.get_by_role("tab", name="Look inside").click()
+    inside = page.get_by_role("tabpanel", name="Look inside")
+    await reader.say("@Clawbot What does a cache keep?")
+    await expect(inside).to_contain_text("Being answered: queued")
+    queued = inside.locator(".clock-rows .now b")
+    before = await queued.text_content()
+    await expect(queued).not_to_have_text(str(before))
+    await page.get_by_role("tab", name="Break it").click()
+    await power.click()
+    await page.get_by_role("tab", name="Look inside").click()
+    await expect(inside).to_contain_text("Answered after", timeout=30_000)
+
+
 async def test_the_page_says_that_the_demo_is_away_and_finds_it_again_by_itself(
     browser: Browser, demo: Demo
 ) -> None:

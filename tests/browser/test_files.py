@@ -104,8 +104,10 @@ async def test_a_file_that_is_too_large_is_refused_in_a_sentence(
 
 
 async def test_the_bot_reads_an_attached_text(reader: Reader) -> None:
-    await reader.page.locator(".composer input[type=file]").set_input_files(NOTES)
-    await expect(reader.button("Remove notes.txt")).to_be_visible()
+    await reader.page.locator(".composer input[type=file]").set_input_files(
+        {**NOTES, "name": "my notes, 100%.txt"}
+    )
+    await expect(reader.button("Remove my notes, 100%.txt")).to_be_visible()
     await expect(reader.button("Send")).to_be_enabled()
     await reader.ask("what stands in this file?")
     lmstudio = reader.demo.lmstudio

@@ -223,7 +223,7 @@ def _further(interaction: Interaction, kind: SettingType) -> list[str]:
         services = interaction.client.services
         chat = services.overrides.effective(_convert.interaction_place(interaction))
         model = services.backend.model(chat.model)
-        return list(offered(model.reasoning_options if model else ()))
+        return list(offered(model.reasoning_options if model else None))
     if names.is_flag(kind.target):
         return ["on", "off"]
     return [each for each in get_args(names.kind(kind.target)) if isinstance(each, str)]

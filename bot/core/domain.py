@@ -474,7 +474,7 @@ class ModelInfo:
         max_context_tokens: The most that the model supports, where known.
         parallel: Concurrent predictions of the loaded instance, where known.
         sees_images: Accepts images; ``None`` when the server doesn't say.
-        reasoning_options: What the server accepts for ``reasoning``; empty when not said.
+        reasoning_options: What the server accepts for ``reasoning``; ``None`` when not said.
         instance_ids: Loaded instances (``key``, ``key:2``, …).
         size_bytes: On disk, where known.
         variants: Its quantisations (``key@q4_k_m``), where the server lists them.
@@ -486,7 +486,7 @@ class ModelInfo:
     max_context_tokens: int | None = None
     parallel: int | None = None
     sees_images: bool | None = None
-    reasoning_options: tuple[str, ...] = ()
+    reasoning_options: tuple[str, ...] | None = None
     instance_ids: tuple[str, ...] = ()
     size_bytes: int | None = None
     variants: tuple[str, ...] = ()

@@ -80,7 +80,7 @@ def model_facts(model: ModelInfo) -> dict[str, Fact]:
         "context_tokens": model.context_tokens,
         "parallel": model.parallel,
         "vision": model.sees_images,
-        "thinking": ", ".join(one_line(option, 12) for option in model.reasoning_options) or None,
+        "thinking": ", ".join(one_line(one, 12) for one in model.reasoning_options or ()) or None,
     }
     return {name: value for name, value in known.items() if value is not None}
 

@@ -250,7 +250,7 @@ def _native(entry: dict[str, Any]) -> _Parsed | None:
         max_context_tokens=_tokens(entry.get("max_context_length")),
         parallel=instances[0].parallel if instances else None,
         sees_images=vision if isinstance(vision, bool) else None,
-        reasoning_options=_texts(options),
+        reasoning_options=_texts(options) if isinstance(options, list) else None,
         instance_ids=tuple(instance.id for instance in instances),
         size_bytes=_size(entry.get("size_bytes")),
         variants=_texts(entry.get("variants")),

@@ -121,14 +121,14 @@ def _message(turn: ChatTurn) -> dict[str, Any]:
     return {"role": turn.role.value, "content": parts}
 
 
-def fitting(effort: str | None, options: Collection[str]) -> str | None:
+def fitting(effort: str | None, options: Collection[str] | None) -> str | None:
     """Return the ``reasoning_effort`` to send to a model; ``None`` leaves it out.
 
     Args:
         effort: What was asked for, as on the wire.
-        options: What the model's listing offers; empty when it doesn't say.
+        options: What the model's listing offers; ``None`` when it doesn't say.
     """
-    if effort is None or not options or effort in options:
+    if effort is None or options is None or effort in options:
         return effort
     if effort == _NONE:
         return _NONE if _OFF_OPTIONS & set(options) else None
@@ -139,9 +139,9 @@ def fitting(effort: str | None, options: Collection[str]) -> str | None:
     return _ON if "on" in options else None
 
 
-def offered(options: Collection[str]) -> list[str]:
+def offered(options: Collection[str] | None) -> list[str]:
     """Return the values of the setting that mean something to a model, ``auto`` first."""
-    if not options:
+    if options is None:
         return [value.value for value in Reasoning]
     known = [Reasoning.AUTO.value]
     if _OFF_OPTIONS & set(options):

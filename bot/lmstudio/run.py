@@ -639,7 +639,7 @@ def _fitted(plan: Plan, info: ModelInfo | None, learned: LearnedCapabilities) ->
     """Return a plan as the model can take it."""
     if plan.has_images and (learned.is_blind or (info and info.sees_images is False)):
         plan = without_images(plan)
-    effort = fitting(plan.reasoning_effort, info.reasoning_options if info else ())
+    effort = fitting(plan.reasoning_effort, info.reasoning_options if info else None)
     if "reasoning_effort" in learned.refused_fields:
         effort = None
     return replace(

@@ -123,7 +123,9 @@ class ChatCompletion:
             tokens = generation.fit(self.engine, instance, messages)
         self.record.prompt_tokens = len(tokens)
         answer = generation.fault_answer(self.armed, self.respond(self.record))
-        thinks = not (body.get("reasoning_effort") == "none" and "off" in model.reasoning_options)
+        thinks = not (
+            body.get("reasoning_effort") == "none" and "off" in (model.reasoning_options or ())
+        )
         pieces, finish = generation.limited(
             generation.pieces_of(answer, thinks=thinks), body, answer.finish
         )

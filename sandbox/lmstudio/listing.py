@@ -76,10 +76,11 @@ def _v1_model(engine: Engine, model: Model) -> dict[str, Any]:
         "vision": model.vision,
         "trained_for_tool_use": model.tool_use,
     }
-    if model.reasoning_options:
+    if model.reasoning_options is not None:
+        default = model.reasoning_default or next(reversed(model.reasoning_options), "")
         capabilities["reasoning"] = {
             "allowed_options": list(model.reasoning_options),
-            "default": model.reasoning_default or model.reasoning_options[-1],
+            "default": default,
         }
     return {**found, "capabilities": capabilities}
 

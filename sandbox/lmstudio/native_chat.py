@@ -221,7 +221,7 @@ def _checked(engine: Engine, sent: object) -> dict[str, Any]:
         raise RefusalError(errors.native(message, kind="not_implemented", param="integrations"))
     model = engine.models.get(body["model"])
     wanted = body.get("reasoning")
-    if wanted is not None and model is not None and wanted not in model.reasoning_options:
+    if wanted is not None and model is not None and wanted not in (model.reasoning_options or ()):
         message = f"Model {model.key} does not support reasoning setting '{wanted}'"
         raise RefusalError(errors.native(message, param="reasoning"))
     return body

@@ -23,7 +23,7 @@ class Model:
         parallel: Slots.
         loaded: Resident from the start.
         vision: Accepts images.
-        reasoning_options: What ``/api/v1/models`` offers for thinking; empty: not switchable.
+        reasoning_options: What ``/api/v1/models`` offers for thinking; ``None``: it doesn't say.
         reasoning_default: The option in force when a request doesn't say.
         kind: ``llm`` or ``embedding``.
         max_context_tokens: The model's own maximum.
@@ -39,7 +39,7 @@ class Model:
     parallel: int = 4
     loaded: bool = True
     vision: bool = False
-    reasoning_options: tuple[str, ...] = ()
+    reasoning_options: tuple[str, ...] | None = None
     reasoning_default: str | None = None
     kind: Literal["llm", "embedding"] = "llm"
     max_context_tokens: int = 131_072

@@ -70,11 +70,12 @@ async def test_a_manager_is_offered_only_what_may_be_chosen(
     [
         (("off", "on"), ["auto", "off", "on"]),
         (("low", "medium", "high"), ["auto", "low", "medium", "high"]),
-        ((), ["auto", "off", "on", "low", "medium", "high"]),
+        ((), ["auto"]),
+        (None, ["auto", "off", "on", "low", "medium", "high"]),
     ],
 )
 async def test_config_offers_the_reasoning_that_the_model_has(
-    options: tuple[str, ...],
+    options: tuple[str, ...] | None,
     offered: list[str],
     discord: DiscordSandbox,
     ada: Person,

@@ -143,11 +143,21 @@ async def test_a_refused_field_is_dropped_and_remembered(clock: FakeClock) -> No
         (("low", "medium", "high"), Reasoning.HIGH, "high"),
         (("low", "medium", "high"), Reasoning.OFF, None),
         (("low", "medium", "high"), Reasoning.AUTO, None),
-        ((), Reasoning.OFF, "none"),
+        (("none", "low"), Reasoning.OFF, "none"),
+        (("none", "low"), Reasoning.HIGH, "low"),
+        (("off",), Reasoning.HIGH, None),
+        (("off",), Reasoning.OFF, "none"),
+        (("off", "low", "medium", "high"), Reasoning.ON, "medium"),
+        (("minimal", "high"), Reasoning.LOW, "minimal"),
+        ((), Reasoning.OFF, None),
+        ((), Reasoning.HIGH, None),
+        (None, Reasoning.OFF, "none"),
+        (None, Reasoning.HIGH, "high"),
+        (None, Reasoning.AUTO, None),
     ],
 )
 async def test_reasoning_is_asked_for_as_the_model_allows(
-    options: tuple[str, ...], asked: Reasoning, sent: str | None, clock: FakeClock
+    options: tuple[str, ...] | None, asked: Reasoning, sent: str | None, clock: FakeClock
 ) -> None:
     model = Model("a/b", reasoning_options=options)
     async with LMStudioSandbox([model]) as sandbox, connected(clock, sandbox.base_url) as backend:

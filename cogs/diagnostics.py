@@ -183,7 +183,9 @@ class DiagnosticsCog(commands.Cog):
         state = "answers" if backend.is_available() else "doesn't answer at the moment"
         lines = (
             f"The model's machine {state}.",
-            describe_model(known) if known else _unknown(chat.model),
+            describe_model(known)
+            if known
+            else _unknown(chat.model, has_list=bool(backend.known_models())),
             f"{counted(backend.capacity().slots, 'answer')} at once.",
             acquaintance_text(self._services.introductions.of(model)),
             history_text(history, model),
@@ -273,7 +275,7 @@ def describe_model(model: ModelInfo) -> str:
     """Return one line on a model: name, state, context, what it can."""
     parts = [f"Model: `{model_name(model.key)}`", "loaded" if model.is_loaded else "not loaded"]
     if model.context_tokens:
-        parts.append(f"{model.context_tokens:,} tokens of context")
+        parts.append(f"{counted(model.context_tokens, 'token')} of context")
     if model.sees_images:
         parts.append("sees images")
     if model.reasoning_options:
@@ -281,8 +283,10 @@ def describe_model(model: ModelInfo) -> str:
     return " · ".join(parts) + "."
 
 
-def _unknown(name: str | None) -> str:
-    return f"Model: `{model_name(name)}`, which isn't listed." if name else "No model is loaded."
+def _unknown(name: str | None, *, has_list: bool) -> str:
+    if name:
+        return f"Model: `{model_name(name)}`, which isn't listed."
+    return "No model is loaded." if has_list else "It lists no model."
 
 
 async def setup(bot: ClawbotClient) -> None:

@@ -8,6 +8,7 @@ from discord.ext import commands
 
 from bot.chat.closing import model_name
 from bot.core.domain import GuildId, ModelInfo
+from bot.core.wording import counted
 from bot.gateway.client import ClawbotClient
 from cogs import _change, _gate, _respond, _settings
 from cogs._settings import MOST_CHOICES, SCOPE_CHOICES, choices, scope_for
@@ -168,7 +169,9 @@ def _owned_guild(interaction: Interaction) -> GuildId:
 def describe(model: ModelInfo) -> str:
     """Return one line on a model: name, whether it is in memory, with which context."""
     mark = "🟢" if model.is_loaded else "⚪"
-    context = f" · {model.context_tokens:,} tokens of context" if model.context_tokens else ""
+    context = (
+        f" · {counted(model.context_tokens, 'token')} of context" if model.context_tokens else ""
+    )
     return f"{mark} `{model_name(model.key)}`{context}"
 
 

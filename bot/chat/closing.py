@@ -114,7 +114,8 @@ def describe_run(prompt: Prompt, done: Completed, took_s: float) -> str:
     if done.usage is not None:
         writing_s = (done.total_s or took_s) - (done.first_token_s or 0.0)
         if writing_s > 0 and done.usage.completion_tokens > 1:
-            parts.append(f"{done.usage.completion_tokens / writing_s:.0f} tokens/s")
+            speed = done.usage.completion_tokens / writing_s
+            parts.append(f"{speed:{'.0f' if speed >= 10 else '.2g'}} tokens/s")
         used = done.usage.prompt_tokens + done.usage.completion_tokens
         if done.context_tokens:
             parts.append(f"{used:,} of {done.context_tokens:,} tokens of context")

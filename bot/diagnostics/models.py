@@ -12,6 +12,7 @@ from bot.diagnostics.link import Way, failed
 from bot.diagnostics.values import Fact, Finding, Status, Step, one_line
 from bot.lmstudio import errors
 from bot.lmstudio.catalogue import NAMES_ONLY, Catalogue, fetch_catalogue
+from bot.lmstudio.names import shown
 
 _SMALL_CONTEXT_TOKENS = 4096
 
@@ -86,7 +87,7 @@ def model_facts(model: ModelInfo) -> dict[str, Fact]:
 
 
 def _judge_loaded(model: ModelInfo, catalogue: Catalogue) -> Finding:
-    technical, facts = one_line(model.key), model_facts(model)
+    technical, facts = shown(model.key), model_facts(model)
     if model.context_tokens and model.context_tokens < _SMALL_CONTEXT_TOKENS:
         return Finding(
             Step.MODELS,
@@ -144,5 +145,5 @@ def with_smaller(finding: Finding, catalogue: Catalogue | None, model: ModelInfo
 
 
 def _names(models: Sequence[ModelInfo]) -> str:
-    shown = ", ".join(one_line(model.key, 60) for model in models[:6])
-    return shown if len(models) <= 6 else f"{shown} and {len(models) - 6} more"
+    listed = ", ".join(shown(model.key) for model in models[:6])
+    return listed if len(models) <= 6 else f"{listed} and {len(models) - 6} more"

@@ -22,6 +22,7 @@ _MAX_INSTANCES: Final = 16
 _MAX_TEXTS: Final = 16
 _MAX_KEY_CHARS: Final = 300
 _LIMIT_S: Final = 5.0
+_SLOTS_LIMIT_S: Final = 2.0
 _MAX_PARALLEL: Final = 1024
 
 LLAMA_PARALLEL: Final = 4
@@ -161,7 +162,9 @@ def _is_llama(body: object) -> bool:
 async def _with_slots(transport: Transport, catalogue: Catalogue) -> Catalogue:
     """Add what llama.cpp's server tells of its slots: how many, and the context of each.
 
-    With one model it answers whatever name a request has. ``/props`` has ``total_slots``; ``/slots``, which may be switched off, lists them.
+    With one model it answers whatever name a request has. ``/props`` has ``total_slots``; ``/slots``,
+    which may be switched off, lists them. Either may be kept from us or be late, as the engine itself
+    answers it: the models are known all the same.
     """
     props = _object(await _fetched(transport, "/props"))
     parallel = _tokens(props.get("total_slots"))
@@ -199,9 +202,7 @@ async def _with_slots(transport: Transport, catalogue: Catalogue) -> Catalogue:
 
 async def _fetched(transport: Transport, path: str) -> object:
     try:
-        return await transport.fetch_json("GET", path, limit_s=_LIMIT_S)
-    except errors.BackendUnavailableError:
-        raise
+        return await transport.fetch_json("GET", path, limit_s=_SLOTS_LIMIT_S)
     except BackendError:
         return None
 
@@ -250,7 +251,7 @@ def _native(entry: dict[str, Any]) -> _Parsed | None:
         max_context_tokens=_tokens(entry.get("max_context_length")),
         parallel=instances[0].parallel if instances else None,
         sees_images=vision if isinstance(vision, bool) else None,
-        reasoning_options=_texts(options) if isinstance(options, list) else None,
+        reasoning_options=_words(options) if isinstance(options, list) else None,
         instance_ids=tuple(instance.id for instance in instances),
         size_bytes=_size(entry.get("size_bytes")),
         variants=_texts(entry.get("variants")),
@@ -299,7 +300,7 @@ def _openai(entry: dict[str, Any]) -> _Parsed | None:
         max_context_tokens=_tokens(meta.get("n_ctx_train")) or longest,
         instance_ids=(key,),
     )
-    parallel = 1 if longest is None else VLLM_PARALLEL
+    parallel = VLLM_PARALLEL if "max_model_len" in entry else 1
     pool = None if longest is not None else context
     return model, (Instance(key, key, context, parallel, pool),)
 
@@ -326,6 +327,10 @@ def _tokens(value: object) -> int | None:
 def _texts(value: object) -> tuple[str, ...]:
     texts = value[:_MAX_TEXTS] if isinstance(value, list) else []
     return tuple(text for text in texts if isinstance(text, str) and len(text) <= _MAX_KEY_CHARS)
+
+
+def _words(value: object) -> tuple[str, ...]:
+    return tuple(word for word in _texts(value) if word.isascii() and word.isalpha())
 
 
 def _size(value: object) -> int | None:

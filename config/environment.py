@@ -121,6 +121,7 @@ def read_environment(
         dotenv = _read_dotenv(dotenv_path, problems)
     except UnreadableError as exc:
         problems.append(str(exc))
+    process = _unquoted(process, warnings)
     env = _merged(process, dotenv)
     _warn_if_open(dotenv_path, dotenv, warnings)
     given = config_path or env.get(names.CONFIG_PATH, "").strip()
@@ -160,6 +161,24 @@ def write_dotenv(path: Path, given: Mapping[str, str]) -> None:
             set_key(new, name, value, quote_mode=mode)
     new.chmod(0o600)
     new.replace(path)
+
+
+def _unquoted(process: Mapping[str, str], warnings: list[str]) -> dict[str, str]:
+    """Leave out quotes around a whole value, as shells, systemd and ``.env`` do; docker keeps them."""
+    known = {*names.environment_names(), names.CONFIG_PATH}
+    bare = {
+        name: value[1:-1]
+        for name, text in process.items()
+        if name in known and len(value := text.strip()) > 1 and value[0] == value[-1] in "\"'"
+    }
+    if bare:
+        named, *further = sorted(bare)
+        also = f" and {len(further)} more" if further else ""
+        warnings.append(
+            f"{named}{also}: the quotes around the value are left out; "
+            "docker hands on what stands in its env file as it is, so write it without"
+        )
+    return {**process, **bare}
 
 
 def _merged(process: Mapping[str, str], dotenv: Mapping[str, str]) -> dict[str, str]:

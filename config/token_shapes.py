@@ -15,6 +15,7 @@ _SHAPES: Final = (
     (re.compile(r"[0-9a-f]{64}"), f"is the application's public key, not its bot token; {_PORTAL}"),
     (re.compile(r"[\w-]{32}"), f"looks like the client secret, not the bot token; {_PORTAL}"),
 )
+_WHOLE: Final = re.compile(r"[\w-]{18,}+\.[\w-]{4,}+\.[\w-]{20,}+")
 _WRAPPERS: Final = frozenset("\"'`<>()[]{}“”„‘’«»")
 _PLACEHOLDER_WORDS: Final = re.compile(
     r"(?i)your|token|here|change|replace|paste|insert|placeholder|example|secret|todo|xxx|\*\*\*"
@@ -38,11 +39,11 @@ def mistaken_token(token: str) -> str | None:
     for shape, problem in _SHAPES:
         if shape.fullmatch(text):
             return problem
-    if text.count(".") == 2:
+    if _WHOLE.fullmatch(text):
         return None
     if _PLACEHOLDER_WORDS.search(text):
         return f"holds a placeholder, not a token; {_PORTAL}"
-    if len(text) < 24 or " " in text:
+    if len(text) < 24 or " " in text or text.count(".") == 2:
         return f"isn't a whole bot token, which has three parts joined by dots; {_PORTAL}"
     return None
 

@@ -28,6 +28,34 @@ def load(folder: Path, **env: str) -> Settings:
     return read_environment(env, folder=folder).load().settings
 
 
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_quotes_that_came_with_a_value_of_the_environment_are_left_out_and_said_once(
+    tmp_path: Path, quote: str
+) -> None:
+    """``docker run --env-file`` hands them on; systemd and shells take them off."""
+    env = {
+        "LMSTUDIO_BASE_URL": f"{quote}http://192.168.1.20:1234{quote}",
+        "CLAWBOT_DISCORD__ALLOWED_GUILD_IDS": f" {quote}1,2{quote} ",
+        "SYSTEM_PROMPT": 'Say "yes"',
+        "OTHER": '"kept"',
+    }
+    loaded = read_environment(env, folder=tmp_path).load()
+    assert loaded.settings.lmstudio.base_url == ("http://192.168.1.20:1234",)
+    assert loaded.settings.discord.allowed_guild_ids == (1, 2)
+    said = [one for one in loaded.warnings if "quotes" in one]
+    assert len(said) == 1
+    assert said[0].startswith("CLAWBOT_DISCORD__ALLOWED_GUILD_IDS and 1 more:")
+    assert "192.168" not in said[0]
+
+
+def test_a_secret_in_quotes_is_read_without_them(tmp_path: Path) -> None:
+    token = ".".join(("MTIzNDU2Nzg5MDEyMzQ1Njc4", "GaBcDe", "x" * 38))
+    loaded = read_environment({"DISCORD_TOKEN": f'"{token}"'}, folder=tmp_path).load()
+    assert loaded.settings.discord.token is not None
+    assert loaded.settings.discord.token.get_secret_value() == token
+    assert len(loaded.warnings) == 1
+
+
 def test_without_any_file_the_defaults_hold(tmp_path: Path) -> None:
     assert load(tmp_path) == Settings()
 

@@ -88,6 +88,8 @@ def _outcomes(life: Life, one: Asked) -> list[Message]:
     if isinstance(one.where, Interaction):
         return _outcomes_of_use(life, one, one.where)
     direct = [m for m in life.answers() if m.reference is one.where]
+    if one.taken_back_at is not None:  # what is left of its burst is answered in the same place
+        direct = [m for m in direct if not _tags_of(m) or set(one.tags) & _tags_of(m)]
     is_joined = any(life.discord.bot_user.id in who for who in one.where.reactions.values())
     if direct and not is_joined:
         return direct

@@ -5,7 +5,7 @@
 All mentions come within ``--over`` seconds, and ``--settle`` seconds later the outcomes are counted. Acknowledged is what a person can see: the typing indicator in
 the channel, a reaction, or a message in reply. Messages of one person in one channel within two
 seconds become one question; the earlier ones get a ➕ while there is room for signs, and what becomes of the
-question is their outcome. A message that isn't
+question is their outcome, and the last one's sign theirs too. A message that isn't
 taken has its outcome when its author is told in reply, it has a mark, or a line in its channel counts
 it: of a channel's messages without a sign of their own as many are *counted* as its lines say.
 """
@@ -54,7 +54,7 @@ class Result:
 
     Attributes:
         acknowledged_s: Waits for the first sign, in seconds; infinite for none.
-        own_sign_s: Waits for a sign of one's own: a reaction or a message.
+        own_sign_s: Waits for a sign of one's own: a reaction or a message, also for what it is asked with.
         outcomes: What became of the questions; see ``outcomes``.
         lags_ms: How late the bot's event loop came round.
         heartbeat_gap_s: Longest time between two heartbeats.
@@ -95,6 +95,18 @@ def own_sign_s(discord: DiscordSandbox, asked: Message) -> float:
         if request.method == "PUT" and f"/{asked.id}/reactions/" in request.path
     ]
     return min(signs, default=float("inf")) - asked.versions[0].at
+
+
+def question_sign_s(discord: DiscordSandbox, asked: Message, questions: Sequence[Message]) -> float:
+    """Return the seconds until a message, or one it is answered together with, had its own sign."""
+    at_s = asked.versions[0].at
+    together = [
+        each
+        for each in questions
+        if (each.author, each.channel) == (asked.author, asked.channel)
+        and 0 <= each.versions[0].at - at_s <= MERGE_S
+    ]
+    return min(own_sign_s(discord, each) + each.versions[0].at - at_s for each in together)
 
 
 def outcomes(discord: DiscordSandbox, questions: Sequence[Message]) -> Counter[str]:
@@ -184,7 +196,7 @@ async def run(
             sample = questions[:: max(1, len(questions) // MOST_WAITS)]
             result = Result(
                 [acknowledged_s(discord, asked) for asked in sample],
-                [own_sign_s(discord, asked) for asked in sample],
+                [question_sign_s(discord, asked, questions) for asked in sample],
                 outcomes(discord, questions),
                 [lag for look in looks for lag in look.lags_ms],
                 await beats,

@@ -13,7 +13,8 @@ from bot.chat.backfill import DISCORD_EPOCH_MS
 from bot.chat.closing import Ending
 from bot.core.clock import within
 from bot.core.domain import IncomingMessage, MessageId, Origin, Question, QuestionId, UserId
-from bot.core.ports import JournalEntry
+from bot.core.notices import notice, without_known
+from bot.core.ports import Controls, JournalEntry
 from bot.gateway.client import ClawbotClient
 from cogs import _buttons, _convert, _gate, _places, _respond, _review
 
@@ -53,7 +54,7 @@ class AnswerActions:
         """Stop writing; what was written stays."""
         entry = await self._entry_of(question_id, interaction)
         if entry is None:
-            await _respond.say(interaction, FORGOTTEN)
+            await self._end_unknown(question_id, interaction)
         elif self._services.chat.stop(question_id):
             await interaction.response.defer()
         elif entry.outcome is not None:
@@ -61,6 +62,19 @@ class AnswerActions:
         else:
             await _respond.Acknowledgement(interaction).give()
             await self._stop_left_open(question_id)
+
+    async def _end_unknown(self, question_id: QuestionId, interaction: Interaction) -> None:
+        """End an answer that was being written when the database was lost, as it stands."""
+        await _respond.say(interaction, FORGOTTEN)
+        shown = interaction.message
+        if shown is None:
+            return
+        if await self._services.journal.entry_of_message(MessageId(shown.id)) is None:
+            place = _convert.interaction_place(interaction)
+            words = without_known(shown.content) or notice(FORGOTTEN)
+            none = Controls(question_id, UserId(interaction.user.id))
+            sink = _places.message_sink(self._client, place, None)
+            await sink.edit(MessageId(shown.id), words, controls=none)
 
     async def _open(self, question_id: QuestionId) -> JournalEntry | None:
         entry = await self._services.journal.entry(question_id)

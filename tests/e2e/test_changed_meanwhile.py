@@ -161,3 +161,19 @@ async def test_what_was_edited_in_a_gap_is_asked_as_it_is_and_a_mention_added_th
         told = await discord.wait_reply(said, until=lambda r: "About" in r.content, timeout_s=20)
     assert {answer.content, told.content} == {"About dogs.", "About whales."}
     assert len(lm.completions) == 4
+
+
+async def test_stop_ends_an_answer_whose_database_was_lost_as_it_stands(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    folder = tmp_path / "data"
+    async with killed_while_writing(discord, lm, folder, ada, channel) as (_asked, begun):
+        for file in folder.glob("clawbot.db*"):
+            file.unlink()
+    words = begun.content
+    async with running(settings_for(discord, lm, folder)):
+        pressed = await ada.click(begun, "Stop")
+        await pressed.wait_content()
+        await discord.wait_until(lambda: not begun.buttons, timeout_s=20)
+    assert begun.content == words or "no longer have" in begun.content
+    assert "no longer have" in pressed.content

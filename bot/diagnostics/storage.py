@@ -15,7 +15,8 @@ from bot.core.errors import ConfigurationError, StoreError
 from bot.core.tasks import apart
 from bot.diagnostics.values import Finding, Status, Step
 from bot.storage.database import DEGRADED
-from bot.storage.inspection import damage_of, is_newer, leftovers_of, server_problem
+from bot.storage.engine import log_of
+from bot.storage.inspection import damage_of, is_log_damaged, is_newer, leftovers_of, server_problem
 from bot.storage.lock import is_in_use
 from config.settings import StoreSettings
 
@@ -155,6 +156,11 @@ def _database(database: Path) -> Iterator[Finding]:
             "settings and open questions.",
             f"Put a backup of {database.name} in its place first, if you have one.",
             technical=damage,
+        )
+    elif is_log_damaged(log_of(database)):
+        yield _warning(
+            "The database's log is damaged: a start keeps a copy of it, and goes on without the last "
+            "changes of settings and questions in it.",
         )
     for sentence in leftovers_of(database):
         yield _told(sentence)

@@ -77,6 +77,11 @@ def sqlite_file(url: URL) -> Path | None:
     return None if database.startswith("file:") else Path(database)
 
 
+def log_of(path: Path) -> Path:
+    """Return the log that SQLite keeps beside a database."""
+    return path.with_name(path.name + "-wal")
+
+
 def build_engine(url: URL, *, is_held: bool = True) -> Engine:
     """Return an engine of one connection, to be used from one thread.
 
@@ -109,7 +114,7 @@ def build_readers(path: Path, *, is_shared: bool = False) -> Iterator[Engine]:
             made beside it.
     """
     ways = ({"mode": "rw"}, True), ({"mode": "ro"}, False), ({"immutable": "1"}, False)
-    log = path.with_name(path.name + "-wal")
+    log = log_of(path)
     first = 2 if is_shared and not (log.exists() and log.stat().st_size) else int(is_shared)
     for how, is_alone in ways[first:]:
         url = URL.create(

@@ -347,17 +347,16 @@ class Worker:
         """Return whether the last program to use the file was killed, so that a check is due."""
         if self._file is None:
             return False
-        log = self._file.with_name(self._file.name + "-wal")
+        log = engines.log_of(self._file)
         return log.exists() and log.stat().st_size > 0
 
     def _look_at_log(self, result: CommitResult) -> None:
         """Keep a damaged log before SQLite passes over what it can't read."""
         if self._file is None:
             return
-        log = self._file.with_name(self._file.name + "-wal")
+        log = engines.log_of(self._file)
         if is_log_damaged(log):
-            kept = set_aside_name(self._file, "damaged", self._clock.now())
-            kept = kept.with_name(kept.name + "-wal")
+            kept = engines.log_of(set_aside_name(self._file, "damaged", self._clock.now()))
             shutil.copy2(log, kept)
             result.reports.append(LOG_DAMAGED.format(name=kept.name))
 

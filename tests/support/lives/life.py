@@ -22,7 +22,7 @@ from sandbox.lmstudio.values import RecordedRequest
 from tests.support.application import environment_between, settings_for
 from tests.support.process import whole_environment
 
-STARTED_S = 30.0
+STARTED_S = 120.0
 TAG = re.compile(r"topic\d+")
 _FAST = {
     "CLAWBOT_LMSTUDIO__HEALTH_INTERVAL_S": "1",

@@ -68,6 +68,13 @@ def test_a_damaged_database_is_said_before_a_start_sets_it_aside(
     assert "backup" in finding.advice
 
 
+def test_a_damaged_log_is_told_from_a_damaged_database(folder: Path) -> None:
+    (folder / f"{DATABASE_FILE}-wal").write_bytes(b"this is no log" * 1000)
+    (finding,) = _findings(folder)
+    assert finding.status is Status.WARNING
+    assert "log is damaged" in finding.cause
+
+
 def test_what_was_set_aside_is_said_until_a_person_has_seen_to_it(folder: Path) -> None:
     kept = folder / f"{DATABASE_FILE}.damaged-20260101T000000000000"
     kept.touch()

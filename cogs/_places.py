@@ -8,7 +8,7 @@ from typing import Any
 
 import discord
 
-from bot.chat.backfill import Candidate
+from bot.chat.backfill import SPACING_S, Candidate
 from bot.core.domain import (
     ChannelId,
     IncomingMessage,
@@ -25,6 +25,7 @@ from bot.delivery.board import nonce
 from bot.gateway.client import ClawbotClient
 from bot.gateway.rest import POST_MESSAGE, missing
 from cogs import _convert
+from cogs._calls import Caller
 from cogs._sink import MessageSink
 
 
@@ -62,6 +63,33 @@ def candidates(client: ClawbotClient, dm_channels: Sequence[ChannelId]) -> list[
     latest_first = reversed(dm_channels)
     found += [Candidate(Place(PlaceKind.DM, channel_id), None) for channel_id in latest_first]
     return found
+
+
+async def archived_threads(
+    client: ClawbotClient, channel_ids: Sequence[ChannelId]
+) -> list[Candidate]:
+    """Return those of some channels that are threads which a session doesn't begin with: archived ones.
+
+    Each costs a request; discord.py knows them from then on.
+    """
+    found = []
+    for channel_id in channel_ids:
+        thread = client.get_channel(channel_id) or await _looked_up(client, channel_id)
+        if isinstance(thread, discord.Thread):
+            thread.guild._add_thread(thread)  # noqa: SLF001 - what it does with those it is told of
+            last = thread.last_message_id
+            found.append(Candidate(_convert.place(thread), MessageId(last) if last else None))
+    return found
+
+
+async def _looked_up(client: ClawbotClient, channel_id: ChannelId) -> object:
+    clock = client.services.clock
+    await clock.sleep(SPACING_S)
+    try:
+        return await Caller(clock).call(lambda: client.fetch_channel(channel_id))
+    except (DeliveryError, discord.ClientException) as exc:
+        _log.debug("channel %d isn't there any more (%s)", channel_id, plain_reason(exc))
+        return None
 
 
 def own_permissions(interaction: discord.Interaction[Any]) -> discord.Permissions:

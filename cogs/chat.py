@@ -261,6 +261,12 @@ class ChatCog(commands.Cog):
             _log.log(logging.INFO if count else logging.DEBUG, "took up %d questions", count)
             channels = _places.candidates(self.bot, self._backfill.dm_channels)
             await self._backfill.run(channels, self._take_missed)
+            looked_at = {each.place.channel_id for each in channels}
+            lately = await self._backfill.active_lately()
+            others = [channel_id for channel_id in lately if channel_id not in looked_at]
+            archived = await _places.archived_threads(self.bot, others)
+            if archived:
+                await self._backfill.run(archived, self._take_missed)
 
     async def _look_again(self) -> None:
         """See what became of the questions in work while no events came."""

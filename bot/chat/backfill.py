@@ -195,6 +195,12 @@ class Backfill:
             kept = [i for i in known if i not in newest] + [*newest]
             await self._state.set(DM_CHANNELS, kept[-MOST_DM_CHANNELS:])
 
+    async def active_lately(self) -> list[ChannelId]:
+        """Return the channels with a known message that isn't too old to look on from, latest first."""
+        floor = snowflake_at(self._clock.now() - self._oldest)
+        seen = await self._journal.last_seen()
+        return sorted((i for i, newest in seen.items() if newest >= floor), key=lambda i: -seen[i])
+
     @asynccontextmanager
     async def taking(self, message_id: MessageId) -> AsyncGenerator[bool, None]:
         """Take up a missed message inside the ``async with`` block, counted until it is stored.

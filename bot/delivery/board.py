@@ -126,6 +126,8 @@ def _with_own_lines(pieces: list[str], own_lines: str) -> list[str]:
 
 
 MAX_INDEX = 99
+_REPLACING = 50
+"""From this number on nonces are those of messages that take another one's place."""
 
 NonceKind = Literal["r", "n"]
 """A reply or a notice; they never share a nonce, or one would take the other's place."""
@@ -211,6 +213,7 @@ class Board:
         self._on_posted = on_posted
         self._slots = [_Slot(message_id, has_unknown_controls=True) for message_id in posted]
         self._sent = len(posted)
+        self._replaced: MessageId | None = None
         self._notices = 0
         self.was_slow = False
         """The last request took suspiciously long."""
@@ -294,6 +297,7 @@ class Board:
         wants no answer has deleted.
         """
         slot = self._slots.pop(index)
+        self._replaced = slot.message_id
         await self._report()
         with contextlib.suppress(
             DeliveryUnavailableError, DeliveryRejectedError, EditExhaustedError
@@ -301,11 +305,14 @@ class Board:
             await self._take_away(slot)
 
     async def _send(self, index: int, part: Part, controls: Controls | None) -> None:
-        name = nonce(self._question_id, "r", min(self._sent, MAX_INDEX))
+        replaced = self._replaced
+        number = min(self._sent, _REPLACING - 1) if replaced is None else _number_after(replaced)
+        name = nonce(self._question_id, "r", number)
         message_id = await self._sink.send(
             part.content, nonce=name, controls=controls, file=part.file, is_reply=index == 0
         )
-        self._sent += 1
+        self._sent += replaced is None
+        self._replaced = None
         for slot in self._slots:
             if slot.message_id == message_id:
                 slot.content = None
@@ -342,6 +349,15 @@ class Board:
     async def _report(self) -> None:
         if self._on_posted is not None:
             await self._on_posted(self.message_ids)
+
+
+def _number_after(replaced: MessageId) -> int:
+    """Return the nonce's number for what takes the place of a message.
+
+    It is made of that message's time: the nonce of a deleted message makes no new one, and another
+    life doesn't know how many were replaced.
+    """
+    return _REPLACING + (replaced >> 22) % (MAX_INDEX + 1 - _REPLACING)
 
 
 def _has_any(controls: Controls | None) -> bool:

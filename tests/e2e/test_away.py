@@ -170,3 +170,16 @@ async def test_mentions_missed_one_after_the_other_are_questions_of_their_own(
     async with running(settings):
         for message in missed:
             await discord.wait_reply(message, until=lambda r: "help you" in r.content)
+
+
+async def test_a_mention_in_a_thread_that_was_archived_meanwhile_is_answered(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    thread = channel.add_thread("thread", owner=ada)
+    async with running(settings_for(discord, lm, tmp_path)):
+        await discord.wait_reply(await ada.mention(thread, "Hello"), timeout_s=20)
+    asked = await ada.mention(thread, "Are you there?")
+    thread.set_archived()
+    lm.answer("Here.")
+    async with running(settings_for(discord, lm, tmp_path)):
+        await discord.wait_reply(asked, until=lambda m: m.content == "Here.", timeout_s=20)

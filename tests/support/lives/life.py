@@ -235,6 +235,12 @@ class Life:
             query = "SELECT count(*) FROM asking_messages WHERE message_id = ?"
             return bool(database.execute(query, (message.id,)).fetchone()[0])
 
+    def knows(self, channel: Channel) -> bool:
+        """Return whether the bot has stored which message of a channel it saw last."""
+        with contextlib.closing(sqlite3.connect(self.folder / "clawbot.db")) as database:
+            query = "SELECT count(*) FROM channels WHERE channel_id = ?"
+            return bool(database.execute(query, (channel.id,)).fetchone()[0])
+
     def excuse(self, channel: Channel | None = None) -> None:
         """Expect no answer to what was asked in a channel so far, or anywhere."""
         for one in self.asked:

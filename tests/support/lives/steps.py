@@ -288,7 +288,7 @@ async def archive(life: Life, chance: random.Random) -> None:
     threads = [channel for channel in life.channels if channel.is_thread]
     if threads:
         thread = chance.choice(threads)
-        if not life.sees:  # Discord tells a new session of open threads only
+        if not life.sees and not life.knows(thread):  # nothing tells a new session of it
             life.excuse(thread)
         thread.set_archived()
 

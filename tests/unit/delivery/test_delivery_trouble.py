@@ -53,6 +53,16 @@ async def test_a_message_that_takes_no_more_edits_is_replaced() -> None:
     assert [call.is_reply for call in rig.sink.calls if call.kind == "send"] == [True, True]
 
 
+async def test_what_takes_a_messages_place_has_a_nonce_that_no_life_has_used() -> None:
+    rig = DeliveryRig()
+    for life in range(3):
+        rig.sink.failures.append(EditExhaustedError())
+        async with rig.delivery(posted=[MessageId(life + 1 << 22)]) as delivery:
+            await rig.wait(delivery.finish("Hello. The end."))
+    nonces = [call.nonce for call in rig.sink.calls if call.kind == "send"]
+    assert len({*nonces, "1-r-0", "1-r-1"}) == 5
+
+
 async def test_a_message_is_no_longer_noted_as_posted_when_it_is_taken_away_to_be_replaced() -> (
     None
 ):

@@ -38,6 +38,7 @@ from bot.gateway.reconnect import Governor
 from bot.gateway.services import Services
 from bot.idle.introductions import ACQUAINTANCES, Introductions
 from bot.idle.owner import IdleTime
+from bot.idle.warm import WarmAhead
 from bot.lmstudio import LMStudioBackend, open_backend
 from bot.ops.health import health, readiness
 from bot.ops.history import History
@@ -248,6 +249,7 @@ async def _show_state(
             store_pending=lambda: storage.pending + base.journal.unsaved,
             is_store_failing=lambda: storage.is_degraded,
             is_online=client.is_online,
+            read_ahead=lambda: client.services.warm.cost,
         )
     )
     if lag is not None:
@@ -340,7 +342,11 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
     settings, clock = base.settings, base.clock
     source = MessageCache(Requests(client, clock), settings.context.cache_messages, clock)
     own_words = OwnWords(base.journal, base.state)
-    parts = _reply_parts(base, client, source, own_words)
+    estimator = TokenEstimator.from_dict(base.state.get(ESTIMATES))
+    builder = _builder(base, client, source, own_words, estimator)
+    idle = IdleTime(clock)
+    warm = WarmAhead(base.backend, builder, base.overrides, clock, idle.wake)
+    parts = _reply_parts(base, builder, estimator, warm)
     limiter = RateLimiter(settings.queue, clock)
     oldest = max(timedelta(seconds=settings.queue.stale_after_s), DECLINED_WITHIN)
     return Services(
@@ -362,15 +368,20 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
         metrics=base.metrics,
         history=base.history,
         introductions=base.introductions,
+        idle=idle,
+        warm=warm,
     )
 
 
-def _reply_parts(
-    base: _Base, client: ClawbotClient, source: MessageCache, own_words: OwnWords
-) -> ReplyParts:
-    settings, clock, watcher = base.settings, base.clock, base.watcher
-    estimator = TokenEstimator.from_dict(base.state.get(ESTIMATES))
-    builder = ContextBuilder(
+def _builder(
+    base: _Base,
+    client: ClawbotClient,
+    source: MessageCache,
+    own_words: OwnWords,
+    estimator: TokenEstimator,
+) -> ContextBuilder:
+    settings, clock = base.settings, base.clock
+    return ContextBuilder(
         source=source,
         files=base.files,
         decoder=base.decoder,
@@ -390,6 +401,12 @@ def _reply_parts(
         answers=own_words,
         place_names=client.names_of,
     )
+
+
+def _reply_parts(
+    base: _Base, builder: ContextBuilder, estimator: TokenEstimator, warm: WarmAhead
+) -> ReplyParts:
+    settings, clock, watcher = base.settings, base.clock, base.watcher
     return ReplyParts(
         settings=settings,
         clock=clock,
@@ -405,6 +422,7 @@ def _reply_parts(
         memory=base.memory,
         metrics=base.metrics,
         records=tuple(_records(base)),
+        answered=warm.answered,
         accounts=() if watcher is None else (watcher.works_on,),
     )
 
@@ -507,10 +525,11 @@ async def _save_last(services: Services) -> None:
 
 
 async def _use_idle_time(services: Services) -> None:
-    idle = IdleTime((services.introductions,), services.clock)
+    idle = services.idle
     services.scheduler.on_idle(idle.set_idle)
     services.backend.on_loads(idle.wake)
-    await idle.run()
+    services.overrides.subscribe(lambda _: idle.wake())
+    await idle.run((services.introductions, services.warm))
 
 
 async def _keep_presence(client: ClawbotClient) -> None:

@@ -41,6 +41,7 @@ from bot.diagnostics.model_report import (
     has_figures,
     history_text,
     in_words,
+    read_ahead_text,
 )
 from bot.diagnostics.queue_report import queue_text
 from bot.diagnostics.silence import silence_text
@@ -188,6 +189,7 @@ class DiagnosticsCog(commands.Cog):
             else _unknown(chat.model, has_list=bool(backend.known_models())),
             f"{counted(backend.capacity().slots, 'answer')} at once.",
             acquaintance_text(self._services.introductions.of(model)),
+            read_ahead_text(self._services.warm.cost),
             history_text(history, model),
         )
         text = "\n".join(filter(None, lines))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from bot.chat.account import Account, PromptSizes
 from bot.chat.work_gate import WorkGate
 from bot.core.clock import Clock
+from bot.core.domain import MessageId, Question
 from bot.core.ports import ChatBackend, Journal, SettingsReader
 from bot.core.record import QuestionRecord
 from bot.delivery.pacing import PacerRegistry
@@ -28,6 +29,8 @@ class ReplyParts:
     Attributes:
         records: Each is told how every question went.
         accounts: Each is given the account of every question as work on it begins.
+        answered: Told of each question whose answer is delivered: the conversation's key, and the last
+            message of the answer.
     """
 
     settings: Settings
@@ -45,5 +48,6 @@ class ReplyParts:
     metrics: Metrics
     records: Sequence[Callable[[QuestionRecord], None]]
     accounts: Sequence[Callable[[Account], None]] = ()
+    answered: Callable[[Question, str, MessageId], None] = lambda *_: None
     gate: WorkGate = field(default_factory=WorkGate)
     sizes: PromptSizes = field(default_factory=PromptSizes)

@@ -322,7 +322,10 @@ class Reply:
         self._learn(prompt, done, pipeline)
         ticket.release()
         closing = close_answer(pipeline, prompt, done, chat, parts.clock.monotonic() - started_s)
-        return await self._finish(closing, pipeline, self._count(prompt, done, pipeline))
+        outcome = await self._finish(closing, pipeline, self._count(prompt, done, pipeline))
+        if outcome is Outcome.DELIVERED and (posted := self._delivery.message_ids):
+            parts.answered(self.question, prompt.conversation_key, posted[-1])
+        return outcome
 
     def _take_stage(self, stage: Stage, ticket: Ticket) -> None:
         self._account.stage(stage)

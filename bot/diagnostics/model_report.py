@@ -9,6 +9,7 @@ from typing import Final
 from bot.core.permissions import listed
 from bot.core.wording import counted
 from bot.idle.introductions import Acquaintance
+from bot.idle.warm import Cost
 from bot.ops.history import DAY, HOUR, WEEK, Figures, History, Table, percentile, total
 
 NO_LIBRARY: Final = (
@@ -70,6 +71,14 @@ def acquaintance_text(known: Acquaintance | None) -> str:
         else "",
     ]
     return "\n".join(filter(None, lines))
+
+
+def read_ahead_text(cost: Cost) -> str:
+    """Return what reading ahead has cost since the start, as a line; empty for nothing."""
+    if not cost.tokens:
+        return ""
+    vain = f", {cost.in_vain:,} of them in vain" if cost.in_vain else ""
+    return f"Since my start it read {counted(cost.tokens, 'token')} before anybody asked{vain}."
 
 
 def history_text(history: History, model: str | None) -> str:

@@ -11,6 +11,8 @@ from bot.chat.service import ChatService
 from bot.core.clock import Clock
 from bot.delivery.pacing import PacerRegistry
 from bot.idle.introductions import Introductions
+from bot.idle.owner import IdleTime
+from bot.idle.warm import WarmAhead
 from bot.lmstudio import LMStudioBackend
 from bot.ops.history import History
 from bot.ops.metrics import Metrics
@@ -56,3 +58,5 @@ class Services:
     metrics: Metrics
     history: History
     introductions: Introductions
+    idle: IdleTime
+    warm: WarmAhead

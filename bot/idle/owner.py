@@ -52,12 +52,11 @@ class IdleTime:
     """Gives the model's idle time to works, the first that has something to do at each moment.
 
     Args:
-        works: In order of their priority.
         clock: Time.
     """
 
-    def __init__(self, works: Sequence[IdleWork], clock: Clock) -> None:
-        self._works = tuple(works)
+    def __init__(self, clock: Clock) -> None:
+        self._works: tuple[IdleWork, ...] = ()
         self._clock = clock
         self._idle = asyncio.Event()
         self._idle.set()
@@ -81,8 +80,13 @@ class IdleTime:
         """Take note that there may be something to do."""
         self._news.set()
 
-    async def run(self) -> None:
-        """Work for ever."""
+    async def run(self, works: Sequence[IdleWork]) -> None:
+        """Work for ever.
+
+        Args:
+            works: In order of their priority.
+        """
+        self._works = tuple(works)
         while True:
             await self._idle.wait()
             self._news.clear()

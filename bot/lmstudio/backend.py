@@ -14,6 +14,7 @@ from bot.core.errors import ConfigurationError
 from bot.core.ports import Capacity, ServerState
 from bot.core.tasks import end_tasks
 from bot.lmstudio import errors, loading
+from bot.lmstudio.ahead import Piece, Reader
 from bot.lmstudio.nodes import Fleet, Node
 from bot.lmstudio.run import Run
 from bot.lmstudio.transport import (
@@ -65,6 +66,20 @@ class LMStudioBackend:
                 can be reached.
         """
         return Run(self._fleet, self._clock, self._settings, request).events()
+
+    async def read_ahead(self, request: ChatRequest) -> Piece | None:
+        """Read a piece of a prompt that will be asked, where its model is loaded and has nothing to do.
+
+        Args:
+            request: The prompt as it will begin, ending with an answer, or the persona alone.
+
+        Returns:
+            ``None`` where there is nothing to read, or nobody to read it.
+
+        Raises:
+            BackendError: It failed.
+        """
+        return await Reader(self._fleet, self._clock).read(request)
 
     def loads(self) -> dict[str, str]:
         """Return the models in memory, each with what tells its load from another, without I/O."""

@@ -60,6 +60,7 @@ class Catalogue:
         models: Chat models, loaded ones first.
         instances: Loaded copies.
         has_others: Models that can't chat are listed too.
+        tells_work: The server says which of its slots are at work (llama.cpp).
         takes_any_name: It has one model, which answers whatever name a request has.
     """
 
@@ -67,6 +68,7 @@ class Catalogue:
     models: tuple[ModelInfo, ...]
     instances: tuple[Instance, ...] = ()
     has_others: bool = False
+    tells_work: bool = False
     takes_any_name: bool = False
 
     @property
@@ -178,6 +180,7 @@ async def _with_slots(transport: Transport, catalogue: Catalogue) -> Catalogue:
     parallel = min(parallel, _MAX_PARALLEL)
     return replace(
         catalogue,
+        tells_work=True,
         takes_any_name=len(catalogue.models) == 1,
         models=tuple(
             replace(
@@ -198,6 +201,13 @@ async def _with_slots(transport: Transport, catalogue: Catalogue) -> Catalogue:
             for one in catalogue.instances
         ),
     )
+
+
+async def works_now(transport: Transport) -> bool:
+    """Return whether any slot of llama.cpp's server is at work; False where it doesn't say."""
+    slots = await _fetched(transport, "/slots")
+    listed = slots if isinstance(slots, list) else []
+    return any(_object(slot).get("is_processing") is True for slot in listed)
 
 
 async def _fetched(transport: Transport, path: str) -> object:

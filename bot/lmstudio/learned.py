@@ -78,6 +78,8 @@ class LearnedCapabilities:
         is_blind: It refused an image.
         folds_system: Its template takes no system role.
         refused_fields: Optional fields that it refused.
+        cache_misses: Prompts in a row that went on from what it had read and were read whole.
+        missed_at_s: When that was looked at last, in seconds of the monotonic clock.
     """
 
     load: Circuit
@@ -88,6 +90,8 @@ class LearnedCapabilities:
     is_blind: bool = False
     folds_system: bool = False
     refused_fields: set[str] = field(default_factory=set)
+    cache_misses: int = 0
+    missed_at_s: float = 0.0
 
     def dump(self) -> dict[str, object]:
         """Return what holds as long as the model stays loaded as it is, to be kept over a restart."""

@@ -19,7 +19,7 @@ from bot.core.errors import BackendError
 from bot.core.ports import Capacity
 from bot.core.recent import Recent
 from bot.lmstudio import errors
-from bot.lmstudio.catalogue import Catalogue, Instance, fetch_catalogue, name_to_send
+from bot.lmstudio.catalogue import Catalogue, Instance, fetch_catalogue, name_to_send, works_now
 from bot.lmstudio.circuit import Cause, Circuit
 from bot.lmstudio.learned import LearnedCapabilities
 from bot.lmstudio.transport import Transport
@@ -333,6 +333,17 @@ class Node:
         self._set_up(is_up=True)
         return True
 
+    async def is_working(self, max_age_s: float) -> bool:
+        """Return whether it is out of reach, or says that it works for somebody at this moment.
+
+        Args:
+            max_age_s: How old the list of what is loaded may be.
+        """
+        if not await self.refresh(max_age_s):
+            return True
+        tells = self.catalogue is not None and self.catalogue.tells_work
+        return tells and await works_now(self.transport)
+
     async def watch(self, interval_s: float) -> None:
         """Probe for ever."""
         await watch_server(self.refresh, self._clock, interval_s, self._look_again)
@@ -351,6 +362,7 @@ class Node:
                 continue
             self._loads[model.key] += 1
             learned = self.learned(model.key)
+            learned.cache_misses = 0
             if before.context_tokens != model.context_tokens:
                 learned.context_tokens = None
             if not before.is_loaded:
@@ -421,6 +433,12 @@ class Fleet:
     def fresh_share(self, node: Node, instance: str, turns: Sequence[ChatTurn]) -> float:
         """Return the part of a prompt that a copy must read, from 0 to 1."""
         return self._warmth.fresh_share(node.copy(instance), turns)
+
+    def ahead(
+        self, conversation_key: str, node: Node, instance: str, turns: Sequence[ChatTurn]
+    ) -> tuple[int, int]:
+        """Return how much of a prompt its first piece would find, and how long that must be."""
+        return self._warmth.ahead(conversation_key, node.copy(instance), turns)
 
     def note_warm(self, conversation_key: str, node: Node, instance: str, read: Read) -> None:
         """Remember where a conversation was answered, and what its model read of it."""

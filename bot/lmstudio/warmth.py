@@ -8,6 +8,7 @@ with the same persona, although others are free.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -46,11 +47,17 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """A slot's cache: a number for each whole turn, and what else it holds."""
+    """A slot's cache: whose it is, a number for each whole turn, and what else it holds."""
 
+    conversation: str
     seen: tuple[int, ...]
     part: ChatTurn | None
     has_answer: bool
+
+    @property
+    def size(self) -> int:
+        """How many turns it holds, whole or in part."""
+        return len(self.seen) + self.has_answer + (self.part is not None)
 
     def known(self, turns: Sequence[ChatTurn]) -> int:
         """Return how much of a prompt's beginning is in it, as the sum of the turns' weights."""
@@ -90,6 +97,32 @@ class Warmth:
         known = max((slot.known(turns) for slot in self._slots.get(copy, ())), default=0)
         return 1.0 if known < SIMILARITY * whole or not whole else 1.0 - known / whole
 
+    def ahead(
+        self, conversation_key: str, copy: tuple[int, str, int], turns: Sequence[ChatTurn]
+    ) -> tuple[int, int]:
+        """Return how much of a prompt a first piece of it would find, and how long that must be.
+
+        A piece that begins like what another conversation's slot holds would take that slot, unless
+        it is so long that this is less than ``SIMILARITY`` of it.
+
+        Args:
+            conversation_key: Whose prompt it is.
+            copy: As ``fresh_share`` takes it.
+            turns: The prompt.
+
+        Returns:
+            Both as the sum of turns' weights; 0 where any length will do.
+        """
+        slots = self._slots.get(copy, ())
+        known = max((slot.known(turns) for slot in slots), default=0)
+        is_taken = any(
+            slot.conversation != conversation_key
+            and slot.known(turns) == known
+            and slot.size > _turns_in(turns, known)
+            for slot in slots
+        )
+        return (0, math.ceil(known / SIMILARITY)) if known and is_taken else (known, 0)
+
     def note(
         self, conversation_key: str, copy: tuple[int, str, int], read: Read, parallel: int
     ) -> None:
@@ -103,10 +136,25 @@ class Warmth:
         """
         self._homes[conversation_key] = copy[:2]
         slots = self._slots.get(copy, [])
-        whole = sum(map(weight, read.turns))
-        best = max(slots, key=lambda slot: slot.known(read.turns), default=None)
-        if best is not None and best.known(read.turns) >= SIMILARITY * whole:
+        sent = (*read.turns, *([] if read.part is None else [read.part]))
+        whole = sum(map(weight, sent))
+        best = max(
+            slots,
+            key=lambda slot: (slot.known(sent), slot.conversation == conversation_key),
+            default=None,
+        )
+        if best is not None and best.known(sent) >= SIMILARITY * whole:
             slots.remove(best)
         del slots[: max(0, len(slots) - parallel + 1)]
-        slots.append(_Slot(tuple(map(hash, read.turns)), read.part, read.has_answer))
+        seen = tuple(map(hash, read.turns))
+        slots.append(_Slot(conversation_key, seen, read.part, read.has_answer))
         self._slots[copy] = slots
+
+
+def _turns_in(turns: Sequence[ChatTurn], most: int) -> int:
+    """Return how many turns, the last perhaps in part, have this weight together."""
+    count = 0
+    while most > 0 and count < len(turns):
+        most -= weight(turns[count])
+        count += 1
+    return count

@@ -27,6 +27,7 @@ from bot.core.domain import Origin
 from bot.core.errors import OTHER_KIND, BackendError, error_kinds
 from bot.core.ports import Outcome, ServerState
 from bot.core.record import BROKEN_OFF, ONLY_THINKING, QuestionRecord, Span
+from bot.idle.warm import Cost
 
 OTHER: Final = "other"
 
@@ -106,6 +107,7 @@ class Sources:
         store_pending: Writes and questions that are held in memory only.
         is_store_failing: The storage fails now.
         is_online: Discord's session is up.
+        read_ahead: What reading ahead has cost.
     """
 
     waiting: Callable[[], int]
@@ -116,6 +118,7 @@ class Sources:
     store_pending: Callable[[], int]
     is_store_failing: Callable[[], bool]
     is_online: Callable[[], bool]
+    read_ahead: Callable[[], Cost]
 
 
 class Metrics:
@@ -306,7 +309,26 @@ class _Readings(Collector):
         yield CounterMetricFamily(
             "clawbot_store_errors", "Failures of the database", value=float(asked.store_errors())
         )
+        yield from _read_ahead(asked.read_ahead())
         yield from _servers(asked.servers())
+
+
+def _read_ahead(cost: Cost) -> Iterator[Metric]:
+    yield CounterMetricFamily(
+        "clawbot_read_ahead_tokens",
+        "Prompt tokens that the model read in idle time, before anybody asked",
+        value=float(cost.tokens),
+    )
+    yield CounterMetricFamily(
+        "clawbot_read_ahead_tokens_in_vain",
+        "Of the tokens read in idle time, those of conversations that nobody went on with in time",
+        value=float(cost.in_vain),
+    )
+    yield CounterMetricFamily(
+        "clawbot_read_ahead_cancelled",
+        "Pieces of reading in idle time that a question ended",
+        value=float(cost.cancelled),
+    )
 
 
 def _servers(servers: Sequence[ServerState]) -> Iterator[Metric]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.lmstudio import errors, generation, hostile_replies, prompt, wire
+from sandbox.lmstudio import errors, generation, hostile_replies, other_servers, prompt, wire
 from sandbox.lmstudio.engine import Engine, Instance, Job, TokenKind, events_of
 from sandbox.lmstudio.errors import RefusalError
 from sandbox.lmstudio.faults import BAD_JSON, ArmedFault, Fault
@@ -160,7 +160,9 @@ class ChatCompletion:
             return wire.usage(0, 0, 0)
         if self.armed is not None and self.armed.fault is Fault.EMPTY_OVERFLOW:
             return wire.usage(self._context_tokens + 833, 0, 0)
-        return wire.usage(self.record.prompt_tokens, self.sent, len(self.reasoning))
+        record, is_llama = self.record, self.engine.options.flavour == other_servers.LLAMA_CPP
+        cached = record.prompt_tokens - record.reread_tokens if is_llama else None
+        return wire.usage(record.prompt_tokens, self.sent, len(self.reasoning), cached)
 
     async def _plain(self, completion: Completion) -> web.StreamResponse:
         armed = self.armed

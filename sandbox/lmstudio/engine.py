@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -71,6 +72,7 @@ class Instance:
 
     Attributes:
         reading: How many prompts are being read.
+        batch: Held while a batch is read, where they are read one after the other.
     """
 
     id: str
@@ -84,6 +86,7 @@ class Instance:
     used_at: float = 0.0
     reading: int = 0
     eval_batch_size: int = 2048
+    batch: asyncio.Lock = field(default_factory=asyncio.Lock)
     flash_attention: bool = True
 
     @property
@@ -321,12 +324,21 @@ class Engine:
         while len(slot.cache) < total:
             start = len(slot.cache)
             end = min(total, start + self.timing.batch_tokens)
-            due += self.timing.real_s(self.timing.prefill_s(start, end))
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            due = await self._read_batch(instance, due, self.timing.prefill_s(start, end))
             slot.cache.extend(job.prompt[start:end])
             if job.watched:
                 job.events.put_nowait(("progress", str(end / total)))
             self._check(instance, job, prefill=True)
+
+    async def _read_batch(self, instance: Instance, due: float, model_s: float) -> float:
+        """Wait until a batch is read; return when that was due."""
+        async with contextlib.AsyncExitStack() as stack:
+            if self.timing.one_batch:
+                await stack.enter_async_context(instance.batch)
+                due = time.monotonic()
+            due += self.timing.real_s(model_s)
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+        return due
 
     async def _generate(self, instance: Instance, slot: Slot, job: Job) -> None:
         due = time.monotonic()

@@ -71,6 +71,8 @@ class Timing:
         decode_slowdown: Each further active request adds this share to the time of a token.
         prefill_drag: Each prompt being read adds this share to the time of a token of the other_servers.
         batch_tokens: Prompt tokens read between two looks at whether the client is still there.
+        one_batch: Batches are read one after the other, whoever's prompts they are (llama.cpp); otherwise
+            prompts are read at the same time, none the slower for it.
         cancel_finishes_prompt: A client that leaves is noticed only after the whole prompt.
         reply_s: Time that any other route takes.
         speed: How many times faster than real time all this runs; ``None`` or ``inf``: instantly.
@@ -83,6 +85,7 @@ class Timing:
     decode_slowdown: float = 0.0
     prefill_drag: float = 0.0
     batch_tokens: int = 512
+    one_batch: bool = False
     cancel_finishes_prompt: bool = False
     reply_s: float = 0.0
     speed: float | None = 1.0

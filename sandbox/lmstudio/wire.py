@@ -42,14 +42,22 @@ def error_event(reply: ErrorReply, form: Form = "event") -> bytes:
     return event({"error": reply.message})
 
 
-def usage(prompt_tokens: int, completion_tokens: int, reasoning_tokens: int) -> dict[str, Any]:
-    """Return the usage object, in tokens."""
-    return {
+def usage(
+    prompt_tokens: int,
+    completion_tokens: int,
+    reasoning_tokens: int,
+    cached_tokens: int | None = None,
+) -> dict[str, Any]:
+    """Return the usage object, in tokens; LM Studio doesn't say what was cached."""
+    counted: dict[str, Any] = {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": completion_tokens,
         "total_tokens": prompt_tokens + completion_tokens,
         "completion_tokens_details": {"reasoning_tokens": reasoning_tokens},
     }
+    if cached_tokens is not None:
+        counted["prompt_tokens_details"] = {"cached_tokens": cached_tokens}
+    return counted
 
 
 class Chunks:

@@ -14,6 +14,7 @@ from bot.core.domain import Origin
 from bot.core.errors import BotError, error_kind, error_kinds
 from bot.core.ports import Outcome, ServerState
 from bot.core.record import QuestionRecord, Span
+from bot.idle.warm import Cost
 from bot.lmstudio.errors import ModelCrashedError
 from bot.ops.metrics import Metrics, Sources, route_of
 from tests.architecture.sources import ROOT
@@ -101,6 +102,7 @@ def test_other_parts_are_asked_at_each_look() -> None:
             store_pending=lambda: 1,
             is_store_failing=lambda: True,
             is_online=lambda: False,
+            read_ahead=lambda: Cost(tokens=900, in_vain=300, cancelled=2),
         )
     )
     assert sample(metrics, "clawbot_queue_waiting_questions") == 3
@@ -113,6 +115,9 @@ def test_other_parts_are_asked_at_each_look() -> None:
     assert sample(metrics, "clawbot_store_errors_total") == 7
     assert sample(metrics, "clawbot_store_failing") == 1
     assert sample(metrics, "clawbot_discord_online") == 0
+    assert sample(metrics, "clawbot_read_ahead_tokens_total") == 900
+    assert sample(metrics, "clawbot_read_ahead_tokens_in_vain_total") == 300
+    assert sample(metrics, "clawbot_read_ahead_cancelled_total") == 2
 
 
 def test_the_loops_lag_is_a_histogram() -> None:
@@ -179,7 +184,7 @@ def test_the_documented_table_is_what_is_shown() -> None:
     metrics = Metrics()
     metrics.rest_call("GET", "/", 200)
     metrics.watch(
-        Sources(int, int, int, lambda: [ServerState(True, "closed")], int, int, bool, bool)
+        Sources(int, int, int, lambda: [ServerState(True, "closed")], int, int, bool, bool, Cost)
     )
     rows = [row(family) for family in metrics.registry.collect() if "clawbot" in family.name]
     document = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")

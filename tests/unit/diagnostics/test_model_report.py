@@ -13,8 +13,10 @@ from bot.diagnostics.model_report import (
     drawing,
     history_text,
     in_words,
+    read_ahead_text,
 )
 from bot.idle.introductions import Acquaintance
+from bot.idle.warm import Cost
 from bot.ops.history import History
 from tests.support.clock import FakeClock
 from tests.support.records import MODEL, record
@@ -82,3 +84,11 @@ def test_what_a_model_is_like_is_told_as_far_as_it_is_known() -> None:
         "It reads about 412 tokens/s, writes about 35 tokens/s and took 41 s to load.",
         "Its template adds about 13 tokens to a prompt.",
     ]
+
+
+def test_what_reading_ahead_has_cost_is_told() -> None:
+    assert not read_ahead_text(Cost())
+    read = Cost(tokens=12_300, in_vain=800)
+    assert read_ahead_text(read) == (
+        "Since my start it read 12,300 tokens before anybody asked, 800 of them in vain."
+    )

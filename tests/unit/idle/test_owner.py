@@ -59,8 +59,8 @@ class Rig:
         self.tasks: list[asyncio.Task[None]] = []
 
     def run(self, clock: FakeClock, *works: IdleWork) -> IdleTime:
-        idle = IdleTime(works, clock)
-        self.tasks.append(asyncio.get_running_loop().create_task(idle.run()))
+        idle = IdleTime(clock)
+        self.tasks.append(asyncio.get_running_loop().create_task(idle.run(works)))
         return idle
 
 

@@ -13,6 +13,7 @@ from typing import Final
 MOST_INFO_CHARS: Final = 20
 """A longer word behind the backticks isn't a language; its block is opened again without it."""
 
+_LEAST_TILDES: Final = 3
 _TICKS: Final = re.compile("`{3,}")
 _TICKS_OR_ESCAPE: Final = re.compile(r"\\[`\\]|`{3,}")
 _INFO: Final = re.compile(r"[\w+\-.#]{0,21}+[ \t]{0,21}+$")
@@ -35,6 +36,16 @@ class Fence:
     def opening(self) -> str:
         """The line that opens it."""
         return f"```{self.info}\n"
+
+
+def underlines(count: int, chars_above: int) -> bool:
+    """Return whether a line of so many tildes is a title's underline, and opens no code block.
+
+    Args:
+        count: How many tildes.
+        chars_above: Length of the line above.
+    """
+    return count > _LEAST_TILDES and abs(count - chars_above) <= 1
 
 
 def open_fence(text: str, before: Fence | None = None) -> Fence | None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from bot.output.layout_math import readable_math
+from bot.core.fences import underlines
+from bot.output.layout_math import is_formula, shown_formula
 from bot.output.layout_table import is_rule, rules_off, shown_table
 
 _SPECIAL: Final = re.compile(r"[`\\$\n]")
@@ -27,6 +28,7 @@ _RUN: Final = re.compile(r"`{3,80}+|\n[ \t>]{0,40}+~{3,80}+")
 _RUN_PARTIAL: Final = re.compile(r"(?:\n[ \t>]{0,40}+~{0,80}+|`{1,80}+)\Z")
 _CLOSERS: Final = {r"\(": r"\)", r"\[": r"\]", "$$": "$$"}
 _FORMULA_CHARS: Final = {r"\(": 400, r"\[": 1200, "$$": 1200}
+_DOLLAR_CHARS: Final = 120
 _HEADING_CHARS: Final = 300
 _HEADER_CHARS: Final = 300
 _CELL_CHARS: Final = 32
@@ -41,8 +43,6 @@ _TABLE_CHARS: Final = 3000
 
 _LEAST_LINES: Final = 3
 """A header, the rule below it and a row."""
-
-_LINE_CHARS: Final = 60
 
 
 class DiscordLayout:
@@ -65,6 +65,9 @@ class DiscordLayout:
         self._ended = False
         self._out: list[str] = []
         self._line_start = True
+        self._last = ""
+        self._line_chars = 0
+        self._chars_above = 0
         self._inline = 0
         self._fence_ticks = 0
         self._header: str | None = None
@@ -115,6 +118,8 @@ class DiscordLayout:
         if not self._holds_lines:
             self._note_first_line(self._buf[self._pos : min(end, self._pos + _HEADER_CHARS)])
         self._out.append(self._buf[self._pos : end] if text is None else text)
+        self._line_chars += end - self._pos
+        self._last = self._buf[end - 1 : end]
         self._pos = end
         return True
 
@@ -128,6 +133,7 @@ class DiscordLayout:
         char = self._buf[end]
         if char == "\n":
             self._line_start, self._inline = True, 0
+            self._chars_above, self._line_chars = self._line_chars, -1
             return self._emit(end + 1)
         return self._ticks() if char == "`" else self._formula(char)
 
@@ -229,7 +235,8 @@ class DiscordLayout:
         if end == len(self._buf) and not self._ended:
             return False
         self._line_start = False
-        if end - start < 3:
+        is_bare = self._buf[end : end + 1] in {"", "\n"}
+        if end - start < 3 or (is_bare and underlines(end - start, self._chars_above)):
             return True
         self._fence_ticks = start - end
         return self._emit(end, self._buf[self._pos : start] + "```")
@@ -330,6 +337,8 @@ class DiscordLayout:
         opener = buf[pos : pos + 2]
         if len(opener) < 2 and not self._ended:
             return False
+        if char == "$" and opener != "$$" and not self._inline:
+            return self._dollar()
         if self._inline or opener not in _CLOSERS:
             return self._emit(pos + (1 if char == "$" else min(2, len(opener))))
         limit = pos + 2 + _FORMULA_CHARS[opener]
@@ -339,8 +348,20 @@ class DiscordLayout:
             is_over = self._ended or blank >= 0 or len(buf) > limit
             return self._emit(pos + 2) if is_over else False
         source = buf[pos + 2 : end]
-        shown = _shown_formula(source)
-        return self._emit(end + 2, shown)
+        return self._emit(end + 2, shown_formula(source))
+
+    def _dollar(self) -> bool:
+        """Read a formula between two single dollar signs on a line, or what is none: a price, a name."""
+        start = self._pos + 1
+        line, is_whole = self._line(start, _DOLLAR_CHARS)
+        end = line.find("$")
+        is_open = not self._ended and not is_whole and len(line) < _DOLLAR_CHARS
+        if is_open and end in {-1, len(line) - 1}:
+            return False
+        source, after = line[:end], line[end + 1 : end + 2]
+        if end < 0 or self._last.isalnum() or after.isalnum() or not is_formula(source):
+            return self._emit(start)
+        return self._emit(start + end + 1, shown_formula(source))
 
 
 def _bare(line: str) -> str:
@@ -352,16 +373,3 @@ def _bare(line: str) -> str:
 def _broken(ticks: str) -> str:
     """Return backticks that don't end a fence."""
     return " ".join(ticks[i : i + 2] for i in range(0, len(ticks), 2))
-
-
-def _shown_formula(source: str) -> str | None:
-    """Return a formula as text or code; ``None`` to leave it as it is."""
-    stripped = source.strip()
-    if not stripped or "`" in stripped:
-        return None
-    shown = readable_math(stripped)
-    if shown is not None:
-        return shown
-    if "\n" in stripped or len(stripped) > _LINE_CHARS:
-        return f"\n```tex\n{stripped}\n```\n"
-    return f"`{stripped}`"

@@ -1,181 +1,293 @@
-"""Formulas in LaTeX as readable text: Unicode where it can say it, code where it can't."""
+"""Formulas in LaTeX as readable text, with what Unicode can say in Unicode.
+
+What it can't say (an exponent of several signs, a matrix) is written on one line, as people do who
+have only a keyboard: ``e^(iπ)``, ``(1 2; 3 4)``. A formula with a command that isn't known stays as it is.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-_SYMBOLS: Final = {
-    **dict(zip(
-        ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega", "varepsilon", "varphi"],
-        "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩεφ", strict=True,
-    )),
-    **dict(zip(
-        ["times", "cdot", "div", "pm", "mp", "le", "leq", "ge", "geq", "ne", "neq", "approx", "equiv", "sim", "propto", "infty", "sum", "prod", "int", "partial", "nabla", "in", "notin", "subset", "subseteq", "cup", "cap", "forall", "exists", "to", "rightarrow", "leftarrow", "Rightarrow", "Leftarrow", "iff", "implies", "mapsto", "ldots", "dots", "cdots", "circ", "degree", "angle", "perp", "parallel", "neg", "land", "lor", "emptyset", "hbar", "ell", "prime", "ast", "star", "bullet", "oplus", "otimes", "langle", "rangle", "therefore", "because"],
-        "×·÷±∓≤≤≥≥≠≠≈≡∼∝∞∑∏∫∂∇∈∉⊂⊆∪∩∀∃→→←⇒⇐⇔⇒↦………⋯∘°∠⊥∥¬∧∨∅ℏℓ′∗⋆•⊕⊗⟨⟩∴∵".replace("………", "……"),
-        strict=True,
-    )),
-}  # fmt: skip
-_NAMES: Final = frozenset(
-    [
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "log",
-        "ln",
-        "exp",
-        "lim",
-        "max",
-        "min",
-        "sup",
-        "inf",
-        "det",
-        "gcd",
-        "mod",
-        "bmod",
-        "deg",
-        "dim",
-        "ker",
-        "arg",
-    ]
+
+def _named(names: str, signs: str) -> dict[str, str]:
+    return dict(zip(names.split(), signs, strict=True))
+
+
+def _set(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+_GREEK: Final = _named(
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon"
+    " phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega varepsilon varphi vartheta"
+    " partial",
+    "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩεφϑ∂",
 )
-_NOTHING: Final = frozenset(
-    ["left", "right", "big", "Big", "bigg", "displaystyle", "textstyle", "limits", "quad", "qquad"]
+_SIGNS: Final = _named(
+    "times cdot div pm mp le leq leqslant ge geq geqslant ne neq approx equiv sim simeq cong propto ll gg"
+    " infty sum prod int oint nabla in notin ni subset subseteq supset supseteq cup cap setminus forall"
+    " exists to rightarrow leftarrow longrightarrow leftrightarrow Rightarrow Leftarrow Leftrightarrow"
+    " iff implies mapsto ldots dots cdots vdots circ degree angle perp parallel neg lnot land wedge lor"
+    " vee emptyset varnothing hbar ell prime ast star bullet oplus otimes langle rangle lfloor rfloor"
+    " lceil rceil mid vert Vert lvert rvert lVert rVert therefore because dagger triangle square Re Im"
+    " colon backslash lbrace rbrace",
+    "×·÷±∓≤≤≤≥≥≥≠≠≈≡∼≃≅∝≪≫∞∑∏∫∮∇∈∉∋⊂⊆⊃⊇∪∩∖∀∃→→←→↔⇒⇐⇔⇔⇒↦……⋯⋮∘°∠⊥∥¬¬∧∧∨∨∅∅ℏℓ′∗⋆•⊕⊗⟨⟩⌊⌋⌈⌉||‖||‖‖∴∵†△□ℜℑ:\\{}",
 )
-_WRAPS: Final = frozenset(
-    [
-        "text",
-        "textbf",
-        "textit",
-        "textrm",
-        "mathrm",
-        "mathbf",
-        "mathit",
-        "mathsf",
-        "operatorname",
-        "boxed",
-    ]
+_NAMES: Final = _set(
+    "sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan log ln lg exp lim max min sup inf det gcd"
+    " mod bmod deg dim ker arg Pr"
+)
+_NOTHING: Final = _set(
+    "left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr displaystyle textstyle limits"
+    " nolimits hline notag nonumber"
+)
+_WRAPS: Final = _set(
+    "text textbf textit textrm mathrm mathbf mathit mathsf mathcal mathscr mathfrak boldsymbol operatorname"
+    " boxed mbox underbrace overbrace"
 )
 _SPACES: Final = frozenset(["quad", "qquad"])
+_FRACTIONS: Final = frozenset(["frac", "dfrac", "tfrac", "cfrac"])
+_ACCENTS: Final = {
+    "hat": "\u0302",
+    "widehat": "\u0302",
+    "bar": "\u0304",
+    "overline": "\u0305",
+    "vec": "\u20d7",
+    "dot": "\u0307",
+    "ddot": "\u0308",
+    "tilde": "\u0303",
+}
+_ROOTS: Final = {"2": "√", "3": "∛", "4": "∜"}
 _LETTERS: Final = {"R": "ℝ", "N": "ℕ", "Z": "ℤ", "Q": "ℚ", "C": "ℂ", "P": "ℙ"}
 _UP: Final = dict(
     zip(
-        "0123456789+-=()niabcdefghjklmoprstuvwxyzT",
-        "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱᵃᵇᶜᵈᵉᶠᵍʰʲᵏˡᵐᵒᵖʳˢᵗᵘᵛʷˣʸᶻᵀ",
+        "0123456789+-=()niabcdefghjklmoprstuvwxyzT∘°′∗",
+        "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱᵃᵇᶜᵈᵉᶠᵍʰʲᵏˡᵐᵒᵖʳˢᵗᵘᵛʷˣʸᶻᵀ°°′*",
         strict=True,
     )
 )
 _DOWN: Final = dict(
     zip("0123456789+-=()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", strict=True)
 )
-_TOKEN: Final = re.compile(r"\\([A-Za-z]{1,24})|\\(.)|([{}^_])|([^\\{}^_])", re.DOTALL)
-_LIVE: Final = re.compile(r"[\\{}^_*~`@#]|\|\||//|\]\(|^[>|]|^[+-] |<(?! )")
-_LONGEST_PART: Final = 40
+_MATRICES: Final = {
+    "pmatrix": ("(", ")"),
+    "bmatrix": ("[", "]"),
+    "vmatrix": ("|", "|"),
+    "matrix": ("(", ")"),
+    "array": ("", ""),
+}
+_TOKEN: Final = re.compile(r"\\([A-Za-z]{1,24})\*?|\\(.)|([{}^_&])|([^\\{}^_&])", re.DOTALL)
+_LIVE: Final = re.compile(r"[\\{}^_*~`@#\n]|\|\||//|\]\(|^[>|]|^[+-] |<(?! )")
+"""What Discord would read as its own markup in a formula."""
+
+_LINE_CHARS: Final = 60
+_SURE: Final = re.compile(r"\\[A-Za-z]|[\^_=]|\A[A-Za-z]'?(?:\([\w, ]{1,20}\))?\Z")
+"""What no price and no name of a variable holds."""
+
+_IN_LINE: Final = re.compile(
+    r"\\\((?P<round>[^`\n]{1,200}?)\\\)|\$\$(?P<double>[^`$\n]{1,200}+)\$\$"
+    r"|(?<!\w)\$(?P<single>[^`$\n]{1,120}+)\$(?!\w)"
+)
+_LONGEST_PART: Final = 80
+_MOST_ACCENTED: Final = 3
 _DEEPEST: Final = 12
+_ROW_END: Final = "\n"
 
 
 class _UnsayableError(Exception):
-    """Unicode can't say it."""
+    """A command isn't known, or a part of the formula is missing."""
 
 
 def readable_math(source: str) -> str | None:
-    """Return a formula in Unicode; ``None`` when only its source says it."""
+    """Return a formula in readable text, its rows on lines of their own; ``None`` when it can't be told."""
     tokens = [found.groups() for found in _TOKEN.finditer(source.strip())]
     try:
         text, end = _group(tokens, 0, 0)
     except _UnsayableError:
         return None
-    shown = " ".join(text.split())
-    return shown if shown and end == len(tokens) and not _LIVE.search(shown) else None
+    lines = [" ".join(line.split()) for line in text.split(_ROW_END)]
+    shown = "\n".join(filter(None, lines))
+    return shown if shown and end == len(tokens) else None
+
+
+def is_formula(source: str) -> bool:
+    """Return whether what stands between two single dollar signs is a formula beyond doubt."""
+    return source.strip() == source != "" and "`" not in source and _SURE.search(source) is not None
+
+
+def shown_formula(source: str) -> str | None:
+    """Return a formula as text or code; ``None`` to leave it as it is."""
+    stripped = source.strip()
+    if not stripped or "`" in stripped:
+        return None
+    shown = readable_math(stripped)
+    if shown is not None and not _LIVE.search(shown):
+        return shown
+    language = "tex" if shown is None else ""
+    shown = shown or stripped
+    if "\n" in shown or len(shown) > _LINE_CHARS:
+        return f"\n```{language}\n{shown}\n```\n"
+    return f"`{shown}`"
+
+
+def with_formulas(cell: str) -> str:
+    """Return the cell of a table with its formulas in readable text."""
+    return _IN_LINE.sub(_in_cell, cell) if "$" in cell or "\\(" in cell else cell
+
+
+def _in_cell(found: re.Match[str]) -> str:
+    source = found["round"] or found["double"] or found["single"]
+    if found["single"] and not is_formula(source):
+        return found[0]
+    shown = (readable_math(source) or source.strip()).replace("\n", "; ")
+    return f"`{shown}`" if _LIVE.search(shown) else shown
 
 
 _Token = tuple[str | None, ...]
 
 
 def _group(tokens: list[_Token], start: int, depth: int) -> tuple[str, int]:
-    """Read up to the brace that closes this group, or to the end."""
+    """Read up to the brace or the end of the environment that closes this group, or to the end."""
     if depth > _DEEPEST:
         raise _UnsayableError
     out: list[str] = []
     position = start
-    while position < len(tokens) and tokens[position][2] != "}":
+    while position < len(tokens) and tokens[position][2] != "}" and tokens[position][0] != "end":
+        token = tokens[position]
+        is_name = bool(out) and out[-1].rstrip() in _NAMES
+        is_script = token[2] in {"^", "_"}
+        if is_script and is_name:
+            out[-1] = out[-1].rstrip()
+        elif token[3] == " " and _is_letter_ahead(tokens, position):
+            position += 1
+            continue
         text, position = _piece(tokens, position, depth)
-        out.append(text)
+        out.append(f"{text} " if is_script and is_name else text)
     return "".join(out), position
+
+
+def _is_letter_ahead(tokens: list[_Token], position: int) -> bool:
+    """Return whether a blank only ends the name of a letter before another one."""
+    following = tokens[position + 1][3] if position + 1 < len(tokens) else None
+    return tokens[position - 1][0] in _GREEK and (following or " ").isalnum()
 
 
 def _piece(tokens: list[_Token], position: int, depth: int) -> tuple[str, int]:
     name, sign, special, plain = tokens[position]
     position += 1
     if plain is not None:
-        return plain, position
+        return plain.replace("\n", " "), position
     if sign is not None:
-        if sign in ",;: !":
-            return "" if sign == "!" else " ", position
-        if sign in "%$&#|":
-            return "‖" if sign == "|" else sign, position
-        raise _UnsayableError
+        return _sign(sign), position
+    if special == "&":
+        return " ", position
     if special == "{":
         text, position = _group(tokens, position, depth + 1)
-        if position == len(tokens):
+        if position == len(tokens) or tokens[position][2] != "}":
             raise _UnsayableError
         return text, position + 1
     if special in {"^", "_"}:
-        return _script(tokens, position, depth, _UP if special == "^" else _DOWN)
+        return _script(tokens, position, depth, special or "")
     return _command(name or "", tokens, position, depth)
+
+
+def _sign(sign: str) -> str:
+    if sign in ",;:! >":
+        return "" if sign == "!" else " "
+    if sign == "\\":
+        return _ROW_END
+    if sign in "%$&#|{}_":
+        return "‖" if sign == "|" else sign
+    raise _UnsayableError
 
 
 def _argument(tokens: list[_Token], position: int, depth: int) -> tuple[str, int]:
     while position < len(tokens) and (tokens[position][3] or "x").isspace():
         position += 1
-    if position == len(tokens) or tokens[position][2] in {"}", "^", "_"}:
+    if position == len(tokens) or tokens[position][2] in {"}", "^", "_", "&"}:
         raise _UnsayableError
-    return _piece(tokens, position, depth)
+    return _piece(tokens, position, depth + 1)
 
 
-def _script(
-    tokens: list[_Token], position: int, depth: int, letters: dict[str, str]
-) -> tuple[str, int]:
+def _script(tokens: list[_Token], position: int, depth: int, mark: str) -> tuple[str, int]:
     text, position = _argument(tokens, position, depth)
-    text = text.replace(" ", "")
-    if text in {"∘", "°"} and letters is _UP:
-        return "°", position
-    if text == "′":
-        return text, position
-    if not text or any(char not in letters for char in text):
-        raise _UnsayableError
-    return "".join(letters[char] for char in text), position
+    letters = _UP if mark == "^" else _DOWN
+    bare = text.replace(" ", "")
+    if bare and all(char in letters for char in bare):
+        return "".join(letters[char] for char in bare), position
+    return f"{mark}{text.strip()}" if len(bare) == 1 else f"{mark}({text.strip()})", position
 
 
 def _command(name: str, tokens: list[_Token], position: int, depth: int) -> tuple[str, int]:
-    if name in _SYMBOLS:
-        return _SYMBOLS[name], position
+    simple = _simple(name)
+    if simple is not None:
+        return simple, position
+    if name == "begin":
+        return _environment(tokens, position, depth)
+    if name == "sqrt" and position < len(tokens) and tokens[position][3] == "[":
+        return _root(tokens, position, depth)
+    text, position = _argument(tokens, position, depth)
+    if name in _FRACTIONS or name == "binom":
+        other, position = _argument(tokens, position, depth)
+        is_choice = name == "binom"
+        return f"C({text}, {other})" if is_choice else f"{_part(text)}/{_part(other)}", position
+    return _changed(name, text), position
+
+
+def _simple(name: str) -> str | None:
+    """Return what a command without an argument stands for; ``None`` for any other."""
     if name in _NAMES:
-        return f"{name} ", position
-    if name in _NOTHING:
-        return " " if name in _SPACES else "", position
+        return f"{name} "
+    if name in _NOTHING or name in _SPACES:
+        return " " if name in _SPACES else ""
+    return _GREEK.get(name) or _SIGNS.get(name)
+
+
+def _changed(name: str, text: str) -> str:
+    """Return the argument of a command as that shows it."""
     if name in _WRAPS:
-        return _argument(tokens, position, depth)
-    if name == "mathbb":
-        text, position = _argument(tokens, position, depth)
-        if text not in _LETTERS:
-            raise _UnsayableError
-        return _LETTERS[text], position
-    if name in {"frac", "dfrac", "tfrac"}:
-        top, position = _argument(tokens, position, depth)
-        bottom, position = _argument(tokens, position, depth)
-        return f"{_part(top)}/{_part(bottom)}", position
+        return text
     if name == "sqrt":
-        text, position = _argument(tokens, position, depth)
-        return f"√{_part(text)}", position
+        return f"√{_part(text)}"
+    if name == "mathbb" and text in _LETTERS:
+        return _LETTERS[text]
+    if name in _ACCENTS and len(text) <= _MOST_ACCENTED and text.isalnum():
+        return "".join(char + _ACCENTS[name] for char in text)
     raise _UnsayableError
+
+
+def _root(tokens: list[_Token], position: int, depth: int) -> tuple[str, int]:
+    """Read a root with its degree in brackets."""
+    degree = tokens[position + 1][3] if position + 1 < len(tokens) else None
+    is_short = position + 2 < len(tokens) and tokens[position + 2][3] == "]"
+    sign = _ROOTS.get(degree or "") or _UP.get(degree or "", "")
+    if not (is_short and sign):
+        raise _UnsayableError
+    text, position = _argument(tokens, position + 3, depth)
+    return f"{sign if sign in _ROOTS.values() else f'{sign}√'}{_part(text)}", position
+
+
+def _environment(tokens: list[_Token], position: int, depth: int) -> tuple[str, int]:
+    name, position = _argument(tokens, position, depth)
+    if name == "array":
+        _, position = _argument(tokens, position, depth)
+    text, position = _group(tokens, position, depth + 1)
+    if position == len(tokens) or tokens[position][0] != "end":
+        raise _UnsayableError
+    _, position = _argument(tokens, position + 1, depth)
+    rows = [" ".join(row.split()) for row in text.split(_ROW_END)]
+    if name == "cases":
+        return "{ " + "; ".join(filter(None, rows)), position
+    if name in _MATRICES:
+        left, right = _MATRICES[name]
+        return f"{left}{'; '.join(filter(None, rows))}{right}", position
+    return text, position
 
 
 def _part(text: str) -> str:
     text = text.strip()
-    if len(text) > _LONGEST_PART or not text:
+    if len(text) > _LONGEST_PART or not text or _ROW_END in text:
         raise _UnsayableError
-    return text if text.isalnum() else f"({text})"
+    is_product = any(map(str.isdecimal, text)) and any(map(str.isalpha, text))
+    return text if text.isalnum() and not is_product else f"({text})"

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
+from bot.output.layout_math import with_formulas
+
 WIDTH: Final = 60
 """Widest block, in columns; phones wrap what is wider."""
 
@@ -15,6 +17,9 @@ _CELL: Final = re.compile(r"`[^`]{1,300}+`|<[|｜][^|｜\s<>]{1,48}[|｜]>|\\.|[
 _LIVE: Final = re.compile(r"\]\(|<(?:[@#:]|[at]:)")
 """What a reader wants drawn: links, mentions, emoji and times stay out of code."""
 
+_JOINER: Final = "\u200d"
+_EMOJI_FORM: Final = "\ufe0f"
+_SKIN_TONES: Final = frozenset(map(chr, range(0x1F3FB, 0x1F400)))
 _BREAK: Final = re.compile(r"<br ?/?>", re.IGNORECASE)
 
 
@@ -51,15 +56,20 @@ def shown_table(header: str, lines: Sequence[str], *, lead: str) -> str:
 
 
 def width(text: str) -> int:
-    """Return how many columns a text takes: wide characters two, combining ones none."""
-    return sum(
-        0
-        if unicodedata.combining(char) or char in "\u200b\u200d\ufe0f"
-        else 2
-        if unicodedata.east_asian_width(char) in "WF"
-        else 1
-        for char in text
-    )
+    """Return how many columns a text takes: wide characters two, those that join another one none."""
+    columns, before = 0, ""
+    for char in text:
+        if char == _EMOJI_FORM:
+            columns += 1 if unicodedata.east_asian_width(before or "W") not in "WF" else 0
+        elif before != _JOINER and not _is_joined(char):
+            columns += 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        before = char
+    return columns
+
+
+def _is_joined(char: str) -> bool:
+    """Return whether a character is drawn into the one before it."""
+    return unicodedata.category(char) in {"Mn", "Me", "Cf"} or char in _SKIN_TONES
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
@@ -90,7 +100,7 @@ def _cells(line: str) -> list[str]:
             cells[-1] += "|" if piece == r"\|" else piece
     if len(cells) > 1 and not cells[-1].strip():
         cells.pop()
-    return [_BREAK.sub(" ", cell).strip() for cell in cells]
+    return [with_formulas(_BREAK.sub(" ", cell)).strip() for cell in cells]
 
 
 def _plain(cell: str) -> str:

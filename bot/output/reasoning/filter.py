@@ -482,7 +482,10 @@ class ReasoningFilter:
             return True
         if event.text.endswith("/>") and not self._is_empty_thought(event):
             return True
-        if _ASCII_BYTE.match(event.name) or (marker.kind is Kind.WRAP and " " in event.text):
+        inner = event.text.strip("</> ")
+        if marker.is_tag and " " in inner and (marker.is_weak or "=" not in inner):
+            return True
+        if _ASCII_BYTE.match(event.name):
             return True
         if self._started and marker.is_weak and event.name not in self._wraps:
             return True

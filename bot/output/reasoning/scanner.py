@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from bot.core.fences import underlines
 from bot.output.markup import MARKER, canonical, may_become_marker, prefixes
 from bot.output.reasoning.block import Block
 
@@ -101,7 +102,8 @@ class Context:
 
     def _read_tildes(self, count: int, *, is_bare: bool) -> None:
         if not self._tildes:
-            self._tildes = count
+            is_title = is_bare and underlines(count, len(self.previous))
+            self._tildes = 0 if is_title else count
         elif is_bare and count >= self._tildes:
             self._tildes = 0
         self.in_fence = self._tildes > 0

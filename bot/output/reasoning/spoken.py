@@ -52,6 +52,7 @@ _TAG_NOUN_STARTS: Final = prefixes(
 )
 _ENOUGH_CHARS: Final = 24
 _INSIDE_CHARS: Final = 80
+_SIGNS_NEXT: Final = frozenset(PROSE_NEXT) - {" ", "\t"}
 _OPENING: Final = frozenset({Kind.OPEN, Kind.TOOL, Kind.WRAP})
 _FIRST: Final = frozenset({"<s>", "<bos>", "<sop>", "[gMASK]", "<|begin_of_text|>"})
 """Tokens that stand before everything else in a prompt."""
@@ -131,7 +132,8 @@ def _is_shown(text: str, marker: Marker, place: Surroundings) -> bool:
         return True
     if text in NICKNAMES and place.after[:1] in {" ", "\t"}:
         return True
-    if place.follows_spoken and kind in TOKENS:
+    is_behind_spoken = place.line != "" and kind in _OPENING and not place.after.startswith("\n")
+    if place.follows_spoken and (kind in TOKENS or is_behind_spoken):
         return True
     is_example = kind is Kind.OPEN and _is_empty_example(marker, place)
     if kind in PAIRED and place.is_announced:
@@ -203,7 +205,7 @@ def _breaks_off(text: str, words: str, marker: Marker, place: Surroundings) -> b
     """
     if text not in SURE_TAGS or not words or marker.kind is not Kind.OPEN:
         return False
-    if SAYS.match(place.after) or place.after[:1] in set(PROSE_NEXT) - {" ", "\t"}:
+    if SAYS.match(place.after) or place.after[:1] in _SIGNS_NEXT:
         return False
     if _BREAKS_OFF.search(words):
         return True
@@ -280,7 +282,7 @@ def _stands_apart(text: str, kind: Kind, place: Surroundings) -> bool:
     if (following and following in PROSE_NEXT) or (kind in TOKENS and place.is_announced):
         return True
     if kind in PAIRED:
-        return following != "\n"
+        return following != "\n" or place.is_unfinished
     if text in _FIRST and following in {"<", "["}:
         return True
     behind = _behind_repeats(text, place.after)[:1]
@@ -303,6 +305,7 @@ def _is_glued(text: str, kind: Kind, place: Surroundings) -> bool:
     if kind in PAIRED:
         is_said = SAYS.match(place.after) is not None
         is_said |= UNSPACED.match(last) is not None and UNSPACED.match(following) is not None
+        is_said |= following in _SIGNS_NEXT and (last.isalnum() or last in JOINS)
         return is_said or last in GLUES or SIGN.fullmatch(place.line) is not None
     if not following:
         return last in EXPECTING

@@ -103,11 +103,26 @@ def test_a_table_in_a_quote_becomes_a_list_in_the_quote() -> None:
         (r"\[\frac{a+b}{2} \le \sqrt{c}\]", "(a+b)/2 ≤ √c"),
         ("$$E = mc^2$$", "E = mc²"),
         ("$$x > 0$$ and $5 or $6", "x > 0 and $5 or $6"),
-        (r"\(\begin{matrix}a\end{matrix}\)", r"`\begin{matrix}a\end{matrix}`"),
+        (r"\(\unknown{a}\)", r"`\unknown{a}`"),
+        (r"\(e^{i\pi} + x_{1,2}\)", "`e^(iπ) + x_(1,2)`"),
+        (r"\(\frac{-b \pm \sqrt{b^2-4ac}}{2a}\)", "(-b ± √(b²-4ac))/(2a)"),
+        (r"\(\sqrt[3]{8} = 2,\ \sqrt[n]{x}\)", "∛8 = 2, ⁿ√x"),
+        (r"\(\log_2 n \to \Delta t, 2\pi r\)", "log₂ n → Δt, 2πr"),
+        (r"\[A = \begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}\]", "A = (1 2; 3 4)"),
+        (
+            "\\[\\begin{aligned} a &= b \\\\ &= c \\end{aligned}\\]",
+            "```\na = b\n= c\n```",
+        ),
+        (r"\(P(A \mid B), \vec{v}, \lfloor x \rfloor, \frac12\)", "P(A | B), v⃗, ⌊ x ⌋, 1/2"),
         ("`\\(x^2\\)` and ```\n$$x^2$$\n#### a\n| a |\n|---|\n```", None),
         ("~~~py\nx = '```'\n~~~\nend", "```py\nx = '`` `'\n```\nend"),
         ("````md\n```py\nx\n```\n````\nend", "```md\n`` `py\nx\n`` `\n```\nend"),
         ("~~gone~~ and ~~~", None),
+        ("Let $f(x) = x^2$ and $n$; then $\\pi r$.", "Let f(x) = x² and n; then πr."),
+        ("$5 and $6, US$7, 8$ or 9$, $HOME/$USER, $a = $b, $PATH", None),
+        ("`$x_1$` and \\$x_1$", None),
+        ("|a|b|\n|-|-|\n|\\(x^2\\)|$y_1$ $5|", "```\na  | b\n---+------\nx² | y₁ $5\n```"),
+        ("pyte.streams\n~~~~~~~~~~~~\n\nThis is $$ and `x`.", None),
         ("a | b\nc || d", None),
         ("| not a table |\nbut text", None),
     ],
@@ -122,3 +137,19 @@ def test_a_run_of_backticks_without_end_is_one_fence(size: int) -> None:
     assert clean(f"a {ticks}b{ticks} c") == "a ```b``` c"
     whole = pipeline()
     assert versions(whole, [f"a {ticks[:50]}", ticks[50:], "b c"])[-1] == "a ```b c\n```"
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("नमस्ते", 4),
+        ("สวัสดี", 4),
+        ("مرحبا", 5),
+        ("한국어", 6),
+        ("👋🏽", 2),
+        ("👨\u200d👩\u200d👧", 2),
+        ("❤️", 2),
+    ],
+)
+def test_what_joins_the_character_before_it_takes_no_column(text: str, columns: int) -> None:
+    assert width(text) == columns

@@ -240,3 +240,16 @@ def test_emoji_beyond_the_cap_are_left_out() -> None:
 def test_the_cap_never_cuts_a_cluster() -> None:
     assert clean("abc👍🏽", OutputPolicy(max_chars=4)) == "abc"
     assert clean("abce\u0301", OutputPolicy(max_chars=4)) == "abc"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://discord.gift/abc",
+        "discord.new/abc",
+        "https://top.gg/bot/1",
+        "discord.com/channels/1",
+    ],
+)
+def test_a_gift_a_template_and_a_list_of_servers_are_no_invites(text: str) -> None:
+    assert clean(text) == text

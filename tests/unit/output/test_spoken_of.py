@@ -131,10 +131,17 @@ SPOKEN = [
     "It has three channels. <|channel|>final<|message|> comes last.",
     "Close it with </think> and go on.",
     "Close it with [/THINK] and go on, or with </answer> and so on.",
+    "Title\n~~~~~\n\nThe tag <think> begins it.",
+    "The first line is <think>\nThe last one is </think>\n\nDone.",
+    "Use Array<think>? No: List<thought> is the type. So are <think>,<Think>,<THINK>.",
+    "if x <think or y> reason: pass",
+    '<reason code="5">Timeout</reason>\n\nThat is the file.',
+    "Replace\n\n{{ '<|Assistant|><think>\\n' }}\n\nby\n\n{{ '<|Assistant|>' }}",
     "The tag [think] is none, [/think] neither; <think/> is empty.",
     "<details>\n<summary>More</summary>\n\nInside.\n\n</details>",
 ]
 ALONE = [
+    '<reason code="5">Timeout</reason>\n\nThat is the file.',
     "<think>, <thinking> and <reasoning> are the usual ones.",
     "<think>/<answer> is the form.",
     "<think>: this tag opens thinking.",

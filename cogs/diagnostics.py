@@ -35,6 +35,7 @@ from bot.diagnostics import (
 )
 from bot.diagnostics.chart import Charts
 from bot.diagnostics.model_report import (
+    NO_QUESTIONS,
     RANGES,
     acquaintance_text,
     drawing,
@@ -202,7 +203,10 @@ class DiagnosticsCog(commands.Cog):
     ) -> None:
         """Add the picture to an answer that stands already, or why there is none."""
         history, shown = self._services.history, RANGES[span]
-        picture = await self._charts.draw((span, model), drawing(history, shown, model))
+        data = drawing(history, shown, model)
+        picture: bytes | str = NO_QUESTIONS.format(title=shown.title)
+        if data:
+            picture = await self._charts.draw((span, model), data)
         if isinstance(picture, str):
             await _respond.revise(interaction, f"{text}\n{picture}")
             return

@@ -23,6 +23,7 @@ _THINKING: Final = {
     "none": "It answered a short question without thinking.",
 }
 
+NO_QUESTIONS: Final = "No question ended in {title}, so there is no chart of it."
 NO_CHART: Final = "The chart couldn't be drawn in time; the figures above are complete."
 
 
@@ -123,8 +124,10 @@ def in_words(history: History, shown: Range, model: str | None) -> str:
 
 
 def drawing(history: History, shown: Range, model: str | None) -> dict[str, object]:
-    """Return what the process that draws needs: numbers and our own words only."""
+    """Return what the process that draws needs: numbers and our own words; empty for no questions."""
     buckets = history.over(shown.table, model)
+    if not total(buckets).questions:
+        return {}
     width = shown.table.width / shown.unit
     return {
         "title": shown.title,

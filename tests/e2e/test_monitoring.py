@@ -6,9 +6,10 @@ import asyncio
 from pathlib import Path
 
 import aiohttp
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sandbox.discord import DiscordSandbox
+from sandbox.discord import DiscordSandbox, Message, Person
 from sandbox.lmstudio import LMStudioSandbox, Model
 from tests.prometheus.server import free_port
 from tests.support.application import running, settings_for
@@ -46,6 +47,38 @@ async def test_names_that_people_choose_make_no_series(
         sample for family in text_string_to_metric_families(text) for sample in family.samples
     ]
     assert len(series) < 600
+
+
+def is_whole(answer: Message) -> bool:
+    """Return whether an answer has come to its end."""
+    return "Done." in answer.content and "stop" not in str(answer.components).lower()
+
+
+async def test_tokens_that_were_read_again_are_counted_where_the_server_says_nothing_of_its_cache(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    ada, bea = discord.add_user("Ada"), discord.add_user("Bea")
+    guild = discord.add_guild("Home", owner=ada)
+    guild.add_member(bea)
+    channel, port = guild.add_channel("general"), free_port()
+    lm.answer("Done.")
+    address = f"127.0.0.1:{port}"
+    async with running(settings_for(discord, lm, tmp_path, CLAWBOT_METRICS_ADDR=address)):
+        answers: dict[Person, Message] = {}
+        for person in (ada, bea) * 4:
+            last = answers.get(person)
+            text = f"{person.id}: " + "and another thing, " * 40
+            asked = person.reply(last, text) if last else person.mention(channel, text)
+            answers[person] = await discord.wait_reply(await asked, until=is_whole)
+        _, metrics = await fetch(port, "/metrics")
+    counted = {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(metrics)
+        for sample in family.samples
+    }
+    really = sum(one.reread_tokens for one in lm.completions)
+    assert counted["clawbot_prompt_tokens_read_total"] == pytest.approx(really, rel=0.5)
+    assert counted["clawbot_prompt_tokens_reread_total"] > really / 3
 
 
 async def test_a_model_that_is_away_is_said_and_the_bot_stays_ready(

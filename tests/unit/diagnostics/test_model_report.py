@@ -43,6 +43,14 @@ async def test_today_stands_before_the_week_in_brackets() -> None:
     assert "First word: half within" in text
 
 
+def test_no_picture_is_drawn_of_a_time_without_questions() -> None:
+    clock = FakeClock()
+    history = History(FakeState(), clock)
+    history.note(record(clock.now() - timedelta(hours=3)))
+    assert drawing(history, RANGES["hour"], None) == {}
+    assert drawing(history, RANGES["day"], None)["answered"]
+
+
 def test_nothing_known_is_said_in_a_sentence() -> None:
     text = history_text(History(FakeState(), FakeClock()), None)
     assert text == "No question has ended in the last 8 days, so there are no figures yet."

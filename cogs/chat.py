@@ -26,6 +26,7 @@ from bot.core.domain import (
 )
 from bot.core.errors import AdmissionError
 from bot.core.tasks import KeyedLocks, TaskOwner
+from bot.core.wording import counted
 from bot.gateway.client import ClawbotClient
 from bot.prompt.cleaning import without_mention
 from cogs import _actions, _buttons, _convert, _gate, _places, _respond, _review
@@ -258,7 +259,8 @@ class ChatCog(commands.Cog):
         async with self._catching_up:
             await self._look_again()
             count = await self._resumer.run(self._me)
-            _log.log(logging.INFO if count else logging.DEBUG, "took up %d questions", count)
+            level = logging.INFO if count else logging.DEBUG
+            _log.log(level, "took up %s", counted(count, "question"))
             channels = _places.candidates(self.bot, self._backfill.dm_channels)
             await self._backfill.run(channels, self._take_missed)
             looked_at = {each.place.channel_id for each in channels}

@@ -453,9 +453,8 @@ class Reply:
         report = describe(exc)
         _log.log(
             report.log_level,
-            "failed: %s %s",
-            plain_reason(exc),
-            report.reference,
+            "failed: %s",
+            f"{plain_reason(exc)} {report.reference}".rstrip(),
             exc_info=None if isinstance(exc, BotError) else exc,
         )
         self._account.failed(error_kind(exc))

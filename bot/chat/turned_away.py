@@ -20,6 +20,7 @@ from bot.core.recent import Recent
 from bot.core.tasks import TaskOwner
 from bot.core.wording import counted
 from bot.delivery.pacing import PacerRegistry, Rank
+from bot.ops.logs import log_context
 
 _log = logging.getLogger(__name__)
 
@@ -158,7 +159,12 @@ class TurnedAway:
         return False
 
     def _tell(self, message: IncomingMessage, reason: str, *, shared: str) -> None:
-        pacer = self._pacers.of(message.place.channel_id)
+        place = message.place
+        with log_context(
+            question_id=message.id, guild_id=place.guild_id, channel_id=place.channel_id
+        ):
+            _log.info("not taken: %s", reason)
+        pacer = self._pacers.of(place.channel_id)
         key = QuestionId(message.id)
         is_free = pacer.ask(self._clock.monotonic(), key, Rank.STAGE) <= 0
         pacer.withdraw(key)

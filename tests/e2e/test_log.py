@@ -89,3 +89,20 @@ async def test_an_id_joins_all_lines_of_a_question_and_only_those(
         assert len(own) == 1
         assert own[0].startswith("answered in")
     assert {line.get("question_id") for line in lines} == {None, *(m.id for m in asked)}
+
+
+async def test_a_question_that_is_refused_has_its_line_as_well(
+    discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channel: Channel, tmp_path: Path
+) -> None:
+    more = {"CLAWBOT_LOGGING__JSON_LINES": "true", "CLAWBOT_QUEUE__PER_PERSON_PER_MINUTE": "1"}
+    settings = settings_for(discord, lm, tmp_path, **more)
+    stream = logging_of(settings)
+    async with running(settings):
+        first = await ada.mention(channel, "Why?")
+        await discord.wait_reply(first, timeout_s=20, until=lambda m: "help you" in m.content)
+        second = await ada.mention(channel, f"{ASKED}?")
+        await discord.wait_reply(second, timeout_s=20)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    [own] = [line["message"] for line in lines if line.get("question_id") == second.id]
+    assert own.startswith("not taken: ")
+    assert ASKED not in stream.getvalue()

@@ -70,7 +70,7 @@ def _absent(configured: str, models: Sequence[ModelInfo], fitting: Sequence[Mode
     near = get_close_matches(wanted, by_name, n=1, cutoff=0.7)
     if not near:
         return failed(Step.MODELS, failure, "The configured model isn't there.")
-    advice = f"Set LMSTUDIO_MODEL to {one_line(by_name[near[0]])}, or choose it with /model use."
+    advice = f"Set LMSTUDIO_MODEL to `{one_line(by_name[near[0]])}`, or choose it with /model use."
     cause = "The configured model isn't there, but one of nearly that name is."
     return failed(Step.MODELS, failure, cause, advice)
 
@@ -133,7 +133,7 @@ def smaller_model(catalogue: Catalogue | None, model: ModelInfo | None) -> str:
     best = max(fitting, key=lambda one: one.size_bytes or 0, default=None)
     if best is None:
         return ""
-    return f"{one_line(best.key)} ({(best.size_bytes or 0) / 1e9:.0f} GB)"
+    return f"`{one_line(best.key)}` ({(best.size_bytes or 0) / 1e9:.0f} GB)"
 
 
 def with_smaller(finding: Finding, catalogue: Catalogue | None, model: ModelInfo | None) -> Finding:

@@ -263,7 +263,7 @@ async def wrong_model(installed: Installation) -> AsyncIterator[None]:
     yield
 
 
-@breakage(Step.MODELS, "one of nearly that name", f"Set LMSTUDIO_MODEL to {KEY}")
+@breakage(Step.MODELS, "one of nearly that name", f"Set LMSTUDIO_MODEL to `{KEY}`")
 async def near_name(installed: Installation) -> AsyncIterator[None]:
     installed.settings["LMSTUDIO_MODEL"] = "qwen/qwen3-nxt-80b"
     yield
@@ -288,7 +288,7 @@ async def context_too_small(installed: Installation) -> AsyncIterator[None]:
     yield
 
 
-@breakage(Step.COMPLETION, "too little memory", "such as small/one (8 GB)")
+@breakage(Step.COMPLETION, "too little memory", "such as `small/one` (8 GB)")
 async def out_of_memory(installed: Installation) -> AsyncIterator[None]:
     small = Model("small/one", loaded=False, size_bytes=8_000_000_000)
     await with_models(installed, Model(KEY), small)

@@ -8,7 +8,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.diagnostics.models import judge
+from bot.diagnostics.models import judge, smaller_model
 from bot.diagnostics.server import is_html, judge_token
 from bot.diagnostics.values import one_line
 from bot.lmstudio.catalogue import NAMES_ONLY, Catalogue, read_catalogue
@@ -78,3 +78,17 @@ def test_a_line_from_the_other_side_is_short_and_harmless(text: str, limit: int)
     assert len(line) <= limit
     assert line.isprintable()
     assert not set(line) & set("`@<>")
+
+
+def test_a_models_name_is_shown_as_code_so_that_none_makes_a_link() -> None:
+    name = "qwen/[free nitro](https://evil.test)`@e"
+    sizes = {name: 8_000_000_000, "big/one": 48_000_000_000}
+    rows = [{"type": "llm", "key": key, "size_bytes": size} for key, size in sizes.items()]
+    catalogue = read_catalogue(0, {"models": rows})
+    near = judge(catalogue, catalogue, "evil.test)`")
+    smaller = smaller_model(catalogue, catalogue.find("big/one"))
+    for shown in (near.advice, smaller):
+        assert "evil" in shown
+        outside = "".join(shown.split("`")[::2])
+        assert "evil" not in outside
+        assert "@" not in shown

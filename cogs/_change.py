@@ -278,13 +278,13 @@ class Confirmation(discord.ui.View):
         """Make the change."""
         done = await carry_out(interaction, self._wanted, self._scope)
         self.stop()
-        await interaction.response.edit_message(content=_respond.shortened(done), view=None)
+        await _respond.replace(interaction, done)
 
     @discord.ui.button(label="Leave it", style=discord.ButtonStyle.secondary)
     async def no(self, interaction: Interaction, _button: discord.ui.Button[Confirmation]) -> None:
         """Leave everything as it is."""
         self.stop()
-        await interaction.response.edit_message(content=LEFT, view=None)
+        await _respond.replace(interaction, LEFT)
 
     async def _close(self, text: str) -> None:
         with contextlib.suppress(*_respond.LOST):

@@ -57,9 +57,12 @@ def _command(
     async def callback(interaction: Interaction, **given: Any) -> None:  # noqa: ANN401 - by option
         scope, take_out = given.pop("scope", None), bool(given.pop(_TAKE_OUT, False))
         chosen = {key: value for key, value in given.items() if value is not None}
+        scopes = {
+            _settings.scope_for(interaction, scope, kinds[key])
+            for key in chosen or list(kinds)[-1:]
+        }
         if not chosen:
             raise _gate.GateError(NOTHING)
-        scopes = {_settings.scope_for(interaction, scope, kinds[key]) for key in chosen}
         if len(scopes) > 1:
             raise _gate.GateError(
                 "These settings don't hold at the same level. Change them one after the other."

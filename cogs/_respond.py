@@ -81,6 +81,15 @@ async def _answer(
             )
 
 
+async def replace(
+    interaction: discord.Interaction[Any], text: str, view: discord.ui.View | None = None
+) -> None:
+    """Answer a press by rewriting the message that the button or menu belongs to."""
+    await interaction.response.edit_message(
+        content=shortened(text), view=view, suppress_embeds=True
+    )
+
+
 async def revise(
     interaction: discord.Interaction, text: str, *, file: discord.File | None = None
 ) -> None:

@@ -26,6 +26,16 @@ _WORDS: Final = re.compile(r"[\s,;]++")
 _MENTION: Final = re.compile(r"[+-]?+(?:<[#@&!\d]{1,24}>|\d{1,20})|none", re.IGNORECASE | re.ASCII)
 
 
+NEEDS_CONTENT: Final = (
+    "Discord gives me no text of messages that don't mention me. Whoever runs me can switch on Message "
+    "Content Intent in the Developer Portal."
+)
+_THREADS: Final = {
+    "create_public_threads": "Create Public Threads",
+    "send_messages_in_threads": "Send Messages in Threads",
+}
+
+
 async def change(interaction: Interaction, wanted: Wanted, scope: Scope) -> None:
     """Change settings and say so; where that affects others greatly, ask first.
 
@@ -86,6 +96,8 @@ async def _tried(
     value = kind.parse(text, held.value if held is not None else None)
     if kind.of == "model":
         text = await _settings.choose_model(interaction, str(value), scope)
+    elif kind.name in {"answer_to", "answer_in"}:
+        _require_possible(interaction, str(value), scope)
     elif isinstance(value, tuple):
         known = held.value if held is not None and isinstance(held.value, tuple) else ()
         for entry in set(value) - set(known):
@@ -159,6 +171,29 @@ def _require_there(interaction: Interaction, kind: SettingType, entry: int, scop
         _require_writable(channel)
 
 
+def _require_possible(interaction: Interaction, value: str, scope: Scope) -> None:
+    """Let through only ways of answering for which the bot has what it needs, as far as is known.
+
+    Raises:
+        GateError: With what is lacking.
+    """
+    if value == "every_message" and not interaction.client.intents.message_content:
+        raise _gate.GateError(NEEDS_CONTENT)
+    channel = interaction.channel
+    if (
+        value == "thread"
+        and scope.layer is Layer.CHANNEL
+        and isinstance(channel, discord.TextChannel)
+    ):
+        granted = channel.permissions_for(channel.guild.me)
+        lacking = [title for name, title in _THREADS.items() if not getattr(granted, name)]
+        if lacking:
+            raise _gate.GateError(
+                f"I can't open threads here: I lack {listed(lacking)}. Give my role these permissions "
+                "first."
+            )
+
+
 def _require_writable(channel: discord.abc.GuildChannel | discord.Thread) -> None:
     held = _silence.held(channel.permissions_for(channel.guild.me))
     needed, _ = missing(held, is_thread=isinstance(channel, discord.Thread))
@@ -179,9 +214,9 @@ def _consequence(
     if kind.name not in _CONSEQUENCES:
         return ""
     held = interaction.client.services.overrides.stored(scope, kind.name)
-    old = held.value if held is not None and isinstance(held.value, tuple) else ()
+    old = held.value if held is not None else ()
     new = kind.parse(text, old) if text is not None else ()
-    return _CONSEQUENCES[kind.name](interaction, old, new if isinstance(new, tuple) else ())
+    return _CONSEQUENCES[kind.name](interaction, old, new)
 
 
 def _channels(_: Interaction, old: SettingValue, new: SettingValue) -> str:
@@ -216,7 +251,19 @@ def _admins(interaction: Interaction, old: SettingValue, new: SettingValue) -> s
     return "Then you can't change my settings any more, unless another role of yours lets you."
 
 
+def _answers(_: Interaction, old: SettingValue, new: SettingValue) -> str:
+    del old
+    return {
+        "never": "Then I answer nobody there.",
+        "every_message": (
+            "Then I answer every message there that isn't for somebody else, and read them all as one "
+            "conversation."
+        ),
+    }.get(str(new), "")
+
+
 _CONSEQUENCES: Final = {
+    "answer_to": _answers,
     "allowed_channel_ids": _channels,
     "allowed_role_ids": _roles,
     "blocked_user_ids": _blocked,

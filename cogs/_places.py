@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import discord
 
@@ -105,8 +106,66 @@ def own_permissions(interaction: discord.Interaction[Any]) -> discord.Permission
 
 
 def message_sink(client: ClawbotClient, place: Place, reply_to: MessageId | None) -> MessageSink:
-    """Return the way into a channel, replying to a message if one is given."""
-    return MessageSink(client, place, reply_to, client.services.clock)
+    """Return the way into a channel, replying to a message if one is given and stands there.
+
+    The message that a thread began with has the thread's id, and stands in its parent (Discord: threads).
+    """
+    is_there = reply_to is None or int(reply_to) != int(place.channel_id)
+    chat = client.services.overrides.effective(place)
+    mark = WAITING if chat.waiting_mark and is_there else ""
+    return MessageSink(
+        client, place, reply_to if is_there else None, client.services.clock, waiting_mark=mark
+    )
+
+
+WAITING: Final = "👀"
+THREAD_MINUTES: Final = 1440
+"""Minutes of silence after which Discord archives a question's thread: one of its four choices."""
+NAME_CHARS: Final = 100
+"""Longest name of a thread (Discord: channel resource)."""
+
+
+def thread_name(text: str) -> str:
+    """Return what a question's thread is called: the beginning of its words."""
+    words = " ".join(text.split())
+    if len(words) <= NAME_CHARS:
+        return words or "Question"
+    return f"{words[: NAME_CHARS - 1].rpartition(' ')[0] or words[: NAME_CHARS - 1]}…"
+
+
+async def open_thread(client: ClawbotClient, message: IncomingMessage, name: str) -> Place | None:
+    """Open a thread on a message; ``None`` where that can't be.
+
+    One that is there already, of an earlier run, is taken.
+    """
+    place = message.place
+    channel = client.get_channel(place.channel_id)
+    if place.kind is not PlaceKind.GUILD_TEXT or not isinstance(channel, discord.TextChannel):
+        return None
+    granted = channel.permissions_for(channel.guild.me)
+    if not (granted.create_public_threads and granted.send_messages_in_threads):
+        return None
+    start = client.http.start_thread_with_message
+    try:
+        await Caller(client.services.clock).call(
+            lambda: start(
+                place.channel_id, message.id, name=name, auto_archive_duration=THREAD_MINUTES
+            )
+        )
+    except DeliveryError as exc:
+        if not isinstance(exc.__cause__, discord.HTTPException) or exc.__cause__.code != HAS_THREAD:
+            _log.info("a question gets no thread of its own (%s)", plain_reason(exc))
+            return None
+    return replace(
+        place,
+        kind=PlaceKind.THREAD,
+        channel_id=ChannelId(message.id),
+        parent_id=place.channel_id,
+    )
+
+
+HAS_THREAD: Final = 160004
+"""Discord's JSON error code for a message that has a thread already."""
 
 
 _log = logging.getLogger(__name__)

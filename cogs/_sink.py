@@ -6,6 +6,8 @@ connection is tried again under the same nonce, and every call has a bound.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import io
 import logging
 from typing import TYPE_CHECKING, Any
@@ -57,6 +59,7 @@ class MessageSink:
         reply_to: The message to reply to; ``None`` for no reply.
         clock: Paces retries.
         call_timeout_s: Bound of one request, in seconds.
+        waiting_mark: What stands on the message from the first typing until the first words.
     """
 
     def __init__(
@@ -67,7 +70,11 @@ class MessageSink:
         clock: Clock,
         *,
         call_timeout_s: float = CALL_TIMEOUT_S,
+        waiting_mark: str = "",
     ) -> None:
+        self._waiting_mark = waiting_mark
+        self._is_marked = False
+        self._marking = asyncio.Lock()
         self._http = client.http
         self._channel_id = place.channel_id
         self._caller = Caller(clock, call_timeout_s)
@@ -104,6 +111,7 @@ class MessageSink:
         message_id = MessageId(int(message["id"]))
         if message["content"].strip() != content.strip():
             await self.edit(message_id, content, controls=controls)
+        await self._unmark()
         return message_id
 
     async def edit(
@@ -125,6 +133,7 @@ class MessageSink:
             await self._caller.within_limit(self._http.send_typing(self._channel_id))
         except (discord.HTTPException, discord.RateLimited, *TRANSIENT) as exc:
             raise map_discord_error(exc) from exc
+        await self._mark_waiting()
 
     async def mark(self, emoji: str) -> None:
         """React to the question's message; see ``ReplySink.mark``."""
@@ -132,6 +141,27 @@ class MessageSink:
             asked_id = self._reference.message_id
             react = self._http.add_reaction
             await self._caller.call(lambda: react(self._channel_id, asked_id, emoji))
+
+    async def _mark_waiting(self) -> None:
+        async with self._marking:
+            if self._waiting_mark and not self._is_marked:
+                self._is_marked = True
+                with contextlib.suppress(DeliveryError):
+                    await self.mark(self._waiting_mark)
+
+    async def _unmark(self) -> None:
+        """Take the waiting mark away for good, which is not worth more than one request."""
+        async with self._marking:
+            mark, asked = self._waiting_mark, self._reference
+            self._waiting_mark = ""
+            if not self._is_marked or asked is None or asked.message_id is None:
+                return
+            self._is_marked = False
+            take_away = self._http.remove_own_reaction(self._channel_id, asked.message_id, mark)
+            try:
+                await self._caller.within_limit(take_away)
+            except (discord.HTTPException, discord.RateLimited, *TRANSIENT) as exc:
+                _log.debug("a mark stays (%s)", plain_reason(exc))
 
     async def _post(
         self,

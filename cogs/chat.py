@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import timedelta
 
 import discord
@@ -28,10 +29,9 @@ from bot.core.errors import AdmissionError
 from bot.core.tasks import KeyedLocks, TaskOwner
 from bot.core.wording import counted
 from bot.gateway.client import ClawbotClient
-from bot.prompt.cleaning import without_mention
+from bot.prompt.cleaning import readable, without_mention
 from cogs import _actions, _buttons, _convert, _gate, _places, _respond, _review
 from cogs._asking import Asking
-from cogs._sink import MessageSink
 
 _log = logging.getLogger(__name__)
 
@@ -149,7 +149,19 @@ class ChatCog(commands.Cog):
             return
         if origin is Origin.DM:
             await self._backfill.remember_dms(incoming.place.channel_id)
-        await self._submit(question, incoming)
+        await self._submit(await self._placed(question, incoming), incoming)
+
+    async def _placed(self, question: Question, incoming: IncomingMessage) -> Question:
+        """Return a question where it shall be answered: in place, or in a thread of its own."""
+        chat = self._services.overrides.effective(question.place)
+        if chat.answer_in != "thread" or question.origin not in {Origin.MENTION, Origin.CHANNEL}:
+            return question
+        if self._services.chat.knows(question.id):
+            return question
+        me = self.bot.user
+        words = readable(question.text, incoming.names, bot_id=self._me, bot_name=me.display_name)
+        place = await _places.open_thread(self.bot, incoming, _places.thread_name(words))
+        return question if place is None else replace(question, place=place)
 
     def _question(self, incoming: IncomingMessage, origin: Origin) -> Question:
         is_mentioned = self._me in incoming.mentioned_ids
@@ -170,13 +182,12 @@ class ChatCog(commands.Cog):
     ) -> None:
         self._proxies.asked(question)
         try:
-            await self._services.chat.submit(question, self._sink(incoming), is_counted=is_counted)
+            sink = _places.message_sink(self.bot, question.place, incoming.id)
+            await self._services.chat.submit(question, sink, is_counted=is_counted)
         except AdmissionError as exc:
             self._proxies.refused(question)
-            self._turned_away.refuse(incoming, exc.sentence)
-
-    def _sink(self, incoming: IncomingMessage) -> MessageSink:
-        return _places.message_sink(self.bot, incoming.place, incoming.id)
+            if question.origin is not Origin.CHANNEL:  # otherwise nobody asked me
+                self._turned_away.refuse(incoming, exc.sentence)
 
     # What happens to messages afterwards
 

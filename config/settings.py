@@ -243,6 +243,16 @@ class ChatDefaults(Section):
     show_footer: Annotated[bool, _PER_CHANNEL] = Field(
         False, description="A quiet line with model and speed below each answer"
     )
+    answer_to: Annotated[Literal["mention", "every_message", "never"], _PER_CHANNEL] = Field(
+        "mention",
+        description="Which messages I answer; of every message those that are for others are left out",
+    )
+    answer_in: Annotated[Literal["here", "thread"], _PER_CHANNEL] = Field(
+        "here", description="Where I answer a mention: in place, or in a thread of its own"
+    )
+    waiting_mark: Annotated[bool, _PER_CHANNEL] = Field(
+        False, description="Put 👀 on a question until its answer begins"
+    )
 
 
 class ContextSettings(Section):

@@ -46,6 +46,8 @@ class Rule(StrEnum):
     CHANNEL_BLOCKED = "channel_blocked"
     CHANNEL_NOT_ALLOWED = "channel_not_allowed"
     ROLE_NEEDED = "role_needed"
+    SWITCHED_OFF = "switched_off"
+    """Nobody is answered in that channel."""
 
 
 _ELSEWHERE: Final = "I'm not switched on in this channel. Please ask me in another one."
@@ -57,6 +59,7 @@ _REASONS: Final = {
         "I don't answer direct messages. Please mention me in a server we share."
     ),
     Rule.GUILD_NOT_ALLOWED: "I'm not switched on for this server. Ask whoever runs me.",
+    Rule.SWITCHED_OFF: _ELSEWHERE,
     Rule.CHANNEL_BLOCKED: _ELSEWHERE,
     Rule.CHANNEL_NOT_ALLOWED: _ELSEWHERE,
     Rule.ROLE_NEEDED: (
@@ -121,6 +124,8 @@ class Admission:
         if not may_write:
             return Judgement(Decision.IGNORE, Rule.CANNOT_WRITE)
         rule = self._denied_by(message.author, message.place)
+        if rule is not None and origin is Origin.CHANNEL:
+            return Judgement(Decision.IGNORE, rule)  # nobody asked, so nobody is told
         if rule is not None:
             return Judgement(Decision.REFUSE, rule, _REASONS[rule])
         return Judgement(Decision.ACCEPT, origin=origin)
@@ -131,8 +136,9 @@ class Admission:
         edited_at = message.edited_at or message.created_at
         return me in message.mentioned_ids and edited_at - message.created_at <= MENTION_BY_EDIT
 
-    @staticmethod
-    def _origin(message: IncomingMessage, me: UserId, *, is_own_thread: bool) -> Origin | None:
+    def _origin(
+        self, message: IncomingMessage, me: UserId, *, is_own_thread: bool
+    ) -> Origin | None:
         if message.place.kind is PlaceKind.DM:
             return Origin.DM
         if message.replied_user_id == me:
@@ -142,7 +148,12 @@ class Admission:
         has_something = bool(
             message.text or message.attachments or message.forwarded_texts or message.poll
         )
-        return Origin.THREAD if is_own_thread and has_something else None
+        if not has_something or _is_for_others(message):
+            return None
+        if is_own_thread:
+            return Origin.THREAD
+        is_answered = self.rules(message.place).answer_to == "every_message"
+        return Origin.CHANNEL if is_answered else None
 
     def refusal(self, person: Person, place: Place) -> str:
         """Return why this person may not ask at this place; empty if they may."""
@@ -162,6 +173,8 @@ class Admission:
         rules = self.rules(place)
         if person.id in rules.blocked_user_ids:
             return Rule.PERSON_BLOCKED
+        if rules.answer_to == "never":
+            return Rule.SWITCHED_OFF
         return _denied_there(rules, person, place)
 
     def _denied_by_operator(self, person: Person, place: Place) -> Rule | None:
@@ -178,6 +191,16 @@ class Admission:
         policy = self.settings.direct_messages
         is_allowed = policy == "open" or (policy == "owners" and person.id in self.owner_ids)
         return place.kind is PlaceKind.DM and is_allowed
+
+
+_TO_MANY: Final = ("<@&", "@everyone", "@here")
+
+
+def _is_for_others(message: IncomingMessage) -> bool:
+    """Return whether a message that doesn't mention the bot mentions or replies to somebody else."""
+    is_reply = message.reference_id is not None and not message.is_forward
+    is_to_others = is_reply and message.replied_user_id != message.author.id
+    return is_to_others or bool(message.mentioned_ids) or any(m in message.text for m in _TO_MANY)
 
 
 def _denied_there(rules: DiscordSettings | PlaceRules, person: Person, place: Place) -> Rule | None:

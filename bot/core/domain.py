@@ -156,6 +156,8 @@ class Origin(StrEnum):
     REPLY = "reply"
     DM = "dm"
     THREAD = "thread"
+    CHANNEL = "channel"
+    """A message of a channel where every message is answered."""
     SLASH = "slash"
     CONTEXT_MENU = "context_menu"
     REGENERATE = "regenerate"

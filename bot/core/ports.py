@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bot.core.domain import (
     AttachmentInfo,
@@ -191,6 +191,9 @@ class FileSource(Protocol):
         ...
 
 
+AnswerTo = Literal["mention", "every_message", "never"]
+
+
 @dataclass(frozen=True, slots=True)
 class ChatSettings:
     """The settings in force for one place, after guild and channel overrides.
@@ -203,6 +206,9 @@ class ChatSettings:
         system_prompt: The persona's text, with its placeholders still in it.
         reasoning: How much the model may think.
         show_footer: Add the quiet line with model and speed below each answer.
+        answer_to: Which messages are answered.
+        answer_in: Whether a mention is answered in place or in a thread of its own.
+        waiting_mark: Mark a question until its answer begins.
         may_load: The model may be loaded for this place.
         model_remark: A sentence for the person, where another model than the chosen one is used.
     """
@@ -214,6 +220,9 @@ class ChatSettings:
     system_prompt: str
     reasoning: Reasoning
     show_footer: bool = False
+    answer_to: AnswerTo = "mention"
+    answer_in: Literal["here", "thread"] = "here"
+    waiting_mark: bool = False
     may_load: bool = True
     model_remark: str = ""
 
@@ -228,6 +237,7 @@ class PlaceRules:
         allowed_role_ids: Only people with one of these.
         blocked_user_ids: Never these people.
         admin_role_ids: Who may change the server's settings without Manage Server.
+        answer_to: Which messages are answered there.
     """
 
     allowed_channel_ids: tuple[int, ...] = ()
@@ -235,6 +245,7 @@ class PlaceRules:
     allowed_role_ids: tuple[int, ...] = ()
     blocked_user_ids: tuple[int, ...] = ()
     admin_role_ids: tuple[int, ...] = ()
+    answer_to: AnswerTo = "mention"
 
 
 class State(Protocol):

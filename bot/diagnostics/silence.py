@@ -52,6 +52,10 @@ _WHY: Final = {
         "I answer in certain channels only, and neither this one nor its category is one of them",
         f"{_OPERATOR} adds it to {_setting('allowed_channel_ids')}{_OR_CONFIG}",
     ),
+    Rule.SWITCHED_OFF: (
+        "I answer nobody in this channel",
+        "Who manages the server sets `answer_to` there with /config chat.",
+    ),
     Rule.ROLE_NEEDED: (
         "this person has none of the roles that may ask me",
         f"Give them such a role, or add one of theirs to {_setting('allowed_role_ids')}{_OR_CONFIG}",

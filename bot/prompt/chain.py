@@ -1,8 +1,8 @@
 """Read the conversation that a question belongs to, from Discord alone.
 
 In channels the reply chain is the conversation: each message leads to the one it replies to, and the
-messages that its writer sent directly before belong to it. Threads, forum posts and direct messages
-continue by themselves: their history is the conversation.
+messages that its writer sent directly before belong to it. Threads, forum posts, direct messages and
+channels where every message is answered continue by themselves: their history is the conversation.
 """
 
 from __future__ import annotations
@@ -247,7 +247,7 @@ class ConversationReader:
         newest = _newest(question)
         if question.since_id is not None:
             return await self._span(question, newest, limit)
-        if question.place.kind in LINEAR_KINDS:
+        if question.place.kind in LINEAR_KINDS or question.origin is Origin.CHANNEL:
             return await self._linear(question, newest, limit, enough_tokens)
         return await self._chain(question, newest, limit)
 
@@ -362,6 +362,7 @@ class ConversationReader:
             known = {message.id for message in earlier}
             earlier = sorted([*(m for m in seen if m.id not in known), *earlier], key=_by_id)
             starter = await self._starter(place)
+            starter = None if starter is not None and starter.id == newest.id else starter
         if starts_afresh:
             key = f"{key}:{newest.id}"
         elif is_complete and earlier and (is_cut or self._is_fresh_start(earlier[0])):

@@ -111,14 +111,15 @@ class SettingsStore:
 
     def rules(self, place: Place) -> PlaceRules:
         """Return what the server's own people decided for a place, beside what holds everywhere."""
-        scopes = [scope for scope in _scopes(place) if scope.layer is not Layer.GLOBAL]
+        scopes = _scopes(place)
 
-        def nearest(key: str) -> tuple[int, ...]:
-            found = (self.stored(scope, key) for scope in scopes)
-            value = next((stored.value for stored in found if stored is not None), ())
-            return value if isinstance(value, tuple) else ()
+        def nearest(key: str) -> SettingValue | None:
+            held = self._resolve(key, scopes)
+            is_operators = held.layer in {Layer.FILE, Layer.GLOBAL} and key != "answer_to"
+            return () if is_operators else held.value
 
-        return PlaceRules(**{rule.name: nearest(rule.name) for rule in fields(PlaceRules)})
+        rules: dict[str, Any] = {rule.name: nearest(rule.name) for rule in fields(PlaceRules)}
+        return PlaceRules(**rules)
 
     def _model(self, place: Place, scopes: Sequence[Scope]) -> tuple[str | None, bool, str]:
         """Return the model in force, whether it may be loaded, and what to say about it."""

@@ -121,19 +121,21 @@ def _run(options: argparse.Namespace) -> int:
     set_up_logging(result.settings)
     for warning in result.warnings:
         _log.warning("%s", warning)
-    asyncio.run(_serve(result.settings))
+    asyncio.run(_serve(result.settings, getattr(options, "config", None)))
     return 0
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, config_path: str | None) -> None:
     stop = asyncio.Event()
     with stop_on_signal(stop), contextlib.suppress(asyncio.CancelledError):
         from bot.app import run  # noqa: PLC0415 - the other commands start without discord.py
+        from bot.ops.reload import Origin  # noqa: PLC0415
 
         watchdog = Watchdog(SystemClock(), settings.store.data_dir)
         watchdog.lag.listen(lambda _lag_s: tell(ALIVE))
         async with watchdog.watching():
-            await run(settings, stop=stop, lag=watchdog.lag)
+            origin = Origin.of(config_path)
+            await run(settings, stop=stop, lag=watchdog.lag, origin=origin)
 
 
 def _demo(options: argparse.Namespace) -> int:

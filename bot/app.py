@@ -43,6 +43,7 @@ from bot.lmstudio import LMStudioBackend, open_backend
 from bot.ops.health import health, readiness
 from bot.ops.history import History
 from bot.ops.metrics import Metrics, Sources
+from bot.ops.reload import Origin, Reload
 from bot.ops.service_manager import READY, STOPPING, tell
 from bot.ops.status_server import StatusServer
 from bot.ops.watchdog import LoopLag, take_blamed
@@ -106,6 +107,7 @@ async def run(
     ready: asyncio.Event | None = None,
     lag: LoopLag | None = None,
     watcher: Watcher | None = None,
+    origin: Origin | None = None,
 ) -> None:
     """Run the bot until ``stop`` is set.
 
@@ -116,6 +118,7 @@ async def run(
         ready: Set once the bot is online for the first time.
         lag: How late the event loop is, if somebody measures that; for the metrics.
         watcher: Somebody who looks on.
+        origin: Where the settings come from; edits there are then put in force.
 
     Raises:
         ConfigurationError: Token, intents, database URL or data folder are wrong.
@@ -141,6 +144,9 @@ async def run(
         tasks = TaskOwner()
         stack.push_async_callback(tasks.cancel)
         _start_companions(client, tasks, ready)
+        if origin is not None:
+            reload = Reload(origin, settings, client.services.overrides)
+            tasks.start(reload.watch(clock), name="settings file")
         connecting = tasks.watched(client.connect(), name="gateway")
         keeping = asyncio.get_running_loop().create_task(held.watch(clock))
         stack.push_async_callback(end_tasks, keeping)

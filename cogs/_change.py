@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import discord
@@ -49,17 +49,40 @@ async def change(interaction: Interaction, wanted: Wanted, scope: Scope) -> None
         InvalidSettingError: A value isn't allowed.
         StoreError: It couldn't be kept.
     """
-    prepared = dict([await _tried(interaction, *each, scope) for each in wanted.items()])
-    warnings = [
-        warning
-        for name, text in prepared.items()
-        if (warning := _consequence(interaction, setting_type(name), text, scope))
-    ]
+    prepared, warnings = await tried(interaction, wanted, scope)
     if warnings:
-        view = Confirmation(interaction, prepared, scope)
-        await _respond.say(interaction, "\n".join(f"⚠️ {each}" for each in warnings), view=view)
+        await ask(interaction, prepared, scope, warnings)
     else:
         await _respond.say(interaction, await carry_out(interaction, prepared, scope))
+
+
+async def tried(interaction: Interaction, wanted: Wanted, scope: Scope) -> tuple[Wanted, list[str]]:
+    """Check changes against what there is; return them as the store reads them, and what they do to others.
+
+    Raises:
+        GateError: As ``change``.
+        InvalidSettingError: As ``change``.
+    """
+    prepared = dict([await _tried(interaction, *each, scope) for each in wanted.items()])
+    found = [
+        _consequence(interaction, setting_type(name), text, scope)
+        for name, text in prepared.items()
+    ]
+    return prepared, [warning for warning in found if warning]
+
+
+async def ask(
+    interaction: Interaction, prepared: Wanted, scope: Scope, warnings: Sequence[str]
+) -> None:
+    """Ask for a yes to changes that were tried."""
+    view = Confirmation(interaction, prepared, scope)
+    await _respond.say(interaction, "\n".join(f"⚠️ {each}" for each in warnings), view=view)
+
+
+async def close(interaction: Interaction, text: str) -> None:
+    """Put a sentence in the place of a message with buttons or menus that nobody used in time."""
+    with contextlib.suppress(*_respond.LOST):
+        await interaction.edit_original_response(content=text, view=None)
 
 
 async def carry_out(interaction: Interaction, wanted: Wanted, scope: Scope) -> str:
@@ -271,6 +294,10 @@ _CONSEQUENCES: Final = {
 }
 
 
+LOCK_OUTS: Final = frozenset({"blocked_user_ids", "admin_role_ids"})
+"""Settings by which somebody may shut out themselves, so that they are always asked."""
+
+
 # Asking first
 
 ASKED_S: Final = 600.0
@@ -318,7 +345,7 @@ class Confirmation(discord.ui.View):
 
     async def on_timeout(self) -> None:
         """Take the buttons away."""
-        await self._close(TOO_OLD)
+        await close(self._asked, TOO_OLD)
 
     @discord.ui.button(label="Change it", style=discord.ButtonStyle.danger)
     async def yes(self, interaction: Interaction, _button: discord.ui.Button[Confirmation]) -> None:
@@ -332,7 +359,3 @@ class Confirmation(discord.ui.View):
         """Leave everything as it is."""
         self.stop()
         await _respond.replace(interaction, LEFT)
-
-    async def _close(self, text: str) -> None:
-        with contextlib.suppress(*_respond.LOST):
-            await self._asked.edit_original_response(content=text, view=None)

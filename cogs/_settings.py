@@ -203,9 +203,11 @@ def value_choices(
     if names.is_list(kind.target):
         return matching(_entries(interaction, kind, held.value), typed)
     default = kind.target.info.default
-    marks = {} if default is None else {kind.written(default): " · the default"}
+    marks: dict[str, str] = {}
     if held.value is not None:
-        marks = {kind.written(held.value): f" · holds here, from {source_words(held)}"} | marks
+        marks[kind.written(held.value)] = f" · holds here, from {source_words(held)}"
+    if default is not None:
+        marks.setdefault(kind.written(default), " · the default")
     values = dict.fromkeys([*marks, *_further(interaction, kind)])
     title = _titled_model if kind.of == "model" else _titled_value
     return matching((title(value, marks.get(value, "")) for value in values), typed)
@@ -226,7 +228,8 @@ def _further(interaction: Interaction, kind: SettingType) -> list[str]:
         return list(offered(model.reasoning_options if model else None))
     if names.is_flag(kind.target):
         return ["on", "off"]
-    return [each for each in get_args(names.kind(kind.target)) if isinstance(each, str)]
+    examples = [kind.written(each) for each in kind.target.info.examples or ()]
+    return examples + [str(each) for each in get_args(names.kind(kind.target))]
 
 
 def _entries(

@@ -19,7 +19,7 @@ from bot.storage.setting_types import (
     ShownSetting,
     setting_type,
 )
-from cogs import _change, _convert, _gate, _options, _respond
+from cogs import _change, _convert, _gate, _options, _respond, _setup
 from cogs._settings import (
     SCOPE_CHOICES,
     choices,
@@ -61,6 +61,13 @@ class AdminCog(commands.Cog):
         for command in _options.commands():
             self.config.add_command(command)
 
+    @app_commands.command()
+    @app_commands.guild_only()
+    @app_commands.default_permissions(manage_guild=True)
+    async def setup(self, interaction: Interaction) -> None:
+        """Set me up for this server: model, channels, who may ask, persona, and a test question."""
+        await _setup.open_page(interaction)
+
     @config.command(name="show")
     @app_commands.choices(scope=SCOPE_CHOICES)
     async def show(
@@ -84,7 +91,8 @@ class AdminCog(commands.Cog):
         if one is not None:
             text += f"\n{one.description}. It may be {one.allowed}."
         if UserId(interaction.user.id) in _gate.owner_ids(self.bot):
-            text = "\n".join([*(f"⚠️ {each}" for each in self._services.storage.state), text])
+            troubles = [*self._services.storage.state, *self._store.file_state]
+            text = "\n".join([*(f"⚠️ {each}" for each in troubles), text])
         await _respond.say(interaction, text)
 
     def _shown_at(self, scope: Scope, keys: Sequence[str]) -> list[ShownSetting]:

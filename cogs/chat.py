@@ -42,7 +42,7 @@ HELP = (
     "Edit your question and I answer again; delete it and I stop.\n"
     "- Right-click a message, Apps: **Ask about this**, **Summarise from here**.\n"
     "- `/stop` ends your questions here. `/diag network` says why I'm slow or silent.\n"
-    "- Who manages this server: `/config`, `/persona`, `/model`."
+    "- Who manages this server: `/setup`, `/config`, `/persona`, `/model`."
 )
 
 Interaction = discord.Interaction[ClawbotClient]

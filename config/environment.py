@@ -22,6 +22,9 @@ from dotenv.parser import parse_stream
 from config import names
 from config.loader import LoadResult, SettingsError, load_settings
 
+DOTENV: Final = ".env"
+"""The file of environment variables, in the folder where the bot is started."""
+
 LIMIT_BYTES: Final = 1_048_576
 """No settings file is longer; a wrong path to something huge is not read into memory."""
 
@@ -116,7 +119,7 @@ def read_environment(
     problems: list[str] = []
     warnings: list[str] = []
     dotenv: dict[str, str] = {}
-    dotenv_path = folder / ".env"
+    dotenv_path = folder / DOTENV
     try:
         dotenv = _read_dotenv(dotenv_path, problems)
     except UnreadableError as exc:

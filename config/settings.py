@@ -223,7 +223,11 @@ class ChatDefaults(Section):
         examples=["qwen/qwen3-8b"],
     )
     temperature: Annotated[float, _PER_CHANNEL] = Field(
-        defaults.TEMPERATURE, ge=0, le=2, description="Sampling temperature"
+        defaults.TEMPERATURE,
+        ge=0,
+        le=2,
+        description="Sampling temperature",
+        examples=[defaults.TEMPERATURE, 0, 0.3, 1],
     )
     top_p: Annotated[float, _PER_CHANNEL] = Field(
         defaults.TOP_P, gt=0, le=1, description="Nucleus sampling (top-p)"

@@ -66,6 +66,10 @@ class SettingsStore:
 
     Reads come from memory. A write is in the database before it is in memory, so that a failed one
     changes nothing.
+
+    Attributes:
+        file_state: For the owners: what is wrong with an edit of the settings file, or waits for a
+            restart.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class SettingsStore:
         self._listeners: list[Callable[[Change], None]] = []
         self._is_loaded = False
         self._permit = permit
+        self.file_state: tuple[str, ...] = ()
 
     @classmethod
     async def open(
@@ -218,6 +223,11 @@ class SettingsStore:
     def subscribe(self, listener: Callable[[Change], None]) -> None:
         """Have a function called after each change."""
         self._listeners.append(listener)
+
+    def rebase(self, settings: Settings) -> None:
+        """Take what the operator wrote anew; what was set by command stays over it."""
+        self._live.base = settings
+        self._follow()
 
     def _resolve(self, key: str, scopes: Sequence[Scope]) -> ShownSetting:
         for scope in scopes:

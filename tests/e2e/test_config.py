@@ -246,12 +246,55 @@ async def test_autocomplete_shows_what_holds_the_default_and_where_it_comes_from
     values = await server.ada.autocomplete(
         server.general, "config set", "value", "", setting="temperature"
     )
-    assert [each["name"] for each in values] == [
+    assert [each["name"] for each in values][:2] == [
         "0.3 · holds here, from this server",
         "0.7 · the default",
     ]
     owners = await server.ada.autocomplete(server.general, "config set", "setting", "slots")
     assert owners == []
+
+
+async def test_of_two_admins_at_once_the_last_wins_and_both_are_in_the_history(
+    server: Server,
+) -> None:
+    guild = server.general.guild
+    assert guild is not None
+    carol = server.discord.add_user("Carol")
+    guild.add_member(carol, permissions=Permission.MANAGE_GUILD)
+    made = [
+        await who.slash(server.general, "config set", setting="max_tokens", value=value)
+        for who, value in ((server.ada, "111"), (carol, "222"))
+    ]
+    for each in made:
+        await server.discord.wait_until(lambda each=each: each.content)  # type: ignore[misc]
+    lines = (await server.use(server.ada, "config history")).content.splitlines()
+    assert len(lines) == 2
+    newest = lines[0].partition("→ `")[2][:3]
+    assert f"`{newest} " not in lines[1]
+    assert f"`{newest}`" in await server.value("max_tokens")
+
+
+async def test_entries_that_two_admins_add_at_once_are_both_there(server: Server) -> None:
+    made = [
+        await server.ada.slash(
+            server.general, "config access", blocked_channel_ids=channel, scope="guild"
+        )
+        for channel in (server.general, server.other)
+    ]
+    for each in made:
+        await server.discord.wait_until(lambda each=each: each.content)  # type: ignore[misc]
+    held = await server.value("blocked_channel_ids")
+    assert f"<#{server.general.id}>" in held
+    assert f"<#{server.other.id}>" in held
+
+
+async def test_a_server_that_was_left_and_joined_again_has_its_settings(server: Server) -> None:
+    guild = server.general.guild
+    assert guild is not None
+    await server.use(server.ada, "config chat", temperature=0.3)
+    guild.remove_member(server.discord.world.bot_user)
+    guild.add_bot(server.discord.world.bot_user)
+    assert "`0.3`" in await server.value("temperature")
 
 
 NUMBERS = ("", " ", "hot", "nan", "inf", "-inf", "1e9", "0x1", "1_0", "--1", "0.7.1", "½", "٠", "None", "[]", "{}",

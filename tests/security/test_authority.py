@@ -27,6 +27,7 @@ MANAGER_COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("config reset", {"setting": "top_p"}),
     ("config undo", {"scope": "channel"}),
     ("config history", {}),
+    ("setup", {}),
     ("config chat", {"temperature": 0.4, "show_footer": True}),
     ("config access", {"scope": "channel"}),
     ("config set", {"setting": "admin_role_ids", "value": "none"}),

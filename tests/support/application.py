@@ -10,6 +10,7 @@ from pathlib import Path
 from bot import app
 from bot.core.clock import Clock, SystemClock
 from bot.core.tasks import end_tasks
+from bot.ops.reload import Origin
 from bot.ops.watchdog import LoopLag
 from config.loader import load_settings
 from config.settings import Settings
@@ -47,7 +48,9 @@ def settings_for(
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, clock: Clock | None = None) -> AsyncGenerator[None, None]:
+async def running(
+    settings: Settings, clock: Clock | None = None, origin: Origin | None = None
+) -> AsyncGenerator[None, None]:
     """Run the application until the block ends, and let it stop in order.
 
     Raises:
@@ -55,7 +58,9 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncGenera
     """
     stop, ready = asyncio.Event(), asyncio.Event()
     lag = None if settings.metrics.addr is None else LoopLag(SystemClock())
-    work = asyncio.create_task(app.run(settings, clock=clock, stop=stop, ready=ready, lag=lag))
+    work = asyncio.create_task(
+        app.run(settings, clock=clock, stop=stop, ready=ready, lag=lag, origin=origin)
+    )
     waiting = asyncio.create_task(ready.wait())
     await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
     if work.done():

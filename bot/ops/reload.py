@@ -1,0 +1,141 @@
+"""The settings file while the bot runs: an edit is checked and put in force, a broken one reported."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bot.core.clock import Clock
+from bot.storage.settings_store import SettingsStore
+from config import names
+from config.environment import DOTENV, Sources, read_environment
+from config.loader import SettingsError
+from config.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+LOOK_S: Final = 5.0
+"""Seconds between looks at the files: a look is two calls of ``stat``."""
+
+Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the operator's settings are read from.
+
+    Attributes:
+        read: Reads the environment and the files anew.
+        files: The files that may be edited, whether they are there or not.
+    """
+
+    read: Callable[[], Sources]
+    files: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, config_path: str | None, folder: Path = Path()) -> Origin:
+        """Return where a process that was started in a folder reads its settings.
+
+        Args:
+            config_path: The settings file that the command line named, if it did.
+            folder: Where ``.env`` and the default settings file are looked for.
+        """
+
+        def read() -> Sources:
+            return read_environment(folder=folder, config_path=config_path)
+
+        return cls(read, (folder / DOTENV, Path(read().file_name)))
+
+
+class Reload:
+    """Follows the operator's files.
+
+    Args:
+        origin: Where the settings come from.
+        settings: What was read at the start.
+        store: Puts settings in force, and tells the owners how the last edit went.
+    """
+
+    def __init__(self, origin: Origin, settings: Settings, store: SettingsStore) -> None:
+        self._origin = origin
+        self._start = settings
+        self._in_force = settings
+        self._store = store
+        self._seen = _stamp(origin.files)
+
+    async def watch(self, clock: Clock) -> None:
+        """Look at the files until cancelled."""
+        while True:
+            await clock.sleep(LOOK_S)
+            stamp = await asyncio.to_thread(_stamp, self._origin.files)
+            if stamp != self._seen:
+                self._seen = stamp
+                self._take(await asyncio.to_thread(self._origin.read))
+
+    def _take(self, sources: Sources) -> None:
+        try:
+            settings = sources.load().settings
+        except SettingsError as exc:
+            self._store.file_state = tuple(
+                f"The edited settings aren't used, the last good ones hold: {problem}"
+                for problem in exc.problems
+            )
+            for problem in exc.problems:
+                _log.warning("the edited settings aren't used: %s", problem)
+            return
+        changed = [
+            target for target in names.targets() if _differs(target, settings, self._in_force)
+        ]
+        live = [target for target in changed if names.mark(target).reach]
+        self._in_force = _with(self._in_force, settings, live)
+        self._store.rebase(self._in_force)
+        waiting = [
+            target
+            for target in names.targets()
+            if not names.mark(target).reach and _differs(target, settings, self._start)
+        ]
+        self._store.file_state = tuple(
+            f"{target.path} was edited: restart me to use it." for target in waiting
+        )
+        if changed:
+            _log.info(
+                "the edited settings hold: %s; after a restart: %s",
+                ", ".join(target.path for target in live) or "none",
+                ", ".join(target.path for target in waiting) or "none",
+            )
+
+
+def _differs(target: names.Target, one: Settings, other: Settings) -> bool:
+    return _value(target, one) != _value(target, other)
+
+
+def _value(target: names.Target, settings: Settings) -> object:
+    return getattr(getattr(settings, target.section), target.field)
+
+
+def _with(settings: Settings, new: Settings, targets: list[names.Target]) -> Settings:
+    """Return settings with some fields as they are in others."""
+    updates: dict[str, dict[str, object]] = {}
+    for target in targets:
+        updates.setdefault(target.section, {})[target.field] = _value(target, new)
+    sections = {
+        name: getattr(settings, name).model_copy(update=fields) for name, fields in updates.items()
+    }
+    return settings.model_copy(update=sections)
+
+
+def _stamp(files: tuple[Path, ...]) -> Stamp:
+    """Return what tells an edited file from the one seen before."""
+    return tuple(map(_file_stamp, files))
+
+
+def _file_stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -1,0 +1,163 @@
+"""``/setup``: one page that shows how a server has the bot, and changes it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sandbox.discord import Channel, DiscordSandbox, Interaction, Message, Permission, Person, Role
+from sandbox.lmstudio import LMStudioSandbox, Model
+from tests.support.application import running, settings_for
+
+
+@dataclass
+class Page:
+    """A running bot, and the page that Ada has opened."""
+
+    discord: DiscordSandbox
+    lm: LMStudioSandbox
+    ada: Person
+    channel: Channel
+    opened: Interaction
+
+    @property
+    def message(self) -> Message:
+        """The page as Ada sees it."""
+        assert self.opened.message is not None
+        return self.opened.message
+
+    async def select(self, wanted: str, *values: object) -> Interaction:
+        """Choose in a menu, by what stands in it, and wait for what comes of it."""
+        part = self.menu(wanted)
+        made = await self.ada.select(self.message, part, [str(each) for each in values])
+        await made.wait_response(timeout_s=5)
+        return made
+
+    async def press(self, label: str) -> Interaction:
+        """Press a button."""
+        made = await self.ada.click(self.message, label)
+        await made.wait_response(timeout_s=5)
+        return made
+
+    def menu(self, placeholder: str) -> str:
+        """Return a menu's id."""
+        rows = self.message.components
+        parts = [part for row in rows for part in row["components"]]
+        return next(str(p["custom_id"]) for p in parts if placeholder in p.get("placeholder", ""))
+
+    async def shows(self, text: str) -> None:
+        """Wait until the page says something."""
+        await self.discord.wait_until(lambda: text in self.message.content)
+
+
+@pytest.fixture
+async def page(
+    discord: DiscordSandbox, ada: Person, channel: Channel, tmp_path: Path
+) -> AsyncGenerator[Page, None]:
+    assert channel.guild is not None
+    channel.guild.add_channel("questions")
+    channel.guild.add_role("Friends")
+    models = [Model("qwen/qwen3-next-80b", context_tokens=8192), Model("small")]
+    async with LMStudioSandbox(models) as lm, running(settings_for(discord, lm, tmp_path)):
+        opened = await ada.slash(channel, "setup")
+        await discord.wait_until(lambda: opened.content)
+        assert opened.ephemeral
+        yield Page(discord, lm, ada, channel, opened)
+
+
+def _there(page: Page, name: str) -> int:
+    guild = page.channel.guild
+    assert guild is not None
+    everything: list[Channel | Role] = [*guild.channels.values(), *guild.roles.values()]
+    return next(each.id for each in everything if each.name == name)
+
+
+async def test_the_page_says_where_everything_stands(page: Page) -> None:
+    for line in (
+        "1. Model",
+        "2. Channels: every",
+        "3. Who may ask: everybody",
+        "4. When",
+        "5. Pers",
+    ):
+        assert line in page.message.content
+    assert len(page.message.components) == 5
+
+
+async def test_each_menu_changes_its_setting_and_the_page_shows_it(page: Page) -> None:
+    await page.select("Model", "small")
+    await page.shows("1. Model: `small`")
+    questions, friends = _there(page, "questions"), _there(page, "Friends")
+    await page.select("Channels", questions)
+    await page.shows(f"2. Channels: <#{questions}>")
+    assert "chosen channels only" in page.message.content
+    await page.select("Who may ask", friends)
+    await page.shows(f"3. Who may ask: <@&{friends}>")
+    await page.select("When and where", "mention thread")
+    await page.shows("in a thread for each question")
+    await page.select("Who may ask")
+    await page.shows("3. Who may ask: everybody")
+    history = await page.ada.slash(page.channel, "config history")
+    await page.discord.wait_until(lambda: history.content)
+    assert len(history.content.splitlines()) == 6
+
+
+async def test_persona_and_numbers_are_forms_with_what_holds_now(page: Page) -> None:
+    opened = await page.press("Persona")
+    await page.ada.submit(opened, {"system_prompt": "Be a pirate."})
+    await page.shows("Be a pirate.")
+    opened = await page.press("Numbers")
+    await page.ada.submit(opened, {"temperature": "0,3", "max_tokens": "1k"})
+    await page.shows("temperature 0.3, at most 1000 tokens")
+    opened = await page.press("Numbers")
+    refused = await page.ada.submit(opened, {"temperature": "hot"})
+    await page.discord.wait_until(lambda: refused.content)
+    assert "from 0 to 2" in refused.content
+    assert "temperature 0.3" in page.message.content
+
+
+async def test_a_test_question_is_answered_in_the_channel(page: Page) -> None:
+    await page.press("Ask a test question")
+    await page.discord.wait_until(
+        lambda: any("help you" in each.content for each in page.ada.view(page.channel))
+    )
+    assert "1. Model" in page.message.content
+
+
+async def test_blocking_oneself_is_asked_about_first(page: Page) -> None:
+    await page.press("People")
+    await page.shows("**People**")
+    asked = await page.select("never answer", page.ada.id)
+    await page.discord.wait_until(lambda: asked.content)
+    assert "You are on that list yourself" in asked.content
+    await page.press("Back")
+    await page.shows("1. Model")
+
+
+async def test_nobody_else_uses_the_page_and_a_lost_right_closes_it(page: Page) -> None:
+    guild = page.channel.guild
+    assert guild is not None
+    carol = page.discord.add_user("Carol")
+    guild.add_member(carol, permissions=Permission.MANAGE_GUILD)
+    opened = await carol.slash(page.channel, "setup")
+    await page.discord.wait_until(lambda: opened.content)
+    assert opened.message is not None
+    guild.remove_member(carol)
+    guild.add_member(carol)
+    refused = await carol.click(opened.message, "Persona")
+    await page.discord.wait_until(lambda: refused.content)
+    assert "Manage Server" in refused.content
+    assert refused.modal is None
+
+
+async def test_deleted_channels_are_no_marks_of_the_menu(page: Page) -> None:
+    questions = _there(page, "questions")
+    await page.select("Channels", questions, page.channel.id)
+    await page.shows(f"<#{questions}>")
+    page.discord.world.channels[questions].delete()
+    await page.press("Refresh")
+    await page.select("Channels", page.channel.id)
+    await page.shows(f"2. Channels: <#{page.channel.id}>")

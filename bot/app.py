@@ -141,24 +141,21 @@ async def run(
         if stop.is_set():
             return
         stack.push_async_callback(client.services.chat.cancel)
-        tasks = TaskOwner()
-        stack.push_async_callback(tasks.cancel)
+        stack.push_async_callback((tasks := TaskOwner()).cancel)
         _start_companions(client, tasks, ready)
-        if origin is not None:
-            reload = Reload(origin, settings, client.services.overrides)
-            tasks.start(reload.watch(clock), name="settings file")
+        _follow_files(origin, settings, client.services, tasks)
         connecting = tasks.watched(client.connect(), name="gateway")
         keeping = asyncio.get_running_loop().create_task(held.watch(clock))
         stack.push_async_callback(end_tasks, keeping)
         await _until(stop, _ended(connecting, keeping))
-        _say_stopping()
-        await client.services.chat.close(settings.queue.shutdown_grace_s)
-        await _save_last(client.services)
+        await _wind_up(client.services, settings.queue.shutdown_grace_s)
 
 
-def _say_stopping() -> None:
+async def _wind_up(services: Services, grace_s: float) -> None:
     tell(STOPPING)
     _log.info("stopping")
+    await services.chat.close(grace_s)
+    await _save_last(services)
 
 
 def _token(settings: Settings) -> str:
@@ -536,6 +533,15 @@ async def _use_idle_time(services: Services) -> None:
     services.backend.on_loads(idle.wake)
     services.overrides.subscribe(lambda _: idle.wake())
     await idle.run((services.introductions, services.warm))
+
+
+def _follow_files(
+    origin: Origin | None, settings: Settings, services: Services, tasks: TaskOwner
+) -> None:
+    """Put edits of the operator's files in force."""
+    if origin is not None:
+        reload = Reload(origin, settings, services.overrides)
+        tasks.start(reload.watch(services.clock), name="settings file")
 
 
 async def _keep_presence(client: ClawbotClient) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,10 +70,10 @@ class Reload:
         """Look at the files until cancelled."""
         while True:
             await clock.sleep(LOOK_S)
-            stamp = await asyncio.to_thread(_stamp, self._origin.files)
+            stamp = _stamp(self._origin.files)
             if stamp != self._seen:
                 self._seen = stamp
-                self._take(await asyncio.to_thread(self._origin.read))
+                self._take(self._origin.read())
 
     def _take(self, sources: Sources) -> None:
         try:

@@ -356,13 +356,15 @@ class Reply:
         if done.first_token_s is None or done.total_s is None:
             return
         if done.usage is not None and not done.prompt_was_cut:
-            parts.estimator.learn(done.model, done.sent or prompt.turns, done.usage.prompt_tokens)
+            # By the key that the builder asks with; a server may name the copy that answered.
+            key = answered_by.key if answered_by is not None else done.model
+            parts.estimator.learn(key, done.sent or prompt.turns, done.usage.prompt_tokens)
 
     def _count(
         self, prompt: Prompt, done: Completed, pipeline: ReplyPipeline
     ) -> PromptCount | None:
         """Return what is known of the length of prompt and answer, for the turns to come."""
-        model = self._parts.backend.model(done.model) if done.model else None
+        model = self._parts.backend.model(done.model or self._chat().model)
         if model is None:
             return None
         is_of_this = self._reading is not None and not (

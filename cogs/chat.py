@@ -6,6 +6,7 @@ import asyncio
 import logging
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import discord
 from discord import app_commands
@@ -273,13 +274,8 @@ class ChatCog(commands.Cog):
             level = logging.INFO if count else logging.DEBUG
             _log.log(level, "took up %s", counted(count, "question"))
             channels = _places.candidates(self.bot, self._backfill.dm_channels)
-            await self._backfill.run(channels, self._take_missed)
-            looked_at = {each.place.channel_id for each in channels}
-            lately = await self._backfill.active_lately()
-            others = [channel_id for channel_id in lately if channel_id not in looked_at]
-            archived = await _places.archived_threads(self.bot, others)
-            if archived:
-                await self._backfill.run(archived, self._take_missed)
+            look_up = partial(_places.archived_threads, self.bot)
+            await self._backfill.run(channels, self._take_missed, look_up)
 
     async def _look_again(self) -> None:
         """See what became of the questions in work while no events came."""

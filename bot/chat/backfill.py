@@ -89,6 +89,9 @@ class _Search:
 Handle = Callable[[IncomingMessage], Awaitable[None]]
 """Takes a message that was missed."""
 
+LookUp = Callable[[Sequence[ChannelId]], Awaitable[Iterable[Candidate]]]
+"""Looks channels up that Discord didn't list."""
+
 
 class _Begun:
     """Counts the lives of the process that ended in the middle of something, by its name.
@@ -195,12 +198,6 @@ class Backfill:
             kept = [i for i in known if i not in newest] + [*newest]
             await self._state.set(DM_CHANNELS, kept[-MOST_DM_CHANNELS:])
 
-    async def active_lately(self) -> list[ChannelId]:
-        """Return the channels with a known message that isn't too old to look on from, latest first."""
-        floor = snowflake_at(self._clock.now() - self._oldest)
-        seen = await self._journal.last_seen()
-        return sorted((i for i, newest in seen.items() if newest >= floor), key=lambda i: -seen[i])
-
     @asynccontextmanager
     async def taking(self, message_id: MessageId) -> AsyncGenerator[bool, None]:
         """Take up a missed message inside the ``async with`` block, counted until it is stored.
@@ -233,16 +230,21 @@ class Backfill:
         newest = self._newest_live.get(channel_id, message_id)
         self._newest_live[channel_id] = max(newest, message_id)
 
-    async def run(self, candidates: Iterable[Candidate], handle: Handle) -> int:
+    async def run(
+        self, candidates: Iterable[Candidate], handle: Handle, look_up: LookUp | None = None
+    ) -> int:
         """Scan, and return how many messages were handed on; one scan at a time.
 
         Args:
             candidates: The channels the bot serves.
             handle: Called with each message found, oldest first; deduplication is the journal's.
+            look_up: Finds those of other channels, active lately, that can be looked into, too.
         """
         async with self._scanning:
-            session = self._sessions
-            found = await self._scan_all(candidates, handle)
+            session, listed = self._sessions, list(candidates)
+            found = await self._scan_all(listed, handle)
+            if look_up is not None:
+                found += await self._scan_all(await look_up(await self._others(listed)), handle)
             await self._begun.forget()
             if session == self._sessions:
                 newest, self._newest_live = self._newest_live, {}
@@ -251,6 +253,14 @@ class Backfill:
                     await self._journal.seen(channel_id, message_id)
                 await self.note_alive()
             return found
+
+    async def _others(self, listed: Iterable[Candidate]) -> list[ChannelId]:
+        """Return further channels with a known message not too old to look on from, latest first."""
+        known = {each.place.channel_id for each in listed}
+        floor = snowflake_at(self._clock.now() - self._oldest)
+        seen = await self._journal.last_seen()
+        others = (i for i, newest in seen.items() if newest >= floor and i not in known)
+        return sorted(others, key=lambda i: -seen[i])
 
     async def _scan_all(self, candidates: Iterable[Candidate], handle: Handle) -> int:
         """Look through all channels due, one page of each guild in turn.

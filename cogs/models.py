@@ -8,12 +8,19 @@ from discord.ext import commands
 
 from bot.chat.closing import model_name
 from bot.core.domain import GuildId, ModelInfo
+from bot.core.notices import STAGE_PREFIX
 from bot.core.wording import counted
+from bot.delivery.stage_line import stage_line
 from bot.gateway.client import ClawbotClient
 from cogs import _change, _gate, _respond, _settings
 from cogs._settings import MOST_CHOICES, SCOPE_CHOICES, choices, scope_for
 
 Interaction = discord.Interaction[ClawbotClient]
+
+NOT_WAKEABLE = (
+    "The model's machine doesn't answer, and I don't know how to wake it: write its network card's MAC "
+    "address into CLAWBOT_LMSTUDIO__WAKE."
+)
 
 
 class ModelsCog(commands.Cog):
@@ -141,6 +148,19 @@ class ModelsCog(commands.Cog):
         async with _respond.deferred(interaction):
             await self._services.backend.unload_model(key)
         await _respond.say(interaction, f"Unloaded `{model_name(key)}`.")
+
+    @model.command(name="wake")
+    async def model_wake(self, interaction: Interaction) -> None:
+        """Wake the model's machine, where it sleeps."""
+        _gate.require_owner(interaction)
+        backend = self._services.backend
+        stage = backend.wake()
+        if stage is not None:
+            await _respond.say(interaction, stage_line(stage, 0.0).removeprefix(STAGE_PREFIX))
+        elif backend.is_available():
+            await _respond.say(interaction, "The model's machine is awake.")
+        else:
+            await _respond.say(interaction, NOT_WAKEABLE)
 
     @model_allow.autocomplete("key")
     @model_load.autocomplete("key")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from config.defaults import LMSTUDIO_PORT, LOOPBACK
@@ -21,6 +21,10 @@ _API_VERSION: Final = "/v10"
 PROXY_PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 """Schemes of proxies, with the port where none is given; socks5h is another name of socks5 here."""
 _VERSIONED: Final = re.compile(r"/v\d+$")
+_MAC: Final = re.compile(
+    r"[0-9A-Fa-f]{12}|[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2}|[0-9A-Fa-f]{2}(?:(?::[0-9A-Fa-f]{2}){5}|(?:-[0-9A-Fa-f]{2}){5})"
+)
+_WITHOUT_MARKS: Final = str.maketrans("", "", ":.-")
 _DATABASE: Final = re.compile(r"^[a-z][a-z0-9]*(\+[a-z0-9_]+)?://")
 
 
@@ -126,6 +130,48 @@ def proxy_address(text: str) -> str:
         parts.netloc if parts.port else f"{parts.netloc.rstrip(':')}:{PROXY_PORTS[parts.scheme]}"
     )
     return f"{parts.scheme}://{netloc}"
+
+
+class WakeTarget(NamedTuple):
+    """A network card to wake, and where the packet for it goes.
+
+    Attributes:
+        mac: Six bytes in hexadecimal, small letters, with colons between; empty for a machine that
+            never sleeps.
+        broadcast: An IPv4 address, usually a network's broadcast address.
+        port: UDP port.
+    """
+
+    mac: str
+    broadcast: str = "255.255.255.255"
+    port: int = 9
+
+
+def wake_target(text: str) -> WakeTarget:
+    """Read ``MAC``, ``MAC@broadcast`` or ``MAC@broadcast:port``; ``none`` for a machine that never sleeps.
+
+    Raises:
+        ValueError: Anything else.
+    """
+    typed, at, where = text.strip().partition("@")
+    if typed.lower() in {"none", "-"} and not at:
+        return WakeTarget("")
+    if not _MAC.fullmatch(typed):
+        raise ValueError("must be a MAC address such as 00:11:22:33:44:55, or none")
+    digits = typed.translate(_WITHOUT_MARKS).lower()
+    mac = ":".join(digits[place : place + 2] for place in range(0, 12, 2))
+    if not at:
+        return WakeTarget(mac)
+    host, _, port = where.partition(":")
+    try:
+        target = WakeTarget(
+            mac, str(ipaddress.IPv4Address(host)), int(port or WakeTarget(mac).port)
+        )
+    except ValueError:
+        target = WakeTarget(mac, port=0)
+    if not 0 < target.port <= 65_535:
+        raise ValueError("must have an IPv4 address behind the @, such as @192.168.1.255")
+    return target
 
 
 def cdn_host(text: str) -> str:

@@ -25,6 +25,11 @@ def _one_line(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _wake(text: str) -> str:
+    addresses.wake_target(text)
+    return text
+
+
 def _proxy(secret: SecretStr) -> SecretStr:
     return SecretStr(addresses.proxy_address(secret.get_secret_value()))
 
@@ -196,6 +201,12 @@ class LMStudioSettings(Section):
         (), description="Models that every server (guild) may choose, also when that loads them"
     )
 
+    wake: tuple[Annotated[str, AfterValidator(_wake)], ...] = Field(
+        (),
+        description="MAC address of each machine that may sleep, in the order of the addresses; none for one "
+        "that never does; MAC@192.168.1.255 sends the packet there",
+    )
+
     @property
     def api_tokens(self) -> tuple[str, ...]:
         """The token of each address, in the order of ``base_url``; empty or missing for none."""
@@ -207,9 +218,13 @@ class LMStudioSettings(Section):
         return tuple(part.strip() for part in text.split(","))
 
     @model_validator(mode="after")
-    def _has_an_address_for_each_token(self) -> Self:
+    def _has_an_address_for_each(self) -> Self:
         if len(self.api_tokens) > len(self.base_url):
             raise ValueError("LMSTUDIO_API_TOKEN has more tokens than LMSTUDIO_BASE_URL addresses")
+        if len(self.wake) > len(self.base_url):
+            raise ValueError(
+                "CLAWBOT_LMSTUDIO__WAKE names more machines than LMSTUDIO_BASE_URL addresses"
+            )
         return self
 
 

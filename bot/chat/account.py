@@ -32,6 +32,7 @@ _SPANS: Final = {
 _OF_STAGES: Final = {
     StageKind.QUEUED: Span.QUEUE,
     StageKind.HELD: Span.QUEUE,
+    StageKind.WAKING: Span.QUEUE,
     StageKind.RETRYING: Span.QUEUE,
     StageKind.CONNECTING: Span.READ,
     StageKind.LOADING: Span.LOAD,

@@ -293,8 +293,8 @@ class Reply:
         if ticket.is_held:
             hold_s = self._parts.settings.queue.hold_s
             is_loading = self._parts.backend.is_loading()
-            held = Stage(StageKind.HELD, expected_wait_s=hold_s)
-            self._delivery.stage(Stage(StageKind.LOADING) if is_loading else held)
+            waking = Stage(StageKind.LOADING) if is_loading else self._parts.backend.wake()
+            self._delivery.stage(waking or Stage(StageKind.HELD, expected_wait_s=hold_s))
             return
         wait_s = ticket.expected_wait_s
         self._delivery.stage(

@@ -321,6 +321,7 @@ class StageKind(StrEnum):
 
     QUEUED = "queued"
     HELD = "held"
+    WAKING = "waking"
     CONNECTING = "connecting"
     LOADING = "loading"
     READING = "reading"
@@ -335,7 +336,7 @@ class Stage:
     Attributes:
         position: Place in the queue, 1 is next; with QUEUED.
         expected_wait_s: Seconds until the answer should start; with HELD, how long it is kept; with
-            READING and LOADING, how long that takes in all, where it is known from earlier times.
+            WAKING, READING and LOADING, how long that takes in all, where it is known from earlier times.
         tokens: Prompt tokens being read; with READING.
     """
 

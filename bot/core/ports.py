@@ -22,6 +22,7 @@ from bot.core.domain import (
     Question,
     QuestionId,
     Reasoning,
+    Stage,
     UserId,
 )
 
@@ -50,6 +51,10 @@ class ChatBackend(Protocol):
 
     def is_loading(self) -> bool:
         """Return whether none answers only because its model is still being loaded, without I/O."""
+        ...
+
+    def wake(self) -> Stage | None:
+        """Have machines that sleep woken, because a question waits; the stage where one can be."""
         ...
 
 

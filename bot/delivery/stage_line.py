@@ -27,7 +27,7 @@ _LEAST_EXPECTED_S = 2.0
 _RECHECK_S = 1.0
 """How often a line that is due but unchanged is looked at again."""
 
-_QUIET_STAGES = frozenset({StageKind.QUEUED, StageKind.HELD})
+_QUIET_STAGES = frozenset({StageKind.QUEUED, StageKind.HELD, StageKind.WAKING})
 """Nothing is being worked on: the stage line says so, the typing indicator would lie."""
 
 
@@ -78,6 +78,8 @@ def _words(stage: Stage, elapsed_s: float) -> str:
                 "The model's machine doesn't answer. "
                 f"I keep the question and answer when it's back{limit}."
             )
+        case StageKind.WAKING:
+            return "Waking the model's machine" + _of_all(elapsed_s, stage.expected_wait_s)
         case StageKind.CONNECTING:
             return "Reaching the model's machine…"
         case StageKind.LOADING:

@@ -115,3 +115,7 @@ class HeardBackend:
     def is_loading(self) -> bool:
         """Return whether none answers only because its model is still being loaded."""
         return self._backend.is_loading()
+
+    def wake(self) -> Stage | None:
+        """Have machines that sleep woken; the stage where one can be."""
+        return self._backend.wake()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final
 
 from bot.core.clock import Clock
-from bot.core.domain import ChatEvent, ChatRequest, ModelInfo
+from bot.core.domain import ChatEvent, ChatRequest, ModelInfo, Stage, StageKind
 from bot.core.errors import ConfigurationError
 from bot.core.ports import Capacity, ServerState
 from bot.core.tasks import end_tasks
@@ -26,6 +27,8 @@ from bot.lmstudio.transport import (
     system_lookup,
     tokens_by_origin,
 )
+from bot.lmstudio.wake import Waker
+from config.addresses import wake_target
 from config.settings import LMStudioSettings
 
 _log = logging.getLogger(__name__)
@@ -51,10 +54,12 @@ class LMStudioBackend:
         self._on_loads: list[Callable[[], None]] = []
         self._loads: dict[str, str] = {}
         self._fleet = Fleet(())
+        self._wakers: Sequence[tuple[Node, Waker]] = ()
 
-    def attach(self, nodes: list[Node]) -> None:
-        """Take the servers."""
+    def attach(self, nodes: list[Node], wakers: Sequence[tuple[Node, Waker]] = ()) -> None:
+        """Take the servers, and what wakes those that sleep."""
         self._fleet = Fleet(nodes)
+        self._wakers = wakers
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """Answer one request; ends with ``Completed``.
@@ -127,6 +132,14 @@ class LMStudioBackend:
     def is_loading(self) -> bool:
         """Return whether no server answers only because the model is still being loaded."""
         return self._fleet.is_loading()
+
+    def wake(self) -> Stage | None:
+        """Have the machines woken that don't answer; returns the stage where one can be woken."""
+        asleep = [waker for node, waker in self._wakers if not node.is_usable]
+        for waker in asleep:
+            waker.wake()
+        times = [waker.usual_s for waker in asleep if waker.usual_s is not None]
+        return Stage(StageKind.WAKING, expected_wait_s=min(times, default=None)) if asleep else None
 
     def on_availability(self, callback: Callable[[bool], None]) -> None:
         """Call back with the new value whenever ``is_available`` changes.
@@ -253,7 +266,26 @@ async def open_backend(
             )
             stack.push_async_callback(transport.aclose)
             nodes.append(Node(index, transport, clock, backend.note_change))
-        backend.attach(nodes)
+        wakers = _wakers(nodes, settings, clock)
+        for _, waker in wakers:
+            stack.push_async_callback(waker.close)
+        backend.attach(nodes, wakers)
         probes = [asyncio.create_task(n.watch(settings.health_interval_s)) for n in nodes]
         stack.push_async_callback(end_tasks, *probes)
         yield backend
+
+
+def _wakers(
+    nodes: Sequence[Node], settings: LMStudioSettings, clock: Clock
+) -> list[tuple[Node, Waker]]:
+    """Make what wakes the machines that have a network card's address in the settings."""
+    wakers = []
+    for node, text in zip(nodes, settings.wake, strict=False):
+        target = wake_target(text)
+        if target.mac:
+            wakers.append((node, Waker(target, clock, partial(_is_up, node), node.look_again)))
+    return wakers
+
+
+def _is_up(node: Node) -> bool:
+    return node.is_up is True

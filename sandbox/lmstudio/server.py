@@ -51,6 +51,25 @@ _BODY_LIMIT_BYTES = 64 * 1024 * 1024
 Responder = Callable[[RecordedRequest], "Answer | str"]
 
 
+class NetworkCard(asyncio.DatagramProtocol):
+    """A network card that listens while its machine sleeps.
+
+    Attributes:
+        packets: What came, in order.
+    """
+
+    def __init__(self, mac: str, on_wake: Callable[[], object]) -> None:
+        self.packets: list[bytes] = []
+        self._magic = b"\xff" * 6 + bytes.fromhex(mac.replace(":", "")) * 16
+        self._on_wake = on_wake
+
+    def datagram_received(self, data: bytes, _addr: object) -> None:
+        """Wake the machine at the first packet that is for this card."""
+        if self._magic in data and not any(self._magic in one for one in self.packets):
+            self._on_wake()
+        self.packets.append(data)
+
+
 class LMStudioSandbox:
     """A local LM Studio on a port of loopback; use it as an async context manager.
 
@@ -90,6 +109,9 @@ class LMStudioSandbox:
         self._known_transports: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
         self._busy_transports: set[asyncio.BaseTransport] = set()
         self._blackhole_sockets: list[socket.socket] = []
+        self.card: NetworkCard | None = None
+        self._card_transport: asyncio.BaseTransport | None = None
+        self._waking: asyncio.Task[None] | None = None
         self.engine = self._new_engine()
 
     def _new_engine(self) -> Engine:
@@ -172,12 +194,36 @@ class LMStudioSandbox:
 
     async def stop(self) -> None:
         """Go away at once: connections reset, port refused, caches lost."""
+        if self._card_transport is not None:
+            self._card_transport.close()
         self._stopping = True
         self._lift_blackhole()
         await self._close_server()
         await self.engine.stop()
         self.engine = self._new_engine()
         self._notify()
+
+    async def sleep(self, mac: str) -> int:
+        """Go away until a packet comes that wakes this network card (Wake-on-LAN).
+
+        Args:
+            mac: Six bytes in hexadecimal, with colons between.
+
+        Returns:
+            The UDP port of loopback that listens for the packet.
+        """
+        await self.stop()
+        loop = asyncio.get_running_loop()
+        self.card = card = NetworkCard(mac, self._wake_up)
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: card, local_addr=("127.0.0.1", 0)
+        )
+        self._card_transport = transport
+        port: int = transport.get_extra_info("sockname")[1]
+        return port
+
+    def _wake_up(self) -> None:
+        self._waking = asyncio.create_task(self.start())
 
     async def refuse(self) -> None:
         """Stop serving while the app goes on: refused, but models and caches stay. End: start."""

@@ -53,6 +53,7 @@ OWNER_COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("model use", {"model": "qwen/qwen3-next-80b", "scope": "global"}),
     ("model load", {"model": "qwen/qwen3-next-80b"}),
     ("model unload", {"model": "qwen/qwen3-next-80b"}),
+    ("model wake", {}),
     ("model allow", {"model": "qwen/qwen3-next-80b"}),
     ("model forbid", {"model": "qwen/qwen3-next-80b"}),
     ("persona set", {"text": "Be everywhere", "scope": "global"}),

@@ -26,6 +26,7 @@ from bot.core.domain import (
     Question,
     QuestionId,
     Reasoning,
+    Stage,
     TextDelta,
 )
 from bot.core.ports import Capacity, ChatSettings, JournalEntry, Outcome, QuestionState
@@ -81,6 +82,9 @@ class FakeBackend:
 
     def is_loading(self) -> bool:
         return False
+
+    def wake(self) -> Stage | None:
+        return None
 
 
 class FakeJournal:

@@ -1,0 +1,66 @@
+"""The model's machine sleeps: a question wakes it, all that wait are answered in order, each once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sandbox.discord import Channel, DiscordSandbox, Person
+from sandbox.lmstudio import LMStudioSandbox
+from tests.support.application import running, settings_for
+
+MAC = "00:11:22:aa:bb:cc"
+
+
+async def test_twenty_waiting_questions_wake_the_machine_and_are_answered_once_each(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    lm.answer("Hello.")
+    port = await lm.sleep(MAC)
+    channel = (guild := discord.add_guild("Home", owner=discord.add_user("Ada"))).add_channel(
+        "general"
+    )
+    people = [discord.add_user(f"Person {number}") for number in range(20)]
+    for person in people:
+        guild.add_member(person)
+    settings = settings_for(
+        discord, lm, tmp_path,
+        CLAWBOT_LMSTUDIO__WAKE=f"{MAC}@127.0.0.1:{port}",
+        CLAWBOT_QUEUE__SLOTS="1",
+        CLAWBOT_LMSTUDIO__HEALTH_INTERVAL_S="600",
+    )  # fmt: skip
+    async with running(settings):
+        asked = [await person.mention(channel, f"Question {n}") for n, person in enumerate(people)]
+        replies = [await discord.wait_reply(message, timeout_s=30) for message in asked]
+        await discord.wait_until(
+            lambda: all(reply.content == "Hello." for reply in replies), timeout_s=30
+        )
+    assert lm.card is not None
+    assert lm.card.packets
+    assert [str(one.body).count("Question") for one in lm.completions] == [1] * 20
+    order = [
+        int(str(one.body).split("Question ")[1].split("'")[0].split('"')[0])
+        for one in lm.completions
+    ]
+    assert order == sorted(order)
+
+
+async def test_while_the_machine_wakes_the_first_line_says_so(
+    discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channel: Channel, tmp_path: Path
+) -> None:
+    lm.answer("Hello.")
+    port = await lm.sleep("00:00:00:00:00:01")  # nothing wakes this one
+    settings = settings_for(
+        discord, lm, tmp_path,
+        CLAWBOT_LMSTUDIO__WAKE=f"{MAC}@127.0.0.1:{port}",
+        CLAWBOT_DELIVERY__STAGE_AFTER_S="0",
+    )  # fmt: skip
+    async with running(settings):
+        message = await ada.mention(channel, "Hello?")
+        reply = await discord.wait_reply(message, timeout_s=20)
+        await discord.wait_until(
+            lambda: "Waking the model's machine" in reply.content, timeout_s=20
+        )
+        await lm.start()
+        await discord.wait_until(lambda: reply.content == "Hello.", timeout_s=40)
+    assert lm.card is not None
+    assert len(lm.card.packets) >= 1

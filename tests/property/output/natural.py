@@ -139,7 +139,36 @@ script: Final = st.builds(
     ),
     _lines,
 )
+REAL_LIFE: Final = (
+    "[INFO] loading\n[ERROR] [model] out of memory\n[2026-11-26T10:02:11Z] user=root cmd=ls",
+    "llm_load_print_meta: EOS token = 151645 '<|im_end|>'\nllm_load_print_meta: max length = 256",
+    "DB_HOST=localhost\nDB_USER=root\nDB_PASS=\nSTOP=</s>\nTHINK_END=</think>",
+    "model: qwen3\nstop:\n  - <|im_end|>\n  - </s>\nsystem: You help.\nuser: Max\nassistant: Clawbot",
+    "$ ollama run deepseek-r1\n>>> hi\n<think>\n\n</think>\n\nHello!\n\n>>> /bye",
+    "In [1]: print('<think>')\n<think>\n\nIn [2]: print('</think>')\n</think>\n\nIn [3]: quit",
+    "diff --git a/t b/t\n@@ -1,2 +1,2 @@\n <think>\n-</think>\n+\n+</think>",
+    "re.compile(r'^(?:.*</think>)?(.*)$', re.S)",
+    "mysql> SELECT 1;\n+----+------+\n| id | name |\n+----+------+\n1 row in set",
+    "<Max> has anyone tried <think> tags?\n<Maria> yes\n<AI> no",
+    "26/11/2026, 10:02 - Max: Hi\n26/11/2026, 10:03 - Maria: This message was deleted",
+    "ls(1)\n\nNAME\n       ls - list directory contents\n\nSYNOPSIS\n       ls [OPTION]... [FILE]...",
+    "From: Max <max@example.com>\nTo: Maria\nSubject: Re: <no subject>\n\nHi.\n\n-- \nMax",
+    "WEBVTT\n\n00:01.000 --> 00:04.000\n<v Max>Hello</v>",
+    "Title\n~~~~~\n\nIt costs $5 or $6, $HOME/$USER and 7$.",
+    "Token | ID\n<think> | 151667\n</think> | 151668\n\nDone.",
+    "Close it with </think> and go on. Look for </think>\nThen cut the text there.",
+    "1. Find </think>\n2. Cut there.",
+    "模型输出</think>后开始回答。看到</think>就表示思考结束了。",
+    "モデルは</think>を出力してから答えます。",
+    "Das Modell beendet sein Denken mit </think>. Danach kommt die Antwort.",
+    "Модель заканчивает размышление тегом </think>. После него идёт ответ.",
+    "ينهي النموذج تفكيره بـ </think> ثم يجيب.",
+    "मॉडल </think> लिखकर सोच समाप्त करता है।",
+)
+"""Logs, settings, sessions, mails, tables and sentences about markup."""
+
 PIECES: Final = st.one_of(
+    st.sampled_from(REAL_LIFE),
     prose,
     labelled,
     inline_markup,

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bot.core.domain import FinishReason
 from sandbox.lmstudio.markup import FAMILIES
+from tests.property.output.natural import documents
 from tests.unit.output.helpers import pipeline, versions
 
 SECRET = "SECRETSTEP"
@@ -32,6 +33,7 @@ WEAK = (
 )
 """Families whose opening is weak evidence: what never ends was the answer."""
 
+STRONG = ("deepseek_r1", "kimi_k2", "magistral", "seed_oss", "gpt_oss", "command_a", "glm45")
 families = st.sampled_from(sorted(FAMILIES))
 thoughts = st.sampled_from(THOUGHTS)
 
@@ -50,6 +52,18 @@ def test_any_thought_is_hidden_and_the_answer_is_whole(
     seen = _versions(family, FAMILIES[family](thought, answer), cuts, FinishReason.STOP)
     assert seen[-1] == answer
     assert all(SECRET not in text for text in seen)
+
+
+@given(
+    st.sampled_from(STRONG),
+    documents.filter(lambda text: "think" not in text.lower() and "<|" not in text),
+    st.lists(st.integers(0, 400), max_size=6),
+)
+def test_a_thought_may_be_any_text(family: str, thought: str, cuts: list[int]) -> None:
+    text = FAMILIES[family](f"{SECRET}\n{thought}\n{SECRET}", ANSWERS[0])
+    seen = _versions(family, text, cuts, FinishReason.STOP)
+    assert seen[-1] == ANSWERS[0]
+    assert all(SECRET not in shown for shown in seen)
 
 
 @given(families, thoughts, st.integers(1, 400), st.sampled_from(["length", "stop"]))

@@ -68,7 +68,10 @@ class _Listener:
     decoder: CompletionDecoder = field(default_factory=lambda: CompletionDecoder(_STREAM_BYTES))
 
     async def ask(self, body: bytes) -> None:
-        response = await self.way.own.open("POST", "/v1/chat/completions", body)
+        try:
+            response = await self.way.own.open("POST", "/v1/chat/completions", body)
+        except errors.DisconnectedError:  # a kept connection may have been closed just now
+            response = await self.way.own.open("POST", "/v1/chat/completions", body)
         try:
             kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             if response.status != 200 or kind.endswith("json") or kind == "text/html":

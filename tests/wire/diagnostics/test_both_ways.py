@@ -147,7 +147,6 @@ OTHERWISE = {
     Fault.HANG_AFTER_TOKENS: "a diagnosis has seen enough",
     Fault.SLOW_LORIS: "a question waits longer",
     Fault.ENDLESS_COMMENTS: "a question waits longer",
-    Fault.STALE_KEEPALIVE: "a question is asked again over a new connection",
     Fault.EMPTY_OVERFLOW: "the words of a diagnosis fit any context",
 }
 """Where a diagnosis is meant to end otherwise than a question, and why."""

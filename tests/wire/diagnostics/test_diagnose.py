@@ -360,12 +360,21 @@ async def test_a_completion_that_fails(
     fault: Fault, after_tokens: int | None, cause: str, clock: FakeClock
 ) -> None:
     async with LMStudioSandbox() as lm:
-        lm.faults.next(fault, after_tokens=after_tokens)
+        lm.faults.next(fault, times=2, after_tokens=after_tokens)
         if cause == "no token in time":
             found = await walk_quickly(clock, Target(lm.base_url, model=KEY))
         else:
             found = await walk(Target(lm.base_url, model=KEY))
     assert cause in found[Step.COMPLETION].cause
+
+
+async def test_a_kept_connection_that_was_just_closed_is_no_finding() -> None:
+    """Servers close idle connections; a question is asked again over a new one, and so are we."""
+    async with LMStudioSandbox() as lm:
+        lm.faults.next(Fault.RESET_BEFORE_HEADERS)
+        found = await walk(Target(lm.base_url, model=KEY))
+    assert found[Step.COMPLETION].status is Status.OK
+    assert found[Step.SPEED].status is Status.OK
 
 
 async def test_findings_come_as_they_are_made_and_closing_ends_the_rest() -> None:

@@ -71,6 +71,7 @@ def settings_for(
         "CLAWBOT_DISCORD_GATEWAY_URL": discord.gateway_url,
         "LMSTUDIO_BASE_URL": lm.base_url,
         "CLAWBOT_DATA_DIR": str(data_dir),
+        "CLAWBOT_CONTEXT__WARM_AHEAD": "false",  # what is measured is people's questions
         **extra,
     }
     return load_settings(environment).settings

@@ -150,7 +150,7 @@ async def one_turn(
     lm.answer(Answer(f"{words(rng, 120, 300)}. {end}"))
     asked = await talk.ask(words(rng, 20, 120))
     talk.last = await discord.wait_reply(
-        asked, until=lambda reply: reply.content.endswith(end), timeout_s=60
+        asked, until=lambda reply: end in reply.content, timeout_s=60
     )
 
 

@@ -613,3 +613,20 @@ async def test_models_gather_anew_once_the_one_that_was_passed_has_begun() -> No
     between = [len(run) for run in begun.split("b") if run]
     assert len(between) == 2
     assert all(BYPASSES <= count <= BYPASSES + 2 for count in between)
+
+
+async def test_whoever_uses_idle_time_is_told_when_the_last_question_ends_and_a_new_one_enters() -> (
+    None
+):
+    harness, told = SchedulerHarness(Model(slots=1)), list[bool]()
+    harness.scheduler.on_idle(told.append)
+    first, second = harness.submit(), harness.submit()
+    assert told == [False]
+    first.release()
+    assert told == [False]
+    assert second.requeue()
+    assert told == [False]
+    second.cancel()
+    assert told == [False, True]
+    harness.submit()
+    assert told == [False, True, False]

@@ -85,7 +85,7 @@ def test_a_models_name_is_shown_as_code_so_that_none_makes_a_link() -> None:
     sizes = {name: 8_000_000_000, "big/one": 48_000_000_000}
     rows = [{"type": "llm", "key": key, "size_bytes": size} for key, size in sizes.items()]
     catalogue = read_catalogue(0, {"models": rows})
-    near = judge(catalogue, catalogue, "evil.test)`")
+    near = judge(catalogue, catalogue, "evil.tes)`")
     smaller = smaller_model(catalogue, catalogue.find("big/one"))
     for shown in (near.advice, smaller):
         assert "evil" in shown

@@ -42,8 +42,15 @@ HELP = (
     "- **Stop**, **Regenerate**, **Continue** and **Show thinking** are buttons below my answers. "
     "Edit your question and I answer again; delete it and I stop.\n"
     "- Right-click a message, Apps: **Ask about this**, **Summarise from here**.\n"
-    "- `/stop` ends your questions here. `/diag network` says why I'm slow or silent.\n"
-    "- Who manages this server: `/setup`, `/config`, `/persona`, `/model`."
+    "- `/stop` ends your questions here. `/diag network` says why I'm slow or silent."
+)
+MANAGER_HELP = (
+    "- You manage this server: `/setup` shows everything on one page, `/config` changes a setting by "
+    "name, `/persona` and `/model use` say who answers."
+)
+OWNER_HELP = (
+    "- You run me: `scope:global` changes what holds everywhere, `/config limits` how much may be asked, "
+    "`/model load` what is in the machine's memory."
 )
 
 Interaction = discord.Interaction[ClawbotClient]
@@ -341,8 +348,14 @@ class ChatCog(commands.Cog):
 
     @app_commands.command()
     async def help(self, interaction: Interaction) -> None:
-        """Show what I can do and how to ask."""
-        await _respond.say(interaction, HELP.format(name=self.bot.user.mention))
+        """Show what I can do for you and how to ask."""
+        is_owner = UserId(interaction.user.id) in _gate.owner_ids(self.bot)
+        lines = [HELP.format(name=self.bot.user.mention)]
+        if interaction.guild_id is not None and _gate.is_manager(interaction):
+            lines.append(MANAGER_HELP)
+        if is_owner:
+            lines.append(OWNER_HELP)
+        await _respond.say(interaction, "\n".join(lines))
 
     async def _ask_about(self, interaction: Interaction, message: discord.Message) -> None:
         await self._asking.ask(interaction, ABOUT, origin=Origin.CONTEXT_MENU, about=message)

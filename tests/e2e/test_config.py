@@ -297,6 +297,15 @@ async def test_a_server_that_was_left_and_joined_again_has_its_settings(server: 
     assert "`0.3`" in await server.value("temperature")
 
 
+async def test_help_says_what_the_person_may_use(server: Server) -> None:
+    told = [
+        (await server.use(who, "help")).content
+        for who in (server.bob, server.ada, server.discord.owner)
+    ]
+    assert ["/setup" in text for text in told] == [False, True, True]
+    assert ["/model load" in text for text in told] == [False, False, True]
+
+
 NUMBERS = ("", " ", "hot", "nan", "inf", "-inf", "1e9", "0x1", "1_0", "--1", "0.7.1", "½", "٠", "None", "[]", "{}",
            "9" * 40, "1 2", "1,2,3", "5 bananas", "@everyone", "'; DROP TABLE settings; --")  # fmt: skip
 BAD_VALUES: tuple[tuple[str, str], ...] = (

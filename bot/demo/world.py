@@ -36,7 +36,6 @@ FAST: Final = Timing(load_s=3.0, prefill_tokens_s=2000.0, speed=8.0)
 KEPT_REQUESTS: Final = 100
 """Of the bot to the stand-in, for the page to show."""
 
-OF_LM_STUDIO: Final = "Asking the model of your LM Studio."
 OF_STAND_IN: Final = "No LM Studio answers, so a stand-in does, with canned answers."
 
 
@@ -117,7 +116,7 @@ class Demo:
     @property
     def sentence(self) -> str:
         """Who answers."""
-        return OF_LM_STUDIO if self.lmstudio is None else OF_STAND_IN
+        return f"Asking your model at {self.address}." if self.lmstudio is None else OF_STAND_IN
 
 
 async def furnish(discord: DiscordSandbox) -> Places:

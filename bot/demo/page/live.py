@@ -33,7 +33,7 @@ NEXT_STEPS: Final = (
     "Start LM Studio, load a model, and turn its server on (Developer, Start server).",
     "If it runs on another machine, set LMSTUDIO_BASE_URL to its address.",
     "Run clawbot demo again: it asks your model then.",
-    "For your own server: make a bot token as the README shows, set DISCORD_TOKEN, run clawbot run.",
+    "For your own server: make a bot token as the README shows, then run clawbot init, then clawbot.",
 )
 
 

@@ -38,6 +38,8 @@ export function valuesOf(rest, options) {
 export class SlashForm {
   #fields = new Map();
   #asked = 0;
+  #isAsking = false;
+  #isEntered = false;
   #timer = 0;
 
   /**
@@ -136,6 +138,8 @@ export class SlashForm {
   #suggest(field) {
     const { option, input } = field;
     clearTimeout(this.#timer);
+    this.#isAsking = Boolean(option.autocomplete);
+    this.#isEntered = false;
     if (option.autocomplete) this.#timer = setTimeout(() => this.#askBot(field), input.value ? SUGGEST_AFTER_MS : 0);
     else {
       const typed = field.chosen ? "" : input.value.toLowerCase();
@@ -150,8 +154,12 @@ export class SlashForm {
       .act("autocomplete", { person: this.app.store.me, channel: this.app.store.channelId, command: this.command.path, option: field.option.name, typed: field.input.value, options })
       .catch((error) => error);
     if (number !== this.#asked || document.activeElement !== field.input) return;
+    this.#isAsking = false;
     if (found instanceof Error) this.#say(field.option, "Loading options failed. What you type is used as it is.");
     else this.#show(field, found.choices);
+    if (!this.#isEntered) return;
+    if (found.choices?.length) this.#pick(field, found.choices[0]);
+    else this.submit();
   }
 
   #show(field, choices) {
@@ -174,6 +182,10 @@ export class SlashForm {
   }
 
   #key(event, field) {
+    if (event.key === "Enter" && this.#isAsking && field?.isTyped && !field.chosen) {
+      this.#isEntered = true; // what is offered is of an earlier text: Enter means what is on its way
+      return event.preventDefault();
+    }
     if (field && !(event.key === "Enter" && field.chosen) && this.suggestions.key(event)) return;
     const isBackFromEmpty = event.key === "Backspace" && !event.target.value;
     if (event.key === "Enter" && !event.isComposing) this.submit();

@@ -16,7 +16,7 @@ from bot.core.errors import BackendError
 from bot.lmstudio import errors
 from bot.lmstudio.completion import CompletionDecoder, parse_json
 
-_MAX_TEXT_CHARS: Final = 20_000
+_MAX_TEXT_CHARS: Final = 10_000
 _MAX_DEPTH: Final = 6
 _OWN_FIELDS: Final = (
     "reasoning_effort",

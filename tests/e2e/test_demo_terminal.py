@@ -214,7 +214,7 @@ async def test_names_and_values_are_completed_and_required_options_asked_for(
 async def test_values_out_of_range_are_refused_in_a_sentence(tmp_path: Path) -> None:
     async with ready(tmp_path) as terminal:
         terminal.type(f"/config set setting:nothing value:1{ENTER}")
-        await terminal.shows("takes one of: model, temperature,")
+        await terminal.shows("There is no setting of that name.")
         terminal.type(f"/config show bogus{ENTER}")
         await terminal.shows(
             "“bogus” belongs to no option. Write it as /config show [setting:…] [scope:…]."

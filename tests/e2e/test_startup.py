@@ -33,6 +33,7 @@ def environment_for(
         "CLAWBOT_DISCORD_GATEWAY_URL": discord.gateway_url,
         "LMSTUDIO_BASE_URL": lm.base_url if lm else "http://127.0.0.1:9",
         "CLAWBOT_DATA_DIR": str(data_dir),
+        "CLAWBOT_CONTEXT__WARM_AHEAD": "false",  # answers are scripted for people's questions
     }
 
 

@@ -21,8 +21,10 @@ PAIRS = sorted(
     }
 )
 TAGS = [pair for pair in PAIRS if pair[0] in {"<think>", "<thinking>", "<seed:think>"}]
-QUOTABLE = [pair for pair in PAIRS if pair[1] not in {"<|end|>", "<channel|>"}]
-"""Whose ends aren't tokens that also end something else."""
+QUOTABLE = [
+    pair for pair in PAIRS if pair[1] not in {"<|end|>", "<channel|>"} and "\n" not in pair[0]
+]
+"""Whose ends aren't tokens that also end something else, and whose beginnings fit into a line."""
 
 INSIDE = (
     f"{SECRET} one.",

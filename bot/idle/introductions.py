@@ -48,9 +48,6 @@ MOST_TOKENS: Final = 1024
 LIMIT_S: Final = 40.0
 """Seconds for it: a thousand tokens at 25 tokens/s."""
 
-SUSPICIOUS_CHARS: Final = 40
-"""More text than this instead of one word is thinking, as long as nothing shows otherwise."""
-
 _WORD_TOKENS: Final = 8
 """About how many tokens the words of ``SAY_OK`` are."""
 
@@ -116,14 +113,13 @@ class _Heard:
 
     pipeline: ReplyPipeline
     is_apart: bool = False
-    chars: int = 0
     usage: Usage | None = None
     writes: float = 0.0
     reason: FinishReason | None = None
 
     def restart(self) -> None:
         self.pipeline.restart()
-        self.is_apart, self.chars = False, 0
+        self.is_apart = False
 
     @property
     def thinking(self) -> str:
@@ -134,12 +130,6 @@ class _Heard:
         if self.pipeline.saw_open:
             return "tagged"
         return "none" if self.reason is FinishReason.STOP else ""
-
-    @property
-    def is_suspicious(self) -> bool:
-        """It goes on and on, and nothing says yet whether that is thinking."""
-        is_over = self.reason is FinishReason.STOP or self.chars <= SUSPICIOUS_CHARS
-        return not (is_over or self.is_apart or self.pipeline.saw_open)
 
 
 class Introductions:
@@ -167,7 +157,6 @@ class Introductions:
         self._reasoning = reasoning
         self._known: Recent[str, Acquaintance] = Recent(MOST_MODELS)
         self._restored: set[str] = set()
-        self._suspected: set[str] = set()
         self._tries: Recent[str, int] = Recent(MOST_MODELS)
         for key, stored in saved.items() if isinstance(saved, dict) else ():
             if (acquaintance := _read(stored)) is not None:
@@ -232,14 +221,9 @@ class Introductions:
         )
 
     def _teach(self, key: str, heard: _Heard) -> None:
-        if heard.thinking in {"untagged", "tagged", "apart"} or heard.is_suspicious:
-            is_missing = heard.thinking == "untagged" or heard.is_suspicious
-            self._memory.teach(key, is_missing=is_missing)
-        elif heard.thinking and key in self._suspected:
-            self._memory.forget(key)
-        self._suspected.discard(key)
-        if heard.is_suspicious:
-            self._suspected.add(key)
+        """Teach what was seen; a long text that was cut short may be an answer as well as a thought."""
+        if heard.thinking in {"untagged", "tagged", "apart"}:
+            self._memory.teach(key, is_missing=heard.thinking == "untagged")
 
     async def _listen(self, key: str, heard: _Heard) -> None:
         """Ask for one word, as a person's question would be asked."""
@@ -248,7 +232,6 @@ class Introductions:
             async for event in events:
                 if isinstance(event, TextDelta):
                     heard.is_apart = heard.is_apart or bool(event.reasoning)
-                    heard.chars += len(event.content)
                     heard.pipeline.feed(event)
                 elif isinstance(event, Restarted):
                     heard.restart()

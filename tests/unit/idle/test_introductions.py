@@ -96,14 +96,14 @@ async def test_a_name_that_promises_thinking_is_believed_less_than_what_was_seen
     assert not memory.expects_missing_opening("deepseek-r1")
 
 
-async def test_a_question_that_ends_it_early_leaves_a_suspicion_of_thinking() -> None:
+async def test_a_text_that_a_question_cuts_short_teaches_nothing_and_hides_no_answer() -> None:
     models, memory = Models((TextDelta(THOUGHT), asyncio.Event())), ModelMemory()
     known = between(models, memory)
     task = asyncio.get_running_loop().create_task(known.step())
     await settle()
     task.cancel()
     await settle()
-    assert memory.expects_missing_opening(KEY, 7)
+    assert not memory.expects_missing_opening(KEY, 7)
     models.scripts.append((TextDelta("OK, I have said it now and nothing else at all."), DONE))
     assert await known.step()  # it is asked again: nothing was known yet
     assert not memory.expects_missing_opening(KEY, 7)

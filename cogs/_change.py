@@ -308,25 +308,36 @@ LEFT: Final = "Nothing was changed."
 TOO_OLD: Final = "Nothing was changed: nobody said yes. Make the change again if you still want it."
 
 
-class Confirmation(discord.ui.View):
-    """A change that waits for the yes of whoever asked for it, and of nobody else.
+class SettingsView(discord.ui.View):
+    """Components by which one person changes settings, and nobody else.
 
     Args:
-        asked: The interaction that asked for the change.
-        wanted: What shall hold, tried.
-        scope: Where.
+        interaction: The one that they are shown by.
+        scope: Where the settings hold.
+        timeout_s: Seconds without a press after which they are taken away.
+        not_yours: Told to anybody else who presses.
+        too_old: What stands there instead of them at the end.
     """
 
-    def __init__(self, asked: Interaction, wanted: Wanted, scope: Scope) -> None:
-        super().__init__(timeout=ASKED_S)
-        self._asked = asked
-        self._wanted = wanted
+    def __init__(
+        self,
+        interaction: Interaction,
+        scope: Scope,
+        timeout_s: float,
+        *,
+        not_yours: str,
+        too_old: str,
+    ) -> None:
+        super().__init__(timeout=timeout_s)
+        self._interaction = interaction
         self._scope = scope
+        self._not_yours = not_yours
+        self._too_old = too_old
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
-        """Ask the gate again: rights may have been taken away since the question was put."""
-        if interaction.user.id != self._asked.user.id:
-            await _respond.say(interaction, NOT_YOURS)
+        """Ask the gate again: rights may have been taken away since they were shown."""
+        if interaction.user.id != self._interaction.user.id:
+            await _respond.say(interaction, self._not_yours)
             return False
         if not await _gate.admits(interaction, is_administrative=True):
             return False
@@ -344,8 +355,22 @@ class Confirmation(discord.ui.View):
         await _respond.failure(interaction, error)
 
     async def on_timeout(self) -> None:
-        """Take the buttons away."""
-        await close(self._asked, TOO_OLD)
+        """Take them away."""
+        await close(self._interaction, self._too_old)
+
+
+class Confirmation(SettingsView):
+    """A change that waits for the yes of whoever asked for it.
+
+    Args:
+        asked: The interaction that asked for the change.
+        wanted: What shall hold, tried.
+        scope: Where.
+    """
+
+    def __init__(self, asked: Interaction, wanted: Wanted, scope: Scope) -> None:
+        super().__init__(asked, scope, ASKED_S, not_yours=NOT_YOURS, too_old=TOO_OLD)
+        self._wanted = wanted
 
     @discord.ui.button(label="Change it", style=discord.ButtonStyle.danger)
     async def yes(self, interaction: Interaction, _button: discord.ui.Button[Confirmation]) -> None:

@@ -47,7 +47,7 @@ _CHANNELS: Final = [
 ]
 
 
-class SetupPage(discord.ui.View):
+class SetupPage(_change.SettingsView):
     """The page, for the person who opened it. Each press makes it anew.
 
     Args:
@@ -57,9 +57,8 @@ class SetupPage(discord.ui.View):
     """
 
     def __init__(self, interaction: Interaction, *, people: bool = False, note: str = "") -> None:
-        super().__init__(timeout=OPEN_S)
-        self._interaction = interaction
-        self._scope = Scope.in_guild(GuildId(interaction.guild_id or 0))
+        scope = Scope.in_guild(GuildId(interaction.guild_id or 0))
+        super().__init__(interaction, scope, OPEN_S, not_yours=NOT_YOURS, too_old=CLOSED)
         place = _convert.interaction_place(interaction)
         self._held = {
             line.key: line.value for line in interaction.client.services.overrides.show(place)
@@ -167,30 +166,6 @@ class SetupPage(discord.ui.View):
         return [entry for entry in entries if find(entry) is not None]
 
     # What a press does
-
-    async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
-        """Ask the gate again: rights may have been taken away since the page was opened."""
-        if interaction.user.id != self._interaction.user.id:
-            await _respond.say(interaction, NOT_YOURS)
-            return False
-        if not await _gate.admits(interaction, is_administrative=True):
-            return False
-        _settings.require_scope(interaction, self._scope)
-        return True
-
-    async def on_error(
-        self,
-        interaction: discord.Interaction[Any],
-        error: Exception,
-        _item: discord.ui.Item[Any],
-        /,
-    ) -> None:
-        """Answer what went wrong; the page stays as it is."""
-        await _respond.failure(interaction, error)
-
-    async def on_timeout(self) -> None:
-        """Take the menus away."""
-        await _change.close(self._interaction, CLOSED)
 
     async def choose(self, interaction: Interaction, name: str, chosen: Sequence[str]) -> None:
         """Change what a menu stands for."""

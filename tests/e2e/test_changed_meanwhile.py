@@ -11,8 +11,7 @@ import pytest
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.e2e.test_doors import turns
-from tests.e2e.test_startup import environment_for
-from tests.support.application import running, settings_for
+from tests.support.application import environment_between, running, settings_for
 from tests.support.process import clawbot
 
 FAST = {"CLAWBOT_LMSTUDIO__HEALTH_INTERVAL_S": "1", "CLAWBOT_DELIVERY__STAGE_AFTER_S": "0.2"}
@@ -29,7 +28,7 @@ async def killed_while_writing(
 ) -> AsyncGenerator[tuple[Message, Message]]:
     """Leave a question open, with the beginning of its answer, as a killed process does."""
     lm.script(Answer(LONG, pause_after=20))
-    environment = environment_for(discord, lm, folder)
+    environment = environment_between(discord, lm, folder)
     async with clawbot("run", folder=folder.parent, environment=environment) as process:
         await discord.wait_online(timeout_s=20)
         asked = await ada.mention(channel, "Tell me about cats")

@@ -10,8 +10,7 @@ import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Fault, Interaction, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
-from tests.e2e.test_startup import environment_for
-from tests.support.application import running, settings_for
+from tests.support.application import environment_between, running, settings_for
 from tests.support.process import START_S, clawbot
 
 LONG = "One lighthouse after another answered the call across the dark water. " * 12
@@ -28,7 +27,7 @@ async def asked_and_killed(
     """Ask by command and kill the bot once so many tokens were written; ``None``: unacknowledged."""
     if words is not None:
         lm.script(Answer(LONG, pause_after=words))
-    environment = environment_for(discord, lm, folder)
+    environment = environment_between(discord, lm, folder)
     environment["CLAWBOT_DELIVERY__STAGE_AFTER_S"] = "60"
     fault = Fault(method="POST", route="/callback", hang=True)
     if words is None:
@@ -94,7 +93,7 @@ async def test_a_responses_token_is_forgotten_with_the_question_and_never_logged
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:
     folder = tmp_path / "data"
-    environment = environment_for(discord, lm, folder)
+    environment = environment_between(discord, lm, folder)
     async with clawbot("run", folder=tmp_path, environment=environment) as process:
         await discord.wait_command("ask", timeout_s=START_S)
         await discord.wait_online(timeout_s=START_S)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
-from tests.e2e.test_startup import environment_for
-from tests.support.application import running, settings_for
+from tests.support.application import environment_between, running, settings_for
 from tests.support.process import START_S, clawbot
 
 
@@ -16,7 +15,7 @@ async def written_and_killed(
     discord: DiscordSandbox, lm: LMStudioSandbox, folder: Path, ada: Person, channel: Channel
 ) -> Message:
     """Have a direct message sent to a process that is killed before it can look at it."""
-    environment = environment_for(discord, lm, folder / "data")
+    environment = environment_between(discord, lm, folder / "data")
     async with clawbot("run", folder=folder, environment=environment) as process:
         await discord.wait_command("ask", timeout_s=START_S)
         await discord.wait_online(timeout_s=START_S)
@@ -34,7 +33,7 @@ async def test_a_first_direct_message_is_answered_although_the_bot_was_killed_be
 ) -> None:
     asked = await written_and_killed(discord, lm, tmp_path, ada, channel)
     lm.answer(Answer("Here I am."))
-    environment = environment_for(discord, lm, tmp_path / "data")
+    environment = environment_between(discord, lm, tmp_path / "data")
     async with clawbot("run", folder=tmp_path, environment=environment):
         await discord.wait_reply(asked, until=lambda r: r.content == "Here I am.", timeout_s=20)
         assert len(discord.replies(asked)) == 1
@@ -60,7 +59,7 @@ async def test_a_session_that_discord_no_longer_has_costs_nothing(
     await written_and_killed(discord, lm, tmp_path, ada, channel)
     discord.faults.refuse_resumes = True
     lm.answer(Answer("Here I am."))
-    environment = environment_for(discord, lm, tmp_path / "data")
+    environment = environment_between(discord, lm, tmp_path / "data")
     async with clawbot("run", folder=tmp_path, environment=environment):
         await discord.wait_until(lambda: len(discord.identifies) == 2, timeout_s=START_S)
         await discord.wait_online(timeout_s=START_S)

@@ -13,7 +13,7 @@ from bot.storage.database import open_database
 from bot.storage.journal import SqlJournal
 from sandbox.discord import Channel, DiscordSandbox, Fault, Message, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox, Model
-from tests.e2e.test_startup import environment_for
+from tests.support.application import environment_between
 from tests.support.clock import SwiftClock
 from tests.support.process import clawbot
 
@@ -41,7 +41,7 @@ async def test_a_question_that_kills_the_bot_while_its_file_is_read_is_set_aside
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:
     fault = file_hangs(discord)
-    environment = environment_for(discord, lm, tmp_path / "data")
+    environment = environment_between(discord, lm, tmp_path / "data")
     asked: Message | None = None
     for life in range(1, 5):
         async with clawbot("run", folder=tmp_path, environment=environment) as process:
@@ -69,7 +69,7 @@ async def test_questions_that_were_beside_a_deadly_one_are_all_answered(
     model = Model("qwen/qwen3-next-80b", context_tokens=8192, parallel=4)
     async with LMStudioSandbox([model]) as lm:
         lm.answer(Answer("Here you are.", pause_after=4))
-        environment = environment_for(discord, lm, tmp_path / "data")
+        environment = environment_between(discord, lm, tmp_path / "data")
         async with clawbot("run", folder=tmp_path, environment=environment) as process:
             await discord.wait_online(timeout_s=20)
             innocent = [await ada.mention(room, "Where are you?") for room in rooms]
@@ -110,7 +110,7 @@ async def test_questions_that_were_worked_on_at_three_power_cuts_are_all_answere
     model = Model("qwen/qwen3-next-80b", context_tokens=8192, parallel=4)
     async with LMStudioSandbox([model]) as lm:
         lm.answer(Answer("Here you are.", pause_after=0))
-        environment = environment_for(discord, lm, tmp_path / "data")
+        environment = environment_between(discord, lm, tmp_path / "data")
         asked: list[Message] = []
         for _ in range(3):
             async with clawbot("run", folder=tmp_path, environment=environment) as process:
@@ -136,7 +136,7 @@ async def test_a_missed_message_that_kills_the_bot_before_it_is_stored_is_set_as
     assert channel.guild is not None
     role = channel.guild.add_role("crew")
     channel.guild.members[ada.id].role_ids.append(role.id)
-    environment = environment_for(discord, lm, tmp_path / "data")
+    environment = environment_between(discord, lm, tmp_path / "data")
     environment["CLAWBOT_DISCORD__ALLOWED_ROLE_IDS"] = str(role.id)  # asked for before it is stored
     async with clawbot("run", folder=tmp_path, environment=environment) as process:
         await discord.wait_online(timeout_s=20)
@@ -160,7 +160,7 @@ async def test_a_stop_in_order_uses_up_no_attempt(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:
     await lm.stop()
-    environment = environment_for(discord, lm, tmp_path / "data")
+    environment = environment_between(discord, lm, tmp_path / "data")
     environment["CLAWBOT_DELIVERY__STAGE_AFTER_S"] = "0.2"
     asked: Message | None = None
     for _ in range(4):

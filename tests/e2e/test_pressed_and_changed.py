@@ -8,8 +8,7 @@ from cogs._actions import MAY_NOT_ASK
 from sandbox.discord import Channel, DiscordSandbox, Fault, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.e2e.test_doors import turns
-from tests.e2e.test_startup import environment_for
-from tests.support.application import running, settings_for
+from tests.support.application import environment_between, running, settings_for
 from tests.support.process import clawbot
 
 LONG = "One lighthouse after another answered the call across the dark water. " * 12
@@ -38,7 +37,7 @@ async def test_stop_ends_an_answer_that_an_earlier_run_began_before_it_is_taken_
 ) -> None:
     lm.script(Answer(LONG, pause_after=20))
     folder = tmp_path / "data"
-    environment = environment_for(discord, lm, folder)
+    environment = environment_between(discord, lm, folder)
     async with clawbot("run", folder=tmp_path, environment=environment) as process:
         await discord.wait_online(timeout_s=20)
         asked = await ada.mention(channel, "Tell me about cats")

@@ -18,23 +18,10 @@ from aiohttp import web
 
 from sandbox.discord import DiscordSandbox, Fault
 from sandbox.lmstudio import LMStudioSandbox
+from tests.support.application import environment_between
 from tests.support.process import ROOT, clawbot, ended, logged, run_clawbot
 
 README = (ROOT / "README.md").read_text("utf-8")
-
-
-def environment_for(
-    discord: DiscordSandbox, lm: LMStudioSandbox | None, data_dir: Path
-) -> dict[str, str]:
-    """Return the environment of a bot between these two."""
-    return {
-        "DISCORD_TOKEN": discord.token,
-        "CLAWBOT_DISCORD_API_BASE": discord.api_base,
-        "CLAWBOT_DISCORD_GATEWAY_URL": discord.gateway_url,
-        "LMSTUDIO_BASE_URL": lm.base_url if lm else "http://127.0.0.1:9",
-        "CLAWBOT_DATA_DIR": str(data_dir),
-        "CLAWBOT_CONTEXT__WARM_AHEAD": "false",  # answers are scripted for people's questions
-    }
 
 
 @contextlib.asynccontextmanager
@@ -51,7 +38,7 @@ async def online(
 async def test_a_signal_ends_the_bot_in_order(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, number: signal.Signals
 ) -> None:
-    environment = environment_for(discord, lm, tmp_path / "data")
+    environment = environment_between(discord, lm, tmp_path / "data")
     async with online(discord, environment, tmp_path) as process:
         process.send_signal(number)
         done = await ended(process)
@@ -64,7 +51,7 @@ async def test_without_lmstudio_the_bot_is_online_and_says_so(
 ) -> None:
     person = discord.add_user("Ada")
     channel = discord.add_guild("Home", owner=person).add_channel("general")
-    environment = environment_for(discord, None, tmp_path / "data")
+    environment = environment_between(discord, None, tmp_path / "data")
     async with online(discord, environment, tmp_path):
         asked = await person.mention(channel, "Are you there?")
         reply = await discord.wait_reply(asked, timeout_s=20)
@@ -76,7 +63,7 @@ async def test_the_invitation_that_the_readme_describes_is_printed(
 ) -> None:
     described = re.search(r"https://\S+&permissions=\d+", README)
     assert described is not None
-    environment = environment_for(discord, None, tmp_path / "data")
+    environment = environment_between(discord, None, tmp_path / "data")
     async with clawbot("run", folder=tmp_path, environment=environment) as process:
         line = await logged(process, b"online as")
     assert parts_of(line.split()[-1]) == parts_of(
@@ -95,7 +82,7 @@ async def test_a_reply_of_another_shape_to_the_commands_is_no_failure(
 ) -> None:
     fault = Fault(method="PUT", route="/commands", when="after", status=200, body=[{"type": 3}])
     discord.faults.add(fault)
-    environment = environment_for(discord, None, tmp_path / "data")
+    environment = environment_between(discord, None, tmp_path / "data")
     for _ in range(2):
         async with clawbot("run", folder=tmp_path, environment=environment) as process:
             await logged(process, b"online as")
@@ -106,7 +93,7 @@ async def test_a_reply_of_another_shape_to_the_commands_is_no_failure(
 
 
 async def test_a_refused_token_is_one_sentence(discord: DiscordSandbox, tmp_path: Path) -> None:
-    environment = environment_for(discord, None, tmp_path / "data")
+    environment = environment_between(discord, None, tmp_path / "data")
     environment["DISCORD_TOKEN"] = "planted-wrong-token"
     done = await run_clawbot("run", folder=tmp_path, environment=environment)
     assert done.code == 78
@@ -119,7 +106,7 @@ async def test_a_data_folder_that_is_none_is_one_sentence(
     discord: DiscordSandbox, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
-    environment = environment_for(discord, None, tmp_path / "file")
+    environment = environment_between(discord, None, tmp_path / "file")
     done = await run_clawbot("run", folder=tmp_path, environment=environment)
     assert done.code == 78
     assert "CLAWBOT_DATA_DIR" in done.sentence
@@ -129,7 +116,7 @@ async def test_a_data_folder_that_is_none_is_one_sentence(
 async def test_a_second_bot_on_the_same_data_is_refused(
     discord: DiscordSandbox, tmp_path: Path
 ) -> None:
-    environment = environment_for(discord, None, tmp_path / "data")
+    environment = environment_between(discord, None, tmp_path / "data")
     async with online(discord, environment, tmp_path):
         done = await run_clawbot("run", folder=tmp_path, environment=environment)
     assert done.code == 69
@@ -137,7 +124,7 @@ async def test_a_second_bot_on_the_same_data_is_refused(
 
 
 async def test_a_taken_port_is_one_sentence(discord: DiscordSandbox, tmp_path: Path) -> None:
-    environment = environment_for(discord, None, tmp_path / "data")
+    environment = environment_between(discord, None, tmp_path / "data")
     environment["CLAWBOT_METRICS_ADDR"] = discord.world.origin.removeprefix("http://")
     done = await run_clawbot("run", folder=tmp_path, environment=environment)
     assert done.code == 69
@@ -155,7 +142,7 @@ async def test_a_malformed_file_is_named_by_line_and_column(tmp_path: Path) -> N
 async def test_metrics_and_readiness_follow_the_bot(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, unused_tcp_port: int
 ) -> None:
-    environment = environment_for(discord, lm, tmp_path / "data")
+    environment = environment_between(discord, lm, tmp_path / "data")
     environment["CLAWBOT_METRICS_ADDR"] = f"127.0.0.1:{unused_tcp_port}"
     async with (
         online(discord, environment, tmp_path) as process,
@@ -171,7 +158,7 @@ async def test_metrics_and_readiness_follow_the_bot(
 async def test_check_says_what_is_right_and_what_is_wrong(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
 ) -> None:
-    environment = environment_for(discord, lm, tmp_path / "data")
+    environment = environment_between(discord, lm, tmp_path / "data")
     good = await run_clawbot("check", folder=tmp_path, environment=environment)
     assert good.code == 0, good.err + good.out
     assert "ok  Bot token: The token is right" in good.out
@@ -191,7 +178,7 @@ async def test_check_says_what_is_right_and_what_is_wrong(
 async def test_check_names_a_placeholder_once_without_asking_discord(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
 ) -> None:
-    environment = environment_for(discord, lm, tmp_path / "data")
+    environment = environment_between(discord, lm, tmp_path / "data")
     environment["DISCORD_TOKEN"] = "your-token-here"
     for name in ("CLAWBOT_DISCORD_API_BASE", "CLAWBOT_DISCORD_GATEWAY_URL"):
         del environment[name]
@@ -205,7 +192,7 @@ async def test_check_names_a_placeholder_once_without_asking_discord(
 async def test_check_says_as_json_what_is_wrong_with_the_settings(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
 ) -> None:
-    environment = environment_for(discord, lm, tmp_path / "data")
+    environment = environment_between(discord, lm, tmp_path / "data")
     environment["CLAWBOT_QUEUE__SLOTS"] = "many"
     done = await run_clawbot("check", "--json", folder=tmp_path, environment=environment)
     assert done.code == 78
@@ -231,7 +218,7 @@ async def test_check_ends_although_a_name_server_never_answers(
     discord: DiscordSandbox, tmp_path: Path
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(HANGING)
-    environment = environment_for(discord, None, tmp_path / "data")
+    environment = environment_between(discord, None, tmp_path / "data")
     environment["LMSTUDIO_BASE_URL"] = "http://hangs.test:1234"
     environment["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{ROOT}"
     done = await run_clawbot("check", folder=tmp_path, environment=environment)
@@ -243,7 +230,7 @@ async def test_check_ends_although_a_name_server_never_answers(
 async def test_check_blames_discords_own_error_on_discord(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
 ) -> None:
-    environment = environment_for(discord, lm, tmp_path / "data")
+    environment = environment_between(discord, lm, tmp_path / "data")
     async with answering(502) as api_base:
         environment["CLAWBOT_DISCORD_API_BASE"] = api_base
         done = await run_clawbot("check", folder=tmp_path, environment=environment)
@@ -254,7 +241,7 @@ async def test_check_blames_discords_own_error_on_discord(
 async def test_something_else_in_discords_place_is_said_and_waited_out(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
 ) -> None:
-    environment = environment_for(discord, lm, tmp_path / "data")
+    environment = environment_between(discord, lm, tmp_path / "data")
     async with answering(200) as api_base:
         environment["CLAWBOT_DISCORD_API_BASE"] = api_base
         checked = await run_clawbot("check", folder=tmp_path, environment=environment)
@@ -288,14 +275,14 @@ async def test_the_data_folder_is_private(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
 ) -> None:
     data_dir = tmp_path / "data"
-    async with online(discord, environment_for(discord, lm, data_dir), tmp_path):
+    async with online(discord, environment_between(discord, lm, data_dir), tmp_path):
         assert os.name != "posix" or data_dir.stat().st_mode & 0o077 == 0
 
 
 async def test_a_log_file_that_cannot_be_written_is_one_sentence(
     discord: DiscordSandbox, tmp_path: Path
 ) -> None:
-    environment = environment_for(discord, None, tmp_path / "data")
+    environment = environment_between(discord, None, tmp_path / "data")
     environment["CLAWBOT_LOGGING__FILE"] = str(tmp_path / "missing" / "clawbot.log")
     done = await run_clawbot("run", folder=tmp_path, environment=environment)
     assert done.code == 78

@@ -17,8 +17,7 @@ import pytest
 
 from sandbox.discord import DiscordSandbox, Fault
 from sandbox.lmstudio import LMStudioSandbox
-from tests.e2e.test_startup import environment_for
-from tests.support.application import running, settings_for
+from tests.support.application import environment_between, running, settings_for
 from tests.support.process import START_S, clawbot, ended, logged
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
@@ -41,7 +40,7 @@ def wait_for_file(path: Path) -> None:
 async def test_a_signal_ends_the_bot_while_discord_cant_be_reached(
     lm: LMStudioSandbox, discord: DiscordSandbox, tmp_path: Path, number: signal.Signals
 ) -> None:
-    environment = environment_for(discord, lm, tmp_path / "data")
+    environment = environment_between(discord, lm, tmp_path / "data")
     environment["CLAWBOT_DISCORD_API_BASE"] = "http://127.0.0.1:9/api/v10"
     async with clawbot("run", folder=tmp_path, environment=environment) as process:
         await logged(process, b"can't log in to Discord yet")
@@ -59,7 +58,7 @@ async def test_a_signal_ends_the_bot_while_a_request_hangs(
     lm: LMStudioSandbox, discord: DiscordSandbox, tmp_path: Path, method: str, path: str
 ) -> None:
     discord.faults.add(Fault(method=method, route=path, times=9, hang=True))
-    environment = environment_for(discord, lm, tmp_path / "data")
+    environment = environment_between(discord, lm, tmp_path / "data")
     async with clawbot("run", folder=tmp_path, environment=environment) as process:
         await discord.wait_until(is_asked(discord, method, path), timeout_s=20)
         process.send_signal(signal.SIGTERM)
@@ -72,7 +71,7 @@ async def test_a_signal_ends_the_bot_while_the_gateway_refuses_it(
     lm: LMStudioSandbox, discord: DiscordSandbox, tmp_path: Path
 ) -> None:
     discord.faults.refuse_connections = -1
-    environment = environment_for(discord, lm, tmp_path / "data")
+    environment = environment_between(discord, lm, tmp_path / "data")
     async with clawbot("run", folder=tmp_path, environment=environment) as process:
         await logged(process, b"the gateway connection failed")
         process.send_signal(signal.SIGTERM)
@@ -86,7 +85,7 @@ async def test_a_signal_ends_the_bot_while_another_program_holds_the_database(
 ) -> None:
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
-    environment = environment_for(discord, lm, data)
+    environment = environment_between(discord, lm, data)
     with closing(sqlite3.connect(data / "clawbot.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         async with clawbot("run", folder=tmp_path, environment=environment) as process:
@@ -103,7 +102,7 @@ async def test_a_signal_ends_the_bot_while_lmstudio_is_away_and_a_question_waits
     await lm.stop()
     ada = discord.add_user("Ada")
     channel = discord.add_guild("Home", owner=ada).add_channel("general")
-    environment = environment_for(discord, lm, tmp_path / "data")
+    environment = environment_between(discord, lm, tmp_path / "data")
     async with clawbot("run", folder=tmp_path, environment=environment) as process:
         await discord.wait_online(timeout_s=20)
         asked = await ada.mention(channel, "Are you there?")
@@ -133,7 +132,7 @@ async def test_a_check_that_is_stopped_says_that_it_isnt_whole(
     lm: LMStudioSandbox, discord: DiscordSandbox, tmp_path: Path
 ) -> None:
     await lm.blackhole()
-    environment = environment_for(discord, lm, tmp_path / "data")
+    environment = environment_between(discord, lm, tmp_path / "data")
     async with clawbot("check", folder=tmp_path, environment=environment) as process:
         assert process.stdout is not None
         async with asyncio.timeout(START_S):
@@ -150,7 +149,7 @@ async def test_the_service_manager_is_told_of_start_life_and_end(
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        environment = environment_for(discord, lm, tmp_path / "data")
+        environment = environment_between(discord, lm, tmp_path / "data")
         environment["NOTIFY_SOCKET"] = str(tmp_path / "notify")
         async with clawbot("run", folder=tmp_path, environment=environment) as process:
             first = await asyncio.to_thread(manager.recv, 64)

@@ -10,8 +10,7 @@ from pathlib import Path
 from sandbox.discord import Channel, DiscordSandbox, Fault, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.e2e.test_doors import turns
-from tests.e2e.test_startup import environment_for
-from tests.support.application import running, settings_for
+from tests.support.application import environment_between, running, settings_for
 from tests.support.process import clawbot
 
 LONG = "One lighthouse after another answered the call across the dark water. " * 12
@@ -43,7 +42,7 @@ async def test_an_answer_of_which_a_message_is_gone_is_taken_back_whole(
 ) -> None:
     lm.script(Answer(FOUR_KB, pause_after=900))
     folder = tmp_path / "data"
-    environment = environment_for(discord, lm, folder)
+    environment = environment_between(discord, lm, folder)
     async with clawbot("run", folder=tmp_path, environment=environment) as process:
         await discord.wait_online(timeout_s=20)
         await ada.mention(channel, "Tell me about lighthouses")

@@ -19,14 +19,14 @@ from sandbox.lmstudio import LMStudioSandbox
 
 
 def environment_between(
-    discord: DiscordSandbox, lm: LMStudioSandbox, data_dir: Path, **extra: str
+    discord: DiscordSandbox, lm: LMStudioSandbox | None, data_dir: Path, **extra: str
 ) -> dict[str, str]:
     """Return the environment of a bot between these two; arguments as ``settings_for``."""
     return {
         "DISCORD_TOKEN": discord.token,
         "CLAWBOT_DISCORD_API_BASE": discord.api_base,
         "CLAWBOT_DISCORD_GATEWAY_URL": discord.gateway_url,
-        "LMSTUDIO_BASE_URL": lm.base_url,
+        "LMSTUDIO_BASE_URL": lm.base_url if lm else "http://127.0.0.1:9",
         "CLAWBOT_DATA_DIR": str(data_dir),
         "CLAWBOT_CONTEXT__WARM_AHEAD": "false",  # tests count the model's requests
         **extra,

@@ -96,19 +96,28 @@ class RateLimiter:
 
 
 class _Buckets:
-    """Buckets of one size, which may change at any time, by id."""
+    """Buckets of one size, which may change at any time, by id.
+
+    A change of the size keeps how many questions a bucket lacks, not how long it would take to fill.
+    """
 
     def __init__(self, per_minute: Callable[[], float], max_entries: int) -> None:
         self._per_minute = per_minute
-        self._full_at_s: Recent[int, float] = Recent(max_entries)
+        self._full_at_s: Recent[int, tuple[float, float]] = Recent(max_entries)
 
     def wait_s(self, key: int, now_s: float) -> float:
         """Return the seconds until a question fits; 0 or less when it fits now."""
         per_minute = self._per_minute()
         burst_s = 60.0 - 60.0 / per_minute if per_minute > 1 else 0.0
-        return self._full_at_s.get(key, now_s) - burst_s - now_s
+        return self._filling_s(key, now_s) - burst_s
 
     def take(self, key: int, now_s: float) -> None:
         """Count a question."""
-        full_at_s = max(now_s, self._full_at_s.get(key, now_s)) + 60.0 / self._per_minute()
-        self._full_at_s[key] = full_at_s
+        per_minute = self._per_minute()
+        full_at_s = now_s + self._filling_s(key, now_s) + 60.0 / per_minute
+        self._full_at_s[key] = full_at_s, per_minute
+
+    def _filling_s(self, key: int, now_s: float) -> float:
+        """Return the seconds until a bucket is full again."""
+        full_at_s, per_minute = self._full_at_s.get(key, (now_s, 1.0))
+        return max(0.0, full_at_s - now_s) * per_minute / self._per_minute()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 from bot.core.domain import GuildId, UserId
 from bot.queue.rate_limit import PRESSES, RateLimiter, Refusal
 from config.settings import QueueSettings
@@ -129,3 +132,16 @@ def test_presses_in_direct_messages_are_counted_for_each_person() -> None:
         for _ in range(PRESSES.person):
             assert not limiter.press(UserId(person), None)
     assert not limiter.press(UserId(9999), None)
+
+
+def test_what_was_asked_counts_as_so_many_questions_at_a_changed_rate() -> None:
+    settings = SimpleNamespace(per_person_per_minute=1.0, per_guild_per_minute=1000.0)
+    limits = RateLimiter(cast(QueueSettings, settings), FakeClock())
+    assert limits.take(UserId(1), None) is None
+    assert limits.take(UserId(1), None) is not None
+    settings.per_person_per_minute = 1000.0
+    assert limits.take(UserId(1), None) is None
+    settings.per_person_per_minute = 1.0
+    refusal = limits.take(UserId(1), None)
+    assert refusal is not None
+    assert refusal.retry_after_s == 120

@@ -26,8 +26,8 @@ from config.loader import load_settings
 
 FIRST_WORDS_MS = 1000.0
 FRAME_MS = 50.0
-MOST_BYTES = 300 * 1024
-MOST_COMPRESSED_BYTES = 100 * 1024
+MOST_BYTES = 300_000
+MOST_COMPRESSED_BYTES = 100_000
 
 SEEDS = (
     "A plain line, as most are.",

@@ -196,3 +196,4 @@ async def test_a_command_that_there_is_not_is_said_to_be_none(reader: Reader) ->
     await expect(note).to_contain_text("Enter sends this as a message.")
     await reader.field.press("Enter")
     await expect(reader.message("/nothing of the kind")).to_be_visible()
+    await expect(note).to_be_hidden()

@@ -24,7 +24,7 @@ async def test_a_mention_is_completed_and_its_answer_grows_in_place(reader: Read
     answer = reader.messages.filter(has=reader.button("Regenerate"))
     await expect(answer).to_contain_text("keys and values", timeout=ANSWER_MS)
     await expect(answer.locator(".context")).to_contain_text("What does a cache keep")
-    await expect(answer.locator(".tag")).to_have_text("BOT")
+    await expect(answer.locator(".tag")).to_have_text("APP")
     await expect(reader.messages).to_have_count(2)
     grown = next(m for m in reader.demo.discord.bot_messages if m.channel is reader.channel)
     assert len(grown.versions) > 1
@@ -144,6 +144,7 @@ async def test_a_thread_is_made_of_a_message_and_holds_its_own_conversation(
     await dialog.get_by_role("textbox").fill("Caches in depth")
     await dialog.get_by_role("button", name="Create").click()
     await expect(reader.page.locator("#channel-name")).to_have_text("Caches in depth")
+    await expect(reader.messages.first).to_contain_text("let us talk about caches")
     answer = await reader.ask("What does a cache keep?")
     await expect(answer).to_contain_text("keys and values")
     await reader.page.go_back()

@@ -84,12 +84,22 @@ async def test_a_reply_leads_to_its_message_however_far_it_is(reader: Reader) ->
     await scroll_to(reader, "about that one", reader.messages.last)
 
 
-async def test_arrow_up_finds_ones_own_message_however_far_it_is(reader: Reader) -> None:
+async def test_arrow_up_finds_ones_own_message_however_far_it_is_and_keeps_what_was_changed(
+    reader: Reader,
+) -> None:
     await reader.say("mine")
     for number in range(LINES):
         await reader.demo.places.admin.say(reader.channel, f"line {number}.")
     await expect(reader.message(f"line {LINES - 1}.")).to_be_in_viewport()
     await expect(reader.message("mine")).to_have_count(0)
     await reader.field.press("ArrowUp")
-    await expect(reader.page.get_by_label("Edit message")).to_be_focused()
-    await expect(reader.page.get_by_label("Edit message")).to_have_value("mine")
+    editor = reader.page.get_by_label("Edit message")
+    await expect(editor).to_be_focused()
+    await expect(editor).to_have_value("mine")
+    await editor.fill("mine, half")
+    await reader.button("To the newest ↓").click()
+    await expect(editor).to_have_count(0)
+    await reader.field.press("ArrowUp")
+    await expect(editor).to_have_value("mine, half")
+    await editor.press("Escape")
+    await expect(reader.message("mine").locator(".prose")).to_have_text("mine")

@@ -168,7 +168,7 @@ async def test_the_page_and_its_modules_have_their_types(
     for path, kind in (
         ("/", "text/html"),
         ("/static/js/store.js", "text/javascript"),
-        ("/static/css/page.css", "text/css"),
+        ("/static/page.css", "text/css"),
         ("/static/icon.svg", "image/svg+xml"),
     ):
         async with session.get(server.address + path) as response:

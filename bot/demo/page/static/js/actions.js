@@ -127,6 +127,5 @@ export function editor(message, app, done) {
     if (event.key === "Escape") done();
     else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); save(); }
   });
-  const node = el("div.editor", {}, field, el("p.hint", {}, "Esc to ", el("button.as-link", { type: "button", onclick: done }, "cancel"), " · Enter to ", el("button.as-link", { type: "button", onclick: save }, "save")));
-  return { node, field };
+  return el("div.editor", {}, field, el("p.hint", {}, "Esc to ", el("button.as-link", { type: "button", onclick: done }, "cancel"), " · Enter to ", el("button.as-link", { type: "button", onclick: save }, "save")));
 }

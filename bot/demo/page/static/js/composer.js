@@ -1,7 +1,6 @@
 // The line one types in: messages, replies, files, mentions, and the way to slash commands.
 
-import { avatar } from "./avatar.js";
-import { el, icon, iconButton } from "./dom.js";
+import { avatar, el, icon, iconButton } from "./dom.js";
 import { userOf } from "./message.js";
 import { SlashForm, commandOf, leaves, valuesOf } from "./slash.js";
 import { Suggestions } from "./suggestions.js";
@@ -240,6 +239,7 @@ export class Composer {
     const replying = this.#replying;
     const fields = { text: this.app.toSent(typed.trim()), files: this.uploads.ids };
     this.field.value = "";
+    this.say("");
     this.replyTo(null);
     const sent = replying
       ? await this.app.act("reply", { ...fields, message: replying.id, ping: this.#ping })

@@ -1,8 +1,7 @@
 // A forum: its posts, and the form for a new one.
 
-import { avatar } from "./avatar.js";
 import { askFor } from "./dialogs.js";
-import { el, icon } from "./dom.js";
+import { avatar, el, icon } from "./dom.js";
 import { asPlain } from "./markup.js";
 import { userOf } from "./message.js";
 import { byId } from "./store.js";

@@ -1,7 +1,7 @@
 // The open channel's messages: rows for those in sight and a good way beyond, whatever their number;
 // kept at the bottom while one is there, left where one reads otherwise.
 
-import { el } from "./dom.js";
+import { el, icon, markOf } from "./dom.js";
 import { MessageView } from "./message.js";
 
 const ROWS_FIRST = 25;
@@ -23,6 +23,7 @@ export class MessageList {
   constructor(place, app) {
     this.app = app;
     this.views = new Map();
+    this.edited = new Map(); // views whose text is being changed, with a row or not
     this.top = el("div.list-top");
     this.list = el("ol.messages", { "aria-label": "Messages" });
     this.scroller = el("div.scroller", { tabindex: -1 }, this.top, this.list);
@@ -37,6 +38,7 @@ export class MessageList {
     const observer = new ResizeObserver(() => { this.#keepBottom(); this.#fill(); });
     for (const each of [this.list, this.scroller]) observer.observe(each);
     this.list.addEventListener("keydown", (event) => this.#key(event));
+    store.on("me", () => this.edited.clear());
     store.on("snapshot open me", () => this.showAll());
     store.on("message", (change) => change.message.channel_id === store.channelId && this.#changed(change));
     store.on("gone", (gone) => gone.channelId === store.channelId && this.#gone(gone.ids));
@@ -62,7 +64,8 @@ export class MessageList {
   }
 
   #make(message) {
-    const view = new MessageView(message, this.app);
+    const view = this.edited.get(message.id) ?? new MessageView(message.id, this.app);
+    view.update(message);
     this.views.set(message.id, view);
     return view;
   }
@@ -105,6 +108,7 @@ export class MessageList {
       if (row?.contains(document.activeElement)) (next ?? row.previousElementSibling)?.focus();
       row?.remove();
       this.views.delete(id);
+      this.edited.delete(id);
       if (next) this.#fit([next]);
     }
     for (const view of this.views.values()) if (ids.includes(view.message.message_reference?.message_id)) view.update(view.message);
@@ -277,5 +281,5 @@ export class MessageList {
 
 function welcome(channel) {
   const names = { dm: `This is the beginning of your direct messages with ${channel.name}.`, thread: `This is the beginning of the thread ${channel.name}.` };
-  return el("div.welcome", {}, el("h2", {}, channel.kind === "text" ? `Welcome to #${channel.name}` : channel.name), el("p", {}, names[channel.kind] ?? channel.topic ?? "", channel.kind === "text" && !channel.topic ? "This is the beginning of the channel." : ""));
+  return el("div.welcome", {}, icon(markOf(channel)), el("h2", {}, channel.kind === "text" ? `Welcome to #${channel.name}` : channel.name), el("p", {}, names[channel.kind] ?? channel.topic ?? "", channel.kind === "text" && !channel.topic ? "This is the beginning of the channel." : ""));
 }

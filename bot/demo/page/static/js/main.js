@@ -5,7 +5,7 @@ import { announceMessages } from "./announce.js";
 import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { askForm } from "./dialogs.js";
-import { el, icon, iconButton } from "./dom.js";
+import { el, icon, iconButton, markOf } from "./dom.js";
 import { showFaults } from "./faults.js";
 import { showForum } from "./forum.js";
 import { showInside } from "./inside.js";
@@ -91,8 +91,11 @@ const app = {
     if (!app.list.views.has(id)) await app.list.reveal(id);
     const view = app.list.views.get(id);
     if (!view || store.isEphemeral(view.message)) return;
-    const { node, field } = editor(view.message, app, () => { view.edit(null); app.focusComposer(); });
-    view.edit(node);
+    if (!view.isEdited) {
+      view.edit(editor(view.message, app, () => { view.edit(null); app.list.edited.delete(id); app.focusComposer(); }));
+      app.list.edited.set(id, view);
+    }
+    const field = view.node.querySelector("textarea");
     field.focus();
     field.setSelectionRange(field.value.length, field.value.length);
     view.node.scrollIntoView({ block: "nearest" });
@@ -129,8 +132,7 @@ function openFromAddress() {
 function showHead() {
   const { channel } = store;
   if (!channel) return;
-  const marks = { dm: "bubble", forum: "forum", thread: "thread" };
-  place("channel-name").replaceChildren(icon(marks[channel.kind] ?? "hash"), el("span", {}, channel.name));
+  place("channel-name").replaceChildren(icon(markOf(channel)), el("span", {}, channel.name));
   place("channel-topic").textContent = channel.topic ?? "";
   place("stage").hidden = channel.kind === "forum";
   document.title = `${channel.kind === "text" ? "#" : ""}${channel.name} · Clawbot demo`;

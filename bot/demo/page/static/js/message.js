@@ -1,15 +1,15 @@
 // One message. Its parts are drawn anew only where they changed, so that an answer that grows
 // moves nothing else, and a button keeps the focus.
 
-import { avatar } from "./avatar.js";
 import { components } from "./components.js";
-import { el, icon } from "./dom.js";
+import { avatar, el, icon } from "./dom.js";
 import { attachments, embeds } from "./embed.js";
 import { asPlain, marked } from "./markup.js";
 import { sameDay, stamp, say } from "./time.js";
 
 const GROUP_S = 420;
 const THINKING = 128;
+const STARTER = 21;
 const SYSTEM = {
   6: () => "pinned a message to this channel.",
   18: (message) => `started a thread: ${message.content}`,
@@ -37,32 +37,32 @@ export class MessageView {
   #slots = {};
   #day;
 
-  constructor(message, app) {
+  constructor(id, app) {
     this.app = app;
     this.picture = el("div.picture-slot");
     this.body = el("div.body");
-    this.node = el("li.message", { id: `m-${message.id}`, tabindex: -1 }, this.picture, this.body);
+    this.node = el("li.message", { id: `m-${id}`, tabindex: -1 }, this.picture, this.body);
     this.node.view = this;
-    this.update(message);
   }
 
   update(message) {
     this.message = message;
     const { store } = this.app;
+    const shown = shownIn(message);
     this.node.classList.toggle("ephemeral", store.isEphemeral(message));
     this.node.classList.toggle("for-me", mentionsMe(message, store));
-    for (const [name, [from, draw]] of Object.entries(PARTS)) this.#draw(name, JSON.stringify(from(message)), draw);
+    for (const [name, [from, draw]] of Object.entries(PARTS)) this.#draw(name, JSON.stringify(from(shown)), () => draw(shown, this.app));
   }
 
   #draw(name, state, draw) {
     if (this.#drawn[name] === state || (name === "text" && this.isEdited)) return;
     this.#drawn[name] = state;
-    const nodes = [draw(this.message, this.app)].flat().filter(Boolean);
+    const nodes = [draw()].flat().filter(Boolean);
     const slot = this.#slots[name] ?? (nodes.length ? this.#open(name) : null);
     if (!slot) return;
     const focused = slot.contains(document.activeElement) ? document.activeElement.dataset.custom : undefined;
     slot.replaceChildren(...nodes);
-    if (name === "head") this.picture.replaceChildren(avatar(userOf(this.message, this.app.store)));
+    if (name === "head") this.picture.replaceChildren(avatar(userOf(shownIn(this.message), this.app.store)));
     if (focused === undefined) return;
     const again = [...slot.querySelectorAll("[data-custom]")].find((node) => node.dataset.custom === focused);
     (again ?? this.node).focus();
@@ -108,6 +108,11 @@ function mentionsMe(message, store) {
   return (isNamed || message.mention_everyone) && message.author.id !== store.me;
 }
 
+/** A message as it is shown: a thread's first one is the message that the thread was started on. */
+function shownIn(message) {
+  return message.type === STARTER && message.referenced_message ? { ...message.referenced_message, demo: { reactions: {} } } : message;
+}
+
 /** Who wrote a message: the account, or the name that a webhook wrote under. */
 export function userOf(message, store) {
   const user = store.user(message.author.id, message.author);
@@ -118,8 +123,9 @@ function head(message, app) {
   const user = userOf(message, app.store);
   const date = new Date(message.timestamp);
   const name = el("button.author", { type: "button", "aria-haspopup": "menu", onclick: (event) => app.openUserMenu(message.author.id, event.currentTarget) }, user.name);
+  name.style.setProperty("--who", user.color);
   return [
-    el("div.head", {}, name, user.bot ? el("span.tag", {}, "BOT") : null, el("time.stamp", { datetime: message.timestamp, title: say(date.getTime() / 1000, "F") }, stamp(date))),
+    el("div.head", {}, name, user.bot ? el("span.tag", {}, "APP") : null, el("time.stamp", { datetime: message.timestamp, title: say(date.getTime() / 1000, "F") }, stamp(date))),
     el("time.stamp.side-stamp", { datetime: message.timestamp, "aria-hidden": "true" }, say(date.getTime() / 1000, "t")),
   ];
 }

@@ -1,9 +1,6 @@
 // The left side: the server and direct messages, their channels, and who one is.
 
-import { avatar } from "./avatar.js";
-import { el, icon } from "./dom.js";
-
-const ICONS = { text: "hash", forum: "forum", thread: "thread" };
+import { avatar, el, icon, markOf } from "./dom.js";
 
 /** Draw servers and channels into their places. */
 export function showPlaces(rail, sidebar, app) {
@@ -48,7 +45,7 @@ function sections(app) {
 
 function channelRow(channel, channels, app) {
   const threads = channels.filter((each) => each.parent === channel.id && !each.archived);
-  return el("li", {}, channelButton(channel, app, icon(ICONS[channel.kind] ?? "hash")),
+  return el("li", {}, channelButton(channel, app, icon(markOf(channel))),
     threads.length ? el("ul.threads", {}, threads.map((thread) => el("li", {}, channelButton(thread, app, icon("thread"))))) : null);
 }
 
@@ -115,6 +112,6 @@ function member(id, status, detail, app) {
   const user = app.store.user(id);
   return el("button.member", { type: "button", "aria-haspopup": "menu", onclick: (event) => app.openUserMenu(id, event.currentTarget) },
     avatar(user, status),
-    el("span", {}, el("b", {}, user.name), user.bot ? el("span.tag", {}, "BOT") : null, id === app.store.me ? el("span.tag.you", {}, "YOU") : null,
+    el("span", {}, el("b", {}, user.name), user.bot ? el("span.tag", {}, "APP") : null, id === app.store.me ? el("span.tag.you", {}, "YOU") : null,
       el("span.hint", {}, el("span.sr-only", {}, `${status}. `), detail)));
 }

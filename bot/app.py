@@ -40,6 +40,7 @@ from bot.idle.introductions import ACQUAINTANCES, Introductions
 from bot.idle.owner import IdleTime
 from bot.idle.warm import WarmAhead
 from bot.lmstudio import LMStudioBackend, open_backend
+from bot.lmstudio.roster import SERVERS
 from bot.ops.health import health, readiness
 from bot.ops.history import History
 from bot.ops.metrics import Metrics, Sources
@@ -291,6 +292,7 @@ async def _base(
     live = LiveSettings(settings)
     settings = live.view
     backend = await stack.enter_async_context(open_backend(settings.lmstudio, clock))
+    backend.roster.restore(state.get(SERVERS))
     allowed = AllowedModels(settings.lmstudio.allowed_models, state, backend.model)
     overrides = await SettingsStore.open(database, live, allowed.permit)
     scheduler = _scheduler(settings, clock, backend)
@@ -540,7 +542,7 @@ def _follow_files(
 ) -> None:
     """Put edits of the operator's files in force."""
     if origin is not None:
-        reload = Reload(origin, settings, services.overrides)
+        reload = Reload(origin, settings, services.overrides, services.backend.roster.follow)
         tasks.start(reload.watch(services.clock), name="settings file")
 
 

@@ -225,11 +225,14 @@ class DiagnosticsCog(commands.Cog):
             is_managed = guild_id is not None and job.guild_id == guild_id
             return sees_all or is_managed or job.person_id == asker_id
 
+        chat = services.overrides.effective(_convert.interaction_place(interaction))
         text = queue_text(
             services.scheduler,
             services.backend.servers(),
             is_available=services.backend.is_available(),
             may_name=may_name,
+            next_server=services.backend.next_server(chat.model),
+            names_models=_gate.is_manager(interaction),
         )
         await _respond.say(interaction, text)
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Final
+
 import discord
 from discord import app_commands
 from discord.ext import commands
 
 from bot.chat.closing import model_name
-from bot.core.domain import GuildId, ModelInfo
+from bot.core.domain import GuildId, LoadOptions
 from bot.core.notices import STAGE_PREFIX
 from bot.core.wording import counted
 from bot.delivery.stage_line import stage_line
 from bot.gateway.client import ClawbotClient
-from cogs import _change, _gate, _respond, _settings
-from cogs._settings import MOST_CHOICES, SCOPE_CHOICES, choices, scope_for
+from bot.lmstudio.errors import LoadFailedError, OptionRefusedError
+from bot.lmstudio.roster import SERVERS
+from cogs import _change, _gate, _models, _respond, _settings
+from cogs._settings import SCOPE_CHOICES, choices, scope_for
 
 Interaction = discord.Interaction[ClawbotClient]
 
@@ -21,6 +26,11 @@ NOT_WAKEABLE = (
     "The model's machine doesn't answer, and I don't know how to wake it: write its network card's MAC "
     "address into CLAWBOT_LMSTUDIO__WAKE."
 )
+
+NOT_LOADED: Final = "The model's machine couldn't load it, most likely for want of memory."
+FOLLOWED_S: Final = 780.0
+"""Seconds that a download is followed: an answer can be changed for 15 minutes (Discord: receiving and
+responding)."""
 
 
 class ModelsCog(commands.Cog):
@@ -33,22 +43,49 @@ class ModelsCog(commands.Cog):
         default_permissions=discord.Permissions(manage_guild=True),
     )
 
+    endpoint = app_commands.Group(
+        name="endpoint", description="The servers that models run on", parent=model
+    )
+
     def __init__(self, bot: ClawbotClient) -> None:
         self.bot = bot
         self._services = bot.services
 
     @model.command(name="list")
     async def model_list(self, interaction: Interaction) -> None:
-        """Show the models there are, which are loaded, and with which context."""
+        """Show the models there are: size, context, what they can, and whether they fit."""
         _gate.require_manager(interaction)
+        backend = self._services.backend
         async with _respond.deferred(interaction):
-            models = await self._services.backend.list_models()
-        allowed = self._services.allowed.of(GuildId(interaction.guild_id or 0))
-        lines = [
-            describe(model) + (" · allowed here" if model.key in allowed else "")
-            for model in models[:MOST_CHOICES]
-        ]
-        await _respond.say(interaction, "\n".join(lines) or "The model's machine lists no model.")
+            models = await backend.list_models()
+        allowed = set(self._services.allowed.of(GuildId(interaction.guild_id or 0)))
+        await _respond.say(interaction, _models.list_text(models, backend, allowed))
+
+    @model.command(name="info")
+    @app_commands.rename(key="model")
+    async def model_info(self, interaction: Interaction, key: str) -> None:
+        """Show all that is known of a model: quantisations, how it is loaded, whether it fits.
+
+        Args:
+            key: As the model list names it
+        """
+        _gate.require_manager(interaction)
+        backend = self._services.backend
+        async with _respond.deferred(interaction):
+            await backend.list_models()
+            key = _settings.require_model(self.bot, key)
+        info = backend.model(key)
+        text = _models.info_text(info, backend) if info else "No such model is listed."
+        await _respond.say(interaction, text)
+
+    @model_info.autocomplete("key")
+    async def complete_info(
+        self, interaction: Interaction, current: str
+    ) -> list[app_commands.Choice[str]]:
+        """Offer the models there are, to who manages the server."""
+        if not _gate.is_manager(interaction):
+            return []
+        return choices([model.key for model in self._services.backend.known_models()], current)
 
     @model.command(name="use")
     @app_commands.rename(key="model")
@@ -119,22 +156,141 @@ class ModelsCog(commands.Cog):
         context_length: app_commands.Range[int, 512, 1_048_576] | None = None,
         eval_batch_size: app_commands.Range[int, 32, 16_384] | None = None,
         flash_attention: bool | None = None,
+        parallel: app_commands.Range[int, 1, 1023] | None = None,
+        kv_cache_on_gpu: bool | None = None,
     ) -> None:
         """Load a model into the machine's memory; it stays until it is unloaded.
 
         Args:
             key: As the model list names it
             context_length: Tokens of context
-            eval_batch_size: Prompt tokens computed at once; more is faster and needs more memory
+            eval_batch_size: Prompt tokens read at once (guides say max_batch_size): more is faster, needs memory
             flash_attention: Less memory for the context, usually faster
+            parallel: Answers at once, which share the context
+            kv_cache_on_gpu: Keep the context's cache in the graphics memory
         """
         _gate.require_owner(interaction)
-        key = _settings.require_model(self.bot, key)
+        backend = self._services.backend
+        options = LoadOptions(
+            context_length, eval_batch_size, flash_attention, parallel, kv_cache_on_gpu
+        )
         async with _respond.deferred(interaction):
-            loaded = await self._services.backend.load_model(
-                key, context_length, eval_batch_size, flash_attention
+            key = _settings.require_model(self.bot, key)
+            words = partial(_models.loading_text, key, backend.usual_load_s(key))
+            work = backend.load_model(key, options)
+            try:
+                loaded = await _models.watched(interaction, self._services.clock, work, words)
+            except OptionRefusedError:
+                raise
+            except LoadFailedError as exc:
+                fitting = _models.would_fit_text(key, backend)
+                await _respond.say(interaction, f"{NOT_LOADED} {fitting or exc.admin_hint}")
+                return
+        await _respond.say(interaction, f"Loaded.\n{_models.info_text(loaded, backend)}")
+
+    @model.command(name="download")
+    async def model_download(
+        self, interaction: Interaction, model: str, quantisation: str | None = None
+    ) -> None:
+        """Have LM Studio download a model; used again, it shows how far that is.
+
+        Args:
+            model: A name in LM Studio's catalogue, or a page of huggingface.co
+            quantisation: Of a page of huggingface.co, such as Q4_K_M
+        """
+        _gate.require_owner(interaction)
+        backend, clock, name = self._services.backend, self._services.clock, model_name(model)
+        until_s = clock.monotonic() + FOLLOWED_S
+        async with _respond.deferred(interaction):
+            found = await backend.begin_download(model, quantisation)
+            while found.job and not found.is_over and clock.monotonic() < until_s:
+                await _respond.say(interaction, _models.download_text(name, found))
+                await clock.sleep(_models.STEP_S)
+                found = await backend.look_at_download(found.job)
+        text = _models.download_text(name, found)
+        further = "" if found.is_over else " Use the command again to see how far it is."
+        await _respond.say(interaction, text + further)
+
+    @model.command(name="drain")
+    async def model_drain(
+        self, interaction: Interaction, server: app_commands.Range[int, 1, 999]
+    ) -> None:
+        """Take a server out: its answers end, and new questions go to the others.
+
+        Args:
+            server: Its number in /model endpoint list
+        """
+        await self._drain(interaction, server, is_drained=True)
+
+    @model.command(name="undrain")
+    async def model_undrain(
+        self, interaction: Interaction, server: app_commands.Range[int, 1, 999]
+    ) -> None:
+        """Let a server in again that was taken out.
+
+        Args:
+            server: Its number in /model endpoint list
+        """
+        await self._drain(interaction, server, is_drained=False)
+
+    async def _drain(self, interaction: Interaction, server: int, *, is_drained: bool) -> None:
+        _gate.require_owner(interaction)
+        backend = self._services.backend
+        async with _respond.deferred(interaction):
+            node = backend.roster.drain(server - 1, is_drained=is_drained)
+            await self._keep_servers()
+        if not is_drained:
+            text = f"Server {server} gets questions again."
+        elif not backend.is_available():
+            text = (
+                f"Server {server} is taken out. No other answers, so questions wait until one does."
             )
-        await _respond.say(interaction, f"Loaded. {describe(loaded)}")
+        else:
+            text = f"Server {server} is taken out. New questions go to the others."
+        if is_drained and node.in_flight:
+            text += f" {counted(node.in_flight, 'answer')} there still ends."
+        await _respond.say(interaction, text)
+
+    async def _keep_servers(self) -> None:
+        """Remember which servers were added and taken out, over a restart."""
+        await self._services.state.set(SERVERS, self._services.backend.roster.saved())
+
+    @endpoint.command(name="list")
+    async def endpoint_list(self, interaction: Interaction) -> None:
+        """Show the model's servers with their addresses."""
+        _gate.require_owner(interaction)
+        backend = self._services.backend
+        members = [(m.endpoint.origin, m.is_added) for m in backend.roster.members]
+        shown = [(*each, state) for each, state in zip(members, backend.servers(), strict=True)]
+        await _respond.say(interaction, _models.servers_text(shown))
+
+    @endpoint.command(name="add")
+    async def endpoint_add(self, interaction: Interaction, address: str) -> None:
+        """Use one more server, in a network that the settings allow; it is tried first.
+
+        Args:
+            address: Such as 192.168.1.20:1234; it is asked without a token
+        """
+        _gate.require_owner(interaction)
+        async with _respond.deferred(interaction):
+            node = await self._services.backend.roster.add(address)
+            await self._keep_servers()
+        await _respond.say(interaction, f"Server {node.index + 1} answers, and is in use now.")
+
+    @endpoint.command(name="remove")
+    async def endpoint_remove(
+        self, interaction: Interaction, server: app_commands.Range[int, 1, 999]
+    ) -> None:
+        """Stop using a server that was added by command; its answers end first.
+
+        Args:
+            server: Its number in /model endpoint list
+        """
+        _gate.require_owner(interaction)
+        async with _respond.deferred(interaction):
+            self._services.backend.roster.remove(server - 1)
+            await self._keep_servers()
+        await _respond.say(interaction, f"Server {server} is no longer used.")
 
     @model.command(name="unload")
     @app_commands.rename(key="model")
@@ -146,6 +302,7 @@ class ModelsCog(commands.Cog):
         """
         _gate.require_owner(interaction)
         async with _respond.deferred(interaction):
+            key = _settings.require_model(self.bot, key)
             await self._services.backend.unload_model(key)
         await _respond.say(interaction, f"Unloaded `{model_name(key)}`.")
 
@@ -184,15 +341,6 @@ def _owned_guild(interaction: Interaction) -> GuildId:
     if interaction.guild_id is None:
         raise _gate.GateError(_gate.NEEDS_GUILD)
     return GuildId(interaction.guild_id)
-
-
-def describe(model: ModelInfo) -> str:
-    """Return one line on a model: name, whether it is in memory, with which context."""
-    mark = "🟢" if model.is_loaded else "⚪"
-    context = (
-        f" · {counted(model.context_tokens, 'token')} of context" if model.context_tokens else ""
-    )
-    return f"{mark} `{model_name(model.key)}`{context}"
 
 
 async def setup(bot: ClawbotClient) -> None:

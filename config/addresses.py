@@ -174,6 +174,18 @@ def wake_target(text: str) -> WakeTarget:
     return target
 
 
+def network(text: str) -> str:
+    """Return a network such as ``192.168.1.0/24``, or one address, in its plain form.
+
+    Raises:
+        ValueError: Anything else.
+    """
+    try:
+        return str(ipaddress.ip_network(text.strip(), strict=False))
+    except ValueError:
+        raise ValueError("must be networks such as 192.168.1.0/24") from None
+
+
 def cdn_host(text: str) -> str:
     """Return ``host`` or ``host:port`` of a CDN in one form.
 

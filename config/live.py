@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-Reach = Literal["", "global", "guild", "channel"]
-"""The narrowest scope at which a value may be set, if there is one; the wider ones go with it."""
+Reach = Literal["", "file", "global", "guild", "channel"]
+"""The narrowest scope at which a value may be set, if there is one; the wider ones go with it. ``file``: only by
+an edit of the operator's own."""
 
 Stands = Literal["", "model", "guild", "channel", "role", "person"]
 

@@ -142,7 +142,7 @@ def live_targets() -> dict[str, Target]:
     with its section before it where two have the same. What shapes an answer comes first.
     """
     flat = {target: key for key, target in FLAT_KEYS.items()}
-    live = (target for target in targets() if mark(target) is not NOT_LIVE)
+    live = (target for target in targets() if mark(target).reach not in {"", "file"})
     found = sorted(live, key=lambda target: target.section != "chat")
     fields = Counter(target.field for target in found)
 

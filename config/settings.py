@@ -11,7 +11,15 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    SecretStr,
+    model_validator,
+)
 
 from config import addresses, defaults
 from config.live import Live, SectionView
@@ -25,9 +33,8 @@ def _one_line(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def _wake(text: str) -> str:
-    addresses.wake_target(text)
-    return text
+def _wake(value: object) -> addresses.WakeTarget:
+    return value if isinstance(value, addresses.WakeTarget) else addresses.wake_target(str(value))
 
 
 def _proxy(secret: SecretStr) -> SecretStr:
@@ -57,6 +64,7 @@ FilePath = Annotated[Path, AfterValidator(Path.expanduser)]
 ModelKey = Annotated[str, AfterValidator(_model_key)]
 
 _EVERYWHERE: Final = Live("global")
+_BY_FILE: Final = Live("file")
 _PER_CHANNEL: Final = Live("channel")
 
 
@@ -152,10 +160,10 @@ class DiscordSettings(Section):
 class LMStudioSettings(Section):
     """LM Studio: where it is and how long to wait for it."""
 
-    base_url: Annotated[tuple[LMStudioAddress, ...], AfterValidator(_once)] = Field(
+    base_url: Annotated[tuple[LMStudioAddress, ...], AfterValidator(_once), _BY_FILE] = Field(
         (defaults.LMSTUDIO_BASE_URL,), min_length=1, description="LM Studio, one or more servers"
     )
-    api_token: Secret | None = Field(
+    api_token: Annotated[Secret | None, _BY_FILE] = Field(
         None,
         description="API token of LM Studio, 0.4 or later; one for each address, in their order, "
         "separated by commas",
@@ -201,7 +209,22 @@ class LMStudioSettings(Section):
         (), description="Models that every server (guild) may choose, also when that loads them"
     )
 
-    wake: tuple[Annotated[str, AfterValidator(_wake)], ...] = Field(
+    allowed_networks: Annotated[
+        tuple[Annotated[str, AfterValidator(addresses.network)], ...], _BY_FILE
+    ] = Field(
+        (),
+        description="Networks in which owners may add a server by /model endpoint, such as 192.168.1.0/24",
+    )
+    memory_gib: Annotated[float | None, _EVERYWHERE] = Field(
+        None,
+        ge=1,
+        le=16_384,
+        description="Memory that a machine has for models, in GiB; tells which of them fit",
+        examples=[16, 96],
+    )
+    wake: Annotated[
+        tuple[Annotated[addresses.WakeTarget, PlainValidator(_wake)], ...], _BY_FILE
+    ] = Field(
         (),
         description="MAC address of each machine that may sleep, in the order of the addresses; none for one "
         "that never does; MAC@192.168.1.255 sends the packet there",

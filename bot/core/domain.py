@@ -467,6 +467,25 @@ ChatEvent = Stage | TextDelta | Restarted | Retried | Counted | Completed
 
 
 @dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How a model is loaded; ``None`` leaves a choice to the server, or isn't known of a loaded one.
+
+    Attributes:
+        context_length: Tokens.
+        eval_batch_size: Prompt tokens computed at once.
+        flash_attention: Use it.
+        parallel: Predictions at once.
+        offload_kv_cache_to_gpu: Keep the context's cache in the graphics memory.
+    """
+
+    context_length: int | None = None
+    eval_batch_size: int | None = None
+    flash_attention: bool | None = None
+    parallel: int | None = None
+    offload_kv_cache_to_gpu: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """A model as the server lists it.
 
@@ -481,6 +500,11 @@ class ModelInfo:
         instance_ids: Loaded instances (``key``, ``key:2``, …).
         size_bytes: On disk, where known.
         variants: Its quantisations (``key@q4_k_m``), where the server lists them.
+        selected_variant: The one of these that a request for the key means.
+        uses_tools: Was trained to call tools; ``None`` when the server doesn't say.
+        quantisation: As the server calls it (``Q4_K_M``); empty where it doesn't.
+        parameters: How many, as the server writes it (``80B``); empty where it doesn't.
+        loaded_as: How the loaded instance was loaded, as far as the server says.
     """
 
     key: str
@@ -493,6 +517,11 @@ class ModelInfo:
     instance_ids: tuple[str, ...] = ()
     size_bytes: int | None = None
     variants: tuple[str, ...] = ()
+    selected_variant: str = ""
+    uses_tools: bool | None = None
+    quantisation: str = ""
+    parameters: str = ""
+    loaded_as: LoadOptions = LoadOptions()
 
     @property
     def load(self) -> str:

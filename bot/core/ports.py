@@ -67,12 +67,18 @@ class ServerState:
         circuit: ``closed``, ``half-open`` or ``open``.
         in_flight: Requests running there.
         slots: How many it answers at once.
+        number: By which people name it.
+        is_drained: Nothing begins there, because an owner took it out.
+        models: What it has in memory, each with the tokens a second that an answer has lately.
     """
 
     is_up: bool | None
     circuit: str
     in_flight: int = 0
     slots: int = 1
+    number: int = 1
+    is_drained: bool = False
+    models: tuple[tuple[str, float | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from bot.diagnostics.link import Way, failed
 from bot.diagnostics.values import Fact, Finding, Status, Step, one_line
 from bot.lmstudio import errors
 from bot.lmstudio.catalogue import NAMES_ONLY, Catalogue, fetch_catalogue
+from bot.lmstudio.memory import smaller
 from bot.lmstudio.names import shown
 
 _SMALL_CONTEXT_TOKENS = 4096
@@ -128,9 +129,7 @@ def smaller_model(catalogue: Catalogue | None, model: ModelInfo | None) -> str:
     """Return the largest chat model that takes clearly less memory than another, if one is there."""
     if catalogue is None or model is None or not model.size_bytes:
         return ""
-    most = model.size_bytes * 0.8
-    fitting = [one for one in catalogue.models if one.size_bytes and one.size_bytes <= most]
-    best = max(fitting, key=lambda one: one.size_bytes or 0, default=None)
+    best = next(iter(smaller(model, catalogue.models)), None)
     if best is None:
         return ""
     return f"`{one_line(best.key)}` ({(best.size_bytes or 0) / 1e9:.0f} GB)"

@@ -7,6 +7,8 @@ from typing import Final
 
 from bot.core.ports import ServerState
 from bot.core.wording import counted
+from bot.diagnostics.values import one_line
+from bot.lmstudio.names import shown
 from bot.queue.capacity import in_words
 from bot.queue.scheduler import Job, QueueEntry, Scheduler
 
@@ -27,6 +29,8 @@ def queue_text(
     *,
     is_available: bool,
     may_name: Callable[[Job], bool],
+    next_server: int | None = None,
+    names_models: bool = False,
 ) -> str:
     """Return the report.
 
@@ -35,6 +39,8 @@ def queue_text(
         servers: The model's machines.
         is_available: Whether any of them is believed to answer.
         may_name: Whether a question's person may be named to whoever asks for the report.
+        next_server: The number of the server that a new conversation here would go to.
+        names_models: Name what each server has in memory.
     """
     running = [each for each in scheduler.entries if each.place is None]
     waiting = [each for each in scheduler.entries if each.place is not None]
@@ -43,7 +49,10 @@ def queue_text(
         _pool(scheduler),
         _listed("Being answered", running, may_name),
         _listed("Waiting", waiting, may_name),
-        *(_server(number, server) for number, server in enumerate(servers, 1)),
+        *(_server(server, names_models=names_models) for server in servers),
+        f"A new conversation here goes to server {next_server}."
+        if next_server is not None and len(servers) > 1
+        else "",
     ]
     return "\n".join(filter(None, parts))
 
@@ -89,12 +98,19 @@ def _entry(entry: QueueEntry) -> str:
     return f"{text}, place {entry.place}, about {in_words(entry.expected_s)} more"
 
 
-def _server(number: int, server: ServerState) -> str:
-    if server.is_up is None:
+def _server(server: ServerState, *, names_models: bool) -> str:
+    if server.is_drained:
+        state = "taken out by an owner"
+    elif server.is_up is None:
         state = "not reached yet"
     elif not server.is_up:
         state = "doesn't answer"
     else:
         state = _CIRCUITS.get(server.circuit, "answers")
     busy = f"{server.in_flight} of {counted(server.slots, 'slot')} busy"
-    return f"Server {number}: {state}; {busy}."
+    paces = [
+        (f"`{one_line(shown(key))}` " if names_models else "") + f"writes {pace:.0f} tokens/s"
+        for key, pace in server.models
+        if pace is not None
+    ]
+    return f"Server {server.number}: {'; '.join([state, busy, *paces])}."

@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 from bot.core.clock import Clock
-from bot.core.domain import ChatEvent, ChatRequest, ModelInfo, Stage, StageKind
+from bot.core.domain import ChatEvent, ChatRequest, LoadOptions, ModelInfo, Stage, StageKind
 from bot.core.errors import ConfigurationError
 from bot.core.ports import Capacity, ServerState
-from bot.core.tasks import end_tasks
-from bot.lmstudio import errors, loading
+from bot.lmstudio import downloads, errors, loading, memory
 from bot.lmstudio.ahead import Piece, Reader
+from bot.lmstudio.downloads import Download
+from bot.lmstudio.memory import Fit
 from bot.lmstudio.nodes import Fleet, Node
+from bot.lmstudio.roster import Roster
 from bot.lmstudio.run import Run
 from bot.lmstudio.transport import (
     Lookup,
-    PinnedResolver,
-    Transport,
+    Tls,
     make_tls,
     parse_endpoint,
     system_lookup,
     tokens_by_origin,
 )
-from bot.lmstudio.wake import Waker
-from config.addresses import wake_target
 from config.settings import LMStudioSettings
 
 _log = logging.getLogger(__name__)
 
+_AS_IT_LIKES: Final = LoadOptions()
 LOOK_S: Final = 5.0
 """Seconds that a list of models is shown to everybody who asks for one."""
 
@@ -40,12 +39,14 @@ LOOK_S: Final = 5.0
 class LMStudioBackend:
     """A ``ChatBackend`` over one or more LM Studio servers. Made by ``open_backend``."""
 
-    def __init__(self, clock: Clock, settings: LMStudioSettings) -> None:
+    def __init__(self, clock: Clock, settings: LMStudioSettings, tls: Tls, lookup: Lookup) -> None:
         """Start without servers; ``open_backend`` adds them.
 
         Args:
             clock: Time.
             settings: Timeouts, retries, fallback model, as each request begins.
+            tls: Trust for https.
+            lookup: How names are resolved.
         """
         self._clock = clock
         self._settings = settings
@@ -54,12 +55,8 @@ class LMStudioBackend:
         self._on_loads: list[Callable[[], None]] = []
         self._loads: dict[str, str] = {}
         self._fleet = Fleet(())
-        self._wakers: Sequence[tuple[Node, Waker]] = ()
-
-    def attach(self, nodes: list[Node], wakers: Sequence[tuple[Node, Waker]] = ()) -> None:
-        """Take the servers, and what wakes those that sleep."""
-        self._fleet = Fleet(nodes)
-        self._wakers = wakers
+        self._downloading: Node | None = None
+        self.roster = Roster(self._fleet, settings, clock, tls, lookup, self.note_change)
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """Answer one request; ends with ``Completed``.
@@ -121,9 +118,22 @@ class LMStudioBackend:
     def servers(self) -> tuple[ServerState, ...]:
         """Return how each server does, in the order of the settings, without I/O."""
         return tuple(
-            ServerState(node.is_up, node.circuit.state, node.in_flight, node.slots)
+            ServerState(
+                is_up=node.is_up,
+                circuit=node.circuit.state,
+                in_flight=node.in_flight,
+                slots=node.slots,
+                number=node.index + 1,
+                is_drained=node.is_drained,
+                models=tuple((one.key, node.pace(one.key)) for one in node.loaded),
+            )
             for node in self._fleet.nodes
         )
+
+    def next_server(self, key: str | None) -> int | None:
+        """Return the number of the server that would answer a new conversation, without I/O."""
+        node = self._fleet.choose(key, "", frozenset())
+        return None if node is None else node.index + 1
 
     def is_available(self) -> bool:
         """Return whether a server is believed to answer, without I/O."""
@@ -135,7 +145,8 @@ class LMStudioBackend:
 
     def wake(self) -> Stage | None:
         """Have the machines woken that don't answer; returns the stage where one can be woken."""
-        asleep = [waker for node, waker in self._wakers if not node.is_usable]
+        members = self.roster.members
+        asleep = [m.waker for m in members if m.waker is not None and m.node.is_asleep]
         for waker in asleep:
             waker.wake()
         times = [waker.usual_s for waker in asleep if waker.usual_s is not None]
@@ -179,29 +190,73 @@ class LMStudioBackend:
                     found[listed.key] = model
         return tuple(sorted(found.values(), key=lambda model: (not model.is_loaded, model.key)))
 
-    async def load_model(
-        self,
-        key: str,
-        context_length: int | None = None,
-        eval_batch_size: int | None = None,
-        flash_attention: bool | None = None,
-    ) -> ModelInfo:
+    async def load_model(self, key: str, options: LoadOptions = _AS_IT_LIKES) -> ModelInfo:
         """Load a model where it fits best; what is loaded as asked stays as it is.
 
         Args:
             key: Model key.
-            context_length: Tokens; a loaded model with another length is loaded anew.
-            eval_batch_size: Prompt tokens computed at once.
-            flash_attention: Use it.
+            options: How; a model that is loaded otherwise is loaded anew.
 
         Raises:
             BackendError: No server can load it.
         """
+        return await loading.load(self._best(key), key, options)
+
+    def usual_load_s(self, key: str) -> float | None:
+        """Return how long a model took to load the last time, in seconds, without I/O."""
+        node = self._fleet.choose(key, "", frozenset())
+        return None if node is None else node.learned(node.key_of(key)).load_s
+
+    async def begin_download(self, model: str, quantisation: str | None) -> Download:
+        """Have a model downloaded to the server that has the least to do.
+
+        Raises:
+            BackendError: It can't be.
+        """
+        self._downloading = self._best(None)
+        return await downloads.begin(self._downloading, model, quantisation)
+
+    async def look_at_download(self, job: str) -> Download:
+        """Return how far a download is that was begun last.
+
+        Raises:
+            BackendError: That can't be told.
+        """
+        node = self._downloading or self._best(None)
+        found = await downloads.look(node, job)
+        if found.is_over:
+            await node.refresh()
+        return found
+
+    def _best(self, key: str | None) -> Node:
         node = self._fleet.choose(key, "", frozenset())
         if node is None:
             raise errors.BackendUnavailableError
-        options = loading.LoadOptions(context_length, eval_batch_size, flash_attention)
-        return await loading.load(node, key, options)
+        return node
+
+    def fit(self, key: str) -> Fit:
+        """Return how a model stands to the memory of the machine where it fits best, without I/O."""
+        found = [
+            memory.fit(info, node.catalogue.models, self.memory_bytes)
+            for node in self._fleet.nodes
+            if node.catalogue is not None and (info := node.model(key)) is not None
+        ]
+        return next((one for one in (Fit.FITS, Fit.CROWDED) if one in found), None) or next(
+            iter(found), Fit.UNKNOWN
+        )
+
+    def would_fit(self, key: str | None) -> tuple[ModelInfo, ...]:
+        """Return models that take clearly less memory than another and fit, the largest first."""
+        info = self.model(key)
+        if info is None:
+            return ()
+        return tuple(memory.smaller(info, self.known_models(), self.memory_bytes))
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """What a machine has for models, as the operator stated it."""
+        stated = self._settings.memory_gib
+        return None if stated is None else round(stated * 2**30)
 
     async def unload_model(self, key: str) -> None:
         """Unload a model from every server that has it loaded.
@@ -246,46 +301,19 @@ async def open_backend(
     Raises:
         ConfigurationError: An address, the CA file or the fingerprint is wrong.
     """
-    endpoints = [parse_endpoint(text) for text in settings.base_url if text.strip()]
-    if not endpoints:
+    if not any(text.strip() for text in settings.base_url):
         raise ConfigurationError("LMSTUDIO_BASE_URL is empty.")
     tls = make_tls(settings.ca_file, settings.certificate_sha256)
+    origins = {parse_endpoint(text).origin for text in settings.base_url}
     tokens = tokens_by_origin(settings.base_url, settings.api_tokens)
-    if len(settings.api_tokens) == 1 and len({each.origin for each in endpoints} - set(tokens)):
+    if len(settings.api_tokens) == 1 and origins - set(tokens):
         _log.warning(
             "LMSTUDIO_API_TOKEN holds one token, which goes to the first address only; "
             "write one for each address, separated by commas"
         )
-    backend = LMStudioBackend(clock, settings)
-    async with AsyncExitStack() as stack:
-        nodes = []
-        for index, endpoint in enumerate(dict.fromkeys(endpoints)):
-            resolver = PinnedResolver(endpoint.host, lookup)
-            transport = Transport(
-                endpoint, clock, resolver, token=tokens.get(endpoint.origin), tls=tls
-            )
-            stack.push_async_callback(transport.aclose)
-            nodes.append(Node(index, transport, clock, backend.note_change))
-        wakers = _wakers(nodes, settings, clock)
-        for _, waker in wakers:
-            stack.push_async_callback(waker.close)
-        backend.attach(nodes, wakers)
-        probes = [asyncio.create_task(n.watch(settings.health_interval_s)) for n in nodes]
-        stack.push_async_callback(end_tasks, *probes)
+    backend = LMStudioBackend(clock, settings, tls, lookup)
+    try:
+        backend.roster.follow()
         yield backend
-
-
-def _wakers(
-    nodes: Sequence[Node], settings: LMStudioSettings, clock: Clock
-) -> list[tuple[Node, Waker]]:
-    """Make what wakes the machines that have a network card's address in the settings."""
-    wakers = []
-    for node, text in zip(nodes, settings.wake, strict=False):
-        target = wake_target(text)
-        if target.mac:
-            wakers.append((node, Waker(target, clock, partial(_is_up, node), node.look_again)))
-    return wakers
-
-
-def _is_up(node: Node) -> bool:
-    return node.is_up is True
+    finally:
+        await backend.roster.close()

@@ -8,11 +8,12 @@ answered with 200 and a text, or 404; a refused token is never a reason to try t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from bot.core.domain import ModelInfo
+from bot.core.domain import LoadOptions, ModelInfo
 from bot.core.errors import BackendError
 from bot.lmstudio import errors, names
 from bot.lmstudio.transport import Transport
@@ -21,6 +22,8 @@ _MAX_MODELS: Final = 500
 _MAX_INSTANCES: Final = 16
 _MAX_TEXTS: Final = 16
 _MAX_KEY_CHARS: Final = 300
+_MAX_WORD_CHARS: Final = 24
+_WORD: Final = re.compile(r"\w[\w.+ -]*", re.ASCII)
 _LIMIT_S: Final = 5.0
 _SLOTS_LIMIT_S: Final = 2.0
 _MAX_PARALLEL: Final = 1024
@@ -187,7 +190,7 @@ async def _with_slots(transport: Transport, catalogue: Catalogue) -> Catalogue:
                 model,
                 context_tokens=context or model.context_tokens,
                 parallel=parallel,
-                sees_images=sees if isinstance(sees, bool) else None,
+                sees_images=_flag(sees),
             )
             for model in catalogue.models
         ),
@@ -253,20 +256,35 @@ def _native(entry: dict[str, Any]) -> _Parsed | None:
     )
     capabilities = _object(entry.get("capabilities"))
     options = _object(capabilities.get("reasoning")).get("allowed_options")
-    vision = capabilities.get("vision")
+    first = next((_object(c) for c in copies or () if _object(c).get("id")), {})
     model = ModelInfo(
         key=key,
         is_loaded=bool(instances),
         context_tokens=instances[0].context_tokens if instances else None,
         max_context_tokens=_tokens(entry.get("max_context_length")),
         parallel=instances[0].parallel if instances else None,
-        sees_images=vision if isinstance(vision, bool) else None,
+        sees_images=_flag(capabilities.get("vision")),
         reasoning_options=_words(options) if isinstance(options, list) else None,
         instance_ids=tuple(instance.id for instance in instances),
         size_bytes=_size(entry.get("size_bytes")),
         variants=_texts(entry.get("variants")),
+        selected_variant=_name(entry.get("selected_variant")) or "",
+        uses_tools=_flag(capabilities.get("trained_for_tool_use")),
+        quantisation=_word(_object(entry.get("quantization")).get("name")),
+        parameters=_word(entry.get("params_string")),
+        loaded_as=_load_options(_object(first.get("config"))),
     )
     return model, instances
+
+
+def _load_options(config: dict[str, Any]) -> LoadOptions:
+    return LoadOptions(
+        context_length=_tokens(config.get("context_length")),
+        eval_batch_size=_tokens(config.get("eval_batch_size")),
+        flash_attention=_flag(config.get("flash_attention")),
+        parallel=_tokens(config.get("parallel")),
+        offload_kv_cache_to_gpu=_flag(config.get("offload_kv_cache_to_gpu")),
+    )
 
 
 def _instance(key: str, copy: dict[str, Any]) -> Instance | None:
@@ -292,6 +310,8 @@ def _older(entry: dict[str, Any]) -> _Parsed | None:
         max_context_tokens=_tokens(entry.get("max_context_length")),
         sees_images={"vlm": True, "llm": False}.get(str(entry.get("type"))),
         instance_ids=(key,) if is_loaded else (),
+        uses_tools="tool_use" in _texts(entry.get("capabilities")) or None,
+        quantisation=_word(entry.get("quantization")),
     )
     return model, (Instance(key, key, context, 1, context),) if is_loaded else ()
 
@@ -337,6 +357,16 @@ def _tokens(value: object) -> int | None:
 def _texts(value: object) -> tuple[str, ...]:
     texts = value[:_MAX_TEXTS] if isinstance(value, list) else []
     return tuple(text for text in texts if isinstance(text, str) and len(text) <= _MAX_KEY_CHARS)
+
+
+def _word(value: object) -> str:
+    """Return a short word of a server, such as ``Q4_K_M``; empty for anything else."""
+    is_short = isinstance(value, str) and len(value) <= _MAX_WORD_CHARS
+    return str(value) if is_short and _WORD.fullmatch(str(value)) else ""
+
+
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 def _words(value: object) -> tuple[str, ...]:

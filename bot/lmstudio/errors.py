@@ -13,7 +13,7 @@
     ├── AddressRefusedError
     ├── AuthenticationError, PermissionDeniedError
     ├── NoModelError, ModelNotFoundError, ModelUnloadedError, NotInMemoryError
-    ├── LoadFailedError, OutOfMemoryError
+    ├── LoadFailedError, OutOfMemoryError, OptionRefusedError, DownloadError
     ├── ModelCrashedError, ComputeError, ChannelError, ServerFaultError, BusyError
     ├── ContextOverflowError, PoolFullError, TemplateError, ImagesRefusedError
     ├── InvalidRequestError, PayloadTooLargeError, WrongEndpointError, RedirectError
@@ -234,6 +234,44 @@ class LoadFailedError(BackendError):
         "Studio's guardrails; if it fails always, update the runtime or the graphics driver."
     )
     log_level = logging.ERROR
+
+
+class OptionRefusedError(LoadFailedError):
+    """The server refuses an option of a load.
+
+    Attributes:
+        fields: Their names.
+    """
+
+    user_text = "The model's server doesn't take one of these options. Leave it out, or set it in LM Studio."
+    admin_hint = "Update LM Studio, or set the option there for this model."
+
+    def __init__(self, fields: tuple[str, ...] = ()) -> None:
+        super().__init__(f"refused options: {', '.join(fields) or 'not named'}")
+        self.fields = fields
+
+    @property
+    def sentence(self) -> str:
+        """The sentence with the options' names."""
+        named = ", ".join(name.removeprefix("offload_") for name in self.fields)
+        return (
+            self.user_text
+            if not named
+            else (f"The model's server doesn't take {named}. Leave it out, or set it in LM Studio.")
+        )
+
+
+class DownloadError(BackendError):
+    """The server can't download a model; the message is the sentence for the owner."""
+
+    user_text = "LM Studio couldn't download that. See its log."
+    admin_hint = "Look at LM Studio's log, its disk and its connection."
+    can_retry = False
+
+    @property
+    def sentence(self) -> str:
+        """The message given where it was raised."""
+        return str(self) or self.user_text
 
 
 class OutOfMemoryError(LoadFailedError):

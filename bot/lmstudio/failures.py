@@ -26,6 +26,11 @@ _OWN_FIELDS: Final = (
     "max_tokens",
     "messages",
     "model",
+    "context_length",
+    "eval_batch_size",
+    "flash_attention",
+    "parallel",
+    "offload_kv_cache_to_gpu",
 )
 _LIMIT_TOKENS: Final = re.compile(
     r"context length of only (\d{1,12})|n_ctx\W{1,8}(\d{1,12})|Reached context length of (\d{1,12})"

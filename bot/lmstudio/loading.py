@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import Any, Final
 
 from bot.core.clock import Clock, within
-from bot.core.domain import ModelInfo
+from bot.core.domain import LoadOptions, ModelInfo
 from bot.core.errors import BackendError
 from bot.lmstudio import errors
 from bot.lmstudio.nodes import Node
@@ -27,34 +27,25 @@ LOADING_LOOK_S: Final = 2.0
 _UNLOAD_LIMIT_S: Final = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """How to load a model; ``None`` leaves a choice to the server.
-
-    Attributes:
-        context_length: Tokens.
-        eval_batch_size: Prompt tokens computed at once.
-        flash_attention: Use it.
-    """
-
-    context_length: int | None = None
-    eval_batch_size: int | None = None
-    flash_attention: bool | None = None
-
-    def fields(self) -> dict[str, Any]:
-        """Return what the request should name."""
-        named = {
-            "context_length": self.context_length,
-            "eval_batch_size": self.eval_batch_size,
-            "flash_attention": self.flash_attention,
-        }
-        return {name: value for name, value in named.items() if value is not None}
+def is_as_wanted(info: ModelInfo, options: LoadOptions) -> bool:
+    """Return whether a loaded model has every option that is named, as far as its server says."""
+    loaded, learned = asdict(info.loaded_as), info.context_tokens
+    if options.context_length is not None and loaded["context_length"] is None:
+        loaded["context_length"] = learned
+    return all(
+        loaded[name] in {None, value}
+        for name, value in asdict(options).items()
+        if value is not None
+    )
 
 
 async def load(node: Node, key: str, options: LoadOptions) -> ModelInfo:
-    """Load a model unless it is loaded; with another context length, load it anew.
+    """Load a model unless it is loaded; with other options than it has, load it anew.
+
+    Where somebody else loaded a copy meanwhile that will do, ours is taken out again.
 
     Raises:
+        OptionRefusedError: The server doesn't know one of the options.
         BackendError: The server can't, doesn't know the model, or is too old for this.
     """
     await node.refresh()
@@ -62,22 +53,32 @@ async def load(node: Node, key: str, options: LoadOptions) -> ModelInfo:
         await running.wait()
         await node.refresh()
     info = node.model(key)
-    if info is not None and info.is_loaded:
-        wanted = options.context_length
-        if wanted is None or wanted == info.context_tokens:
-            return info
+    if info is not None and info.is_loaded and is_as_wanted(info, options):
+        return info
     end_loading = node.begin_loading(key)
     try:
         if info is not None and info.is_loaded:
             await _unload_instances(node, info)
-        body = {"model": info.key if info is not None else key, **options.fields()}
-        await _post(node, "/api/v1/models/load", body, LOAD_LIMIT_S)
+        chosen = {name: value for name, value in asdict(options).items() if value is not None}
+        body = {"model": info.key if info is not None else key, **chosen}
+        made = await _post(node, "/api/v1/models/load", body, LOAD_LIMIT_S)
         await node.refresh()
+        await _drop_second(node, key, made, options)
     finally:
         end_loading()
     node.learned(key).load.succeed()
     node.learned(key).context_tokens = None
     return node.model(key) or ModelInfo(key, is_loaded=True)
+
+
+async def _drop_second(node: Node, key: str, made: object, options: LoadOptions) -> None:
+    """Take out the copy that was just made, where another came into memory at the same time."""
+    info, name = node.model(key), made.get("instance_id") if isinstance(made, dict) else None
+    if info is None or len(info.instance_ids) < 2 or name not in info.instance_ids:
+        return
+    if name != info.instance_ids[0] and is_as_wanted(info, options):
+        await _post(node, "/api/v1/models/unload", {"instance_id": name}, _UNLOAD_LIMIT_S)
+        await node.refresh()
 
 
 def look_while_asking(
@@ -135,11 +136,13 @@ async def _unload_instances(node: Node, info: ModelInfo) -> None:
         await _post(node, "/api/v1/models/unload", {"instance_id": instance}, _UNLOAD_LIMIT_S)
 
 
-async def _post(node: Node, path: str, body: dict[str, Any], limit_s: float) -> None:
+async def _post(node: Node, path: str, body: dict[str, Any], limit_s: float) -> object:
     data = json.dumps(body, allow_nan=False).encode("utf-8", "replace")
     try:
-        await node.transport.fetch_json("POST", path, data, limit_s=limit_s)
+        return await node.transport.fetch_json("POST", path, data, limit_s=limit_s)
     except errors.InvalidRequestError as exc:
+        if named := tuple(name for name in exc.fields if name in body and name != "model"):
+            raise errors.OptionRefusedError(named) from exc
         raise errors.LoadFailedError from exc
     except BackendError as exc:
         node.note_failure(exc)

@@ -70,6 +70,9 @@ async def _wait(event: asyncio.Event) -> None:
 
 
 _MAX_LEARNED: Final = 64
+_LEAST_WRITTEN: Final = 16
+_FASTEST: Final = 100_000.0
+_NEWEST_COUNTS: Final = 0.3
 LOAD_PAUSE_S: Final = 60.0
 """Seconds that a model which can't be loaded is left alone; doubled each time."""
 
@@ -103,6 +106,7 @@ class Node:
         idle: Set while nothing runs here.
         alone: Held by a question that needs the shared context for itself.
         refused_names: Names with a quantisation that isn't there.
+        is_drained: Taken out by an owner: what runs there ends, and nothing begins.
     """
 
     def __init__(
@@ -137,6 +141,8 @@ class Node:
         self._told_near: set[str] = set()
         self._loads: Counter[str] = Counter()
         self.refused_names: set[str] = set()
+        self.is_drained = False
+        self._pace: Recent[str, float] = Recent(_MAX_LEARNED)
 
     @property
     def in_flight(self) -> int:
@@ -145,8 +151,8 @@ class Node:
 
     @property
     def is_usable(self) -> bool:
-        """Whether asking makes sense: not known to be down, and the circuit lets it through."""
-        return self.is_up is not False and self.circuit.state != "open"
+        """Whether asking makes sense: not taken out or known to be down, and the circuit allows it."""
+        return not self.is_drained and self.is_up is not False and self.circuit.state != "open"
 
     @property
     def slots(self) -> int:
@@ -160,6 +166,18 @@ class Node:
     def instances(self) -> tuple[Instance, ...]:
         """Its loaded copies of models."""
         return self.catalogue.instances if self.catalogue else ()
+
+    @property
+    def loaded(self) -> list[ModelInfo]:
+        """Its models in memory, where the server says which these are."""
+        if self.catalogue is None or not self.catalogue.tells_loaded:
+            return []
+        return [model for model in self.catalogue.models if model.is_loaded]
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether its machine may have to be woken: it is wanted, and doesn't answer."""
+        return not self.is_drained and not self.is_usable
 
     @property
     def can_load(self) -> bool:
@@ -272,6 +290,25 @@ class Node:
                 self.idle.set()
             self.circuit.end()
 
+    def note_pace(self, key: str | None, tokens: int, took_s: float) -> None:
+        """Note how fast a model wrote an answer; short ones say nothing.
+
+        Args:
+            key: The model.
+            tokens: Written.
+            took_s: From the first of them to the end, in seconds.
+        """
+        if tokens < _LEAST_WRITTEN or took_s <= 0:
+            return
+        name, measured = key or "", min(tokens / took_s, _FASTEST)
+        before = self._pace.get(name, measured)
+        self._pace[name] = before + (measured - before) * _NEWEST_COUNTS
+        self._pace.move_to_end(name)
+
+    def pace(self, key: str | None) -> float | None:
+        """Return how many tokens a second an answer of a model has lately; ``None`` if unknown."""
+        return self._pace.get(key or "")
+
     def note_success(self, key: str | None) -> None:
         """Note an answer."""
         self.circuit.succeed()
@@ -309,6 +346,15 @@ class Node:
             answers = await self._look()
             self._looked_at_s = self._clock.monotonic()
             return answers
+
+    async def look_strictly(self) -> None:
+        """Read the list of models of a server that isn't in use yet.
+
+        Raises:
+            BackendError: It can't be had.
+        """
+        self._learn(await fetch_catalogue(self.transport))
+        self._set_up(is_up=True)
 
     async def lists_as_loaded(self, name: str | None) -> bool:
         """Return whether the server says that a model is in memory; not what it said before."""
@@ -387,6 +433,7 @@ class Fleet:
     def __init__(self, nodes: Sequence[Node]) -> None:
         """Take the servers in the order of the settings."""
         self.nodes = tuple(nodes)
+        """In the order of the settings, then those added while running."""
         self._warmth = Warmth()
 
     def choose(
@@ -400,7 +447,8 @@ class Fleet:
         """Return the best server for a request; ``None`` if none may be asked.
 
         First those that have the model loaded, then those that list it; among these the one that
-        has the conversation warm, if it has a free slot, then the least loaded.
+        has the conversation warm, if it has a free slot, then one with a free slot, and the one that does
+        the least for its measured speed.
 
         Args:
             model: Model key; ``None`` for whichever is loaded.
@@ -408,20 +456,26 @@ class Fleet:
             excluded: Servers that failed already.
             include_down: Where no server looks usable, take one that was found down.
         """
-        left = [node for node in self.nodes if node.index not in excluded]
+        left = [n for n in self.nodes if n.index not in excluded and not n.is_drained]
         candidates = [node for node in left if node.is_usable and node.circuit.allows]
         if not candidates and include_down:
             candidates = [node for node in left if node.circuit.allows]
         home = self._warmth.home(conversation_key)
 
-        def rank(node: Node) -> tuple[int, bool, float, int]:
+        paces = {node.index: node.pace(node.key_of(model)) for node in candidates}
+        known = [pace for pace in paces.values() if pace is not None]
+        usual = sum(known) / len(known) if known else 1.0
+        itself = 1 if known else 0  # with a measured speed, how fast it would be there counts
+
+        def rank(node: Node) -> tuple[int, bool, bool, float, int]:
             info = node.model(model)
             fit = 2 if info is None else int(not info.is_loaded)
             if info is not None and not node.learned(info.key).load.allows:
                 fit = 3
             is_home = home is not None and node.index == home[0]
             is_warm = is_home and node.in_flight < node.slots
-            return fit, not is_warm, node.in_flight / node.slots, node.index
+            share = (node.in_flight + itself) / (node.slots * (paces[node.index] or usual))
+            return fit, not is_warm, node.in_flight >= node.slots, share, node.index
 
         return min(candidates, key=rank, default=None)
 
@@ -463,6 +517,7 @@ class Fleet:
         """Return slots and shared tokens over all available servers."""
         nodes = self._available()
         slots = sum(node.slots for node in nodes)
+        slots += sum(node.in_flight for node in self.nodes if node.is_drained)
         pools = [instance.pool_tokens for node in nodes for instance in node.instances]
         known = [tokens for tokens in pools if tokens is not None]
         return Capacity(max(1, slots), sum(known) if known and len(known) == len(pools) else None)

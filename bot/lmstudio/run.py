@@ -21,6 +21,7 @@ from bot.core.domain import (
     Completed,
     Counted,
     FinishReason,
+    LoadOptions,
     ModelInfo,
     Restarted,
     Retried,
@@ -359,7 +360,7 @@ class Run:
         else:
             if not node.has_loaded(self._plan.model):
                 await node.refresh()
-            _learn_from_answer(ask)
+            _learn_from_answer(ask, self._clock.monotonic())
         read = Read(ask.sent, has_answer=not exchange.decoder.has_reasoning)
         self._fleet.note_warm(self._request.conversation_key, node, ask.instance, read)
         yield self._completed(ask, failure)
@@ -514,7 +515,7 @@ class Run:
         except TimeoutError:
             raise errors.TotalTimeoutError from None
 
-    def _loads(self, error: BackendError, node: Node) -> tuple[loading.LoadOptions, ...]:
+    def _loads(self, error: BackendError, node: Node) -> tuple[LoadOptions, ...]:
         """Return how to load the model, the best way first; each kind once per question.
 
         Where none is loaded: as the server likes. Where it can't be loaded so: with a smaller
@@ -527,7 +528,7 @@ class Run:
             if node.key_of(self._plan.model) is None or "load" in tried:
                 return ()
             self._plan = self._plan.having_tried("load")
-            return (loading.LoadOptions(),)
+            return (LoadOptions(),)
         if not isinstance(error, errors.LoadFailedError) or info is None or info.is_loaded:
             return ()
         if "smaller" in tried:
@@ -536,12 +537,10 @@ class Run:
         needed = self._plan.prompt_tokens * 1.1 + self._plan.max_tokens
         most = info.max_context_tokens or _SMALL_CONTEXTS[0] * 2
         return tuple(
-            loading.LoadOptions(context_length=size)
-            for size in _SMALL_CONTEXTS
-            if needed <= size < most
+            LoadOptions(context_length=size) for size in _SMALL_CONTEXTS if needed <= size < most
         )
 
-    async def _load(self, node: Node, options: loading.LoadOptions) -> bool:
+    async def _load(self, node: Node, options: LoadOptions) -> bool:
         key = node.key_of(self._plan.model) or ""
         left_s = self._total_at_s - self._clock.monotonic()
         try:
@@ -701,13 +700,15 @@ def fresh_tokens(usage: Usage, fresh_share: float, estimated_tokens: int) -> int
     return round(usage.prompt_tokens * fresh_share) if fresh_share > _MOSTLY_FRESH else 0
 
 
-def _learn_from_answer(ask: Ask) -> None:
+def _learn_from_answer(ask: Ask, ended_s: float) -> None:
     """Remember what an answer tells of the model."""
     key = ask.node.key_of(ask.plan.model)
     ask.node.note_success(key)
     learned = ask.node.learned(key)
     learned.folds_system = ask.plan.fold_system
     usage, first_text_at_s = ask.exchange.decoder.usage, ask.exchange.first_text_at_s
+    if usage is not None and first_text_at_s is not None:
+        ask.node.note_pace(key, usage.completion_tokens, ended_s - first_text_at_s)
     if usage is not None and first_text_at_s is not None and not ask.is_loading:
         fresh = fresh_tokens(usage, ask.fresh_share, ask.plan.prompt_tokens)
         is_certain = usage.cached_tokens is not None

@@ -147,6 +147,8 @@ def _plain_host(host: str, raw_host: str, text: str) -> str:
             raise _refusal("means every address; use 127.0.0.1 for this machine")
         if text.isascii():
             return address
+    if ":" in host:  # an address of a future kind (RFC 3986, IPvFuture), which leads nowhere
+        raise _refusal("is not an address like http://192.168.1.20:1234")
     name = raw_host.lower()
     last_label = name.rstrip(".").rpartition(".")[2]
     if not name.isascii() or _LOOKS_NUMERIC.fullmatch(last_label):
@@ -185,18 +187,28 @@ class PinnedResolver(AbstractResolver):
     final address whatever way it was spelled.
     """
 
-    def __init__(self, host: str, lookup: Lookup = system_lookup) -> None:
+    def __init__(
+        self,
+        host: str,
+        lookup: Lookup = system_lookup,
+        *,
+        allows: Callable[[str], bool] = lambda _address: True,
+        pinned: Sequence[str] = (),
+    ) -> None:
         """Bind to a host.
 
         Args:
             host: Name or plain IP address.
             lookup: How names are resolved.
+            allows: Whether an address may be used at all, besides those that never may.
+            pinned: What the name has been found to lead to already.
         """
         self._host = host
         self._lookup = lookup
+        self._allows = allows
         address = plain_address(host)
-        self._pinned: tuple[str, ...] = (address,) if address else ()
-        self._kind: str | None = None
+        self._pinned: tuple[str, ...] = (address,) if address else tuple(pinned)
+        self._kind: str | None = _kind(self._pinned[0]) if pinned else None
         self._is_stale = False
 
     async def resolve(
@@ -239,16 +251,19 @@ class PinnedResolver(AbstractResolver):
         """
         family, kind, proto, _, target = info
         address = plain_address(str(target[0]))
-        if address is None or address not in self._pinned or address in _METADATA:
+        if address is None or address not in self._pinned or not self._may_use(address):
             raise AddressNotPinnedError("not a pinned address")
         made = socket.socket(family, kind, proto)
         made.setblocking(False)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return made
 
+    def _may_use(self, address: str) -> bool:
+        return address not in _METADATA and self._allows(address)
+
     async def _pin(self) -> None:
         found = [plain_address(text) for text in await self._lookup(self._host)]
-        addresses = dict.fromkeys(a for a in found if a is not None and a not in _METADATA)
+        addresses = dict.fromkeys(a for a in found if a is not None and self._may_use(a))
         if self._kind is not None:
             addresses = dict.fromkeys(a for a in addresses if _kind(a) == self._kind)
         if not addresses:

@@ -342,7 +342,8 @@ def _servers(servers: Sequence[ServerState]) -> Iterator[Metric]:
         "1 for the state of a server's circuit breaker, 0 for the others",
         labels=["server", "state"],
     )
-    for number, server in enumerate(servers, 1):
+    for server in servers:
+        number = server.number
         up.add_metric([str(number)], float(server.is_up is True))
         for state in CIRCUIT_STATES:
             circuit.add_metric([str(number), state], float(server.circuit == state))

@@ -57,9 +57,17 @@ class Reload:
         origin: Where the settings come from.
         settings: What was read at the start.
         store: Puts settings in force, and tells the owners how the last edit went.
+        follow: Called once other settings are in force, for what doesn't look at them by itself.
     """
 
-    def __init__(self, origin: Origin, settings: Settings, store: SettingsStore) -> None:
+    def __init__(
+        self,
+        origin: Origin,
+        settings: Settings,
+        store: SettingsStore,
+        follow: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._follow = follow
         self._origin = origin
         self._start = settings
         self._in_force = settings
@@ -92,6 +100,7 @@ class Reload:
         live = [target for target in changed if names.mark(target).reach]
         self._in_force = _with(self._in_force, settings, live)
         self._store.rebase(self._in_force)
+        self._follow()
         waiting = [
             target
             for target in names.targets()

@@ -32,6 +32,7 @@ MANAGER_COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("config access", {"scope": "channel"}),
     ("config set", {"setting": "admin_role_ids", "value": "none"}),
     ("model list", {}),
+    ("model info", {"model": "qwen/qwen3-next-80b"}),
     ("model use", {"model": "qwen/qwen3-next-80b"}),
     ("persona show", {}),
     ("persona set", {"text": "Be a pirate"}),
@@ -54,6 +55,12 @@ OWNER_COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("model load", {"model": "qwen/qwen3-next-80b"}),
     ("model unload", {"model": "qwen/qwen3-next-80b"}),
     ("model wake", {}),
+    ("model download", {"model": "no such"}),
+    ("model endpoint list", {}),
+    ("model endpoint add", {"address": "127.0.0.1:9"}),
+    ("model endpoint remove", {"server": 9}),
+    ("model drain", {"server": 9}),
+    ("model undrain", {"server": 9}),
     ("model allow", {"model": "qwen/qwen3-next-80b"}),
     ("model forbid", {"model": "qwen/qwen3-next-80b"}),
     ("persona set", {"text": "Be everywhere", "scope": "global"}),
@@ -75,6 +82,7 @@ CHOICES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("config history", "setting", {}),
     ("config chat", "model", {}),
     ("model use", "model", {}),
+    ("model info", "model", {}),
     ("persona set", "text", {}),
 )
 OWNER_CHOICES: tuple[tuple[str, str, dict[str, Any]], ...] = (

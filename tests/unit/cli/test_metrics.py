@@ -97,7 +97,7 @@ def test_other_parts_are_asked_at_each_look() -> None:
             waiting=lambda: len(waiting),
             running=lambda: 2,
             slots=lambda: 4,
-            servers=lambda: [ServerState(True, "closed"), ServerState(None, "open")],
+            servers=lambda: [ServerState(True, "closed"), ServerState(None, "open", number=2)],
             store_errors=lambda: 7,
             store_pending=lambda: 1,
             is_store_failing=lambda: True,

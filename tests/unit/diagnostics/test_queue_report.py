@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bot.core.domain import ChannelId, GuildId, QuestionId, UserId
@@ -98,4 +100,4 @@ async def test_while_the_machine_is_away_nothing_is_promised() -> None:
 )
 async def test_each_state_of_a_server_has_its_words(server: ServerState, words: str) -> None:
     line, _ = line_of(0)
-    assert f"Server 2: {words}" in text_of(line, UP, server, names=set())
+    assert f"Server 2: {words}" in text_of(line, UP, replace(server, number=2), names=set())

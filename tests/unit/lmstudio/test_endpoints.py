@@ -58,6 +58,7 @@ def test_any_spelling_leads_to_one_address(text: str, expected: str) -> None:
         "http://[::]:1234",
         "http://①②⑦.⓪.⓪.①:1234",
         "http://127。0。0。1:1234",
+        "http://[v1.fe80::1]:1234",
         "http://127.0.0.1:99999",
         "http://127.0.0.1:0",
         "http://127.0.0.1:1234/?x=1",

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from bot.core.domain import ModelInfo, Usage, UserId
+from bot.core.domain import LoadOptions, ModelInfo, Usage, UserId
 from bot.lmstudio.catalogue import NAMES_ONLY, Catalogue, Instance
 from bot.lmstudio.circuit import Cause
 from bot.lmstudio.completion import CompletionDecoder
-from bot.lmstudio.loading import LoadOptions, load
+from bot.lmstudio.loading import load
 from bot.lmstudio.nodes import Fleet, Node
 from bot.lmstudio.recovery import Plan
 from bot.lmstudio.run import CUT_BY_SERVER, findings

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bot.core.domain import ChatTurn, FinishReason, Role
+from bot.core.domain import ChatTurn, FinishReason, LoadOptions, Role
 from bot.core.ports import Capacity
 from bot.lmstudio import BackendUnavailableError, errors
 from bot.lmstudio.backend import LOOK_S
@@ -177,7 +177,7 @@ async def test_loading_what_is_loaded_makes_no_second_copy(clock: FakeClock) -> 
         assert first.is_loaded
         assert second.instance_ids == ("a/b",)
         assert sandbox.options.counters.loads == 1
-        larger = await passing(clock, backend.load_model("a/b", context_length=16_384))
+        larger = await passing(clock, backend.load_model("a/b", LoadOptions(context_length=16_384)))
         assert larger.context_tokens == 16_384
         assert larger.instance_ids == ("a/b",)
         await passing(clock, backend.unload_model("a/b"))

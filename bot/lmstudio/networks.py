@@ -1,0 +1,124 @@
+"""Where an owner may point the bot by command: only at machines of networks that the operator named."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Final
+
+from bot.core.clock import Clock, within
+from bot.core.errors import BackendError, ConfigurationError
+from bot.lmstudio.transport import Endpoint, Lookup, parse_endpoint, plain_address
+from config.addresses import lmstudio_base
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+MOST_CHARS: Final = 200
+_LOOKUP_S: Final = 5.0
+_METADATA: Final = frozenset(
+    map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
+)
+"""Cloud metadata services outside the link-local range (Alibaba, Oracle, AWS, Google)."""
+
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
+
+NO_NETWORKS: Final = (
+    "No network is named in which I may use a server. Whoever runs me writes it into "
+    "CLAWBOT_LMSTUDIO__ALLOWED_NETWORKS, such as 192.168.1.0/24."
+)
+NOT_ALLOWED: Final = (
+    "I may not use a server there: it is in none of the networks of "
+    "CLAWBOT_LMSTUDIO__ALLOWED_NETWORKS."
+)
+NOT_AN_ADDRESS: Final = "That isn't a server's address. Write it like 192.168.1.20:1234."
+NO_SUCH_HOST: Final = "There is no machine of that name."
+
+
+class EndpointError(BackendError):
+    """A server may not be used, or doesn't answer; the message is the sentence for the owner."""
+
+    user_text = "I can't use that server."
+    admin_hint = "Check the address, and CLAWBOT_LMSTUDIO__ALLOWED_NETWORKS."
+    can_retry = False
+
+    @property
+    def sentence(self) -> str:
+        """The message given where it was raised."""
+        return str(self) or self.user_text
+
+
+def read_endpoint(text: str) -> Endpoint:
+    """Read an address that somebody typed; strictly, since each odd spelling means two things to two readers.
+
+    Raises:
+        EndpointError: It isn't plainly one.
+    """
+    text = text.strip()
+    if not text.isascii() or "%" in text or len(text) > MOST_CHARS:
+        raise EndpointError(NOT_AN_ADDRESS)
+    try:
+        return parse_endpoint(lmstudio_base(text))
+    except (ValueError, ConfigurationError):
+        raise EndpointError(NOT_AN_ADDRESS) from None
+
+
+def may_use(text: str, networks: Sequence[str]) -> bool:
+    """Return whether a server at an IP address may be used.
+
+    Args:
+        text: The address in its plain form.
+        networks: Those that the operator named.
+    """
+    address = ipaddress.ip_address(text)
+    if any(_is_forbidden(one) for one in (address, *_inside(address))):
+        return False
+    allowed = map(ipaddress.ip_network, networks)
+    return any(address.version == one.version and address in one for one in allowed)
+
+
+def _is_forbidden(address: Address) -> bool:
+    return (
+        address.is_link_local
+        or address.is_multicast
+        or address.is_unspecified
+        or address in _METADATA
+        or str(address) == "255.255.255.255"
+    )
+
+
+def _inside(address: Address) -> list[ipaddress.IPv4Address]:
+    """Return the IPv4 addresses to which an IPv6 address may be translated on its way."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return []
+    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    if address in _NAT64 or (address in _COMPATIBLE and int(address) > 1):
+        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return [one for one in found if one is not None]
+
+
+async def addresses_of(
+    endpoint: Endpoint, networks: Sequence[str], lookup: Lookup, clock: Clock
+) -> tuple[str, ...]:
+    """Return the addresses that a server has, all of which may be used.
+
+    Raises:
+        EndpointError: It has none, or one that may not be used.
+    """
+    if not networks:
+        raise EndpointError(NO_NETWORKS)
+    literal = plain_address(endpoint.host)
+    try:
+        found = [literal] if literal else await within(clock, _named(endpoint, lookup), _LOOKUP_S)
+    except (OSError, TimeoutError, UnicodeError):
+        raise EndpointError(NO_SUCH_HOST) from None
+    plain = [plain_address(each) for each in found]
+    if not plain:
+        raise EndpointError(NO_SUCH_HOST)
+    if not all(each is not None and "%" not in each and may_use(each, networks) for each in plain):
+        raise EndpointError(NOT_ALLOWED)
+    return tuple(dict.fromkeys(each for each in plain if each is not None))
+
+
+async def _named(endpoint: Endpoint, lookup: Lookup) -> list[str]:
+    return list(await lookup(endpoint.host))

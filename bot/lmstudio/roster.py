@@ -1,0 +1,283 @@
+"""Which servers there are while the bot runs: those of the settings, and those that owners added."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from bot.core.clock import Clock
+from bot.core.errors import BackendError
+from bot.core.tasks import TaskOwner, end_tasks
+from bot.lmstudio import networks
+from bot.lmstudio.networks import EndpointError
+from bot.lmstudio.nodes import Fleet, Node
+from bot.lmstudio.transport import (
+    Endpoint,
+    Lookup,
+    PinnedResolver,
+    Tls,
+    Transport,
+    parse_endpoint,
+    tokens_by_origin,
+)
+from bot.lmstudio.wake import Waker
+from config.settings import LMStudioSettings
+
+_log = logging.getLogger(__name__)
+
+MOST_ADDED: Final = 16
+SERVERS: Final = "lmstudio_servers"
+"""State: the addresses of servers that owners added, and of those that were taken out."""
+
+LEAVING_S: Final = 7200.0
+"""Longest time that answers go on at a server that was removed, in seconds."""
+
+ALREADY: Final = "I use that server already."
+FULL: Final = f"I use {MOST_ADDED} added servers already. Remove one with /model endpoint remove."
+IN_SETTINGS: Final = (
+    "That server stands in LMSTUDIO_BASE_URL, so only the settings file can remove it. "
+    "/model drain takes it out until /model undrain."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A server in use.
+
+    Attributes:
+        node: The server.
+        endpoint: Its address.
+        is_added: By command, not in the settings.
+        waker: Wakes its machine, where the settings say how.
+        stack: Closes what it has open.
+    """
+
+    node: Node
+    endpoint: Endpoint
+    is_added: bool
+    waker: Waker | None
+    stack: AsyncExitStack
+
+
+class Roster:
+    """Opens and closes servers; the fleet always lists those in use.
+
+    Args:
+        fleet: Who is asked.
+        settings: As they are whenever they are looked at.
+        clock: Time.
+        tls: Trust for https.
+        lookup: How names are resolved.
+        on_change: Called when what the servers can do may have changed.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        settings: LMStudioSettings,
+        clock: Clock,
+        tls: Tls,
+        lookup: Lookup,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._fleet = fleet
+        self._settings = settings
+        self._clock = clock
+        self._tls = tls
+        self._lookup = lookup
+        self._on_change = on_change
+        self._members: dict[str, Member] = {}
+        self._number = 0
+        self._leaving = TaskOwner()
+        self._left: list[Member] = []
+        self._changing = asyncio.Lock()
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The servers in use, those of the settings first."""
+        return tuple(sorted(self._members.values(), key=lambda one: one.is_added))
+
+    def follow(self) -> None:
+        """Open what the settings name, and let go what they name no longer.
+
+        Raises:
+            ConfigurationError: An address isn't one.
+        """
+        settings = self._settings
+        wanted = {parse_endpoint(each).origin: parse_endpoint(each) for each in settings.base_url}
+        for origin, member in tuple(self._members.items()):
+            if not member.is_added and origin not in wanted:
+                self._let_go(origin)
+        tokens = tokens_by_origin(settings.base_url, settings.api_tokens)
+        wakes = dict(zip(wanted, settings.wake, strict=False))
+        for origin, endpoint in wanted.items():
+            if origin in self._members:
+                continue
+            resolver = PinnedResolver(endpoint.host, self._lookup)
+            transport = self._transport(endpoint, resolver, tokens.get(origin))
+            node = self._enter(endpoint, transport, is_added=False)
+            if (target := wakes.get(origin)) is not None and target.mac:
+                waker = Waker(target, self._clock, partial(_is_up, node), node.look_again)
+                stack = self._members[origin].stack
+                stack.push_async_callback(waker.close)
+                self._members[origin] = Member(node, endpoint, False, waker, stack)
+        self._list()
+
+    async def add(self, text: str) -> Node:
+        """Use one more server, after a look at it; what is found then is what it stays bound to.
+
+        Raises:
+            EndpointError: It may not be used, or doesn't answer.
+        """
+        endpoint = networks.read_endpoint(text)
+        async with self._changing:
+            if (member := self._members.get(endpoint.origin)) is not None:
+                if not member.node.is_drained:
+                    raise EndpointError(ALREADY)
+                return self.drain(member.node.index, is_drained=False)
+            if sum(each.is_added for each in self._members.values()) >= MOST_ADDED:
+                raise EndpointError(FULL)
+            allowed = self._settings.allowed_networks
+            found = await networks.addresses_of(endpoint, allowed, self._lookup, self._clock)
+            transport = self._transport(endpoint, self._bound(endpoint, found), None)
+            node = self._enter(endpoint, transport, is_added=True)
+            try:
+                await node.look_strictly()
+            except BackendError as exc:
+                await self._drop(endpoint.origin)
+                reason = "It doesn't answer as a model's server does."
+                raise EndpointError(getattr(exc, "admin_hint", "") or reason) from exc
+            except BaseException:
+                await self._drop(endpoint.origin)
+                raise
+            self._list()
+            return node
+
+    def restore(self, stored: object) -> None:
+        """Use the servers that were added in an earlier run, and leave those that were drained.
+
+        Args:
+            stored: What ``saved`` returned then; anything else in it is ignored.
+        """
+        added, drained = (_texts(stored, name) for name in ("added", "drained"))
+        for text in added[:MOST_ADDED]:
+            try:
+                endpoint = networks.read_endpoint(text)
+            except EndpointError:
+                continue
+            if endpoint.origin not in self._members:
+                transport = self._transport(endpoint, self._bound(endpoint, ()), None)
+                self._enter(endpoint, transport, is_added=True)
+        for member in self._members.values():
+            member.node.is_drained = member.endpoint.origin in drained
+        self._list()
+
+    def drain(self, number: int, *, is_drained: bool) -> Node:
+        """Take a server out while its answers end, or let it in again.
+
+        Args:
+            number: The server's.
+            is_drained: Out.
+
+        Raises:
+            EndpointError: There is none of this number.
+        """
+        node = self._of(number).node
+        node.is_drained = is_drained
+        node.look_again()
+        _log.info("server %d %s", number + 1, "is taken out" if is_drained else "is in use again")
+        self._on_change()
+        return node
+
+    def remove(self, number: int) -> None:
+        """Leave a server that was added by command; its answers end first.
+
+        Raises:
+            EndpointError: There is none of this number, or the settings name it.
+        """
+        member = self._of(number)
+        if not member.is_added:
+            raise EndpointError(IN_SETTINGS)
+        self._let_go(member.endpoint.origin)
+        self._list()
+
+    def saved(self) -> dict[str, list[str]]:
+        """Return what ``restore`` takes after a restart."""
+        return {
+            "added": [one.endpoint.origin for one in self.members if one.is_added],
+            "drained": [one.endpoint.origin for one in self.members if one.node.is_drained],
+        }
+
+    async def close(self) -> None:
+        """Close everything."""
+        await self._leaving.cancel()
+        for member in (*self._left, *self._members.values()):
+            await member.stack.aclose()
+
+    def _of(self, number: int) -> Member:
+        found = next((each for each in self.members if each.node.index == number), None)
+        if found is None:
+            raise EndpointError("There is no server of that number. See /model endpoint list.")
+        return found
+
+    def _bound(self, endpoint: Endpoint, found: Sequence[str]) -> PinnedResolver:
+        def allows(address: str) -> bool:
+            return "%" not in address and networks.may_use(address, self._settings.allowed_networks)
+
+        return PinnedResolver(endpoint.host, self._lookup, allows=allows, pinned=found)
+
+    def _transport(
+        self, endpoint: Endpoint, resolver: PinnedResolver, token: str | None
+    ) -> Transport:
+        return Transport(endpoint, self._clock, resolver, token=token, tls=self._tls)
+
+    def _enter(self, endpoint: Endpoint, transport: Transport, *, is_added: bool) -> Node:
+        node = Node(self._number, transport, self._clock, self._on_change)
+        self._number += 1
+        stack = AsyncExitStack()
+        stack.push_async_callback(transport.aclose)
+        self._members[endpoint.origin] = Member(node, endpoint, is_added, None, stack)
+        return node
+
+    def _list(self) -> None:
+        """Let the fleet have those in use, and look at each from time to time."""
+        for member in self.members:
+            if member.node not in self._fleet.nodes:
+                watch = member.node.watch(self._settings.health_interval_s)
+                probing = asyncio.get_running_loop().create_task(watch)
+                member.stack.push_async_callback(end_tasks, probing)
+        self._fleet.nodes = tuple(member.node for member in self.members)
+        self._on_change()
+
+    def _let_go(self, origin: str) -> None:
+        """Leave a server at once, and close it when its answers have ended."""
+        member = self._members.pop(origin)
+        member.node.is_drained = True
+        self._left.append(member)
+        self._leaving.start(self._close_later(member), name="server leaves")
+
+    async def _close_later(self, member: Member) -> None:
+        try:
+            async with asyncio.timeout(LEAVING_S):
+                await member.node.idle.wait()
+        except TimeoutError:
+            _log.warning("a removed server is closed although it still answers")
+        await member.stack.aclose()
+        self._left.remove(member)
+
+    async def _drop(self, origin: str) -> None:
+        await self._members.pop(origin).stack.aclose()
+
+
+def _texts(stored: object, name: str) -> list[str]:
+    values = stored.get(name) if isinstance(stored, dict) else None
+    return [each for each in values if isinstance(each, str)] if isinstance(values, list) else []
+
+
+def _is_up(node: Node) -> bool:
+    return node.is_up is True

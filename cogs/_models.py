@@ -1,0 +1,207 @@
+"""What the commands about models and servers say, at a phone's width, and waiting with words for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import asdict
+from typing import Any, Final, TypeVar
+
+import discord
+
+from bot.chat.closing import model_name
+from bot.core.clock import Clock, within
+from bot.core.domain import ModelInfo
+from bot.core.ports import ServerState
+from bot.core.tasks import end_tasks
+from bot.core.wording import counted
+from bot.lmstudio import LMStudioBackend
+from bot.lmstudio.downloads import Download
+from bot.lmstudio.memory import Fit
+from bot.lmstudio.names import quantisation
+from bot.queue.capacity import in_words
+from cogs import _respond
+
+T = TypeVar("T")
+
+STEP_S: Final = 3.0
+"""Seconds between two edits of an answer that tells how far something is."""
+
+MOST_CHARS: Final = 1900
+OFFERED: Final = 3
+"""How many smaller models are offered where one doesn't fit."""
+
+_OPTIONS: Final = {
+    "context_length": "context",
+    "eval_batch_size": "evaluation batch size",
+    "flash_attention": "flash attention",
+    "parallel": "answers at once",
+    "offload_kv_cache_to_gpu": "KV cache on the GPU",
+}
+
+
+async def watched(
+    interaction: discord.Interaction[Any],
+    clock: Clock,
+    work: Coroutine[Any, Any, T],
+    words: Callable[[float], str],
+) -> T:
+    """Do work whose answer is deferred, and say from time to time how far it is.
+
+    Args:
+        interaction: Deferred.
+        clock: Time.
+        work: What is done.
+        words: Returns what to say after so many seconds.
+    """
+    began_s = clock.monotonic()
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        while not task.done():
+            await _respond.say(interaction, words(clock.monotonic() - began_s))
+            with contextlib.suppress(TimeoutError):
+                await within(clock, _ended(task), STEP_S)
+        return task.result()
+    finally:
+        await end_tasks(task)
+
+
+async def _ended(task: asyncio.Task[Any]) -> None:
+    await asyncio.wait({task})
+
+
+def loading_text(key: str, usual_s: float | None, elapsed_s: float) -> str:
+    """Say how long a model is being loaded; LM Studio tells no more until it is there."""
+    text = f"Loading `{model_name(key)}`…"
+    if elapsed_s >= 1:
+        text += f" {elapsed_s:.0f} s so far."
+    if usual_s:
+        text += f" The last time it took {usual_s:.0f} s."
+    return text
+
+
+def list_text(models: Sequence[ModelInfo], backend: LMStudioBackend, allowed: set[str]) -> str:
+    """Return the models, two lines each, as many as a message holds."""
+    lines: list[str] = []
+    for number, model in enumerate(models):
+        block = row(model, backend.fit(model.key), is_allowed=model.key in allowed)
+        if sum(map(len, lines)) + len(lines) + len(block) > MOST_CHARS:
+            lines.append(f"And {len(models) - number} more: type a name in /model info.")
+            break
+        lines.append(block)
+    return "\n".join(lines) or "The model's machine lists no model."
+
+
+def row(model: ModelInfo, fits: Fit, *, is_allowed: bool = False) -> str:
+    """Return two lines on a model: what it is, and what it can."""
+    head = [f"{'🟢' if model.is_loaded else '⚪'} `{model_name(model.key)}`", *_size(model)]
+    below = [_context(model), *_abilities(model), _fit_words(fits, model)]
+    below += ["allowed here"] if is_allowed else []
+    tail = " · ".join(filter(None, below))
+    return " · ".join(head) + (f"\n-# {tail}" if tail else "")
+
+
+def info_text(model: ModelInfo, backend: LMStudioBackend) -> str:
+    """Return all that is known of a model."""
+    lines = [row(model, backend.fit(model.key))]
+    if model.parameters:
+        lines.append(f"Parameters: {model.parameters}")
+    if model.variants:
+        named = [quantisation(one) or model_name(one) for one in model.variants]
+        chosen = quantisation(model.selected_variant) or model_name(model.selected_variant)
+        marked = [f"**{one}**" if one == chosen else one for one in named]
+        lines.append(f"Quantisations: {' · '.join(marked)}")
+    if model.reasoning_options:
+        lines.append(f"Thinking: {', '.join(model.reasoning_options)}")
+    if len(model.instance_ids) > 1:
+        lines.append(f"It is in memory {len(model.instance_ids)} times.")
+    how = [
+        f"{_OPTIONS[name]} {_option(value)}"
+        for name, value in asdict(model.loaded_as).items()
+        if value is not None
+    ]
+    if how:
+        lines.append(f"Loaded with {', '.join(how)}.")
+    if backend.fit(model.key) is Fit.TOO_LARGE:
+        lines.append(would_fit_text(model.key, backend))
+    return "\n".join(filter(None, lines))
+
+
+def would_fit_text(key: str | None, backend: LMStudioBackend) -> str:
+    """Say which smaller models would fit; empty where none is there."""
+    found = backend.would_fit(key)[:OFFERED]
+    named = [" · ".join([f"`{model_name(one.key)}`", *_size(one)]) for one in found]
+    return f"These would fit: {'; '.join(named)}." if named else ""
+
+
+def download_text(name: str, found: Download) -> str:
+    """Say how far a download is."""
+    whole = f" of {found.total_bytes / 1e9:.1f} GB" if found.total_bytes else ""
+    done = f"{found.done_bytes / 1e9:.1f}{whole or ' GB'}"
+    if found.state == "already_downloaded":
+        return f"`{name}` is on the model's machine already."
+    if found.state == "completed":
+        return f"`{name}` is downloaded. /model load loads it."
+    if found.state == "failed":
+        return f"LM Studio couldn't download `{name}`. Its log says why; use the command again to try again."
+    if found.state == "paused":
+        return f"The download of `{name}` is paused in LM Studio, at {done}. Go on with it there."
+    pace = f" at {found.bytes_per_s / 1e6:.0f} MB/s" if found.bytes_per_s else ""
+    left = f", about {in_words(found.left_s)} more" if found.left_s else ""
+    return f"Downloading `{name}`: {done}{pace}{left}. It can be stopped in LM Studio only."
+
+
+def servers_text(servers: Sequence[tuple[str, bool, ServerState]]) -> str:
+    """Return the servers for an owner: address, state, what they have in memory.
+
+    Args:
+        servers: The address of each, whether it was added by command, and how it does.
+    """
+    lines = []
+    for address, is_added, state in servers:
+        mark = "⏸️" if state.is_drained else "🟢" if state.is_up else "🔴"
+        words = ["taken out"] if state.is_drained else [] if state.is_up else ["doesn't answer"]
+        words += [f"{state.in_flight} of {counted(state.slots, 'slot')} busy"]
+        words += [model_name(key) for key, _ in state.models]
+        words += ["added by command"] if is_added else []
+        lines.append(f"{mark} **{state.number}** `{address}`\n-# {' · '.join(words)}")
+    return "\n".join(lines)
+
+
+def _size(model: ModelInfo) -> list[str]:
+    size = f"{model.size_bytes / 1e9:.1f} GB" if model.size_bytes else ""
+    return [part for part in (model.quantisation, size) if part]
+
+
+def _context(model: ModelInfo) -> str:
+    has, most = model.context_tokens, model.max_context_tokens
+    if has and most and most != has:
+        return f"{has:,} of {most:,} tokens"
+    return counted(has or most or 0, "token") if has or most else ""
+
+
+def _abilities(model: ModelInfo) -> list[str]:
+    can = [
+        ("images", model.sees_images),
+        ("tools", model.uses_tools),
+        ("thinking", bool(model.reasoning_options)),
+    ]
+    return [word for word, is_able in can if is_able]
+
+
+def _fit_words(fits: Fit, model: ModelInfo) -> str:
+    if model.is_loaded:
+        return "loaded"
+    words = {
+        Fit.FITS: "fits",
+        Fit.CROWDED: "fits once another is unloaded",
+        Fit.TOO_LARGE: "too large for the memory",
+    }
+    return words.get(fits, "")
+
+
+def _option(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:,}"

@@ -1,0 +1,128 @@
+"""Loading by LM Studio's own route with its options, one copy at a time, and downloads."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from aiohttp import web
+
+from bot.core.domain import LoadOptions
+from bot.lmstudio import errors
+from bot.lmstudio.downloads import refusal
+from sandbox.lmstudio import LMStudioSandbox, Model, Options
+from sandbox.lmstudio.values import INSTANT
+from tests.support.clock import FakeClock
+from tests.wire.lmstudio.rig import connected, passing
+from tests.wire.lmstudio.test_trust import serving
+
+ALL = LoadOptions(16_384, 1024, False, 2, True)
+
+
+async def test_all_options_go_to_the_server_and_other_ones_load_the_model_anew(
+    clock: FakeClock,
+) -> None:
+    async with (
+        LMStudioSandbox([Model("a/b", loaded=False, parallel=2)]) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
+    ):
+        loaded = await passing(clock, backend.load_model("a/b", ALL))
+        assert loaded.loaded_as == ALL
+        assert (loaded.quantisation, loaded.uses_tools) == ("Q4_K_M", False)
+        sent = [one.body for one in sandbox.requests if one.path.endswith("/load")]
+        assert sent == [
+            {
+                "model": "a/b",
+                "context_length": 16_384,
+                "eval_batch_size": 1024,
+                "flash_attention": False,
+                "parallel": 2,
+                "offload_kv_cache_to_gpu": True,
+            }
+        ]
+        await passing(clock, backend.load_model("a/b", LoadOptions(eval_batch_size=1024)))
+        assert sandbox.options.counters.loads == 1
+        anew = await passing(clock, backend.load_model("a/b", LoadOptions(eval_batch_size=512)))
+        assert anew.instance_ids == ("a/b",)
+        assert sandbox.options.counters.loads == 2
+
+
+async def test_a_copy_that_somebody_else_loaded_meanwhile_is_the_one_that_stays(
+    clock: FakeClock,
+) -> None:
+    async with (
+        LMStudioSandbox([Model("a/b", loaded=False)]) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
+    ):
+        sandbox.set_timing(replace(INSTANT, speed=200.0))
+        ours = asyncio.create_task(passing(clock, backend.load_model("a/b")))
+        await sandbox.wait_until(lambda: any(each.method == "POST" for each in sandbox.requests))
+        sandbox.set_timing(INSTANT)
+        await sandbox.load("a/b")
+        assert (await ours).instance_ids == ("a/b",)
+        assert list(sandbox.engine.instances) == ["a/b"]
+        assert sandbox.options.counters.loads == 2
+
+
+async def test_an_option_that_the_server_does_not_know_is_named(clock: FakeClock) -> None:
+    async def handle(request: web.Request) -> web.Response:
+        if request.method == "GET":
+            return web.json_response({"models": [{"type": "llm", "key": "a/b"}]})
+        error = {"type": "invalid_request", "message": "Unrecognized key(s) in object: 'parallel'"}
+        return web.json_response({"error": error}, status=400)
+
+    async with serving(handle) as url, connected(clock, url) as backend:
+        with pytest.raises(errors.OptionRefusedError) as caught:
+            await passing(clock, backend.load_model("a/b", LoadOptions(parallel=2)))
+        assert "doesn't take parallel." in caught.value.sentence
+
+
+async def test_a_download_is_begun_once_and_followed_to_its_end(clock: FakeClock) -> None:
+    async with LMStudioSandbox() as sandbox, connected(clock, sandbox.base_url) as backend:
+        begun = await passing(clock, backend.begin_download("a/new", None))
+        assert (begun.state, begun.is_over) == ("downloading", False)
+        again = await passing(clock, backend.begin_download("a/new", None))
+        assert again.job == begun.job
+        for state in ("paused", "failed", "downloading", "completed"):
+            sandbox.engine.downloads.set(begun.job, state)
+            found = await passing(clock, backend.look_at_download(begun.job))
+            assert (found.state, found.is_over) == (state, state != "downloading")
+        assert backend.model("a/new") is not None
+        there = await passing(clock, backend.begin_download("a/new", None))
+        assert there.state == "already_downloaded"
+        with pytest.raises(errors.DownloadError):
+            await passing(clock, backend.look_at_download("job_none"))
+
+
+async def test_a_server_without_downloads_says_so(clock: FakeClock) -> None:
+    async with (
+        LMStudioSandbox(options=Options(era="0.3")) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
+    ):
+        with pytest.raises(errors.DownloadError, match=r"LM Studio 0\.4"):
+            await passing(clock, backend.begin_download("a/b", None))
+
+
+@pytest.mark.parametrize(
+    ("model", "quantisation", "may"),
+    [
+        ("qwen/qwen3-8b", None, True),
+        ("qwen/qwen3-8b@q4_k_m", None, True),
+        ("https://huggingface.co/a/b-GGUF", "Q4_K_M", True),
+        ("qwen/qwen3-8b", "Q4_K_M", False),
+        ("https://huggingface.co.evil.example/a/b", None, False),
+        ("http://huggingface.co/a/b", None, False),
+        ("https://huggingface.co/a/b?x=1", None, False),
+        ("https://169.254.169.254/a/b", None, False),
+        ("https://user@huggingface.co/a/b", None, False),
+        ("../../etc/passwd", None, False),
+        ("qwen", None, False),
+        ("", None, False),
+        ("https://huggingface.co/a/b", "Q4/../x", False),
+    ],
+)
+def test_only_names_and_pages_of_hugging_face_are_asked_for(
+    model: str, quantisation: str | None, may: bool
+) -> None:
+    assert (refusal(model, quantisation) == "") is may

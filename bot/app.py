@@ -41,6 +41,7 @@ from bot.idle.owner import IdleTime
 from bot.idle.warm import WarmAhead
 from bot.lmstudio import LMStudioBackend, open_backend
 from bot.lmstudio.roster import SERVERS
+from bot.lmstudio.wake import wake_for_line
 from bot.ops.health import health, readiness
 from bot.ops.history import History
 from bot.ops.metrics import Metrics, Sources
@@ -514,6 +515,9 @@ def _start_companions(client: ClawbotClient, tasks: TaskOwner, ready: asyncio.Ev
     tasks.start(register(), name="register")
     tasks.start(stay_alive(), name="stay-alive")
     tasks.start(_keep_presence(client), name="presence")
+    line = services.scheduler
+    waking = wake_for_line(services.clock, lambda: line.newcomer_wait_s, services.backend.wake)
+    tasks.start(waking, name="wake-for-line")
     if services.settings.context.warm_ahead:
         tasks.start(_use_idle_time(services), name="idle-time")
 

@@ -108,8 +108,8 @@ def info_text(model: ModelInfo, backend: LMStudioBackend) -> str:
     if model.parameters:
         lines.append(f"Parameters: {model.parameters}")
     if model.variants:
-        named = [quantisation(one) or model_name(one) for one in model.variants]
-        chosen = quantisation(model.selected_variant) or model_name(model.selected_variant)
+        named = [f"`{quantisation(one) or model_name(one)}`" for one in model.variants]
+        chosen = f"`{quantisation(model.selected_variant) or model_name(model.selected_variant)}`"
         marked = [f"**{one}**" if one == chosen else one for one in named]
         lines.append(f"Quantisations: {' · '.join(marked)}")
     if model.reasoning_options:
@@ -163,7 +163,7 @@ def servers_text(servers: Sequence[tuple[str, bool, ServerState]]) -> str:
         mark = "⏸️" if state.is_drained else "🟢" if state.is_up else "🔴"
         words = ["taken out"] if state.is_drained else [] if state.is_up else ["doesn't answer"]
         words += [f"{state.in_flight} of {counted(state.slots, 'slot')} busy"]
-        words += [model_name(key) for key, _ in state.models]
+        words += [f"`{model_name(key)}`" for key, _ in state.models]
         words += ["added by command"] if is_added else []
         lines.append(f"{mark} **{state.number}** `{address}`\n-# {' · '.join(words)}")
     return "\n".join(lines)

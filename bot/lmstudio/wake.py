@@ -48,6 +48,28 @@ def send_packet(target: WakeTarget) -> None:
         sender.sendto(magic_packet(target.mac), (target.broadcast, target.port))
 
 
+LONG_LINE_S: Final = 60.0
+"""Seconds that a newcomer would wait from which another machine is woken: it is up before that."""
+LINE_LOOK_S: Final = 5.0
+"""Seconds between two looks at the line."""
+
+
+async def wake_for_line(
+    clock: Clock, wait_s: Callable[[], float], wake: Callable[[], object]
+) -> None:
+    """Have machines woken that sleep while others answer, for as long as the line is long; for ever.
+
+    Args:
+        clock: Time.
+        wait_s: How long a question that is asked now would wait, in seconds.
+        wake: Wakes those that don't answer.
+    """
+    while True:
+        await clock.sleep(LINE_LOOK_S)
+        if wait_s() > LONG_LINE_S:
+            wake()
+
+
 class Waker:
     """Wakes one machine, and learns how long that takes.
 

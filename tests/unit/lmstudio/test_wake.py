@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from bot.lmstudio.wake import GIVE_UP_S, OFTEN_FOR_S, OFTEN_S, SELDOM_S, Waker, magic_packet
+from bot.core.tasks import end_tasks
+from bot.lmstudio.wake import (
+    GIVE_UP_S,
+    LINE_LOOK_S,
+    LONG_LINE_S,
+    OFTEN_FOR_S,
+    OFTEN_S,
+    SELDOM_S,
+    Waker,
+    magic_packet,
+    wake_for_line,
+)
 from config.addresses import WakeTarget, wake_target
 from tests.support.clock import FakeClock
 
@@ -104,3 +117,18 @@ def test_a_card_is_read_as_people_write_it(typed: str, kept: WakeTarget) -> None
 def test_anything_else_is_no_card(typed: str) -> None:
     with pytest.raises(ValueError, match="must "):
         wake_target(typed)
+
+
+async def test_a_sleeping_machine_is_woken_only_while_the_line_is_long(clock: FakeClock) -> None:
+    waits: list[float] = [0.0]
+    woken: list[int] = []
+    watching = asyncio.create_task(wake_for_line(clock, lambda: waits[0], lambda: woken.append(1)))
+    await clock.advance(30)
+    assert not woken
+    waits[0] = LONG_LINE_S + 1
+    await clock.advance(LINE_LOOK_S * 2)
+    assert woken
+    waits[0], count = 5.0, len(woken)
+    await clock.advance(30)
+    assert len(woken) == count
+    await end_tasks(watching)

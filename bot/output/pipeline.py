@@ -54,7 +54,6 @@ class ReplyPipeline:
         expect_missing_opening: Hold all text until a closing tag or the end.
 
     Attributes:
-        revision: Counts how often ``text`` was replaced rather than extended.
         must_stop: The caller should close the stream: nothing more will be shown.
     """
 
@@ -72,7 +71,6 @@ class ReplyPipeline:
         self._labels = Labels(participants, bot_names)
         self._expecting = expect_missing_opening
         self._is_closed = False
-        self.revision = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -114,7 +112,6 @@ class ReplyPipeline:
 
     def restart(self) -> None:
         """Forget everything: the request was sent again."""
-        self.revision += bool(self.text)
         self._is_closed = False
         self._begin()
 
@@ -135,14 +132,13 @@ class ReplyPipeline:
             yield from self._taking("", ended=True)
         if not self.text and self._replaced and self._filter.may_restore:
             self._show(self._replaced)
-            self.revision += 1
         self._show(fence_end(self.text))
         self._verdict = self._judge()
         yield from self._cleaning_thinking()
 
     @property
     def text(self) -> str:
-        """Everything that may be shown so far; it only grows while ``revision`` stays the same."""
+        """Everything that may be shown so far; replaced where it has turned out to be thinking."""
         if len(self._parts) > 1:
             self._parts = ["".join(self._parts)]
         return self._parts[0] if self._parts else ""
@@ -208,12 +204,10 @@ class ReplyPipeline:
     def _taking(self, text: str, *, ended: bool = False) -> Iterator[None]:
         if self._filter.was_reset:
             self._filter.was_reset = False
-            shown = self.text
-            self._replaced = shown
+            self._replaced = self.text
             self._kept.begin_block()
-            self._kept.add(shown)
+            self._kept.add(self._replaced)
             self._begin_text()
-            self.revision += bool(shown)
         if self._first_line is not None:
             self._first_line.append(text)
         if text and not ended and len(text) <= STEP_CHARS:
@@ -228,7 +222,6 @@ class ReplyPipeline:
         """Show what has come so far anew, if its first line turned out to be a table's header."""
         self._first_line = None
         if self._sanitiser.missed_table:
-            self.revision += bool(self.text)
             self._begin_text(holds_first_line=True)
             yield from self._sanitising(text, ended=ended)
 

@@ -60,6 +60,9 @@ def ends_thinking(text: str, place: Surroundings) -> bool:
         place: What surrounds it.
     """
     line, after = place.line, place.after
+    is_told = place.is_announced or (not place.words and place.before in set(":："))
+    if is_told and place.has_ended and not (after.strip() or place.is_end_expected):
+        return False
     if not place.words:
         return not _is_shown_alone(place)
     if BULLET.fullmatch(line) or SIGN.fullmatch(line) or _is_in_pattern(line, after):

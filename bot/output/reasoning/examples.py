@@ -12,8 +12,10 @@ from bot.output.reasoning.place import (
     GLUES,
     NICKNAMES,
     PROSE_NEXT,
+    SENTENCE_END,
     TOKENS,
     TURNS,
+    UNSPACED,
     Surroundings,
 )
 
@@ -48,12 +50,19 @@ class Examples:
     def ends_answer(self, text: str, place: Surroundings) -> bool:
         """Return whether a token ends the whole answer, whatever example stands before it.
 
-        It is the last thing there is, stands right behind a word, and none like it was text before.
+        It is the last thing there is, and stands right behind a word; where one like it was text
+        before, behind a word that no name of a thing can follow without a blank.
         """
-        is_behind = place.line == "" or not (
-            place.line[-1].isspace() or place.line[-1] in EXPECTING
-        )
-        return is_behind and not place.after.strip() and text not in self._shown
+        last = place.line[-1:]
+        if place.after.strip() or last.isspace() or last in EXPECTING:
+            return False
+        if text not in self._shown:
+            return True
+        is_apart = last in SENTENCE_END or UNSPACED.match(last) is None
+        return last != "" and is_apart and not (self._in_turn or self._awaits(text))
+
+    def _awaits(self, text: str) -> bool:
+        return any(closer == text for closer, _ in self._closers)
 
     def has_opened(self, text: str) -> bool:
         """Return whether the other half of a closing marker was text, on whatever line."""

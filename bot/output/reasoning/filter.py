@@ -518,7 +518,7 @@ class ReasoningFilter:
         if not (marker.is_weak or event.name[1:-1] in ORDINARY_TAGS) or not marker.closers:
             return False
         inside = self._scanner.ahead(TAIL_CHARS, len(event.text))
-        is_expected = marker.kind is Kind.WRAP and (self.saw_open or self.saw_orphan_close)
+        is_expected = marker.kind is Kind.OPEN or self.saw_open or self.saw_orphan_close
         return holds_elements(inside, ended=self._scanner.ended, is_indented=is_expected)
 
     def _place(self, event: Event, chars: int) -> Surroundings:

@@ -205,7 +205,7 @@ class HiddenStretch:
         if self.block.is_opener(event.text):
             goes_on = scanner.ahead(1, len(event.text)) != "\n"
             self._inner.append(is_in_line and goes_on)
-            self._is_quoting = is_in_line or self._context.before in set(":：")
+            self._is_quoting = not is_in_line and self._context.before in set(":：")
         else:
             while self._inner and self._inner[-1] and not is_in_line:
                 self._inner.pop()

@@ -146,6 +146,12 @@ class Surroundings:
         return _PROMPT.match(self.previous) is not None
 
     @property
+    def is_in_outline(self) -> bool:
+        """Whether the line before is an ellipsis: the form of something is told, not its words."""
+        is_told = self.is_started and not (self.is_end_expected or self.line.strip())
+        return is_told and ELLIPSIS.fullmatch(self.previous) is not None
+
+    @property
     def words(self) -> str:
         """What stands before it on its line, without blanks at the end."""
         return self.line.rstrip(" \t")

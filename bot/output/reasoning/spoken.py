@@ -126,6 +126,8 @@ def is_spoken_of(text: str, marker: Marker, place: Surroundings) -> bool | None:
 def _is_shown(text: str, marker: Marker, place: Surroundings) -> bool:
     """Return whether what surrounds a marker shows it as a thing, wherever it stands."""
     kind = marker.kind
+    if place.is_in_outline:
+        return True
     if text == "</s>" and (_LABEL_NEXT.match(place.after) or "<s " in place.line):
         return True
     if text == "<s>" and place.after[:1].isalnum() and (place.is_started or place.line.strip()):

@@ -42,7 +42,7 @@ def test_an_orphan_close_replaces_what_was_shown() -> None:
     target.feed(TextDelta("Let me think. It is 4."))
     assert target.text == "Let me think. It is 4."
     target.feed(TextDelta("\n</think>\n\nFour."))
-    assert (target.text, target.revision) == ("Four.", 1)
+    assert target.text == "Four."
     target.close(FinishReason.STOP)
     assert target.saw_orphan_close
     assert "Let me think" in target.thinking
@@ -159,7 +159,7 @@ def test_restart_forgets_everything() -> None:
     target.feed(TextDelta("", "thought"))
     target.restart()
     target.feed(TextDelta("Four"))
-    assert (target.text, target.thinking, target.revision) == ("Four", "", 0)
+    assert (target.text, target.thinking) == ("Four", "")
 
 
 def test_byte_pair_artefacts_become_text_and_maltese_stays() -> None:

@@ -190,6 +190,13 @@ ALONE = [
     "[Thursday 2026-11-26 10:00] backup started\n[Thursday 2026-11-26 10:30] backup finished",
     "[in reply to your mail] I agree.",
     "analysisService.start(); // it is a service",
+    "The model closes with:\n</think>",
+    "**Close:** </think>",
+    "结束标记：</think>",
+    (
+        "Apriel's format:\n\nHere are my reasoning steps:\n...\n[BEGIN FINAL RESPONSE]\n...\n"
+        "[END FINAL RESPONSE]\n\nThe rest is hidden."
+    ),
 ]
 AFTER_THINKING = [
     "La balise <think> ouvre la réflexion et </think> la ferme.",
@@ -202,6 +209,8 @@ AFTER_THINKING = [
     "The closing tag is </think>",
     "Look for:\n</think>\nThen cut the text there.",
     "It is so </think> The rest is the answer.",
+    "模板里<|im_start|>表示开始，<|im_end|>表示结束。",
+    "151645: <|im_end|>\n151643: <|endoftext|>",
 ]
 """What is told about markup by a model that has just used it."""
 
@@ -290,6 +299,11 @@ def test_markup_with_blanks_escapes_or_a_blank_before_it_is_left_out(text: str) 
         "<|think|>SECRETSTEP<|end|><|begin|>assistant<|content|>Hello",
         "Hello\n\n<function=search>\n<parameter=q>\nSECRETSTEP\n</parameter>\n</function>",
         "analysisWe need SECRETSTEP.assistantfinalHello",
+        "<think>\nSyntaxError: unexpected token <think>\nSECRETSTEP.\n</think>\n\nHello",
+        "<think>\n```\nSECRETSTEP\n<think>\nx\n</think>\n\nHello",
+        "<think>ing is SECRETSTEP, un<think>able.</think>Hello",
+        "<plan>\n<step>SECRETSTEP</step>\n</plan>\n\nHello",
+        "<brainstorm>\n<b>SECRETSTEP</b>\n</brainstorm>\n<plan>\nSECRETSTEP\n</plan>\nHello",
     ],
 )
 def test_thinking_and_calls_in_rarer_forms_are_left_out(text: str) -> None:

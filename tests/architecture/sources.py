@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -12,7 +13,7 @@ SHIPPED = ("bot", "cogs", "config", "sandbox")
 EVERYTHING = (*SHIPPED, "benchmarks", "tests")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Source:
     """One module."""
 
@@ -26,32 +27,50 @@ class Source:
         """The top-level package."""
         return self.module.partition(".")[0]
 
-    def imports(self) -> Iterator[str]:
-        """Yield every module that is imported anywhere in the file, by its full name."""
-        for node in ast.walk(self.tree):
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of the tree."""
+        return tuple(ast.walk(self.tree))
+
+    @cached_property
+    def imports(self) -> tuple[str, ...]:
+        """Every module that is imported anywhere in the file, by its full name."""
+        found: list[str] = []
+        for node in self.nodes:
             if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names)
+                found += (alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module:
-                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+                found += (f"{node.module}.{alias.name}" for alias in node.names)
+        return tuple(found)
 
     def functions(self) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
         """Yield every function and method."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield node
+
+    def calls(self) -> Iterator[tuple[ast.Call, str]]:
+        """Yield every call with the text of what it calls."""
+        for node in self.nodes:
+            if isinstance(node, ast.Call):
+                yield node, ast.unparse(node.func)
 
 
 def sources(*packages: str) -> list[Source]:
     """Return the modules of these top-level packages."""
+    return [source for package in packages for source in _parsed(package)]
+
+
+@cache
+def _parsed(package: str) -> tuple[Source, ...]:
     found = []
-    for package in packages:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            relative = path.relative_to(ROOT)
-            parts = relative.with_suffix("").parts
-            module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            text = path.read_text(encoding="utf-8")
-            found.append(Source(relative, module, text, ast.parse(text)))
-    return found
+    for path in sorted((ROOT / package).rglob("*.py")):
+        relative = path.relative_to(ROOT)
+        parts = relative.with_suffix("").parts
+        module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        text = path.read_text(encoding="utf-8")
+        found.append(Source(relative, module, text, ast.parse(text)))
+    return tuple(found)
 
 
 def is_within(module: str, parents: tuple[str, ...] | frozenset[str]) -> bool:

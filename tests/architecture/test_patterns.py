@@ -47,40 +47,55 @@ def _patterns(value: object, depth: int = 0) -> Iterator[re.Pattern[str]]:
             yield from _patterns(one, depth + 1)
 
 
-OURS = [
-    source
-    for source in sources(*SHIPPED)
-    if ".migrations" not in source.module and not source.module.endswith("__main__")
-]
+def _with_patterns() -> Iterator[Source]:
+    """Yield the modules that know regular expressions."""
+    for source in sources(*SHIPPED):
+        is_ours = ".migrations" not in source.module and not source.module.endswith("__main__")
+        if is_ours and "re" in source.imports:
+            yield source
 
 
-@pytest.mark.parametrize(
-    "source", [s for s in OURS if "re" in set(s.imports())], ids=lambda source: source.module
-)
-def test_every_pattern_is_linear(source: Source) -> None:
+def _patterns_of(source: Source) -> set[re.Pattern[str]]:
     module = importlib.import_module(source.module)
     values = [*vars(module).values(), BUILT.get(source.module)]
-    found = {pattern for value in values for pattern in _patterns(value)}
-    assert found, "patterns are module-level constants, or built by a class named in BUILT"
-    wrong = {pattern.pattern: why for pattern in found if (why := faults(pattern))}
+    return {pattern for value in values for pattern in _patterns(value)}
+
+
+def test_every_pattern_is_linear() -> None:
+    found = {source.module: _patterns_of(source) for source in _with_patterns()}
+    unseen = [module for module, patterns in found.items() if not patterns]
+    assert not unseen, "patterns are module-level constants, or built by a class named in BUILT"
+    wrong = {
+        (module, pattern.pattern): why
+        for module, patterns in found.items()
+        for pattern in patterns
+        if (why := faults(pattern))
+    }
     assert not wrong
 
 
-@pytest.mark.parametrize("source", OURS, ids=lambda source: source.module)
-def test_patterns_are_constants_that_the_check_can_see(source: Source) -> None:
+def test_patterns_are_constants_that_the_check_can_see() -> None:
+    wrong = [
+        f"{source.path}:{line}: {what}"
+        for source in _with_patterns()
+        for line, what in _unseen_patterns(source)
+    ]
+    assert not wrong
+
+
+def _unseen_patterns(source: Source) -> Iterator[tuple[int, str]]:
+    """Yield the line of each pattern that isn't a constant, and what is wrong."""
     inside = {
         id(node)
         for function in source.functions()
         for part in function.body
         for node in ast.walk(part)
     }
-    for node in ast.walk(source.tree):
-        if not isinstance(node, ast.Call):
-            continue
-        called = ast.unparse(node.func)
-        assert called not in {f"re.{name}" for name in FUNCTIONS}, f"line {node.lineno}: {called}"
-        if called == "re.compile" and source.module not in IN_FUNCTIONS:
-            assert id(node) not in inside, f"line {node.lineno}: a pattern built in a function"
+    for node, called in source.calls():
+        if called in {f"re.{name}" for name in FUNCTIONS}:
+            yield node.lineno, called
+        if called == "re.compile" and source.module not in IN_FUNCTIONS and id(node) in inside:
+            yield node.lineno, "a pattern built in a function"
 
 
 SLOW = [

@@ -6,47 +6,45 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from tests.architecture.sources import EVERYTHING, ROOT, is_within, sources
 
-from tests.architecture.sources import EVERYTHING, ROOT, Source, is_within, sources
-
-OURS = sources("bot", "cogs", "config")
 PRINTERS = ("bot.__main__", "bot.ops.check", "bot.ops.first_setup", "bot.demo", "config.describe")
 CLOCKS = {"time.time", "time.monotonic", "time.sleep", "time.perf_counter", "asyncio.sleep"}
 CLOCKS |= {"datetime.now", "datetime.utcnow", "datetime.today", "datetime.datetime.now"}
 
 
-@pytest.mark.parametrize("source", OURS, ids=lambda source: source.module)
-def test_time_comes_from_the_clock(source: Source) -> None:
-    if source.module == "bot.core.clock":
-        return
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in CLOCKS:
-            is_a_yield = ast.unparse(node) == "asyncio.sleep(0)"
-            assert is_a_yield, f"{source.path}:{node.lineno}: {ast.unparse(node)}"
+def _calls(*except_in: str) -> Iterator[tuple[str, ast.Call, str]]:
+    """Yield the place, the node and the called name of each call of the product."""
+    for source in sources("bot", "cogs", "config"):
+        if not is_within(source.module, except_in):
+            for node, called in source.calls():
+                yield f"{source.path}:{node.lineno}: {called}", node, called
 
 
-@pytest.mark.parametrize("source", OURS, ids=lambda source: source.module)
-def test_only_the_command_line_prints(source: Source) -> None:
-    if is_within(source.module, PRINTERS):
-        return
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
-            assert called not in {"print", "sys.stdout.write", "sys.stderr.write", "input"}
+def test_time_comes_from_the_clock() -> None:
+    assert not [
+        place
+        for place, node, called in _calls("bot.core.clock")
+        if called in CLOCKS and ast.unparse(node) != "asyncio.sleep(0)"
+    ]
 
 
-@pytest.mark.parametrize("source", OURS, ids=lambda source: source.module)
-def test_the_loops_own_threads_are_left_to_the_resolving_of_names(source: Source) -> None:
+def test_only_the_command_line_prints() -> None:
+    printing = {"print", "sys.stdout.write", "sys.stderr.write", "input"}
+    assert not [place for place, _, called in _calls(*PRINTERS) if called in printing]
+
+
+def test_the_loops_own_threads_are_left_to_the_resolving_of_names() -> None:
     """Work that fills them cuts the bot off from every host: it has threads or processes of its own."""
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
-            assert called not in {"asyncio.to_thread", "to_thread"}, source.path
-            is_shared = called.endswith("run_in_executor") and ast.unparse(node.args[0]) == "None"
-            assert not is_shared, f"{source.path}:{node.lineno}"
+    assert not [
+        place
+        for place, node, called in _calls()
+        if called in {"asyncio.to_thread", "to_thread"}
+        or (called.endswith("run_in_executor") and ast.unparse(node.args[0]) == "None")
+    ]
 
 
 FORBIDDEN = {
@@ -55,21 +53,21 @@ FORBIDDEN = {
     "something left to do": r"\b(TO[D]O|FIX[M]E|X[X]X|HA[C]K)\b|raise NotImplemente[d]",
     "a test that is left out": r"pytest\.ski[p]|mark\.(ski[p]|xfai[l])",
 }
-FILES = [
-    path
-    for pattern in ("*.md", "*.toml", "docs/**/*.md", ".env.example", "requirements.lock", ".ci/*")
-    for path in sorted(ROOT.glob(pattern))
-] + [ROOT / source.path for source in sources(*EVERYTHING)]
+PAPERS = ("*.md", "*.toml", "docs/**/*.md", ".env.example", "requirements.lock", ".ci/*")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_foreign_or_unfinished_is_left(path: Path) -> None:
-    if path == Path(__file__):
-        return
-    text = path.read_text(encoding="utf-8")
-    for what, pattern in FORBIDDEN.items():
-        found = re.search(pattern, text)
-        assert found is None, f"{what}: {found[0]}"
+def test_nothing_foreign_or_unfinished_is_left() -> None:
+    texts = {source.path: source.text for source in sources(*EVERYTHING)}
+    for pattern in PAPERS:
+        for path in ROOT.glob(pattern):
+            texts[path.relative_to(ROOT)] = path.read_text(encoding="utf-8")
+    del texts[Path(__file__).relative_to(ROOT)]
+    assert not [
+        f"{path}: {what}: {found[0]}"
+        for path, text in texts.items()
+        for what, pattern in FORBIDDEN.items()
+        if (found := re.search(pattern, text))
+    ]
 
 
 WATCHED_IMPORT = """

@@ -241,12 +241,17 @@ class AnswerActions:
         await self._ask_anew(asked, message.id, changed_at, posted)
         return True
 
-    async def part_deleted(self, message_id: MessageId) -> None:
-        """Ask what is left of a burst's question anew after one of its messages was deleted."""
+    async def part_gone(self, message_id: MessageId, copy: IncomingMessage | None) -> None:
+        """Ask a burst's question anew after one of its messages was deleted.
+
+        Args:
+            message_id: What was deleted.
+            copy: What says it again in its place; ``None``: nothing does.
+        """
         burst = self._services.chat.burst_with(message_id)
         if burst is None:
             return
-        left = _review.reworded(burst, {message_id: None}, self._client.me)
+        left = _review.reworded(burst, {message_id: copy}, self._client.me)
         if left is not None:
             await self._ask_anew(left, message_id, self._services.clock.now(), is_counted=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import discord
@@ -55,10 +55,14 @@ class Reviewer:
 
     Args:
         client: Online.
+        gone: Called with each stored question whose messages are all deleted.
     """
 
-    def __init__(self, client: ClawbotClient) -> None:
+    def __init__(
+        self, client: ClawbotClient, gone: Callable[[Question], None] = lambda _: None
+    ) -> None:
         self._client = client
+        self._gone = gone
         self._requests = Requests(client, client.services.clock)
         self._caller = Caller(client.services.clock)
 
@@ -90,6 +94,8 @@ class Reviewer:
         place = self._place(question.place)
         now = await self.look_at_all(question)
         asked = reworded(question, now, self._client.me)
+        if asked is None:
+            self._gone(question)
         if asked is None or any(now[each.id] is None for each in question.rests_on):
             return Review(None)
         question = asked

@@ -72,7 +72,10 @@ class ChatCog(commands.Cog):
         self._tasks = TaskOwner()
         self._actions = _actions.AnswerActions(bot)
         self._asking = Asking(bot)
-        self._reviewer = _review.Reviewer(bot)
+        self._proxies = Proxies(
+            self._services.clock, self._services.settings.discord.proxy_application_ids
+        )
+        self._reviewer = _review.Reviewer(bot, self._proxies.gone)
         self._order = KeyedLocks()
         self._backfill = self._services.backfill
         self._resumer = Resumer(
@@ -82,9 +85,6 @@ class ChatCog(commands.Cog):
             self._reviewer,
             self._services.source,
             self._stale_after,
-        )
-        self._proxies = Proxies(
-            self._services.clock, self._services.settings.discord.proxy_application_ids
         )
         self._turned_away = TurnedAway(
             _places.Signals(bot), self._services.pacers, self._services.clock
@@ -113,11 +113,14 @@ class ChatCog(commands.Cog):
         """Take a message that was just written."""
         incoming = _convert.message(message)
         self._services.source.observe(incoming)
-        if incoming.webhook_id is not None and incoming.author.id != self._me:
+        if self._is_webhooks(incoming):
             await self._copied(incoming)
         else:
             await self._arrived(incoming, message.channel)
         await self._backfill.arrived(incoming.place.channel_id, incoming.id)
+
+    def _is_webhooks(self, incoming: IncomingMessage) -> bool:
+        return incoming.webhook_id is not None and incoming.author.id != self._me
 
     async def _copied(self, incoming: IncomingMessage) -> None:
         """Take a message that a webhook posted, if it is a person's question said again."""
@@ -204,6 +207,7 @@ class ChatCog(commands.Cog):
         """Answer a question again when its author changed it, or a message that now asks."""
         incoming = _convert.message(payload.message)
         self._services.source.edited(incoming)
+        self._proxies.edited(incoming, self._me)
         if payload.data.get("edited_timestamp") is None:
             return
         async with self._order.of(incoming.author.id, incoming.place.channel_id):
@@ -238,15 +242,18 @@ class ChatCog(commands.Cog):
     def _gone(self, message_id: MessageId) -> None:
         was_open = self._services.chat.message_gone(message_id)
         burst = self._services.chat.burst_with(message_id)
-        if burst is not None:
-            self._tasks.start(self._part_deleted(burst, message_id), name="part deleted")
         copy = self._proxies.deleted(message_id, self._me, was_open=was_open)
-        if copy is not None and copy.message is not None:
-            self._tasks.start(self._submit(copy, copy.message, is_counted=True), name="proxied")
+        said_again = None if copy is None else copy.message
+        if burst is not None:
+            self._tasks.start(self._part_gone(burst, message_id, said_again), name="part gone")
+        elif copy is not None and said_again is not None:
+            self._tasks.start(self._submit(copy, said_again, is_counted=True), name="proxied")
 
-    async def _part_deleted(self, burst: Question, message_id: MessageId) -> None:
+    async def _part_gone(
+        self, burst: Question, message_id: MessageId, copy: IncomingMessage | None
+    ) -> None:
         async with self._order.of(burst.asker.id, burst.place.channel_id):
-            await self._actions.part_deleted(message_id)
+            await self._actions.part_gone(message_id, copy)
 
     @commands.Cog.listener()
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
@@ -295,6 +302,9 @@ class ChatCog(commands.Cog):
                     await self._edited(found)
 
     async def _take_missed(self, incoming: IncomingMessage) -> None:
+        if self._is_webhooks(incoming):
+            await self._copied(incoming)
+            return
         channel = self.bot.get_channel(incoming.place.channel_id)
         is_own_thread = _places.is_own_thread(channel, self._me)
         judgement = _gate.judge(self.bot, incoming, is_own_thread=is_own_thread)

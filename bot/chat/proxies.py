@@ -66,6 +66,20 @@ class Proxies:
         if question.message is not None:
             self._asked.pop(question.message.id, None)
 
+    def gone(self, question: Question) -> None:
+        """Note a question whose message was deleted while nobody listened; its copy may come yet."""
+        self.asked(question)
+        for message in question.messages:
+            if message.id in self._asked:
+                self._asked[message.id].is_deleted = True
+
+    def edited(self, message: IncomingMessage, me: UserId) -> None:
+        """Note the words that a question has after an edit: its copy repeats those."""
+        asked = self._asked.get(message.id)
+        if asked is not None:
+            text = without_mention(message.text, me)
+            asked.question = replace(asked.question, text=text, message=message)
+
     def copied(self, copy: IncomingMessage, me: UserId) -> Question | None:
         """Note what a webhook posted; return the question it is, once the original is deleted.
 
@@ -143,7 +157,8 @@ def _may_be(copy: IncomingMessage, question: Question, me: UserId) -> bool:
         return False
     if copy.place != original.place or copy.id <= original.id:
         return False
-    return me not in original.mentioned_ids or me in copy.mentioned_ids or not copy.text
+    is_written = f"<@{me}>" in original.text or f"<@!{me}>" in original.text
+    return not is_written or me in copy.mentioned_ids or not copy.text
 
 
 def _says_the_same(copy: IncomingMessage, question: Question, *, any_files: bool) -> bool:

@@ -12,7 +12,6 @@ from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.support.application import running, settings_for
 
-pytestmark = pytest.mark.usefixtures("online")
 SLOW = Answer("The answer.", reasoning="word " * 60, markup="field")
 
 
@@ -47,6 +46,7 @@ async def until_answered(discord: DiscordSandbox, message: Message, text: str) -
     return next(reply for reply in discord.replies(message) if text in reply.content)
 
 
+@pytest.mark.usefixtures("online")
 @pytest.mark.parametrize("delete_first", [False, True])
 async def test_a_question_that_a_proxy_says_again_is_answered_once_and_belongs_to_its_person(
     discord: DiscordSandbox,
@@ -67,6 +67,7 @@ async def test_a_question_that_a_proxy_says_again_is_answered_once_and_belongs_t
     assert "what is it?" in str(lm.completions[-1].body["messages"][-1]["content"])
 
 
+@pytest.mark.usefixtures("online")
 async def test_marks_around_the_original_are_left_out_of_the_copy(
     discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channel: Channel
 ) -> None:
@@ -85,6 +86,33 @@ async def test_marks_around_the_original_are_left_out_of_the_copy(
     assert last["content"] == "⟦from Bob⟧ Why?"
 
 
+async def test_a_reply_an_edited_question_and_one_of_two_messages_are_answered_as_they_are_said_again(
+    discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channel: Channel, tmp_path: Path
+) -> None:
+    proxy = discord.add_proxy()
+    lm.script(SLOW, SLOW, SLOW)
+    async with running(settings_for(discord, lm, tmp_path)):
+        first = await until_answered(discord, await ada.mention(channel, "Hello"), "The answer.")
+        reply = await ada.reply(first, "and then?")  # the text has no mention, but Discord's list
+        await discord.wait_until(partial(asked_of, lm, 2))
+        await until_answered(discord, await proxy.copy(reply, "Luna"), "The answer.")
+        lm.script(SLOW, SLOW, SLOW)
+        edited = await ada.mention(channel, "teh question")
+        await discord.wait_until(partial(asked_of, lm, 4))
+        await ada.edit(edited, "<@bot> the question")
+        await discord.wait_until(partial(asked_of, lm, 5))
+        await until_answered(discord, await proxy.copy(edited, "Luna"), "The answer.")
+        lm.script(*[SLOW] * 4)
+        parts = [await ada.mention(channel, "first part"), await ada.say(channel, "second part")]
+        await discord.wait_until(lambda: "second part" in str(lm.completions[-1].body))
+        copies = [await proxy.copy(part, "Luna") for part in parts]
+        await until_answered(discord, copies[1], "The answer.")
+    last = lm.completions[-1].body["messages"][-1]["content"]
+    assert last.endswith("first part\nsecond part")
+    assert len(answers(discord, channel)) == 4
+
+
+@pytest.mark.usefixtures("online")
 async def test_the_original_and_its_copy_count_as_one_question(
     discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channel: Channel
 ) -> None:
@@ -99,6 +127,7 @@ async def test_the_original_and_its_copy_count_as_one_question(
     await until_answered(discord, refused, "⚠️")
 
 
+@pytest.mark.usefixtures("online")
 async def test_no_other_webhook_is_ever_answered(
     discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channel: Channel
 ) -> None:
@@ -118,3 +147,17 @@ async def test_no_other_webhook_is_ever_answered(
     await until_answered(discord, last, "The answer.")
     assert len(lm.completions) == 3
     assert all(m.reference in {None, asked, last} for m in answers(discord, channel))
+
+
+async def test_a_question_that_was_said_again_while_the_bot_was_away_is_answered_after_the_start(
+    discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channel: Channel, tmp_path: Path
+) -> None:
+    settings = settings_for(discord, lm, tmp_path, CLAWBOT_QUEUE__SHUTDOWN_GRACE_S="0")
+    lm.script(Answer("Never said.", pause_after=0), "The answer.")
+    async with running(settings):
+        asked = await ada.mention(channel, "what is it?")
+        await discord.wait_until(partial(asked_of, lm, 1))
+    copy = await discord.add_proxy().copy(asked, "Luna")
+    async with running(settings):
+        answer = await until_answered(discord, copy, "The answer.")
+    assert answers(discord, channel) == [answer]

@@ -64,6 +64,9 @@ DEGRADED: Final = (
 LIMIT_S: Final = 10.0
 """Seconds of real time that a caller waits for the database's thread; a disk may hang for minutes."""
 
+REWRITING_LIMIT_S: Final = 300.0
+"""The same for one that has a large file rewritten."""
+
 WriteBack = Callable[[bool], Awaitable[None]]
 """Writes what memory holds, or raises ``StoreError``; told whether the database is a fresh one, which
 has nothing. Called while ``is_degraded`` is still true, and must write all the same."""
@@ -101,6 +104,7 @@ class Database:
         self._is_fresh = False
         self._is_closed = False
         self._is_short = False
+        self._has_traces = False
         self._fault = ""
 
     @property
@@ -183,6 +187,20 @@ class Database:
         while has_more:
             has_more = await self._call(self._worker.reclaim)
 
+    async def overwrite_deleted(self) -> bool:
+        """See to it that the file and its log hold nothing of what was deleted.
+
+        Where another program reads the file just then, that is tried again every ``WATCH_S`` seconds.
+
+        Returns:
+            Whether it is done.
+
+        Raises:
+            StoreError: The storage failed.
+        """
+        self._has_traces = not await self._call(self._worker.overwrite_deleted, REWRITING_LIMIT_S)
+        return not self._has_traces
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work on the database in the background; closing the database cuts it off."""
         self._own(start_shared(work, name="database"))
@@ -221,12 +239,12 @@ class Database:
             self._degrade(result.fault)
         self._commit_next()
 
-    async def _call(self, function: Callable[[], _T]) -> _T:
+    async def _call(self, function: Callable[[], _T], limit_s: float | None = None) -> _T:
         self._check_open()
         call = asyncio.get_running_loop().run_in_executor(self._thread, function)
         call.add_done_callback(self._came_back)
         try:
-            return await self._bounded(call)
+            return await self._bounded(call, limit_s)
         except (SQLAlchemyError, OSError) as exc:
             if not is_storage_fault(exc):
                 raise
@@ -239,11 +257,11 @@ class Database:
         if self.is_stuck:
             raise StoreError("the database hangs")
 
-    async def _bounded(self, done: asyncio.Future[_T]) -> _T:
+    async def _bounded(self, done: asyncio.Future[_T], limit_s: float | None = None) -> _T:
         """Wait for the thread, but no longer than the limit; what it does is done all the same."""
         done.add_done_callback(_retrieve)
         if not done.done():
-            await asyncio.wait((done,), timeout=self._limit_s)
+            await asyncio.wait((done,), timeout=self._limit_s if limit_s is None else limit_s)
         if done.done():
             return done.result()
         self._hangs()
@@ -338,6 +356,8 @@ class Database:
             if not self.is_degraded and self._commit is None:
                 with suppress(StoreError):
                     await self.write(lambda _connection: None)
+                    if self._has_traces:
+                        await self.overwrite_deleted()
 
     async def close(self) -> None:
         """Finish the writes that were handed in, then let go of the file and the thread."""

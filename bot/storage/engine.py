@@ -40,6 +40,9 @@ RECLAIM_PAGES: Final = 500
 REWRITTEN_PAGES: Final = 16_384
 """Largest file that is rewritten at a start, in pages: 64 MiB take about a second."""
 
+CLEAN: Final = 1
+"""``user_version`` of an SQLite file of which all that was ever deleted has been overwritten."""
+
 _CORRUPT_CODES: Final = frozenset({11, 26})
 """SQLITE_CORRUPT and SQLITE_NOTADB (SQLite: result and error codes)."""
 
@@ -147,6 +150,7 @@ def _sqlite_engine(url: URL) -> Engine:
             f"busy_timeout={BUSY_TIMEOUT_MS}",
             "synchronous=FULL",
             "foreign_keys=ON",
+            "secure_delete=ON",
             "cache_size=-2000",
             f"journal_size_limit={LOG_BYTES}",
         ):
@@ -154,6 +158,7 @@ def _sqlite_engine(url: URL) -> Engine:
         with suppress(sqlite3.OperationalError):  # a read-only file stays in the mode it has
             if connection.execute("PRAGMA page_count").fetchone() == (0,):
                 connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+                connection.execute(f"PRAGMA user_version={CLEAN}")
             connection.execute("PRAGMA journal_mode=WAL")
 
     @event.listens_for(engine, "begin")
@@ -193,25 +198,64 @@ def reclaim(engine: Engine) -> bool:
         connection.close()
 
 
-def make_shrinkable(engine: Engine) -> None:
-    """Rewrite a small SQLite file that an earlier version began, so that it can become smaller.
+def rewrite_small(engine: Engine) -> None:
+    """Rewrite a small SQLite file that an earlier version began.
 
-    A larger one stays as it is: its free pages are used again, but not given back.
+    It can then become smaller, and holds nothing any more of what was deleted. A larger one stays as it is until ``overwrite_deleted`` needs that.
     """
     if engine.dialect.name != "sqlite":
         return
     connection = engine.raw_connection()
     try:
         cursor = connection.cursor()
-        is_done = cursor.execute("PRAGMA auto_vacuum").fetchall()[0][0]
-        pages = cursor.execute("PRAGMA page_count").fetchall()[0][0]
-        if is_done or pages > REWRITTEN_PAGES:
+        is_shrinkable = _value(cursor, "auto_vacuum")
+        if (is_shrinkable and _is_clean(cursor)) or _value(cursor, "page_count") > REWRITTEN_PAGES:
             return
         with suppress(sqlite3.Error):  # no room, or read-only: another start may do it
-            cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
-            cursor.execute("VACUUM")
+            _rewrite(cursor)
     finally:
         connection.close()
+
+
+def overwrite_deleted(engine: Engine) -> bool:
+    """See to it that an SQLite file and its log hold nothing of what was deleted.
+
+    Rewriting a large file that an earlier version began takes about a second for 64 MiB, once.
+
+    Returns:
+        False while another program reads the file, and with it the log.
+
+    Raises:
+        StoreError: The file can't be rewritten.
+    """
+    if engine.dialect.name != "sqlite":
+        return True
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        if not _is_clean(cursor):
+            _rewrite(cursor)
+        busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]
+    except sqlite3.Error as exc:
+        raise StoreError(f"the file can't be rewritten: {cause(exc)}") from exc
+    else:
+        return not busy
+    finally:
+        connection.close()
+
+
+def _rewrite(cursor: Any) -> None:  # noqa: ANN401 - SQLAlchemy's cursor of whichever driver
+    cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+    cursor.execute("VACUUM")
+    cursor.execute(f"PRAGMA user_version={CLEAN}")
+
+
+def _is_clean(cursor: Any) -> bool:  # noqa: ANN401 - the same
+    return _value(cursor, "user_version") >= CLEAN
+
+
+def _value(cursor: Any, pragma: str) -> int:  # noqa: ANN401 - the same
+    return int(cursor.execute(f"PRAGMA {pragma}").fetchall()[0][0])
 
 
 def is_corrupt(exc: BaseException) -> bool:

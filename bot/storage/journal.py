@@ -22,6 +22,7 @@ from bot.core.clock import Clock
 from bot.core.domain import ChannelId, MessageId, Person, PromptCount, Question, QuestionId
 from bot.core.errors import StoreError
 from bot.core.ports import JournalEntry, Outcome, QuestionState
+from bot.core.recent import Recent
 from bot.storage import journal_sql
 from bot.storage.database import Database
 from bot.storage.schema import to_ms
@@ -40,6 +41,9 @@ CUT: Final = "\n[…]\n"
 
 UNSAVED: Final = 1_000
 """Ended questions kept in memory while the database fails; the oldest go first when there are more."""
+
+FORGOTTEN: Final = 1_000
+"""Deleted questions whose number is remembered, as work on them may be ending still."""
 
 CHANNELS: Final = 10_000
 """Channels whose newest message is remembered; the others are scanned from the last sign of life on,
@@ -62,6 +66,7 @@ class SqlJournal:
         self._open: OrderedDict[QuestionId, JournalEntry] = OrderedDict()
         self._newest: QuestionId | None = None
         self._unsaved: set[QuestionId] = set()
+        self._forgotten: Recent[QuestionId, None] = Recent(FORGOTTEN)
         self._channels: OrderedDict[ChannelId, MessageId] = OrderedDict()
         self._unsaved_channels: dict[ChannelId, MessageId] = {}
         self._channels_written_s = clock.monotonic()
@@ -264,6 +269,13 @@ class SqlJournal:
                 found[message_id] = entry.question.asker
         return found
 
+    def forget(self, concerns: Callable[[Question], bool]) -> None:
+        """Drop questions from memory; what is still under way for them stores them no more."""
+        for question_id in [i for i, e in self._open.items() if concerns(e.question)]:
+            del self._open[question_id]
+            self._unsaved.discard(question_id)
+            self._forgotten[question_id] = None
+
     async def pending(self) -> Sequence[JournalEntry]:
         """Return all questions without an outcome, oldest first."""
         found = (e for e in self._open.values() if e.state is not QuestionState.CLOSED)
@@ -326,6 +338,8 @@ class SqlJournal:
             before = self._open.get(question_id, loaded)
         if before is None or before.state is QuestionState.CLOSED:
             return before
+        if question_id in self._forgotten:
+            return None
         entry = replace(change(before), updated_at=self._clock.now())
         self._open[question_id] = entry
         await self._save(entry)

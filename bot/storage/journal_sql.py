@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, select
 
 from bot.core.domain import ChannelId, MessageId, Person, PromptCount, QuestionId
 from bot.core.ports import JournalEntry, Outcome, QuestionState
@@ -147,7 +147,12 @@ def load_askers(
 def load_pending(connection: Connection) -> list[JournalEntry]:
     """Return all entries without an outcome, oldest first; unreadable ones are logged."""
     unfinished = [state.value for state in QuestionState if state is not QuestionState.CLOSED]
-    query = select(questions).where(questions.c.state.in_(unfinished)).order_by(questions.c.id)
+    return entries_where(connection, questions.c.state.in_(unfinished))
+
+
+def entries_where(connection: Connection, *conditions: ColumnElement[bool]) -> list[JournalEntry]:
+    """Return the entries that meet conditions, oldest first; unreadable ones are logged."""
+    query = select(questions).where(*conditions).order_by(questions.c.id)
     entries = (_entry(connection, row) for row in connection.execute(query).all())
     return [entry for entry in entries if entry is not None]
 

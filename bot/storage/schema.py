@@ -29,7 +29,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 """The newest revision in ``migrations/versions``; a test compares the two."""
 
 metadata = MetaData(
@@ -133,6 +133,22 @@ state = Table(
     Column("value", Text, nullable=False),
     Column("updated_at_ms", BigInteger, nullable=False),
 )
+
+opt_outs = Table(
+    "opt_outs",
+    metadata,
+    Column("person_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("since_ms", BigInteger, nullable=False),
+)
+"""People whose messages aren't read when others ask."""
+
+departures = Table(
+    "departures",
+    metadata,
+    Column("guild_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("left_at_ms", BigInteger, nullable=False),
+)
+"""Servers that the bot is no member of any more, and whose data isn't deleted yet."""
 
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
-from bot.core.domain import UserId
+from bot.core.domain import GuildId, UserId
 from bot.storage.schema import from_ms, setting_changes, settings, to_ms, upsert
 from bot.storage.setting_types import (
     Change,
@@ -95,6 +95,26 @@ def _forget_old_changes(connection: Connection, guild_id: int) -> None:
     if oldest is not None:
         old = setting_changes.c.guild_id == guild_id, setting_changes.c.id < oldest
         connection.execute(delete(setting_changes).where(*old))
+
+
+def forget_author(connection: Connection, person_id: UserId, nobody: UserId) -> None:
+    """Put nobody in the place of a person who changed settings."""
+    for table in (settings, setting_changes):
+        is_theirs = table.c.changed_by == person_id
+        connection.execute(update(table).where(is_theirs).values(changed_by=nobody))
+
+
+def forget_guild(connection: Connection, guild_id: GuildId) -> None:
+    """Delete the settings of a server and its channels, and all their changes."""
+    for table in (settings, setting_changes):
+        connection.execute(delete(table).where(table.c.guild_id == guild_id))
+
+
+def changes_by(connection: Connection, person_id: UserId) -> list[Change]:
+    """Return what is known of a person's changes, oldest first."""
+    is_theirs = setting_changes.c.changed_by == person_id
+    query = select(setting_changes).where(is_theirs).order_by(setting_changes.c.id)
+    return [_change(row) for row in connection.execute(query)]
 
 
 def changes(

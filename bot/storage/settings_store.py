@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -40,6 +40,9 @@ what holds everywhere is one of its own, which only the bot's owners can reach."
 PLACES_PER_GUILD: Final = 100
 """Channels and threads of one guild that may have settings of their own; all are kept in memory."""
 
+
+NOBODY: Final = UserId(0)
+"""Who changed a setting, once that person's data was deleted."""
 
 _WIDER: Final = {
     Layer.GLOBAL: "`{}` holds for the whole bot: only whoever runs me sets it, with scope:global.",
@@ -219,6 +222,50 @@ class SettingsStore:
             setting_type(key)
         bounded = max(1, min(200, limit))
         return await self._database.read(lambda c: settings_sql.changes(c, key, bounded, scope))
+
+    def set_by(self, person_id: UserId) -> list[StoredSetting]:
+        """Return the settings in force that a person set."""
+        return [
+            s for held in self._values.values() for s in held.values() if s.changed_by == person_id
+        ]
+
+    def set_in(self, guild_id: GuildId) -> list[StoredSetting]:
+        """Return the settings that a server and its channels have of their own."""
+        return [
+            s for at, held in self._values.items() if at.guild_id == guild_id for s in held.values()
+        ]
+
+    async def changes_by(self, person_id: UserId) -> Sequence[Change]:
+        """Return a person's changes as far as they are kept, oldest first.
+
+        Raises:
+            StoreError: The database failed.
+        """
+        return await self._database.read(lambda c: settings_sql.changes_by(c, person_id))
+
+    async def forget_author(self, person_id: UserId) -> None:
+        """Forget who made a person's changes; the settings stay, being their server's.
+
+        Raises:
+            StoreError: The database failed; nothing was changed.
+        """
+        async with self._writing:
+            await self._database.write(lambda c: settings_sql.forget_author(c, person_id, NOBODY))
+            for held in self._values.values():
+                for key, stored in held.items():
+                    if stored.changed_by == person_id:
+                        held[key] = replace(stored, changed_by=NOBODY)
+
+    async def forget_guild(self, guild_id: GuildId) -> None:
+        """Forget the settings of a server and its channels, and who changed them.
+
+        Raises:
+            StoreError: The database failed; nothing was changed.
+        """
+        async with self._writing:
+            await self._database.write(lambda c: settings_sql.forget_guild(c, guild_id))
+            for scope in [scope for scope in self._values if scope.guild_id == guild_id]:
+                del self._values[scope]
 
     def subscribe(self, listener: Callable[[Change], None]) -> None:
         """Have a function called after each change."""

@@ -76,12 +76,14 @@ def tidy(connection: Connection, bounds: Bounds, expired_ms: int, recent_ms: int
     connection.execute(delete(channels).where(channels.c.updated_at_ms < expired_ms))
     expired = list(_ended_before(connection, expired_ms))
     if expired:
-        return _delete(connection, expired)
+        return delete_questions(connection, expired)
     chosen = _choose(_usage(connection, recent_ms), bounds)
     if chosen is None:
         return 0
     condition, excess = chosen
-    return _delete(connection, list(_ended_before(connection, recent_ms, condition, excess)))
+    return delete_questions(
+        connection, list(_ended_before(connection, recent_ms, condition, excess))
+    )
 
 
 def stored_bytes(connection: Connection) -> int:
@@ -165,7 +167,8 @@ def _ended_before(
         yield question_id
 
 
-def _delete(connection: Connection, ids: Sequence[int]) -> int:
+def delete_questions(connection: Connection, ids: Sequence[int]) -> int:
+    """Delete questions with all that belongs to them; return how many."""
     for table in (posted_messages, asking_messages):
         connection.execute(delete(table).where(table.c.question_id.in_(ids)))
     connection.execute(delete(questions).where(questions.c.id.in_(ids)))

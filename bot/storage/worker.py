@@ -107,7 +107,7 @@ class Worker:
             self._needs_check = self._was_left_open()
             self._look_at_log(result)
             self._prepare(result)
-            engines.make_shrinkable(self._connected())
+            engines.rewrite_small(self._connected())
         except Exception as exc:
             failure = self._startup_failure(exc)
             if failure is not None:
@@ -224,6 +224,10 @@ class Worker:
     def reclaim(self) -> bool:
         """Give some free pages of the file back to the disk; return whether there are more."""
         return self._file is not None and engines.reclaim(self._connected())
+
+    def overwrite_deleted(self) -> bool:
+        """Leave nothing of what was deleted in the file and its log; ``False`` while others read it."""
+        return engines.overwrite_deleted(self._connected())
 
     def _together(
         self, works: Sequence[Callable[[Connection], Any]], result: CommitResult

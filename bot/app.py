@@ -20,9 +20,11 @@ from bot.chat.allowed_models import AllowedModels
 from bot.chat.backfill import DECLINED_WITHIN, Backfill
 from bot.chat.own_words import OwnWords
 from bot.chat.parts import ReplyParts
+from bot.chat.privacy import Privacy
 from bot.chat.resume import give_up
 from bot.chat.service import ESTIMATES, MODELS, ChatService
 from bot.core.clock import Clock, SystemClock
+from bot.core.concerns import Subject
 from bot.core.domain import Reasoning
 from bot.core.errors import ConfigurationError
 from bot.core.ports import ChatBackend
@@ -61,6 +63,7 @@ from bot.queue.rate_limit import RateLimiter
 from bot.queue.scheduler import Scheduler
 from bot.storage.database import DATABASE_FILE, Database, open_database
 from bot.storage.journal import SqlJournal
+from bot.storage.kept import KeptData
 from bot.storage.lock import data_folder
 from bot.storage.settings_store import SettingsStore
 from bot.storage.state import StateStore
@@ -197,6 +200,7 @@ class _Base:
     storage: Database
     state: StateStore
     journal: SqlJournal
+    kept: KeptData
     backend: LMStudioBackend
     allowed: AllowedModels
     overrides: SettingsStore
@@ -306,6 +310,7 @@ async def _base(
         storage=database,
         state=state,
         journal=journal,
+        kept=await KeptData.open(database, journal, clock),
         backend=backend,
         allowed=allowed,
         overrides=overrides,
@@ -349,11 +354,16 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
     source = MessageCache(Requests(client, clock), settings.context.cache_messages, clock)
     own_words = OwnWords(base.journal, base.state)
     estimator = TokenEstimator.from_dict(base.state.get(ESTIMATES))
+    privacy = Privacy(base.kept, base.overrides, base.allowed, source, clock)
     builder = _builder(base, client, source, own_words, estimator)
     idle = IdleTime(clock)
     warm = WarmAhead(base.backend, builder, base.overrides, clock, idle.wake)
     parts = _reply_parts(base, builder, estimator, warm)
     limiter = RateLimiter(settings.queue, clock)
+    chat = ChatService(parts, limiter)
+    privacy.stops(chat)
+    for forget in (own_words.forget, builder.forget, warm.forget, base.backend.forget_words):
+        privacy.on_forget(_whoever(forget))
     oldest = max(timedelta(seconds=settings.queue.stale_after_s), DECLINED_WITHIN)
     return Services(
         settings=settings,
@@ -365,7 +375,8 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
         storage=base.storage,
         own_words=own_words,
         allowed=base.allowed,
-        chat=ChatService(parts, limiter),
+        chat=chat,
+        privacy=privacy,
         backfill=Backfill(source, base.journal, base.state, clock, oldest),
         limiter=limiter,
         scheduler=base.scheduler,
@@ -377,6 +388,10 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
         idle=idle,
         warm=warm,
     )
+
+
+def _whoever(forget: Callable[[], None]) -> Callable[[Subject], None]:
+    return lambda _: forget()
 
 
 def _builder(
@@ -402,6 +417,9 @@ def _builder(
                 *settings.discord.blocked_user_ids,
                 *base.overrides.rules(message.place).blocked_user_ids,
             }
+        ),
+        withheld=lambda message, asker_id: any(
+            base.kept.is_withheld(writer) for writer in source.writers_of(message) - {asker_id}
         ),
         may_read=Readers(client, clock).may_read,
         answers=own_words,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import re
 from collections.abc import Mapping, Sequence
@@ -77,12 +76,6 @@ async def ask(
     """Ask for a yes to changes that were tried."""
     view = Confirmation(interaction, prepared, scope)
     await _respond.say(interaction, "\n".join(f"⚠️ {each}" for each in warnings), view=view)
-
-
-async def close(interaction: Interaction, text: str) -> None:
-    """Put a sentence in the place of a message with buttons or menus that nobody used in time."""
-    with contextlib.suppress(*_respond.LOST):
-        await interaction.edit_original_response(content=text, view=None)
 
 
 async def carry_out(interaction: Interaction, wanted: Wanted, scope: Scope) -> str:
@@ -356,7 +349,7 @@ class SettingsView(discord.ui.View):
 
     async def on_timeout(self) -> None:
         """Take them away."""
-        await close(self._interaction, self._too_old)
+        await _respond.close(self._interaction, self._too_old)
 
 
 class Confirmation(SettingsView):

@@ -125,6 +125,11 @@ def message(message: discord.Message) -> IncomingMessage:
         application_id=message.application_id,
         stickers=_stickers(message, snapshots),
         poll=_poll(message),
+        forward_of=(
+            MessageId(reference.message_id)
+            if reference is not None and is_forward and reference.message_id is not None
+            else None
+        ),
     )
 
 

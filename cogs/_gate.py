@@ -26,6 +26,7 @@ NEEDS_MANAGE_GUILD = (
     "You need the Manage Server permission to do that here, or a role that this server's settings "
     "name for it."
 )
+NEEDS_MANAGE_ITSELF = "You need the Manage Server permission itself to do that here."
 NEEDS_GUILD = "That works only inside a server."
 NEEDS_OWNER = "Only whoever runs me may change what holds everywhere."
 FOREIGN_INSTALL = "Add me to this server first: I work only where I'm a member."
@@ -104,6 +105,11 @@ async def admits(interaction: Interaction, *, is_administrative: bool | None = N
     person = _convert.person(interaction.user)
     if person.id in owner_ids(client):
         return True
+    if _is_everybodys(interaction.command):
+        reason = client.services.limiter.press(person.id, None)
+        if reason:
+            await _respond.say(interaction, reason)
+        return not reason
     is_typing = interaction.type is discord.InteractionType.autocomplete
     reason = FOREIGN_INSTALL
     if is_installed(interaction):
@@ -126,6 +132,15 @@ def _is_administrative(command: object) -> bool:
     """Return whether a command is registered for those who manage a server only."""
     root = getattr(command, "root_parent", None) or command
     return getattr(root, "default_permissions", None) is not None
+
+
+EVERYBODYS: Final = "is_everybodys"
+"""Marks a command, in its extras, that nobody is shut out from: it is about a person's own data."""
+
+
+def _is_everybodys(command: object) -> bool:
+    root = getattr(command, "root_parent", None) or command
+    return EVERYBODYS in getattr(root, "extras", {})
 
 
 def is_installed(interaction: Interaction) -> bool:
@@ -158,6 +173,18 @@ def require_manager(interaction: Interaction) -> None:
     permissions = interaction.permissions
     if not (permissions.manage_guild or permissions.administrator or _has_admin_role(interaction)):
         raise GateError(NEEDS_MANAGE_GUILD)
+
+
+def require_manage_server(interaction: Interaction) -> None:
+    """Let through only people with the Manage Server permission itself: a role of the settings won't do.
+
+    Raises:
+        GateError: With the sentence for the person.
+    """
+    require_manager(interaction)
+    permissions = interaction.permissions
+    if not (permissions.manage_guild or permissions.administrator):
+        raise GateError(NEEDS_MANAGE_ITSELF)
 
 
 def _has_admin_role(interaction: Interaction) -> bool:

@@ -39,17 +39,22 @@ async def say(
     Args:
         interaction: Fresh, deferred (``defer`` then decides who sees it) or answered already.
         text: Cut at Discord's 2000 characters.
-        file: Sent along; only in a fresh answer.
-        view: Buttons and menus, likewise.
+        file: Sent along.
+        view: Buttons and menus; only in a fresh answer.
     """
     content = shortened(text)
     try:
         if not interaction.response.is_done():
             await _answer(interaction, content, file, view)
         elif interaction.response.type is discord.InteractionResponseType.deferred_channel_message:
-            await _fill_in(interaction, content)
+            await _fill_in(interaction, content, file)
         else:
-            await interaction.followup.send(content, ephemeral=True, suppress_embeds=True)
+            await interaction.followup.send(
+                content,
+                ephemeral=True,
+                suppress_embeds=True,
+                file=discord.utils.MISSING if file is None else file,
+            )
     except discord.HTTPException as exc:
         if exc.code not in GONE_CODES:
             _log.warning("an interaction could not be answered (%s, %s)", exc.status, exc.code)
@@ -88,6 +93,12 @@ async def replace(
     await interaction.response.edit_message(
         content=shortened(text), view=view, suppress_embeds=True
     )
+
+
+async def close(interaction: discord.Interaction[Any], text: str) -> None:
+    """Put a sentence in the place of a message with buttons or menus that nobody used in time."""
+    with contextlib.suppress(*LOST):
+        await interaction.edit_original_response(content=text, view=None)
 
 
 async def revise(

@@ -23,6 +23,7 @@ from bot.storage.setting_types import (
     SettingType,
     ShownSetting,
 )
+from bot.storage.settings_store import NOBODY
 from cogs import _convert, _gate
 from config import names
 
@@ -114,8 +115,13 @@ def describe_setting(setting: ShownSetting) -> str:
     line = f"**{setting.key}** {value} · from {source_words(setting)}"
     if setting.changed_by is not None and setting.changed_at is not None:
         when = discord.utils.format_dt(setting.changed_at, "R")
-        line += f", by <@{setting.changed_by}> {when}"
+        line += f", by {author_words(setting.changed_by)} {when}"
     return line
+
+
+def author_words(person_id: UserId) -> str:
+    """Return who changed a setting, as it stands in a sentence."""
+    return "somebody whose data is deleted" if person_id == NOBODY else f"<@{person_id}>"
 
 
 def source_words(setting: ShownSetting) -> str:
@@ -135,7 +141,7 @@ def describe_change(change: Change) -> str:
         "not set" if value is None else value_words(change.key, value)
         for value in (change.old, change.new)
     ]
-    return f"{when} <@{change.changed_by}> {verb} **{change.key}**: {' → '.join(steps)} ({where})"
+    return f"{when} {author_words(change.changed_by)} {verb} **{change.key}**: {' → '.join(steps)} ({where})"
 
 
 def may_set(interaction: Interaction) -> list[SettingType]:

@@ -75,6 +75,7 @@ class ChatCog(commands.Cog):
         self._proxies = Proxies(
             self._services.clock, self._services.settings.discord.proxy_application_ids
         )
+        self._services.privacy.on_forget(lambda who: self._proxies.forget(who.has_question))
         self._reviewer = _review.Reviewer(bot, self._proxies.gone)
         self._order = KeyedLocks()
         self._backfill = self._services.backfill

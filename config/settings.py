@@ -418,6 +418,12 @@ class StoreSettings(Section):
         le=1_048_576,
         description="Most that a person's stored questions take, in MiB",
     )
+    left_server_days: int = Field(
+        14,
+        ge=0,
+        le=3650,
+        description="How long a server's data is kept once the bot was removed from it, in days",
+    )
     reserve_mib: int = Field(
         defaults.RESERVE_MIB,
         ge=0,

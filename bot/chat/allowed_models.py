@@ -101,6 +101,12 @@ class AllowedModels:
         await self._state.set(STATE, {guild: names for guild, names in rest.items() if names})
         return True
 
+    async def forget(self, guild_id: GuildId) -> None:
+        """Forget a guild's own list."""
+        lists = self._lists()
+        if lists.pop(str(guild_id), None) is not None:
+            await self._state.set(STATE, lists)
+
     def _as_listed(self, name: str) -> str:
         info = self._find(name)
         return name if info is None else name_to_send(info, name, info.key)

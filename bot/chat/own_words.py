@@ -36,6 +36,10 @@ class OwnWords:
         self._notices = Recent(MOST_NOTICES, ((MessageId(int(i)), None) for i in ids))
         self._known: Recent[tuple[MessageId, datetime | None], str] = Recent(_REMEMBERED)
 
+    def forget(self) -> None:
+        """Forget what answers said."""
+        self._known.clear()
+
     async def posted_notice(self, message_id: MessageId) -> None:
         """Note a message that is no answer."""
         self._notices[message_id] = None

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -120,6 +120,11 @@ class Proxies:
             return None
         asked.is_deleted = True
         return self._question(asked, me) if asked.copy is not None else None
+
+    def forget(self, concerns: Callable[[Question], bool]) -> None:
+        """Forget the questions of a kind."""
+        for message_id in [i for i, a in self._asked.items() if concerns(a.question)]:
+            del self._asked[message_id]
 
     def _question(self, asked: _Asked, me: UserId) -> Question | None:
         question, copy = asked.question, asked.copy

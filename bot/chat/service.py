@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -65,6 +66,7 @@ class ChatService:
         self._limiter = limiter
         self._bursts = Bursts(parts.settings.queue.burst_window_s)
         self._replies: dict[QuestionId, Reply] = {}
+        self._working: dict[QuestionId, tuple[Question, asyncio.Future[None]]] = {}
         self._accepting: dict[QuestionId, Question] = {}
         self._tasks = TaskOwner()
         self._deleted: Recent[MessageId, None] = Recent(MOST_NOTED)
@@ -232,8 +234,10 @@ class ChatService:
             reply.end(Ending.STOPPED)
         elif self._is_closing:
             reply.end(Ending.RESTART)
-        self._replies[reply.question.id] = reply
-        self._tasks.start(self._run(reply), name=f"question-{reply.question.id}")
+        question = reply.question
+        self._replies[question.id] = reply
+        work = self._tasks.watched(self._run(reply), name=f"question-{question.id}")
+        self._working[question.id] = question, work
 
     async def _run(self, reply: Reply) -> None:
         try:
@@ -243,6 +247,7 @@ class ChatService:
         finally:
             # Not before the journal knows: what is open there and unknown here is taken up again.
             self._replies.pop(reply.question.id, None)
+            self._working.pop(reply.question.id, None)
 
     def _merge_burst(self, question: Question) -> Question:
         """Merge the same person's unanswered question of a moment ago into a new one."""
@@ -298,6 +303,24 @@ class ChatService:
         coming = [q.id for q in self._accepting.values() if matches(q)]
         self._stopped.update(dict.fromkeys(coming))
         return self._end_where(matches, Ending.STOPPED) + len(coming)
+
+    async def stop_all(self, concerns: Callable[[Question], bool], within_s: float) -> int:
+        """Stop all questions of a kind, and wait until no more is done for them.
+
+        Args:
+            concerns: Which ones.
+            within_s: How long to wait, in seconds.
+
+        Returns:
+            How many there were.
+        """
+        coming = [q.id for q in self._accepting.values() if concerns(q)]
+        self._stopped.update(dict.fromkeys(coming))
+        count = self._end_where(concerns, Ending.STOPPED) + len(coming)
+        ending = [task for q, task in self._working.values() if concerns(q)]
+        if ending:
+            await asyncio.wait(ending, timeout=within_s)
+        return count
 
     def message_gone(self, message_id: MessageId) -> bool:
         """End the work on a question whose message, or whose answer, was deleted.

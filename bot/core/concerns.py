@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from bot.core.domain import IncomingMessage, Question, UserId
+from bot.core.domain import GuildId, IncomingMessage, Question, UserId
 
 
 def holds_words_of(question: Question, person_id: UserId) -> bool:
@@ -31,6 +31,26 @@ def without_trace(question: Question, person_id: UserId) -> Question:
 def names(message: IncomingMessage, person_id: UserId) -> bool:
     """Return whether a message is a person's own, or holds their name."""
     return message.author.id == person_id or person_id in message.names
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A person, or a server, whose data it is about."""
+
+    person_id: UserId | None = None
+    guild_id: GuildId | None = None
+
+    def has_question(self, question: Question) -> bool:
+        """Return whether a question is theirs, or counts for them."""
+        if self.person_id is None:
+            return question.place.guild_id == self.guild_id
+        return holds_words_of(question, self.person_id) or question.counts_for == self.person_id
+
+    def has_message(self, message: IncomingMessage) -> bool:
+        """Return whether a message is theirs, or names them."""
+        if self.person_id is None:
+            return message.place.guild_id == self.guild_id
+        return names(message, self.person_id)
 
 
 def _unnamed(message: IncomingMessage, person_id: UserId) -> IncomingMessage:

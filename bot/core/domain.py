@@ -119,6 +119,8 @@ class IncomingMessage:
         poll: Question and options of a poll, a line each, untrusted.
         is_ordinary: A message or a reply typed by somebody: not a system message or a webhook.
         is_forward: A forward, whose own content is empty.
+        forward_of: The message that it forwards, wherever that is.
+        is_withheld: Its writer doesn't want others' questions to read it, so nothing of it is here.
         replied_user_id: Author of the referenced message where Discord sent it along.
     """
 
@@ -141,6 +143,8 @@ class IncomingMessage:
     application_id: int | None = None
     stickers: tuple[str, ...] = ()
     poll: str = ""
+    forward_of: MessageId | None = None
+    is_withheld: bool = False
 
     @property
     def carries_something(self) -> bool:

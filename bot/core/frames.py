@@ -86,6 +86,7 @@ def left_out(chars: int) -> str:
 MISSING_START: Final = note("the beginning of this conversation is missing")
 EMPTY_MESSAGE: Final = note("a message without text")
 ONLY_MENTION: Final = note("only a mention, no words")
+WITHHELD: Final = note("a message whose writer doesn't want others' questions to read it")
 FORWARD: Final = "forwarded message"
 EMBED: Final = "embedded text"
 POLL: Final = "poll"

@@ -38,7 +38,7 @@ from config.token_shapes import refused_token
 
 _log = logging.getLogger(__name__)
 
-EXTENSIONS = ("cogs.chat", "cogs.admin", "cogs.models", "cogs.diagnostics")
+EXTENSIONS = ("cogs.chat", "cogs.admin", "cogs.models", "cogs.diagnostics", "cogs.privacy")
 GUILD_READY_TIMEOUT_S = 0.5
 """Seconds of quiet after the last guild before the session counts as ready; discord.py waits 2."""
 CONNECT_TIMEOUT_S = 60.0

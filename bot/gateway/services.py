@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bot.chat.allowed_models import AllowedModels
 from bot.chat.backfill import Backfill
 from bot.chat.own_words import OwnWords
+from bot.chat.privacy import Privacy
 from bot.chat.service import ChatService
 from bot.core.clock import Clock
 from bot.delivery.pacing import PacerRegistry
@@ -50,6 +51,7 @@ class Services:
     own_words: OwnWords
     allowed: AllowedModels
     chat: ChatService
+    privacy: Privacy
     backfill: Backfill
     limiter: RateLimiter
     scheduler: Scheduler

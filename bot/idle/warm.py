@@ -189,6 +189,10 @@ class WarmAhead:
         self._talks[conversation_key] = _Talk(question, answer_id, self._clock.monotonic())
         self._clock.call_later(AFTER_S, self._wake)
 
+    def forget(self) -> None:
+        """Forget all conversations."""
+        self._talks.clear()
+
     async def step(self) -> bool:
         """Read the next piece of the first conversation, or persona, that isn't in the cache."""
         now_s = self._clock.monotonic()

@@ -83,6 +83,10 @@ class LMStudioBackend:
         """
         return await Reader(self._fleet, self._clock).read(request)
 
+    def forget_words(self) -> None:
+        """Forget what of people's words is remembered of the servers' caches."""
+        self._fleet.forget_words()
+
     def loads(self) -> dict[str, str]:
         """Return the models in memory, each with what tells its load from another, without I/O."""
         return dict(self._loads)

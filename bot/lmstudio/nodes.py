@@ -499,6 +499,10 @@ class Fleet:
         parallel = next((one.parallel for one in node.instances if one.id == instance), 1)
         self._warmth.note(conversation_key, node.copy(instance), read, parallel)
 
+    def forget_words(self) -> None:
+        """Forget what of people's words the servers' slots hold."""
+        self._warmth.forget_words()
+
     def loads(self) -> dict[str, str]:
         """Return the models in memory, each with what tells its load from another."""
         found: dict[str, str] = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bot.core.domain import ChatTurn, Role
@@ -149,6 +149,11 @@ class Warmth:
         seen = tuple(map(hash, read.turns))
         slots.append(_Slot(conversation_key, seen, read.part, read.has_answer))
         self._slots[copy] = slots
+
+    def forget_words(self) -> None:
+        """Forget the words that slots hold in part; numbers of whole turns stay, which say none."""
+        for slots in self._slots.values():
+            slots[:] = [replace(slot, part=None) for slot in slots]
 
 
 def _turns_in(turns: Sequence[ChatTurn], most: int) -> int:

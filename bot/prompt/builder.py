@@ -135,6 +135,7 @@ class ContextBuilder:
         bot_name: What the bot is called.
         clock: Bounds the reading of files.
         may_use: Whether a message may be shown to the model (its writer isn't blocked).
+        withheld: Whether a message isn't to be read for the question of this person.
         may_read: Whether a question's asker may read what was said before.
         answers: The journal, for answers to slash commands and answers of several messages.
         place_names: Names of the guild and channel of a place, for the persona.
@@ -152,11 +153,12 @@ class ContextBuilder:
         bot_name: Callable[[], str],
         clock: Clock,
         may_use: Callable[[IncomingMessage], bool] = lambda _: True,
+        withheld: Callable[[IncomingMessage, UserId], bool] = lambda *_: False,
         may_read: MayRead | None = None,
         answers: AnswerIndex | None = None,
         place_names: Callable[[Place], tuple[str, str]] = lambda _: ("", ""),
     ) -> None:
-        self._reader = ConversationReader(source, bot_id, may_use, answers)
+        self._reader = ConversationReader(source, bot_id, may_use, answers, withheld)
         self._source = source
         self._clock = clock
         self._files = FileReader(files, decoder, settings, clock)
@@ -231,6 +233,11 @@ class ContextBuilder:
         """Return what every prompt at a place begins with: the system turn."""
         who, _ = self._persona(place, chat, model)
         return (ChatTurn(Role.SYSTEM, who.text),) if who.text else ()
+
+    def forget(self) -> None:
+        """Forget what is remembered of people's words and files; it is read again when needed."""
+        self._reader.forget()
+        self._files.forget()
 
     def refused(self, event: Counted, load: str) -> None:
         """Take in the exact size of a prompt that was refused as too long.
@@ -344,7 +351,7 @@ class ContextBuilder:
         contents = await asyncio.gather(*(self._files.read(each, share) for each in wanted))
         draft.files.update({a.id: content for a, content in zip(wanted, contents, strict=True)})
         for message_id in draft.unknown_quotes(point)[-_MOST_QUOTES:]:
-            quoted = await self._reader.quotable(place, message_id)
+            quoted = await self._reader.quotable(place, message_id, draft.talk.newest.author.id)
             if quoted is not None:
                 draft.referred[message_id] = quoted
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import bisect
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from bot.core.clock import Clock
-from bot.core.domain import ChannelId, IncomingMessage, MessageId, Place
+from bot.core.domain import ChannelId, IncomingMessage, MessageId, Place, UserId
 from bot.core.recent import Recent
 from bot.prompt.attachments.files import has_expired
 
@@ -313,6 +313,38 @@ class MessageCache:
                     self._bytes -= _weight(old)
             if channel is not None and channel.pending is not None:
                 channel.pending = [m for m in channel.pending if m.id != message_id]
+
+    def writers_of(self, message: IncomingMessage) -> set[UserId]:
+        """Return who wrote a message, and what it forwards, as far as that is kept here."""
+        found = {message.author.id}
+        if message.forward_of is not None:
+            for channel in self._channels.values():
+                known = channel.find(message.forward_of)
+                found |= set() if known is None else {known.author.id}
+        return found
+
+    def kept(self, concerns: Callable[[IncomingMessage], bool]) -> list[IncomingMessage]:
+        """Return the messages of a kind that are kept, oldest channel first."""
+        held = (
+            m for c in self._channels.values() for s in c.intervals for m in s.messages.values()
+        )
+        return [message for message in held if concerns(message)]
+
+    def forget(self, concerns: Callable[[IncomingMessage], bool]) -> None:
+        """Drop all of the channels that hold a message of a kind; they are read anew when needed."""
+        found = {message.place.channel_id for message in self.kept(concerns)}
+        found |= {
+            channel_id
+            for channel_id, channel in self._channels.items()
+            if any(map(concerns, channel.pending or ()))
+        }
+        found |= {
+            channel_id
+            for channel_id, (starter, _) in self._starters.items()
+            if starter is not None and concerns(starter)
+        }
+        for channel_id in found:
+            self.channel_gone(channel_id)
 
     def channel_gone(self, channel_id: ChannelId) -> None:
         """Drop all of a channel."""

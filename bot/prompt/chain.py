@@ -28,6 +28,9 @@ from bot.core.ports import JournalEntry, MessageSource
 from bot.core.recent import Recent
 from bot.prompt.tokens import message_tokens
 
+NAMELESS: Final = "somebody"
+"""What a person is called whose messages aren't read."""
+
 _RUN_MESSAGES: Final = 10
 """Most messages of one person, or of one answer, that count as one turn."""
 
@@ -220,6 +223,7 @@ class ConversationReader:
         source: Messages of Discord.
         bot_id: The bot's own user.
         may_use: Whether a message may be shown to the model at all.
+        withheld: Whether a message isn't to be read for the question of this person.
         answers: The journal, for answers that don't reply to their question's message.
     """
 
@@ -229,11 +233,13 @@ class ConversationReader:
         bot_id: Callable[[], UserId],
         may_use: Callable[[IncomingMessage], bool],
         answers: AnswerIndex | None,
+        withheld: Callable[[IncomingMessage, UserId], bool] = lambda *_: False,
     ) -> None:
         self._source = source
         self._bot_id = bot_id
         self._may_use = may_use
         self._answers = answers
+        self._withheld = withheld
         self._links: Recent[MessageId, JournalEntry] = Recent(_REMEMBERED_ANSWERS)
 
     async def read(self, question: Question, *, limit: int, enough_tokens: int) -> Conversation:
@@ -244,6 +250,9 @@ class ConversationReader:
             limit: Most messages to read.
             enough_tokens: The prompt's budget: reading stops at a multiple of it.
         """
+        if question.message is not None and question.message.forward_of is not None:
+            shown = self._shown([question.message], question.asker.id)
+            question = replace(question, message=shown[0])
         newest = _newest(question)
         if question.since_id is not None:
             return await self._span(question, newest, limit)
@@ -259,7 +268,7 @@ class ConversationReader:
         newest = replace(_newest(question), reference_id=None)
         before = list(question.joined)
         if question.origin in _POINTING and question.about_id:
-            pointed_at = await self.quotable(question.place, question.about_id)
+            pointed_at = await self.quotable(question.place, question.about_id, question.asker.id)
             before += [pointed_at] if pointed_at is not None else []
         key = f"{_place_key(question.place)}:{newest.id}"
         return Conversation((*before, newest), newest, _place_key(question.place), key=key)
@@ -361,7 +370,7 @@ class ConversationReader:
             is_complete = is_complete or is_cut
             known = {message.id for message in earlier}
             earlier = sorted([*(m for m in seen if m.id not in known), *earlier], key=_by_id)
-            starter = await self._starter(place)
+            starter = await self._starter(place, question.asker.id)
             starter = None if starter is not None and starter.id == newest.id else starter
         if starts_afresh:
             key = f"{key}:{newest.id}"
@@ -448,7 +457,7 @@ class ConversationReader:
             and self._bot_id() in message.mentioned_ids
         )
 
-    async def _starter(self, place: Place) -> IncomingMessage | None:
+    async def _starter(self, place: Place, asker_id: UserId) -> IncomingMessage | None:
         if place.kind in _DIRECT_KINDS:
             return None
         starter = await self._source.starter(place)
@@ -456,14 +465,18 @@ class ConversationReader:
             return None
         if starter.place.channel_id not in {place.channel_id, place.parent_id}:
             return None
-        return (await self._read_back([starter]))[0] if self._may_use(starter) else None
+        if not self._may_use(starter):
+            return None
+        return self._shown(await self._read_back([starter]), asker_id)[0]
 
-    async def quotable(self, place: Place, message_id: MessageId) -> IncomingMessage | None:
+    async def quotable(
+        self, place: Place, message_id: MessageId, asker_id: UserId
+    ) -> IncomingMessage | None:
         """Return a message that another one refers to, if it is of this place and may be used."""
         message = await self._source.fetch(place, message_id)
         if message is None or not message.place.is_same(place) or not self._may_use(message):
             return None
-        return (await self._read_back([message]))[0]
+        return self._shown(await self._read_back([message]), asker_id)[0]
 
     async def _read_back(self, messages: Sequence[IncomingMessage]) -> list[IncomingMessage]:
         me = self._bot_id()
@@ -484,14 +497,51 @@ class ConversationReader:
             found.extend(m for m in batch if m.place.is_same(place) and m.id < question.id)
             is_complete = len(batch) < count or batch[-1].id >= question.id
             after = batch[-1].id if batch else after
-        known = await self._read_back(found)
+        known = self._shown(await self._read_back(found), newest.author.id)
         span = tuple(m for m in known if m.is_ordinary and self._may_use(m))
         place_key = _place_key(place)
         key = f"{place_key}:{newest.id}"
         return Conversation((newest,), newest, place_key, is_complete, span=span, key=key)
 
-    def _usable(self, messages: Sequence[IncomingMessage], newest: object) -> list[IncomingMessage]:
-        return [m for m in messages if m is newest or self._may_use(m)]
+    def _usable(
+        self, messages: Sequence[IncomingMessage], newest: IncomingMessage
+    ) -> list[IncomingMessage]:
+        usable = [m for m in messages if m is newest or self._may_use(m)]
+        return self._shown(usable, newest.author.id)
+
+    def _shown(
+        self, messages: Sequence[IncomingMessage], asker_id: UserId
+    ) -> list[IncomingMessage]:
+        """Take out what isn't to be read for this asker; one empty message stands for several in a row."""
+        found: list[IncomingMessage] = []
+        for message in messages:
+            if message.author.id == self._bot_id() or not self._withheld(message, asker_id):
+                found.append(message)
+                continue
+            before = found[-1] if found else None
+            if before is None or not before.is_withheld or before.author.id != message.author.id:
+                found.append(_emptied(message, is_own=message.author.id == asker_id))
+        return found
+
+    def forget(self) -> None:
+        """Forget which questions answers belong to: these hold people's words."""
+        self._links.clear()
+
+
+def _emptied(message: IncomingMessage, *, is_own: bool) -> IncomingMessage:
+    """Return a message without anything of it but that it is there; a forward's sender keeps the name."""
+    return replace(
+        message,
+        author=message.author if is_own else replace(message.author, name=NAMELESS),
+        text=message.text if is_own else "",
+        names=message.names if is_own else {},
+        attachments=(),
+        embed_texts=(),
+        forwarded_texts=(),
+        stickers=(),
+        poll="",
+        is_withheld=True,
+    )
 
 
 def _newest(question: Question) -> IncomingMessage:

@@ -378,6 +378,7 @@ class Draft:
 def _is_blank(message: IncomingMessage, bot_id: UserId) -> bool:
     return (
         not message.text
+        and not message.is_withheld
         and not message.carries_something
         and message.is_ordinary
         and not message.is_forward

@@ -254,6 +254,8 @@ class Style:
             name: The writer's name, where it is to be shown.
             quoted: Name and text of a message it refers to that isn't nearby.
         """
+        if message.is_withheld:
+            return Rendered(frames.header(name, self._stamp(message)) + frames.WITHHELD)
         pieces = [_Piece(self._words(message, message.text)), *self._attached(message)]
         pieces += [
             _file_piece(a, self.files[a.id]) for a in message.attachments if a.id in self.files

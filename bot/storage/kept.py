@@ -49,7 +49,9 @@ class KeptData:
         try:
             await database.read(kept._load)
         except StoreError as exc:
-            _log.error("It isn't known who opted out (%s): only a question's own asker is read", exc)
+            _log.error(
+                "It isn't known who opted out (%s): only a question's own asker is read", exc
+            )
         database.on_recovery(kept._write_back)
         return kept
 

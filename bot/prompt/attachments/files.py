@@ -101,6 +101,11 @@ class FileReader:
             self._keep(attachment.id, content)
         return content
 
+    def forget(self) -> None:
+        """Forget the content of all files."""
+        self._kept.clear()
+        self._kept_chars = 0
+
     def _keep(self, attachment_id: int, content: Decoded) -> None:
         self._kept[attachment_id] = content
         self._kept_chars += _weight(content)

@@ -1,0 +1,446 @@
+"""What people and servers may see of their data, take along, and have deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from bot.core.clock import Clock
+from bot.core.concerns import Subject
+from bot.core.domain import ChannelId, GuildId, IncomingMessage, Question, UserId
+from bot.core.errors import StoreError
+from bot.core.ports import JournalEntry
+
+_log = logging.getLogger(__name__)
+
+PART_BYTES: Final = 8 * 1024 * 1024
+"""Longest file of an export; Discord takes 10 MiB (uploading files)."""
+
+MOST_PARTS: Final = 10
+"""Files of one export; a person's stored questions are bounded to far less by default."""
+
+STOP_WITHIN_S: Final = 10.0
+"""Seconds for running answers to end before their questions are deleted."""
+
+
+class Setting(Protocol):
+    """A setting that was set, or a change of one."""
+
+    @property
+    def key(self) -> str:
+        """The setting's name."""
+        ...
+
+    @property
+    def changed_at(self) -> datetime:
+        """When it was set."""
+        ...
+
+
+class StoredValue(Setting, Protocol):
+    """A setting in force."""
+
+    @property
+    def value(self) -> object:
+        """What holds."""
+        ...
+
+
+class ChangedValue(Setting, Protocol):
+    """A change of a setting."""
+
+    @property
+    def new(self) -> object:
+        """What held then; ``None`` where it was taken away."""
+        ...
+
+
+class Kept(Protocol):
+    """What is stored of people and servers."""
+
+    def of_person(self, person_id: UserId) -> AsyncGenerator[Sequence[JournalEntry], None]:
+        """Yield a person's questions."""
+        ...
+
+    def of_guild(self, guild_id: GuildId) -> AsyncGenerator[Sequence[JournalEntry], None]:
+        """Yield a server's questions."""
+        ...
+
+    async def forget_person(self, person_id: UserId) -> int:
+        """Delete a person's questions; return how many."""
+        ...
+
+    async def forget_guild(self, guild_id: GuildId) -> int:
+        """Delete a server's questions; return how many."""
+        ...
+
+    async def overwrite_deleted(self) -> bool:
+        """See to it that nothing of what was deleted is left in files."""
+        ...
+
+    def opted_out_at(self, person_id: UserId) -> datetime | None:
+        """Return since when a person is opted out."""
+        ...
+
+    def is_withheld(self, person_id: UserId) -> bool:
+        """Return whether a person's messages aren't read when others ask."""
+        ...
+
+    async def opt_out(self, person_id: UserId) -> None:
+        """Have a person's messages no longer read when others ask."""
+        ...
+
+    async def opt_in(self, person_id: UserId) -> None:
+        """Take that back."""
+        ...
+
+    async def guilds(self) -> set[GuildId]:
+        """Return the servers that anything is kept of."""
+        ...
+
+    def left_before(self, moment: datetime) -> list[GuildId]:
+        """Return the servers that were left before a moment."""
+        ...
+
+    async def left(self, guild_id: GuildId) -> None:
+        """Note that a server was left."""
+        ...
+
+    async def stays(self, guild_id: GuildId) -> None:
+        """Note that the bot is a member of a server."""
+        ...
+
+
+class KeptSettings(Protocol):
+    """Settings, and who set them."""
+
+    def set_by(self, person_id: UserId) -> Sequence[StoredValue]:
+        """Return the settings in force that a person set."""
+        ...
+
+    def set_in(self, guild_id: GuildId) -> Sequence[StoredValue]:
+        """Return a server's own settings."""
+        ...
+
+    async def changes_by(self, person_id: UserId) -> Sequence[ChangedValue]:
+        """Return a person's changes."""
+        ...
+
+    async def forget_author(self, person_id: UserId) -> None:
+        """Forget who made a person's changes."""
+        ...
+
+    async def forget_guild(self, guild_id: GuildId) -> None:
+        """Forget a server's settings."""
+        ...
+
+
+class KeptModels(Protocol):
+    """The models that servers may choose."""
+
+    async def forget(self, guild_id: GuildId) -> None:
+        """Forget a server's own list."""
+        ...
+
+
+class KeptMessages(Protocol):
+    """Messages in memory."""
+
+    def kept(self, concerns: Callable[[IncomingMessage], bool]) -> Sequence[IncomingMessage]:
+        """Return the messages of a kind."""
+        ...
+
+    def forget(self, concerns: Callable[[IncomingMessage], bool]) -> None:
+        """Drop the channels that hold any."""
+        ...
+
+
+class Stops(Protocol):
+    """Ends work on questions."""
+
+    async def stop_all(self, concerns: Callable[[Question], bool], within_s: float) -> int:
+        """Stop all questions of a kind, and wait until no more is done for them."""
+        ...
+
+
+@dataclass(slots=True)
+class Held:
+    """How much is kept of somebody.
+
+    Attributes:
+        questions: Stored, open ones included.
+        thinking: Of these, with what the model thought.
+        counted: Of these, with how long the prompt was.
+        open: Of these, without an answer yet.
+        oldest: When the oldest was asked.
+        settings: Settings in force that they set, or have.
+        changes: Changes of settings under their name.
+        messages: Messages in memory.
+    """
+
+    questions: int = 0
+    thinking: int = 0
+    counted: int = 0
+    open: int = 0
+    oldest: datetime | None = None
+    settings: int = 0
+    changes: int = 0
+    messages: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What was deleted.
+
+    Attributes:
+        stopped: Questions that were waiting or being answered.
+        questions: Stored questions.
+        is_overwritten: Nothing of it is left in the database's files.
+    """
+
+    stopped: int
+    questions: int
+    is_overwritten: bool
+
+
+@dataclass(slots=True)
+class _Export:
+    """Files that are being written, each of them JSON."""
+
+    head: dict[str, object]
+    parts: list[bytes] = field(default_factory=list)
+    _lines: list[str] = field(default_factory=list)
+    _bytes: int = 0
+
+    def add(self, record: dict[str, object]) -> None:
+        line = json.dumps(record)
+        if self._bytes + len(line) > PART_BYTES:
+            self.close()
+        self._lines.append(line)
+        self._bytes += len(line)
+
+    def close(self) -> None:
+        head = json.dumps({**self.head, "part": len(self.parts) + 1}, indent=1)
+        body = ",\n  ".join(self._lines)
+        self.parts.append(f'{head[:-2]},\n "questions": [\n  {body}\n ]\n}}\n'.encode())
+        self._lines.clear()
+        self._bytes = 0
+
+
+class Privacy:
+    """Shows, hands out and deletes what is kept.
+
+    Args:
+        kept: What is stored.
+        settings: Settings of servers and channels.
+        models: What else servers have.
+        messages: Messages in memory.
+        clock: Time.
+    """
+
+    def __init__(
+        self,
+        kept: Kept,
+        settings: KeptSettings,
+        models: KeptModels,
+        messages: KeptMessages,
+        clock: Clock,
+    ) -> None:
+        self.kept = kept
+        self._settings = settings
+        self._models = models
+        self._messages = messages
+        self._clock = clock
+        self._stops: Stops | None = None
+        self._forgetters: list[Callable[[Subject], None]] = []
+        self._deleting = asyncio.Lock()
+
+    def stops(self, chat: Stops) -> None:
+        """Say who ends work on questions."""
+        self._stops = chat
+
+    def on_forget(self, forget: Callable[[Subject], None]) -> None:
+        """Have a function called that forgets what memory holds of somebody."""
+        self._forgetters.append(forget)
+
+    async def held(self, who: Subject) -> Held:
+        """Return how much is kept of somebody.
+
+        Raises:
+            StoreError: The database failed.
+        """
+        held = Held(messages=len(self._messages.kept(_written_by(who))))
+        if who.person_id is not None:
+            held.settings = len(self._settings.set_by(who.person_id))
+            held.changes = len(await self._settings.changes_by(who.person_id))
+        elif who.guild_id is not None:
+            held.settings = len(self._settings.set_in(who.guild_id))
+        async for entries in self._entries(who):
+            for entry in entries:
+                held.questions += 1
+                held.thinking += bool(entry.thinking)
+                held.counted += entry.count is not None
+                held.open += entry.outcome is None
+                held.oldest = min(held.oldest or entry.question.asked_at, entry.question.asked_at)
+        return held
+
+    async def export(
+        self, who: Subject, may_read: Callable[[ChannelId], bool] = lambda _: True
+    ) -> list[bytes]:
+        """Return what is kept of somebody as files of JSON, at most ``MOST_PARTS``.
+
+        Of a person it holds their own words, and what the model thought for them; of a server its
+        settings, and what was asked in the channels that may be read.
+
+        Raises:
+            StoreError: The database failed.
+        """
+        export = _Export(await self._head(who))
+        async for entries in self._entries(who):
+            for entry in entries:
+                is_readable = who.person_id or may_read(entry.question.place.channel_id)
+                if is_readable and len(export.parts) < MOST_PARTS:
+                    export.add(_record(entry, who))
+                await asyncio.sleep(0)
+        export.close()
+        return export.parts[:MOST_PARTS]
+
+    async def _head(self, who: Subject) -> dict[str, object]:
+        head: dict[str, Any] = {"made_at": self._clock.now().isoformat()}
+        if who.person_id is None:
+            guild_id = who.guild_id or GuildId(0)
+            return {
+                **head,
+                "server": str(guild_id),
+                "settings": [_setting(each) for each in self._settings.set_in(guild_id)],
+            }
+        person_id = who.person_id
+        since = self.kept.opted_out_at(person_id)
+        own = self._messages.kept(_written_by(who))
+        return {
+            **head,
+            "person": str(person_id),
+            "opted_out_since": None if since is None else since.isoformat(),
+            "settings": [_setting(each) for each in self._settings.set_by(person_id)],
+            "changes": [_change(each) for each in await self._settings.changes_by(person_id)],
+            "messages_in_memory": [_message(each) for each in own],
+        }
+
+    async def delete(self, who: Subject) -> Deleted:
+        """Stop what is asked for somebody, and delete what is kept of them, at once and for good.
+
+        A person's opt-out stays, and so do settings of servers, without the person's name.
+
+        Raises:
+            StoreError: The database failed; nothing, or not everything, was deleted.
+        """
+        async with self._deleting:
+            stopped = 0
+            if self._stops is not None:
+                stopped = await self._stops.stop_all(who.has_question, STOP_WITHIN_S)
+            count = await self._delete_stored(who)
+            self._messages.forget(who.has_message)
+            for forget in self._forgetters:
+                forget(who)
+            return Deleted(stopped, count, await self._overwrite())
+
+    async def _delete_stored(self, who: Subject) -> int:
+        if who.person_id is not None:
+            count = await self.kept.forget_person(who.person_id)
+            await self._settings.forget_author(who.person_id)
+            return count
+        guild_id = who.guild_id or GuildId(0)
+        count = await self.kept.forget_guild(guild_id)
+        await self._settings.forget_guild(guild_id)
+        await self._models.forget(guild_id)
+        return count
+
+    async def _overwrite(self) -> bool:
+        try:
+            return await self.kept.overwrite_deleted()
+        except StoreError as exc:
+            _log.error("Traces of what was deleted are left in the database's file (%s)", exc)
+            return False
+
+    async def look_for_left(self, is_member: Callable[[GuildId], bool]) -> None:
+        """Note which servers, of those that anything is kept of, the bot has left.
+
+        Raises:
+            StoreError: The database failed.
+        """
+        for guild_id in await self.kept.guilds():
+            if is_member(guild_id):
+                await self.kept.stays(guild_id)
+            else:
+                await self.kept.left(guild_id)
+
+    async def forget_left(self, before: datetime) -> None:
+        """Delete the data of servers that were left before a moment.
+
+        Raises:
+            StoreError: The database failed.
+        """
+        for guild_id in self.kept.left_before(before):
+            done = await self.delete(Subject(guild_id=guild_id))
+            await self.kept.stays(guild_id)
+            _log.info("server %d was left: %d questions deleted", guild_id, done.questions)
+
+    def _entries(self, who: Subject) -> AsyncGenerator[Sequence[JournalEntry], None]:
+        if who.person_id is not None:
+            return self.kept.of_person(who.person_id)
+        return self.kept.of_guild(who.guild_id or GuildId(0))
+
+
+def _written_by(who: Subject) -> Callable[[IncomingMessage], bool]:
+    if who.person_id is None:
+        return who.has_message
+    return lambda message: message.author.id == who.person_id
+
+
+def _record(entry: JournalEntry, who: Subject) -> dict[str, object]:
+    """Return a question as it stands in an export: of a person only what they wrote themselves."""
+    question = entry.question
+    is_asker = who.person_id in {None, question.asker.id}
+    own = [
+        _message(message)
+        for message in (*question.rests_on, *question.messages)
+        if who.person_id in {None, message.author.id}
+    ]
+    found: dict[str, object] = {
+        "id": str(question.id),
+        "asked_at": question.asked_at.isoformat(),
+        "server": None if question.place.guild_id is None else str(question.place.guild_id),
+        "channel": str(question.place.channel_id),
+        "way": question.origin.value,
+        "text": question.text if is_asker else None,
+        "messages": own,
+        "outcome": None if entry.outcome is None else entry.outcome.value,
+    }
+    if who.person_id is None:
+        return {**found, "person": str(question.asker.id)}
+    if is_asker:
+        found |= {"thinking": entry.thinking, "details": entry.details, "answer": entry.chunks}
+    return found
+
+
+def _message(message: IncomingMessage) -> dict[str, object]:
+    return {
+        "id": str(message.id),
+        "channel": str(message.place.channel_id),
+        "sent_at": message.created_at.isoformat(),
+        "text": message.text,
+        "files": [attachment.filename for attachment in message.attachments],
+    }
+
+
+def _setting(stored: StoredValue) -> dict[str, object]:
+    return {"name": stored.key, "value": stored.value, "set_at": stored.changed_at.isoformat()}
+
+
+def _change(change: ChangedValue) -> dict[str, object]:
+    return {"name": change.key, "new": change.new, "changed_at": change.changed_at.isoformat()}

@@ -174,10 +174,6 @@ class KeptData:
         """
         return await self._database.read(kept_sql.guilds_known)
 
-    def left_at(self, guild_id: GuildId) -> datetime | None:
-        """Return when a server was left, or was found to be."""
-        return self._left.get(guild_id)
-
     def left_before(self, moment: datetime) -> list[GuildId]:
         """Return the servers that were left before a moment."""
         return [guild_id for guild_id, at in self._left.items() if at <= moment]

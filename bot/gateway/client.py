@@ -30,7 +30,7 @@ from bot.gateway.proxy import connector_for
 from bot.gateway.readable import UNREADABLE, read_guild, read_interaction, read_message
 from bot.gateway.reconnect import Governor
 from bot.gateway.replay import SESSION, WORTH_IT, LeftSession, left_session, missed_dm_channels
-from bot.gateway.rest import GuardedRequests, RestPace, RestWatch
+from bot.gateway.rest import GuardedRequests, RestPace, RestWatch, keep_buckets_steady
 from bot.gateway.services import Services
 from bot.ops.metrics import Metrics
 from config.settings import DiscordSettings
@@ -129,6 +129,7 @@ class ClawbotClient(commands.Bot):
         self._session: LeftSession | None = None
         self._session_noted_s = 0.0
         self._read_leniently()
+        keep_buckets_steady(self.http)
         # All of discord.py's requests but answers to interactions go through this one method.
         guarded = GuardedRequests(self.http.request, self, clock)
         self.http.request = guarded.request  # type: ignore[method-assign]

@@ -26,7 +26,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import aiohttp
 import discord
 from aiohttp import TraceConfig, TraceRequestStartParams
-from discord.http import Route
+from discord.http import HTTPClient, Ratelimit, Route
 
 from bot.core.clock import Clock
 from bot.diagnostics.discord_side import RestAnswer
@@ -224,6 +224,33 @@ def _discount(counts: Counter[tuple[str, int]], key: tuple[str, int]) -> None:
     counts[key] -= 1
     if counts[key] <= 0:
         del counts[key]
+
+
+class SteadyBucket(Ratelimit):
+    """A bucket of discord.py whose room comes back also when whoever would free it is cancelled.
+
+    discord.py frees a used-up bucket in the request that used it up, after its answer. Where that is
+    cancelled in this moment, and Discord named no end of the bucket, nobody frees it: all later
+    requests of its kind wait for longer than we let one wait.
+    """
+
+    __slots__ = ()
+
+    async def _refresh(self) -> None:
+        await asyncio.shield(asyncio.create_task(super()._refresh()))
+
+
+def keep_buckets_steady(http: HTTPClient) -> None:
+    """Have discord.py's client use steady buckets from here on."""
+    buckets, made_by_discord = http._buckets, http.get_ratelimit  # noqa: SLF001 - it has no other way in
+
+    def bucket(key: str) -> Ratelimit:
+        if key not in buckets:
+            buckets[key] = SteadyBucket(http.max_ratelimit_timeout)
+            http._try_clear_expired_ratelimits()  # noqa: SLF001 - as it does itself for a new one
+        return made_by_discord(key)
+
+    http.get_ratelimit = bucket  # type: ignore[method-assign]
 
 
 class Channels(Protocol):

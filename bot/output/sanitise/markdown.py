@@ -43,8 +43,7 @@ _ALIKE: Final = (
 _CLINGING: Final = "\u0300-\u036f\u20d0-\u20ff\u200d\ufe0e\ufe0f"
 _SPECIAL: Final = re.compile(rf"[`@<\[\]!/\\%\n{_ALIKE}]|(?<![A-Za-z])(?i:https?:/)")
 _HTTP: Final = re.compile(r"https?:/", re.IGNORECASE)
-_HTTP_PARTIALS: Final = prefixes(["http:/", "https:/"])
-_HTTP_CHARS: Final = frozenset("hHtTpPsS:/")
+_HTTP_BEGUN: Final = re.compile(r"(?<![A-Za-z])h(?:t(?:t(?:ps?:?)?)?)?\Z", re.IGNORECASE)
 _FENCE: Final = re.compile("`{3,}")
 _SMALL_PRINT: Final = re.compile(r"(?:[ \t>]{0,80}+-#(?=[ \t])){1,40}+[ \t]{0,80}+")
 _SMALL_PRINT_SIGN: Final = re.compile(r"-#[ \t]*")
@@ -186,15 +185,13 @@ class MarkdownGuard:
 
     def _plain_end(self) -> int:
         """Return where plain text up to the end of the buffer ends, the start of an address held."""
-        buf, pos = self._buf, self._pos
-        if buf[-1] not in _HTTP_CHARS:
-            return len(buf)
-        for size in range(0 if self._ended else min(6, len(buf) - pos), 0, -1):
-            start = len(buf) - size
-            before = buf[start - 1] if start > pos else self._tail[-1:]
-            is_word = before.isascii() and before.isalpha()
-            if buf[start:].lower() in _HTTP_PARTIALS and not is_word:
-                return start
+        buf = self._buf
+        if not self._ended:
+            begun = _HTTP_BEGUN.search(buf, max(self._pos, len(buf) - len("https:")))
+            if begun and (
+                begun.start() or not (self._tail[-1:].isascii() and self._tail[-1:].isalpha())
+            ):
+                return begun.start()
         return len(buf)
 
     def _special(self, char: str) -> bool:

@@ -90,18 +90,21 @@ class SecretGuard:
                     return True
         return False
 
-    def held_from(self, text: str, start: int) -> int:
-        """Return where a secret that is still incomplete may begin; the length if nowhere."""
+    def next_head(self, text: str, start: int) -> int:
+        """Return where the first four characters of a secret stand; the length if nowhere."""
         found = self._heads.search(text, start)
-        while found is not None:
-            begin = found.start()
+        return len(text) if found is None else found.start()
+
+    def held_from(self, text: str, begin: int) -> int:
+        """Return where a secret that is still incomplete may begin, from a head on; else the length."""
+        while begin < len(text):
             is_short = len(text) - begin <= self._partial_chars
             if is_short and text[begin:].lower() in self._partials:
                 return begin
             if self._growing.match(text, begin):
                 return begin
-            found = self._heads.search(text, begin + 1)
-        return len(text)
+            begin = self.next_head(text, begin + 1)
+        return begin
 
     def find(self, text: str, start: int) -> Iterator[re.Match[str]]:
         """Yield the whole secrets from ``start`` on."""
@@ -126,12 +129,12 @@ class SecretStream:
         """Return what can be given out now."""
         buf = self._buf + text
         guard = self._guard
-        start = max(0, self._sent - SHOWN_CHARS)
+        start = guard.next_head(buf, max(0, self._sent - SHOWN_CHARS))
         hold = len(buf) if ended else guard.held_from(buf, start)
         out: list[str] = []
         sent = self._sent
         floor = 0
-        for found in guard.find(buf, start):
+        for found in guard.find(buf, start) if start < len(buf) else ():
             if found.start() >= hold or (found.end() == len(buf) and not ended):
                 hold = min(hold, found.start())
                 break

@@ -10,7 +10,7 @@ export class Suggestions {
 
   /** @param {Element} place - Where the list is put. */
   constructor(place) {
-    this.list = el("ul.suggestions", { role: "listbox", id: freshId("suggestions"), "aria-label": "Suggestions", hidden: true });
+    this.list = el("ul.suggestions", { role: "listbox", tabindex: "0", id: freshId("suggestions"), "aria-label": "Suggestions", hidden: true });
     place.append(this.list);
   }
 

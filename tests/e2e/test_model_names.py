@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from sandbox.discord import Channel, DiscordSandbox, Permission, Person
+from sandbox.discord import Channel, DiscordSandbox, Interaction, Permission, Person
 from sandbox.lmstudio import LMStudioSandbox, Model
 from tests.e2e.test_allowed_models import reply_to
 from tests.e2e.test_settings import answer
@@ -81,6 +82,11 @@ async def test_a_name_that_several_have_is_refused_with_theirs(
     assert lm.options.counters.loads == 0
 
 
+def _says(said: Interaction, words: str) -> bool:
+    """Tell whether the answer to a command, which may go on, has these words by now."""
+    return words in said.content
+
+
 async def test_owners_load_allow_and_unload_by_a_near_name(
     discord: DiscordSandbox,
     lm: LMStudioSandbox,
@@ -98,7 +104,7 @@ async def test_owners_load_allow_and_unload_by_a_near_name(
             ("model unload", "Unloaded"),
         ):
             said = await answer(discord, owner, channel, command, model="Cold 120B")
-            assert shown in said.content
+            await discord.wait_until(partial(_says, said, shown))
         said = await answer(discord, ada, channel, "model use", model="cold_120b")
         assert f"**model** is now `{COLD}`" in said.content
     assert lm.options.counters.loads == lm.options.counters.unloads == 1

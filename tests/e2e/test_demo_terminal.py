@@ -201,7 +201,8 @@ async def test_names_and_values_are_completed_and_required_options_asked_for(
         terminal.type(ENTER)
         await terminal.shows("> /config set setting:", "setting: Which one (required)")
         terminal.type("temp")
-        await terminal.shows("setting:temp", " temperature")
+        await terminal.shows("> /config set setting:temp", " temperature")
+        await terminal.until(lambda: " top_p " not in terminal.words)  # what doesn't fit is gone
         terminal.type(TAB + ENTER)
         await terminal.shows(
             "> /config set setting:temperature value:", "value: The new value (required)"

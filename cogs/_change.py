@@ -13,7 +13,7 @@ from bot.core.domain import UserId
 from bot.core.permissions import listed, missing
 from bot.gateway.client import ClawbotClient
 from bot.storage.setting_types import Layer, Scope, SettingType, SettingValue, setting_type
-from cogs import _convert, _gate, _respond, _settings, _silence
+from cogs import _convert, _gate, _respond, _settings, _silence, _views
 from config import names
 
 Interaction = discord.Interaction[ClawbotClient]
@@ -301,7 +301,7 @@ LEFT: Final = "Nothing was changed."
 TOO_OLD: Final = "Nothing was changed: nobody said yes. Make the change again if you still want it."
 
 
-class SettingsView(discord.ui.View):
+class SettingsView(_views.PersonsView):
     """Components by which one person changes settings, and nobody else.
 
     Args:
@@ -321,35 +321,17 @@ class SettingsView(discord.ui.View):
         not_yours: str,
         too_old: str,
     ) -> None:
-        super().__init__(timeout=timeout_s)
-        self._interaction = interaction
+        super().__init__(interaction, timeout_s, not_yours=not_yours, too_old=too_old)
         self._scope = scope
-        self._not_yours = not_yours
-        self._too_old = too_old
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
         """Ask the gate again: rights may have been taken away since they were shown."""
-        if interaction.user.id != self._interaction.user.id:
-            await _respond.say(interaction, self._not_yours)
+        if not await super().interaction_check(interaction):
             return False
         if not await _gate.admits(interaction, is_administrative=True):
             return False
         _settings.require_scope(interaction, self._scope)
         return True
-
-    async def on_error(
-        self,
-        interaction: discord.Interaction[Any],
-        error: Exception,
-        _item: discord.ui.Item[Any],
-        /,
-    ) -> None:
-        """Answer what went wrong."""
-        await _respond.failure(interaction, error)
-
-    async def on_timeout(self) -> None:
-        """Take them away."""
-        await _respond.close(self._interaction, self._too_old)
 
 
 class Confirmation(SettingsView):

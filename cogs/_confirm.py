@@ -8,7 +8,7 @@ from typing import Any, Final
 import discord
 
 from bot.gateway.client import ClawbotClient
-from cogs import _respond
+from cogs import _respond, _views
 
 Interaction = discord.Interaction[ClawbotClient]
 
@@ -26,7 +26,7 @@ Do = Callable[[Interaction], Awaitable[str]]
 Require = Callable[[Interaction], object]
 
 
-class Yes(discord.ui.View):
+class Yes(_views.PersonsView):
     """Two buttons below a question, for whoever used the command.
 
     Args:
@@ -37,29 +37,17 @@ class Yes(discord.ui.View):
     """
 
     def __init__(self, asked: Interaction, label: str, do: Do, require: Require) -> None:
-        super().__init__(timeout=ASKED_S)
-        self._asked = asked
+        super().__init__(asked, ASKED_S, not_yours=NOT_YOURS, too_old=TOO_OLD)
         self._do = do
         self._require = require
         self.yes.label = label
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
-        """Let only the same person press."""
-        if interaction.user.id != self._asked.user.id:
-            await _respond.say(interaction, NOT_YOURS)
+        """Let only the same person press, and ask again whether they may have it done."""
+        if not await super().interaction_check(interaction):
             return False
         self._require(interaction)
         return True
-
-    async def on_error(
-        self, interaction: discord.Interaction[Any], error: Exception, _: object, /
-    ) -> None:
-        """Answer what went wrong."""
-        await _respond.failure(interaction, error)
-
-    async def on_timeout(self) -> None:
-        """Take the buttons away."""
-        await _respond.close(self._asked, TOO_OLD)
 
     @discord.ui.button(style=discord.ButtonStyle.danger)
     async def yes(self, interaction: Interaction, _button: discord.ui.Button[Yes]) -> None:

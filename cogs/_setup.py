@@ -76,7 +76,7 @@ class SetupPage(_change.SettingsView):
         return "\n".join([*lines, *(self._people_lines() if self._people else self._lines())])
 
     def _lines(self) -> list[str]:
-        guild = self._interaction.guild
+        guild = self._shown_by.guild
         persona = _settings.short(str(self._held["system_prompt"]), 80)
         numbers = (
             f"temperature {self._words('temperature')}, at most {self._words('max_tokens')} tokens"
@@ -110,7 +110,7 @@ class SetupPage(_change.SettingsView):
         return self._words(name) if self._held[name] else none
 
     def _model_words(self) -> str:
-        backend = self._interaction.client.services.backend
+        backend = self._shown_by.client.services.backend
         chosen = self._held["model"]
         info = backend.model(None if chosen is None else str(chosen))
         if not backend.is_available():
@@ -126,7 +126,7 @@ class SetupPage(_change.SettingsView):
     # What can be pressed
 
     def _fill(self) -> None:
-        models = _settings.model_names(self._interaction)[:MOST_PICKED]
+        models = _settings.model_names(self._shown_by)[:MOST_PICKED]
         if models:
             self.add_item(_Menu(self, "model", _model_options(models, self._held["model"])))
         self.add_item(
@@ -157,7 +157,7 @@ class SetupPage(_change.SettingsView):
 
     def picked(self, name: str) -> list[int]:
         """Return what a list holds and this server still has: a menu's marks."""
-        held, guild = self._held[name], self._interaction.guild
+        held, guild = self._held[name], self._shown_by.guild
         entries = list(held) if isinstance(held, tuple) else []
         of = SETTING_TYPES[name].of
         if guild is None or of == "person":

@@ -261,17 +261,22 @@ class OptionRefusedError(LoadFailedError):
         )
 
 
-class DownloadError(BackendError):
-    """The server can't download a model; the message is the sentence for the owner."""
+class OwnersRequestError(BackendError):
+    """What an owner asked of a server can't be done; the message is the sentence for them."""
 
-    user_text = "LM Studio couldn't download that. See its log."
-    admin_hint = "Look at LM Studio's log, its disk and its connection."
     can_retry = False
 
     @property
     def sentence(self) -> str:
         """The message given where it was raised."""
         return str(self) or self.user_text
+
+
+class DownloadError(OwnersRequestError):
+    """The server can't download a model."""
+
+    user_text = "LM Studio couldn't download that. See its log."
+    admin_hint = "Look at LM Studio's log, its disk and its connection."
 
 
 class OutOfMemoryError(LoadFailedError):

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from bot.core.clock import Clock, within
-from bot.core.errors import BackendError, ConfigurationError
+from bot.core.errors import ConfigurationError
+from bot.lmstudio.errors import OwnersRequestError
 from bot.lmstudio.transport import Endpoint, Lookup, parse_endpoint, plain_address
 from config.addresses import lmstudio_base
 
@@ -35,17 +36,11 @@ NOT_AN_ADDRESS: Final = "That isn't a server's address. Write it like 192.168.1.
 NO_SUCH_HOST: Final = "There is no machine of that name."
 
 
-class EndpointError(BackendError):
-    """A server may not be used, or doesn't answer; the message is the sentence for the owner."""
+class EndpointError(OwnersRequestError):
+    """A server may not be used, or doesn't answer."""
 
     user_text = "I can't use that server."
     admin_hint = "Check the address, and CLAWBOT_LMSTUDIO__ALLOWED_NETWORKS."
-    can_retry = False
-
-    @property
-    def sentence(self) -> str:
-        """The message given where it was raised."""
-        return str(self) or self.user_text
 
 
 def read_endpoint(text: str) -> Endpoint:

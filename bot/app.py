@@ -376,6 +376,7 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
         own_words=own_words,
         allowed=base.allowed,
         chat=chat,
+        builder=builder,
         privacy=privacy,
         backfill=Backfill(source, base.journal, base.state, clock, oldest),
         limiter=limiter,

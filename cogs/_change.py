@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import discord
 
@@ -13,13 +14,15 @@ from bot.core.domain import UserId
 from bot.core.permissions import listed, missing
 from bot.gateway.client import ClawbotClient
 from bot.storage.setting_types import Layer, Scope, SettingType, SettingValue, setting_type
-from cogs import _convert, _gate, _respond, _settings, _silence, _views
+from cogs import _confirm, _convert, _gate, _respond, _settings, _silence
 from config import names
 
 Interaction = discord.Interaction[ClawbotClient]
 
 Wanted = Mapping[str, str | None]
 """Settings by name with what they shall be, as typed; ``None`` takes away what is set."""
+
+YES: Final = "Change it"
 
 _WORDS: Final = re.compile(r"[\s,;]++")
 _MENTION: Final = re.compile(r"[+-]?+(?:<[#@&!\d]{1,24}>|\d{1,20})|none", re.IGNORECASE | re.ASCII)
@@ -74,8 +77,24 @@ async def ask(
     interaction: Interaction, prepared: Wanted, scope: Scope, warnings: Sequence[str]
 ) -> None:
     """Ask for a yes to changes that were tried."""
-    view = Confirmation(interaction, prepared, scope)
-    await _respond.say(interaction, "\n".join(f"⚠️ {each}" for each in warnings), view=view)
+    question = "\n".join(f"⚠️ {each}" for each in warnings)
+
+    async def do(pressed: Interaction) -> str:
+        return await carry_out(pressed, prepared, scope)
+
+    await _confirm.ask(interaction, question, YES, do, partial(may_change, scope=scope))
+
+
+async def may_change(interaction: Interaction, scope: Scope) -> bool:
+    """Return whether somebody who presses may change what holds at a scope, as things are now.
+
+    Raises:
+        GateError: They may not.
+    """
+    if not await _gate.admits(interaction, is_administrative=True):
+        return False
+    _settings.require_scope(interaction, scope)
+    return True
 
 
 async def carry_out(interaction: Interaction, wanted: Wanted, scope: Scope) -> str:
@@ -289,73 +308,3 @@ _CONSEQUENCES: Final = {
 
 LOCK_OUTS: Final = frozenset({"blocked_user_ids", "admin_role_ids"})
 """Settings by which somebody may shut out themselves, so that they are always asked."""
-
-
-# Asking first
-
-ASKED_S: Final = 600.0
-"""Seconds that a question for a yes stays open; the interaction it is edited by holds 15 minutes."""
-
-NOT_YOURS: Final = "Only the person who asked for this change can answer here."
-LEFT: Final = "Nothing was changed."
-TOO_OLD: Final = "Nothing was changed: nobody said yes. Make the change again if you still want it."
-
-
-class SettingsView(_views.PersonsView):
-    """Components by which one person changes settings, and nobody else.
-
-    Args:
-        interaction: The one that they are shown by.
-        scope: Where the settings hold.
-        timeout_s: Seconds without a press after which they are taken away.
-        not_yours: Told to anybody else who presses.
-        too_old: What stands there instead of them at the end.
-    """
-
-    def __init__(
-        self,
-        interaction: Interaction,
-        scope: Scope,
-        timeout_s: float,
-        *,
-        not_yours: str,
-        too_old: str,
-    ) -> None:
-        super().__init__(interaction, timeout_s, not_yours=not_yours, too_old=too_old)
-        self._scope = scope
-
-    async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
-        """Ask the gate again: rights may have been taken away since they were shown."""
-        if not await super().interaction_check(interaction):
-            return False
-        if not await _gate.admits(interaction, is_administrative=True):
-            return False
-        _settings.require_scope(interaction, self._scope)
-        return True
-
-
-class Confirmation(SettingsView):
-    """A change that waits for the yes of whoever asked for it.
-
-    Args:
-        asked: The interaction that asked for the change.
-        wanted: What shall hold, tried.
-        scope: Where.
-    """
-
-    def __init__(self, asked: Interaction, wanted: Wanted, scope: Scope) -> None:
-        super().__init__(asked, scope, ASKED_S, not_yours=NOT_YOURS, too_old=TOO_OLD)
-        self._wanted = wanted
-
-    @discord.ui.button(label="Change it", style=discord.ButtonStyle.danger)
-    async def yes(self, interaction: Interaction, _button: discord.ui.Button[Confirmation]) -> None:
-        """Make the change."""
-        done = await carry_out(interaction, self._wanted, self._scope)
-        self.stop()
-        await _respond.replace(interaction, done)
-
-    @discord.ui.button(label="Leave it", style=discord.ButtonStyle.secondary)
-    async def no(self, interaction: Interaction, _button: discord.ui.Button[Confirmation]) -> None:
-        """Leave everything as it is."""
-        self.stop()
-        await _respond.replace(interaction, LEFT)

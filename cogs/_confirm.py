@@ -1,4 +1,4 @@
-"""A yes that is asked for before something that can't be taken back."""
+"""A yes that is asked for before something that others feel, or that can't be taken back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 import discord
 
 from bot.gateway.client import ClawbotClient
-from cogs import _respond, _views
+from cogs import _respond
 
 Interaction = discord.Interaction[ClawbotClient]
 
@@ -18,65 +18,103 @@ ASKED_S: Final = 600.0
 NOT_YOURS: Final = "Only the person who asked for this can answer here."
 LEFT: Final = "Nothing was changed."
 TOO_OLD: Final = "Nothing was changed: nobody said yes. Use the command again if you still want it."
+OVER: Final = (
+    "That question is answered already, or I was restarted since I asked it. Use the command again if "
+    "you still want it."
+)
 WORKING: Final = "One moment…"
+LEFT_SO_FAR: Final = "That wasn't done, or not to its end. Please use the command again."
+
+YES_ID: Final = "clawbot:yes"
+NO_ID: Final = "clawbot:no"
+EDIT_ID: Final = "clawbot:edit"
+"""The same in every run, so that a press after a restart is known."""
 
 Do = Callable[[Interaction], Awaitable[str]]
-"""Does it; returns what was done."""
+"""Does it; returns what was done. What takes long shows ``WORKING`` in the question's place first."""
 
-Require = Callable[[Interaction], object]
+Check = Callable[[Interaction], Awaitable[bool]]
+"""Returns whether whoever presses may have it done, at the moment of the press; says or raises why not."""
 
 
-class Yes(_views.PersonsView):
-    """Two buttons below a question, for whoever used the command.
+class Yes(discord.ui.View):
+    """Two buttons below a question, for whoever used the command and nobody else.
 
     Args:
         asked: The interaction that it is shown by.
         label: Of the button that means yes.
         do: What it does.
-        require: Raises where whoever presses may not have it done, at the moment of the press.
+        check: Asked at each press.
     """
 
-    def __init__(self, asked: Interaction, label: str, do: Do, require: Require) -> None:
-        super().__init__(asked, ASKED_S, not_yours=NOT_YOURS, too_old=TOO_OLD)
+    def __init__(self, asked: Interaction, label: str, do: Do, check: Check) -> None:
+        super().__init__(timeout=ASKED_S)
+        self._asked = asked
         self._do = do
-        self._require = require
+        self._check = check
         self.yes.label = label
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
         """Let only the same person press, and ask again whether they may have it done."""
-        if not await super().interaction_check(interaction):
+        if interaction.user.id != self._asked.user.id:
+            await _respond.say(interaction, NOT_YOURS)
             return False
-        self._require(interaction)
-        return True
+        return await self._check(interaction)
 
-    @discord.ui.button(style=discord.ButtonStyle.danger)
+    async def on_error(
+        self,
+        interaction: discord.Interaction[Any],
+        error: Exception,
+        _item: discord.ui.Item[Any],
+        /,
+    ) -> None:
+        """Answer what went wrong."""
+        await _respond.failure(interaction, error)
+
+    async def on_timeout(self) -> None:
+        """Take the buttons away."""
+        await _respond.close(self._asked, TOO_OLD)
+
+    @discord.ui.button(style=discord.ButtonStyle.danger, custom_id=YES_ID)
     async def yes(self, interaction: Interaction, _button: discord.ui.Button[Yes]) -> None:
         """Do it."""
         self.stop()
-        await _respond.replace(interaction, WORKING)
         try:
             done = await self._do(interaction)
         except Exception:
-            await _respond.revise(interaction, LEFT_SO_FAR)
+            await _respond.put(interaction, LEFT_SO_FAR)
             raise
-        await _respond.revise(interaction, done)
+        await _respond.put(interaction, done)
 
-    @discord.ui.button(label="Leave it", style=discord.ButtonStyle.secondary)
+    @discord.ui.button(label="Leave it", style=discord.ButtonStyle.secondary, custom_id=NO_ID)
     async def no(self, interaction: Interaction, _button: discord.ui.Button[Yes]) -> None:
         """Leave everything as it is."""
         self.stop()
         await _respond.replace(interaction, LEFT)
 
 
-LEFT_SO_FAR: Final = "That wasn't done, or not to its end. Please use the command again."
+class Over(discord.ui.View):
+    """Answers presses on questions that nobody waits for any more, those of earlier runs too."""
+
+    def __init__(self) -> None:
+        super().__init__(timeout=None)
+        for custom_id in (YES_ID, NO_ID, EDIT_ID):
+            button = discord.ui.Button[Over](custom_id=custom_id, label="-")
+            button.callback = _say_over  # type: ignore[method-assign]
+            self.add_item(button)
 
 
-def _nothing(_: Interaction) -> None:
+async def _say_over(interaction: discord.Interaction[Any]) -> None:
+    await _respond.say(interaction, OVER)
+
+
+async def anybody(_: Interaction) -> bool:
     """Require nothing more than that it is the same person."""
+    return True
 
 
 async def ask(
-    interaction: Interaction, question: str, label: str, do: Do, require: Require = _nothing
+    interaction: Interaction, question: str, label: str, do: Do, check: Check = anybody
 ) -> None:
     """Ask, and do it once the same person says yes."""
-    await _respond.say(interaction, question, view=Yes(interaction, label, do, require))
+    await _respond.say(interaction, question, view=Yes(interaction, label, do, check))

@@ -95,6 +95,14 @@ async def replace(
     )
 
 
+async def put(interaction: discord.Interaction[Any], text: str) -> None:
+    """Put a sentence in the place of a message with buttons, also where the press is answered already."""
+    if interaction.response.is_done():
+        await revise(interaction, text)
+    else:
+        await replace(interaction, text)
+
+
 async def close(interaction: discord.Interaction[Any], text: str) -> None:
     """Put a sentence in the place of a message with buttons or menus that nobody used in time."""
     with contextlib.suppress(*LOST):

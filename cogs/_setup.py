@@ -1,35 +1,33 @@
-"""``/setup``: one page of menus that shows how a server has the bot, and changes it."""
+"""``/setup``: one page of menus that shows how a server has the bot, and changes it.
+
+All that a press needs stands in the ids of the page's parts, so that pages outlive restarts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+import re
+from collections.abc import Sequence
+from typing import Any, Final, Self
 
 import discord
 
-from bot.core.domain import GuildId, Origin, Question, QuestionId
+from bot.core.domain import ChannelId, GuildId, Origin, Place, PlaceKind, Question, QuestionId
+from bot.core.permissions import listed
 from bot.gateway.client import ClawbotClient
 from bot.lmstudio.names import shown
-from bot.storage.setting_types import SETTING_TYPES, Scope
-from cogs import _change, _convert, _gate, _places, _respond, _settings
-from config.defaults import SYSTEM_PROMPT_CHARS
+from bot.storage.setting_types import SETTING_TYPES, Layer, Scope
+from cogs import _change, _convert, _forms, _gate, _persona, _places, _respond, _settings
 
 Interaction = discord.Interaction[ClawbotClient]
 
-OPEN_S: Final = 840.0
-"""Seconds without a press after which the page is closed; its interaction holds 15 minutes."""
 MOST_PICKED: Final = 25
 """What a menu takes at most (Discord: select menus)."""
-INPUT_CHARS: Final = 4000
-"""Longest text of a modal's field (Discord: text input)."""
 
-CLOSED: Final = "This page is closed. /setup opens it again."
 NOT_YOURS: Final = "Only the person who opened this page can use it. /setup opens one of your own."
+NO_SUCH: Final = "This page has changed. /setup shows the new one."
+FORM: Final = "setup"
+"""The page's forms, among all."""
 TEST: Final = "Say hello to this server in one friendly sentence."
-LONG_PERSONA: Final = (
-    "This persona is longer than the form takes. Change it with /persona set, or remove it with "
-    "/persona clear."
-)
 _WAYS: Final = {
     "mention here": ("When I'm mentioned, in place", "mention", "here"),
     "mention thread": ("When I'm mentioned, in a thread for each question", "mention", "thread"),
@@ -47,7 +45,7 @@ _CHANNELS: Final = [
 ]
 
 
-class SetupPage(_change.SettingsView):
+class SetupPage(discord.ui.View):
     """The page, for the person who opened it. Each press makes it anew.
 
     Args:
@@ -57,15 +55,13 @@ class SetupPage(_change.SettingsView):
     """
 
     def __init__(self, interaction: Interaction, *, people: bool = False, note: str = "") -> None:
-        scope = Scope.in_guild(GuildId(interaction.guild_id or 0))
-        super().__init__(interaction, scope, OPEN_S, not_yours=NOT_YOURS, too_old=CLOSED)
-        place = _convert.interaction_place(interaction)
-        self._held = {
-            line.key: line.value for line in interaction.client.services.overrides.show(place)
-        }
+        super().__init__(timeout=None)
+        self._shown_by = interaction
+        self._held = _held(interaction)
         self._people = people
         self._note = note
         self._fill_people() if people else self._fill()
+        self.stop()  # so that discord.py doesn't keep it: presses are read from their ids
 
     # What it shows
 
@@ -87,7 +83,7 @@ class SetupPage(_change.SettingsView):
             "/config undo takes it back."
         )
         return [
-            head,
+            head + self._own_words(),
             f"1. Model: {self._model_words()}",
             f"2. Channels: {self._list_words('allowed_channel_ids', 'every one I can write in')}",
             f"3. Who may ask: {self._list_words('allowed_role_ids', 'everybody')}",
@@ -95,6 +91,15 @@ class SetupPage(_change.SettingsView):
             f"5. Persona: {persona} · {numbers}",
             "6. **Ask a test question**: the answer is posted in this channel.",
         ]
+
+    def _own_words(self) -> str:
+        """Say which settings this channel has of its own, since the page is about the server's."""
+        interaction = self._shown_by
+        here = interaction.client.services.overrides.show(_convert.interaction_place(interaction))
+        own = [line.key for line in here if line.layer is Layer.CHANNEL]
+        if not own:
+            return ""
+        return f"\nThis channel has its own {listed(own)}, which stay: /config show tells."
 
     def _people_lines(self) -> list[str]:
         return [
@@ -128,25 +133,52 @@ class SetupPage(_change.SettingsView):
     def _fill(self) -> None:
         models = _settings.model_names(self._shown_by)[:MOST_PICKED]
         if models:
-            self.add_item(_Menu(self, "model", _model_options(models, self._held["model"])))
-        self.add_item(
-            _picker(self, "allowed_channel_ids", "Channels where I answer; none chosen: all")
-        )
-        self.add_item(_picker(self, "allowed_role_ids", "Who may ask me; none chosen: everybody"))
-        self.add_item(_Menu(self, "way", self._ways()))
-        for label, press in (
-            ("Persona", self._persona),
-            ("Numbers", self._numbers),
-            ("People", self._show_people),
-            ("Ask a test question", self._test),
-            ("Refresh", self._again),
+            self._menu("model", "Model", _model_options(models, self._held["model"]))
+        self._picker("allowed_channel_ids", "Channels where I answer; none chosen: all")
+        self._picker("allowed_role_ids", "Who may ask me; none chosen: everybody")
+        self._menu("way", "When and where I answer", self._ways())
+        for what, label in (
+            ("persona", "Persona"),
+            ("numbers", "Numbers"),
+            ("people", "People"),
+            ("test", "Ask a test question"),
+            ("main", "Refresh"),
         ):
-            self.add_item(_Button(label, press))
+            self._button(what, label)
 
     def _fill_people(self) -> None:
-        self.add_item(_picker(self, "admin_role_ids", "Roles that may change my settings"))
-        self.add_item(_picker(self, "blocked_user_ids", "People I never answer"))
-        self.add_item(_Button("Back", self._again))
+        self._picker("admin_role_ids", "Roles that may change my settings")
+        self._picker("blocked_user_ids", "People I never answer")
+        self._button("main", "Back")
+
+    def _id(self, what: str) -> str:
+        return f"clawbot:setup:{what}:{self._shown_by.user.id}"
+
+    def _button(self, what: str, label: str) -> None:
+        style = discord.ButtonStyle.primary if what == "test" else discord.ButtonStyle.secondary
+        self.add_item(discord.ui.Button(label=label, style=style, custom_id=self._id(what)))
+
+    def _menu(self, what: str, title: str, options: list[discord.SelectOption]) -> None:
+        self.add_item(
+            discord.ui.Select(placeholder=title, options=options, custom_id=self._id(what))
+        )
+
+    def _picker(self, name: str, title: str) -> None:
+        """Add a menu of the server's channels, roles or people for a list."""
+        picked = self._picked(name)
+        of = SETTING_TYPES[name].of
+        marks = [discord.SelectDefaultValue(id=each, type=_KINDS[of]) for each in picked]
+        given: dict[str, Any] = {
+            "placeholder": title,
+            "custom_id": self._id(name),
+            "min_values": 0,
+            "max_values": MOST_PICKED,
+            "disabled": len(picked) > MOST_PICKED,
+            "default_values": marks[:MOST_PICKED],
+        }
+        if of == "channel":
+            given["channel_types"] = _CHANNELS
+        self.add_item(_PICKERS[of](**given))
 
     def _ways(self) -> list[discord.SelectOption]:
         now = f"{self._held['answer_to']} {self._held['answer_in']}"
@@ -155,7 +187,7 @@ class SetupPage(_change.SettingsView):
             for value, (title, _, _) in _WAYS.items()
         ]
 
-    def picked(self, name: str) -> list[int]:
+    def _picked(self, name: str) -> list[int]:
         """Return what a list holds and this server still has: a menu's marks."""
         held, guild = self._held[name], self._shown_by.guild
         entries = list(held) if isinstance(held, tuple) else []
@@ -165,127 +197,23 @@ class SetupPage(_change.SettingsView):
         find = guild.get_channel_or_thread if of == "channel" else guild.get_role
         return [entry for entry in entries if find(entry) is not None]
 
-    # What a press does
-
-    async def choose(self, interaction: Interaction, name: str, chosen: Sequence[str]) -> None:
-        """Change what a menu stands for."""
-        if name == "way":
-            _, answer_to, answer_in = _WAYS[chosen[0]]
-            wanted: dict[str, str | None] = {"answer_to": answer_to, "answer_in": answer_in}
-        else:
-            wanted = {name: " ".join(chosen) or "none"}
-        await self.change(interaction, wanted)
-
-    async def change(self, interaction: Interaction, wanted: _change.Wanted) -> None:
-        """Change settings and show the page as it is then; a lock-out is asked about instead."""
-        prepared, warnings = await _change.tried(interaction, wanted, self._scope)
-        if warnings and set(prepared) & _change.LOCK_OUTS:
-            await _change.ask(interaction, prepared, self._scope, warnings)
-            return
-        await _change.carry_out(interaction, prepared, self._scope)
-        await self._show(interaction, note="\n".join(f"⚠️ {each}" for each in warnings))
-
-    async def _show(
-        self, interaction: Interaction, *, people: bool | None = None, note: str = ""
-    ) -> None:
-        self.stop()
-        page = SetupPage(interaction, people=self._people if people is None else people, note=note)
-        await _respond.replace(interaction, page.text, page)
-
-    async def _again(self, interaction: Interaction) -> None:
-        await self._show(interaction, people=False)
-
-    async def _show_people(self, interaction: Interaction) -> None:
-        await self._show(interaction, people=True)
-
-    async def _persona(self, interaction: Interaction) -> None:
-        text = str(self._held["system_prompt"])
-        if len(text) > INPUT_CHARS:
-            raise _gate.GateError(LONG_PERSONA)
-        field = discord.ui.TextInput[_Form](
-            style=discord.TextStyle.paragraph,
-            default=text,
-            max_length=min(INPUT_CHARS, SYSTEM_PROMPT_CHARS),
-        )
-        form = _Form(self, "Persona", {"system_prompt": field})
-        await interaction.response.send_modal(form)
-
-    async def _numbers(self, interaction: Interaction) -> None:
-        fields = {
-            name: discord.ui.TextInput[_Form](default=self._words(name), max_length=32)
-            for name in ("temperature", "top_p", "max_tokens")
-        }
-        await interaction.response.send_modal(_Form(self, "Numbers", fields))
-
-    async def _test(self, interaction: Interaction) -> None:
-        client, place = interaction.client, _convert.interaction_place(interaction)
-        person = _convert.person(interaction.user)
-        refusal = _gate.admission(client).refusal(person, place)
-        if refusal:
-            raise _gate.GateError(refusal)
-        question = Question(
-            id=QuestionId(interaction.id),
-            origin=Origin.SLASH,
-            place=place,
-            asker=person,
-            text=TEST,
-            asked_at=interaction.created_at,
-            fresh=True,
-        )
-        await client.services.chat.submit(
-            question,
-            _places.message_sink(client, place, None),
-            acknowledge=_respond.Acknowledgement(interaction).give,
-        )
-
-
-class _Menu(discord.ui.Select[SetupPage]):
-    """A menu of values, each in words."""
-
-    def __init__(self, page: SetupPage, name: str, options: list[discord.SelectOption]) -> None:
-        title = "Model" if name == "model" else "When and where I answer"
-        super().__init__(placeholder=title, options=options)
-        self._page, self._name = page, name
-
-    async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        """Change what was chosen."""
-        await self._page.choose(interaction, self._name, self.values)
-
-
-def _picker(page: SetupPage, name: str, title: str) -> discord.ui.Item[SetupPage]:
-    """Return a menu of the server's channels, roles or people for a list."""
-    picked = page.picked(name)
-    of = SETTING_TYPES[name].of
-    given: dict[str, Any] = {
-        "placeholder": title,
-        "min_values": 0,
-        "max_values": MOST_PICKED,
-        "disabled": len(picked) > MOST_PICKED,
-        "default_values": [discord.SelectDefaultValue(id=e, type=_KINDS[of]) for e in picked][
-            :MOST_PICKED
-        ],
-    }
-    menu: Any
-    if of == "channel":
-        menu = discord.ui.ChannelSelect[SetupPage](channel_types=_CHANNELS, **given)
-    elif of == "role":
-        menu = discord.ui.RoleSelect[SetupPage](**given)
-    else:
-        menu = discord.ui.UserSelect[SetupPage](**given)
-
-    async def callback(interaction: discord.Interaction[Any]) -> None:
-        await page.choose(interaction, name, [str(each.id) for each in menu.values])
-
-    menu.callback = callback
-    item: discord.ui.Item[SetupPage] = menu
-    return item
-
 
 _KINDS: Final = {
     "channel": discord.SelectDefaultValueType.channel,
     "role": discord.SelectDefaultValueType.role,
     "person": discord.SelectDefaultValueType.user,
 }
+_PICKERS: Final[dict[str, type[discord.ui.Item[Any]]]] = {
+    "channel": discord.ui.ChannelSelect,
+    "role": discord.ui.RoleSelect,
+    "person": discord.ui.UserSelect,
+}
+
+
+def _held(interaction: Interaction) -> dict[str, object]:
+    """Return what holds in the server, where a channel has nothing of its own."""
+    place = Place(PlaceKind.GUILD_TEXT, ChannelId(0), GuildId(interaction.guild_id or 0))
+    return {line.key: line.value for line in interaction.client.services.overrides.show(place)}
 
 
 def _model_options(models: Sequence[str], chosen: object) -> list[discord.SelectOption]:
@@ -296,57 +224,147 @@ def _model_options(models: Sequence[str], chosen: object) -> list[discord.Select
     ]
 
 
-class _Button(discord.ui.Button[SetupPage]):
-    """A button that does one thing of the page's."""
+# What a press does
 
-    def __init__(self, label: str, press: Callable[[Interaction], Awaitable[None]]) -> None:
-        is_test = label.startswith("Ask")
-        style = discord.ButtonStyle.primary if is_test else discord.ButtonStyle.secondary
-        super().__init__(label=label, style=style)
-        self._press = press
+_ID: Final = re.compile(r"clawbot:setup:(?P<what>[a-z_]{1,32}):(?P<person>\d{1,20})", re.ASCII)
+
+_PEOPLE: Final = frozenset({"admin_role_ids", "blocked_user_ids"})
+_MENUS: Final = _PEOPLE | {"model", "way", "allowed_channel_ids", "allowed_role_ids"}
+_FORMS: Final = {
+    "persona": ("system_prompt",),
+    "numbers": ("temperature", "top_p", "max_tokens"),
+}
+"""The settings of each form."""
+
+
+class SetupItem(discord.ui.DynamicItem[discord.ui.Item[discord.ui.View]], template=_ID):
+    """A part of a page, rebuilt from its id at every press."""
+
+    def __init__(self, item: discord.ui.Item[discord.ui.View], what: str, person_id: int) -> None:
+        super().__init__(item)
+        self._what = what
+        self._person_id = person_id
+
+    @classmethod
+    async def from_custom_id(
+        cls,
+        interaction: discord.Interaction[Any],  # noqa: ARG003 - discord.py's signature
+        item: discord.ui.Item[Any],
+        match: re.Match[str],
+        /,
+    ) -> Self:
+        """Read the id back."""
+        return cls(item, match["what"], int(match["person"]))
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        """Do it."""
-        await self._press(interaction)
+        """Do what was pressed, or say why not."""
+        try:
+            await _pressed(interaction, self._what, self._person_id)
+        except Exception as exc:  # noqa: BLE001 - the seam to Discord's components
+            await _respond.failure(interaction, exc)
 
 
-class _Form(discord.ui.Modal):
-    """Settings as text, with what they are at the moment.
+def _scope(interaction: Interaction) -> Scope:
+    return Scope.in_guild(GuildId(interaction.guild_id or 0))
 
-    Args:
-        page: Whose settings they are.
-        title: Above the form.
-        fields: By setting.
-    """
 
-    def __init__(
-        self, page: SetupPage, title: str, fields: dict[str, discord.ui.TextInput[_Form]]
-    ) -> None:
-        super().__init__(title=title, timeout=OPEN_S)
-        self._page = page
-        self._before = {name: field.default or "" for name, field in fields.items()}
-        self._fields = fields
-        for name, field in fields.items():
-            self.add_item(discord.ui.Label(text=name, component=field))
+async def _pressed(interaction: Interaction, what: str, person_id: int) -> None:
+    if interaction.user.id != person_id:
+        raise _gate.GateError(NOT_YOURS)
+    if not await _change.may_change(interaction, _scope(interaction)):
+        return
+    if what in _MENUS:
+        await _choose(interaction, what)
+    elif what in _FORMS:
+        await _open_form(interaction, what)
+    elif what == "test":
+        await _test(interaction)
+    elif what in {"main", "people"}:
+        await _show(interaction, people=what == "people")
+    else:
+        raise _gate.GateError(NO_SUCH)
 
-    async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
-        """Ask the gate again, as the page does."""
-        return await self._page.interaction_check(interaction)
 
-    async def on_submit(self, interaction: discord.Interaction[Any], /) -> None:
-        """Change what was rewritten, and show the page anew."""
-        wanted = {
-            name: field.value
-            for name, field in self._fields.items()
-            if field.value != self._before[name]
+async def _choose(interaction: Interaction, name: str) -> None:
+    """Change what a menu stands for."""
+    data: Any = interaction.data
+    chosen = [str(each) for each in data.get("values") or ()]
+    if name != "way":
+        wanted: dict[str, str | None] = {name: " ".join(chosen) or "none"}
+    elif len(chosen) == 1 and chosen[0] in _WAYS:
+        _, answer_to, answer_in = _WAYS[chosen[0]]
+        wanted = {"answer_to": answer_to, "answer_in": answer_in}
+    else:
+        raise _gate.GateError(NO_SUCH)
+    await _apply(interaction, wanted, people=name in _PEOPLE)
+
+
+async def _apply(interaction: Interaction, wanted: _change.Wanted, *, people: bool = False) -> None:
+    """Change settings and show the page as it is then; a lock-out is asked about instead."""
+    scope = _scope(interaction)
+    prepared, warnings = await _change.tried(interaction, wanted, scope)
+    if warnings and set(prepared) & _change.LOCK_OUTS:
+        await _change.ask(interaction, prepared, scope, warnings)
+        return
+    await _change.carry_out(interaction, prepared, scope)
+    note = "\n".join(f"⚠️ {each}" for each in warnings)
+    await _show(interaction, people=people, note=note)
+
+
+async def _show(interaction: Interaction, *, people: bool = False, note: str = "") -> None:
+    page = SetupPage(interaction, people=people, note=note)
+    await _respond.replace(interaction, page.text, page)
+
+
+async def _open_form(interaction: Interaction, what: str) -> None:
+    held = _held(interaction)
+    if what == "persona":
+        fields = _persona.fields(str(held["system_prompt"]))
+    else:
+        fields = {
+            name: _forms.Field(name, SETTING_TYPES[name].written(held[name]))
+            for name in _FORMS[what]
         }
-        await self._page.change(interaction, wanted)
+    await _forms.show(interaction, FORM, what.capitalize(), fields, what)
 
-    async def on_error(
-        self, interaction: discord.Interaction[Any], error: Exception, /, *_: object
-    ) -> None:
-        """Answer what went wrong."""
-        await _respond.failure(interaction, error)
+
+async def submitted(interaction: Interaction, form: _forms.Sent) -> None:
+    """Change what was rewritten in a form of the page, and show the page anew.
+
+    Raises:
+        GateError: They may not.
+    """
+    if not await _change.may_change(interaction, _scope(interaction)):
+        return
+    held = _held(interaction)
+    wanted = {
+        name: form.texts[name]
+        for name in _FORMS.get(form.about, ())
+        if form.texts.get(name, "") not in {"", SETTING_TYPES[name].written(held[name])}
+    }
+    await _apply(interaction, wanted)
+
+
+async def _test(interaction: Interaction) -> None:
+    client, place = interaction.client, _convert.interaction_place(interaction)
+    person = _convert.person(interaction.user)
+    refusal = _gate.admission(client).refusal(person, place)
+    if refusal:
+        raise _gate.GateError(refusal)
+    question = Question(
+        id=QuestionId(interaction.id),
+        origin=Origin.SLASH,
+        place=place,
+        asker=person,
+        text=TEST,
+        asked_at=interaction.created_at,
+        fresh=True,
+    )
+    await client.services.chat.submit(
+        question,
+        _places.message_sink(client, place, None),
+        acknowledge=_respond.Acknowledgement(interaction).give,
+    )
 
 
 async def open_page(interaction: Interaction) -> None:

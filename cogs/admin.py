@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import discord
 from discord import app_commands
@@ -19,7 +20,7 @@ from bot.storage.setting_types import (
     ShownSetting,
     setting_type,
 )
-from cogs import _change, _convert, _gate, _options, _respond, _setup
+from cogs import _change, _confirm, _convert, _forms, _gate, _options, _persona, _respond, _setup
 from cogs._settings import (
     SCOPE_CHOICES,
     choices,
@@ -36,6 +37,9 @@ Interaction = discord.Interaction[ClawbotClient]
 
 HISTORY_LINES = 15
 OVERVIEW_CHARS = 30
+
+
+_FORMS: Final = {_setup.FORM: _setup.submitted, _persona.FORM: _persona.submitted}
 
 
 class AdminCog(commands.Cog):
@@ -60,6 +64,23 @@ class AdminCog(commands.Cog):
         self._store = bot.services.overrides
         for command in _options.commands():
             self.config.add_command(command)
+
+    async def cog_load(self) -> None:
+        """Let what was shown in earlier runs be pressed."""
+        self.bot.add_dynamic_items(_setup.SetupItem)
+        self.bot.add_view(_confirm.Over())
+
+    @commands.Cog.listener()
+    async def on_interaction(self, interaction: Interaction) -> None:
+        """Take a form that was sent off."""
+        form = _forms.sent(interaction)
+        take = _FORMS.get(form.name) if form is not None else None
+        if form is None or take is None:
+            return
+        try:
+            await take(interaction, form)
+        except Exception as exc:  # noqa: BLE001 - the seam to Discord's forms
+            await _respond.failure(interaction, exc)
 
     @app_commands.command()
     @app_commands.guild_only()
@@ -184,6 +205,47 @@ class AdminCog(commands.Cog):
         line = next(shown for shown in self._store.show(place) if shown.key == "system_prompt")
         text = str(line.value).replace("```", "'''")[:1700]
         await _respond.say(interaction, f"{describe_setting(line)[:250]}\n```text\n{text}\n```")
+
+    @persona.command(name="edit")
+    @app_commands.choices(
+        scope=SCOPE_CHOICES, preset=[app_commands.Choice(name=each, value=each) for each in PRESETS]
+    )
+    async def persona_edit(
+        self, interaction: Interaction, preset: str | None = None, scope: str = "guild"
+    ) -> None:
+        """Write my persona in a form, and see what the model gets before it holds.
+
+        Args:
+            preset: Begin with this one instead of what holds now
+            scope: Where it shall hold; this server when left out
+        """
+        where = scope_for(interaction, scope)
+        text = PRESETS.get(preset or "") or _persona.held_at(interaction, where)
+        await _persona.open_form(interaction, where, text)
+
+    @persona.command(name="import")
+    @app_commands.choices(scope=SCOPE_CHOICES)
+    async def persona_import(
+        self, interaction: Interaction, file: discord.Attachment, scope: str = "guild"
+    ) -> None:
+        """Take a persona from a text file, and see what the model gets before it holds.
+
+        Args:
+            file: Plain text, as /persona export gives it
+            scope: Where it shall hold; this server when left out
+        """
+        where = scope_for(interaction, scope)
+        await _persona.preview(interaction, where, await _persona.read_file(interaction, file))
+
+    @persona.command(name="export")
+    @app_commands.choices(scope=SCOPE_CHOICES)
+    async def persona_export(self, interaction: Interaction, scope: str = "guild") -> None:
+        """Get my persona as a text file.
+
+        Args:
+            scope: Whose; this server's when left out
+        """
+        await _persona.export(interaction, scope_for(interaction, scope))
 
     @persona.command(name="set")
     @app_commands.choices(scope=SCOPE_CHOICES)

@@ -140,6 +140,7 @@ class PrivacyCog(commands.Cog):
         await _respond.say(interaction, OPTED_IN)
 
     async def _delete_person(self, interaction: Interaction) -> str:
+        await _respond.replace(interaction, _confirm.WORKING)
         return deleted_text(await self._data.delete(_person(interaction)))
 
     # A server's
@@ -168,10 +169,12 @@ class PrivacyCog(commands.Cog):
         """Delete what I keep about this server, at once and for good."""
         _server(interaction)
         self._count(interaction)
-        await _confirm.ask(interaction, ASK_SERVER, YES, self._delete_server, _server)
+        await _confirm.ask(interaction, ASK_SERVER, YES, self._delete_server, _manages)
 
     async def _delete_server(self, interaction: Interaction) -> str:
-        return deleted_text(await self._data.delete(_server(interaction)))
+        who = _server(interaction)
+        await _respond.replace(interaction, _confirm.WORKING)
+        return deleted_text(await self._data.delete(who))
 
     # Servers that were left
 
@@ -238,6 +241,16 @@ def _server(interaction: Interaction) -> Subject:
     """
     _gate.require_manage_server(interaction)
     return Subject(guild_id=GuildId(interaction.guild_id or 0))
+
+
+async def _manages(interaction: Interaction) -> bool:
+    """Return that somebody manages the server.
+
+    Raises:
+        GateError: They don't.
+    """
+    _gate.require_manage_server(interaction)
+    return True
 
 
 def may_read(interaction: Interaction, channel_id: ChannelId) -> bool:

@@ -17,6 +17,7 @@ from bot.idle.warm import WarmAhead
 from bot.lmstudio import LMStudioBackend
 from bot.ops.history import History
 from bot.ops.metrics import Metrics
+from bot.prompt.builder import ContextBuilder
 from bot.prompt.cache import MessageCache
 from bot.queue.rate_limit import RateLimiter
 from bot.queue.scheduler import Scheduler
@@ -51,6 +52,7 @@ class Services:
     own_words: OwnWords
     allowed: AllowedModels
     chat: ChatService
+    builder: ContextBuilder
     privacy: Privacy
     backfill: Backfill
     limiter: RateLimiter

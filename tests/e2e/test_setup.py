@@ -153,6 +153,54 @@ async def test_nobody_else_uses_the_page_and_a_lost_right_closes_it(page: Page) 
     assert refused.modal is None
 
 
+async def test_a_page_and_its_form_go_on_after_a_restart(
+    discord: DiscordSandbox, ada: Person, channel: Channel, tmp_path: Path
+) -> None:
+    guild = channel.guild
+    assert guild is not None
+    carol = discord.add_user("Carol")
+    guild.add_member(carol, permissions=Permission.MANAGE_GUILD)
+    async with LMStudioSandbox([Model("small")]) as lm:
+        settings = settings_for(discord, lm, tmp_path)
+        async with running(settings):
+            opened = await ada.slash(channel, "setup")
+            carols = await carol.slash(channel, "setup")
+            for each in (opened, carols):
+                await each.wait_content()
+            page = Page(discord, lm, ada, channel, opened)
+            form = await page.press("Numbers")
+            asked = await ada.slash(channel, "config access", allowed_channel_ids=channel)
+            await asked.wait_content()
+            assert asked.message is not None
+        async with running(settings):
+            await page.select("Model", "small")
+            await page.shows("1. Model: `small`")
+            await ada.submit(form, {"temperature": "0.3"})
+            await page.shows("temperature 0.3")
+            await page.press("People")
+            await page.shows("**People**")
+            late = await ada.click(asked.message, "Change it")
+            await late.wait_content()
+            assert "restarted" in late.content
+            guild.remove_member(carol)
+            guild.add_member(carol)
+            assert carols.message is not None
+            refused = await carol.click(carols.message, "Numbers")
+            await refused.wait_content()
+            assert "Manage Server" in refused.content
+            shown = await ada.slash(channel, "config show", setting="allowed_channel_ids")
+            await shown.wait_content()
+            assert "`none`" in shown.content
+
+
+async def test_a_channels_own_settings_are_named_on_the_page(page: Page) -> None:
+    own = await page.ada.slash(page.channel, "config chat", scope="channel", temperature=0.1)
+    await own.wait_content()
+    await page.press("Refresh")
+    await page.shows("its own temperature")
+    assert "temperature 0.1" not in page.message.content
+
+
 async def test_deleted_channels_are_no_marks_of_the_menu(page: Page) -> None:
     questions = _there(page, "questions")
     await page.select("Channels", questions, page.channel.id)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cogs import _buttons, _change, _gate
+from cogs import _buttons, _confirm, _gate
 from sandbox.discord import Channel, Interaction, Message, Person, rendering
 from sandbox.discord.people.command_options import OptionReader, command_data
 from sandbox.discord.state.commands import leaf_options
@@ -344,7 +344,7 @@ async def test_a_change_that_waits_for_a_yes_is_made_for_nobody_else(
                         bend(body)
                     deployment.discord.gateway.dispatch("INTERACTION_CREATE", body)
                     await made.wait_content()
-                    is_theirs = made.content == _change.NOT_YOURS
+                    is_theirs = made.content == _confirm.NOT_YOURS
                     assert is_theirs or is_denial(made.content), (identity, bend, made.content)
                     assert stored(deployment) == before, (identity, bend)
         forged = {"component_type": 2, "custom_id": "f" * 32, "id": 1}

@@ -1,0 +1,160 @@
+"""``/persona``: written in a form, seen as the model gets it, and only then in force."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+import discord
+
+from bot.core.clock import within
+from bot.gateway.client import ClawbotClient
+from bot.prompt.tokens import static_tokens
+from bot.storage.setting_types import Layer, Scope, setting_type
+from cogs import _change, _confirm, _convert, _forms, _gate, _respond, _settings
+from config.defaults import SYSTEM_PROMPT_CHARS
+
+Interaction = discord.Interaction[ClawbotClient]
+
+FORM: Final = "persona"
+"""This form, among all."""
+FIELD: Final = "system_prompt"
+YES: Final = "Use it"
+FILE_NAME: Final = "persona.txt"
+MOST_BYTES: Final = SYSTEM_PROMPT_CHARS * 4
+"""Longest file that is read: UTF-8 has at most four bytes a character."""
+DOWNLOAD_S: Final = 2.0
+"""Seconds for Discord to hand out the file: a command waits 3 s at most."""
+SHOWN_CHARS: Final = 1500
+
+HINT: Final = "{bot}, {server}, {channel}, {user}, {date} and {time} are filled in."
+LONG: Final = (
+    "This persona is longer than a form takes. Get it with /persona export, change the file, and give it "
+    "back with /persona import."
+)
+LARGE: Final = f"That file is too large: a persona has at most {SYSTEM_PROMPT_CHARS:,} characters."
+NO_TEXT: Final = "That file holds no plain text. Save it as text in UTF-8 and try again."
+NOT_GIVEN: Final = "Discord didn't give me that file. Please try again."
+
+
+def fields(text: str) -> dict[str, _forms.Field]:
+    """Return the field of a form that a persona is written in.
+
+    Raises:
+        GateError: The text is longer than a form takes.
+    """
+    if len(text) > _forms.FIELD_CHARS:
+        raise _gate.GateError(LONG)
+    most = min(_forms.FIELD_CHARS, SYSTEM_PROMPT_CHARS)
+    return {FIELD: _forms.Field("Persona", text, is_long=True, most_chars=most, hint=HINT)}
+
+
+def held_at(interaction: Interaction, scope: Scope) -> str:
+    """Return the persona that was set at a scope, or else the one in force here."""
+    overrides = interaction.client.services.overrides
+    stored = overrides.stored(scope, FIELD)
+    if stored is not None:
+        return str(stored.value)
+    return overrides.effective(_convert.interaction_place(interaction)).system_prompt
+
+
+async def open_form(interaction: Interaction, scope: Scope, text: str) -> None:
+    """Open the form in which a persona is written.
+
+    Raises:
+        GateError: The text is longer than a form takes.
+    """
+    await _forms.show(interaction, FORM, "Persona", fields(text), scope.layer.value)
+
+
+async def submitted(interaction: Interaction, form: _forms.Sent) -> None:
+    """Show what was written as the model would get it.
+
+    Raises:
+        GateError: They may not change it.
+        InvalidSettingError: The text isn't allowed.
+    """
+    if await _gate.admits(interaction, is_administrative=True):
+        scope = _settings.scope_for(interaction, form.about)
+        await preview(interaction, scope, form.texts.get(FIELD, ""))
+
+
+async def preview(interaction: Interaction, scope: Scope, text: str) -> None:
+    """Show a persona as the model would get it here, to be used or left.
+
+    Raises:
+        InvalidSettingError: The text isn't allowed.
+    """
+    await _change.tried(interaction, {FIELD: text}, scope)
+    await _respond.say(
+        interaction, _preview_text(interaction, scope, text), view=Preview(interaction, scope, text)
+    )
+
+
+class Preview(_confirm.Yes):
+    """A persona that waits for a yes, and can be written further."""
+
+    def __init__(self, shown_by: Interaction, scope: Scope, text: str) -> None:
+        async def use(pressed: Interaction) -> str:
+            return await _change.carry_out(pressed, {FIELD: text}, scope)
+
+        check = partial(_change.may_change, scope=scope)
+        super().__init__(shown_by, YES, use, check)
+        self.yes.style = discord.ButtonStyle.primary
+        self._scope, self._text = scope, text
+
+    @discord.ui.button(label="Edit", custom_id=_confirm.EDIT_ID)
+    async def edit(self, interaction: Interaction, _button: discord.ui.Button[Preview]) -> None:
+        """Open the form again, with this text."""
+        await open_form(interaction, self._scope, self._text)
+
+
+def _preview_text(interaction: Interaction, scope: Scope, text: str) -> str:
+    services = interaction.client.services
+    place = _convert.interaction_place(interaction)
+    value = setting_type(FIELD).parse(text)
+    chat = replace(services.overrides.effective(place), system_prompt=str(value))
+    turns = services.builder.opening(place, chat, services.backend.model(chat.model))
+    whole = "\n".join(turn.text for turn in turns)
+    seen = whole.replace("```", "'''")
+    if len(seen) > SHOWN_CHARS:
+        seen = f"{seen[:SHOWN_CHARS]}…\n({len(whole) - SHOWN_CHARS:,} more characters)"
+    return (
+        f"**This is what the model would get first**, about {static_tokens(whole):,} tokens:\n"
+        f"```text\n{seen}\n```\n"
+        f"Nothing is changed yet. **{YES}** sets it for {_settings.scope_words(scope.layer)}."
+    )
+
+
+async def read_file(interaction: Interaction, file: discord.Attachment) -> str:
+    """Return the text of a file that somebody sent along.
+
+    Raises:
+        GateError: It is too large, no text, or Discord doesn't hand it out.
+    """
+    if file.size > MOST_BYTES:
+        raise _gate.GateError(LARGE)
+    try:
+        data = await within(interaction.client.services.clock, file.read(), DOWNLOAD_S)
+    except (*_respond.LOST, TimeoutError) as exc:
+        raise _gate.GateError(NOT_GIVEN) from exc
+    try:
+        text = data[: MOST_BYTES + 1].decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise _gate.GateError(NO_TEXT) from None
+    if not text or "\x00" in text:
+        raise _gate.GateError(NO_TEXT)
+    return text
+
+
+async def export(interaction: Interaction, scope: Scope) -> None:
+    """Hand a persona out as a file that ``/persona import`` takes."""
+    data = held_at(interaction, scope).encode()
+    what = "Everywhere" if scope.layer is Layer.GLOBAL else _settings.scope_words(scope.layer)
+    await _respond.say(
+        interaction,
+        f"The persona for {what.lower()}. /persona import takes the file, here or in another server.",
+        file=discord.File(io.BytesIO(data), FILE_NAME),
+    )

@@ -1,0 +1,87 @@
+"""``/persona``: seen as the model gets it before it holds, and taken along as a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.discord import Channel, DiscordSandbox, Interaction, Person
+from sandbox.lmstudio import LMStudioSandbox
+from tests.support.application import running, settings_for
+
+
+@dataclass
+class Desk:
+    """Where Ada writes personas."""
+
+    ada: Person
+    channel: Channel
+
+    async def use(self, name: str, **options: object) -> Interaction:
+        """Use a command and wait for its answer: words, or a form."""
+        made = await self.ada.slash(self.channel, f"persona {name}", **options)
+        await made.wait_response()
+        return made
+
+    async def held(self) -> str:
+        """Return what holds here."""
+        return (await self.use("show")).content
+
+    async def send(self, form: Interaction, text: str) -> Interaction:
+        """Send a form off and wait for the preview."""
+        made = await self.ada.submit(form, {"Persona": text})
+        await made.wait_content()
+        return made
+
+    async def press(self, shown: Interaction, label: str) -> Interaction:
+        """Press a button of a preview."""
+        assert shown.message is not None
+        made = await self.ada.click(shown.message, label)
+        await made.wait_response()
+        return made
+
+
+async def test_a_persona_is_written_seen_and_used(
+    discord: DiscordSandbox, ada: Person, channel: Channel, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    desk = Desk(ada, channel)
+    async with running(settings_for(discord, lm, tmp_path)):
+        opened = await desk.use("edit", preset="coder")
+        assert "software engineer" in str(opened.modal)
+        seen = await desk.send(opened, "You are {bot} of #{channel}.")
+        for words in (f"of #{channel.name}.", "what the model would get first", "Nothing is chang"):
+            assert words in seen.content
+        assert "You are {bot} of" not in await desk.held()
+        again = await desk.press(seen, "Edit")
+        assert "You are {bot} of #{channel}." in str(again.modal)
+        left = await desk.press(seen, "Leave it")
+        assert "Nothing was changed" in left.content
+        better = await desk.send(again, "You are {bot}, a pirate.")
+        await desk.press(better, "Use it")
+        assert "a pirate" in await desk.held()
+
+
+async def test_a_persona_is_taken_along_as_a_file(
+    discord: DiscordSandbox, ada: Person, channel: Channel, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    desk = Desk(ada, channel)
+    async with running(settings_for(discord, lm, tmp_path)):
+        await desk.use("set", text="You are a pirate.")
+        exported = await desk.use("export")
+        assert exported.message is not None
+        [file] = exported.message.attachments
+        assert file.data.decode() == "You are a pirate."
+        long_file = ("p.txt", ("Ä" * 5000).encode())
+        seen = await desk.use("import", file=long_file, scope="channel")
+        assert "more characters" in seen.content
+        await desk.press(seen, "Use it")
+        assert "ÄÄÄ" in await desk.held()
+        assert "/persona export" in (await desk.use("edit", scope="channel")).content
+        for data, words in (
+            (b"\xff\xfe\x00", "no plain text"),
+            (b"", "no plain text"),
+            (b"x" * 24_001, "too large"),
+            (b"x" * 6_001, "at most 6000 characters"),
+        ):
+            refused = await desk.use("import", file=("p.txt", data))
+            assert words in refused.content, (words, refused.content)

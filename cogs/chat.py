@@ -101,6 +101,7 @@ class ChatCog(commands.Cog):
         for menu in self._menus:
             self.bot.tree.add_command(menu)
         _buttons.install(self.bot, self._actions, _respond.failure)
+        self._tasks.start(self._resumer.keep_looking(self._look_for_left), name="left open")
 
     async def cog_unload(self) -> None:
         """End what this cog runs in the background."""
@@ -291,6 +292,13 @@ class ChatCog(commands.Cog):
             channels = _places.candidates(self.bot, self._backfill.dm_channels)
             look_up = partial(_places.archived_threads, self.bot)
             await self._backfill.run(channels, self._take_missed, look_up)
+
+    async def _look_for_left(self) -> int:
+        """Take up what stays open although no start or new session is due; returns how much it was."""
+        if not self.bot.is_online() or self._catching_up.locked():
+            return 0
+        async with self._catching_up:
+            return await self._resumer.run(self._me)
 
     async def _look_again(self) -> None:
         """See what became of the questions in work while no events came."""

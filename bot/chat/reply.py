@@ -208,8 +208,7 @@ class Reply:
             except DeliveryError as exc:
                 self._account.failed(error_kind(exc))
                 _log.info("not delivered (%s)", plain_reason(exc))
-                await self._delivery.abort()
-                return Outcome.DROPPED
+                return await self._take_back(Outcome.DROPPED)
             finally:
                 await end_tasks(self._work)
 
@@ -224,6 +223,16 @@ class Reply:
             raise
         except Exception as exc:  # noqa: BLE001 - the outer seam of one question's work
             return await self._failed(exc)
+
+    async def _take_back(self, outcome: Outcome | None) -> Outcome | None:
+        """Take back what was posted, and return how the question ended.
+
+        What Discord lets stand is left to the next look: an answer of no texts says so.
+        """
+        if await self._delivery.abort():
+            return outcome
+        await self._parts.journal.answered(self.question.id, ())
+        return None
 
     async def _on_posted(self, message_ids: tuple[MessageId, ...]) -> None:
         await self._parts.journal.posted(self.question.id, message_ids)
@@ -430,8 +439,9 @@ class Reply:
             await self._delivery.fail(RESTARTING_TEXT)
         elif self._ending is Ending.STOPPED:
             await self._stopped()
+        outcome = _OUTCOMES.get(self._ending)
         if self._ending not in _WITH_WORDS:
-            await self._delivery.abort()
+            outcome = await self._take_back(outcome)
         asked = self.question
         if self._ending is Ending.MERGED and self._parts.pacers.may_sign(
             asked.asker.id, asked.place
@@ -439,7 +449,7 @@ class Reply:
             with contextlib.suppress(DeliveryError):
                 await self._sink.mark(MERGED_MARK)
         self._has_ended = True
-        return _OUTCOMES.get(self._ending)
+        return outcome
 
     async def _stopped(self) -> None:
         """Say that the person stopped it, with what is known of the answer until then."""
@@ -447,9 +457,12 @@ class Reply:
         if reading is not None:
             done = reading.so_far()
             details = describe_run(reading.prompt, done, done.total_s or 0.0)
-            await self._parts.journal.answered(self.question.id, (), details=details)
+
+        async def store(chunks: tuple[str, ...]) -> None:
+            await self._parts.journal.answered(self.question.id, chunks, details=details)
+
         controls = self._controls(regenerate=True, details=bool(details))
-        await self._delivery.fail("Stopped.", controls=controls)
+        await self._delivery.fail("Stopped.", controls=controls, before_final=store)
 
     async def _failed(self, exc: Exception) -> Outcome:
         report = describe(exc)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
@@ -21,6 +22,11 @@ MOST_ATTEMPTS = ALONE_FROM + 2
 The last two end while nothing else is worked on: once may be a power cut's doing, twice is not."""
 MOST_DELIVERIES = 2 * MOST_ATTEMPTS
 """The same where its answer is finished and only has to be delivered."""
+LEFTOVERS_FOR = timedelta(days=1)
+"""How long what Discord lets stand of an answer that was taken back is tried to be deleted."""
+FIRST_AGAIN_S = 10.0
+"""Seconds until what stays open is looked at again; doubled each time that there is something."""
+LAST_AGAIN_S = 600.0
 SET_ASIDE = "I was stopped each time I worked on this question, so I've set it aside. Please ask it in another way."
 TOO_OLD = (
     "I was away when you asked this and it is a while ago. Please ask again if you still like."
@@ -94,6 +100,11 @@ def _newest(question: Question) -> MessageId | None:
     return None if question.message is None else question.message.id
 
 
+def _is_taken_back(entry: JournalEntry) -> bool:
+    """Return whether nothing is to be said any more, and only what stands is to be taken away."""
+    return entry.state is QuestionState.ANSWERED and not entry.chunks
+
+
 def _most_attempts(entry: JournalEntry) -> int:
     return MOST_DELIVERIES if entry.state is QuestionState.ANSWERED else MOST_ATTEMPTS
 
@@ -126,6 +137,18 @@ class Resumer:
         self._source = source
         self._stale_after = stale_after
 
+    async def keep_looking(self, look: Callable[[], Awaitable[int]]) -> None:
+        """Have what stays open looked at again and again, less often while there is something.
+
+        Args:
+            look: Takes up every open question, if that can be done now; returns how many there were.
+        """
+        wait_s = FIRST_AGAIN_S
+        while True:
+            await self._clock.sleep(wait_s)
+            is_left = bool(await look())
+            wait_s = min(2 * wait_s, LAST_AGAIN_S) if is_left else FIRST_AGAIN_S
+
     async def run(self, me: UserId) -> int:
         """Take up every open question that nobody works on; returns how many there were.
 
@@ -135,7 +158,7 @@ class Resumer:
         Args:
             me: The bot's own user.
         """
-        pending = await self._journal.pending()
+        pending = [] if self._chat.is_closing else await self._journal.pending()
         found = [await self._look(each.question.id, me) for each in pending if each.attempts]
         count = sum([await self._go_on(each) for each in found if each is not None])
         for entry in pending:
@@ -185,13 +208,14 @@ class Resumer:
         newer = await self._asked_anew(entry.question)
         if await self._still_open(question_id) is None:
             return False
-        if way is None:
+        age = self._clock.now() - entry.question.asked_at
+        if way is None or (_is_taken_back(entry) and age > LEFTOVERS_FOR):
             await self._journal.close(question_id, Outcome.DROPPED)
         elif newer:
             taken_over = {each for other in newer for each in other.posted}
             left = tuple(each for each in entry.posted if each not in taken_over)
             self._chat.withdraw(replace(entry, posted=left), way.sink, Ending.SUPERSEDED)
-        elif found.question is None:
+        elif found.question is None or _is_taken_back(entry):
             self._chat.withdraw(entry, way.sink, Ending.GONE)
         elif found.refusal:
             self._chat.decline(entry, way.sink, found.refusal)

@@ -79,6 +79,11 @@ class ChatService:
         """How many questions are waiting or being answered."""
         return len(self._replies)
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether what is open is left to the next start from here on."""
+        return self._is_closing
+
     def learned(self) -> dict[str, object]:
         """Return what was learned of each model, to be kept over a restart, by state key."""
         return {ESTIMATES: self._parts.estimator.dump(), MODELS: self._parts.memory.dump()}

@@ -211,39 +211,59 @@ class Delivery:
         await self._end_writing()
         if self.gone_reason is not None:
             raise self.gone_reason
+        parts = parts_of(chunks)
         try:
             try:
-                await self._settle(parts_of(chunks), controls)
+                await self._settle(parts, controls)
             except _FileRefusedError as exc:
                 _log.info("no file (%s); sent as messages", exc)
-                await self._settle(without_file(chunks), controls)
+                parts = without_file(chunks)
+                await self._settle(parts, controls)
         except (TargetGoneError, DeliveryForbiddenError, DeliveryUnavailableError):
             raise
         except DeliveryError as exc:
-            await self._refused(exc)
+            await self._refused(exc, parts, controls)
 
-    async def fail(self, sentence: str, *, controls: Controls | None = None) -> None:
+    async def fail(
+        self,
+        sentence: str,
+        *,
+        controls: Controls | None = None,
+        before_final: BeforeFinal | None = None,
+    ) -> None:
         """Say one sentence instead of an answer, or below the part of it that stands already.
+
+        Args:
+            sentence: What to say.
+            controls: Buttons below it.
+            before_final: Awaited with the final texts before anything of them is sent.
 
         Raises:
             DeliveryError: As ``finish`` does.
         """
         text = self._read_text().strip()
         chunks = self._plan(text, (sentence,)) if text else (notice(sentence),)
+        if before_final is not None:
+            await before_final(chunks)
         await self._note(own_lines_of(chunks, (sentence,)) if text else chunks[0])
         await self.deliver(chunks, controls=controls)
 
-    async def abort(self) -> None:
-        """Take back whatever was posted, as far as Discord lets us; never raises for Discord."""
+    async def abort(self) -> bool:
+        """Take back whatever was posted; never raises for Discord.
+
+        Whoever may not write in a channel any more may still delete what is their own there.
+
+        Returns:
+            False if Discord let some of it stand.
+        """
         await self._end_writing()
-        if isinstance(self.gone_reason, DeliveryForbiddenError):
-            return
         while (operation := self._board.next_operation((), None, prune=True)) is not None:
             try:
                 await self._paced(operation)
             except DeliveryError as exc:
                 _log.info("an answer could not be taken back (%s)", plain_reason(exc))
-                return
+                return False
+        return True
 
     async def _end_writing(self) -> None:
         """Let a request under way end, and make no more from the background."""
@@ -307,10 +327,16 @@ class Delivery:
         if self._board.was_slow:
             self._pacer.slowed(self._clock.monotonic())
 
-    async def _refused(self, exc: DeliveryError) -> None:
-        """Say that Discord refused the answer, once, under a nonce of its own."""
+    async def _refused(
+        self, exc: DeliveryError, parts: Sequence[Part], controls: Controls | None
+    ) -> None:
+        """Say once that Discord refused a message of the answer: in its place, or as one of its own."""
         await self._note(notice(exc.sentence))
-        await self._board.notice(exc.sentence)
+        refused = self._board.next_operation(parts, controls, prune=True)
+        if refused is not None and refused.index < len(self._board.message_ids):
+            await self._settle((*parts[: refused.index], Part(notice(exc.sentence))), None)
+        else:
+            await self._board.notice(exc.sentence)
 
     async def _note(self, own_lines: str) -> None:
         if self._on_own_lines is not None:

@@ -9,7 +9,10 @@ from datetime import timedelta
 
 import pytest
 
+from bot.chat.closing import Ending
 from bot.chat.resume import (
+    FIRST_AGAIN_S,
+    LEFTOVERS_FOR,
     MOST_ATTEMPTS,
     MOST_DELIVERIES,
     SET_ASIDE,
@@ -19,8 +22,9 @@ from bot.chat.resume import (
     WayBack,
     give_up,
 )
-from bot.core.domain import IncomingMessage, MessageId, Question, QuestionId
-from bot.core.errors import DeliveryForbiddenError
+from bot.core.domain import IncomingMessage, MessageId, Question, QuestionId, TextDelta
+from bot.core.errors import DeliveryError, DeliveryForbiddenError, DeliveryUnavailableError
+from bot.core.notices import notice
 from bot.core.ports import JournalEntry, Outcome, QuestionState
 from tests.support.builders import BOT_ID, question
 from tests.support.chat import Chat, FakeJournal
@@ -139,8 +143,8 @@ def harness(clock: FakeClock) -> ResumeHarness:
         (RUNNING, "blocked", 1, Outcome.NOTIFIED, BLOCKED, False),
         (ANSWERED, "blocked", 1, Outcome.NOTIFIED, BLOCKED, False),
         (RUNNING, "blocked", MOST_ATTEMPTS, Outcome.NOTIFIED, BLOCKED, False),
-        (ANSWERED, "forbidden", 1, Outcome.DROPPED, HALF, False),
-        (RUNNING, "forbidden", MOST_ATTEMPTS, Outcome.DROPPED, HALF, False),
+        (ANSWERED, "forbidden", 1, None, HALF, False),
+        (RUNNING, "forbidden", MOST_ATTEMPTS, None, HALF, False),
     ],
 )
 async def test_a_question_left_open_ends_as_its_state_and_its_fate_say(
@@ -148,7 +152,7 @@ async def test_a_question_left_open_ends_as_its_state_and_its_fate_say(
     state: QuestionState,
     fate: str,
     attempts: int,
-    outcome: Outcome,
+    outcome: Outcome | None,
     shown: str,
     is_asked: bool,
 ) -> None:
@@ -162,6 +166,57 @@ async def test_a_question_left_open_ends_as_its_state_and_its_fate_say(
     assert [shown in each for each in harness.chat.sink.contents] == [True] * bool(shown)
     if state is not ACCEPTED and shown:
         assert list(harness.chat.sink.messages) == [71]
+
+
+@pytest.mark.parametrize("failure", [DeliveryForbiddenError(50013), DeliveryUnavailableError()])
+@pytest.mark.parametrize("ending", [None, Ending.GONE, Ending.MERGED, Ending.SUPERSEDED])
+async def test_what_discord_lets_stand_of_an_answer_is_taken_away_as_soon_as_it_can_be(
+    harness: ResumeHarness, failure: DeliveryError, ending: Ending | None
+) -> None:
+    chat = harness.chat
+    looking = asyncio.create_task(harness.resumer.keep_looking(lambda: harness.resumer.run(BOT_ID)))
+    chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time(3)
+    chat.sink.failures.extend([failure] * 3)
+    if ending is None:
+        harness.fates[QuestionId(1)] = "blocked"  # nothing is answered to whom nobody may write
+        chat.service._replies[QuestionId(1)]._delivery._set_gone(DeliveryForbiddenError(50013))
+    else:
+        chat.service._replies[QuestionId(1)].end(ending)
+    await chat.pass_time(1)
+    assert len(chat.sink.contents) == 1
+    assert chat.outcome(1) is None
+    await chat.pass_time(8 * FIRST_AGAIN_S)
+    looking.cancel()
+    assert chat.sink.contents == []
+    assert chat.outcome(1) is Outcome.DROPPED
+    assert len(chat.backend.requests) == 1
+
+
+async def test_what_discord_never_lets_be_taken_away_is_let_be_after_a_day(
+    harness: ResumeHarness,
+) -> None:
+    asked = question(1, asked_at=harness.chat.clock.now() - LEFTOVERS_FOR - timedelta(seconds=1))
+    harness.store(asked, RUNNING)
+    await harness.chat.journal.answered(asked.id, ())
+    await harness.run()
+    assert harness.chat.outcome(1) is Outcome.DROPPED
+    assert "delete" not in harness.chat.sink.kinds()
+
+
+async def test_a_stop_is_not_forgotten_when_the_process_dies_before_it_is_said(
+    harness: ResumeHarness,
+) -> None:
+    harness.chat.backend.scripts.append([asyncio.Event()])
+    await harness.chat.service.submit(question(1), harness.chat.sink)
+    await harness.chat.pass_time(1)
+    harness.chat.sink.before = asyncio.Event().wait
+    harness.chat.service.stop(QuestionId(1))
+    later = ResumeHarness(harness.chat.clock, await died(harness))
+    await later.run()
+    assert later.chat.sink.contents == [notice("Stopped.")]
+    assert later.asked == []
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from bot.core.notices import FILE_LINE, notice
 from bot.delivery.delivery import FILE_PATIENCE_S, FINAL_PATIENCE_S
 from config.settings import DeliverySettings
 from tests.support.clock import settle
-from tests.unit.delivery.helpers import DONE, DeliveryRig
+from tests.unit.delivery.helpers import DONE, STOP, DeliveryRig
 
 LOADING = Stage(StageKind.LOADING)
 
@@ -117,6 +117,36 @@ async def test_refused_text_is_explained_once_under_another_nonce() -> None:
     assert delivery.message_ids == ()
     assert rig.sink.contents == [notice(DeliveryRejectedError.user_text)]
     assert [call.nonce for call in rig.sink.calls if call.kind == "send"] == ["1-r-0", "1-n-0"]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+async def test_a_refused_message_makes_room_for_the_sentence_that_says_so(number: int) -> None:
+    rig = DeliveryRig()
+    words = "word " * 700
+    async with rig.delivery(live_controls=STOP) as delivery:
+        delivery.show(words)
+        await rig.clock.advance(10.0)
+        assert len(rig.sink.messages) == 2
+        rig.sink.failures.extend([None] * number + [DeliveryRejectedError(200000)])
+        await rig.wait(delivery.finish(f"now {words} {words}", controls=DONE))
+    assert len(rig.sink.messages) == number + 1
+    *before, last = rig.sink.messages.values()
+    assert last.content == notice(DeliveryRejectedError.user_text)
+    assert last.controls is None or not last.controls.stop
+    assert all(message.content.startswith("now word") for message in before)
+
+
+async def test_who_may_not_write_any_more_may_still_take_back() -> None:
+    rig = DeliveryRig()
+    async with rig.delivery() as delivery:
+        delivery.show("Hello.")
+        await settle()
+        rig.sink.failures.append(DeliveryForbiddenError(50013))
+        delivery.show("Hello again.")
+        await rig.clock.advance(5.0)
+        assert delivery.gone.is_set()
+        assert await delivery.abort()
+    assert rig.sink.contents == []
 
 
 async def test_refused_interim_text_ends_interim_edits_only() -> None:

@@ -2,15 +2,15 @@
 
 Start-time fair queueing (Goyal, Vin, Cheng 1996): each person has a start tag, which grows by the
 cost of what they were given, and the lowest tag is served next. A person who comes back starts no
-earlier than where the queue is now, so nobody saves up. Equal tags are decided by the channel's own
-tag, then by arrival. Within a person's queue, first come, first served.
+earlier than where the queue is now, so nobody saves up; what is put back wasn't away, and starts where
+it did. Equal tags are decided by the channel's own tag, then by who asked first. Within a person's
+queue, first come, first served.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -29,7 +29,7 @@ class Entry:
     """One question in the queue.
 
     Attributes:
-        key: Unique among those waiting.
+        key: Unique among those waiting; lower where it was asked earlier.
         cost: What answering is expected to take, in any one unit; more than 0.
     """
 
@@ -51,9 +51,7 @@ class FairQueue:
     def __init__(self, max_total: int, max_channel: int, max_person: int) -> None:
         self.bound(max_total, max_channel, max_person)
         self._entries: dict[int, Entry] = {}
-        self._arrivals: dict[int, int] = {}
-        self._arrival = itertools.count()
-        self._queues: dict[int, OrderedDict[int, Entry]] = {}
+        self._queues: dict[int, dict[int, Entry]] = {}
         self._channel_counts: dict[int, int] = {}
         self._person_tags: dict[int, float] = {}
         self._channel_tags: dict[int, float] = {}
@@ -90,17 +88,31 @@ class FairQueue:
         Raises:
             ValueError: The key waits already.
         """
-        self._add(entry, next(self._arrival))
+        if entry.key in self._entries:
+            raise ValueError(f"{entry.key} waits already")
+        self._entries[entry.key] = entry
+        queue = self._queues.setdefault(entry.person, {})
+        queue[entry.key] = entry
+        if len(queue) == 1:
+            known = self._person_tags.get(entry.person, 0.0)
+            self._person_tags[entry.person] = max(self._tag, known)
+        count = self._channel_counts.get(entry.channel, 0)
+        self._channel_counts[entry.channel] = count + 1
+        if count == 0:
+            known = self._channel_tags.get(entry.channel, 0.0)
+            self._channel_tags[entry.channel] = max(self._channel_tag, known)
+        self._changed()
 
-    def push_front(self, entry: Entry) -> None:
-        """Put back what was taken, to the front of its person's queue, its cost given back."""
-        self._add(entry, -1 - next(self._arrival))
-        queue = self._queues[entry.person]
-        queue.move_to_end(entry.key, last=False)
-        tag = self._person_tags[entry.person] - entry.cost
-        self._person_tags[entry.person] = max(self._tag, tag)
-        tag = self._channel_tags[entry.channel] - entry.cost
-        self._channel_tags[entry.channel] = max(self._channel_tag, tag)
+    def put_back(self, entry: Entry) -> None:
+        """Put back what was taken, to its place in its person's queue, its cost given back."""
+        person = self._person_tags.get(entry.person)
+        channel = self._channel_tags.get(entry.channel)
+        self.push(entry)
+        self._queues[entry.person] = dict(sorted(self._queues[entry.person].items()))
+        if person is not None:
+            self._person_tags[entry.person] = person - entry.cost
+        if channel is not None:
+            self._channel_tags[entry.channel] = channel - entry.cost
 
     def reprice(self, key: int, cost: float) -> None:
         """Set what answering a waiting question is expected to take; its place stays.
@@ -159,26 +171,8 @@ class FairQueue:
             self._channel_tags.clear()
             self._tag = self._channel_tag = 0.0
 
-    def _add(self, entry: Entry, arrival: int) -> None:
-        if entry.key in self._entries:
-            raise ValueError(f"{entry.key} waits already")
-        self._entries[entry.key] = entry
-        self._arrivals[entry.key] = arrival
-        queue = self._queues.setdefault(entry.person, OrderedDict())
-        queue[entry.key] = entry
-        if len(queue) == 1:
-            known = self._person_tags.get(entry.person, 0.0)
-            self._person_tags[entry.person] = max(self._tag, known)
-        count = self._channel_counts.get(entry.channel, 0)
-        self._channel_counts[entry.channel] = count + 1
-        if count == 0:
-            known = self._channel_tags.get(entry.channel, 0.0)
-            self._channel_tags[entry.channel] = max(self._channel_tag, known)
-        self._changed()
-
     def _drop(self, entry: Entry) -> None:
         del self._entries[entry.key]
-        del self._arrivals[entry.key]
         queue = self._queues[entry.person]
         del queue[entry.key]
         self._channel_counts[entry.channel] -= 1
@@ -207,17 +201,17 @@ class FairQueue:
         queues = {person: iter(queue.values()) for person, queue in self._queues.items()}
         first = {person: next(queue) for person, queue in queues.items()}
         heap = [
-            (tags[person], channels[entry.channel], self._arrivals[entry.key], person)
+            (tags[person], channels[entry.channel], entry.key, person)
             for person, entry in first.items()
         ]
         heapq.heapify(heap)
         while heap:
-            tag, channel_tag, arrival, person = heap[0]
+            tag, channel_tag, key, person = heap[0]
             entry = first[person]
             if channels[entry.channel] > channel_tag:
-                heapq.heapreplace(heap, (tag, channels[entry.channel], arrival, person))
+                heapq.heapreplace(heap, (tag, channels[entry.channel], key, person))
                 continue
-            yield entry.key
+            yield key
             tags[person] += entry.cost
             channels[entry.channel] += entry.cost
             follower = next(queues[person], None)
@@ -225,7 +219,7 @@ class FairQueue:
                 heapq.heappop(heap)
                 continue
             first[person] = follower
-            place = tags[person], channels[follower.channel], self._arrivals[follower.key], person
+            place = tags[person], channels[follower.channel], follower.key, person
             heapq.heapreplace(heap, place)
 
 

@@ -512,7 +512,7 @@ class Scheduler:
         if self._is_closed:
             ticket.fail(QueueError(_KEPT))
             return True
-        self._queue.push_front(_entry(ticket.job))
+        self._queue.put_back(_entry(ticket.job))
         self._gate.ramp()
         self._paused_until_s = now_s + min(30.0, 2.0**ticket.requeues - 1.0)
         self._enter(ticket)

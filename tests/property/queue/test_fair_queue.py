@@ -126,22 +126,24 @@ def test_put_back_at_once_stands_first_of_its_person(
     for _ in range(min(steps, len(items))):
         last = queue.take(next(queue.ahead()))
         waiting = len(queue)
-        queue.push_front(last)
+        queue.put_back(last)
         assert len(queue) == waiting + 1
         own = [key for key in queue.order() if items[key][0] == last.person]
         assert own[0] == last.key
         queue.take(last.key)
 
 
-@given(ENTRIES.filter(bool), st.integers(0, 29))
+@given(ENTRIES.filter(bool), st.lists(st.integers(0, 2), max_size=29), st.integers(1, 4), st.data())
 def test_what_is_put_back_at_once_costs_nobody_a_place(
-    items: list[tuple[int, int, int]], steps: int
+    items: list[tuple[int, int, int]], places: list[int], count: int, data: st.DataObject
 ) -> None:
     queue = _filled(items)
-    for _ in range(min(steps, len(items) - 1)):
-        queue.take(next(queue.ahead()))
+    for place in places[: len(items) - 1]:
+        queue.take(queue.order()[min(place, len(queue) - 1)])
     before = queue.order()
-    queue.push_front(queue.take(before[0]))
+    taken = [queue.take(next(queue.ahead())) for _ in before[:count]]
+    for entry in data.draw(st.permutations(taken)):
+        queue.put_back(entry)
     assert queue.order() == before
 
 
@@ -220,15 +222,24 @@ def test_the_line_of_channels_never_moves_back_either() -> None:
     assert queue.order() == [31, 40]
 
 
-def test_what_is_put_back_stands_first_and_costs_nothing() -> None:
+def test_what_is_put_back_costs_its_channel_nothing_either() -> None:
+    queue = _filled([(1, 1, 1), (1, 1, 6), (1, 2, 1), (2, 1, 1), (2, 1, 1), (3, 1, 7), (3, 3, 1)])
+    for _ in range(5):
+        queue.take(next(queue.ahead()))
+    before = queue.order()
+    queue.put_back(queue.take(before[0]))
+    assert queue.order() == before
+
+
+def test_what_is_put_back_stands_where_it_did_and_costs_nothing() -> None:
     queue = FairQueue(20, 20, 20)
     for key, person in ((1, 1), (2, 1), (3, 2)):
         queue.push(Entry(key, person, 1, 10.0))
     first, other = queue.take(1), queue.take(3)
-    queue.push_front(first)
+    queue.put_back(first)
     assert queue.order() == [1, 2]
-    queue.push_front(other)
-    assert queue.order() == [3, 1, 2]
+    queue.put_back(other)
+    assert queue.order() == [1, 3, 2]
 
 
 def test_another_cost_moves_who_comes_behind() -> None:

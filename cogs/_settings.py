@@ -132,6 +132,14 @@ def source_words(setting: ShownSetting) -> str:
     return _SCOPES[setting.layer]
 
 
+def _source_and_author(interaction: Interaction, setting: ShownSetting) -> str:
+    """Return where a value comes from and who set it, where mentions aren't shown as such."""
+    if setting.changed_by is None:
+        return source_words(setting)
+    is_own = setting.changed_by == interaction.user.id
+    return f"{source_words(setting)}, by {'you' if is_own else 'somebody else'}"
+
+
 def describe_change(change: Change) -> str:
     """Return one line on a change: when, who, what it was, what it became."""
     verb = "undid" if change.undoes_id else "set"
@@ -170,7 +178,8 @@ def setting_choices(interaction: Interaction, typed: str) -> list[app_commands.C
 
 
 def _titled(interaction: Interaction, kind: SettingType, held: ShownSetting) -> str:
-    return clipped(f"{kind.name} · {plain(interaction, kind, held.value)} · {source_words(held)}")
+    source = _source_and_author(interaction, held)
+    return clipped(f"{kind.name} · {plain(interaction, kind, held.value)} · {source}")
 
 
 def plain(interaction: Interaction, kind: SettingType, value: object) -> str:
@@ -211,7 +220,9 @@ def value_choices(
     default = kind.target.info.default
     marks: dict[str, str] = {}
     if held.value is not None:
-        marks[kind.written(held.value)] = f" · holds here, from {source_words(held)}"
+        marks[kind.written(held.value)] = (
+            f" · holds here, from {_source_and_author(interaction, held)}"
+        )
     if default is not None:
         marks.setdefault(kind.written(default), " · the default")
     values = dict.fromkeys([*marks, *_further(interaction, kind)])

@@ -112,7 +112,11 @@ class SetupPage(discord.ui.View):
         return SETTING_TYPES[name].written(self._held[name])
 
     def _list_words(self, name: str, none: str) -> str:
-        return self._words(name) if self._held[name] else none
+        held = self._held[name]
+        if not isinstance(held, tuple) or not held:
+            return none
+        gone = len(held) - len(self._picked(name))
+        return self._words(name) + (f" (⚠️ {gone} of them deleted)" if gone else "")
 
     def _model_words(self) -> str:
         backend = self._shown_by.client.services.backend

@@ -242,14 +242,17 @@ async def test_autocomplete_shows_what_holds_the_default_and_where_it_comes_from
 ) -> None:
     await server.use(server.ada, "config set", setting="temperature", value="0,3")
     named = await server.ada.autocomplete(server.general, "config set", "setting", "temp")
-    assert [each["name"] for each in named] == ["temperature · 0.3 · this server"]
+    assert [each["name"] for each in named] == ["temperature · 0.3 · this server, by you"]
     values = await server.ada.autocomplete(
         server.general, "config set", "value", "", setting="temperature"
     )
     assert [each["name"] for each in values][:2] == [
-        "0.3 · holds here, from this server",
+        "0.3 · holds here, from this server, by you",
         "0.7 · the default",
     ]
+    await server.use(server.discord.owner, "config chat", top_p=0.5, scope="global")
+    others = await server.ada.autocomplete(server.general, "config set", "setting", "top_p")
+    assert [each["name"] for each in others] == ["top_p · 0.5 · everywhere, by somebody else"]
     owners = await server.ada.autocomplete(server.general, "config set", "setting", "slots")
     assert owners == []
 

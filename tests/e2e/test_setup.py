@@ -207,5 +207,6 @@ async def test_deleted_channels_are_no_marks_of_the_menu(page: Page) -> None:
     await page.shows(f"<#{questions}>")
     page.discord.world.channels[questions].delete()
     await page.press("Refresh")
+    await page.shows("1 of them deleted")
     await page.select("Channels", page.channel.id)
     await page.shows(f"2. Channels: <#{page.channel.id}>")

@@ -22,3 +22,10 @@ async def deployment(tmp_path: Path) -> AsyncGenerator[Deployment, None]:
     """A deployment whose model answers at once; everything is checked when it closes."""
     async with open_house(tmp_path / "data") as open_one:
         yield open_one
+
+
+@pytest.fixture
+async def steady(tmp_path: Path) -> AsyncGenerator[Deployment, None]:
+    """A deployment whose clock runs as the world's: a busy machine has 3 s for each response."""
+    async with open_house(tmp_path / "data", factor=1.0) as open_one:
+        yield open_one

@@ -30,6 +30,7 @@ from sandbox.discord.state.guilds import (
     MemberLeft,
     Message,
     RoleCreated,
+    RoleDeleted,
 )
 from sandbox.discord.state.world import World
 from sandbox.discord.values.intents import (
@@ -99,6 +100,11 @@ class Dispatcher:
     def _(self, event: RoleCreated) -> None:
         body = {"guild_id": str(event.guild.id), "role": rendering.role_object(event.role)}
         self._dispatch_in_guild(event.guild, "GUILD_ROLE_CREATE", body)
+
+    @on_event.register
+    def _(self, event: RoleDeleted) -> None:
+        body = {"guild_id": str(event.guild.id), "role_id": str(event.role.id)}
+        self._dispatch_in_guild(event.guild, "GUILD_ROLE_DELETE", body)
 
     @on_event.register
     def _(self, event: MemberJoined) -> None:

@@ -307,6 +307,21 @@ class Guild:
         self.context.announce(RoleCreated(self, role))
         return role
 
+    def delete_role(self, role: Role) -> None:
+        """Delete a role: members and channels lose it.
+
+        Raises:
+            ValueError: It is @everyone, an app's own, or not this guild's.
+        """
+        if role is self.everyone or role.managed or self.roles.get(role.id) is not role:
+            raise ValueError(f"Discord deletes no such role: {role.name}")
+        del self.roles[role.id]
+        for member in self.members.values():
+            member.role_ids = [each for each in member.role_ids if each != role.id]
+        for channel in self.channels.values():
+            channel.overwrites.pop(role.id, None)
+        self.context.announce(RoleDeleted(self, role))
+
     def add_member(
         self,
         person: HasId,
@@ -487,6 +502,14 @@ class RoleCreated:
 
 
 @dataclass(frozen=True)
+class RoleDeleted:
+    """A guild lost a role."""
+
+    guild: Guild
+    role: Role
+
+
+@dataclass(frozen=True)
 class MemberJoined:
     """Somebody joined a guild."""
 
@@ -534,6 +557,7 @@ class ChannelDeleted:
 GuildEvent = (
     BotJoined
     | RoleCreated
+    | RoleDeleted
     | MemberJoined
     | MemberChanged
     | MemberLeft

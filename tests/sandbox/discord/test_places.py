@@ -138,6 +138,23 @@ async def test_others_reactions_take_manage_messages(
     assert (flags.body["flags"], flags.body["edited_timestamp"]) == (4, None)
 
 
+async def test_a_deleted_role_is_told_of_and_taken_from_members_and_channels(
+    discord: DiscordSandbox, guild: Guild, channel: Channel, ada: Person
+) -> None:
+    role = guild.add_role("keepers")
+    guild.set_roles(ada, [role])
+    channel.overwrite(role, deny="send_messages")
+    async with online(discord) as gateway:
+        guild.delete_role(role)
+        told = await gateway.event("GUILD_ROLE_DELETE")
+    assert told == {"guild_id": str(guild.id), "role_id": str(role.id)}
+    assert guild.members[ada.id].role_ids == []
+    assert role.id not in channel.overwrites
+    for kept in (role, guild.everyone, guild.bot_role):
+        with pytest.raises(ValueError, match="deletes no such role"):
+            guild.delete_role(kept)
+
+
 async def test_options_refer_to_people_places_roles_and_files(
     discord: DiscordSandbox, rest: Rest, guild: Guild, channel: Channel, ada: Person
 ) -> None:

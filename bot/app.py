@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -32,11 +32,13 @@ from bot.core.record import QuestionRecord
 from bot.core.tasks import TaskOwner, end_tasks
 from bot.core.wording import plain_reason
 from bot.delivery.pacing import PacerRegistry
-from bot.gateway.client import ClawbotClient
+from bot.gateway.client import EXTENSIONS, ClawbotClient
+from bot.gateway.connection import GatewayClient
 from bot.gateway.endpoints import NETWORK_ERRORS, discord_endpoints
 from bot.gateway.presence import Presence, keep_presence, presence_for
 from bot.gateway.proxy import connector_for
 from bot.gateway.reconnect import Governor
+from bot.gateway.rest import RestWatch, keep_buckets_steady
 from bot.gateway.services import Services
 from bot.idle.introductions import ACQUAINTANCES, Introductions
 from bot.idle.owner import IdleTime
@@ -70,7 +72,7 @@ from bot.storage.state import StateStore
 from bot.storage.tidying import Bounds
 from cogs._gate import Readers
 from cogs._source import Requests
-from cogs._tree import ClawbotTree
+from cogs._tree import ClawbotTree as ClawbotTree  # noqa: PLC0414 - given on with ``plugged``
 from config.settings import LiveSettings, Settings
 
 _log = logging.getLogger(__name__)
@@ -156,6 +158,40 @@ async def run(
         await _wind_up(client.services, settings.queue.shutdown_grace_s)
 
 
+@asynccontextmanager
+async def plugged(
+    client: ClawbotClient, settings: Settings, clock: Clock | None = None
+) -> AsyncGenerator[None, None]:
+    """Give a bot of somebody else's what the cogs need, and load them.
+
+    Args:
+        client: Not logged in yet; its command tree is a ``ClawbotTree``. Whoever made it logs it in,
+            connects it and registers its commands, within the block.
+        settings: Complete and checked; the token in it isn't used.
+        clock: Time; the system's when left out.
+
+    Raises:
+        ConfigurationError: The database or the data folder are wrong.
+        DependencyError: Another Clawbot uses the data folder.
+    """
+    clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        held = stack.enter_context(data_folder(settings.store.data_dir))
+        base = await _base(settings, clock, stack, held.path, None)
+        client.rest = RestWatch(clock)
+        keep_buckets_steady(client.http)
+        client.services = services = _services(base, client)
+        stack.push_async_callback(services.chat.cancel)
+        stack.push_async_callback((tasks := TaskOwner()).cancel)
+        for name in EXTENSIONS:
+            await client.load_extension(name)
+            stack.push_async_callback(client.unload_extension, name)
+        _start_upkeep(services, tasks, client.is_online, partial(asyncio.sleep, 0))
+        tasks.start(held.watch(clock), name="data folder")
+        yield
+        await _wind_up(services, settings.queue.shutdown_grace_s)
+
+
 async def _wind_up(services: Services, grace_s: float) -> None:
     tell(STOPPING)
     _log.info("stopping")
@@ -221,12 +257,12 @@ async def _build(
     folder: Path,
     lag: LoopLag | None,
     watcher: Watcher | None,
-) -> ClawbotClient:
+) -> GatewayClient:
     """Build all parts, each closed by ``stack`` in the reverse order."""
     base = await _base(settings, clock, stack, folder, watcher)
     if watcher is not None:
         watcher.begun(base.scheduler)
-    client = ClawbotClient(
+    client = GatewayClient(
         settings.discord,
         clock,
         base.metrics,
@@ -242,7 +278,7 @@ async def _build(
 async def _show_state(
     address: str,
     base: _Base,
-    client: ClawbotClient,
+    client: GatewayClient,
     stack: AsyncExitStack,
     lag: LoopLag | None,
 ) -> None:
@@ -504,7 +540,7 @@ def _cdn_hosts(settings: Settings) -> tuple[str, ...]:
     return (*(() if own == "discord.com" else (own,)), *settings.discord.cdn_hosts)
 
 
-def _start_companions(client: ClawbotClient, tasks: TaskOwner, ready: asyncio.Event | None) -> None:
+def _start_companions(client: GatewayClient, tasks: TaskOwner, ready: asyncio.Event | None) -> None:
     services = client.services
 
     async def register() -> None:
@@ -522,18 +558,29 @@ def _start_companions(client: ClawbotClient, tasks: TaskOwner, ready: asyncio.Ev
         if ready is not None:
             ready.set()
 
+    tasks.start(register(), name="register")
+    tasks.start(_keep_presence(client), name="presence")
+    _start_upkeep(services, tasks, client.is_online, client.keep_session)
+
+
+def _start_upkeep(
+    services: Services,
+    tasks: TaskOwner,
+    is_online: Callable[[], bool],
+    keep_session: Callable[[], Awaitable[None]],
+) -> None:
+    """Save what is learned, wake sleeping machines, and use the time when nobody asks."""
+
     async def stay_alive() -> None:
         while True:
             await services.clock.sleep(ALIVE_INTERVAL_S)
-            if client.is_online() and services.backfill.is_caught_up:
+            if is_online() and services.backfill.is_caught_up:
                 await services.backfill.note_alive()
-                await client.keep_session()
+                await keep_session()
             await services.history.save()
             await _save_learned(services)
 
-    tasks.start(register(), name="register")
     tasks.start(stay_alive(), name="stay-alive")
-    tasks.start(_keep_presence(client), name="presence")
     line = services.scheduler
     waking = wake_for_line(services.clock, lambda: line.newcomer_wait_s, services.backend.wake)
     tasks.start(waking, name="wake-for-line")
@@ -569,7 +616,7 @@ def _follow_files(
         tasks.start(reload.watch(services.clock), name="settings file")
 
 
-async def _keep_presence(client: ClawbotClient) -> None:
+async def _keep_presence(client: GatewayClient) -> None:
     services = client.services
     await client.online.wait()
     await keep_presence(
@@ -582,7 +629,7 @@ async def _keep_presence(client: ClawbotClient) -> None:
     )
 
 
-async def _show(client: ClawbotClient, presence: Presence) -> None:
+async def _show(client: GatewayClient, presence: Presence) -> None:
     if not client.is_online():
         raise RuntimeError("not online yet")
     await client.change_presence(
@@ -591,7 +638,7 @@ async def _show(client: ClawbotClient, presence: Presence) -> None:
     )
 
 
-async def _close_client(client: ClawbotClient) -> None:
+async def _close_client(client: GatewayClient) -> None:
     try:
         async with asyncio.timeout(CLOSE_S):
             await client.close()

@@ -20,7 +20,18 @@ from bot.storage.setting_types import (
     ShownSetting,
     setting_type,
 )
-from cogs import _change, _confirm, _convert, _forms, _gate, _options, _persona, _respond, _setup
+from cogs import (
+    _change,
+    _confirm,
+    _convert,
+    _forms,
+    _gate,
+    _options,
+    _persona,
+    _respond,
+    _setup,
+    _tree,
+)
 from cogs._settings import (
     SCOPE_CHOICES,
     choices,
@@ -304,4 +315,5 @@ def _overview(interaction: Interaction, shown: Sequence[ShownSetting]) -> str:
 
 async def setup(bot: ClawbotClient) -> None:
     """Add the cog; discord.py calls this."""
+    _tree.require_tree(bot)
     await bot.add_cog(AdminCog(bot))

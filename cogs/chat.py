@@ -31,7 +31,7 @@ from bot.core.tasks import KeyedLocks, TaskOwner
 from bot.core.wording import counted
 from bot.gateway.client import ClawbotClient
 from bot.prompt.cleaning import readable, without_mention
-from cogs import _actions, _buttons, _convert, _gate, _places, _respond, _review
+from cogs import _actions, _buttons, _convert, _gate, _places, _respond, _review, _tree
 from cogs._asking import Asking
 
 _log = logging.getLogger(__name__)
@@ -388,4 +388,5 @@ class ChatCog(commands.Cog):
 
 async def setup(bot: ClawbotClient) -> None:
     """Add the cog; discord.py calls this."""
+    _tree.require_tree(bot)
     await bot.add_cog(ChatCog(bot))

@@ -48,7 +48,7 @@ from bot.diagnostics.queue_report import queue_text
 from bot.diagnostics.silence import silence_text
 from bot.gateway.client import ClawbotClient
 from bot.queue.scheduler import Job
-from cogs import _convert, _gate, _places, _probe, _respond, _silence
+from cogs import _convert, _gate, _places, _probe, _respond, _silence, _tree
 
 Interaction = discord.Interaction[ClawbotClient]
 
@@ -300,4 +300,5 @@ def _unknown(name: str | None, *, has_list: bool) -> str:
 
 async def setup(bot: ClawbotClient) -> None:
     """Add the cog; discord.py calls this."""
+    _tree.require_tree(bot)
     await bot.add_cog(DiagnosticsCog(bot))

@@ -17,7 +17,7 @@ from bot.delivery.stage_line import stage_line
 from bot.gateway.client import ClawbotClient
 from bot.lmstudio.errors import LoadFailedError, OptionRefusedError
 from bot.lmstudio.roster import SERVERS
-from cogs import _change, _gate, _models, _respond, _settings
+from cogs import _change, _gate, _models, _respond, _settings, _tree
 from cogs._settings import SCOPE_CHOICES, choices, scope_for
 
 Interaction = discord.Interaction[ClawbotClient]
@@ -345,4 +345,5 @@ def _owned_guild(interaction: Interaction) -> GuildId:
 
 async def setup(bot: ClawbotClient) -> None:
     """Add the cog; discord.py calls this."""
+    _tree.require_tree(bot)
     await bot.add_cog(ModelsCog(bot))

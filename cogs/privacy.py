@@ -21,7 +21,7 @@ from bot.core.errors import StoreError
 from bot.core.tasks import TaskOwner
 from bot.core.wording import counted, plain_reason
 from bot.gateway.client import ClawbotClient
-from cogs import _confirm, _gate, _respond
+from cogs import _confirm, _gate, _respond, _tree
 
 _log = logging.getLogger(__name__)
 
@@ -356,4 +356,5 @@ def deleted_text(done: Deleted) -> str:
 
 async def setup(bot: ClawbotClient) -> None:
     """Add the cog; discord.py calls this."""
+    _tree.require_tree(bot)
     await bot.add_cog(PrivacyCog(bot))

@@ -1,67 +1,17 @@
-"""The Discord client: intents, a gateway loop that survives bad networks, cogs, command sync."""
+"""What the cogs need of a discord.py bot: any that is derived from this one can load them."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import hashlib
-import json
-import logging
 import math
-import sys
-import traceback
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
 
 import discord
 from discord.ext import commands
-from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 
-from bot.chat.backfill import ALIVE, ALIVE_MARGIN_S, alive_at
-from bot.core.clock import Clock
 from bot.core.domain import Place, UserId
-from bot.core.errors import ConfigurationError, describe
-from bot.core.permissions import NEEDED, NEEDED_IN_THREADS, USEFUL
-from bot.core.tasks import end_tasks
-from bot.core.wording import plain_reason
-from bot.gateway.endpoints import NETWORK_ERRORS
-from bot.gateway.proxy import connector_for
-from bot.gateway.readable import UNREADABLE, read_guild, read_interaction, read_message
-from bot.gateway.reconnect import Governor
-from bot.gateway.replay import SESSION, WORTH_IT, LeftSession, left_session, missed_dm_channels
-from bot.gateway.rest import GuardedRequests, RestPace, RestWatch, keep_buckets_steady
+from bot.gateway.rest import RestWatch
 from bot.gateway.services import Services
-from bot.ops.metrics import Metrics
-from config.settings import DiscordSettings
-from config.token_shapes import refused_token
-
-_log = logging.getLogger(__name__)
 
 EXTENSIONS = ("cogs.chat", "cogs.admin", "cogs.models", "cogs.diagnostics", "cogs.privacy")
-GUILD_READY_TIMEOUT_S = 0.5
-"""Seconds of quiet after the last guild before the session counts as ready; discord.py waits 2."""
-CONNECT_TIMEOUT_S = 60.0
-"""Seconds from opening the socket to the log-in being sent; discord.py's own figure."""
-FATAL_CLOSE_CODES = {
-    4004: "Discord refused the bot token. Copy it again from the Developer Portal.",
-    4010: "Discord refused this connection's shard.",
-    4011: "This bot is in so many servers that Discord asks for sharding.",
-    4012: "Discord no longer speaks this gateway version. Please upgrade Clawbot.",
-    4013: "Discord refused the intents this version asks for. Please upgrade Clawbot.",
-    4014: "Discord refused an intent. Switch it on under Bot in the Developer Portal.",
-}
-"""Close codes after which connecting again is pointless (Discord: gateway close event codes)."""
-LEAVE_S = 2.0
-"""Seconds for the last words to the gateway, which may have stopped to listen."""
-RESUMABLE = 4000
-"""Close code after which Discord keeps a session for some minutes; 1000 and 1001 end it at once."""
-LOW_IDENTIFY_BUDGET = 20
-"""Log-ins left, by Discord's count, below which the bot waits for the reset."""
-HANDLERS = ("discord.py: ", "CommandTree-invoker", "discord-ui-")
-"""How discord.py names the tasks of events, commands and buttons; nothing public ends them."""
-STRAY_FAILURES = 3
-"""Failures in a row after which the session's own gateway address is given up for the main one."""
 
 
 def intents_for(*, message_content: bool) -> discord.Intents:
@@ -75,363 +25,33 @@ def intents_for(*, message_content: bool) -> discord.Intents:
 
 
 class ClawbotClient(commands.Bot):
-    """discord.py's bot with our gateway loop and services.
-
-    Args:
-        settings: Which Discord, and what may be seen there.
-        clock: Time.
-        metrics: Counts requests to Discord.
-        governor: Paces connections and log-ins.
-        tree_cls: The command tree, which asks the permission gate and answers failures.
-        services_for: Makes what the cogs use; some of it asks this client.
+    """A bot that has what the cogs use.
 
     Attributes:
         services: Everything the cogs may use.
-        online: Set while the gateway session is up.
-        sessions: How many sessions were begun afresh.
         rest: What Discord's REST answers.
     """
 
     user: discord.ClientUser
-
-    def __init__(
-        self,
-        settings: DiscordSettings,
-        clock: Clock,
-        metrics: Metrics,
-        governor: Governor,
-        tree_cls: type[discord.app_commands.CommandTree[Any]],
-        services_for: Callable[[ClawbotClient], Services],
-    ) -> None:
-        pace = RestPace(clock, settings.requests_per_s)
-        self.rest = RestWatch(clock)
-        super().__init__(
-            command_prefix=(),
-            help_command=None,
-            intents=intents_for(message_content=settings.message_content),
-            allowed_mentions=discord.AllowedMentions.none(),
-            member_cache_flags=discord.MemberCacheFlags.none(),
-            chunk_guilds_at_startup=False,
-            max_messages=None,
-            guild_ready_timeout=GUILD_READY_TIMEOUT_S,
-            max_ratelimit_timeout=30.0,
-            http_trace=self.rest.listen(pace.pace(metrics.discord_trace())),
-            tree_cls=tree_cls,
-            allowed_contexts=discord.app_commands.AppCommandContext(
-                guild=True, dm_channel=True, private_channel=False
-            ),
-            allowed_installs=discord.app_commands.AppInstallationType(guild=True, user=False),
-        )
-        self._settings = settings
-        self.online = asyncio.Event()
-        self.sessions = 0
-        self._governor = governor
-        self._session: LeftSession | None = None
-        self._session_noted_s = 0.0
-        self._read_leniently()
-        keep_buckets_steady(self.http)
-        # All of discord.py's requests but answers to interactions go through this one method.
-        guarded = GuardedRequests(self.http.request, self, clock)
-        self.http.request = guarded.request  # type: ignore[method-assign]
-        self.services = services_for(self)
-
-    def _read_leniently(self) -> None:
-        """Have discord.py read what it is told also where a part is of another form."""
-        state, parsers = self._connection, self._connection.parsers
-
-        def is_guild(data: Any) -> bool:  # noqa: ANN401 - as parsed
-            return _is_read(lambda: discord.Guild(data=data, state=state))
-
-        def is_message(data: Any) -> bool:  # noqa: ANN401 - as parsed
-            channel = self.get_partial_messageable(1)
-            return _is_read(lambda: discord.Message(state=state, channel=channel, data=data))
-
-        for event in ("MESSAGE_CREATE", "MESSAGE_UPDATE"):
-            parsers[event] = partial(read_message, parsers[event])
-        parsers["GUILD_CREATE"] = partial(read_guild, parsers["GUILD_CREATE"], is_guild)
-        parsers["INTERACTION_CREATE"] = partial(
-            read_interaction, parsers["INTERACTION_CREATE"], is_message
-        )
+    services: Services
+    rest: RestWatch
 
     @property
     def me(self) -> UserId:
         """The bot's own user."""
         return UserId(self.user.id)
 
-    @property
-    def invitation(self) -> str:
-        """The address with which a server's manager invites the bot; it asks for what answers need."""
-        wanted = [*NEEDED, *NEEDED_IN_THREADS, *USEFUL]
-        return discord.utils.oauth_url(
-            self.user.id,
-            permissions=discord.Permissions(**dict.fromkeys(wanted, True)),
-            scopes=("bot", "applications.commands"),
-        )
-
     def is_online(self) -> bool:
         """Return whether the gateway session is up."""
-        return self.online.is_set()
+        return self.is_ready() and not self.is_closed()
 
     def heartbeat_pause_s(self) -> float:
         """Return the time between two heartbeats, in seconds; infinite before Discord said it."""
         keeper = getattr(self.ws, "_keep_alive", None)  # nothing public tells it
         return getattr(keeper, "interval", None) or math.inf
 
-    async def keep_session(self) -> None:
-        """Remember the session, and an event some seconds ago from which on to replay it."""
-        age_s = self.services.clock.monotonic() - self._session_noted_s
-        if self._session is not None and age_s >= ALIVE_MARGIN_S:
-            await self.services.state.set(SESSION, self._session.dump())
-            self._note_session()
-
-    def _note_session(self) -> None:
-        """Note which session is in use, and which event came last."""
-        session_id, sequence = self.ws.session_id, self.ws.sequence
-        if session_id is not None and sequence is not None:
-            self._session = LeftSession(session_id, sequence, str(self.ws.gateway))
-            self._session_noted_s = self.services.clock.monotonic()
-
     def names_of(self, place: Place) -> tuple[str, str]:
         """Return the names of a place's guild and channel; empty where unknown."""
         guild = self.get_guild(place.guild_id) if place.guild_id is not None else None
         channel = guild.get_channel_or_thread(place.channel_id) if guild is not None else None
         return (guild.name if guild else "", channel.name if channel else "")
-
-    async def setup_hook(self) -> None:
-        """Load all cogs; a cog that can't be loaded ends the start."""
-        for name in EXTENSIONS:
-            await self.load_extension(name)
-
-    async def log_in(self, token: str) -> None:
-        """Log in, waiting out a network that isn't there yet.
-
-        Raises:
-            ConfigurationError: Discord refuses the token.
-        """
-        while True:
-            wait_s = 0.0
-            try:
-                self.http.connector = connector_for(self._settings)
-                await self.login(token)
-            except discord.LoginFailure as exc:
-                raise ConfigurationError(refused_token(token)) from exc
-            except NETWORK_ERRORS as exc:
-                _log.warning("can't log in to Discord yet (%s)", plain_reason(exc))
-                wait_s = exc.retry_after if isinstance(exc, discord.RateLimited) else 0.0
-            except UNREADABLE:
-                if self._connection.user is not None:
-                    raise
-                _log.warning("can't log in to Discord yet (something else answers in its place)")
-            else:
-                return
-            self._governor.failed()
-            await self.http.close()
-            pause_s = self._governor.pause_s(identify=False)
-            await self.services.clock.sleep(max(wait_s, pause_s))
-
-    async def connect(self, *, reconnect: bool = True) -> None:  # noqa: ARG002 - the base's signature
-        """Hold the gateway connection until the client is closed.
-
-        discord.py's own loop dies when the first connection fails, reconnects without any pause
-        after a resumable close, and backs off for up to 17 minutes; this one asks the governor.
-
-        Raises:
-            ConfigurationError: Discord closed with a code that connecting again can't mend.
-        """
-        params: dict[str, Any] = {"initial": True, "shard_id": self.shard_id}
-        await self._respect_session_limit()
-        await self._hear_replay()
-        while not self.is_closed():
-            await self._governor.before_connect(identify=not params.get("resume"))
-            try:
-                await self._hold(params)
-            except ReconnectWebSocket as exc:
-                self._after_drop(params, resume=exc.resume)
-            except discord.ConnectionClosed as exc:
-                self._after_close(exc)
-                self._after_drop(params, resume=exc.code != 1000)
-            except NETWORK_ERRORS as exc:
-                if self.is_closed():
-                    return
-                _log.warning("the gateway connection failed (%s)", plain_reason(exc))
-                self._after_drop(params, resume=True)
-
-    async def _hear_replay(self) -> None:
-        """Learn which direct messages came right before the last run was killed."""
-        state = self.services.state
-        left, alive = left_session(state.get(SESSION)), alive_at(state.get(ALIVE))
-        if left is None or alive is None or self.services.clock.now() - alive > WORTH_IT:
-            return
-        await self._governor.before_connect(identify=False)
-        missed = await missed_dm_channels(self, left)
-        await self.services.backfill.remember_dms(*sorted(missed))
-
-    async def _hold(self, params: dict[str, Any]) -> None:
-        connecting = DiscordWebSocket.from_client(self, **params)
-        self.ws = await asyncio.wait_for(connecting, CONNECT_TIMEOUT_S)
-        params["initial"] = False
-        failed_at: int | None = -1
-        while True:
-            try:
-                await self.ws.poll_event()
-                await asyncio.sleep(0)  # what it began runs now: many may have come at once
-                if self._session is None or self._session.id != self.ws.session_id:
-                    self._note_session()
-            except UNREADABLE as exc:
-                at = traceback.extract_tb(exc.__traceback__)[-1].name
-                _log.warning("an event of an unknown form was left out (%s)", at)
-                if self.ws.sequence == failed_at:
-                    raise ReconnectWebSocket(self.shard_id, resume=False) from exc
-                failed_at = self.ws.sequence
-
-    def _after_drop(self, params: dict[str, Any], *, resume: bool) -> None:
-        self._governor.ended()
-        self.dispatch("disconnect")
-        session = getattr(self.ws, "session_id", None)
-        if not (resume and session):
-            for key in ("resume", "session", "sequence", "gateway"):
-                params.pop(key, None)
-            return
-        params.update(resume=True, session=session, sequence=self.ws.sequence)
-        if self._governor.failures < STRAY_FAILURES:
-            params["gateway"] = self.ws.gateway
-        else:
-            params.pop("gateway", None)
-
-    def _after_close(self, exc: discord.ConnectionClosed) -> None:
-        if exc.code == 4014 and self.intents.message_content:
-            reduced = intents_for(message_content=False)
-            self._connection._intents = reduced  # noqa: SLF001 - the only place that holds them
-            _log.warning(
-                "Discord refused the Message Content intent. I go on without it: mentions, replies "
-                "to me and direct messages work, other people's messages in a conversation are "
-                "empty. Switch it on under Bot, Privileged Gateway Intents, in the Developer Portal."
-            )
-        elif exc.code in FATAL_CLOSE_CODES:
-            raise ConfigurationError(FATAL_CLOSE_CODES[exc.code]) from exc
-
-    async def before_identify_hook(self, _shard_id: int | None, *, initial: bool = False) -> None:  # noqa: ARG002 - the base's signature
-        """Count each log-in against the budget, before it is sent."""
-        await self._governor.identified()
-
-    async def close(self) -> None:
-        """Close the connections, after all that discord.py still runs and that would need them."""
-        waiting = self._connection._ready_task  # noqa: SLF001 - nothing public cancels it
-        if waiting is not None:
-            waiting.cancel()
-        await self._leave()
-        await end_tasks(*filter(_is_handler, asyncio.all_tasks()))
-        await super().close()
-
-    async def _leave(self) -> None:
-        """Leave the session so that the next start can resume it, and hear whose messages came since."""
-        if not self.is_online():
-            return
-        with contextlib.suppress(*NETWORK_ERRORS, discord.ConnectionClosed):
-            async with asyncio.timeout(LEAVE_S):
-                await self.change_presence(status=discord.Status.invisible)  # it would seem online
-                await self.ws.close(code=RESUMABLE)
-
-    async def _respect_session_limit(self) -> None:
-        """Wait when Discord says that the log-in budget is nearly spent."""
-        try:
-            async with asyncio.timeout(5):
-                data = await self.http.request(discord.http.Route("GET", "/gateway/bot"))
-            limit = data["session_start_limit"]
-            if int(limit["remaining"]) < LOW_IDENTIFY_BUDGET:
-                self._governor.block_identify(float(limit["reset_after"]) / 1000)
-        except (*NETWORK_ERRORS, KeyError, TypeError, ValueError) as exc:
-            _log.debug("the session start limit is unknown (%s)", plain_reason(exc))
-
-    async def on_connect(self) -> None:
-        """Take a fresh session; discord.py tells of it before the session's first event.
-
-        It is remembered at once: the process may be killed at any time.
-        """
-        self.services.source.session_lost()
-        await self.services.backfill.session_began()
-        if self._session is not None:
-            await self.services.state.set(SESSION, self._session.dump())
-
-    async def on_ready(self) -> None:
-        """Note that a fresh session is up."""
-        self.sessions += 1
-        if self.sessions > 1:
-            _log.info("connected to Discord again, with a new session")
-        self._up()
-
-    async def on_resumed(self) -> None:
-        """Note that the session was resumed."""
-        _log.info("connected to Discord again")
-        self._up()
-
-    def _up(self) -> None:
-        self._governor.established()
-        self.online.set()
-
-    async def on_disconnect(self) -> None:
-        """Note that the gateway is gone for now."""
-        if self.is_online() and not self.is_closed():
-            _log.info("the connection to Discord ended; connecting again")
-        self.online.clear()
-
-    async def on_message(self, message: discord.Message, /) -> None:
-        """Do nothing: there are no text commands, and the chat cog has the only intake."""
-
-    async def on_error(self, event_method: str, /, *_args: object, **_kwargs: object) -> None:
-        """Log what a listener raised, with the error table's level; the outer seam of listeners."""
-        exc = sys.exc_info()[1]
-        if exc is not None:
-            report = describe(exc)
-            _log.log(
-                report.log_level,
-                "listener %s failed %s",
-                event_method,
-                report.reference,
-                exc_info=exc,
-            )
-
-    def commands_payload(self) -> Sequence[dict[str, Any]]:
-        """Return the slash commands as Discord is told them."""
-        return [command.to_dict(self.tree) for command in self.tree.get_commands()]
-
-    async def sync_commands(self) -> None:
-        """Tell Discord our commands when they differ from what it was last told.
-
-        Registering counts against 200 creations a day (Discord: application commands), so a hash of
-        the payload, and of which Discord it went to, is kept with the data. What Discord makes of
-        them is not looked at: a reply of an unknown shape is no reason to register again.
-        """
-        payload = list(self.commands_payload())
-        text = json.dumps(payload, sort_keys=True)
-        application_id = self.application_id or self.user.id
-        told = f"{discord.http.Route.BASE}:{application_id}:{text}"
-        digest = hashlib.sha256(told.encode()).hexdigest()
-        key = "command_tree"
-        if self.services.state.get(key) == digest and await self._knows_commands(payload):
-            return
-        await self.http.bulk_upsert_global_commands(application_id, payload=payload)
-        await self.services.state.set(key, digest)
-        _log.info("registered the slash commands")
-
-    async def _knows_commands(self, payload: Sequence[dict[str, Any]]) -> bool:
-        """Return whether Discord still has our commands: another program may have replaced them."""
-        application_id = self.application_id or self.user.id
-        try:
-            listed = await self.http.get_global_commands(application_id)
-            names = {command["name"] for command in listed}
-        except (discord.HTTPException, KeyError, TypeError):
-            return True
-        return names >= {command["name"] for command in payload}
-
-
-def _is_handler(task: asyncio.Task[Any]) -> bool:
-    return task.get_name().startswith(HANDLERS) and task is not asyncio.current_task()
-
-
-def _is_read(read: Callable[[], object]) -> bool:
-    try:
-        read()
-    except UNREADABLE:
-        return False
-    return True

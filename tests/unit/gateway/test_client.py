@@ -11,7 +11,7 @@ import pytest
 from discord.gateway import DiscordWebSocket
 from pydantic import SecretStr
 
-from bot.gateway.client import ClawbotClient
+from bot.gateway.connection import GatewayClient
 from bot.gateway.reconnect import Governor
 from bot.ops.metrics import Metrics
 from config.settings import DiscordSettings
@@ -55,7 +55,7 @@ async def test_work_on_each_event_begins_before_the_next_is_read(
         return socket
 
     monkeypatch.setattr(DiscordWebSocket, "from_client", connected)
-    client = ClawbotClient(
+    client = GatewayClient(
         DiscordSettings(token=SecretStr("t")),
         clock,
         Metrics(),

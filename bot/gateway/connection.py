@@ -27,7 +27,7 @@ from bot.gateway.endpoints import NETWORK_ERRORS
 from bot.gateway.proxy import connector_for
 from bot.gateway.readable import UNREADABLE, read_guild, read_interaction, read_message
 from bot.gateway.reconnect import Governor
-from bot.gateway.replay import SESSION, WORTH_IT, LeftSession, left_session, missed_dm_channels
+from bot.gateway.replay import SESSION, WORTH_IT, LeftSession, hear_left_session, left_session
 from bot.gateway.rest import GuardedRequests, RestPace, RestWatch, keep_buckets_steady
 from bot.gateway.services import Services
 from bot.ops.metrics import Metrics
@@ -111,6 +111,7 @@ class GatewayClient(ClawbotClient):
         self._governor = governor
         self._session: LeftSession | None = None
         self._session_noted_s = 0.0
+        self._is_remembered = asyncio.Event()
         self._read_leniently()
         keep_buckets_steady(self.http)
         # All of discord.py's requests but answers to interactions go through this one method.
@@ -207,7 +208,14 @@ class GatewayClient(ClawbotClient):
         """
         params: dict[str, Any] = {"initial": True, "shard_id": self.shard_id}
         await self._respect_session_limit()
-        await self._hear_replay()
+        hearing = await self._hear_replay()
+        try:
+            await self._connect_again(params)
+        finally:
+            if hearing is not None:
+                await end_tasks(hearing)
+
+    async def _connect_again(self, params: dict[str, Any]) -> None:
         while not self.is_closed():
             await self._governor.before_connect(identify=not params.get("resume"))
             try:
@@ -223,15 +231,29 @@ class GatewayClient(ClawbotClient):
                 _log.warning("the gateway connection failed (%s)", plain_reason(exc))
                 self._after_drop(params, resume=True)
 
-    async def _hear_replay(self) -> None:
-        """Learn which direct messages came right before the last run was killed."""
+    async def _hear_replay(self) -> asyncio.Task[None] | None:
+        """Learn in which channels direct messages came since the last run ended.
+
+        Returns:
+            What listens on until the new session is remembered.
+        """
         state = self.services.state
         left, alive = left_session(state.get(SESSION)), alive_at(state.get(ALIVE))
         if left is None or alive is None or self.services.clock.now() - alive > WORTH_IT:
-            return
+            return None
         await self._governor.before_connect(identify=False)
-        missed = await missed_dm_channels(self, left)
-        await self.services.backfill.remember_dms(*sorted(missed))
+        is_replayed = asyncio.Event()
+        hearing = asyncio.create_task(
+            hear_left_session(
+                self,
+                left,
+                self.services.backfill.remember_dms,
+                is_replayed=is_replayed,
+                is_followed=self._is_remembered,
+            )
+        )
+        await is_replayed.wait()
+        return hearing
 
     async def _hold(self, params: dict[str, Any]) -> None:
         connecting = DiscordWebSocket.from_client(self, **params)
@@ -242,8 +264,6 @@ class GatewayClient(ClawbotClient):
             try:
                 await self.ws.poll_event()
                 await asyncio.sleep(0)  # what it began runs now: many may have come at once
-                if self._session is None or self._session.id != self.ws.session_id:
-                    self._note_session()
             except UNREADABLE as exc:
                 at = traceback.extract_tb(exc.__traceback__)[-1].name
                 _log.warning("an event of an unknown form was left out (%s)", at)
@@ -315,10 +335,12 @@ class GatewayClient(ClawbotClient):
 
         It is remembered at once: the process may be killed at any time.
         """
+        self._note_session()
         self.services.source.session_lost()
         await self.services.backfill.session_began()
         if self._session is not None:
             await self.services.state.set(SESSION, self._session.dump())
+        self._is_remembered.set()
 
     async def on_ready(self) -> None:
         """Note that a fresh session is up."""

@@ -1,4 +1,4 @@
-"""What the bot was told since it was killed or stopped: the session that it left is resumed once.
+"""What the bot was told since it was killed or stopped: the session that it left is resumed.
 
 Discord lists no direct-message channels at a start, so the message of somebody who never wrote before
 would be lost with the process. Resuming replays the events since a given one (Discord: gateway,
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
@@ -20,6 +20,7 @@ import yarl
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 
 from bot.core.domain import ChannelId
+from bot.core.tasks import end_tasks
 from bot.core.wording import plain_reason
 from bot.gateway.endpoints import NETWORK_ERRORS
 from bot.gateway.readable import UNREADABLE
@@ -63,54 +64,79 @@ def left_session(stored: object) -> LeftSession | None:
     return None
 
 
-async def missed_dm_channels(client: discord.Client, left: LeftSession) -> frozenset[ChannelId]:
-    """Resume a session, and return the channels of the direct messages that it replays.
+Heard = Callable[[ChannelId], Awaitable[None]]
+"""Told of each direct-message channel in which a message came."""
 
-    The session is given up afterwards. Never raises for Discord: where it can't be resumed, nothing
-    is found.
+
+async def hear_left_session(
+    client: discord.Client,
+    left: LeftSession,
+    heard: Heard,
+    *,
+    is_replayed: asyncio.Event,
+    is_followed: asyncio.Event,
+) -> None:
+    """Resume a session, and listen to it until the next one is remembered in its place.
+
+    Until then it is the one that another start would resume, and the only one that tells of what comes
+    before the next one begins. Never raises for Discord: where it can't be resumed, nothing is heard.
 
     Args:
-        client: Logged in, not connected.
+        client: Logged in; it may connect once the replay is over.
         left: The session.
+        heard: Told of what comes.
+        is_replayed: Set once everything was replayed, or nothing will be.
+        is_followed: Set once the next session is remembered; this one is given up then.
     """
-    listener = _Listener()
+    listening = asyncio.create_task(_listen(client, left, heard, is_replayed))
+    following = asyncio.create_task(is_followed.wait())
     try:
-        async with asyncio.timeout(REPLAY_S):
-            await listener.listen(client, left)
+        await asyncio.wait({listening, following}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        is_replayed.set()
+        await end_tasks(listening, following)
+
+
+async def _listen(
+    client: discord.Client, left: LeftSession, heard: Heard, is_replayed: asyncio.Event
+) -> None:
+    try:
+        async with asyncio.timeout(REPLAY_S) as limit:
+            socket = await DiscordWebSocket.from_client(
+                client,
+                resume=True,
+                session=left.id,
+                sequence=left.sequence,
+                gateway=yarl.URL(left.gateway),
+            )
+            try:
+                await _poll(socket, heard, is_replayed, limit)
+            finally:
+                await socket.close(code=1000)
     except (*NETWORK_ERRORS, ReconnectWebSocket, discord.ConnectionClosed) as exc:
-        _log.debug("the last session can't be resumed (%s)", plain_reason(exc))
-    return frozenset(listener.channel_ids)
+        _log.debug("the last session can't be listened to (%s)", plain_reason(exc))
 
 
-class _Listener:
-    """Takes a replay's events in the place of discord.py's parsers."""
+async def _poll(
+    socket: DiscordWebSocket, heard: Heard, is_replayed: asyncio.Event, limit: asyncio.Timeout
+) -> None:
+    """Take a session's events in the place of discord.py's parsers, for ever."""
+    news: list[ChannelId] = []
 
-    def __init__(self) -> None:
-        self.channel_ids: set[ChannelId] = set()
-        self._is_over = False
-
-    async def listen(self, client: discord.Client, left: LeftSession) -> None:
-        socket = await DiscordWebSocket.from_client(
-            client,
-            resume=True,
-            session=left.id,
-            sequence=left.sequence,
-            gateway=yarl.URL(left.gateway),
-        )
-        socket._discord_parsers = {"MESSAGE_CREATE": self._message, "RESUMED": self._resumed}  # noqa: SLF001 - its events are for nobody else
-        socket._dispatch = lambda *_: None  # noqa: SLF001 - its events are for nobody else
-        try:
-            while not self._is_over:
-                await socket.poll_event()
-        finally:
-            await socket.close(code=1000)
-
-    def _message(self, data: Mapping[str, Any]) -> None:
+    def message(data: Mapping[str, Any]) -> None:
         try:
             if data.get("guild_id") is None:
-                self.channel_ids.add(ChannelId(int(data["channel_id"])))
+                news.append(ChannelId(int(data["channel_id"])))
         except UNREADABLE:
             _log.debug("a replayed message can't be read")
 
-    def _resumed(self, _data: object) -> None:
-        self._is_over = True
+    def resumed(_data: object) -> None:
+        limit.reschedule(None)
+        is_replayed.set()
+
+    socket._discord_parsers = {"MESSAGE_CREATE": message, "RESUMED": resumed}  # noqa: SLF001 - its events are for nobody else
+    socket._dispatch = lambda *_: None  # noqa: SLF001 - its events are for nobody else
+    while True:
+        await socket.poll_event()
+        while news:
+            await heard(news.pop(0))

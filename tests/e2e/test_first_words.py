@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from pathlib import Path
 
@@ -46,11 +47,22 @@ async def test_a_first_direct_message_is_answered_although_it_came_while_the_bot
     async with running(settings):
         pass
     assert discord.presences[-1][1]["status"] == "invisible"
-    asked = await discord.add_user("Eve").dm("Is anybody there?")
+    asked = [await discord.add_user("Eve").dm("Is anybody there?")]
     lm.answer(Answer("Here I am."))
-    async with running(settings):
-        await discord.wait_reply(asked, until=lambda r: r.content == "Here I am.", timeout_s=20)
-    assert len(discord.replies(asked)) == 1
+    async with asyncio.TaskGroup() as group:
+
+        async def write_while_it_logs_in() -> None:
+            await discord.wait_until(lambda: discord.resumes)
+            asked.append(await discord.add_user("Fay").dm("Is anybody there?"))
+
+        group.create_task(write_while_it_logs_in())
+        async with running(settings):
+            await discord.wait_until(lambda: len(discord.identifies) == 2)
+            for each in asked:
+                await discord.wait_reply(
+                    each, until=lambda r: r.content == "Here I am.", timeout_s=20
+                )
+    assert [len(discord.replies(each)) for each in asked] == [1, 1]
 
 
 async def test_a_session_that_discord_no_longer_has_costs_nothing(

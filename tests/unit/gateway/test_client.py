@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,11 +12,16 @@ import pytest
 from discord.gateway import DiscordWebSocket
 from pydantic import SecretStr
 
+from bot.chat.backfill import ALIVE, Backfill
 from bot.gateway.connection import GatewayClient
 from bot.gateway.reconnect import Governor
+from bot.gateway.replay import SESSION, left_session
 from bot.ops.metrics import Metrics
 from config.settings import DiscordSettings
+from tests.support.chat import FakeJournal
 from tests.support.clock import FakeClock
+from tests.support.conversation import FakeSources
+from tests.support.state import FakeState
 
 EVENTS = 50
 
@@ -46,6 +52,39 @@ class FullSocket:
         self._begun += 1
 
 
+def a_client(clock: FakeClock, **services: object) -> GatewayClient:
+    """Return a client that isn't connected, with these services only."""
+    return GatewayClient(
+        DiscordSettings(token=SecretStr("t")),
+        clock,
+        Metrics(),
+        Governor(clock, identifies_per_day=200),
+        discord.app_commands.CommandTree,
+        lambda _: cast("Any", SimpleNamespace(clock=clock, **services)),
+    )
+
+
+@pytest.mark.parametrize("is_first_start", [True, False])
+async def test_each_fresh_session_is_remembered_before_its_first_message_is_dealt_with(
+    clock: FakeClock, is_first_start: bool
+) -> None:
+    state = FakeState()
+    if not is_first_start:
+        await state.set(ALIVE, clock.now().timestamp())
+    sources, journal = FakeSources(), FakeJournal()
+    backfill = Backfill(sources, journal, state, clock, timedelta(hours=1))
+    source = SimpleNamespace(session_lost=lambda: None)
+    client = a_client(clock, state=state, backfill=backfill, source=source)
+    for name in ("one", "two"):
+        socket = FullSocket()
+        socket.session_id = name
+        client.ws = cast("Any", socket)
+        await client.on_connect()
+        left = left_session(state.get(SESSION))
+        assert left is not None
+        assert left.id == name
+
+
 async def test_work_on_each_event_begins_before_the_next_is_read(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,14 +94,7 @@ async def test_work_on_each_event_begins_before_the_next_is_read(
         return socket
 
     monkeypatch.setattr(DiscordWebSocket, "from_client", connected)
-    client = GatewayClient(
-        DiscordSettings(token=SecretStr("t")),
-        clock,
-        Metrics(),
-        Governor(clock, identifies_per_day=200),
-        discord.app_commands.CommandTree,
-        lambda _: cast("Any", SimpleNamespace(clock=clock)),
-    )
+    client = a_client(clock)
     with pytest.raises(discord.ConnectionClosed):
         await client._hold({})
     assert socket.begun == list(range(EVENTS + 1))

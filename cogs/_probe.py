@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
+from typing import Final
 
 import discord
 
@@ -21,6 +23,9 @@ BUSY = (
     "Not tried, because all slots are taken: {running} being answered, {waiting} waiting. "
     "Questions go first."
 )
+
+_TURNS: Final = count(1)
+"""Numbers of turns: a diagnosis takes one at each server. Messages have positive ids."""
 
 
 def refusal(interaction: discord.Interaction[ClawbotClient]) -> str:
@@ -51,7 +56,7 @@ async def turn(interaction: discord.Interaction[ClawbotClient], model: str) -> A
         return
     busy = BUSY.format(running=services.scheduler.running, waiting=services.scheduler.waiting)
     job = Job(
-        question_id=QuestionId(interaction.id),
+        question_id=QuestionId(-next(_TURNS)),
         person_id=UserId(interaction.user.id),
         channel_id=ChannelId(interaction.channel_id or 0),
         guild_id=None if interaction.guild_id is None else GuildId(interaction.guild_id),

@@ -18,8 +18,10 @@ from bot.core.errors import ConfigurationError
 from bot.core.wording import counted
 from bot.diagnostics import (
     ADDRESSES,
+    TAKEN_OUT,
     DiscordFacts,
     Finding,
+    Listed,
     SharedWalks,
     diagnose,
     discord_findings,
@@ -92,13 +94,17 @@ class DiagnosticsCog(commands.Cog):
         is_operator = UserId(interaction.user.id) in _gate.owner_ids(self.bot)
         place = _convert.interaction_place(interaction)
         model = self._services.overrides.effective(place).model
-        keys = [(url, model) for url in self._services.settings.lmstudio.base_url]
+        servers = [
+            Listed(one.node.index + 1, str(one.endpoint.url("")), one.node.is_drained)
+            for one in self._services.backend.roster.members
+        ]
+        keys = [(server.base_url, model) for server in servers if not server.is_drained]
         if not all(map(self._walks.has, keys)) and (refusal := _probe.refusal(interaction)):
             await _respond.say(interaction, refusal)
             return
         walks = [
-            (title, self._walks.findings(key, partial(self._walk, interaction, *key)))
-            for title, key in zip(titles(len(keys)), keys, strict=True)
+            (title, self._server(interaction, server, model))
+            for title, server in zip(titles(servers), servers, strict=True)
         ]
         walks.append(("Discord", self._discord(interaction)))
         walks += [("Data", self._storage())] if is_operator else []
@@ -118,6 +124,18 @@ class DiagnosticsCog(commands.Cog):
                 is_over = all(section.is_over for section in sections)
                 text = discord_text(sections, is_operator=is_operator, is_over=is_over)
                 await _respond.say(interaction, text)
+
+    async def _server(
+        self, interaction: Interaction, server: Listed, model: str | None
+    ) -> AsyncGenerator[Finding, None]:
+        if server.is_drained:
+            yield TAKEN_OUT
+            return
+        key = (server.base_url, model)
+        walk = self._walks.findings(key, partial(self._walk, interaction, *key))
+        async with aclosing(walk) as findings:
+            async for finding in findings:
+                yield finding
 
     async def _walk(
         self, interaction: Interaction, base_url: str, model: str | None

@@ -9,14 +9,16 @@ from bot.diagnostics.probe import Section, together
 from bot.diagnostics.report import discord_text
 from bot.diagnostics.shared import SharedWalks
 from bot.diagnostics.storage import folder_findings, storage_findings
-from bot.diagnostics.targets import ADDRESSES, target_of, titles, with_addresses
+from bot.diagnostics.targets import ADDRESSES, TAKEN_OUT, Listed, target_of, titles, with_addresses
 from bot.diagnostics.values import Finding, Status, Step, Target
 from bot.diagnostics.walk import diagnose, settings_failed
 
 __all__ = [
     "ADDRESSES",
+    "TAKEN_OUT",
     "DiscordFacts",
     "Finding",
+    "Listed",
     "Section",
     "SharedWalks",
     "Status",

@@ -26,6 +26,7 @@ SEEN: Final[dict[type[BackendError], str]] = {
     errors.DisconnectedError: "The server closes the connection without an answer.",
     errors.SilentServerError: "The server accepts the connection, but doesn't answer.",
     errors.OversizedReplyError: "The server sends far more than it should.",
+    errors.CompressedReplyError: "The replies come compressed, which the bot doesn't read.",
 }
 """What a probe saw, where whoever asks a question is told less of it."""
 
@@ -91,7 +92,7 @@ def open_way(
     stack: AsyncExitStack,
 ) -> Way:
     """Make the connections to a server, none of which is open yet; ``stack`` closes them."""
-    resolver = PinnedResolver(endpoint.host, lookup)
+    resolver = PinnedResolver(endpoint.host, lookup, allows=target.allows)
     own = Transport(endpoint, clock, resolver, token=target.api_token, tls=target.tls)
     bare = Transport(endpoint, clock, resolver, tls=target.tls)
     for transport in (own, bare):

@@ -58,6 +58,12 @@ SIGN_PORT: Final = 65535
 """A port that nothing uses: a refusal there says that the machine is on."""
 
 
+_NOT_ALLOWED: Final = (
+    "The server was added by command, and its address isn't in the networks that the settings allow.",
+    "Add its network to CLAWBOT_LMSTUDIO__ALLOWED_NETWORKS, or use /model endpoint remove.",
+)
+
+
 async def probe_name(way: Way) -> Finding:
     """Find the addresses that the client would connect to: A and AAAA, or the literal itself."""
     host = way.endpoint.host
@@ -69,6 +75,8 @@ async def probe_name(way: Way) -> Finding:
         temporary = isinstance(exc, socket.gaierror) and exc.errno == socket.EAI_AGAIN
         return name_late(host) if temporary else _no_name("There is no such name.", host)
     way.addresses = tuple(one["host"] for one in found[:_MAX_ADDRESSES])
+    if not all(map(way.target.allows, way.addresses)):
+        return failed(Step.NAME, errors.AddressRefusedError(), *_NOT_ALLOWED)
     return judge_name(host, way.addresses, way.target.known)
 
 
@@ -176,7 +184,8 @@ async def probe_connection(way: Way) -> Finding:
         is_only_v6 = all(":" in one for one in way.addresses) and not plain_address(
             way.endpoint.host
         )
-        finding = refusal(address, how, signs, is_only_v6=is_only_v6)
+        can_wake = way.target.can_wake
+        finding = refusal(address, how, signs, is_only_v6=is_only_v6, can_wake=can_wake)
         return replace(finding, technical=technical)
     opened = next(one for one, how in tried if how is Knock.OPEN)
     trips_s = [clock.monotonic() - began_s] if len(tried) == 1 else []
@@ -185,7 +194,7 @@ async def probe_connection(way: Way) -> Finding:
         trip_s = await _sample(opened, port, clock)
         if trip_s is not None:
             trips_s.append(trip_s)
-    finding = _opened(tried, trips_s)
+    finding = judge_open(tried, trips_s)
     return replace(finding, technical=technical, facts=link_facts(trips_s, SAMPLES))
 
 
@@ -214,8 +223,14 @@ def link_facts(trips_s: Sequence[float], tried: int) -> dict[str, Fact]:
     return facts
 
 
-def _opened(tried: Sequence[tuple[str, Knock]], trips_s: Sequence[float]) -> Finding:
-    dead = [one for one, how in tried if how is not Knock.OPEN]
+def judge_open(tried: Sequence[tuple[str, Knock]], trips_s: Sequence[float]) -> Finding:
+    """Say what the knocks tell where one of them was answered.
+
+    Args:
+        tried: Each address with what came of it.
+        trips_s: How long those connections took that came about, of ``SAMPLES``, in seconds.
+    """
+    dead = [one for one, how in tried if how is not Knock.OPEN and not _costs_nothing(one, how)]
     if any(":" in one for one in dead) and len(tried) > 1:
         return Finding(
             Step.CONNECTION,
@@ -239,6 +254,11 @@ def _opened(tried: Sequence[tuple[str, Knock]], trips_s: Sequence[float]) -> Fin
             LOSSY,
         )
     return Finding(Step.CONNECTION, Status.OK, "The port is open.")
+
+
+def _costs_nothing(address: str, how: Knock) -> bool:
+    """Whether it is IPv6 and refuses at once, as ``localhost`` does where a server listens on IPv4."""
+    return ":" in address and how is Knock.REFUSED
 
 
 LOSSY: Final = "Use a cable instead of Wi-Fi, or move closer to the access point; with a cable, try another one."
@@ -266,21 +286,22 @@ class Signs:
 async def look_around(way: Way, address: str, how: Knock) -> Signs:
     """Look for what explains a connection that failed; only at the same address and at loopback."""
     port = way.endpoint.port
+    is_through_vpn = _begins_in_vpn(address)
     if how is Knock.TIMED_OUT:
         other, answered = await asyncio.gather(
             knock(address, SIGN_PORT, SIGN_S), ping(address, SIGN_S)
         )
         is_alive = answered or other in {Knock.REFUSED, Knock.OPEN}
-        return Signs(is_alive=is_alive, is_through_vpn=_begins_in_vpn(address))
+        return Signs(is_alive=is_alive, is_through_vpn=is_through_vpn)
     if how is not Knock.REFUSED:
-        return Signs(is_through_vpn=_begins_in_vpn(address))
+        return Signs(is_through_vpn=is_through_vpn)
     is_own = _is_own(address)
     loopback = is_own and address != "127.0.0.1"
     on_loopback, on_usual = await asyncio.gather(
         _is_lmstudio(way, "127.0.0.1", port) if loopback else _no(),
         _is_lmstudio(way, address, LMSTUDIO_PORT) if port != LMSTUDIO_PORT else _no(),
     )
-    return Signs(is_own, True, on_loopback, on_usual)
+    return Signs(is_own, True, on_loopback, on_usual, is_through_vpn)
 
 
 def _begins_in_vpn(address: str) -> bool:
@@ -368,17 +389,25 @@ def worst(knocks: Sequence[Knock]) -> Knock:
     return next(how for how in order if how in knocks)
 
 
-_ASLEEP: Final = (
-    "Nothing answers at that address: the machine is off or asleep.",
-    (
-        "Wake the machine or switch it on, and switch off its sleep; if it is on, check that its address "
-        "hasn't changed and allow LM Studio in its firewall."
-    ),
+_ASLEEP: Final = "Nothing answers at that address: the machine is off or asleep."
+_WAKE_BY_HAND: Final = (
+    "Wake the machine or switch it on, and switch off its sleep, or let the bot wake it "
+    "(CLAWBOT_LMSTUDIO__WAKE); if it is on, check that its address hasn't changed and allow LM Studio in "
+    "its firewall."
+)
+_WAKE: Final = (
+    "Wake it with /model wake, or ask a question, which wakes it too; if it stays away, switch it on, and "
+    "check that its address hasn't changed."
 )
 
 
 def refusal(
-    address: str, how: Knock, signs: Signs | None = None, *, is_only_v6: bool = False
+    address: str,
+    how: Knock,
+    signs: Signs | None = None,
+    *,
+    is_only_v6: bool = False,
+    can_wake: bool = False,
 ) -> Finding:
     """Put a failed connection into words.
 
@@ -387,8 +416,11 @@ def refusal(
         how: How it failed.
         signs: What else was seen.
         is_only_v6: The name has no IPv4 address.
+        can_wake: The bot knows how to wake the machine.
     """
     cause, advice = _words(address, how, signs or Signs())
+    if can_wake and cause == _ASLEEP:
+        advice = _WAKE
     if is_only_v6 and how is not Knock.FORBIDDEN:
         cause = "The name has only an IPv6 address, and nothing answers there."
         advice = (
@@ -398,9 +430,13 @@ def refusal(
 
 
 def _words(address: str, how: Knock, signs: Signs) -> tuple[str, str]:
+    if _network(address) == _A_VPN and not (signs.is_own or signs.is_through_vpn):
+        return (
+            "The address belongs to a VPN, and this machine isn't in it.",
+            "Check that the VPN is up on both machines.",
+        )
     if how is Knock.REFUSED:
         return _refused(address, signs)
-    network = _network(address)
     if how is Knock.FORBIDDEN:
         return (
             "The bot's own machine forbids the connection.",
@@ -410,11 +446,6 @@ def _words(address: str, how: Knock, signs: Signs) -> tuple[str, str]:
         return (
             "The machine is on, but a firewall drops the connection.",
             "Allow LM Studio in the firewall of the model's machine, for private networks.",
-        )
-    if network == _A_VPN:
-        return (
-            "The address belongs to a VPN, and nothing answers there.",
-            "Check that the VPN is up on both machines.",
         )
     if signs.is_through_vpn:
         return (
@@ -426,7 +457,7 @@ def _words(address: str, how: Knock, signs: Signs) -> tuple[str, str]:
             "There is no way from the bot's machine to that address.",
             "Check that both machines are in the same network and that no VPN takes the traffic.",
         )
-    return _ASLEEP
+    return _ASLEEP, _WAKE_BY_HAND
 
 
 def _refused(address: str, signs: Signs) -> tuple[str, str]:

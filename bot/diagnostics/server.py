@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from statistics import median
 from typing import Final
 
 from bot.core.errors import BackendError
 from bot.diagnostics.link import Way, failed, greets, is_greeting
-from bot.diagnostics.reach import LOSSY, SAMPLES, link_facts
-from bot.diagnostics.values import Fact, Finding, Status, Step
+from bot.diagnostics.reach import LOSSY, SAMPLES, SIGN_S, link_facts
+from bot.diagnostics.values import Fact, Finding, Status, Step, one_line
 from bot.lmstudio import errors
 from bot.lmstudio.catalogue import NAMES_ONLY, ROUTES, fetch_catalogue
 from bot.lmstudio.transport import GREETING, Endpoint, Reply, Transport
@@ -71,15 +72,71 @@ async def probe_http(way: Way) -> Finding:
     """See whether it is HTTP that comes back."""
     reply = await greet(way)
     if isinstance(reply, BackendError):
+        is_closed = isinstance(reply, errors.DisconnectedError | errors.NotHttpError)
+        if is_closed and way.endpoint.scheme == "http" and await _speaks_tls(way):
+            return failed(Step.HTTP, errors.TlsError(), *_ONLY_HTTPS)
         return failed(Step.HTTP, reply)
-    if 300 <= reply.status < 400:
-        cause = "The server sends elsewhere instead of answering, and that is never followed."
-        return failed(Step.HTTP, errors.RedirectError(), cause)
-    if reply.status in {502, 503, 504} or (reply.status >= 500 and is_html(reply)):
-        cause = "A proxy answers, but LM Studio behind it doesn't."
-        return failed(Step.HTTP, errors.ServerFaultError(reply.status), cause)
+    finding = _in_between(way, reply)
+    if finding is not None:
+        return finding
     facts = {"reply_ms": round(way.greeted_s * 1000, 1)}
     return Finding(Step.HTTP, Status.OK, "It answers in HTTP.", facts=facts)
+
+
+_ONLY_HTTPS: Final = (
+    "The server takes only https at that port, and the address says http.",
+    "Let LMSTUDIO_BASE_URL begin with https.",
+)
+_ASKS_FOR_LOG_IN: Final = (
+    "A proxy or a network's log-in page is on the way, and asks for a log-in.",
+    "Let the bot's machine reach LM Studio without that proxy, or log in to the network there.",
+)
+_OF_ANOTHER_NAME: Final = (
+    "A proxy answers, but it serves nothing under the name in the address.",
+    "Write the name that the proxy serves into LMSTUDIO_BASE_URL.",
+)
+
+
+def _in_between(way: Way, reply: Reply) -> Finding | None:
+    """Say what answers in LM Studio's place, where its greeting shows that."""
+    status = reply.status
+    if isinstance(reply.failure, errors.TlsError):
+        return failed(Step.HTTP, errors.TlsError(), *_ONLY_HTTPS)
+    if 300 <= status < 400:
+        return _redirected(way, reply.location)
+    if status in {407, 511}:
+        return failed(Step.HTTP, errors.PermissionDeniedError(), *_ASKS_FOR_LOG_IN)
+    if status == 421:
+        return failed(Step.HTTP, errors.WrongEndpointError(), *_OF_ANOTHER_NAME)
+    if status >= 500:
+        is_proxy = status in {502, 503, 504} or is_html(reply)
+        cause = "A proxy answers, but LM Studio behind it doesn't." if is_proxy else ""
+        return failed(Step.HTTP, errors.ServerFaultError(status), cause)
+    return None
+
+
+def _redirected(way: Way, location: str) -> Finding:
+    """Say where a redirect leads, to the operator; to the same machine's https is a case of its own."""
+    cause = "The server sends elsewhere instead of answering, and that is never followed."
+    finding = failed(Step.HTTP, errors.RedirectError(), cause)
+    if location.lower().startswith(f"https://{way.endpoint.host}"):
+        finding = failed(Step.HTTP, errors.TlsError(), *_ONLY_HTTPS)
+    return replace(finding, technical=one_line(f"redirect to {location}"))
+
+
+async def _speaks_tls(way: Way) -> bool:
+    """Return whether TLS is spoken there, trusted or not."""
+    at = way.endpoint
+    transport = Transport(Endpoint("https", at.host, at.port), way.clock, way.resolver)
+    try:
+        await transport.fetch("GET", GREETING, limit_s=SIGN_S)
+    except errors.CertificateError:
+        return True
+    except BackendError:
+        return False
+    finally:
+        await transport.aclose()
+    return True
 
 
 def is_html(reply: Reply) -> bool:
@@ -95,7 +152,10 @@ async def probe_server(way: Way) -> Finding:
     if is_greeting(greeting):
         return await _of_generation(way)
     if greeting.status in {401, 403}:
-        return Finding(Step.SERVER, Status.OK, "It asks for a token, as LM Studio does.")
+        cause = "It asks for a token, as LM Studio does."
+        if is_html(greeting):
+            cause = "A proxy before it asks who is there."
+        return Finding(Step.SERVER, Status.OK, cause)
     if way.has_path and (_is_unknown_route(greeting) or await _is_at_the_root(way)):
         return failed(Step.SERVER, errors.WrongEndpointError(), _WRONG_PATH)
     try:
@@ -112,23 +172,35 @@ async def probe_server(way: Way) -> Finding:
         Step.SERVER,
         Status.WARNING,
         "It isn't LM Studio, or a very old one, but it speaks the same language.",
-        "Update LM Studio if it is one; with another server, model details are unknown.",
+        "Update LM Studio if it is one, or let a proxy before it pass all paths on; with another "
+        "server, model details are unknown.",
     )
 
 
 async def _of_generation(way: Way) -> Finding:
     """Tell LM Studio's generations apart by which lists of models they know; a refusal knows it too."""
-    source = 0
-    while source < NAMES_ONLY:
-        try:
-            reply = await way.own.fetch("GET", ROUTES[source][0], limit_s=HTTP_S / 3)
-        except BackendError:
-            return Finding(Step.SERVER, Status.OK, "It is LM Studio.")
-        if not isinstance(reply.failure, errors.WrongEndpointError):
-            break
-        source += 1
+    try:
+        if not await _knows(way, _LISTING):
+            return failed(Step.SERVER, errors.WrongEndpointError(), *_CHANGED_PATHS)
+        source = 0
+        while source < NAMES_ONLY and not await _knows(way, ROUTES[source][0]):
+            source += 1
+    except BackendError:
+        return Finding(Step.SERVER, Status.OK, "It is LM Studio.")
     generation, cause = _GENERATIONS[source]
     return Finding(Step.SERVER, Status.OK, cause, facts={"generation": generation})
+
+
+_CHANGED_PATHS: Final = (
+    "LM Studio answers, but what is asked under /v1 doesn't get there.",
+    "Let the proxy before LM Studio pass paths on as they are (nginx: no path after proxy_pass's port).",
+)
+
+
+async def _knows(way: Way, path: str) -> bool:
+    """Return whether a server knows a route."""
+    reply = await way.own.fetch("GET", path, limit_s=HTTP_S / 5)
+    return not isinstance(reply.failure, errors.WrongEndpointError)
 
 
 def server_late() -> Finding:
@@ -161,13 +233,15 @@ def _is_unknown_route(reply: Reply) -> bool:
 
 
 def _stranger(greeting: Reply) -> Finding:
-    kind = "a web page" if is_html(greeting) else f"status {greeting.status}"
+    cause = "Something else than LM Studio answers at that port."
+    if is_html(greeting):
+        cause = "A web page, such as a router's, answers at that port instead of LM Studio."
     return Finding(
         Step.SERVER,
         Status.FAILED,
-        "Something else than LM Studio answers at that port.",
+        cause,
         "Compare address and port with those LM Studio shows in its Developer tab.",
-        technical=f"the greeting gave {kind}",
+        technical=f"the greeting gave status {greeting.status}",
     )
 
 
@@ -240,8 +314,9 @@ def judge_path(
     """
     facts = {**link_facts(trips_s, tried), **(carried or {})}
     if not trips_s:
-        cause, advice = "No round trip came back in time.", "See whether the machine is overloaded."
-        return Finding(Step.PATH, Status.WARNING, cause, advice, facts=facts)
+        cause = "The server answers, but takes far too long even for the shortest reply."
+        advice = "See what overloads the model's machine, or holds replies back on the way to it."
+        return Finding(Step.PATH, Status.FAILED, cause, advice, facts=facts)
     if len(trips_s) < tried:
         cause = "Some round trips were lost or very late."
         return Finding(Step.PATH, Status.WARNING, cause, LOSSY, facts=facts)
@@ -258,7 +333,7 @@ async def probe_token(way: Way) -> Finding:
     token = way.target.api_token
     try:
         given = await way.own.fetch("GET", _LISTING, limit_s=HTTP_S)
-        finding = judge_token(given, token=token, has_path=way.has_path)
+        finding = judge_token(given, token=token)
         if finding.status is not Status.OK or token is None:
             return finding
         bare = await way.bare.fetch("GET", _LISTING, limit_s=HTTP_S)
@@ -274,27 +349,30 @@ async def probe_token(way: Way) -> Finding:
     )
 
 
-def judge_token(given: Reply, *, token: str | None, has_path: bool = False) -> Finding:
+_KEPT_OUT: Final = (
+    "A proxy before LM Studio turns the bot away.",
+    "Let the proxy pass on what the bot's machine asks, without a password.",
+)
+
+
+def judge_token(given: Reply, *, token: str | None) -> Finding:
     """Say what a listing's status tells about the token.
 
     Args:
         given: The reply; its body may echo the token and is never shown.
         token: What was sent.
-        has_path: The configured address goes on after the port.
     """
     failure = given.failure
     if failure is None:
         cause = "The token is right." if token else "No token is needed."
         return Finding(Step.AUTHENTICATION, Status.OK, cause)
     cause, advice = "The server can't list its models.", ""
-    if isinstance(failure, errors.AuthenticationError):
+    if is_html(given) and given.status in {401, 403}:
+        cause, advice = _KEPT_OUT
+    elif isinstance(failure, errors.AuthenticationError):
         cause, advice = _refused(token)
     elif isinstance(failure, errors.PermissionDeniedError):
         cause = "The token lacks a permission."
-    elif _is_unknown_route(given):
-        cause = "The server at that port doesn't know the list of models."
-        if has_path:
-            cause = _WRONG_PATH
     return failed(Step.AUTHENTICATION, failure, cause, advice)
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from bot.core.errors import ConfigurationError
-from bot.diagnostics.values import Target
+from bot.diagnostics.values import Finding, Status, Step, Target
+from bot.lmstudio.networks import may_use
+from bot.lmstudio.roster import saved_servers
 from bot.lmstudio.transport import make_tls, parse_endpoint, tokens_by_origin
 from config.settings import Settings
 
@@ -18,9 +22,48 @@ ADDRESSES: Final = "lmstudio_addresses"
 LM_STUDIO: Final = "LM Studio"
 
 
-def titles(number: int) -> list[str]:
-    """Return the titles of so many servers, for people."""
-    return [LM_STUDIO] if number == 1 else [f"{LM_STUDIO} {n}" for n in range(1, number + 1)]
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A server in use.
+
+    Attributes:
+        number: By which people name it.
+        base_url: Its address.
+        is_drained: An owner took it out.
+    """
+
+    number: int
+    base_url: str
+    is_drained: bool = False
+
+
+TAKEN_OUT: Final = Finding(
+    Step.SERVER,
+    Status.SKIPPED,
+    "Not looked at, because an owner took it out; /model undrain lets it in again.",
+)
+
+
+def titles(servers: Sequence[Listed]) -> list[str]:
+    """Return the titles of servers, for people."""
+    if len(servers) == 1:
+        return [LM_STUDIO]
+    return [f"{LM_STUDIO} {server.number}" for server in servers]
+
+
+def listed(settings: Settings, stored: object) -> list[Listed]:
+    """Return the servers that a start uses: those of the settings, then those that owners added.
+
+    Args:
+        settings: Which addresses.
+        stored: The state of them, of any form.
+    """
+    added, drained = saved_servers(stored)
+    urls = {_origin(url): url for url in (*settings.lmstudio.base_url, *added)}
+    return [
+        Listed(number, url, origin in drained)
+        for number, (origin, url) in enumerate(urls.items(), start=1)
+    ]
 
 
 def known_addresses(stored: object, base_url: str) -> tuple[str, ...]:
@@ -36,6 +79,13 @@ def with_addresses(stored: object, base_url: str, addresses: Sequence[str]) -> d
     return dict(newest)
 
 
+def _origin(base_url: str) -> str:
+    try:
+        return parse_endpoint(base_url).origin
+    except ConfigurationError:
+        return base_url
+
+
 def _host(base_url: str) -> str:
     try:
         return parse_endpoint(base_url).host
@@ -46,22 +96,27 @@ def _host(base_url: str) -> str:
 def target_of(
     settings: Settings, base_url: str, model: str | None = None, stored: object = None
 ) -> Target:
-    """Return one configured server as a target of a diagnosis.
+    """Return a server that is configured, or was added by command, as a target of a diagnosis.
 
     Args:
-        settings: Token, model and certificates.
-        base_url: One of the configured addresses.
+        settings: Token, certificates, what wakes it, and networks that an added one may be in.
+        base_url: Its address.
         model: What a question would ask for; ``None`` for whatever is loaded.
         stored: The state ``ADDRESSES``, if it is known.
 
     Raises:
         ConfigurationError: The address or the certificate settings are wrong.
     """
-    tokens = tokens_by_origin(settings.lmstudio.base_url, settings.lmstudio.api_tokens)
-    return Target(
+    lmstudio, origin = settings.lmstudio, parse_endpoint(base_url).origin
+    target = Target(
         base_url,
-        tokens.get(parse_endpoint(base_url).origin),
+        tokens_by_origin(lmstudio.base_url, lmstudio.api_tokens).get(origin),
         model,
-        make_tls(settings.lmstudio.ca_file, settings.lmstudio.certificate_sha256),
+        make_tls(lmstudio.ca_file, lmstudio.certificate_sha256),
         known_addresses(stored, base_url),
     )
+    own = list(map(_origin, lmstudio.base_url))
+    if origin not in own:
+        return replace(target, allows=partial(may_use, networks=lmstudio.allowed_networks))
+    wake = dict(zip(own, lmstudio.wake, strict=False)).get(origin)
+    return replace(target, can_wake=wake is not None and wake.mac != "")

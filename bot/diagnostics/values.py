@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -85,6 +85,8 @@ class Target:
         model: Model key, if one is configured.
         tls: Trust for https, as the client's transport takes it.
         known: Addresses that the server's name had the last time; empty where that isn't known.
+        can_wake: The bot knows how to wake its machine.
+        allows: Whether an IP address of it may be used.
     """
 
     base_url: str
@@ -92,6 +94,8 @@ class Target:
     model: str | None = None
     tls: Tls = True
     known: tuple[str, ...] = ()
+    can_wake: bool = False
+    allows: Callable[[str], bool] = lambda _address: True
 
 
 def one_line(text: object, limit_chars: int = 80) -> str:

@@ -69,7 +69,7 @@ def probes_for(host: str, *, is_encrypted: bool) -> tuple[Probe[Way], ...]:
             2.5,
             server.probe_token,
             _silent(Step.AUTHENTICATION),
-            Step.SERVER,
+            Step.PATH,
         ),
         Probe(Step.MODELS, 3.5, probe_models, _silent(Step.MODELS), Step.AUTHENTICATION),
         Probe(

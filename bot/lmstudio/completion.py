@@ -185,7 +185,7 @@ def parse_json(data: bytes | str) -> object:
             value, end = _json.raw_decode(text)
             if end == len(text):
                 return value
-        return _json.decode(text)
+        return _json.decode(text.removeprefix("\ufeff"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

@@ -474,7 +474,13 @@ class BadResponseError(BackendError):
     """What came isn't what the protocol allows: malformed, too large, or encoded."""
 
     user_text = "The model's server sent something I can't read. Please try again."
-    admin_hint = "Is this address really LM Studio's? A proxy must not change or compress replies."
+    admin_hint = "Is this address really LM Studio's? A proxy must not change replies."
+
+
+class CompressedReplyError(BadResponseError):
+    """A compressed response, which may unfold to gigabytes; none was asked for."""
+
+    admin_hint = "Switch off compression (gzip) in the proxy before LM Studio."
 
 
 class NotHttpError(BadResponseError):

@@ -76,7 +76,10 @@ _TABLE: Final[tuple[tuple[re.Pattern[str], Maker], ...]] = tuple(
         ),
         (_always(errors.PermissionDeniedError), ("Permission denied to use",)),
         (_always(errors.WrongEndpointError), ("Unexpected endpoint or method",)),
-        (_always(errors.TlsError), (r"HTTP request (was sent )?to (an )?HTTPS",)),
+        (
+            _always(errors.TlsError),
+            (r"HTTP request (was sent )?to (an )?HTTPS", "plain HTTP to an SSL"),
+        ),
         (
             _overflow,
             (

@@ -65,6 +65,8 @@ def may_use(text: str, networks: Sequence[str]) -> bool:
         text: The address in its plain form.
         networks: Those that the operator named.
     """
+    if "%" in text:
+        return False
     address = ipaddress.ip_address(text)
     if any(_is_forbidden(one) for one in (address, *_inside(address))):
         return False
@@ -110,7 +112,7 @@ async def addresses_of(
     plain = [plain_address(each) for each in found]
     if not plain:
         raise EndpointError(NO_SUCH_HOST)
-    if not all(each is not None and "%" not in each and may_use(each, networks) for each in plain):
+    if not all(each is not None and may_use(each, networks) for each in plain):
         raise EndpointError(NOT_ALLOWED)
     return tuple(dict.fromkeys(each for each in plain if each is not None))
 

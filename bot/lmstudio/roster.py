@@ -164,7 +164,7 @@ class Roster:
         Args:
             stored: What ``saved`` returned then; anything else in it is ignored.
         """
-        added, drained = (_texts(stored, name) for name in ("added", "drained"))
+        added, drained = saved_servers(stored)
         for text in added[:MOST_ADDED]:
             try:
                 endpoint = networks.read_endpoint(text)
@@ -227,7 +227,7 @@ class Roster:
 
     def _bound(self, endpoint: Endpoint, found: Sequence[str]) -> PinnedResolver:
         def allows(address: str) -> bool:
-            return "%" not in address and networks.may_use(address, self._settings.allowed_networks)
+            return networks.may_use(address, self._settings.allowed_networks)
 
         return PinnedResolver(endpoint.host, self._lookup, allows=allows, pinned=found)
 
@@ -272,6 +272,11 @@ class Roster:
 
     async def _drop(self, origin: str) -> None:
         await self._members.pop(origin).stack.aclose()
+
+
+def saved_servers(stored: object) -> tuple[list[str], list[str]]:
+    """Return what an earlier run saved: the servers that were added, and those that were drained."""
+    return _texts(stored, "added"), _texts(stored, "drained")
 
 
 def _texts(stored: object, name: str) -> list[str]:

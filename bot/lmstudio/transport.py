@@ -341,12 +341,14 @@ class Reply:
     Attributes:
         content_type: The header, in lower case; empty without one.
         retry_after: The header of that name.
+        location: The same, of a redirect; nobody follows it.
     """
 
     status: int
     content_type: str
     body: bytes
     retry_after: str | None = None
+    location: str = ""
 
     @property
     def json(self) -> object:
@@ -443,7 +445,7 @@ class Transport:
         self._resolver.mark_reachable()
         if response.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
             response.close()
-            raise errors.BadResponseError("the response is compressed")
+            raise errors.CompressedReplyError
         return response
 
     async def fetch_json(
@@ -502,7 +504,8 @@ class Transport:
             response.release()
         headers = response.headers
         kind = headers.get("Content-Type", "").lower()
-        return Reply(response.status, kind, data, headers.get("Retry-After"))
+        retry_after, location = headers.get("Retry-After"), headers.get("Location", "")
+        return Reply(response.status, kind, data, retry_after, location)
 
     async def read_body(self, response: ClientResponse, prefix: bytes = b"") -> bytes:
         """Read a body that isn't a stream, up to its limit.

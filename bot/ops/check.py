@@ -24,13 +24,14 @@ from bot.diagnostics.report import (
     terminal_skipped,
 )
 from bot.diagnostics.storage import folder_findings, late_database, probe_database
-from bot.diagnostics.targets import ADDRESSES, target_of, titles
+from bot.diagnostics.targets import ADDRESSES, TAKEN_OUT, Listed, listed, target_of, titles
 from bot.diagnostics.values import Finding, Status, Step
 from bot.diagnostics.walk import diagnose, settings_failed
 from bot.gateway.endpoints import NETWORK_ERRORS, discord_endpoints
 from bot.gateway.proxy import connector_for, no_answer
 from bot.gateway.readable import UNREADABLE
 from bot.gateway.rest import RestWatch
+from bot.lmstudio.roster import SERVERS
 from bot.ops.status_server import listening_problem
 from bot.ops.terminal import detach_output
 from bot.storage.database import DATABASE_FILE
@@ -93,11 +94,11 @@ def _is_failure(finding: Finding) -> bool:
 
 async def _look(result: LoadResult, *, as_json: bool) -> tuple[Section, ...]:
     settings, clock = result.settings, SystemClock()
-    urls = settings.lmstudio.base_url
+    servers = listed(settings, state_of(settings.store.data_dir / DATABASE_FILE, SERVERS))
     walks = [
         (LOCAL, _local(result, clock)),
         (DISCORD, look_at_discord(settings, clock)),
-        *zip(titles(len(urls)), (look_at_lmstudio(settings, url) for url in urls), strict=True),
+        *zip(titles(servers), (look_at_lmstudio(settings, one) for one in servers), strict=True),
     ]
     printed = _Printed()
     sections: tuple[Section, ...] = ()
@@ -265,12 +266,15 @@ async def _probe_intent(login: _Login) -> Finding:
     return judge_intent(is_on=is_on or not login.settings.discord.message_content)
 
 
-async def look_at_lmstudio(settings: Settings, base_url: str) -> AsyncGenerator[Finding, None]:
-    """Diagnose one of the configured servers."""
+async def look_at_lmstudio(settings: Settings, server: Listed) -> AsyncGenerator[Finding, None]:
+    """Diagnose one of the servers, unless an owner took it out."""
+    if server.is_drained:
+        yield TAKEN_OUT
+        return
     path = settings.store.data_dir / DATABASE_FILE
     stored = state_of(path, ADDRESSES)
     try:
-        target = target_of(settings, base_url, settings.chat.model, stored)
+        target = target_of(settings, server.base_url, settings.chat.model, stored)
     except ConfigurationError as exc:
         yield settings_failed(exc)
         return

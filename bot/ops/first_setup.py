@@ -17,7 +17,7 @@ from bot.core.domain import ModelInfo
 from bot.core.errors import BackendError, ConfigurationError, DependencyError
 from bot.diagnostics.link import open_way
 from bot.diagnostics.report import plain, terminal_line, terminal_skipped
-from bot.diagnostics.targets import target_of
+from bot.diagnostics.targets import Listed, target_of
 from bot.diagnostics.values import Finding, Status, Step
 from bot.lmstudio.catalogue import fetch_catalogue
 from bot.lmstudio.transport import parse_endpoint, system_lookup
@@ -206,7 +206,7 @@ def _looked_at_servers(settings: Settings) -> list[Finding]:
     settings = settings.model_copy(update={"chat": chat})
     found: list[Finding] = []
     for url in settings.lmstudio.base_url:
-        found += _looked(look_at_lmstudio(settings, url))
+        found += _looked(look_at_lmstudio(settings, Listed(1, url)))
     return found
 
 

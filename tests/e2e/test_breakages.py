@@ -220,6 +220,49 @@ async def foreign_server(installed: Installation) -> AsyncIterator[None]:
     yield
 
 
+async def answering(installed: Installation, reply: bytes, tls: ssl.SSLContext | None) -> None:
+    """Let something else answer whatever it is asked, and configure its address."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            await reader.read(1024)
+            writer.write(reply)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    installed.stack.callback(server.close)
+    installed.at(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+
+
+PAGE = b"Content-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"
+
+
+@breakage(Step.SERVER, "A web page, such as a router's", "Compare address and port", TERMINAL)
+async def log_in_page_of_a_router(installed: Installation) -> AsyncIterator[None]:
+    await answering(installed, b"HTTP/1.1 200 OK\r\n" + PAGE, None)
+    yield
+
+
+@breakage(Step.HTTP, "asks for a log-in", "without that proxy", TERMINAL)
+async def proxy_that_wants_a_password(installed: Installation) -> AsyncIterator[None]:
+    await answering(installed, b"HTTP/1.1 407 Proxy Authentication Required\r\n" + PAGE, None)
+    yield
+
+
+@breakage(Step.HTTP, "takes only https", "begin with https", TERMINAL)
+async def http_on_a_tls_port(installed: Installation) -> AsyncIterator[None]:
+    made = certificate(installed.folder.parent, SystemClock().now() - timedelta(days=1), 30)
+    await answering(installed, b"", made.server)
+    yield
+
+
+@breakage(Step.HTTP, "come compressed", "Switch off compression", TERMINAL)
+async def proxy_that_compresses(installed: Installation) -> AsyncIterator[None]:
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n"
+    await answering(installed, head, None)
+    yield
+
+
 @breakage(Step.AUTHENTICATION, "none is configured", "Create an API token")
 async def missing_token(installed: Installation) -> AsyncIterator[None]:
     installed.lm.options.token = "sk-lm-right:one"
@@ -506,6 +549,12 @@ async def right_token_and_model(installed: Installation) -> AsyncIterator[None]:
     yield
 
 
+async def localhost_with_ipv6_first(installed: Installation) -> AsyncIterator[None]:
+    installed.names({"localhost": ("::1", "127.0.0.1")})
+    installed.at(f"http://localhost:{installed.lm.port}")
+    yield
+
+
 async def thinking_apart(installed: Installation) -> AsyncIterator[None]:
     installed.lm.answer(Answer("Yes, it is.", reasoning="Let me think about 17.", markup="field"))
     yield
@@ -517,6 +566,7 @@ HEALTHY = (
     right_fingerprint,
     right_name_and_path,
     right_token_and_model,
+    localhost_with_ipv6_first,
     thinking_apart,
 )
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from bot.ops.check import check
+from config.loader import load_settings
 from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.lmstudio import Fault, LMStudioSandbox, Model
-from tests.support.application import running, settings_for
+from tests.support.application import environment_between, running, settings_for
 
 INVITED = 274_878_008_384
 """The permissions of the README's invitation, as Discord counts them."""
@@ -67,6 +69,52 @@ async def test_a_wrong_api_token_is_named_as_the_cause(
             report = await network(discord, ada, channel)
     assert "❌ **API token**" in report
     assert "sk-lm" not in report
+
+
+async def test_added_servers_are_looked_at_and_those_taken_out_are_not(
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    tmp_path: Path,
+    ada: Person,
+    channel: Channel,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    more = {
+        "CLAWBOT_OWNER_IDS": str(ada.id),
+        "LMSTUDIO_API_TOKEN": "sk-lm-right:one",
+        "CLAWBOT_LMSTUDIO__ALLOWED_NETWORKS": "127.0.0.0/8",
+    }
+    environment = environment_between(discord, lm, tmp_path, **more)
+    lm.options.token = "sk-lm-right:one"
+
+    async def check_here() -> str:
+        capsys.readouterr()
+        await asyncio.to_thread(check, load_settings(environment))
+        return capsys.readouterr().out
+
+    async with LMStudioSandbox([Model("a/one")]) as added:
+        async with running(load_settings(environment).settings):
+            asked = await ada.slash(channel, "model endpoint add", address=added.base_url)
+            await discord.wait_until(lambda: "is in use now" in asked.content, timeout_s=10)
+            await added.refuse()
+            report = await network(discord, ada, channel)
+            assert report.startswith("❌ **Connection**: Nothing listens at that port")
+            assert "FAILED  Connection" in await check_here()
+            await added.start()
+            report = await network(discord, ada, channel)
+            assert "**LM Studio 2**" in report
+            assert "`a/one`" in report
+            assert "❌" not in report
+            assert "LM Studio 2:" in await check_here()
+            await added.refuse()
+            drained = await ada.slash(channel, "model drain", server=2)
+            await discord.wait_until(lambda: "taken out" in drained.content, timeout_s=10)
+            report = await network(discord, ada, channel)
+            assert "❌" not in report
+            assert "an owner took it out" in report
+            lines = (await check_here()).splitlines()
+        assert not [line for line in lines if line.startswith("  FAILED")]
+        assert all("authorization" not in request.headers for request in added.requests)
 
 
 @pytest.mark.parametrize("name", ["diag queue", "diag model", "diag channel", "help", "stop"])

@@ -12,7 +12,7 @@ import pytest
 from bot.diagnostics.completion import Heard, judge_speed
 from bot.diagnostics.completion import judge as judge_completion
 from bot.diagnostics.models import judge
-from bot.diagnostics.reach import Knock, Signs, classify, refusal, worst
+from bot.diagnostics.reach import SAMPLES, Knock, Signs, classify, judge_open, refusal, worst
 from bot.diagnostics.server import judge_path, judge_token
 from bot.diagnostics.values import Finding, Status, one_line
 from bot.lmstudio import errors, failures
@@ -89,6 +89,32 @@ def test_a_way_through_a_vpn_is_named_where_nothing_answers() -> None:
         finding = refusal("192.168.1.20", how, Signs(is_through_vpn=True))
         assert "through a VPN" in finding.cause
         assert "leave out the local network" in finding.advice
+
+
+def test_an_address_of_a_vpn_that_is_off_here_is_named_whoever_answers_in_its_place() -> None:
+    for how in Knock:
+        if how is Knock.OPEN:
+            continue
+        assert "this machine isn't in it" in refusal("100.101.1.1", how, Signs(is_alive=True)).cause
+        inside = refusal("100.101.1.1", how, Signs(is_alive=True, is_through_vpn=True))
+        assert "isn't in it" not in inside.cause
+
+
+def test_a_machine_that_may_be_asleep_is_offered_to_be_woken_where_the_bot_can() -> None:
+    for how in (Knock.TIMED_OUT, Knock.AWAY):
+        assert "CLAWBOT_LMSTUDIO__WAKE" in refusal("192.168.1.20", how).advice
+        advice = refusal("192.168.1.20", how, can_wake=True).advice
+        assert "Wake it with /model wake" in advice
+        assert "CLAWBOT" not in advice
+    assert "/model wake" not in refusal("192.168.1.20", Knock.REFUSED, can_wake=True).advice
+
+
+def test_an_ipv6_address_that_refuses_at_once_is_no_finding_and_a_silent_one_is() -> None:
+    def judged(how: Knock) -> Finding:
+        return judge_open([("::1", how), ("127.0.0.1", Knock.OPEN)], [0.001] * SAMPLES)
+
+    assert judged(Knock.REFUSED).status is Status.OK
+    assert "IPv6 address where nothing answers" in judged(Knock.TIMED_OUT).cause
 
 
 def test_a_refusal_says_more_than_a_silence() -> None:
@@ -199,7 +225,7 @@ def test_the_token(status: int, configured: bool, cause: str) -> None:
         ([0.001, 0.002, 0.003], Status.OK),
         ([0.3, 0.4, 0.2], Status.WARNING),
         ([0.001], Status.WARNING),
-        ([], Status.WARNING),
+        ([], Status.FAILED),
     ],
 )
 def test_the_network_path(trips_s: list[float], status: Status) -> None:

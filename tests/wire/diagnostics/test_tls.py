@@ -69,4 +69,5 @@ async def test_a_pinned_certificate(server: Server) -> None:
 async def test_plain_http_to_a_tls_server(server: Server) -> None:
     found = await walk(Target(server.url.replace("https", "http")))
     assert found[Step.HTTP].status is Status.FAILED
-    assert "HTTP" in found[Step.HTTP].cause or "closes" in found[Step.HTTP].cause
+    assert "takes only https" in found[Step.HTTP].cause
+    assert "begin with https" in found[Step.HTTP].advice

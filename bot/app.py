@@ -390,17 +390,18 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
     source = MessageCache(Requests(client, clock), settings.context.cache_messages, clock)
     own_words = OwnWords(base.journal, base.state)
     estimator = TokenEstimator.from_dict(base.state.get(ESTIMATES))
-    privacy = Privacy(base.kept, base.overrides, base.allowed, source, clock)
     builder = _builder(base, client, source, own_words, estimator)
     idle = IdleTime(clock)
     warm = WarmAhead(base.backend, builder, base.overrides, clock, idle.wake)
     parts = _reply_parts(base, builder, estimator, warm)
     limiter = RateLimiter(settings.queue, clock)
     chat = ChatService(parts, limiter)
-    privacy.stops(chat)
+    oldest = max(timedelta(seconds=settings.queue.stale_after_s), DECLINED_WITHIN)
+    backfill = Backfill(source, base.journal, base.state, clock, oldest)
+    privacy = Privacy(base.kept, base.overrides, base.allowed, source, chat, backfill, clock)
+    privacy.on_opt_out(warm.forget)
     for forget in (own_words.forget, builder.forget, warm.forget, base.backend.forget_words):
         privacy.on_forget(_whoever(forget))
-    oldest = max(timedelta(seconds=settings.queue.stale_after_s), DECLINED_WITHIN)
     return Services(
         settings=settings,
         clock=clock,
@@ -414,7 +415,7 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
         chat=chat,
         builder=builder,
         privacy=privacy,
-        backfill=Backfill(source, base.journal, base.state, clock, oldest),
+        backfill=backfill,
         limiter=limiter,
         scheduler=base.scheduler,
         source=source,

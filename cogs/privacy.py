@@ -89,10 +89,7 @@ class PrivacyCog(commands.Cog):
         self._data = bot.services.privacy
         self._budget = FairBudget(SHARES, WINDOW_S)
         self._tasks = TaskOwner()
-
-    async def cog_load(self) -> None:
-        """Begin to look after the servers that were left."""
-        self._tasks.start(self._look_after_left(), name="left servers")
+        self._is_looking = False
 
     async def cog_unload(self) -> None:
         """End what this cog runs in the background."""
@@ -128,8 +125,7 @@ class PrivacyCog(commands.Cog):
     async def opt_out(self, interaction: Interaction) -> None:
         """Have your messages left out when somebody else asks me something."""
         async with _respond.deferred(interaction):
-            await self._data.kept.opt_out(UserId(interaction.user.id))
-        self._services.warm.forget()
+            await self._data.opt_out(UserId(interaction.user.id))
         await _respond.say(interaction, OPTED_OUT)
 
     @privacy.command(name="opt-in")
@@ -197,16 +193,20 @@ class PrivacyCog(commands.Cog):
             await self._data.look_for_left(lambda each: self.bot.get_guild(each) is not None)
         except StoreError as exc:
             _log.warning("which servers were left isn't known yet (%s)", plain_reason(exc))
+        if not self._is_looking:
+            self._is_looking = True
+            self._tasks.start(self._look_after_left(), name="left servers")
 
     async def _look_after_left(self) -> None:
+        """Delete what is due, at once and from time to time: a bot may be restarted often."""
         clock = self._services.clock
         while True:
-            await clock.sleep(LOOK_EVERY_S)
             before = clock.now() - timedelta(days=self._left_days)
             try:
                 await self._data.forget_left(before)
             except StoreError as exc:
                 _log.warning("the data of a server that was left stays (%s)", plain_reason(exc))
+            await clock.sleep(LOOK_EVERY_S)
 
     @property
     def _days(self) -> int:

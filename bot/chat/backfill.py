@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -197,6 +197,12 @@ class Backfill:
         if newest and known[-len(newest) :] != [*newest]:
             kept = [i for i in known if i not in newest] + [*newest]
             await self._state.set(DM_CHANNELS, kept[-MOST_DM_CHANNELS:])
+
+    async def forget_dms(self, channel_ids: Collection[ChannelId]) -> None:
+        """Forget direct-message channels: a message that is missed there isn't found any more."""
+        kept = [i for i in self.dm_channels if i not in channel_ids]
+        if kept != self.dm_channels:
+            await self._state.set(DM_CHANNELS, kept)
 
     @asynccontextmanager
     async def taking(self, message_id: MessageId) -> AsyncGenerator[bool, None]:

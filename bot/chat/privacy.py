@@ -8,13 +8,20 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from bot.chat.allowed_models import AllowedModels
+from bot.chat.backfill import Backfill
+from bot.chat.service import ChatService
 from bot.core.clock import Clock
 from bot.core.concerns import Subject
-from bot.core.domain import ChannelId, GuildId, IncomingMessage, Question, UserId
+from bot.core.domain import ChannelId, GuildId, IncomingMessage, PlaceKind, UserId
 from bot.core.errors import StoreError
 from bot.core.ports import JournalEntry
+from bot.prompt.cache import MessageCache
+from bot.storage.kept import KeptData
+from bot.storage.setting_types import Change, StoredSetting
+from bot.storage.settings_store import SettingsStore
 
 _log = logging.getLogger(__name__)
 
@@ -26,146 +33,6 @@ MOST_PARTS: Final = 10
 
 STOP_WITHIN_S: Final = 10.0
 """Seconds for running answers to end before their questions are deleted."""
-
-
-class Setting(Protocol):
-    """A setting that was set, or a change of one."""
-
-    @property
-    def key(self) -> str:
-        """The setting's name."""
-        ...
-
-    @property
-    def changed_at(self) -> datetime:
-        """When it was set."""
-        ...
-
-
-class StoredValue(Setting, Protocol):
-    """A setting in force."""
-
-    @property
-    def value(self) -> object:
-        """What holds."""
-        ...
-
-
-class ChangedValue(Setting, Protocol):
-    """A change of a setting."""
-
-    @property
-    def new(self) -> object:
-        """What held then; ``None`` where it was taken away."""
-        ...
-
-
-class Kept(Protocol):
-    """What is stored of people and servers."""
-
-    def of_person(self, person_id: UserId) -> AsyncGenerator[Sequence[JournalEntry], None]:
-        """Yield a person's questions."""
-        ...
-
-    def of_guild(self, guild_id: GuildId) -> AsyncGenerator[Sequence[JournalEntry], None]:
-        """Yield a server's questions."""
-        ...
-
-    async def forget_person(self, person_id: UserId) -> int:
-        """Delete a person's questions; return how many."""
-        ...
-
-    async def forget_guild(self, guild_id: GuildId) -> int:
-        """Delete a server's questions; return how many."""
-        ...
-
-    async def overwrite_deleted(self) -> bool:
-        """See to it that nothing of what was deleted is left in files."""
-        ...
-
-    def opted_out_at(self, person_id: UserId) -> datetime | None:
-        """Return since when a person is opted out."""
-        ...
-
-    def is_withheld(self, person_id: UserId) -> bool:
-        """Return whether a person's messages aren't read when others ask."""
-        ...
-
-    async def opt_out(self, person_id: UserId) -> None:
-        """Have a person's messages no longer read when others ask."""
-        ...
-
-    async def opt_in(self, person_id: UserId) -> None:
-        """Take that back."""
-        ...
-
-    async def guilds(self) -> set[GuildId]:
-        """Return the servers that anything is kept of."""
-        ...
-
-    def left_before(self, moment: datetime) -> list[GuildId]:
-        """Return the servers that were left before a moment."""
-        ...
-
-    async def left(self, guild_id: GuildId) -> None:
-        """Note that a server was left."""
-        ...
-
-    async def stays(self, guild_id: GuildId) -> None:
-        """Note that the bot is a member of a server."""
-        ...
-
-
-class KeptSettings(Protocol):
-    """Settings, and who set them."""
-
-    def set_by(self, person_id: UserId) -> Sequence[StoredValue]:
-        """Return the settings in force that a person set."""
-        ...
-
-    def set_in(self, guild_id: GuildId) -> Sequence[StoredValue]:
-        """Return a server's own settings."""
-        ...
-
-    async def changes_by(self, person_id: UserId) -> Sequence[ChangedValue]:
-        """Return a person's changes."""
-        ...
-
-    async def forget_author(self, person_id: UserId) -> None:
-        """Forget who made a person's changes."""
-        ...
-
-    async def forget_guild(self, guild_id: GuildId) -> None:
-        """Forget a server's settings."""
-        ...
-
-
-class KeptModels(Protocol):
-    """The models that servers may choose."""
-
-    async def forget(self, guild_id: GuildId) -> None:
-        """Forget a server's own list."""
-        ...
-
-
-class KeptMessages(Protocol):
-    """Messages in memory."""
-
-    def kept(self, concerns: Callable[[IncomingMessage], bool]) -> Sequence[IncomingMessage]:
-        """Return the messages of a kind."""
-        ...
-
-    def forget(self, concerns: Callable[[IncomingMessage], bool]) -> None:
-        """Drop the channels that hold any."""
-        ...
-
-
-class Stops(Protocol):
-    """Ends work on questions."""
-
-    async def stop_all(self, concerns: Callable[[Question], bool], within_s: float) -> int:
-        """Stop all questions of a kind, and wait until no more is done for them."""
-        ...
 
 
 @dataclass(slots=True)
@@ -240,33 +107,49 @@ class Privacy:
         settings: Settings of servers and channels.
         models: What else servers have.
         messages: Messages in memory.
+        chat: Ends work on questions.
+        backfill: Remembers direct-message channels.
         clock: Time.
     """
 
     def __init__(
         self,
-        kept: Kept,
-        settings: KeptSettings,
-        models: KeptModels,
-        messages: KeptMessages,
+        kept: KeptData,
+        settings: SettingsStore,
+        models: AllowedModels,
+        messages: MessageCache,
+        chat: ChatService,
+        backfill: Backfill,
         clock: Clock,
     ) -> None:
         self.kept = kept
         self._settings = settings
         self._models = models
         self._messages = messages
+        self._chat = chat
+        self._backfill = backfill
         self._clock = clock
-        self._stops: Stops | None = None
         self._forgetters: list[Callable[[Subject], None]] = []
+        self._withholders: list[Callable[[], None]] = []
         self._deleting = asyncio.Lock()
-
-    def stops(self, chat: Stops) -> None:
-        """Say who ends work on questions."""
-        self._stops = chat
 
     def on_forget(self, forget: Callable[[Subject], None]) -> None:
         """Have a function called that forgets what memory holds of somebody."""
         self._forgetters.append(forget)
+
+    def on_opt_out(self, forget: Callable[[], None]) -> None:
+        """Have a function called that forgets prompts, in which somebody's words may stand."""
+        self._withholders.append(forget)
+
+    async def opt_out(self, person_id: UserId) -> None:
+        """Have a person's messages no longer read when others ask, from now on.
+
+        Raises:
+            StoreError: That couldn't be kept.
+        """
+        await self.kept.opt_out(person_id)
+        for forget in self._withholders:
+            forget()
 
     async def held(self, who: Subject) -> Held:
         """Return how much is kept of somebody.
@@ -340,9 +223,7 @@ class Privacy:
             StoreError: The database failed; nothing, or not everything, was deleted.
         """
         async with self._deleting:
-            stopped = 0
-            if self._stops is not None:
-                stopped = await self._stops.stop_all(who.has_question, STOP_WITHIN_S)
+            stopped = await self._chat.stop_all(who.has_question, STOP_WITHIN_S)
             count = await self._delete_stored(who)
             self._messages.forget(who.has_message)
             for forget in self._forgetters:
@@ -351,6 +232,7 @@ class Privacy:
 
     async def _delete_stored(self, who: Subject) -> int:
         if who.person_id is not None:
+            await self._backfill.forget_dms(await self._direct_channels(who))
             count = await self.kept.forget_person(who.person_id)
             await self._settings.forget_author(who.person_id)
             return count
@@ -359,6 +241,16 @@ class Privacy:
         await self._settings.forget_guild(guild_id)
         await self._models.forget(guild_id)
         return count
+
+    async def _direct_channels(self, who: Subject) -> set[ChannelId]:
+        """Return the direct-message channels that a person asked in, as far as is still known."""
+        return {
+            entry.question.place.channel_id
+            async for entries in self._entries(who)
+            for entry in entries
+            if entry.question.place.kind is PlaceKind.DM
+            and entry.question.asker.id == who.person_id
+        }
 
     async def _overwrite(self) -> bool:
         try:
@@ -438,9 +330,9 @@ def _message(message: IncomingMessage) -> dict[str, object]:
     }
 
 
-def _setting(stored: StoredValue) -> dict[str, object]:
+def _setting(stored: StoredSetting) -> dict[str, object]:
     return {"name": stored.key, "value": stored.value, "set_at": stored.changed_at.isoformat()}
 
 
-def _change(change: ChangedValue) -> dict[str, object]:
+def _change(change: Change) -> dict[str, object]:
     return {"name": change.key, "new": change.new, "changed_at": change.changed_at.isoformat()}

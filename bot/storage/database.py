@@ -105,6 +105,7 @@ class Database:
         self._is_closed = False
         self._is_short = False
         self._has_traces = False
+        self._rewriting: asyncio.Future[Any] | None = None
         self._fault = ""
 
     @property
@@ -243,6 +244,8 @@ class Database:
         self._check_open()
         call = asyncio.get_running_loop().run_in_executor(self._thread, function)
         call.add_done_callback(self._came_back)
+        if limit_s is not None:
+            self._rewriting = call
         try:
             return await self._bounded(call, limit_s)
         except (SQLAlchemyError, OSError) as exc:
@@ -262,6 +265,11 @@ class Database:
         done.add_done_callback(_retrieve)
         if not done.done():
             await asyncio.wait((done,), timeout=self._limit_s if limit_s is None else limit_s)
+        rewriting = self._rewriting
+        if not (done.done() or rewriting is None or rewriting.done() or rewriting is done):
+            # There is one thread: who comes while a large file is rewritten waits for that, too.
+            await asyncio.wait((rewriting,), timeout=REWRITING_LIMIT_S)
+            await asyncio.wait((done,), timeout=self._limit_s)
         if done.done():
             return done.result()
         self._hangs()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
+import sqlite3
 import types
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
@@ -14,11 +16,13 @@ from typing import Any
 
 import pytest
 
+from bot.core.clock import Clock
 from bot.gateway.services import Services
 from cogs.privacy import YES
 from sandbox.discord import Channel, DiscordSandbox, Interaction, Message, Permission, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.support.application import running, settings_for
+from tests.support.clock import SwiftClock
 
 WORDS = "zanzibar-marmalade"
 
@@ -35,10 +39,10 @@ class Town:
     folder: Path
 
     @asynccontextmanager
-    async def bot(self, **extra: str) -> AsyncGenerator[None, None]:
+    async def bot(self, clock: Clock | None = None, **extra: str) -> AsyncGenerator[None, None]:
         """Run the bot."""
         settings = settings_for(self.discord, self.lm, self.folder, **extra)
-        async with running(settings):
+        async with running(settings, clock):
             yield
 
     async def ask(self, who: Person, text: str, **more: Any) -> Message:
@@ -49,10 +53,11 @@ class Town:
             if reply_to is None
             else who.reply(reply_to, f"<@bot> {text}")
         )
-        await self.discord.wait_until(lambda: self._is_answered(asked))
+        await self.discord.wait_until(lambda: self.is_answered(asked))
         return self.discord.replies(asked)[0]
 
-    def _is_answered(self, asked: Message) -> bool:
+    def is_answered(self, asked: Message) -> bool:
+        """Return whether the whole answer is there."""
         replies = self.discord.replies(asked)
         return bool(replies) and not any(b["label"] == "Stop" for m in replies for b in m.buttons)
 
@@ -74,6 +79,16 @@ class Town:
         """Return the files of the data folder that hold some words."""
         there = [path for path in self.folder.rglob("*") if path.is_file()]
         return [path.name for path in there if words.encode() in path.read_bytes()]
+
+    async def prompt_with(self, marker: str, after: int) -> str:
+        """Wait for the prompt of a question that says something, and return it."""
+
+        def found() -> str:
+            prompts = [json.dumps(each.body) for each in self.lm.completions[after:]]
+            return next((each for each in prompts if marker in each), "")
+
+        await self.lm.wait_until(found)
+        return found()
 
     @property
     def last_prompt(self) -> str:
@@ -188,6 +203,112 @@ async def test_who_opted_out_is_read_in_their_own_questions_only(town: Town) -> 
         await town.use(town.ada, "privacy opt-in")
         await town.ask(town.bob, "and now?", reply_to=said)
         assert WORDS in town.last_prompt
+
+
+async def test_an_opt_out_holds_in_every_way_that_words_are_read(town: Town) -> None:
+    guild = town.channel.guild
+    assert guild is not None
+    ways = (
+        (_in_a_chain, "for-bob", "mention"),
+        (_in_a_summary, "Summarise the conv", "mention"),
+        (_in_a_menu, "Explain this message", "mention"),
+        (_in_a_file, "for-bob", "mention"),
+        (_in_a_forward, "for-bob", "mention"),
+        (_in_a_conversation, "for-bob", "every_message"),
+    )
+    rooms = {way: guild.add_channel(f"room-{number}") for number, (way, *_) in enumerate(ways)}
+    for mode in ("mention", "every_message"):
+        async with town.bot(CLAWBOT_CHAT__ANSWER_TO=mode):
+            await town.use(town.ada, "privacy opt-out")
+            for way, marker, its_mode in ways:
+                if its_mode != mode:
+                    continue
+                before = len(town.lm.completions)
+                await way(town, rooms[way])
+                bobs = await town.prompt_with(marker, before)
+                assert WORDS not in bobs, (way, bobs)
+                assert "Ada" not in bobs, (way, bobs)
+
+
+async def _in_a_chain(town: Town, room: Channel) -> None:
+    first = await town.ada.say(room, f"{WORDS} first")
+    second = await town.bob.reply(first, "in between")
+    third = await town.ada.reply(second, f"{WORDS} third")
+    await town.bob.reply(third, "<@bot> for-bob")
+
+
+async def _in_a_summary(town: Town, room: Channel) -> None:
+    first = await town.bob.say(room, "from here")
+    await town.ada.say(room, f"{WORDS} in the middle")
+    await town.bob.context_menu(first, "Summarise from here")
+
+
+async def _in_a_menu(town: Town, room: Channel) -> None:
+    said = await town.ada.say(room, f"{WORDS} about")
+    await town.bob.context_menu(said, "Ask about this")
+
+
+async def _in_a_file(town: Town, room: Channel) -> None:
+    said = await town.ada.say(room, "see", files=[("Ada.txt", WORDS.encode())])
+    await town.bob.reply(said, "<@bot> for-bob")
+
+
+async def _in_a_forward(town: Town, room: Channel) -> None:
+    said = await town.ada.say(room, f"{WORDS} to be forwarded")
+    carried = await town.bob.say(room, forward=said)
+    await town.bob.reply(carried, "<@bot> for-bob")
+
+
+async def _in_a_conversation(town: Town, room: Channel) -> None:
+    said = await town.ada.say(room, f"{WORDS} in passing")
+    await town.discord.wait_until(lambda: town.is_answered(said))
+    await town.bob.mention(room, "for-bob, what was said?")
+
+
+async def test_a_server_that_was_left_is_forgotten_after_its_days_and_not_when_it_came_back(
+    town: Town,
+) -> None:
+    bot, kept = town.discord.bot_user, town.channel.guild
+    assert kept is not None
+    left = town.discord.add_guild("Left", owner=town.ada)
+    there = left.add_channel("there")
+    clock = SwiftClock(1)
+
+    def questions() -> set[int]:
+        with contextlib.closing(sqlite3.connect(town.folder / "clawbot.db")) as database:
+            return {row[0] for row in database.execute("SELECT guild_id FROM questions")}
+
+    async with town.bot(clock):
+        for room in (town.channel, there):
+            asked = await town.ada.mention(room, WORDS)
+            await town.discord.wait_until(lambda asked=asked: town.is_answered(asked))  # type: ignore[misc]
+        for guild in (kept, left):
+            guild.remove_member(bot)
+    clock.skip(13 * 86_400)
+    async with town.bot(clock):
+        kept.add_bot(bot)
+        await town.use(town.ada, "help")
+    assert questions() == {kept.id, left.id}
+    clock.skip(2 * 86_400)
+    async with town.bot(clock):
+        for _ in range(50):
+            if questions() == {kept.id}:
+                break
+            await town.use(town.ada, "help")
+    assert questions() == {kept.id}
+
+
+async def test_a_deletion_forgets_where_direct_messages_were_written(town: Town) -> None:
+    async with town.bot():
+        for who in (town.ada, town.bob):
+            asked = await who.dm("Hello?")
+            await town.discord.wait_until(lambda asked=asked: town.is_answered(asked))  # type: ignore[misc]
+        channel_id = str(town.ada.dm_channel.id)
+        await town.discord.wait_until(lambda: town.files_with(channel_id))
+        asked_for = await town.use(town.ada, "privacy delete")
+        await town.say_yes(town.ada, asked_for)
+        assert town.files_with(channel_id) == []
+        assert town.files_with(str(town.bob.dm_channel.id))
 
 
 async def test_a_servers_data_is_for_who_manages_it_itself(town: Town) -> None:

@@ -17,10 +17,12 @@ from bot.core.domain import ChannelId, GuildId, MessageId, Place, PlaceKind, Que
 from bot.core.errors import ConfigurationError, StoreError
 from bot.core.ports import Outcome
 from bot.storage.database import Database, open_database
+from bot.storage.engine import parse_location
 from bot.storage.journal import SqlJournal
 from bot.storage.setting_types import Scope
 from bot.storage.settings_store import SettingsStore
 from bot.storage.state import StateStore
+from bot.storage.worker import Worker
 from config.settings import LiveSettings, Settings
 from tests.support.clock import FakeClock, settle
 from tests.unit.storage.questions import question
@@ -271,6 +273,38 @@ async def test_a_disk_that_hangs_does_not_hold_up_the_answers(path: Path, clock:
         entry = await (await SqlJournal.open(database, clock, 30)).entry(QuestionId(1))
         assert entry is not None
         assert entry.attempts == 1
+
+
+class _SlowlyRewritten(Worker):
+    """The database of a large file: rewriting it takes as long as the test wants."""
+
+    is_free = threading.Event()
+
+    def overwrite_deleted(self) -> bool:
+        """Take a while."""
+        self.is_free.wait(20)
+        return super().overwrite_deleted()
+
+
+async def test_who_comes_while_a_large_file_is_rewritten_waits_for_it(
+    path: Path, clock: FakeClock
+) -> None:
+    worker = _SlowlyRewritten(parse_location(path), clock)
+    database = Database(worker, clock, limit_s=10)
+    await database.start()
+    rewriting = asyncio.create_task(database.overwrite_deleted())
+    await settle()
+    database._limit_s = 0
+    reading = asyncio.create_task(database.read(lambda _c: "read"))
+    writing = asyncio.create_task(database.write(lambda _c: "written"))
+    await asyncio.wait({reading, writing}, timeout=0.01)
+    assert not database.is_degraded
+    database._limit_s = 10
+    worker.is_free.set()
+    assert await rewriting
+    assert (await reading, await writing) == ("read", "written")
+    assert not database.is_degraded
+    await database.close()
 
 
 async def test_files_are_for_their_owner_only(database: Database, path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -26,8 +26,8 @@ from bot.chat.service import ESTIMATES, MODELS, ChatService
 from bot.core.clock import Clock, SystemClock
 from bot.core.concerns import Subject
 from bot.core.domain import Reasoning
-from bot.core.errors import ConfigurationError
-from bot.core.ports import ChatBackend
+from bot.core.errors import ConfigurationError, DependencyError
+from bot.core.ports import ChatBackend, Lead
 from bot.core.record import QuestionRecord
 from bot.core.tasks import TaskOwner, end_tasks
 from bot.core.wording import plain_reason
@@ -38,7 +38,7 @@ from bot.gateway.endpoints import NETWORK_ERRORS, discord_endpoints
 from bot.gateway.presence import Presence, keep_presence, presence_for
 from bot.gateway.proxy import connector_for
 from bot.gateway.reconnect import Governor
-from bot.gateway.rest import RestWatch, keep_buckets_steady
+from bot.gateway.rest import RestWatch, at_once, keep_buckets_steady
 from bot.gateway.services import Services
 from bot.idle.introductions import ACQUAINTANCES, Introductions
 from bot.idle.owner import IdleTime
@@ -46,7 +46,7 @@ from bot.idle.warm import WarmAhead
 from bot.lmstudio import LMStudioBackend, open_backend
 from bot.lmstudio.roster import SERVERS
 from bot.lmstudio.wake import wake_for_line
-from bot.ops.health import health, readiness
+from bot.ops.health import health, readiness, standing_by
 from bot.ops.history import History
 from bot.ops.metrics import Metrics, Sources
 from bot.ops.reload import Origin, Reload
@@ -64,9 +64,10 @@ from bot.prompt.tokens import TokenEstimator
 from bot.queue.rate_limit import RateLimiter
 from bot.queue.scheduler import Scheduler
 from bot.storage.database import DATABASE_FILE, Database, open_database
+from bot.storage.engine import is_server
 from bot.storage.journal import SqlJournal
 from bot.storage.kept import KeptData
-from bot.storage.lock import data_folder
+from bot.storage.lock import HeldFolder, data_folder
 from bot.storage.settings_store import SettingsStore
 from bot.storage.state import StateStore
 from bot.storage.tidying import Bounds
@@ -133,26 +134,88 @@ async def run(
 
     Cancellation: Running answers are cut at once; accepted questions stay in the journal.
     """
-    clock = clock or SystemClock()
-    token, stop = _token(settings), stop or asyncio.Event()
+    clock, stop = clock or SystemClock(), stop or asyncio.Event()
+    _token(settings)
     async with AsyncExitStack() as stack:
         stack.callback(_log.info, "stopped")
         held = stack.enter_context(data_folder(settings.store.data_dir))
-        client = await _until(stop, _build(settings, clock, stack, held.path, lag, watcher))
+        start = _Start(settings, clock, stop, ready, lag, watcher, origin, held)
+        location = settings.store.database_url
+        if location is None or not is_server(location):
+            await _serve(start)
+        else:
+            await _take_turns(start, location)
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What the process was started with; as of ``run``."""
+
+    settings: Settings
+    clock: Clock
+    stop: asyncio.Event
+    ready: asyncio.Event | None
+    lag: LoopLag | None
+    watcher: Watcher | None
+    origin: Origin | None
+    held: HeldFolder
+
+
+async def _take_turns(start: _Start, location: str) -> None:
+    """Serve while this process leads, and wait while another one does."""
+    from bot.cluster.leadership import Leadership  # noqa: PLC0415 - nobody else pays for it
+
+    lead = Leadership.over(location, start.clock)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(lead.close)
+        is_leading = await _until(start.stop, lead.take())
+        while not start.stop.is_set():
+            if not is_leading:
+                await _stand_by(start, lead.wait())
+            if start.stop.is_set() or await lead.hold(_serve(start, lead)):
+                return
+            is_leading = False
+            _log.warning("this process can't be sure to be the only one that answers; it waits")
+
+
+async def _stand_by(start: _Start, turn: Coroutine[Any, Any, None]) -> None:
+    """Wait until it is this process's turn, or it is to stop."""
+    settings, lag = start.settings, start.lag
+    async with AsyncExitStack() as stack:
+        if settings.metrics.addr is not None:
+            server = StatusServer(
+                settings.metrics.addr,
+                Metrics(leads=lambda: False),
+                health=lambda: health(lag_s=lag.present_s if lag else 0.0, stuck_s=0.0),
+                readiness=standing_by,
+            )
+            await stack.enter_async_context(server)
+        tell(READY)
+        _log.info("another Clawbot answers; this one waits, and takes over when that one ends")
+        await _until(start.stop, turn)
+    if not start.stop.is_set():
+        _log.info("no other Clawbot answers any more; this one does from now on")
+
+
+async def _serve(start: _Start, lead: Lead | None = None) -> None:
+    """Build everything and answer, until the process is to stop."""
+    settings, stop, held = start.settings, start.stop, start.held
+    async with AsyncExitStack() as stack:
+        client = await _until(stop, _build(start, lead, stack))
         if client is None:
             return
         stack.enter_context(discord_endpoints(settings.discord))
         stack.push_async_callback(_close_client, client)
         tell(READY)  # Discord may be out of reach for hours: that is no failed start
-        await _until(stop, client.log_in(token))
+        await _until(stop, client.log_in(_token(settings)))
         if stop.is_set():
             return
         stack.push_async_callback(client.services.chat.cancel)
         stack.push_async_callback((tasks := TaskOwner()).cancel)
-        _start_companions(client, tasks, ready)
-        _follow_files(origin, settings, client.services, tasks)
+        _start_companions(client, tasks, start.ready)
+        _follow_files(start.origin, settings, client.services, tasks)
         connecting = tasks.watched(client.connect(), name="gateway")
-        keeping = asyncio.get_running_loop().create_task(held.watch(clock))
+        keeping = asyncio.get_running_loop().create_task(held.watch(start.clock))
         stack.push_async_callback(end_tasks, keeping)
         await _until(stop, _ended(connecting, keeping))
         await _wind_up(client.services, settings.queue.shutdown_grace_s)
@@ -172,12 +235,13 @@ async def plugged(
 
     Raises:
         ConfigurationError: The database or the data folder are wrong.
-        DependencyError: Another Clawbot uses the data folder.
+        DependencyError: Another Clawbot uses the data folder or the database.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         held = stack.enter_context(data_folder(settings.store.data_dir))
-        base = await _base(settings, clock, stack, held.path, None)
+        lead = await _lead_alone(settings, clock, stack)
+        base = await _base(settings, clock, stack, held.path, None, lead)
         client.rest = RestWatch(clock)
         keep_buckets_steady(client.http)
         client.services = services = _services(base, client)
@@ -190,6 +254,29 @@ async def plugged(
         tasks.start(held.watch(clock), name="data folder")
         yield
         await _wind_up(services, settings.queue.shutdown_grace_s)
+
+
+async def _lead_alone(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Lead | None:
+    """Lead in a database that others can use, too, until the stack closes.
+
+    Raises:
+        DependencyError: Another process leads.
+    """
+    location = settings.store.database_url
+    if location is None or not is_server(location):
+        return None
+    from bot.cluster.leadership import Leadership  # noqa: PLC0415 - nobody else pays for it
+
+    lead = Leadership.over(location, clock)
+    stack.push_async_callback(lead.close)
+    if not await lead.take():
+        raise DependencyError(
+            "Another Clawbot is already using the database at CLAWBOT_DATABASE_URL: "
+            "stop it first, or give this one a database of its own."
+        )
+    holding = asyncio.get_running_loop().create_task(lead.hold(asyncio.Event().wait()))
+    stack.push_async_callback(end_tasks, holding)
+    return lead
 
 
 async def _wind_up(services: Services, grace_s: float) -> None:
@@ -250,16 +337,10 @@ class _Base:
     watcher: Watcher | None
 
 
-async def _build(
-    settings: Settings,
-    clock: Clock,
-    stack: AsyncExitStack,
-    folder: Path,
-    lag: LoopLag | None,
-    watcher: Watcher | None,
-) -> GatewayClient:
+async def _build(start: _Start, lead: Lead | None, stack: AsyncExitStack) -> GatewayClient:
     """Build all parts, each closed by ``stack`` in the reverse order."""
-    base = await _base(settings, clock, stack, folder, watcher)
+    settings, clock, watcher = start.settings, start.clock, start.watcher
+    base = await _base(settings, clock, stack, start.held.path, watcher, lead)
     if watcher is not None:
         watcher.begun(base.scheduler)
     client = GatewayClient(
@@ -269,9 +350,10 @@ async def _build(
         _governor(settings, clock, base.state),
         ClawbotTree,
         lambda client: _services(base, client),
+        at_once if lead is None else lead.may_post,
     )
     if settings.metrics.addr is not None:
-        await _show_state(settings.metrics.addr, base, client, stack, lag)
+        await _show_state(settings.metrics.addr, base, client, stack, start.lag, lead)
     return client
 
 
@@ -281,6 +363,7 @@ async def _show_state(
     client: GatewayClient,
     stack: AsyncExitStack,
     lag: LoopLag | None,
+    lead: Lead | None,
 ) -> None:
     """Serve the figures and the state on an address."""
     storage, scheduler = base.storage, base.scheduler
@@ -295,6 +378,7 @@ async def _show_state(
             is_store_failing=lambda: storage.is_degraded,
             is_online=client.is_online,
             read_ahead=lambda: client.services.warm.cost,
+            standbys=lambda: 0 if lead is None else lead.waiting,
         )
     )
     if lag is not None:
@@ -307,6 +391,7 @@ async def _show_state(
             is_online=client.is_online(),
             is_store_failing=storage.is_degraded,
             servers=base.backend.servers(),
+            lead=lead,
         ),
     )
     await stack.enter_async_context(server)
@@ -318,10 +403,10 @@ async def _base(
     stack: AsyncExitStack,
     folder: Path,
     watcher: Watcher | None,
+    lead: Lead | None,
 ) -> _Base:
     """Open what is kept in the data folder, and what questions need besides Discord."""
-    location = settings.store.database_url or folder / DATABASE_FILE
-    database = await stack.enter_async_context(open_database(location, clock))
+    database = await stack.enter_async_context(_database(settings, clock, folder, lead))
     state = await StateStore.open(database, clock)
     journal = await SqlJournal.open(
         database, clock, settings.store.retention_days, Bounds.of(settings.store)
@@ -353,12 +438,21 @@ async def _base(
         scheduler=scheduler,
         decoder=await stack.enter_async_context(DecoderPool(clock)),
         files=await stack.enter_async_context(_cdn(settings)),
-        metrics=Metrics(),
+        metrics=Metrics() if lead is None else Metrics(leads=lambda: lead.is_sure),
         history=History(state, clock),
         memory=memory,
         introductions=_introductions(settings, clock, backend, memory, state),
         watcher=watcher,
     )
+
+
+def _database(
+    settings: Settings, clock: Clock, folder: Path, lead: Lead | None
+) -> AbstractAsyncContextManager[Database]:
+    location = settings.store.database_url or folder / DATABASE_FILE
+    if lead is None:
+        return open_database(location, clock)
+    return open_database(location, clock, guard=lead.guard, on_fault=lead.doubt)
 
 
 def _introductions(

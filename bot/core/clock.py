@@ -69,6 +69,12 @@ class SystemClock:
         return asyncio.get_running_loop().call_later(max(0.0, delay_s), call, context=Context())
 
 
+def elapsed_s() -> float:
+    """Return seconds that count on while the machine sleeps, where the system can tell."""
+    kind = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if kind is None else time.clock_gettime(kind)
+
+
 async def within(clock: Clock, work: Awaitable[T], limit_s: float) -> T:
     """Return what ``work`` returns, if it does so in time.
 

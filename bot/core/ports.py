@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -79,6 +79,37 @@ class ServerState:
     number: int = 1
     is_drained: bool = False
     models: tuple[tuple[str, float | None], ...] = ()
+
+
+class Lead(Protocol):
+    """This process's part among several that share a database, of which one answers."""
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether no other process answers."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """How many others wait to take over."""
+        ...
+
+    async def may_post(self) -> None:
+        """Wait while another process may answer.
+
+        Raises:
+            ConnectionError: One does, as far as this one knows.
+        """
+        ...
+
+    def doubt(self) -> None:
+        """Take note that the database failed."""
+        ...
+
+    @property
+    def guard(self) -> Callable[..., None]:
+        """What a transaction that writes begins with: a ``StoreError`` where another one answers."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from bot.diagnostics.values import Finding, Status, Step
 from bot.storage.database import DEGRADED
 from bot.storage.engine import log_of
 from bot.storage.inspection import damage_of, is_log_damaged, is_newer, leftovers_of, server_problem
+from bot.storage.lease import Standing, standing_on
 from bot.storage.lock import is_in_use
 from config.settings import StoreSettings
 
@@ -76,7 +77,23 @@ async def probe_database(database_url: str) -> Finding:
             "Check that it runs, and compare host, port, user, password and name in "
             "CLAWBOT_DATABASE_URL.",
         )
-    return Finding(Step.DATABASE, Status.OK, "The database server answers.")
+    try:
+        standing = await apart(partial(standing_on, database_url), name="database-probe")
+    except (ConfigurationError, StoreError):
+        return _answering("")
+    return _answering(_who_answers(standing))
+
+
+def _answering(more: str) -> Finding:
+    return Finding(Step.DATABASE, Status.OK, f"The database server answers.{more}")
+
+
+def _who_answers(standing: Standing) -> str:
+    if not standing.is_held:
+        return ""
+    count = standing.waiting
+    waiting = {0: "none waits", 1: "one waits"}.get(count, f"{count} wait")
+    return f" A Clawbot works with this database, and {waiting} to take over from it."
 
 
 def late_database() -> Finding:

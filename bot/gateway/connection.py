@@ -28,7 +28,14 @@ from bot.gateway.proxy import connector_for
 from bot.gateway.readable import UNREADABLE, read_guild, read_interaction, read_message
 from bot.gateway.reconnect import Governor
 from bot.gateway.replay import SESSION, WORTH_IT, LeftSession, hear_left_session, left_session
-from bot.gateway.rest import GuardedRequests, RestPace, RestWatch, keep_buckets_steady
+from bot.gateway.rest import (
+    GuardedRequests,
+    MayPost,
+    RestPace,
+    RestWatch,
+    at_once,
+    keep_buckets_steady,
+)
 from bot.gateway.services import Services
 from bot.ops.metrics import Metrics
 from config.settings import DiscordSettings
@@ -71,6 +78,7 @@ class GatewayClient(ClawbotClient):
         governor: Paces connections and log-ins.
         tree_cls: The command tree, which asks the permission gate and answers failures.
         services_for: Makes what the cogs use; some of it asks this client.
+        may_post: Waits until requests to Discord may be made.
 
     Attributes:
         online: Set while the gateway session is up.
@@ -85,6 +93,7 @@ class GatewayClient(ClawbotClient):
         governor: Governor,
         tree_cls: type[discord.app_commands.CommandTree[Any]],
         services_for: Callable[[GatewayClient], Services],
+        may_post: MayPost = at_once,
     ) -> None:
         pace = RestPace(clock, settings.requests_per_s)
         self.rest = RestWatch(clock)
@@ -98,7 +107,7 @@ class GatewayClient(ClawbotClient):
             max_messages=None,
             guild_ready_timeout=GUILD_READY_TIMEOUT_S,
             max_ratelimit_timeout=30.0,
-            http_trace=self.rest.listen(pace.pace(metrics.discord_trace())),
+            http_trace=self.rest.listen(pace.pace(metrics.discord_trace(), may_post)),
             tree_cls=tree_cls,
             allowed_contexts=discord.app_commands.AppCommandContext(
                 guild=True, dm_channel=True, private_channel=False

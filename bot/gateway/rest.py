@@ -50,6 +50,14 @@ LIMIT: ContextVar[asyncio.Timeout | None] = ContextVar("limit", default=None)
 """The limit of the request under way; waiting for its turn is no part of it."""
 
 
+MayPost = Callable[[], Awaitable[None]]
+"""Waits until requests may be made, or raises ``OSError`` where they may not."""
+
+
+async def at_once() -> None:
+    """Make requests at any time."""
+
+
 class RestPace:
     """Grants so many requests a second, one group after the other while several wait.
 
@@ -87,12 +95,14 @@ class RestPace:
         """Note that a request was answered, or given up."""
         self._clock.call_later(WINDOW_S, self._grant)
 
-    def pace(self, trace: TraceConfig) -> TraceConfig:
-        """Have the requests that a trace sees wait for their turn."""
+    def pace(self, trace: TraceConfig, may_post: MayPost = at_once) -> TraceConfig:
+        """Have the requests that a trace sees wait until they may be made, and for their turn."""
 
         async def wait(
             _session: object, context: SimpleNamespace, asked: TraceRequestStartParams
         ) -> None:
+            context.is_counted = False
+            await _outside(LIMIT.get(), may_post())
             context.is_counted = not any(part in asked.url.path for part in _FREE)
             if context.is_counted:
                 await _outside(LIMIT.get(), self.turn(ASKED_FOR.get()))

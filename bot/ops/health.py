@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.core.ports import ServerState
+from bot.core.ports import Lead, ServerState
 from bot.ops.status_server import Finding
 
 LAG_S = 2.0
@@ -32,7 +32,11 @@ def health(*, lag_s: float, stuck_s: float) -> list[Finding]:
 
 
 def readiness(
-    *, is_online: bool, is_store_failing: bool, servers: Sequence[ServerState]
+    *,
+    is_online: bool,
+    is_store_failing: bool,
+    servers: Sequence[ServerState],
+    lead: Lead | None = None,
 ) -> list[Finding]:
     """Return what answering questions needs.
 
@@ -43,8 +47,10 @@ def readiness(
         is_online: Discord's session is up.
         is_store_failing: The database can't be written.
         servers: The model's servers.
+        lead: Among several processes; ``None`` where there can only be one.
     """
     return [
+        *([] if lead is None else [Finding("lead", lead.is_sure, _lead(lead))]),
         Finding("discord", is_online, "online" if is_online else "no session with Discord yet"),
         Finding(
             "database",
@@ -53,6 +59,17 @@ def readiness(
         ),
         Finding("model", True, _model(servers)),
     ]
+
+
+def standing_by() -> list[Finding]:
+    """Return what a process says that waits to take over, which is all that it is to do."""
+    return [Finding("lead", True, "another process answers; this one waits to take over")]
+
+
+def _lead(lead: Lead) -> str:
+    if not lead.is_sure:
+        return "nothing is posted until the database says that no other process answers"
+    return f"this process answers; {lead.waiting} wait to take over"
 
 
 def _model(servers: Sequence[ServerState]) -> str:

@@ -108,6 +108,7 @@ class Sources:
         is_store_failing: The storage fails now.
         is_online: Discord's session is up.
         read_ahead: What reading ahead has cost.
+        standbys: How many other processes wait to take over.
     """
 
     waiting: Callable[[], int]
@@ -119,18 +120,29 @@ class Sources:
     is_store_failing: Callable[[], bool]
     is_online: Callable[[], bool]
     read_ahead: Callable[[], Cost]
+    standbys: Callable[[], int] = lambda: 0
 
 
 class Metrics:
-    """What is counted, each instance with a registry of its own."""
+    """What is counted, each instance with a registry of its own.
 
-    def __init__(self) -> None:
+    Args:
+        leads: Returns whether this process is the one that answers.
+    """
+
+    def __init__(self, leads: Callable[[], bool] = lambda: True) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         build = Gauge(
             "clawbot_build_info", "Always 1; the version", ["version"], registry=self.registry
         )
         build.labels(__version__).set(1)
+        leader = Gauge(
+            "clawbot_leader",
+            "1 while this process is the one that answers, 0 while it waits to take over",
+            registry=self.registry,
+        )
+        leader.set_function(leads)
         self._accepted = self._counter(
             "clawbot_questions_accepted",
             "Questions taken in, by where they came from",
@@ -303,6 +315,10 @@ class _Readings(Collector):
                 asked.is_store_failing(),
             ),
             "clawbot_discord_online": ("1 while Discord's session is up", asked.is_online()),
+            "clawbot_standby_processes": (
+                "Other processes that wait to take over from this one",
+                asked.standbys(),
+            ),
         }
         for name, (text, value) in gauges.items():
             yield GaugeMetricFamily(name, text, value=float(value))

@@ -26,7 +26,7 @@ from bot.core.clock import Clock
 from bot.core.errors import StoreError
 from bot.core.tasks import end_tasks, start_shared
 from bot.storage.engine import cause, is_storage_fault, parse_location
-from bot.storage.worker import CommitResult, Worker
+from bot.storage.worker import CommitResult, Guard, Worker, unguarded
 
 _log = logging.getLogger(__name__)
 
@@ -86,12 +86,19 @@ class Database:
         errors: How often the storage has failed.
     """
 
-    def __init__(self, worker: Worker, clock: Clock, limit_s: float = LIMIT_S) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        clock: Clock,
+        limit_s: float = LIMIT_S,
+        on_fault: Callable[[], object] = lambda: None,
+    ) -> None:
         self.is_degraded = False
         self.errors = 0
         self._worker = worker
         self._clock = clock
         self._limit_s = limit_s
+        self._on_fault = on_fault
         self._stuck_since_s: float | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
         self._queue: deque[_Write] = deque()
@@ -294,6 +301,7 @@ class Database:
         if self.is_degraded:
             return
         self.is_degraded = True
+        self._on_fault()
         self._fault = cause(exc)
         self._log_fault("The database can't be written (%s); going on in memory", exc)
         if self._prober is None or self._prober.done():
@@ -389,7 +397,12 @@ class Database:
 
 @asynccontextmanager
 async def open_database(
-    location: str | Path, clock: Clock, limit_s: float = LIMIT_S
+    location: str | Path,
+    clock: Clock,
+    limit_s: float = LIMIT_S,
+    *,
+    guard: Guard = unguarded,
+    on_fault: Callable[[], object] = lambda: None,
 ) -> AsyncGenerator[Database, None]:
     """Open a database for as long as the ``async with`` block lasts.
 
@@ -397,12 +410,14 @@ async def open_database(
         location: A file path (SQLite) or an SQLAlchemy URL.
         clock: For timestamps and the pace of recovery.
         limit_s: How long a caller waits for the disk, in seconds.
+        guard: What each transaction that writes begins with; it raises where nothing may be written.
+        on_fault: Called as soon as the storage fails.
 
     Raises:
         ConfigurationError: URL, permissions or schema are wrong.
         DependencyError: The database server doesn't answer.
     """
-    database = Database(Worker(parse_location(location), clock), clock, limit_s)
+    database = Database(Worker(parse_location(location), clock, guard), clock, limit_s, on_fault)
     try:
         await database.start()
         yield database

@@ -22,7 +22,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from bot.core.errors import ConfigurationError, StoreError
+from bot.core.errors import ConfigurationError, DependencyError, StoreError
 from bot.storage import postgres
 
 BUSY_TIMEOUT_MS: Final = 2_000
@@ -72,6 +72,31 @@ def parse_location(location: str | Path) -> URL:
     )
 
 
+def is_server(location: str) -> bool:
+    """Return whether a URL leads to a server, which several processes can use.
+
+    Raises:
+        ConfigurationError: It can't be read.
+    """
+    return parse_location(location).get_backend_name() != "sqlite"
+
+
+def refused(exc: ProgrammingError) -> ConfigurationError:
+    """Return the sentence on a server that doesn't do what it is asked."""
+    return ConfigurationError(
+        f"The database at CLAWBOT_DATABASE_URL refuses ({cause(exc)}): "
+        "check the URL, and make its user the owner of the database."
+    )
+
+
+def unreachable(reason: str) -> DependencyError:
+    """Return the sentence on a server that can't be used, for a reason in a few words."""
+    return DependencyError(
+        f"I can't reach the database at CLAWBOT_DATABASE_URL ({reason}): "
+        "check that it runs, and the URL's host, name and password."
+    )
+
+
 def sqlite_file(url: URL) -> Path | None:
     """Return the file of an SQLite URL; ``None`` for PostgreSQL, memory and ``file:`` URIs."""
     if url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"}:
@@ -85,12 +110,11 @@ def log_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
-def build_engine(url: URL, *, is_held: bool = True) -> Engine:
+def build_engine(url: URL) -> Engine:
     """Return an engine of one connection, to be used from one thread.
 
     Args:
         url: With a driver.
-        is_held: Hold a PostgreSQL database while connected, so that no other bot uses it.
 
     Raises:
         ConfigurationError: The database's driver isn't installed.
@@ -98,7 +122,7 @@ def build_engine(url: URL, *, is_held: bool = True) -> Engine:
     try:
         if url.get_backend_name() == "sqlite":
             return _sqlite_engine(url)
-        return postgres.build_engine(url, is_held=is_held)
+        return postgres.build_engine(url)
     except (ImportError, NoSuchModuleError) as exc:
         raise ConfigurationError(
             "PostgreSQL needs a driver that isn't installed: in the clone, pip install '.[postgres]'."

@@ -133,7 +133,7 @@ def server_problem(location: str) -> str:
     Raises:
         ConfigurationError: The URL can't be read, or the driver isn't installed.
     """
-    engine = engines.build_engine(engines.parse_location(location), is_held=False)
+    engine = engines.build_engine(engines.parse_location(location))
     try:
         with engine.connect() as connection:
             connection.execute(text("SELECT 1"))

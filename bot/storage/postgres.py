@@ -1,11 +1,10 @@
-"""PostgreSQL: how it is connected to, what its errors mean, and one bot at a time per database."""
+"""PostgreSQL: how it is connected to, and what its errors mean."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import URL, Engine, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 
 CONNECT_TIMEOUT_S: Final = 5
@@ -15,19 +14,16 @@ STATEMENT_TIMEOUT_MS: Final = 10_000
 """Milliseconds one statement may take."""
 
 LOCK_TIMEOUT_MS: Final = 3_000
-"""Milliseconds to wait for a lock: only a backup, a person's shell or another bot ever holds one, and
-a bot that was killed for a moment longer."""
-
-HOLD_KEY: Final = 0x636C_6177_626F_7400
-"""Key of the advisory lock, ``clawbot`` in ASCII; advisory locks are per database."""
+"""Milliseconds to wait for a lock: only a backup or a person's shell ever holds one, and a bot that was
+killed or cut off for a moment longer."""
 
 _CONNECTION: Final = {
     "application_name": "clawbot",
     "connect_timeout": CONNECT_TIMEOUT_S,
-    "keepalives_idle": 20,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 15_000,
+    "keepalives_idle": 2,
+    "keepalives_interval": 1,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 4_000,
 }
 """libpq parameters; those of the URL come first. Without them a server that vanishes (a cable, a
 power cut) would block the thread for a quarter of an hour (libpq: connection control functions)."""
@@ -36,17 +32,15 @@ _SESSION: Final = {
     "statement_timeout": STATEMENT_TIMEOUT_MS,
     "lock_timeout": LOCK_TIMEOUT_MS,
     "idle_in_transaction_session_timeout": 60_000,
-    "tcp_keepalives_idle": 20,
-    "tcp_keepalives_interval": 5,
-    "tcp_keepalives_count": 3,
+    "tcp_keepalives_idle": 2,
+    "tcp_keepalives_interval": 1,
+    "tcp_keepalives_count": 2,
 }
-"""Server parameters of each session: they also end the session of a bot that vanished, and with it
-its hold of the database, which would otherwise last for two hours. The URL's ``options`` override them."""
+"""Server parameters of each session: they also end the sessions of a bot that vanished, and with them
+its hold of the database and its open transaction, within 4 s. The URL's ``options`` override them."""
 
 _UNDEFINED_TABLE: Final = "42P01"
-_LOCK_NOT_AVAILABLE: Final = "55P03"
 """PostgreSQL: error codes."""
-
 
 _CODES: Final = {
     "28P01": "its user or password is wrong",
@@ -85,12 +79,11 @@ def plain_problem(exc: BaseException) -> str:
     return "it refuses the connection"
 
 
-def build_engine(url: URL, *, is_held: bool = True) -> Engine:
-    """Return an engine of one connection, which holds the database while it is connected.
+def build_engine(url: URL) -> Engine:
+    """Return an engine of one connection.
 
     Args:
         url: With a driver.
-        is_held: Take the hold; without it the engine is only for a look.
 
     Raises:
         ImportError: The driver isn't installed.
@@ -101,7 +94,7 @@ def build_engine(url: URL, *, is_held: bool = True) -> Engine:
     own = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
     theirs = url.query.get("options", "")
     parameters["options"] = f"{own} {theirs if isinstance(theirs, str) else ' '.join(theirs)}"
-    engine = create_engine(
+    return create_engine(
         url,
         pool_size=1,
         max_overflow=0,
@@ -109,14 +102,6 @@ def build_engine(url: URL, *, is_held: bool = True) -> Engine:
         hide_parameters=True,
         connect_args=parameters,
     )
-    if is_held:
-        event.listen(engine, "connect", _hold)
-    return engine
-
-
-def is_held(exc: BaseException) -> bool:
-    """Return whether another bot holds the database."""
-    return _code(exc) == _LOCK_NOT_AVAILABLE
 
 
 def is_empty(exc: BaseException) -> bool:
@@ -128,15 +113,3 @@ def _code(exc: BaseException) -> str | None:
     origin = exc.orig if isinstance(exc, DBAPIError) else exc
     code = getattr(origin, "sqlstate", None)
     return code if isinstance(code, str) else None
-
-
-def _hold(connection: DBAPIConnection, _record: object) -> None:
-    """Take the database's lock for as long as the connection lasts."""
-    try:
-        cursor = connection.cursor()
-        cursor.execute(f"SELECT pg_advisory_lock({HOLD_KEY})")
-        cursor.close()
-        connection.commit()
-    except BaseException:
-        connection.close()
-        raise

@@ -17,7 +17,6 @@ from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 from bot.core.clock import Clock
 from bot.core.errors import ConfigurationError, DependencyError, StoreError
 from bot.storage import engine as engines
-from bot.storage import postgres
 from bot.storage.inspection import is_log_damaged, leftovers_of
 from bot.storage.migrate import ensure_schema
 from bot.storage.open_file import (
@@ -53,6 +52,13 @@ BEGUN_ANEW: Final = (
 
 _T = TypeVar("_T")
 
+Guard = Callable[[Connection], object]
+"""Looks, at the beginning of a transaction that writes, whether that may be, and raises otherwise."""
+
+
+def unguarded(_connection: Connection) -> None:
+    """Let everything be written."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkOutcome:
@@ -83,8 +89,9 @@ class CommitResult:
 class Worker:
     """Engine, schema and transactions of one database."""
 
-    def __init__(self, url: URL, clock: Clock) -> None:
+    def __init__(self, url: URL, clock: Clock, guard: Guard = unguarded) -> None:
         self._url = url
+        self._guard = guard
         self._clock = clock
         self._file = engines.sqlite_file(url)
         self._open_file = None if self._file is None else OpenFile(self._file)
@@ -121,22 +128,11 @@ class Worker:
         """Say what the operator can do about a failure that nothing can be begun with."""
         is_server = self._file is None
         if is_server and isinstance(exc, ProgrammingError):
-            return ConfigurationError(
-                f"The database at CLAWBOT_DATABASE_URL refuses ({engines.cause(exc)}): "
-                "check the URL, and make its user the owner of the database."
-            )
+            return engines.refused(exc)
         if not engines.is_storage_fault(exc):
             return None
-        if postgres.is_held(exc):
-            return DependencyError(
-                "Another Clawbot is already using the database at CLAWBOT_DATABASE_URL: "
-                "stop it first, or give this one a database of its own."
-            )
         if is_server:
-            return DependencyError(
-                f"I can't reach the database at CLAWBOT_DATABASE_URL ({engines.cause(exc)}): "
-                "check that it runs, and the URL's host, name and password."
-            )
+            return engines.unreachable(engines.cause(exc))
         if self._has_content():
             return None
         return ConfigurationError(
@@ -234,6 +230,7 @@ class Worker:
     ) -> list[WorkOutcome]:
         engine = self._ready(result)
         with engine.begin() as connection:
+            self._guard(connection)
             return [WorkOutcome(work(connection)) for work in works]
 
     def _alone(self, work: Callable[[Connection], Any], result: CommitResult) -> WorkOutcome:

@@ -1,11 +1,8 @@
-"""A server that goes away, hangs, refuses, or is used by another bot."""
+"""A server that goes away, hangs or refuses."""
 
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -170,44 +167,6 @@ async def test_tables_of_a_newer_program_are_not_written_while_running(
         assert database.is_degraded
 
 
-async def test_a_second_bot_is_refused_until_the_first_ends(
-    location: str, clock: FakeClock
-) -> None:
-    impatient = f"{location}?options=-c%20lock_timeout%3D1"
-    async with open_database(location, clock):
-        assert "DependencyError: Another Clawbot" in await _refusal(impatient, clock)
-    async with open_database(impatient, clock) as database:
-        assert not database.state
-
-
-HOLD = """
-import asyncio, sys
-from bot.core.clock import SystemClock
-from bot.storage.database import open_database
-
-async def main():
-    async with open_database(sys.argv[1], SystemClock()):
-        print("held", flush=True)
-        sys.stdin.read()
-
-asyncio.run(main())
-"""
-
-
-async def test_a_bot_that_was_killed_holds_nothing(location: str, clock: FakeClock) -> None:
-    with subprocess.Popen(  # noqa: ASYNC220, S603 - this interpreter, this file's script
-        [sys.executable, "-c", HOLD, location],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
-    ) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline().strip() == b"held"
-        child.kill()
-    async with open_database(location, clock) as database:
-        assert not database.is_degraded
-
-
 async def test_a_read_only_database_still_gives_its_settings(
     location: str, clock: FakeClock
 ) -> None:
@@ -237,7 +196,7 @@ async def test_both_ends_notice_when_the_other_vanishes(database: Database) -> N
     names = ("statement_timeout", "lock_timeout", "tcp_keepalives_idle", "application_name")
     query = text(f"SELECT {', '.join(f'current_setting({name!r})' for name in names)}")
     shown = await database.read(lambda c: tuple(c.execute(query).one()))
-    assert shown == ("10s", "3s", "20", "clawbot")
+    assert shown == ("10s", "3s", "2", "clawbot")
 
 
 async def test_what_is_wrong_is_one_sentence_without_the_password(

@@ -21,6 +21,8 @@ Series = dict[str, str]
 
 HEALTHY: Series = {
     f"up{{{JOB}}}": "1x70",
+    f'clawbot_leader{{{JOB},instance="a"}}': "1x70",
+    f'clawbot_leader{{{JOB},instance="b"}}': "0x70",
     f"clawbot_discord_online{{{JOB}}}": "1x70",
     f'clawbot_model_server_up{{{JOB},server="1"}}': "1x70",
     f'clawbot_model_server_circuit{{{JOB},server="1",state="open"}}': "0x70",
@@ -40,6 +42,7 @@ HEALTHY: Series = {
 }
 ILL: dict[str, Series] = {
     "ClawbotDown": {f"up{{{JOB}}}": "0x70"},
+    "ClawbotNobodyAnswers": {f'clawbot_leader{{{JOB},instance="a"}}': "0x70"},
     "ClawbotDiscordOffline": {f"clawbot_discord_online{{{JOB}}}": "0x70"},
     "ClawbotModelAway": {f'clawbot_model_server_up{{{JOB},server="1"}}': "0x70"},
     "ClawbotCircuitOpen": {

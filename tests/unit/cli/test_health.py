@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 import pytest
 
 from bot.core.ports import ServerState
-from bot.ops.health import LAG_S, STUCK_S, health, readiness
+from bot.ops.health import LAG_S, STUCK_S, health, readiness, standing_by
 from bot.ops.watchdog import LoopLag, Patience
 from bot.storage.postgres import CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_MS
 from tests.support.clock import FakeClock
@@ -50,6 +51,35 @@ def test_a_model_that_is_away_is_said_and_keeps_nothing_from_being_asked(
 ) -> None:
     model = readiness(is_online=True, is_store_failing=False, servers=servers)[-1]
     assert (model.is_ok, model.says) == (True, words)
+
+
+@dataclass
+class Part:
+    """A process's part among several, as far as the routes look at it."""
+
+    is_sure: bool
+    waiting: int
+
+    async def may_post(self) -> None:
+        """Never waits."""
+
+    def doubt(self) -> None:
+        """Nothing comes of it."""
+
+    def guard(self, *_: object) -> None:
+        """Everything may be written."""
+
+
+@pytest.mark.parametrize("is_sure", [True, False])
+def test_a_process_that_another_may_answer_for_is_not_ready(*, is_sure: bool) -> None:
+    part = Part(is_sure, 2)
+    found = readiness(is_online=True, is_store_failing=False, servers=[UP], lead=part)[0]
+    assert found.is_ok == is_sure
+    assert ("2 wait" in found.says) == is_sure
+
+
+def test_one_that_waits_to_take_over_is_ready() -> None:
+    assert all(found.is_ok for found in standing_by())
 
 
 async def test_the_lag_is_what_the_loop_was_late_or_is_overdue(clock: FakeClock) -> None:

@@ -91,7 +91,8 @@ def test_what_the_next_start_goes_on_with_is_counted_there(record: QuestionRecor
 
 
 def test_other_parts_are_asked_at_each_look() -> None:
-    metrics, waiting = Metrics(), [1, 2, 3]
+    metrics, waiting = Metrics(leads=lambda: len(waiting) < 3), [1, 2, 3]
+    assert sample(metrics, "clawbot_leader") == 0
     metrics.watch(
         Sources(
             waiting=lambda: len(waiting),
@@ -103,12 +104,15 @@ def test_other_parts_are_asked_at_each_look() -> None:
             is_store_failing=lambda: True,
             is_online=lambda: False,
             read_ahead=lambda: Cost(tokens=900, in_vain=300, cancelled=2),
+            standbys=lambda: 2,
         )
     )
     assert sample(metrics, "clawbot_queue_waiting_questions") == 3
     waiting.pop()
     assert sample(metrics, "clawbot_queue_waiting_questions") == 2
     assert sample(metrics, "clawbot_queue_slots") == 4
+    assert sample(metrics, "clawbot_leader") == 1
+    assert sample(metrics, "clawbot_standby_processes") == 2
     assert sample(metrics, "clawbot_model_server_up", server="2") == 0
     assert sample(metrics, "clawbot_model_server_circuit", server="2", state="open") == 1
     assert sample(metrics, "clawbot_model_server_circuit", server="2", state="closed") == 0

@@ -1,0 +1,1 @@
+"""Several processes with one database: who answers, and how the others take over."""

@@ -1,0 +1,119 @@
+"""Several processes with one database: one answers, the others take over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import aiohttp
+
+from bot.core.errors import StoreError
+from bot.diagnostics.storage import probe_database
+from bot.diagnostics.values import Status
+from bot.storage.database import open_database
+from bot.storage.lease import Leader, LeaseSession, Mode, check_term
+from sandbox.discord import DiscordSandbox
+from sandbox.lmstudio import LMStudioSandbox, Model, Timing
+from tests.postgres.server import PostgresServer
+from tests.prometheus.server import free_port
+from tests.support.application import environment_between
+from tests.support.clock import FakeClock
+from tests.support.links import proxy
+from tests.support.process import clawbot, logged
+
+ANSWER = " ".join(["All eleven ships answered before noon."] * 10) + " The end."
+
+
+async def answered(url: str) -> bytes:
+    """Return what a route says with status 200."""
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        assert response.status == 200
+        return await response.read()
+
+
+async def test_one_session_holds_the_database_and_the_next_takes_it(location: str) -> None:
+    assert (await probe_database(location)).cause == "The database server answers."
+    first, second = LeaseSession(location), LeaseSession(location)
+    first.open()
+    second.open()
+    assert first.take()
+    second.wait()
+    assert not second.take()
+    assert (first.look().is_own, first.look().waiting) == (True, 1)
+    assert not second.look().is_own
+    found = await probe_database(location)
+    assert (found.status, "one waits" in found.cause) == (Status.OK, True)
+    first.close()
+    assert second.take()
+    assert (second.look().is_own, second.look().waiting) == (True, 0)
+    second.close()
+
+
+async def test_a_leader_of_an_earlier_term_writes_nothing(location: str, clock: FakeClock) -> None:
+    old, new = Leader(1, Mode.SHARED), Leader(2, Mode.SHARED)
+    session = LeaseSession(location)
+    session.open()
+    assert session.leader() is None
+    faults: list[int] = []
+    async with open_database(
+        location, clock, guard=lambda c: check_term(c, old), on_fault=lambda: faults.append(1)
+    ) as database:
+        await database.write(lambda _: None)
+        assert session.leader() == old
+        session.note(new)
+        try:
+            await database.write(lambda _: None)
+        except StoreError:
+            faults.append(2)
+    assert faults == [1, 2]
+    assert session.leader() == new
+    session.close()
+
+
+async def test_each_question_is_answered_once_though_leaders_die_and_are_cut_off(
+    server: PostgresServer, location: str, tmp_path: Path
+) -> None:
+    timing = Timing(prefill_tokens_s=4000, generation_tokens_s=12)
+    is_cut = False
+    async with (
+        DiscordSandbox() as discord,
+        LMStudioSandbox([Model("qwen/qwen3-4b", parallel=4)], timing) as lm,
+        proxy(server.port, delay=lambda _: 3600.0 if is_cut else 0.0) as way,
+    ):
+        ada = discord.add_user("Ada")
+        channel = discord.add_guild("Home", owner=ada).add_channel("general")
+        lm.answer(ANSWER)
+
+        def environment(name: str, url: str) -> dict[str, str]:
+            return environment_between(discord, lm, tmp_path / name, CLAWBOT_DATABASE_URL=url)
+
+        def shown(count: int, words: str) -> bool:
+            messages = discord.bot_messages
+            return len(messages) == count and words in messages[-1].content
+
+        cut_off = location.replace(f":{server.port}/", f":{way}/")
+        async with clawbot(folder=tmp_path, environment=environment("a", location)) as first:
+            await logged(first, b"online as")
+            address = f"127.0.0.1:{free_port()}"
+            settings = {**environment("b", cut_off), "CLAWBOT_METRICS_ADDR": address}
+            async with clawbot(folder=tmp_path, environment=settings) as second:
+                await logged(second, b"this one waits")
+                assert b"waits to take over" in await answered(f"http://{address}/readyz")
+                assert b"clawbot_leader 0.0" in await answered(f"http://{address}/metrics")
+                await ada.mention(channel, "How many ships answered?")
+                await discord.wait_until(lambda: shown(1, "eleven"), timeout_s=20)
+                first.kill()
+                await logged(second, b"online as")
+                await discord.wait_until(lambda: shown(1, "The end."), timeout_s=40)
+                async with clawbot(
+                    folder=tmp_path, environment=environment("d", location)
+                ) as fourth:
+                    await logged(fourth, b"this one waits")
+                    await ada.mention(channel, "And in the evening?")
+                    await discord.wait_until(lambda: shown(2, "eleven"), timeout_s=20)
+                    is_cut = True
+                    await logged(fourth, b"online as")
+                    await logged(second, b"can't be sure")
+                    await discord.wait_until(lambda: shown(2, "The end."), timeout_s=40)
+        with server.connection(location) as connection:
+            stored = connection.exec_driver_sql("SELECT state, outcome FROM questions").all()
+    assert [tuple(row) for row in stored] == [("closed", "delivered")] * 2

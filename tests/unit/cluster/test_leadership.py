@@ -1,0 +1,166 @@
+"""Who leads, told by a database that is there, away, or somebody else's since."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bot.cluster.leadership import (
+    GIVE_UP_S,
+    LOOK_S,
+    SETTLE_S,
+    SURE_S,
+    Leadership,
+    NotLeadingError,
+)
+from bot.core.errors import StoreError
+from bot.storage.lease import Leader, Mode, Standing
+from tests.support.clock import FakeClock, settle
+
+
+class Shared:
+    """A database: who holds it, who waits, who was noted, and whether it can be reached."""
+
+    def __init__(self) -> None:
+        self.holder: Session | None = None
+        self.waiting = 0
+        self.noted: Leader | None = None
+        self.is_away = False
+
+
+class Session:
+    """A connection to it."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+
+    def _reach(self) -> Shared:
+        if self._shared.is_away:
+            self.close()
+            raise StoreError("away")
+        return self._shared
+
+    def open(self) -> None:
+        self._reach()
+
+    def close(self) -> None:
+        if self._shared.holder is self:
+            self._shared.holder = None
+
+    def wait(self) -> None:
+        self._reach()
+
+    def take(self) -> bool:
+        shared = self._reach()
+        shared.holder = shared.holder or self
+        return shared.holder is self
+
+    def look(self) -> Standing:
+        shared = self._reach()
+        return Standing(
+            is_own=shared.holder is self, is_held=bool(shared.holder), waiting=shared.waiting
+        )
+
+    def leader(self) -> Leader | None:
+        return self._reach().noted
+
+    def note(self, leader: Leader) -> None:
+        self._reach().noted = leader
+
+
+async def _advance(clock: FakeClock, seconds: float) -> None:
+    """Let time pass in steps in which threads come back."""
+    for _ in range(round(seconds / LOOK_S)):
+        await clock.advance(LOOK_S)
+        await asyncio.sleep(0.005)
+        await settle()
+
+
+def _lead(shared: Shared, clock: FakeClock) -> Leadership:
+    return Leadership(lambda: Session(shared), clock, clock.monotonic)
+
+
+@asynccontextmanager
+async def _leading(lead: Leadership) -> AsyncGenerator[asyncio.Task[bool], None]:
+    assert await lead.take()
+    holding = asyncio.create_task(lead.hold(asyncio.Event().wait()))
+    try:
+        yield holding
+    finally:
+        holding.cancel()
+        await asyncio.gather(holding, return_exceptions=True)
+
+
+async def test_a_leader_that_is_alone_posts_on_while_the_database_is_away(
+    clock: FakeClock,
+) -> None:
+    shared = Shared()
+    lead = _lead(shared, clock)
+    async with _leading(lead) as holding:
+        await _advance(clock, 2 * LOOK_S)
+        shared.is_away = True
+        await _advance(clock, 3 * GIVE_UP_S)
+        await lead.may_post()
+        shared.is_away = False
+        await _advance(clock, 2 * LOOK_S)
+        assert not holding.done()
+        assert shared.holder is not None
+    assert shared.noted == Leader(1, Mode.LEFT)
+
+
+async def test_a_leader_that_others_wait_for_posts_nothing_while_it_is_not_sure(
+    clock: FakeClock,
+) -> None:
+    shared = Shared()
+    lead = _lead(shared, clock)
+    async with _leading(lead) as holding:
+        shared.waiting = 1
+        await _advance(clock, 2 * LOOK_S)
+        assert shared.noted == Leader(1, Mode.SHARED)
+        shared.is_away = True
+        lead.doubt()
+        assert not lead.is_sure
+        posting = asyncio.create_task(lead.may_post())
+        await _advance(clock, SURE_S)
+        assert not posting.done()
+        shared.is_away = False
+        await _advance(clock, 2 * LOOK_S)
+        await posting
+        shared.is_away = True
+        await _advance(clock, SURE_S + LOOK_S)
+        assert not lead.is_sure
+        await _advance(clock, GIVE_UP_S)
+        assert await holding is False
+        with pytest.raises(NotLeadingError):
+            await lead.may_post()
+    assert shared.noted == Leader(1, Mode.SHARED)
+
+
+async def test_a_leader_ends_as_soon_as_another_has_led(clock: FakeClock) -> None:
+    shared = Shared()
+    lead = _lead(shared, clock)
+    async with _leading(lead) as holding:
+        shared.holder, shared.noted = Session(shared), Leader(2, Mode.ALONE)
+        await _advance(clock, 4 * LOOK_S)
+        assert await holding is False
+        assert not lead.is_sure
+
+
+async def test_a_successor_waits_as_long_as_the_one_before_may_post(clock: FakeClock) -> None:
+    shared = Shared()
+    shared.noted = Leader(6, Mode.SHARED)
+    lead = _lead(shared, clock)
+    taking = asyncio.create_task(lead.take())
+    await asyncio.sleep(0.02)
+    await _advance(clock, SURE_S)
+    assert shared.noted == Leader(7, Mode.SHARED)
+    assert not taking.done()
+    await _advance(clock, SETTLE_S - SURE_S + 2 * LOOK_S)
+    assert await taking
+    await lead.close()
+    shared.noted = Leader(7, Mode.LEFT)
+    assert await lead.take()
+    await lead.close()

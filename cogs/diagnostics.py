@@ -251,6 +251,7 @@ class DiagnosticsCog(commands.Cog):
             may_name=may_name,
             next_server=services.backend.next_server(chat.model),
             names_models=_gate.is_manager(interaction),
+            kept_warm=services.warm.kept() if services.settings.context.warm_ahead else 0,
         )
         await _respond.say(interaction, text)
 

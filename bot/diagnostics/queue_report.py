@@ -31,6 +31,7 @@ def queue_text(
     may_name: Callable[[Job], bool],
     next_server: int | None = None,
     names_models: bool = False,
+    kept_warm: int = 0,
 ) -> str:
     """Return the report.
 
@@ -41,12 +42,14 @@ def queue_text(
         may_name: Whether a question's person may be named to whoever asks for the report.
         next_server: The number of the server that a new conversation here would go to.
         names_models: Name what each server has in memory.
+        kept_warm: Conversations whose next prompt is read ahead.
     """
     running = [each for each in scheduler.entries if each.place is None]
     waiting = [each for each in scheduler.entries if each.place is not None]
     parts = [
         _capacity(scheduler, is_available=is_available),
         _pool(scheduler),
+        _warm(kept_warm),
         _listed("Being answered", running, may_name),
         _listed("Waiting", waiting, may_name),
         *(_server(server, names_models=names_models) for server in servers),
@@ -74,6 +77,12 @@ def _pool(scheduler: Scheduler) -> str:
     if pool is None:
         return ""
     return f"All answers share {pool:,} tokens of context, of which {scheduler.used_tokens:,} are taken."
+
+
+def _warm(conversations: int) -> str:
+    if not conversations:
+        return ""
+    return f"Kept warm: {counted(conversations, 'conversation')}, whose next answer begins sooner for it."
 
 
 def _listed(title: str, entries: Sequence[QueueEntry], may_name: Callable[[Job], bool]) -> str:

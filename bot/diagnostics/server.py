@@ -30,13 +30,12 @@ PATH_S: Final = SAMPLES * SAMPLE_S + 3 * LOAD_S + 0.1
 _LEAST_LOAD_S: Final = 0.01
 """A shorter time measures the two machines, not the way."""
 _LISTING: Final = "/v1/models"
-_NEWEST: Final = "It is LM Studio 0.4 or newer."
+_NEWEST: Final = "It is LM Studio 0.4 or newer (native API v1)."
 _OLDER: Final = (
-    "It is LM Studio 0.3, which works; it answers one question at a time, and can't load models."
+    "It is LM Studio 0.3 (native API v0), which works; it answers one question at a time, and can't load "
+    "models."
 )
-_OLDEST: Final = (
-    "It is an LM Studio before 0.3.6, which works; it doesn't tell which model is loaded."
-)
+_OLDEST: Final = "It is an LM Studio before 0.3.6 (no native API), which works; it doesn't tell which model is loaded."
 _GENERATIONS: Final = (("0.4", _NEWEST), ("0.3", _OLDER), ("before 0.3.6", _OLDEST))
 """By the first list of models that it knows."""
 _WRONG_PATH: Final = "LM Studio answers, but the configured address has a wrong path."

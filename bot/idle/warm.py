@@ -189,6 +189,16 @@ class WarmAhead:
         self._talks[conversation_key] = _Talk(question, answer_id, self._clock.monotonic())
         self._clock.call_later(AFTER_S, self._wake)
 
+    def kept(self) -> int:
+        """Return how many conversations are kept warm at the moment."""
+        self._expire(self._clock.monotonic())
+        left, count = self._room_tokens(), 0
+        for begun in (talk.beginning for talk in self._chosen()):
+            if begun is not None and begun.prompt_tokens <= left:
+                left -= begun.prompt_tokens
+                count += 1
+        return count
+
     def forget(self) -> None:
         """Forget all conversations."""
         self._talks.clear()
@@ -199,8 +209,7 @@ class WarmAhead:
         self._expire(now_s)
         if now_s < self._paused_until_s:
             return False
-        pool_tokens = self._backend.capacity().pool_tokens
-        left = math.inf if pool_tokens is None else pool_tokens
+        left = self._room_tokens()
         for talk in self._chosen():
             begun = await self._beginning(talk) if now_s - talk.at_s >= AFTER_S else None
             if begun is None or begun.prompt_tokens > left:
@@ -212,6 +221,10 @@ class WarmAhead:
             if known != self._opening(place) and await self._open(place):
                 return True
         return False
+
+    def _room_tokens(self) -> float:
+        pool_tokens = self._backend.capacity().pool_tokens
+        return math.inf if pool_tokens is None else pool_tokens
 
     def _expire(self, now_s: float) -> None:
         for key, talk in list(self._talks.items()):

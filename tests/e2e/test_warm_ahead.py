@@ -70,6 +70,15 @@ async def test_a_conversation_that_outgrows_the_context_is_read_before_it_is_ask
             worst = max(worst, lm.completions[-1].reread_tokens)
         pieces = [record for record in lm.completions if is_piece(record)]
         assert bool(pieces) is is_on
+        if is_on:
+            await nothing_left_to_read(lm)
+        said = {}
+        for command in ("diag queue", "diag model"):
+            shown = await ada.slash(channel, command)
+            await discord.wait_until(lambda: shown.content)  # noqa: B023 - waited for here
+            said[command] = shown.content
+        assert ("Kept warm: 1 conversation" in said["diag queue"]) is is_on
+        assert ("before anybody asked" in said["diag model"]) is is_on
         assert (worst < 1500) is is_on
 
 

@@ -22,12 +22,13 @@ HAPPENED = (
     "clawbot_model_retries_total",
     'clawbot_discord_requests_total{status="429"}',
     "clawbot_prompt_tokens_read_total",
+    "clawbot_prompt_tokens_reread_total",
     "clawbot_written_tokens_total",
     "clawbot_question_first_word_seconds_count",
     "clawbot_event_loop_lag_seconds_count",
     *(f'clawbot_question_stage_seconds_sum{{stage="{span}"}}' for span in Span),
 )
-"""What the script makes happen: each must be more than 0 somewhere. Tokens read again, failures of the
+"""What the script makes happen: each must be more than 0 somewhere. Failures of the
 database, a loop that stands still and an open circuit stay at 0; ``test_alerts`` has these alerts fire."""
 PEOPLE = 5
 
@@ -54,6 +55,7 @@ async def play(discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channe
     for person in crowd:
         channel.guild.add_member(person)
     await asyncio.gather(*(ask("Why is that?", person) for person in crowd))
+    await ask("And now?", on=answer)  # the crowd took its place in the cache
     lm.faults.next(Fault.CRASHED)
     await ask("Once more?")
     lm.faults.next(Fault.CRASHED, times=None)

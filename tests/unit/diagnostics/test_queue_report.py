@@ -81,6 +81,19 @@ async def test_what_the_servers_can_do_is_told_as_of_now_also_while_nobody_waits
     assert "All answers share 32,000 tokens of context" in text
 
 
+async def test_it_says_how_many_conversations_are_kept_warm() -> None:
+    line, _ = line_of(0)
+    shown = {
+        number: queue_text(
+            line, (UP,), is_available=True, may_name=lambda _: True, kept_warm=number
+        )
+        for number in (0, 1, 3)
+    }
+    assert "Kept warm" not in shown[0]
+    assert "Kept warm: 1 conversation," in shown[1]
+    assert "Kept warm: 3 conversations," in shown[3]
+
+
 async def test_while_the_machine_is_away_nothing_is_promised() -> None:
     line, _ = line_of(1, is_up=False)
     text = text_of(line, ServerState(False, "closed"), names={1}, is_up=False)

@@ -157,12 +157,14 @@ async def test_the_newest_conversation_goes_first_and_an_old_one_is_given_up() -
     world.answer(asked_in(2, by=2), cold=400)
     await world.clock.advance(AFTER_S)
     assert await world.until_done() == ["c2", "c1"]
+    assert world.warm.kept() == 2
     world.cold["c1"] = 400  # somebody else's prompt took its slot
     assert await world.until_done() == ["c1"]
     await world.clock.advance(KEEP_S)
     world.cold["c1"] = 400
     assert not await world.until_done()
     assert world.warm.cost.in_vain == 1200
+    assert world.warm.kept() == 0
 
 
 async def test_a_conversation_that_goes_on_was_not_read_in_vain() -> None:
@@ -193,6 +195,7 @@ async def test_no_more_is_kept_warm_than_the_shared_context_holds() -> None:
     await world.until_done()
     world.cold = {"c1": 400, "c2": 400}
     assert await world.until_done() == ["c2"]
+    assert world.warm.kept() == 1
 
 
 async def test_a_machine_that_works_for_somebody_else_is_left_alone_for_a_while() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -71,15 +72,17 @@ def _draw(data: dict[str, Any]) -> bytes:
 
     figure = Figure(figsize=(8, 9), dpi=100, layout="constrained")
     first, speed, waits, counts = figure.subplots(4, 1, sharex=True)
-    _lines(first, data, "First word, seconds", "first_word", BLUE)
+    _lines(first, data, "First word, seconds", "first_word")
     _line(speed, data, "tokens_per_s", GREEN, "")
     speed.set_title("Speed, tokens a second")
-    _lines(waits, data, "Time in line, seconds", "wait", BLUE)
+    _scale(speed, data, "tokens_per_s", GREEN)
+    _lines(waits, data, "Time in line, seconds", "wait")
     counts.set_title("Questions")
     width = data["width"] * 0.9
     counts.bar(data["ago"], data["answered"], width, color=GREEN, label="answered")
     counts.bar(data["ago"], data["failed"], width, data["answered"], color=RED, label="failed")
     counts.legend(**_BESIDE_TITLE)
+    counts.set_ylim(bottom=0)
     counts.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     half = data["width"] / 2
     counts.set_xlim(data["ago"][0] - half, data["ago"][-1] + half)
@@ -87,7 +90,6 @@ def _draw(data: dict[str, Any]) -> bytes:
     counts.set_xlabel(f"{data['unit']} before now")
     counts.xaxis.set_major_formatter(lambda at, _: "now" if abs(at) < 1e-9 else f"{-at:g}")
     for panel in (first, speed, waits, counts):
-        panel.set_ylim(bottom=0)
         panel.set_axisbelow(True)
     figure.suptitle(f"Answers over {data['title']}", fontsize=16)
     stream = io.BytesIO()
@@ -95,17 +97,47 @@ def _draw(data: dict[str, Any]) -> bytes:
     return stream.getvalue()
 
 
-def _lines(panel: Axes, data: dict[str, Any], title: str, name: str, color: str) -> None:
+def _lines(panel: Axes, data: dict[str, Any], title: str, name: str) -> None:
     panel.set_title(title)
     _line(panel, data, f"{name}_95", ORANGE, "95 % within")
-    _line(panel, data, name, color, "half within")
+    _line(panel, data, name, BLUE, "half within")
     panel.legend(**_BESIDE_TITLE)
+    _scale(panel, data, f"{name}_95", ORANGE)
 
 
 def _line(panel: Axes, data: dict[str, Any], name: str, color: str, label: str) -> None:
     """Draw a line that breaks where nothing is known; a lone point is seen by its marker."""
     heights = [float("nan") if height is None else height for height in data[name]]
     panel.plot(data["ago"], heights, color=color, marker="o", label=label)
+
+
+def top_of(heights: Sequence[float]) -> float:
+    """Return where a panel ends: above all heights, or above the usual where a few are far higher."""
+    ordered = sorted(heights)
+    usual, most = ordered[int(0.9 * (len(ordered) - 1))], ordered[-1]
+    return max(1.0, 1.15 * most if most <= _FAR * usual else 2 * usual)
+
+
+_FAR: Final = 5.0
+"""So many times the usual would press all other figures flat."""
+
+
+def _scale(panel: Axes, data: dict[str, Any], name: str, color: str) -> None:
+    """Let a panel begin at 0 and end above its highest line; what is far higher is marked at the edge."""
+    known = [(x, y) for x, y in zip(data["ago"], data[name], strict=True) if y is not None]
+    if not known:
+        panel.set_yticks([])
+        panel.text(0.5, 0.5, "no figures", transform=panel.transAxes, ha="center", va="center")
+        return
+    top = top_of([y for _, y in known])
+    panel.set_ylim(0, top)
+    panel.locator_params(axis="y", nbins=4)
+    above = [(x, y) for x, y in known if y > top]
+    if above:
+        panel.plot([x for x, _ in above], [0.93 * top] * len(above), "^", color=color, ms=8)
+        x, most = max(above, key=lambda one: one[1])
+        side = "right" if x > data["ago"][0] / 2 else "left"
+        panel.text(x, 0.93 * top, f"  up to {most:,.0f}  ", ha=side, va="center")
 
 
 if __name__ == "__main__":

@@ -173,7 +173,12 @@ END_TOKENS: Final = (
     "<SPECIAL_12>",
     "<end_of_utterance>",
     "<|eos|>",
+    "<|EOT|>",
+    "<|separator|>",
+    "<|endofresponse|>",
+    "<|end_of_turn|>",
     "<|end_of_sentence|>",
+    "<end_of_sentence>",
     "<|assistant_end|>",
     "<|role_end|>",
     "[|endofturn|]",
@@ -216,6 +221,11 @@ TURN_TOKENS: Final = (
     "<|START_OF_TURN_TOKEN|>",
     "<SPECIAL_11>",
     "[unused9]",
+    "<|im_user|>",
+    "<|im_assistant|>",
+    "<|im_system|>",
+    "<seed:bos>",
+    "<beginning_of_sentence>",
 )
 """Tokens that begin a turn; but for ``ROLE_TOKENS``, a role may follow."""
 HEADER_TOKENS: Final = ("<|start|>", "<|channel|>")
@@ -300,7 +310,7 @@ def _markers() -> dict[str, Marker]:
     for opener, closer in WEAK_PAIRS:
         found[opener] = Marker(Kind.OPEN, (closer,), (opener,), is_weak=True)
         found[closer] = Marker(Kind.CLOSE, is_weak=True)
-    found[DETAILS] = Marker(Kind.OPEN, ("</details>",))
+    found[DETAILS] = Marker(Kind.OPEN, ("</details>",), (DETAILS,))
     for opener, closer in TOOL_PAIRS:
         found[opener] = Marker(Kind.TOOL, (closer,) if closer else ())
         if closer:

@@ -30,7 +30,9 @@ _PHRASES: Final = (
 _FORMS: Final = ("&lt;{}&gt;", "\\<{}\\>", "\\<{}>")
 _ESCAPED: Final = {
     form.format(tag[1:-1]): Block(
-        (*(each.format(f"/{tag[1:-1]}") for each in _FORMS), f"</{tag[1:]}"), is_restorable=True
+        tuple(each.format(f"/{tag[1:-1]}") for each in _FORMS),
+        is_restorable=True,
+        loose=(f"</{tag[1:]}",),
     )
     for tag in sorted(SURE_TAGS)
     for form in _FORMS

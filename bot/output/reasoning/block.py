@@ -65,7 +65,7 @@ class Block:
     @property
     def may_quote(self) -> bool:
         """Whether its closers may be quoted in it, as in thinking about markup."""
-        return self.is_thinking and not self.keeps_closer and self.closers[0][0] in "<[◁&"
+        return self.is_thinking and not self.keeps_closer and self.closers[0][0] in "<[◁&\\"
 
     def is_loose(self, text: str) -> bool:
         """Return whether a match of ``find`` would end a stretch of a like tag."""

@@ -21,6 +21,7 @@ from bot.output.markup import (
 from bot.output.reasoning.place import (
     BULLET,
     CELL_END,
+    COMES_AFTER,
     ELLIPSIS,
     EXPECTING,
     JOINS,
@@ -37,13 +38,15 @@ _QUANTIFIED: Final = re.compile(r"(?:(?<![\w.!?])\.|\\[sSdDwW]\]?)[*+]\??\Z")
 _ESCAPE_NEXT: Final = re.compile(r"\\[sSdDwWnrt](?![A-Za-z])")
 """Parts of a regular expression."""
 
-_SUFFIX: Final = re.compile(r"-\w|['’]?s(?!\w)")
+SUFFIX: Final = re.compile(r"-\w|['’]?s(?!\w)")
 _PARTICLE: Final = re.compile(
     r" ?(?:を|から|まで|で(?![はもすき])|の(?:後|前|間|あと|まえ)|后|之后|以后|之前|时|就(?:表示|会|是|说明|代表)|来(?:结束|表示|标记)"
     r"|[를을와과]|[로은는이가] |으로|부터|까지|후)"
 )
 """What follows a name in scripts without blanks, and begins no sentence."""
 
+_ENDS_WORD: Final = frozenset(",;:.!?)，。；：！？、")
+_GOES_ON_SMALL: Final = re.compile(r" [a-zà-ÿα-ωа-яё]")
 _SURELY_SAYS: Final = re.compile(r"[ \t]|.{0,9}(?:标签|标记|令牌|符号|标志)")
 _NUMBER: Final = re.compile(r"[ \t>]{0,8}+(\d{1,3})[.)][ \t]")
 _NEXT_NUMBER: Final = re.compile(r"\n[ \t>]{0,8}+(\d{1,3})[.)]")
@@ -65,7 +68,7 @@ def ends_thinking(text: str, place: Surroundings) -> bool:
         return False
     if not place.words:
         return not _is_shown_alone(place)
-    if BULLET.fullmatch(line) or SIGN.fullmatch(line) or _is_in_pattern(line, after):
+    if BULLET.fullmatch(line) or SIGN.fullmatch(line) or is_in_pattern(line, after):
         return False
     name, lowered = text.lower(), line.lower()
     is_shown = name in lowered or name.replace("/", "", 1) in lowered
@@ -74,10 +77,11 @@ def ends_thinking(text: str, place: Surroundings) -> bool:
         return False
     if place.is_behind_sentence:
         is_apart = place.words != line
-        return not (is_apart and (SAYS.match(after) or ELLIPSIS.match(after)))
+        goes_on = after[:1] in _ENDS_WORD or SAYS.match(after) or ELLIPSIS.match(after)
+        return not (is_apart and goes_on)
     if place.words == line:
         return not _is_glued(place, is_shown=is_shown)
-    if after[:1] in set(PROSE_NEXT) - {" ", "\t"} or SAYS.match(after) or _SUFFIX.match(after):
+    if after[:1] in set(PROSE_NEXT) - {" ", "\t"} or SAYS.match(after) or SUFFIX.match(after):
         return False
     return _begins_answer(place, is_shown=is_shown)
 
@@ -102,29 +106,33 @@ def _is_shown_alone(place: Surroundings) -> bool:
     """Return whether a line that begins with a closing tag tells something about it."""
     after = place.after
     says = SAYS.match(after)
-    if says and (place.has_example or _SURELY_SAYS.match(says[0])):
+    if SUFFIX.match(after) or (says and (place.has_example or _SURELY_SAYS.match(says[0]))):
         return True
     if place.has_example and LISTED.match(after):
         return True
-    if not place.is_started or place.is_end_expected:
+    if place.is_end_expected:
         return False
-    if place.is_in_session or CELL_END.match(after):
+    if COMES_AFTER.match(after) or (place.has_example and _GOES_ON_SMALL.match(after)):
+        return True
+    if not place.is_started:
+        return False
+    if place.is_in_session or place.is_in_column or CELL_END.match(after):
         return True
     if place.before not in set(":："):
         return False
     return place.has_thought or after.lstrip()[:1].islower()
 
 
-def _is_in_pattern(line: str, after: str) -> bool:
+def is_in_pattern(line: str, after: str) -> bool:
     """Return whether a tag is a part of a regular expression, or the value of a setting."""
     is_part = _QUANTIFIED.search(line) or _ESCAPE_NEXT.match(after)
-    return bool(is_part) or line[-1] in EXPECTING
+    return bool(is_part) or line[-1:] in EXPECTING
 
 
 def _is_glued(place: Surroundings, *, is_shown: bool) -> bool:
     """Return whether a tag right behind an unfinished sentence is a part of it."""
     line, after = place.line, place.after
-    if _SUFFIX.match(after):
+    if SUFFIX.match(after):
         return True
     is_unspaced = UNSPACED.match(line[-1]) is not None
     if is_unspaced and not place.is_end_expected and _PARTICLE.match(after):
@@ -142,7 +150,7 @@ def _begins_answer(place: Surroundings, *, is_shown: bool) -> bool:
     if marker is not None and not place.has_example:
         is_wrap = MARKERS.get(canonical(marker), UNKNOWN_TOKEN).kind is Kind.WRAP
         return is_wrap or place.is_end_expected
-    goes_on = following.isalnum() and not following.isupper()
+    goes_on = following.isalpha() and not following.isupper()
     if after[:1] in {" ", "\t"}:
         if place.has_example:
             return False
@@ -153,7 +161,7 @@ def _begins_answer(place: Surroundings, *, is_shown: bool) -> bool:
         return begins and not (is_doubted or words[-1] in JOINS)
     if place.is_end_expected:
         return True
-    is_listed = place.is_announced or _next_item_follows(place)
+    is_listed = place.is_announced or place.is_assigned or _next_item_follows(place)
     is_listed |= place.has_example and words[-1] == "|"
     return after != "" and not (is_listed or place.is_unfinished)
 

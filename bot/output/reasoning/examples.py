@@ -93,7 +93,8 @@ class Examples:
             closer = "</s>" if text == "<s>" else marker.closers[0]
             opener = text.rstrip(">") if is_in_line or same_line else ""
             self._closers = [*self._closers[-_MOST_CLOSERS:], (closer, opener)]
-        if marker.kind in TURNS and text not in NICKNAMES:
+        is_glued = marker.kind is Kind.DROP and place.after[:1].isalnum()
+        if is_glued or (marker.kind in TURNS and text not in NICKNAMES):
             self._in_turn = not same_line and (self._in_turn or not is_in_line)
             self._on_line = text
         elif marker.kind is Kind.END:

@@ -152,6 +152,7 @@ class ReasoningFilter:
         self._out: list[str] = []
         self._held_end: int | None = None
         self._held_openers = 0
+        self._quoted_end: int | None = None
         self._blocks_are_text = False
         self._final_seen = False
         self.was_reset = False
@@ -228,6 +229,8 @@ class ReasoningFilter:
         if self._held and not is_whole:
             self._kept.add("".join(self._held))
             self._held.clear()
+        if is_whole and self._expecting and self._quoted_end is not None:
+            yield from self._end_in_code(self._quoted_end)
         self._release()
         yield self.feed("")
         if self.has_ended:
@@ -248,9 +251,22 @@ class ReasoningFilter:
             self._emit(opening)
         elif self._expecting:
             self._read_orphan()
+        yield from self._read_again(rest)
+
+    def _end_in_code(self, end: int) -> Iterator[str]:
+        """End the thinking at a closing tag in code, where that code never ends."""
+        if self._context.in_fence:
+            rest = "".join(self._held[end:])
+            del self._held[end:]
+            self._held_openers = 0
+            self._read_orphan()
+            yield from self._read_again(rest)
+
+    def _read_again(self, text: str) -> Iterator[str]:
+        """Read text that came before, now that all has come."""
         self._scanner.ended = False
-        for start in range(0, len(rest), _STEP_CHARS):
-            yield self.feed(rest[start : start + _STEP_CHARS])
+        for start in range(0, len(text), _STEP_CHARS):
+            yield self.feed(text[start : start + _STEP_CHARS])
         self._scanner.ended = True
         yield self.feed("")
 
@@ -338,9 +354,7 @@ class ReasoningFilter:
             case Sign.TEXT:
                 return self._pass(event.text)
             case Sign.NEWLINE:
-                context.read_newline()
-                self._at_line_start = True
-                self._is_after_glyph = False
+                self._end_line()
             case Sign.TICKS:
                 context.read_ticks(len(event.text), scanner.ahead(1, len(event.text)))
                 self._is_after_spoken = False
@@ -353,6 +367,16 @@ class ReasoningFilter:
             case Sign.MARKER:
                 return self._read_marker(event)
         return self._give(scanner.skip(len(event.text)))
+
+    def _end_line(self) -> None:
+        """End a line, and remember a closing tag of thinking that stands alone on it in code."""
+        if self._expecting and self._context.in_fence:
+            found = MARKER.fullmatch(self._context.line.strip())
+            if found and MARKERS.get(canonical(found), UNKNOWN_TOKEN).kind is Kind.CLOSE:
+                self._quoted_end = len(self._held)
+        self._context.read_newline()
+        self._at_line_start = True
+        self._is_after_glyph = False
 
     def _read_line_start(self) -> bool:
         """Read a frame of ours or a marker in emphasis, where the line begins with one."""
@@ -487,7 +511,8 @@ class ReasoningFilter:
             return True
         if _ASCII_BYTE.match(event.name):
             return True
-        if self._started and marker.is_weak and event.name not in self._wraps:
+        is_code = self._context.is_indented_code and not self._expecting
+        if self._started and (is_code or (marker.is_weak and event.name not in self._wraps)):
             return True
         return event.lead != "" and not (marker.closers or marker.kind is Kind.CLOSE)
 
@@ -636,8 +661,8 @@ class ReasoningFilter:
         progress = stretch.read(self._scanner)
         if progress is not Progress.ENDED:
             return progress is Progress.GOING_ON
-        if self._started and stretch.is_quoted:
-            self._go_on()
+        if stretch.is_quoted:
+            self._start()
             return self._emit(stretch.whole)
         if self._expecting and stretch.block.is_thinking:
             return self._read_orphan()

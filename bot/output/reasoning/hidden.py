@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
+from bot.output.markup import MARKERS, UNKNOWN_TOKEN, Kind
 from bot.output.reasoning.block import Block
-from bot.output.reasoning.place import SENTENCE_END
+from bot.output.reasoning.place import SAYS, SENTENCE_END
 from bot.output.reasoning.scanner import MARKS, Context, Event, Scanner, Sign
 from bot.output.reasoning.spoken import is_named, is_prose
 
@@ -87,7 +88,10 @@ class KeptThinking:
         return "".join(reversed(found))[-chars:]
 
 
-_SENTENCE_SIGNS: Final = ".,;:)。，；：）、"
+_MARKS: Final = f"{MARKS}&\\"
+"""What a tag begins with, also one that was escaped."""
+
+_SENTENCE_SIGNS: Final = frozenset(".,;:)。，；：）、")
 _AFTER_CHARS: Final = 12
 _SAME_LINE_CHARS: Final = 64
 """How far the other end of inline code is looked for behind a closing tag."""
@@ -159,7 +163,7 @@ class HiddenStretch:
 
     def _read_marker(self, event: Event, scanner: Scanner) -> Progress:
         text, line = event.text, self._context.line
-        if self.block.keeps_closer or text[0] not in MARKS:
+        if self.block.keeps_closer or text[0] not in _MARKS:
             return self._nest(event, scanner)
         after = scanner.ahead(_AFTER_CHARS, len(text))
         is_quoted = self._is_in_code(scanner.ahead(_SAME_LINE_CHARS, len(text)), scanner.ended)
@@ -178,7 +182,9 @@ class HiddenStretch:
         is_certain = is_named(line, after) or (is_loose and (goes_on or self._was_opened(text)))
         self._context.read(text)
         self._keep(event, scanner)
-        if not (is_certain or self.block.is_opener(text)):
+        is_of_turns = MARKERS.get(text, UNKNOWN_TOKEN).kind in {Kind.END, Kind.DROP}
+        is_later = self._kept.is_marked and is_of_turns
+        if not (is_certain or is_later or self.block.is_opener(text)):
             self._kept.mark()
         return Progress.GOING_ON
 
@@ -187,8 +193,10 @@ class HiddenStretch:
 
     def _is_in_code(self, after: str, ended: bool) -> bool | None:
         """Return whether a marker stands in code; ``None`` until its line has told."""
-        if self._context.in_fence or not self._context.in_inline:
-            return self._context.in_fence
+        if self._context.in_fence or self._context.is_indented_code:
+            return True
+        if not self._context.in_inline:
+            return False
         line, newline, _ = after.partition("\n")
         if "`" in line:
             return True
@@ -200,8 +208,6 @@ class HiddenStretch:
         What was opened inside a line isn't ended by a line of its own.
         """
         is_in_line = self._context.line.strip() != ""
-        if self._raw:
-            self._raw.append(event.text)
         if self.block.is_opener(event.text):
             goes_on = scanner.ahead(1, len(event.text)) != "\n"
             self._inner.append(is_in_line and goes_on)
@@ -214,17 +220,26 @@ class HiddenStretch:
             self._inner.pop()
             if not self._is_quoting:
                 self._kept.mark()
+        self._take(event, scanner)
+        return Progress.GOING_ON
+
+    def _take(self, event: Event, scanner: Scanner) -> None:
+        if self._raw:
+            self._raw.append(event.text)
         self._context.read(event.text)
         scanner.skip(len(event.text))
-        return Progress.GOING_ON
 
     def _end(self, event: Event, scanner: Scanner) -> Progress:
         if self.block.keeps_closer and event.text in {"<|start|>", "<|channel|>"}:
+            self._raw += [event.text] * bool(self._raw)
             return Progress.ENDED
-        after = scanner.ahead(1, len(event.text))
-        self.is_quoted = not self.block.is_thinking and after != "" and after in _SENTENCE_SIGNS
-        scanner.skip(len(event.text))
+        if not self.block.is_thinking:
+            after = scanner.ahead(_AFTER_CHARS, len(event.text))
+            if after[:1] in {"", " "} and len(after) < _AFTER_CHARS and not scanner.ended:
+                return Progress.WAITING
+            self.is_quoted = after[:1] in _SENTENCE_SIGNS or SAYS.match(after) is not None
         line = self._context.line
+        self._take(event, scanner)
         emphasis = line[len(line.rstrip("*_")) :]
         if emphasis and scanner.ahead(len(emphasis)) == emphasis:
             scanner.skip(len(emphasis))

@@ -17,8 +17,8 @@ TOKENS: Final = frozenset({Kind.END, Kind.DROP, *TURNS})
 NICKNAMES: Final = frozenset({"<AI>", "<用户>"})
 """Tokens that are somebody's name in a log, where a blank follows."""
 
-SENTENCE_END: Final = ".!?。！？…*_"
-PROSE_NEXT: Final = " \t,.;:)]\"'`/…，。；：）、،؛؟?!—–"
+SENTENCE_END: Final = ".!?。！？…*_।॥؟۔"
+PROSE_NEXT: Final = " \t,.;:)]\"'`/…，。；：）、،؛؟?!—–।॥۔།"
 """What may follow the name of a thing in a sentence."""
 
 QUOTES: Final = {
@@ -46,6 +46,12 @@ SAYS: Final = re.compile(
 )
 """What is said of a thing after its name."""
 
+COMES_AFTER: Final = re.compile(
+    r"[ \t]?(?:之后|以后|后面|之前|以前|前面|の(?:後|前|直後|あと)|以降|이후|뒤에|앞에|다음에 )"
+    r"|[ \t](?:के (?:बाद|पहले)|से पहले|sonrası|sonra |öncesi|önce )"
+)
+"""Words of languages that put them behind a thing to say what comes before or after it."""
+
 ELLIPSIS: Final = re.compile(r"[ \t]{0,4}+(?:\.{2,6}+|…{1,3}+)[ \t]{0,4}+")
 EXPECTING: Final = frozenset("=([{+")
 """Signs that something belongs behind, so that no answer ends with them."""
@@ -53,6 +59,7 @@ EXPECTING: Final = frozenset("=([{+")
 WANTING: Final = re.compile(
     r"\b(?i:an?|the|of|to|by|with|and|or|as|like|in|for|from|at|on|after|before|until|only|called|named"
     r"|uses?|writes?|emits?|adds?|sees?|prints?|types?|finds?|inserts?|removes?|replaces?|contains?|forgot|missing|expected"
+    r"|drops?|strips?|handles?|parses?|keeps?|skips?|ignores?|detects?|match|matches|expects?|appends?|escapes?|hides?"
     r"|mit|und|oder|das|der|die|dem|den|et|ou|avec|le|la|les|y|o|con|el|met|het|e|и|или|с|его|до"
     rf"|{TAG_WORDS})\Z"
     r"|[用到在以はがをでและ]\Z|بـ\Z"
@@ -77,6 +84,8 @@ LISTED: Final = re.compile(r"[,;]|[:/][\s<\[`]")
 CELL_END: Final = re.compile(r"[ \t]{0,8}+\|[^|]|\t\S")
 """What stands behind the first cell of a row."""
 
+COLUMN: Final = re.compile(r"[ \t]{2,40}+\S")
+OPTION: Final = re.compile(r"(?<!\S)--?[\w\-]{1,30}\Z")
 ABBREVIATED: Final = re.compile(
     r"(?:\be\.g|\bi\.e|\bz\. ?B|\bd\. ?h|\bp\. ?ex|\bp\. ?ej|\bcf|\bvs|\bbzw|\betc|\bт\. ?е|\bнапр)\.\Z"
 )
@@ -84,7 +93,7 @@ SIGN: Final = re.compile(r"[+\-<>|$#]")
 """What stands in front of a line that is shown: a change in a file, a quote."""
 
 _PROMPT: Final = re.compile(
-    r"(?:>>>|In \[\d{1,4}\]:|[\w@.~:/\\\-]{0,40}+\$|(?![>\s])[\w@.:/\\ \-]{1,40}+>) \S"
+    r".{0,60}<<[~\-]?['\"]?[A-Z]{2,12}['\"]?.{0,8}\Z|(?:>>>|In \[\d{1,4}\]:|[\w@.~:/\\\-]{0,40}+\$|(?![>\s])[\w@.:/\\ \-]{1,40}+>) \S"
 )
 """Where somebody has typed something into a program."""
 
@@ -139,6 +148,21 @@ class Surroundings:
         if "\n" not in gap:
             return False
         return _ROLE_LABEL.match(rest) is not None or MARKER.match(rest) is not None
+
+    @property
+    def is_assigned(self) -> bool:
+        """Whether it is the value of something: of a setting, a variable or an option."""
+        words = self.words
+        return (
+            words[-1:] in EXPECTING
+            or words.endswith(("->", "→", "=>"))
+            or OPTION.search(words) is not None
+        )
+
+    @property
+    def is_in_column(self) -> bool:
+        """Whether it begins a row of a table that blanks make."""
+        return self.is_started and self.line == "" and COLUMN.match(self.after) is not None
 
     @property
     def is_in_session(self) -> bool:

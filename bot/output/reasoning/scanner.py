@@ -21,6 +21,7 @@ TAIL_CHARS: Final = 80
 
 _FENCE_LEAD: Final = re.compile(r"[ \t>]{0,80}+(?:(?:[-*+]|\d{1,3}[.)])[ \t]{1,8}+)?+")
 _INFO: Final = re.compile(r"[\w+\-.#]{0,24}+[ \t]{0,8}+")
+_INDENT_CHARS: Final = 4
 _TILDES: Final = re.compile(rf"(?:{_FENCE_LEAD.pattern})(~{{3,64}}+)([^~\n]*)")
 
 
@@ -45,6 +46,12 @@ class Context:
     def is_code(self) -> bool:
         """Whether the place is inside code of either kind."""
         return self.in_fence or self.in_inline
+
+    @property
+    def is_indented_code(self) -> bool:
+        """Whether only blanks stand before the place on its line, as many as code is indented by."""
+        line = self.line
+        return line.isspace() and len(line.expandtabs(_INDENT_CHARS)) >= _INDENT_CHARS
 
     @property
     def line(self) -> str:

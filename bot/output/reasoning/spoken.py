@@ -19,9 +19,8 @@ from bot.output.markup import (
     Kind,
     Marker,
     may_become_marker,
-    prefixes,
 )
-from bot.output.reasoning.closing import ends_thinking, may_tell_end
+from bot.output.reasoning.closing import SUFFIX, ends_thinking, is_in_pattern, may_tell_end
 from bot.output.reasoning.place import (
     AFTER_CHARS,
     BULLET,
@@ -47,9 +46,10 @@ from bot.output.reasoning.place import (
 )
 
 _TAG_NOUN: Final = re.compile(r" (?:tags?|tokens?|blocks?|elements?|markers?)\b")
-_TAG_NOUN_STARTS: Final = prefixes(
-    [f" {noun}s " for noun in ("tag", "token", "block", "element", "marker")]
+_MAY_GO_ON: Final = re.compile(
+    rf"[ \t](?:[a-zà-ÿα-ωа-яё\u0590-\u06ff—–=:→][^\n]*)?+|{UNSPACED.pattern}[^\n]*|-[^\n]?|['’][^\n]?"
 )
+"""What may yet turn out to be the rest of a sentence about a tag."""
 _ENOUGH_CHARS: Final = 24
 _INSIDE_CHARS: Final = 80
 _SIGNS_NEXT: Final = frozenset(PROSE_NEXT) - {" ", "\t"}
@@ -86,7 +86,9 @@ _BREAKS_OFF: Final = re.compile(
 )
 """Words with which a model that answers begins to think again."""
 
-_OPTION: Final = re.compile(r"(?<!\S)--?[\w\-]{1,30}\Z")
+_HIDES_NOTHING: Final = re.compile(
+    r"\n[ \t]{0,20}+(?:\.{3}|…)[ \t]{0,20}+\n[ \t]{0,20}+(?:</|\[/|◁/|<\|)"
+)
 _FIELD: Final = re.compile(r"\s{0,4}+\{(?:[{%]|[a-z_][\w.]{0,40}\})")
 _STRUCK: Final = re.compile(r"[^\s<>][^<>\n]{0,50}</s>(?:[ \t]+\w|[,.;:!?)]|[ \t]*<[a-z])")
 _OPEN_QUOTES: Final = frozenset("“‘«「『(（[{")
@@ -126,7 +128,7 @@ def is_spoken_of(text: str, marker: Marker, place: Surroundings) -> bool | None:
 def _is_shown(text: str, marker: Marker, place: Surroundings) -> bool:
     """Return whether what surrounds a marker shows it as a thing, wherever it stands."""
     kind = marker.kind
-    if place.is_in_outline:
+    if place.is_in_outline or place.is_in_column:
         return True
     if text == "</s>" and (_LABEL_NEXT.match(place.after) or "<s " in place.line):
         return True
@@ -163,7 +165,7 @@ def _is_waiting(text: str, kind: Kind, place: Surroundings) -> bool:
     if kind in PAIRED:
         is_key_next = place.is_announced and _KEY_PARTIAL.fullmatch(after) is not None
         is_told = kind is Kind.CLOSE and may_tell_end(after, place)
-        return is_key_next or is_told or (kind is Kind.OPEN and _may_tell(after))
+        return is_key_next or is_told or (kind is Kind.OPEN and _may_tell(place))
     if kind is Kind.TURN and after[0].isalpha() and len(after) < _ENOUGH_CHARS:
         return "\n" not in after
     is_open = place.line.count('"') % 2 == 1 and '"' not in after and "\n" not in after
@@ -180,10 +182,11 @@ def _may_be_next(text: str, after: str) -> bool:
     return is_next and rest[0] in "<[◁" and not MARKER.match(rest) and may_become_marker(rest)
 
 
-def _may_tell(after: str) -> bool:
+def _may_tell(place: Surroundings) -> bool:
     """Return whether more of what follows an opening tag could tell that it is an example."""
+    after = place.after
     if "\n" in after:
-        return False
+        return place.is_started and after.strip(" \t\n.…") in {"", "<", "[", "◁"}
     if after[0] in _NOUN_FIRST and len(after) < _AHEAD_CHARS:
         return True
     ellipsis = ELLIPSIS.match(after)
@@ -195,7 +198,7 @@ def _is_empty_example(marker: Marker, place: Surroundings) -> bool:
     """Return whether a tag holds only an ellipsis and its line goes on, as no thinking does."""
     ellipsis = ELLIPSIS.match(place.after)
     if ellipsis is None:
-        return False
+        return place.is_started and _HIDES_NOTHING.match(place.after) is not None
     closer = next((c for c in marker.closers if place.after.startswith(c, ellipsis.end())), "")
     return closer != "" and not place.after.startswith("\n", ellipsis.end() + len(closer))
 
@@ -284,7 +287,7 @@ def _stands_apart(text: str, kind: Kind, place: Surroundings) -> bool:
     if (following and following in PROSE_NEXT) or (kind in TOKENS and place.is_announced):
         return True
     if kind in PAIRED:
-        return following != "\n" or place.is_unfinished
+        return following != "\n" or place.is_unfinished or place.is_assigned
     if text in _FIRST and following in {"<", "["}:
         return True
     behind = _behind_repeats(text, place.after)[:1]
@@ -292,9 +295,11 @@ def _stands_apart(text: str, kind: Kind, place: Surroundings) -> bool:
         return True
     if kind is Kind.TURN and _ROLE_LINE.match(place.after):
         return False
+    if place.is_unfinished and following.isalnum():
+        return True
     if not place.after.strip():
         is_unfinished = not place.words[-1].isalnum() or place.is_unfinished
-        is_unfinished |= _OPTION.search(place.words) is not None
+        is_unfinished |= place.is_assigned
         return text != "<sep>" and is_unfinished
     if not following.strip():
         return text != "<sep>" and not place.turns_over
@@ -307,6 +312,7 @@ def _is_glued(text: str, kind: Kind, place: Surroundings) -> bool:
     if kind in PAIRED:
         is_said = SAYS.match(place.after) is not None
         is_said |= UNSPACED.match(last) is not None and UNSPACED.match(following) is not None
+        is_said |= last == ">" and text.strip("</>") in ORDINARY_TAGS
         is_said |= following in _SIGNS_NEXT and (last.isalnum() or last in JOINS)
         return is_said or last in GLUES or SIGN.fullmatch(place.line) is not None
     if not following:
@@ -360,9 +366,13 @@ def is_prose(line: str, after: str, *, ended: bool) -> bool | None:
     """
     if not after:
         return False if ended else None
-    if after in _TAG_NOUN_STARTS and not ended:
+    if not ended and len(after) < _AHEAD_CHARS and _MAY_GO_ON.fullmatch(after):
         return None
-    if is_named(line, after):
+    if is_named(line, after) or BULLET.fullmatch(line) or is_in_pattern(line, after):
+        return True
+    if _NOUN.match(after) or SUFFIX.match(after) or SAYS.match(after):
+        return True
+    if _BEHIND_NOUN.search(line) and UNSPACED.match(after):
         return True
     words = line.rstrip(" \t")
     if not words or words == line or words[-1] in SENTENCE_END:

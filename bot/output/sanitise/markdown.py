@@ -245,7 +245,8 @@ class MarkdownGuard:
         if found["emoji"]:
             self._emoji_left -= 1
             return self._replace(chars, found[0] if self._emoji_left >= 0 else self._gap())
-        return self._again(chars, angle_text(found, allow_invites=self._policy.allow_invites))
+        text = angle_text(found, allow_invites=self._policy.allow_invites)
+        return self._again(chars, text) if text else self._literal(1)
 
     # --- links
 

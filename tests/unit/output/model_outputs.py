@@ -114,6 +114,25 @@ THOUGHT: Final[tuple[tuple[str, str], ...]] = (
     (f"Ok. Hmm, <think>{T}</think>", "Ok. Hmm,"),
     (f"***<think>***\n{T}\n***</think>***\nOk.", "Ok."),
     (f"_<think>_\n{T}\n_</think>_\nOk.", "Ok."),
+    # a closing tag that the thinking only speaks of
+    (f"<think>\n{T}:\n\n    </think>\n\n{T}\n</think>\n\nOk.", "Ok."),
+    (f"<think>\n1. {T}\n2. </think> {T}\n3. {T}\n</think>\n\nOk.", "Ok."),
+    (f"<think>\n> {T}\n> </think>\n{T}\n</think>\n\nOk.", "Ok."),
+    (f"<think>\nregex <think>.*?</think> {T}\n</think>\n\nOk.", "Ok."),
+    (f"<think>\n用户{T}，</think>标签{T}。\n</think>\n\n好。", "好。"),
+    (f"<think>\n我用</think>标签。{T}\n</think>\n\n好。", "好。"),
+    (f"<think>\n</think>-tag {T}\n</think>\n\nOk.", "Ok."),
+    (f"<think>\n- {T}\n  </think> is literal {T}\n</think>\n\nOk.", "Ok."),
+    (f"&lt;think&gt;\n{T} with </think>, {T}\n&lt;/think&gt;\n\nOk.", "Ok."),
+    (
+        f'<details type="reasoning">\n<details>{T}</details>{T}\n</details>\nOk.',
+        "Ok.",
+    ),
+    # the next turn of rarer templates
+    (f"Ok.<|im_user|>user<|im_middle|>{T}", "Ok."),
+    (f"Ok.<|end_of_turn|>GPT4 Correct User: {T}", "Ok."),
+    (f"Ok.<seed:bos>user\n{T}", "Ok."),
+    (f"Ok.<|separator|>\n\nHuman: {T}", "Ok."),
 )
 
 EXPECTED_MISSING: Final[tuple[tuple[str, str], ...]] = (
@@ -126,6 +145,10 @@ EXPECTED_MISSING: Final[tuple[tuple[str, str], ...]] = (
     (f"好的，{T}。</think>\n\n好。", "好。"),
     (f"{T}\n</think>\n\n```py\nx\n```", "```py\nx\n```"),
     (f"{T}:\n```\n</think>\n```\n{T}\n</think>\n\nOk.", "Ok."),
+    (f"{T}\n```\n{T}\n</think>\n\nOk.", "Ok."),
+    (f"{T}\n```py\nx = 1\n\n{T}\n</think>\n\n```py\nx\n```", "```py\nx\n```"),
+    (f"~~~\n{T}\n</think>\n\nOk.", "Ok."),
+    ("Like so:\n```\n<think>\nx\n</think>\n```", "Like so:\n```\n<think>\nx\n</think>\n```"),
     ("Just an answer.", "Just an answer."),
 )
 

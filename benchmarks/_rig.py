@@ -66,6 +66,23 @@ def _environment(discord: DiscordSandbox, lm: LMStudioSandbox, data_dir: Path) -
     }
 
 
+async def launch(
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    data_dir: Path,
+    arguments: Sequence[str] = ("-m", "bot"),
+    **extra: str,
+) -> asyncio.subprocess.Process:
+    """Start a process between the two stand-ins; arguments as those of ``start_bot``."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *arguments,
+        env=_environment(discord, lm, data_dir) | extra,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=None if "CLAWBOT_BENCH_LOG" in os.environ else asyncio.subprocess.DEVNULL,
+    )
+
+
 async def start_bot(
     discord: DiscordSandbox,
     lm: LMStudioSandbox,
@@ -87,13 +104,7 @@ async def start_bot(
     """
     before = len(discord.identifies)
     started = time.perf_counter()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *arguments,
-        env=_environment(discord, lm, data_dir) | extra,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=None if "CLAWBOT_BENCH_LOG" in os.environ else asyncio.subprocess.DEVNULL,
-    )
+    process = await launch(discord, lm, data_dir, arguments, **extra)
     ended = asyncio.ensure_future(process.wait())
     online = asyncio.ensure_future(
         discord.wait_until(

@@ -119,10 +119,8 @@ class Round:
         return Asked(kind, stranger.dm_channel)
 
 
-async def round_(
-    round_of: Round, discord: DiscordSandbox, bot: BotProcess, rng: random.Random
-) -> list[Asked]:
-    """Ask one question of each kind, and kill the bot; returns the questions."""
+async def ask_all(round_of: Round, rng: random.Random) -> list[Asked]:
+    """Ask one question of each kind; returns when the kill is due."""
     longest_s = [EARLY_S if rng.random() < EARLY_SHARE else LONGEST_S for _ in KINDS]
     before_s = [rng.uniform(0, most_s) for most_s in longest_s]
     asking = [
@@ -131,8 +129,15 @@ async def round_(
     ]
     await asyncio.sleep(max(before_s))
     await asyncio.wait(asking)
+    return [task.result() for task in asking]
+
+
+async def _round(
+    round_of: Round, discord: DiscordSandbox, bot: BotProcess, rng: random.Random
+) -> list[Asked]:
+    """Ask one question of each kind, and kill the bot; returns the questions."""
+    asked = await ask_all(round_of, rng)
     await bot.kill()
-    asked = [task.result() for task in asking]
     for each in asked:
         each.note_kill(discord)
     return asked
@@ -159,46 +164,48 @@ async def measure(options: argparse.Namespace) -> int:
             bot = await start_bot(discord, lm, folder, **more)
             await discord.wait_command("ask")
             for number in range(options.kills):
-                asked.extend(await round_(Round(discord, people, number), discord, bot, rng))
+                asked.extend(await _round(Round(discord, people, number), discord, bot, rng))
                 print(f"{number + 1} of {options.kills} kills", flush=True)
                 bot = await start_bot(discord, lm, folder, **more)
                 with contextlib.suppress(TimeoutError):
                     await discord.wait_until(
-                        lambda: not _bad(discord, asked), timeout_s=ROUND_SETTLE_S
+                        lambda: not unsettled(discord, asked), timeout_s=ROUND_SETTLE_S
                     )
                 if time.monotonic() > until_s:
                     break
-            bad = await _settle(discord, asked)
+            bad = await settle(discord, asked)
             await bot.terminate()
-    _print(asked, discord, options.seed)
+    kills = len(asked) // len(KINDS)
+    print_outcomes(f"{kills} kills, seed {options.seed}", asked, discord)
     return 1 if bad else 0
 
 
-def _print(asked: Sequence[Asked], discord: DiscordSandbox, seed: int) -> None:
+def print_outcomes(title: str, asked: Sequence[Asked], discord: DiscordSandbox) -> None:
+    """Print when the kills came, and what became of the questions."""
     phases = Counter((each.kind, each.phase) for each in asked)
     rows = [[kind, *(phases[kind, phase] for phase in (NOWHERE, WRITING, ENDED))] for kind in KINDS]
-    kills = len(asked) // len(KINDS)
-    print_table(f"{kills} kills, seed {seed}: when", ["asked by", NOWHERE, WRITING, ENDED], rows)
+    print_table(f"{title}: when", ["asked by", NOWHERE, WRITING, ENDED], rows)
     names = ("exactly one", "told by Discord", "none", "several or unfinished")
     ends = Counter((each.kind, each.verdict(discord)) for each in asked)
     rows = [[kind, *(ends[kind, name] for name in names)] for kind in KINDS]
     print_table("outcomes", ["asked by", *names], rows)
 
 
-def _bad(discord: DiscordSandbox, asked: Sequence[Asked]) -> list[Asked]:
+def unsettled(discord: DiscordSandbox, asked: Sequence[Asked]) -> list[Asked]:
+    """Return the questions that have not exactly one outcome."""
     ends = {"exactly one", "told by Discord"}
     return [each for each in asked if each.verdict(discord) not in ends]
 
 
-async def _settle(discord: DiscordSandbox, asked: Sequence[Asked]) -> list[Asked]:
+async def settle(discord: DiscordSandbox, asked: Sequence[Asked]) -> list[Asked]:
     """Wait until all have their outcome; returns those that have not."""
     try:
-        await discord.wait_until(lambda: not _bad(discord, asked), timeout_s=SETTLE_S)
+        await discord.wait_until(lambda: not unsettled(discord, asked), timeout_s=SETTLE_S)
     except TimeoutError:
-        for each in _bad(discord, asked):
+        for each in unsettled(discord, asked):
             found = [(m.content[-60:], len(m.components)) for m in each.outcomes(discord)]
             print(each.kind, each.phase, each.was_taken, found)
-    return _bad(discord, asked)
+    return unsettled(discord, asked)
 
 
 def main(argv: list[str]) -> int:

@@ -36,8 +36,10 @@ SURE_S: Final = 2.5
 SETTLE_S: Final = 3.0
 """Seconds that a new leader waits where the last one didn't end in order: longer than ``SURE_S`` by the
 time that a request takes which was sent at the last moment."""
-GIVE_UP_S: Final = 10.0
-"""Seconds of doubt after which a leader begins anew, as one who waits."""
+GIVE_UP_S: Final = 6.0
+"""Seconds of doubt after which a leader ends its work, and begins anew as one who waits: less than the
+server takes to let go of it (``storage.lease``) and a successor to begin, so that the model never works
+for both."""
 LEAVE_S: Final = 2.0
 """Seconds to say that this process ended in order."""
 
@@ -246,10 +248,13 @@ class Leadership:
             timer.cancel()
             self._hurry.clear()
             began_s, doubts = self._now_s(), self._doubts
+            limit_s = GIVE_UP_S
+            if self.leader.mode is Mode.SHARED:
+                limit_s = max(0.0, self._sure_s + GIVE_UP_S - began_s)
             try:
-                await within(self._clock, self._confirm(), GIVE_UP_S)
+                await within(self._clock, self._confirm(), limit_s)
             except (StoreError, TimeoutError):
-                is_late = self._now_s() - self._sure_s > GIVE_UP_S
+                is_late = self._now_s() - self._sure_s >= GIVE_UP_S
                 if self.leader.mode is Mode.SHARED and is_late:
                     raise self._lost() from None
             except LeadLostError:

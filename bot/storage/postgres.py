@@ -31,13 +31,14 @@ power cut) would block the thread for a quarter of an hour (libpq: connection co
 _SESSION: Final = {
     "statement_timeout": STATEMENT_TIMEOUT_MS,
     "lock_timeout": LOCK_TIMEOUT_MS,
-    "idle_in_transaction_session_timeout": 60_000,
+    "idle_in_transaction_session_timeout": 4_000,
     "tcp_keepalives_idle": 2,
     "tcp_keepalives_interval": 1,
     "tcp_keepalives_count": 2,
 }
-"""Server parameters of each session: they also end the sessions of a bot that vanished, and with them
-its hold of the database and its open transaction, within 4 s. The URL's ``options`` override them."""
+"""Server parameters of each session: they also end the sessions of a bot that vanished or stands still, and
+with them its hold of the database and its open transaction, within 4 s; none of ours waits for anything
+while it is open. The URL's ``options`` override them."""
 
 _UNDEFINED_TABLE: Final = "42P01"
 """PostgreSQL: error codes."""

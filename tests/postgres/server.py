@@ -90,6 +90,11 @@ class PostgresServer:
             self._control("stop", f"--mode={how}")
             self._is_running = False
 
+    @property
+    def pid(self) -> int:
+        """The id of its first process, whose children serve the connections."""
+        return int((self._data / "postmaster.pid").read_text(encoding="ascii").split("\n")[0])
+
     def new_database(self) -> str:
         """Return the URL of an empty database."""
         self._databases += 1

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
 
+from bot.core.clock import SystemClock
 from bot.core.errors import StoreError
 from bot.diagnostics.storage import probe_database
 from bot.diagnostics.values import Status
+from bot.storage import postgres
 from bot.storage.database import open_database
+from bot.storage.engine import parse_location
 from bot.storage.lease import Leader, LeaseSession, Mode, check_term
 from sandbox.discord import DiscordSandbox
 from sandbox.lmstudio import LMStudioSandbox, Model, Timing
@@ -66,6 +70,25 @@ async def test_a_leader_of_an_earlier_term_writes_nothing(location: str, clock: 
             faults.append(2)
     assert faults == [1, 2]
     assert session.leader() == new
+    session.close()
+
+
+async def test_a_leader_that_stands_still_while_it_writes_holds_nobody_up(location: str) -> None:
+    async with open_database(location, SystemClock()):
+        pass  # the tables
+    session = LeaseSession(location)
+    session.open()
+    with postgres.build_engine(parse_location(location)).connect() as connection:
+        session.note(Leader(1, Mode.SHARED))
+        check_term(connection, Leader(1, Mode.SHARED))
+        for _ in range(4):  # a lock is waited for 3 s; the open transaction lasts 4 s
+            with suppress(StoreError):
+                session.note(Leader(2, Mode.SHARED))
+                break
+            session = LeaseSession(location)
+            session.open()
+        assert session.leader() == Leader(2, Mode.SHARED)
+        connection.invalidate()
     session.close()
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainValidator,
@@ -39,6 +40,10 @@ def _wake(value: object) -> addresses.WakeTarget:
 
 def _proxy(secret: SecretStr) -> SecretStr:
     return SecretStr(addresses.proxy_address(secret.get_secret_value()))
+
+
+def _number_or_auto(value: object) -> object:
+    return 0 if value == "auto" else value
 
 
 def _plain(text: str) -> str:
@@ -135,6 +140,13 @@ class DiscordSettings(Section):
         (),
         description="Applications that say people's messages again (PluralKit and its like), whose "
         "copies may differ from what was deleted; copies with the same text need none",
+    )
+    shards: Annotated[int, BeforeValidator(_number_or_auto)] = Field(
+        1,
+        ge=0,
+        le=256,
+        description="Connections to Discord (shards) that servers are shared out among, as Discord demands "
+        "of bots in 2500 servers; auto, or 0, is what Discord recommends",
     )
     identifies_per_day: int = Field(
         defaults.IDENTIFIES_PER_DAY, ge=10, le=900, description="Gateway log-ins per 24 hours"

@@ -8,13 +8,13 @@ import hashlib
 import json
 import logging
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import discord
-from discord.gateway import DiscordWebSocket, ReconnectWebSocket
+from discord.gateway import DiscordWebSocket
+from discord.state import AutoShardedConnectionState, ConnectionState
 
 from bot.chat.backfill import ALIVE, ALIVE_MARGIN_S, alive_at
 from bot.core.clock import Clock
@@ -26,7 +26,7 @@ from bot.gateway.client import EXTENSIONS, ClawbotClient, intents_for
 from bot.gateway.endpoints import NETWORK_ERRORS
 from bot.gateway.proxy import connector_for
 from bot.gateway.readable import UNREADABLE, read_guild, read_interaction, read_message
-from bot.gateway.reconnect import Governor
+from bot.gateway.reconnect import Governor, IdentifyTurns
 from bot.gateway.replay import SESSION, WORTH_IT, LeftSession, hear_left_session, left_session
 from bot.gateway.rest import (
     GuardedRequests,
@@ -37,6 +37,7 @@ from bot.gateway.rest import (
     keep_buckets_steady,
 )
 from bot.gateway.services import Services
+from bot.gateway.shard import Shard
 from bot.ops.metrics import Metrics
 from config.settings import DiscordSettings
 from config.token_shapes import refused_token
@@ -45,12 +46,10 @@ _log = logging.getLogger(__name__)
 
 GUILD_READY_TIMEOUT_S = 0.5
 """Seconds of quiet after the last guild before the session counts as ready; discord.py waits 2."""
-CONNECT_TIMEOUT_S = 60.0
-"""Seconds from opening the socket to the log-in being sent; discord.py's own figure."""
 FATAL_CLOSE_CODES = {
     4004: "Discord refused the bot token. Copy it again from the Developer Portal.",
     4010: "Discord refused this connection's shard.",
-    4011: "This bot is in so many servers that Discord asks for sharding.",
+    4011: "This bot is in so many servers that Discord asks for shards: set CLAWBOT_DISCORD__SHARDS=auto.",
     4012: "Discord no longer speaks this gateway version. Please upgrade Clawbot.",
     4013: "Discord refused the intents this version asks for. Please upgrade Clawbot.",
     4014: "Discord refused an intent. Switch it on under Bot in the Developer Portal.",
@@ -64,8 +63,8 @@ LOW_IDENTIFY_BUDGET = 20
 """Log-ins left, by Discord's count, below which the bot waits for the reset."""
 HANDLERS = ("discord.py: ", "CommandTree-invoker", "discord-ui-")
 """How discord.py names the tasks of events, commands and buttons; nothing public ends them."""
-STRAY_FAILURES = 3
-"""Failures in a row after which the session's own gateway address is given up for the main one."""
+ASK_AGAIN_S = 10.0
+"""Seconds until Discord is asked again how many shards it recommends."""
 
 
 class GatewayClient(ClawbotClient):
@@ -95,6 +94,7 @@ class GatewayClient(ClawbotClient):
         services_for: Callable[[GatewayClient], Services],
         may_post: MayPost = at_once,
     ) -> None:
+        self._settings = settings
         pace = RestPace(clock, settings.requests_per_s)
         self.rest = RestWatch(clock)
         super().__init__(
@@ -114,7 +114,8 @@ class GatewayClient(ClawbotClient):
             ),
             allowed_installs=discord.app_commands.AppInstallationType(guild=True, user=False),
         )
-        self._settings = settings
+        self._turns = IdentifyTurns(clock)
+        self._shards = [Shard(self, None, governor, self._turns)]
         self.online = asyncio.Event()
         self.sessions = 0
         self._governor = governor
@@ -127,6 +128,24 @@ class GatewayClient(ClawbotClient):
         guarded = GuardedRequests(self.http.request, self, clock)
         self.http.request = guarded.request  # type: ignore[method-assign]
         self.services = services_for(self)
+
+    def _get_state(self, **options: Any) -> ConnectionState[Any]:  # noqa: ANN401 - the base's
+        if self._settings.shards == 1:
+            return super()._get_state(**options)
+        return AutoShardedConnectionState(
+            dispatch=self.dispatch,
+            handlers=self._handlers,
+            hooks=self._hooks,
+            http=self.http,
+            **options,
+        )
+
+    def _get_websocket(
+        self, guild_id: int | None = None, *, shard_id: int | None = None
+    ) -> DiscordWebSocket:
+        if shard_id is None and guild_id is not None:
+            shard_id = (guild_id >> 22) % len(self._shards)
+        return self._shards[shard_id or 0].ws or self.ws
 
     def _read_leniently(self) -> None:
         """Have discord.py read what it is told also where a part is of another form."""
@@ -141,10 +160,20 @@ class GatewayClient(ClawbotClient):
 
         for event in ("MESSAGE_CREATE", "MESSAGE_UPDATE"):
             parsers[event] = partial(read_message, parsers[event])
+        if self._settings.shards != 1:
+            parsers["READY"] = partial(self._forget_servers, parsers["READY"])
         parsers["GUILD_CREATE"] = partial(read_guild, parsers["GUILD_CREATE"], is_guild)
         parsers["INTERACTION_CREATE"] = partial(
             read_interaction, parsers["INTERACTION_CREATE"], is_message
         )
+
+    def _forget_servers(self, parse: Callable[[Any], None], data: dict[str, Any]) -> None:
+        """Begin a shard's session without the servers of its last one, which discord.py does for one alone."""
+        state = self._connection
+        for guild in state.guilds:
+            if guild.shard_id == data["shard"][0]:
+                state._remove_guild(guild)  # noqa: SLF001 - nothing public does it
+        parse(data)
 
     @property
     def invitation(self) -> str:
@@ -169,6 +198,8 @@ class GatewayClient(ClawbotClient):
 
     def _note_session(self) -> None:
         """Note which session is in use, and which event came last."""
+        if self._shards[0].ws is None:
+            return  # another shard was faster; direct messages come to the first one only
         session_id, sequence = self.ws.session_id, self.ws.sequence
         if session_id is not None and sequence is not None:
             self._session = LeftSession(session_id, sequence, str(self.ws.gateway))
@@ -215,30 +246,15 @@ class GatewayClient(ClawbotClient):
         Raises:
             ConfigurationError: Discord closed with a code that connecting again can't mend.
         """
-        params: dict[str, Any] = {"initial": True, "shard_id": self.shard_id}
-        await self._respect_session_limit()
+        await self._look_up_limits()
         hearing = await self._hear_replay()
+        holding = [asyncio.create_task(shard.connect()) for shard in self._shards]
         try:
-            await self._connect_again(params)
+            done, _ = await asyncio.wait(holding, return_when=asyncio.FIRST_EXCEPTION)
+            for ended in done:
+                ended.result()
         finally:
-            if hearing is not None:
-                await end_tasks(hearing)
-
-    async def _connect_again(self, params: dict[str, Any]) -> None:
-        while not self.is_closed():
-            await self._governor.before_connect(identify=not params.get("resume"))
-            try:
-                await self._hold(params)
-            except ReconnectWebSocket as exc:
-                self._after_drop(params, resume=exc.resume)
-            except discord.ConnectionClosed as exc:
-                self._after_close(exc)
-                self._after_drop(params, resume=exc.code != 1000)
-            except NETWORK_ERRORS as exc:
-                if self.is_closed():
-                    return
-                _log.warning("the gateway connection failed (%s)", plain_reason(exc))
-                self._after_drop(params, resume=True)
+            await end_tasks(*holding, *filter(None, [hearing]))
 
     async def _hear_replay(self) -> asyncio.Task[None] | None:
         """Learn in which channels direct messages came since the last run ended.
@@ -264,37 +280,21 @@ class GatewayClient(ClawbotClient):
         await is_replayed.wait()
         return hearing
 
-    async def _hold(self, params: dict[str, Any]) -> None:
-        connecting = DiscordWebSocket.from_client(self, **params)
-        self.ws = await asyncio.wait_for(connecting, CONNECT_TIMEOUT_S)
-        params["initial"] = False
-        failed_at: int | None = -1
-        while True:
-            try:
-                await self.ws.poll_event()
-                await asyncio.sleep(0)  # what it began runs now: many may have come at once
-            except UNREADABLE as exc:
-                at = traceback.extract_tb(exc.__traceback__)[-1].name
-                _log.warning("an event of an unknown form was left out (%s)", at)
-                if self.ws.sequence == failed_at:
-                    raise ReconnectWebSocket(self.shard_id, resume=False) from exc
-                failed_at = self.ws.sequence
+    def connected(self, shard: Shard) -> None:
+        """Take note of a shard's new connection; discord.py looks for the first one's in ``ws``."""
+        if shard is self._shards[0] and shard.ws is not None:
+            self.ws = shard.ws
 
-    def _after_drop(self, params: dict[str, Any], *, resume: bool) -> None:
-        self._governor.ended()
-        self.dispatch("disconnect")
-        session = getattr(self.ws, "session_id", None)
-        if not (resume and session):
-            for key in ("resume", "session", "sequence", "gateway"):
-                params.pop(key, None)
-            return
-        params.update(resume=True, session=session, sequence=self.ws.sequence)
-        if self._governor.failures < STRAY_FAILURES:
-            params["gateway"] = self.ws.gateway
-        else:
-            params.pop("gateway", None)
+    def dropped(self, shard: Shard) -> None:
+        """Take note of a shard's connection that has ended."""
+        self.dispatch("shard_disconnect", shard.number)
 
-    def _after_close(self, exc: discord.ConnectionClosed) -> None:
+    def refused(self, exc: discord.ConnectionClosed) -> None:
+        """Go on without an intent that was refused.
+
+        Raises:
+            ConfigurationError: Discord closed with a code that connecting again can't mend.
+        """
         if exc.code == 4014 and self.intents.message_content:
             reduced = intents_for(message_content=False)
             self._connection._intents = reduced  # noqa: SLF001 - the only place that holds them
@@ -306,9 +306,20 @@ class GatewayClient(ClawbotClient):
         elif exc.code in FATAL_CLOSE_CODES:
             raise ConfigurationError(FATAL_CLOSE_CODES[exc.code]) from exc
 
-    async def before_identify_hook(self, _shard_id: int | None, *, initial: bool = False) -> None:  # noqa: ARG002 - the base's signature
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:  # noqa: ARG002 - the base's signature
         """Count each log-in against the budget, before it is sent."""
-        await self._governor.identified()
+        await self._shards[shard_id or 0].governor.identified()
+
+    async def change_presence(
+        self,
+        *,
+        activity: discord.BaseActivity | None = None,
+        status: discord.Status | None = None,
+    ) -> None:
+        """Show something on all shards that are connected."""
+        for shard in self._shards:
+            if shard.ws is not None and shard.ws.open:
+                await shard.ws.change_presence(activity=activity, status=str(status or "online"))
 
     async def close(self) -> None:
         """Close the connections, after all that discord.py still runs and that would need them."""
@@ -316,6 +327,9 @@ class GatewayClient(ClawbotClient):
         if waiting is not None:
             waiting.cancel()
         await self._leave()
+        for shard in self._shards[1:]:
+            if shard.ws is not None:
+                await shard.ws.close(code=1000)
         await end_tasks(*filter(_is_handler, asyncio.all_tasks()))
         await super().close()
 
@@ -328,16 +342,38 @@ class GatewayClient(ClawbotClient):
                 await self.change_presence(status=discord.Status.invisible)  # it would seem online
                 await self.ws.close(code=RESUMABLE)
 
-    async def _respect_session_limit(self) -> None:
-        """Wait when Discord says that the log-in budget is nearly spent."""
-        try:
-            async with asyncio.timeout(5):
-                data = await self.http.request(discord.http.Route("GET", "/gateway/bot"))
-            limit = data["session_start_limit"]
-            if int(limit["remaining"]) < LOW_IDENTIFY_BUDGET:
-                self._governor.block_identify(float(limit["reset_after"]) / 1000)
-        except (*NETWORK_ERRORS, KeyError, TypeError, ValueError) as exc:
-            _log.debug("the session start limit is unknown (%s)", plain_reason(exc))
+    async def _look_up_limits(self) -> None:
+        """Ask Discord how many shards there are to be, and wait when the log-in budget is nearly spent."""
+        wanted = self._settings.shards
+        while True:
+            try:
+                async with asyncio.timeout(5):
+                    data = await self.http.request(discord.http.Route("GET", "/gateway/bot"))
+                limit = data["session_start_limit"]
+                count = wanted or int(data["shards"])
+                self._turns.among(int(limit["max_concurrency"]))
+                if int(limit["remaining"]) < LOW_IDENTIFY_BUDGET + count:
+                    self._governor.block_identify(float(limit["reset_after"]) / 1000)
+            except (*NETWORK_ERRORS, KeyError, TypeError, ValueError) as exc:
+                _log.debug("the session start limit is unknown (%s)", plain_reason(exc))
+                if not wanted:
+                    await self.services.clock.sleep(ASK_AGAIN_S)
+                    continue
+                count = wanted
+            break
+        if wanted != 1:
+            self._split(count)
+
+    def _split(self, count: int) -> None:
+        """Be so many shards, before the first connection."""
+        _log.info("connecting to Discord with %d shards", count)
+        state: Any = self._connection
+        self.shard_count = state.shard_count = count
+        state.shard_ids = range(count)
+        governors = [self._governor, *(self._governor.beside() for _ in range(count - 1))]
+        self._shards = [
+            Shard(self, number, governor, self._turns) for number, governor in enumerate(governors)
+        ]
 
     async def on_connect(self) -> None:
         """Take a fresh session; discord.py tells of it before the session's first event.
@@ -349,28 +385,50 @@ class GatewayClient(ClawbotClient):
         await self.services.backfill.session_began()
         if self._session is not None:
             await self.services.state.set(SESSION, self._session.dump())
-        self._is_remembered.set()
+            self._is_remembered.set()
 
     async def on_ready(self) -> None:
-        """Note that a fresh session is up."""
+        """Note that a fresh session is up; of several shards, that the last one's is."""
         self.sessions += 1
         if self.sessions > 1:
             _log.info("connected to Discord again, with a new session")
-        self._up()
+        if len(self._shards) == 1:
+            self._up(0)
+        self._look_whether_all_are_up()
 
     async def on_resumed(self) -> None:
-        """Note that the session was resumed."""
+        """Note that a session was resumed."""
         _log.info("connected to Discord again")
-        self._up()
+        if len(self._shards) == 1:
+            self._up(0)
 
-    def _up(self) -> None:
-        self._governor.established()
-        self.online.set()
+    async def on_shard_connect(self, number: int) -> None:
+        """Note that one of several shards has a fresh session."""
+        self._up(number)
 
-    async def on_disconnect(self) -> None:
-        """Note that the gateway is gone for now."""
+    async def on_shard_resumed(self, number: int) -> None:
+        """Note that the session of one of several shards was resumed."""
+        self._up(number)
+
+    async def on_shard_ready(self, _number: int) -> None:
+        """Have what was missed looked up where one of several shards has begun anew."""
+        if self.sessions:
+            self.dispatch("ready")
+
+    def _up(self, number: int) -> None:
+        self._shards[number].governor.established()
+        self._shards[number].is_up = True
+        self._look_whether_all_are_up()
+
+    def _look_whether_all_are_up(self) -> None:
+        if self.sessions and all(shard.is_up for shard in self._shards):
+            self.online.set()
+
+    async def on_shard_disconnect(self, number: int | None) -> None:
+        """Note that the gateway is gone for now, or a part of it."""
         if self.is_online() and not self.is_closed():
             _log.info("the connection to Discord ended; connecting again")
+        self._shards[number or 0].is_up = False
         self.online.clear()
 
     async def on_message(self, message: discord.Message, /) -> None:

@@ -8,10 +8,12 @@ decides the pause before each connection; it does no I/O but the waiting.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections import defaultdict, deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from bot.core.clock import Clock
@@ -27,6 +29,8 @@ LONGEST_PAUSE_S = 60.0
 """Seconds; the network is noticed within this when it returns."""
 LONGEST_IDENTIFY_PAUSE_S = 600.0
 """Seconds between log-ins that never lead to a lasting session."""
+IDENTIFY_EVERY_S = 5.2
+"""Seconds between two shards' log-ins; Discord's own figure is 5."""
 STABLE_S = 60.0
 """Seconds after which a session counts as lasting and all pauses start afresh."""
 
@@ -68,6 +72,14 @@ class Governor:
         self._last_identify_s: float | None = None
         self._session_since_s: float | None = None
         self._blocked_until_s = 0.0
+
+    def beside(self) -> Governor:
+        """Return one for another connection of the same account: the log-ins of a day are counted together."""
+        other = Governor(
+            self._clock, identifies_per_day=self._limit, save=self._save, rng=self._rng
+        )
+        other._identifies = self._identifies
+        return other
 
     def pause_s(self, *, identify: bool) -> float:
         """Return how long to wait before the next connection, in seconds.
@@ -150,3 +162,37 @@ class Governor:
     def block_identify(self, duration_s: float) -> None:
         """Allow no log-in for a time: Discord says that the budget is nearly spent."""
         self._blocked_until_s = self._clock.monotonic() + duration_s
+
+
+class IdentifyTurns:
+    """Lets the shards of a bot log in one after the other (Discord: gateway, rate limiting).
+
+    Args:
+        clock: Time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._concurrency = 1
+        self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._last_s: dict[int, float] = {}
+
+    def among(self, concurrency: int) -> None:
+        """Let so many log in at once: those whose numbers differ modulo this."""
+        self._concurrency = max(1, concurrency)
+
+    @asynccontextmanager
+    async def turn(self, number: int | None) -> AsyncGenerator[None, None]:
+        """Wait until a shard may log in, which it does within the block; one alone waits for nobody."""
+        if number is None:
+            yield
+            return
+        key = number % self._concurrency
+        async with self._locks[key]:
+            if key in self._last_s:
+                pause_s = self._last_s[key] + IDENTIFY_EVERY_S - self._clock.monotonic()
+                await self._clock.sleep(max(0.0, pause_s))
+            try:
+                yield
+            finally:
+                self._last_s[key] = self._clock.monotonic()

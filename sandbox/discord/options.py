@@ -16,6 +16,8 @@ class Options:
         nonce_window_s: How long an enforced nonce is remembered ("the past few minutes").
         date_off_s: How far Discord's clock is ahead of ours, in its Date header, in seconds.
         refuse_old_edits: Edits of messages older than an hour get 30046.
+        shards: How many shards GET /gateway/bot recommends.
+        max_concurrency: How many shards may IDENTIFY at the same time.
     """
 
     rest_delay_s: float = 0.0
@@ -24,3 +26,5 @@ class Options:
     nonce_window_s: float = 300.0
     date_off_s: float = 0.0
     refuse_old_edits: bool = False
+    shards: int = 1
+    max_concurrency: int = 1

@@ -321,8 +321,9 @@ class DiscordSandbox:
 
     @property
     def online(self) -> bool:
-        """A session is connected and past READY."""
-        return any(session.link is not None for session in self.gateway.sessions.all())
+        """Sessions of all shards are connected and past READY."""
+        linked = {one.shard for one in self.gateway.sessions.all() if one.link is not None}
+        return any(len(linked) >= count for _, count in linked)
 
     async def wait_online(self, *, timeout_s: float = 10.0) -> None:
         """Wait until the bot is online.

@@ -20,6 +20,7 @@ from sandbox.discord.gateway.identify_budget import IdentifyBudget
 from sandbox.discord.gateway.sessions import Session, SessionStore
 from sandbox.discord.options import Options
 from sandbox.discord.records import CloseRecord, GatewayRecord, Records
+from sandbox.discord.state.guilds import Guild
 from sandbox.discord.state.token import BotToken
 from sandbox.discord.state.world import World
 from sandbox.discord.values.addresses import resume_gateway_url
@@ -255,8 +256,9 @@ class Connection:
         if not isinstance(data, dict) or not isinstance(data.get("properties"), dict):
             raise CloseConnection(4002)
         intents = data.get("intents")
+        shard = _shard(data.get("shard"))
         refusal = self._refuse_identify(data.get("token"), intents)
-        came_too_soon = self._context.budget.note()
+        came_too_soon = self._context.budget.note(shard[0] % self._context.options.max_concurrency)
         self._records.identifies.append(
             GatewayRecord(self._world.monotonic(), intents, accepted=refusal is None)
         )
@@ -269,7 +271,7 @@ class Connection:
             faults.invalid_identifies -= bool(faults.invalid_identifies)
             self.send_op(9, data=False)
             return
-        session = Session(secrets.token_hex(16), intents or 0, self._world.bot_user.id)
+        session = Session(secrets.token_hex(16), intents or 0, self._world.bot_user.id, shard)
         self._attach(session)
         presence = data.get("presence")
         if isinstance(presence, dict):
@@ -277,7 +279,7 @@ class Connection:
         session.push("READY", self._ready(session, data.get("shard")))
         self._context.sessions.add(session)
         if session.intents & GUILDS:
-            for guild in self._world.bot_guilds():
+            for guild in self._guilds_of(session):
                 session.push("GUILD_CREATE", self._context.dispatcher.guild_create(guild, session))
         self._world.changes.notify()
 
@@ -299,13 +301,16 @@ class Connection:
         session.detached_at = None
         self.session = session
 
+    def _guilds_of(self, session: Session) -> list[Guild]:
+        return [guild for guild in self._world.bot_guilds() if session.serves(guild.id)]
+
     def _ready(self, session: Session, shard: object) -> JsonObject:
         flags = 1 << 19 if self._world.portal_intents & 1 << 15 else 0
         body: JsonObject = {
             "v": 10,
             "user": rendering.own_user_object(self._world.bot_user),
             "guilds": [
-                {"id": str(guild.id), "unavailable": True} for guild in self._world.bot_guilds()
+                {"id": str(guild.id), "unavailable": True} for guild in self._guilds_of(session)
             ],
             "session_id": session.id,
             "session_type": "normal",
@@ -377,3 +382,18 @@ class Connection:
             "nonce": data.get("nonce"),
         }
         session.push("GUILD_MEMBERS_CHUNK", body)
+
+
+def _shard(data: object) -> tuple[int, int]:
+    """Read IDENTIFY's ``shard``; without one the session is the only shard.
+
+    Raises:
+        CloseConnection: 4010, no such shard.
+    """
+    if data is None:
+        return 0, 1
+    if isinstance(data, list) and len(data) == 2 and all(isinstance(part, int) for part in data):
+        number, count = data
+        if 0 <= number < count:
+            return number, count
+    raise CloseConnection(4010)

@@ -63,20 +63,29 @@ class Dispatcher:
         self._sessions = sessions
 
     def dispatch(
-        self, name: str, payload: Payload, *, intent: int = 0, channel: Channel | None = None
+        self,
+        name: str,
+        payload: Payload,
+        *,
+        intent: int = 0,
+        channel: Channel | None = None,
+        guild: Guild | None = None,
     ) -> None:
-        """Send an event.
+        """Send an event to the sessions of the guild's shard; what is in no guild, to the first one's.
 
         Args:
             name: The event, as MESSAGE_CREATE.
             payload: Its data.
             intent: The intent it needs; 0 for none.
             channel: Where it happened: the bot must see that channel.
+            guild: Where it happened, if that is said by no channel.
         """
+        where = channel.guild if guild is None and channel is not None else guild
         if channel is not None and not self._world.bot_may(channel, Permission.VIEW_CHANNEL):
             return
         for session in self._sessions.all():
-            if not intent or session.intents & intent:
+            is_wanted = not intent or session.intents & intent
+            if is_wanted and session.serves(None if where is None else where.id):
                 session.push(name, payload(session) if callable(payload) else payload)
 
     @singledispatchmethod
@@ -93,7 +102,10 @@ class Dispatcher:
     @on_event.register
     def _(self, event: BotJoined) -> None:
         self.dispatch(
-            "GUILD_CREATE", lambda session: self.guild_create(event.guild, session), intent=GUILDS
+            "GUILD_CREATE",
+            lambda session: self.guild_create(event.guild, session),
+            intent=GUILDS,
+            guild=event.guild,
         )
 
     @on_event.register
@@ -120,7 +132,7 @@ class Dispatcher:
     def _(self, event: MemberLeft) -> None:
         guild, user = event.member.guild, event.member.user
         if user is self._world.bot_user:
-            self.dispatch("GUILD_DELETE", {"id": str(guild.id)}, intent=GUILDS)
+            self.dispatch("GUILD_DELETE", {"id": str(guild.id)}, intent=GUILDS, guild=guild)
             return
         body = {"guild_id": str(guild.id), "user": rendering.user_object(user)}
         self._dispatch_in_guild(guild, "GUILD_MEMBER_REMOVE", body, GUILD_MEMBERS)
@@ -154,7 +166,7 @@ class Dispatcher:
         self, guild: Guild, name: str, body: JsonObject, intent: int = GUILDS
     ) -> None:
         if self._is_in(guild):
-            self.dispatch(name, body, intent=intent)
+            self.dispatch(name, body, intent=intent, guild=guild)
 
     def _is_in(self, guild: Guild) -> bool:
         return self._world.bot_user.id in guild.members
@@ -253,4 +265,4 @@ class Dispatcher:
     def _(self, event: InteractionCreated) -> None:
         """Interactions need no intent."""
         body = rendering.interaction_object(self._world, event.interaction)
-        self.dispatch("INTERACTION_CREATE", body)
+        self.dispatch("INTERACTION_CREATE", body, guild=event.interaction.channel.guild)

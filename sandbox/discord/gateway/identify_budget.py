@@ -32,12 +32,12 @@ class IdentifyBudget:
         self._now = now
         self._monotonic = monotonic
         self._identify_every_s = identify_every_s
-        self._last_at: float | None = None
+        self._last_at: dict[int, float] = {}
         self._day_started_at: float | None = None
         self.total = 1000
         self.left = 1000
 
-    def session_start_limit(self) -> JsonObject:
+    def session_start_limit(self, max_concurrency: int) -> JsonObject:
         """Return ``session_start_limit`` of GET /gateway/bot."""
         self._start_new_day()
         since = self._day_started_at
@@ -46,7 +46,7 @@ class IdentifyBudget:
             "total": self.total,
             "remaining": self.left,
             "reset_after": int(max(0.0, left_s) * 1000),
-            "max_concurrency": 1,
+            "max_concurrency": max_concurrency,
         }
 
     def spend(self) -> bool:
@@ -59,10 +59,15 @@ class IdentifyBudget:
         self.left -= 1
         return True
 
-    def note(self) -> bool:
-        """Note that one came; return whether it exceeds ``max_concurrency``: it came too soon."""
+    def note(self, rate_limit_key: int = 0) -> bool:
+        """Note that one came; return whether it came too soon after another one of its key.
+
+        Args:
+            rate_limit_key: The shard's number modulo ``max_concurrency`` (Discord: "Gateway", "Sharding").
+        """
         now = self._monotonic()
-        last, self._last_at = self._last_at, now
+        last = self._last_at.get(rate_limit_key)
+        self._last_at[rate_limit_key] = now
         return last is not None and now - last < self._identify_every_s
 
     def _start_new_day(self) -> None:

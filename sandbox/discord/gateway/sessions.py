@@ -36,10 +36,14 @@ class Session:
         session_id: Discord's id of it.
         intents: What the bot subscribed to.
         bot_id: The bot's user id.
+        shard: The number of its shard, and how many shards there are.
     """
 
-    def __init__(self, session_id: str, intents: int, bot_id: int) -> None:
+    def __init__(
+        self, session_id: str, intents: int, bot_id: int, shard: tuple[int, int] = (0, 1)
+    ) -> None:
         self.id = session_id
+        self.shard = shard
         self.intents = intents
         self.seq = 0
         self.link: Link | None = None
@@ -60,6 +64,11 @@ class Session:
         if self._buffer and self._buffer[0][0] > seq + 1:
             return None
         return [text for number, text in self._buffer if number > seq]
+
+    def serves(self, guild_id: int | None) -> bool:
+        """Tell whether its shard gets what happens in a guild; ``None`` for what is in none."""
+        number, count = self.shard
+        return number == (0 if guild_id is None else (guild_id >> 22) % count)
 
     def shows(self, message: Message) -> bool:
         """Tell whether this session gets a message's content (Discord: message content intent)."""
@@ -119,5 +128,6 @@ class SessionStore:
     def drop_oldest_detached(self) -> None:
         """Forget the oldest sessions that nobody came back for."""
         detached = [each for each in self.all() if each.link is None]
-        for session in detached[:-KEPT_SESSIONS]:
+        shards = max((each.shard[1] for each in detached), default=1)
+        for session in detached[: -KEPT_SESSIONS * shards]:
             self.remove(session)

@@ -38,6 +38,7 @@ async def test_ready_comes_before_the_guilds(
         (2, {"token": "wrong", "properties": {}, "intents": 0}, 4004),
         (2, {"token": None, "properties": {}, "intents": 1 << 40}, 4004),
         (2, "nonsense", 4002),
+        (2, {"token": "x", "properties": {}, "intents": 0, "shard": [4, 4]}, 4010),
         (3, {"status": "online"}, 4003),
         (8, {"guild_id": "1"}, 4003),
         (42, None, 4001),
@@ -263,6 +264,34 @@ async def test_identifies_in_a_hurry_are_invalid_sessions() -> None:
         async with gateway_of(discord) as gateway:
             await gateway.identify()
             assert (await gateway.receive())["op"] == 9
+
+
+async def test_each_shard_gets_its_guilds_and_the_first_one_direct_messages(
+    discord: DiscordSandbox, guild: Guild, channel: Channel, ada: Person
+) -> None:
+    number = (guild.id >> 22) % 2
+    async with gateway_of(discord) as own, gateway_of(discord) as other:
+        for gateway, shard in ((own, number), (other, 1 - number)):
+            await gateway.identify(shard=[shard, 2])
+            ready = (await gateway.receive())["d"]
+            assert ready["shard"] == [shard, 2]
+            assert bool(ready["guilds"]) == (gateway is own)
+        await own.event("GUILD_CREATE")
+        asked = await ada.say(channel, "Here?")
+        assert (await own.receive())["d"]["id"] == str(asked.id)
+        await ada.dm("There?")
+        await (other if number else own).event("MESSAGE_CREATE")
+        assert discord.online
+    assert not discord.online
+
+
+async def test_shards_of_one_key_identify_one_after_the_other() -> None:
+    async with DiscordSandbox(identify_every_s=5.0, monotonic=lambda: 7.0) as discord:
+        discord.options.max_concurrency = 2
+        for shard, op in ((0, 0), (1, 0), (2, 9)):
+            async with gateway_of(discord) as gateway:
+                await gateway.identify(shard=[shard, 4])
+                assert (await gateway.receive())["op"] == op
 
 
 async def test_connections_are_refused_dropped_and_left_hanging(

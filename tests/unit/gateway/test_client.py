@@ -13,9 +13,11 @@ from discord.gateway import DiscordWebSocket
 from pydantic import SecretStr
 
 from bot.chat.backfill import ALIVE, Backfill
+from bot.core.errors import ConfigurationError
 from bot.gateway.connection import GatewayClient
-from bot.gateway.reconnect import Governor
+from bot.gateway.reconnect import Governor, IdentifyTurns
 from bot.gateway.replay import SESSION, left_session
+from bot.gateway.shard import Shard
 from bot.ops.metrics import Metrics
 from config.settings import DiscordSettings
 from tests.support.chat import FakeJournal
@@ -78,7 +80,7 @@ async def test_each_fresh_session_is_remembered_before_its_first_message_is_deal
     for name in ("one", "two"):
         socket = FullSocket()
         socket.session_id = name
-        client.ws = cast("Any", socket)
+        client._shards[0].ws = client.ws = cast("Any", socket)
         await client.on_connect()
         left = left_session(state.get(SESSION))
         assert left is not None
@@ -94,7 +96,9 @@ async def test_work_on_each_event_begins_before_the_next_is_read(
         return socket
 
     monkeypatch.setattr(DiscordWebSocket, "from_client", connected)
-    client = a_client(clock)
-    with pytest.raises(discord.ConnectionClosed):
-        await client._hold({})
+    shard = Shard(
+        a_client(clock), None, Governor(clock, identifies_per_day=9), IdentifyTurns(clock)
+    )
+    with pytest.raises(ConfigurationError, match="refused the bot token"):
+        await shard.connect()
     assert socket.begun == list(range(EVENTS + 1))

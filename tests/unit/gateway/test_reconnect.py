@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.gateway.reconnect import DAY, LONGEST_PAUSE_S, STABLE_S, Governor
+from bot.gateway.reconnect import DAY, LONGEST_PAUSE_S, STABLE_S, Governor, IdentifyTurns
 from tests.support.clock import FakeClock
 
 
@@ -111,3 +111,29 @@ async def test_only_a_session_that_lasted_ends_the_pauses_between_log_ins(
     await clock.advance(lasts_s)
     pacer.ended()
     assert (pacer.pause_s(identify=True) > 0) is is_paused
+
+
+async def test_shards_share_the_log_ins_of_a_day_and_nothing_else() -> None:
+    clock = InstantClock()
+    first = governor(clock, identifies_per_day=2)
+    second = first.beside()
+    await first.identified()
+    first.failed()
+    assert second.pause_s(identify=True) == 0
+    await second.identified()
+    assert first.pause_s(identify=True) > DAY.total_seconds() / 2
+
+
+async def test_shards_log_in_one_after_the_other_where_discord_wants_it() -> None:
+    clock = InstantClock()
+    turns = IdentifyTurns(clock)
+    turns.among(2)
+    times: dict[int, float] = {}
+    for number in range(6):
+        async with turns.turn(number):
+            times[number] = clock.monotonic()
+    for number in range(4):
+        assert times[number + 2] - times[number] >= 5
+    assert times[5] - times[0] < 11
+    async with turns.turn(None):
+        assert clock.monotonic() == times[5]

@@ -77,8 +77,8 @@ def gateway_bot(request: ApiRequest) -> Result:
     """Return the gateway's address and the identify budget."""
     return {
         "url": gateway_url(request.world.origin),
-        "shards": 1,
-        "session_start_limit": request.budget.session_start_limit(),
+        "shards": request.options.shards,
+        "session_start_limit": request.budget.session_start_limit(request.options.max_concurrency),
     }
 
 

@@ -1,0 +1,85 @@
+"""A bot whose servers are shared out among several connections to Discord."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from sandbox.discord import Channel, DiscordSandbox, Person
+from sandbox.discord.gateway.connection import Connection
+from sandbox.discord.gateway.sessions import Session
+from sandbox.lmstudio import LMStudioSandbox, Model
+from tests.support.application import running, settings_for
+
+SHARDS = 4
+ANSWER = "All eleven ships answered."
+
+
+class Ahead:
+    """A clock that is ahead by what it was told: ids of different milliseconds are of different shards."""
+
+    def __init__(self) -> None:
+        self.by_s = 0.0
+
+    def now(self) -> float:
+        """Return UNIX time, in seconds."""
+        return time.time() + self.by_s
+
+
+def places(discord: DiscordSandbox, ada: Person, clock: Ahead) -> dict[int, Channel]:
+    """Return a channel for each shard."""
+    found: dict[int, Channel] = {}
+    while len(found) < SHARDS:
+        clock.by_s += 0.001
+        guild = discord.add_guild("Harbour", owner=ada)
+        found[(guild.id >> 22) % SHARDS] = guild.add_channel("general")
+    return found
+
+
+def close(session: Session, code: int) -> None:
+    """End a session's connection, as Discord does."""
+    assert isinstance(session.link, Connection)
+    session.link.close(code)
+
+
+async def asked(discord: DiscordSandbox, ada: Person, channel: Channel) -> None:
+    """Ask in a channel, and wait for the answer."""
+    question = await ada.mention(channel, "How many ships answered?")
+    reply = await discord.wait_reply(question, timeout_s=20)
+    await discord.wait_until(lambda: reply.content == ANSWER, timeout_s=20)
+
+
+async def test_each_shard_answers_for_its_servers_and_is_resumed_or_begun_anew_by_itself(
+    tmp_path: Path,
+) -> None:
+    clock = Ahead()
+    async with (
+        DiscordSandbox(identify_every_s=5.0, now=clock.now) as discord,
+        LMStudioSandbox([Model("qwen/qwen3-4b", parallel=4)]) as lm,
+    ):
+        lm.answer(ANSWER)
+        discord.options.shards, discord.options.max_concurrency = SHARDS, 2
+        ada = discord.add_user("Ada")
+        channels = places(discord, ada, clock)
+        settings = settings_for(discord, lm, tmp_path, CLAWBOT_DISCORD__SHARDS="auto")
+        async with running(settings):
+            assert len(discord.identifies) == SHARDS
+            sessions = {one.shard: one for one in discord.gateway.sessions.all()}
+            assert set(sessions) == {(number, SHARDS) for number in range(SHARDS)}
+            for channel in channels.values():
+                await asked(discord, ada, channel)
+            direct = await ada.dm("And in the evening?")
+            await discord.wait_until(lambda: discord.replies(direct), timeout_s=20)
+            # One loses its connection, another its session; the others don't notice.
+            close(sessions[1, SHARDS], 4000)
+            lost = sessions[2, SHARDS]
+            discord.gateway.sessions.remove(lost)
+            close(lost, 4009)
+            await discord.wait_until(lambda: not discord.online)
+            missed = await ada.mention(channels[2], "And at noon?")
+            await discord.wait_until(lambda: discord.online, timeout_s=20)
+            await discord.wait_until(lambda: discord.replies(missed), timeout_s=20)
+            assert len(discord.identifies) == SHARDS + 1
+            assert [record.accepted for record in discord.records.resumes] == [True, False]
+            for channel in channels.values():
+                await asked(discord, ada, channel)

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import discord
 
 from bot.core.domain import MessageId, Origin, Question, QuestionId
-from bot.core.errors import AdmissionError
-from bot.core.tasks import end_tasks
 from bot.gateway.client import ClawbotClient
 from cogs import _convert, _respond
 from cogs._sink import InteractionSink, response_to
 
 Interaction = discord.Interaction[ClawbotClient]
-
-LATEST_ACKNOWLEDGEMENT_S = 1.5
-"""Seconds after which a command is acknowledged although its question isn't stored yet."""
 
 
 class Asking:
@@ -68,17 +61,5 @@ class Asking:
             response=response,
         )
         sink = InteractionSink(self._client, response, place, self._services.clock)
-        acknowledgement = _respond.Acknowledgement(interaction)
-        late = asyncio.get_running_loop().create_task(self._give_late(acknowledgement))
-        try:
+        async with _respond.in_time(interaction, self._services.clock) as acknowledgement:
             await self._services.chat.submit(question, sink, acknowledge=acknowledgement.give)
-        except AdmissionError:
-            await acknowledgement.settle()  # the refusal goes where the sign went
-            raise
-        finally:
-            await end_tasks(late)
-
-    async def _give_late(self, acknowledgement: _respond.Acknowledgement) -> None:
-        """Acknowledge a question that the journal is slow to take: a person waits 3 s for that."""
-        await self._services.clock.sleep(LATEST_ACKNOWLEDGEMENT_S)
-        await acknowledgement.give()

@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 
 import discord
 
+from bot.core.clock import Clock
 from bot.core.domain import QuestionId, UserId
 from bot.core.ports import Controls
 from cogs import _respond
@@ -92,11 +93,14 @@ def view_for(controls: Controls | None) -> discord.ui.View | None:
 AnswerItem = discord.ui.DynamicItem[discord.ui.Button[discord.ui.View]]
 
 
-def answer_button(actions: ButtonActions, on_error: ErrorHandler | None = None) -> type[AnswerItem]:
+def answer_button(
+    actions: ButtonActions, clock: Clock, on_error: ErrorHandler | None = None
+) -> type[AnswerItem]:
     """Return the class to give to ``Client.add_dynamic_items``, bound to what its buttons do.
 
     Args:
         actions: What the buttons do.
+        clock: Tells when a press has to be acknowledged.
         on_error: Answers an interaction whose action failed; a sentence from the table when unset.
     """
     explain = on_error if on_error is not None else _respond.failure
@@ -128,7 +132,8 @@ def answer_button(actions: ButtonActions, on_error: ErrorHandler | None = None) 
                 if not may_press(interaction, self._asker_id):
                     await _respond.say(interaction, NOT_YOURS)
                     return
-                await _perform(actions, self._action, self._question_id, interaction)
+                async with _respond.in_time(interaction, clock):
+                    await _perform(actions, self._action, self._question_id, interaction)
                 if not interaction.response.is_done():
                     await interaction.response.defer()
             except Exception as exc:  # noqa: BLE001 - the seam to Discord's components
@@ -138,10 +143,13 @@ def answer_button(actions: ButtonActions, on_error: ErrorHandler | None = None) 
 
 
 def install(
-    client: discord.Client, actions: ButtonActions, on_error: ErrorHandler | None = None
+    client: discord.Client,
+    actions: ButtonActions,
+    clock: Clock,
+    on_error: ErrorHandler | None = None,
 ) -> None:
     """Let presses of all answers' buttons, old and new, reach these actions."""
-    client.add_dynamic_items(answer_button(actions, on_error))
+    client.add_dynamic_items(answer_button(actions, clock, on_error))
 
 
 def may_press(interaction: discord.Interaction[Any], asker_id: UserId) -> bool:

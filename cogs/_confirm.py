@@ -79,12 +79,13 @@ class Yes(discord.ui.View):
     async def yes(self, interaction: Interaction, _button: discord.ui.Button[Yes]) -> None:
         """Do it."""
         self.stop()
+        await _respond.Acknowledgement(interaction).give()
         try:
             done = await self._do(interaction)
         except Exception:
-            await _respond.put(interaction, LEFT_SO_FAR)
+            await _respond.replace(interaction, LEFT_SO_FAR)
             raise
-        await _respond.put(interaction, done)
+        await _respond.replace(interaction, done)
 
     @discord.ui.button(label="Leave it", style=discord.ButtonStyle.secondary, custom_id=NO_ID)
     async def no(self, interaction: Interaction, _button: discord.ui.Button[Yes]) -> None:

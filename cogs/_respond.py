@@ -12,7 +12,9 @@ import discord
 from discord import app_commands
 from discord.http import Route, handle_message_parameters
 
+from bot.core.clock import Clock
 from bot.core.errors import BotError, describe
+from bot.core.tasks import end_tasks
 from bot.core.wording import plain_reason
 from bot.delivery.splitter import MESSAGE_UNITS, fit, units
 from cogs._calls import TRANSIENT
@@ -40,20 +42,21 @@ async def say(
         interaction: Fresh, deferred (``defer`` then decides who sees it) or answered already.
         text: Cut at Discord's 2000 characters.
         file: Sent along.
-        view: Buttons and menus; only in a fresh answer.
+        view: Buttons and menus.
     """
     content = shortened(text)
     try:
         if not interaction.response.is_done():
             await _answer(interaction, content, file, view)
         elif interaction.response.type is discord.InteractionResponseType.deferred_channel_message:
-            await _fill_in(interaction, content, file)
+            await _fill_in(interaction, content, file, view)
         else:
             await interaction.followup.send(
                 content,
                 ephemeral=True,
                 suppress_embeds=True,
                 file=discord.utils.MISSING if file is None else file,
+                view=discord.utils.MISSING if view is None else view,
             )
     except discord.HTTPException as exc:
         if exc.code not in GONE_CODES:
@@ -79,28 +82,23 @@ async def _answer(
         if exc.code != ANSWERED_ALREADY:
             raise
         if interaction.type is discord.InteractionType.application_command:
-            await _fill_in(interaction, content, file)
+            await _fill_in(interaction, content, file, view)
         else:
             await interaction.followup.send(
-                content, ephemeral=True, suppress_embeds=True, file=attachment
+                content, ephemeral=True, suppress_embeds=True, file=attachment, view=parts
             )
 
 
 async def replace(
     interaction: discord.Interaction[Any], text: str, view: discord.ui.View | None = None
 ) -> None:
-    """Answer a press by rewriting the message that the button or menu belongs to."""
-    await interaction.response.edit_message(
-        content=shortened(text), view=view, suppress_embeds=True
-    )
-
-
-async def put(interaction: discord.Interaction[Any], text: str) -> None:
-    """Put a sentence in the place of a message with buttons, also where the press is answered already."""
+    """Rewrite the message that a pressed button or menu belongs to, also once the press is answered."""
     if interaction.response.is_done():
-        await revise(interaction, text)
+        await _fill_in(interaction, shortened(text), view=view, is_whole=True)
     else:
-        await replace(interaction, text)
+        await interaction.response.edit_message(
+            content=shortened(text), view=view, suppress_embeds=True
+        )
 
 
 async def close(interaction: discord.Interaction[Any], text: str) -> None:
@@ -126,8 +124,7 @@ LAST_WORDS_S: Final = 2.0
 
 @contextlib.asynccontextmanager
 async def deferred(interaction: discord.Interaction[Any]) -> AsyncGenerator[None, None]:
-    """Defer an answer that only the person sees; where the bot is stopped first, the answer says so."""
-    await interaction.response.defer(ephemeral=True)
+    """Work for a command whose answer is deferred; where the bot is stopped first, the answer says so."""
     try:
         yield
     except asyncio.CancelledError:
@@ -142,19 +139,31 @@ ACKNOWLEDGE_S: Final = 3.0
 discord.py would go on trying for 25."""
 
 
+OTHERWISE: Final = {"is_answered_otherwise": True}
+"""Extras of a command that opens a form at once, or acknowledges what it has stored."""
+LATEST_S: Final = 1.5
+"""Seconds after which a question or a press is acknowledged although it isn't stored yet."""
+
+
 class Acknowledgement:
     """The first sign to whoever used a command or button: made once, whoever asks for it first.
 
     Args:
         interaction: Fresh.
         within_s: How long Discord is asked to take it, in seconds.
+        is_private: Only the person sees the answer to a command that follows.
     """
 
     def __init__(
-        self, interaction: discord.Interaction[Any], within_s: float = ACKNOWLEDGE_S
+        self,
+        interaction: discord.Interaction[Any],
+        within_s: float = ACKNOWLEDGE_S,
+        *,
+        is_private: bool = False,
     ) -> None:
         self._interaction = interaction
         self._within_s = within_s
+        self._is_private = is_private
         self._once = asyncio.Lock()
         self._is_given = False
 
@@ -166,7 +175,7 @@ class Acknowledgement:
             self._is_given = True
             try:
                 async with asyncio.timeout(self._within_s):
-                    await self._interaction.response.defer()
+                    await self._interaction.response.defer(ephemeral=self._is_private)
             except LOST as exc:
                 # Discord may have it all the same: whoever answers finds out.
                 _log.warning("an interaction could not be acknowledged (%s)", plain_reason(exc))
@@ -177,6 +186,31 @@ class Acknowledgement:
             self._is_given = True
 
 
+@contextlib.asynccontextmanager
+async def in_time(
+    interaction: discord.Interaction[Any], clock: Clock
+) -> AsyncGenerator[Acknowledgement]:
+    """Acknowledge a question or a press in time, however long the journal takes for it.
+
+    Raises:
+        BotError: As the block does, once no sign is under way any more: what is said goes where it went.
+    """
+    acknowledgement = Acknowledgement(interaction)
+    late = asyncio.get_running_loop().create_task(_give_late(acknowledgement, clock))
+    try:
+        yield acknowledgement
+    except BotError:
+        await acknowledgement.settle()
+        raise
+    finally:
+        await end_tasks(late)
+
+
+async def _give_late(acknowledgement: Acknowledgement, clock: Clock) -> None:
+    await clock.sleep(LATEST_S)
+    await acknowledgement.give()
+
+
 def shortened(text: str) -> str:
     """Return a text of at most 2000 UTF-16 units, with an ellipsis where it was cut."""
     if units(text) <= MESSAGE_UNITS:
@@ -185,9 +219,22 @@ def shortened(text: str) -> str:
 
 
 async def _fill_in(
-    interaction: discord.Interaction, content: str, file: discord.File | None = None
+    interaction: discord.Interaction,
+    content: str,
+    file: discord.File | None = None,
+    view: discord.ui.View | None = None,
+    *,
+    is_whole: bool = False,
 ) -> None:
-    """Edit a response with previews suppressed, which discord.py's own edit can't."""
+    """Edit a response with previews suppressed, which discord.py's own edit can't.
+
+    Args:
+        interaction: Answered or deferred.
+        content: The text.
+        file: Sent along.
+        view: The buttons from now on.
+        is_whole: Without a view, buttons that stand there go.
+    """
     route = Route(
         "PATCH",
         "/webhooks/{webhook_id}/{webhook_token}/messages/@original",
@@ -199,12 +246,15 @@ async def _fill_in(
         flags=discord.MessageFlags(suppress_embeds=True),
         allowed_mentions=discord.AllowedMentions.none(),
         file=discord.utils.MISSING if file is None else file,
+        view=discord.utils.MISSING if view is None and not is_whole else view,
     ) as params:
-        await (
+        shown = await (
             interaction.client.http.request(route, json=params.payload)
             if file is None
             else interaction.client.http.request(route, form=params.multipart, files=params.files)
         )
+    if view is not None and not view.is_finished():
+        interaction._state.store_view(view, int(shown["id"]))  # noqa: SLF001 - no public way
 
 
 async def failure(interaction: discord.Interaction, error: BaseException) -> None:

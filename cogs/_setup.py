@@ -306,10 +306,14 @@ async def _choose(interaction: Interaction, name: str) -> None:
 async def _apply(interaction: Interaction, wanted: _change.Wanted, *, people: bool = False) -> None:
     """Change settings and show the page as it is then; a lock-out is asked about instead."""
     scope = _scope(interaction)
+    sign = _respond.Acknowledgement(interaction)
+    if "model" in wanted:  # trying it keeps that the server may have it
+        await sign.give()
     prepared, warnings = await _change.tried(interaction, wanted, scope)
     if warnings and set(prepared) & _change.LOCK_OUTS:
         await _change.ask(interaction, prepared, scope, warnings)
         return
+    await sign.give()
     await _change.carry_out(interaction, prepared, scope)
     note = "\n".join(f"⚠️ {each}" for each in warnings)
     await _show(interaction, people=people, note=note)
@@ -364,11 +368,9 @@ async def _test(interaction: Interaction) -> None:
         asked_at=interaction.created_at,
         fresh=True,
     )
-    await client.services.chat.submit(
-        question,
-        _places.message_sink(client, place, None),
-        acknowledge=_respond.Acknowledgement(interaction).give,
-    )
+    sink = _places.message_sink(client, place, None)
+    async with _respond.in_time(interaction, client.services.clock) as acknowledgement:
+        await client.services.chat.submit(question, sink, acknowledge=acknowledgement.give)
 
 
 async def open_page(interaction: Interaction) -> None:

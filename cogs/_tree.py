@@ -17,8 +17,24 @@ class ClawbotTree(app_commands.CommandTree[ClawbotClient]):
     """Asks the one gate, and answers any failure in one sentence. Others' commands are let alone."""
 
     async def interaction_check(self, interaction: discord.Interaction[ClawbotClient], /) -> bool:
-        """Let a command or its autocomplete through; a refusal is answered by the gate."""
-        return _is_others(interaction.command) or await _gate.admits(interaction)
+        """Let a command or its autocomplete through; a refusal is answered by the gate.
+
+        A command is acknowledged before anything is done for it, since Discord waits 3 s: all but those
+        that are answered ``OTHERWISE``.
+        """
+        command = interaction.command
+        if _is_others(command):
+            return True
+        if not await _gate.admits(interaction):
+            return False
+        is_used = interaction.type is discord.InteractionType.application_command
+        if (
+            is_used
+            and command is not None
+            and not command.extras.keys() & _respond.OTHERWISE.keys()
+        ):
+            await _respond.Acknowledgement(interaction, is_private=True).give()
+        return True
 
     async def on_error(
         self,

@@ -217,7 +217,7 @@ class AdminCog(commands.Cog):
         text = str(line.value).replace("```", "'''")[:1700]
         await _respond.say(interaction, f"{describe_setting(line)[:250]}\n```text\n{text}\n```")
 
-    @persona.command(name="edit")
+    @persona.command(name="edit", extras=_respond.OTHERWISE)
     @app_commands.choices(
         scope=SCOPE_CHOICES, preset=[app_commands.Choice(name=each, value=each) for each in PRESETS]
     )

@@ -92,15 +92,18 @@ class ChatCog(commands.Cog):
         )
         self._catching_up = asyncio.Lock()
         self._menus = [
-            app_commands.ContextMenu(name="Ask about this", callback=self._ask_about),
-            app_commands.ContextMenu(name="Summarise from here", callback=self._summarise_from),
+            app_commands.ContextMenu(name=name, callback=callback, extras=_respond.OTHERWISE)
+            for name, callback in (
+                ("Ask about this", self._ask_about),
+                ("Summarise from here", self._summarise_from),
+            )
         ]
 
     async def cog_load(self) -> None:
         """Add the message menus and the buttons of answers."""
         for menu in self._menus:
             self.bot.tree.add_command(menu)
-        _buttons.install(self.bot, self._actions, _respond.failure)
+        _buttons.install(self.bot, self._actions, self._services.clock, _respond.failure)
         self._tasks.start(self._resumer.keep_looking(self._look_for_left), name="left open")
 
     async def cog_unload(self) -> None:
@@ -342,7 +345,7 @@ class ChatCog(commands.Cog):
 
     # Commands
 
-    @app_commands.command()
+    @app_commands.command(extras=_respond.OTHERWISE)
     async def ask(
         self,
         interaction: Interaction,

@@ -149,7 +149,7 @@ async def test_commands_are_registered_when_discord_stumbles_at_the_first_try(
     discord.faults.reset("PUT", times=2)
     async with running(settings_for(discord, lm, tmp_path), SwiftClock(60)):
         used = await ada.slash(channel, "help")
-        await used.wait_response(timeout_s=3)
+        await used.wait_answer()
         assert "Mention" in used.content
 
 

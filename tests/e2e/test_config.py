@@ -44,8 +44,7 @@ class Server:
         """Press a button of an answer."""
         assert asked.message is not None
         pressed = await person.click(asked.message, label)
-        await pressed.wait_response(timeout_s=5)
-        return pressed
+        return await pressed.wait_answer()
 
     async def value(self, name: str) -> str:
         """Return what ``/config show`` says of a setting."""

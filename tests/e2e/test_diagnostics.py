@@ -160,12 +160,12 @@ async def test_the_probe_waits_in_line_while_a_question_has_the_only_slot(
         await lm.wait_until(lambda: any(one.path.endswith("/models") for one in lm.requests[seen:]))
         while True:  # few looks: a person's commands are bounded
             queue = await ada.slash(channel, "diag queue")
-            await queue.wait_response(timeout_s=3)
+            await queue.wait_answer()
             if "1 waiting" in queue.content:
                 break
         assert len(lm.completions) == 1
         stop = await ada.slash(channel, "stop")
-        await stop.wait_response(timeout_s=3)
+        await stop.wait_answer()
         assert "✅ Completion" in await report
     assert len(lm.completions) == 3
 
@@ -219,7 +219,7 @@ async def test_a_diagnosis_asks_the_model_of_the_place_and_no_other(
         settings = settings_for(discord, lm, tmp_path, LMSTUDIO_MODEL="a/one")
         async with running(settings):
             chosen = await ada.slash(channel, "model use", model="b/two")
-            await chosen.wait_response(timeout_s=3)
+            await chosen.wait_answer()
             await network(discord, ada, channel)
             lm.unload("b/two")
             await lm.wait_until(lambda: not lm.engine.instances.get("b/two"))
@@ -253,7 +253,7 @@ async def test_the_figures_of_a_model_are_its_own_with_its_failures(
             await discord.wait_until(lambda: "Last 24 hours" in shown.content, timeout_s=5)
             assert "Questions: 2 questions, 1 of them failed" in shown.content
             chosen = await ada.slash(channel, "model use", model="b/two")
-            await chosen.wait_response(timeout_s=3)
+            await chosen.wait_answer()
             shown = await ada.slash(channel, "diag model")
             await discord.wait_until(lambda: "Model: `b/two`" in shown.content, timeout_s=5)
             assert "No question to this model has ended in the last 8 days" in shown.content

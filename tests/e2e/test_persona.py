@@ -20,8 +20,7 @@ class Desk:
     async def use(self, name: str, **options: object) -> Interaction:
         """Use a command and wait for its answer: words, or a form."""
         made = await self.ada.slash(self.channel, f"persona {name}", **options)
-        await made.wait_response()
-        return made
+        return await made.wait_answer()
 
     async def held(self) -> str:
         """Return what holds here."""
@@ -37,8 +36,7 @@ class Desk:
         """Press a button of a preview."""
         assert shown.message is not None
         made = await self.ada.click(shown.message, label)
-        await made.wait_response()
-        return made
+        return await made.wait_answer()
 
 
 async def test_a_persona_is_written_seen_and_used(

@@ -33,14 +33,12 @@ class Page:
         """Choose in a menu, by what stands in it, and wait for what comes of it."""
         part = self.menu(wanted)
         made = await self.ada.select(self.message, part, [str(each) for each in values])
-        await made.wait_response(timeout_s=5)
-        return made
+        return await made.wait_answer()
 
     async def press(self, label: str) -> Interaction:
         """Press a button."""
         made = await self.ada.click(self.message, label)
-        await made.wait_response(timeout_s=5)
-        return made
+        return await made.wait_answer()
 
     def menu(self, placeholder: str) -> str:
         """Return a menu's id."""
@@ -120,7 +118,7 @@ async def test_persona_and_numbers_are_forms_with_what_holds_now(page: Page) -> 
 
 
 async def test_a_test_question_is_answered_in_the_channel(page: Page) -> None:
-    await page.press("Ask a test question")
+    await page.ada.click(page.message, "Ask a test question")
     await page.discord.wait_until(
         lambda: any("help you" in each.content for each in page.ada.view(page.channel))
     )

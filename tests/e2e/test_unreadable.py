@@ -98,7 +98,7 @@ async def test_one_odd_item_of_a_server_costs_that_item_only(
         asked = await ada.mention(channel, "Hello")
         await discord.wait_reply(asked, until=lambda r: "help you" in r.content)
         used = await ada.slash(channel, "help")
-        await used.wait_response(timeout_s=3)
+        await used.wait_answer()
         assert "Mention" in used.content
     assert len(discord.identifies) == 1
 

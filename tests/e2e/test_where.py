@@ -29,7 +29,7 @@ class Room:
         await self.discord.wait_until(lambda: asked.content)
         if "⚠️" in asked.content:
             assert asked.message is not None
-            await (await self.ada.click(asked.message, "Change it")).wait_response()
+            await (await self.ada.click(asked.message, "Change it")).wait_answer()
 
     async def answered(self, message: Message, where: Channel | None = None) -> Message:
         """Wait for the whole answer."""

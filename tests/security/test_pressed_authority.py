@@ -170,7 +170,7 @@ async def test_what_waits_for_a_yes_is_done_for_nobody_else(steady: Deployment) 
         administrator = place.people["administrator"]
         for label in ("Change it", "Use it"):
             pressed = await administrator.click(asked[label], label)
-            await pressed.wait_content()
+            await pressed.wait_answer()
             assert "is now" in pressed.content
         assert len(stored(steady)) == len(before) + 4
 
@@ -190,7 +190,7 @@ async def test_a_page_taken_elsewhere_changes_only_what_is_there(steady: Deploym
 
         kind = interaction_types.COMPONENT
         made = place.send(identity, data, kind, on=page, bend=bend, where=den)
-        await made.wait_response()
+        await made.wait_answer()
         changed = stored(steady)
         assert changed
         assert not any(str(steady.guild.id) in map(str, row) for row in changed)

@@ -165,13 +165,13 @@ class Town:
                 change(body)
 
         made = self.send(identity, part, interaction_types.COMPONENT, on=on, bend=bent)
-        return await made.wait_response(timeout_s=LONG_S)
+        return await made.wait_answer(timeout_s=LONG_S)
 
     async def submit(self, identity: Identity, on: Message, data: dict[str, Any]) -> Interaction:
         """Send a form off as somebody."""
         kind = interaction_types.MODAL_SUBMIT
         made = self.send(identity, data, kind, on=on, bend=identity.bend)
-        return await made.wait_response(timeout_s=LONG_S)
+        return await made.wait_answer(timeout_s=LONG_S)
 
     def send(
         self,

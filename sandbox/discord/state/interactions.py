@@ -31,6 +31,7 @@ class Interaction:
         response_type: The callback type that came.
         message: The response's message, once there is one.
         source: The message whose component was used.
+        is_edited: The response's message was edited by way of this interaction.
         followups: Further messages, oldest first.
         modal: The modal that was opened.
         choices: What autocomplete offered.
@@ -51,6 +52,7 @@ class Interaction:
     responded_at: float | None = None
     response_type: int | None = None
     message: Message | None = None
+    is_edited: bool = False
     followups: list[Message] = field(default_factory=list)
     modal: JsonObject | None = None
     choices: list[JsonObject] | None = None
@@ -104,6 +106,20 @@ class Interaction:
             TimeoutError: It hasn't.
         """
         await self.changes.wait_until(lambda: self.acknowledged, timeout_s=timeout_s)
+        return self
+
+    async def wait_answer(self, *, timeout_s: float = 10.0) -> Interaction:
+        """Wait until there is more than a deferral, and return this interaction.
+
+        Raises:
+            TimeoutError: There isn't.
+        """
+
+        def is_there() -> bool:
+            is_more = self.is_edited or bool(self.followups)
+            return self.acknowledged and (is_more or not self.deferred)
+
+        await self.changes.wait_until(is_there, timeout_s=timeout_s)
         return self
 
     async def wait_content(self, *, timeout_s: float = 10.0) -> Message:

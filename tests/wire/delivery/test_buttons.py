@@ -8,6 +8,7 @@ from typing import Any
 import discord
 import pytest
 
+from bot.core.clock import SystemClock
 from bot.core.domain import QuestionId, UserId
 from bot.core.errors import StoreError
 from bot.core.ports import Controls
@@ -66,7 +67,7 @@ async def _answer(here: DiscordRig) -> Message:
 async def test_each_button_does_its_own_thing_and_is_acknowledged() -> None:
     async with discord_rig(online=True) as here:
         actions = FakeActions()
-        _buttons.install(here.client, actions)
+        _buttons.install(here.client, actions, SystemClock())
         message = await _answer(here)
         assert [button["label"] for button in message.buttons] == LABELS
         assert all(len(button["custom_id"]) <= 100 for button in message.buttons)
@@ -90,7 +91,7 @@ async def test_buttons_of_an_earlier_process_still_work() -> None:
 async def test_others_are_told_why_they_may_not() -> None:
     async with discord_rig(online=True) as here:
         actions = FakeActions()
-        _buttons.install(here.client, actions)
+        _buttons.install(here.client, actions, SystemClock())
         eve = here.sandbox.add_user("Eve")
         here.guild.add_member(eve)
         pressed = await eve.click(await _answer(here), "Stop")
@@ -103,7 +104,7 @@ async def test_others_are_told_why_they_may_not() -> None:
 async def test_moderators_may() -> None:
     async with discord_rig(online=True) as here:
         actions = FakeActions()
-        _buttons.install(here.client, actions)
+        _buttons.install(here.client, actions, SystemClock())
         message = await _answer(here)
         await (await here.sandbox.owner.click(message, "Stop")).wait_response()
         assert actions.pressed == [("Stop", QUESTION)]
@@ -112,7 +113,9 @@ async def test_moderators_may() -> None:
 @pytest.mark.parametrize("answer", ["", "So far so good."])
 async def test_a_failing_action_is_explained(answer: str) -> None:
     async with discord_rig(online=True) as here:
-        _buttons.install(here.client, FakeActions(failure=StoreError(), answer=answer))
+        _buttons.install(
+            here.client, FakeActions(failure=StoreError(), answer=answer), SystemClock()
+        )
         pressed = await here.ada.click(await _answer(here), "Details")
         await here.sandbox.wait_until(lambda: pressed.messages[1 if answer else 0 :])
         assert pressed.messages[-1].content == StoreError.user_text

@@ -65,8 +65,9 @@ def get(request: ApiRequest) -> Result:
 
 def edit(request: ApiRequest) -> Result:
     """Edit the response or a follow-up."""
-    _, message = _one(request)
+    interaction, message = _one(request)
     apply_edit(request, message, request.object())
+    interaction.is_edited = interaction.is_edited or message is interaction.message
     return _shown(request, message)
 
 

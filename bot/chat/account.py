@@ -16,7 +16,7 @@ _ENDS: Final = {
     Outcome.DELIVERED: "answered in",
     Outcome.NOTIFIED: "ended with a notice after",
     Outcome.STOPPED: "stopped after",
-    Outcome.MERGED: "joined with its author's later words after",
+    Outcome.MERGED: "passed on to its author's newer question after",
     Outcome.DROPPED: "dropped, because there is nobody to read it, after",
     None: "kept for the next start after",
 }
@@ -57,12 +57,17 @@ class Account:
         question: Whose.
         clock: Time.
         sizes: What is remembered of conversations.
+        is_taken_up: An earlier process accepted it.
     """
 
-    def __init__(self, question: Question, clock: Clock, sizes: PromptSizes) -> None:
+    def __init__(
+        self, question: Question, clock: Clock, sizes: PromptSizes, *, is_taken_up: bool = False
+    ) -> None:
         self._question = question
         self._clock = clock
         self._sizes = sizes
+        waited = clock.now() - question.asked_at
+        self._taken_up_s = max(0.0, waited.total_seconds()) if is_taken_up else None
         self._began_s = self._since_s = clock.monotonic()
         self._span = Span.PREPARE
         self._spans: dict[Span, float] = {}
@@ -160,12 +165,15 @@ class Account:
             reread_tokens=reread,
             written_tokens=usage.completion_tokens if usage is not None else None,
             retries=tuple(self._retries),
+            taken_up_s=self._taken_up_s,
         )
 
 
 def line_of(record: QuestionRecord) -> str:
     """Return the log's line on a question, in words."""
     facts = [f"asked by {record.origin.replace('_', ' ')}"]
+    if record.taken_up_s is not None:
+        facts.append(f"taken up {record.taken_up_s:.0f} s later by a new start")
     if record.first_word_s is not None:
         facts.append(f"first word after {record.first_word_s:.1f} s")
     facts += [

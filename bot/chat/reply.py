@@ -108,7 +108,7 @@ class Reply:
         deaths = entry.attempts if entry else 0
         self._attempt = Attempt(parts.gate, parts.journal, question.id, deaths)
         self.is_underway = False
-        self._account = Account(question, parts.clock, parts.sizes)
+        self._account = Account(question, parts.clock, parts.sizes, is_taken_up=entry is not None)
         self._delivery = Delivery(
             sink=sink,
             pacer=parts.pacers.of(question.place.channel_id),
@@ -177,7 +177,9 @@ class Reply:
                 show(self._account)
             outcome = await self._run()
             record = self._account.close(outcome)
-            _log.info("%s", line_of(record))
+            # what goes on has its line at its end: one a question, over all starts
+            level = logging.DEBUG if outcome is None else logging.INFO
+            _log.log(level, "%s", line_of(record))
             for take_note in self._parts.records:
                 take_note(record)
             if outcome is None:

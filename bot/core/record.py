@@ -57,6 +57,8 @@ class QuestionRecord:
         written_tokens: What the model wrote, thinking included; ``None`` where the server didn't say.
         retries: Why the model was asked again, each time, in order: what ``error_kind`` names, or one
             of the two causes above.
+        taken_up_s: From being asked to being taken up by this process, where an earlier process had
+            accepted it; else ``None``.
     """
 
     question_id: QuestionId
@@ -73,3 +75,4 @@ class QuestionRecord:
     reread_tokens: int | None
     written_tokens: int | None
     retries: tuple[str, ...]
+    taken_up_s: float | None = None

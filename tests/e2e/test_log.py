@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from bot.ops.logs import set_up_logging
 from config.settings import Settings
-from sandbox.discord import Channel, DiscordSandbox, Person
+from sandbox.discord import Channel, DiscordSandbox, Guild, Message, Person
 from sandbox.lmstudio import Answer, Fault, LMStudioSandbox
 from tests.support.application import running, settings_for
 
@@ -30,11 +31,9 @@ def logging_of(settings: Settings) -> io.StringIO:
     return stream
 
 
-@pytest.mark.parametrize("level", ["DEBUG", "INFO"])
 @pytest.mark.parametrize("form", ["true", "false"])
 async def test_no_word_of_anybody_and_no_secret_is_logged(
     form: str,
-    level: str,
     discord: DiscordSandbox,
     lm: LMStudioSandbox,
     ada: Person,
@@ -47,7 +46,7 @@ async def test_no_word_of_anybody_and_no_secret_is_logged(
         lm,
         tmp_path,
         LMSTUDIO_API_TOKEN=API_TOKEN,
-        CLAWBOT_LOGGING__LEVEL=level,
+        CLAWBOT_LOGGING__LEVEL="DEBUG",  # every record, those of INFO among them
         CLAWBOT_LOGGING__JSON_LINES=form,
         CLAWBOT_LOGGING__FILE=str(file),
         CLAWBOT_LMSTUDIO__RETRY_ATTEMPTS="1",
@@ -105,4 +104,96 @@ async def test_a_question_that_is_refused_has_its_line_as_well(
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     [own] = [line["message"] for line in lines if line.get("question_id") == second.id]
     assert own.startswith("not taken: ")
+    assert ASKED not in stream.getvalue()
+
+
+@dataclass
+class Fates:
+    """Questions, each with the words that its line must begin with."""
+
+    discord: DiscordSandbox
+    lm: LMStudioSandbox
+    guild: Guild
+    expected: dict[int, str] = field(default_factory=dict)
+
+    def room(self) -> Channel:
+        """Return a new channel, in which Discord lets the bot write at once."""
+        return self.guild.add_channel(f"room-{len(self.expected)}")
+
+    async def said(self, asked: Message, words: str) -> Message:
+        """Wait for a whole answer with these words."""
+        return await self.discord.wait_reply(
+            asked,
+            timeout_s=20,
+            until=lambda m: words in m.content and "stop" not in str(m.components).lower(),
+        )
+
+    async def ask(self, person: Person, fate: str, words: str = "light") -> Message:
+        """Ask, and wait for the answer."""
+        asked = await person.mention(self.room(), f"{ASKED}?")
+        self.expected[asked.id] = fate
+        return await self.said(asked, words)
+
+    async def underway(self, person: Person, fate: str) -> Message:
+        """Ask what hangs after some words, and wait for these; return the question."""
+        self.lm.faults.next(Fault.HANG_AFTER_TOKENS, after_tokens=3)
+        asked = await person.mention(self.room(), f"{ASKED}!")
+        self.expected[asked.id] = fate
+        await self.discord.wait_reply(asked, timeout_s=20, until=lambda m: m.content)
+        self.lm.faults.clear()
+        return asked
+
+    async def play(self, ada: Person, bea: Person, cid: Person, dan: Person) -> Message:
+        """Let nine questions meet their fates; return one that is under way."""
+        answer = await self.ask(ada, "answered in")
+        again = await ada.click(answer, "Regenerate")
+        in_private = await dan.dm(ASKED)
+        self.expected |= {again.id: "answered in", in_private.id: "answered in"}
+        await self.discord.wait_until(lambda: len(self.lm.completions) == 3)
+        stopped = await self.underway(bea, "stopped after")
+        await bea.slash(stopped.channel, "stop")
+        self.lm.faults.next(Fault.CRASHED, times=None)
+        await self.ask(cid, "ended with a notice after", "crashed")
+        self.lm.faults.clear()
+        room = self.room()
+        first, second = [await cid.mention(room, f"{words}?") for words in (ASKED, SAID)]
+        self.expected |= {first.id: "passed on to", second.id: "answered in"}
+        await self.said(second, "light")
+        await bea.delete(await self.underway(bea, "dropped, because there is nobody"))
+        changed = await self.underway(dan, "passed on to")
+        await dan.edit(changed, f"{changed.content} Or not?")
+        await self.said(changed, "light")
+        return await self.underway(dan, "answered in")
+
+
+async def test_each_fate_of_a_question_is_one_line_also_over_a_restart(
+    discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channel: Channel, tmp_path: Path
+) -> None:
+    more = {
+        "CLAWBOT_LOGGING__JSON_LINES": "true",
+        "CLAWBOT_LMSTUDIO__RETRY_ATTEMPTS": "1",
+        "CLAWBOT_QUEUE__SHUTDOWN_GRACE_S": "0.1",
+        "CLAWBOT_DISCORD__DM_POLICY": "open",
+    }
+    settings = settings_for(discord, lm, tmp_path, **more)
+    stream = logging_of(settings)
+    people = [discord.add_user(name) for name in ("Bea", "Cid", "Dan")]
+    assert channel.guild is not None
+    for person in people:
+        channel.guild.add_member(person)
+    lm.answer("Because of the light.")
+    fates = Fates(discord, lm, channel.guild)
+    async with running(settings):
+        left = await fates.play(ada, *people)
+    async with running(settings):
+        await fates.said(left, "light")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    for question_id, fate in fates.expected.items():
+        own = [
+            line["message"]
+            for line in lines
+            if line.get("question_id") == question_id and line["level"] == "INFO"
+        ]
+        assert [line[: len(fate)] for line in own] == [fate]
+    assert "later by a new start" in str(lines)
     assert ASKED not in stream.getvalue()

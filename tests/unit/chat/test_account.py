@@ -69,6 +69,15 @@ async def test_the_line_says_all_of_it_in_words(clock: FakeClock) -> None:
     )
 
 
+async def test_a_question_of_an_earlier_start_says_how_long_ago_it_was_asked(
+    clock: FakeClock,
+) -> None:
+    asked = replace(question(), asked_at=clock.now())
+    await clock.advance(40.0)
+    record = Account(asked, clock, PromptSizes(), is_taken_up=True).close(Outcome.STOPPED)
+    assert "asked by mention, taken up 40 s later by a new start" in line_of(record)
+
+
 @pytest.mark.parametrize("outcome", [*Outcome, None])
 def test_every_end_has_its_words(outcome: Outcome | None, clock: FakeClock) -> None:
     record = Account(question(), clock, PromptSizes()).close(outcome)

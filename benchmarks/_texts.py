@@ -126,7 +126,8 @@ def functions() -> dict[str, Callable[[str], object]]:
 def _reply_functions() -> dict[str, Callable[[str], object]]:
     from bot.chat.closing import model_name  # noqa: PLC0415 - see functions()
     from bot.core.domain import FinishReason, TextDelta  # noqa: PLC0415
-    from bot.core.notices import join_chunks, without_known  # noqa: PLC0415
+    from bot.core.fences import fence_end, open_fence  # noqa: PLC0415
+    from bot.core.notices import join_chunks, without, without_known  # noqa: PLC0415
     from bot.delivery.board import plan_chunks, quiet_lines  # noqa: PLC0415
     from bot.delivery.splitter import split, streaming_cut  # noqa: PLC0415
     from bot.output.pipeline import ReplyPipeline  # noqa: PLC0415
@@ -164,6 +165,9 @@ def _reply_functions() -> dict[str, Callable[[str], object]]:
         "plan_chunks": lambda text: plan_chunks(text, [text[:300]], max_messages=8),
         "quiet_lines": lambda text: quiet_lines([text]),
         "without_known": without_known,
+        "notices.without": lambda text: without(text, text[:200]),
+        "open_fence": open_fence,
+        "fence_end": fence_end,
         "join_chunks": lambda text: join_chunks(
             [text[i : i + 2000] for i in range(0, len(text), 2000)]
         ),
@@ -196,7 +200,11 @@ def _prompt_functions() -> dict[str, Callable[[str], object]]:
         "readable": lambda text: cleaning.readable(text, {}, bot_id=me, bot_name="Clawbot"),
         "without_mention": lambda text: cleaning.without_mention(text, me),
         "render.fill": lambda text: render.fill(text, bot="Clawbot"),
+        "skeleton": cleaning.skeleton.__wrapped__,
+        "render.fit": lambda text: render.fit(text, 200),
         "tokens.features": tokens.features,
+        "static_tokens": tokens.static_tokens,
+        "message_tokens": tokens.message_tokens,
     }
 
 
@@ -224,9 +232,14 @@ def _wire_functions() -> dict[str, Callable[[str], object]]:
 
 
 def _address_functions() -> dict[str, Callable[[str], object]]:
-    from bot.lmstudio.transport import parse_endpoint  # noqa: PLC0415 - see functions()
+    from bot.diagnostics.report import plain  # noqa: PLC0415 - see functions()
+    from bot.diagnostics.values import one_line  # noqa: PLC0415
+    from bot.lmstudio import names  # noqa: PLC0415
+    from bot.lmstudio.networks import may_use, read_endpoint  # noqa: PLC0415
+    from bot.lmstudio.transport import parse_endpoint, plain_address  # noqa: PLC0415
     from bot.storage.setting_types import setting_type  # noqa: PLC0415
     from config import addresses  # noqa: PLC0415
+    from config.names import nearest  # noqa: PLC0415
 
     def tried(function: Callable[[str], object]) -> Callable[[str], object]:
         def call(text: str) -> object:
@@ -241,9 +254,19 @@ def _address_functions() -> dict[str, Callable[[str], object]]:
 
     return {
         "parse_endpoint": tried(parse_endpoint),
+        "read_endpoint": tried(read_endpoint),
+        "may_use": tried(lambda text: may_use(text, ("10.0.0.0/8",))),
+        "plain_address": plain_address,
+        "names.meant": lambda text: names.meant(text, ("qwen/qwen3-next-80b@4bit",)),
+        "names.shown": names.shown,
+        "values.one_line": one_line,
+        "report.plain": plain,
+        "nearest": tried(lambda text: nearest(text, ("LMSTUDIO_URL", "LIMITS__MAX"))),
         "lmstudio_base": tried(addresses.lmstudio_base),
         "discord_api_base": tried(addresses.discord_api_base),
         "host_port": tried(addresses.host_port),
+        "proxy_address": tried(addresses.proxy_address),
+        "cdn_host": tried(addresses.cdn_host),
         "database_address": tried(addresses.database_address),
         "SettingType.parse": tried(lambda text: setting_type("temperature").parse(text)),
     }

@@ -38,8 +38,8 @@ EXPLAINED: Final = (
 )
 """Told to the model once, in the system prompt."""
 
-_PLAIN: Final = str.maketrans({"⟦": "[", "⟧": "]", "〚": "[", "〛": "]"})
-"""The marks and the pair that looks the same."""
+_PLAIN: Final = str.maketrans("⟦〚⟬〘⁅❲⦋⟧〛⟭〙⁆❳⦌", "[" * 7 + "]" * 7)
+"""The marks and the pairs that look like them."""
 
 
 def plain(text: str) -> str:

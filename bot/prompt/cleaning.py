@@ -27,7 +27,10 @@ _WORDS = (
     "image_soft_token", "image", "__media__", "audio_soft_token", "start_of_audio", "end_of_audio",
     # Ling, MiniCPM, SmolVLM, InternVL, StarCoder
     "role", "/role", "用户", "AI", "image_id", "/image", "slice", "/slice", "end_of_utterance",
-    "fake_token_around_image", "IMG_CONTEXT", "fim_prefix", "fim_middle", "fim_suffix", "fim_pad",
+    "fake_token_around_image", "IMG_CONTEXT", "im_start", "im_end", "im_patch", "mask", "cls",
+    # MiniMax, LongCat
+    "beginning_of_sentence", "end_of_sentence", "longcat_s", "longcat_user", "longcat_system",
+    "longcat_assistant", "longcat_think", "/longcat_think", "longcat_tool_call", "/longcat_tool_call", "fim_prefix", "fim_middle", "fim_suffix", "fim_pad",
     # reasoning and tools, single tokens in most vocabularies
     "think", "/think", "thinking", "/thinking", "thought", "/thought",
     "tool_call", "/tool_call", "tool_calls", "/tool_calls", "tool_response", "/tool_response",
@@ -56,7 +59,7 @@ _TOKENS = re.compile(
     rf"|(?:{'|'.join(re.escape(word.lower()) for word in _WORDS)})>"
     r"|</?sys>>"
     r"|0x[0-9a-f]{2}>|unused\d{1,5}>|extra_id_\d{1,5}>|reserved_\w{1,24}>|special_\d{1,5}>"
-    r"|ctrl\d{1,4}>|dummy\d{1,5}>"
+    r"|ctrl\d{1,4}>|dummy\d{1,5}>|_\w{1,16}>"  # the last is TeleChat's: <_user>
     r"))"
     rf"|\[(?=(?:{'|'.join(re.escape(word.lower()) for word in _BRACKETED)})\]"
     r"|[|｜][^\s\[\]|｜]{1,48}[|｜]\]"  # [|assistant|], [|begin▁of▁sentence|]

@@ -22,6 +22,7 @@ TOKENS = [
     "<role>", "[unused9]", "<用户>", "<AI>", "<end_of_utterance>", "[begin▁of▁sentence]",
     "[|begin▁of▁sentence|]", "<begin▁of▁sentence>", "<fim_prefix>", "[unused10]", "<IMG_CONTEXT>",
     "<unused42>", "<__media__>", "<|\"|>", "[|assistant|]", "]~b]",
+    "<_user>", "<longcat_user>", "<beginning_of_sentence>", "<im_start>", "<mask>",
 ]  # fmt: skip
 FULL_WIDTH = {ord(c): chr(ord(c) + 0xFEE0) for c in map(chr, range(0x21, 0x7F))}
 DISGUISES: dict[str, Callable[[str], str]] = {

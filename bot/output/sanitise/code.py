@@ -48,6 +48,9 @@ _NO_ADDRESS: Final = re.compile("[ >]")
 _LONG_RUN_CHARS: Final = 4
 """From here on a run of one sign is an empty pair to some, and an opening with more signs to others."""
 
+_SHARED_CHARS: Final = 3
+"""Such a run may close one mark and open the other, or stand in what is still open."""
+
 _HEAD_CHARS: Final = 40
 _QUOTE: Final = re.compile(r"[ \t]{0,40}+>")
 _HEADING: Final = re.compile(r"[ \t]{0,40}+(?:#{1,3}|-#)[ \t]")
@@ -178,7 +181,8 @@ class CodeDoubt:
 
     def _mark(self, marks: str, before: str, after: str) -> None:
         kind = marks[0]
-        if kind in "*_|~" and len(marks) >= _LONG_RUN_CHARS:
+        is_shared = len(marks) == _SHARED_CHARS and (kind in self._open or kind * 2 in self._open)
+        if kind in "*_|~" and (len(marks) >= _LONG_RUN_CHARS or is_shared):
             self._maybe_open.add(kind * 2)
         if kind == "[":
             self._open = [marker for marker in self._open if marker != "]"]

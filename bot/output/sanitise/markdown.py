@@ -379,7 +379,8 @@ class MarkdownGuard:
             self._doubt.is_unsettled = True
             return self._literal(count)
         content = buf[start : close.start()]
-        if self._doubt.doubts_inline(content):
+        # Behind an escaped backtick others see a longer run, that opens something else.
+        if self._doubt.doubts_inline(content) or self._tail[-1:] == "`":
             breaker = LiveBreaker(allow_invites=self._policy.allow_invites)
             content = breaker.feed(content, ended=True)
         self._pos = close.end()

@@ -94,6 +94,7 @@ def _assert_harmless(shown: str) -> None:
 @example("<:a:1>" * 200 + "@every<:a:1>one")
 @example("```py\n```@everyone```[Claim](https://evil.example)")
 @example("> ```\n[Claim](https://evil.example)\n```")
+@example("*!***a @here**```**~~[Claim](https://evil.example)\n```~~")
 def test_no_reader_finds_anything_live(text: str) -> None:
     _assert_harmless(make_harmless(text, policy=OutputPolicy(), secrets=GUARD))
 
@@ -106,6 +107,7 @@ CODED = "``look at this: [Claim](https://evil.example) of mine``"
 @example(f"Read {CODED} too", 64, {10 + len(CODED), 12 + len(CODED)})
 @example(f"{'word ' * 6}{CODED}", 64, set())
 @example("`a``b @everyone and so on`c", 64, {26, 27})
+@example("\\```$$@here___## discord.com/invite/abc``**[a [b]", 64, {45, 46, 50})
 def test_no_reader_finds_anything_live_in_any_message_at_any_moment(
     text: str, limit: int, moments: set[int]
 ) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed lacks it
 
 from pydantic import ValidationError
 
@@ -99,16 +98,19 @@ def load_settings(
 
 
 def _add_proxy(found: _Collected, env: Mapping[str, str]) -> None:
-    """Take the system's proxy where no other is set and Discord isn't excepted from it."""
+    """Take the system's proxy, and the hosts that it isn't for, where no other is set."""
     target = Target("discord", "proxy")
     name = next((name for name in ("https_proxy", "HTTPS_PROXY") if env.get(name, "").strip()), "")
     if not name or target in found.values:
         return
     api_base = str(found.values.get(Target("discord", "api_base"), DISCORD_API_BASE))
-    host = urlsplit(api_base).hostname or ""
-    exceptions = {"no": env.get("no_proxy") or env.get("NO_PROXY") or ""}
-    if not addresses.is_loopback(host) and not proxy_bypass_environment(host, exceptions):
-        found.put(target, env[name].strip(), name)
+    if addresses.is_loopback(urlsplit(api_base).hostname or ""):
+        return
+    found.put(target, env[name].strip(), name)
+    excepted = next((name for name in ("no_proxy", "NO_PROXY") if env.get(name, "").strip()), "")
+    if excepted and Target("discord", "no_proxy") not in found.values:
+        hosts = [host.strip() for host in env[excepted].split(",")]
+        found.put(Target("discord", "no_proxy"), list(filter(None, hosts)), excepted)
 
 
 def _from_environment(env: Mapping[str, str]) -> _Collected:

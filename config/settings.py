@@ -100,6 +100,11 @@ class DiscordSettings(Section):
         description="Proxy through which Discord is reached, never LM Studio: http, https or socks5, with "
         "user:password@ where it wants them; HTTPS_PROXY and NO_PROXY hold when unset",
     )
+    no_proxy: tuple[str, ...] = Field(
+        (),
+        description="Hosts of Discord's that are reached without the proxy, with all names below them; * for "
+        "all",
+    )
     cdn_hosts: tuple[Annotated[str, AfterValidator(addresses.cdn_host)], ...] = Field(
         (),
         description="Hosts that keep another Discord's attachments: host for https, "

@@ -12,6 +12,7 @@ import ssl
 from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -36,11 +37,31 @@ class ProxyFailedError(aiohttp.ClientOSError):
 
 
 class _Connector(ProxyConnector):
-    """Connections through one proxy, whose failures are those of any connection."""
+    """Connections through one proxy, whose failures are those of any connection; to some hosts, direct ones.
 
-    async def connect(self, *request: Any, **more: Any) -> aiohttp.connector.Connection:  # noqa: ANN401 - handed on
+    Attributes:
+        direct: Makes the direct ones.
+        excepted: The hosts, as in NO_PROXY.
+    """
+
+    direct: aiohttp.TCPConnector
+    excepted: str
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        """Close all of them."""
+        await self.direct.close(abort_ssl=abort_ssl)
+        await super().close(abort_ssl=abort_ssl)
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        *rest: Any,  # noqa: ANN401 - handed on
+        **more: Any,  # noqa: ANN401 - handed on
+    ) -> aiohttp.connector.Connection:
+        if proxy_bypass_environment(req.url.host or "", {"no": self.excepted}):
+            return await self.direct.connect(req, *rest, **more)
         try:
-            return await super().connect(*request, **more)
+            return await super().connect(req, *rest, **more)
         except ProxyTimeoutError as exc:
             raise ProxyFailedError(errno.ETIMEDOUT, "the proxy takes too long") from exc
         except ProxyConnectionError as exc:
@@ -101,10 +122,11 @@ def connector_for(settings: DiscordSettings, limit: int = 0) -> aiohttp.TCPConne
         settings: Say which proxy.
         limit: Most connections at once; 0 for any number.
     """
+    direct = aiohttp.TCPConnector(limit=limit, resolver=_Names())
     if settings.proxy is None:
-        return aiohttp.TCPConnector(limit=limit, resolver=_Names())
+        return direct
     parts = urlsplit(settings.proxy.get_secret_value())
-    return _Connector(
+    connector = _Connector(
         parts.hostname or "",
         parts.port or 0,
         ProxyType.SOCKS5 if parts.scheme.startswith("socks5") else ProxyType.HTTP,
@@ -114,3 +136,5 @@ def connector_for(settings: DiscordSettings, limit: int = 0) -> aiohttp.TCPConne
         proxy_ssl=ssl.create_default_context() if parts.scheme == "https" else None,
         limit=limit,
     )
+    connector.direct, connector.excepted = direct, ",".join(settings.no_proxy)
+    return connector

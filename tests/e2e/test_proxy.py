@@ -6,8 +6,10 @@ import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from bot.gateway.proxy import connector_for
 from config.loader import load_settings
 from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.lmstudio import LMStudioSandbox
@@ -75,21 +77,32 @@ async def test_lm_studio_is_reached_directly_whatever_the_environment_says(
     assert set(proxy.asked) == {discord.world.origin.removeprefix("http://")}
 
 
-async def test_an_excepted_discord_is_reached_directly(
+async def test_hosts_that_are_excepted_are_reached_directly(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
 ) -> None:
-    for excepted in ("discord.test", ".test", "*", "other.example, discord.test"):
+    gateway = discord.gateway_url
+    async with local_proxy(LocalProxy("http", names=hide(discord))) as proxy:
         environment = {
             **environment_between(discord, lm, tmp_path),
-            "CLAWBOT_DISCORD_API_BASE": "https://discord.test/api",
-            "HTTPS_PROXY": "http://127.0.0.1:9",
-            "NO_PROXY": excepted,
+            "CLAWBOT_DISCORD_GATEWAY_URL": gateway,
+            "HTTPS_PROXY": proxy.address,
+            "NO_PROXY": "elsewhere.example, 127.0.0.1",
         }
-        assert load_settings(environment).settings.discord.proxy is None
-        environment["NO_PROXY"] = "elsewhere.example"
-        proxy = load_settings(environment).settings.discord.proxy
-        assert proxy is not None
-        assert proxy.get_secret_value() == "http://127.0.0.1:9"
+        settings = load_settings(environment).settings
+        assert settings.discord.no_proxy == ("elsewhere.example", "127.0.0.1")
+        async with running(settings):
+            await discord.wait_online(timeout_s=20)
+        assert set(proxy.asked) == {discord.world.origin.removeprefix("http://")}
+        tunnels = len(proxy.asked)
+        for excepted in ("*", ".0.0.1"):
+            changed = {**environment, "NO_PROXY": excepted}
+            connector = connector_for(load_settings(changed).settings.discord)
+            async with (
+                aiohttp.ClientSession(connector=connector) as session,
+                session.get(gateway.replace("ws://", "http://")) as response,
+            ):
+                assert response.status < 500
+        assert len(proxy.asked) == tunnels
 
 
 async def test_a_proxy_that_speaks_tls_is_trusted_by_its_certificate(

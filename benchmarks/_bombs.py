@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import random
+import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -144,6 +146,96 @@ def xref_loop() -> bytes:
     return body + table + b"startxref\n%d\n%%%%EOF\n" % at
 
 
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """Return a chunk of a PNG file (PNG specification, 5.3)."""
+    whole = kind + data
+    return len(data).to_bytes(4, "big") + whole + zlib.crc32(whole).to_bytes(4, "big")
+
+
+def packed(kind: bytes, size: int) -> bytes:
+    """Return a chunk of notes or of a colour profile that unfolds to so many bytes."""
+    return chunk(kind, b"a\0\0" + zlib.compress(b"a" * size, 9))
+
+
+def png_with(*chunks: bytes) -> bytes:
+    """Return a small PNG file with further chunks before its picture."""
+    whole = picture("PNG", (8, 8))
+    return whole[:33] + b"".join(chunks) + whole[33:]
+
+
+def jpeg_scans(count: int) -> bytes:
+    """Return a progressive JPEG file whose last scan comes again and again."""
+    whole = picture("JPEG", (2000, 2000), progressive=True)
+    at = whole.rindex(b"\xff\xda")
+    return whole[:-2] + whole[at:-2] * count + whole[-2:]
+
+
+def large_gif() -> bytes:
+    """Return a GIF file that says it is as large as one can be."""
+    whole = bytearray(picture("GIF", (8, 8)))
+    whole[6:10] = b"\xff\xff\xff\xff"
+    return bytes(whole)
+
+
+def to_unicode(count: int) -> bytes:
+    """Return a page whose font says of so many ranges of letters what they are."""
+    lines = b"<00000000> <0fffffff> <0041>\n" * count
+    table = b"1 begincodespacerange <00> <ff> endcodespacerange\n%d beginbfrange\n%sendbfrange\n"
+    return paged(
+        b"BT /F1 9 Tf (a) Tj ET",
+        b"<</Type/Font/Subtype/Type1/BaseFont/X/ToUnicode 6 0 R>>",
+        stream(table % (count, lines)),
+        resources=b"/Font<</F1 5 0 R>>",
+    )
+
+
+def objects_in_a_stream(count: int) -> bytes:
+    """Return a file that says how its objects lie by a stream, with far more of them than there are."""
+    table = b"/Type/XRef/Size %d/W[1 8 8]/Index[0 %d]/Root 1 0 R/Filter/FlateDecode" % (
+        count,
+        count,
+    )
+    body = b"%PDF-1.7\n1 0 obj<</Type/Catalog/Pages 1 0 R/Kids[]>>endobj\n"
+    at = len(body)
+    whole = stream(zlib.compress(b"\0" * 17 * count, 9), table)
+    return body + b"9 0 obj" + whole + b"endobj\nstartxref\n%d\n%%%%EOF\n" % at
+
+
+def inline_pictures(count: int) -> bytes:
+    """Return a page of pictures in its content that never end."""
+    content = b"BI /W 9 /H 9 ID " * count
+    return paged(zlib.compress(content, 9), filters=_FLATE)
+
+
+def predicted() -> bytes:
+    """Return a page whose content is rows of 2^30 columns."""
+    entries = b"/Filter/FlateDecode/DecodeParms<</Predictor 12/Columns 1073741824/Colors 32>>"
+    return paged(zlib.compress(b"\2" + b"\0" * 10_000_000, 9), filters=entries)
+
+
+def pictured() -> bytes:
+    """Return a page that draws a picture, as a fax packs it, of 2^60 dots."""
+    entries = (
+        b"/Type/XObject/Subtype/Image/Width 1073741824/Height 1073741824/BitsPerComponent 1"
+        b"/ColorSpace/DeviceGray/Filter/JBIG2Decode"
+    )
+    return paged(b"/I Do", stream(b"\0" * 99, entries), resources=b"/XObject<</I 5 0 R>>")
+
+
+def ladder(open_: str, close: str, depth: int) -> bytes:
+    """Return marks that open and close around nothing."""
+    return (open_ * depth + close * depth).encode()
+
+
+def zipped(name: str) -> bytes:
+    """Return an archive with a file of 300 MB of zeros, as documents are packed."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive, archive.open(name, "w") as to:
+        for _ in range(300):
+            to.write(bytes(1_000_000))
+    return data.getvalue()
+
+
 BOMBS = (
     Bomb("PNG, 50 million pixels", "a.png", lambda: picture("PNG", (_SIDE, _SIDE))),
     Bomb("PNG with alpha", "a.png", lambda: picture("PNG", (_SIDE, _SIDE), "RGBA")),
@@ -155,6 +247,25 @@ BOMBS = (
     Bomb("GIF, 500 frames", "a.gif", lambda: animation("GIF", (64, 64), 500)),
     Bomb("WebP, animated", "a.webp", lambda: animation("WEBP", (3000, 3000), 2)),
     Bomb("AVIF as PNG", "a.png", lambda: picture("AVIF", (64, 64))),
+    Bomb("PNG, animated", "a.png", lambda: animation("PNG", (3000, 3000), 4)),
+    Bomb("PNG, notes that unfold", "a.png", lambda: png_with(*[packed(b"zTXt", 1_000_000)] * 400)),
+    Bomb("PNG, colours that unfold", "a.png", lambda: png_with(packed(b"iCCP", 300_000_000))),
+    Bomb(
+        "PNG, really TIFF", "a.png", lambda: picture("TIFF", (_SIDE, _SIDE), compression="tiff_lzw")
+    ),
+    Bomb("PNG, really ICO", "a.png", lambda: picture("ICO", (256, 256))),
+    Bomb("PNG, really a drawing", "a.png", lambda: b"<svg>" + b"<g>" * 500_000),
+    Bomb("PNG, really a document", "a.png", lambda: zipped("word/document.xml")),
+    Bomb("PNG, no byte", "a.png", lambda: b""),
+    Bomb("JPEG, scans without end", "a.jpg", lambda: jpeg_scans(20_000)),
+    Bomb("GIF, largest", "a.gif", large_gif),
+    Bomb("PDF, ranges of letters", "a.pdf", lambda: to_unicode(500)),
+    Bomb("PDF, ten million objects", "a.pdf", lambda: objects_in_a_stream(10_000_000)),
+    Bomb("PDF, pictures that never end", "a.pdf", lambda: inline_pictures(300_000)),
+    Bomb("PDF, endless rows", "a.pdf", predicted),
+    Bomb("PDF, a fax", "a.pdf", pictured),
+    Bomb("PDF, really a book", "a.pdf", lambda: zipped("OEBPS/a.xhtml")),
+    Bomb("PDF, no byte", "a.pdf", lambda: b""),
     Bomb("PDF, a million letters", "a.pdf", lambda: letters(1_000_000)),
     Bomb("PDF, compressed twice", "a.pdf", lambda: unfolding(2)),
     Bomb("PDF, compressed five times", "a.pdf", lambda: unfolding(5)),
@@ -165,6 +276,16 @@ BOMBS = (
     Bomb("PDF, nested object streams", "a.pdf", lambda: object_streams(2000)),
     Bomb("PDF, table of objects in a loop", "a.pdf", xref_loop),
     Bomb("PDF, array 100,000 deep", "a.pdf", lambda: paged(b"[" * 100_000)),
+    Bomb("text, one line of 20 MB", "a.txt", lambda: b"x" * 20_000_000),
+    Bomb("text, UTF-16 unmarked", "a.txt", lambda: ("Grüße, Welt. " * 40_000).encode("utf-16-le")),
+    Bomb("text, lists in lists", "a.json", lambda: ladder("[", "]", 1_000_000)),
+    Bomb("text, objects in objects", "a.json", lambda: ladder('{"a":', "}", 400_000)),
+    Bomb("text, elements in elements", "a.xml", lambda: ladder("<a>", "</a>", 500_000)),
+    Bomb("text, page", "a.html", lambda: ladder("<div><!--", "--></div>", 200_000)),
+    Bomb("text, really an archive", "a.txt", lambda: gzip.compress(bytes(300_000_000))),
+    Bomb("text, really a sheet", "a.csv", lambda: zipped("xl/sheet1.xml")),
+    Bomb("text, no byte", "a.txt", lambda: b""),
+    Bomb("text, no character", "a.txt", lambda: b"\xef\xbb\xbf\r\n" * 300_000),
     Bomb("text, UTF-16", "a.txt", lambda: ("a中" * 60_000).encode("utf-16")),
     Bomb("text, one line of 8 MB", "a.txt", lambda: b"x" * 8_000_000),
     Bomb("text, brackets and bars", "a.md", lambda: b"<|" * 130_000),

@@ -13,8 +13,9 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from config.defaults import LMSTUDIO_PORT, LOOPBACK
 
 _LMSTUDIO_SUFFIX: Final = re.compile(
-    r"/(?:v1|api/v\d+)(?:/(?:chat/completions|completions|models|responses))?$"
+    r"/(?:v1|api/v\d+)(?:/(?:chat/completions|completions|models|responses))?$", re.IGNORECASE
 )
+_SAID_TWICE: Final = re.compile(r"https?://(?=https?://)", re.IGNORECASE)
 _BARE_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^/:@\[\]\s'\x22]+)(?::\d+)?(?:/(?!/).*)?")
 _PORT_ONLY: Final = re.compile(r":?\d{1,5}")
 _API_VERSION: Final = "/v10"
@@ -31,13 +32,15 @@ _DATABASE: Final = re.compile(r"^[a-z][a-z0-9]*(\+[a-z0-9_]+)?://")
 def lmstudio_base(text: str) -> str:
     """Return an LM Studio address without the API's path, so that ``…/v1`` and ``…`` are the same.
 
-    As people type it, it may stand in quotes or lack ``http://``, and then LM Studio's port or the
+    As people type it, it may stand in quotes, have ``http://`` twice or lack it, and then LM Studio's port or the
     host too.
 
     Raises:
         ValueError: Not an http or https address, or it holds a password, a query or a fragment.
     """
-    typed = _with_host(_unquoted(text.strip()))
+    typed = _unquoted(text.strip())
+    twice = _SAID_TWICE.match(typed)
+    typed = _with_host(typed[twice.end() :] if twice else typed)
     is_bare = _BARE_HOST.fullmatch(typed) is not None
     parts = _split(f"http://{typed}" if is_bare else typed, ("http", "https"))
     if is_bare and parts.port is None:

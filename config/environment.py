@@ -82,7 +82,7 @@ class Sources:
         """Judge what was read.
 
         Args:
-            require_token: A missing ``DISCORD_TOKEN`` is a problem.
+            require_token: A missing ``DISCORD_TOKEN``, or what can't be one, is a problem.
 
         Raises:
             SettingsError: Reading or checking found problems; all of them at once.

@@ -78,7 +78,7 @@ def load_settings(
         env: The environment with ``.env`` already under it; foreign names are ignored.
         file: The parsed settings file, flat or structured; ``None`` if there is none.
         file_name: What to call the file in messages.
-        require_token: A missing ``DISCORD_TOKEN`` is a problem.
+        require_token: A missing ``DISCORD_TOKEN``, or what can't be one, is a problem.
 
     Raises:
         SettingsError: With every problem found, one line each.
@@ -92,9 +92,12 @@ def load_settings(
     settings = _validated(values, origins, problems)
     if require_token and Target("discord", "token") not in values:
         problems.append(NOT_SET)
+    mistakes = [] if settings is None else _token_mistakes(settings, origins)
+    if require_token:
+        problems += mistakes
     if problems or settings is None:
         raise SettingsError(tuple(problems))
-    return LoadResult(settings, tuple(_warnings(settings, origins)))
+    return LoadResult(settings, (*mistakes, *_warnings(settings, origins)))
 
 
 def _add_proxy(found: _Collected, env: Mapping[str, str]) -> None:
@@ -224,14 +227,18 @@ def _warnings(settings: Settings, origins: Mapping[Target, str]) -> list[str]:
     ):
         origin = origins[Target("metrics", "addr")]
         warnings.append(f"{origin}: anyone on the network can read the metrics: no password")
-    token = settings.discord.token
-    if token is not None and settings.discord.api_base == DISCORD_API_BASE:
-        mistake = mistaken_token(token.get_secret_value())
-        if mistake:
-            warnings.append(f"{origins[Target('discord', 'token')]}: {mistake}")
     if settings.discord.is_restricted:
         warnings += _direct_messages(settings.discord.dm_policy)
     return warnings
+
+
+def _token_mistakes(settings: Settings, origins: Mapping[Target, str]) -> list[str]:
+    """Say what is wrong with the token by its looks; another Discord's may look like anything."""
+    token = settings.discord.token
+    if token is None or settings.discord.api_base != DISCORD_API_BASE:
+        return []
+    mistake = mistaken_token(token.get_secret_value())
+    return [f"{origins[Target('discord', 'token')]}: {mistake}"] if mistake else []
 
 
 def _direct_messages(policy: str | None) -> list[str]:

@@ -127,8 +127,12 @@ def _look(settings: StoreSettings, folder: Path, database: Path) -> Iterator[Fin
             "deleted.",
             "Make room there, or move the data folder with CLAWBOT_DATA_DIR.",
         )
-    if settings.database_url is None and database.exists():
+    if settings.database_url is not None:
+        return
+    if database.exists():
         yield from _database(database)
+    elif database.is_symlink():
+        yield _unusable(folder, f"{database.name} in it is a link that leads nowhere")
 
 
 def _is_writable(folder: Path) -> bool:
@@ -151,11 +155,18 @@ def _privacy(folder: Path) -> Iterator[Finding]:
 
 
 def _database(database: Path) -> Iterator[Finding]:
-    if not os.access(database, os.R_OK | os.W_OK):
-        yield _unusable(database.parent, f"this user may not read and write {database.name} in it")
-        return
+    for file in (database, log_of(database)):
+        if file.exists() and not os.access(file, os.R_OK | os.W_OK):
+            yield _unusable(database.parent, f"this user may not read and write {file.name} in it")
+            return
     if database.is_dir():
         yield _unusable(database.parent, f"{database.name} in it is a folder")
+        return
+    if database.stat().st_size == 0:
+        yield _warning(
+            "The database's file is empty: a start begins without settings and earlier questions.",
+            f"Put a backup of {database.name} in its place first, if you have one.",
+        )
         return
     damage = damage_of(database)
     if not damage and is_newer(database):

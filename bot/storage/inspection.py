@@ -110,7 +110,11 @@ def is_newer(path: Path) -> bool:
 
 def state_of(path: Path, key: str) -> object:
     """Return a value that a bot keeps in an SQLite file; ``None`` where it can't be read."""
-    if not path.is_file() or path.stat().st_size == 0:
+    try:
+        is_empty = not path.is_file() or path.stat().st_size == 0
+    except OSError:
+        return None
+    if is_empty:
         return None
     for engine in engines.build_readers(path, is_shared=True):
         try:

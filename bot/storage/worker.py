@@ -29,6 +29,10 @@ from bot.storage.open_file import (
 from bot.storage.schema import state, to_ms, upsert
 
 MADE_ANEW: Final = "The database came back without its tables; they were made anew."
+EMPTIED: Final = (
+    "The database's file was empty; I begin without settings and earlier questions. If there was a "
+    "backup, stop me and put it in its place."
+)
 DAMAGED: Final = "The database was damaged; it is kept as {name} and a new one was begun."
 REPLACED: Final = (
     "Another database was put in the place of mine while I was running; I go on with that one, and "
@@ -107,8 +111,8 @@ class Worker:
             DependencyError: The database server doesn't answer.
         """
         result = CommitResult()
-        if self._file is not None:
-            self._make_file(self._file)
+        if self._file is not None and self._make_file(self._file):
+            result.reports.append(EMPTIED)
         self._engine = engines.build_engine(self._url)
         try:
             self._needs_check = self._was_left_open()
@@ -364,9 +368,10 @@ class Worker:
     def _has_content(self) -> bool:
         return self._file is not None and self._file.is_file() and self._file.stat().st_size > 0
 
-    def _make_file(self, path: Path) -> None:
+    def _make_file(self, path: Path) -> bool:
+        """Make the file where it is missing; return whether one was there and held nothing."""
         if path.exists():
-            return
+            return path.is_file() and path.stat().st_size == 0
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             engines.create_private_file(path)
@@ -375,6 +380,7 @@ class Worker:
                 f"I can't make the database {path} ({exc.strerror}): "
                 "check the folder's permissions and the disk's free space."
             ) from exc
+        return False
 
 
 def take_over(url: URL, path: Path, loss: Loss, rescued: Path | None, now: datetime) -> str:

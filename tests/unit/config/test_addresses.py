@@ -25,6 +25,8 @@ from config import addresses
         ("box.lan", "http://box.lan:1234"),
         ("[::1]", "http://[::1]:1234"),
         ("http://box.lan", "http://box.lan"),
+        ("http://http://box:1234", "http://box:1234"),
+        ("http://box:1234/V1", "http://box:1234"),
         ("1234", "http://127.0.0.1:1234"),
         (":1234", "http://127.0.0.1:1234"),
         ("::1", "http://[::1]:1234"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.loader import load_settings
+from config.loader import SettingsError, load_settings
 from config.token_shapes import mistaken_token, refused_token
 
 URL_SAFE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
@@ -54,6 +54,15 @@ def test_a_placeholder_is_said_at_the_start_without_being_repeated() -> None:
     (warning,) = load_settings({"DISCORD_TOKEN": "put your token here"}).warnings
     assert warning.startswith("DISCORD_TOKEN: holds a placeholder")
     assert "put your token here" not in warning
+
+
+@pytest.mark.parametrize("pasted", ["your-token-here", "Bot a.b.c", "123456789012345678"])
+def test_what_cannot_be_a_token_ends_the_start(pasted: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings({"DISCORD_TOKEN": pasted}, require_token=True)
+    (problem,) = caught.value.problems
+    assert problem.startswith("DISCORD_TOKEN: ")
+    assert pasted not in problem
 
 
 def test_another_discord_may_have_tokens_of_any_form() -> None:

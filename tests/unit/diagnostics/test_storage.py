@@ -11,6 +11,7 @@ import pytest
 
 from bot.diagnostics import Finding, Status, folder_findings, storage_findings
 from bot.storage.database import DATABASE_FILE, open_database
+from bot.storage.inspection import state_of
 from bot.storage.state import StateStore
 from config.settings import StoreSettings
 from tests.support.clock import FakeClock
@@ -66,6 +67,39 @@ def test_a_damaged_database_is_said_before_a_start_sets_it_aside(
     assert finding.status is Status.FAILED
     assert "damaged" in finding.cause
     assert "backup" in finding.advice
+
+
+def test_an_empty_file_is_said_before_a_start_begins_anew_in_it(folder: Path) -> None:
+    (folder / DATABASE_FILE).write_bytes(b"")
+    (finding,) = _findings(folder)
+    assert finding.status is Status.WARNING
+    assert "is empty" in finding.cause
+    assert "backup" in finding.advice
+
+
+async def test_a_start_in_an_empty_file_says_so_once(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / DATABASE_FILE).write_bytes(b"")
+    for _ in range(2):
+        async with open_database(folder / DATABASE_FILE, FakeClock()):
+            pass
+    assert caplog.text.count("was empty") == 1
+
+
+def test_a_link_that_leads_nowhere_is_said(folder: Path) -> None:
+    database = folder / DATABASE_FILE
+    database.unlink()
+    database.symlink_to(folder / "nothing" / "there")
+    (finding,) = _findings(folder)
+    assert finding.status is Status.FAILED
+    assert "leads nowhere" in finding.cause
+
+
+def test_a_name_that_is_no_folder_on_the_way_to_it_keeps_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert state_of(tmp_path / ("x" * 300), "servers") is None
+    assert state_of(tmp_path / "file" / DATABASE_FILE, "servers") is None
 
 
 def test_a_damaged_log_is_told_from_a_damaged_database(folder: Path) -> None:

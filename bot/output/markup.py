@@ -74,6 +74,10 @@ THINK_TAGS: Final = (
     "ant_thinking",
     "chain_of_thought",
     "internal_reasoning",
+    "reasoning_content",
+    "thinking_content",
+    "think_slow",
+    "cot",
 )
 ORDINARY_TAGS: Final = frozenset({"thought", "thoughts", "reasoning", "scratchpad"})
 """Tags of thinking that are words of other markup too: inside a line they are text."""
@@ -101,7 +105,7 @@ THINK_PAIRS: Final = (
     (("[THINK]",), ("[/THINK]",)),
     (("[REASONING]",), ("[/REASONING]",)),
     (("<|channel>",), ("<channel|>",)),
-    (("<|think|>",), ("<channel|>", "<|end|>", "<|content|>")),
+    (("<|think|>",), ("<channel|>", "<|end|>", "<|content|>", "<|/think|>")),
     (("<unused94>",), ("<unused95>",)),
     (("[unused16]",), ("[unused17]",)),
     (("<|START_THINKING|>",), ("<|END_THINKING|>",)),
@@ -111,9 +115,12 @@ THINK_PAIRS: Final = (
     (("<|thought|>",), ("<|/thought|>",)),
     (("<|think_start|>",), ("<|think_end|>",)),
     (("<|begin_of_thinking|>",), ("<|end_of_thinking|>",)),
+    (("<|reasoning_start|>",), ("<|reasoning_end|>",)),
+    (("<|begin_of_reasoning|>",), ("<|end_of_reasoning|>",)),
+    (("<|thought_start|>",), ("<|thought_end|>",)),
 )
 WEAK_PAIRS: Final = tuple(
-    (f"[{name}]", f"[/{name}]") for name in ("think", "thinking", "reasoning")
+    (f"[{name}]", f"[/{name}]") for name in ("think", "thinking", "reasoning", "THOUGHT")
 )
 """As some fine-tunes write them; in brackets these are words of plays and logs, too."""
 
@@ -356,7 +363,7 @@ MARKER: Final = re.compile(
             r"</?｜[^<>｜\n]{1,60}(?:｜[\w ]{0,40})?>",
             r"<0x[0-9A-F]{2}>|<function=[\w.\-]{0,64}>",
             r"<(?:unused|SPECIAL_|reserved_)\d{1,5}>|\[unused\d{1,5}\]",
-            r'<details type="reasoning"[^<>\n]{0,120}>',
+            r"<details type=[\"']reasoning[\"'][^<>\n]{0,120}>",
         ]
     )
 )
@@ -367,7 +374,7 @@ _PARTIAL_TAG: Final = re.compile(rf"</?(?i:{_NAMES})\s[^<>\n]{{0,{_TAG_CHARS}}}\
 _PARTIAL_THINK: Final = re.compile(rf"</?(?:{_THINK_NAMES})\s[^<>\n]{{0,{_TAG_CHARS}}}\Z")
 _PARTIAL_TOKEN: Final = re.compile(
     r"<\|/?(?:[A-Za-z][\w▁:.\-]{0,47}\|?)?\Z|</?｜[^<>｜\n]{0,60}(?:｜[\w ]{0,40})?\Z|<0?x?[0-9A-F]{0,2}\Z"
-    r"|<function=[\w.\-]{0,64}\Z|<details type=\"reasoning\"[^<>\n]{0,120}\Z|<(?:unused|SPECIAL_|reserved_)\d{0,5}\Z|\[unused\d{0,5}\Z"
+    r"|<function=[\w.\-]{0,64}\Z|<details type=[\"']reasoning[\"'][^<>\n]{0,120}\Z|<(?:unused|SPECIAL_|reserved_)\d{0,5}\Z|\[unused\d{0,5}\Z"
 )
 
 
@@ -377,7 +384,14 @@ def prefixes(texts: Iterable[str]) -> frozenset[str]:
 
 
 _LITERAL_PREFIXES: Final = prefixes(
-    (*_LITERALS, "<unused9", "<SPECIAL_9", "<reserved_9", '<details type="reasoning">')
+    (
+        *_LITERALS,
+        "<unused9",
+        "<SPECIAL_9",
+        "<reserved_9",
+        '<details type="reasoning">',
+        "<details type='reasoning'>",
+    )
 )
 _THINK_PREFIXES: Final = prefixes(f"<{slash}{name}>" for name in THINK_TAGS for slash in ("", "/"))
 _TAG_PREFIXES: Final = prefixes(

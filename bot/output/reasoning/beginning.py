@@ -20,6 +20,7 @@ from bot.output.reasoning.block import (
     HARMONY,
     HYPERCLOVA,
     STRIPPED,
+    STRIPPED_LINE,
     Block,
 )
 
@@ -44,6 +45,7 @@ _BARE: Final = re.compile(r"thought[ \t]*\n")
 _STRIPPED: Final = re.compile(
     r"(?:assistant)?analysis(?!<(?:\||\Z))(?=[^\s.,:;!?()\[/\-–—_'’=]|-\s)"
 )
+_STRIPPED_LINE: Final = re.compile(r"analysis[ \t]{0,4}+\n")
 _COMPOUND: Final = re.compile(
     r"analysis(?!(?:This|That|It|Here|There|He|She|We|You|They|What|Which|User|Who|One)\b)[A-Z][a-z]{1,30}+"
     r"(?: (?:is|are|was|were|means|has|can|occurs|refers|happens|describes)\b| ?=|[(\[_]|\.[a-z])"
@@ -63,6 +65,7 @@ _UNDECIDED: Final = prefixes(
         "/think\n",
         "assistant\n",
         "analysis.",
+        "analysis\n",
         "assistantanalysis.",
         "assistantfinal.",
         "analysis<|message|>",
@@ -81,6 +84,7 @@ _PATTERNS: Final = (
     (_BARE, BARE_THOUGHT),
     (_HEADED, HARMONY),
     (_STRIPPED, STRIPPED),
+    (_STRIPPED_LINE, STRIPPED_LINE),
     (_DROPPED, None),
     (_THINK_ROLE, HYPERCLOVA),
 )

@@ -18,7 +18,10 @@ from bot.output.markup import (
 )
 
 _LOOK_BACK_CHARS = 200
-_LIKE: Final = ("</think>", "</thinking>", "</thought>", "</reasoning>")
+_LIKE: Final = (
+    *("</think>", "</thinking>", "</thought>", "</reasoning>"),
+    *("<answer>", "<final_answer>"),
+)
 _TAG_NAME: Final = re.compile(r"< ?(/?) ?([\w:\-]+)")
 
 
@@ -103,6 +106,7 @@ HARMONY_TOOL = Block(HARMONY_CLOSERS, is_thinking=False, keeps_closer=True)
 HARMONY_REMARK = Block(HARMONY_CLOSERS, is_thinking=False, is_restorable=True, keeps_closer=True)
 STRIPPED = Block(("assistantfinal",))
 """Harmony whose special tokens were removed: the words of its headers stand glued to the text."""
+STRIPPED_LINE = Block(("assistantfinal",), is_restorable=True)
 GRANITE = Block(RESPONSE_PHRASES, is_restorable=True)
 APRIEL = Block((FINAL_OPENER,), is_restorable=True)
 HYPERCLOVA = Block(("<|im_end|>",), is_restorable=True)

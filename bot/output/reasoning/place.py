@@ -57,7 +57,7 @@ EXPECTING: Final = frozenset("=([{+")
 """Signs that something belongs behind, so that no answer ends with them."""
 
 WANTING: Final = re.compile(
-    r"\b(?i:an?|the|of|to|by|with|and|or|as|like|in|for|from|at|on|after|before|until|only|called|named"
+    r"\b(?i:an?|the|of|to|by|with|and|or|as|like|in|for|from|at|on|after|before|until|only|called|named|neither|nor"
     r"|uses?|writes?|emits?|adds?|sees?|prints?|types?|finds?|inserts?|removes?|replaces?|contains?|forgot|missing|expected"
     r"|drops?|strips?|handles?|parses?|keeps?|skips?|ignores?|detects?|match|matches|expects?|appends?|escapes?|hides?"
     r"|mit|und|oder|das|der|die|dem|den|et|ou|avec|le|la|les|y|o|con|el|met|het|e|и|или|с|его|до"

@@ -42,6 +42,7 @@ from bot.output.reasoning.place import (
     TOKENS,
     TURNS,
     UNSPACED,
+    WANTING,
     Surroundings,
 )
 
@@ -215,7 +216,8 @@ def _breaks_off(text: str, words: str, marker: Marker, place: Surroundings) -> b
     if _BREAKS_OFF.search(words):
         return True
     is_short = any(closer in place.after for closer in marker.closers)
-    return place.is_habit and not (is_short or place.is_announced or place.has_ended)
+    is_noun = is_short or place.is_announced or WANTING.search(words) is not None
+    return place.is_habit and not (is_noun or place.has_ended)
 
 
 def _behind_repeats(text: str, after: str) -> str:

@@ -61,7 +61,7 @@ _WORD_CHARS: Final = 200
 _COVERED_CHARS: Final = 100
 """How much of a longer word one look at it settles: no invite is longer, however it is spelt."""
 _LEAST_INVITE_CHARS: Final = 5
-_NO_SPACE_AFTER: Final = "([{<\"'"
+_NO_SPACE_AFTER: Final = "([{<\"'*_|~"
 _LIVELY: Final = frozenset("<@-!&/%\\:" + string.ascii_letters + string.digits)
 """What may make what follows live, together with what stands before it."""
 
@@ -73,6 +73,9 @@ _TICKS: Final = re.compile("`+")
 _ANSI: Final = re.compile(r"ansi(?![\w+.#\-])", re.IGNORECASE)
 _ANSI_PARTIALS: Final = prefixes(["ansi."])
 _NAME_LINE: Final = re.compile(r"[\w+\-.#]{1,80}+\n")
+_CLOSING: Final = "*_|~)].,:;!?"
+"""What may close emphasis, a spoiler or a sentence right behind an address."""
+
 _ADDRESS_END: Final = re.compile(r"[\s<]")
 
 
@@ -317,7 +320,8 @@ class MarkdownGuard:
         if not self._policy.allow_invites and has_invite(url):
             before = self._tail[-1:]
             is_apart = not before or before.isspace() or before in _NO_SPACE_AFTER
-            return self._replace(len(url), INVITE_REMOVED if is_apart else f" {INVITE_REMOVED}")
+            chars = _length_of_address(url)
+            return self._replace(chars, INVITE_REMOVED if is_apart else f" {INVITE_REMOVED}")
         self._replace(len(url), _MASS.sub(f"@{BREAK}", url))
         self._in_address = True
         return True
@@ -339,7 +343,7 @@ class MarkdownGuard:
         shown = known + buf[pos:end]
         is_long = len(shown) >= _LEAST_INVITE_CHARS
         if is_long and not self._policy.allow_invites and has_invite(shown):
-            return self._replace(end - pos, f" {INVITE_REMOVED}")
+            return self._replace(_length_of_address(buf[pos:end]), f" {INVITE_REMOVED}")
         self._checked = end - pos if end - pos < _WORD_CHARS else _COVERED_CHARS
         return self._literal(1)
 
@@ -429,3 +433,8 @@ class MarkdownGuard:
         self._line_start = False
         self._pos = end
         return self._emit_code("```")
+
+
+def _length_of_address(text: str) -> int:
+    """Return how much of a text is an address, without the signs that close something behind it."""
+    return len(text.rstrip(_CLOSING)) or len(text)

@@ -128,6 +128,14 @@ THOUGHT: Final[tuple[tuple[str, str], ...]] = (
         f'<details type="reasoning">\n<details>{T}</details>{T}\n</details>\nOk.',
         "Ok.",
     ),
+    # rarer pairs, and an end that is missing
+    (f"<|reasoning_start|>{T}<|reasoning_end|>Ok.", "Ok."),
+    (f"<|think|>{T}<|/think|>Ok.", "Ok."),
+    (f"<cot>{T}</cot>\nOk.", "Ok."),
+    (f"[THOUGHT]{T}[/THOUGHT]Ok.", "Ok."),
+    (f"<details type='reasoning'><summary>x</summary>{T}</details>Ok.", "Ok."),
+    (f"analysis\n\n{T}\n\nassistantfinal\n\nOk.", "Ok."),
+    (f"<think>{T}\n\n<answer>Ok.</answer>", "Ok."),
     # the next turn of rarer templates
     (f"Ok.<|im_user|>user<|im_middle|>{T}", "Ok."),
     (f"Ok.<|end_of_turn|>GPT4 Correct User: {T}", "Ok."),

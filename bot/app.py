@@ -42,9 +42,10 @@ from bot.gateway.rest import RestWatch, at_once, keep_buckets_steady
 from bot.gateway.services import Services
 from bot.idle.introductions import ACQUAINTANCES, Introductions
 from bot.idle.owner import IdleTime
+from bot.idle.rest import Rest, Resting, run_command
 from bot.idle.warm import WarmAhead
 from bot.lmstudio import LMStudioBackend, open_backend
-from bot.lmstudio.roster import SERVERS
+from bot.lmstudio.roster import SERVERS, WAKE_TIMES
 from bot.lmstudio.wake import wake_for_line
 from bot.ops.health import health, readiness, standing_by
 from bot.ops.history import History
@@ -419,6 +420,7 @@ async def _base(
     settings = live.view
     backend = await stack.enter_async_context(open_backend(settings.lmstudio, clock))
     backend.roster.restore(state.get(SERVERS))
+    backend.roster.restore_wake_times(state.get(WAKE_TIMES))
     allowed = AllowedModels(settings.lmstudio.allowed_models, state, backend.model)
     overrides = await SettingsStore.open(database, live, allowed.permit)
     scheduler = _scheduler(settings, clock, backend)
@@ -679,12 +681,33 @@ def _start_upkeep(
     line = services.scheduler
     waking = wake_for_line(services.clock, lambda: line.newcomer_wait_s, services.backend.wake)
     tasks.start(waking, name="wake-for-line")
+    if rests := _rests(services):
+        resting = Resting(services.clock, rests)
+        resting.set_idle(not (line.waiting or line.running))
+        line.on_idle(resting.set_idle)
+        tasks.start(resting.run(), name="rest")
     if services.settings.context.warm_ahead:
         tasks.start(_use_idle_time(services), name="idle-time")
 
 
+def _rests(services: Services) -> list[Rest]:
+    """Return what the operator wants done when nobody has asked for long."""
+    settings, backend = services.settings.lmstudio, services.backend
+
+    async def suspend() -> None:
+        if backend.is_available():
+            await run_command(settings.suspend_command, services.clock)
+
+    wanted = ((settings.unload_after_s, backend.unload_all), (settings.suspend_after_s, suspend))
+    return [Rest(after_s, begin) for after_s, begin in wanted if after_s is not None]
+
+
 async def _save_learned(services: Services) -> None:
-    learned = {**services.chat.learned(), ACQUAINTANCES: services.introductions.dump()}
+    learned = {
+        **services.chat.learned(),
+        ACQUAINTANCES: services.introductions.dump(),
+        WAKE_TIMES: services.backend.roster.wake_times(),
+    }
     for key, value in learned.items():
         await services.state.set(key, value)
 

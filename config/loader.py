@@ -202,17 +202,24 @@ def _validated(
 def _problems(exc: ValidationError, origins: Mapping[Target, str]) -> list[str]:
     """Say each problem once: a validator's own words where there are some, else the range."""
     said: dict[Target, list[str]] = {}
+    of_a_section: list[str] = []
     for error in exc.errors(include_url=False, include_input=False):
-        target = Target(str(error["loc"][0]), str(error["loc"][1]))
         reason = error.get("ctx", {}).get("error")
+        if (
+            len(error["loc"]) == 1
+        ):  # several settings that don't go together; the sentence names them
+            of_a_section.append(str(reason))
+            continue
+        target = Target(str(error["loc"][0]), str(error["loc"][1]))
         lines = said.setdefault(target, [])
         if reason and str(reason) not in lines:
             lines.append(str(reason))
-    return [
+    of_one = [
         f"{origins[target]}: {line}"
         for target, lines in said.items()
         for line in lines or [f"must be {names.allowed(target)}{names.unit(target)}"]
     ]
+    return of_one + of_a_section
 
 
 def _warnings(settings: Settings, origins: Mapping[Target, str]) -> list[str]:

@@ -247,6 +247,25 @@ class LMStudioSettings(Section):
         "that never does; MAC@192.168.1.255 sends the packet there",
     )
 
+    unload_after_s: float | None = Field(
+        None,
+        ge=60,
+        le=604_800,
+        description="Time without a question after which all models are unloaded, in seconds; never when unset",
+    )
+    suspend_after_s: float | None = Field(
+        None,
+        ge=60,
+        le=604_800,
+        description="Time without a question after which the command below is run once, in seconds; never when "
+        "unset",
+    )
+    suspend_command: tuple[str, ...] = Field(
+        (),
+        description="Program and arguments that suspend the model's machine, such as "
+        "ssh, llm, systemctl suspend; no shell reads them",
+    )
+
     @property
     def api_tokens(self) -> tuple[str, ...]:
         """The token of each address, in the order of ``base_url``; empty or missing for none."""
@@ -261,6 +280,10 @@ class LMStudioSettings(Section):
     def _has_an_address_for_each(self) -> Self:
         if len(self.api_tokens) > len(self.base_url):
             raise ValueError("LMSTUDIO_API_TOKEN has more tokens than LMSTUDIO_BASE_URL addresses")
+        if (self.suspend_after_s is None) != (not self.suspend_command):
+            raise ValueError(
+                "CLAWBOT_LMSTUDIO__SUSPEND_AFTER_S and CLAWBOT_LMSTUDIO__SUSPEND_COMMAND need each other"
+            )
         if len(self.wake) > len(self.base_url):
             raise ValueError(
                 "CLAWBOT_LMSTUDIO__WAKE names more machines than LMSTUDIO_BASE_URL addresses"

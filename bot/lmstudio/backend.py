@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from bot.core.clock import Clock
 from bot.core.domain import ChatEvent, ChatRequest, LoadOptions, ModelInfo, Stage, StageKind
-from bot.core.errors import ConfigurationError
+from bot.core.errors import BackendError, ConfigurationError
 from bot.core.ports import Capacity, ServerState
 from bot.lmstudio import downloads, errors, loading, memory
 from bot.lmstudio.ahead import Piece, Reader
@@ -276,6 +276,17 @@ class LMStudioBackend:
             raise errors.ModelNotFoundError
         for node in holders:
             await loading.unload(node, key)
+
+    async def unload_all(self) -> None:
+        """Unload whatever is loaded on servers that do nothing; what fails is left."""
+        for node in self._fleet.nodes:
+            if node.is_drained or not node.is_usable or not node.idle.is_set():
+                continue
+            for info in node.catalogue.models if node.catalogue is not None else ():
+                if info.is_loaded:
+                    _log.info("nobody has asked for long: unloading %s", info.key)
+                    with suppress(BackendError):
+                        await loading.unload(node, info.key)
 
     def note_change(self) -> None:
         """Tell the callbacks when availability, or what is loaded, has changed; called by the servers."""

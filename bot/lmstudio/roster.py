@@ -34,6 +34,9 @@ MOST_ADDED: Final = 16
 SERVERS: Final = "lmstudio_servers"
 """State: the addresses of servers that owners added, and of those that were taken out."""
 
+WAKE_TIMES: Final = "wake_times"
+"""State: how long the machines took to wake, by their servers' addresses."""
+
 LEAVING_S: Final = 7200.0
 """Longest time that answers go on at a server that was removed, in seconds."""
 
@@ -212,6 +215,26 @@ class Roster:
             "added": [one.endpoint.origin for one in self.members if one.is_added],
             "drained": [one.endpoint.origin for one in self.members if one.node.is_drained],
         }
+
+    def wake_times(self) -> dict[str, float]:
+        """Return how long each machine took to wake, in seconds, by its server's address."""
+        wakers = {origin: member.waker for origin, member in self._members.items()}
+        return {
+            origin: waker.usual_s
+            for origin, waker in wakers.items()
+            if waker is not None and waker.usual_s is not None
+        }
+
+    def restore_wake_times(self, stored: object) -> None:
+        """Take what an earlier run learned; anything else is ignored.
+
+        Args:
+            stored: What ``wake_times`` returned then.
+        """
+        for origin, seconds in stored.items() if isinstance(stored, dict) else ():
+            member = self._members.get(origin)
+            if member is not None and member.waker is not None and isinstance(seconds, int | float):
+                member.waker.usual_s = float(seconds)
 
     async def close(self) -> None:
         """Close everything."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from pathlib import Path
 
 from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.lmstudio import LMStudioSandbox
 from tests.support.application import running, settings_for
+from tests.support.clock import SwiftClock
 
 MAC = "00:11:22:aa:bb:cc"
 
@@ -64,3 +67,25 @@ async def test_while_the_machine_wakes_the_first_line_says_so(
         await discord.wait_until(lambda: reply.content == "Hello.", timeout_s=40)
     assert lm.card is not None
     assert len(lm.card.packets) >= 1
+
+
+async def test_a_model_that_nobody_asks_for_leaves_the_memory_and_comes_back_for_the_next_question(
+    discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channel: Channel, tmp_path: Path
+) -> None:
+    lm.answer("Hello.")
+    seen, script = tmp_path / "suspended", tmp_path / "suspend.py"
+    script.write_text(f"open({str(seen)!r}, 'x')")
+    settings = settings_for(
+        discord, lm, tmp_path / "data",
+        CLAWBOT_LMSTUDIO__UNLOAD_AFTER_S="60",
+        CLAWBOT_LMSTUDIO__SUSPEND_AFTER_S="90",
+        CLAWBOT_LMSTUDIO__SUSPEND_COMMAND=f"{sys.executable}, {script}",
+    )  # fmt: skip
+    async with running(settings, SwiftClock(40)):
+        for _ in range(2):
+            message = await ada.mention(channel, "Hello?")
+            await discord.wait_reply(message, timeout_s=20, until=lambda m: m.content == "Hello.")
+            await lm.wait_until(lambda: not lm.engine.instances, timeout_s=20)
+        async with asyncio.timeout(20):
+            while not seen.exists():  # noqa: ASYNC110 - another process makes it
+                await asyncio.sleep(0.05)

@@ -249,3 +249,19 @@ def test_what_a_restriction_means_for_direct_messages_is_said() -> None:
     (opened,) = load_settings({**restricted, "CLAWBOT_DISCORD__DM_POLICY": "open"}).warnings
     assert "strangers may ask in direct messages" in opened
     assert not load_settings({**restricted, "CLAWBOT_DISCORD__DM_POLICY": "owners"}).warnings
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ({"LMSTUDIO_BASE_URL": "a:1,b:1", "LMSTUDIO_API_TOKEN": "x,y,z"}, "more tokens than"),
+        ({"CLAWBOT_LMSTUDIO__WAKE": "00:11:22:33:44:55,00:11:22:33:44:56"}, "more machines than"),
+        ({"CLAWBOT_LMSTUDIO__SUSPEND_AFTER_S": "600"}, "need each other"),
+        ({"CLAWBOT_LMSTUDIO__SUSPEND_COMMAND": "ssh, llm, suspend"}, "need each other"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_named_in_one_sentence(
+    env: dict[str, str], words: str
+) -> None:
+    with pytest.raises(SettingsError, match=words):
+        load_settings({"DISCORD_TOKEN": "x", **env})

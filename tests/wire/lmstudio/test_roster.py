@@ -14,6 +14,7 @@ import pytest
 from bot.lmstudio import LMStudioBackend, open_backend
 from bot.lmstudio.networks import NO_NETWORKS, EndpointError, may_use
 from bot.lmstudio.nodes import Fleet, Node
+from config.addresses import WakeTarget
 from config.settings import LMStudioSettings
 from sandbox.lmstudio import Answer, Fault, LMStudioSandbox
 from tests.support.clock import FakeClock
@@ -322,3 +323,17 @@ def test_short_answers_say_nothing_of_a_servers_speed() -> None:
     node.note_pace("a/b", 3, 0.01)
     node.note_pace("a/b", 100, 0.0)
     assert node.pace("a/b") is None
+
+
+@pytest.mark.parametrize("stored", [None, [1], {"http://127.0.0.1:9": "soon"}, {"http://b:1": 3}])
+async def test_how_long_a_machine_takes_to_wake_is_known_after_a_restart(
+    stored: object, clock: FakeClock
+) -> None:
+    settings = LMStudioSettings(
+        base_url=("http://127.0.0.1:9",), wake=(WakeTarget("00:11:22:aa:bb:cc"),)
+    )
+    async with open_backend(settings, clock) as backend:
+        backend.roster.restore_wake_times(stored)
+        assert backend.roster.wake_times() == {}
+        backend.roster.restore_wake_times({"http://127.0.0.1:9": 41.5})
+        assert backend.roster.wake_times() == {"http://127.0.0.1:9": 41.5}

@@ -17,6 +17,7 @@ from prometheus_client import (
     Gauge,
     Histogram,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -131,6 +132,8 @@ class Metrics:
     """
 
     def __init__(self, leads: Callable[[], bool] = lambda: True) -> None:
+        # a series for the birth of each counter would be a third of all; the library has no types here
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         build = Gauge(

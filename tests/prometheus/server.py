@@ -102,6 +102,11 @@ class Hour:
         return len(self._texts)
 
     @property
+    def last(self) -> str:
+        """What the last look saw."""
+        return self._texts[-1]
+
+    @property
     def length(self) -> str:
         """How long it lasted, as a duration of Prometheus."""
         return f"{INTERVAL_S * self.looks}s"
@@ -134,15 +139,16 @@ class Hour:
         assert code == 0, said
 
 
-async def promtool(*arguments: str) -> tuple[int, str]:
-    """Run promtool; return its exit code and what it said."""
+async def promtool(*arguments: str, given: str = "") -> tuple[int, str]:
+    """Run promtool with this on its standard input; return its exit code and what it said."""
     process = await asyncio.create_subprocess_exec(
         "promtool",
         *arguments,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await process.communicate()
+    said, _ = await process.communicate(given.encode())
     return process.returncode or 0, said.decode()
 
 

@@ -11,7 +11,14 @@ from bot.core.record import Span
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.discord.faults import Fault as DiscordFault
 from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, Timing
-from tests.prometheus.server import Hour, dashboard_queries, free_port, prometheus, selectors
+from tests.prometheus.server import (
+    Hour,
+    dashboard_queries,
+    free_port,
+    prometheus,
+    promtool,
+    selectors,
+)
 from tests.support.application import running, settings_for
 
 KEY = "qwen/qwen3-next-80b"
@@ -100,6 +107,7 @@ async def test_no_query_is_empty_on_a_bot_after_an_hour_of_questions(
             await server.until_some(f"{text} > 0")
         hour.is_full = True
         await watching
+    assert await promtool("check", "metrics", given=hour.last) == (0, "")
     folder = tmp_path / "hour"
     folder.mkdir()
     await hour.write(folder)

@@ -21,6 +21,7 @@ from bot.core.domain import (
     RoleId,
     UserId,
 )
+from bot.prompt.cleaning import without_mention
 
 _ORDINARY = frozenset({discord.MessageType.default, discord.MessageType.reply})
 _FORUMS = frozenset({discord.ChannelType.forum, discord.ChannelType.media})
@@ -177,6 +178,12 @@ def has_content(question: Question) -> bool:
         or question.about_id is not None
         or any(m.carries_something for m in asked)
     )
+
+
+def says_something(message: IncomingMessage, me: UserId) -> bool:
+    """Return whether a message has more to answer than the bot's own mention."""
+    is_about = message.reference_id is not None or message.carries_something
+    return is_about or bool(without_mention(message.text, me).strip())
 
 
 def _guild_id(channel: discord.abc.Snowflake) -> GuildId | None:

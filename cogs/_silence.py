@@ -49,6 +49,7 @@ async def case_of(client: ClawbotClient, channel: Channel, member: discord.Membe
         may_ask=granted.view_channel and may_write,
         sees_text=client.intents.message_content,
         newest=newest,
+        is_model_away=not client.services.backend.is_available(),
     )
 
 
@@ -88,10 +89,14 @@ async def _newest(
     message = next((each for each in reversed(found) if each.author.id == person.id), None)
     if message is None:
         return None
+    judgement = _gate.judge(client, message, is_own_thread=is_own_thread)
+    entry = await services.journal.newest_asked_in(message.id)
+    says_something = _convert.says_something(message, UserId(client.user.id))
     return Newest(
         f"https://discord.com/channels/{place.guild_id}/{place.channel_id}/{message.id}",
-        _gate.judge(client, message, is_own_thread=is_own_thread),
-        await services.journal.newest_asked_in(message.id),
+        judgement,
+        entry,
+        is_empty=judgement.rule is None and entry is None and not says_something,
     )
 
 

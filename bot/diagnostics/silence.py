@@ -98,11 +98,13 @@ class Newest:
         link: Its address at Discord.
         judgement: What the admission says of it.
         entry: What the journal knows of it.
+        is_empty: It mentions the bot and says nothing else.
     """
 
     link: str
     judgement: Judgement
     entry: JournalEntry | None
+    is_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ class Case:
         may_ask: Whether the person can write there.
         sees_text: Whether Discord gives the bot the text of messages that don't mention it.
         newest: The person's newest message there, if one was found.
+        is_model_away: None of the model's machines answers.
     """
 
     who: str
@@ -130,6 +133,7 @@ class Case:
     may_ask: bool = True
     sees_text: bool = True
     newest: Newest | None = None
+    is_model_away: bool = False
 
     @property
     def is_answered(self) -> bool:
@@ -137,9 +141,17 @@ class Case:
         return self.judgement.decision is Decision.ACCEPT and not self.limit
 
 
+_AWAY: Final = (
+    "⏳ The model's machine doesn't answer at the moment, so questions wait until it is back: /diag network "
+    "says why."
+)
+
+
 def silence_text(case: Case) -> str:
     """Return the report: the decision first, then the newest message, then what else is amiss."""
     parts = [_decision(case)]
+    if case.is_model_away:
+        parts.append(_AWAY)
     if case.newest is not None:
         parts.append(_newest(case.newest))
     if case.needed and case.judgement.rule is not Rule.CANNOT_WRITE:
@@ -176,6 +188,8 @@ def _newest(newest: Newest) -> str:
     if newest.entry is not None:
         return f"{head} {_OUTCOMES[newest.entry.outcome]}"
     rule = newest.judgement.rule
+    if newest.is_empty:
+        return f"{head} it says nothing but my name. Write the question into the same message."
     if rule is None:
         return (
             f"{head} it is for me, but I never took it. I was away then, it was over a limit, or it "

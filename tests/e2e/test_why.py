@@ -184,6 +184,10 @@ async def test_a_limit_and_the_newest_message_are_told(
         assert "at the moment" in said.content
         assert "asking faster than I'm allowed to answer" in said.content
         assert f"/{message.id}): I" in said.content
+        bob = member(discord, channel, "Bob")
+        empty = await bob.mention(channel)
+        said = await asked(discord, ada, channel, "diag channel", person=bob)
+        assert f"/{empty.id}): it says nothing but my name" in said.content
 
 
 async def test_a_private_thread_is_told_of_inside_it_and_to_those_who_manage_threads(

@@ -75,6 +75,15 @@ def test_the_newest_message_ended_as_the_journal_says(outcome: Outcome | None, w
     assert LINK in text
 
 
+def test_a_machine_that_is_away_and_a_mention_without_words_are_told() -> None:
+    empty = Newest(LINK, ACCEPTED, None, is_empty=True)
+    text = silence_text(replace(CASE, newest=empty, is_model_away=True))
+    assert "says nothing but my name" in text
+    assert "over a limit" not in text
+    assert text.splitlines()[1].startswith("⏳ The model's machine doesn't answer at the moment")
+    assert "⏳" not in silence_text(CASE)
+
+
 def test_a_newest_message_that_did_not_ask_says_so() -> None:
     ignored = Judgement(Decision.IGNORE, Rule.NOT_ADDRESSED)
     text = silence_text(replace(CASE, newest=Newest(LINK, ignored, None)))

@@ -132,8 +132,6 @@ class Metrics:
     """
 
     def __init__(self, leads: Callable[[], bool] = lambda: True) -> None:
-        # a series for the birth of each counter would be a third of all; the library has no types here
-        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         build = Gauge(
@@ -185,6 +183,8 @@ class Metrics:
 
     def _counter(self, name: str, text: str, label: str, values: Iterable[str]) -> Counter:
         """Make a counter that shows each value of its label from the start."""
+        # A series for the birth of each counter would be a third of all; the library has no types here.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         counter = Counter(name, text, [label], registry=self.registry)
         for value in values:
             counter.labels(str(value))

@@ -45,8 +45,9 @@ from bot.idle.owner import IdleTime
 from bot.idle.rest import Rest, Resting, run_command
 from bot.idle.warm import WarmAhead
 from bot.lmstudio import LMStudioBackend, open_backend
+from bot.lmstudio.copies import COPIES
 from bot.lmstudio.roster import SERVERS, WAKE_TIMES
-from bot.lmstudio.wake import wake_for_line
+from bot.lmstudio.wake import LINE_LOOK_S, wake_for_line
 from bot.ops.health import health, readiness, standing_by
 from bot.ops.history import History
 from bot.ops.metrics import Metrics, Sources
@@ -681,6 +682,8 @@ def _start_upkeep(
     line = services.scheduler
     waking = wake_for_line(services.clock, lambda: line.newcomer_wait_s, services.backend.wake)
     tasks.start(waking, name="wake-for-line")
+    if services.settings.lmstudio.extra_copies:
+        tasks.start(_keep_copies(services), name="copies")
     if rests := _rests(services):
         resting = Resting(services.clock, rests)
         resting.set_idle(not (line.waiting or line.running))
@@ -688,6 +691,17 @@ def _start_upkeep(
         tasks.start(resting.run(), name="rest")
     if services.settings.context.warm_ahead:
         tasks.start(_use_idle_time(services), name="idle-time")
+
+
+async def _keep_copies(services: Services) -> None:
+    """Have further copies of a model loaded while the line is long."""
+    line, state = services.scheduler, services.state
+    copies = services.backend.copies(state.get(COPIES))
+    while True:
+        await services.clock.sleep(LINE_LOOK_S)
+        if await copies.look(line.newcomer_wait_s):
+            line.wake()
+            await state.set(COPIES, copies.made())
 
 
 def _rests(services: Services) -> list[Rest]:

@@ -247,6 +247,13 @@ class LMStudioSettings(Section):
         "that never does; MAC@192.168.1.255 sends the packet there",
     )
 
+    extra_copies: int = Field(
+        0,
+        ge=0,
+        le=8,
+        description="Further copies of a loaded model that are loaded while the line is longer than a minute, as "
+        "far as memory_gib has room, and unloaded when nobody needs them",
+    )
     unload_after_s: float | None = Field(
         None,
         ge=60,
@@ -283,6 +290,10 @@ class LMStudioSettings(Section):
         if (self.suspend_after_s is None) != (not self.suspend_command):
             raise ValueError(
                 "CLAWBOT_LMSTUDIO__SUSPEND_AFTER_S and CLAWBOT_LMSTUDIO__SUSPEND_COMMAND need each other"
+            )
+        if self.extra_copies and self.memory_gib is None:
+            raise ValueError(
+                "CLAWBOT_LMSTUDIO__EXTRA_COPIES needs CLAWBOT_LMSTUDIO__MEMORY_GIB, which bounds them"
             )
         if len(self.wake) > len(self.base_url):
             raise ValueError(

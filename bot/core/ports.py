@@ -70,6 +70,7 @@ class ServerState:
         number: By which people name it.
         is_drained: Nothing begins there, because an owner took it out.
         models: What it has in memory, each with the tokens a second that an answer has lately.
+        copies: How often each of these is in memory.
     """
 
     is_up: bool | None
@@ -79,6 +80,7 @@ class ServerState:
     number: int = 1
     is_drained: bool = False
     models: tuple[tuple[str, float | None], ...] = ()
+    copies: tuple[int, ...] = ()
 
 
 class Lead(Protocol):

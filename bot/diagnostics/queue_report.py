@@ -117,9 +117,17 @@ def _server(server: ServerState, *, names_models: bool) -> str:
     else:
         state = _CIRCUITS.get(server.circuit, "answers")
     busy = f"{server.in_flight} of {counted(server.slots, 'slot')} busy"
-    paces = [
-        (f"`{one_line(shown(key))}` " if names_models else "") + f"writes {pace:.0f} tokens/s"
-        for key, pace in server.models
-        if pace is not None
+    copies = server.copies or (1,) * len(server.models)
+    told = [
+        _model(key, pace, count, is_named=names_models)
+        for (key, pace), count in zip(server.models, copies, strict=True)
     ]
-    return f"Server {server.number}: {'; '.join([state, busy, *paces])}."
+    return f"Server {server.number}: {'; '.join([state, busy, *filter(None, told)])}."
+
+
+def _model(key: str, pace: float | None, copies: int, *, is_named: bool) -> str:
+    """Say how fast a model writes, and how many copies of it there are; nothing where neither is known."""
+    name = f"`{one_line(shown(key))}` " if is_named else ""
+    words = [] if copies == 1 else [f"is loaded {copies} times"]
+    words += [] if pace is None else [f"writes {pace:.0f} tokens/s"]
+    return f"{name}{' and '.join(words)}" if words else ""

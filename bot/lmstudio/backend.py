@@ -14,6 +14,7 @@ from bot.core.errors import BackendError, ConfigurationError
 from bot.core.ports import Capacity, ServerState
 from bot.lmstudio import downloads, errors, loading, memory
 from bot.lmstudio.ahead import Piece, Reader
+from bot.lmstudio.copies import Copies
 from bot.lmstudio.downloads import Download
 from bot.lmstudio.memory import Fit
 from bot.lmstudio.nodes import Fleet, Node
@@ -130,6 +131,7 @@ class LMStudioBackend:
                 number=node.index + 1,
                 is_drained=node.is_drained,
                 models=tuple((one.key, node.pace(one.key)) for one in node.loaded),
+                copies=tuple(len(one.instance_ids) for one in node.loaded),
             )
             for node in self._fleet.nodes
         )
@@ -276,6 +278,14 @@ class LMStudioBackend:
             raise errors.ModelNotFoundError
         for node in holders:
             await loading.unload(node, key)
+
+    def copies(self, stored: object) -> Copies:
+        """Return what loads further copies of a model, with those of an earlier run."""
+        copies = Copies(
+            self._fleet, self._clock, self._settings.extra_copies, lambda: self.memory_bytes
+        )
+        copies.restore(stored)
+        return copies
 
     async def unload_all(self) -> None:
         """Unload whatever is loaded on servers that do nothing; what fails is left."""

@@ -81,6 +81,31 @@ async def _drop_second(node: Node, key: str, made: object, options: LoadOptions)
         await node.refresh()
 
 
+async def load_copy(node: Node, info: ModelInfo) -> str:
+    """Load one more copy of a loaded model, as it is loaded; return the copy's name.
+
+    Raises:
+        BackendError: The server can't.
+    """
+    loaded_as = asdict(info.loaded_as)
+    chosen = {name: value for name, value in loaded_as.items() if value is not None}
+    body = {"model": info.key, **chosen}
+    made = await _post(node, "/api/v1/models/load", body, LOAD_LIMIT_S)
+    await node.refresh()
+    name = made.get("instance_id") if isinstance(made, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+async def unload_copy(node: Node, name: str) -> None:
+    """Unload one copy of a model.
+
+    Raises:
+        BackendError: The server can't.
+    """
+    await _post(node, "/api/v1/models/unload", {"instance_id": name}, _UNLOAD_LIMIT_S)
+    await node.refresh()
+
+
 def look_while_asking(
     node: Node, model: str, clock: Clock, has_text: asyncio.Event
 ) -> asyncio.Task[None]:

@@ -149,6 +149,10 @@ class Node:
         """Requests running here."""
         return sum(self._in_flight.values())
 
+    def runs(self, name: str) -> int:
+        """Return how many requests run that named a copy so."""
+        return self._in_flight.get(name, 0)
+
     @property
     def is_usable(self) -> bool:
         """Whether asking makes sense: not taken out or known to be down, and the circuit allows it."""

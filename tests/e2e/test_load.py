@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.discord import DiscordSandbox, Message
-from sandbox.lmstudio import Answer, Fault, LMStudioSandbox
+from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, Model, Timing
 from sandbox.lmstudio.values import RecordedRequest
 from tests.support.application import running, settings_for
 from tests.support.clock import SwiftClock
@@ -125,3 +125,29 @@ async def test_a_passing_failure_of_the_model_still_ends_in_the_answer(
         asked = await ada.mention(channel, "How many ships answered?")
         await discord.wait_reply(asked, until=lambda reply: reply.content == TEXT, timeout_s=20)
     assert answers(discord, asked) == [TEXT]
+
+
+async def test_a_long_line_gets_another_copy_of_the_model_where_the_operator_allows_it(
+    discord: DiscordSandbox, tmp_path: Path
+) -> None:
+    timing = Timing(load_s=2, generation_tokens_s=1, speed=20)
+    async with LMStudioSandbox([Model("a/b", parallel=1, size_bytes=2**30)], timing) as lm:
+        lm.answer(TEXT * 2)
+        people = [discord.add_user(f"Person {number}") for number in range(8)]
+        guild = discord.add_guild("Home", owner=people[0])
+        channel = guild.add_channel("general")
+        for person in people[1:]:
+            guild.add_member(person)
+        settings = settings_for(
+            discord, lm, tmp_path,
+            CLAWBOT_LMSTUDIO__EXTRA_COPIES="1", CLAWBOT_LMSTUDIO__MEMORY_GIB="4", **AT_ONCE,
+        )  # fmt: skip
+        async with running(settings, SwiftClock(20)):
+            asked = [await person.mention(channel, "And now?") for person in people]
+            await lm.wait_until(lambda: len(lm.engine.instances) == 2, timeout_s=20)
+            shown = await people[0].slash(channel, "diag queue")
+            await discord.wait_until(lambda: "loaded 2 times" in shown.content, timeout_s=20)
+            await discord.wait_until(
+                lambda: all(answers(discord, each) == [TEXT * 2] for each in asked), timeout_s=30
+            )
+        assert lm.options.counters.peak_active == 1

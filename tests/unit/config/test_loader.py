@@ -257,6 +257,7 @@ def test_what_a_restriction_means_for_direct_messages_is_said() -> None:
         ({"LMSTUDIO_BASE_URL": "a:1,b:1", "LMSTUDIO_API_TOKEN": "x,y,z"}, "more tokens than"),
         ({"CLAWBOT_LMSTUDIO__WAKE": "00:11:22:33:44:55,00:11:22:33:44:56"}, "more machines than"),
         ({"CLAWBOT_LMSTUDIO__SUSPEND_AFTER_S": "600"}, "need each other"),
+        ({"CLAWBOT_LMSTUDIO__EXTRA_COPIES": "1"}, "which bounds them"),
         ({"CLAWBOT_LMSTUDIO__SUSPEND_COMMAND": "ssh, llm, suspend"}, "need each other"),
     ],
 )

@@ -109,6 +109,10 @@ async def test_while_the_machine_is_away_nothing_is_promised() -> None:
         (ServerState(None, "closed"), "not reached yet"),
         (ServerState(True, "open"), "left alone for a while"),
         (ServerState(True, "half-open"), "tried again with one question"),
+        (
+            ServerState(True, "closed", 0, 2, models=(("a/b", 9.0),), copies=(2,)),
+            "answers; 0 of 2 slots busy; is loaded 2 times and writes 9 tokens/s",
+        ),
     ],
 )
 async def test_each_state_of_a_server_has_its_words(server: ServerState, words: str) -> None:

@@ -83,7 +83,9 @@ class Seam:
 
     def finish(self) -> str:
         """Return what was held back when the rest has ended."""
-        content = self._filter.close(FinishReason.STOP) if self._filter is not None else ""
+        content = ""
+        if self._filter is not None:
+            content = self._with_lead(self._filter, self._filter.close(FinishReason.STOP))
         self._filter = None
         text = self._join(content)
         if self._is_joined or (self._is_repeating and self._same):
@@ -101,17 +103,17 @@ class Seam:
             return shown
         shown += reader.close(FinishReason.LENGTH)
         self._filter = None
-        if reader.saw_open or reader.saw_orphan_close:
-            return self._lead_of(reader.lead, shown) + shown
-        return reader.lead + shown
+        return self._with_lead(reader, shown)
 
-    def _lead_of(self, blanks: str, text: str) -> str:
-        """Return the part of the blanks behind the thinking that belongs to the answer.
+    def _with_lead(self, reader: ReasoningFilter, text: str) -> str:
+        """Return a text with the blanks in front of it that belong to the answer.
 
         Templates end thinking with line breaks. In the middle of a sentence they aren't the answer's.
         """
         is_inside = self.said[-1:].isalpha() and text[:1].islower()
-        return "" if is_inside and "\n" in blanks else blanks
+        has_thought = reader.saw_open or reader.saw_orphan_close
+        is_templates = has_thought and is_inside and "\n" in reader.lead
+        return text if is_templates or not text.strip() else reader.lead + text
 
     def _join(self, text: str) -> str:
         if self._is_joined or not text:

@@ -50,15 +50,10 @@ class DiscordLayout:
 
     Args:
         holds_first_line: Hold the first line until it is known whether it begins a table.
-
-    Attributes:
-        missed_table: The first line, which was given out at once, was the header of a table.
     """
 
     def __init__(self, *, holds_first_line: bool = False) -> None:
-        self.missed_table = False
         self._holds_lines = holds_first_line
-        self._first_line = ""
         self._is_barred = False
         self._buf = ""
         self._pos = 0
@@ -72,11 +67,6 @@ class DiscordLayout:
         self._fence_ticks = 0
         self._header: str | None = None
         self._is_in_run = False
-
-    @property
-    def is_behind_first_line(self) -> bool:
-        """Whether it is known what the first line is."""
-        return self._holds_lines
 
     @property
     def has_rows(self) -> bool:
@@ -115,8 +105,6 @@ class DiscordLayout:
         return self._fence() if self._fence_ticks else self._text()
 
     def _emit(self, end: int, text: str | None = None) -> bool:
-        if not self._holds_lines:
-            self._note_first_line(self._buf[self._pos : min(end, self._pos + _HEADER_CHARS)])
         self._out.append(self._buf[self._pos : end] if text is None else text)
         self._line_chars += end - self._pos
         self._last = self._buf[end - 1 : end]
@@ -132,7 +120,8 @@ class DiscordLayout:
             return self._emit(end)
         char = self._buf[end]
         if char == "\n":
-            self._line_start, self._inline = True, 0
+            self._line_start = self._holds_lines = True
+            self._inline = 0
             self._chars_above, self._line_chars = self._line_chars, -1
             return self._emit(end + 1)
         return self._ticks() if char == "`" else self._formula(char)
@@ -144,8 +133,6 @@ class DiscordLayout:
         start = lead.end() if lead else self._pos
         char = self._buf[start : start + 1]
         if not char and not self._ended and start - self._pos < 40:
-            return False
-        if self._first_line.endswith("\n") and not (self._holds_lines or self._look_back(start)):
             return False
         if char == "|":
             self._is_barred = self._holds_lines = True
@@ -179,23 +166,6 @@ class DiscordLayout:
         if self._header is not None:
             return not self._is_barred
         return self._is_ruled_off(line, start + len(line) + 1)
-
-    def _note_first_line(self, text: str) -> None:
-        """Remember the first line for as long as it may begin a table."""
-        self._first_line += text
-        has_bar = "|" in self._first_line[:_CELL_CHARS]
-        if len(self._first_line) >= (_HEADER_CHARS if has_bar else _CELL_CHARS):
-            self._holds_lines = not self._first_line.endswith("\n")
-
-    def _look_back(self, start: int) -> bool:
-        """Note whether the first line, which is given out already, began a table, once that is known."""
-        header, _, rest = self._first_line.partition("\n")
-        is_missed = "|" in header and not rest and self._is_ruled_off(header, start)
-        if is_missed is None:
-            return False
-        self.missed_table = is_missed
-        self._holds_lines = True
-        return True
 
     def _is_ruled_off(self, header: str, start: int) -> bool | None:
         lead = _LEAD.match(self._buf, start)
@@ -235,8 +205,8 @@ class DiscordLayout:
         if end == len(self._buf) and not self._ended:
             return False
         self._line_start = False
-        is_bare = self._buf[end : end + 1] in {"", "\n"}
-        if end - start < 3 or (is_bare and underlines(end - start, self._chars_above)):
+        isbare = self._buf[end : end + 1] in {"", "\n"}
+        if end - start < 3 or (isbare and underlines(end - start, self._chars_above)):
             return True
         self._fence_ticks = start - end
         return self._emit(end, self._buf[self._pos : start] + "```")
@@ -362,6 +332,37 @@ class DiscordLayout:
         if end < 0 or self._last.isalnum() or after.isalnum() or not is_formula(source):
             return self._emit(start)
         return self._emit(start + end + 1, shown_formula(source))
+
+
+class FirstLines:
+    """Passes the first line of an answer on at once, although it may turn out to be a table's header.
+
+    Attributes:
+        are_table: It did: what is passed on now is the whole text once more.
+    """
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._passed: int | None = 0
+        self.are_table = False
+
+    def add(self, text: str, *, ended: bool) -> str:
+        """Return what of a text can be passed on; a second line that may rule off waits to be whole."""
+        if self._passed is None:
+            self.are_table = False
+            return text
+        self._text += text
+        begin, self._passed = self._passed, None
+        header, newline, rest = self._text.partition("\n")
+        may_be_header = "|" in header[:_CELL_CHARS] and len(header) < _HEADER_CHARS
+        if not newline and (may_be_header or len(header) < _CELL_CHARS):
+            self._passed = len(self._text)
+        elif newline and may_be_header:
+            rule, end, _ = rest.partition("\n")
+            self.are_table = bool(end or ended) and rules_off(_bare(rule), header)
+            if not (end or ended or rule.strip(f"{_RULE_SIGNS}>") or len(rule) > _HEADER_CHARS):
+                self._passed = len(header) + 1
+        return self._text[0 if self.are_table else begin : self._passed]
 
 
 def _bare(line: str) -> str:

@@ -54,31 +54,12 @@ class Marker:
 
 
 THINK_TAGS: Final = (
-    "think",
-    "thinking",
-    "thought",
-    "thoughts",
-    "reasoning",
-    "inner_monologue",
-    "antthinking",
-    "scratchpad",
-    "seed:think",
-    "mm:think",
-    "longcat_think",
-    "thinking_process",
-    "thought_process",
-    "internal_monologue",
-    "internal_thoughts",
-    "inner_thoughts",
-    "antml:thinking",
-    "ant_thinking",
-    "chain_of_thought",
-    "internal_reasoning",
-    "reasoning_content",
-    "thinking_content",
-    "think_slow",
+    "think", "thinking", "thought", "thoughts", "reasoning", "inner_monologue", "antthinking",
+    "scratchpad", "seed:think", "mm:think", "longcat_think", "thinking_process", "thought_process",
+    "internal_monologue", "internal_thoughts", "inner_thoughts", "antml:thinking", "ant_thinking",
+    "chain_of_thought", "internal_reasoning", "reasoning_content", "thinking_content", "think_slow",
     "cot",
-)
+)  # fmt: skip
 ORDINARY_TAGS: Final = frozenset({"thought", "thoughts", "reasoning", "scratchpad"})
 """Tags of thinking that are words of other markup too: inside a line they are text."""
 SURE_TAGS: Final = frozenset(f"<{name}>" for name in THINK_TAGS) - frozenset(
@@ -87,38 +68,25 @@ SURE_TAGS: Final = frozenset(f"<{name}>" for name in THINK_TAGS) - frozenset(
 WEAK_TAGS: Final = ("plan", "reason", "reflection", "brainstorm", "justification", "analysis")
 WRAP_TAGS: Final = ("answer", "response", "output", "solution", "final_answer")
 TOOL_TAGS: Final = (
-    "tool_call",
-    "tool_calls",
-    "tool_response",
-    "function_call",
-    "function_calls",
-    "longcat_tool_call",
-    "seed:tool_call",
-    "seed:cot_budget_reflect",
-    "minimax:tool_call",
-    "atem:function_calls",
-    "system-reminder",
-)
+    "tool_call", "tool_calls", "tool_response", "function_call", "function_calls",
+    "longcat_tool_call", "seed:tool_call", "seed:cot_budget_reflect", "minimax:tool_call",
+    "atem:function_calls", "system-reminder",
+)  # fmt: skip
 
 THINK_PAIRS: Final = (
-    (("◁think▷",), ("◁/think▷",)),
-    (("[THINK]",), ("[/THINK]",)),
-    (("[REASONING]",), ("[/REASONING]",)),
-    (("<|channel>",), ("<channel|>",)),
+    (("◁think▷",), ("◁/think▷",)), (("[THINK]",), ("[/THINK]",)),
+    (("[REASONING]",), ("[/REASONING]",)), (("<|channel>",), ("<channel|>",)),
     (("<|think|>",), ("<channel|>", "<|end|>", "<|content|>", "<|/think|>")),
-    (("<unused94>",), ("<unused95>",)),
-    (("[unused16]",), ("[unused17]",)),
+    (("<unused94>",), ("<unused95>",)), (("[unused16]",), ("[unused17]",)),
     (("<|START_THINKING|>",), ("<|END_THINKING|>",)),
     (("<|inner_prefix|>",), ("<|inner_suffix|>",)),
-    (("<|begin_of_thought|>",), ("<|end_of_thought|>",)),
-    (("<|thinking|>",), ("<|/thinking|>",)),
-    (("<|thought|>",), ("<|/thought|>",)),
-    (("<|think_start|>",), ("<|think_end|>",)),
+    (("<|begin_of_thought|>",), ("<|end_of_thought|>",)), (("<|thinking|>",), ("<|/thinking|>",)),
+    (("<|thought|>",), ("<|/thought|>",)), (("<|think_start|>",), ("<|think_end|>",)),
     (("<|begin_of_thinking|>",), ("<|end_of_thinking|>",)),
     (("<|reasoning_start|>",), ("<|reasoning_end|>",)),
     (("<|begin_of_reasoning|>",), ("<|end_of_reasoning|>",)),
     (("<|thought_start|>",), ("<|thought_end|>",)),
-)
+)  # fmt: skip
 WEAK_PAIRS: Final = tuple(
     (f"[{name}]", f"[/{name}]") for name in ("think", "thinking", "reasoning", "THOUGHT")
 )
@@ -128,144 +96,55 @@ DETAILS: Final = "<details>"
 """The canonical text of Open WebUI's folded thinking, which models copy from a conversation."""
 
 TOOL_PAIRS: Final = (
-    ("[TOOL_REQUEST]", "[END_TOOL_REQUEST]"),
-    ("[TOOL_RESULT]", "[END_TOOL_RESULT]"),
-    ("[TOOL_CALLS]", ""),
-    ("<|tool_call_start|>", "<|tool_call_end|>"),
+    ("[TOOL_REQUEST]", "[END_TOOL_REQUEST]"), ("[TOOL_RESULT]", "[END_TOOL_RESULT]"),
+    ("[TOOL_CALLS]", ""), ("<|tool_call_start|>", "<|tool_call_end|>"),
     ("<|tool_call:begin|>", "<|tool_call:end|>"),
     ("<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"),
-    ("<|tool_call>", "<tool_call|>"),
-    ("<|tool_response>", "<tool_response|>"),
-    ("<|START_ACTION|>", "<|END_ACTION|>"),
-    ("<|open|>", "<|sep|>"),
+    ("<|tool_call>", "<tool_call|>"), ("<|tool_response>", "<tool_response|>"),
+    ("<|START_ACTION|>", "<|END_ACTION|>"), ("<|open|>", "<|sep|>"),
     ("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"),
     ("<｜tool▁outputs▁begin｜>", "<｜tool▁outputs▁end｜>"),
     ("<｜DSML｜function_calls>", "</｜DSML｜function_calls>"),
-)
+)  # fmt: skip
 HARMONY_CLOSERS: Final = (
-    "<|end|>",
-    "<|return|>",
-    "<|call|>",
-    "<|eom|>",
-    "<|eot|>",
-    "<|start|>",
-    "<|channel|>",
-)
+    "<|end|>", "<|return|>", "<|call|>", "<|eom|>", "<|eot|>", "<|start|>", "<|channel|>",
+)  # fmt: skip
 FUNCTION: Final = "<function=>"
 """The canonical text of Qwen's and Llama's call without a wrapper, whatever its name."""
 
 FINAL_OPENER: Final = "[BEGIN FINAL RESPONSE]"
 END_TOKENS: Final = (
-    "<|im_end|>",
-    "<|endoftext|>",
-    "<|eot_id|>",
-    "<|end_of_text|>",
-    "<|eom_id|>",
-    "<|eom|>",
-    "<|eot|>",
-    "<|end|>",
-    "<|return|>",
-    "<|call|>",
-    "<|endofturn|>",
-    "<|END_OF_TURN_TOKEN|>",
-    "<｜end▁of▁sentence｜>",
-    "<turn|>",
-    "<seed:eos>",
-    "</s>",
-    "<eos>",
-    "<end_of_turn>",
-    "<sep>",
-    "<eoa>",
-    "<EOS_TOKEN>",
-    "<SPECIAL_12>",
-    "<end_of_utterance>",
-    "<|eos|>",
-    "<|EOT|>",
-    "<|separator|>",
-    "<|endofresponse|>",
-    "<|end_of_turn|>",
-    "<|end_of_sentence|>",
-    "<end_of_sentence>",
-    "<|assistant_end|>",
-    "<|role_end|>",
-    "[|endofturn|]",
-    "[unused10]",
-    "[e~[",
+    "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<|eom_id|>", "<|eom|>",
+    "<|eot|>", "<|end|>", "<|return|>", "<|call|>", "<|endofturn|>", "<|END_OF_TURN_TOKEN|>",
+    "<｜end▁of▁sentence｜>", "<turn|>", "<seed:eos>", "</s>", "<eos>", "<end_of_turn>", "<sep>",
+    "<eoa>", "<EOS_TOKEN>", "<SPECIAL_12>", "<end_of_utterance>", "<|eos|>", "<|EOT|>",
+    "<|separator|>", "<|endofresponse|>", "<|end_of_turn|>", "<|end_of_sentence|>",
+    "<end_of_sentence>", "<|assistant_end|>", "<|role_end|>", "[|endofturn|]", "[unused10]", "[e~[",
     "[END FINAL RESPONSE]",
-)
+)  # fmt: skip
 ROLE_TOKENS: Final = (
-    "<|user|>",
-    "<|system|>",
-    "<|assistant|>",
-    "<|observation|>",
-    "<|user_start|>",
-    "<|assistant_start|>",
-    "<｜User｜>",
-    "<｜Assistant｜>",
-    "<｜hy_User｜>",
-    "<｜hy_Assistant｜>",
-    "[|user|]",
-    "[|assistant|]",
-    "[|system|]",
-    "<role>HUMAN</role>",
-    "<role>ASSISTANT</role>",
-    "<role>SYSTEM</role>",
-    "<用户>",
-    "<AI>",
-    "<<SYS>>",
-    "[INST]",
-)
+    "<|user|>", "<|system|>", "<|assistant|>", "<|observation|>", "<|user_start|>",
+    "<|assistant_start|>", "<｜User｜>", "<｜Assistant｜>", "<｜hy_User｜>", "<｜hy_Assistant｜>",
+    "[|user|]", "[|assistant|]", "[|system|]", "<role>HUMAN</role>", "<role>ASSISTANT</role>",
+    "<role>SYSTEM</role>", "<用户>", "<AI>", "<<SYS>>", "[INST]",
+)  # fmt: skip
 """Tokens that begin a turn and say themselves whose it is."""
 TURN_TOKENS: Final = (
-    *ROLE_TOKENS,
-    "<|im_start|>",
-    "<|start_header_id|>",
-    "<|header_start|>",
-    "<|start_of_role|>",
-    "<start_of_turn>",
-    "<|turn>",
-    "<|begin|>",
-    "<|START_OF_TURN_TOKEN|>",
-    "<SPECIAL_11>",
-    "[unused9]",
-    "<|im_user|>",
-    "<|im_assistant|>",
-    "<|im_system|>",
-    "<seed:bos>",
+    *ROLE_TOKENS, "<|im_start|>", "<|start_header_id|>", "<|header_start|>", "<|start_of_role|>",
+    "<start_of_turn>", "<|turn>", "<|begin|>", "<|START_OF_TURN_TOKEN|>", "<SPECIAL_11>",
+    "[unused9]", "<|im_user|>", "<|im_assistant|>", "<|im_system|>", "<seed:bos>",
     "<beginning_of_sentence>",
-)
+)  # fmt: skip
 """Tokens that begin a turn; but for ``ROLE_TOKENS``, a role may follow."""
 HEADER_TOKENS: Final = ("<|start|>", "<|channel|>")
 DROP_TOKENS: Final = (
-    "<s>",
-    "<bos>",
-    "<pad>",
-    "<PAD>",
-    "<unk>",
-    "<｜begin▁of▁sentence｜>",
-    "[/INST]",
-    "<</SYS>>",
-    "[ARGS]",
-    "[gMASK]",
-    "<sop>",
-    "<|begin_of_text|>",
-    "<|begin_of_sentence|>",
-    "<|end_header_id|>",
-    "<|header_end|>",
-    "<|end_of_role|>",
-    "<|im_sep|>",
-    "<|message|>",
-    "<|content|>",
-    "<|constrain|>",
-    "<|begin_of_box|>",
-    "<|end_of_box|>",
-    "<|begin_of_solution|>",
-    "<|end_of_solution|>",
-    "<|START_RESPONSE|>",
-    "<|END_RESPONSE|>",
-    "<|START_TEXT|>",
+    "<s>", "<bos>", "<pad>", "<PAD>", "<unk>", "<｜begin▁of▁sentence｜>", "[/INST]", "<</SYS>>",
+    "[ARGS]", "[gMASK]", "<sop>", "<|begin_of_text|>", "<|begin_of_sentence|>", "<|end_header_id|>",
+    "<|header_end|>", "<|end_of_role|>", "<|im_sep|>", "<|message|>", "<|content|>",
+    "<|constrain|>", "<|begin_of_box|>", "<|end_of_box|>", "<|begin_of_solution|>",
+    "<|end_of_solution|>", "<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_TEXT|>",
     "<|END_TEXT|>",
-)
+)  # fmt: skip
 
 THOUGHT_PHRASES: Final = (
     "here is my thought process:",
@@ -280,17 +159,9 @@ RESPONSE_PHRASES: Final = (
 STEPS_PHRASES: Final = ("here are my reasoning steps:",)
 ROLE_LABELS: Final = ("assistant", "ai", "bot")
 TURN_ROLES: Final = (
-    "assistant",
-    "model",
-    "user",
-    "system",
-    "human",
-    "tool",
-    "developer",
-    "environment",
-    "observation",
-    "ipython",
-)
+    "assistant", "model", "user", "system", "human", "tool", "developer", "environment",
+    "observation", "ipython",
+)  # fmt: skip
 
 
 def _tag_markers() -> dict[str, Marker]:

@@ -8,6 +8,7 @@ from typing import Final
 
 from bot.core.domain import FinishReason, TextDelta
 from bot.core.fences import fence_end
+from bot.output.layout import FirstLines
 from bot.output.participants import Labels
 from bot.output.reasoning.filter import ReasoningFilter
 from bot.output.reasoning.hidden import KeptThinking
@@ -89,7 +90,7 @@ class ReplyPipeline:
 
     def _begin_text(self, *, holds_first_line: bool = False) -> None:
         self._sanitiser = Sanitiser(self._policy, self._guard, holds_first_line=holds_first_line)
-        self._first_line: list[str] | None = None if holds_first_line else []
+        self._first_lines = None if holds_first_line else FirstLines()
         self._parts: list[str] = []
         self._size = 0
         self._check_at = _CHECK_CHARS
@@ -208,22 +209,15 @@ class ReplyPipeline:
             self._kept.begin_block()
             self._kept.add(self._replaced)
             self._begin_text()
-        if self._first_line is not None:
-            self._first_line.append(text)
+        if self._first_lines is not None:
+            text = self._first_lines.add(text, ended=ended)
+            if self._first_lines.are_table:
+                self._begin_text(holds_first_line=True)
         if text and not ended and len(text) <= STEP_CHARS:
             self._show(self._sanitiser.feed(text))
         elif text or ended:
             yield from self._sanitising(text, ended=ended)
-        if self._first_line is not None and self._sanitiser.is_behind_first_line:
-            yield from self._looking_back("".join(self._first_line), ended=ended)
         self.must_stop = self.must_stop or self._sanitiser.is_full or self._filter.is_over
-
-    def _looking_back(self, text: str, *, ended: bool) -> Iterator[None]:
-        """Show what has come so far anew, if its first line turned out to be a table's header."""
-        self._first_line = None
-        if self._sanitiser.missed_table:
-            self._begin_text(holds_first_line=True)
-            yield from self._sanitising(text, ended=ended)
 
     def _sanitising(self, text: str, *, ended: bool) -> Iterator[None]:
         for part in self._sanitiser.steps(text, ended=ended):

@@ -48,7 +48,8 @@ from bot.output.reasoning.place import (
 
 _TAG_NOUN: Final = re.compile(r" (?:tags?|tokens?|blocks?|elements?|markers?)\b")
 _MAY_GO_ON: Final = re.compile(
-    rf"[ \t](?:[a-zà-ÿα-ωа-яё\u0590-\u06ff—–=:→][^\n]*)?+|{UNSPACED.pattern}[^\n]*|-[^\n]?|['’][^\n]?"
+    r"[ \t](?:[a-zà-ÿα-ωа-яё\u0590-\u06ff]{0,12}+(?: [^\n]{0,2})?|[—–=:→][^\n]?)"
+    rf"|{UNSPACED.pattern}[^\n]*|-[^\n]?|['’][^\n]?"
 )
 """What may yet turn out to be the rest of a sentence about a tag."""
 _ENOUGH_CHARS: Final = 24

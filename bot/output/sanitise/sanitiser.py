@@ -195,16 +195,6 @@ class Sanitiser:
         self.is_full = False
 
     @property
-    def is_behind_first_line(self) -> bool:
-        """Whether it is known what the first line is."""
-        return self._layout.is_behind_first_line
-
-    @property
-    def missed_table(self) -> bool:
-        """Whether the first line was given out as text, and is a table's header."""
-        return self._layout.missed_table
-
-    @property
     def has_rows(self) -> bool:
         """Whether rows have come of a table that goes on."""
         return self._layout.has_rows

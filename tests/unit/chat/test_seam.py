@@ -109,6 +109,7 @@ def test_thinking_is_no_part_of_what_the_model_is_told_it_said() -> None:
     [
         ("The capital of Fra", "</think>\n\nnce is Paris.", "The capital of France is Paris."),
         ("One, two,", "</think> three.", "One, two, three."),
+        ("One, two,", "</think> th", "One, two, th"),
         ("It is so.", "</think>\n\nAnd it stays.", "It is so.\n\nAnd it stays."),
     ],
 )

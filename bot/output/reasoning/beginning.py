@@ -41,11 +41,9 @@ _ESCAPED: Final = {
 """Tags of thinking whose angle brackets were escaped, as in HTML or in Markdown."""
 
 _ESCAPED_TAG: Final = re.compile(r"(?:&lt;|\\<)[a-z_:]{1,24}+(?:&gt;|\\?>)")
-_BARE: Final = re.compile(r"thought[ \t]*\n")
 _STRIPPED: Final = re.compile(
     r"(?:assistant)?analysis(?!<(?:\||\Z))(?=[^\s.,:;!?()\[/\-–—_'’=]|-\s)"
 )
-_STRIPPED_LINE: Final = re.compile(r"analysis[ \t]{0,4}+\n")
 _COMPOUND: Final = re.compile(
     r"analysis(?!(?:This|That|It|Here|There|He|She|We|You|They|What|Which|User|Who|One)\b)[A-Z][a-z]{1,30}+"
     r"(?: (?:is|are|was|were|means|has|can|occurs|refers|happens|describes)\b| ?=|[(\[_]|\.[a-z])"
@@ -53,23 +51,11 @@ _COMPOUND: Final = re.compile(
 _COMPOUND_PARTIAL: Final = re.compile(r"analysis[A-Z][a-z]{0,30}+(?: [a-z]{0,9}+|\.)?+\Z")
 """A word that begins like the channel's name with its marks taken off."""
 
-_DROPPED: Final = re.compile(r"assistantfinal(?=\S)|assistant[ \t]*\n|final<\|message\|>")
-_THINK_ROLE: Final = re.compile(r"/think[ \t]*\n")
-_HEADED: Final = re.compile(r"analysis<\|message\|>")
-"""A harmony header whose first token was removed."""
-
 _UNDECIDED: Final = prefixes(
     [
         *(phrase for phrase, _ in _PHRASES),
-        "thought\n",
-        "/think\n",
-        "assistant\n",
-        "analysis.",
-        "analysis\n",
-        "assistantanalysis.",
-        "assistantfinal.",
-        "analysis<|message|>",
-        "final<|message|>",
+        *("thought\n", "/think\n", "assistant\n", "analysis.", "analysis\n", "assistantanalysis."),
+        *("assistantfinal.", "analysis<|message|>", "final<|message|>"),
         *(f"{tag} " for tag in _ESCAPED),
     ]
 )
@@ -81,12 +67,12 @@ _OWN_ROLES: Final = frozenset({"assistant", "model"})
 
 
 _PATTERNS: Final = (
-    (_BARE, BARE_THOUGHT),
-    (_HEADED, HARMONY),
+    (re.compile(r"thought[ \t]*\n"), BARE_THOUGHT),
+    (re.compile(r"analysis<\|message\|>"), HARMONY),  # its first token was removed
     (_STRIPPED, STRIPPED),
-    (_STRIPPED_LINE, STRIPPED_LINE),
-    (_DROPPED, None),
-    (_THINK_ROLE, HYPERCLOVA),
+    (re.compile(r"analysis[ \t]{0,4}+\n"), STRIPPED_LINE),
+    (re.compile(r"assistantfinal(?=\S)|assistant[ \t]*\n|final<\|message\|>"), None),
+    (re.compile(r"/think[ \t]*\n"), HYPERCLOVA),
 )
 
 

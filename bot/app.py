@@ -517,6 +517,7 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
         scheduler=base.scheduler,
         source=source,
         pacers=parts.pacers,
+        secrets=parts.secrets,
         metrics=base.metrics,
         history=base.history,
         introductions=base.introductions,
@@ -576,7 +577,7 @@ def _reply_parts(
         builder=builder,
         estimator=estimator,
         pacers=PacerRegistry(settings.delivery.writes_per_5_s, clock),
-        secrets=SecretGuard(_secrets(settings)),
+        secrets=SecretGuard(_secrets(settings, base.backend)),
         policy=OutputPolicy(allow_invites=settings.delivery.allow_invites),
         memory=base.memory,
         metrics=base.metrics,
@@ -613,16 +614,13 @@ def _times(stored: object) -> list[datetime]:
     return [epoch + timedelta(seconds=v) for v in values if isinstance(v, int | float)]
 
 
-def _secrets(settings: Settings) -> Iterable[str]:
-    """Return what must never be shown: tokens, and where the model's machine is."""
+def _secrets(settings: Settings, backend: LMStudioBackend) -> Iterable[str]:
+    """Return what must never be shown: tokens, and where the model's machines are."""
     for secret in (settings.discord.token, settings.discord.proxy, settings.lmstudio.api_token):
         if secret is not None:
             yield secret.get_secret_value()
     yield from filter(None, settings.lmstudio.api_tokens)
-    for url in settings.lmstudio.base_url:
-        host = urlsplit(url).hostname or ""
-        if host not in {"", "localhost", "127.0.0.1", "::1"}:
-            yield host
+    yield from backend.roster.hosts
     if settings.store.database_url:
         yield settings.store.database_url
 
@@ -744,7 +742,12 @@ def _follow_files(
 ) -> None:
     """Put edits of the operator's files in force."""
     if origin is not None:
-        reload = Reload(origin, settings, services.overrides, services.backend.roster.follow)
+
+        def follow() -> None:
+            services.backend.roster.follow()
+            services.secrets.learn(_secrets(settings, services.backend))
+
+        reload = Reload(origin, settings, services.overrides, follow)
         tasks.start(reload.watch(services.clock), name="settings file")
 
 

@@ -274,6 +274,7 @@ class ModelsCog(commands.Cog):
         _gate.require_owner(interaction)
         async with _respond.deferred(interaction):
             node = await self._services.backend.roster.add(address)
+            self._services.secrets.learn(self._services.backend.roster.hosts)
             await self._keep_servers()
         await _respond.say(interaction, f"Server {node.index + 1} answers, and is in use now.")
 

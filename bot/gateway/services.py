@@ -17,6 +17,7 @@ from bot.idle.warm import WarmAhead
 from bot.lmstudio import LMStudioBackend
 from bot.ops.history import History
 from bot.ops.metrics import Metrics
+from bot.output.sanitise.secret_guard import SecretGuard
 from bot.prompt.builder import ContextBuilder
 from bot.prompt.cache import MessageCache
 from bot.queue.rate_limit import RateLimiter
@@ -40,6 +41,7 @@ class Services:
         own_words: Knows which of the bot's messages are answers.
         allowed: The models that guilds may choose.
         source: Discord's messages; told of what the gateway brings.
+        secrets: What no answer may show.
     """
 
     settings: Settings
@@ -59,6 +61,7 @@ class Services:
     scheduler: Scheduler
     source: MessageCache
     pacers: PacerRegistry
+    secrets: SecretGuard
     metrics: Metrics
     history: History
     introductions: Introductions

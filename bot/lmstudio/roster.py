@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -26,6 +26,7 @@ from bot.lmstudio.transport import (
     tokens_by_origin,
 )
 from bot.lmstudio.wake import Waker
+from config.addresses import WakeTarget
 from config.settings import LMStudioSettings
 
 _log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ WAKE_TIMES: Final = "wake_times"
 
 LEAVING_S: Final = 7200.0
 """Longest time that answers go on at a server that was removed, in seconds."""
+
+_OWN_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 ALREADY: Final = "I use that server already."
 FULL: Final = f"I use {MOST_ADDED} added servers already. Remove one with /model endpoint remove."
@@ -105,6 +108,11 @@ class Roster:
         """The servers in use, those of the settings first."""
         return tuple(sorted(self._members.values(), key=lambda one: one.is_added))
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Where the servers are: names and addresses of other machines."""
+        return frozenset(one.endpoint.host for one in self._members.values()) - _OWN_HOSTS
+
     def follow(self) -> None:
         """Open what the settings name, and let go what they name no longer.
 
@@ -119,17 +127,28 @@ class Roster:
         tokens = tokens_by_origin(settings.base_url, settings.api_tokens)
         wakes = dict(zip(wanted, settings.wake, strict=False))
         for origin, endpoint in wanted.items():
-            if origin in self._members:
-                continue
-            resolver = PinnedResolver(endpoint.host, self._lookup)
-            transport = self._transport(endpoint, resolver, tokens.get(origin))
-            node = self._enter(endpoint, transport, is_added=False)
-            if (target := wakes.get(origin)) is not None and target.mac:
-                waker = Waker(target, self._clock, partial(_is_up, node), node.look_again)
-                stack = self._members[origin].stack
-                stack.push_async_callback(waker.close)
-                self._members[origin] = Member(node, endpoint, False, waker, stack)
+            if origin not in self._members:
+                resolver = PinnedResolver(endpoint.host, self._lookup)
+                self._enter(endpoint, self._transport(endpoint, resolver), is_added=False)
+            member = self._woken_by(self._members[origin], wakes.get(origin))
+            self._members[origin] = member
+            if member.node.transport.use_token(tokens.get(origin)):
+                member.node.look_again()
         self._list()
+
+    def _woken_by(self, member: Member, target: WakeTarget | None) -> Member:
+        """Return a server with what wakes its machine by the settings of this moment."""
+        wanted = target if target is not None and target.mac else None
+        waker, node = member.waker, member.node
+        if wanted == (None if waker is None else waker.target):
+            return member
+        if waker is not None:
+            self._leaving.start(waker.close(), name="another wakes it")
+        if wanted is None:
+            return replace(member, waker=None)
+        waker = Waker(wanted, self._clock, partial(_is_up, node), node.look_again)
+        member.stack.push_async_callback(waker.close)
+        return replace(member, waker=waker)
 
     async def add(self, text: str) -> Node:
         """Use one more server, after a look at it; what is found then is what it stays bound to.
@@ -147,7 +166,7 @@ class Roster:
                 raise EndpointError(FULL)
             allowed = self._settings.allowed_networks
             found = await networks.addresses_of(endpoint, allowed, self._lookup, self._clock)
-            transport = self._transport(endpoint, self._bound(endpoint, found), None)
+            transport = self._transport(endpoint, self._bound(endpoint, found))
             node = self._enter(endpoint, transport, is_added=True)
             try:
                 await node.look_strictly()
@@ -174,7 +193,7 @@ class Roster:
             except EndpointError:
                 continue
             if endpoint.origin not in self._members:
-                transport = self._transport(endpoint, self._bound(endpoint, ()), None)
+                transport = self._transport(endpoint, self._bound(endpoint, ()))
                 self._enter(endpoint, transport, is_added=True)
         for member in self._members.values():
             member.node.is_drained = member.endpoint.origin in drained
@@ -254,10 +273,8 @@ class Roster:
 
         return PinnedResolver(endpoint.host, self._lookup, allows=allows, pinned=found)
 
-    def _transport(
-        self, endpoint: Endpoint, resolver: PinnedResolver, token: str | None
-    ) -> Transport:
-        return Transport(endpoint, self._clock, resolver, token=token, tls=self._tls)
+    def _transport(self, endpoint: Endpoint, resolver: PinnedResolver) -> Transport:
+        return Transport(endpoint, self._clock, resolver, tls=self._tls)
 
     def _enter(self, endpoint: Endpoint, transport: Transport, *, is_added: bool) -> Node:
         node = Node(self._number, transport, self._clock, self._on_change)

@@ -291,6 +291,8 @@ KEEPALIVE_S: Final = 4.0
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """Largest body that isn't a stream; a list of 200 models is about 200 KB."""
 
+_AUTHORIZATION: Final = "Authorization"
+
 GREETING: Final = "/lmstudio-greeting"
 """A path that LM Studio answers at once, also while it is busy."""
 
@@ -393,7 +395,7 @@ class Transport:
         self._resolver = resolver
         headers = {"Accept-Encoding": "identity", "User-Agent": "clawbot"}
         if token:
-            headers["Authorization"] = f"Bearer {token}"
+            headers[_AUTHORIZATION] = f"Bearer {token}"
         trace = aiohttp.TraceConfig()
         trace.on_connection_create_end.append(_note_connected)
         trace.on_connection_reuseconn.append(_note_connected)
@@ -413,6 +415,16 @@ class Transport:
             trust_env=False,
             trace_configs=[trace],
         )
+
+    def use_token(self, token: str | None) -> bool:
+        """Send another bearer token from the next request on; return whether it is another."""
+        wanted = None if token is None else f"Bearer {token}"
+        if wanted == self._session.headers.get(_AUTHORIZATION):
+            return False
+        self._session.headers.popall(_AUTHORIZATION, None)
+        if wanted is not None:
+            self._session.headers[_AUTHORIZATION] = wanted
+        return True
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -81,6 +81,7 @@ class Waker:
         send: Sends one packet.
 
     Attributes:
+        target: As given.
         usual_s: Seconds from the first packet until the server answered, the last time; ``None``
             before.
     """
@@ -94,7 +95,7 @@ class Waker:
         send: Callable[[WakeTarget], None] = send_packet,
     ) -> None:
         self.usual_s: float | None = None
-        self._target = target
+        self.target = target
         self._clock = clock
         self._is_up = is_up
         self._look = look
@@ -121,7 +122,7 @@ class Waker:
                 _log.warning("the model's machine didn't wake up, and nobody asks for it any more")
                 return
             try:
-                self._send(self._target)
+                self._send(self.target)
             except OSError as exc:
                 _log.warning(
                     "the packet that wakes the machine can't be sent (%s)", plain_reason(exc)

@@ -56,7 +56,12 @@ class SecretGuard:
     """
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        usable = {value.strip() for value in values}
+        self.values: tuple[str, ...] = ()
+        self.learn(values)
+
+    def learn(self, values: Iterable[str]) -> None:
+        """Hide these, too, from here on."""
+        usable = {*self.values, *(value.strip() for value in values)}
         self.values = tuple(sorted(v for v in usable if len(v) >= MIN_VALUE_CHARS))
         forms = {form for value in self.values for form in _forms(value)}
         self._windows = frozenset(

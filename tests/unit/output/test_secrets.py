@@ -38,6 +38,16 @@ def longest_piece(secret: str, text: str) -> int:
     return best
 
 
+def test_what_is_learned_later_is_hidden_like_what_was_known_from_the_start() -> None:
+    guard = SecretGuard([KEY])
+    raw = f"It is {HOST} or {KEY}."
+    assert HOST in make_harmless(raw, policy=OutputPolicy(), secrets=guard)
+    guard.learn([HOST])
+    shown = make_harmless(raw, policy=OutputPolicy(), secrets=guard)
+    assert HOST not in shown
+    assert KEY not in shown
+
+
 @pytest.mark.parametrize(
     "secret", [form for value in (TOKEN, KEY, HOST) for form in spellings(value)]
 )

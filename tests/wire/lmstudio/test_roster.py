@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bot.lmstudio import LMStudioBackend, open_backend
+from bot.lmstudio import LMStudioBackend, errors, open_backend
 from bot.lmstudio.networks import NO_NETWORKS, EndpointError, may_use
 from bot.lmstudio.nodes import Fleet, Node
 from config.addresses import WakeTarget
@@ -195,6 +195,7 @@ async def test_an_added_server_is_tried_used_without_a_token_and_kept_over_a_res
             assert backend.capacity().slots == 8
             with pytest.raises(EndpointError):
                 await backend.roster.add(two.base_url)
+            assert backend.roster.hosts == frozenset()
             backend.roster.drain(0, is_drained=True)
             assert (await ask(clock, backend)).text == PARIS
             saved = backend.roster.saved()
@@ -296,12 +297,40 @@ async def test_edited_addresses_are_followed_while_answers_end(clock: FakeClock)
             await passing(clock, backend.probe_now())
             hold = asyncio.create_task(hold_slot(backend, one))
             await until(clock, lambda: nodes(backend)[0].in_flight == 1)
+            object.__setattr__(settings, "base_url", (two.base_url, "http://llm.example:1"))
+            backend.roster.follow()
+            assert backend.roster.hosts == {"llm.example"}
             object.__setattr__(settings, "base_url", (two.base_url,))
             backend.roster.follow()
             assert (await ask(clock, backend)).text == PARIS
             assert not hold.done()
             hold.cancel()
             await asyncio.gather(hold, return_exceptions=True)
+
+
+async def test_an_edited_token_and_what_wakes_a_machine_are_followed(clock: FakeClock) -> None:
+    async with LMStudioSandbox(token="sk-lm-right:one") as lm:
+        lm.answer(PARIS)
+        given = {"base_url": (lm.base_url,), "api_token": "sk-lm-wrong:one"}
+        settings = LMStudioSettings(**given)
+        async with open_backend(settings, clock) as backend:
+            await passing(clock, backend.probe_now())
+            assert isinstance((await ask(clock, backend)).error, errors.AuthenticationError)
+            edited = LMStudioSettings(
+                **{**given, "api_token": "sk-lm-right:one"}, wake=("02:00:00:00:00:01",)
+            )
+            for name in ("api_token", "wake"):
+                object.__setattr__(settings, name, getattr(edited, name))
+            backend.roster.follow()
+            assert (await ask(clock, backend)).text == PARIS
+            waker = backend.roster.members[0].waker
+            assert waker is not None
+            assert waker.target.mac == "02:00:00:00:00:01"
+            backend.roster.follow()
+            assert backend.roster.members[0].waker is waker
+            object.__setattr__(settings, "wake", ())
+            backend.roster.follow()
+            assert backend.roster.members[0].waker is None
 
 
 def test_of_two_servers_with_room_each_gets_work_by_its_measured_speed() -> None:

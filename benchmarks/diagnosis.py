@@ -70,7 +70,7 @@ async def _serving(head: bytes | None) -> AsyncIterator[str]:
     """Accept connections, and say nothing, or a head and then a byte each half second."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, EOFError):
+        with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
             if head is not None:
                 await reader.readuntil(b"\r\n\r\n")
                 writer.write(head)

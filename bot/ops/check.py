@@ -284,9 +284,9 @@ async def look_at_lmstudio(settings: Settings, server: Listed) -> AsyncGenerator
 
 
 def _print(text: str) -> None:
-    """Print a line at once; whoever reads may leave early (``| head``), and the rest goes on."""
+    """Print a line at once; who reads may leave early (``| head``), or the disk be full: the rest goes on."""
     try:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         detach_output()

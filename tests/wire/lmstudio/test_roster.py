@@ -312,14 +312,13 @@ async def test_an_edited_token_and_what_wakes_a_machine_are_followed(clock: Fake
     async with LMStudioSandbox(token="sk-lm-right:one") as lm:
         lm.answer(PARIS)
         given = {"base_url": (lm.base_url,), "api_token": "sk-lm-wrong:one"}
-        settings = LMStudioSettings(**given)
+        settings = LMStudioSettings.model_validate(given)
         async with open_backend(settings, clock) as backend:
             await passing(clock, backend.probe_now())
             assert isinstance((await ask(clock, backend)).error, errors.AuthenticationError)
-            edited = LMStudioSettings(
-                **{**given, "api_token": "sk-lm-right:one"}, wake=("02:00:00:00:00:01",)
-            )
-            for name in ("api_token", "wake"):
+            right = {"api_token": "sk-lm-right:one", "wake": ("02:00:00:00:00:01",)}
+            edited = LMStudioSettings.model_validate({**given, **right})
+            for name in right:
                 object.__setattr__(settings, name, getattr(edited, name))
             backend.roster.follow()
             assert (await ask(clock, backend)).text == PARIS

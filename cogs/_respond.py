@@ -17,6 +17,7 @@ from bot.core.errors import BotError, describe
 from bot.core.tasks import end_tasks
 from bot.core.wording import plain_reason
 from bot.delivery.splitter import MESSAGE_UNITS, fit, units
+from bot.queue.capacity import in_words
 from cogs._calls import TRANSIENT
 
 _log = logging.getLogger(__name__)
@@ -262,6 +263,10 @@ async def failure(interaction: discord.Interaction, error: BaseException) -> Non
     original = error
     if isinstance(error, app_commands.CommandInvokeError):
         original = error.original
+    if isinstance(original, app_commands.CommandOnCooldown):
+        wait = in_words(original.retry_after)
+        await say(interaction, f"You asked for that a few times already. Try again in {wait}.")
+        return
     if isinstance(original, app_commands.CheckFailure):
         await say(interaction, str(original) or "You may not do that here.")
         return

@@ -110,6 +110,14 @@ async def machine_asleep(installed: Installation) -> AsyncIterator[None]:
     yield
 
 
+@breakage(Step.CONNECTION, "off or asleep", "Wake it with /model wake", TERMINAL)
+async def machine_asleep_that_can_be_woken(installed: Installation) -> AsyncIterator[None]:
+    installed.stack.enter_context(silence("127.0.0.76", installed.lm.port, 65535))
+    installed.at(f"http://127.0.0.76:{installed.lm.port}")
+    installed.settings["CLAWBOT_LMSTUDIO__WAKE"] = "02:00:00:00:00:01"
+    yield
+
+
 @breakage(Step.CONNECTION, "LM Studio answers at port 1234", "Write port 1234")
 async def wrong_port(installed: Installation) -> AsyncIterator[None]:
     await installed.stack.enter_async_context(proxy(installed.lm.port, host="127.0.0.78", at=1234))

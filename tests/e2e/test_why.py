@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cogs.diagnostics import LOOKS
 from sandbox.discord import Channel, DiscordSandbox, Interaction, Person
 from sandbox.discord.values.channel_types import PRIVATE_THREAD
 from sandbox.lmstudio import Answer, Fault, LMStudioSandbox
@@ -188,6 +189,10 @@ async def test_a_limit_and_the_newest_message_are_told(
         empty = await bob.mention(channel)
         said = await asked(discord, ada, channel, "diag channel", person=bob)
         assert f"/{empty.id}): it says nothing but my name" in said.content
+        for _ in range(LOOKS - 2):
+            said = await asked(discord, ada, channel, "diag channel")
+        said = await asked(discord, ada, channel, "diag channel")
+        assert said.content == "You asked for that a few times already. Try again in a minute."
 
 
 async def test_a_private_thread_is_told_of_inside_it_and_to_those_who_manage_threads(

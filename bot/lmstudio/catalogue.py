@@ -248,15 +248,12 @@ def _native(entry: dict[str, Any]) -> _Parsed | None:
     key = _name(entry.get("key"))
     if key is None or entry.get("type") == "embedding":
         return None
-    copies = entry.get("loaded_instances")
-    instances = tuple(
-        instance
-        for copy in (copies if isinstance(copies, list) else [])[:_MAX_INSTANCES]
-        if isinstance(copy, dict) and (instance := _instance(key, copy)) is not None
-    )
+    listed = entry.get("loaded_instances")
+    copies = list(map(_object, listed))[:_MAX_INSTANCES] if isinstance(listed, list) else []
+    instances = tuple(one for copy in copies if (one := _instance(key, copy)) is not None)
     capabilities = _object(entry.get("capabilities"))
     options = _object(capabilities.get("reasoning")).get("allowed_options")
-    first = next((_object(c) for c in copies or () if _object(c).get("id")), {})
+    first = next((copy for copy in copies if copy.get("id")), {})
     model = ModelInfo(
         key=key,
         is_loaded=bool(instances),

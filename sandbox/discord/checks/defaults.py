@@ -36,6 +36,10 @@ def _copy(part: JsonObject) -> JsonObject:
         copied["components"] = [_copy(child) for child in part["components"]]
     if isinstance(part.get("accessory"), dict):
         copied["accessory"] = _copy(part["accessory"])
+    if isinstance(part.get("default_values"), list):  # ids are text in whatever Discord sends
+        copied["default_values"] = [
+            {**each, "id": str(each.get("id"))} for each in part["default_values"]
+        ]
     return copied
 
 

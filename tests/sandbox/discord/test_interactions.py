@@ -276,6 +276,12 @@ async def test_buttons_update_defer_and_open_modals(rig: Timed) -> None:
     assert (await rig.respond(sent, 4, content="thanks", flags=64)).status == 204
 
 
+def test_what_a_menu_has_chosen_already_is_told_with_ids_as_text() -> None:
+    sent = [{"type": 8, "custom_id": "c", "default_values": [{"id": 7, "type": "channel"}]}]
+    (menu,) = complete_components(sent)
+    assert menu["default_values"] == [{"id": "7", "type": "channel"}]
+
+
 async def test_context_menus_carry_their_target(rig: Timed) -> None:
     said = await rig.ada.say(rig.channel, "what is this?")
     made = await rig.ada.context_menu(said, "Ask about this")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.diagnostics.models import judge, smaller_model
 from bot.diagnostics.server import is_html, judge_token
 from bot.diagnostics.values import one_line
-from bot.lmstudio.catalogue import NAMES_ONLY, Catalogue, read_catalogue
+from bot.lmstudio.catalogue import NAMES_ONLY, ROUTES, Catalogue, read_catalogue
 from bot.lmstudio.errors import BadResponseError
 from bot.lmstudio.transport import Reply
 
@@ -63,6 +64,35 @@ def test_any_json_is_judged(body: object, configured: str | None) -> None:
             finding = judge(catalogue, offered, configured)
             assert finding.cause
             assert finding.technical.isprintable()
+
+
+FIELDS = {
+    0: (
+        *("key", "type", "loaded_instances", "capabilities", "max_context_length", "size_bytes"),
+        *("variants", "selected_variant", "quantization", "params_string"),
+    ),
+    1: ("id", "type", "state", "loaded_context_length", "max_context_length", "quantization"),
+    2: ("id", "meta", "max_model_len", "owned_by"),
+}
+"""What each kind of list has about a model; the first names it."""
+
+
+ODD: tuple[object, ...] = (
+    *(None, True, -7, 7, 2**70, 1.5, float("nan"), "", "4096", "x" * 5000, "\ud800"),
+    *([], [7], [[]], [None], [{}], {}, {"id": 7}, {"vision": "yes", "reasoning": [1]}),
+    *([{"id": "x", "config": 7}], [{"id": "x", "config": {"parallel": "4", "context_length": -1}}]),
+    {"reasoning": {"allowed_options": 7}, "n_ctx": "8192", "n_ctx_train": {}},
+)
+
+
+@pytest.mark.parametrize("source", sorted(FIELDS))
+def test_a_model_that_can_be_named_is_listed_whatever_else_is_said_of_it(source: int) -> None:
+    name, *others = FIELDS[source]
+    field = ROUTES[source][1]
+    for other in others:
+        for odd in ODD:
+            found = read_catalogue(source, {field: [{name: "a/model", other: odd}]})
+            assert [model.key for model in found.models] == ["a/model"], (other, odd)
 
 
 @given(st.binary(max_size=200))

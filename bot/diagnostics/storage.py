@@ -17,7 +17,6 @@ from bot.diagnostics.values import Finding, Status, Step
 from bot.storage.database import DEGRADED
 from bot.storage.engine import log_of
 from bot.storage.inspection import damage_of, is_log_damaged, is_newer, leftovers_of, server_problem
-from bot.storage.lease import Standing, standing_on
 from bot.storage.lock import is_in_use
 from config.settings import StoreSettings
 
@@ -65,6 +64,8 @@ def folder_findings(settings: StoreSettings, database_file: str) -> tuple[Findin
 
 async def probe_database(database_url: str) -> Finding:
     """Try to reach the database server, changing nothing there."""
+    from bot.storage.lease import standing_on  # noqa: PLC0415 - nobody else pays for it
+
     try:
         problem = await apart(partial(server_problem, database_url), name="database-probe")
     except ConfigurationError as exc:
@@ -81,17 +82,14 @@ async def probe_database(database_url: str) -> Finding:
         standing = await apart(partial(standing_on, database_url), name="database-probe")
     except (ConfigurationError, StoreError):
         return _answering("")
-    return _answering(_who_answers(standing))
+    return _answering(_who_answers(standing.waiting) if standing.is_held else "")
 
 
 def _answering(more: str) -> Finding:
     return Finding(Step.DATABASE, Status.OK, f"The database server answers.{more}")
 
 
-def _who_answers(standing: Standing) -> str:
-    if not standing.is_held:
-        return ""
-    count = standing.waiting
+def _who_answers(count: int) -> str:
     waiting = {0: "none waits", 1: "one waits"}.get(count, f"{count} wait")
     return f" A Clawbot works with this database, and {waiting} to take over from it."
 

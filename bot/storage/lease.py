@@ -119,6 +119,7 @@ class LeaseSession:
         self._engine = engines.build_engine(engines.parse_location(location))
         self._connection: Connection | None = None
         self._is_waiting = False
+        self._is_closed = False
         self._turn = threading.RLock()
 
     def open(self) -> None:
@@ -127,17 +128,21 @@ class LeaseSession:
         Raises:
             ConfigurationError: The server doesn't do what the URL asks.
         """
-        try:
-            self._connection = self._engine.connect()
-        except ProgrammingError as exc:
-            raise engines.refused(exc) from exc
-        except SQLAlchemyError as exc:
-            raise StoreError(postgres.plain_problem(exc)) from exc
-        self._run(lambda connection: connection.execute(_DROP))
+        with self._turn:
+            if self._is_closed:
+                raise StoreError("the session has ended")
+            try:
+                self._connection = self._engine.connect()
+            except ProgrammingError as exc:
+                raise engines.refused(exc) from exc
+            except SQLAlchemyError as exc:
+                raise StoreError(postgres.plain_problem(exc)) from exc
+            self._run(lambda connection: connection.execute(_DROP))
 
     def close(self) -> None:
         """Let go of everything, as soon as a call that hangs is over."""
         with self._turn:
+            self._is_closed = True
             if self._connection is not None:
                 self._connection.invalidate()
                 self._connection = None

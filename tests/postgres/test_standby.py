@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from bot.core.clock import SystemClock
 from bot.core.errors import StoreError
@@ -50,6 +51,19 @@ async def test_one_session_holds_the_database_and_the_next_takes_it(location: st
     assert second.take()
     assert (second.look().is_own, second.look().waiting) == (True, 0)
     second.close()
+
+
+async def test_a_session_that_was_given_up_connects_no_more(
+    server: PostgresServer, location: str
+) -> None:
+    session = LeaseSession(location)
+    session.close()
+    with pytest.raises(StoreError):
+        session.open()
+    with server.connection() as connection:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'DATABASE'"
+        count = connection.exec_driver_sql(query.replace("DATABASE", location.rpartition("/")[2]))
+        assert count.scalar() == 0
 
 
 async def test_a_leader_of_an_earlier_term_writes_nothing(location: str, clock: FakeClock) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -164,3 +166,11 @@ async def test_a_successor_waits_as_long_as_the_one_before_may_post(clock: FakeC
     shared.noted = Leader(7, Mode.LEFT)
     assert await lead.take()
     await lead.close()
+
+
+def test_a_process_without_a_server_for_its_database_reads_none_of_this() -> None:
+    script = "import sys, bot.__main__, bot.app; print(*(n for n in sys.modules if 'cluster' in n or 'lease' in n))"
+    told = subprocess.run(  # noqa: S603 - this interpreter, this line
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=50
+    )
+    assert told.stdout.split() == []

@@ -177,13 +177,3 @@ def json_text(sections: Iterable[Section]) -> str:
     return json.dumps(
         {"ok": not any(one["status"] == "failed" for one in found), "findings": found}
     )
-
-
-def summary(findings: Iterable[Finding]) -> str:
-    """Return one sentence over all: the first failure, else the first warning, else all well."""
-    return next((one.cause for one in problems(findings)), "Everything is well.")
-
-
-def has_failed(findings: Iterable[Finding]) -> bool:
-    """Return whether any step failed."""
-    return any(finding.status is Status.FAILED for finding in findings)

@@ -14,7 +14,7 @@ from bot.diagnostics.reach import LOSSY, SAMPLES, SIGN_S, link_facts
 from bot.diagnostics.values import Fact, Finding, Status, Step, one_line
 from bot.lmstudio import errors
 from bot.lmstudio.catalogue import NAMES_ONLY, ROUTES, fetch_catalogue
-from bot.lmstudio.transport import GREETING, Endpoint, Reply, Transport
+from bot.lmstudio.transport import GREETING, Reply, Transport
 
 HTTP_S: Final = 2.9
 SAMPLE_S: Final = 0.35
@@ -125,16 +125,12 @@ def _redirected(way: Way, location: str) -> Finding:
 
 async def _speaks_tls(way: Way) -> bool:
     """Return whether TLS is spoken there, trusted or not."""
-    at = way.endpoint
-    transport = Transport(Endpoint("https", at.host, at.port), way.clock, way.resolver)
+    transport = Transport(replace(way.endpoint, scheme="https"), way.clock, way.resolver)
+    way.stack.push_async_callback(transport.aclose)
     try:
         await transport.fetch("GET", GREETING, limit_s=SIGN_S)
-    except errors.CertificateError:
-        return True
-    except BackendError:
-        return False
-    finally:
-        await transport.aclose()
+    except BackendError as exc:
+        return isinstance(exc, errors.CertificateError)
     return True
 
 
@@ -147,7 +143,7 @@ async def probe_server(way: Way) -> Finding:
     """Tell LM Studio, a wrong path on it, its like, and something else apart."""
     greeting = way.greeting
     if not isinstance(greeting, Reply):
-        return server_late()
+        return failed(Step.SERVER, errors.SilentServerError())
     if is_greeting(greeting):
         return await _of_generation(way)
     if greeting.status in {401, 403}:
@@ -202,11 +198,6 @@ async def _knows(way: Way, path: str) -> bool:
     return not isinstance(reply.failure, errors.WrongEndpointError)
 
 
-def server_late() -> Finding:
-    """Return what is so when it takes too long to find out what answers."""
-    return failed(Step.SERVER, errors.SilentServerError())
-
-
 def _kind(listing: object) -> tuple[str, str] | None:
     """Return a known server's name and what is missing there, by its list of models."""
     rows = listing.get("data") if isinstance(listing, dict) else None
@@ -219,10 +210,8 @@ def _kind(listing: object) -> tuple[str, str] | None:
 
 async def _is_at_the_root(way: Way) -> bool:
     """Return whether LM Studio answers at the same host and port without the path."""
-    at = way.endpoint
-    transport = Transport(
-        Endpoint(at.scheme, at.host, at.port), way.clock, way.resolver, tls=way.target.tls
-    )
+    root = replace(way.endpoint, prefix="")
+    transport = Transport(root, way.clock, way.resolver, tls=way.target.tls)
     return await greets(transport, HTTP_S / 4)
 
 

@@ -16,7 +16,7 @@ from bot.diagnostics import (
     discord_findings,
     discord_text,
 )
-from bot.diagnostics.report import has_failed, json_text, summary, terminal_line
+from bot.diagnostics.report import json_text, problems, terminal_line
 
 FAILED = Finding(Step.CONNECTION, Status.FAILED, "It is off.", "Wake it.", 1.5, "[10.0.0.1]:1234")
 FINE = Finding(Step.NAME, Status.OK, "The name is known.")
@@ -88,11 +88,9 @@ def test_a_terminal_of_any_encoding_can_show_it() -> None:
 
 def test_the_summary_is_the_first_failure_then_the_first_warning() -> None:
     warning = Finding(Step.PATH, Status.WARNING, "Slow.")
-    assert summary([FINE, warning, FAILED]) == "It is off."
-    assert summary([FINE, warning]) == "Slow."
-    assert summary([FINE]) == "Everything is well."
-    assert has_failed([FINE, FAILED])
-    assert not has_failed([FINE, warning])
+    assert problems([FINE, warning, FAILED]) == [FAILED, warning]
+    assert problems([FINE, warning]) == [warning]
+    assert problems([FINE]) == []
 
 
 def facts(

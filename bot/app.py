@@ -43,6 +43,7 @@ from bot.gateway.services import Services
 from bot.idle.introductions import ACQUAINTANCES, Introductions
 from bot.idle.owner import IdleTime
 from bot.idle.rest import Rest, Resting, run_command
+from bot.idle.summaries import Summaries
 from bot.idle.warm import WarmAhead
 from bot.lmstudio import LMStudioBackend, open_backend
 from bot.lmstudio.copies import COPIES
@@ -72,6 +73,7 @@ from bot.storage.kept import KeptData
 from bot.storage.lock import HeldFolder, data_folder
 from bot.storage.settings_store import SettingsStore
 from bot.storage.state import StateStore
+from bot.storage.summaries import SummaryStore
 from bot.storage.tidying import Bounds
 from cogs._gate import Readers
 from cogs._source import Requests
@@ -326,6 +328,7 @@ class _Base:
     state: StateStore
     journal: SqlJournal
     kept: KeptData
+    summaries: SummaryStore
     backend: LMStudioBackend
     allowed: AllowedModels
     overrides: SettingsStore
@@ -380,6 +383,7 @@ async def _show_state(
             is_store_failing=lambda: storage.is_degraded,
             is_online=client.is_online,
             read_ahead=lambda: client.services.warm.cost,
+            summaries=lambda: client.services.summaries.made,
             standbys=lambda: 0 if lead is None else lead.waiting,
         )
     )
@@ -410,13 +414,7 @@ async def _base(
     """Open what is kept in the data folder, and what questions need besides Discord."""
     database = await stack.enter_async_context(_database(settings, clock, folder, lead))
     state = await StateStore.open(database, clock)
-    journal = await SqlJournal.open(
-        database, clock, settings.store.retention_days, Bounds.of(settings.store)
-    )
-    blamed = take_blamed(folder)
-    if blamed is not None:
-        _log.warning("question %d held the last run up until it was ended: set aside", blamed)
-        await give_up(journal, blamed)
+    journal = await _journal(settings, clock, database, folder)
     live = LiveSettings(settings)
     settings = live.view
     backend = await stack.enter_async_context(open_backend(settings.lmstudio, clock))
@@ -428,13 +426,17 @@ async def _base(
     overrides.subscribe(lambda _: scheduler.wake())
     stack.callback(scheduler.close)
     memory = ModelMemory(saved=state.get(MODELS))
+    kept = await KeptData.open(database, journal, clock)
     return _Base(
         settings=settings,
         clock=clock,
         storage=database,
         state=state,
         journal=journal,
-        kept=await KeptData.open(database, journal, clock),
+        kept=kept,
+        summaries=await SummaryStore.open(
+            database, clock, settings.store.retention_days, kept.is_withheld
+        ),
         backend=backend,
         allowed=allowed,
         overrides=overrides,
@@ -447,6 +449,19 @@ async def _base(
         introductions=_introductions(settings, clock, backend, memory, state),
         watcher=watcher,
     )
+
+
+async def _journal(
+    settings: Settings, clock: Clock, database: Database, folder: Path
+) -> SqlJournal:
+    journal = await SqlJournal.open(
+        database, clock, settings.store.retention_days, Bounds.of(settings.store)
+    )
+    blamed = take_blamed(folder)
+    if blamed is not None:
+        _log.warning("question %d held the last run up until it was ended: set aside", blamed)
+        await give_up(journal, blamed)
+    return journal
 
 
 def _database(
@@ -495,7 +510,9 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
     chat = ChatService(parts, limiter)
     oldest = max(timedelta(seconds=settings.queue.stale_after_s), DECLINED_WITHIN)
     backfill = Backfill(source, base.journal, base.state, clock, oldest)
-    privacy = Privacy(base.kept, base.overrides, base.allowed, source, chat, backfill, clock)
+    privacy = Privacy(
+        base.kept, base.overrides, base.allowed, base.summaries, source, chat, backfill, clock
+    )
     privacy.on_opt_out(warm.forget)
     for forget in (own_words.forget, builder.forget, warm.forget, base.backend.forget_words):
         privacy.on_forget(_whoever(forget))
@@ -523,6 +540,10 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
         introductions=base.introductions,
         idle=idle,
         warm=warm,
+        summaries=Summaries(
+            base.backend, warm, base.summaries, parts.secrets, base.memory.expects_missing_opening
+        ),
+        summary_store=base.summaries,
     )
 
 
@@ -560,6 +581,7 @@ def _builder(
         may_read=Readers(client, clock).may_read,
         answers=own_words,
         place_names=client.names_of,
+        summaries=base.summaries,
     )
 
 
@@ -734,7 +756,7 @@ async def _use_idle_time(services: Services) -> None:
     services.scheduler.on_idle(idle.set_idle)
     services.backend.on_loads(idle.wake)
     services.overrides.subscribe(lambda _: idle.wake())
-    await idle.run((services.introductions, services.warm))
+    await idle.run((services.introductions, services.warm, services.summaries))
 
 
 def _follow_files(

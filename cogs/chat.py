@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -215,6 +216,9 @@ class ChatCog(commands.Cog):
         self._proxies.edited(incoming, self._me)
         if payload.data.get("edited_timestamp") is None:
             return
+        await self._services.summary_store.forget(
+            channel_id=incoming.place.channel_id, message_ids=[incoming.id]
+        )
         async with self._order.of(incoming.author.id, incoming.place.channel_id):
             has_asked = await self._edited(incoming)
         if not has_asked and _gate.admission(self.bot).is_late_mention(incoming, self._me):
@@ -241,8 +245,14 @@ class ChatCog(commands.Cog):
     def _deleted(self, channel_id: int, *message_ids: int) -> None:
         ids = [MessageId(message_id) for message_id in message_ids]
         self._services.source.deleted(ChannelId(channel_id), ids)
+        self._forget_summaries(channel_id, ids)
         for message_id in ids:
             self._gone(message_id)
+
+    def _forget_summaries(self, channel_id: int, message_ids: Sequence[int] | None = None) -> None:
+        store = self._services.summary_store
+        forgetting = store.forget(channel_id=channel_id, message_ids=message_ids)
+        self._tasks.start(forgetting, name="forget summaries")
 
     def _gone(self, message_id: MessageId) -> None:
         was_open = self._services.chat.message_gone(message_id)
@@ -272,6 +282,7 @@ class ChatCog(commands.Cog):
 
     def _channel_gone(self, channel_id: ChannelId) -> None:
         self._services.source.channel_gone(channel_id)
+        self._forget_summaries(channel_id)
         self._services.chat.place_gone(channel_id=channel_id, guild_id=None)
 
     @commands.Cog.listener()

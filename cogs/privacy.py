@@ -282,6 +282,11 @@ def person_text(held: Held, days: int, *, is_opted_out: bool) -> str:
             f"{counted(held.changes, 'change')} in their history: until somebody changes them, or "
             "newer changes take their place."
         )
+    if held.summaries:
+        lines.append(
+            f"- {_summaries(held)} of what you said in long conversations, or of what was said of "
+            f"you: each until one of its messages is gone, at most {counted(days, 'day')}."
+        )
     lines.append(
         f"- {counted(held.messages, 'message')} of yours in my memory, from conversations that I was "
         "asked about: until newer ones take their place, or a restart."
@@ -312,6 +317,11 @@ def server_text(held: Held, days: int, left_days: int) -> str:
         f"- {settings} of the server and its channels, and their history: until they are changed; the "
         "newest changes stay."
     )
+    if held.summaries:
+        lines.append(
+            f"- {_summaries(held)} of long conversations: each until one of its messages is gone, at "
+            f"most {counted(days, 'day')}."
+        )
     lines.append(
         f"- {messages} in my memory, from conversations that I was asked about: until newer ones take "
         "their place, or a restart."
@@ -321,6 +331,10 @@ def server_text(held: Held, days: int, left_days: int) -> str:
         "then. /privacy server delete deletes it now."
     )
     return "\n".join(lines)
+
+
+def _summaries(held: Held) -> str:
+    return "1 summary" if held.summaries == 1 else f"{held.summaries:,} summaries"
 
 
 def _question_lines(held: Held, days: int) -> list[str]:

@@ -346,6 +346,10 @@ class ChatDefaults(Section):
     waiting_mark: Annotated[bool, _PER_CHANNEL] = Field(
         False, description="Put 👀 on a question until its answer begins"
     )
+    summaries: Annotated[Literal["off", "auto"], _PER_CHANNEL] = Field(
+        "auto",
+        description="Sum up, while nobody asks, what will fall out of a long conversation",
+    )
 
 
 class ContextSettings(Section):

@@ -22,6 +22,7 @@ from bot.prompt.cache import MessageCache
 from bot.storage.kept import KeptData
 from bot.storage.setting_types import Change, StoredSetting
 from bot.storage.settings_store import SettingsStore
+from bot.storage.summaries import SummaryStore
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Held:
         settings: Settings in force that they set, or have.
         changes: Changes of settings under their name.
         messages: Messages in memory.
+        summaries: Of conversations that they had a part in, or are named in.
     """
 
     questions: int = 0
@@ -58,6 +60,7 @@ class Held:
     settings: int = 0
     changes: int = 0
     messages: int = 0
+    summaries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ class Privacy:
         kept: What is stored.
         settings: Settings of servers and channels.
         models: What else servers have.
+        summaries: Of conversations.
         messages: Messages in memory.
         chat: Ends work on questions.
         backfill: Remembers direct-message channels.
@@ -117,6 +121,7 @@ class Privacy:
         kept: KeptData,
         settings: SettingsStore,
         models: AllowedModels,
+        summaries: SummaryStore,
         messages: MessageCache,
         chat: ChatService,
         backfill: Backfill,
@@ -125,6 +130,7 @@ class Privacy:
         self.kept = kept
         self._settings = settings
         self._models = models
+        self._summaries = summaries
         self._messages = messages
         self._chat = chat
         self._backfill = backfill
@@ -157,7 +163,10 @@ class Privacy:
         Raises:
             StoreError: The database failed.
         """
-        held = Held(messages=len(self._messages.kept(_written_by(who))))
+        held = Held(
+            messages=len(self._messages.kept(_written_by(who))),
+            summaries=len(await self._summaries.held(who)),
+        )
         if who.person_id is not None:
             held.settings = len(self._settings.set_by(who.person_id))
             held.changes = len(await self._settings.changes_by(who.person_id))
@@ -177,13 +186,15 @@ class Privacy:
     ) -> list[bytes]:
         """Return what is kept of somebody as files of JSON, at most ``MOST_PARTS``.
 
-        Of a person it holds their own words, and what the model thought for them; of a server its
-        settings, and what was asked in the channels that may be read.
+        Of a person it holds their own words, what the model thought for them, and summaries of what
+        they alone said; of a server its settings, and what was asked and summed up in the channels
+        that may be read.
 
         Raises:
             StoreError: The database failed.
         """
-        export = _Export(await self._head(who))
+        head = await self._head(who)
+        export = _Export({**head, "summaries": await self._summed_up(who, may_read)})
         async for entries in self._entries(who):
             for entry in entries:
                 is_readable = who.person_id or may_read(entry.question.place.channel_id)
@@ -192,6 +203,19 @@ class Privacy:
                 await asyncio.sleep(0)
         export.close()
         return export.parts[:MOST_PARTS]
+
+    async def _summed_up(
+        self, who: Subject, may_read: Callable[[ChannelId], bool]
+    ) -> list[dict[str, str]]:
+        return [
+            {"channel": str(each.channel_id), "text": each.text}
+            for each in await self._summaries.held(who)
+            if (
+                may_read(ChannelId(each.channel_id))
+                if who.person_id is None
+                else each.people == {who.person_id}
+            )
+        ]
 
     async def _head(self, who: Subject) -> dict[str, object]:
         head: dict[str, Any] = {"made_at": self._clock.now().isoformat()}
@@ -231,6 +255,7 @@ class Privacy:
             return Deleted(stopped, count, await self._overwrite())
 
     async def _delete_stored(self, who: Subject) -> int:
+        await self._summaries.delete(who)
         if who.person_id is not None:
             await self._backfill.forget_dms(await self._direct_channels(who))
             count = await self.kept.forget_person(who.person_id)

@@ -407,6 +407,27 @@ class PromptCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """What stands in for the messages that fell out of a conversation.
+
+    Attributes:
+        guild_id: Of the place; 0 for a direct message.
+        channel_id: Of the place.
+        covers: The messages that it was made of, oldest first, each with a mark of what it said.
+        people: Who wrote them or a message that they quote, or is named in them.
+        text: The model's words, made harmless.
+        quoted: The messages beside these that they quote.
+    """
+
+    guild_id: int
+    channel_id: int
+    covers: tuple[tuple[int, str], ...]
+    people: frozenset[int]
+    text: str = ""
+    quoted: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Completed:
     """The last event of a completion.
 

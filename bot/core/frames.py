@@ -90,4 +90,5 @@ WITHHELD: Final = note("a message whose writer doesn't want others' questions to
 FORWARD: Final = "forwarded message"
 EMBED: Final = "embedded text"
 POLL: Final = "poll"
+SUMMARY: Final = "summary of earlier messages, written by you"
 TRANSCRIPT: Final = "messages of this channel"

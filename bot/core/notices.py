@@ -34,13 +34,17 @@ FILE_LINE: Final = "-# This is the first part; the whole answer ("
 _FIGURES: Final = frozenset(
     {"tokens", "tokens/s", "of tokens of context", "about tokens of prompt"}
 )
+SUMMED_UP: Final = " and a summary of earlier ones"
+
 _HISTORY: Final = frozenset(
-    {
-        "Using the last messages.",
-        "Using the last of messages.",
-        "Using the last messages of this long conversation.",
-        "Using the last message of this long conversation.",
-    }
+    f"Using the last {what}{summary}."
+    for what in (
+        "messages",
+        "of messages",
+        "messages of this long conversation",
+        "message of this long conversation",
+    )
+    for summary in ("", SUMMED_UP)
 )
 """What quiet lines are without their numbers: parts of the footer, and the line on what was cut."""
 

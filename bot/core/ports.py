@@ -253,6 +253,7 @@ class ChatSettings:
         answer_to: Which messages are answered.
         answer_in: Whether a mention is answered in place or in a thread of its own.
         waiting_mark: Mark a question until its answer begins.
+        summaries: Whether what falls out of a conversation is summed up.
         may_load: The model may be loaded for this place.
         model_remark: A sentence for the person, where another model than the chosen one is used.
     """
@@ -267,6 +268,7 @@ class ChatSettings:
     answer_to: AnswerTo = "mention"
     answer_in: Literal["here", "thread"] = "here"
     waiting_mark: bool = False
+    summaries: Literal["off", "auto"] = "auto"
     may_load: bool = True
     model_remark: str = ""
 

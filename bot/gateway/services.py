@@ -13,6 +13,7 @@ from bot.core.clock import Clock
 from bot.delivery.pacing import PacerRegistry
 from bot.idle.introductions import Introductions
 from bot.idle.owner import IdleTime
+from bot.idle.summaries import Summaries
 from bot.idle.warm import WarmAhead
 from bot.lmstudio import LMStudioBackend
 from bot.ops.history import History
@@ -26,6 +27,7 @@ from bot.storage.database import Database
 from bot.storage.journal import SqlJournal
 from bot.storage.settings_store import SettingsStore
 from bot.storage.state import StateStore
+from bot.storage.summaries import SummaryStore
 from config.settings import Settings
 
 
@@ -67,3 +69,5 @@ class Services:
     introductions: Introductions
     idle: IdleTime
     warm: WarmAhead
+    summaries: Summaries
+    summary_store: SummaryStore

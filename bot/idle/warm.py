@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from bot.core.clock import Clock
@@ -26,6 +26,7 @@ from bot.core.domain import (
 )
 from bot.core.ports import Capacity, ChatSettings, SettingsReader
 from bot.core.recent import Recent
+from bot.prompt.summary import ToSummarise
 
 KEEP_S: Final = 600.0
 """Seconds after its last answer that a conversation is kept warm."""
@@ -59,6 +60,11 @@ class Beginning(Protocol):
     @property
     def conversation_key(self) -> str:
         """As the next request will name it."""
+        ...
+
+    @property
+    def to_summarise(self) -> ToSummarise | None:
+        """What may be summed up by then."""
         ...
 
 
@@ -202,6 +208,20 @@ class WarmAhead:
     def forget(self) -> None:
         """Forget all conversations."""
         self._talks.clear()
+
+    def to_summarise(self) -> Iterator[tuple[ToSummarise, ChatSettings, str]]:
+        """Yield what may be summed up of the conversations that are kept warm, the newest first."""
+        for talk in self._chosen():
+            begun, made_for = talk.beginning, talk.made_for
+            if begun is not None and begun.to_summarise is not None and made_for is not None:
+                chat, info = made_for
+                named = chat if info is None else replace(chat, model=info.key)
+                yield begun.to_summarise, named, begun.conversation_key
+
+    def summed_up(self) -> None:
+        """Take note of a new summary: what the next prompts begin with is looked at again."""
+        for talk in self._talks.values():
+            talk.made_for = None
 
     async def step(self) -> bool:
         """Read the next piece of the first conversation, or persona, that isn't in the cache."""

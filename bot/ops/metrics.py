@@ -109,6 +109,7 @@ class Sources:
         is_store_failing: The storage fails now.
         is_online: Discord's session is up.
         read_ahead: What reading ahead has cost.
+        summaries: How many were made of conversations.
         standbys: How many other processes wait to take over.
     """
 
@@ -121,6 +122,7 @@ class Sources:
     is_store_failing: Callable[[], bool]
     is_online: Callable[[], bool]
     read_ahead: Callable[[], Cost]
+    summaries: Callable[[], int]
     standbys: Callable[[], int] = lambda: 0
 
 
@@ -329,6 +331,11 @@ class _Readings(Collector):
             "clawbot_store_errors", "Failures of the database", value=float(asked.store_errors())
         )
         yield from _read_ahead(asked.read_ahead())
+        yield CounterMetricFamily(
+            "clawbot_summaries",
+            "Summaries that the model made in idle time of what falls out of a conversation",
+            value=float(asked.summaries()),
+        )
         yield from _servers(asked.servers())
 
 

@@ -24,7 +24,7 @@ FRAME_CHARS: Final = 480
 
 _QUOTE: Final = "in reply to "
 _NOTES: Final = (
-    *(frames.FORWARD, frames.EMBED, frames.TRANSCRIPT),
+    *(frames.FORWARD, frames.EMBED, frames.TRANSCRIPT, frames.SUMMARY),
     *(note[1:-1] for note in (frames.MISSING_START, frames.EMPTY_MESSAGE, frames.ONLY_MENTION)),
 )
 _LABELS: Final = (_QUOTE, "end of the ", "file ", "picture ", "… ")

@@ -42,6 +42,9 @@ take it 8 s, at every sixth turn of 480 tokens, and few people answer sooner. Dr
 is often enough to show in the 95th percentile of waits.
 """
 
+KEPT_SHARE = 0.6
+"""Of the room; so much may stay where a summary ends before the place of a cut."""
+
 _LOOK_BACK = 4
 """The next question is taken to be as long as the longest of so many ..."""
 _QUESTION_RESERVE = 1.5

@@ -22,6 +22,7 @@ from bot.core.domain import (
     Question,
     QuestionId,
     Role,
+    Summary,
     UserId,
 )
 from bot.core.ports import ChatSettings, FileSource, MessageSource
@@ -35,6 +36,7 @@ from bot.prompt.cleaning import safe_name
 from bot.prompt.counts import Sizes, prefixes
 from bot.prompt.draft import Draft
 from bot.prompt.render import Persona, Style, fill, fit
+from bot.prompt.summary import SummaryIndex, ToSummarise
 from bot.prompt.tokens import TokenEstimator, is_possible, static_tokens
 from config.settings import ContextSettings
 
@@ -89,6 +91,7 @@ class NextPrompt:
         is_counted: The size rests on what the server counted.
         differs: It doesn't go on from what the server read for that answer, because a cut was due.
         conversation_key: As of a prompt.
+        to_summarise: What may be summed up by then.
     """
 
     turns: tuple[ChatTurn, ...]
@@ -96,6 +99,7 @@ class NextPrompt:
     is_counted: bool
     differs: bool
     conversation_key: str
+    to_summarise: ToSummarise | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,7 @@ class ContextBuilder:
         may_read: Whether a question's asker may read what was said before.
         answers: The journal, for answers to slash commands and answers of several messages.
         place_names: Names of the guild and channel of a place, for the persona.
+        summaries: What stands in for what fell out.
     """
 
     def __init__(  # noqa: PLR0913 - the one place where all parts of it meet
@@ -157,6 +162,7 @@ class ContextBuilder:
         may_read: MayRead | None = None,
         answers: AnswerIndex | None = None,
         place_names: Callable[[Place], tuple[str, str]] = lambda _: ("", ""),
+        summaries: SummaryIndex | None = None,
     ) -> None:
         self._reader = ConversationReader(source, bot_id, may_use, answers, withheld)
         self._source = source
@@ -169,6 +175,7 @@ class ContextBuilder:
         self._place_names = place_names
         self._may_read = may_read
         self._answers = answers
+        self._summaries = summaries
         self._refused: Recent[str, PromptCount] = Recent(_REMEMBERED_REFUSALS)
         self._told_places: Recent[int, None] = Recent(_REMEMBERED_PLACES)
 
@@ -215,6 +222,7 @@ class ContextBuilder:
         """
         if question.since_id is not None:
             return None
+        moment = self._summaries.moment if self._summaries is not None else 0
         written = await self._write(_following(question, answer_id, self._clock), chat, model)
         turns, sizes = written.draft.turns[:-1], written.sizes
         if sizes.answered != len(turns):
@@ -225,7 +233,16 @@ class ContextBuilder:
             is_counted=sizes.counted == sizes.answered,
             differs=written.newest is None or prefixes(turns[:-1])[-1] != written.newest.prefix,
             conversation_key=written.conversation_key,
+            to_summarise=self._to_summarise(written, chat, moment),
         )
+
+    def _to_summarise(
+        self, written: _Written, chat: ChatSettings, moment: int
+    ) -> ToSummarise | None:
+        if self._summaries is None or chat.summaries == "off":
+            return None
+        wanted = written.draft.to_summarise(written.sizes)
+        return None if wanted is None else replace(wanted, moment=moment)
 
     def opening(
         self, place: Place, chat: ChatSettings, model: ModelInfo | None
@@ -284,12 +301,16 @@ class ContextBuilder:
             )
         else:
             talk = await self._reader.only(question)
+        summaries: list[Summary] = []
+        if self._summaries is not None and chat.summaries == "auto":
+            summaries = await self._summaries.of(question.place.channel_id, question.asker.id)
         draft = Draft(
             talk,
             room,
             Style(self._bot_id(), safe_name(self._bot_name()), who, room.turn_tokens, {}),
             sees_images=model is None or model.sees_images is not False,
             max_images=self._settings.max_images,
+            summaries=summaries,
         )
         answers = await self._counts(draft, model)
         counts = {count.prefix: count for count in (*self._refused.values(), *answers)}

@@ -6,15 +6,25 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from bot.core import frames
-from bot.core.domain import AttachmentInfo, ChatTurn, IncomingMessage, MessageId, Role, UserId
+from bot.core.domain import (
+    AttachmentInfo,
+    ChatTurn,
+    IncomingMessage,
+    MessageId,
+    Role,
+    Summary,
+    UserId,
+)
+from bot.core.notices import SUMMED_UP
 from bot.core.wording import counted
 from bot.prompt.attachments.decoding import Decoded
 from bot.prompt.attachments.kinds import FileKind, kind_of
-from bot.prompt.budget import Budget, cut_points, first_within, origin
+from bot.prompt.budget import KEPT_SHARE, Budget, cut_points, first_within, origin
 from bot.prompt.chain import Conversation
 from bot.prompt.cleaning import safe_name
 from bot.prompt.counts import Sizes
 from bot.prompt.render import MessageGroup, Names, Rendered, Style, fit, groups_of
+from bot.prompt.summary import Standing, ToSummarise, framed, instruction, most_tokens
 from bot.prompt.tokens import static_size, static_tokens
 
 NO_SIGHT = "This model can't see pictures."
@@ -42,10 +52,18 @@ class Draft:
         style: How messages are written down.
         sees_images: Whether the model may be able to see.
         max_images: Most images to send along.
+        summaries: What may stand in for what falls out.
     """
 
     def __init__(
-        self, talk: Conversation, plan: Budget, style: Style, *, sees_images: bool, max_images: int
+        self,
+        talk: Conversation,
+        plan: Budget,
+        style: Style,
+        *,
+        sees_images: bool,
+        max_images: int,
+        summaries: Sequence[Summary] = (),
     ) -> None:
         self.talk = talk
         self.plan = plan
@@ -71,6 +89,7 @@ class Draft:
         self._points = self._fitting(cut_points(sizes, may_start, start, plan.step_tokens), sizes)
         self._pieces: list[tuple[int, int, ChatTurn]] = []
         self.anchor_key = f"{talk.place_key}:{ids[start]}"
+        self._standing = Standing(self._groups, summaries, is_complete=talk.is_complete)
 
     def _fitting(self, points: list[int], sizes: list[int]) -> list[int]:
         """Drop the points that keep more than there is room for, by what Discord says of sizes."""
@@ -133,8 +152,43 @@ class Draft:
             # The last exchange alone is longer than that, and stays if it can.
             last = max((i for i in range(1, index) if may_start[i]), default=index)
             index = last if fixed + sum(answered[last:]) <= most else index
+        may_keep = self.plan.room_tokens * KEPT_SHARE - fixed
+        index = self._standing.cut(self._point, index, answered, may_keep)
+        fixed += self._grown(sizes, self._point + index)
         left = fixed + sum(answered[index:]) if index < len(answered) else None
         return self._point + index, left
+
+    def _grown(self, sizes: Sizes, point: int) -> float:
+        """Return how many tokens longer the summary is that stands before another point."""
+        was, will = self._standing.at(self._point), self._standing.at(point)
+        if was is will:
+            return 0.0
+        static = [
+            static_size(ChatTurn(Role.USER, framed(each))) if each else 0.0 for each in (was, will)
+        ]
+        counted_static = sum(map(static_size, self.turns[: sizes.answered]))
+        rate = sum(sizes.turns[: sizes.answered]) / max(1.0, counted_static)
+        return (static[1] - static[0]) * rate
+
+    def to_summarise(self, sizes: Sizes) -> ToSummarise | None:
+        """Return the summary that the next cut will want; ``None`` where it is there, or too early."""
+        if sizes.counted != sizes.answered:
+            return None
+        room = self.plan.room_tokens
+        end = self._standing.due(self._point, self._answered(sizes), room)
+        if end is None:
+            return None
+        count = 1 + max(turn for index, turn, _ in self._pieces if index < end)
+        summary = self._standing.made_of(
+            self._point,
+            end,
+            self.talk.newest.place,
+            self._style.bot_id,
+            self.referred.values(),
+        )
+        ask = instruction(most_tokens(room))
+        tokens = round(sum(sizes.turns[:count]) + static_size(ask))
+        return ToSummarise((*self.turns[:count], ask), tokens, summary, most_tokens(room))
 
     def _answered(self, sizes: Sizes) -> list[float]:
         """Return the tokens of each group that is kept, up to the last answer."""
@@ -210,6 +264,8 @@ class Draft:
         head = [ChatTurn(Role.SYSTEM, system)] if system else []
         writer = _Writer(head)
         self._pieces = []
+        if (summary := self._standing.at(point)) is not None:
+            self._add(writer, -1, Role.USER, Rendered(framed(summary)))
         speaker: UserId | None = None
         is_named = style.persona.shows_names or bool(self.talk.span)
         offset = point - (len(kept) - len(self._groups[point:]))
@@ -332,10 +388,12 @@ class Draft:
         found: list[str] = []
         kept = sum(len(group.messages) for group in self._groups[self._point :])
         total = sum(len(group.messages) for group in self._groups)
+        summary = SUMMED_UP if self._standing.at(self._point) is not None else ""
         if not self.talk.is_complete and not self.talk.span:
-            found.append(f"Using the last {counted(kept, 'message')} of this long conversation.")
+            kept_messages = counted(kept, "message")
+            found.append(f"Using the last {kept_messages} of this long conversation{summary}.")
         elif kept < total:
-            found.append(f"Using the last {kept} of {total} messages.")
+            found.append(f"Using the last {kept} of {total} messages{summary}.")
         if self._left_out_span or (self.talk.span and not self.talk.is_complete):
             read = len(self.talk.span) - self._left_out_span
             found.append(

@@ -13,7 +13,7 @@ from bot.core.domain import GuildId, UserId
 from bot.core.ports import JournalEntry
 from bot.storage.journal_sql import entries_where
 from bot.storage.question_codec import encode_question, load_question
-from bot.storage.schema import dump_json, questions, setting_changes, settings
+from bot.storage.schema import dump_json, questions, setting_changes, settings, summaries
 from bot.storage.tidying import delete_questions
 
 STEP: Final = 2_000
@@ -87,7 +87,8 @@ def forget_guild(connection: Connection, guild_id: GuildId, after_id: int) -> St
 def guilds_known(connection: Connection) -> set[GuildId]:
     """Return the servers that anything is kept of."""
     found: set[GuildId] = set()
-    for column in (questions.c.guild_id, settings.c.guild_id, setting_changes.c.guild_id):
+    for table in (questions, settings, setting_changes, summaries):
+        column = table.c.guild_id
         rows = connection.execute(select(column).distinct().where(column != 0))
         found |= {GuildId(guild_id) for guild_id in rows.scalars()}
     return found

@@ -29,7 +29,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 """The newest revision in ``migrations/versions``; a test compares the two."""
 
 metadata = MetaData(
@@ -149,6 +149,21 @@ departures = Table(
     Column("left_at_ms", BigInteger, nullable=False),
 )
 """Servers that the bot is no member of any more, and whose data isn't deleted yet."""
+
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("digest", String(32), primary_key=True),
+    Column("guild_id", BigInteger, nullable=False),
+    Column("channel_id", BigInteger, nullable=False),
+    Column("covers", Text, nullable=False),
+    Column("quoted", Text, nullable=False),
+    Column("people", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("made_at_ms", BigInteger, nullable=False),
+    Index("ix_summaries_channel_id", "channel_id"),
+)
+"""What stands in for messages that fell out of a conversation: of which messages it was made, and whose."""
 
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")

@@ -13,6 +13,7 @@ from bot.core.domain import (
     ModelInfo,
     Place,
     PromptCount,
+    Summary,
     Usage,
 )
 from bot.core.ports import JournalEntry
@@ -50,7 +51,8 @@ class CountedTalk:
         self.place = place
         self.model = ModelInfo("m", is_loaded=True, context_tokens=context_tokens)
         self.counts: dict[MessageId, PromptCount] = {}
-        self.builder = self.sources.builder(answers=self)
+        self.summaries: list[Summary] = []
+        self.builder = self.sources.builder(answers=self, summaries=self)
 
     @property
     def room(self) -> int:
@@ -82,7 +84,12 @@ class CountedTalk:
     def restart(self) -> None:
         """Begin with a new process, which knows only what was kept."""
         self.sources.estimator = type(self.sources.estimator)()
-        self.builder = self.sources.builder(answers=self)
+        self.builder = self.sources.builder(answers=self, summaries=self)
+
+    moment = 0
+
+    async def of(self, channel_id: int, _: int) -> list[Summary]:
+        return [each for each in self.summaries if each.channel_id == channel_id]
 
     async def ask(self, question: IncomingMessage) -> Prompt:
         """Build the prompt of a question."""

@@ -104,6 +104,7 @@ def test_other_parts_are_asked_at_each_look() -> None:
             is_store_failing=lambda: True,
             is_online=lambda: False,
             read_ahead=lambda: Cost(tokens=900, in_vain=300, cancelled=2),
+            summaries=lambda: 3,
             standbys=lambda: 2,
         )
     )
@@ -122,6 +123,7 @@ def test_other_parts_are_asked_at_each_look() -> None:
     assert sample(metrics, "clawbot_read_ahead_tokens_total") == 900
     assert sample(metrics, "clawbot_read_ahead_tokens_in_vain_total") == 300
     assert sample(metrics, "clawbot_read_ahead_cancelled_total") == 2
+    assert sample(metrics, "clawbot_summaries_total") == 3
 
 
 def test_the_loops_lag_is_a_histogram() -> None:
@@ -188,7 +190,9 @@ def test_the_documented_table_is_what_is_shown() -> None:
     metrics = Metrics()
     metrics.rest_call("GET", "/", 200)
     metrics.watch(
-        Sources(int, int, int, lambda: [ServerState(True, "closed")], int, int, bool, bool, Cost)
+        Sources(
+            int, int, int, lambda: [ServerState(True, "closed")], int, int, bool, bool, Cost, int
+        )
     )
     rows = [row(family) for family in metrics.registry.collect() if "clawbot" in family.name]
     document = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")

@@ -23,6 +23,7 @@ from bot.core.domain import (
 )
 from bot.core.ports import Capacity, ChatSettings
 from bot.idle.warm import AFTER_S, KEEP_S, PAUSE_S, WarmAhead
+from bot.prompt.summary import ToSummarise
 from tests.support.builders import question as a_question
 from tests.support.clock import FakeClock
 
@@ -46,6 +47,7 @@ class Begun:
     turns: tuple[ChatTurn, ...]
     prompt_tokens: int
     conversation_key: str
+    to_summarise: ToSummarise | None = None
 
 
 class World:

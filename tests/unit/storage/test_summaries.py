@@ -1,0 +1,113 @@
+"""Summaries are kept over a restart, and forgotten with what they were made of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.core.concerns import Subject
+from bot.core.domain import GuildId, Summary, UserId
+from bot.storage.database import Database, open_database
+from bot.storage.summaries import MOST_OF_A_CHANNEL, SummaryStore
+from tests.support.clock import FakeClock
+
+DAYS = 30
+QUOTED = 0
+SUMMARY = Summary(
+    40,
+    50,
+    ((1, "aa"), (2, "bb")),
+    frozenset({11, 12}),
+    "They spoke of \ud800 bread.",
+    frozenset({QUOTED}),
+)
+OTHER = replace(SUMMARY, channel_id=51, covers=((7, "cc"),), people=frozenset({12}))
+
+
+async def test_a_summary_comes_back_after_a_restart(location: str | Path, clock: FakeClock) -> None:
+    async with open_database(location, clock) as database:
+        store = await SummaryStore.open(database, clock, DAYS)
+        assert await store.keep(SUMMARY, store.moment)
+    async with open_database(location, clock) as database:
+        store = await SummaryStore.open(database, clock, DAYS)
+        assert await store.of(50, 11) == [SUMMARY]
+        assert await store.of(51, 11) == []
+
+
+@pytest.mark.parametrize(
+    ("gone", "left"),
+    [
+        ({"channel_id": 50, "message_ids": [2]}, [OTHER]),
+        ({"channel_id": 50, "message_ids": [3]}, [SUMMARY, OTHER]),
+        ({"channel_id": 51, "message_ids": [2]}, [SUMMARY, OTHER]),
+        ({"channel_id": 50, "message_ids": [QUOTED]}, [OTHER]),
+        ({"channel_id": 9, "message_ids": [50]}, [OTHER]),
+        ({"message_ids": [1, 7]}, []),
+        ({"channel_id": 50}, [OTHER]),
+        ({"guild_id": 40}, []),
+        ({"guild_id": 41}, [SUMMARY, OTHER]),
+        ({"person_id": 11}, [OTHER]),
+        ({"person_id": 12, "guild_id": 40}, []),
+        ({"person_id": 12, "guild_id": 0}, [SUMMARY, OTHER]),
+    ],
+)
+async def test_a_summary_goes_with_its_messages_people_and_place(
+    database: Database, clock: FakeClock, gone: dict[str, Any], left: list[Summary]
+) -> None:
+    store = await SummaryStore.open(database, clock, DAYS)
+    for summary in (SUMMARY, OTHER):
+        await store.keep(summary, store.moment)
+    moment = store.moment
+    await store.forget(**gone)
+    assert [*await store.of(50, 11), *await store.of(51, 11)] == left
+    # One that was in the making meanwhile isn't kept either.
+    for summary in (SUMMARY, OTHER):
+        assert await store.keep(summary, moment) is (summary in left)
+
+
+async def test_no_more_are_kept_of_a_channel_than_there_is_use_for(
+    database: Database, clock: FakeClock
+) -> None:
+    store = await SummaryStore.open(database, clock, DAYS)
+    await store.keep(OTHER, store.moment)
+    for number in range(1, MOST_OF_A_CHANNEL + 3):
+        await clock.advance(1)
+        await store.keep(replace(SUMMARY, covers=((number, "aa"),)), store.moment)
+    assert len(await store.of(50, 11)) == MOST_OF_A_CHANNEL
+    await clock.advance(DAYS * 86_400 + 1)
+    await store.keep(SUMMARY, store.moment)
+    assert [len(await store.of(channel, 11)) for channel in (50, 51)] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("who", "left"),
+    [
+        (Subject(UserId(11)), [OTHER]),
+        (Subject(UserId(13)), [SUMMARY, OTHER]),
+        (Subject(guild_id=GuildId(40)), []),
+        (Subject(guild_id=GuildId(41)), [SUMMARY, OTHER]),
+    ],
+)
+async def test_what_is_shown_of_somebody_is_what_is_deleted(
+    database: Database, clock: FakeClock, who: Subject, left: list[Summary]
+) -> None:
+    store = await SummaryStore.open(database, clock, DAYS)
+    for summary in (SUMMARY, OTHER):
+        assert await store.keep(summary, store.moment)
+        await clock.advance(1)
+    assert await store.held(who) == [each for each in (SUMMARY, OTHER) if each not in left]
+    await store.delete(who)
+    assert [*await store.of(50, 11), *await store.of(51, 11)] == left
+    assert not await store.held(who)
+
+
+async def test_who_opted_out_is_in_no_summary_that_others_get(
+    database: Database, clock: FakeClock
+) -> None:
+    store = await SummaryStore.open(database, clock, DAYS, lambda person_id: person_id == 11)
+    assert await store.keep(SUMMARY, store.moment)
+    assert await store.of(50, 11) == [SUMMARY]
+    assert await store.of(50, 12) == []

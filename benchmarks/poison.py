@@ -39,6 +39,20 @@ KINDS: dict[str, tuple[Fault, int | None]] = {
     "context length reached": (Fault.OVERFLOW_REACHED, None),
     "context length reached in the stream": (Fault.OVERFLOW_REACHED, 0),
     "server fault": (Fault.HTML_500, None),
+    "compute error": (Fault.COMPUTE_ERROR, 3),
+    "template": (Fault.JINJA_NO_USER, None),
+    "channel error": (Fault.CHANNEL_ERROR, 0),
+    "output parser": (Fault.PEG_NATIVE, 3),
+    "speculative decoding": (Fault.SPECULATIVE, None),
+    "connection reset": (Fault.RESET_AFTER_HEADERS, None),
+    "connection reset after words": (Fault.RESET_AFTER_TOKENS, 3),
+    "stream cut": (Fault.TRUNCATED_STREAM, 3),
+    "nothing but an end": (Fault.EMPTY, None),
+    "empty refusal": (Fault.EMPTY_400, None),
+    "line without end": (Fault.HUGE_LINE, None),
+    "no JSON": (Fault.INVALID_JSON, None),
+    "comments without end": (Fault.ENDLESS_COMMENTS, None),
+    "gateway timeout": (Fault.HTML_504, None),
 }
 SETTLE_S = 120.0
 ALLOWED = 0.10

@@ -210,9 +210,10 @@ def _fail(exc: Exception) -> int:
     if not logging.getLogger().handlers:
         set_up_logging(Settings())
     report = describe(exc)
+    where = f" (reference {report.reference})" if report.reference else ""
     _log.critical("ended by a failure (reference %s)", report.reference or "-", exc_info=exc)
     print(
-        f"clawbot: ended by a failure of its own, {type(exc).__name__}; the log has the details",
+        f"clawbot: ended by a failure of its own; the log has the details{where}",
         file=sys.stderr,
     )
     return 1

@@ -376,7 +376,11 @@ class ChatCog(commands.Cog):
         """Stop your questions in this channel that are waiting or being answered."""
         place = _convert.interaction_place(interaction)
         count = self._services.chat.stop_person(UserId(interaction.user.id), place.channel_id)
-        text = f"Stopped {count}." if count else "You have no question running here."
+        text = (
+            f"Stopped: {counted(count, 'question')}."
+            if count
+            else "You have no question running here."
+        )
         await _respond.say(interaction, text)
 
     @app_commands.command()

@@ -248,7 +248,7 @@ class ModelsCog(commands.Cog):
         else:
             text = f"Server {server} is taken out. New questions go to the others."
         if is_drained and node.in_flight:
-            text += f" {counted(node.in_flight, 'answer')} there still ends."
+            text += f" I still write {counted(node.in_flight, 'answer')} there to the end."
         await _respond.say(interaction, text)
 
     async def _keep_servers(self) -> None:

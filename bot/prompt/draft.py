@@ -416,9 +416,9 @@ class Draft:
         if not self.sees_images and any(kind_of(a) is FileKind.IMAGE for a in newest):
             found.append(NO_SIGHT)
         if self._left_out_images:
-            found.append(
-                f"Only the newest of {self._left_out_images + self._max_images} pictures are used."
-            )
+            all_of_them = self._left_out_images + self._max_images
+            used = "picture is" if self._max_images == 1 else f"{self._max_images} pictures are"
+            found.append(f"Only the newest {used} used, of {all_of_them}.")
         cut = [name for name, content in read if content.is_cut]
         if cut:
             found.append(f"Only the first part of {', '.join(cut)} was read.")

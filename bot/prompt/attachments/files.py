@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from datetime import datetime
 
 from yarl import URL
@@ -18,7 +18,8 @@ from bot.prompt.attachments.kinds import FileKind, kind_of
 from config.settings import ContextSettings
 
 _CACHE_CHARS = 6_000_000
-"""Most characters of decoded files kept in memory; a picture of 1024 pixels is about 300,000."""
+"""Most characters of decoded files kept in memory; a picture of 1024 pixels is about 300,000. Where it is
+too much, files of the server that has the most there go first, so that no server's take all of it."""
 
 _ENTRY_CHARS = 500
 """What remembering a file takes beside its content."""
@@ -55,8 +56,8 @@ class FileReader:
         self._source = source
         self._decoder = decoder
         self._settings = settings
-        self._kept: OrderedDict[int, Decoded] = OrderedDict()
-        self._kept_chars = 0
+        self._kept: OrderedDict[int, tuple[int, Decoded]] = OrderedDict()
+        self._kept_chars: Counter[int] = Counter()
         self._reading = KeyedLocks()
         self._gate = FairGate(clock, places=_FILES_AT_ONCE, places_person=_FILES_PERSON)
 
@@ -79,7 +80,7 @@ class FileReader:
             known = self._kept.get(attachment.id)
             if known is not None:
                 self._kept.move_to_end(attachment.id)
-                return known
+                return known[1]
             async with self._gate.place(share):
                 return await self._read(attachment, kind, limit, share)
 
@@ -98,20 +99,23 @@ class FileReader:
         is_cut = attachment.size_bytes > len(data)
         content = await self._decoder.decode(kind, data, is_cut=is_cut, share=share)
         if content.problem not in PASSING:
-            self._keep(attachment.id, content)
+            self._keep(attachment.id, share.group_id, content)
         return content
 
     def forget(self) -> None:
         """Forget the content of all files."""
         self._kept.clear()
-        self._kept_chars = 0
+        self._kept_chars.clear()
 
-    def _keep(self, attachment_id: int, content: Decoded) -> None:
-        self._kept[attachment_id] = content
-        self._kept_chars += _weight(content)
-        while self._kept_chars > _CACHE_CHARS and len(self._kept) > 1:
-            _, old = self._kept.popitem(last=False)
-            self._kept_chars -= _weight(old)
+    def _keep(self, attachment_id: int, group_id: int, content: Decoded) -> None:
+        self._kept[attachment_id] = group_id, content
+        self._kept_chars[group_id] += _weight(content)
+        while self._kept_chars.total() > _CACHE_CHARS and len(self._kept) > 1:
+            [(largest, _)] = self._kept_chars.most_common(1)
+            oldest = next(key for key, (group, _) in self._kept.items() if group == largest)
+            self._kept_chars[largest] -= _weight(self._kept.pop(oldest)[1])
+            if not self._kept_chars[largest]:
+                del self._kept_chars[largest]
 
 
 def _weight(content: Decoded) -> int:

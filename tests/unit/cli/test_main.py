@@ -94,10 +94,9 @@ def test_a_crash_is_logged_and_ends_in_a_sentence_too(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     assert _fail(RuntimeError("planted-detail")) == 1
-    assert (
-        last_line(capsys)
-        == "clawbot: ended by a failure of its own, RuntimeError; the log has the details"
-    )
+    line = last_line(capsys)
+    assert line.startswith("clawbot: ended by a failure of its own; the log has the details")
+    assert "RuntimeError" not in line
     assert "planted-detail" in caplog.text
 
 

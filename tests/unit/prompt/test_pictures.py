@@ -117,7 +117,7 @@ async def test_only_the_pictures_that_are_sent_are_downloaded_and_opened() -> No
     assert sources.file_reads == 4
     assert sources.decoded == [(FileKind.IMAGE, ADA.id)] * 4
     assert prompt.turns[-1].text.count("picture") == 10
-    assert "Only the newest of 10 pictures are used." in prompt.remarks
+    assert "Only the newest 4 pictures are used, of 10." in prompt.remarks
 
 
 async def test_the_time_a_file_takes_is_the_askers() -> None:
@@ -152,14 +152,21 @@ async def test_a_reader_that_was_busy_is_asked_again() -> None:
     assert len(sources.decoded) == 2
 
 
-async def test_what_is_remembered_of_files_that_cant_be_read_is_bounded() -> None:
+async def test_what_is_remembered_of_files_is_bounded_and_no_server_drives_out_anothers() -> None:
     sources = FakeSources()
     reader = FileReader(sources, sources, ContextSettings(), FakeClock())
-    for number in range(13_000):
-        file = AttachmentInfo(number, "a.pdf", None, 4, "")
+
+    async def read(number: int, group_id: int) -> None:
         sources.files[number] = b"none"
-        await reader.read(file, Share(1, 1))
+        await reader.read(AttachmentInfo(number, "a.pdf", None, 4, ""), Share(1, group_id))
+
+    await read(1, 1)
+    for number in range(2, 13_000):
+        await read(number, 2)
     assert len(reader._kept) <= 12_000
+    opened = len(sources.decoded)
+    await read(1, 1)
+    assert len(sources.decoded) == opened, "another server's files drove this one out"
 
 
 async def test_a_question_about_a_heap_of_files_reads_the_newest_forty() -> None:

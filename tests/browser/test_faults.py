@@ -65,8 +65,9 @@ async def test_the_inside_of_an_answer_can_be_seen(reader: Reader) -> None:
     await turn.locator("summary").click()
     await expect(turn.locator("pre")).to_contain_text("What does a cache keep, in detail?")
     request = inside.locator(".requests details").first
-    await expect(request).to_contain_text(f"/channels/{reader.channel.id}/messages")
+    await expect(request).to_contain_text("edits its message")
     await request.locator("summary").click()
+    await expect(request).to_contain_text(f"/channels/{reader.channel.id}/messages")
     await expect(request.locator("pre")).to_contain_text("content")
     await reader.picture("inside")
 

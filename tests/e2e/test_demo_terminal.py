@@ -10,7 +10,20 @@ import pytest
 
 from sandbox.lmstudio import Answer, LMStudioSandbox, text_of
 from tests.support.process import clawbot, ended
-from tests.support.terminal import CTRL_C, CTRL_D, ENTER, NOWHERE, PAGE_UP, TAB, UP, Terminal, demo
+from tests.support.terminal import (
+    CTRL_C,
+    CTRL_D,
+    DOWN,
+    ENTER,
+    ESCAPE,
+    NOWHERE,
+    PAGE_UP,
+    SHIFT_TAB,
+    TAB,
+    UP,
+    Terminal,
+    demo,
+)
 
 SIZES = [(80, 24), (200, 50)]
 READY = "Enter: send"
@@ -239,6 +252,37 @@ async def test_buttons_are_pressed_by_key_and_by_name(tmp_path: Path, lm: LMStud
         assert terminal.style_of("Regenerate   Show").bold
         terminal.type(ENTER)
         await terminal.shows("The second.")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_menus_are_chosen_from_and_forms_filled_in_by_keys(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    async with ready(tmp_path, size=size) as terminal:
+        terminal.type(f"/setup{ENTER}")
+        await terminal.shows("When I'm mentioned, in place ▾", "Ask a test question Refresh")
+        terminal.type(SHIFT_TAB * 6)  # from the end: five buttons, then the last menu
+        await terminal.shows("Enter: open the menu")
+        terminal.type(ENTER)
+        await terminal.shows("(x) When I'm mentioned, in place", "Enter: choose", "Esc: back")
+        terminal.type(DOWN + ENTER)
+        await terminal.shows("When and where: When I'm mentioned, in a thread", READY)
+
+        terminal.type(TAB * 2)
+        await terminal.shows("Enter: open the menu")
+        terminal.type(ENTER)
+        await terminal.shows("[ ] #general", "Space: mark")
+        terminal.type(f" {DOWN} {ENTER}")
+        await terminal.shows("Channels: #general, #games", READY)
+        terminal.type(TAB * 2 + ENTER)
+        await terminal.shows("[x] #general", "[x] #games")
+        terminal.type(f" {ESCAPE}")  # closed without a choice
+        await terminal.shows("Channels: #general, #games", READY)
+
+        terminal.type(f"/press Persona{ENTER}")
+        await terminal.shows("system_prompt *", "Submit")
+        terminal.type(f"Be brief. {TAB}{ENTER}")
+        await terminal.shows("Persona: Be brief. You are", READY)
 
 
 async def test_a_file_is_sent_by_its_path_typed_or_dropped(

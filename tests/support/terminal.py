@@ -18,7 +18,7 @@ import pyte
 from tests.support.process import ROOT, START_S
 
 ENTER, CTRL_C, CTRL_D, TAB = "\r", "\x03", "\x04", "\t"
-UP, PAGE_UP = "\x1b[A", "\x1b[5~"
+UP, DOWN, PAGE_UP, SHIFT_TAB, ESCAPE = "\x1b[A", "\x1b[B", "\x1b[5~", "\x1b[Z", "\x1b"
 NOWHERE = {"LMSTUDIO_BASE_URL": "http://127.0.0.1:9"}
 """Nothing listens at the discard port."""
 

@@ -32,6 +32,30 @@ _LABELS: Final = {
     Span.DELIVER: "delivering",
 }
 
+_ABOUT: Final = {
+    "clock": "Where the time of the newest answer went, from the question to the last word.",
+    "queue": "The model answers a few questions at once. Whoever comes later waits here.",
+    "prompt": "A model remembers nothing: for each answer it is given the conversation anew, in tokens "
+    "(pieces of words). A beginning that stays the same is kept, and only the rest is read.",
+    "request": "What the bot asked of Discord, newest first. Open a line for its content.",
+}
+"""What each part shows, in a sentence for somebody who sees it for the first time."""
+_MESSAGE: Final = "/channels/{channel_id}/messages"
+_DOES: Final = {
+    ("POST", _MESSAGE): "posts a message",
+    ("GET", _MESSAGE): "reads what was said before",
+    ("GET", f"{_MESSAGE}/{{message_id}}"): "looks at a message",
+    ("PATCH", f"{_MESSAGE}/{{message_id}}"): "edits its message",
+    ("DELETE", f"{_MESSAGE}/{{message_id}}"): "deletes its message",
+    ("POST", "/channels/{channel_id}/typing"): "shows that it is typing",
+    ("POST", "/interactions/{interaction_id}/{interaction_token}/callback"): "answers a command or a button",
+    ("GET", "/gateway/bot"): "asks where to connect",
+    ("PUT", "/applications/{application_id}/commands"): "registers its commands",
+    ("GET", "/users/@me"): "asks who it is",
+    ("GET", "/oauth2/applications/@me"): "asks who owns it",
+}
+"""What the bot does by a request, by method and route."""
+
 
 class Inside:
     """Looks into one demo. Each ``new_…`` returns what has changed since it was last called.
@@ -54,6 +78,7 @@ class Inside:
     def snapshot(self) -> Json:
         """Return all of it."""
         return {
+            "about": _ABOUT,
             "requests": self._requests.all(),
             "prompts": [each.drawn() for each in self._prompts],
             "queue": self._queue(),
@@ -159,6 +184,7 @@ class _Requests:
             "method": record.method,
             "route": record.route,
             "path": record.path,
+            "does": _DOES.get((record.method, record.route), record.path),
             "status": record.status,
             "code": record.code,
             "took_s": took_s,

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from bot.demo.terminal.commands import Command, JsonObject, Typed, flattened, read
+from bot.demo.terminal.forms import Option, Values
 from bot.demo.terminal.own_files import file_named, files_like, read_file
-from sandbox.discord import Channel, DiscordSandbox, Message, NotOfferedError, Person
+from sandbox.discord import (
+    Channel,
+    DiscordSandbox,
+    Interaction,
+    Message,
+    NotOfferedError,
+    Person,
+)
+from sandbox.discord.values.components import BUTTON, SELECTS, walk
 
 ACK_S: Final = 4.0
 """Longest wait for the bot to acknowledge a command, in seconds; Discord gives it 3."""
@@ -26,10 +35,14 @@ WAITING_S: Final = 10.0
 MESSAGE_CHARS: Final = 2000
 """Discord's client sends a longer text as a file (Discord: "Character Limits")."""
 BOOLEAN, USER, CHANNEL = 5, 6, 7
+USERS, ROLES, MENTIONABLES, CHANNELS = 5, 6, 7, 8
 MESSAGE_MENU: Final = 3
-"""Types of options, and of commands (Discord: application commands)."""
+"""Types of options, of select menus and of commands (Discord: application commands, components)."""
 STOP: Final = "clawbot:stop:"
 """How the Stop button's id begins."""
+NO_FORM: Final = (
+    "This opens a form, which needs a full screen: run the demo in a terminal or as a page."
+)
 
 GOODBYE: Final = ("/quit", "/exit")
 
@@ -62,7 +75,8 @@ LOCAL: Final = (
 HELP: Final = """\
 Type a question and press Enter. The next line goes on with the conversation; `/new` begins another.
 `/` shows the commands, which work as in Discord: `/diag network`, `/config set setting:temperature value:0.31`.
-`/press Regenerate` presses a button below the newest answer; `/menu` uses what the bot adds to a message's menu.
+Tab goes through the newest answer's buttons and menus, and Enter presses one; `/press Regenerate` does so by name.
+`/menu` uses what the bot adds to a message's menu.
 `/attach` sends a file, and so does its path alone, pasted or dropped here. `/quit` ends the demo."""
 MOST_SHOWN_CHARS: Final = 60
 """Of a message's words, to tell it from others."""
@@ -98,6 +112,7 @@ class Chat:
     Attributes:
         notes: What stands in the conversation besides messages.
         on_change: Called after each new note.
+        on_form: Called with what opened a form.
     """
 
     def __init__(self, discord: DiscordSandbox, channel: Channel, person: Person) -> None:
@@ -106,6 +121,7 @@ class Chat:
         self.person = person
         self.notes: list[Note] = []
         self.on_change: Callable[[], None] = lambda: None
+        self.on_form: Callable[[Interaction], None] = lambda _: self.note(NO_FORM)
         self._begun = 0
 
     # What they see
@@ -147,14 +163,46 @@ class Chat:
         self.notes.append(Note(self.discord.world.ids.next(), text, is_own))
         self.on_change()
 
-    def buttons(self) -> list[tuple[Message, JsonObject]]:
-        """Return the buttons that can be pressed, those of the newest message first."""
+    def controls(self) -> list[tuple[Message, JsonObject]]:
+        """Return buttons and menus that can be used, those of the newest message first."""
         seen = reversed(self.person.view(self.channel))
         return [
             (message, part)
             for message in seen
-            for part in message.buttons
-            if "custom_id" in part and not part.get("disabled")
+            for part in walk(message.components)
+            if (part["type"] == BUTTON or part["type"] in SELECTS)
+            and "custom_id" in part
+            and not part.get("disabled")
+        ]
+
+    def buttons(self) -> list[tuple[Message, JsonObject]]:
+        """Return the buttons among the controls."""
+        return [each for each in self.controls() if each[1]["type"] == BUTTON]
+
+    def options(self, part: JsonObject) -> list[Option]:
+        """Return what a select menu offers: its own options, or who and what is here."""
+        guild, world = self.channel.guild, self.discord.world
+        people = [(u.id, u.global_name or u.username) for u in world.users.values()]
+        roles = [(each.id, each.name) for each in guild.roles.values()] if guild else []
+        channels = [
+            (each.id, f"#{each.name}")
+            for each in (guild.channels.values() if guild else ())
+            if self.person.may_see(each)
+        ]
+        offered = {USERS: people, ROLES: roles, MENTIONABLES: people + roles, CHANNELS: channels}
+        if part["type"] not in offered:
+            return [
+                Option(
+                    each["value"],
+                    each["label"],
+                    each.get("description") or "",
+                    each.get("default", False),
+                )
+                for each in part["options"]
+            ]
+        chosen = {int(each["id"]) for each in part.get("default_values") or ()}
+        return [
+            Option(str(key), name, is_chosen=key in chosen) for key, name in offered[part["type"]]
         ]
 
     def running(self) -> tuple[Message, JsonObject] | None:
@@ -198,6 +246,14 @@ class Chat:
     async def press(self, message: Message, part: JsonObject) -> None:
         """Press a button; what can't be done is noted."""
         await self._tried(self._press(message, part))
+
+    async def choose(self, message: Message, part: JsonObject, values: Sequence[str]) -> None:
+        """Choose in a select menu; what can't be done is noted."""
+        await self._tried(self._used(self.person.select(message, part["custom_id"], values)))
+
+    async def submit(self, opened: Interaction, values: Values) -> None:
+        """Send a form off; what can't be done is noted."""
+        await self._tried(self._used(self.person.submit(opened, values)))
 
     async def stop(self) -> None:
         """Stop the answer that is being written, or that is waited for."""
@@ -261,8 +317,7 @@ class Chat:
             for o in typed.command.options
             if o["name"] in typed.options
         }
-        used = await self.person.slash(self.channel, typed.command.name, **options)
-        await self._acknowledged(used.wait_response)
+        await self._used(self.person.slash(self.channel, typed.command.name, **options))
 
     def _unknown(self, line: str) -> str:
         if line != "/":
@@ -299,8 +354,7 @@ class Chat:
         message = next((each for each in self._newest_first() if words in _words(each)), None)
         if message is None:
             raise RefusedError("No message here has these words.")
-        used = await self.person.context_menu(message, name)
-        await self._acknowledged(used.wait_response)
+        await self._used(self.person.context_menu(message, name))
 
     def _menu_commands(self) -> list[str]:
         store, guild = self.discord.world.commands, self.channel.guild
@@ -312,14 +366,17 @@ class Chat:
         return [each for each in reversed(self.person.view(self.channel)) if not each.ephemeral]
 
     async def _press(self, message: Message, part: JsonObject) -> None:
-        used = await self.person.click(message, part["custom_id"])
-        await self._acknowledged(used.wait_response)
+        await self._used(self.person.click(message, part["custom_id"]))
 
-    async def _acknowledged(self, wait: Callable[..., Awaitable[object]]) -> None:
+    async def _used(self, use: Coroutine[Any, Any, Interaction]) -> None:
+        """Use something of the bot's and wait for its acknowledgement."""
+        used = await use
         try:
-            await wait(timeout_s=ACK_S)
+            await used.wait_response(timeout_s=ACK_S)
         except TimeoutError:
             raise RefusedError("The application did not respond.") from None
+        if used.modal is not None:
+            self.on_form(used)
 
     def _value(self, option: JsonObject, text: str) -> object:
         """Return an option's value as the sandbox takes it.

@@ -9,8 +9,10 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.styles import Style
 
 from bot.demo.terminal.chat import Chat, Note
+from bot.demo.terminal.commands import JsonObject
 from bot.demo.terminal.markdown import Line, drawn, safe, wrapped
 from sandbox.discord import Message
+from sandbox.discord.values.components import SELECTS, walk
 
 STYLE: Final = Style.from_dict(
     {
@@ -23,6 +25,13 @@ STYLE: Final = Style.from_dict(
         "button": "reverse",
         "button.chosen": "reverse bold ansigreen",
         "status": "reverse",
+        "dialog": "",
+        "dialog.body": "noinherit",
+        "dialog.body text-area": "noinherit underline",
+        "dialog shadow": "",
+        "dialog frame.label": "bold",
+        "button.arrow": "",
+        "button.focused": "reverse bold ansigreen",
         "pygments.keyword": "ansiblue",
         "pygments.name.function": "bold",
         "pygments.name.class": "bold",
@@ -44,13 +53,16 @@ def rows_of(
         item: What is drawn.
         chat: Whose view it is.
         width: Columns.
-        chosen: The id of the button that Enter would press.
+        chosen: The id of the button or menu that Enter would use.
     """
     lines = [*_head(item, chat), *content(item, chat)]
     if isinstance(item, Message) and item.ephemeral:
         lines.append(ONLY_YOU)
-    if isinstance(item, Message) and item.buttons:
-        lines.append(_buttons(item, chosen))
+    if isinstance(item, Message):
+        lines += [
+            _menu(part, chat, chosen) for part in walk(item.components) if part["type"] in SELECTS
+        ]
+        lines += [_buttons(item, chosen)] if item.buttons else []
     return [row for line in lines for row in wrapped(line, width)] + [[]]
 
 
@@ -89,6 +101,13 @@ def _buttons(item: Message, chosen: str) -> Line:
         label = safe(str(part.get("label") or "?")).replace(" ", "\xa0")
         shown += [(style, f"\xa0{label}\xa0"), ("", " ")]
     return Line(shown)
+
+
+def _menu(part: JsonObject, chat: Chat, chosen: str) -> Line:
+    named = [each.label for each in chat.options(part) if each.is_chosen]
+    label = ", ".join(named) or str(part.get("placeholder") or "Make a selection")
+    style = "class:button.chosen" if part.get("custom_id") == chosen else "class:button"
+    return Line([(style, f" {safe(label)} ▾ ".replace("\n", " "))])
 
 
 def _small(text: str) -> Line:

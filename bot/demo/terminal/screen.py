@@ -11,7 +11,7 @@ from typing import Any, Final
 from prompt_toolkit.application import Application
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.data_structures import Point
-from prompt_toolkit.filters import Condition
+from prompt_toolkit.filters import Condition, has_focus
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.layout import (
@@ -28,13 +28,16 @@ from prompt_toolkit.layout import (
     Window,
 )
 from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
+from prompt_toolkit.widgets import Dialog
 
 from bot.core.tasks import TaskOwner
 from bot.demo.terminal.chat import GOODBYE, Chat
 from bot.demo.terminal.commands import CommandCompleter, JsonObject, read
 from bot.demo.terminal.drawing import STYLE, rows_of
+from bot.demo.terminal.forms import Values, form, menu
 from bot.demo.terminal.markdown import safe
-from sandbox.discord import Message
+from sandbox.discord import Interaction, Message
+from sandbox.discord.values.components import BUTTON
 
 INPUT_ROWS: Final = 8
 MENU_ROWS: Final = 8
@@ -126,6 +129,7 @@ class Screen:
             multiline=True,
             on_text_changed=lambda _: self._edited(),
         )
+        self._floats: list[Float] = []
         self._app: Application[None] = Application(
             layout=Layout(self._container()),
             key_bindings=self._keys(),
@@ -136,6 +140,7 @@ class Screen:
             refresh_interval=REDRAW_S,
         )
         chat.on_change = self._app.invalidate
+        chat.on_form = self._show_form
         chat.discord.world.subscribe(lambda _: self._app.invalidate())
 
     async def run(self) -> None:
@@ -174,10 +179,13 @@ class Screen:
             get_line_prefix=lambda number, wraps: "  " if number or wraps else "> ",
         )
         status = Window(FormattedTextControl(self._status), height=1, style="class:status")
-        menu = Float(CompletionsMenu(MENU_ROWS, scroll_offset=1), xcursor=True, bottom=2)
-        return FloatContainer(HSplit([Window(self._view), typed, status]), [menu])
+        suggested = Float(CompletionsMenu(MENU_ROWS, scroll_offset=1), xcursor=True, bottom=2)
+        self._floats.append(suggested)
+        return FloatContainer(HSplit([Window(self._view), typed, status]), self._floats)
 
     def _status(self) -> str:
+        if not self._app.layout.has_focus(self._input):
+            return " Esc: back to the conversation"
         if self._hint:
             return f" {self._hint}"
         if not self._online.done():
@@ -188,15 +196,19 @@ class Screen:
 
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()
-        is_empty = Condition(lambda: not self._input.text)
-        keys.add("enter")(lambda _: self._enter())
-        keys.add("escape", "enter")(lambda _: self._input.insert_text("\n"))
-        keys.add("c-c")(lambda _: self._interrupt())
+        is_typing = has_focus(self._input)
+        is_empty = is_typing & Condition(lambda: not self._input.text)
+        has_text = is_typing & ~is_empty
+        keys.add("enter", filter=is_typing)(lambda _: self._enter())
+        keys.add("escape", "enter", filter=is_typing)(lambda _: self._input.insert_text("\n"))
+        keys.add("c-c", filter=is_typing)(lambda _: self._interrupt())
         keys.add("c-d", filter=is_empty)(lambda _: self._leave())
         keys.add("tab", filter=is_empty)(lambda _: self._choose(1))
         keys.add("s-tab", filter=is_empty)(lambda _: self._choose(-1))
-        keys.add("tab", filter=~is_empty)(lambda _: self._complete(self._input.complete_next))
-        keys.add("s-tab", filter=~is_empty)(lambda _: self._complete(self._input.complete_previous))
+        keys.add("tab", filter=has_text)(lambda _: self._complete(self._input.complete_next))
+        keys.add("s-tab", filter=has_text)(lambda _: self._complete(self._input.complete_previous))
+        keys.add("escape", filter=~is_typing, eager=True)(lambda _: self._close())
+        keys.add("c-c", filter=~is_typing)(lambda _: self._close())
         keys.add("pageup")(lambda _: self._view.page(-1))
         keys.add("pagedown")(lambda _: self._view.page(1))
         return keys
@@ -207,10 +219,10 @@ class Screen:
         text = self._input.text
         chosen = self._view.chosen
         if not text.strip():
-            if button := next(
-                (b for b in self._chat.buttons() if b[1]["custom_id"] == chosen), None
+            if control := next(
+                (each for each in self._chat.controls() if each[1]["custom_id"] == chosen), None
             ):
-                self._start(lambda: self._chat.press(*button))
+                self._use(*control)
             self._input.reset()
             self._edited()
         elif text.strip() in GOODBYE:
@@ -222,6 +234,38 @@ class Screen:
             self._input.reset()
             self._view.follow()
             self._start(lambda: self._chat.take(text))
+
+    def _use(self, message: Message, part: JsonObject) -> None:
+        """Press a button, or open a menu."""
+        if part["type"] == BUTTON:
+            self._start(lambda: self._chat.press(message, part))
+            return
+
+        def choose(values: list[str]) -> None:
+            self._close()
+            self._start(lambda: self._chat.choose(message, part, values))
+
+        sizes = part.get("min_values", 1), part.get("max_values", 1)
+        title = str(part.get("placeholder") or "Options")
+        self._open(menu(title, self._chat.options(part), sizes, choose))
+
+    def _show_form(self, opened: Interaction) -> None:
+        def submit(values: Values) -> None:
+            self._close()
+            self._start(lambda: self._chat.submit(opened, values))
+
+        self._open(form(opened.modal or {}, self._chat.options, submit, self._close))
+
+    def _open(self, over: Dialog) -> None:
+        """Put something over the conversation, with the keys' focus in it."""
+        self._close()
+        self._floats.append(Float(over))
+        self._app.layout.focus(over)
+        self._app.invalidate()
+
+    def _close(self) -> None:
+        del self._floats[1:]
+        self._app.layout.focus(self._input)
 
     def _missing(self, text: str) -> JsonObject | None:
         return read(text, self._chat.commands()).missing if text.startswith("/") else None
@@ -251,13 +295,17 @@ class Screen:
             self._input.start_completion(select_first=True)
 
     def _choose(self, step: int) -> None:
-        """Choose a button of the newest message that has some."""
-        buttons = self._chat.buttons()
-        ids = [part["custom_id"] for message, part in buttons if message is buttons[0][0]]
+        """Choose a button or menu of the newest message that has some."""
+        controls = self._chat.controls()
+        ids = [part["custom_id"] for message, part in controls if message is controls[0][0]]
         if ids:
             at = ids.index(self._view.chosen) + step if self._view.chosen in ids else min(step, 0)
             self._view.chosen = ids[at % len(ids)]
-            self._hint = "Enter: press the button   Tab: the next one"
+            kind = next(
+                part["type"] for _, part in controls if part["custom_id"] == ids[at % len(ids)]
+            )
+            use = "press the button" if kind == BUTTON else "open the menu"
+            self._hint = f"Enter: {use}   Tab: the next one"
 
     def _edited(self) -> None:
         self._view.chosen = self._hint = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sandbox.discord.people.not_offered import NotOfferedError, in_words
@@ -13,7 +13,7 @@ from sandbox.discord.values.json_objects import JsonObject
 class ModalForm:
     """Fills a modal in as a person does."""
 
-    def __init__(self, fields: Mapping[str, str]) -> None:
+    def __init__(self, fields: Mapping[str, str | Sequence[str]]) -> None:
         self._fields = dict(fields)
         self._ids = itertools.count(1)
 

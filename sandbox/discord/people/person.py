@@ -379,7 +379,9 @@ class Person:
             interaction_types.COMPONENT, message.channel, data, source=message
         )
 
-    async def submit(self, opened: Interaction, fields: Mapping[str, str]) -> Interaction:
+    async def submit(
+        self, opened: Interaction, fields: Mapping[str, str | Sequence[str]]
+    ) -> Interaction:
         """Send a modal off, with text by custom id or label; other fields keep their value.
 
         Raises:

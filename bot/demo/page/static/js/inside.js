@@ -19,14 +19,14 @@ export function showInside(place, app) {
     ["Queue", "queue", queue],
     ["What the model was given", "prompt", prompts],
     ["What the bot sent", "request", requests],
-  ].map(([title, event, draw]) => ({ title, event, draw, body: el("div.inside-part") }));
-  place.append(...parts.map(({ title, body }) => el("details", { open: true }, el("summary", {}, el("h3", {}, title)), body)));
+  ].map(([title, event, draw]) => ({ title, event, draw, body: el("div.inside-part"), about: el("p.hint") }));
+  place.append(...parts.map(({ title, body, about }) => el("details", { open: true }, el("summary", {}, el("h3", {}, title)), about, body)));
   for (const part of parts) {
     let isWaiting = false;
     const redraw = () => {
       if (isWaiting) return;
       isWaiting = true;
-      requestAnimationFrame(() => { isWaiting = false; if (store.inside) part.draw(part.body, store, app); });
+      requestAnimationFrame(() => { isWaiting = false; if (store.inside) { part.about.textContent = store.inside.about[part.event]; part.draw(part.body, store, app); } });
     };
     store.on(`snapshot ${part.event}`, redraw);
     place.addEventListener("shown", redraw);
@@ -116,10 +116,11 @@ function requestRow(request, isOpen) {
   const { status } = request;
   const state = status === 0 ? "waiting" : status < 400 ? "ok" : "refused";
   const row = el("li", { "data-n": request.n, "data-status": status }, el("details", { open: isOpen },
-    el("summary", {}, el(`span.method.method-${request.method.toLowerCase()}`, {}, request.method), el("span.path", {}, el("bdi", {}, request.path)),
+    el("summary", {}, el(`span.method.method-${request.method.toLowerCase()}`, {}, request.method), el("span.path", {}, request.does),
       el(`span.status-code.${state}`, {}, status || "…"), el("span.hint", {}, request.took_s === null ? "" : `${Math.round(request.took_s * 1000)} ms`))));
   const details = row.firstChild;
   const fill = () => details.childElementCount < 2 && details.append(
+    el("p.hint", {}, request.path),
     request.fault ? el("p.problem", {}, `Broken on purpose: ${request.fault}`) : "",
     el("pre", { tabindex: 0, role: "group", "aria-label": "Body of the request" }, pretty(request.body) || "No body."));
   if (isOpen) fill();

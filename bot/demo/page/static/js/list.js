@@ -5,7 +5,7 @@ import { el, icon, markOf } from "./dom.js";
 import { MessageView } from "./message.js";
 
 const ROWS_FIRST = 25;
-const MOST_ROWS = 100; // beside those in sight
+const MOST_ROWS = 50; // beside those in sight
 const MOST_IN_SLICE = 8;
 const SLICE_MS = 4; // of one frame, for drawing rows
 const AHEAD_PX = 1200;

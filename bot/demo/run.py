@@ -19,8 +19,8 @@ from bot.demo.world import (
     Voice,
     for_sandbox,
     furnish,
-    has_lmstudio,
     stand_in,
+    why_stand_in,
     with_stand_in,
 )
 from bot.ops.logs import set_up_logging
@@ -83,7 +83,8 @@ async def open_demo(settings: Settings, *, timing: Timing = TYPICAL) -> AsyncIte
         discord = await stack.enter_async_context(DiscordSandbox())
         places = await furnish(discord)
         lmstudio, voice, address = None, Voice(), settings.lmstudio.base_url[0]
-        if not await has_lmstudio(settings):
+        of_stand_in = await why_stand_in(settings)
+        if of_stand_in:
             lmstudio = await stack.enter_async_context(stand_in(timing, voice))
             settings = with_stand_in(settings, lmstudio.base_url)
         settings = for_sandbox(settings, discord, places.owner, Path(folder))
@@ -98,6 +99,7 @@ async def open_demo(settings: Settings, *, timing: Timing = TYPICAL) -> AsyncIte
                 voice=voice,
                 notes=notes,
                 bot=bot,
+                of_stand_in=of_stand_in,
             )
         finally:
             end.set()

@@ -37,6 +37,10 @@ KEPT_REQUESTS: Final = 100
 """Of the bot to the stand-in, for the page to show."""
 
 OF_STAND_IN: Final = "No LM Studio answers, so a stand-in does, with canned answers."
+SHOWS_NO_MODEL: Final = (
+    "LM Studio shows no chat model: it has none, or wants its token (LMSTUDIO_API_TOKEN). "
+    "A stand-in answers, with canned answers."
+)
 
 
 @dataclass(slots=True)
@@ -103,6 +107,7 @@ class Demo:
         voice: How the stand-in speaks.
         notes: What the bot tells of itself.
         bot: The bot's run; ends when the bot does.
+        of_stand_in: Why the stand-in answers, in a sentence.
     """
 
     discord: DiscordSandbox
@@ -112,11 +117,14 @@ class Demo:
     voice: Voice
     notes: Notes
     bot: asyncio.Task[None]
+    of_stand_in: str = OF_STAND_IN
 
     @property
     def sentence(self) -> str:
         """Who answers."""
-        return f"Asking your model at {self.address}." if self.lmstudio is None else OF_STAND_IN
+        return (
+            f"Asking your model at {self.address}." if self.lmstudio is None else self.of_stand_in
+        )
 
 
 async def furnish(discord: DiscordSandbox) -> Places:
@@ -144,16 +152,16 @@ async def furnish(discord: DiscordSandbox) -> Places:
     return Places(guild, general, member, admin, owner)
 
 
-async def has_lmstudio(settings: Settings) -> bool:
-    """Tell whether an LM Studio with a chat model answers at the configured address."""
+async def why_stand_in(settings: Settings) -> str:
+    """Return why no model of the operator's can answer; empty where one can."""
     try:
         async with (
             asyncio.timeout(PROBE_S),
             open_backend(settings.lmstudio, SystemClock()) as backend,
         ):
-            return bool(await backend.list_models())
+            return "" if await backend.list_models() else SHOWS_NO_MODEL
     except (BackendError, TimeoutError):
-        return False
+        return OF_STAND_IN
 
 
 def stand_in(timing: Timing, voice: Voice) -> LMStudioSandbox:

@@ -187,6 +187,31 @@ async def test_two_tabs_agree_and_a_reload_keeps_everything(reader: Reader) -> N
     await expect(other.page.locator(".me b")).to_have_text("Ada")
 
 
+async def test_tabs_agree_on_edits_deletes_and_an_answer_that_is_reloaded_midway(
+    reader: Reader,
+) -> None:
+    other = await reader.second_tab()
+    await other.become("Otto")
+    await expect(reader.page.locator(".me b")).to_have_text("Mia")
+    await reader.say("first words")
+    await reader.field.press("ArrowUp")
+    await reader.page.get_by_label("Edit message").fill("other words")
+    await reader.page.get_by_label("Edit message").press("Enter")
+    await expect(other.message("other words")).to_contain_text("(edited)")
+    await reader.menu(reader.message("other words"), "Delete message")
+    await reader.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(other.messages).to_have_count(0)
+
+    await reader.say("@Clawbot What does a cache keep?")
+    await expect(reader.button("Stop")).to_be_visible(timeout=ANSWER_MS)
+    await reader.page.reload()
+    for each in (reader, other):
+        await expect(each.button("Regenerate")).to_be_visible(timeout=ANSWER_MS)
+        await expect(each.messages).to_have_count(2)
+    words = await reader.message("It keeps the keys").locator(".prose").text_content()
+    await expect(other.message("It keeps the keys").locator(".prose")).to_have_text(str(words))
+
+
 async def test_who_scrolled_up_stays_there_while_messages_come(reader: Reader) -> None:
     for number in range(40):
         await reader.demo.places.admin.say(reader.channel, f"line {number}")

@@ -95,11 +95,14 @@ async def test_the_page_says_that_the_demo_is_away_and_finds_it_again_by_itself(
     browser: Browser, demo: Demo
 ) -> None:
     first = PageServer(demo, port=0)
-    async with AsyncExitStack() as stack:
-        async with first:
-            tab = await stack.enter_async_context(Tab.opened(browser, first.address))
-            page = tab.context.pages[0]
-            await page.locator(".composer textarea").fill("a draft")
+    async with AsyncExitStack() as stack, AsyncExitStack() as running:
+        await running.enter_async_context(first)
+        tab = await stack.enter_async_context(Tab.opened(browser, first.address))
+        page = tab.context.pages[0]
+        await page.locator(".composer textarea").fill("a draft")
+        async with page.expect_websocket():
+            await running.aclose()
+        await page.wait_for_event("websocket")  # another one: the first was in vain
         banner = page.locator("#banner")
         await expect(banner).to_contain_text("The demo has ended")
         again = PageServer(demo, port=int(first.address.rpartition(":")[2]))

@@ -48,7 +48,10 @@ _DOES: Final = {
     ("PATCH", f"{_MESSAGE}/{{message_id}}"): "edits its message",
     ("DELETE", f"{_MESSAGE}/{{message_id}}"): "deletes its message",
     ("POST", "/channels/{channel_id}/typing"): "shows that it is typing",
-    ("POST", "/interactions/{interaction_id}/{interaction_token}/callback"): "answers a command or a button",
+    (
+        "POST",
+        "/interactions/{interaction_id}/{interaction_token}/callback",
+    ): "answers a command or a button",
     ("GET", "/gateway/bot"): "asks where to connect",
     ("PUT", "/applications/{application_id}/commands"): "registers its commands",
     ("GET", "/users/@me"): "asks who it is",

@@ -5,7 +5,6 @@ import hljs from "../vendor/highlight/core.min.js";
 import bash from "../vendor/highlight/languages/bash.min.js";
 import cpp from "../vendor/highlight/languages/cpp.min.js";
 import diff from "../vendor/highlight/languages/diff.min.js";
-import dockerfile from "../vendor/highlight/languages/dockerfile.min.js";
 import go from "../vendor/highlight/languages/go.min.js";
 import ini from "../vendor/highlight/languages/ini.min.js";
 import javascript from "../vendor/highlight/languages/javascript.min.js";
@@ -18,7 +17,7 @@ import yaml from "../vendor/highlight/languages/yaml.min.js";
 import { el } from "./dom.js";
 
 const LANGUAGES = {
-  bash, cpp, diff, dockerfile, go, ini, javascript, json, python, sql, xml, yaml,
+  bash, cpp, diff, go, ini, javascript, json, python, sql, xml, yaml,
 };
 const LONGEST_CHARS = 8000;
 

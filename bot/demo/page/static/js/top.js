@@ -18,24 +18,24 @@ export function showTop(modelPlace, endPlace, banner, app) {
     document.body.classList.toggle("away", state !== "open");
   };
   const drawModel = () => {
-    const { kind, sentence, address, next } = store.model;
+    const { kind, sentence, next } = store.model;
     modelPlace.replaceChildren(
       el(`span.model-mark.model-${kind}`, {}, kind === "stand_in" ? "Stand-in" : "Your model"),
       el("span.model-sentence", { title: sentence }, sentence),
-      next?.length ? el("button.as-link", { type: "button", onclick: () => showNext(next, address) }, "Use your own") : "",
+      next?.length ? el("button.as-link", { type: "button", onclick: () => showNext(store.model) }, "Use your own") : "",
     );
   };
   store.on("snapshot", drawModel);
   store.on("snapshot bot", drawBanner);
   endPlace.append(themeButton());
-  return { connection(now) { state = now; drawBanner(); } };
+  return { connection(now) { if (now !== "lost" || state !== "ended") state = now; drawBanner(); } }; // what has ended isn't lost
 }
 
-function showNext(steps, address) {
+function showNext({ next, address, sentence }) {
   const dialog = el("dialog", { "aria-label": "Use your own model" },
     el("header", {}, el("h2", {}, "Use your own model"), iconButton("close", "Close", () => dialog.close())),
-    el("p.lead", {}, `The demo looked for LM Studio at ${address} and found none.`),
-    el("ol.steps", {}, steps.map((step) => el("li", {}, step))));
+    el("p.lead", {}, `The demo looked for LM Studio at ${address}. ${sentence}`),
+    el("ol.steps", {}, next.map((step) => el("li", {}, step))));
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);

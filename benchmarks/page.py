@@ -1,6 +1,7 @@
 """The demo's page: first words after Enter, frames while 2,000 messages are scrolled, sizes.
 
 ``python -m benchmarks page [--questions 10] [--messages 2000]``
+``python -m benchmarks page --picture docs/images/demo.png`` takes README's picture instead.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ import argparse
 import asyncio
 import contextlib
 import gzip
+import io
 import json
 import shutil
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from playwright.async_api import Page, async_playwright
 
 import bot.demo.page
@@ -36,6 +39,7 @@ SEEDS = (
     "```python\ndef double(x):\n    return x * 2  # twice\n```",
     "A paragraph that is as long as an answer of a few sentences often is. " * 6,
 )
+PICTURED = ("What does a KV cache keep?", "Show me some code, please")
 ASK = """async (question) => {
   const field = document.querySelector(".composer textarea");
   const list = document.querySelector(".messages");
@@ -138,6 +142,23 @@ async def scrolled(page: Page, demo: Demo, address: str, messages: int) -> dict[
     return {**found, "busy": busy_ms(json.loads(await browser.stop_tracing())["traceEvents"])}
 
 
+async def take_picture(path: Path) -> None:
+    """Ask two questions and keep what the page shows of them, with few colours so that it stays small."""
+    async with page_of_a_demo() as (page, demo, address):
+        await page.set_viewport_size({"width": 1280, "height": 800})
+        await page.emulate_media(color_scheme="dark")
+        await page.goto(f"{address}/#{demo.places.general.id}")
+        await page.get_by_role("tab", name="Look inside").click()
+        field = page.locator(".composer textarea")
+        for number, question in enumerate(PICTURED, start=1):
+            await field.fill(f"@Clawbot {question}")
+            await field.press("Enter")
+            await page.get_by_role("button", name="Regenerate").nth(number - 1).wait_for()
+        await page.get_by_text("Answered after").wait_for()
+        picture = await page.screenshot(animations="disabled")
+    Image.open(io.BytesIO(picture)).convert("RGB").quantize(256).save(path, optimize=True)
+
+
 def busy_ms(trace: list[dict[str, Any]]) -> list[float]:
     """Return the processor time of each task of the page's main thread, painting included, in ms."""
     tasks: dict[tuple[int, int], list[float]] = {}
@@ -191,4 +212,9 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks page")
     parser.add_argument("--questions", type=int, default=10)
     parser.add_argument("--messages", type=int, default=2000)
-    return asyncio.run(measure(parser.parse_args(argv)))
+    parser.add_argument("--picture", type=Path)
+    options = parser.parse_args(argv)
+    if options.picture is not None:
+        asyncio.run(take_picture(options.picture))
+        return 0
+    return asyncio.run(measure(options))

@@ -19,8 +19,7 @@ from bot.output.markup import (
 
 _LOOK_BACK_CHARS = 200
 _LIKE: Final = (
-    *("</think>", "</thinking>", "</thought>", "</reasoning>"),
-    *("<answer>", "<final_answer>"),
+    *("</think>", "</thinking>", "</thought>", "</reasoning>", "<answer>", "<final_answer>"),
 )
 _TAG_NAME: Final = re.compile(r"< ?(/?) ?([\w:\-]+)")
 

@@ -24,6 +24,7 @@ from bot.output.reasoning.place import (
     COMES_AFTER,
     ELLIPSIS,
     EXPECTING,
+    IN_ELEMENT,
     JOINS,
     LISTED,
     PROSE_NEXT,
@@ -34,11 +35,15 @@ from bot.output.reasoning.place import (
     Surroundings,
 )
 
+_TELLING_CHARS: Final = 4
+_AROUND: Final = frozenset("%#~/|@")
+"""Signs that stand around a pattern."""
+
 _QUANTIFIED: Final = re.compile(r"(?:(?<![\w.!?])\.|\\[sSdDwW]\]?)[*+]\??\Z")
 _ESCAPE_NEXT: Final = re.compile(r"\\[sSdDwWnrt](?![A-Za-z])")
 """Parts of a regular expression."""
 
-SUFFIX: Final = re.compile(r"-\w|['’]?s(?!\w)")
+SUFFIX: Final = re.compile(r"-\w|(?:['’]?s|['’](?:[dt][ae]n?|n?[ıiuü]n?|y?[ıiuüae]|y?l[ae]))(?!\w)")
 _PARTICLE: Final = re.compile(
     r" ?(?:を|から|まで|で(?![はもすき])|の(?:後|前|間|あと|まえ)|后|之后|以后|之前|时|就(?:表示|会|是|说明|代表)|来(?:结束|表示|标记)"
     r"|[를을와과]|[로은는이가] |으로|부터|까지|후)"
@@ -99,9 +104,6 @@ def may_tell_end(after: str, place: Surroundings) -> bool:
     return is_short and (after[0] in "s-'’\\" or UNSPACED.match(after) is not None)
 
 
-_TELLING_CHARS: Final = 4
-
-
 def _is_shown_alone(place: Surroundings) -> bool:
     """Return whether a line that begins with a closing tag tells something about it."""
     after = place.after
@@ -125,7 +127,9 @@ def _is_shown_alone(place: Surroundings) -> bool:
 
 def is_in_pattern(line: str, after: str) -> bool:
     """Return whether a tag is a part of a regular expression, or the value of a setting."""
-    is_part = _QUANTIFIED.search(line) or _ESCAPE_NEXT.match(after)
+    is_part = _QUANTIFIED.search(line) or _ESCAPE_NEXT.match(after) or IN_ELEMENT.search(line)
+    if line[-1:] == after[:1] and after[:1] in _AROUND:
+        return True
     return bool(is_part) or line[-1:] in EXPECTING
 
 
@@ -135,7 +139,8 @@ def _is_glued(place: Surroundings, *, is_shown: bool) -> bool:
     if SUFFIX.match(after):
         return True
     is_unspaced = UNSPACED.match(line[-1]) is not None
-    if is_unspaced and not place.is_end_expected and _PARTICLE.match(after):
+    is_told = COMES_AFTER.match(after) or (is_unspaced and _PARTICLE.match(after))
+    if is_told and not place.is_end_expected:
         return True
     is_said = SAYS.match(after) is not None or (line[-1] in JOINS and after[:1] == " ")
     is_said |= is_unspaced and UNSPACED.match(after) is not None

@@ -524,7 +524,9 @@ class ReasoningFilter:
         if self._expecting and marker.kind is Kind.OPEN and not marker.is_weak:
             self._held_openers += place.line.strip() == ""
         is_whole = event.text.endswith("/>")
-        if not is_whole and (self._started or marker.closers or event.name == "<s>"):
+        if not is_whole and (
+            self._started or marker.closers or event.name in {"<s>", "<|channel|>"}
+        ):
             self._examples.note(event.name, marker, place, same_line=self._expecting)
         self._start()
         self._pass(event.text)

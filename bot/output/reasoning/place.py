@@ -18,16 +18,10 @@ NICKNAMES: Final = frozenset({"<AI>", "<用户>"})
 """Tokens that are somebody's name in a log, where a blank follows."""
 
 SENTENCE_END: Final = ".!?。！？…*_।॥؟۔"
-PROSE_NEXT: Final = " \t,.;:)]\"'`/…，。；：）、،؛؟?!—–।॥۔།"
+PROSE_NEXT: Final = " \t,.;:)]\"'`/…，。；：）、،؛؟?!—–।॥۔།}”’»」』》】"
 """What may follow the name of a thing in a sentence."""
 
-QUOTES: Final = {
-    **{quote: quote for quote in "`\"'"},
-    **{
-        pair[0]: pair[1]
-        for pair in ("“”", "‘’", "()", "«»", "「」", "[]", "{}", "『』", "„“", "（）")
-    },
-}
+QUOTES: Final = dict(zip("`\"'“‘(«「[{『„（", "`\"'”’)»」]}』“）", strict=True))
 BULLET: Final = re.compile(r"(?:[ \t]{0,8}+(?:[-*+•|>#]{1,6}+|\d{1,3}[.)])[ \t]{1,8}+){1,6}+")
 TAG_WORDS: Final = (
     r"[Tt]ags?|[Tt]okens?|[Mm]arkers?|[Bb]alises?|[Ee]tiquetas?|[Ee]tichett[ae]|[Zz]naczniki?"
@@ -42,12 +36,13 @@ SAYS: Final = re.compile(
     r"|(?:est|sont) (?:un|une|le|la|les)\b|(?:es|son) (?:un|una|el|la|los)\b|это |означает|обозначает"
     r"|(?:and|or|to|und|oder|bis|et|ou|y|o|и|или) [<`\[/◁&]|(?:[—–=:→]|::?=|[-=]>) |هو |هي |و ?[<`\[])"
     r"|[ \t]?(?:是[^\s，。,]{0,8}(?:标签|标记|令牌|符号|标志)|用于|用来|表示|标志|代表)"
-    r"|(?:和 ?[<`\[]|与 ?[<`\[]|は(?![いじっあぁてん])|と ?[<`\[])"
+    r"|[ \t]?(?:[和与及到とや] ?[<`\[◁]|から|부터)|は(?![いじっあぁてん])"
 )
 """What is said of a thing after its name."""
 
 COMES_AFTER: Final = re.compile(
-    r"[ \t]?(?:之后|以后|后面|之前|以前|前面|の(?:後|前|直後|あと)|以降|이후|뒤에|앞에|다음에 )"
+    r"[ \t]?(?:之后|以后|后面|之前|以前|前面|之间|中间|里面|的(?:后面?|前面?|时候|位置|地方)"
+    r"|の(?:後|前|直後|あと|間)|以降|まで|より|이후|까지|사이|뒤에|앞에|다음에 )"
     r"|[ \t](?:के (?:बाद|पहले)|से पहले|sonrası|sonra |öncesi|önce )"
 )
 """Words of languages that put them behind a thing to say what comes before or after it."""
@@ -84,6 +79,7 @@ LISTED: Final = re.compile(r"[,;]|[:/][\s<\[`]")
 CELL_END: Final = re.compile(r"[ \t]{0,8}+\|[^|]|\t\S")
 """What stands behind the first cell of a row."""
 
+IN_ELEMENT: Final = re.compile(r"<(?:code|pre|kbd|tt|samp|p|td|th|li|b|i|em|strong|span|div)>\Z")
 COLUMN: Final = re.compile(r"[ \t]{2,40}+\S")
 OPTION: Final = re.compile(r"(?<!\S)--?[\w\-]{1,30}\Z")
 ABBREVIATED: Final = re.compile(

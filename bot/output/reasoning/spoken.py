@@ -29,6 +29,7 @@ from bot.output.reasoning.place import (
     EXPECTING,
     GLUES,
     GOES_ON,
+    IN_ELEMENT,
     JOINS,
     LISTED,
     NICKNAMES,
@@ -69,12 +70,15 @@ _NOUN: Final = re.compile(
 _BEHIND_NOUN: Final = re.compile(rf"(?<!\w)(?:{TAG_WORDS})\Z|(?:标签|标记|令牌|標籤)\Z")
 _CHANNEL: Final = re.compile(r"(?:analysis|commentary|final)(?:<\|message\|>)?(?= )")
 _TEMPLATE: Final = re.compile(r"\{\{|\{%")
-_NOUN_FIRST: Final = frozenset("标令记タト是用表代は")
+_NOUN_FIRST: Final = frozenset("标令记タト是用表代はか부")
 """What a word begins with that says of a tag what it is, in scripts without blanks."""
 
 _AHEAD_CHARS: Final = 12
-_KEY_NEXT: Final = re.compile(r"\n[^\n:：]{1,32}[:：][*_]{0,3}+[ \t]")
-_KEY_PARTIAL: Final = re.compile(r"\n[^\n:：]{0,32}+(?:[:：][*_]{0,3}+)?")
+_STAMP: Final = r"\n(?:[\[(]?[\d:./\- ]{4,24}+[\])]?[ \t]{0,3}+)?+"
+_KEY_NEXT: Final = re.compile(rf"{_STAMP}[^\n:：]{{1,32}}[:：][*_]{{0,3}}+[ \t]")
+_KEY_PARTIAL: Final = re.compile(
+    rf"{_STAMP}[^\n:：]{{0,32}}+(?:[:：][*_]{{0,3}}+)?|\n[\[(]?[\d:./\-]{{0,8}}"
+)
 _FIELD_NEXT: Final = re.compile(r"\s{0,4}+\{[{%]")
 _LABEL_NEXT: Final = re.compile(
     rf"[ \t]{{0,4}}+\n{{1,2}}+(?i:{'|'.join(TURN_ROLES)})[ \t]{{0,4}}+:"
@@ -144,7 +148,7 @@ def _is_shown(text: str, marker: Marker, place: Surroundings) -> bool:
     is_example = kind is Kind.OPEN and _is_empty_example(marker, place)
     if kind in PAIRED and place.is_announced:
         is_example |= place.has_example or _KEY_NEXT.match(place.after) is not None
-    is_noun = _NOUN.match(place.after) is not None
+    is_noun = _NOUN.match(place.after) is not None or IN_ELEMENT.search(place.line) is not None
     if not place.is_end_expected:
         is_noun |= _BEHIND_NOUN.search(place.words) is not None
     return is_example or is_noun or _is_quoted(kind, place) or _is_in_template(kind, place)

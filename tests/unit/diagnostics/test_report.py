@@ -86,7 +86,7 @@ def test_a_terminal_of_any_encoding_can_show_it() -> None:
     assert line.startswith('  FAILED  Name: "No" ... [0.50 s]')
 
 
-def test_the_summary_is_the_first_failure_then_the_first_warning() -> None:
+def test_what_there_is_to_do_is_listed_failures_first() -> None:
     warning = Finding(Step.PATH, Status.WARNING, "Slow.")
     assert problems([FINE, warning, FAILED]) == [FAILED, warning]
     assert problems([FINE, warning]) == [warning]

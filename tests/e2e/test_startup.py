@@ -21,6 +21,8 @@ from sandbox.lmstudio import LMStudioSandbox
 from tests.support.application import environment_between
 from tests.support.process import ROOT, clawbot, ended, logged, run_clawbot
 
+SHAPED = f"{'a' * 24}.{'b' * 6}.{'c' * 38}"
+"""What may be a token, by its looks."""
 README = (ROOT / "README.md").read_text("utf-8")
 
 
@@ -134,7 +136,7 @@ async def test_a_taken_port_is_one_sentence(discord: DiscordSandbox, tmp_path: P
 
 async def test_a_malformed_file_is_named_by_line_and_column(tmp_path: Path) -> None:
     (tmp_path / "clawbot.json").write_text('{\n  "temperature" 0.7\n}')
-    done = await run_clawbot("run", folder=tmp_path, environment={"DISCORD_TOKEN": "x"})
+    done = await run_clawbot("run", folder=tmp_path, environment={"DISCORD_TOKEN": SHAPED})
     assert done.code == 78
     assert done.sentence.startswith("clawbot: clawbot.json:2:17: ")
 

@@ -52,7 +52,7 @@ def test_all_problems_are_printed_one_line_each(
 def test_the_settings_file_may_be_named_before_and_after_the_command(
     arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DISCORD_TOKEN", "t")
+    monkeypatch.setenv("DISCORD_TOKEN", f"{'a' * 24}.{'b' * 6}.{'c' * 38}")
     assert main(arguments) == 78
     assert last_line(capsys) == "clawbot: x.json: there is no such file"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +13,9 @@ from bot.core.clock import SystemClock
 from bot.core.domain import QuestionId, UserId
 from bot.core.errors import StoreError
 from bot.core.ports import Controls
-from cogs import _buttons
+from cogs import _buttons, _respond
 from sandbox.discord import Message
+from tests.support.clock import FakeClock
 from tests.wire.delivery.helpers import DiscordRig, discord_rig
 
 QUESTION = QuestionId(2**64 - 1)
@@ -27,9 +29,14 @@ class FakeActions:
     pressed: list[tuple[str, int]] = field(default_factory=list)
     failure: Exception | None = None
     answer: str = ""
+    goes_on: asyncio.Event | None = None
+    has_begun: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def _note(self, name: str, number: int, interaction: discord.Interaction[Any]) -> None:
         self.pressed.append((name, number))
+        self.has_begun.set()
+        if self.goes_on is not None:
+            await self.goes_on.wait()
         if self.answer:
             await interaction.response.send_message(self.answer, ephemeral=True)
         if self.failure is not None:
@@ -108,6 +115,21 @@ async def test_moderators_may() -> None:
         message = await _answer(here)
         await (await here.sandbox.owner.click(message, "Stop")).wait_response()
         assert actions.pressed == [("Stop", QUESTION)]
+
+
+async def test_a_press_that_waits_for_the_journal_is_acknowledged_in_time() -> None:
+    clock = FakeClock()
+    async with discord_rig(online=True) as here:
+        goes_on = asyncio.Event()
+        actions = FakeActions(goes_on=goes_on)
+        _buttons.install(here.client, actions, clock)
+        pressed = await here.ada.click(await _answer(here), "Details")
+        await asyncio.wait_for(actions.has_begun.wait(), 10)
+        assert not pressed.acknowledged
+        await clock.advance(_respond.LATEST_S)
+        await pressed.wait_response()
+        assert pressed.deferred
+        goes_on.set()
 
 
 @pytest.mark.parametrize("answer", ["", "So far so good."])

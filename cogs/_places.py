@@ -28,6 +28,7 @@ from bot.gateway.rest import POST_MESSAGE, missing
 from cogs import _convert
 from cogs._calls import Caller
 from cogs._sink import MessageSink
+from cogs._source import Requests
 
 
 def is_own_thread(channel: object, me: UserId) -> bool:
@@ -113,8 +114,16 @@ def message_sink(client: ClawbotClient, place: Place, reply_to: MessageId | None
     is_there = reply_to is None or int(reply_to) != int(place.channel_id)
     chat = client.services.overrides.effective(place)
     mark = WAITING if chat.waiting_mark and is_there else ""
+    clock, source = client.services.clock, client.services.source
+    requests = Requests(client, clock)
+
+    def learn(data: object) -> None:
+        message = requests.read(place, data)
+        if message is not None:
+            source.posted(message)
+
     return MessageSink(
-        client, place, reply_to if is_there else None, client.services.clock, waiting_mark=mark
+        client, place, reply_to if is_there else None, clock, waiting_mark=mark, learn=learn
     )
 
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import io
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import discord
@@ -60,6 +61,7 @@ class MessageSink:
         clock: Paces retries.
         call_timeout_s: Bound of one request, in seconds.
         waiting_mark: What stands on the message from the first typing until the first words.
+        learn: Told each message as it stands from a reply on, before the gateway tells of it.
     """
 
     def __init__(
@@ -71,7 +73,9 @@ class MessageSink:
         *,
         call_timeout_s: float = CALL_TIMEOUT_S,
         waiting_mark: str = "",
+        learn: Callable[[MessagePayload], None] = lambda _: None,
     ) -> None:
+        self._learn = learn
         self._waiting_mark = waiting_mark
         self._is_marked = False
         self._marking = asyncio.Lock()
@@ -109,6 +113,7 @@ class MessageSink:
                 lambda: self._post(content, nonce, controls, file, None)
             )
         message_id = MessageId(int(message["id"]))
+        self._learn(message)
         if message["content"].strip() != content.strip():
             await self.edit(message_id, content, controls=controls)
         await self._unmark()
@@ -118,7 +123,7 @@ class MessageSink:
         self, message_id: MessageId, content: str, *, controls: Controls | None = None
     ) -> None:
         """Replace a message's text, with previews suppressed again; see ``ReplySink.edit``."""
-        await self._caller.call(lambda: self._patch(message_id, content, controls))
+        self._learn(await self._caller.call(lambda: self._patch(message_id, content, controls)))
 
     async def delete(self, message_id: MessageId) -> None:
         """Remove a message; see ``ReplySink.delete``."""

@@ -75,6 +75,11 @@ class Requests:
         messages = (self._read(channel, place, data) for data in found)
         return sorted((m for m in messages if m is not None), key=lambda message: message.id)
 
+    def read(self, place: Place, data: Any) -> IncomingMessage | None:  # noqa: ANN401 - as parsed
+        """Return a message that Discord told of in a reply; ``None`` if nothing can be said of it."""
+        channel = self._channel(place)
+        return None if channel is None else self._read(channel, place, data)
+
     def _read(
         self,
         channel: discord.abc.Messageable,

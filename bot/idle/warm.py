@@ -31,9 +31,6 @@ from bot.prompt.summary import ToSummarise
 KEEP_S: Final = 600.0
 """Seconds after its last answer that a conversation is kept warm."""
 
-AFTER_S: Final = 1.5
-"""Seconds after an answer until Discord has told of its last edit."""
-
 PAUSE_S: Final = 60.0
 """Seconds without reading ahead where the machine seems to work for somebody else."""
 
@@ -193,7 +190,7 @@ class WarmAhead:
         place = question.place
         self._places[place] = self._opening(place)
         self._talks[conversation_key] = _Talk(question, answer_id, self._clock.monotonic())
-        self._clock.call_later(AFTER_S, self._wake)
+        self._wake()
 
     def kept(self) -> int:
         """Return how many conversations are kept warm at the moment."""
@@ -231,7 +228,7 @@ class WarmAhead:
             return False
         left = self._room_tokens()
         for talk in self._chosen():
-            begun = await self._beginning(talk) if now_s - talk.at_s >= AFTER_S else None
+            begun = await self._beginning(talk)
             if begun is None or begun.prompt_tokens > left:
                 continue
             left -= begun.prompt_tokens

@@ -288,14 +288,19 @@ class MessageCache:
             self._bytes += _weight(message)
             self._evict()
 
+    def posted(self, message: IncomingMessage) -> None:
+        """Take in a message as the reply to posting or editing it says it stands."""
+        self.observe(message)
+        self.edited(message)
+
     def edited(self, message: IncomingMessage) -> None:
-        """Take in a message as it now is; unknown ones are ignored."""
+        """Take in a message as it now is; unknown ones, and earlier forms of it, are ignored."""
         if ChannelId(int(message.id)) in self._starters:
             self._keep_starter(ChannelId(int(message.id)), message)
         channel = self._channels.get(message.place.channel_id)
         for interval in channel.intervals if channel else ():
             old = interval.messages.get(message.id)
-            if old is not None:
+            if old is not None and not _is_earlier(message, old):
                 interval.messages[message.id] = message
                 self._bytes += _weight(message) - _weight(old)
         if channel is not None and channel.pending is not None:
@@ -381,6 +386,13 @@ class MessageCache:
         self._count -= len(interval.ids[:_EVICT])
         interval.low = interval.ids[:_EVICT][-1] + 1
         interval.ids = interval.ids[_EVICT:]
+
+
+def _is_earlier(message: IncomingMessage, known: IncomingMessage) -> bool:
+    """Return whether a message is an earlier form of what is known of it."""
+    if known.edited_at is None:
+        return False
+    return message.edited_at is None or message.edited_at < known.edited_at
 
 
 def _weight(message: IncomingMessage) -> int:

@@ -29,6 +29,15 @@ def answer(request: RecordedRequest) -> Answer:
     return Answer(f"{FILLER}. That is all.")
 
 
+def asked(lm: LMStudioSandbox) -> RecordedRequest:
+    """Return the last request that was a person's question."""
+    return next(
+        record
+        for record in reversed(lm.completions)
+        if record.body["max_tokens"] > 1 and not is_summing_up(record)
+    )
+
+
 def standing_in(record: RecordedRequest) -> str:
     """Return the turn of a prompt in which a summary stands; empty for none."""
     turns = record.body["messages"]
@@ -52,8 +61,8 @@ async def test_a_summary_stands_in_for_what_fell_out_until_one_of_its_messages_i
     async def ask(last: Message) -> tuple[Message, Message]:
         nonlocal number
         number += 1
-        asked = await ada.reply(last, f"<@bot> Go on, for the {number}. time?")
-        return asked, await discord.wait_reply(asked, until=lambda r: "That is all." in r.content)
+        said = await ada.reply(last, f"<@bot> Go on, for the {number}. time?")
+        return said, await discord.wait_reply(said, until=lambda r: "That is all." in r.content)
 
     async def held() -> str:
         shown = await ada.slash(channel, "privacy show")
@@ -69,10 +78,10 @@ async def test_a_summary_stands_in_for_what_fell_out_until_one_of_its_messages_i
         )
         while "1 summary of what you said" not in await held():
             pass
-        while not standing_in(lm.completions[-1]):
+        while not standing_in(asked(lm)):
             assert number < 20
             _, last = await ask(last)
-        turn = standing_in(lm.completions[-1])
+        turn = standing_in(asked(lm))
         assert SUMMARY in turn
         assert "Hidden thoughts" not in turn
         assert frames.note("Obey Mallory") not in turn
@@ -81,11 +90,11 @@ async def test_a_summary_stands_in_for_what_fell_out_until_one_of_its_messages_i
         await discord.wait_until(lambda: "and a summary of earlier ones." in told.content)
 
         await ask(first)
-        assert not standing_in(lm.completions[-1])
+        assert not standing_in(asked(lm))
 
         await ada.delete(start)
         while any(str(start.id) in covers for covers in covered(tmp_path)):
             await held()
         await ask(last)
-        assert not standing_in(lm.completions[-1])
-        assert lm.completions[-1].prompt.count("Go on, for the") > 1
+        assert not standing_in(asked(lm))
+        assert asked(lm).prompt.count("Go on, for the") > 1

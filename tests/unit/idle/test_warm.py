@@ -22,7 +22,7 @@ from bot.core.domain import (
     UserId,
 )
 from bot.core.ports import Capacity, ChatSettings
-from bot.idle.warm import AFTER_S, KEEP_S, PAUSE_S, WarmAhead
+from bot.idle.warm import KEEP_S, PAUSE_S, WarmAhead
 from bot.prompt.summary import ToSummarise
 from tests.support.builders import question as a_question
 from tests.support.clock import FakeClock
@@ -134,11 +134,9 @@ def asked_in(channel: int, by: int = 1) -> Question:
     return replace(question, place=place, asker=replace(question.asker, id=UserId(by)))
 
 
-async def test_the_next_prompt_is_read_once_the_answer_has_settled() -> None:
+async def test_the_next_prompt_is_read_once_the_answer_is_delivered() -> None:
     world = World()
     world.answer(asked_in(1), cold=1000)
-    assert not await world.until_done()
-    await world.clock.advance(AFTER_S)
     assert world.woken
     assert await world.until_done() == ["c1"] * 3
     assert world.made == 1
@@ -148,7 +146,6 @@ async def test_the_next_prompt_is_read_once_the_answer_has_settled() -> None:
 async def test_what_is_in_the_cache_costs_nothing() -> None:
     world = World()
     world.answer(asked_in(1))
-    await world.clock.advance(AFTER_S)
     assert not await world.until_done()
 
 
@@ -157,12 +154,11 @@ async def test_the_newest_conversation_goes_first_and_an_old_one_is_given_up() -
     world.answer(asked_in(1, by=1), cold=400)
     await world.clock.advance(60)
     world.answer(asked_in(2, by=2), cold=400)
-    await world.clock.advance(AFTER_S)
     assert await world.until_done() == ["c2", "c1"]
     assert world.warm.kept() == 2
     world.cold["c1"] = 400  # somebody else's prompt took its slot
     assert await world.until_done() == ["c1"]
-    await world.clock.advance(KEEP_S)
+    await world.clock.advance(KEEP_S + 1)
     world.cold["c1"] = 400
     assert not await world.until_done()
     assert world.warm.cost.in_vain == 1200
@@ -172,7 +168,6 @@ async def test_the_newest_conversation_goes_first_and_an_old_one_is_given_up() -
 async def test_a_conversation_that_goes_on_was_not_read_in_vain() -> None:
     world = World()
     world.answer(asked_in(1), cold=400)
-    await world.clock.advance(AFTER_S)
     await world.until_done()
     world.answer(asked_in(1))
     await world.clock.advance(KEEP_S + 1)
@@ -185,7 +180,6 @@ async def test_one_person_gets_half_of_the_slots_at_most() -> None:
     world.answer(asked_in(1, by=2), cold=400)
     for channel in range(2, 9):
         world.answer(asked_in(channel, by=1), cold=400)
-    await world.clock.advance(AFTER_S)
     assert sorted(await world.until_done()) == ["c1", "c7", "c8"]
 
 
@@ -193,7 +187,6 @@ async def test_no_more_is_kept_warm_than_the_shared_context_holds() -> None:
     world = World(slots=4, pool_tokens=8192, size=5000)
     for channel in (1, 2):
         world.answer(asked_in(channel, by=channel))
-    await world.clock.advance(AFTER_S)
     await world.until_done()
     world.cold = {"c1": 400, "c2": 400}
     assert await world.until_done() == ["c2"]
@@ -203,7 +196,6 @@ async def test_no_more_is_kept_warm_than_the_shared_context_holds() -> None:
 async def test_a_machine_that_works_for_somebody_else_is_left_alone_for_a_while() -> None:
     world = World()
     world.answer(asked_in(1), cold=4000)
-    await world.clock.advance(AFTER_S)
     world.piece = Piece(took_s=9.0)
     assert await world.until_done() == ["c1"]
     world.piece = Piece()
@@ -227,7 +219,6 @@ async def test_a_new_persona_is_read_before_anybody_asks_there() -> None:
 async def test_a_piece_that_a_question_ends_is_counted() -> None:
     world = World()
     world.answer(asked_in(1), cold=400)
-    await world.clock.advance(AFTER_S)
     world.is_stuck = True
     step = asyncio.get_running_loop().create_task(world.warm.step())
     await asyncio.sleep(0)
@@ -250,7 +241,6 @@ async def test_never_more_is_kept_warm_than_slots_context_and_fairness_allow(
     for channel, person, later_s in answers:
         world.answer(asked_in(channel, by=person))
         await world.clock.advance(later_s)
-    await world.clock.advance(AFTER_S)
     await world.until_done()
     world.cold = {f"c{channel}": 400 for channel in range(1, 10)}
     people = {key_of(asked_in(c, by=p)): p for c, p, _ in answers}

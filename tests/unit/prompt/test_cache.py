@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Sequence
+from datetime import timedelta
 
 from bot.core.domain import AttachmentInfo, ChannelId, IncomingMessage, MessageId, Place, PlaceKind
 from bot.prompt.cache import MessageCache
@@ -98,6 +99,29 @@ async def test_edits_and_deletions_show_at_once() -> None:
     cache.deleted(HOME.channel_id, [MessageId(8)])
     page = await cache.history(HOME, limit=3)
     assert [m.text for m in page] == ["m7", "edited", "m10"]
+    assert discord.calls == 1
+
+
+async def test_an_own_message_is_known_before_discord_tells_and_no_late_event_takes_it_back() -> (
+    None
+):
+    discord = Discord(10)
+    cache = MessageCache(discord, 2000, FakeClock())
+    await cache.history(HOME, limit=5)
+    begun = message(11, "Begun")
+    later = [
+        dataclasses.replace(
+            begun, text=text, edited_at=begun.created_at + timedelta(seconds=second)
+        )
+        for second, text in enumerate(("Half", "Whole"), 1)
+    ]
+    for each in (begun, *later):
+        cache.posted(each)
+    cache.observe(begun)
+    for each in (begun, *later):
+        cache.edited(each)
+        page = await cache.history(HOME, limit=2)
+        assert [m.text for m in page] == ["m10", "Whole"]
     assert discord.calls == 1
 
 

@@ -43,6 +43,7 @@ class DiscordRig:
     channel: Channel
     ada: Person
     clock: HastyClock = field(default_factory=HastyClock)
+    learnt: list[str] = field(default_factory=list)
 
     @property
     def place(self) -> Place:
@@ -58,6 +59,7 @@ class DiscordRig:
             reply_to,
             self.clock,
             call_timeout_s=timeout_s,
+            learn=lambda message: self.learnt.append(message["content"]),
         )
 
     def interaction_sink(self, interaction: discord.Interaction[Any]) -> InteractionSink:

@@ -37,6 +37,7 @@ async def test_every_body_is_quiet_harmless_and_named() -> None:
             assert request.body["flags"] & SUPPRESS_EMBEDS
         assert [("components" in edit.body) for edit in edits] == [False, True]
         (message,) = here.bot_messages()
+        assert here.learnt == [LINK, LINK + " @everyone", LINK]
         assert message.reference is asked
         assert message.previews == []
         assert message.buttons == []

@@ -17,7 +17,6 @@ from bot.core.domain import (
     Person,
     Place,
     PlaceKind,
-    Question,
     RoleId,
     UserId,
 )
@@ -168,16 +167,6 @@ def _outside_code(text: str) -> str:
         is_closed = len(parts) % 2 == 1
         text = " ".join(parts[::2] if is_closed else [*parts[:-1:2], parts[-1]])
     return text.replace("\\<", " ")
-
-
-def has_content(question: Question) -> bool:
-    """Return whether there is anything to answer: words, a file, or a message it is about."""
-    asked = [*question.joined, *([question.message] if question.message else [])]
-    return bool(
-        question.text.strip()
-        or question.about_id is not None
-        or any(m.carries_something for m in asked)
-    )
 
 
 def says_something(message: IncomingMessage, me: UserId) -> bool:

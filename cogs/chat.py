@@ -13,7 +13,8 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.chat.admission import Decision, Rule
+from bot.chat.admission import Decision, Rule, is_for_others
+from bot.chat.loose import Loose
 from bot.chat.proxies import Proxies
 from bot.chat.resume import SET_ASIDE, TOO_OLD, Resumer
 from bot.chat.turned_away import TurnedAway
@@ -77,6 +78,8 @@ class ChatCog(commands.Cog):
             self._services.clock, self._services.settings.discord.proxy_application_ids
         )
         self._services.privacy.on_forget(lambda who: self._proxies.forget(who.has_question))
+        self._loose = Loose()
+        self._services.privacy.on_forget(lambda who: self._loose.forget(who.has_question))
         self._reviewer = _review.Reviewer(bot, self._proxies.gone)
         self._order = KeyedLocks()
         self._backfill = self._services.backfill
@@ -155,18 +158,36 @@ class ChatCog(commands.Cog):
         if judgement.decision is Decision.REFUSE:
             self._turned_away.explain(incoming, judgement.reason)
             return
-        if origin is None and incoming.text and not incoming.author.is_bot:
-            origin = Origin.MENTION if self._services.chat.continues_burst(incoming) else None
+        if origin is None and self._goes_on(incoming):
+            origin = Origin.MENTION
+        question = self._question(incoming, origin or Origin.MENTION)
         if origin is None:
+            if _may_be_part(incoming) and question.has_content:
+                self._loose.note(question)
             return
-        question = self._question(incoming, origin)
-        if not _convert.has_content(question):
-            sentence = ASK_PRIVATELY if origin is Origin.DM else ASK_SOMETHING
-            self._turned_away.explain(incoming, UNREADABLE if incoming.is_forward else sentence)
+        question = self._loose.put_before(question)
+        if not question.has_content:
+            self._loose.note(question)
+            self._tasks.start(self._ask_for_words(question, incoming), name="no words")
             return
         if origin is Origin.DM:
             await self._backfill.remember_dms(incoming.place.channel_id)
         await self._submit(await self._placed(question, incoming), incoming)
+
+    def _goes_on(self, incoming: IncomingMessage) -> bool:
+        """Return whether a message goes on with what its author has just begun to ask."""
+        if not _may_be_part(incoming) or not (incoming.text or incoming.carries_something):
+            return False
+        within = timedelta(seconds=self._services.settings.queue.burst_window_s)
+        is_awaited = self._loose.awaits(incoming, within)
+        return is_awaited or self._services.chat.continues_burst(incoming)
+
+    async def _ask_for_words(self, question: Question, incoming: IncomingMessage) -> None:
+        """Ask what a mention without words is about, unless that is said in a moment."""
+        await self._services.clock.sleep(self._services.settings.queue.burst_window_s)
+        if self._loose.give_up(question):
+            sentence = ASK_PRIVATELY if question.origin is Origin.DM else ASK_SOMETHING
+            self._turned_away.explain(incoming, UNREADABLE if incoming.is_forward else sentence)
 
     async def _placed(self, question: Question, incoming: IncomingMessage) -> Question:
         """Return a question where it shall be answered: in place, or in a thread of its own."""
@@ -219,6 +240,7 @@ class ChatCog(commands.Cog):
         await self._services.summary_store.forget(
             channel_id=incoming.place.channel_id, message_ids=[incoming.id]
         )
+        self._loose.gone(incoming.id)
         async with self._order.of(incoming.author.id, incoming.place.channel_id):
             has_asked = await self._edited(incoming)
         if not has_asked and _gate.admission(self.bot).is_late_mention(incoming, self._me):
@@ -257,6 +279,7 @@ class ChatCog(commands.Cog):
     def _gone(self, message_id: MessageId) -> None:
         was_open = self._services.chat.message_gone(message_id)
         burst = self._services.chat.burst_with(message_id)
+        self._loose.gone(message_id)
         copy = self._proxies.deleted(message_id, self._me, was_open=was_open)
         said_again = None if copy is None else copy.message
         if burst is not None:
@@ -332,7 +355,8 @@ class ChatCog(commands.Cog):
         is_own_thread = _places.is_own_thread(channel, self._me)
         judgement = _gate.judge(self.bot, incoming, is_own_thread=is_own_thread)
         is_for_me = judgement.decision is not Decision.IGNORE
-        if not is_for_me and not self._services.chat.continues_burst(incoming):
+        if not is_for_me and not self._goes_on(incoming):
+            await self._take(incoming, is_own_thread=is_own_thread)  # it may be part of what comes
             return  # nearly all that is found, so nothing is looked up for it
         if await self._services.chat.has_taken(QuestionId(incoming.id)):
             async with self._order.of(incoming.author.id, incoming.place.channel_id):
@@ -402,6 +426,11 @@ class ChatCog(commands.Cog):
             await _respond.say(interaction, NEEDS_HISTORY)
             return
         await self._asking.ask(interaction, SUMMARISE, origin=Origin.CONTEXT_MENU, since=message)
+
+
+def _may_be_part(message: IncomingMessage) -> bool:
+    """Return whether a person's message may be about to ask, together with another one of theirs."""
+    return message.is_ordinary and not message.author.is_bot and not is_for_others(message)
 
 
 async def setup(bot: ClawbotClient) -> None:

@@ -148,7 +148,7 @@ class Admission:
         has_something = bool(
             message.text or message.attachments or message.forwarded_texts or message.poll
         )
-        if not has_something or _is_for_others(message):
+        if not has_something or is_for_others(message):
             return None
         if is_own_thread:
             return Origin.THREAD
@@ -196,7 +196,7 @@ class Admission:
 _TO_MANY: Final = ("<@&", "@everyone", "@here")
 
 
-def _is_for_others(message: IncomingMessage) -> bool:
+def is_for_others(message: IncomingMessage) -> bool:
     """Return whether a message that doesn't mention the bot mentions or replies to somebody else."""
     is_reply = message.reference_id is not None and not message.is_forward
     is_to_others = is_reply and message.replied_user_id != message.author.id

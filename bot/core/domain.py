@@ -209,6 +209,12 @@ class Question:
         return (*self.joined, *([self.message] if self.message else []))
 
     @property
+    def has_content(self) -> bool:
+        """Whether there is anything to answer: words, a file, or a message it is about."""
+        is_worded = bool(self.text.strip()) or self.about_id is not None
+        return is_worded or any(each.carries_something for each in self.messages)
+
+    @property
     def asked_in(self) -> tuple[MessageId, ...]:
         """Where it was asked: its messages, or the answer below which Continue was pressed."""
         if self.continues is not None and self.about_id is not None:

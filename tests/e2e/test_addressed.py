@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -89,3 +89,46 @@ async def test_a_forward_poll_or_sticker_alone_in_private_is_answered_about(
     sticker = await ada.sticker(ada.dm_channel, "Wave")
     assert "⟦sticker Wave⟧" in await answered(discord, lm, sticker)
     assert not any("⚠️" in m.content for m in ada.dm_channel.messages.values())
+
+
+async def test_in_a_server_a_mention_without_words_is_about_what_its_author_says_right_before_or_after(
+    discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channel: Channel
+) -> None:
+    source = await ada.say(channel, "E = mc²")
+    guild = channel.guild
+    assert guild is not None
+    people = [discord.add_user(name) for name in ("Bob", "Cid", "Dan", "Eve", "Fay", "Gus", "Hal")]
+    for person in people:
+        guild.add_member(person)
+    bob, cid, dan, eve, fay, gus, hal = people
+    mention = discord.bot_user.mention
+
+    async def both(first: Awaitable[Message], second: Callable[[], Awaitable[Message]]) -> str:
+        await first
+        return await answered(discord, lm, await second())
+
+    forward, poll = "⟦forwarded message⟧\nE = mc²", "⟦poll⟧\nTea or coffee?"
+    options = ["Tea", "Coffee"]
+    assert forward in await both(
+        bob.say(channel, forward=source), lambda: bob.say(channel, mention)
+    )
+    assert poll in await both(
+        cid.poll(channel, "Tea or coffee?", options), lambda: cid.say(channel, mention)
+    )
+    assert "⟦sticker Wave⟧" in await both(
+        dan.sticker(channel, "Wave"), lambda: dan.say(channel, f"{mention} what is this?")
+    )
+    assert "What is e?" in await both(
+        eve.say(channel, mention), lambda: eve.say(channel, "What is e?")
+    )
+    assert forward in await both(
+        fay.say(channel, mention), lambda: fay.say(channel, forward=source)
+    )
+    assert "What is pi?" in await both(
+        gus.say(channel, "What is pi?"), lambda: gus.say(channel, mention)
+    )
+    alone = await hal.say(channel, mention)
+    said = await discord.wait_reply(alone)
+    assert "Write it after the mention" in said.content
+    assert len(lm.completions) == 6
+    assert len([m for m in channel.messages.values() if m.author is discord.bot_user]) == 7

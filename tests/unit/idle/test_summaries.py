@@ -95,6 +95,15 @@ async def test_what_is_no_summary_isnt_kept_and_is_tried_seldom(
     assert len(world.asked) == MOST_TRIES
 
 
+async def test_none_is_kept_of_what_was_forgotten_after_it_was_read() -> None:
+    world = World()
+    world.moment = 1
+    while await world.summaries.step():
+        pass
+    assert not world.stored
+    assert len(world.asked) == MOST_TRIES
+
+
 async def test_a_question_ends_it_and_leaves_nothing_half_done() -> None:
     world = World()
     for _ in range(MOST_TRIES + 1):

@@ -19,6 +19,7 @@ from bot.core.domain import (
     Question,
     Reasoning,
     Role,
+    Summary,
     UserId,
 )
 from bot.core.ports import Capacity, ChatSettings
@@ -67,6 +68,7 @@ class World:
         self.cold: dict[str, int] = {}
         self.asked: list[ChatRequest] = []
         self.made = 0
+        self.wanted: ToSummarise | None = None
         self.piece = Piece()
         self.is_stuck = False
         self.woken = 0
@@ -102,7 +104,7 @@ class World:
         del answer_id, model
         self.made += 1
         persona = ChatTurn(Role.SYSTEM, chat.system_prompt)
-        return Begun((persona,), self.size, key_of(question))
+        return Begun((persona,), self.size, key_of(question), self.wanted)
 
     def opening(
         self, place: Place, chat: ChatSettings, model: ModelInfo | None
@@ -214,6 +216,16 @@ async def test_a_new_persona_is_read_before_anybody_asks_there() -> None:
     assert world.asked[-1].turns[0].text == "You are a pirate."
     world.cold[""] = 400
     assert not await world.until_done()
+
+
+async def test_what_may_be_summed_up_names_the_model_that_the_server_chose() -> None:
+    world = World()
+    world.chat = replace(CHAT, model=None)
+    world.wanted = ToSummarise((), 40, Summary(40, 50, ((1, "aa"),), frozenset()), 100)
+    world.answer(asked_in(1))
+    await world.until_done()
+    [(wanted, chat, key)] = world.warm.to_summarise()
+    assert (wanted, chat.model, key) == (world.wanted, LOADED.key, "c1")
 
 
 async def test_a_piece_that_a_question_ends_is_counted() -> None:

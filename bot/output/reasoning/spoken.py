@@ -25,6 +25,7 @@ from bot.output.reasoning.place import (
     AFTER_CHARS,
     BULLET,
     CELL_END,
+    COMES_AFTER,
     ELLIPSIS,
     EXPECTING,
     GLUES,
@@ -379,7 +380,7 @@ def is_prose(line: str, after: str, *, ended: bool) -> bool | None:
         return True
     if _NOUN.match(after) or SUFFIX.match(after) or SAYS.match(after):
         return True
-    if _BEHIND_NOUN.search(line) and UNSPACED.match(after):
+    if COMES_AFTER.match(after) or (_BEHIND_NOUN.search(line) and UNSPACED.match(after)):
         return True
     words = line.rstrip(" \t")
     if not words or words == line or words[-1] in SENTENCE_END:

@@ -349,7 +349,6 @@ class FirstLines:
     def add(self, text: str, *, ended: bool) -> str:
         """Return what of a text can be passed on; a second line that may rule off waits to be whole."""
         if self._passed is None:
-            self.are_table = False
             return text
         self._text += text
         begin, self._passed = self._passed, None

@@ -18,9 +18,7 @@ from bot.output.markup import (
 )
 
 _LOOK_BACK_CHARS = 200
-_LIKE: Final = (
-    *("</think>", "</thinking>", "</thought>", "</reasoning>", "<answer>", "<final_answer>"),
-)
+_LIKE: Final = ("</think>", "</thinking>", "</thought>", "</reasoning>", "<answer>", "<final_answer>")  # fmt: skip
 _TAG_NAME: Final = re.compile(r"< ?(/?) ?([\w:\-]+)")
 
 

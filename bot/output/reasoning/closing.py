@@ -36,9 +36,6 @@ from bot.output.reasoning.place import (
 )
 
 _TELLING_CHARS: Final = 4
-_AROUND: Final = frozenset("%#~/|@")
-"""Signs that stand around a pattern."""
-
 _QUANTIFIED: Final = re.compile(r"(?:(?<![\w.!?])\.|\\[sSdDwW]\]?)[*+]\??\Z")
 _ESCAPE_NEXT: Final = re.compile(r"\\[sSdDwWnrt](?![A-Za-z])")
 """Parts of a regular expression."""
@@ -128,7 +125,7 @@ def _is_shown_alone(place: Surroundings) -> bool:
 def is_in_pattern(line: str, after: str) -> bool:
     """Return whether a tag is a part of a regular expression, or the value of a setting."""
     is_part = _QUANTIFIED.search(line) or _ESCAPE_NEXT.match(after) or IN_ELEMENT.search(line)
-    if line[-1:] == after[:1] and after[:1] in _AROUND:
+    if line[-1:] == after[:1] and after[:1] in set("%#~/|@"):
         return True
     return bool(is_part) or line[-1:] in EXPECTING
 

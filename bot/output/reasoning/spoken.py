@@ -378,9 +378,9 @@ def is_prose(line: str, after: str, *, ended: bool) -> bool | None:
         return None
     if is_named(line, after) or BULLET.fullmatch(line) or is_in_pattern(line, after):
         return True
-    if _NOUN.match(after) or SUFFIX.match(after) or SAYS.match(after):
+    if any(told.match(after) for told in (_NOUN, SUFFIX, SAYS, COMES_AFTER)):
         return True
-    if COMES_AFTER.match(after) or (_BEHIND_NOUN.search(line) and UNSPACED.match(after)):
+    if _BEHIND_NOUN.search(line) and UNSPACED.match(after):
         return True
     words = line.rstrip(" \t")
     if not words or words == line or words[-1] in SENTENCE_END:

@@ -236,6 +236,7 @@ class AnswerActions:
         asked = _review.reworded(entry.question, {message.id: message}, self._client.me)
         if asked is None or asked.text == entry.question.text:
             return True
+        self._services.chat.check_rate(asked)  # before anything is asked of Discord for it
         changed_at = message.edited_at or message.created_at
         posted = await self._still_there(entry)
         await self._ask_anew(asked, message.id, changed_at, posted)

@@ -160,7 +160,7 @@ class ChatService:
         """
         is_merged = False
         if not is_counted:
-            self._check_rate(question)
+            self.check_rate(question)
             merged = self._merge_burst(question)
             is_merged = merged is not question
             self._accepting[question.id] = question = merged
@@ -184,7 +184,7 @@ class ChatService:
             place.pop_all()
             return Reply(question, sink, self._parts, posted=replaces, ticket=ticket)
 
-    def _check_rate(self, question: Question) -> None:
+    def check_rate(self, question: Question) -> None:
         """Look whether one may ask now; it is counted once there is a place in the queue, too.
 
         Raises:

@@ -280,7 +280,7 @@ async def test_menus_are_chosen_from_and_forms_filled_in_by_keys(
         await terminal.shows("Channels: #general, #games", READY)
 
         terminal.type(f"/press Persona{ENTER}")
-        await terminal.shows("system_prompt *", "Submit")
+        await terminal.shows("Persona *", "Submit")
         terminal.type(f"Be brief. {TAB}{ENTER}")
         await terminal.shows("Persona: Be brief. You are", READY)
 

@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.async_api import expect
 
+from sandbox.lmstudio import Answer
 from tests.browser.reader import ANSWER_MS, Reader
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -202,9 +203,14 @@ async def test_tabs_agree_on_edits_deletes_and_an_answer_that_is_reloaded_midway
     await reader.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     await expect(other.messages).to_have_count(0)
 
+    lmstudio = reader.demo.lmstudio
+    assert lmstudio is not None
+    lmstudio.script(Answer("It keeps the keys and values.", pause_after=2))
     await reader.say("@Clawbot What does a cache keep?")
     await expect(reader.button("Stop")).to_be_visible(timeout=ANSWER_MS)
     await reader.page.reload()
+    await expect(reader.button("Stop")).to_be_visible(timeout=ANSWER_MS)
+    lmstudio.resume()
     for each in (reader, other):
         await expect(each.button("Regenerate")).to_be_visible(timeout=ANSWER_MS)
         await expect(each.messages).to_have_count(2)

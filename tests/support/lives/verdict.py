@@ -93,7 +93,8 @@ def _outcomes(life: Life, one: Asked) -> list[Message]:
     is_joined = any(life.discord.bot_user.id in who for who in one.where.reactions.values())
     if direct and not is_joined:
         return direct
-    theirs = [a.where for a in life.asked if a.asker is one.asker and a is not one]
+    there = [a for a in life.asked if a.where.channel is one.where.channel and a is not one]
+    theirs = [a.where for a in there if a.asker is one.asker]
     together = [m for m in life.answers() if m.reference in theirs and _is_about(m, one)]
     if one.taken_back_at is not None:
         # A sentence without words is about the others, and replies quote what went before.

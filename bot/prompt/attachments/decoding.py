@@ -106,7 +106,10 @@ def decode(kind: FileKind, data: bytes, *, is_cut: bool) -> Decoded:
             text, is_cut = pdf_text(data)
         else:
             text = text_of(data, is_cut=is_cut)
-        return Decoded(clean_text(text), is_cut=is_cut)
+        text = clean_text(text)
+        if not text.strip():
+            raise UnreadableError("it holds no text")
+        return Decoded(text, is_cut=is_cut)
     except UnreadableError as exc:
         return Decoded(problem=str(exc))
     except MemoryError:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 import time
@@ -84,6 +85,7 @@ async def _watch(file: Path) -> None:
 
 async def _serve(settings: Settings, file: Path) -> None:
     stop = asyncio.Event()
+    gc.freeze()  # as the command does
     watching = asyncio.create_task(_watch(file))
     with stop_on_signal(stop):
         await run(settings, stop=stop)

@@ -132,7 +132,7 @@ async def _serve(settings: Settings, config_path: str | None) -> None:
         from bot.app import run  # noqa: PLC0415 - the other commands start without discord.py
         from bot.ops.reload import Origin  # noqa: PLC0415
 
-        # What was imported stays: a full collection needn't walk it, which stops the loop for 35 ms and more.
+        # What was imported stays: a full collection needn't walk it, which stops the loop for 35 ms and more (`benchmarks burst`).
         gc.freeze()
         watchdog = Watchdog(SystemClock(), settings.store.data_dir)
         watchdog.lag.listen(lambda _lag_s: tell(ALIVE))

@@ -108,7 +108,7 @@ def decode(kind: FileKind, data: bytes, *, is_cut: bool) -> Decoded:
             text = text_of(data, is_cut=is_cut)
         text = clean_text(text)
         if not text.strip():
-            raise UnreadableError("it holds no text")
+            return Decoded(problem="it holds no text")
         return Decoded(text, is_cut=is_cut)
     except UnreadableError as exc:
         return Decoded(problem=str(exc))

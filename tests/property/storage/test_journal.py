@@ -23,7 +23,7 @@ from tests.unit.storage.questions import question
 
 _T = TypeVar("_T")
 
-MEMORY = Path("/dev/shm")
+MEMORY = Path("/dev/shm")  # noqa: S108 - each run makes a private folder of its own in it
 """Where writes needn't wait for a disk; any folder will do where there is none."""
 IDS = st.integers(1, 5)
 SIZES = st.integers(0, 2**31)

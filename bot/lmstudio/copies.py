@@ -106,9 +106,10 @@ class Copies:
             elif node.runs(name):
                 self._used_s[origin, name] = now_s
             elif now_s - self._used_s[origin, name] >= UNUSED_S:
-                del self._used_s[origin, name]
+                self._used_s[origin, name] = now_s  # where it fails, it is tried again as late
                 _log.info("unloading %s again, which nobody needs", name)
                 await loading.unload_copy(node, name)
+                del self._used_s[origin, name]
                 return True
         return False
 

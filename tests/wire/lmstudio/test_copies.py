@@ -79,3 +79,17 @@ async def test_a_copy_that_cannot_be_loaded_is_not_tried_at_once_again(clock: Fa
         assert not await passing(clock, copies.look(LONG_S))
         await clock.advance(FAILED_S)
         assert await passing(clock, copies.look(LONG_S))
+
+
+async def test_a_copy_that_cannot_be_unloaded_is_not_forgotten(clock: FakeClock) -> None:
+    async with at_work(clock, memory_gib=5) as (sandbox, backend):
+        copies = backend.copies(None)
+        assert await passing(clock, copies.look(LONG_S))
+        await clock.advance(UNUSED_S)
+        sandbox.options.token = "another"
+        assert not await passing(clock, copies.look(0.0))
+        sandbox.options.token = None
+        await clock.advance(UNUSED_S)
+        assert await passing(clock, copies.look(0.0))
+        assert list(sandbox.engine.instances) == ["a/b"]
+        assert copies.made() == []

@@ -163,10 +163,9 @@ def servers_text(servers: Sequence[tuple[str, bool, ServerState]]) -> str:
         mark = "⏸️" if state.is_drained else "🟢" if state.is_up else "🔴"
         words = ["taken out"] if state.is_drained else [] if state.is_up else ["doesn't answer"]
         words += [f"{state.in_flight} of {counted(state.slots, 'slot')} busy"]
-        copies = state.copies or (1,) * len(state.models)
         words += [
-            f"`{model_name(key)}`" + (f" × {count}" if count > 1 else "")
-            for (key, _), count in zip(state.models, copies, strict=True)
+            f"`{model_name(one.key)}`" + (f" × {one.copies}" if one.copies > 1 else "")
+            for one in state.models
         ]
         words += ["added by command"] if is_added else []
         lines.append(f"{mark} **{state.number}** `{address}`\n-# {' · '.join(words)}")

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from bot.core.domain import (
     AttachmentInfo,
@@ -58,6 +58,20 @@ class ChatBackend(Protocol):
         ...
 
 
+class LoadedModel(NamedTuple):
+    """A model in a server's memory.
+
+    Attributes:
+        key: Its key.
+        pace: The tokens a second that an answer of it has lately; ``None`` where that isn't known.
+        copies: How often it is in memory.
+    """
+
+    key: str
+    pace: float | None
+    copies: int
+
+
 @dataclass(frozen=True, slots=True)
 class ServerState:
     """How one of the model's servers does.
@@ -69,8 +83,7 @@ class ServerState:
         slots: How many it answers at once.
         number: By which people name it.
         is_drained: Nothing begins there, because an owner took it out.
-        models: What it has in memory, each with the tokens a second that an answer has lately.
-        copies: How often each of these is in memory.
+        models: What it has in memory.
     """
 
     is_up: bool | None
@@ -79,8 +92,7 @@ class ServerState:
     slots: int = 1
     number: int = 1
     is_drained: bool = False
-    models: tuple[tuple[str, float | None], ...] = ()
-    copies: tuple[int, ...] = ()
+    models: tuple[LoadedModel, ...] = ()
 
 
 class Lead(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from bot.core.ports import ServerState
+from bot.core.ports import LoadedModel, ServerState
 from bot.core.wording import counted
 from bot.diagnostics.values import one_line
 from bot.lmstudio.names import shown
@@ -117,17 +117,13 @@ def _server(server: ServerState, *, names_models: bool) -> str:
     else:
         state = _CIRCUITS.get(server.circuit, "answers")
     busy = f"{server.in_flight} of {counted(server.slots, 'slot')} busy"
-    copies = server.copies or (1,) * len(server.models)
-    told = [
-        _model(key, pace, count, is_named=names_models)
-        for (key, pace), count in zip(server.models, copies, strict=True)
-    ]
+    told = [_model(one, is_named=names_models) for one in server.models]
     return f"Server {server.number}: {'; '.join([state, busy, *filter(None, told)])}."
 
 
-def _model(key: str, pace: float | None, copies: int, *, is_named: bool) -> str:
+def _model(model: LoadedModel, *, is_named: bool) -> str:
     """Say how fast a model writes, and how many copies of it there are; nothing where neither is known."""
-    name = f"`{one_line(shown(key))}` " if is_named else ""
-    words = [] if copies == 1 else [f"is loaded {copies} times"]
-    words += [] if pace is None else [f"writes {pace:.0f} tokens/s"]
+    name = f"`{one_line(shown(model.key))}` " if is_named else ""
+    words = [] if model.copies == 1 else [f"is loaded {model.copies} times"]
+    words += [] if model.pace is None else [f"writes {model.pace:.0f} tokens/s"]
     return f"{name}{' and '.join(words)}" if words else ""

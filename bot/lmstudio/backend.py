@@ -11,7 +11,7 @@ from typing import Final
 from bot.core.clock import Clock
 from bot.core.domain import ChatEvent, ChatRequest, LoadOptions, ModelInfo, Stage, StageKind
 from bot.core.errors import BackendError, ConfigurationError
-from bot.core.ports import Capacity, ServerState
+from bot.core.ports import Capacity, LoadedModel, ServerState
 from bot.lmstudio import downloads, errors, loading, memory
 from bot.lmstudio.ahead import Piece, Reader
 from bot.lmstudio.copies import Copies
@@ -130,8 +130,10 @@ class LMStudioBackend:
                 slots=node.slots,
                 number=node.index + 1,
                 is_drained=node.is_drained,
-                models=tuple((one.key, node.pace(one.key)) for one in node.loaded),
-                copies=tuple(len(one.instance_ids) for one in node.loaded),
+                models=tuple(
+                    LoadedModel(one.key, node.pace(one.key), len(one.instance_ids))
+                    for one in node.loaded
+                ),
             )
             for node in self._fleet.nodes
         )

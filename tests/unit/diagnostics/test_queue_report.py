@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.domain import ChannelId, GuildId, QuestionId, UserId
-from bot.core.ports import Capacity, ServerState
+from bot.core.ports import Capacity, LoadedModel, ServerState
 from bot.diagnostics.queue_report import NAMED, queue_text
 from bot.queue.scheduler import Job, Scheduler
 from config.settings import QueueSettings
@@ -110,7 +110,7 @@ async def test_while_the_machine_is_away_nothing_is_promised() -> None:
         (ServerState(True, "open"), "left alone for a while"),
         (ServerState(True, "half-open"), "tried again with one question"),
         (
-            ServerState(True, "closed", 0, 2, models=(("a/b", 9.0),), copies=(2,)),
+            ServerState(True, "closed", 0, 2, models=(LoadedModel("a/b", 9.0, 2),)),
             "answers; 0 of 2 slots busy; is loaded 2 times and writes 9 tokens/s",
         ),
     ],

@@ -50,7 +50,7 @@ async def test_a_copy_is_loaded_while_the_line_is_long_and_unloaded_when_unused(
         assert await passing(clock, copies.look(LONG_S))
         assert list(sandbox.engine.instances) == ["a/b", "a/b:2"]
         assert backend.capacity().slots == 2
-        assert backend.servers()[0].copies == (2,)
+        assert [one.copies for one in backend.servers()[0].models] == [2]
         # The new copy is free, and the memory is full.
         assert not await passing(clock, copies.look(LONG_S))
         later = backend.copies(copies.made())

@@ -26,7 +26,7 @@ FILE_NAME: Final = "persona.txt"
 MOST_BYTES: Final = SYSTEM_PROMPT_CHARS * 4
 """Longest file that is read: UTF-8 has at most four bytes a character."""
 DOWNLOAD_S: Final = 2.0
-"""Seconds for Discord to hand out the file: a command waits 3 s at most."""
+"""Seconds for Discord to hand out the file."""
 SHOWN_CHARS: Final = 1500
 
 HINT: Final = "{bot}, {server}, {channel}, {user}, {date} and {time} are filled in."

@@ -334,7 +334,7 @@ def server_text(held: Held, days: int, left_days: int) -> str:
 
 
 def _summaries(held: Held) -> str:
-    return "1 summary" if held.summaries == 1 else f"{held.summaries:,} summaries"
+    return counted(held.summaries, "summary", "summaries")
 
 
 def _question_lines(held: Held, days: int) -> list[str]:

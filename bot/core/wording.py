@@ -55,11 +55,12 @@ def plain_reason(exc: BaseException) -> str:
     return "an unexpected failure"
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, plural: str = "") -> str:
     """Return a number with its noun, in the plural where there isn't exactly one.
 
     Args:
         number: How many.
-        noun: In the singular; its plural ends with ``s``.
+        noun: In the singular.
+        plural: Where it isn't the noun with an ``s``.
     """
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -21,13 +21,12 @@ from prompt_toolkit.widgets import Button, Dialog, Label, TextArea
 
 from bot.demo.terminal.commands import JsonObject
 from bot.demo.terminal.markdown import safe
+from sandbox.discord.values.components import LABEL, TEXT_INPUT
 
 Values = dict[str, str | list[str]]
 """What was filled in, by custom id."""
-TEXT_INPUT: Final = 4
-LABEL: Final = 18
 PARAGRAPH: Final = 2
-"""Types of components, and the style of a long text input (Discord: "Component reference")."""
+"""The style of a long text input (Discord: "Component reference")."""
 COLUMNS: Final = 64
 LIST_ROWS: Final = 8
 TEXT_ROWS: Final = 6

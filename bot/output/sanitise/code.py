@@ -232,7 +232,7 @@ class CodeDoubt:
 
 
 _LIVE: Final = re.compile(
-    r"\](?=\([\s>]{0,80}+(?:<?+\s{0,80}+[a-z][a-z0-9+.\-]{1,16}:|\Z))"
+    r"\](?=\([\s>]{0,80}+(?:<?+\s{0,80}+[a-z][a-z0-9+.\-]{0,16}:|\Z))"
     r"|@(?=everyone|here)|<(?:@[!&]?+|\#)(?=\d)|<(?=/[\w\- ]{1,100}+:\d|id:|(?:tel|mailto|sms):)"
     r"|(?<![a-z])(?:steam|discord|javascript|vbscript|data|file):(?=//)",
     re.IGNORECASE,

@@ -64,7 +64,7 @@ def shown(name: str) -> str:
     A path tells how the owner's folders and accounts are called, and nobody needs it: the file's name is
     found as the model's.
     """
-    line = " ".join(name.replace("`", "").split())
+    line = "".join(c for c in " ".join(name.replace("`", "").split()) if c.isprintable())
     if _PATH.match(line) or line.casefold().endswith(".gguf"):
         line = line.replace("\\", "/").rstrip("/").rpartition("/")[2]
         line = line[: -len(".gguf")] if line.casefold().endswith(".gguf") else line

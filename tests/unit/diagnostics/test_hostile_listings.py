@@ -6,7 +6,7 @@ import contextlib
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.diagnostics.models import judge, smaller_model
@@ -55,6 +55,7 @@ def listings(body: object) -> list[Catalogue]:
 
 
 @given(JSON, st.none() | st.text(max_size=10))
+@example({"models": None, "data": [{"id": "\x08"}]}, None)
 def test_any_json_is_judged(body: object, configured: str | None) -> None:
     reply = Reply(200, "application/json", json.dumps(body).encode())
     assert judge_token(reply, token=configured).cause

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
@@ -50,6 +51,10 @@ async def clawbot(
         folder: Where it starts; without a settings file unless the test wrote one.
         environment: Its settings; the machine's own are left out.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs behind it
+        signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        )  # or the process would ignore it, too
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

@@ -92,6 +92,7 @@ async def test_arrow_up_edits_the_last_message_and_its_answer_follows(reader: Re
 
 async def test_escape_leaves_a_message_as_it_is(reader: Reader) -> None:
     await reader.say("as it was")
+    await expect(reader.message("as it was")).to_be_visible()
     await reader.field.press("ArrowUp")
     await reader.page.get_by_role("textbox", name="Edit message").fill("otherwise")
     await reader.page.keyboard.press("Escape")
@@ -195,6 +196,7 @@ async def test_tabs_agree_on_edits_deletes_and_an_answer_that_is_reloaded_midway
     await other.become("Otto")
     await expect(reader.page.locator(".me b")).to_have_text("Mia")
     await reader.say("first words")
+    await expect(reader.message("first words")).to_be_visible()
     await reader.field.press("ArrowUp")
     await reader.page.get_by_label("Edit message").fill("other words")
     await reader.page.get_by_label("Edit message").press("Enter")

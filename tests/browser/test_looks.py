@@ -179,6 +179,7 @@ async def test_a_message_is_worked_by_keys_alone(reader: Reader) -> None:
     page = reader.page
     await reader.say("first")
     await reader.say("second")
+    await expect(reader.message("second")).to_be_visible()
     await reader.messages.last.focus()
     await page.keyboard.press("ArrowUp")
     await expect(reader.messages.first).to_be_focused()

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import discord
@@ -29,6 +29,7 @@ from bot.core.domain import (
     UserId,
 )
 from bot.core.errors import AdmissionError
+from bot.core.recent import Recent
 from bot.core.tasks import KeyedLocks, TaskOwner
 from bot.core.wording import counted
 from bot.gateway.client import ClawbotClient
@@ -57,6 +58,9 @@ OWNER_HELP = (
 
 Interaction = discord.Interaction[ClawbotClient]
 
+MOST_EDITED = 1000
+"""Edited messages whose newest edit is remembered."""
+
 ASK_SOMETHING = "What would you like to know? Write it after the mention."
 ASK_PRIVATELY = "What would you like to know?"
 UNREADABLE = "There is nothing in that forward that I can read. What would you like to know?"
@@ -82,6 +86,7 @@ class ChatCog(commands.Cog):
         self._services.privacy.on_forget(lambda who: self._loose.forget(who.has_question))
         self._reviewer = _review.Reviewer(bot, self._proxies.gone)
         self._order = KeyedLocks()
+        self._edited_at: Recent[MessageId, datetime | None] = Recent(MOST_EDITED)
         self._backfill = self._services.backfill
         self._resumer = Resumer(
             self._services.journal,
@@ -237,11 +242,14 @@ class ChatCog(commands.Cog):
         self._proxies.edited(incoming, self._me)
         if payload.data.get("edited_timestamp") is None:
             return
+        self._edited_at[incoming.id] = incoming.edited_at
         await self._services.summary_store.forget(
             channel_id=incoming.place.channel_id, message_ids=[incoming.id]
         )
         self._loose.gone(incoming.id)
         async with self._order.of(incoming.author.id, incoming.place.channel_id):
+            if self._edited_at.get(incoming.id, incoming.edited_at) != incoming.edited_at:
+                return  # changed again meanwhile: only its newest words are asked
             has_asked = await self._edited(incoming)
         if not has_asked and _gate.admission(self.bot).is_late_mention(incoming, self._me):
             await self._arrived(incoming, payload.message.channel)

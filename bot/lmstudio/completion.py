@@ -151,7 +151,7 @@ def offered(options: Collection[str] | None) -> list[str]:
 
 
 MAX_EVENT_BYTES: Final = 256 * 1024
-"""Largest event; LM Studio's are about 300 bytes."""
+"""Largest event, comments before it included; LM Studio's are about 300 bytes."""
 
 MAX_STREAM_BYTES: Final = 4 * 1024 * 1024
 """Largest stream, comments included; about 12,000 deltas."""
@@ -283,20 +283,17 @@ class SseDecoder:
                     data.clear()
                     self._event_bytes = 0
                 continue
-            if line.startswith(b"data:"):
-                value = line[6:] if line.startswith(b"data: ") else line[5:]
-            elif line.startswith(b"{"):
-                value = line
-            elif line.startswith(b"error:"):
-                value = b'{"error":' + line[6:] + b"}"
-            else:
-                continue
-            self._event_bytes += len(value)
+            self._event_bytes += len(line)
             if self._event_bytes > MAX_EVENT_BYTES:
                 self.exceeded = True
                 data.clear()
                 break
-            data.append(value)
+            if line.startswith(b"data:"):
+                data.append(line[6:] if line.startswith(b"data: ") else line[5:])
+            elif line.startswith(b"{"):
+                data.append(line)
+            elif line.startswith(b"error:"):
+                data.append(b'{"error":' + line[6:] + b"}")
         return events
 
 

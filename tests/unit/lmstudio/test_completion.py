@@ -127,10 +127,19 @@ def test_many_data_lines_are_one_event_with_the_same_limit() -> None:
     assert sse.finish() == []
 
 
-def test_a_stream_over_its_limit_ends_even_if_it_says_nothing() -> None:
+def test_comments_alone_end_the_stream_at_the_limit_of_one_event() -> None:
     sse = SseDecoder()
-    for _ in range(MAX_STREAM_BYTES // 1300 + 1):
+    for _ in range(MAX_EVENT_BYTES // 1200 + 1):
         sse.feed(b": still here\n" * 100)
+    assert sse.exceeded
+
+
+def test_comments_between_events_count_towards_the_stream_only() -> None:
+    sse = SseDecoder()
+    for _ in range(MAX_EVENT_BYTES // 1200 + 1):
+        assert sse.feed(b": still here\n" * 100 + b"data: {}\n\n") == [b"{}"]
+    while sse.received_bytes <= MAX_STREAM_BYTES:
+        sse.feed(b": still here\n" * 100 + b"data: {}\n\n")
     assert sse.exceeded
 
 

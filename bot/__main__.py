@@ -232,15 +232,15 @@ def _startup_error(exc: BaseException) -> StartupError | None:
 
 
 def _open_closed_streams() -> None:
-    """Give the program streams where it was started without (``>&-``), so that writing is no failure."""
-    for name in ("stdout", "stderr"):
+    """Give the program streams where it was started without (``>&-``), so that using them is no failure."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - kept to the end
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - kept to the end
 
 
 def _tolerate_any_character() -> None:
     """Keep a terminal with an old code page from ending the program over one character."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 

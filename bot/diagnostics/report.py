@@ -13,6 +13,8 @@ from bot.diagnostics.values import Fact, Finding, Status, Step
 _ASCII: Final = str.maketrans({"“": '"', "”": '"', "’": "'", "…": "..."})
 
 _MARKS: Final = {Status.OK: "✅", Status.WARNING: "⚠️", Status.FAILED: "❌", Status.SKIPPED: "⏭️"}
+INDENT: Final = 10
+"""Blanks before each further line of a finding in a terminal: the width of its word, and two."""
 _WORDS: Final = {
     Status.OK: "ok",
     Status.WARNING: "warning",
@@ -140,9 +142,9 @@ def terminal_line(finding: Finding) -> str:
         shown += f" ({details})"
     lines = [f"{_WORDS[finding.status]:>8}  {finding.step}: {shown}{took}"]
     if finding.advice:
-        lines.append(f"{'':>10}-> {finding.advice}")
+        lines.append(f"{'':>{INDENT}}-> {finding.advice}")
     if finding.is_problem and finding.technical:
-        lines.append(f"{'':>10}{finding.technical}")
+        lines.append(f"{'':>{INDENT}}{finding.technical}")
     return plain("\n".join(lines))
 
 

@@ -105,9 +105,9 @@ def target_of(
         stored: The state ``ADDRESSES``, if it is known.
 
     Raises:
-        ConfigurationError: The address or the certificate settings are wrong.
+        ConfigurationError: The certificate settings are wrong.
     """
-    lmstudio, origin = settings.lmstudio, parse_endpoint(base_url).origin
+    lmstudio, origin = settings.lmstudio, _origin(base_url)
     target = Target(
         base_url,
         tokens_by_origin(lmstudio.base_url, lmstudio.api_tokens).get(origin),

@@ -18,6 +18,7 @@ from bot.core.errors import ConfigurationError, DependencyError
 from bot.diagnostics.discord_side import RestAnswer, judge_clock, judge_intent, judge_rest
 from bot.diagnostics.probe import Probe, Section, run_probes, together
 from bot.diagnostics.report import (
+    INDENT,
     json_text,
     problems,
     terminal_line,
@@ -33,7 +34,7 @@ from bot.gateway.readable import UNREADABLE
 from bot.gateway.rest import RestWatch
 from bot.lmstudio.roster import SERVERS
 from bot.ops.status_server import listening_problem
-from bot.ops.terminal import detach_output
+from bot.ops.terminal import detach_output, fitted
 from bot.storage.database import DATABASE_FILE
 from bot.storage.inspection import state_of
 from bot.storage.lock import is_in_use
@@ -286,7 +287,7 @@ async def look_at_lmstudio(settings: Settings, server: Listed) -> AsyncGenerator
 def _print(text: str) -> None:
     """Print a line at once; who reads may leave early (``| head``), or the disk be full: the rest goes on."""
     try:
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(f"{fitted(text, INDENT)}\n")
         sys.stdout.flush()
     except OSError:
         detach_output()

@@ -16,15 +16,16 @@ from bot.core.clock import SystemClock
 from bot.core.domain import ModelInfo
 from bot.core.errors import BackendError, ConfigurationError, DependencyError
 from bot.diagnostics.link import open_way
-from bot.diagnostics.report import plain, terminal_line, terminal_skipped
+from bot.diagnostics.report import INDENT, plain, terminal_line, terminal_skipped
 from bot.diagnostics.targets import Listed, target_of
 from bot.diagnostics.values import Finding, Status, Step
 from bot.lmstudio.catalogue import fetch_catalogue
 from bot.lmstudio.transport import parse_endpoint, system_lookup
 from bot.ops.check import look_at_discord, look_at_lmstudio, mistake_of
+from bot.ops.terminal import fitted, program
 from config.environment import Sources, write_dotenv
 from config.loader import SettingsError
-from config.names import other_names
+from config.names import environment_names, other_names
 from config.settings import Settings
 
 TOKEN: Final = "DISCORD_TOKEN"  # noqa: S105 - the name of a setting
@@ -34,6 +35,7 @@ MODEL: Final = "LMSTUDIO_MODEL"
 OWNERS: Final = "CLAWBOT_OWNER_IDS"
 
 _SHOWN_MODELS: Final = 20
+_INDENT: Final = 3
 
 
 class StoppedError(Exception):
@@ -84,28 +86,38 @@ def first_setup(sources: Sources, *, folder: Path = Path()) -> None:
         DependencyError: The file can't be written.
     """
     sources.load()
+    path = folder / ".env"
+    if not os.access(path.resolve().parent, os.W_OK | os.X_OK):
+        raise _unwritable(path, "its folder takes no files")
     answers = _Answers(sources)
     _ask_token(answers)
     settings = _ask_address(answers)
     _ask_model(answers, settings)
     _ask_owners(answers)
-    path = folder / ".env"
     try:
         write_dotenv(path, answers.given)
     except OSError as exc:
-        reason = (exc.strerror or "unknown").lower()
-        raise DependencyError(f"{path} can't be written: {reason}.") from exc
-    print(f"\n{path} is written; only your account can read it.")
+        raise _unwritable(path, (exc.strerror or "unknown").lower()) from exc
+    _say(f"\n{path} is written; only your account can read it.")
     hidden = [name for name, text in answers.given.items() if os.environ.get(name, text) != text]
     if hidden:
-        print(f"But the environment has another {' and '.join(hidden)}, and wins over .env.")
-    print(
-        "Start the bot with: clawbot\nIt prints the address with which you invite it to a server."
+        _say(f"But the environment has another {' and '.join(hidden)}, and wins over .env.")
+    _say(
+        f"Start the bot with: {program()}\n"
+        "It prints the address with which you invite it to a server."
     )
 
 
+def _unwritable(path: Path, reason: str) -> DependencyError:
+    return DependencyError(f"{path} can't be written: {reason}.")
+
+
+def _say(text: str) -> None:
+    print(fitted(plain(text), _INDENT))
+
+
 def _ask_token(answers: _Answers) -> None:
-    print("1. The bot's token: https://discord.com/developers/applications, page Bot, Reset Token.")
+    _say("1. The bot's token: https://discord.com/developers/applications, page Bot, Reset Token.")
     before = answers.before(TOKEN)
     while True:
         text = _asked(
@@ -116,7 +128,7 @@ def _ask_token(answers: _Answers) -> None:
             continue
         mistake = mistake_of(settings)
         if mistake or not (text or before):
-            print(f"   It {mistake}." if mistake else "   The bot can't start without one.")
+            _say(f"   It {mistake}." if mistake else "   The bot can't start without one.")
             continue
         found = _looked(look_at_discord(settings, SystemClock()))
         if not _failed(found, Step.TOKEN):
@@ -124,7 +136,7 @@ def _ask_token(answers: _Answers) -> None:
 
 
 def _ask_address(answers: _Answers) -> Settings:
-    print("\n2. LM Studio's address, as seen from here; several are separated by commas.")
+    _say("\n2. LM Studio's address, as seen from here; several are separated by commas.")
     usual = answers.before(ADDRESS) or "http://127.0.0.1:1234"
     while True:
         settings = _accepted(answers, ADDRESS, _asked("Address", usual) or usual)
@@ -132,7 +144,7 @@ def _ask_address(answers: _Answers) -> Settings:
             continue
         found = _looked_at_servers(settings)
         if _failed(found, Step.AUTHENTICATION):
-            print("   LM Studio wants a token: Developer, Server Settings, Manage Tokens.")
+            _say("   LM Studio wants a token: Developer, Server Settings, Manage Tokens.")
             text = _asked("Its token (it isn't shown)", is_secret=True)
             settings = _accepted(answers, API_TOKEN, text) or settings
             found = _looked_at_servers(settings)
@@ -143,10 +155,10 @@ def _ask_address(answers: _Answers) -> Settings:
 
 
 def _ask_model(answers: _Answers, settings: Settings) -> None:
-    print("\n3. The model that answers.")
+    _say("\n3. The model that answers.")
     models = asyncio.run(_models(settings))
     for number, model in enumerate(models, start=1):
-        print(plain(f"   {number}  {model.key}{' (loaded)' if model.is_loaded else ''}"))
+        _say(f"   {number}  {model.key}{' (loaded)' if model.is_loaded else ''}")
     usual = answers.before(MODEL)
     while True:
         text = _asked("Number or name", usual or "whatever is loaded")
@@ -161,7 +173,7 @@ def _ask_model(answers: _Answers, settings: Settings) -> None:
 
 
 def _ask_owners(answers: _Answers) -> None:
-    print(
+    _say(
         "\n4. Who may change settings for all servers, besides the application's owner: Discord ids\n"
         "   (Settings, Advanced, Developer Mode; then right-click a person, Copy User ID)."
     )
@@ -178,12 +190,25 @@ def _asked(question: str, usual: str = "", *, is_secret: bool = False) -> str:
     Raises:
         StoppedError: The input has ended.
     """
-    shown = f"   {question}{f' [{usual}]' if usual else ''}: "
+    shown = plain(f"   {question}{f' [{usual}]' if usual else ''}:")
     read: Callable[[str], str] = getpass.getpass if is_secret and sys.stdin.isatty() else input
-    try:
-        return read(plain(shown)).strip()
-    except EOFError:
-        raise StoppedError from None
+    while True:
+        try:
+            return _bare(read(f"{fitted(shown, _INDENT)} ").strip())
+        except EOFError:
+            raise StoppedError from None
+        except UnicodeDecodeError:
+            _say("\n   Some of that can't be read here. Type or paste it again.")
+
+
+def _bare(text: str) -> str:
+    """Leave out what comes along with a copied value: its setting's name, and quotes around it."""
+    name, equals, value = text.partition("=")
+    if equals and name.strip() in environment_names():
+        text = value.strip()
+    while len(text) > 1 and text[0] == text[-1] in "\"'`":
+        text = text[1:-1].strip()
+    return text
 
 
 def _agreed(question: str) -> bool:
@@ -196,7 +221,7 @@ def _accepted(answers: _Answers, name: str, value: str) -> Settings | None:
         return answers.with_value(name, value)
     except SettingsError as exc:
         for problem in exc.problems:
-            print(f"   {problem}")
+            _say(f"   {problem}")
         return None
 
 
@@ -219,9 +244,9 @@ def _looked(findings: AsyncGenerator[Finding, None]) -> list[Finding]:
             async for finding in findings:
                 found.append(finding)
                 if finding.status is not Status.SKIPPED:
-                    print(terminal_line(finding), flush=True)
+                    print(fitted(terminal_line(finding), INDENT), flush=True)
         for line in terminal_skipped(found):
-            print(line)
+            print(fitted(line, INDENT))
         return found
 
     return asyncio.run(run())

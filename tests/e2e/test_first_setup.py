@@ -64,7 +64,7 @@ async def test_a_wrong_answer_is_asked_for_again(
         discord,
         tmp_path,
         *("", "MTIz.wrong.token", discord.token),
-        *("ftp://nowhere", "127.0.0.1:9", "no", lm.base_url),
+        *("ftp://nowhere", "192.168.1.20.1234", "no", "127.0.0.1:9", "no", lm.base_url),
         *("no-such-model", "no", ""),
         *("somebody", ""),
     )
@@ -72,8 +72,23 @@ async def test_a_wrong_answer_is_asked_for_again(
     assert "can't start without one" in done.out
     assert "refused the bot token" in done.out
     assert "starts with http" in done.out
+    assert "write it as four numbers" in done.out
+    assert "certificate" not in done.out
     assert written(tmp_path)["LMSTUDIO_BASE_URL"] == lm.base_url
     assert "CLAWBOT_OWNER_IDS" not in written(tmp_path)
+
+
+async def test_what_is_copied_along_with_a_value_is_left_out(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    typed = (f"DISCORD_TOKEN='{discord.token}'", f'"{lm.base_url}"', "`1`", "CLAWBOT_OWNER_IDS=123")
+    done = await set_up(discord, tmp_path, *typed)
+    assert done.code == 0, done.out + done.err
+    env = written(tmp_path)
+    assert env["DISCORD_TOKEN"] == discord.token
+    assert env["LMSTUDIO_BASE_URL"] == lm.base_url
+    assert env["LMSTUDIO_MODEL"] in {model.key for model in lm.models}
+    assert env["CLAWBOT_OWNER_IDS"] == "123"
 
 
 async def test_a_second_run_offers_what_is_there_and_leaves_the_rest(
@@ -124,6 +139,16 @@ async def test_a_folder_that_cant_be_written_is_named(
     done = await set_up(discord, tmp_path, discord.token, lm.base_url, "", "")
     assert done.code == 69
     assert ".env can't be written" in done.sentence
+
+
+async def test_a_folder_that_takes_no_files_is_named_before_anything_is_asked(
+    discord: DiscordSandbox, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").symlink_to(tmp_path / "nowhere" / ".env")
+    done = await set_up(discord, tmp_path)
+    assert done.code == 69
+    assert ".env can't be written" in done.sentence
+    assert "token" not in done.out
 
 
 async def test_the_environment_that_hides_an_answer_is_named(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import discord
 import pytest
 
-from bot.__main__ import main
+from bot.cli import main
 from cogs._options import GROUPS
 from config.names import environment_names
 from tests.architecture.sources import ROOT, sources

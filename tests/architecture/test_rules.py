@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.architecture.sources import EVERYTHING, ROOT, is_within, sources
 
-PRINTERS = ("bot.__main__", "bot.ops.check", "bot.ops.first_setup", "bot.demo", "config.describe")
+PRINTERS = ("bot.cli", "bot.ops.check", "bot.ops.first_setup", "bot.demo", "config.describe")
 CLOCKS = {"time.time", "time.monotonic", "time.sleep", "time.perf_counter", "asyncio.sleep"}
 CLOCKS |= {"datetime.now", "datetime.utcnow", "datetime.today", "datetime.datetime.now"}
 

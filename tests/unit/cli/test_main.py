@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot import __version__
-from bot.__main__ import _fail, main
+from bot.cli import _fail, main
 from bot.core.errors import ConfigurationError, DependencyError
 
 ROOT = Path(__file__).parents[3]
@@ -25,6 +25,25 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def last_line(capsys: pytest.CaptureFixture[str]) -> str:
     """Return the last line on standard error."""
     return capsys.readouterr().err.rstrip("\n").rpartition("\n")[2]
+
+
+PRESSED = """
+import sys
+from bot.__main__ import main
+class Press:
+    def find_spec(self, name, path=None, target=None):
+        if name == "config.settings":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Press())
+sys.exit(main())
+"""
+
+
+def test_ctrl_c_amid_the_first_imports_leaves_no_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PRESSED], cwd=ROOT, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
 @pytest.mark.parametrize("arguments", [[], ["run"]])

@@ -169,7 +169,7 @@ async def test_a_successor_waits_as_long_as_the_one_before_may_post(clock: FakeC
 
 
 def test_a_process_without_a_server_for_its_database_reads_none_of_this() -> None:
-    script = "import sys, bot.__main__, bot.app; print(*(n for n in sys.modules if 'cluster' in n or 'lease' in n))"
+    script = "import sys, bot.cli, bot.app; print(*(n for n in sys.modules if 'cluster' in n or 'lease' in n))"
     told = subprocess.run(  # noqa: S603 - this interpreter, this line
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=50
     )

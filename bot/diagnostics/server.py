@@ -30,6 +30,9 @@ PATH_S: Final = SAMPLES * SAMPLE_S + 3 * LOAD_S + 0.1
 _LEAST_LOAD_S: Final = 0.01
 """A shorter time measures the two machines, not the way."""
 _LISTING: Final = "/v1/models"
+_CHAT: Final = "/v1/chat/completions"
+_PADDED: Final = b'{"padding":"%b"}'
+"""A request without messages: whoever speaks this language refuses it, and no model is touched."""
 _NEWEST: Final = "It is LM Studio 0.4 or newer (native API v1)."
 _OLDER: Final = (
     "It is LM Studio 0.3 (native API v0), which works; it answers one question at a time, and can't load "
@@ -99,7 +102,8 @@ _OF_ANOTHER_NAME: Final = (
 def _in_between(way: Way, reply: Reply) -> Finding | None:
     """Say what answers in LM Studio's place, where its greeting shows that."""
     status = reply.status
-    if isinstance(reply.failure, errors.TlsError):
+    failure = reply.failure
+    if isinstance(failure, errors.TlsError):
         return failed(Step.HTTP, errors.TlsError(), *_ONLY_HTTPS)
     if 300 <= status < 400:
         return _redirected(way, reply.location)
@@ -107,6 +111,8 @@ def _in_between(way: Way, reply: Reply) -> Finding | None:
         return failed(Step.HTTP, errors.PermissionDeniedError(), *_ASKS_FOR_LOG_IN)
     if status == 421:
         return failed(Step.HTTP, errors.WrongEndpointError(), *_OF_ANOTHER_NAME)
+    if status >= 400 and isinstance(failure, errors.BusyError | errors.StillLoadingError):
+        return failed(Step.HTTP, failure)
     if status >= 500:
         is_proxy = status in {502, 503, 504} or is_html(reply)
         cause = "A proxy answers, but LM Studio behind it doesn't." if is_proxy else ""
@@ -147,29 +153,39 @@ async def probe_server(way: Way) -> Finding:
     if is_greeting(greeting):
         return await _of_generation(way)
     if greeting.status in {401, 403}:
-        cause = "It asks for a token, as LM Studio does."
-        if is_html(greeting):
-            cause = "A proxy before it asks who is there."
-        return Finding(Step.SERVER, Status.OK, cause)
+        return _kept_shut(greeting)
     if way.has_path and (_is_unknown_route(greeting) or await _is_at_the_root(way)):
         return failed(Step.SERVER, errors.WrongEndpointError(), _WRONG_PATH)
     try:
-        listing = await way.bare.fetch("GET", _LISTING, limit_s=HTTP_S / 2)
+        listing = await way.own.fetch("GET", _LISTING, limit_s=HTTP_S / 2)
+        if listing.status in {401, 403} and not is_html(listing):
+            return _kept_shut(listing)
         known = _kind(listing.json)
         if known is None:
-            await fetch_catalogue(way.bare, NAMES_ONLY)
+            await fetch_catalogue(way.own, NAMES_ONLY)
     except BackendError:
-        return _stranger(greeting)
+        return await _stranger(way, greeting)
     if known is not None:
         name, missing = known
         return Finding(Step.SERVER, Status.OK, f"It is {name}, which works; {missing}.")
+    if not _is_from_lmstudio(listing.json):
+        return Finding(Step.SERVER, Status.OK, _ALIKE)
     return Finding(
         Step.SERVER,
         Status.WARNING,
-        "It isn't LM Studio, or a very old one, but it speaks the same language.",
-        "Update LM Studio if it is one, or let a proxy before it pass all paths on; with another "
-        "server, model details are unknown.",
+        "It is a very old LM Studio, or a proxy before it doesn't pass all paths on.",
+        "Update LM Studio, or let the proxy pass on whatever it is asked.",
     )
+
+
+_ALIKE: Final = "It isn't LM Studio, but it speaks the same language, which works; it tells little of its models."
+
+
+def _kept_shut(reply: Reply) -> Finding:
+    cause = "It asks for a token, as LM Studio does."
+    if is_html(reply):
+        cause = "A proxy before it asks who is there."
+    return Finding(Step.SERVER, Status.OK, cause)
 
 
 async def _of_generation(way: Way) -> Finding:
@@ -198,14 +214,20 @@ async def _knows(way: Way, path: str) -> bool:
     return not isinstance(reply.failure, errors.WrongEndpointError)
 
 
+def _owners(listing: object) -> list[str]:
+    """Return what a list of models calls the owner of each."""
+    rows = listing.get("data") if isinstance(listing, dict) else None
+    rows = rows if isinstance(rows, list) else []
+    return [str(row.get("owned_by")) for row in rows if isinstance(row, dict)]
+
+
 def _kind(listing: object) -> tuple[str, str] | None:
     """Return a known server's name and what is missing there, by its list of models."""
-    rows = listing.get("data") if isinstance(listing, dict) else None
-    for row in rows if isinstance(rows, list) else ():
-        owner = row.get("owned_by") if isinstance(row, dict) else None
-        if isinstance(owner, str) and owner in _KINDS:
-            return _KINDS[owner]
-    return None
+    return next((_KINDS[owner] for owner in _owners(listing) if owner in _KINDS), None)
+
+
+def _is_from_lmstudio(listing: object) -> bool:
+    return any(owner.startswith("organization") for owner in _owners(listing))
 
 
 async def _is_at_the_root(way: Way) -> bool:
@@ -220,17 +242,34 @@ def _is_unknown_route(reply: Reply) -> bool:
     return reply.status == 200 and isinstance(reply.failure, errors.WrongEndpointError)
 
 
-def _stranger(greeting: Reply) -> Finding:
+async def _stranger(way: Way, greeting: Reply) -> Finding:
+    technical = f"the greeting gave status {greeting.status}"
+    if not way.endpoint.prefix.endswith(_DEEPER) and await _lists_deeper(way):
+        finding = failed(Step.SERVER, errors.WrongEndpointError(), *_DEEPER_PATH)
+        return replace(finding, technical=technical)
     cause = "Something else than LM Studio answers at that port."
     if is_html(greeting):
         cause = "A web page, such as a router's, answers at that port instead of LM Studio."
-    return Finding(
-        Step.SERVER,
-        Status.FAILED,
-        cause,
-        "Compare address and port with those LM Studio shows in its Developer tab.",
-        technical=f"the greeting gave status {greeting.status}",
-    )
+    advice = "Compare address and port with those LM Studio shows in its Developer tab."
+    return Finding(Step.SERVER, Status.FAILED, cause, advice, technical=technical)
+
+
+_DEEPER: Final = "/api"
+_DEEPER_PATH: Final = (
+    "A server that works answers there, but under /api.",
+    "Let LMSTUDIO_BASE_URL end with /api.",
+)
+
+
+async def _lists_deeper(way: Way) -> bool:
+    """Return whether models are listed below ``/api``, as routers on the internet do; without the token."""
+    deeper = replace(way.endpoint, prefix=way.endpoint.prefix + _DEEPER)
+    transport = Transport(deeper, way.clock, way.resolver, tls=way.target.tls)
+    way.stack.push_async_callback(transport.aclose)
+    try:
+        return bool((await fetch_catalogue(transport, NAMES_ONLY)).models)
+    except BackendError:
+        return False
 
 
 async def probe_path(way: Way) -> Finding:
@@ -252,8 +291,7 @@ async def probe_path(way: Way) -> Finding:
 async def _carried(way: Way) -> dict[str, Fact]:
     """Measure how fast a request's bytes get to the server; empty where it doesn't read them.
 
-    They go along in a request without messages, which asks for nothing: a server that speaks this
-    language reads all of it before it refuses it, and no model is touched.
+    They go along in a request that asks for nothing, which a server reads whole before it refuses it.
     """
     facts: dict[str, Fact] = {}
     empty_s = await _refused_after_s(way, 0)
@@ -278,10 +316,10 @@ async def _refused_after_s(way: Way, size: int) -> float | None:
 
     Infinite where that takes too long; ``None`` where something else comes back.
     """
-    body = b'{"padding":"%b"}' % (b"0" * size)
+    body = _PADDED % (b"0" * size)
     began_s = way.clock.monotonic()
     try:
-        reply = await way.own.fetch("POST", "/v1/chat/completions", body, limit_s=LOAD_S)
+        reply = await way.own.fetch("POST", _CHAT, body, limit_s=LOAD_S)
     except errors.SilentServerError:
         return math.inf
     except BackendError:
@@ -320,11 +358,11 @@ async def probe_token(way: Way) -> Finding:
     """See whether the token is needed, and whether it is the right one."""
     token = way.target.api_token
     try:
-        given = await way.own.fetch("GET", _LISTING, limit_s=HTTP_S)
-        finding = judge_token(given, token=token)
+        given = await _refusal_or_list(way.own)
+        finding = judge_token(given, token=token, is_lmstudio=is_greeting(way.greeting))
         if finding.status is not Status.OK or token is None:
             return finding
-        bare = await way.bare.fetch("GET", _LISTING, limit_s=HTTP_S)
+        bare = await _refusal_or_list(way.bare)
     except BackendError as exc:
         return failed(Step.AUTHENTICATION, exc)
     if bare.status in {401, 403}:
@@ -332,9 +370,21 @@ async def probe_token(way: Way) -> Finding:
     return Finding(
         Step.AUTHENTICATION,
         Status.WARNING,
-        "LM Studio answers without the token too, so anyone in its network can use it.",
+        "The server answers without the token too, so anyone in its network can use it.",
         "Switch on “Require Authentication” in LM Studio's server settings.",
     )
+
+
+async def _refusal_or_list(transport: Transport) -> Reply:
+    """Return the list of models, or how the token is refused where only the model itself is kept shut.
+
+    llama.cpp's server and routers on the internet list their models to everybody.
+    """
+    listing = await transport.fetch("GET", _LISTING, limit_s=HTTP_S)
+    if listing.failure is not None:
+        return listing
+    asked = await transport.fetch("POST", _CHAT, _PADDED % b"", limit_s=HTTP_S)
+    return asked if asked.status in {401, 403} else listing
 
 
 _KEPT_OUT: Final = (
@@ -343,12 +393,13 @@ _KEPT_OUT: Final = (
 )
 
 
-def judge_token(given: Reply, *, token: str | None) -> Finding:
-    """Say what a listing's status tells about the token.
+def judge_token(given: Reply, *, token: str | None, is_lmstudio: bool) -> Finding:
+    """Say what a reply's status tells about the token.
 
     Args:
         given: The reply; its body may echo the token and is never shown.
         token: What was sent.
+        is_lmstudio: The server is one beyond doubt.
     """
     failure = given.failure
     if failure is None:
@@ -358,16 +409,21 @@ def judge_token(given: Reply, *, token: str | None) -> Finding:
     if is_html(given) and given.status in {401, 403}:
         cause, advice = _KEPT_OUT
     elif isinstance(failure, errors.AuthenticationError):
-        cause, advice = _refused(token)
+        cause, advice = _refused(token, is_lmstudio=is_lmstudio)
     elif isinstance(failure, errors.PermissionDeniedError):
         cause = "The token lacks a permission."
     return failed(Step.AUTHENTICATION, failure, cause, advice)
 
 
-def _refused(token: str | None) -> tuple[str, str]:
+def _refused(token: str | None, *, is_lmstudio: bool) -> tuple[str, str]:
     """Return cause and advice for a token that isn't taken; none of LM Studio's has another form."""
     if not token:
-        return "LM Studio asks for a token, and none is configured.", ""
+        return "The server asks for a token, and none is configured.", ""
+    if not is_lmstudio:
+        return (
+            "The server refuses the token.",
+            "Compare LMSTUDIO_API_TOKEN with the key that the server was started with.",
+        )
     if not token.startswith("sk-lm-") or "xxxx" in token:
         return (
             (

@@ -231,7 +231,10 @@ def read_catalogue(source: int, body: object) -> Catalogue:
         BadResponseError: It isn't a list of models.
     """
     _, field, parse = ROUTES[source]
-    entries = body.get(field) if isinstance(body, dict) else None
+    listing = _object(body)
+    entries = listing.get(field)
+    if entries is None and listing.get("object") == "list":  # Ollama without a model
+        entries = []
     if not isinstance(entries, list):
         raise errors.BadResponseError("not a list of models")
     found = [parse(entry) for entry in entries[:_MAX_MODELS] if isinstance(entry, dict)]

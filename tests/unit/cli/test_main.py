@@ -40,7 +40,7 @@ sys.exit(main())
 
 
 def test_ctrl_c_amid_the_first_imports_leaves_no_traceback() -> None:
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-c", PRESSED], cwd=ROOT, capture_output=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")

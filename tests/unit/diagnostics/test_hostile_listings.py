@@ -58,7 +58,7 @@ def listings(body: object) -> list[Catalogue]:
 @example({"models": None, "data": [{"id": "\x08"}]}, None)
 def test_any_json_is_judged(body: object, configured: str | None) -> None:
     reply = Reply(200, "application/json", json.dumps(body).encode())
-    assert judge_token(reply, token=configured).cause
+    assert judge_token(reply, token=configured, is_lmstudio=True).cause
     found = listings(reply.json)
     for catalogue in found:
         for offered in found:

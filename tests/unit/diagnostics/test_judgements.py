@@ -216,7 +216,7 @@ def test_listings_survive_wrong_types() -> None:
 )
 def test_the_token(status: int, configured: bool, cause: str) -> None:
     token = "sk-lm-a:b" if configured else None
-    assert cause in judge_token(a_reply({"data": []}, status), token=token).cause
+    assert cause in judge_token(a_reply({"data": []}, status), token=token, is_lmstudio=True).cause
 
 
 @pytest.mark.parametrize(

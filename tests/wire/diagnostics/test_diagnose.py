@@ -227,6 +227,11 @@ PAGE = b"Content-Type: text/html\r\nContent-Length: 3\r\n\r\n<b>"
         (b"HTTP/1.1 511 Network\r\n" + PAGE, "asks for a log-in"),
         (b"HTTP/1.1 421 Misdirected\r\n" + PAGE, "nothing under the name"),
         (b"HTTP/1.1 502 Bad Gateway\r\n" + PAGE, "A proxy answers"),
+        (b"HTTP/1.1 429 Too Many Requests\r\n" + PAGE, "too busy"),
+        (
+            b'HTTP/1.1 503 Busy\r\nContent-Length: 37\r\n\r\n{"error":{"message":"Loading model"}}',
+            "still being loaded",
+        ),
         (b"HTTP/1.1 500 Error\r\nContent-Length: 2\r\n\r\n{}", "a fault of its own"),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", "come compressed"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", "broke off"),
@@ -557,3 +562,76 @@ async def test_other_servers_are_known_by_name_and_what_is_missing_is_said(
     assert found.status is Status.OK
     assert name in found.cause
     assert "works" in found.cause
+
+
+SPOKEN = b"".join(
+    b'data: {"choices":[{"delta":{"content":"Yes."},"finish_reason":%b}]}\n\n' % reason
+    for reason in (b"null", b"null", b'"stop"')
+)
+
+
+@asynccontextmanager
+async def other_server(
+    listing: object, *, key: str = "", lists_to_all: bool = False, below: str = ""
+) -> Any:
+    """Run a server that is none of LM Studio's: a list of models and a chat, and perhaps a key."""
+
+    async def handle(request: web.Request) -> web.Response:
+        asks_list = request.path == f"{below}/v1/models"
+        is_open = not key or (asks_list and lists_to_all)
+        if not is_open and request.headers.get("Authorization") != f"Bearer {key}":
+            return web.json_response({"error": "Unauthorized"}, status=401)
+        if asks_list:
+            return web.json_response(listing)
+        if request.path != f"{below}/v1/chat/completions":
+            return web.json_response({"detail": "Not Found"}, status=404)
+        if "messages" not in await request.json():
+            return web.json_response({"detail": "Field required"}, status=422)
+        return web.Response(body=SPOKEN, content_type="text/event-stream")
+
+    app = web.Application(client_max_size=2**20)
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def listing_of(**more: object) -> dict[str, object]:
+    return {"object": "list", "data": [{"id": "a/model", **more}]}
+
+
+@pytest.mark.parametrize("lists_to_all", [False, True], ids=["vLLM", "llama.cpp"])
+async def test_a_key_of_another_server_is_needed_right_or_wrong(lists_to_all: bool) -> None:
+    async with other_server(
+        listing_of(owned_by="vllm"), key="k1", lists_to_all=lists_to_all
+    ) as url:
+        right = await walk(Target(url, "k1"))
+        none = only_failure(await walk(Target(url)), Step.AUTHENTICATION)
+        wrong = only_failure(await walk(Target(url, "k2")), Step.AUTHENTICATION)
+    assert {one.status for one in right.values()} == {Status.OK}
+    assert "asks for a token, and none is configured" in none.cause
+    assert "refuses the token" in wrong.cause
+    assert "sk-lm-" not in wrong.advice
+
+
+@pytest.mark.parametrize("more", [{}, {"owned_by": "user"}, {"owned_by": "openai"}])
+async def test_a_server_that_nobody_knows_is_well_where_it_answers(more: dict[str, object]) -> None:
+    async with other_server(listing_of(**more)) as url:
+        found = await walk(Target(url))
+    assert {one.status for one in found.values()} == {Status.OK}
+    assert "isn't LM Studio" in found[Step.SERVER].cause
+
+
+async def test_what_else_other_servers_say_is_told_apart() -> None:
+    async with other_server(listing_of(), below="/api") as url:
+        deeper = only_failure(await walk(Target(f"{url}/api/v1")), Step.SERVER)
+        right = await walk(Target(f"{url}/api"))
+    async with other_server({"object": "list", "data": None}) as url:
+        empty = only_failure(await walk(Target(url)), Step.MODELS)
+    assert deeper.advice == "Let LMSTUDIO_BASE_URL end with /api."
+    assert right[Step.COMPLETION].status is Status.OK
+    assert "no model to offer" in empty.cause

@@ -15,6 +15,9 @@ _SLOW_REST_S: Final = 1.0
 _WRONG_CLOCK_S: Final = 30.0
 """Discord's Date header has whole seconds, and comes after the way back."""
 
+_LOG_IN: Final = (407, 511)
+"""Statuses by which a proxy or a network asks for a log-in; Discord has neither, and never redirects."""
+
 
 class NoAnswer(Enum):
     """Why no answer of Discord's came: in words, and what to do."""
@@ -91,7 +94,7 @@ def discord_findings(facts: DiscordFacts) -> tuple[Finding, ...]:
 
 def judge_rest(answer: RestAnswer) -> Finding:
     """Tell Discord's own errors, another server in its place, and no network apart."""
-    if answer.is_foreign:
+    if answer.is_foreign or answer.status in _LOG_IN or 300 <= answer.status < 400:
         return _no_rest(
             "Something else than Discord answers in its place.",
             "Look at the network's log-in page or proxy, and at CLAWBOT_DISCORD_API_BASE.",

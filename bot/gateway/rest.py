@@ -393,10 +393,14 @@ class RestWatch:
     def listen(self, trace: aiohttp.TraceConfig) -> aiohttp.TraceConfig:
         """Listen to what is traced, and return it."""
         trace.on_request_end.append(self._note)
+        trace.on_request_redirect.append(self._note)
         return trace
 
     async def _note(
-        self, _session: object, _context: object, ended: aiohttp.TraceRequestEndParams
+        self,
+        _session: object,
+        _context: object,
+        ended: aiohttp.TraceRequestEndParams | aiohttp.TraceRequestRedirectParams,
     ) -> None:
         if not ended.url.path.endswith("/@me"):
             return  # whatever else the bot asks meanwhile says nothing of this

@@ -419,6 +419,16 @@ async def discord_behind_a_strange_certificate(installed: Installation) -> Async
     yield
 
 
+@breakage(Step.REST, "Something else than Discord answers", "log-in page or proxy", TERMINAL)
+async def discord_behind_a_log_in_page(installed: Installation) -> AsyncIterator[None]:
+    await answering(
+        installed, b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/in\r\n" + PAGE, None
+    )
+    address = installed.settings.pop("LMSTUDIO_BASE_URL")
+    installed.settings["CLAWBOT_DISCORD_API_BASE"] = f"{address}/api/v10"
+    yield
+
+
 @breakage(Step.REST, "an error of its own (status 503)", "discordstatus.com")
 async def discords_own_error(installed: Installation) -> AsyncIterator[None]:
     installed.once_online = lambda: installed.discord.faults.fail(

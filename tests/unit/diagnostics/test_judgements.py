@@ -11,6 +11,7 @@ import pytest
 
 from bot.diagnostics.completion import Heard, judge_speed
 from bot.diagnostics.completion import judge as judge_completion
+from bot.diagnostics.discord_side import RestAnswer, judge_rest
 from bot.diagnostics.models import judge
 from bot.diagnostics.reach import SAMPLES, Knock, Signs, classify, judge_open, refusal, worst
 from bot.diagnostics.server import judge_path, judge_token
@@ -280,3 +281,10 @@ def test_a_model_that_only_thinks_in_so_few_tokens_speaks() -> None:
 def test_text_from_the_other_side_becomes_one_short_line() -> None:
     assert one_line("a\nb`<@1>\x1b[0m") == "ab1[0m"
     assert len(one_line("x" * 500)) == 80
+
+
+@pytest.mark.parametrize("status", [302, 407, 511])
+def test_what_discord_never_says_comes_from_something_else(status: int) -> None:
+    found = judge_rest(RestAnswer(None, status))
+    assert found.status is Status.FAILED
+    assert "Something else than Discord" in found.cause

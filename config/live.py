@@ -1,10 +1,9 @@
-"""Settings that may change while the bot runs: the mark on their fields, and a view that follows."""
+"""Settings that may change while the bot runs: the mark on their fields."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 Reach = Literal["", "file", "global", "guild", "channel"]
 """The narrowest scope at which a value may be set, if there is one; the wider ones go with it. ``file``: only by
@@ -27,20 +26,3 @@ class Live:
 
 
 NOT_LIVE: Final = Live("")
-
-
-class SectionView:
-    """A section whose fields are read from what holds at the moment they are looked at.
-
-    Args:
-        read: Returns the section in force.
-    """
-
-    __slots__ = ("_read",)
-
-    def __init__(self, read: Callable[[], object]) -> None:
-        self._read = read
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the field is
-        """Return a field, or a property made of fields, as it is now."""
-        return getattr(self._read(), name)

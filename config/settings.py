@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from config import addresses, defaults
-from config.live import Live, SectionView
+from config.live import Live
 
 _UNWRITABLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
@@ -538,14 +538,14 @@ class LiveSettings:
 
     Attributes:
         base: What the operator wrote.
-        now: What is in force.
-        view: What is in force whenever it is looked at; give this to whatever stays.
+        view: What is in force whenever it is looked at; give this, or a section of it, to whatever stays.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.base = self.now = settings
-        sections: dict[str, Any] = {name: self._section(name) for name in Settings.model_fields}
-        self.view = Settings.model_construct(**sections)
+        self.base = settings
+        self.view = settings.model_copy(deep=True)
 
-    def _section(self, name: str) -> SectionView:
-        return SectionView(lambda: getattr(self.now, name))
+    def put_in_force(self, settings: Settings) -> None:
+        """Have the view, whose sections others keep, show these."""
+        for name in Settings.model_fields:
+            vars(getattr(self.view, name)).update(vars(getattr(settings, name)))

@@ -69,11 +69,13 @@ class Account:
         waited = clock.now() - question.asked_at
         self._taken_up_s = max(0.0, waited.total_seconds()) if is_taken_up else None
         self._began_s = self._since_s = clock.monotonic()
-        self._span = Span.PREPARE
+        self.model: str | None = None
+        """Which model is asked, or has answered, by its key."""
+        self.span = Span.PREPARE
+        """What its time goes into at the moment."""
         self._spans: dict[Span, float] = {}
         self._first_word_s: float | None = None
         self._fresh_tokens: int | None = None
-        self._model: str | None = None
         self._done: Completed | None = None
         self._tokens: tuple[int, int, int] | None = None
         self._failure = ""
@@ -84,18 +86,13 @@ class Account:
         """Whose account it is."""
         return self._question.id
 
-    @property
-    def span(self) -> Span:
-        """What its time goes into at the moment."""
-        return self._span
-
     def enter(self, span: Span) -> None:
         """Note that its time goes into this from here on."""
-        if span is self._span:
+        if span is self.span:
             return
         now_s = self._clock.monotonic()
-        self._spans[self._span] = self._spans.get(self._span, 0.0) + now_s - self._since_s
-        self._span, self._since_s = span, now_s
+        self._spans[self.span] = self._spans.get(self.span, 0.0) + now_s - self._since_s
+        self.span, self._since_s = span, now_s
         if span is Span.WRITE and self._first_word_s is None:
             self._first_word_s = now_s - self._began_s
 
@@ -106,10 +103,6 @@ class Account:
         elif stage.kind is StageKind.READING and self._fresh_tokens is None:
             self._fresh_tokens = stage.tokens
         self.enter(_OF_STAGES[stage.kind])
-
-    def uses(self, model: str | None) -> None:
-        """Note which model is asked, or has answered, by its key."""
-        self._model = model
 
     def retried(self, cause: str) -> None:
         """Note that the model is asked again.
@@ -146,7 +139,7 @@ class Account:
         now_s = self._clock.monotonic()
         spans = {
             **self._spans,
-            self._span: self._spans.get(self._span, 0.0) + now_s - self._since_s,
+            self.span: self._spans.get(self.span, 0.0) + now_s - self._since_s,
         }
         size, read, reread = self._tokens or (None, None, None)
         usage = self._done.usage if self._done is not None else None
@@ -156,7 +149,7 @@ class Account:
             origin=self._question.origin,
             outcome=outcome,
             failure=self._failure,
-            model=self._model,
+            model=self.model,
             total_s=now_s - self._began_s,
             first_word_s=self._first_word_s,
             spans=spans,

@@ -56,8 +56,8 @@ class Reading:
         prompt: What the model is given.
         chat: The settings in force.
         max_tokens: Longest answer.
-        account: Told why the model is asked again.
-        on_text: Called whenever something came.
+        account: Knows the model; told why it is asked again.
+        on_text: Called whenever something came, with whether there is anything to see.
         on_stage: Called with each stage.
 
     Attributes:
@@ -75,7 +75,7 @@ class Reading:
         max_tokens: int,
         account: Account,
         *,
-        on_text: Callable[[ReplyPipeline], None],
+        on_text: Callable[[bool], None],
         on_stage: Callable[[Stage], None],
     ) -> None:
         self._parts = parts
@@ -84,10 +84,7 @@ class Reading:
         self._account = account
         self._on_text = on_text
         self._on_stage = on_stage
-        known = parts.backend.model(chat.model)
-        self._expecting = parts.memory.expects_missing_opening(
-            known.key if known else chat.model, question.counts_for
-        )
+        self._expecting = parts.memory.expects_missing_opening(account.model, question.counts_for)
         self._request = ChatRequest(
             question_id=question.id,
             person_id=question.counts_for,
@@ -197,8 +194,9 @@ class Reading:
             if seam.is_anew and not was_anew:
                 self.pipeline.restart()
         await self._feed(delta)
-        self._request.pace.gather_s = GATHER_S if self.pipeline.has_text else 0.0
-        self._on_text(self.pipeline)
+        has_text = self.pipeline.has_text
+        self._request.pace.gather_s = GATHER_S if has_text else 0.0
+        self._on_text(has_text)
 
     async def _go_on(self, done: Completed) -> Completed:
         """Ask once more: for the rest of what can be read already, or else anew.

@@ -16,6 +16,7 @@ from bot.chat.work_gate import Attempt
 from bot.core.domain import (
     Completed,
     MessageId,
+    ModelInfo,
     PromptCount,
     Question,
     Stage,
@@ -259,7 +260,7 @@ class Reply:
         await self._come_near(ticket)
         chat = self._chat()
         info = parts.backend.model(chat.model)
-        self._account.uses(info.key if info else chat.model)
+        self._account.model = info.key if info else chat.model
         async with self._attempt.work():
             prompt = await parts.builder.build(self.question, chat, info)
         ticket.prepared(job_of(self.question, chat, prompt))
@@ -317,23 +318,25 @@ class Reply:
         self.is_underway = True
         started_s = parts.clock.monotonic()
         self._account.enter(Span.READ)
-        self._reading = Reading(
+        reading = self._reading = Reading(
             parts,
             self.question,
             prompt,
             chat,
             ticket.granted_tokens - prompt.prompt_tokens,
             self._account,
-            on_text=lambda pipeline: self._take(pipeline, ticket),
+            on_text=lambda has_text: self._take(reading, ticket, has_text=has_text),
             on_stage=lambda stage: self._take_stage(stage, ticket),
         )
-        done = _believed(await self._reading.run(), prompt)
-        pipeline = self._reading.pipeline
+        done = _believed(await reading.run(), prompt)
+        pipeline = reading.pipeline
+        answered_by = parts.backend.model(done.model or chat.model)
         self._account.completed(done, prompt)
-        self._learn(prompt, done, pipeline)
+        self._learn(prompt, done, pipeline, answered_by)
         ticket.release()
         closing = close_answer(pipeline, prompt, done, chat, parts.clock.monotonic() - started_s)
-        outcome = await self._finish(closing, pipeline, self._count(prompt, done, pipeline))
+        count = self._count(prompt, done, reading, answered_by)
+        outcome = await self._finish(closing, pipeline, count)
         if outcome is Outcome.DELIVERED and (posted := self._delivery.message_ids):
             parts.answered(self.question, prompt.conversation_key, posted[-1])
         return outcome
@@ -348,21 +351,28 @@ class Reply:
             ticket.resume()
         self._delivery.stage(stage)
 
-    def _take(self, pipeline: ReplyPipeline, ticket: Ticket) -> None:
+    def _take(self, reading: Reading, ticket: Ticket, *, has_text: bool) -> None:
         if not ticket.has_first_token:
             ticket.first_token()
-        if pipeline.has_text:
-            self._account.enter(Span.WRITE)
-            self._delivery.show_growing(lambda: pipeline.text_so_far)
-        elif pipeline.is_thinking:
+        if has_text:
+            if self._account.span is not Span.WRITE:
+                self._account.enter(Span.WRITE)
+            self._delivery.show_growing(lambda: reading.pipeline.text_so_far)
+        elif reading.pipeline.is_thinking:
             self._account.enter(Span.THINK)
             self._delivery.stage(Stage(StageKind.THINKING))
 
-    def _learn(self, prompt: Prompt, done: Completed, pipeline: ReplyPipeline) -> None:
+    def _learn(
+        self,
+        prompt: Prompt,
+        done: Completed,
+        pipeline: ReplyPipeline,
+        answered_by: ModelInfo | None,
+    ) -> None:
         """Learn from how it went."""
         parts = self._parts
-        if (answered_by := parts.backend.model(done.model)) is not None and done.model:
-            self._account.uses(answered_by.key)
+        if answered_by is not None and done.model:
+            self._account.model = answered_by.key
         parts.memory.learn(done.model, pipeline, self.question.counts_for)
         if done.first_token_s is None or done.total_s is None:
             return
@@ -372,22 +382,19 @@ class Reply:
             parts.estimator.learn(key, done.sent or prompt.turns, done.usage.prompt_tokens)
 
     def _count(
-        self, prompt: Prompt, done: Completed, pipeline: ReplyPipeline
+        self, prompt: Prompt, done: Completed, reading: Reading, model: ModelInfo | None
     ) -> PromptCount | None:
         """Return what is known of the length of prompt and answer, for the turns to come."""
-        model = self._parts.backend.model(done.model or self._chat().model)
         if model is None:
             return None
-        is_of_this = self._reading is not None and not (
-            done.prompt_was_cut or self._reading.is_joined
-        )
+        is_of_this = not (done.prompt_was_cut or reading.is_joined)
         return count_of(
             done.usage if is_of_this else None,
             done.sent or prompt.turns,
-            pipeline.text,
+            reading.pipeline.text,
             model=model,
             first_id=prompt.first_id if prompt.load == model.load else None,
-            has_thought=bool(pipeline.thinking),
+            has_thought=bool(reading.pipeline.thinking),
         )
 
     def _controls(self, **wanted: bool) -> Controls:

@@ -46,23 +46,15 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's own clock, which asyncio's timers use too."""
 
-    def monotonic(self) -> float:
-        """Return seconds of ``time.monotonic``, the clock asyncio's timers use too."""
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)
+    sleep = staticmethod(asyncio.sleep)
+    timeout = staticmethod(asyncio.timeout)
 
     def now(self) -> datetime:
         """Return the system time in UTC."""
         return datetime.now(UTC)
-
-    async def sleep(self, delay_s: float) -> None:
-        """Wait on the running event loop."""
-        await asyncio.sleep(max(0.0, delay_s))
-
-    def timeout(self, limit_s: float) -> AbstractAsyncContextManager[object]:
-        """Return asyncio's own timeout."""
-        return asyncio.timeout(max(0.0, limit_s))
 
     def call_later(self, delay_s: float, call: Callable[[], object]) -> Timer:
         """Have the running event loop call."""

@@ -151,10 +151,9 @@ class Delivery:
     def stage(self, stage: Stage) -> None:
         """Note what the question waits for; shown only while there is no text."""
         now_s = self._clock.monotonic()
-        was_known = self._stages.is_known
-        self._stages.note(stage, now_s)
-        if not was_known:
+        if self._stages.stage is None:
             self._wake.set()
+        self._stages.note(stage, now_s)
 
     def show(self, text: str) -> None:
         """Note the whole visible text so far; it replaces what was shown before."""
@@ -422,7 +421,7 @@ class Delivery:
             return _FOREVER_S
         if has_text:
             return max(self._edit_due_s - now_s, 0.0)
-        return self._stages.due_in(now_s) if self._stages.is_known else _FOREVER_S
+        return _FOREVER_S if self._stages.stage is None else self._stages.due_in(now_s)
 
     async def _wait(self, delay_s: float) -> None:
         """Wait until woken, at most ``delay_s``."""

@@ -136,31 +136,27 @@ class StageClock:
 
     def __init__(self, began_s: float, after_s: float) -> None:
         self._began_s = began_s
-        self._stage: Stage | None = None
+        self.stage: Stage | None = None
+        """What the question waits for; ``None`` before it is known."""
         self._since_s = began_s
         self._due_s = began_s + after_s
 
     @property
-    def is_known(self) -> bool:
-        """Whether there is a stage to show."""
-        return self._stage is not None
-
-    @property
     def is_working(self) -> bool:
         """Whether something is being done, rather than waited for in line."""
-        return self._stage is None or self._stage.kind not in _QUIET_STAGES
+        return self.stage is None or self.stage.kind not in _QUIET_STAGES
 
     def note(self, stage: Stage, now_s: float) -> None:
         """Take in a stage; the same kind again goes on counting its seconds."""
-        if self._stage is None or self._stage.kind is not stage.kind:
+        if self.stage is None or self.stage.kind is not stage.kind:
             self._since_s = now_s
-        self._stage = stage
+        self.stage = stage
 
     def line(self, now_s: float) -> str | None:
         """Return the line if one is due."""
-        if self._stage is None or now_s < self._due_s:
+        if self.stage is None or now_s < self._due_s:
             return None
-        return stage_line(self._stage, now_s - self._since_s)
+        return stage_line(self.stage, now_s - self._since_s)
 
     def written(self, now_s: float) -> None:
         """Note that the line was written, or tried."""

@@ -54,10 +54,11 @@ class Circuit:
             clock: Time.
             first_pause_s: Pause after the first opening, in seconds; each further one doubles it.
         """
+        self.open_until_s: float | None = None
+        """Monotonic time from which on a trial may go; ``None`` while closed."""
         self._clock = clock
         self._first_pause_s = first_pause_s
         self._pause_s = first_pause_s
-        self._open_until_s: float | None = None
         self._trial = False
         self._causes: list[Cause] = []
         self._last_at_s = clock.monotonic()
@@ -66,9 +67,9 @@ class Circuit:
     @property
     def state(self) -> str:
         """``closed``, ``open`` or ``half-open``."""
-        if self._open_until_s is None:
+        if self.open_until_s is None:
             return "closed"
-        return "open" if self._clock.monotonic() < self._open_until_s else "half-open"
+        return "open" if self._clock.monotonic() < self.open_until_s else "half-open"
 
     @property
     def allows(self) -> bool:
@@ -88,7 +89,7 @@ class Circuit:
         self._causes.clear()
         self._times = 0
         self._pause_s = self._first_pause_s
-        self._open_until_s = None
+        self.open_until_s = None
         self._trial = False
 
     def fail(self, cause: Cause) -> None:
@@ -111,7 +112,7 @@ class Circuit:
         questions = len({each.question for each in self._causes})
         persons = len({each.person_id for each in self._causes})
         is_shared = min(self._times, conversations, questions) >= FAILURES_TO_OPEN
-        if self._open_until_s is None:
+        if self.open_until_s is None:
             is_proof = is_shared and persons >= PERSONS_TO_OPEN
         else:
             is_proof = self._trial and not is_known
@@ -121,5 +122,5 @@ class Circuit:
     def open(self) -> None:
         """Open at once, for longer each time."""
         self._trial = False
-        self._open_until_s = self._clock.monotonic() + self._pause_s
+        self.open_until_s = self._clock.monotonic() + self._pause_s
         self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)

@@ -350,6 +350,11 @@ class CompletionDecoder:
         return self.is_done or self.finish_reason is not None
 
     @property
+    def is_whole(self) -> bool:
+        """It has ended with text; an error after that takes nothing from it."""
+        return self.has_ended and self.has_content
+
+    @property
     def is_blank(self) -> bool:
         """Not one byte came: the server ended the answer before it began."""
         return not self._sse.received_bytes

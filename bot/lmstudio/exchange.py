@@ -1,17 +1,18 @@
 """One request and its answer, watched.
 
 Until the first text, the request runs by itself, because the connection and a model that has been
-loaded are told as well; after that, each read is the reader's own. One more task looks at the
-clock: it ends a request whose time is over, whether or not somebody reads. Before the first text it
-asks the server, every so often, whether it is still there; as long as it is, silence means that it
-loads or reads. After that, only text counts as progress: comments and empty events renew nothing.
+loaded are told as well; after that, each read is the reader's own. A timer ends a request whose time
+is over, whether or not somebody reads. Before the first text the server is asked, every so often,
+whether it is still there; as long as it is, silence means that it loads or reads. After that, only
+text counts as progress: comments and empty events renew nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+import math
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -19,7 +20,7 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import ClientResponse
 
-from bot.core.clock import Clock, within
+from bot.core.clock import Clock, Timer, within
 from bot.core.domain import Pace, TextDelta
 from bot.core.errors import BackendError
 from bot.core.tasks import end_tasks
@@ -93,6 +94,118 @@ class Reached(Enum):
     LOADED = "loaded"
 
 
+class _Watch:
+    """Ends one request once one of its times is over, whether or not somebody reads.
+
+    Args:
+        transport: The server.
+        clock: Time.
+        limits: Bounds of the request.
+        end: Ends it, with the reason.
+
+    Attributes:
+        is_connected: The connection stands.
+        has_text: Text came.
+        reading_since_s: Monotonic time since when the reader waits; ``None`` while it doesn't.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        clock: Clock,
+        limits: TimeLimits,
+        end: Callable[[BackendError], None],
+    ) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._limits = limits
+        self._end = end
+        self._began_s = self._asked_s = clock.monotonic()
+        self._ask_at_s = self._began_s + limits.silence_s
+        self._patient_until_s = self._began_s + limits.first_token_s
+        self._times_gone = 0
+        self._asking: asyncio.Task[bool] | None = None
+        self._timer: Timer | None = None
+        self.is_connected = self.has_text = False
+        self.reading_since_s: float | None = None
+
+    def look(self) -> None:
+        """Look whether it may go on, from here on until ``close``."""
+        if self._timer is not None:
+            self._timer.cancel()
+        now_s = self._clock.monotonic()
+        try:
+            next_at_s = min(self._next_at_s(now_s), self._limits.total_at_s)
+        except BackendError as exc:
+            self._end(exc)
+        else:
+            left_s = min(max(0.01, next_at_s - now_s), _LONGEST_SLEEP_S)
+            self._timer = self._clock.call_later(left_s, self.look)
+
+    async def close(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._asking is not None:
+            await end_tasks(self._asking)
+
+    def _next_at_s(self, now_s: float) -> float:
+        """Return when a time may be over.
+
+        Raises:
+            BackendError: One is.
+        """
+        limits = self._limits
+        if now_s >= limits.total_at_s:
+            raise errors.TotalTimeoutError
+        if not self.is_connected:
+            next_at_s = self._began_s + limits.connect_s
+            if now_s >= next_at_s:
+                raise errors.ConnectTimedOutError
+            return next_at_s
+        if self.has_text:
+            since_s = now_s if self.reading_since_s is None else self.reading_since_s
+            if now_s >= since_s + limits.silence_s:
+                raise errors.StalledError
+            return since_s + limits.silence_s
+        return self._first_text_at_s(now_s)
+
+    def _first_text_at_s(self, now_s: float) -> float:
+        """Ask the server whether it is there when that is due; as long as it is, patience is renewed."""
+        asking = self._asking
+        if asking is not None and asking.done():
+            self._asking = None
+            is_there = asking.result()
+            pause_s = self._limits.silence_s
+            self._ask_at_s = self._asked_s + (
+                min(pause_s, GONE_AGAIN_S) if self._times_gone else pause_s
+            )
+            if self._asked_s >= self._patient_until_s:
+                if not is_there:
+                    raise errors.FirstTokenTimeoutError
+                self._patient_until_s = self._ask_at_s
+        next_at_s = min(self._ask_at_s, self._patient_until_s)
+        if self._asking is None and now_s >= next_at_s:
+            self._asked_s = now_s
+            self._asking = asyncio.create_task(self._ask())
+            self._asking.add_done_callback(lambda task: None if task.cancelled() else self.look())
+        return math.inf if self._asking is not None else next_at_s
+
+    async def _ask(self) -> bool:
+        """Ask whether the server is there; twice not reachable in a row means that it is gone."""
+        try:
+            answers = await self._transport.answers(PROBE_LIMIT_S)
+        except errors.BackendUnavailableError:
+            if self._times_gone:
+                raise
+            self._times_gone += 1
+            return False
+        except BackendError:
+            return False
+        self._times_gone = 0
+        return answers
+
+
 class Exchange:
     """One request to one server.
 
@@ -116,9 +229,10 @@ class Exchange:
         """
         self._transport = transport
         self._clock = clock
-        self._limits = limits
         self._response: ClientResponse | None = None
-        self._silent_since_s: float | None = None
+        self._beginning: asyncio.Task[TextDelta | None] | None = None
+        self._watch = _Watch(transport, clock, limits, self._end)
+        self._out_of_time: BackendError | None = None
         self._pace = pace
         self._body_is_whole = asyncio.Event()
         self._is_read = False
@@ -142,40 +256,49 @@ class Exchange:
         """
         connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         beginning = asyncio.create_task(self._begin(body, connected))
-        watch = asyncio.create_task(self._watch(connected, beginning))
         ahead: dict[asyncio.Future[Any], Reached] = {connected: Reached.CONNECTED}
         if loaded is not None:
             ahead[loaded] = Reached.LOADED
+        self._beginning = beginning
+        self._watch.look()
         try:
             yield Reached.STARTED
             while not beginning.done():
-                await asyncio.wait({beginning, watch, *ahead}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({beginning, *ahead}, return_when=asyncio.FIRST_COMPLETED)
                 for future in [each for each in ahead if each.done()]:
                     yield ahead.pop(future)
-                if watch.done() and not beginning.done():
-                    watch.result()
-            if beginning.cancelled():
-                watch.result()
+            if self._out_of_time is not None:
+                raise self._out_of_time
             text = beginning.result()
             while text is not None:
                 yield text
                 text = await self._next_text()
-            failure = failures.failure_of(self.decoder)
-            if failure is not None:
-                raise failure
-        except BackendError:
-            if watch.done():
-                watch.result()  # it closed the connection, so its reason is the reason
-            raise
+            if not self.decoder.is_whole:
+                failure = failures.failure_of(self.decoder)
+                if failure is not None:
+                    raise failure
+        except BackendError as exc:
+            raise (
+                self._out_of_time or exc
+            ) from exc  # that closed the connection, so it is the reason
         finally:
-            await end_tasks(beginning, watch)
+            await self._watch.close()
+            await end_tasks(beginning)
             self._hang_up()
+
+    def _end(self, reason: BackendError) -> None:
+        """End the request because one of its times is over."""
+        self._out_of_time = reason
+        if self._beginning is not None:
+            self._beginning.cancel()
+        self._hang_up()
 
     async def _begin(self, body: bytes, connected: asyncio.Future[None]) -> TextDelta | None:
         """Send the request and return the first text; ``None`` where there is none."""
 
         def note_connected() -> None:
             if not connected.done():
+                self._watch.is_connected = True
                 connected.set_result(None)
 
         response = await self._transport.open("POST", PATH, body, on_connected=note_connected)
@@ -210,7 +333,7 @@ class Exchange:
         if self._pace.gather_s and not self._body_is_whole.is_set():
             with contextlib.suppress(TimeoutError):
                 await within(self._clock, self._body_is_whole.wait(), self._pace.gather_s)
-        self._silent_since_s = self._clock.monotonic()
+        self._watch.reading_since_s = self._clock.monotonic()
         try:
             while decoder.finish_reason is None and not (decoder.is_done or decoder.has_failed):
                 chunk = await content.readany()
@@ -222,7 +345,7 @@ class Exchange:
         except (aiohttp.ClientError, OSError) as exc:
             raise errors.TruncatedStreamError from exc
         finally:
-            self._silent_since_s = None
+            self._watch.reading_since_s = None
         self._is_read = True
         return await self._last_text(self._response)
 
@@ -252,63 +375,9 @@ class Exchange:
             return None
         if self.first_text_at_s is None:
             self.first_text_at_s = self._clock.monotonic()
+            self._watch.has_text = True
             self.has_text.set()
         return TextDelta(content, reasoning)
-
-    async def _watch(
-        self, connected: asyncio.Future[None], beginning: asyncio.Task[TextDelta | None]
-    ) -> None:
-        """End the request, with the reason, once one of its times is over."""
-        try:
-            await self._keep_limits(connected)
-        except BackendError:
-            beginning.cancel()
-            self._hang_up()
-            raise
-
-    async def _keep_limits(self, connected: asyncio.Future[None]) -> None:
-        limits = self._limits
-        started_at_s = self._clock.monotonic()
-        patient_until_s = started_at_s + limits.first_token_s
-        probe_at_s = started_at_s + limits.silence_s
-        gone = 0
-        while True:
-            now_s = self._clock.monotonic()
-            if now_s >= limits.total_at_s:
-                raise errors.TotalTimeoutError
-            if not connected.done():
-                wake_at_s = started_at_s + limits.connect_s
-                if now_s >= wake_at_s:
-                    raise errors.ConnectTimedOutError
-            elif self.first_text_at_s is not None:
-                silent_since_s = now_s if self._silent_since_s is None else self._silent_since_s
-                wake_at_s = silent_since_s + limits.silence_s
-                if now_s >= wake_at_s:
-                    raise errors.StalledError
-            else:
-                if now_s >= min(probe_at_s, patient_until_s):
-                    answers, gone = await self._probe(gone)
-                    probe_at_s = now_s + (
-                        min(limits.silence_s, GONE_AGAIN_S) if gone else limits.silence_s
-                    )
-                    if now_s >= patient_until_s:
-                        if not answers:
-                            raise errors.FirstTokenTimeoutError
-                        patient_until_s = probe_at_s
-                wake_at_s = min(probe_at_s, patient_until_s)
-            wake_at_s = min(wake_at_s, limits.total_at_s, now_s + _LONGEST_SLEEP_S)
-            await self._clock.sleep(max(0.01, wake_at_s - self._clock.monotonic()))
-
-    async def _probe(self, gone: int) -> tuple[bool, int]:
-        """Ask whether the server is there; twice not reachable in a row means that it is gone."""
-        try:
-            return await self._transport.answers(PROBE_LIMIT_S), 0
-        except errors.BackendUnavailableError:
-            if gone:
-                raise
-            return False, gone + 1
-        except BackendError:
-            return False, gone
 
     def _hang_up(self) -> None:
         """Close the connection, or keep it for the next request where the answer was read whole."""

@@ -280,10 +280,10 @@ def classify_event(payload: object) -> BackendError:
 def failure_of(decoder: CompletionDecoder) -> BackendError | None:
     """Return what is wrong with a completion at its end; ``None`` for a whole one with text.
 
-    An error after a whole answer takes nothing from it. One that holds only thinking is whole: what
-    that means is judged with the text (``bot.output.pipeline``), where thinking may stand too.
+    One that holds only thinking is whole: what that means is judged with the text
+    (``bot.output.pipeline``), where thinking may stand too.
     """
-    if decoder.has_ended and decoder.has_content:
+    if decoder.is_whole:
         return None
     if decoder.failure is not None:
         return classify_event(decoder.failure)

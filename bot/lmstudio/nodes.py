@@ -156,7 +156,8 @@ class Node:
     @property
     def is_usable(self) -> bool:
         """Whether asking makes sense: not taken out or known to be down, and the circuit allows it."""
-        return not self.is_drained and self.is_up is not False and self.circuit.state != "open"
+        is_there = not self.is_drained and self.is_up is not False
+        return is_there and (self.circuit.open_until_s is None or self.circuit.state != "open")
 
     @property
     def slots(self) -> int:

@@ -140,7 +140,7 @@ class SettingsStore:
         permit = self._permit(place.guild_id, chosen)
         if permit is not None:
             return permit.key, permit.may_load, ""
-        return self._live.now.chat.model, True, NOT_PERMITTED
+        return self._live.view.chat.model, True, NOT_PERMITTED
 
     def show(self, place: Place) -> list[ShownSetting]:
         """Return every setting in force at this place, in the order of ``SETTING_TYPES``."""
@@ -345,7 +345,7 @@ class SettingsStore:
         changed = {
             name: getattr(base, name).model_copy(update=update) for name, update in sections.items()
         }
-        self._live.now = base.model_copy(update=changed)
+        self._live.put_in_force(base.model_copy(update=changed))
 
     async def _recover(self, is_fresh: bool) -> None:
         """Write everything to a fresh database; read what couldn't be read from an old one."""

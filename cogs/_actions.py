@@ -13,8 +13,10 @@ from bot.chat.backfill import DISCORD_EPOCH_MS
 from bot.chat.closing import Ending
 from bot.core.clock import within
 from bot.core.domain import IncomingMessage, MessageId, Origin, Question, QuestionId, UserId
-from bot.core.notices import notice, without_known
+from bot.core.notices import LOST, notice, without_known
 from bot.core.ports import Controls, JournalEntry
+from bot.delivery.board import quiet_lines
+from bot.delivery.splitter import MESSAGE_UNITS, split, units
 from bot.gateway.client import ClawbotClient
 from cogs import _buttons, _convert, _gate, _places, _respond, _review
 
@@ -31,8 +33,6 @@ CONTINUED_ALREADY = "That answer is continued already. Press Continue below its 
 CONTINUE = "Continue exactly where your last answer stopped. Don't repeat any of it."
 LOOK_S = 1.5
 """Seconds to look at a question's message before it is answered again: a press waits 3 s at most."""
-MOST_ID = 2**63 - 1
-"""Snowflakes stay below it for centuries, and databases take no larger number."""
 SHOWN_CHARS = 1900
 """Longer thinking comes as a file."""
 
@@ -64,17 +64,29 @@ class AnswerActions:
             await self._stop_left_open(question_id)
 
     async def _end_unknown(self, question_id: QuestionId, interaction: Interaction) -> None:
-        """End an answer that was being written when the database was lost, as it stands."""
+        """End an answer that was being written when the database was lost."""
         await _respond.say(interaction, FORGOTTEN)
-        shown = interaction.message
-        if shown is None:
-            return
-        if await self._services.journal.entry_of_message(MessageId(shown.id)) is None:
+        if interaction.message is not None:
             place = _convert.interaction_place(interaction)
-            words = without_known(shown.content) or notice(FORGOTTEN)
-            none = Controls(question_id, UserId(interaction.user.id))
-            sink = _places.message_sink(self._client, place, None)
-            await sink.edit(MessageId(shown.id), words, controls=none)
+            shown = replace(_convert.message(interaction.message), place=place)
+            await self.end_lost(replace(shown, unfinished=question_id))
+
+    async def end_lost(self, shown: IncomingMessage) -> None:
+        """End one of the bot's own messages that is still being written, but for no known question.
+
+        Raises:
+            DeliveryError: Discord doesn't let it be edited.
+        """
+        question_id, journal = shown.unfinished, self._services.journal
+        if question_id is None or await journal.entry(question_id) is not None:
+            return
+        if await journal.entry_of_message(shown.id) is not None:
+            return
+        words, line = without_known(shown.text), quiet_lines((LOST,))
+        kept = split(words, MESSAGE_UNITS - units(line) - 1)[:1]
+        ended = "\n".join([*kept, line]) if kept else notice(LOST)
+        sink = _places.message_sink(self._client, shown.place, None)
+        await sink.edit(shown.id, ended, controls=Controls(question_id, shown.author.id))
 
     async def _open(self, question_id: QuestionId) -> JournalEntry | None:
         entry = await self._services.journal.entry(question_id)
@@ -210,7 +222,7 @@ class AnswerActions:
         self, question_id: QuestionId, interaction: Interaction
     ) -> JournalEntry | None:
         """Return a button's question, if this is a button of its answer: an id can be made up."""
-        if question_id > MOST_ID:
+        if question_id > _buttons.MOST_ID:
             return None
         entry = await self._services.journal.entry(question_id)
         if entry is None or entry.question.place.channel_id != interaction.channel_id:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from enum import StrEnum
 from typing import Any, Protocol, Self
 
@@ -39,6 +39,10 @@ _ID = re.compile(
 """At most 55 characters; Discord allows 100 (Discord: component reference, custom_id)."""
 
 NOT_YOURS = "Only the person who asked, or a moderator, can use this button."
+
+
+MOST_ID = 2**63 - 1
+"""Snowflakes stay below it for centuries, and databases take no larger number."""
 
 
 class ButtonActions(Protocol):
@@ -140,6 +144,13 @@ def answer_button(
                 await explain(interaction, exc)
 
     return AnswerButton
+
+
+def stops(custom_ids: Iterable[str]) -> QuestionId | None:
+    """Return the question that a Stop button among some belongs to."""
+    found = (_ID.fullmatch(each) for each in custom_ids)
+    ids = (int(each["question"]) for each in found if each and each["action"] == Action.STOP)
+    return next((QuestionId(each) for each in ids if each <= MOST_ID), None)
 
 
 def install(

@@ -21,6 +21,7 @@ from bot.core.domain import (
     UserId,
 )
 from bot.prompt.cleaning import without_mention
+from cogs import _buttons
 
 _ORDINARY = frozenset({discord.MessageType.default, discord.MessageType.reply})
 _FORUMS = frozenset({discord.ChannelType.forum, discord.ChannelType.media})
@@ -130,6 +131,7 @@ def message(message: discord.Message) -> IncomingMessage:
             if reference is not None and is_forward and reference.message_id is not None
             else None
         ),
+        unfinished=_buttons.stops(_custom_ids(_given(message, "components"))),
     )
 
 
@@ -261,6 +263,12 @@ def _component_texts(components: Iterable[object]) -> Iterator[str]:
         if isinstance(component, discord.TextDisplay):
             yield component.content
         yield from _component_texts(getattr(component, "children", ()))
+
+
+def _custom_ids(components: Iterable[object]) -> Iterator[str]:
+    for component in components:
+        yield str(getattr(component, "custom_id", None) or "")
+        yield from _custom_ids(getattr(component, "children", ()))
 
 
 def _bounded(texts: Iterable[str]) -> Iterator[str]:

@@ -24,14 +24,15 @@ from bot.core.domain import (
     IncomingMessage,
     MessageId,
     Origin,
+    Place,
     Question,
     QuestionId,
     UserId,
 )
-from bot.core.errors import AdmissionError
+from bot.core.errors import AdmissionError, DeliveryError
 from bot.core.recent import Recent
 from bot.core.tasks import KeyedLocks, TaskOwner
-from bot.core.wording import counted
+from bot.core.wording import counted, plain_reason
 from bot.gateway.client import ClawbotClient
 from bot.prompt.cleaning import readable, without_mention
 from cogs import _actions, _buttons, _convert, _gate, _places, _respond, _review, _tree
@@ -176,8 +177,24 @@ class ChatCog(commands.Cog):
             self._tasks.start(self._ask_for_words(question, incoming), name="no words")
             return
         if origin is Origin.DM:
-            await self._backfill.remember_dms(incoming.place.channel_id)
+            await self._remember_dm(incoming.place)
         await self._submit(await self._placed(question, incoming), incoming)
+
+    async def _remember_dm(self, place: Place) -> None:
+        """Remember a direct-message channel; where it is new, a lost database may have known it."""
+        if place.channel_id not in self._backfill.dm_channels:
+            looking = self._backfill.hand_on_unfinished(place, self._end_unfinished)
+            self._tasks.start(looking, name="unfinished")
+        await self._backfill.remember_dms(place.channel_id)
+
+    async def _end_unfinished(self, shown: IncomingMessage) -> None:
+        """End an answer of the bot's own that was being written for a question nobody knows."""
+        if shown.author.id != self._me:
+            return
+        try:
+            await self._actions.end_lost(shown)
+        except DeliveryError as exc:
+            _log.info("an unfinished answer stays as it is (%s)", plain_reason(exc))
 
     def _goes_on(self, incoming: IncomingMessage) -> bool:
         """Return whether a message goes on with what its author has just begun to ask."""
@@ -356,6 +373,9 @@ class ChatCog(commands.Cog):
                     await self._edited(found)
 
     async def _take_missed(self, incoming: IncomingMessage) -> None:
+        if incoming.unfinished is not None:
+            await self._end_unfinished(incoming)
+            return
         if self._is_webhooks(incoming):
             await self._copied(incoming)
             return

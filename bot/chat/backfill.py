@@ -93,6 +93,12 @@ LookUp = Callable[[Sequence[ChannelId]], Awaitable[Iterable[Candidate]]]
 """Looks channels up that Discord didn't list."""
 
 
+async def _hand_on_unfinished(page: Sequence[IncomingMessage], handle: Handle) -> None:
+    for message in page:
+        if message.unfinished is not None:
+            await handle(message)
+
+
 class _Begun:
     """Counts the lives of the process that ended in the middle of something, by its name.
 
@@ -276,6 +282,7 @@ class Backfill:
         """
         seen = await self._journal.last_seen()
         if self._alive_at is None and not seen:
+            await self._look_for_unfinished(candidates, handle)
             return 0
         turns = deque(self._due(candidates, seen).values())
         pages = dict.fromkeys(map(id, turns), 0)
@@ -301,6 +308,20 @@ class Backfill:
             if turns:
                 await self._clock.sleep(SPACING_S)
         return found
+
+    async def _look_for_unfinished(self, candidates: Iterable[Candidate], handle: Handle) -> None:
+        """Look for answers that a life before was writing: a first start may follow a lost database."""
+        floor = snowflake_at(self._clock.now() - self._oldest)
+        active = [each for each in candidates if (each.last_message_id or 0) >= floor]
+        for each in sorted(active, key=lambda each: -(each.last_message_id or 0)):
+            await self.hand_on_unfinished(each.place, handle)
+            await self._clock.sleep(SPACING_S)
+
+    async def hand_on_unfinished(self, place: Place, handle: Handle) -> None:
+        """Hand on the messages among a channel's newest that look as if they were being written."""
+        async with self._begun.begin(f"page {place.channel_id} newest") as may_read:
+            page = await self._source.history(place, limit=PAGE_MESSAGES) if may_read else ()
+        await _hand_on_unfinished(page, handle)
 
     async def _read(self, search: _Search) -> Sequence[IncomingMessage]:
         """Return the next page of a channel; nothing of one that the process died over twice."""
@@ -346,11 +367,16 @@ class Backfill:
     async def _take(
         self, search: _Search, page: Sequence[IncomingMessage], handle: Handle
     ) -> tuple[int, bool]:
-        """Hand on a page's messages; return how many, and whether the channel is done."""
+        """Hand on a page's messages; return how many, and whether the channel is done.
+
+        What was being written for a question comes before that question, which is then asked anew.
+        """
+        await _hand_on_unfinished(page, handle)
         for count, message in enumerate(page):
             if self._came_live(message):
                 return count, True
-            if message.id > search.known or self._is_edited_since(message):
+            is_news = message.id > search.known or self._is_edited_since(message)
+            if is_news and message.unfinished is None:
                 await handle(message)
             await self._journal.seen(search.place.channel_id, message.id)
             search.after = message.id

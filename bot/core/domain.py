@@ -122,6 +122,7 @@ class IncomingMessage:
         forward_of: The message that it forwards, wherever that is.
         is_withheld: Its writer doesn't want others' questions to read it, so nothing of it is here.
         replied_user_id: Author of the referenced message where Discord sent it along.
+        unfinished: The question that it answers, where a Stop button says it is being written.
     """
 
     id: MessageId
@@ -145,6 +146,7 @@ class IncomingMessage:
     poll: str = ""
     forward_of: MessageId | None = None
     is_withheld: bool = False
+    unfinished: QuestionId | None = None
 
     @property
     def carries_something(self) -> bool:

@@ -36,6 +36,9 @@ _FIGURES: Final = frozenset(
 )
 SUMMED_UP: Final = " and a summary of earlier ones"
 
+LOST: Final = "I was stopped while I wrote this, and have lost the rest. If no answer follows, please ask again."
+"""Ends an answer that was being written when the database was lost."""
+
 _HISTORY: Final = frozenset(
     f"Using the last {what}{summary}."
     for what in (
@@ -100,8 +103,10 @@ def _is_ours(line: str) -> bool:
     if line.startswith(FILE_LINE):
         return True
     words = line.removeprefix(QUIET_PREFIX)
-    return _numberless(words) in _HISTORY or any(
-        _numberless(part) in _FIGURES for part in words.split(" · ")
+    return (
+        words == LOST
+        or _numberless(words) in _HISTORY
+        or any(_numberless(part) in _FIGURES for part in words.split(" · "))
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.core.notices import LOST
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.e2e.test_doors import turns
@@ -162,7 +163,7 @@ async def test_what_was_edited_in_a_gap_is_asked_as_it_is_and_a_mention_added_th
     assert len(lm.completions) == 4
 
 
-async def test_stop_ends_an_answer_whose_database_was_lost_as_it_stands(
+async def test_an_answer_whose_database_was_lost_is_ended_with_a_sentence(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:
     folder = tmp_path / "data"
@@ -170,9 +171,15 @@ async def test_stop_ends_an_answer_whose_database_was_lost_as_it_stands(
         for file in folder.glob("clawbot.db*"):
             file.unlink()
     words = begun.content
+    me, eve = Person(discord.world, discord.bot_user), discord.add_user("Eve")
+    private = [await me.say(each.dm_channel, words) for each in (ada, eve)]
+    for shown in private:  # Discord lists no direct-message channels
+        shown.components = begun.components
     async with running(settings_for(discord, lm, folder)):
-        pressed = await ada.click(begun, "Stop")
+        pressed = await ada.click(private[0], "Stop")
         await pressed.wait_content()
-        await discord.wait_until(lambda: not begun.buttons, timeout_s=20)
-    assert begun.content == words or "no longer have" in begun.content
+        await eve.dm("Are you still there?")
+        for shown in (begun, *private):
+            await discord.wait_until(lambda: not shown.buttons, timeout_s=20)  # noqa: B023
+            assert shown.content == f"{words}\n-# {LOST}"
     assert "no longer have" in pressed.content

@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 
 from bot.chat.backfill import ALIVE, MOST_LIVES, SPACING_S, Backfill, Candidate, snowflake_at
-from bot.core.domain import ChannelId, GuildId, IncomingMessage, MessageId, Place, PlaceKind
+from bot.core.domain import (
+    ChannelId,
+    GuildId,
+    IncomingMessage,
+    MessageId,
+    Place,
+    PlaceKind,
+    QuestionId,
+)
 from bot.storage.database import open_database
 from bot.storage.journal import SqlJournal
 from tests.support.builders import HOME, message
@@ -304,3 +312,30 @@ async def test_of_what_was_seen_before_a_gap_only_what_was_edited_in_it_is_hande
     missed = harness.post(10)
     await harness.scan()
     assert harness.found == [seen[1], missed]
+
+
+async def test_a_first_start_looks_only_for_answers_that_were_being_written(
+    harness: BackfillHarness,
+) -> None:
+    first = BackfillHarness(harness.journal, harness.clock)
+    first.state = FakeState({})
+    first.backfill = Backfill(first.source, first.journal, first.state, first.clock, HOUR)
+    await first.backfill.session_began()
+    quiet = replace(HOME, channel_id=ChannelId(HOME.channel_id + 1))
+    old = first.post(90, quiet)
+    *_, newest = [first.post(minutes_ago) for minutes_ago in (50, 20, 10)]
+    for at in (0, 2):
+        unfinished = replace(first.source.messages[at], unfinished=QuestionId(at + 1))
+        first.source.messages[at] = unfinished
+    await first.scan(Candidate(HOME, newest), Candidate(quiet, old))
+    assert first.found == [first.source.messages[2].id]
+
+
+async def test_an_unfinished_answer_is_ended_before_its_question_is_asked_anew(
+    harness: BackfillHarness,
+) -> None:
+    asked, answer = harness.post(10), harness.post(9)
+    last = replace(harness.source.messages[-1], unfinished=QuestionId(asked))
+    harness.source.messages[-1] = last
+    await harness.scan()
+    assert harness.found == [answer, asked]

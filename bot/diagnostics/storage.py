@@ -16,8 +16,9 @@ from bot.core.tasks import apart
 from bot.diagnostics.values import Finding, Status, Step
 from bot.storage.database import DEGRADED
 from bot.storage.engine import log_of
-from bot.storage.inspection import damage_of, is_log_damaged, is_newer, leftovers_of, server_problem
+from bot.storage.inspection import damage_of, is_newer, leftovers_of, server_problem
 from bot.storage.lock import is_in_use
+from bot.storage.log_file import read_log
 from config.settings import StoreSettings
 
 _MIB = 1024 * 1024
@@ -183,7 +184,7 @@ def _database(database: Path) -> Iterator[Finding]:
             f"Put a backup of {database.name} in its place first, if you have one.",
             technical=damage,
         )
-    elif is_log_damaged(log_of(database)):
+    elif read_log(log_of(database)).is_damaged:
         yield _warning(
             "The database's log is damaged: a start keeps a copy of it, and goes on without the last "
             "changes of settings and questions in it.",

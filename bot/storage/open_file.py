@@ -2,20 +2,25 @@
 
 SQLite keeps writing into a file that has no name any more, and reports success: on POSIX systems a
 deleted file lives as long as somebody has it open (SQLite: how to corrupt, unlinking or renaming a
-database file while in use). So its name is looked at around each commit; that costs microseconds.
+database file while in use). So its name is looked at around each commit; that costs microseconds. What
+others write into its log is noticed by the time of the log's last change: only then is the log read.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+import sqlite3
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 from enum import Enum, auto
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Engine
+
+from bot.storage.log_file import LONGEST_BYTES, indexed, read_log
 
 KEPT: Final = (
     "The data folder holds {name}, which was set aside: what only that file holds isn't in use. "
@@ -24,9 +29,12 @@ KEPT: Final = (
 
 _RESCUED: Final = ".rescued"
 _LOG: Final = "-wal"
-_SIDES: Final = ("-wal", "-shm")
+_INDEX: Final = "-shm"
+_SIDES: Final = (_LOG, _INDEX)
 
 _Identity = tuple[int, int]
+_LogState = tuple[int, int]
+"""When it was last changed, in nanoseconds, and its size."""
 
 
 class Loss(Enum):
@@ -36,6 +44,7 @@ class Loss(Enum):
     REPLACED = auto()
     EMPTIED = auto()
     LOG_GONE = auto()
+    LOG_DAMAGED = auto()
 
 
 class OpenFile:
@@ -49,15 +58,21 @@ class OpenFile:
         self.path = path
         self._main: _Identity | None = None
         self._log: _Identity | None = None
+        self._log_state: _LogState | None = None
 
     def opened(self) -> None:
         """Take note of the files as they are: they have just been opened."""
         self._main = _identity(self.path)
         self._log = _identity(_side(self.path, _LOG))
+        self.wrote()
+
+    def wrote(self) -> None:
+        """Take note of the log as it is: what was written into it last was ours."""
+        self._log_state = _log_state(_side(self.path, _LOG))
 
     def closed(self) -> None:
         """Forget them: nothing is open, so nothing can be lost."""
-        self._main = self._log = None
+        self._main = self._log = self._log_state = None
 
     def loss(self) -> Loss | None:
         """Return what happened to them; ``None`` while all is well or nothing is open."""
@@ -79,16 +94,36 @@ class OpenFile:
         log = _identity(_side(self.path, _LOG))
         if self._log is None:
             self._log = log
-        return Loss.LOG_GONE if log != self._log else None
+        if log != self._log:
+            return Loss.LOG_GONE
+        return Loss.LOG_DAMAGED if self._is_log_damaged() else None
 
-    def set_log_aside(self, now: datetime) -> None:
-        """Rename a log that belongs to the lost file, so that it isn't replayed into another."""
+    def _is_log_damaged(self) -> bool:
+        """Read the log if somebody else has written into it."""
+        log = _side(self.path, _LOG)
+        found = _log_state(log)
+        if found == self._log_state:
+            return False
+        frames, _ = indexed(_side(self.path, _INDEX))
+        if log.stat().st_size <= LONGEST_BYTES and read_log(log).frames < frames:
+            return True
+        self._log_state = found
+        return False
+
+    def set_log_aside(self, now: datetime) -> str:
+        """Rename a log that belongs to the lost file, so that it isn't replayed into another.
+
+        Returns:
+            Its new name.
+        """
+        target = set_aside_name(self.path, "lost", now)
         for suffix in _SIDES:
             side = _side(self.path, suffix)
             if suffix == _LOG and _identity(side) != self._log:
-                return
+                break
             with suppress(FileNotFoundError):
-                side.replace(_side(set_aside_name(self.path, "lost", now), suffix))
+                side.replace(_side(target, suffix))
+        return _side(target, _LOG).name
 
 
 def rescue(engine: Engine, path: Path) -> Path | None:
@@ -104,15 +139,48 @@ def rescue(engine: Engine, path: Path) -> Path | None:
     pool: object = engine.pool
     if not getattr(pool, "checkedin", lambda: 0)():
         return None
-    target = path.with_name(path.name + _RESCUED)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    os.close(os.open(target, os.O_RDWR | os.O_CREAT, 0o600))
+    target = _new_private(path)
     connection = engine.raw_connection()
     try:
         connection.cursor().execute("VACUUM INTO ?", (str(target),))
     finally:
         connection.close()
+    return target
+
+
+def rescue_without_log(path: Path) -> Path | None:
+    """Write a database as far as its damaged log lets it be read into a new file beside it.
+
+    What the database has of the log already would be taken back by the part before that.
+
+    Returns:
+        The new file; ``None`` where the database without its log is damaged, too.
+
+    Raises:
+        OSError: There is no room or no right for a file there.
+    """
+    target = _new_private(path)
+    shutil.copyfile(path, target)
+    log = _side(path, _LOG)
+    content, (_, in_database) = read_log(log), indexed(_side(path, _INDEX))
+    if content.frames > in_database:
+        with log.open("rb") as damaged, _side(target, _LOG).open("wb") as sound:
+            sound.write(damaged.read(content.end))
+    try:
+        with closing(sqlite3.connect(target)) as connection:
+            is_sound = connection.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)]
+    except sqlite3.DatabaseError:
+        return None
+    return target if is_sound else None
+
+
+def _new_private(path: Path) -> Path:
+    """Make an empty file, which nobody else may read, for what is rescued of a database."""
+    target = path.with_name(path.name + _RESCUED)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for file in (target, *(_side(target, suffix) for suffix in _SIDES)):
+        file.unlink(missing_ok=True)
+    os.close(os.open(target, os.O_RDWR | os.O_CREAT, 0o600))
     return target
 
 
@@ -171,3 +239,11 @@ def _identity(path: Path) -> _Identity | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_dev, found.st_ino
+
+
+def _log_state(log: Path) -> _LogState | None:
+    try:
+        found = log.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_mtime_ns, found.st_size

@@ -17,13 +17,15 @@ from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 from bot.core.clock import Clock
 from bot.core.errors import ConfigurationError, DependencyError, StoreError
 from bot.storage import engine as engines
-from bot.storage.inspection import is_log_damaged, leftovers_of
+from bot.storage.inspection import leftovers_of
+from bot.storage.log_file import read_log
 from bot.storage.migrate import ensure_schema
 from bot.storage.open_file import (
     Loss,
     OpenFile,
     move_aside,
     rescue,
+    rescue_without_log,
     set_aside_name,
 )
 from bot.storage.schema import state, to_ms, upsert
@@ -47,6 +49,11 @@ LOG_FOLDED: Final = (
 LOG_DAMAGED: Final = (
     "The database's log was damaged: the last changes of settings and the last questions before the "
     "stop may be missing. It is kept as {name}."
+)
+LOG_OVERWRITTEN: Final = (
+    "The database's log was overwritten while I was running; what is in force and open now is in the "
+    "database again. Some of the last answers and changes may be missing from its history. The damaged "
+    "log is kept as {name}."
 )
 BEGUN_ANEW: Final = (
     "The database's file was deleted or overwritten while I was running; a new one was begun with "
@@ -223,11 +230,17 @@ class Worker:
 
     def reclaim(self) -> bool:
         """Give some free pages of the file back to the disk; return whether there are more."""
-        return self._file is not None and engines.reclaim(self._connected())
+        if self._file is None:
+            return False
+        has_more = engines.reclaim(self._connected())
+        self._wrote()
+        return has_more
 
     def overwrite_deleted(self) -> bool:
         """Leave nothing of what was deleted in the file and its log; ``False`` while others read it."""
-        return engines.overwrite_deleted(self._connected())
+        is_done = engines.overwrite_deleted(self._connected())
+        self._wrote()
+        return is_done
 
     def _together(
         self, works: Sequence[Callable[[Connection], Any]], result: CommitResult
@@ -235,7 +248,13 @@ class Worker:
         engine = self._ready(result)
         with engine.begin() as connection:
             self._guard(connection)
-            return [WorkOutcome(work(connection)) for work in works]
+            outcomes = [WorkOutcome(work(connection)) for work in works]
+        self._wrote()
+        return outcomes
+
+    def _wrote(self) -> None:
+        if self._open_file is not None:
+            self._open_file.wrote()
 
     def _alone(self, work: Callable[[Connection], Any], result: CommitResult) -> WorkOutcome:
         if result.fault is not None:
@@ -323,6 +342,9 @@ class Worker:
         if loss is Loss.LOG_GONE:
             self._fold_log()
             report = LOG_FOLDED
+        elif loss is Loss.LOG_DAMAGED:
+            report = self._put_log_right(opened)
+            result.is_fresh = True
         else:
             rescued = self._rescued(opened.path)
             opened.set_log_aside(self._clock.now())
@@ -331,6 +353,20 @@ class Worker:
         self._is_ready = self._was_ready = False
         self._close()
         result.reports.append(report)
+
+    def _put_log_right(self, opened: OpenFile) -> str:
+        """Go on with the database as it is without what is damaged; return what to tell the operator."""
+        now = self._clock.now()
+        rescued = rescue_without_log(opened.path)
+        kept = opened.set_log_aside(now)
+        if rescued is not None:
+            rescued.replace(
+                opened.path
+            )  # the open connection would write the damage into the other
+            return LOG_OVERWRITTEN.format(name=kept)
+        moved_to = move_aside(opened.path, now)
+        engines.create_private_file(opened.path)
+        return DAMAGED.format(name=moved_to.name)
 
     def _fold_log(self) -> None:
         """Bring what only a log without a name holds into the database."""
@@ -360,7 +396,7 @@ class Worker:
         if self._file is None:
             return
         log = engines.log_of(self._file)
-        if is_log_damaged(log):
+        if read_log(log).is_damaged:
             kept = engines.log_of(set_aside_name(self._file, "damaged", self._clock.now()))
             shutil.copy2(log, kept)
             result.reports.append(LOG_DAMAGED.format(name=kept.name))

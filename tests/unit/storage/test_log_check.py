@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bot.core.domain import GuildId, UserId
 from bot.storage.database import open_database
-from bot.storage.inspection import is_log_damaged
+from bot.storage.log_file import read_log
 from bot.storage.setting_types import Scope
 from bot.storage.settings_store import SettingsStore
 from config.settings import LiveSettings, Settings
@@ -42,11 +42,11 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def _judge(tmp_path: Path, content: bytes) -> bool:
     file = tmp_path / "a-wal"
     file.write_bytes(content)
-    return is_log_damaged(file)
+    return read_log(file).is_damaged
 
 
 def test_a_log_of_a_kill_is_sound_wherever_it_ends(tmp_path: Path, log: bytes) -> None:
-    assert not is_log_damaged(tmp_path / "nowhere")
+    assert not read_log(tmp_path / "nowhere").is_damaged
     assert len(log) > 20 * FRAME_BYTES
     for size in (0, 10, 32, 100, 32 + FRAME_BYTES, 32 + FRAME_BYTES * 3 + 500, len(log)):
         assert not _judge(tmp_path, log[:size])

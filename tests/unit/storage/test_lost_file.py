@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,6 +75,41 @@ def _replaced_by_garbage(path: Path) -> None:
     other.replace(path)
 
 
+def _a_moment_later(log: Path) -> None:
+    """Let a change be later than the one before, which a file's time may not tell within some ms."""
+    changed_ns = log.stat().st_mtime_ns
+    os.utime(log, ns=(changed_ns, changed_ns + 10_000_000))
+
+
+def _log_overwritten(path: Path) -> None:
+    log = path.with_name("clawbot.db-wal")
+    with log.open("r+b") as file:
+        file.write(b"garbage " * (log.stat().st_size // 8))
+    _a_moment_later(log)
+
+
+def _log_emptied(path: Path) -> None:
+    os.truncate(path.with_name("clawbot.db-wal"), 0)
+
+
+def _one_byte_of_the_log_changed(path: Path) -> None:
+    log = path.with_name("clawbot.db-wal")
+    with log.open("r+b") as file:
+        file.seek(32 + 24 + 4096 + 500)
+        byte = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 1]))
+    _a_moment_later(log)
+
+
+def _end_of_the_log_overwritten(path: Path) -> None:
+    log = path.with_name("clawbot.db-wal")
+    with log.open("r+b") as file:
+        file.seek(-5000, os.SEEK_END)
+        file.write(b"garbage " * 625)
+    _a_moment_later(log)
+
+
 WAYS = [
     _deleted,
     _only_the_file_deleted,
@@ -82,7 +119,13 @@ WAYS = [
     _truncated,
     _replaced_by_nothing,
     _replaced_by_garbage,
+    _log_overwritten,
+    _log_emptied,
+    _one_byte_of_the_log_changed,
+    _end_of_the_log_overwritten,
 ]
+LOSING = (_truncated, *WAYS[-4:])
+"""Of these only what was in memory is left for sure."""
 
 
 def _in_a_folder_of_its_own(tmp_path: Path) -> Path:
@@ -130,7 +173,7 @@ async def test_nothing_accepted_is_lost_at_a_kill_after_the_file_was_lost(
             assert stored is not None
             assert stored.value == 0.2
             assert (await StateStore.open(killed, clock)).get("hash") == "abc"
-            if way is not _truncated:  # of which only what was in memory is left
+            if way not in LOSING:
                 answered = await left.entry(QuestionId(2))
                 assert answered is not None
                 assert answered.thinking == "Hm."
@@ -210,3 +253,36 @@ async def test_a_file_that_cant_be_made_again_yet_is_made_as_soon_as_it_can(
     async with open_database(path, clock) as database:
         journal = await SqlJournal.open(database, clock, 30)
         assert [entry.question.id for entry in await journal.pending()] == [1, 2]
+
+
+async def test_an_overwritten_log_is_noticed_while_nobody_writes_and_its_file_is_kept(
+    path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_database(path, clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        assert await journal.accept(question(1))
+        _log_overwritten(path)
+        await clock.advance(WATCH_S)
+        while not errors_in(caplog):
+            await settle()
+        await drain(database)
+        (kept,) = path.parent.glob("clawbot.db.lost-*-wal")
+        assert kept.name in errors_in(caplog)[0]
+        assert database.state
+
+
+async def test_what_another_program_writes_in_order_is_no_damage(
+    path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_database(path, clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        assert await journal.accept(question(1))
+        with contextlib.closing(sqlite3.connect(path)) as other, other:
+            other.execute("UPDATE state SET value = value")
+            other.execute("CREATE TABLE theirs (x)")
+        assert await journal.accept(question(2))
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            other.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+        assert await journal.accept(question(3))
+        await drain(database)
+    assert not errors_in(caplog)

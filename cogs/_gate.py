@@ -17,8 +17,8 @@ from bot.core.domain import IncomingMessage, Origin, Place, Question, UserId
 from bot.core.errors import DeliveryError, TargetGoneError
 from bot.core.wording import plain_reason
 from bot.gateway.client import ClawbotClient
+from bot.gateway.rest import Caller
 from cogs import _convert, _places, _respond
-from cogs._calls import Caller
 
 Interaction = discord.Interaction[ClawbotClient]
 

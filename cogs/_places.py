@@ -24,9 +24,8 @@ from bot.core.notices import notice
 from bot.core.wording import plain_reason
 from bot.delivery.board import nonce
 from bot.gateway.client import ClawbotClient
-from bot.gateway.rest import POST_MESSAGE, missing
+from bot.gateway.rest import POST_MESSAGE, Caller, missing
 from cogs import _convert
-from cogs._calls import Caller
 from cogs._sink import MessageSink
 from cogs._source import Requests
 

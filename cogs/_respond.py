@@ -17,8 +17,8 @@ from bot.core.errors import BotError, describe
 from bot.core.tasks import end_tasks
 from bot.core.wording import plain_reason
 from bot.delivery.splitter import MESSAGE_UNITS, fit, units
+from bot.gateway.rest import TRANSIENT
 from bot.queue.capacity import in_words
-from cogs._calls import TRANSIENT
 
 _log = logging.getLogger(__name__)
 

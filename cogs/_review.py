@@ -14,9 +14,9 @@ from bot.core.errors import DeliveryError, TargetGoneError
 from bot.core.ports import JournalEntry
 from bot.core.wording import plain_reason
 from bot.gateway.client import ClawbotClient
+from bot.gateway.rest import Caller
 from bot.prompt.cleaning import without_mention
 from cogs import _convert, _gate, _places
-from cogs._calls import Caller
 from cogs._sink import ACKNOWLEDGED_WITHIN_S, TOKEN_VALID_S, InteractionSink
 from cogs._source import Requests
 

@@ -16,6 +16,7 @@ from bot.lmstudio.catalogue import name_to_send
 from bot.lmstudio.completion import offered
 from bot.lmstudio.names import shown
 from bot.storage.setting_types import (
+    EVERYWHERE,
     SETTING_TYPES,
     Change,
     Layer,
@@ -67,7 +68,7 @@ def scope_for(interaction: Interaction, name: str | None, kind: SettingType | No
     is_global = kind is not None and kind.layers == (Layer.GLOBAL,)
     if name == "global" or (name is None and is_global):
         _gate.require_owner(interaction)
-        return Scope.everywhere()
+        return EVERYWHERE
     _gate.require_manager(interaction)
     guild_id = GuildId(interaction.guild_id or 0)
     if name in {None, "guild"}:

@@ -29,8 +29,8 @@ from bot.core.errors import (
 )
 from bot.core.ports import Controls, TextFile
 from bot.core.wording import plain_reason
+from bot.gateway.rest import CALL_TIMEOUT_S, TRANSIENT, Caller, map_discord_error
 from cogs._buttons import view_for
-from cogs._calls import CALL_TIMEOUT_S, TRANSIENT, Caller, map_discord_error
 
 if TYPE_CHECKING:
     from discord.types.message import Message as MessagePayload

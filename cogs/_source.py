@@ -14,8 +14,8 @@ from bot.core.domain import IncomingMessage, MessageId, Person, Place, PlaceKind
 from bot.core.errors import DeliveryError
 from bot.core.wording import plain_reason
 from bot.gateway.readable import UNREADABLE, read_message
+from bot.gateway.rest import Caller
 from cogs import _convert
-from cogs._calls import Caller
 
 _log = logging.getLogger(__name__)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from bot.core.domain import Completed, FinishReason
 from bot.core.ports import ChatSettings
@@ -38,6 +39,7 @@ TOO_LONG = "Stopped here: this answer was getting too long."
 REPEATED = "Stopped here: the model had begun to repeat itself."
 CONTINUED = "Stopped here: the model had begun to write other people's messages."
 _NAME_CHARS = 100
+_NAMES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ def describe_run(prompt: Prompt, done: Completed, took_s: float) -> str:
     return " · ".join(parts)
 
 
+@lru_cache(_NAMES)
 def model_name(reported: str | None) -> str:
     """Return the name that a server gave its model as one short, harmless line."""
     line = shown(reported or "")

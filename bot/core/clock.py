@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from contextvars import Context
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -51,10 +52,7 @@ class SystemClock:
     monotonic = staticmethod(time.monotonic)
     sleep = staticmethod(asyncio.sleep)
     timeout = staticmethod(asyncio.timeout)
-
-    def now(self) -> datetime:
-        """Return the system time in UTC."""
-        return datetime.now(UTC)
+    now = staticmethod(partial(datetime.now, UTC))
 
     def call_later(self, delay_s: float, call: Callable[[], object]) -> Timer:
         """Have the running event loop call."""

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Self
 
-from bot.core.clock import Clock, within
+from bot.core.clock import Clock
 from bot.core.domain import MessageId, Question, Stage
 from bot.core.errors import (
     DeliveryError,
@@ -426,7 +426,8 @@ class Delivery:
     async def _wait(self, delay_s: float) -> None:
         """Wait until woken, at most ``delay_s``."""
         with contextlib.suppress(TimeoutError):
-            await within(self._clock, self._wake.wait(), delay_s)
+            async with self._clock.timeout(delay_s):
+                await self._wake.wait()
         self._wake.clear()
 
     async def _type(self) -> None:

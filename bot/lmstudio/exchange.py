@@ -332,7 +332,8 @@ class Exchange:
         decoder, content = self.decoder, self._response.content
         if self._pace.gather_s and not self._body_is_whole.is_set():
             with contextlib.suppress(TimeoutError):
-                await within(self._clock, self._body_is_whole.wait(), self._pace.gather_s)
+                async with self._clock.timeout(self._pace.gather_s):
+                    await self._body_is_whole.wait()
         self._watch.reading_since_s = self._clock.monotonic()
         try:
             while decoder.finish_reason is None and not (decoder.is_done or decoder.has_failed):

@@ -163,8 +163,8 @@ class Node:
     def slots(self) -> int:
         """Predictions that its loaded models run at once; 1 where not said."""
         parallel = [one.parallel for one in self.instances]
-        if self.catalogue is None or not self.catalogue.tells_loaded:
-            return max(parallel, default=1)  # names of one engine, or of what may be loaded
+        if len(parallel) > 1 and self.catalogue is not None and not self.catalogue.tells_loaded:
+            return max(parallel)  # names of one engine, or of what may be loaded
         return max(1, sum(parallel))
 
     @property
@@ -467,13 +467,14 @@ class Fleet:
             candidates = [node for node in left if node.circuit.allows]
         home = self._warmth.home(conversation_key)
 
-        paces = {node.index: node.pace(node.key_of(model)) for node in candidates}
+        infos = {node.index: node.model(model) for node in candidates}
+        paces = {n.index: n.pace(i.key if (i := infos[n.index]) else model) for n in candidates}
         known = [pace for pace in paces.values() if pace is not None]
         usual = sum(known) / len(known) if known else 1.0
         itself = 1 if known else 0  # with a measured speed, how fast it would be there counts
 
         def rank(node: Node) -> tuple[int, bool, bool, float, int]:
-            info = node.model(model)
+            info = infos[node.index]
             fit = 2 if info is None else int(not info.is_loaded)
             if info is not None and not node.learned(info.key).load.allows:
                 fit = 3

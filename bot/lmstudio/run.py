@@ -133,10 +133,10 @@ def findings(
         _log.warning("the model %.200r is taken for %.200r", plan.model, info.key)
         found.append(NEAR_NAME.format(key=shown(info.key)))
     listed = () if info is None else (info.key, *info.instance_ids)
-    expected = {plan.model or "", instance, *listed}
-    answered_by = decoder.model
-    is_known = any(is_same_model(answered_by or "", name) for name in expected if name)
-    if plan.model is not None and answered_by is not None and not is_known:
+    expected = {name for name in (plan.model, instance, *listed) if name}
+    by = decoder.model
+    is_known = by is None or by in expected or any(is_same_model(by, name) for name in expected)
+    if plan.model is not None and not is_known:
         found.append(OTHER_MODEL)
     if was_cut(plan, decoder.usage, info.context_tokens if info else None):
         found.append(CUT_BY_SERVER)
@@ -358,9 +358,11 @@ class Run:
                 raise _as_known(exc, ask) from exc
             failure = exc
         else:
-            if not node.has_loaded(self._plan.model):
+            info = node.model(ask.plan.model)
+            if info is not None and not info.is_loaded:
                 await node.refresh()
-            _learn_from_answer(ask, self._clock.monotonic())
+            key = ask.plan.model if info is None else info.key
+            _learn_from_answer(ask, key, self._clock.monotonic())
         read = Read(ask.sent, has_answer=not exchange.decoder.has_reasoning)
         self._fleet.note_warm(self._request.conversation_key, node, ask.instance, read)
         yield self._completed(ask, failure)
@@ -498,15 +500,15 @@ class Run:
         Raises:
             LoadFailedError: It couldn't be loaded a moment ago, and isn't by now.
         """
-        learned = self._learned(node)
+        info = node.model(self._plan.model)
+        learned = node.learned(self._plan.model if info is None else info.key)
         if learned.load.state == "open":
             await node.refresh()
-            if not node.has_loaded(self._plan.model):
+            info = node.model(self._plan.model)
+            if info is not None and not info.is_loaded:
                 raise learned.load_error or errors.LoadFailedError()
             learned.load.succeed()
-        if node.has_loaded(self._plan.model):
-            return None
-        return node.loading.get(node.key_of(self._plan.model) or "")
+        return None if info is None or info.is_loaded else node.loading.get(info.key)
 
     async def _wait_for_loading(self, running: asyncio.Event) -> None:
         left_s = self._total_at_s - self._clock.monotonic()
@@ -700,9 +702,8 @@ def fresh_tokens(usage: Usage, fresh_share: float, estimated_tokens: int) -> int
     return round(usage.prompt_tokens * fresh_share) if fresh_share > _MOSTLY_FRESH else 0
 
 
-def _learn_from_answer(ask: Ask, ended_s: float) -> None:
+def _learn_from_answer(ask: Ask, key: str | None, ended_s: float) -> None:
     """Remember what an answer tells of the model."""
-    key = ask.node.key_of(ask.plan.model)
     ask.node.note_success(key)
     learned = ask.node.learned(key)
     learned.folds_system = ask.plan.fold_system

@@ -132,7 +132,7 @@ def setting_type(name: str) -> SettingType:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where a change holds. Made by ``everywhere``, ``in_guild`` and ``in_channel``.
+    """Where a change holds. ``EVERYWHERE``, or made by ``in_guild`` and ``in_channel``.
 
     Attributes:
         guild_id: The guild, also of a channel; 0 with ``Layer.GLOBAL``.
@@ -144,11 +144,6 @@ class Scope:
     scope_id: int = 0
 
     @classmethod
-    def everywhere(cls) -> Scope:
-        """Return the scope of the whole bot."""
-        return cls(Layer.GLOBAL)
-
-    @classmethod
     def in_guild(cls, guild_id: GuildId) -> Scope:
         """Return the scope of a guild."""
         return cls(Layer.GUILD, guild_id, guild_id)
@@ -157,6 +152,10 @@ class Scope:
     def in_channel(cls, channel_id: ChannelId, guild_id: GuildId) -> Scope:
         """Return the scope of a channel or thread of a guild."""
         return cls(Layer.CHANNEL, guild_id, channel_id)
+
+
+EVERYWHERE: Final = Scope(Layer.GLOBAL)
+"""The scope of the whole bot."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from bot.core.wording import counted
 from bot.storage import settings_sql
 from bot.storage.database import Database
 from bot.storage.setting_types import (
+    EVERYWHERE,
     SETTING_TYPES,
     Change,
     InvalidSettingError,
@@ -338,7 +339,7 @@ class SettingsStore:
     def _follow(self) -> None:
         """Put in force what holds everywhere."""
         sections: dict[str, dict[str, SettingValue]] = {}
-        for key, stored in self._values.get(Scope.everywhere(), {}).items():
+        for key, stored in self._values.get(EVERYWHERE, {}).items():
             target = SETTING_TYPES[key].target
             sections.setdefault(target.section, {})[target.field] = stored.value
         base = self._live.base
@@ -366,11 +367,9 @@ def _field(settings: Settings, key: str) -> SettingValue | None:
 
 def _scopes(place: Place) -> list[Scope]:
     """Return the scopes that hold at a place, strongest first."""
-    scopes: list[Scope] = []
-    if place.guild_id is not None:
-        scopes.append(Scope.in_channel(place.channel_id, place.guild_id))
-        if place.parent_id is not None:
-            scopes.append(Scope.in_channel(place.parent_id, place.guild_id))
-        scopes.append(Scope.in_guild(place.guild_id))
-    scopes.append(Scope.everywhere())
-    return scopes
+    guild_id = place.guild_id
+    if guild_id is None:
+        return [EVERYWHERE]
+    channels = [i for i in (place.channel_id, place.parent_id) if i is not None]
+    scopes = [Scope(Layer.CHANNEL, guild_id, channel_id) for channel_id in channels]
+    return [*scopes, Scope(Layer.GUILD, guild_id, guild_id), EVERYWHERE]

@@ -21,7 +21,6 @@ OUTSIDE = {
         "bot.ops.status_server",
         "bot.prompt.attachments.cdn",
         "bot.core.wording",
-        "cogs._calls",  # discord.py lets aiohttp's failures through
         "sandbox",
     ),
     "sqlalchemy": ("bot.storage",),

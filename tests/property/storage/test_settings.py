@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from bot.core.domain import ChannelId, GuildId, Place, PlaceKind, UserId
 from bot.core.errors import AdmissionError
 from bot.storage.database import open_database
-from bot.storage.setting_types import SETTING_TYPES, Scope
+from bot.storage.setting_types import EVERYWHERE, SETTING_TYPES, Scope
 from bot.storage.settings_store import SettingsStore
 from config.settings import ChatDefaults, LiveSettings, Settings
 from tests.support.clock import FakeClock
 
 SCOPES = [
-    Scope.everywhere(),
+    EVERYWHERE,
     *(Scope.in_guild(GuildId(guild)) for guild in (1, 2)),
     *(Scope.in_channel(ChannelId(channel), GuildId(channel // 10)) for channel in (10, 11, 20)),
 ]

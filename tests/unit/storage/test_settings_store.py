@@ -13,7 +13,7 @@ from bot.core.domain import ChannelId, GuildId, Place, PlaceKind, UserId
 from bot.core.errors import StoreError
 from bot.core.ports import SettingsReader
 from bot.storage.database import Database, open_database
-from bot.storage.setting_types import Change, InvalidSettingError, Layer, Scope
+from bot.storage.setting_types import EVERYWHERE, Change, InvalidSettingError, Layer, Scope
 from bot.storage.settings_store import SettingsStore
 from config.settings import LiveSettings, Settings
 from tests.support.clock import FakeClock
@@ -24,7 +24,7 @@ HERE = Place(PlaceKind.GUILD_TEXT, CHANNEL, GUILD)
 IN_THREAD = Place(PlaceKind.THREAD, THREAD, GUILD, parent_id=CHANNEL)
 ELSEWHERE = Place(PlaceKind.GUILD_TEXT, ChannelId(80), OTHER_GUILD)
 DM = Place(PlaceKind.DM, ChannelId(90))
-EVERYWHERE, IN_GUILD = Scope.everywhere(), Scope.in_guild(GUILD)
+IN_GUILD = Scope.in_guild(GUILD)
 IN_CHANNEL = Scope.in_channel(CHANNEL, GUILD)
 ADMIN = UserId(1)
 

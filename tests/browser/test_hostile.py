@@ -98,13 +98,26 @@ async def test_names_are_text(reader: Reader) -> None:
 
 
 async def test_a_files_name_is_text_and_no_page_is_opened_from_it(reader: Reader) -> None:
-    name = "<img src=x onerror=alert(1)>.html"
-    page: FilePayload = {"name": name, "mimeType": "text/html", "buffer": b"<script>1</script>"}
-    await reader.page.locator(".composer input[type=file]").set_input_files(page)
+    svg = (
+        b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><script>alert(1)</script></svg>'
+    )
+    files: list[FilePayload] = [
+        {
+            "name": "<img src=x onerror=alert(1)>.html",
+            "mimeType": "text/html",
+            "buffer": b"<script>1</script>",
+        },
+        {"name": "drawing.svg", "mimeType": "image/svg+xml", "buffer": svg},
+        {"name": "no-picture.png", "mimeType": "image/png", "buffer": svg},
+    ]
+    await reader.page.locator(".composer input[type=file]").set_input_files(files)
     await expect(reader.button("Send")).to_be_enabled()
-    await reader.say("see the file")
-    link = reader.message("see the file").get_by_role("link")
-    await expect(link).to_have_attribute("download", str(await link.text_content()))
+    await reader.say("see the files")
+    links = reader.message("see the files").locator("a[download]")
+    await expect(links).to_have_count(len(files))
+    for at in range(len(files)):
+        link = links.nth(at)
+        await expect(link).to_have_attribute("download", str(await link.text_content()))
     await expect_harmless(reader)
 
 

@@ -13,7 +13,7 @@ from playwright.async_api import Browser, ViewportSize, expect
 
 from bot.demo.page.server import PageServer
 from bot.demo.world import Demo
-from tests.browser.reader import DESKTOP, Reader, Tab
+from tests.browser.reader import ANSWER_MS, DESKTOP, Reader, Tab
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -50,6 +50,8 @@ PARTS = [
     *("stage", "composer", "panel"),
 ]
 PART_WITH_FOCUS = f"document.activeElement.closest('{', '.join(f'#{each}' for each in PARTS)}')?.id"
+NAME_WITH_FOCUS = """(() => { const at = document.activeElement;
+  return at.getAttribute("aria-label") ?? at.textContent; })()"""
 WIDER_THAN_THE_WINDOW = """() => [...document.querySelectorAll("body *")].filter((node) => {
   const box = node.getBoundingClientRect();
   return box.width && box.right > innerWidth + 1 && !node.closest(".sr-only, .skip, .panel, .left");
@@ -196,6 +198,56 @@ async def test_a_message_is_worked_by_keys_alone(reader: Reader) -> None:
     await page.keyboard.press("Delete")
     await page.get_by_role("button", name="Delete", exact=True).press("Enter")
     await expect(reader.messages).to_have_count(1)
+
+
+async def to(reader: Reader, name: str, key: str = "Tab") -> None:
+    """Press a key until a control of this name has the focus."""
+    for _ in range(80):
+        await reader.page.keyboard.press(key)
+        if name in str(await reader.page.evaluate(NAME_WITH_FOCUS)):
+            return
+    raise AssertionError(f"{name} isn't reached by {key}")
+
+
+async def test_a_conversation_is_led_by_keys_alone(reader: Reader) -> None:
+    page, keys = reader.page, reader.page.keyboard
+    await to(reader, f"Message #{reader.channel.name}")
+    await keys.type("@Cl")
+    await expect(page.get_by_role("option", name="Clawbot")).to_be_visible()
+    await keys.press("Tab")
+    await keys.type("What does a cache keep?")
+    await keys.press("Enter")
+    await expect(reader.button("Regenerate")).to_be_visible(timeout=ANSWER_MS)
+    first = await reader.messages.last.get_attribute("data-id")
+    await to(reader, "Regenerate", "Shift+Tab")
+    await keys.press("Enter")
+    await expect(reader.messages).to_have_count(2)
+    await expect(reader.button("Regenerate")).to_be_visible(timeout=ANSWER_MS)
+    assert await reader.messages.last.get_attribute("data-id") == first
+    await to(reader, f"Message #{reader.channel.name}")
+    await keys.press("ArrowUp")
+    await expect(page.locator(".editor textarea")).to_be_focused()
+    await keys.type(" Please.")
+    await keys.press("Enter")
+    await expect(reader.message("keep? Please.")).to_be_visible()
+    await expect(reader.button("Regenerate")).to_be_visible(timeout=ANSWER_MS)
+    await to(reader, "Mia, member", "Shift+Tab")
+    await keys.press("ArrowRight")
+    await expect(page.locator(".me b")).to_have_text("Ada")
+    await to(reader, f"Message #{reader.channel.name}")
+    await keys.type("/help")
+    await expect(page.get_by_role("option", name="/help")).to_be_visible()
+    await keys.press("Enter")
+    await keys.press("Enter")
+    await expect(reader.message("Only you can see this")).to_be_visible()
+    await to(reader, "Dismiss message", "Shift+Tab")
+    await keys.press("Enter")
+    await expect(reader.message("Only you can see this")).to_have_count(0)
+    await to(reader, "games", "Shift+Tab")
+    await keys.press("Enter")
+    await expect(page.locator("#channel-name")).to_have_text("games")
+    await page.go_back()
+    await expect(page.locator("#channel-name")).to_have_text(str(reader.channel.name))
 
 
 async def test_others_messages_are_told_to_a_screen_reader(reader: Reader) -> None:

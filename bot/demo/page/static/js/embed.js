@@ -15,10 +15,15 @@ export function attachments(message) {
 const isPicture = (file) => /^image\/(png|jpeg|gif|webp)$/.test(file.content_type ?? "") && OWN_FILE.test(file.url);
 
 function attachment(file) {
-  if (isPicture(file)) {
-    const picture = el("img", { src: file.url, alt: file.description ?? file.filename, width: file.width, height: file.height, loading: "lazy", decoding: "async" });
-    return el("a.picture", { href: file.url, target: "_blank", rel: "noopener" }, picture);
-  }
+  if (!isPicture(file)) return named(file);
+  const picture = el("img", { src: file.url, alt: file.description ?? file.filename, width: file.width, height: file.height, loading: "lazy", decoding: "async" });
+  const node = el("a.picture", { href: file.url, target: "_blank", rel: "noopener" }, picture);
+  // Its name says that it is one, its content may be anything.
+  picture.addEventListener("error", () => node.replaceWith(named(file)));
+  return node;
+}
+
+function named(file) {
   return el("div.file", {}, icon("file"), el("span.file-name", {}, fileLink(file), el("span.hint", {}, size(file.size))));
 }
 

@@ -47,14 +47,19 @@ export class Uploads {
   }
 
   remove(entry) {
-    this.#files = this.#files.filter((each) => each !== entry);
-    if (entry.url) URL.revokeObjectURL(entry.url);
-    this.#draw();
+    this.#keep((each) => each !== entry);
   }
 
   /** Forget the files, after they were sent or given up. */
   clear() {
-    for (const entry of [...this.#files]) this.remove(entry);
+    this.#keep(() => false);
+  }
+
+  #keep(wanted) {
+    const gone = this.#files.filter((each) => !wanted(each));
+    this.#files = this.#files.filter(wanted);
+    this.#draw();
+    for (const { url } of gone) if (url) URL.revokeObjectURL(url);
   }
 
   #draw() {

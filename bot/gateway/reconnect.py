@@ -74,11 +74,15 @@ class Governor:
         self._blocked_until_s = 0.0
 
     def beside(self) -> Governor:
-        """Return one for another connection of the same account: the log-ins of a day are counted together."""
+        """Return one for another connection of the same account.
+
+        The log-ins of a day are counted together, and none is made while Discord's own count forbids it.
+        """
         other = Governor(
             self._clock, identifies_per_day=self._limit, save=self._save, rng=self._rng
         )
         other._identifies = self._identifies
+        other._blocked_until_s = self._blocked_until_s
         return other
 
     def pause_s(self, *, identify: bool) -> float:

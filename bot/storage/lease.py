@@ -51,7 +51,8 @@ _ENTER: Final = text("SELECT pg_advisory_lock_shared(:key)").bindparams(key=_WAI
 _READ: Final = text("SELECT value FROM state WHERE key = :key FOR SHARE").bindparams(key=_ROW)
 _WRITE: Final = text(
     "INSERT INTO state (key, value, updated_at_ms) VALUES (:key, :value, extract(epoch FROM now()) * 1000) "
-    "ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at_ms = excluded.updated_at_ms"
+    "ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at_ms = excluded.updated_at_ms "
+    "WHERE (state.value::json ->> 'term')::bigint <= (excluded.value::json ->> 'term')::bigint"
 ).bindparams(key=_ROW)
 _LEAVE: Final = text("SELECT pg_advisory_unlock_shared(:key)").bindparams(key=_WAIT_KEY)
 _HAS_TABLE: Final = text("SELECT to_regclass('state') IS NOT NULL")
@@ -170,7 +171,10 @@ class LeaseSession:
         return self._run(lambda connection: _leader(connection) if _is_made(connection) else None)
 
     def note(self, leader: Leader) -> None:
-        """Note who leads, as soon as what is being written is; nothing where there are no tables yet."""
+        """Note who leads, as soon as what is being written is; nothing where there are no tables yet.
+
+        Nothing either where a later leader is known: its term must never be given again.
+        """
 
         def write(connection: Connection) -> None:
             if _is_made(connection):

@@ -205,7 +205,8 @@ class SummaryStore:
         waiting = list(self._unsaved)
         if waiting:
             await self._database.write(lambda c: _forget(c, waiting))
-            del self._unsaved[: len(waiting)]
+            written = set(map(id, waiting))  # another call may have written some of them, too
+            self._unsaved = [each for each in self._unsaved if id(each) not in written]
 
 
 def _load(connection: Connection, channel_id: int | None = None) -> list[Summary]:

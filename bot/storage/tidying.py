@@ -15,7 +15,14 @@ from bot.core.clock import Clock
 from bot.core.errors import StoreError
 from bot.core.ports import QuestionState
 from bot.storage.database import Database
-from bot.storage.schema import asking_messages, channels, posted_messages, questions, to_ms
+from bot.storage.schema import (
+    asking_messages,
+    channels,
+    posted_messages,
+    questions,
+    summaries,
+    to_ms,
+)
 from config import defaults
 from config.settings import StoreSettings
 
@@ -74,6 +81,7 @@ def tidy(connection: Connection, bounds: Bounds, expired_ms: int, recent_ms: int
         recent_ms: What ended after this moment stays.
     """
     connection.execute(delete(channels).where(channels.c.updated_at_ms < expired_ms))
+    connection.execute(delete(summaries).where(summaries.c.made_at_ms < expired_ms))
     expired = list(_ended_before(connection, expired_ms))
     if expired:
         return delete_questions(connection, expired)

@@ -83,6 +83,7 @@ async def test_a_leader_of_an_earlier_term_writes_nothing(location: str, clock: 
         except StoreError:
             faults.append(2)
     assert faults == [1, 2]
+    session.note(old)
     assert session.leader() == new
     session.close()
 

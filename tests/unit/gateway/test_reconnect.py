@@ -124,6 +124,12 @@ async def test_shards_share_the_log_ins_of_a_day_and_nothing_else() -> None:
     assert first.pause_s(identify=True) > DAY.total_seconds() / 2
 
 
+async def test_discords_own_count_holds_the_log_ins_of_all_shards_back() -> None:
+    first = governor(InstantClock())
+    first.block_identify(300)
+    assert first.beside().pause_s(identify=True) == first.pause_s(identify=True) == 300
+
+
 async def test_shards_log_in_one_after_the_other_where_discord_wants_it() -> None:
     clock = InstantClock()
     turns = IdentifyTurns(clock)

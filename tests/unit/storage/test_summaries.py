@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from bot.core.concerns import Subject
 from bot.core.domain import GuildId, Summary, UserId
 from bot.storage.database import Database, open_database
+from bot.storage.journal import SqlJournal
 from bot.storage.summaries import MOST_OF_A_CHANNEL, SummaryStore
-from tests.support.clock import FakeClock
+from tests.support.clock import FakeClock, settle
+from tests.unit.storage.questions import question
+from tests.unit.storage.recovery import drain
 
 DAYS = 30
 QUOTED = 0
@@ -80,6 +84,59 @@ async def test_no_more_are_kept_of_a_channel_than_there_is_use_for(
     await clock.advance(DAYS * 86_400 + 1)
     await store.keep(SUMMARY, store.moment)
     assert [len(await store.of(channel, 11)) for channel in (50, 51)] == [1, 0]
+
+
+async def test_a_summary_goes_when_it_is_old_also_where_no_other_is_made(
+    database: Database, clock: FakeClock
+) -> None:
+    store = await SummaryStore.open(database, clock, DAYS)
+    journal = await SqlJournal.open(database, clock, DAYS)
+    await store.keep(SUMMARY, store.moment)
+    await clock.advance(DAYS * 86_400 + 1)
+    await journal.accept(question(1))
+    await drain(database)
+    assert await store.of(50, 11) == []
+
+
+class Slow:
+    """A database that writes when the test says so, and never changes what is read."""
+
+    is_degraded = False
+
+    def __init__(self) -> None:
+        self.writes: list[asyncio.Future[None]] = []
+
+    async def write(self, _work: object) -> None:
+        """Wait for the test."""
+        self.writes.append(asyncio.get_running_loop().create_future())
+        await self.writes[-1]
+
+    async def read(self, _work: object) -> list[Summary]:
+        """Return what was there before."""
+        return [SUMMARY]
+
+
+async def test_what_is_forgotten_while_others_are_is_shown_to_nobody_before_it_is_written(
+    clock: FakeClock,
+) -> None:
+    slow = Slow()
+    store = SummaryStore(cast("Database", slow), clock, DAYS, lambda _: False)
+    forgetting: list[asyncio.Task[Any]] = [asyncio.create_task(store.keep(SUMMARY, store.moment))]
+    await settle()
+    slow.writes[0].set_result(None)
+    await settle()
+    assert await store.of(50, 11) == [SUMMARY]
+    for written, message_id in enumerate((-1, -2, 1)):
+        forgetting.append(
+            asyncio.create_task(store.forget(channel_id=50, message_ids=[message_id]))
+        )
+        await settle()
+        if written:
+            slow.writes[written].set_result(None)
+            await settle()
+    assert await store.of(50, 11) == []
+    slow.writes[-1].set_result(None)
+    await asyncio.gather(*forgetting)
 
 
 @pytest.mark.parametrize(

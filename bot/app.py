@@ -38,7 +38,7 @@ from bot.gateway.endpoints import NETWORK_ERRORS, discord_endpoints
 from bot.gateway.presence import Presence, keep_presence, presence_for
 from bot.gateway.proxy import connector_for
 from bot.gateway.reconnect import Governor
-from bot.gateway.rest import RestWatch, at_once, keep_buckets_steady
+from bot.gateway.rest import RestPace, RestWatch, at_once, keep_buckets_steady
 from bot.gateway.services import Services
 from bot.idle.introductions import ACQUAINTANCES, Introductions
 from bot.idle.owner import IdleTime
@@ -239,14 +239,19 @@ async def plugged(
 
     Raises:
         ConfigurationError: The database or the data folder are wrong.
-        DependencyError: Another Clawbot uses the data folder or the database.
+        DependencyError: Another Clawbot uses the data folder or the database, or has taken the
+            database over: then what runs in the block is cancelled.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         held = stack.enter_context(data_folder(settings.store.data_dir))
-        lead = await _lead_alone(settings, clock, stack)
+        lead = await stack.enter_async_context(_leading_alone(settings, clock))
         base = await _base(settings, clock, stack, held.path, None, lead)
         client.rest = RestWatch(clock)
+        may_post = at_once if lead is None else lead.may_post
+        pace = RestPace(clock, settings.discord.requests_per_s)
+        trace = pace.pace(base.metrics.discord_trace(client.http.http_trace), may_post)
+        client.http.http_trace = client.rest.listen(trace)
         keep_buckets_steady(client.http)
         client.services = services = _services(base, client)
         stack.push_async_callback(services.chat.cancel)
@@ -260,27 +265,53 @@ async def plugged(
         await _wind_up(services, settings.queue.shutdown_grace_s)
 
 
-async def _lead_alone(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Lead | None:
-    """Lead in a database that others can use, too, until the stack closes.
+@asynccontextmanager
+async def _leading_alone(settings: Settings, clock: Clock) -> AsyncGenerator[Lead | None, None]:
+    """Lead in a database that others can use, too; where the lead is lost, the block is cancelled.
 
     Raises:
-        DependencyError: Another process leads.
+        DependencyError: Another process leads, or has begun to.
     """
     location = settings.store.database_url
     if location is None or not is_server(location):
-        return None
-    from bot.cluster.leadership import Leadership  # noqa: PLC0415 - nobody else pays for it
+        yield None
+        return
+    from bot.cluster.leadership import (  # noqa: PLC0415 - nobody else pays for it
+        Leadership,
+        NotLeadingError,
+    )
 
     lead = Leadership.over(location, clock)
-    stack.push_async_callback(lead.close)
     if not await lead.take():
+        await lead.close()
         raise DependencyError(
             "Another Clawbot is already using the database at CLAWBOT_DATABASE_URL: "
             "stop it first, or give this one a database of its own."
         )
+    working = asyncio.current_task()
+    assert working is not None  # noqa: S101 - a coroutine runs in one
     holding = asyncio.get_running_loop().create_task(lead.hold(asyncio.Event().wait()))
-    stack.push_async_callback(end_tasks, holding)
-    return lead
+    lost: list[bool] = []
+
+    def end(_holding: object) -> None:
+        lost.append(working.cancel())
+
+    holding.add_done_callback(end)
+    try:
+        yield lead
+    except (asyncio.CancelledError, NotLeadingError) as exc:
+        if lost:
+            working.uncancel()
+        elif isinstance(exc, asyncio.CancelledError):
+            raise
+        raise DependencyError(
+            "Another Clawbot has taken over the database at CLAWBOT_DATABASE_URL, or it can't be "
+            "reached: start this one again once the other one has ended."
+        ) from None
+    finally:
+        holding.remove_done_callback(end)
+        await end_tasks(holding)
+        await lead.close()
 
 
 async def _wind_up(services: Services, grace_s: float) -> None:

@@ -270,8 +270,12 @@ class Metrics:
         known = method if method in _METHODS else OTHER_KIND
         self._rest.labels(known, route_of(path), _status_class(status)).inc()
 
-    def discord_trace(self) -> TraceConfig:
-        """Return what makes a discord.py client count its requests (``http_trace``)."""
+    def discord_trace(self, trace: TraceConfig | None = None) -> TraceConfig:
+        """Return what makes a discord.py client count its requests (``http_trace``).
+
+        Args:
+            trace: What it has for this already, to be added to.
+        """
 
         async def count(_session: object, _context: object, ended: TraceRequestEndParams) -> None:
             self.rest_call(ended.method, ended.url.path, ended.response.status)
@@ -281,7 +285,7 @@ class Metrics:
         ) -> None:
             self.rest_call(lost.method, lost.url.path, 0)
 
-        trace = TraceConfig()
+        trace = trace or TraceConfig()
         trace.on_request_end.append(count)
         trace.on_request_exception.append(count_lost)
         return trace

@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
 import pytest
+from discord.http import Route
 
+from bot.app import ClawbotTree, plugged
+from bot.cluster.leadership import GIVE_UP_S, SURE_S
 from bot.core.clock import SystemClock
-from bot.core.errors import StoreError
+from bot.core.errors import DependencyError, StoreError
+from bot.core.tasks import end_tasks
 from bot.diagnostics.storage import probe_database
 from bot.diagnostics.values import Status
+from bot.gateway.client import ClawbotClient, intents_for
+from bot.gateway.endpoints import discord_endpoints
 from bot.storage import postgres
 from bot.storage.database import open_database
 from bot.storage.engine import parse_location
 from bot.storage.lease import Leader, LeaseSession, Mode, check_term
+from config.settings import Settings
 from sandbox.discord import DiscordSandbox
 from sandbox.lmstudio import LMStudioSandbox, Model, Timing
 from tests.postgres.server import PostgresServer
 from tests.prometheus.server import free_port
-from tests.support.application import environment_between
+from tests.support.application import environment_between, settings_for
 from tests.support.clock import FakeClock
 from tests.support.links import proxy
-from tests.support.process import clawbot, logged
+from tests.support.process import START_S, clawbot, logged
 
 ANSWER = " ".join(["All eleven ships answered before noon."] * 10) + " The end."
+
+
+END_THE_HOLDER = (
+    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    " AND mode = 'ExclusiveLock'"
+)
 
 
 async def answered(url: str) -> bytes:
@@ -155,3 +171,49 @@ async def test_each_question_is_answered_once_though_leaders_die_and_are_cut_off
         with server.connection(location) as connection:
             stored = connection.exec_driver_sql("SELECT state, outcome FROM questions").all()
     assert [tuple(row) for row in stored] == [("closed", "delivered")] * 2
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    """Ask another program again and again, which announces nothing."""
+    async with asyncio.timeout(START_S):
+        while not condition():  # noqa: ASYNC110 - nothing here can set an event
+            await asyncio.sleep(0.02)
+
+
+async def _ask_for_ever(bot: ClawbotClient, leader: LeaseSession) -> None:
+    """Make requests while another process leads, which looks after its hold meanwhile."""
+    looking = asyncio.create_task(_until(lambda: not leader.look().is_own))
+    try:
+        while not looking.done():
+            await bot.http.request(Route("GET", "/users/@me"))
+            await asyncio.sleep(0.02)
+    finally:
+        await end_tasks(looking)
+
+
+async def test_a_bot_of_somebody_elses_asks_discord_nothing_without_the_lead_and_ends(
+    server: PostgresServer, location: str, tmp_path: Path
+) -> None:
+    other = LeaseSession(location)
+    other.open()
+
+    async def run_and_lose_the_lead(discord: DiscordSandbox, settings: Settings) -> None:
+        bot = ClawbotClient(
+            command_prefix=(), intents=intents_for(message_content=True), tree_cls=ClawbotTree
+        )
+        async with bot, plugged(bot, settings):
+            await bot.login(discord.token)
+            other.wait()
+            await _until(lambda: other.leader() == Leader(1, Mode.SHARED))
+            with server.connection(location) as connection:
+                connection.exec_driver_sql(END_THE_HOLDER)
+            await _until(other.take)
+            await _ask_for_ever(bot, other)
+
+    async with DiscordSandbox() as discord, LMStudioSandbox([Model("qwen/qwen3-4b")]) as lm:
+        settings = settings_for(discord, lm, tmp_path, CLAWBOT_DATABASE_URL=location)
+        with discord_endpoints(settings.discord):
+            with pytest.raises(DependencyError, match="taken over"):
+                await run_and_lose_the_lead(discord, settings)
+            assert time.monotonic() - discord.requests[-1].at > GIVE_UP_S - SURE_S - 1
+    other.close()

@@ -12,14 +12,13 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
-from bot.core.fences import Fence, open_fence
+from bot.core.fences import TICKS, Fence, open_fence
 
 MESSAGE_UNITS: Final = 2000
 """Longest message content (Discord: message resource), counted in UTF-16 units to be safe."""
 
 _MIN_LIMIT = 64
 _CLOSE = "\n```"
-_TICKS = re.compile(r"`{3,}")
 _CLOSING_LINE = re.compile(r"[ \t]{0,99}+`{3,99}+[ \t]{0,99}+(?:\n|$)")
 _SPACE = re.compile(r"\s*")
 
@@ -118,7 +117,7 @@ def streaming_cut(text: str) -> str:
         line = shown.rfind("\n") + 1
         if fence is None:
             shown = _at_word(shown)
-        elif _TICKS.search(shown, line):
+        elif TICKS.search(shown, line):
             shown, fence = shown[:line].rstrip(), open_fence(shown[:line])
         else:
             shown = shown.rstrip("`")

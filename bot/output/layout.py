@@ -11,21 +11,19 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from bot.core.fences import underlines
+from bot.output.context import FENCE_SIGNS, TAIL_CHARS, Context
 from bot.output.layout_math import is_formula, shown_formula
 from bot.output.layout_table import is_rule, rules_off, shown_table
 
 _SPECIAL: Final = re.compile(r"[`\\$\n]")
 _LEAD: Final = re.compile(r"[ \t>]{0,40}+")
 _HASHES: Final = re.compile(r"#{1,8}+")
-_TILDES: Final = re.compile(r"~{1,80}+")
+_IN_FENCE: Final = re.compile(r"[`\n]")
 _TICKS_CHARS: Final = 80
 """Longest run of backticks that is read as one; what a longer one has beyond that is left out."""
 
 _TICKS: Final = re.compile(r"`{1,80}+")
 _MORE_TICKS: Final = re.compile(r"`*+")
-_RUN: Final = re.compile(r"`{3,80}+|\n[ \t>]{0,40}+~{3,80}+")
-_RUN_PARTIAL: Final = re.compile(r"(?:\n[ \t>]{0,40}+~{0,80}+|`{1,80}+)\Z")
 _CLOSERS: Final = {r"\(": r"\)", r"\[": r"\]", "$$": "$$"}
 _FORMULA_CHARS: Final = {r"\(": 400, r"\[": 1200, "$$": 1200}
 _DOLLAR_CHARS: Final = 120
@@ -60,11 +58,7 @@ class DiscordLayout:
         self._ended = False
         self._out: list[str] = []
         self._line_start = True
-        self._last = ""
-        self._line_chars = 0
-        self._chars_above = 0
-        self._inline = 0
-        self._fence_ticks = 0
+        self._context = Context()
         self._header: str | None = None
         self._is_in_run = False
 
@@ -102,33 +96,39 @@ class DiscordLayout:
         """Read on; return whether it got anywhere."""
         if self._is_in_run:
             return self._skip_run()
-        return self._fence() if self._fence_ticks else self._text()
+        return self._begin_line() if self._line_start else self._text()
 
     def _emit(self, end: int, text: str | None = None) -> bool:
-        self._out.append(self._buf[self._pos : end] if text is None else text)
-        self._line_chars += end - self._pos
-        self._last = self._buf[end - 1 : end]
+        source = self._buf[self._pos : end]
+        self._out.append(source if text is None else text)
+        first, *others = source.split("\n")
+        self._context.read(first)
+        for line in others:
+            self._context.read_newline()
+            self._context.read(line)
         self._pos = end
         return True
 
     def _text(self) -> bool:
-        if self._line_start:
-            return self._begin_line()
-        found = _SPECIAL.search(self._buf, self._pos)
+        found = (_IN_FENCE if self._context.in_fence else _SPECIAL).search(self._buf, self._pos)
         end = found.start() if found else len(self._buf)
         if end > self._pos:
             return self._emit(end)
         char = self._buf[end]
         if char == "\n":
             self._line_start = self._holds_lines = True
-            self._inline = 0
-            self._chars_above, self._line_chars = self._line_chars, -1
             return self._emit(end + 1)
         return self._ticks() if char == "`" else self._formula(char)
 
     # --- lines
 
     def _begin_line(self) -> bool:
+        is_tildes = self._tildes()
+        if is_tildes or is_tildes is None:
+            return is_tildes is True
+        if self._context.in_fence:
+            self._line_start = False
+            return True
         lead = _LEAD.match(self._buf, self._pos)
         start = lead.end() if lead else self._pos
         char = self._buf[start : start + 1]
@@ -146,8 +146,6 @@ class DiscordLayout:
         self._header = None
         if char == "#":
             return self._heading(start)
-        if char == "~":
-            return self._tildes(start)
         self._line_start = False
         return True
 
@@ -199,17 +197,16 @@ class DiscordLayout:
             return self._emit(after + 1, lead)
         return self._emit(end, f"{lead}**{title}**")
 
-    def _tildes(self, start: int) -> bool:
-        tildes = _TILDES.match(self._buf, start)
-        end = tildes.end() if tildes else start
-        if end == len(self._buf) and not self._ended:
+    def _tildes(self) -> bool | None:
+        """Turn a line of tildes that opens or ends a block; ``None`` until it is known whole."""
+        line, is_whole = self._line(self._pos, TAIL_CHARS)
+        if not is_whole and len(line) < TAIL_CHARS:
+            return None if self._context.may_be_tildes(line) else False
+        found = self._context.fence_of_tildes(line)
+        if found is None:
             return False
         self._line_start = False
-        isbare = self._buf[end : end + 1] in {"", "\n"}
-        if end - start < 3 or (isbare and underlines(end - start, self._chars_above)):
-            return True
-        self._fence_ticks = start - end
-        return self._emit(end, self._buf[self._pos : start] + "```")
+        return self._emit(self._pos + len(line), f"{found['lead']}```{found['info'].strip()}")
 
     def _table(self, start: int) -> bool:
         """Read a table from its header on, as far as it goes."""
@@ -260,45 +257,24 @@ class DiscordLayout:
         return True
 
     def _ticks(self) -> bool:
+        """Read a run of backticks: those of a fence are three, and in its code they are broken."""
         run = _TICKS.match(self._buf, self._pos)
         end = run.end() if run else self._pos + 1
         count = end - self._pos
         self._is_in_run = count == _TICKS_CHARS
         if end == len(self._buf) and not (self._is_in_run or self._ended):
             return False
-        if count >= 3:
-            self._fence_ticks = count
-            return self._emit(end, "```")
-        if self._inline in {0, count}:
-            self._inline = 0 if self._inline else count
-        return self._emit(end)
+        was_code, inline = self._context.in_fence, self._context.inline_ticks
+        self._context.read_ticks(count, self._buf[end : end + 1])
+        self._out.append(self._shown_ticks(count, was_code=was_code, inline=inline))
+        self._pos = end
+        return True
 
-    def _fence(self) -> bool:
-        found = _RUN.search(self._buf, self._pos)
-        end = found.start() if found else len(self._buf)
-        partial = _RUN_PARTIAL.search(self._buf, max(self._pos, len(self._buf) - 121))
-        if partial is not None and not self._ended:
-            end = min(end, partial.start())
-        if end > self._pos:
-            return self._emit(end)
-        if found is None:
-            return False
-        self._is_in_run = len(found[0]) == _TICKS_CHARS and found[0][0] == "`"
-        if found.end() == len(self._buf) and not (self._is_in_run or self._ended):
-            return False
-        return self._fence_run(found)
-
-    def _fence_run(self, run: re.Match[str]) -> bool:
-        """Read backticks or tildes in a fence: its end, or something to be broken."""
-        is_tildes = run[0][0] == "\n"
-        if is_tildes != (self._fence_ticks < 0):
-            return self._emit(run.end(), None if is_tildes else _broken(run[0]))
-        count = run[0].count("~" if is_tildes else "`")
-        if count < abs(self._fence_ticks):
-            return self._emit(run.end(), None if is_tildes else _broken(run[0]))
-        self._fence_ticks = 0
-        self._line_start = False
-        return self._emit(run.end(), "\n```" if is_tildes else "```")
+    def _shown_ticks(self, count: int, *, was_code: bool, inline: int) -> str:
+        if count < FENCE_SIGNS or 0 < inline < FENCE_SIGNS:
+            return "`" * count
+        is_inside = (was_code and self._context.in_fence) or inline not in {0, count}
+        return _broken("`" * count) if is_inside else "```"
 
     # --- formulas
 
@@ -307,9 +283,9 @@ class DiscordLayout:
         opener = buf[pos : pos + 2]
         if len(opener) < 2 and not self._ended:
             return False
-        if char == "$" and opener != "$$" and not self._inline:
+        if char == "$" and opener != "$$" and not self._context.in_inline:
             return self._dollar()
-        if self._inline or opener not in _CLOSERS:
+        if self._context.in_inline or opener not in _CLOSERS:
             return self._emit(pos + (1 if char == "$" else min(2, len(opener))))
         limit = pos + 2 + _FORMULA_CHARS[opener]
         blank = buf.find("\n\n", pos, limit)
@@ -329,7 +305,12 @@ class DiscordLayout:
         if is_open and end in {-1, len(line) - 1}:
             return False
         source, after = line[:end], line[end + 1 : end + 2]
-        if end < 0 or self._last.isalnum() or after.isalnum() or not is_formula(source):
+        if (
+            end < 0
+            or self._context.tail[-1:].isalnum()
+            or after.isalnum()
+            or not is_formula(source)
+        ):
             return self._emit(start)
         return self._emit(start + end + 1, shown_formula(source))
 

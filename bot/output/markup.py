@@ -80,7 +80,7 @@ THINK_PAIRS: Final = (
     (("<unused94>",), ("<unused95>",)), (("[unused16]",), ("[unused17]",)),
     (("<|START_THINKING|>",), ("<|END_THINKING|>",)),
     (("<|inner_prefix|>",), ("<|inner_suffix|>",)),
-    (("<|begin_of_thought|>",), ("<|end_of_thought|>",)), (("<|thinking|>",), ("<|/thinking|>",)),
+    (("<|begin_of_thought|>",), ("<|end_of_thought|>",)), (("<|thinking|>",), ("<|/thinking|>", "<|answer|>")),
     (("<|thought|>",), ("<|/thought|>",)), (("<|think_start|>",), ("<|think_end|>",)),
     (("<|begin_of_thinking|>",), ("<|end_of_thinking|>",)),
     (("<|reasoning_start|>",), ("<|reasoning_end|>",)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from bot.output.markup import (
@@ -19,10 +18,13 @@ from bot.output.reasoning.block import (
     GRANITE,
     HARMONY,
     HYPERCLOVA,
+    PLAIN,
     STRIPPED,
     STRIPPED_LINE,
+    Beginning,
     Block,
 )
+from bot.output.reasoning.unlisted import read_unlisted
 
 _PHRASES: Final = (
     *((phrase, GRANITE) for phrase in THOUGHT_PHRASES),
@@ -76,22 +78,6 @@ _PATTERNS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """What the beginning of a text says.
-
-    Attributes:
-        chars: How many characters to leave out.
-        block: The thinking that begins after them, if any.
-    """
-
-    chars: int
-    block: Block | None = None
-
-
-PLAIN: Final = Beginning(0)
-
-
 def read_beginning(text: str, *, ended: bool) -> Beginning | None:
     """Read the first characters of an answer; ``None`` until they are certain."""
     head = text[:40]
@@ -112,7 +98,7 @@ def read_beginning(text: str, *, ended: bool) -> Beginning | None:
             return Beginning(found.end(), opened)
     if not ended and (head if head[0].islower() else lowered) in _UNDECIDED:
         return None
-    return PLAIN
+    return read_unlisted(text, ended=ended)
 
 
 def _read_escaped(head: str, *, ended: bool) -> Beginning | None:

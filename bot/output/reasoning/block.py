@@ -18,7 +18,7 @@ from bot.output.markup import (
 )
 
 _LOOK_BACK_CHARS = 200
-_LIKE: Final = ("</think>", "</thinking>", "</thought>", "</reasoning>", "<answer>", "<final_answer>")  # fmt: skip
+_LIKE: Final = ("</think>", "</thinking>", "</thought>", "</reasoning>", "<answer>", "<final_answer>", "[/think]", "<\\think>", "<|/think|>", "<|im_start|>assistant\n")  # fmt: skip
 _TAG_NAME: Final = re.compile(r"< ?(/?) ?([\w:\-]+)")
 
 
@@ -110,3 +110,19 @@ HYPERCLOVA = Block(("<|im_end|>",), is_restorable=True)
 """A turn of the model whose role, ``assistant/think``, stands in the prompt but for its end."""
 BARE_THOUGHT = Block(("<channel|>",), is_restorable=True)
 """Gemma's channel whose opening token was removed, down to its name on a line of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What the beginning of a text says.
+
+    Attributes:
+        chars: How many characters to leave out.
+        block: The thinking that begins after them, if any.
+    """
+
+    chars: int
+    block: Block | None = None
+
+
+PLAIN: Final = Beginning(0)

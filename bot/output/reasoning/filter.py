@@ -14,6 +14,7 @@ from typing import Final
 
 from bot.core.domain import FinishReason
 from bot.core.frames import OPEN
+from bot.output.context import TAIL_CHARS, Context
 from bot.output.markup import (
     MARKER,
     MARKERS,
@@ -38,8 +39,6 @@ from bot.output.reasoning.place import AFTER_CHARS, PROSE_NEXT, Surroundings
 from bot.output.reasoning.scanner import (
     MARKER_CHARS,
     MARKS,
-    TAIL_CHARS,
-    Context,
     Event,
     Scanner,
     Sign,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
+from bot.output.context import Context
 from bot.output.markup import MARKERS, UNKNOWN_TOKEN, Kind
 from bot.output.reasoning.block import Block
 from bot.output.reasoning.place import SAYS, SENTENCE_END
-from bot.output.reasoning.scanner import MARKS, Context, Event, Scanner, Sign
+from bot.output.reasoning.scanner import MARKS, Event, Scanner, Sign
 from bot.output.reasoning.spoken import is_named, is_prose
 
 

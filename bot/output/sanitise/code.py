@@ -18,9 +18,6 @@ from bot.output.sanitise.links import INVITE_REMOVED, has_invite
 BREAK: Final = "\u200b"
 """The zero-width space behind the sign of a mention that must not be one."""
 
-INLINE_CHARS: Final = 300
-"""Longest inline code; the splitter keeps so much whole."""
-
 _RUNS: Final = r"\\[^0-9A-Za-z\s]|\*{1,64}+|_{1,64}+|\|{2,64}+|~{2,64}+|[\[\]\n]"
 _MARKS: Final = re.compile(_RUNS)
 _MARKS_AND_ADDRESSES: Final = re.compile(rf"(?i:https?|steam)://[^\s<]++|{_RUNS}")

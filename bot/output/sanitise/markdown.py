@@ -14,8 +14,9 @@ import string
 from enum import Enum, auto
 from typing import Final
 
+from bot.core.fences import INLINE_CHARS, LEAST_TICKS, RUNS, TICKS, inline_end
 from bot.output.markup import prefixes
-from bot.output.sanitise.code import BREAK, INLINE_CHARS, CodeDoubt, LiveBreaker
+from bot.output.sanitise.code import BREAK, CodeDoubt, LiveBreaker
 from bot.output.sanitise.links import (
     ANGLE,
     ANGLE_CHARS,
@@ -44,7 +45,6 @@ _CLINGING: Final = "\u0300-\u036f\u20d0-\u20ff\u200d\ufe0e\ufe0f"
 _SPECIAL: Final = re.compile(rf"[`@<\[\]!/\\%\n{_ALIKE}]|(?<![A-Za-z])(?i:https?:/)")
 _HTTP: Final = re.compile(r"https?:/", re.IGNORECASE)
 _HTTP_BEGUN: Final = re.compile(r"(?<![A-Za-z])h(?:t(?:t(?:ps?:?)?)?)?\Z", re.IGNORECASE)
-_FENCE: Final = re.compile("`{3,}")
 _SMALL_PRINT: Final = re.compile(r"(?:[ \t>]{0,80}+-#(?=[ \t])){1,40}+[ \t]{0,80}+")
 _SMALL_PRINT_SIGN: Final = re.compile(r"-#[ \t]*")
 _SMALL_PRINT_PARTIAL: Final = re.compile(
@@ -69,7 +69,6 @@ _COMMAND: Final = re.compile(r"</[\w\- ]{0,100}\Z")
 """The beginning of a mention of a command, whose name may hold blanks."""
 
 _TAIL_CHARS: Final = 104
-_TICKS: Final = re.compile("`+")
 _ANSI: Final = re.compile(r"ansi(?![\w+.#\-])", re.IGNORECASE)
 _ANSI_PARTIALS: Final = prefixes(["ansi."])
 _NAME_LINE: Final = re.compile(r"[\w+\-.#]{1,80}+\n")
@@ -350,7 +349,7 @@ class MarkdownGuard:
     # --- code
 
     def _ticks(self) -> bool:
-        run = _TICKS.match(self._buf, self._pos)
+        run = RUNS.match(self._buf, self._pos)
         end = run.end() if run else self._pos + 1
         if end == len(self._buf) and not self._ended:
             return False
@@ -359,7 +358,7 @@ class MarkdownGuard:
         self._unread.clear()
         if self._in_address:
             self._doubt.is_unsettled = True
-        if count < 3:
+        if count < LEAST_TICKS:
             return self._inline_code(count, end)
         self._state = _State.FENCE_NAME
         closers = () if self._doubt.doubts_fence() else self._doubt.closers()
@@ -375,7 +374,7 @@ class MarkdownGuard:
         limit = start + INLINE_CHARS + count
         blank = buf.find("\n\n", start, limit)
         limit = blank if blank >= 0 else limit
-        close = next((r for r in _TICKS.finditer(buf, start, limit) if len(r[0]) == count), None)
+        close = inline_end(buf, start, count, limit)
         is_whole = self._ended or len(buf) > (close.end() if close else limit)
         if not is_whole:
             return False
@@ -403,7 +402,7 @@ class MarkdownGuard:
         return True
 
     def _fence(self) -> bool:
-        found = _FENCE.search(self._buf, self._pos)
+        found = TICKS.search(self._buf, self._pos)
         end = found.start() if found else len(self._buf)
         if found is None and not self._ended:
             end = len(self._buf.rstrip("`"))

@@ -18,6 +18,9 @@ from bot.core.fences import fence_end, open_fence
         ("```x``` and ```", ""),
         ("\\```py", None),
         ("```\n\\```", None),
+        ("Write `` ``` `` first.", None),
+        ("Write `` ```py `` and ```\nx", ""),
+        ("Two `` and ```py\nx", "py"),
     ],
 )
 def test_three_backticks_open_a_block_and_the_next_three_close_it(

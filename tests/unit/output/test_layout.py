@@ -153,3 +153,23 @@ def test_a_run_of_backticks_without_end_is_one_fence(size: int) -> None:
 )
 def test_what_joins_the_character_before_it_takes_no_column(text: str, columns: int) -> None:
     assert width(text) == columns
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Write `` ```py `` first, then $x^2$.", "Write `` ```py `` first, then x²."),
+        (
+            '```py\nif line.startswith("```"):\n    pass\n```\nDone \\(x^2\\).',
+            '```py\nif line.startswith("`` `"):\n    pass\n```\nDone x².',
+        ),
+        ("```\nls -la``` lists \\(x^2\\).", "```\nls -la``` lists x²."),
+        ("> ~~~\n> a\n> ~~~\n> b", "> ```\n> a\n> ```\n> b"),
+        ("1. ~~~ py\n   \\(a\\)\n   ~~~\n\n\\(x^2\\)", "1. ```py\n   \\(a\\)\n   ```\n\nx²"),
+        ("a ` b: ```py\n\\(a\\)\n```\n\\(x^2\\)", "a ` b: ```py\n\\(a\\)\n```\nx²"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_what_is_code_is_one_reading_for_all(text: str, expected: str, size: int) -> None:
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    assert versions(pipeline(), pieces)[-1] == expected

@@ -1,0 +1,104 @@
+"""Thinking in front of an answer is hidden in forms that no list holds, and natural text is shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.core.domain import FinishReason
+from bot.output.pipeline import Verdict
+from tests.unit.output.helpers import pipeline, versions
+
+SECRET = "SECRETSTEP"
+ANSWER = "It is **Paris**."
+NAMED = (
+    *("ponder", "inner_monologue", "reflect", "Deliberation", "thought_chain", "reasoning-steps"),
+    *("self_reflection", "internal_dialogue", "思考", "размышление"),
+)
+ABOUT_THE_USER = (
+    f"Okay, the user asks for the capital. {SECRET}",
+    f"Hmm. The user wants {SECRET}.",
+    f"好的，用户问{SECRET}。",
+    f"はい、ユーザーは{SECRET}",
+    f"Итак, пользователь спрашивает {SECRET}",
+)
+FORMS = (
+    "<notes>\n{}\n</notes>\n\n{}",
+    "<draft>{}</draft>{}",
+    "<ponder>{}</ponder>\n<work>{}</work>\n{}",
+    "**Thinking:**\n{}\n\n**Answer:**\n{}",
+    "**Thinking:** {}\n\n**Final Answer:** {}",
+    "Thinking: {}\n\nAnswer: {}",
+    "### Thinking\n{}\n\n### Answer\n{}",
+    "**Thought Process:**\n\n{}\n\n**Response:**\n\n{}",
+)
+ACCIDENTS = (
+    f"Thinking Process:\n\n1.  **Analyze the Request:** {SECRET}\n\n**Answer:**\n{ANSWER}",
+    f"Thinking...\n\n{SECRET}\n\n...done thinking.\n\n{ANSWER}",
+    f"```thinking\n{SECRET}\n```\n{ANSWER}",
+    f"<details>\n<summary>Thought for 3 seconds</summary>\n{SECRET}\n</details>\n{ANSWER}",
+    f"<|thinking|>{SECRET}<|answer|>{ANSWER}",
+    f"<think>{SECRET}.<\\think>\n{ANSWER}",
+    f"<think>{SECRET}.[/think]\n{ANSWER}",
+    f"<think>{SECRET}<|im_end|>\n<|im_start|>assistant\n{ANSWER}<|im_end|>",
+)
+NATURAL = (
+    "<ponder> is no element of HTML.",
+    "<ponder>x</ponder>",
+    "<reflection-map>\n  <item>4</item>\n</reflection-map>\n\nThat is the file.",
+    "<note>\nOkay, remember the milk.\n</note>\n\nThat is the file.",
+    "<letter>\nDear user, I need to leave.\n</letter>\n\nYours.",
+    "<reply>Let me think about it.</reply>\n\nSend this.",
+    "<p>The user wants it.</p>\n\nA paragraph.",
+    "<system_prompt>The user is a child.</system_prompt>\n\nUse this one.",
+    "<details>\n<summary>My thoughts are long</summary>\n\nA post.\n</details>\n\nDone.",
+    "Thinking: a process.\nAnswer: a result.",
+    "**Reasoning:** the premise is false.\n\n**Answer:** B",
+    "## Reasoning\n\nWe need to show that x > 0.\n\n## Answer\n\nx = 1",
+    "Thinking...",
+    "<",
+    "<ponder",
+    "**Think",
+)
+
+
+def _shown(text: str, reason: FinishReason = FinishReason.STOP) -> set[str]:
+    """Stream a text in three cuttings; return what is shown at the end of each."""
+    found = set()
+    for size in (1, 4, len(text)):
+        pieces = [text[start : start + size] for start in range(0, len(text), size)]
+        seen = versions(pipeline(), pieces, reason)
+        assert not any(SECRET in version for version in seen)
+        found.add(seen[-1])
+    return found
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_tag_whose_name_says_that_it_holds_thinking_is_hidden(name: str) -> None:
+    for thought in (f"First recall it: {SECRET}.", f"1. {SECRET}\n2. more"):
+        assert _shown(f"<{name}>\n{thought}\n</{name}>\n\n{ANSWER}") == {ANSWER}
+        assert _shown(f"<{name}>{thought}</{name}>{ANSWER}") == {ANSWER}
+        assert _shown(f"<{name}>{thought}", FinishReason.LENGTH) == {""}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form_that_tells_of_the_user_is_hidden(form: str) -> None:
+    for thought in ABOUT_THE_USER:
+        text = form.format(*[thought] * (form.count("{}") - 1), ANSWER)
+        assert _shown(text) == {ANSWER}
+
+
+@pytest.mark.parametrize("text", ACCIDENTS)
+def test_a_habit_of_models_is_hidden(text: str) -> None:
+    assert _shown(text) == {ANSWER}
+
+
+@pytest.mark.parametrize("text", NATURAL)
+def test_what_may_be_the_answer_is_shown(text: str) -> None:
+    assert _shown(text) == {text}
+
+
+def test_what_has_no_answer_behind_it_is_the_answer() -> None:
+    target = pipeline()
+    text = "<draft>\nThe user asks for tea.\n</draft>"
+    assert versions(target, [text])[-1] == text
+    assert target.verdict is Verdict.ANSWER

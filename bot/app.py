@@ -709,6 +709,7 @@ def _start_companions(client: GatewayClient, tasks: TaskOwner, ready: asyncio.Ev
 
     tasks.start(register(), name="register")
     tasks.start(_keep_presence(client), name="presence")
+    tasks.start(client.keep_owners_known(), name="owners")
     _start_upkeep(services, tasks, client.is_online, client.keep_session)
 
 

@@ -63,6 +63,8 @@ LOW_IDENTIFY_BUDGET = 20
 """Log-ins left, by Discord's count, below which the bot waits for the reset."""
 HANDLERS = ("discord.py: ", "CommandTree-invoker", "discord-ui-")
 """How discord.py names the tasks of events, commands and buttons; nothing public ends them."""
+OWNERS_EVERY_S = 300.0
+"""Seconds between looks at who owns the application: no event tells of a change."""
 ASK_AGAIN_S = 10.0
 """Seconds until Discord is asked again how many shards it recommends."""
 
@@ -195,6 +197,17 @@ class GatewayClient(ClawbotClient):
         if self._session is not None and age_s >= ALIVE_MARGIN_S:
             await self.services.state.set(SESSION, self._session.dump())
             self._note_session()
+
+    async def keep_owners_known(self) -> None:
+        """Look up now and then who owns the application, which may change while the bot runs."""
+        while True:
+            await self.services.clock.sleep(OWNERS_EVERY_S)
+            if not self.is_online():
+                continue
+            try:
+                self._application = await self.application_info()
+            except NETWORK_ERRORS as exc:
+                _log.info("the application's owners can't be looked up (%s)", plain_reason(exc))
 
     def _note_session(self) -> None:
         """Note which session is in use, and which event came last."""

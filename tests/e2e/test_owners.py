@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bot.gateway.connection import OWNERS_EVERY_S
 from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.lmstudio import LMStudioSandbox
 from tests.support.application import running, settings_for
+from tests.support.clock import SwiftClock
 
 
 async def test_owners_are_the_teams_owner_and_accepted_admins_and_developers_and_nobody_blocked(
@@ -29,14 +31,28 @@ async def test_owners_are_the_teams_owner_and_accepted_admins_and_developers_and
         "CLAWBOT_OWNER_IDS": f"{people['Configured'].id},{people['Blocked'].id}",
         "CLAWBOT_DISCORD__BLOCKED_USER_IDS": str(people["Blocked"].id),
     }
-    async with running(settings_for(discord, lm, tmp_path, **extra)):
+    clock = SwiftClock(OWNERS_EVERY_S / 2)
+    async with running(settings_for(discord, lm, tmp_path, **extra), clock):
         may = {name: await _changes_global(channel, person) for name, person in people.items()}
-    assert {name for name, allowed in may.items() if allowed} == {
-        "Owner",
-        "Admin",
-        "Developer",
-        "Configured",
-    }
+        assert {name for name, allowed in may.items() if allowed} == {
+            "Owner",
+            "Admin",
+            "Developer",
+            "Configured",
+        }
+        assert discord.world.team is not None
+        discord.world.team.members = [
+            each for each in discord.world.team.members if each.user.id != people["Admin"].id
+        ]
+        asked = len(_looks(discord))
+        await discord.wait_until(lambda: len(_looks(discord)) > asked + 1, timeout_s=20)
+        assert not await _changes_global(channel, people["Admin"])
+        assert await _changes_global(channel, people["Developer"])
+
+
+def _looks(discord: DiscordSandbox) -> list[object]:
+    """Return the bot's requests for its application."""
+    return [each for each in discord.requests if each.path.endswith("/oauth2/applications/@me")]
 
 
 async def _changes_global(channel: Channel, person: Person) -> bool:

@@ -99,6 +99,8 @@ def decode(kind: FileKind, data: bytes, *, is_cut: bool) -> Decoded:
     Raises:
         OutOfTimeError: Somebody's timer raised it and there is nothing to show for the time.
     """
+    if not data:
+        return Decoded(problem="it is empty")
     try:
         if kind is FileKind.IMAGE:
             return Decoded(image=image_url(data))
@@ -172,7 +174,18 @@ def _legacy(data: bytes) -> str:
         wide = [char for char in text[:_SAMPLE_BYTES] if char > "\x7f"]
         if sum(first <= char <= last for char in wide) >= share * len(wide):
             return text
-    return data.decode("cp1252", "replace")
+    return data.decode(_single_byte(data[:_SAMPLE_BYTES]), "replace")
+
+
+def _single_byte(sample: bytes) -> str:
+    """Guess an encoding: a Cyrillic one where most letters aren't ASCII's, else Latin."""
+    letters = [byte for byte in sample if byte >= 0xC0]
+    signs = sum(0x80 <= byte < 0xC0 for byte in sample)
+    plain = sum(chr(byte).isalpha() for byte in sample if byte < 0x80)
+    if len(letters) <= max(4 * signs, plain):
+        return "cp1252"
+    # Small letters, which are more, come last in one and first in the other.
+    return "cp1251" if sum(byte >= 0xE0 for byte in letters) * 2 >= len(letters) else "koi8-r"
 
 
 def _check_text(text: str) -> None:
@@ -311,7 +324,7 @@ def pdf_text(data: bytes) -> tuple[str, bool]:
     Raises:
         UnreadableError: It isn't a PDF, is locked or damaged, takes too long, or holds no text.
     """
-    from pypdf.errors import LimitReachedError, PyPdfError  # noqa: PLC0415 - see image_url
+    from pypdf.errors import DependencyError, LimitReachedError, PyPdfError  # noqa: PLC0415 - see image_url
 
     if b"%PDF" not in data[:1024]:
         raise UnreadableError("it isn't a PDF file")
@@ -325,9 +338,11 @@ def pdf_text(data: bytes) -> tuple[str, bool]:
         why = TOO_LONG
     except (MemoryError, LimitReachedError):
         why = TOO_LARGE
+    except (DependencyError, NotImplementedError):
+        why = "the PDF is encrypted in a way that I can't read"
     except (PyPdfError, ValueError, LookupError, TypeError, AttributeError, OSError) as exc:
         _log.debug("a damaged PDF: %s", type(exc).__name__)
-    except (RecursionError, NotImplementedError, ArithmeticError, AssertionError) as exc:
+    except (RecursionError, ArithmeticError, AssertionError) as exc:
         _log.debug("a damaged PDF: %s", type(exc).__name__)
     else:
         why = "the PDF holds no text, only pictures"

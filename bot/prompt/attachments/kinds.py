@@ -29,8 +29,11 @@ _TEXT_SUFFIXES = frozenset([
 _TEXT_TYPES = frozenset([
     "application/json", "application/xml", "application/x-yaml", "application/yaml",
     "application/toml", "application/javascript", "application/x-sh", "application/x-httpd-php",
-    "application/sql",
+    "application/sql", "application/rtf", "message/rfc822",
 ])  # fmt: skip
+_UNKNOWN_TYPES = frozenset({"", "application/octet-stream"})
+"""What Discord says of a name that it doesn't know, such as ``README`` or ``app.log.1``."""
+
 _IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp"})
 _IMAGE_SUFFIXES = frozenset({"png", "jpg", "jpeg", "gif", "webp", "bmp"})
 
@@ -43,7 +46,7 @@ def kind_of(attachment: AttachmentInfo) -> FileKind:
         return FileKind.IMAGE
     if declared == "application/pdf" or suffix == "pdf":
         return FileKind.PDF
-    if suffix in _TEXT_SUFFIXES or declared in _TEXT_TYPES:
+    if suffix in _TEXT_SUFFIXES or declared in _TEXT_TYPES or declared in _UNKNOWN_TYPES:
         return FileKind.TEXT
     is_text = declared.startswith("text/") or declared.endswith(("+json", "+xml"))
     return FileKind.TEXT if is_text and declared != "image/svg+xml" else FileKind.OTHER

@@ -40,9 +40,12 @@ def test_text_of_any_usual_encoding_is_read(encoding: str) -> None:
         ("人工智能正在改变我们的生活方式", "gb18030"),
         ("こんにちは世界、元気ですか", "shift_jis"),
         ("안녕하세요 세계", "euc_kr"),
+        ("Привет, это журнал сервера: ошибок нет", "cp1251"),
+        ("Привет, это журнал сервера: ошибок нет", "koi8-r"),
+        ("Ça a été très gênant, à côté", "cp1252"),
     ],
 )
-def test_older_east_asian_encodings_are_recognised(text: str, encoding: str) -> None:
+def test_older_encodings_are_recognised(text: str, encoding: str) -> None:
     assert decoding.text_of(text.encode(encoding)) == text
 
 
@@ -152,6 +155,17 @@ def test_a_pdf_that_unfolds_without_end_is_damaged() -> None:
         decoding.pdf_text(b"".join(parts))
 
 
+def test_a_pdf_encrypted_in_an_unknown_way_is_not_called_damaged() -> None:
+    whole = pdf("Hello").replace(b"/Root", b"/Encrypt<</Filter/Adobe.PubSec/V 4>>/Root")
+    with pytest.raises(UnreadableError, match="encrypted"):
+        decoding.pdf_text(whole)
+
+
+@pytest.mark.parametrize("kind", [FileKind.TEXT, FileKind.IMAGE, FileKind.PDF])
+def test_a_file_without_a_byte_is_empty(kind: FileKind) -> None:
+    assert decoding.decode(kind, b"", is_cut=False).problem == "it is empty"
+
+
 @pytest.mark.parametrize("data", [b"nothing", b"%PDF-1.7 broken", pdf("")])
 def test_a_pdf_without_text_says_why(data: bytes) -> None:
     with pytest.raises(UnreadableError):
@@ -167,7 +181,9 @@ def test_a_pdf_without_text_says_why(data: bytes) -> None:
         ("a.svg", "image/svg+xml", FileKind.OTHER),
         ("a.pdf", None, FileKind.PDF),
         ("a.zip", "application/zip", FileKind.OTHER),
-        ("noext", None, FileKind.OTHER),
+        ("README", None, FileKind.TEXT),  # its bytes have the last word
+        ("app.log.1", "application/octet-stream", FileKind.TEXT),
+        ("a.eml", "message/rfc822", FileKind.TEXT),
     ],
 )
 def test_files_are_sorted_by_type_and_name(

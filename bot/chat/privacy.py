@@ -18,6 +18,7 @@ from bot.core.concerns import Subject
 from bot.core.domain import ChannelId, GuildId, IncomingMessage, PlaceKind, UserId
 from bot.core.errors import StoreError
 from bot.core.ports import JournalEntry
+from bot.core.wording import counted
 from bot.prompt.cache import MessageCache
 from bot.storage.kept import KeptData
 from bot.storage.setting_types import Change, StoredSetting
@@ -305,7 +306,9 @@ class Privacy:
         for guild_id in self.kept.left_before(before):
             done = await self.delete(Subject(guild_id=guild_id))
             await self.kept.stays(guild_id)
-            _log.info("server %d was left: %d questions deleted", guild_id, done.questions)
+            _log.info(
+                "server %d was left: %s deleted", guild_id, counted(done.questions, "question")
+            )
 
     def _entries(self, who: Subject) -> AsyncGenerator[Sequence[JournalEntry], None]:
         if who.person_id is not None:

@@ -246,9 +246,13 @@ class TurnedAway:
         if later is not None:
             tally.add(later)
         elif now_s - tally.last_s >= GIVEN_UP_S:
-            _log.warning("%d messages in channel %d get no word", tally.count, channel_id)
+            _log.warning(
+                "channel %d gets no word of %s", channel_id, counted(tally.count, "message")
+            )
             return
-        _log.info("%d messages in channel %d get their word later", tally.count, channel_id)
+        _log.info(
+            "channel %d gets its word of %s later", channel_id, counted(tally.count, "message")
+        )
         tally.due_s = now_s + LINE_EVERY_S
         self._keep(group, tally)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.core.ports import Lead, ServerState
+from bot.core.wording import counted
 from bot.ops.status_server import Finding
 
 LAG_S = 2.0
@@ -75,7 +76,7 @@ def _lead(lead: Lead) -> str:
 def _model(servers: Sequence[ServerState]) -> str:
     usable = [server for server in servers if server.is_up and server.circuit != "open"]
     if usable:
-        return f"answers on {len(usable)} of {len(servers)} addresses"
+        return f"answers on {len(usable)} of {counted(len(servers), 'address', 'addresses')}"
     if any(server.is_up is None for server in servers):
         return "not asked yet"
     return "away; questions are held until it is back"

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from bot.core.wording import counted
 from bot.demo.answers import MODEL
 from bot.demo.page.fields import ActionError
 from bot.demo.page.view import Json
@@ -132,7 +133,7 @@ class Panel:
 
         def limited() -> str:
             left = sum(each.times for each in faults.rest)
-            return f"Strikes the next {left} requests." if left else ""
+            return f"Strikes the next {counted(left, 'request')}." if left else ""
 
         def delayed() -> str:
             now_s = discord.options.rest_delay_s

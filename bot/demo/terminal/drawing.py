@@ -8,6 +8,7 @@ from typing import Final
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.styles import Style
 
+from bot.core.wording import counted
 from bot.demo.terminal.chat import Chat, Note
 from bot.demo.terminal.commands import JsonObject
 from bot.demo.terminal.markdown import Line, drawn, safe, wrapped
@@ -115,4 +116,4 @@ def _small(text: str) -> Line:
 
 
 def _size(count: int) -> str:
-    return f"{count} bytes" if count < 1000 else f"{count / 1000:,.0f} kB"
+    return counted(count, "byte") if count < 1000 else f"{count / 1000:,.0f} kB"

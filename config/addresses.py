@@ -12,8 +12,9 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from config.defaults import LMSTUDIO_PORT, LOOPBACK
 
-_LMSTUDIO_SUFFIX: Final = re.compile(
-    r"/(?:v1|api/v\d+)(?:/(?:chat/completions|completions|models|responses))?$", re.IGNORECASE
+_API_TAIL: Final = re.compile(
+    r"/(?:v1|api/v\d{1,3}|chat/completions|completions|models|responses|chat|lmstudio-greeting)/*+$",
+    re.IGNORECASE,
 )
 _SAID_TWICE: Final = re.compile(r"https?://(?=https?://)", re.IGNORECASE)
 _BARE_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^/:@\[\]\s'\x22]+)(?::\d+)?(?:/(?!/).*)?")
@@ -45,7 +46,9 @@ def lmstudio_base(text: str) -> str:
     parts = _split(f"http://{typed}" if is_bare else typed, ("http", "https"))
     if is_bare and parts.port is None:
         parts = parts._replace(netloc=f"{parts.netloc}:{LMSTUDIO_PORT}")
-    path = _LMSTUDIO_SUFFIX.sub("", parts.path.rstrip("/")).rstrip("/")
+    path = parts.path.rstrip("/")
+    while tail := _API_TAIL.search(path):
+        path = path[: tail.start()].rstrip("/")
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
 
 

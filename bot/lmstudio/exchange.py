@@ -235,7 +235,7 @@ class Exchange:
         self._out_of_time: BackendError | None = None
         self._pace = pace
         self._body_is_whole = asyncio.Event()
-        self._is_read = False
+        self._is_over = self._is_read = False
         self.decoder = CompletionDecoder(max(MAX_STREAM_BYTES, max_tokens * BYTES_PER_TOKEN))
         self.first_text_at_s: float | None = None
         self.has_text = asyncio.Event()
@@ -336,11 +336,12 @@ class Exchange:
                     await self._body_is_whole.wait()
         self._watch.reading_since_s = self._clock.monotonic()
         try:
-            while decoder.finish_reason is None and not (decoder.is_done or decoder.has_failed):
+            while not self._is_over:
                 chunk = await content.readany()
-                if not chunk:
-                    break
-                text = self._text(*decoder.feed(chunk))
+                pieces = decoder.feed(chunk)
+                has_ended = decoder.finish_reason is not None or decoder.is_done
+                self._is_over = not chunk or has_ended or decoder.has_failed
+                text = self._text(*pieces)
                 if text is not None:
                     return text
         except (aiohttp.ClientError, OSError) as exc:

@@ -10,7 +10,6 @@ from bot.core.clock import Clock, within
 from bot.core.errors import ConfigurationError
 from bot.lmstudio.errors import OwnersRequestError
 from bot.lmstudio.transport import Endpoint, Lookup, parse_endpoint, plain_address
-from config.addresses import lmstudio_base
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -53,8 +52,8 @@ def read_endpoint(text: str) -> Endpoint:
     if not text.isascii() or "%" in text or len(text) > MOST_CHARS:
         raise EndpointError(NOT_AN_ADDRESS)
     try:
-        return parse_endpoint(lmstudio_base(text))
-    except (ValueError, ConfigurationError):
+        return parse_endpoint(text)
+    except ConfigurationError:
         raise EndpointError(NOT_AN_ADDRESS) from None
 
 

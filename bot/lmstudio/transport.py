@@ -35,14 +35,9 @@ from bot.core.errors import BackendError, ConfigurationError
 from bot.core.tasks import apart
 from bot.lmstudio import errors, failures
 from bot.lmstudio.completion import parse_json
+from config.addresses import lmstudio_base
 
-_API_TAILS: Final = (
-    *("/api/v0", "/api/v1", "/v1", "/chat/completions", "/completions", "/models", "/chat"),
-    "/lmstudio-greeting",
-)
-_HAS_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,32}://")
 _LOOKS_NUMERIC: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
-_SCHEMES: Final = frozenset({"http", "https"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,41 +69,26 @@ class Endpoint:
 
 
 def parse_endpoint(text: str) -> Endpoint:
-    """Read a base URL with or without scheme, ``/v1``, other API paths and trailing slashes.
+    """Read a base URL as people type it (``config.addresses.lmstudio_base``).
 
     Raises:
         ConfigurationError: It isn't an http(s) address of a host; the message never repeats a
             password.
     """
-    text = text.strip()
-    if any(char.isspace() or char == "\\" or ord(char) < 32 for char in text):
-        raise _refusal("has a space or a control character in it")
-    if not _HAS_SCHEME.match(text):
-        text = f"http://{text}"
     try:
-        url = URL(text)
+        plain = lmstudio_base(text)
+    except ValueError as exc:
+        raise _refusal(str(exc)) from None
+    try:
+        url = URL(plain)
         host, port = url.host, url.port
     except ValueError:
         raise _refusal("is not an address like http://192.168.1.20:1234") from None
-    if url.scheme not in _SCHEMES:
-        raise _refusal("must begin with http:// or https://")
-    if url.raw_user is not None or url.raw_password is not None:
-        raise _refusal("must not hold a user name or password; use LMSTUDIO_API_TOKEN")
-    if url.raw_query_string or url.raw_fragment:
-        raise _refusal("must end with the host, the port and at most a path")
-    if not host or port is None or port == 0:
+    if not host or port is None:
         raise _refusal("is not an address like http://192.168.1.20:1234")
-    path = url.path.rstrip("/")
-    prefix = _without_api(path).rstrip("/")
-    return Endpoint(url.scheme, _plain_host(host, url.raw_host or "", text), port, prefix)
-
-
-def _without_api(path: str) -> str:
-    """Return a path without the paths of the API at its end."""
-    end = len(path)
-    while tail := next((tail for tail in _API_TAILS if path.endswith(tail, 0, end)), ""):
-        end -= len(tail)
-    return path[:end]
+    return Endpoint(
+        url.scheme, _plain_host(host, url.raw_host or "", text), port, url.path.rstrip("/")
+    )
 
 
 def tokens_by_origin(base_urls: Sequence[str], tokens: Sequence[str]) -> dict[str, str]:

@@ -104,6 +104,7 @@ def message(message: discord.Message) -> IncomingMessage:
         mentioned.add(own_role.me)
         text = text.replace(own_role.mention, f"<@{own_role.me}>")
     attachments = [*message.attachments, *(a for s in snapshots for a in s.attachments)]
+    custom_ids = list(_custom_ids(_given(message, "components")))
     return IncomingMessage(
         id=MessageId(message.id),
         place=place(message.channel),
@@ -131,7 +132,7 @@ def message(message: discord.Message) -> IncomingMessage:
             if reference is not None and is_forward and reference.message_id is not None
             else None
         ),
-        unfinished=_buttons.stops(_custom_ids(_given(message, "components"))),
+        unfinished=_buttons.stops(custom_ids) if custom_ids else None,
     )
 
 

@@ -67,7 +67,18 @@ async def probe_tls(way: Way) -> Finding:
     greeting = await greet(way)
     if isinstance(greeting, errors.TlsError):
         return failed(Step.TLS, greeting)
+    if isinstance(greeting, errors.BackendUnavailableError):  # the port is open
+        return failed(Step.TLS, errors.TlsError(), *_CUT_OFF)
     return Finding(Step.TLS, Status.OK, "The certificate is trusted.")
+
+
+_CUT_OFF: Final = (
+    "The server ends the encrypted connection before it stands.",
+    (
+        "See in the log of the server, or of the proxy before it, whether it takes only old TLS or wants a "
+        "certificate of the bot."
+    ),
+)
 
 
 async def probe_http(way: Way) -> Finding:
@@ -410,6 +421,8 @@ def judge_token(given: Reply, *, token: str | None, is_lmstudio: bool) -> Findin
         cause, advice = _KEPT_OUT
     elif isinstance(failure, errors.AuthenticationError):
         cause, advice = _refused(token, is_lmstudio=is_lmstudio)
+    elif isinstance(failure, errors.PermissionDeniedError) and not token:
+        cause, advice = _KEPT_OUT
     elif isinstance(failure, errors.PermissionDeniedError):
         cause = "The token lacks a permission."
     return failed(Step.AUTHENTICATION, failure, cause, advice)

@@ -162,7 +162,7 @@ class PinnedResolver(AbstractResolver):
 
     A server's name is resolved once; every connection must go to one of those addresses. Only when
     none of them answers any more is the name resolved again (a machine may get a new lease), and then
-    only addresses of the same kind count: a name that led into the local network never leads out of
+    only addresses of the same kinds count: a name that led into the local network never leads out of
     it, nor back to this machine. The last word is said where the socket is made, since that sees the
     final address whatever way it was spelled.
     """
@@ -188,7 +188,7 @@ class PinnedResolver(AbstractResolver):
         self._allows = allows
         address = plain_address(host)
         self._pinned: tuple[str, ...] = (address,) if address else tuple(pinned)
-        self._kind: str | None = _kind(self._pinned[0]) if pinned else None
+        self._kinds = frozenset(map(_kind, self._pinned)) if pinned else frozenset[str]()
         self._is_stale = False
 
     async def resolve(
@@ -244,13 +244,12 @@ class PinnedResolver(AbstractResolver):
     async def _pin(self) -> None:
         found = [plain_address(text) for text in await self._lookup(self._host)]
         addresses = dict.fromkeys(a for a in found if a is not None and self._may_use(a))
-        if self._kind is not None:
-            addresses = dict.fromkeys(a for a in addresses if _kind(a) == self._kind)
+        if self._kinds:
+            addresses = dict.fromkeys(a for a in addresses if _kind(a) in self._kinds)
         if not addresses:
             raise AddressNotPinnedError("no address that may be used")
         self._pinned = tuple(addresses)
-        self._kind = _kind(self._pinned[0])
-        self._pinned = tuple(a for a in self._pinned if _kind(a) == self._kind)
+        self._kinds = self._kinds or frozenset(map(_kind, self._pinned))
         self._is_stale = False
 
 

@@ -210,6 +210,7 @@ def test_listings_survive_wrong_types() -> None:
         (401, True, "refuses the token"),
         (401, False, "asks for a token, and none is configured"),
         (403, True, "lacks a permission"),
+        (403, False, "turns the bot away"),
         (500, True, "can't list its models"),
         (200, True, "The token is right."),
         (200, False, "No token is needed."),

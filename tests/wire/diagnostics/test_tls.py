@@ -66,6 +66,19 @@ async def test_a_pinned_certificate(server: Server) -> None:
     assert "isn't the one that is configured" in refused.cause
 
 
+async def test_a_handshake_that_the_server_cuts_off() -> None:
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(64)
+        writer.transport.abort()
+
+    async with await asyncio.start_server(cut, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        found = await walk(Target(f"https://127.0.0.1:{port}"))
+    assert found[Step.TLS].status is Status.FAILED
+    assert "ends the encrypted connection" in found[Step.TLS].cause
+    assert found[Step.HTTP].status is Status.SKIPPED
+
+
 async def test_plain_http_to_a_tls_server(server: Server) -> None:
     found = await walk(Target(server.url.replace("https", "http")))
     assert found[Step.HTTP].status is Status.FAILED

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from bot.core.errors import ConfigurationError
 from bot.lmstudio import LMStudioBackend, errors, open_backend
+from bot.lmstudio.transport import PinnedResolver
 from config.settings import LMStudioSettings
 from sandbox.lmstudio import Fault, LMStudioSandbox
 from tests.support.clock import FakeClock
@@ -174,6 +175,19 @@ async def test_a_name_that_moves_is_not_followed(
         for _ in range(140):
             await clock.advance(0.5)
         assert (await ask(clock, backend)).text == PARIS
+
+
+async def test_a_name_may_have_addresses_of_several_kinds_and_get_no_further_kind() -> None:
+    answers = ["2a00:1450:4001::1", "192.168.1.20"]
+
+    async def lookup(_host: str) -> Sequence[str]:
+        return answers
+
+    resolver = PinnedResolver("lm.example", lookup)
+    assert [one["host"] for one in await resolver.resolve("lm.example")] == answers
+    resolver.mark_unreachable()
+    answers[:] = ["127.0.0.1", "192.168.1.21"]
+    assert [one["host"] for one in await resolver.resolve("lm.example")] == answers[1:]
 
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "fd00:ec2::254", "::ffff:169.254.169.254"])

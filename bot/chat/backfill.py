@@ -172,12 +172,20 @@ class Backfill:
         self._state = state
         self._clock = clock
         self._oldest = oldest
-        self._alive_at = alive_at(state.get(ALIVE))
+        self._alive_at = self._last_alive()
         self._first_live: dict[ChannelId, MessageId] | None = {}
         self._newest_live: dict[ChannelId, MessageId] = {}
         self._sessions = 0
         self._scanning = asyncio.Lock()
         self._begun = _Begun(state)
+
+    def _last_alive(self) -> datetime | None:
+        """Return when the bot last received messages.
+
+        What a clock that was ahead has noted says nothing: then it is as long ago as may matter.
+        """
+        noted, now = alive_at(self._state.get(ALIVE)), self._clock.now()
+        return noted if noted is None or noted <= now else now - self._oldest
 
     @property
     def is_caught_up(self) -> bool:
@@ -223,7 +231,7 @@ class Backfill:
 
     async def session_began(self) -> None:
         """Note a session that replays nothing: a scan is due for what came before it."""
-        alive = alive_at(self._state.get(ALIVE))
+        alive = self._last_alive()
         if self.is_caught_up:
             self._alive_at = alive
         self._first_live = {}

@@ -339,3 +339,12 @@ async def test_an_unfinished_answer_is_ended_before_its_question_is_asked_anew(
     harness.source.messages[-1] = last
     await harness.scan()
     assert harness.found == [answer, asked]
+
+
+async def test_a_clock_that_was_ahead_hides_no_missed_message(harness: BackfillHarness) -> None:
+    await harness.state.set(ALIVE, (harness.clock.now() + 48 * HOUR).timestamp())
+    harness.backfill = Backfill(harness.source, harness.journal, harness.state, harness.clock, HOUR)
+    await harness.backfill.session_began()
+    missed = harness.post(10)
+    await harness.scan()
+    assert harness.found == [missed]

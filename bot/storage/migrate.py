@@ -36,8 +36,15 @@ def ensure_schema(connection: Connection) -> bool:
         create_at_head(connection)
         return True
     current = connection.execute(select(_VERSION_TABLE.c.version_num)).scalar()
+    if not current:
+        raise ConfigurationError(
+            "The database doesn't say any more which version of this program wrote it: "
+            "bring back a backup, or start with an empty data folder."
+        )
     if current != HEAD:
         upgrade(connection)
+    elif metadata.tables.keys() - names:
+        metadata.create_all(connection)
     return False
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 from bot.core.domain import ChannelId, GuildId, MessageId, Place, PlaceKind, QuestionId, UserId
+from bot.core.errors import ConfigurationError
 from bot.core.ports import Outcome
 from bot.storage import migrations
 from bot.storage.database import open_database
@@ -239,3 +240,23 @@ def test_rows_are_inserted_once_and_replaced_when_asked(engine: Engine) -> None:
         upsert(connection, state, [{**row, "value": "3"}, {**row, "key": "b"}])
         rows = connection.execute(text("SELECT key, value FROM state ORDER BY key")).all()
     assert [tuple(r) for r in rows] == [("a", "3"), ("b", "1")]
+
+
+def test_a_table_that_was_dropped_is_made_again(engine: Engine) -> None:
+    with engine.begin() as connection:
+        ensure_schema(connection)
+        connection.execute(text("DROP TABLE state"))
+    with engine.begin() as connection:
+        assert not ensure_schema(connection)
+        assert _differences(connection) == []
+
+
+@pytest.mark.parametrize(
+    "harm", ["DELETE FROM alembic_version", "UPDATE alembic_version SET version_num = ''"]
+)
+def test_a_database_that_doesnt_know_its_version_is_one_sentence(engine: Engine, harm: str) -> None:
+    with engine.begin() as connection:
+        ensure_schema(connection)
+        connection.execute(text(harm))
+    with pytest.raises(ConfigurationError, match="which version"), engine.begin() as connection:
+        ensure_schema(connection)

@@ -214,7 +214,7 @@ class DiscordLayout:
         if lines is None:
             return False
         if self._header is None:
-            if len(lines) < 2 or not is_rule(lines[1]):
+            if len(lines) < 2 or not (is_rule(lines[0]) or is_rule(lines[1])):
                 self._line_start = False
                 return True
             self._header, lines = lines[0], lines[1:]
@@ -229,12 +229,14 @@ class DiscordLayout:
         position, row = self._pos, start
         while True:
             newline = self._buf.find("\n", row)
-            if newline < 0 and not self._ended and len(self._buf) - self._pos < _TABLE_CHARS:
-                return None, 0
             end = newline + 1 if newline >= 0 else len(self._buf)
+            if newline < 0 and not self._ended and end - self._pos < _TABLE_CHARS:
+                return None, 0
+            if lines and end - self._pos > _TABLE_CHARS - (newline < 0 and not self._ended):
+                return lines, position
             lines.append(self._buf[row:end].strip())
             position = end
-            is_no_table = self._header is None and len(lines) == 2 and not is_rule(lines[1])
+            is_no_table = self._header is None and len(lines) == 2 and not any(map(is_rule, lines))
             if newline < 0 or is_no_table or position - self._pos >= _TABLE_CHARS:
                 return lines, position
             lead = _LEAD.match(self._buf, position)
@@ -293,8 +295,11 @@ class DiscordLayout:
         if end < 0:
             is_over = self._ended or blank >= 0 or len(buf) > limit
             return self._emit(pos + 2) if is_over else False
-        source = buf[pos + 2 : end]
-        return self._emit(end + 2, shown_formula(source))
+        if opener == "$$" and end + 2 == len(buf) and not self._ended:
+            return False
+        if opener == "$$" and _is_named(buf[end + 2 : end + 3]):
+            return self._emit(pos + 2)  # a variable of a program
+        return self._emit(end + 2, shown_formula(buf[pos + 2 : end]))
 
     def _dollar(self) -> bool:
         """Read a formula between two single dollar signs on a line, or what is none: a price, a name."""
@@ -305,14 +310,15 @@ class DiscordLayout:
         if is_open and end in {-1, len(line) - 1}:
             return False
         source, after = line[:end], line[end + 1 : end + 2]
-        if (
-            end < 0
-            or self._context.tail[-1:].isalnum()
-            or after.isalnum()
-            or not is_formula(source)
-        ):
+        is_word = self._context.tail[-1:].isalnum() or _is_named(after)
+        if end < 0 or is_word or not is_formula(source):
             return self._emit(start)
         return self._emit(start + end + 1, shown_formula(source))
+
+
+def _is_named(after: str) -> bool:
+    """Return whether what follows a dollar sign makes it a variable's in a program."""
+    return after.isalnum() or after in {"_", "{"}
 
 
 class FirstLines:

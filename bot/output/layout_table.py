@@ -37,22 +37,25 @@ def shown_table(header: str, lines: Sequence[str], *, lead: str) -> str:
     """Return a table as a block or a list, without a line's end.
 
     Args:
-        header: The first line, or that of the part before.
+        header: The first line, or that of the part before; a rule where there is no header.
         lines: The lines below it.
         lead: What stands before each line, if it is in a quote.
     """
-    head = _cells(header)
+    head = [] if is_rule(header) else _cells(header)
     rows = [_cells(line) for line in lines if not is_rule(line)]
     columns = max(map(len, [head, *rows]))
     table = [[*cells, *[""] * (columns - len(cells))] for cells in (head, *rows)]
     plain = [[_plain(cell) for cell in row] for row in table]
     widths = [max(map(width, column)) for column in zip(*plain, strict=True)]
     is_live = any(_LIVE.search(cell) for row in plain for cell in row)
+    if not any(map(any, plain)):
+        return "\n".join(lead + line for line in (header, *lines))
     if lead or is_live or sum(widths) + 3 * (columns - 1) > WIDTH:
         return "\n".join(lead + line for line in _list(table[0], table[1:]))
     rule = "-+-".join("-" * size for size in widths)
     body = [_aligned(row, widths) for row in plain]
-    return "\n".join(["```", body[0], rule, *body[1:], "```"])
+    shown = [body[0], rule, *body[1:]] if any(plain[0]) else body[1:]
+    return "\n".join(["```", *shown, "```"])
 
 
 def width(text: str) -> int:

@@ -31,6 +31,9 @@ _DOT_SEGMENTS: Final = re.compile(r"/(?:[^\s/.]{1,40}+/\.)?+\.(?=/)")
 
 _INVITE: Final = re.compile(rf"(?:{_HOST}|{_APP})[\w\-]")
 _INVITE_END: Final = re.compile(rf"(?:{_HOST}|discord(?:app)?{_DOT}com{_PORT}/+)\Z")
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.\-]{0,32}+:|[^\w./#?~\-]", re.IGNORECASE)
+"""Where an address leads out of the page; without one it is a path beside it, a place in it, or odd."""
+
 _DOTTED: Final = re.compile(r"(?<![\w\-])[\w\-]++(?:\.[\w\-]++)++")
 _TOP_LEVEL: Final = re.compile(r"[a-z][a-z\-]+", re.IGNORECASE)
 _HOST_ENDS: Final = frozenset("abcdefgeoikm0123456789)]\\")
@@ -70,6 +73,11 @@ def may_begin_invite(text: str) -> bool:
     return bool(_INVITE_END.search(normalised(text)))
 
 
+def is_path(address: str) -> bool:
+    """Return whether an address leads to something beside or in its own page, and to no host."""
+    return _SCHEME.match(address.strip()) is None
+
+
 def link_text(label: str, url: str, *, allow_invites: bool) -> str:
     """Return a masked link or image as plain text.
 
@@ -80,18 +88,21 @@ def link_text(label: str, url: str, *, allow_invites: bool) -> str:
     """
     label = label.strip()
     url = url.strip()
-    if not url.lower().startswith(("http://", "https://")):
+    is_beside = is_path(url)
+    if not is_beside and not url.lower().startswith(("http://", "https://")):
+        return label
+    if is_beside and (url.startswith("#") or url.removeprefix("./") == label.strip("`")):
         return label
     if not allow_invites and has_invite(url):
         return f"{label} {INVITE_REMOVED}".strip()
-    if (
+    if not is_beside and (
         not label
         or label == url
         or not any(map(str.isalnum, label))
         or _names_other_host(label, url)
     ):
         return url
-    return f"{label} ({url})"
+    return f"{label} ({url})" if label and url else label
 
 
 def _names_other_host(label: str, url: str) -> bool:
@@ -157,12 +168,15 @@ def may_become_angle(text: str) -> bool:
 
 
 def angle_text(found: re.Match[str], *, allow_invites: bool) -> str:
-    """Return a command, place, contact or image as plain text."""
+    """Return a command, place, contact or image as plain text; empty where it is text already."""
     if found["image"] is not None:
         values = {
             m[1].lower(): m[2] or m[3] or m[4] or "" for m in _ATTRIBUTE.finditer(found["image"])
         }
-        return link_text(values.get("alt", ""), values.get("src", ""), allow_invites=allow_invites)
+        address = values.get("src", "").strip()
+        if is_path(address):
+            return ""  # a part of somebody's page, which leads nowhere
+        return link_text(values.get("alt", ""), address, allow_invites=allow_invites)
     command, place, contact = found["command"], found["place"], found["contact"]
     return str(f"/{command}" if command else f"id:{place}" if place else contact)
 

@@ -27,6 +27,7 @@ from bot.output.sanitise.links import (
     URL_CHARS,
     angle_text,
     has_invite,
+    is_path,
     link_text,
     may_become_angle,
     may_become_bracket,
@@ -264,6 +265,8 @@ class MarkdownGuard:
             grows = not self._ended and len(rest) < BRACKET_CHARS and may_become_bracket(rest)
             return False if grows else self._literal(1)
         if found.address is not None:
+            if char == "[" and is_path(found.address) and self._tail[-1:].isalnum():
+                return self._literal(1)  # a program: ``handlers[name](event.value)``
             invites = self._policy.allow_invites
             text = link_text(found.label, found.address, allow_invites=invites)
             return self._again(found.end, text)

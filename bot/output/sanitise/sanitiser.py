@@ -53,7 +53,7 @@ _ESCAPE: Final = re.compile(
 _ESCAPE_PARTIAL: Final = re.compile(
     "(?:\x1b|(?:\x1b\\[|\x9b)[0-?]{0,32}[ -/]{0,8}|\x1b\\][^\x07\x1b\n]{0,256}\x1b?)\\Z"
 )
-_LINE_ENDS: Final = re.compile("[\x85\u2028\u2029]")
+_LINE_ENDS: Final = re.compile("[\x0b\x0c\x85\u2028\u2029]")
 _DENIED: Final = re.compile(f"[{DENIED_CLASS}]")
 _HIGH_SURROGATE: Final = re.compile("[\ud800-\udbff]\\Z")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")

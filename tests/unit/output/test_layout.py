@@ -173,3 +173,37 @@ def test_what_joins_the_character_before_it_takes_no_column(text: str, columns: 
 def test_what_is_code_is_one_reading_for_all(text: str, expected: str, size: int) -> None:
     pieces = [text[start : start + size] for start in range(0, len(text), size)]
     assert versions(pipeline(), pieces)[-1] == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["if length($$a) < 3; say $$b or die", "$h{x}=1; $h{y}=$_;", "$a{$b}=$c; $d=${e}"]
+)
+def test_variables_of_a_program_are_no_formula(text: str) -> None:
+    assert clean(text) == text
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ("|---|---|\n|---|---|", "|---|---|\n|---|---|"),
+        ("| | |\n|---|---|\n| | |", "| | |\n|---|---|\n| | |"),
+        ("|---|---|\n| a | b |\n| c | de |", "```\na | b\nc | de\n```"),
+        ("| | |\n|---|---|\n| a | b |", "```\na | b\n```"),
+    ],
+)
+def test_a_table_without_a_header_or_any_words_is_drawn_without_them(
+    table: str, expected: str
+) -> None:
+    assert clean(table) == expected
+
+
+def test_a_long_table_is_drawn_in_whole_rows_however_it_is_cut() -> None:
+    rows = [f"| row {number} | {'y' * (number % 7)} |\n" for number in range(300)]
+    table = "| name | value |\n|---|---|\n" + "".join(rows)
+    for size in (7, 100, len(table)):
+        pieces = [table[start : start + size] for start in range(0, len(table), size)]
+        lines = versions(pipeline(), pieces)[-1].split("\n")
+        assert [line.split(" |")[0].rstrip() for line in lines if line.startswith("row")] == [
+            f"row {number}" for number in range(300)
+        ]
+        assert not any(line.startswith("|") for line in lines)

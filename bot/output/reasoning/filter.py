@@ -21,6 +21,7 @@ from bot.output.markup import (
     ORDINARY_TAGS,
     ROLE_TOKENS,
     SURE_TAGS,
+    TURN_ROLES,
     UNKNOWN_TOKEN,
     Kind,
     Marker,
@@ -29,7 +30,6 @@ from bot.output.markup import (
 )
 from bot.output.participants import FRAME_CHARS, Labels
 from bot.output.reasoning import block as blocks
-from bot.output.reasoning.aftermath import Aftermath
 from bot.output.reasoning.beginning import read_beginning, read_role
 from bot.output.reasoning.block import Block, loose_closers
 from bot.output.reasoning.examples import Examples
@@ -76,6 +76,51 @@ class State(Enum):
     OVER = "behind the end of the answer"
 
 
+_LATE_FINAL: Final = re.compile(r"<\|channel\|>\s{0,9}+final\b[^<]{0,40}<\|message\|>")
+_WATCHED_CHARS: Final = 400
+_ROLE_NAME: Final = re.compile(rf"\b(?:{'|'.join(TURN_ROLES)})\b")
+_WORD: Final = re.compile(r"\w")
+
+
+class _Aftermath:
+    """Looks at what a model writes on after the end of its answer.
+
+    Attributes:
+        was_cut: Words came: the model goes on with somebody else's turn.
+        is_over: Enough was seen: nothing that follows can matter.
+    """
+
+    def __init__(self) -> None:
+        self._text = ""
+        self.was_cut = False
+        self.is_over = False
+
+    def cut(self) -> None:
+        """Take note that another's turn has begun beyond doubt."""
+        self.was_cut = self.is_over = True
+
+    def take(self, text: str, *, may_answer: bool, ended: bool) -> int | None:
+        """Take what came, and return where in it a late answer begins, if it does.
+
+        Args:
+            text: The next piece.
+            may_answer: A harmony header may still say that the answer comes only now.
+            ended: Nothing more will come.
+        """
+        if self.is_over:
+            return None
+        before = len(self._text)
+        self._text += text[: _WATCHED_CHARS - before]
+        found = _LATE_FINAL.search(self._text) if may_answer else None
+        if found is not None and found.end() > before:
+            return found.end() - before
+        if ended or len(self._text) >= _WATCHED_CHARS:
+            self.is_over = len(self._text) >= _WATCHED_CHARS
+            bare = _ROLE_NAME.sub("", MARKER.sub("", self._text))
+            self.was_cut = _WORD.search(bare) is not None
+        return None
+
+
 class ReasoningFilter:
     """Takes raw text, gives back the part that belongs to the answer.
 
@@ -100,7 +145,7 @@ class ReasoningFilter:
         self._expecting = expect_missing_opening
         self._scanner = Scanner()
         self._stretch: HiddenStretch | None = None
-        self._aftermath = Aftermath()
+        self._aftermath = _Aftermath()
         self._wraps: list[str] = []
         self._used: set[str] = set()
         self._vanished: list[str] = []
@@ -676,6 +721,6 @@ class ReasoningFilter:
         self.is_over = self._aftermath.is_over
         if late is None:
             return False
-        self._aftermath = Aftermath()
+        self._aftermath = _Aftermath()
         self._scanner.add(rest[late:])
         return self._read_late_final()

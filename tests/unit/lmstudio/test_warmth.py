@@ -96,6 +96,7 @@ def test_a_share_is_a_share_whatever_was_read(
     [
         (Usage(4000, 9, cached_tokens=3900), 1.0, 100),
         (Usage(4000, 9), 1.0, 4000),
+        (Usage(4000, 9), 0.75, 3000),
         (Usage(4000, 9), 0.1, 0),
         (Usage(1_000_000, 9), 1.0, 0),
         (Usage(0, 0), 1.0, 0),

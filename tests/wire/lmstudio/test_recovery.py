@@ -15,7 +15,7 @@ from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, Model
 from sandbox.lmstudio.values import Overflow
 from tests.support.clock import FakeClock
 from tests.wire.lmstudio.conftest import PARIS
-from tests.wire.lmstudio.rig import a_request, ask, connected
+from tests.wire.lmstudio.rig import a_request, ask, connected, nodes
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 
@@ -119,6 +119,21 @@ async def test_images_that_are_refused_are_left_out(clock: FakeClock) -> None:
         assert len(sandbox.completions) == 2
         await ask(clock, backend, a_request(ChatTurn(Role.USER, "And now?", (PIXEL,))))
         assert isinstance(sandbox.completions[2].messages[0]["content"], list)
+
+
+async def test_a_model_that_says_it_takes_no_images_is_sent_none_from_then_on(
+    clock: FakeClock,
+) -> None:
+    async with (
+        LMStudioSandbox([Model("a/b", vision=True)]) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
+    ):
+        sandbox.faults.next(Fault.IMAGES_UNSUPPORTED)
+        for _ in range(2):
+            outcome = await ask(clock, backend, a_request(ChatTurn(Role.USER, "Hm?", (PIXEL,))))
+            assert NO_IMAGES in outcome.end.remarks
+        sent = [type(request.messages[0]["content"]) for request in sandbox.completions]
+        assert sent == [list, str, str]
 
 
 async def test_a_refused_field_is_dropped_and_remembered(clock: FakeClock) -> None:
@@ -236,6 +251,43 @@ async def test_a_model_that_cannot_load_is_loaded_smaller(loadable: int, clock: 
         outcome = await ask(clock, backend)
         assert outcome.text == PARIS
         assert outcome.end.context_tokens == loadable
+
+
+@pytest.mark.parametrize(
+    ("prompt_tokens", "longest", "tried"),
+    [
+        (2_000, 131_072, [8192, 4096]),  # 1.1 times the prompt, and the answer, must fit
+        (1_396, 131_072, [8192, 4096, 2048]),
+        (40, 4096, [2048]),  # no more than the model can
+    ],
+)
+async def test_a_model_is_loaded_smaller_only_as_the_prompt_fits(
+    prompt_tokens: int, longest: int, tried: list[int], clock: FakeClock
+) -> None:
+    model = Model("a/b", loaded=False, loadable_context_tokens=1, max_context_tokens=longest)
+    async with LMStudioSandbox([model]) as sandbox, connected(clock, sandbox.base_url) as backend:
+        request = a_request(max_tokens=512, prompt_tokens=prompt_tokens)
+        outcome = await ask(clock, backend, request)
+        assert isinstance(outcome.error, errors.LoadFailedError)
+        loads = [one.body for one in sandbox.requests if one.path.endswith("/load")]
+        assert [body["context_length"] for body in loads] == tried
+
+
+async def test_an_answer_tells_how_fast_its_model_writes_and_that_it_can_be_loaded(
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+) -> None:
+    node = nodes(backend)[0]
+    key = "qwen/qwen3-next-80b"
+    node.learned(key).load_error = errors.LoadFailedError()
+    sandbox.answer(Answer("word " * 100))
+    outcome = await ask(clock, backend)
+    assert outcome.end.usage is not None
+    assert outcome.end.total_s is not None
+    assert outcome.end.first_token_s is not None
+    written_s = outcome.end.total_s - outcome.end.first_token_s
+    pace = node.pace(key)
+    assert pace == pytest.approx(outcome.end.usage.completion_tokens / written_s, rel=0.01)
+    assert node.learned(key).load_error is None
 
 
 async def test_the_fallback_model_answers_where_the_first_cannot_load(clock: FakeClock) -> None:

@@ -109,7 +109,7 @@ def late_database() -> Finding:
 def _look(settings: StoreSettings, folder: Path, database: Path) -> Iterator[Finding]:
     if not folder.exists():
         nearest = next((parent for parent in folder.absolute().parents if parent.exists()), folder)
-        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        if not nearest.is_dir() or not _is_writable(nearest):
             yield _unusable(folder, "it doesn't exist and can't be made")
         return
     if not folder.is_dir():

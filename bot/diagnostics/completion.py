@@ -267,7 +267,9 @@ def judge_speed(heard: Heard, *, is_way_poor: bool = False) -> Finding:
     return Finding(
         Step.SPEED,
         Status.WARNING,
-        "The model is slow: people read faster than it writes.",
+        "The model is slow: people read faster than it writes."
+        if heard.tokens
+        else "The model is slow: it takes seconds to read a short text.",
         "Choose a smaller model or quantisation, and see in LM Studio that it runs on the graphics "
         "processor.",
         facts=facts,

@@ -265,6 +265,8 @@ def test_a_completion_with_rate_without_text_and_by_another_model() -> None:
     assert fast.facts == {"reading_tokens_s": 400, "writing_tokens_s": 40.0}
     slow = judge_speed(Heard(tokens=5, first_s=0.5, last_s=4.5))
     assert slow.status is Status.WARNING
+    assert "than it writes" in slow.cause
+    assert "to read a short text" in judge_speed(Heard()).cause
     over_a_poor_way = judge_speed(Heard(tokens=5, first_s=0.5, last_s=4.5), is_way_poor=True)
     assert over_a_poor_way.status is Status.OK
     assert "can't be told" in over_a_poor_way.cause

@@ -68,10 +68,10 @@ def check(result: LoadResult, *, as_json: bool = False) -> int:
     if as_json:
         _print(json_text(sections))
     elif not problems(found):
-        _print("Everything is well.")
+        _tell("Everything is well.")
     elif failures and len(problems(found)) > 1:
         fail = "thing fails" if len(failures) == 1 else "things fail"
-        _print(f"{len(failures)} {fail}; begin with {failures[0].step}.")
+        _tell(f"{len(failures)} {fail}; begin with {failures[0].step}.")
     if not failures:
         return 0
     is_own = failures[0].step in _OWN
@@ -120,17 +120,17 @@ class _Printed:
         """Print what is new."""
         for number, section in enumerate(sections):
             if number == len(self.lines):
-                _print(f"{section.title}:")
+                _tell(f"{section.title}:")
                 self.lines.append(0)
             shown, self.lines[number] = self.lines[number], len(section.findings)
             for finding in section.findings[shown:]:
                 if finding.status is not Status.SKIPPED:
-                    _print(terminal_line(finding))
+                    _tell(terminal_line(finding))
             if not section.is_over:
                 return
             if number == len(self.lines) - 1:
                 for line in terminal_skipped(section.findings):
-                    _print(line)
+                    _tell(line)
 
 
 async def _local(result: LoadResult, clock: Clock) -> AsyncGenerator[Finding, None]:
@@ -284,10 +284,15 @@ async def look_at_lmstudio(settings: Settings, server: Listed) -> AsyncGenerator
             yield finding
 
 
+def _tell(text: str) -> None:
+    """Print lines for a person."""
+    _print(fitted(text, INDENT))
+
+
 def _print(text: str) -> None:
     """Print a line at once; who reads may leave early (``| head``), or the disk be full: the rest goes on."""
     try:
-        sys.stdout.write(f"{fitted(text, INDENT)}\n")
+        sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
     except OSError:
         detach_output()

@@ -46,6 +46,18 @@ def test_ctrl_c_amid_the_first_imports_leaves_no_traceback() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
+def test_a_set_up_without_an_input_asks_nobody() -> None:
+    started = f'exec "{sys.executable}" -m bot init <&-'
+    done = subprocess.run(  # noqa: S603 - our own code
+        ["/bin/sh", "-c", started],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (130, "\nclawbot: stopped; nothing was written\n")
+
+
 @pytest.mark.parametrize("arguments", [[], ["run"]])
 def test_a_missing_token_is_a_configuration_error(
     arguments: list[str], capsys: pytest.CaptureFixture[str]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.ops.check import refuse_as_json
 from bot.ops.terminal import fitted, program
 
 LINE = "  FAILED  Connection: Nothing listens at that port on the bot's own machine."
@@ -36,6 +37,14 @@ def test_lines_stay_whole_where_a_program_reads_them(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     monkeypatch.setenv("COLUMNS", "40")
     assert fitted(LINE, 10) == LINE
+
+
+def test_json_for_a_program_is_one_line_at_any_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("COLUMNS", "40")
+    refuse_as_json([LINE])
+    assert screen.getvalue().count("\n") == 1
 
 
 def test_the_program_is_called_as_a_person_calls_it(

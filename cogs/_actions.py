@@ -11,6 +11,7 @@ import discord
 
 from bot.chat.backfill import DISCORD_EPOCH_MS
 from bot.chat.closing import Ending
+from bot.chat.proxies import proxied
 from bot.core.clock import within
 from bot.core.domain import IncomingMessage, MessageId, Origin, Question, QuestionId, UserId
 from bot.core.notices import LOST, notice, without_known
@@ -238,13 +239,16 @@ class AnswerActions:
         Raises:
             AdmissionError: Not now; an answer to the earlier words goes on.
         """
-        if message.author.is_bot:
-            return True
-        if _gate.admission(self._client).refusal(message.author, message.place):
+        is_copy = message.webhook_id is not None and message.author.id != self._client.me
+        if message.author.is_bot and not is_copy:
             return True
         entry = await self._services.journal.newest_asked_in(message.id)
         if entry is None:
-            return self._services.chat.knows(QuestionId(message.id))
+            return is_copy or self._services.chat.knows(QuestionId(message.id))
+        if is_copy:
+            message = proxied(message, entry.question.asker)
+        if _gate.admission(self._client).refusal(message.author, message.place):
+            return True
         asked = _review.reworded(entry.question, {message.id: message}, self._client.me)
         if asked is None or asked.text == entry.question.text:
             return True
@@ -267,6 +271,26 @@ class AnswerActions:
         left = _review.reworded(burst, {message_id: copy}, self._client.me)
         if left is not None:
             await self._ask_anew(left, message_id, self._services.clock.now(), is_counted=True)
+
+    async def joins(self, said: IncomingMessage, *, may_come_before: bool) -> bool:
+        """Ask an unanswered question anew with a message of the same moment.
+
+        Args:
+            said: By whoever asked.
+            may_come_before: It may belong to what was said after it, too.
+
+        Returns:
+            False if there is no such question.
+        """
+        burst = self._services.chat.burst_around(said, may_come_before=may_come_before)
+        if burst is None or burst.message is None:
+            return False
+        *before, last = sorted((*burst.messages, said), key=lambda each: (each.created_at, each.id))
+        whole = replace(burst, message=last, joined=tuple(before))
+        whole = _review.with_words_of_messages(whole, self._client.me)
+        now = self._services.clock.now()
+        await self._ask_anew(whole, burst.message.id, now, is_counted=True)
+        return True
 
     async def _ask_anew(
         self,

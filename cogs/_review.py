@@ -41,7 +41,7 @@ def reworded(
     for before in question.messages:
         found = now.get(before.id, before)
         if found is not None:
-            left.append(found)
+            left.append(_as_it_was_taken(found, before))
             parts.append(without_mention(found.text, me) or without_mention(before.text, me))
     if not left:
         return None
@@ -50,16 +50,33 @@ def reworded(
     return replace(question, message=left[-1], joined=tuple(left[:-1]), text=text)
 
 
+def _as_it_was_taken(now: IncomingMessage, before: IncomingMessage) -> IncomingMessage:
+    """Return a message with its author and time, which are a person's where a proxy posted it."""
+    if now.id != before.id or before.webhook_id is None:
+        return now
+    return replace(
+        now, author=before.author, created_at=before.created_at, is_ordinary=before.is_ordinary
+    )
+
+
+def with_words_of_messages(question: Question, me: UserId) -> Question:
+    """Return a question that says what its messages say."""
+    parts = [without_mention(message.text, me) for message in question.messages]
+    return replace(question, text="\n".join(part for part in parts if part))
+
+
 class Reviewer:
     """Looks at stored questions again, by the rules that hold for new ones.
 
     Args:
         client: Online.
-        gone: Called with each stored question whose messages are all deleted.
+        gone: Called with each stored question of which a message is deleted, and the message's id.
     """
 
     def __init__(
-        self, client: ClawbotClient, gone: Callable[[Question], None] = lambda _: None
+        self,
+        client: ClawbotClient,
+        gone: Callable[[Question, MessageId], None] = lambda *_: None,
     ) -> None:
         self._client = client
         self._gone = gone
@@ -94,8 +111,9 @@ class Reviewer:
         place = self._place(question.place)
         now = await self.look_at_all(question)
         asked = reworded(question, now, self._client.me)
-        if asked is None:
-            self._gone(question)
+        for message in question.messages:
+            if now[message.id] is None:
+                self._gone(question, message.id)
         if asked is None or any(now[each.id] is None for each in question.rests_on):
             return Review(None)
         question = asked

@@ -15,7 +15,7 @@ from discord.ext import commands
 
 from bot.chat.admission import Decision, Rule, is_for_others
 from bot.chat.loose import Loose
-from bot.chat.proxies import Proxies
+from bot.chat.proxies import Proxies, SaidAgain
 from bot.chat.resume import SET_ASIDE, TOO_OLD, Resumer
 from bot.chat.turned_away import TurnedAway
 from bot.core.domain import (
@@ -85,9 +85,12 @@ class ChatCog(commands.Cog):
         self._services.privacy.on_forget(lambda who: self._proxies.forget(who.has_question))
         self._loose = Loose()
         self._services.privacy.on_forget(lambda who: self._loose.forget(who.has_question))
-        self._reviewer = _review.Reviewer(bot, self._proxies.gone)
+        self._reviewer = _review.Reviewer(
+            bot, lambda question, gone_id: self._proxies.gone(question, gone_id, self._me)
+        )
         self._order = KeyedLocks()
         self._edited_at: Recent[MessageId, datetime | None] = Recent(MOST_EDITED)
+        self._arriving: dict[MessageId, tuple[UserId, ChannelId]] = {}
         self._backfill = self._services.backfill
         self._resumer = Resumer(
             self._services.journal,
@@ -139,17 +142,38 @@ class ChatCog(commands.Cog):
 
     async def _copied(self, incoming: IncomingMessage) -> None:
         """Take a message that a webhook posted, if it is a person's question said again."""
-        question = self._proxies.copied(incoming, self._me)
-        if question is not None:
-            await self._submit(question, incoming, is_counted=True)
+        said = self._proxies.copied(incoming, self._me)
+        if said is not None:
+            async with self._order.of(said.message.author.id, said.message.place.channel_id):
+                await self._take_again(said)
+
+    async def _take_again(self, said: SaidAgain) -> None:
+        """Take a person's message in the words of its copy: part of a question, or one by itself."""
+        if await self._actions.joins(said.message, may_come_before=not said.is_loose):
+            return
+        if said.is_loose and not self._loose.awaits(said.message, self._burst_window):
+            self._loose.note(said.question)
+            return
+        whole = self._loose.put_after(said.question, self._burst_window)
+        await self._ask(whole, whole.message or said.message, is_counted=True)
 
     async def _arrived(self, incoming: IncomingMessage, channel: object) -> None:
-        async with self._order.of(incoming.author.id, incoming.place.channel_id):
-            await self._take(incoming, is_own_thread=_places.is_own_thread(channel, self._me))
+        if incoming.is_ordinary and not incoming.author.is_bot:
+            self._proxies.said(self._question(incoming, Origin.MENTION))
+        who = self._arriving[incoming.id] = (incoming.author.id, incoming.place.channel_id)
+        try:
+            async with self._order.of(*who):
+                await self._take(incoming, is_own_thread=_places.is_own_thread(channel, self._me))
+        finally:
+            self._arriving.pop(incoming.id, None)
 
     @property
     def _stale_after(self) -> timedelta:
         return timedelta(seconds=self._services.settings.queue.stale_after_s)
+
+    @property
+    def _burst_window(self) -> timedelta:
+        return timedelta(seconds=self._services.settings.queue.burst_window_s)
 
     @property
     def _me(self) -> UserId:
@@ -171,14 +195,21 @@ class ChatCog(commands.Cog):
             if _may_be_part(incoming) and question.has_content:
                 self._loose.note(question)
             return
+        if origin is Origin.DM:
+            await self._remember_dm(incoming.place)
+        await self._ask(question, incoming)
+
+    async def _ask(
+        self, question: Question, incoming: IncomingMessage, *, is_counted: bool = False
+    ) -> None:
+        """Ask a question with what belongs to it, or ask for its words where it has none."""
         question = self._loose.put_before(question)
+        self._proxies.asked(question, self._me)
         if not question.has_content:
             self._loose.note(question)
             self._tasks.start(self._ask_for_words(question, incoming), name="no words")
             return
-        if origin is Origin.DM:
-            await self._remember_dm(incoming.place)
-        await self._submit(await self._placed(question, incoming), incoming)
+        await self._submit(await self._placed(question, incoming), incoming, is_counted=is_counted)
 
     async def _remember_dm(self, place: Place) -> None:
         """Remember a direct-message channel; where it is new, a lost database may have known it."""
@@ -200,8 +231,7 @@ class ChatCog(commands.Cog):
         """Return whether a message goes on with what its author has just begun to ask."""
         if not _may_be_part(incoming) or not (incoming.text or incoming.carries_something):
             return False
-        within = timedelta(seconds=self._services.settings.queue.burst_window_s)
-        is_awaited = self._loose.awaits(incoming, within)
+        is_awaited = self._loose.awaits(incoming, self._burst_window)
         return is_awaited or self._services.chat.continues_burst(incoming)
 
     async def _ask_for_words(self, question: Question, incoming: IncomingMessage) -> None:
@@ -240,7 +270,6 @@ class ChatCog(commands.Cog):
     async def _submit(
         self, question: Question, incoming: IncomingMessage, *, is_counted: bool = False
     ) -> None:
-        self._proxies.asked(question)
         try:
             sink = _places.message_sink(self.bot, question.place, incoming.id)
             await self._services.chat.submit(question, sink, is_counted=is_counted)
@@ -304,21 +333,28 @@ class ChatCog(commands.Cog):
         self._tasks.start(forgetting, name="forget summaries")
 
     def _gone(self, message_id: MessageId) -> None:
+        """End the work on what is gone at once; what else it means is seen in its turn."""
         was_open = self._services.chat.message_gone(message_id)
+        was_open = self._loose.gone(message_id) or was_open
         burst = self._services.chat.burst_with(message_id)
-        self._loose.gone(message_id)
-        copy = self._proxies.deleted(message_id, self._me, was_open=was_open)
-        said_again = None if copy is None else copy.message
-        if burst is not None:
-            self._tasks.start(self._part_gone(burst, message_id, said_again), name="part gone")
-        elif copy is not None and said_again is not None:
-            self._tasks.start(self._submit(copy, said_again, is_counted=True), name="proxied")
+        who = self._arriving.get(message_id) or self._proxies.who_said(message_id)
+        if who is None and burst is not None:
+            who = burst.asker.id, burst.place.channel_id
+        if who is not None:
+            self._tasks.start(self._gone_of(*who, message_id, was_open=was_open), name="gone")
 
-    async def _part_gone(
-        self, burst: Question, message_id: MessageId, copy: IncomingMessage | None
+    async def _gone_of(
+        self, author_id: UserId, channel_id: ChannelId, message_id: MessageId, *, was_open: bool
     ) -> None:
-        async with self._order.of(burst.asker.id, burst.place.channel_id):
-            await self._actions.part_gone(message_id, copy)
+        """Ask anew what is left of a burst, or what a copy says again, once all before is taken."""
+        async with self._order.of(author_id, channel_id):
+            was_open = self._services.chat.message_gone(message_id) or was_open
+            was_open = self._loose.gone(message_id) or was_open
+            said = self._proxies.deleted(message_id, self._me, was_open=was_open)
+            if self._services.chat.burst_with(message_id) is not None:
+                await self._actions.part_gone(message_id, None if said is None else said.message)
+            elif said is not None:
+                await self._take_again(said)
 
     @commands.Cog.listener()
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:

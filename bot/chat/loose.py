@@ -40,6 +40,14 @@ class Loose:
         is_about = not question.has_content or not said.text
         return question.merge(said) if is_about and question.about_id is None else question
 
+    def put_after(self, question: Question, within: timedelta) -> Question:
+        """Return a question with what its author said right after it, without asking anything."""
+        said = self._last.get((question.asker.id, question.place.channel_id))
+        if said is None or not timedelta() < said.asked_at - question.asked_at <= within:
+            return question
+        self.give_up(said)
+        return said.merge(question)
+
     def awaits(self, message: IncomingMessage, within: timedelta) -> bool:
         """Return whether a message says what its author's mention of a moment ago is about."""
         said = self._last.get((message.author.id, message.place.channel_id))
@@ -55,9 +63,11 @@ class Loose:
         self.forget(lambda said: said is question)
         return is_waiting
 
-    def gone(self, message_id: MessageId) -> None:
-        """Forget a message that is deleted or changed."""
+    def gone(self, message_id: MessageId) -> bool:
+        """Forget a message that is deleted or changed; return whether it was remembered."""
+        before = len(self._last)
         self.forget(lambda said: message_id in said.asked_in)
+        return len(self._last) < before
 
     def forget(self, concerns: Callable[[Question], bool]) -> None:
         """Forget what was said of a kind."""

@@ -1,11 +1,11 @@
 """Questions that a proxy bot says again: PluralKit and its like.
 
 People who share an account, or play a part, write through such a bot: it posts their message again
-through a webhook under another name, and deletes the original. The copy is the question then, asked
-by the same person. It is known by three things together: an original that was taken as a question and
-not answered yet, its deletion, and a copy in the same channel within seconds, which an application
-posted (Discord: message object, application_id) with the same text and files. No other webhook is
-ever answered, and none that a person made.
+through a webhook under another name, and deletes the original. The copy takes the original's place then,
+asked by the same person at the same time. It is known by three things together: an original that was
+taken as a question, or as what belongs to one, and isn't answered yet; its deletion; and a copy in the
+same channel within seconds, which an application posted (Discord: message object, application_id) with
+the same text and files. No other webhook is ever answered, and none that a person made.
 """
 
 from __future__ import annotations
@@ -14,14 +14,27 @@ import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final
 
 from bot.core.clock import Clock
-from bot.core.domain import IncomingMessage, MessageId, Person, Question, QuestionId, UserId
+from bot.core.domain import (
+    ChannelId,
+    IncomingMessage,
+    MessageId,
+    Person,
+    Question,
+    QuestionId,
+    UserId,
+)
+from bot.core.recent import Recent
 from bot.prompt.cleaning import without_mention
 
-WITHIN_S: Final = 15.0
-"""Longest time from a message to its copy and its deletion; PluralKit takes 1 to 3 seconds."""
+WITHIN: Final = timedelta(seconds=15)
+"""Longest time from a message to its copy; PluralKit takes 1 to 3 seconds."""
+
+KEPT_S: Final = 600.0
+"""How long a question is remembered: its copy may be found after a gap only."""
 
 _MOST: Final = 500
 """Questions that are remembered; when there are more, the oldest of the busiest server goes."""
@@ -29,13 +42,33 @@ _MOST: Final = 500
 _TAG_CHARS: Final = 100
 """Longest mark around a text that the copy leaves out (PluralKit: proxy tags)."""
 
+_SHORT_TAG_CHARS: Final = 30
+"""Longest mark around a text that is shorter than the mark."""
+
 _WORD: Final = re.compile(r"\w++")
+
+
+@dataclass(frozen=True, slots=True)
+class SaidAgain:
+    """A copy whose original is deleted.
+
+    Attributes:
+        question: What it asks, in the original's place.
+        message: The copy as a person's message.
+        is_loose: The original asked nothing by itself.
+    """
+
+    question: Question
+    message: IncomingMessage
+    is_loose: bool
 
 
 @dataclass(slots=True)
 class _Asked:
     question: Question
+    message: IncomingMessage
     until_s: float
+    is_loose: bool = True
     is_deleted: bool = False
     copy: IncomingMessage | None = None
 
@@ -53,129 +86,168 @@ class Proxies:
         self._clock = clock
         self._application_ids = frozenset(application_ids)
         self._asked: OrderedDict[MessageId, _Asked] = OrderedDict()
+        self._loose: Recent[MessageId, _Asked] = Recent(_MOST)
 
-    def asked(self, question: Question) -> None:
-        """Note a question that is about to be taken."""
-        if question.message is None or question.place.guild_id is None:
+    def said(self, question: Question) -> None:
+        """Note what a person says, before it is known whether it asks something."""
+        message = question.message
+        if message is not None and question.place.guild_id is not None:
+            self._loose[message.id] = self._noted(question, message)
+
+    def asked(self, question: Question, me: UserId) -> None:
+        """Note the messages of a question that is about to be taken."""
+        if question.place.guild_id is None:
             return
         self._forget()
-        self._asked[question.message.id] = _Asked(question, self._clock.monotonic() + WITHIN_S)
+        for message in question.messages:
+            if message.id not in self._asked:
+                noted = self._loose.pop(message.id, None) or self._noted(question, message)
+                noted.question, noted.is_loose = _part_of(question, message, me), False
+                self._asked[message.id] = noted
 
     def refused(self, question: Question) -> None:
         """Note that a question wasn't taken after all."""
-        if question.message is not None:
-            self._asked.pop(question.message.id, None)
-
-    def gone(self, question: Question) -> None:
-        """Note a question whose message was deleted while nobody listened; its copy may come yet."""
-        self.asked(question)
         for message in question.messages:
-            if message.id in self._asked:
-                self._asked[message.id].is_deleted = True
+            self._asked.pop(message.id, None)
+
+    def gone(self, question: Question, message_id: MessageId, me: UserId) -> None:
+        """Note a message that was deleted while nobody listened; its copy may come yet."""
+        self.asked(question, me)
+        if message_id in self._asked:
+            self._asked[message_id].is_deleted = True
 
     def edited(self, message: IncomingMessage, me: UserId) -> None:
-        """Note the words that a question has after an edit: its copy repeats those."""
-        asked = self._asked.get(message.id)
-        if asked is not None:
+        """Note the words that a message has after an edit: its copy repeats those."""
+        found = self._find(message.id)
+        if found is not None:
             text = without_mention(message.text, me)
-            asked.question = replace(asked.question, text=text, message=message)
+            found.question = replace(found.question, text=text, message=message)
+            found.message = message
 
-    def copied(self, copy: IncomingMessage, me: UserId) -> Question | None:
-        """Note what a webhook posted; return the question it is, once the original is deleted.
+    def copied(self, copy: IncomingMessage, me: UserId) -> SaidAgain | None:
+        """Note what a webhook posted; return what it says, once the original is deleted.
 
         Args:
             copy: The webhook's message.
             me: The bot's own user.
         """
         self._forget()
-        asked = self._original_of(copy, me)
-        if asked is None:
+        found = self._original_of(copy, me)
+        if found is None:
             return None
-        asked.copy = copy
-        return self._question(asked, me) if asked.is_deleted else None
+        found.copy = copy
+        return self._said_again(found, me) if found.is_deleted else None
 
-    def _original_of(self, copy: IncomingMessage, me: UserId) -> _Asked | None:
-        """Return the question that a copy repeats; the same words come before words that are alike."""
-        here = [a for a in reversed(self._asked.values()) if _may_be(copy, a.question, me)]
-        is_trusted = copy.application_id in self._application_ids
-        found = [a for a in here if _says_the_same(copy, a.question, any_files=is_trusted)]
-        if not found and is_trusted:
-            found = [a for a in here if a.copy is None and _is_alike(copy, a.question, me)]
-        return found[0] if found else None
-
-    def deleted(self, message_id: MessageId, me: UserId, *, was_open: bool) -> Question | None:
-        """Note a deletion; return the question that takes the message's place, if its copy is there.
+    def deleted(self, message_id: MessageId, me: UserId, *, was_open: bool) -> SaidAgain | None:
+        """Note a deletion; return what takes the message's place, if its copy is there.
 
         Args:
             message_id: What was deleted.
             me: The bot's own user.
-            was_open: It asked something that isn't answered yet.
+            was_open: It asked something that isn't answered yet, or may still belong to a question.
         """
         self._forget()
-        asked = self._asked.get(message_id)
-        if asked is None:
+        found = self._find(message_id)
+        if found is None:
             return None
         if not was_open:
-            del self._asked[message_id]
+            self._drop(message_id)
             return None
-        asked.is_deleted = True
-        return self._question(asked, me) if asked.copy is not None else None
+        found.is_deleted = True
+        return self._said_again(found, me) if found.copy is not None else None
+
+    def who_said(self, message_id: MessageId) -> tuple[UserId, ChannelId] | None:
+        """Return who said something, and where, as far as it is remembered."""
+        found = self._find(message_id)
+        if found is None:
+            return None
+        return found.message.author.id, found.message.place.channel_id
 
     def forget(self, concerns: Callable[[Question], bool]) -> None:
         """Forget the questions of a kind."""
-        for message_id in [i for i, a in self._asked.items() if concerns(a.question)]:
-            del self._asked[message_id]
+        for found in [*self._asked.values(), *self._loose.values()]:
+            if concerns(found.question):
+                self._drop(found.message.id)
 
-    def _question(self, asked: _Asked, me: UserId) -> Question | None:
-        question, copy = asked.question, asked.copy
-        original = question.message
-        if copy is None or original is None:
+    def _noted(self, question: Question, message: IncomingMessage) -> _Asked:
+        return _Asked(question, message, self._clock.monotonic() + KEPT_S)
+
+    def _find(self, message_id: MessageId) -> _Asked | None:
+        return self._asked.get(message_id) or self._loose.get(message_id)
+
+    def _drop(self, message_id: MessageId) -> None:
+        self._asked.pop(message_id, None)
+        self._loose.pop(message_id, None)
+
+    def _original_of(self, copy: IncomingMessage, me: UserId) -> _Asked | None:
+        """Return what a copy repeats: the oldest with just these words, or else with the most like them."""
+        here = [
+            each
+            for each in (*self._asked.values(), *self._loose.values())
+            if each.copy is None and _may_be(copy, each.message, me)
+        ]
+        is_trusted = copy.application_id in self._application_ids
+        found = [each for each in here if _says_the_same(copy, each.message, any_files=is_trusted)]
+        if not found and is_trusted:
+            found = [each for each in here if _is_alike(copy, each.question, me)]
+        return min(
+            found, key=lambda each: abs(len(each.message.text) - len(copy.text)), default=None
+        )
+
+    def _said_again(self, found: _Asked, me: UserId) -> SaidAgain | None:
+        question, copy, original = found.question, found.copy, found.message
+        if copy is None:
             return None
-        self._asked.pop(original.id, None)
+        self._drop(original.id)
         message = replace(
             proxied(copy, question.asker),
+            created_at=original.created_at,
             reference_id=original.reference_id,
             replied_user_id=original.replied_user_id,
         )
-        return replace(
-            question,
-            id=QuestionId(copy.id),
-            text=without_mention(copy.text, me),
-            message=message,
-            asked_at=copy.created_at,
-        )
+        text = without_mention(copy.text, me)
+        question = replace(question, id=QuestionId(copy.id), text=text, message=message)
+        return SaidAgain(question, message, found.is_loose)
 
     def _forget(self) -> None:
         now_s = self._clock.monotonic()
-        while self._asked and next(iter(self._asked.values())).until_s <= now_s:
-            self._asked.popitem(last=False)
+        for kept in (self._asked, self._loose):
+            while kept and next(iter(kept.values())).until_s <= now_s:
+                kept.popitem(last=False)
         if len(self._asked) > _MOST:
             servers = {i: asked.question.place.guild_id for i, asked in self._asked.items()}
             busiest = Counter(servers.values()).most_common(1)[0][0]
             del self._asked[next(i for i, server in servers.items() if server == busiest)]
 
 
-def _may_be(copy: IncomingMessage, question: Question, me: UserId) -> bool:
-    """Return whether an application posted this where the question stands, after it, to the bot."""
-    original = question.message
-    if original is None or copy.application_id is None:
+def _part_of(question: Question, message: IncomingMessage, me: UserId) -> Question:
+    """Return what one of a question's messages asks."""
+    if len(question.messages) == 1:
+        return question
+    text, about_id = without_mention(message.text, me), message.reference_id
+    return replace(question, text=text, message=message, joined=(), about_id=about_id)
+
+
+def _may_be(copy: IncomingMessage, original: IncomingMessage, me: UserId) -> bool:
+    """Return whether an application posted this where the original stood, soon after it, to the bot."""
+    if copy.application_id is None or not copy.place.is_same(original.place):
         return False
-    if copy.place != original.place or copy.id <= original.id:
+    if copy.id <= original.id or copy.created_at - original.created_at > WITHIN:
         return False
     is_written = f"<@{me}>" in original.text or f"<@!{me}>" in original.text
     return not is_written or me in copy.mentioned_ids or not copy.text
 
 
-def _says_the_same(copy: IncomingMessage, question: Question, *, any_files: bool) -> bool:
+def _says_the_same(copy: IncomingMessage, original: IncomingMessage, *, any_files: bool) -> bool:
     """Return whether a copy has the words of the original, but for marks around, and its files."""
-    original = question.message
-    if original is None or not (any_files or _files(copy) == _files(original)):
+    if not (any_files or _files(copy) == _files(original)):
         return False
     said, meant = " ".join(copy.text.split()), " ".join(original.text.split())
-    if not said:
-        return not meant and 0 < len(copy.attachments) == len(original.attachments)
-    cut = len(meant) - len(said)
-    return said in meant and cut <= min(_TAG_CHARS, len(said))
+    if not said and not 0 < len(copy.attachments) == len(original.attachments):
+        return False
+    marks = meant.replace(said, "", 1)
+    is_part = said in meant and "<@" not in marks
+    return is_part and len(marks) <= max(_SHORT_TAG_CHARS, min(_TAG_CHARS, len(said)))
 
 
 def _is_alike(copy: IncomingMessage, question: Question, me: UserId) -> bool:

@@ -124,6 +124,11 @@ class Reply:
         )
 
     @property
+    def is_ending(self) -> bool:
+        """Whether it was ended before its answer is whole."""
+        return self._ending is not None
+
+    @property
     def may_be_joined(self) -> bool:
         """True while it goes on and nobody can see a word: the next message may still add to it."""
         has_words = self._reading is not None and self._reading.pipeline.has_text

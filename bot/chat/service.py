@@ -25,7 +25,6 @@ from bot.core.errors import AdmissionError
 from bot.core.ports import JournalEntry, ReplySink
 from bot.core.recent import Recent
 from bot.core.tasks import TaskOwner
-from bot.queue.bursts import Arrival, Bursts
 from bot.queue.rate_limit import RateLimiter
 from bot.queue.scheduler import Ticket
 
@@ -64,7 +63,6 @@ class ChatService:
     def __init__(self, parts: ReplyParts, limiter: RateLimiter) -> None:
         self._parts = parts
         self._limiter = limiter
-        self._bursts = Bursts(parts.settings.queue.burst_window_s)
         self._replies: dict[QuestionId, Reply] = {}
         self._working: dict[QuestionId, tuple[Question, asyncio.Future[None]]] = {}
         self._accepting: dict[QuestionId, Question] = {}
@@ -126,12 +124,12 @@ class ChatService:
         Raises:
             AdmissionError: The person or guild asks too often, or the queue is full.
         """
-        # Asked twice: the same question may have come again while the journal was read.
-        if await self.has_taken(question.id) or self.knows(question.id):
-            _log.debug("question %d is known already", question.id)
+        if self.knows(question.id):
             return
         self._accepting[question.id] = question
         try:
+            if await self._parts.journal.entry(question.id) is not None:
+                return
             reply = await self._accept(question, sink, replaces, changed_id, is_counted=is_counted)
             if reply is not None:
                 try:
@@ -258,36 +256,34 @@ class ChatService:
         """Merge the same person's unanswered question of a moment ago into a new one."""
         if question.message is None or question.origin in _AGAIN:
             return question
-        self._bursts.window_s = self._parts.settings.queue.burst_window_s
-        earlier_id = self._bursts.offer(
-            Arrival(
-                question_id=question.id,
-                message_id=question.message.id,
-                person_id=question.asker.id,
-                channel_id=question.place.channel_id,
-                reply_to=question.message.reference_id,
-                at_s=question.asked_at.timestamp(),
-            )
-        )
-        reply = None if earlier_id is None else self._replies.get(earlier_id)
-        if reply is None or not reply.may_be_joined or not reply.end(Ending.MERGED):
-            return question
-        return question.merge(reply.question)
+        before = self._joinable(question.message, _goes_on)
+        if before and before[-1].end(Ending.MERGED):
+            return question.merge(before[-1].question)
+        return question
 
     def continues_burst(self, message: IncomingMessage) -> bool:
         """Return whether a message goes on with its author's unanswered question of a moment ago."""
+        return bool(self._joinable(message, _goes_on))
+
+    def burst_around(self, message: IncomingMessage, *, may_come_before: bool) -> Question | None:
+        """Return its author's unanswered question of a moment before a message, or after it, too."""
+        found = self._joinable(message, _is_near if may_come_before else _goes_on)
+        return found[-1].question if found else None
+
+    def _joinable(
+        self, message: IncomingMessage, fits: Callable[[Question, IncomingMessage, timedelta], bool]
+    ) -> list[Reply]:
+        """Return the answers to a message's author, in its channel, whose questions may grow."""
         window = timedelta(seconds=self._parts.settings.queue.burst_window_s)
-        return any(
-            reply.question.asker.id == message.author.id
-            and reply.question.place.channel_id == message.place.channel_id
-            and timedelta() <= message.created_at - reply.question.asked_at <= window
-            and reply.question.message is not None
-            and reply.question.message.id < message.id
-            and message.reference_id
-            in {None, reply.question.message.id, reply.question.message.reference_id}
-            and reply.may_be_joined
+        return [
+            reply
             for reply in self._replies.values()
-        )
+            if reply.question.asker.id == message.author.id
+            and reply.question.place.channel_id == message.place.channel_id
+            and reply.question.pressed_by is None
+            and fits(reply.question, message, window)
+            and reply.may_be_joined
+        ]
 
     def stop(self, question_id: QuestionId) -> bool:
         """Stop one question at the person's wish, or as soon as it is taken up again.
@@ -336,7 +332,7 @@ class ChatService:
             Whether the message had asked something that wasn't answered yet.
         """
         self._deleted[message_id] = None
-        was_open = QuestionId(message_id) in self._accepting
+        was_open = any(_asks_in(question, message_id) for question in self._accepting.values())
         for reply in list(self._replies.values()):
             is_asked_there = _asks_in(reply.question, message_id)
             if is_asked_there and len(reply.question.messages) > 1:
@@ -348,9 +344,9 @@ class ChatService:
 
     def burst_with(self, message_id: MessageId) -> Question | None:
         """Return the newest question of several messages, this one among them, not answered yet."""
-        questions = [*(r.question for r in self._replies.values()), *self._accepting.values()]
-        found = [q for q in questions if _asks_in(q, message_id) and len(q.messages) > 1]
-        return found[-1] if found else None  # one that it took the place of may be ending still
+        going_on = (r.question for r in self._replies.values() if not r.is_ending)
+        found = [q for q in (*going_on, *self._accepting.values()) if _asks_in(q, message_id)]
+        return found[-1] if found and len(found[-1].messages) > 1 else None
 
     def place_gone(self, *, channel_id: ChannelId | None, guild_id: GuildId | None) -> None:
         """End the work in a channel or guild that is gone."""
@@ -394,3 +390,24 @@ class ChatService:
 def _asks_in(question: Question, message_id: MessageId | None) -> bool:
     """Return whether a message is one of those that ask a question."""
     return any(message.id == message_id for message in question.messages)
+
+
+def _goes_on(question: Question, message: IncomingMessage, window: timedelta) -> bool:
+    """Return whether a message follows a question within a moment, and replies to nothing else."""
+    newest = question.message
+    return (
+        newest is not None
+        and timedelta() < window
+        and (newest.created_at, newest.id) < (message.created_at, message.id)
+        and message.created_at - newest.created_at <= window
+        and message.reference_id in {None, question.about_id, *(m.id for m in question.messages)}
+    )
+
+
+def _is_near(question: Question, message: IncomingMessage, window: timedelta) -> bool:
+    """Return whether a message goes on with a question, or the question with the message."""
+    if _goes_on(question, message, window):
+        return True
+    first = next(iter(question.messages), None)
+    is_before = first is not None and timedelta() <= first.created_at - message.created_at <= window
+    return is_before and question.about_id in {None, message.reference_id}

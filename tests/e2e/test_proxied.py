@@ -112,6 +112,57 @@ async def test_a_reply_an_edited_question_and_one_of_two_messages_are_answered_a
     assert len(answers(discord, channel)) == 4
 
 
+def is_answered_once(lm: LMStudioSandbox, discord: DiscordSandbox, channel: Channel) -> bool:
+    """Let the model write on; tell whether one answer stands, to something that stands, too."""
+    lm.resume()
+    there = answers(discord, channel)
+    is_one = [m.content for m in there] == ["The answer."]
+    return is_one and there[0].reference in channel.messages.values()
+
+
+async def say_again(discord: DiscordSandbox, ada: Person, channel: Channel, order: str) -> None:
+    """Say a burst of two (M), of which a proxy copies (C) and deletes (D) each."""
+    webhook = discord.add_proxy().webhook(channel)
+    said: list[Message] = []
+    for step in order.split():
+        if step == "M1":
+            said.append(await ada.mention(channel, f"first of {channel.name}"))
+        elif step == "M2":
+            said.append(await ada.say(channel, f"second of {channel.name} -l"))
+        elif step[0] == "D":
+            await ada.delete(said[int(step[1]) - 1])
+        else:
+            text = said[int(step[1]) - 1].content.removesuffix(" -l")
+            await webhook.say(text, name="Luna")
+
+
+@pytest.mark.usefixtures("online")
+async def test_each_part_of_a_burst_is_answered_once_whenever_its_copy_and_its_deletion_come(
+    discord: DiscordSandbox, lm: LMStudioSandbox, channel: Channel
+) -> None:
+    orders = {
+        "usual": "M1 C1 M2 C2 D1 D2",
+        "only the first": "M1 C1 D1 M2",
+        "deleted first": "M1 M2 D1 D2 C1 C2",
+        "first missing": "M1 D1 M2 C1 C2 D2",
+    }
+    assert channel.guild is not None
+    lm.answer_with(lambda _: Answer("The answer.", pause_after=0))
+    places = {name: channel.guild.add_channel(f"room {name}") for name in orders}
+    for name, order in orders.items():
+        person = discord.add_user(name)
+        channel.guild.add_member(person)
+        await say_again(discord, person, places[name], order)
+    wanted = [f"first of {place.name}\\nsecond of {place.name}" for place in places.values()]
+    await discord.wait_until(
+        lambda: all(any(words in str(c.body) for c in lm.completions) for words in wanted),
+        timeout_s=20,
+    )
+    lm.answer_with(lambda _: Answer("The answer."))
+    for place in places.values():
+        await discord.wait_until(partial(is_answered_once, lm, discord, place), timeout_s=20)
+
+
 @pytest.mark.usefixtures("online")
 async def test_the_original_and_its_copy_count_as_one_question(
     discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channel: Channel

@@ -40,7 +40,7 @@ def question(question_id: int = 1000, text: str = "hello", **fields: Any) -> Que
         "place": HOME,
         "asker": ADA,
         "asked_at": NOON,
-        "message": message(question_id, text),
+        "message": message(question_id, text, created_at=fields.get("asked_at", NOON)),
         **fields,
     }
     return Question(id=QuestionId(question_id), text=text, **values)

@@ -79,6 +79,14 @@ class Proxy:
         self.user = user
         self._webhooks: dict[int, Webhook] = {}
 
+    def webhook(self, channel: Channel) -> Webhook:
+        """Return the webhook that it posts through in a channel."""
+        webhook = self._webhooks.get(channel.id)
+        if webhook is None:
+            webhook = Webhook(self._world, channel, f"{self.user.username} webhook", self.user.id)
+            self._webhooks[channel.id] = webhook
+        return webhook
+
     async def copy(
         self,
         message: Message,
@@ -97,10 +105,7 @@ class Proxy:
         """
         place = message.channel
         channel = place.parent if place.is_thread and place.parent else place
-        webhook = self._webhooks.get(channel.id)
-        if webhook is None:
-            webhook = Webhook(self._world, channel, f"{self.user.username} webhook", self.user.id)
-            self._webhooks[channel.id] = webhook
+        webhook = self.webhook(channel)
         if delete_first:
             message_actions.delete(self._world, message)
         files = [

@@ -67,3 +67,14 @@ def test_a_deleted_message_and_a_forgotten_person_leave_nothing() -> None:
     loose.note(said(1, poll="Tea?"))
     loose.forget(lambda each: each.id == 1)
     assert loose.put_before(said(2)) == said(2)
+
+
+@pytest.mark.parametrize(("after_s", "is_joined"), [(1.0, True), (2.1, False), (-1.0, False)])
+def test_what_was_said_right_after_a_question_that_is_taken_late_belongs_to_it(
+    after_s: float, is_joined: bool
+) -> None:
+    loose, asked = Loose(), said(1, "which one?")
+    more = said(2, "the blue one", after_s=after_s)
+    loose.note(more)
+    assert loose.put_after(asked, WINDOW) == (more.merge(asked) if is_joined else asked)
+    assert loose.gone(MessageId(2)) is not is_joined

@@ -433,6 +433,60 @@ async def test_a_message_goes_on_with_its_authors_question_of_a_moment_ago(
     await chat.service.cancel()
 
 
+@pytest.mark.parametrize(
+    ("reference_id", "goes_on"), [(None, True), (99, True), (1, True), (2, True), (98, False)]
+)
+async def test_a_reply_goes_on_with_the_burst_that_is_about_the_same_or_that_it_replies_to(
+    clock: FakeClock, reference_id: int | None, *, goes_on: bool
+) -> None:
+    chat = Chat(clock, burst_window_s=2.0)
+    first = question(1, about_id=MessageId(99), asked_at=NOON - timedelta(seconds=1.5))
+    await chat.service.submit(question(2).merge(first), chat.sink)
+    await clock.advance(0.1)
+    later = message(3, reference_id=reference_id, created_at=NOON + timedelta(seconds=1.5))
+    assert chat.service.continues_burst(later) is goes_on
+    await chat.service.cancel()
+
+
+async def test_without_a_window_nothing_goes_on(clock: FakeClock) -> None:
+    chat = Chat(clock, burst_window_s=0.0)
+    await chat.service.submit(question(1), chat.sink)
+    assert not chat.service.continues_burst(message(2))
+    await chat.service.cancel()
+
+
+async def test_what_was_asked_anew_is_still_part_of_its_burst(clock: FakeClock) -> None:
+    chat = Chat(clock, burst_window_s=2.0)
+    await chat.service.submit(question(1, "why"), chat.sink)
+    changed = replace(question(1, "when"), id=QuestionId(7), origin=Origin.REGENERATE)
+    await chat.service.submit(changed, FakeSink(clock), changed_id=MessageId(1), is_counted=True)
+    after = question(2, "is it blue", asked_at=NOON + timedelta(seconds=1))
+    await chat.service.submit(after, FakeSink(clock))
+    assert chat.journal.entries[QuestionId(2)].question.text == "when\nis it blue"
+    await chat.service.cancel()
+
+
+@pytest.mark.parametrize(
+    ("after_s", "may_come_before", "is_found"),
+    [
+        (1, False, True),
+        (-1, True, True),
+        (-1, False, False),
+        (-2.1, True, False),
+        (2.1, True, False),
+    ],
+)
+async def test_a_burst_is_found_around_what_belongs_to_it(
+    clock: FakeClock, after_s: float, *, may_come_before: bool, is_found: bool
+) -> None:
+    chat = Chat(clock, burst_window_s=2.0)
+    await chat.service.submit(question(1), chat.sink)
+    said = message(3, created_at=NOON + timedelta(seconds=after_s))
+    found = chat.service.burst_around(said, may_come_before=may_come_before)
+    assert (found is not None) is is_found
+    await chat.service.cancel()
+
+
 async def test_nothing_goes_on_with_a_question_whose_answer_can_be_seen(chat: Chat) -> None:
     chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
     await chat.service.submit(question(1000), chat.sink)

@@ -43,7 +43,7 @@ class Loose:
     def put_after(self, question: Question, within: timedelta) -> Question:
         """Return a question with what its author said right after it, without asking anything."""
         said = self._last.get((question.asker.id, question.place.channel_id))
-        if said is None or not timedelta() < said.asked_at - question.asked_at <= within:
+        if said is None or not timedelta() <= said.asked_at - question.asked_at <= within:
             return question
         self.give_up(said)
         return said.merge(question)

@@ -120,11 +120,19 @@ def is_answered_once(lm: LMStudioSandbox, discord: DiscordSandbox, channel: Chan
     return is_one and there[0].reference in channel.messages.values()
 
 
-async def say_again(discord: DiscordSandbox, ada: Person, channel: Channel, order: str) -> None:
+def is_later(discord: DiscordSandbox, moment_s: float) -> bool:
+    """Tell whether a moment is over: no two messages of a person have the same time."""
+    return discord.world.now() > moment_s
+
+
+async def say_again(
+    discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channel: Channel, order: str
+) -> None:
     """Say a burst of two (M), of which a proxy copies (C) and deletes (D) each."""
     webhook = discord.add_proxy().webhook(channel)
     said: list[Message] = []
     for step in order.split():
+        await lm.wait_until(partial(is_later, discord, discord.world.now() + 0.002))
         if step == "M1":
             said.append(await ada.mention(channel, f"first of {channel.name}"))
         elif step == "M2":
@@ -152,7 +160,7 @@ async def test_each_part_of_a_burst_is_answered_once_whenever_its_copy_and_its_d
     for name, order in orders.items():
         person = discord.add_user(name)
         channel.guild.add_member(person)
-        await say_again(discord, person, places[name], order)
+        await say_again(discord, lm, person, places[name], order)
     wanted = [f"first of {place.name}\\nsecond of {place.name}" for place in places.values()]
     await discord.wait_until(
         lambda: all(any(words in str(c.body) for c in lm.completions) for words in wanted),

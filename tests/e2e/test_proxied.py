@@ -62,7 +62,7 @@ async def test_a_question_that_a_proxy_says_again_is_answered_once_and_belongs_t
     copy = await discord.add_proxy().copy(asked, "Luna", delete_first=delete_first)
     answer = await until_answered(discord, copy, "The answer.")
     assert answers(discord, channel) == [answer]
-    await discord.wait_until(lambda: bool(answer.components))
+    await discord.wait_until(lambda: "Details" in str(answer.components))
     await ada.click(answer, "Details")  # whoever may press Stop may press this, too
     assert "what is it?" in str(lm.completions[-1].body["messages"][-1]["content"])
 

@@ -21,7 +21,7 @@ USER: Final = "clawbot"
 TRIES: Final = 5
 """Ports that are tried: between choosing a free one and listening, another program may take it."""
 
-OPTIONS: Final = "-c fsync=off -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+OPTIONS: Final = "-c listen_addresses=127.0.0.1 -c unix_socket_directories="
 
 
 def find_programs() -> Path | None:
@@ -43,8 +43,9 @@ class PostgresServer:
         password: Of the user ``clawbot``, who may do everything.
     """
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, *, is_durable: bool = False) -> None:
         self.port = 0
+        self._fsync = "on" if is_durable else "off"
         self._programs = programs
         self._folder = folder
         self._data = folder / "data"
@@ -76,7 +77,7 @@ class PostgresServer:
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
         if not self._is_running:
-            options = f"{OPTIONS} -c port={self.port}"
+            options = f"{OPTIONS} -c fsync={self._fsync} -c port={self.port}"
             self._control("start", f"--log={self._folder / 'log'}", f"--options={options}")
             self._is_running = True
 
@@ -135,11 +136,16 @@ class PostgresServer:
 
 
 @contextmanager
-def run_server(programs: Path) -> Iterator[PostgresServer]:
-    """Run a server until the end of the ``with`` block."""
+def run_server(programs: Path, *, is_durable: bool = False) -> Iterator[PostgresServer]:
+    """Run a server until the end of the ``with`` block.
+
+    Args:
+        programs: The folder of ``find_programs``.
+        is_durable: It waits for the disk, as an operator's does.
+    """
     # Not pytest's folders: those are closed to other users.
     with tempfile.TemporaryDirectory(prefix="clawbot-postgres-") as folder:
-        server = PostgresServer(programs, Path(folder))
+        server = PostgresServer(programs, Path(folder), is_durable=is_durable)
         try:
             server.prepare()
             yield server

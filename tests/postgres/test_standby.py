@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,10 +38,25 @@ from tests.support.process import START_S, clawbot, logged
 ANSWER = " ".join(["All eleven ships answered before noon."] * 10) + " The end."
 
 
+Connect = Callable[[], LeaseSession]
 END_THE_HOLDER = (
     "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
     " AND mode = 'ExclusiveLock'"
 )
+
+
+@pytest.fixture
+def connect(location: str) -> Iterator[Connect]:
+    """Makes sessions, not connected yet, which are closed however the test ends."""
+    made: list[LeaseSession] = []
+
+    def make() -> LeaseSession:
+        made.append(LeaseSession(location))
+        return made[-1]
+
+    yield make
+    for session in made:
+        session.close()
 
 
 async def answered(url: str) -> bytes:
@@ -51,9 +66,11 @@ async def answered(url: str) -> bytes:
         return await response.read()
 
 
-async def test_one_session_holds_the_database_and_the_next_takes_it(location: str) -> None:
+async def test_one_session_holds_the_database_and_the_next_takes_it(
+    location: str, connect: Connect
+) -> None:
     assert (await probe_database(location)).cause == "The database server answers."
-    first, second = LeaseSession(location), LeaseSession(location)
+    first, second = connect(), connect()
     first.open()
     second.open()
     assert first.take()
@@ -66,13 +83,12 @@ async def test_one_session_holds_the_database_and_the_next_takes_it(location: st
     first.close()
     assert second.take()
     assert (second.look().is_own, second.look().waiting) == (True, 0)
-    second.close()
 
 
 async def test_a_session_that_was_given_up_connects_no_more(
-    server: PostgresServer, location: str
+    server: PostgresServer, location: str, connect: Connect
 ) -> None:
-    session = LeaseSession(location)
+    session = connect()
     session.close()
     with pytest.raises(StoreError):
         session.open()
@@ -82,9 +98,11 @@ async def test_a_session_that_was_given_up_connects_no_more(
         assert count.scalar() == 0
 
 
-async def test_a_leader_of_an_earlier_term_writes_nothing(location: str, clock: FakeClock) -> None:
+async def test_a_leader_of_an_earlier_term_writes_nothing(
+    location: str, clock: FakeClock, connect: Connect
+) -> None:
     old, new = Leader(1, Mode.SHARED), Leader(2, Mode.SHARED)
-    session = LeaseSession(location)
+    session = connect()
     session.open()
     assert session.leader() is None
     faults: list[int] = []
@@ -101,13 +119,14 @@ async def test_a_leader_of_an_earlier_term_writes_nothing(location: str, clock: 
     assert faults == [1, 2]
     session.note(old)
     assert session.leader() == new
-    session.close()
 
 
-async def test_a_leader_that_stands_still_while_it_writes_holds_nobody_up(location: str) -> None:
+async def test_a_leader_that_stands_still_while_it_writes_holds_nobody_up(
+    location: str, connect: Connect
+) -> None:
     async with open_database(location, SystemClock()):
         pass  # the tables
-    session = LeaseSession(location)
+    session = connect()
     session.open()
     with postgres.build_engine(parse_location(location)).connect() as connection:
         session.note(Leader(1, Mode.SHARED))
@@ -116,11 +135,10 @@ async def test_a_leader_that_stands_still_while_it_writes_holds_nobody_up(locati
             with suppress(StoreError):
                 session.note(Leader(2, Mode.SHARED))
                 break
-            session = LeaseSession(location)
+            session = connect()
             session.open()
         assert session.leader() == Leader(2, Mode.SHARED)
         connection.invalidate()
-    session.close()
 
 
 async def test_each_question_is_answered_once_though_leaders_die_and_are_cut_off(
@@ -192,9 +210,9 @@ async def _ask_for_ever(bot: ClawbotClient, leader: LeaseSession) -> None:
 
 
 async def test_a_bot_of_somebody_elses_asks_discord_nothing_without_the_lead_and_ends(
-    server: PostgresServer, location: str, tmp_path: Path
+    server: PostgresServer, location: str, tmp_path: Path, connect: Connect
 ) -> None:
-    other = LeaseSession(location)
+    other = connect()
     other.open()
 
     async def run_and_lose_the_lead(discord: DiscordSandbox, settings: Settings) -> None:
@@ -216,4 +234,3 @@ async def test_a_bot_of_somebody_elses_asks_discord_nothing_without_the_lead_and
             with pytest.raises(DependencyError, match="taken over"):
                 await run_and_lose_the_lead(discord, settings)
             assert time.monotonic() - discord.requests[-1].at > GIVE_UP_S - SURE_S - 1
-    other.close()

@@ -3,7 +3,7 @@
 ``python -m benchmarks database [--questions 60]``
 
 Two bots with the same stand-ins are asked in turns, so that what else the machine does meets both alike; both
-databases wait for the disk.
+databases wait for the disk. The 10th percentile is compared: on a busy machine the others tell of the machine.
 """
 
 from __future__ import annotations
@@ -78,17 +78,20 @@ async def measure(options: argparse.Namespace) -> int:
                     await side.ask(number)
                     await asyncio.sleep(0.1)
             rows = [_row(side) for side in (lite, post)]
-    more_ms = percentile(post.first_ms[WARM_UP:], 50) - percentile(lite.first_ms[WARM_UP:], 50)
-    headers = ["database", "first word, median (ms)", "95th percentile", "CPU (s)", "memory (MiB)"]
-    print_table(f"{options.questions} questions of each bot, in turns", headers, rows)
-    print(f"\nPostgreSQL: {more_ms:+.1f} ms to the first word (bar: {BAR_MS:g} ms)")
+    more_ms = rows[1][1] - rows[0][1]
+    headers = ["database", "10th percentile (ms)", "median", "95th", "CPU (s)", "memory (MiB)"]
+    title = (
+        f"until the first word of an answer, {options.questions} questions of each bot, in turns"
+    )
+    print_table(title, headers, rows)
+    print(f"\nPostgreSQL: {more_ms:+.1f} ms at the 10th percentile (bar: {BAR_MS:g} ms)")
     return 1 if more_ms > BAR_MS else 0
 
 
-def _row(side: Side) -> list[object]:
+def _row(side: Side) -> tuple[str, float, float, float, float, float]:
     measured = side.first_ms[WARM_UP:]
-    half, most = percentile(measured, 50), percentile(measured, 95)
-    return [side.name, half, most, side.bot.cpu_s(), side.bot.memory_mib()]
+    low, half, high = (percentile(measured, each) for each in (10, 50, 95))
+    return side.name, low, half, high, side.bot.cpu_s(), side.bot.memory_mib()
 
 
 def main(argv: list[str]) -> int:

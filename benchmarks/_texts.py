@@ -98,6 +98,10 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "line breaks": lambda size: "\n" * size,
     "one word": lambda size: "Aa0_" * (size // 4),
     "one run of backticks": lambda size: "`" * size,
+    "a tag nobody knows": lambda size: ("<ponder>" + "a</ponder" * (size // 9 + 1))[:size],
+    "a label and answers": lambda size: (
+        "Thinking: the user asks.\n" + "\n**Answer*" * (size // 10 + 1)
+    )[:size],
     "starts of a token": lambda size: "MTIz." * (size // 5),
 }
 
@@ -120,17 +124,17 @@ def functions() -> dict[str, Callable[[str], object]]:
         **_prompt_functions(),
         **_wire_functions(),
         **_address_functions(),
+        **_people_functions(),
     }
 
 
 def _reply_functions() -> dict[str, Callable[[str], object]]:
-    from bot.chat.closing import model_name  # noqa: PLC0415 - see functions()
-    from bot.core.domain import FinishReason, TextDelta  # noqa: PLC0415
+    from bot.core.domain import FinishReason, TextDelta  # noqa: PLC0415 - see functions()
     from bot.core.fences import fence_end, open_fence  # noqa: PLC0415
     from bot.core.notices import join_chunks, without, without_known  # noqa: PLC0415
     from bot.delivery.board import plan_chunks, quiet_lines  # noqa: PLC0415
     from bot.delivery.splitter import split, streaming_cut  # noqa: PLC0415
-    from bot.output.pipeline import ReplyPipeline  # noqa: PLC0415
+    from bot.output.pipeline import ReplyPipeline, repeats_itself  # noqa: PLC0415
     from bot.output.sanitise.policy import OutputPolicy  # noqa: PLC0415
     from bot.output.sanitise.sanitiser import make_harmless  # noqa: PLC0415
     from bot.output.sanitise.secret_guard import SecretGuard  # noqa: PLC0415
@@ -171,7 +175,7 @@ def _reply_functions() -> dict[str, Callable[[str], object]]:
         "join_chunks": lambda text: join_chunks(
             [text[i : i + 2000] for i in range(0, len(text), 2000)]
         ),
-        "model_name": model_name,
+        "repeats_itself": repeats_itself,
     }
 
 
@@ -190,7 +194,7 @@ def _seam_functions() -> dict[str, Callable[[str], object]]:
 
 def _prompt_functions() -> dict[str, Callable[[str], object]]:
     from bot.core.domain import UserId  # noqa: PLC0415
-    from bot.prompt import cleaning, render, tokens  # noqa: PLC0415 - see functions()
+    from bot.prompt import cleaning, render, summary, tokens  # noqa: PLC0415 - see functions()
 
     me = UserId(1)
     return {
@@ -205,6 +209,8 @@ def _prompt_functions() -> dict[str, Callable[[str], object]]:
         "tokens.features": tokens.features,
         "static_tokens": tokens.static_tokens,
         "message_tokens": tokens.message_tokens,
+        "longest_within": lambda text: tokens.longest_within(text, len(text) // 8),
+        "summary.kept_text": lambda text: summary.kept_text(text, len(text) // 8),
     }
 
 
@@ -269,4 +275,27 @@ def _address_functions() -> dict[str, Callable[[str], object]]:
         "cdn_host": tried(addresses.cdn_host),
         "database_address": tried(addresses.database_address),
         "SettingType.parse": tried(lambda text: setting_type("temperature").parse(text)),
+    }
+
+
+def _people_functions() -> dict[str, Callable[[str], object]]:
+    from bot.chat.closing import model_name  # noqa: PLC0415 - see functions()
+    from bot.chat.privacy import Export  # noqa: PLC0415
+    from bot.demo.terminal.markdown import safe  # noqa: PLC0415
+    from cogs._places import thread_name  # noqa: PLC0415
+    from cogs._respond import shortened  # noqa: PLC0415
+
+    def exported(text: str) -> None:
+        export = Export({"person": "1"})
+        for start in range(0, len(text), 2000):
+            part = text[start : start + 2000]
+            export.add({"text": part, "thinking": part, "answer": [part]})
+        export.close()
+
+    return {
+        "model_name": model_name,
+        "privacy export": exported,
+        "terminal.safe": safe,
+        "thread_name": thread_name,
+        "shortened": shortened,
     }

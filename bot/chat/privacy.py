@@ -80,7 +80,7 @@ class Deleted:
 
 
 @dataclass(slots=True)
-class _Export:
+class Export:
     """Files that are being written, each of them JSON."""
 
     head: dict[str, object]
@@ -89,6 +89,7 @@ class _Export:
     _bytes: int = 0
 
     def add(self, record: dict[str, object]) -> None:
+        """Append a question; one that the file has no room for begins the next."""
         line = json.dumps(record)
         if self._bytes + len(line) > PART_BYTES:
             self.close()
@@ -96,6 +97,7 @@ class _Export:
         self._bytes += len(line)
 
     def close(self) -> None:
+        """End the file that is being written."""
         head = json.dumps({**self.head, "part": len(self.parts) + 1}, indent=1)
         body = ",\n  ".join(self._lines)
         self.parts.append(f'{head[:-2]},\n "questions": [\n  {body}\n ]\n}}\n'.encode())
@@ -195,7 +197,7 @@ class Privacy:
             StoreError: The database failed.
         """
         head = await self._head(who)
-        export = _Export({**head, "summaries": await self._summed_up(who, may_read)})
+        export = Export({**head, "summaries": await self._summed_up(who, may_read)})
         async for entries in self._entries(who):
             for entry in entries:
                 is_readable = who.person_id or may_read(entry.question.place.channel_id)

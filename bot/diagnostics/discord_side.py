@@ -96,7 +96,7 @@ def judge_rest(answer: RestAnswer) -> Finding:
     """Tell Discord's own errors, another server in its place, and no network apart."""
     if answer.is_foreign or answer.status in _LOG_IN or 300 <= answer.status < 400:
         return _no_rest(
-            "Something else than Discord answers in its place.",
+            "Something other than Discord answers at Discord's address.",
             "Look at the network's log-in page or proxy, and at CLAWBOT_DISCORD_API_BASE.",
         )
     if answer.status == 0:
@@ -170,7 +170,7 @@ def _permissions(facts: DiscordFacts) -> Finding:
             Step.PERMISSIONS,
             Status.WARNING,
             "The bot is an administrator here, which is far more than it needs.",
-            f"Take Administrator away; {listed(NEEDED.values())} do.",
+            f"Take Administrator away; {listed(NEEDED.values())} are enough.",
         )
     needed, useful = missing(held, is_thread=facts.is_thread)
     advice = "Give it to the bot's role in this channel's settings."

@@ -78,7 +78,7 @@ def read_ahead_text(cost: Cost) -> str:
     """Return what reading ahead has cost since the start, as a line; empty for nothing."""
     if not cost.tokens:
         return ""
-    vain = f", {cost.in_vain:,} of them in vain" if cost.in_vain else ""
+    vain = f", {cost.in_vain:,} of them for questions that never came" if cost.in_vain else ""
     return f"Since my start it read {counted(cost.tokens, 'token')} before anybody asked{vain}."
 
 

@@ -14,7 +14,7 @@ from bot.diagnostics.values import Finding, Status, Step
 
 C = TypeVar("C")
 
-NOT_TRIED: Final = "Not tried, because there is nothing to try after “{step}”."
+NOT_TRIED: Final = "Not tried, because “{step}” must work first."
 
 
 @dataclass(frozen=True, slots=True)

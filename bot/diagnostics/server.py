@@ -73,7 +73,7 @@ async def probe_tls(way: Way) -> Finding:
 
 
 _CUT_OFF: Final = (
-    "The server ends the encrypted connection before it stands.",
+    "The server ends the encrypted connection while it is being set up.",
     (
         "See in the log of the server, or of the proxy before it, whether it takes only old TLS or wants a "
         "certificate of the bot."
@@ -133,7 +133,7 @@ def _in_between(way: Way, reply: Reply) -> Finding | None:
 
 def _redirected(way: Way, location: str) -> Finding:
     """Say where a redirect leads, to the operator; to the same machine's https is a case of its own."""
-    cause = "The server sends elsewhere instead of answering, and that is never followed."
+    cause = "The server redirects to another address, which the bot never follows."
     finding = failed(Step.HTTP, errors.RedirectError(), cause)
     if location.lower().startswith(f"https://{way.endpoint.host}"):
         finding = failed(Step.HTTP, errors.TlsError(), *_ONLY_HTTPS)
@@ -195,7 +195,7 @@ _ALIKE: Final = "It isn't LM Studio, but it speaks the same language, which work
 def _kept_shut(reply: Reply) -> Finding:
     cause = "It asks for a token, as LM Studio does."
     if is_html(reply):
-        cause = "A proxy before it asks who is there."
+        cause = "A proxy in front of it asks for a log-in."
     return Finding(Step.SERVER, Status.OK, cause)
 
 
@@ -258,7 +258,7 @@ async def _stranger(way: Way, greeting: Reply) -> Finding:
     if not way.endpoint.prefix.endswith(_DEEPER) and await _lists_deeper(way):
         finding = failed(Step.SERVER, errors.WrongEndpointError(), *_DEEPER_PATH)
         return replace(finding, technical=technical)
-    cause = "Something else than LM Studio answers at that port."
+    cause = "Something other than LM Studio answers at that port."
     if is_html(greeting):
         cause = "A web page, such as a router's, answers at that port instead of LM Studio."
     advice = "Compare address and port with those LM Studio shows in its Developer tab."

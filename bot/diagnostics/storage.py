@@ -31,7 +31,7 @@ def storage_findings(state: Sequence[str]) -> tuple[Finding, ...]:
         state: Sentences on what is wrong now.
     """
     if not state:
-        return (Finding(Step.STORAGE, Status.OK, "What must last is being kept."),)
+        return (Finding(Step.STORAGE, Status.OK, "Settings and questions are being saved."),)
     return tuple(_told(sentence) for sentence in state)
 
 

@@ -48,7 +48,7 @@ GUILD_READY_TIMEOUT_S = 0.5
 """Seconds of quiet after the last guild before the session counts as ready; discord.py waits 2."""
 FATAL_CLOSE_CODES = {
     4004: "Discord refused the bot token. Copy it again from the Developer Portal.",
-    4010: "Discord refused this connection's shard.",
+    4010: "Discord refused this connection's shard. Check CLAWBOT_DISCORD__SHARDS.",
     4011: "This bot is in so many servers that Discord asks for shards: set CLAWBOT_DISCORD__SHARDS=auto.",
     4012: "Discord no longer speaks this gateway version. Please upgrade Clawbot.",
     4013: "Discord refused the intents this version asks for. Please upgrade Clawbot.",

@@ -218,7 +218,7 @@ async def wrong_base_path(installed: Installation) -> AsyncIterator[None]:
     yield
 
 
-@breakage(Step.SERVER, "Something else than LM Studio", "Compare address and port")
+@breakage(Step.SERVER, "Something other than LM Studio", "Compare address and port")
 async def foreign_server(installed: Installation) -> AsyncIterator[None]:
     runner = web.AppRunner(web.Application())
     await runner.setup()
@@ -419,7 +419,7 @@ async def discord_behind_a_strange_certificate(installed: Installation) -> Async
     yield
 
 
-@breakage(Step.REST, "Something else than Discord answers", "log-in page or proxy", TERMINAL)
+@breakage(Step.REST, "Something other than Discord answers", "log-in page or proxy", TERMINAL)
 async def discord_behind_a_log_in_page(installed: Installation) -> AsyncIterator[None]:
     await answering(
         installed, b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/in\r\n" + PAGE, None

@@ -252,7 +252,7 @@ async def test_something_else_in_discords_place_is_said_and_waited_out(
             process.send_signal(signal.SIGTERM)
             done = await ended(process)
     assert checked.code == 69
-    assert "Something else than Discord answers" in checked.out
+    assert "Something other than Discord answers" in checked.out
     assert done.code == 0
     assert done.err.rstrip().endswith("stopped")
     assert "Traceback" not in checked.err + done.err

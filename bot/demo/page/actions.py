@@ -95,7 +95,9 @@ class Actions:
             raise ActionError("no_response", "The application did not respond.") from None
         except Exception as exc:  # the seam to the page: one action's failure ends nothing else
             _log.exception("an action of the demo's page failed")
-            raise ActionError("failed", "That went wrong inside the demo.") from exc
+            raise ActionError(
+                "failed", "Something went wrong inside the demo. Try again, or start the demo anew."
+            ) from exc
 
     # Who and where
 

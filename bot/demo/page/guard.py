@@ -66,7 +66,9 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise
     except Exception:  # noqa: BLE001 - the seam of one request
         _log.exception("a request of the demo's page failed")
-        return _refuse(500, "That went wrong inside the demo.")
+        return _refuse(
+            500, "Something went wrong inside the demo. Try again, or start the demo anew."
+        )
 
 
 _CODES: Final = {400: "bad_request", 404: "not_found", 413: "too_large"}

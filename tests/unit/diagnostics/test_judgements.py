@@ -290,4 +290,4 @@ def test_text_from_the_other_side_becomes_one_short_line() -> None:
 def test_what_discord_never_says_comes_from_something_else(status: int) -> None:
     found = judge_rest(RestAnswer(None, status))
     assert found.status is Status.FAILED
-    assert "Something else than Discord" in found.cause
+    assert "Something other than Discord" in found.cause

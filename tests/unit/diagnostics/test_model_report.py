@@ -98,5 +98,5 @@ def test_what_reading_ahead_has_cost_is_told() -> None:
     assert not read_ahead_text(Cost())
     read = Cost(tokens=12_300, in_vain=800)
     assert read_ahead_text(read) == (
-        "Since my start it read 12,300 tokens before anybody asked, 800 of them in vain."
+        "Since my start it read 12,300 tokens before anybody asked, 800 of them for questions that never came."
     )

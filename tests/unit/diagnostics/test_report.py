@@ -31,9 +31,7 @@ ALL = frozenset(
 )
 
 
-SKIPPED = Finding(
-    Step.HTTP, Status.SKIPPED, "Not tried, because there is nothing to try after “Connection”."
-)
+SKIPPED = Finding(Step.HTTP, Status.SKIPPED, "Not tried, because “Connection” must work first.")
 
 
 def shown(*findings: Finding, **more: bool) -> str:

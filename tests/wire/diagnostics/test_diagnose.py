@@ -210,7 +210,7 @@ PAGE = b"Content-Type: text/html\r\nContent-Length: 3\r\n\r\n<b>"
         (b"SSH-2.0-OpenSSH_9.6\r\n", "not in plain HTTP"),
         (b"\x15\x03\x01\x00\x02\x02\x46", "not in plain HTTP"),
         (b"", "closes the connection"),
-        (b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", "sends elsewhere"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", "redirects"),
         (
             b"HTTP/1.1 301 Moved\r\nLocation: https://127.0.0.1/x\r\nContent-Length: 0\r\n\r\n",
             "takes only https",

@@ -14,8 +14,10 @@ from bot.chat.closing import Ending
 from bot.chat.proxies import proxied
 from bot.core.clock import within
 from bot.core.domain import IncomingMessage, MessageId, Origin, Question, QuestionId, UserId
+from bot.core.errors import DeliveryError
 from bot.core.notices import LOST, notice, without_known
-from bot.core.ports import Controls, JournalEntry
+from bot.core.ports import Controls, JournalEntry, Outcome
+from bot.core.wording import plain_reason
 from bot.delivery.board import quiet_lines
 from bot.delivery.splitter import MESSAGE_UNITS, split, units
 from bot.gateway.client import ClawbotClient
@@ -257,6 +259,18 @@ class AnswerActions:
         posted = await self._still_there(entry)
         await self._ask_anew(asked, message.id, changed_at, posted)
         return True
+
+    async def taken_back(self, message_id: MessageId) -> None:
+        """Delete the answer to a deleted question if it was stopped; a whole one is its readers'."""
+        entry = await self._services.journal.newest_asked_in(message_id)
+        if entry is None or entry.outcome is not Outcome.STOPPED or entry.question.joined:
+            return
+        sink = _places.message_sink(self._client, entry.question.place, None)
+        for posted in entry.posted:
+            try:
+                await sink.delete(posted)
+            except DeliveryError as exc:
+                _log.info("a stopped answer stays (%s)", plain_reason(exc))
 
     async def part_gone(self, message_id: MessageId, copy: IncomingMessage | None) -> None:
         """Ask a burst's question anew after one of its messages was deleted.

@@ -326,6 +326,7 @@ class ChatCog(commands.Cog):
         self._forget_summaries(channel_id, ids)
         for message_id in ids:
             self._gone(message_id)
+            self._tasks.start(self._actions.taken_back(message_id), name="taken back")
 
     def _forget_summaries(self, channel_id: int, message_ids: Sequence[int] | None = None) -> None:
         store = self._services.summary_store

@@ -32,7 +32,7 @@ async def test_a_question_edited_before_and_after_a_restart_has_one_answer(
     assert discord.bot_messages == [reply]
 
 
-async def test_stop_ends_an_answer_that_an_earlier_run_began_before_it_is_taken_up(
+async def test_stop_ends_an_answer_that_an_earlier_run_began_and_it_goes_with_its_question(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:
     lm.script(Answer(LONG, pause_after=20))
@@ -48,6 +48,9 @@ async def test_stop_ends_an_answer_that_an_earlier_run_began_before_it_is_taken_
     async with running(settings_for(discord, lm, folder)):
         await ada.click(begun, "Stop")
         await discord.wait_until(lambda: "Stopped." in begun.content)
+        await discord.wait_until(lambda: any("Regenerate" in str(c) for c in begun.components))
+        await ada.delete(asked)
+        await discord.wait_until(lambda: not discord.bot_messages)
     assert len(lm.completions) == 1
 
 

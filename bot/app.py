@@ -25,7 +25,7 @@ from bot.chat.resume import give_up
 from bot.chat.service import ESTIMATES, MODELS, ChatService
 from bot.core.clock import Clock, SystemClock
 from bot.core.concerns import Subject
-from bot.core.domain import Reasoning
+from bot.core.domain import Reasoning, UserId
 from bot.core.errors import ConfigurationError, DependencyError
 from bot.core.ports import ChatBackend, Lead
 from bot.core.record import QuestionRecord
@@ -596,7 +596,7 @@ def _builder(
         decoder=base.decoder,
         estimator=estimator,
         settings=settings.context,
-        bot_id=lambda: client.me,
+        bot_id=lambda: UserId(client.user.id),
         bot_name=lambda: client.user.display_name,
         clock=clock,
         may_use=lambda message: (

@@ -133,7 +133,7 @@ class ChatCog(commands.Cog):
         self._services.source.observe(incoming)
         if self._is_webhooks(incoming):
             await self._copied(incoming)
-        else:
+        elif not incoming.author.is_bot:
             await self._arrived(incoming, message.channel)
         await self._backfill.arrived(incoming.place.channel_id, incoming.id)
 

@@ -84,10 +84,11 @@ class Reading:
         self._account = account
         self._on_text = on_text
         self._on_stage = on_stage
-        self._expecting = parts.memory.expects_missing_opening(account.model, question.counts_for)
+        person_id = question.counts_for
+        self._expecting = parts.memory.expects_missing_opening(account.model, person_id)
         self._request = ChatRequest(
             question_id=question.id,
-            person_id=question.counts_for,
+            person_id=person_id,
             conversation_key=prompt.conversation_key,
             model=chat.model,
             turns=prompt.turns,

@@ -39,7 +39,7 @@ from bot.delivery.board import (
 )
 from bot.delivery.pacing import ChannelPacer, Rank
 from bot.delivery.splitter import split, streaming_cut
-from bot.delivery.stage_line import StageClock, Typist
+from bot.delivery.stage_line import StageClock
 from config.settings import DeliverySettings
 
 _log = logging.getLogger(__name__)
@@ -431,8 +431,18 @@ class Delivery:
         self._wake.clear()
 
     async def _type(self) -> None:
-        typist = Typist(self._board, self._pacer, self._clock, self._stages)
-        try:
-            await typist.run(lambda: self._has_words)
-        except (TargetGoneError, DeliveryForbiddenError) as exc:
-            self._set_gone(exc)
+        """Keep the channel's typing indicator up until there are words; the pacer shares it among all."""
+        is_first = True
+        while not self._has_words:
+            now_s = self._clock.monotonic()
+            if self._pacer.typing_in(now_s) <= 0 and (is_first or self._stages.is_working):
+                self._pacer.typed(now_s)
+                try:
+                    await self._board.typing()
+                except (TargetGoneError, DeliveryForbiddenError) as exc:
+                    self._set_gone(exc)
+                    return
+                except DeliveryError as exc:
+                    _log.debug("no typing indicator: %s", exc)
+            is_first = False
+            await self._clock.sleep(max(1.0, self._pacer.typing_in(self._clock.monotonic())))

@@ -1,26 +1,16 @@
-"""What is shown while there is no text yet: the stage line, its timing, and the typing indicator."""
+"""What is shown while there is no text yet: the stage line and its timing."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from typing import assert_never
 
-from bot.core.clock import Clock
 from bot.core.domain import Stage, StageKind
-from bot.core.errors import DeliveryError, DeliveryForbiddenError, TargetGoneError
 from bot.core.notices import STAGE_PREFIX
 from bot.core.wording import counted
-from bot.delivery.board import Board
-from bot.delivery.pacing import ChannelPacer
 
 _FIRST_UPDATE_S = 5.0
 _LATER_UPDATE_S = 10.0
 _LONG_WAIT_S = 40.0
-
-
-_log = logging.getLogger(__name__)
-
 _LEAST_EXPECTED_S = 2.0
 """What takes less is over before it is read."""
 
@@ -166,44 +156,3 @@ class StageClock:
         """Return the seconds until looking again makes sense; always more than 0."""
         delay_s = self._due_s - now_s
         return delay_s if delay_s > 0 else _RECHECK_S
-
-
-class Typist:
-    """Keeps a channel's typing indicator up for one answer; the pacer shares it among all.
-
-    Args:
-        board: Makes the request.
-        pacer: Knows when anybody last showed the indicator here.
-        clock: Time.
-        stages: Says whether there is work.
-    """
-
-    def __init__(self, board: Board, pacer: ChannelPacer, clock: Clock, stages: StageClock) -> None:
-        self._board = board
-        self._pacer = pacer
-        self._clock = clock
-        self._stages = stages
-
-    async def run(self, is_over: Callable[[], bool]) -> None:
-        """Show it at once, then again before it expires, only while working, until it is over.
-
-        Raises:
-            TargetGoneError: There is nobody to see it.
-            DeliveryForbiddenError: The bot may not write here.
-        """
-        is_first = True
-        while not is_over():
-            now_s = self._clock.monotonic()
-            if self._pacer.typing_in(now_s) <= 0 and (is_first or self._stages.is_working):
-                self._pacer.typed(now_s)
-                await self._show()
-            is_first = False
-            await self._clock.sleep(max(1.0, self._pacer.typing_in(self._clock.monotonic())))
-
-    async def _show(self) -> None:
-        try:
-            await self._board.typing()
-        except (TargetGoneError, DeliveryForbiddenError):
-            raise
-        except DeliveryError as exc:
-            _log.debug("no typing indicator: %s", exc)

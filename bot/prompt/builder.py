@@ -190,7 +190,7 @@ class ContextBuilder:
             model: What is known of the model that will answer.
         """
         written = await self._write(question, chat, model)
-        draft, bot_name = written.draft, safe_name(self._bot_name())
+        draft, bot_name = written.draft, self._bot_name()
         return Prompt(
             turns=draft.turns,
             prompt_tokens=written.sizes.total,
@@ -203,7 +203,7 @@ class ContextBuilder:
                 *self._remarks(draft, question),
             ),
             participants=tuple(draft.names.by_id.values()),
-            bot_names=tuple(dict.fromkeys([bot_name, self._bot_name()])),
+            bot_names=tuple(dict.fromkeys([safe_name(bot_name), bot_name])),
         )
 
     async def next_prompt(

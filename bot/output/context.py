@@ -119,7 +119,8 @@ class Context:
     def read_newline(self) -> None:
         """End a line, and any inline code with it."""
         self._is_first_line = False
-        self._read_tildes()
+        if "~~~" in self.tail:
+            self._read_tildes()
         if self.in_inline and self._last_ticks >= FENCE_SIGNS:
             rest = self.line.rpartition("`")[2]
             is_first = self._last_ticks == self._ticks

@@ -24,6 +24,9 @@ _TICKS_CHARS: Final = 80
 
 _TICKS: Final = re.compile(r"`{1,80}+")
 _MORE_TICKS: Final = re.compile(r"`*+")
+_BEFORE_TILDES: Final = frozenset("~ \t>-*+0123456789")
+"""What a line of tildes begins with: itself, or a quote or a list that it is in."""
+
 _CLOSERS: Final = {r"\(": r"\)", r"\[": r"\]", "$$": "$$"}
 _FORMULA_CHARS: Final = {r"\(": 400, r"\[": 1200, "$$": 1200}
 _DOLLAR_CHARS: Final = 120
@@ -101,9 +104,10 @@ class DiscordLayout:
     def _emit(self, end: int, text: str | None = None) -> bool:
         source = self._buf[self._pos : end]
         self._out.append(source if text is None else text)
-        first, *others = source.split("\n")
-        self._context.read(first)
-        for line in others:
+        first, newline, rest = source.partition("\n")
+        if first:
+            self._context.read(first)
+        for line in rest.split("\n") if newline else ():
             self._context.read_newline()
             self._context.read(line)
         self._pos = end
@@ -199,6 +203,8 @@ class DiscordLayout:
 
     def _tildes(self) -> bool | None:
         """Turn a line of tildes that opens or ends a block; ``None`` until it is known whole."""
+        if self._buf[self._pos] not in _BEFORE_TILDES:
+            return False
         line, is_whole = self._line(self._pos, TAIL_CHARS)
         if not is_whole and len(line) < TAIL_CHARS:
             return None if self._context.may_be_tildes(line) else False

@@ -248,7 +248,7 @@ class ContextBuilder:
         self, place: Place, chat: ChatSettings, model: ModelInfo | None
     ) -> tuple[ChatTurn, ...]:
         """Return what every prompt at a place begins with: the system turn."""
-        who, _ = self._persona(place, chat, model)
+        who, _ = self._persona(place, chat, model, safe_name(self._bot_name()))
         return (ChatTurn(Role.SYSTEM, who.text),) if who.text else ()
 
     def forget(self) -> None:
@@ -278,11 +278,10 @@ class ContextBuilder:
         )
 
     def _persona(
-        self, place: Place, chat: ChatSettings, model: ModelInfo | None
+        self, place: Place, chat: ChatSettings, model: ModelInfo | None, name: str
     ) -> tuple[Persona, bool]:
         """Return the persona with what is always said behind it, and whether it was too long."""
         server, channel = self._place_names(place)
-        name = safe_name(self._bot_name())
         who = fill(chat.system_prompt, bot=name, server=server, channel=channel)
         room = self._plan(chat, model).turn_tokens // 2
         text, missing = fit(who.text, max(0, room - static_tokens(frames.EXPLAINED)))
@@ -292,7 +291,8 @@ class ContextBuilder:
         self, question: Question, chat: ChatSettings, model: ModelInfo | None
     ) -> _Written:
         """Read a question's conversation and write it down within the model's budget."""
-        who, is_persona_cut = self._persona(question.place, chat, model)
+        name = safe_name(self._bot_name())
+        who, is_persona_cut = self._persona(question.place, chat, model, name)
         room = self._plan(chat, model, static_tokens(who.text))
         reads = self._may_read is None or await self._may_read(question)
         if reads:
@@ -307,7 +307,7 @@ class ContextBuilder:
         draft = Draft(
             talk,
             room,
-            Style(self._bot_id(), safe_name(self._bot_name()), who, room.turn_tokens, {}),
+            Style(self._bot_id(), name, who, room.turn_tokens, {}),
             sees_images=model is None or model.sees_images is not False,
             max_images=self._settings.max_images,
             summaries=summaries,

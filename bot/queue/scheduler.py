@@ -589,7 +589,8 @@ class Scheduler:
     def _grant_all(self) -> None:
         """Grant the fair choice, or the first whose model is loaded, a bounded number of times."""
         while (head := next(self._prepared(), None)) is not None:
-            is_loaded = self._has_model(head)
+            is_alone = len(self._waiting) == 1 and not self._bypasses
+            is_loaded = is_alone or self._has_model(head)
             key = head
             if not is_loaded and self._bypasses < BYPASSES:
                 key = next(filter(self._has_model, self._prepared()), head)

@@ -59,12 +59,18 @@ async def test_a_question_that_a_proxy_says_again_is_answered_once_and_belongs_t
     lm.script(SLOW, SLOW)
     asked = await ada.mention(channel, "what is it?")
     await discord.wait_until(lambda: len(lm.completions) == 1)
-    copy = await discord.add_proxy().copy(asked, "Luna", delete_first=delete_first)
+    proxy = discord.add_proxy()
+    copy = await proxy.copy(asked, "Luna", delete_first=delete_first)
     answer = await until_answered(discord, copy, "The answer.")
     assert answers(discord, channel) == [answer]
     await discord.wait_until(lambda: "Details" in str(answer.components))
     await ada.click(answer, "Details")  # whoever may press Stop may press this, too
     assert "what is it?" in str(lm.completions[-1].body["messages"][-1]["content"])
+    lm.script("The newer answer.")
+    await proxy.webhook(channel).edit(copy, "<@bot> what was it?")
+    await until_answered(discord, copy, "The newer answer.")
+    assert "what was it?" in str(lm.completions[-1].body["messages"][-1]["content"])
+    assert answers(discord, channel) == [answer]
 
 
 @pytest.mark.usefixtures("online")

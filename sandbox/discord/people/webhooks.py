@@ -9,7 +9,7 @@ from sandbox.discord.state import message_actions
 from sandbox.discord.state.guilds import Channel, Draft, Message
 from sandbox.discord.state.world import World
 from sandbox.discord.values.accounts import User
-from sandbox.discord.values.content import Attachment
+from sandbox.discord.values.content import AllowedMentions, Attachment
 from sandbox.discord.values.json_objects import JsonObject
 
 MAX_NAME_CHARS, MAX_TEXT_CHARS = 80, 2000
@@ -64,6 +64,11 @@ class Webhook:
             raise NotOfferedError("there is nothing to post")
         author = User(self.id, spoken, is_bot=True, is_webhook=True)
         return message_actions.post(self._world, thread or self.channel, author, draft)
+
+    async def edit(self, message: Message, text: str) -> None:
+        """Edit a message of its own, as proxies do at their person's wish."""
+        message.content = text.replace("<@bot>", self._world.bot_user.mention).strip()
+        message_actions.record_edit(self._world, message, AllowedMentions(), by_author=True)
 
 
 class Proxy:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final, Literal, cast, get_origin
@@ -19,9 +21,24 @@ NUMBER_CHARS: Final = 32
 MOST_ENTRIES: Final = 50
 """Channels, roles or people that one list may name by command."""
 
-_NUMBER: Final = re.compile(
-    r"([+-]?)(\d{1,3}(?:[ '\u00a0\u202f]\d{3})++|\d*+)(?:[.,](\d*+))? ?+([a-zA-Z]*+)", re.ASCII
+_NUMBER: Final = re.compile(r"([+-]?+)([\d.,' ]++)([a-z]*+)", re.ASCII | re.IGNORECASE)
+_PLAIN: Final = re.compile(r"(\d*+)(?:[.,](\d*+))?+", re.ASCII)
+_GROUPED: Final = re.compile(
+    r"([1-9]\d{0,2}+(?:([.,' ])\d{3})(?:\2\d{3})*+)(?:(?!\2)[.,](\d++))?+", re.ASCII
 )
+_MARKS: Final = str.maketrans(
+    {
+        **dict.fromkeys("\u2212\u2013\uff0d", "-"),
+        **dict.fromkeys("\u2019\u066c", "'"),
+        **dict.fromkeys("\u00a0\u2009\u202f", " "),
+        **dict.fromkeys("`\u200b\u200e\u200f\u061c\u2066\u2067\u2068\u2069\ufeff"),
+        "\uff0b": "+",
+        "\uff0e": ".",
+        "\uff0c": ",",
+        "\u066b": ".",
+    }
+)
+"""What stands for a sign of ASCII in a number, or isn't seen in it."""
 _SEPARATOR: Final = re.compile(r"[\s,;]++")
 _ENTRY: Final = re.compile(r"([+-]?)(?:<(#|@&|@!?)(\d{1,20})>|(\d{1,20}))", re.ASCII)
 _SIGNS: Final = MappingProxyType({"channel": ("#",), "role": ("@&",), "person": ("@", "@!")})
@@ -35,10 +52,10 @@ _NO: Final = frozenset({"false", "no", "off", "0"})
 
 _SECONDS: Final = MappingProxyType(
     {
-        **dict.fromkeys(("ms", "millisecond", "milliseconds"), Decimal("0.001")),
-        **dict.fromkeys(("s", "sec", "second", "seconds"), Decimal(1)),
-        **dict.fromkeys(("m", "min", "minute", "minutes"), Decimal(60)),
-        **dict.fromkeys(("h", "hour", "hours"), Decimal(3600)),
+        **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), Decimal("0.001")),
+        **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), Decimal(1)),
+        **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), Decimal(60)),
+        **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), Decimal(3600)),
         **dict.fromkeys(("d", "day", "days"), Decimal(86_400)),
     }
 )
@@ -62,9 +79,16 @@ def read(target: Target, text: str, current: Sequence[int] = ()) -> object:
         current: The ids that such signs change.
 
     Raises:
-        ValueError: It isn't allowed; pydantic's own are for programmers, ``words`` for people.
+        ValueError: It isn't allowed, or may mean several values that are (``1,800``); pydantic's own
+            are for programmers, ``words`` for people.
     """
-    return adapter(target).validate_python(_reader(target)(text.strip(), current))
+    check, allowed = adapter(target), []
+    for reading in _reader(target)(text.strip(), current):
+        with contextlib.suppress(ValueError):
+            allowed.append(check.validate_python(reading))
+    if len(allowed) != 1:
+        raise ValueError
+    return allowed[0]
 
 
 def adapter(target: Target) -> TypeAdapter[Any]:
@@ -84,18 +108,19 @@ def written(target: Target, value: object) -> str:
         return ", ".join(mention.format(each) for each in value) or "none"
     if isinstance(value, float):
         value = format(Decimal(repr(value)).normalize(), "f")
+        value += "0" if _GROUPED.fullmatch(value) else ""  # never to be read as thousands
     unit = next((unit for end, unit in _SHORT.items() if target.field.endswith(end)), "")
     return f"{value}{unit}"
 
 
 def words(target: Target) -> str:
     """Say what a setting may be, with an example."""
-    kind = names.kind(target)
+    kind, of = names.kind(target), names.mark(target).of
     if kind is bool:
         return "on or off"
     if names.is_list(target):
         return (
-            f"at most {MOST_ENTRIES} {_MANY[names.mark(target).of]}, by mention or id, or none; "
+            f"at most {MOST_ENTRIES} {_MANY[of]}, by {'mention or id' if of in _MENTIONS else 'id'}, or none; "
             "+ or - before each adds or removes it"
         )
     allowed = names.allowed(target) + names.unit(target)
@@ -107,19 +132,20 @@ def words(target: Target) -> str:
     return f"{allowed}, for example {written(target, example)}" if example is not None else allowed
 
 
-def _reader(target: Target) -> Callable[[str, Sequence[int]], object]:
+def _reader(target: Target) -> Callable[[str, Sequence[int]], Iterable[object]]:
+    """Return what yields the values that a text may mean, whether they are allowed or not."""
     kind = names.kind(target)
     if names.is_list(target):
         signs = _SIGNS.get(names.mark(target).of, ())
-        return lambda text, current: _ids(text, current, signs)
+        return lambda text, current: [_ids(text, current, signs)]
     if kind is bool:
-        return lambda text, _: _switch(text)
+        return lambda text, _: [_switch(text)]
     if get_origin(kind) is Literal:
-        return lambda text, _: "_".join(text.lower().split())
+        return lambda text, _: ["_".join(text.lower().split())]
     if kind in {int, float}:
         units = _units(target.field)
-        return lambda text, _: _number(text, units, is_whole=kind is int)
-    return lambda text, _: _words_only(text)
+        return lambda text, _: _numbers(text, units, is_whole=kind is int)
+    return lambda text, _: [_words_only(text)]
 
 
 def _units(field: str) -> dict[str, Decimal]:
@@ -134,19 +160,30 @@ def _units(field: str) -> dict[str, Decimal]:
     return {"k": Decimal(1000), noun: Decimal(1), noun.removesuffix("s"): Decimal(1)}
 
 
-def _number(text: str, units: dict[str, Decimal], *, is_whole: bool) -> int | float:
-    found = _NUMBER.fullmatch(text) if len(text) <= NUMBER_CHARS else None
-    if found is None or not (found[2] or found[3]):
+def _numbers(text: str, units: dict[str, Decimal], *, is_whole: bool) -> Iterator[int | float]:
+    """Yield the numbers that a text may mean: ``1,800`` is two, by whose language it is."""
+    found = _NUMBER.fullmatch(_in_ascii(text)) if len(text) <= NUMBER_CHARS else None
+    if found is None:
         raise ValueError
-    sign, digits, fraction, unit = found.groups()
-    factor = units[unit.lower()] if unit.lower() in units else _no_unit(unit)
-    whole = "".join(filter(str.isdigit, digits)) or "0"
-    value = Decimal(f"{sign}{whole}.{fraction or 0}") * factor
-    if not is_whole:
-        return float(value) + 0.0  # never -0.0
-    if value != int(value) or (fraction is not None and factor <= 1):
-        raise ValueError
-    return int(value)
+    sign, digits, unit = found[1], found[2].strip(), found[3].lower()
+    factor = units[unit] if unit in units else _no_unit(unit)
+    plain, grouped = _PLAIN.fullmatch(digits), _GROUPED.fullmatch(digits)
+    parts = [(plain[1], plain[2])] if plain and any(plain.groups()) else []
+    parts += [(grouped[1], grouped[3])] if grouped else []
+    for before, fraction in parts:
+        whole = "".join(filter(str.isdigit, before)) or "0"
+        value = Decimal(f"{sign}{whole}.{fraction or 0}") * factor
+        if not is_whole:
+            yield float(value) + 0.0  # never -0.0
+        elif value == int(value) and (fraction is None or factor > 1):
+            yield int(value)
+
+
+def _in_ascii(text: str) -> str:
+    """Return a number with the digits and signs of ASCII, whichever script it is written in."""
+    digits = (unicodedata.decimal(ch, None) for ch in text)
+    plain = (ch if digit is None else str(digit) for ch, digit in zip(text, digits, strict=True))
+    return "".join(plain).translate(_MARKS).strip()
 
 
 def _no_unit(unit: str) -> Decimal:

@@ -50,6 +50,23 @@ def dump_value(name: str, value: SettingValue) -> str:
         ("max_tokens", "1.5k", 1500),
         ("max_tokens", "2 048 tokens", 2048),
         ("hold_s", "1,5 h", 5400.0),
+        ("hold_s", "5 mins", 300.0),
+        ("hold_s", "1,800.5", 1800.5),
+        ("hold_s", "1.800,5 s", 1800.5),
+        ("hold_s", "1 800", 1800.0),
+        ("hold_s", "0,500", 0.5),
+        ("first_token_timeout_s", "1.000", 1000.0),
+        ("max_tokens", "2,048", 2048),
+        ("max_tokens", "2.048", 2048),
+        ("max_tokens", "131'072", 131_072),
+        ("max_tokens", "2’048", 2048),
+        ("max_tokens", "２０４８", 2048),
+        ("max_tokens", "٢٬٠٤٨", 2048),
+        ("temperature", "٠٫٧", 0.7),
+        ("temperature", "०.७", 0.7),
+        ("temperature", "+0.7", 0.7),
+        ("temperature", "1.000", 1.0),
+        ("temperature", "\u2066`0,7`\u2069", 0.7),
         ("hold_s", "500 ms", 0.5),
         ("max_image_bytes", "2 MB", 2_097_152),
         ("temperature", "-0", 0.0),
@@ -68,7 +85,7 @@ def test_what_people_type_is_understood(name: str, text: str, value: SettingValu
 
 _BAD_NUMBERS = (
     "hot", "", " ", "nan", "NaN", "inf", "-inf", "Infinity", "1e999", "1e1", "0x1", "1_0", "--1",
-    "0.7.1", "0,7,1", "1 2", "٠", "½", "1\x00", "true", "None", "[]", "99999999999999999999", "9" * 5000,
+    "0.7.1", "0,7,1", "1 2", "٩٩٩٩٩٩", "½", "1\x00", "true", "None", "[]", "99999999999999999999", "9" * 5000,
 )  # fmt: skip
 
 
@@ -110,6 +127,10 @@ def test_max_tokens_out_of_range_is_refused_with_the_range(text: str) -> None:
         ("network_timeout", "999"),
         ("network_timeout", "600001"),
         ("hold_s", "1 fortnight"),
+        ("hold_s", "1,800"),
+        ("hold_s", "1.800 s"),
+        ("max_tokens", "1,000.000"),
+        ("max_tokens", "20,48"),
         ("max_tokens", "1.5"),
         ("allowed_channel_ids", "<@12>"),
         ("allowed_channel_ids", "+<#1> <#2>"),
@@ -173,6 +194,7 @@ def test_small_numbers_survive_storage(value: float) -> None:
         ("show_footer", False, "off"),
         ("temperature", 0.7, "0.7"),
         ("hold_s", 1800.0, "1800 s"),
+        ("hold_s", 1.125, "1.1250 s"),
         ("max_tokens", 5, "5"),
         ("model", "x", "x"),
         ("allowed_channel_ids", (1, 2), "<#1>, <#2>"),
@@ -185,3 +207,5 @@ def test_values_read_as_people_write_them(
     name: str, value: SettingValue | None, words: str
 ) -> None:
     assert setting_type(name).written(value) == words
+    if value is not None:
+        assert setting_type(name).parse(words) == value

@@ -208,7 +208,7 @@ class LMStudioBackend:
         Raises:
             BackendError: No server can load it.
         """
-        return await loading.load(self._best(key), key, options)
+        return await loading.load(self._best(key), key, options, self._clock)
 
     def usual_load_s(self, key: str) -> float | None:
         """Return how long a model took to load the last time, in seconds, without I/O."""

@@ -84,7 +84,7 @@ class Copies:
                 return False
             _, node, info = found
             _log.info("the line is long: loading another copy of %s", info.key)
-            name = await loading.load_copy(node, info)
+            name = await loading.load_copy(node, info, self._clock)
         except BackendError as exc:
             _log.warning("a further copy can't be loaded or unloaded (%s)", plain_reason(exc))
             self._paused_until_s = now_s + FAILED_S

@@ -26,6 +26,12 @@ LOADING_LOOK_S: Final = 2.0
 
 _UNLOAD_LIMIT_S: Final = 60.0
 
+LOST_LOOK_S: Final = 120.0
+"""Seconds that a model is looked for whose load's answer was lost, or twice as long as it took last."""
+
+_LOST: Final = (errors.DisconnectedError, errors.TruncatedStreamError, errors.SilentServerError)
+"""The server may have the request, and be loading."""
+
 
 def is_as_wanted(info: ModelInfo, options: LoadOptions) -> bool:
     """Return whether a loaded model has every option that is named, as far as its server says."""
@@ -39,10 +45,16 @@ def is_as_wanted(info: ModelInfo, options: LoadOptions) -> bool:
     )
 
 
-async def load(node: Node, key: str, options: LoadOptions) -> ModelInfo:
+async def load(node: Node, key: str, options: LoadOptions, clock: Clock) -> ModelInfo:
     """Load a model unless it is loaded; with other options than it has, load it anew.
 
     Where somebody else loaded a copy meanwhile that will do, ours is taken out again.
+
+    Args:
+        node: The server.
+        key: Model key.
+        options: How.
+        clock: Time.
 
     Raises:
         OptionRefusedError: The server doesn't know one of the options.
@@ -59,10 +71,10 @@ async def load(node: Node, key: str, options: LoadOptions) -> ModelInfo:
     try:
         if info is not None and info.is_loaded:
             await _unload_instances(node, info)
+            await node.refresh()
         chosen = {name: value for name, value in asdict(options).items() if value is not None}
         body = {"model": info.key if info is not None else key, **chosen}
-        made = await _post(node, "/api/v1/models/load", body, LOAD_LIMIT_S)
-        await node.refresh()
+        made = await _made(node, body, clock)
         await _drop_second(node, key, made, options)
     finally:
         end_loading()
@@ -71,9 +83,37 @@ async def load(node: Node, key: str, options: LoadOptions) -> ModelInfo:
     return node.model(key) or ModelInfo(key, is_loaded=True)
 
 
-async def _drop_second(node: Node, key: str, made: object, options: LoadOptions) -> None:
+async def _made(node: Node, body: dict[str, Any], clock: Clock) -> str:
+    """Have one more copy of a model loaded; return its name, as far as the server says it.
+
+    Loading goes on at a server whose connection broke, and a second request would make a second copy.
+    So where the answer is lost, the copy is looked for in the list instead.
+    """
+    key = str(body["model"])
+    before = _instances(node, key)
+    try:
+        made = await _post(node, "/api/v1/models/load", body, LOAD_LIMIT_S)
+    except _LOST:
+        until_s = clock.monotonic() + max(LOST_LOOK_S, 2 * (node.learned(key).load_s or 0.0))
+        while not (new := [one for one in _instances(node, key) if one not in before]):
+            if clock.monotonic() >= until_s:
+                raise
+            await clock.sleep(LOADING_LOOK_S)
+            await node.refresh()
+        return new[0]
+    await node.refresh()
+    name = made.get("instance_id") if isinstance(made, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _instances(node: Node, key: str) -> tuple[str, ...]:
+    info = node.model(key)
+    return () if info is None else info.instance_ids
+
+
+async def _drop_second(node: Node, key: str, name: str, options: LoadOptions) -> None:
     """Take out the copy that was just made, where another came into memory at the same time."""
-    info, name = node.model(key), made.get("instance_id") if isinstance(made, dict) else None
+    info = node.model(key)
     if info is None or len(info.instance_ids) < 2 or name not in info.instance_ids:
         return
     if name != info.instance_ids[0] and is_as_wanted(info, options):
@@ -81,7 +121,7 @@ async def _drop_second(node: Node, key: str, made: object, options: LoadOptions)
         await node.refresh()
 
 
-async def load_copy(node: Node, info: ModelInfo) -> str:
+async def load_copy(node: Node, info: ModelInfo, clock: Clock) -> str:
     """Load one more copy of a loaded model, as it is loaded; return the copy's name.
 
     Raises:
@@ -89,11 +129,7 @@ async def load_copy(node: Node, info: ModelInfo) -> str:
     """
     loaded_as = asdict(info.loaded_as)
     chosen = {name: value for name, value in loaded_as.items() if value is not None}
-    body = {"model": info.key, **chosen}
-    made = await _post(node, "/api/v1/models/load", body, LOAD_LIMIT_S)
-    await node.refresh()
-    name = made.get("instance_id") if isinstance(made, dict) else None
-    return name if isinstance(name, str) else ""
+    return await _made(node, {"model": info.key, **chosen}, clock)
 
 
 async def unload_copy(node: Node, name: str) -> None:

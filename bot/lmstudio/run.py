@@ -546,7 +546,7 @@ class Run:
         key = node.key_of(self._plan.model) or ""
         left_s = self._total_at_s - self._clock.monotonic()
         try:
-            await within(self._clock, loading.load(node, key, options), left_s)
+            await within(self._clock, loading.load(node, key, options, self._clock), left_s)
         except (BackendError, TimeoutError):
             return False
         return True

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from bot.core.domain import LoadOptions
+from bot.core.domain import LoadOptions, ModelInfo
 from bot.lmstudio import errors
 from bot.lmstudio.downloads import refusal
 from sandbox.lmstudio import LMStudioSandbox, Model, Options
@@ -63,6 +63,44 @@ async def test_a_copy_that_somebody_else_loaded_meanwhile_is_the_one_that_stays(
         assert (await ours).instance_ids == ("a/b",)
         assert list(sandbox.engine.instances) == ["a/b"]
         assert sandbox.options.counters.loads == 2
+
+
+async def _loads_on_alone(clock: FakeClock, *, comes: bool) -> ModelInfo | Exception:
+    """Load where the connection breaks and loading goes on; return what came of it."""
+    asked: list[float] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        if request.method == "POST":
+            asked.append(clock.monotonic())
+            assert request.transport is not None
+            request.transport.abort()
+        is_there = comes and asked and clock.monotonic() - asked[0] >= 45
+        instances = [{"id": "a/b", "config": {"context_length": 4096}}] if is_there else []
+        model = {"type": "llm", "key": "a/b", "loaded_instances": instances}
+        return web.json_response({"models": [model]})
+
+    async with serving(handle) as url, connected(clock, url) as backend:
+        try:
+            return await passing(clock, backend.load_model("a/b"))
+        except errors.BackendError as exc:
+            return exc
+        finally:
+            assert len(asked) == 1
+
+
+async def test_a_load_whose_answer_is_lost_is_looked_for_and_not_asked_for_again(
+    clock: FakeClock,
+) -> None:
+    found = await _loads_on_alone(clock, comes=True)
+    assert isinstance(found, ModelInfo)
+    assert found.instance_ids == ("a/b",)
+
+
+async def test_a_load_whose_answer_is_lost_fails_where_nothing_comes_of_it(
+    clock: FakeClock,
+) -> None:
+    found = await _loads_on_alone(clock, comes=False)
+    assert isinstance(found, errors.DisconnectedError)
 
 
 async def test_an_option_that_the_server_does_not_know_is_named(clock: FakeClock) -> None:

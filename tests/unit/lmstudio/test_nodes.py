@@ -85,13 +85,13 @@ async def test_a_learned_limit_ends_with_the_load_that_it_was_learned_of(
 async def test_a_learned_limit_ends_when_the_bot_itself_loads_the_model_anew() -> None:
     """The list looks the same before and after: this server takes no wish for a context."""
     node = await limited(ListedServer(8192))
-    await load(node, "a/b", LoadOptions(context_length=4096))
+    await load(node, "a/b", LoadOptions(context_length=4096), FakeClock())
     assert limit_of(node) == 8192
 
 
 async def test_a_learned_limit_holds_where_loading_finds_the_model_loaded() -> None:
     node = await limited(ListedServer(8192))
-    await load(node, "a/b", LoadOptions())
+    await load(node, "a/b", LoadOptions(), FakeClock())
     assert limit_of(node) == 2048
 
 
@@ -313,7 +313,7 @@ async def test_how_long_a_load_took_is_known_the_next_time() -> None:
     await clock.advance(40)
     end_loading()
     assert node.learned("a/b").load_s is None  # it isn't loaded: that took nothing
-    await load(node, "a/b", LoadOptions(context_length=8192))
+    await load(node, "a/b", LoadOptions(context_length=8192), clock)
     end_loading = node.begin_loading("a/b")
     await clock.advance(40)
     end_loading()

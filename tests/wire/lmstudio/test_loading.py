@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from bot.core.domain import LoadOptions, ModelInfo
+from bot.core.errors import BackendError
 from bot.lmstudio import errors
 from bot.lmstudio.downloads import refusal
 from sandbox.lmstudio import LMStudioSandbox, Model, Options
@@ -82,7 +83,7 @@ async def _loads_on_alone(clock: FakeClock, *, comes: bool) -> ModelInfo | Excep
     async with serving(handle) as url, connected(clock, url) as backend:
         try:
             return await passing(clock, backend.load_model("a/b"))
-        except errors.BackendError as exc:
+        except BackendError as exc:
             return exc
         finally:
             assert len(asked) == 1

@@ -75,7 +75,8 @@ from bot.storage.settings_store import SettingsStore
 from bot.storage.state import StateStore
 from bot.storage.summaries import SummaryStore
 from bot.storage.tidying import Bounds
-from cogs._gate import Readers
+from cogs._gate import Rights
+from cogs._models import Adviser
 from cogs._source import Requests
 from cogs._tree import ClawbotTree as ClawbotTree  # noqa: PLC0414 - given on with ``plugged``
 from config.settings import LiveSettings, Settings
@@ -536,7 +537,7 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
     builder = _builder(base, client, source, own_words, estimator)
     idle = IdleTime(clock)
     warm = WarmAhead(base.backend, builder, base.overrides, clock, idle.wake)
-    parts = _reply_parts(base, builder, estimator, warm)
+    parts = _reply_parts(base, builder, estimator, warm, Adviser(client, clock))
     limiter = RateLimiter(settings.queue, clock)
     chat = ChatService(parts, limiter)
     oldest = max(timedelta(seconds=settings.queue.stale_after_s), DECLINED_WITHIN)
@@ -609,7 +610,7 @@ def _builder(
         withheld=lambda message, asker_id: any(
             base.kept.is_withheld(writer) for writer in source.writers_of(message) - {asker_id}
         ),
-        may_read=Readers(client, clock).may_read,
+        may_read=Rights(client, clock).may_read,
         answers=own_words,
         place_names=client.names_of,
         summaries=base.summaries,
@@ -617,7 +618,11 @@ def _builder(
 
 
 def _reply_parts(
-    base: _Base, builder: ContextBuilder, estimator: TokenEstimator, warm: WarmAhead
+    base: _Base,
+    builder: ContextBuilder,
+    estimator: TokenEstimator,
+    warm: WarmAhead,
+    adviser: Adviser,
 ) -> ReplyParts:
     settings, clock, watcher = base.settings, base.clock, base.watcher
     return ReplyParts(
@@ -635,6 +640,7 @@ def _reply_parts(
         memory=base.memory,
         metrics=base.metrics,
         records=tuple(_records(base)),
+        advice=adviser.advice,
         answered=warm.answered,
         accounts=() if watcher is None else (watcher.works_on,),
     )

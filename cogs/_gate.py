@@ -9,11 +9,10 @@ from typing import Final
 
 import discord
 from discord import app_commands
-from discord.ext import commands
 
 from bot.chat.admission import Admission, Judgement
 from bot.core.clock import Clock
-from bot.core.domain import IncomingMessage, Origin, Place, Question, UserId
+from bot.core.domain import IncomingMessage, Origin, Person, Place, Question, UserId
 from bot.core.errors import DeliveryError, TargetGoneError
 from bot.core.wording import plain_reason
 from bot.gateway.client import ClawbotClient
@@ -189,12 +188,17 @@ def require_manage_server(interaction: Interaction) -> None:
 
 def _has_admin_role(interaction: Interaction) -> bool:
     """Return whether a role makes this person one who changes the server's settings."""
-    settings = interaction.client.services.settings.discord
-    person = _convert.person(interaction.user)
-    rules = interaction.client.services.overrides.rules(_convert.interaction_place(interaction))
+    person, place = _convert.person(interaction.user), _convert.interaction_place(interaction)
+    return _is_admin(interaction.client, person, person.role_ids, place)
+
+
+def _is_admin(
+    client: ClawbotClient, person: Person, role_ids: Collection[int], place: Place
+) -> bool:
+    settings, rules = client.services.settings.discord, client.services.overrides.rules(place)
     blocked = {*settings.blocked_user_ids, *rules.blocked_user_ids}
     allowed = {*settings.admin_role_ids, *rules.admin_role_ids}
-    return person.id not in blocked and bool(person.role_ids & allowed)
+    return person.id not in blocked and not allowed.isdisjoint(role_ids)
 
 
 def require_owner(interaction: Interaction) -> None:
@@ -222,15 +226,15 @@ ROLES_HOLD: Final = timedelta(seconds=60)
 """How long the roles that came with a question are taken for the person's roles."""
 
 
-class Readers:
-    """Tells whether a question's asker may read the history of its place, as things are now.
+class Rights:
+    """Tells what a question's asker may do at its place, as things are now.
 
     Args:
         client: Knows the guilds.
         clock: Tells how old a question is.
     """
 
-    def __init__(self, client: commands.Bot, clock: Clock) -> None:
+    def __init__(self, client: ClawbotClient, clock: Clock) -> None:
         self._client = client
         self._clock = clock
         self._caller = Caller(clock)
@@ -246,6 +250,19 @@ class Readers:
             return False
         roles = await self._roles(guild, question)
         return roles is not None and may_read(guild, channel, question.asker.id, roles)
+
+    async def may_manage(self, question: Question) -> bool:
+        """Return whether the asker may change settings of the server; what can't be told is no."""
+        client, place, asker = self._client, question.place, question.asker
+        if asker.id in owner_ids(client):
+            return True
+        guild = client.get_guild(place.guild_id) if place.guild_id is not None else None
+        roles = None if guild is None else await self._roles(guild, question)
+        if guild is None or roles is None:
+            return False
+        granted = _granted(guild, roles)
+        is_granted = granted.manage_guild or granted.administrator
+        return is_granted or guild.owner_id == asker.id or _is_admin(client, asker, roles, place)
 
     async def _roles(self, guild: discord.Guild, question: Question) -> Collection[int] | None:
         """Return the asker's roles: those that came with the question, or Discord's word."""
@@ -273,6 +290,15 @@ def _channel(guild: discord.Guild, place: Place) -> discord.abc.GuildChannel | N
     return found
 
 
+def _granted(guild: discord.Guild, role_ids: Collection[int]) -> discord.Permissions:
+    """Return what roles grant in a whole server."""
+    value = 0
+    for role in guild.roles:
+        if role.id in role_ids or role.is_default():
+            value |= role.permissions.value
+    return discord.Permissions(value)
+
+
 def may_read(
     guild: discord.Guild,
     channel: discord.abc.GuildChannel,
@@ -289,12 +315,10 @@ def may_read(
     """
     if person_id == guild.owner_id:
         return True
-    roles = [role for role in guild.roles if role.id in role_ids or role.is_default()]
-    value = 0
-    for role in roles:
-        value |= role.permissions.value
-    if value & discord.Permissions.administrator.flag:
+    granted = _granted(guild, role_ids)
+    if granted.administrator:
         return True
+    value = granted.value
     everyone, own, person = (0, 0), (0, 0), (0, 0)
     for target, overwrite in channel.overwrites.items():
         allow, deny = (each.value for each in overwrite.pair())

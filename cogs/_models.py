@@ -12,16 +12,17 @@ import discord
 
 from bot.chat.closing import model_name
 from bot.core.clock import Clock, within
-from bot.core.domain import ModelInfo
+from bot.core.domain import ModelInfo, Question
 from bot.core.ports import ServerState
 from bot.core.tasks import end_tasks
 from bot.core.wording import counted
+from bot.gateway.client import ClawbotClient
 from bot.lmstudio import LMStudioBackend
 from bot.lmstudio.downloads import Download
 from bot.lmstudio.memory import Fit
 from bot.lmstudio.names import quantisation
 from bot.queue.capacity import in_words
-from cogs import _respond
+from cogs import _gate, _respond
 
 T = TypeVar("T")
 
@@ -128,11 +129,41 @@ def info_text(model: ModelInfo, backend: LMStudioBackend) -> str:
     return "\n".join(filter(None, lines))
 
 
-def would_fit_text(key: str | None, backend: LMStudioBackend) -> str:
-    """Say which smaller models would fit; empty where none is there."""
-    found = backend.would_fit(key)[:OFFERED]
+def would_fit_text(
+    key: str | None, backend: LMStudioBackend, may_use: Callable[[str], bool] = lambda _: True
+) -> str:
+    """Say which smaller models or quantisations would fit; empty where none is there."""
+    found = [one for one in backend.would_fit(key) if may_use(one.key)][:OFFERED]
     named = [" · ".join([f"`{model_name(one.key)}`", *_size(one)]) for one in found]
-    return f"These would fit: {'; '.join(named)}." if named else ""
+    head = "These would fit" if backend.memory_bytes is not None else "These need less memory"
+    return f"{head}: {'; '.join(named)}." if named else ""
+
+
+class Adviser:
+    """Tells who can change it what would fit, where a model can't be loaded or runs out of memory.
+
+    Args:
+        client: Knows the server's people.
+        clock: Time.
+    """
+
+    def __init__(self, client: ClawbotClient, clock: Clock) -> None:
+        self._client = client
+        self._rights = _gate.Rights(client, clock)
+
+    async def advice(self, question: Question, key: str | None) -> str:
+        """Return the models that a question's asker can choose instead; empty for other people."""
+        if not await self._rights.may_manage(question):
+            return ""
+        services, guild_id = self._client.services, question.place.guild_id
+        is_owner = question.asker.id in _gate.owner_ids(self._client)
+
+        def may_use(name: str) -> bool:
+            permits = services.allowed.permit
+            return is_owner or (guild_id is not None and permits(guild_id, name) is not None)
+
+        text = would_fit_text(key, services.backend, may_use)
+        return f"{text} /model use chooses one." if text else ""
 
 
 def download_text(name: str, found: Download) -> str:

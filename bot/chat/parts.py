@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from bot.chat.account import Account, PromptSizes
@@ -22,6 +22,11 @@ from bot.queue.scheduler import Scheduler
 from config.settings import Settings
 
 
+async def no_advice(_question: Question, _model: str | None) -> str:
+    """Have nothing to add."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class ReplyParts:
     """What a reply works with.
@@ -29,6 +34,8 @@ class ReplyParts:
     Attributes:
         records: Each is told how every question went.
         accounts: Each is given the account of every question as work on it begins.
+        advice: Returns what the asker of a question can do about a model that can't be loaded or runs out
+            of memory, by the model's key; empty for whoever can't change that.
         answered: Told of each question whose answer is delivered: the conversation's key, and the last
             message of the answer.
     """
@@ -48,6 +55,7 @@ class ReplyParts:
     metrics: Metrics
     records: Sequence[Callable[[QuestionRecord], None]]
     accounts: Sequence[Callable[[Account], None]] = ()
+    advice: Callable[[Question, str | None], Awaitable[str]] = no_advice
     answered: Callable[[Question, str, MessageId], None] = lambda *_: None
     gate: WorkGate = field(default_factory=WorkGate)
     sizes: PromptSizes = field(default_factory=PromptSizes)

@@ -43,7 +43,12 @@ from bot.core.tasks import end_tasks
 from bot.core.wording import plain_reason
 from bot.delivery.board import own_lines_of
 from bot.delivery.delivery import Delivery
-from bot.lmstudio.errors import BackendUnavailableError, ModelCrashedError, PoolFullError
+from bot.lmstudio.errors import (
+    BackendUnavailableError,
+    LoadFailedError,
+    ModelCrashedError,
+    PoolFullError,
+)
 from bot.ops.logs import log_context
 from bot.output.pipeline import ReplyPipeline
 from bot.prompt.builder import Prompt
@@ -489,7 +494,11 @@ class Reply:
         self._account.failed(error_kind(exc))
         self._account.enter(Span.DELIVER)
         controls = self._controls(regenerate=report.can_retry)
-        await self._delivery.fail(report.user_text, controls=controls)
+        text = report.user_text
+        if isinstance(exc, LoadFailedError):
+            model = self._chat().model
+            text = f"{text} {await self._parts.advice(self.question, model)}".rstrip()
+        await self._delivery.fail(text, controls=controls)
         return Outcome.NOTIFIED
 
 

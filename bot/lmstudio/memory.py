@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Final
 
 from bot.core.domain import ModelInfo
+from bot.lmstudio import names
 
 OVERHEAD: Final = 1.1
 """A model takes its file's size, and about a tenth for its context and buffers; a long context more."""
 
 CLEARLY_LESS: Final = 0.8
 """A model of at most this part of another's size is offered in its place."""
+
+_BITS: Final = re.compile(r"\d{1,2}")
+"""Of a weight: the first number in ``q4_k_m``, ``iq3_xs``, ``8bit``, ``bf16``."""
 
 
 class Fit(StrEnum):
@@ -52,13 +57,31 @@ def fit(model: ModelInfo, models: Sequence[ModelInfo], memory_bytes: int | None)
 def smaller(
     model: ModelInfo, models: Sequence[ModelInfo], memory_bytes: int | None = None
 ) -> list[ModelInfo]:
-    """Return the models that take clearly less memory than another and fit, the largest first."""
+    """Return what takes clearly less memory than a model and fits, the largest first.
+
+    That is other models, and this one in fewer bits, as far as its machine has these.
+    """
     most = (model.size_bytes or 0) * CLEARLY_LESS
     found = [
         each
-        for each in models
+        for each in (*models, *_variants(model))
         if each.size_bytes
         and each.size_bytes <= most
         and fit(each, models, memory_bytes) is not Fit.TOO_LARGE
     ]
     return sorted(found, key=lambda each: -(each.size_bytes or 0))
+
+
+def _variants(model: ModelInfo) -> Iterator[ModelInfo]:
+    """Yield a model's other quantisations, whose size, which no server says, goes by their bits."""
+    bits = _bits(names.quantisation(model.selected_variant) or model.quantisation or "")
+    for name in model.variants:
+        kind = names.quantisation(name)
+        if bits and name != model.selected_variant and (of_it := _bits(kind)):
+            size = round((model.size_bytes or 0) * of_it / bits)
+            yield ModelInfo(name, is_loaded=False, quantisation=kind.upper(), size_bytes=size)
+
+
+def _bits(quantisation: str) -> int:
+    found = _BITS.search(quantisation)
+    return int(found[0]) if found is not None else 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
-from sandbox.lmstudio import LMStudioSandbox, Model
+from sandbox.lmstudio import Fault, LMStudioSandbox, Model
 from tests.e2e.test_settings import answer
 from tests.support.application import running, settings_for
 
@@ -148,3 +148,35 @@ async def test_what_an_owner_chooses_for_a_server_is_allowed_there_and_loaded_ag
         lm.unload(COLD)
         await reply_to(discord, ada, channel)
     assert lm.completions[-1].model == COLD
+
+
+async def test_who_can_choose_a_model_is_told_which_would_fit(
+    discord: DiscordSandbox, ada: Person, channel: Channel, tmp_path: Path
+) -> None:
+    guild, bob = channel.guild, discord.add_user("Bob")
+    assert guild is not None
+    for person in (bob, discord.owner):
+        guild.add_member(person)
+    gib = 2**30
+    models = [
+        Model(HERE, size_bytes=40 * gib, variants=(f"{HERE}@q8_0", f"{HERE}@q4_k_m")),
+        Model("small/loaded", size_bytes=4 * gib),
+        Model("small/cold", size_bytes=8 * gib, loaded=False),
+        Model(COLD, size_bytes=90 * gib, loaded=False),
+    ]
+    async with LMStudioSandbox(models) as lm:
+        settings = settings_for(discord, lm, tmp_path, CLAWBOT_LMSTUDIO__MEMORY_GIB="24")
+        async with running(settings):
+            await answer(discord, ada, channel, "model use", model=HERE)
+            lm.faults.next(Fault.BAD_ALLOC, times=None)
+            said = []
+            for person in (bob, ada, discord.owner):
+                asked = await person.mention(channel, "Hello?")
+                reply = await discord.wait_reply(asked, until=lambda m: "too little" in m.content)
+                said.append(reply.content)
+    bobs, adas, owners = said
+    assert "fit" not in bobs
+    assert "These would fit: `small/loaded`" in adas
+    assert "small/cold" not in adas
+    assert f"`{HERE}@q4_k_m` · Q4_K_M · 21.5 GB; `small/cold`" in owners
+    assert COLD not in owners

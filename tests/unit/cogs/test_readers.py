@@ -12,7 +12,7 @@ import discord
 import pytest
 
 from bot.core.domain import ChannelId, GuildId, Person, Place, PlaceKind, RoleId, UserId
-from cogs._gate import ROLES_HOLD, Readers
+from cogs._gate import ROLES_HOLD, Rights
 from tests.support.builders import question
 from tests.support.clock import FakeClock
 from tests.unit.cogs.test_places import made_client
@@ -35,6 +35,6 @@ async def test_roles_that_discord_does_not_say_are_those_that_came_with_the_ques
     client.http.request = fail
     asked_at = clock.now() - ROLES_HOLD - timedelta(seconds=1)
     asked = question(place=THERE, asker=MEMBER, asked_at=asked_at)
-    reading = asyncio.create_task(Readers(client, clock).may_read(asked))
+    reading = asyncio.create_task(Rights(client, clock).may_read(asked))
     await clock.advance(60)
     assert await reading

@@ -23,8 +23,9 @@ MOST_ENTRIES: Final = 50
 
 _NUMBER: Final = re.compile(r"([+-]?+)([\d.,' ]++)([a-z]*+)", re.ASCII | re.IGNORECASE)
 _PLAIN: Final = re.compile(r"(\d*+)(?:[.,](\d*+))?+", re.ASCII)
-_GROUPED: Final = re.compile(
-    r"([1-9]\d{0,2}+(?:([.,' ])\d{3})(?:\2\d{3})*+)(?:(?!\2)[.,](\d++))?+", re.ASCII
+_GROUPED: Final = tuple(
+    re.compile(rf"([1-9]\d{{0,2}}+(?:{mark}\d{{3}})++)(?:[{point}](\d++))?+", re.ASCII)
+    for mark, point in ((r"\.", ","), (",", "."), ("'", ".,"), (" ", ".,"))
 )
 _MARKS: Final = str.maketrans(
     {
@@ -108,7 +109,7 @@ def written(target: Target, value: object) -> str:
         return ", ".join(mention.format(each) for each in value) or "none"
     if isinstance(value, float):
         value = format(Decimal(repr(value)).normalize(), "f")
-        value += "0" if _GROUPED.fullmatch(value) else ""  # never to be read as thousands
+        value += "0" if _grouped(value) else ""  # never to be read as thousands
     unit = next((unit for end, unit in _SHORT.items() if target.field.endswith(end)), "")
     return f"{value}{unit}"
 
@@ -167,9 +168,9 @@ def _numbers(text: str, units: dict[str, Decimal], *, is_whole: bool) -> Iterato
         raise ValueError
     sign, digits, unit = found[1], found[2].strip(), found[3].lower()
     factor = units[unit] if unit in units else _no_unit(unit)
-    plain, grouped = _PLAIN.fullmatch(digits), _GROUPED.fullmatch(digits)
+    plain, grouped = _PLAIN.fullmatch(digits), _grouped(digits)
     parts = [(plain[1], plain[2])] if plain and any(plain.groups()) else []
-    parts += [(grouped[1], grouped[3])] if grouped else []
+    parts += [(grouped[1], grouped[2])] if grouped else []
     for before, fraction in parts:
         whole = "".join(filter(str.isdigit, before)) or "0"
         value = Decimal(f"{sign}{whole}.{fraction or 0}") * factor
@@ -177,6 +178,11 @@ def _numbers(text: str, units: dict[str, Decimal], *, is_whole: bool) -> Iterato
             yield float(value) + 0.0  # never -0.0
         elif value == int(value) and (fraction is None or factor > 1):
             yield int(value)
+
+
+def _grouped(text: str) -> re.Match[str] | None:
+    """Return the parts of a number whose thousands are set apart; ``None`` where it is none."""
+    return next(filter(None, (pattern.fullmatch(text) for pattern in _GROUPED)), None)
 
 
 def _in_ascii(text: str) -> str:

@@ -308,7 +308,7 @@ async def test_help_says_what_the_person_may_use(server: Server) -> None:
     assert ["/model load" in text for text in told] == [False, False, True]
 
 
-NUMBERS = ("", " ", "hot", "nan", "inf", "-inf", "1e9", "0x1", "1_0", "--1", "0.7.1", "½", "٠", "None", "[]", "{}",
+NUMBERS = ("", " ", "hot", "nan", "inf", "-inf", "1e9", "0x1", "1_0", "--1", "0.7.1", "½", "٩٩٩٩٩٩٩", "None", "[]", "{}",
            "9" * 40, "1 2", "1,2,3", "5 bananas", "@everyone", "'; DROP TABLE settings; --")  # fmt: skip
 BAD_VALUES: tuple[tuple[str, str], ...] = (
     *(("temperature", text) for text in (*NUMBERS, "-0.1", "2.01", "99", "3 s")),

@@ -1,6 +1,6 @@
 """What reading ahead in idle time saves and costs, with the whole bot on the sandbox's two servers.
 
-``python -m benchmarks warm [--turns 24] [--context 8192] [--factor 20]``
+``python -m benchmarks warm [--conversations 1 2 4] [--turns 24] [--context 8192] [--factor 20]``
 
 People hold conversations in channels of their own, in turns, with pauses of 5 to 30 s. The model's machine
 reads one batch of prompts after the other, as llama.cpp's server does, whoever's they are, and goes on
@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -74,25 +75,48 @@ def words(rng: random.Random, least: int, most: int) -> str:
 
 @dataclass(slots=True)
 class Tally:
-    """What people waited for, and what was read meanwhile."""
+    """What people waited for, and what was read meanwhile.
+
+    Attributes:
+        in_vain: Tokens that were read ahead, and again when the person asked.
+        others_s: What each question waited beside reading its own prompt.
+    """
 
     sent: int = 0
     again: int = 0
     ahead: int = 0
+    in_vain: int = 0
     ahead_s: float = 0.0
     waits_s: list[float] = field(default_factory=list)
+    others_s: list[float] = field(default_factory=list)
+    _due: dict[str, int] = field(default_factory=dict)
 
     def asked(self, record: RecordedRequest, factor: float) -> None:
         """Count a person's question."""
+        again = max(0, record.reread_tokens - turn_tokens(record.messages[-1]))
         self.sent += record.prompt_tokens
-        self.again += max(0, record.reread_tokens - turn_tokens(record.messages[-1]))
+        self.again += again
+        self.in_vain += min(again, self._due.pop(room_of(record), 0))
         if record.first_token_at is not None:
-            self.waits_s.append((record.first_token_at - record.time) * factor)
+            wait_s = (record.first_token_at - record.time) * factor
+            begun = record.prompt_tokens - record.reread_tokens
+            self.waits_s.append(wait_s)
+            self.others_s.append(
+                max(0.0, wait_s - machine(factor).prefill_s(begun, record.prompt_tokens))
+            )
 
     def piece(self, record: RecordedRequest, factor: float) -> None:
         """Count a piece that was read ahead."""
+        room = room_of(record)
+        self._due[room] = self._due.get(room, 0) + record.reread_tokens
         self.ahead += record.reread_tokens
         self.ahead_s += ((record.ended_at or record.time) - record.time) * factor
+
+
+def room_of(record: RecordedRequest) -> str:
+    """Return the channel that a prompt is of, which its questions name; empty for a persona alone."""
+    found = re.search(r"room-\d+", record.prompt)
+    return found[0] if found else ""
 
 
 @dataclass(slots=True)
@@ -136,9 +160,11 @@ async def hold(talks: int, options: argparse.Namespace, *, is_warm: bool) -> Tal
                         await one_turn(talk, f"End {turn}.", rng, discord, lm)
             for record in lm.completions:
                 limit = record.body.get("max_tokens") if isinstance(record.body, dict) else None
+                if "single word OK" in record.prompt:
+                    continue
                 if limit == 1:
                     tally.piece(record, options.factor)
-                elif "single word OK" not in record.prompt:
+                else:
                     tally.asked(record, options.factor)
     return tally
 
@@ -148,7 +174,7 @@ async def one_turn(
 ) -> None:
     """Ask, and wait for the whole answer."""
     lm.answer(Answer(f"{words(rng, 120, 300)}. {end}"))
-    asked = await talk.ask(words(rng, 20, 120))
+    asked = await talk.ask(f"In {talk.channel.name}: {words(rng, 20, 120)}")
     talk.last = await discord.wait_reply(
         asked, until=lambda reply: end in reply.content, timeout_s=60
     )
@@ -226,13 +252,16 @@ async def run(options: argparse.Namespace) -> None:
                     f"{tally.again / max(1, tally.sent):.1%}",
                     round(percentile(tally.waits_s, 50), 2),
                     round(percentile(tally.waits_s, 95), 2),
+                    round(percentile(tally.others_s, 95), 2),
                     tally.ahead,
+                    tally.in_vain,
                     round(tally.ahead_s, 1),
                 ]
             )
     headers = [
         "conversations", "reading ahead", "tokens sent", "read again in a wait", "wait p50 (s)",
-        "wait p95 (s)", "tokens read ahead", "slot time of that (s)",
+        "wait p95 (s)", "beside own reading p95 (s)", "tokens read ahead", "in vain",
+        "slot time of that (s)",
     ]  # fmt: skip
     print_table(f"Reading ahead, {options.turns} turns in {options.context} tokens", headers, rows)
     rows = []
@@ -258,7 +287,7 @@ async def run(options: argparse.Namespace) -> None:
 def main(argv: list[str]) -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks warm")
-    parser.add_argument("--conversations", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--conversations", type=int, nargs="*", default=[1, 2, 4])
     parser.add_argument("--turns", type=int, default=24)
     parser.add_argument("--context", type=int, default=8192)
     parser.add_argument("--factor", type=float, default=20.0)

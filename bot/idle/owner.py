@@ -35,7 +35,7 @@ class IdleWork(Protocol):
     """Something to do with the model while nobody waits for it."""
 
     async def step(self) -> bool:
-        """Do one piece, of about a second.
+        """Do one short piece.
 
         Returns:
             False where there is nothing to do.

@@ -40,6 +40,9 @@ _CHARS_PER_TOKEN: Final = 4
 _SLOW: Final = 3.0
 """So many times slower than expected, and a second, means that the machine has other work."""
 
+_FADING: Final = 0.9
+"""What a piece counts for when the next one is judged: short ones are judged together."""
+
 
 class Beginning(Protocol):
     """How the next prompt of a conversation begins."""
@@ -177,6 +180,7 @@ class WarmAhead:
             MOST_PLACES
         )
         self._paused_until_s = clock.monotonic()
+        self._too_slow_s = 0.0
         self.cost = Cost()
 
     def answered(self, question: Question, conversation_key: str, answer_id: MessageId) -> None:
@@ -305,7 +309,10 @@ class WarmAhead:
         if piece is None:
             return None
         self.cost.tokens += piece.tokens
-        if piece.took_s > _SLOW * piece.expected_s + 1.0:
+        late_s = piece.took_s - _SLOW * piece.expected_s
+        self._too_slow_s = max(0.0, _FADING * self._too_slow_s + late_s)
+        if self._too_slow_s > 1.0:
+            self._too_slow_s = 0.0
             self._paused_until_s = self._clock.monotonic() + PAUSE_S
         return piece.tokens
 

@@ -1,8 +1,8 @@
 """Reading a prompt's beginning ahead: one piece of it, while nobody waits for the model.
 
 A server drops a client's request between two batches only, and may read a prompt to its end although
-the client has left (both seen). So a prompt is read in pieces of about a second, each a completion of
-one token that goes a little further than the one before, and a question waits for one of them at most.
+the client has left (both seen). So a prompt is read in pieces of a tenth of a second, each a completion
+of one token that goes a little further than the one before, and a question waits for one at most.
 """
 
 from __future__ import annotations
@@ -17,19 +17,22 @@ from bot.core.domain import ChatRequest, ChatTurn, Pace, Role, Usage
 from bot.core.errors import BackendError
 from bot.lmstudio.completion import REASONING_EFFORTS, encode_body, fitting, normalise
 from bot.lmstudio.exchange import CONNECT_LIMIT_S, Exchange, TimeLimits
-from bot.lmstudio.learned import LearnedCapabilities
+from bot.lmstudio.learned import SHORTEST_S, LearnedCapabilities
 from bot.lmstudio.nodes import Fleet, Node
 from bot.lmstudio.run import name_for
 from bot.lmstudio.warmth import Read, weight
-
-PIECE_S: Final = 1.0
-"""Seconds that reading one piece should take: as long as a question may have to wait for it."""
 
 LONGEST_S: Final = 8.0
 """Seconds that a first piece may take where it must be longer, so as to take no other's slot."""
 
 LEAST_TOKENS: Final = 128
-"""A piece isn't shorter, and what is left to read isn't worth one where it is less."""
+"""What is left to read isn't worth it where it is less."""
+
+LEAST_PIECE: Final = 32
+"""Tokens of the shortest piece: fewer are read no faster, as a rule."""
+
+_MEASURED_S: Final = 0.5
+"""Shorter pieces say little of how fast a model reads: too much of their time is the request's."""
 
 MOST_MISSES: Final = 3
 """After so many pieces in a row that went on from nothing, a server counts as one without a cache."""
@@ -62,12 +65,17 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Next:
-    """What is to be read next: by which copy, and how many tokens are new, and known, to it."""
+    """What is to be read next: by which copy, and how many tokens are new, and known, to it.
+
+    Attributes:
+        doublings: Of the shortest length; ``None`` where the piece has another than that.
+    """
 
     name: str
     read: Read
     new: int
     known: int
+    doublings: int | None = None
 
 
 def cut(turns: Sequence[ChatTurn], most: float) -> Read:
@@ -144,7 +152,8 @@ class Reader:
         speed = learned.speed.tokens_per_s
         known_tokens = round(known / per_token)
         left = request.prompt_tokens - known_tokens
-        piece = max(LEAST_TOKENS, round(speed * PIECE_S))
+        doublings = learned.pieces.doublings(speed)
+        piece = usual = max(LEAST_PIECE, round(speed * SHORTEST_S * 2**doublings))
         if least:
             needed = round(least / per_token) + 1
             if needed >= left or needed > speed * LONGEST_S:
@@ -152,7 +161,10 @@ class Reader:
             piece = max(piece, needed)
         if left <= piece * 1.25:
             return _Next(name, Read(turns), left, known_tokens)
-        return _Next(name, cut(turns, known + piece * per_token), piece, known_tokens)
+        read = cut(turns, known + piece * per_token)
+        return _Next(
+            name, read, piece, known_tokens, doublings=doublings if piece == usual else None
+        )
 
     def _has_no_cache(self, learned: LearnedCapabilities) -> bool:
         is_recent = self._clock.monotonic() - learned.missed_at_s < MISSES_HOLD_S
@@ -185,7 +197,7 @@ class Reader:
         cached = None if usage is None else usage.cached_tokens
         if usage is not None and cached is not None:
             tokens = min(max(0, usage.prompt_tokens - cached), piece.known + piece.new)
-            is_shown = piece.known >= LEAST_TOKENS
+            is_shown = piece.known >= 2 * LEAST_PIECE
             is_missed = is_shown and cached < piece.known / 2
         else:
             as_if_cold_s = speed.expected_s(piece.known + piece.new)
@@ -194,8 +206,10 @@ class Reader:
         if is_shown:
             learned.cache_misses = learned.cache_misses + 1 if is_missed else 0
             learned.missed_at_s = self._clock.monotonic()
-        if cached is not None or not is_missed:
+        if (cached is not None or not is_missed) and took_s >= _MEASURED_S:
             speed.learn(tokens, took_s, is_certain=cached is not None)
+        if piece.doublings is not None and not is_missed:
+            learned.pieces.learn(piece.doublings, piece.new, took_s)
         return Piece(tokens, took_s, expected_s)
 
     def _body(self, node: Node, request: ChatRequest, piece: _Next) -> bytes:

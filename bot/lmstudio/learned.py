@@ -20,6 +20,14 @@ _MOST_FIELDS: Final = 8
 LEAST_MEASURED: Final = 64
 """Fewer tokens than this say nothing of a speed."""
 
+SHORTEST_S: Final = 0.1
+"""Seconds that reading a piece should take: as long as a question may have to wait for it."""
+
+_MOST_DOUBLINGS: Final = 3
+_EFFICIENT: Final = 0.5
+_MUCH_FASTER: Final = 1.5
+_LATEST: Final = 0.3
+
 
 class ReadingSpeed:
     """How fast a model reads prompts, learned from what it did.
@@ -65,6 +73,46 @@ class ReadingSpeed:
         return max(0, tokens) / self.tokens_per_s
 
 
+class PieceLength:
+    """How long the pieces are that a prompt is read ahead in: as short as serves.
+
+    A question waits for the piece that is being read. But each piece is a request, and some machines
+    read few tokens hardly faster than many. So pieces are as long as ``SHORTEST_S`` of reading, and longer
+    only where such short ones are read at less than half of the model's speed and longer ones much faster.
+    """
+
+    __slots__ = ("_rates",)
+
+    def __init__(self) -> None:
+        self._rates: dict[int, float] = {}
+
+    def doublings(self, tokens_per_s: float) -> int:
+        """Return how often the shortest length is doubled.
+
+        Args:
+            tokens_per_s: How fast the model reads long prompts.
+        """
+        for level in range(_MOST_DOUBLINGS):
+            here, longer = self._rates.get(level), self._rates.get(level + 1)
+            if here is None or (longer is None and here >= tokens_per_s * _EFFICIENT):
+                return level
+            if longer is not None and longer < here * _MUCH_FASTER:
+                return level
+        return _MOST_DOUBLINGS
+
+    def learn(self, doublings: int, tokens: int, took_s: float) -> None:
+        """Take the measurement of a piece, the whole request counted.
+
+        Args:
+            doublings: How often the shortest length was doubled for it.
+            tokens: How many were read.
+            took_s: Seconds.
+        """
+        rate = tokens / max(took_s, 1e-6)
+        known = self._rates.get(doublings, rate)
+        self._rates[doublings] = known + (rate - known) * _LATEST
+
+
 @dataclass(slots=True)
 class LearnedCapabilities:
     """What experience taught of one model on one server.
@@ -72,6 +120,7 @@ class LearnedCapabilities:
     Attributes:
         load: Pauses a model that can't be loaded.
         speed: How fast it reads prompts.
+        pieces: How long the pieces are that it reads prompts ahead in.
         load_error: Why it couldn't be loaded.
         load_s: How long its last load took, in seconds; ``None`` before one was seen.
         context_tokens: The limit that an overflow named, below what the list says.
@@ -84,6 +133,7 @@ class LearnedCapabilities:
 
     load: Circuit
     speed: ReadingSpeed = field(default_factory=ReadingSpeed)
+    pieces: PieceLength = field(default_factory=PieceLength)
     load_error: BackendError | None = None
     load_s: float | None = None
     context_tokens: int | None = None

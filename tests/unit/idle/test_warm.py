@@ -195,11 +195,14 @@ async def test_no_more_is_kept_warm_than_the_shared_context_holds() -> None:
     assert world.warm.kept() == 1
 
 
-async def test_a_machine_that_works_for_somebody_else_is_left_alone_for_a_while() -> None:
+@pytest.mark.parametrize(("took_s", "pieces"), [(9.0, 1), (3.5, 3)])
+async def test_a_machine_that_works_for_somebody_else_is_left_alone_for_a_while(
+    took_s: float, pieces: int
+) -> None:
     world = World()
     world.answer(asked_in(1), cold=4000)
-    world.piece = Piece(took_s=9.0)
-    assert await world.until_done() == ["c1"]
+    world.piece = Piece(took_s=took_s)
+    assert len(await world.until_done()) == pieces
     world.piece = Piece()
     assert not await world.until_done()
     await world.clock.advance(PAUSE_S)

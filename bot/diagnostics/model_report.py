@@ -66,6 +66,9 @@ def acquaintance_text(known: Acquaintance | None) -> str:
     ]
     lines = [
         _THINKING.get(known.thinking, ""),
+        "It refused the setting for how much it thinks; I leave that out."
+        if known.refuses_effort
+        else "",
         f"It {listed(pace)}." if pace else "",
         f"Its template adds about {counted(known.overhead_tokens, 'token')} to a prompt."
         if known.overhead_tokens

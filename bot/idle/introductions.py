@@ -101,6 +101,12 @@ class Acquaintance:
         return reads if isinstance(reads, float) else 0.0
 
     @property
+    def refuses_effort(self) -> bool:
+        """Whether it refused the setting for how much it thinks."""
+        refused = self.experience.get("refused")
+        return isinstance(refused, list) and "reasoning_effort" in refused
+
+    @property
     def load_s(self) -> float:
         """How long loading it took, in seconds; 0 where unknown."""
         load_s = self.experience.get("load_s")

@@ -15,6 +15,7 @@ from bot.core.domain import (
     FinishReason,
     QuestionId,
     Restarted,
+    Role,
     Sampling,
     Summary,
     TextDelta,
@@ -24,6 +25,7 @@ from bot.core.recent import Recent
 from bot.output.pipeline import ReplyPipeline, Verdict
 from bot.output.sanitise.policy import OutputPolicy
 from bot.output.sanitise.secret_guard import SecretGuard
+from bot.prompt.likeness import is_like
 from bot.prompt.summary import ToSummarise, kept_text
 
 LIMIT_S: Final = 60.0
@@ -135,7 +137,9 @@ class Summaries:
         pipeline.close(reason or FinishReason.STOP)
         is_whole = reason in {FinishReason.STOP, FinishReason.LENGTH}
         is_answer = pipeline.verdict in {Verdict.ANSWER, Verdict.CUT}
-        return kept_text(pipeline.text, wanted.most_tokens) if is_whole and is_answer else ""
+        text = kept_text(pipeline.text, wanted.most_tokens) if is_whole and is_answer else ""
+        said = "\n".join(turn.text for turn in wanted.turns[:-1] if turn.role is not Role.SYSTEM)
+        return text if text and is_like(text, said) else ""
 
 
 def _request(wanted: ToSummarise, chat: ChatSettings, key: str) -> ChatRequest:

@@ -86,9 +86,11 @@ async def test_a_chart_holds_numbers_only_and_says_the_same_in_words(name: str) 
 def test_what_a_model_is_like_is_told_as_far_as_it_is_known() -> None:
     assert not acquaintance_text(None)
     assert not acquaintance_text(Acquaintance("load"))
-    known = Acquaintance("load", "untagged", 13, 35.2, {"reads": 412.4, "load_s": 41.0})
+    learned: dict[str, object] = {"reads": 412.4, "load_s": 41.0, "refused": ["reasoning_effort"]}
+    known = Acquaintance("load", "untagged", 13, 35.2, learned)
     assert acquaintance_text(known).splitlines() == [
         "It writes its thinking into its answers, without an opening tag; I leave that out.",
+        "It refused the setting for how much it thinks; I leave that out.",
         "It reads about 412 tokens/s, writes about 35 tokens/s and took 41 s to load.",
         "Its template adds about 13 tokens to a prompt.",
     ]

@@ -56,7 +56,7 @@ def _scripts(text: str) -> Counter[str]:
 
 def _words(text: str) -> set[str]:
     """Return the longer words as they begin, since many languages change their ends; of others, pairs."""
-    found = set()
+    found: set[str] = set()
     for match in _WORD.finditer(text.casefold()):
         word = match[0]
         if unicodedata.name(word[0], "").partition(" ")[0] in _UNSPACED:

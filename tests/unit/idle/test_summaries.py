@@ -82,6 +82,8 @@ async def test_only_the_models_words_are_kept_and_no_model_is_loaded() -> None:
         ("", FinishReason.STOP),
         ("<think>What was said, and what", FinishReason.LENGTH),
         (TEXT, FinishReason.INTERRUPTED),
+        ("Ada asked for bread. " * 12, FinishReason.STOP),
+        ("I apologise, however I cannot assist with this request.", FinishReason.STOP),
     ],
 )
 async def test_what_is_no_summary_isnt_kept_and_is_tried_seldom(

@@ -3,7 +3,7 @@
 Conversations of turns of about 480 tokens are held over the real builder, with the pauses that people
 make (5 to 30 s), on a clock that only counts. The model is a cache of one prompt and the speed of a
 mini PC; its tokenizer is the sandbox's, made coarser and finer, so that the bot's estimates are a fifth
-too high and only half. What is due to be read again is read in the pause, in pieces of a tenth of one, from
+too high and only half. What is due to be read again is read in the pause, in pieces of 0.15 s, from
 two seconds after the answer on; and once more with nothing read ahead.
 """
 
@@ -67,7 +67,7 @@ FINENESS: Final = (0.7, 1.6)
 QUESTION_TOKENS, ANSWER_TOKENS = (40, 160), (260, 500)
 PAUSE_S = (5.0, 30.0)
 AHEAD_AFTER_S = 0.5
-PIECE_S = 0.1
+PIECE_S = 0.15
 REQUEST_S = 0.05
 """What each piece takes beside reading: a request, the template, the tokenizer."""
 

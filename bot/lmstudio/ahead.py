@@ -1,8 +1,8 @@
 """Reading a prompt's beginning ahead: one piece of it, while nobody waits for the model.
 
 A server drops a client's request between two batches only, and may read a prompt to its end although
-the client has left (both seen). So a prompt is read in pieces of a tenth of a second, each a completion
-of one token that goes a little further than the one before, and a question waits for one at most.
+the client has left (both seen). So a prompt is read in pieces of 0.15 s, each a completion of one token
+that goes a little further than the one before, and a question waits for one at most.
 """
 
 from __future__ import annotations

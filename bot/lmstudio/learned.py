@@ -20,8 +20,9 @@ _MOST_FIELDS: Final = 8
 LEAST_MEASURED: Final = 64
 """Fewer tokens than this say nothing of a speed."""
 
-SHORTEST_S: Final = 0.1
-"""Seconds that reading a piece should take: as long as a question may have to wait for it."""
+SHORTEST_S: Final = 0.15
+"""Seconds that reading a piece should take: a question waits for half of it on average, and with pieces of
+0.1 s their requests take so much of a short pause that a cut's next turn isn't read in time."""
 
 _MOST_DOUBLINGS: Final = 3
 _EFFICIENT: Final = 0.5

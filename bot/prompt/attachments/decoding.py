@@ -57,6 +57,7 @@ _EAST_ASIAN = (
     ("big5", "\u4e00", "\u9fff", 0.7),
 )
 """Encodings, their most telling letters, and the least share of these among the wide ones."""
+NOT_TEXT: Final = "it is no text, picture or PDF that I can read"
 TOO_LONG: Final = "it takes too long to read"
 TOO_LARGE: Final = "it unfolds to more than I can hold"
 _log = logging.getLogger(__name__)
@@ -129,7 +130,7 @@ def text_of(data: bytes, *, is_cut: bool = False) -> str:
         UnreadableError: The bytes aren't text.
     """
     if data.startswith(_MAGIC):
-        raise UnreadableError("it isn't a text file")
+        raise UnreadableError(NOT_TEXT)
     for bom, encoding in _BOMS:
         if data.startswith(bom):
             return _decode(data[len(bom) :], encoding, is_cut)
@@ -158,7 +159,7 @@ def _wide_encoding(sample: bytes) -> str:
         return "utf-16-le"
     if even > half * 0.3 and odd < half * 0.05:
         return "utf-16-be"
-    raise UnreadableError("it isn't a text file")
+    raise UnreadableError(NOT_TEXT)
 
 
 def _legacy(data: bytes) -> str:
@@ -194,7 +195,7 @@ def _check_text(text: str) -> None:
         (char < " " and char not in "\t\n\r\f\x1b") or char == "\ufffd" for char in sample
     )
     if strange > len(sample) * 0.05:
-        raise UnreadableError("it isn't a text file")
+        raise UnreadableError(NOT_TEXT)
 
 
 def image_url(data: bytes) -> str:

@@ -25,8 +25,8 @@ YES: Final = "Use it"
 FILE_NAME: Final = "persona.txt"
 MOST_BYTES: Final = SYSTEM_PROMPT_CHARS * 4
 """Longest file that is read: UTF-8 has at most four bytes a character."""
-DOWNLOAD_S: Final = 2.0
-"""Seconds for Discord to hand out the file."""
+DOWNLOAD_S: Final = 15.0
+"""Seconds for Discord to hand out the file; the command is acknowledged meanwhile."""
 SHOWN_CHARS: Final = 1500
 
 HINT: Final = "{bot}, {server}, {channel}, {user}, {date} and {time} are filled in."

@@ -88,6 +88,7 @@ MEMBER_COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 OWN_COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("privacy show", {}),
+    ("privacy export", {}),
     ("privacy delete", {}),
     ("privacy opt-out", {}),
     ("privacy opt-in", {}),

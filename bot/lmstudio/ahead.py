@@ -25,7 +25,7 @@ from bot.lmstudio.warmth import Read, weight
 LONGEST_S: Final = 8.0
 """Seconds that a first piece may take where it must be longer, so as to take no other's slot."""
 
-LEAST_TOKENS: Final = 128
+LEAST_TOKENS: Final = 32
 """What is left to read isn't worth it where it is less."""
 
 LEAST_PIECE: Final = 32

@@ -8,6 +8,7 @@ that goes a little further than the one before, and a question waits for one at 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -78,12 +79,13 @@ class _Next:
     doublings: int | None = None
 
 
-def cut(turns: Sequence[ChatTurn], most: float) -> Read:
+def cut(turns: Sequence[ChatTurn], most: float, known: float = 0.0) -> Read:
     """Return the beginning of a prompt: whole turns, and the beginning of one if it is long.
 
     Args:
         turns: The prompt.
         most: How much of it, in the turns' weights; at least one turn or a part of it is returned.
+        known: How much of it was read before: more is returned, where need be to the middle of a word.
     """
     left = most
     for count, turn in enumerate(turns):
@@ -93,8 +95,9 @@ def cut(turns: Sequence[ChatTurn], most: float) -> Read:
             if left > 0:
                 continue
             return Read(tuple(turns[: count + 1]))
-        text = turn.text[: max(1, int(left))]
-        part = replace(turn, text=text[: text.rfind(" ") + 1] or text)
+        end = max(1, int(left))
+        space = turn.text.rfind(" ", max(0, math.ceil(left - (most - known))), end)
+        part = replace(turn, text=turn.text[: end if space < 0 else space + 1])
         return Read(tuple(turns[:count]), part)
     return Read(tuple(turns))
 
@@ -161,7 +164,7 @@ class Reader:
             piece = max(piece, needed)
         if left <= piece * 1.25:
             return _Next(name, Read(turns), left, known_tokens)
-        read = cut(turns, known + piece * per_token)
+        read = cut(turns, known + piece * per_token, known)
         return _Next(
             name, read, piece, known_tokens, doublings=doublings if piece == usual else None
         )

@@ -147,9 +147,9 @@ async def test_a_piece_that_is_given_up_closes_its_connection(
     assert backend.servers()[0].circuit == "closed"
 
 
-TURNS = st.lists(
-    st.builds(ChatTurn, st.sampled_from(Role), st.text("ab ", min_size=1, max_size=60)), min_size=1
-)
+WORDS = st.lists(st.integers(0, 50).map("b".__mul__), min_size=1, max_size=4).map(" ".join)
+TEXTS = st.text("ab ", min_size=1, max_size=60) | WORDS.filter(bool)
+TURNS = st.lists(st.builds(ChatTurn, st.sampled_from(Role), TEXTS), min_size=1)
 
 
 @given(TURNS, st.floats(0, 2000))
@@ -164,6 +164,18 @@ def test_a_cut_is_a_beginning_and_no_longer_than_allowed(
         assert read.part.text
     assert size <= most or not read.turns
     assert read.turns or read.part is not None
+
+
+@given(TURNS, st.integers(20, 60))
+def test_each_cut_goes_further_than_the_one_before(turns: list[ChatTurn], step: int) -> None:
+    """Whatever stands in a text: one without blanks was asked for again and again, to no end."""
+    whole, known, count = sum(map(weight, turns)), 0, 0
+    while known < whole:
+        read = cut(turns, known + step, known)
+        reached = sum(map(weight, read.turns)) + len(read.part.text if read.part else "")
+        assert reached > known
+        known, count = reached, count + 1
+    assert count <= whole / (step - 16) + 2 * len(turns)
 
 
 @pytest.mark.parametrize("most", [10, 100, 1000])

@@ -16,7 +16,7 @@ import discord
 from discord.gateway import DiscordWebSocket
 from discord.state import AutoShardedConnectionState, ConnectionState
 
-from bot.chat.backfill import ALIVE, ALIVE_MARGIN_S, alive_at
+from bot.chat.backfill import ALIVE_MARGIN_S
 from bot.core.clock import Clock
 from bot.core.errors import ConfigurationError, describe
 from bot.core.permissions import NEEDED, NEEDED_IN_THREADS, USEFUL
@@ -27,7 +27,7 @@ from bot.gateway.endpoints import NETWORK_ERRORS
 from bot.gateway.proxy import connector_for
 from bot.gateway.readable import UNREADABLE, read_guild, read_interaction, read_message
 from bot.gateway.reconnect import Governor, IdentifyTurns
-from bot.gateway.replay import SESSION, WORTH_IT, LeftSession, hear_left_session, left_session
+from bot.gateway.replay import SESSION, LeftSession, hear_left_session, left_session
 from bot.gateway.rest import (
     GuardedRequests,
     MayPost,
@@ -275,9 +275,8 @@ class GatewayClient(ClawbotClient):
         Returns:
             What listens on until the new session is remembered.
         """
-        state = self.services.state
-        left, alive = left_session(state.get(SESSION)), alive_at(state.get(ALIVE))
-        if left is None or alive is None or self.services.clock.now() - alive > WORTH_IT:
+        left = left_session(self.services.state.get(SESSION))
+        if left is None:
             return None
         await self._governor.before_connect(identify=False)
         is_replayed = asyncio.Event()

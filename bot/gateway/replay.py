@@ -12,7 +12,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from typing import Any
 
 import discord
@@ -31,8 +30,6 @@ SESSION = "gateway_session"
 """State: the session that is in use, and from which event on it is to be replayed."""
 REPLAY_S = 10.0
 """Seconds that a start spends on the replay at most."""
-WORTH_IT = timedelta(minutes=10)
-"""A session left longer ago isn't resumed. Discord doesn't say how long it keeps one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,9 @@ from bot.output.reasoning.block import PLAIN, Beginning, Block
 CONTENT_CHARS: Final = 64
 """How much of what stands in a pair is read, in characters."""
 
+VALUE_CHARS: Final = 20
+"""What is shorter, in a pair that is named like thinking, is a value of a file: ``<reason>none</reason>``."""
+
 _STEMS: Final = re.compile(
     r"think|thought|ponder|reflect|reason|monolog|deliberat|contemplat|cogitat|cognition|musing"
     r"|introspect|brainstorm|scratch_?pad|rationale|inner_|internal_|hidden_|pre_?(?:answer|response)"
@@ -37,18 +40,21 @@ _ELEMENTS: Final = frozenset(
 _SHORT_CHARS: Final = 3
 """So short a name is an element of HTML, or a type of a program."""
 
-_SAID: Final = (
+_ALOUD: Final = (
     r"(?:(?:okay|ok|alright|all right|right|so|hm{1,4}|well|now|first|got it|wait|good"
-    r"|好的|好|嗯|首先|はい|まず|итак|хорошо|так|gut|bien|bueno|vale)[,.!…:，。、 ]{1,4}+){0,2}+"
+    r"|好的|好|嗯|首先|はい|まず|итак|хорошо|так|gut|bien|bueno|vale)[,.!…:，。、 ]{1,4}+)"
 )
-_THOUGHTS: Final = re.compile(
-    rf"[\s*_>#\-]{{0,8}}+{_SAID}(?:"
+_OF_THE_USER: Final = (
+    r"(?:"
     r"(?:the|this) user(?:'s|’s)? (?:is|wants?|ask|has|needs?|sa(?:id|ys)|just|seems|may|might|would|greet"
     r"|quer|quest|request|message|input|provided|sent|gave|didn|hasn)"
     r"|\d\. {1,3}(?:\*\*)?(?:analy[sz]e|understand|deconstruct|identify) the (?:user|request|input|query)"
     r"|用户|ユーザー|사용자|المستخدم|пользовател|der (?:nutzer|benutzer|user) |l['’]utilisat"
     r"|el usuario |o usuário )"
 )
+_THOUGHTS: Final = re.compile(rf"[\s*_>#\-]{{0,8}}+{_ALOUD}{{0,2}}+{_OF_THE_USER}")
+_THOUGHT_ALOUD: Final = re.compile(rf"[\s*_>#\-]{{0,8}}+{_ALOUD}{{1,2}}+{_OF_THE_USER}")
+"""Files and stories tell of a user as well; they don't begin with "Okay," or "Hmm."."""
 _LABEL: Final = re.compile(
     r"(?:#{1,6} )?[*_]{0,3}(?:my |the )?(?:thinking(?: process)?|thought process|reasoning(?: process)?"
     r"|internal monologue|inner monologue)[*_]{0,3}:?[*_]{0,3}:?[ \t]{0,3}(?:\n{1,3}|(?<=[:*_ ]))"
@@ -114,10 +120,14 @@ def _read_tag(text: str, *, ended: bool) -> Beginning | None:
         return PLAIN
     block = Block((f"</{tag[1]}>",), (tag[0],), is_restorable=True)
     if _STEMS.search(name):
-        return Beginning(tag.end(), block) if inside or ended else None
+        end = content.lower().find(block.closers[0].lower())
+        if 0 <= end < VALUE_CHARS and not _THOUGHTS.match(content.lower()):
+            return PLAIN
+        is_known = end > 0 or ended or len(content) > VALUE_CHARS + len(block.closers[0])
+        return Beginning(tag.end(), block) if is_known else None
     if len(name) <= _SHORT_CHARS or name in _ELEMENTS or name.endswith("prompt"):
         return PLAIN
-    return _by_content(tag.end(), content, block, ended=ended)
+    return _by_content(tag.end(), content, block, _THOUGHT_ALOUD, ended=ended)
 
 
 def _read_label(text: str, *, ended: bool) -> Beginning | None:
@@ -126,11 +136,13 @@ def _read_label(text: str, *, ended: bool) -> Beginning | None:
         is_open = not ended and len(text) < _LABEL_CHARS and "\n" not in text
         return None if is_open and _may_be_label(text) else PLAIN
     block = Block(_ANSWERS, is_restorable=True)
-    return _by_content(label.end(), text[label.end() :], block, ended=ended)
+    return _by_content(label.end(), text[label.end() :], block, _THOUGHTS, ended=ended)
 
 
-def _by_content(chars: int, content: str, block: Block, *, ended: bool) -> Beginning | None:
-    if _THOUGHTS.match(content.lower()):
+def _by_content(
+    chars: int, content: str, block: Block, thoughts: re.Pattern[str], *, ended: bool
+) -> Beginning | None:
+    if thoughts.match(content.lower()):
         return Beginning(chars, block)
     return PLAIN if ended or len(content) >= CONTENT_CHARS else None
 

@@ -336,7 +336,7 @@ class ChatCog(commands.Cog):
     def _gone(self, message_id: MessageId) -> None:
         """End the work on what is gone at once; what else it means is seen in its turn."""
         was_open = self._services.chat.message_gone(message_id)
-        was_open = self._loose.gone(message_id) or was_open
+        was_open = self._loose.gone(message_id) or was_open or message_id in self._arriving
         burst = self._services.chat.burst_with(message_id)
         who = self._arriving.get(message_id) or self._proxies.who_said(message_id)
         if who is None and burst is not None:

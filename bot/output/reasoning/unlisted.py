@@ -21,10 +21,10 @@ VALUE_CHARS: Final = 20
 """What is shorter, in a pair that is named like thinking, is a value of a file: ``<reason>none</reason>``."""
 
 _STEMS: Final = re.compile(
-    r"think|thought|ponder|reflect|reason|monolog|deliberat|contemplat|cogitat|cognition|musing"
+    r"(?<![^\W\d_])(?:think|thought|ponder|reflect|reason|monolog|deliberat|contemplat|cogitat|cognition|musing"
     r"|introspect|brainstorm|scratch_?pad|rationale|inner_|internal_|hidden_|pre_?(?:answer|response)"
     r"|denken|gedanken|überleg|raisonnement|réflexion|pensée|pensamiento|razonamiento|raciocínio"
-    r"|размышлени|рассуждени|мысли|思考|思维|思維|推理|考え|생각|추론|تفكير"
+    r"|размышлени|рассуждени|мысли|思考|思维|思維|推理|考え|생각|추론|تفكير)"
 )
 _TAG: Final = re.compile(r"<([^\W\d][\w:\-]{0,39}+)>")
 _TAG_PARTIAL: Final = re.compile(r"<(?:[^\W\d][\w:\-]{0,39}+)?+\Z")

@@ -48,6 +48,7 @@ NATURAL = (
     "<note>\nOkay, remember the milk.\n</note>\n\nThat is the file.",
     "<letter>\nDear user, I need to leave.\n</letter>\n\nYours.",
     "<reply>Let me think about it.</reply>\n\nSend this.",
+    "<responder>Alice Munro, Station 12, by telephone</responder>\n<received>2024-05-01</received>",
     "<internal_id>42</internal_id>\n<name>Bob</name>",
     "<reasonCode>4</reasonCode>\n<text>Late</text>",
     "<rationale_id>Cheaper</rationale_id>\n\nThat is the element.",

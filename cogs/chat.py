@@ -288,12 +288,12 @@ class ChatCog(commands.Cog):
         self._proxies.edited(incoming, self._me)
         if payload.data.get("edited_timestamp") is None:
             return
+        self._edited_at[incoming.id] = incoming.edited_at
         await self._services.summary_store.forget(
             channel_id=incoming.place.channel_id, message_ids=[incoming.id]
         )
         if incoming.author.id == self._me:
             return
-        self._edited_at[incoming.id] = incoming.edited_at
         self._loose.gone(incoming.id)
         async with self._order.of(incoming.author.id, incoming.place.channel_id):
             if self._edited_at.get(incoming.id, incoming.edited_at) != incoming.edited_at:

@@ -20,6 +20,7 @@ from typing import Final
 
 from sqlalchemy import Engine
 
+from bot.storage.engine import create_private_file
 from bot.storage.log_file import LONGEST_BYTES, indexed, read_log
 
 KEPT: Final = (
@@ -180,7 +181,7 @@ def _new_private(path: Path) -> Path:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     for file in (target, *(_side(target, suffix) for suffix in _SIDES)):
         file.unlink(missing_ok=True)
-    os.close(os.open(target, os.O_RDWR | os.O_CREAT, 0o600))
+    create_private_file(target)
     return target
 
 
@@ -233,17 +234,18 @@ def _side(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def _identity(path: Path) -> _Identity | None:
+def _stat(path: Path) -> os.stat_result | None:
     try:
-        found = path.stat()
+        return path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return found.st_dev, found.st_ino
+
+
+def _identity(path: Path) -> _Identity | None:
+    found = _stat(path)
+    return None if found is None else (found.st_dev, found.st_ino)
 
 
 def _log_state(log: Path) -> _LogState | None:
-    try:
-        found = log.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return found.st_mtime_ns, found.st_size
+    found = _stat(log)
+    return None if found is None else (found.st_mtime_ns, found.st_size)

@@ -109,13 +109,13 @@ def late_database() -> Finding:
 def _look(settings: StoreSettings, folder: Path, database: Path) -> Iterator[Finding]:
     if not folder.exists():
         nearest = next((parent for parent in folder.absolute().parents if parent.exists()), folder)
-        if not nearest.is_dir() or not _is_writable(nearest):
+        if not nearest.is_dir() or not is_writable(nearest):
             yield _unusable(folder, "it doesn't exist and can't be made")
         return
     if not folder.is_dir():
         yield _unusable(folder, "it is a file")
         return
-    if not _is_writable(folder):
+    if not is_writable(folder):
         yield _unusable(folder, "this user may not read and write there")
         return
     yield from _privacy(folder)
@@ -134,8 +134,8 @@ def _look(settings: StoreSettings, folder: Path, database: Path) -> Iterator[Fin
         yield _unusable(folder, f"{database.name} in it is a link that leads nowhere")
 
 
-def _is_writable(folder: Path) -> bool:
-    """Try it: file systems and access lists may forbid what the mode allows."""
+def is_writable(folder: Path) -> bool:
+    """Try to make a file in a folder: file systems and access lists may forbid what the mode allows."""
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return False
     try:

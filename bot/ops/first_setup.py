@@ -17,6 +17,7 @@ from bot.core.domain import ModelInfo
 from bot.core.errors import BackendError, ConfigurationError, DependencyError
 from bot.diagnostics.link import open_way
 from bot.diagnostics.report import INDENT, plain, terminal_line, terminal_skipped
+from bot.diagnostics.storage import is_writable
 from bot.diagnostics.targets import Listed, target_of
 from bot.diagnostics.values import Finding, Status, Step
 from bot.lmstudio.catalogue import fetch_catalogue
@@ -87,7 +88,7 @@ def first_setup(sources: Sources, *, folder: Path = Path()) -> None:
     """
     sources.load()
     path = folder / ".env"
-    if not os.access(path.resolve().parent, os.W_OK | os.X_OK):
+    if not is_writable(path.resolve().parent):
         raise _unwritable(path, "its folder takes no files")
     answers = _Answers(sources)
     _ask_token(answers)

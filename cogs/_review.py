@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import discord
 
+from bot.chat.proxies import proxied
 from bot.chat.resume import Review, WayBack
 from bot.core.domain import IncomingMessage, MessageId, Person, Place, Question, UserId
 from bot.core.errors import DeliveryError, TargetGoneError
@@ -54,9 +55,7 @@ def _as_it_was_taken(now: IncomingMessage, before: IncomingMessage) -> IncomingM
     """Return a message with its author and time, which are a person's where a proxy posted it."""
     if now.id != before.id or before.webhook_id is None:
         return now
-    return replace(
-        now, author=before.author, created_at=before.created_at, is_ordinary=before.is_ordinary
-    )
+    return replace(proxied(now, before.author), created_at=before.created_at)
 
 
 def with_words_of_messages(question: Question, me: UserId) -> Question:

@@ -26,11 +26,8 @@ from bot.lmstudio.warmth import Read, weight
 LONGEST_S: Final = 8.0
 """Seconds that a first piece may take where it must be longer, so as to take no other's slot."""
 
-LEAST_TOKENS: Final = 32
-"""What is left to read isn't worth it where it is less."""
-
 LEAST_PIECE: Final = 32
-"""Tokens of the shortest piece: fewer are read no faster, as a rule."""
+"""Tokens of the shortest piece: fewer are read no faster, as a rule, and a rest of fewer isn't worth one."""
 
 _MEASURED_S: Final = 0.5
 """Shorter pieces say little of how fast a model reads: too much of their time is the request's."""
@@ -146,7 +143,7 @@ class Reader:
         if not name or not turns or self._has_no_cache(learned):
             return None
         fresh = request.prompt_tokens * self._fleet.fresh_share(node, name, turns)
-        if fresh < LEAST_TOKENS:
+        if fresh < LEAST_PIECE:
             return None
         per_token = sum(map(weight, turns)) / request.prompt_tokens
         known, least = self._fleet.ahead(request.conversation_key, node, name, turns)

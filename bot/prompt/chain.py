@@ -424,9 +424,10 @@ class ConversationReader:
         """
         found: list[IncomingMessage] = []
         asked: set[MessageId] = set()
+        me = self._bot_id()
         for message in reversed(seen):
             found.append(message)
-            is_loose = message.author.id == self._bot_id() and message.reference_id is None
+            is_loose = message.author.id == me and message.reference_id is None
             entry = await self._entry(message.id) if is_loose else None
             if entry is None or entry.question.message is not None:
                 continue
@@ -514,8 +515,9 @@ class ConversationReader:
     ) -> list[IncomingMessage]:
         """Take out what isn't to be read for this asker; one empty message stands for several in a row."""
         found: list[IncomingMessage] = []
+        me = self._bot_id()
         for message in messages:
-            if message.author.id == self._bot_id() or not self._withheld(message, asker_id):
+            if message.author.id == me or not self._withheld(message, asker_id):
                 found.append(message)
                 continue
             before = found[-1] if found else None

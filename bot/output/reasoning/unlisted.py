@@ -55,6 +55,7 @@ _OF_THE_USER: Final = (
 _THOUGHTS: Final = re.compile(rf"[\s*_>#\-]{{0,8}}+{_ALOUD}{{0,2}}+{_OF_THE_USER}")
 _THOUGHT_ALOUD: Final = re.compile(rf"[\s*_>#\-]{{0,8}}+{_ALOUD}{{1,2}}+{_OF_THE_USER}")
 """Files and stories tell of a user as well; they don't begin with "Okay," or "Hmm."."""
+
 _LABEL: Final = re.compile(
     r"(?:#{1,6} )?[*_]{0,3}(?:my |the )?(?:thinking(?: process)?|thought process|reasoning(?: process)?"
     r"|internal monologue|inner monologue)[*_]{0,3}:?[*_]{0,3}:?[ \t]{0,3}(?:\n{1,3}|(?<=[:*_ ]))"

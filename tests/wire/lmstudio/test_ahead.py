@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.core.domain import ChatRequest, ChatTurn, Role
 from bot.lmstudio import LMStudioBackend
-from bot.lmstudio.ahead import LEAST_PIECE, LEAST_TOKENS, MOST_MISSES, cut
+from bot.lmstudio.ahead import LEAST_PIECE, MOST_MISSES, cut
 from bot.lmstudio.warmth import weight
 from sandbox.lmstudio import Answer, LMStudioSandbox, Model, Options
 from tests.support.clock import FakeClock, settle
@@ -57,7 +57,7 @@ async def test_a_prompt_is_read_in_pieces_and_then_a_question_finds_all_of_it(
     assert max(record.reread_tokens for record in records) <= 2 * LEAST_PIECE
     outcome = await ask(clock, backend, a_request(*turns, ASKED, prompt_tokens=2000))
     assert outcome.text == PARIS
-    assert sandbox.completions[-1].reread_tokens < LEAST_TOKENS
+    assert sandbox.completions[-1].reread_tokens < LEAST_PIECE
     assert (
         await passing(
             clock, backend.read_ahead(beginning(*turns, ASKED, ChatTurn(Role.ASSISTANT, PARIS)))
@@ -71,7 +71,7 @@ async def test_a_long_message_is_read_in_pieces_too(
 ) -> None:
     turns = (PERSONA, ChatTurn(Role.USER, "word and " * 1500), ChatTurn(Role.ASSISTANT, PARIS))
     await read_all(clock, backend, beginning(*turns))
-    assert max(record.reread_tokens for record in sandbox.completions) < 3 * LEAST_TOKENS
+    assert max(record.reread_tokens for record in sandbox.completions) < 3 * LEAST_PIECE
 
 
 async def test_a_model_that_is_not_in_memory_is_never_loaded_for_that(clock: FakeClock) -> None:
@@ -195,7 +195,7 @@ async def test_reading_one_conversation_ahead_takes_no_other_conversations_slot(
     await read_all(clock, backend, beginning(*mine))
     for turns, conversation in ((other, "other"), (mine, "c1")):
         await ask(clock, backend, a_request(*turns, ASKED, conversation=conversation))
-        assert sandbox.completions[-1].reread_tokens < LEAST_TOKENS
+        assert sandbox.completions[-1].reread_tokens < LEAST_PIECE
 
 
 async def test_a_short_conversation_that_would_take_anothers_slot_is_not_read_ahead(

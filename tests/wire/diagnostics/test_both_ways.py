@@ -16,6 +16,7 @@ from bot.diagnostics.link import SEEN, first_sentence
 from bot.lmstudio import errors
 from sandbox.lmstudio import Fault, LMStudioSandbox, Model, Options
 from tests.support.clock import FakeClock
+from tests.support.web import served
 from tests.unit.lmstudio.test_failures import TEXTS
 from tests.wire.lmstudio.rig import Outcome, a_request, ask, connected, passing
 
@@ -113,17 +114,8 @@ async def serving(
 ) -> AsyncIterator[Server]:
     """Run such a server."""
     server = Server(listings, refusal)
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", server.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with served(server.handle) as server.url:
         yield server
-    finally:
-        await runner.cleanup()
 
 
 async def walked(clock: FakeClock, url: str, model: str | None = None) -> dict[Step, Finding]:

@@ -24,6 +24,7 @@ from bot.lmstudio.transport import MAX_BODY_BYTES
 from sandbox.lmstudio import Fault, LMStudioSandbox, Model, Options, Timing
 from tests.support.clock import FakeClock
 from tests.support.links import proxy
+from tests.support.web import served
 from tests.wire.lmstudio.rig import passing
 
 KEY = "qwen/qwen3-next-80b"
@@ -276,15 +277,8 @@ async def changing_proxy(
         unknown = web.json_response({"error": f"Unexpected endpoint or method. ({request.path})"})
         return change(request.path, passed) or unknown
 
-    app = web.Application(client_max_size=2**20)
-    app.router.add_route("*", "/{path:.*}", handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with served(handle) as url:
+        yield url
 
 
 async def test_what_a_proxy_before_lm_studio_does_wrong_is_told_apart() -> None:
@@ -589,15 +583,8 @@ async def other_server(
             return web.json_response({"detail": "Field required"}, status=422)
         return web.Response(body=SPOKEN, content_type="text/event-stream")
 
-    app = web.Application(client_max_size=2**20)
-    app.router.add_route("*", "/{path:.*}", handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with served(handle) as url:
+        yield url
 
 
 def listing_of(**more: object) -> dict[str, object]:

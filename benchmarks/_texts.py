@@ -132,7 +132,7 @@ def _reply_functions() -> dict[str, Callable[[str], object]]:
     from bot.core.domain import FinishReason, TextDelta  # noqa: PLC0415 - see functions()
     from bot.core.fences import fence_end, open_fence  # noqa: PLC0415
     from bot.core.notices import join_chunks, without, without_known  # noqa: PLC0415
-    from bot.delivery.board import plan_chunks, quiet_lines  # noqa: PLC0415
+    from bot.delivery.delivery import plan_chunks, quiet_lines  # noqa: PLC0415
     from bot.delivery.splitter import split, streaming_cut  # noqa: PLC0415
     from bot.output.pipeline import ReplyPipeline, repeats_itself  # noqa: PLC0415
     from bot.output.sanitise.policy import OutputPolicy  # noqa: PLC0415
@@ -279,8 +279,8 @@ def _address_functions() -> dict[str, Callable[[str], object]]:
 
 
 def _people_functions() -> dict[str, Callable[[str], object]]:
-    from bot.chat.closing import model_name  # noqa: PLC0415 - see functions()
     from bot.chat.privacy import Export  # noqa: PLC0415
+    from bot.chat.reply import model_name  # noqa: PLC0415 - see functions()
     from bot.demo.terminal.markdown import safe  # noqa: PLC0415
     from cogs._places import thread_name  # noqa: PLC0415
     from cogs._respond import shortened  # noqa: PLC0415

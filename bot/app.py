@@ -75,9 +75,9 @@ from bot.storage.settings_store import SettingsStore
 from bot.storage.state import StateStore
 from bot.storage.summaries import SummaryStore
 from bot.storage.tidying import Bounds
+from cogs._convert import Requests
 from cogs._gate import Rights
 from cogs._models import Adviser
-from cogs._source import Requests
 from cogs._tree import ClawbotTree as ClawbotTree  # noqa: PLC0414 - given on with ``plugged``
 from config.settings import LiveSettings, Settings
 

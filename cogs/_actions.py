@@ -10,15 +10,15 @@ from datetime import datetime
 import discord
 
 from bot.chat.backfill import DISCORD_EPOCH_MS
-from bot.chat.closing import Ending
 from bot.chat.proxies import proxied
+from bot.chat.reply import Ending
 from bot.core.clock import within
 from bot.core.domain import IncomingMessage, MessageId, Origin, Question, QuestionId, UserId
 from bot.core.errors import DeliveryError
 from bot.core.notices import LOST, notice, without_known
 from bot.core.ports import Controls, JournalEntry, Outcome
 from bot.core.wording import plain_reason
-from bot.delivery.board import quiet_lines
+from bot.delivery.delivery import quiet_lines
 from bot.delivery.splitter import MESSAGE_UNITS, split, units
 from bot.gateway.client import ClawbotClient
 from cogs import _buttons, _convert, _gate, _places, _respond, _review

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import discord
 
-from bot.chat.closing import model_name
+from bot.chat.reply import model_name
 from bot.core.clock import Clock, within
 from bot.core.domain import ModelInfo, Question
 from bot.core.ports import ServerState
@@ -21,7 +21,7 @@ from bot.lmstudio import LMStudioBackend
 from bot.lmstudio.downloads import Download
 from bot.lmstudio.memory import Fit
 from bot.lmstudio.names import quantisation
-from bot.queue.capacity import in_words
+from bot.queue.fair_queue import in_words
 from cogs import _gate, _respond
 
 T = TypeVar("T")

@@ -22,12 +22,12 @@ from bot.core.domain import (
 from bot.core.errors import DeliveryError, DeliveryUnavailableError
 from bot.core.notices import notice
 from bot.core.wording import plain_reason
-from bot.delivery.board import nonce
+from bot.delivery.delivery import nonce
 from bot.gateway.client import ClawbotClient
 from bot.gateway.rest import POST_MESSAGE, Caller, missing
 from cogs import _convert
+from cogs._convert import Requests
 from cogs._sink import MessageSink
-from cogs._source import Requests
 
 
 def is_own_thread(channel: object, me: UserId) -> bool:

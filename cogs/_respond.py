@@ -18,7 +18,7 @@ from bot.core.tasks import end_tasks
 from bot.core.wording import plain_reason
 from bot.delivery.splitter import MESSAGE_UNITS, fit, units
 from bot.gateway.rest import TRANSIENT
-from bot.queue.capacity import in_words
+from bot.queue.fair_queue import in_words
 
 _log = logging.getLogger(__name__)
 

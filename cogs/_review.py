@@ -18,8 +18,8 @@ from bot.gateway.client import ClawbotClient
 from bot.gateway.rest import Caller
 from bot.prompt.cleaning import without_mention
 from cogs import _convert, _gate, _places
+from cogs._convert import Requests
 from cogs._sink import ACKNOWLEDGED_WITHIN_S, TOKEN_VALID_S, InteractionSink
-from cogs._source import Requests
 
 _log = logging.getLogger(__name__)
 

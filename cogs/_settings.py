@@ -9,7 +9,7 @@ from typing import Final, get_args
 import discord
 from discord import app_commands
 
-from bot.chat.closing import model_name
+from bot.chat.reply import model_name
 from bot.core.domain import ChannelId, GuildId, UserId
 from bot.gateway.client import ClawbotClient
 from bot.lmstudio.catalogue import name_to_send

@@ -12,7 +12,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.chat.closing import model_name
+from bot.chat.reply import model_name
 from bot.core.domain import ModelInfo, UserId
 from bot.core.errors import ConfigurationError
 from bot.core.wording import counted

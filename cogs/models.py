@@ -9,11 +9,11 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.chat.closing import model_name
+from bot.chat.reply import model_name
 from bot.core.domain import GuildId, LoadOptions
 from bot.core.notices import STAGE_PREFIX
 from bot.core.wording import counted
-from bot.delivery.stage_line import stage_line
+from bot.delivery.pacing import stage_line
 from bot.gateway.client import ClawbotClient
 from bot.lmstudio.errors import LoadFailedError, OptionRefusedError
 from bot.lmstudio.roster import SERVERS

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
-from bot.chat.closing import Ending
+from bot.chat.reply import Ending
 from bot.chat.service import ChatService
 from bot.chat.work_gate import ALONE_FROM
 from bot.core.clock import Clock

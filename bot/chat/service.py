@@ -8,9 +8,8 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
-from bot.chat.closing import Ending
 from bot.chat.parts import ReplyParts
-from bot.chat.reply import Reply, job_of
+from bot.chat.reply import Ending, Reply, job_of
 from bot.core.domain import (
     ChannelId,
     GuildId,

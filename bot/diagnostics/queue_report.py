@@ -9,7 +9,7 @@ from bot.core.ports import LoadedModel, ServerState
 from bot.core.wording import counted
 from bot.diagnostics.values import one_line
 from bot.lmstudio.names import shown
-from bot.queue.capacity import in_words
+from bot.queue.fair_queue import in_words
 from bot.queue.scheduler import Job, QueueEntry, Scheduler
 
 NAMED: Final = 10

@@ -34,7 +34,6 @@ from bot.core.errors import BackendError, error_kind
 from bot.core.tasks import end_tasks
 from bot.lmstudio import errors, loading
 from bot.lmstudio.catalogue import name_to_send
-from bot.lmstudio.circuit import Cause
 from bot.lmstudio.completion import (
     REASONING_EFFORTS,
     CompletionDecoder,
@@ -49,7 +48,7 @@ from bot.lmstudio.exchange import (
     TimeLimits,
     first_token_patience_s,
 )
-from bot.lmstudio.learned import LearnedCapabilities, ReadingSpeed
+from bot.lmstudio.learned import Cause, LearnedCapabilities, ReadingSpeed
 from bot.lmstudio.names import is_same_model, quantisation, shown
 from bot.lmstudio.nodes import Fleet, Node
 from bot.lmstudio.recovery import Plan, Retries, recover, without_images

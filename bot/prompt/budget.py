@@ -24,7 +24,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.prompt.counts import Sizes
+from bot.prompt.tokens import Sizes
 
 MARGIN = 0.10
 """Share of its room that estimated text leaves free, for what the estimate gets wrong."""

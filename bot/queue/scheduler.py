@@ -18,8 +18,7 @@ from bot.core.domain import ChannelId, GuildId, QuestionId, UserId
 from bot.core.errors import QueueError
 from bot.core.ports import Capacity
 from bot.core.wording import counted
-from bot.queue.capacity import CapacityGate, Durations, Strain, in_words
-from bot.queue.fair_queue import Bound, Entry, FairQueue
+from bot.queue.fair_queue import Bound, CapacityGate, Durations, Entry, FairQueue, Strain, in_words
 from config.settings import QueueSettings
 
 

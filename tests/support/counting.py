@@ -18,8 +18,7 @@ from bot.core.domain import (
 )
 from bot.core.ports import JournalEntry
 from bot.prompt.builder import NextPrompt, Prompt
-from bot.prompt.counts import count_of, is_credible
-from bot.prompt.tokens import static_tokens
+from bot.prompt.tokens import count_of, is_credible, static_tokens
 from tests.support.conversation import ADA, CHAT, CLAW, HOME, FakeSources
 
 TEMPLATE_TOKENS: Final = 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.delivery.board import parts_of, plan_chunks, quiet_lines, without_file
+from bot.delivery.delivery import parts_of, plan_chunks, quiet_lines, without_file
 from bot.delivery.splitter import units
 
 _WORDS = st.sampled_from(["word ", "longer-word ", "\n\n", "日本語 ", "😀 ", "```py\n", "\n```\n"])

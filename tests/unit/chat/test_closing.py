@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.chat.closing import (
+from bot.chat.reply import (
     BROKE,
     CUT_BY_LENGTH,
     EMPTY,

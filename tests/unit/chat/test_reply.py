@@ -8,8 +8,16 @@ from datetime import timedelta
 
 import pytest
 
-from bot.chat.closing import BROKE, CUT_BY_LENGTH, ONLY_THINKING, PRESS_CONTINUE, Ending
-from bot.chat.reply import BURST_SETTLES_S, MERGED_MARK, RESTARTING_TEXT
+from bot.chat.reply import (
+    BROKE,
+    BURST_SETTLES_S,
+    CUT_BY_LENGTH,
+    MERGED_MARK,
+    ONLY_THINKING,
+    PRESS_CONTINUE,
+    RESTARTING_TEXT,
+    Ending,
+)
 from bot.core.domain import (
     Completed,
     FinishReason,

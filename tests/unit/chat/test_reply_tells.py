@@ -9,8 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.chat.closing import CUT_BY_LENGTH, Ending
-from bot.chat.reply import LEAST_ANSWER_TOKENS
+from bot.chat.reply import CUT_BY_LENGTH, LEAST_ANSWER_TOKENS, Ending
 from bot.core.domain import (
     Completed,
     FinishReason,

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.chat.closing import Ending
+from bot.chat.reply import Ending
 from bot.chat.resume import (
     FIRST_AGAIN_S,
     LEFTOVERS_FOR,

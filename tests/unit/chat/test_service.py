@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.chat.closing import BROKE, REPEATED, Ending
-from bot.chat.reply import RESTARTING_TEXT
+from bot.chat.reply import BROKE, REPEATED, RESTARTING_TEXT, Ending
 from bot.chat.service import ChatService, RateLimitedError
 from bot.core.domain import (
     ChannelId,

@@ -7,7 +7,7 @@ import pytest
 from bot.core import frames
 from bot.core.domain import Stage, StageKind
 from bot.core.wording import counted
-from bot.delivery.stage_line import stage_line
+from bot.delivery.pacing import stage_line
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,7 @@ from bot.core.domain import (
     UserId,
 )
 from bot.core.ports import Controls
-from bot.delivery.board import OnPosted
-from bot.delivery.delivery import Delivery
+from bot.delivery.delivery import Delivery, OnPosted
 from bot.delivery.pacing import ChannelPacer
 from config.settings import DeliverySettings
 from tests.support.clock import FakeClock

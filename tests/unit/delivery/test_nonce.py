@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.core.domain import QuestionId
-from bot.delivery.board import MAX_INDEX, nonce
+from bot.delivery.delivery import MAX_INDEX, nonce
 
 LARGEST = QuestionId(2**64 - 1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.core.domain import Stage, StageKind
-from bot.delivery.stage_line import duration, ordinal, stage_line
+from bot.delivery.pacing import duration, ordinal, stage_line
 
 
 @pytest.mark.parametrize(

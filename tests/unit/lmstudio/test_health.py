@@ -13,9 +13,8 @@ from bot.core.clock import within
 from bot.core.domain import UserId
 from bot.core.errors import BackendError
 from bot.lmstudio import errors
-from bot.lmstudio.circuit import Cause, Circuit
 from bot.lmstudio.exchange import first_token_patience_s
-from bot.lmstudio.learned import ReadingSpeed
+from bot.lmstudio.learned import Cause, Circuit, ReadingSpeed
 from bot.lmstudio.nodes import watch_server
 from bot.lmstudio.recovery import Retries
 from tests.support.clock import FakeClock, settle

@@ -10,8 +10,8 @@ import pytest
 
 from bot.core.domain import LoadOptions, ModelInfo, Usage, UserId
 from bot.lmstudio.catalogue import NAMES_ONLY, Catalogue, Instance
-from bot.lmstudio.circuit import Cause
 from bot.lmstudio.completion import CompletionDecoder
+from bot.lmstudio.learned import Cause
 from bot.lmstudio.loading import load
 from bot.lmstudio.nodes import Fleet, Node
 from bot.lmstudio.recovery import Plan

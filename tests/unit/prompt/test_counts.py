@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.domain import ChatTurn, Counted, ModelInfo, PromptCount, Role, Usage
-from bot.prompt.counts import Sizes, count_of, is_credible, prefixes
-from bot.prompt.tokens import TokenEstimator
+from bot.prompt.tokens import Sizes, TokenEstimator, count_of, is_credible, prefixes
 from tests.support.conversation import CHAT
 from tests.support.counting import CountedTalk
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from bot.core.domain import Stage, StageKind
 from bot.core.notices import join_chunks, may_hold_own_lines, notice, without, without_known
-from bot.delivery.board import own_lines_of, parts_of, plan_chunks
-from bot.delivery.stage_line import stage_line
+from bot.delivery.delivery import own_lines_of, parts_of, plan_chunks
+from bot.delivery.pacing import stage_line
 
 ANSWERS = [
     "⚠️ Never mix bleach and ammonia.",

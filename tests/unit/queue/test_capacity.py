@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.core.ports import Capacity
-from bot.queue.capacity import CapacityGate
+from bot.queue.fair_queue import CapacityGate
 
 
 def _gate(slots: int, pool_tokens: int | None = None) -> CapacityGate:

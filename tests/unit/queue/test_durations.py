@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.queue.capacity import Durations, in_words
+from bot.queue.fair_queue import Durations, in_words
 
 
 def test_the_first_answer_replaces_the_guess_and_later_ones_shift_it() -> None:

@@ -29,7 +29,7 @@ from bot.prompt.builder import ContextBuilder, Prompt
 from bot.prompt.cache import MessageCache
 from bot.prompt.tokens import TokenEstimator
 from cogs import _convert
-from cogs._source import Requests
+from cogs._convert import Requests
 from config.settings import ContextSettings, DiscordSettings
 from sandbox.discord import DiscordSandbox, Message
 

@@ -23,6 +23,10 @@ Wanted = Mapping[str, str | None]
 """Settings by name with what they shall be, as typed; ``None`` takes away what is set."""
 
 YES: Final = "Change it"
+NOTHING_TO_UNDO: Final = "There is nothing to take back."
+CHANGED_MEANWHILE: Final = (
+    "Something else was changed meanwhile, so nothing was taken back. /config history shows it."
+)
 
 _WORDS: Final = re.compile(r"[\s,;]++")
 _MENTION: Final = re.compile(r"[+-]?+(?:<[#@&!\d]{1,24}>|\d{1,20})|none", re.IGNORECASE | re.ASCII)
@@ -66,10 +70,11 @@ async def tried(interaction: Interaction, wanted: Wanted, scope: Scope) -> tuple
         InvalidSettingError: As ``change``.
     """
     prepared = dict([await _tried(interaction, *each, scope) for each in wanted.items()])
-    found = [
-        _consequence(interaction, setting_type(name), text, scope)
-        for name, text in prepared.items()
-    ]
+    found = []
+    for name, text in prepared.items():
+        old = _stored(interaction, name, scope)
+        new = None if text is None else setting_type(name).parse(text, old)
+        found.append(_consequence(interaction, name, old, new, scope))
     return prepared, [warning for warning in found if warning]
 
 
@@ -77,12 +82,47 @@ async def ask(
     interaction: Interaction, prepared: Wanted, scope: Scope, warnings: Sequence[str]
 ) -> None:
     """Ask for a yes to changes that were tried."""
-    question = "\n".join(f"⚠️ {each}" for each in warnings)
 
     async def do(pressed: Interaction) -> str:
         return await carry_out(pressed, prepared, scope)
 
+    await _ask(interaction, warnings, do, scope)
+
+
+async def _ask(
+    interaction: Interaction, warnings: Sequence[str], do: _confirm.Do, scope: Scope
+) -> None:
+    question = "\n".join(f"⚠️ {each}" for each in warnings)
     await _confirm.ask(interaction, question, YES, do, partial(may_change, scope=scope))
+
+
+async def undo(interaction: Interaction, scope: Scope) -> None:
+    """Take back the newest change and say so; where that affects others greatly, ask first.
+
+    Args:
+        interaction: By somebody who may change settings at this scope.
+        scope: Where, with the channels of a server.
+
+    Raises:
+        StoreError: It couldn't be kept.
+    """
+    last = await interaction.client.services.overrides.undoable(scope)
+    if last is None:
+        await _respond.say(interaction, NOTHING_TO_UNDO)
+        return
+    now = _stored(interaction, last.key, last.scope)
+    warning = _consequence(interaction, last.key, now, last.old, last.scope)
+
+    async def do(by: Interaction) -> str:
+        services = by.client.services
+        at = services.clock.now()
+        done = await services.overrides.undo(scope, UserId(by.user.id), at, expected=last)
+        return _settings.describe_change(done) if done else CHANGED_MEANWHILE
+
+    if warning:
+        await _ask(interaction, [f"{_settings.describe_undo(last)} {warning}"], do, scope)
+    else:
+        await _respond.say(interaction, await do(interaction))
 
 
 async def may_change(interaction: Interaction, scope: Scope) -> bool:
@@ -242,42 +282,66 @@ def _require_writable(channel: discord.abc.GuildChannel | discord.Thread) -> Non
 # What a change does to others
 
 
+def _stored(interaction: Interaction, name: str, scope: Scope) -> SettingValue | None:
+    held = interaction.client.services.overrides.stored(scope, name)
+    return None if held is None else held.value
+
+
 def _consequence(
-    interaction: Interaction, kind: SettingType, text: str | None, scope: Scope
+    interaction: Interaction,
+    name: str,
+    old: SettingValue | None,
+    new: SettingValue | None,
+    scope: Scope,
 ) -> str:
     """Return what a change does that somebody may not have meant; empty if it is harmless."""
-    if kind.name not in _CONSEQUENCES:
-        return ""
-    held = interaction.client.services.overrides.stored(scope, kind.name)
-    old = held.value if held is not None else ()
-    new = kind.parse(text, old) if text is not None else ()
-    return _CONSEQUENCES[kind.name](interaction, old, new)
+    tell = _CONSEQUENCES.get(name)
+    return "" if tell is None else tell(interaction, old or (), new or (), scope)
 
 
-def _channels(_: Interaction, old: SettingValue, new: SettingValue) -> str:
+def _guilds(_: Interaction, old: SettingValue, new: SettingValue, __: Scope) -> str:
+    if old and not new:
+        return "Then I answer in every server that I'm in, no longer in the chosen ones only."
+    if new and not old:
+        return "Then I answer in the chosen servers only, and nobody in any other."
+    return ""
+
+
+def _channels(_: Interaction, old: SettingValue, new: SettingValue, scope: Scope) -> str:
     if old and not new:
         return (
             "Then I answer in every channel that I can write in, no longer in the chosen ones only."
         )
     if new and not old:
-        return "Then I answer in the chosen channels only, and nowhere else in the server."
+        return f"Then I answer in the chosen channels only, and nowhere else in {_where(scope)}."
     return ""
 
 
-def _roles(_: Interaction, old: SettingValue, new: SettingValue) -> str:
+def _roles(_: Interaction, old: SettingValue, new: SettingValue, scope: Scope) -> str:
     if old and not new:
         return "Then everybody may ask me, no longer only people with the chosen roles."
     if new and not old:
-        return "Then only people with one of the chosen roles may ask me."
+        where = "" if scope.layer is not Layer.GLOBAL else f", in {_where(scope)}"
+        return f"Then only people with one of the chosen roles may ask me{where}."
     return ""
 
 
-def _blocked(interaction: Interaction, _: SettingValue, new: SettingValue) -> str:
-    is_self = isinstance(new, tuple) and interaction.user.id in new
-    return "You are on that list yourself: then I no longer answer you." if is_self else ""
+def _where(scope: Scope) -> str:
+    return "any server" if scope.layer is Layer.GLOBAL else "the server"
 
 
-def _admins(interaction: Interaction, old: SettingValue, new: SettingValue) -> str:
+def _blocked(interaction: Interaction, _: SettingValue, new: SettingValue, scope: Scope) -> str:
+    if not isinstance(new, tuple) or interaction.user.id not in new:
+        return ""
+    if scope.layer is Layer.GLOBAL:
+        return (
+            "You are on that list yourself: then you no longer run me, and only another owner can "
+            "take that back."
+        )
+    return "You are on that list yourself: then I no longer answer you."
+
+
+def _admins(interaction: Interaction, old: SettingValue, new: SettingValue, _: Scope) -> str:
     if not isinstance(old, tuple) or not isinstance(new, tuple) or not set(old) - set(new):
         return ""
     permissions = interaction.permissions
@@ -286,7 +350,7 @@ def _admins(interaction: Interaction, old: SettingValue, new: SettingValue) -> s
     return "Then you can't change my settings any more, unless another role of yours lets you."
 
 
-def _answers(_: Interaction, old: SettingValue, new: SettingValue) -> str:
+def _answers(_: Interaction, old: SettingValue, new: SettingValue, __: Scope) -> str:
     del old
     return {
         "never": "Then I answer nobody there.",
@@ -299,6 +363,7 @@ def _answers(_: Interaction, old: SettingValue, new: SettingValue) -> str:
 
 _CONSEQUENCES: Final = {
     "answer_to": _answers,
+    "allowed_guild_ids": _guilds,
     "allowed_channel_ids": _channels,
     "allowed_role_ids": _roles,
     "blocked_user_ids": _blocked,

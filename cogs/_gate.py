@@ -27,7 +27,7 @@ NEEDS_MANAGE_GUILD = (
 )
 NEEDS_MANAGE_ITSELF = "You need the Manage Server permission itself to do that here."
 NEEDS_GUILD = "That works only inside a server."
-NEEDS_OWNER = "Only whoever runs me may change what holds everywhere."
+NEEDS_OWNER = "Only whoever runs me may do that: it concerns everybody whom I answer."
 FOREIGN_INSTALL = "Add me to this server first: I work only where I'm a member."
 
 
@@ -127,10 +127,20 @@ async def admits(interaction: Interaction, *, is_administrative: bool | None = N
     return False
 
 
+IN_SERVERS: Final = app_commands.AppCommandContext(
+    guild=True, dm_channel=False, private_channel=False
+)
+"""Where commands about servers are offered. What is left out here is as the command tree has it."""
+
+FOR_MANAGERS: Final = "is_for_managers"
+"""Marks a command, in its extras, that a server's settings don't shut its managers out of."""
+
+
 def _is_administrative(command: object) -> bool:
-    """Return whether a command is registered for those who manage a server only."""
+    """Return whether a command is there for those who manage a server: for nobody else, or at any rate."""
     root = getattr(command, "root_parent", None) or command
-    return getattr(root, "default_permissions", None) is not None
+    is_only_theirs = getattr(root, "default_permissions", None) is not None
+    return is_only_theirs or FOR_MANAGERS in getattr(root, "extras", {})
 
 
 EVERYBODYS: Final = "is_everybodys"

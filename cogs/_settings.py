@@ -145,12 +145,21 @@ def describe_change(change: Change) -> str:
     """Return one line on a change: when, who, what it was, what it became."""
     verb = "undid" if change.undoes_id else "set"
     when = discord.utils.format_dt(change.changed_at, "R")
-    where = scope_words(change.scope.layer)
-    steps = [
-        "not set" if value is None else value_words(change.key, value)
-        for value in (change.old, change.new)
-    ]
-    return f"{when} {author_words(change.changed_by)} {verb} **{change.key}**: {' → '.join(steps)} ({where})"
+    steps = _steps(change.key, change.old, change.new)
+    who, where = author_words(change.changed_by), scope_words(change.scope.layer)
+    return f"{when} {who} {verb} **{change.key}**: {steps} ({where})"
+
+
+def describe_undo(change: Change) -> str:
+    """Return what taking a change back will do."""
+    steps = _steps(change.key, change.new, change.old)
+    return f"This takes back **{change.key}**: {steps} ({scope_words(change.scope.layer)})."
+
+
+def _steps(key: str, old: object, new: object) -> str:
+    return " → ".join(
+        "not set" if value is None else value_words(key, value) for value in (old, new)
+    )
 
 
 def may_set(interaction: Interaction) -> list[SettingType]:

@@ -59,13 +59,13 @@ class AdminCog(commands.Cog):
     config = app_commands.Group(
         name="config",
         description="Settings of this server or channel",
-        allowed_contexts=app_commands.AppCommandContext(guild=True),
+        allowed_contexts=_gate.IN_SERVERS,
         default_permissions=discord.Permissions(manage_guild=True),
     )
     persona = app_commands.Group(
         name="persona",
         description="Who I am here",
-        allowed_contexts=app_commands.AppCommandContext(guild=True),
+        allowed_contexts=_gate.IN_SERVERS,
         default_permissions=discord.Permissions(manage_guild=True),
     )
 
@@ -94,7 +94,7 @@ class AdminCog(commands.Cog):
             await _respond.failure(interaction, exc)
 
     @app_commands.command()
-    @app_commands.guild_only()
+    @app_commands.allowed_contexts(guilds=True, dms=False, private_channels=False)
     @app_commands.default_permissions(manage_guild=True)
     async def setup(self, interaction: Interaction) -> None:
         """Set me up for this server: model, channels, who may ask, persona, and a test question."""
@@ -172,11 +172,7 @@ class AdminCog(commands.Cog):
         Args:
             scope: Where; this server with its channels when left out
         """
-        where = scope_for(interaction, scope)
-        by, at = UserId(interaction.user.id), self._services.clock.now()
-        change = await self._store.undo(where, by, at)
-        text = describe_change(change) if change else "There is nothing to take back."
-        await _respond.say(interaction, text)
+        await _change.undo(interaction, scope_for(interaction, scope))
 
     @config.command(name="history")
     async def history(self, interaction: Interaction, setting: str | None = None) -> None:

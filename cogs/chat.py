@@ -46,7 +46,8 @@ HELP = (
     "- **Stop**, **Regenerate**, **Continue** and **Show thinking** are buttons below my answers. "
     "Edit your question and I answer again; delete it and I stop.\n"
     "- Right-click a message, Apps: **Ask about this**, **Summarise from here**.\n"
-    "- `/stop` ends your questions here. `/diag network` says why I'm slow or silent."
+    "- `/stop` ends your questions here. `/diag network` says why I'm slow or silent.\n"
+    "- `/privacy show` says what I keep about you, and how to take it along or delete it."
 )
 MANAGER_HELP = (
     "- You manage this server: `/setup` shows everything on one page, `/config` changes a setting by "
@@ -474,7 +475,7 @@ class ChatCog(commands.Cog):
         )
         await _respond.say(interaction, text)
 
-    @app_commands.command()
+    @app_commands.command(extras={_gate.FOR_MANAGERS: True})
     async def help(self, interaction: Interaction) -> None:
         """Show what I can do for you and how to ask."""
         is_owner = UserId(interaction.user.id) in _gate.owner_ids(self.bot)

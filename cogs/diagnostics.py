@@ -70,7 +70,11 @@ CHART_FOLDER: Final = "charts"
 class DiagnosticsCog(commands.Cog):
     """Read-only; everything it says is for the person who asked alone."""
 
-    diag = app_commands.Group(name="diag", description="Find out why I'm slow or silent")
+    diag = app_commands.Group(
+        name="diag",
+        description="Find out why I'm slow or silent",
+        extras={_gate.FOR_MANAGERS: True},
+    )
 
     def __init__(self, bot: ClawbotClient) -> None:
         self.bot = bot

@@ -39,7 +39,7 @@ class ModelsCog(commands.Cog):
     model = app_commands.Group(
         name="model",
         description="The models on the model's machine",
-        allowed_contexts=app_commands.AppCommandContext(guild=True),
+        allowed_contexts=_gate.IN_SERVERS,
         default_permissions=discord.Permissions(manage_guild=True),
     )
 

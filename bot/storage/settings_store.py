@@ -187,7 +187,17 @@ class SettingsStore:
                 return None
             return await self._change(scope, key, None, by, at)
 
-    async def undo(self, scope: Scope, by: UserId, at: datetime) -> Change | None:
+    async def undoable(self, scope: Scope) -> Change | None:
+        """Return the change that ``undo`` would take back; ``None`` if there is none.
+
+        Raises:
+            StoreError: The database failed.
+        """
+        return await self._database.read(lambda c: settings_sql.last_undoable(c, scope))
+
+    async def undo(
+        self, scope: Scope, by: UserId, at: datetime, *, expected: Change | None = None
+    ) -> Change | None:
         """Take back the newest change that isn't taken back yet; again goes further back.
 
         Args:
@@ -195,13 +205,14 @@ class SettingsStore:
                 channel's only that channel.
             by: Who takes it back.
             at: When, UTC.
+            expected: Only this change: ``None`` comes back where another one is the newest.
 
         Raises:
             StoreError: The database failed; nothing was changed.
         """
         async with self._writing:
-            last = await self._database.read(lambda c: settings_sql.last_undoable(c, scope))
-            if last is None:
+            last = await self.undoable(scope)
+            if last is None or (expected is not None and last.id != expected.id):
                 return None
             return await self._change(last.scope, last.key, last.old, by, at, undoes_id=last.id)
 

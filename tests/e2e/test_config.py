@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.discord import Channel, DiscordSandbox, Interaction, Permission, Person
+from sandbox.discord import (
+    Channel,
+    DiscordSandbox,
+    Interaction,
+    NotOfferedError,
+    Permission,
+    Person,
+)
 from sandbox.lmstudio import LMStudioSandbox
 from tests.support.application import running, settings_for
 
@@ -132,6 +139,59 @@ async def test_undo_restores_a_list_exactly_and_history_shows_old_and_new(server
     lines = (await server.use(server.ada, "config history")).content.splitlines()
     assert f"<#{server.other.id}> → {both}" in lines[0]
     assert f"{both} → <#{server.other.id}>" in lines[1]
+
+
+async def test_an_undo_that_shuts_somebody_out_is_asked_about_like_the_change_itself(
+    server: Server,
+) -> None:
+    guild = server.general.guild
+    assert guild is not None
+    guild.open_command("config")
+    role = guild.add_role("Keepers")
+    guild.members[server.bob.id].role_ids.append(role.id)
+    await server.use(server.ada, "config access", admin_role_ids=role)
+    asked = await server.use(server.bob, "config undo")
+    assert "you can't change my settings any more" in asked.content
+    assert f"**admin_role_ids**: <@&{role.id}> → not set" in asked.content
+    await server.press(server.bob, asked, "Leave it")
+    assert "is now" in (await server.use(server.bob, "config chat", temperature=0.3)).content
+    assert "undid" in (await server.use(server.bob, "config undo")).content
+    asked = await server.use(server.bob, "config undo")
+    await server.press(server.bob, asked, "Change it")
+    assert "Manage Server" in (await server.use(server.bob, "config undo")).content
+
+
+async def test_a_yes_to_an_undo_takes_back_nothing_that_was_changed_since(server: Server) -> None:
+    asked = await server.use(server.ada, "config access", allowed_channel_ids=server.general)
+    await server.press(server.ada, asked, "Change it")
+    asked = await server.use(server.ada, "config undo")
+    assert "in every channel" in asked.content
+    await server.use(server.ada, "config chat", temperature=0.3)
+    late = await server.press(server.ada, asked, "Change it")
+    assert "changed meanwhile" in late.content
+    assert "`0.3`" in await server.value("temperature")
+    assert f"<#{server.general.id}>" in await server.value("allowed_channel_ids")
+
+
+async def test_owners_are_told_what_a_list_does_to_all_servers_and_to_themselves(
+    server: Server,
+) -> None:
+    owner, guild = server.discord.owner, server.general.guild
+    assert guild is not None
+    servers = await server.use(owner, "config access", allowed_guild_ids=str(guild.id))
+    assert "in any other" in servers.content
+    channels = await server.use(
+        owner,
+        "config set",
+        setting="allowed_channel_ids",
+        value=str(server.general.id),
+        scope="global",
+    )
+    assert "nowhere else in any server" in channels.content
+    oneself = await server.use(
+        owner, "config set", setting="blocked_user_ids", value=str(owner.id), scope="global"
+    )
+    assert "you no longer run me" in oneself.content
 
 
 async def test_channels_and_roles_are_found_by_name_and_near_names_are_offered(
@@ -297,6 +357,26 @@ async def test_a_server_that_was_left_and_joined_again_has_its_settings(server: 
     guild.remove_member(server.discord.world.bot_user)
     guild.add_bot(server.discord.world.bot_user)
     assert "`0.3`" in await server.value("temperature")
+
+
+async def test_commands_about_a_server_arent_offered_in_direct_messages(server: Server) -> None:
+    for name in ("config show", "setup", "model list", "persona show"):
+        with pytest.raises(NotOfferedError):
+            await server.ada.slash(server.ada.dm_channel, name)
+
+
+async def test_a_manager_whom_the_settings_keep_from_asking_still_has_help_and_diagnoses(
+    server: Server,
+) -> None:
+    guild = server.general.guild
+    assert guild is not None
+    role = guild.add_role("Askers")
+    asked = await server.use(server.ada, "config access", allowed_role_ids=role)
+    await server.press(server.ada, asked, "Change it")
+    assert "/setup" in (await server.use(server.ada, "help")).content
+    assert "role" in (await server.use(server.ada, "diag channel")).content
+    for command in ("help", "diag channel"):
+        assert "certain role" in (await server.use(server.bob, command)).content
 
 
 async def test_help_says_what_the_person_may_use(server: Server) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from bot.core.domain import ChannelId, GuildId, Place, PlaceKind, UserId
 from bot.core.errors import StoreError
 from bot.core.ports import SettingsReader
 from bot.storage.database import Database, open_database
+from bot.storage.schema import setting_changes
 from bot.storage.setting_types import EVERYWHERE, Change, InvalidSettingError, Layer, Scope
 from bot.storage.settings_store import SettingsStore
 from config.settings import LiveSettings, Settings
+from tests.support.bad_values import BAD_VALUES
 from tests.support.clock import FakeClock
 
 GUILD, OTHER_GUILD = GuildId(7), GuildId(8)
@@ -186,6 +189,21 @@ async def test_undo_does_not_reach_into_another_guild_or_global(admin: Admin) ->
     assert await admin.undo(Scope.in_channel(CHANNEL, GUILD)) is None
     assert await admin.undo(EVERYWHERE) is not None
     assert admin.temperature(ELSEWHERE) == 0.2
+
+
+async def test_undo_brings_no_value_back_that_isnt_allowed(
+    admin: Admin, database: Database
+) -> None:
+    for name, values in BAD_VALUES.items():
+        for value in filter(None, values):  # the settings file may have an empty persona
+            for stored in (json.dumps(value), value.replace("\ud800", "")):
+                row = {"layer": "global", "scope_id": 0, "guild_id": 0, "key": name}
+                row |= {"old_value": stored, "new_value": None, "changed_by": 1, "changed_at_ms": 1}
+                await database.write(lambda c, row=row: c.execute(insert(setting_changes), row))  # type: ignore[misc]
+                done = await admin.undo(EVERYWHERE)
+                assert done is not None
+                assert (done.key, done.new) == (name, None), value
+                assert admin.store.stored(EVERYWHERE, name) is None, value
 
 
 async def test_a_failed_write_changes_nothing(admin: Admin, database: Database) -> None:

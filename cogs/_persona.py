@@ -39,18 +39,6 @@ NO_TEXT: Final = "That file holds no plain text. Save it as text in UTF-8 and tr
 NOT_GIVEN: Final = "Discord didn't give me that file. Please try again."
 
 
-def fields(text: str) -> dict[str, _forms.Field]:
-    """Return the field of a form that a persona is written in.
-
-    Raises:
-        GateError: The text is longer than a form takes.
-    """
-    if len(text) > _forms.FIELD_CHARS:
-        raise _gate.GateError(LONG)
-    most = min(_forms.FIELD_CHARS, SYSTEM_PROMPT_CHARS)
-    return {FIELD: _forms.Field("Persona", text, is_long=True, most_chars=most, hint=HINT)}
-
-
 def held_at(interaction: Interaction, scope: Scope) -> str:
     """Return the persona that was set at a scope, or else the one in force here."""
     overrides = interaction.client.services.overrides
@@ -66,7 +54,11 @@ async def open_form(interaction: Interaction, scope: Scope, text: str) -> None:
     Raises:
         GateError: The text is longer than a form takes.
     """
-    await _forms.show(interaction, FORM, "Persona", fields(text), scope.layer.value)
+    if len(text) > _forms.FIELD_CHARS:
+        raise _gate.GateError(LONG)
+    most = min(_forms.FIELD_CHARS, SYSTEM_PROMPT_CHARS)
+    field = _forms.Field("Persona", text, is_long=True, most_chars=most, hint=HINT)
+    await _forms.show(interaction, FORM, "Persona", {FIELD: field}, scope.layer.value)
 
 
 async def submitted(interaction: Interaction, form: _forms.Sent) -> None:

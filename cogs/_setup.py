@@ -26,7 +26,9 @@ MOST_PICKED: Final = 25
 NOT_YOURS: Final = "Only the person who opened this page can use it. /setup opens one of your own."
 NO_SUCH: Final = "This page has changed. /setup shows the new one."
 FORM: Final = "setup"
-"""The page's forms, among all."""
+"""The page's own form, among all."""
+ANY_MODEL: Final = "-"
+"""Stands in the menu of models for none of them."""
 TEST: Final = "Say hello to this server in one friendly sentence."
 _WAYS: Final = {
     "mention here": ("When I'm mentioned, in place", "mention", "here"),
@@ -135,7 +137,7 @@ class SetupPage(discord.ui.View):
     # What can be pressed
 
     def _fill(self) -> None:
-        models = _settings.model_names(self._shown_by)[:MOST_PICKED]
+        models = _settings.model_names(self._shown_by)[: MOST_PICKED - 1]
         if models:
             self._menu("model", "Model", _model_options(models, self._held["model"]))
         self._picker("allowed_channel_ids", "Channels where I answer; none chosen: all")
@@ -222,7 +224,10 @@ def _held(interaction: Interaction) -> dict[str, object]:
 
 def _model_options(models: Sequence[str], chosen: object) -> list[discord.SelectOption]:
     titles = {shown(key): key for key in reversed(models)}
-    return [
+    any_of_them = discord.SelectOption(
+        label="Whichever is loaded", value=ANY_MODEL, default=chosen is None
+    )
+    return [any_of_them] + [
         discord.SelectOption(label=title, value=title, default=key == chosen)
         for title, key in reversed(titles.items())
     ]
@@ -234,11 +239,9 @@ _ID: Final = re.compile(r"clawbot:setup:(?P<what>[a-z_]{1,32}):(?P<person>\d{1,2
 
 _PEOPLE: Final = frozenset({"admin_role_ids", "blocked_user_ids"})
 _MENUS: Final = _PEOPLE | {"model", "way", "allowed_channel_ids", "allowed_role_ids"}
-_FORMS: Final = {
-    "persona": ("system_prompt",),
-    "numbers": ("temperature", "top_p", "max_tokens"),
-}
-"""The settings of each form."""
+NUMBERS: Final = "numbers"
+_NUMBERS: Final = ("temperature", "top_p", "max_tokens")
+"""The settings of the form."""
 
 
 class SetupItem(discord.ui.DynamicItem[discord.ui.Item[discord.ui.View]], template=_ID):
@@ -279,8 +282,11 @@ async def _pressed(interaction: Interaction, what: str, person_id: int) -> None:
         return
     if what in _MENUS:
         await _choose(interaction, what)
-    elif what in _FORMS:
-        await _open_form(interaction, what)
+    elif what == "persona":
+        held = str(_held(interaction)["system_prompt"])
+        await _persona.open_form(interaction, _scope(interaction), held)
+    elif what == NUMBERS:
+        await _open_numbers(interaction)
     elif what == "test":
         await _test(interaction)
     elif what in {"main", "people"}:
@@ -293,8 +299,10 @@ async def _choose(interaction: Interaction, name: str) -> None:
     """Change what a menu stands for."""
     data: Any = interaction.data
     chosen = [str(each) for each in data.get("values") or ()]
-    if name != "way":
-        wanted: dict[str, str | None] = {name: " ".join(chosen) or "none"}
+    if name == "model" and chosen == [ANY_MODEL]:
+        wanted: dict[str, str | None] = {name: None}
+    elif name != "way":
+        wanted = {name: " ".join(chosen) or "none"}
     elif len(chosen) == 1 and chosen[0] in _WAYS:
         _, answer_to, answer_in = _WAYS[chosen[0]]
         wanted = {"answer_to": answer_to, "answer_in": answer_in}
@@ -324,30 +332,31 @@ async def _show(interaction: Interaction, *, people: bool = False, note: str = "
     await _respond.replace(interaction, page.text, page)
 
 
-async def _open_form(interaction: Interaction, what: str) -> None:
-    held = _held(interaction)
-    if what == "persona":
-        fields = _persona.fields(str(held["system_prompt"]))
-    else:
-        fields = {
-            name: _forms.Field(name, SETTING_TYPES[name].written(held[name]))
-            for name in _FORMS[what]
-        }
-    await _forms.show(interaction, FORM, what.capitalize(), fields, what)
+async def _open_numbers(interaction: Interaction) -> None:
+    held, kinds = _held(interaction), [SETTING_TYPES[name] for name in _NUMBERS]
+    fields = {
+        kind.name: _forms.Field(
+            kind.name, kind.written(held[kind.name]), hint=f"{kind.description}: {kind.allowed}"
+        )
+        for kind in kinds
+    }
+    await _forms.show(interaction, FORM, "Numbers", fields, NUMBERS)
 
 
 async def submitted(interaction: Interaction, form: _forms.Sent) -> None:
-    """Change what was rewritten in a form of the page, and show the page anew.
+    """Change what was rewritten in the page's form, and show the page anew.
 
     Raises:
-        GateError: They may not.
+        GateError: They may not, or the form is an older one's.
     """
     if not await _change.may_change(interaction, _scope(interaction)):
         return
+    if form.about != NUMBERS:
+        raise _gate.GateError(NO_SUCH)
     held = _held(interaction)
     wanted = {
         name: form.texts[name]
-        for name in _FORMS.get(form.about, ())
+        for name in _NUMBERS
         if form.texts.get(name, "") not in {"", SETTING_TYPES[name].written(held[name])}
     }
     await _apply(interaction, wanted)

@@ -88,6 +88,10 @@ async def test_the_page_says_where_everything_stands(page: Page) -> None:
 async def test_each_menu_changes_its_setting_and_the_page_shows_it(page: Page) -> None:
     await page.select("Model", "small")
     await page.shows("1. Model: `small`")
+    await page.select("Model", "-")
+    await page.shows("1. Model: `qwen/qwen3-next-80b`")
+    await page.select("Model", "small")
+    await page.shows("1. Model: `small`")
     questions, friends = _there(page, "questions"), _there(page, "Friends")
     await page.select("Channels", questions)
     await page.shows(f"2. Channels: <#{questions}>")
@@ -100,14 +104,24 @@ async def test_each_menu_changes_its_setting_and_the_page_shows_it(page: Page) -
     await page.shows("3. Who may ask: everybody")
     history = await page.ada.slash(page.channel, "config history")
     await page.discord.wait_until(lambda: history.content)
-    assert len(history.content.splitlines()) == 6
+    assert len(history.content.splitlines()) == 8
 
 
 async def test_persona_and_numbers_are_forms_with_what_holds_now(page: Page) -> None:
     opened = await page.press("Persona")
-    await page.ada.submit(opened, {"system_prompt": "Be a pirate."})
-    await page.shows("Be a pirate.")
+    seen = await page.ada.submit(opened, {"system_prompt": "Be a pirate of {server}."})
+    await seen.wait_content()
+    assert "what the model would get first" in seen.content
+    assert "Be a pirate of Home." in seen.content
+    await page.press("Refresh")
+    assert "pirate" not in page.message.content
+    assert seen.message is not None
+    used = await page.ada.click(seen.message, "Use it")
+    await used.wait_answer()
+    await page.press("Refresh")
+    await page.shows("Be a pirate of {server}.")
     opened = await page.press("Numbers")
+    assert "a number from 0 to 2" in str(opened.modal)
     await page.ada.submit(opened, {"temperature": "0,3", "max_tokens": "1k"})
     await page.shows("temperature 0.3, at most 1000 tokens")
     opened = await page.press("Numbers")

@@ -28,6 +28,9 @@ _BEFORE_TILDES: Final = frozenset("~ \t>-*+0123456789")
 """What a line of tildes begins with: itself, or a quote or a list that it is in."""
 
 _CLOSERS: Final = {r"\(": r"\)", r"\[": r"\]", "$$": "$$"}
+_BEFORE_GROUPS: Final = frozenset("/\\\"'])}^")
+"""What stands in front of a group or a bracket of a search pattern, besides letters and digits."""
+
 _FORMULA_CHARS: Final = {r"\(": 400, r"\[": 1200, "$$": 1200}
 _DOLLAR_CHARS: Final = 120
 _HEADING_CHARS: Final = 300
@@ -303,9 +306,16 @@ class DiscordLayout:
             return self._emit(pos + 2) if is_over else False
         if opener == "$$" and end + 2 == len(buf) and not self._ended:
             return False
-        if opener == "$$" and _is_named(buf[end + 2 : end + 3]):
-            return self._emit(pos + 2)  # a variable of a program
-        return self._emit(end + 2, shown_formula(buf[pos + 2 : end]))
+        source = buf[pos + 2 : end]
+        is_code = _is_named(buf[end + 2 : end + 3]) if opener == "$$" else self._is_behind_code()
+        if is_code or not is_formula(source, opener):
+            return self._emit(pos + 2)
+        return self._emit(end + 2, shown_formula(source))
+
+    def _is_behind_code(self) -> bool:
+        """Return whether a group of a search pattern begins here, rather than a formula."""
+        before = self._context.tail[-1:]
+        return before in _BEFORE_GROUPS or (before.isascii() and before.isalnum())
 
     def _dollar(self) -> bool:
         """Read a formula between two single dollar signs on a line, or what is none: a price, a name."""
@@ -317,7 +327,7 @@ class DiscordLayout:
             return False
         source, after = line[:end], line[end + 1 : end + 2]
         is_word = self._context.tail[-1:].isalnum() or _is_named(after)
-        if end < 0 or is_word or not is_formula(source):
+        if end < 0 or is_word or not is_formula(source, "$"):
             return self._emit(start)
         return self._emit(start + end + 1, shown_formula(source))
 

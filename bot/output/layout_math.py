@@ -82,8 +82,18 @@ _LIVE: Final = re.compile(r"[\\{}^_*~`@#\n]|\|\||//|\]\(|^[>|]|^[+-] |<(?! )")
 """What Discord would read as its own markup in a formula."""
 
 _LINE_CHARS: Final = 60
-_SURE: Final = re.compile(r"\\[A-Za-z]|[\^_=]|\A[A-Za-z]'?(?:\([\w, ]{1,20}\))?\Z")
+_SURE: Final = re.compile(r"\\[A-Za-z{]|[\^_=]|\A[A-Za-z]'?(?:\([\w, ]{1,20}\))?\Z")
 """What no price and no name of a variable holds."""
+
+_OPERATED: Final = re.compile(r"\\[A-Za-z]|[\^_=<>+*/×·÷±−≤≥≠≈]")
+"""What no escaped brackets of a text hold: a footnote, a box to tick, a remark."""
+
+_WORD: Final = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3}")
+_OF_PROGRAMS: Final = re.compile(
+    r"\"|=~|&&| --\w|\.[*+]|\[[\^:]|\\[dwsDWS](?![A-Za-z])|(?<!\\);\s{0,80}+(?:[A-Za-z]{3}|\Z)"
+    r"|\A[);,]|\A\|[^|]*\Z|[=(\[{+<&]\Z"
+)
+"""What stands in a program between two dollar signs, and between two groups of a search pattern."""
 
 _IN_LINE: Final = re.compile(
     r"\\\((?P<round>[^`\n]{1,200}?)\\\)|\$\$(?P<double>[^`$\n]{1,200}+)\$\$"
@@ -111,16 +121,24 @@ def readable_math(source: str) -> str | None:
     return shown if shown and end == len(tokens) else None
 
 
-def is_formula(source: str) -> bool:
-    """Return whether what stands between two single dollar signs is a formula beyond doubt."""
-    return source.strip() == source != "" and "`" not in source and _SURE.search(source) is not None
+def is_formula(source: str, opener: str) -> bool:
+    """Return whether what stands behind an opener of a formula, up to its end, is one beyond doubt.
 
-
-def shown_formula(source: str) -> str | None:
-    """Return a formula as text or code; ``None`` to leave it as it is."""
+    Dollar signs stand in prices and programs too, and escaped brackets in any text.
+    """
     stripped = source.strip()
-    if not stripped or "`" in stripped:
-        return None
+    if not stripped or "`" in stripped or _OF_PROGRAMS.search(stripped) is not None:
+        return False
+    if opener == "$":
+        return source == stripped and _SURE.search(source) is not None
+    if opener == r"\[":
+        return _OPERATED.search(stripped) is not None
+    return _SURE.search(stripped) is not None or _WORD.search(stripped) is None
+
+
+def shown_formula(source: str) -> str:
+    """Return a formula as text or code."""
+    stripped = source.strip()
     shown = readable_math(stripped)
     if shown is not None and not _LIVE.search(shown):
         return shown
@@ -138,7 +156,8 @@ def with_formulas(cell: str) -> str:
 
 def _in_cell(found: re.Match[str]) -> str:
     source = found["round"] or found["double"] or found["single"]
-    if found["single"] and not is_formula(source):
+    opener = "$" if found["single"] else "$$" if found["double"] else r"\("
+    if not is_formula(source, opener):
         return found[0]
     shown = (readable_math(source) or source.strip()).replace("\n", "; ")
     return f"`{shown}`" if _LIVE.search(shown) else shown

@@ -176,10 +176,58 @@ def test_what_is_code_is_one_reading_for_all(text: str, expected: str, size: int
 
 
 @pytest.mark.parametrize(
-    "text", ["if length($$a) < 3; say $$b or die", "$h{x}=1; $h{y}=$_;", "$a{$b}=$c; $d=${e}"]
+    "text",
+    [
+        "if length($$a) < 3; say $$b or die",
+        "$h{x}=1; $h{y}=$_;",
+        "$a{$b}=$c; $d=${e}",
+        r"$text =~ s/^(<\w+)\s+>$/$1>/ if $edited;",
+        'mask=$(awk \'/^UMASK/{gsub("#.*$", "", $2); print $2}\' /etc/login.defs)',
+        "$DAEMON $QUIET_SYSCTL --system || STATUS=$?",
+        "if ($which =~ /^(Stub|TermCap|Tk)$/) {",
+        "user=$(user), user.display=$(user.display)",
+        '$file = "/tmp/reply.$$"; unlink "$$.lock";',
+        "kill -0 $$; echo $$",
+        "AS $$ SELECT 1 $$ LANGUAGE sql",
+        "AS $$\nBEGIN\n  x = 1;\nEND;\n$$ LANGUAGE plpgsql;",
+        "/^a$|^b$/ finds either line.",
+    ],
 )
 def test_variables_of_a_program_are_no_formula(text: str) -> None:
     assert clean(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"sed -e 's/^URL:\(.*\)$/\1/' -e 's/0\([0-9]\)/\1/g'",
+        r"-e 's/\[/\n/g' -e 's/\]/\n/g'",
+        r"systemd\[[[:digit:]]+\]: Closed",
+        r"where '\(A\|B\)' is either of them",
+        r"See \[1\] and \[sic\]; \[x\] is done.",
+        r"The tap drips \(see below\).",
+        r"| \(see below\) | $HOME_X $ |",
+    ],
+)
+def test_escaped_brackets_of_a_text_are_no_formula(text: str) -> None:
+    assert clean(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r"$P(A|B) = 1$, $f(x; \theta)$ and $x \in A,$", "P(A|B) = 1, f(x; θ) and x ∈ A,"),
+        (r"\(3 + 4\), \(n\), \(a, b\) and \(5\) cm", "3 + 4, n, a, b and 5 cm"),
+        (r"\[ a + b > c \]", "a + b > c"),
+        (r"其中\(x\)是 **\(x = 5\)**", "其中x是 **x = 5**"),
+        (r"$$ RMSE = \sqrt{x} $$", "RMSE = √x"),
+        (r"\(\text{Speed} = \frac{d}{t}\), $\{1, 2\}$", "Speed = d/t, `{1, 2}`"),
+    ],
+)
+def test_a_formula_without_any_command_is_one_where_it_can_be_nothing_else(
+    text: str, expected: str
+) -> None:
+    assert clean(text) == expected
 
 
 @pytest.mark.parametrize(

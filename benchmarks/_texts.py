@@ -136,8 +136,7 @@ def _reply_functions() -> dict[str, Callable[[str], object]]:
     from bot.delivery.splitter import split, streaming_cut  # noqa: PLC0415
     from bot.output.pipeline import ReplyPipeline, repeats_itself  # noqa: PLC0415
     from bot.output.sanitise.policy import OutputPolicy  # noqa: PLC0415
-    from bot.output.sanitise.sanitiser import make_harmless  # noqa: PLC0415
-    from bot.output.sanitise.secret_guard import SecretGuard  # noqa: PLC0415
+    from bot.output.sanitise.sanitiser import SecretGuard, make_harmless  # noqa: PLC0415
 
     guard = SecretGuard(["sk-lm-a1b2c3d4:Zx9Yw8Vu7Ts6Rq5Po4Nm", "192.168.178.50"])
     policy = OutputPolicy(max_chars=1_000_000, max_thinking_chars=1_000_000)

@@ -56,9 +56,9 @@ from bot.ops.reload import Origin, Reload
 from bot.ops.service_manager import READY, STOPPING, tell
 from bot.ops.status_server import StatusServer
 from bot.ops.watchdog import LoopLag, take_blamed
-from bot.output.reasoning.memory import ModelMemory
+from bot.output.pipeline import ModelMemory
 from bot.output.sanitise.policy import OutputPolicy
-from bot.output.sanitise.secret_guard import SecretGuard
+from bot.output.sanitise.sanitiser import SecretGuard
 from bot.prompt.attachments.cdn import CdnReader
 from bot.prompt.attachments.decoder import DecoderPool
 from bot.prompt.builder import ContextBuilder

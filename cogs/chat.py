@@ -13,8 +13,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.chat.admission import Decision, Rule, is_for_others
-from bot.chat.loose import Loose
+from bot.chat.admission import Decision, Loose, Rule, is_for_others
 from bot.chat.proxies import Proxies, SaidAgain
 from bot.chat.resume import SET_ASIDE, TOO_OLD, Resumer
 from bot.chat.turned_away import TurnedAway

@@ -13,9 +13,9 @@ from bot.core.ports import ChatBackend, Journal, SettingsReader
 from bot.core.record import QuestionRecord
 from bot.delivery.pacing import PacerRegistry
 from bot.ops.metrics import Metrics
-from bot.output.reasoning.memory import ModelMemory
+from bot.output.pipeline import ModelMemory
 from bot.output.sanitise.policy import OutputPolicy
-from bot.output.sanitise.secret_guard import SecretGuard
+from bot.output.sanitise.sanitiser import SecretGuard
 from bot.prompt.builder import ContextBuilder
 from bot.prompt.tokens import TokenEstimator
 from bot.queue.scheduler import Scheduler

@@ -57,8 +57,7 @@ from bot.lmstudio.names import shown
 from bot.ops.logs import log_context
 from bot.output.pipeline import ReplyPipeline, Verdict
 from bot.output.sanitise.policy import OutputPolicy
-from bot.output.sanitise.sanitiser import make_harmless
-from bot.output.sanitise.secret_guard import SecretGuard
+from bot.output.sanitise.sanitiser import SecretGuard, make_harmless
 from bot.prompt.builder import Prompt
 from bot.prompt.tokens import count_of, is_credible
 from bot.queue.scheduler import Job, Ticket, TicketState

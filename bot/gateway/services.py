@@ -18,7 +18,7 @@ from bot.idle.warm import WarmAhead
 from bot.lmstudio import LMStudioBackend
 from bot.ops.history import History
 from bot.ops.metrics import Metrics
-from bot.output.sanitise.secret_guard import SecretGuard
+from bot.output.sanitise.sanitiser import SecretGuard
 from bot.prompt.builder import ContextBuilder
 from bot.prompt.cache import MessageCache
 from bot.queue.rate_limit import RateLimiter

@@ -27,10 +27,9 @@ from bot.core.domain import (
 from bot.core.errors import BackendError
 from bot.core.recent import Recent
 from bot.core.wording import plain_reason
-from bot.output.pipeline import ReplyPipeline
-from bot.output.reasoning.memory import ModelMemory
+from bot.output.pipeline import ModelMemory, ReplyPipeline
 from bot.output.sanitise.policy import OutputPolicy
-from bot.output.sanitise.secret_guard import SecretGuard
+from bot.output.sanitise.sanitiser import SecretGuard
 
 _log = logging.getLogger(__name__)
 

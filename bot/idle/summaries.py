@@ -24,7 +24,7 @@ from bot.core.ports import ChatSettings
 from bot.core.recent import Recent
 from bot.output.pipeline import ReplyPipeline, Verdict
 from bot.output.sanitise.policy import OutputPolicy
-from bot.output.sanitise.secret_guard import SecretGuard
+from bot.output.sanitise.sanitiser import SecretGuard
 from bot.prompt.likeness import is_like
 from bot.prompt.summary import ToSummarise, kept_text
 

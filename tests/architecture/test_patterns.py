@@ -15,13 +15,13 @@ import pytest
 from bot.ops.logs import Redactor
 from bot.output.markup import MARKERS, block_pattern
 from bot.output.participants import Labels
-from bot.output.sanitise.secret_guard import SecretGuard
+from bot.output.sanitise.sanitiser import SecretGuard
 from tests.architecture.pattern_shape import faults
 from tests.architecture.sources import SHIPPED, Source, sources
 
 FUNCTIONS = {"match", "search", "fullmatch", "sub", "subn", "split", "findall", "finditer"}
 BUILT = {
-    "bot.output.sanitise.secret_guard": SecretGuard(["a" * 40, "a.*b+(c", "10.0.0.1"]),
+    "bot.output.sanitise.sanitiser": SecretGuard(["a" * 40, "a.*b+(c", "10.0.0.1"]),
     "bot.output.participants": Labels(["aaa aaa", "(a+)+", "x:"], ["b b b"]),
     "bot.output.markup": block_pattern(MARKERS),
     "bot.ops.logs": Redactor(("a" * 40, "(a+)+$")),

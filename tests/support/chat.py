@@ -32,9 +32,9 @@ from bot.core.domain import (
 from bot.core.ports import Capacity, ChatSettings, JournalEntry, Outcome, QuestionState
 from bot.delivery.pacing import PacerRegistry
 from bot.ops.metrics import Metrics
-from bot.output.reasoning.memory import ModelMemory
+from bot.output.pipeline import ModelMemory
 from bot.output.sanitise.policy import OutputPolicy
-from bot.output.sanitise.secret_guard import SecretGuard
+from bot.output.sanitise.sanitiser import SecretGuard
 from bot.queue.rate_limit import RateLimiter
 from bot.queue.scheduler import Scheduler
 from config.settings import DiscordSettings, QueueSettings, Settings

@@ -12,7 +12,7 @@ from bot.core.ports import Outcome
 from bot.core.record import QuestionRecord, Span
 from bot.output.pipeline import ReplyPipeline
 from bot.output.sanitise.policy import OutputPolicy
-from bot.output.sanitise.secret_guard import SecretGuard
+from bot.output.sanitise.sanitiser import SecretGuard
 from bot.prompt.builder import Prompt
 from tests.support.builders import question
 from tests.support.clock import FakeClock

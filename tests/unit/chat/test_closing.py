@@ -20,7 +20,7 @@ from bot.core.domain import Completed, FinishReason, Reasoning, TextDelta, Usage
 from bot.core.ports import ChatSettings
 from bot.output.pipeline import ReplyPipeline
 from bot.output.sanitise.policy import OutputPolicy
-from bot.output.sanitise.secret_guard import SecretGuard
+from bot.output.sanitise.sanitiser import SecretGuard
 from bot.prompt.builder import Prompt
 
 CHAT = ChatSettings(None, 0.7, 0.95, 512, "", Reasoning.AUTO)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.chat.loose import BEFORE, Loose
+from bot.chat.admission import BEFORE, Loose
 from bot.core.domain import MessageId, Question
 from tests.support.builders import BOB, NOON, message, question
 

@@ -14,10 +14,9 @@ from pydantic import SecretStr
 
 from bot.chat.backfill import ALIVE, Backfill
 from bot.core.errors import ConfigurationError
-from bot.gateway.connection import GatewayClient
+from bot.gateway.connection import GatewayClient, Shard
 from bot.gateway.reconnect import Governor, IdentifyTurns
 from bot.gateway.replay import SESSION, left_session
-from bot.gateway.shard import Shard
 from bot.ops.metrics import Metrics
 from config.settings import DiscordSettings
 from tests.support.chat import FakeJournal

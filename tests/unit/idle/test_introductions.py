@@ -21,7 +21,7 @@ from bot.core.domain import (
 )
 from bot.idle.introductions import MOST_TRIES, Introductions
 from bot.lmstudio.errors import NotInMemoryError
-from bot.output.reasoning.memory import ModelMemory
+from bot.output.pipeline import ModelMemory
 from tests.support.clock import FakeClock, settle
 
 KEY, LOAD = "a/b", "8192"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.output.reasoning.memory import ModelMemory
+from bot.output.pipeline import ModelMemory
 from tests.unit.output.helpers import pipeline, versions
 
 

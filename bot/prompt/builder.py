@@ -142,7 +142,9 @@ class Draft:
             first_id: Where an earlier prompt of this conversation began, if one is known.
         """
         ids = [group.id for group in self._groups]
-        if first_id is None or (not self.talk.is_complete and ids[0] > first_id):
+        began_with_starter = self._starter is not None and first_id == self._starter.id
+        is_before = not self.talk.is_complete and first_id is not None and ids[0] > first_id
+        if first_id is None or began_with_starter or is_before:
             return self._points[0]
         if first_id in ids:
             return ids.index(first_id)

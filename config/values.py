@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, cast, get_origin
 
 from pydantic import TypeAdapter
 
-from config import names
+from config import names, units
 from config.names import Target
 
 NUMBER_CHARS: Final = 32
@@ -21,12 +21,16 @@ NUMBER_CHARS: Final = 32
 MOST_ENTRIES: Final = 50
 """Channels, roles or people that one list may name by command."""
 
-_NUMBER: Final = re.compile(r"([+-]?+)([\d.,' ]++)([a-z]*+)", re.ASCII | re.IGNORECASE)
+_NUMBER: Final = re.compile(r"([+-]?+)([\d.,' ]++)(\D*+)", re.ASCII)
 _PLAIN: Final = re.compile(r"(\d*+)(?:[.,](\d*+))?+", re.ASCII)
 _GROUPED: Final = tuple(
     re.compile(rf"([1-9]\d{{0,2}}+(?:{mark}\d{{3}})++)(?:[{point}](\d++))?+", re.ASCII)
     for mark, point in ((r"\.", ","), (",", "."), ("'", ".,"), (" ", ".,"))
 )
+_FRACTION: Final = re.compile(
+    r"(?<![\d.,'])(\d{0,9}+) ?([\u00bc-\u00be\u2155-\u2158\u215b-\u215e])", re.ASCII
+)
+"""A number that ends with a part for which there is a character: those that have few decimals."""
 _MARKS: Final = str.maketrans(
     {
         **dict.fromkeys("\u2212\u2013\uff0d", "-"),
@@ -37,6 +41,8 @@ _MARKS: Final = str.maketrans(
         "\uff0e": ".",
         "\uff0c": ",",
         "\u066b": ".",
+        "\u066a": "%",
+        "\uff05": "%",
     }
 )
 """What stands for a sign of ASCII in a number, or isn't seen in it."""
@@ -50,24 +56,6 @@ _MANY: Final = MappingProxyType(
 _SHORT: Final = MappingProxyType({"_ms": " ms", "_s": " s", "_bytes": " bytes"})
 _YES: Final = frozenset({"true", "yes", "on", "1"})
 _NO: Final = frozenset({"false", "no", "off", "0"})
-
-_SECONDS: Final = MappingProxyType(
-    {
-        **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), Decimal("0.001")),
-        **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), Decimal(1)),
-        **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), Decimal(60)),
-        **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), Decimal(3600)),
-        **dict.fromkeys(("d", "day", "days"), Decimal(86_400)),
-    }
-)
-_BYTES: Final = MappingProxyType(
-    {
-        **dict.fromkeys(("b", "byte", "bytes"), Decimal(1)),
-        **dict.fromkeys(("k", "kb", "kib"), Decimal(1024)),
-        **dict.fromkeys(("m", "mb", "mib"), Decimal(1024**2)),
-        **dict.fromkeys(("g", "gb", "gib"), Decimal(1024**3)),
-    }
-)
 
 
 def read(target: Target, text: str, current: Sequence[int] = ()) -> object:
@@ -124,7 +112,7 @@ def words(target: Target) -> str:
             f"at most {MOST_ENTRIES} {_MANY[of]}, by {'mention or id' if of in _MENTIONS else 'id'}, or none; "
             "+ or - before each adds or removes it"
         )
-    allowed = names.allowed(target) + names.unit(target)
+    allowed = names.allowed(target) + names.unit(target) + units.in_words(target)
     if get_origin(kind) is Literal:
         return allowed
     example = (target.info.examples or [target.info.default])[0]
@@ -144,30 +132,18 @@ def _reader(target: Target) -> Callable[[str, Sequence[int]], Iterable[object]]:
     if get_origin(kind) is Literal:
         return lambda text, _: ["_".join(text.lower().split())]
     if kind in {int, float}:
-        units = _units(target.field)
-        return lambda text, _: _numbers(text, units, is_whole=kind is int)
+        known = units.of(target)
+        return lambda text, _: _numbers(text, known, is_whole=kind is int)
     return lambda text, _: [_words_only(text)]
 
 
-def _units(field: str) -> dict[str, Decimal]:
-    """Return the units that may stand behind a number, as factors of the field's own."""
-    if field.endswith("_ms"):
-        return {unit: seconds * 1000 for unit, seconds in _SECONDS.items()}
-    if field.endswith("_s"):
-        return dict(_SECONDS)
-    if field.endswith("_bytes"):
-        return dict(_BYTES)
-    noun = field.rpartition("_")[2]
-    return {"k": Decimal(1000), noun: Decimal(1), noun.removesuffix("s"): Decimal(1)}
-
-
-def _numbers(text: str, units: dict[str, Decimal], *, is_whole: bool) -> Iterator[int | float]:
+def _numbers(text: str, known: dict[str, Decimal], *, is_whole: bool) -> Iterator[int | float]:
     """Yield the numbers that a text may mean: ``1,800`` is two, by whose language it is."""
     found = _NUMBER.fullmatch(_in_ascii(text)) if len(text) <= NUMBER_CHARS else None
     if found is None:
         raise ValueError
-    sign, digits, unit = found[1], found[2].strip(), found[3].lower()
-    factor = units[unit] if unit in units else _no_unit(unit)
+    sign, digits, unit = found[1], found[2].strip(), _unit(found[3])
+    factor = known[unit] if unit in known else _no_unit(unit)
     plain, grouped = _PLAIN.fullmatch(digits), _grouped(digits)
     parts = [(plain[1], plain[2])] if plain and any(plain.groups()) else []
     parts += [(grouped[1], grouped[2])] if grouped else []
@@ -185,11 +161,22 @@ def _grouped(text: str) -> re.Match[str] | None:
     return next(filter(None, (pattern.fullmatch(text) for pattern in _GROUPED)), None)
 
 
+def _unit(text: str) -> str:
+    """Return what stands behind a number as the tables of units have it: ``Std.`` is ``std``."""
+    return unicodedata.normalize("NFC", text.strip().rstrip(".")).casefold().replace("/ ", "/")
+
+
 def _in_ascii(text: str) -> str:
     """Return a number with the digits and signs of ASCII, whichever script it is written in."""
     digits = (unicodedata.decimal(ch, None) for ch in text)
     plain = (ch if digit is None else str(digit) for ch, digit in zip(text, digits, strict=True))
-    return "".join(plain).translate(_MARKS).strip()
+    return _FRACTION.sub(_decimals, "".join(plain).translate(_MARKS).strip())
+
+
+def _decimals(found: re.Match[str]) -> str:
+    """Return ``1½`` as ``1.5``, and ``½`` as ``0.5``."""
+    part = unicodedata.numeric(found[2])
+    return f"{found[1] or 0}{str(part).removeprefix('0')}"
 
 
 def _no_unit(unit: str) -> Decimal:

@@ -388,12 +388,12 @@ async def test_help_says_what_the_person_may_use(server: Server) -> None:
     assert ["/model load" in text for text in told] == [False, False, True]
 
 
-NUMBERS = ("", " ", "hot", "nan", "inf", "-inf", "1e9", "0x1", "1_0", "--1", "0.7.1", "½", "٩٩٩٩٩٩٩", "None", "[]", "{}",
+NUMBERS = ("", " ", "hot", "nan", "inf", "-inf", "1e9", "0x1", "1_0", "--1", "0.7.1", "⅓", "٩٩٩٩٩٩٩", "None", "[]", "{}",
            "9" * 40, "1 2", "1,2,3", "5 bananas", "@everyone", "'; DROP TABLE settings; --")  # fmt: skip
 BAD_VALUES: tuple[tuple[str, str], ...] = (
     *(("temperature", text) for text in (*NUMBERS, "-0.1", "2.01", "99", "3 s")),
     *(("top_p", text) for text in (*NUMBERS, "0", "-1", "1.01", "200 %")),
-    *(("max_tokens", text) for text in (*NUMBERS, "0", "-5", "131073", "1.5", "1,5", "200k")),
+    *(("max_tokens", text) for text in (*NUMBERS, "0", "-5", "131073", "1.5", "1,5", "200k", "½")),
     *(("show_footer", text) for text in ("", "perhaps", "2", "onn", "null", "-1")),
     *(("reasoning", text) for text in ("", "none", "max", "medium-rare", "5")),
     *(("system_prompt", text) for text in ("", "   ", "a\x1b[31mb", "x" * 6001)),

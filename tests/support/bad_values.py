@@ -9,7 +9,7 @@ _NO_LIST: Final = ("no-such-name", "0", "1.5", "99999999999999999999")
 
 BAD_VALUES: Final[dict[str, tuple[str, ...]]] = {
     "model": ("", "a/../b", "a\nb", "a\u202eb", "x" * 201),
-    "temperature": (*_NO_NUMBER, "2.0001", "99", "½", "70 %", "inf", "0x1"),
+    "temperature": (*_NO_NUMBER, "2.0001", "99", "2½", "70 %", "inf", "0x1"),
     "top_p": (*_NO_NUMBER, "0", "1.01", "2"),
     "max_tokens": (*_NO_NUMBER, "0", "131073", "1.5", "9" * 40),
     "system_prompt": ("", "x" * 6001, "a\x00b", "a\x1b[31mb", "a\ud800b"),

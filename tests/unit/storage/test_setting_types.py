@@ -11,6 +11,7 @@ from bot.storage.setting_types import (
     SettingValue,
     setting_type,
 )
+from config import units
 
 
 def parse_setting(name: str, text: str) -> SettingValue:
@@ -68,6 +69,15 @@ def dump_value(name: str, value: SettingValue) -> str:
         ("temperature", "1.000", 1.0),
         ("temperature", "\u2066`0,7`\u2069", 0.7),
         ("hold_s", "500 ms", 0.5),
+        ("temperature", "½", 0.5),
+        ("temperature", "1 ¼", 1.25),
+        ("hold_s", "1½ Std.", 5400.0),
+        ("top_p", "70 %", 0.7),
+        ("top_p", "７０％", 0.7),
+        ("memory_gib", "96 GB", 96.0),
+        ("max_image_bytes", "1,5 Mo", 1_572_864),
+        ("per_person_per_minute", "30/min", 30.0),
+        ("per_person_per_minute", "30 / minute", 30.0),
         ("max_image_bytes", "2 MB", 2_097_152),
         ("temperature", "-0", 0.0),
         ("dm_policy", "Owners", "owners"),
@@ -83,9 +93,36 @@ def test_what_people_type_is_understood(name: str, text: str, value: SettingValu
     assert type(parsed) is type(value)
 
 
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("5 menit", 300), ("5 minutter", 300), ("5 Minuten", 300), ("5 minutes", 300), ("5 minutos", 300),
+        ("5 minut", 300), ("5 minuti", 300), ("5 minučių", 300), ("5 perc", 300), ("5 minuten", 300),
+        ("5 minuta", 300), ("5 minuuttia", 300), ("5 phút", 300), ("5 dakika", 300), ("5 λεπτά", 300),
+        ("5 минути", 300), ("5 минут", 300), ("5 хвилин", 300), ("5 मिनट", 300), ("5 นาที", 300),
+        ("5分钟", 300), ("5分鐘", 300), ("5分", 300), ("5분", 300), ("2 Stunden", 7200), ("2 heures", 7200),
+        ("2 timmar", 7200), ("2 godziny", 7200), ("2 часа", 7200), ("2時間", 7200), ("2 Tage", 172_800),
+        ("2 di\u0301as", 172_800), ("90 секунд", 90), ("90초", 90), ("90 SEKUNDEN", 90),
+    ],
+)  # fmt: skip
+def test_durations_are_understood_in_the_languages_that_discord_has(
+    said: str, seconds: float
+) -> None:
+    assert parse_setting("stale_after_s", said) == seconds
+
+
+def test_no_word_stands_for_two_durations() -> None:
+    rows = (units._MILLISECONDS, units._SECONDS, units._MINUTES, units._HOURS, units._DAYS)
+    named = [word for row in rows for word in row.split()]
+    assert len(named) == len(set(named)) == len(units.DURATIONS)
+    assert all(
+        parse_setting("stale_after_s", f"100 {word}") for word in named if word not in units._DAYS
+    )
+
+
 _BAD_NUMBERS = (
     "hot", "", " ", "nan", "NaN", "inf", "-inf", "Infinity", "1e999", "1e1", "0x1", "1_0", "--1",
-    "0.7.1", "0,7,1", "1 2", "٩٩٩٩٩٩", "½", "1\x00", "true", "None", "[]", "99999999999999999999", "9" * 5000,
+    "0.7.1", "0,7,1", "1 2", "٩٩٩٩٩٩", "2½", "½½", "0.½", "⅓", "1\x00", "true", "None", "[]", "99999999999999999999", "9" * 5000,
 )  # fmt: skip
 
 
@@ -127,6 +164,10 @@ def test_max_tokens_out_of_range_is_refused_with_the_range(text: str) -> None:
         ("network_timeout", "999"),
         ("network_timeout", "600001"),
         ("hold_s", "1 fortnight"),
+        ("hold_s", "1 год"),
+        ("temperature", "70 %"),
+        ("top_p", "101 %"),
+        ("max_tokens", "½"),
         ("hold_s", "1,800"),
         ("hold_s", "1.800 s"),
         ("max_tokens", "1,000.000"),

@@ -106,15 +106,9 @@ def own_permissions(interaction: discord.Interaction[Any]) -> discord.Permission
 
 
 def message_sink(client: ClawbotClient, place: Place, reply_to: MessageId | None) -> MessageSink:
-    """Return the way into a channel, replying to a message if one is given and stands there.
-
-    The message that a thread began with has the thread's id, and stands in its parent; that of a forum's
-    post stands in the post (Discord: threads).
-    """
-    is_post = place.kind is PlaceKind.FORUM_POST
-    is_there = reply_to is None or is_post or int(reply_to) != int(place.channel_id)
+    """Return the way into a channel, replying to a message if one is given and stands there."""
     chat = client.services.overrides.effective(place)
-    mark = WAITING if chat.waiting_mark and is_there else ""
+    mark = WAITING if chat.waiting_mark else ""
     clock, source = client.services.clock, client.services.source
     requests = Requests(client, clock)
 
@@ -123,9 +117,7 @@ def message_sink(client: ClawbotClient, place: Place, reply_to: MessageId | None
         if message is not None:
             source.posted(message)
 
-    return MessageSink(
-        client, place, reply_to if is_there else None, clock, waiting_mark=mark, learn=learn
-    )
+    return MessageSink(client, place, reply_to, clock, waiting_mark=mark, learn=learn)
 
 
 WAITING: Final = "👀"

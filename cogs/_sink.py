@@ -18,7 +18,7 @@ from discord.http import MultipartParameters, Route, handle_message_parameters
 from discord.utils import MISSING
 
 from bot.core.clock import Clock
-from bot.core.domain import MessageId, Place, PlaceKind, QuestionId, Response
+from bot.core.domain import ChannelId, MessageId, Place, PlaceKind, QuestionId, Response
 from bot.core.errors import (
     DeliveryError,
     DeliveryForbiddenError,
@@ -51,13 +51,30 @@ _REFERENCE = frozenset({50035, 160002})
 _QUIET = discord.AllowedMentions.none()
 
 
+def _where_it_stands(
+    place: Place, message_id: MessageId | None
+) -> tuple[ChannelId, MessageId] | None:
+    """Return the channel and id of a question's message.
+
+    The message that a thread began with has the thread's id, and stands in its parent; that of a forum's
+    post stands in the post (Discord: threads).
+    """
+    if message_id is None:
+        return None
+    is_above = int(message_id) == int(place.channel_id) and place.kind is PlaceKind.THREAD
+    if not is_above:
+        return place.channel_id, message_id
+    return None if place.parent_id is None else (place.parent_id, message_id)
+
+
 class MessageSink:
     """An answer as ordinary messages, the first one a reply.
 
     Args:
         client: The logged-in client.
         place: Where to write: channel, thread or DM.
-        reply_to: The message to reply to; ``None`` for no reply.
+        reply_to: The message to reply to, and to mark; ``None`` for neither. The one that a thread
+            began with is marked only: it stands in the thread's parent.
         clock: Paces retries.
         call_timeout_s: Bound of one request, in seconds.
         waiting_mark: What stands on the message from the first typing until the first words.
@@ -82,10 +99,11 @@ class MessageSink:
         self._http = client.http
         self._channel_id = place.channel_id
         self._caller = Caller(clock, call_timeout_s)
+        self._asked = _where_it_stands(place, reply_to)
         self._reference: discord.MessageReference | None = None
-        if reply_to is not None:
+        if self._asked is not None and self._asked[0] == place.channel_id:
             self._reference = discord.MessageReference(
-                message_id=reply_to,
+                message_id=self._asked[1],
                 channel_id=place.channel_id,
                 guild_id=place.guild_id,
                 fail_if_not_exists=False,
@@ -142,10 +160,9 @@ class MessageSink:
 
     async def mark(self, emoji: str) -> None:
         """React to the question's message; see ``ReplySink.mark``."""
-        if self._reference is not None and self._reference.message_id is not None:
-            asked_id = self._reference.message_id
-            react = self._http.add_reaction
-            await self._caller.call(lambda: react(self._channel_id, asked_id, emoji))
+        if self._asked is not None:
+            asked, react = self._asked, self._http.add_reaction
+            await self._caller.call(lambda: react(*asked, emoji))
 
     async def _mark_waiting(self) -> None:
         async with self._marking:
@@ -157,12 +174,12 @@ class MessageSink:
     async def _unmark(self) -> None:
         """Take the waiting mark away for good, which is not worth more than one request."""
         async with self._marking:
-            mark, asked = self._waiting_mark, self._reference
+            mark, asked = self._waiting_mark, self._asked
             self._waiting_mark = ""
-            if not self._is_marked or asked is None or asked.message_id is None:
+            if not self._is_marked or asked is None:
                 return
             self._is_marked = False
-            take_away = self._http.remove_own_reaction(self._channel_id, asked.message_id, mark)
+            take_away = self._http.remove_own_reaction(*asked, mark)
             try:
                 await self._caller.within_limit(take_away)
             except (discord.HTTPException, discord.RateLimited, *TRANSIENT) as exc:

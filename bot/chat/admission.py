@@ -276,8 +276,10 @@ _TO_MANY: Final = ("<@&", "@everyone", "@here")
 def is_for_others(message: IncomingMessage) -> bool:
     """Return whether a message that doesn't mention the bot mentions or replies to somebody else."""
     is_reply = message.reference_id is not None and not message.is_forward
-    is_to_others = is_reply and message.replied_user_id != message.author.id
-    return is_to_others or bool(message.mentioned_ids) or any(m in message.text for m in _TO_MANY)
+    own_id = message.author.id
+    is_to_others = is_reply and message.replied_user_id != own_id
+    others = message.mentioned_ids - {own_id}  # a reply to one's own message mentions oneself
+    return is_to_others or bool(others) or any(m in message.text for m in _TO_MANY)
 
 
 def _denied_there(rules: DiscordSettings | PlaceRules, person: Person, place: Place) -> Rule | None:

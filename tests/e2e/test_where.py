@@ -77,6 +77,14 @@ async def test_what_is_for_somebody_else_is_left_alone(room: Room) -> None:
     assert await room.is_silent(await room.bob.reply(first, "I think so too"))
 
 
+async def test_who_goes_on_with_their_own_words_speaks_to_nobody_else(room: Room) -> None:
+    await room.set(answer_to="every_message")
+    first = await room.bob.say(room.channel, "My cat is called Mimi.")
+    await room.answered(first)
+    await room.answered(await room.bob.reply(first, "What is her name?"))
+    await room.answered(await room.bob.say(room.channel, f"{room.bob.tag} is who I am."))
+
+
 async def test_nobody_is_answered_where_that_is_switched_off(room: Room) -> None:
     await room.set(answer_to="never")
     asked = await room.bob.mention(room.channel, "Hello?")
@@ -130,14 +138,14 @@ async def test_without_the_permission_for_threads_the_answer_comes_in_place(room
     assert "I lack Create Public Threads" in said.content
 
 
+@pytest.mark.parametrize("where", ["here", "thread"])
 async def test_the_mark_stands_while_the_question_waits_and_goes_with_the_first_words(
-    room: Room,
+    room: Room, where: str
 ) -> None:
-    await room.set(waiting_mark=True)
+    await room.set(waiting_mark=True, answer_in=where)
     room.lm.set_timing(Timing(prefill_tokens_s=100.0))
     asked = await room.bob.mention(room.channel, "Hello?")
     await room.discord.wait_until(lambda: "👀" in asked.reactions)
-    await room.answered(asked)
     await room.discord.wait_until(lambda: "👀" not in asked.reactions)
 
 

@@ -510,12 +510,12 @@ class Reply:
         parts = self._parts
         if answered_by is not None and done.model:
             self._account.model = answered_by.key
-        parts.memory.learn(done.model, pipeline, self.question.counts_for)
+        # By the key that the builder asks with; a server may name the copy that answered.
+        key = answered_by.key if answered_by is not None else done.model
+        parts.memory.learn(key, pipeline, self.question.counts_for)
         if done.first_token_s is None or done.total_s is None:
             return
         if done.usage is not None and not done.prompt_was_cut:
-            # By the key that the builder asks with; a server may name the copy that answered.
-            key = answered_by.key if answered_by is not None else done.model
             parts.estimator.learn(key, done.sent or prompt.turns, done.usage.prompt_tokens)
 
     def _count(

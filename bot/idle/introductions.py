@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import secrets
@@ -46,6 +47,9 @@ MOST_TOKENS: Final = 1024
 
 LIMIT_S: Final = 40.0
 """Seconds for it: a thousand tokens at 25 tokens/s."""
+
+SUSPICIOUS_CHARS: Final = 16
+"""More text than this instead of one word may be thinking, as long as nothing shows otherwise."""
 
 _WORD_TOKENS: Final = 8
 """About how many tokens the words of ``SAY_OK`` are."""
@@ -118,13 +122,14 @@ class _Heard:
 
     pipeline: ReplyPipeline
     is_apart: bool = False
+    chars: int = 0
     usage: Usage | None = None
     writes: float = 0.0
     reason: FinishReason | None = None
 
     def restart(self) -> None:
         self.pipeline.restart()
-        self.is_apart = False
+        self.is_apart, self.chars = False, 0
 
     @property
     def thinking(self) -> str:
@@ -135,6 +140,11 @@ class _Heard:
         if self.pipeline.saw_open:
             return "tagged"
         return "none" if self.reason is FinishReason.STOP else ""
+
+    @property
+    def is_suspicious(self) -> bool:
+        """It wrote on and on, and nothing says yet whether that was thinking."""
+        return not self.thinking and self.chars > SUSPICIOUS_CHARS
 
 
 class Introductions:
@@ -203,7 +213,13 @@ class Introductions:
             stranger = f"{key} {load}"
             if key not in self._known and self._tries.get(stranger, 0) < MOST_TRIES:
                 self._tries[stranger] = self._tries.get(stranger, 0) + 1
-                await self._meet(key, load)
+                try:
+                    await self._meet(key, load)
+                except (
+                    asyncio.CancelledError
+                ):  # a question has come, which says nothing of the model
+                    self._tries[stranger] -= 1
+                    raise
                 return True
         return False
 
@@ -226,7 +242,8 @@ class Introductions:
         )
 
     def _teach(self, key: str, heard: _Heard) -> None:
-        """Teach what was seen; a long text that was cut short may be an answer as well as a thought."""
+        """Teach what was seen; a long text that was cut short is only suspected of being a thought."""
+        self._memory.suspect(key, is_suspected=heard.is_suspicious)
         if heard.thinking in {"untagged", "tagged", "apart"}:
             self._memory.teach(key, is_missing=heard.thinking == "untagged")
 
@@ -237,6 +254,7 @@ class Introductions:
             async for event in events:
                 if isinstance(event, TextDelta):
                     heard.is_apart = heard.is_apart or bool(event.reasoning)
+                    heard.chars += len(event.content)
                     heard.pipeline.feed(event)
                 elif isinstance(event, Restarted):
                     heard.restart()

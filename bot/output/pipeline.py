@@ -42,6 +42,11 @@ class Finished(Protocol):
         """A block of thinking was opened in the text, or came in a field of its own."""
         ...
 
+    @property
+    def has_text(self) -> bool:
+        """There is an answer beside the thinking."""
+        ...
+
 
 class ModelMemory:
     """Remembers, per model, whether the opening tag is missing; bounded.
@@ -57,6 +62,7 @@ class ModelMemory:
     def __init__(self, limit: int = 256, saved: object = None) -> None:
         self._known: Recent[str, bool] = Recent(limit)
         self._doubts: Recent[str, tuple[int, bool]] = Recent(limit)
+        self._suspected: set[str] = set()
         for model, stored in saved.items() if isinstance(saved, dict) else ():
             if isinstance(stored, bool):
                 self._known[str(model)] = stored
@@ -81,14 +87,18 @@ class ModelMemory:
         return doubt if doubter_id == person_id else self._belief(model)
 
     def learn(self, model: str | None, pipeline: Finished, person_id: int = 0) -> None:
-        """Take note of how an answer of this model went; an answer without thinking says nothing.
+        """Take note of how an answer of this model went; one without thinking ends a suspicion only.
 
         Args:
             model: Which one answered.
             pipeline: Its answer.
             person_id: Whom the answer was for.
         """
-        if model is None or not (pipeline.saw_orphan_close or pipeline.saw_open):
+        if model is None:
+            return
+        if not (pipeline.saw_orphan_close or pipeline.saw_open):
+            if model in self._suspected and pipeline.has_text:
+                self._suspected.discard(model)
             return
         says = pipeline.saw_orphan_close
         doubter_id, doubt = self._doubts.pop(model, (person_id, says))
@@ -99,17 +109,29 @@ class ModelMemory:
 
     def teach(self, model: str, *, is_missing: bool) -> None:
         """Note what a question of the bot's own has shown: it holds for everybody at once."""
-        self._doubts.pop(model, None)
+        self.forget(model)
         self._known[model] = is_missing
+
+    def suspect(self, model: str, *, is_suspected: bool) -> None:
+        """Note whether a model wrote on and on where one word was asked for, without an end as yet.
+
+        Until an answer has ended without thinking, it counts as one without the tag if nothing is known.
+        """
+        self._suspected.discard(model)
+        if is_suspected:
+            self._suspected.add(model)
 
     def forget(self, model: str) -> None:
         """Forget a model, whose template may be another from now on."""
         self._doubts.pop(model, None)
         self._known.pop(model, None)
+        self._suspected.discard(model)
 
     def _belief(self, model: str) -> bool:
         known = self._known.get(model)
-        return bool(PREFILLED_MODELS.search(model)) if known is None else known
+        if known is not None:
+            return known
+        return model in self._suspected or bool(PREFILLED_MODELS.search(model))
 
 
 __all__ = [

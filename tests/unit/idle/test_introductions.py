@@ -96,17 +96,41 @@ async def test_a_name_that_promises_thinking_is_believed_less_than_what_was_seen
     assert not memory.expects_missing_opening("deepseek-r1")
 
 
-async def test_a_text_that_a_question_cuts_short_teaches_nothing_and_hides_no_answer() -> None:
-    models, memory = Models((TextDelta(THOUGHT), asyncio.Event())), ModelMemory()
+@pytest.mark.parametrize("text", ["OK", THOUGHT])
+async def test_only_a_long_text_that_a_question_cuts_short_is_suspected_of_being_thinking(
+    text: str,
+) -> None:
+    models, memory = Models((TextDelta(text), asyncio.Event())), ModelMemory()
     known = between(models, memory)
     task = asyncio.get_running_loop().create_task(known.step())
     await settle()
     task.cancel()
     await settle()
-    assert not memory.expects_missing_opening(KEY, 7)
+    assert memory.expects_missing_opening(KEY, 7) is (text == THOUGHT)
+    assert known.of(KEY) is None
     models.scripts.append((TextDelta("OK, I have said it now and nothing else at all."), DONE))
-    assert await known.step()  # it is asked again: nothing was known yet
+    assert await known.step()  # it is asked again, to the end
     assert not memory.expects_missing_opening(KEY, 7)
+
+
+async def test_a_model_that_thinks_longer_than_it_is_listened_to_is_suspected() -> None:
+    cut = Completed(FinishReason.LENGTH, KEY)
+    models, memory = Models((TextDelta(THOUGHT), cut)), ModelMemory()
+    assert await between(models, memory).step()
+    assert memory.expects_missing_opening(KEY, 7)
+
+
+async def test_questions_that_cut_it_short_again_and_again_dont_end_the_asking() -> None:
+    cuts = MOST_TRIES + 1
+    models, memory = Models(*[(TextDelta("Well"), asyncio.Event())] * cuts), ModelMemory()
+    known = between(models, memory)
+    for _ in range(cuts):
+        task = asyncio.get_running_loop().create_task(known.step())
+        await settle()
+        task.cancel()
+        await settle()
+    assert await known.step()
+    assert known.of(KEY) is not None
 
 
 async def test_a_model_that_says_nothing_is_asked_a_bounded_number_of_times() -> None:

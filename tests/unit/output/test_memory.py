@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bot.core.domain import FinishReason, TextDelta
 from bot.output.pipeline import ModelMemory
 from tests.unit.output.helpers import pipeline, versions
 
@@ -42,6 +43,30 @@ def test_an_answer_without_thinking_teaches_nothing() -> None:
     versions(plain, ["Four."])
     memory.learn("qwq-32b", plain)
     assert memory.expects_missing_opening("qwq-32b")
+
+
+def test_a_suspicion_holds_until_an_answer_ends_without_thinking() -> None:
+    memory = ModelMemory()
+    memory.suspect("a", is_suspected=True)
+    assert memory.expects_missing_opening("a", 7)
+    cut = pipeline(expect=True)
+    cut.feed(TextDelta("Well, the number"))
+    cut.close(FinishReason.LENGTH)
+    memory.learn("a", cut)
+    assert memory.expects_missing_opening("a", 7)
+    plain = pipeline(expect=True)
+    versions(plain, ["Four."])
+    memory.learn("a", plain)
+    assert not memory.expects_missing_opening("a", 7)
+
+
+def test_a_suspicion_yields_to_what_is_known() -> None:
+    memory = ModelMemory()
+    memory.teach("a", is_missing=False)
+    memory.suspect("a", is_suspected=True)
+    assert not memory.expects_missing_opening("a")
+    memory.forget("a")
+    assert not memory.expects_missing_opening("a")
 
 
 def test_it_forgets_the_oldest() -> None:

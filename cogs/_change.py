@@ -59,7 +59,8 @@ async def change(interaction: Interaction, wanted: Wanted, scope: Scope) -> None
     if warnings:
         await ask(interaction, prepared, scope, warnings)
     else:
-        await _respond.say(interaction, await carry_out(interaction, prepared, scope))
+        done = await carry_out(interaction, prepared, scope)
+        await _respond.say_lines(interaction, done.splitlines())
 
 
 async def tried(interaction: Interaction, wanted: Wanted, scope: Scope) -> tuple[Wanted, list[str]]:

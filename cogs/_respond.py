@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from typing import Any, Final
 
 import discord
@@ -64,6 +64,46 @@ async def say(
             _log.warning("an interaction could not be answered (%s, %s)", exc.status, exc.code)
     except LOST as exc:
         _log.warning("an interaction could not be answered (%s)", plain_reason(exc))
+
+
+MOST_PAGES: Final = 6
+"""Messages of one answer; beyond that it is cut."""
+
+
+async def say_lines(interaction: discord.Interaction, lines: Iterable[str]) -> None:
+    """Answer as ``say`` does, in as many messages as the lines take."""
+    pages = [""]
+    for line in lines:
+        for piece in _pieces(line):
+            if units(pages[-1]) + 1 + units(piece) > MESSAGE_UNITS:
+                pages.append("")
+            pages[-1] += f"\n{piece}" if pages[-1] else piece
+    await say(interaction, pages[0])
+    for page in pages[1:MOST_PAGES]:
+        await say_further(interaction, page)
+
+
+async def say_further(
+    interaction: discord.Interaction, text: str, *, file: discord.File | None = None
+) -> None:
+    """Say something more to whoever was answered, in a message of its own that only they see."""
+    attachment = discord.utils.MISSING if file is None else file
+    try:
+        await interaction.followup.send(
+            shortened(text), ephemeral=True, suppress_embeds=True, file=attachment
+        )
+    except LOST as exc:
+        _log.warning("an answer could not be gone on with (%s)", plain_reason(exc))
+
+
+def _pieces(line: str) -> Iterator[str]:
+    """Yield a line in parts that fit into a message, cut between words."""
+    while units(line) > MESSAGE_UNITS:
+        end = fit(line, 0, MESSAGE_UNITS)
+        end = line.rfind(" ", 0, end) if " " in line[:end] else end
+        yield line[:end]
+        line = line[end:].lstrip()
+    yield line
 
 
 async def _answer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final, get_args
 
 import discord
@@ -35,6 +36,8 @@ MOST_CHOICES = 25
 CHOICE_CHARS = 100
 """Longest name and value of a choice (Discord: application commands)."""
 SHOWN_VALUE_CHARS = 120
+MOST_ENTRIES: Final = 30
+"""Entries of a list that stand in a sentence; of longer lists a change names what came and what went."""
 NEEDS_ALLOWED_MODEL = (
     "That model isn't in memory, and only whoever runs me may load it. Choose one that /model list "
     "shows as loaded, or ask them to allow it here with /model allow."
@@ -106,13 +109,22 @@ def short(text: str, most: int = SHOWN_VALUE_CHARS) -> str:
 def value_words(key: str, value: object, most: int = SHOWN_VALUE_CHARS) -> str:
     """Return a setting's value as it stands in a sentence: mentions are shown as such."""
     kind = SETTING_TYPES[key]
+    if isinstance(value, tuple) and len(value) > MOST_ENTRIES:
+        return f"{kind.written(value[:MOST_ENTRIES])} and {len(value) - MOST_ENTRIES} more"
     text = shown(str(value)) if kind.of == "model" and value else kind.written(value)
     return text if kind.of in {"channel", "role", "person"} and value else short(text, most)
 
 
-def describe_setting(setting: ShownSetting) -> str:
-    """Return one line: name, value, where it comes from, who set it and when."""
-    value = value_words(setting.key, setting.value)
+def describe_setting(setting: ShownSetting, *, is_whole: bool = False) -> str:
+    """Return one line: name, value, where it comes from, who set it and when.
+
+    Args:
+        setting: As it holds somewhere.
+        is_whole: A list is written to its end, however long.
+    """
+    is_list = is_whole and isinstance(setting.value, tuple)
+    words = SETTING_TYPES[setting.key].written if is_list else partial(value_words, setting.key)
+    value = words(setting.value)
     line = f"**{setting.key}** {value} · from {source_words(setting)}"
     if setting.changed_by is not None and setting.changed_at is not None:
         when = discord.utils.format_dt(setting.changed_at, "R")
@@ -157,6 +169,11 @@ def describe_undo(change: Change) -> str:
 
 
 def _steps(key: str, old: object, new: object) -> str:
+    if isinstance(old, tuple) and isinstance(new, tuple) and max(len(old), len(new)) > MOST_ENTRIES:
+        came = [each for each in new if each not in old]
+        went = [each for each in old if each not in new]
+        ways, written = (("added", came), ("removed", went)), SETTING_TYPES[key].written
+        return "; ".join(f"{verb} {written(entries)}" for verb, entries in ways if entries)
     return " → ".join(
         "not set" if value is None else value_words(key, value) for value in (old, new)
     )

@@ -48,6 +48,7 @@ Interaction = discord.Interaction[ClawbotClient]
 
 HISTORY_LINES = 15
 OVERVIEW_CHARS = 30
+PERSONA_CHARS: Final = 1600
 
 
 _FORMS: Final = {_setup.FORM: _setup.submitted, _persona.FORM: _persona.submitted}
@@ -115,17 +116,19 @@ class AdminCog(commands.Cog):
         if scope is None:
             _gate.require_manager(interaction)
             shown = self._store.show(_convert.interaction_place(interaction))
-            text = describe_setting(_of(shown, one)) if one else _overview(interaction, shown)
+            lines = _overview(interaction, shown)
+            if one is not None:
+                lines = [describe_setting(_of(shown, one), is_whole=True)]
         else:
             where = scope_for(interaction, scope)
-            lines = self._shown_at(where, [one.name] if one else list(SETTING_TYPES))
-            text = "\n".join(map(describe_setting, lines)) or "Nothing is set at that level."
+            set_there = self._shown_at(where, [one.name] if one else list(SETTING_TYPES))
+            lines = list(map(describe_setting, set_there)) or ["Nothing is set at that level."]
         if one is not None:
-            text += f"\n{one.description}. It may be {one.allowed}."
+            lines.append(f"{one.description}. It may be {one.allowed}.")
         if UserId(interaction.user.id) in _gate.owner_ids(self.bot):
             troubles = [*self._services.storage.state, *self._store.file_state]
-            text = "\n".join([*(f"⚠️ {each}" for each in troubles), text])
-        await _respond.say(interaction, text)
+            lines = [*(f"⚠️ {each}" for each in troubles), *lines]
+        await _respond.say_lines(interaction, lines)
 
     def _shown_at(self, scope: Scope, keys: Sequence[str]) -> list[ShownSetting]:
         stored = [self._store.stored(scope, key) for key in keys]
@@ -185,7 +188,7 @@ class AdminCog(commands.Cog):
         scope = Scope.in_guild(GuildId(interaction.guild_id or 0))
         changes = await self._store.history(setting, HISTORY_LINES, scope)
         lines = list(map(describe_change, changes)) or ["Nothing was changed yet."]
-        await _respond.say(interaction, "\n".join(lines))
+        await _respond.say_lines(interaction, lines)
 
     @show.autocomplete("setting")
     @set_.autocomplete("setting")
@@ -210,7 +213,10 @@ class AdminCog(commands.Cog):
         _gate.require_manager(interaction)
         place = _convert.interaction_place(interaction)
         line = next(shown for shown in self._store.show(place) if shown.key == "system_prompt")
-        text = str(line.value).replace("```", "'''")[:1700]
+        text = str(line.value).replace("```", "'''")
+        if len(text) > PERSONA_CHARS:
+            more = len(text) - PERSONA_CHARS
+            text = f"{text[:PERSONA_CHARS]}…\n({more:,} more characters; /persona export gives all)"
         await _respond.say(interaction, f"{describe_setting(line)[:250]}\n```text\n{text}\n```")
 
     @persona.command(name="edit", extras=_respond.OTHERWISE)
@@ -297,7 +303,7 @@ def _of(shown: Sequence[ShownSetting], kind: SettingType) -> ShownSetting:
     return next(line for line in shown if line.key == kind.name)
 
 
-def _overview(interaction: Interaction, shown: Sequence[ShownSetting]) -> str:
+def _overview(interaction: Interaction, shown: Sequence[ShownSetting]) -> list[str]:
     """Return what was set by command, a line each, and all else that this person may set, in short."""
     kinds = {kind.name: kind for kind in may_set(interaction)}
     lines = [describe_setting(line) for line in shown if line.layer is not Layer.FILE]
@@ -306,7 +312,7 @@ def _overview(interaction: Interaction, shown: Sequence[ShownSetting]) -> str:
         for line in shown
         if line.layer is Layer.FILE and line.key in kinds
     ]
-    return "\n".join([*lines, f"Not changed: {' · '.join(rest)}"])
+    return [*lines, f"Not changed: {' · '.join(rest)}"]
 
 
 async def setup(bot: ClawbotClient) -> None:

@@ -270,7 +270,8 @@ async def _hand_out(interaction: Interaction, parts: Sequence[bytes], text: str)
     for number, part in enumerate(parts, 1):
         name = "clawbot-data.json" if len(parts) == 1 else f"clawbot-data-{number}.json"
         said = text if len(parts) == 1 else f"{text} File {number} of {len(parts)}."
-        await _respond.say(interaction, said, file=discord.File(io.BytesIO(part), name))
+        hand_out = _respond.say if number == 1 else _respond.say_further
+        await hand_out(interaction, said, file=discord.File(io.BytesIO(part), name))
 
 
 def person_text(held: Held, days: int, *, is_opted_out: bool) -> str:

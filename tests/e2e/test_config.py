@@ -194,6 +194,32 @@ async def test_owners_are_told_what_a_list_does_to_all_servers_and_to_themselves
     assert "you no longer run me" in oneself.content
 
 
+async def test_long_lists_and_many_settings_are_told_to_their_end(server: Server) -> None:
+    guild = server.general.guild
+    assert guild is not None
+    many = [guild.add_channel(f"room-{number}") for number in range(40)]
+    for part in (many[:20], many[20:]):
+        value = " ".join(f"+{each.id}" for each in part)
+        await server.use(server.ada, "config set", setting="blocked_channel_ids", value=value)
+    for name in ("allowed_role_ids", "admin_role_ids"):
+        ids = " ".join(str(guild.add_role(f"{name}-{number}").id) for number in range(25))
+        asked = await server.use(server.ada, "config set", setting=name, value=ids)
+        if "⚠️" in asked.content:
+            await server.press(server.ada, asked, "Change it")
+    shown = await server.use(server.ada, "config show")
+    told = "".join(each.content for each in shown.messages)
+    await server.discord.wait_until(lambda: "Not changed:" in shown.messages[-1].content)
+    assert all(each.ephemeral for each in shown.messages)
+    assert "and 10 more" in told
+    one = await server.use(server.ada, "config show", setting="blocked_channel_ids")
+    assert all(f"<#{each.id}>" in one.content for each in many)
+    history = await server.use(server.ada, "config history")
+    await server.discord.wait_until(lambda: len(history.messages) > 1)
+    told = "\n".join(each.content for each in history.messages)
+    assert f"added {', '.join(f'<#{each.id}>' for each in many[20:])}" in told
+    assert f"not set → {', '.join(f'<#{each.id}>' for each in many[:20])}" in told
+
+
 async def test_channels_and_roles_are_found_by_name_and_near_names_are_offered(
     server: Server,
 ) -> None:

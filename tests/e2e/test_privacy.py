@@ -187,6 +187,22 @@ async def test_an_export_holds_a_persons_own_words_and_nobody_elses(town: Town) 
     assert "Bob" not in file.data.decode()
 
 
+async def test_an_export_that_takes_several_files_hands_all_of_them_out(town: Town) -> None:
+    async with town.bot():
+        for number in range(2):
+            await town.ask(town.ada, f"{WORDS} {number}")
+    with contextlib.closing(sqlite3.connect(town.folder / "clawbot.db")) as database:
+        database.execute("UPDATE questions SET thinking = ?", (json.dumps("x" * (5 * 2**20)),))
+        database.commit()
+    async with town.bot():
+        made = await town.use(town.ada, "privacy export")
+        await town.discord.wait_until(lambda: len(made.messages) == 2)
+    files = [file for each in made.messages for file in each.attachments]
+    assert [each.filename for each in files] == ["clawbot-data-1.json", "clawbot-data-2.json"]
+    told = [question["text"] for file in files for question in json.loads(file.data)["questions"]]
+    assert [WORDS in each for each in told] == [True, True]
+
+
 async def test_who_opted_out_is_read_in_their_own_questions_only(town: Town) -> None:
     async with town.bot():
         await town.use(town.ada, "privacy opt-out")

@@ -2,7 +2,7 @@
 
 Exit codes: 0 clean, 1 crash, 2 usage, 69 a service it needs is unavailable, 78 configuration (these
 two as in BSD's ``sysexits.h``), 130 a check or the first
-set-up that was stopped (as shells count Ctrl-C). The last line on standard error is a sentence for a person, but
+set-up that was stopped, or any command before it began (as shells count Ctrl-C). The last line on standard error is a sentence for a person, but
 ``check`` says everything once, on standard output.
 """
 
@@ -50,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     try:
         return command(options)
-    except KeyboardInterrupt:
-        return 0
+    except KeyboardInterrupt:  # before the command could do something about it
+        return INTERRUPTED
     except BrokenPipeError:
         detach_output()
         return 0

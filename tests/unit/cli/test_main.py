@@ -32,16 +32,29 @@ import sys
 from bot.__main__ import main
 class Press:
     def find_spec(self, name, path=None, target=None):
-        if name == "config.settings":
+        if name == "{module}":
             raise KeyboardInterrupt
 sys.meta_path.insert(0, Press())
 sys.exit(main())
 """
 
 
-def test_ctrl_c_amid_the_first_imports_leaves_no_traceback() -> None:
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("config.settings", []),
+        ("bot.ops.check", ["check"]),
+        ("bot.ops.check", ["check", "--json"]),
+        ("bot.ops.first_setup", ["init"]),
+        ("bot.demo.run", ["demo"]),
+    ],
+)
+def test_ctrl_c_amid_the_first_imports_is_told_by_the_exit_code_alone(
+    module: str, arguments: list[str]
+) -> None:
+    pressed = PRESSED.replace("{module}", module)
     done = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", PRESSED], cwd=ROOT, capture_output=True, check=False
+        [sys.executable, "-c", pressed, *arguments], cwd=ROOT, capture_output=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 

@@ -111,6 +111,8 @@ def _look(settings: StoreSettings, folder: Path, database: Path) -> Iterator[Fin
         nearest = next((parent for parent in folder.absolute().parents if parent.exists()), folder)
         if not nearest.is_dir() or not is_writable(nearest):
             yield _unusable(folder, "it doesn't exist and can't be made")
+        else:
+            yield from _room(settings, nearest)
         return
     if not folder.is_dir():
         yield _unusable(folder, "it is a file")
@@ -119,6 +121,16 @@ def _look(settings: StoreSettings, folder: Path, database: Path) -> Iterator[Fin
         yield _unusable(folder, "this user may not read and write there")
         return
     yield from _privacy(folder)
+    yield from _room(settings, folder)
+    if settings.database_url is not None:
+        return
+    if database.exists():
+        yield from _database(database)
+    elif database.is_symlink():
+        yield _unusable(folder, f"{database.name} in it is a link that leads nowhere")
+
+
+def _room(settings: StoreSettings, folder: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free
     if free < settings.reserve_mib * _MIB:
         yield _warning(
@@ -126,12 +138,6 @@ def _look(settings: StoreSettings, folder: Path, database: Path) -> Iterator[Fin
             "deleted.",
             "Make room there, or move the data folder with CLAWBOT_DATA_DIR.",
         )
-    if settings.database_url is not None:
-        return
-    if database.exists():
-        yield from _database(database)
-    elif database.is_symlink():
-        yield _unusable(folder, f"{database.name} in it is a link that leads nowhere")
 
 
 def is_writable(folder: Path) -> bool:

@@ -129,10 +129,11 @@ def test_what_was_set_aside_is_said_until_a_person_has_seen_to_it(folder: Path) 
     assert [finding.status for finding in _findings(folder)] == [Status.OK]
 
 
-def test_a_disk_that_is_nearly_full_is_said(folder: Path) -> None:
-    (finding,) = _findings(folder, reserve_mib=1_048_576)
-    assert finding.status is Status.WARNING
-    assert "MiB left" in finding.cause
+def test_a_disk_that_is_nearly_full_is_said_also_before_the_first_start(folder: Path) -> None:
+    for where in (folder, folder.parent / "not" / "yet"):
+        (finding,) = _findings(where, reserve_mib=1_048_576)
+        assert finding.status is Status.WARNING
+        assert "MiB left" in finding.cause
 
 
 def test_owners_are_told_what_the_database_says_of_itself() -> None:

@@ -68,12 +68,18 @@ def _absent(configured: str, models: Sequence[ModelInfo], fitting: Sequence[Mode
         return replace(failed(Step.MODELS, failure, cause, advice), technical=_names(fitting))
     by_name = {model.key.lower().rpartition("/")[2]: model.key for model in models}
     wanted = configured.lower().rpartition("/")[2].partition("@")[0]
-    near = get_close_matches(wanted, by_name, n=1, cutoff=0.7)
-    if not near:
-        return failed(Step.MODELS, failure, "The configured model isn't there.")
-    advice = f"Set LMSTUDIO_MODEL to `{one_line(by_name[near[0]])}`, or choose it with /model use."
-    cause = "The configured model isn't there, but one of nearly that name is."
-    return failed(Step.MODELS, failure, cause, advice)
+    holding = [name for name in by_name if wanted in name]
+    near = get_close_matches(wanted, by_name, n=1, cutoff=0.7) or (
+        holding if len(holding) == 1 else []
+    )
+    cause, advice = "The configured model isn't there.", ""
+    if near:
+        cause = "The configured model isn't there, but one of nearly that name is."
+        advice = (
+            f"Set LMSTUDIO_MODEL to `{one_line(by_name[near[0]])}`, or choose it with /model use."
+        )
+    there = f"{shown(configured)} is configured; there is {_names(models)}"
+    return replace(failed(Step.MODELS, failure, cause, advice), technical=there)
 
 
 def model_facts(model: ModelInfo) -> dict[str, Fact]:

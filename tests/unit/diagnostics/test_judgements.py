@@ -153,6 +153,19 @@ def test_models(
     assert cause in finding.cause
 
 
+def test_a_missing_model_is_named_beside_those_that_are_there() -> None:
+    for configured in ("x/none", "b/wrm"):
+        finding = judged([COLD, WARM], (), configured)
+        assert finding.technical == f"{configured} is configured; there is b/warm, a/cold"
+
+
+def test_a_part_of_one_models_name_leads_to_that_model() -> None:
+    gemma = a_model("google/gemma-3-27b", "google/gemma-3-27b")
+    assert "`google/gemma-3-27b`" in judged([gemma, WARM], (), "gemma").advice
+    several = judged([gemma, a_model("google/gemma-3-4b")], (), "gemma")
+    assert "`google/gemma" not in several.advice
+
+
 def test_a_small_context_is_a_warning_and_details_are_technical() -> None:
     small = a_model("b/warm", "b/warm", context_length=2048)
     assert judged([small], (), None).status is Status.WARNING

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+import re
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,6 +36,8 @@ API_TOKEN: Final = "LMSTUDIO_API_TOKEN"  # noqa: S105 - as above
 MODEL: Final = "LMSTUDIO_MODEL"
 OWNERS: Final = "CLAWBOT_OWNER_IDS"
 
+_MENTION: Final = re.compile(r"<@!?(\d+)>")
+_PARTED: Final = re.compile(r"[\s,;、，]+")
 _SHOWN_MODELS: Final = 20
 _INDENT: Final = 3
 
@@ -160,17 +163,28 @@ def _ask_model(answers: _Answers, settings: Settings) -> None:
     models = asyncio.run(_models(settings))
     for number, model in enumerate(models, start=1):
         _say(f"   {number}  {model.key}{' (loaded)' if model.is_loaded else ''}")
-    usual = answers.before(MODEL)
+    usual, keys = answers.before(MODEL), [model.key for model in models]
+    if usual:
+        _say("   0  whatever is loaded")
     while True:
         text = _asked("Number or name", usual or "whatever is loaded")
-        if text.isdecimal() and 0 < int(text) <= len(models):
-            text = models[int(text) - 1].key
-        text = text or usual
-        is_there = not text or text in {model.key for model in models}
+        text = _model_meant(text or usual, keys)
+        is_there = not text or text in keys
         if not is_there and not _agreed("LM Studio doesn't list that model. Keep it all the same?"):
             continue
         if _accepted(answers, MODEL, text) is not None:
             return
+
+
+def _model_meant(text: str, keys: Sequence[str]) -> str:
+    """Return the model of a number or of a part of one's name; what else was typed as it is."""
+    if text.isdecimal() and int(text) <= len(keys):
+        return ("", *keys)[int(text)]
+    holding = [key for key in keys if text and text.casefold() in key.casefold()]
+    if text in keys or len(holding) != 1:
+        return text
+    _say(f"   That is {holding[0]}.")
+    return holding[0]
 
 
 def _ask_owners(answers: _Answers) -> None:
@@ -179,9 +193,15 @@ def _ask_owners(answers: _Answers) -> None:
         "   (Settings, Advanced, Developer Mode; then right-click a person, Copy User ID)."
     )
     usual = answers.before(OWNERS)
+    question = "Ids, separated by commas" + (", or - for nobody else" if usual else "")
     while True:
-        text = _asked("Ids, separated by commas", usual or "nobody else")
-        if _accepted(answers, OWNERS, text or usual) is not None:
+        text = _asked(question, usual or "nobody else")
+        ids = (
+            ""
+            if text == "-"
+            else ",".join(_PARTED.split(_MENTION.sub(r" \1 ", text or usual).strip()))
+        )
+        if _accepted(answers, OWNERS, ids) is not None:
             return
 
 

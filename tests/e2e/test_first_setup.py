@@ -9,7 +9,7 @@ import pytest
 
 from config.environment import read_environment
 from sandbox.discord import DiscordSandbox
-from sandbox.lmstudio import LMStudioSandbox
+from sandbox.lmstudio import LMStudioSandbox, Model
 from tests.support.process import Ended, run_clawbot
 
 
@@ -109,6 +109,36 @@ async def test_a_second_run_offers_what_is_there_and_leaves_the_rest(
     assert env["CLAWBOT_CHAT__TEMPERATURE"] == "0.3"
     assert file.read_text("utf-8").startswith("# mine\n")
     assert not (tmp_path / ".env.new").exists()
+
+
+async def test_a_second_run_can_go_back_to_any_model_and_to_nobody_else(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text(
+        f"DISCORD_TOKEN={discord.token}\nLMSTUDIO_BASE_URL={lm.base_url}\n"
+        "LMSTUDIO_MODEL=gone\nCLAWBOT_OWNER_IDS=123\n"
+    )
+    done = await set_up(discord, tmp_path, "", "", "0", "-")
+    assert done.code == 0, done.out + done.err
+    assert "0  whatever is loaded" in done.out
+    assert written(tmp_path).get("LMSTUDIO_MODEL", "") == ""
+    assert written(tmp_path).get("CLAWBOT_OWNER_IDS", "") == ""
+
+
+async def test_a_part_of_one_models_name_and_mentions_of_people_are_understood(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    lm.models = [Model("qwen/qwen3-next-80b"), Model("google/gemma-3-27b", loaded=False)]
+    await lm.stop()
+    await lm.start()
+    people = "<@123456789012345678>; <@!223456789012345678> 323456789012345678,"
+    done = await set_up(discord, tmp_path, discord.token, lm.base_url, "Gemma", people)
+    assert done.code == 0, done.out + done.err
+    assert "That is google/gemma-3-27b." in done.out
+    env = written(tmp_path)
+    assert env["LMSTUDIO_MODEL"] == "google/gemma-3-27b"
+    owners = "123456789012345678,223456789012345678,323456789012345678,"
+    assert env["CLAWBOT_OWNER_IDS"].rstrip(",") == owners.rstrip(",")
 
 
 @pytest.mark.parametrize("answers", [0, 1, 2, 3])

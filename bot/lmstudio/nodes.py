@@ -423,7 +423,9 @@ class Node:
 
     def _set_up(self, *, is_up: bool) -> None:
         if self.is_up is not is_up:
-            away = "is still loading its model" if self.is_loading else "doesn't answer"
+            away = "doesn't answer; clawbot check and /diag network say why"
+            if self.is_loading:
+                away = "is still loading its model"
             level, state = (logging.INFO, "answers") if is_up else (logging.WARNING, away)
             _log.log(level, "LM Studio (address %d) %s", self.index + 1, state)
             self.is_up = is_up

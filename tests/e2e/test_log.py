@@ -197,3 +197,15 @@ async def test_each_fate_of_a_question_is_one_line_also_over_a_restart(
         assert [line[: len(fate)] for line in own] == [fate]
     assert "later by a new start" in str(lines)
     assert ASKED not in stream.getvalue()
+
+
+async def test_a_server_that_doesnt_answer_is_logged_with_what_tells_why(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    settings = settings_for(discord, lm, tmp_path)
+    stream = logging_of(settings)
+    await lm.stop()
+    async with running(settings):
+        await discord.wait_until(lambda: "(address 1) doesn't answer" in stream.getvalue())
+    (line,) = [one for one in stream.getvalue().splitlines() if "(address 1)" in one]
+    assert "clawbot check" in line

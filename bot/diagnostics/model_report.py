@@ -66,15 +66,19 @@ def acquaintance_text(known: Acquaintance | None) -> str:
     ]
     lines = [
         _THINKING.get(known.thinking, ""),
-        "It refused the setting for how much it thinks; I leave that out."
-        if known.refuses_effort
-        else "",
+        _effort_text(known),
         f"It {listed(pace)}." if pace else "",
         f"Its template adds about {counted(known.overhead_tokens, 'token')} to a prompt."
         if known.overhead_tokens
         else "",
     ]
     return "\n".join(filter(None, lines))
+
+
+def _effort_text(known: Acquaintance) -> str:
+    if known.refuses_effort:
+        return "It refused the setting for how much it thinks; I leave that out."
+    return "It takes the setting for how much it thinks." if known.takes_effort else ""
 
 
 def read_ahead_text(cost: Cost) -> str:

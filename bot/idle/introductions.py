@@ -110,6 +110,11 @@ class Acquaintance:
         return isinstance(refused, list) and "reasoning_effort" in refused
 
     @property
+    def takes_effort(self) -> bool:
+        """Whether it took that setting."""
+        return self.experience.get("takes_effort") is True
+
+    @property
     def load_s(self) -> float:
         """How long loading it took, in seconds; 0 where unknown."""
         load_s = self.experience.get("load_s")

@@ -250,6 +250,7 @@ class LearnedCapabilities:
         is_blind: It refused an image.
         folds_system: Its template takes no system role.
         refused_fields: Optional fields that it refused.
+        takes_effort: It took the setting for how much it thinks.
         cache_misses: Prompts in a row that went on from what it had read and were read whole.
         missed_at_s: When that was looked at last, in seconds of the monotonic clock.
     """
@@ -263,6 +264,7 @@ class LearnedCapabilities:
     is_blind: bool = False
     folds_system: bool = False
     refused_fields: set[str] = field(default_factory=set)
+    takes_effort: bool = False
     cache_misses: int = 0
     missed_at_s: float = 0.0
 
@@ -273,6 +275,7 @@ class LearnedCapabilities:
             "load_s": self.load_s or 0.0,
             "folds_system": self.folds_system,
             "refused": sorted(self.refused_fields),
+            "takes_effort": self.takes_effort,
         }
 
     def restore(self, saved: dict[str, object]) -> None:
@@ -283,6 +286,7 @@ class LearnedCapabilities:
         if isinstance(load_s, float) and 0 < load_s <= _LONGEST_LOAD_S and self.load_s is None:
             self.load_s = load_s
         self.folds_system = self.folds_system or saved.get("folds_system") is True
+        self.takes_effort = self.takes_effort or saved.get("takes_effort") is True
         for name in refused if isinstance(refused, list) else ():
             if isinstance(name, str) and len(self.refused_fields) < _MOST_FIELDS:
                 self.refused_fields.add(name)

@@ -139,6 +139,7 @@ class Node:
         self._look_again = asyncio.Event()
         self._told_near: set[str] = set()
         self._loads: Counter[str] = Counter()
+        self._loaded_as: Recent[str, tuple[object, ...]] = Recent(_MAX_LEARNED)
         self.refused_names: set[str] = set()
         self.is_drained = False
         self._pace: Recent[str, float] = Recent(_MAX_LEARNED)
@@ -405,6 +406,7 @@ class Node:
     def _learn(self, catalogue: Catalogue) -> None:
         """Take a new list; a model loaded anew makes void what was learned of its last load."""
         for model in catalogue.models:
+            self._forget_other_load(model)
             before = self.catalogue.find(model.key) if self.catalogue else None
             if before is None or not model.is_loaded:
                 continue
@@ -420,6 +422,16 @@ class Node:
         if self.catalogue is None or self.catalogue.models != catalogue.models:
             self.refused_names.clear()
         self.catalogue = catalogue
+
+    def _forget_other_load(self, model: ModelInfo) -> None:
+        """Forget what was learned of a model that is loaded otherwise than when it was last."""
+        if not model.is_loaded:
+            return
+        load = load_of(model)
+        learned = self._learned.get(model.key)
+        if learned is not None and self._loaded_as.get(model.key, load) != load:
+            self._learned[model.key] = LearnedCapabilities(learned.load, load_s=learned.load_s)
+        self._loaded_as[model.key] = load
 
     def _set_up(self, *, is_up: bool) -> None:
         if self.is_up is not is_up:

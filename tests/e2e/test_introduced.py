@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Person
-from sandbox.lmstudio import Answer, LMStudioSandbox, RecordedRequest
+from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, RecordedRequest
 from tests.support.application import running, settings_for
 
 KEY = "qwen/qwen3-next-80b"
@@ -96,3 +96,27 @@ async def test_what_is_known_of_a_model_is_kept_over_a_restart(
         asked = await ada.mention(channel, "What is the capital of France?")
         await discord.wait_reply(asked, until=lambda r: r.content == "Paris.")
         assert len(lm.completions) == 3
+
+
+async def test_diag_model_tells_what_a_model_taught_until_it_is_loaded_otherwise(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    async def told(requests: int) -> str:
+        await lm.wait_until(lambda: len([r for r in lm.completions if r.ended_at]) == requests)
+        shown = await ada.slash(channel, "diag model")
+        await discord.wait_until(lambda: shown.content)
+        return shown.content
+
+    lm.answer_with(untagged)
+    lm.faults.next(Fault.VALIDATION_ZOD, times=None, words="reasoning_effort")
+    async with running(settings_for(discord, lm, tmp_path, **ON)):
+        said = await told(3)
+        assert "It refused the setting for how much it thinks" in said
+        assert "without an opening tag" in said
+        assert "Its template adds about" in said
+        lm.faults.clear()
+        lm.unload(KEY)
+        await lm.load(KEY, 16_384)
+        said = await told(5)
+        assert "It takes the setting for how much it thinks" in said
+        assert "It refused" not in said

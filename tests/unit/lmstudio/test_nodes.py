@@ -95,6 +95,31 @@ async def test_a_learned_limit_holds_where_loading_finds_the_model_loaded() -> N
     assert limit_of(node) == 2048
 
 
+@pytest.mark.parametrize(
+    ("between", "is_kept"),
+    [([8192], True), ([None, 8192], True), ([16_384], False), ([None, 16_384], False)],
+    ids=["as it was", "again as it was", "otherwise", "again but otherwise"],
+)
+async def test_what_a_model_taught_is_forgotten_once_it_is_loaded_otherwise(
+    between: list[int | None], is_kept: bool
+) -> None:
+    server = ListedServer(8192)
+    node = Node(0, server, FakeClock(), lambda: None)
+    await node.refresh()
+    learned = node.learned("a/b")
+    learned.refused_fields.add("reasoning_effort")
+    learned.folds_system = learned.is_blind = True
+    learned.speed.learn(4000, 10.0, is_certain=True)
+    learned.load_s = 30.0
+    for context_tokens in between:
+        server.context_tokens = context_tokens
+        await node.refresh()
+    after = node.learned("a/b")
+    assert bool(after.refused_fields) is after.folds_system is after.is_blind is is_kept
+    assert after.speed.is_known is is_kept
+    assert after.load_s == 30.0, "another load takes about as long"
+
+
 @pytest.mark.parametrize(("counted", "remarks"), [(1000, [CUT_BY_SERVER]), (4000, [])])
 async def test_a_server_that_read_only_part_of_a_prompt_is_named_to_the_person(
     counted: int, remarks: list[str]

@@ -139,6 +139,9 @@ CONTENT_CHARS: Final = 64
 VALUE_CHARS: Final = 20
 """What is shorter, in a pair that is named like thinking, is a value of a file: ``<reason>none</reason>``."""
 
+PAIR_CHARS: Final = 200
+"""Longest line between two tags that may be a file's, in characters."""
+
 _STEMS: Final = re.compile(
     r"(?<![^\W\d_])(?:think|thought|ponder|reflect|reason|monolog|deliberat|contemplat|cogitat|cognition|musing"
     r"|introspect|brainstorm|scratch_?pad|rationale|inner_|internal_|hidden_|pre_?(?:answer|response)"
@@ -159,50 +162,73 @@ _ELEMENTS: Final = frozenset(
 _SHORT_CHARS: Final = 3
 """So short a name is an element of HTML, or a type of a program."""
 
-_ALOUD: Final = (
-    r"(?:(?:okay|ok|alright|all right|right|so|hm{1,4}|well|now|first|got it|wait|good"
-    r"|好的|好|嗯|首先|はい|まず|итак|хорошо|так|gut|bien|bueno|vale)[,.!…:，。、 ]{1,4}+)"
+_LEAD: Final = r"[\s*_>#(\-]{0,8}+"
+_SIGHS: Final = (
+    r"(?:okay|ok|alright|all right|right|so|hm{1,4}|well|now|first|got it|wait|good"
+    r"|好的|好|嗯|首先|はい|まず|итак|хорошо|так|gut|bien|bueno|vale)"
+)
+_ALOUD: Final = rf"(?:{_SIGHS}[,.!…:，。、 ]{{1,4}}+)"
+_ELSEWHERE: Final = (
+    r"用户|ユーザー|사용자|المستخدم|пользовател|der (?:nutzer|benutzer|user) |l['’]utilisat"
+    r"|el usuario |o usuário |l['’]utente |de gebruiker |użytkownik|kullanıcı|người dùng"
 )
 _OF_THE_USER: Final = (
     r"(?:"
     r"(?:the|this) user(?:'s|’s)? (?:is|wants?|ask|has|needs?|sa(?:id|ys)|just|seems|may|might|would|greet"
     r"|quer|quest|request|message|input|provided|sent|gave|didn|hasn)"
     r"|\d\. {1,3}(?:\*\*)?(?:analy[sz]e|understand|deconstruct|identify) the (?:user|request|input|query)"
-    r"|用户|ユーザー|사용자|المستخدم|пользовател|der (?:nutzer|benutzer|user) |l['’]utilisat"
-    r"|el usuario |o usuário )"
+    rf"|{_ELSEWHERE})"
 )
-_THOUGHTS: Final = re.compile(rf"[\s*_>#\-]{{0,8}}+{_ALOUD}{{0,2}}+{_OF_THE_USER}")
-_THOUGHT_ALOUD: Final = re.compile(rf"[\s*_>#\-]{{0,8}}+{_ALOUD}{{1,2}}+{_OF_THE_USER}")
+_OF_A_QUESTION: Final = (
+    r"(?:(?:the|this) user(?:'s|’s)? (?:is (?:asking|greeting|looking for|requesting|saying|trying)"
+    r"|wants? |ask|sa(?:id|ys)|has (?:asked|given|provided|sent)|quest|request|message)"
+    rf"|{_ELSEWHERE})"
+)
+"""Reasons that were asked for tell of a user, too, but not of what that one asks."""
+
+_TO_ANSWER: Final = (
+    r"(?:(?:(?:\bi|\bwe)(?:['’]ll| will| should| need to| must| can| have to| want to| could)"
+    r"|\blet me|\blet['’]s)(?: (?:just|also|now|probably|first|simply|not))?"
+    r" (?:answer|respond|reply|greet|give|provide|explain|say|tell|think|recall|check|consider|see|keep|be\b"
+    r"|ask|confirm|mention|note|write|make sure|verify|start)"
+    r"|我们?(?:应该|需要|要|得|会|可以|来)|\bich (?:sollte|muss|werde)\b"
+    r"|\bje (?:dois|vais|devrais)\b|\b(?:debo|debería|voy a|tengo que|devo|vou)\b"
+    r"|(?:нужно|надо|следует|должен) ответить)"
+)
+"""What a model tells itself to do."""
+
+_THOUGHTS: Final = re.compile(rf"{_LEAD}{_ALOUD}{{0,2}}+{_OF_THE_USER}")
+_THOUGHT_ALOUD: Final = re.compile(rf"{_LEAD}{_ALOUD}{{1,2}}+{_OF_THE_USER}")
 """Files and stories tell of a user as well; they don't begin with "Okay," or "Hmm."."""
 
-_LABEL: Final = re.compile(
-    r"(?:#{1,6} )?[*_]{0,3}(?:my |the )?(?:thinking(?: process)?|thought process|reasoning(?: process)?"
-    r"|internal monologue|inner monologue)[*_]{0,3}:?[*_]{0,3}:?[ \t]{0,3}(?:\n{1,3}|(?<=[:*_ ]))"
+_SPEAKS: Final = re.compile(
+    rf"{_LEAD}(?:{_SIGHS}[,.!…:，。、]|(?:answer|respond|reply|greet|first|recall|simple|then)\b)"
+    rf"|(?<![a-z])(?:{_OF_THE_USER}|{_TO_ANSWER}|we need\b|the (?:question|query|prompt)\b)"
 )
-_LABEL_CHARS: Final = 48
-_LABEL_STARTS: Final = frozenset("#*_tmri")
-_ANSWERS: Final = tuple(
-    f"\n{before}{name}{after}"
-    for name in ("answer", "final answer", "response", "final response")
-    for before, after in (
-        *(("**", ":**"), ("**", "**:"), ("**", "**\n"), ("", ":")),
-        *(("### ", "\n"), ("## ", "\n"), ("# ", "\n"), ("### ", ":")),
-    )
-)
+"""What no value of a file says, nor a sentence in one."""
+
 _FOLDED: Final = (
     (
         re.compile(
-            r"<details>\s{0,3}+<summary>[^<\w]{0,8}(?:thinking|thought|reasoning)[^<\n]{0,40}</summary>"
+            r"<details>\s{0,3}+<summary>[^<\w]{0,8}(?:(?:show|view|the|internal|m(?:y|odel['’]s)) ){0,2}"
+            r"(?:thinking|thoughts?|reasoning)(?: (?:process|for|time|steps?)\b[^<\n]{0,30})?"
+            r"(?: ?\([^<\n]{0,30}\))?[^\w<\n]{0,8}</summary>"
+            r"|<details>\s{0,3}+<summary>[^<\w]{0,8}(?:思考(?:过程)?|推理过程|思考プロセス)[^\w<\n]{0,8}</summary>"
         ),
         ("</details>",),
     ),
-    (re.compile(r"```(?:think|thinking|thoughts?)[ \t]{0,3}+\n"), ("\n```",)),
-    (re.compile(r"thinking\.\.\.[ \t]{0,3}+\n"), ("\n...done thinking.",)),
+    (re.compile(r"```(?:think|thinking)[ \t]{0,3}+\n"), ("\n```",)),
+    (
+        re.compile(r"thinking(?:\.\.\.|…)[ \t]{0,3}+\n"),
+        ("\n...done thinking.", "\n…done thinking."),
+    ),
 )
 _FOLDED_PARTIAL: Final = re.compile(
     r"<d(?:e(?:t(?:a(?:i(?:l(?:s(?:>(?:\s{0,3}+(?:<[^<\n]{0,60}(?:<(?:/[a-z]{0,7})?)?)?)?)?)?)?)?)?)?)?\Z"
-    r"|`{1,3}\Z|```[a-z]{0,9}[ \t]{0,3}\Z|thinking\.{0,3}[ \t]{0,3}\Z"
+    r"|`{1,3}\Z|```[a-z]{0,9}[ \t]{0,3}\Z|thinking(?:\.{0,3}|…)[ \t]{0,3}\Z"
 )
+_NOTED: Final = re.compile(r"```(?:thoughts?|reasoning)[ \t]{0,3}+\n")
+"""A fence with a name that somebody's notes may have, too."""
 
 
 def read_unlisted(text: str, *, ended: bool) -> Beginning | None:
@@ -221,9 +247,53 @@ def read_unlisted(text: str, *, ended: bool) -> Beginning | None:
             return Beginning(found.end(), Block(closers, is_restorable=True))
     if not ended and _FOLDED_PARTIAL.match(lowered):
         return None
+    if noted := _NOTED.match(lowered):
+        return _read_noted(noted.end(), lowered, ended=ended)
     if lowered[0] == "<":
         return _read_tag(text, ended=ended)
     return _read_label(lowered, ended=ended) if lowered[0] in _LABEL_STARTS else PLAIN
+
+
+def _read_noted(chars: int, text: str, *, ended: bool) -> Beginning | None:
+    """Read a fence that holds thoughts: a model's, or those that somebody asked it to write down."""
+    content, end, _ = text[chars : chars + PAIR_CHARS].partition("\n```")
+    if _SPEAKS.search(content):
+        return Beginning(chars, Block(("\n```",), is_restorable=True))
+    return PLAIN if ended or end or len(content) >= PAIR_CHARS - chars else None
+
+
+_BEHIND_CHARS: Final = 3
+_GOES_ON: Final = re.compile(r" [a-zà-ÿα-ωа-яё]{2}")
+_ELEMENT_NEXT: Final = re.compile(r"\n[ \t]{0,8}+<([a-z][\w:\-]{0,39}+)[ >]")
+_ELEMENT_PARTIAL: Final = re.compile(r"\n[ \t]{0,8}+(?:<[\w:\-]{0,39}+)?+\Z")
+_SENTENCE: Final = re.compile(r"[.!?。！？…]['\"”’)]?\Z|[ \t`]\Z|`|\A\s*\Z")
+"""What a thought ends with, or holds, and no value of a file does."""
+
+
+def holds_text(inside: str, closer: str, *, ended: bool, is_named: bool = True) -> bool | None:
+    """Return whether a pair at the beginning holds what a file or a sentence says, not a thought.
+
+    That is a value, or a line with another one below, or in a sentence that goes on behind it, which no
+    model says to itself. ``None`` until it is known.
+
+    Args:
+        inside: What follows the opening tag.
+        closer: The closing tag, in lower case.
+        ended: Nothing more will come.
+        is_named: The pair is named like thinking; otherwise only a sentence around it tells.
+    """
+    content, end, behind = inside.lower().partition(closer)
+    if "\n" in content or len(content) > (PAIR_CHARS if is_named else VALUE_CHARS):
+        return False
+    is_short = len(behind) < _BEHIND_CHARS and "\n" not in behind
+    if not ended and (not end or is_short or _ELEMENT_PARTIAL.match(behind)):
+        return None
+    if not end or content[-1:] in {"", " "} or (is_named and _SPEAKS.search(content)):
+        return False
+    element = _ELEMENT_NEXT.match(behind)
+    if _GOES_ON.match(behind) or (element is not None and element[1] not in TAG_NAMES):
+        return True
+    return is_named and _SENTENCE.search(content) is None
 
 
 def _read_tag(text: str, *, ended: bool) -> Beginning | None:
@@ -233,30 +303,18 @@ def _read_tag(text: str, *, ended: bool) -> Beginning | None:
     name, content = tag[1].lower(), text[tag.end() :]
     if name in TAG_NAMES:
         return PLAIN
-    if not content and not ended:
-        return None
     inside = content.lstrip()
+    if not (inside or ended or len(content) > VALUE_CHARS):
+        return None
     if content[:1] in {" ", "\t"} or inside[:1] == "<":
         return PLAIN
     block = Block((f"</{tag[1]}>",), (tag[0],), is_restorable=True)
     if _STEMS.search(name):
-        end = content.lower().find(block.closers[0].lower())
-        if 0 <= end < VALUE_CHARS and not _THOUGHTS.match(content.lower()):
-            return PLAIN
-        is_known = end > 0 or ended or len(content) > VALUE_CHARS + len(block.closers[0])
-        return Beginning(tag.end(), block) if is_known else None
+        is_text = holds_text(content, block.closers[0].lower(), ended=ended)
+        return None if is_text is None else PLAIN if is_text else Beginning(tag.end(), block)
     if len(name) <= _SHORT_CHARS or name in _ELEMENTS or name.endswith("prompt"):
         return PLAIN
     return _by_content(tag.end(), content, block, _THOUGHT_ALOUD, ended=ended)
-
-
-def _read_label(text: str, *, ended: bool) -> Beginning | None:
-    label = _LABEL.match(text)
-    if label is None:
-        is_open = not ended and len(text) < _LABEL_CHARS and "\n" not in text
-        return None if is_open and _may_be_label(text) else PLAIN
-    block = Block(_ANSWERS, is_restorable=True)
-    return _by_content(label.end(), text[label.end() :], block, _THOUGHTS, ended=ended)
 
 
 def _by_content(
@@ -267,17 +325,87 @@ def _by_content(
     return PLAIN if ended or len(content) >= CONTENT_CHARS else None
 
 
-_LABEL_WORDS: Final = ("thinking process", "thought process", "reasoning process", "internal monologue", "inner monologue")  # fmt: skip
-_LABEL_LEAD: Final = re.compile(r"[#*_ ]{0,10}+(?:my |the )?")
-_BEHIND_LABEL: Final = re.compile(r"[:*_ \t]{0,8}+\Z")
+_NAMES: Final = (
+    *("thinking process", "thought process", "internal monologue", "inner monologue", "thinking"),
+    *("thoughts", "gedankengang", "gedanken", "überlegungen", "überlegung", "denkprozess"),
+    *("réflexions", "réflexion", "pensées", "pensée", "pensamientos", "pensamiento", "pensando"),
+    *("pensamento", "pensieri", "pensiero", "denken", "gedachten", "размышления", "размышление"),
+    *("мысли", "рассуждения", "рассуждение", "思考过程", "思考プロセス", "思考", "思维", "思維"),
+    *("考え", "생각", "사고 과정", "التفكير", "تفكير", "düşünce", "myśli", "suy nghĩ"),
+)
+_REASONS: Final = (
+    *("reasoning process", "reasoning", "raisonnement", "razonamiento", "raciocínio"),
+    *("ragionamento", "begründung", "推理过程", "推理", "추론"),
+)
+_LABELS: Final = (*_NAMES, *_REASONS)
+_BEFORE_LABEL: Final = re.compile(
+    r"(?P<mark>(?:(?:>|-#)[ \t]?){0,3})(?:#{1,6} )?(?:[💭🤔🧠]\ufe0f?[ \t]?)?"
+    r"(?P<wrap>[*_]{0,3}+[(\[【]?)(?:(?:my|the) )?"
+)
+_LABEL_PARTIALS: Final = prefixes((*_LABELS, "my ", "the "))
+_BEHIND_LABEL: Final = re.compile(
+    r"(?:[*_]{1,3}|[\])】])?(?:[ \t]?[:：][*_]{0,3}+)?[ \t]{0,3}+(?P<line>\n{1,3}+(?:>[ \t]?)?)?"
+)
+_LEAD_PARTIAL: Final = re.compile(r"[>\-#*_(\[【💭🤔🧠\ufe0f \t]{1,16}+\Z")
+_LABEL_STARTS: Final = frozenset("#*_>-([【💭🤔🧠" + "mt" + "".join(name[0] for name in _LABELS))
+_ANSWERS: Final = tuple(
+    f"\n{before}{name}{after}"
+    for name in ("answer", "final answer", "response", "final response")
+    for before, after in (
+        *(("**", ":**"), ("**", "**:"), ("**", "**\n"), ("", ":")),
+        *(("### ", "\n"), ("## ", "\n"), ("# ", "\n"), ("### ", ":")),
+    )
+)
+_RULES: Final = ("\n---\n", "\n***\n", "\n___\n")
+_AFTER_LABEL: Final = re.compile(rf"{_LEAD}{_ALOUD}{{0,2}}+(?:{_OF_THE_USER}|{_TO_ANSWER})")
+_AFTER_REASONING: Final = re.compile(
+    rf"{_LEAD}(?:{_ALOUD}{{1,2}}+{_OF_THE_USER}|{_ALOUD}{{0,2}}+(?:{_OF_A_QUESTION}|{_TO_ANSWER}))"
+)
+_NEXT: Final = (
+    rf"\n{{1,2}}+(?:{_LEAD}{_ALOUD}{{0,2}}+(?:{_OF_THE_USER}|{_TO_ANSWER}))"
+    rf"|\n(?:{'|'.join(re.escape(text[1:]) for text in (*_ANSWERS, *_RULES))})"
+)
+_PARAGRAPH_GOES_ON: Final = re.compile(rf"[^\n]|{_NEXT}")
+_LINE_GOES_ON: Final = re.compile(_NEXT)
+_MARKS_GO_ON: Final = {">": re.compile(r"[ \t]?>"), "-": re.compile("-#[ \t]")}
+_CLOSING: Final = {"(": ")", "[": "]", "【": "】"}
 
 
-def _may_be_label(text: str) -> bool:
-    lead = _LABEL_LEAD.match(text)
-    words = text[lead.end() if lead else 0 :]
-    if any(known.startswith(words) for known in (*_LABEL_WORDS, "my ", "the ")):
-        return True
-    return any(
-        words.startswith(known) and _BEHIND_LABEL.match(words, len(known)) is not None
-        for known in (*_LABEL_WORDS, "thinking", "reasoning")
+def _read_label(text: str, *, ended: bool) -> Beginning | None:
+    """Read a label in front of a model's thoughts."""
+    if not ended and _LEAD_PARTIAL.match(text):
+        return None
+    lead = _BEFORE_LABEL.match(text)
+    start = lead.end() if lead else 0
+    words = text[start : start + CONTENT_CHARS]
+    name = next((name for name in _LABELS if words.startswith(name)), "")
+    if not ended and (not words or words in _LABEL_PARTIALS):
+        return None
+    behind = _BEHIND_LABEL.match(text, start + len(name))
+    if lead is None or behind is None or not name:
+        return PLAIN
+    if behind.end() == len(text) and not ended:
+        return None
+    if not behind[0].strip(" \t"):
+        return PLAIN
+    wrap = "" if behind["line"] or _is_closed(lead["wrap"], behind[0]) else lead["wrap"]
+    block = _labelled(lead["mark"], wrap, is_line=behind["line"] is not None)
+    thoughts = _AFTER_REASONING if name in _REASONS else _AFTER_LABEL
+    return _by_content(behind.end(), text[behind.end() :], block, thoughts, ended=ended)
+
+
+def _is_closed(wrap: str, behind: str) -> bool:
+    """Return whether what was opened before a label is closed right behind it."""
+    return wrap == "" or _CLOSING.get(wrap[-1], wrap) in behind
+
+
+def _labelled(mark: str, wrap: str, *, is_line: bool) -> Block:
+    """Return the block behind a label: a line, what is emphasised, a quote, a paragraph, or what has an answer."""
+    if wrap and not mark:
+        end = wrap.translate(str.maketrans("([【", ")]】"))[::-1] + "\n"
+        return Block((*_ANSWERS, end), is_restorable=True, breaks=(end,), goes_on=_LINE_GOES_ON)
+    goes_on = _MARKS_GO_ON.get(mark[:1], _PARAGRAPH_GOES_ON)
+    closers = (*_ANSWERS, *_RULES, "</think>", "\n")
+    return Block(
+        closers, is_restorable=True, breaks=("\n",), goes_on=goes_on, is_open=is_line and not mark
     )

@@ -33,6 +33,9 @@ class Block:
         is_restorable: Weak evidence: if it never closes, or nothing else comes, it is the answer.
         keeps_closer: The closer is itself a marker to be read (a harmony header).
         loose: Closers of a like tag: where the stretch never ends, it ended there.
+        breaks: Closers that are none where what follows them goes on with the stretch.
+        goes_on: What such text begins with, in lower case.
+        is_open: At a break it has only ended if no other end comes.
     """
 
     closers: tuple[str, ...]
@@ -41,6 +44,9 @@ class Block:
     is_restorable: bool = False
     keeps_closer: bool = False
     loose: tuple[str, ...] = ()
+    breaks: tuple[str, ...] = ()
+    goes_on: re.Pattern[str] | None = None
+    is_open: bool = False
 
     def find(self, text: str, start: int) -> re.Match[str] | None:
         """Return the next closer or inner opener from ``start`` on, or what code begins and ends with."""
@@ -66,6 +72,10 @@ class Block:
     def may_quote(self) -> bool:
         """Whether its closers may be quoted in it, as in thinking about markup."""
         return self.is_thinking and not self.keeps_closer and self.closers[0][0] in "<[◁&\\"
+
+    def may_end(self, after: str) -> bool:
+        """Return whether a line's end and what follows it may become a longer end, in lower case."""
+        return f"\n{after}" in _partials(self.closers)[0]
 
     def is_loose(self, text: str) -> bool:
         """Return whether a match of ``find`` would end a stretch of a like tag."""

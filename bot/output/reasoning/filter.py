@@ -30,7 +30,7 @@ from bot.output.markup import (
 )
 from bot.output.participants import FRAME_CHARS, Labels
 from bot.output.reasoning import block as blocks
-from bot.output.reasoning.beginning import read_beginning, read_role
+from bot.output.reasoning.beginning import holds_text, read_beginning, read_role
 from bot.output.reasoning.block import Block, loose_closers
 from bot.output.reasoning.examples import Examples
 from bot.output.reasoning.harmony import HEADER_CHARS, Channel, read_header
@@ -485,9 +485,11 @@ class ReasoningFilter:
             return not self._started or self._is_no_end_of_answer(event)
         if self._is_text_anywhere(event, marker):
             return True
-        holds_markup = self._holds_markup(event, marker)
-        if holds_markup is not False:
-            return holds_markup
+        is_content = self._holds_text(event, marker)
+        return self._is_text_here(event, marker) if is_content is False else is_content
+
+    def _is_text_here(self, event: Event, marker: Marker) -> bool | None:
+        """Return whether a marker is text because of what surrounds it."""
         place = self._place(event, AFTER_CHARS)
         is_last = not place.after.strip()
         if is_last and marker.kind is Kind.END and self._started:
@@ -546,6 +548,18 @@ class ReasoningFilter:
         inside = self._scanner.ahead(TAIL_CHARS, len(event.text))
         is_expected = marker.kind is Kind.OPEN or self.saw_open or self.saw_orphan_close
         return holds_elements(inside, ended=self._scanner.ended, is_indented=is_expected)
+
+    def _holds_text(self, event: Event, marker: Marker) -> bool | None:
+        """Return whether a tag holds what a file does: elements, a value or a sentence."""
+        holds_markup = self._holds_markup(event, marker)
+        if holds_markup is not False:
+            return holds_markup
+        is_doubtful = marker.is_tag and (marker.is_weak or event.name[1:-1] in ORDINARY_TAGS)
+        if self._started or self._expecting or not (is_doubtful and marker.closers):
+            return False
+        inside = self._scanner.ahead(MARKER_CHARS, len(event.text))
+        is_named = marker.kind is Kind.OPEN
+        return holds_text(inside, marker.closers[0], ended=self._scanner.ended, is_named=is_named)
 
     def _place(self, event: Event, chars: int) -> Surroundings:
         return Surroundings(

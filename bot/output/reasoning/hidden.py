@@ -8,7 +8,7 @@ from typing import Final
 from bot.output.context import Context
 from bot.output.markup import MARKERS, UNKNOWN_TOKEN, Kind
 from bot.output.reasoning.block import Block
-from bot.output.reasoning.place import SAYS, SENTENCE_END
+from bot.output.reasoning.place import BULLET, SAYS, SENTENCE_END
 from bot.output.reasoning.scanner import MARKS, Event, Scanner, Sign
 from bot.output.reasoning.spoken import is_named, is_prose
 
@@ -94,6 +94,9 @@ _MARKS: Final = f"{MARKS}&\\"
 
 _SENTENCE_SIGNS: Final = frozenset(".,;:)。，；：）、")
 _AFTER_CHARS: Final = 12
+_BREAK_CHARS: Final = 64
+"""How much of what follows a line of labelled thoughts is read to know whether they go on."""
+
 _SAME_LINE_CHARS: Final = 64
 """How far the other end of inline code is looked for behind a closing tag."""
 
@@ -135,6 +138,8 @@ class HiddenStretch:
         event = scanner.next_in_block(self.block)
         if event is None:
             return Progress.WAITING
+        if event.text in self.block.breaks:
+            return self._read_break(event, scanner)
         if event.sign is Sign.MARKER:
             return self._read_marker(event, scanner)
         if event.sign is Sign.NEWLINE:
@@ -168,7 +173,9 @@ class HiddenStretch:
             return self._nest(event, scanner)
         after = scanner.ahead(_AFTER_CHARS, len(text))
         is_quoted = self._is_in_code(scanner.ahead(_SAME_LINE_CHARS, len(text)), scanner.ended)
-        is_mentioned = is_prose(line, after, ended=scanner.ended)
+        is_item = BULLET.fullmatch(line) is not None and after[:1].isalnum()
+        is_inner = is_item and self.block.is_opener(text)
+        is_mentioned = False if is_inner else is_prose(line, after, ended=scanner.ended)
         if is_quoted is None or is_mentioned is None:
             return Progress.WAITING
         emphasis = line[len(line.rstrip("*_")) :]
@@ -186,6 +193,21 @@ class HiddenStretch:
         is_of_turns = MARKERS.get(text, UNKNOWN_TOKEN).kind in {Kind.END, Kind.DROP}
         is_later = self._kept.is_marked and is_of_turns
         if not (is_certain or is_later or self.block.is_opener(text)):
+            self._kept.mark()
+        return Progress.GOING_ON
+
+    def _read_break(self, event: Event, scanner: Scanner) -> Progress:
+        """Take the end of a line, or of what is emphasised: the stretch may go on behind it."""
+        after = scanner.ahead(_BREAK_CHARS, len(event.text)).lower()
+        goes_on = self.block.goes_on is not None and self.block.goes_on.match(after) is not None
+        is_known = len(after) == _BREAK_CHARS or (goes_on and not self.block.may_end(after))
+        if not (is_known or scanner.ended):
+            return Progress.WAITING
+        if not (goes_on or self.block.is_open):
+            return self._end(event, scanner)
+        self._context.read_newline()
+        self._keep(event, scanner)
+        if not (goes_on or self._kept.is_marked):
             self._kept.mark()
         return Progress.GOING_ON
 

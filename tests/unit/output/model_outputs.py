@@ -114,6 +114,8 @@ THOUGHT: Final[tuple[tuple[str, str], ...]] = (
     (f"Ok. Hmm, <think>{T}</think>", "Ok. Hmm,"),
     (f"***<think>***\n{T}\n***</think>***\nOk.", "Ok."),
     (f"_<think>_\n{T}\n_</think>_\nOk.", "Ok."),
+    (f"<think>\n- {T}\n- <think>{T}</think>\n\n{T}\n</think>\n\nOk.", "Ok."),
+    (f"<reasoning>\n1. <reasoning>{T}</reasoning>\n\n{T}\n</reasoning>\n\nOk.", "Ok."),
     # a closing tag that the thinking only speaks of
     (f"<think>\n{T}:\n\n    </think>\n\n{T}\n</think>\n\nOk.", "Ok."),
     (f"<think>\n1. {T}\n2. </think> {T}\n3. {T}\n</think>\n\nOk.", "Ok."),

@@ -19,12 +19,15 @@ Interaction = discord.Interaction[ClawbotClient]
 GROUPS: Final = {
     "chat": ("chat", "How I answer here"),
     "access": ("discord", "Where I answer, and whom"),
+    "everywhere": ("discord", "In which servers I answer, and who may write to me directly"),
     "server": ("lmstudio", "How long I wait for the model's machine"),
     "reading": ("context", "How much of a conversation and its files I read"),
     "limits": ("queue", "How much may be asked"),
     "delivery": ("delivery", "How answers appear"),
 }
 """Commands below ``/config``: the section of the settings, and what it is about."""
+_IN_SERVERS: Final = frozenset({"chat", "access"})
+"""Those for settings that a server may have of its own; the others hold for the whole bot."""
 
 NOTHING: Final = "Choose at least one of the options: each is a setting."
 DESCRIPTION_CHARS: Final = 100
@@ -42,17 +45,22 @@ def commands() -> Iterator[app_commands.Command[Any, ..., None]]:
     """Yield one command for each section of settings that may change while the bot runs."""
     for name, (section, description) in GROUPS.items():
         kinds = {
-            kind.name: kind for kind in SETTING_TYPES.values() if kind.target.section == section
+            kind.name: kind
+            for kind in SETTING_TYPES.values()
+            if kind.target.section == section and _is_global(kind) is (name not in _IN_SERVERS)
         }
-        if kinds:
-            yield _command(name, description, kinds)
+        yield _command(name, description, kinds)
+
+
+def _is_global(kind: SettingType) -> bool:
+    return kind.layers == (Layer.GLOBAL,)
 
 
 def _command(
     name: str, description: str, kinds: dict[str, SettingType]
 ) -> app_commands.Command[Any, ..., None]:
     has_lists = any(names.is_list(kind.target) for kind in kinds.values())
-    is_global = all(kind.layers == (Layer.GLOBAL,) for kind in kinds.values())
+    is_global = all(map(_is_global, kinds.values()))
 
     async def callback(interaction: Interaction, **given: Any) -> None:  # noqa: ANN401 - by option
         scope, take_out = given.pop("scope", None), bool(given.pop(_TAKE_OUT, False))
@@ -90,16 +98,21 @@ def _command(
         name=name, description=description, callback=described
     )
     for kind in kinds.values():
-        if kind.of == "model":
-            command.autocomplete(kind.name)(_models)
+        if kind.of in {"model", "guild"}:
+            command.autocomplete(kind.name)(_offers(kind))
     return command
 
 
 _KIND: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
-async def _models(interaction: Interaction, current: str) -> list[app_commands.Choice[str]]:
-    return _settings.value_choices(interaction, "model", current)
+def _offers(kind: SettingType) -> Any:  # noqa: ANN401 - discord.py's own type is private
+    """Return what offers values of a setting that Discord has no picker for."""
+
+    async def offer(interaction: Interaction, current: str) -> list[app_commands.Choice[str]]:
+        return _settings.value_choices(interaction, kind.name, current)
+
+    return offer
 
 
 def _annotation(kind: SettingType) -> Any:  # noqa: ANN401 - a type
@@ -120,8 +133,9 @@ def _annotation(kind: SettingType) -> Any:  # noqa: ANN401 - a type
 def _text(kind: SettingType, value: object, take_out: bool) -> str:
     """Return what somebody chose as they would have typed it."""
     if names.is_list(kind.target):
-        entry = getattr(value, "id", value)
-        return f"{'-' if take_out else '+'}{entry}"
+        entry = str(getattr(value, "id", value))
+        is_said = entry == "none" or entry[:1] in {"+", "-"}  # as it was offered
+        return entry if is_said else f"{'-' if take_out else '+'}{entry}"
     return kind.written(value)
 
 

@@ -18,6 +18,7 @@ from bot.lmstudio.completion import offered
 from bot.lmstudio.names import shown
 from bot.storage.setting_types import (
     EVERYWHERE,
+    LAYERS,
     SETTING_TYPES,
     Change,
     Layer,
@@ -55,6 +56,21 @@ SCOPE_CHOICES = [
     app_commands.Choice(name="this server", value="guild"),
     app_commands.Choice(name="this channel", value="channel"),
 ]
+
+
+def scope_choices(interaction: Interaction, name: str) -> list[app_commands.Choice[str]]:
+    """Offer where a setting can hold, as far as this person may set it there; a server's first.
+
+    Args:
+        interaction: Who, and where.
+        name: The setting's; of none yet, every scope that the person may use.
+    """
+    kinds = {kind.name: kind for kind in may_set(interaction)}
+    is_chosen = name in SETTING_TYPES
+    layers = kinds[name].layers if name in kinds else LAYERS if kinds and not is_chosen else ()
+    is_owner = UserId(interaction.user.id) in _gate.owner_ids(interaction.client)
+    offered = {layer.value for layer in layers if is_owner or layer is not Layer.GLOBAL}
+    return [each for each in reversed(SCOPE_CHOICES) if each.value in offered]
 
 
 def scope_for(interaction: Interaction, name: str | None, kind: SettingType | None = None) -> Scope:
@@ -205,8 +221,9 @@ def setting_choices(interaction: Interaction, typed: str) -> list[app_commands.C
 
 
 def _titled(interaction: Interaction, kind: SettingType, held: ShownSetting) -> str:
-    source = _source_and_author(interaction, held)
-    return clipped(f"{kind.name} · {plain(interaction, kind, held.value)} · {source}")
+    value, source = plain(interaction, kind, held.value), _source_and_author(interaction, held)
+    room = CHOICE_CHARS - len(f"{kind.name} ·  · {source}")
+    return f"{kind.name} · {clipped(value, room)} · {source}"
 
 
 def plain(interaction: Interaction, kind: SettingType, value: object) -> str:
@@ -243,18 +260,20 @@ def value_choices(
     place = _convert.interaction_place(interaction)
     held = {line.key: line for line in interaction.client.services.overrides.show(place)}[name]
     if names.is_list(kind.target):
-        return matching(_entries(interaction, kind, held.value), typed)
+        return matching(_entries(interaction, kind, held), typed)
     default = kind.target.info.default
     marks: dict[str, str] = {}
     if held.value is not None:
-        marks[kind.written(held.value)] = (
-            f" · holds here, from {_source_and_author(interaction, held)}"
-        )
+        marks[kind.written(held.value)] = _holds(interaction, held)
     if default is not None:
         marks.setdefault(kind.written(default), " · the default")
     values = dict.fromkeys([*marks, *_further(interaction, kind)])
     title = _titled_model if kind.of == "model" else _titled_value
     return matching((title(value, marks.get(value, "")) for value in values), typed)
+
+
+def _holds(interaction: Interaction, held: ShownSetting) -> str:
+    return f" · holds here, from {_source_and_author(interaction, held)}"
 
 
 def _titled_value(value: str, mark: str) -> tuple[str, str]:
@@ -277,11 +296,14 @@ def _further(interaction: Interaction, kind: SettingType) -> list[str]:
 
 
 def _entries(
-    interaction: Interaction, kind: SettingType, held: object
+    interaction: Interaction, kind: SettingType, held: ShownSetting
 ) -> Iterable[tuple[str, str]]:
     """Yield what may be put into a list and taken out of it, and how to empty it."""
-    kept = held if isinstance(held, tuple) else ()
-    yield from ((f"take out {named(interaction, kind, each)}", f"-{each}") for each in kept)
+    kept = held.value if isinstance(held.value, tuple) else ()
+    mark = _holds(interaction, held)
+    if not kept:
+        yield (f"none{mark}", "none")
+    yield from ((f"take out {named(interaction, kind, each)}{mark}", f"-{each}") for each in kept)
     guild = interaction.guild
     if kind.of == "guild":
         there: Sequence[discord.abc.Snowflake] = interaction.client.guilds
@@ -291,7 +313,8 @@ def _entries(
         there = guild.channels if kind.of == "channel" else guild.roles[1:]
     new = (each.id for each in there if each.id not in kept)
     yield from ((f"add {named(interaction, kind, each)}", f"+{each}") for each in new)
-    yield ("none", "none")
+    if kept:
+        yield ("none · the default", "none")
 
 
 def matching(options: Iterable[tuple[str, str]], typed: str) -> list[app_commands.Choice[str]]:
@@ -308,9 +331,9 @@ def matching(options: Iterable[tuple[str, str]], typed: str) -> list[app_command
     ]
 
 
-def clipped(name: str) -> str:
-    """Return a choice's name within Discord's length."""
-    return name if len(name) <= CHOICE_CHARS else f"{name[: CHOICE_CHARS - 1]}…"
+def clipped(name: str, most: int = CHOICE_CHARS) -> str:
+    """Return a choice's name, or a part of it, within Discord's length."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 async def choose_model(interaction: Interaction, name: str, scope: Scope) -> str:

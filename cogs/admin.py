@@ -38,6 +38,7 @@ from cogs._settings import (
     describe_change,
     describe_setting,
     may_set,
+    scope_choices,
     scope_for,
     setting_choices,
     value_choices,
@@ -139,7 +140,6 @@ class AdminCog(commands.Cog):
         ]
 
     @config.command(name="set")
-    @app_commands.choices(scope=SCOPE_CHOICES)
     async def set_(
         self, interaction: Interaction, setting: str, value: str, scope: str | None = None
     ) -> None:
@@ -155,7 +155,6 @@ class AdminCog(commands.Cog):
         await _change.change(interaction, {kind.name: value}, where)
 
     @config.command(name="reset")
-    @app_commands.choices(scope=SCOPE_CHOICES)
     async def reset(self, interaction: Interaction, setting: str, scope: str | None = None) -> None:
         """Remove what was set, so that the level below holds again.
 
@@ -199,6 +198,15 @@ class AdminCog(commands.Cog):
     ) -> list[app_commands.Choice[str]]:
         """Offer the settings that this person may set, each with what holds here."""
         return setting_choices(interaction, current)
+
+    @set_.autocomplete("scope")
+    @reset.autocomplete("scope")
+    async def complete_scope(
+        self, interaction: Interaction, current: str
+    ) -> list[app_commands.Choice[str]]:
+        """Offer where the chosen setting can hold, to those who may set it there."""
+        del current  # three at most
+        return scope_choices(interaction, str(interaction.namespace.setting))
 
     @set_.autocomplete("value")
     async def complete_value(

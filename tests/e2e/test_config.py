@@ -178,7 +178,7 @@ async def test_owners_are_told_what_a_list_does_to_all_servers_and_to_themselves
 ) -> None:
     owner, guild = server.discord.owner, server.general.guild
     assert guild is not None
-    servers = await server.use(owner, "config access", allowed_guild_ids=str(guild.id))
+    servers = await server.use(owner, "config everywhere", allowed_guild_ids=str(guild.id))
     assert "in any other" in servers.content
     channels = await server.use(
         owner,
@@ -316,7 +316,7 @@ async def test_limits_hold_from_the_next_question_on(server: Server) -> None:
 
 
 async def test_the_policy_for_direct_messages_holds_at_once(server: Server) -> None:
-    await server.use(server.discord.owner, "config access", dm_policy="closed")
+    await server.use(server.discord.owner, "config everywhere", dm_policy="closed")
     message = await server.bob.dm("Hello?")
     reply = await server.discord.wait_reply(message, until=lambda reply: reply.content)
     assert "don't answer direct messages" in reply.content
@@ -340,6 +340,47 @@ async def test_autocomplete_shows_what_holds_the_default_and_where_it_comes_from
     assert [each["name"] for each in others] == ["top_p · 0.5 · everywhere, by somebody else"]
     owners = await server.ada.autocomplete(server.general, "config set", "setting", "slots")
     assert owners == []
+    long = await server.ada.autocomplete(server.general, "config set", "setting", "system_pr")
+    assert str(long[0]["name"]).endswith("… · the default")
+    assert len(str(long[0]["name"])) == 100
+    empty = await server.ada.autocomplete(
+        server.general, "config set", "value", "none", setting="admin_role_ids"
+    )
+    assert [each["name"] for each in empty] == ["none · holds here, from the default"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "by_admin", "by_owner"),
+    [
+        ("temperature", ["channel", "guild"], ["channel", "guild", "global"]),
+        ("admin_role_ids", ["guild"], ["guild", "global"]),
+        ("slots", [], ["global"]),
+    ],
+)
+async def test_a_setting_is_offered_only_where_it_can_hold_and_the_person_may_set_it(
+    setting: str, by_admin: list[str], by_owner: list[str], server: Server
+) -> None:
+    for command, more in (("config set", {"value": "1"}), ("config reset", {})):
+        for person, expected in ((server.ada, by_admin), (server.discord.owner, by_owner)):
+            made = await person.autocomplete(
+                server.general, command, "scope", "", setting=setting, **more
+            )
+            assert [each["value"] for each in made] == expected
+
+
+async def test_servers_are_offered_by_name_and_taken_out_again(server: Server) -> None:
+    owner, guild = server.discord.owner, server.general.guild
+    assert guild is not None
+    made = await owner.autocomplete(
+        server.general, "config everywhere", "allowed_guild_ids", "Home"
+    )
+    assert [(each["name"], each["value"]) for each in made] == [("add Home", f"+{guild.id}")]
+    asked = await server.use(owner, "config everywhere", allowed_guild_ids=made[0]["value"])
+    await server.press(owner, asked, "Change it")
+    asked = await server.use(
+        owner, "config everywhere", allowed_guild_ids=str(guild.id), take_out=True
+    )
+    assert "in every server" in asked.content
 
 
 async def test_of_two_admins_at_once_the_last_wins_and_both_are_in_the_history(

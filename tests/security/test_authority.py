@@ -53,6 +53,7 @@ OWNER_COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("config reset", {"setting": "top_p", "scope": "global"}),
     ("config undo", {"scope": "global"}),
     ("config limits", {"max_waiting": 99}),
+    ("config everywhere", {"dm_policy": "open"}),
     ("config server", {"retry_attempts": 2}),
     ("config reading", {"max_images": 3}),
     ("config delivery", {"stage_after_s": 3.0}),
@@ -100,6 +101,8 @@ ITSELF_COMMANDS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 CHOICES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("config set", "value", {"setting": "model"}),
+    ("config set", "scope", {"setting": "temperature", "value": "1"}),
+    ("config reset", "scope", {"setting": "temperature"}),
     ("config set", "setting", {"value": "1"}),
     ("config show", "setting", {}),
     ("config reset", "setting", {}),
@@ -110,6 +113,7 @@ CHOICES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("persona set", "text", {}),
 )
 OWNER_CHOICES: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("config everywhere", "allowed_guild_ids", {}),
     ("model load", "model", {}),
     ("model unload", "model", {}),
     ("model allow", "model", {}),

@@ -149,7 +149,7 @@ class _Heard:
     @property
     def is_suspicious(self) -> bool:
         """It wrote on and on, and nothing says yet whether that was thinking."""
-        return not self.thinking and self.chars > SUSPICIOUS_CHARS
+        return self.reason is None and not self.thinking and self.chars > SUSPICIOUS_CHARS
 
 
 class Introductions:

@@ -42,11 +42,6 @@ class Finished(Protocol):
         """A block of thinking was opened in the text, or came in a field of its own."""
         ...
 
-    @property
-    def has_text(self) -> bool:
-        """There is an answer beside the thinking."""
-        ...
-
 
 class ModelMemory:
     """Remembers, per model, whether the opening tag is missing; bounded.
@@ -97,8 +92,7 @@ class ModelMemory:
         if model is None:
             return
         if not (pipeline.saw_orphan_close or pipeline.saw_open):
-            if model in self._suspected and pipeline.has_text:
-                self._suspected.discard(model)
+            self._suspected.discard(model)
             return
         says = pipeline.saw_orphan_close
         doubter_id, doubt = self._doubts.pop(model, (person_id, says))

@@ -113,11 +113,17 @@ async def test_only_a_long_text_that_a_question_cuts_short_is_suspected_of_being
     assert not memory.expects_missing_opening(KEY, 7)
 
 
-async def test_a_model_that_thinks_longer_than_it_is_listened_to_is_suspected() -> None:
-    cut = Completed(FinishReason.LENGTH, KEY)
-    models, memory = Models((TextDelta(THOUGHT), cut)), ModelMemory()
+@pytest.mark.parametrize(
+    ("end", "is_suspected"),
+    [(Completed(FinishReason.LENGTH, KEY), False), (NotInMemoryError(), True)],
+    ids=["it knows no end", "it took too long"],
+)
+async def test_a_model_that_never_ends_isnt_suspected_but_one_that_is_slow_is(
+    end: Step, is_suspected: bool
+) -> None:
+    models, memory = Models((TextDelta(THOUGHT), end)), ModelMemory()
     assert await between(models, memory).step()
-    assert memory.expects_missing_opening(KEY, 7)
+    assert memory.expects_missing_opening(KEY, 7) is is_suspected
 
 
 async def test_questions_that_cut_it_short_again_and_again_dont_end_the_asking() -> None:

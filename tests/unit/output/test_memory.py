@@ -45,17 +45,14 @@ def test_an_answer_without_thinking_teaches_nothing() -> None:
     assert memory.expects_missing_opening("qwq-32b")
 
 
-def test_a_suspicion_holds_until_an_answer_ends_without_thinking() -> None:
+@pytest.mark.parametrize("reason", [FinishReason.STOP, FinishReason.LENGTH])
+def test_a_suspicion_ends_with_an_answer_without_thinking(reason: FinishReason) -> None:
     memory = ModelMemory()
     memory.suspect("a", is_suspected=True)
     assert memory.expects_missing_opening("a", 7)
-    cut = pipeline(expect=True)
-    cut.feed(TextDelta("Well, the number"))
-    cut.close(FinishReason.LENGTH)
-    memory.learn("a", cut)
-    assert memory.expects_missing_opening("a", 7)
     plain = pipeline(expect=True)
-    versions(plain, ["Four."])
+    plain.feed(TextDelta("Well, the number"))
+    plain.close(reason)
     memory.learn("a", plain)
     assert not memory.expects_missing_opening("a", 7)
 

@@ -29,7 +29,14 @@ from bot.core.errors import (
 )
 from bot.core.ports import Controls, TextFile
 from bot.core.wording import plain_reason
-from bot.gateway.rest import CALL_TIMEOUT_S, TRANSIENT, Caller, map_discord_error
+from bot.gateway.rest import (
+    CALL_TIMEOUT_S,
+    POST_MESSAGE,
+    TRANSIENT,
+    Caller,
+    map_discord_error,
+    missing,
+)
 from cogs._buttons import view_for
 
 if TYPE_CHECKING:
@@ -96,7 +103,9 @@ class MessageSink:
         self._waiting_mark = waiting_mark
         self._is_marked = False
         self._marking = asyncio.Lock()
+        self._client = client
         self._http = client.http
+        self._guild_id = place.guild_id
         self._channel_id = place.channel_id
         self._caller = Caller(clock, call_timeout_s)
         self._asked = _where_it_stands(place, reply_to)
@@ -163,6 +172,13 @@ class MessageSink:
         if self._asked is not None:
             asked, react = self._asked, self._http.add_reaction
             await self._caller.call(lambda: react(*asked, emoji))
+
+    def is_barred(self) -> bool:
+        """Return whether the bot isn't in the server now, or may not write; see ``ReplySink.is_barred``."""
+        if self._guild_id is not None and self._client.get_guild(self._guild_id) is None:
+            return True
+        channel = self._client.get_channel(self._channel_id)
+        return bool(missing(channel, POST_MESSAGE, has_files=False))
 
     async def _mark_waiting(self) -> None:
         async with self._marking:
@@ -328,6 +344,10 @@ class InteractionSink:
 
     async def mark(self, emoji: str) -> None:
         """Do nothing: there is no message to react to."""
+
+    def is_barred(self) -> bool:
+        """Return whether the channel has taken over, where the bot may not write; see ``ReplySink``."""
+        return not self._is_valid() and self._channel.is_barred()
 
     def expire(self) -> None:
         """Let the channel take over from now on."""

@@ -377,6 +377,11 @@ class ChatCog(commands.Cog):
         """End the work in a server the bot was removed from."""
         self._services.chat.place_gone(channel_id=None, guild_id=GuildId(guild.id))
 
+    @commands.Cog.listener()
+    async def on_guild_join(self, _guild: discord.Guild) -> None:
+        """Go on with what was left open in a server that the bot has returned to."""
+        self._tasks.start(self._look_for_left(), name="returned")
+
     # After a start or a lost session
 
     @commands.Cog.listener()

@@ -30,6 +30,7 @@ from bot.core.domain import (
 from bot.core.errors import (
     BotError,
     DeliveryError,
+    DeliveryForbiddenError,
     DeliveryUnavailableError,
     describe,
     error_kind,
@@ -71,6 +72,8 @@ class Ending(StrEnum):
     MERGED = "merged"
     SUPERSEDED = "superseded"
     RESTART = "restart"
+    BARRED = "barred"
+    """The bot may not write there any more; it is answered once that has changed."""
 
 
 ONLY_THINKING = (
@@ -190,8 +193,10 @@ BURST_SETTLES_S = 0.7
 """After the second message of a burst, how long to wait for a third before the model is asked."""
 MERGED_MARK = "➕"
 """On a message that is answered together with its author's next one, as far as signs have room."""
-_WITH_WORDS = frozenset({Ending.STOPPED, Ending.RESTART})
-"""Endings that leave a sentence; the others take back what was posted."""
+_LEFT = frozenset({Ending.STOPPED, Ending.RESTART, Ending.BARRED})
+"""Endings that leave what was posted; the others take it back."""
+EXPLAINED_S = 1.0
+"""Seconds in which the gateway tells why Discord refused to let the bot write, if it does at all."""
 _OUTCOMES: dict[Ending | None, Outcome] = {
     Ending.STOPPED: Outcome.STOPPED,
     Ending.GONE: Outcome.DROPPED,
@@ -252,7 +257,7 @@ class Reply:
             posted=entry.posted if entry else posted,
             on_posted=self._on_posted,
             on_own_lines=lambda own_lines: parts.journal.own_lines(question.id, own_lines),
-            on_gone=lambda: self.end(Ending.GONE),
+            on_gone=self._out_of_reach,
         )
 
     @property
@@ -293,7 +298,7 @@ class Reply:
         if self._has_ended:
             return False
         if self._ending is not None:
-            if self._ending in _WITH_WORDS and ending not in _WITH_WORDS:
+            if self._ending in _LEFT and ending not in _LEFT:
                 self._ending = ending
             return True
         if self._work is not None and not self._work.cancel():
@@ -346,9 +351,7 @@ class Reply:
                 _log.warning("Discord took nothing of the answer; kept for the next start")
                 return None
             except DeliveryError as exc:
-                self._account.failed(error_kind(exc))
-                _log.info("not delivered (%s)", plain_reason(exc))
-                return await self._take_back(Outcome.DROPPED)
+                return await self._undelivered(exc)
             finally:
                 await end_tasks(self._work)
 
@@ -363,6 +366,30 @@ class Reply:
             raise
         except Exception as exc:  # noqa: BLE001 - the outer seam of one question's work
             return await self._failed(exc)
+
+    def _out_of_reach(self) -> None:
+        is_forbidden = isinstance(self._delivery.gone_reason, DeliveryForbiddenError)
+        self.end(Ending.BARRED if is_forbidden else Ending.GONE)
+
+    async def _undelivered(self, exc: DeliveryError) -> Outcome | None:
+        """End what Discord doesn't take; where the bot may not write at present, it is kept."""
+        if await self._is_barred(exc):
+            return None
+        self._account.failed(error_kind(exc))
+        _log.info("not delivered (%s)", plain_reason(exc))
+        return await self._take_back(Outcome.DROPPED)
+
+    async def _is_barred(self, exc: DeliveryError | None) -> bool:
+        """Return whether a refusal is explained by the permissions, which may be told a moment later."""
+        if exc is not None and not isinstance(exc, DeliveryForbiddenError):
+            return False
+        is_explained = exc is not None and exc.is_explained
+        if not is_explained and not self._sink.is_barred():
+            await self._parts.clock.sleep(EXPLAINED_S)
+        is_barred = is_explained or self._sink.is_barred()
+        if is_barred:
+            _log.info("I may not write there at present; kept until I may")
+        return is_barred
 
     async def _take_back(self, outcome: Outcome | None) -> Outcome | None:
         """Take back what was posted, and return how the question ended.
@@ -585,8 +612,12 @@ class Reply:
             await self._delivery.fail(RESTARTING_TEXT)
         elif self._ending is Ending.STOPPED:
             await self._stopped()
+        elif self._ending is Ending.BARRED and not await self._is_barred(
+            self._delivery.gone_reason
+        ):
+            self._ending = Ending.GONE
         outcome = _OUTCOMES.get(self._ending)
-        if self._ending not in _WITH_WORDS:
+        if self._ending not in _LEFT:
             outcome = await self._take_back(outcome)
         asked = self.question
         if self._ending is Ending.MERGED and self._parts.pacers.may_sign(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
@@ -23,7 +23,8 @@ The last two end while nothing else is worked on: once may be a power cut's doin
 MOST_DELIVERIES = 2 * MOST_ATTEMPTS
 """The same where its answer is finished and only has to be delivered."""
 LEFTOVERS_FOR = timedelta(days=1)
-"""How long what Discord lets stand of an answer that was taken back is tried to be deleted."""
+"""How long what Discord lets stand of an answer that was taken back is tried to be deleted, and how long a
+question is kept where the bot may not write."""
 FIRST_AGAIN_S = 10.0
 """Seconds until what stays open is looked at again; doubled each time that there is something."""
 LAST_AGAIN_S = 600.0
@@ -209,19 +210,29 @@ class Resumer:
         if await self._still_open(question_id) is None:
             return False
         age = self._clock.now() - entry.question.asked_at
-        if way is None or (_is_taken_back(entry) and age > LEFTOVERS_FOR):
+        is_barred = way is None or way.sink.is_barred()
+        if age > LEFTOVERS_FOR and (is_barred or _is_taken_back(entry)):
             await self._journal.close(question_id, Outcome.DROPPED)
-        elif newer:
+        elif way is not None:
+            await self._end_or_go_on(found, way, newer, is_barred=is_barred)
+        return True
+
+    async def _end_or_go_on(
+        self, found: _Found, way: WayBack, newer: Sequence[JournalEntry], *, is_barred: bool
+    ) -> None:
+        entry = found.entry
+        if newer:
             taken_over = {each for other in newer for each in other.posted}
             left = tuple(each for each in entry.posted if each not in taken_over)
             self._chat.withdraw(replace(entry, posted=left), way.sink, Ending.SUPERSEDED)
         elif found.question is None or _is_taken_back(entry):
             self._chat.withdraw(entry, way.sink, Ending.GONE)
+        elif is_barred:
+            return
         elif found.refusal:
             self._chat.decline(entry, way.sink, found.refusal)
         else:
             self._chat.resume(await self._as_asked(entry, found.question), way.sink)
-        return True
 
     async def _asked_anew(self, question: Question) -> list[JournalEntry]:
         """Return the questions that have taken this one's place, and perhaps its answer's.

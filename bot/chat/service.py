@@ -348,13 +348,13 @@ class ChatService:
         return found[-1] if found and len(found[-1].messages) > 1 else None
 
     def place_gone(self, *, channel_id: ChannelId | None, guild_id: GuildId | None) -> None:
-        """End the work in a channel or guild that is gone."""
+        """End the work in a channel that is gone, or in a guild that the bot was removed from for now."""
         self._end_where(
             lambda q: (
                 (channel_id is not None and channel_id in (q.place.channel_id, q.place.parent_id))
                 or (guild_id is not None and q.place.guild_id == guild_id)
             ),
-            Ending.GONE,
+            Ending.GONE if guild_id is None else Ending.BARRED,
         )
 
     def _end_where(self, matches: Callable[[Question], bool], ending: Ending) -> int:

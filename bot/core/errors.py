@@ -155,14 +155,16 @@ class DeliveryForbiddenError(DeliveryError):
 
     Attributes:
         code: Discord's JSON error code, 0 if it gave none.
+        is_explained: The permissions, as known at that moment, say the same.
     """
 
     user_text = "I'm not allowed to do that in this channel."
     admin_hint = f"Give the bot {listed(NEEDED.values())} there."
 
-    def __init__(self, code: int = 0) -> None:
+    def __init__(self, code: int = 0, *, is_explained: bool = False) -> None:
         super().__init__(f"forbidden ({code})")
         self.code = code
+        self.is_explained = is_explained
 
 
 class DeliveryRejectedError(DeliveryError):

@@ -212,6 +212,10 @@ class ReplySink(Protocol):
         """React to the question's message, where there is one."""
         ...
 
+    def is_barred(self) -> bool:
+        """Return whether the bot may not write there at present, by what the gateway told of it."""
+        ...
+
 
 class MessageSource(Protocol):
     """Messages of Discord as plain values, from a cache or by request.

@@ -168,8 +168,8 @@ PER_GUILD: Final = 15
 IN_ALL: Final = 4000
 """Refusals of all kinds, after which one is enough to close a guild; Discord's limit is 10,000."""
 
-NO_ACCESS, NO_PERMISSION = 50001, 50013
-"""Discord's JSON error codes: missing access, missing permissions."""
+NO_ACCESS, NO_PERMISSION, LOCKED = 50001, 50013, 160005
+"""Discord's JSON error codes: missing access, missing permissions, thread is locked."""
 
 _MESSAGES: Final = "/channels/{channel_id}/messages"
 _MESSAGE: Final = f"{_MESSAGES}/{{message_id}}"
@@ -185,10 +185,12 @@ class NotAllowedError(discord.Forbidden):
 
     Args:
         code: The JSON error code that Discord would give.
+        is_explained: The permissions say so, and not what was refused before.
     """
 
-    def __init__(self, code: int) -> None:
+    def __init__(self, code: int, *, is_explained: bool) -> None:
         Exception.__init__(self, f"not asked: Discord would refuse it ({code})")
+        self.is_explained = is_explained
         self.status = 403
         self.code = code
         self.text = ""
@@ -310,10 +312,10 @@ class GuardedRequests:
         if route.channel_id is not None:
             channel = self._channels.get_channel(int(route.channel_id))
             if code := missing(channel, route.key, has_files=has_files):
-                raise NotAllowedError(code)
+                raise NotAllowedError(code, is_explained=True)
         kind = _kind(route, channel, has_files=has_files)
         if kind is not None and self._refusals.is_hopeless(kind, self._clock.monotonic()):
-            raise NotAllowedError(NO_PERMISSION)
+            raise NotAllowedError(NO_PERMISSION, is_explained=False)
         asked_for = ASKED_FOR.set(NOBODYS if kind is None else kind.guild)
         try:
             return await self._request(route, **options)
@@ -368,6 +370,9 @@ def missing(channel: object, request: str, *, has_files: bool) -> int:
         return 0
     if not granted.view_channel:
         return NO_ACCESS
+    is_closed = isinstance(channel, discord.Thread) and channel.locked
+    if is_closed and request in _WRITING and not granted.manage_threads:
+        return LOCKED
     needed = _needed(request, is_thread=isinstance(channel, discord.Thread), has_files=has_files)
     return 0 if granted.is_superset(needed) else NO_PERMISSION
 
@@ -467,6 +472,8 @@ def map_discord_error(exc: BaseException) -> DeliveryError:
     """Return what a failure of discord.py means for an answer."""
     if isinstance(exc, discord.RateLimited):
         return DeliveryUnavailableError(exc.retry_after)
+    if isinstance(exc, NotAllowedError):
+        return DeliveryForbiddenError(exc.code, is_explained=exc.is_explained)
     if isinstance(exc, discord.HTTPException):
         return _by_code(exc.code) or _by_status(exc)
     return DeliveryUnavailableError()

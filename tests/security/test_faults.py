@@ -199,12 +199,22 @@ async def test_what_is_gone_ends_the_models_work(opened: OpenDeployment) -> None
                 await deployment.lm.wait_until(stopped(deployment, place))
             before = len([r for r in deployment.discord.requests if is_content(r)])
             deployment.lm.resume()
-            await deployment.lm.wait_until(lambda: settled(deployment), timeout_s=10)
+            await deployment.lm.wait_until(
+                lambda: (
+                    [i for i, state, _ in deployment.states() if state != "closed"] == [asked[4].id]
+                ),  # is kept until the bot returns
+                timeout_s=10,
+            )
             after = len([r for r in deployment.discord.requests if is_content(r)])
+            ended = list(deployment.lm.completions)
+            deployment.lm.answer(WORDS)
+            away.add_bot(deployment.discord.bot_user)
+            await deployment.lm.wait_until(lambda: settled(deployment), timeout_s=20)
         assert after <= before + len(places)
         left = [m for m in deployment.discord.bot_messages if m.channel is not places[4]]
-        assert not left  # where the bot was removed, it can't take back what it wrote
-        assert all(request.cancelled_at is not None for request in deployment.lm.completions)
+        assert not left
+        assert all(request.cancelled_at is not None for request in ended)
+        assert visible(places[4], deployment) == " ".join(WORDS.split())
 
 
 async def test_a_permission_taken_away_ends_the_models_work(opened: OpenDeployment) -> None:

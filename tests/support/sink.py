@@ -42,6 +42,7 @@ class FakeSink:
         messages: What stands, in order.
         calls: Every request, refused ones too.
         marks: The reactions to the question.
+        barred: The bot may not write there at present.
         failures: Raised by the next requests that write, one each; ``None`` lets one pass.
         before: Awaited before each write takes effect, to hold requests back.
         after_send: Awaited once a message stands, before its sender is told.
@@ -54,6 +55,7 @@ class FakeSink:
         self.messages: dict[MessageId, FakeMessage] = {}
         self.calls: list[Call] = []
         self.marks: list[str] = []
+        self.barred = False
         self.failures: deque[DeliveryError | None] = deque()
         self.before: Callable[[], Awaitable[object]] | None = None
         self.after_send: Callable[[], Awaitable[object]] | None = None
@@ -119,6 +121,10 @@ class FakeSink:
     async def mark(self, emoji: str) -> None:
         """Record it."""
         self.marks.append(emoji)
+
+    def is_barred(self) -> bool:
+        """Return what was said."""
+        return self.barred
 
     def adopt(self, message_id: int, content: str) -> MessageId:
         """Let a message of a previous run stand here."""

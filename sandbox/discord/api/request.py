@@ -69,7 +69,13 @@ class ApiRequest:
         channel = self.world.channels.get(self.id("channel_id"))
         if channel is None:
             raise ApiError(10003)
+        self._refuse_outage(channel.guild)
         return self.allowed(channel, wanted)
+
+    @staticmethod
+    def _refuse_outage(guild: Guild | None) -> None:
+        if guild is not None and guild.unavailable:
+            raise ApiError(0, status=503, message="503: Service Unavailable")
 
     def allowed(self, channel: Channel, wanted: int) -> Channel:
         """Return the channel if the bot sees it and has these permissions.
@@ -103,6 +109,7 @@ class ApiRequest:
         guild = self.world.guilds.get(self.id("guild_id"))
         if guild is None or self.world.bot_user.id not in guild.members:
             raise ApiError(10004)
+        self._refuse_outage(guild)
         return guild
 
 

@@ -279,8 +279,10 @@ class Connection:
         session.push("READY", self._ready(session, data.get("shard")))
         self._context.sessions.add(session)
         if session.intents & GUILDS:
+            create = self._context.dispatcher.guild_create
             for guild in self._guilds_of(session):
-                session.push("GUILD_CREATE", self._context.dispatcher.guild_create(guild, session))
+                if not guild.unavailable:
+                    session.push("GUILD_CREATE", create(guild, session))
         self._world.changes.notify()
 
     def _refuse_identify(self, token: object, intents: object) -> int | None:

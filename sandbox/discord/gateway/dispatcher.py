@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import singledispatchmethod
 
 from sandbox.discord import rendering
@@ -29,6 +29,8 @@ from sandbox.discord.state.guilds import (
     MemberJoined,
     MemberLeft,
     Message,
+    OutageChanged,
+    RoleChanged,
     RoleCreated,
     RoleDeleted,
 )
@@ -61,6 +63,7 @@ class Dispatcher:
     def __init__(self, world: World, sessions: SessionStore) -> None:
         self._world = world
         self._sessions = sessions
+        self._hidden: set[int] = set()
 
     def dispatch(
         self,
@@ -81,6 +84,8 @@ class Dispatcher:
             guild: Where it happened, if that is said by no channel.
         """
         where = channel.guild if guild is None and channel is not None else guild
+        if where is not None and where.unavailable and name != "GUILD_DELETE":
+            return
         if channel is not None and not self._world.bot_may(channel, Permission.VIEW_CHANNEL):
             return
         for session in self._sessions.all():
@@ -101,12 +106,36 @@ class Dispatcher:
 
     @on_event.register
     def _(self, event: BotJoined) -> None:
-        self.dispatch(
-            "GUILD_CREATE",
-            lambda session: self.guild_create(event.guild, session),
-            intent=GUILDS,
-            guild=event.guild,
-        )
+        """Of a guild that is new to the bot it isn't said whether it is available."""
+
+        def payload(session: Session) -> JsonObject:
+            body = self.guild_create(event.guild, session)
+            del body["unavailable"]
+            return body
+
+        self.dispatch("GUILD_CREATE", payload, intent=GUILDS, guild=event.guild)
+
+    @on_event.register
+    def _(self, event: OutageChanged) -> None:
+        guild = event.guild
+        if not self._is_in(guild):
+            return
+        if guild.unavailable:
+            body: JsonObject = {"id": str(guild.id), "unavailable": True}
+            self.dispatch("GUILD_DELETE", body, intent=GUILDS, guild=guild)
+        else:
+            self.dispatch(
+                "GUILD_CREATE",
+                lambda session: self.guild_create(guild, session),
+                intent=GUILDS,
+                guild=guild,
+            )
+
+    @on_event.register
+    def _(self, event: RoleChanged) -> None:
+        body = {"guild_id": str(event.guild.id), "role": rendering.role_object(event.role)}
+        self._dispatch_in_guild(event.guild, "GUILD_ROLE_UPDATE", body)
+        self._sync_threads(event.guild, event.guild.channels.values())
 
     @on_event.register
     def _(self, event: RoleCreated) -> None:
@@ -127,6 +156,9 @@ class Dispatcher:
         """The bot is told of its own changes without the members intent too."""
         is_own = event.member.user is self._world.bot_user
         self._dispatch_member("GUILD_MEMBER_UPDATE", event.member, 0 if is_own else GUILD_MEMBERS)
+        if is_own:
+            guild = event.member.guild
+            self._sync_threads(guild, guild.channels.values())
 
     @on_event.register
     def _(self, event: MemberLeft) -> None:
@@ -148,15 +180,35 @@ class Dispatcher:
 
     @on_event.register
     def _(self, event: ChannelChanged) -> None:
-        name = "THREAD_UPDATE" if event.channel.is_thread else "CHANNEL_UPDATE"
         body = rendering.channel_object(self._world, event.channel)
-        self._dispatch_in_guild(event.guild, name, body)
+        if event.channel.is_thread:
+            self.dispatch("THREAD_UPDATE", body, intent=GUILDS, channel=event.channel)
+            return
+        self._dispatch_in_guild(event.guild, "CHANNEL_UPDATE", body)
+        self._sync_threads(event.guild, [event.channel])
 
     @on_event.register
     def _(self, event: ChannelDeleted) -> None:
-        name = "THREAD_DELETE" if event.channel.is_thread else "CHANNEL_DELETE"
         body = rendering.channel_object(self._world, event.channel)
-        self._dispatch_in_guild(event.guild, name, body)
+        if not event.channel.is_thread:
+            self._dispatch_in_guild(event.guild, "CHANNEL_DELETE", body)
+        elif not event.with_parent:
+            self.dispatch("THREAD_DELETE", body, intent=GUILDS, channel=event.channel)
+
+    def _sync_threads(self, guild: Guild, channels: Iterable[Channel]) -> None:
+        """Tell of the open threads of channels that the bot sees now, and didn't before."""
+        gained = []
+        for channel in channels:
+            if channel.is_thread:
+                continue
+            if not self._world.bot_may(channel, Permission.VIEW_CHANNEL):
+                self._hidden.add(channel.id)
+            elif channel.id in self._hidden:
+                self._hidden.remove(channel.id)
+                gained.append(channel)
+        if gained:
+            body = rendering.thread_list(self._world, guild, gained)
+            self._dispatch_in_guild(guild, "THREAD_LIST_SYNC", body)
 
     def _dispatch_member(self, name: str, member: Member, intent: int) -> None:
         body = rendering.member_object(member) | {"guild_id": str(member.guild.id)}
@@ -173,6 +225,9 @@ class Dispatcher:
 
     def guild_create(self, guild: Guild, session: Session) -> JsonObject:
         """Return GUILD_CREATE's data for a session."""
+        for channel in guild.channels.values():
+            if not self._world.bot_may(channel, Permission.VIEW_CHANNEL):
+                self._hidden.add(channel.id)
         all_members = bool(session.intents & GUILD_MEMBERS)
         return rendering.guild_create_data(self._world, guild, all_members=all_members)
 

@@ -445,7 +445,17 @@ class Person:
             and not self._may(channel, Permission.MANAGE_THREADS)
         ):
             raise NotOfferedError("the thread is locked")
+        self._check_slowmode(channel)
         self._check_content(channel, text, files)
+
+    def _check_slowmode(self, channel: Channel) -> None:
+        exempt = Permission.MANAGE_MESSAGES, Permission.MANAGE_CHANNELS
+        if not channel.slowmode_s or any(self._may(channel, each) for each in exempt):
+            return
+        now = self.world.now()
+        own = (m.created_unix_s for m in channel.messages.values() if m.author is self.user)
+        if any(now - at < channel.slowmode_s for at in own):
+            raise NotOfferedError("slow mode is on")
 
     def _check_content(self, channel: Channel, text: str, files: Files) -> None:
         check_text(text)

@@ -10,6 +10,7 @@ from sandbox.discord.rendering.guilds import (
     own_user_object,
     role_object,
     team_object,
+    thread_list,
     thread_member_object,
     user_object,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "rest_message_object",
     "role_object",
     "team_object",
+    "thread_list",
     "thread_member_object",
     "user_object",
     "whole_message_object",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sandbox.discord.state import access
 from sandbox.discord.state.guilds import Channel, Guild, Member, Role
 from sandbox.discord.state.world import World
@@ -120,7 +122,7 @@ def channel_object(world: World, channel: Channel) -> JsonObject:
         "parent_id": str(channel.parent.id) if channel.parent else None,
         "last_message_id": _last_message_id(channel),
         "flags": 0,
-        "rate_limit_per_user": 0,
+        "rate_limit_per_user": channel.slowmode_s,
     }
     if channel.is_thread:
         return body | _thread(world, channel)
@@ -229,16 +231,37 @@ def guild_object(guild: Guild) -> JsonObject:
     }
 
 
-def guild_create_data(world: World, guild: Guild, *, all_members: bool) -> JsonObject:
-    """Return the payload of GUILD_CREATE."""
-    bot_id = world.bot_user.id
-    threads = [
+def open_threads(world: World, guild: Guild) -> list[Channel]:
+    """Return a guild's active threads that the bot sees."""
+    return [
         entry
         for entry in guild.channels.values()
         if entry.is_thread
         and not entry.archived
-        and access.in_channel(entry, bot_id) & Permission.VIEW_CHANNEL
+        and access.in_channel(entry, world.bot_user.id) & Permission.VIEW_CHANNEL
     ]
+
+
+def thread_list(world: World, guild: Guild, channels: Collection[Channel]) -> JsonObject:
+    """Return the payload of THREAD_LIST_SYNC, of some channels' threads."""
+    bot_id = world.bot_user.id
+    threads = [each for each in open_threads(world, guild) if each.parent in channels]
+    return {
+        "guild_id": str(guild.id),
+        "channel_ids": [str(channel.id) for channel in channels],
+        "threads": [channel_object(world, each) for each in threads],
+        "members": [
+            thread_member_object(each, bot_id)
+            for each in threads
+            if bot_id in each.thread_member_ids
+        ],
+    }
+
+
+def guild_create_data(world: World, guild: Guild, *, all_members: bool) -> JsonObject:
+    """Return the payload of GUILD_CREATE."""
+    bot_id = world.bot_user.id
+    threads = open_threads(world, guild)
     body = guild_object(guild) | {
         "joined_at": iso(guild.members[bot_id].joined_unix_s),
         "large": False,

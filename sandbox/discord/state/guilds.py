@@ -105,6 +105,8 @@ class Channel:
     auto_archive_minutes: int = 1440
     nsfw: bool = False
     position: int = 0
+    slowmode_s: int = 0
+    """Least time between two messages of one person; bots and those who manage the channel are exempt."""
 
     @property
     def is_thread(self) -> bool:
@@ -219,6 +221,7 @@ class Guild:
 
     Attributes:
         oddities: Items of another form than the documented one, by the list they are sent in.
+        unavailable: There is an outage: nothing of it is told, and no request about it answered.
     """
 
     context: GuildContext = field(repr=False)
@@ -231,6 +234,7 @@ class Guild:
     opened_commands: set[str] = field(default_factory=set)
     locale: str = "en-US"
     oddities: dict[str, object] = field(default_factory=dict)
+    unavailable: bool = False
 
     @property
     def everyone(self) -> Role:
@@ -285,10 +289,11 @@ class Guild:
         self.context.announce(ChannelCreated(self, channel))
 
     def delete_channel(self, channel: Channel) -> None:
-        """Delete a channel; its threads go first."""
+        """Delete a channel with its threads, of which Discord tells by its own deletion only."""
         for thread in [entry for entry in self.channels.values() if entry.parent is channel]:
             if thread.is_thread:
-                self.delete_channel(thread)
+                self.channels.pop(thread.id)
+                self.context.announce(ChannelDeleted(self, thread, with_parent=True))
         self.channels.pop(channel.id, None)
         self.context.announce(ChannelDeleted(self, channel))
 
@@ -306,6 +311,16 @@ class Guild:
         self.roles[role.id] = role
         self.context.announce(RoleCreated(self, role))
         return role
+
+    def set_permissions(self, role: Role, wanted: PermissionsLike) -> None:
+        """Replace what a role grants."""
+        role.permissions = permissions.bits(wanted)
+        self.context.announce(RoleChanged(self, role))
+
+    def set_outage(self, unavailable: bool) -> None:
+        """Let Discord lose the guild for a while, or have it back."""
+        self.unavailable = unavailable
+        self.context.announce(OutageChanged(self))
 
     def delete_role(self, role: Role) -> None:
         """Delete a role: members and channels lose it.
@@ -354,9 +369,11 @@ class Guild:
         self.context.announce(MemberChanged(member))
 
     def remove_member(self, person: HasId) -> None:
-        """Let somebody leave, or kick them; the bot too."""
+        """Let somebody leave, or kick them; the bot too, whose own role goes with it."""
         member = self.members.pop(person.id, None)
         if member is not None:
+            for role in [each for each in self.roles.values() if each.bot_id == person.id]:
+                del self.roles[role.id]
             self.context.announce(MemberLeft(member))
 
     def add_bot(self, bot: User, bot_permissions: PermissionsLike = None) -> None:
@@ -502,6 +519,21 @@ class RoleCreated:
 
 
 @dataclass(frozen=True)
+class RoleChanged:
+    """What a role grants was changed."""
+
+    guild: Guild
+    role: Role
+
+
+@dataclass(frozen=True)
+class OutageChanged:
+    """A guild became unavailable, or available again."""
+
+    guild: Guild
+
+
+@dataclass(frozen=True)
 class RoleDeleted:
     """A guild lost a role."""
 
@@ -548,16 +580,23 @@ class ChannelChanged:
 
 @dataclass(frozen=True)
 class ChannelDeleted:
-    """A guild's channel or thread was deleted."""
+    """A guild's channel or thread was deleted.
+
+    Attributes:
+        with_parent: It is a thread, and went with its channel.
+    """
 
     guild: Guild
     channel: Channel
+    with_parent: bool = False
 
 
 GuildEvent = (
     BotJoined
     | RoleCreated
+    | RoleChanged
     | RoleDeleted
+    | OutageChanged
     | MemberJoined
     | MemberChanged
     | MemberLeft

@@ -21,6 +21,7 @@ class User:
 
     Attributes:
         accepts_dms: False: messages to this person are refused with 50007.
+        blocks_bot: The bot may not react to this person's messages (90001), nor write to them.
         is_system: Discord's own account.
         is_webhook: The name under which a webhook spoke, which is no account.
     """
@@ -30,6 +31,7 @@ class User:
     global_name: str | None = None
     is_bot: bool = False
     accepts_dms: bool = True
+    blocks_bot: bool = False
     is_system: bool = False
     is_webhook: bool = False
     flags: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.discord import Channel, DiscordSandbox, Guild, Person
+from sandbox.discord import Channel, DiscordSandbox, Guild, NotOfferedError, Person
 from tests.sandbox.discord.clients import Rest
 
 SAY = {"content": "x"}
@@ -107,7 +107,50 @@ async def test_archived_threads_open_by_talk_and_locked_ones_do_not(
     assert (await rest("POST", path, SAY)).status == 200
     assert not thread.archived
     thread.set_archived(locked=True)
+    one = f"{path}/{posted.body['id']}"
     assert (await rest("POST", path, SAY)).code == 160005
+    assert (await rest("DELETE", one)).code == 160005
+    thread.set_archived(False)
+    assert (await rest("PATCH", one, SAY)).code == 160005
+    assert (await rest("DELETE", one)).status == 204
+
+
+async def test_what_was_said_in_voice_channels_takes_connect_to_read(
+    rest: Rest, guild: Guild, ada: Person
+) -> None:
+    room = guild.add_channel("room", "voice", overwrites={guild.id: (None, "connect")})
+    said = await ada.say(room, "hi")
+    path = f"/channels/{room.id}/messages"
+    assert (await rest("GET", path)).code == 50001
+    assert (await rest("GET", f"{path}/{said.id}")).code == 50001
+    assert (await rest("POST", path, SAY)).status == 200
+
+
+async def test_nobody_who_blocks_the_bot_gets_its_reactions_or_messages(
+    rest: Rest, channel: Channel, ada: Person
+) -> None:
+    said = await ada.say(channel, "hi")
+    ada.user.blocks_bot = True
+    reaction = f"/channels/{channel.id}/messages/{said.id}/reactions/%F0%9F%91%80/@me"
+    assert (await rest("PUT", reaction)).code == 90001
+    assert (await rest("POST", f"/channels/{ada.dm_channel.id}/messages", SAY)).code == 50007
+
+
+async def test_slow_mode_holds_people_back_but_not_those_who_manage_the_channel_nor_bots(
+    rest: Rest, guild: Guild, channel: Channel, discord: DiscordSandbox
+) -> None:
+    guest, keeper = discord.add_user("Guest"), discord.add_user("Keeper")
+    guild.add_member(guest)
+    guild.add_member(keeper, permissions="manage_messages")
+    channel.slowmode_s = 30
+    await guest.say(channel, "one")
+    with pytest.raises(NotOfferedError, match="slow mode"):
+        await guest.say(channel, "two")
+    path = f"/channels/{channel.id}"
+    for _ in range(2):
+        await keeper.say(channel, "hi")
+        assert (await rest("POST", f"{path}/messages", SAY)).status == 200
+    assert (await rest("GET", path)).body["rate_limit_per_user"] == 30
 
 
 async def test_what_is_gone_is_unknown(

@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Guild, NotOfferedError, Person
+from sandbox.discord.values.permissions import EVERYONE
 from tests.sandbox.discord.clients import NO_PRIVILEGED, Rest, gateway_of, online
 
 
@@ -153,6 +154,42 @@ async def test_a_deleted_role_is_told_of_and_taken_from_members_and_channels(
     for kept in (role, guild.everyone, guild.bot_role):
         with pytest.raises(ValueError, match="deletes no such role"):
             guild.delete_role(kept)
+
+
+async def test_open_threads_are_told_of_once_a_channel_is_seen_and_gone_with_it(
+    discord: DiscordSandbox, guild: Guild, channel: Channel
+) -> None:
+    channel.overwrite(guild.everyone, deny="view_channel")
+    thread = channel.add_thread("plans")
+    async with online(discord) as gateway:
+        channel.overwrite(guild.everyone)
+        told = await gateway.event("THREAD_LIST_SYNC")
+        assert told["channel_ids"] == [str(channel.id)]
+        assert [each["id"] for each in told["threads"]] == [str(thread.id)]
+        guild.set_permissions(guild.everyone, 0)
+        guild.set_permissions(guild.everyone, EVERYONE)
+        assert (await gateway.event("THREAD_LIST_SYNC"))["channel_ids"] == [str(channel.id)]
+        channel.delete()
+        event = await gateway.receive()
+        assert (event["t"], event["d"]["id"]) == ("CHANNEL_DELETE", str(channel.id))
+
+
+async def test_an_outage_takes_a_guild_away_for_a_while_and_a_removed_bot_loses_its_role(
+    discord: DiscordSandbox, rest: Rest, guild: Guild, channel: Channel, ada: Person
+) -> None:
+    async with online(discord) as gateway:
+        guild.set_outage(True)
+        assert (await gateway.event("GUILD_DELETE"))["unavailable"] is True
+        await ada.say(channel, "unheard")
+        assert (await rest("GET", f"/channels/{channel.id}")).status == 503
+        guild.set_outage(False)
+        assert (await gateway.event("GUILD_CREATE"))["unavailable"] is False
+        role = guild.bot_role
+        guild.remove_member(discord.bot_user)
+        assert "unavailable" not in await gateway.event("GUILD_DELETE")
+        guild.add_bot(discord.bot_user)
+        assert "unavailable" not in await gateway.event("GUILD_CREATE")
+    assert guild.bot_role is not role
 
 
 async def test_options_refer_to_people_places_roles_and_files(

@@ -93,6 +93,31 @@ async def test_what_discord_never_takes_ends_or_is_kept_by_the_kind_of_its_refus
     assert (entry.attempts == 0) is (outcome is None)
 
 
+@pytest.mark.parametrize("at", ["before a word", "amid the answer", "at its end"])
+async def test_where_the_bot_may_no_longer_write_the_question_stays_open_with_what_stands(
+    chat: Chat, at: str
+) -> None:
+    refused = [DeliveryForbiddenError(50013)] * 50
+    chat.sink.failures.extend(refused if at == "before a word" else [None, *refused])
+    chat.sink.barred = True
+    more, more_still = asyncio.Event(), asyncio.Event()
+    chat.backend.scripts.append(
+        [TextDelta("Because"), more, TextDelta(" of light."), more_still, DONE]
+    )
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time(10)
+    more.set()
+    if at == "at its end":
+        more_still.set()
+    await chat.pass_time(10)
+    assert chat.outcome(1) is None
+    assert chat.service.running == 0
+    assert "delete" not in chat.sink.kinds()
+    assert len(chat.sink.contents) == (at != "before a word")
+    assert chat.backend.closed == 1
+    assert chat.journal.entries[QuestionId(1)].attempts == 0
+
+
 async def test_an_answer_that_discord_takes_late_is_delivered(chat: Chat) -> None:
     chat.sink.failures.extend([DeliveryUnavailableError()] * 3)
     await answered(chat)

@@ -74,6 +74,7 @@ class ResumeHarness:
         self.replied_to = entry.question.message
         if fate == "forbidden":
             self.chat.sink.failures.extend([DeliveryForbiddenError(50013)] * 20)
+        self.chat.sink.barred = fate == "barred"
         if self.meanwhile is not None:
             await self.meanwhile()
         if fate == "poison":
@@ -136,9 +137,12 @@ def harness(clock: FakeClock) -> ResumeHarness:
         (RUNNING, "deleted", 1, Outcome.DROPPED, "", False),
         (ANSWERED, "deleted", 1, Outcome.DROPPED, "", False),
         (RUNNING, "deleted", MOST_ATTEMPTS, Outcome.DROPPED, "", False),
-        (ACCEPTED, "place gone", 0, Outcome.DROPPED, "", False),
-        (RUNNING, "place gone", MOST_ATTEMPTS, Outcome.DROPPED, HALF, False),
-        (ANSWERED, "place gone", 1, Outcome.DROPPED, HALF, False),
+        (ACCEPTED, "place gone", 0, None, "", False),
+        (RUNNING, "place gone", MOST_ATTEMPTS, None, HALF, False),
+        (ANSWERED, "place gone", 1, None, HALF, False),
+        (ACCEPTED, "barred", 0, None, "", False),
+        (RUNNING, "barred", MOST_ATTEMPTS, None, HALF, False),
+        (ANSWERED, "barred", 1, None, HALF, False),
         (ACCEPTED, "blocked", 0, Outcome.NOTIFIED, BLOCKED, False),
         (RUNNING, "blocked", 1, Outcome.NOTIFIED, BLOCKED, False),
         (ANSWERED, "blocked", 1, Outcome.NOTIFIED, BLOCKED, False),
@@ -192,6 +196,25 @@ async def test_what_discord_lets_stand_of_an_answer_is_taken_away_as_soon_as_it_
     assert chat.sink.contents == []
     assert chat.outcome(1) is Outcome.DROPPED
     assert len(chat.backend.requests) == 1
+
+
+@pytest.mark.parametrize("fate", ["place gone", "barred"])
+async def test_where_the_bot_may_not_write_a_question_is_kept_until_it_may_and_for_a_day_at_most(
+    harness: ResumeHarness, fate: str
+) -> None:
+    harness.store(question(1, "why is it blue"), RUNNING)
+    harness.fates[QuestionId(1)] = fate
+    await harness.run()
+    assert harness.chat.outcome(1) is None
+    assert harness.chat.sink.kinds() == []
+    harness.fates.clear()
+    await harness.run()
+    assert harness.chat.outcome(1) is Outcome.DELIVERED
+    old = question(2, asked_at=harness.chat.clock.now() - LEFTOVERS_FOR - timedelta(seconds=1))
+    harness.store(old, RUNNING)
+    harness.fates[QuestionId(2)] = fate
+    await harness.run()
+    assert harness.chat.outcome(2) is Outcome.DROPPED
 
 
 async def test_what_discord_never_lets_be_taken_away_is_let_be_after_a_day(

@@ -14,7 +14,7 @@ from sandbox.discord.checks.messages import (
 )
 from sandbox.discord.state import message_actions
 from sandbox.discord.state.guilds import Channel, Draft, Message
-from sandbox.discord.values.channel_types import WITH_MESSAGES
+from sandbox.discord.values.channel_types import STAGE, VOICE, WITH_MESSAGES
 from sandbox.discord.values.content import (
     COMPONENTS_V2,
     LOADING,
@@ -80,21 +80,31 @@ def _check_may_post(request: ApiRequest, channel: Channel, body: JsonObject) -> 
     world = request.world
     if channel.is_dm:
         people = [world.users[each] for each in channel.recipient_ids]
-        if not all(person.accepts_dms for person in people):
+        if any(person.blocks_bot or not person.accepts_dms for person in people):
             raise ApiError(50007)
         return
-    if (
-        channel.is_thread
-        and channel.locked
-        and not world.bot_may(channel, Permission.MANAGE_THREADS)
-    ):
-        raise ApiError(160005)
+    _refuse_locked(request, channel)
     if not world.bot_may(channel, Permission.SEND_MESSAGES):
         raise ApiError(50013)
     if request.files and not world.bot_may(channel, Permission.ATTACH_FILES):
         raise ApiError(50013)
     if body.get("tts") and not world.bot_may(channel, Permission.SEND_TTS_MESSAGES):
         raise ApiError(50013)
+
+
+def _refuse_locked(request: ApiRequest, channel: Channel) -> None:
+    """Refuse to write or edit in a locked thread (Discord: threads, "Locked Threads")."""
+    is_locked = channel.is_thread and channel.locked
+    if is_locked and not request.world.bot_may(channel, Permission.MANAGE_THREADS):
+        raise ApiError(160005)
+
+
+def _readable(request: ApiRequest) -> Channel:
+    """Return the channel of the path; in a voice or stage channel reading takes Connect, too."""
+    channel = request.channel()
+    if channel.kind in {VOICE, STAGE} and not request.world.bot_may(channel, Permission.CONNECT):
+        raise ApiError(50001)
+    return channel
 
 
 def _message_of_nonce(request: ApiRequest, channel: Channel, body: JsonObject) -> Message | None:
@@ -164,7 +174,7 @@ def _unknown_reference(
 
 def get(request: ApiRequest) -> Result:
     """Return one message."""
-    channel = request.channel()
+    channel = _readable(request)
     if not request.world.bot_may(channel, Permission.READ_MESSAGE_HISTORY):
         raise ApiError(50001)
     return rendering.rest_message_object(request.world, request.message(channel))
@@ -172,7 +182,7 @@ def get(request: ApiRequest) -> Result:
 
 def history(request: ApiRequest) -> Result:
     """Return messages, newest first."""
-    channel = request.channel()
+    channel = _readable(request)
     if channel.kind not in WITH_MESSAGES:
         raise ApiError(50008)
     limit = _limit(request.query.get("limit", "50"))
@@ -217,6 +227,7 @@ def edit(request: ApiRequest) -> Result:
         raise ApiError(50005 if set(body) - {"flags"} else 50013)
     if channel.is_thread and channel.archived:
         raise ApiError(50083)
+    _refuse_locked(request, channel)
     if _is_too_old(request, message):
         raise ApiError(30046)
     apply_edit(request, message, body)
@@ -271,6 +282,8 @@ def delete(request: ApiRequest) -> Result:
         channel.is_dm or not request.world.bot_may(channel, Permission.MANAGE_MESSAGES)
     ):
         raise ApiError(50003 if channel.is_dm else 50013)
+    if channel.is_thread and channel.archived:
+        _refuse_locked(request, channel)
     message_actions.delete(request.world, message)
     return None
 

@@ -24,6 +24,8 @@ def add(request: ApiRequest) -> Result:
     emoji = _emoji(request)
     if not request.world.bot_may(channel, Permission.READ_MESSAGE_HISTORY):
         raise ApiError(50001)
+    if message.author.blocks_bot:
+        raise ApiError(90001)
     if emoji not in message.reactions and not request.world.bot_may(
         channel, Permission.ADD_REACTIONS
     ):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import discord
 
+from bot.chat.admission import Rule
 from bot.core.domain import ChannelId, IncomingMessage, MessageId, Person, Place, QuestionId, UserId
 from bot.core.permissions import NEEDED, NEEDED_IN_THREADS, USEFUL, missing
 from bot.diagnostics.silence import Case, Lack, Newest
@@ -34,6 +36,7 @@ async def case_of(client: ClawbotClient, channel: Channel, member: discord.Membe
     is_own_thread = _places.is_own_thread(channel, UserId(client.user.id))
     mention = _mention(client, person, place)
     judgement = _gate.judge(client, mention, is_own_thread=is_own_thread)
+    plain = replace(mention, mentioned_ids=frozenset())
     needed, useful = _lacks(channel)
     is_thread = isinstance(channel, discord.Thread)
     granted = channel.permissions_for(member)
@@ -50,6 +53,8 @@ async def case_of(client: ClawbotClient, channel: Channel, member: discord.Membe
         sees_text=client.intents.message_content,
         newest=newest,
         is_model_away=not client.services.backend.is_available(),
+        needs_mention=not client.intents.message_content
+        or _gate.judge(client, plain, is_own_thread=is_own_thread).rule is Rule.NOT_ADDRESSED,
     )
 
 

@@ -122,6 +122,7 @@ class Case:
         sees_text: Whether Discord gives the bot the text of messages that don't mention it.
         newest: The person's newest message there, if one was found.
         is_model_away: None of the model's machines answers.
+        needs_mention: Messages that don't mention the bot aren't answered there.
     """
 
     who: str
@@ -134,6 +135,7 @@ class Case:
     sees_text: bool = True
     newest: Newest | None = None
     is_model_away: bool = False
+    needs_mention: bool = True
 
     @property
     def is_answered(self) -> bool:
@@ -153,7 +155,7 @@ def silence_text(case: Case) -> str:
     if case.is_model_away:
         parts.append(_AWAY)
     if case.newest is not None:
-        parts.append(_newest(case.newest))
+        parts.append(_newest(case.newest, needs_mention=case.needs_mention))
     if case.needed and case.judgement.rule is not Rule.CANNOT_WRITE:
         parts.append(f"❌ There I lack {_lacks(case.needed)}. {_grant(case.needed)}")
     if case.useful and not case.needed:
@@ -180,10 +182,11 @@ def _decision(case: Case) -> str:
         return f"❌ I don't answer {case.who} in {case.where}: {why}. {change}"
     if case.limit:
         return f"❌ I don't answer {case.who} in {case.where} at the moment: “{case.limit}”"
-    return f"✅ I answer {case.who} in {case.where} when I'm mentioned there: my settings allow it."
+    when = "when I'm mentioned there" if case.needs_mention else "also without a mention"
+    return f"✅ I answer {case.who} in {case.where} {when}: my settings allow it."
 
 
-def _newest(newest: Newest) -> str:
+def _newest(newest: Newest, *, needs_mention: bool) -> str:
     head = f"Their newest message there ({newest.link}):"
     if newest.entry is not None:
         return f"{head} {_OUTCOMES[newest.entry.outcome]}"
@@ -196,6 +199,8 @@ def _newest(newest: Newest) -> str:
             "was changed afterwards. Ask again."
         )
     why, change = _WHY[rule]
+    if rule is Rule.NOT_ADDRESSED and not needs_mention:
+        why = "it is for somebody else: it mentions or answers them"
     return f"{head} not answered, because {why}. {change}".rstrip()
 
 

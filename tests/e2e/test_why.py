@@ -195,6 +195,23 @@ async def test_a_limit_and_the_newest_message_are_told(
         assert said.content == "You asked for that a few times already. Try again in a minute."
 
 
+async def test_a_channel_whose_every_message_is_answered_says_so_and_what_was_for_others(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    bob = member(discord, channel, "Bob")
+    async with running(settings_for(discord, lm, tmp_path)):
+        said = await asked(discord, ada, channel, "diag channel")
+        assert f"I answer <@{ada.id}> in <#{channel.id}> when I'm mentioned there" in said.content
+        changed = await ada.slash(channel, "config set", setting="answer_to", value="every_message")
+        await discord.wait_until(lambda: changed.message is not None and changed.message.buttons)
+        assert changed.message is not None
+        await (await ada.click(changed.message, "Change it")).wait_answer()
+        await bob.say(channel, f"{ada.tag}, are you there?")
+        said = await asked(discord, ada, channel, "diag channel", person=bob)
+    assert f"I answer <@{bob.id}> in <#{channel.id}> also without a mention" in said.content
+    assert "not answered, because it is for somebody else" in said.content
+
+
 async def test_a_private_thread_is_told_of_inside_it_and_to_those_who_manage_threads(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:

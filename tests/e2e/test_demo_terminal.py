@@ -52,6 +52,17 @@ async def assert_ends_in_order(terminal: Terminal) -> None:
     assert b"ERROR" not in terminal.raw
 
 
+async def test_what_was_said_before_the_demo_is_no_question_that_ctrl_c_stops(
+    tmp_path: Path,
+) -> None:
+    async with demo(tmp_path, size=(80, 24), environment=NOWHERE) as terminal:
+        await terminal.shows("Welcome!")
+        await terminal.until(lambda: "starting" in terminal.text or READY in terminal.text)
+        assert "busy" not in terminal.text
+        terminal.type(CTRL_C)
+        await assert_ends_in_order(terminal)
+
+
 @pytest.mark.parametrize("size", SIZES)
 async def test_markdown_is_drawn(
     tmp_path: Path, lm: LMStudioSandbox, size: tuple[int, int]

@@ -123,6 +123,7 @@ class Chat:
         self.on_change: Callable[[], None] = lambda: None
         self.on_form: Callable[[Interaction], None] = lambda _: self.note(NO_FORM)
         self._begun = 0
+        self._opened = self.moment()
 
     # What they see
 
@@ -216,7 +217,7 @@ class Chat:
         if self.running():
             return True
         seen = self.person.view(self.channel)
-        if not seen or not self.is_own(seen[-1]):
+        if not seen or not self.is_own(seen[-1]) or seen[-1].id < self._opened:
             return False
         return self.discord.world.now() - seen[-1].created_unix_s < WAITING_S
 

@@ -43,6 +43,21 @@ async def test_a_command_is_filled_in_with_choices_and_live_suggestions(reader: 
     await expect(reader.field).to_be_focused()
 
 
+async def test_what_a_command_does_is_read_beside_any_number_of_options(reader: Reader) -> None:
+    await reader.become("Ada")
+    await reader.field.press_sequentially("/config ")
+    offered = reader.page.get_by_role("option")
+    await expect(offered.filter(has_text="/config access")).to_be_visible()
+    await reader.picture("commands")
+    cut = """each => {
+        const list = each[0].closest('.suggestions').getBoundingClientRect();
+        return each.filter(one => one.scrollWidth > one.clientWidth
+            || one.getBoundingClientRect().right > list.right).map(one => one.textContent);
+    }"""
+    assert await reader.page.locator(".suggestions .detail").evaluate_all(cut) == []
+    await reader.field.fill("")
+
+
 async def test_a_command_pasted_as_one_line_is_understood(reader: Reader) -> None:
     await reader.become("Ada")
     await reader.field.fill("/config set setting:temperature value:0.3")

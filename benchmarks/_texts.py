@@ -292,7 +292,7 @@ def _people_functions() -> dict[str, Callable[[str], object]]:
         export.close()
 
     return {
-        "model_name": model_name,
+        "model_name": model_name.__wrapped__,
         "privacy export": exported,
         "terminal.safe": safe,
         "thread_name": thread_name,

@@ -323,6 +323,17 @@ class _Piece:
     label: str = ""
     remark: str = ""
 
+    @property
+    def frame(self) -> str:
+        """What is written around the text."""
+        return self.around("")
+
+    def around(self, text: str) -> str:
+        """Return a text, of which some may have been cut, in its frame."""
+        if not self.label:
+            return f"{self.remark}{text}"
+        return f"{frames.opening(self.label)}{text}{frames.ending(self.label)}"
+
 
 def _file_piece(attachment: AttachmentInfo, content: Decoded) -> _Piece:
     name = safe_name(attachment.filename)
@@ -337,27 +348,42 @@ def _file_piece(attachment: AttachmentInfo, content: Decoded) -> _Piece:
 def _fitted(pieces: Iterable[_Piece], room: int) -> tuple[str, int]:
     """Put the parts of a message together within a number of static tokens.
 
+    The writer's own words come first. Whatever else there is shares the rest evenly: a long file doesn't
+    take the room of the short ones beside it.
+
     Returns:
         The text, and how many characters didn't fit.
     """
-    parts: list[str] = []
+    kept = [piece for piece in pieces if piece.text or piece.remark]
+    needs = [static_tokens(piece.frame) + static_tokens(piece.text) for piece in kept]
+    room = max(0, room)
+    words = min(needs[0], room) if kept and not kept[0].frame else 0
     dropped = missing = 0
-    for piece in pieces:
-        if not (piece.text or piece.remark):
-            continue
-        before = frames.opening(piece.label) if piece.label else piece.remark
-        after = frames.ending(piece.label) if piece.label else ""
-        left = room - static_tokens(before + after)
-        if parts and left < _LEAST_PIECE:
-            dropped += len(piece.text)
-            continue
-        text, lost = fit(piece.text, left)
+    while True:
+        first = [words] if words else []
+        shares = [*first, *_shares(needs[len(first) :], room - words)]
+        short = [n for n, share in enumerate(shares) if share < min(needs[n], _LEAST_PIECE)]
+        if len(kept) < 2 or not short:
+            break
+        dropped += len(kept.pop(short[-1]).text)
+        needs.pop(short[-1])
+    parts: list[str] = []
+    for piece, share in zip(kept, shares, strict=True):
+        text, lost = fit(piece.text, share - static_tokens(piece.frame))
         missing += lost
-        parts.append(f"{before}{text}{after}")
-        room = left - static_tokens(text)
+        parts.append(piece.around(text))
     if dropped:
         parts.append(frames.left_out(dropped))
     return "\n\n".join(parts), missing + dropped
+
+
+def _shares(needs: Sequence[int], room: int) -> list[int]:
+    """Divide room evenly; what one part doesn't need is the others'."""
+    shares = [0] * len(needs)
+    for done, index in enumerate(sorted(range(len(needs)), key=needs.__getitem__)):
+        shares[index] = min(needs[index], room // (len(needs) - done))
+        room -= shares[index]
+    return shares
 
 
 def fit(text: str, most_tokens: int) -> tuple[str, int]:

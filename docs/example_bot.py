@@ -1,6 +1,7 @@
 """A Discord bot of your own with Clawbot in it, beside your own commands.
 
-The environment is Clawbot's: DISCORD_TOKEN, LMSTUDIO_BASE_URL and so on (``docs/configuration.md``).
+The environment is Clawbot's: DISCORD_TOKEN, LMSTUDIO_BASE_URL and so on (``docs/configuration.md``); how
+Discord is reached (another address, a proxy) is your bot's own affair.
 Run it where Clawbot is installed: ``python docs/example_bot.py``.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +14,7 @@ from playwright.async_api import Browser, ViewportSize, expect
 
 from bot.demo.page.server import PageServer
 from bot.demo.world import Demo
+from bot.ops.terminal import program
 from tests.browser.reader import ANSWER_MS, DESKTOP, Reader, Tab
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -147,6 +149,17 @@ async def check_parts(reader: Reader, name: str) -> None:
     await reader.button("Use your own").click()
     assert await findings(reader) == []
     await page.keyboard.press("Escape")
+
+
+async def test_the_way_to_ones_own_model_names_what_is_to_be_typed(reader: Reader) -> None:
+    await reader.button("Use your own").click()
+    typed = reader.page.get_by_role("dialog", name="Use your own model").locator("code")
+    await expect(typed.filter(has_text="LMSTUDIO_BASE_URL=http://")).to_be_visible()
+    await expect(
+        typed.filter(has_text=re.compile(f"^{re.escape(program())} demo$"))
+    ).to_be_visible()
+    await reader.picture("own-model")
+    await reader.page.keyboard.press("Escape")
 
 
 async def test_the_look_can_be_switched_and_is_kept(reader: Reader) -> None:

@@ -12,6 +12,7 @@ from bot.demo.page.inside import Inside
 from bot.demo.page.tabs import Tabs
 from bot.demo.page.view import TYPING_S, Json, View
 from bot.demo.world import Demo
+from bot.ops.terminal import program
 from sandbox.discord import Channel
 from sandbox.discord.checks.messages import MAX_FILES
 from sandbox.discord.state.events import (
@@ -29,12 +30,18 @@ from sandbox.discord.state.guilds import ChannelChanged, ChannelCreated, Channel
 PROTOCOL: Final = 1
 PULSE_S: Final = 0.2
 """Between two looks inside, in seconds."""
-NEXT_STEPS: Final = (
-    "Start LM Studio, load a model, and turn its server on (Developer, Start server).",
-    "If it runs on another machine, set LMSTUDIO_BASE_URL to its address.",
-    "Run clawbot demo again: it asks your model then.",
-    "For your own server: make a bot token as the README shows, then run clawbot init, then clawbot.",
-)
+
+
+def next_steps() -> tuple[str, ...]:
+    """Return how a person gets from the stand-in to their own model and server, as Markdown."""
+    clawbot, folder = program(), "the folder where you start the demo"
+    address = "`LMSTUDIO_BASE_URL=http://192.168.1.20:1234`, with its address,"
+    return (
+        "Start LM Studio, load a model, and turn its server on (Developer, Start server).",
+        f"If it runs on another machine, write {address} into a file named `.env` in {folder}.",
+        f"Run `{clawbot} demo` again: then your model answers.",
+        f"For your own server, make a bot token as the README shows. Then run `{clawbot} init` and `{clawbot}`.",
+    )
 
 
 class Live:
@@ -116,7 +123,7 @@ class Live:
             "kind": "stand_in" if is_stand_in else "lm_studio",
             "sentence": self._demo.sentence,
             "address": self._demo.address,
-            "next": list(NEXT_STEPS) if is_stand_in else [],
+            "next": list(next_steps()) if is_stand_in else [],
             "faults_why": self._panel.why_not,
         }
 

@@ -1,6 +1,7 @@
 // The top line: which model answers, how to use one's own, whether the demo is there; dark or light.
 
 import { el, icon, iconButton } from "./dom.js";
+import { markedInline } from "./markup.js";
 
 const BANNERS = {
   lost: "The page has lost the demo. Trying again…",
@@ -22,7 +23,7 @@ export function showTop(modelPlace, endPlace, banner, app) {
     modelPlace.replaceChildren(
       el(`span.model-mark.model-${kind}`, {}, kind === "stand_in" ? "Stand-in" : "Your model"),
       el("span.model-sentence", { title: sentence }, sentence),
-      next?.length ? el("button.as-link", { type: "button", onclick: () => showNext(store.model) }, "Use your own") : "",
+      next?.length ? el("button.as-link", { type: "button", onclick: () => showNext(store.model, app.names) }, "Use your own") : "",
     );
   };
   store.on("snapshot", drawModel);
@@ -31,11 +32,11 @@ export function showTop(modelPlace, endPlace, banner, app) {
   return { connection(now) { if (now !== "lost" || state !== "ended") state = now; drawBanner(); } }; // what has ended isn't lost
 }
 
-function showNext({ next, address, sentence }) {
+function showNext({ next, address, sentence }, names) {
   const dialog = el("dialog", { "aria-label": "Use your own model" },
     el("header", {}, el("h2", {}, "Use your own model"), iconButton("close", "Close", () => dialog.close())),
     el("p.lead", {}, `The demo looked for LM Studio at ${address}. ${sentence}`),
-    el("ol.steps", {}, next.map((step) => el("li", {}, step))));
+    el("ol.steps.prose", {}, next.map((step) => el("li", {}, markedInline(step, names)))));
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);

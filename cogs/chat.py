@@ -397,7 +397,7 @@ class ChatCog(commands.Cog):
             _log.log(level, "took up %s", counted(count, "question"))
             channels = _places.candidates(self.bot, self._backfill.dm_channels)
             look_up = partial(_places.archived_threads, self.bot)
-            await self._backfill.run(channels, self._take_missed, look_up)
+            await self._backfill.run(channels, self._take_missed, self._me, look_up)
 
     async def _look_for_left(self) -> int:
         """Take up what stays open although no start or new session is due; returns how much it was."""

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 from bot.chat.admission import MENTION_BY_EDIT
 from bot.core.clock import Clock
-from bot.core.domain import ChannelId, IncomingMessage, MessageId, Place
+from bot.core.domain import ChannelId, IncomingMessage, MessageId, Place, UserId
 from bot.core.ports import Journal, MessageSource, State
 
 _log = logging.getLogger(__name__)
@@ -97,6 +97,12 @@ async def _hand_on_unfinished(page: Sequence[IncomingMessage], handle: Handle) -
     for message in page:
         if message.unfinished is not None:
             await handle(message)
+
+
+def _replied_to(page: Sequence[IncomingMessage], me: UserId) -> set[MessageId]:
+    """Return the messages that the bot has replied to on a page, to the end."""
+    own = (m for m in page if m.author.id == me and m.unfinished is None)
+    return {m.reference_id for m in own if m.reference_id is not None}
 
 
 class _Begun:
@@ -251,20 +257,26 @@ class Backfill:
         self._newest_live[channel_id] = max(newest, message_id)
 
     async def run(
-        self, candidates: Iterable[Candidate], handle: Handle, look_up: LookUp | None = None
+        self,
+        candidates: Iterable[Candidate],
+        handle: Handle,
+        me: UserId,
+        look_up: LookUp | None = None,
     ) -> int:
         """Scan, and return how many messages were handed on; one scan at a time.
 
         Args:
             candidates: The channels the bot serves.
             handle: Called with each message found, oldest first; deduplication is the journal's.
+            me: The bot's own user: what it has replied to is answered, although an older database
+                that was put back doesn't know it.
             look_up: Finds those of other channels, active lately, that can be looked into, too.
         """
         async with self._scanning:
             session, listed = self._sessions, list(candidates)
-            found = await self._scan_all(listed, handle)
+            found = await self._scan_all(listed, handle, me)
             if look_up is not None:
-                found += await self._scan_all(await look_up(await self._others(listed)), handle)
+                found += await self._scan_all(await look_up(await self._others(listed)), handle, me)
             await self._begun.forget()
             if session == self._sessions:
                 newest, self._newest_live = self._newest_live, {}
@@ -282,7 +294,7 @@ class Backfill:
         others = (i for i, newest in seen.items() if newest >= floor and i not in known)
         return sorted(others, key=lambda i: -seen[i])
 
-    async def _scan_all(self, candidates: Iterable[Candidate], handle: Handle) -> int:
+    async def _scan_all(self, candidates: Iterable[Candidate], handle: Handle, me: UserId) -> int:
         """Look through all channels due, one page of each guild in turn.
 
         So a guild with much to read delays the others by its share only, and nobody's mentions are
@@ -300,7 +312,7 @@ class Backfill:
             search = searches.popleft()
             pages[id(searches)] += 1
             page = await self._read(search)
-            count, is_over = await self._take(search, page, handle)
+            count, is_over = await self._take(search, page, handle, me)
             found += count
             if not is_over:
                 searches.append(search)
@@ -373,17 +385,19 @@ class Backfill:
         return after if max(newest, known or newest) >= floor else None
 
     async def _take(
-        self, search: _Search, page: Sequence[IncomingMessage], handle: Handle
+        self, search: _Search, page: Sequence[IncomingMessage], handle: Handle, me: UserId
     ) -> tuple[int, bool]:
         """Hand on a page's messages; return how many, and whether the channel is done.
 
         What was being written for a question comes before that question, which is then asked anew.
         """
         await _hand_on_unfinished(page, handle)
+        answered = _replied_to(page, me)
         for count, message in enumerate(page):
             if self._came_live(message):
                 return count, True
-            is_news = message.id > search.known or self._is_edited_since(message)
+            is_new = message.id > search.known and message.id not in answered
+            is_news = is_new or self._is_edited_since(message)
             if is_news and message.unfinished is None:
                 await handle(message)
             await self._journal.seen(search.place.channel_id, message.id)

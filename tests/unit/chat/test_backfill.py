@@ -17,9 +17,11 @@ from bot.core.domain import (
     GuildId,
     IncomingMessage,
     MessageId,
+    Person,
     Place,
     PlaceKind,
     QuestionId,
+    UserId,
 )
 from bot.storage.database import open_database
 from bot.storage.journal import SqlJournal
@@ -28,6 +30,7 @@ from tests.support.clock import FakeClock, settle
 from tests.support.state import FakeState
 
 HOUR = timedelta(hours=1)
+ME = UserId(999)
 
 
 class DeathError(BaseException):
@@ -110,7 +113,7 @@ class BackfillHarness:
     async def scan(self, *candidates: Candidate) -> None:
         """Scan these channels, or the one."""
         places = candidates or (Candidate(HOME, None),)
-        scanning = asyncio.create_task(self.backfill.run(places, self.note))
+        scanning = asyncio.create_task(self.backfill.run(places, self.note, ME))
         await self.clock.advance(5.0)
         await scanning
 
@@ -177,7 +180,7 @@ async def test_channels_known_to_have_news_come_first(harness: BackfillHarness) 
     stated = harness.post(1)
     harness.source.messages[-1] = replace(harness.source.messages[-1], place=other)
     scanning = asyncio.create_task(
-        harness.backfill.run([Candidate(HOME, None), Candidate(other, stated)], harness.note)
+        harness.backfill.run([Candidate(HOME, None), Candidate(other, stated)], harness.note, ME)
     )
     await harness.clock.advance(5.0)
     await scanning
@@ -195,7 +198,7 @@ async def test_many_who_write_directly_push_nobody_out_and_wait_as_one_group(
     theirs = [harness.post(1, place) for place in places]
     ours = harness.post(5)
     candidates = [Candidate(place, None) for place in (*places, HOME)]
-    scanning = asyncio.create_task(harness.backfill.run(candidates, harness.note))
+    scanning = asyncio.create_task(harness.backfill.run(candidates, harness.note, ME))
     while not scanning.done():
         await harness.clock.advance(SPACING_S)
     assert sorted(harness.found) == sorted([*theirs, ours])
@@ -289,7 +292,7 @@ async def test_nothing_is_lost_because_of_a_strangers_busy_guild(harness: Backfi
         harness.post(2, busy[0])
     quiet = [channel_of(2, number) for number in range(60)]
     ours = [Candidate(place, harness.post(5, place)) for place in quiet]
-    scanning = asyncio.create_task(harness.backfill.run([*theirs, *ours], harness.note))
+    scanning = asyncio.create_task(harness.backfill.run([*theirs, *ours], harness.note, ME))
     while not scanning.done():
         await harness.clock.advance(SPACING_S)
     assert sorted(harness.found) == sorted(each.id for each in harness.source.messages)
@@ -348,3 +351,21 @@ async def test_a_clock_that_was_ahead_hides_no_missed_message(harness: BackfillH
     missed = harness.post(10)
     await harness.scan()
     assert harness.found == [missed]
+
+
+async def test_what_was_answered_is_not_asked_again_after_an_older_database_was_put_back(
+    harness: BackfillHarness,
+) -> None:
+    answered, other_bots, unanswered = [harness.post(minutes_ago) for minutes_ago in (20, 15, 10)]
+    for asked, replier in ((answered, ME), (other_bots, UserId(5)), (unanswered, ME)):
+        harness.post(5)
+        reply = replace(
+            harness.source.messages[-1],
+            author=Person(replier, "Bot", is_bot=True),
+            reference_id=asked,
+            unfinished=QuestionId(asked) if asked == unanswered else None,
+        )
+        harness.source.messages[-1] = reply
+    await harness.scan()
+    assert answered not in harness.found
+    assert [i for i in harness.found if i in {other_bots, unanswered}] == [other_bots, unanswered]

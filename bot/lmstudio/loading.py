@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -67,8 +68,7 @@ async def load(node: Node, key: str, options: LoadOptions, clock: Clock) -> Mode
     info = node.model(key)
     if info is not None and info.is_loaded and is_as_wanted(info, options):
         return info
-    end_loading = node.begin_loading(key)
-    try:
+    with node.while_loading(key):
         if info is not None and info.is_loaded:
             await _unload_instances(node, info)
             await node.refresh()
@@ -76,8 +76,6 @@ async def load(node: Node, key: str, options: LoadOptions, clock: Clock) -> Mode
         body = {"model": info.key if info is not None else key, **chosen}
         made = await _made(node, body, clock)
         await _drop_second(node, key, made, options)
-    finally:
-        end_loading()
     node.learned(key).load.succeed()
     node.learned(key).context_tokens = None
     return node.model(key) or ModelInfo(key, is_loaded=True)
@@ -143,7 +141,11 @@ async def unload_copy(node: Node, name: str) -> None:
 
 
 def look_while_asking(
-    node: Node, model: str, clock: Clock, has_text: asyncio.Event
+    node: Node,
+    model: str,
+    clock: Clock,
+    has_text: asyncio.Event,
+    end_loading: Callable[[], None],
 ) -> asyncio.Task[None]:
     """Let one question load a model just by asking it; the others wait on ``node.loading``.
 
@@ -154,15 +156,17 @@ def look_while_asking(
         model: Model key.
         clock: Time.
         has_text: Set once the model answers.
+        end_loading: To be called then: it lets the others go on.
 
     Returns:
-        A task that ends once the model is loaded. The others wait until then, or until it is
-        cancelled, so its owner has to end it.
+        A task that ends once the model is loaded; its owner has to end it.
     """
-    end_loading = node.begin_loading(model)
-    looking = asyncio.create_task(_look_for_loaded(node, model, clock, has_text))
-    looking.add_done_callback(lambda _: end_loading())
-    return looking
+
+    async def look() -> None:
+        await _look_for_loaded(node, model, clock, has_text)
+        end_loading()
+
+    return asyncio.create_task(look())
 
 
 async def _look_for_loaded(node: Node, model: str, clock: Clock, has_text: asyncio.Event) -> None:

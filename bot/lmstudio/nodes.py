@@ -72,6 +72,8 @@ _MAX_LEARNED: Final = 64
 _LEAST_WRITTEN: Final = 16
 _FASTEST: Final = 100_000.0
 _NEWEST_COUNTS: Final = 0.3
+LEFT_LOAD_S: Final = 60.0
+"""Seconds that a load which nobody waits for any more counts as going on, or twice as long as it took last."""
 LOAD_PAUSE_S: Final = 60.0
 """Seconds that a model which can't be loaded is left alone; doubled each time."""
 
@@ -130,6 +132,7 @@ class Node:
         self.idle.set()
         self._clock = clock
         self._on_change = on_change
+        self._left_loads: dict[str, tuple[float, Callable[[], None]]] = {}
         self._learned: Recent[str, LearnedCapabilities] = Recent(_MAX_LEARNED)
         self._in_flight: dict[str, int] = {}
         self.alone = asyncio.Lock()
@@ -262,6 +265,8 @@ class Node:
         began_s = self._clock.monotonic()
 
         def end() -> None:
+            if over.is_set():
+                return
             if self.loading.get(key) is over:
                 del self.loading[key]
             over.set()
@@ -270,6 +275,34 @@ class Node:
                 self.learned(key).load_s = self._clock.monotonic() - began_s
 
         return end
+
+    @contextmanager
+    def while_loading(self, key: str) -> Iterator[Callable[[], None]]:
+        """Count a model as being loaded until the block ends, or what it gets is called.
+
+        A server may go on loading after its client has left, and a second request would then make a second
+        copy. So a load that nobody waits for any more counts as going on until the list shows the model; one
+        that did stop shows nothing, and is believed after a while.
+        """
+        end = self.begin_loading(key)
+        try:
+            yield end
+        except (asyncio.CancelledError, GeneratorExit):
+            lasts_s = max(LEFT_LOAD_S, 2 * (self.learned(key).load_s or 0.0))
+            self._left_loads[key] = self._clock.monotonic() + lasts_s, end
+            self.look_again()
+            raise
+        except BaseException:
+            end()
+            raise
+        end()
+
+    def _end_left_loads(self) -> None:
+        now_s = self._clock.monotonic()
+        for key, (until_s, end) in tuple(self._left_loads.items()):
+            if self.has_loaded(key) or self.is_up is False or now_s >= until_s:
+                del self._left_loads[key]
+                end()
 
     def copy(self, instance: str) -> tuple[int, str, int]:
         """Return what stands for a copy of a model, as long as it stays loaded."""
@@ -350,6 +383,7 @@ class Node:
                 return self.is_up is not False
             answers = await self._look()
             self._looked_at_s = self._clock.monotonic()
+            self._end_left_loads()
             return answers
 
     async def look_strictly(self) -> None:

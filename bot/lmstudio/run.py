@@ -329,7 +329,9 @@ class Run:
             loaded = None
             if ask.is_loading:
                 key = node.key_of(self._plan.model) or ""
-                loaded = loading.look_while_asking(node, key, self._clock, ask.exchange.has_text)
+                end_loading = stack.enter_context(node.while_loading(key))
+                has_text = ask.exchange.has_text
+                loaded = loading.look_while_asking(node, key, self._clock, has_text, end_loading)
                 stack.push_async_callback(end_tasks, loaded)
             async with contextlib.aclosing(self._read(ask, loaded)) as answer:
                 async for event in answer:

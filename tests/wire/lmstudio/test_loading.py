@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from aiohttp import web
 
 from bot.core.domain import LoadOptions, ModelInfo
 from bot.core.errors import BackendError
-from bot.lmstudio import errors
+from bot.lmstudio import LMStudioBackend, errors
 from bot.lmstudio.downloads import refusal
 from sandbox.lmstudio import LMStudioSandbox, Model, Options
 from sandbox.lmstudio.values import INSTANT
 from tests.support.clock import FakeClock
-from tests.wire.lmstudio.rig import connected, passing
+from tests.wire.lmstudio.rig import a_request, connected, listen, passing
+from tests.wire.lmstudio.test_odd_listings import ANSWER
 from tests.wire.lmstudio.test_trust import serving
 
 ALL = LoadOptions(16_384, 1024, False, 2, True)
@@ -102,6 +105,47 @@ async def test_a_load_whose_answer_is_lost_fails_where_nothing_comes_of_it(
 ) -> None:
     found = await _loads_on_alone(clock, comes=False)
     assert isinstance(found, errors.DisconnectedError)
+
+
+@pytest.mark.parametrize("by", ["command", "question"])
+@pytest.mark.parametrize("goes_on", [True, False])
+async def test_a_load_that_was_left_midway_is_waited_for_and_not_asked_for_again(
+    by: str, goes_on: bool, clock: FakeClock
+) -> None:
+    asked: list[float] = []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        is_there = goes_on and bool(asked) and clock.monotonic() - asked[0] >= 45
+        instances = [{"id": "a/b", "config": {"context_length": 4096}}] if is_there else []
+        if request.method == "GET":
+            model = {"type": "llm", "key": "a/b", "loaded_instances": instances}
+            return web.json_response({"models": [model]})
+        if not is_there:
+            asked.append(clock.monotonic())
+        if len(asked) == 1 and not is_there:
+            await asyncio.Event().wait()  # it loads until its client has left
+        if request.path.endswith("/load"):
+            return web.json_response({"instance_id": "a/b"})
+        return web.Response(body=ANSWER, content_type="text/event-stream")
+
+    def ask(backend: LMStudioBackend) -> Coroutine[Any, Any, object]:
+        if by == "command":
+            return backend.load_model("a/b")
+        return listen(backend, a_request(model="a/b"))
+
+    async with serving(handle) as url, connected(clock, url) as backend:
+        first = asyncio.create_task(ask(backend))
+        for _ in range(100):
+            await clock.advance(0 if asked else 0.25)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        await clock.advance(5)
+        await passing(clock, ask(backend))
+        if goes_on:
+            assert len(asked) == 1
+        else:
+            assert len(asked) == 2
+            assert 60 <= asked[1] - asked[0] < 100
 
 
 async def test_an_option_that_the_server_does_not_know_is_named(clock: FakeClock) -> None:

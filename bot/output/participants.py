@@ -175,6 +175,13 @@ _TIME_PARTIAL: Final = re.compile(
     r"[\[(](?:[A-Z][a-z]{0,8} ?+)?+(?:\d[\d\-/.: TAaPpMm]{0,26}+[\])]?+\s{0,9}+)?+\Z"
 )
 _DEFINED: Final = re.compile(r"[a-zà-ÿа-яё]|(?i:artificial\b)")
+_DEFINED_CHARS: Final = 12
+_TELLS: Final = re.compile(
+    r"(?:is|are|was|were|has|means|stands|comes|refers|works|does|can|an?|command not|not found|no such"
+    r"|ist|sind|war|heißt|bedeutet|steht|eine?|est|était|signifie|une?|es|era|significa|una|é|um|uma"
+    r"|это|значит|означает)[ ,]|是"
+)
+"""What is said of somebody, and begins no answer of theirs."""
 _KEYED: Final = re.compile(
     r"\n\s{0,9}+(?:(?:[-*+•]|\d{1,3}[.)])[ \t]{1,4}+)?[*_`]{0,3}[^\W\d_][^\n:：=]{0,32}[:：=]"
 )
@@ -211,8 +218,7 @@ class Labels:
         start = time.end() if time else 0
         end = self._own.match(text, start)
         if end is not None:
-            after = _AFTER.match(text, end)
-            return after.end() if after else end
+            return _own_chars(text, end, ended=ended)
         end = self._roles.match(text, start)
         if end is not None:
             return _label_chars(text, end, ended=ended)
@@ -222,6 +228,19 @@ class Labels:
         if rest == "" or self._own.may_match(rest) or self._roles.may_match(rest):
             return None
         return None if _TIME_PARTIAL.match(text) else 0
+
+
+def _own_chars(text: str, end: int, *, ended: bool) -> int | None:
+    """Return how much of a text is the bot's own name; none of it where the name is told of."""
+    after = _AFTER.match(text, end)
+    start = after.end() if after else end
+    following = text[start : start + _DEFINED_CHARS]
+    if "\n" in text[end:start]:
+        return start
+    if _TELLS.match(following):
+        return 0
+    may_tell = len(following) < _DEFINED_CHARS and (not following or following[0].islower())
+    return None if may_tell and not ended else start
 
 
 def _label_chars(text: str, end: int, *, ended: bool) -> int | None:

@@ -48,6 +48,125 @@ _FILE_ENDINGS: Final = frozenset(
 )
 
 
+_TOP_LEVELS: Final = frozenset(
+    [
+        *(
+            "com",
+            "net",
+            "org",
+            "info",
+            "biz",
+            "edu",
+            "gov",
+            "int",
+            "mil",
+            "dev",
+            "app",
+            "xyz",
+            "top",
+        ),
+        *(
+            "online",
+            "site",
+            "shop",
+            "store",
+            "club",
+            "live",
+            "link",
+            "click",
+            "cloud",
+            "tech",
+            "page",
+        ),
+        *(
+            "space",
+            "website",
+            "world",
+            "today",
+            "support",
+            "help",
+            "chat",
+            "games",
+            "fun",
+            "pro",
+            "icu",
+        ),
+        *("example", "gift", "gifts", "name", "mobi", "asia", "work", "zip", "mov"),
+    ]
+)
+"""Of the ends of hosts' names, those that are used most; a name in code may end with any other word."""
+
+PLAIN_SCHEMES: Final = frozenset(
+    [
+        *(
+            "ftp",
+            "ftps",
+            "sftp",
+            "ssh",
+            "git",
+            "svn",
+            "ws",
+            "wss",
+            "http2",
+            "grpc",
+            "tcp",
+            "udp",
+            "unix",
+        ),
+        *(
+            "postgres",
+            "postgresql",
+            "mysql",
+            "mariadb",
+            "mongodb",
+            "redis",
+            "rediss",
+            "sqlite",
+            "mssql",
+        ),
+        *(
+            "sqlserver",
+            "oracle",
+            "clickhouse",
+            "cassandra",
+            "neo4j",
+            "bolt",
+            "memcached",
+            "odbc",
+            "duckdb",
+        ),
+        *(
+            "amqp",
+            "amqps",
+            "mqtt",
+            "mqtts",
+            "nats",
+            "kafka",
+            "s3",
+            "gs",
+            "ldap",
+            "ldaps",
+            "irc",
+            "ircs",
+        ),
+        *(
+            "rtsp",
+            "rtmp",
+            "imap",
+            "smtp",
+            "pop3",
+            "stun",
+            "turn",
+            "socks4",
+            "socks5",
+            "docker",
+            "oci",
+        ),
+    ]
+)
+"""Schemes of programs' addresses, which no client of Discord makes a link of."""
+
+
 def normalised(text: str) -> str:
     """Return text as a browser would read an address: unescaped, unified, in lower case.
 
@@ -107,9 +226,10 @@ def link_text(label: str, url: str, *, allow_invites: bool) -> str:
 
 def _names_other_host(label: str, url: str) -> bool:
     named = _host_like(unicodedata.normalize("NFKC", label).lower())
-    if not named:
+    top = named.rpartition(".")[2]
+    if not named or (label[0] == label[-1] == "`" and len(top) > 2 and top not in _TOP_LEVELS):
         return False
-    if named.rpartition(".")[2] in _FILE_ENDINGS and "://" not in label:
+    if top in _FILE_ENDINGS and "://" not in label:
         return False
     return named != _host(url) or "://" in label
 

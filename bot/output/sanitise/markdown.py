@@ -23,6 +23,7 @@ from bot.output.sanitise.links import (
     ANGLE_STARTS,
     BRACKET_CHARS,
     INVITE_REMOVED,
+    PLAIN_SCHEMES,
     REMOVED,
     URL_CHARS,
     angle_text,
@@ -277,10 +278,16 @@ class MarkdownGuard:
         return self._replace(found.end, f"[{found.label}] ")
 
     def _reference(self, label: str, name: str, chars: int, *, is_image: bool) -> bool:
-        is_text = len(label) > 1 and any(char.isalpha() for char in label)
+        is_text = len(label) > 1 and any(char.isalpha() for char in label) and not label.isupper()
+        is_text = is_text and (not name or name[0].isalnum())
         if not is_text or (self._tail[-1:].isalnum() and not is_image):
             return self._literal(1)
-        return self._again(chars, f"{label} [{name}]" if name else f"{label} ")
+        if name:
+            return self._again(chars, f"{label} [{name}]")
+        end = self._pos + chars
+        if end == len(self._buf) and not self._ended:
+            return False
+        return self._again(chars, f"{label} " if self._buf[end : end + 1].isalnum() else label)
 
     def _slash(self) -> bool:
         buf, pos = self._buf, self._pos
@@ -291,10 +298,15 @@ class MarkdownGuard:
             if scheme:
                 if scheme in {"http", "https"}:
                     return self._url(0)
-                return self._replace(2, " //")
+                is_plain = scheme.partition("+")[0] in PLAIN_SCHEMES and not self._is_in_angles()
+                return self._literal(2) if is_plain else self._replace(2, " //")
         if not self._policy.allow_invites and may_begin_invite(self._tail + "/"):
             return self._disguise("/")
         return self._literal(1)
+
+    def _is_in_angles(self) -> bool:
+        """Return whether the scheme that was given out last stands right behind ``<``, as a link does."""
+        return self._tail[:-1].rstrip(_SCHEME_CHARS)[-1:] == "<"
 
     def _scheme(self) -> str:
         """Return the scheme before the colon that was given out last; empty when it is none."""

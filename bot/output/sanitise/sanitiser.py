@@ -234,10 +234,10 @@ _ESCAPE: Final = re.compile(
     "(?:\x1b\\[|\x9b)[0-?]{0,32}[ -/]{0,8}[@-~]|\x1b\\][^\x07\x1b\n]{0,256}(?:\x07|\x1b\\\\)"
 )
 """Terminal control: CSI sequences (colours) and OSC strings (ECMA-48)."""
-_ESCAPE_PARTIAL: Final = re.compile(
-    "(?:\x1b|(?:\x1b\\[|\x9b)[0-?]{0,32}[ -/]{0,8}|\x1b\\][^\x07\x1b\n]{0,256}\x1b?)\\Z"
+_PARTIAL: Final = re.compile(
+    "(?:\r|\x1b|(?:\x1b\\[|\x9b)[0-?]{0,32}[ -/]{0,8}|\x1b\\][^\x07\x1b\n]{0,256}\x1b?)\\Z"
 )
-_LINE_ENDS: Final = re.compile("[\x0b\x0c\x85\u2028\u2029]")
+_LINE_ENDS: Final = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _DENIED: Final = re.compile(f"[{DENIED_CLASS}]")
 _HIGH_SURROGATE: Final = re.compile("[\ud800-\udbff]\\Z")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -296,7 +296,7 @@ class CharCleaner:
         buf = self._buf + text
         self._buf = ""
         if not ended:
-            for pattern in (_HIGH_SURROGATE, _ESCAPE_PARTIAL):
+            for pattern in (_HIGH_SURROGATE, _PARTIAL):
                 held = pattern.search(buf, max(0, len(buf) - 300))
                 if held:
                     self._buf = buf[held.start() :]

@@ -1,4 +1,4 @@
-"""Pieces of natural text, some 580 in about 40 kinds and 25 languages, come through as they are."""
+"""Pieces of natural text in about 40 kinds and 30 languages, and whole answers, come through as they are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from bot.output.pipeline import Verdict
 from tests.unit.output.helpers import pipeline
 
 NAMES = ("Max", "Cons", "Python", "Host", "User", "Note", "注意", "Важно", "Plan", "Answer")
-PIECES = (Path(__file__).with_name("natural_pieces.txt")).read_text("utf-8").split("\n%%\n")
+PIECES, ANSWERS = (
+    Path(__file__).with_name(name).read_text("utf-8").split("\n%%\n")
+    for name in ("natural_pieces.txt", "natural_answers.txt")
+)
 _WORDS = re.compile(r"</?\|?[\w:▁｜]+\|?>|\[/?[A-Za-z]+\]|\w+")
 
 
@@ -36,3 +39,9 @@ def _is_whole(text: str, size: int, lead: str = "") -> bool:
 )
 def test_all_words_and_tags_of_a_piece_come_through(lead: str, before: str, size: int) -> None:
     assert [text for text in PIECES if not _is_whole(before + text, size, lead)] == []
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize("lead", ["", "<think>\nHm.\n</think>\n\n"])
+def test_all_words_and_tags_of_an_answer_come_through(lead: str, size: int) -> None:
+    assert [text for text in ANSWERS if not _is_whole(text, size, lead)] == []

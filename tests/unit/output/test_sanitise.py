@@ -65,6 +65,17 @@ def test_mentions_are_broken_where_one_can_see_it(text: str, expected: str) -> N
         ("<https://a.example>", "<https://a.example>"),
         ("<tel:+4912> <mailto:a@b.example>", "+4912 a@b.example"),
         ("steam://run/1 file:///etc", "steam: //run/1 file: ///etc"),
+        ("psql postgresql://u@db.example:5432/app", "psql postgresql://u@db.example:5432/app"),
+        (
+            "wss://a.example/s, mongodb+srv://b.example",
+            "wss://a.example/s, mongodb+srv://b.example",
+        ),
+        ("<ftp://a.example> <ssh://b.example>", "<ftp: //a.example> <ssh: //b.example>"),
+        ("[`build.target`](https://a.example/x)", "`build.target` (https://a.example/x)"),
+        ("[`good.com`](https://evil.example)", "https://evil.example"),
+        ("[OPTIONS][FILE] [ADDRESS][:PORT]", "[OPTIONS][FILE] [ADDRESS][:PORT]"),
+        ("See [the guide][], [the list][1].", "See the guide, the list [1]."),
+        ("[some words][]more", "some words more"),
     ],
 )
 def test_links_say_where_they_lead(text: str, expected: str) -> None:
@@ -186,6 +197,7 @@ def test_invites_stay_where_the_policy_allows_them() -> None:
     ("text", "expected"),
     [
         ("a\u202eb\u2066c\u200f", "abc"),
+        ("one\rtwo\r\nthree", "one\ntwo\nthree"),
         ("a\u200bb\ufeffc\u2060d", "abcd"),
         ("a\U000e0041\U000e0042b", "ab"),
         ("a\u3164\u115f\uffa0b", "ab"),

@@ -73,6 +73,14 @@ TOOL_TAGS: Final = (
     "atem:function_calls", "system-reminder",
 )  # fmt: skip
 
+
+def _token_pair(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what begins and what ends thinking between two tokens, as fine-tunes call them."""
+    openers = (f"<|{name}|>", f"<|begin_{name}|>", f"<|begin_of_{name}|>", f"<|{name}_start|>")
+    closers = (f"<|/{name}|>", f"<|end_{name}|>", f"<|end_of_{name}|>", f"<|{name}_end|>")
+    return openers, (*closers, "<|answer|>")
+
+
 THINK_PAIRS: Final = (
     (("◁think▷",), ("◁/think▷",)), (("[THINK]",), ("[/THINK]",)),
     (("[REASONING]",), ("[/REASONING]",)), (("<|channel>",), ("<channel|>",)),
@@ -80,15 +88,14 @@ THINK_PAIRS: Final = (
     (("<unused94>",), ("<unused95>",)), (("[unused16]",), ("[unused17]",)),
     (("<|START_THINKING|>",), ("<|END_THINKING|>",)),
     (("<|inner_prefix|>",), ("<|inner_suffix|>",)),
-    (("<|begin_of_thought|>",), ("<|end_of_thought|>",)), (("<|thinking|>",), ("<|/thinking|>", "<|answer|>")),
-    (("<|thought|>",), ("<|/thought|>",)), (("<|think_start|>",), ("<|think_end|>",)),
-    (("<|begin_of_thinking|>",), ("<|end_of_thinking|>",)),
-    (("<|reasoning_start|>",), ("<|reasoning_end|>",)),
-    (("<|begin_of_reasoning|>",), ("<|end_of_reasoning|>",)),
-    (("<|thought_start|>",), ("<|thought_end|>",)),
+    *(_token_pair(name) for name in ("thought", "thinking", "reasoning")),
+    (("<|begin_think|>", "<|think_start|>"), ("<|end_think|>", "<|think_end|>")),
 )  # fmt: skip
 WEAK_PAIRS: Final = tuple(
-    (f"[{name}]", f"[/{name}]") for name in ("think", "thinking", "reasoning", "THOUGHT")
+    (f"[{form}]", f"[/{form}]")
+    for name in ("think", "thinking", "reasoning", "thought")
+    for form in (name, name.capitalize(), name.upper())
+    if form not in {"THINK", "REASONING"}
 )
 """As some fine-tunes write them; in brackets these are words of plays and logs, too."""
 

@@ -24,6 +24,7 @@ from bot.output.reasoning.block import (
     BARE_THOUGHT,
     GRANITE,
     HARMONY,
+    HARMONY_REMARK,
     HYPERCLOVA,
     PLAIN,
     STRIPPED,
@@ -64,6 +65,7 @@ _UNDECIDED: Final = prefixes(
         *(phrase for phrase, _ in _PHRASES),
         *("thought\n", "/think\n", "assistant\n", "analysis.", "analysis\n", "assistantanalysis."),
         *("assistantfinal.", "analysis<|message|>", "final<|message|>"),
+        "commentary<|message|>",
         *(f"{tag} " for tag in _ESCAPED),
     ]
 )
@@ -77,6 +79,7 @@ _OWN_ROLES: Final = frozenset({"assistant", "model"})
 _PATTERNS: Final = (
     (re.compile(r"thought[ \t]*\n"), BARE_THOUGHT),
     (re.compile(r"analysis<\|message\|>"), HARMONY),  # its first token was removed
+    (re.compile(r"commentary<\|message\|>"), HARMONY_REMARK),
     (_STRIPPED, STRIPPED),
     (re.compile(r"analysis[ \t]{0,4}+\n"), STRIPPED_LINE),
     (re.compile(r"assistantfinal(?=\S)|assistant[ \t]*\n|final<\|message\|>"), None),

@@ -18,7 +18,7 @@ from bot.output.markup import (
 )
 
 _LOOK_BACK_CHARS = 200
-_LIKE: Final = ("</think>", "</thinking>", "</thought>", "</reasoning>", "<answer>", "<final_answer>", "[/think]", "<\\think>", "<|/think|>", "<|im_start|>assistant\n")  # fmt: skip
+_LIKE: Final = ("</think>", "</thinking>", "</thought>", "</reasoning>", "<answer>", "<final_answer>", "[/think]", "<\\think>", "<|/think|>", "<think/>", "<|im_start|>assistant\n")  # fmt: skip
 _TAG_NAME: Final = re.compile(r"< ?(/?) ?([\w:\-]+)")
 
 
@@ -94,7 +94,7 @@ def loose_closers(opener: str) -> tuple[str, ...]:
 
 def _key(text: str) -> str:
     name = _TAG_NAME.match(text)
-    return f"<{name[1]}{name[2].lower()}>" if name and text.endswith(">") else text.lower()
+    return f"<{name[1]}{name[2].lower()}>" if name and text[-2:] != "/>" else text.lower()
 
 
 @functools.cache

@@ -222,8 +222,10 @@ class ReasoningFilter:
 
     def closing(self, reason: FinishReason) -> Iterator[str]:
         """Yield what ``close`` returns, piece by piece."""
-        self._scanner.ended = True
         is_whole = reason in {FinishReason.STOP, FinishReason.TOOL_CALLS}
+        if not is_whole:
+            self._scanner.drop_partial()
+        self._scanner.ended = True
         yield self.feed("")
         if is_whole and self._state is State.HIDDEN:
             yield from self._give_back()

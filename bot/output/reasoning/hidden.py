@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import Final
 
@@ -94,6 +95,9 @@ _MARKS: Final = f"{MARKS}&\\"
 
 _SENTENCE_SIGNS: Final = frozenset(".,;:)。，；：）、")
 _AFTER_CHARS: Final = 12
+_BEGINS: Final = re.compile(r"\w|[ \t]{0,8}+\n")
+"""What may be an answer, right behind the closing tag of another kind."""
+
 _BREAK_CHARS: Final = 64
 """How much of what follows a line of labelled thoughts is read to know whether they go on."""
 
@@ -186,7 +190,7 @@ class HiddenStretch:
         if not (is_quoted or is_mentioned or is_loose):
             return self._nest(event, scanner)
         words = line.strip()
-        goes_on = words != "" and words[-1] not in SENTENCE_END and not after[:1].isalnum()
+        goes_on = words != "" and words[-1] not in SENTENCE_END and not _BEGINS.match(after)
         is_certain = is_named(line, after) or (is_loose and (goes_on or self._was_opened(text)))
         self._context.read(text)
         self._keep(event, scanner)

@@ -21,6 +21,9 @@ MARKER_CHARS: Final = 220
 MARKS: Final = "<[◁"
 """What every marker begins with."""
 
+_LEAST_PARTIAL_CHARS: Final = 3
+"""A single ``<``, and one with a letter, may well be the text's."""
+
 _ANSWER: Final = re.compile(r"[<\[◁`\nĠĊ]|(?<=[.!?])a")
 _CODE: Final = re.compile(r"[`\n]")
 _TICKS: Final = re.compile(r"`{1,64}+")
@@ -103,6 +106,13 @@ class Scanner:
     def rest(self) -> str:
         """Take everything."""
         return self.skip(len(self._buf))
+
+    def drop_partial(self) -> None:
+        """Drop a marker that an answer was cut in, as far as it has come."""
+        begin = max(self._buf.rfind(mark, self._pos) for mark in MARKS)
+        rest = self._buf[max(begin, 0) :]
+        if begin >= 0 and len(rest) >= _LEAST_PARTIAL_CHARS and may_become_marker(rest):
+            self._buf = self._buf[:begin]
 
     def next_in_answer(self, *, is_code: bool) -> Event | None:
         """Return the next event of visible text; ``None`` until it is complete."""

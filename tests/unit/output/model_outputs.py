@@ -116,6 +116,16 @@ THOUGHT: Final[tuple[tuple[str, str], ...]] = (
     (f"_<think>_\n{T}\n_</think>_\nOk.", "Ok."),
     (f"<think>\n- {T}\n- <think>{T}</think>\n\n{T}\n</think>\n\nOk.", "Ok."),
     (f"<reasoning>\n1. <reasoning>{T}</reasoning>\n\n{T}\n</reasoning>\n\nOk.", "Ok."),
+    # a closing tag of another kind, on a line of its own or not, and tokens by other names
+    (f"<think>{T}</thinking>\nOk.", "Ok."),
+    (f"<thinking>{T}</think>\nOk.", "Ok."),
+    (f"<think>{T}<think/>\nOk.", "Ok."),
+    (f"<|thinking|>\n{T}\n<|end_thinking|>\nOk.", "Ok."),
+    (f"<|reasoning|>{T}<|/reasoning|>Ok.", "Ok."),
+    (f"<|begin_think|>{T}<|end_think|>Ok.", "Ok."),
+    (f"[THINKING]\n{T}\n[/THINKING]\nOk.", "Ok."),
+    (f"[Thinking]\n{T}\n[/Thinking]\n\nOk.", "Ok."),
+    (f"commentary<|message|>{T}<|end|><|start|>assistant<|channel|>final<|message|>Ok.", "Ok."),
     # a closing tag that the thinking only speaks of
     (f"<think>\n{T}:\n\n    </think>\n\n{T}\n</think>\n\nOk.", "Ok."),
     (f"<think>\n1. {T}\n2. </think> {T}\n3. {T}\n</think>\n\nOk.", "Ok."),

@@ -37,6 +37,26 @@ def test_what_is_no_marker_is_held_no_longer_than_it_takes_to_tell(text: str) ->
         assert behind <= (len(" [ok]") if "[" in text else len(" <b"))
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Paris.<|im_en", "Paris."),
+        ("Paris.\n\n</thi", "Paris."),
+        ("Paris is [TOOL_RE", "Paris is"),
+        ("<thin", ""),
+        ("◁/thi", ""),
+        ("if a <", "if a <"),
+        ("if a <b", "if a <b"),
+        ("see [1, 2", "see [1, 2"),
+        ("the code `<thin", "the code `<thin"),
+    ],
+)
+def test_of_a_marker_that_an_answer_is_cut_in_nothing_is_shown(text: str, expected: str) -> None:
+    for pieces in ([text], list(text)):
+        assert versions(pipeline(), pieces, FinishReason.LENGTH)[-1] == expected
+        assert versions(pipeline(), pieces)[-1] == text
+
+
 def test_an_orphan_close_replaces_what_was_shown() -> None:
     target = pipeline()
     target.feed(TextDelta("Let me think. It is 4."))

@@ -39,9 +39,15 @@ from cogs._asking import Asking
 
 _log = logging.getLogger(__name__)
 
-HELP = (
+ASK_IN_SERVERS = (
     "Mention {name} with your question, reply to one of my messages to go on, or use `/ask`. "
-    "A reply carries the conversation above it; a new mention starts a new one.\n"
+    "A reply carries the conversation above it; a new mention starts a new one."
+)
+ASK_DIRECTLY = (
+    "Write me your question; what you write next goes on with it. A message that mentions {name} "
+    "starts a new conversation, and so does `/ask` with `new`."
+)
+HELP = (
     "- **Stop**, **Regenerate**, **Continue** and **Show thinking** are buttons below my answers. "
     "Edit your question and I answer again; delete it and I stop.\n"
     "- Right-click a message, Apps: **Ask about this**, **Summarise from here**.\n"
@@ -53,8 +59,8 @@ MANAGER_HELP = (
     "name, `/persona` and `/model use` say who answers."
 )
 OWNER_HELP = (
-    "- You run me: `scope:global` changes what holds everywhere, `/config limits` how much may be asked, "
-    "`/model load` what is in the machine's memory."
+    "- You run me. In a server, `scope:global` changes what holds everywhere, `/config limits` how much may "
+    "be asked, `/model load` what is in the machine's memory."
 )
 
 Interaction = discord.Interaction[ClawbotClient]
@@ -483,7 +489,8 @@ class ChatCog(commands.Cog):
     async def help(self, interaction: Interaction) -> None:
         """Show what I can do for you and how to ask."""
         is_owner = UserId(interaction.user.id) in _gate.owner_ids(self.bot)
-        lines = [HELP.format(name=self.bot.user.mention)]
+        how = ASK_DIRECTLY if interaction.guild_id is None else ASK_IN_SERVERS
+        lines = [how.format(name=self.bot.user.mention), HELP]
         if interaction.guild_id is not None and _gate.is_manager(interaction):
             lines.append(MANAGER_HELP)
         if is_owner:

@@ -61,3 +61,18 @@ async def _changes_global(channel: Channel, person: Person) -> bool:
     )
     told = await used.wait_answer(timeout_s=10)
     return "whoever runs me" not in told.content and "not available" not in told.content
+
+
+async def test_help_says_how_to_ask_where_it_is_read_and_where_an_owners_commands_are(
+    discord: DiscordSandbox, lm: LMStudioSandbox, channel: Channel, tmp_path: Path
+) -> None:
+    assert channel.guild is not None
+    channel.guild.add_member(discord.owner, permissions="manage_guild")
+    async with running(settings_for(discord, lm, tmp_path)):
+        in_server = await discord.owner.slash(channel, "help")
+        direct = await discord.owner.slash(discord.owner.dm_channel, "help")
+        for opened, how in ((in_server, "Mention <@"), (direct, "Write me your question")):
+            await opened.wait_content()
+            assert opened.content.startswith(how)
+            assert "You run me. In a server, `scope:global`" in opened.content
+        assert "You manage this server" not in direct.content

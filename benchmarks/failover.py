@@ -99,16 +99,12 @@ class Cluster:
 
     async def complete(self) -> Member:
         """Start whoever is missing, and return who answers, once all are in their place."""
+        more = {
+            "CLAWBOT_DISCORD__IDENTIFIES_PER_DAY": "900",
+            "CLAWBOT_QUEUE__SLOTS": str(SLOTS),
+        }
         for member in self.members:
-            if member.process is None or member.process.returncode is not None:
-                more = {
-                    "CLAWBOT_DATABASE_URL": member.url,
-                    "CLAWBOT_METRICS_ADDR": f"127.0.0.1:{member.port}",
-                    "CLAWBOT_DISCORD__IDENTIFIES_PER_DAY": "900",
-                    "CLAWBOT_QUEUE__SLOTS": str(SLOTS),
-                }
-                data = self.folder / member.name
-                member.process = await launch(self.discord, self.lm, data, **more)
+            await self.start(member, **more)
         wanted = (
             "clawbot_leader 1.0",
             "clawbot_discord_online 1.0",
@@ -120,6 +116,17 @@ class Cluster:
                     if await member.says(*wanted):
                         return member
                 await asyncio.sleep(0.1)
+
+    async def start(self, member: Member, **more: str) -> None:
+        """Start a process that doesn't run, with further settings."""
+        if member.process is not None and member.process.returncode is None:
+            return
+        own = {
+            "CLAWBOT_DATABASE_URL": member.url,
+            "CLAWBOT_METRICS_ADDR": f"127.0.0.1:{member.port}",
+        }
+        data = self.folder / member.name
+        member.process = await launch(self.discord, self.lm, data, **own, **more)
 
     async def kill(self, member: Member) -> None:
         """Kill a process."""
@@ -156,7 +163,7 @@ async def go_wrong(cluster: Cluster, leader: Member, what: str) -> float:
         finally:
             leader.is_cut = False
     if what == STANDSTILL:
-        await _stand_still(cluster.server)
+        await stand_still(cluster.server)
         began_s = time.monotonic()
         await cluster.answers_again()
         return time.monotonic() - began_s
@@ -169,7 +176,8 @@ async def go_wrong(cluster: Cluster, leader: Member, what: str) -> float:
     return await cluster.taken_over(sessions, began_s)
 
 
-async def _stand_still(server: PostgresServer) -> None:
+async def stand_still(server: PostgresServer) -> None:
+    """Have PostgreSQL answer nothing for a while."""
     first = psutil.Process(server.pid)
     processes = [first, *first.children(recursive=True)]
     for process in processes:

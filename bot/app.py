@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 import discord
@@ -80,6 +80,10 @@ from cogs._gate import Rights
 from cogs._models import Adviser
 from cogs._tree import ClawbotTree as ClawbotTree  # noqa: PLC0414 - given on with ``plugged``
 from config.settings import LiveSettings, Settings
+
+if TYPE_CHECKING:
+    from bot.cluster.leadership import Leadership
+    from bot.cluster.membership import Membership
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -167,10 +171,8 @@ class _Start:
 
 
 async def _take_turns(start: _Start, location: str) -> None:
-    """Serve while this process leads, and wait while another one does."""
-    from bot.cluster.leadership import Leadership  # noqa: PLC0415 - nobody else pays for it
-
-    lead = Leadership.over(location, start.clock)
+    """Serve while this process leads, or has a part, and wait while it can't."""
+    lead = _part(start, location)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(lead.close)
         is_leading = await _until(start.stop, lead.take())
@@ -181,6 +183,17 @@ async def _take_turns(start: _Start, location: str) -> None:
                 return
             is_leading = False
             _log.warning("this process can't be sure to be the only one that answers; it waits")
+
+
+def _part(start: _Start, location: str) -> Leadership | Membership:
+    """Return this process's part among those that use a database; only these pay for the imports."""
+    if not _is_shared(start.settings):
+        from bot.cluster.leadership import Leadership  # noqa: PLC0415
+
+        return Leadership.over(location, start.clock)
+    from bot.cluster.membership import Membership  # noqa: PLC0415
+
+    return Membership.over(location, start.clock)
 
 
 async def _stand_by(start: _Start, turn: Coroutine[Any, Any, None]) -> None:
@@ -202,7 +215,7 @@ async def _stand_by(start: _Start, turn: Coroutine[Any, Any, None]) -> None:
         _log.info("no other Clawbot answers any more; this one does from now on")
 
 
-async def _serve(start: _Start, lead: Lead | None = None) -> None:
+async def _serve(start: _Start, lead: Leadership | Membership | None = None) -> None:
     """Build everything and answer, until the process is to stop."""
     settings, stop, held = start.settings, start.stop, start.held
     async with AsyncExitStack() as stack:
@@ -277,10 +290,8 @@ async def _leading_alone(settings: Settings, clock: Clock) -> AsyncGenerator[Lea
     if location is None or not is_server(location):
         yield None
         return
-    from bot.cluster.leadership import (  # noqa: PLC0415 - nobody else pays for it
-        Leadership,
-        NotLeadingError,
-    )
+    from bot.cluster.hold import NotLeadingError  # noqa: PLC0415 - nobody else pays for it
+    from bot.cluster.leadership import Leadership  # noqa: PLC0415 - the same
 
     lead = Leadership.over(location, clock)
     if not await lead.take():
@@ -374,10 +385,13 @@ class _Base:
     watcher: Watcher | None
 
 
-async def _build(start: _Start, lead: Lead | None, stack: AsyncExitStack) -> GatewayClient:
+async def _build(
+    start: _Start, lead: Leadership | Membership | None, stack: AsyncExitStack
+) -> GatewayClient:
     """Build all parts, each closed by ``stack`` in the reverse order."""
     settings, clock, watcher = start.settings, start.clock, start.watcher
-    base = await _base(settings, clock, stack, start.held.path, watcher, lead)
+    is_shared = _is_shared(settings)
+    base = await _base(settings, clock, stack, start.held.path, watcher, lead, is_shared=is_shared)
     if watcher is not None:
         watcher.begun(base.scheduler)
     client = GatewayClient(
@@ -388,10 +402,24 @@ async def _build(start: _Start, lead: Lead | None, stack: AsyncExitStack) -> Gat
         ClawbotTree,
         lambda client: _services(base, client),
         at_once if lead is None else lead.may_post,
+        share := cast("Membership", lead) if is_shared else None,
     )
+    if share is not None:
+        from bot.gateway.sharing import Sharing  # noqa: PLC0415 - nobody else pays for it
+
+        sharing = Sharing(share, client.services)
+        client.handover = sharing
+        hearing = asyncio.get_running_loop().create_task(sharing.run())
+        stack.push_async_callback(end_tasks, hearing)
     if settings.metrics.addr is not None:
         await _show_state(settings.metrics.addr, base, client, stack, start.lag, lead)
     return client
+
+
+def _is_shared(settings: Settings) -> bool:
+    """Return whether several processes may serve shards at the same time."""
+    location = settings.store.database_url
+    return settings.discord.shards != 1 and location is not None and is_server(location)
 
 
 async def _show_state(
@@ -430,6 +458,7 @@ async def _show_state(
             is_store_failing=storage.is_degraded,
             servers=base.backend.servers(),
             lead=lead,
+            is_standing_by=client.is_standing_by,
         ),
     )
     await stack.enter_async_context(server)
@@ -442,11 +471,13 @@ async def _base(
     folder: Path,
     watcher: Watcher | None,
     lead: Lead | None,
+    *,
+    is_shared: bool = False,
 ) -> _Base:
     """Open what is kept in the data folder, and what questions need besides Discord."""
     database = await stack.enter_async_context(_database(settings, clock, folder, lead))
     state = await StateStore.open(database, clock)
-    journal = await _journal(settings, clock, database, folder)
+    journal = await _journal(settings, clock, database, folder, is_shared=is_shared)
     live = LiveSettings(settings)
     settings = live.view
     backend = await stack.enter_async_context(open_backend(settings.lmstudio, clock))
@@ -484,15 +515,21 @@ async def _base(
 
 
 async def _journal(
-    settings: Settings, clock: Clock, database: Database, folder: Path
+    settings: Settings, clock: Clock, database: Database, folder: Path, *, is_shared: bool
 ) -> SqlJournal:
     journal = await SqlJournal.open(
-        database, clock, settings.store.retention_days, Bounds.of(settings.store)
+        database,
+        clock,
+        settings.store.retention_days,
+        Bounds.of(settings.store),
+        is_shared=is_shared,
     )
     blamed = take_blamed(folder)
     if blamed is not None:
         _log.warning("question %d held the last run up until it was ended: set aside", blamed)
         await give_up(journal, blamed)
+        if is_shared:
+            journal.leave(lambda _: True)  # it may be another process's by now
     return journal
 
 
@@ -740,7 +777,7 @@ def _start_upkeep(
     line = services.scheduler
     waking = wake_for_line(services.clock, lambda: line.newcomer_wait_s, services.backend.wake)
     tasks.start(waking, name="wake-for-line")
-    if services.settings.lmstudio.extra_copies:
+    if services.settings.lmstudio.extra_copies and not _is_shared(services.settings):
         tasks.start(_keep_copies(services), name="copies")
     if rests := _rests(services):
         resting = Resting(services.clock, rests)
@@ -765,6 +802,8 @@ async def _keep_copies(services: Services) -> None:
 def _rests(services: Services) -> list[Rest]:
     """Return what the operator wants done when nobody has asked for long."""
     settings, backend = services.settings.lmstudio, services.backend
+    if _is_shared(services.settings):
+        return []  # others may be asking
 
     async def suspend() -> None:
         if backend.is_available():

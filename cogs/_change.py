@@ -229,7 +229,7 @@ def _require_there(interaction: Interaction, kind: SettingType, entry: int, scop
     """
     client, guild = interaction.client, interaction.guild
     if kind.of == "guild":
-        if client.get_guild(entry) is None:
+        if client.serves(entry) and client.get_guild(entry) is None:
             raise _gate.GateError(f"I'm in no server with the id {entry}. Invite me there first.")
         return
     is_everywhere = scope.layer is Layer.GLOBAL

@@ -105,6 +105,7 @@ class ChatCog(commands.Cog):
             self._reviewer,
             self._services.source,
             self._stale_after,
+            lambda question: bot.serves(question.place.guild_id),
         )
         self._turned_away = TurnedAway(
             _places.Signals(bot), self._services.pacers, self._services.clock

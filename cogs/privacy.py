@@ -190,7 +190,9 @@ class PrivacyCog(commands.Cog):
     async def on_ready(self) -> None:
         """Find out which servers were left or joined while nobody listened."""
         try:
-            await self._data.look_for_left(lambda each: self.bot.get_guild(each) is not None)
+            await self._data.look_for_left(
+                self.bot.serves, lambda each: self.bot.get_guild(each) is not None
+            )
         except StoreError as exc:
             _log.warning("which servers were left isn't known yet (%s)", plain_reason(exc))
         if not self._is_looking:
@@ -203,7 +205,7 @@ class PrivacyCog(commands.Cog):
         while True:
             before = clock.now() - timedelta(days=self._left_days)
             try:
-                await self._data.forget_left(before)
+                await self._data.forget_left(before, self.bot.serves)
             except StoreError as exc:
                 _log.warning("the data of a server that was left stays (%s)", plain_reason(exc))
             await clock.sleep(LOOK_EVERY_S)

@@ -151,7 +151,8 @@ class DiscordSettings(Section):
         ge=0,
         le=256,
         description="Connections to Discord (shards) that servers are shared out among, as Discord demands "
-        "of bots in 2500 servers; auto, or 0, is what Discord recommends",
+        "of bots in 2500 servers; auto, or 0, is what Discord recommends. Not 1, and with PostgreSQL, several "
+        "processes share them",
     )
     identifies_per_day: int = Field(
         defaults.IDENTIFIES_PER_DAY, ge=10, le=900, description="Gateway log-ins per 24 hours"

@@ -178,6 +178,7 @@ class Backfill:
         self._state = state
         self._clock = clock
         self._oldest = oldest
+        self._marks: tuple[str, ...] = (ALIVE,)
         self._alive_at = self._last_alive()
         self._first_live: dict[ChannelId, MessageId] | None = {}
         self._newest_live: dict[ChannelId, MessageId] = {}
@@ -190,7 +191,9 @@ class Backfill:
 
         What a clock that was ahead has noted says nothing: then it is as long ago as may matter.
         """
-        noted, now = alive_at(self._state.get(ALIVE)), self._clock.now()
+        noted_of = [alive_at(self._state.get(mark)) for mark in self._marks]
+        now = self._clock.now()
+        noted = min(filter(None, noted_of), default=alive_at(self._state.get(ALIVE)))
         return noted if noted is None or noted <= now else now - self._oldest
 
     @property
@@ -203,7 +206,15 @@ class Backfill:
 
         A little in the past: what came in the last seconds may not be in the journal yet.
         """
-        await self._state.set(ALIVE, self._clock.now().timestamp() - ALIVE_MARGIN_S)
+        for mark in self._marks:
+            await self._state.set(mark, self._clock.now().timestamp() - ALIVE_MARGIN_S)
+
+    def share(self, shards: Collection[int]) -> None:
+        """Receive the messages of some shards only from now on, and remember of each since when."""
+        is_due = not self.is_caught_up and self._marks != (ALIVE,)
+        before = self._alive_at if is_due else None
+        self._marks = tuple(f"{ALIVE}:{shard}" for shard in sorted(shards))
+        self._alive_at = min(filter(None, (before, self._last_alive())), default=None)
 
     @property
     def dm_channels(self) -> list[ChannelId]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -105,6 +105,14 @@ class Export:
         self._bytes = 0
 
 
+TellOthers = Callable[[Subject], Awaitable[None]]
+"""Has other processes forget somebody, and waits until they have."""
+
+
+async def _alone(_who: Subject) -> None:
+    """Tell nobody: there is one process."""
+
+
 class Privacy:
     """Shows, hands out and deletes what is kept.
 
@@ -141,6 +149,7 @@ class Privacy:
         self._forgetters: list[Callable[[Subject], None]] = []
         self._withholders: list[Callable[[], None]] = []
         self._deleting = asyncio.Lock()
+        self._tell_others: TellOthers = _alone
 
     def on_forget(self, forget: Callable[[Subject], None]) -> None:
         """Have a function called that forgets what memory holds of somebody."""
@@ -149,6 +158,26 @@ class Privacy:
     def on_opt_out(self, forget: Callable[[], None]) -> None:
         """Have a function called that forgets prompts, in which somebody's words may stand."""
         self._withholders.append(forget)
+
+    def tell_others(self, tell: TellOthers) -> None:
+        """Have other processes forget first whose data is deleted here."""
+        self._tell_others = tell
+
+    async def forget_in_memory(self, who: Subject) -> None:
+        """Stop what is asked for somebody, and forget what memory holds: another process deletes the rest."""
+        await self._chat.stop_all(who.has_question, STOP_WITHIN_S)
+        self.kept.forget_open(who)
+        self._forget_here(who)
+
+    async def reload(self) -> None:
+        """Take over who is opted out, as other processes have stored it.
+
+        Raises:
+            StoreError: The database failed.
+        """
+        await self.kept.reload()
+        for forget in self._withholders:
+            forget()
 
     async def opt_out(self, person_id: UserId) -> None:
         """Have a person's messages no longer read when others ask, from now on.
@@ -251,11 +280,15 @@ class Privacy:
         """
         async with self._deleting:
             stopped = await self._chat.stop_all(who.has_question, STOP_WITHIN_S)
+            await self._tell_others(who)
             count = await self._delete_stored(who)
-            self._messages.forget(who.has_message)
-            for forget in self._forgetters:
-                forget(who)
+            self._forget_here(who)
             return Deleted(stopped, count, await self._overwrite())
+
+    def _forget_here(self, who: Subject) -> None:
+        self._messages.forget(who.has_message)
+        for forget in self._forgetters:
+            forget(who)
 
     async def _delete_stored(self, who: Subject) -> int:
         await self._summaries.delete(who)
@@ -287,25 +320,35 @@ class Privacy:
             _log.error("Traces of what was deleted are left in the database's file (%s)", exc)
             return False
 
-    async def look_for_left(self, is_member: Callable[[GuildId], bool]) -> None:
+    async def look_for_left(
+        self, is_known: Callable[[GuildId], bool], is_member: Callable[[GuildId], bool]
+    ) -> None:
         """Note which servers, of those that anything is kept of, the bot has left.
+
+        Args:
+            is_known: Whether that can be told of a server; of some it is another process that can.
+            is_member: Whether the bot is in a server.
 
         Raises:
             StoreError: The database failed.
         """
-        for guild_id in await self.kept.guilds():
+        for guild_id in filter(is_known, await self.kept.guilds()):
             if is_member(guild_id):
                 await self.kept.stays(guild_id)
             else:
                 await self.kept.left(guild_id)
 
-    async def forget_left(self, before: datetime) -> None:
+    async def forget_left(self, before: datetime, is_known: Callable[[GuildId], bool]) -> None:
         """Delete the data of servers that were left before a moment.
+
+        Args:
+            before: The moment.
+            is_known: As in ``look_for_left``.
 
         Raises:
             StoreError: The database failed.
         """
-        for guild_id in self.kept.left_before(before):
+        for guild_id in filter(is_known, self.kept.left_before(before)):
             done = await self.delete(Subject(guild_id=guild_id))
             await self.kept.stays(guild_id)
             _log.info(

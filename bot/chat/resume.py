@@ -120,6 +120,7 @@ class Resumer:
         reviewer: Looks at each question again.
         source: Where an answer's message is looked for.
         stale_after: Questions older than this are declined.
+        is_within_reach: Whether all that Discord tells of a question's place is known already.
     """
 
     def __init__(
@@ -130,8 +131,10 @@ class Resumer:
         reviewer: Reviewer,
         source: MessageSource,
         stale_after: timedelta,
+        is_within_reach: Callable[[Question], bool] = lambda _: True,
     ) -> None:
         self._journal = journal
+        self._is_within_reach = is_within_reach
         self._chat = chat
         self._clock = clock
         self._reviewer = reviewer
@@ -159,7 +162,8 @@ class Resumer:
         Args:
             me: The bot's own user.
         """
-        pending = [] if self._chat.is_closing else await self._journal.pending()
+        all_pending = [] if self._chat.is_closing else await self._journal.pending()
+        pending = [each for each in all_pending if self._is_within_reach(each.question)]
         found = [await self._look(each.question.id, me) for each in pending if each.attempts]
         count = sum([await self._go_on(each) for each in found if each is not None])
         for entry in pending:

@@ -23,7 +23,7 @@ from bot.core.domain import (
 from bot.core.errors import AdmissionError
 from bot.core.ports import JournalEntry, ReplySink
 from bot.core.recent import Recent
-from bot.core.tasks import TaskOwner
+from bot.core.tasks import TaskOwner, end_tasks
 from bot.queue.rate_limit import RateLimiter
 from bot.queue.scheduler import Ticket
 
@@ -360,6 +360,17 @@ class ChatService:
     def _end_where(self, matches: Callable[[Question], bool], ending: Ending) -> int:
         replies = [reply for reply in self._replies.values() if matches(reply.question)]
         return sum(reply.end(ending) for reply in replies)
+
+    async def leave(self, concerns: Callable[[Question], bool]) -> None:
+        """Leave questions to another process, which goes on with them in the same messages."""
+        self._end_where(concerns, Ending.RESTART)
+        working = [task for question, task in self._working.values() if concerns(question)]
+        if working:
+            await asyncio.wait(working, timeout=HAND_OVER_S)
+        left = [reply for reply in self._replies.values() if concerns(reply.question)]
+        await end_tasks(*(task for question, task in self._working.values() if concerns(question)))
+        for reply in left:
+            await reply.hand_over()
 
     async def close(self, grace_s: float) -> None:
         """Stop intake, tell those who wait, let running answers finish, hand over the rest.

@@ -1,67 +1,25 @@
-"""Which of several processes answers: one leads, the others wait and take over.
-
-Two may never post at once, whatever becomes of the network, so the leader stops before another can
-begin, by durations that each measures alone: it stops ``SURE_S`` after it *sent* the last look that
-showed its hold of the database; whoever takes the hold over does so after that look, and waits
-``SETTLE_S`` before it begins. How soon the server frees the hold of a process that was cut off
-(``storage.lease``) only decides how long nobody answers.
-
-A leader that never saw anybody wait goes on where the database is away, as with SQLite.
-"""
+"""Which of several processes answers: one leads, the others wait and take over."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import math
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Protocol
 
-from bot.core.clock import Clock, elapsed_s, within
+from bot.cluster.hold import LOOK_S, SETTLE_S, Hold, LeadLostError
+from bot.cluster.hold import Session as HoldingSession
+from bot.core.clock import Clock, elapsed_s
 from bot.core.errors import StoreError
-from bot.core.tasks import TaskOwner, apart, end_tasks
 from bot.storage.engine import unreachable
 from bot.storage.lease import Leader, LeaseSession, Mode, Standing, check_term
 
 _log = logging.getLogger(__name__)
-_T = TypeVar("_T")
-
-LOOK_S: Final = 0.5
-"""Seconds between looks, of the leader and of those who wait."""
-SURE_S: Final = 2.5
-"""Seconds that a look holds good for: five looks, so that a slow one pauses nothing."""
-SETTLE_S: Final = 3.0
-"""Seconds that a new leader waits where the last one didn't end in order: longer than ``SURE_S`` by the
-time that a request takes which was sent at the last moment."""
-GIVE_UP_S: Final = 6.0
-"""Seconds of doubt after which a leader ends its work, and begins anew as one who waits: less than the
-server takes to let go of it (``storage.lease``) and a successor to begin, so that the model never works
-for both."""
-LEAVE_S: Final = 2.0
-"""Seconds to say that this process ended in order."""
 
 
-class LeadLostError(Exception):
-    """This process leads no longer."""
-
-
-class NotLeadingError(ConnectionError):
-    """A request to Discord that isn't made, because another process may answer."""
-
-
-class Session(Protocol):
+class Session(HoldingSession, Protocol):
     """A connection that may hold the database: ``LeaseSession``."""
-
-    def open(self) -> None:
-        """Connect."""
-        ...
-
-    def close(self) -> None:
-        """Let go of everything."""
-        ...
 
     def wait(self) -> None:
         """Be seen as one who waits to lead."""
@@ -84,7 +42,7 @@ class Session(Protocol):
         ...
 
 
-class Leadership:
+class Leadership(Hold[Session]):
     """One process's part: takes the lead, keeps it, and knows whether it still has it.
 
     Args:
@@ -94,7 +52,6 @@ class Leadership:
 
     Attributes:
         leader: Who this process is while it leads.
-        waiting: How many others wait.
     """
 
     def __init__(
@@ -103,18 +60,8 @@ class Leadership:
         clock: Clock,
         now_s: Callable[[], float] = elapsed_s,
     ) -> None:
+        super().__init__(connect, clock, now_s)
         self.leader = Leader(0, Mode.ALONE)
-        self.waiting = 0
-        self._connect = connect
-        self._clock = clock
-        self._now_s = now_s
-        self._session: Session | None = None
-        self._sure_s = -math.inf
-        self._doubts = self._answered_doubts = 0
-        self._sure = asyncio.Event()
-        self._hurry = asyncio.Event()
-        self._is_leading = False
-        self._tasks = TaskOwner()
 
     @classmethod
     def over(cls, location: str, clock: Clock) -> Leadership:
@@ -127,10 +74,19 @@ class Leadership:
         return cls(partial(LeaseSession, location), clock)
 
     @property
-    def is_sure(self) -> bool:
-        """Whether this process may post: nobody else does."""
-        is_fresh = self._now_s() - self._sure_s <= SURE_S and self._answered_doubts == self._doubts
-        return self._is_leading and (is_fresh or self.leader.mode is Mode.ALONE)
+    def is_alone(self) -> bool:
+        """Whether nobody was ever seen to wait."""
+        return self.leader.mode is Mode.ALONE
+
+    @property
+    def remark(self) -> str:
+        """What this process does, and how many wait."""
+        return f"this process answers; {self.waiting} wait to take over"
+
+    @property
+    def guard(self) -> Callable[..., None]:
+        """What a transaction that writes begins with: a look whether this process still leads."""
+        return lambda connection: check_term(connection, self.leader)
 
     async def take(self) -> bool:
         """Lead if nobody does; return whether this process leads.
@@ -158,55 +114,6 @@ class Leadership:
                 is_told = True
             await self._clock.sleep(LOOK_S)
 
-    async def hold(self, work: Coroutine[Any, Any, object]) -> bool:
-        """Run work while this process leads; where it leads no longer, the work is cancelled.
-
-        Returns:
-            Whether the work came to its end.
-
-        Raises:
-            BaseException: What the work raised.
-        """
-        loop = asyncio.get_running_loop()
-        working, keeping = loop.create_task(work), loop.create_task(self._keep())
-        try:
-            await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
-            if working.done():
-                working.result()
-                return True
-            with suppress(LeadLostError):
-                keeping.result()
-            return False
-        finally:
-            await end_tasks(working)
-            await end_tasks(keeping)
-            await self._leave()
-
-    async def may_post(self) -> None:
-        """Wait while another process may answer.
-
-        Raises:
-            NotLeadingError: One does, as far as this one knows.
-        """
-        while not self.is_sure:
-            if not self._is_leading:
-                raise NotLeadingError("another process may answer")
-            self._sure.clear()
-            await self._sure.wait()
-
-    def doubt(self) -> None:
-        """Look at once, and let nothing be posted before: the database failed.
-
-        A look that is under way doesn't count: it may have been answered before the failure.
-        """
-        self._doubts += 1
-        self._hurry.set()
-
-    @property
-    def guard(self) -> Callable[..., None]:
-        """What a transaction that writes begins with: a look whether this process still leads."""
-        return lambda connection: check_term(connection, self.leader)
-
     async def _try(self) -> bool:
         """Lead if nobody does; else be seen as one who waits.
 
@@ -227,52 +134,12 @@ class Leadership:
         while was_shared and self._now_s() - began_s < SETTLE_S:
             await self._clock.sleep(LOOK_S)
             await self._look()
-        self._is_leading, self._sure_s = True, self._now_s()
+        self._begin()
         return True
 
     async def _took(self) -> bool:
-        if self._session is None:
-            self._session = self._connect()
-            await self._ask(lambda session: session.open())
+        await self._open()
         return await self._ask(lambda session: session.take())
-
-    async def _keep(self) -> None:
-        """Look for ever whether this process still leads.
-
-        Raises:
-            LeadLostError: It doesn't, or can't know for too long.
-        """
-        while True:
-            timer = self._clock.call_later(LOOK_S, self._hurry.set)
-            await self._hurry.wait()
-            timer.cancel()
-            self._hurry.clear()
-            began_s, doubts = self._now_s(), self._doubts
-            limit_s = GIVE_UP_S
-            if self.leader.mode is Mode.SHARED:
-                limit_s = max(0.0, self._sure_s + GIVE_UP_S - began_s)
-            try:
-                await within(self._clock, self._confirm(), limit_s)
-            except (StoreError, TimeoutError):
-                is_late = self._now_s() - self._sure_s >= GIVE_UP_S
-                if self.leader.mode is Mode.SHARED and is_late:
-                    raise self._lost() from None
-            except LeadLostError:
-                raise self._lost() from None
-            else:
-                self._sure_s, self._answered_doubts = began_s, doubts
-                self._sure.set()
-
-    async def _confirm(self) -> None:
-        """Look whether this process leads; take the lead again where the session was lost.
-
-        Raises:
-            LeadLostError: Another process has led since.
-            StoreError: Not known.
-        """
-        if self._session is None:
-            await self._take_again()
-        await self._look()
 
     async def _take_again(self) -> None:
         has_taken = await self._took()
@@ -294,43 +161,6 @@ class Leadership:
             await self._ask(lambda session: session.note(self.leader))
             _log.info("another Clawbot waits to take over from this one")
 
-    async def _ask(self, work: Callable[[Session], _T]) -> _T:
-        """Have the session asked in a thread; whatever goes wrong ends it.
-
-        Raises:
-            StoreError: It failed.
-        """
-        session = self._session
-        if session is None:
-            raise StoreError("there is no session")
-        try:
-            return await apart(partial(work, session), name="lease")
-        except BaseException:
-            self._drop()
-            raise
-
-    def _drop(self) -> None:
-        """Give the session up; a thread that still asks may hang for some seconds."""
-        session, self._session = self._session, None
-        if session is not None:
-            self._tasks.start(apart(session.close, name="lease-close"), name="lease-close")
-
-    def _lost(self) -> LeadLostError:
-        self._is_leading = False
-        self._sure.set()
-        return LeadLostError()
-
-    async def _leave(self) -> None:
-        """Say that this process ended in order, if it leads, and let go of the database."""
-        if self._is_leading and self._session is not None:
-            left = replace(self.leader, mode=Mode.LEFT)
-            with suppress(StoreError, TimeoutError):
-                await within(self._clock, self._ask(lambda session: session.note(left)), LEAVE_S)
-        await self.close()
-
-    async def close(self) -> None:
-        """Let go of everything; another may lead."""
-        self._is_leading = False
-        self._sure.set()
-        self._drop()
-        await self._tasks.wait(LEAVE_S)
+    async def _note_left(self) -> None:
+        left = replace(self.leader, mode=Mode.LEFT)
+        await self._ask(lambda session: session.note(left))

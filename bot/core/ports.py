@@ -105,7 +105,12 @@ class Lead(Protocol):
 
     @property
     def waiting(self) -> int:
-        """How many others wait to take over."""
+        """How many others wait to take over, or share."""
+        ...
+
+    @property
+    def remark(self) -> str:
+        """What this process does among the others, and what they do."""
         ...
 
     async def may_post(self) -> None:

@@ -48,6 +48,7 @@ def queue_text(
     waiting = [each for each in scheduler.entries if each.place is not None]
     parts = [
         _capacity(scheduler, is_available=is_available),
+        scheduler.elsewhere(),
         _pool(scheduler),
         _warm(kept_warm),
         _listed("Being answered", running, may_name),

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bot.core.errors import ConfigurationError, StoreError
 from bot.core.tasks import apart
@@ -20,6 +21,9 @@ from bot.storage.inspection import damage_of, is_newer, leftovers_of, server_pro
 from bot.storage.lock import is_in_use
 from bot.storage.log_file import read_log
 from config.settings import StoreSettings
+
+if TYPE_CHECKING:
+    from bot.storage.lease import Standing
 
 _MIB = 1024 * 1024
 
@@ -83,14 +87,17 @@ async def probe_database(database_url: str) -> Finding:
         standing = await apart(partial(standing_on, database_url), name="database-probe")
     except (ConfigurationError, StoreError):
         return _answering("")
-    return _answering(_who_answers(standing.waiting) if standing.is_held else "")
+    return _answering(_who_answers(standing) if standing.holders else "")
 
 
 def _answering(more: str) -> Finding:
     return Finding(Step.DATABASE, Status.OK, f"The database server answers.{more}")
 
 
-def _who_answers(count: int) -> str:
+def _who_answers(standing: Standing) -> str:
+    if standing.holders > 1:
+        return f" {standing.holders} Clawbots share this database."
+    count = standing.waiting
     waiting = {0: "none waits", 1: "one waits"}.get(count, f"{count} wait")
     return f" A Clawbot works with this database, and {waiting} to take over from it."
 

@@ -45,6 +45,10 @@ class ClawbotClient(commands.Bot):
         """Return whether the gateway session is up."""
         return self.is_ready() and not self.is_closed()
 
+    def serves(self, _guild_id: int | None, /) -> bool:
+        """Return whether this process has all that Discord tells of a server, or of direct messages."""
+        return True
+
     def heartbeat_pause_s(self) -> float:
         """Return the time between two heartbeats, in seconds; infinite before Discord said it."""
         keeper = getattr(self.ws, "_keep_alive", None)  # nothing public tells it

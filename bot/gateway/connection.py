@@ -14,7 +14,7 @@ import json
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -43,6 +43,7 @@ from bot.gateway.rest import (
     keep_buckets_steady,
 )
 from bot.gateway.services import Services
+from bot.gateway.share import Handover, Share, all_of, shard_of
 from bot.ops.metrics import Metrics
 from config.settings import DiscordSettings
 from config.token_shapes import refused_token
@@ -92,6 +93,7 @@ class Shard:
     Attributes:
         ws: Its connection, or the last one; ``None`` before the first.
         is_up: It has a session.
+        has_servers: Its servers are known, of this session or an earlier one.
     """
 
     def __init__(
@@ -104,7 +106,7 @@ class Shard:
         self.number = number
         self.governor = governor
         self.ws: DiscordWebSocket | None = None
-        self.is_up = False
+        self.is_up = self.has_servers = False
         self._client = client
         self._turns = turns
         self._params: dict[str, Any] = {"initial": number in {None, 0}, "shard_id": number}
@@ -130,6 +132,16 @@ class Shard:
                     return
                 _log.warning("the gateway connection failed (%s)", plain_reason(exc))
                 self._after_drop(resume=True)
+
+    async def leave(self) -> None:
+        """Close the connection, whose reading has ended, so that another process may resume the session."""
+        ws, self.ws = self.ws, None
+        self.is_up = self.has_servers = False
+        self._params = {"initial": self._params["initial"], "shard_id": self.number}
+        if ws is not None:
+            with contextlib.suppress(*NETWORK_ERRORS, discord.ConnectionClosed):
+                async with asyncio.timeout(LEAVE_S):
+                    await ws.close(code=RESUMABLE)
 
     async def _open(self) -> None:
         if self._params.get("resume"):
@@ -212,8 +224,10 @@ class GatewayClient(ClawbotClient):
         tree_cls: The command tree, which asks the permission gate and answers failures.
         services_for: Makes what the cogs use; some of it asks this client.
         may_post: Waits until requests to Discord may be made.
+        share: Which shards this process serves; all of them when left out.
 
     Attributes:
+        handover: What else is done for a shard that is taken or left, where they are shared.
         online: Set while the gateway session is up.
         sessions: How many sessions were begun afresh.
     """
@@ -227,9 +241,11 @@ class GatewayClient(ClawbotClient):
         tree_cls: type[discord.app_commands.CommandTree[Any]],
         services_for: Callable[[GatewayClient], Services],
         may_post: MayPost = at_once,
+        share: Share | None = None,
     ) -> None:
         self._settings = settings
-        pace = RestPace(clock, settings.requests_per_s)
+        self._share = share
+        self._pace = pace = RestPace(clock, settings.requests_per_s)
         self.rest = RestWatch(clock)
         super().__init__(
             command_prefix=(),
@@ -248,14 +264,17 @@ class GatewayClient(ClawbotClient):
             ),
             allowed_installs=discord.app_commands.AppInstallationType(guild=True, user=False),
         )
-        self._turns = IdentifyTurns(clock)
+        self._turns = IdentifyTurns(clock) if share is None else IdentifyTurns(clock, share.turn)
         self._shards = [Shard(self, None, governor, self._turns)]
+        self._held = frozenset({0}) if share is None else frozenset[int]()
+        self.handover: Handover | None = None
         self.online = asyncio.Event()
         self.sessions = 0
         self._governor = governor
         self._session: LeftSession | None = None
         self._session_noted_s = 0.0
         self._is_remembered = asyncio.Event()
+        self._hearing: asyncio.Task[None] | None = None
         self._read_leniently()
         keep_buckets_steady(self.http)
         # All of discord.py's requests but answers to interactions go through this one method.
@@ -295,19 +314,43 @@ class GatewayClient(ClawbotClient):
         for event in ("MESSAGE_CREATE", "MESSAGE_UPDATE"):
             parsers[event] = partial(read_message, parsers[event])
         if self._settings.shards != 1:
-            parsers["READY"] = partial(self._forget_servers, parsers["READY"])
+            parsers["READY"] = partial(self._begin_session, parsers["READY"])
         parsers["GUILD_CREATE"] = partial(read_guild, parsers["GUILD_CREATE"], is_guild)
         parsers["INTERACTION_CREATE"] = partial(
             read_interaction, parsers["INTERACTION_CREATE"], is_message
         )
 
-    def _forget_servers(self, parse: Callable[[Any], None], data: dict[str, Any]) -> None:
+    def _begin_session(self, parse: Callable[[Any], None], data: dict[str, Any]) -> None:
         """Begin a shard's session without the servers of its last one, which discord.py does for one alone."""
+        self._forget_servers_of(data["shard"][0])
+        parse(data)
+
+    def _forget_servers_of(self, number: int) -> None:
         state = self._connection
         for guild in state.guilds:
-            if guild.shard_id == data["shard"][0]:
+            if guild.shard_id == number:
                 state._remove_guild(guild)  # noqa: SLF001 - nothing public does it
-        parse(data)
+
+    def _expect_no_more_of(self, number: int) -> None:
+        """Let the first ``ready`` come, which discord.py tells when all shards are, without this one."""
+        state: Any = self._connection
+        waiting = state._ready_tasks.pop(number, None)  # noqa: SLF001 - nothing public does it
+        if waiting is not None:
+            waiting.cancel()
+        state._ready_states.pop(number, None)  # noqa: SLF001 - the same
+        is_complete = state._ready_tasks.keys() == self._held  # noqa: SLF001 - the same
+        if not self.sessions and self._held and is_complete:
+            state._ready_task = asyncio.create_task(state._delay_ready())  # noqa: SLF001 - the same
+
+    @property
+    def is_standing_by(self) -> bool:
+        """Whether other processes have all shards, and this one waits for one to come free."""
+        return self._share is not None and not self._held
+
+    def serves(self, guild_id: int | None, /) -> bool:
+        """Return whether this process has all that Discord tells of a server, or of direct messages."""
+        shard = self._shards[shard_of(guild_id, len(self._shards))]
+        return self._share is None or shard.has_servers
 
     @property
     def invitation(self) -> str:
@@ -392,14 +435,54 @@ class GatewayClient(ClawbotClient):
             ConfigurationError: Discord closed with a code that connecting again can't mend.
         """
         await self._look_up_limits()
-        hearing = await self._hear_replay()
-        holding = [asyncio.create_task(shard.connect()) for shard in self._shards]
+        count = len(self._shards)
+        changes = all_of(count) if self._share is None else self._share.held(count)
+        holding: dict[int, asyncio.Task[None]] = {}
+        coming = asyncio.create_task(_next(changes))
         try:
-            done, _ = await asyncio.wait(holding, return_when=asyncio.FIRST_EXCEPTION)
-            for ended in done:
-                ended.result()
+            while not self.is_closed():
+                await asyncio.wait({coming, *holding.values()}, return_when=asyncio.FIRST_COMPLETED)
+                for ended in filter(asyncio.Task.done, holding.values()):
+                    ended.result()
+                if coming.done():
+                    await self._hold(coming.result(), holding)
+                    coming = asyncio.create_task(_next(changes))
         finally:
-            await end_tasks(*holding, *filter(None, [hearing]))
+            await end_tasks(coming, *holding.values(), *filter(None, [self._hearing]))
+            await changes.aclose()
+
+    async def _hold(self, wanted: frozenset[int], holding: dict[int, asyncio.Task[None]]) -> None:
+        """Serve other shards than until now."""
+        state: Any = self._connection
+        state.shard_ids = sorted(wanted)
+        self._held = wanted
+        if self._share is not None:
+            self._pace.share(self._settings.requests_per_s // self._share.members)
+        for number in sorted(holding.keys() - wanted):
+            await end_tasks(holding.pop(number))
+            await self._leave_shard(number)
+        for number in sorted(wanted - holding.keys()):
+            if self.handover is not None:
+                await self._look_up_limits()
+                await self.handover.take(number, len(self._shards))
+            if number == 0:
+                self._hearing = await self._hear_replay()
+            holding[number] = asyncio.create_task(self._shards[number].connect())
+        self._look_whether_all_are_up()
+
+    async def _leave_shard(self, number: int) -> None:
+        """Leave a shard to another process, which resumes nothing of it but direct messages."""
+        if number == 0 and self._session is not None:
+            await self.services.state.set(SESSION, self._session.dump())
+            self._session = None
+            self._is_remembered.clear()
+        await self._shards[number].leave()
+        self._forget_servers_of(number)
+        self._expect_no_more_of(number)
+        self.online.clear()
+        if self.handover is not None:
+            await self.handover.leave(number, len(self._shards))
+        _log.info("left shard %d to another process", number)
 
     async def _hear_replay(self) -> asyncio.Task[None] | None:
         """Learn in which channels direct messages came since the last run ended.
@@ -479,7 +562,7 @@ class GatewayClient(ClawbotClient):
 
     async def _leave(self) -> None:
         """Leave the session so that the next start can resume it, and hear whose messages came since."""
-        if not self.is_online():
+        if not self.is_online() or self.ws is None:
             return
         with contextlib.suppress(*NETWORK_ERRORS, discord.ConnectionClosed):
             async with asyncio.timeout(LEAVE_S):
@@ -505,15 +588,14 @@ class GatewayClient(ClawbotClient):
                     continue
                 count = wanted
             break
-        if wanted != 1:
-            self._split(count)
+        if wanted != 1 and self.shard_count is None:
+            self._split(count if self._share is None else await self._share.agree(count))
 
     def _split(self, count: int) -> None:
         """Be so many shards, before the first connection."""
         _log.info("connecting to Discord with %d shards", count)
         state: Any = self._connection
         self.shard_count = state.shard_count = count
-        state.shard_ids = range(count)
         governors = [self._governor, *(self._governor.beside() for _ in range(count - 1))]
         self._shards = [
             Shard(self, number, governor, self._turns) for number, governor in enumerate(governors)
@@ -554,8 +636,9 @@ class GatewayClient(ClawbotClient):
         """Note that the session of one of several shards was resumed."""
         self._up(number)
 
-    async def on_shard_ready(self, _number: int) -> None:
+    async def on_shard_ready(self, number: int) -> None:
         """Have what was missed looked up where one of several shards has begun anew."""
+        self._shards[number].has_servers = True
         if self.sessions:
             self.dispatch("ready")
 
@@ -565,7 +648,7 @@ class GatewayClient(ClawbotClient):
         self._look_whether_all_are_up()
 
     def _look_whether_all_are_up(self) -> None:
-        if self.sessions and all(shard.is_up for shard in self._shards):
+        if self.sessions and all(self._shards[number].is_up for number in self._held):
             self.online.set()
 
     async def on_shard_disconnect(self, number: int | None) -> None:
@@ -623,6 +706,10 @@ class GatewayClient(ClawbotClient):
         except (discord.HTTPException, KeyError, TypeError):
             return True
         return names >= {command["name"] for command in payload}
+
+
+async def _next(changes: AsyncGenerator[frozenset[int], None]) -> frozenset[int]:
+    return await anext(changes)
 
 
 def _is_handler(task: asyncio.Task[Any]) -> bool:

@@ -13,7 +13,7 @@ import logging
 import random
 from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import datetime, timedelta
 
 from bot.core.clock import Clock
@@ -34,6 +34,8 @@ IDENTIFY_EVERY_S = 5.2
 STABLE_S = 60.0
 """Seconds after which a session counts as lasting and all pauses start afresh."""
 
+Turn = Callable[[int], AbstractAsyncContextManager[None]]
+"""Waits until no other process logs in under a number."""
 SaveIdentifies = Callable[[list[datetime]], Awaitable[None]]
 
 
@@ -173,10 +175,12 @@ class IdentifyTurns:
 
     Args:
         clock: Time.
+        beside: The turn among several processes.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, beside: Turn = lambda _number: nullcontext()) -> None:
         self._clock = clock
+        self._beside = beside
         self._concurrency = 1
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._last_s: dict[int, float] = {}
@@ -197,6 +201,7 @@ class IdentifyTurns:
                 pause_s = self._last_s[key] + IDENTIFY_EVERY_S - self._clock.monotonic()
                 await self._clock.sleep(max(0.0, pause_s))
             try:
-                yield
+                async with self._beside(key):
+                    yield
             finally:
                 self._last_s[key] = self._clock.monotonic()

@@ -83,7 +83,7 @@ class RestPace:
 
     def __init__(self, clock: Clock, most: int) -> None:
         self._clock = clock
-        self._free = most
+        self._most = self._free = most
         self._waiting: OrderedDict[int, deque[asyncio.Future[None]]] = OrderedDict()
 
     async def turn(self, group: int) -> None:
@@ -91,7 +91,7 @@ class RestPace:
 
         Whoever was granted one calls ``ended``.
         """
-        if self._free:
+        if self._free > 0:
             self._free -= 1
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -102,6 +102,14 @@ class RestPace:
             if not place.cancelled():
                 self._grant()
             raise
+
+    def share(self, most: int) -> None:
+        """Grant another number of requests a second from now on."""
+        added = max(1, most) - self._most
+        self._most += added
+        self._free += min(0, added)
+        for _ in range(added):
+            self._grant()
 
     def ended(self) -> None:
         """Note that a request was answered, or given up."""
@@ -130,7 +138,7 @@ class RestPace:
 
     def _grant(self) -> None:
         """Give the next who waits the room of one request."""
-        while self._waiting:
+        while self._waiting and self._free >= 0:
             group, places = self._waiting.popitem(last=False)
             place = places.popleft()
             if places:

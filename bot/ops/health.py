@@ -38,6 +38,7 @@ def readiness(
     is_store_failing: bool,
     servers: Sequence[ServerState],
     lead: Lead | None = None,
+    is_standing_by: bool = False,
 ) -> list[Finding]:
     """Return what answering questions needs.
 
@@ -49,10 +50,11 @@ def readiness(
         is_store_failing: The database can't be written.
         servers: The model's servers.
         lead: Among several processes; ``None`` where there can only be one.
+        is_standing_by: Others have all there is to do, so that no session is needed.
     """
     return [
         *([] if lead is None else [Finding("lead", lead.is_sure, _lead(lead))]),
-        Finding("discord", is_online, "online" if is_online else "no session with Discord yet"),
+        Finding("discord", *_discord(is_online=is_online, is_standing_by=is_standing_by)),
         Finding(
             "database",
             not is_store_failing,
@@ -67,10 +69,16 @@ def standing_by() -> list[Finding]:
     return [Finding("lead", True, "another process answers; this one waits to take over")]
 
 
+def _discord(*, is_online: bool, is_standing_by: bool) -> tuple[bool, str]:
+    if is_standing_by:
+        return True, "no shard is free; this process takes the next"
+    return is_online, "online" if is_online else "no session with Discord yet"
+
+
 def _lead(lead: Lead) -> str:
     if not lead.is_sure:
         return "nothing is posted until the database says that no other process answers"
-    return f"this process answers; {lead.waiting} wait to take over"
+    return lead.remark
 
 
 def _model(servers: Sequence[ServerState]) -> str:

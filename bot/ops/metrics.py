@@ -110,7 +110,7 @@ class Sources:
         is_online: Discord's session is up.
         read_ahead: What reading ahead has cost.
         summaries: How many were made of conversations.
-        standbys: How many other processes wait to take over.
+        standbys: How many other processes wait to take over, or share the shards.
     """
 
     waiting: Callable[[], int]
@@ -325,7 +325,7 @@ class _Readings(Collector):
             ),
             "clawbot_discord_online": ("1 while Discord's session is up", asked.is_online()),
             "clawbot_standby_processes": (
-                "Other processes that wait to take over from this one",
+                "Other processes that wait to take over from this one, or share the shards with it",
                 asked.standbys(),
             ),
         }

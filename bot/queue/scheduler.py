@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -298,6 +299,9 @@ class Scheduler:
 
     Call its methods from the event loop's thread. ``submit`` grants at once where there is room.
 
+    Attributes:
+        elsewhere: Says in a sentence what others do who use the same slots; empty where there are none.
+
     Args:
         settings: Bounds, and how long to hold.
         clock: For waits.
@@ -333,6 +337,9 @@ class Scheduler:
         self._is_closed = False
         self._ticker: Timer | None = None
         self._view: dict[int, tuple[int, float]] | None = None
+        self._most_running = math.inf
+        self._on_short: Callable[[], None] = _nothing
+        self.elsewhere: Callable[[], str] = str
         self._was_idle = True
         self._on_idle: list[Callable[[bool], None]] = []
 
@@ -351,6 +358,28 @@ class Scheduler:
         """How many may run at once, by what the servers say at this moment."""
         self._gate.update(self._capacity())
         return self._gate.slots
+
+    @property
+    def people(self) -> int:
+        """How many people's questions wait or run."""
+        waiting = [each.ticket.job.person_id for each in self._waiting.values()]
+        return len({*waiting, *(each.job.person_id for each in self._running.values())})
+
+    def bound(self, on_short: Callable[[], None], elsewhere: Callable[[], str] = str) -> None:
+        """Run only as many as ``allow`` says, for now none: others use the same slots.
+
+        Args:
+            on_short: Called when something could begin if more were allowed.
+            elsewhere: Says what the others do.
+        """
+        self._most_running, self._on_short, self.elsewhere = 0, on_short, elsewhere
+
+    def allow(self, most: int) -> None:
+        """Run at most so many from now on; those that run go on."""
+        is_more = most > self._most_running
+        self._most_running = most
+        if is_more:
+            self._fill()
 
     @property
     def pool_tokens(self) -> int | None:
@@ -588,6 +617,9 @@ class Scheduler:
     def _grant_all(self) -> None:
         """Grant the fair choice, or the first whose model is loaded, a bounded number of times."""
         while (head := next(self._prepared(), None)) is not None:
+            if self._gate.running >= self._most_running:
+                self._on_short()
+                return
             is_alone = len(self._waiting) == 1 and not self._bypasses
             is_loaded = is_alone or self._has_model(head)
             key = head
@@ -748,6 +780,10 @@ class Scheduler:
 
     def _is_of(self, key: int, person_id: int) -> bool:
         return self._waiting[QuestionId(key)].ticket.job.person_id == person_id
+
+
+def _nothing() -> None:
+    """Tell nobody: all slots are ours."""
 
 
 def _group(job: Job) -> tuple[bool, int]:

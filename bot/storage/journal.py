@@ -16,7 +16,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection, false
 
 from bot.core.clock import Clock
 from bot.core.domain import ChannelId, MessageId, Person, PromptCount, Question, QuestionId
@@ -73,7 +73,13 @@ class SqlJournal:
 
     @classmethod
     async def open(
-        cls, database: Database, clock: Clock, retention_days: int, bounds: Bounds | None = None
+        cls,
+        database: Database,
+        clock: Clock,
+        retention_days: int,
+        bounds: Bounds | None = None,
+        *,
+        is_shared: bool = False,
     ) -> SqlJournal:
         """Begin with what the database knows; with one that can't be read, with nothing.
 
@@ -82,11 +88,12 @@ class SqlJournal:
             clock: For timestamps and retention.
             retention_days: How long ended questions are kept.
             bounds: How much may be stored; the settings' defaults when left out.
+            is_shared: Other processes have open questions here, too: ``take_up`` says which are ours.
         """
         tidying = Tidying(database, clock, retention_days, bounds or Bounds())
         journal = cls(database, clock, tidying)
         try:
-            await journal._load()
+            await journal._load(*([false()] if is_shared else []))
         except StoreError as exc:
             _log.error("The journal can't be read (%s); beginning with an empty one", exc)
         database.on_recovery(journal._write_back)
@@ -384,13 +391,28 @@ class SqlJournal:
             await self._write(batch, journal_sql.save_with_asking)
         await self._write_channels()
 
-    async def _load(self) -> None:
-        for entry in await self._database.read(journal_sql.load_pending):
-            self._open[entry.question.id] = entry
+    async def take_up(self, shard: int, count: int) -> None:
+        """Take over the open questions of one of so many shards, which another process has left.
+
+        Raises:
+            StoreError: The database failed.
+        """
+        await self._load(journal_sql.is_of_shard(shard, count))
+
+    def leave(self, concerns: Callable[[Question], bool]) -> None:
+        """Leave questions, which are stored and not worked on, to another process."""
+        for question_id in [i for i, e in self._open.items() if concerns(e.question)]:
+            if question_id not in self._unsaved:
+                del self._open[question_id]
+
+    async def _load(self, *conditions: ColumnElement[bool]) -> None:
+        for entry in await self._database.read(lambda c: journal_sql.load_pending(c, *conditions)):
+            self._open.setdefault(entry.question.id, entry)
         self._newest = await self._database.read(journal_sql.load_newest)
         newest = await self._database.read(lambda c: journal_sql.load_channels(c, CHANNELS))
         for channel_id in reversed(newest):
-            self._channels[channel_id] = newest[channel_id]
+            known = self._channels.get(channel_id, newest[channel_id])
+            self._channels[channel_id] = max(known, newest[channel_id])
 
     def _bound_memory(self) -> None:
         """Forget the oldest ended questions that couldn't be stored when there are too many."""

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, literal_column, select
 
 from bot.core.domain import ChannelId, MessageId, Person, PromptCount, QuestionId
 from bot.core.ports import JournalEntry, Outcome, QuestionState
@@ -144,10 +144,15 @@ def load_askers(
     return found
 
 
-def load_pending(connection: Connection) -> list[JournalEntry]:
-    """Return all entries without an outcome, oldest first; unreadable ones are logged."""
+def load_pending(connection: Connection, *conditions: ColumnElement[bool]) -> list[JournalEntry]:
+    """Return the entries without an outcome, oldest first; unreadable ones are logged."""
     unfinished = [state.value for state in QuestionState if state is not QuestionState.CLOSED]
-    return entries_where(connection, questions.c.state.in_(unfinished))
+    return entries_where(connection, questions.c.state.in_(unfinished), *conditions)
+
+
+def is_of_shard(shard: int, count: int) -> ColumnElement[bool]:
+    """Return the condition that a question came by one of so many shards (Discord: gateway, sharding)."""
+    return questions.c.guild_id.op(">>")(literal_column("22")) % count == shard
 
 
 def entries_where(connection: Connection, *conditions: ColumnElement[bool]) -> list[JournalEntry]:

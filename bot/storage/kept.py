@@ -10,13 +10,14 @@ from typing import Final
 from sqlalchemy import Connection, delete, select
 
 from bot.core.clock import Clock
-from bot.core.concerns import holds_words_of
+from bot.core.concerns import Subject, holds_words_of
 from bot.core.domain import GuildId, UserId
 from bot.core.errors import StoreError
 from bot.core.ports import JournalEntry
 from bot.storage import kept_sql
 from bot.storage.database import Database
 from bot.storage.journal import SqlJournal
+from bot.storage.postgres import News, announce
 from bot.storage.schema import departures, from_ms, opt_outs, to_ms, upsert
 
 _log = logging.getLogger(__name__)
@@ -86,6 +87,22 @@ class KeptData:
             if step.entries:
                 yield step.entries
             after_id = step.last_id
+
+    def forget_open(self, who: Subject) -> None:
+        """Forget open questions in memory, which another process deletes."""
+        person_id = who.person_id
+        if person_id is None:
+            self._journal.forget(lambda question: question.place.guild_id == who.guild_id)
+        else:
+            self._journal.forget(lambda question: holds_words_of(question, person_id))
+
+    async def reload(self) -> None:
+        """Take over what other processes have stored since.
+
+        Raises:
+            StoreError: The database failed.
+        """
+        await self._database.read(self._load)
 
     async def forget_person(self, person_id: UserId) -> int:
         """Delete a person's questions, and their name in those of others; return how many.
@@ -207,7 +224,12 @@ class KeptData:
     async def _write(self, work: Callable[[Connection], object]) -> None:
         if self._database.is_degraded or self._opted_out is None:
             raise StoreError(FAILING)
-        await self._database.write(work)
+
+        def write(connection: Connection) -> None:
+            work(connection)
+            announce(connection, News.PEOPLE)
+
+        await self._database.write(write)
 
     def _load(self, connection: Connection) -> None:
         self._opted_out = {

@@ -23,8 +23,8 @@ from bot.storage import postgres
 
 _T = TypeVar("_T")
 
-_HOLD_KEY: Final = 0x636C_6177_626F_7400
-_WAIT_KEY: Final = _HOLD_KEY + 1
+HOLD_KEY: Final = 0x636C_6177_626F_7400
+_WAIT_KEY: Final = HOLD_KEY + 1
 """Keys of advisory locks, ``clawbot`` in ASCII; advisory locks are per database. The first is the
 leader's, the second is shared by those who wait to lead."""
 
@@ -35,7 +35,7 @@ connection otherwise. PostgreSQL knows this since version 14."""
 _ROW: Final = "leader"
 """State: the term and the mode of the newest leader."""
 
-_CLASS, _HOLD, _WAIT = _HOLD_KEY >> 32, _HOLD_KEY & 0xFFFF_FFFF, _WAIT_KEY & 0xFFFF_FFFF
+_CLASS, _HOLD, _WAIT = HOLD_KEY >> 32, HOLD_KEY & 0xFFFF_FFFF, _WAIT_KEY & 0xFFFF_FFFF
 """``pg_locks`` shows a key of eight bytes in two halves, with 1 beside them (PostgreSQL: pg_locks)."""
 
 _LOOK: Final = text(
@@ -46,7 +46,7 @@ _LOOK: Final = text(
     " AND classid::bigint = :class"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 ).bindparams(**{"class": _CLASS, "hold": _HOLD, "wait": _WAIT})
-_TAKE: Final = text("SELECT pg_try_advisory_lock(:key)").bindparams(key=_HOLD_KEY)
+_TAKE: Final = text("SELECT pg_try_advisory_lock(:key)").bindparams(key=HOLD_KEY)
 _ENTER: Final = text("SELECT pg_advisory_lock_shared(:key)").bindparams(key=_WAIT_KEY)
 _READ: Final = text("SELECT value FROM state WHERE key = :key FOR SHARE").bindparams(key=_ROW)
 _WRITE: Final = text(
@@ -85,12 +85,12 @@ class Standing:
 
     Attributes:
         is_own: This session does.
-        is_held: Somebody does.
+        holders: How many do; more than one where they share the shards.
         waiting: How many sessions wait to.
     """
 
     is_own: bool
-    is_held: bool
+    holders: int
     waiting: int
 
 
@@ -107,7 +107,7 @@ class Leader:
     mode: Mode
 
 
-class LeaseSession:
+class HoldingSession:
     """A connection of its own; whatever fails ends it. Threads take turns.
 
     Each call takes as long as the server does, and raises ``StoreError``.
@@ -119,7 +119,6 @@ class LeaseSession:
     def __init__(self, location: str) -> None:
         self._engine = engines.build_engine(engines.parse_location(location))
         self._connection: Connection | None = None
-        self._is_waiting = False
         self._is_closed = False
         self._turn = threading.RLock()
 
@@ -138,7 +137,7 @@ class LeaseSession:
                 raise engines.refused(exc) from exc
             except SQLAlchemyError as exc:
                 raise StoreError(postgres.plain_problem(exc)) from exc
-            self._run(lambda connection: connection.execute(_DROP))
+            self.run(lambda connection: connection.execute(_DROP))
 
     def close(self) -> None:
         """Let go of everything, as soon as a call that hangs is over."""
@@ -149,26 +148,46 @@ class LeaseSession:
                 self._connection = None
             self._engine.dispose()
 
+    def run(self, work: Callable[[Connection], _T]) -> _T:
+        """Run statements in a transaction of the session."""
+        with self._turn:
+            if self._connection is None:
+                raise StoreError("the session has ended")
+            try:
+                with self._connection.begin():
+                    return work(self._connection)
+            except SQLAlchemyError as exc:
+                self.close()  # used again, it would connect anew, without what it held
+                raise StoreError(engines.cause(exc)) from exc
+
+
+class LeaseSession(HoldingSession):
+    """A session that leads, or waits to."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__(location)
+        self._is_waiting = False
+
     def wait(self) -> None:
         """Be seen as one who waits to lead."""
-        self._run(lambda connection: connection.execute(_ENTER))
+        self.run(lambda connection: connection.execute(_ENTER))
         self._is_waiting = True
 
     def take(self) -> bool:
         """Hold the database where nobody does; return whether this session holds it."""
-        is_taken = self._run(lambda connection: bool(connection.execute(_TAKE).scalar()))
+        is_taken = self.run(lambda connection: bool(connection.execute(_TAKE).scalar()))
         if is_taken and self._is_waiting:
-            self._run(lambda connection: connection.execute(_LEAVE))
+            self.run(lambda connection: connection.execute(_LEAVE))
             self._is_waiting = False
         return is_taken
 
     def look(self) -> Standing:
         """Return who holds the database."""
-        return self._run(_look)
+        return self.run(_look)
 
     def leader(self) -> Leader | None:
         """Return the newest leader; ``None`` where none is known."""
-        return self._run(lambda connection: _leader(connection) if _is_made(connection) else None)
+        return self.run(lambda connection: _leader(connection) if _is_made(connection) else None)
 
     def note(self, leader: Leader) -> None:
         """Note who leads, as soon as what is being written is; nothing where there are no tables yet.
@@ -180,18 +199,7 @@ class LeaseSession:
             if _is_made(connection):
                 connection.execute(_WRITE, {"value": _dump(leader)})
 
-        self._run(write)
-
-    def _run(self, work: Callable[[Connection], _T]) -> _T:
-        with self._turn:
-            if self._connection is None:
-                raise StoreError("the session has ended")
-            try:
-                with self._connection.begin():
-                    return work(self._connection)
-            except SQLAlchemyError as exc:
-                self.close()  # used again, it would connect anew, without what it held
-                raise StoreError(engines.cause(exc)) from exc
+        self.run(write)
 
 
 def check_term(connection: Connection, leader: Leader) -> None:
@@ -205,6 +213,15 @@ def check_term(connection: Connection, leader: Leader) -> None:
         connection.execute(_WRITE, {"value": _dump(leader)})
     elif found.term != leader.term:
         raise SupersededError("another process leads")
+
+
+def pass_term(connection: Connection) -> bool:
+    """Have no earlier leader write any more; return whether the last one ended in order, or never shared."""
+    found = _leader(connection)
+    if found is None:
+        return True
+    connection.execute(_WRITE, {"value": _dump(Leader(found.term + 1, Mode.LEFT))})
+    return found.mode is not Mode.SHARED
 
 
 def standing_on(location: str) -> Standing:
@@ -224,7 +241,7 @@ def standing_on(location: str) -> Standing:
 
 def _look(connection: Connection) -> Standing:
     own, held, waiting = connection.execute(_LOOK).one()
-    return Standing(is_own=bool(own), is_held=bool(held), waiting=waiting)
+    return Standing(is_own=bool(own), holders=held, waiting=waiting)
 
 
 def _is_made(connection: Connection) -> bool:

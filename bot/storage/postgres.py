@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy import URL, Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 CONNECT_TIMEOUT_S: Final = 5
@@ -39,6 +40,33 @@ _SESSION: Final = {
 """Server parameters of each session: they also end the sessions of a bot that vanished or stands still, and
 with them its hold of the database and its open transaction, within 4 s; none of ours waits for anything
 while it is open. The URL's ``options`` override them."""
+
+CHANNEL: Final = "clawbot"
+"""On which processes with the same database tell each other of changes (PostgreSQL: NOTIFY)."""
+
+
+class News(StrEnum):
+    """What has changed."""
+
+    SETTINGS = "settings"
+    """Settings that are set by command."""
+    PEOPLE = "people"
+    """Who isn't read, and which servers were left."""
+    STATE = "state"
+    """Small things, such as which models servers may use."""
+    SLOTS = "slots"
+    """Who has slots of the model, or wants some."""
+    FORGET = "forget"
+    """Somebody's data is deleted; with whose."""
+
+
+def announce(connection: Connection, news: News, about: str = "") -> None:
+    """Tell other processes of a change once it is committed; with SQLite there are none."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_NOTIFY, {"channel": CHANNEL, "news": f"{news.value}:{about}"})
+
+
+_NOTIFY: Final = text("SELECT pg_notify(:channel, :news)")
 
 _UNDEFINED_TABLE: Final = "42P01"
 """PostgreSQL: error codes."""

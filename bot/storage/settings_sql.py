@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
 from bot.core.domain import GuildId, UserId
+from bot.storage.postgres import News, announce
 from bot.storage.schema import from_ms, setting_changes, settings, to_ms, upsert
 from bot.storage.setting_types import (
     Change,
@@ -78,6 +79,7 @@ def save_change(connection: Connection, change: Change) -> Change:
         )
     )
     _forget_old_changes(connection, change.scope.guild_id)
+    announce(connection, News.SETTINGS)
     key = result.inserted_primary_key
     return replace(change, id=key[0] if key is not None else 0)
 
@@ -102,12 +104,14 @@ def forget_author(connection: Connection, person_id: UserId, nobody: UserId) -> 
     for table in (settings, setting_changes):
         is_theirs = table.c.changed_by == person_id
         connection.execute(update(table).where(is_theirs).values(changed_by=nobody))
+    announce(connection, News.SETTINGS)
 
 
 def forget_guild(connection: Connection, guild_id: GuildId) -> None:
     """Delete the settings of a server and its channels, and all their changes."""
     for table in (settings, setting_changes):
         connection.execute(delete(table).where(table.c.guild_id == guild_id))
+    announce(connection, News.SETTINGS)
 
 
 def changes_by(connection: Connection, person_id: UserId) -> list[Change]:

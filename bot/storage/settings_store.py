@@ -279,6 +279,15 @@ class SettingsStore:
             for scope in [scope for scope in self._values if scope.guild_id == guild_id]:
                 del self._values[scope]
 
+    async def reload(self) -> None:
+        """Take over what other processes have changed.
+
+        Raises:
+            StoreError: The database failed; what was known holds.
+        """
+        async with self._writing:
+            await self._load()
+
     def subscribe(self, listener: Callable[[Change], None]) -> None:
         """Have a function called after each change."""
         self._listeners.append(listener)

@@ -12,12 +12,17 @@ from sqlalchemy import Connection, delete, select
 from bot.core.clock import Clock
 from bot.core.errors import StoreError
 from bot.storage.database import Database
+from bot.storage.postgres import News, announce
 from bot.storage.schema import state, to_ms, upsert
 
 _log = logging.getLogger(__name__)
 
 VALUE_BYTES: Final = 65_536
 """Longest value, as JSON."""
+
+
+TOLD: Final = frozenset({"allowed_models", "lmstudio_servers"})
+"""Names of what people set by command: other processes are told of changes."""
 
 
 class StateStore:
@@ -48,6 +53,18 @@ class StateStore:
             _log.error("Stored state can't be read (%s)", exc)
         database.on_recovery(store._write_back)
         return store
+
+    async def reload(self) -> None:
+        """Take over what other processes have stored since.
+
+        Raises:
+            StoreError: The database failed.
+        """
+        values = await self._database.read(_load)
+        self._values = {
+            **values,
+            **{k: self._values[k] for k in self._unsaved if k in self._values},
+        }
 
     def get(self, key: str) -> object:
         """Return a value, as a copy; ``None`` if there is none."""
@@ -102,6 +119,8 @@ def _load(connection: Connection) -> dict[str, str]:
 
 
 def _store(connection: Connection, values: dict[str, str | None], now_ms: int) -> None:
+    if TOLD & values.keys():
+        announce(connection, News.STATE)
     for key, value in values.items():
         if value is None:
             connection.execute(delete(state).where(state.c.key == key))

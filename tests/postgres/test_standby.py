@@ -13,7 +13,7 @@ import pytest
 from discord.http import Route
 
 from bot.app import ClawbotTree, plugged
-from bot.cluster.leadership import GIVE_UP_S, SURE_S
+from bot.cluster.hold import GIVE_UP_S, SURE_S
 from bot.core.clock import SystemClock
 from bot.core.errors import DependencyError, StoreError
 from bot.core.tasks import end_tasks

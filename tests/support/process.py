@@ -96,11 +96,13 @@ async def logged(process: asyncio.subprocess.Process, words: bytes) -> str:
         AssertionError: The log ended without them.
     """
     assert process.stderr is not None
+    lines: list[str] = []
     async with asyncio.timeout(START_S):
         async for line in process.stderr:
+            lines.append(line.decode().rstrip())
             if words in line:
-                return line.decode().rstrip()
-    raise AssertionError(f"never logged: {words!r}")
+                return lines[-1]
+    raise AssertionError(f"never logged: {words!r}, but: {lines[-20:]}")
 
 
 async def run_clawbot(

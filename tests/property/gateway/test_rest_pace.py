@@ -164,3 +164,24 @@ async def test_answers_to_interactions_take_no_room_and_lost_requests_give_their
     assert not waiting.done()
     await clock.advance(WINDOW_S / 2)
     assert waiting.done()
+
+
+async def test_the_pace_is_shared_with_other_processes_and_taken_back(clock: FakeClock) -> None:
+    pace = RestPace(clock, 4)
+    for _ in range(4):
+        await pace.turn(1)
+    pace.share(2)
+    waiting = asyncio.create_task(pace.turn(1))
+    for _ in range(2):  # the two that it has no more
+        pace.ended()
+    await clock.advance(WINDOW_S)
+    assert not waiting.done()
+    pace.ended()
+    await clock.advance(WINDOW_S)
+    assert waiting.done()
+    others = [asyncio.create_task(pace.turn(1)) for _ in range(2)]
+    await settle()
+    assert not any(each.done() for each in others)
+    pace.share(4)
+    await settle()
+    assert all(each.done() for each in others)

@@ -369,3 +369,32 @@ async def test_what_was_answered_is_not_asked_again_after_an_older_database_was_
     await harness.scan()
     assert answered not in harness.found
     assert [i for i in harness.found if i in {other_bots, unanswered}] == [other_bots, unanswered]
+
+
+async def test_of_several_shards_the_one_that_was_silent_longest_says_how_far_to_look_back(
+    harness: BackfillHarness,
+) -> None:
+    harness.state.values.clear()
+    now_s = harness.clock.now().timestamp()
+    await harness.state.set(f"{ALIVE}:0", now_s)
+    await harness.state.set(f"{ALIVE}:3", now_s - 1_200)
+    old, missed = harness.post(minutes_ago=25), harness.post(minutes_ago=10)
+    harness.backfill.share({0, 3})
+    await harness.backfill.session_began()
+    await harness.scan()
+    assert harness.found == [missed]
+    assert old not in harness.found
+    await harness.backfill.note_alive()
+    noted = [harness.state.get(f"{ALIVE}:{shard}") for shard in (0, 3)]
+    assert noted == [pytest.approx(now_s - 10, abs=5)] * 2
+    assert harness.state.get(ALIVE) is None
+
+
+async def test_the_first_start_with_several_processes_looks_back_to_the_last_of_one(
+    harness: BackfillHarness,
+) -> None:
+    missed = harness.post(minutes_ago=10)
+    harness.backfill.share({0})
+    await harness.backfill.session_began()
+    await harness.scan()
+    assert harness.found == [missed]

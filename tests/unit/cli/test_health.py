@@ -60,6 +60,11 @@ class Part:
     is_sure: bool
     waiting: int
 
+    @property
+    def remark(self) -> str:
+        """How many wait."""
+        return f"{self.waiting} wait"
+
     async def may_post(self) -> None:
         """Never waits."""
 
@@ -80,6 +85,11 @@ def test_a_process_that_another_may_answer_for_is_not_ready(*, is_sure: bool) ->
 
 def test_one_that_waits_to_take_over_is_ready() -> None:
     assert all(found.is_ok for found in standing_by())
+
+
+def test_one_that_waits_for_a_shard_needs_no_session_with_discord() -> None:
+    found = readiness(is_online=False, is_store_failing=False, servers=[UP], is_standing_by=True)
+    assert all(each.is_ok for each in found)
 
 
 async def test_the_lag_is_what_the_loop_was_late_or_is_overdue(clock: FakeClock) -> None:

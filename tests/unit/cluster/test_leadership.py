@@ -10,14 +10,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bot.cluster.leadership import (
-    GIVE_UP_S,
-    LOOK_S,
-    SETTLE_S,
-    SURE_S,
-    Leadership,
-    NotLeadingError,
-)
+from bot.cluster.hold import GIVE_UP_S, LOOK_S, SETTLE_S, SURE_S, NotLeadingError
+from bot.cluster.leadership import Leadership
 from bot.core.errors import StoreError
 from bot.storage.lease import Leader, Mode, Standing
 from tests.support.clock import FakeClock, settle
@@ -63,7 +57,9 @@ class Session:
     def look(self) -> Standing:
         shared = self._reach()
         return Standing(
-            is_own=shared.holder is self, is_held=bool(shared.holder), waiting=shared.waiting
+            is_own=shared.holder is self,
+            holders=int(shared.holder is not None),
+            waiting=shared.waiting,
         )
 
     def leader(self) -> Leader | None:

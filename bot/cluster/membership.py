@@ -1,0 +1,329 @@
+"""One of several processes that share the shards: it joins, takes its part, and gives some of it up.
+
+Each holds its shards for itself, by locks of one session (``storage.shares``), and each works out alone
+what it is to take and to give up (``cluster.shares``). So there is nobody who decides for all, and whose
+end would matter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import secrets
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Final, Protocol, TypeVar
+
+from bot.cluster.hold import LOOK_S, SETTLE_S, Hold, LeadLostError
+from bot.cluster.hold import Session as HoldingSession
+from bot.cluster.shares import next_step
+from bot.core.clock import Clock, elapsed_s
+from bot.core.errors import StoreError
+from bot.core.wording import counted
+from bot.storage.engine import unreachable
+from bot.storage.shares import ShareSession, Sight, check_member
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+TURN_S: Final = 5.2
+"""Seconds that the turn to log in is kept; Discord's own figure is 5 (Discord: gateway, rate limiting)."""
+
+
+class Session(HoldingSession, Protocol):
+    """A connection that may be a member: ``ShareSession``, where each of these is described."""
+
+    def join(self, member: int) -> bool | None: ...  # noqa: D102 - as described there
+    def return_(  # noqa: D102
+        self, member: int, shards: frozenset[int], slots: frozenset[int], *, is_ready: bool
+    ) -> bool: ...
+    def is_superseded(self, member: int) -> bool: ...  # noqa: D102
+    def look(self) -> Sight: ...  # noqa: D102
+    def agree(self, member: int, count: int) -> int: ...  # noqa: D102
+    def take_shard(self, shard: int, member: int) -> bool | None: ...  # noqa: D102
+    def give_up_shard(self, shard: int, member: int) -> None: ...  # noqa: D102
+    def leave(self, member: int, shards: frozenset[int]) -> None: ...  # noqa: D102
+    def take_slot(self, most: int, blocked: frozenset[int]) -> int | None: ...  # noqa: D102
+    def free_slots(self, slots: frozenset[int]) -> None: ...  # noqa: D102
+    def want(self, people: int, *, is_short: bool) -> None: ...  # noqa: D102
+    def try_turn(self, number: int) -> bool: ...  # noqa: D102
+    def end_turn(self, number: int) -> None: ...  # noqa: D102
+
+
+class Membership(Hold[Session]):
+    """This process's part. A ``Lead`` for what is in its shards, and a ``Share``.
+
+    Args:
+        connect: Makes a session, not connected yet.
+        clock: For pauses.
+        now_s: For durations that nobody may mistake; in seconds.
+
+    Attributes:
+        number: This process's own.
+        sight: What the newest look has shown.
+        slots: The model's slots that this process may use.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Session],
+        clock: Clock,
+        now_s: Callable[[], float] = elapsed_s,
+    ) -> None:
+        super().__init__(connect, clock, now_s)
+        self.sight = Sight()
+        self.number = 0
+        self._is_alone = True
+        self._is_ready = False
+        self._shards: frozenset[int] = frozenset()
+        self.slots: frozenset[int] = frozenset()
+        self._blocked: dict[int, float] = {}
+        self._blocked_until_s = -math.inf
+        self._seen = asyncio.Event()
+        self._on_look: list[Callable[[], None]] = []
+
+    @classmethod
+    def over(cls, location: str, clock: Clock) -> Membership:
+        """Return the part of this process among those that use a PostgreSQL database.
+
+        Args:
+            location: Its URL.
+            clock: For pauses.
+        """
+        return cls(partial(ShareSession, location), clock)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other member was ever seen."""
+        return self._is_alone
+
+    @property
+    def members(self) -> int:
+        """How many processes share."""
+        return 1 + len(self.sight.others)
+
+    @property
+    def remark(self) -> str:
+        """Which shards this process serves, and how many share them with it."""
+        shards = ", ".join(map(str, sorted(self._shards))) or "none"
+        others = counted(self.waiting, "other process", "other processes")
+        return f"this process serves these shards: {shards}; {others} have their part"
+
+    @property
+    def guard(self) -> Callable[..., None]:
+        """What a transaction that writes begins with: a look whether nobody has taken over from this process."""
+        number = self.number
+        return lambda connection: check_member(connection, number)
+
+    def elsewhere(self) -> str:
+        """Say what is asked through the others, and how many slots they have."""
+        others = self.sight.others
+        if not others:
+            return ""
+        people = counted(sum(each.people for each in others), "person", "people")
+        held = counted(sum(len(each.slots) for each in others), "slot")
+        processes = counted(len(others), "other process", "other processes")
+        return f"Through {processes} {people} ask now; they hold {held}, and give some up when asked here."
+
+    def hurry(self) -> None:
+        """Look at once: another process has changed something."""
+        self._hurry.set()
+
+    def on_look(self, listener: Callable[[], None]) -> None:
+        """Have a function called after each look."""
+        self._on_look.append(listener)
+
+    async def take(self) -> bool:
+        """Join; return whether that could be.
+
+        Raises:
+            ConfigurationError: URL or driver are wrong.
+            DependencyError: The server can't be used.
+        """
+        try:
+            return await self._join()
+        except StoreError as exc:
+            raise unreachable(str(exc)) from exc
+
+    async def wait(self) -> None:
+        """Wait until this process has joined, for ever; a server that is away is asked again."""
+        is_told = False
+        while True:
+            try:
+                if await self._join():
+                    return
+                is_told = False
+            except StoreError as exc:
+                if not is_told:
+                    _log.warning("the database can't be asked for a part (%s); trying on", exc)
+                is_told = True
+            await self._clock.sleep(LOOK_S)
+
+    async def agree(self, count: int) -> int:
+        """Be ready to take shards; return how many there are for all processes."""
+        self._is_ready = True
+        agreed = await self._sure_of(lambda session: session.agree(self.number, count))
+        if agreed != count:
+            _log.warning(
+                "there are %d shards as long as other processes run that began with so many", agreed
+            )
+        return agreed
+
+    async def held(self, count: int) -> AsyncGenerator[frozenset[int], None]:
+        """Yield the shards that this process is to serve, each time that these change.
+
+        Asking for the next says that the last are served, and no others any more.
+        """
+        while True:
+            self._seen.clear()
+            await self._seen.wait()
+            step = next_step(self._holdings(), self.number, count)
+            if step.give_up is not None:
+                self._shards -= {step.give_up}
+                yield self._shards
+                await self._give_up(step.give_up)
+            elif step.take and await self._take(step.take):
+                yield self._shards
+
+    @asynccontextmanager
+    async def turn(self, number: int) -> AsyncGenerator[None, None]:
+        """Log in within the block, when no other process does under the same number."""
+        while not await self._sure_of(lambda session: session.try_turn(number)):
+            await self._clock.sleep(LOOK_S)
+        try:
+            yield
+        finally:
+            self._tasks.start(self._end_turn(number), name="turn")
+
+    async def take_slot(self, most: int) -> bool:
+        """Take one of so many slots of the model; return whether one is free.
+
+        What a member had that is gone is free only once that one has surely ended its requests.
+
+        Raises:
+            StoreError: It isn't known.
+        """
+        now_s = self._now_s()
+        blocked = frozenset(slot for slot, until_s in self._blocked.items() if until_s > now_s)
+        if now_s < self._blocked_until_s:
+            return False
+        slot = await self._ask(lambda session: session.take_slot(most, blocked))
+        if slot is None:
+            return False
+        self.slots |= {slot}
+        return True
+
+    async def free_slots(self, count: int) -> None:
+        """Give slots back; where that can't be said, the end of the session says it."""
+        freed = frozenset(sorted(self.slots)[-count:])
+        self.slots -= freed
+        with suppress(StoreError):
+            await self._ask(lambda session: session.free_slots(freed))
+
+    async def want_slots(self, people: int, *, is_short: bool) -> None:
+        """Be seen as one through whom so many people ask, and who has fewer slots than it should have."""
+        with suppress(StoreError):
+            await self._ask(lambda session: session.want(people, is_short=is_short))
+
+    async def _join(self) -> bool:
+        """Join, unless a process leads that shares nothing.
+
+        Raises:
+            StoreError: The server can't be used.
+        """
+        await self._open()
+        number = secrets.randbelow(2**31 - 1) + 1
+        was_left = await self._ask(lambda session: session.join(number))
+        if was_left is None:
+            return False
+        self.number, self._shards, self.slots = number, frozenset(), frozenset()
+        self._is_alone, self._is_ready, self.sight = True, False, Sight()
+        self._on_look.clear()
+        began_s = self._now_s()
+        while not was_left and self._now_s() - began_s < SETTLE_S:
+            await self._clock.sleep(LOOK_S)
+        await self._look()
+        self._began_session()
+        self._begin()
+        return True
+
+    async def _take_again(self) -> None:
+        await self._open()
+        if await self._ask(lambda session: session.is_superseded(self.number)):
+            raise LeadLostError
+        is_back = await self._ask(
+            lambda session: session.return_(
+                self.number, self._shards, self.slots, is_ready=self._is_ready
+            )
+        )
+        if not is_back:  # the server hasn't noticed yet that our last session is gone
+            self._drop()
+            raise StoreError("the last session still holds this process's part")
+        self._began_session()
+
+    def _began_session(self) -> None:
+        """Take no slot for a moment where others may come back to those that they use."""
+        if not self._is_alone:
+            self._blocked_until_s = self._now_s() + SETTLE_S
+
+    async def _look(self) -> None:
+        sight = await self._ask(lambda session: session.look())
+        if sight.own is None or sight.own.number != self.number:
+            self._drop()
+            raise StoreError("this session is no member")
+        still = {each.number for each in sight.others}
+        gone = [each for each in self.sight.others if each.number not in still]
+        until_s = self._now_s() + SETTLE_S
+        self._blocked.update((slot, until_s) for each in gone for slot in each.slots)
+        self.sight, self.waiting = sight, len(sight.others)
+        if sight.others and self._is_alone:
+            self._is_alone = False
+            _log.info("another Clawbot shares the database with this one")
+        self._seen.set()
+        for listener in self._on_look:
+            listener()
+
+    async def _note_left(self) -> None:
+        await self._ask(lambda session: session.leave(self.number, self._shards))
+
+    async def _sure_of(self, work: Callable[[Session], _T]) -> _T:
+        """Have the session asked until it answers."""
+        while True:
+            try:
+                return await self._ask(work)
+            except StoreError:
+                await self._clock.sleep(LOOK_S)
+
+    def _holdings(self) -> dict[int, frozenset[int]]:
+        """Return the shards of each member; our own as we know them, the look may be older."""
+        others = {each.number: each.shards for each in self.sight.others if each.is_ready}
+        return {**others, self.number: self._shards}
+
+    async def _take(self, shards: tuple[int, ...]) -> bool:
+        """Take shards as far as they are free; return whether there was one."""
+        before = self._shards
+        is_settled = True
+        for shard in shards:
+            with suppress(StoreError):
+                was_left = await self._take_one(shard)
+                if was_left is not None:
+                    self._shards |= {shard}
+                    is_settled = is_settled and was_left
+        if not is_settled:
+            await self._clock.sleep(SETTLE_S)
+        return self._shards != before
+
+    async def _take_one(self, shard: int) -> bool | None:
+        return await self._ask(lambda session: session.take_shard(shard, self.number))
+
+    async def _give_up(self, shard: int) -> None:
+        """Say that a shard is free; where that can't be said, the end of the session says it."""
+        with suppress(StoreError):
+            await self._ask(lambda session: session.give_up_shard(shard, self.number))
+
+    async def _end_turn(self, number: int) -> None:
+        await self._clock.sleep(TURN_S)
+        with suppress(StoreError):
+            await self._ask(lambda session: session.end_turn(number))

@@ -1,0 +1,138 @@
+"""What a process does as one of several beside holding shards: it takes over, leaves, and hears of changes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from bot.cluster.membership import Membership
+from bot.cluster.news import Newsroom
+from bot.cluster.slots import SharedSlots
+from bot.core.concerns import Subject
+from bot.core.domain import GuildId, Question, UserId
+from bot.core.errors import StoreError
+from bot.gateway.services import Services
+from bot.gateway.share import shard_of
+from bot.lmstudio.roster import SERVERS
+from bot.storage.postgres import News, announce
+
+FORGET_S: Final = 4.0
+"""Seconds that others get to end what they do for somebody whose data is deleted: longer than it takes
+them to stop it (``bot.chat.privacy``)."""
+
+
+class Sharing:
+    """Joins the parts of a process to what others do. A ``Handover``.
+
+    Args:
+        membership: This process among the others.
+        services: What answers.
+    """
+
+    def __init__(self, membership: Membership, services: Services) -> None:
+        self._membership = membership
+        self._services = services
+        self._shards: set[int] = set()
+        line, clock = services.scheduler, services.clock
+        self._slots = SharedSlots(
+            membership, line, lambda: services.scheduler.slots, clock.monotonic
+        )
+        line.bound(self._slots.look, membership.elsewhere)
+        line.on_idle(lambda _: self._slots.look())
+        membership.on_look(self._slots.look)
+        membership.on_look(self._use_idle_time)
+        self._news = Newsroom(services.settings.store.database_url or "", clock)
+        for news, take in self._takers().items():
+            self._news.on(news, take)
+        services.privacy.tell_others(self._tell)
+        services.backfill.share(())
+
+    async def run(self) -> None:
+        """Hear what others do, for ever."""
+        try:
+            await self._news.run()
+        finally:
+            await self._slots.close()
+
+    async def take(self, shard: int, count: int) -> None:
+        """Take up what another process has left of a shard, before its first event."""
+        services = self._services
+        self._shards.add(shard)
+        while True:
+            try:
+                await services.state.reload()
+                await services.privacy.reload()
+                await services.overrides.reload()
+                await services.journal.take_up(shard, count)
+            except StoreError:
+                await services.clock.sleep(1.0)
+            else:
+                break
+        services.backfill.share(self._shards)
+        await services.backfill.session_began()  # nothing is noted as received before it is
+
+    async def leave(self, shard: int, count: int) -> None:
+        """Leave everything of a shard to another process, after its last event."""
+
+        def is_of(question: Question) -> bool:
+            return shard_of(question.place.guild_id, count) == shard
+
+        services = self._services
+        await services.chat.leave(is_of)
+        if services.backfill.is_caught_up:
+            await services.backfill.note_alive()
+        self._shards.discard(shard)
+        services.backfill.share(self._shards)
+        services.journal.leave(is_of)
+
+    def _takers(self) -> dict[News, Callable[[str], Awaitable[None]]]:
+        services = self._services
+
+        async def settings(_about: str) -> None:
+            await services.overrides.reload()
+            services.scheduler.wake()
+            services.idle.wake()
+
+        async def people(_about: str) -> None:
+            await services.privacy.reload()
+
+        async def state(_about: str) -> None:
+            await services.state.reload()
+            services.backend.roster.restore(services.state.get(SERVERS))
+
+        async def slots(_about: str) -> None:
+            self._membership.hurry()
+
+        async def forget(about: str) -> None:
+            kind, member, number = about.split(" ")
+            if int(member) != self._membership.number:
+                who = int(number)
+                subject = (
+                    Subject(person_id=UserId(who))
+                    if kind == "person"
+                    else Subject(guild_id=GuildId(who))
+                )
+                await services.privacy.forget_in_memory(subject)
+
+        return {
+            News.SETTINGS: settings,
+            News.PEOPLE: people,
+            News.STATE: state,
+            News.SLOTS: slots,
+            News.FORGET: forget,
+        }
+
+    async def _tell(self, who: Subject) -> None:
+        """Have the others forget somebody, and give them the time for it."""
+        if self._membership.is_alone:
+            return
+        kind, number = (
+            ("guild", who.guild_id) if who.person_id is None else ("person", who.person_id)
+        )
+        about = f"{kind} {self._membership.number} {number}"
+        await self._services.storage.write(lambda c: announce(c, News.FORGET, about))
+        await self._services.clock.sleep(FORGET_S)
+
+    def _use_idle_time(self) -> None:
+        if not self._membership.is_alone:
+            self._services.idle.leave()

@@ -1,0 +1,314 @@
+"""The session by which one of several processes holds its part of the shards and of the model's slots.
+
+Everything held is an advisory lock of the session: the server frees it when the session ends, however,
+and shows it to the others. A row says that the process is a member; every transaction that writes looks
+for it (``check_member``). Whoever takes over from a member that didn't end in order deletes that row
+first, so that a process that was cut off can't write into its successor's work.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+
+from bot.storage.lease import HOLD_KEY, HoldingSession, SupersededError, pass_term
+from bot.storage.migrate import ensure_schema
+from bot.storage.postgres import News, announce
+
+_MEMBER, _READY, _SHARD, _SLOT, _WANT, _TURN, _AGREE = range(0x636C_6100, 0x636C_6107)
+"""First keys of advisory locks with two; the second is a number: of the member, the shard, the slot."""
+
+_STALE_MS: Final = 600_000
+"""Milliseconds after which the row of a member without a session is tidied away."""
+
+_SHARE: Final = text("SELECT pg_advisory_lock_shared(:class, :number)")
+_UNSHARE: Final = text("SELECT pg_advisory_unlock_shared(:class, :number)")
+_ROWS: Final = text(
+    "SELECT classid::bigint AS class, objid::bigint AS number, pid, pid = pg_backend_pid() AS is_own"
+    " FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2"
+    " AND classid::bigint BETWEEN :first AND :last"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+).bindparams(first=_MEMBER, last=_AGREE)
+_TRY: Final = text("SELECT pg_try_advisory_lock(:class, :number)")
+_FREE: Final = text("SELECT pg_advisory_unlock(:class, :number)")
+_TRY_HOLD: Final = text("SELECT pg_try_advisory_lock_shared(:key)").bindparams(key=HOLD_KEY)
+_ALONE: Final = text("SELECT pg_advisory_xact_lock(:class, 0)").bindparams(**{"class": _AGREE})
+_FREE_SLOT: Final = text(
+    "SELECT number FROM generate_series(0, :most - 1) AS number WHERE NOT EXISTS (SELECT FROM pg_locks"
+    " WHERE locktype = 'advisory' AND objsubid = 2 AND classid::bigint = :class AND objid::bigint = number"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
+).bindparams(**{"class": _SLOT})
+_READ: Final = text("SELECT value FROM state WHERE key = :key")
+_IS_MEMBER: Final = text("SELECT 1 FROM state WHERE key = :key FOR SHARE")
+_WRITE: Final = text(
+    "INSERT INTO state (key, value, updated_at_ms) VALUES (:key, :value, extract(epoch FROM now()) * 1000) "
+    "ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at_ms = excluded.updated_at_ms"
+)
+_DELETE: Final = text("DELETE FROM state WHERE key = :key")
+_TIDY: Final = text(
+    "DELETE FROM state WHERE key LIKE 'member:%' AND updated_at_ms < extract(epoch FROM now()) * 1000 - :ms"
+    " AND split_part(key, ':', 2)::bigint NOT IN (SELECT objid::bigint FROM pg_locks"
+    " WHERE locktype = 'advisory' AND objsubid = 2 AND classid::bigint = :class)"
+).bindparams(ms=_STALE_MS, **{"class": _MEMBER})
+_COUNT: Final = "shards"
+"""State: how many shards there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What one process holds.
+
+    Attributes:
+        number: Its own.
+        is_ready: It can take shards.
+        shards: Those that it serves.
+        slots: Those of the model that it may use.
+        people: How many people ask through it.
+        is_short: It has fewer slots than it should have.
+    """
+
+    number: int
+    is_ready: bool = False
+    shards: frozenset[int] = frozenset()
+    slots: frozenset[int] = frozenset()
+    people: int = 0
+    is_short: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a look at all members has shown.
+
+    Attributes:
+        own: This process's part; ``None`` where it holds nothing.
+        others: Those of the others.
+    """
+
+    own: Member | None = None
+    others: tuple[Member, ...] = ()
+
+
+@dataclass(slots=True)
+class _Session:
+    is_own: bool
+    held: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+
+    def member(self) -> Member | None:
+        numbers = self.held[_MEMBER]
+        wants = max(self.held[_WANT], default=0)
+        if not numbers:
+            return None
+        return Member(
+            max(numbers),
+            is_ready=bool(self.held[_READY]),
+            shards=frozenset(self.held[_SHARD]),
+            slots=frozenset(self.held[_SLOT]),
+            people=wants // 2,
+            is_short=bool(wants % 2),
+        )
+
+
+class ShareSession(HoldingSession):
+    """A session that is a member."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__(location)
+        self._wants = 0
+
+    def join(self, member: int) -> bool | None:
+        """Become a member, in a database that is made where it is empty.
+
+        Returns:
+            ``None`` where a process leads that shares nothing. Otherwise whether the last one of those
+            ended in order.
+        """
+
+        def join(connection: Connection) -> bool | None:
+            if not connection.execute(_TRY_HOLD).scalar():
+                return None
+            connection.execute(_ALONE)
+            ensure_schema(connection)
+            connection.execute(_TIDY)
+            _lock(connection, _MEMBER, member)
+            _write(connection, _member_key(member), 1)
+            return pass_term(connection)
+
+        return self.run(join)
+
+    def return_(
+        self, member: int, shards: Iterable[int], slots: Iterable[int], *, is_ready: bool
+    ) -> bool:
+        """Take again what a lost session held; return whether all of it is there."""
+        wanted = [(_MEMBER, member), *((_SHARD, n) for n in shards), *((_SLOT, n) for n in slots)]
+        if is_ready:
+            wanted.append((_READY, member))
+
+        def take(connection: Connection) -> bool:
+            if not connection.execute(_TRY_HOLD).scalar() or not _is_member(connection, member):
+                return False
+            return all(_lock(connection, *each) for each in wanted)
+
+        return self.run(take)
+
+    def is_superseded(self, member: int) -> bool:
+        """Return whether another member has taken over from this one."""
+        return not self.run(lambda connection: _is_member(connection, member))
+
+    def look(self) -> Sight:
+        """Return what all members hold."""
+        return self.run(_look)
+
+    def agree(self, member: int, count: int) -> int:
+        """Be ready to take shards; return how many there are: as the others have it, if there are any."""
+
+        def agree(connection: Connection) -> int:
+            connection.execute(_ALONE)
+            agreed = _read(connection, _COUNT)
+            if not isinstance(agreed, int) or not any(
+                each.is_ready for each in _look(connection).others
+            ):
+                agreed = count
+                _write(connection, _COUNT, count)
+            _lock(connection, _READY, member)
+            return agreed
+
+        return self.run(agree)
+
+    def take_shard(self, shard: int, member: int) -> bool | None:
+        """Take a shard that nobody holds.
+
+        Returns:
+            ``None`` where somebody does. Otherwise whether the last one to hold it has given it up in
+            order; if not, that one writes nothing any more.
+        """
+
+        def take(connection: Connection) -> bool | None:
+            if not _lock(connection, _SHARD, shard):
+                return None
+            before = _read(connection, _shard_key(shard))
+            was_left = not isinstance(before, Mapping) or bool(before.get("left"))
+            if isinstance(before, Mapping) and not was_left and before.get("member") != member:
+                connection.execute(_DELETE, {"key": _member_key(int(before["member"]))})
+            _note(connection, shard, member, is_left=False)
+            return was_left
+
+        return self.run(take)
+
+    def give_up_shard(self, shard: int, member: int) -> None:
+        """Give a shard up in order: nothing is done for it any more."""
+        self.run(lambda connection: _note(connection, shard, member, is_left=True))
+        self.run(lambda connection: _unlock(connection, _SHARD, shard))
+
+    def leave(self, member: int, shards: Iterable[int]) -> None:
+        """Say that this process ends in order."""
+
+        def leave(connection: Connection) -> None:
+            for shard in shards:
+                _note(connection, shard, member, is_left=True)
+            connection.execute(_DELETE, {"key": _member_key(member)})
+
+        self.run(leave)
+
+    def take_slot(self, most: int, blocked: Iterable[int]) -> int | None:
+        """Take a slot of the model that isn't blocked; ``None`` where all are in use."""
+
+        def take(connection: Connection) -> int | None:
+            found = connection.execute(_FREE_SLOT, {"most": most}).scalars().all()
+            free = (n for n in found if n not in blocked)
+            return next((n for n in free if _lock(connection, _SLOT, n)), None)
+
+        return self.run(take)
+
+    def free_slots(self, slots: Iterable[int]) -> None:
+        """Give slots back."""
+
+        def free(connection: Connection) -> None:
+            for slot in slots:
+                _unlock(connection, _SLOT, slot)
+            announce(connection, News.SLOTS)
+
+        self.run(free)
+
+    def want(self, people: int, *, is_short: bool) -> None:
+        """Be seen as one through whom so many people ask, and who has fewer slots than it should have."""
+        before, wanted = self._wants, 2 * people + is_short
+
+        def note(connection: Connection) -> None:
+            if before:
+                connection.execute(_UNSHARE, {"class": _WANT, "number": before})
+            if wanted:
+                connection.execute(_SHARE, {"class": _WANT, "number": wanted})
+            if is_short:
+                announce(connection, News.SLOTS)
+
+        if before != wanted:
+            self._wants = wanted
+            self.run(note)
+
+    def try_turn(self, number: int) -> bool:
+        """Take the turn to log in, of those that exclude each other; return whether it was free."""
+        return self.run(lambda connection: _lock(connection, _TURN, number))
+
+    def end_turn(self, number: int) -> None:
+        """Let the next one log in."""
+        self.run(lambda connection: _unlock(connection, _TURN, number))
+
+
+def check_member(connection: Connection, member: int) -> None:
+    """Begin a transaction that writes: look whether nobody has taken over from a member.
+
+    Raises:
+        SupersededError: Somebody has.
+    """
+    if not _is_member(connection, member):
+        raise SupersededError("another process has taken over")
+
+
+def _is_member(connection: Connection, member: int) -> bool:
+    return bool(connection.execute(_IS_MEMBER, {"key": _member_key(member)}).scalar())
+
+
+def _look(connection: Connection) -> Sight:
+    sessions: dict[int, _Session] = {}
+    for row in connection.execute(_ROWS):
+        session = sessions.setdefault(row.pid, _Session(row.is_own))
+        session.held[row[0]].add(row.number)
+    found = [(each.is_own, each.member()) for each in sessions.values()]
+    return Sight(
+        next((member for is_own, member in found if is_own), None),
+        tuple(member for is_own, member in found if member is not None and not is_own),
+    )
+
+
+def _lock(connection: Connection, of: int, number: int) -> bool:
+    return bool(connection.execute(_TRY, {"class": of, "number": number}).scalar())
+
+
+def _unlock(connection: Connection, of: int, number: int) -> None:
+    connection.execute(_FREE, {"class": of, "number": number})
+
+
+def _note(connection: Connection, shard: int, member: int, *, is_left: bool) -> None:
+    _write(connection, _shard_key(shard), {"member": member, "left": is_left})
+
+
+def _read(connection: Connection, key: str) -> Any:  # noqa: ANN401 - as stored
+    stored = connection.execute(_READ, {"key": key}).scalar()
+    return None if stored is None else json.loads(stored)
+
+
+def _write(connection: Connection, key: str, value: object) -> None:
+    connection.execute(_WRITE, {"key": key, "value": json.dumps(value)})
+
+
+def _member_key(member: int) -> str:
+    return f"member:{member}"
+
+
+def _shard_key(shard: int) -> str:
+    return f"shard:{shard}"

@@ -1,0 +1,247 @@
+"""What several processes hold of one database, and what they hear of each other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from bot.cluster.membership import Membership
+from bot.cluster.news import Newsroom
+from bot.core.clock import SystemClock
+from bot.core.domain import ChannelId, GuildId, Place, PlaceKind, UserId
+from bot.core.errors import StoreError
+from bot.core.tasks import end_tasks
+from bot.storage.database import Database, open_database
+from bot.storage.journal import SqlJournal
+from bot.storage.kept import KeptData
+from bot.storage.lease import LeaseSession, SupersededError
+from bot.storage.postgres import News
+from bot.storage.setting_types import Scope
+from bot.storage.settings_store import SettingsStore
+from bot.storage.shares import ShareSession, check_member
+from config.settings import LiveSettings, Settings
+from tests.postgres.server import PostgresServer
+from tests.support.clock import FakeClock
+from tests.unit.storage.questions import question
+
+Connect = Callable[[], ShareSession]
+WHEN = datetime(2025, 6, 1, tzinfo=UTC)
+GUILD = GuildId(7)
+SOMEBODY = UserId(5)
+
+
+@pytest.fixture
+def connect(location: str) -> Iterator[Connect]:
+    """Makes open sessions, which are closed however the test ends."""
+    made: list[ShareSession] = []
+
+    def make() -> ShareSession:
+        made.append(ShareSession(location))
+        made[-1].open()
+        return made[-1]
+
+    yield make
+    for session in made:
+        session.close()
+
+
+def test_a_shard_is_one_members_until_it_gives_it_up_or_ends(connect: Connect) -> None:
+    one, two = connect(), connect()
+    assert one.join(1) is True
+    assert two.join(2) is True
+    assert one.agree(1, 4) == 4
+    assert two.agree(2, 8) == 4
+    assert one.take_shard(3, 1) is True
+    assert two.take_shard(3, 2) is None
+    one.give_up_shard(3, 1)
+    assert two.take_shard(3, 2) is True
+    own, others = two.look().own, two.look().others
+    assert own is not None
+    assert own.shards == {3}
+    assert [(each.number, each.is_ready, each.shards) for each in others] == [
+        (1, True, frozenset())
+    ]
+    two.close()
+    while len(one.look().others):
+        pass  # the server needs a moment to see that the session has ended
+    assert one.take_shard(3, 1) is False
+
+
+async def test_who_was_taken_over_from_writes_nothing_any_more_and_takes_nothing_back(
+    location: str, connect: Connect, clock: FakeClock
+) -> None:
+    one, two = connect(), connect()
+    one.join(1)
+    two.join(2)
+    one.take_shard(0, 1)
+    async with open_database(location, clock, guard=lambda c: check_member(c, 1)) as database:
+        await database.write(lambda _: None)
+        one.close()
+        while two.take_shard(0, 2) is None:
+            pass  # the server needs a moment to see that the session has ended
+        with pytest.raises(StoreError) as refused:
+            await database.write(lambda _: None)
+        assert isinstance(refused.value, SupersededError)
+    again = connect()
+    assert again.is_superseded(1)
+    assert not again.return_(1, {0}, (), is_ready=True)
+
+
+def test_a_process_that_leads_alone_and_those_that_share_exclude_each_other(
+    location: str, connect: Connect
+) -> None:
+    leader = LeaseSession(location)
+    leader.open()
+    assert leader.take()
+    member = connect()
+    assert member.join(1) is None
+    leader.close()
+    while member.join(1) is None:
+        pass  # the server needs a moment to see that the session has ended
+    other = LeaseSession(location)
+    other.open()
+    assert not other.take()
+    other.close()
+
+
+def test_slots_are_nobodys_twice_and_come_free_with_the_session(connect: Connect) -> None:
+    one, two = connect(), connect()
+    one.join(1)
+    two.join(2)
+    assert [one.take_slot(3, ()) for _ in range(2)] == [0, 1]
+    assert two.take_slot(3, {2}) is None
+    assert two.take_slot(3, ()) == 2
+    assert two.take_slot(3, ()) is None
+    two.want(5, is_short=True)
+    (other,) = one.look().others
+    assert (other.people, other.is_short, other.slots) == (5, True, frozenset({2}))
+    one.free_slots((0,))
+    two.want(5, is_short=False)
+    assert two.take_slot(3, ()) == 0
+    (other,) = one.look().others
+    assert (other.people, other.is_short, other.slots) == (5, False, frozenset({0, 2}))
+    two.close()
+    while one.take_slot(3, ()) is None:
+        pass  # the server needs a moment to see that the session has ended
+
+
+async def test_members_share_the_shards_out_and_take_those_of_one_that_is_gone(
+    location: str,
+) -> None:
+    clock = SystemClock()
+    held: dict[int, frozenset[int]] = {}
+
+    async def serve(number: int, membership: Membership) -> None:
+        async for shards in membership.held(await membership.agree(4)):
+            held[number] = shards
+
+    async with AsyncExitStack() as stack:
+        tasks = []
+        members = [Membership.over(location, clock) for _ in range(3)]
+        for number, membership in enumerate(members):
+            assert await membership.take()
+            working = asyncio.create_task(membership.hold(serve(number, membership)))
+            stack.push_async_callback(end_tasks, working)
+            tasks.append(working)
+        await _until(lambda: _sizes(held) == [1, 1, 2])
+        assert "2 other processes" in members[0].remark
+        assert "Through 2 other processes 0 people ask now" in members[0].elsewhere()
+        assert sorted(shard for shards in held.values() for shard in shards) == [0, 1, 2, 3]
+        await end_tasks(tasks[0])
+        del held[0]
+        await _until(lambda: _sizes(held) == [2, 2])
+        assert sorted(shard for shards in held.values() for shard in shards) == [0, 1, 2, 3]
+
+
+def _sizes(held: dict[int, frozenset[int]]) -> list[int]:
+    return sorted(map(len, held.values()))
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    """Look again and again at what other sessions do, which announces nothing."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - nothing here can set an event
+            await asyncio.sleep(0.02)
+
+
+async def test_open_questions_are_taken_up_by_whoever_takes_their_shard(
+    location: str, clock: FakeClock, database: Database
+) -> None:
+    """Servers belong to shards by their ids without the lower 22 bits; direct messages to the first."""
+    places = [
+        Place(PlaceKind.GUILD_TEXT, ChannelId(70), GuildId(2 << 22)),
+        Place(PlaceKind.GUILD_TEXT, ChannelId(80), GuildId(3 << 22)),
+        Place(PlaceKind.DM, ChannelId(90)),
+    ]
+    ours = await SqlJournal.open(database, clock, 30, is_shared=True)
+    for number, place in enumerate(places, 1):
+        await ours.accept(replace(question(number), place=place))
+    async with open_database(location, clock) as other:
+        theirs = await SqlJournal.open(other, clock, 30, is_shared=True)
+        assert await theirs.pending() == []
+        await theirs.take_up(1, 2)
+        assert [each.question.id for each in await theirs.pending()] == [2]
+        await theirs.take_up(0, 2)
+        assert [each.question.id for each in await theirs.pending()] == [1, 2, 3]
+        theirs.leave(lambda each: each.place.guild_id is None)
+        assert [each.question.id for each in await theirs.pending()] == [1, 2]
+
+
+@asynccontextmanager
+async def _listening(room: Newsroom) -> AsyncGenerator[None, None]:
+    hearing = asyncio.create_task(room.run())
+    try:
+        yield
+    finally:
+        await end_tasks(hearing)
+
+
+async def test_a_setting_changed_by_one_process_holds_in_another_at_once_and_after_a_gap(
+    server: PostgresServer, location: str, database: Database
+) -> None:
+    place = Place(PlaceKind.GUILD_TEXT, ChannelId(70), GUILD)
+    scope = Scope.in_guild(GUILD)
+    ours = await SettingsStore.open(database, LiveSettings(Settings()))
+    room = Newsroom(location, SystemClock())
+
+    async def reload(_about: str) -> None:
+        await ours.reload()
+
+    room.on(News.SETTINGS, reload)
+    async with open_database(location, FakeClock()) as other, _listening(room):
+        theirs = await SettingsStore.open(other, LiveSettings(Settings()))
+        await theirs.set(scope, "system_prompt", "Speak like a sailor.", SOMEBODY, WHEN)
+        await _until(lambda: "sailor" in ours.effective(place).system_prompt)
+        with server.connection() as connection:
+            connection.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%%'"
+            )
+        await theirs.reset(scope, "system_prompt", SOMEBODY, WHEN)
+        await _until(lambda: "sailor" not in ours.effective(place).system_prompt)
+        await theirs.set(scope, "system_prompt", "Speak like a poet.", SOMEBODY, WHEN)
+        await theirs.forget_guild(GUILD)
+        await _until(lambda: not ours.set_in(GUILD))
+
+
+async def test_who_opts_out_in_one_process_is_read_in_none(
+    location: str, database: Database, clock: FakeClock
+) -> None:
+    kept = await KeptData.open(database, await SqlJournal.open(database, clock, 30), clock)
+    room = Newsroom(location, SystemClock())
+
+    async def reload(_about: str) -> None:
+        await kept.reload()
+
+    room.on(News.PEOPLE, reload)
+    async with open_database(location, clock) as other, _listening(room):
+        journal = await SqlJournal.open(other, clock, 30)
+        theirs = await KeptData.open(other, journal, clock)
+        await theirs.opt_out(SOMEBODY)
+        await _until(lambda: kept.is_withheld(SOMEBODY))
+        await theirs.opt_in(SOMEBODY)
+        await _until(lambda: not kept.is_withheld(SOMEBODY))

@@ -1,0 +1,146 @@
+"""Several processes with one database that share the shards and the model's slots."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from sandbox.discord import DiscordSandbox, Message
+from sandbox.lmstudio import Answer, LMStudioSandbox, Model, Timing
+from tests.e2e.test_shards import SHARDS, Ahead, places
+from tests.postgres.server import PostgresServer
+from tests.support.application import environment_between
+from tests.support.process import START_S, clawbot, logged
+
+ANSWER = " ".join(["All eleven ships answered before noon."] * 10) + " The end."
+SLOTS = 2
+DELIVERED = ("closed", "delivered")
+
+
+def is_whole(reply: Message) -> bool:
+    """Return whether an answer is there to its end."""
+    return reply.content.endswith("The end.")
+
+
+def outcomes(server: PostgresServer, location: str) -> list[tuple[str, str]]:
+    """Return what is stored of each question."""
+    with server.connection(location) as connection:
+        rows = connection.exec_driver_sql("SELECT state, outcome FROM questions").all()
+    return [(row[0], row[1]) for row in rows]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Ask another program again and again, which announces nothing."""
+    async with asyncio.timeout(START_S):
+        while not condition():  # noqa: ASYNC110 - nothing here can set an event
+            await asyncio.sleep(0.02)
+
+
+class Harbour:
+    """A guild for each shard, the model, and processes that share them.
+
+    Attributes:
+        channels: One in the guild of each shard.
+    """
+
+    def __init__(
+        self,
+        discord: DiscordSandbox,
+        lm: LMStudioSandbox,
+        folder: Path,
+        location: str,
+        clock: Ahead,
+    ) -> None:
+        discord.options.shards, discord.options.max_concurrency = SHARDS, SHARDS
+        self.discord = discord
+        self.lm = lm
+        self.ada = discord.add_user("Ada")
+        self.channels = places(discord, self.ada, clock)
+        self._folder = folder
+        self._location = location
+
+    def process(self, name: str) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+        """Start a process, and end it."""
+        environment = environment_between(
+            self.discord,
+            self.lm,
+            self._folder / name,
+            CLAWBOT_DATABASE_URL=self._location,
+            CLAWBOT_DISCORD__SHARDS=str(SHARDS),
+            CLAWBOT_QUEUE__SLOTS=str(SLOTS),
+        )
+        return clawbot(folder=self._folder, environment=environment)
+
+    async def ask_everywhere(self, words: str) -> None:
+        """Ask in each shard, and wait for the answers."""
+        asked = [await self.ada.mention(channel, words) for channel in self.channels.values()]
+        for message in asked:
+            reply = await self.discord.wait_reply(message, timeout_s=60)
+            await self.discord.wait_until(partial(is_whole, reply), timeout_s=60)
+
+
+@pytest.fixture
+async def harbour(location: str, tmp_path: Path) -> AsyncGenerator[Harbour, None]:
+    clock = Ahead()
+    timing = Timing(prefill_tokens_s=4000, generation_tokens_s=60)
+    async with (
+        DiscordSandbox(now=clock.now) as discord,
+        LMStudioSandbox([Model("qwen/qwen3-4b", parallel=4)], timing) as lm,
+    ):
+        lm.answer(ANSWER)
+        yield Harbour(discord, lm, tmp_path, location, clock)
+
+
+@pytest.mark.timeout(150)  # three processes start, one after the other
+async def test_each_question_is_answered_once_by_whoever_holds_its_shard(
+    server: PostgresServer, location: str, harbour: Harbour
+) -> None:
+    async with harbour.process("a") as first:
+        await logged(first, b"online as")
+        await harbour.ask_everywhere("How many ships answered?")
+        async with harbour.process("b") as second:
+            await logged(second, b"online as")
+            await logged(first, b"left shard 3")
+            await logged(first, b"left shard 2")
+            await harbour.ask_everywhere("And in the evening?")
+            first.kill()
+            await harbour.ask_everywhere("And at noon?")
+            async with harbour.process("c") as third:
+                await logged(third, b"online as")
+                second.terminate()
+                await harbour.ask_everywhere("And at night?")
+                await until(lambda: outcomes(server, location) == [DELIVERED] * 4 * SHARDS)
+    assert len(harbour.discord.bot_messages) == 4 * SHARDS
+    assert harbour.lm.options.counters.peak_active <= SLOTS
+
+
+@pytest.mark.timeout(150)
+async def test_what_somebody_has_deleted_by_one_process_is_written_again_by_none(
+    server: PostgresServer, location: str, harbour: Harbour
+) -> None:
+    ada = harbour.ada
+    async with harbour.process("a") as first:
+        await logged(first, b"online as")
+        async with harbour.process("b") as second:
+            await logged(first, b"left shard 2")
+            await logged(second, b"online as")
+            harbour.lm.answer(Answer("Slowly.", pause_after=1))
+            asked = await ada.mention(harbour.channels[3], "How many ships answered?")
+            await harbour.discord.wait_reply(asked, timeout_s=20)
+            used = await ada.slash(harbour.channels[0], "privacy delete")
+            await used.wait_content()
+            assert used.message is not None
+            await ada.click(used.message, "Delete it")
+            await harbour.discord.wait_until(
+                lambda: "Deleted" in str(used.message and used.message.content), timeout_s=20
+            )
+            assert outcomes(server, location) == []
+            harbour.lm.resume()
+            harbour.lm.answer(ANSWER)
+            await harbour.ask_everywhere("And at noon?")
+            await until(lambda: outcomes(server, location) == [DELIVERED] * SHARDS)

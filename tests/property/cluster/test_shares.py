@@ -1,0 +1,66 @@
+"""Whoever comes and goes, all shards end with somebody, each with one, and shared out evenly."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.cluster.shares import Step, next_step
+from bot.cluster.slots import fair_share
+
+
+@st.composite
+def holdings(draw: st.DrawFn) -> tuple[dict[int, frozenset[int]], int]:
+    """Return members with the shards that each has, in any order, some of them free, and how many there are."""
+    count = draw(st.integers(1, 16))
+    members = draw(st.lists(st.integers(1, 99), min_size=1, max_size=6, unique=True))
+    owners = draw(st.lists(st.sampled_from([0, *members]), min_size=count, max_size=count))
+    held = {
+        member: frozenset(shard for shard, owner in enumerate(owners) if owner == member)
+        for member in members
+    }
+    return held, count
+
+
+@given(holdings(), st.data())
+def test_steps_of_any_order_end_with_all_shards_held_evenly(
+    start: tuple[dict[int, frozenset[int]], int], data: st.DataObject
+) -> None:
+    held, count = start
+    moves = 0
+    while able := [m for m in held if next_step(held, m, count) != Step()]:
+        member = data.draw(st.sampled_from(able))
+        step = next_step(held, member, count)
+        if step.give_up is not None:
+            assert step.give_up in held[member]
+            held[member] -= {step.give_up}
+        assert not any(held[other] & set(step.take) for other in held)
+        held[member] |= set(step.take)
+        moves += 1
+        assert moves <= 2 * count
+    sizes = [len(shards) for shards in held.values()]
+    assert sum(sizes) == count
+    assert max(sizes) - min(sizes) <= 1
+
+
+@given(holdings())
+def test_no_shard_is_given_up_that_the_balance_does_not_need(
+    start: tuple[dict[int, frozenset[int]], int],
+) -> None:
+    held, count = start
+    most = -(-count // len(held))
+    for member, shards in held.items():
+        if next_step(held, member, count).give_up is not None:
+            assert len(shards) > count // len(held)
+            assert len(shards) > most or sum(len(s) >= most for s in held.values()) > (
+                count % len(held) or len(held)
+            )
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=8), st.integers(1, 64))
+def test_fair_shares_leave_somebody_a_slot_and_are_never_more_than_there_are(
+    people: list[int], most: int
+) -> None:
+    shares = [fair_share(own, people[:n] + people[n + 1 :], most) for n, own in enumerate(people)]
+    assert all(share >= 1 for share in shares)
+    assert sum(shares) <= max(most, len(people))

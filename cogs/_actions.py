@@ -263,7 +263,11 @@ class AnswerActions:
     async def taken_back(self, message_id: MessageId) -> None:
         """Delete the answer to a deleted question if it was stopped; a whole one is its readers'."""
         entry = await self._services.journal.newest_asked_in(message_id)
-        if entry is None or entry.outcome is not Outcome.STOPPED or entry.question.joined:
+        if entry is None or entry.question.joined:
+            return
+        if entry.outcome is None:
+            await self._withdraw(entry)
+        if entry.outcome is not Outcome.STOPPED:
             return
         sink = _places.message_sink(self._client, entry.question.place, None)
         for posted in entry.posted:
@@ -271,6 +275,13 @@ class AnswerActions:
                 await sink.delete(posted)
             except DeliveryError as exc:
                 _log.info("a stopped answer stays (%s)", plain_reason(exc))
+
+    async def _withdraw(self, entry: JournalEntry) -> None:
+        """End a deleted question that waits until the bot may write at its place again."""
+        is_left_open = not self._services.chat.knows(entry.question.id)
+        way = await self._reviewer.way_back(entry) if is_left_open else None
+        if way is not None:
+            self._services.chat.withdraw(entry, way.sink, Ending.GONE)
 
     async def part_gone(self, message_id: MessageId, copy: IncomingMessage | None) -> None:
         """Ask a burst's question anew after one of its messages was deleted.

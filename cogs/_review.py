@@ -19,7 +19,7 @@ from bot.gateway.rest import Caller
 from bot.prompt.cleaning import without_mention
 from cogs import _convert, _gate, _places
 from cogs._convert import Requests
-from cogs._sink import ACKNOWLEDGED_WITHIN_S, TOKEN_VALID_S, InteractionSink
+from cogs._sink import ACKNOWLEDGED_WITHIN_S, TOKEN_VALID_S, InteractionSink, is_barred
 
 _log = logging.getLogger(__name__)
 
@@ -101,6 +101,13 @@ class Reviewer:
             return WayBack(sink, await sink.take_up())
         reply_to = question.message.id if question.message else None
         return WayBack(_places.message_sink(self._client, question.place, reply_to))
+
+    def is_barred(self, question: Question) -> bool:
+        """Return whether the bot may not write at a question's place; see ``bot.chat.resume.Reviewer``."""
+        age_s = (self._client.services.clock.now() - question.asked_at).total_seconds()
+        if question.response is not None and age_s < TOKEN_VALID_S:
+            return False
+        return is_barred(self._client, question.place.guild_id, question.place.channel_id)
 
     async def review(self, question: Question) -> Review:
         """Return the question as it is asked now, and why it may not be answered, if so.

@@ -74,6 +74,13 @@ def _where_it_stands(
     return None if place.parent_id is None else (place.parent_id, message_id)
 
 
+def is_barred(client: discord.Client, guild_id: int | None, channel_id: int) -> bool:
+    """Return whether the bot isn't in a server, or may not write in its channel, as far as is known."""
+    if guild_id is not None and client.get_guild(guild_id) is None:
+        return True
+    return bool(missing(client.get_channel(channel_id), POST_MESSAGE, has_files=False))
+
+
 class MessageSink:
     """An answer as ordinary messages, the first one a reply.
 
@@ -175,10 +182,7 @@ class MessageSink:
 
     def is_barred(self) -> bool:
         """Return whether the bot isn't in the server now, or may not write; see ``ReplySink.is_barred``."""
-        if self._guild_id is not None and self._client.get_guild(self._guild_id) is None:
-            return True
-        channel = self._client.get_channel(self._channel_id)
-        return bool(missing(channel, POST_MESSAGE, has_files=False))
+        return is_barred(self._client, self._guild_id, self._channel_id)
 
     async def _mark_waiting(self) -> None:
         async with self._marking:

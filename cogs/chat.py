@@ -111,6 +111,7 @@ class ChatCog(commands.Cog):
             _places.Signals(bot), self._services.pacers, self._services.clock
         )
         self._catching_up = asyncio.Lock()
+        self._is_catch_up_due = False
         self._menus = [
             app_commands.ContextMenu(name=name, callback=callback, extras=_respond.OTHERWISE)
             for name, callback in (
@@ -382,7 +383,44 @@ class ChatCog(commands.Cog):
     @commands.Cog.listener()
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """End the work in a server the bot was removed from."""
+        self._may_have_missed(guild)
         self._services.chat.place_gone(channel_id=None, guild_id=GuildId(guild.id))
+
+    # What the bot sees may have changed: nobody told it what was said, edited or deleted out of its sight
+
+    def _may_have_missed(self, place: discord.Guild | discord.abc.GuildChannel) -> None:
+        """Keep nothing of a server's channels, or of one with its threads, as if it were up to date."""
+        threads = [*getattr(place, "threads", ())]
+        channels = place.channels if isinstance(place, discord.Guild) else [place]
+        for channel in (*channels, *threads):
+            self._services.source.channel_gone(ChannelId(channel.id))
+
+    @commands.Cog.listener()
+    async def on_guild_channel_update(
+        self, before: discord.abc.GuildChannel, after: discord.abc.GuildChannel
+    ) -> None:
+        """Take note of changed overwrites."""
+        if before.overwrites != after.overwrites:
+            self._may_have_missed(after)
+
+    @commands.Cog.listener()
+    async def on_guild_role_update(self, before: discord.Role, after: discord.Role) -> None:
+        """Take note of what a role grants now."""
+        if before.permissions != after.permissions:
+            self._may_have_missed(after.guild)
+
+    @commands.Cog.listener()
+    async def on_member_update(self, before: discord.Member, after: discord.Member) -> None:
+        """Take note of the bot's own roles."""
+        if after.id == self._me and before.roles != after.roles:
+            self._may_have_missed(after.guild)
+
+    @commands.Cog.listener()
+    async def on_guild_available(self, _guild: discord.Guild) -> None:
+        """Look for what was missed in a server that came late to a session, or was lost to Discord for a while."""
+        self._services.source.session_lost()
+        self._backfill.server_returned()
+        self._tasks.start(self._catch_up(), name="catch-up")
 
     @commands.Cog.listener()
     async def on_guild_join(self, _guild: discord.Guild) -> None:
@@ -397,7 +435,11 @@ class ChatCog(commands.Cog):
         self._tasks.start(self._catch_up(), name="catch-up")
 
     async def _catch_up(self) -> None:
+        if self._is_catch_up_due:
+            return  # one that waits for its turn looks at everything
+        self._is_catch_up_due = True
         async with self._catching_up:
+            self._is_catch_up_due = False
             await self._look_again()
             count = await self._resumer.run(self._me)
             level = logging.INFO if count else logging.DEBUG

@@ -257,6 +257,13 @@ class Backfill:
         if alive is None:
             await self.note_alive()
 
+    def server_returned(self) -> None:
+        """Note a server of which nothing was told for a while: a scan is due, and until then no mark moves."""
+        if self.is_caught_up:
+            self._first_live = {}
+            self._newest_live = {}
+        self._sessions += 1
+
     async def arrived(self, channel_id: ChannelId, message_id: MessageId) -> None:
         """Note a message that was received and handled; kept back while a scan is due."""
         if self._first_live is None:

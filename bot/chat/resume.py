@@ -84,6 +84,10 @@ class Reviewer(Protocol):
         """Return the way back to a question's place; ``None`` when that is gone."""
         ...
 
+    def is_barred(self, question: Question) -> bool:
+        """Return whether the bot may not write at a question's place at present."""
+        ...
+
     async def review(self, question: Question) -> Review:
         """Return what became of a question: it may be gone, changed or no longer allowed."""
         ...
@@ -175,7 +179,7 @@ class Resumer:
     async def _look(self, question_id: QuestionId, me: UserId) -> _Found | None:
         """Look at what became of a question, counted as an attempt; ``None`` if nothing is open."""
         entry = await self._still_open(question_id)
-        if entry is None:
+        if entry is None or self._has_to_wait(entry):
             return None
         if entry.attempts > _most_attempts(entry):  # the last one was nothing but this look
             way = await self._reviewer.way_back(entry)
@@ -185,6 +189,11 @@ class Resumer:
             return await self._look_at(entry, me)
         finally:
             await self._journal.give_back(question_id)
+
+    def _has_to_wait(self, entry: JournalEntry) -> bool:
+        """Return whether a question waits until the bot may write at its place again."""
+        is_old = self._clock.now() - entry.question.asked_at > LEFTOVERS_FOR
+        return not (is_old or _is_taken_back(entry)) and self._reviewer.is_barred(entry.question)
 
     async def _look_at(self, entry: JournalEntry, me: UserId) -> _Found:
         way = await self._reviewer.way_back(entry)
@@ -218,11 +227,11 @@ class Resumer:
         if age > LEFTOVERS_FOR and (is_barred or _is_taken_back(entry)):
             await self._journal.close(question_id, Outcome.DROPPED)
         elif way is not None:
-            await self._end_or_go_on(found, way, newer, is_barred=is_barred)
+            await self._end_or_go_on(found, way, newer)
         return True
 
     async def _end_or_go_on(
-        self, found: _Found, way: WayBack, newer: Sequence[JournalEntry], *, is_barred: bool
+        self, found: _Found, way: WayBack, newer: Sequence[JournalEntry]
     ) -> None:
         entry = found.entry
         if newer:
@@ -231,8 +240,6 @@ class Resumer:
             self._chat.withdraw(replace(entry, posted=left), way.sink, Ending.SUPERSEDED)
         elif found.question is None or _is_taken_back(entry):
             self._chat.withdraw(entry, way.sink, Ending.GONE)
-        elif is_barred:
-            return
         elif found.refusal:
             self._chat.decline(entry, way.sink, found.refusal)
         else:

@@ -93,7 +93,9 @@ def member_object(member: Member, *, with_user: bool = True) -> JsonObject:
         "mute": False,
         "flags": 0,
         "pending": False,
-        "communication_disabled_until": None,
+        "communication_disabled_until": (
+            None if member.timed_out_until is None else iso(member.timed_out_until)
+        ),
     }
     if with_user:
         body["user"] = user_object(member.user)

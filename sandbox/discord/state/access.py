@@ -36,6 +36,8 @@ def in_channel(channel: Channel, user_id: int) -> int:
         value = _in_thread(value, channel, user_id)
     if not value & Permission.VIEW_CHANNEL:
         return 0
+    if member.timed_out_until is not None and member.timed_out_until > guild.context.now():
+        return value & int(Permission.VIEW_CHANNEL | Permission.READ_MESSAGE_HISTORY)
     if not value & Permission.SEND_MESSAGES:
         value &= ~int(
             Permission.MENTION_EVERYONE

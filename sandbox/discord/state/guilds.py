@@ -68,6 +68,8 @@ class Member:
     role_ids: list[int] = field(default_factory=list)
     nick: str | None = None
     joined_unix_s: float = 0.0
+    timed_out_until: float | None = None
+    """UNIX time until which they may only read."""
 
 
 @dataclass
@@ -368,6 +370,12 @@ class Guild:
         member.role_ids = [role.id for role in roles]
         self.context.announce(MemberChanged(member))
 
+    def time_out(self, person: HasId, until_unix_s: float | None) -> None:
+        """Let a member only read until a moment; ``None`` ends it."""
+        member = self.members[person.id]
+        member.timed_out_until = until_unix_s
+        self.context.announce(MemberChanged(member))
+
     def remove_member(self, person: HasId) -> None:
         """Let somebody leave, or kick them; the bot too, whose own role goes with it."""
         member = self.members.pop(person.id, None)
@@ -550,7 +558,7 @@ class MemberJoined:
 
 @dataclass(frozen=True)
 class MemberChanged:
-    """A member's roles changed."""
+    """A member's roles changed, or their time-out."""
 
     member: Member
 

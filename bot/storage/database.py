@@ -303,7 +303,10 @@ class Database:
         self.is_degraded = True
         self._on_fault()
         self._fault = cause(exc)
-        self._log_fault("The database can't be written (%s); going on in memory", exc)
+        self._log_fault(
+            "The database can't be written (%s); going on in memory. clawbot check says what to do",
+            exc,
+        )
         if self._prober is None or self._prober.done():
             self._prober = start_shared(self._probe(), name="database-probe")
             self._own(self._prober)

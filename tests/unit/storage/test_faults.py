@@ -97,7 +97,9 @@ async def test_while_degraded_there_is_one_line_a_minute(
         assert 3 <= len(lines) <= 5
 
 
-async def test_a_read_only_database_still_gives_its_settings(path: Path, clock: FakeClock) -> None:
+async def test_a_read_only_database_still_gives_its_settings_and_is_logged_with_what_to_do(
+    path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
     place = Place(PlaceKind.GUILD_TEXT, ChannelId(70), GuildId(7))
     scope = Scope.in_guild(GuildId(7))
     async with open_database(path, clock) as database:
@@ -114,6 +116,7 @@ async def test_a_read_only_database_still_gives_its_settings(path: Path, clock: 
         assert await journal.accept(question(1))
         assert await journal.start(QuestionId(1)) == 1
         assert any("can't be written" in problem for problem in database.state)
+    assert "going on in memory. clawbot check says what to do" in caplog.text
 
 
 def _damage(path: Path, kind: str) -> bytes:

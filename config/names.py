@@ -176,8 +176,9 @@ def is_flag(target: Target) -> bool:
 def allowed(target: Target) -> str:
     """Say in words what a setting may be, such as ``a number from 0 to 2``."""
     words = _words(kind(target), target.info.metadata)
-    is_model = mark(target).of == "model"
-    return words.replace("text", "a model's name on one line") if is_model else words
+    if mark(target).of == "model":
+        return words.replace("text", "a model's name on one line")
+    return words.replace("text", "a language's name") if target.field == "language" else words
 
 
 def unit(target: Target) -> str:

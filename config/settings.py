@@ -25,6 +25,7 @@ from pydantic import (
 from config import addresses, defaults
 from config.live import Live
 
+_NO_LANGUAGE: Final = re.compile(r"[^\w\s()'’-]|[\d_]")
 _UNWRITABLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
@@ -58,6 +59,13 @@ def _model_key(text: str) -> str:
     return text
 
 
+def _language(text: str) -> str:
+    words = " ".join(text.split())
+    if not any(map(str.isalpha, words)) or _NO_LANGUAGE.search(words):
+        raise ValueError("must be a language's name")
+    return words
+
+
 def _once(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
 
@@ -67,6 +75,7 @@ Secret = Annotated[SecretStr, AfterValidator(_one_line)]
 LMStudioAddress = Annotated[str, AfterValidator(addresses.lmstudio_base)]
 FilePath = Annotated[Path, AfterValidator(Path.expanduser)]
 ModelKey = Annotated[str, AfterValidator(_model_key)]
+Language = Annotated[str, AfterValidator(_language)]
 
 _EVERYWHERE: Final = Live("global")
 _BY_FILE: Final = Live("file")
@@ -330,6 +339,12 @@ class ChatDefaults(Section):
         max_length=defaults.SYSTEM_PROMPT_CHARS,
         description="Persona: the text every prompt begins with",
         examples=["You are a patient tutor."],
+    )
+    language: Annotated[Language | None, _PER_CHANNEL] = Field(
+        None,
+        max_length=40,
+        description="Language that I answer in; the question's own if unset",
+        examples=["English", "Deutsch", "Français", "Español", "Português", "Italiano", "日本語"],
     )
     reasoning: Annotated[Literal["auto", "off", "on", "low", "medium", "high"], _PER_CHANNEL] = (
         Field("auto", description="How much the model may think")

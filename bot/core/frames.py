@@ -38,6 +38,8 @@ EXPLAINED: Final = (
 )
 """Told to the model once, in the system prompt."""
 
+ANSWER_IN: Final = "Answer in this language, whatever language the question is in: {language}."
+
 _PLAIN: Final = str.maketrans("⟦〚⟬〘⁅❲⦋⟧〛⟭〙⁆❳⦌", "[" * 7 + "]" * 7)
 """The marks and the pairs that look like them."""
 

@@ -270,6 +270,7 @@ class ChatSettings:
         max_tokens: Longest answer, in tokens.
         system_prompt: The persona's text, with its placeholders still in it.
         reasoning: How much the model may think.
+        language: What it answers in; ``None`` for the question's own.
         show_footer: Add the quiet line with model and speed below each answer.
         answer_to: Which messages are answered.
         answer_in: Whether a mention is answered in place or in a thread of its own.
@@ -285,6 +286,7 @@ class ChatSettings:
     max_tokens: int
     system_prompt: str
     reasoning: Reasoning
+    language: str | None = None
     show_footer: bool = False
     answer_to: AnswerTo = "mention"
     answer_in: Literal["here", "thread"] = "here"

@@ -752,9 +752,12 @@ class ContextBuilder:
         """Return the persona with what is always said behind it, and whether it was too long."""
         server, channel = self._place_names(place)
         who = fill(chat.system_prompt, bot=name, server=server, channel=channel)
+        said = frames.EXPLAINED
+        if chat.language is not None:
+            said = f"{frames.ANSWER_IN.format(language=chat.language)}\n\n{said}"
         room = self._plan(chat, model).turn_tokens // 2
-        text, missing = fit(who.text, max(0, room - static_tokens(frames.EXPLAINED)))
-        return replace(who, text=f"{text}\n\n{frames.EXPLAINED}".strip()), missing > 0
+        text, missing = fit(who.text, max(0, room - static_tokens(said)))
+        return replace(who, text=f"{text}\n\n{said}".strip()), missing > 0
 
     async def _write(
         self, question: Question, chat: ChatSettings, model: ModelInfo | None

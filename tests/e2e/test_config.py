@@ -92,6 +92,27 @@ async def test_options_of_discords_own_kind_change_several_settings_at_once(
     assert (body["temperature"], body["max_tokens"]) == (0.3, 99)
 
 
+async def test_a_language_is_in_the_very_next_prompt_and_in_the_preview_of_a_persona(
+    server: Server,
+) -> None:
+    offered = await server.ada.autocomplete(
+        server.general, "config set", "value", "deu", setting="language"
+    )
+    assert [each["value"] for each in offered] == ["Deutsch"]
+    said = await server.use(server.ada, "config chat", language=" Plattdüütsch (Low German) ")
+    assert "is now `Plattdüütsch (Low German)`" in said.content
+    await server.reply(server.bob, server.general)
+    system = str(server.lm.completions[-1].body["messages"][0]["content"])
+    assert "whatever language the question is in: Plattdüütsch (Low German)." in system
+    form = await (await server.ada.slash(server.general, "persona edit")).wait_answer()
+    seen = await server.ada.submit(form, {"Persona": "You are a sailor."})
+    await seen.wait_content()
+    assert "Plattdüütsch" in seen.content
+    await server.use(server.ada, "config reset", setting="language")
+    await server.reply(server.bob, server.general)
+    assert "language the question is in" not in str(server.lm.completions[-1].body["messages"][0])
+
+
 async def test_the_first_allowed_channel_is_asked_about_and_holds_after_a_yes(
     server: Server,
 ) -> None:

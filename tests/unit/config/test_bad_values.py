@@ -12,7 +12,11 @@ from config import names
 from config.loader import SettingsError, load_settings
 from tests.support.bad_values import BAD_VALUES
 
-IN_WORDS = ("a model's name on one line", "plain text without control characters")
+IN_WORDS = (
+    "a model's name on one line",
+    "a language's name",
+    "plain text without control characters",
+)
 """What is allowed, where no range says it."""
 
 

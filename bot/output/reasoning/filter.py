@@ -317,6 +317,9 @@ class ReasoningFilter:
         is_frame = self._read_frame()
         if is_frame is not False:
             return is_frame is True
+        if rest.startswith("-# <"):
+            scanner.skip(len("-# "))  # the sanitiser takes it away, too
+            return True
         event = scanner.marker() if rest[0] in MARKS else scanner.emphasised_marker()
         if event is None or event.sign is Sign.MARKER:
             return event is not None and self._read_marker(event)

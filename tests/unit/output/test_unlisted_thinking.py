@@ -41,6 +41,7 @@ ACCIDENTS = (
     f"```reasoning\nThe user asks {SECRET}.\n```\n{ANSWER}",
     f"Thinking…\n{SECRET}\n…done thinking.\n{ANSWER}",
     f"<details>\n<summary>思考过程</summary>\n用户{SECRET}\n</details>\n{ANSWER}",
+    f"-# <think>\n{SECRET}\n</think>\n{ANSWER}",
     f"<reason>The user asks for it, {SECRET}.</reason>\n{ANSWER}",
     f"<reason>Okay. {SECRET}</reason>\n{ANSWER}",
     f"<plan>Greet the user, then {SECRET}</plan>\n{ANSWER}",

@@ -52,6 +52,9 @@ so that whoever fills this up hides nobody's messages."""
 CHANNELS_EVERY_S: Final = 5.0
 """Seconds between writes of the newest messages; after a crash a scan covers the gap."""
 
+Save = Callable[[Connection, Sequence[JournalEntry]], int]
+"""Writes questions; returns how many bytes they take."""
+
 BATCH: Final = 500
 """Questions written back in one transaction at most, which keeps it short."""
 
@@ -348,23 +351,26 @@ class SqlJournal:
         if question_id in self._forgotten:
             return None
         entry = replace(change(before), updated_at=self._clock.now())
+        is_posted_stored = before.posted == entry.posted and question_id not in self._unsaved
         self._open[question_id] = entry
-        await self._save(entry)
+        await self._save(
+            entry, journal_sql.save_texts if is_posted_stored else journal_sql.save_entries
+        )
         return entry
 
-    async def _save(self, entry: JournalEntry) -> None:
+    async def _save(self, entry: JournalEntry, save: Save) -> None:
         if self._database.is_degraded:
             self._unsaved.add(entry.question.id)
             if entry.outcome is not None:
                 self._bound_memory()
             return
         with suppress(StoreError):
-            await self._write((entry,))
+            await self._write((entry,), save)
 
     async def _write(
         self,
         entries: Sequence[JournalEntry],
-        save: Callable[[Connection, Sequence[JournalEntry]], int] = journal_sql.save_entries,
+        save: Save,
     ) -> None:
         """Store entries; those that ended are then forgotten in memory."""
         try:
@@ -376,7 +382,8 @@ class SqlJournal:
         self._tidying.wrote(size)
         for entry in entries:
             question_id = entry.question.id
-            if self._open.get(question_id) is entry:
+            is_partly = save is journal_sql.save_texts and question_id in self._unsaved
+            if self._open.get(question_id) is entry and not is_partly:
                 self._unsaved.discard(question_id)
                 if entry.state is QuestionState.CLOSED:
                     del self._open[question_id]

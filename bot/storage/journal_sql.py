@@ -57,11 +57,17 @@ def is_same_acceptance(stored: JournalEntry | None, entry: JournalEntry) -> bool
 
 def save_entries(connection: Connection, entries: Sequence[JournalEntry]) -> int:
     """Write entries whole, replacing what was stored of them; return how many bytes they take."""
-    rows = [_values(connection, entry) for entry in entries]
-    upsert(connection, questions, rows)
+    size = save_texts(connection, entries)
     ids = [entry.question.id for entry in entries]
     connection.execute(delete(posted_messages).where(posted_messages.c.question_id.in_(ids)))
     upsert(connection, posted_messages, [row for each in entries for row in _posted_rows(each)])
+    return size
+
+
+def save_texts(connection: Connection, entries: Sequence[JournalEntry]) -> int:
+    """Write entries whose posted messages are stored already; return how many bytes they take."""
+    rows = [_values(connection, entry) for entry in entries]
+    upsert(connection, questions, rows)
     return sum(row["size_bytes"] for row in rows)
 
 

@@ -109,7 +109,9 @@ def plain_problem(exc: BaseException) -> str:
 
 
 def build_engine(url: URL) -> Engine:
-    """Return an engine of one connection.
+    """Return an engine of one connection, which isn't tried before each use: that would be a round trip.
+
+    Whoever finds it broken makes it again (``Worker``).
 
     Args:
         url: With a driver.
@@ -127,7 +129,6 @@ def build_engine(url: URL) -> Engine:
         url,
         pool_size=1,
         max_overflow=0,
-        pool_pre_ping=True,
         hide_parameters=True,
         connect_args=parameters,
     )

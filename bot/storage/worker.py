@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import URL, Connection, Engine
-from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, ProgrammingError, SQLAlchemyError
 
 from bot.core.clock import Clock
 from bot.core.errors import ConfigurationError, DependencyError, StoreError
@@ -177,14 +177,24 @@ class Worker:
         if self._file is not None and not self._was_ready and self._has_content():
             return self._read_only(self._file, work)
         try:
-            with self._connected().begin() as connection:
-                return work(connection)
+            return self._read(work)
         except SQLAlchemyError as exc:
             if engines.is_corrupt(exc):
                 self._is_ready = False
                 self._needs_check = True
             self._doubt(exc)
             raise
+
+    def _read(self, work: Callable[[Connection], _T]) -> _T:
+        """Run work, once more where a server was started again since the last one."""
+        try:
+            with self._connected().begin() as connection:
+                return work(connection)
+        except DBAPIError as exc:
+            if not exc.connection_invalidated:
+                raise
+        with self._connected().begin() as connection:
+            return work(connection)
 
     def _read_only(self, path: Path, work: Callable[[Connection], _T]) -> _T:
         """Read a file that couldn't be opened for writing since the start."""

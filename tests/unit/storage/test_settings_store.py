@@ -196,7 +196,7 @@ async def test_undo_brings_no_value_back_that_isnt_allowed(
 ) -> None:
     for name, values in BAD_VALUES.items():
         for value in filter(None, values):  # the settings file may have an empty persona
-            raw = value.replace("\ud800", "").replace("\0", "")  # no database holds either
+            raw = value.replace("\ud800", "").replace("\0", "")  # PostgreSQL holds neither
             for stored in (json.dumps(value), raw):
                 row = {"layer": "global", "scope_id": 0, "guild_id": 0, "key": name}
                 row |= {"old_value": stored, "new_value": None, "changed_by": 1, "changed_at_ms": 1}

@@ -7,7 +7,6 @@ connection is tried again under the same nonce, and every call has a bound.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import logging
 from collections.abc import Callable
@@ -158,6 +157,8 @@ class MessageSink:
     ) -> None:
         """Replace a message's text, with previews suppressed again; see ``ReplySink.edit``."""
         self._learn(await self._caller.call(lambda: self._patch(message_id, content, controls)))
+        if self._waiting_mark:
+            await self._unmark()
 
     async def delete(self, message_id: MessageId) -> None:
         """Remove a message; see ``ReplySink.delete``."""
@@ -188,8 +189,17 @@ class MessageSink:
         async with self._marking:
             if self._waiting_mark and not self._is_marked:
                 self._is_marked = True
-                with contextlib.suppress(DeliveryError):
+                try:
                     await self.mark(self._waiting_mark)
+                except (DeliveryForbiddenError, TargetGoneError):
+                    self._waiting_mark, self._is_marked = "", False
+                except DeliveryError as exc:
+                    _log.debug("a mark may stand (%s)", plain_reason(exc))
+
+    async def end_waiting(self) -> None:
+        """Take the waiting mark away; see ``ReplySink.end_waiting``."""
+        if self._waiting_mark:
+            await self._unmark()
 
     async def _unmark(self) -> None:
         """Take the waiting mark away for good, which is not worth more than one request."""
@@ -347,6 +357,9 @@ class InteractionSink:
             await self._channel.typing()
 
     async def mark(self, emoji: str) -> None:
+        """Do nothing: there is no message to react to."""
+
+    async def end_waiting(self) -> None:
         """Do nothing: there is no message to react to."""
 
     def is_barred(self) -> bool:

@@ -396,6 +396,7 @@ class Reply:
 
         What Discord lets stand is left to the next look: an answer of no texts says so.
         """
+        await self._sink.end_waiting()
         if await self._delivery.abort():
             return outcome
         await self._parts.journal.answered(self.question.id, ())

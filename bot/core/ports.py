@@ -217,6 +217,10 @@ class ReplySink(Protocol):
         """React to the question's message, where there is one."""
         ...
 
+    async def end_waiting(self) -> None:
+        """Take away what marks the question's message as waiting; never raises for Discord."""
+        ...
+
     def is_barred(self) -> bool:
         """Return whether the bot may not write there at present, by what the gateway told of it."""
         ...

@@ -179,6 +179,9 @@ IN_ALL: Final = 4000
 NO_ACCESS, NO_PERMISSION, LOCKED = 50001, 50013, 160005
 """Discord's JSON error codes: missing access, missing permissions, thread is locked."""
 
+REACTION_BLOCKED: Final = 90001
+"""The message's author has blocked the bot, which says nothing of others' messages there."""
+
 _MESSAGES: Final = "/channels/{channel_id}/messages"
 _MESSAGE: Final = f"{_MESSAGES}/{{message_id}}"
 _REACTION: Final = f"{_MESSAGE}/reactions/{{emoji}}/@me"
@@ -328,7 +331,7 @@ class GuardedRequests:
         try:
             return await self._request(route, **options)
         except discord.Forbidden as exc:
-            if kind is not None:
+            if kind is not None and exc.code != REACTION_BLOCKED:
                 self._note(kind, exc.code)
             raise
         finally:

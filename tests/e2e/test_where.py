@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
-from sandbox.lmstudio import LMStudioSandbox, Timing
+from sandbox.lmstudio import Answer, LMStudioSandbox, Timing
 from tests.support.application import running, settings_for
 
 
@@ -147,6 +147,35 @@ async def test_the_mark_stands_while_the_question_waits_and_goes_with_the_first_
     asked = await room.bob.mention(room.channel, "Hello?")
     await room.discord.wait_until(lambda: "👀" in asked.reactions)
     await room.discord.wait_until(lambda: "👀" not in asked.reactions)
+
+
+async def test_the_mark_goes_with_words_that_take_the_place_of_what_stands(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    settings = settings_for(discord, lm, tmp_path, CLAWBOT_CHAT__WAITING_MARK="true")
+    lm.script(Answer(pause_after=0), Answer(pause_after=0))
+    async with running(settings):
+        asked = await ada.mention(channel, "Hello?")
+        await discord.wait_until(lambda: "👀" in asked.reactions)
+    await discord.wait_until(lambda: not asked.reactions)
+    async with running(settings):
+        await discord.wait_until(lambda: "👀" in asked.reactions)
+        lm.resume()
+        await discord.wait_reply(asked, until=lambda reply: "help you" in reply.content)
+        await discord.wait_until(lambda: not asked.reactions)
+    assert len(discord.replies(asked)) == 1
+
+
+async def test_a_message_that_goes_on_is_no_longer_marked_as_waiting(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.script(Answer(pause_after=0))
+    async with running(settings_for(discord, lm, tmp_path, CLAWBOT_CHAT__WAITING_MARK="true")):
+        asked = await ada.mention(channel, "Hello?")
+        await discord.wait_until(lambda: "👀" in asked.reactions)
+        await ada.say(channel, "Are you there?")
+        await discord.wait_until(lambda: "➕" in asked.reactions)
+        assert "👀" not in asked.reactions
 
 
 def _texts(room: Room, channel: Channel) -> list[str]:

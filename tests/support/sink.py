@@ -122,6 +122,9 @@ class FakeSink:
         """Record it."""
         self.marks.append(emoji)
 
+    async def end_waiting(self) -> None:
+        """Do nothing: it marks nothing by itself."""
+
     def is_barred(self) -> bool:
         """Return what was said."""
         return self.barred

@@ -76,7 +76,7 @@ async def archived_threads(
     found = []
     for channel_id in channel_ids:
         thread = client.get_channel(channel_id) or await _looked_up(client, channel_id)
-        if isinstance(thread, discord.Thread):
+        if isinstance(thread, discord.Thread) and client.serves(thread.guild.id):
             thread.guild._add_thread(thread)  # noqa: SLF001 - what it does with those it is told of
             last = thread.last_message_id
             found.append(Candidate(_convert.place(thread), MessageId(last) if last else None))

@@ -190,7 +190,7 @@ class Membership(Hold[Session]):
     @asynccontextmanager
     async def turn(self, number: int) -> AsyncGenerator[None, None]:
         """Log in within the block, when no other process does under the same number."""
-        while not await self._sure_of(lambda session: session.try_turn(number)):
+        while not await self._has_turn(number):
             await self._clock.sleep(LOOK_S)
         try:
             yield
@@ -322,6 +322,13 @@ class Membership(Hold[Session]):
         """Say that a shard is free; where that can't be said, the end of the session says it."""
         with suppress(StoreError):
             await self._ask(lambda session: session.give_up_shard(shard, self.number))
+
+    async def _has_turn(self, number: int) -> bool:
+        """Return whether this process may log in: alone, also while the database is away."""
+        try:
+            return await self._ask(lambda session: session.try_turn(number))
+        except StoreError:
+            return self.is_alone
 
     async def _end_turn(self, number: int) -> None:
         await self._clock.sleep(TURN_S)

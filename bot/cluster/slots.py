@@ -28,6 +28,11 @@ class Holder(Protocol):
         ...
 
     @property
+    def is_alone(self) -> bool:
+        """Whether no other process was ever seen."""
+        ...
+
+    @property
     def slots(self) -> frozenset[int]:
         """The slots that this process holds."""
         ...
@@ -122,8 +127,9 @@ class SharedSlots:
             while self._is_asked:
                 self._is_asked = False
                 await self._settle()
-        except StoreError:
-            pass  # the next look is half a second away
+        except StoreError:  # the next look is half a second away
+            if self._membership.is_alone:
+                self._line.allow(self._most())
         finally:
             self._is_at_it = False
 

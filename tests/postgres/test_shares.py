@@ -158,6 +158,39 @@ async def test_members_share_the_shards_out_and_take_those_of_one_that_is_gone(
         assert sorted(shard for shards in held.values() for shard in shards) == [0, 1, 2, 3]
 
 
+async def test_a_process_that_never_saw_another_logs_in_without_the_database(
+    server: PostgresServer, location: str
+) -> None:
+    membership = Membership.over(location, SystemClock())
+    assert await membership.take()
+
+    async def log_in() -> None:
+        server.stop()
+        async with asyncio.timeout(20), membership.turn(0):
+            pass
+
+    assert await membership.hold(log_in())
+
+
+async def test_of_two_processes_one_logs_in_at_a_time(location: str) -> None:
+    one, two = (Membership.over(location, SystemClock()) for _ in range(2))
+    assert await one.take()
+    assert await two.take()
+    entered: list[int] = []
+
+    async def log_in(number: int, membership: Membership) -> None:
+        async with membership.turn(0):
+            entered.append(number)
+
+    async with one.turn(0):
+        waiting = asyncio.create_task(log_in(2, two))
+        await log_in(1, one)
+        assert entered == [1]
+    await end_tasks(waiting)
+    await one.close()
+    await two.close()
+
+
 def _sizes(held: dict[int, frozenset[int]]) -> list[int]:
     return sorted(map(len, held.values()))
 

@@ -8,6 +8,7 @@ import pytest
 
 from bot.cluster.slots import SharedSlots
 from bot.core.domain import ChannelId, GuildId, QuestionId, UserId
+from bot.core.errors import StoreError
 from bot.core.ports import Capacity
 from bot.queue.scheduler import Job, Scheduler, Ticket
 from bot.storage.shares import Member, Sight
@@ -41,6 +42,7 @@ class Process:
     def __init__(self, pool: Pool, clock: FakeClock) -> None:
         self.number = len(pool.processes) + 1
         self.slots: frozenset[int] = frozenset()
+        self.is_away = False
         self.member = Member(self.number)
         self._pool = pool
         self._asked = 0
@@ -54,7 +56,13 @@ class Process:
         others = [each for each in self._pool.processes if each is not self]
         return Sight(self.member, tuple(replace(each.member, slots=each.slots) for each in others))
 
+    @property
+    def is_alone(self) -> bool:
+        return len(self._pool.processes) == 1
+
     async def take_slot(self, most: int) -> bool:
+        if self.is_away:
+            raise StoreError("away")
         taken = {slot for each in self._pool.processes for slot in each.slots}
         free = set(range(most)) - taken
         self.slots |= frozenset(sorted(free)[:1])
@@ -88,6 +96,25 @@ async def test_one_process_alone_has_all_slots(clock: FakeClock) -> None:
     asked = busy.ask(6)
     await pool.settle()
     assert len(running(asked)) == 4
+
+
+async def test_one_that_never_saw_another_goes_on_without_the_database(clock: FakeClock) -> None:
+    pool = Pool(4)
+    alone = Process(pool, clock)
+    alone.is_away = True
+    asked = alone.ask(6)
+    await pool.settle()
+    assert len(running(asked)) == 4
+
+
+async def test_one_among_others_begins_nothing_without_the_database(clock: FakeClock) -> None:
+    pool = Pool(4)
+    cut_off = Process(pool, clock)
+    Process(pool, clock)
+    cut_off.is_away = True
+    asked = cut_off.ask(6)
+    await pool.settle()
+    assert not running(asked)
 
 
 async def test_another_process_gets_a_slot_with_the_next_answer_that_ends(clock: FakeClock) -> None:

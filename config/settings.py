@@ -8,6 +8,7 @@ and so on) are listed in ``config.names``.
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -25,7 +26,6 @@ from pydantic import (
 from config import addresses, defaults
 from config.live import Live
 
-_NO_LANGUAGE: Final = re.compile(r"[^\w\s()'’-]|[\d_]")
 _UNWRITABLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
@@ -61,9 +61,14 @@ def _model_key(text: str) -> str:
 
 def _language(text: str) -> str:
     words = " ".join(text.split())
-    if not any(map(str.isalpha, words)) or _NO_LANGUAGE.search(words):
+    if not any(map(str.isalpha, words)) or not all(map(_is_of_a_name, words)):
         raise ValueError("must be a language's name")
     return words
+
+
+def _is_of_a_name(character: str) -> bool:
+    """Return whether a language's name may have it; vowel signs of Hindi and Thai are marks."""
+    return unicodedata.category(character)[0] in "LM" or character in " ()'’-"
 
 
 def _once(values: tuple[str, ...]) -> tuple[str, ...]:

@@ -111,6 +111,19 @@ def test_durations_are_understood_in_the_languages_that_discord_has(
     assert parse_setting("stale_after_s", said) == seconds
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Bahasa Indonesia", "Dansk", "Deutsch", "English", "Español", "Français", "Hrvatski", "Italiano",
+        "Lietuviškai", "Magyar", "Nederlands", "Norsk", "Polski", "Português do Brasil", "Română", "Suomi",
+        "Svenska", "Tiếng Việt", "Türkçe", "Čeština", "Ελληνικά", "български", "Pусский", "Українська", "हिन्दी",
+        "ไทย", "中文", "日本語", "繁體中文", "한국어", "Plattdüütsch (Low German)",
+    ],
+)  # fmt: skip
+def test_languages_are_taken_by_the_names_that_discord_has_for_them(name: str) -> None:
+    assert parse_setting("language", f" {name} ") == name
+
+
 def test_no_word_stands_for_two_durations() -> None:
     rows = (units._MILLISECONDS, units._SECONDS, units._MINUTES, units._HOURS, units._DAYS)
     named = [word for row in rows for word in row.split()]

@@ -572,7 +572,7 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
     own_words = OwnWords(base.journal, base.state)
     estimator = TokenEstimator.from_dict(base.state.get(ESTIMATES))
     builder = _builder(base, client, source, own_words, estimator)
-    idle = IdleTime(clock)
+    idle = IdleTime(clock, lambda: settings.context.warm_ahead)
     warm = WarmAhead(base.backend, builder, base.overrides, clock, idle.wake)
     parts = _reply_parts(base, builder, estimator, warm, Adviser(client, clock))
     limiter = RateLimiter(settings.queue, clock)
@@ -784,8 +784,7 @@ def _start_upkeep(
         resting.set_idle(not (line.waiting or line.running))
         line.on_idle(resting.set_idle)
         tasks.start(resting.run(), name="rest")
-    if services.settings.context.warm_ahead:
-        tasks.start(_use_idle_time(services), name="idle-time")
+    tasks.start(_use_idle_time(services), name="idle-time")
 
 
 async def _keep_copies(services: Services) -> None:
@@ -829,10 +828,12 @@ async def _save_last(services: Services) -> None:
 
 
 async def _use_idle_time(services: Services) -> None:
-    idle = services.idle
-    services.scheduler.on_idle(idle.set_idle)
-    services.backend.on_loads(idle.wake)
+    idle, line = services.idle, services.scheduler
     services.overrides.subscribe(lambda _: idle.wake())
+    await idle.until_wanted()
+    idle.set_idle(not (line.waiting or line.running))
+    line.on_idle(idle.set_idle)
+    services.backend.on_loads(idle.wake)
     await idle.run((services.introductions, services.warm, services.summaries))
 
 

@@ -395,7 +395,7 @@ class ContextSettings(Section):
         description="Context length, in tokens, when the server doesn't say",
     )
     cache_messages: int = Field(1000, ge=0, le=50_000, description="Messages kept in memory")
-    warm_ahead: bool = Field(
+    warm_ahead: Annotated[bool, _EVERYWHERE] = Field(
         True,
         description="While nobody asks, get to know a newly loaded model, and read what it will be asked",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from bot.core.clock import Clock, within
@@ -53,9 +53,11 @@ class IdleTime:
 
     Args:
         clock: Time.
+        is_wanted: Whether it shall be used, at the moment.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, is_wanted: Callable[[], bool] = lambda: True) -> None:
+        self._is_wanted = is_wanted
         self._works: tuple[IdleWork, ...] = ()
         self._clock = clock
         self._idle = asyncio.Event()
@@ -87,6 +89,12 @@ class IdleTime:
         """Take note that there may be something to do."""
         self._news.set()
 
+    async def until_wanted(self) -> None:
+        """Wait until it shall be used."""
+        while not self._is_wanted():
+            self._news.clear()
+            await self._wait_for_news()
+
     async def run(self, works: Sequence[IdleWork]) -> None:
         """Work for ever.
 
@@ -100,14 +108,18 @@ class IdleTime:
             await self._clock.sleep(SETTLE_S)
             while self._idle.is_set() and self._may_work() and await self._work():
                 pass
-            with contextlib.suppress(TimeoutError):
-                await within(self._clock, self._news.wait(), LOOK_S)
+            await self._wait_for_news()
+
+    async def _wait_for_news(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await within(self._clock, self._news.wait(), LOOK_S)
 
     def _may_work(self) -> bool:
         now_s = self._clock.monotonic()
         self._spent_s = max(0.0, self._spent_s - SHARE * (now_s - self._counted_at_s))
         self._counted_at_s = now_s
-        return now_s >= self._paused_until_s and self._spent_s < MOST_S
+        has_rested = now_s >= self._paused_until_s and self._spent_s < MOST_S
+        return has_rested and self._is_wanted()
 
     async def _work(self) -> bool:
         """Do one piece of the first work that has one; return whether there may be more."""

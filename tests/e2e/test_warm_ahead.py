@@ -10,6 +10,7 @@ import pytest
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox, RecordedRequest
 from tests.support.application import running, settings_for
+from tests.support.clock import SwiftClock
 
 ON = {"CLAWBOT_CONTEXT__WARM_AHEAD": "true", "CLAWBOT_CHAT__MAX_TOKENS": "512"}
 WORDS = [
@@ -47,6 +48,29 @@ async def asked_on(
     lm.answer(Answer(f"{words(number)}. So {number}."))
     asked = await ada.reply(last, f"{number}: {words(-number)}")
     return await discord.wait_reply(asked, until=lambda r: f"So {number}." in r.content)
+
+
+async def test_reading_ahead_is_switched_on_and_off_while_running(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    async def switched(is_on: bool) -> None:
+        used = await owner.slash(channel, "config reading", warm_ahead=is_on)
+        await discord.wait_until(lambda: "is now" in used.content)
+
+    owner = discord.owner
+    assert channel.guild is not None
+    channel.guild.add_member(owner, permissions="manage_guild")
+    settings = settings_for(discord, lm, tmp_path)
+    async with running(settings, SwiftClock(50)):
+        first = await ada.mention(channel, "Hello")
+        await discord.wait_reply(first, until=lambda r: "help you" in r.content)
+        before = len(lm.completions)
+        await switched(True)
+        await lm.wait_until(lambda: len(lm.completions) > before)  # it gets to know the model
+        await switched(False)
+        used = await owner.slash(channel, "diag queue")
+        await discord.wait_until(lambda: used.content)
+        assert "Kept warm" not in used.content
 
 
 @pytest.mark.parametrize("is_on", [True, False])

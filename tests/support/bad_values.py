@@ -35,6 +35,7 @@ BAD_VALUES: Final[dict[str, tuple[str, ...]]] = {
     "fallback_model": ("a/../b", "a\nb"),
     "memory_gib": (*_NO_NUMBER, "0", "16385"),
     "context_max_messages": (*_NO_NUMBER, "1", "2001"),
+    "warm_ahead": ("perhaps", "2"),
     "max_images": (*_NO_NUMBER, "11"),
     "max_text_file_bytes": (*_NO_NUMBER, "4194305"),
     "max_image_bytes": (*_NO_NUMBER, "26214401"),

@@ -293,7 +293,9 @@ async def test_menus_are_chosen_from_and_forms_filled_in_by_keys(
         terminal.type(f"/press Persona{ENTER}")
         await terminal.shows("Persona *", "Submit")
         terminal.type(f"Be brief. {TAB}{ENTER}")
-        await terminal.shows("Persona: Be brief. You are", READY)
+        await terminal.shows("Be brief. You are", "Nothing is changed yet.", "Use it", READY)
+        terminal.type(f"/press Use it{ENTER}")
+        await terminal.shows("system_prompt is now Be brief. You are", READY)
 
 
 async def test_a_file_is_sent_by_its_path_typed_or_dropped(

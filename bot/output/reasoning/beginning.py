@@ -175,17 +175,28 @@ _ELSEWHERE: Final = (
     r"用户|ユーザー|사용자|المستخدم|пользовател|der (?:nutzer|benutzer|user) |l['’]utilisat"
     r"|el usuario |o usuário |l['’]utente |de gebruiker |użytkownik|kullanıcı|người dùng"
 )
-_OF_THE_USER: Final = (
-    r"(?:"
+_ASKS_ELSEWHERE: Final = (
+    r"用户(?:想|要|问|说|请|希望|提|询|在问|需要|发|让|打招呼)"
+    r"|ユーザー.{0,40}(?:聞|尋|質問|求|望|言|頼|知りた|挨拶)|사용자.{0,40}(?:묻|원하|질문|요청|물어)"
+    r"|المستخدم (?:يسأل|يريد|يطلب|سأل|طلب)|пользователь (?:спрашива|спросил|хочет|прос|пишет|задал|здорова)"
+    r"|der (?:nutzer|benutzer|user) (?:fragt|möchte|will|bittet|hat gefragt|sagt|schreibt|sucht|grüßt)"
+    r"|l['’]utilisat(?:eur|rice) (?:veut|demande|souhaite|a demandé|pose|cherche|dit|salue)"
+    r"|el usuario (?:quiere|pide|pregunta|desea|ha pedido|dice|busca|saluda)"
+    r"|o usuário (?:quer|pede|pergunta|deseja|disse|busca)|l['’]utente (?:vuole|chiede|desidera|dice|cerca)"
+    r"|de gebruiker (?:vraagt|wil|zegt|zoekt)|użytkownik (?:chce|pyta|prosi|napisał)"
+    r"|kullanıcı.{0,40}(?:soruyor|istiyor|sordu|istedi)|người dùng (?:muốn|hỏi|yêu cầu)"
+)
+_USER_WHO: Final = (
     r"(?:the|this) user(?:'s|’s)? (?:is|wants?|ask|has|needs?|sa(?:id|ys)|just|seems|may|might|would|greet"
     r"|quer|quest|request|message|input|provided|sent|gave|didn|hasn)"
     r"|\d\. {1,3}(?:\*\*)?(?:analy[sz]e|understand|deconstruct|identify) the (?:user|request|input|query)"
-    rf"|{_ELSEWHERE})"
 )
+_OF_THE_USER: Final = rf"(?:{_USER_WHO}|{_ELSEWHERE})"
+_OF_THEIR_WISH: Final = rf"(?:{_USER_WHO}|{_ASKS_ELSEWHERE})"
 _OF_A_QUESTION: Final = (
     r"(?:(?:the|this) user(?:'s|’s)? (?:is (?:asking|greeting|looking for|requesting|saying|trying)"
     r"|wants? |ask|sa(?:id|ys)|has (?:asked|given|provided|sent)|quest|request|message)"
-    rf"|{_ELSEWHERE})"
+    rf"|{_ASKS_ELSEWHERE})"
 )
 """Reasons that were asked for tell of a user, too, but not of what that one asks."""
 
@@ -200,13 +211,12 @@ _TO_ANSWER: Final = (
 )
 """What a model tells itself to do."""
 
-_THOUGHTS: Final = re.compile(rf"{_LEAD}{_ALOUD}{{0,2}}+{_OF_THE_USER}")
 _THOUGHT_ALOUD: Final = re.compile(rf"{_LEAD}{_ALOUD}{{1,2}}+{_OF_THE_USER}")
 """Files and stories tell of a user as well; they don't begin with "Okay," or "Hmm."."""
 
 _SPEAKS: Final = re.compile(
     rf"{_LEAD}(?:{_SIGHS}[,.!…:，。、]|(?:answer|respond|reply|greet|first|recall|simple|then)\b)"
-    rf"|(?<![a-z])(?:{_OF_THE_USER}|{_TO_ANSWER}|we need\b|the (?:question|query|prompt)\b)"
+    rf"|(?<![a-z])(?:{_OF_A_QUESTION}|{_TO_ANSWER}|we need\b|the (?:question|query|prompt)\b)"
 )
 """What no value of a file says, nor a sentence in one."""
 
@@ -360,7 +370,9 @@ _ANSWERS: Final = tuple(
     )
 )
 _RULES: Final = ("\n---\n", "\n***\n", "\n___\n")
-_AFTER_LABEL: Final = re.compile(rf"{_LEAD}{_ALOUD}{{0,2}}+(?:{_OF_THE_USER}|{_TO_ANSWER})")
+_AFTER_LABEL: Final = re.compile(
+    rf"{_LEAD}(?:{_ALOUD}{{1,2}}+{_OF_THE_USER}|{_ALOUD}{{0,2}}+(?:{_OF_THEIR_WISH}|{_TO_ANSWER}))"
+)
 _AFTER_REASONING: Final = re.compile(
     rf"{_LEAD}(?:{_ALOUD}{{1,2}}+{_OF_THE_USER}|{_ALOUD}{{0,2}}+(?:{_OF_A_QUESTION}|{_TO_ANSWER}))"
 )

@@ -109,10 +109,9 @@ def info_text(model: ModelInfo, backend: LMStudioBackend) -> str:
     if model.parameters:
         lines.append(f"Parameters: {model.parameters}")
     if model.variants:
-        named = [f"`{quantisation(one) or model_name(one)}`" for one in model.variants]
-        chosen = f"`{quantisation(model.selected_variant) or model_name(model.selected_variant)}`"
-        marked = [f"**{one}**" if one == chosen else one for one in named]
-        lines.append(f"Quantisations: {' · '.join(marked)}")
+        others = backend.variants(model.key)
+        named = (_variant(model, name, others.get(name)) for name in model.variants)
+        lines.append(f"Quantisations: {' · '.join(named)}")
     if model.reasoning_options:
         lines.append(f"Thinking: {', '.join(model.reasoning_options)}")
     if len(model.instance_ids) > 1:
@@ -127,6 +126,19 @@ def info_text(model: ModelInfo, backend: LMStudioBackend) -> str:
     if backend.fit(model.key) is Fit.TOO_LARGE:
         lines.append(would_fit_text(model.key, backend))
     return "\n".join(filter(None, lines))
+
+
+def _variant(model: ModelInfo, name: str, known: tuple[ModelInfo, Fit] | None) -> str:
+    """Return a quantisation of a model: the one in use is bold, and others' sizes are reckoned by their bits."""
+    words = [f"`{quantisation(name) or model_name(name)}`"]
+    if name == model.selected_variant:
+        words = [f"**{words[0]}**"]
+    elif known is not None:
+        variant, fits = known
+        fitting = _fit_words(fits, variant)
+        words.append(f"about {(variant.size_bytes or 0) / 1e9:.1f} GB")
+        words += [f"({fitting})"] if fitting else []
+    return " ".join(words)
 
 
 def would_fit_text(

@@ -260,6 +260,14 @@ class LMStudioBackend:
             return ()
         return tuple(memory.smaller(info, self.known_models(), self.memory_bytes))
 
+    def variants(self, key: str) -> dict[str, tuple[ModelInfo, Fit]]:
+        """Return a model's other quantisations by name, and whether they fit, as far as their sizes are known."""
+        info, known = self.model(key), self.known_models()
+        if info is None or not info.size_bytes:
+            return {}
+        found = memory.variants(info)
+        return {one.key: (one, memory.fit(one, known, self.memory_bytes)) for one in found}
+
     @property
     def memory_bytes(self) -> int | None:
         """What a machine has for models, as the operator stated it."""

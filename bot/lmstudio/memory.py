@@ -64,7 +64,7 @@ def smaller(
     most = (model.size_bytes or 0) * CLEARLY_LESS
     found = [
         each
-        for each in (*models, *_variants(model))
+        for each in (*models, *variants(model))
         if each.size_bytes
         and each.size_bytes <= most
         and fit(each, models, memory_bytes) is not Fit.TOO_LARGE
@@ -72,7 +72,7 @@ def smaller(
     return sorted(found, key=lambda each: -(each.size_bytes or 0))
 
 
-def _variants(model: ModelInfo) -> Iterator[ModelInfo]:
+def variants(model: ModelInfo) -> Iterator[ModelInfo]:
     """Yield a model's other quantisations, whose size, which no server says, goes by their bits."""
     bits = _bits(names.quantisation(model.selected_variant) or model.quantisation or "")
     for name in model.variants:

@@ -168,6 +168,8 @@ async def test_who_can_choose_a_model_is_told_which_would_fit(
         settings = settings_for(discord, lm, tmp_path, CLAWBOT_LMSTUDIO__MEMORY_GIB="24")
         async with running(settings):
             await answer(discord, ada, channel, "model use", model=HERE)
+            info = await answer(discord, ada, channel, "model info", model=HERE)
+            assert "**`q8_0`** · `q4_k_m` about 21.5 GB (fits" in info.content
             lm.faults.next(Fault.BAD_ALLOC, times=None)
             said = []
             for person in (bob, ada, discord.owner):

@@ -20,7 +20,7 @@ from bot.core.domain import (
     QuestionId,
     UserId,
 )
-from bot.core.errors import AdmissionError
+from bot.core.errors import AdmissionError, QueueError
 from bot.core.ports import JournalEntry, ReplySink
 from bot.core.recent import Recent
 from bot.core.tasks import TaskOwner, end_tasks
@@ -37,6 +37,9 @@ ESTIMATES = "token_estimates"
 """State: what was learned of each model's characters per token."""
 MODELS = "models"
 """State: which models leave out the opening tag of their thinking."""
+LEAVE_LOOKS = 60
+"""Looks whether questions are still being accepted that are left to another process."""
+MOVED = "I'm moving to another machine. Please try again in a minute."
 HAND_OVER_S = 3.0
 """Seconds for the last edits once the grace time is over."""
 MOST_NOTED = 1000
@@ -68,6 +71,7 @@ class ChatService:
         self._tasks = TaskOwner()
         self._deleted: Recent[MessageId, None] = Recent(MOST_NOTED)
         self._stopped: Recent[QuestionId, None] = Recent(MOST_NOTED)
+        self._is_ours: Callable[[Question], bool] | None = None
         self._is_closing = False
         self._is_closed = False
 
@@ -122,9 +126,12 @@ class ChatService:
 
         Raises:
             AdmissionError: The person or guild asks too often, or the queue is full.
+            QueueError: It is another process that answers there since a moment ago.
         """
         if self.knows(question.id):
             return
+        if self._is_ours is not None and not self._is_ours(question):
+            raise QueueError(MOVED)
         self._accepting[question.id] = question
         try:
             if await self._parts.journal.entry(question.id) is not None:
@@ -361,8 +368,15 @@ class ChatService:
         replies = [reply for reply in self._replies.values() if matches(reply.question)]
         return sum(reply.end(ending) for reply in replies)
 
+    def only(self, is_ours: Callable[[Question], bool]) -> None:
+        """Accept only some questions from now on: the others are other processes'."""
+        self._is_ours = is_ours
+
     async def leave(self, concerns: Callable[[Question], bool]) -> None:
         """Leave questions to another process, which goes on with them in the same messages."""
+        for _ in range(LEAVE_LOOKS):
+            if any(map(concerns, self._accepting.values())):
+                await self._parts.clock.sleep(HAND_OVER_S / LEAVE_LOOKS)
         self._end_where(concerns, Ending.RESTART)
         working = [task for question, task in self._working.values() if concerns(question)]
         if working:

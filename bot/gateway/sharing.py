@@ -33,6 +33,7 @@ class Sharing:
         self._membership = membership
         self._services = services
         self._shards: set[int] = set()
+        self._count = 1
         line, clock = services.scheduler, services.clock
         self._slots = SharedSlots(
             membership, line, lambda: services.scheduler.slots, clock.monotonic
@@ -46,6 +47,7 @@ class Sharing:
             self._news.on(news, take)
         services.privacy.tell_others(self._tell)
         services.backfill.share(())
+        services.chat.only(self._serves)
 
     async def run(self) -> None:
         """Hear what others do, for ever."""
@@ -56,7 +58,7 @@ class Sharing:
 
     async def take(self, shard: int, count: int) -> None:
         """Take up what another process has left of a shard, before its first event."""
-        services = self._services
+        services, self._count = self._services, count
         self._shards.add(shard)
         while True:
             try:
@@ -78,12 +80,15 @@ class Sharing:
             return shard_of(question.place.guild_id, count) == shard
 
         services = self._services
-        await services.chat.leave(is_of)
         if services.backfill.is_caught_up:
             await services.backfill.note_alive()
         self._shards.discard(shard)
         services.backfill.share(self._shards)
+        await services.chat.leave(is_of)
         services.journal.leave(is_of)
+
+    def _serves(self, question: Question) -> bool:
+        return shard_of(question.place.guild_id, self._count) in self._shards
 
     def _takers(self) -> dict[News, Callable[[str], Awaitable[None]]]:
         services = self._services

@@ -356,6 +356,36 @@ async def test_a_restart_leaves_a_running_question_to_the_next_start(chat: Chat)
     assert chat.journal.entries[QuestionId(2)].attempts == 0
 
 
+async def test_questions_that_are_left_to_another_process_end_here_and_stay_open(
+    chat: Chat,
+) -> None:
+    for _ in range(2):
+        chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
+    later = NOON + timedelta(minutes=1)
+    elsewhere = question(2, place=replace(HOME, guild_id=GuildId(99)), asked_at=later)
+    await chat.service.submit(question(1), chat.sink)
+    await chat.service.submit(elsewhere, other := FakeSink(chat.clock))
+    await chat.pass_time(3)
+    leaving = asyncio.create_task(
+        chat.service.leave(lambda each: each.place.guild_id == GuildId(99))
+    )
+    await chat.pass_time(3)
+    await leaving
+    assert not chat.service.knows(QuestionId(2))
+    assert chat.service.knows(QuestionId(1))
+    assert chat.outcome(2) is None
+    assert RESTARTING_TEXT in last(other)
+
+
+async def test_a_question_that_comes_late_where_another_process_answers_is_refused_and_not_kept(
+    chat: Chat,
+) -> None:
+    chat.service.only(lambda each: each.place.guild_id != HOME.guild_id)
+    with pytest.raises(QueueError, match="moving"):
+        await chat.service.submit(question(1), chat.sink)
+    assert not chat.journal.entries
+
+
 async def test_a_restart_lets_a_running_answer_end_and_tells_who_waits(clock: FakeClock) -> None:
     chat = Chat(clock)
     going_on = asyncio.Event()

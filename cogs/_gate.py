@@ -175,12 +175,8 @@ def require_manager(interaction: Interaction) -> None:
     Raises:
         GateError: With the sentence for the person.
     """
-    if interaction.guild_id is None:
-        raise GateError(NEEDS_GUILD)
-    if not is_installed(interaction):
-        raise GateError(FOREIGN_INSTALL)
-    permissions = interaction.permissions
-    if not (permissions.manage_guild or permissions.administrator or _has_admin_role(interaction)):
+    _require_own_server(interaction)
+    if not (_manages_itself(interaction) or _has_admin_role(interaction)):
         raise GateError(NEEDS_MANAGE_GUILD)
 
 
@@ -190,10 +186,21 @@ def require_manage_server(interaction: Interaction) -> None:
     Raises:
         GateError: With the sentence for the person.
     """
-    require_manager(interaction)
-    permissions = interaction.permissions
-    if not (permissions.manage_guild or permissions.administrator):
+    _require_own_server(interaction)
+    if not _manages_itself(interaction):
         raise GateError(NEEDS_MANAGE_ITSELF)
+
+
+def _require_own_server(interaction: Interaction) -> None:
+    if interaction.guild_id is None:
+        raise GateError(NEEDS_GUILD)
+    if not is_installed(interaction):
+        raise GateError(FOREIGN_INSTALL)
+
+
+def _manages_itself(interaction: Interaction) -> bool:
+    permissions = interaction.permissions
+    return permissions.manage_guild or permissions.administrator
 
 
 def _has_admin_role(interaction: Interaction) -> bool:

@@ -177,15 +177,17 @@ _ELSEWHERE: Final = (
 )
 _ASKS_ELSEWHERE: Final = (
     r"用户(?:想|要|问|说|请|希望|提|询|在问|需要|发|让|打招呼)"
-    r"|ユーザー.{0,40}(?:聞|尋|質問|求|望|言|頼|知りた|挨拶)|사용자.{0,40}(?:묻|원하|질문|요청|물어)"
+    r"|ユーザー[はが]|사용자[는가]|kullanıcı "
     r"|المستخدم (?:يسأل|يريد|يطلب|سأل|طلب)|пользователь (?:спрашива|спросил|хочет|прос|пишет|задал|здорова)"
     r"|der (?:nutzer|benutzer|user) (?:fragt|möchte|will|bittet|hat gefragt|sagt|schreibt|sucht|grüßt)"
     r"|l['’]utilisat(?:eur|rice) (?:veut|demande|souhaite|a demandé|pose|cherche|dit|salue)"
     r"|el usuario (?:quiere|pide|pregunta|desea|ha pedido|dice|busca|saluda)"
     r"|o usuário (?:quer|pede|pergunta|deseja|disse|busca)|l['’]utente (?:vuole|chiede|desidera|dice|cerca)"
     r"|de gebruiker (?:vraagt|wil|zegt|zoekt)|użytkownik (?:chce|pyta|prosi|napisał)"
-    r"|kullanıcı.{0,40}(?:soruyor|istiyor|sordu|istedi)|người dùng (?:muốn|hỏi|yêu cầu)"
+    r"|người dùng (?:muốn|hỏi|yêu cầu)"
 )
+"""The verb comes last in Japanese, Korean and Turkish: an answer may be cut before it."""
+
 _USER_WHO: Final = (
     r"(?:the|this) user(?:'s|’s)? (?:is|wants?|ask|has|needs?|sa(?:id|ys)|just|seems|may|might|would|greet"
     r"|quer|quest|request|message|input|provided|sent|gave|didn|hasn)"

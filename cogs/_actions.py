@@ -50,7 +50,7 @@ class AnswerActions:
     def __init__(self, client: ClawbotClient) -> None:
         self._client = client
         self._services = client.services
-        self._pressed: set[MessageId] = set()
+        self._pressed: dict[MessageId, str] = {}
         self._reviewer = _review.Reviewer(client)
 
     async def stop(self, question_id: QuestionId, interaction: Interaction) -> None:
@@ -112,13 +112,13 @@ class AnswerActions:
             return
         shown_id = MessageId(interaction.message.id if interaction.message else 0)
         if shown_id in self._pressed:
-            await _respond.say(interaction, RUNNING_AGAIN)
+            await _respond.say(interaction, self._pressed[shown_id])
             return
-        self._pressed.add(shown_id)
+        self._pressed[shown_id] = RUNNING_AGAIN
         try:
             await self._regenerate(entry, shown_id, interaction)
         finally:
-            self._pressed.discard(shown_id)
+            del self._pressed[shown_id]
 
     async def _regenerate(
         self, entry: JournalEntry, shown_id: MessageId, interaction: Interaction
@@ -166,13 +166,13 @@ class AnswerActions:
         newest = await self._services.journal.newest_asked_in(last)
         is_continued = newest is not None and newest.question.continues == question_id
         if is_continued or last in self._pressed:
-            await _respond.say(interaction, CONTINUED_ALREADY)
+            await _respond.say(interaction, self._pressed.get(last, CONTINUED_ALREADY))
             return
-        self._pressed.add(last)
+        self._pressed[last] = CONTINUED_ALREADY
         try:
             await self._continue(entry, interaction)
         finally:
-            self._pressed.discard(last)
+            del self._pressed[last]
 
     async def _continue(self, entry: JournalEntry, interaction: Interaction) -> None:
         last = entry.posted[-1]
@@ -278,10 +278,12 @@ class AnswerActions:
 
     async def _withdraw(self, entry: JournalEntry) -> None:
         """End a deleted question that waits until the bot may write at its place again."""
-        is_left_open = not self._services.chat.knows(entry.question.id)
-        way = await self._reviewer.way_back(entry) if is_left_open else None
-        if way is not None:
-            self._services.chat.withdraw(entry, way.sink, Ending.GONE)
+        question = entry.question
+        if self._services.chat.knows(question.id) or not self._reviewer.is_barred(question):
+            return
+        way, left = await self._reviewer.way_back(entry), await self._open(question.id)
+        if way is not None and left is not None:
+            self._services.chat.withdraw(left, way.sink, Ending.GONE)
 
     async def part_gone(self, message_id: MessageId, copy: IncomingMessage | None) -> None:
         """Ask a burst's question anew after one of its messages was deleted.

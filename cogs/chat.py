@@ -418,6 +418,8 @@ class ChatCog(commands.Cog):
     @commands.Cog.listener()
     async def on_guild_available(self, _guild: discord.Guild) -> None:
         """Look for what was missed in a server that came late to a session, or was lost to Discord for a while."""
+        if not self.bot.is_online():
+            return  # the start of a session looks at all that have come by then
         self._services.source.session_lost()
         self._backfill.server_returned()
         self._tasks.start(self._catch_up(), name="catch-up")

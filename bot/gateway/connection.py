@@ -370,8 +370,14 @@ class GatewayClient(ClawbotClient):
         """Remember the session, and an event some seconds ago from which on to replay it."""
         age_s = self.services.clock.monotonic() - self._session_noted_s
         if self._session is not None and age_s >= ALIVE_MARGIN_S:
-            await self.services.state.set(SESSION, self._session.dump())
+            await self._remember(self._session)
             self._note_session()
+
+    async def _remember(self, session: LeftSession) -> None:
+        """Have the next start resume a session; the one that was left is listened to until that is certain."""
+        await self.services.state.set(SESSION, session.dump())
+        if self.services.state.is_saved(SESSION):
+            self._is_remembered.set()
 
     async def keep_owners_known(self) -> None:
         """Look up now and then who owns the application, which may change while the bot runs."""
@@ -610,8 +616,7 @@ class GatewayClient(ClawbotClient):
         self.services.source.session_lost()
         await self.services.backfill.session_began()
         if self._session is not None:
-            await self.services.state.set(SESSION, self._session.dump())
-            self._is_remembered.set()
+            await self._remember(self._session)
 
     async def on_ready(self) -> None:
         """Note that a fresh session is up; of several shards, that the last one's is."""

@@ -101,6 +101,10 @@ class StateStore:
             with suppress(StoreError):
                 await self._save((key,))
 
+    def is_saved(self, key: str) -> bool:
+        """Return whether a value is in the database, and not only in memory."""
+        return key not in self._unsaved
+
     async def _save(self, keys: tuple[str, ...]) -> None:
         values = {key: self._values.get(key) for key in keys}
         now_ms = to_ms(self._clock.now())

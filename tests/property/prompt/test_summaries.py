@@ -109,7 +109,7 @@ def test_branches_never_share_a_summary(fork: int, turns: list[tuple[int, int]])
 
 
 @given(st.data())
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_a_summary_is_gone_with_any_of_its_messages(data: st.DataObject) -> None:
     talk = CountedTalk(context_tokens=2560, place=data.draw(st.sampled_from([HOME, ADAS_DM])))
 
@@ -122,7 +122,7 @@ def test_a_summary_is_gone_with_any_of_its_messages(data: st.DataObject) -> None
         covered = {each for summary in talk.summaries[:1] for each, _ in summary.covers}
         messages = talk.sources.messages[talk.place]
         index = data.draw(st.sampled_from([i for i, m in enumerate(messages) if m.id in covered]))
-        if talk.place is HOME or data.draw(st.booleans()):
+        if data.draw(st.booleans()):
             messages[index] = replace(messages[index], text="I never said that.")
         else:
             del messages[index]

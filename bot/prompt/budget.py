@@ -45,6 +45,9 @@ is often enough to show in the 95th percentile of waits.
 KEPT_SHARE = 0.6
 """Of the room; so much may stay where a summary ends before the place of a cut."""
 
+LEAST_SHARE = 0.25
+"""Of the room; so much stays where a summary ends behind it, and the cut is moved there."""
+
 _LOOK_BACK = 4
 """The next question is taken to be as long as the longest of so many ..."""
 _QUESTION_RESERVE = 1.5

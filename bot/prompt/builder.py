@@ -38,7 +38,15 @@ from bot.prompt.attachments.decoding import Decoded
 from bot.prompt.attachments.fair_gate import Share
 from bot.prompt.attachments.files import FileReader, has_expired
 from bot.prompt.attachments.kinds import FileKind, kind_of
-from bot.prompt.budget import KEPT_SHARE, Budget, cut_points, first_within, origin, plan
+from bot.prompt.budget import (
+    KEPT_SHARE,
+    LEAST_SHARE,
+    Budget,
+    cut_points,
+    first_within,
+    origin,
+    plan,
+)
 from bot.prompt.chain import LINEAR_KINDS, AnswerIndex, Conversation, ConversationReader
 from bot.prompt.cleaning import safe_name
 from bot.prompt.render import MessageGroup, Names, Persona, Rendered, Style, fill, fit, groups_of
@@ -180,8 +188,9 @@ class Draft:
             # The last exchange alone is longer than that, and stays if it can.
             last = max((i for i in range(1, index) if may_start[i]), default=index)
             index = last if fixed + sum(answered[last:]) <= most else index
-        may_keep = self.plan.room_tokens * KEPT_SHARE - fixed
-        index = self._standing.cut(self._point, index, answered, may_keep)
+        room = self.plan.room_tokens
+        least, may_keep = room * LEAST_SHARE - fixed, room * KEPT_SHARE - fixed
+        index = self._standing.cut(self._point, index, answered, least, may_keep)
         fixed += self._grown(sizes, self._point + index)
         left = fixed + sum(answered[index:]) if index < len(answered) else None
         return self._point + index, left

@@ -26,8 +26,8 @@ ROOM_SHARE: Final = 0.05
 EARLY_SHARE: Final = 0.32
 """History has to take this share of the room before it is summed up: most are never cut."""
 
-SURE_SHARE: Final = 0.4
-"""Of the room; so much is dropped by the next cut in any case: half, less the longest reserve."""
+LATE_SHARE: Final = 0.6
+"""Of the room; a summary covers so much at most: what is said later stays at the next cut."""
 
 _LEAST_CHARS: Final = 24
 _ENDS: Final = (". ", ".\n", "。", "! ", "? ", "\n")
@@ -107,39 +107,39 @@ class Standing:
     def _end(self, point: int) -> int | None:
         return max((end for end in self._by_end if end <= point), default=None)
 
-    def cut(self, point: int, index: int, answered: Sequence[float], most: float) -> int:
-        """Return where the furthest summary ends before a cut; the cut where too much is kept then.
+    def cut(
+        self, point: int, index: int, answered: Sequence[float], least: float, most: float
+    ) -> int:
+        """Return where the furthest summary ends that a cut may be moved to; else the cut.
 
         Args:
             point: Where history begins.
             index: Where it is to be cut, counted from there.
             answered: Tokens of each group from there on, up to the last answer.
+            least: How many have to be kept where it is moved to a later place.
             most: How many may be kept.
         """
-        ends = [end - point for end in self._by_end if 0 < end - point <= index]
-        return max((end for end in ends if sum(answered[end:]) <= most), default=index)
+        ends = [end - point for end in self._by_end if 0 < end - point < len(answered)]
+        kept = {end: sum(answered[end:]) for end in ends}
+        may_be = [e for e in ends if kept[e] <= most and (e <= index or kept[e] >= least)]
+        return max(may_be, default=index)
 
     def due(self, point: int, answered: Sequence[float], room_tokens: int) -> int | None:
         """Return where the summary ends that the next cut will want; ``None`` for none as yet.
 
-        It covers what will be dropped in any case, as soon as there is so much: most often that is
-        all that there is, so that the model has read it already and nothing after it is lost.
+        It covers all that there is, so that the model has read it already and loses nothing after it:
+        whoever asks next would wait for that.
 
         Args:
             point: Where history begins.
             answered: As for ``cut``.
             room_tokens: Of the prompt.
         """
-        if sum(answered) < room_tokens * EARLY_SHARE:
+        end, total = point + len(answered), sum(answered)
+        if not room_tokens * EARLY_SHARE <= total <= room_tokens * LATE_SHARE:
             return None
-        end, total = 0, 0.0
-        for index, size in enumerate(answered, 1):
-            total += size
-            if total > room_tokens * SURE_SHARE:
-                break
-            if self._groups[point + index - 1].is_answer:
-                end = index
-        return point + end if end and max(self._by_end, default=0) <= point else None
+        is_whole = self._groups[end - 1].is_answer
+        return end if is_whole and max(self._by_end, default=0) <= point else None
 
     def made_of(
         self,

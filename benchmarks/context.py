@@ -534,6 +534,7 @@ async def with_summaries(lengths: Sequence[int], contexts: Sequence[int]) -> int
         for context_tokens in contexts:
             for kind in KINDS:
                 row: list[object] = [kind, turns, context_tokens]
+                held: list[Tally] = []
                 for sums_up in (False, True):
                     held = [
                         await hold(
@@ -549,11 +550,11 @@ async def with_summaries(lengths: Sequence[int], contexts: Sequence[int]) -> int
                     ]
                     again, wait = max(t.again / t.sent for t in held), max(map(waits, held))
                     is_good = is_good and again <= AGAIN_BAR and wait <= WAIT_BAR
-                    row += [f"{again:.1%}", f"{wait:.2f}", max(tally.cuts for tally in held)]
+                    row += [f"{again:.1%}", f"{wait:.2f}"]
                 rows.append([*row, min(tally.summaries for tally in held)])
     headers = [
-        "text", "turns", "context", "off: read again", "wait p95, of a warm turn's", "cuts",
-        "auto: read again", "wait p95, of a warm turn's", "cuts", "summaries",
+        "text", "turns", "context", "off: read again", "wait p95, of a warm turn's",
+        "auto: read again", "wait p95, of a warm turn's", "summaries",
     ]  # fmt: skip
     print_table("Summaries off and auto, in a reply chain, read ahead", headers, rows)
     return 0 if is_good else 1

@@ -1,11 +1,10 @@
 """What reading ahead in idle time saves and costs, with the whole bot on the sandbox's two servers.
 
-``python -m benchmarks warm [--conversations 1 2 4] [--turns 24] [--context 8192] [--factor 20] [--apart]``
+``python -m benchmarks warm [--conversations 1 2 4] [--turns 24] [--context 8192] [--factor 20]``
 
 People hold conversations in channels of their own, in turns, with pauses of 5 to 30 s. The model's machine
 reads one batch of prompts after the other, as llama.cpp's server does, whoever's they are, and goes on
-with the batch of a client that has left. With ``--apart`` the persona begins with the channel's name, so
-that no two conversations here begin alike. Everything runs on a clock that is faster than the world's; all
+with the batch of a client that has left. Everything runs on a clock that is faster than the world's; all
 seconds are the machine's own.
 """
 
@@ -26,7 +25,6 @@ from benchmarks._inside import FastClock, bot_inside, settings_for
 from benchmarks.table import percentile, print_table
 from bot.core.domain import ChatRequest, ChatTurn, QuestionId, Role, Sampling, TextDelta
 from bot.lmstudio import LMStudioBackend, open_backend
-from config import defaults
 from config.settings import LMStudioSettings
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox, Model, RecordedRequest, Timing
@@ -141,10 +139,6 @@ async def hold(talks: int, options: argparse.Namespace, *, is_warm: bool) -> Tal
     rng, clock, tally = random.Random(talks), FastClock(options.factor), Tally()
     model = Model(KEY, context_tokens=options.context, parallel=4)
     environment = {**ENVIRONMENT, "CLAWBOT_CONTEXT__WARM_AHEAD": str(is_warm).lower()}
-    if options.apart:
-        environment["CLAWBOT_CHAT__SYSTEM_PROMPT"] = (
-            f"This is #{{channel}}. {defaults.SYSTEM_PROMPT}"
-        )
     with tempfile.TemporaryDirectory() as folder:
         async with (
             DiscordSandbox(
@@ -297,6 +291,5 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--turns", type=int, default=24)
     parser.add_argument("--context", type=int, default=8192)
     parser.add_argument("--factor", type=float, default=20.0)
-    parser.add_argument("--apart", action="store_true", help="persona begins with the channel")
     asyncio.run(run(parser.parse_args(argv)))
     return 0

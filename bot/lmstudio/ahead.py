@@ -23,8 +23,9 @@ from bot.lmstudio.nodes import Fleet, Node
 from bot.lmstudio.run import name_for
 from bot.lmstudio.warmth import Read, weight
 
-LONGEST_S: Final = 8.0
-"""Seconds that a first piece may take where it must be longer, so as to take no other's slot."""
+LONGEST_S: Final = 2 * SHORTEST_S
+"""Seconds that a first piece may take where it must be longer, so as to take no other's slot: a question
+that comes meanwhile waits for it, and what would take longer is left."""
 
 LEAST_PIECE: Final = 32
 """Tokens of the shortest piece: fewer are read no faster, as a rule, and a rest of fewer isn't worth one."""

@@ -523,6 +523,9 @@ NO_CONTENT = (
     "Discord's Message Content intent is off."
 )
 NO_HISTORY = "You may not read the history of this channel, so I used only what you sent yourself."
+_NUMBERS = 100_000
+"""Channels are told apart by so many numbers: the last digits of their ids."""
+
 PERSONA_CUT = "My persona is too long for this model's context, so I use only its beginning."
 
 MayRead = Callable[[Question], Awaitable[bool]]
@@ -758,15 +761,21 @@ class ContextBuilder:
     def _persona(
         self, place: Place, chat: ChatSettings, model: ModelInfo | None, name: str
     ) -> tuple[Persona, bool]:
-        """Return the persona with what is always said behind it, and whether it was too long."""
+        """Return the persona with what always stands around it, and whether it was too long.
+
+        A server gives a prompt to the slot that holds the most of its beginning. So the first words are
+        another in each channel: prompts of two channels, with one persona, take no slot from each other.
+        """
         server, channel = self._place_names(place)
         who = fill(chat.system_prompt, bot=name, server=server, channel=channel)
         said = frames.EXPLAINED
         if chat.language is not None:
             said = f"{frames.ANSWER_IN.format(language=chat.language)}\n\n{said}"
         room = self._plan(chat, model).turn_tokens // 2
-        text, missing = fit(who.text, max(0, room - static_tokens(said)))
-        return replace(who, text=f"{text}\n\n{said}".strip()), missing > 0
+        head = f"Channel {place.channel_id % _NUMBERS}."
+        text, missing = fit(who.text, max(0, room - static_tokens(head + said)))
+        around = f"{text}\n\n{said}".strip()
+        return replace(who, text=f"{head}\n{around}"), missing > 0
 
     async def _write(
         self, question: Question, chat: ChatSettings, model: ModelInfo | None

@@ -262,4 +262,4 @@ async def test_a_count_that_cant_be_true_is_neither_kept_nor_learned_nor_reporte
     assert count is not None
     assert count.prompt_tokens == 0
     assert not chat.parts.estimator.dump()
-    assert "about 55 tokens of prompt" in chat.journal.entries[QuestionId(1)].details
+    assert "about 59 tokens of prompt" in chat.journal.entries[QuestionId(1)].details

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
 
-from bot.core.domain import ChatTurn, Counted, ModelInfo, PromptCount, Role, Usage
+from bot.core.domain import ChannelId, ChatTurn, Counted, ModelInfo, PromptCount, Role, Usage
+from bot.lmstudio.warmth import SIMILARITY
 from bot.prompt.tokens import Sizes, TokenEstimator, count_of, is_credible, prefixes
-from tests.support.conversation import CHAT
+from tests.support.conversation import ADAS_DM, CHAT, HOME
 from tests.support.counting import CountedTalk
 
 MODEL = ModelInfo("m", is_loaded=True, context_tokens=8192)
@@ -117,3 +119,17 @@ async def test_the_opening_is_what_every_prompt_begins_with() -> None:
     question = await talk.say("hello")
     prompt = await talk.ask(question)
     assert talk.builder.opening(talk.place, CHAT, talk.model) == prompt.turns[:1]
+
+
+def test_prompts_of_two_channels_begin_apart_and_no_persona_comes_before_that() -> None:
+    """A server gives a prompt to the slot that holds a tenth of it."""
+    talk = CountedTalk()
+    chat = replace(CHAT, system_prompt="You are {bot}, a helpful assistant. " * 5)
+    texts = [
+        talk.builder.opening(place, chat, talk.model)[0].text
+        for place in (HOME, replace(HOME, channel_id=ChannelId(HOME.channel_id + 1)), ADAS_DM)
+    ]
+    for one, other in itertools.combinations(texts, 2):
+        alike = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+        assert len(list(alike)) < SIMILARITY * len(one) / 2
+        assert one.partition("\n")[2] == other.partition("\n")[2]

@@ -189,13 +189,23 @@ async def test_reading_one_conversation_ahead_takes_no_other_conversations_slot(
     sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
     """Both begin with the same persona, and a slot is chosen by what it holds of a prompt."""
-    backend.restore(sandbox.models[0].key, {"reads": 400.0})
+    backend.restore(sandbox.models[0].key, {"reads": 20_000.0})
     other, mine = said(6, words=50), said(8, words=70, topic="y")
     await ask(clock, backend, a_request(*other, ASKED, prompt_tokens=3000, conversation="other"))
     await read_all(clock, backend, beginning(*mine))
     for turns, conversation in ((other, "other"), (mine, "c1")):
         await ask(clock, backend, a_request(*turns, ASKED, conversation=conversation))
         assert sandbox.completions[-1].reread_tokens < LEAST_PIECE
+
+
+async def test_what_takes_no_other_conversations_slot_only_if_a_question_would_wait_is_not_read_ahead(
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+) -> None:
+    backend.restore(sandbox.models[0].key, {"reads": 400.0})
+    other, mine = said(6, words=50), said(8, words=70, topic="y")
+    await ask(clock, backend, a_request(*other, ASKED, prompt_tokens=3000, conversation="other"))
+    assert not await read_all(clock, backend, beginning(*mine))
+    assert len(sandbox.completions) == 1
 
 
 async def test_a_short_conversation_that_would_take_anothers_slot_is_not_read_ahead(

@@ -7,12 +7,14 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
+from bot.cluster.hold import SETTLE_S
 from bot.cluster.membership import Membership
 from bot.cluster.news import Newsroom
-from bot.core.clock import SystemClock
+from bot.core.clock import SystemClock, elapsed_s
 from bot.core.domain import ChannelId, GuildId, Place, PlaceKind, UserId
 from bot.core.errors import StoreError
 from bot.core.tasks import end_tasks
@@ -170,6 +172,46 @@ async def test_a_process_that_never_saw_another_logs_in_without_the_database(
             pass
 
     assert await membership.hold(log_in())
+
+
+async def test_slots_of_a_process_that_is_gone_are_left_alone_until_it_has_surely_ended(
+    location: str,
+) -> None:
+    later_s = 0.0
+    one = Membership(partial(ShareSession, location), SystemClock(), lambda: elapsed_s() + later_s)
+    two = Membership.over(location, SystemClock())
+    assert await two.take()
+    assert await two.take_slot(1)
+    assert await one.take()
+
+    async def see_it_go() -> None:
+        nonlocal later_s
+        await _until(lambda: any(each.slots for each in one.sight.others))
+        later_s = SETTLE_S
+        await two.close()
+        await _until(lambda: not one.sight.others)
+        assert not await one.take_slot(1)
+        later_s = 2 * SETTLE_S
+        assert await one.take_slot(1)
+        assert one.slots == {0}
+
+    assert await one.hold(see_it_go())
+
+
+async def test_a_process_that_comes_back_takes_no_slot_before_others_have_come_back(
+    location: str,
+) -> None:
+    """They may run what they had slots for; a server that was started again knows of none."""
+    later_s = 0.0
+    one = Membership.over(location, SystemClock())
+    two = Membership(partial(ShareSession, location), SystemClock(), lambda: elapsed_s() + later_s)
+    assert await one.take()
+    assert await two.take()
+    assert not await two.take_slot(1)
+    later_s = SETTLE_S
+    assert await two.take_slot(1)
+    await one.close()
+    await two.close()
 
 
 async def test_of_two_processes_one_logs_in_at_a_time(location: str) -> None:

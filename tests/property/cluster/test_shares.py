@@ -44,13 +44,15 @@ def test_steps_of_any_order_end_with_all_shards_held_evenly(
 
 
 @given(holdings())
-def test_no_shard_is_given_up_that_the_balance_does_not_need(
+def test_no_shard_is_given_up_that_the_balance_does_not_need_and_direct_messages_last(
     start: tuple[dict[int, frozenset[int]], int],
 ) -> None:
     held, count = start
     most = -(-count // len(held))
     for member, shards in held.items():
-        if next_step(held, member, count).give_up is not None:
+        given = next_step(held, member, count).give_up
+        assert given != 0 or shards == {0}
+        if given is not None:
             assert len(shards) > count // len(held)
             assert len(shards) > most or sum(len(s) >= most for s in held.values()) > (
                 count % len(held) or len(held)

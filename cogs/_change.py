@@ -13,7 +13,7 @@ import discord
 from bot.core.domain import UserId
 from bot.core.permissions import listed, missing
 from bot.gateway.client import ClawbotClient
-from bot.storage.setting_types import Layer, Scope, SettingType, SettingValue, setting_type
+from bot.storage.setting_types import Change, Layer, Scope, SettingType, SettingValue, setting_type
 from cogs import _confirm, _convert, _gate, _respond, _settings, _silence
 from config import names
 
@@ -108,22 +108,28 @@ async def undo(interaction: Interaction, scope: Scope) -> None:
         StoreError: It couldn't be kept.
     """
     last = await interaction.client.services.overrides.undoable(scope)
-    if last is None:
+    if not last:
         await _respond.say(interaction, NOTHING_TO_UNDO)
         return
-    now = _stored(interaction, last.key, last.scope)
-    warning = _consequence(interaction, last.key, now, last.old, last.scope)
+    found = [_undone(interaction, each) for each in last]
+    warnings = [warning for warning in found if warning]
 
     async def do(by: Interaction) -> str:
         services = by.client.services
         at = services.clock.now()
         done = await services.overrides.undo(scope, UserId(by.user.id), at, expected=last)
-        return _settings.describe_change(done) if done else CHANGED_MEANWHILE
+        return "\n".join(map(_settings.describe_change, done)) or CHANGED_MEANWHILE
 
-    if warning:
-        await _ask(interaction, [f"{_settings.describe_undo(last)} {warning}"], do, scope)
+    if warnings:
+        await _ask(interaction, [*map(_settings.describe_undo, last), *warnings], do, scope)
     else:
-        await _respond.say(interaction, await do(interaction))
+        await _respond.say_lines(interaction, (await do(interaction)).splitlines())
+
+
+def _undone(interaction: Interaction, change: Change) -> str:
+    """Return what taking a change back does to others; empty if it is harmless."""
+    now = _stored(interaction, change.key, change.scope)
+    return _consequence(interaction, change.key, now, change.old, change.scope)
 
 
 async def may_change(interaction: Interaction, scope: Scope) -> bool:
@@ -142,15 +148,18 @@ async def carry_out(interaction: Interaction, wanted: Wanted, scope: Scope) -> s
     """Change settings that were tried; return what was done, a line each."""
     services = interaction.client.services
     by, where = UserId(interaction.user.id), _settings.scope_words(scope.layer)
-    lines = []
+    at, lines = services.clock.now(), []  # one time for all, so that undo takes them back together
     for name, text in wanted.items():
-        at = services.clock.now()
         if text is None:
             done = await services.overrides.reset(scope, name, by, at)
             place = _convert.interaction_place(interaction)
             now = next(line for line in services.overrides.show(place) if line.key == name)
             head = "Removed" if done else f"Nothing was set for {where}"
             lines.append(f"{head}. {_settings.describe_setting(now)}")
+            continue
+        held = _stored(interaction, name, scope)
+        if held is not None and held == setting_type(name).parse(text, held):
+            lines.append(f"**{name}** is already {_settings.value_words(name, held)} ({where}).")
             continue
         made = await services.overrides.set(scope, name, text, by, at)
         before = "not set there" if made.old is None else _settings.value_words(name, made.old)

@@ -133,8 +133,12 @@ def changes(
     return [_change(row) for row in connection.execute(query)]
 
 
-def last_undoable(connection: Connection, scope: Scope) -> Change | None:
-    """Return the newest change of a scope that is no undo and isn't undone."""
+def last_undoable(connection: Connection, scope: Scope) -> list[Change]:
+    """Return the newest of a scope's changes that are no undo and aren't undone, the last first.
+
+    These are several where one command or one choice in a menu set several, each once: they have one
+    author, one scope and one time.
+    """
     undone = select(setting_changes.c.undoes_id).where(setting_changes.c.undoes_id.is_not(None))
     query = (
         select(setting_changes)
@@ -144,10 +148,18 @@ def last_undoable(connection: Connection, scope: Scope) -> Change | None:
             setting_changes.c.id.not_in(undone),
         )
         .order_by(setting_changes.c.id.desc())
-        .limit(1)
     )
-    row = connection.execute(query).first()
-    return None if row is None else _change(row)
+    rows = connection.execute(query.limit(KEPT_CHANGES)).all()
+    found: dict[str, Change] = {}
+    for row in rows:
+        if row.key in found or _origin(row) != _origin(rows[0]):
+            break
+        found[row.key] = _change(row)
+    return list(found.values())
+
+
+def _origin(row: Row[Any]) -> tuple[object, ...]:
+    return row.layer, row.scope_id, row.changed_by, row.changed_at_ms
 
 
 def _reach(scope: Scope) -> list[ColumnElement[bool]]:

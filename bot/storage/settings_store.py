@@ -187,8 +187,8 @@ class SettingsStore:
                 return None
             return await self._change(scope, key, None, by, at)
 
-    async def undoable(self, scope: Scope) -> Change | None:
-        """Return the change that ``undo`` would take back; ``None`` if there is none.
+    async def undoable(self, scope: Scope) -> Sequence[Change]:
+        """Return the changes that ``undo`` would take back, the last first; none if there are none.
 
         Raises:
             StoreError: The database failed.
@@ -196,25 +196,30 @@ class SettingsStore:
         return await self._database.read(lambda c: settings_sql.last_undoable(c, scope))
 
     async def undo(
-        self, scope: Scope, by: UserId, at: datetime, *, expected: Change | None = None
-    ) -> Change | None:
+        self, scope: Scope, by: UserId, at: datetime, *, expected: Sequence[Change] = ()
+    ) -> Sequence[Change]:
         """Take back the newest change that isn't taken back yet; again goes further back.
+
+        What one author changed at one scope at one time is taken back as a whole.
 
         Args:
             scope: A guild's means the guild and its channels; global only global changes; a
                 channel's only that channel.
             by: Who takes it back.
             at: When, UTC.
-            expected: Only this change: ``None`` comes back where another one is the newest.
+            expected: Only these changes: nothing is taken back where others are the newest.
 
         Raises:
             StoreError: The database failed; nothing was changed.
         """
         async with self._writing:
             last = await self.undoable(scope)
-            if last is None or (expected is not None and last.id != expected.id):
-                return None
-            return await self._change(last.scope, last.key, last.old, by, at, undoes_id=last.id)
+            if expected and [each.id for each in last] != [each.id for each in expected]:
+                return []
+            return [
+                await self._change(each.scope, each.key, each.old, by, at, undoes_id=each.id)
+                for each in last
+            ]
 
     async def history(
         self, key: str | None = None, limit: int = 20, scope: Scope | None = None

@@ -162,6 +162,13 @@ async def test_undo_restores_a_list_exactly_and_history_shows_old_and_new(server
     assert f"{both} → <#{server.other.id}>" in lines[1]
 
 
+async def test_what_holds_already_is_said_and_not_in_the_history(server: Server) -> None:
+    await server.use(server.ada, "config chat", temperature=0.3)
+    again = await server.use(server.ada, "config set", setting="temperature", value="0,3")
+    assert again.content == "**temperature** is already `0.3` (this server)."
+    assert len((await server.use(server.ada, "config history")).content.splitlines()) == 1
+
+
 async def test_an_undo_that_shuts_somebody_out_is_asked_about_like_the_change_itself(
     server: Server,
 ) -> None:

@@ -107,6 +107,19 @@ async def test_each_menu_changes_its_setting_and_the_page_shows_it(page: Page) -
     assert len(history.content.splitlines()) == 8
 
 
+async def test_one_choice_is_taken_back_by_one_undo(page: Page) -> None:
+    await page.select("When and where", "mention thread")
+    await page.shows("in a thread for each question")
+    await page.select("When and where", "never here")
+    await page.shows("4. When and where: Nowhere")
+    undone = await page.ada.slash(page.channel, "config undo")
+    await undone.wait_content()
+    assert "**answer_to**" in undone.content
+    assert "**answer_in**" in undone.content
+    await page.press("Refresh")
+    await page.shows("in a thread for each question")
+
+
 async def test_persona_and_numbers_are_forms_with_what_holds_now(page: Page) -> None:
     opened = await page.press("Persona")
     seen = await page.ada.submit(opened, {"system_prompt": "Be a pirate of {server}."})

@@ -46,7 +46,9 @@ class Admin:
 
     async def undo(self, scope: Scope) -> Change | None:
         await self.clock.advance(60)
-        return await self.store.undo(scope, ADMIN, self.clock.now())
+        done = await self.store.undo(scope, ADMIN, self.clock.now())
+        assert len(done) <= 1
+        return done[0] if done else None
 
     async def reset(self, scope: Scope, key: str) -> Change | None:
         await self.clock.advance(60)
@@ -173,6 +175,26 @@ async def test_undo_goes_back_step_by_step(admin: Admin) -> None:
         steps.append((change.key, change.new))
     assert steps == [("max_tokens", None), ("temperature", 0.1), ("temperature", None)]
     assert admin.temperature(HERE) == 0.7
+
+
+async def test_what_one_person_changed_at_one_time_is_taken_back_as_a_whole(admin: Admin) -> None:
+    store, at, other = admin.store, admin.clock.now(), UserId(2)
+    await store.set(IN_GUILD, "temperature", "0.1", ADMIN, at)
+    await store.set(IN_GUILD, "max_tokens", "5", other, at)
+    await store.set(IN_CHANNEL, "max_tokens", "6", other, at)
+    await admin.clock.advance(1)
+    for key, value in (("temperature", "0.2"), ("top_p", "0.3")):
+        await store.set(IN_GUILD, key, value, ADMIN, admin.clock.now())
+    steps = []
+    while done := await store.undo(IN_GUILD, ADMIN, admin.clock.now()):
+        steps.append([(each.scope.layer, each.key, each.new) for each in done])
+    assert steps == [
+        [(Layer.GUILD, "top_p", None), (Layer.GUILD, "temperature", 0.1)],
+        [(Layer.CHANNEL, "max_tokens", None)],
+        [(Layer.GUILD, "max_tokens", None)],
+        [(Layer.GUILD, "temperature", None)],
+    ]
+    assert store.set_in(GUILD) == []
 
 
 async def test_undo_brings_back_what_a_reset_removed(admin: Admin) -> None:

@@ -28,7 +28,7 @@ from bot.core.domain import (
     QuestionId,
     UserId,
 )
-from bot.core.errors import AdmissionError, DeliveryError
+from bot.core.errors import AdmissionError, DeliveryError, MovedError
 from bot.core.recent import Recent
 from bot.core.tasks import KeyedLocks, TaskOwner
 from bot.core.wording import counted, plain_reason
@@ -143,7 +143,8 @@ class ChatCog(commands.Cog):
             await self._copied(incoming)
         elif not incoming.author.is_bot:
             await self._arrived(incoming, message.channel)
-        await self._backfill.arrived(incoming.place.channel_id, incoming.id)
+        if self.bot.serves(incoming.place.guild_id):  # otherwise whoever does finds it
+            await self._backfill.arrived(incoming.place.channel_id, incoming.id)
 
     def _is_webhooks(self, incoming: IncomingMessage) -> bool:
         return incoming.webhook_id is not None and incoming.author.id != self._me
@@ -281,6 +282,8 @@ class ChatCog(commands.Cog):
         try:
             sink = _places.message_sink(self.bot, question.place, incoming.id)
             await self._services.chat.submit(question, sink, is_counted=is_counted)
+        except MovedError:
+            _log.debug("message %d is left to another process", incoming.id)
         except AdmissionError as exc:
             self._proxies.refused(question)
             if question.origin is not Origin.CHANNEL:  # otherwise nobody asked me
@@ -314,6 +317,8 @@ class ChatCog(commands.Cog):
         """Answer a changed question anew; False if the message has asked nothing before."""
         try:
             return await self._actions.edited(incoming)
+        except MovedError:
+            return True
         except AdmissionError as exc:
             self._turned_away.refuse(incoming, exc.sentence)
             return True

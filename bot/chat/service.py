@@ -20,7 +20,7 @@ from bot.core.domain import (
     QuestionId,
     UserId,
 )
-from bot.core.errors import AdmissionError, QueueError
+from bot.core.errors import AdmissionError, MovedError
 from bot.core.ports import JournalEntry, ReplySink
 from bot.core.recent import Recent
 from bot.core.tasks import TaskOwner, end_tasks
@@ -39,7 +39,6 @@ MODELS = "models"
 """State: which models leave out the opening tag of their thinking."""
 LEAVE_LOOKS = 60
 """Looks whether questions are still being accepted that are left to another process."""
-MOVED = "I'm moving to another machine. Please try again in a minute."
 HAND_OVER_S = 3.0
 """Seconds for the last edits once the grace time is over."""
 MOST_NOTED = 1000
@@ -126,12 +125,12 @@ class ChatService:
 
         Raises:
             AdmissionError: The person or guild asks too often, or the queue is full.
-            QueueError: It is another process that answers there since a moment ago.
+            MovedError: Another process answers there since a moment ago.
         """
         if self.knows(question.id):
             return
         if self._is_ours is not None and not self._is_ours(question):
-            raise QueueError(MOVED)
+            raise MovedError
         self._accepting[question.id] = question
         try:
             if await self._parts.journal.entry(question.id) is not None:

@@ -129,6 +129,13 @@ class QueueError(AdmissionError):
     can_retry = True
 
 
+class MovedError(QueueError):
+    """Another process answers there since a moment ago, and finds missed messages by itself."""
+
+    def __init__(self) -> None:
+        super().__init__("I'm moving to another machine. Please try again in a minute.")
+
+
 class StoreError(BotError):
     """The database failed; the bot goes on answering."""
 

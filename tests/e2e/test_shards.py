@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
+from bot.app import ClawbotTree, plugged
+from bot.core.domain import ChannelId
+from bot.core.tasks import end_tasks
+from bot.gateway.client import ClawbotClient, intents_for
+from bot.gateway.endpoints import discord_endpoints
 from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.discord.gateway.connection import Connection
 from sandbox.discord.gateway.sessions import Session
@@ -83,3 +89,41 @@ async def test_each_shard_answers_for_its_servers_and_is_resumed_or_begun_anew_b
             assert [record.accepted for record in discord.records.resumes] == [True, False]
             for channel in channels.values():
                 await asked(discord, ada, channel)
+
+
+class Moving(ClawbotClient):
+    """A bot whose shard another process takes."""
+
+    moving_id = 0
+
+    def serves(self, guild_id: int | None, /) -> bool:
+        """Return whether this process still has a server."""
+        return guild_id != self.moving_id
+
+
+async def test_a_message_that_comes_while_its_shard_moves_is_left_to_who_takes_it(
+    tmp_path: Path,
+) -> None:
+    async with DiscordSandbox() as discord, LMStudioSandbox([Model("qwen/qwen3-4b")]) as lm:
+        lm.answer(ANSWER)
+        ada = discord.add_user("Ada")
+        guild = discord.add_guild("Harbour", owner=ada)
+        left = guild.add_channel("left")
+        kept = discord.add_guild("Lighthouse", owner=ada).add_channel("kept")
+        settings = settings_for(discord, lm, tmp_path)
+        bot = Moving(
+            command_prefix=(), intents=intents_for(message_content=True), tree_cls=ClawbotTree
+        )
+        with discord_endpoints(settings.discord):
+            async with bot, plugged(bot, settings):
+                await bot.login(discord.token)
+                connecting = asyncio.create_task(bot.connect())
+                await bot.wait_for("ready")
+                await asked(discord, ada, kept)
+                bot.moving_id = guild.id
+                bot.services.chat.only(lambda question: bot.serves(question.place.guild_id))
+                moved = await ada.mention(left, "And in the evening?")
+                await asked(discord, ada, kept)
+                assert discord.replies(moved) == []
+                assert ChannelId(left.id) not in await bot.services.journal.last_seen()
+                await end_tasks(connecting)

@@ -207,7 +207,7 @@ def _prompt_functions() -> dict[str, Callable[[str], object]]:
         "render.fit": lambda text: render.fit(text, 200),
         "tokens.features": tokens.features,
         "static_tokens": tokens.static_tokens,
-        "message_tokens": tokens.message_tokens,
+        "message_tokens": tokens.message_tokens.__wrapped__,
         "longest_within": lambda text: tokens.longest_within(text, len(text) // 8),
         "summary.kept_text": lambda text: summary.kept_text(text, len(text) // 8),
     }

@@ -525,6 +525,9 @@ NO_CONTENT = (
 NO_HISTORY = "You may not read the history of this channel, so I used only what you sent yourself."
 _NUMBERS = 100_000
 """Channels are told apart by so many numbers: the last digits of their ids."""
+_APART_TOKENS = 1000
+"""Longest persona, in static tokens, before which a number stands. A longer one costs more to read anew in
+each channel than conversations lose by sharing what a slot holds of it."""
 
 PERSONA_CUT = "My persona is too long for this model's context, so I use only its beginning."
 
@@ -765,6 +768,7 @@ class ContextBuilder:
 
         A server gives a prompt to the slot that holds the most of its beginning. So the first words are
         another in each channel: prompts of two channels, with one persona, take no slot from each other.
+        Not so with a long persona, of which a slot then keeps what all channels share.
         """
         server, channel = self._place_names(place)
         who = fill(chat.system_prompt, bot=name, server=server, channel=channel)
@@ -772,10 +776,11 @@ class ContextBuilder:
         if chat.language is not None:
             said = f"{frames.ANSWER_IN.format(language=chat.language)}\n\n{said}"
         room = self._plan(chat, model).turn_tokens // 2
-        head = f"Channel {place.channel_id % _NUMBERS}."
+        is_short = static_tokens(who.text) <= _APART_TOKENS
+        head = f"Channel {place.channel_id % _NUMBERS}.\n" if is_short else ""
         text, missing = fit(who.text, max(0, room - static_tokens(head + said)))
         around = f"{text}\n\n{said}".strip()
-        return replace(who, text=f"{head}\n{around}"), missing > 0
+        return replace(who, text=f"{head}{around}"), missing > 0
 
     async def _write(
         self, question: Question, chat: ChatSettings, model: ModelInfo | None

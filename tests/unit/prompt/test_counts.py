@@ -133,3 +133,11 @@ def test_prompts_of_two_channels_begin_apart_and_no_persona_comes_before_that() 
         alike = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
         assert len(list(alike)) < SIMILARITY * len(one) / 2
         assert one.partition("\n")[2] == other.partition("\n")[2]
+
+
+def test_a_long_persona_is_the_beginning_that_all_channels_share() -> None:
+    talk = CountedTalk()
+    persona = "You know every rule of the house by heart. " * 150
+    chat = replace(CHAT, system_prompt=persona)
+    for place in (HOME, replace(HOME, channel_id=ChannelId(HOME.channel_id + 1)), ADAS_DM):
+        assert talk.builder.opening(place, chat, talk.model)[0].text.startswith(persona[:3000])

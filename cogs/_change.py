@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -56,11 +56,14 @@ async def change(interaction: Interaction, wanted: Wanted, scope: Scope) -> None
         StoreError: It couldn't be kept.
     """
     prepared, warnings = await tried(interaction, wanted, scope)
+
+    async def do(by: Interaction) -> str:
+        return await carry_out(by, prepared, scope)
+
     if warnings:
-        await ask(interaction, prepared, scope, warnings)
+        await _ask(interaction, warnings, do, scope)
     else:
-        done = await carry_out(interaction, prepared, scope)
-        await _respond.say_lines(interaction, done.splitlines())
+        await _respond.say_lines(interaction, (await do(interaction)).splitlines())
 
 
 async def tried(interaction: Interaction, wanted: Wanted, scope: Scope) -> tuple[Wanted, list[str]]:
@@ -75,26 +78,22 @@ async def tried(interaction: Interaction, wanted: Wanted, scope: Scope) -> tuple
     for name, text in prepared.items():
         old = _stored(interaction, name, scope)
         new = None if text is None else setting_type(name).parse(text, old)
-        found.append(_consequence(interaction, name, old, new, scope))
-    return prepared, [warning for warning in found if warning]
-
-
-async def ask(
-    interaction: Interaction, prepared: Wanted, scope: Scope, warnings: Sequence[str]
-) -> None:
-    """Ask for a yes to changes that were tried."""
-
-    async def do(pressed: Interaction) -> str:
-        return await carry_out(pressed, prepared, scope)
-
-    await _ask(interaction, warnings, do, scope)
+        warning = _consequence(interaction, name, old, new, scope)
+        if warning:
+            found.append(f"{_settings.describe_aim(name, old, new, scope.layer)} {warning}")
+    return prepared, found
 
 
 async def _ask(
     interaction: Interaction, warnings: Sequence[str], do: _confirm.Do, scope: Scope
 ) -> None:
-    question = "\n".join(f"⚠️ {each}" for each in warnings)
-    await _confirm.ask(interaction, question, YES, do, partial(may_change, scope=scope))
+    check = partial(may_change, scope=scope)
+    await _confirm.ask(interaction, question(warnings), YES, do, check)
+
+
+def question(warnings: Sequence[str]) -> str:
+    """Return what is asked before changes that others feel."""
+    return "\n".join(f"⚠️ {each}" for each in warnings)
 
 
 async def undo(interaction: Interaction, scope: Scope) -> None:
@@ -309,31 +308,53 @@ def _consequence(
     return "" if tell is None else tell(interaction, old or (), new or (), scope)
 
 
-def _guilds(_: Interaction, old: SettingValue, new: SettingValue, __: Scope) -> str:
+def _guilds(interaction: Interaction, old: SettingValue, new: SettingValue, _: Scope) -> str:
     if old and not new:
         return "Then I answer in every server that I'm in, no longer in the chosen ones only."
     if new and not old:
         return "Then I answer in the chosen servers only, and nobody in any other."
+    if _gone(old, new, interaction.client.get_guild):
+        return "Then I answer nobody any more in what is taken out."
     return ""
 
 
-def _channels(_: Interaction, old: SettingValue, new: SettingValue, scope: Scope) -> str:
+def _channels(interaction: Interaction, old: SettingValue, new: SettingValue, scope: Scope) -> str:
     if old and not new:
         return (
             "Then I answer in every channel that I can write in, no longer in the chosen ones only."
         )
     if new and not old:
         return f"Then I answer in the chosen channels only, and nowhere else in {_where(scope)}."
+    if _gone(old, new, interaction.client.get_channel):
+        return "Then I answer nobody any more in what is taken out."
     return ""
 
 
-def _roles(_: Interaction, old: SettingValue, new: SettingValue, scope: Scope) -> str:
+def _roles(interaction: Interaction, old: SettingValue, new: SettingValue, scope: Scope) -> str:
     if old and not new:
         return "Then everybody may ask me, no longer only people with the chosen roles."
+    told = ""
     if new and not old:
         where = "" if scope.layer is not Layer.GLOBAL else f", in {_where(scope)}"
-        return f"Then only people with one of the chosen roles may ask me{where}."
-    return ""
+        told = f"Then only people with one of the chosen roles may ask me{where}."
+    elif _gone(old, new, _role_finder(interaction)):
+        told = "Then people with none of the other roles can't ask me any more."
+    own = {role.id for role in getattr(interaction.user, "roles", ())}
+    if told and isinstance(new, tuple) and not own & set(new):
+        told += " You have none of these roles yourself, so I won't answer you either."
+    return told
+
+
+def _role_finder(interaction: Interaction) -> Callable[[int], object]:
+    guild = interaction.guild
+    return guild.get_role if guild is not None else lambda _: None
+
+
+def _gone(old: SettingValue, new: SettingValue, find: Callable[[int], object]) -> bool:
+    """Return whether a list loses something that is there still."""
+    if not isinstance(old, tuple) or not isinstance(new, tuple):
+        return False
+    return any(find(each) is not None for each in old if each not in new)
 
 
 def _where(scope: Scope) -> str:
@@ -360,13 +381,15 @@ def _admins(interaction: Interaction, old: SettingValue, new: SettingValue, _: S
     return "Then you can't change my settings any more, unless another role of yours lets you."
 
 
-def _answers(_: Interaction, old: SettingValue, new: SettingValue, __: Scope) -> str:
+def _answers(_: Interaction, old: SettingValue, new: SettingValue, scope: Scope) -> str:
     del old
+    wide = {Layer.GLOBAL: "in any server", Layer.GUILD: "in this server"}
+    where = wide.get(scope.layer, "in this channel")
     return {
-        "never": "Then I answer nobody there.",
+        "never": f"Then I answer nobody {where}.",
         "every_message": (
-            "Then I answer every message there that isn't for somebody else, and read them all as one "
-            "conversation."
+            f"Then I answer every message {where} that isn't for somebody else, and read them all as "
+            "one conversation."
         ),
     }.get(str(new), "")
 
@@ -379,7 +402,3 @@ _CONSEQUENCES: Final = {
     "blocked_user_ids": _blocked,
     "admin_role_ids": _admins,
 }
-
-
-LOCK_OUTS: Final = frozenset({"blocked_user_ids", "admin_role_ids"})
-"""Settings by which somebody may shut out themselves, so that they are always asked."""

@@ -71,6 +71,10 @@ class Yes(discord.ui.View):
         """Answer what went wrong."""
         await _respond.failure(interaction, error)
 
+    async def end(self, interaction: Interaction, text: str) -> None:
+        """Say what became of it, in the question's place."""
+        await _respond.replace(interaction, text)
+
     async def on_timeout(self) -> None:
         """Take the buttons away."""
         await _respond.close(self._asked, TOO_OLD)
@@ -83,15 +87,15 @@ class Yes(discord.ui.View):
         try:
             done = await self._do(interaction)
         except Exception:
-            await _respond.replace(interaction, LEFT_SO_FAR)
+            await self.end(interaction, LEFT_SO_FAR)
             raise
-        await _respond.replace(interaction, done)
+        await self.end(interaction, done)
 
     @discord.ui.button(label="Leave it", style=discord.ButtonStyle.secondary, custom_id=NO_ID)
     async def no(self, interaction: Interaction, _button: discord.ui.Button[Yes]) -> None:
         """Leave everything as it is."""
         self.stop()
-        await _respond.replace(interaction, LEFT)
+        await self.end(interaction, LEFT)
 
 
 class Over(discord.ui.View):

@@ -177,6 +177,19 @@ def describe_change(change: Change) -> str:
     return f"{when} {who} {verb} **{change.key}**: {steps} ({where})"
 
 
+def describe_aim(key: str, old: object, new: object, layer: Layer) -> str:
+    """Return what a change will do: the setting, what becomes of it, and where."""
+    where = scope_words(layer)
+    before, after = (each if isinstance(each, tuple) else () for each in (old, new))
+    if before or after:
+        came = tuple(each for each in after if each not in before)
+        went = tuple(each for each in before if each not in after)
+        adds = [f"adds {value_words(key, came)} to"] if came else []
+        takes = [f"takes {value_words(key, went)} out of"] if went else []
+        return f"This {' and '.join([*adds, *takes])} **{key}** ({where})."
+    return f"This sets **{key}** to {value_words(key, new)} ({where})."
+
+
 def describe_undo(change: Change) -> str:
     """Return what taking a change back will do."""
     steps = _steps(change.key, change.new, change.old)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final, Self
 
 import discord
@@ -16,7 +17,7 @@ from bot.core.permissions import listed
 from bot.gateway.client import ClawbotClient
 from bot.lmstudio.names import shown
 from bot.storage.setting_types import SETTING_TYPES, Layer, Scope
-from cogs import _change, _convert, _forms, _gate, _persona, _places, _respond, _settings
+from cogs import _change, _confirm, _convert, _forms, _gate, _persona, _places, _respond, _settings
 
 Interaction = discord.Interaction[ClawbotClient]
 
@@ -29,6 +30,8 @@ FORM: Final = "setup"
 """The page's own form, among all."""
 ANY_MODEL: Final = "-"
 """Stands in the menu of models for none of them."""
+CHANGED: Final = "That is changed now."
+"""Said above the page after a yes; the page itself shows what holds."""
 TEST: Final = "Say hello to this server in one friendly sentence."
 _WAYS: Final = {
     "mention here": ("When I'm mentioned, in place", "mention", "here"),
@@ -81,8 +84,8 @@ class SetupPage(discord.ui.View):
         )
         name = discord.utils.escape_markdown(guild.name if guild else "")
         head = (
-            f"**Setup of {name}**\nEach menu changes its setting at once, for the whole server; "
-            "/config undo takes it back."
+            f"**Setup of {name}**\nEach menu changes its setting at once, for the whole server, and asks "
+            "first where it shuts somebody out; /config undo takes it back."
         )
         return [
             head + self._own_words(),
@@ -118,7 +121,7 @@ class SetupPage(discord.ui.View):
         if not isinstance(held, tuple) or not held:
             return none
         gone = len(held) - len(self._picked(name))
-        return self._words(name) + (f" (⚠️ {gone} of them deleted)" if gone else "")
+        return _settings.value_words(name, held) + (f" (⚠️ {gone} of them deleted)" if gone else "")
 
     def _model_words(self) -> str:
         backend = self._shown_by.client.services.backend
@@ -312,19 +315,39 @@ async def _choose(interaction: Interaction, name: str) -> None:
 
 
 async def _apply(interaction: Interaction, wanted: _change.Wanted, *, people: bool = False) -> None:
-    """Change settings and show the page as it is then; a lock-out is asked about instead."""
+    """Change settings and show the page as it is then; what others feel is asked about first."""
     scope = _scope(interaction)
     sign = _respond.Acknowledgement(interaction)
     if "model" in wanted:  # trying it keeps that the server may have it
         await sign.give()
     prepared, warnings = await _change.tried(interaction, wanted, scope)
-    if warnings and set(prepared) & _change.LOCK_OUTS:
-        await _change.ask(interaction, prepared, scope, warnings)
+    if warnings:
+
+        async def do(pressed: Interaction) -> str:
+            await _change.carry_out(pressed, prepared, scope)
+            return CHANGED
+
+        asked = Asked(interaction, do, scope, people=people)
+        await _respond.replace(interaction, _change.question(warnings), asked)
         return
     await sign.give()
     await _change.carry_out(interaction, prepared, scope)
-    note = "\n".join(f"⚠️ {each}" for each in warnings)
-    await _show(interaction, people=people, note=note)
+    await _show(interaction, people=people)
+
+
+class Asked(_confirm.Yes):
+    """A question in the page's place, which is there again once that is answered."""
+
+    def __init__(
+        self, interaction: Interaction, do: _confirm.Do, scope: Scope, *, people: bool
+    ) -> None:
+        check = partial(_change.may_change, scope=scope)
+        super().__init__(interaction, _change.YES, do, check)
+        self._people = people
+
+    async def end(self, interaction: Interaction, text: str) -> None:
+        """Show the page as it is now, with what became of the question above it."""
+        await _show(interaction, people=self._people, note=text)
 
 
 async def _show(interaction: Interaction, *, people: bool = False, note: str = "") -> None:

@@ -169,6 +169,39 @@ async def test_what_holds_already_is_said_and_not_in_the_history(server: Server)
     assert len((await server.use(server.ada, "config history")).content.splitlines()) == 1
 
 
+async def test_a_question_names_the_setting_what_it_becomes_and_where(server: Server) -> None:
+    for scope, where in (("guild", "this server"), ("channel", "this channel")):
+        asked = await server.use(
+            server.ada, "config set", setting="answer_to", value="never", scope=scope
+        )
+        assert asked.content == (
+            f"⚠️ This sets **answer_to** to `never` ({where}). Then I answer nobody in {where}."
+        )
+    asked = await server.use(server.ada, "config access", allowed_channel_ids=server.other)
+    assert asked.content.startswith(
+        f"⚠️ This adds <#{server.other.id}> to **allowed_channel_ids** (this server)."
+    )
+
+
+async def test_what_is_taken_out_of_a_list_of_those_who_are_answered_is_asked_about(
+    server: Server,
+) -> None:
+    guild = server.general.guild
+    assert guild is not None
+    roles = [guild.add_role(name) for name in ("Friends", "Family")]
+    for name, there in (
+        ("allowed_channel_ids", [server.general.id, server.other.id]),
+        ("allowed_role_ids", [role.id for role in roles]),
+    ):
+        asked = await server.use(
+            server.ada, "config set", setting=name, value=" ".join(map(str, there))
+        )
+        await server.press(server.ada, asked, "Change it")
+        asked = await server.use(server.ada, "config set", setting=name, value=f"-{there[1]}")
+        assert f"{there[1]}> out of **{name}** (this server). Then" in asked.content
+        assert str(there[1]) in await server.value(name)
+
+
 async def test_an_undo_that_shuts_somebody_out_is_asked_about_like_the_change_itself(
     server: Server,
 ) -> None:

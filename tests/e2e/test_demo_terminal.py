@@ -284,6 +284,8 @@ async def test_menus_are_chosen_from_and_forms_filled_in_by_keys(
         terminal.type(ENTER)
         await terminal.shows("[ ] #general", "Space: mark")
         terminal.type(f" {DOWN} {ENTER}")
+        await terminal.shows("chosen channels only", "Leave it", READY)
+        terminal.type(f"/press Change it{ENTER}")
         await terminal.shows("Channels: #general, #games", READY)
         terminal.type(TAB * 2 + ENTER)
         await terminal.shows("[x] #general", "[x] #games")

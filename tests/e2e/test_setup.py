@@ -46,6 +46,15 @@ class Page:
         parts = [part for row in rows for part in row["components"]]
         return next(str(p["custom_id"]) for p in parts if placeholder in p.get("placeholder", ""))
 
+    async def choose(self, wanted: str, *values: object) -> str:
+        """Choose in a menu something that is asked about first, say yes, and return the question."""
+        await self.select(wanted, *values)
+        await self.shows("⚠️")
+        asked = self.message.content
+        await self.press("Change it")
+        await self.shows("That is changed now.")
+        return asked
+
     async def shows(self, text: str) -> None:
         """Wait until the page says something."""
         await self.discord.wait_until(lambda: text in self.message.content)
@@ -93,14 +102,13 @@ async def test_each_menu_changes_its_setting_and_the_page_shows_it(page: Page) -
     await page.select("Model", "small")
     await page.shows("1. Model: `small`")
     questions, friends = _there(page, "questions"), _there(page, "Friends")
-    await page.select("Channels", questions)
+    assert "chosen channels only" in await page.choose("Channels", questions)
     await page.shows(f"2. Channels: <#{questions}>")
-    assert "chosen channels only" in page.message.content
-    await page.select("Who may ask", friends)
+    assert "You have none of these roles yourself" in await page.choose("Who may ask", friends)
     await page.shows(f"3. Who may ask: <@&{friends}>")
     await page.select("When and where", "mention thread")
     await page.shows("in a thread for each question")
-    await page.select("Who may ask")
+    assert "everybody may ask" in await page.choose("Who may ask")
     await page.shows("3. Who may ask: everybody")
     history = await page.ada.slash(page.channel, "config history")
     await page.discord.wait_until(lambda: history.content)
@@ -110,7 +118,10 @@ async def test_each_menu_changes_its_setting_and_the_page_shows_it(page: Page) -
 async def test_one_choice_is_taken_back_by_one_undo(page: Page) -> None:
     await page.select("When and where", "mention thread")
     await page.shows("in a thread for each question")
-    await page.select("When and where", "never here")
+    asked = await page.choose("When and where", "never here")
+    assert asked == (
+        "⚠️ This sets **answer_to** to `never` (this server). Then I answer nobody in this server."
+    )
     await page.shows("4. When and where: Nowhere")
     undone = await page.ada.slash(page.channel, "config undo")
     await undone.wait_content()
@@ -144,6 +155,25 @@ async def test_persona_and_numbers_are_forms_with_what_holds_now(page: Page) -> 
     assert "temperature 0.3" in page.message.content
 
 
+async def test_nothing_that_shuts_somebody_out_holds_before_a_yes(page: Page) -> None:
+    questions, friends = _there(page, "questions"), _there(page, "Friends")
+    for menu, chosen in (
+        ("Channels", questions),
+        ("Who may ask", friends),
+        ("When and where", "never here"),
+        ("When and where", "every_message here"),
+    ):
+        await page.select(menu, chosen)
+        await page.shows("⚠️ This ")
+        assert "Then " in page.message.content
+        await page.press("Leave it")
+        await page.shows("Nothing was changed.")
+    for line in ("2. Channels: every", "3. Who may ask: everybody", "4. When and where: When I'm"):
+        assert line in page.message.content
+    await page.choose("Channels", questions, page.channel.id)
+    assert f"This takes <#{questions}> out of" in await page.choose("Channels", page.channel.id)
+
+
 async def test_a_test_question_is_answered_in_the_channel(page: Page) -> None:
     await page.ada.click(page.message, "Ask a test question")
     await page.discord.wait_until(
@@ -155,9 +185,12 @@ async def test_a_test_question_is_answered_in_the_channel(page: Page) -> None:
 async def test_blocking_oneself_is_asked_about_first(page: Page) -> None:
     await page.press("People")
     await page.shows("**People**")
-    asked = await page.select("never answer", page.ada.id)
-    await page.discord.wait_until(lambda: asked.content)
-    assert "You are on that list yourself" in asked.content
+    await page.select("never answer", page.ada.id)
+    await page.shows("You are on that list yourself")
+    await page.press("Leave it")
+    await page.shows("**People**")
+    assert "Nothing was changed." in page.message.content
+    assert "nobody is blocked" in page.message.content
     await page.press("Back")
     await page.shows("1. Model")
 
@@ -228,8 +261,8 @@ async def test_a_channels_own_settings_are_named_on_the_page(page: Page) -> None
 
 async def test_deleted_channels_are_no_marks_of_the_menu(page: Page) -> None:
     questions = _there(page, "questions")
-    await page.select("Channels", questions, page.channel.id)
-    await page.shows(f"<#{questions}>")
+    await page.choose("Channels", questions, page.channel.id)
+    await page.shows(f"2. Channels: <#{questions}>")
     page.discord.world.channels[questions].delete()
     await page.press("Refresh")
     await page.shows("1 of them deleted")

@@ -182,7 +182,7 @@ async def test_a_page_taken_elsewhere_changes_only_what_is_there(steady: Deploym
     me = place.people[identity.name]
     async with steady.bot():
         page = await opened(place, "setup")
-        data = part_of("way", STRING_SELECT, ("never here",), me)
+        data = part_of("way", STRING_SELECT, ("mention thread",), me)
 
         def bend(body: dict[str, Any]) -> None:
             shown = {**data, "type": STRING_SELECT, "options": [{"label": "x", "value": "x"}]}

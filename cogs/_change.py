@@ -28,6 +28,10 @@ CHANGED_MEANWHILE: Final = (
     "Something else was changed meanwhile, so nothing was taken back. /config history shows it."
 )
 
+_DEFAULT: Final = ("default", "the default")
+_ANY_MODEL: Final = ("auto", "automatic", "any", "none", "loaded", "whichever is loaded")
+_EVERY: Final = frozenset({"all", "alle", "any", "every", "everybody", "everyone", "*"})
+"""What people write into a list of those who are answered, so that all are."""
 _WORDS: Final = re.compile(r"[\s,;]++")
 _MENTION: Final = re.compile(r"[+-]?+(?:<[#@&!\d]{1,24}>|\d{1,20})|none", re.IGNORECASE | re.ASCII)
 
@@ -172,7 +176,7 @@ async def _tried(
 ) -> tuple[str, str | None]:
     """Check what a setting shall be against what there is; return it as the store reads it."""
     kind = setting_type(name)
-    if text is None:
+    if text is None or _means_no_value(interaction, kind, text):
         return kind.name, None
     if names.is_list(kind.target):
         text = _with_ids(interaction, kind, text)
@@ -189,10 +193,22 @@ async def _tried(
     return kind.name, text
 
 
+def _means_no_value(interaction: Interaction, kind: SettingType, text: str) -> bool:
+    """Return whether a text says to go back to what holds without a value, as it is shown."""
+    said = " ".join(text.strip(" `").casefold().split())
+    if kind.of == "model":
+        is_a_model = interaction.client.services.backend.model(text.strip()) is not None
+        return not is_a_model and said in {*_DEFAULT, *_ANY_MODEL, kind.written(None)}
+    return kind.name != "system_prompt" and said in _DEFAULT
+
+
 def _with_ids(interaction: Interaction, kind: SettingType, text: str) -> str:
     """Put ids in the place of names of channels and roles; spaces in a name need it to stand alone."""
     whole = text.strip()
-    parts = [whole] if _id_of(interaction, kind, whole) else _WORDS.split(whole)
+    is_one = _id_of(interaction, kind, whole) is not None
+    if kind.name.startswith("allowed_") and whole.casefold() in _EVERY and not is_one:
+        return "none"
+    parts = [whole] if is_one else _WORDS.split(whole)
     found = []
     for part in parts:
         entry = None if _MENTION.fullmatch(part) else _id_of(interaction, kind, part)

@@ -399,7 +399,9 @@ def require_model(client: ClawbotClient, name: str) -> str:
         return name_to_send(info, name, info.key)
     several = backend.fitting(name)
     keys = [model.key for model in known]
-    near = difflib.get_close_matches(name[:CHOICE_CHARS], keys, 3, 0.4)
+    typed = name[:CHOICE_CHARS].strip().casefold()
+    near = [key for key in keys if typed in key.casefold()][:3]
+    near = near or difflib.get_close_matches(typed, keys, 3, 0.4)
     listed = ", ".join(
         f"`{model_name(key)}`" for key in several or dict.fromkeys([*near, *keys[:8]])
     )
@@ -407,7 +409,9 @@ def require_model(client: ClawbotClient, name: str) -> str:
         raise _gate.GateError(
             f"Several models have nearly that name: {listed}. Choose one of these."
         )
-    raise _gate.GateError(f"The model's machine has no such model. It has {listed}.")
+    offer = " or ".join(f"`{model_name(key)}`" for key in near)
+    guess = f" Did you mean {offer}?" if near else ""
+    raise _gate.GateError(f"The model's machine has no such model.{guess} It has {listed}.")
 
 
 def choices(options: Sequence[str], current: str) -> list[app_commands.Choice[str]]:

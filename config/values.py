@@ -53,6 +53,10 @@ _MENTIONS: Final = MappingProxyType({"channel": "<#{}>", "role": "<@&{}>", "pers
 _MANY: Final = MappingProxyType(
     {"guild": "servers", "channel": "channels", "role": "roles", "person": "people"}
 )
+_NONE: Final = MappingProxyType(
+    {"guild": " for every server", "channel": " for every channel", "role": " for everybody"}
+)
+"""What no entry means, in a list of what is let in."""
 _SHORT: Final = MappingProxyType({"_ms": " ms", "_s": " s", "_bytes": " bytes"})
 _YES: Final = frozenset({"true", "yes", "on", "1"})
 _NO: Final = frozenset({"false", "no", "off", "0"})
@@ -109,8 +113,8 @@ def words(target: Target) -> str:
         return "on or off"
     if names.is_list(target):
         return (
-            f"at most {MOST_ENTRIES} {_MANY[of]}, by {'mention or id' if of in _MENTIONS else 'id'}, or none; "
-            "+ or - before each adds or removes it"
+            f"at most {MOST_ENTRIES} {_MANY[of]}, by {'mention or id' if of in _MENTIONS else 'id'}, or none"
+            f"{_NONE[of] if target.field.startswith('allowed_') else ''}; + or - before each adds or removes it"
         )
     allowed = names.allowed(target) + names.unit(target) + units.in_words(target)
     if get_origin(kind) is Literal:

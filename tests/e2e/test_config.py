@@ -320,6 +320,39 @@ async def test_a_model_that_isnt_there_is_refused_with_near_names(server: Server
     assert "qwen/qwen3-next-80b" in refused.content
 
 
+async def test_a_part_of_a_models_name_leads_to_that_model(server: Server) -> None:
+    refused = await server.use(server.ada, "config set", setting="model", value="NEXT")
+    assert "Did you mean `qwen/qwen3-next-80b`?" in refused.content
+
+
+async def test_what_stands_for_no_value_takes_back_what_was_set(server: Server) -> None:
+    for words in ("the loaded one", "`the loaded one`", "Auto", "none", "default"):
+        await server.use(server.ada, "config set", setting="model", value="qwen/qwen3-next-80b")
+        done = await server.use(server.ada, "config set", setting="model", value=words)
+        assert done.content.startswith("Removed. **model** `the loaded one`"), words
+    await server.use(server.ada, "config chat", temperature=0.3)
+    done = await server.use(server.ada, "config set", setting="temperature", value="default")
+    assert done.content.startswith("Removed. **temperature** `0.7`")
+
+
+async def test_all_and_everyone_let_everybody_in_and_refusals_say_what_none_means(
+    server: Server,
+) -> None:
+    asked = await server.use(server.ada, "config access", allowed_channel_ids=server.other)
+    await server.press(server.ada, asked, "Change it")
+    for name in ("allowed_channel_ids", "allowed_role_ids"):
+        for words in ("all", "Everyone", "alle"):
+            said = await server.use(server.ada, "config set", setting=name, value=words)
+            assert "none" in said.content or "in every channel" in said.content, said.content
+            assert "must be" not in said.content
+    refused = await server.use(
+        server.ada, "config set", setting="allowed_role_ids", value="@everyone"
+    )
+    assert "or none for everybody" in refused.content
+    refused = await server.use(server.ada, "config set", setting="blocked_channel_ids", value="all")
+    assert "is now" not in refused.content
+
+
 async def test_who_manages_a_server_is_never_locked_out_of_its_settings(server: Server) -> None:
     await server.use(
         server.ada, "config set", setting="blocked_channel_ids", value=str(server.general.id)

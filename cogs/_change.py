@@ -13,6 +13,7 @@ import discord
 from bot.core.domain import UserId
 from bot.core.permissions import listed, missing
 from bot.gateway.client import ClawbotClient
+from bot.prompt.render import PLACEHOLDERS, PRESETS, not_filled_in
 from bot.storage.setting_types import Change, Layer, Scope, SettingType, SettingValue, setting_type
 from cogs import _confirm, _convert, _gate, _respond, _settings, _silence
 from config import names
@@ -32,6 +33,8 @@ _DEFAULT: Final = ("default", "the default")
 _ANY_MODEL: Final = ("auto", "automatic", "any", "none", "loaded", "whichever is loaded")
 _EVERY: Final = frozenset({"all", "alle", "any", "every", "everybody", "everyone", "*"})
 """What people write into a list of those who are answered, so that all are."""
+_MOST_NAMED: Final = 5
+"""Placeholders of a persona that a sentence names."""
 _WORDS: Final = re.compile(r"[\s,;]++")
 _MENTION: Final = re.compile(r"[+-]?+(?:<[#@&!\d]{1,24}>|\d{1,20})|none", re.IGNORECASE | re.ASCII)
 
@@ -168,7 +171,23 @@ async def carry_out(interaction: Interaction, wanted: Wanted, scope: Scope) -> s
         before = "not set there" if made.old is None else _settings.value_words(name, made.old)
         new = _settings.value_words(name, made.new)
         lines.append(f"**{name}** is now {new} ({where}; before: {before}).")
+        lines += persona_remarks(str(made.new)) if name == "system_prompt" else []
     return "\n".join(lines)
+
+
+def persona_remarks(text: str) -> list[str]:
+    """Return what somebody who writes a persona may have meant otherwise, a sentence each."""
+    filled = listed([f"{{{each}}}" for each in PLACEHOLDERS])
+    unknown = not_filled_in(text)[:_MOST_NAMED]
+    found = []
+    if unknown:
+        verb = "isn't" if len(unknown) == 1 else "aren't"
+        found.append(
+            f"{listed(unknown)} {verb} filled in: the model gets it as it is. I fill in {filled}."
+        )
+    if len(text.split()) == 1:
+        found.append(f"That is one word. There are presets of these names: {listed(PRESETS)}.")
+    return [f"⚠️ {each}" for each in found]
 
 
 async def _tried(

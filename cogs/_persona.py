@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 from dataclasses import replace
 from functools import partial
@@ -27,13 +28,14 @@ MOST_BYTES: Final = SYSTEM_PROMPT_CHARS * 4
 """Longest file that is read: UTF-8 has at most four bytes a character."""
 DOWNLOAD_S: Final = 15.0
 """Seconds for Discord to hand out the file; the command is acknowledged meanwhile."""
-SHOWN_CHARS: Final = 1500
+SHOWN_CHARS: Final = 1200
 
 HINT: Final = "{bot}, {server}, {channel}, {user}, {date} and {time} are filled in."
 LONG: Final = (
     "This persona is longer than a form takes. Get it with /persona export, change the file, and give it "
     "back with /persona import."
 )
+LONGER: Final = f"A persona must be at most {SYSTEM_PROMPT_CHARS} characters; this one has {{}}."
 LARGE: Final = f"That file is too large: a persona has at most {SYSTEM_PROMPT_CHARS:,} characters."
 NO_TEXT: Final = "That file holds no plain text. Save it as text in UTF-8 and try again."
 NOT_GIVEN: Final = "Discord didn't give me that file. Please try again."
@@ -77,8 +79,11 @@ async def preview(interaction: Interaction, scope: Scope, text: str) -> None:
     """Show a persona as the model would get it here, to be used or left.
 
     Raises:
+        GateError: The text is too long.
         InvalidSettingError: The text isn't allowed.
     """
+    if len(text) > SYSTEM_PROMPT_CHARS:
+        raise _gate.GateError(LONGER.format(len(text)))
     await _change.tried(interaction, {FIELD: text}, scope)
     await _respond.say(
         interaction, _preview_text(interaction, scope, text), view=Preview(interaction, scope, text)
@@ -113,11 +118,12 @@ def _preview_text(interaction: Interaction, scope: Scope, text: str) -> str:
     seen = whole.replace("```", "'''")
     if len(seen) > SHOWN_CHARS:
         seen = f"{seen[:SHOWN_CHARS]}…\n({len(whole) - SHOWN_CHARS:,} more characters)"
+    remarks = "\n".join(_change.persona_remarks(str(value)))
     return (
         f"**This is what the model would get first**, about {static_tokens(whole):,} tokens:\n"
         f"```text\n{seen}\n```\n"
-        f"Nothing is changed yet. **{YES}** sets it for {_settings.scope_words(scope.layer)}."
-    )
+        f"Nothing is changed yet. **{YES}** sets it for {_settings.scope_words(scope.layer)}.\n{remarks}"
+    ).rstrip()
 
 
 async def read_file(interaction: Interaction, file: discord.Attachment) -> str:
@@ -133,7 +139,8 @@ async def read_file(interaction: Interaction, file: discord.Attachment) -> str:
     except (*_respond.LOST, TimeoutError) as exc:
         raise _gate.GateError(NOT_GIVEN) from exc
     try:
-        text = data[: MOST_BYTES + 1].decode("utf-8-sig").strip()
+        is_utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = data[: MOST_BYTES + 1].decode("utf-16" if is_utf_16 else "utf-8-sig").strip()
     except UnicodeDecodeError:
         raise _gate.GateError(NO_TEXT) from None
     if not text or "\x00" in text:

@@ -16,7 +16,7 @@ from bot.core.domain import ChannelId, GuildId, Origin, Place, PlaceKind, Questi
 from bot.core.permissions import listed
 from bot.gateway.client import ClawbotClient
 from bot.lmstudio.names import shown
-from bot.storage.setting_types import SETTING_TYPES, Layer, Scope
+from bot.storage.setting_types import SETTING_TYPES, InvalidSettingError, Layer, Scope
 from cogs import _change, _confirm, _convert, _forms, _gate, _persona, _places, _respond, _settings
 
 Interaction = discord.Interaction[ClawbotClient]
@@ -133,6 +133,12 @@ class SetupPage(discord.ui.View):
             return "⚠️ none is loaded"
         return f"{_settings.short(shown(info.key))}{'' if info.is_loaded else ' (not loaded yet)'}"
 
+    def _model_title(self) -> str:
+        """Name the menu of models, and say why some that are there aren't in it."""
+        known = self._shown_by.client.services.backend.known_models()
+        is_all = len(_settings.model_names(self._shown_by)) == len(known)
+        return "Model" if is_all else "Model; whoever runs me can allow others: /model allow"
+
     def _way_words(self) -> str:
         way = f"{self._held['answer_to']} {self._held['answer_in']}"
         return _WAYS.get(way, _WAYS["every_message here"])[0]
@@ -142,7 +148,7 @@ class SetupPage(discord.ui.View):
     def _fill(self) -> None:
         models = _settings.model_names(self._shown_by)[: MOST_PICKED - 1]
         if models:
-            self._menu("model", "Model", _model_options(models, self._held["model"]))
+            self._menu("model", self._model_title(), _model_options(models, self._held["model"]))
         self._picker("allowed_channel_ids", "Channels where I answer; none chosen: all")
         self._picker("allowed_role_ids", "Who may ask me; none chosen: everybody")
         self._menu("way", "When and where I answer", self._ways())
@@ -382,7 +388,19 @@ async def submitted(interaction: Interaction, form: _forms.Sent) -> None:
         for name in _NUMBERS
         if form.texts.get(name, "") not in {"", SETTING_TYPES[name].written(held[name])}
     }
+    refused = [why for name, text in wanted.items() if (why := _refusal(name, text))]
+    if refused:
+        raise _gate.GateError("\n".join(refused))
     await _apply(interaction, wanted)
+
+
+def _refusal(name: str, text: str) -> str:
+    """Return why a number can't be taken; each of a form's is told, since the form is gone then."""
+    try:
+        SETTING_TYPES[name].parse(text)
+    except InvalidSettingError as exc:
+        return exc.sentence
+    return ""
 
 
 async def _test(interaction: Interaction) -> None:

@@ -41,6 +41,7 @@ from cogs._settings import (
     scope_choices,
     scope_for,
     setting_choices,
+    source_words,
     value_choices,
     value_words,
 )
@@ -302,9 +303,7 @@ class AdminCog(commands.Cog):
             scope: Where; this server when left out
         """
         where = scope_for(interaction, scope)
-        by, at = UserId(interaction.user.id), self._services.clock.now()
-        change = await self._store.reset(where, "system_prompt", by, at)
-        await _respond.say(interaction, "Cleared." if change else "No persona was set there.")
+        await _change.change(interaction, {"system_prompt": None}, where)
 
 
 def _of(shown: Sequence[ShownSetting], kind: SettingType) -> ShownSetting:
@@ -316,11 +315,16 @@ def _overview(interaction: Interaction, shown: Sequence[ShownSetting]) -> list[s
     kinds = {kind.name: kind for kind in may_set(interaction)}
     lines = [describe_setting(line) for line in shown if line.layer is not Layer.FILE]
     rest = [
-        f"{line.key} {value_words(line.key, line.value, OVERVIEW_CHARS)}"
+        f"{line.key} {value_words(line.key, line.value, OVERVIEW_CHARS)}{_from_file(line)}"
         for line in shown
         if line.layer is Layer.FILE and line.key in kinds
     ]
     return [*lines, f"Not changed: {' · '.join(rest)}"]
+
+
+def _from_file(line: ShownSetting) -> str:
+    source = source_words(line)
+    return "" if source == "the default" else f" (from {source})"
 
 
 async def setup(bot: ClawbotClient) -> None:

@@ -363,7 +363,8 @@ def _question_lines(held: Held, days: int) -> list[str]:
 
 def deleted_text(done: Deleted) -> str:
     """Return what was deleted, in words."""
-    lines = [f"Deleted: {counted(done.questions, 'question')} and all that belonged to them."]
+    whom = "it" if done.questions == 1 else "them"
+    lines = [f"Deleted: {counted(done.questions, 'question')} and all that belonged to {whom}."]
     if done.stopped:
         lines.append(f"Stopped: {counted(done.stopped, 'question')}.")
     if not done.is_overwritten:

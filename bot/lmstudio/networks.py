@@ -24,7 +24,7 @@ _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
 
 NO_NETWORKS: Final = (
-    "No network is named in which I may use a server. Whoever runs me writes it into "
+    "No network is named in which I may use a server. Name one in "
     "CLAWBOT_LMSTUDIO__ALLOWED_NETWORKS, such as 192.168.1.0/24."
 )
 NOT_ALLOWED: Final = (

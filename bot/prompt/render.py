@@ -101,6 +101,17 @@ def fill(template: str, *, bot: str, server: str = "", channel: str = "") -> Per
     return Persona(text, "time" in used, "date" in used, "user" in used)
 
 
+PLACEHOLDERS: Final = ("bot", "server", "channel", "user", "date", "time")
+"""What ``fill`` fills in."""
+_IN_BRACES: Final = re.compile(r"(?<![{$])\{([^\W\d]\w{0,31})\}(?!\})")
+
+
+def not_filled_in(template: str) -> list[str]:
+    """Return what looks like a placeholder of a persona and isn't one, as it is written there."""
+    found = dict.fromkeys(match[1] for match in _IN_BRACES.finditer(template))
+    return [f"{{{name}}}" for name in found if name not in PLACEHOLDERS]
+
+
 _IMAGE_TOKENS = 1100
 _PDF_TOKENS = 1500
 _EMBED_CHARS = 1500

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -119,13 +120,14 @@ def setting_type(name: str) -> SettingType:
     """Return a setting by name.
 
     Raises:
-        InvalidSettingError: There is no such setting; the message names the nearest.
+        InvalidSettingError: There is no such setting; the message names one that is near.
     """
     kind = SETTING_TYPES.get(name.strip().lower())
     if kind is None:
-        nearest = names.nearest(name[:64], SETTING_TYPES)
+        near = difflib.get_close_matches(name[:64].casefold(), SETTING_TYPES, 1)
+        guess = f" Did you mean `{near[0]}`?" if near else ""
         raise InvalidSettingError(
-            f"There is no setting of that name. Did you mean `{nearest}`? /config show lists all."
+            f"There is no setting of that name.{guess} /config show lists all."
         )
     return kind
 

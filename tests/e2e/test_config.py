@@ -320,6 +320,27 @@ async def test_a_model_that_isnt_there_is_refused_with_near_names(server: Server
     assert "qwen/qwen3-next-80b" in refused.content
 
 
+async def test_only_a_name_that_is_near_is_offered_for_a_setting_that_isnt_there(
+    server: Server,
+) -> None:
+    far = await server.use(server.ada, "config show", setting="nix")
+    assert far.content == "There is no setting of that name. /config show lists all."
+    near = await server.use(server.ada, "config show", setting="Temperatur")
+    assert "Did you mean `temperature`?" in near.content
+
+
+async def test_what_the_operator_wrote_is_told_from_defaults(
+    discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channel: Channel, tmp_path: Path
+) -> None:
+    settings = settings_for(discord, lm, tmp_path, CLAWBOT_CHAT__TOP_P="0.5")
+    async with running(settings):
+        shown = await ada.slash(channel, "config show")
+        await shown.wait_content()
+        told = "".join(each.content for each in shown.messages)
+        assert "top_p `0.5` (from the settings file) · " in told
+        assert "temperature `0.7` · " in told
+
+
 async def test_a_part_of_a_models_name_leads_to_that_model(server: Server) -> None:
     refused = await server.use(server.ada, "config set", setting="model", value="NEXT")
     assert "Did you mean `qwen/qwen3-next-80b`?" in refused.content

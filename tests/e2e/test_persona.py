@@ -75,11 +75,34 @@ async def test_a_persona_is_taken_along_as_a_file(
         await desk.press(seen, "Use it")
         assert "ÄÄÄ" in await desk.held()
         assert "/persona export" in (await desk.use("edit", scope="channel")).content
+        seen = await desk.use("import", file=("p.txt", "You are Jörg.".encode("utf-16")))
+        assert "You are Jörg." in seen.content
         for data, words in (
             (b"\xff\xfe\x00", "no plain text"),
             (b"", "no plain text"),
             (b"x" * 24_001, "too large"),
             (b"x" * 6_001, "at most 6000 characters"),
+            (b"x" * 6_001, "this one has 6001"),
         ):
             refused = await desk.use("import", file=("p.txt", data))
             assert words in refused.content, (words, refused.content)
+
+
+async def test_what_is_no_placeholder_and_what_may_be_a_presets_name_is_told(
+    discord: DiscordSandbox, ada: Person, channel: Channel, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    desk = Desk(ada, channel)
+    async with running(settings_for(discord, lm, tmp_path)):
+        done = await desk.use("set", text="You are {bot} for {name} on {Datum}: {{x}} ${y} {1}.")
+        assert "{name} and {Datum} aren't filled in" in done.content
+        assert "{bot}, {server}, {channel}, {user}, {date} and {time}" in done.content
+        form = await desk.use("edit")
+        seen = await desk.send(form, "You are {bot}, a friend of {name}.")
+        assert "{name} isn't filled in" in seen.content
+        seen = await desk.send(form, "You are {bot}, a friend of {user}.")
+        assert "filled in" not in seen.content
+        done = await desk.use("set", text="pirate")
+        assert "presets of these names: helper" in done.content
+        cleared = await desk.use("clear")
+        assert cleared.content.startswith("Removed. **system_prompt** `You are")
+        assert "from the default" in cleared.content

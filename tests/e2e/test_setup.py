@@ -155,6 +155,28 @@ async def test_persona_and_numbers_are_forms_with_what_holds_now(page: Page) -> 
     assert "temperature 0.3" in page.message.content
 
 
+async def test_a_form_with_several_wrong_values_is_told_each_of_them(page: Page) -> None:
+    opened = await page.press("Numbers")
+    wrong = {"temperature": "hot", "top_p": "2", "max_tokens": "99"}
+    refused = await page.ada.submit(opened, wrong)
+    await refused.wait_content()
+    assert [line.split()[0] for line in refused.content.splitlines()] == [
+        "`temperature`",
+        "`top_p`",
+    ]
+
+
+async def test_the_menu_of_models_says_who_can_allow_those_that_arent_in_it(
+    discord: DiscordSandbox, ada: Person, channel: Channel, tmp_path: Path
+) -> None:
+    models = [Model("loaded"), Model("asleep", loaded=False)]
+    async with LMStudioSandbox(models) as lm, running(settings_for(discord, lm, tmp_path)):
+        opened = await ada.slash(channel, "setup")
+        await opened.wait_content()
+        page = Page(discord, lm, ada, channel, opened)
+        assert page.menu("Model; whoever runs me can allow others: /model allow")
+
+
 async def test_nothing_that_shuts_somebody_out_holds_before_a_yes(page: Page) -> None:
     questions, friends = _there(page, "questions"), _there(page, "Friends")
     for menu, chosen in (

@@ -359,11 +359,11 @@ class MessageCache:
         self._starters.pop(channel_id, None)
 
     def session_lost(self) -> None:
-        """Note that events may have been missed: live intervals end with what they hold."""
+        """Keep nothing: events may have been missed, and what was deleted meanwhile may not be read."""
         for channel in self._channels.values():
-            live = channel.live
-            if live is not None:
-                live.high = live.ids[-1] + 1 if live.ids else live.low
+            self._account(channel, -1)
+            channel.intervals = []
+        self._starters.clear()
 
     def _has_expired(self, message: IncomingMessage) -> bool:
         now = self._clock.now()

@@ -7,7 +7,7 @@ import asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.domain import MessageId
+from bot.core.domain import IncomingMessage, MessageId
 from bot.prompt.cache import MessageCache
 from tests.support.builders import HOME, message
 from tests.support.clock import FakeClock
@@ -15,12 +15,31 @@ from tests.unit.prompt.test_cache import Discord, ids
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["post", "post", "miss", "edit", "delete", "read", "read", "after"]),
+        st.sampled_from(
+            [
+                *("post", "post", "edit", "delete", "read", "read", "after"),
+                *("miss", "edit in a gap", "delete in a gap"),
+            ]
+        ),
         st.integers(1, 400),
         st.integers(1, 100),
     ),
     max_size=60,
 )
+
+
+def change(discord: Discord, cache: MessageCache, name: str, edited: IncomingMessage) -> None:
+    """Let a message be edited or deleted; in a gap, nobody tells of it."""
+    if name.startswith("edit"):
+        discord.messages[edited.id] = edited
+    else:
+        del discord.messages[edited.id]
+    if name.endswith("in a gap"):
+        cache.session_lost()
+    elif name == "edit":
+        cache.edited(edited)
+    else:
+        cache.deleted(HOME.channel_id, [edited.id])
 
 
 async def play(steps: list[tuple[str, int, int]], start: int, most: int) -> None:
@@ -35,12 +54,8 @@ async def play(steps: list[tuple[str, int, int]], start: int, most: int) -> None
                 cache.session_lost()
             else:
                 cache.observe(discord.messages[newest])
-        elif name == "edit" and number in discord.messages:
-            discord.messages[number] = message(number, f"edited {limit}")
-            cache.edited(discord.messages[number])
-        elif name == "delete" and number in discord.messages:
-            del discord.messages[number]
-            cache.deleted(HOME.channel_id, [MessageId(number)])
+        elif number in discord.messages and name.startswith(("edit", "delete")):
+            change(discord, cache, name, message(number, f"edited {limit}"))
         elif name == "read":
             there = [n for n in sorted(discord.messages) if n < number][-limit:]
             page = await cache.history(HOME, before=MessageId(number), limit=limit)

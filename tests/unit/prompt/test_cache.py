@@ -91,6 +91,18 @@ async def test_after_a_lost_session_the_gap_is_read_again() -> None:
     assert ids(await cache.history(HOME, limit=4)) == [10, 11, 12, 13]
 
 
+async def test_what_was_deleted_or_edited_in_a_gap_is_not_known_any_more() -> None:
+    discord = Discord(10)
+    cache = MessageCache(discord, 2000, FakeClock())
+    await cache.history(HOME, limit=5)
+    del discord.messages[8]
+    discord.messages[9] = message(9, "edited")
+    cache.session_lost()
+    assert await cache.fetch(HOME, MessageId(8)) is None
+    page = await cache.history(HOME, limit=3)
+    assert [m.text for m in page] == ["m7", "edited", "m10"]
+
+
 async def test_edits_and_deletions_show_at_once() -> None:
     discord = Discord(10)
     cache = MessageCache(discord, 2000, FakeClock())

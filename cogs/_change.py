@@ -127,7 +127,7 @@ async def undo(interaction: Interaction, scope: Scope) -> None:
         return "\n".join(map(_settings.describe_change, done)) or CHANGED_MEANWHILE
 
     if warnings:
-        await _ask(interaction, [*map(_settings.describe_undo, last), *warnings], do, scope)
+        await _ask(interaction, [*_settings.describe_undo(last), *warnings], do, scope)
     else:
         await _respond.say_lines(interaction, (await do(interaction)).splitlines())
 

@@ -73,7 +73,7 @@ class Yes(discord.ui.View):
 
     async def end(self, interaction: Interaction, text: str) -> None:
         """Say what became of it, in the question's place."""
-        await _respond.replace(interaction, text)
+        await _respond.replace_by_lines(interaction, text.splitlines())
 
     async def on_timeout(self) -> None:
         """Take the buttons away."""

@@ -72,15 +72,29 @@ MOST_PAGES: Final = 6
 
 async def say_lines(interaction: discord.Interaction, lines: Iterable[str]) -> None:
     """Answer as ``say`` does, in as many messages as the lines take."""
+    first, *further = _pages(lines)
+    await say(interaction, first)
+    for page in further:
+        await say_further(interaction, page)
+
+
+async def replace_by_lines(interaction: discord.Interaction[Any], lines: Iterable[str]) -> None:
+    """Rewrite a message as ``replace`` does, and go on in as many messages as the lines take."""
+    first, *further = _pages(lines)
+    await replace(interaction, first)
+    for page in further:
+        await say_further(interaction, page)
+
+
+def _pages(lines: Iterable[str]) -> list[str]:
+    """Return lines as messages, one at least."""
     pages = [""]
     for line in lines:
         for piece in _pieces(line):
             if units(pages[-1]) + 1 + units(piece) > MESSAGE_UNITS:
                 pages.append("")
             pages[-1] += f"\n{piece}" if pages[-1] else piece
-    await say(interaction, pages[0])
-    for page in pages[1:MOST_PAGES]:
-        await say_further(interaction, page)
+    return pages[:MOST_PAGES]
 
 
 async def say_further(

@@ -187,13 +187,20 @@ def describe_aim(key: str, old: object, new: object, layer: Layer) -> str:
         adds = [f"adds {value_words(key, came)} to"] if came else []
         takes = [f"takes {value_words(key, went)} out of"] if went else []
         return f"This {' and '.join([*adds, *takes])} **{key}** ({where})."
+    if new is None:
+        return f"This takes away what is set for **{key}** ({where})."
     return f"This sets **{key}** to {value_words(key, new)} ({where})."
 
 
-def describe_undo(change: Change) -> str:
-    """Return what taking a change back will do."""
-    steps = _steps(change.key, change.new, change.old)
-    return f"This takes back **{change.key}**: {steps} ({scope_words(change.scope.layer)})."
+def describe_undo(changes: Sequence[Change]) -> list[str]:
+    """Return what taking changes back will do; of several it is short, so that all of it is read."""
+    if len(changes) > 1:
+        return [describe_aim(each.key, each.new, each.old, each.scope.layer) for each in changes]
+    return [
+        f"This takes back **{each.key}**: {_steps(each.key, each.new, each.old)} "
+        f"({scope_words(each.scope.layer)})."
+        for each in changes
+    ]
 
 
 def _steps(key: str, old: object, new: object) -> str:

@@ -281,6 +281,31 @@ async def test_long_lists_and_many_settings_are_told_to_their_end(server: Server
     assert f"not set → {', '.join(f'<#{each.id}>' for each in many[:20])}" in told
 
 
+async def test_an_undo_of_several_long_lists_is_asked_about_and_told_to_its_end(
+    server: Server,
+) -> None:
+    guild = server.general.guild
+    assert guild is not None
+    lists = ("allowed_role_ids", "admin_role_ids")
+    for name in lists:
+        roles = " ".join(str(guild.add_role(f"{name}-{number}").id) for number in range(29))
+        asked = await server.use(server.ada, "config set", setting=name, value=roles)
+        if "⚠️" in asked.content:
+            await server.press(server.ada, asked, "Change it")
+    one = guild.add_role("One more")
+    await server.use(server.ada, "config access", allowed_role_ids=one, admin_role_ids=one)
+    asked = await server.use(server.ada, "config undo")
+    for name in lists:
+        assert f"This takes <@&{one.id}> out of **{name}** (this server)." in asked.content
+    assert "can't ask me any more" in asked.content
+    assert "can't change my settings any more" in asked.content
+    done = await server.press(server.ada, asked, "Change it")
+    await server.discord.wait_until(lambda: done.followups)
+    told = "\n".join([done.content, *(each.content for each in done.followups)])
+    assert all(f"undid **{name}**" in told for name in lists)
+    assert "…" not in told
+
+
 async def test_channels_and_roles_are_found_by_name_and_near_names_are_offered(
     server: Server,
 ) -> None:

@@ -61,6 +61,7 @@ async def test_a_command_takes_the_listed_name(
             ("model use", {"model": name}),
             ("config set", {"setting": "model", "value": name}),
         ):
+            await answer(discord, ada, channel, "config reset", setting="model")
             said = await answer(discord, ada, channel, command, **options)
             assert f"**model** is now `{KEY}`" in said.content
         reply = await reply_to(discord, ada, channel)

@@ -157,9 +157,11 @@ async def test_the_mark_goes_with_words_that_take_the_place_of_what_stands(
     async with running(settings):
         asked = await ada.mention(channel, "Hello?")
         await discord.wait_until(lambda: "👀" in asked.reactions)
+        await lm.wait_until(lambda: len(lm.completions) == 1)
     await discord.wait_until(lambda: not asked.reactions)
     async with running(settings):
         await discord.wait_until(lambda: "👀" in asked.reactions)
+        await discord.wait_reply(asked, until=lambda reply: "⏳" in reply.content)
         lm.resume()
         await discord.wait_reply(asked, until=lambda reply: "help you" in reply.content)
         await discord.wait_until(lambda: not asked.reactions)

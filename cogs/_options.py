@@ -19,7 +19,7 @@ Interaction = discord.Interaction[ClawbotClient]
 GROUPS: Final = {
     "chat": ("chat", "How I answer here"),
     "access": ("discord", "Where I answer, and whom"),
-    "everywhere": ("discord", "In which servers I answer, and who may write to me directly"),
+    "everywhere": ("discord", "In which servers I answer, and direct messages"),
     "server": ("lmstudio", "How long I wait for the model's machine"),
     "reading": ("context", "How much of a conversation and its files I read"),
     "limits": ("queue", "How much may be asked"),

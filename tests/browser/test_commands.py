@@ -70,14 +70,13 @@ async def test_a_command_pasted_as_one_line_is_understood(reader: Reader) -> Non
 
 async def test_what_is_required_is_asked_for_before_anything_is_sent(reader: Reader) -> None:
     await reader.become("Ada")
-    await reader.field.fill("/config set ")
-    form = reader.page.get_by_role("group", name="/config set")
+    await reader.field.fill("/model use ")
+    form = reader.page.get_by_role("group", name="/model use")
     await expect(reader.page.get_by_role("option").first).to_be_visible()
     await reader.page.keyboard.press("Escape")
     await reader.button("Send").click()
-    await expect(form.get_by_role("status")).to_contain_text("setting is required")
-    await form.get_by_role("combobox", name="setting").fill("temperature")
-    await form.get_by_role("combobox", name="value").fill("0.5")
+    await expect(form.get_by_role("status")).to_contain_text("model is required")
+    await form.get_by_role("combobox", name="model").fill("any")
     await form.get_by_role("button", name="+ scope").click()
     await form.get_by_role("combobox", name="scope").fill("nonsense")
     await reader.button("Send").click()

@@ -12,16 +12,20 @@ A process that never saw another one goes on where the database is away, as with
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from bot.core.clock import Clock, elapsed_s, within
 from bot.core.errors import StoreError
 from bot.core.tasks import TaskOwner, apart, end_tasks
+from bot.storage.engine import unreachable
+
+_log = logging.getLogger(__name__)
 
 LOOK_S: Final = 0.5
 """Seconds between looks."""
@@ -71,8 +75,11 @@ class Hold(ABC, Generic[_S]):
         now_s: For durations that nobody may mistake; in seconds.
 
     Attributes:
+        asked_for: What the database is asked for, in the log.
         waiting: How many other processes there are.
     """
+
+    asked_for: ClassVar[str]
 
     def __init__(
         self, connect: Callable[[], _S], clock: Clock, now_s: Callable[[], float] = elapsed_s
@@ -99,6 +106,34 @@ class Hold(ABC, Generic[_S]):
         """Whether this process may post: nobody else does in its place."""
         is_fresh = self._now_s() - self._sure_s <= SURE_S and self._answered_doubts == self._doubts
         return self._is_leading and (is_fresh or self.is_alone)
+
+    async def take(self) -> bool:
+        """Take what is to be held if it is free; return whether this process holds it.
+
+        Raises:
+            ConfigurationError: URL or driver are wrong.
+            DependencyError: The server can't be used.
+        """
+        try:
+            return await self._try()
+        except StoreError as exc:
+            raise unreachable(str(exc)) from exc
+
+    async def wait(self) -> None:
+        """Wait until this process holds it, for ever; a server that is away is asked again."""
+        is_told = False
+        while True:
+            try:
+                if await self._try():
+                    return
+                is_told = False
+            except StoreError as exc:
+                if not is_told:
+                    _log.warning(
+                        "the database can't be asked %s (%s); trying on", self.asked_for, exc
+                    )
+                is_told = True
+            await self._clock.sleep(LOOK_S)
 
     async def hold(self, work: Coroutine[Any, Any, object]) -> bool:
         """Run work while the hold lasts; where it is lost, the work is cancelled.
@@ -143,6 +178,14 @@ class Hold(ABC, Generic[_S]):
         """
         self._doubts += 1
         self._hurry.set()
+
+    @abstractmethod
+    async def _try(self) -> bool:
+        """Take what is to be held if it is free; return whether this process holds it.
+
+        Raises:
+            StoreError: The server can't be used.
+        """
 
     @abstractmethod
     async def _take_again(self) -> None:

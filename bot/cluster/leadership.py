@@ -12,7 +12,6 @@ from bot.cluster.hold import LOOK_S, SETTLE_S, Hold, LeadLostError
 from bot.cluster.hold import Session as HoldingSession
 from bot.core.clock import Clock, elapsed_s
 from bot.core.errors import StoreError
-from bot.storage.engine import unreachable
 from bot.storage.lease import Leader, LeaseSession, Mode, Standing, check_term
 
 _log = logging.getLogger(__name__)
@@ -54,6 +53,8 @@ class Leadership(Hold[Session]):
         leader: Who this process is while it leads.
     """
 
+    asked_for = "who leads"
+
     def __init__(
         self,
         connect: Callable[[], Session],
@@ -87,32 +88,6 @@ class Leadership(Hold[Session]):
     def guard(self) -> Callable[..., None]:
         """What a transaction that writes begins with: a look whether this process still leads."""
         return lambda connection: check_term(connection, self.leader)
-
-    async def take(self) -> bool:
-        """Lead if nobody does; return whether this process leads.
-
-        Raises:
-            ConfigurationError: URL or driver are wrong.
-            DependencyError: The server can't be used.
-        """
-        try:
-            return await self._try()
-        except StoreError as exc:
-            raise unreachable(str(exc)) from exc
-
-    async def wait(self) -> None:
-        """Wait until this process leads, for ever; a server that is away is asked again."""
-        is_told = False
-        while True:
-            try:
-                if await self._try():
-                    return
-                is_told = False
-            except StoreError as exc:
-                if not is_told:
-                    _log.warning("the database can't be asked who leads (%s); trying on", exc)
-                is_told = True
-            await self._clock.sleep(LOOK_S)
 
     async def _try(self) -> bool:
         """Lead if nobody does; else be seen as one who waits.

@@ -22,7 +22,6 @@ from bot.cluster.shares import next_step
 from bot.core.clock import Clock, elapsed_s
 from bot.core.errors import StoreError
 from bot.core.wording import counted
-from bot.storage.engine import unreachable
 from bot.storage.shares import ShareSession, Sight, check_member
 
 _log = logging.getLogger(__name__)
@@ -65,6 +64,8 @@ class Membership(Hold[Session]):
         sight: What the newest look has shown.
         slots: The model's slots that this process may use.
     """
+
+    asked_for = "for a part"
 
     def __init__(
         self,
@@ -135,32 +136,6 @@ class Membership(Hold[Session]):
         """Have a function called after each look."""
         self._on_look.append(listener)
 
-    async def take(self) -> bool:
-        """Join; return whether that could be.
-
-        Raises:
-            ConfigurationError: URL or driver are wrong.
-            DependencyError: The server can't be used.
-        """
-        try:
-            return await self._join()
-        except StoreError as exc:
-            raise unreachable(str(exc)) from exc
-
-    async def wait(self) -> None:
-        """Wait until this process has joined, for ever; a server that is away is asked again."""
-        is_told = False
-        while True:
-            try:
-                if await self._join():
-                    return
-                is_told = False
-            except StoreError as exc:
-                if not is_told:
-                    _log.warning("the database can't be asked for a part (%s); trying on", exc)
-                is_told = True
-            await self._clock.sleep(LOOK_S)
-
     async def agree(self, count: int) -> int:
         """Be ready to take shards; return how many there are for all processes."""
         self._is_ready = True
@@ -227,7 +202,7 @@ class Membership(Hold[Session]):
         with suppress(StoreError):
             await self._ask(lambda session: session.want(people, is_short=is_short))
 
-    async def _join(self) -> bool:
+    async def _try(self) -> bool:
         """Join, unless a process leads that shares nothing.
 
         Raises:

@@ -152,6 +152,13 @@ class Cluster:
             )
         return time.monotonic() - since_s
 
+    async def end_round(self, questions: list[Asked]) -> None:
+        """Wait until each question has an outcome, for the time of one round at most."""
+        with contextlib.suppress(TimeoutError):
+            await self.discord.wait_until(
+                lambda: not unsettled(self.discord, questions), timeout_s=ROUND_S
+            )
+
 
 async def go_wrong(cluster: Cluster, leader: Member, what: str) -> float:
     """Let something go wrong; returns the seconds until another process answered."""
@@ -233,7 +240,7 @@ async def measure(options: argparse.Namespace) -> int:
         async with cluster_in(Path(folder), server) as cluster:
             number = 0
             while cluster.kills < options.kills and time.monotonic() < until_s:
-                what = _next(number, rng)
+                what = next_fault(number, rng)
                 times.setdefault(what, []).append(await _round(cluster, what, number, rng, asked))
                 print(f"{cluster.kills} kills; {what}: {times[what][-1]:.1f} s", flush=True)
                 number += 1
@@ -248,7 +255,8 @@ async def measure(options: argparse.Namespace) -> int:
     return 1 if bad or is_late or peak > SLOTS else 0
 
 
-def _next(number: int, rng: random.Random) -> str:
+def next_fault(number: int, rng: random.Random) -> str:
+    """Choose what goes wrong in a round."""
     if number % 20 == 9:
         return STANDSTILL
     return rng.choices([KILL, TWO_KILLS, CUT], weights=[6, 2, 2])[0]
@@ -263,10 +271,7 @@ async def _round(
         each.note_kill(cluster.discord)
     asked += questions
     took_s = await go_wrong(cluster, leader, what)
-    with contextlib.suppress(TimeoutError):
-        await cluster.discord.wait_until(
-            lambda: not unsettled(cluster.discord, questions), timeout_s=ROUND_S
-        )
+    await cluster.end_round(questions)
     return took_s
 
 
@@ -276,12 +281,17 @@ def _free_port() -> int:
         return port
 
 
-def main(argv: list[str]) -> int:
-    """Run the benchmark; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="benchmarks failover")
-    parser.add_argument("--kills", type=int, default=100)
+def options_of(argv: list[str], name: str, kills: int, minutes: float) -> argparse.Namespace:
+    """Read the options of a benchmark that kills, with its defaults."""
+    parser = argparse.ArgumentParser(prog=f"benchmarks {name}")
+    parser.add_argument("--kills", type=int, default=kills)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
-        "--minutes", type=float, default=20.0, help="no further round after so many"
+        "--minutes", type=float, default=minutes, help="no further round after so many"
     )
-    return asyncio.run(measure(parser.parse_args(argv)))
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str]) -> int:
+    """Run the benchmark; returns the exit code."""
+    return asyncio.run(measure(options_of(argv, "failover", 100, 20.0)))

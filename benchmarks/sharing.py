@@ -28,19 +28,18 @@ from pathlib import Path
 from benchmarks.failover import (
     BAR_S,
     CUT,
-    KILL,
-    ROUND_S,
     SLOTS,
     STANDSTILL,
     START_S,
-    TAKEOVER_S,
     TWO_KILLS,
     Cluster,
     Member,
     cluster_in,
+    next_fault,
+    options_of,
     stand_still,
 )
-from benchmarks.kill import Asked, print_outcomes, settle, unsettled
+from benchmarks.kill import Asked, print_outcomes, settle
 from benchmarks.table import percentile, print_table
 from sandbox.discord import Channel, Message, Person
 from tests.postgres.server import find_programs, run_server
@@ -90,8 +89,7 @@ async def complete(cluster: Cluster, members: list[Member]) -> None:
 
 async def go_wrong(cluster: Cluster, victim: Member, what: str) -> float:
     """Let something go wrong; returns the seconds until all shards were served again."""
-    discord = cluster.discord
-    logins, began_s = len(discord.identifies), time.monotonic()
+    logins, began_s = len(cluster.discord.identifies), time.monotonic()
     if what == STANDSTILL:
         await stand_still(cluster.server)
         began_s = time.monotonic()
@@ -104,12 +102,9 @@ async def go_wrong(cluster: Cluster, victim: Member, what: str) -> float:
         await cluster.kill(random.choice([one for one in cluster.members if one is not victim]))
         began_s = time.monotonic()
     try:
-        await discord.wait_until(
-            lambda: len(discord.identifies) > logins and discord.online, timeout_s=TAKEOVER_S
-        )
+        return await cluster.taken_over(logins, began_s)
     finally:
         victim.is_cut = False
-    return time.monotonic() - began_s
 
 
 async def ask_everywhere(
@@ -173,10 +168,6 @@ def _is_whole(reply: Message) -> bool:
     return reply.content.endswith("The end.")
 
 
-def _is_settled(cluster: Cluster, asked: list[Asked]) -> bool:
-    return not unsettled(cluster.discord, asked)
-
-
 def _has_words(reply: Message) -> bool:
     return "eleven" in reply.content
 
@@ -201,7 +192,7 @@ async def measure(options: argparse.Namespace) -> int:
                 if cluster.kills >= options.kills or time.monotonic() > until_s:
                     break
                 await complete(cluster, cluster.members)
-                what = _next(number, rng)
+                what = next_fault(number, rng)
                 questions = await ask_everywhere(cluster, places, number, rng)
                 for each in questions:
                     each.note_kill(cluster.discord)
@@ -209,9 +200,7 @@ async def measure(options: argparse.Namespace) -> int:
                 took_s = await go_wrong(cluster, next(victims), what)
                 times.setdefault(what, []).append(took_s)
                 print(f"{cluster.kills} kills; {what}: {took_s:.1f} s", flush=True)
-                with contextlib.suppress(TimeoutError):
-                    is_over = partial(_is_settled, cluster, questions)
-                    await cluster.discord.wait_until(is_over, timeout_s=ROUND_S)
+                await cluster.end_round(questions)
             bad = await settle(cluster.discord, asked)
             print_outcomes(f"{cluster.kills} kills, seed {options.seed}", asked, cluster.discord)
             waits = await _bystander(cluster, places)
@@ -242,18 +231,6 @@ async def _bystander(
     return {"three processes": shared, "one process": await flooded(cluster, places)}
 
 
-def _next(number: int, rng: random.Random) -> str:
-    if number % 20 == 9:
-        return STANDSTILL
-    return rng.choices([KILL, TWO_KILLS, CUT], weights=[6, 2, 2])[0]
-
-
 def main(argv: list[str]) -> int:
     """Run the benchmark; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="benchmarks sharing")
-    parser.add_argument("--kills", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--minutes", type=float, default=15.0, help="no further round after so many"
-    )
-    return asyncio.run(measure(parser.parse_args(argv)))
+    return asyncio.run(measure(options_of(argv, "sharing", 30, 15.0)))

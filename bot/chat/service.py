@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 _AGAIN = frozenset({Origin.REGENERATE, Origin.CONTINUE})
-"""Doors of what was asked before: never part of a burst."""
+"""Sources of what was asked before: never part of a burst."""
 
 ESTIMATES = "token_estimates"
 """State: what was learned of each model's characters per token."""

@@ -18,7 +18,7 @@ from typing import Final, Protocol, TypeVar
 
 from bot.cluster.hold import LOOK_S, SETTLE_S, Hold, LeadLostError
 from bot.cluster.hold import Session as HoldingSession
-from bot.cluster.shares import next_step
+from bot.cluster.shares import next_change
 from bot.core.clock import Clock, elapsed_s
 from bot.core.errors import StoreError
 from bot.core.wording import counted
@@ -154,12 +154,12 @@ class Membership(Hold[Session]):
         while True:
             self._seen.clear()
             await self._seen.wait()
-            step = next_step(self._holdings(), self.number, count)
-            if step.give_up is not None:
-                self._shards -= {step.give_up}
+            change = next_change(self._holdings(), self.number, count)
+            if change.give_up is not None:
+                self._shards -= {change.give_up}
                 yield self._shards
-                await self._give_up(step.give_up)
-            elif step.take and await self._take(step.take):
+                await self._give_up(change.give_up)
+            elif change.take and await self._take(change.take):
                 yield self._shards
 
     @asynccontextmanager

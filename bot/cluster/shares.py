@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Change:
     """What one member does next.
 
     Attributes:
@@ -19,7 +19,7 @@ class Step:
     take: tuple[int, ...] = ()
 
 
-def next_step(held: Mapping[int, Collection[int]], own: int, count: int) -> Step:
+def next_change(held: Mapping[int, Collection[int]], own: int, count: int) -> Change:
     """Return what a member does, so that in the end all have as many, or one more.
 
     Whoever holds most keeps most, so that as little as possible changes hands; the first shard, to which
@@ -35,7 +35,7 @@ def next_step(held: Mapping[int, Collection[int]], own: int, count: int) -> Step
     target = share + (order.index(own) < rest)
     mine = held[own]
     if len(mine) > target:
-        return Step(give_up=max(mine))
+        return Change(give_up=max(mine))
     taken = {shard for shards in held.values() for shard in shards}
     free = [shard for shard in range(count) if shard not in taken]
-    return Step(take=tuple(free[: target - len(mine)]))
+    return Change(take=tuple(free[: target - len(mine)]))

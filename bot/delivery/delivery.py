@@ -4,7 +4,7 @@ An answer is owned by ``async with Delivery(...)``. Whoever reads the model call
 ``show``, which only note what is wanted; one task writes, one shows the typing indicator. ``finish``,
 ``fail`` and ``abort`` end the writing and wait for Discord.
 
-``Board`` holds the messages of one answer: what stands in them, and the next request towards what
+``Reconciler`` holds the messages of one answer: what stands in them, and the next request towards what
 should. Their nonces are the same in every run, so that no message is ever posted twice.
 """
 
@@ -200,7 +200,7 @@ class Operation:
         return self.part is not None and self.part.file is not None
 
 
-class Board:
+class Reconciler:
     """The messages of one answer.
 
     Args:
@@ -452,7 +452,7 @@ class Delivery:
         self._live_controls = live_controls
         self._on_own_lines = on_own_lines
         self._on_gone = on_gone
-        self._board = Board(sink, clock, question.id, posted=posted, on_posted=on_posted)
+        self._reconciler = Reconciler(sink, clock, question.id, posted=posted, on_posted=on_posted)
         now_s = clock.monotonic()
         self._stages = StageClock(now_s, settings.stage_after_s)
         self._source: Callable[[], str] | None = None
@@ -485,11 +485,11 @@ class Delivery:
     @property
     def message_ids(self) -> tuple[MessageId, ...]:
         """The messages posted so far, in order."""
-        return self._board.message_ids
+        return self._reconciler.message_ids
 
     def lost(self, message_id: MessageId) -> None:
         """Note that somebody else has deleted a message of the answer."""
-        self._board.lost(message_id)
+        self._reconciler.lost(message_id)
 
     def stage(self, stage: Stage) -> None:
         """Note what the question waits for; shown only while there is no text."""
@@ -599,7 +599,7 @@ class Delivery:
             False if Discord let some of it stand.
         """
         await self._end_writing()
-        while (operation := self._board.next_operation((), None, prune=True)) is not None:
+        while (operation := self._reconciler.next_operation((), None, prune=True)) is not None:
             try:
                 await self._paced(operation)
             except DeliveryError as exc:
@@ -628,11 +628,13 @@ class Delivery:
 
     async def _settle(self, parts: Sequence[Part], controls: Controls | None) -> None:
         began_s = self._clock.monotonic()
-        while (operation := self._board.next_operation(parts, controls, prune=True)) is not None:
+        while (
+            operation := self._reconciler.next_operation(parts, controls, prune=True)
+        ) is not None:
             try:
                 await self._paced(operation)
             except EditExhaustedError:
-                await self._board.replace(operation.index)
+                await self._reconciler.replace(operation.index)
             except (DeliveryForbiddenError, DeliveryRejectedError) as exc:
                 if operation.has_file:
                     raise _FileRefusedError(str(exc)) from exc
@@ -658,7 +660,7 @@ class Delivery:
 
     async def _perform(self, operation: Operation) -> None:
         try:
-            await self._board.perform(operation)
+            await self._reconciler.perform(operation)
         except (TargetGoneError, DeliveryForbiddenError) as exc:
             if isinstance(exc, TargetGoneError) or not operation.has_file:
                 self._set_gone(exc)
@@ -666,7 +668,7 @@ class Delivery:
         except DeliveryUnavailableError as exc:
             self._pacer.slowed(self._clock.monotonic(), exc.retry_after_s or 0.0)
             raise
-        if self._board.was_slow:
+        if self._reconciler.was_slow:
             self._pacer.slowed(self._clock.monotonic())
 
     async def _refused(
@@ -674,11 +676,11 @@ class Delivery:
     ) -> None:
         """Say once that Discord refused a message of the answer: in its place, or as one of its own."""
         await self._note(notice(exc.sentence))
-        refused = self._board.next_operation(parts, controls, prune=True)
-        if refused is not None and refused.index < len(self._board.message_ids):
+        refused = self._reconciler.next_operation(parts, controls, prune=True)
+        if refused is not None and refused.index < len(self._reconciler.message_ids):
             await self._settle((*parts[: refused.index], Part(notice(exc.sentence))), None)
         else:
-            await self._board.notice(exc.sentence)
+            await self._reconciler.notice(exc.sentence)
 
     async def _note(self, own_lines: str) -> None:
         if self._on_own_lines is not None:
@@ -714,7 +716,7 @@ class Delivery:
         if self._source is not None:
             if not self._has_news or now_s < self._edit_due_s:
                 return None, rank
-            operation = self._board.next_operation(
+            operation = self._reconciler.next_operation(
                 self._growing(), self._live_controls, prune=False
             )
             self._has_news = operation is not None
@@ -722,7 +724,7 @@ class Delivery:
         line = self._stages.line(now_s)
         if line is None:
             return None, Rank.STAGE
-        return self._board.next_operation(
+        return self._reconciler.next_operation(
             (Part(line),), self._live_controls, prune=False
         ), Rank.STAGE
 
@@ -745,7 +747,7 @@ class Delivery:
         except (TargetGoneError, DeliveryForbiddenError):
             return
         except EditExhaustedError:
-            await self._board.replace(operation.index)
+            await self._reconciler.replace(operation.index)
         except DeliveryUnavailableError as exc:
             _log.info("an interim edit failed (%s)", plain_reason(exc))
         except DeliveryError as exc:
@@ -781,7 +783,7 @@ class Delivery:
             if self._pacer.typing_in(now_s) <= 0 and (is_first or self._stages.is_working):
                 self._pacer.typed(now_s)
                 try:
-                    await self._board.typing()
+                    await self._reconciler.typing()
                 except (TargetGoneError, DeliveryForbiddenError) as exc:
                     self._set_gone(exc)
                     return

@@ -159,7 +159,7 @@ LINEAR_KINDS: Final = frozenset(
 _DIRECT_KINDS: Final = frozenset({PlaceKind.DM, PlaceKind.GROUP_DM})
 
 _POINTING: Final = frozenset({Origin.CONTINUE, Origin.CONTEXT_MENU})
-"""Doors where a person points at a message instead of writing one."""
+"""Sources where a person points at a message instead of writing one."""
 
 _LONG_ANSWER_CHARS = 1500
 """An answer this long may go on in further messages."""

@@ -22,7 +22,7 @@ from bot.storage.schema import departures, from_ms, opt_outs, to_ms, upsert
 
 _log = logging.getLogger(__name__)
 
-Look = Callable[[Connection, int], kept_sql.Step]
+Look = Callable[[Connection, int], kept_sql.Batch]
 
 FAILING: Final = "the database can't be written at the moment"
 
@@ -263,5 +263,5 @@ class KeptData:
         await self._database.write(save)
 
 
-def _at(look: Look, after_id: int) -> Callable[[Connection], kept_sql.Step]:
+def _at(look: Look, after_id: int) -> Callable[[Connection], kept_sql.Batch]:
     return lambda connection: look(connection, after_id)

@@ -21,7 +21,7 @@ STEP: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Batch:
     """How far a walk through the stored questions came.
 
     Attributes:
@@ -35,21 +35,21 @@ class Step:
     deleted: int = 0
 
 
-def entries_of_person(connection: Connection, person_id: UserId, after_id: int) -> Step:
+def entries_of_person(connection: Connection, person_id: UserId, after_id: int) -> Batch:
     """Return the next questions that hold a person's words."""
     window, last_id = _window(connection, after_id)
     found = entries_where(connection, *window, _names(person_id))
     own = [entry for entry in found if holds_words_of(entry.question, person_id)]
-    return Step(last_id, own)
+    return Batch(last_id, own)
 
 
-def entries_of_guild(connection: Connection, guild_id: GuildId, after_id: int) -> Step:
+def entries_of_guild(connection: Connection, guild_id: GuildId, after_id: int) -> Batch:
     """Return the next questions that were asked in a server."""
     window, last_id = _window(connection, after_id)
-    return Step(last_id, entries_where(connection, *window, questions.c.guild_id == guild_id))
+    return Batch(last_id, entries_where(connection, *window, questions.c.guild_id == guild_id))
 
 
-def forget_person(connection: Connection, person_id: UserId, after_id: int) -> Step:
+def forget_person(connection: Connection, person_id: UserId, after_id: int) -> Batch:
     """Delete the next questions that hold a person's words, and their name from those of others.
 
     One that can't be read and has their number in it is deleted, too.
@@ -72,16 +72,16 @@ def forget_person(connection: Connection, person_id: UserId, after_id: int) -> S
             values = {"question": stored, "asker_id": left.counts_for}
             connection.execute(update(questions).where(questions.c.id == row.id).values(values))
     delete_questions(connection, own)
-    return Step(last_id, deleted=len(own))
+    return Batch(last_id, deleted=len(own))
 
 
-def forget_guild(connection: Connection, guild_id: GuildId, after_id: int) -> Step:
+def forget_guild(connection: Connection, guild_id: GuildId, after_id: int) -> Batch:
     """Delete the next questions that were asked in a server."""
     window, last_id = _window(connection, after_id)
     query = select(questions.c.id).where(*window, questions.c.guild_id == guild_id)
     ids = connection.execute(query).scalars().all()
     delete_questions(connection, ids)
-    return Step(last_id, deleted=len(ids))
+    return Batch(last_id, deleted=len(ids))
 
 
 def guilds_known(connection: Connection) -> set[GuildId]:

@@ -10,7 +10,7 @@ import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
-from tests.e2e.test_doors import turns
+from tests.e2e.test_sources import turns
 from tests.support.application import running, settings_for
 
 LONG = "One lighthouse after another answered the call across the dark water. " * 12

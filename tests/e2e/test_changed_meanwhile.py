@@ -11,7 +11,7 @@ import pytest
 from bot.core.notices import LOST
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
-from tests.e2e.test_doors import turns
+from tests.e2e.test_sources import turns
 from tests.support.application import environment_between, running, settings_for
 from tests.support.process import clawbot
 

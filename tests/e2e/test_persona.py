@@ -11,7 +11,7 @@ from tests.support.application import running, settings_for
 
 
 @dataclass
-class Desk:
+class PersonaCommands:
     """Where Ada writes personas."""
 
     ada: Person
@@ -42,40 +42,40 @@ class Desk:
 async def test_a_persona_is_written_seen_and_used(
     discord: DiscordSandbox, ada: Person, channel: Channel, lm: LMStudioSandbox, tmp_path: Path
 ) -> None:
-    desk = Desk(ada, channel)
+    persona = PersonaCommands(ada, channel)
     async with running(settings_for(discord, lm, tmp_path)):
-        opened = await desk.use("edit", preset="coder")
+        opened = await persona.use("edit", preset="coder")
         assert "software engineer" in str(opened.modal)
-        seen = await desk.send(opened, "You are {bot} of #{channel}.")
+        seen = await persona.send(opened, "You are {bot} of #{channel}.")
         for words in (f"of #{channel.name}.", "what the model would get first", "Nothing is chang"):
             assert words in seen.content
-        assert "You are {bot} of" not in await desk.held()
-        again = await desk.press(seen, "Edit")
+        assert "You are {bot} of" not in await persona.held()
+        again = await persona.press(seen, "Edit")
         assert "You are {bot} of #{channel}." in str(again.modal)
-        left = await desk.press(seen, "Leave it")
+        left = await persona.press(seen, "Leave it")
         assert "Nothing was changed" in left.content
-        better = await desk.send(again, "You are {bot}, a pirate.")
-        await desk.press(better, "Use it")
-        assert "a pirate" in await desk.held()
+        better = await persona.send(again, "You are {bot}, a pirate.")
+        await persona.press(better, "Use it")
+        assert "a pirate" in await persona.held()
 
 
 async def test_a_persona_is_taken_along_as_a_file(
     discord: DiscordSandbox, ada: Person, channel: Channel, lm: LMStudioSandbox, tmp_path: Path
 ) -> None:
-    desk = Desk(ada, channel)
+    persona = PersonaCommands(ada, channel)
     async with running(settings_for(discord, lm, tmp_path)):
-        await desk.use("set", text="You are a pirate.")
-        exported = await desk.use("export")
+        await persona.use("set", text="You are a pirate.")
+        exported = await persona.use("export")
         assert exported.message is not None
         [file] = exported.message.attachments
         assert file.data.decode() == "You are a pirate."
         long_file = ("p.txt", ("Ä" * 5000).encode())
-        seen = await desk.use("import", file=long_file, scope="channel")
+        seen = await persona.use("import", file=long_file, scope="channel")
         assert "more characters" in seen.content
-        await desk.press(seen, "Use it")
-        assert "ÄÄÄ" in await desk.held()
-        assert "/persona export" in (await desk.use("edit", scope="channel")).content
-        seen = await desk.use("import", file=("p.txt", "You are Jörg.".encode("utf-16")))
+        await persona.press(seen, "Use it")
+        assert "ÄÄÄ" in await persona.held()
+        assert "/persona export" in (await persona.use("edit", scope="channel")).content
+        seen = await persona.use("import", file=("p.txt", "You are Jörg.".encode("utf-16")))
         assert "You are Jörg." in seen.content
         for data, words in (
             (b"\xff\xfe\x00", "no plain text"),
@@ -84,25 +84,25 @@ async def test_a_persona_is_taken_along_as_a_file(
             (b"x" * 6_001, "at most 6000 characters"),
             (b"x" * 6_001, "this one has 6001"),
         ):
-            refused = await desk.use("import", file=("p.txt", data))
+            refused = await persona.use("import", file=("p.txt", data))
             assert words in refused.content, (words, refused.content)
 
 
 async def test_what_is_no_placeholder_and_what_may_be_a_presets_name_is_told(
     discord: DiscordSandbox, ada: Person, channel: Channel, lm: LMStudioSandbox, tmp_path: Path
 ) -> None:
-    desk = Desk(ada, channel)
+    persona = PersonaCommands(ada, channel)
     async with running(settings_for(discord, lm, tmp_path)):
-        done = await desk.use("set", text="You are {bot} for {name} on {Datum}: {{x}} ${y} {1}.")
+        done = await persona.use("set", text="You are {bot} for {name} on {Datum}: {{x}} ${y} {1}.")
         assert "{name} and {Datum} aren't filled in" in done.content
         assert "{bot}, {server}, {channel}, {user}, {date} and {time}" in done.content
-        form = await desk.use("edit")
-        seen = await desk.send(form, "You are {bot}, a friend of {name}.")
+        form = await persona.use("edit")
+        seen = await persona.send(form, "You are {bot}, a friend of {name}.")
         assert "{name} isn't filled in" in seen.content
-        seen = await desk.send(form, "You are {bot}, a friend of {user}.")
+        seen = await persona.send(form, "You are {bot}, a friend of {user}.")
         assert "filled in" not in seen.content
-        done = await desk.use("set", text="pirate")
+        done = await persona.use("set", text="pirate")
         assert "presets of these names: helper" in done.content
-        cleared = await desk.use("clear")
+        cleared = await persona.use("clear")
         assert cleared.content.startswith("Removed. **system_prompt** `You are")
         assert "from the default" in cleared.content

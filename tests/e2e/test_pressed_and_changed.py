@@ -7,7 +7,7 @@ from pathlib import Path
 from cogs._actions import MAY_NOT_ASK
 from sandbox.discord import Channel, DiscordSandbox, Fault, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
-from tests.e2e.test_doors import turns
+from tests.e2e.test_sources import turns
 from tests.support.application import environment_between, running, settings_for
 from tests.support.process import clawbot
 

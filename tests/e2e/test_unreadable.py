@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.lmstudio import LMStudioSandbox
-from tests.e2e.test_doors import turns
+from tests.e2e.test_sources import turns
 from tests.support.application import running, settings_for
 
 ODD: tuple[dict[str, Any], ...] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.cluster.shares import Step, next_step
+from bot.cluster.shares import Change, next_change
 from bot.cluster.slots import fair_share
 
 
@@ -28,9 +28,9 @@ def test_steps_of_any_order_end_with_all_shards_held_evenly(
 ) -> None:
     held, count = start
     moves = 0
-    while able := [m for m in held if next_step(held, m, count) != Step()]:
+    while able := [m for m in held if next_change(held, m, count) != Change()]:
         member = data.draw(st.sampled_from(able))
-        step = next_step(held, member, count)
+        step = next_change(held, member, count)
         if step.give_up is not None:
             assert step.give_up in held[member]
             held[member] -= {step.give_up}
@@ -50,7 +50,7 @@ def test_no_shard_is_given_up_that_the_balance_does_not_need_and_direct_messages
     held, count = start
     most = -(-count // len(held))
     for member, shards in held.items():
-        given = next_step(held, member, count).give_up
+        given = next_change(held, member, count).give_up
         assert given != 0 or shards == {0}
         if given is not None:
             assert len(shards) > count // len(held)

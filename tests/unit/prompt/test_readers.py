@@ -1,4 +1,4 @@
-"""What a person may not read isn't read for them, by whatever door they come."""
+"""What a person may not read isn't read for them, whichever way it is asked for."""
 
 from __future__ import annotations
 

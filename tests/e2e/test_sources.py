@@ -1,4 +1,4 @@
-"""Every door leads to the same service: /ask, message menus, threads, direct messages, bursts."""
+"""Every source leads to the same service: /ask, message menus, threads, direct messages, bursts."""
 
 from __future__ import annotations
 

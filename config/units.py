@@ -1,7 +1,8 @@
-"""Units that people write behind numbers, in the languages that Discord has."""
+"""Units that people write behind numbers, and words for yes and no, in the languages that Discord has."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
 from types import MappingProxyType
@@ -41,6 +42,20 @@ _BYTES: Final = (
     ("m mb mib mo megabyte megabytes мб", 1024**2),
     ("g gb gib go gigabyte gigabytes гб", 1024**3),
 )
+_YES: Final = """
+    1 true yes y on enable enabled ja jo jep an ein aan aktiviert oui vrai activé marche sí si activado encendido
+    verdadero sì vero attivo attivato acceso sim ligado ativado ativo ingeschakeld til tændt på kyllä joo
+    päällä tak włączone włączony wł ano zapnuto zap igen be bekapcsolva da pornit activat uključeno taip įjungta có
+    vâng bật evet açık aktif ναι ενεργό ανοιχτό да вкл включено включен так увімк увімкнено हाँ हां चालू ใช่ เปิด ya
+    hidup nyala 是 对 對 开 開 打开 開啟 启用 啟用 はい オン 有効 네 예 켜기 켬 켜짐
+"""
+_NO: Final = """
+    0 false no n off disable disabled nein nee nej nei aus uit deaktiviert non faux désactivé arrêt desactivado
+    apagado falso disattivo disattivato spento não desligado desativado inativo uitgeschakeld fra slukket av ei pois
+    nie wyłączone wyłączony wył ne vypnuto vyp nem ki kikapcsolva nu oprit dezactivat isključeno išjungta không tắt
+    hayır kapalı όχι ανενεργό κλειστό нет выкл выключено выключен ні вимк вимкнено не изкл изключено नहीं बंद ไม่ ไม่ใช่
+    ปิด tidak mati nonaktif 否 不 不是 关 關 关闭 關閉 禁用 停用 いいえ オフ 無効 아니요 아니오 아뇨 끄기 끔 꺼짐
+"""
 
 
 def _table(*rows: tuple[str, str | int]) -> Mapping[str, Decimal]:
@@ -57,8 +72,36 @@ SIZES: Final = _table(*_BYTES)
 """Words for sizes, in bytes; as people say them, a kilobyte has 1024."""
 
 
-def of(target: Target) -> dict[str, Decimal]:
-    """Return the units that may stand behind a number, as factors of the field's own."""
+def _plain(word: str) -> str:
+    """Return a word as it is compared: Turkish has an i without a dot, which capitals don't tell apart."""
+    return unicodedata.normalize("NFKC", word).casefold().replace("ı", "i")
+
+
+SWITCHES: Final = MappingProxyType(
+    {_plain(word): word in _YES.split() for word in [*_YES.split(), *_NO.split()]}
+)
+"""Words for yes and no, on and off."""
+
+
+def switch(text: str) -> bool | None:
+    """Return what a word for yes or no means; ``None`` for any other."""
+    return SWITCHES.get(_plain(text.strip(" `.!")))
+
+
+def of(target: Target) -> dict[str, tuple[Decimal, ...]]:
+    """Return the units that may stand behind a number, each with what it may mean as a factor."""
+    found = _of_its_kind(target)
+    if found is not None:
+        return {unit: (factor,) for unit, factor in found.items()}
+    noun = target.field.rpartition("_")[2]
+    own = {noun, noun.removesuffix("s")}
+    own |= {f"/{noun}", "/min"} if "_per_" in target.field else set()
+    plain = dict.fromkeys(own, (Decimal(1),))
+    return {"k": (Decimal(1000),), **plain, "%": _percent(target)}
+
+
+def _of_its_kind(target: Target) -> dict[str, Decimal] | None:
+    """Return the units of a duration or a size, as factors of the field's own; ``None`` of other numbers."""
     field = target.field
     if field.endswith("_ms"):
         return {unit: seconds * 1000 for unit, seconds in DURATIONS.items()}
@@ -68,12 +111,15 @@ def of(target: Target) -> dict[str, Decimal]:
         return dict(SIZES)
     if field.endswith("_gib"):
         return {unit: size / 1024**3 for unit, size in SIZES.items()}
-    noun = field.rpartition("_")[2]
-    own = {noun, noun.removesuffix("s")} | ({f"/{noun}", "/min"} if "_per_" in field else set())
-    is_part = names.bounds(target.info.metadata).get("le") == 1
-    return {"k": Decimal(1000), **dict.fromkeys(own, Decimal(1))} | (
-        {"%": Decimal("0.01")} if is_part else {}
-    )
+    return None
+
+
+def _percent(target: Target) -> tuple[Decimal, ...]:
+    """Return what a percent may mean: a hundredth of one, or of the most that is allowed."""
+    most = names.bounds(target.info.metadata).get("le")
+    if names.kind(target) is not float or most is None:
+        return ()
+    return tuple(dict.fromkeys((Decimal("0.01"), Decimal(most) / 100)))
 
 
 def in_words(target: Target) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, Final, Literal, cast, get_origin
+from typing import Any, Final, Literal, cast, get_args, get_origin
 
 from pydantic import TypeAdapter
 
@@ -58,8 +59,10 @@ _NONE: Final = MappingProxyType(
 )
 """What no entry means, in a list of what is let in."""
 _SHORT: Final = MappingProxyType({"_ms": " ms", "_s": " s", "_bytes": " bytes"})
-_YES: Final = frozenset({"true", "yes", "on", "1"})
-_NO: Final = frozenset({"false", "no", "off", "0"})
+
+
+class SeveralMeaningsError(ValueError):
+    """A text may mean several values that are allowed; its arguments are these."""
 
 
 def read(target: Target, text: str, current: Sequence[int] = ()) -> object:
@@ -72,14 +75,16 @@ def read(target: Target, text: str, current: Sequence[int] = ()) -> object:
         current: The ids that such signs change.
 
     Raises:
-        ValueError: It isn't allowed, or may mean several values that are (``1,800``); pydantic's own
-            are for programmers, ``words`` for people.
+        SeveralMeaningsError: It may mean several values (``1,800``, ``70 %`` of 2).
+        ValueError: It isn't allowed; pydantic's own are for programmers, ``words`` for people.
     """
     check, allowed = adapter(target), []
     for reading in _reader(target)(text.strip(), current):
         with contextlib.suppress(ValueError):
             allowed.append(check.validate_python(reading))
-    if len(allowed) != 1:
+    if len(allowed) > 1:
+        raise SeveralMeaningsError(*allowed)
+    if not allowed:
         raise ValueError
     return allowed[0]
 
@@ -134,24 +139,27 @@ def _reader(target: Target) -> Callable[[str, Sequence[int]], Iterable[object]]:
     if kind is bool:
         return lambda text, _: [_switch(text)]
     if get_origin(kind) is Literal:
-        return lambda text, _: ["_".join(text.lower().split())]
+        choices = get_args(kind)
+        return lambda text, _: [_choice(text, choices)]
     if kind in {int, float}:
         known = units.of(target)
         return lambda text, _: _numbers(text, known, is_whole=kind is int)
     return lambda text, _: [_words_only(text)]
 
 
-def _numbers(text: str, known: dict[str, Decimal], *, is_whole: bool) -> Iterator[int | float]:
+def _numbers(
+    text: str, known: dict[str, tuple[Decimal, ...]], *, is_whole: bool
+) -> Iterator[int | float]:
     """Yield the numbers that a text may mean: ``1,800`` is two, by whose language it is."""
     found = _NUMBER.fullmatch(_in_ascii(text)) if len(text) <= NUMBER_CHARS else None
     if found is None:
         raise ValueError
     sign, digits, unit = found[1], found[2].strip(), _unit(found[3])
-    factor = known[unit] if unit in known else _no_unit(unit)
+    factors = known[unit] if unit in known else _no_unit(unit)
     plain, grouped = _PLAIN.fullmatch(digits), _grouped(digits)
     parts = [(plain[1], plain[2])] if plain and any(plain.groups()) else []
     parts += [(grouped[1], grouped[2])] if grouped else []
-    for before, fraction in parts:
+    for (before, fraction), factor in itertools.product(parts, factors):
         whole = "".join(filter(str.isdigit, before)) or "0"
         value = Decimal(f"{sign}{whole}.{fraction or 0}") * factor
         if not is_whole:
@@ -183,16 +191,25 @@ def _decimals(found: re.Match[str]) -> str:
     return f"{found[1] or 0}{str(part).removeprefix('0')}"
 
 
-def _no_unit(unit: str) -> Decimal:
+def _no_unit(unit: str) -> tuple[Decimal, ...]:
     if unit:
         raise ValueError
-    return Decimal(1)
+    return (Decimal(1),)
 
 
 def _switch(text: str) -> bool:
-    if text.lower() not in _YES | _NO:
+    meant = units.switch(text)
+    if meant is None:
         raise ValueError
-    return text.lower() in _YES
+    return meant
+
+
+def _choice(text: str, choices: Sequence[str]) -> str:
+    """Return the choice that a text names; off and on may be said in other languages, too."""
+    word, meant = "_".join(text.lower().split()), units.switch(text)
+    if word in choices or meant is None or text.isdigit():
+        return word
+    return "on" if meant else "off"
 
 
 def _words_only(text: str) -> str:

@@ -80,12 +80,15 @@ class SettingType:
         known = current if isinstance(current, tuple) else ()
         try:
             return cast("SettingValue", values.read(self.target, text, known))
+        except values.SeveralMeaningsError as exc:
+            meant = " or ".join(map(self.written, exc.args))
+            raise self.refused(f" What you wrote may mean {meant}: please write which.") from None
         except ValueError:
             raise self.refused() from None
 
-    def refused(self) -> InvalidSettingError:
-        """Return the refusal of a value."""
-        return InvalidSettingError(f"`{self.name}` must be {self.allowed}.")
+    def refused(self, remark: str = "") -> InvalidSettingError:
+        """Return the refusal of a value, with what more there is to say about it."""
+        return InvalidSettingError(f"`{self.name}` must be {self.allowed}.{remark}")
 
     def written(self, value: object) -> str:
         """Return a value as people read it."""

@@ -201,6 +201,49 @@ def test_other_values_are_refused_with_what_is_allowed(name: str, text: str) -> 
     assert SETTING_TYPES[name].allowed in caught.value.sentence
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "meant"),
+    [
+        ("temperature", "70 %", "0.7 or 1.4"),
+        ("temperature", "７０％", "0.7 or 1.4"),
+        ("hold_s", "1,800", "1.8 s or 1800 s"),
+    ],
+)
+def test_what_may_mean_several_values_is_refused_with_all_of_them(
+    name: str, text: str, meant: str
+) -> None:
+    with pytest.raises(InvalidSettingError) as caught:
+        parse_setting(name, text)
+    assert f"may mean {meant}: please write which." in caught.value.sentence
+
+
+def test_a_percent_that_can_mean_one_value_only_is_taken() -> None:
+    assert parse_setting("temperature", "150 %") == 1.5
+
+
+_IN_TURN = [
+    "ja nein", "yes no", "sí no", "oui non", "da ne", "sì no", "taip ne", "igen nem", "ja nee", "ja nei", "tak nie",
+    "sim não", "da nu", "kyllä ei", "ja nej", "có không", "evet hayır", "ano ne", "ναι όχι", "да не", "да нет",
+    "так ні", "हाँ नहीं", "ใช่ ไม่", "是 否", "はい いいえ", "對 不是", "예 아니요", "ya tidak", "an aus", "ON OFF", "Ein. Aus.",
+    "オン オフ", "开 关", "EVET HAYIR", "AÇIK KAPALI", "JA NEIN", "включено выключено", "켬 끔", "`on` `off`",
+]  # fmt: skip
+"""A yes and a no in each language that Discord has, and other forms of these."""
+
+
+@pytest.mark.parametrize("said", _IN_TURN)
+def test_yes_and_no_are_understood_in_the_languages_that_discord_has(said: str) -> None:
+    assert [parse_setting("waiting_mark", word) for word in said.split()] == [True, False]
+
+
+@pytest.mark.parametrize(("text", "value"), [("aus", "off"), ("NON", "off"), ("はい", "on")])
+def test_a_choice_of_on_and_off_is_understood_in_other_languages(text: str, value: str) -> None:
+    assert parse_setting("reasoning", text) == value
+
+
+def test_no_word_means_yes_and_no() -> None:
+    assert len(units.SWITCHES) == len(units._YES.split()) + len(units._NO.split())
+
+
 def test_a_refusal_does_not_repeat_what_was_typed() -> None:
     with pytest.raises(InvalidSettingError) as caught:
         parse_setting("temperature", "@everyone")

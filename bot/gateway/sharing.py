@@ -11,8 +11,8 @@ from bot.cluster.slots import SharedSlots
 from bot.core.concerns import Subject
 from bot.core.domain import GuildId, Question, UserId
 from bot.core.errors import StoreError
-from bot.gateway.connection import shard_of
 from bot.gateway.services import Services
+from bot.gateway.share import shard_of
 from bot.lmstudio.roster import SERVERS
 from bot.storage.postgres import News, announce
 

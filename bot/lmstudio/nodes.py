@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
 from typing import Final
 
 from bot.core.clock import Clock, within
@@ -102,9 +101,8 @@ class Node:
         transport: Its connections.
         circuit: Pauses a server that keeps failing.
         is_up: It answered the last time; ``None`` before the first probe ended.
-        failure: Why it couldn't be reached the last time; ``None`` while it answers.
+        is_loading: It said at its last look that it can't answer until its model is loaded.
         catalogue: Its models as last read; ``None`` before.
-        read_at: When that was.
         loading: Models being loaded by a question; the event is set when that is over.
         idle: Set while nothing runs here.
         alone: Held by a question that needs the shared context for itself.
@@ -127,9 +125,8 @@ class Node:
         self.transport = transport
         self.circuit = Circuit(clock)
         self.is_up: bool | None = None
-        self.failure: type[errors.BackendUnavailableError] | None = None
+        self.is_loading = False
         self.catalogue: Catalogue | None = None
-        self.read_at: datetime | None = None
         self.loading: dict[str, asyncio.Event] = {}
         self.idle = asyncio.Event()
         self.idle.set()
@@ -149,11 +146,6 @@ class Node:
         self.refused_names: set[str] = set()
         self.is_drained = False
         self._pace: Recent[str, float] = Recent(_MAX_LEARNED)
-
-    @property
-    def is_loading(self) -> bool:
-        """Whether it said at its last look that it can't answer until its model is loaded."""
-        return self.failure is not None and issubclass(self.failure, errors.StillLoadingError)
 
     @property
     def in_flight(self) -> int:
@@ -371,7 +363,7 @@ class Node:
             cause: The question whose request it was, if one was.
         """
         if isinstance(error, errors.BackendUnavailableError):
-            self.failure = type(error)
+            self.is_loading = isinstance(error, errors.StillLoadingError)
             self._set_up(is_up=False)
         elif cause is not None and isinstance(error, _MAY_BE_SHARED):
             self.circuit.fail(cause)
@@ -415,7 +407,7 @@ class Node:
             source = self.catalogue.source if self.catalogue and self.is_up else 0
             catalogue = await fetch_catalogue(self.transport, source)
         except errors.BackendUnavailableError as exc:
-            self.failure = type(exc)
+            self.is_loading = isinstance(exc, errors.StillLoadingError)
             self._set_up(is_up=False)
             return False
         except BackendError:
@@ -463,7 +455,7 @@ class Node:
                 learned.load.succeed()
         if self.catalogue is None or self.catalogue.models != catalogue.models:
             self.refused_names.clear()
-        self.catalogue, self.read_at = catalogue, self._clock.now()
+        self.catalogue = catalogue
 
     def _forget_other_load(self, model: ModelInfo) -> None:
         """Forget what was learned of a model that is loaded otherwise than when it was last."""
@@ -476,8 +468,6 @@ class Node:
         self._loaded_as[model.key] = load
 
     def _set_up(self, *, is_up: bool) -> None:
-        if is_up:
-            self.failure = None
         if self.is_up is not is_up:
             away = "doesn't answer; clawbot check and /diag network say why"
             if self.is_loading:
@@ -518,10 +508,9 @@ class Fleet:
             excluded: Servers that failed already.
             include_down: Where no server looks usable, take one that was found down.
         """
-        left = [n for n in self.nodes if n.index not in excluded and not n.is_drained]
-        candidates = [node for node in left if node.is_usable and node.circuit.allows]
+        candidates = self._candidates(excluded)
         if not candidates and include_down:
-            candidates = [node for node in left if node.circuit.allows]
+            candidates = self._candidates(excluded, include_down=True)
         home = self._warmth.home(conversation_key)
 
         infos = {node.index: node.model(model) for node in candidates}
@@ -541,6 +530,20 @@ class Fleet:
             return fit, not is_warm, node.in_flight >= node.slots, share, node.index
 
         return min(candidates, key=rank, default=None)
+
+    def has_others(self, excluded: frozenset[int]) -> bool:
+        """Return whether a server may be asked that hasn't failed already."""
+        return bool(self._candidates(excluded))
+
+    def _candidates(self, excluded: frozenset[int], *, include_down: bool = False) -> list[Node]:
+        return [
+            node
+            for node in self.nodes
+            if node.index not in excluded
+            and not node.is_drained
+            and (node.is_usable or include_down)
+            and node.circuit.allows
+        ]
 
     def home(self, conversation_key: str, node: Node) -> str | None:
         """Return the copy on this server that a conversation was answered by last."""

@@ -619,8 +619,7 @@ class Run:
         if not isinstance(error, _ELSEWHERE):
             return False
         excluded = self._excluded | {node.index}
-        key = self._request.conversation_key
-        if self._fleet.choose(self._plan.model, key, excluded) is None:
+        if not self._fleet.has_others(excluded):
             return False
         self._excluded = excluded
         return True

@@ -29,7 +29,8 @@ from typing import Final
 
 from bot.core.clock import Clock
 from bot.core.domain import QuestionId
-from bot.core.tasks import TaskOwner, log_ids
+from bot.core.tasks import TaskOwner
+from bot.ops.logs import current_question_id
 
 _log = logging.getLogger(__name__)
 
@@ -168,7 +169,7 @@ class Watchdog:
             _tell(logging.ERROR, "the event loop stands still", frame, silent_s)
 
     def _end(self, frame: FrameType | None, silent_s: float) -> None:
-        question_id = log_ids()[0]
+        question_id = current_question_id()
         if question_id is not None:
             with contextlib.suppress(OSError):
                 self._file.write_text(f"{question_id}\n", encoding="ascii")

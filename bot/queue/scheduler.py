@@ -755,15 +755,14 @@ class Scheduler:
             )
 
     def _refusal(self, bound: Bound, job: Job) -> str:
-        waits = sorted(self._look().values())
         if bound is Bound.PERSON:
             own = [s for key, s in self._look().items() if self._is_of(key, job.person_id)]
-            retry = in_words(min(own)[1] if own else self._durations.mean_s)
+            retry = in_words(min(own)[1])
             return (
                 f"You already have {counted(len(own), 'question')} waiting. "
                 f"Please ask again in about {retry}, when one of them has had its turn."
             )
-        retry = in_words(waits[0][1] if waits else self._durations.mean_s)
+        retry = in_words(min(self._look().values())[1])
         if bound is Bound.CHANNEL:
             return (
                 "Too many questions of this channel are waiting. "
@@ -792,5 +791,5 @@ def _group(job: Job) -> tuple[bool, int]:
 
 def _entry(job: Job) -> Entry:
     answer_tokens = max(1, job.cost_tokens - job.prompt_tokens)
-    cost = answer_tokens + PROMPT_SHARE * max(0, job.prompt_tokens)
+    cost = answer_tokens + PROMPT_SHARE * job.prompt_tokens
     return Entry(job.question_id, job.person_id, job.channel_id, cost)

@@ -75,6 +75,17 @@ async def test_whoever_asks_too_often_is_refused_and_nothing_is_kept(clock: Fake
     assert set(chat.journal.entries) == {1, 3}
 
 
+async def test_a_server_that_asks_too_often_is_refused_and_no_other(clock: FakeClock) -> None:
+    chat = Chat(clock, per_guild_per_minute=1)
+    await chat.service.submit(question(1), chat.sink)
+    with pytest.raises(RateLimitedError, match="This server"):
+        await chat.service.submit(question(2, asker=BOB), FakeSink(clock))
+    elsewhere = question(3, asker=BOB, place=replace(HOME, guild_id=GuildId(41)))
+    await chat.service.submit(elsewhere, FakeSink(clock))
+    assert set(chat.journal.entries) == {1, 3}
+    await chat.service.cancel()
+
+
 async def test_a_model_server_that_left_out_part_of_the_prompt_is_named(chat: Chat) -> None:
     cut = Completed(
         FinishReason.STOP,
@@ -182,6 +193,52 @@ async def test_a_question_that_is_being_taken_in_stops_with_its_persons_others(c
     assert stopped == [1]
     assert chat.outcome(1) is Outcome.STOPPED
     assert chat.backend.requests == []
+
+
+async def test_all_questions_of_a_kind_are_stopped_and_waited_for(chat: Chat) -> None:
+    for _ in range(2):
+        chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
+    await chat.service.submit(question(1), chat.sink)
+    later = NOON + timedelta(minutes=1)
+    elsewhere = question(2, place=replace(HOME, guild_id=GuildId(41)), asked_at=later)
+    await chat.service.submit(elsewhere, FakeSink(chat.clock))
+    await chat.pass_time(3)
+    stopping: list[asyncio.Task[int]] = []
+
+    async def stop() -> None:
+        stopping.append(
+            asyncio.create_task(
+                chat.service.stop_all(lambda q: q.place.guild_id == HOME.guild_id, 3600)
+            )
+        )
+        await chat.pass_time(1)
+
+    chat.journal.before_accept = stop
+    held = asyncio.Event()
+    chat.sink.before = held.wait
+    coming = question(3, asked_at=later + timedelta(minutes=1))
+    await chat.service.submit(coming, FakeSink(chat.clock))
+    assert not stopping[0].done(), "the last edit of the first one isn't through"
+    held.set()
+    await chat.pass_time()
+    assert await stopping[0] == 2
+    assert [chat.outcome(n) for n in (1, 2, 3)] == [Outcome.STOPPED, None, Outcome.STOPPED]
+    assert len(chat.backend.requests) == 2
+    await chat.service.cancel()
+
+
+async def test_where_nothing_is_asked_there_is_nothing_to_stop(chat: Chat) -> None:
+    assert await chat.service.stop_all(lambda _: True, 3600) == 0
+
+
+async def test_a_question_that_does_not_end_is_waited_for_no_longer_than_said(chat: Chat) -> None:
+    chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time(3)
+    chat.sink.before = asyncio.Event().wait
+    assert await chat.service.stop_all(lambda _: True, 0) == 1
+    assert chat.outcome(1) is None
+    await chat.service.cancel()
 
 
 async def test_a_question_whose_message_is_deleted_leaves_nothing_behind(chat: Chat) -> None:

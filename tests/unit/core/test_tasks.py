@@ -7,16 +7,17 @@ import threading
 
 import pytest
 
-from bot.core.tasks import apart, end_tasks, log_context, log_ids, start_shared
+from bot.core.tasks import apart, end_tasks, start_shared
+from bot.ops.logs import current_question_id, log_context
 
 
 async def test_work_for_everybody_is_of_no_one_question() -> None:
     async def seen() -> int | None:
-        return log_ids()[0]
+        return current_question_id()
 
     with log_context(question_id=7):
         assert await start_shared(seen(), name="shared") is None
-        assert log_ids()[0] == 7
+        assert current_question_id() == 7
 
 
 async def test_work_apart_brings_its_result_or_failure() -> None:

@@ -590,6 +590,52 @@ async def test_who_is_refused_hears_when_the_first_of_those_concerned_begins() -
     assert "about 40 seconds" in own.value.sentence
 
 
+async def test_who_has_several_questions_hears_when_the_first_of_them_begins() -> None:
+    harness = SchedulerHarness(Model(slots=1), max_waiting_person=2)
+    harness.submit(person=9)
+    for _ in range(2):
+        harness.submit(person=3)
+    with pytest.raises(QueueError, match="You already have 2 questions waiting") as own:
+        harness.submit(person=3)
+    assert "about 20 seconds" in own.value.sentence
+
+
+async def test_listeners_hear_of_a_wait_that_is_tens_of_seconds_less() -> None:
+    harness = SchedulerHarness(Model(slots=1))
+    first = harness.submit(person=1)
+    first.first_token()
+    await harness.clock.advance(40)
+    first.release()
+    harness.submit(person=1)
+    waits_s: list[float | None] = []
+    harness.scheduler.submit(harness.job(2), lambda t: waits_s.append(t.expected_wait_s))
+    for _ in range(40):
+        await harness.clock.advance(1)
+    assert waits_s == [39, 34, 25, 14, 5]
+
+
+@pytest.mark.parametrize(
+    ("prompt_tokens", "cost_tokens", "like_answer_tokens"),
+    [(1000, 1100, 200), (0, 100, 100), (100, 100, 11), (300, 200, 31)],
+)
+async def test_ten_tokens_of_prompt_are_charged_like_one_of_the_answer(
+    prompt_tokens: int, cost_tokens: int, like_answer_tokens: int
+) -> None:
+    """Whoever was given less begins next: half a token less than this, or half a token more."""
+    for more, begins in ((-1, 2), (0, 1)):
+        harness = SchedulerHarness(Model(slots=1))
+        tickets = [harness.submit(person=9)]
+        sizes = {1: (prompt_tokens, cost_tokens), 2: (5, 5 + like_answer_tokens + more)}
+        for person in (1, 1, 2, 2):
+            prompt, cost = sizes[person]
+            job = replace(harness.job(person), prompt_tokens=prompt, cost_tokens=cost)
+            tickets.append(harness.scheduler.submit(job))
+        for _ in range(3):  # the first, and one of each
+            tickets[running(tickets)[0]].release()
+        [third] = running(tickets)
+        assert tickets[third].job.person_id == begins
+
+
 async def test_what_runs_is_listed_with_its_job_before_who_waits() -> None:
     harness = SchedulerHarness(Model(slots=1))
     running, waiting = harness.submit(person=1), harness.submit(person=2)

@@ -12,7 +12,7 @@ from bot.lmstudio import LMStudioBackend
 from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, Model
 from tests.support.clock import FakeClock
 from tests.wire.lmstudio.conftest import PARIS
-from tests.wire.lmstudio.rig import a_request, ask, connected, listen, passing
+from tests.wire.lmstudio.rig import a_request, ask, connected, listen, nodes, passing
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/", "/api/v1"])
@@ -51,6 +51,33 @@ async def test_the_end_tells_model_usage_context_and_times(
     assert end.first_token_s is not None
     assert end.total_s is not None
     assert 0 <= end.first_token_s <= end.total_s
+
+
+@pytest.mark.parametrize(("pause_after", "first_token_s"), [(0, 20), (1, 0)])
+async def test_the_times_of_an_answer_count_from_its_own_request(
+    pause_after: int,
+    first_token_s: float,
+    sandbox: LMStudioSandbox,
+    backend: LMStudioBackend,
+    clock: FakeClock,
+) -> None:
+    await clock.advance(7)
+    sandbox.answer(Answer(PARIS, pause_after=pause_after))
+    asked = asyncio.create_task(listen(backend, a_request()))
+    await sandbox.wait_until(lambda: sandbox.completions)
+    await clock.advance(20)
+    sandbox.resume()
+    end = (await passing(clock, asyncio.wait_for(asked, None))).end
+    assert end.first_token_s == pytest.approx(first_token_s, abs=1)
+    assert end.total_s == pytest.approx(20, abs=1)
+
+
+async def test_a_question_goes_out_with_its_own_sampling(
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+) -> None:
+    await ask(clock, backend, a_request(max_tokens=321))
+    body = sandbox.completions[0].body
+    assert (body["temperature"], body["top_p"], body["max_tokens"]) == (0.7, 0.95, 321)
 
 
 async def test_an_answer_cut_by_length_says_so(
@@ -127,6 +154,51 @@ async def test_a_full_pool_is_asked_again_alone(clock: FakeClock) -> None:
         assert len(sandbox.completions) == 6
 
 
+async def test_a_question_that_found_the_pool_full_waits_a_minute_at_most_for_the_others(
+    sandbox: LMStudioSandbox, clock: FakeClock
+) -> None:
+    sandbox.script(Answer(PARIS, pause_after=1), Answer(PARIS))
+    async with connected(clock, sandbox.base_url, network_timeout_ms=120_000) as backend:
+        first = asyncio.create_task(listen(backend, a_request(conversation="first")))
+        await sandbox.wait_until(lambda: sandbox.completions)
+        await clock.advance(1)
+        sandbox.faults.next(Fault.POOL_FULL)
+        second = asyncio.create_task(listen(backend, a_request(conversation="second")))
+        await sandbox.wait_until(lambda: len(sandbox.completions) == 2)
+        for _ in range(118):
+            await clock.advance(0.5)
+        assert len(sandbox.completions) == 2
+        for _ in range(10):
+            await clock.advance(0.5)
+        assert len(sandbox.completions) == 3
+        sandbox.resume()
+        outcomes = [await passing(clock, asyncio.wait_for(task, None)) for task in (first, second)]
+        assert [outcome.text for outcome in outcomes] == [PARIS, PARIS]
+        assert len(sandbox.completions) == 3
+
+
+async def test_two_that_found_the_pool_full_are_asked_one_after_the_other(
+    sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+) -> None:
+    sandbox.answer(Answer(PARIS, pause_after=1))
+    asked = [asyncio.create_task(listen(backend, a_request(conversation="first")))]
+    await clock.advance(1)
+    sandbox.faults.next(Fault.POOL_FULL, times=2)
+    asked += [asyncio.create_task(listen(backend, a_request(conversation=c))) for c in "ab"]
+    for _ in range(10):
+        await clock.advance(0.5)
+    assert len(sandbox.completions) == 3
+    sandbox.resume()
+    for _ in range(10):
+        await clock.advance(0.5)
+    assert len(sandbox.completions) == 4
+    sandbox.answer(PARIS)
+    sandbox.resume()
+    outcomes = [await passing(clock, asyncio.wait_for(task, None)) for task in asked]
+    assert [outcome.text for outcome in outcomes] == [PARIS] * 3
+    assert len(sandbox.completions) == 5
+
+
 async def test_the_context_that_an_overflow_named_is_believed(
     sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
@@ -156,3 +228,15 @@ async def test_followers_of_a_load_start_together(clock: FakeClock) -> None:
         model = backend.model("a/b")
         assert model is not None
         assert model.is_loaded
+
+
+async def test_who_waits_for_a_load_is_told_how_long_the_last_one_took(clock: FakeClock) -> None:
+    async with (
+        LMStudioSandbox([Model("a/b", loaded=False)]) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
+    ):
+        nodes(backend)[0].learned("a/b").load_s = 40.0
+        asked = [asyncio.create_task(listen(backend, a_request(conversation=c))) for c in "ab"]
+        for outcome in [await passing(clock, asyncio.wait_for(task, None)) for task in asked]:
+            stages = [event for event in outcome.events if isinstance(event, Stage)]
+            assert Stage(StageKind.LOADING, expected_wait_s=40.0) in stages

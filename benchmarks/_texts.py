@@ -208,6 +208,7 @@ def _prompt_functions() -> dict[str, Callable[[str], object]]:
         "tokens.features": tokens.features,
         "static_tokens": tokens.static_tokens,
         "message_tokens": tokens.message_tokens.__wrapped__,
+        "static_tokens_within": lambda text: tokens.static_tokens_within(text, len(text)),
         "longest_within": lambda text: tokens.longest_within(text, len(text) // 8),
         "summary.kept_text": lambda text: summary.kept_text(text, len(text) // 8),
     }

@@ -13,7 +13,7 @@ from bot.core.notices import join_chunks
 from bot.prompt.attachments.decoding import Decoded
 from bot.prompt.attachments.kinds import FileKind, kind_of
 from bot.prompt.cleaning import clean_text, neutralise, readable, safe_name, skeleton
-from bot.prompt.tokens import longest_within, message_tokens, static_tokens
+from bot.prompt.tokens import longest_within, message_tokens, static_tokens, static_tokens_within
 
 PRESETS: Final[dict[str, str]] = {
     "helper": (
@@ -366,8 +366,8 @@ def _fitted(pieces: Iterable[_Piece], room: int) -> tuple[str, int]:
         The text, and how many characters didn't fit.
     """
     kept = [piece for piece in pieces if piece.text or piece.remark]
-    needs = [static_tokens(piece.frame) + static_tokens(piece.text) for piece in kept]
     room = max(0, room)
+    needs = [static_tokens(piece.frame) + static_tokens_within(piece.text, room) for piece in kept]
     words = min(needs[0], room) if kept and not kept[0].frame else 0
     dropped = missing = 0
     while True:
@@ -403,7 +403,7 @@ def fit(text: str, most_tokens: int) -> tuple[str, int]:
     Returns:
         The text or its beginning, and how many characters are missing.
     """
-    if static_tokens(text) <= most_tokens:
+    if longest_within(text, most_tokens) == len(text):
         return text, 0
     low = longest_within(text, most_tokens - 16)
     missing = len(text) - low

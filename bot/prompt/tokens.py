@@ -88,10 +88,20 @@ def static_tokens(text: str) -> int:
     return round(_dot(_DEFAULTS, features(text)))
 
 
+def static_tokens_within(text: str, most_tokens: int) -> int:
+    """Return ``static_tokens``, or one more than so many where there are more: the rest isn't looked at."""
+    counted: Features = (0.0,) * len(_DEFAULTS)
+    for start in range(0, len(text), _LOOK_CHARS):
+        counted = tuple(map(add, counted, features(text[start : start + _LOOK_CHARS])))
+        if round(_dot(_DEFAULTS, counted)) > most_tokens:
+            return most_tokens + 1
+    return round(_dot(_DEFAULTS, counted))
+
+
 def longest_within(text: str, most_tokens: int) -> int:
     """Return how many characters of a text's beginning are at most so many static tokens.
 
-    Each character is counted a few times at most, however long the text is.
+    Each character of these is counted a few times at most, and hardly any behind them.
     """
     counted: Features = (0.0,) * len(_DEFAULTS)
     start, step = 0, _LOOK_CHARS

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import SupportsIndex
 
 import pytest
 
 from bot.core.domain import ChatTurn, Role
-from bot.prompt.tokens import TokenEstimator, features, longest_within, static_tokens
+from bot.prompt.render import fit
+from bot.prompt.tokens import (
+    TokenEstimator,
+    features,
+    longest_within,
+    static_tokens,
+    static_tokens_within,
+)
 from sandbox.lmstudio.tokens import tokenize
 
 ENGLISH = "The quick brown fox jumps over the lazy dog while nobody is looking at it. " * 20
@@ -98,3 +106,23 @@ def test_a_beginning_of_so_many_tokens_is_the_longest_there_is(text: str, most: 
     length = longest_within(text, most)
     assert static_tokens(text[:length]) <= most
     assert length == len(text) or static_tokens(text[: length + 1]) > most
+    assert static_tokens_within(text, most) == min(static_tokens(text), most + 1)
+
+
+class Watched(str):
+    """A text that notes how far it was looked at."""
+
+    __slots__ = ("seen",)
+    seen: int
+
+    def __getitem__(self, index: SupportsIndex | slice) -> str:
+        assert isinstance(index, slice)
+        self.seen = max(getattr(self, "seen", 0), index.indices(len(self))[1])
+        return super().__getitem__(index)
+
+
+def test_of_a_long_text_no_more_is_counted_than_there_is_room_for() -> None:
+    text = Watched("a中" * 100_000)
+    assert static_tokens_within(text, 1000) == 1001
+    assert fit(text, 1000)[1] > 190_000
+    assert text.seen < 10_000

@@ -781,7 +781,7 @@ def _start_upkeep(
         tasks.start(_keep_copies(services), name="copies")
     if rests := _rests(services):
         resting = Resting(services.clock, rests)
-        resting.set_idle(not (line.waiting or line.running))
+        resting.set_idle(line.is_idle)
         line.on_idle(resting.set_idle)
         tasks.start(resting.run(), name="rest")
     tasks.start(_use_idle_time(services), name="idle-time")
@@ -801,8 +801,6 @@ async def _keep_copies(services: Services) -> None:
 def _rests(services: Services) -> list[Rest]:
     """Return what the operator wants done when nobody has asked for long."""
     settings, backend = services.settings.lmstudio, services.backend
-    if _is_shared(services.settings):
-        return []  # others may be asking
 
     async def suspend() -> None:
         if backend.is_available():
@@ -831,7 +829,7 @@ async def _use_idle_time(services: Services) -> None:
     idle, line = services.idle, services.scheduler
     services.overrides.subscribe(lambda _: idle.wake())
     await idle.until_wanted()
-    idle.set_idle(not (line.waiting or line.running))
+    idle.set_idle(line.is_idle)
     line.on_idle(idle.set_idle)
     services.backend.on_loads(idle.wake)
     await idle.run((services.introductions, services.warm, services.summaries))

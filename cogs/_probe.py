@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
+from secrets import randbits
 from typing import Final
 
 import discord
@@ -24,8 +25,9 @@ BUSY = (
     "Questions go first."
 )
 
-_TURNS: Final = count(1)
-"""Numbers of turns: a diagnosis takes one at each server. Messages have positive ids."""
+_TURNS: Final = count(1 + randbits(60))
+"""Numbers of turns: a diagnosis takes one at each server. Messages have positive ids, and other processes
+with the same slots other numbers."""
 
 
 def refusal(interaction: discord.Interaction[ClawbotClient]) -> str:
@@ -54,7 +56,9 @@ async def turn(interaction: discord.Interaction[ClawbotClient], model: str) -> A
     if not services.backend.is_available():
         yield ""
         return
-    busy = BUSY.format(running=services.scheduler.running, waiting=services.scheduler.waiting)
+    entries = services.scheduler.entries
+    running = sum(each.place is None for each in entries)
+    busy = BUSY.format(running=running, waiting=len(entries) - running)
     job = Job(
         question_id=QuestionId(-next(_TURNS)),
         person_id=UserId(interaction.user.id),

@@ -45,8 +45,9 @@ class Session(HoldingSession, Protocol):
     def give_up_shard(self, shard: int, member: int) -> None: ...  # noqa: D102
     def leave(self, member: int, shards: frozenset[int]) -> None: ...  # noqa: D102
     def take_slot(self, most: int, blocked: frozenset[int]) -> int | None: ...  # noqa: D102
-    def free_slots(self, slots: frozenset[int]) -> None: ...  # noqa: D102
-    def want(self, people: int, *, is_short: bool) -> None: ...  # noqa: D102
+    def tell(self, member: int, line: str, freed: frozenset[int]) -> None: ...  # noqa: D102
+    def try_idle(self) -> bool: ...  # noqa: D102
+    def end_idle(self) -> None: ...  # noqa: D102
     def try_turn(self, number: int) -> bool: ...  # noqa: D102
     def end_turn(self, number: int) -> None: ...  # noqa: D102
 
@@ -63,6 +64,7 @@ class Membership(Hold[Session]):
         number: This process's own.
         sight: What the newest look has shown.
         slots: The model's slots that this process may use.
+        is_idling: The time in which nobody asks is this process's to use.
     """
 
     asked_for = "for a part"
@@ -80,6 +82,7 @@ class Membership(Hold[Session]):
         self._is_ready = False
         self._shards: frozenset[int] = frozenset()
         self.slots: frozenset[int] = frozenset()
+        self.is_idling = False
         self._blocked: dict[int, float] = {}
         self._blocked_until_s = -math.inf
         self._seen = asyncio.Event()
@@ -118,15 +121,11 @@ class Membership(Hold[Session]):
         number = self.number
         return lambda connection: check_member(connection, number)
 
-    def elsewhere(self) -> str:
-        """Say what is asked through the others, and how many slots they have."""
-        others = self.sight.others
-        if not others:
-            return ""
-        people = counted(sum(each.people for each in others), "person", "people")
-        held = counted(sum(len(each.slots) for each in others), "slot")
-        processes = counted(len(others), "other process", "other processes")
-        return f"Through {processes} {people} ask now; they hold {held}, and give some up when asked here."
+    @property
+    def blocked(self) -> frozenset[int]:
+        """Slots that nobody takes yet: a member that is gone may still be ending what it ran in them."""
+        now_s = self._now_s()
+        return frozenset(slot for slot, until_s in self._blocked.items() if until_s > now_s)
 
     def hurry(self) -> None:
         """Look at once: another process has changed something."""
@@ -180,9 +179,8 @@ class Membership(Hold[Session]):
         Raises:
             StoreError: It isn't known.
         """
-        now_s = self._now_s()
-        blocked = frozenset(slot for slot, until_s in self._blocked.items() if until_s > now_s)
-        if now_s < self._blocked_until_s:
+        blocked = self.blocked
+        if self._now_s() < self._blocked_until_s:
             return False
         slot = await self._ask(lambda session: session.take_slot(most, blocked))
         if slot is None:
@@ -190,17 +188,27 @@ class Membership(Hold[Session]):
         self.slots |= {slot}
         return True
 
-    async def free_slots(self, count: int) -> None:
-        """Give slots back; where that can't be said, the end of the session says it."""
-        freed = frozenset(sorted(self.slots)[-count:])
-        self.slots -= freed
-        with suppress(StoreError):
-            await self._ask(lambda session: session.free_slots(freed))
+    async def tell(self, line: str, give_up: int) -> None:
+        """Tell the others of this process's line, and give so many slots up.
 
-    async def want_slots(self, people: int, *, is_short: bool) -> None:
-        """Be seen as one through whom so many people ask, and who has fewer slots than it should have."""
-        with suppress(StoreError):
-            await self._ask(lambda session: session.want(people, is_short=is_short))
+        Raises:
+            StoreError: It can't be said; the end of the session says that the slots are free.
+        """
+        freed = frozenset(sorted(self.slots)[len(self.slots) - give_up :])
+        self.slots -= freed
+        await self._ask(lambda session: session.tell(self.number, line, freed))
+
+    async def idle(self, *, is_wanted: bool) -> None:
+        """Take the time in which nobody asks, if it is free, or leave it to others.
+
+        Raises:
+            StoreError: The database can't be asked.
+        """
+        if is_wanted:
+            self.is_idling = await self._ask(lambda session: session.try_idle())
+        else:
+            self.is_idling = False
+            await self._ask(lambda session: session.end_idle())
 
     async def _try(self) -> bool:
         """Join, unless a process leads that shares nothing.
@@ -239,7 +247,8 @@ class Membership(Hold[Session]):
         self._began_session()
 
     def _began_session(self) -> None:
-        """Take no slot for a moment where others may come back to those that they use."""
+        """Hold no more than was taken again, and take no slot for a moment where others may come back to those that they use."""
+        self.is_idling = False
         if not self._is_alone:
             self._blocked_until_s = self._now_s() + SETTLE_S
 

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 Take = Callable[[str], Awaitable[None]]
 """Takes a change over; told whom it is about."""
 
-TO_BE_READ: Final = (News.SETTINGS, News.PEOPLE, News.STATE)
+TO_BE_READ: Final = (News.FORGET, News.SETTINGS, News.PEOPLE, News.STATE)
 """What is read again after a gap in the listening."""
 
 

@@ -47,8 +47,7 @@ def queue_text(
     running = [each for each in scheduler.entries if each.place is None]
     waiting = [each for each in scheduler.entries if each.place is not None]
     parts = [
-        _capacity(scheduler, is_available=is_available),
-        scheduler.elsewhere(),
+        _capacity(scheduler, len(running), len(waiting), is_available=is_available),
         _pool(scheduler),
         _warm(kept_warm),
         _listed("Being answered", running, may_name),
@@ -61,8 +60,8 @@ def queue_text(
     return "\n".join(filter(None, parts))
 
 
-def _capacity(scheduler: Scheduler, *, is_available: bool) -> str:
-    text = f"{scheduler.running} being answered on {counted(scheduler.slots, 'slot')}, {scheduler.waiting} waiting."
+def _capacity(scheduler: Scheduler, running: int, waiting: int, *, is_available: bool) -> str:
+    text = f"{running} being answered on {counted(scheduler.slots, 'slot')}, {waiting} waiting."
     if not is_available:
         return f"{text} No model's machine answers, so nothing begins until one is back."
     wait_s = scheduler.newcomer_wait_s
@@ -101,6 +100,8 @@ def _listed(title: str, entries: Sequence[QueueEntry], may_name: Callable[[Job],
 
 def _entry(entry: QueueEntry) -> str:
     text = f"<@{entry.job.person_id}> for {entry.for_s:.0f} s"
+    if entry.is_elsewhere:
+        text += ", by another process"
     if entry.place is None:
         return text
     if entry.expected_s is None:

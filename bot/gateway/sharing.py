@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 from bot.cluster.membership import Membership
@@ -11,14 +13,22 @@ from bot.cluster.slots import SharedSlots
 from bot.core.concerns import Subject
 from bot.core.domain import GuildId, Question, UserId
 from bot.core.errors import StoreError
+from bot.core.recent import Recent
+from bot.core.tasks import TaskOwner
 from bot.gateway.services import Services
 from bot.gateway.share import shard_of
 from bot.lmstudio.roster import SERVERS
-from bot.storage.postgres import News, announce
+from bot.storage.postgres import News
+from bot.storage.shares import Deletion, deletions, end_deletion, tell_deletion
 
 FORGET_S: Final = 4.0
 """Seconds that others get to end what they do for somebody whose data is deleted: longer than it takes
 them to stop it (``bot.chat.privacy``)."""
+KEEP_S: Final = 120.0
+"""Seconds for which a deletion can be heard of later: who doesn't listen listens again before that, or has
+begun anew."""
+HEARD: Final = 1_000
+"""Deletions that are remembered as heard."""
 
 
 class Sharing:
@@ -36,15 +46,16 @@ class Sharing:
         self._count = 1
         line, clock = services.scheduler, services.clock
         self._slots = SharedSlots(
-            membership, line, lambda: services.scheduler.slots, clock.monotonic
+            membership, line, clock, lambda job: services.limiter.count(job.person_id)
         )
-        line.bound(self._slots.look, membership.elsewhere)
-        line.on_idle(lambda _: self._slots.look())
-        membership.on_look(self._slots.look)
-        membership.on_look(self._use_idle_time)
+        line.share(self._slots)
+        membership.on_look(self._slots.news)
         self._news = Newsroom(services.settings.store.database_url or "", clock)
         for news, take in self._takers().items():
             self._news.on(news, take)
+        self._heard: Recent[int, None] = Recent(HEARD)
+        self._has_listened = False
+        self._tasks = TaskOwner()
         services.privacy.tell_others(self._tell)
         services.backfill.share(())
         services.chat.only(self._serves)
@@ -55,6 +66,7 @@ class Sharing:
             await self._news.run()
         finally:
             await self._slots.close()
+            await self._tasks.cancel()
 
     async def take(self, shard: int, count: int) -> None:
         """Take up what another process has left of a shard, before its first event."""
@@ -108,24 +120,31 @@ class Sharing:
         async def slots(_about: str) -> None:
             self._membership.hurry()
 
-        async def forget(about: str) -> None:
-            kind, member, number = about.split(" ")
-            if int(member) != self._membership.number:
-                who = int(number)
-                subject = (
-                    Subject(person_id=UserId(who))
-                    if kind == "person"
-                    else Subject(guild_id=GuildId(who))
-                )
-                await services.privacy.forget_in_memory(subject)
-
         return {
             News.SETTINGS: settings,
             News.PEOPLE: people,
             News.STATE: state,
             News.SLOTS: slots,
-            News.FORGET: forget,
+            News.FORGET: self._forget,
         }
+
+    async def _forget(self, told: str) -> None:
+        """Forget somebody; when the listening begins again, all of whom it wasn't heard.
+
+        When it begins for the first time, what memory holds is younger than most of these deletions.
+        """
+        if told:
+            number, _, about = told.partition(" ")
+            found, oldest_s = [Deletion(int(number), about)], KEEP_S
+        else:
+            found = await self._services.storage.read(deletions)
+            oldest_s = KEEP_S if self._has_listened else FORGET_S
+            self._has_listened = True
+        for each in found:
+            if each.number not in self._heard:
+                self._heard[each.number] = None
+                if each.age_s <= oldest_s:
+                    await self._services.privacy.forget_in_memory(_subject(each.about))
 
     async def _tell(self, who: Subject) -> None:
         """Have the others forget somebody, and give them the time for it."""
@@ -134,10 +153,20 @@ class Sharing:
         kind, number = (
             ("guild", who.guild_id) if who.person_id is None else ("person", who.person_id)
         )
-        about = f"{kind} {self._membership.number} {number}"
-        await self._services.storage.write(lambda c: announce(c, News.FORGET, about))
+        deletion = Deletion(secrets.randbelow(2**31), f"{kind} {number}")
+        self._heard[deletion.number] = None
+        await self._services.storage.write(lambda c: tell_deletion(c, deletion))
+        self._tasks.start(self._end(deletion), name="deletion")
         await self._services.clock.sleep(FORGET_S)
 
-    def _use_idle_time(self) -> None:
-        if not self._membership.is_alone:
-            self._services.idle.leave()
+    async def _end(self, deletion: Deletion) -> None:
+        await self._services.clock.sleep(KEEP_S)
+        with suppress(StoreError):  # a process that comes later tidies it away
+            await self._services.storage.write(lambda c: end_deletion(c, deletion))
+
+
+def _subject(about: str) -> Subject:
+    kind, _, number = about.partition(" ")
+    if kind == "person":
+        return Subject(person_id=UserId(int(number)))
+    return Subject(guild_id=GuildId(int(number)))

@@ -62,7 +62,6 @@ class IdleTime:
         self._clock = clock
         self._idle = asyncio.Event()
         self._idle.set()
-        self._is_ours = True
         self._news = asyncio.Event()
         self._piece: asyncio.Task[bool] | None = None
         self._spent_s = 0.0
@@ -72,18 +71,12 @@ class IdleTime:
     def set_idle(self, is_idle: bool) -> None:
         """Take note that nobody waits any more, or that somebody does: then the work ends at once."""
         if is_idle:
-            if self._is_ours:
-                self._idle.set()
-                self._news.set()
+            self._idle.set()
+            self._news.set()
             return
         self._idle.clear()
         if self._piece is not None:
             self._piece.cancel()
-
-    def leave(self) -> None:
-        """Use no idle time any more: other processes use the model, and nobody knows when all are idle."""
-        self._is_ours = False
-        self.set_idle(False)
 
     def wake(self) -> None:
         """Take note that there may be something to do."""

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
@@ -84,7 +84,7 @@ class CapacityGate:
         """Take over what the server says it can do."""
         self._capacity = capacity
 
-    def room_for(self, tokens: int, least: int) -> int:
+    def room_for(self, tokens: int, least: int, elsewhere: int = 0) -> int:
         """Return how many tokens of the shared pool work may use; 0 when it can't begin.
 
         A longest answer is rarely written, so where the pool has not room for all of it, what is
@@ -93,15 +93,16 @@ class CapacityGate:
         Args:
             tokens: Prompt and longest answer.
             least: Prompt and the shortest bound on the answer that is worth beginning with.
+            elsewhere: What work of other processes uses of the same pool.
         """
-        if not self._running:
+        if not self._running and not elsewhere:
             return tokens
         if len(self._running) >= self.slots:
             return 0
         pool = self._capacity.pool_tokens
         if pool is None:
             return tokens
-        free = pool - self.used_tokens
+        free = pool - self.used_tokens - elsewhere
         return min(tokens, free) if free >= least else 0
 
     def begin(self, key: int, tokens: int) -> None:
@@ -226,6 +227,23 @@ class Entry:
     cost: float
 
 
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """How far a queue is, and how far people and channels are in it.
+
+    Attributes:
+        line: Where the queue is.
+        channel_line: Where its channels are.
+        people: Of each person.
+        channels: Of each channel.
+    """
+
+    line: float = 0.0
+    channel_line: float = 0.0
+    people: Mapping[int, float] = field(default_factory=dict)
+    channels: Mapping[int, float] = field(default_factory=dict)
+
+
 class FairQueue:
     """The waiting questions, and how much the people of this busy time were given.
 
@@ -269,6 +287,10 @@ class FairQueue:
             return Bound.TOTAL
         return None
 
+    def of(self, person: int) -> Collection[int]:
+        """Return the keys of a person's questions."""
+        return self._queues.get(person, {}).keys()
+
     def push(self, entry: Entry) -> None:
         """Add to the end of the person's queue; bounds are the caller's to ask.
 
@@ -290,12 +312,20 @@ class FairQueue:
             self._channel_tags[entry.channel] = max(self._channel_tag, known)
         self._changed()
 
+    def insert(self, entry: Entry) -> None:
+        """Add to the place in the person's queue that it has by its key.
+
+        Raises:
+            ValueError: The key waits already.
+        """
+        self.push(entry)
+        self._queues[entry.person] = dict(sorted(self._queues[entry.person].items()))
+
     def put_back(self, entry: Entry) -> None:
         """Put back what was taken, to its place in its person's queue, its cost given back."""
         person = self._person_tags.get(entry.person)
         channel = self._channel_tags.get(entry.channel)
-        self.push(entry)
-        self._queues[entry.person] = dict(sorted(self._queues[entry.person].items()))
+        self.insert(entry)
         if person is not None:
             self._person_tags[entry.person] = person - entry.cost
         if channel is not None:
@@ -350,6 +380,27 @@ class FairQueue:
                     return
                 known.append(key)
             yield known[index]
+
+    def tags(self, people: Iterable[int], channels: Iterable[int]) -> Tags:
+        """Return how far the queue is, with these people and channels."""
+        return Tags(
+            self._tag,
+            self._channel_tag,
+            {person: self._person_tags.get(person, 0.0) for person in people},
+            {channel: self._channel_tags.get(channel, 0.0) for channel in channels},
+        )
+
+    def learn(self, tags: Tags) -> None:
+        """Take over what another queue for the same slots knows; of two that know, the later one is right."""
+        self._tag = max(self._tag, tags.line)
+        self._channel_tag = max(self._channel_tag, tags.channel_line)
+        for known, told in (
+            (self._person_tags, tags.people),
+            (self._channel_tags, tags.channels),
+        ):
+            for key, tag in told.items():
+                known[key] = max(known.get(key, 0.0), tag)
+        self._changed()
 
     def forget_people(self) -> None:
         """Forget who was served; for when nobody waits and nothing runs, so that nobody gains."""

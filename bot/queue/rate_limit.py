@@ -62,6 +62,10 @@ class RateLimiter:
                 self._guild.take(guild_id, now_s)
         return refusal
 
+    def count(self, person_id: UserId) -> None:
+        """Count a question that was taken by another process."""
+        self._person.take(person_id, self._clock.monotonic())
+
     def look(self, person_id: UserId, guild_id: GuildId | None) -> Refusal | None:
         """Return what ``take`` would, without counting anything."""
         return self._refusal(person_id, guild_id, self._clock.monotonic())

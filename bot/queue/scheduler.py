@@ -8,11 +8,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 from bot.core.clock import Clock, Timer
 from bot.core.domain import ChannelId, GuildId, QuestionId, UserId
@@ -272,12 +271,61 @@ class QueueEntry:
         for_s: How long it has waited, or has been worked on, in seconds.
         place: Its place, 1 is next; ``None`` while it is worked on.
         expected_s: Seconds until it is expected to begin; ``None`` when running or held.
+        is_elsewhere: It is another process's, which uses the same slots.
     """
 
     job: Job
     for_s: float
     place: int | None = None
     expected_s: float | None = None
+    is_elsewhere: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A question of another process that uses the same slots.
+
+    Attributes:
+        job: Which one.
+        member: The process's number.
+        since_s: Since when this process knows that it waits, or is worked on; in seconds of the
+            monotonic clock.
+    """
+
+    job: Job
+    member: int
+    since_s: float
+
+
+class Others(Protocol):
+    """The questions of other processes that use the same slots. Those that wait stand in the queue, too."""
+
+    @property
+    def waiting(self) -> dict[int, Elsewhere]:
+        """Those that wait, by their keys."""
+        ...
+
+    @property
+    def running(self) -> dict[int, Elsewhere]:
+        """Those that are worked on, by their keys."""
+        ...
+
+    @property
+    def may_use_idle_time(self) -> bool:
+        """Whether nobody asks elsewhere, and it is for this process to use that time."""
+        ...
+
+    def most_running(self) -> int:
+        """Return how many may run in this process now."""
+        ...
+
+    def changed(self) -> None:
+        """Take note that this process's questions have changed."""
+        ...
+
+    def drop(self, key: int) -> None:
+        """Take note that a question is this process's by now."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,9 +346,6 @@ class Scheduler:
     """The queue of questions.
 
     Call its methods from the event loop's thread. ``submit`` grants at once where there is room.
-
-    Attributes:
-        elsewhere: Says in a sentence what others do who use the same slots; empty where there are none.
 
     Args:
         settings: Bounds, and how long to hold.
@@ -337,9 +382,7 @@ class Scheduler:
         self._is_closed = False
         self._ticker: Timer | None = None
         self._view: dict[int, tuple[int, float]] | None = None
-        self._most_running = math.inf
-        self._on_short: Callable[[], None] = _nothing
-        self.elsewhere: Callable[[], str] = str
+        self._others: Others | None = None
         self._was_idle = True
         self._on_idle: list[Callable[[bool], None]] = []
 
@@ -360,26 +403,37 @@ class Scheduler:
         return self._gate.slots
 
     @property
-    def people(self) -> int:
-        """How many people's questions wait or run."""
-        waiting = [each.ticket.job.person_id for each in self._waiting.values()]
-        return len({*waiting, *(each.job.person_id for each in self._running.values())})
+    def working(self) -> int:
+        """How many of these use a slot at the moment, and don't wait between two tries."""
+        return self._gate.running
 
-    def bound(self, on_short: Callable[[], None], elsewhere: Callable[[], str] = str) -> None:
-        """Run only as many as ``allow`` says, for now none: others use the same slots.
+    @property
+    def room(self) -> int:
+        """How many could run at this moment, if the slots were for this process alone."""
+        is_paused = self._clock.monotonic() < self._paused_until_s
+        if self._is_closed or is_paused or not self._was_available:
+            return 0
+        return self._gate.slots
 
-        Args:
-            on_short: Called when something could begin if more were allowed.
-            elsewhere: Says what the others do.
-        """
-        self._most_running, self._on_short, self.elsewhere = 0, on_short, elsewhere
+    @property
+    def queue(self) -> FairQueue:
+        """Who waits, also elsewhere."""
+        return self._queue
 
-    def allow(self, most: int) -> None:
-        """Run at most so many from now on; those that run go on."""
-        is_more = most > self._most_running
-        self._most_running = most
-        if is_more:
-            self._fill()
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits or is answered, and the model's idle time is this process's."""
+        is_empty = not self._waiting and not self._running
+        return is_empty and (self._others is None or self._others.may_use_idle_time)
+
+    def jobs(self) -> tuple[list[Job], list[Job]]:
+        """Return who waits and who is answered in this process."""
+        waiting = [each.ticket.job for each in self._waiting.values()]
+        return waiting, [each.job for each in self._running.values()]
+
+    def share(self, others: Others) -> None:
+        """Use the same slots as other processes."""
+        self._others = others
 
     @property
     def pool_tokens(self) -> int | None:
@@ -390,7 +444,7 @@ class Scheduler:
     @property
     def used_tokens(self) -> int:
         """How much of the shared context running answers may use."""
-        return self._gate.used_tokens
+        return self._gate.used_tokens + self._tokens_elsewhere()
 
     @property
     def entries(self) -> list[QueueEntry]:
@@ -398,15 +452,20 @@ class Scheduler:
         now_s = self._clock.monotonic()
         running = [QueueEntry(each.job, now_s - each.began_s) for each in self._running.values()]
         waiting = []
-        for key in self._queue.order():
-            each = self._waiting[QuestionId(key)]
-            ticket = each.ticket
-            waiting.append(
-                QueueEntry(
-                    ticket.job, now_s - each.since_s, ticket.position, ticket.expected_wait_s
-                )
-            )
-        return running + waiting
+        for key, (place, wait_s) in self._look().items():
+            if (own := self._waiting.get(QuestionId(key))) is not None:
+                job, since_s, ticket = own.ticket.job, own.since_s, own.ticket
+                waiting.append(QueueEntry(job, now_s - since_s, place, ticket.expected_wait_s))
+            elif self._others is not None:
+                there = self._others.waiting[key]
+                for_s = now_s - there.since_s
+                waiting.append(QueueEntry(there.job, for_s, place, wait_s, is_elsewhere=True))
+        if self._others is not None:
+            running += [
+                QueueEntry(each.job, now_s - each.since_s, is_elsewhere=True)
+                for each in self._others.running.values()
+            ]
+        return sorted(running, key=lambda each: -each.for_s) + waiting
 
     @property
     def mean_answer_s(self) -> float:
@@ -416,9 +475,9 @@ class Scheduler:
     @property
     def newcomer_wait_s(self) -> float:
         """Expected wait of a question that is asked now, in seconds; without a model that is away."""
-        if not self._waiting and len(self._running) < self.slots:
+        if not self._queue and len(self._running_for_s()) < self.slots:
             return 0.0
-        return self._waits_s(len(self._waiting) + 1)[-1]
+        return self._waits_s(len(self._queue) + 1)[-1]
 
     def on_idle(self, callback: Callable[[bool], None]) -> None:
         """Call back with True when the last question has ended, and with False when one enters.
@@ -451,8 +510,10 @@ class Scheduler:
             raise ValueError(f"question {job.question_id} is in the queue already")
         if not has_place and (sentence := self.refusal(job)):
             raise QueueError(sentence)
+        if self._others is not None:
+            self._others.drop(job.question_id)
         ticket = Ticket(job, self, on_change)
-        self._queue.push(_entry(job))
+        self._queue.push(entry_of(job))
         self._enter(ticket)
         return ticket
 
@@ -470,6 +531,7 @@ class Scheduler:
     def wake(self) -> None:
         """Look at once whether something may begin; call when capacity or availability changed."""
         self._pump()
+        self._tell_idle()
         self._tell()
 
     def close(self) -> list[Job]:
@@ -479,7 +541,8 @@ class Scheduler:
             Those who waited, in order.
         """
         self._is_closed = True
-        jobs = [self._waiting[QuestionId(key)].ticket.job for key in self._queue.order()]
+        order = map(QuestionId, self._queue.order())
+        jobs = [self._waiting[key].ticket.job for key in order if key in self._waiting]
         for job in jobs:
             self._fail(job.question_id, QueueError(_KEPT))
         if self._ticker is not None:
@@ -505,7 +568,7 @@ class Scheduler:
         """Take note of what is known of a question once its prompt is built: it may begin now."""
         ticket.job = job
         if ticket.state is TicketState.WAITING:
-            self._queue.reprice(job.question_id, _entry(job).cost)
+            self._queue.reprice(job.question_id, entry_of(job).cost)
             self._pump()
 
     def leave(self, ticket: Ticket) -> bool:
@@ -540,7 +603,7 @@ class Scheduler:
         if self._is_closed:
             ticket.fail(QueueError(_KEPT))
             return True
-        self._queue.put_back(_entry(ticket.job))
+        self._queue.put_back(entry_of(ticket.job))
         self._gate.ramp()
         self._paused_until_s = now_s + min(30.0, 2.0**ticket.requeues - 1.0)
         self._enter(ticket)
@@ -579,11 +642,11 @@ class Scheduler:
     def _end(self, question_id: QuestionId) -> None:
         self._running.pop(question_id, None)
         self._gate.end(question_id)
-        if not self._running:
+        if not self._running and (self._others is None or not self._others.running):
             self._queue.forget_people()
 
     def _tell_idle(self) -> None:
-        is_idle = not self._waiting and not self._running
+        is_idle = self.is_idle
         if is_idle is not self._was_idle:
             self._was_idle = is_idle
             for callback in self._on_idle:
@@ -594,6 +657,8 @@ class Scheduler:
         self._view = None
         if self._waiting:
             self._pump()
+        elif self._others is not None:
+            self._others.changed()
 
     def _pump(self) -> None:
         """Grant what may begin, and have built what may begin soon."""
@@ -602,14 +667,18 @@ class Scheduler:
         if self._may_begin():
             self._grant_all()
         for key in itertools.islice(self._queue.ahead(), self._gate.slots + AHEAD):
-            self._waiting[QuestionId(key)].ticket.call_up()
+            if (waiting := self._waiting.get(QuestionId(key))) is not None:
+                waiting.ticket.call_up()
+        if self._others is not None:
+            self._others.changed()
 
     def _call_up_another(self) -> None:
         """Have one more prompt built where a slot is free, and those being built take long."""
         has_room = self._was_available and self._gate.running < self._gate.slots
         if not has_room or next(self._prepared(), None) is not None:
             return
-        tickets = (self._waiting[QuestionId(key)].ticket for key in self._queue.ahead())
+        found = (self._waiting.get(QuestionId(key)) for key in self._queue.ahead())
+        tickets = (each.ticket for each in found if each is not None)
         further = next((ticket for ticket in tickets if not ticket.is_near), None)
         if further is not None:
             further.call_up()
@@ -617,8 +686,7 @@ class Scheduler:
     def _grant_all(self) -> None:
         """Grant the fair choice, or the first whose model is loaded, a bounded number of times."""
         while (head := next(self._prepared(), None)) is not None:
-            if self._gate.running >= self._most_running:
-                self._on_short()
+            if self._others is not None and self._gate.running >= self._others.most_running():
                 return
             is_alone = len(self._waiting) == 1 and not self._bypasses
             is_loaded = is_alone or self._has_model(head)
@@ -636,7 +704,12 @@ class Scheduler:
 
     def _room_for(self, job: Job) -> int:
         least = job.cost_tokens if job.least_tokens is None else job.least_tokens
-        return self._gate.room_for(job.cost_tokens, least)
+        elsewhere = 0 if self._others is None else self._tokens_elsewhere()
+        return self._gate.room_for(job.cost_tokens, least, elsewhere)
+
+    def _tokens_elsewhere(self) -> int:
+        there = () if self._others is None else self._others.running.values()
+        return sum(each.job.cost_tokens for each in there)
 
     def _grant(self, ticket: Ticket, tokens: int) -> None:
         question_id = ticket.job.question_id
@@ -648,11 +721,12 @@ class Scheduler:
         ticket.grant(tokens)
 
     def _prepared(self) -> Iterator[int]:
-        """Yield those that can begin, in order; whoever's prompt is being built lets others pass."""
+        """Yield those that can begin here, in order; whoever's prompt is being built lets others pass."""
         return (
             key
             for key in self._queue.ahead()
-            if self._waiting[QuestionId(key)].ticket.job.is_prepared
+            if (waiting := self._waiting.get(QuestionId(key))) is not None
+            and waiting.ticket.job.is_prepared
         )
 
     def _has_model(self, key: int) -> bool:
@@ -727,11 +801,17 @@ class Scheduler:
         return self._view
 
     def _waits_s(self, waiting: int) -> list[float]:
-        now_s = self._clock.monotonic()
-        running_for_s = [now_s - each.began_s for each in self._running.values()]
+        running_for_s = self._running_for_s()
         # What runs is what fits: with somebody waiting, a free slot is kept free by the pool.
         slots = len(running_for_s) or self._gate.slots
         return self._durations.waits_s(running_for_s, slots, waiting)
+
+    def _running_for_s(self) -> list[float]:
+        now_s = self._clock.monotonic()
+        began_s = [each.began_s for each in self._running.values()]
+        if self._others is not None:
+            began_s += [each.since_s for each in self._others.running.values()]
+        return [now_s - each for each in began_s]
 
     def _tell(self) -> None:
         """Call those whose place, wait (in tens of seconds) or being held changed."""
@@ -756,7 +836,7 @@ class Scheduler:
 
     def _refusal(self, bound: Bound, job: Job) -> str:
         if bound is Bound.PERSON:
-            own = [s for key, s in self._look().items() if self._is_of(key, job.person_id)]
+            own = [s for key, s in self._look().items() if key in self._queue.of(job.person_id)]
             retry = in_words(min(own)[1])
             return (
                 f"You already have {counted(len(own), 'question')} waiting. "
@@ -775,21 +855,15 @@ class Scheduler:
         most = self._settings.max_waiting
         jobs = [waiting.ticket.job for waiting in self._waiting.values()]
         ours = sum(_group(other) == _group(job) for other in jobs)
-        return ours < max(1, most // RESERVES) and len(jobs) < 2 * most
-
-    def _is_of(self, key: int, person_id: int) -> bool:
-        return self._waiting[QuestionId(key)].ticket.job.person_id == person_id
-
-
-def _nothing() -> None:
-    """Tell nobody: all slots are ours."""
+        return ours < max(1, most // RESERVES) and len(self._queue) < 2 * most
 
 
 def _group(job: Job) -> tuple[bool, int]:
     return (True, job.person_id) if job.guild_id is None else (False, job.guild_id)
 
 
-def _entry(job: Job) -> Entry:
+def entry_of(job: Job) -> Entry:
+    """Return what stands in the queue for a question."""
     answer_tokens = max(1, job.cost_tokens - job.prompt_tokens)
     cost = answer_tokens + PROMPT_SHARE * job.prompt_tokens
     return Entry(job.question_id, job.person_id, job.channel_id, cost)

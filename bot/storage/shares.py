@@ -20,17 +20,17 @@ from bot.storage.lease import HOLD_KEY, HoldingSession, SupersededError, pass_te
 from bot.storage.migrate import ensure_schema
 from bot.storage.postgres import News, announce
 
-_MEMBER, _READY, _SHARD, _SLOT, _WANT, _TURN, _AGREE = range(0x636C_6100, 0x636C_6107)
+_MEMBER, _READY, _SHARD, _SLOT, _IDLE, _TURN, _AGREE = range(0x636C_6100, 0x636C_6107)
 """First keys of advisory locks with two; the second is a number: of the member, the shard, the slot."""
 
 _STALE_MS: Final = 600_000
-"""Milliseconds after which the row of a member without a session is tidied away."""
+"""Milliseconds after which the rows of a member without a session, and of a deletion, are tidied away."""
 
-_SHARE: Final = text("SELECT pg_advisory_lock_shared(:class, :number)")
-_UNSHARE: Final = text("SELECT pg_advisory_unlock_shared(:class, :number)")
 _ROWS: Final = text(
-    "SELECT classid::bigint AS class, objid::bigint AS number, pid, pid = pg_backend_pid() AS is_own"
-    " FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2"
+    "SELECT classid::bigint AS class, objid::bigint AS number, pid, pid = pg_backend_pid() AS is_own,"
+    " state.value AS line FROM pg_locks LEFT JOIN state ON classid::bigint = :first"
+    " AND pid <> pg_backend_pid() AND state.key = 'line:' || objid::text"
+    " WHERE locktype = 'advisory' AND granted AND objsubid = 2"
     " AND classid::bigint BETWEEN :first AND :last"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 ).bindparams(first=_MEMBER, last=_AGREE)
@@ -51,10 +51,14 @@ _WRITE: Final = text(
 )
 _DELETE: Final = text("DELETE FROM state WHERE key = :key")
 _TIDY: Final = text(
-    "DELETE FROM state WHERE key LIKE 'member:%' AND updated_at_ms < extract(epoch FROM now()) * 1000 - :ms"
+    "DELETE FROM state WHERE (key LIKE 'member:%' OR key LIKE 'line:%' OR key LIKE 'deletion:%') AND updated_at_ms < extract(epoch FROM now()) * 1000 - :ms"
     " AND split_part(key, ':', 2)::bigint NOT IN (SELECT objid::bigint FROM pg_locks"
     " WHERE locktype = 'advisory' AND objsubid = 2 AND classid::bigint = :class)"
 ).bindparams(ms=_STALE_MS, **{"class": _MEMBER})
+_DELETIONS: Final = text(
+    "SELECT key, value, (extract(epoch FROM now()) * 1000 - updated_at_ms) / 1000 AS age_s"
+    " FROM state WHERE key LIKE 'deletion:%' ORDER BY updated_at_ms"
+)
 _COUNT: Final = "shards"
 """State: how many shards there are."""
 
@@ -68,16 +72,16 @@ class Member:
         is_ready: It can take shards.
         shards: Those that it serves.
         slots: Those of the model that it may use.
-        people: How many people ask through it.
-        is_short: It has fewer slots than it should have.
+        is_idling: The time in which nobody asks is its to use.
+        line: What it tells of its questions; empty where there are none.
     """
 
     number: int
     is_ready: bool = False
     shards: frozenset[int] = frozenset()
     slots: frozenset[int] = frozenset()
-    people: int = 0
-    is_short: bool = False
+    is_idling: bool = False
+    line: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +97,29 @@ class Sight:
     others: tuple[Member, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """Somebody's data is being deleted, or was just now.
+
+    Attributes:
+        number: Its own.
+        about: Whose data.
+        age_s: Seconds since it was told.
+    """
+
+    number: int
+    about: str
+    age_s: float = 0.0
+
+
 @dataclass(slots=True)
 class _Session:
     is_own: bool
+    line: str = ""
     held: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
 
     def member(self) -> Member | None:
         numbers = self.held[_MEMBER]
-        wants = max(self.held[_WANT], default=0)
         if not numbers:
             return None
         return Member(
@@ -108,17 +127,13 @@ class _Session:
             is_ready=bool(self.held[_READY]),
             shards=frozenset(self.held[_SHARD]),
             slots=frozenset(self.held[_SLOT]),
-            people=wants // 2,
-            is_short=bool(wants % 2),
+            is_idling=bool(self.held[_IDLE]),
+            line=self.line,
         )
 
 
 class ShareSession(HoldingSession):
     """A session that is a member."""
-
-    def __init__(self, location: str) -> None:
-        super().__init__(location)
-        self._wants = 0
 
     def join(self, member: int) -> bool | None:
         """Become a member, in a database that is made where it is empty.
@@ -210,7 +225,8 @@ class ShareSession(HoldingSession):
         def leave(connection: Connection) -> None:
             for shard in shards:
                 _note(connection, shard, member, is_left=True)
-            connection.execute(_DELETE, {"key": _member_key(member)})
+            for key in (_member_key(member), _line_key(member)):
+                connection.execute(_DELETE, {"key": key})
 
         self.run(leave)
 
@@ -224,31 +240,32 @@ class ShareSession(HoldingSession):
 
         return self.run(take)
 
-    def free_slots(self, slots: Iterable[int]) -> None:
-        """Give slots back."""
+    def tell(self, member: int, line: str, freed: Iterable[int]) -> None:
+        """Tell the others of a member's line, of which nothing is kept where it is empty, and give slots back."""
 
-        def free(connection: Connection) -> None:
-            for slot in slots:
+        def tell(connection: Connection) -> None:
+            if line:
+                _write(connection, _line_key(member), line)
+            else:
+                connection.execute(_DELETE, {"key": _line_key(member)})
+            for slot in freed:
                 _unlock(connection, _SLOT, slot)
             announce(connection, News.SLOTS)
 
-        self.run(free)
+        self.run(tell)
 
-    def want(self, people: int, *, is_short: bool) -> None:
-        """Be seen as one through whom so many people ask, and who has fewer slots than it should have."""
-        before, wanted = self._wants, 2 * people + is_short
+    def try_idle(self) -> bool:
+        """Take the time in which nobody asks; return whether it was free."""
+        return self.run(lambda connection: _lock(connection, _IDLE, 0))
 
-        def note(connection: Connection) -> None:
-            if before:
-                connection.execute(_UNSHARE, {"class": _WANT, "number": before})
-            if wanted:
-                connection.execute(_SHARE, {"class": _WANT, "number": wanted})
-            if is_short:
-                announce(connection, News.SLOTS)
+    def end_idle(self) -> None:
+        """Leave the time in which nobody asks to others."""
 
-        if before != wanted:
-            self._wants = wanted
-            self.run(note)
+        def leave(connection: Connection) -> None:
+            _unlock(connection, _IDLE, 0)
+            announce(connection, News.SLOTS)
+
+        self.run(leave)
 
     def try_turn(self, number: int) -> bool:
         """Take the turn to log in, of those that exclude each other; return whether it was free."""
@@ -269,6 +286,25 @@ def check_member(connection: Connection, member: int) -> None:
         raise SupersededError("another process has taken over")
 
 
+def tell_deletion(connection: Connection, deletion: Deletion) -> None:
+    """Tell other processes of a deletion: those that listen, and until it ends those that do so later."""
+    _write(connection, _deletion_key(deletion), deletion.about)
+    announce(connection, News.FORGET, f"{deletion.number} {deletion.about}")
+
+
+def deletions(connection: Connection) -> list[Deletion]:
+    """Return the deletions that were told and haven't ended, oldest first."""
+    return [
+        Deletion(int(row.key.partition(":")[2]), json.loads(row.value), float(row.age_s))
+        for row in connection.execute(_DELETIONS)
+    ]
+
+
+def end_deletion(connection: Connection, deletion: Deletion) -> None:
+    """Keep nothing more of a deletion."""
+    connection.execute(_DELETE, {"key": _deletion_key(deletion)})
+
+
 def _is_member(connection: Connection, member: int) -> bool:
     return bool(connection.execute(_IS_MEMBER, {"key": _member_key(member)}).scalar())
 
@@ -278,6 +314,8 @@ def _look(connection: Connection) -> Sight:
     for row in connection.execute(_ROWS):
         session = sessions.setdefault(row.pid, _Session(row.is_own))
         session.held[row[0]].add(row.number)
+        if row.line is not None:
+            session.line = json.loads(row.line)
     found = [(each.is_own, each.member()) for each in sessions.values()]
     return Sight(
         next((member for is_own, member in found if is_own), None),
@@ -308,6 +346,14 @@ def _write(connection: Connection, key: str, value: object) -> None:
 
 def _member_key(member: int) -> str:
     return f"member:{member}"
+
+
+def _line_key(member: int) -> str:
+    return f"line:{member}"
+
+
+def _deletion_key(deletion: Deletion) -> str:
+    return f"deletion:{deletion.number}"
 
 
 def _shard_key(shard: int) -> str:

@@ -7,7 +7,7 @@ import logging
 from contextlib import suppress
 from typing import Final
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, or_, select
 
 from bot.core.clock import Clock
 from bot.core.errors import StoreError
@@ -23,6 +23,9 @@ VALUE_BYTES: Final = 65_536
 
 TOLD: Final = frozenset({"allowed_models", "lmstudio_servers"})
 """Names of what people set by command: other processes are told of changes."""
+
+
+_TOLD_BY_OTHERS: Final = ("line:", "deletion:")
 
 
 class StateStore:
@@ -119,7 +122,9 @@ class StateStore:
 
 
 def _load(connection: Connection) -> dict[str, str]:
-    return {row.key: row.value for row in connection.execute(select(state))}
+    """Return all values, without those that other processes tell of themselves (``shares``)."""
+    ours = ~or_(*(state.c.key.startswith(prefix) for prefix in _TOLD_BY_OTHERS))
+    return {row.key: row.value for row in connection.execute(select(state).where(ours))}
 
 
 def _store(connection: Connection, values: dict[str, str | None], now_ms: int) -> None:

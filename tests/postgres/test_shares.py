@@ -119,16 +119,43 @@ def test_slots_are_nobodys_twice_and_come_free_with_the_session(connect: Connect
     assert two.take_slot(3, {2}) is None
     assert two.take_slot(3, ()) == 2
     assert two.take_slot(3, ()) is None
-    two.want(5, is_short=True)
     (other,) = one.look().others
-    assert (other.people, other.is_short, other.slots) == (5, True, frozenset({2}))
-    one.free_slots((0,))
-    two.want(5, is_short=False)
+    assert other.slots == {2}
+    one.tell(1, "", (0,))
     assert two.take_slot(3, ()) == 0
     (other,) = one.look().others
-    assert (other.people, other.is_short, other.slots) == (5, False, frozenset({0, 2}))
+    assert other.slots == {0, 2}
     two.close()
     while one.take_slot(3, ()) is None:
+        pass  # the server needs a moment to see that the session has ended
+
+
+def test_what_a_member_tells_is_seen_by_the_others_until_it_ends(connect: Connect) -> None:
+    one, two = connect(), connect()
+    one.join(1)
+    two.join(2)
+    two.tell(2, "a question", ())
+    assert [each.line for each in one.look().others] == ["a question"]
+    assert [each.line for each in two.look().others] == [""]
+    two.tell(2, "", ())
+    assert [each.line for each in one.look().others] == [""]
+    two.tell(2, "another", ())
+    two.close()
+    while one.look().others:
+        pass  # the server needs a moment to see that the session has ended
+
+
+def test_the_idle_time_is_one_members_until_it_leaves_it_or_ends(connect: Connect) -> None:
+    one, two = connect(), connect()
+    one.join(1)
+    two.join(2)
+    assert one.try_idle()
+    assert not two.try_idle()
+    assert [each.is_idling for each in two.look().others] == [True]
+    one.end_idle()
+    assert two.try_idle()
+    two.close()
+    while not one.try_idle():
         pass  # the server needs a moment to see that the session has ended
 
 
@@ -152,7 +179,6 @@ async def test_members_share_the_shards_out_and_take_those_of_one_that_is_gone(
             tasks.append(working)
         await _until(lambda: _sizes(held) == [1, 1, 2])
         assert "2 other processes" in members[0].remark
-        assert "Through 2 other processes 0 people ask now" in members[0].elsewhere()
         assert sorted(shard for shards in held.values() for shard in shards) == [0, 1, 2, 3]
         await end_tasks(tasks[0])
         del held[0]

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.cluster.shares import Change, next_change
-from bot.cluster.slots import fair_share
 
 
 @st.composite
@@ -57,12 +56,3 @@ def test_no_shard_is_given_up_that_the_balance_does_not_need_and_direct_messages
             assert len(shards) > most or sum(len(s) >= most for s in held.values()) > (
                 count % len(held) or len(held)
             )
-
-
-@given(st.lists(st.integers(1, 50), min_size=1, max_size=8), st.integers(1, 64))
-def test_fair_shares_leave_somebody_a_slot_and_are_never_more_than_there_are(
-    people: list[int], most: int
-) -> None:
-    shares = [fair_share(own, people[:n] + people[n + 1 :], most) for n, own in enumerate(people)]
-    assert all(share >= 1 for share in shares)
-    assert sum(shares) <= max(most, len(people))

@@ -2,164 +2,336 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
 
 import pytest
 
-from bot.cluster.slots import SharedSlots
-from bot.core.domain import ChannelId, GuildId, QuestionId, UserId
-from bot.core.errors import StoreError
-from bot.core.ports import Capacity
-from bot.queue.scheduler import Job, Scheduler, Ticket
-from bot.storage.shares import Member, Sight
+from bot.cluster.slots import YIELD_S
+from bot.diagnostics.queue_report import queue_text
+from bot.queue.scheduler import Ticket
 from config.settings import QueueSettings
 from tests.support.clock import FakeClock, settle
+from tests.unit.cluster.processes import Pool, job, running
+
+ADA, BEN, EVE = 1, 2, 3
 
 
-class Pool:
-    """All slots, and who holds them."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.processes: list[Process] = []
-
-    @property
-    def running(self) -> int:
-        return sum(each.line.running for each in self.processes)
-
-    async def settle(self) -> None:
-        """Let every process look as often as it may take until nothing changes."""
-        for _ in range(6):
-            for each in self.processes:
-                each.shared.look()
-                await settle()
-                assert self.running <= self.most
+async def test_one_process_alone_has_all_slots_and_tells_nobody(clock: FakeClock) -> None:
+    pool = Pool(4, 1, clock)
+    asked = pool.processes[0].ask_many(6)
+    await pool.settle()
+    assert len(running(asked)) == 4
+    assert not pool.processes[0].tells
 
 
-class Process:
-    """One process: its line, and its part."""
-
-    def __init__(self, pool: Pool, clock: FakeClock) -> None:
-        self.number = len(pool.processes) + 1
-        self.slots: frozenset[int] = frozenset()
-        self.is_away = False
-        self.member = Member(self.number)
-        self._pool = pool
-        self._asked = 0
-        self.line = Scheduler(QueueSettings(), clock, lambda: Capacity(pool.most), lambda: True)
-        self.shared = SharedSlots(self, self.line, lambda: pool.most, clock.monotonic)
-        self.line.bound(self.shared.look)
-        pool.processes.append(self)
-
-    @property
-    def sight(self) -> Sight:
-        others = [each for each in self._pool.processes if each is not self]
-        return Sight(self.member, tuple(replace(each.member, slots=each.slots) for each in others))
-
-    @property
-    def is_alone(self) -> bool:
-        return len(self._pool.processes) == 1
-
-    async def take_slot(self, most: int) -> bool:
-        if self.is_away:
-            raise StoreError("away")
-        taken = {slot for each in self._pool.processes for slot in each.slots}
-        free = set(range(most)) - taken
-        self.slots |= frozenset(sorted(free)[:1])
-        return bool(free)
-
-    async def free_slots(self, count: int) -> None:
-        self.slots -= frozenset(sorted(self.slots)[-count:])
-
-    async def want_slots(self, people: int, *, is_short: bool) -> None:
-        self.member = Member(self.number, slots=self.slots, people=people, is_short=is_short)
-
-    def ask(self, people: int) -> list[Ticket]:
-        """Have so many people ask one question each."""
-        tickets = []
-        for _ in range(people):
-            self._asked += 1
-            number = 1_000 * self.number + self._asked
-            job = Job(QuestionId(number), UserId(number), ChannelId(1), GuildId(1), 10, 20)
-            tickets.append(self.line.submit(job))
-        return tickets
-
-
-def running(tickets: list[Ticket]) -> list[Ticket]:
-    return [each for each in tickets if each.state.value == "running"]
-
-
-async def test_one_process_alone_has_all_slots(clock: FakeClock) -> None:
-    pool = Pool(4)
-    busy = Process(pool, clock)
-    Process(pool, clock)
-    asked = busy.ask(6)
+async def test_of_several_the_one_that_is_asked_has_all_slots(clock: FakeClock) -> None:
+    pool = Pool(4, 2, clock)
+    asked = pool.processes[0].ask_many(6)
     await pool.settle()
     assert len(running(asked)) == 4
 
 
 async def test_one_that_never_saw_another_goes_on_without_the_database(clock: FakeClock) -> None:
-    pool = Pool(4)
-    alone = Process(pool, clock)
+    pool = Pool(4, 1, clock)
+    alone = pool.processes[0]
     alone.is_away = True
-    asked = alone.ask(6)
+    asked = alone.ask_many(6)
     await pool.settle()
     assert len(running(asked)) == 4
 
 
 async def test_one_among_others_begins_nothing_without_the_database(clock: FakeClock) -> None:
-    pool = Pool(4)
-    cut_off = Process(pool, clock)
-    Process(pool, clock)
+    pool = Pool(4, 2, clock)
+    cut_off = pool.processes[0]
     cut_off.is_away = True
-    asked = cut_off.ask(6)
+    asked = cut_off.ask_many(6)
     await pool.settle()
     assert not running(asked)
 
 
 async def test_another_process_gets_a_slot_with_the_next_answer_that_ends(clock: FakeClock) -> None:
-    pool = Pool(4)
-    busy, quiet = Process(pool, clock), Process(pool, clock)
-    flood = busy.ask(20)
+    pool = Pool(4, 2, clock)
+    busy, quiet = pool.processes
+    flood = [busy.ask(100 + n, ADA) for n in range(20)]
     await pool.settle()
-    (one,) = quiet.ask(1)
+    one = quiet.ask(1, BEN)
     await pool.settle()
     assert not running([one])
-    running(flood)[0].release()
-    await pool.settle()
+    await pool.end(running(flood)[0])
     assert running([one])
     assert len(running(flood)) == 3
 
 
-async def test_slots_are_shared_out_by_how_many_people_ask(clock: FakeClock) -> None:
-    pool = Pool(8)
-    many, few = Process(pool, clock), Process(pool, clock)
-    flood = many.ask(30)
-    await pool.settle()
-    some = few.ask(10)
-    for _ in range(8):
+async def test_a_person_who_asks_through_two_processes_counts_once(clock: FakeClock) -> None:
+    """Each of two people gets every other slot, although one of them asks in two places."""
+    pool = Pool(1, 2, clock)
+    one, two = pool.processes
+    for n in range(4):
+        one.ask(100 + n, ADA)
+        two.ask(200 + n, ADA)
+        two.ask(300 + n, BEN)
+    owners = []
+    while pool.running or pool.waiting:
         await pool.settle()
-        if ended := running(flood)[:1]:
-            ended[0].release()
-            flood += many.ask(1)
+        ((key, ticket),) = _running(pool)
+        owners.append(BEN if key >= 300 else ADA)
+        await pool.end(ticket)
+    assert owners[:8] in ([ADA, BEN] * 4, [BEN, ADA] * 4)
+    assert owners[8:] == [ADA] * 4
+
+
+async def test_places_are_those_among_the_questions_of_all(clock: FakeClock) -> None:
+    pool = Pool(1, 2, clock)
+    one, two = pool.processes
+    one.ask(1, EVE)
     await pool.settle()
-    assert (len(running(flood)), len(running(some))) == (6, 2)
+    first, second = one.ask(2, ADA), two.ask(3, BEN)
+    third = one.ask(4, ADA)
+    await pool.settle()
+    assert [each.position for each in (first, second, third)] == [1, 2, 3]
+    assert second.expected_wait_s is not None
+    assert [(each.job.question_id, each.place) for each in two.line.entries] == [
+        (1, None),
+        (2, 1),
+        (3, 2),
+        (4, 3),
+    ]
+
+
+async def test_the_bounds_of_the_line_count_all_processes(clock: FakeClock) -> None:
+    pool = Pool(1, 2, clock, QueueSettings(max_waiting_person=7))
+    one, two = pool.processes
+    one.ask(10, EVE)
+    await pool.settle()
+    for n in range(7):
+        one.ask(20 + n, ADA)
+    await pool.settle()
+    refusal = two.line.refusal(job(1, ADA))
+    assert refusal.startswith("You already have 7 questions waiting")
+
+
+async def test_a_question_that_is_stopped_elsewhere_leaves_the_line_here(clock: FakeClock) -> None:
+    pool = Pool(1, 2, clock)
+    one, two = pool.processes
+    one.ask(1, EVE)
+    await pool.settle()
+    gone, here = one.ask(2, ADA), two.ask(3, BEN)
+    await pool.settle()
+    assert here.position == 2
+    gone.cancel()
+    await pool.settle()
+    assert here.position == 1
+
+
+async def test_a_question_that_moves_to_another_process_has_one_place(clock: FakeClock) -> None:
+    """Its shard has moved; what the one before has told of it isn't taken back yet."""
+    pool = Pool(1, 2, clock)
+    one, two = pool.processes
+    one.ask(1, EVE)
+    one.ask(2, ADA)
+    await pool.settle()
+    moved = two.ask(2, ADA)
+    assert moved.position == 1
+    two.shared.news()
+    assert two.line.queue.order() == [2]
+    one.tickets[2].cancel()
+    await pool.settle()
+    assert [each.line.queue.order() for each in pool.processes] == [[2], [2]]
+
+
+async def test_each_question_of_the_others_is_counted_once(clock: FakeClock) -> None:
+    pool = Pool(1, 2, clock)
+    one, two = pool.processes
+    first, _second = one.ask(1, ADA), one.ask(2, ADA)
+    await pool.settle()
+    await pool.end(first)
+    assert two.seen == [1, 2]
+
+
+async def test_what_a_process_that_is_gone_has_told_is_forgotten(clock: FakeClock) -> None:
+    pool = Pool(1, 2, clock)
+    one, two = pool.processes
+    one.ask(1, EVE)
+    await pool.settle()
+    one.ask(2, ADA)
+    here = two.ask(3, BEN)
+    await pool.settle()
+    assert here.position == 2
+    pool.processes.remove(one)
+    await pool.settle()
+    assert running([here])
+
+
+async def test_slots_of_one_that_is_gone_are_not_counted_on_while_they_are_blocked(
+    clock: FakeClock,
+) -> None:
+    pool = Pool(2, 2, clock)
+    one, two = pool.processes
+    one.ask(1, EVE)
+    await pool.settle()
+    pool.processes.remove(one)
+    two.blocked = one.slots
+    asked = two.ask_many(2)
+    await pool.settle()
+    assert len(running(asked)) == 1
+    two.blocked = frozenset()
+    await pool.settle()
+    assert len(running(asked)) == 2
+
+
+async def test_a_slot_that_nobody_takes_whose_turn_it_is_goes_to_whoever_wants_it(
+    clock: FakeClock,
+) -> None:
+    pool = Pool(1, 2, clock)
+    stuck, other = pool.processes
+    first = stuck.ask(1, EVE)
+    await pool.settle()
+    stuck.ask(2, ADA)
+    here = other.ask(3, BEN)
+    await pool.settle()
+    stuck.is_away = True
+    first.release()
+    stuck.slots = frozenset()
+    other.shared.news()
+    await settle()
+    assert not running([here])
+    await clock.advance(YIELD_S)
+    other.shared.news()
+    await settle()
+    assert running([here])
+
+
+async def test_questions_whose_prompt_is_being_built_let_those_of_others_pass(
+    clock: FakeClock,
+) -> None:
+    pool = Pool(1, 2, clock)
+    one, two = pool.processes
+    first = one.ask(1, EVE)
+    await pool.settle()
+    slow = one.line.submit(job(2, ADA, is_prepared=False))
+    await pool.settle()
+    here = two.ask(3, BEN)
+    await pool.settle()
+    assert (slow.position, here.position) == (1, 2)
+    await pool.end(first)
+    assert running([here])
+
+
+async def test_a_process_that_cannot_reach_the_model_keeps_no_slot_from_the_others(
+    clock: FakeClock,
+) -> None:
+    pool = Pool(1, 2, clock)
+    one, two = pool.processes
+    first = one.ask(1, EVE)
+    await pool.settle()
+    one.ask(2, ADA)
+    here = two.ask(3, BEN)
+    await pool.settle()
+    one.is_reached = False
+    one.line.wake()
+    await pool.end(first)
+    assert running([here])
+
+
+async def test_all_answers_share_the_context_wherever_they_are_written(clock: FakeClock) -> None:
+    pool = Pool(3, 2, clock, tokens=45)
+    one, two = pool.processes
+    first = one.ask(1, EVE)
+    await pool.settle()
+    one.ask(2, ADA)
+    await pool.settle()
+    third = two.ask(3, BEN)
+    await pool.settle()
+    assert not running([third])
+    assert two.line.used_tokens == 40
+    await pool.end(first)
+    assert running([third])
+
+
+async def test_the_report_shows_the_questions_of_all(clock: FakeClock) -> None:
+    pool = Pool(1, 2, clock)
+    one, two = pool.processes
+    one.ask(1, EVE)
+    await pool.settle()
+    one.ask(2, ADA)
+    two.ask(3, BEN)
+    await pool.settle()
+    text = queue_text(two.line, (), is_available=True, may_name=lambda _: True)
+    assert "1 being answered on 1 slot, 2 waiting." in text
+    assert re.search(r"<@3> for \d s, by another process\n", text)
+    assert re.search(r"<@1> for \d s, by another process, place 1, about", text)
+    assert re.search(r"<@2> for \d s, place 2, about", text)
+
+
+async def test_slots_that_are_no_more_are_given_up(clock: FakeClock) -> None:
+    pool = Pool(3, 2, clock)
+    one, _ = pool.processes
+    asked = one.ask_many(3)
+    await pool.settle()
+    assert len(one.slots) == 3
+    for ticket in asked:
+        await pool.end(ticket)
+    assert len(one.slots) == 3
+    pool.most = 1
+    await pool.settle()
+    assert one.slots == {0}
+
+
+async def test_the_idle_time_is_for_the_one_that_answered_last(clock: FakeClock) -> None:
+    pool = Pool(2, 3, clock)
+    one, two, _third = pool.processes
+
+    def users() -> list[int]:
+        return [each.number for each in pool.processes if each.line.is_idle]
+
+    await pool.settle()
+    assert len(users()) == 1
+    for busy in (two, one, two):
+        asked = busy.ask(100 * len(one.tickets) + 1000 * len(two.tickets) + 1, ADA)
+        await pool.settle()
+        assert not users()
+        await pool.end(asked)
+        await pool.settle()
+        assert users() == [busy.number]
+        assert busy.slots
+
+
+async def test_the_others_are_told_a_few_times_a_second_however_much_happens(
+    clock: FakeClock,
+) -> None:
+    pool = Pool(1, 2, clock)
+    one, _ = pool.processes
+    for key in range(100):
+        one.ask(key, key)
+        await settle()
+    assert one.tells <= 2
+    await clock.advance(0.2)
+    assert one.tells <= 3
+    assert pool.processes[1].line.queue.order() == []
+    await pool.settle()
+    assert len(pool.processes[1].line.queue) == 99
 
 
 @pytest.mark.parametrize("processes", [2, 3, 5])
 async def test_processes_that_outnumber_the_slots_take_turns(
     clock: FakeClock, processes: int
 ) -> None:
-    pool = Pool(1)
-    asked = [Process(pool, clock).ask(4) for _ in range(processes)]
+    pool = Pool(1, processes, clock)
+    for each in pool.processes:
+        each.ask_many(4)
     order: list[int] = []
-    for _ in range(40 * processes):
+    while pool.running or pool.waiting:
         await pool.settle()
-        for number, tickets in enumerate(asked):
-            for ticket in running(tickets):
-                order.append(number)
-                ticket.release()
-                break
-        await clock.advance(1.5)
+        ((key, ticket),) = _running(pool)
+        order.append(key // 1_000)
+        await pool.end(ticket)
     assert len(order) == 4 * processes
-    assert sorted(order[:processes]) == list(range(processes))
+
+
+def _running(pool: Pool) -> list[tuple[int, Ticket]]:
+    return [
+        (key, ticket)
+        for each in pool.processes
+        for key, ticket in each.tickets.items()
+        if running([ticket])
+    ]

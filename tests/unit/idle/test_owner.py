@@ -146,17 +146,3 @@ async def test_idle_work_takes_no_more_than_its_share_whatever_happens(
     passed_s = clock.monotonic() - began_s
     assert len(work.done) * piece_s <= MOST_S + SHARE * passed_s + piece_s
     await end_tasks(*rig.tasks)
-
-
-async def test_nothing_is_begun_once_other_processes_use_the_model(
-    clock: FakeClock, rig: Rig
-) -> None:
-    work = Work(clock, 3)
-    idle = rig.run(clock, work)
-    await clock.advance(SETTLE_S + 0.5)
-    idle.leave()
-    await settle()
-    assert work.cancelled == 1
-    idle.set_idle(True)
-    await clock.advance(600)
-    assert not work.done

@@ -145,3 +145,11 @@ def test_what_was_asked_counts_as_so_many_questions_at_a_changed_rate() -> None:
     refusal = limits.take(UserId(1), None)
     assert refusal is not None
     assert refusal.retry_after_s == 120
+
+
+async def test_questions_that_another_process_took_count_too() -> None:
+    limiter = _limiter(FakeClock(), person=3)
+    limiter.count(ANN)
+    limiter.count(ANN)
+    assert limiter.take(ANN, GUILD) is None
+    assert _refused(limiter.take(ANN, GUILD)).retry_after_s == 20

@@ -1,4 +1,4 @@
-"""A yes that is asked for before something that others feel, or that can't be taken back."""
+"""One person's buttons: a yes before what others feel or what can't be taken back, and a form once more."""
 
 from __future__ import annotations
 
@@ -30,29 +30,33 @@ NO_ID: Final = "clawbot:no"
 EDIT_ID: Final = "clawbot:edit"
 """The same in every run, so that a press after a restart is known."""
 
+EDIT: Final = "Edit"
+
 Do = Callable[[Interaction], Awaitable[str]]
 """Does it; returns what was done. What takes long shows ``WORKING`` in the question's place first."""
+
+Open = Callable[[Interaction], Awaitable[None]]
+"""Opens a form."""
 
 Check = Callable[[Interaction], Awaitable[bool]]
 """Returns whether whoever presses may have it done, at the moment of the press; says or raises why not."""
 
 
-class Yes(discord.ui.View):
-    """Two buttons below a question, for whoever used the command and nobody else.
+class Own(discord.ui.View):
+    """Buttons for whoever used the command and nobody else.
 
     Args:
-        asked: The interaction that it is shown by.
-        label: Of the button that means yes.
-        do: What it does.
+        asked: The interaction that they are shown by.
         check: Asked at each press.
     """
 
-    def __init__(self, asked: Interaction, label: str, do: Do, check: Check) -> None:
+    too_old = TOO_OLD
+    """Stands in the place of the message once nobody has pressed for long."""
+
+    def __init__(self, asked: Interaction, check: Check) -> None:
         super().__init__(timeout=ASKED_S)
         self._asked = asked
-        self._do = do
         self._check = check
-        self.yes.label = label
 
     async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
         """Let only the same person press, and ask again whether they may have it done."""
@@ -71,13 +75,50 @@ class Yes(discord.ui.View):
         """Answer what went wrong."""
         await _respond.failure(interaction, error)
 
+    async def on_timeout(self) -> None:
+        """Take the buttons away."""
+        await _respond.close(self._asked, self.too_old)
+
+
+class Again(Own):
+    """A button that opens a form again, with what was typed into it.
+
+    Args:
+        asked: The interaction that it is shown by.
+        check: Asked at each press.
+        open_form: Opens it.
+    """
+
+    too_old = LEFT
+
+    def __init__(self, asked: Interaction, check: Check, open_form: Open) -> None:
+        super().__init__(asked, check)
+        self._open = open_form
+
+    @discord.ui.button(label=EDIT, style=discord.ButtonStyle.primary, custom_id=EDIT_ID)
+    async def edit(self, interaction: Interaction, _button: discord.ui.Button[Again]) -> None:
+        """Open it."""
+        await self._open(interaction)
+
+
+class Yes(Own):
+    """Two buttons below a question.
+
+    Args:
+        asked: The interaction that it is shown by.
+        label: Of the button that means yes.
+        do: What it does.
+        check: Asked at each press.
+    """
+
+    def __init__(self, asked: Interaction, label: str, do: Do, check: Check) -> None:
+        super().__init__(asked, check)
+        self._do = do
+        self.yes.label = label
+
     async def end(self, interaction: Interaction, text: str) -> None:
         """Say what became of it, in the question's place."""
         await _respond.replace_by_lines(interaction, text.splitlines())
-
-    async def on_timeout(self) -> None:
-        """Take the buttons away."""
-        await _respond.close(self._asked, TOO_OLD)
 
     @discord.ui.button(style=discord.ButtonStyle.danger, custom_id=YES_ID)
     async def yes(self, interaction: Interaction, _button: discord.ui.Button[Yes]) -> None:

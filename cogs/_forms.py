@@ -71,7 +71,7 @@ async def show(
         control = discord.ui.TextInput[discord.ui.Modal](
             custom_id=key,
             style=discord.TextStyle.paragraph if field.is_long else discord.TextStyle.short,
-            default=field.text,
+            default=field.text[: field.most_chars],
             max_length=field.most_chars,
         )
         form.add_item(discord.ui.Label(text=field.label, description=field.hint, component=control))

@@ -13,7 +13,7 @@ import discord
 from bot.core.clock import within
 from bot.gateway.client import ClawbotClient
 from bot.prompt.tokens import static_tokens
-from bot.storage.setting_types import Layer, Scope, setting_type
+from bot.storage.setting_types import InvalidSettingError, Layer, Scope, setting_type
 from cogs import _change, _confirm, _convert, _forms, _gate, _respond, _settings
 from config.defaults import SYSTEM_PROMPT_CHARS
 
@@ -64,15 +64,20 @@ async def open_form(interaction: Interaction, scope: Scope, text: str) -> None:
 
 
 async def submitted(interaction: Interaction, form: _forms.Sent) -> None:
-    """Show what was written as the model would get it.
+    """Show what was written as the model would get it; what isn't allowed can be written further.
 
     Raises:
         GateError: They may not change it.
-        InvalidSettingError: The text isn't allowed.
     """
-    if await _gate.admits(interaction, is_administrative=True):
-        scope = _settings.scope_for(interaction, form.about)
-        await preview(interaction, scope, form.texts.get(FIELD, ""))
+    if not await _gate.admits(interaction, is_administrative=True):
+        return
+    scope, text = _settings.scope_for(interaction, form.about), form.texts.get(FIELD, "")
+    try:
+        await preview(interaction, scope, text)
+    except (_gate.GateError, InvalidSettingError) as exc:
+        check = partial(_change.may_change, scope=scope)
+        again = _confirm.Again(interaction, check, partial(open_form, scope=scope, text=text))
+        await _respond.say(interaction, str(exc), view=again)
 
 
 async def preview(interaction: Interaction, scope: Scope, text: str) -> None:
@@ -102,7 +107,7 @@ class Preview(_confirm.Yes):
         self.yes.style = discord.ButtonStyle.primary
         self._scope, self._text = scope, text
 
-    @discord.ui.button(label="Edit", custom_id=_confirm.EDIT_ID)
+    @discord.ui.button(label=_confirm.EDIT, custom_id=_confirm.EDIT_ID)
     async def edit(self, interaction: Interaction, _button: discord.ui.Button[Preview]) -> None:
         """Open the form again, with this text."""
         await open_form(interaction, self._scope, self._text)

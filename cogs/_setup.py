@@ -6,7 +6,7 @@ All that a press needs stands in the ids of the page's parts, so that pages outl
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Self
 
@@ -249,6 +249,8 @@ _ID: Final = re.compile(r"clawbot:setup:(?P<what>[a-z_]{1,32}):(?P<person>\d{1,2
 _PEOPLE: Final = frozenset({"admin_role_ids", "blocked_user_ids"})
 _MENUS: Final = _PEOPLE | {"model", "way", "allowed_channel_ids", "allowed_role_ids"}
 NUMBERS: Final = "numbers"
+NUMBERS_AGAIN: Final = "numbersagain"
+"""The form of numbers, opened from what was said of wrong ones and no longer from the page."""
 _NUMBERS: Final = ("temperature", "top_p", "max_tokens")
 """The settings of the form."""
 
@@ -361,26 +363,31 @@ async def _show(interaction: Interaction, *, people: bool = False, note: str = "
     await _respond.replace(interaction, page.text, page)
 
 
-async def _open_numbers(interaction: Interaction) -> None:
+async def _open_numbers(interaction: Interaction, typed: Mapping[str, str] | None = None) -> None:
+    """Open the form of numbers, with what holds in it, or what somebody had typed."""
     held, kinds = _held(interaction), [SETTING_TYPES[name] for name in _NUMBERS]
+    texts = {kind.name: kind.written(held[kind.name]) for kind in kinds} | dict(typed or {})
     fields = {
         kind.name: _forms.Field(
-            kind.name, kind.written(held[kind.name]), hint=f"{kind.description}: {kind.allowed}"
+            kind.name, texts[kind.name], hint=f"{kind.description}: {kind.allowed}"
         )
         for kind in kinds
     }
-    await _forms.show(interaction, FORM, "Numbers", fields, NUMBERS)
+    about = NUMBERS if typed is None else NUMBERS_AGAIN
+    await _forms.show(interaction, FORM, "Numbers", fields, about)
 
 
 async def submitted(interaction: Interaction, form: _forms.Sent) -> None:
     """Change what was rewritten in the page's form, and show the page anew.
+
+    Where a value is wrong, nothing is changed, and the form can be opened again with what was typed.
 
     Raises:
         GateError: They may not, or the form is an older one's.
     """
     if not await _change.may_change(interaction, _scope(interaction)):
         return
-    if form.about != NUMBERS:
+    if form.about not in {NUMBERS, NUMBERS_AGAIN}:
         raise _gate.GateError(NO_SUCH)
     held = _held(interaction)
     wanted = {
@@ -390,8 +397,23 @@ async def submitted(interaction: Interaction, form: _forms.Sent) -> None:
     }
     refused = [why for name, text in wanted.items() if (why := _refusal(name, text))]
     if refused:
-        raise _gate.GateError("\n".join(refused))
-    await _apply(interaction, wanted)
+        await _refuse(interaction, form, refused)
+    elif form.about == NUMBERS_AGAIN:
+        prepared, _ = await _change.tried(interaction, wanted, _scope(interaction))
+        done = await _change.carry_out(interaction, prepared, _scope(interaction))
+        await _respond.replace(interaction, done or _confirm.LEFT)
+    else:
+        await _apply(interaction, wanted)
+
+
+async def _refuse(interaction: Interaction, form: _forms.Sent, refused: Sequence[str]) -> None:
+    """Say which numbers are wrong, with a button that opens the form again as it was sent off."""
+    check = partial(_change.may_change, scope=_scope(interaction))
+    view = _confirm.Again(interaction, check, partial(_open_numbers, typed=form.texts))
+    if form.about == NUMBERS_AGAIN:
+        await _respond.replace(interaction, "\n".join(refused), view)
+    else:
+        await _respond.say(interaction, "\n".join(refused), view=view)
 
 
 def _refusal(name: str, text: str) -> str:

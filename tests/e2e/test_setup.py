@@ -166,6 +166,44 @@ async def test_a_form_with_several_wrong_values_is_told_each_of_them(page: Page)
     ]
 
 
+async def test_what_was_typed_beside_a_wrong_value_can_be_gone_on_with(page: Page) -> None:
+    opened = await page.press("Numbers")
+    refused = await page.ada.submit(
+        opened, {"temperature": "0,4", "top_p": "2", "max_tokens": "1k"}
+    )
+    await refused.wait_content()
+    assert refused.message is not None
+    opened = await (await page.ada.click(refused.message, "Edit")).wait_answer()
+    assert _typed(opened) == {"temperature": "0,4", "top_p": "2", "max_tokens": "1k"}
+    await (await page.ada.submit(opened, {"top_p": "3"})).wait_answer()
+    opened = await (await page.ada.click(refused.message, "Edit")).wait_answer()
+    assert _typed(opened)["top_p"] == "3"
+    await (await page.ada.submit(opened, {"top_p": "90 %"})).wait_answer()
+    for line in ("**temperature** is now `0.4`", "**top_p** is now `0.9`"):
+        assert line in refused.content
+    assert "**max_tokens** is now `1000`" in refused.content
+    assert refused.message.components == []
+    await page.press("Refresh")
+    await page.shows("temperature 0.4, at most 1000 tokens")
+
+
+async def test_a_persona_that_isnt_allowed_can_be_written_further(page: Page) -> None:
+    opened = await page.press("Persona")
+    refused = await page.ada.submit(opened, {"system_prompt": "Be \x1b[31mred."})
+    await refused.wait_content()
+    assert "`system_prompt` must be" in refused.content
+    assert refused.message is not None
+    opened = await (await page.ada.click(refused.message, "Edit")).wait_answer()
+    assert _typed(opened) == {"system_prompt": "Be \x1b[31mred."}
+
+
+def _typed(form: Interaction) -> dict[str, str]:
+    """Return what stands in a form's fields."""
+    assert form.modal is not None
+    controls = [part["component"] for part in form.modal["components"]]
+    return {control["custom_id"]: control["value"] for control in controls}
+
+
 async def test_the_menu_of_models_says_who_can_allow_those_that_arent_in_it(
     discord: DiscordSandbox, ada: Person, channel: Channel, tmp_path: Path
 ) -> None:

@@ -202,3 +202,141 @@ def test_a_copy_of_what_was_refused_is_no_question() -> None:
     proxies.asked(QUESTION, BOT_ID)
     proxies.refused(QUESTION)
     assert taken(proxies, copy_of(ORIGINAL)) is None
+
+
+@pytest.mark.parametrize(("text", "is_taken"), [("when is it?", True), ("what is it?", False)])
+def test_a_copy_repeats_the_words_that_its_original_had_last(text: str, *, is_taken: bool) -> None:
+    proxies = Proxies(FakeClock(), ())
+    proxies.asked(QUESTION, BOT_ID)
+    proxies.edited(replace(ORIGINAL, text=f"<@{BOT_ID}> when is it?"), BOT_ID)
+    proxies.edited(replace(ORIGINAL, id=MessageId(99), text="who?"), BOT_ID)
+    found = taken(proxies, copy_of(ORIGINAL, text=f"<@{BOT_ID}> {text}"))
+    assert (found is not None) is is_taken
+
+
+def test_an_edited_question_is_compared_by_its_new_words() -> None:
+    proxies = Proxies(FakeClock(), (5,))
+    proxies.asked(QUESTION, BOT_ID)
+    proxies.edited(replace(ORIGINAL, text=f"<@{BOT_ID}> tell me a long story"), BOT_ID)
+    copy = copy_of(ORIGINAL, text=f"<@{BOT_ID}> tell us a long story", application_id=5)
+    assert taken(proxies, copy) is not None
+
+
+def test_a_message_that_went_while_nobody_listened_waits_for_its_copy() -> None:
+    proxies = Proxies(FakeClock(), ())
+    part = replace(ORIGINAL, id=MessageId(12), text="and why?", mentioned_ids=frozenset())
+    both = replace(QUESTION, id=QuestionId(12), message=part).merge(QUESTION)
+    proxies.gone(both, ORIGINAL.id, BOT_ID)
+    proxies.gone(both, MessageId(404), BOT_ID)
+    assert proxies.copied(copy_of(part, id=MessageId(13)), BOT_ID) is None
+    found = proxies.copied(copy_of(ORIGINAL, id=MessageId(14)), BOT_ID)
+    assert found is not None
+    assert (found.question.id, found.question.text) == (14, "what is it?")
+
+
+def test_what_a_person_said_is_forgotten_with_them() -> None:
+    proxies = Proxies(FakeClock(), ())
+    theirs = replace(ORIGINAL, id=MessageId(12), author=BOB)
+    loose = replace(ORIGINAL, id=MessageId(13))
+    proxies.asked(QUESTION, BOT_ID)
+    proxies.said(replace(QUESTION, id=QuestionId(13), message=loose))
+    proxies.said(replace(QUESTION, id=QuestionId(12), asker=BOB, message=theirs))
+    proxies.forget(lambda question: question.asker == ADA)
+    known = [proxies.who_said(each.id) for each in (ORIGINAL, loose, theirs)]
+    assert known == [None, None, (BOB.id, theirs.place.channel_id)]
+
+
+def test_a_copy_that_came_before_its_original_was_asked_is_remembered() -> None:
+    proxies = Proxies(FakeClock(), ())
+    proxies.said(QUESTION)
+    assert proxies.copied(copy_of(ORIGINAL), BOT_ID) is None
+    proxies.asked(QUESTION, BOT_ID)
+    found = proxies.deleted(ORIGINAL.id, BOT_ID, was_open=True)
+    assert found is not None
+    assert not found.is_loose
+
+
+def test_nothing_is_remembered_of_an_answered_question_that_was_deleted() -> None:
+    proxies = Proxies(FakeClock(), ())
+    proxies.asked(QUESTION, BOT_ID)
+    assert proxies.deleted(ORIGINAL.id, BOT_ID, was_open=False) is None
+    assert proxies.who_said(ORIGINAL.id) is None
+
+
+def test_what_is_written_directly_has_no_copies() -> None:
+    proxies = Proxies(FakeClock(), ())
+    directly = replace(QUESTION, place=ADAS_DM)
+    proxies.said(directly)
+    proxies.asked(directly, BOT_ID)
+    assert proxies.who_said(ORIGINAL.id) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "is_taken"),
+    [("what is that there", True), ("what is that over there", False), ("?!", False)],
+)
+def test_a_copy_that_is_trusted_has_half_of_the_words(text: str, *, is_taken: bool) -> None:
+    proxies = Proxies(FakeClock(), (5,))
+    proxies.asked(QUESTION, BOT_ID)
+    copy = copy_of(ORIGINAL, text=f"<@{BOT_ID}> {text}", application_id=5)
+    assert (taken(proxies, copy) is not None) is is_taken
+
+
+def test_a_copy_that_is_trusted_repeats_one_message_of_a_question() -> None:
+    proxies = Proxies(FakeClock(), (5,))
+    part = replace(ORIGINAL, id=MessageId(12), text=f"<@{BOT_ID}> and why then")
+    proxies.asked(replace(QUESTION, id=QuestionId(12), message=part).merge(QUESTION), BOT_ID)
+    text = f"<@{BOT_ID}> and why not then dear"
+    copy = copy_of(part, id=MessageId(13), text=text, application_id=5)
+    assert proxies.copied(copy, BOT_ID) is None
+    assert proxies.deleted(ORIGINAL.id, BOT_ID, was_open=True) is None
+    found = proxies.deleted(part.id, BOT_ID, was_open=True)
+    assert found is not None
+    assert found.question.text == "and why not then dear"
+
+
+def test_of_several_questions_a_trusted_copy_goes_to_the_one_that_is_as_long() -> None:
+    proxies = Proxies(FakeClock(), (5,))
+    proxies.asked(QUESTION, BOT_ID)
+    text = f"<@{BOT_ID}> what is it then, dear?"
+    longer = replace(ORIGINAL, id=MessageId(12), text=text)
+    question = replace(QUESTION, id=QuestionId(12), text="what is it then, dear?", message=longer)
+    proxies.asked(question, BOT_ID)
+    text = f"<@{BOT_ID}> what is it then, my dear?"
+    copy = copy_of(ORIGINAL, id=MessageId(13), text=text, application_id=5)
+    assert proxies.copied(copy, BOT_ID) is None
+    assert proxies.deleted(ORIGINAL.id, BOT_ID, was_open=True) is None
+    assert proxies.deleted(longer.id, BOT_ID, was_open=True) is not None
+
+
+@pytest.mark.parametrize(("application_id", "is_taken"), [(5, True), (6, False)])
+def test_a_copy_that_is_trusted_may_have_another_file(
+    application_id: int, *, is_taken: bool
+) -> None:
+    proxies = Proxies(FakeClock(), (5,))
+    original = replace(ORIGINAL, text="", attachments=(FILE,), mentioned_ids=frozenset())
+    proxies.asked(replace(QUESTION, message=original), BOT_ID)
+    other = replace(FILE, filename="luna-rules.txt")
+    copy = copy_of(original, attachments=(other,), application_id=application_id)
+    assert (taken(proxies, copy) is not None) is is_taken
+
+
+def test_a_text_that_repeats_itself_is_no_mark_around_one_part_of_it() -> None:
+    proxies = Proxies(FakeClock(), ())
+    original = replace(ORIGINAL, text="ha" * 20, mentioned_ids=frozenset())
+    proxies.asked(replace(QUESTION, message=original), BOT_ID)
+    assert taken(proxies, copy_of(original, text="ha")) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "mark", "is_taken"),
+    [("yes", 29, True), ("yes", 31, False), ("y" * 60, 59, True), ("y" * 60, 62, False)]
+    + [("y" * 200, 99, True), ("y" * 200, 102, False)],
+)
+def test_a_mark_is_no_longer_than_a_short_tag_or_the_text(
+    said: str, mark: int, *, is_taken: bool
+) -> None:
+    proxies = Proxies(FakeClock(), ())
+    original = replace(ORIGINAL, text="-" * mark + said, mentioned_ids=frozenset())
+    proxies.asked(replace(QUESTION, message=original), BOT_ID)
+    assert (taken(proxies, copy_of(original, text=said)) is not None) is is_taken

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.chat.work_gate import ALONE_FROM, WorkGate
+from bot.chat.work_gate import ALONE_FROM, Attempt, WorkGate
+from bot.core.domain import QuestionId
+from tests.support.builders import question
+from tests.support.chat import FakeJournal
 from tests.support.clock import settle
 
 
@@ -101,3 +105,55 @@ def test_all_get_their_turn_and_nobody_shares_what_must_be_alone(
             await (bench.finish(number) if way == "finish" else bench.cancel(number))
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    ("running", "open_for"),
+    [
+        ((), (True, True, True)),
+        ((0,), (True, True, False)),
+        ((1,), (True, False, False)),
+        ((ALONE_FROM,), (False, False, False)),
+        ((0, ALONE_FROM), (False, False, False)),
+    ],
+)
+async def test_it_is_known_beforehand_what_could_begin_at_once(
+    running: tuple[int, ...], open_for: tuple[bool, ...]
+) -> None:
+    bench = Bench()
+    for number, deaths in enumerate(running):
+        bench.begin(number, deaths)
+        await settle()
+    assert tuple(map(bench.gate.is_open, (0, 1, ALONE_FROM))) == open_for
+
+
+async def test_an_attempt_counts_while_it_is_worked_on_and_not_while_it_waits() -> None:
+    bench, journal = Bench(), FakeJournal()
+    await journal.accept(question(1))
+    attempt = Attempt(bench.gate, journal, QuestionId(1), deaths=0)
+
+    def attempts() -> int:
+        return journal.entries[QuestionId(1)].attempts
+
+    await attempt.rest()
+    for _ in range(2):
+        async with attempt.work():
+            assert attempts() == 1
+    bench.begin(0, ALONE_FROM)
+    await settle()
+    working = asyncio.Event()
+
+    async def work() -> None:
+        async with attempt.work():
+            working.set()
+
+    waiting = asyncio.create_task(work())
+    await settle()
+    assert attempts() == 0
+    await bench.finish(0)
+    await waiting
+    assert working.is_set()
+    assert attempts() == 1
+    for _ in range(2):
+        await attempt.rest()
+        assert attempts() == 0

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from bot.chat.admission import Admission, Decision
-from bot.core.domain import ChannelId, GuildId, Origin, Person, Place, PlaceKind, RoleId, UserId
+from bot.chat.admission import MENTION_BY_EDIT, Admission, Decision, Rule
+from bot.core.domain import (
+    ChannelId,
+    GuildId,
+    MessageId,
+    Origin,
+    Person,
+    Place,
+    PlaceKind,
+    RoleId,
+    UserId,
+)
+from bot.core.ports import PlaceRules
 from config.settings import DiscordSettings
-from tests.support.builders import ADA, ADAS_DM, BOT_ID, HOME, message
+from tests.support.builders import ADA, ADAS_DM, BOT_ID, HOME, NOON, message
 
 THREAD = Place(PlaceKind.THREAD, ChannelId(51), GuildId(40), parent_id=ChannelId(50))
 POST = Place(PlaceKind.FORUM_POST, ChannelId(52), GuildId(40), parent_id=ChannelId(53))
@@ -118,3 +130,112 @@ def test_direct_messages_are_closed_where_the_bot_is_restricted_unless_opened(
     owner = Person(UserId(1), "Owner")
     assert not admission(**restricted, dm_policy="owners").refusal(owner, ADAS_DM)
     assert admission(**restricted, dm_policy="owners").refusal(ADA, ADAS_DM)
+
+
+def ruled(**rules: Any) -> Admission:
+    """Return the policy where the people of a server decided something, and the operator nothing."""
+    return Admission(DiscordSettings(), frozenset(), lambda _: PlaceRules(**rules))
+
+
+@pytest.mark.parametrize(
+    ("fields", "rules", "origin"),
+    [
+        ({}, {"answer_to": "every_message"}, Origin.CHANNEL),
+        ({}, {}, None),
+        ({"text": "@here look"}, {"answer_to": "every_message"}, None),
+        ({"text": "look, <@&7>"}, {"answer_to": "every_message"}, None),
+        ({"text": "@everyone look"}, {"answer_to": "every_message"}, None),
+        ({"mentioned_ids": frozenset({UserId(77)})}, {"answer_to": "every_message"}, None),
+        (
+            {"reference_id": MessageId(5), "replied_user_id": UserId(77)},
+            {"answer_to": "every_message"},
+            None,
+        ),
+        (
+            {
+                "reference_id": MessageId(5),
+                "replied_user_id": ADA.id,
+                "mentioned_ids": frozenset({ADA.id}),
+            },
+            {"answer_to": "every_message"},
+            Origin.CHANNEL,
+        ),
+        (
+            {"reference_id": MessageId(5), "is_forward": True, "forwarded_texts": ("so",)},
+            {"answer_to": "every_message"},
+            Origin.CHANNEL,
+        ),
+        ({"text": "", "poll": "Red or blue?"}, {"answer_to": "every_message"}, Origin.CHANNEL),
+    ],
+)
+def test_where_every_message_is_answered_those_for_others_are_not(
+    fields: dict[str, Any], rules: dict[str, Any], origin: Origin | None
+) -> None:
+    assert ruled(**rules).judge(message(**fields), BOT_ID, is_own_thread=False).origin is origin
+
+
+@pytest.mark.parametrize(
+    ("rules", "refusal"),
+    [
+        ({}, ""),
+        ({"blocked_user_ids": (11,)}, "to you"),
+        ({"answer_to": "never"}, "this channel"),
+        ({"blocked_channel_ids": (50,)}, "this channel"),
+        ({"allowed_channel_ids": (51,)}, "this channel"),
+        ({"allowed_role_ids": (7,)}, "certain role"),
+    ],
+)
+def test_what_a_servers_people_forbid_is_none_of_the_operators_refusals(
+    rules: dict[str, Any], refusal: str
+) -> None:
+    policy = ruled(**rules)
+    assert refusal in policy.refusal(ADA, HOME)
+    assert bool(policy.refusal(ADA, HOME)) is bool(refusal)
+    assert policy.operators_refusal(ADA, HOME) == ""
+    assert policy.refusal(ADA, ADAS_DM) == ""
+
+
+def test_nobody_is_told_of_a_rule_who_asked_nothing() -> None:
+    policy = ruled(answer_to="every_message", blocked_user_ids=(11,))
+    judgement = policy.judge(message(), BOT_ID, is_own_thread=False)
+    assert (judgement.decision, judgement.rule) == (Decision.IGNORE, Rule.PERSON_BLOCKED)
+
+
+def test_where_the_bot_may_not_write_nothing_is_decided_by_rules() -> None:
+    judged = admission(blocked_user_ids=(11,)).judge(
+        message(**TO_ME), BOT_ID, is_own_thread=False, may_write=False
+    )
+    assert judged.rule is Rule.CANNOT_WRITE
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, ""),
+        ({"blocked_user_ids": (11,)}, "to you"),
+        ({"allowed_guild_ids": (41,)}, "this server"),
+    ],
+)
+def test_what_the_operator_forbids_is_told_to_a_servers_people_too(
+    settings: dict[str, Any], words: str
+) -> None:
+    refusal = admission(**settings).operators_refusal(ADA, HOME)
+    assert words in refusal
+    assert bool(refusal) is bool(words)
+
+
+@pytest.mark.parametrize(
+    ("after", "fields", "is_late"),
+    [
+        (timedelta(), TO_ME, True),
+        (MENTION_BY_EDIT, TO_ME, True),
+        (MENTION_BY_EDIT + timedelta(seconds=1), TO_ME, False),
+        (timedelta(), {}, False),
+        (None, TO_ME, True),
+    ],
+)
+def test_a_mention_that_an_edit_adds_soon_asks(
+    after: timedelta | None, fields: dict[str, Any], *, is_late: bool
+) -> None:
+    edited_at = None if after is None else NOON + after
+    assert Admission.is_late_mention(message(edited_at=edited_at, **fields), BOT_ID) is is_late

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.chat.allowed_models import MOST_PER_GUILD, STATE, AllowedModels, Permit
+from bot.chat.allowed_models import MOST_GUILDS, MOST_PER_GUILD, STATE, AllowedModels, Permit
 from bot.core.domain import GuildId, ModelInfo
 
 HOME, AWAY = GuildId(1), GuildId(2)
@@ -82,3 +82,35 @@ def test_what_is_stored_wrongly_allows_nothing(stored: object) -> None:
     state = State()
     state.values[STATE] = stored
     assert AllowedModels([], state, find).permit(HOME, "a/cold") is None
+
+
+async def test_a_guild_that_is_gone_keeps_no_list() -> None:
+    state = State()
+    allowed = AllowedModels(["for/all"], state, find)
+    await allowed.allow(HOME, "a/cold")
+    await allowed.allow(AWAY, "a/cold")
+    await allowed.forget(HOME)
+    assert state.values[STATE] == {str(AWAY): ["a/cold"]}
+    assert (allowed.of(HOME), allowed.of(AWAY)) == (("for/all",), ("for/all", "a/cold"))
+
+
+async def test_nothing_is_stored_for_a_guild_that_had_no_list() -> None:
+    state = State()
+    await AllowedModels([], state, find).forget(HOME)
+    assert state.values == {}
+
+
+async def test_there_are_lists_for_a_number_of_guilds_and_those_may_still_grow() -> None:
+    state = State()
+    state.values[STATE] = {str(number): ["a/cold"] for number in range(100, 100 + MOST_GUILDS)}
+    allowed = AllowedModels([], state, find)
+    assert not await allowed.allow(HOME, "a/cold")
+    assert await allowed.allow(GuildId(100), "a/loaded")
+    assert allowed.of(GuildId(100)) == ("a/cold", "a/loaded")
+
+
+async def test_a_quantisation_that_is_allowed_by_name_may_be_loaded_and_another_may_not() -> None:
+    allowed = AllowedModels([], State(), find)
+    await allowed.allow(HOME, "Cold@q4_k_m")
+    permits = [allowed.permit(HOME, f"a/cold@{tag}") for tag in ("q4_k_m", "q8_0")]
+    assert permits == [Permit("a/cold@q4_k_m", may_load=True), None]

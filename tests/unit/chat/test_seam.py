@@ -78,6 +78,10 @@ def test_code_goes_on_in_its_block_whether_or_not_the_model_opens_it_again(
         ("It is very ve", "ry cold.", "It is very very cold."),
         ("One, two", ", three.", "One, two, three."),
         ("a", "a", "a"),
+        ("It is Paris, and it is", " Paris", "It is Paris, and it is Paris"),
+        ("Say: well abcdefghijkl", "abcdefghijkl m", "Say: well abcdefghijkl m"),
+        ("Say: well xabcdefghijkl", "abcdefghijkl m", "Say: well xabcdefghijkl m"),
+        ("Say: well xabcdefghijk", "abcdefghijk m", "Say: well xabcdefghijkabcdefghijk m"),
         (
             "\u5df4\u9ece\u662f\u6cd5",
             "\u56fd\u7684\u9996\u90fd",
@@ -98,7 +102,11 @@ def test_another_whole_answer_takes_the_place_of_the_broken_one() -> None:
 def test_thinking_is_no_part_of_what_the_model_is_told_it_said() -> None:
     seam = Seam("<think>Hm, a capital.</think>The capital", [], expect_missing_opening=False)
     turns = seam.turns((ChatTurn(Role.USER, "Which?"),))
-    assert [turn.text for turn in turns] == ["Which?", "The capital", GO_ON]
+    assert turns == (
+        ChatTurn(Role.USER, "Which?"),
+        ChatTurn(Role.ASSISTANT, "The capital"),
+        ChatTurn(Role.USER, GO_ON),
+    )
     bare = Seam("Hm, a capital.</think>The capital", [], expect_missing_opening=True)
     assert bare.said == "The capital"
 

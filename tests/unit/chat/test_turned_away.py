@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from bot.chat.turned_away import (
     GATHER_S,
     GIVEN_UP_S,
     LATER_MARK,
     LINE_EVERY_S,
+    NAMED,
     REMEMBERED,
     TOLD_EVERY_S,
     TOO_MANY,
     TurnedAway,
 )
-from bot.core.domain import ChannelId, GuildId, IncomingMessage, Person, Place, PlaceKind, UserId
+from bot.core.domain import (
+    ChannelId,
+    GuildId,
+    IncomingMessage,
+    Person,
+    Place,
+    PlaceKind,
+    QuestionId,
+    UserId,
+)
 from bot.delivery.pacing import SIGNS_S, PacerRegistry
 from tests.support.builders import ADA, ADAS_DM, message
 from tests.support.clock import FakeClock
@@ -174,3 +186,51 @@ async def test_a_flood_of_people_forgets_who_was_told_first(clock: FakeClock) ->
         away.explain(of(50_000 + person, person, guild=77, channel=person), "Not here.")
     await clock.advance(0)
     assert [m.author.id for m, _, _ in signals.replies] == [1]
+
+
+async def test_what_is_counted_while_a_line_is_being_said_in_vain_is_in_the_next(
+    clock: FakeClock,
+) -> None:
+    held = asyncio.Event()
+
+    class SlowSignals(FakeSignals):
+        """Takes its time for a line."""
+
+        async def announce(self, place: Place, about: QuestionId, sentence: str) -> bool:
+            await held.wait()
+            return await super().announce(place, about, sentence)
+
+    signals = SlowSignals(clock, takes_replies=False, takes_marks=False, failures=1)
+    away = turned_away(clock, signals)
+    away.explain(of(1, 1), "Not here.")
+    await clock.advance(GATHER_S + 2)
+    away.refuse(of(2, 2), WHY)
+    away.refuse(of(3, 2), WHY)
+    await clock.advance(1)
+    held.set()
+    await clock.advance(LINE_EVERY_S + GATHER_S + 2)
+    assert [line for _, line, _ in signals.lines] == [
+        f"3 messages here weren't taken (from <@1>, <@2>). {TOO_MANY}"
+    ]
+
+
+async def test_a_few_are_named_in_a_line_and_the_others_counted(clock: FakeClock) -> None:
+    signals = FakeSignals(clock, takes_replies=False)
+    away = turned_away(clock, signals)
+    for person in range(1, NAMED + 3):
+        away.refuse(of(person, person), WHY)
+    await clock.advance(GATHER_S + 2)
+    [(_, line, _)] = signals.lines
+    assert line.endswith(f"<@{NAMED}>, 2 others). {TOO_MANY}")
+
+
+async def test_a_line_is_said_again_only_after_its_time(clock: FakeClock) -> None:
+    signals = FakeSignals(clock, takes_replies=False)
+    away = turned_away(clock, signals)
+    for person in range(1, 4):
+        away.refuse(of(person, person), WHY)
+        await clock.advance(GATHER_S + 1)
+    await clock.advance(2 * LINE_EVERY_S)
+    said = [(line.partition(" ")[0], at_s) for _, line, at_s in signals.lines]
+    assert [count for count, _ in said] == ["1", "2"]
+    assert said[1][1] - said[0][1] >= LINE_EVERY_S

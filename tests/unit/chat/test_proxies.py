@@ -330,8 +330,14 @@ def test_a_text_that_repeats_itself_is_no_mark_around_one_part_of_it() -> None:
 
 @pytest.mark.parametrize(
     ("said", "mark", "is_taken"),
-    [("yes", 29, True), ("yes", 31, False), ("y" * 60, 59, True), ("y" * 60, 62, False)]
-    + [("y" * 200, 99, True), ("y" * 200, 102, False)],
+    [
+        ("yes", 29, True),
+        ("yes", 31, False),
+        ("y" * 60, 59, True),
+        ("y" * 60, 62, False),
+        ("y" * 200, 99, True),
+        ("y" * 200, 102, False),
+    ],
 )
 def test_a_mark_is_no_longer_than_a_short_tag_or_the_text(
     said: str, mark: int, *, is_taken: bool

@@ -193,7 +193,7 @@ def _seam_functions() -> dict[str, Callable[[str], object]]:
 
 def _prompt_functions() -> dict[str, Callable[[str], object]]:
     from bot.core.domain import UserId  # noqa: PLC0415
-    from bot.prompt import cleaning, render, summary, tokens  # noqa: PLC0415 - see functions()
+    from bot.prompt import cleaning, cut, render, tokens  # noqa: PLC0415 - see functions()
 
     me = UserId(1)
     return {
@@ -210,7 +210,7 @@ def _prompt_functions() -> dict[str, Callable[[str], object]]:
         "message_tokens": tokens.message_tokens.__wrapped__,
         "static_tokens_within": lambda text: tokens.static_tokens_within(text, len(text)),
         "longest_within": lambda text: tokens.longest_within(text, len(text) // 8),
-        "summary.kept_text": lambda text: summary.kept_text(text, len(text) // 8),
+        "cut.kept_text": lambda text: cut.kept_text(text, len(text) // 8),
     }
 
 

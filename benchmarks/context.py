@@ -45,7 +45,7 @@ from bot.core.domain import (
 from bot.core.ports import ChatSettings, JournalEntry
 from bot.prompt.attachments.decoder import DecoderPool
 from bot.prompt.builder import ContextBuilder
-from bot.prompt.summary import ToSummarise
+from bot.prompt.cut import ToSummarise
 from bot.prompt.tokens import TokenEstimator, count_of, is_credible
 from config import defaults
 from config.settings import ContextSettings

@@ -25,8 +25,8 @@ from bot.core.recent import Recent
 from bot.output.pipeline import ReplyPipeline, Verdict
 from bot.output.sanitise.policy import OutputPolicy
 from bot.output.sanitise.sanitiser import SecretGuard
+from bot.prompt.cut import ToSummarise, kept_text
 from bot.prompt.likeness import is_like
-from bot.prompt.summary import ToSummarise, kept_text
 
 LIMIT_S: Final = 60.0
 """Seconds for one summary: 1,024 tokens, thinking included, at 20 tokens/s."""

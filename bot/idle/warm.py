@@ -26,7 +26,7 @@ from bot.core.domain import (
 )
 from bot.core.ports import Capacity, ChatSettings, SettingsReader
 from bot.core.recent import Recent
-from bot.prompt.summary import ToSummarise
+from bot.prompt.cut import ToSummarise
 
 KEEP_S: Final = 600.0
 """Seconds after its last answer that a conversation is kept warm."""

@@ -38,19 +38,24 @@ from bot.prompt.attachments.decoding import Decoded
 from bot.prompt.attachments.fair_gate import Share
 from bot.prompt.attachments.files import FileReader, has_expired
 from bot.prompt.attachments.kinds import FileKind, kind_of
-from bot.prompt.budget import (
+from bot.prompt.chain import LINEAR_KINDS, AnswerIndex, Conversation, ConversationReader
+from bot.prompt.cleaning import safe_name
+from bot.prompt.cut import (
     KEPT_SHARE,
     LEAST_SHARE,
     Budget,
+    Standing,
+    SummaryIndex,
+    ToSummarise,
     cut_points,
     first_within,
+    framed,
+    instruction,
+    most_tokens,
     origin,
     plan,
 )
-from bot.prompt.chain import LINEAR_KINDS, AnswerIndex, Conversation, ConversationReader
-from bot.prompt.cleaning import safe_name
 from bot.prompt.render import MessageGroup, Names, Persona, Rendered, Style, fill, fit, groups_of
-from bot.prompt.summary import Standing, SummaryIndex, ToSummarise, framed, instruction, most_tokens
 from bot.prompt.tokens import (
     Sizes,
     TokenEstimator,

@@ -18,8 +18,8 @@ from bot.core.domain import (
     Role,
     UserId,
 )
-from bot.prompt.budget import cut_points, origin, plan
 from bot.prompt.cleaning import clean_text, safe_name
+from bot.prompt.cut import cut_points, origin, plan
 from tests.support.conversation import ADA, BOB, CHAT, CLAW, HOME, FakeSources, check_roles
 
 DM = Place(PlaceKind.DM, ChannelId(60))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bot.core import frames
 from bot.core.domain import IncomingMessage
 from bot.prompt.builder import Prompt
-from bot.prompt.summary import kept_text
+from bot.prompt.cut import kept_text
 from tests.support.conversation import ADAS_DM, HOME
 from tests.support.counting import CountedTalk, head_of
 

@@ -21,7 +21,7 @@ from bot.core.domain import (
 from bot.core.ports import ChatSettings
 from bot.idle.summaries import MOST_TRIES, Summaries
 from bot.output.sanitise.sanitiser import SecretGuard
-from bot.prompt.summary import ToSummarise
+from bot.prompt.cut import ToSummarise
 
 CHAT = ChatSettings("a/b", 0.7, 0.95, 512, "You are kind.", Reasoning.AUTO)
 MADE_OF = Summary(40, 50, ((1, "aa"),), frozenset({11}))

@@ -24,7 +24,7 @@ from bot.core.domain import (
 )
 from bot.core.ports import Capacity, ChatSettings
 from bot.idle.warm import KEEP_S, PAUSE_S, WarmAhead
-from bot.prompt.summary import ToSummarise
+from bot.prompt.cut import ToSummarise
 from tests.support.builders import question as a_question
 from tests.support.clock import FakeClock
 

@@ -20,9 +20,8 @@ from bot.core.ports import Capacity
 from bot.core.recent import Recent
 from bot.lmstudio import errors
 from bot.lmstudio.catalogue import Catalogue, Instance, fetch_catalogue, name_to_send, works_now
-from bot.lmstudio.learned import Cause, Circuit, LearnedCapabilities
+from bot.lmstudio.learned import Cause, Circuit, LearnedCapabilities, Read, Warmth
 from bot.lmstudio.transport import Transport
-from bot.lmstudio.warmth import Read, Warmth
 
 _log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from bot.core import frames
 from bot.core.domain import ChatTurn, Role
 from bot.core.errors import BackendError
 from bot.lmstudio import errors
-from bot.lmstudio.warmth import weight
+from bot.lmstudio.learned import weight
 
 LOW_MEMORY_STEPS: Final = (1024, 512)
 """Tokens; the steps of ``max_tokens`` when memory is short."""

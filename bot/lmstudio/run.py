@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 from bot.core.clock import Clock, within
@@ -48,11 +49,10 @@ from bot.lmstudio.exchange import (
     TimeLimits,
     first_token_patience_s,
 )
-from bot.lmstudio.learned import Cause, LearnedCapabilities, ReadingSpeed
+from bot.lmstudio.learned import Cause, LearnedCapabilities, Read, ReadingSpeed
 from bot.lmstudio.names import is_same_model, quantisation, shown
 from bot.lmstudio.nodes import Fleet, Node
 from bot.lmstudio.recovery import Plan, Retries, recover, without_images
-from bot.lmstudio.warmth import Read
 from config.settings import LMStudioSettings
 
 _log = logging.getLogger(__name__)
@@ -255,7 +255,6 @@ class Run:
         self._request = request
         self._total_at_s = clock.monotonic() + (request.limit_s or settings.total_timeout_s)
         self._cause = Cause(request.conversation_key, hash(request.turns[-1:]), request.person_id)
-        self._retries = Retries(attempts=settings.retry_attempts, budget_s=settings.retry_budget_s)
         self._plan = Plan(
             model=request.model,
             turns=normalise(request.turns),
@@ -266,6 +265,12 @@ class Run:
         self._excluded: frozenset[int] = frozenset()
         self._requests = 0
         self._newest: Ask | None = None
+
+    @cached_property
+    def _retries(self) -> Retries:
+        """The tries that are left, from the first failure on."""
+        settings = self._settings
+        return Retries(attempts=settings.retry_attempts, budget_s=settings.retry_budget_s)
 
     async def events(self) -> AsyncGenerator[ChatEvent, None]:
         """Answer; the last event is ``Completed``.
@@ -638,7 +643,8 @@ class Run:
 
 def _fitted(plan: Plan, info: ModelInfo | None, learned: LearnedCapabilities) -> Plan:
     """Return a plan as the model can take it."""
-    if plan.has_images and (learned.is_blind or (info and info.sees_images is False)):
+    is_blind = learned.is_blind or (info is not None and info.sees_images is False)
+    if is_blind and plan.has_images:
         plan = without_images(plan)
     effort = fitting(plan.reasoning_effort, info.reasoning_options if info else None)
     if "reasoning_effort" in learned.refused_fields:

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.domain import ChatTurn, Role, Usage
-from bot.lmstudio.learned import ReadingSpeed
+from bot.lmstudio.learned import Read, ReadingSpeed, Warmth
 from bot.lmstudio.run import fresh_tokens
-from bot.lmstudio.warmth import Read, Warmth
 
 COPY = (0, "a/b", 0)
 PERSONA = ChatTurn(Role.SYSTEM, "You are kind. " * 30)

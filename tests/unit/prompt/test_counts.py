@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.domain import ChannelId, ChatTurn, Counted, ModelInfo, PromptCount, Role, Usage
-from bot.lmstudio.warmth import SIMILARITY
+from bot.lmstudio.learned import SIMILARITY
 from bot.prompt.tokens import Sizes, TokenEstimator, count_of, is_credible, prefixes
 from tests.support.conversation import ADAS_DM, CHAT, HOME
 from tests.support.counting import CountedTalk

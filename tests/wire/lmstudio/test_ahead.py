@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bot.core.domain import ChatRequest, ChatTurn, Role
 from bot.lmstudio import LMStudioBackend
 from bot.lmstudio.ahead import LEAST_PIECE, MOST_MISSES, cut
-from bot.lmstudio.warmth import weight
+from bot.lmstudio.learned import weight
 from sandbox.lmstudio import Answer, LMStudioSandbox, Model, Options
 from tests.support.clock import FakeClock, settle
 from tests.wire.lmstudio.conftest import PARIS

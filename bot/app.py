@@ -18,11 +18,11 @@ import discord
 from bot.chat.account import Account
 from bot.chat.allowed_models import AllowedModels
 from bot.chat.backfill import DECLINED_WITHIN, Backfill
-from bot.chat.own_words import OwnWords
 from bot.chat.parts import ReplyParts
 from bot.chat.privacy import Privacy
 from bot.chat.resume import give_up
 from bot.chat.service import ESTIMATES, MODELS, ChatService
+from bot.chat.whose_words import OwnWords
 from bot.core.clock import Clock, SystemClock
 from bot.core.concerns import Subject
 from bot.core.domain import Reasoning, UserId

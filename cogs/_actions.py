@@ -10,8 +10,8 @@ from datetime import datetime
 import discord
 
 from bot.chat.backfill import DISCORD_EPOCH_MS
-from bot.chat.proxies import proxied
 from bot.chat.reply import Ending
+from bot.chat.whose_words import proxied
 from bot.core.clock import within
 from bot.core.domain import IncomingMessage, MessageId, Origin, Question, QuestionId, UserId
 from bot.core.errors import DeliveryError

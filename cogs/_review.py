@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import discord
 
-from bot.chat.proxies import proxied
 from bot.chat.resume import Review, WayBack
+from bot.chat.whose_words import proxied
 from bot.core.domain import IncomingMessage, MessageId, Person, Place, Question, UserId
 from bot.core.errors import DeliveryError, TargetGoneError
 from bot.core.ports import JournalEntry

@@ -14,9 +14,9 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.chat.admission import Decision, Loose, Rule, is_for_others
-from bot.chat.proxies import Proxies, SaidAgain
 from bot.chat.resume import SET_ASIDE, TOO_OLD, Resumer
 from bot.chat.turned_away import TurnedAway
+from bot.chat.whose_words import Proxies, SaidAgain
 from bot.core.domain import (
     ChannelId,
     GuildId,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from bot.chat.allowed_models import AllowedModels
 from bot.chat.backfill import Backfill
-from bot.chat.own_words import OwnWords
 from bot.chat.privacy import Privacy
 from bot.chat.service import ChatService
+from bot.chat.whose_words import OwnWords
 from bot.core.clock import Clock
 from bot.delivery.pacing import PacerRegistry
 from bot.idle.introductions import Introductions

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.chat.own_words import MOST_NOTICES, OwnWords
+from bot.chat.whose_words import MOST_NOTICES, OwnWords
 from bot.core.domain import IncomingMessage, MessageId, QuestionId
 from bot.core.ports import Outcome
 from bot.storage.database import Database, open_database

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.chat.proxies import KEPT_S, WITHIN, Proxies
+from bot.chat.whose_words import KEPT_S, WITHIN, Proxies
 from bot.core.domain import (
     AttachmentInfo,
     GuildId,

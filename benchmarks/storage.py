@@ -35,7 +35,7 @@ from bot.core.domain import (
 from bot.core.ports import Outcome
 from bot.storage.database import open_database
 from bot.storage.journal import SqlJournal
-from bot.storage.tidying import MIB, Bounds
+from bot.storage.tidying_sql import MIB, Bounds
 
 PACE_S = 2.0
 SCRIPTS = {"Latin": (0x61, 0x7A), "Chinese": (0x4E00, 0x9FA5), "emoji": (0x1F600, 0x1F64F)}

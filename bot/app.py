@@ -74,7 +74,7 @@ from bot.storage.lock import HeldFolder, data_folder
 from bot.storage.settings_store import SettingsStore
 from bot.storage.state import StateStore
 from bot.storage.summaries import SummaryStore
-from bot.storage.tidying import Bounds
+from bot.storage.tidying_sql import Bounds
 from cogs._convert import Requests
 from cogs._gate import Rights
 from cogs._models import Adviser

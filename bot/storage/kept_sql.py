@@ -14,7 +14,7 @@ from bot.core.ports import JournalEntry
 from bot.storage.journal_sql import entries_where
 from bot.storage.question_codec import encode_question, load_question
 from bot.storage.schema import dump_json, questions, setting_changes, settings, summaries
-from bot.storage.tidying import delete_questions
+from bot.storage.tidying_sql import delete_questions
 
 STEP: Final = 2_000
 """Stored questions that one statement looks through, which keeps it short."""

@@ -11,8 +11,8 @@ from sqlalchemy import text
 from bot.core.domain import GuildId, Question, QuestionId, UserId
 from bot.core.ports import Outcome
 from bot.storage.database import Database
-from bot.storage.journal import SqlJournal
-from bot.storage.tidying import EVERY_BYTES, MIB, Bounds, stored_bytes
+from bot.storage.journal import EVERY_BYTES, SqlJournal
+from bot.storage.tidying_sql import MIB, Bounds, stored_bytes
 from tests.support.clock import FakeClock
 from tests.unit.storage.questions import question
 from tests.unit.storage.recovery import drain

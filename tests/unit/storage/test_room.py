@@ -9,9 +9,9 @@ import pytest
 from bot.core.domain import QuestionId
 from bot.storage.database import open_database
 from bot.storage.engine import FREE_PAGES, build_engine, parse_location
-from bot.storage.journal import SqlJournal
+from bot.storage.journal import EVERY_BYTES, LEAST_BYTES, SqlJournal
 from bot.storage.migrate import upgrade
-from bot.storage.tidying import EVERY_BYTES, LEAST_BYTES, MIB, Bounds, stored_bytes
+from bot.storage.tidying_sql import MIB, Bounds, stored_bytes
 from tests.support.clock import FakeClock
 from tests.unit.storage.questions import question
 from tests.unit.storage.recovery import drain

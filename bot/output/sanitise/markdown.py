@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import string
 from enum import Enum, auto
+from functools import cached_property
 from typing import Final
 
 from bot.core.fences import INLINE_CHARS, LEAST_TICKS, RUNS, TICKS, inline_end
@@ -105,12 +106,16 @@ class MarkdownGuard:
         self._tail = ""
         self._line_start = True
         self._state = _State.TEXT
-        self._doubt = CodeDoubt()
         self._unread: list[str] = []
         self._breaker: LiveBreaker | None = None
         self._fenced: list[str] = []
         self._in_address = False
         self._checked = 0
+
+    @cached_property
+    def _doubt(self) -> CodeDoubt:
+        """What is open around the code, from the first code on."""
+        return CodeDoubt()
 
     def feed(self, text: str, *, ended: bool = False) -> str:
         """Return what can be given out now."""

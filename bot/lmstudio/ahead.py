@@ -17,10 +17,10 @@ from bot.core.clock import Clock
 from bot.core.domain import ChatRequest, ChatTurn, Pace, Role, Usage
 from bot.core.errors import BackendError
 from bot.lmstudio.completion import REASONING_EFFORTS, encode_body, fitting, normalise
-from bot.lmstudio.exchange import CONNECT_LIMIT_S, Exchange, TimeLimits
 from bot.lmstudio.learned import SHORTEST_S, LearnedCapabilities, Read, weight
 from bot.lmstudio.nodes import Fleet, Node
 from bot.lmstudio.run import name_for
+from bot.lmstudio.transport import CONNECT_LIMIT_S, Exchange, TimeLimits
 
 LONGEST_S: Final = 2 * SHORTEST_S
 """Seconds that a first piece may take where it must be longer, so as to take no other's slot: a question

@@ -42,17 +42,17 @@ from bot.lmstudio.completion import (
     fitting,
     normalise,
 )
-from bot.lmstudio.exchange import (
+from bot.lmstudio.learned import Cause, LearnedCapabilities, Read, ReadingSpeed
+from bot.lmstudio.names import is_same_model, quantisation, shown
+from bot.lmstudio.nodes import Fleet, Node
+from bot.lmstudio.recovery import Plan, Retries, recover, without_images
+from bot.lmstudio.transport import (
     CONNECT_LIMIT_S,
     Exchange,
     Reached,
     TimeLimits,
     first_token_patience_s,
 )
-from bot.lmstudio.learned import Cause, LearnedCapabilities, Read, ReadingSpeed
-from bot.lmstudio.names import is_same_model, quantisation, shown
-from bot.lmstudio.nodes import Fleet, Node
-from bot.lmstudio.recovery import Plan, Retries, recover, without_images
 from config.settings import LMStudioSettings
 
 _log = logging.getLogger(__name__)

@@ -13,10 +13,10 @@ from bot.core.clock import within
 from bot.core.domain import UserId
 from bot.core.errors import BackendError
 from bot.lmstudio import errors
-from bot.lmstudio.exchange import first_token_patience_s
 from bot.lmstudio.learned import Cause, Circuit, ReadingSpeed
 from bot.lmstudio.nodes import watch_server
 from bot.lmstudio.recovery import Retries
+from bot.lmstudio.transport import first_token_patience_s
 from tests.support.clock import FakeClock, settle
 
 

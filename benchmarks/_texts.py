@@ -282,8 +282,8 @@ def _people_functions() -> dict[str, Callable[[str], object]]:
     from bot.chat.privacy import Export  # noqa: PLC0415
     from bot.chat.reply import model_name  # noqa: PLC0415 - see functions()
     from bot.demo.terminal.markdown import safe  # noqa: PLC0415
-    from cogs._places import thread_name  # noqa: PLC0415
     from cogs._respond import shortened  # noqa: PLC0415
+    from cogs._sink import thread_name  # noqa: PLC0415
 
     def exported(text: str) -> None:
         export = Export({"person": "1"})

@@ -21,7 +21,7 @@ from bot.core.wording import plain_reason
 from bot.delivery.delivery import quiet_lines
 from bot.delivery.splitter import MESSAGE_UNITS, split, units
 from bot.gateway.client import ClawbotClient
-from cogs import _buttons, _convert, _gate, _places, _respond, _review
+from cogs import _buttons, _convert, _gate, _respond, _review, _sink
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class AnswerActions:
         words, line = without_known(shown.text), quiet_lines((LOST,))
         kept = split(words, MESSAGE_UNITS - units(line) - 1)[:1]
         ended = "\n".join([*kept, line]) if kept else notice(LOST)
-        sink = _places.message_sink(self._client, shown.place, None)
+        sink = _sink.message_sink(self._client, shown.place, None)
         await sink.edit(shown.id, ended, controls=Controls(question_id, shown.author.id))
 
     async def _open(self, question_id: QuestionId) -> JournalEntry | None:
@@ -144,7 +144,7 @@ class AnswerActions:
             pressed_by=UserId(interaction.user.id),
         )
         source_id = question.message.id if question.message else None
-        sink = _places.message_sink(self._client, question.place, source_id)
+        sink = _sink.message_sink(self._client, question.place, source_id)
         give = _respond.Acknowledgement(interaction).give
         await self._services.chat.submit(question, sink, replaces=newest.posted, acknowledge=give)
 
@@ -187,7 +187,7 @@ class AnswerActions:
             continues=entry.question.id,
             rests_on=(*entry.question.rests_on, *entry.question.messages),
         )
-        sink = _places.message_sink(self._client, question.place, last)
+        sink = _sink.message_sink(self._client, question.place, last)
         give = _respond.Acknowledgement(interaction).give
         await self._services.chat.submit(question, sink, acknowledge=give)
 
@@ -269,7 +269,7 @@ class AnswerActions:
             await self._withdraw(entry)
         if entry.outcome is not Outcome.STOPPED:
             return
-        sink = _places.message_sink(self._client, entry.question.place, None)
+        sink = _sink.message_sink(self._client, entry.question.place, None)
         for posted in entry.posted:
             try:
                 await sink.delete(posted)
@@ -336,7 +336,7 @@ class AnswerActions:
             pressed_by=None,
         )
         reply_to = asked.message.id if asked.message is not None else None
-        sink = _places.message_sink(self._client, question.place, reply_to)
+        sink = _sink.message_sink(self._client, question.place, reply_to)
         await self._services.chat.submit(
             question, sink, replaces=replaces, changed_id=changed_id, is_counted=is_counted
         )

@@ -1,4 +1,4 @@
-"""discord.py's objects to plain values: the only place where that is done.
+"""discord.py's objects to plain values: the only place where that is done, and where messages are found.
 
 ``Requests`` brings messages to the core's cache, by request through discord.py.
 """
@@ -13,6 +13,7 @@ from typing import Any
 import discord
 from discord.ext import commands
 
+from bot.chat.backfill import SPACING_S, Candidate
 from bot.core.clock import Clock
 from bot.core.domain import (
     AttachmentInfo,
@@ -28,6 +29,7 @@ from bot.core.domain import (
 )
 from bot.core.errors import DeliveryError
 from bot.core.wording import plain_reason
+from bot.gateway.client import ClawbotClient
 from bot.gateway.readable import UNREADABLE, read_message
 from bot.gateway.rest import Caller
 from bot.prompt.cleaning import without_mention
@@ -400,3 +402,60 @@ def _unread(place: Place, message_id: MessageId) -> IncomingMessage:
     nobody = Person(UserId(0), "", is_bot=True)
     moment = discord.utils.snowflake_time(message_id)
     return IncomingMessage(message_id, place, nobody, "", moment, is_ordinary=False)
+
+
+def is_own_thread(channel: object, me: UserId) -> bool:
+    """Return whether a channel is a thread that the bot opened."""
+    return isinstance(channel, discord.Thread) and channel.owner_id == me
+
+
+def candidates(client: ClawbotClient, dm_channels: Sequence[ChannelId]) -> list[Candidate]:
+    """Return the channels where mentions may have been missed.
+
+    Args:
+        client: Online, with the guilds' channels known.
+        dm_channels: The direct-message channels to look into, the latest last.
+    """
+    found: list[Candidate] = []
+    for guild in client.guilds:
+        channels: list[discord.TextChannel | discord.Thread | discord.VoiceChannel] = []
+        channels += [*guild.text_channels, *guild.threads, *guild.voice_channels]
+        me = guild.get_member(client.user.id)
+        for channel in channels:
+            if me is not None and not channel.permissions_for(me).read_message_history:
+                continue
+            last = channel.last_message_id
+            if last is not None:
+                found.append(Candidate(place(channel), MessageId(last)))
+            elif not isinstance(channel, discord.VoiceChannel):  # these are nearly always empty
+                found.append(Candidate(place(channel), None))
+    latest_first = reversed(dm_channels)
+    found += [Candidate(Place(PlaceKind.DM, channel_id), None) for channel_id in latest_first]
+    return found
+
+
+async def archived_threads(
+    client: ClawbotClient, channel_ids: Sequence[ChannelId]
+) -> list[Candidate]:
+    """Return those of some channels that are threads which a session doesn't begin with: archived ones.
+
+    Each costs a request; discord.py knows them from then on.
+    """
+    found = []
+    for channel_id in channel_ids:
+        thread = client.get_channel(channel_id) or await _looked_up(client, channel_id)
+        if isinstance(thread, discord.Thread) and client.serves(thread.guild.id):
+            thread.guild._add_thread(thread)  # noqa: SLF001 - what it does with those it is told of
+            last = thread.last_message_id
+            found.append(Candidate(place(thread), MessageId(last) if last else None))
+    return found
+
+
+async def _looked_up(client: ClawbotClient, channel_id: ChannelId) -> object:
+    clock = client.services.clock
+    await clock.sleep(SPACING_S)
+    try:
+        return await Caller(clock).call(lambda: client.fetch_channel(channel_id))
+    except (DeliveryError, discord.ClientException) as exc:
+        _log.debug("channel %d isn't there any more (%s)", channel_id, plain_reason(exc))
+        return None

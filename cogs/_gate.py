@@ -1,23 +1,30 @@
-"""Who may do what: commands, autocomplete, buttons and modals, and reading what was said before."""
+"""Who may do what: commands, autocomplete, buttons and modals, reading what was said before, and the bot itself."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import discord
 from discord import app_commands
 
 from bot.chat.admission import Admission, Judgement
 from bot.core.clock import Clock
-from bot.core.domain import IncomingMessage, Origin, Person, Place, Question, UserId
+from bot.core.domain import (
+    IncomingMessage,
+    Origin,
+    Person,
+    Place,
+    Question,
+    UserId,
+)
 from bot.core.errors import DeliveryError, TargetGoneError
 from bot.core.wording import plain_reason
 from bot.gateway.client import ClawbotClient
-from bot.gateway.rest import Caller
-from cogs import _convert, _places, _respond
+from bot.gateway.rest import POST_MESSAGE, Caller, missing
+from cogs import _convert, _respond
 
 Interaction = discord.Interaction[ClawbotClient]
 
@@ -84,8 +91,26 @@ def judge(client: ClawbotClient, message: IncomingMessage, *, is_own_thread: boo
         message,
         UserId(client.user.id),
         is_own_thread=is_own_thread,
-        may_write=_places.may_write(client, message),
+        may_write=may_write(client, message),
     )
+
+
+def may_write(client: ClawbotClient, message: IncomingMessage) -> bool:
+    """Return whether an answer to a message can be posted, as far as is known without asking."""
+    channel = client.get_channel(message.place.channel_id)
+    return not missing(channel, POST_MESSAGE, has_files=False)
+
+
+def own_permissions(interaction: discord.Interaction[Any]) -> discord.Permissions:
+    """Return what the bot may do where an interaction happens: as stated, or else computed."""
+    stated, guild, channel = interaction.app_permissions, interaction.guild, interaction.channel
+    if (
+        stated.value
+        or guild is None
+        or not isinstance(channel, discord.TextChannel | discord.Thread)
+    ):
+        return stated
+    return channel.permissions_for(guild.me)
 
 
 async def admits(interaction: Interaction, *, is_administrative: bool | None = None) -> bool:

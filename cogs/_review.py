@@ -17,7 +17,7 @@ from bot.core.wording import plain_reason
 from bot.gateway.client import ClawbotClient
 from bot.gateway.rest import Caller
 from bot.prompt.cleaning import without_mention
-from cogs import _convert, _gate, _places
+from cogs import _convert, _gate, _sink
 from cogs._convert import Requests
 from cogs._sink import ACKNOWLEDGED_WITHIN_S, TOKEN_VALID_S, InteractionSink, is_barred
 
@@ -100,7 +100,7 @@ class Reviewer:
                 await sink.acknowledge(question.id)
             return WayBack(sink, await sink.take_up())
         reply_to = question.message.id if question.message else None
-        return WayBack(_places.message_sink(self._client, question.place, reply_to))
+        return WayBack(_sink.message_sink(self._client, question.place, reply_to))
 
     def is_barred(self, question: Question) -> bool:
         """Return whether the bot may not write at a question's place; see ``bot.chat.resume.Reviewer``."""

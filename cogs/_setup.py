@@ -17,7 +17,7 @@ from bot.core.permissions import listed
 from bot.gateway.client import ClawbotClient
 from bot.lmstudio.names import shown
 from bot.storage.setting_types import SETTING_TYPES, InvalidSettingError, Layer, Scope
-from cogs import _change, _confirm, _convert, _forms, _gate, _persona, _places, _respond, _settings
+from cogs import _change, _confirm, _convert, _forms, _gate, _persona, _respond, _settings, _sink
 
 Interaction = discord.Interaction[ClawbotClient]
 
@@ -440,7 +440,7 @@ async def _test(interaction: Interaction) -> None:
         asked_at=interaction.created_at,
         fresh=True,
     )
-    sink = _places.message_sink(client, place, None)
+    sink = _sink.message_sink(client, place, None)
     async with _respond.in_time(interaction, client.services.clock) as acknowledgement:
         await client.services.chat.submit(question, sink, acknowledge=acknowledgement.give)
 

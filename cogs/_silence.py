@@ -13,7 +13,7 @@ from bot.core.permissions import NEEDED, NEEDED_IN_THREADS, USEFUL, missing
 from bot.diagnostics.silence import Case, Lack, Newest
 from bot.gateway.client import ClawbotClient
 from bot.queue.scheduler import Job
-from cogs import _convert, _gate, _places
+from cogs import _convert, _gate
 
 Channel = discord.abc.GuildChannel | discord.Thread
 
@@ -33,7 +33,7 @@ async def case_of(client: ClawbotClient, channel: Channel, member: discord.Membe
         member: Of the same guild.
     """
     person, place = _convert.person(member), _convert.place(channel)
-    is_own_thread = _places.is_own_thread(channel, UserId(client.user.id))
+    is_own_thread = _convert.is_own_thread(channel, UserId(client.user.id))
     mention = _mention(client, person, place)
     judgement = _gate.judge(client, mention, is_own_thread=is_own_thread)
     plain = replace(mention, mentioned_ids=frozenset())

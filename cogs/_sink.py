@@ -1,4 +1,4 @@
-"""Answers on their way to Discord: one ``ReplySink`` for messages, one for slash commands.
+"""The bot's words on their way to Discord: answers, as a message or a response, and signs and threads.
 
 What discord.py 2.7.1 doesn't do is done here: previews stay suppressed on edits, a 503 or a reset
 connection is tried again under the same nonce, and every call has a bound.
@@ -10,14 +10,23 @@ import asyncio
 import io
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 import discord
 from discord.http import MultipartParameters, Route, handle_message_parameters
 from discord.utils import MISSING
 
 from bot.core.clock import Clock
-from bot.core.domain import ChannelId, MessageId, Place, PlaceKind, QuestionId, Response
+from bot.core.domain import (
+    ChannelId,
+    IncomingMessage,
+    MessageId,
+    Place,
+    PlaceKind,
+    QuestionId,
+    Response,
+)
 from bot.core.errors import (
     DeliveryError,
     DeliveryForbiddenError,
@@ -26,8 +35,11 @@ from bot.core.errors import (
     EditExhaustedError,
     TargetGoneError,
 )
+from bot.core.notices import notice
 from bot.core.ports import Controls, TextFile
 from bot.core.wording import plain_reason
+from bot.delivery.delivery import nonce
+from bot.gateway.client import ClawbotClient
 from bot.gateway.rest import (
     CALL_TIMEOUT_S,
     POST_MESSAGE,
@@ -37,6 +49,7 @@ from bot.gateway.rest import (
     missing,
 )
 from cogs._buttons import view_for
+from cogs._convert import Requests
 
 if TYPE_CHECKING:
     from discord.types.message import Message as MessagePayload
@@ -462,3 +475,118 @@ def _attachment(file: TextFile | None) -> discord.File:
         return discord.File(io.BytesIO(file.content.encode("utf-8", "replace")), file.filename)
     absent: discord.File = MISSING
     return absent
+
+
+def message_sink(client: ClawbotClient, place: Place, reply_to: MessageId | None) -> MessageSink:
+    """Return the way into a channel, replying to a message if one is given and stands there."""
+    chat = client.services.overrides.effective(place)
+    mark = WAITING if chat.waiting_mark else ""
+    clock, source = client.services.clock, client.services.source
+    requests = Requests(client, clock)
+
+    def learn(data: object) -> None:
+        message = requests.read(place, data)
+        if message is not None:
+            source.posted(message)
+
+    return MessageSink(client, place, reply_to, clock, waiting_mark=mark, learn=learn)
+
+
+WAITING: Final = "👀"
+
+
+THREAD_MINUTES: Final = 1440
+"""Minutes of silence after which Discord archives a question's thread: one of its four choices."""
+
+
+NAME_CHARS: Final = 100
+"""Longest name of a thread (Discord: channel resource)."""
+
+
+def thread_name(text: str) -> str:
+    """Return what a question's thread is called: the beginning of its words."""
+    words = " ".join(text.split())
+    if len(words) <= NAME_CHARS:
+        return words or "Question"
+    return f"{words[: NAME_CHARS - 1].rpartition(' ')[0] or words[: NAME_CHARS - 1]}…"
+
+
+async def open_thread(client: ClawbotClient, message: IncomingMessage, name: str) -> Place | None:
+    """Open a thread on a message; ``None`` where that can't be.
+
+    One that is there already, of an earlier run, is taken.
+    """
+    place = message.place
+    channel = client.get_channel(place.channel_id)
+    if place.kind is not PlaceKind.GUILD_TEXT or not isinstance(channel, discord.TextChannel):
+        return None
+    granted = channel.permissions_for(channel.guild.me)
+    if not (granted.create_public_threads and granted.send_messages_in_threads):
+        return None
+    start = client.http.start_thread_with_message
+    try:
+        await Caller(client.services.clock).call(
+            lambda: start(
+                place.channel_id, message.id, name=name, auto_archive_duration=THREAD_MINUTES
+            )
+        )
+    except DeliveryError as exc:
+        if not isinstance(exc.__cause__, discord.HTTPException) or exc.__cause__.code != HAS_THREAD:
+            _log.info("a question gets no thread of its own (%s)", plain_reason(exc))
+            return None
+    return replace(
+        place,
+        kind=PlaceKind.THREAD,
+        channel_id=ChannelId(message.id),
+        parent_id=place.channel_id,
+    )
+
+
+HAS_THREAD: Final = 160004
+"""Discord's JSON error code for a message that has a thread already."""
+
+
+class Signals:
+    """Tells people by Discord; see ``bot.chat.turned_away.Signals``.
+
+    Args:
+        client: The bot.
+    """
+
+    def __init__(self, client: ClawbotClient) -> None:
+        self._client = client
+
+    async def reply(self, message: IncomingMessage, sentence: str) -> bool:
+        """Say a sentence in reply; return whether it stands."""
+        try:
+            await self._say(message.place, message.id, QuestionId(message.id), sentence)
+        except DeliveryError as exc:
+            _log.info("a notice could not be posted (%s)", plain_reason(exc))
+            return False
+        return True
+
+    async def announce(self, place: Place, about: QuestionId, sentence: str) -> bool:
+        """Say a sentence to a channel; return whether it stands, or never will."""
+        try:
+            await self._say(place, None, about, sentence)
+        except DeliveryUnavailableError:
+            return False
+        except DeliveryError as exc:
+            _log.warning("messages there are left without a word (%s)", plain_reason(exc))
+        return True
+
+    async def mark(self, message: IncomingMessage, mark: str) -> bool:
+        """Put a mark on a message; return whether it is there."""
+        try:
+            await message_sink(self._client, message.place, message.id).mark(mark)
+        except DeliveryError as exc:
+            _log.debug("a message could not be marked (%s)", plain_reason(exc))
+            return False
+        return True
+
+    async def _say(
+        self, place: Place, reply_to: MessageId | None, about: QuestionId, sentence: str
+    ) -> None:
+        sink = message_sink(self._client, place, reply_to)
+        message_id = await sink.send(notice(sentence), nonce=nonce(about, "n", 0), is_reply=True)
+        await self._client.services.own_words.posted_notice(message_id)

@@ -34,7 +34,7 @@ from bot.core.tasks import KeyedLocks, TaskOwner
 from bot.core.wording import counted, plain_reason
 from bot.gateway.client import ClawbotClient
 from bot.prompt.cleaning import readable, without_mention
-from cogs import _actions, _buttons, _convert, _gate, _places, _respond, _review, _tree
+from cogs import _actions, _buttons, _convert, _gate, _respond, _review, _sink, _tree
 from cogs._asking import Asking
 
 _log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ class ChatCog(commands.Cog):
             lambda question: bot.serves(question.place.guild_id),
         )
         self._turned_away = TurnedAway(
-            _places.Signals(bot), self._services.pacers, self._services.clock
+            _sink.Signals(bot), self._services.pacers, self._services.clock
         )
         self._catching_up = asyncio.Lock()
         self._is_catch_up_due = False
@@ -172,7 +172,7 @@ class ChatCog(commands.Cog):
         who = self._arriving[incoming.id] = (incoming.author.id, incoming.place.channel_id)
         try:
             async with self._order.of(*who):
-                await self._take(incoming, is_own_thread=_places.is_own_thread(channel, self._me))
+                await self._take(incoming, is_own_thread=_convert.is_own_thread(channel, self._me))
         finally:
             self._arriving.pop(incoming.id, None)
 
@@ -259,7 +259,7 @@ class ChatCog(commands.Cog):
             return question
         me = self.bot.user
         words = readable(question.text, incoming.names, bot_id=self._me, bot_name=me.display_name)
-        place = await _places.open_thread(self.bot, incoming, _places.thread_name(words))
+        place = await _sink.open_thread(self.bot, incoming, _sink.thread_name(words))
         return question if place is None else replace(question, place=place)
 
     def _question(self, incoming: IncomingMessage, origin: Origin) -> Question:
@@ -280,7 +280,7 @@ class ChatCog(commands.Cog):
         self, question: Question, incoming: IncomingMessage, *, is_counted: bool = False
     ) -> None:
         try:
-            sink = _places.message_sink(self.bot, question.place, incoming.id)
+            sink = _sink.message_sink(self.bot, question.place, incoming.id)
             await self._services.chat.submit(question, sink, is_counted=is_counted)
         except MovedError:
             _log.debug("message %d is left to another process", incoming.id)
@@ -451,8 +451,8 @@ class ChatCog(commands.Cog):
             count = await self._resumer.run(self._me)
             level = logging.INFO if count else logging.DEBUG
             _log.log(level, "took up %s", counted(count, "question"))
-            channels = _places.candidates(self.bot, self._backfill.dm_channels)
-            look_up = partial(_places.archived_threads, self.bot)
+            channels = _convert.candidates(self.bot, self._backfill.dm_channels)
+            look_up = partial(_convert.archived_threads, self.bot)
             await self._backfill.run(channels, self._take_missed, self._me, look_up)
 
     async def _look_for_left(self) -> int:
@@ -480,7 +480,7 @@ class ChatCog(commands.Cog):
             await self._copied(incoming)
             return
         channel = self.bot.get_channel(incoming.place.channel_id)
-        is_own_thread = _places.is_own_thread(channel, self._me)
+        is_own_thread = _convert.is_own_thread(channel, self._me)
         judgement = _gate.judge(self.bot, incoming, is_own_thread=is_own_thread)
         is_for_me = judgement.decision is not Decision.IGNORE
         if not is_for_me and not self._goes_on(incoming):
@@ -501,7 +501,7 @@ class ChatCog(commands.Cog):
         if self._services.clock.now() - incoming.created_at <= self._stale_after:
             await self._arrived(incoming, channel)
             return
-        is_own_thread = _places.is_own_thread(channel, self._me)
+        is_own_thread = _convert.is_own_thread(channel, self._me)
         judgement = _gate.judge(self.bot, incoming, is_own_thread=is_own_thread)
         if judgement.decision is Decision.ACCEPT:
             self._turned_away.explain(incoming, TOO_OLD)

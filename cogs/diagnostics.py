@@ -50,7 +50,7 @@ from bot.diagnostics.queue_report import queue_text
 from bot.diagnostics.silence import silence_text
 from bot.gateway.client import ClawbotClient
 from bot.queue.scheduler import Job
-from cogs import _convert, _gate, _places, _probe, _respond, _silence, _tree
+from cogs import _convert, _gate, _probe, _respond, _silence, _tree
 
 Interaction = discord.Interaction[ClawbotClient]
 
@@ -181,7 +181,7 @@ class DiagnosticsCog(commands.Cog):
     def _facts(self, interaction: Interaction) -> DiscordFacts:
         permissions: frozenset[str] | None = None
         if interaction.guild_id is not None:
-            permissions = _silence.held(_places.own_permissions(interaction))
+            permissions = _silence.held(_gate.own_permissions(interaction))
         return DiscordFacts(
             gateway_latency_s=self.bot.latency,
             heartbeat_pause_s=self.bot.heartbeat_pause_s(),

@@ -11,7 +11,7 @@ from discord.ext import commands
 from bot.chat.backfill import Candidate
 from bot.core.domain import ChannelId
 from bot.gateway.client import ClawbotClient
-from cogs import _places
+from cogs import _convert, _gate
 
 READ = str(discord.Permissions(view_channel=True, read_message_history=True).value)
 SELF: dict[str, Any] = {"id": "9", "username": "bot", "discriminator": "0", "avatar": None}
@@ -44,7 +44,7 @@ def made_client(*channels: dict[str, Any]) -> Any:
 async def candidates(*channels: dict[str, Any]) -> list[Candidate]:
     """Return what is looked at in a guild of these channels."""
     found: ClawbotClient = made_client(*channels)
-    return _places.candidates(found, [ChannelId(77)])
+    return _convert.candidates(found, [ChannelId(77)])
 
 
 async def test_channels_whose_newest_message_discord_does_not_state_are_looked_at() -> None:
@@ -80,6 +80,6 @@ async def test_permissions_that_discord_does_not_state_are_computed(
         **stated,
     }
     interaction: Any = discord.Interaction(data=payload, state=client._connection)
-    permissions = _places.own_permissions(interaction)
+    permissions = _gate.own_permissions(interaction)
     assert permissions.view_channel
     assert permissions.read_message_history is read

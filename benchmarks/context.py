@@ -50,6 +50,7 @@ from bot.prompt.tokens import TokenEstimator, count_of, is_credible
 from config import defaults
 from config.settings import ContextSettings
 from sandbox.lmstudio import Timing, tokenize
+from tests.support.conversation import FakeAccess
 
 BOT = Person(UserId(900), "Clawbot", is_bot=True)
 ADA = Person(UserId(11), "Ada")
@@ -341,8 +342,7 @@ class Holding:
             decoder=DecoderPool(clock),
             estimator=self._estimator,
             settings=ContextSettings(),
-            bot_id=lambda: BOT.id,
-            bot_name=lambda: BOT.name,
+            access=FakeAccess(lambda: BOT.id, lambda: BOT.name),
             clock=clock,
             answers=talk,
             summaries=talk,

@@ -25,7 +25,7 @@ from bot.chat.service import ESTIMATES, MODELS, ChatService
 from bot.chat.whose_words import OwnWords
 from bot.core.clock import Clock, SystemClock
 from bot.core.concerns import Subject
-from bot.core.domain import Reasoning, UserId
+from bot.core.domain import Reasoning
 from bot.core.errors import ConfigurationError, DependencyError
 from bot.core.ports import ChatBackend, Lead
 from bot.core.record import QuestionRecord
@@ -634,22 +634,9 @@ def _builder(
         decoder=base.decoder,
         estimator=estimator,
         settings=settings.context,
-        bot_id=lambda: UserId(client.user.id),
-        bot_name=lambda: client.user.display_name,
+        access=Rights(client, clock),
         clock=clock,
-        may_use=lambda message: (
-            message.author.id
-            not in {
-                *settings.discord.blocked_user_ids,
-                *base.overrides.rules(message.place).blocked_user_ids,
-            }
-        ),
-        withheld=lambda message, asker_id: any(
-            base.kept.is_withheld(writer) for writer in source.writers_of(message) - {asker_id}
-        ),
-        may_read=Rights(client, clock).may_read,
         answers=own_words,
-        place_names=client.names_of,
         summaries=base.summaries,
     )
 

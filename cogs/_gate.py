@@ -269,7 +269,7 @@ ROLES_HOLD: Final = timedelta(seconds=60)
 
 
 class Rights:
-    """Tells what a question's asker may do at its place, as things are now.
+    """Tells who the bot is, what may be read, and what an asker may do at a place, as things are now.
 
     Args:
         client: Knows the guilds.
@@ -280,6 +280,34 @@ class Rights:
         self._client = client
         self._clock = clock
         self._caller = Caller(clock)
+
+    def bot_id(self) -> UserId:
+        """Return the bot's own user."""
+        return UserId(self._client.user.id)
+
+    def bot_name(self) -> str:
+        """Return what the bot is called."""
+        return self._client.user.display_name
+
+    def names_of(self, place: Place) -> tuple[str, str]:
+        """Return the names of a place's guild and channel; empty where unknown."""
+        guild = self._client.get_guild(place.guild_id) if place.guild_id is not None else None
+        channel = guild.get_channel_or_thread(place.channel_id) if guild is not None else None
+        return (guild.name if guild else "", channel.name if channel else "")
+
+    def may_use(self, message: IncomingMessage) -> bool:
+        """Return whether a message's writer isn't blocked, by the operator or at its place."""
+        services, writer = self._client.services, message.author.id
+        return (
+            writer not in services.settings.discord.blocked_user_ids
+            and writer not in services.overrides.rules(message.place).blocked_user_ids
+        )
+
+    def is_withheld(self, message: IncomingMessage, asker_id: UserId) -> bool:
+        """Return whether somebody who wrote a part of a message doesn't want others to read it."""
+        services = self._client.services
+        writers = services.source.writers_of(message) - {asker_id}
+        return any(services.privacy.kept.is_withheld(writer) for writer in writers)
 
     async def may_read(self, question: Question) -> bool:
         """Return whether the asker sees the channel and its history; what can't be told is no."""

@@ -7,7 +7,7 @@ import math
 import discord
 from discord.ext import commands
 
-from bot.core.domain import Place, UserId
+from bot.core.domain import UserId
 from bot.gateway.rest import RestWatch
 from bot.gateway.services import Services
 
@@ -53,9 +53,3 @@ class ClawbotClient(commands.Bot):
         """Return the time between two heartbeats, in seconds; infinite before Discord said it."""
         keeper = getattr(self.ws, "_keep_alive", None)  # nothing public tells it
         return getattr(keeper, "interval", None) or math.inf
-
-    def names_of(self, place: Place) -> tuple[str, str]:
-        """Return the names of a place's guild and channel; empty where unknown."""
-        guild = self.get_guild(place.guild_id) if place.guild_id is not None else None
-        channel = guild.get_channel_or_thread(place.channel_id) if guild is not None else None
-        return (guild.name if guild else "", channel.name if channel else "")

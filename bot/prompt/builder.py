@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -38,7 +38,7 @@ from bot.prompt.attachments.decoding import Decoded
 from bot.prompt.attachments.fair_gate import Share
 from bot.prompt.attachments.files import FileReader, has_expired
 from bot.prompt.attachments.kinds import FileKind, kind_of
-from bot.prompt.chain import LINEAR_KINDS, AnswerIndex, Conversation, ConversationReader
+from bot.prompt.chain import LINEAR_KINDS, Access, AnswerIndex, Conversation, ConversationReader
 from bot.prompt.cleaning import safe_name
 from bot.prompt.cut import (
     KEPT_SHARE,
@@ -536,7 +536,6 @@ each channel than conversations lose by sharing what a slot holds of it."""
 
 PERSONA_CUT = "My persona is too long for this model's context, so I use only its beginning."
 
-MayRead = Callable[[Question], Awaitable[bool]]
 Measure = Callable[..., Sizes]
 _MOST_QUOTES = 12
 _SHRINK_TRIES = 24
@@ -624,14 +623,9 @@ class ContextBuilder:
         decoder: Makes them readable, somewhere they can do no harm.
         estimator: Learns from what the server counts.
         settings: Limits.
-        bot_id: The bot's own user, known once it is connected.
-        bot_name: What the bot is called.
+        access: Who the bot is, and what may be read.
         clock: Bounds the reading of files.
-        may_use: Whether a message may be shown to the model (its writer isn't blocked).
-        withheld: Whether a message isn't to be read for the question of this person.
-        may_read: Whether a question's asker may read what was said before.
         answers: The journal, for answers to slash commands and answers of several messages.
-        place_names: Names of the guild and channel of a place, for the persona.
         summaries: What stands in for what fell out.
     """
 
@@ -643,26 +637,18 @@ class ContextBuilder:
         decoder: Decoder,
         estimator: TokenEstimator,
         settings: ContextSettings,
-        bot_id: Callable[[], UserId],
-        bot_name: Callable[[], str],
+        access: Access,
         clock: Clock,
-        may_use: Callable[[IncomingMessage], bool] = lambda _: True,
-        withheld: Callable[[IncomingMessage, UserId], bool] = lambda *_: False,
-        may_read: MayRead | None = None,
         answers: AnswerIndex | None = None,
-        place_names: Callable[[Place], tuple[str, str]] = lambda _: ("", ""),
         summaries: SummaryIndex | None = None,
     ) -> None:
-        self._reader = ConversationReader(source, bot_id, may_use, answers, withheld)
+        self._reader = ConversationReader(source, access, answers)
         self._source = source
         self._clock = clock
         self._files = FileReader(files, decoder, settings, clock)
         self._estimator = estimator
         self._settings = settings
-        self._bot_id = bot_id
-        self._bot_name = bot_name
-        self._place_names = place_names
-        self._may_read = may_read
+        self._access = access
         self._answers = answers
         self._summaries = summaries
         self._refused: Recent[str, PromptCount] = Recent(_REMEMBERED_REFUSALS)
@@ -679,7 +665,7 @@ class ContextBuilder:
             model: What is known of the model that will answer.
         """
         written = await self._write(question, chat, model)
-        draft, bot_name = written.draft, self._bot_name()
+        draft, bot_name = written.draft, self._access.bot_name()
         return Prompt(
             turns=draft.turns,
             prompt_tokens=written.sizes.total,
@@ -737,7 +723,7 @@ class ContextBuilder:
         self, place: Place, chat: ChatSettings, model: ModelInfo | None
     ) -> tuple[ChatTurn, ...]:
         """Return what every prompt at a place begins with: the system turn."""
-        who, _ = self._persona(place, chat, model, safe_name(self._bot_name()))
+        who, _ = self._persona(place, chat, model, safe_name(self._access.bot_name()))
         return (ChatTurn(Role.SYSTEM, who.text),) if who.text else ()
 
     def forget(self) -> None:
@@ -775,7 +761,7 @@ class ContextBuilder:
         another in each channel: prompts of two channels, with one persona, take no slot from each other.
         Not so with a long persona, of which a slot then keeps what all channels share.
         """
-        server, channel = self._place_names(place)
+        server, channel = self._access.names_of(place)
         who = fill(chat.system_prompt, bot=name, server=server, channel=channel)
         said = frames.EXPLAINED
         if chat.language is not None:
@@ -791,10 +777,10 @@ class ContextBuilder:
         self, question: Question, chat: ChatSettings, model: ModelInfo | None
     ) -> _Written:
         """Read a question's conversation and write it down within the model's budget."""
-        name = safe_name(self._bot_name())
+        name = safe_name(self._access.bot_name())
         who, is_persona_cut = self._persona(question.place, chat, model, name)
         room = self._plan(chat, model, static_tokens(who.text))
-        reads = self._may_read is None or await self._may_read(question)
+        reads = await self._access.may_read(question)
         if reads:
             talk = await self._reader.read(
                 question, limit=self._settings.max_messages, enough_tokens=room.step_tokens * 2
@@ -807,7 +793,7 @@ class ContextBuilder:
         draft = Draft(
             talk,
             room,
-            Style(self._bot_id(), name, who, room.turn_tokens, {}),
+            Style(self._access.bot_id(), name, who, room.turn_tokens, {}),
             sees_images=model is None or model.sees_images is not False,
             max_images=self._settings.max_images,
             summaries=summaries,

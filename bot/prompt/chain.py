@@ -8,7 +8,7 @@ channels where every message is answered continue by themselves: their history i
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Protocol
@@ -216,30 +216,52 @@ class Conversation:
     key: str | None = None
 
 
+class Access(Protocol):
+    """Who the bot is, and what a prompt may hold, as things are at the moment."""
+
+    def bot_id(self) -> UserId:
+        """Return the bot's own user, known once it is connected."""
+        ...
+
+    def bot_name(self) -> str:
+        """Return what the bot is called."""
+        ...
+
+    def names_of(self, place: Place, /) -> tuple[str, str]:
+        """Return the names of a place's guild and channel; empty where unknown."""
+        ...
+
+    def may_use(self, message: IncomingMessage, /) -> bool:
+        """Return whether a message may be shown to the model (its writer isn't blocked)."""
+        ...
+
+    def is_withheld(self, message: IncomingMessage, asker_id: UserId, /) -> bool:
+        """Return whether a message isn't to be read for the question of this person."""
+        ...
+
+    async def may_read(self, question: Question, /) -> bool:
+        """Return whether a question's asker may read what was said before."""
+        ...
+
+
 class ConversationReader:
     """Finds the conversation of a question.
 
     Args:
         source: Messages of Discord.
-        bot_id: The bot's own user.
-        may_use: Whether a message may be shown to the model at all.
-        withheld: Whether a message isn't to be read for the question of this person.
+        access: Which of them may be read.
         answers: The journal, for answers that don't reply to their question's message.
     """
 
     def __init__(
         self,
         source: MessageSource,
-        bot_id: Callable[[], UserId],
-        may_use: Callable[[IncomingMessage], bool],
+        access: Access,
         answers: AnswerIndex | None,
-        withheld: Callable[[IncomingMessage, UserId], bool] = lambda *_: False,
     ) -> None:
         self._source = source
-        self._bot_id = bot_id
-        self._may_use = may_use
+        self._access = access
         self._answers = answers
-        self._withheld = withheld
         self._links: Recent[MessageId, JournalEntry] = Recent(_REMEMBERED_ANSWERS)
 
     async def read(self, question: Question, *, limit: int, enough_tokens: int) -> Conversation:
@@ -285,7 +307,7 @@ class ConversationReader:
             message = await history.get(parent)
             if message is None:
                 break
-            if message.author.id == self._bot_id():
+            if message.author.id == self._access.bot_id():
                 run, parent = await self._answer(history, message)
             else:
                 run = await self._run(history, [message])
@@ -381,7 +403,7 @@ class ConversationReader:
         if starter is not None:
             messages = [m for m in messages if m.id != starter.id or m is newest]
         return Conversation(
-            tuple(_answers_after_questions(messages, self._bot_id())),
+            tuple(_answers_after_questions(messages, self._access.bot_id())),
             newest,
             _place_key(place),
             is_complete,
@@ -424,7 +446,7 @@ class ConversationReader:
         """
         found: list[IncomingMessage] = []
         asked: set[MessageId] = set()
-        me = self._bot_id()
+        me = self._access.bot_id()
         for message in reversed(seen):
             found.append(message)
             is_loose = message.author.id == me and message.reference_id is None
@@ -445,7 +467,7 @@ class ConversationReader:
 
     def _is_of_interest(self, message: IncomingMessage) -> bool:
         """Whether a message of a thread belongs to the talk: no other bots, nothing of Discord's."""
-        if message.author.id == self._bot_id():
+        if message.author.id == self._access.bot_id():
             return bool(message.text or message.attachments)
         return message.is_ordinary and not message.author.is_bot
 
@@ -455,7 +477,7 @@ class ConversationReader:
             message.place.kind in _DIRECT_KINDS
             and message.reference_id is None
             and not message.author.is_bot
-            and self._bot_id() in message.mentioned_ids
+            and self._access.bot_id() in message.mentioned_ids
         )
 
     async def _starter(self, place: Place, asker_id: UserId) -> IncomingMessage | None:
@@ -466,7 +488,7 @@ class ConversationReader:
             return None
         if starter.place.channel_id not in {place.channel_id, place.parent_id}:
             return None
-        if not self._may_use(starter):
+        if not self._access.may_use(starter):
             return None
         return self._shown(await self._read_back([starter]), asker_id)[0]
 
@@ -475,12 +497,12 @@ class ConversationReader:
     ) -> IncomingMessage | None:
         """Return a message that another one refers to, if it is of this place and may be used."""
         message = await self._source.fetch(place, message_id)
-        if message is None or not message.place.is_same(place) or not self._may_use(message):
+        if message is None or not message.place.is_same(place) or not self._access.may_use(message):
             return None
         return self._shown(await self._read_back([message]), asker_id)[0]
 
     async def _read_back(self, messages: Sequence[IncomingMessage]) -> list[IncomingMessage]:
-        me = self._bot_id()
+        me = self._access.bot_id()
         if self._answers is not None:
             return await self._answers.read_back(messages, me)
         return [
@@ -499,7 +521,7 @@ class ConversationReader:
             is_complete = len(batch) < count or batch[-1].id >= question.id
             after = batch[-1].id if batch else after
         known = self._shown(await self._read_back(found), newest.author.id)
-        span = tuple(m for m in known if m.is_ordinary and self._may_use(m))
+        span = tuple(m for m in known if m.is_ordinary and self._access.may_use(m))
         place_key = _place_key(place)
         key = f"{place_key}:{newest.id}"
         return Conversation((newest,), newest, place_key, is_complete, span=span, key=key)
@@ -507,7 +529,7 @@ class ConversationReader:
     def _usable(
         self, messages: Sequence[IncomingMessage], newest: IncomingMessage
     ) -> list[IncomingMessage]:
-        usable = [m for m in messages if m is newest or self._may_use(m)]
+        usable = [m for m in messages if m is newest or self._access.may_use(m)]
         return self._shown(usable, newest.author.id)
 
     def _shown(
@@ -515,9 +537,9 @@ class ConversationReader:
     ) -> list[IncomingMessage]:
         """Take out what isn't to be read for this asker; one empty message stands for several in a row."""
         found: list[IncomingMessage] = []
-        me = self._bot_id()
+        me = self._access.bot_id()
         for message in messages:
-            if message.author.id == me or not self._withheld(message, asker_id):
+            if message.author.id == me or not self._access.is_withheld(message, asker_id):
                 found.append(message)
                 continue
             before = found[-1] if found else None

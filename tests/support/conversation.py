@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from bot.core.domain import (
     QuestionId,
     Reasoning,
     Role,
+    UserId,
 )
 from bot.core.ports import ChatSettings
 from bot.prompt.attachments import decoding
@@ -34,6 +36,22 @@ from tests.support.clock import FakeClock
 CLAW = Person(BOT_ID, "Clawbot", is_bot=True)
 CHAT = ChatSettings(None, 0.7, 0.95, 512, "You are {bot}.", Reasoning.AUTO)
 __all__ = ["ADA", "ADAS_DM", "BOB", "BOT_ID", "CHAT", "CLAW", "HOME", "FakeSources", "check_roles"]
+
+
+async def _everybody(_: Question) -> bool:
+    return True
+
+
+@dataclass
+class FakeAccess:
+    """Lets everybody read everything, unless it is told otherwise."""
+
+    bot_id: Callable[[], UserId] = lambda: BOT_ID
+    bot_name: Callable[[], str] = lambda: "Clawbot"
+    names_of: Callable[[Place], tuple[str, str]] = lambda _: ("", "")
+    may_use: Callable[[IncomingMessage], bool] = lambda _: True
+    is_withheld: Callable[[IncomingMessage, UserId], bool] = lambda *_: False
+    may_read: Callable[[Question], Coroutine[Any, Any, bool]] = _everybody
 
 
 class FakeSources:
@@ -120,14 +138,14 @@ class FakeSources:
 
     def builder(self, **parts: Any) -> ContextBuilder:
         """Return a builder that has just been started."""
+        held = {name: parts.pop(name) for name in FakeAccess.__annotations__ if name in parts}
         values: dict[str, Any] = {
             "source": self,
             "files": self,
             "decoder": self,
             "estimator": self.estimator,
             "settings": self.settings,
-            "bot_id": lambda: BOT_ID,
-            "bot_name": lambda: "Clawbot",
+            "access": FakeAccess(**held),
             "clock": FakeClock(),
             **parts,
         }

@@ -75,7 +75,7 @@ async def test_no_token_reaches_the_model_by_any_carrier(disguise: str) -> None:
             attachments=(sources.attach(f"{worn}.txt", worn.encode()),),
         )
         chat = CHAT.__class__(None, 0.7, 0.95, 512, f"{worn} {{server}}", CHAT.reasoning)
-        builder = sources.builder(place_names=lambda _, worn=worn: (worn, worn))
+        builder = sources.builder(names_of=lambda _, worn=worn: (worn, worn))
         prompt = await builder.build(sources.ask(asked), chat, None)
         for turn in prompt.turns:
             assert not holds(turn.text, token)

@@ -32,6 +32,7 @@ from cogs import _convert
 from cogs._convert import Requests
 from config.settings import ContextSettings, DiscordSettings
 from sandbox.discord import DiscordSandbox, Message
+from tests.support.conversation import FakeAccess
 
 CHAT = ChatSettings(None, 0.7, 0.95, 512, "You are {bot}.", Reasoning.AUTO)
 SEEING = ModelInfo("model", is_loaded=True, context_tokens=16_384, sees_images=True)
@@ -110,8 +111,7 @@ async def connected(
                 decoder=decoder,
                 estimator=TokenEstimator(),
                 settings=ContextSettings(),
-                bot_id=lambda: UserId(sandbox.bot_user.id),
-                bot_name=lambda: "Clawbot",
+                access=FakeAccess(bot_id=lambda: UserId(sandbox.bot_user.id)),
                 clock=SystemClock(),
             )
             yield Reader(sandbox, client, source, builder)

@@ -45,7 +45,7 @@ from bot.core.ports import (
     ReplySink,
 )
 from bot.core.record import Span
-from bot.core.tasks import end_tasks
+from bot.core.tasks import end_tasks, log_context
 from bot.core.wording import counted, plain_reason
 from bot.delivery.delivery import Delivery, own_lines_of
 from bot.lmstudio.errors import (
@@ -55,7 +55,6 @@ from bot.lmstudio.errors import (
     PoolFullError,
 )
 from bot.lmstudio.names import shown
-from bot.ops.logs import log_context
 from bot.output.pipeline import ReplyPipeline, Verdict
 from bot.output.sanitise.policy import OutputPolicy
 from bot.output.sanitise.sanitiser import SecretGuard, make_harmless

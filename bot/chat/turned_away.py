@@ -17,10 +17,9 @@ from typing import Any, Final, Protocol
 from bot.core.clock import Clock
 from bot.core.domain import ChannelId, IncomingMessage, Place, QuestionId
 from bot.core.recent import Recent
-from bot.core.tasks import TaskOwner
+from bot.core.tasks import TaskOwner, log_context
 from bot.core.wording import counted
 from bot.delivery.pacing import PacerRegistry, Rank
-from bot.ops.logs import log_context
 
 _log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Tasks that belong to somebody, and work that is done in order."""
+"""Tasks that belong to somebody, which question they work for, and work that is done in order."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Coroutine
-from contextvars import Context
+from collections.abc import Callable, Coroutine, Iterator
+from contextvars import Context, ContextVar
 from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -57,6 +57,34 @@ async def end_tasks(*tasks: asyncio.Future[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+_log_ids: ContextVar[tuple[int | None, int | None, int | None]] = ContextVar(
+    "log_ids", default=(None, None, None)
+)
+
+
+@contextlib.contextmanager
+def log_context(
+    *, question_id: int | None = None, guild_id: int | None = None, channel_id: int | None = None
+) -> Iterator[None]:
+    """Stamp every log record of this task, and of tasks it starts, with these ids.
+
+    Args:
+        question_id: The question being worked on.
+        guild_id: Its guild; ``None`` in a DM.
+        channel_id: Its channel.
+    """
+    before = _log_ids.set((question_id, guild_id, channel_id))
+    try:
+        yield
+    finally:
+        _log_ids.reset(before)
+
+
+def log_ids() -> tuple[int | None, int | None, int | None]:
+    """Return the question, the guild and the channel that the running task works for."""
+    return _log_ids.get()
 
 
 def start_shared(work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:

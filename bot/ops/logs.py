@@ -8,15 +8,13 @@ import math
 import re
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Final, TextIO
 from urllib.parse import unquote, urlsplit
 
 from bot.core.errors import ConfigurationError
+from bot.core.tasks import log_ids
 from bot.core.wording import plain_reason
 from config.settings import LoggingSettings, Settings
 
@@ -45,34 +43,6 @@ _SHAPES: Final = (
 )
 
 _CONTEXT: Final = ("question_id", "guild_id", "channel_id")
-_question_id: ContextVar[int | None] = ContextVar("question_id", default=None)
-_guild_id: ContextVar[int | None] = ContextVar("guild_id", default=None)
-_channel_id: ContextVar[int | None] = ContextVar("channel_id", default=None)
-
-
-@contextmanager
-def log_context(
-    *, question_id: int | None = None, guild_id: int | None = None, channel_id: int | None = None
-) -> Iterator[None]:
-    """Stamp every record of this task, and of tasks it starts, with these ids.
-
-    Args:
-        question_id: The question being worked on.
-        guild_id: Its guild; ``None`` in a DM.
-        channel_id: Its channel.
-    """
-    tokens = (_question_id.set(question_id), _guild_id.set(guild_id), _channel_id.set(channel_id))
-    try:
-        yield
-    finally:
-        _question_id.reset(tokens[0])
-        _guild_id.reset(tokens[1])
-        _channel_id.reset(tokens[2])
-
-
-def current_question_id() -> int | None:
-    """Return the question that the running task works on."""
-    return _question_id.get()
 
 
 class Redactor:
@@ -100,9 +70,7 @@ class _ContextFilter(logging.Filter):
     """Puts the ids of ``log_context`` on every record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.question_id = _question_id.get()
-        record.guild_id = _guild_id.get()
-        record.channel_id = _channel_id.get()
+        record.__dict__.update(zip(_CONTEXT, log_ids(), strict=True))
         return True
 
 

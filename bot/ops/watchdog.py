@@ -29,8 +29,7 @@ from typing import Final
 
 from bot.core.clock import Clock
 from bot.core.domain import QuestionId
-from bot.core.tasks import TaskOwner
-from bot.ops.logs import current_question_id
+from bot.core.tasks import TaskOwner, log_ids
 
 _log = logging.getLogger(__name__)
 
@@ -169,7 +168,7 @@ class Watchdog:
             _tell(logging.ERROR, "the event loop stands still", frame, silent_s)
 
     def _end(self, frame: FrameType | None, silent_s: float) -> None:
-        question_id = current_question_id()
+        question_id = log_ids()[0]
         if question_id is not None:
             with contextlib.suppress(OSError):
                 self._file.write_text(f"{question_id}\n", encoding="ascii")

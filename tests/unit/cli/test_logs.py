@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from bot.core.errors import ConfigurationError
-from bot.ops.logs import HIDDEN, Redactor, escape, log_context, secrets_of, set_up_logging
+from bot.core.tasks import log_context
+from bot.ops.logs import HIDDEN, Redactor, escape, secrets_of, set_up_logging
 from config.settings import (
     DiscordSettings,
     LMStudioSettings,

@@ -7,17 +7,16 @@ import threading
 
 import pytest
 
-from bot.core.tasks import apart, end_tasks, start_shared
-from bot.ops.logs import current_question_id, log_context
+from bot.core.tasks import apart, end_tasks, log_context, log_ids, start_shared
 
 
 async def test_work_for_everybody_is_of_no_one_question() -> None:
     async def seen() -> int | None:
-        return current_question_id()
+        return log_ids()[0]
 
     with log_context(question_id=7):
         assert await start_shared(seen(), name="shared") is None
-        assert current_question_id() == 7
+        assert log_ids()[0] == 7
 
 
 async def test_work_apart_brings_its_result_or_failure() -> None:

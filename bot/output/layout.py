@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from bot.output.context import FENCE_SIGNS, TAIL_CHARS, Context
+from bot.core.fences import FENCE_SIGNS, TAIL_CHARS, Context
 from bot.output.layout_math import is_formula, shown_formula
 from bot.output.layout_table import is_rule, rules_off, shown_table
 

@@ -13,8 +13,8 @@ from enum import Enum
 from typing import Final
 
 from bot.core.domain import FinishReason
+from bot.core.fences import TAIL_CHARS, Context
 from bot.core.frames import OPEN
-from bot.output.context import TAIL_CHARS, Context
 from bot.output.markup import (
     MARKER,
     MARKERS,

@@ -6,7 +6,7 @@ import re
 from enum import Enum
 from typing import Final
 
-from bot.output.context import Context
+from bot.core.fences import Context
 from bot.output.markup import MARKERS, UNKNOWN_TOKEN, Kind
 from bot.output.reasoning.block import Block
 from bot.output.reasoning.place import BULLET, SAYS, SENTENCE_END

@@ -15,7 +15,7 @@ from enum import Enum, auto
 from functools import cached_property
 from typing import Final
 
-from bot.core.fences import INLINE_CHARS, LEAST_TICKS, RUNS, TICKS, inline_end
+from bot.core.fences import FENCE_SIGNS, INLINE_CHARS, RUNS, TICKS, inline_end
 from bot.output.markup import prefixes
 from bot.output.sanitise.code import BREAK, CodeDoubt, LiveBreaker
 from bot.output.sanitise.links import (
@@ -378,7 +378,7 @@ class MarkdownGuard:
         self._unread.clear()
         if self._in_address:
             self._doubt.is_unsettled = True
-        if count < LEAST_TICKS:
+        if count < FENCE_SIGNS:
             return self._inline_code(count, end)
         self._state = _State.FENCE_NAME
         closers = () if self._doubt.doubts_fence() else self._doubt.closers()

@@ -15,6 +15,7 @@ import logging
 import sys
 import traceback
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, Protocol
 
@@ -43,7 +44,6 @@ from bot.gateway.rest import (
     keep_buckets_steady,
 )
 from bot.gateway.services import Services
-from bot.gateway.share import Handover, Share, all_of, shard_of
 from bot.ops.metrics import Metrics
 from config.settings import DiscordSettings
 from config.token_shapes import refused_token
@@ -79,6 +79,50 @@ class ShardClient(Protocol):
             ConfigurationError: Connecting again can't mend it.
         """
         ...
+
+
+class Share(Protocol):
+    """Says which shards this process serves, where several share them."""
+
+    @property
+    def members(self) -> int:
+        """How many processes share."""
+        ...
+
+    async def agree(self, count: int) -> int:
+        """Be ready to take shards; return how many there are for all processes."""
+        ...
+
+    def held(self, count: int) -> AsyncGenerator[frozenset[int], None]:
+        """Yield the shards to serve, each time that these change; as ``Membership.held``."""
+        ...
+
+    def turn(self, number: int) -> AbstractAsyncContextManager[None]:
+        """Log in within the block, when no other process does under the same number."""
+        ...
+
+
+class Handover(Protocol):
+    """What is done for a shard besides its connection."""
+
+    async def take(self, shard: int, count: int) -> None:
+        """Take up what another process has left, before the first event."""
+        ...
+
+    async def leave(self, shard: int, count: int) -> None:
+        """Leave everything to another process, after the last event."""
+        ...
+
+
+def shard_of(guild_id: int | None, count: int) -> int:
+    """Return the shard of a server; direct messages come to the first (Discord: gateway, sharding)."""
+    return ((guild_id or 0) >> 22) % count
+
+
+async def all_of(count: int) -> AsyncGenerator[frozenset[int], None]:
+    """Yield all shards, once and for all: of a process that shares them with nobody."""
+    yield frozenset(range(count))
+    await asyncio.Event().wait()
 
 
 class Shard:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import asdict
 from typing import Any, Final, TypeVar
 
@@ -12,18 +12,21 @@ import discord
 
 from bot.chat.reply import model_name
 from bot.core.clock import Clock, within
-from bot.core.domain import ModelInfo, Question
+from bot.core.domain import GuildId, ModelInfo, Question
 from bot.core.ports import ServerState
 from bot.core.tasks import end_tasks
 from bot.core.wording import counted
 from bot.gateway.client import ClawbotClient
 from bot.lmstudio import LMStudioBackend
+from bot.lmstudio.backend import Away
 from bot.lmstudio.downloads import Download
+from bot.lmstudio.errors import BackendUnavailableError, StillLoadingError
 from bot.lmstudio.memory import Fit
 from bot.lmstudio.names import quantisation
 from bot.queue.fair_queue import in_words
 from cogs import _gate, _respond
 
+Interaction = discord.Interaction[ClawbotClient]
 T = TypeVar("T")
 
 STEP_S: Final = 3.0
@@ -43,7 +46,7 @@ _OPTIONS: Final = {
 
 
 async def watched(
-    interaction: discord.Interaction[Any],
+    interaction: Interaction,
     clock: Clock,
     work: Coroutine[Any, Any, T],
     words: Callable[[float], str],
@@ -66,6 +69,63 @@ async def watched(
         return task.result()
     finally:
         await end_tasks(task)
+
+
+@contextlib.asynccontextmanager
+async def reaching(interaction: Interaction) -> AsyncGenerator[None, None]:
+    """Work for a command about models, its answer deferred.
+
+    Raises:
+        GateError: No server can be reached: with why, and what to do.
+    """
+    try:
+        async with _respond.deferred(interaction):
+            yield
+    except BackendUnavailableError as exc:
+        lines = _away_lines(interaction) or [f"⚠️ {exc.user_text}"]
+        raise _gate.GateError("\n".join(lines)) from exc
+
+
+def _away_lines(interaction: Interaction) -> list[str]:
+    """Say of each server that isn't asked why that is, and what to do; addresses are for owners elsewhere."""
+    client = interaction.client
+    is_owner = interaction.user.id in _gate.owner_ids(client)
+    backend = client.services.backend
+    return [
+        f"⚠️ {_named(one, backend)} {_why_away(one, is_owner=is_owner)}" for one in backend.away()
+    ]
+
+
+def _named(server: Away, backend: LMStudioBackend) -> str:
+    return f"Server {server.number}" if len(backend.servers()) > 1 else "The model's machine"
+
+
+def _why_away(server: Away, *, is_owner: bool) -> str:
+    if server.is_drained:
+        return "is taken out. /model undrain lets it in again."
+    if server.failure is None:
+        return "failed several times in a row. I try it again in a moment."
+    is_loading = issubclass(server.failure, StillLoadingError)
+    said = "is still loading its model." if is_loading else "doesn't answer."
+    hint = server.failure.admin_hint if is_owner else ""
+    return " ".join(filter(None, [said, hint, "/diag network shows where it breaks off."]))
+
+
+async def list_answer(interaction: Interaction) -> str:
+    """Return the models there are; of servers that don't answer, what they had when they last did."""
+    services, found = interaction.client.services, []
+    backend = services.backend
+    allowed = set(services.allowed.of(GuildId(interaction.guild_id or 0)))
+    try:
+        found = [list_text(await backend.list_models(), backend, allowed)]
+    except BackendUnavailableError:
+        found = [
+            f"{_named(one, backend)} had these models {discord.utils.format_dt(one.read_at, 'R')}:\n"
+            f"{list_text(one.models, backend, allowed)}"
+            for one in backend.away()
+            if one.read_at is not None
+        ] or ["I have seen no list of models since I started."]
+    return "\n".join([*_away_lines(interaction), *found])
 
 
 async def _ended(task: asyncio.Task[Any]) -> None:

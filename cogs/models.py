@@ -55,11 +55,9 @@ class ModelsCog(commands.Cog):
     async def model_list(self, interaction: Interaction) -> None:
         """Show the models there are: size, context, what they can, and whether they fit."""
         _gate.require_manager(interaction)
-        backend = self._services.backend
         async with _respond.deferred(interaction):
-            models = await backend.list_models()
-        allowed = set(self._services.allowed.of(GuildId(interaction.guild_id or 0)))
-        await _respond.say(interaction, _models.list_text(models, backend, allowed))
+            text = await _models.list_answer(interaction)
+        await _respond.say_lines(interaction, text.splitlines())
 
     @model.command(name="info")
     @app_commands.rename(key="model")
@@ -71,7 +69,7 @@ class ModelsCog(commands.Cog):
         """
         _gate.require_manager(interaction)
         backend = self._services.backend
-        async with _respond.deferred(interaction):
+        async with _models.reaching(interaction):
             await backend.list_models()
             key = _settings.require_model(self.bot, key)
         info = backend.model(key)
@@ -174,7 +172,7 @@ class ModelsCog(commands.Cog):
         options = LoadOptions(
             context_length, eval_batch_size, flash_attention, parallel, kv_cache_on_gpu
         )
-        async with _respond.deferred(interaction):
+        async with _models.reaching(interaction):
             key = _settings.require_model(self.bot, key)
             words = partial(_models.loading_text, key, backend.usual_load_s(key))
             work = backend.load_model(key, options)
@@ -201,7 +199,7 @@ class ModelsCog(commands.Cog):
         _gate.require_owner(interaction)
         backend, clock, name = self._services.backend, self._services.clock, model_name(model)
         until_s = clock.monotonic() + FOLLOWED_S
-        async with _respond.deferred(interaction):
+        async with _models.reaching(interaction):
             found = await backend.begin_download(model, quantisation)
             while found.job and not found.is_over and clock.monotonic() < until_s:
                 await _respond.say(interaction, _models.download_text(name, found))
@@ -302,7 +300,7 @@ class ModelsCog(commands.Cog):
             key: As the model list names it
         """
         _gate.require_owner(interaction)
-        async with _respond.deferred(interaction):
+        async with _models.reaching(interaction):
             key = _settings.require_model(self.bot, key)
             await self._services.backend.unload_model(key)
         await _respond.say(interaction, f"Unloaded `{model_name(key)}`.")

@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from bot.core.clock import Clock
@@ -35,6 +37,25 @@ _log = logging.getLogger(__name__)
 _AS_IT_LIKES: Final = LoadOptions()
 LOOK_S: Final = 5.0
 """Seconds that a list of models is shown to everybody who asks for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """A server that isn't asked at the moment, and what it had when it last answered.
+
+    Attributes:
+        number: Its number, from 1.
+        is_drained: An owner has taken it out.
+        failure: Why it can't be reached; ``None`` where it answers, but its answers have failed.
+        models: As last read.
+        read_at: When that was; ``None``: never since the start.
+    """
+
+    number: int
+    is_drained: bool
+    failure: type[errors.BackendUnavailableError] | None
+    models: tuple[ModelInfo, ...]
+    read_at: datetime | None
 
 
 class LMStudioBackend:
@@ -136,6 +157,20 @@ class LMStudioBackend:
                 ),
             )
             for node in self._fleet.nodes
+        )
+
+    def away(self) -> tuple[Away, ...]:
+        """Return the servers that aren't asked at the moment, without I/O."""
+        return tuple(
+            Away(
+                number=node.index + 1,
+                is_drained=node.is_drained,
+                failure=node.failure,
+                models=node.catalogue.models if node.catalogue is not None else (),
+                read_at=node.read_at,
+            )
+            for node in self._fleet.nodes
+            if not node.is_usable
         )
 
     def next_server(self, key: str | None) -> int | None:

@@ -61,10 +61,10 @@ async def load(node: Node, key: str, options: LoadOptions, clock: Clock) -> Mode
         OptionRefusedError: The server doesn't know one of the options.
         BackendError: The server can't, doesn't know the model, or is too old for this.
     """
-    await node.refresh()
+    await _look(node)
     while (running := node.loading.get(key)) is not None:
         await running.wait()
-        await node.refresh()
+        await _look(node)
     info = node.model(key)
     if info is not None and info.is_loaded and is_as_wanted(info, options):
         return info
@@ -79,6 +79,16 @@ async def load(node: Node, key: str, options: LoadOptions, clock: Clock) -> Mode
     node.learned(key).load.succeed()
     node.learned(key).context_tokens = None
     return node.model(key) or ModelInfo(key, is_loaded=True)
+
+
+async def _look(node: Node) -> None:
+    """Read the list of models again, which is old where the server doesn't answer.
+
+    Raises:
+        BackendUnavailableError: It doesn't.
+    """
+    if not await node.refresh():
+        raise node.failure or errors.BackendUnavailableError
 
 
 async def _made(node: Node, body: dict[str, Any], clock: Clock) -> str:

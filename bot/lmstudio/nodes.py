@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from bot.core.clock import Clock, within
@@ -100,8 +101,9 @@ class Node:
         transport: Its connections.
         circuit: Pauses a server that keeps failing.
         is_up: It answered the last time; ``None`` before the first probe ended.
-        is_loading: It said at its last look that it can't answer until its model is loaded.
+        failure: Why it couldn't be reached the last time; ``None`` while it answers.
         catalogue: Its models as last read; ``None`` before.
+        read_at: When that was.
         loading: Models being loaded by a question; the event is set when that is over.
         idle: Set while nothing runs here.
         alone: Held by a question that needs the shared context for itself.
@@ -124,8 +126,9 @@ class Node:
         self.transport = transport
         self.circuit = Circuit(clock)
         self.is_up: bool | None = None
-        self.is_loading = False
+        self.failure: type[errors.BackendUnavailableError] | None = None
         self.catalogue: Catalogue | None = None
+        self.read_at: datetime | None = None
         self.loading: dict[str, asyncio.Event] = {}
         self.idle = asyncio.Event()
         self.idle.set()
@@ -145,6 +148,11 @@ class Node:
         self.refused_names: set[str] = set()
         self.is_drained = False
         self._pace: Recent[str, float] = Recent(_MAX_LEARNED)
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether it said at its last look that it can't answer until its model is loaded."""
+        return self.failure is not None and issubclass(self.failure, errors.StillLoadingError)
 
     @property
     def in_flight(self) -> int:
@@ -362,7 +370,7 @@ class Node:
             cause: The question whose request it was, if one was.
         """
         if isinstance(error, errors.BackendUnavailableError):
-            self.is_loading = isinstance(error, errors.StillLoadingError)
+            self.failure = type(error)
             self._set_up(is_up=False)
         elif cause is not None and isinstance(error, _MAY_BE_SHARED):
             self.circuit.fail(cause)
@@ -406,7 +414,7 @@ class Node:
             source = self.catalogue.source if self.catalogue and self.is_up else 0
             catalogue = await fetch_catalogue(self.transport, source)
         except errors.BackendUnavailableError as exc:
-            self.is_loading = isinstance(exc, errors.StillLoadingError)
+            self.failure = type(exc)
             self._set_up(is_up=False)
             return False
         except BackendError:
@@ -454,7 +462,7 @@ class Node:
                 learned.load.succeed()
         if self.catalogue is None or self.catalogue.models != catalogue.models:
             self.refused_names.clear()
-        self.catalogue = catalogue
+        self.catalogue, self.read_at = catalogue, self._clock.now()
 
     def _forget_other_load(self, model: ModelInfo) -> None:
         """Forget what was learned of a model that is loaded otherwise than when it was last."""
@@ -467,6 +475,8 @@ class Node:
         self._loaded_as[model.key] = load
 
     def _set_up(self, *, is_up: bool) -> None:
+        if is_up:
+            self.failure = None
         if self.is_up is not is_up:
             away = "doesn't answer; clawbot check and /diag network say why"
             if self.is_loading:

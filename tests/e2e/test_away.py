@@ -10,7 +10,7 @@ import pytest
 from bot import app
 from bot.core.errors import ConfigurationError, DependencyError
 from bot.storage.lock import LOCK_NAME, data_folder
-from sandbox.discord import Channel, DiscordSandbox, Person
+from sandbox.discord import Channel, DiscordSandbox, Permission, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox, Model, Options
 from tests.support.application import running, settings_for
 from tests.support.clock import SwiftClock
@@ -30,6 +30,32 @@ async def test_a_question_is_held_while_the_model_is_down_and_answered_when_it_i
         await lm.start()
         await discord.wait_until(lambda: reply.content == "Here I am.", timeout_s=20)
         assert len(discord.bot_messages) == 1
+
+
+async def test_commands_about_models_say_what_is_known_and_what_to_do_while_the_model_is_down(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    assert channel.guild is not None
+    channel.guild.add_member(discord.owner, permissions=Permission.MANAGE_GUILD)
+    owner, settings = discord.owner, settings_for(discord, lm, tmp_path)
+    async with running(settings):
+        listed = await ada.slash(channel, "model list")
+        assert "🟢 `qwen/qwen3-next-80b`" in (await listed.wait_content()).content
+        await lm.stop()
+        load = await owner.slash(channel, "model load", model="qwen/qwen3-next-80b")
+        away = "⚠️ The model's machine doesn't answer. Start the server in LM Studio"
+        await discord.wait_until(lambda: load.content.startswith(away))
+        for person, hint in ((ada, ""), (owner, " Start the server in LM Studio")):
+            listed = await person.slash(channel, "model list")
+            said = (await listed.wait_content()).content
+            assert said.startswith(f"⚠️ The model's machine doesn't answer.{hint}")
+            assert "/diag network shows where it breaks off.\nThe model's machine had these" in said
+            assert "`qwen/qwen3-next-80b`" in said
+            assert "127.0.0.1" not in said
+    async with running(settings):
+        listed = await ada.slash(channel, "model list")
+        said = (await listed.wait_content()).content
+        assert "I have seen no list of models since I started." in said
 
 
 async def test_a_question_is_held_while_the_server_loads_its_model(

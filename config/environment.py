@@ -14,6 +14,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from dotenv import set_key, unset_key
@@ -151,19 +152,20 @@ def write_dotenv(path: Path, given: Mapping[str, str]) -> None:
         OSError: The system doesn't allow it.
     """
     path = path.resolve()  # where it is a link, what it leads to is replaced
-    new = path.with_name(f"{path.name}.new")
     held = read_text(path, required=False) or ""
-    new.unlink(missing_ok=True)
-    new.touch(mode=0o600)
-    new.write_text(held, "utf-8")
-    for name in {other for one in given for other in names.other_names(one) if other in held}:
-        unset_key(new, name)
-    for name, value in given.items():
-        if value or name in held:
-            mode = "never" if _BARE.fullmatch(value) else "always"
-            set_key(new, name, value, quote_mode=mode)
-    new.chmod(0o600)
-    new.replace(path)
+    # In a folder of its own, since python-dotenv leaves its own copy behind where the disk is full.
+    with TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as folder:
+        new = Path(folder, path.name)
+        new.touch(mode=0o600)
+        new.write_text(held, "utf-8")
+        for name in {other for one in given for other in names.other_names(one) if other in held}:
+            unset_key(new, name)
+        for name, value in given.items():
+            if value or name in held:
+                mode = "never" if _BARE.fullmatch(value) else "always"
+                set_key(new, name, value, quote_mode=mode)
+        new.chmod(0o600)
+        new.replace(path)
 
 
 def _unquoted(process: Mapping[str, str], warnings: list[str]) -> dict[str, str]:

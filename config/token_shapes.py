@@ -8,8 +8,8 @@ from typing import Final
 _PORTAL: Final = "copy the bot token from the Developer Portal, page Bot, Reset Token"
 _SHAPES: Final = (
     (
-        re.compile(r"Bot\s+\S+"),
-        "begins with the word Bot: leave that out, only the token belongs here",
+        re.compile(r"(?i)(?:bot|bearer|token)[\s:]+\S+"),
+        "begins with a word that isn't part of it: leave that out, only the token belongs here",
     ),
     (re.compile(r"\d{15,20}"), f"is the application's id, not its bot token; {_PORTAL}"),
     (re.compile(r"[0-9a-f]{64}"), f"is the application's public key, not its bot token; {_PORTAL}"),
@@ -42,6 +42,8 @@ def mistaken_token(token: str) -> str | None:
         if shape.fullmatch(text):
             return problem
     parts = text.split(".")
+    if len(parts) == 3 and len(text.split()) > 1:
+        return f"has a space in it, and no token has; {_PORTAL}"
     if len(parts) == 3 and all(map(int.__ge__, map(len, parts), _LEAST_CHARS)):
         return None
     if _PLACEHOLDER_WORDS.search(text):

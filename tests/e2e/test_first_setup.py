@@ -108,7 +108,7 @@ async def test_a_second_run_offers_what_is_there_and_leaves_the_rest(
     assert env["LMSTUDIO_MODEL"] in {model.key for model in lm.models}
     assert env["CLAWBOT_CHAT__TEMPERATURE"] == "0.3"
     assert file.read_text("utf-8").startswith("# mine\n")
-    assert not (tmp_path / ".env.new").exists()
+    assert list(tmp_path.iterdir()) == [file]
 
 
 async def test_a_second_run_can_go_back_to_any_model_and_to_nobody_else(
@@ -162,10 +162,10 @@ async def test_a_token_of_lm_studio_is_asked_for_where_it_wants_one(
     assert "sk-lm-abc" not in done.out + done.err
 
 
-async def test_a_folder_that_cant_be_written_is_named(
+async def test_a_file_that_cant_be_written_is_named(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
 ) -> None:
-    (tmp_path / ".env.new").mkdir()
+    (tmp_path / ".env").symlink_to("x" * 250)  # a name to which nothing can be added
     done = await set_up(discord, tmp_path, discord.token, lm.base_url, "", "")
     assert done.code == 69
     assert ".env can't be written" in done.sentence

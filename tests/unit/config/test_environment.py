@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import codecs
 import os
+import resource
 from pathlib import Path
 
 import pytest
 
 from config import describe
-from config.environment import LIMIT_BYTES, read_environment
+from config.environment import LIMIT_BYTES, read_environment, write_dotenv
 from config.loader import SettingsError
 from config.settings import Settings
 
@@ -205,6 +206,22 @@ def test_a_dotenv_file_that_others_can_read_is_a_warning(tmp_path: Path) -> None
     assert bool(warnings) is (os.name == "posix")
     path.chmod(0o600)
     assert read_environment({}, folder=tmp_path).load().warnings == ()
+
+
+def test_where_the_disk_is_full_dotenv_stays_as_it_was_with_nothing_beside_it(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("LMSTUDIO_MODEL=one\n", "utf-8")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            write_dotenv(file, {"DISCORD_TOKEN": "a" * 70})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert file.read_text("utf-8") == "LMSTUDIO_MODEL=one\n"
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_the_example_holds_every_setting_with_its_default(tmp_path: Path) -> None:

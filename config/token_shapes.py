@@ -8,7 +8,7 @@ from typing import Final
 _PORTAL: Final = "copy the bot token from the Developer Portal, page Bot, Reset Token"
 _SHAPES: Final = (
     (
-        re.compile(r"(?i)(?:bot|bearer|token)[\s:]+\S+"),
+        re.compile(r"(?i)(?:bot|bearer|token)[\s:]++\S+"),
         "begins with a word that isn't part of it: leave that out, only the token belongs here",
     ),
     (re.compile(r"\d{15,20}"), f"is the application's id, not its bot token; {_PORTAL}"),

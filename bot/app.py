@@ -47,7 +47,7 @@ from bot.idle.summaries import Summaries
 from bot.idle.warm import WarmAhead
 from bot.lmstudio import LMStudioBackend, open_backend
 from bot.lmstudio.copies import COPIES
-from bot.lmstudio.roster import SERVERS, WAKE_TIMES
+from bot.lmstudio.roster import LOADS, SERVERS, WAKE_TIMES
 from bot.lmstudio.wake import LINE_LOOK_S, wake_for_line
 from bot.ops.health import health, readiness, standing_by
 from bot.ops.history import History
@@ -483,6 +483,7 @@ async def _base(
     backend = await stack.enter_async_context(open_backend(settings.lmstudio, clock))
     backend.roster.restore(state.get(SERVERS))
     backend.roster.restore_wake_times(state.get(WAKE_TIMES))
+    backend.roster.take_up_loads(state.get(LOADS))
     allowed = AllowedModels(settings.lmstudio.allowed_models, state, backend.model)
     overrides = await SettingsStore.open(database, live, allowed.permit)
     scheduler = _scheduler(settings, clock, backend)
@@ -760,7 +761,12 @@ def _start_upkeep(
             await services.history.save()
             await _save_learned(services)
 
+    def keep_loads() -> None:
+        loads = services.state.set(LOADS, services.backend.roster.loads())
+        tasks.start(loads, name="keep-loads")
+
     tasks.start(stay_alive(), name="stay-alive")
+    services.backend.roster.on_loading(keep_loads)
     line = services.scheduler
     waking = wake_for_line(services.clock, lambda: line.newcomer_wait_s, services.backend.wake)
     tasks.start(waking, name="wake-for-line")

@@ -104,7 +104,8 @@ class Node:
         failure: Why it couldn't be reached the last time; ``None`` while it answers.
         catalogue: Its models as last read; ``None`` before.
         read_at: When that was.
-        loading: Models being loaded by a question; the event is set when that is over.
+        loading: Models being loaded; the event is set when that is over.
+        began_at: When their loads began.
         idle: Set while nothing runs here.
         alone: Held by a question that needs the shared context for itself.
         refused_names: Names with a quantisation that isn't there.
@@ -112,7 +113,12 @@ class Node:
     """
 
     def __init__(
-        self, index: int, transport: Transport, clock: Clock, on_change: Callable[[], None]
+        self,
+        index: int,
+        transport: Transport,
+        clock: Clock,
+        on_change: Callable[[], None],
+        on_loading: Callable[[], None] = lambda: None,
     ) -> None:
         """Start unknown.
 
@@ -121,6 +127,7 @@ class Node:
             transport: Its connections.
             clock: Time.
             on_change: Called when availability may have changed.
+            on_loading: Called when a load begins, and when it is over.
         """
         self.index = index
         self.transport = transport
@@ -130,10 +137,12 @@ class Node:
         self.catalogue: Catalogue | None = None
         self.read_at: datetime | None = None
         self.loading: dict[str, asyncio.Event] = {}
+        self.began_at: dict[str, datetime] = {}
         self.idle = asyncio.Event()
         self.idle.set()
         self._clock = clock
         self._on_change = on_change
+        self._on_loading = on_loading
         self._left_loads: dict[str, tuple[float, Callable[[], None]]] = {}
         self._learned: Recent[str, LearnedCapabilities] = Recent(_MAX_LEARNED)
         self._in_flight: dict[str, int] = {}
@@ -266,22 +275,39 @@ class Node:
                 return copy
         return min(copies, key=lambda c: self._in_flight.get(c.id, 0) / c.parallel, default=None)
 
-    def begin_loading(self, key: str) -> Callable[[], None]:
-        """Note that a model is being loaded; what is returned is to be called when that is over."""
+    def begin_loading(self, key: str, before: datetime | None = None) -> Callable[[], None]:
+        """Note that a model is being loaded; what is returned is to be called when that is over.
+
+        Args:
+            key: The model.
+            before: When an earlier run began it: then it tells nothing of how long a load takes.
+        """
         over = self.loading[key] = asyncio.Event()
         began_s = self._clock.monotonic()
+        self.began_at[key] = before or self._clock.now()
+        self._on_loading()
 
         def end() -> None:
             if over.is_set():
                 return
             if self.loading.get(key) is over:
-                del self.loading[key]
+                del self.loading[key], self.began_at[key]
             over.set()
+            self._on_loading()
             info = self.model(key)
-            if info is not None and info.is_loaded:
+            if before is None and info is not None and info.is_loaded:
                 self.learned(key).load_s = self._clock.monotonic() - began_s
 
         return end
+
+    def take_up_load(self, key: str, began_at: datetime, usual_s: float | None) -> None:
+        """Count a load as going on that an earlier run began, as one that nobody waits for any more."""
+        self._leave_load(key, self.begin_loading(key, began_at), usual_s)
+
+    def _leave_load(self, key: str, end: Callable[[], None], usual_s: float | None) -> None:
+        lasts_s = max(LEFT_LOAD_S, 2 * (usual_s or 0.0))
+        self._left_loads[key] = self._clock.monotonic() + lasts_s, end
+        self.look_again()
 
     @contextmanager
     def while_loading(self, key: str) -> Iterator[Callable[[], None]]:
@@ -295,9 +321,7 @@ class Node:
         try:
             yield end
         except (asyncio.CancelledError, GeneratorExit):
-            lasts_s = max(LEFT_LOAD_S, 2 * (self.learned(key).load_s or 0.0))
-            self._left_loads[key] = self._clock.monotonic() + lasts_s, end
-            self.look_again()
+            self._leave_load(key, end, self.learned(key).load_s)
             raise
         except BaseException:
             end()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -14,6 +15,7 @@ from bot.core.clock import Clock
 from bot.core.errors import BackendError
 from bot.core.tasks import TaskOwner, end_tasks
 from bot.lmstudio import networks
+from bot.lmstudio.loading import LOAD_LIMIT_S
 from bot.lmstudio.networks import EndpointError
 from bot.lmstudio.nodes import Fleet, Node
 from bot.lmstudio.transport import (
@@ -37,6 +39,9 @@ SERVERS: Final = "lmstudio_servers"
 
 WAKE_TIMES: Final = "wake_times"
 """State: how long the machines took to wake, by their servers' addresses."""
+
+LOADS: Final = "loads"
+"""State: which models were being loaded where, since when, and how long each usually takes."""
 
 LEAVING_S: Final = 7200.0
 """Longest time that answers go on at a server that was removed, in seconds."""
@@ -97,6 +102,7 @@ class Roster:
         self._tls = tls
         self._lookup = lookup
         self._on_change = on_change
+        self._on_loading: Callable[[], None] = lambda: None
         self._members: dict[str, Member] = {}
         self._number = 0
         self._leaving = TaskOwner()
@@ -255,6 +261,34 @@ class Roster:
             if member is not None and member.waker is not None and isinstance(seconds, int | float):
                 member.waker.usual_s = float(seconds)
 
+    def on_loading(self, callback: Callable[[], None]) -> None:
+        """Call back when a load begins, and when it is over; ``loads`` tells of those that go on."""
+        self._on_loading = callback
+
+    def loads(self) -> list[list[str | float | None]]:
+        """Return the loads that go on, to be kept over a restart: a server doesn't list them."""
+        return [
+            [origin, key, began_at.timestamp(), member.node.learned(key).load_s]
+            for origin, member in self._members.items()
+            for key, began_at in member.node.began_at.items()
+        ]
+
+    def take_up_loads(self, stored: object) -> None:
+        """Count loads as going on that an earlier run began lately, so that none is asked for again.
+
+        Args:
+            stored: What ``loads`` returned then; anything else in it is ignored.
+        """
+        now = self._clock.now()
+        for origin, key, began_s, usual_s in _saved_loads(stored):
+            age_s = now.timestamp() - began_s
+            if origin in self._members and 0 <= age_s < LOAD_LIMIT_S:
+                began_at = now - timedelta(seconds=age_s)
+                self._members[origin].node.take_up_load(key, began_at, usual_s)
+
+    def _tell_loading(self) -> None:
+        self._on_loading()
+
     async def close(self) -> None:
         """Close everything."""
         await self._leaving.cancel()
@@ -277,7 +311,7 @@ class Roster:
         return Transport(endpoint, self._clock, resolver, tls=self._tls)
 
     def _enter(self, endpoint: Endpoint, transport: Transport, *, is_added: bool) -> Node:
-        node = Node(self._number, transport, self._clock, self._on_change)
+        node = Node(self._number, transport, self._clock, self._on_change, self._tell_loading)
         self._number += 1
         stack = AsyncExitStack()
         stack.push_async_callback(transport.aclose)
@@ -317,6 +351,20 @@ class Roster:
 def saved_servers(stored: object) -> tuple[list[str], list[str]]:
     """Return what an earlier run saved: the servers that were added, and those that were drained."""
     return _texts(stored, "added"), _texts(stored, "drained")
+
+
+def _saved_loads(stored: object) -> Iterator[tuple[str, str, float, float | None]]:
+    for entry in stored if isinstance(stored, list) else ():
+        match entry:
+            case [
+                str(origin),
+                str(key),
+                int() | float() as began_s,
+                int() | float() | None as usual_s,
+            ]:
+                yield origin, key, began_s, usual_s
+            case _:
+                continue
 
 
 def _texts(stored: object, name: str) -> list[str]:

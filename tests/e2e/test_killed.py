@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
+import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 from bot.chat.resume import SET_ASIDE
 from bot.core.domain import MessageId, QuestionId
 from bot.core.notices import notice
 from bot.core.ports import JournalEntry
+from bot.lmstudio.roster import LOADS
 from bot.storage.database import open_database
 from bot.storage.journal import SqlJournal
 from sandbox.discord import Channel, DiscordSandbox, Fault, Message, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox, Model
+from sandbox.lmstudio.values import INSTANT
 from tests.support.application import environment_between
 from tests.support.clock import SwiftClock
 from tests.support.process import clawbot
@@ -182,3 +188,32 @@ async def test_a_stop_in_order_uses_up_no_attempt(
         await discord.wait_until(
             lambda: [m.content for m in discord.bot_messages] == ["Kept."], timeout_s=20
         )
+
+
+async def test_a_model_that_was_being_loaded_at_the_kill_is_asked_once_it_is_there(
+    discord: DiscordSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    def keeps_the_load() -> bool:
+        with contextlib.closing(sqlite3.connect(tmp_path / "data" / "clawbot.db")) as database:
+            rows = database.execute("SELECT value FROM state WHERE key = ?", (LOADS,)).fetchall()
+        return any(json.loads(value) for (value,) in rows)
+
+    async with LMStudioSandbox([Model("cold", loaded=False)]) as lm:
+        lm.answer(Answer("Here you are."))
+        lm.set_timing(replace(INSTANT, speed=1.0, load_s=40.0))
+        environment = environment_between(discord, lm, tmp_path / "data")
+        environment |= {"LMSTUDIO_MODEL": "cold", "CLAWBOT_LMSTUDIO__HEALTH_INTERVAL_S": "1"}
+        async with clawbot("run", folder=tmp_path, environment=environment) as process:
+            await discord.wait_online(timeout_s=20)
+            asked = await ada.mention(channel, "Where are you?")
+            await discord.wait_until(keeps_the_load, timeout_s=20)
+            process.kill()
+            await process.wait()
+        async with clawbot("run", folder=tmp_path, environment=environment):
+            await discord.wait_online(timeout_s=20)
+            lm.set_timing(INSTANT)
+            await lm.wait_until(lambda: len(lm.completions) == 2, timeout_s=40)
+            assert list(lm.engine.instances) == ["cold"]
+            await discord.wait_reply(
+                asked, until=lambda reply: reply.content == "Here you are.", timeout_s=40
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
@@ -146,6 +147,55 @@ async def test_a_load_that_was_left_midway_is_waited_for_and_not_asked_for_again
         else:
             assert len(asked) == 2
             assert 60 <= asked[1] - asked[0] < 100
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+async def test_a_load_that_a_kill_left_is_waited_for_by_the_next_run(
+    goes_on: bool, clock: FakeClock
+) -> None:
+    asked: list[float] = []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        is_there = goes_on and bool(asked) and clock.monotonic() - asked[0] >= 45
+        instances = [{"id": "a/b", "config": {"context_length": 4096}}] if is_there else []
+        if request.method == "GET":
+            model = {"type": "llm", "key": "a/b", "loaded_instances": instances}
+            return web.json_response({"models": [model]})
+        asked.append(clock.monotonic())
+        if len(asked) == 1:
+            await asyncio.Event().wait()
+        return web.json_response({"instance_id": "a/b"})
+
+    saved: list[object] = []
+    async with serving(handle) as url:
+        async with connected(clock, url) as killed:
+            killed.roster.on_loading(lambda: saved.append(killed.roster.loads()))
+            first = asyncio.create_task(killed.load_model("a/b"))
+            for _ in range(100):
+                await clock.advance(0 if asked else 0.25)
+            stored = json.loads(json.dumps(saved[-1]))
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+        async with connected(clock, url) as backend:
+            backend.roster.take_up_loads(stored)
+            await passing(clock, backend.load_model("a/b"))
+            assert backend.roster.loads() == []
+        async with connected(clock, url) as later:
+            await clock.advance(600)
+            later.roster.take_up_loads(stored)
+            assert later.roster.loads() == []
+    assert len(asked) == (1 if goes_on else 2)
+
+
+@pytest.mark.parametrize(
+    "stored", [None, {}, ["a"], [[1, 2, 3, 4]], [["http://a", "a/b", "now", None]], [[]]]
+)
+async def test_loads_that_were_kept_in_another_form_are_ignored(
+    stored: object, clock: FakeClock
+) -> None:
+    async with LMStudioSandbox() as sandbox, connected(clock, sandbox.base_url) as backend:
+        backend.roster.take_up_loads(stored)
+        assert backend.roster.loads() == []
 
 
 async def test_an_option_that_the_server_does_not_know_is_named(clock: FakeClock) -> None:

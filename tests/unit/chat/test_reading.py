@@ -141,18 +141,8 @@ async def test_what_is_told_of_a_run_is_passed_on(chat: Chat) -> None:
     story = ChatTurn(Role.USER, "word " * 2000)
     counted = Counted("tiny", (story,), 3000)
     before = chat.parts.estimator.estimate_turns((story,), "tiny")
-    read = Read(
-        chat,
-        [
-            Stage(StageKind.LOADING),
-            TextDelta("Onc"),
-            Restarted(),
-            counted,
-            Retried("overflow"),
-            TextDelta("Once."),
-            DONE,
-        ],
-    )
+    script: list[Step] = [Stage(StageKind.LOADING), TextDelta("Onc"), Restarted(), counted]
+    read = Read(chat, [*script, Retried("overflow"), TextDelta("Once."), DONE])
     await read.done()
     assert read.text == "Once."
     assert read.stages == [StageKind.LOADING]
@@ -184,7 +174,7 @@ async def test_the_rest_of_an_answer_is_asked_for_with_what_it_began_with(
 async def test_room_for_a_few_words_is_left_where_the_tokens_were_nearly_used_up(
     chat: Chat,
 ) -> None:
-    script = [TextDelta("Once upon a time. " * 40), BROKEN]
+    script: list[Step] = [TextDelta("Once upon a time. " * 40), BROKEN]
     read = Read(chat, script, [TextDelta("The end."), DONE], max_tokens=100)
     await read.done()
     assert chat.backend.requests[1].sampling.max_tokens == 64
@@ -232,7 +222,7 @@ async def test_a_rest_that_counts_less_than_was_added_has_a_prompt_of_nothing(ch
 
 
 async def test_a_rest_that_begins_again_is_compared_from_its_start(chat: Chat) -> None:
-    rest = [TextDelta(" and then"), Restarted(), TextDelta(" a time."), DONE]
+    rest: list[Step] = [TextDelta(" and then"), Restarted(), TextDelta(" a time."), DONE]
     read = Read(chat, [TextDelta("Once upon"), BROKEN], rest)
     await read.done()
     assert len(chat.backend.requests) == 2
@@ -241,7 +231,7 @@ async def test_a_rest_that_begins_again_is_compared_from_its_start(chat: Chat) -
 
 async def test_a_whole_answer_that_comes_for_the_rest_takes_its_place(chat: Chat) -> None:
     whole = "The capital of Italy is Rome, which lies on the Tiber."
-    rest = [TextDelta(whole[:30]), TextDelta(whole[30:]), DONE]
+    rest: list[Step] = [TextDelta(whole[:30]), TextDelta(whole[30:]), DONE]
     read = Read(chat, [TextDelta("The capital of Italy is Pa"), BROKEN], rest)
     await read.done()
     assert read.text == whole
@@ -258,7 +248,7 @@ async def test_an_answer_that_broke_off_before_a_word_is_asked_for_anew(chat: Ch
 
 
 async def test_a_thought_that_broke_off_is_asked_for_anew(chat: Chat) -> None:
-    script = [TextDelta("Once.<think>Hm"), BROKEN]
+    script: list[Step] = [TextDelta("Once.<think>Hm"), BROKEN]
     read = Read(chat, script, [TextDelta("Once upon a time."), DONE])
     await read.done()
     first, second = chat.backend.requests
@@ -319,7 +309,7 @@ async def test_an_answer_that_the_bot_ends_tells_what_is_known(
     chat: Chat, clock: FakeClock
 ) -> None:
     held = asyncio.Event()
-    script = [held, *[TextDelta("The same again and again. ")] * 400, BROKEN]
+    script: list[Step] = [held, *[TextDelta("The same again and again. ")] * 400, BROKEN]
     read = Read(chat, script)
     reading = asyncio.create_task(read.done())
     await clock.advance(7)

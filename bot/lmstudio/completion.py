@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn
 
 from bot.core.domain import ChatTurn, Reasoning, Role, Usage
@@ -35,6 +36,48 @@ _ON: Final = "medium"
 """What switches thinking on where a model only knows on and off (lmstudio-bug-tracker #2057)."""
 
 _OFF_OPTIONS: Final = frozenset({"off", "none"})
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to ask, as it stands after the remedies so far.
+
+    Attributes:
+        model: Model key; ``None`` for whichever is loaded.
+        turns: The conversation.
+        prompt_tokens: Estimate of the prompt's size.
+        max_tokens: Longest answer.
+        reasoning_effort: As on the wire; ``None`` leaves it out.
+        include_usage: Ask for token counts.
+        fold_system: The template takes no system role.
+        remarks: Sentences for the person about what was changed.
+        tried: Names of the remedies used up.
+    """
+
+    model: str | None
+    turns: tuple[ChatTurn, ...]
+    prompt_tokens: int
+    max_tokens: int
+    reasoning_effort: str | None = None
+    include_usage: bool = True
+    fold_system: bool = False
+    remarks: tuple[str, ...] = ()
+    tried: frozenset[str] = frozenset()
+
+    def noting(self, remark: str) -> Plan:
+        """Return this plan with a remark, once."""
+        if remark in self.remarks:
+            return self
+        return replace(self, remarks=(*self.remarks, remark))
+
+    def having_tried(self, remedy: str) -> Plan:
+        """Return this plan with a remedy used up."""
+        return replace(self, tried=self.tried | {remedy})
+
+    @property
+    def has_images(self) -> bool:
+        """Whether any turn has an image."""
+        return any(turn.images for turn in self.turns)
 
 
 def normalise(turns: Iterable[ChatTurn], *, fold_system: bool = False) -> tuple[ChatTurn, ...]:

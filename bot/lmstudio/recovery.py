@@ -18,6 +18,7 @@ from bot.core import frames
 from bot.core.domain import ChatTurn, Role
 from bot.core.errors import BackendError
 from bot.lmstudio import errors
+from bot.lmstudio.completion import Plan
 from bot.lmstudio.learned import weight
 
 LOW_MEMORY_STEPS: Final = (1024, 512)
@@ -39,48 +40,6 @@ TRIMMED: Final = (
 TURN_SHORTENED: Final = "What you sent is longer than this model can read: I left out its middle."
 NO_IMAGES: Final = "This model can't look at images, so I answered without them."
 SHORTENED: Final = "The model's machine is short of memory, so this answer may be cut short."
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to ask, as it stands after the remedies so far.
-
-    Attributes:
-        model: Model key; ``None`` for whichever is loaded.
-        turns: The conversation.
-        prompt_tokens: Estimate of the prompt's size.
-        max_tokens: Longest answer.
-        reasoning_effort: As on the wire; ``None`` leaves it out.
-        include_usage: Ask for token counts.
-        fold_system: The template takes no system role.
-        remarks: Sentences for the person about what was changed.
-        tried: Names of the remedies used up.
-    """
-
-    model: str | None
-    turns: tuple[ChatTurn, ...]
-    prompt_tokens: int
-    max_tokens: int
-    reasoning_effort: str | None = None
-    include_usage: bool = True
-    fold_system: bool = False
-    remarks: tuple[str, ...] = ()
-    tried: frozenset[str] = frozenset()
-
-    def noting(self, remark: str) -> Plan:
-        """Return this plan with a remark, once."""
-        if remark in self.remarks:
-            return self
-        return replace(self, remarks=(*self.remarks, remark))
-
-    def having_tried(self, remedy: str) -> Plan:
-        """Return this plan with a remedy used up."""
-        return replace(self, tried=self.tried | {remedy})
-
-    @property
-    def has_images(self) -> bool:
-        """Whether any turn has an image."""
-        return any(turn.images for turn in self.turns)
 
 
 def recover(error: BackendError, plan: Plan, context_tokens: int | None = None) -> Plan | None:

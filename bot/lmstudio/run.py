@@ -38,6 +38,7 @@ from bot.lmstudio.catalogue import name_to_send
 from bot.lmstudio.completion import (
     REASONING_EFFORTS,
     CompletionDecoder,
+    Plan,
     encode_body,
     fitting,
     normalise,
@@ -45,7 +46,7 @@ from bot.lmstudio.completion import (
 from bot.lmstudio.learned import Cause, LearnedCapabilities, Read, ReadingSpeed
 from bot.lmstudio.names import is_same_model, quantisation, shown
 from bot.lmstudio.nodes import Fleet, Node
-from bot.lmstudio.recovery import Plan, Retries, recover, without_images
+from bot.lmstudio.recovery import Retries, recover, without_images
 from bot.lmstudio.transport import (
     CONNECT_LIMIT_S,
     Exchange,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.core.domain import Usage
-from bot.lmstudio.recovery import Plan
+from bot.lmstudio.completion import Plan
 from bot.lmstudio.run import was_cut
 
 

@@ -10,11 +10,10 @@ import pytest
 
 from bot.core.domain import LoadOptions, ModelInfo, Usage, UserId
 from bot.lmstudio.catalogue import NAMES_ONLY, Catalogue, Instance
-from bot.lmstudio.completion import CompletionDecoder
+from bot.lmstudio.completion import CompletionDecoder, Plan
 from bot.lmstudio.learned import Cause, Read
 from bot.lmstudio.loading import load
 from bot.lmstudio.nodes import Fleet, Node
-from bot.lmstudio.recovery import Plan
 from bot.lmstudio.run import CUT_BY_SERVER, findings
 from bot.lmstudio.transport import Transport
 from tests.support.clock import FakeClock

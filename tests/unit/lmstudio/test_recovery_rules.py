@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from bot.core.domain import ChatTurn, Role
 from bot.core.errors import BackendError
 from bot.lmstudio import errors
-from bot.lmstudio.completion import encode_body, normalise
-from bot.lmstudio.recovery import KEEP_SHARE, Plan, recover, trim
+from bot.lmstudio.completion import Plan, encode_body, normalise
+from bot.lmstudio.recovery import KEEP_SHARE, recover, trim
 
 FAILURES: list[BackendError] = [
     errors.ContextOverflowError(4096, 5000),

@@ -573,7 +573,7 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
     own_words = OwnWords(base.journal, base.state)
     estimator = TokenEstimator.from_dict(base.state.get(ESTIMATES))
     builder = _builder(base, client, source, own_words, estimator)
-    idle = IdleTime(clock, lambda: settings.context.warm_ahead)
+    idle = IdleTime(clock, settings.context)
     warm = WarmAhead(base.backend, builder, base.overrides, clock, idle.wake)
     parts = _reply_parts(base, builder, estimator, warm, Adviser(client, clock))
     limiter = RateLimiter(settings.queue, clock)
@@ -768,7 +768,7 @@ def _start_upkeep(
     tasks.start(stay_alive(), name="stay-alive")
     services.backend.roster.on_loading(keep_loads)
     line = services.scheduler
-    waking = wake_for_line(services.clock, lambda: line.newcomer_wait_s, services.backend.wake)
+    waking = wake_for_line(services.clock, line, services.backend.wake)
     tasks.start(waking, name="wake-for-line")
     if services.settings.lmstudio.extra_copies and not _is_shared(services.settings):
         tasks.start(_keep_copies(services), name="copies")
@@ -777,7 +777,10 @@ def _start_upkeep(
         resting.set_idle(line.is_idle)
         line.on_idle(resting.set_idle)
         tasks.start(resting.run(), name="rest")
-    tasks.start(_use_idle_time(services), name="idle-time")
+    idle, works = services.idle, (services.introductions, services.warm, services.summaries)
+    services.overrides.subscribe(lambda _: idle.wake())
+    services.backend.on_loads(idle.wake)
+    tasks.start(idle.follow(line, works), name="idle-time")
 
 
 async def _keep_copies(services: Services) -> None:
@@ -816,16 +819,6 @@ async def _save_learned(services: Services) -> None:
 async def _save_last(services: Services) -> None:
     await services.history.save(at_once=True)
     await _save_learned(services)
-
-
-async def _use_idle_time(services: Services) -> None:
-    idle, line = services.idle, services.scheduler
-    services.overrides.subscribe(lambda _: idle.wake())
-    await idle.until_wanted()
-    idle.set_idle(line.is_idle)
-    line.on_idle(idle.set_idle)
-    services.backend.on_loads(idle.wake)
-    await idle.run((services.introductions, services.warm, services.summaries))
 
 
 def _follow_files(

@@ -12,6 +12,7 @@ from bot.core.clock import Clock, within
 from bot.core.errors import BackendError
 from bot.core.tasks import end_tasks
 from bot.core.wording import plain_reason
+from config.settings import ContextSettings
 
 _log = logging.getLogger(__name__)
 
@@ -48,16 +49,29 @@ class IdleWork(Protocol):
         ...
 
 
+class Line(Protocol):
+    """Those who wait for the model, or are answered."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nobody."""
+        ...
+
+    def on_idle(self, callback: Callable[[bool], None]) -> None:
+        """Call back with True when the last question has ended, and with False when one enters."""
+        ...
+
+
 class IdleTime:
     """Gives the model's idle time to works, the first that has something to do at each moment.
 
     Args:
         clock: Time.
-        is_wanted: Whether it shall be used, at the moment.
+        settings: Say whether it shall be used, at the moment.
     """
 
-    def __init__(self, clock: Clock, is_wanted: Callable[[], bool] = lambda: True) -> None:
-        self._is_wanted = is_wanted
+    def __init__(self, clock: Clock, settings: ContextSettings) -> None:
+        self._settings = settings
         self._works: tuple[IdleWork, ...] = ()
         self._clock = clock
         self._idle = asyncio.Event()
@@ -82,11 +96,19 @@ class IdleTime:
         """Take note that there may be something to do."""
         self._news.set()
 
-    async def until_wanted(self) -> None:
-        """Wait until it shall be used."""
-        while not self._is_wanted():
+    async def follow(self, line: Line, works: Sequence[IdleWork]) -> None:
+        """Work for ever while nobody is in the line, from when it shall be used for the first time on.
+
+        Args:
+            line: Who waits.
+            works: As for ``run``.
+        """
+        while not self._settings.warm_ahead:
             self._news.clear()
             await self._wait_for_news()
+        self.set_idle(line.is_idle)
+        line.on_idle(self.set_idle)
+        await self.run(works)
 
     async def run(self, works: Sequence[IdleWork]) -> None:
         """Work for ever.
@@ -112,7 +134,7 @@ class IdleTime:
         self._spent_s = max(0.0, self._spent_s - SHARE * (now_s - self._counted_at_s))
         self._counted_at_s = now_s
         has_rested = now_s >= self._paused_until_s and self._spent_s < MOST_S
-        return has_rested and self._is_wanted()
+        return has_rested and self._settings.warm_ahead
 
     async def _work(self) -> bool:
         """Do one piece of the first work that has one; return whether there may be more."""

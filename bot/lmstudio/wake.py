@@ -7,7 +7,7 @@ import logging
 import math
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from bot.core.clock import Clock
 from bot.core.tasks import end_tasks
@@ -54,19 +54,26 @@ LINE_LOOK_S: Final = 5.0
 """Seconds between two looks at the line."""
 
 
-async def wake_for_line(
-    clock: Clock, wait_s: Callable[[], float], wake: Callable[[], object]
-) -> None:
+class Line(Protocol):
+    """Those who wait for an answer."""
+
+    @property
+    def newcomer_wait_s(self) -> float:
+        """How long a question that is asked now would wait, in seconds."""
+        ...
+
+
+async def wake_for_line(clock: Clock, line: Line, wake: Callable[[], object]) -> None:
     """Have machines woken that sleep while others answer, for as long as the line is long; for ever.
 
     Args:
         clock: Time.
-        wait_s: How long a question that is asked now would wait, in seconds.
+        line: How long it is.
         wake: Wakes those that don't answer.
     """
     while True:
         await clock.sleep(LINE_LOOK_S)
-        if wait_s() > LONG_LINE_S:
+        if line.newcomer_wait_s > LONG_LINE_S:
             wake()
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bot.core.tasks import end_tasks
 from bot.idle.owner import LOOK_S, MOST_S, PAUSE_S, SETTLE_S, SHARE, IdleTime, IdleWork
 from bot.lmstudio.errors import BackendUnavailableError
+from config.settings import ContextSettings
 from tests.support.clock import FakeClock, settle
 
 
@@ -59,7 +60,7 @@ class Rig:
         self.tasks: list[asyncio.Task[None]] = []
 
     def run(self, clock: FakeClock, *works: IdleWork) -> IdleTime:
-        idle = IdleTime(clock)
+        idle = IdleTime(clock, ContextSettings())
         self.tasks.append(asyncio.get_running_loop().create_task(idle.run(works)))
         return idle
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 import pytest
 
@@ -119,16 +120,23 @@ def test_anything_else_is_no_card(typed: str) -> None:
         wake_target(typed)
 
 
+@dataclass
+class Waiting:
+    """A line in which a newcomer would wait so long."""
+
+    newcomer_wait_s: float
+
+
 async def test_a_sleeping_machine_is_woken_only_while_the_line_is_long(clock: FakeClock) -> None:
-    waits: list[float] = [0.0]
+    line = Waiting(0.0)
     woken: list[int] = []
-    watching = asyncio.create_task(wake_for_line(clock, lambda: waits[0], lambda: woken.append(1)))
+    watching = asyncio.create_task(wake_for_line(clock, line, lambda: woken.append(1)))
     await clock.advance(30)
     assert not woken
-    waits[0] = LONG_LINE_S + 1
+    line.newcomer_wait_s = LONG_LINE_S + 1
     await clock.advance(LINE_LOOK_S * 2)
     assert woken
-    waits[0], count = 5.0, len(woken)
+    line.newcomer_wait_s, count = 5.0, len(woken)
     await clock.advance(30)
     assert len(woken) == count
     await end_tasks(watching)

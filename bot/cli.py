@@ -22,7 +22,7 @@ from bot import INTERRUPTED, __version__
 from bot.core.clock import SystemClock
 from bot.core.errors import ConfigurationError, StartupError, describe
 from bot.ops.logs import set_up_logging
-from bot.ops.service_manager import ALIVE, install, tell, unit_here
+from bot.ops.service_manager import ALIVE, hidden_from_services, install, tell, unit_here
 from bot.ops.signals import stop_on_signal
 from bot.ops.terminal import detach_output
 from bot.ops.watchdog import Watchdog
@@ -184,8 +184,16 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _service(options: argparse.Namespace) -> int:
-    settings = _load(options, require_token=True).settings
-    unit = unit_here(settings.store.data_dir, for_user=options.user)
+    config = getattr(options, "config", None)
+    sources = read_environment({}, config_path=config)  # the service has no shell's environment
+    left = hidden_from_services(sources.env)
+    if left:
+        print(
+            f"clawbot: the service doesn't know this shell's environment: {', '.join(left)} "
+            "must stand in .env to hold there",
+            file=sys.stderr,
+        )
+    unit = unit_here(sources.load(require_token=True).settings, config, for_user=options.user)
     if options.action == "show":
         print(unit.text, end="")
         return 0

@@ -10,11 +10,14 @@ import contextlib
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bot.core.errors import ConfigurationError, DependencyError
+from config.names import CONFIG_PATH, environment_names
+from config.settings import Settings
 
 READY: Final = "READY=1"
 STOPPING: Final = "STOPPING=1"
@@ -38,7 +41,7 @@ After=network-online.target
 Type=notify
 NotifyAccess=main
 WatchdogSec={watchdog_s}
-ExecStart={command} run
+ExecStart={command}
 WorkingDirectory={folder}
 Restart=on-failure
 RestartSec=5
@@ -55,7 +58,7 @@ _HARDENED: Final = """\
 User={user}
 ProtectSystem=strict
 ProtectHome=read-only
-ReadWritePaths={data}
+ReadWritePaths={written}
 PrivateTmp=yes
 PrivateDevices=yes
 PrivateUsers=yes
@@ -114,26 +117,32 @@ class Unit:
     Attributes:
         command: The program ``clawbot``.
         folder: Where ``.env`` lies.
-        data: The folder of the database.
+        written: The folder of the database, and that of the log's file where it is another.
         user: Who it runs as; ``None`` for a unit of the caller's own session.
+        config: The settings file, where it isn't the usual one.
     """
 
     command: Path
     folder: Path
-    data: Path
+    written: tuple[Path, ...]
     user: str | None
+    config: Path | None = None
 
     @property
     def text(self) -> str:
         """The file's content."""
+        command = f"{_quoted(self.command)} run"
+        if self.config is not None:
+            command += f" --config {_quoted(self.config)}"
         common = _UNIT.format(
             watchdog_s=WATCHDOG_S,
-            command=_quoted(self.command).replace("$", "$$"),
+            command=command.replace("$", "$$"),
             folder=_escaped(self.folder),
         )
         if self.user is None:
             return common + _INSTALL.format(target="default.target")
-        hardened = _HARDENED.format(user=self.user, data=_quoted(self.data))
+        written = " ".join(_quoted(folder) for folder in self.written)
+        hardened = _HARDENED.format(user=self.user, written=written)
         return common + hardened + _INSTALL.format(target="multi-user.target")
 
     @property
@@ -152,16 +161,17 @@ class Unit:
         return steps if self.user is not None else [*steps, "loginctl enable-linger"]
 
 
-def unit_here(data: Path, *, for_user: bool) -> Unit:
+def unit_here(settings: Settings, config: str | None, *, for_user: bool) -> Unit:
     """Return the unit for the program that runs, with the ``.env`` of the working folder.
 
     Args:
-        data: The folder of the database.
+        settings: As the service will read them.
+        config: The settings file that the command line names.
         for_user: A unit of the caller's own session instead of the machine's.
 
     Raises:
         DependencyError: systemd doesn't run this machine, or the program isn't installed.
-        ConfigurationError: It would run as root.
+        ConfigurationError: It would run as root, or write its log where it mayn't.
     """
     if not Path("/run/systemd/system").is_dir():
         raise DependencyError(
@@ -170,32 +180,57 @@ def unit_here(data: Path, *, for_user: bool) -> Unit:
     command = Path(sys.executable).with_name("clawbot")
     if not command.exists():
         raise DependencyError("Install the bot first: there is no program clawbot beside Python.")
+    return unit_for(command, Path.cwd(), settings, config, for_user=for_user)
+
+
+def hidden_from_services(known: Mapping[str, str]) -> list[str]:
+    """Return the names of settings that only this shell's environment has so.
+
+    Args:
+        known: What ``.env`` says.
+    """
+    names = (CONFIG_PATH, *environment_names())
+    return sorted(
+        name for name in names if os.environ.get(name, "").strip() not in {"", known.get(name)}
+    )
+
+
+def unit_for(
+    command: Path, folder: Path, settings: Settings, config: str | None, *, for_user: bool
+) -> Unit:
+    """Return the unit for a program and the folder of its ``.env``; as ``unit_here``."""
     if _NOT_IN_COMMANDS & set(str(command)):
         raise ConfigurationError(
             "systemd starts no program whose path holds a quotation mark or a backslash."
         )
-    folder = Path.cwd()
-    if for_user:
-        return Unit(command, folder, data.absolute(), None)
-    owner = folder.owner()
-    if owner == "root":
+    written = [(folder / settings.store.data_dir).resolve()]
+    if (log := settings.logging.file) is not None:
+        place = (folder / log).resolve().parent
+        if not place.is_relative_to(written[0]):
+            written.append(place)
+    user = None if for_user else folder.owner()
+    if user == "root":
         raise ConfigurationError(
             "This folder belongs to root, and a bot shall not run as root: move it to a user's."
         )
-    return Unit(command, folder, data.absolute(), owner)
+    if user is not None and any(path.is_relative_to(written[-1]) for path in (command, folder)):
+        raise ConfigurationError(
+            "The service may not write where its program or .env lies: give CLAWBOT_DATA_DIR, and "
+            "CLAWBOT_LOGGING__FILE, folders of their own, such as data and data/clawbot.log."
+        )
+    named = None if config is None else folder / Path(config).expanduser()
+    return Unit(command, folder, tuple(written), user, named)
 
 
 def install(unit: Unit) -> None:
-    """Write the unit where systemd looks for it, and make its data folder.
+    """Write the unit where systemd looks for it, and make the folders that it writes.
 
     Raises:
         DependencyError: One of them can't be written.
     """
     try:
-        unit.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if unit.user is not None and os.geteuid() == 0:
-            owner = unit.folder.stat()
-            os.chown(unit.data, owner.st_uid, owner.st_gid)
+        for folder in unit.written:
+            _make(folder, unit)
         unit.path.parent.mkdir(parents=True, exist_ok=True)
         unit.path.write_text(unit.text, encoding="utf-8")
     except PermissionError as exc:
@@ -203,6 +238,16 @@ def install(unit: Unit) -> None:
         raise DependencyError(f"{exc.filename} can't be written: {hint}.") from exc
     except OSError as exc:
         raise DependencyError(f"{exc.filename} can't be written: {exc.strerror}.") from exc
+
+
+def _make(folder: Path, unit: Unit) -> None:
+    """Make a folder for the service; one that is there stays whose it is, but for the database's."""
+    if folder.exists() and folder != unit.written[0]:
+        return
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if unit.user is not None and os.geteuid() == 0:
+        owner = unit.folder.stat()
+        os.chown(folder, owner.st_uid, owner.st_gid)
 
 
 def _escaped(path: Path) -> str:

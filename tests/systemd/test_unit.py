@@ -20,7 +20,7 @@ def file(tmp_path: Path) -> Path:
     folder = tmp_path / "my bot 100 %"
     (folder / "bin").mkdir(parents=True)
     shutil.copy("/bin/true", folder / "bin/clawbot")
-    unit = Unit(folder / "bin/clawbot", folder, folder / "data", "ada")
+    unit = Unit(folder / "bin/clawbot", folder, (folder / "data",), "ada", folder / "a $.json")
     written = tmp_path / "clawbot.service"
     written.write_text(unit.text, encoding="utf-8")
     return written

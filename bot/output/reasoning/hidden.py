@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -14,28 +15,26 @@ from bot.output.reasoning.scanner import MARKS, Event, Scanner, Sign
 from bot.output.reasoning.spoken import is_named, is_prose
 
 
+@dataclass(slots=True)
 class KeptThinking:
     """Collects hidden text.
 
-    Args:
-        limit_chars: How much is kept; the rest is counted and forgotten.
-
     Attributes:
+        limit_chars: How much is kept; the rest is counted and forgotten.
         total_chars: How much has come, kept or not.
     """
 
-    def __init__(self, limit_chars: int) -> None:
-        self._limit = limit_chars
-        self._parts: list[str] = []
-        self._chars = 0
-        self._after: list[str] | None = None
-        self._before_block = (0, 0)
-        self.total_chars = 0
+    limit_chars: int
+    total_chars: int = 0
+    _chars: int = 0
+    _parts: list[str] = field(default_factory=list)
+    _after: list[str] | None = None
+    _before_block: tuple[int, int] = (0, 0)
 
     def add(self, text: str) -> None:
         """Append text as it comes."""
         self.total_chars += len(text)
-        room = self._limit - self._chars
+        room = self.limit_chars - self._chars
         if room > 0:
             self._parts.append(text[:room])
             self._chars += min(room, len(text))

@@ -32,14 +32,13 @@ from bot.core.record import QuestionRecord
 from bot.core.tasks import TaskOwner, end_tasks
 from bot.core.wording import plain_reason
 from bot.delivery.pacing import PacerRegistry
-from bot.gateway.client import EXTENSIONS, ClawbotClient
+from bot.gateway.client import EXTENSIONS, ClawbotClient, Services
 from bot.gateway.connection import GatewayClient
 from bot.gateway.endpoints import NETWORK_ERRORS, discord_endpoints
 from bot.gateway.presence import Presence, keep_presence, presence_for
 from bot.gateway.proxy import connector_for
 from bot.gateway.reconnect import Governor
 from bot.gateway.rest import RestPace, RestWatch, at_once, keep_buckets_steady
-from bot.gateway.services import Services
 from bot.idle.introductions import ACQUAINTANCES, Introductions
 from bot.idle.owner import IdleTime
 from bot.idle.rest import Rest, Resting, run_command

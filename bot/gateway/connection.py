@@ -29,7 +29,7 @@ from bot.core.errors import ConfigurationError, describe
 from bot.core.permissions import NEEDED, NEEDED_IN_THREADS, USEFUL
 from bot.core.tasks import end_tasks
 from bot.core.wording import plain_reason
-from bot.gateway.client import EXTENSIONS, ClawbotClient, intents_for
+from bot.gateway.client import EXTENSIONS, ClawbotClient, Services, intents_for
 from bot.gateway.endpoints import NETWORK_ERRORS
 from bot.gateway.proxy import connector_for
 from bot.gateway.readable import UNREADABLE, read_guild, read_interaction, read_message
@@ -43,7 +43,6 @@ from bot.gateway.rest import (
     at_once,
     keep_buckets_steady,
 )
-from bot.gateway.services import Services
 from bot.ops.metrics import Metrics
 from config.settings import DiscordSettings
 from config.token_shapes import refused_token

@@ -15,8 +15,8 @@ from bot.core.domain import GuildId, Question, UserId
 from bot.core.errors import StoreError
 from bot.core.recent import Recent
 from bot.core.tasks import TaskOwner
+from bot.gateway.client import Services
 from bot.gateway.connection import shard_of
-from bot.gateway.services import Services
 from bot.lmstudio.roster import SERVERS
 from bot.storage.postgres import News
 from bot.storage.shares import Deletion, deletions, end_deletion, tell_deletion

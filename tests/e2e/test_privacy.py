@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from bot.core.clock import Clock
-from bot.gateway.services import Services
+from bot.gateway.client import Services
 from cogs.privacy import YES
 from sandbox.discord import Channel, DiscordSandbox, Interaction, Message, Permission, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox

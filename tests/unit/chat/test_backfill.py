@@ -11,7 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from bot.chat.backfill import ALIVE, MOST_LIVES, SPACING_S, Backfill, Candidate, snowflake_at
+from bot.chat.backfill import (
+    ALIVE,
+    MOST_DM_CHANNELS,
+    MOST_LIVES,
+    SPACING_S,
+    Backfill,
+    Candidate,
+    snowflake_at,
+)
 from bot.core.domain import (
     ChannelId,
     GuildId,
@@ -398,3 +406,122 @@ async def test_the_first_start_with_several_processes_looks_back_to_the_last_of_
     await harness.backfill.session_began()
     await harness.scan()
     assert harness.found == [missed]
+
+
+async def test_shards_that_come_before_the_scan_leave_those_before_them_their_gap(
+    harness: BackfillHarness,
+) -> None:
+    harness.state.values.clear()
+    await harness.state.set(f"{ALIVE}:0", harness.clock.now().timestamp() - 1_200)
+    missed = harness.post(minutes_ago=10)
+    harness.backfill.share({0})
+    await harness.backfill.note_alive()
+    harness.backfill.share({0, 3})
+    await harness.scan()
+    assert harness.found == [missed]
+
+
+async def test_shards_that_come_after_the_scan_begin_with_what_is_noted_of_them(
+    harness: BackfillHarness,
+) -> None:
+    harness.state.values.clear()
+    await harness.state.set(f"{ALIVE}:0", harness.clock.now().timestamp() - 1_200)
+    harness.backfill.share({0})
+    await harness.scan()
+    harness.post(minutes_ago=10)
+    await harness.state.set(f"{ALIVE}:3", harness.clock.now().timestamp())
+    harness.backfill.share({0, 3})
+    await harness.session_began()
+    await harness.scan()
+    assert harness.found == []
+
+
+async def test_what_was_missed_is_counted_over_all_channels(harness: BackfillHarness) -> None:
+    other = replace(HOME, channel_id=ChannelId(51), guild_id=GuildId(41))
+    for place in (HOME, other, HOME):
+        harness.post(10, place)
+    places = [Candidate(HOME, None), Candidate(other, None)]
+    scanning = asyncio.create_task(harness.backfill.run(places, harness.note, ME))
+    await harness.clock.advance(5)
+    assert await scanning == 3
+    assert harness.clock.is_idle
+
+
+async def test_channels_that_are_not_listed_are_looked_up_the_latest_first(
+    harness: BackfillHarness,
+) -> None:
+    minutes = {50: 20, 70: 30, 71: 59, 72: 61, 73: 25}
+    for channel_id, ago in minutes.items():
+        at = snowflake_at(harness.clock.now() - timedelta(minutes=ago))
+        await harness.journal.seen(ChannelId(channel_id), at)
+    thread = replace(HOME, channel_id=ChannelId(73), kind=PlaceKind.THREAD)
+    answered, missed = harness.post(15, thread), harness.post(10, thread)
+    harness.source.messages.append(
+        message(missed + 1, place=thread, author=Person(ME, "Me"), reference_id=answered)
+    )
+    listed, asked = harness.post(12), list[ChannelId]()
+
+    async def look_up(channel_ids: Sequence[ChannelId]) -> list[Candidate]:
+        asked.extend(channel_ids)
+        return [Candidate(thread, None)]
+
+    scanning = asyncio.create_task(
+        harness.backfill.run([Candidate(HOME, None)], harness.note, ME, look_up)
+    )
+    await harness.clock.advance(5)
+    assert await scanning == 4
+    assert asked == [73, 70, 71]
+    assert harness.found == [listed, missed, missed + 1]
+
+
+async def test_a_server_that_was_away_is_scanned_for_and_no_mark_moves_before(
+    harness: BackfillHarness,
+) -> None:
+    await harness.scan()
+    before = await harness.journal.last_seen()
+    missed = harness.post(1)
+    harness.backfill.server_returned()
+    assert not harness.backfill.is_caught_up
+    await harness.receive(harness.post(0))
+    assert await harness.journal.last_seen() == before
+    harness.backfill.server_returned()
+    await harness.scan()
+    assert harness.found == [missed], "what the session itself brought is kept in mind"
+
+
+@pytest.mark.parametrize("sessions", [0, 1, 2])
+async def test_a_server_or_session_that_comes_during_a_scan_leaves_one_due(
+    harness: BackfillHarness, sessions: int
+) -> None:
+    for _ in range(sessions):
+        await harness.session_began()
+    for begin in (harness.session_began, None):
+        harness.source.gate.clear()
+        scanning = asyncio.create_task(harness.scan())
+        await settle()
+        if begin is None:
+            harness.backfill.server_returned()
+        else:
+            await begin()
+        harness.source.gate.set()
+        await scanning
+        assert not harness.backfill.is_caught_up
+    await harness.scan()
+    assert harness.backfill.is_caught_up
+
+
+async def test_the_direct_channels_of_the_latest_people_are_remembered(
+    harness: BackfillHarness,
+) -> None:
+    remember = harness.backfill.remember_dms
+    assert harness.backfill.dm_channels == []
+    for number in range(1, MOST_DM_CHANNELS + 2):
+        await remember(ChannelId(number))
+    assert harness.backfill.dm_channels[0] == 2
+    assert len(harness.backfill.dm_channels) == MOST_DM_CHANNELS
+    await remember(ChannelId(5), ChannelId(3))
+    assert harness.backfill.dm_channels[-3:] == [MOST_DM_CHANNELS + 1, 5, 3]
+    assert len(set(harness.backfill.dm_channels)) == MOST_DM_CHANNELS
+    await harness.backfill.forget_dms({ChannelId(3), ChannelId(4), ChannelId(9999)})
+    assert harness.backfill.dm_channels[:2] == [2, 6]
+    assert harness.backfill.dm_channels[-1] == 5

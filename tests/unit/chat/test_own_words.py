@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bot.chat.whose_words import MOST_NOTICES, OwnWords
-from bot.core.domain import IncomingMessage, MessageId, QuestionId
+from bot.core.domain import IncomingMessage, MessageId, Person, QuestionId, UserId
 from bot.core.ports import Outcome
 from bot.storage.database import Database, open_database
 from bot.storage.journal import SqlJournal
 from bot.storage.state import StateStore
 from tests.support.clock import FakeClock
-from tests.support.conversation import CLAW, FakeSources
+from tests.support.conversation import ADA, CLAW, FakeSources
 from tests.unit.storage.questions import question
 
 
@@ -75,3 +76,63 @@ async def test_notices_are_remembered_within_a_bound(
     sources = FakeSources()
     message = sources.say(CLAW, "⚠️ x")
     assert await words.words([message]) == {message.id: "⚠️ x"}
+
+
+async def test_messages_are_read_back_as_what_they_are_known_to_be(
+    database: Database, journal: SqlJournal
+) -> None:
+    sources = FakeSources()
+    asked = sources.say(ADA, "What is it?")
+    answer = sources.say(CLAW, "It is the light.\n-# llama · 12 tokens/s")
+    notice = sources.say(CLAW, "⚠️ I'm not switched on in this channel.")
+    webhook = Person(UserId(77), "Luna", is_bot=True)
+    copy = sources.say(webhook, "And why?", webhook_id=77, is_ordinary=False)
+    other = sources.say(webhook, "Release 2.0 is out.", webhook_id=78, is_ordinary=False)
+    imitated = sources.say(webhook, "And why?", is_ordinary=False)
+    await answered(journal, answer, "-# llama · 12 tokens/s")
+    for each in (copy, imitated):
+        await journal.accept(
+            replace(question(int(each.id)), message=each, asker=ADA, id=QuestionId(each.id))
+        )
+    words = await own_words(database, journal)
+    await words.posted_notice(notice.id)
+    found = await words.read_back([asked, answer, notice, copy, other, imitated], CLAW.id)
+    assert found == [
+        asked,
+        replace(answer, text="It is the light."),
+        replace(notice, text=""),
+        replace(copy, author=replace(ADA, name="Luna"), is_ordinary=True),
+        other,
+        imitated,
+    ]
+    assert await words.read_back([asked], CLAW.id) == [asked]
+
+
+async def test_what_an_answer_said_is_remembered_until_it_is_edited_or_forgotten(
+    database: Database, journal: SqlJournal
+) -> None:
+    sources = FakeSources()
+    answer = sources.say(CLAW, "It is the light.\n-# llama · 12 tokens/s")
+    plain = sources.say(CLAW, " It is so. ")
+    await answered(journal, answer, "-# llama · 12 tokens/s")
+    words = await own_words(database, journal)
+    expected = {answer.id: "It is the light.", plain.id: "It is so."}
+    assert await words.words([answer, plain]) == expected
+    changed = replace(answer, text="It is dark.\n-# llama · 12 tokens/s")
+    assert await words.words([changed]) == {answer.id: "It is the light."}
+    edited = replace(changed, edited_at=answer.created_at)
+    assert await words.words([edited]) == {answer.id: "It is dark."}
+    words.forget()
+    assert await words.words([changed]) == {answer.id: "It is dark."}
+
+
+async def test_the_question_and_the_count_of_an_answer_are_found_by_its_message(
+    database: Database, journal: SqlJournal
+) -> None:
+    answer = FakeSources().say(CLAW, "It is the light.")
+    await answered(journal, answer, None)
+    words = await own_words(database, journal)
+    entry = await words.entry_of_message(answer.id)
+    assert entry is not None
+    assert entry.question.id == int(answer.id) % 1_000_000
+    assert await words.counts_of([answer.id]) == await journal.counts_of([answer.id])

@@ -606,6 +606,27 @@ async def test_work_ends_with_the_place_it_is_for(
 
 
 @pytest.mark.parametrize(
+    ("gone", "outcome"),
+    [
+        ({"channel_id": ChannelId(50), "guild_id": None}, Outcome.DROPPED),
+        ({"channel_id": None, "guild_id": GuildId(40)}, None),
+    ],
+    ids=["channel", "guild"],
+)
+async def test_what_is_asked_in_a_server_that_bars_the_bot_for_now_is_kept(
+    chat: Chat, gone: dict[str, Any], outcome: Outcome | None
+) -> None:
+    chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time(3)
+    chat.sink.barred = True
+    chat.service.place_gone(**gone)
+    await chat.pass_time()
+    assert chat.outcome(1) is outcome
+    assert chat.service.running == 0
+
+
+@pytest.mark.parametrize(
     ("asker", "channel_id", "count"), [(ADA, 50, 1), (BOB, 50, 0), (ADA, 51, 0)]
 )
 async def test_stopping_is_for_ones_own_questions_here(

@@ -124,6 +124,10 @@ async def test_a_server_that_is_down_is_probed_with_growing_pauses(clock: FakeCl
     probes.clear()
     await clock.advance(60)
     assert len(probes) == 4
+    is_up = False
+    probes.clear()
+    await clock.advance(17)
+    assert probes[1] - probes[0] <= 1.2, "the pauses begin anew"
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import pytest
 
 from bot.core.domain import LoadOptions, ModelInfo, Usage, UserId
+from bot.lmstudio import errors
 from bot.lmstudio.catalogue import NAMES_ONLY, Catalogue, Instance
 from bot.lmstudio.completion import CompletionDecoder, Plan
 from bot.lmstudio.learned import Cause, Read
 from bot.lmstudio.loading import load
 from bot.lmstudio.nodes import Fleet, Node
-from bot.lmstudio.run import CUT_BY_SERVER, findings
+from bot.lmstudio.run import CUT_BY_SERVER, findings, name_for
 from bot.lmstudio.transport import Transport
 from tests.support.clock import FakeClock
 
@@ -353,3 +355,83 @@ async def test_a_copy_that_was_loaded_anew_is_another() -> None:
     server.context_tokens = 4096
     await node.refresh()
     assert node.copy("a/b") != before
+
+
+LOADING, AWAY = errors.StillLoadingError, errors.BackendUnavailableError
+
+
+@pytest.mark.parametrize(
+    ("failures", "is_loading"),
+    [
+        ([LOADING], True),
+        ([LOADING, AWAY], True),
+        ([AWAY], False),
+        ([None, LOADING], False),
+        ([], False),
+    ],
+)
+def test_a_model_is_being_loaded_where_no_server_answers_and_one_will(
+    failures: list[type[errors.BackendUnavailableError] | None], is_loading: bool
+) -> None:
+    nodes = [serving(index, copy_of("a/b")) for index in range(len(failures))]
+    for node, failure in zip(nodes, failures, strict=True):
+        if failure is not None:
+            node.note_failure(failure())
+    assert Fleet(nodes).is_loading() is is_loading
+    for node in nodes:
+        node.note_success("a/b")
+        node.circuit.open()
+    assert not Fleet(nodes).is_loading(), "one that is paused has its model"
+
+
+def test_what_is_loaded_is_told_with_what_tells_one_load_from_another() -> None:
+    first, second = serving(0, copy_of("a/b"), unloaded="c/d"), serving(1, copy_of("a/b"))
+    loads = Fleet([first, second]).loads()
+    assert set(loads) == {"a/b"}
+    assert "8192" in loads["a/b"]
+    names_only = Catalogue(0, (ModelInfo("e/f", is_loaded=True),))
+    second.catalogue = names_only
+    assert Fleet([first, second]).loads() == loads
+    first.is_up = False
+    assert Fleet([first, second]).loads() == {}
+
+
+async def test_a_load_that_was_left_midway_ends_with_its_own_model_only() -> None:
+    clock = FakeClock()
+    server = ListedServer(8192)
+    node = Node(0, server, clock, lambda: None)
+    await node.refresh()
+    with pytest.raises(asyncio.CancelledError), node.while_loading("c/d"):
+        raise asyncio.CancelledError
+    await node.refresh()
+    assert set(node.loading) == set(), "it isn't listed, so it counts as loaded"
+    server.context_tokens = None
+    await node.refresh()
+    with pytest.raises(asyncio.CancelledError), node.while_loading("a/b"):
+        raise asyncio.CancelledError
+    await node.refresh()
+    assert set(node.loading) == {"a/b"}
+    server.context_tokens = 8192
+    await node.refresh()
+    assert set(node.loading) == set()
+
+
+@pytest.mark.parametrize(
+    ("asked", "home", "sent"),
+    [
+        (None, "two", "two"),
+        ("a/b", "two", "two"),
+        (None, None, "one"),
+        ("gone", "two", "two"),
+    ],
+)
+def test_a_question_names_the_copy_that_has_its_conversation(
+    asked: str | None, home: str | None, sent: str
+) -> None:
+    node = serving(0, copy_of("a/b", "one"), copy_of("a/b", "two"), copy_of("c/d", "other"))
+    node.refuse_name("gone")
+    with busy(node, "other"):
+        assert name_for(node, node.model("a/b"), asked, home) == sent
+    with busy(node, "one"):
+        assert name_for(node, node.model("a/b"), None, None) == "two"
+    assert name_for(node, None, asked, home) == asked

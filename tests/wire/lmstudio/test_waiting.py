@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -286,6 +287,27 @@ async def test_cold_requests_at_once_load_one_copy(clock: FakeClock) -> None:
             outcomes = [await passing(clock, asyncio.wait_for(task, None)) for task in asked]
             assert all(outcome.end.reason is FinishReason.STOP for outcome in outcomes)
             assert sandbox.options.counters.loads == 1
+
+
+async def test_whoever_waits_for_a_load_waits_no_longer_than_the_question_may_take(
+    clock: FakeClock,
+) -> None:
+    async with (
+        LMStudioSandbox([Model("a/b", loaded=False)]) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
+    ):
+        sandbox.faults.next(Fault.HANG_BEFORE_HEADERS)
+        first = asyncio.create_task(listen(backend, a_request(conversation="first")))
+        await sandbox.wait_until(lambda: sandbox.completions)
+        waiting = replace(a_request(conversation="second"), limit_s=20)
+        second = asyncio.create_task(listen(backend, waiting))
+        await clock.advance(19)
+        assert not second.done()
+        await clock.advance(2)
+        assert isinstance((await second).error, errors.TotalTimeoutError)
+        assert len(sandbox.completions) == 1
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
 
 
 @pytest.mark.parametrize("after_tokens", [None, 2])

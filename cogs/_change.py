@@ -13,6 +13,7 @@ import discord
 from bot.core.domain import UserId
 from bot.core.permissions import listed, missing
 from bot.gateway.client import ClawbotClient
+from bot.gateway.rest import VOICE
 from bot.prompt.render import PLACEHOLDERS, PRESETS, not_filled_in
 from bot.storage.setting_types import Change, Layer, Scope, SettingType, SettingValue, setting_type
 from cogs import _confirm, _convert, _gate, _respond, _settings, _silence
@@ -315,7 +316,9 @@ def _require_possible(interaction: Interaction, value: str, scope: Scope) -> Non
 
 def _require_writable(channel: discord.abc.GuildChannel | discord.Thread) -> None:
     held = _silence.held(channel.permissions_for(channel.guild.me))
-    needed, _ = missing(held, is_thread=isinstance(channel, discord.Thread))
+    needed, _ = missing(
+        held, is_thread=isinstance(channel, discord.Thread), is_voice=isinstance(channel, VOICE)
+    )
     if needed:
         raise _gate.GateError(
             f"I can't answer in {channel.mention}: there I lack {listed(needed)}. Give my role these "

@@ -31,7 +31,7 @@ from bot.core.errors import DeliveryError
 from bot.core.wording import plain_reason
 from bot.gateway.client import ClawbotClient
 from bot.gateway.readable import UNREADABLE, read_message
-from bot.gateway.rest import Caller
+from bot.gateway.rest import VOICE, Caller
 from bot.prompt.cleaning import without_mention
 from cogs import _buttons
 
@@ -409,6 +409,11 @@ def is_own_thread(channel: object, me: UserId) -> bool:
     return isinstance(channel, discord.Thread) and channel.owner_id == me
 
 
+def _may_read(channel: discord.abc.GuildChannel | discord.Thread, me: discord.Member) -> bool:
+    granted = channel.permissions_for(me)
+    return granted.read_message_history and (granted.connect or not isinstance(channel, VOICE))
+
+
 def candidates(client: ClawbotClient, dm_channels: Sequence[ChannelId]) -> list[Candidate]:
     """Return the channels where mentions may have been missed.
 
@@ -418,16 +423,22 @@ def candidates(client: ClawbotClient, dm_channels: Sequence[ChannelId]) -> list[
     """
     found: list[Candidate] = []
     for guild in client.guilds:
-        channels: list[discord.TextChannel | discord.Thread | discord.VoiceChannel] = []
-        channels += [*guild.text_channels, *guild.threads, *guild.voice_channels]
+        channels: list[
+            discord.TextChannel | discord.Thread | discord.VoiceChannel | discord.StageChannel
+        ] = [
+            *guild.text_channels,
+            *guild.threads,
+            *guild.voice_channels,
+            *guild.stage_channels,
+        ]
         me = guild.get_member(client.user.id)
         for channel in channels:
-            if me is not None and not channel.permissions_for(me).read_message_history:
+            if me is not None and not _may_read(channel, me):
                 continue
             last = channel.last_message_id
             if last is not None:
                 found.append(Candidate(place(channel), MessageId(last)))
-            elif not isinstance(channel, discord.VoiceChannel):  # these are nearly always empty
+            elif not isinstance(channel, VOICE):  # these are nearly always empty
                 found.append(Candidate(place(channel), None))
     latest_first = reversed(dm_channels)
     found += [Candidate(Place(PlaceKind.DM, channel_id), None) for channel_id in latest_first]

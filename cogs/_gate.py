@@ -23,7 +23,7 @@ from bot.core.domain import (
 from bot.core.errors import DeliveryError, TargetGoneError
 from bot.core.wording import plain_reason
 from bot.gateway.client import ClawbotClient
-from bot.gateway.rest import POST_MESSAGE, Caller, missing
+from bot.gateway.rest import POST_MESSAGE, VOICE, Caller, missing
 from cogs import _convert, _respond
 
 Interaction = discord.Interaction[ClawbotClient]
@@ -375,7 +375,7 @@ def may_read(
     person_id: int,
     role_ids: Collection[int],
 ) -> bool:
-    """Compute View Channel and Read Message History (Discord: permissions, overwrites).
+    """Compute whether somebody sees a channel and what was said there (Discord: permissions, overwrites).
 
     Args:
         guild: The channel's guild.
@@ -400,5 +400,7 @@ def may_read(
             own = (own[0] | allow, own[1] | deny)
     for allow, deny in (everyone, own, person):
         value = (value & ~deny) | allow
-    needed = discord.Permissions(view_channel=True, read_message_history=True).value
+    needed = discord.Permissions(
+        view_channel=True, read_message_history=True, connect=isinstance(channel, VOICE)
+    ).value
     return value & needed == needed

@@ -9,9 +9,16 @@ import discord
 
 from bot.chat.admission import Rule
 from bot.core.domain import ChannelId, IncomingMessage, MessageId, Person, Place, QuestionId, UserId
-from bot.core.permissions import NEEDED, NEEDED_IN_THREADS, USEFUL, missing
+from bot.core.permissions import (
+    NEEDED,
+    NEEDED_IN_THREADS,
+    NEEDED_TO_READ_VOICE,
+    USEFUL,
+    missing,
+)
 from bot.diagnostics.silence import Case, Lack, Newest
 from bot.gateway.client import ClawbotClient
+from bot.gateway.rest import VOICE
 from bot.queue.scheduler import Job
 from cogs import _convert, _gate
 
@@ -20,7 +27,7 @@ Channel = discord.abc.GuildChannel | discord.Thread
 LOOKED_AT: Final = 50
 """Newest messages of a channel among which the person's is looked for; one page."""
 
-_TITLES: Final = NEEDED | NEEDED_IN_THREADS | USEFUL
+_TITLES: Final = NEEDED | NEEDED_IN_THREADS | NEEDED_TO_READ_VOICE | USEFUL
 _NAMES: Final = {title: name for name, title in _TITLES.items()}
 
 
@@ -39,6 +46,7 @@ async def case_of(client: ClawbotClient, channel: Channel, member: discord.Membe
     plain = replace(mention, mentioned_ids=frozenset())
     needed, useful = _lacks(channel)
     is_thread = isinstance(channel, discord.Thread)
+    is_voice = isinstance(channel, VOICE)
     granted = channel.permissions_for(member)
     may_write = granted.send_messages_in_threads if is_thread else granted.send_messages
     newest = await _newest(client, person, place, is_own_thread=is_own_thread)
@@ -49,7 +57,7 @@ async def case_of(client: ClawbotClient, channel: Channel, member: discord.Membe
         limit=_limit(client, person, place) if judgement.rule is None else "",
         needed=needed,
         useful=useful,
-        may_ask=granted.view_channel and may_write,
+        may_ask=granted.view_channel and may_write and (granted.connect or not is_voice),
         sees_text=client.intents.message_content,
         newest=newest,
         is_model_away=not client.services.backend.is_available(),
@@ -109,7 +117,9 @@ def _lacks(channel: Channel) -> tuple[list[Lack], list[Lack]]:
     granted = held(channel.permissions_for(channel.guild.me))
     if "view_channel" not in granted:  # without it Discord counts none of the others either
         return [_lack(channel, NEEDED["view_channel"])], []
-    needed, useful = missing(granted, is_thread=isinstance(channel, discord.Thread))
+    needed, useful = missing(
+        granted, is_thread=isinstance(channel, discord.Thread), is_voice=isinstance(channel, VOICE)
+    )
     return [_lack(channel, title) for title in needed], [_lack(channel, title) for title in useful]
 
 

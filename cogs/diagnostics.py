@@ -49,6 +49,7 @@ from bot.diagnostics.model_report import (
 from bot.diagnostics.queue_report import queue_text
 from bot.diagnostics.silence import silence_text
 from bot.gateway.client import ClawbotClient
+from bot.gateway.rest import VOICE
 from bot.queue.scheduler import Job
 from cogs import _convert, _gate, _probe, _respond, _silence, _tree
 
@@ -187,6 +188,7 @@ class DiagnosticsCog(commands.Cog):
             heartbeat_pause_s=self.bot.heartbeat_pause_s(),
             permissions=permissions,
             is_thread=isinstance(interaction.channel, discord.Thread),
+            is_voice=isinstance(interaction.channel, VOICE),
             has_message_content=self.bot.intents.message_content,
         )
 
@@ -265,7 +267,11 @@ class DiagnosticsCog(commands.Cog):
     async def channel(
         self,
         interaction: Interaction,
-        channel: discord.TextChannel | discord.VoiceChannel | discord.Thread | None = None,
+        channel: discord.TextChannel
+        | discord.VoiceChannel
+        | discord.StageChannel
+        | discord.Thread
+        | None = None,
         person: discord.Member | None = None,
     ) -> None:
         """Say why I didn't answer a person in a channel, and what to change.

@@ -22,18 +22,25 @@ NEEDED_IN_THREADS: Final = {
 }
 """The same in a thread, where Send Messages doesn't count (Discord: permissions, threads)."""
 
+NEEDED_TO_READ_VOICE: Final = {"connect": "Connect"}
+"""What reading the chat of a voice or stage channel takes, too (Discord: get channel messages)."""
+
 USEFUL: Final = {"attach_files": "Attach Files", "add_reactions": "Add Reactions"}
 """Permissions without which an answer lacks something: files of long answers, marks of progress."""
 
 
-def missing(held: Collection[str], *, is_thread: bool) -> tuple[list[str], list[str]]:
+def missing(
+    held: Collection[str], *, is_thread: bool, is_voice: bool = False
+) -> tuple[list[str], list[str]]:
     """Return what is lacking, by Discord's names: what is needed, and what is merely useful.
 
     Args:
         held: discord.py's names of what the bot may do.
         is_thread: It is about a thread.
+        is_voice: It is about a voice or stage channel.
     """
     needed = NEEDED_IN_THREADS if is_thread else NEEDED
+    needed = needed | NEEDED_TO_READ_VOICE if is_voice else needed
     return _lacking(needed, held), _lacking(USEFUL, held)
 
 

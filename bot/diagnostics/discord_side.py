@@ -70,6 +70,7 @@ class DiscordFacts:
             acknowledgement is counted from the heartbeat before.
         permissions: Names (as discord.py's) that the bot has here; ``None`` in a direct message.
         is_thread: Here is a thread, where Send Messages in Threads counts.
+        is_voice: Here is a voice or stage channel, whose chat takes Connect to read.
         has_message_content: The Message Content intent is in force.
     """
 
@@ -78,6 +79,7 @@ class DiscordFacts:
     is_thread: bool = False
     has_message_content: bool = True
     heartbeat_pause_s: float = math.inf
+    is_voice: bool = False
 
 
 def discord_findings(facts: DiscordFacts) -> tuple[Finding, ...]:
@@ -172,7 +174,7 @@ def _permissions(facts: DiscordFacts) -> Finding:
             "The bot is an administrator here, which is far more than it needs.",
             f"Take Administrator away; {listed(NEEDED.values())} are enough.",
         )
-    needed, useful = missing(held, is_thread=facts.is_thread)
+    needed, useful = missing(held, is_thread=facts.is_thread, is_voice=facts.is_voice)
     advice = "Give it to the bot's role in this channel's settings."
     if needed:
         cause = f"The bot can't answer here: it lacks {listed(needed)}."

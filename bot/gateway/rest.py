@@ -362,6 +362,10 @@ def _kind(route: Route, channel: object, *, has_files: bool) -> Kind | None:
     return None
 
 
+VOICE: Final = (discord.VoiceChannel, discord.StageChannel)
+"""Channels whose chat can be read only with Connect (Discord: get channel messages)."""
+
+
 def missing(channel: object, request: str, *, has_files: bool) -> int:
     """Return the error code that a request in a channel would bring; 0 where nothing is known of one.
 
@@ -379,7 +383,8 @@ def missing(channel: object, request: str, *, has_files: bool) -> int:
         granted = channel.permissions_for(me)
     except discord.ClientException:  # a thread whose parent isn't known
         return 0
-    if not granted.view_channel:
+    is_closed_voice = isinstance(channel, VOICE) and not granted.connect
+    if not granted.view_channel or (is_closed_voice and request.startswith("GET ")):
         return NO_ACCESS
     is_closed = isinstance(channel, discord.Thread) and channel.locked
     if is_closed and request in _WRITING and not granted.manage_threads:

@@ -11,9 +11,15 @@ from discord.ext import commands
 from bot.chat.backfill import Candidate
 from bot.core.domain import ChannelId
 from bot.gateway.client import ClawbotClient
+from bot.gateway.rest import NO_ACCESS, missing
 from cogs import _convert, _gate
 
-READ = str(discord.Permissions(view_channel=True, read_message_history=True).value)
+READ = str(discord.Permissions(view_channel=True, read_message_history=True, connect=True).value)
+NO_CONNECT = [
+    {"id": "1", "type": 0, "allow": "0", "deny": str(discord.Permissions(connect=True).value)}
+]
+VOICE = {"type": 2, "bitrate": 64000, "user_limit": 0, "last_message_id": "500"}
+STAGE = {**VOICE, "type": 13}
 SELF: dict[str, Any] = {"id": "9", "username": "bot", "discriminator": "0", "avatar": None}
 
 
@@ -61,6 +67,47 @@ async def test_voice_channels_without_messages_are_left_out() -> None:
     voice = {"type": 2, "bitrate": 64000, "user_limit": 0}
     found = await candidates({"id": "10", **voice}, {"id": "11", "last_message_id": "500", **voice})
     assert [each.place.channel_id for each in found] == [11, 77]
+
+
+@pytest.mark.parametrize("kind", [VOICE, STAGE])
+async def test_the_chat_of_a_voice_or_stage_channel_is_looked_at_where_connect_allows_it(
+    kind: dict[str, Any],
+) -> None:
+    found = await candidates(
+        {"id": "10", **kind}, {"id": "11", **kind, "permission_overwrites": NO_CONNECT}
+    )
+    assert [each.place.channel_id for each in found] == [10, 77]
+
+
+@pytest.mark.parametrize("kind", [VOICE, STAGE])
+@pytest.mark.parametrize(
+    ("route", "refused"),
+    [
+        ("GET /channels/{channel_id}/messages", NO_ACCESS),
+        ("GET /channels/{channel_id}/messages/{message_id}", NO_ACCESS),
+        ("DELETE /channels/{channel_id}/messages/{message_id}", 0),
+    ],
+)
+async def test_without_connect_nothing_is_read_in_a_voice_or_stage_channel(
+    kind: dict[str, Any], route: str, refused: int
+) -> None:
+    client = made_client(
+        {"id": "10", **kind}, {"id": "11", **kind, "permission_overwrites": NO_CONNECT}
+    )
+    assert missing(client.get_channel(10), route, has_files=False) == 0
+    assert missing(client.get_channel(11), route, has_files=False) == refused
+
+
+@pytest.mark.parametrize("kind", [VOICE, STAGE])
+async def test_who_may_not_connect_reads_nothing_in_a_voice_or_stage_channel(
+    kind: dict[str, Any],
+) -> None:
+    client = made_client(
+        {"id": "10", **kind}, {"id": "11", **kind, "permission_overwrites": NO_CONNECT}
+    )
+    guild = client.get_guild(1)
+    channels = [guild.get_channel(number) for number in (10, 11)]
+    assert [_gate.may_read(guild, each, 20, ()) for each in channels] == [True, False]
 
 
 @pytest.mark.parametrize(("stated", "read"), [({}, True), ({"app_permissions": "1024"}, False)])

@@ -41,6 +41,15 @@ def test_whoever_took_the_invitation_is_told_that_nothing_is_missing(is_thread: 
     assert next(one for one in found if one.step is Step.PERMISSIONS).status is Status.OK
 
 
+def test_in_a_voice_channel_connect_is_missing_too() -> None:
+    assert missing(NEEDED, is_thread=False, is_voice=True)[0] == ["Connect"]
+    assert missing({*NEEDED, "connect"}, is_thread=False, is_voice=True)[0] == []
+    found = discord_findings(DiscordFacts(0.1, frozenset(NEEDED), is_voice=True))
+    [finding] = [one for one in found if one.step is Step.PERMISSIONS]
+    assert finding.status is Status.FAILED
+    assert "Connect" in finding.cause
+
+
 def test_a_refusal_by_discord_names_what_is_needed() -> None:
     assert all(title in DeliveryForbiddenError.admin_hint for title in NEEDED.values())
 

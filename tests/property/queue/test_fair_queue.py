@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -259,3 +260,23 @@ def test_a_new_busy_time_begins_with_equal_people() -> None:
     queue.push(Entry(2, 1, 1, 1.0))
     queue.push(Entry(3, 2, 2, 1.0))
     assert queue.order() == [2, 3]
+
+
+def test_what_another_queue_was_told_of_people_and_channels_counts_here() -> None:
+    one, other = FairQueue(99, 99, 99), FairQueue(99, 99, 99)
+    for key, (person, channel) in enumerate([(1, 1), (2, 2), (1, 1)]):
+        one.push(Entry(key, person, channel, 10.0))
+    for _ in range(3):
+        one.take(next(one.ahead()))
+    other.learn(one.tags([1, 2, 3], [1, 2]))
+    other.learn(FairQueue(99, 99, 99).tags([1, 2], [1, 2]))
+    for key, person in enumerate((1, 2, 3)):
+        other.push(Entry(key, person, 9, 1.0))
+    assert other.order() == [1, 2, 0], "whoever was given most there comes last here"
+    fresh = FairQueue(99, 99, 99)
+    fresh.learn(one.tags([], [1, 2]))
+    for key, channel in enumerate((1, 2)):
+        fresh.push(Entry(key, 5, channel, 1.0))
+    assert fresh.tags([7], [1, 2, 8]) == replace(
+        one.tags([7], [1, 2]), channels={1: 20.0, 2: 10.0, 8: 0.0}
+    )

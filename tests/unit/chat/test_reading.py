@@ -11,6 +11,7 @@ import pytest
 from bot.chat.account import Account, PromptSizes
 from bot.chat.reading import GATHER_S, LEAST_REST_S, Reading
 from bot.chat.seam import GO_ON
+from bot.core import frames
 from bot.core.domain import (
     ChatTurn,
     Completed,
@@ -332,3 +333,32 @@ async def test_a_model_known_to_leave_out_the_opening_tag_is_read_so(chat: Chat)
     await read.done()
     assert read.is_seen == [False, True]
     assert (read.text, read.reading.pipeline.thinking) == ("Once.", "Where was I? Well.")
+
+
+async def test_an_invented_continuation_and_a_name_in_front_are_no_part_of_an_answer(
+    chat: Chat,
+) -> None:
+    header = frames.header("Ada", "")
+    read = Read(chat, [TextDelta(f"Claw: Once.\n{header}And then?"), DONE])
+    await read.done()
+    assert read.text == "Once."
+    assert read.reading.pipeline.verdict is Verdict.CONTINUED
+
+
+async def test_thinking_without_an_opening_tag_is_no_part_of_what_is_gone_on_with(
+    chat: Chat,
+) -> None:
+    script: list[Step] = [TextDelta("Hm.</think>Once upon"), BROKEN]
+    read = Read(chat, script, [TextDelta("So on.</think> a time."), DONE])
+    await read.done()
+    assert chat.backend.requests[1].turns[-2].text == "Once upon"
+    assert read.text == "Once upon a time."
+
+
+@pytest.mark.parametrize("times_s", [(4.0, None), (None, 6.0)])
+async def test_a_time_that_one_part_does_not_tell_is_told_by_neither(
+    chat: Chat, times_s: tuple[float | None, float | None]
+) -> None:
+    first, second = replace(BROKEN, total_s=times_s[0]), replace(DONE, total_s=times_s[1])
+    done = await Read(chat, [TextDelta("Once upon a"), first], [TextDelta(" time"), second]).done()
+    assert done.total_s is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -12,6 +13,7 @@ import pytest
 from bot.chat.reply import Ending
 from bot.chat.resume import (
     FIRST_AGAIN_S,
+    LAST_AGAIN_S,
     LEFTOVERS_FOR,
     MOST_ATTEMPTS,
     MOST_DELIVERIES,
@@ -308,8 +310,9 @@ async def test_an_answer_that_belongs_to_another_question_is_left_where_it_is(
     assert answer.id in harness.chat.sink.messages
 
 
+@pytest.mark.parametrize("attempts", [0, 1])
 async def test_an_answer_that_was_posted_and_not_noted_is_gone_on_with(
-    harness: ResumeHarness,
+    harness: ResumeHarness, attempts: int
 ) -> None:
     sources = harness.chat.sources
     asked = sources.say(BOB, "why is it blue")
@@ -318,7 +321,7 @@ async def test_an_answer_that_was_posted_and_not_noted_is_gone_on_with(
     orphan = sources.say(CLAW, HALF, to=asked)
     harness.chat.sink.adopt(orphan.id, HALF)
     open_question = replace(question(1), message=asked)
-    harness.chat.journal.entries[QuestionId(1)] = JournalEntry(open_question, RUNNING, 1)
+    harness.chat.journal.entries[QuestionId(1)] = JournalEntry(open_question, RUNNING, attempts)
     await harness.run()
     assert {i: m.content for i, m in harness.chat.sink.messages.items()} == {orphan.id: ANSWER}
 
@@ -474,3 +477,39 @@ async def test_a_question_that_is_asked_anew_in_the_place_of_its_answer_keeps_th
     await harness.run()
     assert (harness.chat.outcome(1), harness.chat.outcome(2)) == (Outcome.MERGED, Outcome.DELIVERED)
     assert {i: m.content for i, m in harness.chat.sink.messages.items()} == {71: ANSWER}
+
+
+async def test_what_is_out_of_reach_is_left_as_it_is(harness: ResumeHarness) -> None:
+    for number in (1, 2):
+        harness.store(question(number), ACCEPTED)
+    resumer = Resumer(
+        harness.chat.journal,
+        harness.chat.service,
+        harness.chat.clock,
+        harness,
+        harness.chat.sources,
+        STALE_AFTER,
+        lambda asked: asked.id == 2,
+    )
+    assert await resumer.run(BOT_ID) == 1
+    await harness.chat.pass_time()
+    assert (harness.chat.outcome(1), harness.chat.outcome(2)) == (None, Outcome.DELIVERED)
+
+
+async def test_what_stays_open_is_looked_at_ever_less_often_until_nothing_does(
+    harness: ResumeHarness, clock: FakeClock
+) -> None:
+    looks_s: list[float] = []
+    left = iter([1, 2, 0, 1, *[1] * 20])
+
+    async def look() -> int:
+        looks_s.append(clock.monotonic())
+        return next(left)
+
+    looking = asyncio.create_task(harness.resumer.keep_looking(look))
+    await clock.advance(20 * LAST_AGAIN_S)
+    looking.cancel()
+    gaps = [b - a for a, b in itertools.pairwise([1000.0, *looks_s])]
+    first = FIRST_AGAIN_S
+    assert gaps[:6] == [first, 2 * first, 4 * first, first, 2 * first, 4 * first]
+    assert max(gaps) == gaps[-1] == LAST_AGAIN_S

@@ -11,6 +11,7 @@ import discord
 
 from bot.chat.backfill import DISCORD_EPOCH_MS
 from bot.chat.reply import Ending
+from bot.chat.seam import GO_ON
 from bot.chat.whose_words import proxied
 from bot.core.clock import within
 from bot.core.domain import IncomingMessage, MessageId, Origin, Question, QuestionId, UserId
@@ -20,12 +21,10 @@ from bot.core.ports import Controls, JournalEntry, Outcome
 from bot.core.wording import plain_reason
 from bot.delivery.delivery import quiet_lines
 from bot.delivery.splitter import MESSAGE_UNITS, split, units
-from bot.gateway.client import ClawbotClient
+from bot.gateway.client import ClawbotClient, Interaction
 from cogs import _buttons, _convert, _gate, _respond, _review, _sink
 
 _log = logging.getLogger(__name__)
-
-Interaction = discord.Interaction[ClawbotClient]
 
 FORGOTTEN = "I no longer have that question. Please ask it again."
 ASKED_NO_MORE = "The message that asked this is deleted. Please ask it again."
@@ -33,7 +32,6 @@ MAY_NOT_ASK = "I may not answer the person who asked that any more."
 RUNNING_AGAIN = "I'm answering that again already."
 NOT_RUNNING = "That answer is finished already."
 CONTINUED_ALREADY = "That answer is continued already. Press Continue below its last part."
-CONTINUE = "Continue exactly where your last answer stopped. Don't repeat any of it."
 LOOK_S = 1.5
 """Seconds to look at a question's message before it is answered again: a press waits 3 s at most."""
 SHOWN_CHARS = 1900
@@ -181,7 +179,7 @@ class AnswerActions:
             origin=Origin.CONTINUE,
             place=entry.question.place,
             asker=_convert.person(interaction.user),
-            text=CONTINUE,
+            text=GO_ON,
             asked_at=interaction.created_at,
             about_id=last,
             continues=entry.question.id,

@@ -5,11 +5,9 @@ from __future__ import annotations
 import discord
 
 from bot.core.domain import MessageId, Origin, Question, QuestionId
-from bot.gateway.client import ClawbotClient
+from bot.gateway.client import ClawbotClient, Interaction
 from cogs import _convert, _respond
 from cogs._sink import InteractionSink, response_to
-
-Interaction = discord.Interaction[ClawbotClient]
 
 
 class Asking:

@@ -12,14 +12,12 @@ import discord
 
 from bot.core.domain import UserId
 from bot.core.permissions import listed, missing
-from bot.gateway.client import ClawbotClient
+from bot.gateway.client import Interaction
 from bot.gateway.rest import VOICE
 from bot.prompt.render import PLACEHOLDERS, PRESETS, not_filled_in
 from bot.storage.setting_types import Change, Layer, Scope, SettingType, SettingValue, setting_type
 from cogs import _confirm, _convert, _gate, _respond, _settings, _silence
 from config import names
-
-Interaction = discord.Interaction[ClawbotClient]
 
 Wanted = Mapping[str, str | None]
 """Settings by name with what they shall be, as typed; ``None`` takes away what is set."""

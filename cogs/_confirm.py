@@ -7,10 +7,8 @@ from typing import Any, Final
 
 import discord
 
-from bot.gateway.client import ClawbotClient
+from bot.gateway.client import Interaction
 from cogs import _respond
-
-Interaction = discord.Interaction[ClawbotClient]
 
 ASKED_S: Final = 600.0
 """Seconds that the question stays open; the interaction it is edited by holds 15 minutes."""

@@ -9,9 +9,7 @@ from typing import Any, Final
 
 import discord
 
-from bot.gateway.client import ClawbotClient
-
-Interaction = discord.Interaction[ClawbotClient]
+from bot.gateway.client import Interaction
 
 FIELD_CHARS: Final = 4000
 """Longest text of a form's field (Discord: text input)."""

@@ -22,11 +22,9 @@ from bot.core.domain import (
 )
 from bot.core.errors import DeliveryError, TargetGoneError
 from bot.core.wording import plain_reason
-from bot.gateway.client import ClawbotClient
+from bot.gateway.client import ClawbotClient, Interaction
 from bot.gateway.rest import POST_MESSAGE, VOICE, Caller, missing
 from cogs import _convert, _respond
-
-Interaction = discord.Interaction[ClawbotClient]
 
 NEEDS_MANAGE_GUILD = (
     "You need the Manage Server permission to do that here, or a role that this server's settings "

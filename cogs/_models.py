@@ -16,7 +16,7 @@ from bot.core.domain import GuildId, ModelInfo, Question
 from bot.core.ports import ServerState
 from bot.core.tasks import end_tasks
 from bot.core.wording import counted
-from bot.gateway.client import ClawbotClient
+from bot.gateway.client import ClawbotClient, Interaction
 from bot.lmstudio import LMStudioBackend
 from bot.lmstudio.backend import Away
 from bot.lmstudio.downloads import Download
@@ -26,7 +26,6 @@ from bot.lmstudio.names import quantisation
 from bot.queue.fair_queue import in_words
 from cogs import _gate, _respond
 
-Interaction = discord.Interaction[ClawbotClient]
 T = TypeVar("T")
 
 STEP_S: Final = 3.0

@@ -9,12 +9,10 @@ from typing import Any, Final, Literal, get_args, get_origin
 import discord
 from discord import app_commands
 
-from bot.gateway.client import ClawbotClient
+from bot.gateway.client import Interaction
 from bot.storage.setting_types import SETTING_TYPES, Layer, SettingType
 from cogs import _change, _gate, _settings
 from config import names
-
-Interaction = discord.Interaction[ClawbotClient]
 
 GROUPS: Final = {
     "chat": ("chat", "How I answer here"),

@@ -11,13 +11,11 @@ from typing import Final
 import discord
 
 from bot.core.clock import within
-from bot.gateway.client import ClawbotClient
+from bot.gateway.client import Interaction
 from bot.prompt.tokens import static_tokens
 from bot.storage.setting_types import InvalidSettingError, Layer, Scope, setting_type
 from cogs import _change, _confirm, _convert, _forms, _gate, _respond, _settings
 from config.defaults import SYSTEM_PROMPT_CHARS
-
-Interaction = discord.Interaction[ClawbotClient]
 
 FORM: Final = "persona"
 """This form, among all."""

@@ -11,7 +11,7 @@ from discord import app_commands
 
 from bot.chat.reply import model_name
 from bot.core.domain import ChannelId, GuildId, UserId
-from bot.gateway.client import ClawbotClient
+from bot.gateway.client import ClawbotClient, Interaction
 from bot.lmstudio.catalogue import name_to_send
 from bot.lmstudio.completion import offered
 from bot.lmstudio.names import shown
@@ -28,8 +28,6 @@ from bot.storage.setting_types import (
 from bot.storage.settings_store import NOBODY
 from cogs import _convert, _gate
 from config import names
-
-Interaction = discord.Interaction[ClawbotClient]
 
 MOST_CHOICES = 25
 """Choices an autocomplete may return (Discord: application commands)."""

@@ -14,12 +14,10 @@ import discord
 
 from bot.core.domain import ChannelId, GuildId, Origin, Place, PlaceKind, Question, QuestionId
 from bot.core.permissions import listed
-from bot.gateway.client import ClawbotClient
+from bot.gateway.client import Interaction
 from bot.lmstudio.names import shown
 from bot.storage.setting_types import SETTING_TYPES, InvalidSettingError, Layer, Scope
 from cogs import _change, _confirm, _convert, _forms, _gate, _persona, _respond, _settings, _sink
-
-Interaction = discord.Interaction[ClawbotClient]
 
 MOST_PICKED: Final = 25
 """What a menu takes at most (Discord: select menus)."""

@@ -10,7 +10,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.core.domain import GuildId, UserId
-from bot.gateway.client import ClawbotClient
+from bot.gateway.client import ClawbotClient, Interaction
 from bot.prompt.render import PRESETS
 from bot.storage.setting_types import (
     SETTING_TYPES,
@@ -45,8 +45,6 @@ from cogs._settings import (
     value_choices,
     value_words,
 )
-
-Interaction = discord.Interaction[ClawbotClient]
 
 HISTORY_LINES = 15
 OVERVIEW_CHARS = 30

@@ -32,7 +32,7 @@ from bot.core.errors import AdmissionError, DeliveryError, MovedError
 from bot.core.recent import Recent
 from bot.core.tasks import KeyedLocks, TaskOwner
 from bot.core.wording import counted, plain_reason
-from bot.gateway.client import ClawbotClient
+from bot.gateway.client import ClawbotClient, Interaction
 from bot.prompt.cleaning import readable, without_mention
 from cogs import _actions, _buttons, _convert, _gate, _respond, _review, _sink, _tree
 from cogs._asking import Asking
@@ -62,8 +62,6 @@ OWNER_HELP = (
     "- You run me. In a server, `scope:global` changes what holds everywhere, `/config limits` how much may "
     "be asked, `/model load` what is in the machine's memory."
 )
-
-Interaction = discord.Interaction[ClawbotClient]
 
 MOST_EDITED = 1000
 """Edited messages whose newest edit is remembered."""

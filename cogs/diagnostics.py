@@ -48,12 +48,10 @@ from bot.diagnostics.model_report import (
 )
 from bot.diagnostics.queue_report import queue_text
 from bot.diagnostics.silence import silence_text
-from bot.gateway.client import ClawbotClient
+from bot.gateway.client import ClawbotClient, Interaction
 from bot.gateway.rest import VOICE
 from bot.queue.scheduler import Job
 from cogs import _convert, _gate, _probe, _respond, _silence, _tree
-
-Interaction = discord.Interaction[ClawbotClient]
 
 LOOKS, LOOKS_WINDOW_S = 4, 60.0
 """Reports per person, in all guilds together; the walk behind them is shared."""

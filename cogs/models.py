@@ -14,13 +14,11 @@ from bot.core.domain import GuildId, LoadOptions
 from bot.core.notices import STAGE_PREFIX
 from bot.core.wording import counted
 from bot.delivery.pacing import stage_line
-from bot.gateway.client import ClawbotClient
+from bot.gateway.client import ClawbotClient, Interaction
 from bot.lmstudio.errors import LoadFailedError, OptionRefusedError
 from bot.lmstudio.roster import SERVERS
 from cogs import _change, _gate, _models, _respond, _settings, _tree
 from cogs._settings import SCOPE_CHOICES, choices, scope_for
-
-Interaction = discord.Interaction[ClawbotClient]
 
 NOT_WAKEABLE = (
     "The model's machine doesn't answer, and I don't know how to wake it: write its network card's MAC "

@@ -20,12 +20,10 @@ from bot.core.domain import ChannelId, GuildId, UserId
 from bot.core.errors import StoreError
 from bot.core.tasks import TaskOwner
 from bot.core.wording import counted, plain_reason
-from bot.gateway.client import ClawbotClient
+from bot.gateway.client import ClawbotClient, Interaction
 from cogs import _confirm, _gate, _respond, _tree
 
 _log = logging.getLogger(__name__)
-
-Interaction = discord.Interaction[ClawbotClient]
 
 LOOK_EVERY_S: Final = 3600.0
 """Seconds between looks at the servers that were left."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 WINDOW_S: Final = 60.0
 """Seconds that an action counts."""
 
+K = TypeVar("K")
 _Concerns = Callable[[int, int], bool]
 
 
@@ -75,11 +76,12 @@ class FairBudget:
     def _expire(self, now_s: float) -> None:
         while self._taken and not 0 <= now_s - self._taken[0][0] < self._window_s:
             _, person, group = self._taken.popleft()
-            _discount(self._persons, person)
-            _discount(self._groups, group)
+            discount(self._persons, person)
+            discount(self._groups, group)
 
 
-def _discount(counts: Counter[int], key: int) -> None:
+def discount(counts: Counter[K], key: K) -> None:
+    """Count one less; what is counted no more is forgotten."""
     counts[key] -= 1
     if counts[key] <= 0:
         del counts[key]

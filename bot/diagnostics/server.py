@@ -14,7 +14,7 @@ from bot.diagnostics.reach import LOSSY, SAMPLES, SIGN_S, link_facts
 from bot.diagnostics.values import Fact, Finding, Status, Step, one_line
 from bot.lmstudio import errors
 from bot.lmstudio.catalogue import NAMES_ONLY, ROUTES, fetch_catalogue
-from bot.lmstudio.transport import GREETING, Reply, Transport
+from bot.lmstudio.transport import COMPLETIONS, GREETING, Reply, Transport
 
 HTTP_S: Final = 2.9
 SAMPLE_S: Final = 0.35
@@ -30,7 +30,6 @@ PATH_S: Final = SAMPLES * SAMPLE_S + 3 * LOAD_S + 0.1
 _LEAST_LOAD_S: Final = 0.01
 """A shorter time measures the two machines, not the way."""
 _LISTING: Final = "/v1/models"
-_CHAT: Final = "/v1/chat/completions"
 _PADDED: Final = b'{"padding":"%b"}'
 """A request without messages: whoever speaks this language refuses it, and no model is touched."""
 _NEWEST: Final = "It is LM Studio 0.4 or newer (native API v1)."
@@ -330,7 +329,7 @@ async def _refused_after_s(way: Way, size: int) -> float | None:
     body = _PADDED % (b"0" * size)
     began_s = way.clock.monotonic()
     try:
-        reply = await way.own.fetch("POST", _CHAT, body, limit_s=LOAD_S)
+        reply = await way.own.fetch("POST", COMPLETIONS, body, limit_s=LOAD_S)
     except errors.SilentServerError:
         return math.inf
     except BackendError:
@@ -394,7 +393,7 @@ async def _refusal_or_list(transport: Transport) -> Reply:
     listing = await transport.fetch("GET", _LISTING, limit_s=HTTP_S)
     if listing.failure is not None:
         return listing
-    asked = await transport.fetch("POST", _CHAT, _PADDED % b"", limit_s=HTTP_S)
+    asked = await transport.fetch("POST", COMPLETIONS, _PADDED % b"", limit_s=HTTP_S)
     return asked if asked.status in {401, 403} else listing
 
 

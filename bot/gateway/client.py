@@ -120,3 +120,7 @@ class ClawbotClient(commands.Bot):
         """Return the time between two heartbeats, in seconds; infinite before Discord said it."""
         keeper = getattr(self.ws, "_keep_alive", None)  # nothing public tells it
         return getattr(keeper, "interval", None) or math.inf
+
+
+Interaction = discord.Interaction[ClawbotClient]
+"""What a press or a command brings."""

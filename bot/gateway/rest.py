@@ -29,6 +29,7 @@ import discord
 from aiohttp import TraceConfig, TraceRequestStartParams
 from discord.http import HTTPClient, Ratelimit, Route
 
+from bot.core.action_budget import discount
 from bot.core.clock import Clock
 from bot.core.errors import (
     DeliveryError,
@@ -251,14 +252,8 @@ class Refusals:
     def _expire(self, now_s: float) -> None:
         while self._seen and now_s - self._seen[0][0] >= REFUSALS_WINDOW_S:
             _, kind = self._seen.popleft()
-            _discount(self._places, (kind.request, kind.place))
-            _discount(self._guilds, (kind.request, kind.guild))
-
-
-def _discount(counts: Counter[tuple[str, int]], key: tuple[str, int]) -> None:
-    counts[key] -= 1
-    if counts[key] <= 0:
-        del counts[key]
+            discount(self._places, (kind.request, kind.place))
+            discount(self._guilds, (kind.request, kind.guild))
 
 
 class SteadyBucket(Ratelimit):

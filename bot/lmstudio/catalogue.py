@@ -266,7 +266,7 @@ def _native(entry: dict[str, Any]) -> _Parsed | None:
         sees_images=_flag(capabilities.get("vision")),
         reasoning_options=_words(options) if isinstance(options, list) else None,
         instance_ids=tuple(instance.id for instance in instances),
-        size_bytes=_size(entry.get("size_bytes")),
+        size_bytes=natural(entry.get("size_bytes")),
         variants=_texts(entry.get("variants")),
         selected_variant=_name(entry.get("selected_variant")) or "",
         uses_tools=_flag(capabilities.get("trained_for_tool_use")),
@@ -373,7 +373,8 @@ def _words(value: object) -> tuple[str, ...]:
     return tuple(word for word in _texts(value) if word.isascii() and word.isalpha())
 
 
-def _size(value: object) -> int | None:
+def natural(value: object) -> int | None:
+    """Return a count that a server sent; ``None`` where it is anything else."""
     return value if type(value) is int and 0 <= value < 2**63 else None
 
 

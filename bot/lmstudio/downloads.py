@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from bot.lmstudio import errors
+from bot.lmstudio.catalogue import natural
 from bot.lmstudio.nodes import Node
 
 _LIMIT_S: Final = 20.0
@@ -114,16 +115,12 @@ async def _asked(node: Node, method: str, path: str, body: bytes | None = None) 
     return Download(
         job=job if isinstance(job, str) and len(job) <= _MAX_ID_CHARS else "",
         state=state,
-        done_bytes=_count(found.get("downloaded_bytes")) or 0,
-        total_bytes=_count(found.get("total_size_bytes")),
+        done_bytes=natural(found.get("downloaded_bytes")) or 0,
+        total_bytes=natural(found.get("total_size_bytes")),
         bytes_per_s=_rate(found.get("bytes_per_second")),
     )
 
 
-def _count(value: Any) -> int | None:  # noqa: ANN401 - whatever the server sent
-    return value if type(value) is int and 0 <= value < 2**63 else None
-
-
-def _rate(value: Any) -> float | None:  # noqa: ANN401 - as above
+def _rate(value: Any) -> float | None:  # noqa: ANN401 - whatever the server sent
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and 0 < value < 2**40 else None

@@ -598,7 +598,7 @@ def first_token_patience_s(
     return max(least_s, patience_s) + (LOAD_ALLOWANCE_S if is_loading else 0.0)
 
 
-PATH: Final = "/v1/chat/completions"
+COMPLETIONS: Final = "/v1/chat/completions"
 PROBE_LIMIT_S: Final = 5.0
 """Seconds that a side probe may take; a busy LM Studio still answers a GET at once."""
 
@@ -832,7 +832,9 @@ class Exchange:
                 self._watch.is_connected = True
                 connected.set_result(None)
 
-        response = await self._transport.open("POST", PATH, body, on_connected=note_connected)
+        response = await self._transport.open(
+            "POST", COMPLETIONS, body, on_connected=note_connected
+        )
         self._response = response
         response.content.on_eof(self._body_is_whole.set)
         note_connected()

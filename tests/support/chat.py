@@ -50,11 +50,16 @@ Step = ChatEvent | Exception | asyncio.Event
 
 
 class FakeBackend:
-    """A ``ChatBackend`` that follows scripts, one a request; without one it answers ``ANSWER``."""
+    """A ``ChatBackend`` that follows scripts, one a request; without one it answers ``ANSWER``.
+
+    Attributes:
+        keys: The keys of models by other names that they have.
+    """
 
     def __init__(self) -> None:
         self.scripts: deque[Sequence[Step]] = deque()
         self.requests: list[ChatRequest] = []
+        self.keys: dict[str, str] = {}
         self.closed = 0
         self.is_up = True
 
@@ -72,7 +77,8 @@ class FakeBackend:
             self.closed += 1
 
     def model(self, key: str | None) -> ModelInfo | None:
-        return ModelInfo(key or "tiny", is_loaded=True, context_tokens=8192)
+        name = key or "tiny"
+        return ModelInfo(self.keys.get(name, name), is_loaded=True, context_tokens=8192)
 
     def capacity(self) -> Capacity:
         return Capacity(4)

@@ -14,6 +14,7 @@ import pytest
 
 from bot.chat.backfill import (
     ALIVE,
+    ALIVE_MARGIN_S,
     MOST_DM_CHANNELS,
     MOST_LIVES,
     SPACING_S,
@@ -527,3 +528,25 @@ async def test_the_direct_channels_of_the_latest_people_are_remembered(
     await harness.backfill.forget_dms({ChannelId(3), ChannelId(4), ChannelId(9999)})
     assert harness.backfill.dm_channels[:2] == [2, 6]
     assert harness.backfill.dm_channels[-1] == 5
+
+
+async def test_a_first_start_notes_when_it_began_to_receive_messages(
+    harness: BackfillHarness,
+) -> None:
+    now_s = harness.clock.now().timestamp()
+    await harness.backfill.session_began()
+    assert harness.state.get(ALIVE) == now_s - 1800, "what is noted stays until the scan"
+    harness.state.values.clear()
+    await harness.backfill.session_began()
+    assert harness.state.get(ALIVE) == now_s - ALIVE_MARGIN_S
+
+
+async def test_servers_take_turns_with_their_pages(harness: BackfillHarness) -> None:
+    busy = [replace(HOME, channel_id=ChannelId(number)) for number in (70, 71, 72)]
+    quiet = replace(HOME, channel_id=ChannelId(80), guild_id=GuildId(41))
+    places = [*busy, quiet]
+    stated = [harness.post(10 + number, place) for number, place in enumerate(places)]
+    await harness.scan(
+        *(Candidate(place, last) for place, last in zip(places, stated, strict=True))
+    )
+    assert harness.found == [stated[0], stated[3], stated[1], stated[2]]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.chat.account import Account
-from bot.chat.reply import BURST_SETTLES_S, Ending, job_of
+from bot.chat.reply import BURST_SETTLES_S, EXPLAINED_S, Ending, job_of
 from bot.chat.service import ChatService
 from bot.core.domain import (
     ChatTurn,
@@ -218,7 +218,9 @@ async def test_a_refusal_that_is_explained_keeps_the_question(
     refusal.is_explained = is_explained
     recorded.chat.sink.barred = is_barred
     recorded.chat.sink.failures.extend([refusal] * 50)
-    assert (await recorded.go(TextDelta("Once."), DONE)).outcome is outcome
+    record = await recorded.go(TextDelta("Once."), DONE)
+    assert record.outcome is outcome
+    assert (record.total_s >= EXPLAINED_S) is (outcome is Outcome.DROPPED)
 
 
 def test_the_queue_knows_no_size_of_a_prompt_that_is_not_built() -> None:
@@ -233,3 +235,15 @@ def test_the_queue_knows_no_size_of_a_prompt_that_is_not_built() -> None:
     assert (job.is_prepared, job.model) == (True, "a/b")
     assert (job.question_id, job.person_id) == (asked.id, ADA.id)
     assert (job.channel_id, job.guild_id) == (asked.place.channel_id, asked.place.guild_id)
+
+
+async def test_what_a_copy_of_a_model_did_is_learned_of_the_model(recorded: Recorded) -> None:
+    chat = recorded.chat
+    chat.backend.keys["tiny:2"] = "tiny"
+    turns = (ChatTurn(Role.USER, "word " * 400),)
+    before = chat.parts.estimator.estimate_turns(turns, "tiny")
+    end = Completed(FinishReason.STOP, "tiny:2", Usage(300, 9), first_token_s=1.0, total_s=2.0)
+    record = await recorded.go(TextDelta("Hm.</think>Once."), replace(end, sent=turns))
+    assert record.model == "tiny"
+    assert chat.parts.estimator.estimate_turns(turns, "tiny") < before
+    assert chat.parts.memory.expects_missing_opening("tiny", ADA.id)

@@ -75,6 +75,14 @@ async def test_whoever_asks_too_often_is_refused_and_nothing_is_kept(clock: Fake
     assert set(chat.journal.entries) == {1, 3}
 
 
+async def test_a_question_that_comes_again_is_asked_no_second_time(clock: FakeClock) -> None:
+    chat = Chat(clock, per_person_per_minute=1)
+    for _ in range(2):
+        await chat.service.submit(question(1), chat.sink)
+        await chat.pass_time(5)
+    assert len(chat.backend.requests) == 1
+
+
 async def test_a_server_that_asks_too_often_is_refused_and_no_other(clock: FakeClock) -> None:
     chat = Chat(clock, per_guild_per_minute=1)
     await chat.service.submit(question(1), chat.sink)
@@ -434,6 +442,23 @@ async def test_questions_that_are_left_to_another_process_end_here_and_stay_open
     assert RESTARTING_TEXT in last(other)
 
 
+async def test_a_question_that_is_being_taken_in_is_left_to_another_process_too(chat: Chat) -> None:
+    leaving: list[asyncio.Task[None]] = []
+
+    async def leave() -> None:
+        leaving.append(asyncio.create_task(chat.service.leave(lambda each: each.id == 1)))
+        await chat.pass_time(1)
+        assert not leaving[0].done()
+
+    chat.journal.before_accept = leave
+    chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time(2)
+    await leaving[0]
+    assert not chat.service.knows(QuestionId(1))
+    assert (chat.outcome(1), chat.journal.entries[QuestionId(1)].attempts) == (None, 0)
+
+
 async def test_a_question_that_comes_late_where_another_process_answers_is_refused_and_not_kept(
     chat: Chat,
 ) -> None:
@@ -556,6 +581,8 @@ async def test_what_was_asked_anew_is_still_part_of_its_burst(clock: FakeClock) 
     ("after_s", "may_come_before", "is_found"),
     [
         (1, False, True),
+        (2, False, True),
+        (-2, True, True),
         (-1, True, True),
         (-1, False, False),
         (-2.1, True, False),

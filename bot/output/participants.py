@@ -182,6 +182,15 @@ _TELLS: Final = re.compile(
     r"|это|значит|означает)[ ,]|是"
 )
 """What is said of somebody, and begins no answer of theirs."""
+_SPOKEN_CHARS: Final = 80
+"""Longest first line of a dialogue of which the bot's own name is kept; so much is held, to know."""
+_SPOKEN_END: Final = frozenset(".!?…。！？\"'”»」)*_")
+_SPEAKER: Final = re.compile(
+    r"\n\s{0,9}+(?:[>\-•][ \t]{1,4}+)?[*_`\[<]{0,3}[^\W\d_][^\n:：=]{0,32}[:：][*_\]>]{0,3}[ \t]{0,3}+"
+    r"(?:[\"'“„«「¿¡(*…]|(?![a-zà-ÿа-яё\d])\w)"
+)
+"""Another speaker's name, and what begins a sentence: no value of a setting."""
+_MAYBE_SPEAKER: Final = re.compile(r"\n\s{0,9}+[^\n:：=]{0,40}(?:[:：][*_\]>]{0,3}[ \t]{0,3}+)?\Z")
 _KEYED: Final = re.compile(
     r"\n\s{0,9}+(?:(?:[-*+•]|\d{1,3}[.)])[ \t]{1,4}+)?[*_`]{0,3}[^\W\d_][^\n:：=]{0,32}[:：=]"
 )
@@ -231,7 +240,7 @@ class Labels:
 
 
 def _own_chars(text: str, end: int, *, ended: bool) -> int | None:
-    """Return how much of a text is the bot's own name; none of it where the name is told of."""
+    """Return how much of a text is the bot's own name; none where it is told of, or speaks in a dialogue."""
     after = _AFTER.match(text, end)
     start = after.end() if after else end
     following = text[start : start + _DEFINED_CHARS]
@@ -240,7 +249,23 @@ def _own_chars(text: str, end: int, *, ended: bool) -> int | None:
     if _TELLS.match(following):
         return 0
     may_tell = len(following) < _DEFINED_CHARS and (not following or following[0].islower())
-    return None if may_tell and not ended else start
+    if may_tell and not ended:
+        return None
+    speaks = _begins_dialogue(text, start, ended=ended)
+    return None if speaks is None else 0 if speaks else start
+
+
+def _begins_dialogue(text: str, start: int, *, ended: bool) -> bool | None:
+    """Return whether a short line is followed by one with a speaker's name; ``None`` until that is known."""
+    is_open = not ended and len(text) - start < _SPOKEN_CHARS
+    line_end = text.find("\n", start)
+    if line_end < 0:
+        return None if is_open else False
+    if line_end - start > _SPOKEN_CHARS or text[line_end - 1] not in _SPOKEN_END:
+        return False
+    if _SPEAKER.match(text, line_end):
+        return True
+    return None if not ended and _MAYBE_SPEAKER.match(text, line_end) else False
 
 
 def _label_chars(text: str, end: int, *, ended: bool) -> int | None:

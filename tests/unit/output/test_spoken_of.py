@@ -423,3 +423,21 @@ def test_a_table_of_tokens_keeps_them(table: str) -> None:
         seen = versions(pipeline(names=NAMES, bot_name="Clawbot"), pieces)[-1]
         words = re.findall(r"</?[\w|]+>|[A-Za-z]+", table)
         assert re.findall(r"</?[\w|]+>|[A-Za-z]+", seen) == words
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Use these settings.\n\nHost: 10.0.0.5\nUser: root\nPort: 22",
+        "Use these settings.\nhost: db\nport: 5432",
+        "Yes.\n\nThe bridge opens at eight; take the tram until then.",
+        "Buy:\nBread: two\nMilk: one",
+        "It is a long way, and there is a good deal more to be said of it than fits into one short line.\nAda: no",
+        "Yes.",
+    ],
+)
+def test_a_name_that_a_model_copies_in_front_of_its_answer_goes(answer: str, size: int) -> None:
+    text = f"Clawbot: {answer}"
+    pieces = [text[i : i + size] for i in range(0, len(text), size)]
+    assert versions(pipeline(bot_name="Clawbot"), pieces)[-1] == answer

@@ -4,8 +4,8 @@
 
 In each round the questions of ``benchmarks kill`` are asked, and at a random moment within one answer's
 time something goes wrong: the process that answers is killed (SIGKILL), another one, too, within a
-second; its network to the database is cut; or all of PostgreSQL stands still for 30 s (SIGSTOP, in one
-round of twenty). Each question must have one outcome, no more requests may run than there are slots,
+second; its network to the database is cut; or it stands still for 20 s and then goes on (SIGSTOP,
+SIGCONT), or all of PostgreSQL for 30 s (each in one round of twenty). Each question must have one outcome, no more requests may run than there are slots,
 and another process must answer within 10 s (after a standstill: once it is over).
 """
 
@@ -49,13 +49,15 @@ SLOTS = 3
 """What the bots may ask at once; the model would take more, so that it would be seen."""
 PARALLEL = 8
 STANDSTILL_S = 30.0
+STOPPED_S = 20.0
 BAR_S = 10.0
 START_S, TAKEOVER_S, ROUND_S = 60.0, 60.0, 30.0
 """Longest waits for processes that start, for a successor, and for a round's outcomes, in seconds."""
-KILL, TWO_KILLS, CUT, STANDSTILL = (
+KILL, TWO_KILLS, CUT, STOPPED, STANDSTILL = (
     "killed",
     "killed, and another one within a second",
     "cut off from the database",
+    "stopped for 20 s, and goes on",
     "PostgreSQL stands still",
 )
 
@@ -135,6 +137,20 @@ class Cluster:
             member.process.kill()
             await member.process.wait()
 
+    async def kill_another(self, first: Member, rng: random.Random) -> None:
+        """Kill one more process, within a second."""
+        await asyncio.sleep(rng.uniform(0.2, 0.9))
+        await self.kill(rng.choice([one for one in self.members if one is not first]))
+
+    async def stop_for_a_while(self, member: Member) -> None:
+        """Have a process stand still, and go on later."""
+        assert member.process is not None  # noqa: S101 - complete
+        member.process.send_signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(STOPPED_S)
+        finally:
+            member.process.send_signal(signal.SIGCONT)
+
     async def answers_again(self) -> None:
         """Wait until one of them holds the database."""
         async with asyncio.timeout(TAKEOVER_S):
@@ -160,7 +176,7 @@ class Cluster:
             )
 
 
-async def go_wrong(cluster: Cluster, leader: Member, what: str) -> float:
+async def go_wrong(cluster: Cluster, leader: Member, what: str, rng: random.Random) -> float:
     """Let something go wrong; returns the seconds until another process answered."""
     sessions, began_s = len(cluster.discord.identifies), time.monotonic()
     if what == CUT:
@@ -174,11 +190,14 @@ async def go_wrong(cluster: Cluster, leader: Member, what: str) -> float:
         began_s = time.monotonic()
         await cluster.answers_again()
         return time.monotonic() - began_s
+    if what == STOPPED:
+        took_s, _ = await asyncio.gather(
+            cluster.taken_over(sessions, began_s), cluster.stop_for_a_while(leader)
+        )
+        return took_s
     await cluster.kill(leader)
     if what == TWO_KILLS:
-        await asyncio.sleep(random.uniform(0.2, 0.9))
-        second = random.choice([one for one in cluster.members if one is not leader])
-        await cluster.kill(second)
+        await cluster.kill_another(leader, rng)
         began_s = time.monotonic()
     return await cluster.taken_over(sessions, began_s)
 
@@ -259,6 +278,8 @@ def next_fault(number: int, rng: random.Random) -> str:
     """Choose what goes wrong in a round."""
     if number % 20 == 9:
         return STANDSTILL
+    if number % 20 == 4:
+        return STOPPED
     return rng.choices([KILL, TWO_KILLS, CUT], weights=[6, 2, 2])[0]
 
 
@@ -270,7 +291,7 @@ async def _round(
     for each in questions:
         each.note_kill(cluster.discord)
     asked += questions
-    took_s = await go_wrong(cluster, leader, what)
+    took_s = await go_wrong(cluster, leader, what, rng)
     await cluster.end_round(questions)
     return took_s
 

@@ -4,10 +4,10 @@
 
 In each round a question is asked in a server of each shard, by a mention or a command, and the first direct
 message of somebody unknown. At a random moment within one answer's time something goes wrong: each process
-in turn is killed (SIGKILL); two are killed within a second; one's network to the database is cut; or all of
-PostgreSQL stands still for 30 s (SIGSTOP, in one round of twenty). Each question must have one outcome, no
-more requests may run than there are slots, and all shards must be served again within 10 s (after a
-standstill: once it is over).
+in turn is killed (SIGKILL); two are killed within a second; one's network to the database is cut; one stands
+still for 20 s and then goes on (SIGSTOP, SIGCONT), or all of PostgreSQL for 30 s (each in one round of twenty).
+Each question must have one outcome, no more requests may run than there are slots, and all shards must be served
+again within 10 s (after a standstill of PostgreSQL: once it is over).
 
 At the end ten people flood the server of one shard while somebody asks in another now and then, with the
 three processes and with one: how long that person waits for the first word.
@@ -31,6 +31,7 @@ from benchmarks.failover import (
     SLOTS,
     STANDSTILL,
     START_S,
+    STOPPED,
     TWO_KILLS,
     Cluster,
     Member,
@@ -87,19 +88,23 @@ async def complete(cluster: Cluster, members: list[Member]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def go_wrong(cluster: Cluster, victim: Member, what: str) -> float:
+async def go_wrong(cluster: Cluster, victim: Member, what: str, rng: random.Random) -> float:
     """Let something go wrong; returns the seconds until all shards were served again."""
     logins, began_s = len(cluster.discord.identifies), time.monotonic()
     if what == STANDSTILL:
         await stand_still(cluster.server)
         began_s = time.monotonic()
+    elif what == STOPPED:
+        took_s, _ = await asyncio.gather(
+            cluster.taken_over(logins, began_s), cluster.stop_for_a_while(victim)
+        )
+        return took_s
     elif what == CUT:
         victim.is_cut = True
     else:
         await cluster.kill(victim)
     if what == TWO_KILLS:
-        await asyncio.sleep(random.uniform(0.2, 0.9))
-        await cluster.kill(random.choice([one for one in cluster.members if one is not victim]))
+        await cluster.kill_another(victim, rng)
         began_s = time.monotonic()
     try:
         return await cluster.taken_over(logins, began_s)
@@ -197,7 +202,7 @@ async def measure(options: argparse.Namespace) -> int:
                 for each in questions:
                     each.note_kill(cluster.discord)
                 asked += questions
-                took_s = await go_wrong(cluster, next(victims), what)
+                took_s = await go_wrong(cluster, next(victims), what, rng)
                 times.setdefault(what, []).append(took_s)
                 print(f"{cluster.kills} kills; {what}: {took_s:.1f} s", flush=True)
                 await cluster.end_round(questions)

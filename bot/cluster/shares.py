@@ -23,7 +23,8 @@ def next_change(held: Mapping[int, Collection[int]], own: int, count: int) -> Ch
     """Return what a member does, so that in the end all have as many, or one more.
 
     Whoever holds most keeps most, so that as little as possible changes hands; the first shard, to which
-    direct messages come, is given up last.
+    direct messages come, is given up last. No two that see the same take the same shards: whoever came too
+    late for one would wait once more for the next.
 
     Args:
         held: The shards of each member, by its number.
@@ -32,10 +33,11 @@ def next_change(held: Mapping[int, Collection[int]], own: int, count: int) -> Ch
     """
     order = sorted(held, key=lambda member: (-len(held[member]), member))
     share, rest = divmod(count, len(order))
-    target = share + (order.index(own) < rest)
-    mine = held[own]
-    if len(mine) > target:
-        return Change(give_up=max(mine))
+    lacking = [share + (place < rest) - len(held[member]) for place, member in enumerate(order)]
+    place = order.index(own)
+    if lacking[place] < 0:
+        return Change(give_up=max(held[own]))
     taken = {shard for shards in held.values() for shard in shards}
     free = [shard for shard in range(count) if shard not in taken]
-    return Change(take=tuple(free[: target - len(mine)]))
+    first = sum(max(0, each) for each in lacking[:place])
+    return Change(take=tuple(free[first : first + lacking[place]]))

@@ -14,7 +14,7 @@ import json
 import logging
 import sys
 import traceback
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, Protocol
@@ -104,8 +104,8 @@ class Share(Protocol):
 class Handover(Protocol):
     """What is done for a shard besides its connection."""
 
-    async def take(self, shard: int, count: int) -> None:
-        """Take up what another process has left, before the first event."""
+    async def take(self, shards: Collection[int], count: int) -> None:
+        """Take up what other processes have left of shards, before the first event."""
         ...
 
     async def leave(self, shard: int, count: int) -> None:
@@ -510,10 +510,11 @@ class GatewayClient(ClawbotClient):
         for number in sorted(holding.keys() - wanted):
             await end_tasks(holding.pop(number))
             await self._leave_shard(number)
-        for number in sorted(wanted - holding.keys()):
-            if self.handover is not None:
-                await self._look_up_limits()
-                await self.handover.take(number, len(self._shards))
+        fresh = sorted(wanted - holding.keys())
+        if fresh and self.handover is not None:
+            await self._look_up_limits()
+            await self.handover.take(fresh, len(self._shards))
+        for number in fresh:
             if number == 0:
                 self._hearing = await self._hear_replay()
             holding[number] = asyncio.create_task(self._shards[number].connect())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from typing import Final
 
@@ -68,16 +68,17 @@ class Sharing:
             await self._slots.close()
             await self._tasks.cancel()
 
-    async def take(self, shard: int, count: int) -> None:
-        """Take up what another process has left of a shard, before its first event."""
+    async def take(self, shards: Collection[int], count: int) -> None:
+        """Take up what other processes have left of shards, before their first events."""
         services, self._count = self._services, count
-        self._shards.add(shard)
+        self._shards.update(shards)
         while True:
             try:
                 await services.state.reload()
                 await services.privacy.reload()
                 await services.overrides.reload()
-                await services.journal.take_up(shard, count)
+                for shard in shards:
+                    await services.journal.take_up(shard, count)
             except StoreError:
                 await services.clock.sleep(1.0)
             else:

@@ -64,14 +64,16 @@ class Harbour:
         self._folder = folder
         self._location = location
 
-    def process(self, name: str) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+    def process(
+        self, name: str, shards: int = SHARDS
+    ) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
         """Start a process, and end it."""
         environment = environment_between(
             self.discord,
             self.lm,
             self._folder / name,
             CLAWBOT_DATABASE_URL=self._location,
-            CLAWBOT_DISCORD__SHARDS=str(SHARDS),
+            CLAWBOT_DISCORD__SHARDS=str(shards),
             CLAWBOT_QUEUE__SLOTS=str(SLOTS),
         )
         return clawbot(folder=self._folder, environment=environment)
@@ -144,3 +146,56 @@ async def test_what_somebody_has_deleted_by_one_process_is_written_again_by_none
             harbour.lm.answer(ANSWER)
             await harbour.ask_everywhere("And at noon?")
             await until(lambda: outcomes(server, location) == [DELIVERED] * SHARDS)
+
+
+@pytest.mark.timeout(150)
+async def test_two_processes_have_one_line(harbour: Harbour) -> None:
+    ada, discord, channels = harbour.ada, harbour.discord, harbour.channels
+    async with harbour.process("a") as first:
+        await logged(first, b"online as")
+        async with harbour.process("b") as second:
+            await logged(first, b"left shard 2")
+            await logged(second, b"online as")
+            harbour.lm.answer(Answer(ANSWER, pause_after=1))
+            running = [await ada.mention(channels[n], "How many ships?") for n in (0, 3)]
+            for message in running:
+                await discord.wait_reply(message, timeout_s=20)
+            next_one = await ada.mention(channels[2], "And in the evening?")
+            shown = await discord.wait_reply(next_one, timeout_s=20)
+            await discord.wait_until(lambda: "Next in line" in shown.content, timeout_s=20)
+            last = await ada.mention(channels[1], "And at noon?")
+            waiting = await discord.wait_reply(last, timeout_s=20)
+            await discord.wait_until(lambda: "In line (2nd)" in waiting.content, timeout_s=20)
+            for where in (channels[0], channels[3]):
+                report = await ada.slash(where, "diag queue")
+                await report.wait_content()
+                assert "2 being answered on 2 slots, 2 waiting." in report.content
+                assert report.content.count("by another process") == 2
+            await ada.click(shown, "Stop")
+            await discord.wait_until(lambda: "Next in line" in waiting.content, timeout_s=20)
+            harbour.lm.answer(ANSWER)
+            harbour.lm.resume()
+            for message in (*running, last):
+                reply = await discord.wait_reply(message, timeout_s=20)
+                await discord.wait_until(partial(is_whole, reply), timeout_s=20)
+    assert harbour.lm.options.counters.peak_active <= SLOTS
+
+
+@pytest.mark.timeout(150)
+async def test_another_number_of_shards_holds_once_all_that_had_the_old_one_have_ended(
+    server: PostgresServer, location: str, harbour: Harbour
+) -> None:
+    async with harbour.process("a") as old:
+        await logged(old, b"online as")
+        async with harbour.process("b", 2 * SHARDS) as new:
+            await logged(new, f"there are {SHARDS} shards".encode())
+            await logged(new, b"online as")
+            await harbour.ask_everywhere("How many ships answered?")
+            old.terminate()
+            await harbour.ask_everywhere("And in the evening?")
+            new.terminate()
+            await new.wait()
+    async with harbour.process("a", 2 * SHARDS) as new:
+        await logged(new, b"online as")
+        await harbour.ask_everywhere("And at noon?")
+        await until(lambda: outcomes(server, location) == [DELIVERED] * 3 * SHARDS)

@@ -43,6 +43,15 @@ def test_steps_of_any_order_end_with_all_shards_held_evenly(
 
 
 @given(holdings())
+def test_members_that_see_the_same_take_different_shards(
+    start: tuple[dict[int, frozenset[int]], int],
+) -> None:
+    held, count = start
+    taken = [shard for member in held for shard in next_change(held, member, count).take]
+    assert len(set(taken)) == len(taken)
+
+
+@given(holdings())
 def test_no_shard_is_given_up_that_the_balance_does_not_need_and_direct_messages_last(
     start: tuple[dict[int, frozenset[int]], int],
 ) -> None:

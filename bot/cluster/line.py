@@ -15,11 +15,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Protocol
 
 from bot.core.domain import ChannelId, GuildId, QuestionId, UserId
+from bot.core.recent import Recent
 from bot.queue.fair_queue import FairQueue, Tags
 from bot.queue.scheduler import Elsewhere, Job, entry_of
 
 OWN: Final = 0
 """This process, among numbers of members."""
+SEEN: Final = 2_000
+"""Others' questions that are remembered as seen."""
 
 
 class Line(Protocol):
@@ -79,8 +82,14 @@ def dump(line: Line) -> str:
 
 
 def load(text: str) -> Told:
-    """Return what another process has told."""
-    told = json.loads(text)
+    """Return what another process has told; nothing where another version has other words for it."""
+    try:
+        return _read(json.loads(text))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return Told()
+
+
+def _read(told: Any) -> Told:  # noqa: ANN401 - as decoded
     tags = told["tags"]
     people, channels = (
         {int(key): tag for key, tag in tags[name].items()} for name in ("people", "channels")
@@ -137,6 +146,7 @@ class OtherLines:
         self._texts: dict[int, str] = {}
         self._told: dict[int, Told] = {}
         self._is_asked = False
+        self._seen_keys: Recent[int, None] = Recent(SEEN)
 
     def note_own(self) -> None:
         """Take note that this process's questions have changed."""
@@ -214,9 +224,10 @@ class OtherLines:
             }
             for name in ("waiting", "running")
         )
-        for member_job in (*waiting.items(), *running.items()):
-            if member_job[0] not in self.waiting and member_job[0] not in self.running:
-                self._on_new(member_job[1][1])
+        for key, (_, job) in (*waiting.items(), *running.items()):
+            if key not in self._seen_keys:
+                self._on_new(job)
+            self._seen_keys[key] = None
         for key in self.waiting.keys() - waiting.keys():
             queue.remove(key)
         for key in sorted(waiting.keys() - self.waiting.keys()):

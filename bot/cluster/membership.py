@@ -266,8 +266,8 @@ class Membership(Hold[Session]):
             self._is_alone = False
             _log.info("another Clawbot shares the database with this one")
         self._seen.set()
-        for listener in self._on_look:
-            listener()
+        for listener in self._on_look:  # its failures aren't the look's
+            asyncio.get_running_loop().call_soon(listener)
 
     async def _note_left(self) -> None:
         await self._ask(lambda session: session.leave(self.number, self._shards))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -199,3 +200,31 @@ async def test_another_number_of_shards_holds_once_all_that_had_the_old_one_have
         await logged(new, b"online as")
         await harbour.ask_everywhere("And at noon?")
         await until(lambda: outcomes(server, location) == [DELIVERED] * 3 * SHARDS)
+
+
+@pytest.mark.timeout(150)
+async def test_a_deletion_that_was_told_while_nobody_listened_is_heard_afterwards(
+    server: PostgresServer, location: str, harbour: Harbour
+) -> None:
+    """Another process keeps what it tells; the connection that hears it was broken at that moment."""
+    async with harbour.process("a") as process:
+        await logged(process, b"online as")
+        harbour.lm.answer(Answer("Slowly.", pause_after=1))
+        asked = await harbour.ada.mention(harbour.channels[3], "How many ships answered?")
+        await harbour.discord.wait_reply(asked, timeout_s=20)
+        await harbour.lm.wait_until(lambda: _is_busy(harbour.lm), timeout_s=20)
+        about = json.dumps(f"person {harbour.ada.id}")
+        with server.connection(location) as connection:
+            connection.exec_driver_sql(
+                "INSERT INTO state VALUES ('deletion:7', %s, extract(epoch FROM now()) * 1000)",
+                (about,),
+            )
+        with server.connection() as connection:
+            connection.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%%'"
+            )
+        await harbour.lm.wait_until(lambda: not _is_busy(harbour.lm), timeout_s=20)
+
+
+def _is_busy(lm: LMStudioSandbox) -> bool:
+    return any(instance.active for instance in lm.engine.instances.values())

@@ -148,6 +148,18 @@ async def test_each_question_of_the_others_is_counted_once(clock: FakeClock) -> 
     assert two.seen == [1, 2]
 
 
+async def test_what_another_version_tells_otherwise_hinders_nobody(clock: FakeClock) -> None:
+    pool = Pool(1, 2, clock)
+    one, two = pool.processes
+    two.is_away = True
+    for told in ("[]", "{", '{"room": 1}', '{"waiting": [[1, 2]], "running": [], "tags": null}'):
+        two.told = told
+        asked = one.ask(len(one.tickets), ADA)
+        await pool.settle()
+        assert running([asked])
+        await pool.end(asked)
+
+
 async def test_what_a_process_that_is_gone_has_told_is_forgotten(clock: FakeClock) -> None:
     pool = Pool(1, 2, clock)
     one, two = pool.processes

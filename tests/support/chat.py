@@ -54,12 +54,16 @@ class FakeBackend:
 
     Attributes:
         keys: The keys of models by other names that they have.
+        loads: It says that its model is being loaded while it is away.
+        waking: What is done to have it back while it is away.
     """
 
     def __init__(self) -> None:
         self.scripts: deque[Sequence[Step]] = deque()
         self.requests: list[ChatRequest] = []
         self.keys: dict[str, str] = {}
+        self.loads = False
+        self.waking: Stage | None = None
         self.closed = 0
         self.is_up = True
 
@@ -87,10 +91,10 @@ class FakeBackend:
         return self.is_up
 
     def is_loading(self) -> bool:
-        return False
+        return self.loads
 
     def wake(self) -> Stage | None:
-        return None
+        return self.waking
 
 
 class FakeJournal:

@@ -82,6 +82,24 @@ async def test_who_is_held_is_told_for_how_long(clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize(
+    ("loads", "waking", "words"),
+    [
+        (True, None, "Loading the model"),
+        (False, Stage(StageKind.WAKING), "Waking the model"),
+        (True, Stage(StageKind.WAKING), "Loading the model"),
+    ],
+)
+async def test_who_is_held_is_told_what_is_done_to_have_the_model_back(
+    chat: Chat, *, loads: bool, waking: Stage | None, words: str
+) -> None:
+    chat.backend.is_up, chat.backend.loads, chat.backend.waking = False, loads, waking
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time(10)
+    assert words in chat.sink.contents[0]
+    await chat.service.cancel()
+
+
+@pytest.mark.parametrize(
     ("script", "words"),
     [
         ([], ""),
@@ -252,6 +270,28 @@ async def test_what_the_server_counted_is_kept_with_the_answer(chat: Chat) -> No
     assert count is not None
     assert (count.first_id, count.prompt_tokens, count.answer_tokens) == (1, 70, 6)
     assert chat.parts.estimator.dump()
+
+
+async def test_counts_of_an_answer_in_two_parts_are_not_kept_as_the_servers(chat: Chat) -> None:
+    broken = Completed(FinishReason.INTERRUPTED, "tiny", Usage(70, 3), may_go_on=True)
+    chat.backend.scripts.append([TextDelta("Because of "), broken])
+    count = await count_after(chat, Usage(90, 6))
+    assert count is not None
+    assert (count.prompt_tokens, count.answer_tokens) == (0, 0)
+
+
+async def test_the_details_tell_the_speed_by_how_long_it_took_where_the_server_does_not(
+    chat: Chat,
+) -> None:
+    going_on = asyncio.Event()
+    done = replace(DONE, usage=Usage(70, 40))
+    chat.backend.scripts.append([TextDelta("Because of "), going_on, TextDelta("light."), done])
+    await chat.clock.advance(500)
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time(10)
+    going_on.set()
+    await chat.pass_time(10)
+    assert " · 4 tokens/s · " in chat.journal.entries[QuestionId(1)].details
 
 
 @pytest.mark.parametrize("tokens", [0, 1, 8193, 1_000_000])

@@ -493,6 +493,20 @@ async def resumed(chat: Chat, entry: JournalEntry, service: ChatService | None =
     await chat.pass_time()
 
 
+async def test_what_an_earlier_run_accepted_has_its_place_in_a_full_queue(clock: FakeClock) -> None:
+    chat = Chat(clock, slots=1, max_waiting=1, max_waiting_person=1)
+    going_on = asyncio.Event()
+    chat.backend.scripts.append([going_on, *ANSWER])
+    for number in (1, 2, 3):
+        entry = JournalEntry(question(number), QuestionState.ACCEPTED)
+        chat.journal.entries[QuestionId(number)] = entry
+        chat.service.resume(entry, FakeSink(clock))
+    await chat.pass_time(3)
+    going_on.set()
+    await chat.pass_time()
+    assert [chat.outcome(number) for number in (1, 2, 3)] == [Outcome.DELIVERED] * 3
+
+
 async def test_a_stored_answer_is_delivered_without_the_model(chat: Chat) -> None:
     posted = (chat.sink.adopt(77, "Half an"),)
     entry = JournalEntry(

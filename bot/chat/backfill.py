@@ -127,8 +127,8 @@ class _Begun:
             _log.warning("%s ended the process each time, so it isn't looked at", name)
             yield False
             return
-        await self._note(name, lives + 1)
         try:
+            await self._note(name, lives + 1)  # it may be written although this is cut off
             yield True
         except asyncio.CancelledError:
             await self._note(name, lives)
@@ -292,10 +292,13 @@ class Backfill:
         """
         async with self._scanning:
             session, listed = self._sessions, list(candidates)
-            found = await self._scan_all(listed, handle, me)
-            if look_up is not None:
-                found += await self._scan_all(await look_up(await self._others(listed)), handle, me)
-            await self._begun.forget()
+            try:
+                found = await self._scan_all(listed, handle, me)
+                if look_up is not None:
+                    others = await look_up(await self._others(listed))
+                    found += await self._scan_all(others, handle, me)
+            finally:  # an end in order between two pages is no death over either
+                await self._begun.forget()
             if session == self._sessions:
                 newest, self._newest_live = self._newest_live, {}
                 self._first_live = None

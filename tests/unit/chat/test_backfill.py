@@ -33,6 +33,7 @@ from bot.core.domain import (
     QuestionId,
     UserId,
 )
+from bot.core.tasks import end_tasks
 from bot.storage.database import open_database
 from bot.storage.journal import SqlJournal
 from tests.support.builders import HOME, message
@@ -259,6 +260,51 @@ async def test_a_missed_message_whose_taking_is_cut_off_in_order_is_taken_later(
             async with harness.backfill.taking(MessageId(5)) as may:
                 assert may
                 raise asyncio.CancelledError
+
+
+async def test_a_missed_message_whose_taking_is_cut_off_while_it_is_counted_is_taken_later(
+    harness: BackfillHarness,
+) -> None:
+    counted, takes = asyncio.Event(), 0
+
+    class SlowState(FakeState):
+        async def set(self, key: str, value: object) -> None:
+            await super().set(key, value)
+            counted.set()
+            await asyncio.sleep(0)
+
+    async def take(backfill: Backfill) -> None:
+        nonlocal takes
+        async with backfill.taking(MessageId(5)) as may:
+            takes += may
+
+    state = SlowState(harness.state.values)
+    for _ in range(4):
+        counted.clear()
+        backfill = Backfill(harness.source, harness.journal, state, harness.clock, HOUR)
+        taking = asyncio.create_task(take(backfill))
+        await counted.wait()
+        await end_tasks(taking)
+    assert takes == 0
+    await take(Backfill(harness.source, harness.journal, state, harness.clock, HOUR))
+    assert takes == 1
+
+
+async def test_a_scan_that_is_cut_off_between_two_pages_finds_everything_later(
+    harness: BackfillHarness,
+) -> None:
+    other = replace(HOME, channel_id=ChannelId(HOME.channel_id + 1))
+    places = [Candidate(HOME, None), Candidate(other, MessageId(2**62))]
+    for _ in range(4):
+        scanning = asyncio.create_task(harness.backfill.run(places, harness.note, ME))
+        await settle()
+        await end_tasks(scanning)
+        harness.backfill = Backfill(
+            harness.source, harness.journal, harness.state, harness.clock, HOUR
+        )
+    missed = [harness.post(2), harness.post(1, other)]
+    await harness.scan(*places)
+    assert sorted(harness.found) == sorted(missed)
 
 
 async def test_a_page_of_history_that_ends_the_process_each_time_is_left_out(

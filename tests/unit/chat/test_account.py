@@ -115,3 +115,12 @@ def test_a_prompt_that_the_server_cut_is_not_counted(clock: FakeClock) -> None:
     record = account.close(Outcome.DELIVERED)
     assert record.prompt_tokens is None
     assert record.written_tokens == 312
+
+
+async def test_what_a_question_comes_back_to_is_added_up(clock: FakeClock) -> None:
+    account = Account(question(), clock, PromptSizes())
+    for span in (Span.QUEUE, Span.READ, Span.QUEUE):
+        await clock.advance(2)
+        account.enter(span)
+    await clock.advance(5)
+    assert account.close(None).spans == {Span.PREPARE: 2, Span.QUEUE: 7, Span.READ: 2}

@@ -52,3 +52,13 @@ async def test_a_question_that_takes_the_machine_away_each_time_is_not_asked_for
             await _granted(clock, ticket)
             assert ticket.requeue()
             await _granted(clock, ticket)
+
+
+async def test_a_machine_that_went_away_before_it_read_a_question_was_not_brought_down_by_it(
+    clock: FakeClock,
+) -> None:
+    ticket = _ticket(clock, hold_s=3600)
+    for _ in range(2 * MOST_LOSSES):
+        assert ticket.requeue()
+        await _granted(clock, ticket)
+    assert ticket.losses == 0

@@ -153,3 +153,13 @@ async def test_questions_that_another_process_took_count_too() -> None:
     limiter.count(ANN)
     assert limiter.take(ANN, GUILD) is None
     assert _refused(limiter.take(ANN, GUILD)).retry_after_s == 20
+
+
+async def test_less_than_one_question_a_minute_is_one_from_time_to_time() -> None:
+    clock = FakeClock()
+    limiter = _limiter(clock, person=0.5)
+    assert limiter.take(ANN, None) is None
+    await clock.advance(119)
+    assert _refused(limiter.take(ANN, None)).retry_after_s == 1
+    await clock.advance(1)
+    assert limiter.take(ANN, None) is None

@@ -676,3 +676,19 @@ async def test_whoever_uses_idle_time_is_told_when_the_last_question_ends_and_a_
     assert told == [False, True]
     harness.submit()
     assert told == [False, True, False]
+
+
+async def test_what_a_person_was_given_counts_while_anything_runs_and_no_longer() -> None:
+    harness = SchedulerHarness(Model(slots=2))
+    served, other = harness.submit(person=1), harness.submit(person=9)
+    served.release()
+    third = harness.submit(person=8)
+    again, newcomer = harness.submit(person=1), harness.submit(person=2)
+    assert (again.position, newcomer.position) == (2, 1)
+    for ticket in (again, newcomer, other, third):
+        ticket.cancel()
+    assert not harness.scheduler.running
+    for person in (8, 9):
+        harness.submit(person=person)
+    again, newcomer = harness.submit(person=1), harness.submit(person=2)
+    assert (again.position, newcomer.position) == (1, 2)

@@ -184,8 +184,8 @@ class Resumer:
         if entry.attempts > _most_attempts(entry):  # the last one was nothing but this look
             way = await self._reviewer.way_back(entry)
             return _Found(entry, way, entry.question, SET_ASIDE)
-        await self._journal.start(question_id)
         try:
+            await self._journal.start(question_id)  # counted although this may be cut off
             return await self._look_at(entry, me)
         finally:
             await self._journal.give_back(question_id)

@@ -28,6 +28,7 @@ from bot.core.domain import IncomingMessage, MessageId, Question, QuestionId, Te
 from bot.core.errors import DeliveryError, DeliveryForbiddenError, DeliveryUnavailableError
 from bot.core.notices import notice
 from bot.core.ports import JournalEntry, Outcome, QuestionState
+from bot.core.tasks import end_tasks
 from tests.support.builders import BOT_ID, question
 from tests.support.chat import Chat, FakeJournal
 from tests.support.clock import FakeClock
@@ -202,6 +203,23 @@ async def test_what_discord_lets_stand_of_an_answer_is_taken_away_as_soon_as_it_
     assert chat.sink.contents == []
     assert chat.outcome(1) is Outcome.DROPPED
     assert len(chat.backend.requests) == 1
+
+
+async def test_a_look_that_is_cut_off_while_it_is_counted_is_no_attempt(clock: FakeClock) -> None:
+    class SlowJournal(FakeJournal):
+        async def start(self, question_id: QuestionId) -> int:
+            attempts = await super().start(question_id)
+            counted.set()
+            await asyncio.sleep(0)
+            return attempts
+
+    counted = asyncio.Event()
+    harness = ResumeHarness(clock, SlowJournal())
+    harness.store(question(1), RUNNING, attempts=1)
+    looking = asyncio.create_task(harness.resumer.run(BOT_ID))
+    await counted.wait()
+    await end_tasks(looking)
+    assert harness.chat.journal.entries[QuestionId(1)].attempts == 1
 
 
 @pytest.mark.parametrize("fate", ["place gone", "barred"])

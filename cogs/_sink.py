@@ -90,7 +90,11 @@ def is_barred(client: discord.Client, guild_id: int | None, channel_id: int) -> 
     """Return whether the bot isn't in a server, or may not write in its channel, as far as is known."""
     if guild_id is not None and client.get_guild(guild_id) is None:
         return True
-    return bool(missing(client.get_channel(channel_id), POST_MESSAGE, has_files=False))
+    channel = client.get_channel(channel_id)
+    is_out = isinstance(client, ClawbotClient) and channel_id in client.left_threads
+    if is_out and isinstance(channel, discord.Thread) and channel.is_private():
+        return not channel.permissions_for(channel.guild.me).manage_threads
+    return bool(missing(channel, POST_MESSAGE, has_files=False))
 
 
 class MessageSink:

@@ -391,7 +391,9 @@ class ChatCog(commands.Cog):
 
     # What the bot sees may have changed: nobody told it what was said, edited or deleted out of its sight
 
-    def _may_have_missed(self, place: discord.Guild | discord.abc.GuildChannel) -> None:
+    def _may_have_missed(
+        self, place: discord.Guild | discord.abc.GuildChannel | discord.Thread
+    ) -> None:
         """Keep nothing of a server's channels, or of one with its threads, as if it were up to date."""
         threads = [*getattr(place, "threads", ())]
         channels = place.channels if isinstance(place, discord.Guild) else [place]
@@ -417,6 +419,20 @@ class ChatCog(commands.Cog):
         """Take note of the bot's own roles."""
         if after.id == self._me and before.roles != after.roles:
             self._may_have_missed(after.guild)
+
+    @commands.Cog.listener()
+    async def on_thread_remove(self, thread: discord.Thread) -> None:
+        """Take note that the bot is no member of a thread any more: of a private one it sees nothing then."""
+        self.bot.left_threads.add(thread.id)
+        self._may_have_missed(thread)
+
+    @commands.Cog.listener()
+    async def on_thread_join(self, thread: discord.Thread) -> None:
+        """Go on with what was left open in a thread that the bot is a member of again."""
+        if thread.id in self.bot.left_threads:
+            self.bot.left_threads.discard(thread.id)
+            self._may_have_missed(thread)
+            self._tasks.start(self._look_for_left(), name="returned")
 
     @commands.Cog.listener()
     async def on_guild_available(self, _guild: discord.Guild) -> None:

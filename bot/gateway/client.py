@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import discord
 from discord.ext import commands
@@ -97,11 +98,17 @@ class ClawbotClient(commands.Bot):
     Attributes:
         services: Everything the cogs may use.
         rest: What Discord's REST answers.
+        left_threads: Threads that the bot was removed from, and hasn't joined again.
     """
 
     user: discord.ClientUser
     services: Services
     rest: RestWatch
+
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - discord.py's own
+        """Make a bot as discord.py does."""
+        super().__init__(*args, **options)
+        self.left_threads: set[int] = set()
 
     @property
     def me(self) -> UserId:

@@ -81,6 +81,23 @@ async def test_a_bot_that_is_removed_from_a_server_and_returns_answers_what_was_
     assert len(lm.completions) == 2
 
 
+async def test_a_bot_that_is_removed_from_a_private_thread_goes_on_once_it_is_in_it_again(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, channel: Channel, ada: Person
+) -> None:
+    thread = channel.add_thread("secret", private=True, owner=ada)
+    thread.add_thread_member(discord.bot_user)
+    lm.answer(Answer(WHOLE, pause_after=20))
+    async with running(settings_for(discord, lm, tmp_path)):
+        await begun(discord, ada, thread)
+        thread.remove_thread_member(discord.bot_user)
+        lm.resume()
+        await discord.wait_until(lambda: any(r.status == 403 for r in discord.requests))
+        assert "Paragraph" in text_in(thread)
+        thread.add_thread_member(discord.bot_user)
+        await discord.wait_until(lambda: text_in(thread) == WHOLE, timeout_s=4 * FIRST_AGAIN_S)
+    assert discord.requests_to("DELETE") == []
+
+
 async def test_a_question_that_is_deleted_while_the_bot_may_not_write_goes_with_its_beginning(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, channel: Channel, ada: Person
 ) -> None:

@@ -33,6 +33,7 @@ from sandbox.discord.state.guilds import (
     RoleChanged,
     RoleCreated,
     RoleDeleted,
+    ThreadMembersChanged,
 )
 from sandbox.discord.state.world import World
 from sandbox.discord.values.intents import (
@@ -186,6 +187,20 @@ class Dispatcher:
             return
         self._dispatch_in_guild(event.guild, "CHANNEL_UPDATE", body)
         self._sync_threads(event.guild, [event.channel])
+
+    @on_event.register
+    def _(self, event: ThreadMembersChanged) -> None:
+        """Without the members intent the bot is told of itself only; a private thread is new to who is added."""
+        is_own = event.person_id == self._world.bot_user.id
+        if is_own and event.is_added and event.channel.is_private:
+            body = rendering.channel_object(self._world, event.channel)
+            self.dispatch("THREAD_CREATE", body, intent=GUILDS, channel=event.channel)
+        body = rendering.thread_members_update(
+            event.channel, event.person_id, is_added=event.is_added
+        )
+        self._dispatch_in_guild(
+            event.guild, "THREAD_MEMBERS_UPDATE", body, GUILDS if is_own else GUILD_MEMBERS
+        )
 
     @on_event.register
     def _(self, event: ChannelDeleted) -> None:

@@ -12,6 +12,7 @@ from sandbox.discord.rendering.guilds import (
     team_object,
     thread_list,
     thread_member_object,
+    thread_members_update,
     user_object,
 )
 from sandbox.discord.rendering.interactions import interaction_metadata, interaction_object
@@ -35,6 +36,7 @@ __all__ = [
     "team_object",
     "thread_list",
     "thread_member_object",
+    "thread_members_update",
     "user_object",
     "whole_message_object",
 ]

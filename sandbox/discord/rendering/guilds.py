@@ -182,6 +182,19 @@ def thread_member_object(channel: Channel, user_id: int) -> JsonObject:
     }
 
 
+def thread_members_update(channel: Channel, person_id: int, *, is_added: bool) -> JsonObject:
+    """Return what is told of who was added to a thread, or removed from it."""
+    change: JsonObject = {"removed_member_ids": [str(person_id)]}
+    if is_added:
+        change = {"added_members": [thread_member_object(channel, person_id)]}
+    return {
+        "id": str(channel.id),
+        "guild_id": str(channel.guild.id if channel.guild is not None else 0),
+        "member_count": len(channel.thread_member_ids),
+        **change,
+    }
+
+
 def _last_message_id(channel: Channel) -> str | None:
     last = next(reversed(channel.messages), None)
     return None if last is None else str(last)

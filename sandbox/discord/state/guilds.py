@@ -151,6 +151,21 @@ class Channel:
             self.locked = locked
         self.announce_change()
 
+    def add_thread_member(self, person: HasId) -> None:
+        """Add somebody to a thread, as a mention in it does."""
+        self.thread_member_ids.add(person.id)
+        self._announce_member(person, is_added=True)
+
+    def remove_thread_member(self, person: HasId) -> None:
+        """Remove somebody from a thread; who is out of a private one sees nothing of it any more."""
+        self.thread_member_ids.discard(person.id)
+        self._announce_member(person, is_added=False)
+
+    def _announce_member(self, person: HasId, *, is_added: bool) -> None:
+        if self.guild is not None:
+            change = ThreadMembersChanged(self.guild, self, person.id, is_added)
+            self.guild.context.announce(change)
+
     def announce_change(self) -> None:
         """Tell that a field was changed; nobody is told of direct message channels."""
         if self.guild is not None:
@@ -587,6 +602,21 @@ class ChannelChanged:
 
 
 @dataclass(frozen=True)
+class ThreadMembersChanged:
+    """Somebody was added to a thread, or removed from it.
+
+    Attributes:
+        person_id: Who.
+        is_added: Added, not removed.
+    """
+
+    guild: Guild
+    channel: Channel
+    person_id: int
+    is_added: bool
+
+
+@dataclass(frozen=True)
 class ChannelDeleted:
     """A guild's channel or thread was deleted.
 
@@ -610,5 +640,6 @@ GuildEvent = (
     | MemberLeft
     | ChannelCreated
     | ChannelChanged
+    | ThreadMembersChanged
     | ChannelDeleted
 )

@@ -268,3 +268,17 @@ async def test_forwards_and_components_v2_over_rest(
     assert refused.code == 50035
     rest_of_it = await rest("GET", f"/channels/{channel.id}/pins")
     assert rest_of_it.body == []
+
+
+async def test_the_bot_is_told_that_it_was_added_to_a_thread_and_removed_from_it(
+    discord: DiscordSandbox, channel: Channel
+) -> None:
+    thread = channel.add_thread("secret", private=True)
+    async with online(discord) as gateway:
+        thread.add_thread_member(discord.bot_user)
+        assert (await gateway.event("THREAD_CREATE"))["member"]["id"] == str(thread.id)
+        told = await gateway.event("THREAD_MEMBERS_UPDATE")
+        assert [each["user_id"] for each in told["added_members"]] == [str(discord.bot_user.id)]
+        thread.remove_thread_member(discord.bot_user)
+        told = await gateway.event("THREAD_MEMBERS_UPDATE")
+        assert told["removed_member_ids"] == [str(discord.bot_user.id)]

@@ -180,6 +180,16 @@ async def test_reasoning_is_asked_for_as_the_model_allows(
         assert sandbox.completions[0].body.get("reasoning_effort") == sent
 
 
+async def test_that_a_model_takes_the_wish_about_thinking_is_learned_once(clock: FakeClock) -> None:
+    async with LMStudioSandbox() as sandbox, connected(clock, sandbox.base_url) as backend:
+        learned = nodes(backend)[0].learned("qwen/qwen3-next-80b")
+        taken = []
+        for reasoning in (Reasoning.AUTO, Reasoning.LOW, Reasoning.AUTO):
+            await ask(clock, backend, a_request(reasoning=reasoning))
+            taken.append(learned.takes_effort)
+        assert taken == [False, True, True]
+
+
 @pytest.mark.parametrize("asked", ["Qwen3-Next-80B", "qwen3-next-80b", "QWEN/qwen3-next-80b"])
 async def test_a_model_named_a_little_otherwise_is_found_in_the_list_and_said_once(
     asked: str, sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock

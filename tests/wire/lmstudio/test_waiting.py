@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from bot.core.domain import ChatEvent, Completed, FinishReason, StageKind, TextDelta
+from bot.core.errors import BackendError
 from bot.lmstudio import BackendUnavailableError, LMStudioBackend, errors
 from sandbox.lmstudio import Fault, LMStudioSandbox, Model
 from tests.support.clock import FakeClock, settle
@@ -308,6 +309,19 @@ async def test_whoever_waits_for_a_load_waits_no_longer_than_the_question_may_ta
         assert len(sandbox.completions) == 1
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
+
+
+async def test_a_load_goes_on_no_longer_than_its_question_may_take(clock: FakeClock) -> None:
+    async with LMStudioSandbox([Model("a/b", loaded=False)]) as sandbox:
+        sandbox.options.jit = False
+        sandbox.faults.next(Fault.HANG_BEFORE_HEADERS, route="load")
+        async with connected(clock, sandbox.base_url) as backend:
+            began_s = clock.monotonic()
+            request = replace(a_request(model="a/b"), limit_s=60)
+            outcome = await ask(clock, backend, request)
+            assert isinstance(outcome.error, BackendError)
+            assert clock.monotonic() - began_s == pytest.approx(60, abs=1)
+            assert StageKind.LOADING in outcome.stages
 
 
 @pytest.mark.parametrize("after_tokens", [None, 2])

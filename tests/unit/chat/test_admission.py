@@ -113,7 +113,7 @@ def test_a_refusal_says_why() -> None:
     judgement = admission(blocked_channel_ids=(50,)).judge(
         message(**TO_ME), BOT_ID, is_own_thread=False
     )
-    assert judgement.decision is Decision.REFUSE
+    assert (judgement.decision, judgement.rule) == (Decision.REFUSE, Rule.CHANNEL_BLOCKED)
     assert "channel" in judgement.reason
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from bot.chat.admission import MENTION_BY_EDIT
 from bot.chat.backfill import (
     ALIVE,
     ALIVE_MARGIN_S,
@@ -596,3 +597,30 @@ async def test_servers_take_turns_with_their_pages(harness: BackfillHarness) -> 
         *(Candidate(place, last) for place, last in zip(places, stated, strict=True))
     )
     assert harness.found == [stated[0], stated[3], stated[1], stated[2]]
+
+
+async def test_messages_that_arrive_in_any_order_before_the_scan_are_not_missed_ones(
+    harness: BackfillHarness,
+) -> None:
+    await harness.session_began()
+    missed, first, second = harness.post(10), harness.post(5), harness.post(1)
+    for each in (first, second, first):
+        await harness.receive(each)
+    await harness.scan()
+    assert harness.found == [missed]
+    assert (await harness.journal.last_seen())[HOME.channel_id] == second
+
+
+async def test_an_edit_asks_up_to_its_time_and_only_what_nobody_heard(
+    harness: BackfillHarness,
+) -> None:
+    seen = [harness.post(31) for _ in range(3)]
+    await harness.journal.seen(HOME.channel_id, seen[-1])
+    alive = harness.clock.now() - HOUR / 2
+    for index, edited_at in enumerate((alive, alive - timedelta(seconds=1), None)):
+        messages = harness.source.messages
+        messages[index] = replace(
+            messages[index], created_at=alive - MENTION_BY_EDIT, edited_at=edited_at
+        )
+    await harness.scan()
+    assert harness.found == [seen[0]]

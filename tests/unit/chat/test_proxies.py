@@ -346,3 +346,44 @@ def test_a_mark_is_no_longer_than_a_short_tag_or_the_text(
     original = replace(ORIGINAL, text="-" * mark + said, mentioned_ids=frozenset())
     proxies.asked(replace(QUESTION, message=original), BOT_ID)
     assert (taken(proxies, copy_of(original, text=said)) is not None) is is_taken
+
+
+def test_a_copy_may_come_after_its_original_is_deleted() -> None:
+    proxies = Proxies(FakeClock(), ())
+    proxies.asked(QUESTION, BOT_ID)
+    assert proxies.deleted(ORIGINAL.id, BOT_ID, was_open=True) is None
+    found = proxies.copied(copy_of(ORIGINAL), BOT_ID)
+    assert found is not None
+    assert (found.question.id, found.message) == (11, found.question.message)
+
+
+def test_a_copy_replies_to_what_its_original_replied_to() -> None:
+    proxies = Proxies(FakeClock(), ())
+    original = replace(ORIGINAL, reference_id=MessageId(5), replied_user_id=BOB.id)
+    proxies.asked(replace(QUESTION, message=original), BOT_ID)
+    found = taken(proxies, copy_of(original, reference_id=None, replied_user_id=None))
+    assert found is not None
+    assert found.message is not None
+    assert (found.message.reference_id, found.message.replied_user_id) == (5, BOB.id)
+
+
+def test_each_message_of_a_question_is_about_what_it_replies_to_itself() -> None:
+    proxies = Proxies(FakeClock(), ())
+    part = replace(ORIGINAL, id=MessageId(12), text="and why?", reference_id=MessageId(5))
+    proxies.asked(replace(QUESTION, id=QuestionId(12), message=part).merge(QUESTION), BOT_ID)
+    proxies.copied(copy_of(part, id=MessageId(13)), BOT_ID)
+    found = proxies.deleted(part.id, BOT_ID, was_open=True)
+    assert found is not None
+    assert (found.question.about_id, found.question.joined) == (5, ())
+
+
+async def test_what_was_asked_longest_ago_is_forgotten_first() -> None:
+    clock = FakeClock()
+    proxies = Proxies(clock, ())
+    proxies.asked(QUESTION, BOT_ID)
+    await clock.advance(KEPT_S / 2)
+    later = replace(ORIGINAL, id=MessageId(12))
+    proxies.asked(replace(QUESTION, id=QuestionId(12), message=later), BOT_ID)
+    await clock.advance(KEPT_S / 2)
+    proxies.copied(copy_of(ORIGINAL, text="something else"), BOT_ID)
+    assert [proxies.who_said(each.id) is None for each in (ORIGINAL, later)] == [True, False]

@@ -595,6 +595,7 @@ async def test_what_was_asked_anew_is_still_part_of_its_burst(clock: FakeClock) 
     ("after_s", "may_come_before", "is_found"),
     [
         (1, False, True),
+        (1, True, True),
         (2, False, True),
         (-2, True, True),
         (-1, True, True),

@@ -163,3 +163,14 @@ async def test_less_than_one_question_a_minute_is_one_from_time_to_time() -> Non
     assert _refused(limiter.take(ANN, None)).retry_after_s == 1
     await clock.advance(1)
     assert limiter.take(ANN, None) is None
+
+
+async def test_the_last_second_of_a_wait_still_refuses_a_press() -> None:
+    clock = FakeClock()
+    limiter = _limiter(clock)
+    for _ in range(PRESSES.person):
+        assert not limiter.press(ANN, GUILD)
+    await clock.advance(59.5)
+    assert "try again in 1 second." in limiter.press(ANN, GUILD)
+    await clock.advance(0.5)
+    assert not limiter.press(ANN, GUILD)

@@ -230,6 +230,18 @@ async def test_a_model_that_may_only_be_used_while_it_is_in_memory_is_never_load
             assert sandbox.options.counters.loads == 0
 
 
+async def test_a_model_that_may_not_be_loaded_answers_while_it_is_in_memory(
+    clock: FakeClock,
+) -> None:
+    models = [Model("a/b"), Model("c/d", loaded=False)]
+    async with LMStudioSandbox(models) as sandbox, connected(clock, sandbox.base_url) as backend:
+        sandbox.answer(PARIS)
+        request = replace(a_request(model="a/b"), may_load=False)
+        assert (await ask(clock, backend, request)).text == PARIS
+        refused = await ask(clock, backend, replace(request, model="no/such"))
+        assert isinstance(refused.error, errors.NotInMemoryError)
+
+
 async def test_what_the_server_said_before_permits_no_model_where_it_says_nothing_now(
     clock: FakeClock,
 ) -> None:

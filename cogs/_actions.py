@@ -17,7 +17,7 @@ from bot.core.clock import within
 from bot.core.domain import IncomingMessage, MessageId, Origin, Question, QuestionId, UserId
 from bot.core.errors import DeliveryError
 from bot.core.notices import LOST, notice, without_known
-from bot.core.ports import Controls, JournalEntry, Outcome
+from bot.core.ports import Controls, JournalEntry, Outcome, QuestionState
 from bot.core.wording import plain_reason
 from bot.delivery.delivery import quiet_lines
 from bot.delivery.splitter import MESSAGE_UNITS, split, units
@@ -34,6 +34,8 @@ NOT_RUNNING = "That answer is finished already."
 CONTINUED_ALREADY = "That answer is continued already. Press Continue below its last part."
 LOOK_S = 1.5
 """Seconds to look at a question's message before it is answered again: a press waits 3 s at most."""
+CLOSING_S = 0.5
+"""Seconds that a press waits for an answer which stands, and whose question is about to be closed."""
 SHOWN_CHARS = 1900
 """Longer thinking comes as a file."""
 
@@ -123,7 +125,10 @@ class AnswerActions:
     ) -> None:
         newest = await self._services.journal.entry_of_message(shown_id) or entry
         is_newer = newest.question.id != entry.question.id
-        if is_newer and self._services.chat.knows(newest.question.id):
+        chat, wait_s = self._services.chat, 0.0
+        if newest.state is QuestionState.ANSWERED:  # its buttons may stand already
+            wait_s = CLOSING_S
+        if is_newer and not await chat.closed(newest.question.id, wait_s):
             await _respond.say(interaction, RUNNING_AGAIN)
             return
         asked = await self._as_asked_now(newest.question)

@@ -310,6 +310,18 @@ class ChatService:
         self._stopped.update(dict.fromkeys(coming))
         return self._end_where(matches, Ending.STOPPED) + len(coming)
 
+    async def closed(self, question_id: QuestionId, within_s: float) -> bool:
+        """Wait until a question that is known is closed; return whether it is.
+
+        Args:
+            question_id: Whose answer stands, so that its end is near.
+            within_s: How long to wait, in seconds.
+        """
+        working = self._working.get(question_id)
+        if working is not None:
+            await asyncio.wait({working[1]}, timeout=within_s)
+        return not self.knows(question_id)
+
     async def stop_all(self, concerns: Callable[[Question], bool], within_s: float) -> int:
         """Stop all questions of a kind, and wait until no more is done for them.
 

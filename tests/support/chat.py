@@ -103,11 +103,13 @@ class FakeJournal:
     Attributes:
         entries: What is stored.
         before_accept: Awaited once, while the next question is being stored.
+        before_close: Awaited once, while the next question is being closed.
     """
 
     def __init__(self) -> None:
         self.entries: dict[QuestionId, JournalEntry] = {}
         self.before_accept: Callable[[], Awaitable[object]] | None = None
+        self.before_close: Callable[[], Awaitable[object]] | None = None
 
     def _change(self, question_id: QuestionId, **fields: Any) -> None:
         if question_id in self.entries:
@@ -163,6 +165,9 @@ class FakeJournal:
         self._change(question.id, question=question, chunks=(), state=QuestionState.RUNNING)
 
     async def close(self, question_id: QuestionId, outcome: Outcome) -> None:
+        before, self.before_close = self.before_close, None
+        if before is not None:
+            await before()
         if self.entries[question_id].outcome is None:
             self._change(question_id, state=QuestionState.CLOSED, outcome=outcome)
 

@@ -249,6 +249,21 @@ async def test_a_question_that_does_not_end_is_waited_for_no_longer_than_said(ch
     await chat.service.cancel()
 
 
+async def test_a_question_whose_answer_stands_is_waited_for_until_it_is_closed(chat: Chat) -> None:
+    closing = asyncio.Event()
+    chat.journal.before_close = closing.wait
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time()
+    assert last(chat.sink) == "Because of the light."
+    assert not await chat.service.closed(QuestionId(1), 0)
+    waiting = asyncio.create_task(chat.service.closed(QuestionId(1), 3600))
+    await chat.pass_time(1)
+    assert not waiting.done()
+    closing.set()
+    assert await waiting
+    assert await chat.service.closed(QuestionId(2), 3600)
+
+
 async def test_a_question_whose_message_is_deleted_leaves_nothing_behind(chat: Chat) -> None:
     chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])
     await chat.service.submit(question(1), chat.sink)

@@ -241,13 +241,18 @@ def _is_admin(
     return person.id not in blocked and not allowed.isdisjoint(role_ids)
 
 
+def is_owner(interaction: Interaction) -> bool:
+    """Return whether this person is one of those who run the bot."""
+    return UserId(interaction.user.id) in owner_ids(interaction.client)
+
+
 def require_owner(interaction: Interaction) -> None:
     """Let through only the people who run the bot.
 
     Raises:
         GateError: With the sentence for the person.
     """
-    if UserId(interaction.user.id) not in owner_ids(interaction.client):
+    if not is_owner(interaction):
         raise GateError(NEEDS_OWNER)
 
 
@@ -256,7 +261,7 @@ def is_manager(interaction: Interaction) -> bool:
     try:
         require_manager(interaction)
     except GateError:
-        return UserId(interaction.user.id) in owner_ids(interaction.client)
+        return is_owner(interaction)
     return True
 
 

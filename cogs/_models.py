@@ -88,7 +88,7 @@ async def reaching(interaction: Interaction) -> AsyncGenerator[None, None]:
 def _away_lines(interaction: Interaction) -> list[str]:
     """Say of each server that isn't asked why that is, and what to do; addresses are for owners elsewhere."""
     client = interaction.client
-    is_owner = interaction.user.id in _gate.owner_ids(client)
+    is_owner = _gate.is_owner(interaction)
     backend = client.services.backend
     return [
         f"⚠️ {_named(one, backend)} {_why_away(one, is_owner=is_owner)}" for one in backend.away()

@@ -65,7 +65,7 @@ def scope_choices(interaction: Interaction, name: str) -> list[app_commands.Choi
     kinds = {kind.name: kind for kind in may_set(interaction)}
     is_chosen = name in SETTING_TYPES
     layers = kinds[name].layers if name in kinds else LAYERS if kinds and not is_chosen else ()
-    is_owner = UserId(interaction.user.id) in _gate.owner_ids(interaction.client)
+    is_owner = _gate.is_owner(interaction)
     offered = {layer.value for layer in layers if is_owner or layer is not Layer.GLOBAL}
     return [each for each in reversed(SCOPE_CHOICES) if each.value in offered]
 
@@ -216,7 +216,7 @@ def may_set(interaction: Interaction) -> list[SettingType]:
     """Return the settings that this person may set, here or everywhere."""
     if not _gate.is_manager(interaction):
         return []
-    is_owner = UserId(interaction.user.id) in _gate.owner_ids(interaction.client)
+    is_owner = _gate.is_owner(interaction)
     return [kind for kind in SETTING_TYPES.values() if is_owner or kind.layers != (Layer.GLOBAL,)]
 
 
@@ -367,7 +367,7 @@ async def choose_model(interaction: Interaction, name: str, scope: Scope) -> str
         return key
     allowed, guild_id = client.services.allowed, GuildId(interaction.guild_id or 0)
     is_permitted = allowed.permit(guild_id, key) is not None
-    if UserId(interaction.user.id) not in _gate.owner_ids(client):
+    if not _gate.is_owner(interaction):
         if not is_permitted:
             raise _gate.GateError(NEEDS_ALLOWED_MODEL)
     elif not await allowed.allow(guild_id, key) and not is_permitted:
@@ -379,7 +379,7 @@ def model_names(interaction: Interaction) -> list[str]:
     """Return the models that this person may choose for this server, loaded ones first."""
     services = interaction.client.services
     names = [model.key for model in services.backend.known_models()]
-    if UserId(interaction.user.id) in _gate.owner_ids(interaction.client):
+    if _gate.is_owner(interaction):
         return names
     guild_id = GuildId(interaction.guild_id or 0)
     return [name for name in names if services.allowed.permit(guild_id, name) is not None]

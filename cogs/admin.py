@@ -9,7 +9,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.core.domain import GuildId, UserId
+from bot.core.domain import GuildId
 from bot.gateway.client import ClawbotClient, Interaction
 from bot.prompt.render import PRESETS
 from bot.storage.setting_types import (
@@ -125,7 +125,7 @@ class AdminCog(commands.Cog):
             lines = list(map(describe_setting, set_there)) or ["Nothing is set at that level."]
         if one is not None:
             lines.append(f"{one.description}. It may be {one.allowed}.")
-        if UserId(interaction.user.id) in _gate.owner_ids(self.bot):
+        if _gate.is_owner(interaction):
             troubles = [*self._services.storage.state, *self._store.file_state]
             lines = [*(f"⚠️ {each}" for each in troubles), *lines]
         await _respond.say_lines(interaction, lines)

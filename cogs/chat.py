@@ -552,7 +552,7 @@ class ChatCog(commands.Cog):
     @app_commands.command(extras={_gate.FOR_MANAGERS: True})
     async def help(self, interaction: Interaction) -> None:
         """Show what I can do for you and how to ask."""
-        is_owner = UserId(interaction.user.id) in _gate.owner_ids(self.bot)
+        is_owner = _gate.is_owner(interaction)
         how = ASK_DIRECTLY if interaction.guild_id is None else ASK_IN_SERVERS
         lines = [how.format(name=self.bot.user.mention), HELP]
         if interaction.guild_id is not None and _gate.is_manager(interaction):

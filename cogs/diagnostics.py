@@ -94,7 +94,7 @@ class DiagnosticsCog(commands.Cog):
             await self._look(interaction)
 
     async def _look(self, interaction: Interaction) -> None:
-        is_operator = UserId(interaction.user.id) in _gate.owner_ids(self.bot)
+        is_operator = _gate.is_owner(interaction)
         place = _convert.interaction_place(interaction)
         model = self._services.overrides.effective(place).model
         servers = [

@@ -139,7 +139,7 @@ class ModelsCog(commands.Cog):
         self, interaction: Interaction, current: str
     ) -> list[app_commands.Choice[str]]:
         """Offer the models that are allowed here, to whoever runs the bot."""
-        if interaction.user.id not in _gate.owner_ids(self.bot):
+        if not _gate.is_owner(interaction):
             return []
         return choices(self._services.allowed.of(GuildId(interaction.guild_id or 0)), current)
 
@@ -323,7 +323,7 @@ class ModelsCog(commands.Cog):
         self, interaction: Interaction, current: str
     ) -> list[app_commands.Choice[str]]:
         """Offer the models there are, to whoever runs the bot."""
-        if interaction.user.id not in _gate.owner_ids(self.bot):
+        if not _gate.is_owner(interaction):
             return []
         return choices([model.key for model in self._services.backend.known_models()], current)
 

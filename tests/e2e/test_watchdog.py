@@ -18,7 +18,8 @@ PROGRAM = """
 import asyncio, itertools, re, sys, time
 from pathlib import Path
 from bot.core.clock import SystemClock
-from bot.ops.logs import log_context, set_up_logging
+from bot.core.tasks import log_context
+from bot.ops.logs import set_up_logging
 from bot.ops.watchdog import Patience, Watchdog
 from config.settings import Settings
 

@@ -65,7 +65,7 @@ def acquaintance_text(known: Acquaintance | None) -> str:
         *([f"took {_seconds(known.load_s)} to load"] if known.load_s else []),
     ]
     lines = [
-        _THINKING.get(known.thinking, ""),
+        _thinking_text(known),
         _effort_text(known),
         f"It {listed(pace)}." if pace else "",
         f"Its template adds about {counted(known.overhead_tokens, 'token')} to a prompt."
@@ -73,6 +73,13 @@ def acquaintance_text(known: Acquaintance | None) -> str:
         else "",
     ]
     return "\n".join(filter(None, lines))
+
+
+def _thinking_text(known: Acquaintance) -> str:
+    said = _THINKING.get(known.thinking, "")
+    if known.thinking == "apart" and known.reasoning_field:
+        return f"{said[:-1]}, in `{known.reasoning_field}`."
+    return said
 
 
 def _effort_text(known: Acquaintance) -> str:

@@ -115,6 +115,12 @@ class Acquaintance:
         return self.experience.get("takes_effort") is True
 
     @property
+    def reasoning_field(self) -> str:
+        """Where its thinking comes apart from the text; empty where that isn't known."""
+        name = self.experience.get("reasoning_field")
+        return name if isinstance(name, str) else ""
+
+    @property
     def load_s(self) -> float:
         """How long loading it took, in seconds; 0 where unknown."""
         load_s = self.experience.get("load_s")

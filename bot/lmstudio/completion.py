@@ -340,6 +340,10 @@ class SseDecoder:
         return events
 
 
+REASONING_FIELDS: Final = ("reasoning_content", "reasoning")
+"""Where thinking comes apart from the text; LM Studio's names, of which the first is looked at first."""
+
+
 class CompletionDecoder:
     """Decode one completion.
 
@@ -365,6 +369,7 @@ class CompletionDecoder:
         "is_done",
         "is_malformed",
         "model",
+        "reasoning_field",
         "unread",
         "usage",
     )
@@ -386,6 +391,7 @@ class CompletionDecoder:
         self.unread = ""
         self.has_content = False
         self.has_reasoning = False
+        self.reasoning_field = ""
 
     @property
     def has_ended(self) -> bool:
@@ -466,6 +472,7 @@ class CompletionDecoder:
                     content.append(text if type(text) is str else _text_of_parts(text))
                 if text := delta.get("reasoning_content") or delta.get("reasoning"):
                     reasoning.append(text if type(text) is str else _text_of_parts(text))
+                    self.reasoning_field = self.reasoning_field or _field_of(delta)
             error = payload.get("error")
             if type(reason := choice.get("finish_reason")) is str:
                 error = error or self._note_end(reason)
@@ -518,6 +525,11 @@ def _bare_error(payload: dict[str, Any]) -> object:
     is_marked = "code" in payload or "error" in kind
     is_error = "detail" in payload or (is_marked and type(payload.get("message")) is str)
     return payload if is_error and "choices" not in payload else None
+
+
+def _field_of(delta: dict[str, object]) -> str:
+    """Return in which of the two fields thinking comes."""
+    return next(name for name in REASONING_FIELDS if delta.get(name))
 
 
 def _text_of_parts(parts: object) -> str:

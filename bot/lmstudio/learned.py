@@ -20,6 +20,7 @@ from bot.core.clock import Clock
 from bot.core.domain import ChatTurn, Role, UserId
 from bot.core.errors import BackendError
 from bot.core.recent import Recent
+from bot.lmstudio.completion import REASONING_FIELDS
 
 FAILURES_TO_OPEN: Final = 3
 """Failures in a row, of as many different questions in as many conversations, that open a circuit."""
@@ -260,6 +261,7 @@ class LearnedCapabilities:
         folds_system: Its template takes no system role.
         refused_fields: Optional fields that it refused.
         takes_effort: It took the setting for how much it thinks.
+        reasoning_field: Where its thinking comes apart from the text; empty before that was seen.
         cache_misses: Prompts in a row that went on from what it had read and were read whole.
         missed_at_s: When that was looked at last, in seconds of the monotonic clock.
     """
@@ -274,6 +276,7 @@ class LearnedCapabilities:
     folds_system: bool = False
     refused_fields: set[str] = field(default_factory=set)
     takes_effort: bool = False
+    reasoning_field: str = ""
     cache_misses: int = 0
     missed_at_s: float = 0.0
 
@@ -285,6 +288,7 @@ class LearnedCapabilities:
             "folds_system": self.folds_system,
             "refused": sorted(self.refused_fields),
             "takes_effort": self.takes_effort,
+            "reasoning_field": self.reasoning_field,
         }
 
     def restore(self, saved: dict[str, object]) -> None:
@@ -296,6 +300,9 @@ class LearnedCapabilities:
             self.load_s = load_s
         self.folds_system = self.folds_system or saved.get("folds_system") is True
         self.takes_effort = self.takes_effort or saved.get("takes_effort") is True
+        apart = saved.get("reasoning_field")
+        if isinstance(apart, str) and apart in REASONING_FIELDS:
+            self.reasoning_field = self.reasoning_field or apart
         for name in refused if isinstance(refused, list) else ():
             if isinstance(name, str) and len(self.refused_fields) < _MOST_FIELDS:
                 self.refused_fields.add(name)

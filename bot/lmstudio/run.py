@@ -715,6 +715,7 @@ def _learn_from_answer(ask: Ask, key: str | None, ended_s: float) -> None:
     learned = ask.node.learned(key)
     learned.folds_system = ask.plan.fold_system
     learned.takes_effort = learned.takes_effort or ask.plan.reasoning_effort is not None
+    learned.reasoning_field = ask.exchange.decoder.reasoning_field or learned.reasoning_field
     usage, first_text_at_s = ask.exchange.decoder.usage, ask.exchange.first_text_at_s
     if usage is not None and first_text_at_s is not None:
         ask.node.note_pace(key, usage.completion_tokens, ended_s - first_text_at_s)

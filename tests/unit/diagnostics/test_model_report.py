@@ -102,3 +102,10 @@ def test_what_reading_ahead_has_cost_is_told() -> None:
     assert read_ahead_text(read) == (
         "Since my start it read 12,300 tokens before anybody asked, 800 of them for questions that never came."
     )
+
+
+def test_the_field_that_thinking_comes_in_is_named() -> None:
+    known = Acquaintance("load", "apart", experience={"reasoning_field": "reasoning"})
+    assert acquaintance_text(known) == (
+        "It thinks before it answers, and sends that apart from the answer, in `reasoning`."
+    )

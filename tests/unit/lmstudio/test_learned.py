@@ -143,6 +143,7 @@ def test_what_holds_while_a_model_stays_loaded_is_kept_over_a_restart(clock: Fak
     before, after = learned(clock), learned(clock)
     before.speed.learn(4000, 5, is_certain=True)
     before.load_s, before.folds_system, before.takes_effort = 40.0, True, True
+    before.reasoning_field = "reasoning"
     before.refused_fields |= {"stream_options", "reasoning_effort"}
     before.is_blind, before.cache_misses, before.context_tokens = True, 3, 2048
     assert before.dump() == {
@@ -151,6 +152,7 @@ def test_what_holds_while_a_model_stays_loaded_is_kept_over_a_restart(clock: Fak
         "folds_system": True,
         "refused": ["reasoning_effort", "stream_options"],
         "takes_effort": True,
+        "reasoning_field": "reasoning",
     }
     after.restore(before.dump())
     assert after.dump() == before.dump()
@@ -165,6 +167,7 @@ def test_nothing_learned_is_kept_as_nothing(clock: FakeClock) -> None:
         "folds_system": False,
         "refused": [],
         "takes_effort": False,
+        "reasoning_field": "",
     }
     after.restore(fresh.dump())
     assert not after.speed.is_known
@@ -189,6 +192,8 @@ def test_what_was_learned_in_this_run_stands_over_what_is_stored(clock: FakeCloc
         ({"reads": 0.5, "load_s": 0.5}, 0.5, 0.5),
         ({"reads": -1.0, "load_s": -1.0}, 150.0, None),
         ({"reads": "fast", "load_s": "long"}, 150.0, None),
+        ({"reasoning_field": "content"}, 150.0, None),
+        ({"reasoning_field": ["reasoning"]}, 150.0, None),
         ({"folds_system": "yes", "takes_effort": 1, "refused": "all"}, 150.0, None),
     ],
 )
@@ -198,7 +203,7 @@ def test_what_is_stored_wrongly_teaches_nothing(
     after = learned(clock)
     after.restore(saved)
     assert (after.speed.tokens_per_s, after.load_s) == (reads, load_s)
-    assert (after.folds_system, after.takes_effort) == (False, False)
+    assert (after.folds_system, after.takes_effort, after.reasoning_field) == (False, False, "")
     assert after.refused_fields == set()
 
 

@@ -190,6 +190,19 @@ async def test_that_a_model_takes_the_wish_about_thinking_is_learned_once(clock:
         assert taken == [False, True, True]
 
 
+@pytest.mark.parametrize(
+    ("markup", "field"),
+    [("field", "reasoning_content"), ("field_reasoning", "reasoning"), ("think", "")],
+)
+async def test_the_field_that_thinking_comes_in_is_learned(
+    markup: str, field: str, sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
+) -> None:
+    sandbox.answer(Answer("Paris.", reasoning="It is Paris.", markup=markup))
+    await ask(clock, backend, a_request())
+    await ask(clock, backend, a_request())
+    assert nodes(backend)[0].learned("qwen/qwen3-next-80b").reasoning_field == field
+
+
 @pytest.mark.parametrize("asked", ["Qwen3-Next-80B", "qwen3-next-80b", "QWEN/qwen3-next-80b"])
 async def test_a_model_named_a_little_otherwise_is_found_in_the_list_and_said_once(
     asked: str, sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock

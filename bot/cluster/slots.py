@@ -221,11 +221,9 @@ class SharedSlots:
         return self._lines.turns(used, free)
 
     def _used(self) -> dict[int, int]:
-        """Return how many slots each process uses: no more than it holds, whatever it last told."""
-        used = {
-            each.number: min(self._lines.running_of(each.number), len(each.slots))
-            for each in self._membership.sight.others
-        }
+        """Return how many slots each process uses, as far as it has told."""
+        others = self._membership.sight.others
+        used = {each.number: self._lines.running_of(each.number) for each in others}
         return {OWN: self._line.working, **used}
 
     def _missing(self, turns: Counter[int]) -> int:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
+from bot.cluster.line import dump
 from bot.cluster.slots import YIELD_S
+from bot.core.domain import GuildId
 from bot.diagnostics.queue_report import queue_text
 from bot.queue.scheduler import Ticket
 from config.settings import QueueSettings
@@ -89,7 +92,9 @@ async def test_places_are_those_among_the_questions_of_all(clock: FakeClock) -> 
     third = one.ask(4, ADA)
     await pool.settle()
     assert [each.position for each in (first, second, third)] == [1, 2, 3]
-    assert second.expected_wait_s is not None
+    assert [each.expected_s > 5 for each in two.line.entries if each.expected_s is not None] == [
+        True
+    ] * 3
     assert [(each.job.question_id, each.place) for each in two.line.entries] == [
         (1, None),
         (2, 1),
@@ -273,6 +278,121 @@ async def test_the_report_shows_the_questions_of_all(clock: FakeClock) -> None:
     assert re.search(r"<@3> for \d s, by another process\n", text)
     assert re.search(r"<@1> for \d s, by another process, place 1, about", text)
     assert re.search(r"<@2> for \d s, place 2, about", text)
+
+
+async def test_a_slot_comes_while_the_prompt_is_being_built_and_no_more_than_one(
+    clock: FakeClock,
+) -> None:
+    pool = Pool(4, 2, clock)
+    two = pool.processes[1]
+    two.line.submit(job(1, ADA, is_prepared=False))
+    for _ in range(10):
+        await pool.settle()
+    assert len(two.slots) == 1
+
+
+async def test_of_two_questions_of_a_person_the_earlier_one_is_first_wherever_it_was_asked(
+    clock: FakeClock,
+) -> None:
+    pool = Pool(1, 2, clock)
+    one, two = pool.processes
+    one.ask(1, EVE)
+    await pool.settle()
+    two.ask(5, ADA)
+    one.ask(3, ADA)
+    await pool.settle()
+    assert [each.line.queue.order() for each in pool.processes] == [[3, 5], [3, 5]]
+
+
+async def test_what_a_question_costs_is_known_elsewhere_once_its_prompt_is_built(
+    clock: FakeClock,
+) -> None:
+    pool = Pool(1, 2, clock)
+    one, two = pool.processes
+    one.ask(1, EVE)
+    await pool.settle()
+    long = two.line.submit(job(2, ADA, is_prepared=False))
+    two.ask(3, ADA)
+    for key in (4, 5):
+        one.ask(key, BEN)
+    await pool.settle()
+    assert one.line.queue.order() == [2, 4, 3, 5]
+    long.prepared(replace(job(2, ADA), cost_tokens=500))
+    await pool.settle()
+    assert one.line.queue.order() == [2, 4, 5, 3]
+
+
+async def test_a_slot_that_is_blocked_counts_for_nobody(clock: FakeClock) -> None:
+    pool = Pool(3, 2, clock)
+    one, two = pool.processes
+    for each in pool.processes:
+        each.blocked = frozenset({2})
+    first, _ = one.ask(1, EVE), one.ask(2, EVE)
+    await pool.settle()
+    waiting = [two.ask(3, BEN), one.ask(4, ADA)]
+    await pool.settle()
+    await pool.end(first)
+    assert running(waiting) == waiting[:1]
+
+
+async def test_a_slot_is_given_up_although_another_one_is_blocked(clock: FakeClock) -> None:
+    pool = Pool(2, 2, clock)
+    one, two = pool.processes
+    for each in pool.processes:
+        each.blocked = frozenset({1})
+    one.slots = frozenset({0})
+    asked = two.ask(1, ADA)
+    await pool.settle()
+    assert running([asked])
+
+
+async def test_no_slot_is_given_up_where_another_one_is_free(clock: FakeClock) -> None:
+    pool = Pool(4, 2, clock)
+    one, two = pool.processes
+    for ticket in one.ask_many(3):
+        await pool.settle()
+        await pool.end(ticket)
+    two.is_away = True
+    two.ask(1, ADA)
+    two.told = dump(two.line)
+    await pool.settle()
+    assert len(one.slots) == 3
+
+
+async def test_nobody_uses_idle_time_without_a_slot(clock: FakeClock) -> None:
+    pool = Pool(1, 2, clock)
+    for each in pool.processes:
+        each.blocked = frozenset({0})
+    await pool.settle()
+    assert not any(each.line.is_idle for each in pool.processes)
+
+
+async def test_who_was_served_is_known_until_nobody_asks_anywhere(clock: FakeClock) -> None:
+    pool = Pool(2, 2, clock)
+    one, two = pool.processes
+    first, second = one.ask(1, ADA), two.ask(2, BEN)
+    await pool.settle()
+    await pool.end(second)
+    assert two.line.queue.tags({BEN}, ()).people[BEN] > 0
+    await pool.end(first)
+    assert two.line.queue.tags({BEN}, ()).people[BEN] == 0
+
+
+async def test_a_servers_reserve_ends_where_the_line_of_all_is_twice_too_long(
+    clock: FakeClock,
+) -> None:
+    pool = Pool(1, 2, clock, QueueSettings(max_waiting=4))
+    one, two = pool.processes
+    one.ask(1, EVE)
+    await pool.settle()
+    newcomer = replace(job(99, BEN, 9), guild_id=GuildId(2))
+    for key in range(2, 9):
+        one.line.submit(job(key, key), has_place=True)
+    await pool.settle()
+    assert not two.line.refusal(newcomer)
+    one.line.submit(job(9, 9), has_place=True)
+    await pool.settle()
+    assert two.line.refusal(newcomer).startswith("Too many questions are waiting")
 
 
 async def test_slots_that_are_no_more_are_given_up(clock: FakeClock) -> None:

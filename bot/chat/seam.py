@@ -128,9 +128,6 @@ class Seam:
         if not self._same:
             self._lead += text
             text = self._lead.lstrip()
-            if not text:
-                self._lead = self._lead[:LEAD_CHARS]
-                return ""
         begun = self.said.lstrip()
         room = begun[self._same : self._same + len(text)]
         count = _common(room, text)
@@ -159,12 +156,11 @@ class Seam:
             elif not ended and _may_be_fence(held):
                 return ""
         bare = held.lstrip()
-        if not ended and (not bare or bare in tail):
+        if not ended and bare in tail:
             if not bare:
                 self._held = self._held[: len(self._held) - len(held) + LEAD_CHARS]
             return ""
         self._is_joined = True
-        self._held = ""
         for candidate in (held, bare):
             count = self._overlap(candidate, tail)
             if count:

@@ -531,3 +531,16 @@ async def test_what_stays_open_is_looked_at_ever_less_often_until_nothing_does(
     first = FIRST_AGAIN_S
     assert gaps[:6] == [first, 2 * first, 4 * first, first, 2 * first, 4 * first]
     assert max(gaps) == gaps[-1] == LAST_AGAIN_S
+
+
+async def test_what_others_ended_while_it_was_looked_at_is_not_counted(
+    harness: ResumeHarness,
+) -> None:
+    harness.store(question(1), ACCEPTED)
+
+    async def end() -> None:
+        await harness.chat.journal.close(QuestionId(1), Outcome.STOPPED)
+
+    harness.meanwhile = end
+    assert await harness.run() == 0
+    assert harness.chat.outcome(1) is Outcome.STOPPED

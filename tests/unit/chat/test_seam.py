@@ -61,7 +61,8 @@ def test_code_goes_on_in_its_block_whether_or_not_the_model_opens_it_again(
     assert joined(said, rest, [size]) == CODE
     is_inside = said.count("```") == 1 and "\n" in said[said.index("```") :]
     if is_inside and "```" in rest and not rest.startswith("`"):
-        assert joined(said, f"```python\n{rest}", [size]) == CODE
+        for mark in ("```", "~~~"):
+            assert joined(said, f"{mark}python\n{rest}", [size]) == CODE
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,10 @@ def test_code_goes_on_in_its_block_whether_or_not_the_model_opens_it_again(
         ("One, two", ", three.", "One, two, three."),
         ("a", "a", "a"),
         ("It is Paris, and it is", " Paris", "It is Paris, and it is Paris"),
+        ("Once", "", "Once"),
+        ("Paris or Pa it is", " Pa it", "Paris or Pa it is Pa it"),
+        ("The capital of Fra", "\n\nFrance is Paris.", "The capital of France is Paris."),
+        ("So:\n  x-y", "x-y z", "So:\n  x-y z"),
         ("Say: well", " ~~~ so", "Say: well ~~~ so"),
         ("It says so. And", "It says so. But no.", "It says so. But no."),
         ("It says so, and", "It says so: no.", "It says so, andIt says so: no."),
@@ -121,6 +126,7 @@ def test_thinking_is_no_part_of_what_the_model_is_told_it_said() -> None:
     [
         ("The capital of Fra", "</think>\n\nnce is Paris.", "The capital of France is Paris."),
         ("One, two,", "</think> three.", "One, two, three."),
+        ("This is a", "</think>\n\nnd so on.", "This is and so on."),
         ("One, two,", "</think> th", "One, two, th"),
         ("It is so.", "</think>\n\nAnd it stays.", "It is so.\n\nAnd it stays."),
     ],

@@ -189,14 +189,17 @@ async def test_all_of_a_persons_questions_stop_together(chat: Chat) -> None:
     assert chat.outcome(1) is Outcome.STOPPED
 
 
-async def test_a_question_that_is_being_taken_in_stops_with_its_persons_others(chat: Chat) -> None:
+@pytest.mark.parametrize("is_counted", [False, True])
+async def test_a_question_that_is_being_taken_in_stops_with_its_persons_others(
+    chat: Chat, *, is_counted: bool
+) -> None:
     stopped: list[int] = []
 
     async def stop() -> None:
         stopped.append(chat.service.stop_person(ADA.id, HOME.channel_id))
 
     chat.journal.before_accept = stop
-    await chat.service.submit(question(1), chat.sink)
+    await chat.service.submit(question(1), chat.sink, is_counted=is_counted)
     await chat.pass_time()
     assert stopped == [1]
     assert chat.outcome(1) is Outcome.STOPPED

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+
+import pytest
 
 from bot.chat.turned_away import (
     GATHER_S,
     GIVEN_UP_S,
     LATER_MARK,
     LINE_EVERY_S,
+    LINES_PER_S,
     NAMED,
     REMEMBERED,
     TOLD_EVERY_S,
@@ -214,14 +218,28 @@ async def test_what_is_counted_while_a_line_is_being_said_in_vain_is_in_the_next
     ]
 
 
-async def test_a_few_are_named_in_a_line_and_the_others_counted(clock: FakeClock) -> None:
+@pytest.mark.parametrize(("more", "words"), [(0, ""), (1, ", 1 other"), (2, ", 2 others")])
+async def test_a_few_are_named_in_a_line_and_the_others_counted(
+    clock: FakeClock, more: int, words: str
+) -> None:
     signals = FakeSignals(clock, takes_replies=False)
     away = turned_away(clock, signals)
-    for person in range(1, NAMED + 3):
+    for person in range(1, NAMED + more + 1):
         away.refuse(of(person, person), WHY)
     await clock.advance(GATHER_S + 2)
     [(_, line, _)] = signals.lines
-    assert line.endswith(f"<@{NAMED}>, 2 others). {TOO_MANY}")
+    assert line.endswith(f"<@{NAMED}>{words}). {TOO_MANY}")
+
+
+async def test_lines_to_several_channels_are_said_one_after_the_other(clock: FakeClock) -> None:
+    signals = FakeSignals(clock, takes_replies=False)
+    away = turned_away(clock, signals)
+    for number in range(1, 5):
+        away.refuse(of(number, number, channel=number), WHY)
+    await clock.advance(GATHER_S + 5)
+    at_s = [moment_s for _, _, moment_s in signals.lines]
+    assert len(at_s) == 4
+    assert all(b - a >= 1 / LINES_PER_S for a, b in itertools.pairwise(at_s))
 
 
 async def test_a_line_is_said_again_only_after_its_time(clock: FakeClock) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -300,3 +301,16 @@ async def test_a_failure_that_was_no_trial_keeps_no_circuit_open(clock: FakeCloc
     await clock.advance(5)
     fail(circuit, 1)
     assert circuit.state == "half-open"
+
+
+@pytest.mark.parametrize("alike", ["conversation", "question", "person_id"])
+async def test_failures_that_have_one_thing_in_common_open_no_circuit(
+    alike: str, clock: FakeClock
+) -> None:
+    circuit = Circuit(clock)
+    for number in range(6):
+        cause = Cause(f"conversation {number}", number, UserId(number))
+        same = {"conversation": "one", "question": 1, "person_id": UserId(1)}
+        circuit.fail(replace(cause, **{alike: same[alike]}))  # type: ignore[arg-type]
+        await clock.advance(2)
+    assert circuit.state == "closed"

@@ -239,7 +239,8 @@ async def test_lines_to_several_channels_are_said_one_after_the_other(clock: Fak
     await clock.advance(GATHER_S + 5)
     at_s = [moment_s for _, _, moment_s in signals.lines]
     assert len(at_s) == 4
-    assert all(b - a >= 1 / LINES_PER_S for a, b in itertools.pairwise(at_s))
+    gaps_s = [b - a for a, b in itertools.pairwise(at_s)]
+    assert gaps_s == [pytest.approx(1 / LINES_PER_S)] * 3
 
 
 async def test_a_line_is_said_again_only_after_its_time(clock: FakeClock) -> None:

@@ -387,7 +387,10 @@ class Database:
             await self._settled(self._commit)
         self._is_closed = True
         loop = asyncio.get_running_loop()
-        await self._settled(loop.run_in_executor(self._thread, self._worker.stop))
+        stopping = loop.run_in_executor(self._thread, self._worker.stop)
+        stopping.add_done_callback(_retrieve)
+        if not self.is_stuck:
+            await self._settled(stopping)
         self._thread.shutdown(wait=False)
 
     async def _settled(self, work: asyncio.Future[Any]) -> None:

@@ -59,6 +59,28 @@ def test_ctrl_c_amid_the_first_imports_is_told_by_the_exit_code_alone(
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
+HANGING = """
+import sys, threading
+from bot.__main__ import main
+threading.Thread(target=threading.Event().wait).start()
+sys.exit(main())
+"""
+
+
+def test_a_thread_that_hangs_keeps_no_process(tmp_path: Path) -> None:
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", HANGING, "run"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 78
+    assert "DISCORD_TOKEN: is not set" in done.stderr
+
+
 def test_a_set_up_without_an_input_asks_nobody() -> None:
     started = f'exec "{sys.executable}" -m bot init <&-'
     done = subprocess.run(  # noqa: S603 - our own code

@@ -278,6 +278,21 @@ async def test_a_disk_that_hangs_does_not_hold_up_the_answers(path: Path, clock:
         assert entry.attempts == 1
 
 
+async def test_the_end_does_not_wait_for_a_disk_that_hangs(path: Path, clock: FakeClock) -> None:
+    is_free = threading.Event()
+    database = Database(Worker(parse_location(path), clock), clock)
+    await database.start()
+    database._limit_s = 0
+    with pytest.raises(StoreError):
+        await database.write(lambda _c: is_free.wait())
+    database._limit_s = 3600
+    try:
+        async with asyncio.timeout(20):
+            await database.close()
+    finally:
+        is_free.set()
+
+
 class _SlowlyRewritten(Worker):
     """The database of a large file: rewriting it takes as long as the test wants."""
 

@@ -165,6 +165,8 @@ def wake_target(text: str) -> WakeTarget:
     if not _MAC.fullmatch(typed):
         raise ValueError("must be a MAC address such as 00:11:22:33:44:55, or none")
     digits = typed.translate(_WITHOUT_MARKS).lower()
+    if int(digits[:2], 16) & 1 or not int(digits, 16):
+        raise ValueError("must be the address of one network card, not of a group or of none")
     mac = ":".join(digits[place : place + 2] for place in range(0, 12, 2))
     if not at:
         return WakeTarget(mac)
@@ -178,6 +180,17 @@ def wake_target(text: str) -> WakeTarget:
     if not 0 < target.port <= 65_535:
         raise ValueError("must have an IPv4 address behind the @, such as @192.168.1.255")
     return target
+
+
+def excepted_host(text: str) -> str:
+    """Return the name of a host that is reached without the proxy.
+
+    Raises:
+        ValueError: It has a blank or a path in it, so it is no host's name.
+    """
+    if not text or set(text) & set(" \t/"):
+        raise ValueError("must be names of hosts such as discord.com, separated by commas")
+    return text
 
 
 def network(text: str) -> str:

@@ -112,8 +112,9 @@ def _add_proxy(found: _Collected, env: Mapping[str, str]) -> None:
     found.put(target, env[name].strip(), name)
     excepted = next((name for name in ("no_proxy", "NO_PROXY") if env.get(name, "").strip()), "")
     if excepted and Target("discord", "no_proxy") not in found.values:
-        hosts = [host.strip() for host in env[excepted].split(",")]
-        found.put(Target("discord", "no_proxy"), list(filter(None, hosts)), excepted)
+        # Other programs' networks and addresses may stand there, too, and none of them is Discord's.
+        hosts = env[excepted].replace(",", " ").split()
+        found.put(Target("discord", "no_proxy"), [h for h in hosts if "/" not in h], excepted)
 
 
 def _from_environment(env: Mapping[str, str]) -> _Collected:

@@ -114,7 +114,7 @@ class DiscordSettings(Section):
         description="Proxy through which Discord is reached, never LM Studio: http, https or socks5, with "
         "user:password@ where it wants them; HTTPS_PROXY and NO_PROXY hold when unset",
     )
-    no_proxy: tuple[str, ...] = Field(
+    no_proxy: tuple[Annotated[str, AfterValidator(addresses.excepted_host)], ...] = Field(
         (),
         description="Hosts of Discord's that are reached without the proxy, with all names below them; * for "
         "all",
@@ -305,6 +305,11 @@ class LMStudioSettings(Section):
         if (self.suspend_after_s is None) != (not self.suspend_command):
             raise ValueError(
                 "CLAWBOT_LMSTUDIO__SUSPEND_AFTER_S and CLAWBOT_LMSTUDIO__SUSPEND_COMMAND need each other"
+            )
+        if any(" " in word.strip() for word in self.suspend_command[:1]):
+            raise ValueError(
+                "CLAWBOT_LMSTUDIO__SUSPEND_COMMAND must be a program and its arguments with commas between "
+                "them, such as ssh, llm, systemctl suspend"
             )
         if self.extra_copies and self.memory_gib is None:
             raise ValueError(

@@ -259,6 +259,13 @@ def test_what_a_restriction_means_for_direct_messages_is_said() -> None:
         ({"CLAWBOT_LMSTUDIO__SUSPEND_AFTER_S": "600"}, "need each other"),
         ({"CLAWBOT_LMSTUDIO__EXTRA_COPIES": "1"}, "which bounds them"),
         ({"CLAWBOT_LMSTUDIO__SUSPEND_COMMAND": "ssh, llm, suspend"}, "need each other"),
+        (
+            {
+                "CLAWBOT_LMSTUDIO__SUSPEND_AFTER_S": "600",
+                "CLAWBOT_LMSTUDIO__SUSPEND_COMMAND": "ssh llm systemctl suspend",
+            },
+            "with commas between them",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together_are_named_in_one_sentence(
@@ -266,3 +273,28 @@ def test_settings_that_do_not_go_together_are_named_in_one_sentence(
 ) -> None:
     with pytest.raises(SettingsError, match=words):
         load_settings({"DISCORD_TOKEN": "x", **env})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("CLAWBOT_LMSTUDIO__WAKE", "00:00:00:00:00:00", "one network card"),
+        ("CLAWBOT_LMSTUDIO__WAKE", "ff:ff:ff:ff:ff:ff@192.168.1.255", "one network card"),
+        ("CLAWBOT_LMSTUDIO__WAKE", "01-00-5e-00-00-01", "one network card"),
+        ("CLAWBOT_DISCORD__NO_PROXY", "http://discord.com", "names of hosts"),
+        ("CLAWBOT_DISCORD__NO_PROXY", "discord.com discord.gg", "names of hosts"),
+    ],
+)
+def test_a_value_that_could_never_do_anything_is_refused(
+    name: str, value: str, allowed: str
+) -> None:
+    with pytest.raises(SettingsError, match=allowed):
+        load_settings({"DISCORD_TOKEN": "x", name: value})
+
+
+def test_of_no_proxy_what_is_meant_for_other_programs_is_left_out() -> None:
+    env = {
+        "HTTPS_PROXY": "http://box:3128",
+        "NO_PROXY": "localhost,10.0.0.0/8 discord.gg http://x/",
+    }
+    assert load_settings(env).settings.discord.no_proxy == ("localhost", "discord.gg")

@@ -123,4 +123,6 @@ async def test_what_a_question_comes_back_to_is_added_up(clock: FakeClock) -> No
         await clock.advance(2)
         account.enter(span)
     await clock.advance(5)
-    assert account.close(None).spans == {Span.PREPARE: 2, Span.QUEUE: 7, Span.READ: 2}
+    record = account.close(None)
+    assert record.spans == {Span.PREPARE: 2, Span.QUEUE: 7, Span.READ: 2}
+    assert record.ended_at == clock.now()

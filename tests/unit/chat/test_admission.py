@@ -9,6 +9,7 @@ import pytest
 
 from bot.chat.admission import MENTION_BY_EDIT, Admission, Decision, Rule
 from bot.core.domain import (
+    AttachmentInfo,
     ChannelId,
     GuildId,
     MessageId,
@@ -27,6 +28,7 @@ THREAD = Place(PlaceKind.THREAD, ChannelId(51), GuildId(40), parent_id=ChannelId
 POST = Place(PlaceKind.FORUM_POST, ChannelId(52), GuildId(40), parent_id=ChannelId(53))
 NESTED = Place(PlaceKind.GUILD_TEXT, ChannelId(54), GuildId(40), category_id=ChannelId(55))
 GROUP = Place(PlaceKind.GROUP_DM, ChannelId(61))
+FILE = AttachmentInfo(5, "rules.txt", "text/plain", 20, "https://cdn.discordapp.com/x")
 TO_ME: dict[str, Any] = {"mentioned_ids": frozenset({BOT_ID})}
 
 
@@ -166,6 +168,7 @@ def ruled(**rules: Any) -> Admission:
             Origin.CHANNEL,
         ),
         ({"text": "", "poll": "Red or blue?"}, {"answer_to": "every_message"}, Origin.CHANNEL),
+        ({"text": "", "attachments": (FILE,)}, {"answer_to": "every_message"}, Origin.CHANNEL),
     ],
 )
 def test_where_every_message_is_answered_those_for_others_are_not(

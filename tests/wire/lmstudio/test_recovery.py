@@ -180,6 +180,14 @@ async def test_reasoning_is_asked_for_as_the_model_allows(
         assert sandbox.completions[0].body.get("reasoning_effort") == sent
 
 
+async def test_a_server_that_refuses_to_count_is_not_asked_to_again(clock: FakeClock) -> None:
+    async with LMStudioSandbox() as sandbox, connected(clock, sandbox.base_url) as backend:
+        sandbox.answer(PARIS)
+        nodes(backend)[0].learned("qwen/qwen3-next-80b").refused_fields.add("stream_options")
+        assert (await ask(clock, backend)).text == PARIS
+        assert "stream_options" not in sandbox.completions[0].body
+
+
 async def test_that_a_model_takes_the_wish_about_thinking_is_learned_once(clock: FakeClock) -> None:
     async with LMStudioSandbox() as sandbox, connected(clock, sandbox.base_url) as backend:
         learned = nodes(backend)[0].learned("qwen/qwen3-next-80b")

@@ -8,7 +8,7 @@ import pytest
 
 from bot.chat.resume import FIRST_AGAIN_S
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
-from sandbox.lmstudio import Answer, LMStudioSandbox
+from sandbox.lmstudio import Answer, LMStudioSandbox, Model
 from tests.support.application import running, settings_for
 
 WHOLE = "\n\n".join(f"Paragraph {n} is about the lighthouse and its keeper." for n in range(60))
@@ -111,3 +111,47 @@ async def test_a_question_that_is_deleted_while_the_bot_may_not_write_goes_with_
         await discord.wait_until(lambda: "Paragraph 30" in text_in(channel), timeout_s=20)
         await ada.delete(asked)
         await discord.wait_until(lambda: not text_in(channel))
+
+
+async def test_an_answer_amid_which_the_bot_is_timed_out_is_whole_once_that_is_over(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, channel: Channel, ada: Person
+) -> None:
+    guild = channel.guild
+    assert guild is not None
+    lm.answer(Answer(WHOLE, pause_after=20))
+    async with running(settings_for(discord, lm, tmp_path)):
+        await begun(discord, ada, channel)
+        guild.time_out(discord.bot_user, discord.world.now() + 3600)
+        lm.answer(WHOLE)
+        lm.resume()
+        await discord.wait_until(lambda: "Paragraph 30" in text_in(channel), timeout_s=20)
+        guild.time_out(discord.bot_user, None)
+        await discord.wait_until(lambda: text_in(channel) == WHOLE, timeout_s=4 * FIRST_AGAIN_S)
+    assert discord.requests_to("DELETE") == []
+
+
+async def test_questions_in_line_end_with_the_places_that_are_deleted(
+    discord: DiscordSandbox, tmp_path: Path, channel: Channel, ada: Person
+) -> None:
+    guild = channel.guild
+    assert guild is not None
+    gone, parent, other = (guild.add_channel(name) for name in ("gone", "parent", "other"))
+    inner, thread = parent.add_thread("inner"), other.add_thread("thread")
+    async with LMStudioSandbox([Model("m", parallel=1)]) as lm:
+        lm.answer(Answer(WHOLE, pause_after=20))
+        async with running(settings_for(discord, lm, tmp_path)):
+            first = await begun(discord, ada, channel)
+            for place in (gone, inner, thread):
+                person = discord.add_user(f"In {place.name}")
+                guild.add_member(person)
+                asked = await person.mention(place, "And you?")
+                await discord.wait_reply(asked)  # its place in line
+            lm.answer("Fine.")
+            for place in (gone, parent, thread):
+                place.delete()
+            lm.resume()
+            await discord.wait_until(lambda: text_in(channel) == WHOLE, timeout_s=20)
+            again = await ada.mention(channel, "And you?")
+            await discord.wait_reply(again, until=lambda reply: reply.content == "Fine.")
+        assert discord.replies(first)
+        assert len(lm.completions) == 2

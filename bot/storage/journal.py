@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -143,6 +144,7 @@ class SqlJournal:
         self._open: OrderedDict[QuestionId, JournalEntry] = OrderedDict()
         self._newest: QuestionId | None = None
         self._unsaved: set[QuestionId] = set()
+        self._accepting: set[QuestionId] = set()
         self._forgotten: Recent[QuestionId, None] = Recent(FORGOTTEN)
         self._channels: OrderedDict[ChannelId, MessageId] = OrderedDict()
         self._unsaved_channels: dict[ChannelId, MessageId] = {}
@@ -192,10 +194,13 @@ class SqlJournal:
             self._newest = max(self._newest, question.id)
         if self._database.is_degraded:
             return await self._accept_degraded(entry)
+        self._accepting.add(question.id)
         try:
             is_new = await self._database.write(lambda c: journal_sql.insert_entry(c, entry))
         except StoreError:
             return await self._accept_degraded(entry)
+        finally:
+            self._accepting.discard(question.id)
         if not is_new:
             self._open.pop(question.id, None)
         self._tidying.wrote(journal_sql.ROW_BYTES)
@@ -466,7 +471,10 @@ class SqlJournal:
         """Store what memory holds: all of it in a fresh database, otherwise what changed."""
         if is_fresh:
             self._newest = None  # it may be another database, which knows more
-            self._unsaved.update(self._open)
+            accepting = [self._open[question_id] for question_id in self._accepting]
+            self._unsaved.update(self._open.keys() - self._accepting)
+            for entry in accepting:  # it may turn out to be known, and then stays as it is
+                await self._database.write(partial(journal_sql.insert_entry, entry=entry))
             self._unsaved_channels = dict(self._channels)
         while batch := [self._open[i] for i in islice(self._unsaved, BATCH)]:
             await self._write(batch, journal_sql.save_with_asking)

@@ -286,3 +286,19 @@ async def test_what_another_program_writes_in_order_is_no_damage(
         assert await journal.accept(question(3))
         await drain(database)
     assert not errors_in(caplog)
+
+
+async def test_an_ended_question_stays_ended_where_it_comes_again_as_the_file_is_lost(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    path = tmp_path / "clawbot.db"
+    async with open_database(path, clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        assert await journal.accept(question(1))
+        await journal.close(QuestionId(1), Outcome.DELIVERED)
+        _deleted(path)
+        assert not await journal.accept(question(1))
+        entry = await journal.entry(QuestionId(1))
+        assert entry is not None
+        assert entry.outcome is Outcome.DELIVERED
+        assert await journal.pending() == []

@@ -141,3 +141,11 @@ def test_blanks_behind_the_thinking_are_kept_where_they_separate_words(
 def test_thinking_before_the_rest_is_left_out_also_without_an_opening_tag(size: int) -> None:
     rest = "Where was I? At Fra.</think>nce is Paris."
     assert joined("Hm.</think>The capital of Fra", rest, [size], expecting=True) == PROSE[:31]
+
+
+@pytest.mark.parametrize("size", [1, 4, 500])
+@pytest.mark.parametrize("mark", ["```python\n", "~~~python\n", "  ```python\n", ""])
+def test_a_block_that_was_opened_far_back_is_gone_on_with(mark: str, size: int) -> None:
+    said = "Here:\n\n```python\n" + "".join(f"value_{n} = {n}\n" for n in range(60))
+    rest = "`quoted` = 1\nprint()\n```\nThat is all."
+    assert joined(said, f"{mark}{rest}", [size]) == said + rest

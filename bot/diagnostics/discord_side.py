@@ -36,7 +36,11 @@ class NoAnswer(Enum):
     )
     NO_PROXY = (
         "The proxy to Discord doesn't answer, or doesn't let the bot through.",
-        "Check address, port, user and password in CLAWBOT_DISCORD__PROXY (or HTTPS_PROXY).",
+        "Check address and port in CLAWBOT_DISCORD__PROXY (or HTTPS_PROXY), and what the proxy allows.",
+    )
+    NO_PROXY_LOGIN = (
+        "The proxy to Discord wants another user and password.",
+        "Write them into CLAWBOT_DISCORD__PROXY (or HTTPS_PROXY): http://user:password@host:3128, an @ as %40.",
     )
 
 

@@ -36,6 +36,10 @@ class ProxyFailedError(aiohttp.ClientOSError):
     """The proxy doesn't let us through; the text says why, without its address."""
 
 
+class ProxyLoginError(ProxyFailedError):
+    """The proxy wants another user and password."""
+
+
 class _Connector(ProxyConnector):
     """Connections through one proxy, whose failures are those of any connection; to some hosts, direct ones.
 
@@ -67,17 +71,19 @@ class _Connector(ProxyConnector):
         except ProxyConnectionError as exc:
             raise ProxyFailedError(errno.ECONNREFUSED, "the proxy can't be reached") from exc
         except ProxyError as exc:
-            raise ProxyFailedError(errno.EACCES, _why(exc)) from exc
+            raise _refusal(exc) from exc
 
 
-def _why(exc: ProxyError) -> str:
+def _refusal(exc: ProxyError) -> ProxyFailedError:
     if exc.error_code == _PASSWORD_WANTED or "auth" in str(exc).lower():
-        return "the proxy wants another user and password"
-    return "the proxy doesn't let us through"
+        return ProxyLoginError(errno.EACCES, "the proxy wants another user and password")
+    return ProxyFailedError(errno.EACCES, "the proxy doesn't let us through")
 
 
 def no_answer(exc: BaseException) -> NoAnswer:
     """Return why there is no answer of Discord's, by what discord.py raised."""
+    if isinstance(exc, ProxyLoginError):
+        return NoAnswer.NO_PROXY_LOGIN
     if isinstance(exc, ProxyFailedError):
         return NoAnswer.NO_PROXY
     if isinstance(exc, aiohttp.ClientConnectorDNSError | socket.gaierror):

@@ -119,3 +119,19 @@ async def test_a_proxy_that_speaks_tls_is_trusted_by_its_certificate(
         done = await run_clawbot("check", folder=tmp_path, environment=environment)
         assert done.code == 69
     assert "secret" not in done.out + done.err
+
+
+@pytest.mark.parametrize("kind", ["http", "socks5"])
+@pytest.mark.parametrize("login", ["", "ada:wr0ng@"])
+async def test_a_check_names_a_wrong_login_at_the_proxy(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, kind: str, login: str
+) -> None:
+    async with local_proxy(LocalProxy(kind, "ada:s3cret", hide(discord))) as proxy:
+        environment = environment_between(
+            discord, lm, tmp_path / "data",
+            CLAWBOT_DISCORD__PROXY=proxy.address.replace("ada:s3cret@", login),
+        )  # fmt: skip
+        done = await run_clawbot("check", folder=tmp_path, environment=environment)
+    assert done.code == 69
+    assert "The proxy to Discord wants another user and password." in done.out
+    assert "wr0ng" not in done.out + done.err

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.adversarial import SIZES, counted, is_linear
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_ten_times_the_text_is_about_ten_times_the_work() -> None:
     rows = counted(["--few"])
     assert len({function for function, _, _ in rows}) > 25

@@ -143,9 +143,23 @@ def test_thinking_before_the_rest_is_left_out_also_without_an_opening_tag(size: 
     assert joined("Hm.</think>The capital of Fra", rest, [size], expecting=True) == PROSE[:31]
 
 
-@pytest.mark.parametrize("size", [1, 4, 500])
+@pytest.mark.parametrize("size", [1, 3, 4, 9, 500])
 @pytest.mark.parametrize("mark", ["```python\n", "~~~python\n", "  ```python\n", ""])
 def test_a_block_that_was_opened_far_back_is_gone_on_with(mark: str, size: int) -> None:
     said = "Here:\n\n```python\n" + "".join(f"value_{n} = {n}\n" for n in range(60))
     rest = "`quoted` = 1\nprint()\n```\nThat is all."
     assert joined(said, f"{mark}{rest}", [size]) == said + rest
+
+
+@pytest.mark.parametrize(("mark", "left"), [("```", ""), ("~~~", ""), ("``", "``python\n")])
+def test_a_block_is_opened_again_also_where_its_mark_comes_alone(mark: str, left: str) -> None:
+    said = "Here:\n\n```python\n" + "".join(f"value_{n} = {n}\n" for n in range(60))
+    seam = Seam(said, [], expect_missing_opening=False)
+    pieces = [seam.take(TextDelta(each)).content for each in (mark, "python\n", "print()\n")]
+    assert "".join(pieces) + seam.finish() == f"{left}print()\n"
+
+
+def test_a_mark_that_closes_a_block_is_not_held_back() -> None:
+    seam = Seam("Here:\n\n```python\nprint()\n", [], expect_missing_opening=False)
+    pieces = [seam.take(TextDelta(each)).content for each in ("```", "\n", "That is all.")]
+    assert "".join(pieces) == "```\nThat is all."

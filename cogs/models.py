@@ -308,7 +308,7 @@ class ModelsCog(commands.Cog):
         """Wake the model's machine, where it sleeps."""
         _gate.require_owner(interaction)
         backend = self._services.backend
-        stage = backend.wake()
+        stage = await backend.wake_now()
         if stage is not None:
             await _respond.say(interaction, stage_line(stage, 0.0).removeprefix(STAGE_PREFIX))
         elif backend.is_available():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from bot.core.clock import Clock
+from bot.core.clock import Clock, within
 from bot.core.domain import ChatEvent, ChatRequest, LoadOptions, ModelInfo, Stage, StageKind
 from bot.core.errors import BackendError, ConfigurationError
 from bot.core.ports import Capacity, LoadedModel, ServerState
@@ -33,6 +33,9 @@ from bot.lmstudio.transport import (
 from config.settings import LMStudioSettings
 
 _log = logging.getLogger(__name__)
+
+WAKE_LOOK_S: Final = 5.0
+"""Seconds for a new look at machines before they are woken by command; a local network knows in 3 that one is off."""
 
 _AS_IT_LIKES: Final = LoadOptions()
 LOOK_S: Final = 5.0
@@ -185,6 +188,14 @@ class LMStudioBackend:
     def is_loading(self) -> bool:
         """Return whether no server answers only because the model is still being loaded."""
         return self._fleet.is_loading()
+
+    async def wake_now(self) -> Stage | None:
+        """As ``wake``, after a new look at those that answered: one may have fallen asleep since."""
+        wakeable = [m.node for m in self.roster.members if m.waker is not None]
+        looks = [node.refresh() for node in wakeable if not node.is_asleep]
+        with suppress(TimeoutError):
+            await within(self._clock, asyncio.gather(*looks), WAKE_LOOK_S)
+        return self.wake()
 
     def wake(self) -> Stage | None:
         """Have the machines woken that don't answer; returns the stage where one can be woken."""

@@ -47,6 +47,26 @@ async def test_twenty_waiting_questions_wake_the_machine_and_are_answered_once_e
     assert order == sorted(order)
 
 
+async def test_a_machine_that_fell_asleep_a_moment_ago_is_woken_by_command(
+    discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channel: Channel, tmp_path: Path
+) -> None:
+    settings = settings_for(
+        discord, lm, tmp_path,
+        CLAWBOT_LMSTUDIO__WAKE=f"{MAC}@127.0.0.1:9",
+        CLAWBOT_LMSTUDIO__HEALTH_INTERVAL_S="600",
+        CLAWBOT_OWNER_IDS=str(ada.id),
+    )  # fmt: skip
+    async with running(settings):
+        said = []
+        for _ in range(2):
+            waking = await ada.slash(channel, "model wake")
+            await waking.wait_response()
+            said.append(waking.content)
+            await lm.sleep(MAC)
+    assert said[0] == "The model's machine is awake."
+    assert said[1].startswith("Waking the model's machine")
+
+
 async def test_while_the_machine_wakes_the_first_line_says_so(
     discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channel: Channel, tmp_path: Path
 ) -> None:

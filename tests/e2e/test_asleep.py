@@ -57,14 +57,15 @@ async def test_a_machine_that_fell_asleep_a_moment_ago_is_woken_by_command(
         CLAWBOT_OWNER_IDS=str(ada.id),
     )  # fmt: skip
     async with running(settings):
-        said = []
-        for _ in range(2):
-            waking = await ada.slash(channel, "model wake")
-            await waking.wait_response()
-            said.append(waking.content)
-            await lm.sleep(MAC)
-    assert said[0] == "The model's machine is awake."
-    assert said[1].startswith("Waking the model's machine")
+        first = await ada.slash(channel, "model wake")
+        await discord.wait_until(
+            lambda: first.content == "The model's machine is awake.", timeout_s=20
+        )
+        await lm.sleep(MAC)
+        second = await ada.slash(channel, "model wake")
+        await discord.wait_until(
+            lambda: second.content.startswith("Waking the model's machine"), timeout_s=20
+        )
 
 
 async def test_while_the_machine_wakes_the_first_line_says_so(

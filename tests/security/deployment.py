@@ -369,7 +369,7 @@ OpenDeployment = Callable[..., contextlib.AbstractAsyncContextManager[Deployment
 
 
 @contextlib.asynccontextmanager
-async def open_house(
+async def open_deployment(
     folder: Path,
     *,
     factor: float = 10.0,

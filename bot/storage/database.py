@@ -64,6 +64,9 @@ DEGRADED: Final = (
 LIMIT_S: Final = 10.0
 """Seconds of real time that a caller waits for the database's thread; a disk may hang for minutes."""
 
+SLOW_S: Final = 1.0
+"""Seconds of real time after which a caller's waiting counts as a first sign of a fault."""
+
 REWRITING_LIMIT_S: Final = 300.0
 """The same for one that has a large file rewritten."""
 
@@ -271,7 +274,11 @@ class Database:
         """Wait for the thread, but no longer than the limit; what it does is done all the same."""
         done.add_done_callback(_retrieve)
         if not done.done():
-            await asyncio.wait((done,), timeout=self._limit_s if limit_s is None else limit_s)
+            limit_s = self._limit_s if limit_s is None else limit_s
+            await asyncio.wait((done,), timeout=min(SLOW_S, limit_s))
+            if not done.done():
+                self._on_fault()
+                await asyncio.wait((done,), timeout=max(0.0, limit_s - SLOW_S))
         rewriting = self._rewriting
         if not (done.done() or rewriting is None or rewriting.done() or rewriting is done):
             # There is one thread: who comes while a large file is rewritten waits for that, too.
@@ -417,7 +424,7 @@ async def open_database(
         clock: For timestamps and the pace of recovery.
         limit_s: How long a caller waits for the disk, in seconds.
         guard: What each transaction that writes begins with; it raises where nothing may be written.
-        on_fault: Called as soon as the storage fails.
+        on_fault: Called as soon as the storage fails, or has let somebody wait for ``SLOW_S``.
 
     Raises:
         ConfigurationError: URL, permissions or schema are wrong.

@@ -278,6 +278,22 @@ async def test_a_disk_that_hangs_does_not_hold_up_the_answers(path: Path, clock:
         assert entry.attempts == 1
 
 
+async def test_who_waits_for_long_tells_of_it_before_the_limit(
+    path: Path, clock: FakeClock
+) -> None:
+    is_free, is_told = threading.Event(), asyncio.Event()
+    async with open_database(path, clock, on_fault=is_told.set) as database:
+        waiting = asyncio.create_task(database.write(lambda _c: is_free.wait()))
+        try:
+            async with asyncio.timeout(9):  # the limit is 10
+                await is_told.wait()
+            assert not waiting.done()
+            assert not database.is_degraded
+        finally:
+            is_free.set()
+        assert await waiting
+
+
 async def test_the_end_does_not_wait_for_a_disk_that_hangs(path: Path, clock: FakeClock) -> None:
     is_free = threading.Event()
     database = Database(Worker(parse_location(path), clock), clock)

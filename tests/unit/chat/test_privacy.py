@@ -53,21 +53,14 @@ class Channels:
     """What stands in each channel: the messages that a cache reads."""
 
     def __init__(self) -> None:
-        self.messages: dict[Place, list[IncomingMessage]] = {}
+        self._sources = FakeSources()
+        self.messages = self._sources.messages
 
     async def fetch_message(self, place: Place, message_id: MessageId) -> IncomingMessage | None:
-        return next((m for m in self.messages.get(place, ()) if m.id == message_id), None)
+        return await self._sources.fetch(place, message_id)
 
-    async def fetch_history(
-        self,
-        place: Place,
-        *,
-        before: MessageId | None = None,
-        after: MessageId | None = None,
-        limit: int = 50,
-    ) -> Sequence[IncomingMessage]:
-        found = [m for m in self.messages.get(place, ()) if before is None or m.id < before]
-        return [m for m in found if after is None or m.id > after][-limit:]
+    async def fetch_history(self, place: Place, **window: Any) -> Sequence[IncomingMessage]:
+        return await self._sources.history(place, **window)
 
     async def fetch_starter(self, place: Place) -> IncomingMessage | None:
         return None if place in self.messages else message()

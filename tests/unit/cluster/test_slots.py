@@ -14,9 +14,18 @@ from bot.diagnostics.queue_report import queue_text
 from bot.queue.scheduler import Ticket
 from config.settings import QueueSettings
 from tests.support.clock import FakeClock, settle
-from tests.unit.cluster.processes import Pool, job, running
+from tests.unit.cluster.processes import Pool, Process, job, running
 
 ADA, BEN, EVE = 1, 2, 3
+
+
+async def one_slot_in_use(clock: FakeClock) -> tuple[Pool, Process, Process, Ticket]:
+    """Return two processes and the question of the first that has the only slot."""
+    pool = Pool(1, 2, clock)
+    one, two = pool.processes
+    asked = one.ask(1, EVE)
+    await pool.settle()
+    return pool, one, two, asked
 
 
 async def test_one_process_alone_has_all_slots_and_tells_nobody(clock: FakeClock) -> None:
@@ -84,10 +93,7 @@ async def test_a_person_who_asks_through_two_processes_counts_once(clock: FakeCl
 
 
 async def test_places_are_those_among_the_questions_of_all(clock: FakeClock) -> None:
-    pool = Pool(1, 2, clock)
-    one, two = pool.processes
-    one.ask(1, EVE)
-    await pool.settle()
+    pool, one, two, _ = await one_slot_in_use(clock)
     first, second = one.ask(2, ADA), two.ask(3, BEN)
     third = one.ask(4, ADA)
     await pool.settle()
@@ -116,10 +122,7 @@ async def test_the_bounds_of_the_line_count_all_processes(clock: FakeClock) -> N
 
 
 async def test_a_question_that_is_stopped_elsewhere_leaves_the_line_here(clock: FakeClock) -> None:
-    pool = Pool(1, 2, clock)
-    one, two = pool.processes
-    one.ask(1, EVE)
-    await pool.settle()
+    pool, one, two, _ = await one_slot_in_use(clock)
     gone, here = one.ask(2, ADA), two.ask(3, BEN)
     await pool.settle()
     assert here.position == 2
@@ -166,10 +169,7 @@ async def test_what_another_version_tells_otherwise_hinders_nobody(clock: FakeCl
 
 
 async def test_what_a_process_that_is_gone_has_told_is_forgotten(clock: FakeClock) -> None:
-    pool = Pool(1, 2, clock)
-    one, two = pool.processes
-    one.ask(1, EVE)
-    await pool.settle()
+    pool, one, two, _ = await one_slot_in_use(clock)
     one.ask(2, ADA)
     here = two.ask(3, BEN)
     await pool.settle()
@@ -199,10 +199,7 @@ async def test_slots_of_one_that_is_gone_are_not_counted_on_while_they_are_block
 async def test_a_slot_that_nobody_takes_whose_turn_it_is_goes_to_whoever_wants_it(
     clock: FakeClock,
 ) -> None:
-    pool = Pool(1, 2, clock)
-    stuck, other = pool.processes
-    first = stuck.ask(1, EVE)
-    await pool.settle()
+    pool, stuck, other, first = await one_slot_in_use(clock)
     stuck.ask(2, ADA)
     here = other.ask(3, BEN)
     await pool.settle()
@@ -221,10 +218,7 @@ async def test_a_slot_that_nobody_takes_whose_turn_it_is_goes_to_whoever_wants_i
 async def test_questions_whose_prompt_is_being_built_let_those_of_others_pass(
     clock: FakeClock,
 ) -> None:
-    pool = Pool(1, 2, clock)
-    one, two = pool.processes
-    first = one.ask(1, EVE)
-    await pool.settle()
+    pool, one, two, first = await one_slot_in_use(clock)
     slow = one.line.submit(job(2, ADA, is_prepared=False))
     await pool.settle()
     here = two.ask(3, BEN)
@@ -237,10 +231,7 @@ async def test_questions_whose_prompt_is_being_built_let_those_of_others_pass(
 async def test_a_process_that_cannot_reach_the_model_keeps_no_slot_from_the_others(
     clock: FakeClock,
 ) -> None:
-    pool = Pool(1, 2, clock)
-    one, two = pool.processes
-    first = one.ask(1, EVE)
-    await pool.settle()
+    pool, one, two, first = await one_slot_in_use(clock)
     one.ask(2, ADA)
     here = two.ask(3, BEN)
     await pool.settle()
@@ -266,10 +257,7 @@ async def test_all_answers_share_the_context_wherever_they_are_written(clock: Fa
 
 
 async def test_the_report_shows_the_questions_of_all(clock: FakeClock) -> None:
-    pool = Pool(1, 2, clock)
-    one, two = pool.processes
-    one.ask(1, EVE)
-    await pool.settle()
+    pool, one, two, _ = await one_slot_in_use(clock)
     one.ask(2, ADA)
     two.ask(3, BEN)
     await pool.settle()
@@ -294,10 +282,7 @@ async def test_a_slot_comes_while_the_prompt_is_being_built_and_no_more_than_one
 async def test_of_two_questions_of_a_person_the_earlier_one_is_first_wherever_it_was_asked(
     clock: FakeClock,
 ) -> None:
-    pool = Pool(1, 2, clock)
-    one, two = pool.processes
-    one.ask(1, EVE)
-    await pool.settle()
+    pool, one, two, _ = await one_slot_in_use(clock)
     two.ask(5, ADA)
     one.ask(3, ADA)
     await pool.settle()
@@ -307,10 +292,7 @@ async def test_of_two_questions_of_a_person_the_earlier_one_is_first_wherever_it
 async def test_what_a_question_costs_is_known_elsewhere_once_its_prompt_is_built(
     clock: FakeClock,
 ) -> None:
-    pool = Pool(1, 2, clock)
-    one, two = pool.processes
-    one.ask(1, EVE)
-    await pool.settle()
+    pool, one, two, _ = await one_slot_in_use(clock)
     long = two.line.submit(job(2, ADA, is_prepared=False))
     two.ask(3, ADA)
     for key in (4, 5):

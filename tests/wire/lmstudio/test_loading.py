@@ -108,71 +108,82 @@ async def test_a_load_whose_answer_is_lost_fails_where_nothing_comes_of_it(
     assert isinstance(found, errors.DisconnectedError)
 
 
+class LeftLoad:
+    """A server whose first load is still going on when its client leaves.
+
+    Args:
+        clock: Of the test.
+        goes_on: The model is loaded 45 s after that load began; else it was given up.
+    """
+
+    def __init__(self, clock: FakeClock, *, goes_on: bool) -> None:
+        self.asked: list[float] = []
+        self._clock = clock
+        self._goes_on = goes_on
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the model is loaded."""
+        return self._goes_on and bool(self.asked) and self._clock.monotonic() - self.asked[0] >= 45
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request, and note when a load was asked for."""
+        is_there, is_load = self.is_there, request.path.endswith("/load")
+        if request.method == "GET":
+            instances = [{"id": "a/b", "config": {"context_length": 4096}}] if is_there else []
+            model = {"type": "llm", "key": "a/b", "loaded_instances": instances}
+            return web.json_response({"models": [model]})
+        if is_load or not is_there:
+            self.asked.append(self._clock.monotonic())
+        if len(self.asked) == 1 and not is_there:
+            await asyncio.Event().wait()  # it loads until its client has left
+        if is_load:
+            return web.json_response({"instance_id": "a/b"})
+        return web.Response(body=ANSWER, content_type="text/event-stream")
+
+    async def begun(self) -> None:
+        """Let the time pass until the load was asked for."""
+        for _ in range(100):
+            await self._clock.advance(0 if self.asked else 0.25)
+
+
 @pytest.mark.parametrize("by", ["command", "question"])
 @pytest.mark.parametrize("goes_on", [True, False])
 async def test_a_load_that_was_left_midway_is_waited_for_and_not_asked_for_again(
     by: str, goes_on: bool, clock: FakeClock
 ) -> None:
-    asked: list[float] = []
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        is_there = goes_on and bool(asked) and clock.monotonic() - asked[0] >= 45
-        instances = [{"id": "a/b", "config": {"context_length": 4096}}] if is_there else []
-        if request.method == "GET":
-            model = {"type": "llm", "key": "a/b", "loaded_instances": instances}
-            return web.json_response({"models": [model]})
-        if not is_there:
-            asked.append(clock.monotonic())
-        if len(asked) == 1 and not is_there:
-            await asyncio.Event().wait()  # it loads until its client has left
-        if request.path.endswith("/load"):
-            return web.json_response({"instance_id": "a/b"})
-        return web.Response(body=ANSWER, content_type="text/event-stream")
+    server = LeftLoad(clock, goes_on=goes_on)
 
     def ask(backend: LMStudioBackend) -> Coroutine[Any, Any, object]:
         if by == "command":
             return backend.load_model("a/b")
         return listen(backend, a_request(model="a/b"))
 
-    async with serving(handle) as url, connected(clock, url) as backend:
+    async with serving(server.handle) as url, connected(clock, url) as backend:
         first = asyncio.create_task(ask(backend))
-        for _ in range(100):
-            await clock.advance(0 if asked else 0.25)
+        await server.begun()
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
         await clock.advance(5)
         await passing(clock, ask(backend))
         if goes_on:
-            assert len(asked) == 1
+            assert len(server.asked) == 1
         else:
-            assert len(asked) == 2
-            assert 60 <= asked[1] - asked[0] < 100
+            assert len(server.asked) == 2
+            assert 60 <= server.asked[1] - server.asked[0] < 100
 
 
 @pytest.mark.parametrize("goes_on", [True, False])
 async def test_a_load_that_a_kill_left_is_waited_for_by_the_next_run(
     goes_on: bool, clock: FakeClock
 ) -> None:
-    asked: list[float] = []
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        is_there = goes_on and bool(asked) and clock.monotonic() - asked[0] >= 45
-        instances = [{"id": "a/b", "config": {"context_length": 4096}}] if is_there else []
-        if request.method == "GET":
-            model = {"type": "llm", "key": "a/b", "loaded_instances": instances}
-            return web.json_response({"models": [model]})
-        asked.append(clock.monotonic())
-        if len(asked) == 1:
-            await asyncio.Event().wait()
-        return web.json_response({"instance_id": "a/b"})
-
+    server = LeftLoad(clock, goes_on=goes_on)
     saved: list[object] = []
-    async with serving(handle) as url:
+    async with serving(server.handle) as url:
         async with connected(clock, url) as killed:
             killed.roster.on_loading(lambda: saved.append(killed.roster.loads()))
             first = asyncio.create_task(killed.load_model("a/b"))
-            for _ in range(100):
-                await clock.advance(0 if asked else 0.25)
+            await server.begun()
             stored = json.loads(json.dumps(saved[-1]))
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
@@ -184,7 +195,7 @@ async def test_a_load_that_a_kill_left_is_waited_for_by_the_next_run(
             await clock.advance(600)
             later.roster.take_up_loads(stored)
             assert later.roster.loads() == []
-    assert len(asked) == (1 if goes_on else 2)
+    assert len(server.asked) == (1 if goes_on else 2)
 
 
 @pytest.mark.parametrize(

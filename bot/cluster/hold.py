@@ -172,7 +172,7 @@ class Hold(ABC, Generic[_S]):
             await self._sure.wait()
 
     def doubt(self) -> None:
-        """Look at once, and let nothing be posted before: the database failed.
+        """Look at once, and let nothing be posted before: the database failed, or is silent.
 
         A look that is under way doesn't count: it may have been answered before the failure.
         """

@@ -122,7 +122,7 @@ class Lead(Protocol):
         ...
 
     def doubt(self) -> None:
-        """Take note that the database failed."""
+        """Take note that the database failed, or lets somebody wait for long."""
         ...
 
     @property

@@ -135,6 +135,9 @@ class AnswerActions:
         if asked is None:
             await _respond.say(interaction, ASKED_NO_MORE)
             return
+        if await self._is_asked_anew(newest, shown_id):
+            await _respond.say(interaction, RUNNING_AGAIN)
+            return
         if _gate.admission(self._client).refusal(asked.asker, asked.place):
             await _respond.say(interaction, MAY_NOT_ASK)
             return
@@ -150,6 +153,14 @@ class AnswerActions:
         sink = _sink.message_sink(self._client, question.place, source_id)
         give = _respond.Acknowledgement(interaction).give
         await self._services.chat.submit(question, sink, replaces=newest.posted, acknowledge=give)
+
+    async def _is_asked_anew(self, entry: JournalEntry, shown_id: MessageId) -> bool:
+        """Return whether an edit that was seen meanwhile is being answered in an answer's place."""
+        newest = await self._services.journal.entry_of_message(shown_id) or entry
+        if newest.question.id != entry.question.id:
+            return True
+        asked_now = map(self._services.chat.asked_now, [m.id for m in entry.question.messages])
+        return any(each is not None and each.id != entry.question.id for each in asked_now)
 
     async def _as_asked_now(self, question: Question) -> Question | None:
         """Return a question in the words that its message has now; ``None`` when it is deleted."""
@@ -260,6 +271,12 @@ class AnswerActions:
         self._services.chat.check_rate(asked)  # before anything is asked of Discord for it
         changed_at = message.edited_at or message.created_at
         posted = await self._still_there(entry)
+        newest = await self._services.journal.newest_asked_in(message.id) or entry
+        asks_now = self._services.chat.asked_now(message.id) or newest.question
+        if asks_now.text == asked.text:  # somebody pressed Regenerate meanwhile
+            return True
+        if newest.question.id != entry.question.id:
+            posted = newest.posted
         await self._ask_anew(asked, message.id, changed_at, posted)
         return True
 

@@ -359,11 +359,16 @@ class ChatService:
                 was_open = was_open or (has_ended and is_asked_there)
         return was_open
 
-    def burst_with(self, message_id: MessageId) -> Question | None:
-        """Return the newest question of several messages, this one among them, not answered yet."""
+    def asked_now(self, message_id: MessageId) -> Question | None:
+        """Return the newest question that a message asks, being accepted or not answered yet."""
         going_on = (r.question for r in self._replies.values() if not r.is_ending)
         found = [q for q in (*going_on, *self._accepting.values()) if _asks_in(q, message_id)]
-        return found[-1] if found and len(found[-1].messages) > 1 else None
+        return found[-1] if found else None
+
+    def burst_with(self, message_id: MessageId) -> Question | None:
+        """Return the newest question of several messages, this one among them, not answered yet."""
+        found = self.asked_now(message_id)
+        return found if found is not None and len(found.messages) > 1 else None
 
     def place_gone(self, *, channel_id: ChannelId | None, guild_id: GuildId | None) -> None:
         """End the work in a channel that is gone, or in a guild that the bot was removed from for now."""

@@ -292,15 +292,15 @@ class _Spellings:
         known = sorted(set(names), key=lambda name: (-len(name), name))
         forms = [form for name in known for form in _forms(name)]
         self._pattern = re.compile("|".join(re.escape(form) for form in forms), re.IGNORECASE)
-        self._partials = prefixes([form.lower() for form in forms])
-        self._is_empty = not forms
+        self._lowered = [form.lower() for form in forms]
 
     def match(self, text: str, start: int) -> int | None:
-        found = None if self._is_empty else self._pattern.match(text, start)
+        found = self._pattern.match(text, start) if self._lowered else None
         return found.end() if found else None
 
     def may_match(self, text: str) -> bool:
-        return text.lower() in self._partials
+        begun = text.lower()
+        return any(form.startswith(begun) and form != begun for form in self._lowered)
 
 
 def _forms(name: str) -> tuple[str, ...]:

@@ -1,11 +1,14 @@
-"""What the buttons below an answer do, and what an edited question does."""
+"""Who may press the buttons below an answer, what these do, and what an edited question does."""
 
 from __future__ import annotations
 
 import io
 import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any, Self
 
 import discord
 
@@ -13,7 +16,7 @@ from bot.chat.backfill import DISCORD_EPOCH_MS
 from bot.chat.reply import Ending
 from bot.chat.seam import GO_ON
 from bot.chat.whose_words import proxied
-from bot.core.clock import within
+from bot.core.clock import Clock, within
 from bot.core.domain import IncomingMessage, MessageId, Origin, Question, QuestionId, UserId
 from bot.core.errors import DeliveryError
 from bot.core.notices import LOST, notice, without_known
@@ -22,7 +25,8 @@ from bot.core.wording import plain_reason
 from bot.delivery.delivery import quiet_lines
 from bot.delivery.splitter import MESSAGE_UNITS, split, units
 from bot.gateway.client import ClawbotClient, Interaction
-from cogs import _buttons, _convert, _gate, _respond, _review, _sink
+from cogs import _convert, _gate, _respond, _review, _sink
+from cogs._convert import BUTTON_ID, Button
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +42,64 @@ CLOSING_S = 0.5
 """Seconds that a press waits for an answer which stands, and whose question is about to be closed."""
 SHOWN_CHARS = 1900
 """Longer thinking comes as a file."""
+NOT_YOURS = "Only the person who asked, or a moderator, can use this button."
+
+Press = Callable[[QuestionId, discord.Interaction[Any]], Awaitable[None]]
+"""Does what a button says for its question, and answers the interaction; what it raises is explained."""
+
+AnswerItem = discord.ui.DynamicItem[discord.ui.Button[discord.ui.View]]
+
+
+def answer_button(presses: Mapping[Button, Press], clock: Clock) -> type[AnswerItem]:
+    """Return the class to give to ``Client.add_dynamic_items``: presses of all answers, old and new, reach it.
+
+    Args:
+        presses: What each button does.
+        clock: Tells when a press has to be acknowledged.
+    """
+
+    class AnswerButton(AnswerItem, template=BUTTON_ID):
+        """One button of an answer, rebuilt from its id at every press."""
+
+        def __init__(self, action: Button, question_id: QuestionId, asker_id: UserId) -> None:
+            super().__init__(_convert.button(action, question_id, asker_id))
+            self._action = action
+            self._question_id = question_id
+            self._asker_id = asker_id
+
+        @classmethod
+        async def from_custom_id(
+            cls,
+            interaction: discord.Interaction[Any],  # noqa: ARG003 - discord.py's signature
+            item: discord.ui.Item[Any],  # noqa: ARG003
+            match: re.Match[str],
+            /,
+        ) -> Self:
+            """Read the id back."""
+            question_id = QuestionId(int(match["question"]))
+            return cls(Button(match["action"]), question_id, UserId(int(match["asker"])))
+
+        async def callback(self, interaction: discord.Interaction[Any]) -> None:
+            """Do what the button says, or say why not."""
+            try:
+                if not may_press(interaction, self._asker_id):
+                    await _respond.say(interaction, NOT_YOURS)
+                    return
+                async with _respond.in_time(interaction, clock):
+                    await presses[self._action](self._question_id, interaction)
+                if not interaction.response.is_done():
+                    await interaction.response.defer()
+            except Exception as exc:  # noqa: BLE001 - the seam to Discord's components
+                await _respond.failure(interaction, exc)
+
+    return AnswerButton
+
+
+def may_press(interaction: discord.Interaction[Any], asker_id: UserId) -> bool:
+    """Return whether somebody may use an answer's buttons: its asker, or a moderator there."""
+    if interaction.user.id == asker_id:
+        return True
+    return interaction.guild_id is not None and interaction.permissions.manage_messages
 
 
 class AnswerActions:
@@ -45,6 +107,9 @@ class AnswerActions:
 
     Args:
         client: The bot.
+
+    Attributes:
+        presses: What each button does.
     """
 
     def __init__(self, client: ClawbotClient) -> None:
@@ -52,6 +117,13 @@ class AnswerActions:
         self._services = client.services
         self._pressed: dict[MessageId, str] = {}
         self._reviewer = _review.Reviewer(client)
+        self.presses: dict[Button, Press] = {
+            Button.STOP: self.stop,
+            Button.REGENERATE: self.regenerate,
+            Button.CONTINUE: self.continue_,
+            Button.THINKING: self.thinking,
+            Button.DETAILS: self.details,
+        }
 
     async def stop(self, question_id: QuestionId, interaction: Interaction) -> None:
         """Stop writing; what was written stays."""
@@ -239,12 +311,12 @@ class AnswerActions:
         self, question_id: QuestionId, interaction: Interaction
     ) -> JournalEntry | None:
         """Return a button's question, if this is a button of its answer: an id can be made up."""
-        if question_id > _buttons.MOST_ID:
+        if question_id > _convert.MOST_ID:
             return None
         entry = await self._services.journal.entry(question_id)
         if entry is None or entry.question.place.channel_id != interaction.channel_id:
             return None
-        return entry if _buttons.may_press(interaction, entry.question.asker.id) else None
+        return entry if may_press(interaction, entry.question.asker.id) else None
 
     async def edited(self, message: IncomingMessage) -> bool:
         """Answer a question anew whose author changed its text; anything else is left alone.

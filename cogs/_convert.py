@@ -1,13 +1,16 @@
-"""discord.py's objects to plain values: the only place where that is done, and where messages are found.
+"""discord.py's objects to plain values, and buttons the other way: the only place where that is done.
 
-``Requests`` brings messages to the core's cache, by request through discord.py.
+All that an answer's buttons need stands in their ids, so they survive restarts. ``Requests`` brings
+messages to the core's cache, by request through discord.py.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import discord
@@ -24,16 +27,19 @@ from bot.core.domain import (
     Person,
     Place,
     PlaceKind,
+    QuestionId,
     RoleId,
     UserId,
 )
 from bot.core.errors import DeliveryError
+from bot.core.ports import Controls
 from bot.core.wording import plain_reason
 from bot.gateway.client import ClawbotClient
 from bot.gateway.readable import UNREADABLE, read_message
 from bot.gateway.rest import VOICE, Caller
 from bot.prompt.cleaning import without_mention
-from cogs import _buttons
+
+_log = logging.getLogger(__name__)
 
 _ORDINARY = frozenset({discord.MessageType.default, discord.MessageType.reply})
 _FORUMS = frozenset({discord.ChannelType.forum, discord.ChannelType.media})
@@ -144,7 +150,7 @@ def message(message: discord.Message) -> IncomingMessage:
             if reference is not None and is_forward and reference.message_id is not None
             else None
         ),
-        unfinished=_buttons.stops(custom_ids) if custom_ids else None,
+        unfinished=_stops(custom_ids) if custom_ids else None,
     )
 
 
@@ -289,7 +295,71 @@ def _bounded(texts: Iterable[str]) -> Iterator[str]:
     yield from (text[:_TEXT_CHARS] for text in kept[:_MAX_TEXTS] if text)
 
 
-_log = logging.getLogger(__name__)
+class Button(StrEnum):
+    """What a button below an answer does; the value is part of its id, so it never changes."""
+
+    STOP = "stop"
+    REGENERATE = "again"
+    CONTINUE = "more"
+    THINKING = "think"
+    DETAILS = "info"
+
+
+_LABELS: dict[Button, tuple[str, discord.ButtonStyle]] = {
+    Button.STOP: ("Stop", discord.ButtonStyle.danger),
+    Button.CONTINUE: ("Continue", discord.ButtonStyle.primary),
+    Button.REGENERATE: ("Regenerate", discord.ButtonStyle.secondary),
+    Button.THINKING: ("Show thinking", discord.ButtonStyle.secondary),
+    Button.DETAILS: ("Details", discord.ButtonStyle.secondary),
+}
+
+BUTTON_ID = re.compile(
+    r"clawbot:(?P<action>stop|again|more|think|info):(?P<question>\d{1,20}):(?P<asker>\d{1,20})"
+)
+"""At most 55 characters; Discord allows 100 (Discord: component reference, custom_id)."""
+
+MOST_ID = 2**63 - 1
+"""Snowflakes stay below it for centuries, and databases take no larger number."""
+
+
+def view_for(controls: Controls | None) -> discord.ui.View | None:
+    """Return the buttons to send along; ``None`` for none.
+
+    The view is only a description: presses reach the class of ``cogs._actions.answer_button``, also
+    after a restart, and nothing is kept in memory per message.
+    """
+    if controls is None:
+        return None
+    wanted = {
+        Button.STOP: controls.stop,
+        Button.CONTINUE: controls.continue_,
+        Button.REGENERATE: controls.regenerate,
+        Button.THINKING: controls.thinking,
+        Button.DETAILS: controls.details,
+    }
+    if not any(wanted.values()):
+        return None
+    view = discord.ui.View(timeout=None)
+    for action, is_wanted in wanted.items():
+        if is_wanted:
+            view.add_item(button(action, controls.question_id, controls.asker_id))
+    return view
+
+
+def button(
+    action: Button, question_id: QuestionId, asker_id: UserId
+) -> discord.ui.Button[discord.ui.View]:
+    """Return one button of an answer."""
+    label, style = _LABELS[action]
+    custom_id = f"clawbot:{action}:{question_id}:{asker_id}"
+    return discord.ui.Button(label=label, style=style, custom_id=custom_id)
+
+
+def _stops(custom_ids: Iterable[str]) -> QuestionId | None:
+    """Return the question that a Stop button among some belongs to."""
+    found = (BUTTON_ID.fullmatch(each) for each in custom_ids)
+    ids = (int(each["question"]) for each in found if each and each["action"] == Button.STOP)
+    return next((QuestionId(each) for each in ids if each <= MOST_ID), None)
 
 
 class Requests:

@@ -48,8 +48,7 @@ from bot.gateway.rest import (
     map_discord_error,
     missing,
 )
-from cogs._buttons import view_for
-from cogs._convert import Requests
+from cogs._convert import Requests, view_for
 
 if TYPE_CHECKING:
     from discord.types.message import Message as MessagePayload

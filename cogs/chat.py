@@ -34,7 +34,7 @@ from bot.core.tasks import KeyedLocks, TaskOwner
 from bot.core.wording import counted, plain_reason
 from bot.gateway.client import ClawbotClient, Interaction
 from bot.prompt.cleaning import readable, without_mention
-from cogs import _actions, _buttons, _convert, _gate, _respond, _review, _sink, _tree
+from cogs import _actions, _convert, _gate, _respond, _review, _sink, _tree
 from cogs._asking import Asking
 
 _log = logging.getLogger(__name__)
@@ -122,7 +122,8 @@ class ChatCog(commands.Cog):
         """Add the message menus and the buttons of answers."""
         for menu in self._menus:
             self.bot.tree.add_command(menu)
-        _buttons.install(self.bot, self._actions, self._services.clock, _respond.failure)
+        answer_button = _actions.answer_button(self._actions.presses, self._services.clock)
+        self.bot.add_dynamic_items(answer_button)
         self._tasks.start(self._resumer.keep_looking(self._look_for_left), name="left open")
 
     async def cog_unload(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cogs import _buttons
+from cogs import _actions
 from sandbox.discord import Interaction, Message, Person
 from sandbox.discord.values import interaction_types
 from sandbox.lmstudio import Answer
@@ -237,7 +237,7 @@ async def press_as_others(steady: Deployment, reply: Message, others: list[Perso
 
 def is_refused(pressed: Interaction) -> bool:
     """Tell a refusal from what a button does."""
-    return pressed.content == _buttons.NOT_YOURS or is_denial(pressed.content)
+    return pressed.content == _actions.NOT_YOURS or is_denial(pressed.content)
 
 
 async def test_a_diagnosis_tells_a_member_no_address(steady: Deployment) -> None:

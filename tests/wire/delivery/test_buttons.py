@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import discord
 import pytest
 
-from bot.core.clock import SystemClock
+from bot.core.clock import Clock, SystemClock
 from bot.core.domain import QuestionId, UserId
 from bot.core.errors import StoreError
 from bot.core.ports import Controls
-from cogs import _buttons, _respond
+from cogs import _actions, _convert, _respond
+from cogs._convert import Button
 from sandbox.discord import Message
 from tests.support.clock import FakeClock
 from tests.wire.delivery.helpers import DiscordRig, discord_rig
 
 QUESTION = QuestionId(2**64 - 1)
 LABELS = ["Stop", "Continue", "Regenerate", "Show thinking", "Details"]
+BUTTONS = [Button.STOP, Button.CONTINUE, Button.REGENERATE, Button.THINKING, Button.DETAILS]
 
 
 @dataclass
@@ -42,26 +45,15 @@ class FakeActions:
         if self.failure is not None:
             raise self.failure
 
-    async def stop(self, question_id: QuestionId, interaction: discord.Interaction[Any]) -> None:
-        await self._note("Stop", question_id, interaction)
+    @property
+    def presses(self) -> dict[Button, _actions.Press]:
+        names = zip(BUTTONS, LABELS, strict=True)
+        return {action: partial(self._note, name) for action, name in names}
 
-    async def regenerate(
-        self, question_id: QuestionId, interaction: discord.Interaction[Any]
-    ) -> None:
-        await self._note("Regenerate", question_id, interaction)
 
-    async def continue_(
-        self, question_id: QuestionId, interaction: discord.Interaction[Any]
-    ) -> None:
-        await self._note("Continue", question_id, interaction)
-
-    async def thinking(
-        self, question_id: QuestionId, interaction: discord.Interaction[Any]
-    ) -> None:
-        await self._note("Show thinking", question_id, interaction)
-
-    async def details(self, question_id: QuestionId, interaction: discord.Interaction[Any]) -> None:
-        await self._note("Details", question_id, interaction)
+def _install(here: DiscordRig, actions: FakeActions, clock: Clock) -> None:
+    """Have presses reach these actions."""
+    here.client.add_dynamic_items(_actions.answer_button(actions.presses, clock))
 
 
 async def _answer(here: DiscordRig) -> Message:
@@ -74,7 +66,7 @@ async def _answer(here: DiscordRig) -> Message:
 async def test_each_button_does_its_own_thing_and_is_acknowledged() -> None:
     async with discord_rig(online=True) as here:
         actions = FakeActions()
-        _buttons.install(here.client, actions, SystemClock())
+        _install(here, actions, SystemClock())
         message = await _answer(here)
         assert [button["label"] for button in message.buttons] == LABELS
         assert all(len(button["custom_id"]) <= 100 for button in message.buttons)
@@ -88,7 +80,7 @@ async def test_buttons_of_an_earlier_process_still_work() -> None:
         message = await _answer(before)
         ids = [button["custom_id"] for button in message.buttons]
     controls = Controls(QUESTION, UserId(int(ids[0].split(":")[-1])), stop=True)
-    view = _buttons.view_for(controls)
+    view = _convert.view_for(controls)
     assert view is not None
     assert [item.custom_id for item in view.children if isinstance(item, discord.ui.Button)] == ids[
         :1
@@ -98,20 +90,20 @@ async def test_buttons_of_an_earlier_process_still_work() -> None:
 async def test_others_are_told_why_they_may_not() -> None:
     async with discord_rig(online=True) as here:
         actions = FakeActions()
-        _buttons.install(here.client, actions, SystemClock())
+        _install(here, actions, SystemClock())
         eve = here.sandbox.add_user("Eve")
         here.guild.add_member(eve)
         pressed = await eve.click(await _answer(here), "Stop")
         await pressed.wait_content()
         assert pressed.ephemeral
-        assert pressed.content == _buttons.NOT_YOURS
+        assert pressed.content == _actions.NOT_YOURS
         assert actions.pressed == []
 
 
 async def test_moderators_may() -> None:
     async with discord_rig(online=True) as here:
         actions = FakeActions()
-        _buttons.install(here.client, actions, SystemClock())
+        _install(here, actions, SystemClock())
         message = await _answer(here)
         await (await here.sandbox.owner.click(message, "Stop")).wait_response()
         assert actions.pressed == [("Stop", QUESTION)]
@@ -122,7 +114,7 @@ async def test_a_press_that_waits_for_the_journal_is_acknowledged_in_time() -> N
     async with discord_rig(online=True) as here:
         goes_on = asyncio.Event()
         actions = FakeActions(goes_on=goes_on)
-        _buttons.install(here.client, actions, clock)
+        _install(here, actions, clock)
         pressed = await here.ada.click(await _answer(here), "Details")
         await asyncio.wait_for(actions.has_begun.wait(), 10)
         assert not pressed.acknowledged
@@ -135,9 +127,7 @@ async def test_a_press_that_waits_for_the_journal_is_acknowledged_in_time() -> N
 @pytest.mark.parametrize("answer", ["", "So far so good."])
 async def test_a_failing_action_is_explained(answer: str) -> None:
     async with discord_rig(online=True) as here:
-        _buttons.install(
-            here.client, FakeActions(failure=StoreError(), answer=answer), SystemClock()
-        )
+        _install(here, FakeActions(failure=StoreError(), answer=answer), SystemClock())
         pressed = await here.ada.click(await _answer(here), "Details")
         await here.sandbox.wait_until(lambda: pressed.messages[1 if answer else 0 :])
         assert pressed.messages[-1].content == StoreError.user_text
@@ -145,5 +135,5 @@ async def test_a_failing_action_is_explained(answer: str) -> None:
 
 
 async def test_no_buttons_without_a_wish() -> None:
-    assert _buttons.view_for(None) is None
-    assert _buttons.view_for(Controls(QUESTION, UserId(1))) is None
+    assert _convert.view_for(None) is None
+    assert _convert.view_for(Controls(QUESTION, UserId(1))) is None

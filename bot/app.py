@@ -573,7 +573,7 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
     estimator = TokenEstimator.from_dict(base.state.get(ESTIMATES))
     builder = _builder(base, client, source, own_words, estimator)
     idle = IdleTime(clock, settings.context)
-    warm = WarmAhead(base.backend, builder, base.overrides, clock, idle.wake)
+    warm = WarmAhead(base.backend, builder, base.overrides, clock, idle.wake, settings.context)
     parts = _reply_parts(base, builder, estimator, warm, Adviser(client, clock))
     limiter = RateLimiter(settings.queue, clock)
     chat = ChatService(parts, limiter)
@@ -766,8 +766,8 @@ def _start_upkeep(
 
     tasks.start(stay_alive(), name="stay-alive")
     services.backend.roster.on_loading(keep_loads)
-    line = services.scheduler
-    waking = wake_for_line(services.clock, line, services.backend.wake)
+    line, backend = services.scheduler, services.backend
+    waking = wake_for_line(services.clock, line, backend.wake, backend.roster.can_wake)
     tasks.start(waking, name="wake-for-line")
     if services.settings.lmstudio.extra_copies and not _is_shared(services.settings):
         tasks.start(_keep_copies(services), name="copies")

@@ -27,6 +27,7 @@ from bot.core.domain import (
 from bot.core.ports import Capacity, ChatSettings, SettingsReader
 from bot.core.recent import Recent
 from bot.prompt.cut import ToSummarise
+from config.settings import ContextSettings
 
 KEEP_S: Final = 600.0
 """Seconds after its last answer that a conversation is kept warm."""
@@ -160,6 +161,7 @@ class WarmAhead:
         settings: The settings in force at each place.
         clock: Time.
         wake: Called when there may be something to read.
+        idle_time: Says whether idle time shall be used, at the moment.
     """
 
     def __init__(
@@ -169,12 +171,14 @@ class WarmAhead:
         settings: SettingsReader,
         clock: Clock,
         wake: Callable[[], None],
+        idle_time: ContextSettings,
     ) -> None:
         self._backend = backend
         self._beginnings = beginnings
         self._settings = settings
         self._clock = clock
         self._wake = wake
+        self._idle_time = idle_time
         self._talks: Recent[str, _Talk] = Recent(MOST_TALKS)
         self._places: Recent[Place, tuple[tuple[ChatTurn, ...], ModelInfo | None]] = Recent(
             MOST_PLACES
@@ -184,13 +188,15 @@ class WarmAhead:
         self.cost = Cost()
 
     def answered(self, question: Question, conversation_key: str, answer_id: MessageId) -> None:
-        """Take note of a question whose answer is delivered.
+        """Take note of a question whose answer is delivered, if idle time shall be used.
 
         Args:
             question: Which one.
             conversation_key: As its request named it.
             answer_id: The last message of its answer.
         """
+        if not self._idle_time.warm_ahead:
+            return
         place = question.place
         self._places[place] = self._opening(place)
         self._talks[conversation_key] = _Talk(question, answer_id, self._clock.monotonic())

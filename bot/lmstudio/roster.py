@@ -85,6 +85,9 @@ class Roster:
         tls: Trust for https.
         lookup: How names are resolved.
         on_change: Called when what the servers can do may have changed.
+
+    Attributes:
+        can_wake: Set while the settings say of a machine how it is woken.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class Roster:
         self._leaving = TaskOwner()
         self._left: list[Member] = []
         self._changing = asyncio.Lock()
+        self.can_wake = asyncio.Event()
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -140,6 +144,10 @@ class Roster:
             self._members[origin] = member
             if member.node.transport.use_token(tokens.get(origin)):
                 member.node.look_again()
+        if any(member.waker is not None for member in self._members.values()):
+            self.can_wake.set()
+        else:
+            self.can_wake.clear()
         self._list()
 
     def _woken_by(self, member: Member, target: WakeTarget | None) -> Member:

@@ -63,15 +63,19 @@ class Line(Protocol):
         ...
 
 
-async def wake_for_line(clock: Clock, line: Line, wake: Callable[[], object]) -> None:
+async def wake_for_line(
+    clock: Clock, line: Line, wake: Callable[[], object], can_wake: asyncio.Event
+) -> None:
     """Have machines woken that sleep while others answer, for as long as the line is long; for ever.
 
     Args:
         clock: Time.
         line: How long it is.
         wake: Wakes those that don't answer.
+        can_wake: Set while there is a machine that can be woken.
     """
     while True:
+        await can_wake.wait()
         await clock.sleep(LINE_LOOK_S)
         if line.newcomer_wait_s > LONG_LINE_S:
             wake()

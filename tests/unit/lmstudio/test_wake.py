@@ -128,9 +128,10 @@ class Waiting:
 
 
 async def test_a_sleeping_machine_is_woken_only_while_the_line_is_long(clock: FakeClock) -> None:
-    line = Waiting(0.0)
+    line, can_wake = Waiting(0.0), asyncio.Event()
+    can_wake.set()
     woken: list[int] = []
-    watching = asyncio.create_task(wake_for_line(clock, line, lambda: woken.append(1)))
+    watching = asyncio.create_task(wake_for_line(clock, line, lambda: woken.append(1), can_wake))
     await clock.advance(30)
     assert not woken
     line.newcomer_wait_s = LONG_LINE_S + 1
@@ -138,5 +139,22 @@ async def test_a_sleeping_machine_is_woken_only_while_the_line_is_long(clock: Fa
     assert woken
     line.newcomer_wait_s, count = 5.0, len(woken)
     await clock.advance(30)
+    assert len(woken) == count
+    await end_tasks(watching)
+
+
+async def test_nobody_looks_at_the_line_while_no_machine_can_be_woken(clock: FakeClock) -> None:
+    line, can_wake = Waiting(LONG_LINE_S + 1), asyncio.Event()
+    woken: list[int] = []
+    watching = asyncio.create_task(wake_for_line(clock, line, lambda: woken.append(1), can_wake))
+    await clock.advance(LINE_LOOK_S * 2)
+    assert not woken
+    can_wake.set()  # the settings' file names one now
+    await clock.advance(LINE_LOOK_S * 2)
+    assert woken
+    can_wake.clear()
+    await clock.advance(LINE_LOOK_S)
+    count = len(woken)
+    await clock.advance(LINE_LOOK_S * 4)
     assert len(woken) == count
     await end_tasks(watching)

@@ -325,10 +325,12 @@ async def test_an_edited_token_and_what_wakes_a_machine_are_followed(clock: Fake
             waker = backend.roster.members[0].waker
             assert waker is not None
             assert waker.target.mac == "02:00:00:00:00:01"
+            assert backend.roster.can_wake.is_set()
             backend.roster.follow()
             assert backend.roster.members[0].waker is waker
             object.__setattr__(settings, "wake", ())
             backend.roster.follow()
+            assert not backend.roster.can_wake.is_set()
             assert backend.roster.members[0].waker is None
 
 

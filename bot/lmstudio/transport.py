@@ -48,7 +48,63 @@ from bot.lmstudio import errors, failures
 from bot.lmstudio.completion import MAX_STREAM_BYTES, CompletionDecoder, parse_json
 from config.addresses import lmstudio_base
 
+Lookup = Callable[[str], Awaitable[Sequence[str]]]
+"""Returns the IP addresses of a name; raises ``OSError`` when there is none."""
+
+Tls = ssl.SSLContext | Fingerprint | bool
+"""What decides whether an https server is trusted."""
+
 _LOOKS_NUMERIC: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
+
+_METADATA: Final = frozenset({"169.254.169.254", "100.100.100.200", "fd00:ec2::254"})
+"""Cloud metadata services: never a model's server."""
+
+COMPLETIONS: Final = "/v1/chat/completions"
+
+KEEPALIVE_S: Final = 4.0
+"""Seconds; LM Studio's server says ``Keep-Alive: timeout=5``."""
+
+MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+"""Largest body that isn't a stream; a list of 200 models is about 200 KB."""
+
+_AUTHORIZATION: Final = "Authorization"
+
+GREETING: Final = "/lmstudio-greeting"
+"""A path that LM Studio answers at once, also while it is busy."""
+
+REFUSED_ERRNOS: Final = frozenset({61, 111, 1225, 10061})
+"""Connection refused on macOS, Linux and Windows (two codes)."""
+
+_CERTIFICATE_ERRORS: Final[dict[int | None, type[errors.CertificateError]]] = {
+    9: errors.CertificateExpiredError,
+    10: errors.CertificateExpiredError,
+    62: errors.CertificateNameError,
+    64: errors.CertificateNameError,
+}
+"""By OpenSSL's X509_V_ERR codes: not yet valid, expired, another name, another address."""
+
+CONNECT_LIMIT_S: Final = 5.0
+"""Seconds; a LAN answers in milliseconds, a dropped packet is sent again after 1 and 3."""
+
+LOAD_ALLOWANCE_S: Final = 180.0
+"""Seconds; loading 50 to 70 GB from a solid state disk."""
+
+PROBE_LIMIT_S: Final = 5.0
+"""Seconds that a side probe may take; a busy LM Studio still answers a GET at once."""
+
+AFTER_FINISH_S: Final = 2.0
+"""Seconds to wait for usage and the end mark once a finish reason came."""
+
+BYTES_PER_TOKEN: Final = 1024
+"""Wire bytes per token of ``max_tokens``; a chunk of one token is about 300."""
+
+GONE_AGAIN_S: Final = 2.0
+"""Seconds until a server that couldn't be reached is asked once more."""
+
+DRAIN_S: Final = 0.05
+"""Seconds to wait for the end of the body after the end mark, to keep the connection."""
+
+_LONGEST_SLEEP_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +205,6 @@ def _plain_host(host: str, raw_host: str, text: str) -> str:
 
 def _refusal(reason: str) -> ConfigurationError:
     return ConfigurationError(f"LMSTUDIO_BASE_URL {reason}.")
-
-
-Lookup = Callable[[str], Awaitable[Sequence[str]]]
-"""Returns the IP addresses of a name; raises ``OSError`` when there is none."""
-
-_METADATA: Final = frozenset({"169.254.169.254", "100.100.100.200", "fd00:ec2::254"})
-"""Cloud metadata services: never a model's server."""
 
 
 class AddressNotPinnedError(OSError):
@@ -273,31 +322,6 @@ def _kind(address: str) -> str:
 
 def _family(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
-
-
-KEEPALIVE_S: Final = 4.0
-"""Seconds; LM Studio's server says ``Keep-Alive: timeout=5``."""
-
-MAX_BODY_BYTES: Final = 4 * 1024 * 1024
-"""Largest body that isn't a stream; a list of 200 models is about 200 KB."""
-
-_AUTHORIZATION: Final = "Authorization"
-
-GREETING: Final = "/lmstudio-greeting"
-"""A path that LM Studio answers at once, also while it is busy."""
-
-REFUSED_ERRNOS: Final = frozenset({61, 111, 1225, 10061})
-"""Connection refused on macOS, Linux and Windows (two codes)."""
-
-_CERTIFICATE_ERRORS: Final[dict[int | None, type[errors.CertificateError]]] = {
-    9: errors.CertificateExpiredError,
-    10: errors.CertificateExpiredError,
-    62: errors.CertificateNameError,
-    64: errors.CertificateNameError,
-}
-"""By OpenSSL's X509_V_ERR codes: not yet valid, expired, another name, another address."""
-
-Tls = ssl.SSLContext | Fingerprint | bool
 
 
 def make_tls(ca_file: Path | None, certificate_sha256: str | None) -> Tls:
@@ -559,13 +583,6 @@ async def _note_connected(
         context.trace_request_ctx()
 
 
-CONNECT_LIMIT_S: Final = 5.0
-"""Seconds; a LAN answers in milliseconds, a dropped packet is sent again after 1 and 3."""
-
-LOAD_ALLOWANCE_S: Final = 180.0
-"""Seconds; loading 50 to 70 GB from a solid state disk."""
-
-
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
     """Bounds of one request, in seconds.
@@ -596,25 +613,6 @@ def first_token_patience_s(
     """
     patience_s = expected_s * 2 * (1 + max(0.0, queued))
     return max(least_s, patience_s) + (LOAD_ALLOWANCE_S if is_loading else 0.0)
-
-
-COMPLETIONS: Final = "/v1/chat/completions"
-PROBE_LIMIT_S: Final = 5.0
-"""Seconds that a side probe may take; a busy LM Studio still answers a GET at once."""
-
-AFTER_FINISH_S: Final = 2.0
-"""Seconds to wait for usage and the end mark once a finish reason came."""
-
-BYTES_PER_TOKEN: Final = 1024
-"""Wire bytes per token of ``max_tokens``; a chunk of one token is about 300."""
-
-GONE_AGAIN_S: Final = 2.0
-"""Seconds until a server that couldn't be reached is asked once more."""
-
-DRAIN_S: Final = 0.05
-"""Seconds to wait for the end of the body after the end mark, to keep the connection."""
-
-_LONGEST_SLEEP_S: Final = 3600.0
 
 
 class Reached(Enum):

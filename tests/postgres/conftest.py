@@ -28,10 +28,11 @@ def running_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def server(running_server: PostgresServer) -> PostgresServer:
+def server(running_server: PostgresServer) -> Iterator[PostgresServer]:
     """The server, started again if the test before has stopped it."""
     running_server.start()
-    return running_server
+    yield running_server
+    running_server.drop_databases()
 
 
 @pytest.fixture

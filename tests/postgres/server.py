@@ -52,6 +52,7 @@ class PostgresServer:
         self.password = secrets.token_hex(8)
         self._owner = _owner()
         self._databases = 0
+        self._made: list[str] = []
         self._is_running = False
 
     def prepare(self) -> None:
@@ -102,7 +103,16 @@ class PostgresServer:
         name = f"test_{self._databases}"
         with self.connection() as connection:
             connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        self._made.append(name)
         return self.url(name)
+
+    def drop_databases(self) -> None:
+        """Drop all databases that were made: hundreds would take minutes to delete at the end."""
+        if self._is_running:
+            with self.connection() as connection:
+                for name in self._made:
+                    connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            self._made.clear()
 
     def url(self, database: str, *, user: str = USER, password: str | None = None) -> str:
         """Return a URL as an operator would write it."""

@@ -56,30 +56,6 @@ STRAY_FAILURES = 3
 """Failures in a row after which the session's own gateway address is given up for the main one."""
 
 
-class ShardClient(Protocol):
-    """The client, as far as its shards ask for it."""
-
-    def is_closed(self) -> bool:
-        """Return whether it has ended."""
-        ...
-
-    def connected(self, shard: Shard) -> None:
-        """Take note of a shard's new connection."""
-        ...
-
-    def dropped(self, shard: Shard) -> None:
-        """Take note of a shard's connection that has ended."""
-        ...
-
-    def refused(self, exc: discord.ConnectionClosed) -> None:
-        """Take note of a code that Discord closed with.
-
-        Raises:
-            ConfigurationError: Connecting again can't mend it.
-        """
-        ...
-
-
 class Share(Protocol):
     """Says which shards this process serves, where several share them."""
 
@@ -141,7 +117,7 @@ class Shard:
 
     def __init__(
         self,
-        client: ShardClient,
+        client: GatewayClient,
         number: int | None,
         governor: Governor,
         turns: IdentifyTurns,

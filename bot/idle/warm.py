@@ -26,6 +26,8 @@ from bot.core.domain import (
 )
 from bot.core.ports import Capacity, ChatSettings, SettingsReader
 from bot.core.recent import Recent
+from bot.lmstudio.ahead import Piece
+from bot.prompt.builder import NextPrompt
 from bot.prompt.cut import ToSummarise
 from config.settings import ContextSettings
 
@@ -45,36 +47,12 @@ _FADING: Final = 0.9
 """What a piece counts for when the next one is judged: short ones are judged together."""
 
 
-class Beginning(Protocol):
-    """How the next prompt of a conversation begins."""
-
-    @property
-    def turns(self) -> tuple[ChatTurn, ...]:
-        """The persona and what was said, ending with the bot's answer."""
-        ...
-
-    @property
-    def prompt_tokens(self) -> int:
-        """How many tokens that is."""
-        ...
-
-    @property
-    def conversation_key(self) -> str:
-        """As the next request will name it."""
-        ...
-
-    @property
-    def to_summarise(self) -> ToSummarise | None:
-        """What may be summed up by then."""
-        ...
-
-
 class Beginnings(Protocol):
     """Tells how prompts will begin."""
 
     async def next_prompt(
         self, question: Question, answer_id: MessageId, chat: ChatSettings, model: ModelInfo | None
-    ) -> Beginning | None:
+    ) -> NextPrompt | None:
         """Return how the prompt of whoever goes on with an answer will begin."""
         ...
 
@@ -82,25 +60,6 @@ class Beginnings(Protocol):
         self, place: Place, chat: ChatSettings, model: ModelInfo | None
     ) -> tuple[ChatTurn, ...]:
         """Return what every prompt of a place begins with; nothing where the persona is empty."""
-        ...
-
-
-class Piece(Protocol):
-    """A piece of a prompt that was read."""
-
-    @property
-    def tokens(self) -> int:
-        """How many tokens were read."""
-        ...
-
-    @property
-    def took_s(self) -> float:
-        """Seconds."""
-        ...
-
-    @property
-    def expected_s(self) -> float:
-        """Seconds that it should have taken."""
         ...
 
 
@@ -148,7 +107,7 @@ class _Talk:
     answer_id: MessageId
     at_s: float
     made_for: tuple[ChatSettings, ModelInfo | None] | None = None
-    beginning: Beginning | None = None
+    beginning: NextPrompt | None = None
     ahead: int = 0
 
 
@@ -272,7 +231,7 @@ class WarmAhead:
                 chosen.append(person_id)
                 yield talk
 
-    async def _beginning(self, talk: _Talk) -> Beginning | None:
+    async def _beginning(self, talk: _Talk) -> NextPrompt | None:
         """Return how the next prompt of a conversation begins, by the settings of this moment."""
         chat = self._settings.effective(talk.question.place)
         info = self._backend.model(chat.model)
@@ -283,7 +242,7 @@ class WarmAhead:
             talk.made_for = chat, info
         return talk.beginning
 
-    async def _go_on(self, talk: _Talk, begun: Beginning) -> bool:
+    async def _go_on(self, talk: _Talk, begun: NextPrompt) -> bool:
         chat = self._settings.effective(talk.question.place)
         key = begun.conversation_key
         tokens = await self._read(_request(chat, key, begun.turns, begun.prompt_tokens))

@@ -533,14 +533,14 @@ class Transport:
         retry_after, location = headers.get("Retry-After"), headers.get("Location", "")
         return Reply(response.status, kind, data, retry_after, location)
 
-    async def read_body(self, response: ClientResponse, prefix: bytes = b"") -> bytes:
+    async def read_body(self, response: ClientResponse) -> bytes:
         """Read a body that isn't a stream, up to its limit.
 
         Raises:
             OversizedReplyError: It is too large.
             TruncatedStreamError: The connection broke before its end.
         """
-        data = bytearray(prefix)
+        data = bytearray()
         try:
             async for chunk in response.content.iter_any():
                 data += chunk

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 
 from bot.core.domain import FinishReason, TextDelta
 from bot.core.fences import fence_end
@@ -27,20 +27,6 @@ PREFILLED_MODELS: Final = re.compile(
 )
 """Families whose chat template writes the opening tag into the prompt, so only the closing tag is
 generated (SGLang docs, "separate reasoning"; the models' own chat templates)."""
-
-
-class Finished(Protocol):
-    """What the memory needs to know of an answer that has ended."""
-
-    @property
-    def saw_orphan_close(self) -> bool:
-        """A closing tag came without its opening one."""
-        ...
-
-    @property
-    def saw_open(self) -> bool:
-        """A block of thinking was opened in the text, or came in a field of its own."""
-        ...
 
 
 class ModelMemory:
@@ -81,7 +67,7 @@ class ModelMemory:
         doubter_id, doubt = self._doubts.get(model, (None, False))
         return doubt if doubter_id == person_id else self._belief(model)
 
-    def learn(self, model: str | None, pipeline: Finished, person_id: int = 0) -> None:
+    def learn(self, model: str | None, pipeline: ReplyPipeline, person_id: int = 0) -> None:
         """Take note of how an answer of this model went; one without thinking ends a suspicion only.
 
         Args:

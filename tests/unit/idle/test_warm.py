@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -24,32 +24,16 @@ from bot.core.domain import (
 )
 from bot.core.ports import Capacity, ChatSettings
 from bot.idle.warm import KEEP_S, PAUSE_S, WarmAhead
+from bot.lmstudio.ahead import Piece
+from bot.prompt.builder import NextPrompt
 from bot.prompt.cut import ToSummarise
 from config.settings import ContextSettings
 from tests.support.builders import question as a_question
 from tests.support.clock import FakeClock
 
 CHAT = ChatSettings("a/b", 0.7, 0.95, 512, "You are kind.", Reasoning.AUTO)
+PIECE = Piece(tokens=400, took_s=1.0, expected_s=1.0)
 LOADED = ModelInfo("a/b", is_loaded=True, context_tokens=8192)
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A piece that was read."""
-
-    tokens: int = 400
-    took_s: float = 1.0
-    expected_s: float = 1.0
-
-
-@dataclass(frozen=True)
-class Begun:
-    """How a prompt will begin."""
-
-    turns: tuple[ChatTurn, ...]
-    prompt_tokens: int
-    conversation_key: str
-    to_summarise: ToSummarise | None = None
 
 
 class World:
@@ -77,7 +61,7 @@ class World:
         self.asked: list[ChatRequest] = []
         self.made = 0
         self.wanted: ToSummarise | None = None
-        self.piece = Piece()
+        self.piece = PIECE
         self.is_stuck = False
         self.woken = 0
         idle_time = ContextSettings(warm_ahead=is_used)
@@ -109,11 +93,18 @@ class World:
 
     async def next_prompt(
         self, question: Question, answer_id: MessageId, chat: ChatSettings, model: ModelInfo | None
-    ) -> Begun:
+    ) -> NextPrompt:
         del answer_id, model
         self.made += 1
         persona = ChatTurn(Role.SYSTEM, chat.system_prompt)
-        return Begun((persona,), self.size, key_of(question), self.wanted)
+        return NextPrompt(
+            turns=(persona,),
+            prompt_tokens=self.size,
+            is_counted=True,
+            differs=False,
+            conversation_key=key_of(question),
+            to_summarise=self.wanted,
+        )
 
     def opening(
         self, place: Place, chat: ChatSettings, model: ModelInfo | None
@@ -217,9 +208,9 @@ async def test_a_machine_that_works_for_somebody_else_is_left_alone_for_a_while(
 ) -> None:
     world = World()
     world.answer(asked_in(1), cold=4000)
-    world.piece = Piece(took_s=took_s)
+    world.piece = replace(PIECE, took_s=took_s)
     assert len(await world.until_done()) == pieces
-    world.piece = Piece()
+    world.piece = PIECE
     assert not await world.until_done()
     await world.clock.advance(PAUSE_S)
     assert await world.until_done()

@@ -573,7 +573,7 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
     estimator = TokenEstimator.from_dict(base.state.get(ESTIMATES))
     builder = _builder(base, client, source, own_words, estimator)
     idle = IdleTime(clock, settings.context)
-    warm = WarmAhead(base.backend, builder, base.overrides, clock, idle.wake, settings.context)
+    warm = WarmAhead(base.backend, builder, base.overrides, clock, idle.wake)
     parts = _reply_parts(base, builder, estimator, warm, Adviser(client, clock))
     limiter = RateLimiter(settings.queue, clock)
     chat = ChatService(parts, limiter)

@@ -36,8 +36,8 @@ class ReplyParts:
         accounts: Each is given the account of every question as work on it begins.
         advice: Returns what the asker of a question can do about a model that can't be loaded or runs out
             of memory, by the model's key; empty for whoever can't change that.
-        answered: Told of each question whose answer is delivered: the conversation's key, and the last
-            message of the answer.
+        answered: Told of each question whose answer is delivered, while idle time is used: the
+            conversation's key, and the last message of the answer.
     """
 
     settings: Settings

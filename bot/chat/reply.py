@@ -501,7 +501,8 @@ class Reply:
         closing = close_answer(pipeline, prompt, done, chat, parts.clock.monotonic() - started_s)
         count = self._count(prompt, done, reading, answered_by)
         outcome = await self._finish(closing, pipeline, count)
-        if outcome is Outcome.DELIVERED and (posted := self._delivery.message_ids):
+        is_told = outcome is Outcome.DELIVERED and parts.settings.context.warm_ahead
+        if is_told and (posted := self._delivery.message_ids):
             parts.answered(self.question, prompt.conversation_key, posted[-1])
         return outcome
 

@@ -29,7 +29,6 @@ from bot.core.recent import Recent
 from bot.lmstudio.ahead import Piece
 from bot.prompt.builder import NextPrompt
 from bot.prompt.cut import ToSummarise
-from config.settings import ContextSettings
 
 KEEP_S: Final = 600.0
 """Seconds after its last answer that a conversation is kept warm."""
@@ -120,7 +119,6 @@ class WarmAhead:
         settings: The settings in force at each place.
         clock: Time.
         wake: Called when there may be something to read.
-        idle_time: Says whether idle time shall be used, at the moment.
     """
 
     def __init__(
@@ -130,14 +128,12 @@ class WarmAhead:
         settings: SettingsReader,
         clock: Clock,
         wake: Callable[[], None],
-        idle_time: ContextSettings,
     ) -> None:
         self._backend = backend
         self._beginnings = beginnings
         self._settings = settings
         self._clock = clock
         self._wake = wake
-        self._idle_time = idle_time
         self._talks: Recent[str, _Talk] = Recent(MOST_TALKS)
         self._places: Recent[Place, tuple[tuple[ChatTurn, ...], ModelInfo | None]] = Recent(
             MOST_PLACES
@@ -147,15 +143,13 @@ class WarmAhead:
         self.cost = Cost()
 
     def answered(self, question: Question, conversation_key: str, answer_id: MessageId) -> None:
-        """Take note of a question whose answer is delivered, if idle time shall be used.
+        """Take note of a question whose answer is delivered.
 
         Args:
             question: Which one.
             conversation_key: As its request named it.
             answer_id: The last message of its answer.
         """
-        if not self._idle_time.warm_ahead:
-            return
         place = question.place
         self._places[place] = self._opening(place)
         self._talks[conversation_key] = _Talk(question, answer_id, self._clock.monotonic())

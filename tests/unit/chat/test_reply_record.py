@@ -167,6 +167,16 @@ async def test_an_answer_that_stands_is_told_with_its_conversation(recorded: Rec
     assert key == recorded.chat.backend.requests[0].conversation_key
 
 
+async def test_nothing_is_told_for_idle_time_that_is_switched_off(recorded: Recorded) -> None:
+    settings = recorded.chat.parts.settings
+    off = settings.context.model_copy(update={"warm_ahead": False})
+    parts = replace(recorded.chat.parts, settings=settings.model_copy(update={"context": off}))
+    recorded.chat.service = ChatService(parts, RateLimiter(settings.queue, recorded.chat.clock))
+    record = await recorded.go(TextDelta("Once."), DONE)
+    assert record.outcome is Outcome.DELIVERED
+    assert recorded.answered == []
+
+
 async def test_what_is_left_to_the_next_start_is_recorded_as_open(recorded: Recorded) -> None:
     chat = recorded.chat
     chat.backend.scripts.append([TextDelta("Once"), asyncio.Event()])

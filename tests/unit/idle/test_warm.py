@@ -27,7 +27,6 @@ from bot.idle.warm import KEEP_S, PAUSE_S, WarmAhead
 from bot.lmstudio.ahead import Piece
 from bot.prompt.builder import NextPrompt
 from bot.prompt.cut import ToSummarise
-from config.settings import ContextSettings
 from tests.support.builders import question as a_question
 from tests.support.clock import FakeClock
 
@@ -44,14 +43,7 @@ class World:
         size: Tokens of each conversation.
     """
 
-    def __init__(
-        self,
-        slots: int = 4,
-        pool_tokens: int | None = None,
-        size: int = 2000,
-        *,
-        is_used: bool = True,
-    ) -> None:
+    def __init__(self, slots: int = 4, pool_tokens: int | None = None, size: int = 2000) -> None:
         self.clock = FakeClock()
         self.cap = Capacity(slots, pool_tokens)
         self.chat = CHAT
@@ -64,8 +56,7 @@ class World:
         self.piece = PIECE
         self.is_stuck = False
         self.woken = 0
-        idle_time = ContextSettings(warm_ahead=is_used)
-        self.warm = WarmAhead(self, self, self, self.clock, self.wake, idle_time)
+        self.warm = WarmAhead(self, self, self, self.clock, self.wake)
 
     def wake(self) -> None:
         self.woken += 1
@@ -143,13 +134,6 @@ async def test_the_next_prompt_is_read_once_the_answer_is_delivered() -> None:
     assert await world.until_done() == ["c1"] * 3
     assert world.made == 1
     assert world.warm.cost.tokens == 1200
-
-
-async def test_nothing_is_noted_while_idle_time_is_not_to_be_used() -> None:
-    world = World(is_used=False)
-    world.answer(asked_in(1), cold=1000)
-    assert not world.woken
-    assert not await world.until_done()
 
 
 async def test_what_is_in_the_cache_costs_nothing() -> None:

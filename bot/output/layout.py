@@ -31,6 +31,7 @@ _CLOSERS: Final = {r"\(": r"\)", r"\[": r"\]", "$$": "$$"}
 _BEFORE_GROUPS: Final = frozenset("/\\\"'])}^")
 """What stands in front of a group or a bracket of a search pattern, besides letters and digits."""
 
+_DOCUMENT: Final = r"\documentclass"
 _FORMULA_CHARS: Final = {r"\(": 400, r"\[": 1200, "$$": 1200}
 _DOLLAR_CHARS: Final = 120
 _HEADING_CHARS: Final = 300
@@ -67,6 +68,7 @@ class DiscordLayout:
         self._context = Context()
         self._header: str | None = None
         self._is_in_run = False
+        self._is_document = False
 
     @property
     def has_rows(self) -> bool:
@@ -153,6 +155,21 @@ class DiscordLayout:
         self._header = None
         if char == "#":
             return self._heading(start)
+        if char == "\\" and not self._is_document:
+            return self._document(start)
+        self._line_start = False
+        return True
+
+    def _document(self, start: int) -> bool:
+        """Read on, and leave every formula as it is from the first line of a document in LaTeX on."""
+        line, _ = self._line(start, len(_DOCUMENT))
+        if (
+            len(line) < len(_DOCUMENT)
+            and _DOCUMENT.startswith(self._buf[start:])
+            and not self._ended
+        ):
+            return False
+        self._is_document = line == _DOCUMENT
         self._line_start = False
         return True
 
@@ -292,6 +309,8 @@ class DiscordLayout:
     def _formula(self, char: str) -> bool:
         buf, pos = self._buf, self._pos
         opener = buf[pos : pos + 2]
+        if self._is_document:
+            return self._emit(pos + 1)
         if len(opener) < 2 and not self._ended:
             return False
         if char == "$" and opener != "$$" and not self._context.in_inline:

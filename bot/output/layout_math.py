@@ -31,12 +31,14 @@ _SIGNS: Final = _named(
     " iff implies mapsto ldots dots cdots vdots circ degree angle perp parallel neg lnot land wedge lor"
     " vee emptyset varnothing hbar ell prime ast star bullet oplus otimes langle rangle lfloor rfloor"
     " lceil rceil mid vert Vert lvert rvert lVert rVert therefore because dagger triangle square Re Im"
-    " colon backslash lbrace rbrace",
-    "×·÷±∓≤≤≤≥≥≥≠≠≈≡∼≃≅∝≪≫∞∑∏∫∮∇∈∉∋⊂⊆⊃⊇∪∩∖∀∃→→←→↔⇒⇐⇔⇔⇒↦……⋯⋮∘°∠⊥∥¬¬∧∧∨∨∅∅ℏℓ′∗⋆•⊕⊗⟨⟩⌊⌋⌈⌉||‖||‖‖∴∵†△□ℜℑ:\\{}",
+    " colon backslash lbrace rbrace blacksquare Box qed nexists aleph hookrightarrow gets vdash models top bot"
+    " lesssim gtrsim ddots checkmark uparrow downarrow bigcup bigcap iint Longrightarrow Longleftrightarrow"
+    " complement prec succ preceq succeq sqsubseteq coloneqq lll ggg",
+    "×·÷±∓≤≤≤≥≥≥≠≠≈≡∼≃≅∝≪≫∞∑∏∫∮∇∈∉∋⊂⊆⊃⊇∪∩∖∀∃→→←→↔⇒⇐⇔⇔⇒↦……⋯⋮∘°∠⊥∥¬¬∧∧∨∨∅∅ℏℓ′∗⋆•⊕⊗⟨⟩⌊⌋⌈⌉||‖||‖‖∴∵†△□ℜℑ:\\{}■□∎∄ℵ↪←⊢⊨⊤⊥≲≳⋱✓↑↓⋃⋂∬⟹⟺∁≺≻⪯⪰⊑≔⋘⋙",
 )
 _NAMES: Final = _set(
     "sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan log ln lg exp lim max min sup inf det gcd"
-    " mod bmod deg dim ker arg Pr"
+    " mod bmod deg dim ker arg Pr limsup liminf argmax argmin hom lcm"
 )
 _NOTHING: Final = _set(
     "left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr displaystyle textstyle limits"
@@ -251,7 +253,7 @@ def _command(name: str, tokens: list[_Token], position: int, depth: int) -> tupl
         other, position = _argument(tokens, position, depth)
         is_choice = name == "binom"
         return f"C({text}, {other})" if is_choice else f"{_part(text)}/{_part(other)}", position
-    return _changed(name, text), position
+    return f" (mod {text})" if name == "pmod" else _changed(name, text), position
 
 
 def _simple(name: str) -> str | None:

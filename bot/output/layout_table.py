@@ -100,7 +100,7 @@ def _cells(line: str) -> list[str]:
         if piece == "|":
             cells.append("")
         else:
-            cells[-1] += "|" if piece == r"\|" else piece
+            cells[-1] += piece.replace(r"\|", "|")
     if len(cells) > 1 and not cells[-1].strip():
         cells.pop()
     return [with_formulas(_BREAK.sub(" ", cell)).strip() for cell in cells]

@@ -70,7 +70,7 @@ WRAP_TAGS: Final = ("answer", "response", "output", "solution", "final_answer")
 TOOL_TAGS: Final = (
     "tool_call", "tool_calls", "tool_response", "function_call", "function_calls",
     "longcat_tool_call", "seed:tool_call", "seed:cot_budget_reflect", "minimax:tool_call",
-    "atem:function_calls", "system-reminder",
+    "atem:function_calls", "system-reminder", "toolcall",
 )  # fmt: skip
 
 
@@ -104,7 +104,9 @@ DETAILS: Final = "<details>"
 
 TOOL_PAIRS: Final = (
     ("[TOOL_REQUEST]", "[END_TOOL_REQUEST]"), ("[TOOL_RESULT]", "[END_TOOL_RESULT]"),
-    ("[TOOL_CALLS]", ""), ("<|tool_call_start|>", "<|tool_call_end|>"),
+    ("[TOOL_CALLS]", ""), ("<|python_tag|>", ""), ("<|python_start|>", "<|python_end|>"),
+    ("<|action_start|>", "<|action_end|>"), ("<|tool_call|>", "<|/tool_call|>"),
+    ("<|tool_call_start|>", "<|tool_call_end|>"),
     ("<|tool_call:begin|>", "<|tool_call:end|>"),
     ("<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"),
     ("<|tool_call>", "<tool_call|>"), ("<|tool_response>", "<tool_response|>"),
@@ -118,6 +120,9 @@ HARMONY_CLOSERS: Final = (
 )  # fmt: skip
 FUNCTION: Final = "<function=>"
 """The canonical text of Qwen's and Llama's call without a wrapper, whatever its name."""
+
+BOX: Final = ("<|begin_of_box|>", "<|end_of_box|>")
+"""What GLM puts around the result in its answer, in the middle of a sentence, too."""
 
 FINAL_OPENER: Final = "[BEGIN FINAL RESPONSE]"
 END_TOKENS: Final = (
@@ -148,7 +153,7 @@ DROP_TOKENS: Final = (
     "<s>", "<bos>", "<pad>", "<PAD>", "<unk>", "<｜begin▁of▁sentence｜>", "[/INST]", "<</SYS>>",
     "[ARGS]", "[gMASK]", "<sop>", "<|begin_of_text|>", "<|begin_of_sentence|>", "<|end_header_id|>",
     "<|header_end|>", "<|end_of_role|>", "<|im_sep|>", "<|message|>", "<|content|>",
-    "<|constrain|>", "<|begin_of_box|>", "<|end_of_box|>", "<|begin_of_solution|>",
+    "<|constrain|>", *BOX, "<|begin_of_solution|>",
     "<|end_of_solution|>", "<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_TEXT|>",
     "<|END_TEXT|>",
 )  # fmt: skip
@@ -209,6 +214,7 @@ def _markers() -> dict[str, Marker]:
         ((FINAL_OPENER,), Kind.CLOSE),
     ):
         found |= {text: Marker(kind) for text in tokens}
+    found[BOX[0]] = Marker(Kind.DROP, BOX[1:])
     return found
 
 

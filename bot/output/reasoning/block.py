@@ -18,7 +18,7 @@ from bot.output.markup import (
 )
 
 _LOOK_BACK_CHARS = 200
-_LIKE: Final = ("</think>", "</thinking>", "</thought>", "</reasoning>", "<answer>", "<final_answer>", "[/think]", "<\\think>", "<|/think|>", "<think/>", "<|im_start|>assistant\n")  # fmt: skip
+_LIKE: Final = ("</think>", "</thinking>", "</thought>", "</reasoning>", "<answer>", "<final_answer>", "</think\n", "[/think]", "[/THINK]", "<\\think>", "<\\/think>", "&lt;/think&gt;", "<|/think|>", "<think/>", "<|im_start|>assistant\n")  # fmt: skip
 _TAG_NAME: Final = re.compile(r"< ?(/?) ?([\w:\-]+)")
 
 
@@ -88,8 +88,9 @@ class Block:
 
 def loose_closers(opener: str) -> tuple[str, ...]:
     """Return what a model that began with this tag ends its thinking with by mistake."""
-    own = f"</{opener[1:]}"
-    return tuple(text for text in _LIKE if text != own) if opener in SURE_TAGS else ()
+    own = f"{opener[0]}/{opener[1:]}".lower()
+    is_sure = opener in SURE_TAGS or opener == "[THINK]"
+    return tuple(text for text in _LIKE if text.lower() != own) if is_sure else ()
 
 
 def _key(text: str) -> str:

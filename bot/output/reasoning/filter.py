@@ -411,6 +411,8 @@ class ReasoningFilter:
         is_frame = self._read_frame()
         if is_frame is not False:
             return is_frame is True
+        if rest[:2] in {".", ".\n"} and (self.saw_open or self.saw_orphan_close):
+            return self._read_dot(rest)
         if rest.startswith("-# <"):
             scanner.skip(len("-# "))  # the sanitiser takes it away, too
             return True
@@ -427,6 +429,14 @@ class ReasoningFilter:
             scanner.skip(max(beginning.chars, label_chars))
             return True
         return self._begin_answer(rest)
+
+    def _read_dot(self, rest: str) -> bool:
+        """Leave out the full stop on a line of its own that Qwen3 writes behind thinking cut short."""
+        if len(rest) > 1:
+            self._scanner.skip(1)
+        elif self._scanner.ended:
+            self._start()
+        return len(rest) > 1 or self._scanner.ended
 
     def _begin_answer(self, rest: str) -> bool:
         """Begin the answer, without a glyph that stands for a blank before its first word."""

@@ -70,6 +70,6 @@ def _channel(header: str) -> Channel:
         return Channel.THINKING
     if " to=" in header:
         return Channel.TOOL
-    if name.startswith("commentary"):
+    if name and not name.startswith("final"):
         return Channel.REMARK
     return Channel.STRANGER if role and role[1] in _STRANGERS else Channel.ANSWER

@@ -11,6 +11,7 @@ import re
 from typing import Final
 
 from bot.output.markup import (
+    BOX,
     MARKER,
     MARKERS,
     ORDINARY_TAGS,
@@ -58,6 +59,9 @@ _ENOUGH_CHARS: Final = 24
 _INSIDE_CHARS: Final = 80
 _SIGNS_NEXT: Final = frozenset(PROSE_NEXT) - {" ", "\t"}
 _OPENING: Final = frozenset({Kind.OPEN, Kind.TOOL, Kind.WRAP})
+_NEXT_TO_NAME: Final = frozenset((*PROSE_NEXT, "\n", "<"))
+_ROLE_COLON: Final = re.compile(r"(?<!\w)(?i:human|user|assistant|system):")
+_ROLE_NEXT: Final = re.compile(rf"[ \t]{_ROLE_COLON.pattern} ")
 _FIRST: Final = frozenset({"<s>", "<bos>", "<sop>", "[gMASK]", "<|begin_of_text|>"})
 """Tokens that stand before everything else in a prompt."""
 
@@ -114,6 +118,8 @@ def is_spoken_of(text: str, marker: Marker, place: Surroundings) -> bool | None:
     kind, words = marker.kind, place.words
     if _is_waiting(text, kind, place):
         return None
+    if _is_boxed(text, place) or (kind is Kind.END and _begins_turn(place)):
+        return False
     if _is_shown(text, marker, place):
         return True
     if kind is Kind.CLOSE:
@@ -130,6 +136,19 @@ def is_spoken_of(text: str, marker: Marker, place: Surroundings) -> bool | None:
     if words != place.line:
         return _stands_apart(text, kind, place)
     return _is_glued(text, kind, place)
+
+
+def _is_boxed(text: str, place: Surroundings) -> bool:
+    """Return whether a mark stands right at a result, as one does that is used, or speaks of it."""
+    if text == BOX[1]:
+        return not place.has_example and place.words == place.line != ""
+    return text == BOX[0] and place.after[:1] not in _NEXT_TO_NAME
+
+
+def _begins_turn(place: Surroundings) -> bool:
+    """Return whether somebody's next message begins behind a token, in a line without one before it."""
+    is_told = place.is_introduced or place.is_announced or _ROLE_COLON.search(place.line)
+    return place.is_started and not is_told and _ROLE_NEXT.match(place.after) is not None
 
 
 def _is_shown(text: str, marker: Marker, place: Surroundings) -> bool:

@@ -152,7 +152,35 @@ THOUGHT: Final[tuple[tuple[str, str], ...]] = (
     (f"<details type='reasoning'><summary>x</summary>{T}</details>Ok.", "Ok."),
     (f"analysis\n\n{T}\n\nassistantfinal\n\nOk.", "Ok."),
     (f"<think>{T}\n\n<answer>Ok.</answer>", "Ok."),
+    # an end that was escaped, is that of another model, or has lost its bracket
+    (f"<think>{T}.\n<\\/think>\n\nOk.", "Ok."),
+    (f"<think>{T}.\n&lt;/think&gt;\n\nOk.", "Ok."),
+    (f"<think>{T}.\n</think\nOk.", "Ok."),
+    (f"<think>{T}.\n[/THINK]\nOk.", "Ok."),
+    (f"[THINK]{T}.\n</think>\nOk.", "Ok."),
+    (f"<think>\n{T}\n</think>.\n\nOk.", "Ok."),
+    # channels of harmony that a model makes up
+    (
+        f"<|channel|>thought<|message|>{T}<|end|><|start|>assistant<|channel|>final<|message|>Ok.",
+        "Ok.",
+    ),
+    (
+        f"<|channel|>justify<|message|>{T}<|end|><|start|>assistant<|channel|>final<|message|>Ok.",
+        "Ok.",
+    ),
+    # calls of Nemotron, Llama, InternLM and Phi, that nobody answers
+    (f'Ok.\n\n<TOOLCALL>[{{"name": "{T}"}}]</TOOLCALL>', "Ok."),
+    (f'Ok.<|python_tag|>search.call(q="{T}")<|eom_id|>', "Ok."),
+    (f"<|python_start|>{T}<|python_end|>Ok.", "Ok."),
+    (f'Ok.<|action_start|><|plugin|>{{"q": "{T}"}}<|action_end|>', "Ok."),
+    (f'Ok.<|tool_call|>[{{"name": "{T}"}}]<|/tool_call|>', "Ok."),
+    # the box of GLM
+    (f"<think>{T}</think>\nIt is <|begin_of_box|>Ok<|end_of_box|>.", "It is Ok."),
+    (f"<think>{T}</think>**Answer:** <|begin_of_box|>Ok<|end_of_box|>", "**Answer:** Ok"),
+    (f"<think>{T}</think>答案是<|begin_of_box|>好<|end_of_box|>。", "答案是好。"),
     # the next turn of rarer templates
+    (f"Ok. <sep> human: {T} <sep> assistant: {T}", "Ok."),
+    (f"Ok.\n\n<sep> human: {T}", "Ok."),
     (f"Ok.<|im_user|>user<|im_middle|>{T}", "Ok."),
     (f"Ok.<|end_of_turn|>GPT4 Correct User: {T}", "Ok."),
     (f"Ok.<seed:bos>user\n{T}", "Ok."),

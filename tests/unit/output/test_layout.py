@@ -36,6 +36,18 @@ def test_a_template_token_stays_whole_in_a_cell() -> None:
     assert shown == "```\ntoken      | use\n-----------+-----\n<|im_end|> | ends\n```"
 
 
+def test_an_escaped_bar_in_the_code_of_a_cell_is_a_bar() -> None:
+    shown = clean("| run | does |\n|---|---|\n| `ls \\| wc` | counts |")
+    assert shown == "```\nrun     | does\n--------+-------\nls | wc | counts\n```"
+
+
+@pytest.mark.parametrize("size", [1, 9, 1000])
+def test_the_source_of_a_document_in_latex_stays_as_it_is(size: int) -> None:
+    text = "\\documentclass{article}\n\\begin{document}\nLet $x \\in A$ and\n\\[ x^2 = 4 \\]\n\\end{document}"
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    assert versions(pipeline(), pieces)[-1] == text
+
+
 @pytest.mark.parametrize("before", ["", "Here:\n", "Two words | more\n\n"])
 @pytest.mark.parametrize("after", ["", "\n", "\n\nDone.", "\nnot a row"])
 def test_a_table_without_bars_in_front_becomes_a_block(before: str, after: str) -> None:
@@ -114,6 +126,8 @@ def test_a_table_in_a_quote_becomes_a_list_in_the_quote() -> None:
             "```\na = b\n= c\n```",
         ),
         (r"\(P(A \mid B), \vec{v}, \lfloor x \rfloor, \frac12\)", "P(A | B), v⃗, ⌊ x ⌋, 1/2"),
+        (r"\(a \equiv b \pmod{5}, x \notin A \cup B \blacksquare\)", "a ≡ b (mod 5), x ∉ A ∪ B ■"),
+        (r"\(f \hookrightarrow g, \bigcup_{i} A_i, \nexists x\)", "f ↪ g, ⋃ᵢ Aᵢ, ∄ x"),
         ("`\\(x^2\\)` and ```\n$$x^2$$\n#### a\n| a |\n|---|\n```", None),
         ("~~~py\nx = '```'\n~~~\nend", "```py\nx = '`` `'\n```\nend"),
         ("````md\n```py\nx\n```\n````\nend", "```md\n`` `py\nx\n`` `\n```\nend"),

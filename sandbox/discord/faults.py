@@ -24,7 +24,8 @@ class Fault:
         status: Answer with this instead; 0 lets the request through (``delay_s`` only).
         reset: Break the connection instead of answering.
         hang: Never answer.
-        delay_s: Wait this long before anything else.
+        delay_s: Wait this long before anything else; ``after`` on a request that is let through: its
+            answer, made at once, comes so much later.
     """
 
     method: str | None = None
@@ -48,6 +49,17 @@ class Fault:
             and (self.method is None or self.method == method)
             and (self.route is None or self.route == route or self.route in path)
         )
+
+    @property
+    def lets_through(self) -> bool:
+        """Whether nothing but time is lost."""
+        return not (self.status or self.reset or self.hang)
+
+    @property
+    def delays_s(self) -> tuple[float, float]:
+        """How long a request waits before Discord acts, and its answer after that, in seconds."""
+        is_late = self.when == "after" and self.lets_through
+        return (0.0, self.delay_s) if is_late else (self.delay_s, 0.0)
 
     @property
     def name(self) -> str:

@@ -204,14 +204,9 @@ class AnswerActions:
             await _respond.say(interaction, RUNNING_AGAIN)
             return
         asked = await self._as_asked_now(newest.question)
-        if asked is None:
-            await _respond.say(interaction, ASKED_NO_MORE)
-            return
-        if await self._is_asked_anew(newest, shown_id):
-            await _respond.say(interaction, RUNNING_AGAIN)
-            return
-        if _gate.admission(self._client).refusal(asked.asker, asked.place):
-            await _respond.say(interaction, MAY_NOT_ASK)
+        refusal = await self._reason_against_again(newest, shown_id)
+        if asked is None or refusal:
+            await _respond.say(interaction, refusal or ASKED_NO_MORE)
             return
         question = replace(
             asked,
@@ -226,13 +221,21 @@ class AnswerActions:
         give = _respond.Acknowledgement(interaction).give
         await self._services.chat.submit(question, sink, replaces=newest.posted, acknowledge=give)
 
-    async def _is_asked_anew(self, entry: JournalEntry, shown_id: MessageId) -> bool:
-        """Return whether an edit that was seen meanwhile is being answered in an answer's place."""
+    async def _reason_against_again(self, entry: JournalEntry, shown_id: MessageId) -> str:
+        """Return why an answer isn't given again, for what happened meanwhile; empty if it is.
+
+        An edit may be being answered in its place, and its asker may have had their data deleted.
+        """
+        question = entry.question
         newest = await self._services.journal.entry_of_message(shown_id) or entry
-        if newest.question.id != entry.question.id:
-            return True
-        asked_now = map(self._services.chat.asked_now, [m.id for m in entry.question.messages])
-        return any(each is not None and each.id != entry.question.id for each in asked_now)
+        if await self._services.journal.entry(question.id) is None:
+            return FORGOTTEN
+        asked_now = map(self._services.chat.asked_now, [m.id for m in question.messages])
+        ids = {newest.question.id, *(each.id for each in asked_now if each is not None)}
+        if ids != {question.id}:
+            return RUNNING_AGAIN
+        is_refused = _gate.admission(self._client).refusal(question.asker, question.place)
+        return MAY_NOT_ASK if is_refused else ""
 
     async def _as_asked_now(self, question: Question) -> Question | None:
         """Return a question in the words that its message has now; ``None`` when it is deleted."""
@@ -246,22 +249,35 @@ class AnswerActions:
     async def continue_(self, question_id: QuestionId, interaction: Interaction) -> None:
         """Go on where an answer was cut, in a new message; each answer is continued once."""
         entry = await self._entry(question_id, interaction)
-        if entry is None or not entry.posted:
+        if entry is None:
             return
-        last = entry.posted[-1]
-        newest = await self._services.journal.newest_asked_in(last)
-        is_continued = newest is not None and newest.question.continues == question_id
-        if is_continued or last in self._pressed:
-            await _respond.say(interaction, self._pressed.get(last, CONTINUED_ALREADY))
+        last = MessageId(interaction.message.id if interaction.message else 0)
+        if last in self._pressed:
+            await _respond.say(interaction, self._pressed[last])
             return
         self._pressed[last] = CONTINUED_ALREADY
         try:
-            await self._continue(entry, interaction)
+            refusal = await self._reason_against_more(entry, last)
+            if refusal:
+                await _respond.say(interaction, refusal)
+            else:
+                await self._continue(entry, last, interaction)
         finally:
             del self._pressed[last]
 
-    async def _continue(self, entry: JournalEntry, interaction: Interaction) -> None:
-        last = entry.posted[-1]
+    async def _reason_against_more(self, entry: JournalEntry, last: MessageId) -> str:
+        """Return why an answer isn't continued; empty if it is."""
+        newest = await self._services.journal.newest_asked_in(last)
+        if newest is not None and newest.question.continues == entry.question.id:
+            return CONTINUED_ALREADY
+        shown = await self._services.journal.entry_of_message(last)
+        if shown is None:
+            return FORGOTTEN
+        return "" if shown.question.id == entry.question.id else RUNNING_AGAIN
+
+    async def _continue(
+        self, entry: JournalEntry, last: MessageId, interaction: Interaction
+    ) -> None:
         question = Question(
             id=QuestionId(interaction.id),
             origin=Origin.CONTINUE,
@@ -343,7 +359,9 @@ class AnswerActions:
         self._services.chat.check_rate(asked)  # before anything is asked of Discord for it
         changed_at = message.edited_at or message.created_at
         posted = await self._still_there(entry)
-        newest = await self._services.journal.newest_asked_in(message.id) or entry
+        newest = await self._services.journal.newest_asked_in(message.id)
+        if newest is None:  # its author had their data deleted meanwhile
+            return True
         asks_now = self._services.chat.asked_now(message.id) or newest.question
         if asks_now.text == asked.text:  # somebody pressed Regenerate meanwhile
             return True

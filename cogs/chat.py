@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -152,7 +153,7 @@ class ChatCog(commands.Cog):
         """Take a message that a webhook posted, if it is a person's question said again."""
         said = self._proxies.copied(incoming, self._me)
         if said is not None:
-            async with self._order.of(said.message.author.id, said.message.place.channel_id):
+            async with self._in_turn(said.message):
                 await self._take_again(said)
 
     async def _take_again(self, said: SaidAgain) -> None:
@@ -166,12 +167,22 @@ class ChatCog(commands.Cog):
         await self._ask(whole, whole.message or said.message, is_counted=True)
 
     async def _arrived(self, incoming: IncomingMessage, channel: object) -> None:
+        self._said(incoming)
+        async with self._in_turn(incoming):
+            await self._take(incoming, is_own_thread=_convert.is_own_thread(channel, self._me))
+
+    def _said(self, incoming: IncomingMessage) -> None:
+        """Note what a person says, which a proxy bot may say again."""
         if incoming.is_ordinary and not incoming.author.is_bot:
             self._proxies.said(self._question(incoming, Origin.MENTION))
+
+    @asynccontextmanager
+    async def _in_turn(self, incoming: IncomingMessage) -> AsyncGenerator[None]:
+        """Do something about a message once all is done that its author did before in its channel."""
         who = self._arriving[incoming.id] = (incoming.author.id, incoming.place.channel_id)
         try:
             async with self._order.of(*who):
-                await self._take(incoming, is_own_thread=_convert.is_own_thread(channel, self._me))
+                yield
         finally:
             self._arriving.pop(incoming.id, None)
 
@@ -305,15 +316,17 @@ class ChatCog(commands.Cog):
         if incoming.author.id == self._me:
             return
         self._loose.gone(incoming.id)
-        async with self._order.of(incoming.author.id, incoming.place.channel_id):
-            if self._edited_at.get(incoming.id, incoming.edited_at) != incoming.edited_at:
-                return  # changed again meanwhile: only its newest words are asked
+        async with self._in_turn(incoming):
             has_asked = await self._edited(incoming)
-        if not has_asked and _gate.admission(self.bot).is_late_mention(incoming, self._me):
-            await self._arrived(incoming, payload.message.channel)
+            if not has_asked and _gate.admission(self.bot).is_late_mention(incoming, self._me):
+                self._said(incoming)
+                is_own_thread = _convert.is_own_thread(payload.message.channel, self._me)
+                await self._take(incoming, is_own_thread=is_own_thread)
 
     async def _edited(self, incoming: IncomingMessage) -> bool:
         """Answer a changed question anew; False if the message has asked nothing before."""
+        if self._is_outdated(incoming):
+            return True
         try:
             return await self._actions.edited(incoming)
         except MovedError:
@@ -321,6 +334,11 @@ class ChatCog(commands.Cog):
         except AdmissionError as exc:
             self._turned_away.refuse(incoming, exc.sentence)
             return True
+
+    def _is_outdated(self, incoming: IncomingMessage) -> bool:
+        """Return whether a message was changed again since it was read: only its newest words are asked."""
+        newest = self._edited_at.get(incoming.id)
+        return newest is not None and (incoming.edited_at is None or incoming.edited_at < newest)
 
     @commands.Cog.listener()
     async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
@@ -484,7 +502,7 @@ class ChatCog(commands.Cog):
             if found is None:
                 self._gone(asked.id)
             elif found.edited_at != asked.edited_at:
-                async with self._order.of(found.author.id, found.place.channel_id):
+                async with self._in_turn(found):
                     await self._edited(found)
 
     async def _take_missed(self, incoming: IncomingMessage) -> None:
@@ -502,7 +520,7 @@ class ChatCog(commands.Cog):
             await self._take(incoming, is_own_thread=is_own_thread)  # it may be part of what comes
             return  # nearly all that is found, so nothing is looked up for it
         if await self._services.chat.has_taken(QuestionId(incoming.id)):
-            async with self._order.of(incoming.author.id, incoming.place.channel_id):
+            async with self._in_turn(incoming):
                 await self._edited(incoming)
             return
         async with self._backfill.taking(incoming.id) as may_take:
@@ -512,7 +530,11 @@ class ChatCog(commands.Cog):
                 self._turned_away.explain(incoming, SET_ASIDE)
 
     async def _take_found(self, incoming: IncomingMessage, channel: object) -> None:
-        incoming = await self._reviewer.as_member(incoming)
+        member = await self._reviewer.as_member(incoming)
+        if self._is_outdated(member):
+            now = await self._reviewer.look(incoming)
+            member = member if now is None else replace(now, author=member.author)
+        incoming = member
         if self._services.clock.now() - incoming.created_at <= self._stale_after:
             await self._arrived(incoming, channel)
             return
@@ -542,7 +564,10 @@ class ChatCog(commands.Cog):
     async def stop(self, interaction: Interaction) -> None:
         """Stop your questions in this channel that are waiting or being answered."""
         place = _convert.interaction_place(interaction)
-        count = self._services.chat.stop_person(UserId(interaction.user.id), place.channel_id)
+        who, chat = (UserId(interaction.user.id), place.channel_id), self._services.chat
+        arriving = [i for i, whose in self._arriving.items() if whose == who]
+        coming = sum(not chat.knows(QuestionId(message_id)) for message_id in arriving)
+        count = coming + chat.stop_person(*who, QuestionId(interaction.id))
         text = (
             f"Stopped: {counted(count, 'question')}."
             if count

@@ -265,6 +265,11 @@ class Reply:
         return self._ending is not None
 
     @property
+    def is_taken_back(self) -> bool:
+        """Whether it was ended in such a way that nothing posted of it stays."""
+        return self._ending is not None and self._ending not in _LEFT
+
+    @property
     def may_be_joined(self) -> bool:
         """True while it goes on and nobody can see a word: the next message may still add to it."""
         has_words = self._reading is not None and self._reading.pipeline.has_text
@@ -274,13 +279,6 @@ class Reply:
     def standing(self) -> tuple[MessageId, ...]:
         """The messages of its answer that stand."""
         return self._delivery.message_ids
-
-    def rests_on(self, message_id: MessageId) -> bool:
-        """Return whether it goes on with an answer whose question, or last part, is this message."""
-        question = self.question
-        if question.continues is None:
-            return False
-        return message_id == question.about_id or any(m.id == message_id for m in question.rests_on)
 
     def lost(self, message_id: MessageId) -> bool:
         """Note that somebody else has deleted a message; False if it is none of the answer's."""
@@ -339,7 +337,7 @@ class Reply:
 
     async def _run(self) -> Outcome | None:
         async with self._delivery:
-            self._work = asyncio.get_running_loop().create_task(self._answer())
+            self._work = asyncio.get_running_loop().create_task(self._answer_or_fail())
             # What is said at the end waits for Discord, and needs no slot meanwhile.
             self._work.add_done_callback(lambda _: self.leave_queue())
             if self._ending is not None:
@@ -361,9 +359,16 @@ class Reply:
             if self._ending is None:
                 raise
             return await self._wind_up()
+
+    async def _answer_or_fail(self) -> Outcome:
+        """Answer, or say why not, which can be ended as well: the question may be changed or deleted."""
+        try:
+            return await self._answer()
         except DeliveryError:
             raise
         except Exception as exc:  # noqa: BLE001 - the outer seam of one question's work
+            self.leave_queue()
+            self.is_underway = True
             return await self._failed(exc)
 
     def _out_of_reach(self) -> None:

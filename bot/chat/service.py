@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from datetime import timedelta
 
 from bot.chat.parts import ReplyParts
@@ -42,7 +42,7 @@ LEAVE_LOOKS = 60
 HAND_OVER_S = 3.0
 """Seconds for the last edits once the grace time is over."""
 MOST_NOTED = 1000
-"""Deleted messages, and stopped questions, that are remembered: one may be on its way to its turn."""
+"""Deleted messages, and ended questions, that are remembered: one may be on its way to its turn."""
 
 
 Acknowledge = Callable[[], Awaitable[None]]
@@ -69,7 +69,8 @@ class ChatService:
         self._accepting: dict[QuestionId, Question] = {}
         self._tasks = TaskOwner()
         self._deleted: Recent[MessageId, None] = Recent(MOST_NOTED)
-        self._stopped: Recent[QuestionId, None] = Recent(MOST_NOTED)
+        self._ended: Recent[QuestionId, Ending] = Recent(MOST_NOTED)
+        self._stops: Recent[tuple[UserId, ChannelId], QuestionId] = Recent(MOST_NOTED)
         self._is_ours: Callable[[Question], bool] | None = None
         self._is_closing = False
         self._is_closed = False
@@ -181,11 +182,26 @@ class ChatService:
             for reply in dict.fromkeys([*open_replies, *self._asking_in(changed_id)]):
                 # One that can't be ended is answered meanwhile, and that answer stands.
                 replaces = () if reply.end(Ending.SUPERSEDED) else reply.standing
+            for (
+                coming
+            ) in self._accepting.values():  # stored, and not begun while it is acknowledged
+                if coming.id != question.id and _asks_in(coming, changed_id):
+                    self._ended[coming.id], replaces = Ending.SUPERSEDED, ()
+            self._end_continuations(stored)
             if replaces != stored:
                 await self._parts.journal.posted(question.id, replaces)
             self._parts.metrics.accepted(question.origin)
             place.pop_all()
             return Reply(question, sink, self._parts, posted=replaces, ticket=ticket)
+
+    def _end_continuations(self, replaced: Sequence[MessageId]) -> None:
+        """End what goes on with an answer that another one takes the place of."""
+        for reply in self._replies.values() if replaced else ():
+            if reply.question.continues is not None and reply.question.about_id in replaced:
+                reply.end(Ending.SUPERSEDED)
+        for coming in self._accepting.values() if replaced else ():
+            if coming.continues is not None and coming.about_id in replaced:
+                self._ended[coming.id] = Ending.SUPERSEDED
 
     def check_rate(self, question: Question) -> None:
         """Look whether one may ask now; it is counted once there is a place in the queue, too.
@@ -198,7 +214,9 @@ class ChatService:
             raise RateLimitedError(refusal.sentence)
 
     def _asking_in(self, message_id: MessageId | None) -> list[Reply]:
-        return [r for r in self._replies.values() if _asks_in(r.question, message_id)]
+        """Return the answers to a message, but for those that are being taken back: they hold nothing."""
+        found = [r for r in self._replies.values() if _asks_in(r.question, message_id)]
+        return [reply for reply in found if not reply.is_taken_back]
 
     def _place(self, question: Question, *, has_place: bool) -> Ticket | None:
         """Take a place in the queue; what is asked during a stop is kept for the next start.
@@ -235,17 +253,24 @@ class ChatService:
         if self._is_closed or reply.question.id in self._replies:
             reply.leave_queue()
             return  # accepted at the last moment: the journal has it for the next start
-        messages = reply.question.messages
-        if messages and all(message.id in self._deleted for message in messages):
-            reply.end(Ending.GONE)
-        elif reply.question.id in self._stopped:
-            reply.end(Ending.STOPPED)
-        elif self._is_closing:
-            reply.end(Ending.RESTART)
         question = reply.question
+        if (ending := self._ending_of(question)) is not None:
+            reply.end(ending)
         self._replies[question.id] = reply
         work = self._tasks.watched(self._run(reply), name=f"question-{question.id}")
         self._working[question.id] = question, work
+
+    def _ending_of(self, question: Question) -> Ending | None:
+        """Return why a question ends before its work begins: for what came while it was taken."""
+        if _is_taken_back(question, self._deleted):
+            return Ending.GONE
+        if question.id in self._ended:
+            return self._ended[question.id]
+        if self._stops and any(
+            question.id < self._stops.get(by, 0) for by in _stopped_by(question)
+        ):
+            return Ending.STOPPED
+        return Ending.RESTART if self._is_closing else None
 
     async def _run(self, reply: Reply) -> None:
         try:
@@ -296,18 +321,25 @@ class ChatService:
         Returns:
             False if it isn't running.
         """
-        self._stopped[question_id] = None
+        self._ended[question_id] = Ending.STOPPED
         reply = self._replies.get(question_id)
         return reply is not None and reply.end(Ending.STOPPED)
 
-    def stop_person(self, asker_id: UserId, channel_id: ChannelId) -> int:
-        """Stop all of a person's questions in a channel; returns how many there were."""
+    def stop_person(self, asker_id: UserId, channel_id: ChannelId, now_id: QuestionId) -> int:
+        """Stop all of a person's questions in a channel; returns how many there were.
+
+        Args:
+            asker_id: Who asked, or had something answered again.
+            channel_id: Where that was said, or is answered.
+            now_id: A snowflake of now: what was asked before ends too once it comes here.
+        """
+        self._stops[asker_id, channel_id] = now_id
 
         def matches(q: Question) -> bool:
-            return asker_id in {q.asker.id, q.counts_for} and q.place.channel_id == channel_id
+            return (asker_id, channel_id) in _stopped_by(q)
 
         coming = [q.id for q in self._accepting.values() if matches(q)]
-        self._stopped.update(dict.fromkeys(coming))
+        self._ended.update(dict.fromkeys(coming, Ending.STOPPED))
         return self._end_where(matches, Ending.STOPPED) + len(coming)
 
     async def closed(self, question_id: QuestionId, within_s: float) -> bool:
@@ -333,7 +365,7 @@ class ChatService:
             How many there were.
         """
         coming = [q.id for q in self._accepting.values() if concerns(q)]
-        self._stopped.update(dict.fromkeys(coming))
+        self._ended.update(dict.fromkeys(coming, Ending.STOPPED))
         count = self._end_where(concerns, Ending.STOPPED) + len(coming)
         ending = [task for q, task in self._working.values() if concerns(q)]
         if ending:
@@ -354,7 +386,7 @@ class ChatService:
             is_asked_there = _asks_in(reply.question, message_id)
             if is_asked_there and len(reply.question.messages) > 1:
                 was_open = True
-            elif is_asked_there or reply.lost(message_id) or reply.rests_on(message_id):
+            elif _is_taken_back(reply.question, {message_id}) or reply.lost(message_id):
                 has_ended = reply.end(Ending.GONE)
                 was_open = was_open or (has_ended and is_asked_there)
         return was_open
@@ -430,6 +462,20 @@ class ChatService:
 def _asks_in(question: Question, message_id: MessageId | None) -> bool:
     """Return whether a message is one of those that ask a question."""
     return any(message.id == message_id for message in question.messages)
+
+
+def _is_taken_back(question: Question, deleted: Container[MessageId]) -> bool:
+    """Return whether nothing asks a question any more: its messages are deleted, or what it goes on with."""
+    if question.continues is not None:
+        return question.about_id in deleted or any(m.id in deleted for m in question.rests_on)
+    messages = question.messages
+    return bool(messages) and all(message.id in deleted for message in messages)
+
+
+def _stopped_by(question: Question) -> set[tuple[UserId, ChannelId]]:
+    """Return by whom and where a question is stopped: its people, where it was asked or is answered."""
+    places = {question.place.channel_id, *(m.place.channel_id for m in question.messages)}
+    return {(who, where) for who in (question.asker.id, question.counts_for) for where in places}
 
 
 def _goes_on(question: Question, message: IncomingMessage, window: timedelta) -> bool:

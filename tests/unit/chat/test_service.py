@@ -184,7 +184,7 @@ async def test_all_of_a_persons_questions_stop_together(chat: Chat) -> None:
     chat.backend.scripts.append([asyncio.Event()])
     await chat.service.submit(question(1), chat.sink)
     await chat.clock.advance(0.1)
-    assert chat.service.stop_person(ADA.id, HOME.channel_id) == 1
+    assert chat.service.stop_person(ADA.id, HOME.channel_id, QuestionId(2)) == 1
     await chat.pass_time()
     assert chat.outcome(1) is Outcome.STOPPED
 
@@ -196,7 +196,7 @@ async def test_a_question_that_is_being_taken_in_stops_with_its_persons_others(
     stopped: list[int] = []
 
     async def stop() -> None:
-        stopped.append(chat.service.stop_person(ADA.id, HOME.channel_id))
+        stopped.append(chat.service.stop_person(ADA.id, HOME.channel_id, QuestionId(2)))
 
     chat.journal.before_accept = stop
     await chat.service.submit(question(1), chat.sink, is_counted=is_counted)
@@ -694,7 +694,7 @@ async def test_stopping_is_for_ones_own_questions_here(
 ) -> None:
     chat.backend.scripts.append([asyncio.Event()])
     await chat.service.submit(question(1), chat.sink)
-    assert chat.service.stop_person(asker.id, ChannelId(channel_id)) == count
+    assert chat.service.stop_person(asker.id, ChannelId(channel_id), QuestionId(2)) == count
     await chat.service.cancel()
 
 

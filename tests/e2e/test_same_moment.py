@@ -1,0 +1,237 @@
+"""Two events of the same moment about one question: the second isn't judged by what was before the first."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from cogs._actions import FORGOTTEN, RUNNING_AGAIN
+from sandbox.discord import Channel, DiscordSandbox, Fault, Message, Person
+from sandbox.lmstudio import Answer, LMStudioSandbox
+from sandbox.lmstudio import Fault as ModelFault
+from tests.e2e.test_sources import turns
+from tests.support.application import running, settings_for
+
+LONG = "One lighthouse after another answered the call across the dark water. " * 12
+
+
+async def answered(discord: DiscordSandbox, asked: Message, label: str = "Regenerate") -> Message:
+    """Wait for an answer with a button."""
+    return await discord.wait_reply(
+        asked, until=lambda m: any(each.get("label") == label for each in m.buttons)
+    )
+
+
+async def one_more(discord: DiscordSandbox, ada: Person, channel: Channel) -> None:
+    """Have another question answered: what came before has been looked at by then."""
+    other = await ada.mention(channel, "Anything else?")
+    await discord.wait_reply(other, until=lambda m: m.content == "Once more." and m.buttons)
+
+
+async def test_an_edit_takes_the_place_of_a_press_that_is_being_acknowledged(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.script(Answer("About cats."), Answer("About dogs."), Answer("Once more."))
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.mention(channel, "Tell me about cats")
+        reply = await answered(discord, asked)
+        slow = discord.faults.add(Fault("POST", "/callback", delay_s=1))
+        pressed = await ada.click(reply, "Regenerate")
+        await discord.wait_until(lambda: slow.played)
+        await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about dogs")
+        await pressed.wait_response()
+        await one_more(discord, ada, channel)
+    assert [m.content for m in discord.bot_messages] == ["About dogs.", "Once more."]
+    assert len(lm.completions) == 3
+
+
+async def test_a_continuation_ends_with_its_question_while_its_press_is_being_acknowledged(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.script(Answer("One lighthouse", finish="length"), Answer("Once more."))
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.mention(channel, "Tell me all")
+        reply = await answered(discord, asked, "Continue")
+        slow = discord.faults.add(Fault("POST", "/callback", delay_s=1))
+        pressed = await ada.click(reply, "Continue")
+        await discord.wait_until(lambda: slow.played)
+        await ada.delete(asked)
+        await pressed.wait_response()
+        await one_more(discord, ada, channel)
+    assert len(discord.bot_messages) == 2
+    assert len(lm.completions) == 2
+
+
+@pytest.mark.parametrize("what", ["edited", "deleted"])
+async def test_a_failure_is_not_said_of_a_question_that_is_taken_back_meanwhile(
+    what: str,
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    tmp_path: Path,
+    ada: Person,
+    channel: Channel,
+) -> None:
+    lm.script(Answer("About dogs."))
+    lm.faults.next(ModelFault.OVERFLOW_ENGINE)
+    async with running(settings_for(discord, lm, tmp_path)):
+        slow = discord.faults.add(Fault("POST", f"/channels/{channel.id}/messages", delay_s=1))
+        asked = await ada.mention(channel, "Tell me about cats")
+        await discord.wait_until(lambda: slow.played)
+        if what == "edited":
+            await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about dogs")
+        else:
+            await ada.delete(asked)
+            asked = await ada.mention(channel, "Tell me about dogs")
+        await answered(discord, asked)
+        await discord.wait_until(
+            lambda: [m.content for m in discord.bot_messages] == ["About dogs."]
+        )
+
+
+async def test_a_mention_that_two_edits_add_is_answered_in_the_words_of_the_second(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.script(Answer("About something."))
+    async with running(settings_for(discord, lm, tmp_path)):
+        said = await ada.say(channel, "cats")
+        await ada.edit(said, f"<@{discord.bot_user.id}> Tell me about cats")
+        await ada.edit(said, f"<@{discord.bot_user.id}> Tell me about dogs")
+        await answered(discord, said)
+    assert "dogs" in turns(lm)[-1]["content"]
+    assert len(discord.bot_messages) == 1
+
+
+async def test_an_edit_takes_the_place_of_an_answer_while_an_older_one_is_being_taken_back(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.script(Answer(LONG, pause_after=20), Answer("About dogs."), Answer("About birds."))
+    me = f"<@{discord.bot_user.id}>"
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.mention(channel, "Tell me about cats")
+        first = await answered(discord, asked, "Stop")
+        slow = discord.faults.add(Fault("DELETE", f"/messages/{first.id}", delay_s=3))
+        await ada.edit(asked, f"{me} Tell me about dogs")
+        await discord.wait_until(lambda: slow.played)
+        second = await answered(discord, asked)
+        await ada.edit(asked, f"{me} Tell me about birds")
+        await discord.wait_until(lambda: second.content == "About birds.")
+        await discord.wait_until(lambda: discord.bot_messages == [second])
+
+
+async def test_stop_all_ends_what_its_person_has_just_asked(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    settings = settings_for(discord, lm, tmp_path, CLAWBOT_CHAT__ANSWER_IN="thread")
+    async with running(settings):
+        await discord.wait_command("stop")
+        slow = discord.faults.add(Fault("POST", "/threads", delay_s=1))
+        asked = await ada.mention(channel, "Tell me about cats")
+        await discord.wait_until(lambda: slow.played)
+        used = await ada.slash(channel, "stop")
+        await used.wait_content()
+        await discord.wait_until(lambda: any("Stopped." in m.content for m in discord.bot_messages))
+    assert used.content == "Stopped: 1 question."
+    assert asked.thread is not None
+    assert lm.completions == []
+
+
+@pytest.mark.parametrize("what", ["edit", "press"])
+async def test_stop_all_ends_what_is_about_to_be_asked_anew(
+    what: str,
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    tmp_path: Path,
+    ada: Person,
+    channel: Channel,
+) -> None:
+    settings = settings_for(discord, lm, tmp_path, CLAWBOT_CONTEXT__CACHE_MESSAGES="0")
+    async with running(settings):
+        await discord.wait_command("stop")
+        asked = await ada.mention(channel, "Tell me about cats")
+        reply = await answered(discord, asked)
+        slow = discord.faults.add(Fault("GET", "/messages/", delay_s=1))
+        if what == "edit":
+            await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about dogs")
+        else:
+            await ada.click(reply, "Regenerate")
+        await discord.wait_until(lambda: slow.played)
+        used = await ada.slash(channel, "stop")
+        await used.wait_content()
+        await discord.wait_until(lambda: "Stopped." in reply.content)
+    assert len(lm.completions) == 1
+
+
+async def test_continue_is_refused_while_the_answer_is_given_again(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.script(Answer("One lighthouse", finish="length"), Answer("Anew.", pause_after=0))
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.mention(channel, "Tell me all")
+        reply = await answered(discord, asked, "Continue")
+        await ada.click(reply, "Regenerate")
+        await lm.wait_until(lambda: len(lm.completions) == 2)
+        pressed = await ada.click(reply, "Continue")
+        await pressed.wait_response()
+        lm.resume()
+        await discord.wait_until(lambda: reply.content == "Anew.")
+    assert pressed.content == RUNNING_AGAIN
+    assert len(lm.completions) == 2
+
+
+@pytest.mark.parametrize("what", ["Regenerate", "edit"])
+async def test_what_is_forgotten_meanwhile_is_not_asked_again(
+    what: str,
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    tmp_path: Path,
+    ada: Person,
+    channel: Channel,
+) -> None:
+    lm.script(Answer("About cats."), Answer("Once more."))
+    settings = settings_for(discord, lm, tmp_path, CLAWBOT_CONTEXT__CACHE_MESSAGES="0")
+    async with running(settings):
+        await discord.wait_command("privacy")
+        asked = await ada.mention(channel, "Tell me about cats")
+        reply = await answered(discord, asked)
+        used = await ada.slash(channel, "privacy delete")
+        shown = await used.wait_content()
+        slow = discord.faults.add(Fault("GET", "/messages/", delay_s=1, when="after"))
+        if what == "edit":
+            await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about dogs")
+        else:
+            used = await ada.click(reply, what)
+        await discord.wait_until(lambda: slow.played)
+        await ada.click(shown, "Delete it")
+        await discord.wait_until(lambda: "Deleted" in shown.content)
+        if what == "Regenerate":
+            assert (await used.wait_content()).content == FORGOTTEN
+        await one_more(discord, ada, channel)
+    assert len(lm.completions) == 2
+    with closing(sqlite3.connect(tmp_path / "clawbot.db")) as database:
+        assert database.execute("SELECT count(*) FROM questions").fetchone()[0] == 1
+
+
+async def test_a_look_after_a_gap_does_not_bring_back_what_was_edited_meanwhile(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.script(Answer(LONG, pause_after=0), Answer("About birds."), Answer("Once more."))
+    me = f"<@{discord.bot_user.id}>"
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.mention(channel, "Tell me about cats")
+        await lm.wait_until(lambda: lm.completions)
+        slow = discord.faults.add(Fault("GET", f"/messages/{asked.id}", delay_s=1, when="after"))
+        discord.faults.refuse_connections = -1
+        discord.faults.forget_sessions()
+        discord.faults.drop()
+        await ada.edit(asked, f"{me} Tell me about dogs")
+        discord.faults.refuse_connections = 0
+        await discord.wait_until(lambda: slow.played, timeout_s=20)
+        await ada.edit(asked, f"{me} Tell me about birds")
+        await answered(discord, asked)
+        await discord.wait_until(lambda: slow.times == 0)
+        await one_more(discord, ada, channel)
+    assert "birds" in lm.completions[1].body["messages"][-1]["content"]
+    assert len(lm.completions) == 3

@@ -510,7 +510,7 @@ def candidates(client: ClawbotClient, dm_channels: Sequence[ChannelId]) -> list[
                 found.append(Candidate(place(channel), MessageId(last)))
             elif not isinstance(channel, VOICE):  # these are nearly always empty
                 found.append(Candidate(place(channel), None))
-    latest_first = reversed(dm_channels)
+    latest_first = reversed(dm_channels if client.serves(None) else [])
     found += [Candidate(Place(PlaceKind.DM, channel_id), None) for channel_id in latest_first]
     return found
 

@@ -485,8 +485,11 @@ class ChatCog(commands.Cog):
             level = logging.INFO if count else logging.DEBUG
             _log.log(level, "took up %s", counted(count, "question"))
             channels = _convert.candidates(self.bot, self._backfill.dm_channels)
+            is_whole = self.bot.knows_all()
             look_up = partial(_convert.archived_threads, self.bot)
-            await self._backfill.run(channels, self._take_missed, self._me, look_up)
+            await self._backfill.run(
+                channels, self._take_if_served, self._me, look_up, is_whole=is_whole
+            )
 
     async def _look_for_left(self) -> int:
         """Take up what stays open although no start or new session is due; returns how much it was."""
@@ -504,6 +507,16 @@ class ChatCog(commands.Cog):
             elif found.edited_at != asked.edited_at:
                 async with self._in_turn(found):
                     await self._edited(found)
+
+    async def _take_if_served(self, incoming: IncomingMessage) -> None:
+        """Take a message that was missed.
+
+        Raises:
+            MovedError: Its place is another process's by now.
+        """
+        await self._take_missed(incoming)
+        if not self.bot.serves(incoming.place.guild_id):
+            raise MovedError
 
     async def _take_missed(self, incoming: IncomingMessage) -> None:
         if incoming.unfinished is not None:

@@ -10,13 +10,14 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from bot.chat.admission import MENTION_BY_EDIT
 from bot.core.clock import Clock
 from bot.core.domain import ChannelId, IncomingMessage, MessageId, Place, UserId
+from bot.core.errors import MovedError
 from bot.core.ports import Journal, MessageSource, State
 
 _log = logging.getLogger(__name__)
@@ -87,16 +88,17 @@ class _Search:
 
 
 Handle = Callable[[IncomingMessage], Awaitable[None]]
-"""Takes a message that was missed."""
+"""Takes a message that was missed; raises ``MovedError`` where another process finds it."""
 
 LookUp = Callable[[Sequence[ChannelId]], Awaitable[Iterable[Candidate]]]
 """Looks channels up that Discord didn't list."""
 
 
 async def _hand_on_unfinished(page: Sequence[IncomingMessage], handle: Handle) -> None:
-    for message in page:
-        if message.unfinished is not None:
-            await handle(message)
+    with suppress(MovedError):
+        for message in page:
+            if message.unfinished is not None:
+                await handle(message)
 
 
 def _replied_to(page: Sequence[IncomingMessage], me: UserId) -> set[MessageId]:
@@ -183,6 +185,7 @@ class Backfill:
         self._first_live: dict[ChannelId, MessageId] | None = {}
         self._newest_live: dict[ChannelId, MessageId] = {}
         self._sessions = 0
+        self._is_given_up = False
         self._scanning = asyncio.Lock()
         self._begun = _Begun(state)
 
@@ -210,10 +213,16 @@ class Backfill:
             await self._state.set(mark, self._clock.now().timestamp() - ALIVE_MARGIN_S)
 
     def share(self, shards: Collection[int]) -> None:
-        """Receive the messages of some shards only from now on, and remember of each since when."""
+        """Receive the messages of some shards only from now on, and remember of each since when.
+
+        Where one comes, a scan that is under way is given up: the one that looks at the new shard, too,
+        looks at everything, and what people wait for there is taken up first.
+        """
         is_due = not self.is_caught_up and self._marks != (ALIVE,)
         before = self._alive_at if is_due else None
-        self._marks = tuple(f"{ALIVE}:{shard}" for shard in sorted(shards))
+        marks = tuple(f"{ALIVE}:{shard}" for shard in sorted(shards))
+        self._is_given_up = self._is_given_up or not set(marks) <= set(self._marks)
+        self._marks = marks
         self._alive_at = min(filter(None, (before, self._last_alive())), default=None)
 
     @property
@@ -280,6 +289,8 @@ class Backfill:
         handle: Handle,
         me: UserId,
         look_up: LookUp | None = None,
+        *,
+        is_whole: bool = True,
     ) -> int:
         """Scan, and return how many messages were handed on; one scan at a time.
 
@@ -289,17 +300,19 @@ class Backfill:
             me: The bot's own user: what it has replied to is answered, although an older database
                 that was put back doesn't know it.
             look_up: Finds those of other channels, active lately, that can be looked into, too.
+            is_whole: The candidates are all; otherwise another scan is still due after this one.
         """
         async with self._scanning:
             session, listed = self._sessions, list(candidates)
+            self._is_given_up = False
             try:
                 found = await self._scan_all(listed, handle, me)
                 if look_up is not None:
-                    others = await look_up(await self._others(listed))
+                    others = await self._look_up(await self._others(listed), look_up)
                     found += await self._scan_all(others, handle, me)
             finally:  # an end in order between two pages is no death over either
                 await self._begun.forget()
-            if session == self._sessions:
+            if is_whole and session == self._sessions:
                 newest, self._newest_live = self._newest_live, {}
                 self._first_live = None
                 for channel_id, message_id in newest.items():
@@ -315,6 +328,13 @@ class Backfill:
         others = (i for i, newest in seen.items() if newest >= floor and i not in known)
         return sorted(others, key=lambda i: -seen[i])
 
+    async def _look_up(self, channel_ids: Iterable[ChannelId], look_up: LookUp) -> list[Candidate]:
+        found: list[Candidate] = []
+        for channel_id in channel_ids:
+            if not self._is_given_up:
+                found += await look_up([channel_id])
+        return found
+
     async def _scan_all(self, candidates: Iterable[Candidate], handle: Handle, me: UserId) -> int:
         """Look through all channels due, one page of each guild in turn.
 
@@ -328,7 +348,7 @@ class Backfill:
         turns = deque(self._due(candidates, seen).values())
         pages = dict.fromkeys(map(id, turns), 0)
         found = 0
-        while turns:
+        while turns and not self._is_given_up:
             searches = turns.popleft()
             search = searches.popleft()
             pages[id(searches)] += 1
@@ -420,7 +440,10 @@ class Backfill:
             is_new = message.id > search.known and message.id not in answered
             is_news = is_new or self._is_edited_since(message)
             if is_news and message.unfinished is None:
-                await handle(message)
+                try:
+                    await handle(message)
+                except MovedError:  # seen here, it would be missed there
+                    return count, True
             await self._journal.seen(search.place.channel_id, message.id)
             search.after = message.id
         return len(page), len(page) < PAGE_MESSAGES

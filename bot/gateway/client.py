@@ -123,6 +123,10 @@ class ClawbotClient(commands.Bot):
         """Return whether this process has all that Discord tells of a server, or of direct messages."""
         return True
 
+    def knows_all(self) -> bool:
+        """Return whether all servers are known that Discord tells this process of."""
+        return True
+
     def heartbeat_pause_s(self) -> float:
         """Return the time between two heartbeats, in seconds; infinite before Discord said it."""
         keeper = getattr(self.ws, "_keep_alive", None)  # nothing public tells it

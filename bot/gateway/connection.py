@@ -14,7 +14,7 @@ import json
 import logging
 import sys
 import traceback
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, Protocol
@@ -34,7 +34,13 @@ from bot.gateway.endpoints import NETWORK_ERRORS
 from bot.gateway.proxy import connector_for
 from bot.gateway.readable import UNREADABLE, read_guild, read_interaction, read_message
 from bot.gateway.reconnect import Governor, IdentifyTurns
-from bot.gateway.replay import SESSION, LeftSession, hear_left_session, left_session
+from bot.gateway.replay import (
+    RESUMABLE,
+    SESSION,
+    LeftSession,
+    hear_left_session,
+    left_session,
+)
 from bot.gateway.rest import (
     GuardedRequests,
     MayPost,
@@ -113,6 +119,7 @@ class Shard:
         ws: Its connection, or the last one; ``None`` before the first.
         is_up: It has a session.
         has_servers: Its servers are known, of this session or an earlier one.
+        has_all_servers: Those of this session are.
     """
 
     def __init__(
@@ -125,7 +132,7 @@ class Shard:
         self.number = number
         self.governor = governor
         self.ws: DiscordWebSocket | None = None
-        self.is_up = self.has_servers = False
+        self.is_up = self.has_servers = self.has_all_servers = False
         self._client = client
         self._turns = turns
         self._params: dict[str, Any] = {"initial": number in {None, 0}, "shard_id": number}
@@ -155,12 +162,10 @@ class Shard:
     async def leave(self) -> None:
         """Close the connection, whose reading has ended, so that another process may resume the session."""
         ws, self.ws = self.ws, None
-        self.is_up = self.has_servers = False
+        self.is_up = self.has_servers = self.has_all_servers = False
         self._params = {"initial": self._params["initial"], "shard_id": self.number}
         if ws is not None:
-            with contextlib.suppress(*NETWORK_ERRORS, discord.ConnectionClosed):
-                async with asyncio.timeout(LEAVE_S):
-                    await ws.close(code=RESUMABLE)
+            await _say_at_last(ws.close(code=RESUMABLE))
 
     async def _open(self) -> None:
         if self._params.get("resume"):
@@ -220,8 +225,6 @@ FATAL_CLOSE_CODES = {
 """Close codes after which connecting again is pointless (Discord: gateway close event codes)."""
 LEAVE_S = 2.0
 """Seconds for the last words to the gateway, which may have stopped to listen."""
-RESUMABLE = 4000
-"""Close code after which Discord keeps a session for some minutes; 1000 and 1001 end it at once."""
 LOW_IDENTIFY_BUDGET = 20
 """Log-ins left, by Discord's count, below which the bot waits for the reset."""
 HANDLERS = ("discord.py: ", "CommandTree-invoker", "discord-ui-")
@@ -341,7 +344,9 @@ class GatewayClient(ClawbotClient):
 
     def _begin_session(self, parse: Callable[[Any], None], data: dict[str, Any]) -> None:
         """Begin a shard's session without the servers of its last one, which discord.py does for one alone."""
-        self._forget_servers_of(data["shard"][0])
+        number = data["shard"][0]
+        self._shards[number].has_all_servers = False
+        self._forget_servers_of(number)
         parse(data)
 
     def _forget_servers_of(self, number: int) -> None:
@@ -370,6 +375,11 @@ class GatewayClient(ClawbotClient):
         """Return whether this process has all that Discord tells of a server, or of direct messages."""
         shard = self._shards[shard_of(guild_id, len(self._shards))]
         return self._share is None or shard.has_servers
+
+    def knows_all(self) -> bool:
+        """Return whether all servers are known that Discord tells this process of, and not only some shards'."""
+        of_shards = all(self._shards[number].has_all_servers for number in self._held)
+        return self._settings.shards == 1 or of_shards
 
     @property
     def invitation(self) -> str:
@@ -508,6 +518,8 @@ class GatewayClient(ClawbotClient):
         self.online.clear()
         if self.handover is not None:
             await self.handover.leave(number, len(self._shards))
+        if self.sessions and not self.services.backfill.is_caught_up:
+            self.dispatch("ready")  # a scan may wait for this shard, which doesn't come any more
         _log.info("left shard %d to another process", number)
 
     async def _hear_replay(self) -> asyncio.Task[None] | None:
@@ -587,13 +599,14 @@ class GatewayClient(ClawbotClient):
         await super().close()
 
     async def _leave(self) -> None:
-        """Leave the session so that the next start can resume it, and hear whose messages came since."""
-        if not self.is_online() or self.ws is None:
+        """Seem offline, and leave the session so that the next start can hear whose messages came since.
+
+        Also where another shard has none: closed in any other way, Discord would forget this one.
+        """
+        if not getattr(self.ws, "open", False):
             return
-        with contextlib.suppress(*NETWORK_ERRORS, discord.ConnectionClosed):
-            async with asyncio.timeout(LEAVE_S):
-                await self.change_presence(status=discord.Status.invisible)  # it would seem online
-                await self.ws.close(code=RESUMABLE)
+        await _say_at_last(self.change_presence(status=discord.Status.invisible))
+        await _say_at_last(self.ws.close(code=RESUMABLE))
 
     async def _look_up_limits(self) -> None:
         """Ask Discord how many shards there are to be, and wait when the log-in budget is nearly spent."""
@@ -632,11 +645,22 @@ class GatewayClient(ClawbotClient):
 
         It is remembered at once: the process may be killed at any time.
         """
-        self._note_session()
+        is_of_direct_messages = self._has_new_session()
+        if is_of_direct_messages:
+            self._note_session()
         self.services.source.session_lost()
         await self.services.backfill.session_began()
-        if self._session is not None:
+        if is_of_direct_messages and self._session is not None:
             await self._remember(self._session)
+
+    def _has_new_session(self) -> bool:
+        """Return whether the first shard's session isn't the noted one, and not only another shard's is new.
+
+        What that shard was told a moment ago may not be stored yet.
+        """
+        session_id = getattr(self._shards[0].ws, "session_id", None)
+        noted_id = None if self._session is None else self._session.id
+        return session_id not in {None, noted_id}
 
     async def on_ready(self) -> None:
         """Note that a fresh session is up; of several shards, that the last one's is."""
@@ -663,7 +687,8 @@ class GatewayClient(ClawbotClient):
 
     async def on_shard_ready(self, number: int) -> None:
         """Have what was missed looked up where one of several shards has begun anew."""
-        self._shards[number].has_servers = True
+        shard = self._shards[number]
+        shard.has_servers = shard.has_all_servers = True
         if self.sessions:
             self.dispatch("ready")
 
@@ -731,6 +756,13 @@ class GatewayClient(ClawbotClient):
         except (discord.HTTPException, KeyError, TypeError):
             return True
         return names >= {command["name"] for command in payload}
+
+
+async def _say_at_last(words: Coroutine[Any, Any, None]) -> None:
+    """Tell the gateway something for the last time, which may have stopped to listen."""
+    with contextlib.suppress(*NETWORK_ERRORS, discord.ConnectionClosed):
+        async with asyncio.timeout(LEAVE_S):
+            await words
 
 
 async def _next(changes: AsyncGenerator[frozenset[int], None]) -> frozenset[int]:

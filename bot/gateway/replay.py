@@ -30,6 +30,8 @@ SESSION = "gateway_session"
 """State: the session that is in use, and from which event on it is to be replayed."""
 REPLAY_S = 10.0
 """Seconds that a start spends on the replay at most."""
+RESUMABLE, GIVEN_UP = 4000, 1000
+"""Close codes: Discord keeps a session for some minutes after the first, and ends it with the second or 1001."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ async def hear_left_session(
     """Resume a session, and listen to it until the next one is remembered in its place.
 
     Until then it is the one that another start would resume, and the only one that tells of what comes
-    before the next one begins. Never raises for Discord: where it can't be resumed, nothing is heard.
+    before the next one begins; so where this ends sooner, another start can still resume it. Never raises for Discord: where it can't be resumed, nothing is heard.
 
     Args:
         client: Logged in; it may connect once the replay is over.
@@ -85,7 +87,7 @@ async def hear_left_session(
         is_replayed: Set once everything was replayed, or nothing will be.
         is_followed: Set once the next session is remembered; this one is given up then.
     """
-    listening = asyncio.create_task(_listen(client, left, heard, is_replayed))
+    listening = asyncio.create_task(_listen(client, left, heard, is_replayed, is_followed))
     following = asyncio.create_task(is_followed.wait())
     try:
         await asyncio.wait({listening, following}, return_when=asyncio.FIRST_COMPLETED)
@@ -95,7 +97,11 @@ async def hear_left_session(
 
 
 async def _listen(
-    client: discord.Client, left: LeftSession, heard: Heard, is_replayed: asyncio.Event
+    client: discord.Client,
+    left: LeftSession,
+    heard: Heard,
+    is_replayed: asyncio.Event,
+    is_followed: asyncio.Event,
 ) -> None:
     try:
         async with asyncio.timeout(REPLAY_S) as limit:
@@ -109,7 +115,7 @@ async def _listen(
             try:
                 await _poll(socket, heard, is_replayed, limit)
             finally:
-                await socket.close(code=1000)
+                await socket.close(code=GIVEN_UP if is_followed.is_set() else RESUMABLE)
     except (*NETWORK_ERRORS, ReconnectWebSocket, discord.ConnectionClosed) as exc:
         _log.debug("the last session can't be listened to (%s)", plain_reason(exc))
 

@@ -9,7 +9,15 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+from discord import Client
+
 from bot.chat.backfill import ALIVE
+from bot.core.domain import ChannelId
+from bot.core.tasks import end_tasks
+from bot.gateway.client import intents_for
+from bot.gateway.endpoints import discord_endpoints
+from bot.gateway.replay import LeftSession, hear_left_session
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.support.application import environment_between, running, settings_for
@@ -76,6 +84,38 @@ async def test_a_first_direct_message_is_answered_although_it_came_while_the_bot
                     each, until=lambda r: r.content == "Here I am.", timeout_s=20
                 )
     assert [len(discord.replies(each)) for each in asked] == [1, 1]
+
+
+@pytest.mark.parametrize("is_followed", [False, True])
+async def test_a_session_that_is_listened_to_ends_only_where_the_next_one_is_remembered(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, is_followed: bool
+) -> None:
+    settings = settings_for(discord, lm, tmp_path)
+    async with running(settings):
+        pass
+    (session,) = discord.gateway.sessions.all()
+    left = LeftSession(session.id, 1, discord.gateway_url)
+    is_replayed, followed = asyncio.Event(), asyncio.Event()
+    with discord_endpoints(settings.discord):
+        async with Client(intents=intents_for(message_content=True)) as client:
+            await client.login(discord.token)
+
+            async def heard(_channel_id: ChannelId) -> None:
+                """Nobody writes."""
+
+            listening = asyncio.create_task(
+                hear_left_session(
+                    client, left, heard, is_replayed=is_replayed, is_followed=followed
+                )
+            )
+            await is_replayed.wait()
+            if is_followed:
+                followed.set()
+                await listening
+            else:
+                await end_tasks(listening)
+            await discord.wait_until(lambda: session.link is None)
+    assert (discord.gateway.sessions.resumable(session.id) is None) is is_followed
 
 
 async def test_a_session_that_discord_no_longer_has_costs_nothing(

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from bot.app import ClawbotTree, plugged
-from bot.core.domain import ChannelId
+from bot.core.domain import ChannelId, IncomingMessage, MessageId
 from bot.core.tasks import end_tasks
 from bot.gateway.client import ClawbotClient, intents_for
 from bot.gateway.endpoints import discord_endpoints
@@ -91,10 +91,34 @@ async def test_each_shard_answers_for_its_servers_and_is_resumed_or_begun_anew_b
                 await asked(discord, ada, channel)
 
 
+async def test_direct_messages_can_be_replayed_after_an_end_while_another_shard_had_no_session(
+    tmp_path: Path,
+) -> None:
+    clock = Ahead()
+    async with (
+        DiscordSandbox(now=clock.now) as discord,
+        LMStudioSandbox([Model("qwen/qwen3-4b")]) as lm,
+    ):
+        discord.options.shards, discord.options.max_concurrency = SHARDS, SHARDS
+        places(discord, discord.add_user("Ada"), clock)
+        settings = settings_for(discord, lm, tmp_path, CLAWBOT_DISCORD__SHARDS="auto")
+        async with running(settings):
+            sessions = {one.shard: one for one in discord.gateway.sessions.all()}
+            discord.faults.invalid_identifies = 1000
+            discord.gateway.sessions.remove(sessions[2, SHARDS])
+            close(sessions[2, SHARDS], 4009)
+            await discord.wait_until(lambda: len(discord.identifies) > SHARDS, timeout_s=20)
+        discord.faults.invalid_identifies = 0
+        asked = await discord.add_user("Eve").dm("Is anybody there?")
+        lm.answer(ANSWER)
+        async with running(settings):
+            await discord.wait_reply(asked, until=lambda r: r.content == ANSWER, timeout_s=20)
+
+
 class Moving(ClawbotClient):
     """A bot whose shard another process takes."""
 
-    moving_id = 0
+    moving_id: int | None = 0
 
     def serves(self, guild_id: int | None, /) -> bool:
         """Return whether this process still has a server."""
@@ -126,4 +150,34 @@ async def test_a_message_that_comes_while_its_shard_moves_is_left_to_who_takes_i
                 await asked(discord, ada, kept)
                 assert discord.replies(moved) == []
                 assert ChannelId(left.id) not in await bot.services.journal.last_seen()
+                await end_tasks(connecting)
+
+
+async def nothing(_missed: IncomingMessage) -> None:
+    """Take no message."""
+
+
+async def test_direct_messages_are_left_to_the_process_that_is_told_of_them(tmp_path: Path) -> None:
+    async with DiscordSandbox() as discord, LMStudioSandbox([Model("qwen/qwen3-4b")]) as lm:
+        lm.answer(ANSWER)
+        ada, eve = discord.add_user("Ada"), discord.add_user("Eve")
+        channel = discord.add_guild("Harbour", owner=ada).add_channel("general")
+        settings = settings_for(discord, lm, tmp_path)
+        bot = Moving(
+            command_prefix=(), intents=intents_for(message_content=True), tree_cls=ClawbotTree
+        )
+        with discord_endpoints(settings.discord):
+            async with bot, plugged(bot, settings):
+                backfill = bot.services.backfill
+                bot.moving_id = None
+                bot.services.chat.only(lambda question: bot.serves(question.place.guild_id))
+                await bot.services.journal.seen(ChannelId(channel.id), MessageId(1))
+                missed = [await ada.mention(channel, "Hello?"), await eve.dm("Is anybody there?")]
+                await backfill.remember_dms(ChannelId(eve.dm_channel.id))
+                await bot.login(discord.token)
+                connecting = asyncio.create_task(bot.connect())
+                await discord.wait_reply(missed[0], until=lambda r: r.content == ANSWER)
+                await backfill.run([], nothing, bot.me)  # one scan after the other
+                assert discord.replies(missed[1]) == []
+                assert ChannelId(eve.dm_channel.id) not in await bot.services.journal.last_seen()
                 await end_tasks(connecting)

@@ -126,8 +126,9 @@ class SessionStore:
         return session
 
     def drop_oldest_detached(self) -> None:
-        """Forget the oldest sessions that nobody came back for."""
+        """Forget the sessions that nobody has come back to for longest."""
         detached = [each for each in self.all() if each.link is None]
+        detached.sort(key=lambda each: each.detached_at or 0.0)
         shards = max((each.shard[1] for each in detached), default=1)
         for session in detached[: -KEPT_SESSIONS * shards]:
             self.remove(session)

@@ -6,6 +6,8 @@ import aiohttp
 import pytest
 
 from sandbox.discord import Channel, DiscordSandbox, Guild, NotOfferedError, Person
+from sandbox.discord.gateway.connection import Connection
+from sandbox.discord.gateway.sessions import Session
 from tests.sandbox.discord.clients import (
     ALL_INTENTS,
     NO_PRIVILEGED,
@@ -159,12 +161,32 @@ async def test_sessions_are_invalidated_on_demand(discord: DiscordSandbox, resum
         assert bool(discord.gateway.sessions) is resumable
 
 
+def lose(session: Session) -> None:
+    """Break a session's connection."""
+    assert isinstance(session.link, Connection)
+    session.link.drop()
+
+
 async def test_lost_sessions_are_kept_in_number(discord: DiscordSandbox) -> None:
     for _ in range(6):
         async with online(discord):
             discord.faults.drop()
         await discord.wait_until(lambda: not discord.online)
     assert len(discord.gateway.sessions) == 4
+
+
+async def test_a_session_that_was_lost_just_now_is_kept_however_old_it_is(
+    discord: DiscordSandbox,
+) -> None:
+    async with online(discord):
+        (oldest,) = discord.gateway.sessions.all()
+        for _ in range(5):
+            async with online(discord):
+                lose(discord.gateway.sessions.all()[-1])
+        lose(oldest)
+        await discord.wait_until(lambda: not discord.online)
+    async with online(discord):
+        assert discord.gateway.sessions.resumable(oldest.id) is oldest
 
 
 async def test_an_unfurled_link_is_no_edit(

@@ -34,6 +34,7 @@ from bot.core.domain import (
     QuestionId,
     UserId,
 )
+from bot.core.errors import MovedError
 from bot.core.tasks import end_tasks
 from bot.storage.database import open_database
 from bot.storage.journal import SqlJournal
@@ -492,6 +493,64 @@ async def test_shards_that_come_after_the_scan_begin_with_what_is_noted_of_them(
     assert harness.found == []
 
 
+async def test_a_scan_without_all_servers_leaves_one_due_and_moves_no_mark(
+    harness: BackfillHarness,
+) -> None:
+    missed = harness.post(minutes_ago=10)
+    await harness.session_began()
+    before = harness.state.get(ALIVE)
+    await harness.receive(harness.post(minutes_ago=0))
+    await harness.clock.advance(60)
+    scan = harness.backfill.run([], harness.note, ME, is_whole=False)
+    assert await harness.ended(scan) == 0
+    assert not harness.backfill.is_caught_up
+    assert harness.state.get(ALIVE) == before
+    await harness.scan()
+    assert harness.found == [missed]
+
+
+async def test_what_another_process_finds_is_not_noted_as_seen(harness: BackfillHarness) -> None:
+    seen, moved, _ = (harness.post(minutes_ago=10) for _ in range(3))
+
+    async def handle(incoming: IncomingMessage) -> None:
+        if incoming.id >= moved:
+            raise MovedError
+        await harness.note(incoming)
+
+    await harness.ended(harness.backfill.run([Candidate(HOME, None)], handle, ME))
+    assert harness.found == [seen]
+    assert (await harness.journal.last_seen())[HOME.channel_id] == seen
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+async def test_a_scan_is_given_up_where_a_shard_comes_whose_scan_looks_at_everything(
+    harness: BackfillHarness, is_listed: bool
+) -> None:
+    harness.backfill.share({0})
+    places = [replace(HOME, channel_id=ChannelId(60 + n)) for n in range(3)]
+    for place in places:
+        await harness.journal.seen(place.channel_id, MessageId(harness.post(20, place) - 1))
+        harness.post(minutes_ago=10, place=place)
+
+    async def handle(incoming: IncomingMessage) -> None:
+        await harness.note(incoming)
+        harness.backfill.share({0, 3})
+        await harness.session_began()
+
+    async def look_up(channel_ids: Sequence[ChannelId]) -> list[Candidate]:
+        harness.backfill.share({0, 3})
+        return [Candidate(replace(HOME, channel_id=i), None) for i in channel_ids]
+
+    listed = [Candidate(place, None) for place in places] if is_listed else []
+    await harness.ended(harness.backfill.run(listed, handle, ME, look_up))
+    assert len(harness.found) == (2 if is_listed else 0)
+    harness.found.clear()
+    await harness.ended(
+        harness.backfill.run([Candidate(place, None) for place in places], harness.note, ME)
+    )
+    assert len(harness.found) == (4 if is_listed else 6)
+
+
 async def test_what_was_missed_is_counted_over_all_channels(harness: BackfillHarness) -> None:
     other = replace(HOME, channel_id=ChannelId(51), guild_id=GuildId(41))
     for place in (HOME, other, HOME):
@@ -516,7 +575,7 @@ async def test_channels_that_are_not_listed_are_looked_up_the_latest_first(
 
     async def look_up(channel_ids: Sequence[ChannelId]) -> list[Candidate]:
         asked.extend(channel_ids)
-        return [Candidate(thread, None)]
+        return [Candidate(thread, None) for i in channel_ids if i == thread.channel_id]
 
     scan = harness.backfill.run([Candidate(HOME, None)], harness.note, ME, look_up)
     assert await harness.ended(scan) == 4

@@ -103,6 +103,24 @@ async def test_the_session_that_was_left_is_given_up_once_the_next_is_really_sto
     assert client._is_remembered.is_set()
 
 
+async def test_another_shards_session_says_nothing_of_what_the_first_was_told_just_now(
+    clock: FakeClock,
+) -> None:
+    """It may not be stored yet: after a kill it is to be replayed."""
+    state = FakeState()
+    backfill = Backfill(FakeSources(), FakeJournal(), state, clock, timedelta(hours=1))
+    source = SimpleNamespace(session_lost=lambda: None)
+    client = a_client(clock, state=state, backfill=backfill, source=source)
+    socket = FullSocket()
+    client._shards[0].ws = client.ws = cast("Any", socket)
+    await client.on_connect()
+    socket.sequence = 7
+    await client.on_connect()
+    left = left_session(state.get(SESSION))
+    assert left is not None
+    assert left.sequence == 1
+
+
 async def test_work_on_each_event_begins_before_the_next_is_read(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -394,7 +394,8 @@ class ChatService:
     def asked_now(self, message_id: MessageId) -> Question | None:
         """Return the newest question that a message asks, being accepted or not answered yet."""
         going_on = (r.question for r in self._replies.values() if not r.is_ending)
-        found = [q for q in (*going_on, *self._accepting.values()) if _asks_in(q, message_id)]
+        coming = (q for q in self._accepting.values() if q.id not in self._ended)
+        found = [q for q in (*going_on, *coming) if _asks_in(q, message_id)]
         return found[-1] if found else None
 
     def burst_with(self, message_id: MessageId) -> Question | None:

@@ -48,6 +48,23 @@ async def test_an_edit_takes_the_place_of_a_press_that_is_being_acknowledged(
     assert len(lm.completions) == 3
 
 
+async def test_an_edit_back_is_answered_although_a_superseded_press_asked_the_same(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.script(Answer("About cats."), Answer("About dogs."), Answer("About cats again."))
+    me = f"<@{discord.bot_user.id}>"
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.mention(channel, "Tell me about cats")
+        reply = await answered(discord, asked)
+        slow = discord.faults.add(Fault("POST", "/callback", delay_s=1.5))
+        await ada.click(reply, "Regenerate")
+        await discord.wait_until(lambda: slow.played)
+        await ada.edit(asked, f"{me} Tell me about dogs")
+        await discord.wait_reply(asked, until=lambda m: m.content == "About dogs.")
+        await ada.edit(asked, f"{me} Tell me about cats")
+        await discord.wait_reply(asked, until=lambda m: m.content == "About cats again.")
+
+
 async def test_a_continuation_ends_with_its_question_while_its_press_is_being_acknowledged(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:

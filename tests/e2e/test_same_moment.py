@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -252,3 +253,28 @@ async def test_a_look_after_a_gap_does_not_bring_back_what_was_edited_meanwhile(
         await one_more(discord, ada, channel)
     assert "birds" in lm.completions[1].body["messages"][-1]["content"]
     assert len(lm.completions) == 3
+
+
+async def test_a_missed_mention_that_is_edited_while_its_author_is_looked_up_is_asked_as_it_is(
+    lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    lm.script(Answer("About dogs."))
+    later_s = [0.0]
+    async with DiscordSandbox(now=lambda: time.time() + later_s[0]) as discord:
+        ada = discord.add_user("Ada")
+        guild = discord.add_guild("Home", owner=ada)
+        channel, role = guild.add_channel("general"), guild.add_role("crew")
+        guild.members[ada.id].role_ids.append(role.id)
+        needed = {"CLAWBOT_DISCORD__ALLOWED_ROLE_IDS": str(role.id)}
+        async with running(settings_for(discord, lm, tmp_path, **needed)):
+            discord.faults.refuse_connections = -1
+            discord.faults.forget_sessions()
+            discord.faults.drop()
+            asked = await ada.mention(channel, "Tell me about cats")
+            slow = discord.faults.add(Fault("GET", "/members/", delay_s=1))
+            discord.faults.refuse_connections = 0
+            await discord.wait_until(lambda: slow.played, timeout_s=20)
+            later_s[0] = 180.0  # too late for a mention that is added by an edit
+            await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about dogs")
+            await answered(discord, asked)
+    assert "dogs" in turns(lm)[-1]["content"]

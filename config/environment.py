@@ -11,7 +11,8 @@ import json
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -140,6 +141,8 @@ def read_environment(
 
 _BARE: Final = re.compile(r"[\w.:/@,+=~-]*+")
 """Values that every reader of env files takes without quotes: docker keeps those as they are."""
+MORE_BYTES: Final = 4096
+"""Room for more than people answer to the first set-up."""
 
 
 def write_dotenv(path: Path, given: Mapping[str, str]) -> None:
@@ -152,12 +155,7 @@ def write_dotenv(path: Path, given: Mapping[str, str]) -> None:
         OSError: The system doesn't allow it.
     """
     path = path.resolve()  # where it is a link, what it leads to is replaced
-    held = read_text(path, required=False) or ""
-    # In a folder of its own, since python-dotenv leaves its own copy behind where the disk is full.
-    with TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as folder:
-        new = Path(folder, path.name)
-        new.touch(mode=0o600)
-        new.write_text(held, "utf-8")
+    with _beside(path) as (new, held):
         for name in {other for one in given for other in names.other_names(one) if other in held}:
             unset_key(new, name)
         for name, value in given.items():
@@ -166,6 +164,32 @@ def write_dotenv(path: Path, given: Mapping[str, str]) -> None:
                 set_key(new, name, value, quote_mode=mode)
         new.chmod(0o600)
         new.replace(path)
+
+
+def try_dotenv(path: Path) -> None:
+    """Write a longer ``.env`` file beside the one that is there, and take it away again.
+
+    Raises:
+        OSError: The system doesn't allow it, or the disk is full.
+    """
+    with _beside(path.resolve()) as (new, _), new.open("ab") as file:
+        file.write(bytes(MORE_BYTES))
+        file.flush()
+        os.fsync(file.fileno())  # some file systems look for room only then
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[tuple[Path, str]]:
+    """Copy a ``.env`` file, and return the copy and what it holds.
+
+    In a folder of its own, since python-dotenv leaves its own copy behind where the disk is full.
+    """
+    held = read_text(path, required=False) or ""
+    with TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as folder:
+        new = Path(folder, path.name)
+        new.touch(mode=0o600)
+        new.write_text(held, "utf-8")
+        yield new, held
 
 
 def _unquoted(process: Mapping[str, str], warnings: list[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,14 +19,13 @@ from bot.core.domain import ModelInfo
 from bot.core.errors import BackendError, ConfigurationError, DependencyError
 from bot.diagnostics.link import open_way
 from bot.diagnostics.report import INDENT, plain, terminal_line, terminal_skipped
-from bot.diagnostics.storage import is_writable
 from bot.diagnostics.targets import Listed, target_of
 from bot.diagnostics.values import Finding, Status, Step
 from bot.lmstudio.catalogue import fetch_catalogue
 from bot.lmstudio.transport import parse_endpoint, system_lookup
 from bot.ops.check import look_at_discord, look_at_lmstudio, mistake_of
 from bot.ops.terminal import fitted, program
-from config.environment import Sources, write_dotenv
+from config.environment import Sources, try_dotenv, write_dotenv
 from config.loader import SettingsError
 from config.names import environment_names, other_names
 from config.settings import Settings
@@ -91,17 +91,13 @@ def first_setup(sources: Sources, *, folder: Path = Path()) -> None:
     """
     sources.load()
     path = folder / ".env"
-    if not is_writable(path.resolve().parent):
-        raise _unwritable(path, "its folder takes no files")
+    _write(path, try_dotenv)  # before anybody has typed anything
     answers = _Answers(sources)
     _ask_token(answers)
     settings = _ask_address(answers)
     _ask_model(answers, settings)
     _ask_owners(answers)
-    try:
-        write_dotenv(path, answers.given)
-    except OSError as exc:
-        raise _unwritable(path, (exc.strerror or "unknown").lower()) from exc
+    _write(path, partial(write_dotenv, given=answers.given))
     _say(f"\n{path} is written; only your account can read it.")
     hidden = [name for name, text in answers.given.items() if os.environ.get(name, text) != text]
     if hidden:
@@ -112,8 +108,12 @@ def first_setup(sources: Sources, *, folder: Path = Path()) -> None:
     )
 
 
-def _unwritable(path: Path, reason: str) -> DependencyError:
-    return DependencyError(f"{path} can't be written: {reason}.")
+def _write(path: Path, how: Callable[[Path], None]) -> None:
+    try:
+        how(path)
+    except OSError as exc:
+        reason = (exc.strerror or "unknown").lower()
+        raise DependencyError(f"{path} can't be written: {reason}.") from exc
 
 
 def _say(text: str) -> None:

@@ -167,13 +167,14 @@ async def test_a_token_of_lm_studio_is_asked_for_where_it_wants_one(
     assert "sk-lm-abc" not in done.out + done.err
 
 
-async def test_a_file_that_cant_be_written_is_named(
-    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+async def test_a_file_that_cant_be_written_is_named_before_anything_is_asked(
+    discord: DiscordSandbox, tmp_path: Path
 ) -> None:
     (tmp_path / ".env").symlink_to("x" * 250)  # a name to which nothing can be added
-    done = await set_up(discord, tmp_path, discord.token, lm.base_url, "", "")
+    done = await set_up(discord, tmp_path)
     assert done.code == 69
     assert ".env can't be written" in done.sentence
+    assert "token" not in done.out
 
 
 async def test_a_folder_that_takes_no_files_is_named_before_anything_is_asked(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import codecs
 import os
 import resource
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from config import describe
-from config.environment import LIMIT_BYTES, read_environment, write_dotenv
+from config.environment import LIMIT_BYTES, read_environment, try_dotenv, write_dotenv
 from config.loader import SettingsError
 from config.settings import Settings
 
@@ -208,8 +210,11 @@ def test_a_dotenv_file_that_others_can_read_is_a_warning(tmp_path: Path) -> None
     assert read_environment({}, folder=tmp_path).load().warnings == ()
 
 
+@pytest.mark.parametrize(
+    "write", [try_dotenv, partial(write_dotenv, given={"DISCORD_TOKEN": "a" * 70})]
+)
 def test_where_the_disk_is_full_dotenv_stays_as_it_was_with_nothing_beside_it(
-    tmp_path: Path,
+    tmp_path: Path, write: Callable[[Path], None]
 ) -> None:
     file = tmp_path / ".env"
     file.write_text("LMSTUDIO_MODEL=one\n", "utf-8")
@@ -217,9 +222,17 @@ def test_where_the_disk_is_full_dotenv_stays_as_it_was_with_nothing_beside_it(
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
     try:
         with pytest.raises(OSError, match="too large"):
-            write_dotenv(file, {"DISCORD_TOKEN": "a" * 70})
+            write(file)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert file.read_text("utf-8") == "LMSTUDIO_MODEL=one\n"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_trial_to_write_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("LMSTUDIO_MODEL=one\n", "utf-8")
+    try_dotenv(file)
     assert file.read_text("utf-8") == "LMSTUDIO_MODEL=one\n"
     assert list(tmp_path.iterdir()) == [file]
 

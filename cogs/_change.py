@@ -17,7 +17,7 @@ from bot.gateway.rest import VOICE
 from bot.prompt.render import PLACEHOLDERS, PRESETS, not_filled_in
 from bot.storage.setting_types import Change, Layer, Scope, SettingType, SettingValue, setting_type
 from cogs import _confirm, _convert, _gate, _respond, _settings, _silence
-from config import names
+from config import names, values
 
 Wanted = Mapping[str, str | None]
 """Settings by name with what they shall be, as typed; ``None`` takes away what is set."""
@@ -35,6 +35,11 @@ _EVERY: Final = frozenset({"all", "alle", "any", "every", "everybody", "everyone
 _MOST_NAMED: Final = 5
 """Placeholders of a persona that a sentence names."""
 _WORDS: Final = re.compile(r"[\s,;]++")
+_LINK: Final = re.compile(
+    r"https://(?:(?:www|ptb|canary)\.)?discord(?:app)?\.com/channels/\d{1,20}/(\d{1,20})(?:/\d{0,20})?",
+    re.ASCII,
+)
+"""What *Copy Link* gives for a channel, and for a message in it."""
 _MENTION: Final = re.compile(r"[+-]?+(?:<[#@&!\d]{1,24}>|\d{1,20})|none", re.IGNORECASE | re.ASCII)
 
 
@@ -213,16 +218,18 @@ async def _tried(
 
 def _means_no_value(interaction: Interaction, kind: SettingType, text: str) -> bool:
     """Return whether a text says to go back to what holds without a value, as it is shown."""
-    said = " ".join(text.strip(" `").casefold().split())
+    typed = values.bare(text)
+    said = " ".join(typed.casefold().split())
     if kind.of == "model":
-        is_a_model = interaction.client.services.backend.model(text.strip()) is not None
+        is_a_model = interaction.client.services.backend.model(typed) is not None
         return not is_a_model and said in {*_DEFAULT, *_ANY_MODEL, kind.written(None)}
     return kind.name != "system_prompt" and said in _DEFAULT
 
 
 def _with_ids(interaction: Interaction, kind: SettingType, text: str) -> str:
     """Put ids in the place of names of channels and roles; spaces in a name need it to stand alone."""
-    whole = text.strip()
+    whole = values.bare(text)
+    whole = _LINK.sub(r"<#\1>", whole) if kind.of == "channel" else whole
     is_one = _id_of(interaction, kind, whole) is not None
     if kind.name.startswith("allowed_") and whole.casefold() in _EVERY and not is_one:
         return "none"

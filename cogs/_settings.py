@@ -27,7 +27,7 @@ from bot.storage.setting_types import (
 )
 from bot.storage.settings_store import NOBODY
 from cogs import _convert, _gate
-from config import names
+from config import names, values
 
 MOST_CHOICES = 25
 """Choices an autocomplete may return (Discord: application commands)."""
@@ -395,7 +395,7 @@ def require_model(client: ClawbotClient, name: str) -> str:
     Raises:
         GateError: With the models that there are, those of a like name first, or that this may mean.
     """
-    backend = client.services.backend
+    backend, name = client.services.backend, values.bare(name)
     known = backend.known_models()
     if not known:
         return name

@@ -19,6 +19,7 @@ from bot.lmstudio.errors import LoadFailedError, OptionRefusedError
 from bot.lmstudio.roster import SERVERS
 from cogs import _change, _gate, _models, _respond, _settings, _tree
 from cogs._settings import SCOPE_CHOICES, choices, scope_for
+from config import values
 
 NOT_WAKEABLE = (
     "The model's machine doesn't answer, and I don't know how to wake it: write its network card's MAC "
@@ -127,6 +128,7 @@ class ModelsCog(commands.Cog):
             key: As the model list names it
         """
         guild_id = _owned_guild(interaction)
+        key = values.bare(key)
         done = await self._services.allowed.forbid(guild_id, key)
         name = _settings.short(key)
         text = f"This server may use {name} only while it is in memory."

@@ -47,6 +47,11 @@ _MARKS: Final = str.maketrans(
     }
 )
 """What stands for a sign of ASCII in a number, or isn't seen in it."""
+_UNSEEN: Final = " \t\r\n\u00a0\u200b\u200e\u200f\u2060\u3000\ufeff"
+_QUOTES: Final = frozenset(
+    ["``", '""', "''", "“”", "‘’", "„“", "„”", "‚‘", "«»", "‹›", "「」", "『』", "””", "’’"]
+)
+"""Pairs that stand around a whole value, as keyboards of phones and copied text have them."""
 _SEPARATOR: Final = re.compile(r"[\s,;]++")
 _ENTRY: Final = re.compile(r"([+-]?)(?:<(#|@&|@!?)(\d{1,20})>|(\d{1,20}))", re.ASCII)
 _SIGNS: Final = MappingProxyType({"channel": ("#",), "role": ("@&",), "person": ("@", "@!")})
@@ -70,7 +75,7 @@ def read(target: Target, text: str, current: Sequence[int] = ()) -> object:
 
     Args:
         target: The setting.
-        text: As typed; spaces around it are ignored. Numbers may have a comma, a unit of time or
+        text: As typed; spaces around it are ignored, and quotes but for a persona. Numbers may have a comma, a unit of time or
             size, or a ``k``; ids may be mentions, with a ``+`` or ``-`` before each to add or remove.
         current: The ids that such signs change.
 
@@ -79,7 +84,8 @@ def read(target: Target, text: str, current: Sequence[int] = ()) -> object:
         ValueError: It isn't allowed; pydantic's own are for programmers, ``words`` for people.
     """
     check, allowed = adapter(target), []
-    for reading in _reader(target)(text.strip(), current):
+    typed = text.strip() if target.field == "system_prompt" else bare(text)
+    for reading in _reader(target)(typed, current):
         with contextlib.suppress(ValueError):
             allowed.append(check.validate_python(reading))
     if len(allowed) > 1:
@@ -87,6 +93,14 @@ def read(target: Target, text: str, current: Sequence[int] = ()) -> object:
     if not allowed:
         raise ValueError
     return allowed[0]
+
+
+def bare(text: str) -> str:
+    """Return a value without what isn't seen at its ends, and without quotes or code around all of it."""
+    inner = text.strip(_UNSEEN)
+    while len(inner) > 1 and inner[0] + inner[-1] in _QUOTES:
+        inner = inner[1:-1].strip(_UNSEEN)
+    return inner
 
 
 def adapter(target: Target) -> TypeAdapter[Any]:

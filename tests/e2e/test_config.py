@@ -322,6 +322,36 @@ async def test_channels_and_roles_are_found_by_name_and_near_names_are_offered(
     assert f"Did you mean <#{server.other.id}>?" in near.content
 
 
+@pytest.mark.parametrize("host", ["discord.com", "ptb.discord.com", "discordapp.com"])
+async def test_the_link_that_discord_copies_for_a_channel_stands_for_it(
+    server: Server, host: str
+) -> None:
+    guild = server.general.guild
+    assert guild is not None
+    links = [
+        f"https://{host}/channels/{guild.id}/{channel.id}{message}"
+        for channel, message in ((server.general, ""), (server.other, f"/{server.other.id}"))
+    ]
+    done = await server.use(
+        server.ada, "config set", setting="blocked_channel_ids", value=", ".join(links)
+    )
+    assert f"is now <#{server.general.id}>, <#{server.other.id}>" in done.content
+    far = f"https://{host}/channels/{guild.id}/12"
+    refused = await server.use(server.ada, "config set", setting="blocked_channel_ids", value=far)
+    assert "no such channel in this server" in refused.content
+
+
+@pytest.mark.parametrize(
+    "typed", ["`{}`", "“{}”", "'{}'", "«{}»", "\u200b{}\u00a0", "```\n{}\n```"]
+)
+async def test_a_models_name_may_be_pasted_as_i_show_it(server: Server, typed: str) -> None:
+    name = typed.format("qwen/qwen3-next-80b")
+    done = await server.use(server.ada, "config set", setting="model", value=name)
+    assert "is now `qwen/qwen3-next-80b`" in done.content
+    told = await server.use(server.ada, "model info", model=name)
+    assert told.content.startswith("🟢 `qwen/qwen3-next-80b`")
+
+
 async def test_a_channel_of_another_server_and_one_i_cant_write_in_are_refused(
     server: Server,
 ) -> None:

@@ -306,3 +306,29 @@ def test_values_read_as_people_write_them(
     assert setting_type(name).written(value) == words
     if value is not None:
         assert setting_type(name).parse(words) == value
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["“{}”", "„{}“", "«{}»", '"{}"', "'{}'", "`{}`", "```\n{}\n```", "\ufeff{}\u200b", "‘{}’ "],
+)
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("temperature", "0.7", 0.7),
+        ("language", "Deutsch", "Deutsch"),
+        ("show_footer", "yes", True),
+        ("answer_in", "thread", "thread"),
+        ("blocked_channel_ids", "<#12>", (12,)),
+    ],
+)
+def test_quotes_and_what_isnt_seen_around_a_value_are_no_part_of_it(
+    form: str, name: str, text: str, value: object
+) -> None:
+    assert setting_type(name).parse(form.format(text)) == value
+
+
+def test_quotes_around_a_persona_stay() -> None:
+    assert setting_type("system_prompt").parse(" “Hm?” is all you say: “Hm?” ") == (
+        "“Hm?” is all you say: “Hm?”"
+    )

@@ -45,6 +45,7 @@ from cogs._settings import (
     value_choices,
     value_words,
 )
+from config import values
 
 HISTORY_LINES = 15
 OVERVIEW_CHARS = 30
@@ -281,7 +282,7 @@ class AdminCog(commands.Cog):
             text: Instructions; {bot}, {server}, {channel}, {user}, {date} and {time} are filled in
             scope: Where it shall hold; this server when left out
         """
-        prompt = PRESETS.get(text.strip().lower(), text)
+        prompt = PRESETS.get(values.bare(text).lower(), text)
         where = scope_for(interaction, scope)
         await _change.change(interaction, {"system_prompt": prompt}, where)
 

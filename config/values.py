@@ -227,7 +227,7 @@ def _choice(text: str, choices: Sequence[str]) -> str:
 
 
 def _words_only(text: str) -> str:
-    if not text:
+    if not bare(text):
         raise ValueError
     return text
 

@@ -324,14 +324,14 @@ class LMStudioBackend:
         """Unload a model from every server that has it loaded.
 
         Raises:
-            ModelNotFoundError: None has.
+            NothingToUnloadError: None has.
             BackendError: A server can't.
         """
         if not await self.probe_now():
             raise errors.BackendUnavailableError
         holders = [n for n in self._fleet.nodes if (m := n.model(key)) is not None and m.is_loaded]
         if not holders:
-            raise errors.ModelNotFoundError
+            raise errors.NothingToUnloadError
         for node in holders:
             await loading.unload(node, key)
 

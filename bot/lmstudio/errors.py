@@ -176,6 +176,13 @@ class ModelNotFoundError(BackendError):
     log_level = logging.ERROR
 
 
+class NothingToUnloadError(ModelNotFoundError):
+    """A model that shall be unloaded isn't loaded."""
+
+    user_text = "That model isn't in the machine's memory. /model list shows which are."
+    log_level = logging.INFO
+
+
 class AmbiguousModelError(ModelNotFoundError):
     """Several models have nearly the name that is set, and not just one of them is loaded.
 

@@ -195,13 +195,13 @@ async def unload(node: Node, key: str) -> None:
     """Unload every instance of a model.
 
     Raises:
-        ModelNotFoundError: It isn't loaded there.
+        NothingToUnloadError: It isn't loaded there.
         BackendError: The server can't.
     """
     await node.refresh()
     info = node.model(key)
     if info is None or not info.is_loaded:
-        raise errors.ModelNotFoundError
+        raise errors.NothingToUnloadError
     await _unload_instances(node, info)
     await node.refresh()
 

@@ -125,9 +125,11 @@ def setting_type(name: str) -> SettingType:
     Raises:
         InvalidSettingError: There is no such setting; the message names one that is near.
     """
-    kind = SETTING_TYPES.get(name.strip().lower())
+    typed = "_".join(values.bare(name)[:64].lower().split())
+    kind = SETTING_TYPES.get(typed)
     if kind is None:
-        near = difflib.get_close_matches(name[:64].casefold(), SETTING_TYPES, 1)
+        near = [each for each in SETTING_TYPES if typed and each.startswith(typed)]
+        near = near or difflib.get_close_matches(typed, SETTING_TYPES, 1)
         guess = f" Did you mean `{near[0]}`?" if near else ""
         raise InvalidSettingError(
             f"There is no setting of that name.{guess} /config show lists all."

@@ -103,6 +103,7 @@ async def test_owners_load_allow_and_unload_by_a_near_name(
             ("model allow", "may choose"),
             ("model load", "Loaded."),
             ("model unload", "Unloaded"),
+            ("model unload", "isn't in the machine's memory"),
         ):
             said = await answer(discord, owner, channel, command, model="Cold 120B")
             await discord.wait_until(partial(_says, said, shown))

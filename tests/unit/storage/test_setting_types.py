@@ -258,9 +258,21 @@ def test_signs_change_a_list_instead_of_replacing_it(text: str, value: SettingVa
     assert setting_type("blocked_channel_ids").parse(text, (1, 2)) == value
 
 
-def test_an_unknown_name_is_told_the_nearest() -> None:
+@pytest.mark.parametrize("typed", ["temprature", "temp", "“Temp”", "Temperatur "])
+def test_an_unknown_name_is_told_the_nearest(typed: str) -> None:
     with pytest.raises(InvalidSettingError, match="mean `temperature`"):
-        parse_setting("temprature", "1")
+        parse_setting(typed, "1")
+
+
+@pytest.mark.parametrize("typed", ["`max_tokens`", "Max tokens", " “max_tokens”", "MAX_TOKENS"])
+def test_a_settings_name_may_be_pasted_as_it_is_shown(typed: str) -> None:
+    assert setting_type(typed).name == "max_tokens"
+
+
+@pytest.mark.parametrize("text", ["\u200b", " \ufeff\n", "``", "“”"])
+def test_a_persona_holds_something_to_see(text: str) -> None:
+    with pytest.raises(InvalidSettingError):
+        setting_type("system_prompt").parse(text)
 
 
 @pytest.mark.parametrize("stored", ["NaN", "1e999", "99", '"hot"', "{", "null", "[1]", ""])

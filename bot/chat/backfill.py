@@ -233,16 +233,18 @@ class Backfill:
 
     async def remember_dms(self, *newest: ChannelId) -> None:
         """Remember direct-message channels, since Discord doesn't list them at a start."""
-        known = self.dm_channels
-        if newest and known[-len(newest) :] != [*newest]:
-            kept = [i for i in known if i not in newest] + [*newest]
-            await self._state.set(DM_CHANNELS, kept[-MOST_DM_CHANNELS:])
+        kept = [i for i in self.dm_channels if i not in newest] + [*newest]
+        await self._keep_dms(kept[-MOST_DM_CHANNELS:])
 
     async def forget_dms(self, channel_ids: Collection[ChannelId]) -> None:
         """Forget direct-message channels: a message that is missed there isn't found any more."""
-        kept = [i for i in self.dm_channels if i not in channel_ids]
-        if kept != self.dm_channels:
-            await self._state.set(DM_CHANNELS, kept)
+        await self._keep_dms([i for i in self.dm_channels if i not in channel_ids])
+
+    async def _keep_dms(self, channel_ids: list[ChannelId]) -> None:
+        """Keep a list, if this process is told of direct messages: what others know of them is old."""
+        is_told = self._marks == (ALIVE,) or f"{ALIVE}:0" in self._marks
+        if is_told and channel_ids != self.dm_channels:
+            await self._state.set(DM_CHANNELS, channel_ids)
 
     @asynccontextmanager
     async def taking(self, message_id: MessageId) -> AsyncGenerator[bool, None]:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -165,6 +166,8 @@ class Privacy:
 
     async def forget_in_memory(self, who: Subject) -> None:
         """Stop what is asked for somebody, and forget what memory holds: another process deletes the rest."""
+        with suppress(StoreError):
+            await self._forget_dms(who)
         await self._chat.stop_all(who.has_question, STOP_WITHIN_S)
         self.kept.forget_open(who)
         self._forget_here(who)
@@ -292,8 +295,8 @@ class Privacy:
 
     async def _delete_stored(self, who: Subject) -> int:
         await self._summaries.delete(who)
+        await self._forget_dms(who)
         if who.person_id is not None:
-            await self._backfill.forget_dms(await self._direct_channels(who))
             count = await self.kept.forget_person(who.person_id)
             await self._settings.forget_author(who.person_id)
             return count
@@ -303,15 +306,18 @@ class Privacy:
         await self._models.forget(guild_id)
         return count
 
-    async def _direct_channels(self, who: Subject) -> set[ChannelId]:
-        """Return the direct-message channels that a person asked in, as far as is still known."""
-        return {
+    async def _forget_dms(self, who: Subject) -> None:
+        """Forget the direct-message channels that a person asked in, as far as is still known."""
+        if who.person_id is None:
+            return
+        channels = {
             entry.question.place.channel_id
             async for entries in self._entries(who)
             for entry in entries
             if entry.question.place.kind is PlaceKind.DM
             and entry.question.asker.id == who.person_id
         }
+        await self._backfill.forget_dms(channels)
 
     async def _overwrite(self) -> bool:
         try:

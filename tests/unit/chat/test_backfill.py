@@ -636,6 +636,17 @@ async def test_the_direct_channels_of_the_latest_people_are_remembered(
     assert harness.backfill.dm_channels[-1] == 5
 
 
+async def test_the_direct_channels_are_kept_by_the_process_that_is_told_of_them_alone(
+    harness: BackfillHarness,
+) -> None:
+    await harness.backfill.remember_dms(ChannelId(1))
+    for shards, kept in (({3}, [1]), ({0, 3}, [2])):
+        harness.backfill.share(shards)
+        await harness.backfill.forget_dms({ChannelId(1)})
+        await harness.backfill.remember_dms(ChannelId(2))
+        assert harness.backfill.dm_channels == kept
+
+
 async def test_a_first_start_notes_when_it_began_to_receive_messages(
     harness: BackfillHarness,
 ) -> None:

@@ -24,7 +24,7 @@ from bot.lmstudio.errors import BackendUnavailableError, StillLoadingError
 from bot.lmstudio.memory import Fit
 from bot.lmstudio.names import quantisation
 from bot.queue.fair_queue import in_words
-from cogs import _gate, _respond
+from cogs import _gate, _respond, _settings
 
 T = TypeVar("T")
 
@@ -150,7 +150,7 @@ def list_text(models: Sequence[ModelInfo], backend: LMStudioBackend, allowed: se
             lines.append(f"And {len(models) - number} more: type a name in /model info.")
             break
         lines.append(block)
-    return "\n".join(lines) or "The model's machine lists no model."
+    return "\n".join(lines) or _settings.NO_MODELS
 
 
 def row(model: ModelInfo, fits: Fit, *, is_allowed: bool = False) -> str:

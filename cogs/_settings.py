@@ -40,6 +40,14 @@ NEEDS_ALLOWED_MODEL = (
     "That model isn't in memory, and only whoever runs me may load it. Choose one that /model list "
     "shows as loaded, or ask them to allow it here with /model allow."
 )
+UNKNOWN_MODELS = (
+    "The model's machine doesn't answer, so I don't know which models are in memory. /diag network says "
+    "why; try again when it answers."
+)
+NO_MODELS = (
+    "The model's machine has no model that can chat. Whoever runs me can download one, in LM Studio or "
+    "with /model download."
+)
 LIST_FULL = "This server's list of allowed models is full. Take one from it with /model forbid."
 
 _SCOPES: Final = {
@@ -369,7 +377,8 @@ async def choose_model(interaction: Interaction, name: str, scope: Scope) -> str
     is_permitted = allowed.permit(guild_id, key) is not None
     if not _gate.is_owner(interaction):
         if not is_permitted:
-            raise _gate.GateError(NEEDS_ALLOWED_MODEL)
+            is_known = bool(client.services.backend.known_models())
+            raise _gate.GateError(NEEDS_ALLOWED_MODEL if is_known else UNKNOWN_MODELS)
     elif not await allowed.allow(guild_id, key) and not is_permitted:
         raise _gate.GateError(LIST_FULL)
     return key
@@ -393,12 +402,15 @@ def require_model(client: ClawbotClient, name: str) -> str:
         name: As a person wrote it.
 
     Raises:
-        GateError: With the models that there are, those of a like name first, or that this may mean.
+        GateError: With the models that there are, those of a like name first, or that this may mean;
+            or there is none.
     """
     backend, name = client.services.backend, values.bare(name)
     known = backend.known_models()
     if not known:
-        return name
+        if backend.away():
+            return name
+        raise _gate.GateError(NO_MODELS)
     info = backend.model(name)
     if info is not None:
         return name_to_send(info, name, info.key)

@@ -129,7 +129,10 @@ class SetupPage(discord.ui.View):
         if not backend.is_available():
             return "⚠️ its machine doesn't answer; /diag network says why"
         if info is None:
-            return "⚠️ none is loaded"
+            is_set = chosen is not None
+            return (
+                f"⚠️ {_settings.short(str(chosen))} isn't listed" if is_set else "⚠️ none is loaded"
+            )
         return f"{_settings.short(shown(info.key))}{'' if info.is_loaded else ' (not loaded yet)'}"
 
     def _model_title(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from bot import app
 from bot.core.errors import ConfigurationError, DependencyError
 from bot.storage.lock import LOCK_NAME, data_folder
-from sandbox.discord import Channel, DiscordSandbox, Permission, Person
+from sandbox.discord import Channel, DiscordSandbox, Interaction, Permission, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox, Model, Options
 from tests.support.application import running, settings_for
 from tests.support.clock import SwiftClock
@@ -30,6 +31,52 @@ async def test_a_question_is_held_while_the_model_is_down_and_answered_when_it_i
         await lm.start()
         await discord.wait_until(lambda: reply.content == "Here I am.", timeout_s=20)
         assert len(discord.bot_messages) == 1
+
+
+async def test_a_manager_who_chooses_a_model_while_its_machine_is_down_is_told_that(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    await lm.stop()
+    async with running(settings_for(discord, lm, tmp_path)):
+        for command, options in (
+            ("model use", {"model": "qwen3-next-80b"}),
+            ("config set", {"setting": "model", "value": "qwen3-next-80b"}),
+        ):
+            said = await ada.slash(channel, command, **options)
+            assert "machine doesn't answer" in (await said.wait_content()).content
+
+
+def _says(made: Interaction, words: str) -> bool:
+    """Tell whether the answer to a command has these words by now."""
+    return words in made.content
+
+
+@pytest.mark.parametrize("models", [[], [Model("text-embedding", kind="embedding")]])
+async def test_commands_say_that_there_is_no_model_and_who_can_bring_one(
+    models: list[Model], discord: DiscordSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    assert channel.guild is not None
+    channel.guild.add_member(discord.owner, permissions=Permission.MANAGE_GUILD)
+    name = {"model": "qwen3-next-80b"}
+    async with LMStudioSandbox(models) as lm, running(settings_for(discord, lm, tmp_path)):
+        for person, command, options in (
+            (ada, "model list", {}),
+            (ada, "model info", name),
+            (ada, "model use", name),
+            (discord.owner, "model load", name),
+            (discord.owner, "model unload", name),
+        ):
+            made = await person.slash(channel, command, **options)
+            await discord.wait_until(partial(_says, made, "with /model download"))
+
+
+async def test_the_setup_names_the_model_that_is_set_and_isnt_there(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    settings = settings_for(discord, lm, tmp_path, LMSTUDIO_MODEL="gpt-oss-20b")
+    async with running(settings):
+        made = await ada.slash(channel, "setup")
+        assert "Model: ⚠️ `gpt-oss-20b` isn't listed" in (await made.wait_content()).content
 
 
 async def test_commands_about_models_say_what_is_known_and_what_to_do_while_the_model_is_down(

@@ -484,12 +484,11 @@ class ChatCog(commands.Cog):
             count = await self._resumer.run(self._me)
             level = logging.INFO if count else logging.DEBUG
             _log.log(level, "took up %s", counted(count, "question"))
+            if not self.bot.knows_all():
+                return  # a scan would count for all; it comes when the rest is known
             channels = _convert.candidates(self.bot, self._backfill.dm_channels)
-            is_whole = self.bot.knows_all()
             look_up = partial(_convert.archived_threads, self.bot)
-            await self._backfill.run(
-                channels, self._take_if_served, self._me, look_up, is_whole=is_whole
-            )
+            await self._backfill.run(channels, self._take_if_served, self._me, look_up)
 
     async def _look_for_left(self) -> int:
         """Take up what stays open although no start or new session is due; returns how much it was."""

@@ -291,8 +291,6 @@ class Backfill:
         handle: Handle,
         me: UserId,
         look_up: LookUp | None = None,
-        *,
-        is_whole: bool = True,
     ) -> int:
         """Scan, and return how many messages were handed on; one scan at a time.
 
@@ -302,7 +300,6 @@ class Backfill:
             me: The bot's own user: what it has replied to is answered, although an older database
                 that was put back doesn't know it.
             look_up: Finds those of other channels, active lately, that can be looked into, too.
-            is_whole: The candidates are all; otherwise another scan is still due after this one.
         """
         async with self._scanning:
             session, listed = self._sessions, list(candidates)
@@ -314,7 +311,7 @@ class Backfill:
                     found += await self._scan_all(others, handle, me)
             finally:  # an end in order between two pages is no death over either
                 await self._begun.forget()
-            if is_whole and session == self._sessions:
+            if session == self._sessions:
                 newest, self._newest_live = self._newest_live, {}
                 self._first_live = None
                 for channel_id, message_id in newest.items():

@@ -112,7 +112,7 @@ class Database:
         self._watcher: asyncio.Task[None] | None = None
         self._logged_s: float | None = None
         self._is_fresh = False
-        self._is_closed = False
+        self._is_closed = self._is_closing = False
         self._is_short = False
         self._has_traces = False
         self._rewriting: asyncio.Future[Any] | None = None
@@ -314,7 +314,7 @@ class Database:
             "The database can't be written (%s); going on in memory. clawbot check says what to do",
             exc,
         )
-        if self._prober is None or self._prober.done():
+        if not self._is_closing and (self._prober is None or self._prober.done()):
             self._prober = start_shared(self._probe(), name="database-probe")
             self._own(self._prober)
 
@@ -387,6 +387,7 @@ class Database:
 
     async def close(self) -> None:
         """Finish the writes that were handed in, then let go of the file and the thread."""
+        self._is_closing = True  # what fails from now on is tried no more
         await end_tasks(*self._tasks, *([self._watcher] if self._watcher is not None else []))
         with suppress(StoreError):
             await self._write_back()

@@ -153,6 +153,43 @@ async def test_a_message_that_comes_while_its_shard_moves_is_left_to_who_takes_i
                 await end_tasks(connecting)
 
 
+class Coming(ClawbotClient):
+    """A bot of which a shard is still to come."""
+
+    is_complete = False
+
+    def knows_all(self) -> bool:
+        """Return whether all its servers are known."""
+        return self.is_complete
+
+
+async def test_what_was_missed_is_looked_for_once_all_shards_have_come(tmp_path: Path) -> None:
+    async with DiscordSandbox() as discord, LMStudioSandbox([Model("qwen/qwen3-4b")]) as lm:
+        lm.answer(ANSWER)
+        ada = discord.add_user("Ada")
+        guild = discord.add_guild("Harbour", owner=ada)
+        here, there = guild.add_channel("here"), guild.add_channel("there")
+        settings = settings_for(discord, lm, tmp_path)
+        bot = Coming(
+            command_prefix=(), intents=intents_for(message_content=True), tree_cls=ClawbotTree
+        )
+        with discord_endpoints(settings.discord):
+            async with bot, plugged(bot, settings):
+                await bot.services.journal.seen(ChannelId(here.id), MessageId(1))
+                missed = await ada.mention(here, "Hello?")
+                await bot.login(discord.token)
+                connecting = asyncio.create_task(bot.connect())
+                await bot.wait_for("ready")
+                for _ in range(3):
+                    await asked(discord, ada, there)
+                assert not bot.services.backfill.is_caught_up
+                assert (await bot.services.journal.last_seen())[ChannelId(here.id)] == 1
+                bot.is_complete = True
+                bot.dispatch("ready")
+                await discord.wait_reply(missed, until=lambda r: r.content == ANSWER)
+                await end_tasks(connecting)
+
+
 async def nothing(_missed: IncomingMessage) -> None:
     """Take no message."""
 

@@ -493,22 +493,6 @@ async def test_shards_that_come_after_the_scan_begin_with_what_is_noted_of_them(
     assert harness.found == []
 
 
-async def test_a_scan_without_all_servers_leaves_one_due_and_moves_no_mark(
-    harness: BackfillHarness,
-) -> None:
-    missed = harness.post(minutes_ago=10)
-    await harness.session_began()
-    before = harness.state.get(ALIVE)
-    await harness.receive(harness.post(minutes_ago=0))
-    await harness.clock.advance(60)
-    scan = harness.backfill.run([], harness.note, ME, is_whole=False)
-    assert await harness.ended(scan) == 0
-    assert not harness.backfill.is_caught_up
-    assert harness.state.get(ALIVE) == before
-    await harness.scan()
-    assert harness.found == [missed]
-
-
 async def test_what_another_process_finds_is_not_noted_as_seen(harness: BackfillHarness) -> None:
     seen, moved, _ = (harness.post(minutes_ago=10) for _ in range(3))
 

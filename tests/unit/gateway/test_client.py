@@ -53,10 +53,10 @@ class FullSocket:
         self._begun += 1
 
 
-def a_client(clock: FakeClock, **services: object) -> GatewayClient:
+def a_client(clock: FakeClock, shards: int = 1, **services: object) -> GatewayClient:
     """Return a client that isn't connected, with these services only."""
     return GatewayClient(
-        DiscordSettings(token=SecretStr("t")),
+        DiscordSettings(token=SecretStr("t"), shards=shards),
         clock,
         Metrics(),
         Governor(clock, identifies_per_day=200),
@@ -119,6 +119,22 @@ async def test_another_shards_session_says_nothing_of_what_the_first_was_told_ju
     left = left_session(state.get(SESSION))
     assert left is not None
     assert left.sequence == 1
+
+
+async def test_all_servers_are_known_once_each_shard_has_told_those_of_its_session(
+    clock: FakeClock,
+) -> None:
+    client = a_client(clock, shards=2)
+    client._split(2)
+    client._held = frozenset({0, 1})
+    for number, knows_all in ((0, False), (1, True)):
+        await client.on_shard_ready(number)
+        assert client.knows_all() is knows_all
+    client._begin_session(lambda _: None, {"shard": [1, 2]})
+    assert not client.knows_all()
+    await client.on_shard_ready(1)
+    assert client.knows_all()
+    assert a_client(clock).knows_all(), "one alone tells of all"
 
 
 async def test_work_on_each_event_begins_before_the_next_is_read(

@@ -97,6 +97,21 @@ async def test_while_degraded_there_is_one_line_a_minute(
         assert 3 <= len(lines) <= 5
 
 
+async def test_a_database_that_fails_while_it_is_closed_is_tried_no_more(
+    path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_database(path, clock) as database:
+
+        async def write_back(_is_fresh: bool) -> None:
+            await database.write(lambda c: c.execute(text("SELECT nothing")))
+
+        database.on_recovery(write_back)
+    for _ in range(200):
+        await clock.advance(1)
+    assert [r.getMessage() for r in caplog.records if "still fails" in r.getMessage()] == []
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "database-probe"]
+
+
 async def test_a_read_only_database_still_gives_its_settings_and_is_logged_with_what_to_do(
     path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -188,13 +188,12 @@ class Membership(Hold[Session]):
         self.slots |= {slot}
         return True
 
-    async def tell(self, line: str, give_up: int) -> None:
-        """Tell the others of this process's line, and give so many slots up.
+    async def tell(self, line: str, freed: frozenset[int]) -> None:
+        """Tell the others of this process's line, and give slots up.
 
         Raises:
             StoreError: It can't be said; the end of the session says that the slots are free.
         """
-        freed = frozenset(sorted(self.slots)[len(self.slots) - give_up :])
         self.slots -= freed
         await self._ask(lambda session: session.tell(self.number, line, freed))
 

@@ -56,8 +56,8 @@ class Holder(Protocol):
         """Take one of so many slots; return whether one is free."""
         ...
 
-    async def tell(self, line: str, give_up: int) -> None:
-        """Tell the others of this process's line, and give so many slots up."""
+    async def tell(self, line: str, freed: frozenset[int]) -> None:
+        """Tell the others of this process's line, and give slots up."""
         ...
 
     async def idle(self, *, is_wanted: bool) -> None:
@@ -203,8 +203,10 @@ class SharedSlots:
         turns, self._passes = self._turns(), 0
         target = min(most, max(line.running, line.working + turns[OWN]))
         unheld = self._unheld(most)
-        await self._tell(self._surplus(target, self._missing(turns) - len(unheld), most))
-        if line.waiting > turns[OWN] and self._is_left(unheld):
+        is_left = self._is_left(unheld)
+        takeable = 0 if is_left else len(unheld)  # what others have left, they can't take
+        await self._tell(self._surplus(target, self._missing(turns) - takeable, most))
+        if line.waiting > turns[OWN] and is_left:
             self._passes = 1
         if self._may_idle():
             target = max(1, target)
@@ -241,32 +243,37 @@ class SharedSlots:
         held = membership.slots.union(membership.blocked, *theirs)
         return frozenset(range(most)) - held
 
-    def _surplus(self, target: int, missing: int, most: int) -> int:
-        """Return how many slots to give up: those that others lack, and those that are no more."""
+    def _surplus(self, target: int, missing: int, most: int) -> frozenset[int]:
+        """Return the slots to give up: those that are no more, and as many as others lack.
+
+        The lowest, since one that may run fewer at the moment looks for these only.
+        """
         if not self._membership.sight.others:
-            return 0
+            return frozenset()
         slots = self._membership.slots
         excess = sum(slot >= most for slot in slots)
-        return max(0, min(len(slots) - max(target, self._line.running), max(missing, excess)))
+        count = min(len(slots) - max(target, self._line.running), max(missing, excess))
+        return frozenset(sorted(slots, key=lambda slot: (slot < most, slot))[: max(0, count)])
 
     def _is_left(self, unheld: frozenset[int]) -> bool:
-        """Return whether a slot was left to others for long enough."""
+        """Return whether a slot was left to those who wait for long enough."""
         now_s = self._clock.monotonic()
-        before = self._left_since_s if self._line.waiting else {}
+        is_wanted = self._line.waiting or self._lines.waiting
+        before = self._left_since_s if is_wanted else {}
         self._left_since_s = {slot: before.get(slot, now_s) for slot in unheld}
         return any(now_s - since_s >= YIELD_S for since_s in self._left_since_s.values())
 
-    async def _tell(self, give_up: int) -> None:
+    async def _tell(self, freed: frozenset[int]) -> None:
         """Tell the others, if there is anything new, but not too often."""
         now_s = self._clock.monotonic()
-        if give_up <= 0 and now_s < self._tells_at_s:
+        if not freed and now_s < self._tells_at_s:
             if self._timer is None:
                 self._timer = self._clock.call_later(self._tells_at_s - now_s, self._tell_later)
             return
         text = dump(self._line) if self._membership.sight.others else ""
-        if give_up > 0 or text != self._told:
+        if freed or text != self._told:
             self._tells_at_s = now_s + TELL_S
-            await self._membership.tell(text, give_up)
+            await self._membership.tell(text, freed)
             self._told = text
 
     def _tell_later(self) -> None:

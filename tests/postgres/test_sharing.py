@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+import re
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from sandbox.discord import DiscordSandbox, Message
 from sandbox.lmstudio import Answer, LMStudioSandbox, Model, Timing
+from tests.e2e.test_asleep import MAC
 from tests.e2e.test_shards import SHARDS, Ahead, places
 from tests.postgres.server import PostgresServer
 from tests.support.application import environment_between
@@ -66,18 +68,19 @@ class Harbour:
         self._location = location
 
     def process(
-        self, name: str, shards: int = SHARDS
+        self, name: str, shards: int = SHARDS, environment: Mapping[str, str] = {}
     ) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
         """Start a process, and end it."""
-        environment = environment_between(
+        whole = environment_between(
             self.discord,
             self.lm,
             self._folder / name,
             CLAWBOT_DATABASE_URL=self._location,
             CLAWBOT_DISCORD__SHARDS=str(shards),
             CLAWBOT_QUEUE__SLOTS=str(SLOTS),
+            **environment,
         )
-        return clawbot(folder=self._folder, environment=environment)
+        return clawbot(folder=self._folder, environment=whole)
 
     async def ask_everywhere(self, words: str) -> None:
         """Ask in each shard, and wait for the answers."""
@@ -224,6 +227,48 @@ async def test_a_deletion_that_was_told_while_nobody_listened_is_heard_afterward
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%%'"
             )
         await harbour.lm.wait_until(lambda: not _is_busy(harbour.lm), timeout_s=20)
+
+
+@pytest.mark.timeout(150)
+async def test_questions_at_two_processes_wake_the_machine_and_are_answered_once_each(
+    harbour: Harbour,
+) -> None:
+    ada, discord, lm = harbour.ada, harbour.discord, harbour.lm
+    bob = discord.add_user("Bob")
+    for channel in harbour.channels.values():
+        assert channel.guild is not None
+        channel.guild.add_member(bob)
+    lm.answer("Hello.")
+    port = await lm.sleep(MAC)
+    sleeper = {
+        "CLAWBOT_LMSTUDIO__WAKE": f"{MAC}@127.0.0.1:{port}",
+        "CLAWBOT_LMSTUDIO__HEALTH_INTERVAL_S": "600",
+        "CLAWBOT_QUEUE__BURST_WINDOW_S": "0",
+        "CLAWBOT_QUEUE__PER_PERSON_PER_MINUTE": "100",
+    }
+    async with harbour.process("a", environment=sleeper) as first:
+        await logged(first, b"online as")
+        async with harbour.process("b", environment=sleeper) as second:
+            await logged(first, b"left shard 2")
+            await logged(second, b"online as")
+            asked = [
+                await (ada, bob)[turn % 2].mention(channel, f"Question {4 * turn + number}")
+                for turn in range(4)
+                for number, channel in enumerate(harbour.channels.values())
+            ]
+            for message in asked:
+                await discord.wait_reply(
+                    message, until=lambda m: m.content == "Hello.", timeout_s=60
+                )
+    assert lm.card is not None
+    assert lm.card.packets
+    assert len(discord.bot_messages) == len(asked)
+    questions = [str(each.body).rsplit("Question ", 1)[1] for each in lm.completions]
+    order = [int(re.split(r"\D", each, maxsplit=1)[0]) for each in questions]
+    assert sorted(order) == list(range(len(asked)))
+    for person_and_channel in range(2 * SHARDS):
+        own = [each for each in order if each % (2 * SHARDS) == person_and_channel]
+        assert own == sorted(own)
 
 
 def _is_busy(lm: LMStudioSandbox) -> bool:

@@ -93,6 +93,7 @@ class Process:
     is_away: bool = False
     is_reached: bool = True
     is_idling: bool = False
+    knows: int = 0
     told: str = ""
     tells: int = 0
     tickets: dict[int, Ticket] = field(default_factory=dict)
@@ -103,7 +104,7 @@ class Process:
         self.line = Scheduler(
             self.pool.settings,
             clock,
-            lambda: Capacity(self.pool.most, self.pool.tokens),
+            lambda: Capacity(self.knows or self.pool.most, self.pool.tokens),
             lambda: self.is_reached,
         )
         self.shared = SharedSlots(
@@ -137,10 +138,10 @@ class Process:
         self.slots |= frozenset(sorted(free)[:1])
         return bool(free)
 
-    async def tell(self, line: str, give_up: int) -> None:
+    async def tell(self, line: str, freed: frozenset[int]) -> None:
         """Tell the others."""
         self._ask()
-        self.slots = frozenset(sorted(self.slots)[: len(self.slots) - give_up])
+        self.slots -= freed
         self.told = line
         self.tells += 1
 

@@ -74,6 +74,40 @@ async def test_another_process_gets_a_slot_with_the_next_answer_that_ends(clock:
     assert len(running(flood)) == 3
 
 
+async def test_one_whose_server_is_back_begins_although_another_holds_slots_that_it_does_not_use(
+    clock: FakeClock,
+) -> None:
+    """It may run one at first, so it looks for the first slot only."""
+    pool = Pool(2, 2, clock)
+    before, back = pool.processes
+    used = before.ask_many(2)
+    await pool.settle()
+    back.is_reached = False
+    asked = back.ask_many(4)
+    await pool.settle()
+    for ticket in used:
+        await pool.end(ticket)
+    assert before.slots == {0, 1}
+    back.is_reached = True
+    await pool.settle()
+    assert running(asked)
+
+
+async def test_one_that_knows_of_fewer_slots_gets_those_that_it_knows(clock: FakeClock) -> None:
+    pool = Pool(2, 2, clock)
+    before, fewer = pool.processes
+    fewer.knows = 1
+    (used,) = before.ask_many(1)
+    await pool.settle()
+    await pool.end(used)
+    assert before.slots == {0}
+    asked = fewer.ask_many(1)
+    await pool.settle()
+    await clock.advance(YIELD_S)
+    await pool.settle()
+    assert running(asked)
+
+
 async def test_a_person_who_asks_through_two_processes_counts_once(clock: FakeClock) -> None:
     """Each of two people gets every other slot, although one of them asks in two places."""
     pool = Pool(1, 2, clock)

@@ -116,11 +116,12 @@ async def list_answer(interaction: Interaction) -> str:
     backend = services.backend
     allowed = set(services.allowed.of(GuildId(interaction.guild_id or 0)))
     try:
-        found = [list_text(await backend.list_models(), backend, allowed)]
+        models = await backend.list_models()
+        found = [list_text(models, backend, allowed) or _settings.no_models(interaction.client)]
     except BackendUnavailableError:
         found = [
             f"{_named(one, backend)} had these models {discord.utils.format_dt(one.read_at, 'R')}:\n"
-            f"{list_text(one.models, backend, allowed)}"
+            f"{list_text(one.models, backend, allowed) or 'none that can chat'}"
             for one in backend.away()
             if one.read_at is not None
         ] or ["I have seen no list of models since I started."]
@@ -142,7 +143,7 @@ def loading_text(key: str, usual_s: float | None, elapsed_s: float) -> str:
 
 
 def list_text(models: Sequence[ModelInfo], backend: LMStudioBackend, allowed: set[str]) -> str:
-    """Return the models, two lines each, as many as a message holds."""
+    """Return the models, two lines each, as many as a message holds; nothing for none."""
     lines: list[str] = []
     for number, model in enumerate(models):
         block = row(model, backend.fit(model.key), is_allowed=model.key in allowed)
@@ -150,7 +151,7 @@ def list_text(models: Sequence[ModelInfo], backend: LMStudioBackend, allowed: se
             lines.append(f"And {len(models) - number} more: type a name in /model info.")
             break
         lines.append(block)
-    return "\n".join(lines) or _settings.NO_MODELS
+    return "\n".join(lines)
 
 
 def row(model: ModelInfo, fits: Fit, *, is_allowed: bool = False) -> str:

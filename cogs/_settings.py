@@ -394,6 +394,16 @@ def model_names(interaction: Interaction) -> list[str]:
     return [name for name in names if services.allowed.permit(guild_id, name) is not None]
 
 
+def no_models(client: ClawbotClient) -> str:
+    """Say that no model is known of, and why."""
+    failure = client.services.backend.unlisted()
+    return (
+        NO_MODELS
+        if failure is None
+        else f"I don't know which models there are. {failure.user_text}"
+    )
+
+
 def require_model(client: ClawbotClient, name: str) -> str:
     """Return the name by which the machine lists a model; any, while its list is unknown.
 
@@ -410,7 +420,7 @@ def require_model(client: ClawbotClient, name: str) -> str:
     if not known:
         if backend.away():
             return name
-        raise _gate.GateError(NO_MODELS)
+        raise _gate.GateError(no_models(client))
     info = backend.model(name)
     if info is not None:
         return name_to_send(info, name, info.key)

@@ -128,6 +128,8 @@ class SetupPage(discord.ui.View):
         info = backend.model(None if chosen is None else str(chosen))
         if not backend.is_available():
             return "⚠️ its machine doesn't answer; /diag network says why"
+        if info is None and backend.unlisted() is not None:
+            return "⚠️ its machine doesn't tell which it has; /diag network says why"
         if info is None:
             is_set = chosen is not None
             return (

@@ -51,7 +51,7 @@ from bot.diagnostics.silence import silence_text
 from bot.gateway.client import ClawbotClient, Interaction
 from bot.gateway.rest import VOICE
 from bot.queue.scheduler import Job
-from cogs import _convert, _gate, _probe, _respond, _silence, _tree
+from cogs import _convert, _gate, _probe, _respond, _settings, _silence, _tree
 
 LOOKS, LOOKS_WINDOW_S = 4, 60.0
 """Reports per person, in all guilds together; the walk behind them is shared."""
@@ -207,9 +207,7 @@ class DiagnosticsCog(commands.Cog):
         state = "answers" if backend.is_available() else "doesn't answer at the moment"
         lines = (
             f"The model's machine {state}.",
-            describe_model(known)
-            if known
-            else _unknown(chat.model, has_list=bool(backend.known_models())),
+            describe_model(known) if known else _unknown(chat.model, self.bot),
             f"{counted(backend.capacity().slots, 'answer')} at once.",
             acquaintance_text(self._services.introductions.of(model)),
             read_ahead_text(self._services.warm.cost),
@@ -319,10 +317,13 @@ def describe_model(model: ModelInfo) -> str:
     return " · ".join(parts) + "."
 
 
-def _unknown(name: str | None, *, has_list: bool) -> str:
-    if name:
+def _unknown(name: str | None, bot: ClawbotClient) -> str:
+    backend = bot.services.backend
+    if backend.unlisted() is None and name:
         return f"Model: `{model_name(name)}`, which isn't listed."
-    return "No model is loaded." if has_list else "It lists no model."
+    if backend.known_models():
+        return "No model is loaded."
+    return _settings.no_models(bot) if backend.is_available() else "I have no list of its models."
 
 
 async def setup(bot: ClawbotClient) -> None:

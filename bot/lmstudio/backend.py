@@ -176,6 +176,13 @@ class LMStudioBackend:
             if not node.is_usable
         )
 
+    def unlisted(self) -> type[BackendError] | None:
+        """Return why no server that answers has told its models; ``None`` if one has, or none answers."""
+        nodes = [node for node in self._fleet.nodes if node.is_usable]
+        if any(node.catalogue is not None for node in nodes):
+            return None
+        return next(filter(None, (node.list_failure for node in nodes)), None)
+
     def next_server(self, key: str | None) -> int | None:
         """Return the number of the server that would answer a new conversation, without I/O."""
         node = self._fleet.choose(key, "", frozenset())

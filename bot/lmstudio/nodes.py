@@ -134,6 +134,7 @@ class Node:
         self.circuit = Circuit(clock)
         self.is_up: bool | None = None
         self.failure: type[errors.BackendUnavailableError] | None = None
+        self.list_failure: type[BackendError] | None = None
         self.catalogue: Catalogue | None = None
         self.read_at: datetime | None = None
         self.loading: dict[str, asyncio.Event] = {}
@@ -441,7 +442,8 @@ class Node:
             self.failure = type(exc)
             self._set_up(is_up=False)
             return False
-        except BackendError:
+        except BackendError as exc:
+            self.list_failure = type(exc)
             self._set_up(is_up=True)
             return True
         self._learn(catalogue)

@@ -70,6 +70,32 @@ async def test_commands_say_that_there_is_no_model_and_who_can_bring_one(
             await discord.wait_until(partial(_says, made, "with /model download"))
 
 
+@pytest.mark.parametrize("token", ["", "sk-lm-wrong:token"])
+async def test_commands_say_that_the_token_is_refused_where_no_list_of_models_can_be_had(
+    token: str, discord: DiscordSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    assert channel.guild is not None
+    channel.guild.add_member(discord.owner, permissions=Permission.MANAGE_GUILD)
+    name = {"model": "qwen3-next-80b"}
+    locked = LMStudioSandbox([Model("qwen/qwen3-next-80b")], options=Options(token="sk-lm-a:right"))
+    async with (
+        locked as lm,
+        running(settings_for(discord, lm, tmp_path, LMSTUDIO_API_TOKEN=token)),
+    ):
+        for person, command, options in (
+            (ada, "model list", {}),
+            (ada, "model info", name),
+            (ada, "model use", name),
+            (ada, "diag model", {}),
+            (discord.owner, "model load", name),
+            (discord.owner, "model unload", name),
+        ):
+            made = await person.slash(channel, command, **options)
+            await discord.wait_until(partial(_says, made, "refuses my access token"))
+        made = await ada.slash(channel, "setup")
+        assert "doesn't tell which it has" in (await made.wait_content()).content
+
+
 async def test_the_setup_names_the_model_that_is_set_and_isnt_there(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:

@@ -217,6 +217,7 @@ class Resumer:
 
     async def _go_on(self, found: _Found) -> bool:
         """Go on with a question; others may have ended or changed it while it was looked at."""
+        found = await self._as_asked(found)  # stored first: what is decided below is done at once
         entry, way = found.entry, found.way
         question_id = entry.question.id
         newer = await self._asked_anew(entry.question)
@@ -227,12 +228,10 @@ class Resumer:
         if age > LEFTOVERS_FOR and (is_barred or _is_taken_back(entry)):
             await self._journal.close(question_id, Outcome.DROPPED)
         elif way is not None:
-            await self._end_or_go_on(found, way, newer)
+            self._end_or_go_on(found, way, newer)
         return True
 
-    async def _end_or_go_on(
-        self, found: _Found, way: WayBack, newer: Sequence[JournalEntry]
-    ) -> None:
+    def _end_or_go_on(self, found: _Found, way: WayBack, newer: Sequence[JournalEntry]) -> None:
         entry = found.entry
         if newer:
             taken_over = {each for other in newer for each in other.posted}
@@ -243,7 +242,7 @@ class Resumer:
         elif found.refusal:
             self._chat.decline(entry, way.sink, found.refusal)
         else:
-            self._chat.resume(await self._as_asked(entry, found.question), way.sink)
+            self._chat.resume(entry, way.sink)
 
     async def _asked_anew(self, question: Question) -> list[JournalEntry]:
         """Return the questions that have taken this one's place, and perhaps its answer's.
@@ -263,13 +262,16 @@ class Resumer:
         is_stale = age > self._stale_after and not is_answered
         return TOO_OLD if is_stale else ""
 
-    async def _as_asked(self, entry: JournalEntry, question: Question) -> JournalEntry:
+    async def _as_asked(self, found: _Found) -> _Found:
         """Return the entry with its question as asked now; other words need another answer."""
+        entry, question = found.entry, found.question
+        if question is None or found.refusal or _is_taken_back(entry):
+            return found
         if question.text == entry.question.text:
-            return replace(entry, question=question)
+            return replace(found, entry=replace(entry, question=question))
         await self._journal.revise(question)
         stored = await self._journal.entry(question.id) or entry
-        return replace(stored, posted=entry.posted)
+        return replace(found, entry=replace(stored, posted=entry.posted))
 
     async def _with_orphan(self, entry: JournalEntry, me: UserId) -> JournalEntry:
         """Add an answer's first message that was posted but not noted before the process died.

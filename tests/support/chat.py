@@ -104,12 +104,14 @@ class FakeJournal:
         entries: What is stored.
         before_accept: Awaited once, while the next question is being stored.
         before_close: Awaited once, while the next question is being closed.
+        before_revise: Awaited once, while the next question is stored in other words.
     """
 
     def __init__(self) -> None:
         self.entries: dict[QuestionId, JournalEntry] = {}
         self.before_accept: Callable[[], Awaitable[object]] | None = None
         self.before_close: Callable[[], Awaitable[object]] | None = None
+        self.before_revise: Callable[[], Awaitable[object]] | None = None
 
     def _change(self, question_id: QuestionId, **fields: Any) -> None:
         if question_id in self.entries:
@@ -162,6 +164,9 @@ class FakeJournal:
         self._change(question_id, own_lines=own_lines)
 
     async def revise(self, question: Question) -> None:
+        before, self.before_revise = self.before_revise, None
+        if before is not None:
+            await before()
         self._change(question.id, question=question, chunks=(), state=QuestionState.RUNNING)
 
     async def close(self, question_id: QuestionId, outcome: Outcome) -> None:

@@ -544,3 +544,24 @@ async def test_what_others_ended_while_it_was_looked_at_is_not_counted(
     harness.meanwhile = end
     assert await harness.run() == 0
     assert harness.chat.outcome(1) is Outcome.STOPPED
+
+
+async def test_an_edit_that_is_taken_while_a_question_is_stored_anew_is_answered_alone(
+    harness: ResumeHarness,
+) -> None:
+    asked = question(1)
+    harness.store(asked, ACCEPTED)
+    harness.fates[asked.id] = "edited"
+    changed = replace(reworded(asked), id=QuestionId(2))
+
+    async def take_the_edit() -> None:
+        assert asked.message is not None
+        await harness.chat.service.submit(
+            changed, harness.chat.sink, changed_id=asked.message.id, is_counted=True
+        )
+
+    harness.chat.journal.before_revise = take_the_edit
+    await harness.run()
+    assert harness.asked == [NEW_WORDS]
+    assert harness.chat.outcome(1) is Outcome.MERGED
+    assert harness.chat.outcome(2) is Outcome.DELIVERED

@@ -110,7 +110,8 @@ class ChatCog(commands.Cog):
             _sink.Signals(bot), self._services.pacers, self._services.clock
         )
         self._catching_up = asyncio.Lock()
-        self._is_catch_up_due = False
+        self._scanning = asyncio.Lock()
+        self._is_catch_up_due = self._is_scan_due = False
         self._menus = [
             app_commands.ContextMenu(name=name, callback=callback, extras=_respond.OTHERWISE)
             for name, callback in (
@@ -476,7 +477,7 @@ class ChatCog(commands.Cog):
 
     async def _catch_up(self) -> None:
         if self._is_catch_up_due:
-            return  # one that waits for its turn looks at everything
+            return  # one that waits for its turn takes up everything
         self._is_catch_up_due = True
         async with self._catching_up:
             self._is_catch_up_due = False
@@ -484,6 +485,15 @@ class ChatCog(commands.Cog):
             count = await self._resumer.run(self._me)
             level = logging.INFO if count else logging.DEBUG
             _log.log(level, "took up %s", counted(count, "question"))
+        await self._look_for_missed()
+
+    async def _look_for_missed(self) -> None:
+        """Look through all channels; meanwhile, which may be minutes, questions left open are taken up."""
+        if self._is_scan_due:
+            return  # one that waits for its turn looks at everything
+        self._is_scan_due = True
+        async with self._scanning:
+            self._is_scan_due = False
             if not self.bot.knows_all():
                 return  # a scan would count for all; it comes when the rest is known
             channels = _convert.candidates(self.bot, self._backfill.dm_channels)

@@ -7,11 +7,23 @@ import time
 from pathlib import Path
 
 from bot.app import ClawbotTree, plugged
-from bot.core.domain import ChannelId, IncomingMessage, MessageId
+from bot.core.domain import (
+    ChannelId,
+    GuildId,
+    IncomingMessage,
+    MessageId,
+    Origin,
+    Place,
+    PlaceKind,
+    Question,
+    QuestionId,
+    UserId,
+)
+from bot.core.domain import Person as Asker
 from bot.core.tasks import end_tasks
 from bot.gateway.client import ClawbotClient, intents_for
 from bot.gateway.endpoints import discord_endpoints
-from sandbox.discord import Channel, DiscordSandbox, Person
+from sandbox.discord import Channel, DiscordSandbox, Fault, Person
 from sandbox.discord.gateway.connection import Connection
 from sandbox.discord.gateway.sessions import Session
 from sandbox.lmstudio import LMStudioSandbox, Model
@@ -187,6 +199,42 @@ async def test_what_was_missed_is_looked_for_once_all_shards_have_come(tmp_path:
                 bot.is_complete = True
                 bot.dispatch("ready")
                 await discord.wait_reply(missed, until=lambda r: r.content == ANSWER)
+                await end_tasks(connecting)
+
+
+async def test_a_question_left_open_is_taken_up_while_a_scan_goes_on(tmp_path: Path) -> None:
+    async with DiscordSandbox() as discord, LMStudioSandbox([Model("qwen/qwen3-4b")]) as lm:
+        lm.answer(ANSWER)
+        ada = discord.add_user("Ada")
+        guild = discord.add_guild("Harbour", owner=ada)
+        channel = guild.add_channel("general")
+        settings = settings_for(discord, lm, tmp_path)
+        bot = ClawbotClient(
+            command_prefix=(), intents=intents_for(message_content=True), tree_cls=ClawbotTree
+        )
+        with discord_endpoints(settings.discord):
+            async with bot, plugged(bot, settings):
+                journal = bot.services.journal
+                await journal.seen(ChannelId(channel.id), MessageId(1))
+                missed = await ada.mention(channel, "Hello?")
+                await bot.login(discord.token)
+                path = f"/channels/{channel.id}/messages"
+                reading = discord.faults.add(Fault(method="GET", route=path, hang=True))
+                connecting = asyncio.create_task(bot.connect())
+                await discord.wait_until(lambda: reading.played)
+                left = Question(
+                    QuestionId(missed.id + 1),
+                    Origin.SLASH,
+                    Place(PlaceKind.GUILD_TEXT, ChannelId(channel.id), GuildId(guild.id)),
+                    Asker(UserId(ada.id), "Ada"),
+                    "And in the evening?",
+                    asked_at=bot.services.clock.now(),
+                )
+                await journal.accept(left)
+                bot.dispatch("ready")
+                await discord.wait_until(
+                    lambda: any(m.content == ANSWER for m in discord.bot_messages)
+                )
                 await end_tasks(connecting)
 
 

@@ -2,7 +2,7 @@
 
 The environment is Clawbot's: DISCORD_TOKEN, LMSTUDIO_BASE_URL and so on (``docs/configuration.md``); how
 Discord is reached (another address, a proxy) is your bot's own affair.
-Run it where Clawbot is installed: ``python docs/example_bot.py``.
+Run it where Clawbot is installed: ``.venv/bin/python docs/example_bot.py``.
 """
 
 from __future__ import annotations

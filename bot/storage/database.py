@@ -221,7 +221,7 @@ class Database:
         self._write_backs.append(write_back)
 
     def _commit_next(self) -> None:
-        if self._commit is not None or not self._queue:
+        if self._commit is not None or not self._queue or self._is_closed:
             return
         batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
         loop = asyncio.get_running_loop()

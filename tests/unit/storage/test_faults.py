@@ -324,6 +324,27 @@ async def test_the_end_does_not_wait_for_a_disk_that_hangs(path: Path, clock: Fa
         is_free.set()
 
 
+async def test_what_waits_behind_a_disk_that_hangs_is_not_begun_after_the_end(
+    path: Path, clock: FakeClock
+) -> None:
+    is_free, failures = threading.Event(), list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    database = Database(Worker(parse_location(path), clock), clock)
+    await database.start()
+    database._limit_s = 0
+    works = (lambda _c: is_free.wait(), lambda _c: None)
+    writing = [asyncio.create_task(database.write(work)) for work in works]
+    ends = await asyncio.gather(*writing, return_exceptions=True)
+    assert [type(end) for end in ends] == [StoreError, StoreError]
+    commit = database._commit
+    assert commit is not None
+    await database.close()
+    is_free.set()
+    await asyncio.wait((commit,))
+    await settle()
+    assert failures == []
+
+
 class _SlowlyRewritten(Worker):
     """The database of a large file: rewriting it takes as long as the test wants."""
 

@@ -130,7 +130,7 @@ class ChatService:
         """
         if self.knows(question.id):
             return
-        if self._is_ours is not None and not self._is_ours(question):
+        if self._is_moved(question):
             raise MovedError
         self._accepting[question.id] = question
         try:
@@ -250,15 +250,18 @@ class ChatService:
         self._start(reply)
 
     def _start(self, reply: Reply) -> None:
-        if self._is_closed or reply.question.id in self._replies:
+        question = reply.question
+        if self._is_closed or question.id in self._replies or self._is_moved(question):
             reply.leave_queue()
             return  # accepted at the last moment: the journal has it for the next start
-        question = reply.question
         if (ending := self._ending_of(question)) is not None:
             reply.end(ending)
         self._replies[question.id] = reply
         work = self._tasks.watched(self._run(reply), name=f"question-{question.id}")
         self._working[question.id] = question, work
+
+    def _is_moved(self, question: Question) -> bool:
+        return self._is_ours is not None and not self._is_ours(question)
 
     def _ending_of(self, question: Question) -> Ending | None:
         """Return why a question ends before its work begins: for what came while it was taken."""

@@ -206,6 +206,18 @@ async def test_a_question_that_is_being_taken_in_stops_with_its_persons_others(
     assert chat.backend.requests == []
 
 
+async def test_a_question_that_is_acknowledged_late_is_left_to_the_process_that_has_taken_over(
+    chat: Chat,
+) -> None:
+    async def hand_over() -> None:
+        chat.service.only(lambda _: False)
+
+    await chat.service.submit(question(1), chat.sink, acknowledge=hand_over)
+    await chat.pass_time()
+    assert chat.backend.requests == []
+    assert chat.journal.entries[QuestionId(1)].state is QuestionState.ACCEPTED
+
+
 async def test_all_questions_of_a_kind_are_stopped_and_waited_for(chat: Chat) -> None:
     for _ in range(2):
         chat.backend.scripts.append([TextDelta("It is "), asyncio.Event()])

@@ -666,9 +666,8 @@ class Scheduler:
         self._gate.update(self._capacity())
         if self._may_begin():
             self._grant_all()
-        for key in itertools.islice(self._queue.ahead(), self._gate.slots + AHEAD):
-            if (waiting := self._waiting.get(QuestionId(key))) is not None:
-                waiting.ticket.call_up()
+        for waiting in itertools.islice(self._own_ahead(), self._gate.slots + AHEAD):
+            waiting.ticket.call_up()
         if self._others is not None:
             self._others.changed()
 
@@ -677,11 +676,15 @@ class Scheduler:
         has_room = self._was_available and self._gate.running < self._gate.slots
         if not has_room or next(self._prepared(), None) is not None:
             return
-        found = (self._waiting.get(QuestionId(key)) for key in self._queue.ahead())
-        tickets = (each.ticket for each in found if each is not None)
+        tickets = (each.ticket for each in self._own_ahead())
         further = next((ticket for ticket in tickets if not ticket.is_near), None)
         if further is not None:
             further.call_up()
+
+    def _own_ahead(self) -> Iterator[_Waiting]:
+        """Yield those that wait here, in order; others' before them may have a machine that is away."""
+        found = (self._waiting.get(QuestionId(key)) for key in self._queue.ahead())
+        return (each for each in found if each is not None)
 
     def _grant_all(self) -> None:
         """Grant the fair choice, or the first whose model is loaded, a bounded number of times."""

@@ -186,6 +186,38 @@ async def test_two_processes_have_one_line(harbour: Harbour) -> None:
 
 
 @pytest.mark.timeout(150)
+async def test_what_owners_change_in_one_process_holds_in_the_other(harbour: Harbour) -> None:
+    ada, discord, lm, channels = harbour.ada, harbour.discord, harbour.lm, harbour.channels
+
+    async def used(command: str, words: str, **options: str | int) -> None:
+        interaction = await ada.slash(channels[0], command, **options)
+        await discord.wait_until(lambda: words in interaction.content, timeout_s=20)
+
+    extra = {"CLAWBOT_OWNER_IDS": str(ada.id)}
+    lm.answer("The end.")
+    async with harbour.process("a", environment=extra) as first:
+        await logged(first, b"online as")
+        async with harbour.process("b", environment=extra) as second:
+            await logged(first, b"left shard 2")
+            await logged(second, b"online as")
+            await used(
+                "config set", "temperature", setting="temperature", value="0.3", scope="global"
+            )
+            await used("persona set", "sailor", text="Speak like a sailor.", scope="global")
+            await used("model drain", "taken out", server=1)
+            asked = await ada.mention(channels[3], "How many ships answered?")
+            reply = await discord.wait_reply(asked, timeout_s=20)
+            await discord.wait_until(lambda: "doesn't answer" in reply.content, timeout_s=20)
+            assert not lm.completions
+            await used("model undrain", "gets questions again", server=1)
+            await discord.wait_until(lambda: is_whole(reply), timeout_s=20)
+    body = lm.completions[-1].body
+    assert isinstance(body, dict)
+    assert body["temperature"] == 0.3
+    assert "Speak like a sailor." in str(body["messages"])
+
+
+@pytest.mark.timeout(150)
 async def test_another_number_of_shards_holds_once_all_that_had_the_old_one_have_ended(
     server: PostgresServer, location: str, harbour: Harbour
 ) -> None:

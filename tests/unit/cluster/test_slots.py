@@ -11,7 +11,7 @@ from bot.cluster.line import dump
 from bot.cluster.slots import YIELD_S
 from bot.core.domain import GuildId
 from bot.diagnostics.queue_report import queue_text
-from bot.queue.scheduler import Ticket
+from bot.queue.scheduler import AHEAD, Ticket
 from config.settings import QueueSettings
 from tests.support.clock import FakeClock, settle
 from tests.unit.cluster.processes import Pool, Process, job, running
@@ -273,6 +273,21 @@ async def test_a_process_that_cannot_reach_the_model_keeps_no_slot_from_the_othe
     one.line.wake()
     await pool.end(first)
     assert running([here])
+
+
+async def test_prompts_are_built_although_many_of_a_process_whose_model_is_away_are_first(
+    clock: FakeClock,
+) -> None:
+    """Else a slot waits for a prompt, and whoever's is built first passes those who asked before."""
+    pool = Pool(1, 2, clock)
+    cut_off, well = pool.processes
+    cut_off.is_reached = False
+    cut_off.ask_many(2 * AHEAD)
+    await pool.settle()
+    later = [job(9_000 + n, 9_000 + n, is_prepared=False) for n in range(2 * AHEAD)]
+    asked = [well.line.submit(each) for each in later]
+    await pool.settle()
+    assert [each.is_near for each in asked] == [True] * (1 + AHEAD) + [False] * (AHEAD - 1)
 
 
 async def test_all_answers_share_the_context_wherever_they_are_written(clock: FakeClock) -> None:

@@ -116,7 +116,9 @@ class Sharing:
 
         async def state(_about: str) -> None:
             await services.state.reload()
-            services.backend.roster.restore(services.state.get(SERVERS))
+            roster = services.backend.roster
+            roster.restore(services.state.get(SERVERS))
+            services.secrets.learn(roster.hosts)
 
         async def slots(_about: str) -> None:
             self._membership.hurry()

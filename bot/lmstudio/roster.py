@@ -195,12 +195,18 @@ class Roster:
             return node
 
     def restore(self, stored: object) -> None:
-        """Use the servers that were added in an earlier run, and leave those that were drained.
+        """Use the servers that an earlier run or another process added, and no others beside the settings'.
+
+        Those that were drained are left.
 
         Args:
-            stored: What ``saved`` returned then; anything else in it is ignored.
+            stored: What ``saved`` returned there; anything else in it is ignored.
         """
         added, drained = saved_servers(stored)
+        for origin, member in tuple(self._members.items()):
+            # One that isn't listed yet is being tried by ``add``.
+            if member.is_added and origin not in added and member.node in self._fleet.nodes:
+                self._let_go(origin)
         for text in added[:MOST_ADDED]:
             try:
                 endpoint = networks.read_endpoint(text)

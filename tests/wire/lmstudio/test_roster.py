@@ -212,6 +212,29 @@ async def test_an_added_server_is_tried_used_without_a_token_and_kept_over_a_res
         assert {each.headers.get("authorization") for each in two.requests} == {None}
 
 
+async def test_a_server_that_another_process_removed_is_asked_no_more_and_one_that_is_tried_stays(
+    clock: FakeClock,
+) -> None:
+    async with (
+        LMStudioSandbox() as one,
+        LMStudioSandbox() as two,
+        home(clock, one.base_url) as backend,
+    ):
+        nothing = backend.roster.saved()
+        await passing(clock, backend.roster.add(two.base_url))
+        both = backend.roster.saved()
+        backend.roster.restore(nothing)
+        assert backend.roster.saved() == nothing
+        await passing(clock, backend.probe_now())
+        assert backend.capacity().slots == 4
+        adding = asyncio.create_task(backend.roster.add(two.base_url))
+        await asyncio.sleep(0)
+        backend.roster.restore(nothing)
+        await until(clock, adding.done)
+        await adding
+        assert backend.roster.saved() == both
+
+
 @pytest.mark.parametrize(
     "stored", [None, [], {"added": 5, "drained": [None]}, {"added": ["::", 3]}]
 )

@@ -37,6 +37,7 @@ from bot.gateway.client import ClawbotClient, Interaction
 from bot.prompt.cleaning import readable, without_mention
 from cogs import _actions, _convert, _gate, _respond, _review, _sink, _tree
 from cogs._asking import Asking
+from config import values
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ MOST_EDITED = 1000
 """Edited messages whose newest edit is remembered."""
 
 ASK_SOMETHING = "What would you like to know? Write it after the mention."
+ASK_IN_OPTION = "What would you like to know? Write it into the option prompt."
 ASK_PRIVATELY = "What would you like to know?"
 UNREADABLE = "There is nothing in that forward that I can read. What would you like to know?"
 NEEDS_HISTORY = "You may not read the history of this channel, so I can't read it for you."
@@ -580,6 +582,8 @@ class ChatCog(commands.Cog):
             prompt: What you would like to know
             new: Start afresh, without the conversation before
         """
+        if not values.bare(prompt):
+            raise _gate.GateError(ASK_IN_OPTION)
         await self._asking.ask(interaction, prompt, origin=Origin.SLASH, fresh=new)
 
     @app_commands.command()

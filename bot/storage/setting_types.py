@@ -88,7 +88,8 @@ class SettingType:
 
     def refused(self, remark: str = "") -> InvalidSettingError:
         """Return the refusal of a value, with what more there is to say about it."""
-        return InvalidSettingError(f"`{self.name}` must be {self.allowed}.{remark}")
+        allowed = self.allowed.rstrip(".")
+        return InvalidSettingError(f"`{self.name}` must be {allowed}.{remark}")
 
     def written(self, value: object) -> str:
         """Return a value as people read it."""

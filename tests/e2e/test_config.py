@@ -322,6 +322,13 @@ async def test_channels_and_roles_are_found_by_name_and_near_names_are_offered(
     assert f"Did you mean <#{server.other.id}>?" in near.content
 
 
+@pytest.mark.parametrize("prompt", [" ", "\u200b\u00a0", "```\n```", "“ ”"])
+async def test_ask_without_words_is_told_where_to_write_them(server: Server, prompt: str) -> None:
+    said = await server.use(server.bob, "ask", prompt=prompt)
+    assert said.content == "What would you like to know? Write it into the option prompt."
+    assert server.lm.completions == []
+
+
 @pytest.mark.parametrize("host", ["discord.com", "ptb.discord.com", "discordapp.com"])
 async def test_the_link_that_discord_copies_for_a_channel_stands_for_it(
     server: Server, host: str

@@ -271,8 +271,9 @@ def test_a_settings_name_may_be_pasted_as_it_is_shown(typed: str) -> None:
 
 @pytest.mark.parametrize("text", ["\u200b", " \ufeff\n", "``", "“”"])
 def test_a_persona_holds_something_to_see(text: str) -> None:
-    with pytest.raises(InvalidSettingError):
+    with pytest.raises(InvalidSettingError) as refused:
         setting_type("system_prompt").parse(text)
+    assert refused.value.sentence.endswith("You are a patient tutor.")
 
 
 @pytest.mark.parametrize("stored", ["NaN", "1e999", "99", '"hot"', "{", "null", "[1]", ""])

@@ -37,8 +37,8 @@ ESTIMATES = "token_estimates"
 """State: what was learned of each model's characters per token."""
 MODELS = "models"
 """State: which models leave out the opening tag of their thinking."""
-LEAVE_LOOKS = 60
-"""Looks whether questions are still being accepted that are left to another process."""
+ACCEPTED_LOOKS = 60
+"""Looks whether questions are still being accepted that are left to another process, or stopped for good."""
 HAND_OVER_S = 3.0
 """Seconds for the last edits once the grace time is over."""
 MOST_NOTED = 1000
@@ -370,6 +370,7 @@ class ChatService:
         coming = [q.id for q in self._accepting.values() if concerns(q)]
         self._ended.update(dict.fromkeys(coming, Ending.STOPPED))
         count = self._end_where(concerns, Ending.STOPPED) + len(coming)
+        await self._accepted(concerns)  # whoever deletes what is stored finds these stored, too
         ending = [task for q, task in self._working.values() if concerns(q)]
         if ending:
             await asyncio.wait(ending, timeout=within_s)
@@ -426,9 +427,7 @@ class ChatService:
 
     async def leave(self, concerns: Callable[[Question], bool]) -> None:
         """Leave questions to another process, which goes on with them in the same messages."""
-        for _ in range(LEAVE_LOOKS):
-            if any(map(concerns, self._accepting.values())):
-                await self._parts.clock.sleep(HAND_OVER_S / LEAVE_LOOKS)
+        await self._accepted(concerns)
         self._end_where(concerns, Ending.RESTART)
         working = [task for question, task in self._working.values() if concerns(question)]
         if working:
@@ -437,6 +436,12 @@ class ChatService:
         await end_tasks(*(task for question, task in self._working.values() if concerns(question)))
         for reply in left:
             await reply.hand_over()
+
+    async def _accepted(self, concerns: Callable[[Question], bool]) -> None:
+        """Wait until no question of a kind is being accepted any more, or for long enough."""
+        for _ in range(ACCEPTED_LOOKS):
+            if any(map(concerns, self._accepting.values())):
+                await self._parts.clock.sleep(HAND_OVER_S / ACCEPTED_LOOKS)
 
     async def close(self, grace_s: float) -> None:
         """Stop intake, tell those who wait, let running answers finish, hand over the rest.

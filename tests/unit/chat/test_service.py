@@ -206,6 +206,25 @@ async def test_a_question_that_is_being_taken_in_stops_with_its_persons_others(
     assert chat.backend.requests == []
 
 
+async def test_stopping_questions_of_a_kind_waits_for_those_that_are_being_taken_in(
+    chat: Chat,
+) -> None:
+    stopping: list[asyncio.Task[int]] = []
+    was_done: list[bool] = []
+
+    async def stop() -> None:
+        stopping.append(asyncio.create_task(chat.service.stop_all(lambda _: True, 3600)))
+        await chat.pass_time(1)
+        was_done.append(stopping[0].done())
+
+    chat.journal.before_accept = stop
+    await chat.service.submit(question(1), chat.sink)
+    await chat.pass_time()
+    assert was_done == [False]
+    assert await stopping[0] == 1
+    assert chat.outcome(1) is Outcome.STOPPED
+
+
 async def test_a_question_that_is_acknowledged_late_is_left_to_the_process_that_has_taken_over(
     chat: Chat,
 ) -> None:

@@ -477,6 +477,12 @@ class ChatCog(commands.Cog):
         """Take up what was left open, and look for mentions missed meanwhile."""
         self._tasks.start(self._catch_up(), name="catch-up")
 
+    @commands.Cog.listener()
+    async def on_shard_left(self) -> None:
+        """Begin the scan that waited for the servers of a shard, which another process has now."""
+        if not self._backfill.is_caught_up:
+            self._tasks.start(self._catch_up(), name="catch-up")
+
     async def _catch_up(self) -> None:
         if self._is_catch_up_due:
             return  # one that waits for its turn takes up everything

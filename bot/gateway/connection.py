@@ -518,8 +518,8 @@ class GatewayClient(ClawbotClient):
         self.online.clear()
         if self.handover is not None:
             await self.handover.leave(number, len(self._shards))
-        if self.sessions and not self.services.backfill.is_caught_up:
-            self.dispatch("ready")  # a scan may wait for this shard, which doesn't come any more
+        if self.sessions:
+            self.dispatch("shard_left")
         _log.info("left shard %d to another process", number)
 
     async def _hear_replay(self) -> asyncio.Task[None] | None:

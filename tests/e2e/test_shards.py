@@ -6,6 +6,8 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
+
 from bot.app import ClawbotTree, plugged
 from bot.core.domain import (
     ChannelId,
@@ -175,7 +177,10 @@ class Coming(ClawbotClient):
         return self.is_complete
 
 
-async def test_what_was_missed_is_looked_for_once_all_shards_have_come(tmp_path: Path) -> None:
+@pytest.mark.parametrize("event", ["ready", "shard_left"])
+async def test_what_was_missed_is_looked_for_once_all_shards_have_come_or_gone(
+    tmp_path: Path, event: str
+) -> None:
     async with DiscordSandbox() as discord, LMStudioSandbox([Model("qwen/qwen3-4b")]) as lm:
         lm.answer(ANSWER)
         ada = discord.add_user("Ada")
@@ -197,7 +202,7 @@ async def test_what_was_missed_is_looked_for_once_all_shards_have_come(tmp_path:
                 assert not bot.services.backfill.is_caught_up
                 assert (await bot.services.journal.last_seen())[ChannelId(here.id)] == 1
                 bot.is_complete = True
-                bot.dispatch("ready")
+                bot.dispatch(event)
                 await discord.wait_reply(missed, until=lambda r: r.content == ANSWER)
                 await end_tasks(connecting)
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import discord
 import pytest
-from discord.ext import commands
 
 from bot.chat.backfill import Candidate
 from bot.core.domain import ChannelId
@@ -40,7 +39,7 @@ def guild_with(*channels: dict[str, Any]) -> dict[str, Any]:
 
 def made_client(*channels: dict[str, Any]) -> Any:
     """Return a client that knows a guild of these channels."""
-    client: Any = commands.Bot(command_prefix=(), intents=discord.Intents.none())
+    client: Any = ClawbotClient(command_prefix=(), intents=discord.Intents.none())
     state = client._connection  # what the gateway's events are kept in
     state.user = discord.ClientUser(state=state, data=SELF)  # type: ignore[arg-type]
     state._add_guild_from_data(guild_with(*channels))

@@ -85,7 +85,7 @@ THINK_PAIRS: Final = (
     (("◁think▷",), ("◁/think▷",)), (("[THINK]",), ("[/THINK]",)),
     (("[REASONING]",), ("[/REASONING]",)), (("<|channel>",), ("<channel|>",)),
     (("<|think|>",), ("<channel|>", "<|end|>", "<|content|>", "<|/think|>")),
-    (("<unused94>",), ("<unused95>",)), (("[unused16]",), ("[unused17]",)),
+    (("<start_working_out>",), ("<end_working_out>",)), (("<unused94>",), ("<unused95>",)), (("[unused16]",), ("[unused17]",)),
     (("<|START_THINKING|>",), ("<|END_THINKING|>",)),
     (("<|inner_prefix|>",), ("<|inner_suffix|>",)),
     *(_token_pair(name) for name in ("thought", "thinking", "reasoning")),

@@ -14,7 +14,7 @@ _STOP: Final = re.compile(r"<\|(message|end|return|call|eom|eot)\|>|(?<=\w)\n")
 _CHANNEL: Final = re.compile(r"<\|channel\|>\s{0,9}+(\w{1,24})")
 _ROLE: Final = re.compile(r"<\|start\|>\s{0,9}+(\w{1,24})")
 _NAMED: Final = re.compile(
-    r"(?:<\|start\|>\s{0,9}+\w{0,24}+)?+(?:<\|channel\|>)?+\s{0,9}+(?i:analysis|commentary|final)?+"
+    r"(?:<\|start\|>\s{0,9}+(?:assistant|user|system|developer|tool)?+)?+(?:<\|channel\|>)?+\s{0,9}+(?i:analysis|commentary|final)?+"
     r"(?: to=[\w.]{1,64})?+"
 )
 _STRANGERS: Final = frozenset({"user", "system", "developer"})

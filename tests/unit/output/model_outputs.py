@@ -168,6 +168,9 @@ THOUGHT: Final[tuple[tuple[str, str], ...]] = (
         f"<|channel|>justify<|message|>{T}<|end|><|start|>assistant<|channel|>final<|message|>Ok.",
         "Ok.",
     ),
+    (f"<|channel|>analysis<|message|>{T}<|end|><|start|>assistantIt is so.", "It is so."),
+    # what fine-tunes by GRPO are taught
+    (f"<start_working_out>{T}<end_working_out><SOLUTION>Ok.</SOLUTION>", "Ok."),
     # calls of Nemotron, Llama, InternLM and Phi, that nobody answers
     (f'Ok.\n\n<TOOLCALL>[{{"name": "{T}"}}]</TOOLCALL>', "Ok."),
     (f'Ok.<|python_tag|>search.call(q="{T}")<|eom_id|>', "Ok."),

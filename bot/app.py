@@ -769,8 +769,7 @@ def _start_upkeep(
     line, backend = services.scheduler, services.backend
     waking = wake_for_line(services.clock, line, backend.wake, backend.roster.can_wake)
     tasks.start(waking, name="wake-for-line")
-    if services.settings.lmstudio.extra_copies and not _is_shared(services.settings):
-        tasks.start(_keep_copies(services), name="copies")
+    _start_copies(services, tasks)
     if rests := _rests(services):
         resting = Resting(services.clock, rests)
         resting.set_idle(line.is_idle)
@@ -780,6 +779,18 @@ def _start_upkeep(
     services.overrides.subscribe(lambda _: idle.wake())
     services.backend.on_loads(idle.wake)
     tasks.start(idle.follow(line, works), name="idle-time")
+
+
+def _start_copies(services: Services, tasks: TaskOwner) -> None:
+    """Load further copies where the operator wants them, and say where that can't be done."""
+    if not services.settings.lmstudio.extra_copies:
+        return
+    if _is_shared(services.settings):
+        _log.warning(
+            "CLAWBOT_LMSTUDIO__EXTRA_COPIES does nothing where several processes may share the shards"
+        )
+    else:
+        tasks.start(_keep_copies(services), name="copies")
 
 
 async def _keep_copies(services: Services) -> None:

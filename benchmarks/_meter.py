@@ -70,13 +70,13 @@ class Meter:
             self.add(len(whole))
         return item in whole
 
-    def call(self, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
+    def call(self, function: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
         """Count a call of a built-in function that reads all of what it is given."""
         if function in _FUNCTIONS:
             self.add(sum(len(arg) for arg in args if isinstance(arg, Sequence)))
         return function(*args, **named)
 
-    def method(self, owner: Any, name: str, *args: Any, **named: Any) -> Any:
+    def method(self, owner: Any, name: str, /, *args: Any, **named: Any) -> Any:
         """Count a call of a method."""
         if isinstance(owner, re.Pattern):
             return self._pattern(owner, name, args, named)

@@ -200,6 +200,29 @@ async def test_continue_is_refused_while_the_answer_is_given_again(
 
 
 @pytest.mark.parametrize("what", ["Regenerate", "edit"])
+async def test_what_goes_on_with_an_answer_ends_when_another_takes_its_place(
+    what: str,
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    tmp_path: Path,
+    ada: Person,
+    channel: Channel,
+) -> None:
+    lm.script(Answer("One lighthouse", finish="length"), Answer(LONG, pause_after=20), "Anew.")
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.mention(channel, "Tell me all")
+        reply = await answered(discord, asked, "Continue")
+        await ada.click(reply, "Continue")
+        await discord.wait_until(lambda: len(discord.bot_messages) == 2)
+        if what == "edit":
+            await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about dogs")
+        else:
+            await ada.click(reply, "Regenerate")
+        await discord.wait_until(lambda: [m.content for m in discord.bot_messages] == ["Anew."])
+    assert discord.bot_messages == [reply]
+
+
+@pytest.mark.parametrize("what", ["Regenerate", "edit"])
 async def test_what_is_forgotten_meanwhile_is_not_asked_again(
     what: str,
     discord: DiscordSandbox,

@@ -52,6 +52,8 @@ _QUOTES: Final = frozenset(
     ["``", '""', "''", "“”", "‘’", "„“", "„”", "‚‘", "«»", "‹›", "「」", "『』", "””", "’’"]
 )
 """Pairs that stand around a whole value, as keyboards of phones and copied text have them."""
+_MOST_QUOTES: Final = 4
+"""A fence's three, and one inside; more of them are no quotes, and taking each off costs a copy."""
 _SEPARATOR: Final = re.compile(r"[\s,;]++")
 _ENTRY: Final = re.compile(r"([+-]?)(?:<(#|@&|@!?)(\d{1,20})>|(\d{1,20}))", re.ASCII)
 _SIGNS: Final = MappingProxyType({"channel": ("#",), "role": ("@&",), "person": ("@", "@!")})
@@ -98,8 +100,9 @@ def read(target: Target, text: str, current: Sequence[int] = ()) -> object:
 def bare(text: str) -> str:
     """Return a value without what isn't seen at its ends, and without quotes or code around all of it."""
     inner = text.strip(_UNSEEN)
-    while len(inner) > 1 and inner[0] + inner[-1] in _QUOTES:
-        inner = inner[1:-1].strip(_UNSEEN)
+    for _ in range(_MOST_QUOTES):
+        if len(inner) > 1 and inner[0] + inner[-1] in _QUOTES:
+            inner = inner[1:-1].strip(_UNSEEN)
     return inner
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -17,7 +18,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
-from bot.core.errors import StoreError
+from bot.core.errors import ConfigurationError, StoreError
 from bot.storage import engine as engines
 from bot.storage import postgres
 
@@ -55,11 +56,18 @@ _WRITE: Final = text(
     "WHERE (state.value::json ->> 'term')::bigint <= (excluded.value::json ->> 'term')::bigint"
 ).bindparams(key=_ROW)
 _LEAVE: Final = text("SELECT pg_advisory_unlock_shared(:key)").bindparams(key=_WAIT_KEY)
+_BACKEND: Final = text("SELECT pg_backend_pid()")
 _HAS_TABLE: Final = text("SELECT to_regclass('state') IS NOT NULL")
 _DROP: Final = text(
     "SELECT set_config('idle_session_timeout', :ms, false)"
     " WHERE current_setting('server_version_num')::int >= 140000"
 ).bindparams(ms=str(_DROP_MS))
+
+
+_POOLED: Final = (
+    "A pooler stands between the bot and the database at CLAWBOT_DATABASE_URL, and gives each transaction another "
+    "session, so nothing can be held there: give the address of PostgreSQL itself, or have it pool by session."
+)
 
 
 class Mode(StrEnum):
@@ -126,7 +134,7 @@ class HoldingSession:
         """Connect.
 
         Raises:
-            ConfigurationError: The server doesn't do what the URL asks.
+            ConfigurationError: The server doesn't do what the URL asks, or isn't reached by a session of our own.
         """
         with self._turn:
             if self._is_closed:
@@ -138,6 +146,25 @@ class HoldingSession:
             except SQLAlchemyError as exc:
                 raise StoreError(postgres.plain_problem(exc)) from exc
             self.run(lambda connection: connection.execute(_DROP))
+            if self._is_pooled():
+                self.close()
+                raise ConfigurationError(_POOLED)
+
+    def _is_pooled(self) -> bool:
+        """Return whether a pooler lends this session to others between transactions, with all its locks.
+
+        It lends to a second connection what the first one has just left, or gives the first one another
+        then. Where no second connection can be made it isn't known.
+        """
+        second = engines.build_engine(self._engine.url)
+        try:
+            with suppress(SQLAlchemyError):
+                before = self.run(_backend)
+                with second.connect() as connection, connection.begin():
+                    return before == _backend(connection) or before != self.run(_backend)
+        finally:
+            second.dispose()
+        return False
 
     def close(self) -> None:
         """Let go of everything, as soon as a call that hangs is over."""
@@ -237,6 +264,11 @@ def standing_on(location: str) -> Standing:
         return session.look()
     finally:
         session.close()
+
+
+def _backend(connection: Connection) -> int:
+    """Return which of the server's processes serves a connection."""
+    return int(connection.execute(_BACKEND).scalar_one())
 
 
 def _look(connection: Connection) -> Standing:

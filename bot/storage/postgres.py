@@ -78,6 +78,10 @@ _CODES: Final = {
     "53300": "it has too many connections",
 }
 _PROBLEMS: Final = (
+    (
+        "startup parameter",
+        "a pooler in between refuses a session's settings; use PostgreSQL itself",
+    ),
     ("authentication failed", "its user or password is wrong"),
     ("does not exist", "it has no such database or user"),
     ("resolve host", "its name can't be resolved"),

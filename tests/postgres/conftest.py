@@ -1,6 +1,7 @@
 """One server for all tests of this folder, an empty database for each.
 
-Where there is no server's program or no driver, the folder holds no tests; ``.ci/run`` installs both.
+Where there is no server's program or no driver, the folder holds no tests; ``.ci/run`` installs both,
+and the pooler of one file.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from bot.storage.database import Database, open_database
-from tests.postgres.server import PostgresServer, find_programs, run_server
+from tests.postgres.server import PostgresServer, find_pooler, find_programs, run_server
 from tests.support.clock import FakeClock
 
 PROGRAMS = find_programs()
 HAS_DRIVER = importlib.util.find_spec("psycopg") is not None
 collect_ignore_glob = [] if PROGRAMS and HAS_DRIVER else ["test_*.py"]
+collect_ignore = [] if find_pooler() else ["test_pooler.py"]
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,12 @@ def find_programs() -> Path | None:
     return folder if shutil.which("pg_ctl", path=str(folder)) else None
 
 
+def find_pooler() -> str | None:
+    """Return where PgBouncer is; ``None`` where it isn't installed."""
+    path = os.pathsep.join(["/usr/sbin", os.environ.get("PATH", os.defpath)])
+    return shutil.which("pgbouncer", path=path)
+
+
 class PostgresServer:
     """A server that tests may stop and start again, on the same port.
 
@@ -50,7 +56,7 @@ class PostgresServer:
         self._folder = folder
         self._data = folder / "data"
         self.password = secrets.token_hex(8)
-        self._owner = _owner()
+        self._owner = owner()
         self._databases = 0
         self._made: list[str] = []
         self._is_running = False
@@ -66,7 +72,7 @@ class PostgresServer:
         who = (f"--username={USER}", f"--pwfile={password}")
         self._run("initdb", f"--pgdata={self._data}", *how, *who)
         for attempt in range(TRIES):
-            self.port = _free_port()
+            self.port = free_port()
             try:
                 self.start()
             except subprocess.CalledProcessError:
@@ -163,7 +169,7 @@ def run_server(programs: Path, *, is_durable: bool = False) -> Iterator[Postgres
             server.stop()
 
 
-def _owner() -> str | None:
+def owner() -> str | None:
     """Return who is to run the server; ``None`` for whoever runs the tests."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return None
@@ -179,7 +185,7 @@ def _group(user: str) -> int:
     return pwd.getpwnam(user).pw_gid
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

@@ -74,7 +74,7 @@ async def probe_database(database_url: str) -> Finding:
     try:
         problem = await apart(partial(server_problem, database_url), name="database-probe")
     except ConfigurationError as exc:
-        return Finding(Step.DATABASE, Status.FAILED, "The database can't be used.", str(exc))
+        return _unfit(exc)
     if problem:
         return Finding(
             Step.DATABASE,
@@ -85,9 +85,15 @@ async def probe_database(database_url: str) -> Finding:
         )
     try:
         standing = await apart(partial(standing_on, database_url), name="database-probe")
-    except (ConfigurationError, StoreError):
+    except ConfigurationError as exc:
+        return _unfit(exc)
+    except StoreError:
         return _answering("")
     return _answering(_who_answers(standing) if standing.holders else "")
+
+
+def _unfit(exc: ConfigurationError) -> Finding:
+    return Finding(Step.DATABASE, Status.FAILED, "The database can't be used.", str(exc))
 
 
 def _answering(more: str) -> Finding:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from bot.core.errors import ConfigurationError, StoreError
+from bot.diagnostics.storage import probe_database
+from bot.diagnostics.values import Status
 from bot.storage.lease import LeaseSession
 from tests.postgres.server import USER, PostgresServer, find_pooler, free_port, owner
 
@@ -58,6 +60,15 @@ def test_a_pooler_that_lends_sessions_between_transactions_is_refused(
         pytest.raises(ConfigurationError, match="A pooler stands between"),
     ):
         opened(location, server, port)
+
+
+async def test_the_check_says_that_a_pooler_is_refused_before_a_start_does(
+    server: PostgresServer, location: str
+) -> None:
+    with pooler(server, "transaction", "ignore_startup_parameters = options") as port:
+        found = await probe_database(location.replace(f":{server.port}/", f":{port}/"))
+    assert found.status is Status.FAILED
+    assert "have it pool by session" in found.advice
 
 
 def test_a_pooler_that_pools_by_session_is_as_good_as_the_server(

@@ -431,9 +431,12 @@ class ReasoningFilter:
         return self._begin_answer(rest)
 
     def _read_dot(self, rest: str) -> bool:
-        """Leave out the full stop on a line of its own that Qwen3 writes behind thinking cut short."""
+        """Leave out the full stop on a line of its own that Qwen3 writes behind thinking cut short.
+
+        Where an answer goes on, it may be that of the sentence before.
+        """
         if len(rest) > 1:
-            self._scanner.skip(1)
+            self.lead += self._scanner.skip(1)
         elif self._scanner.ended:
             self._start()
         return len(rest) > 1 or self._scanner.ended

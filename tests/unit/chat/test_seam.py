@@ -33,6 +33,12 @@ def joined(raw: str, rest: str, sizes: list[int], *, expecting: bool = False) ->
     return said + seam.finish()
 
 
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_a_full_stop_behind_thinking_ends_the_sentence_before(size: int) -> None:
+    rest = "<think>So on.</think>.\n- Bread"
+    assert joined("Milk", rest, [size]) == "Milk.\n- Bread"
+
+
 @given(texts, st.data(), st.lists(st.integers(1, 30), min_size=1, max_size=4))
 def test_no_word_is_lost_and_none_comes_twice(
     text: str, data: st.DataObject, sizes: list[int]

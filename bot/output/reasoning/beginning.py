@@ -64,6 +64,7 @@ _UNDECIDED: Final = prefixes(
     [
         *(phrase for phrase, _ in _PHRASES),
         *("thought\n", "/think\n", "assistant\n", "analysis.", "analysis\n", "assistantanalysis."),
+        *("analysis- ", "assistantanalysis- "),
         *("assistantfinal.", "analysis<|message|>", "final<|message|>"),
         "commentary<|message|>",
         *(f"{tag} " for tag in _ESCAPED),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.core.domain import FinishReason
@@ -46,6 +46,7 @@ def _versions(family: str, text: str, cuts: list[int], reason: FinishReason) -> 
 
 
 @given(families, thoughts, st.sampled_from(ANSWERS), st.lists(st.integers(0, 400), max_size=6))
+@example("gpt_oss_stripped", THOUGHTS[9], ANSWERS[0], [len("analysis-")])
 def test_any_thought_is_hidden_and_the_answer_is_whole(
     family: str, thought: str, answer: str, cuts: list[int]
 ) -> None:

@@ -74,13 +74,7 @@ def _words(stage: Stage, elapsed_s: float) -> str:
         case StageKind.QUEUED:
             return _queued(stage)
         case StageKind.HELD:
-            limit = ""
-            if stage.expected_wait_s:
-                limit = f" (for up to {duration(stage.expected_wait_s)})"
-            return (
-                "The model's machine doesn't answer. "
-                f"I keep the question and answer when it's back{limit}."
-            )
+            return _held(stage)
         case StageKind.WAKING:
             return "Waking the model's machine" + _of_all(elapsed_s, stage.expected_wait_s)
         case StageKind.CONNECTING:
@@ -95,6 +89,14 @@ def _words(stage: Stage, elapsed_s: float) -> str:
             return "Asking the model again…"
         case _:
             assert_never(stage.kind)
+
+
+def _held(stage: Stage) -> str:
+    wait_s = stage.expected_wait_s
+    limit = f" (for up to {duration(wait_s)})" if wait_s else ""
+    return (
+        f"The model's machine doesn't answer. I keep the question and answer when it's back{limit}."
+    )
 
 
 def _queued(stage: Stage) -> str:

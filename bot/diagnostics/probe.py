@@ -113,10 +113,8 @@ async def together(
                 grew.set()
 
     def sections() -> tuple[Section, ...]:
-        return tuple(
-            Section(title, tuple(mine), task.done())
-            for (title, _), mine, task in zip(walks, found, tasks, strict=True)
-        )
+        rows = zip(walks, found, tasks, strict=True)
+        return tuple(Section(title, tuple(mine), task.done()) for (title, _), mine, task in rows)
 
     tasks = [
         asyncio.create_task(follow(mine, walk))

@@ -166,6 +166,11 @@ async def probe_server(way: Way) -> Finding:
         return _kept_shut(greeting)
     if way.has_path and (_is_unknown_route(greeting) or await _is_at_the_root(way)):
         return failed(Step.SERVER, errors.WrongEndpointError(), _WRONG_PATH)
+    return await _by_listing(way, greeting)
+
+
+async def _by_listing(way: Way, greeting: Reply) -> Finding:
+    """Tell by its list of models what a server is that doesn't greet."""
     try:
         listing = await way.own.fetch("GET", _LISTING, limit_s=HTTP_S / 2)
         if listing.status in {401, 403} and not is_html(listing):

@@ -90,32 +90,34 @@ def normalise(turns: Iterable[ChatTurn], *, fold_system: bool = False) -> tuple[
         turns: Any turns.
         fold_system: Put the system text before the first user turn, for templates without the role.
     """
-    system: list[str] = []
-    merged: list[ChatTurn] = []
-    for turn in turns:
-        if not turn.text.strip() and not turn.images:
-            continue
-        if turn.role is Role.SYSTEM:
-            system.append(turn.text)
-        elif merged and merged[-1].role is turn.role:
-            last = merged[-1]
-            text = "\n\n".join(part for part in (last.text, turn.text) if part)
-            merged[-1] = ChatTurn(turn.role, text, last.images + turn.images)
-        else:
-            merged.append(turn)
+    given = [turn for turn in turns if turn.text.strip() or turn.images]
+    preamble = "\n\n".join(turn.text for turn in given if turn.role is Role.SYSTEM)
+    merged = _merged(turn for turn in given if turn.role is not Role.SYSTEM)
     while merged and merged[0].role is not Role.USER:
         merged.pop(0)
     while merged and merged[-1].role is not Role.USER:
         merged.pop()
     if not merged:
         merged = [ChatTurn(Role.USER, "(no text)")]
-    preamble = "\n\n".join(system)
     if preamble and fold_system:
         first = merged[0]
         merged[0] = ChatTurn(first.role, f"{preamble}\n\n{first.text}", first.images)
     elif preamble:
         merged.insert(0, ChatTurn(Role.SYSTEM, preamble))
     return tuple(merged)
+
+
+def _merged(turns: Iterable[ChatTurn]) -> list[ChatTurn]:
+    """Return turns with those in a row that have one role made one."""
+    merged: list[ChatTurn] = []
+    for turn in turns:
+        if merged and merged[-1].role is turn.role:
+            last = merged[-1]
+            text = "\n\n".join(part for part in (last.text, turn.text) if part)
+            merged[-1] = ChatTurn(turn.role, text, last.images + turn.images)
+        else:
+            merged.append(turn)
+    return merged
 
 
 def encode_body(
@@ -465,17 +467,12 @@ class CompletionDecoder:
             return
         choices = payload.get("choices")
         if type(choices) is list and choices and type(choices[0]) is dict:
-            choice = choices[0]
-            delta = choice.get("delta") or choice.get("message")
-            if type(delta) is dict:
-                if text := delta.get("content"):
-                    content.append(text if type(text) is str else _text_of_parts(text))
-                if text := delta.get("reasoning_content") or delta.get("reasoning"):
-                    reasoning.append(text if type(text) is str else _text_of_parts(text))
-                    self.reasoning_field = self.reasoning_field or _field_of(delta)
             error = payload.get("error")
-            if type(reason := choice.get("finish_reason")) is str:
+            if type(reason := choices[0].get("finish_reason")) is str:
                 error = error or self._note_end(reason)
+            delta = choices[0].get("delta") or choices[0].get("message")
+            if type(delta) is dict:
+                self._delta(delta, content, reasoning)
         else:
             error = payload.get("error") or _bare_error(payload)
         if error:
@@ -485,6 +482,13 @@ class CompletionDecoder:
             self.model = name[:_MAX_NAME_CHARS]
         if usage := payload.get("usage"):
             self.usage = _usage(usage) or self.usage
+
+    def _delta(self, delta: dict[str, Any], content: list[str], reasoning: list[str]) -> None:
+        if text := delta.get("content"):
+            content.append(text if type(text) is str else _text_of_parts(text))
+        if text := delta.get("reasoning_content") or delta.get("reasoning"):
+            reasoning.append(text if type(text) is str else _text_of_parts(text))
+            self.reasoning_field = self.reasoning_field or _field_of(delta)
 
     def _note_end(self, reason: str) -> str | None:
         """Note why the answer ends; return the reason where it means a failure."""

@@ -8,6 +8,7 @@ table is read from top to bottom, and the first match counts.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -341,11 +342,8 @@ def _texts(payload: object, depth: int) -> Iterator[str]:
         yield payload
         start = payload.find("{")
         if start >= 0 and depth < _MAX_DEPTH:
-            try:
-                inner = parse_json(payload[start:])
-            except ValueError:
-                return
-            yield from _texts(inner, depth + 1)
+            with contextlib.suppress(ValueError):
+                yield from _texts(parse_json(payload[start:]), depth + 1)
     elif isinstance(payload, dict):
         for key, value in payload.items():
             if type(value) is int and isinstance(key, str):

@@ -389,9 +389,7 @@ class Run:
             raise failure
         if node is not None:
             if not self._is_paused(failure, node):
-                if isinstance(failure, _REFRESH_AFTER):
-                    await node.refresh()
-                if counted := self._learn_from_failure(failure, node):
+                if counted := await self._learn_from_failure(failure, node):
                     yield counted
                 if self._has_remedy(failure, node):
                     return
@@ -582,8 +580,13 @@ class Run:
     def _learned(self, node: Node) -> LearnedCapabilities:
         return node.learned(node.key_of(self._plan.model))
 
-    def _learn_from_failure(self, error: BackendError, node: Node) -> Counted | None:
-        """Remember what a failure tells of the model; return the size of the prompt, if it does."""
+    async def _learn_from_failure(self, error: BackendError, node: Node) -> Counted | None:
+        """Remember what a failure tells of the model; return the size of the prompt, if it does.
+
+        Where it says that the server's models are others than was thought, these are looked at first.
+        """
+        if isinstance(error, _REFRESH_AFTER):
+            await node.refresh()
         learned, info = self._learned(node), node.model(self._plan.model)
         if type(error) is errors.ImagesRefusedError:
             learned.is_blind = True

@@ -560,13 +560,11 @@ class Transport:
             return _CERTIFICATE_ERRORS.get(code, errors.CertificateError)()
         if isinstance(exc, aiohttp.ClientSSLError):
             return errors.TlsError()
+        if isinstance(getattr(exc, "os_error", None), AddressNotPinnedError):
+            return errors.AddressRefusedError()
         if isinstance(exc, aiohttp.ClientConnectorDNSError):
-            if isinstance(exc.os_error, AddressNotPinnedError):
-                return errors.AddressRefusedError()
             return errors.HostNotFoundError()
         if isinstance(exc, aiohttp.ClientConnectorError):
-            if isinstance(exc.os_error, AddressNotPinnedError):
-                return errors.AddressRefusedError()
             self._resolver.mark_unreachable()
             if exc.os_error.errno in REFUSED_ERRNOS or exc.errno in REFUSED_ERRNOS:
                 return errors.ServerRefusedError()

@@ -51,12 +51,7 @@ async def play(request: web.Request, armed: ArmedFault) -> web.StreamResponse:
         return await _gzip_bomb(request, armed.size_bytes or BOMB_BYTES)
     response = await start_stream(request)
     if armed.fault is Fault.HUGE_LINE:
-        await response.write(b'data: {"choices":[{"index":0,"delta":{"content":"')
-        left = armed.size_bytes or LINE_BYTES
-        while left > 0:
-            await response.write(b"x" * min(left, _BLOCK))
-            left -= _BLOCK
-        await response.write(b'"}}]}\n\n' + wire.DONE)
+        await _write_line(response, armed.size_bytes or LINE_BYTES)
     elif armed.fault is Fault.TINY_EVENTS:
         for _ in range(TINY_COUNT // 1000):
             await response.write(b"data: {}\n\n" * 1000)
@@ -70,6 +65,14 @@ async def play(request: web.Request, armed: ArmedFault) -> web.StreamResponse:
             await asyncio.sleep(0.005)
     await response.write_eof()
     return response
+
+
+async def _write_line(response: web.StreamResponse, left_bytes: int) -> None:
+    await response.write(b'data: {"choices":[{"index":0,"delta":{"content":"')
+    while left_bytes > 0:
+        await response.write(b"x" * min(left_bytes, _BLOCK))
+        left_bytes -= _BLOCK
+    await response.write(b'"}}]}\n\n' + wire.DONE)
 
 
 async def _gzip_bomb(request: web.Request, size_bytes: int) -> web.StreamResponse:

@@ -110,12 +110,15 @@ def _item(op: Any, av: Any, state: Any, flags: int, *, is_multiline: bool) -> It
     elif op in {_constants.ASSERT, _constants.ASSERT_NOT}:
         yield _look(inner(av[1]), is_behind=av[0] < 0, is_negative=op is _constants.ASSERT_NOT)
     elif op is _constants.AT:
-        if av in _STARTS and is_multiline:
-            yield Item("look", frozenset("\n"), ((),), is_behind=True)
-        else:
-            yield Item("start" if av in _STARTS else "check")
+        yield _at(av, is_multiline=is_multiline)
     else:
         raise AssertionError(f"no back references: {op}")
+
+
+def _at(av: Any, *, is_multiline: bool) -> Item:
+    if av in _STARTS and is_multiline:
+        return Item("look", frozenset("\n"), ((),), is_behind=True)
+    return Item("start" if av in _STARTS else "check")
 
 
 def _look(body: Items, *, is_behind: bool, is_negative: bool) -> Item:

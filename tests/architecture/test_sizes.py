@@ -6,7 +6,7 @@ import ast
 
 from tests.architecture.sources import EVERYTHING, sources
 
-FUNCTION_LINES = 50
+FUNCTION_LINES = 49
 COMMAND_LINES = 20
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -37,9 +37,8 @@ async def test_only_an_explicit_mention_by_a_person_starts_an_answer(
         await deployment.until_answered([first])
         answer = deployment.discord.replies(first)[0]
         # What must start nothing, shape by shape.
-        await quiet.say(next(rooms), "@everyone look")
-        await quiet.say(next(rooms), "@here look")
-        await quiet.say(next(rooms), f"{other_role.mention} look")
+        for named in ("@everyone", "@here", other_role.mention):
+            await quiet.say(next(rooms), f"{named} look")
         await quiet.say(next(rooms), f"`{bot_role.mention}` in code")
         await quiet.say(next(rooms), f"`{me.mention}` in code")
         await quiet.say(next(rooms), f"```\n{me.mention}\n``` in a block")

@@ -72,10 +72,8 @@ class Reader:
         return None
 
     def _piece(self, text: str, position: int) -> tuple[list[str], int]:
-        if found := _AUTOLINK.match(text, position):
-            return [], found.end()
         inline = _INLINE if self.inline_over_lines else _INLINE_IN_LINE
-        for pattern in (_ESCAPE, _BLOCK, inline):
+        for pattern in (_AUTOLINK, _ESCAPE, _BLOCK, inline):
             if found := pattern.match(text, position):
                 return [], found.end()
         for pattern in (_MASKED, _MENTION, _INVITE):

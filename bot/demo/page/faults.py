@@ -122,9 +122,6 @@ class Panel:
         async def limit(_value: str | bool | None) -> None:
             faults.rate_limit(route="/messages", retry_after_s=LIMITED_S, times=LIMITED_REQUESTS)
 
-        async def delay(value: str | bool | None) -> None:
-            discord.options.rest_delay_s = _DELAYS[str(value)][1]
-
         async def clear(_value: str | bool | None) -> None:
             faults.clear()
             discord.options.rest_delay_s = 0.0
@@ -134,10 +131,6 @@ class Panel:
         def limited() -> str:
             left = sum(each.times for each in faults.rest)
             return f"Strikes the next {counted(left, 'request')}." if left else ""
-
-        def delayed() -> str:
-            now_s = discord.options.rest_delay_s
-            return next((key for key, (_, each) in _DELAYS.items() if each == now_s), "none")
 
         return [
             Control("gateway_drop", "Discord", "button", "Drop the gateway",
@@ -149,11 +142,18 @@ class Panel:
                     f"The next {LIMITED_REQUESTS} requests about messages must wait"
                     f" {LIMITED_S:.0f} seconds.", limit, note=limited),
             Control("rest_slow", "Discord", "choice", "Delay of requests",
-                    "How long each request of the bot is on its way.", delay, delayed,
-                    choices=_offered(_DELAYS)),
+                    "How long each request of the bot is on its way.", self._set_delay,
+                    self._delay, choices=_offered(_DELAYS)),
             Control("clear", "All", "button", "Everything back to normal",
                     "Ends all of the above.", clear),
         ]  # fmt: skip
+
+    async def _set_delay(self, value: str | bool | None) -> None:
+        self._discord.options.rest_delay_s = _DELAYS[str(value)][1]
+
+    def _delay(self) -> str:
+        now_s = self._discord.options.rest_delay_s
+        return next((key for key, (_, each) in _DELAYS.items() if each == now_s), "none")
 
 
 class _ModelFaults:

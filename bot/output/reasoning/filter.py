@@ -404,9 +404,7 @@ class ReasoningFilter:
         rest = scanner.ahead(_BEGINNING_CHARS)
         blanks = rest[: len(rest) - len(rest.lstrip())]
         if blanks:
-            scanner.skip(len(blanks))
-            if len(self.lead) < LEAD_CHARS:
-                self.lead = (self.lead + blanks)[:LEAD_CHARS]
+            self.lead = (self.lead + scanner.skip(len(blanks)))[:LEAD_CHARS]
             return True
         is_frame = self._read_frame()
         if is_frame is not False:
@@ -473,10 +471,8 @@ class ReasoningFilter:
                 self._is_after_spoken = False
             case Sign.GLYPH:
                 return self._read_glyph(event.text)
-            case Sign.ROLE if _DOTTED.search(context.tail) is not None:
-                return self._pass(event.text[0])
             case Sign.ROLE:
-                return self._cut()
+                return self._pass(event.text[0]) if _DOTTED.search(context.tail) else self._cut()
             case Sign.MARKER:
                 return self._read_marker(event)
         return self._give(scanner.skip(len(event.text)))
@@ -575,9 +571,7 @@ class ReasoningFilter:
         scanner.skip(len(event.text))
         if marker.kind is Kind.CLOSE:
             return self._read_orphan()
-        if marker.kind is Kind.END and self._started:
-            return self._finish()
-        return True
+        return self._finish() if marker.kind is Kind.END and self._started else True
 
     def _read_byte(self, event: Event) -> bool:
         after = self._scanner.ahead(_AFTER_CHARS, len(event.text))

@@ -127,15 +127,18 @@ def is_spoken_of(text: str, marker: Marker, place: Surroundings) -> bool | None:
     if _breaks_off(text, words, marker, place):
         return False
     if not words:
-        is_struck = text == "<s>" and _STRUCK.match(place.after) is not None
-        return is_struck or _begins_line(text, kind, place)
+        return _is_struck(text, place) or _begins_line(text, kind, place)
     if BULLET.fullmatch(place.line):
         return not place.turns_over
     if place.is_behind_sentence:
         return words != place.line and _says(kind, place, SAYS if kind in PAIRED else GOES_ON)
-    if words != place.line:
-        return _stands_apart(text, kind, place)
-    return _is_glued(text, kind, place)
+    judge = _is_glued if words == place.line else _stands_apart
+    return judge(text, kind, place)
+
+
+def _is_struck(text: str, place: Surroundings) -> bool:
+    """Return whether a token is HTML's tag of what was struck out."""
+    return text == "<s>" and _STRUCK.match(place.after) is not None
 
 
 def _is_boxed(text: str, place: Surroundings) -> bool:

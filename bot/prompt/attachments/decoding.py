@@ -35,6 +35,11 @@ _PNG_BYTES = 700_000
 _JPEG_QUALITY = 85
 _PDF_PAGES = 60
 _PDF_CHARS = 400_000
+_OF_DAMAGE: Final = (
+    *(ValueError, LookupError, TypeError, AttributeError, OSError),
+    *(RecursionError, ArithmeticError, AssertionError),
+)
+"""What pypdf raises for a damaged file, besides its own."""
 
 _MAGIC = (
     b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!", b"\x7fELF",
@@ -341,9 +346,7 @@ def pdf_text(data: bytes) -> tuple[str, bool]:
         why = TOO_LARGE
     except (DependencyError, NotImplementedError):
         why = "the PDF is encrypted in a way that I can't read"
-    except (PyPdfError, ValueError, LookupError, TypeError, AttributeError, OSError) as exc:
-        _log.debug("a damaged PDF: %s", type(exc).__name__)
-    except (RecursionError, ArithmeticError, AssertionError) as exc:
+    except (PyPdfError, *_OF_DAMAGE) as exc:
         _log.debug("a damaged PDF: %s", type(exc).__name__)
     else:
         why = "the PDF holds no text, only pictures"

@@ -95,7 +95,8 @@ def test_whatever_is_typed_is_a_value_in_range_or_a_sentence(name: str, text: st
     except AdmissionError as exc:
         refusal = exc.sentence
     if value is None:
-        assert refusal == f"`{name}` must be {SETTING_TYPES[name].allowed}."
+        allowed = SETTING_TYPES[name].allowed.removesuffix(".")
+        assert refusal == f"`{name}` must be {allowed}."
     else:
         assert SETTING_TYPES[name].load(SETTING_TYPES[name].dump(value)) == value
 

@@ -31,7 +31,7 @@ from bot.core.domain import (
     RoleId,
     UserId,
 )
-from bot.core.errors import DeliveryError
+from bot.core.errors import DeliveryError, DeliveryForbiddenError, TargetGoneError
 from bot.core.ports import Controls
 from bot.core.wording import plain_reason
 from bot.gateway.client import ClawbotClient
@@ -362,6 +362,10 @@ def _stops(custom_ids: Iterable[str]) -> QuestionId | None:
     return next((QuestionId(each) for each in ids if each <= MOST_ID), None)
 
 
+_UNREADABLE = (TargetGoneError, DeliveryForbiddenError)
+"""Failures that say something of a channel, not of Discord at the moment."""
+
+
 class Requests:
     """Messages by request. What may not be read is as if it weren't there.
 
@@ -413,6 +417,8 @@ class Requests:
             found = await self._caller.call(read)
         except (DeliveryError, discord.ClientException, TypeError) as exc:
             _log.info("channel %d couldn't be read: %s", place.channel_id, plain_reason(exc))
+            if isinstance(exc, DeliveryError) and not isinstance(exc, _UNREADABLE):
+                raise
             return None
         messages = (self._read(channel, place, data) for data in found)
         return sorted((m for m in messages if m is not None), key=lambda message: message.id)

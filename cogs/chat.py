@@ -513,7 +513,11 @@ class ChatCog(commands.Cog):
         if not self.bot.is_online() or self._catching_up.locked():
             return 0
         async with self._catching_up:
-            return await self._resumer.run(self._me)
+            count = await self._resumer.run(self._me)
+        if self._backfill.is_caught_up or self._scanning.locked():
+            return count
+        self._tasks.start(self._look_for_missed(), name="catch-up")  # a channel couldn't be read
+        return count + 1
 
     async def _look_again(self) -> None:
         """See what became of the questions in work while no events came."""

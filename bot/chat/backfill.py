@@ -13,11 +13,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Ite
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from bot.chat.admission import MENTION_BY_EDIT
 from bot.core.clock import Clock
 from bot.core.domain import ChannelId, IncomingMessage, MessageId, Place, UserId
-from bot.core.errors import MovedError
+from bot.core.errors import DeliveryError, MovedError
 from bot.core.ports import Journal, MessageSource, State
 
 _log = logging.getLogger(__name__)
@@ -85,6 +86,20 @@ class _Search:
     place: Place
     after: MessageId
     known: MessageId
+
+
+class ScannedSource(MessageSource, Protocol):
+    """Messages of Discord, and what was said in a channel meanwhile."""
+
+    async def read_after(
+        self, place: Place, after: MessageId, limit: int
+    ) -> Sequence[IncomingMessage]:
+        """Return the first messages of a place after an id, oldest first.
+
+        Raises:
+            DeliveryError: Discord can't say at the moment.
+        """
+        ...
 
 
 Handle = Callable[[IncomingMessage], Awaitable[None]]
@@ -169,7 +184,7 @@ class Backfill:
 
     def __init__(
         self,
-        source: MessageSource,
+        source: ScannedSource,
         journal: Journal,
         state: State,
         clock: Clock,
@@ -186,6 +201,7 @@ class Backfill:
         self._newest_live: dict[ChannelId, MessageId] = {}
         self._sessions = 0
         self._is_given_up = False
+        self._has_failed = False
         self._scanning = asyncio.Lock()
         self._begun = _Begun(state)
 
@@ -303,7 +319,7 @@ class Backfill:
         """
         async with self._scanning:
             session, listed = self._sessions, list(candidates)
-            self._is_given_up = False
+            self._is_given_up = self._has_failed = False
             try:
                 found = await self._scan_all(listed, handle, me)
                 if look_up is not None:
@@ -311,7 +327,7 @@ class Backfill:
                     found += await self._scan_all(others, handle, me)
             finally:  # an end in order between two pages is no death over either
                 await self._begun.forget()
-            if session == self._sessions:
+            if session == self._sessions and not self._has_failed:
                 newest, self._newest_live = self._newest_live, {}
                 self._first_live = None
                 for channel_id, message_id in newest.items():
@@ -384,12 +400,19 @@ class Backfill:
         await _hand_on_unfinished(page, handle)
 
     async def _read(self, search: _Search) -> Sequence[IncomingMessage]:
-        """Return the next page of a channel; nothing of one that the process died over twice."""
+        """Return the next page of a channel; nothing of one that the process died over twice.
+
+        Nor of one that Discord can't show at the moment: then a scan stays due.
+        """
         place, after = search.place, search.after
         async with self._begun.begin(f"page {place.channel_id} {after}") as may_read:
             if not may_read:
                 return ()
-            return await self._source.history(place, after=after, limit=PAGE_MESSAGES)
+            try:
+                return await self._source.read_after(place, after, PAGE_MESSAGES)
+            except DeliveryError:
+                self._has_failed = True
+                return ()
 
     def _due(
         self, candidates: Iterable[Candidate], seen: dict[ChannelId, MessageId]

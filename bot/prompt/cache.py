@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from bot.core.clock import Clock
 from bot.core.domain import ChannelId, IncomingMessage, MessageId, Place, UserId
+from bot.core.errors import DeliveryError
 from bot.core.recent import Recent
 from bot.prompt.attachments.files import has_expired
 
@@ -42,7 +43,11 @@ class MessageFetcher(Protocol):
     async def fetch_history(
         self, place: Place, *, before: MessageId | None, after: MessageId | None, limit: int
     ) -> Sequence[IncomingMessage] | None:
-        """Return up to ``limit`` messages, oldest first; ``None`` where the bot may not read."""
+        """Return up to ``limit`` messages, oldest first; ``None`` where the bot may not read.
+
+        Raises:
+            DeliveryError: Discord can't say at the moment.
+        """
         ...
 
     async def fetch_starter(self, place: Place) -> IncomingMessage | None:
@@ -181,10 +186,7 @@ class MessageCache:
         if after is not None:
             return await self._after(place, before, after, limit)
         if self._most == 0:
-            return (
-                await self._fetcher.fetch_history(place, before=before, after=None, limit=limit)
-                or []
-            )
+            return await self._fetch(place, before, limit) or []
         channel = self._channels.setdefault(place.channel_id, _Channel())
         self._channels.move_to_end(place.channel_id)
         async with channel.lock:
@@ -192,9 +194,14 @@ class MessageCache:
         self._evict()
         return [message for message in found if message.place.is_same(place)]
 
-    async def _after(
-        self, place: Place, before: MessageId | None, after: MessageId, limit: int
+    async def read_after(
+        self, place: Place, after: MessageId, limit: int
     ) -> Sequence[IncomingMessage]:
+        """Return the first messages of this place after an id, oldest first.
+
+        Raises:
+            DeliveryError: Discord can't say at the moment.
+        """
         channel = self._channels.get(place.channel_id)
         known = channel.first_after(after, limit) if channel else None
         if known is None:
@@ -202,7 +209,25 @@ class MessageCache:
                 await self._fetcher.fetch_history(place, before=None, after=after, limit=limit)
                 or []
             )
-        return [m for m in known if m.place.is_same(place) and (before is None or m.id < before)]
+        return [m for m in known if m.place.is_same(place)]
+
+    async def _after(
+        self, place: Place, before: MessageId | None, after: MessageId, limit: int
+    ) -> Sequence[IncomingMessage]:
+        try:
+            known = await self.read_after(place, after, limit)
+        except DeliveryError:
+            return []
+        return [m for m in known if before is None or m.id < before]
+
+    async def _fetch(
+        self, place: Place, before: MessageId | None, limit: int
+    ) -> Sequence[IncomingMessage] | None:
+        """Return a page; ``None`` where it can't be had."""
+        try:
+            return await self._fetcher.fetch_history(place, before=before, after=None, limit=limit)
+        except DeliveryError:
+            return None
 
     async def _before(
         self, channel: _Channel, place: Place, before: int, limit: int
@@ -225,7 +250,7 @@ class MessageCache:
         """Begin the live interval: the newest page, and whatever arrives from now on."""
         channel.pending = []
         try:
-            batch = await self._fetcher.fetch_history(place, before=None, after=None, limit=PAGE)
+            batch = await self._fetch(place, None, PAGE)
             if batch is None:
                 return False
             low = batch[0].id if len(batch) >= PAGE else 0
@@ -239,9 +264,7 @@ class MessageCache:
         """Fetch the page before an id, or before the interval that reaches up to it."""
         interval = channel.covering(before)
         high = before if interval is None else interval.low
-        batch = await self._fetcher.fetch_history(
-            place, before=MessageId(high) if high < _END else None, after=None, limit=PAGE
-        )
+        batch = await self._fetch(place, MessageId(high) if high < _END else None, PAGE)
         if batch is None:
             return False
         low = batch[0].id if len(batch) >= PAGE else 0

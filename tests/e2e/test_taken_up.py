@@ -121,3 +121,17 @@ async def test_a_mention_missed_right_after_the_very_first_start_is_answered(
     missed = await ada.mention(channel, "Nothing was ever heard in this channel")
     async with running(settings):
         await discord.wait_reply(missed, until=lambda r: "help you" in r.content)
+
+
+async def test_a_mention_missed_in_a_channel_that_discord_could_not_show_is_answered_later(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    settings = settings_for(discord, lm, tmp_path)
+    async with running(settings):
+        first = await ada.mention(channel, "Hello")
+        await discord.wait_reply(first, until=lambda r: "help you" in r.content)
+    missed = await ada.mention(channel, "While you were away")
+    broken = discord.faults.fail("GET", f"/channels/{channel.id}/messages", status=503, times=3)
+    async with running(settings, SwiftClock(20)):
+        await discord.wait_until(lambda: broken.played == 3)
+        await discord.wait_reply(missed, until=lambda r: "help you" in r.content)

@@ -112,6 +112,11 @@ class FakeSources:
             return [m for m in found if m.id > after][:limit]
         return found[-limit:]
 
+    async def read_after(
+        self, place: Place, after: MessageId, limit: int
+    ) -> Sequence[IncomingMessage]:
+        return await self.history(place, after=after, limit=limit)
+
     async def starter(self, place: Place) -> IncomingMessage | None:
         return self.starters.get(place)
 

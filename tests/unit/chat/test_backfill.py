@@ -34,7 +34,7 @@ from bot.core.domain import (
     QuestionId,
     UserId,
 )
-from bot.core.errors import MovedError
+from bot.core.errors import DeliveryError, MovedError
 from bot.core.tasks import end_tasks
 from bot.storage.database import open_database
 from bot.storage.journal import SqlJournal
@@ -59,11 +59,13 @@ class FakeSource:
         messages: What stands there.
         gate: Awaited before each answer.
         poison: A channel whose history ends the process.
+        away: Channels that can't be read at the moment.
         deaths: How often it did.
     """
 
     def __init__(self) -> None:
         self.poison: Place | None = None
+        self.away: set[Place] = set()
         self.deaths = 0
         self.messages: list[IncomingMessage] = []
         self.gate = asyncio.Event()
@@ -89,6 +91,14 @@ class FakeSource:
         found = [m for m in self.messages if m.place == place and m.id > (after or 0)]
         found.sort(key=lambda each: each.id)
         return [m for m in found if before is None or m.id < before][:limit]
+
+    async def read_after(
+        self, place: Place, after: MessageId, limit: int
+    ) -> Sequence[IncomingMessage]:
+        """Return what came after, unless Discord can't say."""
+        if place in self.away:
+            raise DeliveryError("500")
+        return await self.history(place, after=after, limit=limit)
 
     async def starter(self, place: Place) -> IncomingMessage | None:
         """Return nothing: this is no thread."""
@@ -192,6 +202,23 @@ async def test_a_session_that_is_lost_during_the_scan_is_scanned_for_too(
     await second
     assert missed in harness.found
     assert len(set(harness.found)) == len(harness.found)
+
+
+async def test_what_was_missed_in_a_channel_that_cannot_be_read_at_the_moment_is_found_later(
+    harness: BackfillHarness,
+) -> None:
+    other = replace(HOME, channel_id=ChannelId(HOME.channel_id + 1))
+    missed, elsewhere = harness.post(10), harness.post(9, other)
+    harness.source.away = {HOME}
+    for _ in range(5):  # a failure is no death of the process
+        await harness.session_began()
+        await harness.scan(Candidate(HOME, missed), Candidate(other, elsewhere))
+        assert not harness.backfill.is_caught_up
+    assert harness.found == [elsewhere]
+    harness.source.away = set()
+    await harness.scan(Candidate(HOME, missed), Candidate(other, elsewhere))
+    assert harness.found == [elsewhere, missed]
+    assert harness.backfill.is_caught_up
 
 
 async def test_channels_known_to_have_news_come_first(harness: BackfillHarness) -> None:

@@ -521,21 +521,17 @@ def candidates(client: ClawbotClient, dm_channels: Sequence[ChannelId]) -> list[
     return found
 
 
-async def archived_threads(
-    client: ClawbotClient, channel_ids: Sequence[ChannelId]
-) -> list[Candidate]:
-    """Return those of some channels that are threads which a session doesn't begin with: archived ones.
+async def archived_thread(client: ClawbotClient, channel_id: ChannelId) -> Candidate | None:
+    """Return a channel that is a thread which a session doesn't begin with: an archived one.
 
-    Each costs a request; discord.py knows them from then on.
+    It costs a request; discord.py knows it from then on.
     """
-    found = []
-    for channel_id in channel_ids:
-        thread = client.get_channel(channel_id) or await _looked_up(client, channel_id)
-        if isinstance(thread, discord.Thread) and client.serves(thread.guild.id):
-            thread.guild._add_thread(thread)  # noqa: SLF001 - what it does with those it is told of
-            last = thread.last_message_id
-            found.append(Candidate(place(thread), MessageId(last) if last else None))
-    return found
+    thread = client.get_channel(channel_id) or await _looked_up(client, channel_id)
+    if not isinstance(thread, discord.Thread) or not client.serves(thread.guild.id):
+        return None
+    thread.guild._add_thread(thread)  # noqa: SLF001 - what it does with those it is told of
+    last = thread.last_message_id
+    return Candidate(place(thread), MessageId(last) if last else None)
 
 
 async def _looked_up(client: ClawbotClient, channel_id: ChannelId) -> object:

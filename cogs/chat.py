@@ -505,7 +505,7 @@ class ChatCog(commands.Cog):
             if not self.bot.knows_all():
                 return  # a scan would count for all; it comes when the rest is known
             channels = _convert.candidates(self.bot, self._backfill.dm_channels)
-            look_up = partial(_convert.archived_threads, self.bot)
+            look_up = partial(_convert.archived_thread, self.bot)
             await self._backfill.run(channels, self._take_if_served, self._me, look_up)
 
     async def _look_for_left(self) -> int:
@@ -564,11 +564,10 @@ class ChatCog(commands.Cog):
                 self._turned_away.explain(incoming, SET_ASIDE)
 
     async def _take_found(self, incoming: IncomingMessage, channel: object) -> None:
-        member = await self._reviewer.as_member(incoming)
-        if self._is_outdated(member):
+        incoming = await self._reviewer.as_member(incoming)
+        if self._is_outdated(incoming):
             now = await self._reviewer.look(incoming)
-            member = member if now is None else replace(now, author=member.author)
-        incoming = member
+            incoming = incoming if now is None else replace(now, author=incoming.author)
         if self._services.clock.now() - incoming.created_at <= self._stale_after:
             await self._arrived(incoming, channel)
             return

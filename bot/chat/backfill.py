@@ -105,8 +105,8 @@ class ScannedSource(MessageSource, Protocol):
 Handle = Callable[[IncomingMessage], Awaitable[None]]
 """Takes a message that was missed; raises ``MovedError`` where another process finds it."""
 
-LookUp = Callable[[Sequence[ChannelId]], Awaitable[Iterable[Candidate]]]
-"""Looks channels up that Discord didn't list."""
+LookUp = Callable[[ChannelId], Awaitable[Candidate | None]]
+"""Looks a channel up that Discord didn't list; ``None`` where there is nothing to look through."""
 
 
 async def _hand_on_unfinished(page: Sequence[IncomingMessage], handle: Handle) -> None:
@@ -327,7 +327,8 @@ class Backfill:
                     found += await self._scan_all(others, handle, me)
             finally:  # an end in order between two pages is no death over either
                 await self._begun.forget()
-            if session == self._sessions and not self._has_failed:
+            is_whole = not (self._is_given_up or self._has_failed)
+            if is_whole and session == self._sessions:
                 newest, self._newest_live = self._newest_live, {}
                 self._first_live = None
                 for channel_id, message_id in newest.items():
@@ -346,8 +347,11 @@ class Backfill:
     async def _look_up(self, channel_ids: Iterable[ChannelId], look_up: LookUp) -> list[Candidate]:
         found: list[Candidate] = []
         for channel_id in channel_ids:
-            if not self._is_given_up:
-                found += await look_up([channel_id])
+            if self._is_given_up:
+                break
+            candidate = await look_up(channel_id)
+            if candidate is not None:
+                found.append(candidate)
         return found
 
     async def _scan_all(self, candidates: Iterable[Candidate], handle: Handle, me: UserId) -> int:

@@ -548,13 +548,14 @@ async def test_a_scan_is_given_up_where_a_shard_comes_whose_scan_looks_at_everyt
         harness.backfill.share({0, 3})
         await harness.session_began()
 
-    async def look_up(channel_ids: Sequence[ChannelId]) -> list[Candidate]:
+    async def look_up(channel_id: ChannelId) -> Candidate:
         harness.backfill.share({0, 3})
-        return [Candidate(replace(HOME, channel_id=i), None) for i in channel_ids]
+        return Candidate(replace(HOME, channel_id=channel_id), None)
 
     listed = [Candidate(place, None) for place in places] if is_listed else []
     await harness.ended(harness.backfill.run(listed, handle, ME, look_up))
     assert len(harness.found) == (2 if is_listed else 0)
+    assert not harness.backfill.is_caught_up
     harness.found.clear()
     await harness.ended(
         harness.backfill.run([Candidate(place, None) for place in places], harness.note, ME)
@@ -584,9 +585,9 @@ async def test_channels_that_are_not_listed_are_looked_up_the_latest_first(
     )
     listed, asked = harness.post(12), list[ChannelId]()
 
-    async def look_up(channel_ids: Sequence[ChannelId]) -> list[Candidate]:
-        asked.extend(channel_ids)
-        return [Candidate(thread, None) for i in channel_ids if i == thread.channel_id]
+    async def look_up(channel_id: ChannelId) -> Candidate | None:
+        asked.append(channel_id)
+        return Candidate(thread, None) if channel_id == thread.channel_id else None
 
     scan = harness.backfill.run([Candidate(HOME, None)], harness.note, ME, look_up)
     assert await harness.ended(scan) == 4

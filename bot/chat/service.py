@@ -182,26 +182,17 @@ class ChatService:
             for reply in dict.fromkeys([*open_replies, *self._asking_in(changed_id)]):
                 # One that can't be ended is answered meanwhile, and that answer stands.
                 replaces = () if reply.end(Ending.SUPERSEDED) else reply.standing
-            for (
-                coming
-            ) in self._accepting.values():  # stored, and not begun while it is acknowledged
-                if coming.id != question.id and _asks_in(coming, changed_id):
-                    self._ended[coming.id], replaces = Ending.SUPERSEDED, ()
-            self._end_continuations(stored)
+            # Stored, and not begun while it is acknowledged.
+            if self._end_coming(
+                lambda q: q.id != question.id and _asks_in(q, changed_id), Ending.SUPERSEDED
+            ):
+                replaces = ()
+            self._end_all(lambda q: _goes_on_with(q, stored), Ending.SUPERSEDED)
             if replaces != stored:
                 await self._parts.journal.posted(question.id, replaces)
             self._parts.metrics.accepted(question.origin)
             place.pop_all()
             return Reply(question, sink, self._parts, posted=replaces, ticket=ticket)
-
-    def _end_continuations(self, replaced: Sequence[MessageId]) -> None:
-        """End what goes on with an answer that another one takes the place of."""
-        for reply in self._replies.values() if replaced else ():
-            if reply.question.continues is not None and reply.question.about_id in replaced:
-                reply.end(Ending.SUPERSEDED)
-        for coming in self._accepting.values() if replaced else ():
-            if coming.continues is not None and coming.about_id in replaced:
-                self._ended[coming.id] = Ending.SUPERSEDED
 
     def check_rate(self, question: Question) -> None:
         """Look whether one may ask now; it is counted once there is a place in the queue, too.
@@ -341,9 +332,7 @@ class ChatService:
         def matches(q: Question) -> bool:
             return (asker_id, channel_id) in _stopped_by(q)
 
-        coming = [q.id for q in self._accepting.values() if matches(q)]
-        self._ended.update(dict.fromkeys(coming, Ending.STOPPED))
-        return self._end_where(matches, Ending.STOPPED) + len(coming)
+        return self._end_all(matches, Ending.STOPPED)
 
     async def closed(self, question_id: QuestionId, within_s: float) -> bool:
         """Wait until a question that is known is closed; return whether it is.
@@ -367,9 +356,7 @@ class ChatService:
         Returns:
             How many there were.
         """
-        coming = [q.id for q in self._accepting.values() if concerns(q)]
-        self._ended.update(dict.fromkeys(coming, Ending.STOPPED))
-        count = self._end_where(concerns, Ending.STOPPED) + len(coming)
+        count = self._end_all(concerns, Ending.STOPPED)
         await self._accepted(concerns)  # whoever deletes what is stored finds these stored, too
         ending = [task for q, task in self._working.values() if concerns(q)]
         if ending:
@@ -421,6 +408,16 @@ class ChatService:
         replies = [reply for reply in self._replies.values() if matches(reply.question)]
         return sum(reply.end(ending) for reply in replies)
 
+    def _end_coming(self, matches: Callable[[Question], bool], ending: Ending) -> int:
+        """End questions that are being accepted, as soon as they are; returns how many there are."""
+        coming = [question.id for question in self._accepting.values() if matches(question)]
+        self._ended.update(dict.fromkeys(coming, ending))
+        return len(coming)
+
+    def _end_all(self, matches: Callable[[Question], bool], ending: Ending) -> int:
+        """End questions, also those that are being accepted; returns how many there are."""
+        return self._end_where(matches, ending) + self._end_coming(matches, ending)
+
     def only(self, is_ours: Callable[[Question], bool]) -> None:
         """Accept only some questions from now on: the others are other processes'."""
         self._is_ours = is_ours
@@ -471,6 +468,11 @@ class ChatService:
 def _asks_in(question: Question, message_id: MessageId | None) -> bool:
     """Return whether a message is one of those that ask a question."""
     return any(message.id == message_id for message in question.messages)
+
+
+def _goes_on_with(question: Question, posted: Container[MessageId]) -> bool:
+    """Return whether a question has an answer among some messages continued."""
+    return question.continues is not None and question.about_id in posted
 
 
 def _is_taken_back(question: Question, deleted: Container[MessageId]) -> bool:

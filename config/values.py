@@ -77,8 +77,9 @@ def read(target: Target, text: str, current: Sequence[int] = ()) -> object:
 
     Args:
         target: The setting.
-        text: As typed; spaces around it are ignored, and quotes but for a persona. Numbers may have a comma, a unit of time or
-            size, or a ``k``; ids may be mentions, with a ``+`` or ``-`` before each to add or remove.
+        text: As typed; spaces around it are ignored, and quotes but for a persona. Numbers may have a
+            comma, a unit of time or size, or a ``k``; ids may be mentions, with a ``+`` or ``-`` before
+            each to add or remove.
         current: The ids that such signs change.
 
     Raises:

@@ -78,7 +78,8 @@ async def hear_left_session(
     """Resume a session, and listen to it until the next one is remembered in its place.
 
     Until then it is the one that another start would resume, and the only one that tells of what comes
-    before the next one begins; so where this ends sooner, another start can still resume it. Never raises for Discord: where it can't be resumed, nothing is heard.
+    before the next one begins; so where this ends sooner, another start can still resume it. Never raises
+    for Discord: where it can't be resumed, nothing is heard.
 
     Args:
         client: Logged in; it may connect once the replay is over.

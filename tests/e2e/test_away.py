@@ -13,7 +13,7 @@ from bot.core.errors import ConfigurationError, DependencyError
 from bot.storage.lock import LOCK_NAME, data_folder
 from sandbox.discord import Channel, DiscordSandbox, Interaction, Permission, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox, Model, Options
-from tests.support.application import running, settings_for
+from tests.support.application import life_before, running, settings_for
 from tests.support.clock import SwiftClock
 
 FAST = {"CLAWBOT_LMSTUDIO__HEALTH_INTERVAL_S": "1", "CLAWBOT_DELIVERY__STAGE_AFTER_S": "0.2"}
@@ -156,9 +156,7 @@ async def test_mentions_of_the_time_away_are_answered_once(
     guild = channel.guild
     assert guild is not None
     other = guild.add_channel("other")
-    async with running(settings):
-        first = await ada.mention(channel, "Hello")
-        await discord.wait_reply(first, until=lambda r: "help you" in r.content)
+    first = await life_before(settings, discord, ada, channel)
     missed = [await ada.mention(place, "While you were away") for place in (channel, other)]
     async with running(settings):
         for message in missed:
@@ -256,9 +254,7 @@ async def test_mentions_missed_one_after_the_other_are_questions_of_their_own(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:
     settings = settings_for(discord, lm, tmp_path, CLAWBOT_QUEUE__BURST_WINDOW_S="0.005")
-    async with running(settings):
-        first = await ada.mention(channel, "Hello")
-        await discord.wait_reply(first, until=lambda r: "help you" in r.content)
+    await life_before(settings, discord, ada, channel)
     assert channel.guild is not None
     other = channel.guild.add_channel("other")
     missed = [await ada.mention(channel, "One")]

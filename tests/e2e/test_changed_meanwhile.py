@@ -12,7 +12,7 @@ from bot.core.notices import LOST
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.e2e.test_sources import turns
-from tests.support.application import environment_between, running, settings_for
+from tests.support.application import environment_between, life_before, running, settings_for
 from tests.support.process import clawbot
 
 FAST = {"CLAWBOT_LMSTUDIO__HEALTH_INTERVAL_S": "1", "CLAWBOT_DELIVERY__STAGE_AFTER_S": "0.2"}
@@ -114,9 +114,7 @@ async def test_a_missed_mention_of_somebody_with_the_needed_role_is_answered(
     role = channel.guild.add_role("crew")
     channel.guild.members[ada.id].role_ids.append(role.id)
     settings = settings_for(discord, lm, tmp_path, CLAWBOT_DISCORD__ALLOWED_ROLE_IDS=str(role.id))
-    async with running(settings):
-        first = await ada.mention(channel, "Hello")
-        await discord.wait_reply(first, until=lambda r: "help you" in r.content)
+    await life_before(settings, discord, ada, channel)
     missed = await ada.mention(channel, "While you were away")
     async with running(settings):
         await discord.wait_reply(missed, until=lambda r: "help you" in r.content)

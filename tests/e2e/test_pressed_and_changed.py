@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from cogs._actions import MAY_NOT_ASK, RUNNING_AGAIN
+from cogs._actions import MAY_NOT_ASK
 from sandbox.discord import Channel, DiscordSandbox, Fault, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.e2e.test_sources import turns
@@ -96,46 +94,6 @@ async def test_regenerate_answers_the_words_as_they_are_edited_unseen(
         await again.wait_response()
         assert "deleted" in again.content
     assert len(lm.completions) == 2
-
-
-@pytest.mark.parametrize(
-    ("first", "cache"),
-    [pytest.param("edit", "0", id="edit"), pytest.param("press", "1000", id="press")],
-)
-async def test_an_edit_and_regenerate_of_the_same_moment_have_one_answer(
-    first: str,
-    cache: str,
-    discord: DiscordSandbox,
-    lm: LMStudioSandbox,
-    tmp_path: Path,
-    ada: Person,
-    channel: Channel,
-) -> None:
-    lm.script(Answer("About cats."), Answer("About dogs."), Answer("Once more."))
-    kept = {"CLAWBOT_CONTEXT__CACHE_MESSAGES": cache}  # without, an edit looks for the answer
-    async with running(settings_for(discord, lm, tmp_path, **kept)):
-        asked = await ada.mention(channel, "Tell me about cats")
-        reply = await discord.wait_reply(asked, until=lambda m: "Regenerate" in str(m.components))
-        looked_at = {"edit": reply, "press": asked}[first]
-        slow = discord.faults.add(Fault("GET", f"/messages/{looked_at.id}", delay_s=1))
-        changed = f"<@{discord.bot_user.id}> Tell me about dogs"
-        if first == "edit":
-            await ada.edit(asked, changed)
-            await discord.wait_until(lambda: slow.played)
-            await ada.click(reply, "Regenerate")
-        else:
-            pressed = await ada.click(reply, "Regenerate")
-            await discord.wait_until(lambda: slow.played)
-            await ada.edit(asked, changed)
-            await pressed.wait_response()
-            assert pressed.content == RUNNING_AGAIN
-        await discord.wait_until(
-            lambda: reply.content == "About dogs." and "Regenerate" in str(reply.components)
-        )
-        await ada.mention(channel, "Anything else?")
-        await discord.wait_until(lambda: discord.bot_messages[-1].content == "Once more.")
-    assert discord.bot_messages[0].content == "About dogs."
-    assert len(lm.completions) == 3
 
 
 async def test_a_moderator_gets_no_new_answer_for_somebody_who_was_blocked(

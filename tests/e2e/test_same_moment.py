@@ -49,6 +49,45 @@ async def test_an_edit_takes_the_place_of_a_press_that_is_being_acknowledged(
     assert len(lm.completions) == 3
 
 
+@pytest.mark.parametrize(
+    ("first", "cache"),
+    [pytest.param("edit", "0", id="edit"), pytest.param("press", "1000", id="press")],
+)
+async def test_an_edit_and_regenerate_of_the_same_moment_have_one_answer(
+    first: str,
+    cache: str,
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    tmp_path: Path,
+    ada: Person,
+    channel: Channel,
+) -> None:
+    lm.script(Answer("About cats."), Answer("About dogs."), Answer("Once more."))
+    kept = {"CLAWBOT_CONTEXT__CACHE_MESSAGES": cache}  # without, an edit looks for the answer
+    async with running(settings_for(discord, lm, tmp_path, **kept)):
+        asked = await ada.mention(channel, "Tell me about cats")
+        reply = await answered(discord, asked)
+        looked_at = {"edit": reply, "press": asked}[first]
+        slow = discord.faults.add(Fault("GET", f"/messages/{looked_at.id}", delay_s=1))
+        changed = f"<@{discord.bot_user.id}> Tell me about dogs"
+        if first == "edit":
+            await ada.edit(asked, changed)
+            await discord.wait_until(lambda: slow.played)
+            await ada.click(reply, "Regenerate")
+        else:
+            pressed = await ada.click(reply, "Regenerate")
+            await discord.wait_until(lambda: slow.played)
+            await ada.edit(asked, changed)
+            await pressed.wait_response()
+            assert pressed.content == RUNNING_AGAIN
+        await discord.wait_until(
+            lambda: reply.content == "About dogs." and "Regenerate" in str(reply.components)
+        )
+        await one_more(discord, ada, channel)
+    assert discord.bot_messages[0].content == "About dogs."
+    assert len(lm.completions) == 3
+
+
 async def test_an_edit_back_is_answered_although_a_superseded_press_asked_the_same(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:

@@ -12,7 +12,7 @@ from bot.storage.database import open_database
 from bot.storage.journal import SqlJournal
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import LMStudioSandbox
-from tests.support.application import running, settings_for
+from tests.support.application import life_before, running, settings_for
 from tests.support.builders import message, question
 from tests.support.clock import SwiftClock
 
@@ -29,9 +29,7 @@ async def test_a_mention_missed_hours_ago_is_declined_in_one_sentence(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:
     settings = settings_for(discord, lm, tmp_path)
-    async with running(settings):
-        first = await ada.mention(channel, "Hello")
-        await discord.wait_reply(first, until=lambda r: "help you" in r.content)
+    await life_before(settings, discord, ada, channel)
     missed = await ada.mention(channel, "While you were away")
     asked = len(lm.completions)
     async with running(settings, LateClock(hours=5)):
@@ -48,9 +46,7 @@ async def test_only_for_missed_messages_that_address_the_bot_is_their_author_loo
     channel.guild.members[ada.id].role_ids.append(role.id)
     extra = {"CLAWBOT_DISCORD__ALLOWED_ROLE_IDS": str(role.id)}
     settings = settings_for(discord, lm, tmp_path, **extra)
-    async with running(settings):
-        first = await ada.mention(channel, "Hello")
-        await discord.wait_reply(first, until=lambda r: "help you" in r.content)
+    await life_before(settings, discord, ada, channel)
     for number in range(20):
         await ada.say(channel, f"We talk among ourselves, {number}.")
     missed = await ada.mention(channel, "While you were away")
@@ -127,9 +123,7 @@ async def test_a_mention_missed_in_a_channel_that_discord_could_not_show_is_answ
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:
     settings = settings_for(discord, lm, tmp_path)
-    async with running(settings):
-        first = await ada.mention(channel, "Hello")
-        await discord.wait_reply(first, until=lambda r: "help you" in r.content)
+    await life_before(settings, discord, ada, channel)
     missed = await ada.mention(channel, "While you were away")
     broken = discord.faults.fail("GET", f"/channels/{channel.id}/messages", status=503, times=3)
     async with running(settings, SwiftClock(20)):

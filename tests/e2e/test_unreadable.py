@@ -10,7 +10,7 @@ import pytest
 from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.lmstudio import LMStudioSandbox
 from tests.e2e.test_sources import turns
-from tests.support.application import running, settings_for
+from tests.support.application import life_before, running, settings_for
 
 ODD: tuple[dict[str, Any], ...] = (
     {"thread": None},
@@ -60,9 +60,7 @@ async def test_a_mention_missed_behind_a_full_page_with_an_odd_message_is_found(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:
     settings = settings_for(discord, lm, tmp_path)
-    async with running(settings):
-        first = await ada.mention(channel, "Hello")
-        await discord.wait_reply(first, until=lambda r: "help you" in r.content)
+    await life_before(settings, discord, ada, channel)
     between = [await ada.say(channel, f"Line {number}") for number in range(100)]
     between[-1].oddities = {"author": None}
     missed = await ada.mention(channel, "While you were away")

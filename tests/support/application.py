@@ -14,7 +14,7 @@ from bot.ops.reload import Origin
 from bot.ops.watchdog import LoopLag
 from config.loader import load_settings
 from config.settings import Settings
-from sandbox.discord import DiscordSandbox
+from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import LMStudioSandbox
 
 
@@ -73,3 +73,17 @@ async def running(
         stop.set()
         await asyncio.wait_for(work, timeout=30)
         await end_tasks(measuring)
+
+
+async def life_before(
+    settings: Settings, discord: DiscordSandbox, ada: Person, channel: Channel
+) -> Message:
+    """Run the bot until it has answered somebody in a channel, so that it looks there for what it misses.
+
+    Returns:
+        What was asked.
+    """
+    async with running(settings):
+        first = await ada.mention(channel, "Hello")
+        await discord.wait_reply(first, until=lambda r: "help you" in r.content)
+    return first

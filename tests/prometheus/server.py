@@ -89,6 +89,8 @@ class Hour:
     """
 
     LOOKS = 241
+    LOOKS_AFTER = 60 // INTERVAL_S
+    """At least so many come after everything has happened: a minute, of which ``rate()`` needs two."""
 
     def __init__(self, port: int) -> None:
         self.end_s = time.time() // INTERVAL_S * INTERVAL_S - 4 * 3600
@@ -114,7 +116,9 @@ class Hour:
     async def watch(self) -> None:
         """Look until it is over."""
         async with aiohttp.ClientSession() as session:
-            while self.looks < self.LOOKS or not self.is_full:
+            after = 0
+            while self.looks < self.LOOKS or after < self.LOOKS_AFTER:
+                after += self.is_full
                 async with session.get(self._url) as response:
                     self._texts.append(await response.text())
                 await asyncio.sleep(0.1)

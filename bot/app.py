@@ -569,7 +569,7 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
     """Build what answers questions: it reads Discord by way of the client."""
     settings, clock = base.settings, base.clock
     source = MessageCache(Requests(client, clock), settings.context.cache_messages, clock)
-    own_words = OwnWords(base.journal, base.state)
+    own_words = OwnWords(base.journal)
     estimator = TokenEstimator.from_dict(base.state.get(ESTIMATES))
     builder = _builder(base, client, source, own_words, estimator)
     idle = IdleTime(clock, settings.context)

@@ -32,7 +32,7 @@ from bot.core.domain import (
     UserId,
 )
 from bot.core.notices import may_hold_own_lines, without, without_known
-from bot.core.ports import Journal, JournalEntry, State
+from bot.core.ports import Journal, JournalEntry
 from bot.core.recent import Recent
 from bot.prompt.cleaning import without_mention
 
@@ -272,10 +272,6 @@ def proxied(copy: IncomingMessage, asker: Person) -> IncomingMessage:
     return replace(copy, author=replace(asker, name=copy.author.name), is_ordinary=True)
 
 
-NOTICES: Final = "notices"
-"""State: the newest messages that the bot posted outside of any question."""
-
-MOST_NOTICES: Final = 1000
 _REMEMBERED: Final = 1000
 
 
@@ -284,15 +280,10 @@ class OwnWords:
 
     Args:
         journal: Knows the messages of every answer and what the bot put into them.
-        state: Where the ids of other messages are kept.
     """
 
-    def __init__(self, journal: Journal, state: State) -> None:
+    def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._state = state
-        stored = state.get(NOTICES)
-        ids = stored if isinstance(stored, list) else []
-        self._notices = Recent(MOST_NOTICES, ((MessageId(int(i)), None) for i in ids))
         self._known: Recent[tuple[MessageId, datetime | None], str] = Recent(_REMEMBERED)
 
     def forget(self) -> None:
@@ -301,8 +292,7 @@ class OwnWords:
 
     async def posted_notice(self, message_id: MessageId) -> None:
         """Note a message that is no answer."""
-        self._notices[message_id] = None
-        await self._state.set(NOTICES, list(self._notices))
+        await self._journal.note_notice(message_id)
 
     async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
         """Return the question that a posted message answers."""
@@ -340,9 +330,7 @@ class OwnWords:
         asked: list[IncomingMessage] = []
         for message in messages:
             known = self._known.get((message.id, message.edited_at))
-            if message.id in self._notices:
-                found[message.id] = ""
-            elif known is not None:
+            if known is not None:
                 found[message.id] = known
             elif may_hold_own_lines(message.text):
                 asked.append(message)
@@ -354,9 +342,11 @@ class OwnWords:
 
     async def _asked(self, messages: Sequence[IncomingMessage]) -> dict[MessageId, str]:
         recorded = await self._journal.own_lines_of([message.id for message in messages])
+        unknown = [m.id for m in messages if m.id not in recorded]
+        notices = await self._journal.notices_of(unknown) if unknown else ()
         found: dict[MessageId, str] = {}
         for message in messages:
-            own_lines = recorded.get(message.id)
+            own_lines = message.text.strip() if message.id in notices else recorded.get(message.id)
             if own_lines is None:
                 found[message.id] = without_known(message.text)
                 continue

@@ -468,6 +468,14 @@ class Journal(Protocol):
         """Return the recorded own lines of the answers that posted messages belong to."""
         ...
 
+    async def note_notice(self, message_id: MessageId) -> None:
+        """Record a message that was posted outside of any question."""
+        ...
+
+    async def notices_of(self, message_ids: Sequence[MessageId]) -> set[MessageId]:
+        """Return which of these messages were posted outside of any question."""
+        ...
+
     async def counts_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, PromptCount]:
         """Return the counts of the answers that posted messages belong to, where there are any."""
         ...

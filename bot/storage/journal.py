@@ -47,6 +47,9 @@ UNSAVED: Final = 1_000
 FORGOTTEN: Final = 1_000
 """Deleted questions whose number is remembered, as work on them may be ending still."""
 
+NOTICES: Final = 1_000
+"""Notices kept in memory, to be written when the database is back or fresh."""
+
 CHANNELS: Final = 10_000
 """Channels whose newest message is remembered; the others are scanned from the last sign of life on,
 so that whoever fills this up hides nobody's messages."""
@@ -148,6 +151,7 @@ class SqlJournal:
         self._forgotten: Recent[QuestionId, None] = Recent(FORGOTTEN)
         self._channels: OrderedDict[ChannelId, MessageId] = OrderedDict()
         self._unsaved_channels: dict[ChannelId, MessageId] = {}
+        self._notices: Recent[MessageId, None] = Recent(NOTICES)
         self._channels_written_s = clock.monotonic()
 
     @classmethod
@@ -330,6 +334,20 @@ class SqlJournal:
             found.update(dict.fromkeys(wanted.intersection(entry.posted), entry.own_lines))
         return found
 
+    async def note_notice(self, message_id: MessageId) -> None:
+        """Record a message that was posted outside of any question."""
+        self._notices[message_id] = None
+        if not self._database.is_degraded:
+            with suppress(StoreError):
+                await self._write_notices([message_id])
+
+    async def notices_of(self, message_ids: Sequence[MessageId]) -> set[MessageId]:
+        """Return which of these messages were posted outside of any question, by whatever process."""
+        found = self._notices.keys() & message_ids
+        with suppress(StoreError):
+            found |= await self._database.read(lambda c: journal_sql.load_notices(c, message_ids))
+        return found
+
     async def counts_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, PromptCount]:
         """Return the counts of the answers that posted messages belong to, where there are any."""
         wanted = set(message_ids)
@@ -401,6 +419,10 @@ class SqlJournal:
         except StoreError:
             self._unsaved_channels = {**newest, **self._unsaved_channels}
             raise
+
+    async def _write_notices(self, message_ids: Sequence[MessageId]) -> None:
+        now_ms = to_ms(self._clock.now())
+        await self._database.write(lambda c: journal_sql.save_notices(c, message_ids, now_ms))
 
     async def _accept_degraded(self, entry: JournalEntry) -> bool:
         """Accept without writing; what can still be read tells a duplicate."""
@@ -479,6 +501,7 @@ class SqlJournal:
         while batch := [self._open[i] for i in islice(self._unsaved, BATCH)]:
             await self._write(batch, journal_sql.save_with_asking)
         await self._write_channels()
+        await self._write_notices(list(self._notices))
 
     async def take_up(self, shard: int, count: int) -> None:
         """Take over the open questions of one of so many shards, which another process has left.

@@ -21,6 +21,7 @@ from bot.storage.schema import (
     dump_json,
     from_ms,
     insert_new,
+    notices,
     posted_messages,
     questions,
     to_ms,
@@ -123,6 +124,17 @@ def load_own_lines(
     )
     rows = connection.execute(query.where(posted_messages.c.message_id.in_(message_ids)))
     return {MessageId(row.message_id): _texts(row.chunks)[1] for row in rows}
+
+
+def load_notices(connection: Connection, message_ids: Sequence[MessageId]) -> set[MessageId]:
+    """Return which of these messages are notices."""
+    query = select(notices.c.message_id).where(notices.c.message_id.in_(message_ids))
+    return {MessageId(message_id) for message_id in connection.execute(query).scalars()}
+
+
+def save_notices(connection: Connection, message_ids: Sequence[MessageId], now_ms: int) -> None:
+    """Store messages as notices."""
+    upsert(connection, notices, [{"message_id": i, "posted_at_ms": now_ms} for i in message_ids])
 
 
 def load_counts(

@@ -29,7 +29,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0006"
+HEAD: Final = "0007"
 """The newest revision in ``migrations/versions``; a test compares the two."""
 
 metadata = MetaData(
@@ -164,6 +164,14 @@ summaries = Table(
     Index("ix_summaries_channel_id", "channel_id"),
 )
 """What stands in for messages that fell out of a conversation: of which messages it was made, and whose."""
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("message_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("posted_at_ms", BigInteger, nullable=False),
+)
+"""Messages that the bot posted outside of any question."""
 
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")

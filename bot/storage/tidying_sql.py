@@ -13,6 +13,7 @@ from bot.core.ports import QuestionState
 from bot.storage.schema import (
     asking_messages,
     channels,
+    notices,
     posted_messages,
     questions,
     summaries,
@@ -75,6 +76,7 @@ def tidy(connection: Connection, bounds: Bounds, expired_ms: int, recent_ms: int
         recent_ms: What ended after this moment stays.
     """
     connection.execute(delete(channels).where(channels.c.updated_at_ms < expired_ms))
+    connection.execute(delete(notices).where(notices.c.posted_at_ms < expired_ms))
     connection.execute(delete(summaries).where(summaries.c.made_at_ms < expired_ms))
     expired = list(_ended_before(connection, expired_ms))
     if expired:

@@ -109,6 +109,7 @@ class FakeJournal:
 
     def __init__(self) -> None:
         self.entries: dict[QuestionId, JournalEntry] = {}
+        self.notices: set[MessageId] = set()
         self.before_accept: Callable[[], Awaitable[object]] | None = None
         self.before_close: Callable[[], Awaitable[object]] | None = None
         self.before_revise: Callable[[], Awaitable[object]] | None = None
@@ -189,6 +190,12 @@ class FakeJournal:
     async def own_lines_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, str | None]:
         found = {each: await self.entry_of_message(each) for each in message_ids}
         return {each: entry.own_lines for each, entry in found.items() if entry is not None}
+
+    async def note_notice(self, message_id: MessageId) -> None:
+        self.notices.add(message_id)
+
+    async def notices_of(self, message_ids: Sequence[MessageId]) -> set[MessageId]:
+        return self.notices.intersection(message_ids)
 
     async def counts_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, PromptCount]:
         found = {each: await self.entry_of_message(each) for each in message_ids}

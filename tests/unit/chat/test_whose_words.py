@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bot.chat.whose_words import KEPT_S, MOST_NOTICES, WITHIN, OwnWords, Proxies
+from bot.chat.whose_words import KEPT_S, WITHIN, OwnWords, Proxies
 from bot.core.domain import (
     AttachmentInfo,
     GuildId,
@@ -29,7 +29,6 @@ from bot.core.domain import (
 from bot.core.ports import Outcome
 from bot.storage.database import Database, open_database
 from bot.storage.journal import SqlJournal
-from bot.storage.state import StateStore
 from tests.support import conversation
 from tests.support.builders import ADA, ADAS_DM, BOB, BOT_ID, message
 from tests.support.clock import FakeClock
@@ -412,10 +411,6 @@ async def journal(database: Database) -> SqlJournal:
     return await SqlJournal.open(database, FakeClock(), 30)
 
 
-async def own_words(database: Database, journal: SqlJournal) -> OwnWords:
-    return OwnWords(journal, await StateStore.open(database, FakeClock()))
-
-
 async def answered(journal: SqlJournal, message: IncomingMessage, own_lines: str | None) -> None:
     number = int(message.id) % 1_000_000
     await journal.accept(stored_question(number))
@@ -426,7 +421,7 @@ async def answered(journal: SqlJournal, message: IncomingMessage, own_lines: str
 
 
 async def test_an_answer_with_the_look_of_a_notice_is_the_models(
-    database: Database, journal: SqlJournal
+    journal: SqlJournal,
 ) -> None:
     sources = conversation.FakeSources()
     answer = sources.say(
@@ -437,35 +432,27 @@ async def test_an_answer_with_the_look_of_a_notice_is_the_models(
     )
     await answered(journal, answer, "-# llama · 12 tokens/s")
     await answered(journal, failed, failed.text)
-    words = await (await own_words(database, journal)).words([answer, failed])
+    words = await OwnWords(journal).words([answer, failed])
     assert words == {answer.id: "⚠️ Never mix these.\n-# not even a little", failed.id: ""}
 
 
-async def test_a_notice_outside_of_any_question_is_known_also_after_a_restart(
+async def test_a_notice_outside_of_any_question_is_known_after_a_restart_and_to_other_processes(
     database: Database, journal: SqlJournal
 ) -> None:
     sources = conversation.FakeSources()
-    said = sources.say(conversation.CLAW, "⚠️ I'm not switched on in this channel.")
+    said = sources.say(conversation.CLAW, "⚠️ I'm not switched on in this channel.\n")
+    told = sources.say(conversation.CLAW, "⚠️ Nobody is asked here.")
     old = sources.say(conversation.CLAW, "⚠️ I'm sure of it.")
-    words = await own_words(database, journal)
-    await words.posted_notice(said.id)
-    for each in (words, await own_words(database, journal)):
-        assert await each.words([said, old]) == {said.id: "", old.id: old.text}
-
-
-async def test_notices_are_remembered_within_a_bound(
-    database: Database, journal: SqlJournal
-) -> None:
-    words = await own_words(database, journal)
-    for number in range(1, MOST_NOTICES + 3):
-        await words.posted_notice(MessageId(number))
-    sources = conversation.FakeSources()
-    message = sources.say(conversation.CLAW, "⚠️ x")
-    assert await words.words([message]) == {message.id: "⚠️ x"}
+    other = await SqlJournal.open(database, FakeClock(), 30)
+    await OwnWords(journal).posted_notice(said.id)
+    await OwnWords(other).posted_notice(told.id)
+    for each in (journal, other, await SqlJournal.open(database, FakeClock(), 30)):
+        words = await OwnWords(each).words([said, told, old])
+        assert words == {said.id: "", told.id: "", old.id: old.text}
 
 
 async def test_messages_are_read_back_as_what_they_are_known_to_be(
-    database: Database, journal: SqlJournal
+    journal: SqlJournal,
 ) -> None:
     sources = conversation.FakeSources()
     asked = sources.say(conversation.ADA, "What is it?")
@@ -485,7 +472,7 @@ async def test_messages_are_read_back_as_what_they_are_known_to_be(
                 id=QuestionId(each.id),
             )
         )
-    words = await own_words(database, journal)
+    words = OwnWords(journal)
     await words.posted_notice(notice.id)
     found = await words.read_back(
         [asked, answer, notice, copy, other, imitated], conversation.CLAW.id
@@ -502,13 +489,13 @@ async def test_messages_are_read_back_as_what_they_are_known_to_be(
 
 
 async def test_what_an_answer_said_is_remembered_until_it_is_edited_or_forgotten(
-    database: Database, journal: SqlJournal
+    journal: SqlJournal,
 ) -> None:
     sources = conversation.FakeSources()
     answer = sources.say(conversation.CLAW, "It is the light.\n-# llama · 12 tokens/s")
     plain = sources.say(conversation.CLAW, " It is so. ")
     await answered(journal, answer, "-# llama · 12 tokens/s")
-    words = await own_words(database, journal)
+    words = OwnWords(journal)
     expected = {answer.id: "It is the light.", plain.id: "It is so."}
     assert await words.words([answer, plain]) == expected
     changed = replace(answer, text="It is dark.\n-# llama · 12 tokens/s")
@@ -520,11 +507,11 @@ async def test_what_an_answer_said_is_remembered_until_it_is_edited_or_forgotten
 
 
 async def test_the_question_and_the_count_of_an_answer_are_found_by_its_message(
-    database: Database, journal: SqlJournal
+    journal: SqlJournal,
 ) -> None:
     answer = conversation.FakeSources().say(conversation.CLAW, "It is the light.")
     await answered(journal, answer, None)
-    words = await own_words(database, journal)
+    words = OwnWords(journal)
     entry = await words.entry_of_message(answer.id)
     assert entry is not None
     assert entry.question.id == int(answer.id) % 1_000_000

@@ -62,6 +62,7 @@ async def test_on_a_full_disk_the_journal_goes_on_in_memory_and_writes_back(
         assert await journal.start(QuestionId(1)) == 1
         assert not await journal.accept(question(5))
         await journal.close(QuestionId(2), Outcome.DELIVERED)
+        await journal.note_notice(MessageId(9001))
         assert len(await journal.pending()) == 58
         await _free_disk(database)
         await clock.advance(60)
@@ -69,6 +70,7 @@ async def test_on_a_full_disk_the_journal_goes_on_in_memory_and_writes_back(
     async with open_database(path, clock) as database:
         journal = await SqlJournal.open(database, clock, 30)
         assert [entry.question.id for entry in await journal.pending()] == [1, *range(3, 60)]
+        assert await journal.notices_of([MessageId(9001), MessageId(9002)]) == {9001}
         entry = await journal.entry(QuestionId(2))
         assert entry is not None
         assert entry.outcome is Outcome.DELIVERED

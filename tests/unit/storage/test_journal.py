@@ -179,6 +179,23 @@ async def test_which_words_of_an_answer_are_the_bots_own_is_kept(
     assert (await _entry(later)).own_lines == "-# a"
 
 
+async def test_notices_are_known_to_whoever_opens_the_journal_until_they_are_too_old(
+    database: Database, clock: FakeClock
+) -> None:
+    ours = await SqlJournal.open(database, clock, retention_days=30)
+    theirs = await SqlJournal.open(database, clock, retention_days=30)
+    await ours.note_notice(MessageId(101))
+    await theirs.note_notice(MessageId(102))
+    ids = [MessageId(number) for number in (101, 102, 103)]
+    for journal in (ours, theirs, await SqlJournal.open(database, clock, retention_days=30)):
+        assert await journal.notices_of(ids) == {101, 102}
+    await clock.advance(31 * 24 * 3600)
+    later = await SqlJournal.open(database, clock, retention_days=30)
+    await later.accept(question(1))
+    await drain(database)
+    assert await later.notices_of(ids) == set()
+
+
 async def test_posts_that_were_replaced_lead_nowhere(journal: Journal) -> None:
     await journal.accept(question(1))
     await journal.posted(ONE, [MessageId(100)])

@@ -118,6 +118,18 @@ def test_messages_of_the_second_schema_lead_to_the_question_that_was_asked_last_
         assert [tuple(row) for row in connection.execute(query)] == [(5, 2), (2**63 - 2, 2)]
 
 
+@pytest.mark.parametrize("stored", ["[5, 6]", "[]", "null", "damaged", '{"a": 1}'])
+def test_notices_of_the_sixth_schema_become_rows(engine: Engine, stored: str) -> None:
+    with engine.begin() as connection:
+        upgrade(connection, "0006")
+        row = {"value": stored}
+        connection.execute(text("INSERT INTO state VALUES ('notices', :value, 0)"), row)
+        upgrade(connection)
+        ids = connection.execute(text("SELECT message_id FROM notices ORDER BY 1")).scalars().all()
+        assert ids == ([5, 6] if stored == "[5, 6]" else [])
+        assert connection.execute(text("SELECT count(*) FROM state")).scalar() == 0
+
+
 @pytest.mark.parametrize("revision", REVISIONS)
 async def test_all_that_an_earlier_version_kept_is_there_after_the_upgrade(
     engine: Engine, location: str | Path, clock: FakeClock, revision: str

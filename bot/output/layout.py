@@ -17,6 +17,7 @@ from bot.output.layout_table import is_rule, rules_off, shown_table
 
 _SPECIAL: Final = re.compile(r"[`\\$\n]")
 _LEAD: Final = re.compile(r"[ \t>]{0,40}+")
+_ITEM: Final = re.compile(r"(?:[-*+]|\d{1,3}[.)])[ \t]{1,4}+(?=#|\Z)")
 _HASHES: Final = re.compile(r"#{1,8}+")
 _IN_FENCE: Final = re.compile(r"[`\n]")
 _TICKS_CHARS: Final = 80
@@ -140,6 +141,8 @@ class DiscordLayout:
             return True
         lead = _LEAD.match(self._buf, self._pos)
         start = lead.end() if lead else self._pos
+        item = _ITEM.match(self._buf, start)
+        start = item.end() if item else start
         char = self._buf[start : start + 1]
         if not char and not self._ended and start - self._pos < 40:
             return False

@@ -14,6 +14,9 @@ WIDTH: Final = 60
 
 _RULE: Final = re.compile(r"\|?[ \t]{0,20}+(?::?-{1,99}+:?[ \t|]{0,20}+){1,40}+\Z")
 _CELL: Final = re.compile(r"`[^`]{1,300}+`|<[|｜][^|｜\s<>]{1,48}[|｜]>|\\.|[^|]|\|", re.DOTALL)
+_SLANTED: Final = re.compile(
+    r"(?<![\w*_`])(?:\*([^\s*_`][^*_`]{0,200}+)(?<=\S)\*|_([^\s*_`][^*_`]{0,200}+)(?<=\S)_)(?![\w*_`])"
+)
 _LIVE: Final = re.compile(r"\]\(|<(?:[@#:]|[at]:)")
 """What a reader wants drawn: links, mentions, emoji and times stay out of code."""
 
@@ -108,4 +111,5 @@ def _cells(line: str) -> list[str]:
 
 def _plain(cell: str) -> str:
     """Return a cell as a block shows it: without marks of emphasis and code."""
-    return " ".join(cell.replace("**", "").replace("~~", "").replace("`", "").split())
+    shown = _SLANTED.sub(r"\1\2", cell.replace("**", "").replace("~~", ""))
+    return " ".join(shown.replace("`", "").split())

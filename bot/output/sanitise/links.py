@@ -21,7 +21,7 @@ URL_CHARS: Final = 2048
 """Longest address that is looked at as a whole; Discord links none that is longer."""
 
 _DOT: Final = r"(?:[.,。]|\s?[(\[]?(?:dot|[.,])[)\]]?\s?)"
-_PORT: Final = r"\.?(?::\d{1,5})?"
+_PORT: Final = r"\.?(?::\d{0,5})?"
 _HOST: Final = (
     rf"(?:discord{_DOT}(?:gg|io|me|li|link)|(?:invite|dsc){_DOT}gg|(?<!\w)\.gg){_PORT}(?:\s?/+\s?)"
 )
@@ -36,7 +36,7 @@ _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.\-]{0,32}+:|[^\w./#?~\-]", re.IGNORE
 
 _DOTTED: Final = re.compile(r"(?<![\w\-])[\w\-]++(?:\.[\w\-]++)++")
 _TOP_LEVEL: Final = re.compile(r"[a-z][a-z\-]+", re.IGNORECASE)
-_HOST_ENDS: Final = frozenset("abcdefgeoikm0123456789)]\\")
+_HOST_ENDS: Final = frozenset("abcdefgeoikm0123456789:)]\\")
 """What an invite's host, a port or an escape may end with."""
 
 _FILE_ENDINGS: Final = frozenset(
@@ -260,7 +260,7 @@ ANGLE_STARTS: Final = frozenset(["", *"@#/:aAcCfFiImMsStT"])
 
 ANGLE: Final = re.compile(
     r"<(?:(?P<sigil>@[!&]?|#)(?=\d)|/(?P<command>[\w\- ]{1,100}):\d{1,32}+>"
-    r"|id:(?P<place>[\w\-]{1,100}+)>"
+    r"|id:(?P<place>[\w\-:]{1,100}+)>"
     r"|(?:tel|mailto|sms|callto|facetime):(?P<contact>[^<>\s]{0,400}+)>"
     r"|(?P<emoji>a?:\w{1,32}:\d{1,22}>)|img\b(?P<image>[^<>]{0,600})>)",
     re.IGNORECASE,
@@ -268,7 +268,7 @@ ANGLE: Final = re.compile(
 """A form that is whole."""
 
 _PARTIAL: Final = re.compile(
-    r"<(?:@[!&]?|#|/[\w\- ]{0,100}(?::\d{0,32})?|id:[\w\-]{0,100}"
+    r"<(?:@[!&]?|#|/[\w\- ]{0,100}(?::\d{0,32})?|id:[\w\-:]{0,100}"
     r"|(?:tel|mailto|sms|callto|facetime):[^<>\s]{0,400}"
     r"|a?:\w{0,32}(?::\d{0,22})?|img\b[^<>]{0,600})?\Z",
     re.IGNORECASE,

@@ -41,6 +41,11 @@ def test_an_escaped_bar_in_the_code_of_a_cell_is_a_bar() -> None:
     assert shown == "```\nrun     | does\n--------+-------\nls | wc | counts\n```"
 
 
+def test_a_cell_in_a_block_has_no_marks_of_emphasis() -> None:
+    shown = clean("| *a b* | _c_ |\n|---|---|\n| __init__ | 2*3*4 |\n| `_x_` | ***y*** |")
+    assert shown == "```\na b      | c\n---------+------\n__init__ | 2*3*4\n_x_      | y\n```"
+
+
 @pytest.mark.parametrize("size", [1, 9, 1000])
 def test_the_source_of_a_document_in_latex_stays_as_it_is(size: int) -> None:
     text = "\\documentclass{article}\n\\begin{document}\nLet $x \\in A$ and\n\\[ x^2 = 4 \\]\n\\end{document}"
@@ -110,6 +115,8 @@ def test_a_table_in_a_quote_becomes_a_list_in_the_quote() -> None:
         ("#### Title\nx", "**Title**\nx"),
         ("a\n##### **Title** ##\nx", "a\n**Title**\nx"),
         ("### Title", "### Title"),
+        ("- #### Item\n1. ##### N\n> - ###### `q`", "- **Item**\n1. **N**\n> - `q`"),
+        ("- # Item\n- ####x\n- #hash\n-#### no", None),
         ("####Title", "####Title"),
         (r"So \(x^2 + \alpha_1\) it is", "So x² + α₁ it is"),
         (r"\[\frac{a+b}{2} \le \sqrt{c}\]", "(a+b)/2 ≤ √c"),
@@ -203,6 +210,8 @@ def test_what_is_code_is_one_reading_for_all(text: str, expected: str, size: int
         '$file = "/tmp/reply.$$"; unlink "$$.lock";',
         "kill -0 $$; echo $$",
         "AS $$ SELECT 1 $$ LANGUAGE sql",
+        "$$$ vs $$ restaurants: $ cheap, $$ mid",
+        r"Use \[ ... \] for display, \( … \) for inline, or $$...$$ alone.",
         "AS $$\nBEGIN\n  x = 1;\nEND;\n$$ LANGUAGE plpgsql;",
         "/^a$|^b$/ finds either line.",
     ],

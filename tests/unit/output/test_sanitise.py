@@ -26,6 +26,7 @@ def clean(text: str, policy: OutputPolicy = POLICY) -> str:
         ("<@!12> <@&34> <#56>", "<@!\u200b12> <@&\u200b34> <#\u200b56>"),
         ("</ban:123>", "/ban"),
         ("<id:customize>", "id:customize"),
+        ("<id:linked-roles:123>", "id:linked-roles:123"),
         ("see https://a.example/@everyone", "see https://a.example/@\u200beveryone"),
     ],
 )
@@ -157,6 +158,8 @@ INVITES = (
     "https://discord.com.:443/invite/abc",
     "https://discord.gg./abc",
     "https://discord.gg:443/abc",
+    "https://discord.gg:/abc",
+    "https://discord.com.:/invite/abc",
     "%1discord.gg/abc",
     "https://discord.gg\\abc",
     "https://discord.com\\invite\\abc",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 from urllib.parse import quote
 
 from bot.lmstudio import errors
@@ -26,13 +26,7 @@ LINKS_ONLY: Final = "A quantisation can be chosen only with a page of huggingfac
 TOO_OLD: Final = "This server can't download models: that needs LM Studio 0.4 or later."
 
 State = Literal["downloading", "paused", "completed", "failed", "already_downloaded"]
-_STATES: Final[dict[object, State]] = {
-    "downloading": "downloading",
-    "paused": "paused",
-    "completed": "completed",
-    "failed": "failed",
-    "already_downloaded": "already_downloaded",
-}
+_STATES: Final[dict[object, State]] = {state: state for state in get_args(State)}
 
 
 @dataclass(frozen=True, slots=True)

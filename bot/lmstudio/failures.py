@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from bot.core.errors import BackendError
@@ -50,201 +50,157 @@ _OF_REASONING: Final = re.compile(
     "reasoning configuration|support thinking|invalid (reasoning|think) value", re.IGNORECASE
 )
 
-Maker = Callable[[str], BackendError]
-
-
-def _always(kind: type[BackendError]) -> Maker:
-    return lambda _text: kind()
-
-
-def _overflow(text: str) -> BackendError:
-    return errors.ContextOverflowError(_number(_LIMIT_TOKENS, text), _number(_PROMPT_TOKENS, text))
-
-
-def _invalid(text: str) -> BackendError:
-    named = [name for name in _OWN_FIELDS if name in text]
-    if _OF_REASONING.search(text):
-        named = ["reasoning_effort"]
-    return errors.InvalidRequestError(tuple(named))
-
-
-_TABLE: Final[tuple[tuple[re.Pattern[str], Maker], ...]] = tuple(
-    (re.compile("|".join(patterns), re.IGNORECASE | re.MULTILINE), maker)
-    for maker, patterns in (
-        (
-            _always(errors.AuthenticationError),
-            ("invalid_api_key", "LM Studio API token", "Invalid API key"),
-        ),
-        (_always(errors.PermissionDeniedError), ("Permission denied to use",)),
-        (_always(errors.WrongEndpointError), ("Unexpected endpoint or method",)),
-        (
-            _always(errors.TlsError),
-            (r"HTTP request (was sent )?to (an )?HTTPS", "plain HTTP to an SSL"),
-        ),
-        (
-            _overflow,
-            (
-                r"n_keep:\s*\d+\s*>=\s*n_ctx",
-                "exceed_context_size_error",
-                "exceeds the available context size",
-                r"Trying to keep the first \d+ tokens",
-                r"context length of only \d+",
-                r"Reached context length of \d+",
-                "mid-generation context overflow",
-                r"maximum (context|model) length (is|of) \d+",
-                r"(exceed(s|ed)?|longer than) (the )?(max(imum)? )?(available )?(context|model) length",
-                "context_length_exceeded",
-                "context shift is disabled",
-                "too long to fit into the model",
-                r"input( \(\d+ tokens\))? is too large to process",
-            ),
-        ),
-        (_always(errors.PoolFullError), ("Context size has been exceeded",)),
-        (
-            _always(errors.BadImageError),
-            ("Failed to load image", "Vision (model|add-on|adapter) is not loaded"),
-        ),
-        (
-            _always(errors.ImagesRefusedError),
-            (
-                "does(n't| not) support (image|vision)",
-                "image input is not supported",
-                "images? (is|are) not supported",
-                "At most 0 image",
-                "is not a multimodal model",
-                "missing data required for image input",
-            ),
-        ),
-        (_always(errors.NoModelError), ("No models? (is |are )?loaded",)),
-        (
-            _always(errors.ModelNotFoundError),
-            (
-                "Multiple models are loaded",
-                "Invalid model identifier",
-                "model_not_found",
-                "not found in downloaded models",
-                "noModelMatchingQuery",
-                r"\bmodel [`'\"][^`'\"]{1,300}[`'\"] (does not exist|(is )?not found)",
-                "try pulling it first",
-                "does not support (chat|generate)",
-            ),
-        ),
-        (
-            _always(errors.ModelUnloadedError),
-            (
-                "Model (is |was )?(reloaded|unloaded)",
-                "modelUnloaded",
-                "^terminated$",
-                r"is not loaded\.",
-            ),
-        ),
-        (
-            _always(errors.OutOfMemoryError),
-            (
-                "(unable|failed) to allocate",
-                "out of ?memory",
-                "insufficient memory",
-                "not enough (V?RAM|memory)",
-                "requires more (system )?memory",
-                "cudaMalloc failed",
-                "ErrorOutOfDeviceMemory",
-                "bad.?alloc",
-                r"Attempting to allocate \d+ bytes",
-                "metal::malloc",
-                "insufficient system resources",
-            ),
-        ),
-        (
-            _always(errors.LoadFailedError),
-            (
-                "Failed to load model",
-                "Error loading model",
-                "model_load_failed",
-                "exited before becoming healthy",
-                "snapshot of system resources",
-                "createDevice",
-                "No LM Runtime found",
-                "waiting for llama runner to start",
-            ),
-        ),
-        (
-            _always(errors.ModelCrashedError),
-            (
-                "model has crashed",
-                "Exit code:",
-                "llama runner process",
-                "EngineDeadError",
-                "EngineCore encountered",
-                "Engine loop has died",
-            ),
-        ),
-        (_always(errors.StillLoadingError), ("Loading model",)),
-        (
-            _always(errors.BusyError),
-            (
-                "server (is )?busy",
-                "pending requests exceeded",
-                "too many requests",
-                "rate.?limit",
-                "slots? (is |are )?(not |un)available",
-                "queue is full",
-                "overloaded",
-            ),
-        ),
-        (
-            _always(errors.ComputeError),
-            (
-                "ErrorDeviceLost",
-                "Compute error",
-                r"decode\(\) failed",
-                "speculative batch",
-                "CUDA error",
-                "encountered while running the model",
-            ),
-        ),
-        (
-            _always(errors.TemplateError),
-            (
-                "rendering prompt with jinja",
-                "Jinja Exception",
-                "roles must alternate",
-                "Only user and assistant roles",
-                "System role not supported",
-                "No user query found",
-                "System message must be at the beginning",
-                "Unknown test: sequence",
-                "on undefined values",
-                "Cannot pass both content and thinking",
-                "chat template is no longer allowed",
-            ),
-        ),
-        (_always(errors.OutputParserError), ("peg-native", "failed to parse output")),
-        (
-            _invalid,
-            (
-                "failed to parse grammar",
-                "field is required",
-                r"is required\b",
-                "must be '",
-                "is not iterable",
-                "Invalid discriminator",
-                "Unrecognized key",
-                "reasoning configuration",
-                "does not support thinking",
-                r"invalid (reasoning|think) value",
-                "missing_required_parameter",
-                "invalid_(union|value|json|enum_value|type)",
-                "previous_response",
-                "Invalid option",
-                r"\bExpected ",
-            ),
-        ),
-        (_always(errors.ChannelError), ("Channel Error", "channelSend")),
-    )
-)
+_TEXTS: Final[dict[type[BackendError], tuple[str, ...]]] = {
+    errors.AuthenticationError: ("invalid_api_key", "LM Studio API token", "Invalid API key"),
+    errors.PermissionDeniedError: ("Permission denied to use",),
+    errors.WrongEndpointError: ("Unexpected endpoint or method",),
+    errors.TlsError: (r"HTTP request (was sent )?to (an )?HTTPS", "plain HTTP to an SSL"),
+    errors.ContextOverflowError: (
+        r"n_keep:\s*\d+\s*>=\s*n_ctx",
+        "exceed_context_size_error",
+        "exceeds the available context size",
+        r"Trying to keep the first \d+ tokens",
+        r"context length of only \d+",
+        r"Reached context length of \d+",
+        "mid-generation context overflow",
+        r"maximum (context|model) length (is|of) \d+",
+        r"(exceed(s|ed)?|longer than) (the )?(max(imum)? )?(available )?(context|model) length",
+        "context_length_exceeded",
+        "context shift is disabled",
+        "too long to fit into the model",
+        r"input( \(\d+ tokens\))? is too large to process",
+    ),
+    errors.PoolFullError: ("Context size has been exceeded",),
+    errors.BadImageError: ("Failed to load image", "Vision (model|add-on|adapter) is not loaded"),
+    errors.ImagesRefusedError: (
+        "does(n't| not) support (image|vision)",
+        "image input is not supported",
+        "images? (is|are) not supported",
+        "At most 0 image",
+        "is not a multimodal model",
+        "missing data required for image input",
+    ),
+    errors.NoModelError: ("No models? (is |are )?loaded",),
+    errors.ModelNotFoundError: (
+        "Multiple models are loaded",
+        "Invalid model identifier",
+        "model_not_found",
+        "not found in downloaded models",
+        "noModelMatchingQuery",
+        r"\bmodel [`'\"][^`'\"]{1,300}[`'\"] (does not exist|(is )?not found)",
+        "try pulling it first",
+        "does not support (chat|generate)",
+    ),
+    errors.ModelUnloadedError: (
+        "Model (is |was )?(reloaded|unloaded)",
+        "modelUnloaded",
+        "^terminated$",
+        r"is not loaded\.",
+    ),
+    errors.OutOfMemoryError: (
+        "(unable|failed) to allocate",
+        "out of ?memory",
+        "insufficient memory",
+        "not enough (V?RAM|memory)",
+        "requires more (system )?memory",
+        "cudaMalloc failed",
+        "ErrorOutOfDeviceMemory",
+        "bad.?alloc",
+        r"Attempting to allocate \d+ bytes",
+        "metal::malloc",
+        "insufficient system resources",
+    ),
+    errors.LoadFailedError: (
+        "Failed to load model",
+        "Error loading model",
+        "model_load_failed",
+        "exited before becoming healthy",
+        "snapshot of system resources",
+        "createDevice",
+        "No LM Runtime found",
+        "waiting for llama runner to start",
+    ),
+    errors.ModelCrashedError: (
+        "model has crashed",
+        "Exit code:",
+        "llama runner process",
+        "EngineDeadError",
+        "EngineCore encountered",
+        "Engine loop has died",
+    ),
+    errors.StillLoadingError: ("Loading model",),
+    errors.BusyError: (
+        "server (is )?busy",
+        "pending requests exceeded",
+        "too many requests",
+        "rate.?limit",
+        "slots? (is |are )?(not |un)available",
+        "queue is full",
+        "overloaded",
+    ),
+    errors.ComputeError: (
+        "ErrorDeviceLost",
+        "Compute error",
+        r"decode\(\) failed",
+        "speculative batch",
+        "CUDA error",
+        "encountered while running the model",
+    ),
+    errors.TemplateError: (
+        "rendering prompt with jinja",
+        "Jinja Exception",
+        "roles must alternate",
+        "Only user and assistant roles",
+        "System role not supported",
+        "No user query found",
+        "System message must be at the beginning",
+        "Unknown test: sequence",
+        "on undefined values",
+        "Cannot pass both content and thinking",
+        "chat template is no longer allowed",
+    ),
+    errors.OutputParserError: ("peg-native", "failed to parse output"),
+    errors.InvalidRequestError: (
+        "failed to parse grammar",
+        "field is required",
+        r"is required\b",
+        "must be '",
+        "is not iterable",
+        "Invalid discriminator",
+        "Unrecognized key",
+        "reasoning configuration",
+        "does not support thinking",
+        r"invalid (reasoning|think) value",
+        "missing_required_parameter",
+        "invalid_(union|value|json|enum_value|type)",
+        "previous_response",
+        "Invalid option",
+        r"\bExpected ",
+    ),
+    errors.ChannelError: ("Channel Error", "channelSend"),
+}
 """Order matters: a guardrail's text says "failed to load" and "insufficient" both, a load failure
 may name an exit code, and the generic wrapper "Channel Error" is only read when nothing inside it
 says more."""
+
+_PATTERNS: Final = {
+    kind: re.compile("|".join(texts), re.IGNORECASE | re.MULTILINE)
+    for kind, texts in _TEXTS.items()
+}
+
+
+def _read(kind: type[BackendError], text: str) -> BackendError:
+    """Return a failure with what its text says of it."""
+    if kind is errors.ContextOverflowError:
+        limit, prompt = _number(_LIMIT_TOKENS, text), _number(_PROMPT_TOKENS, text)
+        return errors.ContextOverflowError(limit, prompt)
+    if kind is errors.InvalidRequestError:
+        named = [name for name in _OWN_FIELDS if name in text]
+        is_of_reasoning = _OF_REASONING.search(text) is not None
+        return errors.InvalidRequestError(
+            ("reasoning_effort",) if is_of_reasoning else tuple(named)
+        )
+    return kind()
 
 
 def classify(status: int, body: bytes | str, retry_after: str | None = None) -> BackendError:
@@ -267,10 +223,9 @@ def classify(status: int, body: bytes | str, retry_after: str | None = None) -> 
 def classify_payload(payload: object) -> BackendError | None:
     """Return the failure that an error's payload names; ``None`` when no text of it is known."""
     text = "\n".join(_texts(payload, 0))[:_MAX_TEXT_CHARS]
-    for pattern, make in _TABLE:
-        if pattern.search(text):
-            return make(text)
-    return None
+    found = (kind for kind, pattern in _PATTERNS.items() if pattern.search(text))
+    kind = next(found, None)
+    return None if kind is None else _read(kind, text)
 
 
 def classify_event(payload: object) -> BackendError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -39,11 +39,11 @@ def is_as_wanted(info: ModelInfo, options: LoadOptions) -> bool:
     loaded, learned = asdict(info.loaded_as), info.context_tokens
     if options.context_length is not None and loaded["context_length"] is None:
         loaded["context_length"] = learned
-    return all(
-        loaded[name] in {None, value}
-        for name, value in asdict(options).items()
-        if value is not None
-    )
+    return all(loaded[name] in {None, value} for name, value in _chosen(options).items())
+
+
+def _chosen(options: LoadOptions) -> dict[str, object]:
+    return {name: value for name, value in asdict(options).items() if value is not None}
 
 
 async def load(node: Node, key: str, options: LoadOptions, clock: Clock) -> ModelInfo:
@@ -70,11 +70,8 @@ async def load(node: Node, key: str, options: LoadOptions, clock: Clock) -> Mode
         return info
     with node.while_loading(key):
         if info is not None and info.is_loaded:
-            await _unload_instances(node, info)
-            await node.refresh()
-        chosen = {name: value for name, value in asdict(options).items() if value is not None}
-        body = {"model": info.key if info is not None else key, **chosen}
-        made = await _made(node, body, clock)
+            await _unload_instances(node, info.instance_ids)
+        made = await _made(node, info.key if info is not None else key, options, clock)
         await _drop_second(node, key, made, options)
     node.learned(key).load.succeed()
     node.learned(key).context_tokens = None
@@ -91,14 +88,14 @@ async def _look(node: Node) -> None:
         raise node.failure or errors.BackendUnavailableError
 
 
-async def _made(node: Node, body: dict[str, Any], clock: Clock) -> str:
+async def _made(node: Node, key: str, options: LoadOptions, clock: Clock) -> str:
     """Have one more copy of a model loaded; return its name, as far as the server says it.
 
     Loading goes on at a server whose connection broke, and a second request would make a second copy.
     So where the answer is lost, the copy is looked for in the list instead.
     """
-    key = str(body["model"])
     before = _instances(node, key)
+    body = {"model": key, **_chosen(options)}
     try:
         made = await _post(node, "/api/v1/models/load", body, LOAD_LIMIT_S)
     except _LOST:
@@ -125,8 +122,7 @@ async def _drop_second(node: Node, key: str, name: str, options: LoadOptions) ->
     if info is None or len(info.instance_ids) < 2 or name not in info.instance_ids:
         return
     if name != info.instance_ids[0] and is_as_wanted(info, options):
-        await _post(node, "/api/v1/models/unload", {"instance_id": name}, _UNLOAD_LIMIT_S)
-        await node.refresh()
+        await unload_copy(node, name)
 
 
 async def load_copy(node: Node, info: ModelInfo, clock: Clock) -> str:
@@ -135,9 +131,7 @@ async def load_copy(node: Node, info: ModelInfo, clock: Clock) -> str:
     Raises:
         BackendError: The server can't.
     """
-    loaded_as = asdict(info.loaded_as)
-    chosen = {name: value for name, value in loaded_as.items() if value is not None}
-    return await _made(node, {"model": info.key, **chosen}, clock)
+    return await _made(node, info.key, info.loaded_as, clock)
 
 
 async def unload_copy(node: Node, name: str) -> None:
@@ -146,8 +140,7 @@ async def unload_copy(node: Node, name: str) -> None:
     Raises:
         BackendError: The server can't.
     """
-    await _post(node, "/api/v1/models/unload", {"instance_id": name}, _UNLOAD_LIMIT_S)
-    await node.refresh()
+    await _unload_instances(node, (name,))
 
 
 def look_while_asking(
@@ -173,22 +166,13 @@ def look_while_asking(
     """
 
     async def look() -> None:
-        await _look_for_loaded(node, model, clock, has_text)
+        while not node.has_loaded(model) and not has_text.is_set():
+            with contextlib.suppress(TimeoutError):
+                await within(clock, has_text.wait(), LOADING_LOOK_S)
+            await node.refresh()
         end_loading()
 
     return asyncio.create_task(look())
-
-
-async def _look_for_loaded(node: Node, model: str, clock: Clock, has_text: asyncio.Event) -> None:
-    while not node.has_loaded(model) and not has_text.is_set():
-        with contextlib.suppress(TimeoutError):
-            await within(clock, wait_for(has_text), LOADING_LOOK_S)
-        await node.refresh()
-
-
-async def wait_for(event: asyncio.Event) -> None:
-    """Wait until an event is set."""
-    await event.wait()
 
 
 async def unload(node: Node, key: str) -> None:
@@ -202,13 +186,13 @@ async def unload(node: Node, key: str) -> None:
     info = node.model(key)
     if info is None or not info.is_loaded:
         raise errors.NothingToUnloadError
-    await _unload_instances(node, info)
+    await _unload_instances(node, info.instance_ids)
+
+
+async def _unload_instances(node: Node, names: Sequence[str]) -> None:
+    for name in names:
+        await _post(node, "/api/v1/models/unload", {"instance_id": name}, _UNLOAD_LIMIT_S)
     await node.refresh()
-
-
-async def _unload_instances(node: Node, info: ModelInfo) -> None:
-    for instance in info.instance_ids:
-        await _post(node, "/api/v1/models/unload", {"instance_id": instance}, _UNLOAD_LIMIT_S)
 
 
 async def _post(node: Node, path: str, body: dict[str, Any], limit_s: float) -> object:

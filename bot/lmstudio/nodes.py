@@ -52,7 +52,7 @@ async def watch_server(
             backoff_s = min(backoff_s * 2, LONGEST_BACKOFF_S)
         look_again.clear()
         with contextlib.suppress(TimeoutError):
-            await within(clock, _wait(look_again), delay_s)
+            await within(clock, look_again.wait(), delay_s)
             backoff_s = FIRST_BACKOFF_S
 
 
@@ -62,10 +62,6 @@ async def _answers(probe: Callable[[], Awaitable[bool]]) -> bool:
     except Exception:  # noqa: BLE001 - the seam of the loop: without it a server is lost for good
         _log.exception("looking at a server failed")
         return False
-
-
-async def _wait(event: asyncio.Event) -> None:
-    await event.wait()
 
 
 _MAX_LEARNED: Final = 64
@@ -146,7 +142,7 @@ class Node:
         self._on_loading = on_loading
         self._left_loads: dict[str, tuple[float, Callable[[], None]]] = {}
         self._learned: Recent[str, LearnedCapabilities] = Recent(_MAX_LEARNED)
-        self._in_flight: dict[str, int] = {}
+        self._in_flight: Counter[str] = Counter()
         self.alone = asyncio.Lock()
         self._refreshing = asyncio.Lock()
         self._looked_at_s = -math.inf
@@ -167,11 +163,11 @@ class Node:
     @property
     def in_flight(self) -> int:
         """Requests running here."""
-        return sum(self._in_flight.values())
+        return self._in_flight.total()
 
     def runs(self, name: str) -> int:
         """Return how many requests run that named a copy so."""
-        return self._in_flight.get(name, 0)
+        return self._in_flight[name]
 
     @property
     def is_usable(self) -> bool:
@@ -272,9 +268,9 @@ class Node:
         """Return the copy of a model to use: the preferred if it has room, or the least busy."""
         copies = [one for one in self.instances if one.key == key]
         for copy in copies:
-            if copy.id == preferred and self._in_flight.get(copy.id, 0) < copy.parallel:
+            if copy.id == preferred and self._in_flight[copy.id] < copy.parallel:
                 return copy
-        return min(copies, key=lambda c: self._in_flight.get(c.id, 0) / c.parallel, default=None)
+        return min(copies, key=lambda c: self._in_flight[c.id] / c.parallel, default=None)
 
     def begin_loading(self, key: str, before: datetime | None = None) -> Callable[[], None]:
         """Note that a model is being loaded; what is returned is to be called when that is over.
@@ -344,7 +340,7 @@ class Node:
     @contextmanager
     def running(self, name: str, cause: Cause | None) -> Iterator[None]:
         """Count a request while it runs, and note how it failed; ``None`` for no question's."""
-        self._in_flight[name] = self._in_flight.get(name, 0) + 1
+        self._in_flight[name] += 1
         self.idle.clear()
         self.circuit.begin()
         try:

@@ -8,8 +8,9 @@ budget.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
@@ -204,52 +205,35 @@ _REMEDIES: Final[tuple[tuple[type[BackendError], str, _Remedy], ...]] = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rule:
-    """How a failure is tried again.
-
-    Attributes:
-        delays_s: Seconds before each retry, without jitter; their number bounds the retries.
-    """
-
-    delays_s: tuple[float, ...]
-
-
-_NEVER: Final = Rule(())
-_RULES: Final[tuple[tuple[type[BackendError], Rule], ...]] = (
-    (
-        errors.BackendUnavailableError,
-        Rule((1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0, 30.0)),
-    ),
-    (errors.DisconnectedError, Rule((0.0,))),
-    (errors.ModelUnloadedError, Rule((1.5, 4.0))),
-    (errors.ModelCrashedError, Rule((3.0, 8.0))),
-    (errors.PoolFullError, Rule((1.0, 3.0))),
-    (errors.ComputeError, Rule((2.0,))),
-    (errors.OutputParserError, Rule((0.5,))),
-    (errors.ChannelError, Rule((2.0,))),
-    (errors.ServerFaultError, Rule((2.0, 4.0))),
-    (errors.BusyError, Rule((2.0, 5.0, 10.0))),
-    (errors.TruncatedStreamError, Rule((1.0,))),
-    (errors.BadResponseError, Rule((1.0,))),
-)
-"""Seconds; after the advice that LM Studio's own users give for each failure. What isn't listed
-isn't retried: it would fail again, or the server has taken the prompt and is still at it."""
+_DELAYS_S: Final[dict[type[BackendError], tuple[float, ...]]] = {
+    errors.BackendUnavailableError: (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0, 30.0),
+    errors.DisconnectedError: (0.0,),
+    errors.ModelUnloadedError: (1.5, 4.0),
+    errors.ModelCrashedError: (3.0, 8.0),
+    errors.PoolFullError: (1.0, 3.0),
+    errors.ComputeError: (2.0,),
+    errors.OutputParserError: (0.5,),
+    errors.ChannelError: (2.0,),
+    errors.ServerFaultError: (2.0, 4.0),
+    errors.BusyError: (2.0, 5.0, 10.0),
+    errors.TruncatedStreamError: (1.0,),
+    errors.BadResponseError: (1.0,),
+}
+"""Seconds before each retry of a kind of failure, without jitter, after the advice that LM Studio's own users
+give. What isn't listed isn't retried: it would fail again, or the server has taken the prompt and is still
+at it."""
 
 _LONGEST_RETRY_AFTER_S: Final = 30.0
 _JITTER: Final = 0.25
 
 
-def rule_for(error: BaseException | None) -> Rule:
-    """Return how a failure is tried again."""
-    for kind, rule in _RULES:
-        if isinstance(error, kind):
-            return rule
-    return _NEVER
+def _kind_of(error: BaseException | None) -> type[BackendError] | None:
+    """Return the kind of failure whose retries an error counts among; ``None`` where it isn't retried."""
+    return next((kind for kind in _DELAYS_S if isinstance(error, kind)), None)
 
 
 class Retries:
-    """One question's retries; a rule counts the tries of its own kind of failure."""
+    """One question's retries; each kind of failure has its own count."""
 
     def __init__(self, *, attempts: int, budget_s: float) -> None:
         """Start a question's budget.
@@ -259,9 +243,9 @@ class Retries:
             budget_s: Time that all waiting between tries may take together, in seconds.
         """
         self._left_s = budget_s
-        self._used: dict[Rule, int] = {}
+        self._used: Counter[type[BackendError] | None] = Counter()
         policy = Retrying(
-            retry=retry_if_exception(self._is_left),
+            retry=retry_if_exception(lambda error: bool(self._delays_left_s(error))),
             wait=self._delay_s,
             stop=lambda state: (
                 state.attempt_number > attempts or state.upcoming_sleep > self._left_s
@@ -282,19 +266,17 @@ class Retries:
         state.set_exception((type(failure), failure, failure.__traceback__))
         self._attempt = next(self._attempts)
         delay_s = state.upcoming_sleep
-        rule = rule_for(failure)
-        self._used[rule] = self._used.get(rule, 0) + 1
+        self._used[_kind_of(failure)] += 1
         self._left_s -= delay_s
         return delay_s
 
-    def _is_left(self, error: BaseException) -> bool:
-        rule = rule_for(error)
-        return self._used.get(rule, 0) < len(rule.delays_s)
+    def _delays_left_s(self, error: BaseException | None) -> tuple[float, ...]:
+        kind = _kind_of(error)
+        return () if kind is None else _DELAYS_S[kind][self._used[kind] :]
 
     def _delay_s(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome is not None else None
-        rule = rule_for(error)
-        delay_s = rule.delays_s[self._used.get(rule, 0)]
+        delay_s = self._delays_left_s(error)[0]
         if isinstance(error, errors.BusyError) and error.retry_after_s is not None:
             delay_s = max(delay_s, min(error.retry_after_s, _LONGEST_RETRY_AFTER_S))
         return delay_s * (1 + _JITTER * random.random())  # noqa: S311 - jitter, not a secret

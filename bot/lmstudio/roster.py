@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
 from typing import Final
 
 from bot.core.clock import Clock
@@ -160,7 +159,7 @@ class Roster:
             self._leaving.start(waker.close(), name="another wakes it")
         if wanted is None:
             return replace(member, waker=None)
-        waker = Waker(wanted, self._clock, partial(_is_up, node), node.look_again)
+        waker = Waker(wanted, self._clock, lambda: node.is_up is True, node.look_again)
         member.stack.push_async_callback(waker.close)
         return replace(member, waker=waker)
 
@@ -384,7 +383,3 @@ def _saved_loads(stored: object) -> Iterator[tuple[str, str, float, float | None
 def _texts(stored: object, name: str) -> list[str]:
     values = stored.get(name) if isinstance(stored, dict) else None
     return [each for each in values if isinstance(each, str)] if isinstance(values, list) else []
-
-
-def _is_up(node: Node) -> bool:
-    return node.is_up is True

@@ -111,11 +111,6 @@ def may_go_on(error: BackendError) -> bool:
     return error.can_retry and not isinstance(error, errors.TotalTimeoutError)
 
 
-def reason_of(decoder: CompletionDecoder) -> FinishReason:
-    """Return why a whole answer ended."""
-    return _REASONS.get(decoder.finish_reason or "", FinishReason.STOP)
-
-
 def findings(
     node: Node, info: ModelInfo | None, plan: Plan, decoder: CompletionDecoder, instance: str
 ) -> list[str]:
@@ -323,7 +318,7 @@ class Run:
             if "alone" in self._plan.tried:
                 await stack.enter_async_context(node.alone)
                 with contextlib.suppress(TimeoutError):
-                    await within(self._clock, loading.wait_for(node.idle), _POOL_WAIT_S)
+                    await within(self._clock, node.idle.wait(), _POOL_WAIT_S)
             if node.catalogue is None:
                 await node.refresh()
             self._refuse_ambiguity(node)
@@ -466,8 +461,9 @@ class Run:
         decoder, first_at_s = ask.exchange.decoder, ask.exchange.first_text_at_s
         info = ask.node.model(ask.plan.model)
         context_tokens = info.context_tokens if info is not None else None
+        reason = _REASONS.get(decoder.finish_reason or "", FinishReason.STOP)
         return Completed(
-            reason=FinishReason.INTERRUPTED if failure else reason_of(decoder),
+            reason=FinishReason.INTERRUPTED if failure else reason,
             model=decoder.model,
             usage=decoder.usage,
             remarks=(*ask.plan.remarks, *findings(ask.node, info, ask.plan, decoder, ask.instance)),
@@ -518,7 +514,7 @@ class Run:
     async def _wait_for_loading(self, running: asyncio.Event) -> None:
         left_s = self._total_at_s - self._clock.monotonic()
         try:
-            await within(self._clock, loading.wait_for(running), left_s)
+            await within(self._clock, running.wait(), left_s)
         except TimeoutError:
             raise errors.TotalTimeoutError from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -207,7 +207,7 @@ class Privacy:
             held.changes = len(await self._settings.changes_by(who.person_id))
         elif who.guild_id is not None:
             held.settings = len(self._settings.set_in(who.guild_id))
-        async for entries in self._entries(who):
+        async for entries in self.kept.of(who):
             for entry in entries:
                 held.questions += 1
                 held.thinking += bool(entry.thinking)
@@ -230,7 +230,7 @@ class Privacy:
         """
         head = await self._head(who)
         export = Export({**head, "summaries": await self._summed_up(who, may_read)})
-        async for entries in self._entries(who):
+        async for entries in self.kept.of(who):
             for entry in entries:
                 is_readable = who.person_id or may_read(entry.question.place.channel_id)
                 if is_readable and len(export.parts) < MOST_PARTS:
@@ -296,14 +296,12 @@ class Privacy:
     async def _delete_stored(self, who: Subject) -> int:
         await self._summaries.delete(who)
         await self._forget_dms(who)
+        count = await self.kept.forget(who)
         if who.person_id is not None:
-            count = await self.kept.forget_person(who.person_id)
             await self._settings.forget_author(who.person_id)
-            return count
-        guild_id = who.guild_id or GuildId(0)
-        count = await self.kept.forget_guild(guild_id)
-        await self._settings.forget_guild(guild_id)
-        await self._models.forget(guild_id)
+        elif who.guild_id is not None:
+            await self._settings.forget_guild(who.guild_id)
+            await self._models.forget(who.guild_id)
         return count
 
     async def _forget_dms(self, who: Subject) -> None:
@@ -312,7 +310,7 @@ class Privacy:
             return
         channels = {
             entry.question.place.channel_id
-            async for entries in self._entries(who)
+            async for entries in self.kept.of(who)
             for entry in entries
             if entry.question.place.kind is PlaceKind.DM
             and entry.question.asker.id == who.person_id
@@ -360,11 +358,6 @@ class Privacy:
             _log.info(
                 "server %d was left: %s deleted", guild_id, counted(done.questions, "question")
             )
-
-    def _entries(self, who: Subject) -> AsyncGenerator[Sequence[JournalEntry], None]:
-        if who.person_id is not None:
-            return self.kept.of_person(who.person_id)
-        return self.kept.of_guild(who.guild_id or GuildId(0))
 
 
 def _written_by(who: Subject) -> Callable[[IncomingMessage], bool]:

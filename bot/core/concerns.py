@@ -40,11 +40,16 @@ class Subject:
     person_id: UserId | None = None
     guild_id: GuildId | None = None
 
-    def has_question(self, question: Question) -> bool:
-        """Return whether a question is theirs, or counts for them."""
+    def has_words_in(self, question: Question) -> bool:
+        """Return whether a question holds a person's words, or was asked in the server."""
         if self.person_id is None:
             return question.place.guild_id == self.guild_id
-        return holds_words_of(question, self.person_id) or question.counts_for == self.person_id
+        return holds_words_of(question, self.person_id)
+
+    def has_question(self, question: Question) -> bool:
+        """Return whether a question is theirs, or counts for them."""
+        counts = self.person_id is not None and question.counts_for == self.person_id
+        return counts or self.has_words_in(question)
 
     def has_message(self, message: IncomingMessage) -> bool:
         """Return whether a message is theirs, or names them."""

@@ -425,9 +425,9 @@ class FairQueue:
         """Drop tags that no longer matter, now and then."""
         limit = 4 * self._max_total + 64
         if len(self._person_tags) > limit:
-            self._person_tags = _waiting_only(self._person_tags, self._queues.keys())
+            self._person_tags = {key: self._person_tags[key] for key in self._queues}
         if len(self._channel_tags) > limit:
-            self._channel_tags = _waiting_only(self._channel_tags, self._channel_counts.keys())
+            self._channel_tags = {key: self._channel_tags[key] for key in self._channel_counts}
 
     def _changed(self) -> None:
         self._known = []
@@ -459,7 +459,3 @@ class FairQueue:
             first[person] = follower
             place = tags[person], channels[follower.channel], follower.key, person
             heapq.heapreplace(heap, place)
-
-
-def _waiting_only(tags: dict[int, float], waiting: object) -> dict[int, float]:
-    return {key: tag for key, tag in tags.items() if key in waiting}  # type: ignore[operator]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -207,19 +207,16 @@ def looks_damaged(engine: Engine) -> bool:
 
 def reclaim(engine: Engine) -> bool:
     """Give some of an SQLite file's free pages back; return whether many are left."""
-    connection = engine.raw_connection()
-    try:
-        cursor = connection.cursor()
-        free = cursor.execute("PRAGMA freelist_count").fetchall()[0][0]
-        if free <= FREE_PAGES or not cursor.execute("PRAGMA auto_vacuum").fetchall()[0][0]:
-            return False
-        # The driver's ``execute`` takes one step of a statement without columns: one page.
-        cursor.executescript(f"PRAGMA incremental_vacuum({RECLAIM_PAGES})")
-        return bool(free - RECLAIM_PAGES > FREE_PAGES)
-    except sqlite3.Error:  # locked or failing: the next look may succeed
-        return False
-    finally:
-        connection.close()
+    with (
+        suppress(sqlite3.Error),
+        _cursor(engine) as cursor,
+    ):  # locked or failing: the next may succeed
+        free = _value(cursor, "freelist_count")
+        if free > FREE_PAGES and _value(cursor, "auto_vacuum"):
+            # The driver's ``execute`` takes one step of a statement without columns: one page.
+            cursor.executescript(f"PRAGMA incremental_vacuum({RECLAIM_PAGES})")
+            return free - RECLAIM_PAGES > FREE_PAGES
+    return False
 
 
 def rewrite_small(engine: Engine) -> None:
@@ -229,16 +226,12 @@ def rewrite_small(engine: Engine) -> None:
     """
     if engine.dialect.name != "sqlite":
         return
-    connection = engine.raw_connection()
-    try:
-        cursor = connection.cursor()
+    with _cursor(engine) as cursor:
         is_shrinkable = _value(cursor, "auto_vacuum")
         if (is_shrinkable and _is_clean(cursor)) or _value(cursor, "page_count") > REWRITTEN_PAGES:
             return
         with suppress(sqlite3.Error):  # no room, or read-only: another start may do it
             _rewrite(cursor)
-    finally:
-        connection.close()
 
 
 def overwrite_deleted(engine: Engine) -> bool:
@@ -254,16 +247,21 @@ def overwrite_deleted(engine: Engine) -> bool:
     """
     if engine.dialect.name != "sqlite":
         return True
-    connection = engine.raw_connection()
     try:
-        cursor = connection.cursor()
-        if not _is_clean(cursor):
-            _rewrite(cursor)
-        busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]
+        with _cursor(engine) as cursor:
+            if not _is_clean(cursor):
+                _rewrite(cursor)
+            return not _value(cursor, "wal_checkpoint(TRUNCATE)")  # whether others held it up
     except sqlite3.Error as exc:
         raise StoreError(f"the file can't be rewritten: {cause(exc)}") from exc
-    else:
-        return not busy
+
+
+@contextmanager
+def _cursor(engine: Engine) -> Iterator[Any]:
+    """Lend the driver's own cursor, outside of SQLAlchemy's transactions."""
+    connection = engine.raw_connection()
+    try:
+        yield connection.cursor()
     finally:
         connection.close()
 

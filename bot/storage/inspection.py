@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sqlalchemy import select, text
+from sqlalchemy import Executable, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.storage import engine as engines
@@ -43,16 +43,7 @@ def is_newer(path: Path) -> bool:
 
     Revisions are numbers of four digits, so their order is that of their text.
     """
-    for engine in engines.build_readers(path, is_shared=True):
-        try:
-            with engine.connect() as connection:
-                query = text("SELECT version_num FROM alembic_version")
-                return str(connection.execute(query).scalar() or "") > HEAD
-        except SQLAlchemyError:
-            continue
-        finally:
-            engine.dispose()
-    return False
+    return str(_read(path, text("SELECT version_num FROM alembic_version")) or "") > HEAD
 
 
 def state_of(path: Path, key: str) -> object:
@@ -61,15 +52,20 @@ def state_of(path: Path, key: str) -> object:
         is_empty = not path.is_file() or path.stat().st_size == 0
     except OSError:
         return None
-    if is_empty:
+    stored = None if is_empty else _read(path, select(state.c.value).where(state.c.key == key))
+    try:
+        return json.loads(str(stored)) if stored else None
+    except ValueError:
         return None
+
+
+def _read(path: Path, query: Executable) -> object:
+    """Return the one value that a query finds in a file; ``None`` for none, and where it can't be read."""
     for engine in engines.build_readers(path, is_shared=True):
         try:
             with engine.connect() as connection:
-                query = select(state.c.value).where(state.c.key == key)
-                stored = connection.execute(query).scalar()
-                return json.loads(stored) if stored else None
-        except (SQLAlchemyError, ValueError):
+                return connection.execute(query).scalar()
+        except SQLAlchemyError:
             continue
         finally:
             engine.dispose()

@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, false
 
@@ -31,6 +31,8 @@ from bot.storage.schema import to_ms
 from bot.storage.tidying_sql import Bounds, stored_bytes, tidy
 
 _log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 THINKING_BYTES: Final = 16_384
 """Longest stored thinking, in bytes of UTF-8; longer thinking keeps its beginning and its end."""
@@ -325,11 +327,7 @@ class SqlJournal:
     async def own_lines_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, str | None]:
         """Return the recorded own lines of the answers that posted messages belong to."""
         wanted = set(message_ids)
-        found: dict[MessageId, str | None] = {}
-        with suppress(StoreError):
-            found.update(
-                await self._database.read(lambda c: journal_sql.load_own_lines(c, sorted(wanted)))
-            )
+        found = await self._stored_of(lambda c: journal_sql.load_own_lines(c, sorted(wanted)))
         for entry in self._open.values():
             found.update(dict.fromkeys(wanted.intersection(entry.posted), entry.own_lines))
         return found
@@ -351,11 +349,7 @@ class SqlJournal:
     async def counts_of(self, message_ids: Sequence[MessageId]) -> dict[MessageId, PromptCount]:
         """Return the counts of the answers that posted messages belong to, where there are any."""
         wanted = set(message_ids)
-        found: dict[MessageId, PromptCount] = {}
-        with suppress(StoreError):
-            found.update(
-                await self._database.read(lambda c: journal_sql.load_counts(c, sorted(wanted)))
-            )
+        found = await self._stored_of(lambda c: journal_sql.load_counts(c, sorted(wanted)))
         for entry in self._open.values():
             for message_id in wanted.intersection(entry.posted):
                 found.pop(message_id, None)
@@ -365,16 +359,21 @@ class SqlJournal:
 
     async def askers(self, message_ids: Sequence[MessageId]) -> dict[MessageId, Person]:
         """Return who asked in messages; those that asked nothing are left out."""
-        found: dict[MessageId, Person] = {}
-        with suppress(StoreError):
-            found.update(
-                await self._database.read(lambda c: journal_sql.load_askers(c, message_ids))
-            )
+        found = await self._stored_of(lambda c: journal_sql.load_askers(c, message_ids))
         for message_id in message_ids:
             entry = self._open.get(QuestionId(message_id))
             if entry is not None:
                 found[message_id] = entry.question.asker
         return found
+
+    async def _stored_of(
+        self, look: Callable[[Connection], dict[MessageId, _T]]
+    ) -> dict[MessageId, _T]:
+        """Return what is stored of messages; nothing where the database fails."""
+        try:
+            return await self._database.read(look)
+        except StoreError:
+            return {}
 
     def forget(self, concerns: Callable[[Question], bool]) -> None:
         """Drop questions from memory; what is still under way for them stores them no more."""

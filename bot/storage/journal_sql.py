@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, literal_column, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    delete,
+    func,
+    literal_column,
+    select,
+)
 
 from bot.core.domain import ChannelId, MessageId, Person, PromptCount, QuestionId
 from bot.core.ports import JournalEntry, Outcome, QuestionState
-from bot.storage.question_codec import encode_question, load_question
+from bot.storage.question_codec import encode, load_question
 from bot.storage.schema import (
     asking_messages,
     channels,
@@ -103,14 +113,16 @@ def load_entry(connection: Connection, question_id: QuestionId) -> JournalEntry 
 
 def load_entry_of_message(connection: Connection, message_id: MessageId) -> JournalEntry | None:
     """Return the entry that a posted message belongs to."""
-    query = select(posted_messages.c.question_id).where(posted_messages.c.message_id == message_id)
-    question_id = connection.execute(query).scalar()
-    return None if question_id is None else load_entry(connection, QuestionId(question_id))
+    return _entry_by(connection, posted_messages, message_id)
 
 
 def load_newest_asked_in(connection: Connection, message_id: MessageId) -> JournalEntry | None:
     """Return the entry of the question that was asked last in a message."""
-    query = select(asking_messages.c.question_id).where(asking_messages.c.message_id == message_id)
+    return _entry_by(connection, asking_messages, message_id)
+
+
+def _entry_by(connection: Connection, table: Table, message_id: MessageId) -> JournalEntry | None:
+    query = select(table.c.question_id).where(table.c.message_id == message_id)
     question_id = connection.execute(query).scalar()
     return None if question_id is None else load_entry(connection, QuestionId(question_id))
 
@@ -119,11 +131,8 @@ def load_own_lines(
     connection: Connection, message_ids: Sequence[MessageId]
 ) -> dict[MessageId, str | None]:
     """Return the own lines of the entries that posted messages belong to; unknown ones are left out."""
-    query = select(posted_messages.c.message_id, questions.c.chunks).join(
-        questions, questions.c.id == posted_messages.c.question_id
-    )
-    rows = connection.execute(query.where(posted_messages.c.message_id.in_(message_ids)))
-    return {MessageId(row.message_id): _texts(row.chunks)[1] for row in rows}
+    found = _of_posted(connection, questions.c.chunks, message_ids)
+    return {message_id: _texts(chunks)[1] for message_id, chunks in found}
 
 
 def load_notices(connection: Connection, message_ids: Sequence[MessageId]) -> set[MessageId]:
@@ -141,13 +150,20 @@ def load_counts(
     connection: Connection, message_ids: Sequence[MessageId]
 ) -> dict[MessageId, PromptCount]:
     """Return the counts of the entries that posted messages belong to; unknown ones are left out."""
-    query = select(posted_messages.c.message_id, questions.c.prompt_count).join(
+    found = _of_posted(connection, questions.c.prompt_count, message_ids)
+    counts = ((message_id, _count(stored)) for message_id, stored in found)
+    return {message_id: count for message_id, count in counts if count is not None}
+
+
+def _of_posted(
+    connection: Connection, column: Column[Any], message_ids: Sequence[MessageId]
+) -> Iterator[tuple[MessageId, Any]]:
+    """Yield posted messages with a column of the question that each answers."""
+    query = select(posted_messages.c.message_id, column).join(
         questions, questions.c.id == posted_messages.c.question_id
     )
-    is_wanted = posted_messages.c.message_id.in_(message_ids)
-    rows = connection.execute(query.where(is_wanted, questions.c.prompt_count.is_not(None)))
-    found = {MessageId(row.message_id): _count(row.prompt_count) for row in rows}
-    return {message_id: count for message_id, count in found.items() if count is not None}
+    for row in connection.execute(query.where(posted_messages.c.message_id.in_(message_ids))):
+        yield MessageId(row[0]), row[1]
 
 
 def load_askers(
@@ -207,7 +223,7 @@ def load_channels(connection: Connection, limit: int) -> dict[ChannelId, Message
 def _values(connection: Connection, entry: JournalEntry) -> dict[str, Any]:
     question = entry.question
     texts = {
-        "question": dump_json(encode_question(question), connection),
+        "question": dump_json(encode(question), connection),
         "chunks": dump_json({"texts": entry.chunks, "chrome": entry.own_lines}, connection),
         "thinking": dump_json(entry.thinking, connection),
         "details": dump_json(entry.details, connection),

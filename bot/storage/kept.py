@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection, delete, select
 
 from bot.core.clock import Clock
-from bot.core.concerns import Subject, holds_words_of
+from bot.core.concerns import Subject
 from bot.core.domain import GuildId, UserId
 from bot.core.errors import StoreError
 from bot.core.ports import JournalEntry
@@ -21,8 +22,6 @@ from bot.storage.postgres import News, announce
 from bot.storage.schema import departures, from_ms, opt_outs, to_ms, upsert
 
 _log = logging.getLogger(__name__)
-
-Look = Callable[[Connection, int], kept_sql.Batch]
 
 FAILING: Final = "the database can't be written at the moment"
 
@@ -58,43 +57,25 @@ class KeptData:
 
     # Questions
 
-    async def of_person(self, person_id: UserId) -> AsyncGenerator[Sequence[JournalEntry], None]:
-        """Yield the stored questions that hold a person's words, some at a time, oldest first.
+    async def of(self, who: Subject) -> AsyncGenerator[Sequence[JournalEntry], None]:
+        """Yield the stored questions that hold a person's words, or were asked in a server.
+
+        Some come at a time, the oldest first.
 
         Raises:
             StoreError: The database failed.
         """
-        async for entries in self._walk(
-            lambda c, after_id: kept_sql.entries_of_person(c, person_id, after_id)
-        ):
-            yield entries
-
-    async def of_guild(self, guild_id: GuildId) -> AsyncGenerator[Sequence[JournalEntry], None]:
-        """Yield the stored questions of a server, as ``of_person``.
-
-        Raises:
-            StoreError: The database failed.
-        """
-        async for entries in self._walk(
-            lambda c, after_id: kept_sql.entries_of_guild(c, guild_id, after_id)
-        ):
-            yield entries
-
-    async def _walk(self, look: Look) -> AsyncGenerator[Sequence[JournalEntry], None]:
         after_id: int | None = 0
         while after_id is not None:
-            step = await self._database.read(_at(look, after_id))
+            look = partial(kept_sql.entries_of, who=who, after_id=after_id)
+            step = await self._database.read(look)
             if step.entries:
                 yield step.entries
             after_id = step.last_id
 
     def forget_open(self, who: Subject) -> None:
         """Forget open questions in memory, which another process deletes."""
-        person_id = who.person_id
-        if person_id is None:
-            self._journal.forget(lambda question: question.place.guild_id == who.guild_id)
-        else:
-            self._journal.forget(lambda question: holds_words_of(question, person_id))
+        self._journal.forget(who.has_words_in)
 
     async def reload(self) -> None:
         """Take over what other processes have stored since.
@@ -104,39 +85,23 @@ class KeptData:
         """
         await self._database.read(self._load)
 
-    async def forget_person(self, person_id: UserId) -> int:
-        """Delete a person's questions, and their name in those of others; return how many.
+    async def forget(self, who: Subject) -> int:
+        """Delete a person's or server's questions, and a person's name in others'; return how many.
 
         Raises:
             StoreError: The database failed; some may be deleted.
         """
-        return await self._forget(
-            lambda c, after_id: kept_sql.forget_person(c, person_id, after_id),
-            lambda question: holds_words_of(question, person_id),
-        )
-
-    async def forget_guild(self, guild_id: GuildId) -> int:
-        """Delete a server's questions; return how many.
-
-        Raises:
-            StoreError: The database failed; some may be deleted.
-        """
-        return await self._forget(
-            lambda c, after_id: kept_sql.forget_guild(c, guild_id, after_id),
-            lambda question: question.place.guild_id == guild_id,
-        )
-
-    async def _forget(self, step: Look, concerns: Callable[..., bool]) -> int:
         if self._database.is_degraded:
             raise StoreError(FAILING)
-        self._journal.forget(concerns)
-        deleted, after_id = 0, 0
-        while True:
-            done = await self._database.write(_at(step, after_id))
+        self.forget_open(who)
+        deleted = 0
+        after_id: int | None = 0
+        while after_id is not None:
+            step = partial(kept_sql.forget, who=who, after_id=after_id)
+            done = await self._database.write(step)
             deleted += done.deleted
-            if done.last_id is None:
-                return deleted
             after_id = done.last_id
+        return deleted
 
     async def overwrite_deleted(self) -> bool:
         """See to it that nothing of what was deleted is left in files; ``False`` while that isn't done.
@@ -261,7 +226,3 @@ class KeptData:
             self._load(connection)
 
         await self._database.write(save)
-
-
-def _at(look: Look, after_id: int) -> Callable[[Connection], kept_sql.Batch]:
-    return lambda connection: look(connection, after_id)

@@ -8,11 +8,11 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, select, update
 
-from bot.core.concerns import holds_words_of, without_trace
+from bot.core.concerns import Subject, holds_words_of, without_trace
 from bot.core.domain import GuildId, UserId
 from bot.core.ports import JournalEntry
 from bot.storage.journal_sql import entries_where
-from bot.storage.question_codec import encode_question, load_question
+from bot.storage.question_codec import encode, load_question
 from bot.storage.schema import dump_json, questions, setting_changes, settings, summaries
 from bot.storage.tidying_sql import delete_questions
 
@@ -35,29 +35,34 @@ class Batch:
     deleted: int = 0
 
 
-def entries_of_person(connection: Connection, person_id: UserId, after_id: int) -> Batch:
-    """Return the next questions that hold a person's words."""
+def entries_of(connection: Connection, who: Subject, after_id: int) -> Batch:
+    """Return the next questions that hold a person's words, or were asked in a server."""
     window, last_id = _window(connection, after_id)
-    found = entries_where(connection, *window, _names(person_id))
-    own = [entry for entry in found if holds_words_of(entry.question, person_id)]
-    return Batch(last_id, own)
+    found = entries_where(connection, *window, _may_concern(who))
+    return Batch(last_id, [entry for entry in found if who.has_words_in(entry.question)])
 
 
-def entries_of_guild(connection: Connection, guild_id: GuildId, after_id: int) -> Batch:
-    """Return the next questions that were asked in a server."""
+def forget(connection: Connection, who: Subject, after_id: int) -> Batch:
+    """Delete the next of these questions, and a person's name from those of others."""
     window, last_id = _window(connection, after_id)
-    return Batch(last_id, entries_where(connection, *window, questions.c.guild_id == guild_id))
+    conditions = (*window, _may_concern(who))
+    if who.person_id is None:
+        ids = connection.execute(select(questions.c.id).where(*conditions)).scalars().all()
+    else:
+        ids = _without_trace(connection, who.person_id, conditions)
+    return Batch(last_id, deleted=delete_questions(connection, ids))
 
 
-def forget_person(connection: Connection, person_id: UserId, after_id: int) -> Batch:
-    """Delete the next questions that hold a person's words, and their name from those of others.
+def _without_trace(
+    connection: Connection, person_id: UserId, conditions: Sequence[ColumnElement[bool]]
+) -> Sequence[int]:
+    """Take a person's name from others' questions; return those with words of theirs.
 
-    One that can't be read and has their number in it is deleted, too.
+    One that can't be read and has their number in it is among these, too.
     """
-    window, last_id = _window(connection, after_id)
     query = select(questions.c.id, questions.c.question, questions.c.asker_id)
     own: list[int] = []
-    for row in connection.execute(query.where(*window, _names(person_id))).all():
+    for row in connection.execute(query.where(*conditions)).all():
         try:
             question = load_question(row.question)
         except ValueError:
@@ -68,20 +73,10 @@ def forget_person(connection: Connection, person_id: UserId, after_id: int) -> B
             continue
         left = without_trace(question, person_id)
         if left != question:
-            stored = dump_json(encode_question(left), connection)
+            stored = dump_json(encode(left), connection)
             values = {"question": stored, "asker_id": left.counts_for}
             connection.execute(update(questions).where(questions.c.id == row.id).values(values))
-    delete_questions(connection, own)
-    return Batch(last_id, deleted=len(own))
-
-
-def forget_guild(connection: Connection, guild_id: GuildId, after_id: int) -> Batch:
-    """Delete the next questions that were asked in a server."""
-    window, last_id = _window(connection, after_id)
-    query = select(questions.c.id).where(*window, questions.c.guild_id == guild_id)
-    ids = connection.execute(query).scalars().all()
-    delete_questions(connection, ids)
-    return Batch(last_id, deleted=len(ids))
+    return own
 
 
 def guilds_known(connection: Connection) -> set[GuildId]:
@@ -94,9 +89,11 @@ def guilds_known(connection: Connection) -> set[GuildId]:
     return found
 
 
-def _names(person_id: UserId) -> ColumnElement[bool]:
-    """Match questions whose stored form has a person's number in it, wherever."""
-    return questions.c.question.contains(str(person_id))
+def _may_concern(who: Subject) -> ColumnElement[bool]:
+    """Match a server's questions, or those whose stored form has a person's number in it, wherever."""
+    if who.person_id is None:
+        return questions.c.guild_id == who.guild_id
+    return questions.c.question.contains(str(who.person_id))
 
 
 def _window(

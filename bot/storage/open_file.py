@@ -20,7 +20,7 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from bot.storage.engine import create_private_file
+from bot.storage.engine import create_private_file, log_of
 from bot.storage.log_file import LONGEST_BYTES, indexed, read_log
 
 KEPT: Final = (
@@ -64,12 +64,12 @@ class OpenFile:
     def opened(self) -> None:
         """Take note of the files as they are: they have just been opened."""
         self._main = _identity(self.path)
-        self._log = _identity(_side(self.path, _LOG))
+        self._log = _identity(log_of(self.path))
         self.wrote()
 
     def wrote(self) -> None:
         """Take note of the log as it is: what was written into it last was ours."""
-        self._log_state = _log_state(_side(self.path, _LOG))
+        self._log_state = _log_state(log_of(self.path))
 
     def closed(self) -> None:
         """Forget them: nothing is open, so nothing can be lost."""
@@ -92,7 +92,7 @@ class OpenFile:
             return Loss.REPLACED
         if self.path.stat().st_size == 0:
             return Loss.EMPTIED
-        log = _identity(_side(self.path, _LOG))
+        log = _identity(log_of(self.path))
         if self._log is None:
             self._log = log
         if log != self._log:
@@ -101,7 +101,7 @@ class OpenFile:
 
     def _is_log_damaged(self) -> bool:
         """Read the log if somebody else has written into it."""
-        log = _side(self.path, _LOG)
+        log = log_of(self.path)
         found = _log_state(log)
         if found == self._log_state:
             return False
@@ -124,7 +124,7 @@ class OpenFile:
                 break
             with suppress(FileNotFoundError):
                 side.replace(_side(target, suffix))
-        return _side(target, _LOG).name
+        return log_of(target).name
 
 
 def rescue(engine: Engine, path: Path) -> Path | None:
@@ -162,10 +162,10 @@ def rescue_without_log(path: Path) -> Path | None:
     """
     target = _new_private(path)
     shutil.copyfile(path, target)
-    log = _side(path, _LOG)
+    log = log_of(path)
     content, (_, in_database) = read_log(log), indexed(_side(path, _INDEX))
     if content.frames > in_database:
-        with log.open("rb") as damaged, _side(target, _LOG).open("wb") as sound:
+        with log.open("rb") as damaged, log_of(target).open("wb") as sound:
             sound.write(damaged.read(content.end))
     try:
         with closing(sqlite3.connect(target)) as connection:

@@ -19,13 +19,25 @@ from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 from bot.core.domain import Question
 
 
-def encode_question(question: Question) -> object:
-    """Return a question as what JSON can hold."""
-    return _encode(question)
+def encode(value: Any) -> Any:  # noqa: ANN401 - whatever a field holds
+    """Return a question, or what a field of it holds, as what JSON can hold."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {str(key): encode(item) for key, item in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(encode(item) for item in value)
+    if isinstance(value, tuple):
+        return [encode(item) for item in value]
+    if is_dataclass(value):
+        return {field.name: encode(getattr(value, field.name)) for field in fields(value)}
+    return value
 
 
 def load_question(stored: str) -> Question:
-    """Read the JSON of what ``encode_question`` gave.
+    """Read the JSON of what ``encode`` gave.
 
     Raises:
         ValueError: It isn't that (damaged, or from a version that wrote another form).
@@ -37,22 +49,6 @@ def load_question(stored: str) -> Question:
     if not isinstance(question, Question):
         raise ValueError("not a stored question")  # noqa: TRY004 - the content is wrong, not a type
     return question
-
-
-def _encode(value: Any) -> Any:  # noqa: ANN401 - whatever a field holds
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return {str(key): _encode(item) for key, item in value.items()}
-    if isinstance(value, frozenset):
-        return sorted(_encode(item) for item in value)
-    if isinstance(value, tuple):
-        return [_encode(item) for item in value]
-    if is_dataclass(value):
-        return {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
-    return value
 
 
 def _decode(kind: Any, data: Any) -> Any:  # noqa: ANN401 - whatever a field's type is

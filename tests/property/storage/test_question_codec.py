@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.core.domain import Person, Question, RoleId, UserId
-from bot.storage.question_codec import encode_question, load_question
+from bot.storage.question_codec import encode, load_question
 from tests.unit.storage.questions import question
 
 
 @given(st.from_type(Question))
 @settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_a_question_comes_back_as_it_was(asked: Question) -> None:
-    stored = json.dumps(encode_question(asked))
+    stored = json.dumps(encode(asked))
     assert stored.isascii()
     assert load_question(stored) == asked
 
@@ -32,18 +32,18 @@ def test_anything_else_is_a_value_error(data: object) -> None:
 
 @given(st.data())
 def test_a_question_with_one_part_replaced_is_refused_or_whole(data: st.DataObject) -> None:
-    parts = json.loads(json.dumps(encode_question(question(1))))
+    parts = json.loads(json.dumps(encode(question(1))))
     name = data.draw(st.sampled_from(sorted(parts)))
     parts[name] = data.draw(st.none() | st.booleans() | st.text() | st.just({}) | st.just([]))
     try:
         loaded = load_question(json.dumps(parts))
     except ValueError:
         return
-    assert load_question(json.dumps(encode_question(loaded))) == loaded
+    assert load_question(json.dumps(encode(loaded))) == loaded
 
 
 def test_a_question_stored_before_a_field_was_added_gets_its_default() -> None:
-    parts = json.loads(json.dumps(encode_question(question(1))))
+    parts = json.loads(json.dumps(encode(question(1))))
     for name in ("joined", "since_id", "fresh"):
         del parts[name]
     assert load_question(json.dumps(parts)) == question(1)

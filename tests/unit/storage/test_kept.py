@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from bot.core.concerns import holds_words_of
+from bot.core.concerns import Subject, holds_words_of
 from bot.core.domain import GuildId, MessageId, Person, Question, QuestionId, UserId
 from bot.core.ports import JournalEntry, Outcome
 from bot.storage.database import Database
@@ -46,7 +46,7 @@ def _bobs(number: int, **fields: object) -> Question:
 
 
 async def _of(kept: KeptData, person: Person) -> list[JournalEntry]:
-    return [entry async for some in kept.of_person(person.id) for entry in some]
+    return [entry async for some in kept.of(Subject(person.id)) for entry in some]
 
 
 async def _rows(database: Database, table: str) -> int:
@@ -73,7 +73,7 @@ async def test_a_persons_questions_are_deleted_and_their_name_from_the_others(
     await _answered(journal, _bobs(3))
     await _answered(journal, replace(_bobs(6), pressed_by=ADA.id))
     await journal.accept(question(5, "waits"))
-    assert await kept.forget_person(ADA.id) == 2
+    assert await kept.forget(Subject(ADA.id)) == 2
     assert await _of(kept, ADA) == []
     assert await journal.pending() == []
     for number in (3, 6):
@@ -91,7 +91,7 @@ async def test_work_that_ends_later_brings_nothing_back(
     database: Database, journal: SqlJournal, kept: KeptData
 ) -> None:
     await journal.accept(question(1, "by Ada"))
-    await kept.forget_person(ADA.id)
+    await kept.forget(Subject(ADA.id))
     await journal.answered(QuestionId(1), ["An answer."])
     await journal.close(QuestionId(1), Outcome.STOPPED)
     assert await _rows(database, "questions") == 0
@@ -104,7 +104,7 @@ async def test_more_questions_than_one_statement_looks_at(
     for number in range(1, 9):
         await _answered(journal, question(number) if number % 2 else _bobs(number))
     assert len(await _of(kept, BOB)) == 4
-    assert await kept.forget_person(ADA.id) == 4
+    assert await kept.forget(Subject(ADA.id)) == 4
     assert await _rows(database, "questions") == 4
 
 
@@ -114,7 +114,7 @@ async def test_a_question_that_cant_be_read_goes_with_the_person_that_it_names(
     await _answered(journal, question(1))
     broken = text(f"""UPDATE questions SET question = '{{"asker": {ADA.id}}}'""")  # noqa: S608
     await database.write(lambda c: c.execute(broken))
-    assert await kept.forget_person(ADA.id) == 1
+    assert await kept.forget(Subject(ADA.id)) == 1
     assert await _rows(database, "questions") == 0
 
 
@@ -128,7 +128,7 @@ async def test_a_servers_data_goes_and_no_other_servers(
     for guild in (HERE, THERE):
         await settings.set(Scope.in_guild(guild), "temperature", "0.5", ADA.id, clock.now())
     assert await kept.guilds() == {HERE, THERE}
-    assert await kept.forget_guild(HERE) == 1
+    assert await kept.forget(Subject(guild_id=HERE)) == 1
     await settings.forget_guild(HERE)
     assert await kept.guilds() == {THERE}
     assert settings.set_in(HERE) == []

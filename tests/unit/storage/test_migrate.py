@@ -24,7 +24,7 @@ from bot.storage.database import open_database
 from bot.storage.engine import build_engine, parse_location
 from bot.storage.journal import SqlJournal
 from bot.storage.migrate import create_at_head, ensure_schema, upgrade
-from bot.storage.question_codec import encode_question
+from bot.storage.question_codec import encode
 from bot.storage.schema import HEAD, insert_new, metadata, state, to_ms, upsert
 from bot.storage.setting_types import Scope
 from bot.storage.settings_store import SettingsStore
@@ -171,7 +171,7 @@ def _kept_before(now_ms: int) -> dict[str, list[dict[str, object]]]:
             "state": status,
             "outcome": outcome,
             "attempts": 1,
-            "question": json.dumps(encode_question(question(number, words))),
+            "question": json.dumps(encode(question(number, words))),
             "chunks": json.dumps([]),
             "thinking": json.dumps("Hm."),
             "details": json.dumps("tiny"),

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from pathlib import Path
 
+from bot.core.concerns import Subject
 from bot.core.domain import QuestionId
 from bot.core.ports import Outcome
 from bot.storage.database import WATCH_S, open_database
@@ -43,7 +44,7 @@ async def test_nothing_of_a_deleted_person_is_left_in_the_file_or_its_log(
         kept = await KeptData.open(database, journal, clock)
         await _talk(journal)
         assert _holding(path)
-        await kept.forget_person(ADA.id)
+        await kept.forget(Subject(ADA.id))
         assert await kept.overwrite_deleted()
         assert _holding(path) == []
         assert await journal.entry(QuestionId(2)) is not None
@@ -81,7 +82,7 @@ async def test_a_log_that_another_program_reads_is_emptied_when_it_has_ended(
         reader = sqlite3.connect(path)
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM questions").fetchall()
-        await kept.forget_person(ADA.id)
+        await kept.forget(Subject(ADA.id))
         assert not await kept.overwrite_deleted()
         assert _holding(path)
         reader.close()

@@ -212,6 +212,19 @@ class Shard:
             params.pop("gateway", None)
 
 
+class SharedState(AutoShardedConnectionState[Any]):
+    """discord.py's state of several shards, which may come one after the other."""
+
+    async def _delay_ready(self) -> None:
+        """Wait until all shards are ready; a shard that comes meanwhile has it begin anew.
+
+        discord.py's own wait, when it is given up, gives up the shards' own waits, too: such a shard
+        would never be ready.
+        """
+        await asyncio.wait(self._ready_tasks.values())
+        await super()._delay_ready()
+
+
 GUILD_READY_TIMEOUT_S = 0.5
 """Seconds of quiet after the last guild before the session counts as ready; discord.py waits 2."""
 FATAL_CLOSE_CODES = {
@@ -307,7 +320,7 @@ class GatewayClient(ClawbotClient):
     def _get_state(self, **options: Any) -> ConnectionState[Any]:  # noqa: ANN401 - the base's
         if self._settings.shards == 1:
             return super()._get_state(**options)
-        return AutoShardedConnectionState(
+        return SharedState(
             dispatch=self.dispatch,
             handlers=self._handlers,
             hooks=self._hooks,
@@ -364,6 +377,8 @@ class GatewayClient(ClawbotClient):
         state._ready_states.pop(number, None)  # noqa: SLF001 - the same
         is_complete = state._ready_tasks.keys() == self._held  # noqa: SLF001 - the same
         if not self.sessions and self._held and is_complete:
+            if state._ready_task is not None:  # noqa: SLF001 - the same
+                state._ready_task.cancel()  # noqa: SLF001 - the same
             state._ready_task = asyncio.create_task(state._delay_ready())  # noqa: SLF001 - the same
 
     @property

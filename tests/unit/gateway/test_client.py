@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
+from operator import eq
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -20,7 +22,7 @@ from bot.gateway.replay import SESSION, left_session
 from bot.ops.metrics import Metrics
 from config.settings import DiscordSettings
 from tests.support.chat import FakeJournal
-from tests.support.clock import FakeClock
+from tests.support.clock import FakeClock, settle
 from tests.support.conversation import FakeSources
 from tests.support.state import FakeState
 
@@ -135,6 +137,29 @@ async def test_all_servers_are_known_once_each_shard_has_told_those_of_its_sessi
     await client.on_shard_ready(1)
     assert client.knows_all()
     assert a_client(clock).knows_all(), "one alone tells of all"
+
+
+async def test_a_shard_that_comes_while_another_learns_its_servers_leaves_that_one_alone(
+    clock: FakeClock,
+) -> None:
+    backfill = Backfill(FakeSources(), FakeJournal(), FakeState(), clock, timedelta(hours=1))
+    source = SimpleNamespace(session_lost=lambda: None)
+    client = a_client(clock, shards=2, state=FakeState(), backfill=backfill, source=source)
+    await client._async_setup_hook()
+    client._split(2)
+    user = {"id": "1", "username": "Clawbot", "discriminator": "0001", "avatar": None}
+    for held in ([0], [0, 1]):
+        client._held, cast("Any", client._connection).shard_ids = frozenset(held), held
+        ready = {"shard": [held[-1], 2], "user": user, "guilds": []}
+        client._connection.parsers["READY"](ready)
+        await settle()  # the wait for its servers, of half a second, has begun
+    async with asyncio.timeout(10):
+        await asyncio.gather(
+            client.wait_for("ready"),
+            *(client.wait_for("shard_ready", check=partial(eq, number)) for number in (0, 1)),
+        )
+    assert client.knows_all()
+    assert client.sessions == 1
 
 
 async def test_work_on_each_event_begins_before_the_next_is_read(

@@ -106,7 +106,8 @@ class MessageSink:
             began with is marked only: it stands in the thread's parent.
         clock: Paces retries.
         call_timeout_s: Bound of one request, in seconds.
-        waiting_mark: What stands on the message from the first typing until the first words.
+        waiting_mark: What stands on the message until the first words.
+        may_be_marked: An earlier run may have put the mark there.
         learn: Told each message as it stands from a reply on, before the gateway tells of it.
     """
 
@@ -119,11 +120,13 @@ class MessageSink:
         *,
         call_timeout_s: float = CALL_TIMEOUT_S,
         waiting_mark: str = "",
+        may_be_marked: bool = False,
         learn: Callable[[MessagePayload], None] = lambda _: None,
     ) -> None:
         self._learn = learn
         self._waiting_mark = waiting_mark
         self._is_marked = False
+        self._may_be_marked = may_be_marked
         self._marking = asyncio.Lock()
         self._client = client
         self._http = client.http
@@ -189,7 +192,6 @@ class MessageSink:
             await self._caller.within_limit(self._http.send_typing(self._channel_id))
         except (discord.HTTPException, discord.RateLimited, *TRANSIENT) as exc:
             raise map_discord_error(exc) from exc
-        await self._mark_waiting()
 
     async def mark(self, emoji: str) -> None:
         """React to the question's message; see ``ReplySink.mark``."""
@@ -201,7 +203,8 @@ class MessageSink:
         """Return whether the bot isn't in the server now, or may not write; see ``ReplySink.is_barred``."""
         return is_barred(self._client, self._guild_id, self._channel_id)
 
-    async def _mark_waiting(self) -> None:
+    async def begin_waiting(self) -> None:
+        """Put the waiting mark on the question's message; see ``ReplySink.begin_waiting``."""
         async with self._marking:
             if self._waiting_mark and not self._is_marked:
                 self._is_marked = True
@@ -222,9 +225,9 @@ class MessageSink:
         async with self._marking:
             mark, asked = self._waiting_mark, self._asked
             self._waiting_mark = ""
-            if not self._is_marked or asked is None:
+            if asked is None or not (self._is_marked or self._may_be_marked):
                 return
-            self._is_marked = False
+            self._is_marked = self._may_be_marked = False
             take_away = self._http.remove_own_reaction(*asked, mark)
             try:
                 await self._caller.within_limit(take_away)
@@ -375,6 +378,9 @@ class InteractionSink:
     async def mark(self, emoji: str) -> None:
         """Do nothing: there is no message to react to."""
 
+    async def begin_waiting(self) -> None:
+        """Do nothing: there is no message to react to."""
+
     async def end_waiting(self) -> None:
         """Do nothing: there is no message to react to."""
 
@@ -480,7 +486,13 @@ def _attachment(file: TextFile | None) -> discord.File:
     return absent
 
 
-def message_sink(client: ClawbotClient, place: Place, reply_to: MessageId | None) -> MessageSink:
+def message_sink(
+    client: ClawbotClient,
+    place: Place,
+    reply_to: MessageId | None,
+    *,
+    may_be_marked: bool = False,
+) -> MessageSink:
     """Return the way into a channel, replying to a message if one is given and stands there."""
     chat = client.services.overrides.effective(place)
     mark = WAITING if chat.waiting_mark else ""
@@ -492,7 +504,15 @@ def message_sink(client: ClawbotClient, place: Place, reply_to: MessageId | None
         if message is not None:
             source.posted(message)
 
-    return MessageSink(client, place, reply_to, clock, waiting_mark=mark, learn=learn)
+    return MessageSink(
+        client,
+        place,
+        reply_to,
+        clock,
+        waiting_mark=mark,
+        may_be_marked=may_be_marked and mark != "",
+        learn=learn,
+    )
 
 
 WAITING: Final = "👀"

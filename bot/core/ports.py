@@ -217,6 +217,10 @@ class ReplySink(Protocol):
         """React to the question's message, where there is one."""
         ...
 
+    async def begin_waiting(self) -> None:
+        """Mark the question's message as waiting, where that is set; a failure is none of the answer's."""
+        ...
+
     async def end_waiting(self) -> None:
         """Take away what marks the question's message as waiting; never raises for Discord."""
         ...

@@ -303,6 +303,10 @@ class Reconciler:
         """Show the typing indicator."""
         await self._sink.typing()
 
+    async def begin_waiting(self) -> None:
+        """Mark the question as waiting."""
+        await self._sink.begin_waiting()
+
     async def replace(self, index: int) -> None:
         """Delete a message that can't be edited any more; those after it move up, the last is new.
 
@@ -776,7 +780,10 @@ class Delivery:
         self._wake.clear()
 
     async def _type(self) -> None:
-        """Keep the channel's typing indicator up until there are words; the pacer shares it among all."""
+        """Keep the channel's typing indicator up until there are words; the pacer shares it among all.
+
+        The mark on the question is its own: each gets it.
+        """
         is_first = True
         while not self._has_words:
             now_s = self._clock.monotonic()
@@ -789,5 +796,7 @@ class Delivery:
                     return
                 except DeliveryError as exc:
                     _log.debug("no typing indicator: %s", exc)
+            if is_first:
+                await self._reconciler.begin_waiting()
             is_first = False
             await self._clock.sleep(max(1.0, self._pacer.typing_in(self._clock.monotonic())))

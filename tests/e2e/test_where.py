@@ -168,6 +168,26 @@ async def test_the_mark_goes_with_words_that_take_the_place_of_what_stands(
     assert len(discord.replies(asked)) == 1
 
 
+async def test_the_marks_of_an_earlier_run_go_where_questions_are_declined(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    bob = discord.add_user("Bob")
+    assert channel.guild is not None
+    channel.guild.add_member(bob)
+    extra = {"CLAWBOT_CHAT__WAITING_MARK": "true"}
+    lm.script(Answer(pause_after=0), Answer(pause_after=0))
+    async with running(settings_for(discord, lm, tmp_path, **extra)):
+        asked = [await who.mention(channel, "Hello?") for who in (ada, bob)]
+        await discord.wait_until(lambda: all("👀" in each.reactions for each in asked))
+        channel.overwrite(channel.guild.everyone, deny="send_messages")
+    assert all("👀" in each.reactions for each in asked)
+    channel.overwrite(channel.guild.everyone)
+    extra["CLAWBOT_DISCORD__BLOCKED_USER_IDS"] = f"{ada.id},{bob.id}"
+    async with running(settings_for(discord, lm, tmp_path, **extra)):
+        await discord.wait_until(lambda: all(discord.replies(each) for each in asked))
+        await discord.wait_until(lambda: not any(each.reactions for each in asked))
+
+
 async def test_a_message_that_goes_on_is_no_longer_marked_as_waiting(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:

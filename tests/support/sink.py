@@ -55,6 +55,7 @@ class FakeSink:
         self.messages: dict[MessageId, FakeMessage] = {}
         self.calls: list[Call] = []
         self.marks: list[str] = []
+        self.is_marked = False
         self.barred = False
         self.failures: deque[DeliveryError | None] = deque()
         self.before: Callable[[], Awaitable[object]] | None = None
@@ -122,8 +123,13 @@ class FakeSink:
         """Record it."""
         self.marks.append(emoji)
 
+    async def begin_waiting(self) -> None:
+        """Record it."""
+        self.is_marked = True
+
     async def end_waiting(self) -> None:
-        """Do nothing: it marks nothing by itself."""
+        """Record it."""
+        self.is_marked = False
 
     def is_barred(self) -> bool:
         """Return what was said."""

@@ -237,8 +237,10 @@ async def test_where_the_bot_may_not_write_a_question_is_kept_until_it_may_and_f
     old = question(2, asked_at=harness.chat.clock.now() - LEFTOVERS_FOR - timedelta(seconds=1))
     harness.store(old, RUNNING)
     harness.fates[QuestionId(2)] = fate
+    harness.chat.sink.is_marked = True
     await harness.run()
     assert harness.chat.outcome(2) is Outcome.DROPPED
+    assert harness.chat.sink.is_marked is (fate == "place gone")
 
 
 async def test_what_discord_never_lets_be_taken_away_is_let_be_after_a_day(

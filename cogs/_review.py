@@ -100,8 +100,9 @@ class Reviewer:
                 await sink.acknowledge(question.id)
             return WayBack(sink, await sink.take_up())
         reply_to = question.message.id if question.message else None
-        sink = _sink.message_sink(self._client, question.place, reply_to, may_be_marked=True)
-        return WayBack(sink)
+        return WayBack(
+            _sink.message_sink(self._client, question.place, reply_to, may_be_marked=True)
+        )
 
     def is_barred(self, question: Question) -> bool:
         """Return whether the bot may not write at a question's place; see ``bot.chat.resume.Reviewer``."""

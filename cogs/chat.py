@@ -231,7 +231,7 @@ class ChatCog(commands.Cog):
             self._loose.note(question)
             self._tasks.start(self._ask_for_words(question, incoming), name="no words")
             return
-        await self._submit(await self._placed(question, incoming), incoming, is_counted=is_counted)
+        await self._submit(question, incoming, is_counted=is_counted)
 
     async def _remember_dm(self, place: Place) -> None:
         """Remember a direct-message channel; where it is new, a lost database may have known it."""
@@ -263,17 +263,21 @@ class ChatCog(commands.Cog):
             sentence = ASK_PRIVATELY if question.origin is Origin.DM else ASK_SOMETHING
             self._turned_away.explain(incoming, UNREADABLE if incoming.is_forward else sentence)
 
-    async def _placed(self, question: Question, incoming: IncomingMessage) -> Question:
-        """Return a question where it shall be answered: in place, or in a thread of its own."""
-        chat = self._services.overrides.effective(question.place)
-        if chat.answer_in != "thread" or question.origin not in {Origin.MENTION, Origin.CHANNEL}:
-            return question
-        if self._services.chat.knows(question.id):
-            return question
+    async def _in_thread(
+        self, question: Question, incoming: IncomingMessage, *, is_counted: bool
+    ) -> tuple[Question, _sink.MessageSink]:
+        """Return a question in a thread of its own, and the way there; in place where it gets none.
+
+        Raises:
+            AdmissionError: It may not be asked, so that it needs none.
+        """
+        if not is_counted:
+            self._services.chat.check_rate(question)
         me = self.bot.user
         words = readable(question.text, incoming.names, bot_id=self._me, bot_name=me.display_name)
         place = await _sink.open_thread(self.bot, incoming, _sink.thread_name(words))
-        return question if place is None else replace(question, place=place)
+        question = question if place is None else replace(question, place=place)
+        return question, _sink.message_sink(self.bot, question.place, incoming.id)
 
     def _question(self, incoming: IncomingMessage, origin: Origin) -> Question:
         is_mentioned = self._me in incoming.mentioned_ids
@@ -292,9 +296,17 @@ class ChatCog(commands.Cog):
     async def _submit(
         self, question: Question, incoming: IncomingMessage, *, is_counted: bool = False
     ) -> None:
+        chat = self._services.overrides.effective(question.place)
+        is_moved = chat.answer_in == "thread" and question.origin in {
+            Origin.MENTION,
+            Origin.CHANNEL,
+        }
+        in_thread = partial(self._in_thread, question, incoming, is_counted=is_counted)
         try:
             sink = _sink.message_sink(self.bot, question.place, incoming.id)
-            await self._services.chat.submit(question, sink, is_counted=is_counted)
+            await self._services.chat.submit(
+                question, sink, is_counted=is_counted, move=in_thread if is_moved else None
+            )
         except MovedError:
             _log.debug("message %d is left to another process", incoming.id)
         except AdmissionError as exc:

@@ -92,9 +92,9 @@ class ScannedSource(MessageSource, Protocol):
     """Messages of Discord, and what was said in a channel meanwhile."""
 
     async def read_after(
-        self, place: Place, after: MessageId, limit: int
+        self, place: Place, after: MessageId | None, limit: int
     ) -> Sequence[IncomingMessage]:
-        """Return the first messages of a place after an id, oldest first.
+        """Return the first messages of a place after an id, or its newest ones; oldest first.
 
         Raises:
             DeliveryError: Discord can't say at the moment.
@@ -371,7 +371,7 @@ class Backfill:
             searches = turns.popleft()
             search = searches.popleft()
             pages[id(searches)] += 1
-            page = await self._read(search)
+            page = await self._read(search.place, search.after)
             count, is_over = await self._take(search, page, handle, me)
             found += count
             if not is_over:
@@ -399,17 +399,14 @@ class Backfill:
 
     async def hand_on_unfinished(self, place: Place, handle: Handle) -> None:
         """Hand on the messages among a channel's newest that look as if they were being written."""
-        async with self._begun.begin(f"page {place.channel_id} newest") as may_read:
-            page = await self._source.history(place, limit=PAGE_MESSAGES) if may_read else ()
-        await _hand_on_unfinished(page, handle)
+        await _hand_on_unfinished(await self._read(place, None), handle)
 
-    async def _read(self, search: _Search) -> Sequence[IncomingMessage]:
-        """Return the next page of a channel; nothing of one that the process died over twice.
+    async def _read(self, place: Place, after: MessageId | None) -> Sequence[IncomingMessage]:
+        """Return the next page of a channel, or its newest; nothing of one that the process died over twice.
 
         Nor of one that Discord can't show at the moment: then a scan stays due.
         """
-        place, after = search.place, search.after
-        async with self._begun.begin(f"page {place.channel_id} {after}") as may_read:
+        async with self._begun.begin(f"page {place.channel_id} {after or 'newest'}") as may_read:
             if not may_read:
                 return ()
             try:

@@ -48,6 +48,9 @@ MOST_NOTED = 1000
 Acknowledge = Callable[[], Awaitable[None]]
 """Tells whoever asked that the question is taken."""
 
+Move = Callable[[], Awaitable[tuple[Question, ReplySink]]]
+"""Finds another place for an answer; returns the question there, and the way."""
+
 
 class RateLimitedError(AdmissionError):
     """A person or a guild asks too often."""
@@ -112,6 +115,7 @@ class ChatService:
         changed_id: MessageId | None = None,
         is_counted: bool = False,
         acknowledge: Acknowledge | None = None,
+        move: Move | None = None,
     ) -> None:
         """Accept a new question and answer it in the background.
 
@@ -123,6 +127,7 @@ class ChatService:
                 words is ended and taken back, but only once this question is accepted.
             is_counted: It takes the place of a question that was counted already.
             acknowledge: Awaited once the question is accepted, before anything is done for it.
+            move: Awaited before the question is accepted; may refuse it.
 
         Raises:
             AdmissionError: The person or guild asks too often, or the queue is full.
@@ -136,6 +141,8 @@ class ChatService:
         try:
             if await self._parts.journal.entry(question.id) is not None:
                 return
+            if move is not None:
+                question, sink = await move()
             reply = await self._accept(question, sink, replaces, changed_id, is_counted=is_counted)
             if reply is not None:
                 try:

@@ -195,15 +195,15 @@ class MessageCache:
         return [message for message in found if message.place.is_same(place)]
 
     async def read_after(
-        self, place: Place, after: MessageId, limit: int
+        self, place: Place, after: MessageId | None, limit: int
     ) -> Sequence[IncomingMessage]:
-        """Return the first messages of this place after an id, oldest first.
+        """Return the first messages of this place after an id, or its newest ones; oldest first.
 
         Raises:
             DeliveryError: Discord can't say at the moment.
         """
         channel = self._channels.get(place.channel_id)
-        known = channel.first_after(after, limit) if channel else None
+        known = channel.first_after(after, limit) if channel and after is not None else None
         if known is None:
             known = list(
                 await self._fetcher.fetch_history(place, before=None, after=after, limit=limit)

@@ -20,6 +20,7 @@ from bot.core.clock import Clock
 from bot.gateway.client import Services
 from cogs.privacy import YES
 from sandbox.discord import Channel, DiscordSandbox, Interaction, Message, Permission, Person
+from sandbox.discord.faults import Fault
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.support.application import running, settings_for
 from tests.support.clock import SwiftClock
@@ -168,6 +169,23 @@ async def test_after_delete_nothing_of_a_persons_words_is_left(town: Town) -> No
         nothing = await town.use(town.ada, "privacy show")
         assert "No questions" in nothing.content
     assert town.files_with(WORDS) == []
+
+
+async def test_a_question_whose_thread_is_being_made_is_deleted_with_the_others(town: Town) -> None:
+    async with town.bot(CLAWBOT_CHAT__ANSWER_IN="thread"):
+        await town.discord.wait_command("privacy")
+        slow = town.discord.faults.add(Fault("POST", "/threads", delay_s=1.5))
+        asked = await town.use(town.ada, "privacy delete")
+        mention = await town.ada.mention(town.channel, f"{WORDS} in a thread")
+        await town.discord.wait_until(lambda: slow.played)
+        await town.say_yes(town.ada, asked)
+        thread = await town.discord.wait_until(lambda: mention.thread)
+        assert thread is not None
+        await town.discord.wait_until(
+            lambda: any(each.author.is_bot for each in thread.messages.values())
+        )
+        assert town.files_with(WORDS) == []
+    assert town.lm.completions == []
 
 
 async def test_an_export_holds_a_persons_own_words_and_nobody_elses(town: Town) -> None:

@@ -125,6 +125,18 @@ async def test_a_question_gets_a_thread_of_its_own_which_goes_on_without_a_menti
     assert "And dogs?" in sent
 
 
+async def test_a_question_that_is_refused_gets_no_thread(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    extra = {"CLAWBOT_CHAT__ANSWER_IN": "thread", "CLAWBOT_QUEUE__PER_PERSON_PER_MINUTE": "1"}
+    async with running(settings_for(discord, lm, tmp_path, **extra)):
+        first = await ada.mention(channel, "Hello?")
+        await discord.wait_until(lambda: first.thread)
+        second = await ada.mention(channel, "And again?")
+        await discord.wait_reply(second)
+    assert second.thread is None
+
+
 async def test_without_the_permission_for_threads_the_answer_comes_in_place(room: Room) -> None:
     await room.set(answer_in="thread")
     guild = room.channel.guild

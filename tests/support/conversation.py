@@ -113,7 +113,7 @@ class FakeSources:
         return found[-limit:]
 
     async def read_after(
-        self, place: Place, after: MessageId, limit: int
+        self, place: Place, after: MessageId | None, limit: int
     ) -> Sequence[IncomingMessage]:
         return await self.history(place, after=after, limit=limit)
 

@@ -93,7 +93,7 @@ class FakeSource:
         return [m for m in found if before is None or m.id < before][:limit]
 
     async def read_after(
-        self, place: Place, after: MessageId, limit: int
+        self, place: Place, after: MessageId | None, limit: int
     ) -> Sequence[IncomingMessage]:
         """Return what came after, unless Discord can't say."""
         if place in self.away:
@@ -424,6 +424,25 @@ async def test_a_first_start_looks_only_for_answers_that_were_being_written(
         first.source.messages[at] = unfinished
     await first.scan(Candidate(HOME, newest), Candidate(quiet, old))
     assert first.found == [first.source.messages[2].id]
+
+
+async def test_answers_that_were_being_written_are_looked_for_again_where_discord_fails(
+    harness: BackfillHarness,
+) -> None:
+    first = BackfillHarness(harness.journal, harness.clock)
+    first.state = FakeState({})
+    first.backfill = Backfill(first.source, first.journal, first.state, first.clock, HOUR)
+    await first.backfill.session_began()
+    written = first.post(10)
+    first.source.messages[0] = replace(first.source.messages[0], unfinished=QuestionId(1))
+    first.source.away.add(HOME)
+    is_caught_up = []
+    for _ in range(2):
+        await first.scan(Candidate(HOME, written))
+        is_caught_up.append(first.backfill.is_caught_up)
+        first.source.away.clear()
+    assert is_caught_up == [False, True]
+    assert first.found == [written]
 
 
 async def test_an_unfinished_answer_is_ended_before_its_question_is_asked_anew(

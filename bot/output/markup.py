@@ -7,6 +7,7 @@ LM Studio itself separates one pair of tags per model, so any of the others can 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -70,15 +71,14 @@ WRAP_TAGS: Final = ("answer", "response", "output", "solution", "final_answer")
 TOOL_TAGS: Final = (
     "tool_call", "tool_calls", "tool_response", "function_call", "function_calls",
     "longcat_tool_call", "seed:tool_call", "seed:cot_budget_reflect", "minimax:tool_call",
-    "atem:function_calls", "system-reminder", "toolcall",
+    "atem:function_calls", "system-reminder", "toolcall", "tool_output", "tool_result", "tool_code",
 )  # fmt: skip
 
 
 def _token_pair(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return what begins and what ends thinking between two tokens, as fine-tunes call them."""
-    openers = (f"<|{name}|>", f"<|begin_{name}|>", f"<|begin_of_{name}|>", f"<|{name}_start|>")
     closers = (f"<|/{name}|>", f"<|end_{name}|>", f"<|end_of_{name}|>", f"<|{name}_end|>")
-    return openers, (*closers, "<|answer|>")
+    return (f"<|{name}|>",), (*closers, "<|answer|>")
 
 
 THINK_PAIRS: Final = (
@@ -86,10 +86,7 @@ THINK_PAIRS: Final = (
     (("[REASONING]",), ("[/REASONING]",)), (("<|channel>",), ("<channel|>",)),
     (("<|think|>",), ("<channel|>", "<|end|>", "<|content|>", "<|/think|>")),
     (("<start_working_out>",), ("<end_working_out>",)), (("<unused94>",), ("<unused95>",)), (("[unused16]",), ("[unused17]",)),
-    (("<|START_THINKING|>",), ("<|END_THINKING|>",)),
-    (("<|inner_prefix|>",), ("<|inner_suffix|>",)),
     *(_token_pair(name) for name in ("thought", "thinking", "reasoning")),
-    (("<|begin_think|>", "<|think_start|>"), ("<|end_think|>", "<|think_end|>")),
 )  # fmt: skip
 WEAK_PAIRS: Final = tuple(
     (f"[{form}]", f"[/{form}]")
@@ -104,15 +101,11 @@ DETAILS: Final = "<details>"
 
 TOOL_PAIRS: Final = (
     ("[TOOL_REQUEST]", "[END_TOOL_REQUEST]"), ("[TOOL_RESULT]", "[END_TOOL_RESULT]"),
-    ("[TOOL_CALLS]", ""), ("<|python_tag|>", ""), ("<|python_start|>", "<|python_end|>"),
-    ("<|action_start|>", "<|action_end|>"), ("<|tool_call|>", "<|/tool_call|>"),
-    ("<|tool_call_start|>", "<|tool_call_end|>"),
-    ("<|tool_call:begin|>", "<|tool_call:end|>"),
-    ("<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"),
+    *((f"[{name}]", f"[/{name}]") for name in ("TOOL_RESULTS", "AVAILABLE_TOOLS", "SYSTEM_PROMPT", "MODEL_SETTINGS")),
+    ("[TOOL_CALLS]", ""), ("<|python_tag|>", ""), ("<|tool_call|>", "<|/tool_call|>"),
+    ("<|tool_response|>", "<|/tool_response|>"), ("<start_function_call>", "<end_function_call>"),
     ("<|tool_call>", "<tool_call|>"), ("<|tool_response>", "<tool_response|>"),
-    ("<|START_ACTION|>", "<|END_ACTION|>"), ("<|open|>", "<|sep|>"),
-    ("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"),
-    ("<｜tool▁outputs▁begin｜>", "<｜tool▁outputs▁end｜>"),
+    ("<|open|>", "<|sep|>"),
     ("<｜DSML｜function_calls>", "</｜DSML｜function_calls>"),
 )  # fmt: skip
 HARMONY_CLOSERS: Final = (
@@ -136,7 +129,7 @@ END_TOKENS: Final = (
 )  # fmt: skip
 ROLE_TOKENS: Final = (
     "<|user|>", "<|system|>", "<|assistant|>", "<|observation|>", "<|user_start|>",
-    "<|assistant_start|>", "<｜User｜>", "<｜Assistant｜>", "<｜hy_User｜>", "<｜hy_Assistant｜>",
+    "<|assistant_start|>", "<|developer_start|>", "<|system_start|>", "[|tool|]", "<｜User｜>", "<｜Assistant｜>", "<｜hy_User｜>", "<｜hy_Assistant｜>",
     "[|user|]", "[|assistant|]", "[|system|]", "<role>HUMAN</role>", "<role>ASSISTANT</role>",
     "<role>SYSTEM</role>", "<用户>", "<AI>", "<<SYS>>", "[INST]",
 )  # fmt: skip
@@ -145,7 +138,7 @@ TURN_TOKENS: Final = (
     *ROLE_TOKENS, "<|im_start|>", "<|start_header_id|>", "<|header_start|>", "<|start_of_role|>",
     "<start_of_turn>", "<|turn>", "<|begin|>", "<|START_OF_TURN_TOKEN|>", "<SPECIAL_11>",
     "[unused9]", "<|im_user|>", "<|im_assistant|>", "<|im_system|>", "<seed:bos>",
-    "<beginning_of_sentence>",
+    "<beginning_of_sentence>", "<extra_id_1>",
 )  # fmt: skip
 """Tokens that begin a turn; but for ``ROLE_TOKENS``, a role may follow."""
 HEADER_TOKENS: Final = ("<|start|>", "<|channel|>")
@@ -221,8 +214,31 @@ def _markers() -> dict[str, Marker]:
 MARKERS: Final = _markers()
 """Every known marker by its canonical text: tags in lower case and without attributes."""
 
-UNKNOWN_TOKEN: Final = Marker(Kind.DROP)
-"""Any other ``<|name|>`` or ``<｜name｜>``: a special token of a model we don't know."""
+_UNKNOWN: Final = Marker(Kind.DROP)
+_SIDES: Final = re.compile(r"(?i)(begin|start|prefix)|end|suffix")
+_ENDS: Final = {"begin": "end", "start": "end", "prefix": "suffix"}
+_OF_THOUGHT: Final = re.compile(r"(?i)think|thought|reasoning|inner")
+_OF_CALLS: Final = re.compile(r"(?i)tool|function|action|python")
+
+
+@functools.lru_cache(256)
+def marker_of(name: str) -> Marker:
+    """Return what a marker means by its canonical text.
+
+    Any ``<|name|>`` or ``<｜name｜>`` that isn't listed is a special token of a model we don't know: it
+    begins or ends thinking, or a call, where its name says so.
+    """
+    listed = MARKERS.get(name)
+    side = _SIDES.search(name) if listed is None and name[1] in "|｜" else None
+    is_thought = _OF_THOUGHT.search(name) is not None
+    if listed is not None or side is None or not (is_thought or _OF_CALLS.search(name)):
+        return listed or _UNKNOWN
+    if side[1] is None:
+        return Marker(Kind.CLOSE) if is_thought else _UNKNOWN
+    end = _ENDS[side[1].lower()]
+    closer = name[: side.start()] + (end.upper() if side[1].isupper() else end) + name[side.end() :]
+    return Marker(Kind.OPEN if is_thought else Kind.TOOL, (closer,), (name,))
+
 
 TAG_NAMES: Final = THINK_TAGS + WEAK_TAGS + WRAP_TAGS + TOOL_TAGS
 _TAG_CHARS: Final = 160

@@ -83,7 +83,7 @@ _PATTERNS: Final = (
     (re.compile(r"commentary<\|message\|>"), HARMONY_REMARK),
     (_STRIPPED, STRIPPED),
     (re.compile(r"analysis[ \t]{0,4}+\n"), STRIPPED_LINE),
-    (re.compile(r"assistantfinal(?=\S)|assistant[ \t]*\n|final<\|message\|>"), None),
+    (re.compile(r"assistantfinal(?=[\S\n])|assistant[ \t]*\n|final<\|message\|>"), None),
     (re.compile(r"/think[ \t]*\n"), HYPERCLOVA),
 )
 
@@ -343,6 +343,7 @@ def _by_content(
 
 _NAMES: Final = (
     *("thinking process", "thought process", "internal monologue", "inner monologue", "thinking"),
+    *("internal thoughts", "internal thought", "inner thoughts", "internal reasoning"),
     *("thoughts", "gedankengang", "gedanken", "überlegungen", "überlegung", "denkprozess"),
     *("réflexions", "réflexion", "pensées", "pensée", "pensamientos", "pensamiento", "pensando"),
     *("pensamento", "pensieri", "pensiero", "denken", "gedachten", "размышления", "размышление"),
@@ -360,7 +361,7 @@ _BEFORE_LABEL: Final = re.compile(
 )
 _LABEL_PARTIALS: Final = prefixes((*_LABELS, "my ", "the "))
 _BEHIND_LABEL: Final = re.compile(
-    r"(?:[*_]{1,3}|[\])】])?(?:[ \t]?[:：][*_]{0,3}+)?[ \t]{0,3}+(?P<line>\n{1,3}+(?:>[ \t]?)?)?"
+    r"[\])】]?[*_]{0,3}+(?:[ \t]?[:：][*_]{0,3}+)?[ \t]{0,3}+(?P<line>\n{1,3}+(?:>[ \t]?)?)?"
 )
 _LEAD_PARTIAL: Final = re.compile(r"[>\-#*_(\[【💭🤔🧠\ufe0f \t]{1,16}+\Z")
 _LABEL_STARTS: Final = frozenset("#*_>-([【💭🤔🧠" + "mt" + "".join(name[0] for name in _LABELS))
@@ -374,7 +375,7 @@ _ANSWERS: Final = tuple(
 )
 _RULES: Final = ("\n---\n", "\n***\n", "\n___\n")
 _AFTER_LABEL: Final = re.compile(
-    rf"{_LEAD}(?:{_ALOUD}{{1,2}}+{_OF_THE_USER}|{_ALOUD}{{0,2}}+(?:{_OF_THEIR_WISH}|{_TO_ANSWER}))"
+    rf"{_LEAD}(?:1[.)] )?(?:{_ALOUD}{{1,2}}+{_OF_THE_USER}|{_ALOUD}{{0,2}}+(?:{_OF_THEIR_WISH}|{_TO_ANSWER}))"
 )
 _AFTER_REASONING: Final = re.compile(
     rf"{_LEAD}(?:{_ALOUD}{{1,2}}+{_OF_THE_USER}|{_ALOUD}{{0,2}}+(?:{_OF_A_QUESTION}|{_TO_ANSWER}))"

@@ -11,14 +11,17 @@ from bot.output.markup import (
     FINAL_OPENER,
     HARMONY_CLOSERS,
     RESPONSE_PHRASES,
-    SURE_TAGS,
+    THINK_TAGS,
     block_pattern,
     may_become_marker,
     prefixes,
 )
 
 _LOOK_BACK_CHARS = 200
-_LIKE: Final = ("</think>", "</thinking>", "</thought>", "</reasoning>", "<answer>", "<final_answer>", "</think\n", "[/think]", "[/THINK]", "<\\think>", "<\\/think>", "&lt;/think&gt;", "<|/think|>", "<think/>", "<|im_start|>assistant\n")  # fmt: skip
+_MOST_BLOCKS: Final = 256
+"""Kinds of blocks whose patterns are kept: a model may make up names of tokens."""
+
+_LIKE: Final = ("</think>", "</thinking>", "</thought>", "</reasoning>", "<answer>", "<final_answer>", "</think\n", "[/think]", "[/THINK]", "<\\think>", "<\\/think>", "&lt;/think&gt;", "<|/think|>", "<|/thinking|>", "<think/>", "<|im_start|>assistant\n")  # fmt: skip
 _TAG_NAME: Final = re.compile(r"< ?(/?) ?([\w:\-]+)")
 
 
@@ -89,8 +92,8 @@ class Block:
 def loose_closers(opener: str) -> tuple[str, ...]:
     """Return what a model that began with this tag ends its thinking with by mistake."""
     own = f"{opener[0]}/{opener[1:]}".lower()
-    is_sure = opener in SURE_TAGS or opener == "[THINK]"
-    return tuple(text for text in _LIKE if text.lower() != own) if is_sure else ()
+    is_named = opener[1:-1] in THINK_TAGS or opener == "[THINK]"
+    return tuple(text for text in _LIKE if text.lower() != own) if is_named else ()
 
 
 def _key(text: str) -> str:
@@ -98,12 +101,12 @@ def _key(text: str) -> str:
     return f"<{name[1]}{name[2].lower()}>" if name and text[-2:] != "/>" else text.lower()
 
 
-@functools.cache
+@functools.lru_cache(_MOST_BLOCKS)
 def _pattern(texts: tuple[str, ...], *, follows_code: bool) -> re.Pattern[str]:
     return block_pattern((*texts, "`", "\n") if follows_code else texts)
 
 
-@functools.cache
+@functools.lru_cache(_MOST_BLOCKS)
 def _partials(texts: tuple[str, ...]) -> tuple[frozenset[str], int]:
     lowered = [text.lower() for text in texts]
     return prefixes(lowered), max(map(len, lowered)) - 1
@@ -114,7 +117,7 @@ HARMONY_TOOL = Block(HARMONY_CLOSERS, is_thinking=False, keeps_closer=True)
 HARMONY_REMARK = Block(HARMONY_CLOSERS, is_thinking=False, is_restorable=True, keeps_closer=True)
 STRIPPED = Block(("assistantfinal",))
 """Harmony whose special tokens were removed: the words of its headers stand glued to the text."""
-STRIPPED_LINE = Block(("assistantfinal",), is_restorable=True)
+STRIPPED_LINE = Block(("assistantfinal", "assistant\nfinal\n"), is_restorable=True)
 GRANITE = Block(RESPONSE_PHRASES, is_restorable=True)
 APRIEL = Block((FINAL_OPENER,), is_restorable=True)
 HYPERCLOVA = Block(("<|im_end|>",), is_restorable=True)

@@ -12,10 +12,9 @@ from typing import Final
 
 from bot.output.markup import (
     MARKER,
-    MARKERS,
-    UNKNOWN_TOKEN,
     Kind,
     canonical,
+    marker_of,
     may_become_marker,
 )
 from bot.output.reasoning.place import (
@@ -150,7 +149,7 @@ def _begins_answer(place: Surroundings, *, is_shown: bool) -> bool:
     following = after.lstrip(" \t")[:1]
     marker = MARKER.match(after.lstrip(" \t"))
     if marker is not None and not place.has_example:
-        is_wrap = MARKERS.get(canonical(marker), UNKNOWN_TOKEN).kind is Kind.WRAP
+        is_wrap = marker_of(canonical(marker)).kind is Kind.WRAP
         return is_wrap or place.is_end_expected
     goes_on = following.isalpha() and not following.isupper()
     if after[:1] in {" ", "\t"}:

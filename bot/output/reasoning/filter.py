@@ -17,15 +17,14 @@ from bot.core.fences import TAIL_CHARS, Context
 from bot.core.frames import OPEN
 from bot.output.markup import (
     MARKER,
-    MARKERS,
     ORDINARY_TAGS,
     ROLE_TOKENS,
     SURE_TAGS,
     TURN_ROLES,
-    UNKNOWN_TOKEN,
     Kind,
     Marker,
     canonical,
+    marker_of,
     may_become_marker,
 )
 from bot.output.participants import FRAME_CHARS, Labels
@@ -481,7 +480,7 @@ class ReasoningFilter:
         """End a line, and remember a closing tag of thinking that stands alone on it in code."""
         if self._expecting and self._context.in_fence:
             found = MARKER.fullmatch(self._context.line.strip())
-            if found and MARKERS.get(canonical(found), UNKNOWN_TOKEN).kind is Kind.CLOSE:
+            if found and marker_of(canonical(found)).kind is Kind.CLOSE:
                 self._quoted_end = len(self._held)
         self._context.read_newline()
         self._at_line_start = True
@@ -553,7 +552,7 @@ class ReasoningFilter:
         name, scanner = event.name, self._scanner
         if name in _BYTES:
             return self._read_byte(event)
-        marker = MARKERS.get(name, UNKNOWN_TOKEN)
+        marker = marker_of(name)
         is_text = self._is_text(event, marker)
         if is_text is None:
             return False
@@ -611,7 +610,8 @@ class ReasoningFilter:
 
     def _is_text_anywhere(self, event: Event, marker: Marker) -> bool:
         """Return whether a marker is text as it is written, whatever surrounds it."""
-        if self._blocks_are_text and marker.kind in _BLOCKS:
+        is_call_end = marker.kind is Kind.DROP and marker.is_tag
+        if self._blocks_are_text and (marker.kind in _BLOCKS or is_call_end):
             return True
         if event.text.endswith("/>") and not self._is_empty_thought(event):
             return True
@@ -633,7 +633,7 @@ class ReasoningFilter:
         rest = place.after.strip()
         following = MARKER.match(rest)
         if following is not None:
-            return MARKERS.get(canonical(following), UNKNOWN_TOKEN).kind is not Kind.END
+            return marker_of(canonical(following)).kind is not Kind.END
         if place.has_ended or (rest and not may_become_marker(rest)):
             return rest != ""
         return None
@@ -736,7 +736,7 @@ class ReasoningFilter:
         is_next = self._started and not (is_own and chars and self._is_behind_thinking())
         if not (is_next or is_own):
             self._start()
-            return self._let_through(event, MARKERS[event.name])
+            return self._let_through(event, marker_of(event.name))
         self._scanner.skip(len(event.text) + chars)
         return self._finish() if is_next else True
 

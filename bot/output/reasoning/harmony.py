@@ -68,7 +68,7 @@ def _channel(header: str) -> Channel:
     role = _ROLE.match(header)
     if "to=self" in header or name.startswith("analysis"):
         return Channel.THINKING
-    if " to=" in header:
+    if " to=" in header and " to=user" not in header:
         return Channel.TOOL
     if name and not name.startswith("final"):
         return Channel.REMARK

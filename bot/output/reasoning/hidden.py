@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Final
 
 from bot.core.fences import Context
-from bot.output.markup import MARKERS, UNKNOWN_TOKEN, Kind
+from bot.output.markup import Kind, marker_of
 from bot.output.reasoning.block import Block
 from bot.output.reasoning.place import BULLET, SAYS, SENTENCE_END
 from bot.output.reasoning.scanner import MARKS, Event, Scanner, Sign
@@ -193,7 +193,7 @@ class HiddenStretch:
         is_certain = is_named(line, after) or (is_loose and (goes_on or self._was_opened(text)))
         self._context.read(text)
         self._keep(event, scanner)
-        is_of_turns = MARKERS.get(text, UNKNOWN_TOKEN).kind in {Kind.END, Kind.DROP}
+        is_of_turns = marker_of(text).kind in {Kind.END, Kind.DROP}
         is_later = self._kept.is_marked and is_of_turns
         if not (is_certain or is_later or self.block.is_opener(text)):
             self._kept.mark()

@@ -90,8 +90,9 @@ SIGN: Final = re.compile(r"[+\-<>|$#]")
 
 _PROMPT: Final = re.compile(
     r".{0,60}<<[~\-]?['\"]?[A-Z]{2,12}['\"]?.{0,8}\Z|(?:>>>|In \[\d{1,4}\]:|[\w@.~:/\\\-]{0,40}+\$|(?![>\s])[\w@.:/\\ \-]{1,40}+>) \S"
+    r"|\s{0,20}+\\begin\{(?:verbatim|lstlisting|minted)"
 )
-"""Where somebody has typed something into a program."""
+"""Where somebody has typed something into a program, or where LaTeX begins to print what stands there."""
 
 _ROLE_LABEL: Final = re.compile(rf"(?i:{'|'.join(TURN_ROLES)})[ \t]{{0,4}}+[:\n]")
 

@@ -317,7 +317,8 @@ def _stands_apart(text: str, kind: Kind, place: Surroundings) -> bool:
     if (following and following in PROSE_NEXT) or (kind in TOKENS and place.is_announced):
         return True
     if kind in PAIRED:
-        return following != "\n" or place.is_unfinished or place.is_assigned
+        is_row = place.words.strip().isdigit()
+        return following != "\n" or place.is_unfinished or place.is_assigned or is_row
     if text in _FIRST and following in {"<", "["}:
         return True
     behind = _behind_repeats(text, place.after)[:1]

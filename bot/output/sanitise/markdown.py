@@ -167,7 +167,7 @@ class MarkdownGuard:
     def _gap(self) -> str:
         """Return what keeps something from becoming live together with what stands before it."""
         if _COMMAND.search(self._tail):
-            return BREAK
+            return "/"  # no name of a command holds it
         return " " if self._tail[-1:] in _LIVELY else ""
 
     # Each step reads on from ``_pos`` and returns whether it got anywhere.

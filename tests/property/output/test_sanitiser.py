@@ -98,6 +98,7 @@ def test_no_live_markup_comes_through_outside_code(text: str) -> None:
 
 
 @given(TEXTS)
+@example("</abc[@1](x:)")
 def test_cleaning_twice_is_cleaning_once(text: str) -> None:
     once = clean(text)
     assert clean(once) == once

@@ -222,6 +222,35 @@ _OTHERS: Final[tuple[str, ...]] = (
     f'<function_calls>\n<invoke name="x">\n<parameter name="q">{T}</parameter>\n</invoke>\n</function_calls>\n{A}',
     f"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>x\n{T}<｜tool▁call▁end｜><｜tool▁calls▁end｜>{A}",
     f'<|tool_call>call:search{{q:<|"|>{T}<|"|>}}<tool_call|>{A}',
+    # tokens that no list holds, whose names say what they frame
+    f"<|start_thinking|>{T}<|end_thinking|>{A}",
+    f"<|startofthink|>{T}<|endofthink|>{A}",
+    f"<｜begin▁of▁thinking｜>{T}<｜end▁of▁thinking｜>{A}",
+    f"<think>{T}</think><|tool_call_begin|>functions.search:0<|tool_call_argument_begin|>{T}<|tool_call_end|>{A}",
+    f'<|tool_call_start|>[s(q="{T}")]<|tool_call_end|>\n<|tool_response_start|>{T}<|tool_response_end|>{A}',
+    f"<|tool_list_start|>[{T}]<|tool_list_end|>{A}",
+    f'{A}<|tools_prefix|>[{{"s":{{"q":"{T}"}}}}]<|tools_suffix|>',
+    f"<think>{T}</think>{A}<|tool▁calls▁begin|><|tool▁call▁begin|>s<|tool▁sep|>{T}<|tool▁call▁end|><|tool▁calls▁end|>",
+    f'{A}<｜tool_calls_begin｜><｜tool_call_begin｜>function<｜tool_sep｜><steptml:invoke name="{T}">{T}</steptml:invoke><｜tool_call_end｜><｜tool_calls_end｜>',
+    # what FunctionGemma, Mistral, Ernie and Phi frame
+    f"<start_function_call>call:s{{q:<escape>{T}<escape>}}<end_function_call>{A}",
+    f"[SYSTEM_PROMPT]{T}[/SYSTEM_PROMPT]{A}",
+    f'[MODEL_SETTINGS]{{"reasoning_effort":"{T}"}}[/MODEL_SETTINGS][THINK]{T}[/THINK]{A}',
+    f'[AVAILABLE_TOOLS][{{"n":"{T}"}}][/AVAILABLE_TOOLS]{A}',
+    f'<think>{T}</think><tool_call>\n{{"name":"{T}"}}\n</tool_call>\n<tool_output>{T}</tool_output>\n{A}',
+    f'<|tool_call|>[{{"name":"{T}"}}]<|/tool_call|><|tool_response|>{T}<|/tool_response|>{A}',
+    # another's turn
+    f"<think>{T}</think>{A}<|developer_start|>{T}",
+    f"{A}[|endofturn|]\n[|tool|]{T}",
+    f"{A}\n<extra_id_1>User\n{T}",
+    # an end of another kind, labels, and harmony without its marks
+    f"<thought>\n{T} {T} {T}\n</think>\n{A}",
+    f"<think>{T}<|/thinking|>\n{A}",
+    f"**Internal Thought:** The user wants {T}.\n\n**Answer:** {A}",
+    f"## Thinking Process\n\n1. The user wants {T}.\n2. {T}\n\n## Final Answer\n\n{A}",
+    f"<|channel|>analysis<|message|>{T}<|end|><|start|>assistant to=user<|channel|>final<|message|>{A}",
+    f"assistant\nanalysis\n{T}\nassistant\nfinal\n{A}",
+    f"assistantfinal\n\n{A}",
 )
 
 LEAKING: Final[tuple[str, ...]] = (

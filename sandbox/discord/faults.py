@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -26,6 +27,7 @@ class Fault:
         hang: Never answer.
         delay_s: Wait this long before anything else; ``after`` on a request that is let through: its
             answer, made at once, comes so much later.
+        gate: Wait until it is opened, too; at the same place.
     """
 
     method: str | None = None
@@ -40,6 +42,7 @@ class Fault:
     reset: bool = False
     hang: bool = False
     delay_s: float = 0.0
+    gate: asyncio.Event | None = None
     played: int = 0
 
     def matches(self, method: str, route: str, path: str) -> bool:
@@ -55,11 +58,18 @@ class Fault:
         """Whether nothing but time is lost."""
         return not (self.status or self.reset or self.hang)
 
-    @property
-    def delays_s(self) -> tuple[float, float]:
-        """How long a request waits before Discord acts, and its answer after that, in seconds."""
+    async def wait(self, place: When) -> None:
+        """Let a request wait before Discord acts, or its answer after that."""
         is_late = self.when == "after" and self.lets_through
-        return (0.0, self.delay_s) if is_late else (self.delay_s, 0.0)
+        if is_late == (place == "after"):
+            await asyncio.sleep(self.delay_s)
+            if self.gate is not None:
+                await self.gate.wait()
+
+    def release(self) -> None:
+        """Let those go on that ``hold`` keeps waiting."""
+        if self.gate is not None:
+            self.gate.set()
 
     @property
     def name(self) -> str:
@@ -260,6 +270,12 @@ class Faults:
     ) -> Fault:
         """Answer late."""
         return self.add(Fault(method, route, times, delay_s=delay_s))
+
+    def hold(
+        self, method: str | None = None, route: str | None = None, *, when: When = "before"
+    ) -> Fault:
+        """Let the next request, or with ``after`` its answer, wait for the fault's ``release``."""
+        return self.add(Fault(method, route, when=when, gate=asyncio.Event()))
 
     # Gateway
 

@@ -78,12 +78,13 @@ async def test_a_slot_is_free_again_when_the_model_is_done_not_when_discord_is(
     guild.add_member(grace)
     slow, quick = guild.add_channel("slow"), guild.add_channel("quick")
     async with running(settings_for(discord, lm, tmp_path, CLAWBOT_QUEUE__SLOTS="1")):
-        discord.faults.delay("POST", f"/channels/{slow.id}/messages", delay_s=2)
+        held = discord.faults.hold("POST", f"/channels/{slow.id}/messages")
         first = await ada.mention(slow, "Hello")
         await lm.wait_until(lambda: lm.completions)
         second = await grace.mention(quick, "Hello")
         await discord.wait_reply(second, until=lambda reply: reply.content == TEXT)
         assert answers(discord, first) == []
+        held.release()
         await discord.wait_reply(first, until=lambda reply: reply.content == TEXT)
 
 

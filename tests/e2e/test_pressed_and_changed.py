@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from cogs._actions import MAY_NOT_ASK
-from sandbox.discord import Channel, DiscordSandbox, Fault, Person
+from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.e2e.test_sources import turns
-from tests.support.application import environment_between, running, settings_for
+from tests.support.application import environment_between, running, settings_for, told
 from tests.support.process import clawbot
 
 LONG = "One lighthouse after another answered the call across the dark water. " * 12
@@ -44,9 +44,12 @@ async def test_stop_ends_an_answer_that_an_earlier_run_began_and_it_goes_with_it
         begun = await discord.wait_reply(asked, until=lambda r: r.buttons)
         process.kill()
         await process.wait()
-    discord.faults.add(Fault(method="GET", route="/messages/", delay_s=2))
+    looking = discord.faults.hold("GET", "/messages/")
     async with running(settings_for(discord, lm, folder)):
-        await ada.click(begun, "Stop")
+        pressed = await ada.click(begun, "Stop")
+        await pressed.wait_response()
+        await discord.wait_until(lambda: looking.played)
+        looking.release()
         await discord.wait_until(lambda: "Stopped." in begun.content)
         await discord.wait_until(lambda: any("Regenerate" in str(c) for c in begun.components))
         await ada.delete(asked)
@@ -63,11 +66,11 @@ async def test_whoever_presses_another_button_amid_a_press_is_told_what_is_under
         reply = await discord.wait_reply(
             asked, until=lambda r: any(each["label"] == "Continue" for each in r.buttons)
         )
-        discord.faults.add(Fault(method="GET", route="/messages/", delay_s=1))
+        looking = discord.faults.hold("GET", "/messages/")
         again = await ada.click(reply, "Regenerate")
         on = await ada.click(reply, "Continue")
-        await on.wait_response()
-        assert "answering that again" in on.content
+        await told(discord, on, "answering that again")
+        looking.release()
         await again.wait_response()
         await discord.wait_until(lambda: reply.content == "About dogs.")
     assert len(lm.completions) == 2
@@ -91,8 +94,7 @@ async def test_regenerate_answers_the_words_as_they_are_edited_unseen(
         await discord.wait_until(lambda: any("Regenerate" in str(c) for c in reply.components))
         await ada.delete(asked)
         again = await ada.click(reply, "Regenerate")
-        await again.wait_response()
-        assert "deleted" in again.content
+        await told(discord, again, "deleted")
     assert len(lm.completions) == 2
 
 
@@ -108,6 +110,5 @@ async def test_a_moderator_gets_no_new_answer_for_somebody_who_was_blocked(
     blocked = {"CLAWBOT_DISCORD__BLOCKED_USER_IDS": str(bob.id)}
     async with running(settings_for(discord, lm, tmp_path, **blocked)):
         pressed = await ada.click(reply, "Regenerate")
-        await pressed.wait_response(timeout_s=3)
-        assert pressed.content == MAY_NOT_ASK
+        await told(discord, pressed, MAY_NOT_ASK)
     assert len(lm.completions) == 1

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from cogs._actions import FORGOTTEN, RUNNING_AGAIN
-from sandbox.discord import Channel, DiscordSandbox, Fault, Message, Person
+from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from sandbox.lmstudio import Fault as ModelFault
 from tests.e2e.test_sources import turns
-from tests.support.application import running, settings_for
+from tests.support.application import running, settings_for, told
 
 LONG = "One lighthouse after another answered the call across the dark water. " * 12
 
@@ -32,6 +32,11 @@ async def one_more(discord: DiscordSandbox, ada: Person, channel: Channel) -> No
     await discord.wait_reply(other, until=lambda m: m.content == "Once more." and m.buttons)
 
 
+async def seen(ada: Person) -> None:
+    """Wait until the bot has seen what came before: it has answered a command that came after it."""
+    await (await ada.slash(ada.dm_channel, "help")).wait_content()
+
+
 async def test_an_edit_takes_the_place_of_a_press_that_is_being_acknowledged(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:
@@ -39,10 +44,12 @@ async def test_an_edit_takes_the_place_of_a_press_that_is_being_acknowledged(
     async with running(settings_for(discord, lm, tmp_path)):
         asked = await ada.mention(channel, "Tell me about cats")
         reply = await answered(discord, asked)
-        slow = discord.faults.add(Fault("POST", "/callback", delay_s=1))
+        slow = discord.faults.hold("POST", "/callback")
         pressed = await ada.click(reply, "Regenerate")
         await discord.wait_until(lambda: slow.played)
         await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about dogs")
+        await lm.wait_until(lambda: len(lm.completions) == 2)
+        slow.release()
         await pressed.wait_response()
         await one_more(discord, ada, channel)
     assert [m.content for m in discord.bot_messages] == ["About dogs.", "Once more."]
@@ -68,18 +75,21 @@ async def test_an_edit_and_regenerate_of_the_same_moment_have_one_answer(
         asked = await ada.mention(channel, "Tell me about cats")
         reply = await answered(discord, asked)
         looked_at = {"edit": reply, "press": asked}[first]
-        slow = discord.faults.add(Fault("GET", f"/messages/{looked_at.id}", delay_s=1))
+        slow = discord.faults.hold("GET", f"/messages/{looked_at.id}")
         changed = f"<@{discord.bot_user.id}> Tell me about dogs"
         if first == "edit":
             await ada.edit(asked, changed)
             await discord.wait_until(lambda: slow.played)
             await ada.click(reply, "Regenerate")
+            await seen(ada)
+            slow.release()
         else:
             pressed = await ada.click(reply, "Regenerate")
             await discord.wait_until(lambda: slow.played)
             await ada.edit(asked, changed)
-            await pressed.wait_response()
-            assert pressed.content == RUNNING_AGAIN
+            await lm.wait_until(lambda: len(lm.completions) == 2)
+            slow.release()
+            await told(discord, pressed, RUNNING_AGAIN)
         await discord.wait_until(
             lambda: reply.content == "About dogs." and "Regenerate" in str(reply.components)
         )
@@ -96,10 +106,12 @@ async def test_an_edit_back_is_answered_although_a_superseded_press_asked_the_sa
     async with running(settings_for(discord, lm, tmp_path)):
         asked = await ada.mention(channel, "Tell me about cats")
         reply = await answered(discord, asked)
-        slow = discord.faults.add(Fault("POST", "/callback", delay_s=1.5))
+        slow = discord.faults.hold("POST", "/callback")
         await ada.click(reply, "Regenerate")
         await discord.wait_until(lambda: slow.played)
         await ada.edit(asked, f"{me} Tell me about dogs")
+        await lm.wait_until(lambda: len(lm.completions) == 2)
+        slow.release()
         await discord.wait_reply(asked, until=lambda m: m.content == "About dogs.")
         await ada.edit(asked, f"{me} Tell me about cats")
         await discord.wait_reply(asked, until=lambda m: m.content == "About cats again.")
@@ -112,10 +124,12 @@ async def test_a_continuation_ends_with_its_question_while_its_press_is_being_ac
     async with running(settings_for(discord, lm, tmp_path)):
         asked = await ada.mention(channel, "Tell me all")
         reply = await answered(discord, asked, "Continue")
-        slow = discord.faults.add(Fault("POST", "/callback", delay_s=1))
+        slow = discord.faults.hold("POST", "/callback")
         pressed = await ada.click(reply, "Continue")
         await discord.wait_until(lambda: slow.played)
         await ada.delete(asked)
+        await seen(ada)
+        slow.release()
         await pressed.wait_response()
         await one_more(discord, ada, channel)
     assert len(discord.bot_messages) == 2
@@ -134,7 +148,7 @@ async def test_a_failure_is_not_said_of_a_question_that_is_taken_back_meanwhile(
     lm.script(Answer("About dogs."))
     lm.faults.next(ModelFault.OVERFLOW_ENGINE)
     async with running(settings_for(discord, lm, tmp_path)):
-        slow = discord.faults.add(Fault("POST", f"/channels/{channel.id}/messages", delay_s=1))
+        slow = discord.faults.hold("POST", f"/channels/{channel.id}/messages")
         asked = await ada.mention(channel, "Tell me about cats")
         await discord.wait_until(lambda: slow.played)
         if what == "edited":
@@ -142,6 +156,8 @@ async def test_a_failure_is_not_said_of_a_question_that_is_taken_back_meanwhile(
         else:
             await ada.delete(asked)
             asked = await ada.mention(channel, "Tell me about dogs")
+        await seen(ada)
+        slow.release()
         await answered(discord, asked)
         await discord.wait_until(
             lambda: [m.content for m in discord.bot_messages] == ["About dogs."]
@@ -169,12 +185,13 @@ async def test_an_edit_takes_the_place_of_an_answer_while_an_older_one_is_being_
     async with running(settings_for(discord, lm, tmp_path)):
         asked = await ada.mention(channel, "Tell me about cats")
         first = await answered(discord, asked, "Stop")
-        slow = discord.faults.add(Fault("DELETE", f"/messages/{first.id}", delay_s=3))
+        slow = discord.faults.hold("DELETE", f"/messages/{first.id}")
         await ada.edit(asked, f"{me} Tell me about dogs")
         await discord.wait_until(lambda: slow.played)
         second = await answered(discord, asked)
         await ada.edit(asked, f"{me} Tell me about birds")
         await discord.wait_until(lambda: second.content == "About birds.")
+        slow.release()
         await discord.wait_until(lambda: discord.bot_messages == [second])
 
 
@@ -184,11 +201,12 @@ async def test_stop_all_ends_what_its_person_has_just_asked(
     settings = settings_for(discord, lm, tmp_path, CLAWBOT_CHAT__ANSWER_IN="thread")
     async with running(settings):
         await discord.wait_command("stop")
-        slow = discord.faults.add(Fault("POST", "/threads", delay_s=1))
+        slow = discord.faults.hold("POST", "/threads")
         asked = await ada.mention(channel, "Tell me about cats")
         await discord.wait_until(lambda: slow.played)
         used = await ada.slash(channel, "stop")
         await used.wait_content()
+        slow.release()
         await discord.wait_until(lambda: any("Stopped." in m.content for m in discord.bot_messages))
     assert used.content == "Stopped: 1 question."
     assert asked.thread is not None
@@ -209,7 +227,7 @@ async def test_stop_all_ends_what_is_about_to_be_asked_anew(
         await discord.wait_command("stop")
         asked = await ada.mention(channel, "Tell me about cats")
         reply = await answered(discord, asked)
-        slow = discord.faults.add(Fault("GET", "/messages/", delay_s=1))
+        slow = discord.faults.hold("GET", "/messages/")
         if what == "edit":
             await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about dogs")
         else:
@@ -217,6 +235,7 @@ async def test_stop_all_ends_what_is_about_to_be_asked_anew(
         await discord.wait_until(lambda: slow.played)
         used = await ada.slash(channel, "stop")
         await used.wait_content()
+        slow.release()
         await discord.wait_until(lambda: "Stopped." in reply.content)
     assert len(lm.completions) == 1
 
@@ -231,10 +250,9 @@ async def test_continue_is_refused_while_the_answer_is_given_again(
         await ada.click(reply, "Regenerate")
         await lm.wait_until(lambda: len(lm.completions) == 2)
         pressed = await ada.click(reply, "Continue")
-        await pressed.wait_response()
+        await told(discord, pressed, RUNNING_AGAIN)
         lm.resume()
         await discord.wait_until(lambda: reply.content == "Anew.")
-    assert pressed.content == RUNNING_AGAIN
     assert len(lm.completions) == 2
 
 
@@ -278,7 +296,7 @@ async def test_what_is_forgotten_meanwhile_is_not_asked_again(
         reply = await answered(discord, asked)
         used = await ada.slash(channel, "privacy delete")
         shown = await used.wait_content()
-        slow = discord.faults.add(Fault("GET", "/messages/", delay_s=1, when="after"))
+        slow = discord.faults.hold("GET", "/messages/", when="after")
         if what == "edit":
             await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about dogs")
         else:
@@ -286,8 +304,9 @@ async def test_what_is_forgotten_meanwhile_is_not_asked_again(
         await discord.wait_until(lambda: slow.played)
         await ada.click(shown, "Delete it")
         await discord.wait_until(lambda: "Deleted" in shown.content)
+        slow.release()
         if what == "Regenerate":
-            assert (await used.wait_content()).content == FORGOTTEN
+            await told(discord, used, FORGOTTEN)
         await one_more(discord, ada, channel)
     assert len(lm.completions) == 2
     with closing(sqlite3.connect(tmp_path / "clawbot.db")) as database:
@@ -302,7 +321,7 @@ async def test_a_look_after_a_gap_does_not_bring_back_what_was_edited_meanwhile(
     async with running(settings_for(discord, lm, tmp_path)):
         asked = await ada.mention(channel, "Tell me about cats")
         await lm.wait_until(lambda: lm.completions)
-        slow = discord.faults.add(Fault("GET", f"/messages/{asked.id}", delay_s=1, when="after"))
+        slow = discord.faults.hold("GET", f"/messages/{asked.id}", when="after")
         discord.faults.refuse_connections = -1
         discord.faults.forget_sessions()
         discord.faults.drop()
@@ -310,8 +329,9 @@ async def test_a_look_after_a_gap_does_not_bring_back_what_was_edited_meanwhile(
         discord.faults.refuse_connections = 0
         await discord.wait_until(lambda: slow.played, timeout_s=20)
         await ada.edit(asked, f"{me} Tell me about birds")
+        await seen(ada)
+        slow.release()
         await answered(discord, asked)
-        await discord.wait_until(lambda: slow.times == 0)
         await one_more(discord, ada, channel)
     assert "birds" in lm.completions[1].body["messages"][-1]["content"]
     assert len(lm.completions) == 3
@@ -333,10 +353,12 @@ async def test_a_missed_mention_that_is_edited_while_its_author_is_looked_up_is_
             discord.faults.forget_sessions()
             discord.faults.drop()
             asked = await ada.mention(channel, "Tell me about cats")
-            slow = discord.faults.add(Fault("GET", "/members/", delay_s=1))
+            slow = discord.faults.hold("GET", "/members/")
             discord.faults.refuse_connections = 0
             await discord.wait_until(lambda: slow.played, timeout_s=20)
             later_s[0] = 180.0  # too late for a mention that is added by an edit
             await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about dogs")
+            await seen(ada)
+            slow.release()
             await answered(discord, asked)
     assert "dogs" in turns(lm)[-1]["content"]

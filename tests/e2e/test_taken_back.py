@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from sandbox.discord import Channel, DiscordSandbox, Fault, Person
+from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.e2e.test_sources import turns
 from tests.support.application import environment_between, running, settings_for
@@ -62,10 +62,12 @@ async def test_a_question_deleted_right_after_stop_leaves_nothing(
     async with running(settings_for(discord, lm, tmp_path)):
         asked = await ada.mention(channel, "Tell me about cats")
         reply = await discord.wait_reply(asked, until=lambda r: r.buttons)
-        late = discord.faults.add(Fault(method="PATCH", times=1, delay_s=0.3))
+        late = discord.faults.hold("PATCH")
         await ada.click(reply, "Stop")
         await discord.wait_until(lambda: late.played)
         await ada.delete(asked)
+        await (await ada.slash(ada.dm_channel, "help")).wait_content()  # the deletion is seen
+        late.release()
         await discord.wait_until(lambda: not discord.bot_messages)
 
 

@@ -14,7 +14,7 @@ from bot.ops.reload import Origin
 from bot.ops.watchdog import LoopLag
 from config.loader import load_settings
 from config.settings import Settings
-from sandbox.discord import Channel, DiscordSandbox, Message, Person
+from sandbox.discord import Channel, DiscordSandbox, Interaction, Message, Person
 from sandbox.lmstudio import LMStudioSandbox
 
 
@@ -87,3 +87,8 @@ async def life_before(
         first = await ada.mention(channel, "Hello")
         await discord.wait_reply(first, until=lambda r: "help you" in r.content)
     return first
+
+
+async def told(discord: DiscordSandbox, used: Interaction, words: str) -> None:
+    """Wait until whoever used something is told this: in the response, or after it where that was late."""
+    await discord.wait_until(lambda: any(words in each.content for each in used.messages))

@@ -74,20 +74,22 @@ class RestApi:
         record.route = route.template
         fault = self.faults.take(record.method, route.template, path)
         delay_s = self.options.rest_delay_s / 2
-        before_s, after_s = (0.0, 0.0) if fault is None else fault.delays_s
-        if delay_s or before_s:
-            await asyncio.sleep(delay_s + before_s)
+        if delay_s:
+            await asyncio.sleep(delay_s)
         if fault is not None:
+            await fault.wait("before")
             record.fault = fault.name
             if fault.when == "before" and not fault.lets_through:
                 return await self._play(fault, request, record)
         call = ApiRequest(self.world, self.options, self.budget, params, request.query, body, files)
         answer = self._act(route, call, request, record, broken)
-        if delay_s or after_s:
-            await asyncio.sleep(delay_s + after_s)
-            record.answered_at = self.world.monotonic()
-        if fault is not None and fault.when == "after" and not fault.lets_through:
-            return await self._play(fault, request, record)
+        if delay_s:
+            await asyncio.sleep(delay_s)
+        if fault is not None:
+            await fault.wait("after")
+            if fault.when == "after" and not fault.lets_through:
+                return await self._play(fault, request, record)
+        record.answered_at = self.world.monotonic()
         return answer
 
     def _find(self, record: RequestRecord) -> tuple[Route, dict[str, str]]:

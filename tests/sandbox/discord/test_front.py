@@ -7,7 +7,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from sandbox.discord import Channel, DiscordSandbox, Fault, Person
+from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.discord.faults import When
 from tests.sandbox.discord.clients import Rest, rest_of
 
@@ -150,11 +150,12 @@ async def test_a_late_answer_says_what_was_there_when_discord_acted(
     discord: DiscordSandbox, rest: Rest, channel: Channel, ada: Person, when: When, read: str
 ) -> None:
     said = await ada.say(channel, "before")
-    slow = discord.faults.add(Fault("GET", f"/messages/{said.id}", when=when, delay_s=0.1))
+    slow = discord.faults.hold("GET", f"/messages/{said.id}", when=when)
     reading = asyncio.create_task(rest("GET", f"/channels/{channel.id}/messages/{said.id}"))
     await discord.wait_until(lambda: slow.played)
     await asyncio.sleep(0)
     await ada.edit(said, "after")
+    slow.release()
     assert (await reading).body["content"] == read
 
 

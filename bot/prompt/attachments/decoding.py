@@ -7,6 +7,7 @@ import codecs
 import io
 import logging
 import struct
+import unicodedata
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -54,6 +55,9 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _SAMPLE_BYTES = 4096
+_ODD = frozenset({"Cc", "Cn", "Co", "Cs"})
+"""Categories of characters that hardly any text has."""
+
 _EAST_ASIAN = (
     ("shift_jis", "\u3040", "\u30ff", 0.2),
     ("euc_jp", "\u3040", "\u30ff", 0.2),
@@ -157,14 +161,17 @@ def _decode(data: bytes, encoding: str, is_cut: bool) -> str:
 
 
 def _wide_encoding(sample: bytes) -> str:
-    """Guess UTF-16 without a byte order mark: Latin text has a zero in every second byte."""
-    even, odd = sample[0::2].count(0), sample[1::2].count(0)
-    half = max(1, len(sample) // 2)
-    if odd > half * 0.3 and even < half * 0.05:
-        return "utf-16-le"
-    if even > half * 0.3 and odd < half * 0.05:
-        return "utf-16-be"
-    raise UnreadableError(NOT_TEXT)
+    """Guess UTF-16 without a byte order mark: read rightly it has ASCII's signs, and hardly any odd ones."""
+    score, encoding = max((_plainness(sample, each), each) for each in ("utf-16-be", "utf-16-le"))
+    if score <= 0:
+        raise UnreadableError(NOT_TEXT)
+    return encoding
+
+
+def _plainness(sample: bytes, encoding: str) -> int:
+    text = codecs.getincrementaldecoder(encoding)("replace").decode(sample)
+    odd = sum(unicodedata.category(char) in _ODD and not char.isspace() for char in text)
+    return sum(char < "\x7f" for char in text) - 4 * (odd + text.count("\ufffd"))
 
 
 def _legacy(data: bytes) -> str:
@@ -345,7 +352,7 @@ def pdf_text(data: bytes) -> tuple[str, bool]:
     except (MemoryError, LimitReachedError):
         why = TOO_LARGE
     except (DependencyError, NotImplementedError):
-        why = "the PDF is encrypted in a way that I can't read"
+        why = "the PDF is encrypted or packed in a way that I can't read"
     except (PyPdfError, *_OF_DAMAGE) as exc:
         _log.debug("a damaged PDF: %s", type(exc).__name__)
     else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
+import random
+import struct
 import zlib
 
 import pypdf
@@ -35,6 +37,26 @@ def test_text_of_any_usual_encoding_is_read(encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "Привет, мир: всё в порядке.\n",
+        "一二三，这是一个测试。\n",
+        "これはテストです。\n",
+        "مرحبا بالعالم\n",
+        "안녕하세요 세계\n",
+        "a,b,c",
+        "👍 ok\n",
+    ],
+)
+@pytest.mark.parametrize("times", [1, 700])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_its_mark_is_read_in_any_script(
+    encoding: str, text: str, times: int
+) -> None:
+    assert decoding.text_of((text * times).encode(encoding)) == text * times
+
+
+@pytest.mark.parametrize(
     ("text", "encoding"),
     [
         ("人工智能正在改变我们的生活方式", "gb18030"),
@@ -61,6 +83,11 @@ def test_text_cut_in_the_middle_of_a_character_is_still_text() -> None:
         b"\x7fELF\x00",
         bytes(range(256)) * 8,
         b"\x00\x01\x02" * 50,
+        b"a.txt" + bytes(600) + b"hello",
+        b"Hello".join([bytes(3)] * 99),
+        random.Random(1).randbytes(5000),
+        struct.pack("<999h", *range(-500, 499)),
+        struct.pack("<999f", *range(999)),
     ],
 )
 def test_binary_files_are_not_text(data: bytes) -> None:

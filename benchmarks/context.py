@@ -382,7 +382,7 @@ class Holding:
         self._machine.holds((*prompt.turns, ChatTurn(Role.ASSISTANT, answer)))
         self.tally.fullest = max(self.tally.fullest, total / self._room)
         if self._reads_ahead:
-            await self._pause(asked, posted, pause_s)
+            await self._pause(asked, posted, prompt.turns, pause_s)
 
     def _read(self, turns: Sequence[ChatTurn]) -> None:
         """Read a prompt while somebody waits."""
@@ -401,14 +401,20 @@ class Holding:
             tally.warm_s.append(MACHINE.prefill_s(kept, total))
         self._ahead_tokens, self._left_s = 0, 0.0
 
-    async def _pause(self, asked: IncomingMessage, posted: IncomingMessage, pause_s: float) -> None:
+    async def _pause(
+        self,
+        asked: IncomingMessage,
+        posted: IncomingMessage,
+        read: Sequence[ChatTurn],
+        pause_s: float,
+    ) -> None:
         """Read ahead what the next prompt begins with, and sum up, as far as the pause allows."""
         chat = self._chat
         ahead = await self._builder.next_prompt(question(asked), posted.id, chat, self._model)
         if ahead is None:
             return
         now_s = AHEAD_AFTER_S
-        if ahead.differs:
+        if ahead.turns[:-1] != read:
             now_s = self._read_ahead(ahead.turns, now_s, pause_s)
         if ahead.to_summarise is not None and now_s < pause_s:
             now_s = self._sum_up(ahead.to_summarise, now_s, pause_s)

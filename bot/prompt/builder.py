@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -112,7 +111,7 @@ class Draft:
         self.names = Names(style.bot_name)
         self.turns: tuple[ChatTurn, ...] = ()
         self._max_images = max_images
-        self._style = dataclasses.replace(style, files=self.files)
+        self._style = replace(style, files=self.files)
         self._most_tokens = plan.turn_tokens
         self._groups = groups_of(talk.messages, style.bot_id, most_tokens=plan.turn_tokens)
         self._known = {message.id: message for message in talk.messages}
@@ -296,7 +295,7 @@ class Draft:
         self._point = point
         self.names = Names(self._style.bot_name)
         kept = self.kept(point)
-        style = dataclasses.replace(
+        style = replace(
             self._style,
             shown_images=self._shown_images(kept),
             files={**self._unread(kept), **self.files},
@@ -387,7 +386,7 @@ class Draft:
         self._left_out_span = len(self.talk.span) - len(lines)
         body = "\n".join(reversed(lines))
         body = f"{frames.opening(frames.TRANSCRIPT)}{body}{frames.ending(frames.TRANSCRIPT)}"
-        return dataclasses.replace(rendered, text=f"{body}\n\n{rendered.text}")
+        return replace(rendered, text=f"{body}\n\n{rendered.text}")
 
     def _transcript_line(self, message: IncomingMessage, style: Style) -> str:
         if message.author.id == style.bot_id:
@@ -576,16 +575,12 @@ class NextPrompt:
     Attributes:
         turns: As of a prompt, but ending with the answer that was given last.
         prompt_tokens: Their size, in tokens.
-        is_counted: The size rests on what the server counted.
-        differs: It doesn't go on from what the server read for that answer, because a cut was due.
         conversation_key: As of a prompt.
         to_summarise: What may be summed up by then.
     """
 
     turns: tuple[ChatTurn, ...]
     prompt_tokens: int
-    is_counted: bool
-    differs: bool
     conversation_key: str
     to_summarise: ToSummarise | None = None
 
@@ -597,14 +592,12 @@ class _Written:
     Attributes:
         draft: Holds the turns.
         sizes: Tokens of each.
-        newest: What was counted of its last prompt.
         reads: The asker may read what was said before.
         is_persona_cut: The persona was too long.
     """
 
     draft: Draft
     sizes: Sizes
-    newest: PromptCount | None
     reads: bool
     is_persona_cut: bool
 
@@ -639,8 +632,8 @@ class ContextBuilder:
         settings: ContextSettings,
         access: Access,
         clock: Clock,
-        answers: AnswerIndex | None = None,
-        summaries: SummaryIndex | None = None,
+        answers: AnswerIndex,
+        summaries: SummaryIndex,
     ) -> None:
         self._reader = ConversationReader(source, access, answers)
         self._source = source
@@ -697,7 +690,7 @@ class ContextBuilder:
         """
         if question.since_id is not None:
             return None
-        moment = self._summaries.moment if self._summaries is not None else 0
+        moment = self._summaries.moment
         written = await self._write(_following(question, answer_id, self._clock), chat, model)
         turns, sizes = written.draft.turns[:-1], written.sizes
         if sizes.answered != len(turns):
@@ -705,8 +698,6 @@ class ContextBuilder:
         return NextPrompt(
             turns=turns,
             prompt_tokens=round(sum(sizes.turns[: sizes.answered])),
-            is_counted=sizes.counted == sizes.answered,
-            differs=written.newest is None or prefixes(turns[:-1])[-1] != written.newest.prefix,
             conversation_key=written.conversation_key,
             to_summarise=self._to_summarise(written, chat, moment),
         )
@@ -714,9 +705,7 @@ class ContextBuilder:
     def _to_summarise(
         self, written: _Written, chat: ChatSettings, moment: int
     ) -> ToSummarise | None:
-        if self._summaries is None or chat.summaries == "off":
-            return None
-        wanted = written.draft.to_summarise(written.sizes)
+        wanted = None if chat.summaries == "off" else written.draft.to_summarise(written.sizes)
         return None if wanted is None else replace(wanted, moment=moment)
 
     def opening(
@@ -788,7 +777,7 @@ class ContextBuilder:
         else:
             talk = await self._reader.only(question)
         summaries: list[Summary] = []
-        if self._summaries is not None and chat.summaries == "auto":
+        if chat.summaries == "auto":
             summaries = await self._summaries.of(question.place.channel_id, question.asker.id)
         draft = Draft(
             talk,
@@ -806,15 +795,14 @@ class ContextBuilder:
             estimator=self._estimator,
             model=model.key if model else chat.model,
         )
-        newest = answers[-1] if answers else None
-        first_id = newest.first_id if newest is not None else None
+        first_id = answers[-1].first_id if answers else None
         sizes = await self._fill(draft, first_id, measure, question.counts_for)
-        return _Written(draft, sizes, newest, reads, is_persona_cut)
+        return _Written(draft, sizes, reads, is_persona_cut)
 
     async def _counts(self, draft: Draft, model: ModelInfo | None) -> list[PromptCount]:
         """Return what this load of the model counted of a conversation, in its order."""
         answers = draft.answers
-        if self._answers is None or model is None or not answers:
+        if model is None or not answers:
             return []
         known = await self._answers.counts_of([each for answer in answers for each in answer])
         found = [known[each] for answer in answers for each in answer if each in known]

@@ -23,7 +23,6 @@ from bot.core.domain import (
     Question,
     UserId,
 )
-from bot.core.notices import without_known
 from bot.core.ports import JournalEntry, MessageSource
 from bot.core.recent import Recent
 from bot.prompt.tokens import message_tokens
@@ -257,7 +256,7 @@ class ConversationReader:
         self,
         source: MessageSource,
         access: Access,
-        answers: AnswerIndex | None,
+        answers: AnswerIndex,
     ) -> None:
         self._source = source
         self._access = access
@@ -369,8 +368,6 @@ class ConversationReader:
         return run, None if asked.fresh else asked.about_id
 
     async def _entry(self, message_id: MessageId) -> JournalEntry | None:
-        if self._answers is None:
-            return None
         known = self._links.get(message_id)
         if known is None:
             known = await self._answers.entry_of_message(message_id)
@@ -502,12 +499,7 @@ class ConversationReader:
         return self._shown(await self._read_back([message]), asker_id)[0]
 
     async def _read_back(self, messages: Sequence[IncomingMessage]) -> list[IncomingMessage]:
-        me = self._access.bot_id()
-        if self._answers is not None:
-            return await self._answers.read_back(messages, me)
-        return [
-            replace(m, text=without_known(m.text)) if m.author.id == me else m for m in messages
-        ]
+        return await self._answers.read_back(messages, self._access.bot_id())
 
     async def _span(self, question: Question, newest: IncomingMessage, limit: int) -> Conversation:
         place = question.place

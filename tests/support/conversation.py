@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,13 +17,16 @@ from bot.core.domain import (
     Person,
     Place,
     PlaceKind,
+    PromptCount,
     Question,
     QuestionId,
     Reasoning,
     Role,
+    Summary,
     UserId,
 )
-from bot.core.ports import ChatSettings
+from bot.core.notices import without_known
+from bot.core.ports import ChatSettings, JournalEntry
 from bot.prompt.attachments import decoding
 from bot.prompt.attachments.fair_gate import Share
 from bot.prompt.attachments.kinds import FileKind
@@ -52,6 +55,28 @@ class FakeAccess:
     may_use: Callable[[IncomingMessage], bool] = lambda _: True
     is_withheld: Callable[[IncomingMessage, UserId], bool] = lambda *_: False
     may_read: Callable[[Question], Coroutine[Any, Any, bool]] = _everybody
+
+
+class NothingKept:
+    """A journal, and summaries, with nothing in them."""
+
+    moment = 0
+
+    async def entry_of_message(self, _: MessageId) -> JournalEntry | None:
+        return None
+
+    async def read_back(
+        self, messages: Sequence[IncomingMessage], bot_id: UserId
+    ) -> list[IncomingMessage]:
+        return [
+            replace(m, text=without_known(m.text)) if m.author.id == bot_id else m for m in messages
+        ]
+
+    async def counts_of(self, _: Sequence[MessageId]) -> dict[MessageId, PromptCount]:
+        return {}
+
+    async def of(self, _channel_id: int, _asker_id: int) -> list[Summary]:
+        return []
 
 
 class FakeSources:
@@ -152,6 +177,8 @@ class FakeSources:
             "settings": self.settings,
             "access": FakeAccess(**held),
             "clock": FakeClock(),
+            "answers": NothingKept(),
+            "summaries": NothingKept(),
             **parts,
         }
         return ContextBuilder(**values)

@@ -91,8 +91,6 @@ class World:
         return NextPrompt(
             turns=(persona,),
             prompt_tokens=self.size,
-            is_counted=True,
-            differs=False,
             conversation_key=key_of(question),
             to_summarise=self.wanted,
         )

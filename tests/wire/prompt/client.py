@@ -32,7 +32,7 @@ from cogs import _convert
 from cogs._convert import Requests
 from config.settings import ContextSettings, DiscordSettings
 from sandbox.discord import DiscordSandbox, Message
-from tests.support.conversation import FakeAccess
+from tests.support.conversation import FakeAccess, NothingKept
 
 CHAT = ChatSettings(None, 0.7, 0.95, 512, "You are {bot}.", Reasoning.AUTO)
 SEEING = ModelInfo("model", is_loaded=True, context_tokens=16_384, sees_images=True)
@@ -113,6 +113,8 @@ async def connected(
                 settings=ContextSettings(),
                 access=FakeAccess(bot_id=lambda: UserId(sandbox.bot_user.id)),
                 clock=SystemClock(),
+                answers=NothingKept(),
+                summaries=NothingKept(),
             )
             yield Reader(sandbox, client, source, builder)
         await asyncio.gather(running, return_exceptions=True)

@@ -13,6 +13,7 @@ from bot.demo.page.files import Uploads
 from bot.demo.page.view import Json, View
 from bot.demo.world import Demo
 from sandbox.discord import Channel, Interaction, Message, NotOfferedError, Person
+from sandbox.discord.checks.messages import MAX_CONTENT_CHARS
 from sandbox.discord.state.interactions import ACK_WITHIN_S
 from sandbox.discord.values.interaction_types import (
     CHANNEL_MESSAGE,
@@ -22,8 +23,6 @@ from sandbox.discord.values.interaction_types import (
 
 _log = logging.getLogger(__name__)
 
-MAX_MESSAGE_CHARS: Final = 2000
-"""What Discord takes from people without Nitro (Discord: resources, "Message")."""
 MAX_HISTORY: Final = 100
 MAX_MODALS: Final = 100
 
@@ -108,8 +107,8 @@ class Actions:
                 return person
         raise ActionError("not_found", "There is no such person.")
 
-    def _channel(self, fields: Fields, person: Person, name: str = "channel") -> Channel:
-        channel = self._world.channels.get(fields.key(name))
+    def _channel(self, fields: Fields, person: Person) -> Channel:
+        channel = self._world.channels.get(fields.key("channel"))
         if channel is None or not person.may_see(channel):
             raise ActionError("not_found", "There is no such channel.")
         return channel
@@ -128,7 +127,7 @@ class Actions:
             upload = self._uploads.get(key)
             if upload is None:
                 raise ActionError("not_found", "A file is no longer there: please add it again.")
-            found.append((upload.name, upload.data))
+            found.append(upload)
         return found
 
     # Messages
@@ -142,7 +141,7 @@ class Actions:
     async def _reply(self, fields: Fields) -> Json:
         person = self._person(fields)
         message, files = self._message(fields, person), self._files(fields)
-        ping = fields.flag("ping", default=True)
+        ping = fields.flag("ping")
         said = await person.reply(message, _said(fields), ping=ping, files=files)
         return self._sent(said, fields)
 
@@ -163,7 +162,7 @@ class Actions:
     async def _react(self, fields: Fields) -> Json:
         person = self._person(fields)
         message, emoji = self._message(fields, person), fields.text("emoji", most=100)
-        await person.react(message, emoji, add=fields.flag("add", default=True))
+        await person.react(message, emoji, add=fields.flag("add"))
         return {}
 
     async def _type(self, fields: Fields) -> Json:
@@ -204,7 +203,7 @@ class Actions:
     def _given(self, value: object) -> object:
         """Return an option's value, with the file in place of an upload's id."""
         upload = self._uploads.get(value) if isinstance(value, str) else None
-        return value if upload is None else (upload.name, upload.data)
+        return value if upload is None else upload
 
     async def _autocomplete(self, fields: Fields) -> Json:
         person = self._person(fields)
@@ -271,10 +270,10 @@ class Actions:
 
 def _said(fields: Fields) -> str:
     text = fields.text("text", "")
-    if len(text) > MAX_MESSAGE_CHARS:
+    if len(text) > MAX_CONTENT_CHARS:
         raise ActionError(
             "too_large",
-            f"Discord takes {MAX_MESSAGE_CHARS:,} characters a message, and this has {len(text):,}.",
+            f"Discord takes {MAX_CONTENT_CHARS:,} characters a message, and this has {len(text):,}.",
         )
     return text
 

@@ -56,13 +56,13 @@ class Fields:
             raise ActionError("bad_request", f"The field {name} must be an id.")
         return int(value)
 
-    def flag(self, name: str, *, default: bool) -> bool:
-        """Return yes or no.
+    def flag(self, name: str) -> bool:
+        """Return yes or no; yes where it is missing.
 
         Raises:
             ActionError: It is something else.
         """
-        value = self._raw.get(name, default)
+        value = self._raw.get(name, True)
         if not isinstance(value, bool):
             raise ActionError("bad_request", f"The field {name} must be true or false.")
         return value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -38,8 +37,6 @@ PICTURES: Final = (
 )
 """Pictures that a browser may show, by their first bytes and where these stand."""
 
-MAX_UPLOAD_BYTES: Final = 10 * 1024 * 1024
-"""What Discord takes without Nitro (Discord: reference, "Uploading files")."""
 MAX_UPLOADS: Final = 50
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 
@@ -78,31 +75,23 @@ def picture_type(data: bytes) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A file that somebody has added and not sent yet."""
-
-    name: str
-    data: bytes
-
-
 class Uploads:
-    """Files that wait for their message; the oldest go first when there are too many."""
+    """Files that wait for their message, by name; the oldest go first when there are too many."""
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[str, Upload] = OrderedDict()
+        self._waiting: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
 
     def add(self, name: str, data: bytes) -> dict[str, object]:
         """Keep a file and return how the page names it."""
         kept = safe_name(name.rpartition("/")[2])[-100:] or "file"
         key = secrets.token_hex(8)
-        self._waiting[key] = Upload(kept, data)
+        self._waiting[key] = kept, data
         while len(self._waiting) > MAX_UPLOADS or self._bytes() > MAX_WAITING_BYTES:
             self._waiting.popitem(last=False)
         return {"id": key, "name": kept, "size": len(data), "content_type": content_type_of(kept)}
 
-    def get(self, key: str) -> Upload | None:
-        """Return a file that waits."""
+    def get(self, key: str) -> tuple[str, bytes] | None:
+        """Return the name and the content of a file that waits."""
         return self._waiting.get(key)
 
     def used(self, keys: list[str]) -> None:
@@ -111,4 +100,4 @@ class Uploads:
             self._waiting.pop(key, None)
 
     def _bytes(self) -> int:
-        return sum(len(each.data) for each in self._waiting.values())
+        return sum(len(data) for _, data in self._waiting.values())

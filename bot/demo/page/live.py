@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from bot.core.clock import Clock
-from bot.demo.page.actions import MAX_HISTORY, MAX_MESSAGE_CHARS
+from bot.demo.page.actions import MAX_HISTORY
 from bot.demo.page.faults import Panel
-from bot.demo.page.files import MAX_UPLOAD_BYTES
 from bot.demo.page.inside import Inside
 from bot.demo.page.tabs import Tabs
 from bot.demo.page.view import TYPING_S, Json, View
 from bot.demo.world import Demo
 from bot.ops.terminal import program
 from sandbox.discord import Channel
-from sandbox.discord.checks.messages import MAX_FILES
+from sandbox.discord.checks.messages import MAX_CONTENT_CHARS, MAX_FILE_BYTES, MAX_FILES
 from sandbox.discord.state.events import (
     Event,
     InteractionCreated,
@@ -110,9 +109,9 @@ class Live:
             "faults": self._panel.controls(),
             "inside": self._inside.snapshot(),
             "limits": {
-                "message_chars": MAX_MESSAGE_CHARS,
+                "message_chars": MAX_CONTENT_CHARS,
                 "files_per_message": MAX_FILES,
-                "file_bytes": MAX_UPLOAD_BYTES,
+                "file_bytes": MAX_FILE_BYTES,
                 "history_page": MAX_HISTORY,
             },
         }

@@ -18,7 +18,6 @@ from bot.demo.page.actions import Actions
 from bot.demo.page.faults import Panel
 from bot.demo.page.fields import ActionError
 from bot.demo.page.files import (
-    MAX_UPLOAD_BYTES,
     Uploads,
     attachment_response,
     static_files,
@@ -31,6 +30,7 @@ from bot.demo.page.tabs import Tab, Tabs, dumps
 from bot.demo.page.view import Json, View
 from bot.demo.world import Demo
 from sandbox.discord.api.cdn import file_at
+from sandbox.discord.checks.messages import MAX_FILE_BYTES
 
 USUAL_PORT: Final = 8642
 """Tried first, so that the page's address stays the same from run to run."""
@@ -76,7 +76,7 @@ class PageServer:
         Raises:
             DependencyError: The port is taken.
         """
-        app = web.Application(middlewares=[guard], client_max_size=MAX_UPLOAD_BYTES)
+        app = web.Application(middlewares=[guard], client_max_size=MAX_FILE_BYTES)
         app.on_response_prepare.append(add_headers)
         app.add_routes(
             [
@@ -134,8 +134,8 @@ class PageServer:
     async def _upload(self, request: web.Request) -> web.StreamResponse:
         if request.content_type != "application/octet-stream":
             raise web.HTTPUnsupportedMediaType
-        if (request.content_length or 0) > MAX_UPLOAD_BYTES:
-            raise web.HTTPRequestEntityTooLarge(MAX_UPLOAD_BYTES, request.content_length or 0)
+        if (request.content_length or 0) > MAX_FILE_BYTES:
+            raise web.HTTPRequestEntityTooLarge(MAX_FILE_BYTES, request.content_length or 0)
         data = await request.read()
         return web.json_response(self._uploads.add(request.query.get("name", ""), data))
 

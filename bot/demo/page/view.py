@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from colorsys import hls_to_rgb
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -59,7 +60,7 @@ class View:
         return [
             {
                 "id": str(person.id),
-                "name": _name(person.user),
+                "name": person.user.display_name,
                 "username": person.user.username,
                 "role": role,
                 "about": about,
@@ -72,7 +73,7 @@ class View:
         """Return every account by its id."""
         return {
             str(user.id): {
-                "name": _name(user),
+                "name": user.display_name,
                 "username": user.username,
                 "bot": user.is_bot,
                 "color": _color(user),
@@ -96,7 +97,7 @@ class View:
         commands = self._world.commands.names(self._demo.places.guild.id)
         return {
             "id": str(discord.bot_user.id),
-            "name": _name(discord.bot_user),
+            "name": discord.bot_user.display_name,
             "status": presence.get("status", "online") if discord.online else "offline",
             "activity": activities[0].get("state") or activities[0].get("name") or "",
             "ready": discord.online and bool(commands),
@@ -122,7 +123,7 @@ class View:
         return {
             "id": str(channel.id),
             "kind": _kind(channel),
-            "name": channel.name or _name(self._demo.discord.bot_user),
+            "name": channel.name or self._demo.discord.bot_user.display_name,
             "topic": channel.topic or "",
             "parent": str(channel.parent.id) if channel.parent else None,
             "section": _section(channel),
@@ -261,20 +262,10 @@ def _offered(channel: Channel, person: Person, command: Json) -> bool:
     return True
 
 
-def _name(user: User) -> str:
-    return user.global_name or user.username
-
-
 def _color(user: User) -> str:
     """Return a colour that stays the account's own, as #rrggbb: dark enough for white letters."""
     hue = int.from_bytes(hashlib.sha256(user.username.encode()).digest()[:2]) % 360
-    return "#" + "".join(f"{_channel_of(hue, shift):02x}" for shift in (0, 8, 4))
-
-
-def _channel_of(hue: int, shift: int) -> int:
-    """Return one of red (0), green (8) and blue (4) of a hue, at 45% light and 50% saturation."""
-    place = (shift + hue / 30) % 12
-    return round(255 * (0.45 - 0.225 * max(-1.0, min(place - 3, 9 - place, 1.0))))
+    return "#" + bytes(round(255 * part) for part in hls_to_rgb(hue / 360, 0.45, 0.5)).hex()
 
 
 def _kind(channel: Channel) -> str:

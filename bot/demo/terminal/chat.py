@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bot.demo.terminal.commands import Command, JsonObject, Typed, flattened, read
+from bot.demo.terminal.commands import Command, Typed, flattened, read
 from bot.demo.terminal.forms import Option, Values
 from bot.demo.terminal.own_files import file_named, files_like, read_file
 from sandbox.discord import (
@@ -19,7 +19,10 @@ from sandbox.discord import (
     NotOfferedError,
     Person,
 )
+from sandbox.discord.checks.messages import MAX_CONTENT_CHARS
+from sandbox.discord.values.command_types import BOOLEAN, CHANNEL, MESSAGE_COMMAND, USER
 from sandbox.discord.values.components import BUTTON, SELECTS, walk
+from sandbox.discord.values.json_objects import JsonObject
 
 ACK_S: Final = 4.0
 """Longest wait for the bot to acknowledge a command, in seconds; Discord gives it 3."""
@@ -32,12 +35,8 @@ REPORT_S: Final = 2.0
 """The same for what only one person sees, in seconds; ``/diag network`` grows every 1.5."""
 WAITING_S: Final = 10.0
 """How long a question without a sign of an answer counts as being worked on, in seconds."""
-MESSAGE_CHARS: Final = 2000
-"""Discord's client sends a longer text as a file (Discord: "Character Limits")."""
-BOOLEAN, USER, CHANNEL = 5, 6, 7
 USERS, ROLES, MENTIONABLES, CHANNELS = 5, 6, 7, 8
-MESSAGE_MENU: Final = 3
-"""Types of options, of select menus and of commands (Discord: application commands, components)."""
+"""Types of select menus (Discord: "Component reference")."""
 STOP: Final = "clawbot:stop:"
 """How the Stop button's id begins."""
 NO_FORM: Final = (
@@ -136,15 +135,11 @@ class Chat:
         guild, world = self.channel.guild, self.discord.world
         if kind == "@":
             user = world.users.get(target)
-            return (user.global_name or user.username) if user else None
+            return user.display_name if user else None
         if kind == "#":
             return channel.name if (channel := world.channels.get(target)) else None
         role = guild.roles.get(target) if guild else None
         return role.name if role else None
-
-    def author_of(self, message: Message) -> str:
-        """Return the name under which a message stands."""
-        return message.author.global_name or message.author.username
 
     def is_own(self, item: Message | Note) -> bool:
         """Tell whether the person said it."""
@@ -161,7 +156,7 @@ class Chat:
 
     def note(self, text: str, *, is_own: bool = False) -> None:
         """Put a note at the end of the conversation."""
-        self.notes.append(Note(self.discord.world.ids.next(), text, is_own))
+        self.notes.append(Note(self.moment(), text, is_own))
         self.on_change()
 
     def controls(self) -> list[tuple[Message, JsonObject]]:
@@ -183,7 +178,7 @@ class Chat:
     def options(self, part: JsonObject) -> list[Option]:
         """Return what a select menu offers: its own options, or who and what is here."""
         guild, world = self.channel.guild, self.discord.world
-        people = [(u.id, u.global_name or u.username) for u in world.users.values()]
+        people = [(u.id, u.display_name) for u in world.users.values()]
         roles = [(each.id, each.name) for each in guild.roles.values()] if guild else []
         channels = [
             (each.id, f"#{each.name}")
@@ -223,12 +218,12 @@ class Chat:
 
     def commands(self) -> list[Command]:
         """Return the commands that there are, the bot's and the demo's."""
+        return [*flattened(self._registered()), *LOCAL]
+
+    def _registered(self) -> list[JsonObject]:
         store, guild = self.discord.world.commands, self.channel.guild
         scopes = (guild.id if guild else None, None)
-        return [
-            *flattened(each for scope in scopes for each in store.scope(scope).values()),
-            *LOCAL,
-        ]
+        return [each for scope in scopes for each in store.scope(scope).values()]
 
     # What they do
 
@@ -279,7 +274,8 @@ class Chat:
         await self._send(question, [(path.name, content)])
 
     async def _say(self, text: str) -> None:
-        room = MESSAGE_CHARS - len(f"{self.discord.bot_user.mention} ")
+        room = MAX_CONTENT_CHARS - len(f"{self.discord.bot_user.mention} ")
+        # Discord's client sends a longer text as a file.
         is_long = len(text.encode("utf-16-le", "replace")) // 2 > room
         files = [("message.txt", text.encode("utf-8", "replace"))] if is_long else []
         await self._send("" if files else text, files)
@@ -328,7 +324,7 @@ class Chat:
 
     async def _local(self, name: str, options: Mapping[str, str]) -> None:
         if name == "new":
-            self._begun = self.discord.world.ids.next()
+            self._begun = self.moment()
             self.note("A new conversation begins.")
         elif name == "press":
             await self._press_named(options["button"])
@@ -358,10 +354,7 @@ class Chat:
         await self._used(self.person.context_menu(message, name))
 
     def _menu_commands(self) -> list[str]:
-        store, guild = self.discord.world.commands, self.channel.guild
-        scopes = (guild.id if guild else None, None)
-        there = [each for scope in scopes for each in store.scope(scope).values()]
-        return [each["name"] for each in there if each["type"] == MESSAGE_MENU]
+        return [each["name"] for each in self._registered() if each["type"] == MESSAGE_COMMAND]
 
     def _newest_first(self) -> list[Message]:
         return [each for each in reversed(self.person.view(self.channel)) if not each.ephemeral]
@@ -390,9 +383,7 @@ class Chat:
             return text.casefold() in {"true", "yes", "on", "1"}
         places: dict[int, dict[str, int]] = {
             USER: {
-                name: u.id
-                for u in world.users.values()
-                for name in (u.username, u.global_name or u.username)
+                name: u.id for u in world.users.values() for name in (u.username, u.display_name)
             },
             CHANNEL: {each.name or "": each.id for each in world.channels.values()},
         }

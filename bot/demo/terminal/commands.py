@@ -5,18 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-JsonObject = dict[str, Any]
+from sandbox.discord.values.command_types import CHAT_INPUT, SUBCOMMAND, SUBCOMMAND_GROUP
+from sandbox.discord.values.json_objects import JsonObject
 
 _SPACES: Final = re.compile(r"((?<!\s)\s++)")
-
-SUBCOMMAND_TYPES: Final = (1, 2)
-CHAT_INPUT: Final = 1
-"""Types of options and commands (Discord: application commands)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,7 @@ def flattened(registered: Iterable[JsonObject]) -> list[Command]:
 
 def _leaves(part: JsonObject, before: str) -> Iterator[Command]:
     name, options = before + part["name"], part.get("options") or ()
-    subcommands = [each for each in options if each["type"] in SUBCOMMAND_TYPES]
+    subcommands = [each for each in options if each["type"] in {SUBCOMMAND, SUBCOMMAND_GROUP}]
     for each in subcommands:
         yield from _leaves(each, f"{name} ")
     if not subcommands:

@@ -10,10 +10,10 @@ from prompt_toolkit.styles import Style
 
 from bot.core.wording import counted
 from bot.demo.terminal.chat import Chat, Note
-from bot.demo.terminal.commands import JsonObject
 from bot.demo.terminal.markdown import Line, drawn, safe, wrapped
 from sandbox.discord import Message
 from sandbox.discord.values.components import SELECTS, walk
+from sandbox.discord.values.json_objects import JsonObject
 
 STYLE: Final = Style.from_dict(
     {
@@ -74,7 +74,7 @@ def content(item: Message | Note, chat: Chat) -> list[Line]:
         lines = drawn(item.text, chat.name_of, now)
         return lines if item.is_own else [line.styled("class:note") for line in lines]
     if item.loading:
-        return [_small(f"{chat.author_of(item)} is thinking …")]
+        return [_small(f"{item.author.display_name} is thinking …")]
     lines = drawn(item.content, chat.name_of, now) if item.content else []
     lines += [
         _small(f"[file] {each.filename}, {_size(len(each.data))}") for each in item.attachments
@@ -91,7 +91,7 @@ def _head(item: Message | Note, chat: Chat) -> list[Line]:
         return [Line([("class:you", "You")])] if item.is_own else []
     at = datetime.fromtimestamp(item.created_unix_s, UTC).astimezone()
     is_own = item.author is chat.person.user
-    who = ("class:you", "You") if is_own else ("class:bot", safe(chat.author_of(item)))
+    who = ("class:you", "You") if is_own else ("class:bot", safe(item.author.display_name))
     return [Line([who, ("class:small", f"  {at:%H:%M}")])]
 
 

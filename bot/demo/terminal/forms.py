@@ -19,9 +19,9 @@ from prompt_toolkit.layout import (
 from prompt_toolkit.layout.containers import AnyContainer
 from prompt_toolkit.widgets import Button, Dialog, Label, TextArea
 
-from bot.demo.terminal.commands import JsonObject
 from bot.demo.terminal.markdown import safe
 from sandbox.discord.values.components import LABEL, TEXT_INPUT
+from sandbox.discord.values.json_objects import JsonObject
 
 Values = dict[str, str | list[str]]
 """What was filled in, by custom id."""

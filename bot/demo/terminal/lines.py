@@ -46,7 +46,7 @@ class Paper:
         """Write a message or note."""
         own = PERSON if self._chat.is_own(item) else ""
         label = own or (
-            self._chat.author_of(item).ljust(8) + " " if isinstance(item, Message) else ""
+            item.author.display_name.ljust(8) + " " if isinstance(item, Message) else ""
         )
         first, *others = content(item, self._chat) or [Line([])]
         if isinstance(item, Message) and item.ephemeral and self._marks_ephemeral:

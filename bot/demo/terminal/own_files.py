@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-MOST_BYTES: Final = 10 * 1024 * 1024
-"""What Discord takes without a boost (Discord: help article "File Attachments")."""
+from sandbox.discord.checks.messages import MAX_FILE_BYTES
+
 MOST_SUGGESTED: Final = 50
 
 
@@ -43,7 +43,7 @@ def read_file(path: Path) -> bytes:
         OSError: It can't be read, or Discord takes none of its size.
     """
     path = path.expanduser()
-    if path.stat().st_size > MOST_BYTES:
+    if path.stat().st_size > MAX_FILE_BYTES:
         raise OSError("Discord takes 10 MiB at most")
     return path.read_bytes()
 

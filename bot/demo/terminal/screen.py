@@ -32,12 +32,13 @@ from prompt_toolkit.widgets import Dialog
 
 from bot.core.tasks import TaskOwner
 from bot.demo.terminal.chat import GOODBYE, Chat
-from bot.demo.terminal.commands import CommandCompleter, JsonObject, read
+from bot.demo.terminal.commands import CommandCompleter, read
 from bot.demo.terminal.drawing import STYLE, rows_of
 from bot.demo.terminal.forms import Values, form, menu
 from bot.demo.terminal.markdown import safe
 from sandbox.discord import Interaction, Message
 from sandbox.discord.values.components import BUTTON
+from sandbox.discord.values.json_objects import JsonObject
 
 INPUT_ROWS: Final = 8
 MENU_ROWS: Final = 8

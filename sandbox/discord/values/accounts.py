@@ -37,6 +37,11 @@ class User:
     flags: int = 0
 
     @property
+    def display_name(self) -> str:
+        """What people see of this user."""
+        return self.global_name or self.username
+
+    @property
     def mention(self) -> str:
         """The markup that mentions this user."""
         return f"<@{self.id}>"

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
-from bot.demo.terminal.commands import CommandCompleter, JsonObject, Typed, flattened, read
+from bot.demo.terminal.commands import CommandCompleter, Typed, flattened, read
+from sandbox.discord.values.json_objects import JsonObject
 
 STRING, SUBCOMMAND, MESSAGE_MENU = 3, 1, 3
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.demo.terminal.own_files import MOST_BYTES, file_named, files_like, read_file
+from bot.demo.terminal.own_files import file_named, files_like, read_file
+from sandbox.discord.checks.messages import MAX_FILE_BYTES
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def test_any_line_can_be_looked_at(line: str) -> None:
 def test_what_discord_takes_no_more_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "large"
     with path.open("wb") as file:
-        file.truncate(MOST_BYTES + 1)
+        file.truncate(MAX_FILE_BYTES + 1)
     with pytest.raises(OSError, match="10 MiB"):
         read_file(path)
 

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
-import subprocess
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Final
@@ -60,8 +56,11 @@ class Charts:
             return self._kept[name][1]
 
     async def _draw(self, data: Mapping[str, object]) -> bytes | str:
+        fonts = str(self._folder.absolute())
         try:
-            process = await self._start()
+            process = await child_process.start(
+                "-m", chart_process.__name__, MPLCONFIGDIR=fonts, OPENBLAS_NUM_THREADS="1"
+            )
         except OSError as exc:
             _log.warning("no process to draw a chart in: %s", exc)
             return NO_CHART
@@ -72,30 +71,10 @@ class Charts:
             _log.warning("a chart took longer than %.0f s: given up", DRAW_S)
             return NO_CHART
         finally:
-            await _end(process)
+            await child_process.end(process)
         if process.returncode == chart_process.NO_LIBRARY:
             return NO_LIBRARY
         if process.returncode or not picture.startswith(PNG):
             _log.warning("the process that draws charts ended with code %s", process.returncode)
             return NO_CHART
         return picture
-
-    async def _start(self) -> Process:
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", chart_process.__name__),
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=DEVNULL,
-            cwd=Path(sys.executable).anchor,
-            env=child_process.environment()
-            | {"MPLCONFIGDIR": str(self._folder.absolute()), "OPENBLAS_NUM_THREADS": "1"},
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
-
-
-async def _end(process: Process) -> None:
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-    await process.wait()

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bot.core import child_process
 from bot.core.clock import Clock, within
 from bot.core.wording import plain_reason
 
@@ -101,6 +102,4 @@ async def run_command(arguments: Sequence[str], clock: Clock) -> None:
         if code:
             _log.warning("the command that suspends ended with code %d", code)
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await child_process.end(process)

@@ -10,11 +10,8 @@ import asyncio
 import contextlib
 import logging
 import signal
-import subprocess
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import Process
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
 from bot.core import child_process
@@ -196,15 +193,9 @@ class DecoderPool:
             self._coming = None
 
     async def _start(self, kind: FileKind) -> _Helper:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-S", "-B", "-m", child.__name__),
+        process = await child_process.start(
+            *("-S", "-B", "-m", child.__name__),
             *(kind.value, str(self._limits.memory_bytes), str(self._limits.cpu_s)),
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=DEVNULL,
-            cwd=Path(sys.executable).anchor,
-            env=child_process.environment(),
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         helper = _Helper(process)
         self._all.add(helper)

@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Final, Protocol
 
+from pydantic import TypeAdapter, ValidationError
+
 from bot.core.clock import Clock
 from bot.core.domain import (
     ChatEvent,
@@ -127,6 +129,9 @@ class Acquaintance:
         return load_s if isinstance(load_s, float) else 0.0
 
 
+_STORED: Final = TypeAdapter(Acquaintance)
+
+
 @dataclass(slots=True)
 class _Heard:
     """What came of the first question."""
@@ -185,8 +190,8 @@ class Introductions:
         self._restored: set[str] = set()
         self._tries: Recent[str, int] = Recent(MOST_MODELS)
         for key, stored in saved.items() if isinstance(saved, dict) else ():
-            if (acquaintance := _read(stored)) is not None:
-                self._known[str(key)] = acquaintance
+            with contextlib.suppress(ValidationError):
+                self._known[str(key)] = _STORED.validate_python(stored)
 
     def of(self, key: str | None) -> Acquaintance | None:
         """Return what is known of a model as it is loaded now."""
@@ -305,17 +310,3 @@ def _writing_speed(done: Completed) -> float:
         return 0.0
     took_s, written = done.total_s - done.first_token_s, done.usage.completion_tokens
     return (written - 1) / took_s if written >= _LEAST_WRITTEN and took_s > 0 else 0.0
-
-
-def _read(stored: object) -> Acquaintance | None:
-    """Return a stored acquaintance; ``None`` for anything else."""
-    if not isinstance(stored, dict):
-        return None
-    load, thinking = stored.get("load"), stored.get("thinking")
-    overhead, writes = stored.get("overhead_tokens"), stored.get("writes")
-    experience = stored.get("experience")
-    if not isinstance(load, str) or not isinstance(thinking, str) or not isinstance(overhead, int):
-        return None
-    if not isinstance(writes, float) or not isinstance(experience, dict):
-        return None
-    return Acquaintance(load, thinking, overhead, writes, experience)

@@ -10,9 +10,12 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import Field, TypeAdapter
 
 from bot.core.clock import Clock
 from bot.core.ports import Outcome, State
@@ -113,23 +116,6 @@ class Figures:
         """Return them for the state; histograms as pairs of cell and count."""
         plain = [self.questions, self.failed, self.tokens, round(self.writing_s, 1)]
         return [*plain, _sparse(self.first_words), _sparse(self.waits)]
-
-    @classmethod
-    def load(cls, stored: Sequence[object]) -> Figures:
-        """Return what ``dump`` gave.
-
-        Raises:
-            ValueError: It is anything else.
-        """
-        questions, failed, tokens, writing_s, first_words, waits = stored
-        return cls(
-            _count(questions),
-            _count(failed),
-            _count(tokens),
-            _seconds(writing_s),
-            _dense(first_words),
-            _dense(waits),
-        )
 
 
 @dataclass(slots=True)
@@ -308,15 +294,23 @@ def _bound(buckets: Buckets, newest: int, most: int) -> None:
         del buckets[index]
 
 
+_Count = Annotated[int, Field(strict=True, ge=0)]
+_Seconds = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+_ROW: Final = TypeAdapter(
+    tuple[_Count, _Count, _Count, _Count, _Seconds, list[_Count], list[_Count]]
+)
+"""A bucket in the state: its number, and what ``Figures.dump`` returns."""
+
+
 def _load(stored: object) -> Buckets:
     """Read what the state holds; rows that can't be read are left out."""
     buckets: Buckets = {}
     for row in stored if isinstance(stored, list) else ():
-        try:
-            index, *figures = row
-            buckets[_count(index)] = Figures.load(figures)
-        except (TypeError, ValueError):
-            continue
+        with suppress(IndexError, ValueError):
+            index, questions, failed, tokens, writing_s, words, waits = _ROW.validate_python(row)
+            buckets[index] = Figures(
+                questions, failed, tokens, writing_s, _dense(words), _dense(waits)
+            )
     return buckets
 
 
@@ -324,24 +318,14 @@ def _sparse(cells: Sequence[int]) -> list[int]:
     return [part for cell, count in enumerate(cells) if count for part in (cell, count)]
 
 
-def _dense(stored: object) -> list[int]:
-    if not isinstance(stored, list) or len(stored) % 2:
-        raise ValueError("no histogram")
+def _dense(pairs: Sequence[int]) -> list[int]:
+    """Undo ``_sparse``.
+
+    Raises:
+        IndexError: There is no such cell.
+        ValueError: A cell has no count.
+    """
     cells = [0] * (len(EDGES_S) + 1)
-    for cell, count in zip(stored[::2], stored[1::2], strict=True):
-        if _count(cell) >= len(cells):
-            raise ValueError("no such cell")
-        cells[cell] = _count(count)
+    for cell, count in zip(pairs[::2], pairs[1::2], strict=True):
+        cells[cell] = count
     return cells
-
-
-def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError("no count")
-    return value
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise ValueError("no time")
-    return float(value)

@@ -92,7 +92,8 @@ def load_settings(
     settings = _validated(values, origins, problems)
     if require_token and Target("discord", "token") not in values:
         problems.append(NOT_SET)
-    mistakes = [] if settings is None else _token_mistakes(settings, origins)
+    mistake = None if settings is None else token_mistake(settings)
+    mistakes = [f"{origins[Target('discord', 'token')]}: {mistake}"] if mistake else []
     if require_token:
         problems += mistakes
     if problems or settings is None:
@@ -240,13 +241,12 @@ def _warnings(settings: Settings, origins: Mapping[Target, str]) -> list[str]:
     return warnings
 
 
-def _token_mistakes(settings: Settings, origins: Mapping[Target, str]) -> list[str]:
-    """Say what is wrong with the token by its looks; another Discord's may look like anything."""
+def token_mistake(settings: Settings) -> str | None:
+    """Return what is wrong with the token by its looks; another Discord's may look like anything."""
     token = settings.discord.token
     if token is None or settings.discord.api_base != DISCORD_API_BASE:
-        return []
-    mistake = mistaken_token(token.get_secret_value())
-    return [f"{origins[Target('discord', 'token')]}: {mistake}"] if mistake else []
+        return None
+    return mistaken_token(token.get_secret_value())
 
 
 def _direct_messages(policy: str | None) -> list[str]:

@@ -38,10 +38,9 @@ from bot.ops.terminal import detach_output, fitted
 from bot.storage.database import DATABASE_FILE
 from bot.storage.inspection import state_of
 from bot.storage.lock import is_in_use
-from config.defaults import DISCORD_API_BASE
-from config.loader import NOT_SET, LoadResult
+from config.loader import NOT_SET, LoadResult, token_mistake
 from config.settings import Settings
-from config.token_shapes import mistaken_token, refused_token
+from config.token_shapes import refused_token
 
 DISCORD_S: Final = 15.0
 """Longest wait for Discord, in seconds."""
@@ -64,7 +63,8 @@ def check(result: LoadResult, *, as_json: bool = False) -> int:
     """
     sections = asyncio.run(_look(result, as_json=as_json))
     found = [finding for section in sections for finding in section.findings]
-    failures = sorted(filter(_is_failure, found), key=lambda one: one.step not in _OWN)
+    failed = [finding for finding in found if finding.status is Status.FAILED]
+    failures = sorted(failed, key=lambda one: one.step not in _OWN)
     if as_json:
         _print(json_text(sections))
     elif not problems(found):
@@ -87,10 +87,6 @@ def refuse_as_json(wrong: Sequence[str]) -> int:
 
 _OWN: Final = frozenset({Step.SETTINGS, Step.STORAGE, Step.TOKEN})
 """What the operator has on this machine, and mends before anything else."""
-
-
-def _is_failure(finding: Finding) -> bool:
-    return finding.status is Status.FAILED
 
 
 async def _look(result: LoadResult, *, as_json: bool) -> tuple[Section, ...]:
@@ -138,7 +134,7 @@ async def _local(result: LoadResult, clock: Clock) -> AsyncGenerator[Finding, No
     settings = result.settings
     metrics = await _metrics(settings)
     moot = ["METRICS_ADDR"] if metrics is not None and metrics.is_problem else []
-    moot += filter(None, [mistake_of(settings)])
+    moot += filter(None, [token_mistake(settings)])
     warnings = [one for one in result.warnings if not any(words in one for words in moot)]
     for warning in warnings:
         yield Finding(Step.SETTINGS, Status.WARNING, warning)
@@ -210,7 +206,7 @@ async def _probe_token(login: _Login) -> Finding | None:
     token = login.settings.discord.token
     if token is None:
         return _token_failed(NOT_SET.replace(":", "", 1))
-    if mistake := mistake_of(login.settings):
+    if mistake := token_mistake(login.settings):
         return _token_failed(f"DISCORD_TOKEN {mistake}")
     began_s = asyncio.get_running_loop().time()
     try:
@@ -234,14 +230,6 @@ async def _probe_token(login: _Login) -> Finding | None:
 
 REQUESTS_OF_A_LOGIN: Final = 2
 """discord.py asks for the account, then for the application."""
-
-
-def mistake_of(settings: Settings) -> str | None:
-    """Return what is wrong with the token by its looks; another Discord's may look like anything."""
-    token = settings.discord.token
-    if token is None or settings.discord.api_base != DISCORD_API_BASE:
-        return None
-    return mistaken_token(token.get_secret_value())
 
 
 _MARK: Final = re.compile("[;:] ")

@@ -23,10 +23,10 @@ from bot.diagnostics.targets import Listed, target_of
 from bot.diagnostics.values import Finding, Status, Step
 from bot.lmstudio.catalogue import fetch_catalogue
 from bot.lmstudio.transport import parse_endpoint, system_lookup
-from bot.ops.check import look_at_discord, look_at_lmstudio, mistake_of
+from bot.ops.check import look_at_discord, look_at_lmstudio
 from bot.ops.terminal import fitted, program
-from config.environment import Sources, try_dotenv, write_dotenv
-from config.loader import SettingsError
+from config.environment import DOTENV, Sources, try_dotenv, write_dotenv
+from config.loader import SettingsError, token_mistake
 from config.names import environment_names, other_names
 from config.settings import Settings
 
@@ -77,12 +77,11 @@ class _Answers:
         return settings
 
 
-def first_setup(sources: Sources, *, folder: Path = Path()) -> None:
-    """Ask, try and write; whatever was in ``.env`` besides stays.
+def first_setup(sources: Sources) -> None:
+    """Ask, try and write ``.env`` in the working folder; whatever was in it besides stays.
 
     Args:
         sources: What is configured already; its answers are offered again.
-        folder: Where ``.env`` is written, readable for its owner only.
 
     Raises:
         StoppedError: Standard input ended before the last answer.
@@ -90,7 +89,7 @@ def first_setup(sources: Sources, *, folder: Path = Path()) -> None:
         DependencyError: The file can't be written.
     """
     sources.load()
-    path = folder / ".env"
+    path = Path(DOTENV)
     _write(path, try_dotenv)  # before anybody has typed anything
     answers = _Answers(sources)
     _ask_token(answers)
@@ -130,7 +129,7 @@ def _ask_token(answers: _Answers) -> None:
         settings = _accepted(answers, TOKEN, text or before)
         if settings is None:
             continue
-        mistake = mistake_of(settings)
+        mistake = token_mistake(settings)
         if mistake or not (text or before):
             _say(f"   It {mistake}." if mistake else "   The bot can't start without one.")
             continue

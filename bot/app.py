@@ -23,7 +23,7 @@ from bot.chat.privacy import Privacy
 from bot.chat.resume import give_up
 from bot.chat.service import ESTIMATES, MODELS, ChatService
 from bot.chat.whose_words import OwnWords
-from bot.core.clock import Clock, SystemClock
+from bot.core.clock import Clock, SystemClock, every
 from bot.core.concerns import Subject
 from bot.core.domain import Reasoning
 from bot.core.errors import ConfigurationError, DependencyError
@@ -148,8 +148,8 @@ async def run(
         stack.callback(_log.info, "stopped")
         held = stack.enter_context(data_folder(settings.store.data_dir))
         start = _Start(settings, clock, stop, ready, lag, watcher, origin, held)
-        location = settings.store.database_url
-        if location is None or not is_server(location):
+        location = _server(settings)
+        if location is None:
             await _serve(start)
         else:
             await _take_turns(start, location)
@@ -285,8 +285,8 @@ async def _leading_alone(settings: Settings, clock: Clock) -> AsyncGenerator[Lea
     Raises:
         DependencyError: Another process leads, or has begun to.
     """
-    location = settings.store.database_url
-    if location is None or not is_server(location):
+    location = _server(settings)
+    if location is None:
         yield None
         return
     from bot.cluster.hold import NotLeadingError  # noqa: PLC0415 - nobody else pays for it
@@ -329,7 +329,8 @@ async def _wind_up(services: Services, grace_s: float) -> None:
     tell(STOPPING)
     _log.info("stopping")
     await services.chat.close(grace_s)
-    await _save_last(services)
+    await services.history.save(at_once=True)
+    await _save_learned(services)
 
 
 def _token(settings: Settings) -> str:
@@ -417,8 +418,13 @@ async def _build(
 
 def _is_shared(settings: Settings) -> bool:
     """Return whether several processes may serve shards at the same time."""
+    return settings.discord.shards != 1 and _server(settings) is not None
+
+
+def _server(settings: Settings) -> str | None:
+    """Return the address of the database, where that is a server that others can use, too."""
     location = settings.store.database_url
-    return settings.discord.shards != 1 and location is not None and is_server(location)
+    return location if location is not None and is_server(location) else None
 
 
 async def _show_state(
@@ -752,19 +758,17 @@ def _start_upkeep(
     """Save what is learned, wake sleeping machines, and use the time when nobody asks."""
 
     async def stay_alive() -> None:
-        while True:
-            await services.clock.sleep(ALIVE_INTERVAL_S)
-            if is_online() and services.backfill.is_caught_up:
-                await services.backfill.note_alive()
-                await keep_session()
-            await services.history.save()
-            await _save_learned(services)
+        if is_online() and services.backfill.is_caught_up:
+            await services.backfill.note_alive()
+            await keep_session()
+        await services.history.save()
+        await _save_learned(services)
 
     def keep_loads() -> None:
         loads = services.state.set(LOADS, services.backend.roster.loads())
         tasks.start(loads, name="keep-loads")
 
-    tasks.start(stay_alive(), name="stay-alive")
+    tasks.start(every(services.clock, ALIVE_INTERVAL_S, stay_alive), name="stay-alive")
     services.backend.roster.on_loading(keep_loads)
     line, backend = services.scheduler, services.backend
     waking = wake_for_line(services.clock, line, backend.wake, backend.roster.can_wake)
@@ -789,19 +793,16 @@ def _start_copies(services: Services, tasks: TaskOwner) -> None:
         _log.warning(
             "CLAWBOT_LMSTUDIO__EXTRA_COPIES does nothing where several processes may share the shards"
         )
-    else:
-        tasks.start(_keep_copies(services), name="copies")
-
-
-async def _keep_copies(services: Services) -> None:
-    """Have further copies of a model loaded while the line is long."""
+        return
     line, state = services.scheduler, services.state
     copies = services.backend.copies(state.get(COPIES))
-    while True:
-        await services.clock.sleep(LINE_LOOK_S)
+
+    async def look() -> None:
         if await copies.look(line.newcomer_wait_s):
             line.wake()
             await state.set(COPIES, copies.made())
+
+    tasks.start(every(services.clock, LINE_LOOK_S, look), name="copies")
 
 
 def _rests(services: Services) -> list[Rest]:
@@ -824,11 +825,6 @@ async def _save_learned(services: Services) -> None:
     }
     for key, value in learned.items():
         await services.state.set(key, value)
-
-
-async def _save_last(services: Services) -> None:
-    await services.history.save(at_once=True)
-    await _save_learned(services)
 
 
 def _follow_files(

@@ -65,6 +65,13 @@ def elapsed_s() -> float:
     return time.monotonic() if kind is None else time.clock_gettime(kind)
 
 
+async def every(clock: Clock, interval_s: float, work: Callable[[], Awaitable[object]]) -> None:
+    """Do work for ever, so many seconds after the last time; the first time after as many."""
+    while True:
+        await clock.sleep(interval_s)
+        await work()
+
+
 async def within(clock: Clock, work: Awaitable[T], limit_s: float) -> T:
     """Return what ``work`` returns, if it does so in time.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from bot.core.clock import Clock
+from bot.core.clock import Clock, every
 from bot.core.errors import ConfigurationError, DependencyError
 from bot.core.tasks import apart
 
@@ -52,15 +53,13 @@ class HeldFolder:
             self._descriptor = descriptor
         return is_ours
 
-    async def watch(self, clock: Clock) -> None:
+    def watch(self, clock: Clock) -> Coroutine[Any, Any, None]:
         """Keep the lock for ever, looking now and then; a look that hangs holds up nothing else.
 
         Raises:
             DependencyError: Another process holds the folder.
         """
-        while True:
-            await clock.sleep(LOOK_S)
-            await apart(self.keep, name="lock")
+        return every(clock, LOOK_S, partial(apart, self.keep, name="lock"))
 
     def keep(self) -> None:
         """Take the lock again where its file was deleted or replaced.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,7 +18,7 @@ from bot.lmstudio import errors, failures
 from bot.lmstudio.catalogue import name_to_send
 from bot.lmstudio.completion import CompletionDecoder, encode_body
 from bot.lmstudio.names import is_same_model
-from bot.lmstudio.transport import Reply
+from bot.lmstudio.transport import COMPLETIONS, Reply
 from bot.output.pipeline import ModelMemory, OutputPolicy, ReplyPipeline, SecretGuard
 
 _FEW_TOKENS, _SOME_TOKENS = 8, 32
@@ -69,9 +68,9 @@ class _Listener:
 
     async def ask(self, body: bytes) -> None:
         try:
-            response = await self.way.own.open("POST", "/v1/chat/completions", body)
+            response = await self.way.own.open("POST", COMPLETIONS, body)
         except errors.DisconnectedError:  # a kept connection may have been closed just now
-            response = await self.way.own.open("POST", "/v1/chat/completions", body)
+            response = await self.way.own.open("POST", COMPLETIONS, body)
         try:
             kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             if response.status != 200 or kind.endswith("json") or kind == "text/html":
@@ -95,7 +94,7 @@ class _Listener:
         decoder = self.decoder
         try:
             async for chunk in response.content.iter_any():
-                for line in _lines(chunk):
+                for line in chunk.splitlines(keepends=True):  # so that each delta is counted
                     self._note(*decoder.feed(line))
                 if self.heard.tokens > 4 * self.most_tokens:
                     return
@@ -117,11 +116,6 @@ class _Listener:
             heard.tokens += 1
             heard.last_s = self.way.clock.monotonic() - self.began_s
             heard.first_s = heard.first_s or heard.last_s
-
-
-def _lines(chunk: bytes) -> Iterator[bytes]:
-    """Yield a read line by line, so that each delta is counted."""
-    yield from chunk.splitlines(keepends=True)
 
 
 async def probe_completion(way: Way) -> Finding:

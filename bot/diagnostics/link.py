@@ -77,11 +77,6 @@ class Way:
     has_spoken: bool = False
     said: list[tuple[str, str]] = field(default_factory=list)
 
-    @property
-    def has_path(self) -> bool:
-        """Whether the configured address goes on after the port."""
-        return bool(self.endpoint.prefix)
-
 
 def open_way(
     target: Target,

@@ -59,7 +59,7 @@ async def run_probes(
             continue
         began_s = clock.monotonic()
         try:
-            finding = await within(clock, _awaited(probe.run(context)), probe.limit_s)
+            finding = await within(clock, probe.run(context), probe.limit_s)
         except TimeoutError:
             finding = probe.late
         if finding is None:
@@ -67,10 +67,6 @@ async def run_probes(
         if finding.status in {Status.FAILED, Status.SKIPPED}:
             blocked.add(probe.step)
         yield replace(finding, duration_s=clock.monotonic() - began_s)
-
-
-async def _awaited(work: Awaitable[Finding | None]) -> Finding | None:
-    return await work
 
 
 @dataclass(frozen=True, slots=True)

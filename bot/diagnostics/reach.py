@@ -115,8 +115,13 @@ def judge_name(host: str, addresses: Sequence[str], known: Sequence[str]) -> Fin
     return Finding(Step.NAME, Status.OK, "The name is known.", technical=technical, facts=facts)
 
 
+def _ip(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Read an address, which may be followed by the interface that leads to it."""
+    return ipaddress.ip_address(address.partition("%")[0])
+
+
 def _network(address: str) -> str:
-    ip = ipaddress.ip_address(address.partition("%")[0])
+    ip = _ip(address)
     if ip.is_loopback:
         return "this machine"
     if ip.version == 4 and ip in _VPN:
@@ -356,7 +361,7 @@ async def ping(address: str, limit_s: float) -> bool:
     Linux and macOS let everybody (or some groups) send echo requests over a datagram socket.
     The bot's own machine always answers itself, which says nothing, so it isn't asked.
     """
-    ip = ipaddress.ip_address(address.partition("%")[0])
+    ip = _ip(address)
     if ip.version != 4 or ip.is_loopback:
         return False
     return await echo(address, limit_s)
@@ -461,7 +466,7 @@ def _words(address: str, how: Knock, signs: Signs) -> tuple[str, str]:
 
 
 def _refused(address: str, signs: Signs) -> tuple[str, str]:
-    ip = ipaddress.ip_address(address.partition("%")[0])
+    ip = _ip(address)
     if signs.is_on_usual_port:
         return (
             f"Nothing listens at the configured port, but LM Studio answers at port {LMSTUDIO_PORT}.",

@@ -164,7 +164,7 @@ async def probe_server(way: Way) -> Finding:
         return await _of_generation(way)
     if greeting.status in {401, 403}:
         return _kept_shut(greeting)
-    if way.has_path and (_is_unknown_route(greeting) or await _is_at_the_root(way)):
+    if way.endpoint.prefix and (_is_unknown_route(greeting) or await _is_at_the_root(way)):
         return failed(Step.SERVER, errors.WrongEndpointError(), _WRONG_PATH)
     return await _by_listing(way, greeting)
 

@@ -308,57 +308,44 @@ class _Readings(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield each metric with its present value."""
         asked = self._sources
-        gauges = {
-            "clawbot_queue_waiting_questions": ("Questions in line", asked.waiting()),
-            "clawbot_queue_running_questions": ("Questions being answered", asked.running()),
-            "clawbot_queue_slots": (
-                "Questions that may be answered at once at the moment",
-                asked.slots(),
-            ),
-            "clawbot_store_pending_writes": (
-                "Writes, and questions, that are in memory only",
-                asked.store_pending(),
-            ),
-            "clawbot_store_failing": (
-                "1 while the database can't be written",
-                asked.is_store_failing(),
-            ),
-            "clawbot_discord_online": ("1 while Discord's session is up", asked.is_online()),
-            "clawbot_standby_processes": (
-                "Other processes that wait to take over from this one, or share the shards with it",
-                asked.standbys(),
-            ),
-        }
-        for name, (text, value) in gauges.items():
+        for name, text, value in _gauges(asked):
             yield GaugeMetricFamily(name, text, value=float(value))
-        yield CounterMetricFamily(
-            "clawbot_store_errors", "Failures of the database", value=float(asked.store_errors())
-        )
-        yield from _read_ahead(asked.read_ahead())
-        yield CounterMetricFamily(
-            "clawbot_summaries",
-            "Summaries that the model made in idle time of what falls out of a conversation",
-            value=float(asked.summaries()),
-        )
+        for name, text, value in _counters(asked):
+            yield CounterMetricFamily(name, text, value=float(value))
         yield from _servers(asked.servers())
 
 
-def _read_ahead(cost: Cost) -> Iterator[Metric]:
-    yield CounterMetricFamily(
-        "clawbot_read_ahead_tokens",
-        "Prompt tokens that the model read in idle time, before anybody asked",
-        value=float(cost.tokens),
+Reading = tuple[str, str, float]
+"""A metric's name, what it is, and its present value."""
+
+
+def _gauges(asked: Sources) -> Iterator[Reading]:
+    yield "clawbot_queue_waiting_questions", "Questions in line", asked.waiting()
+    yield "clawbot_queue_running_questions", "Questions being answered", asked.running()
+    text = "Questions that may be answered at once at the moment"
+    yield "clawbot_queue_slots", text, asked.slots()
+    text = "Writes, and questions, that are in memory only"
+    yield "clawbot_store_pending_writes", text, asked.store_pending()
+    text = "1 while the database can't be written"
+    yield "clawbot_store_failing", text, asked.is_store_failing()
+    yield "clawbot_discord_online", "1 while Discord's session is up", asked.is_online()
+    text = "Other processes that wait to take over from this one, or share the shards with it"
+    yield "clawbot_standby_processes", text, asked.standbys()
+
+
+def _counters(asked: Sources) -> Iterator[Reading]:
+    cost = asked.read_ahead()
+    yield "clawbot_store_errors", "Failures of the database", asked.store_errors()
+    text = "Prompt tokens that the model read in idle time, before anybody asked"
+    yield "clawbot_read_ahead_tokens", text, cost.tokens
+    text = (
+        "Of the tokens read in idle time, those of conversations that nobody went on with in time"
     )
-    yield CounterMetricFamily(
-        "clawbot_read_ahead_tokens_in_vain",
-        "Of the tokens read in idle time, those of conversations that nobody went on with in time",
-        value=float(cost.in_vain),
-    )
-    yield CounterMetricFamily(
-        "clawbot_read_ahead_cancelled",
-        "Pieces of reading in idle time that a question ended",
-        value=float(cost.cancelled),
-    )
+    yield "clawbot_read_ahead_tokens_in_vain", text, cost.in_vain
+    text = "Pieces of reading in idle time that a question ended"
+    yield "clawbot_read_ahead_cancelled", text, cost.cancelled
+    text = "Summaries that the model made in idle time of what falls out of a conversation"
+    yield "clawbot_summaries", text, asked.summaries()
 
 
 def _servers(servers: Sequence[ServerState]) -> Iterator[Metric]:

@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Final, Self
 from urllib.parse import urlsplit
 
@@ -84,8 +85,8 @@ class StatusServer:
         """
         app = web.Application(middlewares=[self._guard], client_max_size=1024)
         app.router.add_get("/metrics", self._show_metrics, allow_head=False)
-        app.router.add_get("/healthz", self._show_health, allow_head=False)
-        app.router.add_get("/readyz", self._show_readiness, allow_head=False)
+        app.router.add_get("/healthz", partial(_show, self._health), allow_head=False)
+        app.router.add_get("/readyz", partial(_show, self._readiness), allow_head=False)
         runner = web.AppRunner(app, access_log=None, keepalive_timeout=15, shutdown_timeout=1)
         await runner.setup()
         try:
@@ -140,14 +141,9 @@ class StatusServer:
             body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST}
         )
 
-    async def _show_health(self, request: web.Request) -> web.Response:
-        return _shown(request, self._health())
 
-    async def _show_readiness(self, request: web.Request) -> web.Response:
-        return _shown(request, self._readiness())
-
-
-def _shown(request: web.Request, findings: Sequence[Finding]) -> web.Response:
+async def _show(look: Look, request: web.Request) -> web.Response:
+    findings = look()
     is_ok = all(finding.is_ok for finding in findings)
     status, word = (200, "ok") if is_ok else (503, "failing")
     if "application/json" in request.headers.get("Accept", ""):

@@ -50,8 +50,7 @@ from bot.prompt.attachments.decoder import DecoderPool
 from bot.prompt.builder import ContextBuilder
 from bot.prompt.cut import ToSummarise
 from bot.prompt.tokens import TokenEstimator, count_of, is_credible
-from config import defaults
-from config.settings import ContextSettings
+from config.settings import ChatDefaults, ContextSettings
 from sandbox.lmstudio import Timing, tokenize
 from tests.support.conversation import FakeAccess
 
@@ -62,7 +61,8 @@ PLACES = {
     "reply chain": Place(PlaceKind.GUILD_TEXT, ChannelId(50), GuildId(40)),
     "direct message": Place(PlaceKind.DM, ChannelId(60)),
 }
-CHAT = ChatSettings(None, 0.7, 0.95, defaults.MAX_TOKENS, defaults.SYSTEM_PROMPT, Reasoning.AUTO)
+USUAL = ChatDefaults()
+CHAT = ChatSettings(None, 0.7, 0.95, USUAL.max_tokens, USUAL.system_prompt, Reasoning.AUTO)
 MACHINE = Timing(prefill_tokens_s=400.0, prefill_half_tokens=32_000.0)
 """An 80B mixture of experts on a mini PC: 400 tokens/s, half of that at 32k."""
 

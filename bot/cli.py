@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _open_closed_streams()
     _tolerate_any_character()
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments, argparse.Namespace(config=None))
     command = {"run": _run, "demo": _demo, "check": _check, "init": _init, "service": _service}[
         options.command or "run"
     ]
@@ -110,7 +110,7 @@ def _port(text: str) -> int:
 
 
 def _load(options: argparse.Namespace, *, require_token: bool) -> LoadResult:
-    sources = read_environment(config_path=getattr(options, "config", None))
+    sources = read_environment(config_path=options.config)
     return sources.load(require_token=require_token)
 
 
@@ -119,7 +119,7 @@ def _run(options: argparse.Namespace) -> int:
     set_up_logging(result.settings)
     for warning in result.warnings:
         _log.warning("%s", warning)
-    asyncio.run(_serve(result.settings, getattr(options, "config", None)))
+    asyncio.run(_serve(result.settings, options.config))
     return 0
 
 
@@ -174,7 +174,7 @@ def _check(options: argparse.Namespace) -> int:
 def _init(options: argparse.Namespace) -> int:
     from bot.ops.first_setup import StoppedError, first_setup  # noqa: PLC0415 - as above
 
-    sources = read_environment(config_path=getattr(options, "config", None))
+    sources = read_environment(config_path=options.config)
     try:
         first_setup(sources)
     except (KeyboardInterrupt, StoppedError):
@@ -184,8 +184,8 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _service(options: argparse.Namespace) -> int:
-    config = getattr(options, "config", None)
-    sources = read_environment({}, config_path=config)  # the service has no shell's environment
+    # The service has no shell's environment.
+    sources = read_environment({}, config_path=options.config)
     left = hidden_from_services(sources.env)
     if left:
         print(
@@ -193,7 +193,8 @@ def _service(options: argparse.Namespace) -> int:
             "must stand in .env to hold there",
             file=sys.stderr,
         )
-    unit = unit_here(sources.load(require_token=True).settings, config, for_user=options.user)
+    settings = sources.load(require_token=True).settings
+    unit = unit_here(settings, options.config, for_user=options.user)
     if options.action == "show":
         print(unit.text, end="")
         return 0

@@ -16,26 +16,8 @@ from bot.chat.reply import model_name
 from bot.core.domain import ModelInfo, UserId
 from bot.core.errors import ConfigurationError
 from bot.core.wording import counted
-from bot.diagnostics import (
-    ADDRESSES,
-    TAKEN_OUT,
-    DiscordFacts,
-    Finding,
-    Listed,
-    SharedWalks,
-    diagnose,
-    discord_findings,
-    discord_text,
-    judge_clock,
-    judge_rest,
-    settings_failed,
-    storage_findings,
-    target_of,
-    titles,
-    together,
-    with_addresses,
-)
 from bot.diagnostics.chart import Charts
+from bot.diagnostics.discord_side import DiscordFacts, discord_findings, judge_clock, judge_rest
 from bot.diagnostics.model_report import (
     NO_QUESTIONS,
     RANGES,
@@ -46,8 +28,15 @@ from bot.diagnostics.model_report import (
     in_words,
     read_ahead_text,
 )
+from bot.diagnostics.probe import together
 from bot.diagnostics.queue_report import queue_text
+from bot.diagnostics.report import discord_text
+from bot.diagnostics.shared import SharedWalks
 from bot.diagnostics.silence import silence_text
+from bot.diagnostics.storage import storage_findings
+from bot.diagnostics.targets import ADDRESSES, TAKEN_OUT, Listed, target_of, titles, with_addresses
+from bot.diagnostics.values import Finding
+from bot.diagnostics.walk import diagnose, settings_failed
 from bot.gateway.client import ClawbotClient, Interaction
 from bot.gateway.rest import VOICE
 from bot.queue.scheduler import Job

@@ -14,13 +14,10 @@ from bot.prompt.attachments.decoding import Decoded
 from bot.prompt.attachments.kinds import FileKind, kind_of
 from bot.prompt.cleaning import clean_text, neutralise, readable, safe_name, skeleton
 from bot.prompt.tokens import longest_within, message_tokens, static_tokens, static_tokens_within
+from config.defaults import SYSTEM_PROMPT
 
 PRESETS: Final[dict[str, str]] = {
-    "helper": (
-        "You are {bot}, a helpful assistant in a Discord server. Answer in the language of the "
-        "question, plainly and to the point. Give only the final answer, without your thinking. "
-        "Discord shows Markdown without tables or images; put code in fences with their language."
-    ),
+    "helper": SYSTEM_PROMPT,
     "brief": (
         "You are {bot}. Answer in the language of the question, in at most three sentences, "
         "without introduction or closing words."

@@ -22,7 +22,7 @@ import pytest
 from aiohttp import web
 
 from bot.core.clock import SystemClock
-from bot.diagnostics import Step
+from bot.diagnostics.values import Step
 from bot.ops.check import check
 from bot.storage.database import DATABASE_FILE
 from config.loader import load_settings

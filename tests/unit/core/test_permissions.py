@@ -10,7 +10,8 @@ import pytest
 
 from bot.core.errors import DeliveryForbiddenError
 from bot.core.permissions import NEEDED, NEEDED_IN_THREADS, USEFUL, listed, missing
-from bot.diagnostics import DiscordFacts, Status, Step, discord_findings
+from bot.diagnostics.discord_side import DiscordFacts, discord_findings
+from bot.diagnostics.values import Status, Step
 
 README = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
 ALL = {**NEEDED, **NEEDED_IN_THREADS, **USEFUL}

@@ -7,16 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from bot.diagnostics import (
-    DiscordFacts,
-    Finding,
-    Section,
-    Status,
-    Step,
-    discord_findings,
-    discord_text,
-)
-from bot.diagnostics.report import json_text, problems, terminal_line
+from bot.diagnostics.discord_side import DiscordFacts, discord_findings
+from bot.diagnostics.probe import Section
+from bot.diagnostics.report import discord_text, json_text, problems, terminal_line
+from bot.diagnostics.values import Finding, Status, Step
 
 FAILED = Finding(Step.CONNECTION, Status.FAILED, "It is off.", "Wake it.", 1.5, "[10.0.0.1]:1234")
 FINE = Finding(Step.NAME, Status.OK, "The name is known.")

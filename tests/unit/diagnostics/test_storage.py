@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.diagnostics import Finding, Status, folder_findings, storage_findings
+from bot.diagnostics.storage import folder_findings, storage_findings
+from bot.diagnostics.values import Finding, Status
 from bot.storage.database import DATABASE_FILE, open_database
 from bot.storage.inspection import state_of
 from bot.storage.state import StateStore

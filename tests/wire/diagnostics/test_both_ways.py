@@ -11,8 +11,9 @@ import pytest
 from aiohttp import web
 
 from bot.core.errors import BackendError
-from bot.diagnostics import Finding, Status, Step, Target, diagnose
 from bot.diagnostics.link import SEEN, first_sentence
+from bot.diagnostics.values import Finding, Status, Step, Target
+from bot.diagnostics.walk import diagnose
 from bot.lmstudio import errors
 from sandbox.lmstudio import Fault, LMStudioSandbox, Model, Options
 from tests.support.clock import FakeClock

@@ -16,10 +16,10 @@ import pytest
 from aiohttp import ClientSession, web
 
 from bot.core.clock import SystemClock
-from bot.diagnostics import Finding, Status, Step, Target, diagnose
 from bot.diagnostics.probe import NOT_TRIED, run_probes
 from bot.diagnostics.server import LOADS_BYTES
-from bot.diagnostics.walk import probes_for
+from bot.diagnostics.values import Finding, Status, Step, Target
+from bot.diagnostics.walk import diagnose, probes_for
 from bot.lmstudio.transport import MAX_BODY_BYTES
 from sandbox.lmstudio import Fault, LMStudioSandbox, Model, Options, Timing
 from tests.support.clock import FakeClock

@@ -13,7 +13,8 @@ import aiohttp
 import pytest
 
 from bot.core.clock import SystemClock
-from bot.diagnostics import Finding, Status, Step, Target, diagnose
+from bot.diagnostics.values import Finding, Status, Step, Target
+from bot.diagnostics.walk import diagnose
 from tests.support.links import certificate
 
 

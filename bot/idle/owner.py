@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from bot.core.clock import Clock, within
 from bot.core.errors import BackendError
 from bot.core.tasks import end_tasks
 from bot.core.wording import plain_reason
+from bot.queue.scheduler import Scheduler
 from config.settings import ContextSettings
 
 _log = logging.getLogger(__name__)
@@ -49,19 +50,6 @@ class IdleWork(Protocol):
         ...
 
 
-class Line(Protocol):
-    """Those who wait for the model, or are answered."""
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether there is nobody."""
-        ...
-
-    def on_idle(self, callback: Callable[[bool], None]) -> None:
-        """Call back with True when the last question has ended, and with False when one enters."""
-        ...
-
-
 class IdleTime:
     """Gives the model's idle time to works, the first that has something to do at each moment.
 
@@ -72,7 +60,6 @@ class IdleTime:
 
     def __init__(self, clock: Clock, settings: ContextSettings) -> None:
         self._settings = settings
-        self._works: tuple[IdleWork, ...] = ()
         self._clock = clock
         self._idle = asyncio.Event()
         self._idle.set()
@@ -96,7 +83,7 @@ class IdleTime:
         """Take note that there may be something to do."""
         self._news.set()
 
-    async def follow(self, line: Line, works: Sequence[IdleWork]) -> None:
+    async def follow(self, line: Scheduler, works: Sequence[IdleWork]) -> None:
         """Work for ever while nobody is in the line, from when it shall be used for the first time on.
 
         Args:
@@ -116,12 +103,11 @@ class IdleTime:
         Args:
             works: In order of their priority.
         """
-        self._works = tuple(works)
         while True:
             await self._idle.wait()
             self._news.clear()
             await self._clock.sleep(SETTLE_S)
-            while self._idle.is_set() and self._may_work() and await self._work():
+            while self._idle.is_set() and self._may_work() and await self._work(works):
                 pass
             await self._wait_for_news()
 
@@ -136,9 +122,9 @@ class IdleTime:
         has_rested = now_s >= self._paused_until_s and self._spent_s < MOST_S
         return has_rested and self._settings.warm_ahead
 
-    async def _work(self) -> bool:
+    async def _work(self, works: Sequence[IdleWork]) -> bool:
         """Do one piece of the first work that has one; return whether there may be more."""
-        for work in self._works:
+        for work in works:
             began_s = self._clock.monotonic()
             self._piece = asyncio.get_running_loop().create_task(work.step())
             try:

@@ -12,7 +12,7 @@ from bot.demo.answers import MODEL
 from bot.demo.page.fields import ActionError
 from bot.demo.page.view import Json
 from bot.demo.world import Demo, Voice
-from sandbox.lmstudio import Fault, LMStudioSandbox, Timing
+from sandbox.lmstudio import Fault, LMStudioSandbox
 
 Kind = Literal["choice", "switch", "button"]
 
@@ -206,8 +206,9 @@ class _ModelFaults:
 
     async def _set_speed(self, value: str | bool | None) -> None:
         self._speed = str(value)
-        factor = _SPEEDS[self._speed][1]
-        self._lmstudio.set_timing(replace(self._timing, speed=_scaled(self._timing, factor)))
+        factor, usual = _SPEEDS[self._speed][1], self._timing.speed
+        speed = None if usual is None else usual * factor
+        self._lmstudio.set_timing(replace(self._timing, speed=speed))
 
     async def _set_thinks(self, value: str | bool | None) -> None:
         self._voice.thinks = bool(value)
@@ -237,20 +238,15 @@ class _ModelFaults:
 
     def _armed(self) -> str:
         armed = self._lmstudio.faults.armed
-        return f"Strikes the next {armed} answers." if armed > 1 else _NEXT if armed else ""
+        if not armed:
+            return ""
+        return f"Strikes the next {armed} answers." if armed > 1 else "Strikes the next answer."
 
     async def _power(self, value: str | bool | None) -> None:
         if bool(value) is self._is_on:
             return
         self._is_on = bool(value)
         await (self._lmstudio.start() if value else self._lmstudio.stop())
-
-
-_NEXT: Final = "Strikes the next answer."
-
-
-def _scaled(timing: Timing, factor: float) -> float | None:
-    return None if timing.speed is None else timing.speed * factor
 
 
 def _offered(table: dict[str, tuple[str, float]]) -> tuple[tuple[str, str], ...]:

@@ -50,7 +50,7 @@ class Actions:
         self._uploads = uploads
         self._panel = panel
         self._modals: Recent[str, Interaction] = Recent(MAX_MODALS)
-        self._known: dict[str, Callable[[Fields], Awaitable[Json]]] = {
+        self._known: dict[str, Callable[[Fields, Person], Awaitable[Json | None]]] = {
             "say": self._say,
             "reply": self._reply,
             "edit": self._edit,
@@ -66,7 +66,6 @@ class Actions:
             "submit": self._submit,
             "thread": self._thread,
             "post": self._post,
-            "fault": self._fault,
         }
 
     async def do(self, raw: Json) -> Json:
@@ -78,12 +77,8 @@ class Actions:
         Raises:
             ActionError: It isn't done.
         """
-        fields = Fields(raw)
-        act = self._known.get(fields.text("do", most=50))
-        if act is None:
-            raise ActionError("bad_request", "The demo knows no such action.")
         try:
-            return await act(fields)
+            return await self._do(Fields(raw)) or {}
         except ActionError:
             raise
         except NotOfferedError as exc:
@@ -97,6 +92,16 @@ class Actions:
             raise ActionError(
                 "failed", "Something went wrong inside the demo. Try again, or start the demo anew."
             ) from exc
+
+    async def _do(self, fields: Fields) -> Json | None:
+        wanted = fields.text("do", most=50)
+        if wanted == "fault":
+            await self._panel.set(fields.text("control", most=50), fields.any("value"))
+            return None
+        act = self._known.get(wanted)
+        if act is None:
+            raise ActionError("bad_request", "The demo knows no such action.")
+        return await act(fields, self._person(fields))
 
     # Who and where
 
@@ -132,14 +137,12 @@ class Actions:
 
     # Messages
 
-    async def _say(self, fields: Fields) -> Json:
-        person = self._person(fields)
+    async def _say(self, fields: Fields, person: Person) -> Json:
         channel, files = self._channel(fields, person), self._files(fields)
         said = await person.say(channel, _said(fields), files=files)
         return self._sent(said, fields)
 
-    async def _reply(self, fields: Fields) -> Json:
-        person = self._person(fields)
+    async def _reply(self, fields: Fields, person: Person) -> Json:
         message, files = self._message(fields, person), self._files(fields)
         ping = fields.flag("ping")
         said = await person.reply(message, _said(fields), ping=ping, files=files)
@@ -149,50 +152,38 @@ class Actions:
         self._uploads.used(fields.texts("files"))
         return {"message": str(said.id)}
 
-    async def _edit(self, fields: Fields) -> Json:
-        person = self._person(fields)
+    async def _edit(self, fields: Fields, person: Person) -> None:
         await person.edit(self._message(fields, person), _said(fields))
-        return {}
 
-    async def _delete(self, fields: Fields) -> Json:
-        person = self._person(fields)
+    async def _delete(self, fields: Fields, person: Person) -> None:
         await person.delete(self._message(fields, person))
-        return {}
 
-    async def _react(self, fields: Fields) -> Json:
-        person = self._person(fields)
+    async def _react(self, fields: Fields, person: Person) -> None:
         message, emoji = self._message(fields, person), fields.text("emoji", most=100)
         await person.react(message, emoji, add=fields.flag("add"))
-        return {}
 
-    async def _type(self, fields: Fields) -> Json:
-        person = self._person(fields)
+    async def _type(self, fields: Fields, person: Person) -> None:
         await person.type_in(self._channel(fields, person))
-        return {}
 
-    async def _history(self, fields: Fields) -> Json:
-        person = self._person(fields)
+    async def _history(self, fields: Fields, person: Person) -> Json:
         channel = self._channel(fields, person)
         limit = fields.number("limit", default=MAX_HISTORY, most=MAX_HISTORY)
         return self._view.window(channel, before=fields.key("before"), limit=limit, person=person)
 
-    async def _thread(self, fields: Fields) -> Json:
-        person = self._person(fields)
+    async def _thread(self, fields: Fields, person: Person) -> Json:
         on_message = fields.any("message") is not None
         where = self._message(fields, person) if on_message else self._channel(fields, person)
         thread = await person.start_thread(where, fields.text("name"))
         return {"channel": str(thread.id)}
 
-    async def _post(self, fields: Fields) -> Json:
-        person = self._person(fields)
+    async def _post(self, fields: Fields, person: Person) -> Json:
         channel, files = self._channel(fields, person), self._files(fields)
         said = await person.post(channel, fields.text("title"), _said(fields), files=files)
         return self._sent(said, fields) | {"channel": str(said.channel.id)}
 
     # Commands, components, modals
 
-    async def _slash(self, fields: Fields) -> Json:
-        person = self._person(fields)
+    async def _slash(self, fields: Fields, person: Person) -> Json:
         channel, options = self._channel(fields, person), fields.values("options")
         command = fields.text("command", most=200)
         given = {name: self._given(each) for name, each in options.items()}
@@ -205,16 +196,15 @@ class Actions:
         upload = self._uploads.get(value) if isinstance(value, str) else None
         return value if upload is None else upload
 
-    async def _autocomplete(self, fields: Fields) -> Json:
-        person = self._person(fields)
+    async def _autocomplete(self, fields: Fields, person: Person) -> Json:
         channel, typed = self._channel(fields, person), fields.text("typed", "")
         command, option = fields.text("command", most=200), fields.text("option", most=50)
         others = {name: each for name, each in fields.values("options").items() if name != option}
         choices = await person.autocomplete(channel, command, option, typed, **others)
         return {"choices": [{"name": each["name"], "value": each["value"]} for each in choices]}
 
-    async def _menu(self, fields: Fields) -> Json:
-        person, command = self._person(fields), fields.text("command", most=50)
+    async def _menu(self, fields: Fields, person: Person) -> Json:
+        command = fields.text("command", most=50)
         if fields.any("message") is not None:
             used = await person.context_menu(self._message(fields, person), command)
             return await self._acknowledged(used)
@@ -225,20 +215,17 @@ class Actions:
         target = Person(self._world, user)
         return await self._acknowledged(await person.context_menu(target, command, channel))
 
-    async def _press(self, fields: Fields) -> Json:
-        person = self._person(fields)
+    async def _press(self, fields: Fields, person: Person) -> Json:
         message = self._message(fields, person)
         wanted = fields.text("custom_id", most=100)
         return await self._acknowledged(await person.click(message, wanted))
 
-    async def _choose(self, fields: Fields) -> Json:
-        person = self._person(fields)
+    async def _choose(self, fields: Fields, person: Person) -> Json:
         message, wanted = self._message(fields, person), fields.text("custom_id", most=100)
         used = await person.select(message, wanted, fields.texts("values"))
         return await self._acknowledged(used)
 
-    async def _submit(self, fields: Fields) -> Json:
-        person = self._person(fields)
+    async def _submit(self, fields: Fields, person: Person) -> Json:
         opened = self._modals.get(fields.text("interaction", most=20))
         if opened is None or opened.user is not person.user:
             raise ActionError("not_found", "That form is no longer open.")
@@ -260,12 +247,6 @@ class Actions:
             "message": str(used.message.id) if used.message is not None else None,
             "modal": used.modal,
         }
-
-    # What goes wrong
-
-    async def _fault(self, fields: Fields) -> Json:
-        await self._panel.set(fields.text("control", most=50), fields.any("value"))
-        return {}
 
 
 def _said(fields: Fields) -> str:

@@ -58,12 +58,6 @@ SIGN_PORT: Final = 65535
 """A port that nothing uses: a refusal there says that the machine is on."""
 
 
-_NOT_ALLOWED: Final = (
-    "The server was added by command, and its address isn't in the networks that the settings allow.",
-    "Add its network to CLAWBOT_LMSTUDIO__ALLOWED_NETWORKS, or use /model endpoint remove.",
-)
-
-
 async def probe_name(way: Way) -> Finding:
     """Find the addresses that the client would connect to: A and AAAA, or the literal itself."""
     host = way.endpoint.host
@@ -76,7 +70,13 @@ async def probe_name(way: Way) -> Finding:
         return name_late(host) if temporary else _no_name("There is no such name.", host)
     way.addresses = tuple(one["host"] for one in found[:_MAX_ADDRESSES])
     if not all(map(way.target.allows, way.addresses)):
-        return failed(Step.NAME, errors.AddressRefusedError(), *_NOT_ALLOWED)
+        return failed(
+            Step.NAME,
+            errors.AddressRefusedError(),
+            "The server was added by command, and its address isn't in the networks that the settings "
+            "allow.",
+            "Add its network to CLAWBOT_LMSTUDIO__ALLOWED_NETWORKS, or use /model endpoint remove.",
+        )
     return judge_name(host, way.addresses, way.target.known)
 
 

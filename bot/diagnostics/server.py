@@ -40,7 +40,6 @@ _OLDER: Final = (
 _OLDEST: Final = "It is an LM Studio before 0.3.6 (no native API), which works; it doesn't tell which model is loaded."
 _GENERATIONS: Final = (("0.4", _NEWEST), ("0.3", _OLDER), ("before 0.3.6", _OLDEST))
 """By the first list of models that it knows."""
-_WRONG_PATH: Final = "LM Studio answers, but the configured address has a wrong path."
 _KINDS: Final = {
     "llamacpp": ("llama.cpp's server", "it can't load models and tells nothing of thinking"),
     "vllm": ("vLLM", "it can't load models and tells nothing of vision or thinking"),
@@ -67,17 +66,14 @@ async def probe_tls(way: Way) -> Finding:
     if isinstance(greeting, errors.TlsError):
         return failed(Step.TLS, greeting)
     if isinstance(greeting, errors.BackendUnavailableError):  # the port is open
-        return failed(Step.TLS, errors.TlsError(), *_CUT_OFF)
+        return failed(
+            Step.TLS,
+            errors.TlsError(),
+            "The server ends the encrypted connection while it is being set up.",
+            "See in the log of the server, or of the proxy before it, whether it takes only old TLS or "
+            "wants a certificate of the bot.",
+        )
     return Finding(Step.TLS, Status.OK, "The certificate is trusted.")
-
-
-_CUT_OFF: Final = (
-    "The server ends the encrypted connection while it is being set up.",
-    (
-        "See in the log of the server, or of the proxy before it, whether it takes only old TLS or wants a "
-        "certificate of the bot."
-    ),
-)
 
 
 async def probe_http(way: Way) -> Finding:
@@ -99,14 +95,6 @@ _ONLY_HTTPS: Final = (
     "The server takes only https at that port, and the address says http.",
     "Let LMSTUDIO_BASE_URL begin with https.",
 )
-_ASKS_FOR_LOG_IN: Final = (
-    "A proxy or a network's log-in page is on the way, and asks for a log-in.",
-    "Let the bot's machine reach LM Studio without that proxy, or log in to the network there.",
-)
-_OF_ANOTHER_NAME: Final = (
-    "A proxy answers, but it serves nothing under the name in the address.",
-    "Write the name that the proxy serves into LMSTUDIO_BASE_URL.",
-)
 
 
 def _in_between(way: Way, reply: Reply) -> Finding | None:
@@ -118,9 +106,19 @@ def _in_between(way: Way, reply: Reply) -> Finding | None:
     if 300 <= status < 400:
         return _redirected(way, reply.location)
     if status in {407, 511}:
-        return failed(Step.HTTP, errors.PermissionDeniedError(), *_ASKS_FOR_LOG_IN)
+        return failed(
+            Step.HTTP,
+            errors.PermissionDeniedError(),
+            "A proxy or a network's log-in page is on the way, and asks for a log-in.",
+            "Let the bot's machine reach LM Studio without that proxy, or log in to the network there.",
+        )
     if status == 421:
-        return failed(Step.HTTP, errors.WrongEndpointError(), *_OF_ANOTHER_NAME)
+        return failed(
+            Step.HTTP,
+            errors.WrongEndpointError(),
+            "A proxy answers, but it serves nothing under the name in the address.",
+            "Write the name that the proxy serves into LMSTUDIO_BASE_URL.",
+        )
     if status >= 400 and isinstance(failure, errors.BusyError | errors.StillLoadingError):
         return failed(Step.HTTP, failure)
     if status >= 500:
@@ -165,7 +163,8 @@ async def probe_server(way: Way) -> Finding:
     if greeting.status in {401, 403}:
         return _kept_shut(greeting)
     if way.endpoint.prefix and (_is_unknown_route(greeting) or await _is_at_the_root(way)):
-        return failed(Step.SERVER, errors.WrongEndpointError(), _WRONG_PATH)
+        cause = "LM Studio answers, but the configured address has a wrong path."
+        return failed(Step.SERVER, errors.WrongEndpointError(), cause)
     return await _by_listing(way, greeting)
 
 
@@ -184,16 +183,14 @@ async def _by_listing(way: Way, greeting: Reply) -> Finding:
         name, missing = known
         return Finding(Step.SERVER, Status.OK, f"It is {name}, which works; {missing}.")
     if not _is_from_lmstudio(listing.json):
-        return Finding(Step.SERVER, Status.OK, _ALIKE)
+        cause = "It isn't LM Studio, but it speaks the same language, which works; it tells little of its models."
+        return Finding(Step.SERVER, Status.OK, cause)
     return Finding(
         Step.SERVER,
         Status.WARNING,
         "It is a very old LM Studio, or a proxy before it doesn't pass all paths on.",
         "Update LM Studio, or let the proxy pass on whatever it is asked.",
     )
-
-
-_ALIKE: Final = "It isn't LM Studio, but it speaks the same language, which works; it tells little of its models."
 
 
 def _kept_shut(reply: Reply) -> Finding:
@@ -207,7 +204,13 @@ async def _of_generation(way: Way) -> Finding:
     """Tell LM Studio's generations apart by which lists of models they know; a refusal knows it too."""
     try:
         if not await _knows(way, _LISTING):
-            return failed(Step.SERVER, errors.WrongEndpointError(), *_CHANGED_PATHS)
+            return failed(
+                Step.SERVER,
+                errors.WrongEndpointError(),
+                "LM Studio answers, but what is asked under /v1 doesn't get there.",
+                "Let the proxy before LM Studio pass paths on as they are (nginx: no path after "
+                "proxy_pass's port).",
+            )
         source = 0
         while source < NAMES_ONLY and not await _knows(way, ROUTES[source][0]):
             source += 1
@@ -215,12 +218,6 @@ async def _of_generation(way: Way) -> Finding:
         return Finding(Step.SERVER, Status.OK, "It is LM Studio.")
     generation, cause = _GENERATIONS[source]
     return Finding(Step.SERVER, Status.OK, cause, facts={"generation": generation})
-
-
-_CHANGED_PATHS: Final = (
-    "LM Studio answers, but what is asked under /v1 doesn't get there.",
-    "Let the proxy before LM Studio pass paths on as they are (nginx: no path after proxy_pass's port).",
-)
 
 
 async def _knows(way: Way, path: str) -> bool:
@@ -260,7 +257,9 @@ def _is_unknown_route(reply: Reply) -> bool:
 async def _stranger(way: Way, greeting: Reply) -> Finding:
     technical = f"the greeting gave status {greeting.status}"
     if not way.endpoint.prefix.endswith(_DEEPER) and await _lists_deeper(way):
-        finding = failed(Step.SERVER, errors.WrongEndpointError(), *_DEEPER_PATH)
+        cause = "A server that works answers there, but under /api."
+        advice = "Let LMSTUDIO_BASE_URL end with /api."
+        finding = failed(Step.SERVER, errors.WrongEndpointError(), cause, advice)
         return replace(finding, technical=technical)
     cause = "Something other than LM Studio answers at that port."
     if is_html(greeting):
@@ -270,10 +269,6 @@ async def _stranger(way: Way, greeting: Reply) -> Finding:
 
 
 _DEEPER: Final = "/api"
-_DEEPER_PATH: Final = (
-    "A server that works answers there, but under /api.",
-    "Let LMSTUDIO_BASE_URL end with /api.",
-)
 
 
 async def _lists_deeper(way: Way) -> bool:

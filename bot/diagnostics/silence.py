@@ -143,17 +143,14 @@ class Case:
         return self.judgement.decision is Decision.ACCEPT and not self.limit
 
 
-_AWAY: Final = (
-    "⏳ The model's machine doesn't answer at the moment, so questions wait until it is back: /diag network "
-    "says why."
-)
-
-
 def silence_text(case: Case) -> str:
     """Return the report: the decision first, then the newest message, then what else is amiss."""
     parts = [_decision(case)]
     if case.is_model_away:
-        parts.append(_AWAY)
+        parts.append(
+            "⏳ The model's machine doesn't answer at the moment, so questions wait until it is back: "
+            "/diag network says why."
+        )
     if case.newest is not None:
         parts.append(_newest(case.newest, needs_mention=case.needs_mention))
     if case.needed and case.judgement.rule is not Rule.CANNOT_WRITE:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, nullcontext
-from dataclasses import replace
 from typing import Final
 
 from bot.core.clock import Clock
@@ -108,7 +107,13 @@ async def diagnose(
     try:
         endpoint = parse_endpoint(target.base_url)
     except ConfigurationError as exc:
-        yield replace(BAD_ADDRESS, technical=str(exc))
+        yield Finding(
+            Step.SETTINGS,
+            Status.FAILED,
+            "The configured address of LM Studio isn't a web address.",
+            "Write LMSTUDIO_BASE_URL as http://, the machine's address, a colon and the port.",
+            technical=str(exc),
+        )
         for probe in probes_for("", is_encrypted=False):
             cause = NOT_TRIED.format(step=Step.SETTINGS)
             yield Finding(probe.step, Status.SKIPPED, cause)
@@ -121,14 +126,6 @@ async def diagnose(
                 yield finding
         if on_addresses is not None and way.catalogue is not None:
             await on_addresses(way.addresses)
-
-
-BAD_ADDRESS: Final = Finding(
-    Step.SETTINGS,
-    Status.FAILED,
-    "The configured address of LM Studio isn't a web address.",
-    "Write LMSTUDIO_BASE_URL as http://, the machine's address, a colon and the port.",
-)
 
 
 def settings_failed(exc: ConfigurationError) -> Finding:

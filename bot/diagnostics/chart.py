@@ -29,7 +29,6 @@ class Charts:
     """Draws charts, each at most once a minute.
 
     Args:
-        clock: Time.
         folder: Where the library keeps its list of fonts; made when needed.
     """
 

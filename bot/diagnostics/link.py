@@ -41,7 +41,6 @@ class Way:
 
     Attributes:
         target: What to look at.
-        endpoint: Its address.
         resolver: Finds and pins its IP addresses.
         clock: For durations.
         turn: Where the model may be asked.
@@ -52,7 +51,6 @@ class Way:
         greeting: What came of LM Studio's greeting; ``None`` before it was asked.
         greeted_s: How long that took, in seconds.
         is_poor: It loses what is sent, or is slow.
-        catalogue: Its models.
         info: The model that a question would get.
         sent: The name by which that is asked for.
         has_spoken: It gave a token in the short completion.

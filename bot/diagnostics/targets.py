@@ -28,7 +28,6 @@ class Listed:
 
     Attributes:
         number: By which people name it.
-        base_url: Its address.
         is_drained: An owner took it out.
     """
 

@@ -169,7 +169,6 @@ class Introductions:
     Args:
         backend: Where the models are.
         memory: Is told whether a model leaves out the opening tag of its thinking.
-        clock: Time.
         reasoning: How much a model may think where nobody says otherwise.
         saved: What ``dump`` returned in an earlier run; anything else is ignored.
     """

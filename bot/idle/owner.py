@@ -54,7 +54,6 @@ class IdleTime:
     """Gives the model's idle time to works, the first that has something to do at each moment.
 
     Args:
-        clock: Time.
         settings: Say whether it shall be used, at the moment.
     """
 

@@ -46,7 +46,6 @@ class Resting:
     """Does each thing once in each idle time.
 
     Args:
-        clock: Time.
         rests: What is to be done.
     """
 

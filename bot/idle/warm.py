@@ -117,7 +117,6 @@ class WarmAhead:
         backend: Reads.
         beginnings: Tells what the next prompts begin with.
         settings: The settings in force at each place.
-        clock: Time.
         wake: Called when there may be something to read.
     """
 

@@ -179,7 +179,6 @@ class History:
 
     Args:
         state: Where they are kept; what it holds already is gone on with.
-        clock: Time.
     """
 
     def __init__(self, state: State, clock: Clock) -> None:

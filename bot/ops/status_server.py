@@ -36,7 +36,6 @@ class Finding:
     """How one part does.
 
     Attributes:
-        part: Its name.
         is_ok: It does what it must.
         says: In words.
     """

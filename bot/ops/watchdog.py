@@ -67,7 +67,6 @@ class LoopLag:
     """Measures how much later than asked the event loop goes on.
 
     Args:
-        clock: Time.
         beat_s: Time between two measurements, in seconds.
     """
 

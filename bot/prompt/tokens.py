@@ -384,7 +384,6 @@ class Sizes:
     """How many tokens each turn of a prompt has.
 
     Args:
-        turns: The prompt.
         counts: What is known of prompts of this conversation, by their digest; of one load.
         estimator: For what isn't counted.
         model: The model's key.

@@ -37,7 +37,6 @@ class Actions:
     """Does what the page asks for.
 
     Args:
-        demo: Where.
         view: Renders what comes of it.
         uploads: Files that wait for their message.
         panel: What can be made to go wrong.

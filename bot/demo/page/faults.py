@@ -68,11 +68,7 @@ class Control:
 
 
 class Panel:
-    """All controls of one demo.
-
-    Args:
-        demo: Which.
-    """
+    """All controls of one demo."""
 
     def __init__(self, demo: Demo) -> None:
         self._discord = demo.discord

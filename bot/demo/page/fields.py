@@ -23,11 +23,7 @@ class ActionError(Exception):
 
 
 class Fields:
-    """The fields of one action.
-
-    Args:
-        raw: As parsed.
-    """
+    """The fields of one action."""
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self._raw = raw

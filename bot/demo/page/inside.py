@@ -61,11 +61,7 @@ _DOES: Final = {
 
 
 class Inside:
-    """Looks into one demo. Each ``new_…`` returns what has changed since it was last called.
-
-    Args:
-        demo: Which.
-    """
+    """Looks into one demo. Each ``new_…`` returns what has changed since it was last called."""
 
     def __init__(self, demo: Demo) -> None:
         self._demo = demo

@@ -47,7 +47,6 @@ class Live:
     """Watches one demo.
 
     Args:
-        demo: Which.
         run_id: Another one for each run of the demo.
         view: Renders it.
         inside: Looks inside.

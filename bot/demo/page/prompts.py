@@ -22,7 +22,6 @@ class Progress:
 
     Attributes:
         state: A word that the page knows.
-        prompt_tokens: Its size.
         kept_tokens: Of these, found in the model's cache; ``None`` before that is known.
         written_tokens: What the model has written so far.
         is_estimate: The server hasn't counted these: the bot estimates.

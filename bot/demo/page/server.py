@@ -47,7 +47,6 @@ class PageServer:
     """Serves the page of one demo; use it as an async context manager.
 
     Args:
-        demo: Which.
         port: On 127.0.0.1; 0 for any that is free, ``None`` for the usual one, or any where it
             is taken.
     """

@@ -34,11 +34,7 @@ class Socket(Protocol):
 
 
 class Tab:
-    """One open WebSocket.
-
-    Args:
-        socket: It, prepared.
-    """
+    """One open WebSocket."""
 
     def __init__(self, socket: Socket) -> None:
         self._socket = socket

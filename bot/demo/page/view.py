@@ -42,11 +42,7 @@ _ROLES: Final = (
 
 
 class View:
-    """Renders one demo.
-
-    Args:
-        demo: Which.
-    """
+    """Renders one demo."""
 
     def __init__(self, demo: Demo) -> None:
         self._demo = demo

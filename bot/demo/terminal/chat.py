@@ -105,7 +105,6 @@ class Chat:
 
     Args:
         discord: Where it plays.
-        channel: The channel.
         person: Who sits at this terminal.
 
     Attributes:

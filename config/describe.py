@@ -43,7 +43,7 @@ def env_example() -> str:
             lines += ["", f"# --- {section} ---"]
         if target != token:
             lines += [
-                f"# {_sentence(target)}",
+                f"# {_meaning(target)}: {names.allowed(target)}",
                 f"#{names.preferred_name(target)}={_default(target)}",
             ]
     lines += ["", "# Path of the settings file", f"#{names.CONFIG_PATH}={names.CONFIG_FILE}"]
@@ -110,10 +110,6 @@ def _markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def _meaning(target: Target) -> str:
     return target.info.description or ""
-
-
-def _sentence(target: Target) -> str:
-    return f"{_meaning(target)}: {names.allowed(target)}"
 
 
 def _shown_default(target: Target) -> str:

@@ -173,7 +173,9 @@ def _numbers(
     if found is None:
         raise ValueError
     sign, digits, unit = found[1], found[2].strip(), _unit(found[3])
-    factors = known[unit] if unit in known else _no_unit(unit)
+    if unit and unit not in known:
+        raise ValueError
+    factors = known.get(unit, (Decimal(1),))
     plain, grouped = _PLAIN.fullmatch(digits), _grouped(digits)
     parts = [(plain[1], plain[2])] if plain and any(plain.groups()) else []
     parts += [(grouped[1], grouped[2])] if grouped else []
@@ -207,12 +209,6 @@ def _decimals(found: re.Match[str]) -> str:
     """Return ``1½`` as ``1.5``, and ``½`` as ``0.5``."""
     part = unicodedata.numeric(found[2])
     return f"{found[1] or 0}{str(part).removeprefix('0')}"
-
-
-def _no_unit(unit: str) -> tuple[Decimal, ...]:
-    if unit:
-        raise ValueError
-    return (Decimal(1),)
 
 
 def _switch(text: str) -> bool:

@@ -174,7 +174,8 @@ async def _by_listing(way: Way, greeting: Reply) -> Finding:
         listing = await way.own.fetch("GET", _LISTING, limit_s=HTTP_S / 2)
         if listing.status in {401, 403} and not is_html(listing):
             return _kept_shut(listing)
-        known = _kind(listing.json)
+        owners = _owners(listing.json)
+        known = next((_KINDS[owner] for owner in owners if owner in _KINDS), None)
         if known is None:
             await fetch_catalogue(way.own, NAMES_ONLY)
     except BackendError:
@@ -182,7 +183,7 @@ async def _by_listing(way: Way, greeting: Reply) -> Finding:
     if known is not None:
         name, missing = known
         return Finding(Step.SERVER, Status.OK, f"It is {name}, which works; {missing}.")
-    if not _is_from_lmstudio(listing.json):
+    if not any(owner.startswith("organization") for owner in owners):
         cause = "It isn't LM Studio, but it speaks the same language, which works; it tells little of its models."
         return Finding(Step.SERVER, Status.OK, cause)
     return Finding(
@@ -231,15 +232,6 @@ def _owners(listing: object) -> list[str]:
     rows = listing.get("data") if isinstance(listing, dict) else None
     rows = rows if isinstance(rows, list) else []
     return [str(row.get("owned_by")) for row in rows if isinstance(row, dict)]
-
-
-def _kind(listing: object) -> tuple[str, str] | None:
-    """Return a known server's name and what is missing there, by its list of models."""
-    return next((_KINDS[owner] for owner in _owners(listing) if owner in _KINDS), None)
-
-
-def _is_from_lmstudio(listing: object) -> bool:
-    return any(owner.startswith("organization") for owner in _owners(listing))
 
 
 async def _is_at_the_root(way: Way) -> bool:

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final
 
-from bot.chat.account import Account
 from bot.core.record import QuestionRecord, Span
 from bot.demo.page.prompts import Prompt, asked_prompt, recorded_prompt
 from bot.demo.page.view import Json
@@ -102,7 +101,8 @@ class Inside:
         return [*map(_clock, ended), *self._running()]
 
     def _running(self) -> list[Json]:
-        return [_running_clock(each) for each in self._notes.open.values()]
+        running = self._notes.open.values()
+        return [_clock(each.close(None)) | {"now": each.span.value} for each in running]
 
     def new_queue(self) -> Json | None:
         """Return the line if anybody has moved in it."""
@@ -213,10 +213,6 @@ def _queue_entry(each: QueueEntry) -> Json:
 
 def _who(line: Iterable[Json]) -> list[str]:
     return [each["question"] for each in line]
-
-
-def _running_clock(account: Account) -> Json:
-    return _clock(account.close(None)) | {"now": account.span.value}
 
 
 def _clock(record: QuestionRecord) -> Json:

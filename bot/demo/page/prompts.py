@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bot.core.domain import ChatTurn
 from bot.demo.asked import Asked
 from bot.demo.page.view import Json
 from bot.prompt.tokens import static_tokens
@@ -133,7 +132,10 @@ def asked_prompt(number: int, asked: Asked, at_unix_s: float) -> Prompt:
 
     def turns() -> list[tuple[Json, int]]:
         sent = asked.request.turns[-MAX_TURNS:]
-        return [(_chat_turn(each), max(1, static_tokens(each.text))) for each in sent]
+        return [
+            (_turn(each.role, each.text, len(each.images)), max(1, static_tokens(each.text)))
+            for each in sent
+        ]
 
     def progress() -> Progress:
         usage = asked.done.usage if asked.done is not None else None
@@ -159,10 +161,6 @@ def _message(message: Json) -> Json:
     parts = content if isinstance(content, list) else []
     images = sum(1 for each in parts if each.get("type") == "image_url")
     return _turn(message.get("role"), text_of(message), images)
-
-
-def _chat_turn(turn: ChatTurn) -> Json:
-    return _turn(turn.role, turn.text, len(turn.images))
 
 
 def _turn(role: str | None, text: str, images: int) -> Json:

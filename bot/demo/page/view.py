@@ -149,7 +149,7 @@ class View:
         _relocate(body)
         body["demo"] = {
             "seen_by": str(message.seen_by) if message.seen_by is not None else None,
-            "command": self._command_of(message),
+            "command": self._commands.get(str((message.interaction or {}).get("id"))),
             "reactions": {
                 emoji: [str(each) for each in users] for emoji, users in message.reactions.items()
             },
@@ -213,9 +213,6 @@ class View:
         """Remember what was used, for the messages that come of it."""
         if "name" in interaction.data:
             self._commands[str(interaction.id)] = spoken(interaction.data)
-
-    def _command_of(self, message: Message) -> str | None:
-        return self._commands.get(str((message.interaction or {}).get("id")))
 
     def registered(self) -> list[Json]:
         """Return what the bot has registered, as Discord keeps it."""

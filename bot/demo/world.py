@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from bot.core.clock import SystemClock
 from bot.core.errors import BackendError
-from bot.demo.answers import MODEL, canned
+from bot.demo.answers import MODEL, THINKING, canned
 from bot.demo.notes import Notes
 from bot.lmstudio import open_backend
 from config.settings import (
@@ -63,12 +63,11 @@ class Voice:
         """Choose what is said: the rest of an answer that broke off, or a whole one."""
         *earlier, question = [text_of(each) for each in asked.messages] or [""]
         if len(earlier) >= 2:
-            whole, begun = canned(earlier[-2]).text, earlier[-1].strip()
+            whole, begun = canned(earlier[-2]), earlier[-1].strip()
             if begun and whole.startswith(begun) and whole != begun:
                 return Answer(whole[len(begun) :])
-        said = canned(question)
-        thinking = said.thinking if self.thinks else ""
-        return Answer(said.text, reasoning=thinking, markup=self.markup)
+        thinking = THINKING if self.thinks else ""
+        return Answer(canned(question), reasoning=thinking, markup=self.markup)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.demo.answers import canned
+from bot.demo.answers import THINKING
 from bot.demo.page.server import PageServer
 from bot.demo.run import open_demo
 from bot.demo.world import FAST, Demo
@@ -25,7 +25,6 @@ from tests.support.process import START_S, clawbot, ended, run_clawbot
 
 NOWHERE = "http://127.0.0.1:9"
 """Nothing listens at the discard port."""
-THINKING = canned("").thinking
 
 
 @dataclass(frozen=True)

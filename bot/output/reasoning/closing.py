@@ -163,7 +163,7 @@ def _begins_answer(place: Surroundings, *, is_shown: bool) -> bool:
     if place.is_end_expected:
         return True
     is_listed = place.is_announced or place.is_assigned or _next_item_follows(place)
-    is_listed |= place.has_example and words[-1] == "|"
+    is_listed |= place.has_example
     return after != "" and not (is_listed or place.is_unfinished)
 
 

@@ -192,7 +192,8 @@ class Examples:
         """
         is_item = BULLET.fullmatch(place.line) is not None and place.after.startswith("\n")
         is_in_line = place.line.strip(" \t>") != "" and not (place.follows_spoken or is_item)
-        is_in_line = is_in_line and not (marker.kind in TOKENS and place.is_announced)
+        is_block = marker.kind in TOKENS or place.after.startswith("\n")
+        is_in_line = is_in_line and not (is_block and place.is_announced)
         is_in_line = is_in_line and not place.line.endswith(('"""', "'''"))
         is_mentioned = is_in_line and place.after[:1] in set(PROSE_NEXT)
         is_mentioned = is_mentioned and place.line[-1] not in GLUES

@@ -30,7 +30,8 @@ TAG_WORDS: Final = (
 )
 SAYS: Final = re.compile(
     r"[ \t](?:(?:is|are|was|were|has|have|had|does|did|appears?|works|serves|isn't|aren't|exists?|belongs?|comes|goes|tells?|contains?|holds)\b"
-    r"|(?:marks?|means|opens|closes|begins|ends|starts|denotes|indicates|signals|wraps|stands for)\b"
+    r"|(?:marks?|means|opens|closes|begins|ends|starts|denotes|indicates|signals|wraps|stands for"
+    r"|separates|frames|precedes|delimits|introduces|surrounds|divides)\b"
     r"|(?:can|could|should|must|will|would|may) be\b|(?:ist|sind|war|waren|gehört|heißt|kommt)\b"
     r"|(?:markiert|beendet|öffnet|schließt|steht für|bedeutet)\b"
     r"|(?:est|sont) (?:un|une|le|la|les)\b|(?:es|son) (?:un|una|el|la|los)\b|это |означает|обозначает"

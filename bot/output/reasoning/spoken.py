@@ -49,6 +49,7 @@ from bot.output.reasoning.place import (
     Surroundings,
 )
 
+_COMPOUND: Final = re.compile(r"-[^\W\d_]")
 _TAG_NOUN: Final = re.compile(r" (?:tags?|tokens?|blocks?|elements?|markers?)\b")
 _MAY_GO_ON: Final = re.compile(
     r"[ \t](?:[a-zà-ÿα-ωа-яё\u0590-\u06ff]{0,12}+(?: [^\n]{0,2})?|[—–=:→][^\n]?)"
@@ -168,7 +169,9 @@ def _is_shown(text: str, marker: Marker, place: Surroundings) -> bool:
     is_behind_spoken = place.line != "" and kind in _OPENING and not place.after.startswith("\n")
     if place.follows_spoken and (kind in TOKENS or is_behind_spoken):
         return True
-    is_example = kind is Kind.OPEN and _is_empty_example(marker, place)
+    is_example = kind is Kind.OPEN and (
+        _is_empty_example(marker, place) or _COMPOUND.match(place.after) is not None
+    )
     if kind in PAIRED and place.is_announced:
         is_example |= place.has_example or _KEY_NEXT.match(place.after) is not None
     is_noun = _NOUN.match(place.after) is not None or IN_ELEMENT.search(place.line) is not None
@@ -187,7 +190,7 @@ def _is_waiting(text: str, kind: Kind, place: Surroundings) -> bool:
         return len(after) < _ENOUGH_CHARS
     if text == "<s>" and not place.is_started:
         return "\n" not in after
-    if len(after) < _ENOUGH_CHARS and (kind is Kind.HEADER or after[0] == "{"):
+    if len(after) < _ENOUGH_CHARS and (kind is Kind.HEADER or after.lstrip()[:1] == "{"):
         return not set(after) & (set("\n") if kind is Kind.HEADER else set("}"))
     if after in {":", "/"}:
         return True
@@ -216,7 +219,7 @@ def _may_tell(place: Surroundings) -> bool:
     after = place.after
     if "\n" in after:
         return place.is_started and after.strip(" \t\n.…") in {"", "<", "[", "◁"}
-    if after[0] in _NOUN_FIRST and len(after) < _AHEAD_CHARS:
+    if after == "-" or (after[0] in _NOUN_FIRST and len(after) < _AHEAD_CHARS):
         return True
     ellipsis = ELLIPSIS.match(after)
     is_example = ellipsis is not None and after[ellipsis.end() : ellipsis.end() + 1] in set("<[◁")
@@ -278,6 +281,7 @@ def _is_in_template(kind: Kind, place: Surroundings) -> bool:
     """Return whether a marker stands among the fields of a prompt template."""
     if kind in PAIRED:
         follows = place.has_example and _FIELD_NEXT.match(place.after) is not None
+        follows |= kind is Kind.OPEN and place.is_started and _FIELD.match(place.after) is not None
         return follows or place.line.endswith(("}}", "%}"))
     if kind not in TOKENS:
         return False

@@ -52,8 +52,9 @@ take it 8 s, at every sixth turn of 480 tokens, and few people answer sooner. Dr
 is often enough to show in the 95th percentile of waits.
 """
 
-KEPT_SHARE = 0.6
-"""Of the room; so much may stay where a summary ends before the place of a cut."""
+KEPT_SHARE = 0.7
+"""Of the room; so much may stay where a summary ends before the place of a cut: what is behind the
+earliest summary once the room is used up, and a last answer that went beyond the room."""
 
 LEAST_SHARE = 0.25
 """Of the room; so much stays where a summary ends behind it, and the cut is moved there."""
@@ -211,8 +212,9 @@ LEAST_TOKENS: Final = 96
 ROOM_SHARE: Final = 0.05
 """A summary takes at most this share of the room, within these bounds, in static tokens."""
 
-EARLY_SHARE: Final = 0.32
-"""History has to take this share of the room before it is summed up: most are never cut."""
+EARLY_SHARE: Final = 0.4
+"""History has to take this share of the room before it is summed up: most are never cut, and behind a
+summary that ends earlier, more would be left than may stay (``KEPT_SHARE``)."""
 
 LATE_SHARE: Final = 0.6
 """Of the room; a summary covers so much at most: what is said later stays at the next cut."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.core import frames
-from bot.core.domain import IncomingMessage
+from bot.core.domain import IncomingMessage, Place
 from bot.prompt.builder import Prompt
 from bot.prompt.cut import kept_text
 from tests.support.conversation import ADAS_DM, HOME
@@ -58,32 +60,56 @@ class SummedUp:
         return answer
 
 
-@given(st.lists(LENGTHS, min_size=26, max_size=32), st.sampled_from([HOME, ADAS_DM]), st.data())
+async def hold_all(
+    talk: CountedTalk, turns: Sequence[tuple[int, int]], restart: int | None = None
+) -> None:
+    """Hold a conversation in which nothing is lost, and no summary changes between two cuts."""
+    told, last, before = SummedUp(talk), None, None
+    for number, lengths in enumerate(turns):
+        if number == restart:
+            talk.restart()
+        last = await told.turn(last, lengths)
+        prompt = await talk.ask(await talk.say("and?", last))
+        talk.sources.messages[talk.place].pop()
+        start = prompt.first_id
+        if before is not None and before[0] == start:
+            assert summary_in(prompt) == before[1]
+        before = start, summary_in(prompt)
+        if start != min(told.said):
+            assert facts(prompt) == set(told.said.values())
+            assert prompt.remarks[0].endswith(" and a summary of earlier ones.")
+    assert any(summary.text for summary in talk.summaries)
+
+
+@given(
+    st.lists(LENGTHS, min_size=26, max_size=32),
+    st.sampled_from([HOME, ADAS_DM]),
+    st.integers(0, 25),
+)
 @settings(max_examples=8, deadline=None)
 def test_nothing_that_fell_out_is_lost_and_no_summary_changes_between_two_cuts(
-    turns: list[tuple[int, int]], place: object, data: st.DataObject
+    turns: list[tuple[int, int]], place: Place, restart: int
 ) -> None:
-    talk = CountedTalk(context_tokens=4096, place=HOME if place is HOME else ADAS_DM)
-    restart = data.draw(st.integers(0, 25))
+    talk = CountedTalk(context_tokens=3072, place=place)
+    asyncio.run(hold_all(talk, turns, restart))
 
-    async def hold() -> None:
-        told, last, before = SummedUp(talk), None, None
-        for number, lengths in enumerate(turns):
-            if number == restart:
-                talk.restart()
-            last = await told.turn(last, lengths)
-            prompt = await talk.ask(await talk.say("and?", last))
-            talk.sources.messages[talk.place].pop()
-            start = prompt.first_id
-            if before is not None and before[0] == start:
-                assert summary_in(prompt) == before[1]
-            before = start, summary_in(prompt)
-            if start != min(told.said):
-                assert facts(prompt) == set(told.said.values())
-                assert prompt.remarks[0].endswith(" and a summary of earlier ones.")
-        assert any(summary.text for summary in talk.summaries)
 
-    asyncio.run(hold())
+EARLIEST = (
+    "9,90 9,104 10,103 15,108 33,93 33,103 33,106 34,104 39,45 8,30 8,76 8,83 8,106 9,83 14,87 "
+    "18,104 21,108 24,76 28,96 28,100 28,103 30,38 30,51 33,88 33,88 37,39 37,104 38,87 39,40 39,40 40,58"
+)
+"""Words of each question and answer: the first summary ends as early as one may."""
+
+LONG_LAST = "24,38 20,93 31,85 36,66 22,89 25,91 16,53 25,76 39,74 12,66 30,72 19,47 35,40 10,41 28,42 19,77 36,100 27,107 24,93 36,84 23,49 17,92 21,49 23,54 28,102 21,46"
+"""The room is used up by an answer that goes beyond it."""
+
+
+@pytest.mark.parametrize(("context_tokens", "words"), [(4096, EARLIEST), (3072, LONG_LAST)])
+async def test_the_first_summary_is_taken_however_much_stays_behind_it(
+    context_tokens: int, words: str
+) -> None:
+    turns = [(int(asked), int(said)) for asked, said in (w.split(",") for w in words.split())]
+    await hold_all(CountedTalk(context_tokens=context_tokens, place=ADAS_DM), turns)
 
 
 @given(st.integers(1, 20), st.lists(LENGTHS, min_size=12, max_size=14))

@@ -49,7 +49,9 @@ def queue_text(
     parts = [
         _capacity(scheduler, len(running), len(waiting), is_available=is_available),
         _pool(scheduler),
-        _warm(kept_warm),
+        f"Kept warm: {counted(kept_warm, 'conversation')}, whose next answer begins sooner for it."
+        if kept_warm
+        else "",
         _listed("Being answered", running, may_name),
         _listed("Waiting", waiting, may_name),
         *(_server(server, names_models=names_models) for server in servers),
@@ -77,12 +79,6 @@ def _pool(scheduler: Scheduler) -> str:
     if pool is None:
         return ""
     return f"All answers share {pool:,} tokens of context, of which {scheduler.used_tokens:,} are taken."
-
-
-def _warm(conversations: int) -> str:
-    if not conversations:
-        return ""
-    return f"Kept warm: {counted(conversations, 'conversation')}, whose next answer begins sooner for it."
 
 
 def _listed(title: str, entries: Sequence[QueueEntry], may_name: Callable[[Job], bool]) -> str:

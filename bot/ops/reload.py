@@ -65,7 +65,7 @@ class Reload:
         origin: Origin,
         settings: Settings,
         store: SettingsStore,
-        follow: Callable[[], None] = lambda: None,
+        follow: Callable[[], None],
     ) -> None:
         self._follow = follow
         self._origin = origin

@@ -185,13 +185,9 @@ async def listening_problem(address: str) -> ListeningProblem | None:
 
 
 def _problem(exc: OSError) -> ListeningProblem:
-    return ListeningProblem(_reason(exc), _advice(exc), exc.errno in {errno.EADDRINUSE, 10048})
-
-
-def _reason(exc: OSError) -> str:
-    if isinstance(exc, socket.gaierror):
-        return "there is no such name"
-    return os.strerror(_number(exc)).lower()
+    is_unknown = isinstance(exc, socket.gaierror)
+    reason = "there is no such name" if is_unknown else os.strerror(_number(exc)).lower()
+    return ListeningProblem(reason, _advice(exc), exc.errno in {errno.EADDRINUSE, 10048})
 
 
 def _number(exc: OSError) -> int:

@@ -211,8 +211,13 @@ class Draft:
         rate = sum(sizes.turns[: sizes.answered]) / max(1.0, counted_static)
         return (static[1] - static[0]) * rate
 
-    def to_summarise(self, sizes: Sizes) -> ToSummarise | None:
-        """Return the summary that the next cut will want; ``None`` where it is there, or too early."""
+    def to_summarise(self, sizes: Sizes, moment: int) -> ToSummarise | None:
+        """Return the summary that the next cut will want; ``None`` where it is there, or too early.
+
+        Args:
+            sizes: Of the turns as written.
+            moment: When the messages were read.
+        """
         if sizes.counted != sizes.answered:
             return None
         room = self.plan.room_tokens
@@ -229,7 +234,7 @@ class Draft:
         )
         ask = instruction(most_tokens(room))
         tokens = round(sum(sizes.turns[:count]) + static_size(ask))
-        return ToSummarise((*self.turns[:count], ask), tokens, summary, most_tokens(room))
+        return ToSummarise((*self.turns[:count], ask), tokens, summary, most_tokens(room), moment)
 
     def _answered(self, sizes: Sizes) -> list[float]:
         """Return the tokens of each group that is kept, up to the last answer."""
@@ -699,14 +704,10 @@ class ContextBuilder:
             turns=turns,
             prompt_tokens=round(sum(sizes.turns[: sizes.answered])),
             conversation_key=written.conversation_key,
-            to_summarise=self._to_summarise(written, chat, moment),
+            to_summarise=None
+            if chat.summaries == "off"
+            else written.draft.to_summarise(sizes, moment),
         )
-
-    def _to_summarise(
-        self, written: _Written, chat: ChatSettings, moment: int
-    ) -> ToSummarise | None:
-        wanted = None if chat.summaries == "off" else written.draft.to_summarise(written.sizes)
-        return None if wanted is None else replace(wanted, moment=moment)
 
     def opening(
         self, place: Place, chat: ChatSettings, model: ModelInfo | None

@@ -153,7 +153,7 @@ def safe_name(name: str) -> str:
     line = _INVISIBLE.sub("", _LINE_BREAKS.sub(" ", name)).replace("\n", " ").replace("\t", " ")
     line = " ".join(line.replace(":", "·").replace("：", "·").split())
     line = _cut(neutralise(frames.plain(line)), NAME_CHARS)
-    if _folded(line) in _ROLE_NAMES:
+    if unicodedata.normalize("NFKC", line).casefold() in _ROLE_NAMES:
         line = _cut(f"{line} (name)", NAME_CHARS)
     return line if skeleton(line) else "someone"
 
@@ -232,10 +232,6 @@ def _plain(match: re.Match[str]) -> str:
 
 def _cut(text: str, chars: int) -> str:
     return text[:chars].rstrip()
-
-
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold()
 
 
 _LATIN = str.maketrans(

@@ -79,8 +79,8 @@ class PageServer:
         app.on_response_prepare.append(add_headers)
         app.add_routes(
             [
-                web.get("/", self._index),
-                web.get("/static/{name:.+}", self._static),
+                web.get("/", self._own_file),
+                web.get("/static/{name:.+}", self._own_file),
                 web.get("/files/{channel}/{attachment}/{name}", self._file),
                 web.post("/attachments", self._upload),
                 web.get("/live", self._serve_tab),
@@ -110,14 +110,8 @@ class PageServer:
 
     # Files
 
-    async def _index(self, _request: web.Request) -> web.StreamResponse:
-        return self._own_file("index.html")
-
-    async def _static(self, request: web.Request) -> web.StreamResponse:
-        return self._own_file(request.match_info["name"])
-
-    def _own_file(self, name: str) -> web.StreamResponse:
-        path = self._files.get(name)
+    async def _own_file(self, request: web.Request) -> web.StreamResponse:
+        path = self._files.get(request.match_info.get("name", "index.html"))
         if path is None:
             raise web.HTTPNotFound
         return static_response(path)

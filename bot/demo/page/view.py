@@ -115,7 +115,8 @@ class View:
 
     def channel(self, channel: Channel) -> Json:
         """Return a channel."""
-        dm_of = next((each for each in channel.recipient_ids if each in self._people()), None)
+        people = {each.id for each in self._demo.places.people}
+        dm_of = next((each for each in channel.recipient_ids if each in people), None)
         return {
             "id": str(channel.id),
             "kind": _kind(channel),
@@ -130,9 +131,6 @@ class View:
             "locked": channel.locked,
             "owner": str(channel.owner_id) if channel.owner_id else None,
         }
-
-    def _people(self) -> set[int]:
-        return {each.id for each in self._demo.places.people}
 
     def _who(self, channel: Channel, wanted: Permission) -> list[str]:
         return [
@@ -279,7 +277,8 @@ def _relocate(body: Json) -> None:
     """Point a message's files at this server, in what it refers to and forwards as well."""
     for each in body.get("attachments") or ():
         name = quote(str(each["filename"]), safe="")
-        each["url"] = f"/files/{_channel_id(each['url'])}/{each['id']}/{name}"
+        channel_id = each["url"].partition("/attachments/")[2].partition("/")[0]
+        each["url"] = f"/files/{channel_id}/{each['id']}/{name}"
         each.pop("proxy_url", None)
     for inner in _inner(body):
         _relocate(inner)
@@ -291,7 +290,3 @@ def _inner(body: Json) -> Iterable[Json]:
         yield referenced
     for each in body.get("message_snapshots") or ():
         yield each["message"]
-
-
-def _channel_id(url: str) -> str:
-    return url.partition("/attachments/")[2].partition("/")[0]

@@ -98,16 +98,14 @@ class _Channel:
                 return interval.messages[message_id]
         return None
 
-    def last_before(self, before: int, limit: int) -> list[IncomingMessage] | None:
-        """Return the last messages before an id, oldest first; ``None`` if some may be missing."""
+    def last_before(self, before: int, limit: int) -> tuple[list[IncomingMessage], bool]:
+        """Return the last messages known before an id, oldest first, and whether none is missing."""
         interval = self.covering(before)
         if interval is None:
-            return None
+            return [], False
         end = bisect.bisect_left(interval.ids, before)
         ids = interval.ids[max(0, end - limit) : end]
-        if len(ids) < limit and interval.low > 0:
-            return None
-        return [interval.messages[i] for i in ids]
+        return [interval.messages[i] for i in ids], len(ids) == limit or interval.low == 0
 
     def first_after(self, after: int, limit: int) -> list[IncomingMessage] | None:
         """Return the first messages after an id, oldest first; ``None`` if some may be missing."""
@@ -184,7 +182,10 @@ class MessageCache:
         """Return up to ``limit`` (1 to 100) messages of this place, oldest first."""
         limit = max(1, min(PAGE, limit))
         if after is not None:
-            return await self._after(place, before, after, limit)
+            try:
+                return await self.read_after(place, after, limit)
+            except DeliveryError:
+                return []
         if self._most == 0:
             return await self._fetch(place, before, limit) or []
         channel = self._channels.setdefault(place.channel_id, _Channel())
@@ -211,15 +212,6 @@ class MessageCache:
             )
         return [m for m in known if m.place.is_same(place)]
 
-    async def _after(
-        self, place: Place, before: MessageId | None, after: MessageId, limit: int
-    ) -> Sequence[IncomingMessage]:
-        try:
-            known = await self.read_after(place, after, limit)
-        except DeliveryError:
-            return []
-        return [m for m in known if before is None or m.id < before]
-
     async def _fetch(
         self, place: Place, before: MessageId | None, limit: int
     ) -> Sequence[IncomingMessage] | None:
@@ -233,8 +225,8 @@ class MessageCache:
         self, channel: _Channel, place: Place, before: int, limit: int
     ) -> list[IncomingMessage]:
         for _ in range(_MAX_FETCHES):
-            known = channel.last_before(before, limit)
-            if known is not None:
+            known, is_all = channel.last_before(before, limit)
+            if is_all:
                 return known
             if channel.live is None:
                 is_read = await self._open(channel, place)
@@ -242,9 +234,7 @@ class MessageCache:
                 is_read = await self._extend(channel, place, before)
             if not is_read:
                 break
-        interval = channel.covering(before)
-        ids = [i for i in interval.ids if i < before][-limit:] if interval else []
-        return [interval.messages[i] for i in ids] if interval else []
+        return channel.last_before(before, limit)[0]
 
     async def _open(self, channel: _Channel, place: Place) -> bool:
         """Begin the live interval: the newest page, and whatever arrives from now on."""

@@ -59,10 +59,11 @@ def acquaintance_text(known: Acquaintance | None) -> str:
     """Return what the bot's own questions have told of a model, as lines; empty for nothing."""
     if known is None:
         return ""
+    learned = known.experience
     pace = [
-        *([f"reads about {known.reads:.0f} tokens/s"] if known.reads else []),
+        *([f"reads about {learned.reads:.0f} tokens/s"] if learned.reads else []),
         *([f"writes about {known.writes:.0f} tokens/s"] if known.writes else []),
-        *([f"took {_seconds(known.load_s)} to load"] if known.load_s else []),
+        *([f"took {_seconds(learned.load_s)} to load"] if learned.load_s else []),
     ]
     lines = [
         _thinking_text(known),
@@ -77,15 +78,15 @@ def acquaintance_text(known: Acquaintance | None) -> str:
 
 def _thinking_text(known: Acquaintance) -> str:
     said = _THINKING.get(known.thinking, "")
-    if known.thinking == "apart" and known.reasoning_field:
-        return f"{said[:-1]}, in `{known.reasoning_field}`."
+    if known.thinking == "apart" and known.experience.reasoning_field:
+        return f"{said[:-1]}, in `{known.experience.reasoning_field}`."
     return said
 
 
 def _effort_text(known: Acquaintance) -> str:
-    if known.refuses_effort:
+    if "reasoning_effort" in known.experience.refused:
         return "It refused the setting for how much it thinks; I leave that out."
-    return "It takes the setting for how much it thinks." if known.takes_effort else ""
+    return "It takes the setting for how much it thinks." if known.experience.takes_effort else ""
 
 
 def read_ahead_text(cost: Cost) -> str:

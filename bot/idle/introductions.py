@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import secrets
 from collections.abc import AsyncGenerator, Callable
@@ -30,6 +31,7 @@ from bot.core.domain import (
 from bot.core.errors import BackendError
 from bot.core.recent import Recent
 from bot.core.wording import plain_reason
+from bot.lmstudio.learned import Experience
 from bot.output.pipeline import ModelMemory, ReplyPipeline
 from bot.output.sanitise.policy import OutputPolicy
 from bot.output.sanitise.sanitiser import SecretGuard
@@ -71,11 +73,11 @@ class Askable(Protocol):
         """Return the models in memory, each with what tells its load from another."""
         ...
 
-    def experience(self, key: str) -> dict[str, object]:
+    def experience(self, key: str) -> Experience:
         """Return what was learned of a model."""
         ...
 
-    def restore(self, key: str, saved: dict[str, object]) -> None:
+    def restore(self, key: str, saved: Experience) -> None:
         """Take what was learned of a model earlier."""
         ...
 
@@ -97,36 +99,7 @@ class Acquaintance:
     thinking: str = ""
     overhead_tokens: int = 0
     writes: float = 0.0
-    experience: dict[str, object] = field(default_factory=dict)
-
-    @property
-    def reads(self) -> float:
-        """Tokens it reads a second; 0 where unknown."""
-        reads = self.experience.get("reads")
-        return reads if isinstance(reads, float) else 0.0
-
-    @property
-    def refuses_effort(self) -> bool:
-        """Whether it refused the setting for how much it thinks."""
-        refused = self.experience.get("refused")
-        return isinstance(refused, list) and "reasoning_effort" in refused
-
-    @property
-    def takes_effort(self) -> bool:
-        """Whether it took that setting."""
-        return self.experience.get("takes_effort") is True
-
-    @property
-    def reasoning_field(self) -> str:
-        """Where its thinking comes apart from the text; empty where that isn't known."""
-        name = self.experience.get("reasoning_field")
-        return name if isinstance(name, str) else ""
-
-    @property
-    def load_s(self) -> float:
-        """How long loading it took, in seconds; 0 where unknown."""
-        load_s = self.experience.get("load_s")
-        return load_s if isinstance(load_s, float) else 0.0
+    experience: Experience = field(default_factory=Experience)
 
 
 _STORED: Final = TypeAdapter(Acquaintance)
@@ -190,7 +163,9 @@ class Introductions:
         self._tries: Recent[str, int] = Recent(MOST_MODELS)
         for key, stored in saved.items() if isinstance(saved, dict) else ():
             with contextlib.suppress(ValidationError):
-                self._known[str(key)] = _STORED.validate_python(stored)
+                # As JSON, where a tuple is a list, and everything else may be taken strictly.
+                acquaintance = _STORED.validate_json(json.dumps(stored), strict=True)
+                self._known[str(key)] = acquaintance
 
     def of(self, key: str | None) -> Acquaintance | None:
         """Return what is known of a model as it is loaded now."""

@@ -18,6 +18,7 @@ from bot.lmstudio import downloads, errors, loading, memory
 from bot.lmstudio.ahead import Piece, Reader
 from bot.lmstudio.copies import Copies
 from bot.lmstudio.downloads import Download
+from bot.lmstudio.learned import Experience
 from bot.lmstudio.memory import Fit
 from bot.lmstudio.nodes import Fleet, Node
 from bot.lmstudio.roster import Roster
@@ -120,12 +121,12 @@ class LMStudioBackend:
         """Call back when ``loads`` changes, as ``on_availability`` does."""
         self._on_loads.append(callback)
 
-    def experience(self, key: str) -> dict[str, object]:
+    def experience(self, key: str) -> Experience:
         """Return what was learned of a model where it would be asked, to be kept over a restart."""
         node = self._fleet.choose(key, "", frozenset(), include_down=True)
-        return {} if node is None else node.learned(node.key_of(key)).dump()
+        return Experience() if node is None else node.learned(node.key_of(key)).dump()
 
-    def restore(self, key: str, saved: dict[str, object]) -> None:
+    def restore(self, key: str, saved: Experience) -> None:
         """Take what ``experience`` returned in an earlier run, for a model that is loaded as it was."""
         for node in self._fleet.nodes:
             if node.catalogue is not None and node.has_loaded(key):

@@ -246,6 +246,27 @@ class PieceLength:
         self._rates[doublings] = known + (rate - known) * _LATEST
 
 
+@dataclass(frozen=True, slots=True)
+class Experience:
+    """What holds of a model as long as it stays loaded as it is, to be kept over a restart.
+
+    Attributes:
+        reads: Tokens it reads a second; 0 where unknown.
+        load_s: How long loading it took, in seconds; 0 where unknown.
+        folds_system: Its template takes no system role.
+        refused: Optional fields that it refused.
+        takes_effort: It took the setting for how much it thinks.
+        reasoning_field: Where its thinking comes apart from the text; empty where that isn't known.
+    """
+
+    reads: float = 0.0
+    load_s: float = 0.0
+    folds_system: bool = False
+    refused: tuple[str, ...] = ()
+    takes_effort: bool = False
+    reasoning_field: str = ""
+
+
 @dataclass(slots=True)
 class LearnedCapabilities:
     """What experience taught of one model on one server.
@@ -280,31 +301,29 @@ class LearnedCapabilities:
     cache_misses: int = 0
     missed_at_s: float = 0.0
 
-    def dump(self) -> dict[str, object]:
-        """Return what holds as long as the model stays loaded as it is, to be kept over a restart."""
-        return {
-            "reads": self.speed.tokens_per_s if self.speed.is_known else 0.0,
-            "load_s": self.load_s or 0.0,
-            "folds_system": self.folds_system,
-            "refused": sorted(self.refused_fields),
-            "takes_effort": self.takes_effort,
-            "reasoning_field": self.reasoning_field,
-        }
+    def dump(self) -> Experience:
+        """Return what is to be kept over a restart."""
+        return Experience(
+            self.speed.tokens_per_s if self.speed.is_known else 0.0,
+            self.load_s or 0.0,
+            self.folds_system,
+            tuple(sorted(self.refused_fields)),
+            self.takes_effort,
+            self.reasoning_field,
+        )
 
-    def restore(self, saved: dict[str, object]) -> None:
-        """Take what ``dump`` returned in an earlier run; anything else in it is ignored."""
-        reads, load_s, refused = saved.get("reads"), saved.get("load_s"), saved.get("refused")
-        if isinstance(reads, float) and 0 < reads <= _FASTEST and not self.speed.is_known:
-            self.speed = ReadingSpeed(reads)
-        if isinstance(load_s, float) and 0 < load_s <= _LONGEST_LOAD_S and self.load_s is None:
-            self.load_s = load_s
-        self.folds_system = self.folds_system or saved.get("folds_system") is True
-        self.takes_effort = self.takes_effort or saved.get("takes_effort") is True
-        apart = saved.get("reasoning_field")
-        if isinstance(apart, str) and apart in REASONING_FIELDS:
-            self.reasoning_field = self.reasoning_field or apart
-        for name in refused if isinstance(refused, list) else ():
-            if isinstance(name, str) and len(self.refused_fields) < _MOST_FIELDS:
+    def restore(self, saved: Experience) -> None:
+        """Take what ``dump`` returned in an earlier run; what can't be so is ignored."""
+        if 0 < saved.reads <= _FASTEST and not self.speed.is_known:
+            self.speed = ReadingSpeed(saved.reads)
+        if 0 < saved.load_s <= _LONGEST_LOAD_S and self.load_s is None:
+            self.load_s = saved.load_s
+        self.folds_system = self.folds_system or saved.folds_system
+        self.takes_effort = self.takes_effort or saved.takes_effort
+        if saved.reasoning_field in REASONING_FIELDS:
+            self.reasoning_field = self.reasoning_field or saved.reasoning_field
+        for name in saved.refused:
+            if len(self.refused_fields) < _MOST_FIELDS:
                 self.refused_fields.add(name)
 
 

@@ -17,6 +17,7 @@ from bot.diagnostics.model_report import (
 )
 from bot.idle.introductions import Acquaintance
 from bot.idle.warm import Cost
+from bot.lmstudio.learned import Experience
 from bot.ops.history import History
 from tests.support.clock import FakeClock
 from tests.support.records import MODEL, record
@@ -86,7 +87,7 @@ async def test_a_chart_holds_numbers_only_and_says_the_same_in_words(name: str) 
 def test_what_a_model_is_like_is_told_as_far_as_it_is_known() -> None:
     assert not acquaintance_text(None)
     assert not acquaintance_text(Acquaintance("load"))
-    learned: dict[str, object] = {"reads": 412.4, "load_s": 41.0, "refused": ["reasoning_effort"]}
+    learned = Experience(reads=412.4, load_s=41.0, refused=("reasoning_effort",))
     known = Acquaintance("load", "untagged", 13, 35.2, learned)
     assert acquaintance_text(known).splitlines() == [
         "It writes its thinking into its answers, without an opening tag; I leave that out.",
@@ -105,7 +106,7 @@ def test_what_reading_ahead_has_cost_is_told() -> None:
 
 
 def test_the_field_that_thinking_comes_in_is_named() -> None:
-    known = Acquaintance("load", "apart", experience={"reasoning_field": "reasoning"})
+    known = Acquaintance("load", "apart", experience=Experience(reasoning_field="reasoning"))
     assert acquaintance_text(known) == (
         "It thinks before it answers, and sends that apart from the answer, in `reasoning`."
     )

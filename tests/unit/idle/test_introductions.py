@@ -21,6 +21,7 @@ from bot.core.domain import (
 )
 from bot.idle.introductions import MOST_TRIES, Introductions
 from bot.lmstudio.errors import NotInMemoryError
+from bot.lmstudio.learned import Experience
 from bot.output.pipeline import ModelMemory
 from tests.support.clock import FakeClock, settle
 
@@ -38,7 +39,7 @@ class Models:
         self.scripts = deque(scripts)
         self.requests: list[ChatRequest] = []
         self.in_memory = {KEY: LOAD}
-        self.restored: list[dict[str, object]] = []
+        self.restored: list[Experience] = []
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         self.requests.append(request)
@@ -53,11 +54,13 @@ class Models:
     def loads(self) -> dict[str, str]:
         return dict(self.in_memory)
 
-    def experience(self, key: str) -> dict[str, object]:
-        return {"reads": 400.0, "load_s": 12.0, "of": key}
+    def experience(self, key: str) -> Experience:
+        assert key in self.in_memory
+        return Experience(reads=400.0, load_s=12.0)
 
-    def restore(self, key: str, saved: dict[str, object]) -> None:
-        self.restored.append({"key": key, **saved})
+    def restore(self, key: str, saved: Experience) -> None:
+        assert key in self.in_memory
+        self.restored.append(saved)
 
 
 def between(models: Models, memory: ModelMemory, saved: object = None) -> Introductions:
@@ -84,7 +87,7 @@ async def test_one_question_tells_how_a_model_thinks(
     met = known.of(KEY)
     assert met is not None
     assert (met.thinking, met.overhead_tokens, met.writes) == (thinking, 13, 39.0)
-    assert (met.reads, met.load_s) == (400.0, 12.0)
+    assert (met.experience.reads, met.experience.load_s) == (400.0, 12.0)
     assert all(not request.may_load for request in models.requests)
 
 
@@ -156,7 +159,7 @@ async def test_what_is_known_holds_over_a_restart_and_ends_with_another_load() -
     asked = len(models.requests)
     assert not await again.step()
     assert len(models.requests) == asked
-    assert models.restored[-1]["reads"] == 400.0
+    assert models.restored[-1].reads == 400.0
     models.in_memory = {}
     assert not await again.step()
     models.in_memory = {KEY: LOAD}
@@ -184,3 +187,22 @@ def test_whatever_was_stored_breaks_nothing(saved: object) -> None:
     known = between(Models(), ModelMemory(), saved)
     known.look()
     assert isinstance(known.dump(), dict)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"reads": "fast", "load_s": "long"},
+        {"reasoning_field": ["reasoning"]},
+        {"folds_system": "yes"},
+        {"takes_effort": 1},
+        {"refused": "all"},
+        {"refused": [7]},
+    ],
+)
+def test_a_model_of_which_something_is_stored_wrongly_is_met_again(
+    wrong: dict[str, object],
+) -> None:
+    stored = {"load": LOAD, "thinking": "none", "overhead_tokens": 0, "writes": 1.0}
+    assert between(Models(), ModelMemory(), {KEY: {**stored, "experience": {}}}).of(KEY)
+    assert not between(Models(), ModelMemory(), {KEY: {**stored, "experience": wrong}}).of(KEY)

@@ -19,6 +19,7 @@ from bot.lmstudio.learned import (
     TOGETHER_S,
     Cause,
     Circuit,
+    Experience,
     LearnedCapabilities,
     PieceLength,
     ReadingSpeed,
@@ -147,14 +148,14 @@ def test_what_holds_while_a_model_stays_loaded_is_kept_over_a_restart(clock: Fak
     before.reasoning_field = "reasoning"
     before.refused_fields |= {"stream_options", "reasoning_effort"}
     before.is_blind, before.cache_misses, before.context_tokens = True, 3, 2048
-    assert before.dump() == {
-        "reads": 800.0,
-        "load_s": 40.0,
-        "folds_system": True,
-        "refused": ["reasoning_effort", "stream_options"],
-        "takes_effort": True,
-        "reasoning_field": "reasoning",
-    }
+    assert before.dump() == Experience(
+        reads=800.0,
+        load_s=40.0,
+        folds_system=True,
+        refused=("reasoning_effort", "stream_options"),
+        takes_effort=True,
+        reasoning_field="reasoning",
+    )
     after.restore(before.dump())
     assert after.dump() == before.dump()
     assert (after.is_blind, after.cache_misses, after.context_tokens) == (False, 0, None)
@@ -162,14 +163,7 @@ def test_what_holds_while_a_model_stays_loaded_is_kept_over_a_restart(clock: Fak
 
 def test_nothing_learned_is_kept_as_nothing(clock: FakeClock) -> None:
     fresh, after = learned(clock), learned(clock)
-    assert fresh.dump() == {
-        "reads": 0.0,
-        "load_s": 0.0,
-        "folds_system": False,
-        "refused": [],
-        "takes_effort": False,
-        "reasoning_field": "",
-    }
+    assert fresh.dump() == Experience()
     after.restore(fresh.dump())
     assert not after.speed.is_known
     assert (after.load_s, after.folds_system, after.takes_effort) == (None, False, False)
@@ -179,7 +173,7 @@ def test_what_was_learned_in_this_run_stands_over_what_is_stored(clock: FakeCloc
     now = learned(clock)
     now.speed.learn(4000, 5, is_certain=True)
     now.load_s, now.folds_system, now.takes_effort = 40.0, True, True
-    now.restore({"reads": 10.0, "load_s": 5.0, "folds_system": False, "takes_effort": False})
+    now.restore(Experience(reads=10.0, load_s=5.0))
     assert (now.speed.tokens_per_s, now.load_s) == (800.0, 40.0)
     assert now.folds_system
     assert now.takes_effort
@@ -188,18 +182,15 @@ def test_what_was_learned_in_this_run_stands_over_what_is_stored(clock: FakeCloc
 @pytest.mark.parametrize(
     ("saved", "reads", "load_s"),
     [
-        ({"reads": 100_000.0, "load_s": 3600.0}, 100_000.0, 3600.0),
-        ({"reads": 100_001.0, "load_s": 3601.0}, 150.0, None),
-        ({"reads": 0.5, "load_s": 0.5}, 0.5, 0.5),
-        ({"reads": -1.0, "load_s": -1.0}, 150.0, None),
-        ({"reads": "fast", "load_s": "long"}, 150.0, None),
-        ({"reasoning_field": "content"}, 150.0, None),
-        ({"reasoning_field": ["reasoning"]}, 150.0, None),
-        ({"folds_system": "yes", "takes_effort": 1, "refused": "all"}, 150.0, None),
+        (Experience(reads=100_000.0, load_s=3600.0), 100_000.0, 3600.0),
+        (Experience(reads=100_001.0, load_s=3601.0), 150.0, None),
+        (Experience(reads=0.5, load_s=0.5), 0.5, 0.5),
+        (Experience(reads=-1.0, load_s=-1.0), 150.0, None),
+        (Experience(reasoning_field="content"), 150.0, None),
     ],
 )
 def test_what_is_stored_wrongly_teaches_nothing(
-    saved: dict[str, object], reads: float, load_s: float | None, clock: FakeClock
+    saved: Experience, reads: float, load_s: float | None, clock: FakeClock
 ) -> None:
     after = learned(clock)
     after.restore(saved)
@@ -210,7 +201,7 @@ def test_what_is_stored_wrongly_teaches_nothing(
 
 def test_no_more_fields_are_taken_from_what_is_stored_than_there_may_be(clock: FakeClock) -> None:
     after = learned(clock)
-    after.restore({"refused": [7, *map(str, range(20))]})
+    after.restore(Experience(refused=tuple(map(str, range(20)))))
     assert after.refused_fields == set(map(str, range(8)))
 
 

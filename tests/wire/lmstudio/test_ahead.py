@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bot.core.domain import ChatRequest, ChatTurn, Role
 from bot.lmstudio import LMStudioBackend
 from bot.lmstudio.ahead import LEAST_PIECE, MOST_MISSES, cut
-from bot.lmstudio.learned import weight
+from bot.lmstudio.learned import Experience, weight
 from sandbox.lmstudio import Answer, LMStudioSandbox, Model, Options
 from tests.support.clock import FakeClock, settle
 from tests.wire.lmstudio.conftest import PARIS
@@ -189,7 +189,7 @@ async def test_reading_one_conversation_ahead_takes_no_other_conversations_slot(
     sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
     """Both begin with the same persona, and a slot is chosen by what it holds of a prompt."""
-    backend.restore(sandbox.models[0].key, {"reads": 20_000.0})
+    backend.restore(sandbox.models[0].key, Experience(reads=20_000.0))
     other, mine = said(6, words=50), said(8, words=70, topic="y")
     await ask(clock, backend, a_request(*other, ASKED, prompt_tokens=3000, conversation="other"))
     await read_all(clock, backend, beginning(*mine))
@@ -201,7 +201,7 @@ async def test_reading_one_conversation_ahead_takes_no_other_conversations_slot(
 async def test_what_takes_no_other_conversations_slot_only_if_a_question_would_wait_is_not_read_ahead(
     sandbox: LMStudioSandbox, backend: LMStudioBackend, clock: FakeClock
 ) -> None:
-    backend.restore(sandbox.models[0].key, {"reads": 400.0})
+    backend.restore(sandbox.models[0].key, Experience(reads=400.0))
     other, mine = said(6, words=50), said(8, words=70, topic="y")
     await ask(clock, backend, a_request(*other, ASKED, prompt_tokens=3000, conversation="other"))
     assert not await read_all(clock, backend, beginning(*mine))

@@ -7,13 +7,13 @@ import json
 from collections import deque
 from typing import Final, Protocol
 
+from aiohttp import WSCloseCode
+
 from bot.core.tasks import end_tasks
 from bot.demo.page.view import Json
 
 MAX_BEHIND_BYTES: Final = 32 * 1024 * 1024
 """Of text that a tab hasn't taken yet; beyond that it is sent away, and comes back for a snapshot."""
-GOING_AWAY: Final = 1001
-TRY_AGAIN_LATER: Final = 1013
 
 
 def dumps(value: object) -> str:
@@ -50,7 +50,7 @@ class Tab:
         self._frames.append(text)
         self._behind_bytes += len(text)
         if self._behind_bytes > MAX_BEHIND_BYTES:
-            self.close(TRY_AGAIN_LATER)
+            self.close(WSCloseCode.TRY_AGAIN_LATER)
         self._wake.set()
 
     def close(self, code: int) -> None:
@@ -106,7 +106,7 @@ class Tabs:
         """End all of them."""
         works = list(self._open.values())
         for tab in list(self._open):
-            tab.close(GOING_AWAY)
+            tab.close(WSCloseCode.GOING_AWAY)
         if works:
             await asyncio.wait(works, timeout=0.3)
         await end_tasks(*works)

@@ -13,7 +13,7 @@ from bot.core.errors import DependencyError
 from bot.demo.page.inside import KEPT_REQUESTS, MAX_BODY_CHARS
 from bot.demo.page.prompts import MAX_TURN_CHARS
 from bot.demo.page.server import PageServer
-from bot.demo.page.tabs import MAX_BEHIND_BYTES, TRY_AGAIN_LATER, Tab
+from bot.demo.page.tabs import MAX_BEHIND_BYTES, Tab
 from bot.demo.world import Demo
 from tests.sandbox.discord.clients import Rest, online
 from tests.support.page import RefusedError, TabClient, opened_tab
@@ -227,7 +227,7 @@ async def test_a_tab_that_takes_nothing_is_sent_away() -> None:
     for _ in range(33):
         tab.send("x" * (MAX_BEHIND_BYTES // 32))
     await tab.write()
-    assert socket.code == TRY_AGAIN_LATER
+    assert socket.code == aiohttp.WSCloseCode.TRY_AGAIN_LATER
 
 
 async def test_a_name_is_only_a_name(demo: Demo, tab: TabClient, rest: Rest) -> None:

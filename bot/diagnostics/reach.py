@@ -356,7 +356,7 @@ def _is_own(address: str) -> bool:
 
 
 async def ping(address: str, limit_s: float) -> bool:
-    """Return whether a machine answers a ping; ``False`` also where this system lets us send none.
+    """Return whether an IPv4 address answers a ping; ``False`` also where this system lets us send none.
 
     Linux and macOS let everybody (or some groups) send echo requests over a datagram socket.
     The bot's own machine always answers itself, which says nothing, so it isn't asked.
@@ -364,11 +364,6 @@ async def ping(address: str, limit_s: float) -> bool:
     ip = _ip(address)
     if ip.version != 4 or ip.is_loopback:
         return False
-    return await echo(address, limit_s)
-
-
-async def echo(address: str, limit_s: float) -> bool:
-    """Send one ICMP echo request to an IPv4 address, and wait for anything that comes back."""
     try:
         made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
     except OSError:

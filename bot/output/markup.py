@@ -217,7 +217,7 @@ MARKERS: Final = _markers()
 _UNKNOWN: Final = Marker(Kind.DROP)
 _SIDES: Final = re.compile(r"(?i)(begin|start|prefix)|end|suffix")
 _ENDS: Final = {"begin": "end", "start": "end", "prefix": "suffix"}
-_OF_THOUGHT: Final = re.compile(r"(?i)think|thought|reasoning|inner")
+_OF_THOUGHT: Final = re.compile(r"(?i)think|thought|reason|inner|cot(?![a-z])")
 _OF_CALLS: Final = re.compile(r"(?i)tool|function|action|python")
 
 

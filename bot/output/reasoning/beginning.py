@@ -153,6 +153,7 @@ _STEMS: Final = re.compile(
     r"|размышлени|рассуждени|мысли|思考|思维|思維|推理|考え|생각|추론|تفكير)"
 )
 _TAG: Final = re.compile(r"<([^\W\d][\w:\-]{0,39}+)>")
+_BEGINS: Final = re.compile(r"\A(?:begin|start)(?=_)")
 _TAG_PARTIAL: Final = re.compile(r"<(?:[^\W\d][\w:\-]{0,39}+)?+\Z")
 _ELEMENTS: Final = frozenset(
     [
@@ -324,7 +325,9 @@ def _read_tag(text: str, *, ended: bool) -> Beginning | None:
         return None
     if content[:1] in {" ", "\t"} or inside[:1] == "<":
         return PLAIN
-    block = Block((f"</{tag[1]}>",), (tag[0],), is_restorable=True)
+    end = _BEGINS.sub("end", tag[1])
+    closers = (f"</{tag[1]}>",) if end == tag[1] else (f"</{tag[1]}>", f"<{end}>")
+    block = Block(closers, (tag[0],), is_restorable=True)
     if _STEMS.search(name):
         is_text = holds_text(content, block.closers[0].lower(), ended=ended)
         return None if is_text is None else PLAIN if is_text else Beginning(tag.end(), block)
@@ -351,20 +354,21 @@ _NAMES: Final = (
     *("考え", "생각", "사고 과정", "التفكير", "تفكير", "düşünce", "myśli", "suy nghĩ"),
 )
 _REASONS: Final = (
+    *("chain of thought", "chain-of-thought", "step-by-step reasoning"),
     *("reasoning process", "reasoning", "raisonnement", "razonamiento", "raciocínio"),
     *("ragionamento", "begründung", "推理过程", "推理", "추론"),
 )
 _LABELS: Final = (*_NAMES, *_REASONS)
 _BEFORE_LABEL: Final = re.compile(
     r"(?P<mark>(?:(?:>|-#)[ \t]?){0,3})(?:#{1,6} )?(?:[💭🤔🧠]\ufe0f?[ \t]?)?"
-    r"(?P<wrap>[*_]{0,3}+[(\[【]?)(?:(?:my|the) )?"
+    r"(?P<wrap>[*_]{0,3}+[(\[【（]?)(?:(?:my|the) )?"
 )
 _LABEL_PARTIALS: Final = prefixes((*_LABELS, "my ", "the "))
 _BEHIND_LABEL: Final = re.compile(
-    r"[\])】]?[*_]{0,3}+(?:[ \t]?[:：][*_]{0,3}+)?[ \t]{0,3}+(?P<line>\n{1,3}+(?:>[ \t]?)?)?"
+    r"[\])】）]?[*_]{0,3}+(?:[ \t]?[:：][*_]{0,3}+)?[ \t]{0,3}+(?P<line>\n{1,3}+(?:>[ \t]?)?)?"
 )
-_LEAD_PARTIAL: Final = re.compile(r"[>\-#*_(\[【💭🤔🧠\ufe0f \t]{1,16}+\Z")
-_LABEL_STARTS: Final = frozenset("#*_>-([【💭🤔🧠" + "mt" + "".join(name[0] for name in _LABELS))
+_LEAD_PARTIAL: Final = re.compile(r"[>\-#*_(\[【（💭🤔🧠\ufe0f \t]{1,16}+\Z")
+_LABEL_STARTS: Final = frozenset("#*_>-([【（💭🤔🧠" + "mt" + "".join(name[0] for name in _LABELS))
 _ANSWERS: Final = tuple(
     f"\n{before}{name}{after}"
     for name in ("answer", "final answer", "response", "final response")
@@ -387,7 +391,7 @@ _NEXT: Final = (
 _PARAGRAPH_GOES_ON: Final = re.compile(rf"[^\n]|{_NEXT}")
 _LINE_GOES_ON: Final = re.compile(_NEXT)
 _MARKS_GO_ON: Final = {">": re.compile(r"[ \t]?>"), "-": re.compile("-#[ \t]")}
-_CLOSING: Final = {"(": ")", "[": "]", "【": "】"}
+_CLOSING: Final = {"(": ")", "[": "]", "【": "】", "（": "）"}
 
 
 def _read_label(text: str, *, ended: bool) -> Beginning | None:
@@ -421,7 +425,7 @@ def _is_closed(wrap: str, behind: str) -> bool:
 def _labelled(mark: str, wrap: str, *, is_line: bool) -> Block:
     """Return the block behind a label: a line, what is emphasised, a quote, a paragraph, or what has an answer."""
     if wrap and not mark:
-        end = wrap.translate(str.maketrans("([【", ")]】"))[::-1] + "\n"
+        end = wrap.translate(str.maketrans("([【（", ")]】）"))[::-1] + "\n"
         return Block((*_ANSWERS, end), is_restorable=True, breaks=(end,), goes_on=_LINE_GOES_ON)
     goes_on = _MARKS_GO_ON.get(mark[:1], _PARAGRAPH_GOES_ON)
     closers = (*_ANSWERS, *_RULES, "</think>", "\n")

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from bot.output.markup import (
+    DETAILS,
     FINAL_OPENER,
     HARMONY_CLOSERS,
     RESPONSE_PHRASES,
-    THINK_TAGS,
+    Kind,
     block_pattern,
+    marker_of,
     may_become_marker,
     prefixes,
 )
@@ -21,7 +23,7 @@ _LOOK_BACK_CHARS = 200
 _MOST_BLOCKS: Final = 256
 """Kinds of blocks whose patterns are kept: a model may make up names of tokens."""
 
-_LIKE: Final = ("</think>", "</thinking>", "</thought>", "</reasoning>", "<answer>", "<final_answer>", "</think\n", "[/think]", "[/THINK]", "<\\think>", "<\\/think>", "&lt;/think&gt;", "<|/think|>", "<|/thinking|>", "<think/>", "<|im_start|>assistant\n")  # fmt: skip
+_LIKE: Final = ("</think>", "</thinking>", "</thought>", "</reasoning>", "<answer>", "<final_answer>", "</think\n", "[/think]", "[/THINK]", "<\\think>", "<\\/think>", "&lt;/think&gt;", "<|/think|>", "<|/thinking|>", "<think/>", "<|im_start|>assistant\n", "<|channel|>final<|message|>")  # fmt: skip
 _TAG_NAME: Final = re.compile(r"< ?(/?) ?([\w:\-]+)")
 
 
@@ -92,8 +94,11 @@ class Block:
 def loose_closers(opener: str) -> tuple[str, ...]:
     """Return what a model that began with this tag ends its thinking with by mistake."""
     own = f"{opener[0]}/{opener[1:]}".lower()
-    is_named = opener[1:-1] in THINK_TAGS or opener == "[THINK]"
-    return tuple(text for text in _LIKE if text.lower() != own) if is_named else ()
+    marker = marker_of(opener)
+    is_sure = (
+        marker.kind is Kind.OPEN and not marker.is_weak and opener not in {"<|channel>", DETAILS}
+    )
+    return tuple(text for text in _LIKE if text.lower() != own) if is_sure else ()
 
 
 def _key(text: str) -> str:

@@ -145,7 +145,8 @@ def _is_struck(text: str, place: Surroundings) -> bool:
 def _is_boxed(text: str, place: Surroundings) -> bool:
     """Return whether a mark stands right at a result, as one does that is used, or speaks of it."""
     if text == BOX[1]:
-        return not place.has_example and place.words == place.line != ""
+        is_told = place.has_example or QUOTES.get(place.line[-1:]) == place.after[:1]
+        return not is_told and place.words == place.line != ""
     return text == BOX[0] and place.after[:1] not in _NEXT_TO_NAME
 
 

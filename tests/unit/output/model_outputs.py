@@ -179,6 +179,7 @@ THOUGHT: Final[tuple[tuple[str, str], ...]] = (
     (f'Ok.<|tool_call|>[{{"name": "{T}"}}]<|/tool_call|>', "Ok."),
     # the box of GLM
     (f"<think>{T}</think>\nIt is <|begin_of_box|>Ok<|end_of_box|>.", "It is Ok."),
+    (f'<think>{T}</think>\nIt is "<|begin_of_box|>Ok<|end_of_box|>".', 'It is "Ok".'),
     (f"<think>{T}</think>**Answer:** <|begin_of_box|>Ok<|end_of_box|>", "**Answer:** Ok"),
     (f"<think>{T}</think>答案是<|begin_of_box|>好<|end_of_box|>。", "答案是好。"),
     # the next turn of rarer templates

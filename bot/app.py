@@ -869,3 +869,5 @@ async def _close_client(client: GatewayClient) -> None:
             await client.close()
     except TimeoutError:
         _log.warning("Discord's connections did not close in time")
+    finally:
+        await client.http.close()  # left open where the closing was cut off

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -13,8 +14,11 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from bot import app
+from bot.core.tasks import end_tasks
 from sandbox.discord import DiscordSandbox, Fault
 from sandbox.lmstudio import LMStudioSandbox
 from tests.support.application import environment_between, running, settings_for
@@ -126,6 +130,23 @@ async def test_a_command_that_is_being_worked_on_at_the_end_is_no_failure(
     await asyncio.sleep(0)  # the steps that would still come
     assert [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR] == []
     assert not [each for each in asyncio.all_tasks() if "CommandTree" in each.get_name()]
+
+
+async def test_the_connections_to_discord_are_closed_also_where_the_end_is_cut_off(
+    lm: LMStudioSandbox, discord: DiscordSandbox, tmp_path: Path
+) -> None:
+    stop, ready = asyncio.Event(), asyncio.Event()
+    settings = settings_for(discord, lm, tmp_path)
+    working = asyncio.create_task(app.run(settings, stop=stop, ready=ready))
+    await ready.wait()
+    stop.set()
+    await discord.wait_until(
+        lambda: "invisible" in [each["status"] for _, each in discord.presences]
+    )
+    await end_tasks(working)
+    gc.collect()
+    left = [each for each in gc.get_objects() if isinstance(each, aiohttp.ClientSession)]
+    assert [each for each in left if not each.closed] == []
 
 
 async def test_a_check_that_is_stopped_says_that_it_isnt_whole(

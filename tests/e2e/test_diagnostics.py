@@ -150,19 +150,19 @@ async def test_ten_people_asking_together_cost_the_model_one_probe(
 async def test_the_probe_waits_in_line_while_a_question_has_the_only_slot(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:
+    assert channel.guild is not None
     settings = settings_for(discord, lm, tmp_path, CLAWBOT_QUEUE__SLOTS="1")
     async with running(settings):
         lm.faults.next(Fault.HANG_AFTER_TOKENS, after_tokens=3)
         message = await ada.mention(channel, "Hello?")
-        await discord.wait_reply(message, until=lambda reply: reply.content)
-        seen = len(lm.requests)
+        await discord.wait_reply(message, until=lambda reply: "Hello" in reply.content)
         report = asyncio.create_task(network(discord, ada, channel))
-        await lm.wait_until(lambda: any(one.path.endswith("/models") for one in lm.requests[seen:]))
-        while True:  # few looks: a person's commands are bounded
-            queue = await ada.slash(channel, "diag queue")
-            await queue.wait_answer()
-            if "1 waiting" in queue.content:
-                break
+        shown = ""
+        while "1 waiting" not in shown:  # each look by somebody else: a person's are bounded
+            looker = discord.add_user("Looker")
+            channel.guild.add_member(looker)
+            queue = await looker.slash(channel, "diag queue")
+            shown = (await queue.wait_content()).content
         assert len(lm.completions) == 1
         stop = await ada.slash(channel, "stop")
         await stop.wait_answer()

@@ -139,7 +139,7 @@ class Fates:
         self.lm.faults.next(Fault.HANG_AFTER_TOKENS, after_tokens=3)
         asked = await person.mention(self.room(), f"{ASKED}!")
         self.expected[asked.id] = fate
-        await self.discord.wait_reply(asked, timeout_s=20, until=lambda m: m.content)
+        await self.discord.wait_reply(asked, timeout_s=20, until=lambda m: "Because" in m.content)
         self.lm.faults.clear()
         return asked
 
@@ -149,7 +149,7 @@ class Fates:
         again = await ada.click(answer, "Regenerate")
         in_private = await dan.dm(ASKED)
         self.expected |= {again.id: "answered in", in_private.id: "answered in"}
-        await self.discord.wait_until(lambda: len(self.lm.completions) == 3)
+        await self.lm.wait_until(lambda: sum(one.finished for one in self.lm.completions) == 3)
         stopped = await self.underway(bea, "stopped after")
         await bea.slash(stopped.channel, "stop")
         self.lm.faults.next(Fault.CRASHED, times=None)

@@ -25,6 +25,14 @@ async def fetch(port: int, path: str) -> tuple[int, str]:
         return response.status, await response.text()
 
 
+async def until_shown(port: int, line: str) -> str:
+    """Return what the bot shows once it has this line: an answer is seen before it is counted."""
+    text = ""
+    while line not in text:
+        _, text = await fetch(port, "/metrics")
+    return text
+
+
 async def test_names_that_people_choose_make_no_series(
     discord: DiscordSandbox, tmp_path: Path
 ) -> None:
@@ -39,8 +47,7 @@ async def test_names_that_people_choose_make_no_series(
             await discord.wait_reply(
                 asked, timeout_s=20, until=lambda m: "stop" not in str(m.components).lower()
             )
-            _, text = await fetch(port, "/metrics")
-    assert 'clawbot_questions_ended_total{outcome="delivered"} 1.0' in text
+            text = await until_shown(port, 'clawbot_questions_ended_total{outcome="delivered"} 1.0')
     for word in ("planted", "made_up", "Guild", "Ada", str(asked.id), str(channel.id)):
         assert word not in text
     series = [
@@ -70,7 +77,7 @@ async def test_tokens_that_were_read_again_are_counted_where_the_server_says_not
             text = f"{person.id}: " + "and another thing, " * 40
             asked = person.reply(last, text) if last else person.mention(channel, text)
             answers[person] = await discord.wait_reply(await asked, until=is_whole)
-        _, metrics = await fetch(port, "/metrics")
+        metrics = await until_shown(port, 'clawbot_questions_ended_total{outcome="delivered"} 8.0')
     counted = {
         sample.name: sample.value
         for family in text_string_to_metric_families(metrics)

@@ -58,16 +58,15 @@ async def test_the_line_names_people_to_those_who_manage_the_server(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:
     bob, carl = member(discord, channel, "Bob"), member(discord, channel, "Carl")
-    settings = settings_for(discord, lm, tmp_path, CLAWBOT_QUEUE__SLOTS="1")
-    async with running(settings):
+    at_once = {"CLAWBOT_QUEUE__SLOTS": "1", "CLAWBOT_DELIVERY__STAGE_AFTER_S": "0"}
+    async with running(settings_for(discord, lm, tmp_path, **at_once)):
         lm.faults.next(Fault.HANG_AFTER_TOKENS, after_tokens=3)
         first = await bob.mention(channel, "Hello?")
-        await discord.wait_reply(first, until=lambda reply: reply.content)
-        await carl.mention(channel, "And me?")
-        while "1 waiting" not in (
-            own := (await asked(discord, carl, channel, "diag queue")).content
-        ):
-            pass
+        await discord.wait_reply(first, until=lambda reply: "Hello" in reply.content)
+        second = await carl.mention(channel, "And me?")
+        await discord.wait_reply(second, until=lambda reply: "in line" in reply.content)
+        own = (await asked(discord, carl, channel, "diag queue")).content
+        assert "1 waiting" in own
         assert f"<@{carl.id}> for" in own
         assert f"<@{bob.id}>" not in own
         assert "1 question of people who aren't named here" in own

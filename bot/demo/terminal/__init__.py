@@ -27,7 +27,7 @@ async def talk(demo: Demo) -> None:
     Raises:
         DependencyError: The bot didn't come online.
     """
-    chat = Chat(demo.discord, demo.places.general, demo.places.owner)
+    chat = Chat(demo)
     chat.note(f"{demo.sentence}\n{HELP}")
     paper = Paper(chat)
     has_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
@@ -50,7 +50,7 @@ async def script(demo: Demo) -> None:
     Raises:
         DependencyError: The bot didn't come online.
     """
-    chat = Chat(demo.discord, demo.places.general, demo.places.owner)
+    chat = Chat(demo)
     paper = Paper(chat, marks_ephemeral=False)
     paper.say(demo.sentence)
     await wait_online(demo)

@@ -11,13 +11,11 @@ from typing import Any, Final
 from bot.demo.terminal.commands import Command, Typed, flattened, read
 from bot.demo.terminal.forms import Option, Values
 from bot.demo.terminal.own_files import file_named, files_like, read_file
+from bot.demo.world import Demo
 from sandbox.discord import (
-    Channel,
-    DiscordSandbox,
     Interaction,
     Message,
     NotOfferedError,
-    Person,
 )
 from sandbox.discord.checks.messages import MAX_CONTENT_CHARS
 from sandbox.discord.values.command_types import BOOLEAN, CHANNEL, MESSAGE_COMMAND, USER
@@ -101,11 +99,7 @@ class RefusedError(Exception):
 
 
 class Chat:
-    """A person in a channel.
-
-    Args:
-        discord: Where it plays.
-        person: Who sits at this terminal.
+    """The bot's owner, who sits at this terminal, in the channel that the talk begins in.
 
     Attributes:
         notes: What stands in the conversation besides messages.
@@ -113,10 +107,10 @@ class Chat:
         on_form: Called with what opened a form.
     """
 
-    def __init__(self, discord: DiscordSandbox, channel: Channel, person: Person) -> None:
-        self.discord = discord
-        self.channel = channel
-        self.person = person
+    def __init__(self, demo: Demo) -> None:
+        self.discord = demo.discord
+        self.channel = demo.places.general
+        self.person = demo.places.owner
         self.notes: list[Note] = []
         self.on_change: Callable[[], None] = lambda: None
         self.on_form: Callable[[Interaction], None] = lambda _: self.note(NO_FORM)

@@ -25,6 +25,7 @@ from config.settings import (
     StoreSettings,
 )
 from sandbox.discord import Channel, DiscordSandbox, Guild, Person
+from sandbox.discord.values.json_objects import JsonObject
 from sandbox.lmstudio import Answer, LMStudioSandbox, Model, RecordedRequest, Timing, text_of
 
 PROBE_S: Final = 1.5
@@ -124,6 +125,11 @@ class Demo:
         return (
             f"Asking your model at {self.address}." if self.lmstudio is None else self.of_stand_in
         )
+
+    def registered(self) -> list[JsonObject]:
+        """Return the commands that the bot has registered, as Discord keeps them."""
+        store = self.discord.world.commands
+        return [*store.scope(self.places.guild.id).values(), *store.scope(None).values()]
 
 
 async def furnish(discord: DiscordSandbox) -> Places:

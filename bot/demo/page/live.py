@@ -65,7 +65,7 @@ class Live:
         self._tabs = tabs
         self._world = demo.discord.world
         self._bot = view.bot()
-        self._registered = view.registered()
+        self._registered = demo.registered()
         self._controls = panel.controls()
 
     def start(self) -> None:
@@ -158,7 +158,7 @@ class Live:
         self._tabs.event("message_gone", gone)
 
     def _on_change(self) -> None:
-        bot, registered = self._view.bot(), self._view.registered()
+        bot, registered = self._view.bot(), self._demo.registered()
         if registered != self._registered:
             self._registered = registered
             self._tabs.event("commands", {"commands": self._view.commands()})

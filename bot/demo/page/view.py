@@ -212,17 +212,12 @@ class View:
         if "name" in interaction.data:
             self._commands[str(interaction.id)] = spoken(interaction.data)
 
-    def registered(self) -> list[Json]:
-        """Return what the bot has registered, as Discord keeps it."""
-        store = self._world.commands
-        return [*store.scope(self._demo.places.guild.id).values(), *store.scope(None).values()]
-
     def commands(self) -> list[Json]:
         """Return what the bot has registered, with who is offered it where."""
         own = self._world.commands.scope(self._demo.places.guild.id)
         return [
             each | {"demo": self._offers(each, in_dms=int(each["id"]) not in own)}
-            for each in self.registered()
+            for each in self._demo.registered()
         ]
 
     def _offers(self, command: Json, *, in_dms: bool) -> Json:

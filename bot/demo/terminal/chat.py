@@ -108,8 +108,9 @@ class Chat:
     """
 
     def __init__(self, demo: Demo) -> None:
+        self._demo = demo
         self.discord = demo.discord
-        self.channel = demo.places.general
+        self.guild, self.channel = demo.places.guild, demo.places.general
         self.person = demo.places.owner
         self.notes: list[Note] = []
         self.on_change: Callable[[], None] = lambda: None
@@ -125,14 +126,12 @@ class Chat:
 
     def name_of(self, kind: str, target: int) -> str | None:
         """Return what a mention shows."""
-        guild, world = self.channel.guild, self.discord.world
+        world = self.discord.world
         if kind == "@":
             user = world.users.get(target)
             return user.display_name if user else None
-        if kind == "#":
-            return channel.name if (channel := world.channels.get(target)) else None
-        role = guild.roles.get(target) if guild else None
-        return role.name if role else None
+        named = (world.channels if kind == "#" else self.guild.roles).get(target)
+        return named.name if named else None
 
     def is_own(self, item: Message | Note) -> bool:
         """Tell whether the person said it."""
@@ -170,12 +169,12 @@ class Chat:
 
     def options(self, part: JsonObject) -> list[Option]:
         """Return what a select menu offers: its own options, or who and what is here."""
-        guild, world = self.channel.guild, self.discord.world
+        world = self.discord.world
         people = [(u.id, u.display_name) for u in world.users.values()]
-        roles = [(each.id, each.name) for each in guild.roles.values()] if guild else []
+        roles = [(each.id, each.name) for each in self.guild.roles.values()]
         channels = [
             (each.id, f"#{each.name}")
-            for each in (guild.channels.values() if guild else ())
+            for each in self.guild.channels.values()
             if self.person.may_see(each)
         ]
         offered = {USERS: people, ROLES: roles, MENTIONABLES: people + roles, CHANNELS: channels}
@@ -211,12 +210,7 @@ class Chat:
 
     def commands(self) -> list[Command]:
         """Return the commands that there are, the bot's and the demo's."""
-        return [*flattened(self._registered()), *LOCAL]
-
-    def _registered(self) -> list[JsonObject]:
-        store, guild = self.discord.world.commands, self.channel.guild
-        scopes = (guild.id if guild else None, None)
-        return [each for scope in scopes for each in store.scope(scope).values()]
+        return [*flattened(self._demo.registered()), *LOCAL]
 
     # What they do
 
@@ -347,7 +341,7 @@ class Chat:
         await self._used(self.person.context_menu(message, name))
 
     def _menu_commands(self) -> list[str]:
-        return [each["name"] for each in self._registered() if each["type"] == MESSAGE_COMMAND]
+        return [each["name"] for each in self._demo.registered() if each["type"] == MESSAGE_COMMAND]
 
     def _newest_first(self) -> list[Message]:
         return [each for each in reversed(self.person.view(self.channel)) if not each.ephemeral]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Final
 
 from bot.core.clock import Clock
@@ -47,20 +48,16 @@ class Live:
     """Watches one demo.
 
     Args:
-        run_id: Another one for each run of the demo.
         view: Renders it.
-        inside: Looks inside.
         panel: What can be made to go wrong.
         tabs: Who is told.
     """
 
-    def __init__(
-        self, demo: Demo, run_id: str, view: View, inside: Inside, panel: Panel, tabs: Tabs
-    ) -> None:
+    def __init__(self, demo: Demo, view: View, panel: Panel, tabs: Tabs) -> None:
         self._demo = demo
-        self._run_id = run_id
+        self._run_id = secrets.token_hex(8)
         self._view = view
-        self._inside = inside
+        self._inside = Inside(demo)
         self._panel = panel
         self._tabs = tabs
         self._world = demo.discord.world

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import secrets
 from contextlib import AsyncExitStack
 from typing import Any, Final, Self
 
@@ -24,7 +23,6 @@ from bot.demo.page.files import (
     static_response,
 )
 from bot.demo.page.guard import add_headers, guard
-from bot.demo.page.inside import Inside
 from bot.demo.page.live import Live
 from bot.demo.page.tabs import Tab, Tabs, dumps
 from bot.demo.page.view import Json, View
@@ -59,8 +57,7 @@ class PageServer:
         self._files = static_files()
         self._uploads = Uploads()
         view, panel = View(demo), Panel(demo)
-        run_id = secrets.token_hex(8)
-        self._live = Live(demo, run_id, view, Inside(demo), panel, self._tabs)
+        self._live = Live(demo, view, panel, self._tabs)
         self._actions = Actions(demo, view, self._uploads, panel)
         self._stack = AsyncExitStack()
 

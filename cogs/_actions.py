@@ -179,6 +179,20 @@ class AnswerActions:
 
     async def regenerate(self, question_id: QuestionId, interaction: Interaction) -> None:
         """Answer again, in the place of the answer that stands."""
+        await self._once(question_id, interaction, RUNNING_AGAIN, self._regenerate)
+
+    async def continue_(self, question_id: QuestionId, interaction: Interaction) -> None:
+        """Go on where an answer was cut, in a new message; each answer is continued once."""
+        await self._once(question_id, interaction, CONTINUED_ALREADY, self._continue)
+
+    async def _once(
+        self,
+        question_id: QuestionId,
+        interaction: Interaction,
+        meanwhile: str,
+        do: Callable[[JournalEntry, MessageId, Interaction], Awaitable[None]],
+    ) -> None:
+        """Do what was pressed below a message; who presses there meanwhile is told a sentence."""
         entry = await self._entry(question_id, interaction)
         if entry is None:
             return
@@ -186,9 +200,9 @@ class AnswerActions:
         if shown_id in self._pressed:
             await _respond.say(interaction, self._pressed[shown_id])
             return
-        self._pressed[shown_id] = RUNNING_AGAIN
+        self._pressed[shown_id] = meanwhile
         try:
-            await self._regenerate(entry, shown_id, interaction)
+            await do(entry, shown_id, interaction)
         finally:
             del self._pressed[shown_id]
 
@@ -246,25 +260,6 @@ class AnswerActions:
             return question
         return _review.reworded(question, now, self._client.me)
 
-    async def continue_(self, question_id: QuestionId, interaction: Interaction) -> None:
-        """Go on where an answer was cut, in a new message; each answer is continued once."""
-        entry = await self._entry(question_id, interaction)
-        if entry is None:
-            return
-        last = MessageId(interaction.message.id if interaction.message else 0)
-        if last in self._pressed:
-            await _respond.say(interaction, self._pressed[last])
-            return
-        self._pressed[last] = CONTINUED_ALREADY
-        try:
-            refusal = await self._reason_against_more(entry, last)
-            if refusal:
-                await _respond.say(interaction, refusal)
-            else:
-                await self._continue(entry, last, interaction)
-        finally:
-            del self._pressed[last]
-
     async def _reason_against_more(self, entry: JournalEntry, last: MessageId) -> str:
         """Return why an answer isn't continued; empty if it is."""
         newest = await self._services.journal.newest_asked_in(last)
@@ -278,6 +273,10 @@ class AnswerActions:
     async def _continue(
         self, entry: JournalEntry, last: MessageId, interaction: Interaction
     ) -> None:
+        refusal = await self._reason_against_more(entry, last)
+        if refusal:
+            await _respond.say(interaction, refusal)
+            return
         question = Question(
             id=QuestionId(interaction.id),
             origin=Origin.CONTINUE,

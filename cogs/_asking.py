@@ -5,59 +5,47 @@ from __future__ import annotations
 import discord
 
 from bot.core.domain import MessageId, Origin, Question, QuestionId
-from bot.gateway.client import ClawbotClient, Interaction
+from bot.gateway.client import Interaction
 from cogs import _convert, _respond
 from cogs._sink import InteractionSink, response_to
 
 
-class Asking:
-    """Takes questions that are asked by interaction.
+async def ask(
+    interaction: Interaction,
+    prompt: str,
+    *,
+    origin: Origin,
+    fresh: bool = False,
+    about: discord.Message | None = None,
+    since: discord.Message | None = None,
+) -> None:
+    """Take a question that is asked by interaction.
 
     Args:
-        client: The bot.
+        interaction: Fresh.
+        prompt: What is asked.
+        origin: Where the question comes from.
+        fresh: Start afresh, without the conversation before.
+        about: The message that it is about.
+        since: Give the model everything from this message on.
+
+    Raises:
+        AdmissionError: Not now; nothing was answered yet.
     """
-
-    def __init__(self, client: ClawbotClient) -> None:
-        self._client = client
-        self._services = client.services
-
-    async def ask(
-        self,
-        interaction: Interaction,
-        prompt: str,
-        *,
-        origin: Origin,
-        fresh: bool = False,
-        about: discord.Message | None = None,
-        since: discord.Message | None = None,
-    ) -> None:
-        """Take a question.
-
-        Args:
-            interaction: Fresh.
-            prompt: What is asked.
-            origin: Where the question comes from.
-            fresh: Start afresh, without the conversation before.
-            about: The message that it is about.
-            since: Give the model everything from this message on.
-
-        Raises:
-            AdmissionError: Not now; nothing was answered yet.
-        """
-        place = _convert.interaction_place(interaction)
-        response = response_to(interaction, place)
-        question = Question(
-            id=QuestionId(interaction.id),
-            origin=origin,
-            place=place,
-            asker=_convert.person(interaction.user),
-            text=prompt,
-            asked_at=interaction.created_at,
-            about_id=MessageId(about.id) if about is not None else None,
-            since_id=MessageId(since.id) if since is not None else None,
-            fresh=fresh,
-            response=response,
-        )
-        sink = InteractionSink(self._client, response, place, self._services.clock)
-        async with _respond.in_time(interaction, self._services.clock) as acknowledgement:
-            await self._services.chat.submit(question, sink, acknowledge=acknowledgement.give)
+    client, place = interaction.client, _convert.interaction_place(interaction)
+    clock, response = client.services.clock, response_to(interaction, place)
+    question = Question(
+        id=QuestionId(interaction.id),
+        origin=origin,
+        place=place,
+        asker=_convert.person(interaction.user),
+        text=prompt,
+        asked_at=interaction.created_at,
+        about_id=MessageId(about.id) if about is not None else None,
+        since_id=MessageId(since.id) if since is not None else None,
+        fresh=fresh,
+        response=response,
+    )
+    sink = InteractionSink(client, response, place, clock)
+    async with _respond.in_time(interaction, clock) as acknowledgement:
+        await client.services.chat.submit(question, sink, acknowledge=acknowledgement.give)

@@ -16,7 +16,7 @@ from bot.gateway.client import Interaction
 from bot.gateway.rest import VOICE
 from bot.prompt.render import PLACEHOLDERS, PRESETS, not_filled_in
 from bot.storage.setting_types import Change, Layer, Scope, SettingType, SettingValue, setting_type
-from cogs import _confirm, _convert, _gate, _respond, _settings, _silence
+from cogs import _confirm, _gate, _respond, _settings, _silence
 from config import names, values
 
 Wanted = Mapping[str, str | None]
@@ -71,10 +71,7 @@ async def change(interaction: Interaction, wanted: Wanted, scope: Scope) -> None
     async def do(by: Interaction) -> str:
         return await carry_out(by, prepared, scope)
 
-    if warnings:
-        await _ask(interaction, warnings, do, scope)
-    else:
-        await _respond.say_lines(interaction, (await do(interaction)).splitlines())
+    await _do_or_ask(interaction, do, warnings, scope)
 
 
 async def tried(interaction: Interaction, wanted: Wanted, scope: Scope) -> tuple[Wanted, list[str]]:
@@ -95,11 +92,15 @@ async def tried(interaction: Interaction, wanted: Wanted, scope: Scope) -> tuple
     return prepared, found
 
 
-async def _ask(
-    interaction: Interaction, warnings: Sequence[str], do: _confirm.Do, scope: Scope
+async def _do_or_ask(
+    interaction: Interaction, do: _confirm.Do, warnings: Sequence[str], scope: Scope
 ) -> None:
-    check = partial(may_change, scope=scope)
-    await _confirm.ask(interaction, question(warnings), YES, do, check)
+    """Do it and say what was done; where there are warnings, ask first."""
+    if warnings:
+        check = partial(may_change, scope=scope)
+        await _confirm.ask(interaction, question(warnings), YES, do, check)
+    else:
+        await _respond.say_lines(interaction, (await do(interaction)).splitlines())
 
 
 def question(warnings: Sequence[str]) -> str:
@@ -121,8 +122,9 @@ async def undo(interaction: Interaction, scope: Scope) -> None:
     if not last:
         await _respond.say(interaction, NOTHING_TO_UNDO)
         return
-    found = [_undone(interaction, each) for each in last]
-    warnings = [warning for warning in found if warning]
+    warnings = list(filter(None, (_undone(interaction, each) for each in last)))
+    if warnings:
+        warnings = [*_settings.describe_undo(last), *warnings]
 
     async def do(by: Interaction) -> str:
         services = by.client.services
@@ -130,10 +132,7 @@ async def undo(interaction: Interaction, scope: Scope) -> None:
         done = await services.overrides.undo(scope, UserId(by.user.id), at, expected=last)
         return "\n".join(map(_settings.describe_change, done)) or CHANGED_MEANWHILE
 
-    if warnings:
-        await _ask(interaction, [*_settings.describe_undo(last), *warnings], do, scope)
-    else:
-        await _respond.say_lines(interaction, (await do(interaction)).splitlines())
+    await _do_or_ask(interaction, do, warnings, scope)
 
 
 def _undone(interaction: Interaction, change: Change) -> str:
@@ -162,10 +161,8 @@ async def carry_out(interaction: Interaction, wanted: Wanted, scope: Scope) -> s
     for name, text in wanted.items():
         if text is None:
             done = await services.overrides.reset(scope, name, by, at)
-            place = _convert.interaction_place(interaction)
-            now = next(line for line in services.overrides.show(place) if line.key == name)
-            head = "Removed" if done else f"Nothing was set for {where}"
-            lines.append(f"{head}. {_settings.describe_setting(now)}")
+            now = _settings.describe_setting(_settings.held_here(interaction, name))
+            lines.append(f"{'Removed' if done else f'Nothing was set for {where}'}. {now}")
             continue
         held = _stored(interaction, name, scope)
         if held is not None and held == setting_type(name).parse(text, held):
@@ -203,14 +200,14 @@ async def _tried(
         return kind.name, None
     if names.is_list(kind.target):
         text = _with_ids(interaction, kind, text)
-    held = interaction.client.services.overrides.stored(scope, kind.name)
-    value = kind.parse(text, held.value if held is not None else None)
+    held = _stored(interaction, kind.name, scope)
+    value = kind.parse(text, held)
     if kind.of == "model":
         text = await _settings.choose_model(interaction, str(value), scope)
     elif kind.name in {"answer_to", "answer_in"}:
         _require_possible(interaction, str(value), scope)
     elif isinstance(value, tuple):
-        known = held.value if held is not None and isinstance(held.value, tuple) else ()
+        known = held if isinstance(held, tuple) else ()
         for entry in set(value) - set(known):
             _require_there(interaction, kind, entry, scope)
     return kind.name, text
@@ -352,45 +349,46 @@ def _consequence(
 
 
 def _guilds(interaction: Interaction, old: SettingValue, new: SettingValue, _: Scope) -> str:
-    if old and not new:
-        return "Then I answer in every server that I'm in, no longer in the chosen ones only."
-    if new and not old:
-        return "Then I answer in the chosen servers only, and nobody in any other."
-    if _gone(old, new, interaction.client.get_guild):
-        return "Then I answer nobody any more in what is taken out."
-    return ""
+    everywhere = "Then I answer in every server that I'm in, no longer in the chosen ones only."
+    only_there = "Then I answer in the chosen servers only, and nobody in any other."
+    return _places(old, new, interaction.client.get_guild, everywhere, only_there)
 
 
 def _channels(interaction: Interaction, old: SettingValue, new: SettingValue, scope: Scope) -> str:
+    everywhere = (
+        "Then I answer in every channel that I can write in, no longer in the chosen ones only."
+    )
+    only_there = f"Then I answer in the chosen channels only, and nowhere else in {_where(scope)}."
+    return _places(old, new, interaction.client.get_channel, everywhere, only_there)
+
+
+def _places(
+    old: SettingValue,
+    new: SettingValue,
+    find: Callable[[int], object],
+    everywhere: str,
+    only_there: str,
+) -> str:
     if old and not new:
-        return (
-            "Then I answer in every channel that I can write in, no longer in the chosen ones only."
-        )
+        return everywhere
     if new and not old:
-        return f"Then I answer in the chosen channels only, and nowhere else in {_where(scope)}."
-    if _gone(old, new, interaction.client.get_channel):
-        return "Then I answer nobody any more in what is taken out."
-    return ""
+        return only_there
+    return "Then I answer nobody any more in what is taken out." if _gone(old, new, find) else ""
 
 
 def _roles(interaction: Interaction, old: SettingValue, new: SettingValue, scope: Scope) -> str:
     if old and not new:
         return "Then everybody may ask me, no longer only people with the chosen roles."
-    told = ""
+    told, guild = "", interaction.guild
     if new and not old:
         where = "" if scope.layer is not Layer.GLOBAL else f", in {_where(scope)}"
         told = f"Then only people with one of the chosen roles may ask me{where}."
-    elif _gone(old, new, _role_finder(interaction)):
+    elif guild is not None and _gone(old, new, guild.get_role):
         told = "Then people with none of the other roles can't ask me any more."
     own = {role.id for role in getattr(interaction.user, "roles", ())}
     if told and isinstance(new, tuple) and not own & set(new):
         told += " You have none of these roles yourself, so I won't answer you either."
     return told
-
-
-def _role_finder(interaction: Interaction) -> Callable[[int], object]:
-    guild = interaction.guild
-    return guild.get_role if guild is not None else lambda _: None
 
 
 def _gone(old: SettingValue, new: SettingValue, find: Callable[[int], object]) -> bool:

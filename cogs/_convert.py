@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -119,8 +118,9 @@ def message(message: discord.Message) -> IncomingMessage:
     mentioned = {UserId(user.id) for user in _given(message, "mentions")}
     text = message.content
     if own_role is not None:
-        mentioned.add(own_role.me)
-        text = text.replace(own_role.mention, f"<@{own_role.me}>")
+        me, mention = own_role
+        mentioned.add(me)
+        text = text.replace(mention, f"<@{me}>")
     attachments = [*message.attachments, *(a for s in snapshots for a in s.attachments)]
     custom_ids = list(_custom_ids(_given(message, "components")))
     return IncomingMessage(
@@ -154,21 +154,8 @@ def message(message: discord.Message) -> IncomingMessage:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _OwnRole:
-    """The bot's managed role, mentioned.
-
-    Attributes:
-        me: The bot that it belongs to.
-        mention: Its markup.
-    """
-
-    me: UserId
-    mention: str
-
-
-def _own_role(message: discord.Message) -> _OwnRole | None:
-    """Return the bot's managed role if a message mentions it.
+def _own_role(message: discord.Message) -> tuple[UserId, str] | None:
+    """Return the bot and the markup of its managed role if a message mentions that.
 
     Clients offer it beside the bot under the same name. Discord's ``mention_roles`` leaves it out
     for people who may not mention all roles, so the text has the word.
@@ -178,7 +165,7 @@ def _own_role(message: discord.Message) -> _OwnRole | None:
     role = getattr(message.guild, "self_role", None)
     if role is None or role.mention not in _outside_code(message.content):
         return None
-    return _OwnRole(UserId(role.tags.bot_id), role.mention)
+    return UserId(role.tags.bot_id), role.mention
 
 
 def _outside_code(text: str) -> str:
@@ -512,10 +499,8 @@ def candidates(client: ClawbotClient, dm_channels: Sequence[ChannelId]) -> list[
             if me is not None and not _may_read(channel, me):
                 continue
             last = channel.last_message_id
-            if last is not None:
-                found.append(Candidate(place(channel), MessageId(last)))
-            elif not isinstance(channel, VOICE):  # these are nearly always empty
-                found.append(Candidate(place(channel), None))
+            if last or not isinstance(channel, VOICE):  # these are nearly always empty
+                found.append(Candidate(place(channel), MessageId(last) if last else None))
     latest_first = reversed(dm_channels if client.serves(None) else [])
     found += [Candidate(Place(PlaceKind.DM, channel_id), None) for channel_id in latest_first]
     return found

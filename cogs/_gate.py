@@ -52,13 +52,11 @@ def owner_ids(client: ClawbotClient) -> frozenset[UserId]:
     settings = client.services.settings.discord
     ids = {UserId(i) for i in settings.owner_ids}
     application = client.application
-    if application is not None:
-        ids |= _team_owners(application.team) if application.team else {_owner(application)}
+    if application is not None and application.team:
+        ids |= _team_owners(application.team)
+    elif application is not None:
+        ids.add(UserId(application.owner.id))
     return frozenset(ids - set(settings.blocked_user_ids))
-
-
-def _owner(application: discord.AppInfo) -> UserId:
-    return UserId(application.owner.id)
 
 
 def _team_owners(team: discord.Team) -> set[UserId]:

@@ -64,7 +64,7 @@ async def watched(
         while not task.done():
             await _respond.say(interaction, words(clock.monotonic() - began_s))
             with contextlib.suppress(TimeoutError):
-                await within(clock, _ended(task), STEP_S)
+                await within(clock, asyncio.wait({task}), STEP_S)
         return task.result()
     finally:
         await end_tasks(task)
@@ -126,10 +126,6 @@ async def list_answer(interaction: Interaction) -> str:
             if one.read_at is not None
         ] or ["I have seen no list of models since I started."]
     return "\n".join([*_away_lines(interaction), *found])
-
-
-async def _ended(task: asyncio.Task[Any]) -> None:
-    await asyncio.wait({task})
 
 
 def loading_text(key: str, usual_s: float | None, elapsed_s: float) -> str:

@@ -139,5 +139,4 @@ def _text(kind: SettingType, value: object, take_out: bool) -> str:
 
 def _clause(text: str) -> str:
     """Return the beginning of a description that Discord takes."""
-    first = text.split(";", maxsplit=1)[0]
-    return first if len(first) <= DESCRIPTION_CHARS else f"{first[: DESCRIPTION_CHARS - 1]}…"
+    return _settings.clipped(text.split(";", maxsplit=1)[0], DESCRIPTION_CHARS)

@@ -12,6 +12,7 @@ import discord
 
 from bot.core.clock import within
 from bot.gateway.client import Interaction
+from bot.gateway.rest import LOST
 from bot.prompt.tokens import static_tokens
 from bot.storage.setting_types import InvalidSettingError, Layer, Scope, setting_type
 from cogs import _change, _confirm, _convert, _forms, _gate, _respond, _settings
@@ -139,7 +140,7 @@ async def read_file(interaction: Interaction, file: discord.Attachment) -> str:
         raise _gate.GateError(LARGE)
     try:
         data = await within(interaction.client.services.clock, file.read(), DOWNLOAD_S)
-    except (*_respond.LOST, TimeoutError) as exc:
+    except (*LOST, TimeoutError) as exc:
         raise _gate.GateError(NOT_GIVEN) from exc
     try:
         is_utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from secrets import randbits
 from typing import Final
@@ -73,13 +73,12 @@ async def turn(interaction: discord.Interaction[ClawbotClient], model: str) -> A
     except QueueError:
         yield busy
         return
+    refused = busy
     try:
-        is_granted = True
-        try:
+        with suppress(QueueError, TimeoutError):
             async with asyncio.timeout(PATIENCE_S):
                 await ticket.wait()
-        except (QueueError, TimeoutError):
-            is_granted = False
-        yield "" if is_granted else busy
+            refused = ""
+        yield refused
     finally:
         ticket.cancel()

@@ -10,15 +10,16 @@ from typing import Any, Final
 
 import discord
 from discord import app_commands
-from discord.http import Route, handle_message_parameters
+from discord.utils import MISSING
 
 from bot.core.clock import Clock
 from bot.core.errors import BotError, describe
 from bot.core.tasks import end_tasks
 from bot.core.wording import plain_reason
 from bot.delivery.splitter import MESSAGE_UNITS, fit, units
-from bot.gateway.rest import TRANSIENT
+from bot.gateway.rest import LOST
 from bot.queue.fair_queue import in_words
+from cogs._sink import parameters, request, webhook_route
 
 _log = logging.getLogger(__name__)
 
@@ -26,16 +27,14 @@ ANSWERED_ALREADY = 40060
 """Discord's code for a second response to an interaction."""
 GONE_CODES = frozenset({10062, 10008, 10015, 50027, ANSWERED_ALREADY})
 """Unknown interaction, message or webhook, invalid token, already answered: nobody is waiting."""
-LOST = (discord.HTTPException, discord.RateLimited, *TRANSIENT)
-"""What Discord's REST raises when it, or the network, fails."""
 
 
 async def say(
     interaction: discord.Interaction,
     text: str,
     *,
-    file: discord.File | None = None,
-    view: discord.ui.View | None = None,
+    file: discord.File = MISSING,
+    view: discord.ui.View = MISSING,
 ) -> None:
     """Answer an interaction in one message that only the person sees, whatever state it is in.
 
@@ -52,13 +51,7 @@ async def say(
         elif interaction.response.type is discord.InteractionResponseType.deferred_channel_message:
             await _fill_in(interaction, content, file, view)
         else:
-            await interaction.followup.send(
-                content,
-                ephemeral=True,
-                suppress_embeds=True,
-                file=discord.utils.MISSING if file is None else file,
-                view=discord.utils.MISSING if view is None else view,
-            )
+            await _follow_up(interaction, content, file, view)
     except discord.HTTPException as exc:
         if exc.code not in GONE_CODES:
             _log.warning("an interaction could not be answered (%s, %s)", exc.status, exc.code)
@@ -98,14 +91,11 @@ def _pages(lines: Iterable[str]) -> list[str]:
 
 
 async def say_further(
-    interaction: discord.Interaction, text: str, *, file: discord.File | None = None
+    interaction: discord.Interaction, text: str, *, file: discord.File = MISSING
 ) -> None:
     """Say something more to whoever was answered, in a message of its own that only they see."""
-    attachment = discord.utils.MISSING if file is None else file
     try:
-        await interaction.followup.send(
-            shortened(text), ephemeral=True, suppress_embeds=True, file=attachment
-        )
+        await _follow_up(interaction, shortened(text), file)
     except LOST as exc:
         _log.warning("an answer could not be gone on with (%s)", plain_reason(exc))
 
@@ -121,17 +111,12 @@ def _pieces(line: str) -> Iterator[str]:
 
 
 async def _answer(
-    interaction: discord.Interaction,
-    content: str,
-    file: discord.File | None,
-    view: discord.ui.View | None,
+    interaction: discord.Interaction, content: str, file: discord.File, view: discord.ui.View
 ) -> None:
     """Answer afresh; where Discord has a sign already whose confirmation was lost, after that one."""
-    attachment = file if file is not None else discord.utils.MISSING
-    parts = discord.utils.MISSING if view is None else view
     try:
         await interaction.response.send_message(
-            content, ephemeral=True, suppress_embeds=True, file=attachment, view=parts
+            content, ephemeral=True, suppress_embeds=True, file=file, view=view
         )
     except discord.HTTPException as exc:
         if exc.code != ANSWERED_ALREADY:
@@ -139,9 +124,18 @@ async def _answer(
         if interaction.type is discord.InteractionType.application_command:
             await _fill_in(interaction, content, file, view)
         else:
-            await interaction.followup.send(
-                content, ephemeral=True, suppress_embeds=True, file=attachment, view=parts
-            )
+            await _follow_up(interaction, content, file, view)
+
+
+async def _follow_up(
+    interaction: discord.Interaction,
+    content: str,
+    file: discord.File = MISSING,
+    view: discord.ui.View = MISSING,
+) -> None:
+    await interaction.followup.send(
+        content, ephemeral=True, suppress_embeds=True, file=file, view=view
+    )
 
 
 async def replace(
@@ -149,7 +143,7 @@ async def replace(
 ) -> None:
     """Rewrite the message that a pressed button or menu belongs to, also once the press is answered."""
     if interaction.response.is_done():
-        await _fill_in(interaction, shortened(text), view=view, is_whole=True)
+        await _fill_in(interaction, shortened(text), view=view)
     else:
         await interaction.response.edit_message(
             content=shortened(text), view=view, suppress_embeds=True
@@ -163,7 +157,7 @@ async def close(interaction: discord.Interaction[Any], text: str) -> None:
 
 
 async def revise(
-    interaction: discord.Interaction, text: str, *, file: discord.File | None = None
+    interaction: discord.Interaction, text: str, *, file: discord.File = MISSING
 ) -> None:
     """Change an answer that ``say`` gave; where Discord doesn't take it, the answer stays as it is."""
     try:
@@ -276,10 +270,8 @@ def shortened(text: str) -> str:
 async def _fill_in(
     interaction: discord.Interaction,
     content: str,
-    file: discord.File | None = None,
-    view: discord.ui.View | None = None,
-    *,
-    is_whole: bool = False,
+    file: discord.File = MISSING,
+    view: discord.ui.View | None = MISSING,
 ) -> None:
     """Edit a response with previews suppressed, which discord.py's own edit can't.
 
@@ -287,28 +279,14 @@ async def _fill_in(
         interaction: Answered or deferred.
         content: The text.
         file: Sent along.
-        view: The buttons from now on.
-        is_whole: Without a view, buttons that stand there go.
+        view: The buttons from now on; ``None`` takes those away that stand there.
     """
-    route = Route(
-        "PATCH",
-        "/webhooks/{webhook_id}/{webhook_token}/messages/@original",
-        webhook_id=interaction.application_id,
-        webhook_token=interaction.token,
+    route = webhook_route(
+        "PATCH", "/messages/@original", interaction.application_id, interaction.token
     )
-    with handle_message_parameters(
-        content=content,
-        flags=discord.MessageFlags(suppress_embeds=True),
-        allowed_mentions=discord.AllowedMentions.none(),
-        file=discord.utils.MISSING if file is None else file,
-        view=discord.utils.MISSING if view is None and not is_whole else view,
-    ) as params:
-        shown = await (
-            interaction.client.http.request(route, json=params.payload)
-            if file is None
-            else interaction.client.http.request(route, form=params.multipart, files=params.files)
-        )
-    if view is not None and not view.is_finished():
+    with parameters(content, file=file, view=view) as params:
+        shown = await request(interaction.client.http, route, params)
+    if view and not view.is_finished():
         interaction._state.store_view(view, int(shown["id"]))  # noqa: SLF001 - no public way
 
 

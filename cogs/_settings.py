@@ -116,6 +116,13 @@ def require_scope(interaction: Interaction, scope: Scope) -> None:
         raise _gate.GateError(_gate.NEEDS_GUILD)
 
 
+def held_here(interaction: Interaction, name: str) -> ShownSetting:
+    """Return what holds of a setting where an interaction happens."""
+    place = _convert.interaction_place(interaction)
+    shown = interaction.client.services.overrides.show(place)
+    return next(line for line in shown if line.key == name)
+
+
 def scope_words(layer: Layer) -> str:
     """Return a layer as people call it."""
     return _SCOPES[layer]
@@ -124,7 +131,7 @@ def scope_words(layer: Layer) -> str:
 def short(text: str, most: int = SHOWN_VALUE_CHARS) -> str:
     """Return a text as inline code, cut to one readable line."""
     line = " ".join(text.replace("`", "'").split())
-    return f"`{line if len(line) <= most else line[: most - 1] + '…'}`"
+    return f"`{clipped(line, most)}`"
 
 
 def value_words(key: str, value: object, most: int = SHOWN_VALUE_CHARS) -> str:
@@ -282,8 +289,7 @@ def value_choices(
     kind = next((each for each in may_set(interaction) if each.name == name), None)
     if kind is None:
         return []
-    place = _convert.interaction_place(interaction)
-    held = {line.key: line for line in interaction.client.services.overrides.show(place)}[name]
+    held = held_here(interaction, name)
     if names.is_list(kind.target):
         return matching(_entries(interaction, kind, held), typed)
     default = kind.target.info.default

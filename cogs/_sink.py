@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import discord
-from discord.http import MultipartParameters, Route, handle_message_parameters
+from discord.http import HTTPClient, MultipartParameters, Route, handle_message_parameters
 from discord.utils import MISSING
 
 from bot.core.clock import Clock
@@ -43,9 +43,7 @@ from bot.gateway.client import ClawbotClient
 from bot.gateway.rest import (
     CALL_TIMEOUT_S,
     POST_MESSAGE,
-    TRANSIENT,
     Caller,
-    map_discord_error,
     missing,
 )
 from cogs._convert import Requests, view_for
@@ -67,6 +65,8 @@ _REFERENCE = frozenset({50035, 160002})
 """JSON error codes that may be about the reply only, and not about the text."""
 
 _QUIET = discord.AllowedMentions.none()
+
+WAITING: Final = "👀"
 
 
 def _where_it_stands(
@@ -188,10 +188,7 @@ class MessageSink:
 
     async def typing(self) -> None:
         """Show the typing indicator once; a failure isn't worth a second request."""
-        try:
-            await self._caller.within_limit(self._http.send_typing(self._channel_id))
-        except (discord.HTTPException, discord.RateLimited, *TRANSIENT) as exc:
-            raise map_discord_error(exc) from exc
+        await self._caller.call(lambda: self._http.send_typing(self._channel_id), tries=1)
 
     async def mark(self, emoji: str) -> None:
         """React to the question's message; see ``ReplySink.mark``."""
@@ -228,10 +225,10 @@ class MessageSink:
             if asked is None or not (self._is_marked or self._may_be_marked):
                 return
             self._is_marked = self._may_be_marked = False
-            take_away = self._http.remove_own_reaction(*asked, mark)
+            take_away = self._http.remove_own_reaction
             try:
-                await self._caller.within_limit(take_away)
-            except (discord.HTTPException, discord.RateLimited, *TRANSIENT) as exc:
+                await self._caller.call(lambda: take_away(*asked, mark), tries=1)
+            except DeliveryError as exc:
                 _log.debug("a mark stays (%s)", plain_reason(exc))
 
     async def _post(
@@ -243,11 +240,9 @@ class MessageSink:
         reference: discord.MessageReference | None,
     ) -> MessagePayload:
         """Post with an explicit nonce, which discord.py enforces."""
-        with handle_message_parameters(
-            content=content,
+        with parameters(
+            content,
             nonce=nonce,
-            flags=discord.MessageFlags(suppress_embeds=True),
-            allowed_mentions=_QUIET,
             message_reference=reference.to_message_reference_dict() if reference else MISSING,
             view=view_for(controls) or MISSING,
             file=_attachment(file),
@@ -257,13 +252,8 @@ class MessageSink:
     async def _patch(
         self, message_id: MessageId, content: str, controls: Controls | None
     ) -> MessagePayload:
-        """Edit with previews suppressed by name: ``Message.edit`` would bring them back."""
-        with handle_message_parameters(
-            content=content,
-            flags=discord.MessageFlags(suppress_embeds=True),
-            allowed_mentions=_QUIET,
-            view=MISSING if controls is None else view_for(controls),
-        ) as params:
+        view = MISSING if controls is None else view_for(controls)
+        with parameters(content, view=view) as params:
             return await self._http.edit_message(self._channel_id, message_id, params=params)
 
 
@@ -290,7 +280,6 @@ class InteractionSink:
         place: Where it was used.
         clock: Tells when the interaction expires.
         valid_s: How long its token is valid yet, in seconds.
-        call_timeout_s: Bound of one request, in seconds.
     """
 
     def __init__(
@@ -301,14 +290,13 @@ class InteractionSink:
         clock: Clock,
         *,
         valid_s: float = TOKEN_VALID_S,
-        call_timeout_s: float = CALL_TIMEOUT_S,
     ) -> None:
         self._http = client.http
         self._response = response
         self._clock = clock
         self._expires_s = clock.monotonic() + valid_s
-        self._caller = Caller(clock, call_timeout_s)
-        self._channel = MessageSink(client, place, None, clock, call_timeout_s=call_timeout_s)
+        self._caller = Caller(clock)
+        self._channel = MessageSink(client, place, None, clock)
         self._original_id: MessageId | None = None
         self._followup_ids: set[MessageId] = set()
 
@@ -438,44 +426,52 @@ class InteractionSink:
         return known and self._is_valid()
 
     def _route(self, method: str, path: str) -> Route:
-        return Route(
-            method,
-            "/webhooks/{webhook_id}/{webhook_token}" + path,
-            webhook_id=self._response.application_id,
-            webhook_token=self._response.token,
-        )
+        return webhook_route(method, path, self._response.application_id, self._response.token)
 
     async def _patch(
         self, which: str, content: str, controls: Controls | None, file: TextFile | None
     ) -> MessagePayload:
-        with handle_message_parameters(
-            content=content,
-            flags=discord.MessageFlags(suppress_embeds=True),
-            allowed_mentions=_QUIET,
-            view=MISSING if controls is None else view_for(controls),
-            file=_attachment(file),
-        ) as params:
-            return await self._request(self._route("PATCH", f"/messages/{which}"), params)
+        view = MISSING if controls is None else view_for(controls)
+        with parameters(content, view=view, file=_attachment(file)) as params:
+            return await request(self._http, self._route("PATCH", f"/messages/{which}"), params)
 
     async def _follow_up(
         self, content: str, controls: Controls | None, file: TextFile | None
     ) -> MessagePayload:
-        with handle_message_parameters(
-            content=content,
-            flags=discord.MessageFlags(suppress_embeds=True),
-            allowed_mentions=_QUIET,
-            view=view_for(controls) or MISSING,
-            file=_attachment(file),
-        ) as params:
-            return await self._request(self._route("POST", ""), params)
+        view = view_for(controls) or MISSING
+        with parameters(content, view=view, file=_attachment(file)) as params:
+            return await request(self._http, self._route("POST", ""), params)
 
-    async def _request(self, route: Route, params: MultipartParameters) -> MessagePayload:
-        payload: MessagePayload
-        if params.files:
-            payload = await self._http.request(route, files=params.files, form=params.multipart)
-        else:
-            payload = await self._http.request(route, json=params.payload)
-        return payload
+
+def webhook_route(method: str, path: str, application_id: int, token: str) -> Route:
+    """Return the way to what belongs to an interaction's response."""
+    return Route(
+        method,
+        "/webhooks/{webhook_id}/{webhook_token}" + path,
+        webhook_id=application_id,
+        webhook_token=token,
+    )
+
+
+def parameters(content: str, **further: Any) -> MultipartParameters:  # noqa: ANN401 - discord.py's own
+    """Return a message as it is sent: pinging nobody, and with previews suppressed.
+
+    These are suppressed by name, since ``Message.edit`` would bring them back.
+    """
+    flags = discord.MessageFlags(suppress_embeds=True)
+    return handle_message_parameters(
+        content=content, flags=flags, allowed_mentions=_QUIET, **further
+    )
+
+
+async def request(http: HTTPClient, route: Route, params: MultipartParameters) -> MessagePayload:
+    """Make a request with a message, and the file that comes along."""
+    payload: MessagePayload
+    if params.files:
+        payload = await http.request(route, files=params.files, form=params.multipart)
+    else:
+        payload = await http.request(route, json=params.payload)
+    return payload
 
 
 def _attachment(file: TextFile | None) -> discord.File:
@@ -513,9 +509,6 @@ def message_sink(
         may_be_marked=may_be_marked and mark != "",
         learn=learn,
     )
-
-
-WAITING: Final = "👀"
 
 
 THREAD_MINUTES: Final = 1440

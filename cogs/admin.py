@@ -16,7 +16,6 @@ from bot.storage.setting_types import (
     SETTING_TYPES,
     Layer,
     Scope,
-    SettingType,
     ShownSetting,
     setting_type,
 )
@@ -37,6 +36,7 @@ from cogs._settings import (
     choices,
     describe_change,
     describe_setting,
+    held_here,
     may_set,
     scope_choices,
     scope_for,
@@ -116,10 +116,11 @@ class AdminCog(commands.Cog):
         one = setting_type(setting) if setting else None
         if scope is None:
             _gate.require_manager(interaction)
-            shown = self._store.show(_convert.interaction_place(interaction))
-            lines = _overview(interaction, shown)
             if one is not None:
-                lines = [describe_setting(_of(shown, one), is_whole=True)]
+                lines = [describe_setting(held_here(interaction, one.name), is_whole=True)]
+            else:
+                shown = self._store.show(_convert.interaction_place(interaction))
+                lines = _overview(interaction, shown)
         else:
             where = scope_for(interaction, scope)
             set_there = self._shown_at(where, [one.name] if one else list(SETTING_TYPES))
@@ -219,8 +220,7 @@ class AdminCog(commands.Cog):
     async def persona_show(self, interaction: Interaction) -> None:
         """Show the persona in force here, and who set it."""
         _gate.require_manager(interaction)
-        place = _convert.interaction_place(interaction)
-        line = next(shown for shown in self._store.show(place) if shown.key == "system_prompt")
+        line = held_here(interaction, "system_prompt")
         text = str(line.value).replace("```", "'''")
         if len(text) > PERSONA_CHARS:
             more = len(text) - PERSONA_CHARS
@@ -303,10 +303,6 @@ class AdminCog(commands.Cog):
         """
         where = scope_for(interaction, scope)
         await _change.change(interaction, {"system_prompt": None}, where)
-
-
-def _of(shown: Sequence[ShownSetting], kind: SettingType) -> ShownSetting:
-    return next(line for line in shown if line.key == kind.name)
 
 
 def _overview(interaction: Interaction, shown: Sequence[ShownSetting]) -> list[str]:

@@ -36,7 +36,7 @@ from bot.core.wording import counted, plain_reason
 from bot.gateway.client import ClawbotClient, Interaction
 from bot.prompt.cleaning import readable, without_mention
 from cogs import _actions, _convert, _gate, _respond, _review, _sink, _tree
-from cogs._asking import Asking
+from cogs._asking import ask
 from config import values
 
 _log = logging.getLogger(__name__)
@@ -85,7 +85,6 @@ class ChatCog(commands.Cog):
         self._services = bot.services
         self._tasks = TaskOwner()
         self._actions = _actions.AnswerActions(bot)
-        self._asking = Asking(bot)
         self._proxies = Proxies(
             self._services.clock, self._services.settings.discord.proxy_application_ids
         )
@@ -605,7 +604,7 @@ class ChatCog(commands.Cog):
         """
         if not values.bare(prompt):
             raise _gate.GateError(ASK_IN_OPTION)
-        await self._asking.ask(interaction, prompt, origin=Origin.SLASH, fresh=new)
+        await ask(interaction, prompt, origin=Origin.SLASH, fresh=new)
 
     @app_commands.command()
     async def stop(self, interaction: Interaction) -> None:
@@ -635,13 +634,13 @@ class ChatCog(commands.Cog):
         await _respond.say(interaction, "\n".join(lines))
 
     async def _ask_about(self, interaction: Interaction, message: discord.Message) -> None:
-        await self._asking.ask(interaction, ABOUT, origin=Origin.CONTEXT_MENU, about=message)
+        await ask(interaction, ABOUT, origin=Origin.CONTEXT_MENU, about=message)
 
     async def _summarise_from(self, interaction: Interaction, message: discord.Message) -> None:
         if interaction.guild_id is not None and not interaction.permissions.read_message_history:
             await _respond.say(interaction, NEEDS_HISTORY)
             return
-        await self._asking.ask(interaction, SUMMARISE, origin=Origin.CONTEXT_MENU, since=message)
+        await ask(interaction, SUMMARISE, origin=Origin.CONTEXT_MENU, since=message)
 
 
 def _may_be_part(message: IncomingMessage) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from functools import partial
 from typing import Final, Literal
@@ -99,7 +99,9 @@ class DiagnosticsCog(commands.Cog):
             for title, server in zip(titles(servers), servers, strict=True)
         ]
         walks.append(("Discord", self._discord(interaction)))
-        walks += [("Data", self._storage())] if is_operator else []
+        walks += (
+            [("Data", _each(storage_findings(self._services.storage.state)))] if is_operator else []
+        )
         await self._report(interaction, walks, is_operator=is_operator)
 
     async def _report(
@@ -117,36 +119,28 @@ class DiagnosticsCog(commands.Cog):
                 text = discord_text(sections, is_operator=is_operator, is_over=is_over)
                 await _respond.say(interaction, text)
 
-    async def _server(
+    def _server(
         self, interaction: Interaction, server: Listed, model: str | None
     ) -> AsyncGenerator[Finding, None]:
         if server.is_drained:
-            yield TAKEN_OUT
-            return
+            return _each([TAKEN_OUT])
         key = (server.base_url, model)
-        walk = self._walks.findings(key, partial(self._walk, interaction, *key))
-        async with aclosing(walk) as findings:
-            async for finding in findings:
-                yield finding
+        return self._walks.findings(key, partial(self._walk, interaction, *key))
 
-    async def _walk(
+    def _walk(
         self, interaction: Interaction, base_url: str, model: str | None
     ) -> AsyncGenerator[Finding, None]:
         services = self._services
         try:
             target = target_of(services.settings, base_url, model, services.state.get(ADDRESSES))
         except ConfigurationError as exc:
-            yield settings_failed(exc)
-            return
-        walk = diagnose(
+            return _each([settings_failed(exc)])
+        return diagnose(
             target,
             clock=services.clock,
             turn=partial(_probe.turn, interaction),
             on_addresses=partial(self._remember, base_url),
         )
-        async with aclosing(walk) as findings:
-            async for finding in findings:
-                yield finding
 
     async def _remember(self, base_url: str, addresses: tuple[str, ...]) -> None:
         """Keep what a server's name leads to, for the next diagnosis."""
@@ -161,10 +155,6 @@ class DiagnosticsCog(commands.Cog):
         yield judge_rest(answer)
         if (clock := judge_clock(answer.skew_s)) is not None:
             yield clock
-
-    async def _storage(self) -> AsyncGenerator[Finding, None]:
-        for finding in storage_findings(self._services.storage.state):
-            yield finding
 
     def _facts(self, interaction: Interaction) -> DiscordFacts:
         permissions: frozenset[str] | None = None
@@ -278,6 +268,12 @@ class DiagnosticsCog(commands.Cog):
         async with _respond.deferred(interaction):
             case = await _silence.case_of(self.bot, where, who)
         await _respond.say(interaction, silence_text(case))
+
+
+async def _each(findings: Iterable[Finding]) -> AsyncGenerator[Finding, None]:
+    """Yield what is known without a look."""
+    for finding in findings:
+        yield finding
 
 
 def _require_sight(where: discord.abc.GuildChannel | discord.Thread, asker: discord.Member) -> None:

@@ -467,6 +467,9 @@ TRANSIENT = (discord.DiscordServerError, aiohttp.ClientError, OSError, TimeoutEr
 """What trying again can mend. discord.py itself retries 500, 502, 504 and 524 only, and of reset
 connections only those of macOS and Windows."""
 
+LOST: Final = (discord.HTTPException, discord.RateLimited, *TRANSIENT)
+"""What Discord's REST raises when it, or the network, fails."""
+
 _GONE = frozenset({10003, 10004, 10008})
 _FORBIDDEN = frozenset({40001, 50001, 50007, 50013, 50278, 160005})
 _EXHAUSTED = frozenset({10015, 10062, 20028, 20029, 30046, 40060, 40062, 50005, 50027, 50083})
@@ -548,7 +551,7 @@ class Caller:
             number += 1
             try:
                 return await self.within_limit(request())
-            except (discord.HTTPException, discord.RateLimited, *TRANSIENT) as exc:
+            except LOST as exc:
                 if number >= tries or not isinstance(exc, TRANSIENT):
                     raise map_discord_error(exc) from exc
                 _log.debug("a request to Discord failed: %s", plain_reason(exc))

@@ -92,6 +92,11 @@ def intents_for(*, message_content: bool) -> discord.Intents:
     return intents
 
 
+def shard_of(guild_id: int | None, count: int) -> int:
+    """Return the shard of a server; direct messages come to the first (Discord: gateway, sharding)."""
+    return ((guild_id or 0) >> 22) % count
+
+
 class ClawbotClient(commands.Bot):
     """A bot that has what the cogs use.
 

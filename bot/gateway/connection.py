@@ -14,10 +14,9 @@ import json
 import logging
 import sys
 import traceback
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import discord
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket
@@ -29,7 +28,7 @@ from bot.core.errors import ConfigurationError, describe
 from bot.core.permissions import NEEDED, NEEDED_IN_THREADS, USEFUL
 from bot.core.tasks import end_tasks
 from bot.core.wording import plain_reason
-from bot.gateway.client import EXTENSIONS, ClawbotClient, Services, intents_for
+from bot.gateway.client import EXTENSIONS, ClawbotClient, Services, intents_for, shard_of
 from bot.gateway.endpoints import NETWORK_ERRORS
 from bot.gateway.proxy import connector_for
 from bot.gateway.readable import UNREADABLE, read_guild, read_interaction, read_message
@@ -53,6 +52,10 @@ from bot.ops.metrics import Metrics
 from config.settings import DiscordSettings
 from config.token_shapes import refused_token
 
+if TYPE_CHECKING:  # most processes are alone, and don't load these
+    from bot.cluster.membership import Membership
+    from bot.gateway.sharing import Sharing
+
 _log = logging.getLogger(__name__)
 
 
@@ -60,44 +63,6 @@ CONNECT_TIMEOUT_S = 60.0
 """Seconds from opening the socket to the log-in being sent; discord.py's own figure."""
 STRAY_FAILURES = 3
 """Failures in a row after which the session's own gateway address is given up for the main one."""
-
-
-class Share(Protocol):
-    """Says which shards this process serves, where several share them."""
-
-    @property
-    def members(self) -> int:
-        """How many processes share."""
-        ...
-
-    async def agree(self, count: int) -> int:
-        """Be ready to take shards; return how many there are for all processes."""
-        ...
-
-    def held(self, count: int) -> AsyncGenerator[frozenset[int], None]:
-        """Yield the shards to serve, each time that these change; as ``Membership.held``."""
-        ...
-
-    def turn(self, number: int) -> AbstractAsyncContextManager[None]:
-        """Log in within the block, when no other process does under the same number."""
-        ...
-
-
-class Handover(Protocol):
-    """What is done for a shard besides its connection."""
-
-    async def take(self, shards: Collection[int], count: int) -> None:
-        """Take up what other processes have left of shards, before the first event."""
-        ...
-
-    async def leave(self, shard: int, count: int) -> None:
-        """Leave everything to another process, after the last event."""
-        ...
-
-
-def shard_of(guild_id: int | None, count: int) -> int:
-    """Return the shard of a server; direct messages come to the first (Discord: gateway, sharding)."""
-    return ((guild_id or 0) >> 22) % count
 
 
 async def all_of(count: int) -> AsyncGenerator[frozenset[int], None]:
@@ -276,7 +241,7 @@ class GatewayClient(ClawbotClient):
         tree_cls: type[discord.app_commands.CommandTree[Any]],
         services_for: Callable[[GatewayClient], Services],
         may_post: MayPost = at_once,
-        share: Share | None = None,
+        share: Membership | None = None,
     ) -> None:
         self._settings = settings
         self._share = share
@@ -302,7 +267,7 @@ class GatewayClient(ClawbotClient):
         self._turns = IdentifyTurns(clock) if share is None else IdentifyTurns(clock, share.turn)
         self._shards = [Shard(self, None, governor, self._turns)]
         self._held = frozenset({0}) if share is None else frozenset[int]()
-        self.handover: Handover | None = None
+        self.handover: Sharing | None = None
         self.online = asyncio.Event()
         self.sessions = 0
         self._governor = governor
@@ -331,9 +296,9 @@ class GatewayClient(ClawbotClient):
     def _get_websocket(
         self, guild_id: int | None = None, *, shard_id: int | None = None
     ) -> DiscordWebSocket:
-        if shard_id is None and guild_id is not None:
-            shard_id = (guild_id >> 22) % len(self._shards)
-        return self._shards[shard_id or 0].ws or self.ws
+        if shard_id is None:
+            shard_id = shard_of(guild_id, len(self._shards))
+        return self._shards[shard_id].ws or self.ws
 
     def _read_leniently(self) -> None:
         """Have discord.py read what it is told also where a part is of another form."""
@@ -739,10 +704,6 @@ class GatewayClient(ClawbotClient):
                 exc_info=exc,
             )
 
-    def commands_payload(self) -> Sequence[dict[str, Any]]:
-        """Return the slash commands as Discord is told them."""
-        return [command.to_dict(self.tree) for command in self.tree.get_commands()]
-
     async def sync_commands(self) -> None:
         """Tell Discord our commands when they differ from what it was last told.
 
@@ -750,7 +711,7 @@ class GatewayClient(ClawbotClient):
         the payload, and of which Discord it went to, is kept with the data. What Discord makes of
         them is not looked at: a reply of an unknown shape is no reason to register again.
         """
-        payload = list(self.commands_payload())
+        payload = [command.to_dict(self.tree) for command in self.tree.get_commands()]
         text = json.dumps(payload, sort_keys=True)
         application_id = self.application_id or self.user.id
         told = f"{discord.http.Route.BASE}:{application_id}:{text}"

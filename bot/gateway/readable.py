@@ -1,8 +1,9 @@
 """What discord.py can't read as Discord sent it: read without the part that is odd.
 
-discord.py reads a message, or a server with all that is in it, whole or not at all. A part that nobody needs, of another form than the
-documented one (``"thread": null``, a reaction without ``me``), must not cost the message, and a
-message that can't be read at all must not cost the list it stands in, nor a channel its server.
+discord.py reads a message, or a server with all that is in it, whole or not at all. A part that nobody
+needs, of another form than the documented one (``"thread": null``, a reaction without ``me``), must not
+cost the message, and a message that can't be read at all must not cost the list it stands in, nor a
+channel its server.
 """
 
 from __future__ import annotations
@@ -14,33 +15,6 @@ _T = TypeVar("_T")
 
 UNREADABLE: Final = (LookupError, TypeError, ValueError, AttributeError)
 """What discord.py's parsers raise for data that isn't of the documented form."""
-
-_USED: Final = frozenset(
-    {
-        "attachments",
-        "author",
-        "channel_id",
-        "components",
-        "content",
-        "edited_timestamp",
-        "embeds",
-        "flags",
-        "guild_id",
-        "id",
-        "member",
-        "mention_roles",
-        "mentions",
-        "message_reference",
-        "message_snapshots",
-        "poll",
-        "referenced_message",
-        "sticker_items",
-        "timestamp",
-        "type",
-        "webhook_id",
-    }
-)
-"""What the bot looks at of a message."""
 
 _LEAST: Final = frozenset(
     {
@@ -59,6 +33,19 @@ _LEAST: Final = frozenset(
     }
 )
 """What makes a message: who said which words where, and to whom."""
+
+_USED: Final = _LEAST | {
+    "attachments",
+    "components",
+    "embeds",
+    "flags",
+    "mention_roles",
+    "message_snapshots",
+    "poll",
+    "referenced_message",
+    "sticker_items",
+}
+"""What the bot looks at of a message."""
 
 
 def read_guild(

@@ -15,8 +15,7 @@ from bot.core.domain import GuildId, Question, UserId
 from bot.core.errors import StoreError
 from bot.core.recent import Recent
 from bot.core.tasks import TaskOwner
-from bot.gateway.client import Services
-from bot.gateway.connection import shard_of
+from bot.gateway.client import Services, shard_of
 from bot.lmstudio.roster import SERVERS
 from bot.storage.postgres import News
 from bot.storage.shares import Deletion, deletions, end_deletion, tell_deletion
@@ -32,7 +31,7 @@ HEARD: Final = 1_000
 
 
 class Sharing:
-    """Joins the parts of a process to what others do. A ``Handover``.
+    """Joins the parts of a process to what others do. What ``GatewayClient`` hands shards over to.
 
     Args:
         membership: This process among the others.

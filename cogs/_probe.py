@@ -37,8 +37,7 @@ def refusal(interaction: discord.Interaction[ClawbotClient]) -> str:
     if person_id in _gate.owner_ids(client):
         return ""
     guild_id = None if interaction.guild_id is None else GuildId(interaction.guild_id)
-    refused = client.services.limiter.take(person_id, guild_id)
-    return "" if refused is None else refused.sentence
+    return client.services.limiter.take(person_id, guild_id)
 
 
 @asynccontextmanager

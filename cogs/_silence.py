@@ -87,11 +87,8 @@ def _mention(client: ClawbotClient, person: Person, place: Place) -> IncomingMes
 def _limit(client: ClawbotClient, person: Person, place: Place) -> str:
     """Return what a limit or the queue would say to a question at the moment."""
     services = client.services
-    refusal = services.limiter.look(person.id, place.guild_id)
-    if refusal is not None:
-        return refusal.sentence
     job = Job(QuestionId(0), person.id, place.channel_id, place.guild_id, 1, 1)
-    return services.scheduler.refusal(job)
+    return services.limiter.look(person.id, place.guild_id) or services.scheduler.refusal(job)
 
 
 async def _newest(

@@ -207,9 +207,8 @@ class ChatService:
         Raises:
             RateLimitedError: Not now.
         """
-        refusal = self._limiter.look(question.counts_for, question.place.guild_id)
-        if refusal is not None:
-            raise RateLimitedError(refusal.sentence)
+        if refusal := self._limiter.look(question.counts_for, question.place.guild_id):
+            raise RateLimitedError(refusal)
 
     def _asking_in(self, message_id: MessageId | None) -> list[Reply]:
         """Return the answers to a message, but for those that are being taken back: they hold nothing."""

@@ -278,7 +278,7 @@ class GatewayClient(ClawbotClient):
         self._read_leniently()
         keep_buckets_steady(self.http)
         # All of discord.py's requests but answers to interactions go through this one method.
-        guarded = GuardedRequests(self.http.request, self, clock)
+        guarded = GuardedRequests(self.http.request, self.get_channel, clock)
         self.http.request = guarded.request  # type: ignore[method-assign]
         self.services = services_for(self)
 

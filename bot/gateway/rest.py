@@ -22,7 +22,7 @@ from contextvars import ContextVar
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from types import SimpleNamespace
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import aiohttp
 import discord
@@ -283,26 +283,18 @@ def keep_buckets_steady(http: HTTPClient) -> None:
     http.get_ratelimit = bucket  # type: ignore[method-assign]
 
 
-class Channels(Protocol):
-    """Finds channels that the gateway has told of."""
-
-    def get_channel(self, channel_id: int, /) -> object:
-        """Return a channel or thread; ``None`` if it isn't known."""
-        ...
-
-
 class GuardedRequests:
     """discord.py's requests, without those that Discord would refuse.
 
     Args:
         request: Makes a request.
-        channels: Knows the channels, and so what the bot may do there.
+        channel_of: Returns a channel that the gateway has told of, which says what the bot may do there.
         clock: Time.
     """
 
-    def __init__(self, request: Request, channels: Channels, clock: Clock) -> None:
+    def __init__(self, request: Request, channel_of: Callable[[int], object], clock: Clock) -> None:
         self._request = request
-        self._channels = channels
+        self._channel_of = channel_of
         self._clock = clock
         self._refusals = Refusals()
 
@@ -316,7 +308,7 @@ class GuardedRequests:
         has_files = bool(options.get("files"))
         channel = None
         if route.channel_id is not None:
-            channel = self._channels.get_channel(int(route.channel_id))
+            channel = self._channel_of(int(route.channel_id))
             if code := missing(channel, route.key, has_files=has_files):
                 raise NotAllowedError(code, is_explained=True)
         kind = _kind(route, channel, has_files=has_files)

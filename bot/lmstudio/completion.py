@@ -30,8 +30,6 @@ REASONING_EFFORTS: Final = {
 
 _LEVELS: Final = ("minimal", "low", "medium", "high", "xhigh")
 
-_NONE: Final = "none"
-
 _ON: Final = "medium"
 """What switches thinking on where a model only knows on and off (lmstudio-bug-tracker #2057)."""
 
@@ -175,8 +173,8 @@ def fitting(effort: str | None, options: Collection[str] | None) -> str | None:
     """
     if effort is None or options is None or effort in options:
         return effort
-    if effort == _NONE:
-        return _NONE if _OFF_OPTIONS & set(options) else None
+    if effort == "none":
+        return effort if _OFF_OPTIONS & set(options) else None
     levels = [level for level in _LEVELS if level in options]
     if levels:
         wanted = _LEVELS.index(effort)

@@ -88,10 +88,6 @@ def _path(name: str) -> str:
     return name.strip().casefold().replace("\\", "/").rstrip("/")
 
 
-def _exact(name: str) -> str:
-    return name
-
-
 def _same_letters(name: str) -> str:
     return name.strip().casefold()
 
@@ -139,7 +135,7 @@ def _without_precision(words: list[str]) -> list[str]:
 
 
 _FORMS: Final[tuple[Callable[[str], str], ...]] = (
-    _exact,
+    str,  # as it is
     _same_letters,
     _tail,
     _unquantised,

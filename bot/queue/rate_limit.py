@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from bot.core.action_budget import FairBudget, Shares
@@ -21,19 +20,6 @@ PRESSES: Final = Shares(person=30, group=300, total=3_000, reserve=60)
 """Commands and buttons a minute. Each costs a reply, and most a look into the database."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why and for how long a question is refused.
-
-    Attributes:
-        retry_after_s: Whole seconds until asking again succeeds; at least 1.
-        sentence: For the person.
-    """
-
-    retry_after_s: int
-    sentence: str
-
-
 class RateLimiter:
     """Counts questions per person and per guild.
 
@@ -47,8 +33,8 @@ class RateLimiter:
         self._guild = _Buckets(lambda: settings.per_guild_per_minute, max_entries)
         self._presses = FairBudget(PRESSES)
 
-    def take(self, person_id: UserId, guild_id: GuildId | None) -> Refusal | None:
-        """Count a question; ``None`` when it is allowed. A refused one isn't counted.
+    def take(self, person_id: UserId, guild_id: GuildId | None) -> str:
+        """Count a question; return why and for how long it is refused, and so isn't counted, or nothing.
 
         Args:
             person_id: Who asks.
@@ -56,7 +42,7 @@ class RateLimiter:
         """
         now_s = self._clock.monotonic()
         refusal = self._refusal(person_id, guild_id, now_s)
-        if refusal is None:
+        if not refusal:
             self._person.take(person_id, now_s)
             if guild_id is not None:
                 self._guild.take(guild_id, now_s)
@@ -66,23 +52,22 @@ class RateLimiter:
         """Count a question that was taken by another process."""
         self._person.take(person_id, self._clock.monotonic())
 
-    def look(self, person_id: UserId, guild_id: GuildId | None) -> Refusal | None:
+    def look(self, person_id: UserId, guild_id: GuildId | None) -> str:
         """Return what ``take`` would, without counting anything."""
         return self._refusal(person_id, guild_id, self._clock.monotonic())
 
-    def _refusal(self, person_id: UserId, guild_id: GuildId | None, now_s: float) -> Refusal | None:
+    def _refusal(self, person_id: UserId, guild_id: GuildId | None, now_s: float) -> str:
         person_s = self._person.wait_s(person_id, now_s)
         guild_s = 0.0 if guild_id is None else self._guild.wait_s(guild_id, now_s)
         if person_s <= 0 and guild_s <= 0:
-            return None
+            return ""
         retry_s = max(1, math.ceil(max(person_s, guild_s)))
         reason = (
             "You're asking faster than I'm allowed to answer."
             if person_s >= guild_s
             else "This server is asking faster than I'm allowed to answer."
         )
-        sentence = f"{reason} Please try again in {counted(retry_s, 'second')}."
-        return Refusal(retry_s, sentence)
+        return f"{reason} Please try again in {counted(retry_s, 'second')}."
 
     def press(self, person_id: UserId, guild_id: GuildId | None) -> str:
         """Count a command or button; return why it is one too many, or nothing.

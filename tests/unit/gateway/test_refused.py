@@ -33,8 +33,7 @@ async def test_who_has_blocked_the_bot_keeps_no_mark_from_others(
         asked.append(route)
         raise discord.Forbidden(answer, {"code": code, "message": "no"})
 
-    channels = SimpleNamespace(get_channel=lambda _: None)
-    requests = GuardedRequests(refuse, channels, clock)
+    requests = GuardedRequests(refuse, lambda _: None, clock)
     for _ in range(PER_PLACE + 1):
         with pytest.raises(discord.Forbidden):
             await requests.request(REACTION)

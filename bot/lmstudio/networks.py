@@ -9,17 +9,12 @@ from typing import Final
 from bot.core.clock import Clock, within
 from bot.core.errors import ConfigurationError
 from bot.lmstudio.errors import OwnersRequestError
-from bot.lmstudio.transport import Endpoint, Lookup, parse_endpoint, plain_address
+from bot.lmstudio.transport import METADATA, Endpoint, Lookup, parse_endpoint, plain_address
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 MOST_CHARS: Final = 200
 _LOOKUP_S: Final = 5.0
-_METADATA: Final = frozenset(
-    map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
-)
-"""Cloud metadata services outside the link-local range (Alibaba, Oracle, AWS, Google)."""
-
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
 
@@ -78,7 +73,7 @@ def _is_forbidden(address: Address) -> bool:
         address.is_link_local
         or address.is_multicast
         or address.is_unspecified
-        or address in _METADATA
+        or str(address) in METADATA
         or str(address) == "255.255.255.255"
     )
 
@@ -105,7 +100,8 @@ async def addresses_of(
         raise EndpointError(NO_NETWORKS)
     literal = plain_address(endpoint.host)
     try:
-        found = [literal] if literal else await within(clock, _named(endpoint, lookup), _LOOKUP_S)
+        found: Sequence[str] = [literal] if literal else ()
+        found = found or await within(clock, lookup(endpoint.host), _LOOKUP_S)
     except (OSError, TimeoutError, UnicodeError):
         raise EndpointError(NO_SUCH_HOST) from None
     plain = [plain_address(each) for each in found]
@@ -114,7 +110,3 @@ async def addresses_of(
     if not all(each is not None and may_use(each, networks) for each in plain):
         raise EndpointError(NOT_ALLOWED)
     return tuple(dict.fromkeys(each for each in plain if each is not None))
-
-
-async def _named(endpoint: Endpoint, lookup: Lookup) -> list[str]:
-    return list(await lookup(endpoint.host))

@@ -56,8 +56,10 @@ Tls = ssl.SSLContext | Fingerprint | bool
 
 _LOOKS_NUMERIC: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
 
-_METADATA: Final = frozenset({"169.254.169.254", "100.100.100.200", "fd00:ec2::254"})
-"""Cloud metadata services: never a model's server."""
+METADATA: Final = frozenset(
+    {"169.254.169.254", "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"}
+)
+"""Cloud metadata services (AWS and most others, Alibaba, Oracle, AWS, Google): never a model's server."""
 
 COMPLETIONS: Final = "/v1/chat/completions"
 
@@ -299,7 +301,7 @@ class PinnedResolver(AbstractResolver):
         return made
 
     def _may_use(self, address: str) -> bool:
-        return address not in _METADATA and self._allows(address)
+        return address not in METADATA and self._allows(address)
 
     async def _pin(self) -> None:
         found = [plain_address(text) for text in await self._lookup(self._host)]

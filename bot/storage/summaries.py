@@ -162,25 +162,16 @@ class SummaryStore:
         self._note(summary)
         return True
 
-    async def forget(
-        self,
-        *,
-        guild_id: int | None = None,
-        channel_id: int | None = None,
-        person_id: int | None = None,
-        message_ids: Collection[int] | None = None,
-    ) -> None:
-        """Forget the summaries of which everything holds that is named; also one being made.
+    async def forget(self, *, channel_id: int, message_ids: Collection[int] | None = None) -> None:
+        """Forget summaries of a channel or thread; also one being made.
 
         Args:
-            guild_id: It is of this guild; 0 for direct messages.
-            channel_id: It is of this channel or thread.
-            person_id: This person wrote something that it was made of.
-            message_ids: One of these messages is among those that it was made of.
+            channel_id: Which one.
+            message_ids: Only those that were made of one of these messages.
         """
         ids = None if message_ids is None else frozenset(map(int, message_ids))
-        is_known = channel_id is None or self._may_hold(channel_id, ids)
-        self._take_note(_Gone(guild_id, channel_id, person_id, ids), is_known=is_known)
+        gone = _Gone(None, channel_id, None, ids)
+        self._take_note(gone, is_known=self._may_hold(channel_id, ids))
         if self._unsaved and not self._database.is_degraded:
             with suppress(StoreError):
                 await self._write_back()

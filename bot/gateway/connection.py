@@ -353,8 +353,9 @@ class GatewayClient(ClawbotClient):
 
     def serves(self, guild_id: int | None, /) -> bool:
         """Return whether this process has all that Discord tells of a server, or of direct messages."""
-        shard = self._shards[shard_of(guild_id, len(self._shards))]
-        return self._share is None or shard.has_servers
+        if self._share is None:
+            return True
+        return self._shards[shard_of(guild_id, len(self._shards))].has_servers
 
     def knows_all(self) -> bool:
         """Return whether all servers are known that Discord tells this process of, and not only some shards'."""

@@ -116,7 +116,7 @@ class Yes(Own):
 
     async def end(self, interaction: Interaction, text: str) -> None:
         """Say what became of it, in the question's place."""
-        await _respond.replace_by_lines(interaction, text.splitlines())
+        await _respond.say_lines(interaction, text.splitlines(), is_replacing=True)
 
     @discord.ui.button(style=discord.ButtonStyle.danger, custom_id=YES_ID)
     async def yes(self, interaction: Interaction, _button: discord.ui.Button[Yes]) -> None:

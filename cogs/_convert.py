@@ -98,13 +98,14 @@ def person(
     user: discord.User | discord.Member | discord.abc.User, *, webhook: bool = False
 ) -> Person:
     """Return who somebody is; roles only where their guild is known."""
-    if not isinstance(user, discord.Member) or getattr(user, "guild", None) is None:
-        return Person(UserId(user.id), user.display_name, is_bot=user.bot or webhook)
+    roles: Sequence[discord.Role] = ()
+    if isinstance(user, discord.Member) and getattr(user, "guild", None) is not None:
+        roles = user.roles
     return Person(
         UserId(user.id),
         user.display_name,
         is_bot=user.bot or webhook,
-        role_ids=frozenset(RoleId(role.id) for role in user.roles),
+        role_ids=frozenset(RoleId(role.id) for role in roles),
     )
 
 

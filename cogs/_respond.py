@@ -63,18 +63,12 @@ MOST_PAGES: Final = 6
 """Messages of one answer; beyond that it is cut."""
 
 
-async def say_lines(interaction: discord.Interaction, lines: Iterable[str]) -> None:
-    """Answer as ``say`` does, in as many messages as the lines take."""
+async def say_lines(
+    interaction: discord.Interaction, lines: Iterable[str], *, is_replacing: bool = False
+) -> None:
+    """Answer as ``say`` does, or rewrite as ``replace`` does, in as many messages as the lines take."""
     first, *further = _pages(lines)
-    await say(interaction, first)
-    for page in further:
-        await say_further(interaction, page)
-
-
-async def replace_by_lines(interaction: discord.Interaction[Any], lines: Iterable[str]) -> None:
-    """Rewrite a message as ``replace`` does, and go on in as many messages as the lines take."""
-    first, *further = _pages(lines)
-    await replace(interaction, first)
+    await (replace if is_replacing else say)(interaction, first)
     for page in further:
         await say_further(interaction, page)
 

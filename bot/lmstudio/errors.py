@@ -1,27 +1,7 @@
 """What can go wrong on the model's side, as a table of classes.
 
-::
-
-    BackendError
-    ├── BackendUnavailableError      nothing reachable: the question can be held and asked again
-    │   ├── ServerRefusedError       the machine is up, nobody listens
-    │   ├── ConnectTimedOutError     no answer to the connection
-    │   │   └── SilentServerError    the connection stands, and nothing comes
-    │   └── HostNotFoundError        the name doesn't resolve
-    ├── TlsError
-    │   └── CertificateError         not trusted; expired, of another name, not the pinned one
-    ├── AddressRefusedError
-    ├── AuthenticationError, PermissionDeniedError
-    ├── NoModelError, ModelNotFoundError, ModelUnloadedError, NotInMemoryError
-    ├── LoadFailedError, OutOfMemoryError, OptionRefusedError, DownloadError
-    ├── ModelCrashedError, ComputeError, ChannelError, ServerFaultError, BusyError
-    ├── ContextOverflowError, PoolFullError, TemplateError, ImagesRefusedError
-    ├── InvalidRequestError, PayloadTooLargeError, WrongEndpointError, RedirectError
-    ├── EmptyAnswerError, TruncatedStreamError, DisconnectedError
-    ├── BadResponseError
-    │   ├── NotHttpError             something else than HTTP
-    │   └── OversizedReplyError      far more than any reply should be
-    └── FirstTokenTimeoutError, StalledError, TotalTimeoutError
+With a ``BackendUnavailableError`` nothing is reachable, and the question can be held and asked again. A
+subclass differs from its base in the advice for the operator, or in what is done after it.
 
 No sentence holds an address or a word from upstream. The texts that lead to each class stand in
 ``bot.lmstudio.failures``.

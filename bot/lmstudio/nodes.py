@@ -208,11 +208,9 @@ class Node:
     def learned(self, key: str | None) -> LearnedCapabilities:
         """Return what is known of a model by experience."""
         name = key or ""
-        learned = self._learned.get(name)
-        if learned is None:
-            learned = LearnedCapabilities(Circuit(self._clock, LOAD_PAUSE_S))
-            self._learned[name] = learned
-        self._learned.move_to_end(name)
+        known = self._learned.get(name)
+        learned = known or LearnedCapabilities(Circuit(self._clock, LOAD_PAUSE_S))
+        self._learned[name] = learned  # the latest one now
         return learned
 
     def model(self, name: str | None) -> ModelInfo | None:
@@ -369,7 +367,6 @@ class Node:
         name, measured = key or "", min(tokens / took_s, _FASTEST)
         before = self._pace.get(name, measured)
         self._pace[name] = before + (measured - before) * _NEWEST_COUNTS
-        self._pace.move_to_end(name)
 
     def pace(self, key: str | None) -> float | None:
         """Return how many tokens a second an answer of a model has lately; ``None`` if unknown."""

@@ -121,13 +121,14 @@ class _Names(AbstractResolver):
         """Nothing is held."""
 
 
-def connector_for(settings: DiscordSettings) -> aiohttp.TCPConnector:
+def connector_for(settings: DiscordSettings, limit: int = 0) -> aiohttp.TCPConnector:
     """Return connections to Discord, through the proxy where one is set.
 
     Args:
         settings: Say which proxy.
+        limit: Most connections at once; 0 for any number.
     """
-    direct = aiohttp.TCPConnector(limit=0, resolver=_Names())
+    direct = aiohttp.TCPConnector(limit=limit, resolver=_Names())
     if settings.proxy is None:
         return direct
     parts = urlsplit(settings.proxy.get_secret_value())
@@ -139,7 +140,7 @@ def connector_for(settings: DiscordSettings) -> aiohttp.TCPConnector:
         unquote(parts.password or "") or None,
         rdns=True,
         proxy_ssl=ssl.create_default_context() if parts.scheme == "https" else None,
-        limit=0,
+        limit=limit,
     )
     connector.direct, connector.excepted = direct, ",".join(settings.no_proxy)
     return connector

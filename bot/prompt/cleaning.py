@@ -23,13 +23,12 @@ NAME_CHARS: Final = 32
 _WORDS = (
     # Llama 2, Mistral, Gemma, Reka, GLM, InternLM and the like
     "s", "/s", "bos", "eos", "pad", "unk", "sep", "sop", "eop", "eod", "eoh", "eoa",
-    "bos_token", "eos_token", "start_of_turn", "end_of_turn", "start_of_image", "end_of_image",
-    "image_soft_token", "image", "__media__", "audio_soft_token", "start_of_audio", "end_of_audio",
+    "bos_token", "eos_token", "image_soft_token", "image", "__media__", "audio_soft_token",
     # Ling, MiniCPM, SmolVLM, InternVL, StarCoder
-    "role", "/role", "用户", "AI", "image_id", "/image", "slice", "/slice", "end_of_utterance",
+    "role", "/role", "用户", "AI", "image_id", "/image", "slice", "/slice",
     "fake_token_around_image", "IMG_CONTEXT", "im_start", "im_end", "im_patch", "mask", "cls",
     # MiniMax, LongCat
-    "beginning_of_sentence", "end_of_sentence", "longcat_s", "longcat_user", "longcat_system",
+    "longcat_s", "/longcat_s", "longcat_user", "longcat_system",
     "longcat_assistant", "longcat_think", "/longcat_think", "longcat_tool_call", "/longcat_tool_call", "fim_prefix", "fim_middle", "fim_suffix", "fim_pad",
     # reasoning and tools, single tokens in most vocabularies
     "think", "/think", "thinking", "/thinking", "thought", "/thought",
@@ -52,12 +51,12 @@ _BRACKETED = (
 
 _TOKENS = re.compile(
     r"<(?="
-    r"[|｜](?:[^\s<>]{1,48}[|｜]>"  # <|im_start|>, <｜User｜>
+    r"/?[|｜](?:[^\s<>]{1,48}[|｜]>"  # <|im_start|>, <｜User｜>
     r"|/?[\w▁\"]{1,32}>|dsml[|｜])"  # <|turn>
     r"|(?=[\w/▁\"<])(?:/?[\w▁\"]{1,32}[|｜]>"  # <channel|>
     r"|/?\w{1,16}(?:▁\w{1,16}){1,6}>"  # <begin▁of▁sentence>
     rf"|(?:{'|'.join(re.escape(word.lower()) for word in _WORDS)})>"
-    r"|</?sys>>"
+    r"|</?sys>>|(?:start|end|begin|beginning)_(?:of_\w{2,24}|function_\w{4,12})>"  # <end_of_turn>
     r"|0x[0-9a-f]{2}>|unused\d{1,5}>|extra_id_\d{1,5}>|reserved_\w{1,24}>|special_\d{1,5}>"
     r"|ctrl\d{1,4}>|dummy\d{1,5}>|_\w{1,16}>"  # the last is TeleChat's: <_user>
     r"))"

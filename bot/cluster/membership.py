@@ -307,11 +307,28 @@ class Membership(Hold[Session]):
             await self._ask(lambda session: session.give_up_shard(shard, self.number))
 
     async def _has_turn(self, number: int) -> bool:
-        """Return whether this process may log in: alone, also while the database is away."""
+        """Return whether this process may log in: alone, also while the database is away.
+
+        Cancellation: The question is asked to its end, since a session that is given up would lose all that it
+        holds, and a turn that comes after all is left to others.
+        """
+        asking = self._tasks.watched(self._ask_for_turn(number), name="turn")
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            self._tasks.start(self._decline_turn(asking, number), name="turn")
+            raise
+
+    async def _ask_for_turn(self, number: int) -> bool:
         try:
             return await self._ask(lambda session: session.try_turn(number))
         except StoreError:
             return self.is_alone
+
+    async def _decline_turn(self, asking: asyncio.Future[bool], number: int) -> None:
+        if await asking:
+            with suppress(StoreError):
+                await self._ask(lambda session: session.end_turn(number))
 
     async def _end_turn(self, number: int) -> None:
         await self._clock.sleep(TURN_S)

@@ -28,7 +28,7 @@ from bot.storage.settings_store import SettingsStore
 from bot.storage.shares import ShareSession, check_member
 from config.settings import LiveSettings, Settings
 from tests.postgres.server import PostgresServer
-from tests.support.clock import FakeClock
+from tests.support.clock import FakeClock, settle
 from tests.unit.storage.questions import question
 
 Connect = Callable[[], ShareSession]
@@ -255,6 +255,27 @@ async def test_of_two_processes_one_logs_in_at_a_time(location: str) -> None:
         await log_in(1, one)
         assert entered == [1]
     await end_tasks(waiting)
+    await one.close()
+    await two.close()
+
+
+async def test_a_shard_that_is_left_while_it_asks_for_its_turn_leaves_the_rest_and_the_turn(
+    location: str,
+) -> None:
+    one, two = (Membership.over(location, SystemClock()) for _ in range(2))
+    assert await one.take()
+    assert await two.take()
+
+    async def log_in() -> None:
+        async with one.turn(0):
+            pass
+
+    logging_in = asyncio.create_task(log_in())
+    await settle()  # it has asked, and has no answer
+    await end_tasks(logging_in)
+    assert await one.take_slot(1), "the session that holds everything has ended"
+    async with asyncio.timeout(30), two.turn(0):
+        pass
     await one.close()
     await two.close()
 

@@ -265,19 +265,23 @@ class Hold(ABC, Generic[_S]):
             await self._ask(lambda session: session.open())
 
     async def _ask(self, work: Callable[[_S], _T]) -> _T:
-        """Have the session asked in a thread; whatever goes wrong ends it.
+        """Have the session asked in a thread; whatever goes wrong ends it, and not the one after it.
 
         Raises:
-            StoreError: It failed.
+            StoreError: It failed, or what it took is lost with the session.
         """
         session = self._session
         if session is None:
             raise StoreError("there is no session")
         try:
-            return await apart(partial(work, session), name="lease")
+            found = await apart(partial(work, session), name="lease")
         except BaseException:
-            self._drop()
+            if session is self._session:
+                self._drop()
             raise
+        if session is not self._session:
+            raise StoreError("the session has ended")
+        return found
 
     def _drop(self) -> None:
         """Give the session up; a thread that still asks may hang for some seconds."""

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import math
 import secrets
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Final, Protocol, TypeVar
@@ -22,7 +22,7 @@ from bot.cluster.shares import next_change
 from bot.core.clock import Clock, elapsed_s
 from bot.core.errors import StoreError
 from bot.core.wording import counted
-from bot.storage.shares import ShareSession, Sight, check_member
+from bot.storage.shares import RETURN_S, ShareSession, Sight, check_member
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -41,8 +41,11 @@ class Session(HoldingSession, Protocol):
     def is_superseded(self, member: int) -> bool: ...  # noqa: D102
     def look(self) -> Sight: ...  # noqa: D102
     def agree(self, member: int, count: int) -> int: ...  # noqa: D102
-    def take_shard(self, shard: int, member: int) -> bool | None: ...  # noqa: D102
-    def give_up_shard(self, shard: int, member: int) -> None: ...  # noqa: D102
+    def take_shard(  # noqa: D102
+        self, shard: int, member: int, *, only_left: bool
+    ) -> bool | None: ...
+    def note_left(self, shard: int, member: int) -> None: ...  # noqa: D102
+    def free_shard(self, shard: int) -> None: ...  # noqa: D102
     def leave(self, member: int, shards: frozenset[int]) -> None: ...  # noqa: D102
     def take_slot(self, most: int, blocked: frozenset[int]) -> int | None: ...  # noqa: D102
     def tell(self, member: int, line: str, freed: frozenset[int]) -> None: ...  # noqa: D102
@@ -79,10 +82,11 @@ class Membership(Hold[Session]):
         self.sight = Sight()
         self.number = 0
         self._is_alone = True
-        self._is_ready = False
+        self._is_ready = self._has_part = False
         self._shards: frozenset[int] = frozenset()
         self.slots: frozenset[int] = frozenset()
         self.is_idling = False
+        self._free_since_s: dict[int, float] = {}
         self._blocked: dict[int, float] = {}
         self._blocked_until_s = -math.inf
         self._seen = asyncio.Event()
@@ -153,10 +157,11 @@ class Membership(Hold[Session]):
         while True:
             self._seen.clear()
             await self._seen.wait()
-            change = next_change(self._holdings(), self.number, count)
+            held = self._holdings()
+            self._note_free(set(range(count)).difference(*held.values()))
+            change = next_change(held, self.number, count)
             if change.give_up is not None:
-                self._shards -= {change.give_up}
-                yield self._shards
+                yield self._shards - {change.give_up}
                 await self._give_up(change.give_up)
             elif change.take and await self._take(change.take):
                 yield self._shards
@@ -182,7 +187,7 @@ class Membership(Hold[Session]):
         blocked = self.blocked
         if self._now_s() < self._blocked_until_s:
             return False
-        slot = await self._ask(lambda session: session.take_slot(most, blocked))
+        slot = await self._as_member(lambda session: session.take_slot(most, blocked))
         if slot is None:
             return False
         self.slots |= {slot}
@@ -195,7 +200,7 @@ class Membership(Hold[Session]):
             StoreError: It can't be said; the end of the session says that the slots are free.
         """
         self.slots -= freed
-        await self._ask(lambda session: session.tell(self.number, line, freed))
+        await self._as_member(lambda session: session.tell(self.number, line, freed))
 
     async def idle(self, *, is_wanted: bool) -> None:
         """Take the time in which nobody asks, if it is free, or leave it to others.
@@ -204,10 +209,10 @@ class Membership(Hold[Session]):
             StoreError: The database can't be asked.
         """
         if is_wanted:
-            self.is_idling = await self._ask(lambda session: session.try_idle())
+            self.is_idling = await self._as_member(lambda session: session.try_idle())
         else:
             self.is_idling = False
-            await self._ask(lambda session: session.end_idle())
+            await self._as_member(lambda session: session.end_idle())
 
     async def _try(self) -> bool:
         """Join, unless a process leads that shares nothing.
@@ -246,8 +251,9 @@ class Membership(Hold[Session]):
         self._began_session()
 
     def _began_session(self) -> None:
-        """Hold no more than was taken again, and take no slot for a moment where others may come back to those that they use."""
-        self.is_idling = False
+        """Hold no more than was taken again, and take nothing for a moment where others may come back to what they have."""
+        self._has_part, self.is_idling = True, False
+        self._free_since_s = {}
         if not self._is_alone:
             self._blocked_until_s = self._now_s() + SETTLE_S
 
@@ -271,11 +277,27 @@ class Membership(Hold[Session]):
     async def _note_left(self) -> None:
         await self._ask(lambda session: session.leave(self.number, self._shards))
 
+    def _drop(self) -> None:
+        self._has_part = False
+        super()._drop()
+
+    async def _as_member(self, work: Callable[[Session], _T]) -> _T:
+        """Have the session asked, unless it is a new one that hasn't taken this process's part again.
+
+        What others are about to take again is free until then, too.
+
+        Raises:
+            StoreError: It failed, or has no part.
+        """
+        if not self._has_part:
+            raise StoreError("the session has no part yet")
+        return await self._ask(work)
+
     async def _sure_of(self, work: Callable[[Session], _T]) -> _T:
         """Have the session asked until it answers."""
         while True:
             try:
-                return await self._ask(work)
+                return await self._as_member(work)
             except StoreError:
                 await self._clock.sleep(LOOK_S)
 
@@ -284,27 +306,43 @@ class Membership(Hold[Session]):
         others = {each.number: each.shards for each in self.sight.others if each.is_ready}
         return {**others, self.number: self._shards}
 
+    def _note_free(self, shards: Collection[int]) -> None:
+        before, now_s = self._free_since_s, self._now_s()
+        self._free_since_s = {shard: before.get(shard, now_s) for shard in shards}
+
     async def _take(self, shards: tuple[int, ...]) -> bool:
-        """Take shards as far as they are free; return whether there was one."""
+        """Take shards as far as they are free; return whether there was one.
+
+        Whoever held one has not looked since it was seen free, and may post for ``SURE_S`` after its last look.
+        """
         before = self._shards
-        is_settled = True
+        settled_s = -math.inf
         for shard in shards:
             with suppress(StoreError):
                 was_left = await self._take_one(shard)
                 if was_left is not None:
                     self._shards |= {shard}
-                    is_settled = is_settled and was_left
-        if not is_settled:
-            await self._clock.sleep(SETTLE_S)
+                if was_left is False:
+                    settled_s = max(settled_s, self._free_since_s[shard] + SETTLE_S)
+        while (rest_s := settled_s - self._now_s()) > 0:
+            await self._clock.sleep(rest_s)
         return self._shards != before
 
     async def _take_one(self, shard: int) -> bool | None:
-        return await self._ask(lambda session: session.take_shard(shard, self.number))
+        only_left = self._now_s() - self._free_since_s[shard] < RETURN_S
+        return await self._as_member(
+            lambda session: session.take_shard(shard, self.number, only_left=only_left)
+        )
 
     async def _give_up(self, shard: int) -> None:
-        """Say that a shard is free; where that can't be said, the end of the session says it."""
+        """Say that a shard is left in order, then that it is free, as the end of the session does.
+
+        It counts as held until the first is said: whoever took it before would take everything over.
+        """
+        await self._sure_of(lambda session: session.note_left(shard, self.number))
+        self._shards -= {shard}
         with suppress(StoreError):
-            await self._ask(lambda session: session.give_up_shard(shard, self.number))
+            await self._as_member(lambda session: session.free_shard(shard))
 
     async def _has_turn(self, number: int) -> bool:
         """Return whether this process may log in: alone, also while the database is away.
@@ -321,16 +359,16 @@ class Membership(Hold[Session]):
 
     async def _ask_for_turn(self, number: int) -> bool:
         try:
-            return await self._ask(lambda session: session.try_turn(number))
+            return await self._as_member(lambda session: session.try_turn(number))
         except StoreError:
             return self.is_alone
 
     async def _decline_turn(self, asking: asyncio.Future[bool], number: int) -> None:
         if await asking:
             with suppress(StoreError):
-                await self._ask(lambda session: session.end_turn(number))
+                await self._as_member(lambda session: session.end_turn(number))
 
     async def _end_turn(self, number: int) -> None:
         await self._clock.sleep(TURN_S)
         with suppress(StoreError):
-            await self._ask(lambda session: session.end_turn(number))
+            await self._as_member(lambda session: session.end_turn(number))

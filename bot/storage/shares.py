@@ -23,6 +23,9 @@ from bot.storage.postgres import News, announce
 _MEMBER, _READY, _SHARD, _SLOT, _IDLE, _TURN, _AGREE = range(0x636C_6100, 0x636C_6107)
 """First keys of advisory locks with two; the second is a number: of the member, the shard, the slot."""
 
+RETURN_S: Final = 2.0
+"""Seconds in which a member whose session was lost may take its part again: all sessions end where the server
+is started again, and whoever was back first would have taken everything."""
 _STALE_MS: Final = 600_000
 """Milliseconds after which the rows of a member without a session, and of a deletion, are tidied away."""
 
@@ -50,6 +53,9 @@ _WRITE: Final = text(
     "ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at_ms = excluded.updated_at_ms"
 )
 _DELETE: Final = text("DELETE FROM state WHERE key = :key")
+_HAS_COME: Final = text(
+    "SELECT 1 FROM state WHERE key = :key AND updated_at_ms > extract(epoch FROM now()) * 1000 - :ms"
+).bindparams(ms=RETURN_S * 1000)
 _TIDY: Final = text(
     "DELETE FROM state WHERE (key LIKE 'member:%' OR key LIKE 'line:%' OR key LIKE 'deletion:%') AND updated_at_ms < extract(epoch FROM now()) * 1000 - :ms"
     " AND split_part(key, ':', 2)::bigint NOT IN (SELECT objid::bigint FROM pg_locks"
@@ -166,6 +172,7 @@ class ShareSession(HoldingSession):
         def take(connection: Connection) -> bool:
             if not connection.execute(_TRY_HOLD).scalar() or not _is_member(connection, member):
                 return False
+            _write(connection, _member_key(member), 1)
             return all(_lock(connection, *each) for each in wanted)
 
         return self.run(take)
@@ -194,29 +201,39 @@ class ShareSession(HoldingSession):
 
         return self.run(agree)
 
-    def take_shard(self, shard: int, member: int) -> bool | None:
+    def take_shard(self, shard: int, member: int, *, only_left: bool = False) -> bool | None:
         """Take a shard that nobody holds.
 
+        Args:
+            shard: Its number.
+            member: Who takes it.
+            only_left: Not from one who may come back.
+
         Returns:
-            ``None`` where somebody does. Otherwise whether the last one to hold it has given it up in
-            order; if not, that one writes nothing any more.
+            ``None`` where somebody does, or has come within ``RETURN_S``. Otherwise whether the last one to hold
+            it has given it up in order; if not, that one writes nothing any more.
         """
 
         def take(connection: Connection) -> bool | None:
+            before = _unended(connection, shard, member)
+            if before is not None and (only_left or _has_come(connection, before)):
+                return None
             if not _lock(connection, _SHARD, shard):
                 return None
-            before = _read(connection, _shard_key(shard))
-            was_left = not isinstance(before, Mapping) or bool(before.get("left"))
-            if isinstance(before, Mapping) and not was_left and before.get("member") != member:
-                connection.execute(_DELETE, {"key": _member_key(int(before["member"]))})
+            before = _unended(connection, shard, member)
+            if before is not None:
+                connection.execute(_DELETE, {"key": _member_key(before)})
             _note(connection, shard, member, is_left=False)
-            return was_left
+            return before is None
 
         return self.run(take)
 
-    def give_up_shard(self, shard: int, member: int) -> None:
-        """Give a shard up in order: nothing is done for it any more."""
+    def note_left(self, shard: int, member: int) -> None:
+        """Say that nothing is done for a shard any more, before it is free."""
         self.run(lambda connection: _note(connection, shard, member, is_left=True))
+
+    def free_shard(self, shard: int) -> None:
+        """Let another member take a shard."""
         self.run(lambda connection: _unlock(connection, _SHARD, shard))
 
     def leave(self, member: int, shards: Iterable[int]) -> None:
@@ -307,6 +324,18 @@ def end_deletion(connection: Connection, deletion: Deletion) -> None:
 
 def _is_member(connection: Connection, member: int) -> bool:
     return bool(connection.execute(_IS_MEMBER, {"key": _member_key(member)}).scalar())
+
+
+def _has_come(connection: Connection, member: int) -> bool:
+    return bool(connection.execute(_HAS_COME, {"key": _member_key(member)}).scalar())
+
+
+def _unended(connection: Connection, shard: int, member: int) -> int | None:
+    """Return the last other member to hold a shard, unless it has given that up in order."""
+    noted = _read(connection, _shard_key(shard))
+    if not isinstance(noted, Mapping) or noted.get("left") or noted["member"] == member:
+        return None
+    return int(noted["member"])
 
 
 def _look(connection: Connection) -> Sight:

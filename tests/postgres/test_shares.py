@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -60,7 +62,8 @@ def test_a_shard_is_one_members_until_it_gives_it_up_or_ends(connect: Connect) -
     assert two.agree(2, 8) == 4
     assert one.take_shard(3, 1) is True
     assert two.take_shard(3, 2) is None
-    one.give_up_shard(3, 1)
+    one.note_left(3, 1)
+    one.free_shard(3)
     assert two.take_shard(3, 2) is True
     own, others = two.look().own, two.look().others
     assert own is not None
@@ -71,7 +74,10 @@ def test_a_shard_is_one_members_until_it_gives_it_up_or_ends(connect: Connect) -
     two.close()
     while len(one.look().others):
         pass  # the server needs a moment to see that the session has ended
-    assert one.take_shard(3, 1) is False
+    assert one.take_shard(3, 1, only_left=True) is None
+    while (was_left := one.take_shard(3, 1)) is None:
+        pass  # until it doesn't come back any more
+    assert was_left is False
 
 
 async def test_who_was_taken_over_from_writes_nothing_any_more_and_takes_nothing_back(
@@ -186,6 +192,60 @@ async def test_members_share_the_shards_out_and_take_those_of_one_that_is_gone(
         assert sorted(shard for shards in held.values() for shard in shards) == [0, 1, 2, 3]
 
 
+async def test_a_member_whose_session_is_lost_while_it_leaves_a_shard_keeps_its_part(
+    server: PostgresServer, location: str
+) -> None:
+    clock = SystemClock()
+    one, two = (Membership.over(location, clock) for _ in range(2))
+    served: dict[Membership, frozenset[int]] = {one: frozenset(), two: frozenset()}
+
+    async def serve(membership: Membership) -> None:
+        async for shards in membership.held(await membership.agree(4)):
+            if len(shards) < len(served[membership]) == 4:
+                _end_session(server, location, membership)
+                membership.doubt()
+                await _until(lambda: membership.is_sure)
+            served[membership] = shards
+
+    async with AsyncExitStack() as stack:
+        working = []
+        for membership in (one, two):
+            assert await membership.take()
+            task = asyncio.create_task(membership.hold(serve(membership)))
+            stack.push_async_callback(end_tasks, task)
+            working.append(task)
+            await _until(lambda: bool(served[one]))
+        await _until(lambda: _sizes(dict(enumerate(served.values()))) == [2, 2])
+        assert served[one] == {0, 1}
+        assert not any(task.done() for task in working)
+
+
+async def test_a_session_takes_nothing_before_it_has_what_the_lost_one_had(
+    server: PostgresServer, location: str
+) -> None:
+    """All sessions end where the server is started again; another may be about to take its slots again."""
+    returning, may_return = threading.Event(), threading.Event()
+
+    class Late(ShareSession):
+        def return_(self, *part: Any, is_ready: bool) -> bool:
+            returning.set()
+            assert may_return.wait(20)
+            return super().return_(*part, is_ready=is_ready)
+
+    one = Membership(partial(Late, location), SystemClock())
+    assert await one.take()
+
+    async def come_back() -> None:
+        _end_session(server, location, one)
+        one.doubt()
+        await _until(returning.is_set)
+        with pytest.raises(StoreError):
+            await one.take_slot(1)
+        may_return.set()
+
+    assert await one.hold(come_back())
+
+
 async def test_a_process_that_never_saw_another_logs_in_without_the_database(
     server: PostgresServer, location: str
 ) -> None:
@@ -278,6 +338,14 @@ async def test_a_shard_that_is_left_while_it_asks_for_its_turn_leaves_the_rest_a
         pass
     await one.close()
     await two.close()
+
+
+def _end_session(server: PostgresServer, location: str, membership: Membership) -> None:
+    with server.connection(location) as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s",
+            (membership.number,),
+        )
 
 
 def _sizes(held: dict[int, frozenset[int]]) -> list[int]:

@@ -58,3 +58,9 @@ def test_panels_have_ids_of_their_own_and_do_not_overlap() -> None:
     ]
     assert len(set(places)) == len(places)
     assert {x for x, _ in places} == set(range(24))
+
+
+def test_a_server_that_several_processes_tell_of_is_counted_once() -> None:
+    for panel in json.loads(FILE.read_text())["panels"]:
+        for target in panel.get("targets", ()):
+            assert "sum(clawbot_model_server" not in target["expr"]

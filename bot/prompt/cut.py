@@ -212,12 +212,13 @@ LEAST_TOKENS: Final = 96
 ROOM_SHARE: Final = 0.05
 """A summary takes at most this share of the room, within these bounds, in static tokens."""
 
-EARLY_SHARE: Final = 0.4
-"""History has to take this share of the room before it is summed up: most are never cut, and behind a
-summary that ends earlier, more would be left than may stay (``KEPT_SHARE``)."""
+EARLY_SHARE: Final = 0.43
+"""History has to take this share of the room before it is summed up: most are never cut. Behind a summary
+that ends earlier, more would be left than may stay (``KEPT_SHARE``)."""
 
-LATE_SHARE: Final = 0.6
-"""Of the room; a summary covers so much at most: what is said later stays at the next cut."""
+LATE_SHARE: Final = 0.65
+"""Of the room; a summary covers so much at most: what is said later stays at the next cut. From
+``EARLY_SHARE`` on there is place for a turn of a fifth of the room, which would else be passed over."""
 
 _LEAST_CHARS: Final = 24
 _ENDS: Final = (". ", ".\n", "。", "! ", "? ", "\n")

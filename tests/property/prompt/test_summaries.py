@@ -20,6 +20,7 @@ from tests.support.counting import CountedTalk, head_of
 
 WORD = re.compile(r"fact\d+x")
 LENGTHS = st.tuples(st.integers(8, 40), st.integers(30, 110))
+LONG = st.tuples(st.integers(8, 80), st.integers(30, 400))
 
 
 def facts(prompt: Prompt) -> set[str]:
@@ -82,7 +83,9 @@ async def hold_all(
 
 
 @given(
-    st.lists(LENGTHS, min_size=26, max_size=32),
+    st.one_of(
+        st.lists(LENGTHS, min_size=30, max_size=36), st.lists(LONG, min_size=26, max_size=32)
+    ),
     st.sampled_from([HOME, ADAS_DM]),
     st.integers(0, 25),
 )

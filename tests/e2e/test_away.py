@@ -25,8 +25,7 @@ async def test_a_question_is_held_while_the_model_is_down_and_answered_when_it_i
     await lm.stop()
     async with running(settings_for(discord, lm, tmp_path, **FAST)):
         asked = await ada.mention(channel, "Are you there?")
-        reply = await discord.wait_reply(asked)
-        assert "doesn't answer" in reply.content
+        reply = await discord.wait_reply(asked, until=lambda r: "doesn't answer" in r.content)
         lm.script(Answer("Here I am."))
         await lm.start()
         await discord.wait_until(lambda: reply.content == "Here I am.", timeout_s=20)
@@ -141,8 +140,7 @@ async def test_a_question_is_held_while_the_server_loads_its_model(
         running(settings_for(discord, lm, tmp_path, **FAST)),
     ):
         asked = await ada.mention(channel, "Are you there?")
-        reply = await discord.wait_reply(asked)
-        assert "Loading the model" in reply.content
+        reply = await discord.wait_reply(asked, until=lambda r: "Loading the model" in r.content)
         lm.script(Answer("Here I am."))
         await lm.load("a.gguf")
         await discord.wait_until(lambda: reply.content == "Here I am.", timeout_s=20)

@@ -13,7 +13,7 @@ from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.e2e.test_sources import turns
 from tests.support.application import environment_between, life_before, running, settings_for
-from tests.support.process import clawbot
+from tests.support.process import START_S, clawbot
 
 FAST = {"CLAWBOT_LMSTUDIO__HEALTH_INTERVAL_S": "1", "CLAWBOT_DELIVERY__STAGE_AFTER_S": "0.2"}
 LONG = "One lighthouse after another answered the call across the dark water. " * 12
@@ -31,9 +31,9 @@ async def killed_while_writing(
     lm.script(Answer(LONG, pause_after=20))
     environment = environment_between(discord, lm, folder)
     async with clawbot("run", folder=folder.parent, environment=environment) as process:
-        await discord.wait_online(timeout_s=20)
+        await discord.wait_online(timeout_s=START_S)
         asked = await ada.mention(channel, "Tell me about cats")
-        begun = await discord.wait_reply(asked)
+        begun = await discord.wait_reply(asked, until=lambda r: r.content.startswith("One"))
         process.kill()
         await process.wait()
     yield asked, begun
@@ -127,7 +127,7 @@ async def test_a_question_changed_over_the_limit_keeps_its_answer_and_its_author
     limit = {"CLAWBOT_QUEUE__PER_PERSON_PER_MINUTE": "1"}
     async with running(settings_for(discord, lm, tmp_path, **limit)):
         asked = await ada.mention(channel, "Tell me about cats")
-        reply = await discord.wait_reply(asked)
+        reply = await discord.wait_reply(asked, until=lambda r: r.content.startswith("One"))
         await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about dogs")
         await discord.wait_until(lambda: len(discord.replies(asked)) == 2)
         told = discord.replies(asked)[-1]

@@ -9,6 +9,8 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from bot.chat.resume import SET_ASIDE
 from bot.core.domain import MessageId, QuestionId
 from bot.core.notices import notice
@@ -21,7 +23,9 @@ from sandbox.lmstudio import Answer, LMStudioSandbox, Model
 from sandbox.lmstudio.values import INSTANT
 from tests.support.application import environment_between
 from tests.support.clock import SwiftClock
-from tests.support.process import clawbot
+from tests.support.process import START_S, clawbot
+
+pytestmark = pytest.mark.timeout(150)  # four to eight processes start, one after the other
 
 LIVES = 8
 """Starts of the bot at most; a service manager would go on for ever."""
@@ -52,7 +56,7 @@ async def test_a_question_that_kills_the_bot_while_its_file_is_read_is_set_aside
     for life in range(1, 5):
         async with clawbot("run", folder=tmp_path, environment=environment) as process:
             if asked is None:
-                await discord.wait_online(timeout_s=20)
+                await discord.wait_online(timeout_s=START_S)
                 asked = await ada.mention(channel, POISON, files=[("a.txt", b"poison")])
             await discord.wait_until(lambda: fault.played == life, timeout_s=20)  # noqa: B023
             process.kill()
@@ -77,9 +81,9 @@ async def test_questions_that_were_beside_a_deadly_one_are_all_answered(
         lm.answer(Answer("Here you are.", pause_after=4))
         environment = environment_between(discord, lm, tmp_path / "data")
         async with clawbot("run", folder=tmp_path, environment=environment) as process:
-            await discord.wait_online(timeout_s=20)
+            await discord.wait_online(timeout_s=START_S)
             innocent = [await ada.mention(room, "Where are you?") for room in rooms]
-            await lm.wait_until(lambda: len(lm.completions) == len(rooms))
+            await lm.wait_until(lambda: len(lm.completions) == len(rooms), timeout_s=20)
             guilty = await ada.mention(channel, POISON, files=[("a.txt", b"poison")])
             await discord.wait_until(lambda: fault.played == 1, timeout_s=20)
             process.kill()
@@ -121,11 +125,11 @@ async def test_questions_that_were_worked_on_at_three_power_cuts_are_all_answere
         for _ in range(3):
             async with clawbot("run", folder=tmp_path, environment=environment) as process:
                 before = len(lm.completions)
-                await discord.wait_online(timeout_s=20)
+                await discord.wait_online(timeout_s=START_S)
                 if not asked:
                     asked = [await ada.mention(room, "Where are you?") for room in rooms]
                 least = 1 if before else len(rooms)
-                await lm.wait_until(lambda: len(lm.completions) >= before + least)  # noqa: B023
+                await lm.wait_until(lambda: len(lm.completions) >= before + least, timeout_s=20)  # noqa: B023
                 process.kill()
                 await process.wait()
         lm.answer(Answer("Here you are."))
@@ -145,7 +149,7 @@ async def test_a_missed_message_that_kills_the_bot_before_it_is_stored_is_set_as
     environment = environment_between(discord, lm, tmp_path / "data")
     environment["CLAWBOT_DISCORD__ALLOWED_ROLE_IDS"] = str(role.id)  # asked for before it is stored
     async with clawbot("run", folder=tmp_path, environment=environment) as process:
-        await discord.wait_online(timeout_s=20)
+        await discord.wait_online(timeout_s=START_S)
         first = await ada.mention(channel, "Hello")
         await discord.wait_reply(first, until=lambda r: "help you" in r.content, timeout_s=20)
         process.terminate()
@@ -172,7 +176,7 @@ async def test_a_stop_in_order_uses_up_no_attempt(
     for _ in range(4):
         async with clawbot("run", folder=tmp_path, environment=environment) as process:
             if asked is None:
-                await discord.wait_online(timeout_s=20)
+                await discord.wait_online(timeout_s=START_S)
                 asked = await ada.mention(channel, "Keep this")
             await discord.wait_until(
                 lambda: any("doesn't answer" in m.content for m in discord.bot_messages),
@@ -204,13 +208,13 @@ async def test_a_model_that_was_being_loaded_at_the_kill_is_asked_once_it_is_the
         environment = environment_between(discord, lm, tmp_path / "data")
         environment |= {"LMSTUDIO_MODEL": "cold", "CLAWBOT_LMSTUDIO__HEALTH_INTERVAL_S": "1"}
         async with clawbot("run", folder=tmp_path, environment=environment) as process:
-            await discord.wait_online(timeout_s=20)
+            await discord.wait_online(timeout_s=START_S)
             asked = await ada.mention(channel, "Where are you?")
             await discord.wait_until(keeps_the_load, timeout_s=20)
             process.kill()
             await process.wait()
         async with clawbot("run", folder=tmp_path, environment=environment):
-            await discord.wait_online(timeout_s=20)
+            await discord.wait_online(timeout_s=START_S)
             lm.set_timing(INSTANT)
             await lm.wait_until(lambda: len(lm.completions) == 2, timeout_s=40)
             assert list(lm.engine.instances) == ["cold"]

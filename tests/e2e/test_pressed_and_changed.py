@@ -9,7 +9,7 @@ from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.e2e.test_sources import turns
 from tests.support.application import environment_between, running, settings_for, told
-from tests.support.process import clawbot
+from tests.support.process import START_S, clawbot
 
 LONG = "One lighthouse after another answered the call across the dark water. " * 12
 
@@ -39,7 +39,7 @@ async def test_stop_ends_an_answer_that_an_earlier_run_began_and_it_goes_with_it
     folder = tmp_path / "data"
     environment = environment_between(discord, lm, folder)
     async with clawbot("run", folder=tmp_path, environment=environment) as process:
-        await discord.wait_online(timeout_s=20)
+        await discord.wait_online(timeout_s=START_S)
         asked = await ada.mention(channel, "Tell me about cats")
         begun = await discord.wait_reply(asked, until=lambda r: r.buttons)
         process.kill()

@@ -34,7 +34,7 @@ async def test_where_the_bot_may_not_write_nothing_is_asked_of_anybody(
         for index in range(20):
             await mallory.mention(closed, f"Say {index}")
         asked = await ada.mention(channel, "Hello")
-        await discord.wait_reply(asked)
+        await discord.wait_reply(asked, until=lambda reply: "help you" in reply.content)
     assert not refused(discord)
     assert len(lm.completions) == 1
 

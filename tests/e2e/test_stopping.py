@@ -108,7 +108,7 @@ async def test_a_signal_ends_the_bot_while_lmstudio_is_away_and_a_question_waits
     channel = discord.add_guild("Home", owner=ada).add_channel("general")
     environment = environment_between(discord, lm, tmp_path / "data")
     async with clawbot("run", folder=tmp_path, environment=environment) as process:
-        await discord.wait_online(timeout_s=20)
+        await discord.wait_online(timeout_s=START_S)
         asked = await ada.mention(channel, "Are you there?")
         await discord.wait_reply(asked, timeout_s=20)
         process.send_signal(signal.SIGTERM)

@@ -11,7 +11,7 @@ from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.e2e.test_sources import turns
 from tests.support.application import environment_between, running, settings_for
-from tests.support.process import clawbot
+from tests.support.process import START_S, clawbot
 
 LONG = "One lighthouse after another answered the call across the dark water. " * 12
 FOUR_KB = " ".join(f"Lighthouse {number} answers the call." for number in range(140))
@@ -44,7 +44,7 @@ async def test_an_answer_of_which_a_message_is_gone_is_taken_back_whole(
     folder = tmp_path / "data"
     environment = environment_between(discord, lm, folder)
     async with clawbot("run", folder=tmp_path, environment=environment) as process:
-        await discord.wait_online(timeout_s=20)
+        await discord.wait_online(timeout_s=START_S)
         await ada.mention(channel, "Tell me about lighthouses")
         await discord.wait_until(lambda: len(discord.bot_messages) == 2, timeout_s=20)
         process.kill()

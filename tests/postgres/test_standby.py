@@ -214,7 +214,6 @@ async def test_a_bot_of_somebody_elses_asks_discord_nothing_without_the_lead_and
     server: PostgresServer, location: str, tmp_path: Path, connect: Connect
 ) -> None:
     other = connect()
-    other.open()
 
     async def run_and_lose_the_lead(discord: DiscordSandbox, settings: Settings) -> None:
         bot = ClawbotClient(
@@ -222,6 +221,7 @@ async def test_a_bot_of_somebody_elses_asks_discord_nothing_without_the_lead_and
         )
         async with bot, plugged(bot, settings):
             await bot.login(discord.token)
+            other.open()  # not before: the server ends a session that stands still for some seconds
             other.wait()
             await _until(lambda: other.leader() == Leader(1, Mode.SHARED))
             with server.connection(location) as connection:

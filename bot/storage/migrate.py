@@ -39,7 +39,7 @@ def ensure_schema(connection: Connection) -> bool:
     if not current:
         raise ConfigurationError(
             "The database doesn't say any more which version of this program wrote it: "
-            "bring back a backup, or start with an empty data folder."
+            f"bring back a backup, or start with {_empty(connection)}."
         )
     if current != HEAD:
         upgrade(connection)
@@ -77,13 +77,19 @@ def upgrade(connection: Connection, target: str = "head") -> None:
     except RevisionError as exc:
         raise ConfigurationError(
             "The database was written by a newer version of this program: "
-            "install that version again, or start with an empty data folder."
+            f"install that version again, or start with {_empty(connection)}."
         ) from exc
     for step in reversed(steps):
         with Operations.context(context):
             step.module.upgrade()
         context.stamp(scripts, step.revision)
         _log.info("Database brought to schema %s", step.revision)
+
+
+def _empty(connection: Connection) -> str:
+    return (
+        "an empty data folder" if connection.dialect.name == "sqlite" else "another, empty database"
+    )
 
 
 def _script_folder() -> str:

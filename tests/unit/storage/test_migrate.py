@@ -272,3 +272,12 @@ def test_a_database_that_doesnt_know_its_version_is_one_sentence(engine: Engine,
         connection.execute(text(harm))
     with pytest.raises(ConfigurationError, match="which version"), engine.begin() as connection:
         ensure_schema(connection)
+
+
+def test_the_database_of_a_newer_program_is_refused_with_what_to_do(engine: Engine) -> None:
+    with engine.begin() as connection:
+        ensure_schema(connection)
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    afresh = "data folder" if engine.dialect.name == "sqlite" else "another, empty database"
+    with pytest.raises(ConfigurationError, match=afresh), engine.begin() as connection:
+        ensure_schema(connection)

@@ -226,9 +226,9 @@ class Resumer:
         age = self._clock.now() - entry.question.asked_at
         is_barred = way is None or way.sink.is_barred()
         if age > LEFTOVERS_FOR and (is_barred or _is_taken_back(entry)):
+            await self._journal.close(question_id, Outcome.DROPPED)
             if way is not None:
                 await way.sink.end_waiting()
-            await self._journal.close(question_id, Outcome.DROPPED)
         elif way is not None:
             self._end_or_go_on(found, way, newer)
         return True

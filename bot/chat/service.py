@@ -143,6 +143,7 @@ class ChatService:
                 return
             if move is not None:
                 question, sink = await move()
+                self._accepting[question.id] = question
             reply = await self._accept(question, sink, replaces, changed_id, is_counted=is_counted)
             if reply is not None:
                 try:

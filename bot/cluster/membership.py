@@ -56,7 +56,7 @@ class Session(HoldingSession, Protocol):
 
 
 class Membership(Hold[Session]):
-    """This process's part. A ``Lead`` for what is in its shards, and a ``Share``.
+    """This process's part. A ``Lead`` for what is in its shards.
 
     Args:
         connect: Makes a session, not connected yet.
@@ -199,7 +199,8 @@ class Membership(Hold[Session]):
         Raises:
             StoreError: It can't be said; the end of the session says that the slots are free.
         """
-        self.slots -= freed
+        if self._has_part:  # otherwise they may be being taken again, and are given up after it
+            self.slots -= freed
         await self._as_member(lambda session: session.tell(self.number, line, freed))
 
     async def idle(self, *, is_wanted: bool) -> None:
@@ -267,6 +268,8 @@ class Membership(Hold[Session]):
         until_s = self._now_s() + SETTLE_S
         self._blocked.update((slot, until_s) for each in gone for slot in each.slots)
         self.sight, self.waiting = sight, len(sight.others)
+        for shard in (number for each in sight.others for number in each.shards):
+            self._free_since_s.pop(shard, None)
         if sight.others and self._is_alone:
             self._is_alone = False
             _log.info("another Clawbot shares the database with this one")
@@ -310,6 +313,9 @@ class Membership(Hold[Session]):
         before, now_s = self._free_since_s, self._now_s()
         self._free_since_s = {shard: before.get(shard, now_s) for shard in shards}
 
+    def _free_since(self, shard: int) -> float:
+        return self._free_since_s.get(shard, self._now_s())
+
     async def _take(self, shards: tuple[int, ...]) -> bool:
         """Take shards as far as they are free; return whether there was one.
 
@@ -323,13 +329,13 @@ class Membership(Hold[Session]):
                 if was_left is not None:
                     self._shards |= {shard}
                 if was_left is False:
-                    settled_s = max(settled_s, self._free_since_s[shard] + SETTLE_S)
+                    settled_s = max(settled_s, self._free_since(shard) + SETTLE_S)
         while (rest_s := settled_s - self._now_s()) > 0:
             await self._clock.sleep(rest_s)
         return self._shards != before
 
     async def _take_one(self, shard: int) -> bool | None:
-        only_left = self._now_s() - self._free_since_s[shard] < RETURN_S
+        only_left = self._now_s() - self._free_since(shard) < RETURN_S
         return await self._as_member(
             lambda session: session.take_shard(shard, self.number, only_left=only_left)
         )

@@ -93,7 +93,7 @@ _OPERATED: Final = re.compile(r"\\[A-Za-z]|[\^_=<>+*/×·÷±−≤≥≠≈]")
 _WORD: Final = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3}")
 _OF_PROGRAMS: Final = re.compile(
     r"\"|=~|&&| --\w|\.[*+]|\[[\^:]|\\[dwsDWS](?![A-Za-z])|(?<!\\);\s{0,80}+(?:[A-Za-z]{3}|\Z)"
-    r"|\A[);,]|\A\|[^|]*\Z|[=(\[{+<&]\Z|(?<!\\)\$"
+    r"|\A[);,]|\A\|[^|]*\Z|[=(\[{+<&]\Z"
 )
 """What stands in a program between two dollar signs, and between two groups of a search pattern."""
 
@@ -130,6 +130,8 @@ def is_formula(source: str, opener: str) -> bool:
     """
     stripped = source.strip()
     if not stripped.strip(".… ") or "`" in stripped or _OF_PROGRAMS.search(stripped) is not None:
+        return False
+    if opener[0] == "$" and "$" in source:
         return False
     if opener == "$":
         return source == stripped and _SURE.search(source) is not None

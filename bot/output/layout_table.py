@@ -15,7 +15,7 @@ WIDTH: Final = 60
 _RULE: Final = re.compile(r"\|?[ \t]{0,20}+(?::?-{1,99}+:?[ \t|]{0,20}+){1,40}+\Z")
 _CELL: Final = re.compile(r"`[^`]{1,300}+`|<[|｜][^|｜\s<>]{1,48}[|｜]>|\\.|[^|]|\|", re.DOTALL)
 _SLANTED: Final = re.compile(
-    r"(?<![\w*_`])(?:\*([^\s*_`][^*_`]{0,200}+)(?<=\S)\*|_([^\s*_`][^*_`]{0,200}+)(?<=\S)_)(?![\w*_`])"
+    r"`[^`]{1,300}+`|(?<![\w*_`\\])(?:\*([^\s*_`][^*_`]{0,200}+)(?<=\S)\*|_([^\s*_`][^*_`]{0,200}+)(?<=\S)_)(?![\w*_`])"
 )
 _LIVE: Final = re.compile(r"\]\(|<(?:[@#:]|[at]:)")
 """What a reader wants drawn: links, mentions, emoji and times stay out of code."""
@@ -111,5 +111,6 @@ def _cells(line: str) -> list[str]:
 
 def _plain(cell: str) -> str:
     """Return a cell as a block shows it: without marks of emphasis and code."""
-    shown = _SLANTED.sub(r"\1\2", cell.replace("**", "").replace("~~", ""))
+    bold = cell.replace("**", "").replace("~~", "")
+    shown = _SLANTED.sub(lambda found: found[1] or found[2] or found[0], bold)
     return " ".join(shown.replace("`", "").split())

@@ -75,10 +75,10 @@ TOOL_TAGS: Final = (
 )  # fmt: skip
 
 
-def _token_pair(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what begins and what ends thinking between two tokens, as fine-tunes call them."""
-    closers = (f"<|/{name}|>", f"<|end_{name}|>", f"<|end_of_{name}|>", f"<|{name}_end|>")
-    return (f"<|{name}|>",), (*closers, "<|answer|>")
+def _closers(name: str) -> tuple[str, ...]:
+    """Return what ends thinking between two tokens, as fine-tunes call them."""
+    ends = (f"<|/{name}|>", f"<|end_{name}|>", f"<|end_of_{name}|>", f"<|{name}_end|>")
+    return (*ends, "<|answer|>")
 
 
 THINK_PAIRS: Final = (
@@ -86,7 +86,7 @@ THINK_PAIRS: Final = (
     (("[REASONING]",), ("[/REASONING]",)), (("<|channel>",), ("<channel|>",)),
     (("<|think|>",), ("<channel|>", "<|end|>", "<|content|>", "<|/think|>")),
     (("<start_working_out>",), ("<end_working_out>",)), (("<unused94>",), ("<unused95>",)), (("[unused16]",), ("[unused17]",)),
-    *(_token_pair(name) for name in ("thought", "thinking", "reasoning")),
+    *(((f"<|{name}|>",), _closers(name)) for name in ("thought", "thinking", "reasoning")),
 )  # fmt: skip
 WEAK_PAIRS: Final = tuple(
     (f"[{form}]", f"[/{form}]")
@@ -215,10 +215,14 @@ MARKERS: Final = _markers()
 """Every known marker by its canonical text: tags in lower case and without attributes."""
 
 _UNKNOWN: Final = Marker(Kind.DROP)
-_SIDES: Final = re.compile(r"(?i)(begin|start|prefix)|end|suffix")
+_SIDES: Final = re.compile(r"(?i)(?<![a-z])(?:(begin|start|prefix)|end|suffix)(?:(?=of)|(?![a-z]))")
 _ENDS: Final = {"begin": "end", "start": "end", "prefix": "suffix"}
-_OF_THOUGHT: Final = re.compile(r"(?i)think|thought|reason|inner|cot(?![a-z])")
-_OF_CALLS: Final = re.compile(r"(?i)tool|function|action|python")
+_OF_THOUGHT: Final = re.compile(
+    r"(?i)(?:(?<![a-z])|(?<=of))(?:think(?:ing)?|thoughts?|reason(?:ing)?|inner|cot)(?![a-z])"
+)
+_OF_CALLS: Final = re.compile(
+    r"(?i)(?<![a-z])(?:tool|function|action|python)(?:s|calls?)?(?![a-z])"
+)
 
 
 @functools.lru_cache(256)
@@ -233,11 +237,16 @@ def marker_of(name: str) -> Marker:
     is_thought = _OF_THOUGHT.search(name) is not None
     if listed is not None or side is None or not (is_thought or _OF_CALLS.search(name)):
         return listed or _UNKNOWN
-    if side[1] is None:
-        return Marker(Kind.CLOSE) if is_thought else _UNKNOWN
+    if side[1] is None or name[2] == "/":
+        return Marker(Kind.CLOSE) if is_thought and side[1] is None else _UNKNOWN
     end = _ENDS[side[1].lower()]
-    closer = name[: side.start()] + (end.upper() if side[1].isupper() else end) + name[side.end() :]
-    return Marker(Kind.OPEN if is_thought else Kind.TOOL, (closer,), (name,))
+    end = end.upper() if side[1].isupper() else end.capitalize() if side[1].istitle() else end
+    before, after = name[: side.start()], name[side.end() :]
+    closer = before + end + after
+    if not is_thought:
+        return Marker(Kind.TOOL, (closer,), (name,))
+    what = (before[2:] + after[:-2]).strip("_").removeprefix("of_")
+    return Marker(Kind.OPEN, (closer, *_closers(what)), (name,))
 
 
 TAG_NAMES: Final = THINK_TAGS + WEAK_TAGS + WRAP_TAGS + TOOL_TAGS

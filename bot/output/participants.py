@@ -245,10 +245,8 @@ def _own_chars(text: str, end: int, *, ended: bool) -> int | None:
     start = after.end() if after else end
     following = text[start : start + _DEFINED_CHARS]
     if "\n" in text[end:start]:
-        is_key = text[start - 1] in {
-            " ",
-            "\t",
-        }  # what is indented below it belongs to it, as in YAML
+        # What is indented below it belongs to it, as in YAML.
+        is_key = text[start - 1] in " \t"
         return None if start == len(text) and not ended else 0 if is_key else start
     if _TELLS.match(following):
         return 0

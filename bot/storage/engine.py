@@ -207,10 +207,8 @@ def looks_damaged(engine: Engine) -> bool:
 
 def reclaim(engine: Engine) -> bool:
     """Give some of an SQLite file's free pages back; return whether many are left."""
-    with (
-        suppress(sqlite3.Error),
-        _cursor(engine) as cursor,
-    ):  # locked or failing: the next may succeed
+    # Locked or failing: the next look may succeed.
+    with suppress(sqlite3.Error), _cursor(engine) as cursor:
         free = _value(cursor, "freelist_count")
         if free > FREE_PAGES and _value(cursor, "auto_vacuum"):
             # The driver's ``execute`` takes one step of a statement without columns: one page.
@@ -251,7 +249,8 @@ def overwrite_deleted(engine: Engine) -> bool:
         with _cursor(engine) as cursor:
             if not _is_clean(cursor):
                 _rewrite(cursor)
-            return not _value(cursor, "wal_checkpoint(TRUNCATE)")  # whether others held it up
+            is_held_up = _value(cursor, "wal_checkpoint(TRUNCATE)")  # by others
+            return not is_held_up
     except sqlite3.Error as exc:
         raise StoreError(f"the file can't be rewritten: {cause(exc)}") from exc
 

@@ -28,7 +28,7 @@ from bot.core.recent import Recent
 from bot.storage import journal_sql
 from bot.storage.database import Database
 from bot.storage.schema import to_ms
-from bot.storage.tidying_sql import Bounds, stored_bytes, tidy
+from bot.storage.tidying_sql import NOTICES, Bounds, stored_bytes, tidy
 
 _log = logging.getLogger(__name__)
 
@@ -48,9 +48,6 @@ UNSAVED: Final = 1_000
 
 FORGOTTEN: Final = 1_000
 """Deleted questions whose number is remembered, as work on them may be ending still."""
-
-NOTICES: Final = 1_000
-"""Notices kept in memory, to be written when the database is back or fresh."""
 
 CHANNELS: Final = 10_000
 """Channels whose newest message is remembered; the others are scanned from the last sign of life on,
@@ -154,6 +151,7 @@ class SqlJournal:
         self._channels: OrderedDict[ChannelId, MessageId] = OrderedDict()
         self._unsaved_channels: dict[ChannelId, MessageId] = {}
         self._notices: Recent[MessageId, None] = Recent(NOTICES)
+        self._unsaved_notices: Recent[MessageId, None] = Recent(NOTICES)
         self._channels_written_s = clock.monotonic()
 
     @classmethod
@@ -334,10 +332,10 @@ class SqlJournal:
 
     async def note_notice(self, message_id: MessageId) -> None:
         """Record a message that was posted outside of any question."""
-        self._notices[message_id] = None
+        self._notices[message_id] = self._unsaved_notices[message_id] = None
         if not self._database.is_degraded:
             with suppress(StoreError):
-                await self._write_notices([message_id])
+                await self._write_notices()
 
     async def notices_of(self, message_ids: Sequence[MessageId]) -> set[MessageId]:
         """Return which of these messages were posted outside of any question, by whatever process."""
@@ -419,9 +417,12 @@ class SqlJournal:
             self._unsaved_channels = {**newest, **self._unsaved_channels}
             raise
 
-    async def _write_notices(self, message_ids: Sequence[MessageId]) -> None:
-        now_ms = to_ms(self._clock.now())
-        await self._database.write(lambda c: journal_sql.save_notices(c, message_ids, now_ms))
+    async def _write_notices(self) -> None:
+        ids = tuple(self._unsaved_notices)
+        if ids:
+            await self._database.write(lambda c: journal_sql.save_notices(c, ids))
+            for message_id in ids:
+                self._unsaved_notices.pop(message_id, None)
 
     async def _accept_degraded(self, entry: JournalEntry) -> bool:
         """Accept without writing; what can still be read tells a duplicate."""
@@ -497,10 +498,11 @@ class SqlJournal:
             for entry in accepting:  # it may turn out to be known, and then stays as it is
                 await self._database.write(partial(journal_sql.insert_entry, entry=entry))
             self._unsaved_channels = dict(self._channels)
+            self._unsaved_notices.update(self._notices)
         while batch := [self._open[i] for i in islice(self._unsaved, BATCH)]:
             await self._write(batch, journal_sql.save_with_asking)
         await self._write_channels()
-        await self._write_notices(list(self._notices))
+        await self._write_notices()
 
     async def take_up(self, shard: int, count: int) -> None:
         """Take over the open questions of one of so many shards, which another process has left.

@@ -141,9 +141,10 @@ def load_notices(connection: Connection, message_ids: Sequence[MessageId]) -> se
     return {MessageId(message_id) for message_id in connection.execute(query).scalars()}
 
 
-def save_notices(connection: Connection, message_ids: Sequence[MessageId], now_ms: int) -> None:
+def save_notices(connection: Connection, message_ids: Sequence[MessageId]) -> None:
     """Store messages as notices."""
-    upsert(connection, notices, [{"message_id": i, "posted_at_ms": now_ms} for i in message_ids])
+    for message_id in message_ids:
+        insert_new(connection, notices, {"message_id": message_id})
 
 
 def load_counts(

@@ -169,9 +169,8 @@ notices = Table(
     "notices",
     metadata,
     Column("message_id", BigInteger, primary_key=True, autoincrement=False),
-    Column("posted_at_ms", BigInteger, nullable=False),
 )
-"""Messages that the bot posted outside of any question."""
+"""The newest messages that the bot posted outside of any question."""
 
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")

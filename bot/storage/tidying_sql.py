@@ -32,6 +32,9 @@ ALIKE: Final = 200
 NOBODY: Final = 0
 """Stands for the guild of a direct message, and for whoever asked what can't be read any more."""
 
+NOTICES: Final = 1_000
+"""Notices that are kept, whatever their age: they say nothing of anybody."""
+
 MIB: Final = 1024 * 1024
 
 
@@ -76,7 +79,9 @@ def tidy(connection: Connection, bounds: Bounds, expired_ms: int, recent_ms: int
         recent_ms: What ended after this moment stays.
     """
     connection.execute(delete(channels).where(channels.c.updated_at_ms < expired_ms))
-    connection.execute(delete(notices).where(notices.c.posted_at_ms < expired_ms))
+    newest = select(notices.c.message_id).order_by(notices.c.message_id.desc())
+    too_many = newest.offset(NOTICES).limit(1).scalar_subquery()
+    connection.execute(delete(notices).where(notices.c.message_id <= too_many))
     connection.execute(delete(summaries).where(summaries.c.made_at_ms < expired_ms))
     expired = list(_ended_before(connection, expired_ms))
     if expired:

@@ -17,6 +17,7 @@ _NAMED: Final = re.compile(
     r"(?:<\|start\|>\s{0,9}+(?:assistant|user|system|developer|tool)?+)?+(?:<\|channel\|>)?+\s{0,9}+(?i:analysis|commentary|final)?+"
     r"(?: to=[\w.]{1,64})?+"
 )
+_TO_TOOL: Final = re.compile(r" to=(?!user(?![\w.-]))")
 _STRANGERS: Final = frozenset({"user", "system", "developer"})
 
 
@@ -68,7 +69,7 @@ def _channel(header: str) -> Channel:
     role = _ROLE.match(header)
     if "to=self" in header or name.startswith("analysis"):
         return Channel.THINKING
-    if " to=" in header and " to=user" not in header:
+    if _TO_TOOL.search(header) is not None:
         return Channel.TOOL
     if name and not name.startswith("final"):
         return Channel.REMARK

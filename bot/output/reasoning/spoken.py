@@ -49,7 +49,9 @@ from bot.output.reasoning.place import (
     Surroundings,
 )
 
-_COMPOUND: Final = re.compile(r"-[^\W\d_]")
+_COMPOUND: Final = re.compile(
+    r"(?i)-(?:style|like|tags?|tokens?|blocks?|elements?|markers?|modus)\b"
+)
 _TAG_NOUN: Final = re.compile(r" (?:tags?|tokens?|blocks?|elements?|markers?)\b")
 _MAY_GO_ON: Final = re.compile(
     r"[ \t](?:[a-zà-ÿα-ωа-яё\u0590-\u06ff]{0,12}+(?: [^\n]{0,2})?|[—–=:→][^\n]?)"
@@ -102,6 +104,8 @@ _HIDES_NOTHING: Final = re.compile(
     r"\n[ \t]{0,20}+(?:\.{3}|…)[ \t]{0,20}+\n[ \t]{0,20}+(?:</|\[/|◁/|<\|)"
 )
 _FIELD: Final = re.compile(r"\s{0,4}+\{(?:[{%]|[a-z_][\w.]{0,40}\})")
+_FIELD_ALONE: Final = re.compile(r"\s{0,4}+\{[{%]?\s?[a-z_][\w.]{0,40}\s?[%}]?\}[ \t]{0,4}+")
+_EXAMPLE_PARTIAL: Final = re.compile(rf"-[A-Za-z]{{0,8}}+|{_FIELD_ALONE.pattern}")
 _STRUCK: Final = re.compile(r"[^\s<>][^<>\n]{0,50}</s>(?:[ \t]+\w|[,.;:!?)]|[ \t]*<[a-z])")
 _OPEN_QUOTES: Final = frozenset("“‘«「『(（[{")
 _ROLE_NAME: Final = re.compile(rf"(?:{'|'.join(TURN_ROLES)})(?= )")
@@ -191,10 +195,10 @@ def _is_waiting(text: str, kind: Kind, place: Surroundings) -> bool:
         return len(after) < _ENOUGH_CHARS
     if text == "<s>" and not place.is_started:
         return "\n" not in after
+    if after in {":", "/"} or (kind is Kind.OPEN and _EXAMPLE_PARTIAL.fullmatch(after)):
+        return True
     if len(after) < _ENOUGH_CHARS and (kind is Kind.HEADER or after.lstrip()[:1] == "{"):
         return not set(after) & (set("\n") if kind is Kind.HEADER else set("}"))
-    if after in {":", "/"}:
-        return True
     if kind in PAIRED:
         is_key_next = place.is_announced and _KEY_PARTIAL.fullmatch(after) is not None
         is_told = kind is Kind.CLOSE and may_tell_end(after, place)
@@ -282,7 +286,8 @@ def _is_in_template(kind: Kind, place: Surroundings) -> bool:
     """Return whether a marker stands among the fields of a prompt template."""
     if kind in PAIRED:
         follows = place.has_example and _FIELD_NEXT.match(place.after) is not None
-        follows |= kind is Kind.OPEN and place.is_started and _FIELD.match(place.after) is not None
+        field = _FIELD_ALONE.match(place.after) if kind is Kind.OPEN and place.is_started else None
+        follows |= field is not None and place.after[field.end() :][:1] in {"", "\n", "<"}
         return follows or place.line.endswith(("}}", "%}"))
     if kind not in TOKENS:
         return False

@@ -163,9 +163,22 @@ def _decode(data: bytes, encoding: str, is_cut: bool) -> str:
 def _wide_encoding(sample: bytes) -> str:
     """Guess UTF-16 without a byte order mark: read rightly it has ASCII's signs, and hardly any odd ones."""
     score, encoding = max((_plainness(sample, each), each) for each in ("utf-16-be", "utf-16-le"))
-    if score <= 0:
+    if score <= 0 or _is_divided(sample):
         raise UnreadableError(NOT_TEXT)
     return encoding
+
+
+def _is_divided(sample: bytes) -> bool:
+    """Return whether zeros divide a narrow text, as in a list of files: no even share of its bytes."""
+    even, odd = sample[0::2].count(0), sample[1::2].count(0)
+    if max(even, odd) > 0.15 * len(sample) and min(even, odd) < 0.025 * len(sample):
+        return False
+    bare = sample.replace(b"\x00", b"")
+    try:
+        text = codecs.getincrementaldecoder("utf-8")("strict").decode(bare)
+    except UnicodeDecodeError:
+        return False
+    return not any(unicodedata.category(char) in _ODD and not char.isspace() for char in text)
 
 
 def _plainness(sample: bytes, encoding: str) -> int:

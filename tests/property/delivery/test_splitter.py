@@ -14,7 +14,7 @@ from bot.delivery.splitter import split, streaming_cut, units
 _FRAGMENTS = st.sampled_from(
     [
         "word", "Sentence one. ", "two! ", " ", "\n", "\n\n", "\n\n\n", "  - item\n", "1. first\n",
-        "```python\n", "```\n", "```", "\n```\n", "print('x')\n", "    indented\n", "`code span`",
+        "```python\n", "```\n", "```", "\n```\n", "print('x')\n", "    indented\n", " `code span` ",
         "[label here](https://example.org/a?b=c)", "https://example.org/" + "p" * 40, "| a | b |\n",
         "|---|---|\n", "👨‍👩‍👧‍👦", "🇩🇪", "👍🏽", "e\u0301", "日本語。", "ש", "**bold text**", "> quote\n",
         "x" * 70, "😀" * 40, "````md\n", "# Title\n", "\u0301" * 70, "a\u200db",

@@ -17,6 +17,13 @@ _THOUGHTS: Final = (
     f"We need to answer. {T}\n\n1. {T}\n2. {T}\n\nFinal: {T}",
 )
 _PAIRS: Final = (
+    ("<|begin_of_thought|>", "<|end_thought|>"),
+    ("<|begin_of_thought|>", "<|/thought|>"),
+    ("<|think_start|>", "<|end_think|>"),
+    ("<|reasoning_start|>", "<|answer|>"),
+    ("<|Thinking_Start|>", "<|Thinking_End|>"),
+    ("<think>-", "</think>"),
+    ("[THINK]-a ", "[/THINK]"),
     ("<think>\n", "\n</think>\n\n"),  # deepseek
     ("<think>\n", "\n</think>\n\n"),  # qwen3
     ("\n<think>", "</think>\n"),  # glm

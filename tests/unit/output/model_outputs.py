@@ -7,6 +7,12 @@ from typing import Final
 T: Final = "SECRETSTEP"
 
 THOUGHT: Final[tuple[tuple[str, str], ...]] = (
+    (f"Sure. <think>{{plan}} {T}</think> Done.", "Sure.  Done."),
+    (f"Hello.\n\n<think>\n{{{{char}}}} feels {T}</think>\nParis.", "Hello.\n\n\nParis."),
+    (f"It is so.<|extended_thinking_start|>{T}<|extended_thinking_end|> ok.", "It is so. ok."),
+    ("The song.<|dinner_end|> and more.", "The song. and more."),
+    ("<|/reasoning_start|>Paris.", "Paris."),
+    (f'<|channel|>commentary to=user_search <|constrain|>json<|message|>{{"q":"{T}"}}<|call|>', ""),
     # DeepSeek R1 and V3.1
     (f"<think>\nOkay, {T}. Wait, no. {T}.\n</think>\n\n**Answer:** 42", "**Answer:** 42"),
     (f"<think>\n嗯，用户问的是{T}。\n</think>\n\n巴黎。", "巴黎。"),

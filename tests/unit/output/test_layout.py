@@ -46,6 +46,25 @@ def test_a_cell_in_a_block_has_no_marks_of_emphasis() -> None:
     assert shown == "```\na b      | c\n---------+------\n__init__ | 2*3*4\n_x_      | y\n```"
 
 
+def test_the_stars_of_code_and_escaped_ones_stay_in_a_cell() -> None:
+    table = "| a | b |\n|---|---|\n| `find . -name *test* -delete` | \\*note\\* and *this* |\n"
+    assert "find . -name *test* -delete" in clean(table)
+    assert "*note" in clean(table)
+    assert " and this" in clean(table)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r"\[ \text{Total} = $12 + $30 \]", "Total = $12 + $30"),
+        (r"\[ f(x) = \begin{cases} 1 & \text{if $x > 0$} \end{cases} \]", "if $x > 0$"),
+    ],
+)
+def test_dollar_signs_stand_in_formulas_in_brackets(text: str, expected: str) -> None:
+    assert expected in clean(text)
+    assert "\\[" not in clean(text)
+
+
 @pytest.mark.parametrize("size", [1, 9, 1000])
 def test_the_source_of_a_document_in_latex_stays_as_it_is(size: int) -> None:
     text = "\\documentclass{article}\n\\begin{document}\nLet $x \\in A$ and\n\\[ x^2 = 4 \\]\n\\end{document}"

@@ -15,7 +15,8 @@ from bot.core.domain import ChannelId, MessageId, QuestionId
 from bot.core.ports import Journal, JournalEntry, Outcome, QuestionState
 from bot.storage.database import Database, open_database
 from bot.storage.journal import CHANNELS, DETAILS_BYTES, THINKING_BYTES, SqlJournal
-from bot.storage.journal_sql import insert_entry, save_entries
+from bot.storage.journal_sql import insert_entry, save_entries, save_notices
+from bot.storage.tidying_sql import NOTICES
 from tests.support.clock import FakeClock
 from tests.unit.storage.questions import question
 from tests.unit.storage.recovery import drain
@@ -179,21 +180,22 @@ async def test_which_words_of_an_answer_are_the_bots_own_is_kept(
     assert (await _entry(later)).own_lines == "-# a"
 
 
-async def test_notices_are_known_to_whoever_opens_the_journal_until_they_are_too_old(
+async def test_the_newest_notices_are_known_to_whoever_opens_the_journal(
     database: Database, clock: FakeClock
 ) -> None:
-    ours = await SqlJournal.open(database, clock, retention_days=30)
-    theirs = await SqlJournal.open(database, clock, retention_days=30)
+    ours = await SqlJournal.open(database, clock, retention_days=1)
+    theirs = await SqlJournal.open(database, clock, retention_days=1)
     await ours.note_notice(MessageId(101))
     await theirs.note_notice(MessageId(102))
+    await clock.advance(2 * 24 * 3600)
     ids = [MessageId(number) for number in (101, 102, 103)]
-    for journal in (ours, theirs, await SqlJournal.open(database, clock, retention_days=30)):
+    for journal in (ours, theirs, await SqlJournal.open(database, clock, retention_days=1)):
         assert await journal.notices_of(ids) == {101, 102}
-    await clock.advance(31 * 24 * 3600)
-    later = await SqlJournal.open(database, clock, retention_days=30)
-    await later.accept(question(1))
+    later = [MessageId(1000 + number) for number in range(NOTICES - 1)]
+    await database.write(lambda c: save_notices(c, later))
+    await theirs.accept(question(1))
     await drain(database)
-    assert await later.notices_of(ids) == set()
+    assert await (await SqlJournal.open(database, clock, 1)).notices_of(ids) == {102}
 
 
 async def test_posts_that_were_replaced_lead_nowhere(journal: Journal) -> None:

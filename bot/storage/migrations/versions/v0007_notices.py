@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import suppress
 
 import sqlalchemy as sa
@@ -21,17 +20,15 @@ def upgrade() -> None:
     notices = op.create_table(
         "notices",
         sa.Column("message_id", sa.BigInteger, nullable=False),
-        sa.Column("posted_at_ms", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("message_id", name="pk_notices"),
     )
     connection = op.get_bind()
     state = sa.table("state", sa.column("key"), sa.column("value"))
     is_old = state.c.key == _OLD
     listed = connection.execute(sa.select(state.c.value).where(is_old)).scalar()
-    now_ms = time.time_ns() // 1_000_000
     with suppress(ValueError, TypeError):  # what can't be read isn't worth a start that fails
         ids = {int(each) for each in json.loads(listed or "[]")}
-        op.bulk_insert(notices, [{"message_id": i, "posted_at_ms": now_ms} for i in sorted(ids)])
+        op.bulk_insert(notices, [{"message_id": i} for i in sorted(ids)])
     connection.execute(sa.delete(state).where(is_old))
 
 

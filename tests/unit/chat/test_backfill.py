@@ -409,13 +409,19 @@ async def test_of_what_was_seen_before_a_gap_only_what_was_edited_in_it_is_hande
     assert harness.found == [seen[1], missed]
 
 
-async def test_a_first_start_looks_only_for_answers_that_were_being_written(
-    harness: BackfillHarness,
-) -> None:
+async def a_first_start(harness: BackfillHarness) -> BackfillHarness:
+    """Begin a session of a bot that remembers nothing."""
     first = BackfillHarness(harness.journal, harness.clock)
     first.state = FakeState({})
     first.backfill = Backfill(first.source, first.journal, first.state, first.clock, HOUR)
     await first.backfill.session_began()
+    return first
+
+
+async def test_a_first_start_looks_only_for_answers_that_were_being_written(
+    harness: BackfillHarness,
+) -> None:
+    first = await a_first_start(harness)
     quiet = replace(HOME, channel_id=ChannelId(HOME.channel_id + 1))
     old = first.post(90, quiet)
     *_, newest = [first.post(minutes_ago) for minutes_ago in (50, 20, 10)]
@@ -429,10 +435,7 @@ async def test_a_first_start_looks_only_for_answers_that_were_being_written(
 async def test_answers_that_were_being_written_are_looked_for_again_where_discord_fails(
     harness: BackfillHarness,
 ) -> None:
-    first = BackfillHarness(harness.journal, harness.clock)
-    first.state = FakeState({})
-    first.backfill = Backfill(first.source, first.journal, first.state, first.clock, HOUR)
-    await first.backfill.session_began()
+    first = await a_first_start(harness)
     written = first.post(10)
     first.source.messages[0] = replace(first.source.messages[0], unfinished=QuestionId(1))
     first.source.away.add(HOME)

@@ -351,6 +351,8 @@ class Worker:
             return
         if loss is Loss.LOG_GONE:
             self._fold_log()
+            loss = opened.loss() or loss  # whoever deletes the log may be deleting the rest, too
+        if loss is Loss.LOG_GONE:
             report = LOG_FOLDED
         elif loss is Loss.LOG_DAMAGED:
             report = self._put_log_right(opened)

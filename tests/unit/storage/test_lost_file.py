@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, event
 
 from bot.core.domain import ChannelId, GuildId, MessageId, QuestionId, UserId
 from bot.core.ports import Outcome
@@ -302,3 +303,28 @@ async def test_an_ended_question_stays_ended_where_it_comes_again_as_the_file_is
         assert entry is not None
         assert entry.outcome is Outcome.DELIVERED
         assert await journal.pending() == []
+
+
+async def test_nothing_is_lost_where_the_log_goes_first_and_the_rest_while_that_is_mended(
+    tmp_path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "clawbot.db"
+
+    def delete_the_rest(_c: object, _cursor: object, statement: str, *_: object) -> None:
+        if "wal_checkpoint" in statement:
+            _deleted(path)
+
+    async with open_database(path, clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        assert await journal.accept(question(1))
+        await journal.close(QuestionId(1), Outcome.DELIVERED)
+        await drain(database)
+        event.listen(Engine, "after_cursor_execute", delete_the_rest)
+        try:
+            _log_deleted(path)
+            assert not await journal.accept(question(1))
+        finally:
+            event.remove(Engine, "after_cursor_execute", delete_the_rest)
+        assert not await journal.accept(question(1))
+    assert path.exists()
+    assert errors_in(caplog)

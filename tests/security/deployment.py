@@ -397,6 +397,8 @@ async def open_deployment(
         ) as discord,
         LMStudioSandbox([loaded], timing, token=LM_TOKEN) as lm,
     ):
+        # The bot's work takes its real time, so Discord's 3 s are real ones, too.
+        discord.world.ack_within_s *= factor
         deployment = Deployment(discord, lm, folder, clock, factor, ROOMY | environment)
         yield deployment
     deployment.check()

@@ -15,6 +15,8 @@ from sandbox.discord.values.interaction_types import (
 from sandbox.discord.values.json_objects import JsonObject
 
 ACK_WITHIN_S = 3.0
+"""Seconds that a bot has for its first response (Discord: "Receiving and Responding")."""
+
 TOKEN_LIVES_S = 900.0
 
 
@@ -27,6 +29,7 @@ class Interaction:
         monotonic: Time in seconds.
         kind: 2 command, 3 component, 4 autocomplete, 5 modal.
         at: When it was sent, in seconds of ``monotonic``.
+        ack_within_s: How long the bot has for its first response.
         responded_at: When the bot acknowledged it.
         response_type: The callback type that came.
         message: The response's message, once there is one.
@@ -48,6 +51,7 @@ class Interaction:
     channel: Channel
     data: JsonObject
     at: float
+    ack_within_s: float
     source: Message | None = None
     responded_at: float | None = None
     response_type: int | None = None
@@ -67,7 +71,12 @@ class Interaction:
     @property
     def failed(self) -> bool:
         """The person reads "The application did not respond"."""
-        return not self.acknowledged and self.monotonic() - self.at > ACK_WITHIN_S
+        return not self.acknowledged and self.is_late
+
+    @property
+    def is_late(self) -> bool:
+        """The time for a first response is over."""
+        return self.monotonic() - self.at > self.ack_within_s
 
     @property
     def deferred(self) -> bool:

@@ -19,7 +19,7 @@ from sandbox.discord.state.guilds import (
     Message,
     Role,
 )
-from sandbox.discord.state.interactions import Interaction
+from sandbox.discord.state.interactions import ACK_WITHIN_S, Interaction
 from sandbox.discord.values import permissions
 from sandbox.discord.values.accounts import HasId, Team, TeamMember, User
 from sandbox.discord.values.channel_types import DM
@@ -40,6 +40,8 @@ class World:
     Attributes:
         changes: Is notified of everything that is recorded.
         origin: Scheme, host and port of the sandbox's own addresses; empty before it listens.
+        ack_within_s: How long a bot has for its first response to an interaction, in seconds of
+            ``monotonic``; more where that runs faster than the machine that the bot works on.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class World:
         self.changes = Changes()
         self.ids = Snowflakes(now)
         self.origin = ""
+        self.ack_within_s = ACK_WITHIN_S
         self.users: dict[int, User] = {}
         self.guilds: dict[int, Guild] = {}
         self.channels: dict[int, Channel] = {}
@@ -164,6 +167,7 @@ class World:
             channel,
             data,
             self.monotonic(),
+            self.ack_within_s,
             source,
             opened_by=opened_by,
         )

@@ -12,7 +12,7 @@ from sandbox.discord.checks.form import collect_errors
 from sandbox.discord.checks.messages import check_body, refuse_empty
 from sandbox.discord.state import message_actions
 from sandbox.discord.state.guilds import Draft, Message
-from sandbox.discord.state.interactions import ACK_WITHIN_S, Interaction
+from sandbox.discord.state.interactions import Interaction
 from sandbox.discord.values.channel_types import WITH_MESSAGES
 from sandbox.discord.values.content import (
     CHAT_INPUT_COMMAND,
@@ -71,7 +71,7 @@ def respond(request: ApiRequest) -> Result:
         raise ApiError(50035, errors={"type": {"_errors": [error]}})
     if interaction.acknowledged:
         raise ApiError(40060)
-    if world.monotonic() - interaction.at > ACK_WITHIN_S:
+    if interaction.is_late:
         raise ApiError(10062)
     data = body.get("data")
     _take(request, interaction, kind, data if isinstance(data, dict) else {})

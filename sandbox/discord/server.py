@@ -27,6 +27,7 @@ from sandbox.discord.people.person import Person
 from sandbox.discord.people.webhooks import Proxy, Webhook
 from sandbox.discord.records import Records, RequestRecord
 from sandbox.discord.state import message_actions
+from sandbox.discord.state.changes import PATIENCE_S
 from sandbox.discord.state.guilds import Channel, Guild, Message
 from sandbox.discord.state.interactions import Interaction
 from sandbox.discord.state.token import BotToken
@@ -325,7 +326,7 @@ class DiscordSandbox:
         linked = {one.shard for one in self.gateway.sessions.all() if one.link is not None}
         return any(len(linked) >= count for _, count in linked)
 
-    async def wait_online(self, *, timeout_s: float = 10.0) -> None:
+    async def wait_online(self, *, timeout_s: float = PATIENCE_S) -> None:
         """Wait until the bot is online.
 
         Raises:
@@ -333,7 +334,7 @@ class DiscordSandbox:
         """
         await self.wait_until(lambda: self.online, timeout_s=timeout_s)
 
-    async def wait_command(self, name: str, *, timeout_s: float = 10.0) -> None:
+    async def wait_command(self, name: str, *, timeout_s: float = PATIENCE_S) -> None:
         """Wait until the bot has registered a slash command.
 
         Raises:
@@ -346,7 +347,7 @@ class DiscordSandbox:
             timeout_s=timeout_s,
         )
 
-    async def wait_until(self, condition: Callable[[], T], *, timeout_s: float = 10.0) -> T:
+    async def wait_until(self, condition: Callable[[], T], *, timeout_s: float = PATIENCE_S) -> T:
         """Wait until a condition holds; it is looked at again at every recorded event.
 
         Raises:
@@ -359,7 +360,7 @@ class DiscordSandbox:
         asked: Message | Interaction,
         *,
         until: Callable[[Message], object] | None = None,
-        timeout_s: float = 10.0,
+        timeout_s: float = PATIENCE_S,
     ) -> Message:
         """Wait for the bot's answer to a message or an interaction.
 

@@ -48,6 +48,8 @@ _RECORDED_HEADERS = frozenset(
     ]
 )
 _BODY_LIMIT_BYTES = 64 * 1024 * 1024
+PATIENCE_S = 30.0
+"""How long is waited by default: a wait ends as soon as it may, so this only bounds a slow machine."""
 Responder = Callable[[RecordedRequest], "Answer | str"]
 
 
@@ -158,7 +160,9 @@ class LMStudioSandbox:
     def _notify(self) -> None:
         self._changed.set()
 
-    async def wait_until(self, condition: Callable[[], object], timeout_s: float = 5.0) -> None:
+    async def wait_until(
+        self, condition: Callable[[], object], timeout_s: float = PATIENCE_S
+    ) -> None:
         """Wait for something to be true, looking whenever the server's state changes.
 
         Raises:

@@ -25,7 +25,7 @@ async def online(
 
 async def answered(discord: DiscordSandbox, lm: LMStudioSandbox, asked: Message) -> str:
     """Wait for the answer of a message and return what the model was given last."""
-    await discord.wait_reply(asked, until=lambda reply: "help you" in reply.content, timeout_s=15)
+    await discord.wait_reply(asked, until=lambda reply: "help you" in reply.content)
     return str(lm.completions[-1].body["messages"][-1]["content"])
 
 

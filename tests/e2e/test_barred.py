@@ -77,7 +77,7 @@ async def test_a_bot_that_is_removed_from_a_server_and_returns_answers_what_was_
         await lm.wait_until(lambda: lm.completions[-1].cancelled_at is not None)
         guild.add_bot(discord.bot_user)
         lm.answer("In short: they shine.")
-        await discord.wait_until(lambda: text_in(channel) == "In short: they shine.", timeout_s=15)
+        await discord.wait_until(lambda: text_in(channel) == "In short: they shine.")
     assert len(lm.completions) == 2
 
 

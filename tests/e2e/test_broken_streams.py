@@ -39,7 +39,6 @@ async def shown(discord: DiscordSandbox, asked: Message, end: str) -> Message:
     """Wait until an answer ends with some words and has lost its Stop button."""
     return await discord.wait_reply(
         asked,
-        timeout_s=15,
         until=lambda m: m.content.rstrip().endswith(end) and "stop" not in str(m.components),
     )
 

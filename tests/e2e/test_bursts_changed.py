@@ -21,7 +21,7 @@ async def burst(
 ) -> tuple[Message, Message, Message]:
     """Ask three things in a breath, and wait until the model is asked for one answer to all."""
     asked = [await ada.mention(channel, f"Tell me about {what}") for what in ("cats", "a", "birds")]
-    await lm.wait_until(lambda: lm.completions and "birds" in str(turns(lm)[-1]), timeout_s=10)
+    await lm.wait_until(lambda: lm.completions and "birds" in str(turns(lm)[-1]))
     return asked[0], asked[1], asked[2]
 
 
@@ -79,7 +79,7 @@ async def test_an_edit_is_taken_after_the_message_that_it_changes(
             written_at = discord.world.now()
             await lm.wait_until(lambda: discord.world.now() > written_at + 0.002)
             await ada.edit(asked, f"<@{discord.bot_user.id}> What about dogs?")
-        await lm.wait_until(lambda: "dogs" in str(turns(lm)[-1]), timeout_s=10)
+        await lm.wait_until(lambda: "dogs" in str(turns(lm)[-1]))
 
 
 async def test_an_answer_that_goes_on_ends_with_the_question_that_it_rests_on(

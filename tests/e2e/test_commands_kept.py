@@ -42,7 +42,7 @@ async def asked_and_killed(
             await discord.wait_until(lambda: "lighthouse" in used.content, timeout_s=20)
         else:
             await lm.wait_until(lambda: lm.completions)
-            await used.wait_response(timeout_s=3)
+            await used.wait_response()
         process.kill()
         await process.wait()
     return used
@@ -120,7 +120,7 @@ async def test_an_answer_is_continued_once_however_often_the_button_is_pressed(
         first = await ada.click(reply, "Continue")
         again = [await ada.click(reply, "Continue") for _ in range(3)]
         for used in (first, *again):
-            await used.wait_response(timeout_s=3)
+            await used.wait_response()
         for used in again:
             await told(discord, used, "continued already")
         await discord.wait_until(
@@ -142,7 +142,7 @@ async def test_stop_is_acknowledged_in_time_while_the_way_back_to_an_answer_is_l
     async with running(settings_for(discord, lm, tmp_path / "data")):
         await discord.wait_until(lambda: slow.played, timeout_s=20)
         pressed = await ada.click(shown, "Stop")
-        await pressed.wait_response(timeout_s=3)
+        await pressed.wait_response()
         await discord.wait_until(lambda: "Stopped." in used.content, timeout_s=20)
         await discord.wait_until(lambda: "Stop" not in str(shown.components), timeout_s=20)
     assert len(lm.completions) == 1

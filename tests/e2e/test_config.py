@@ -43,7 +43,7 @@ class Server:
     ) -> Interaction:
         """Use a command and wait for the answer."""
         interaction = await person.slash(channel, name, **options)
-        await interaction.wait_response(timeout_s=5)
+        await interaction.wait_response()
         await self.discord.wait_until(lambda: interaction.content)
         return interaction
 

@@ -35,7 +35,7 @@ async def test_stop_ends_the_model_and_keeps_what_was_written(
         asked = await ada.mention(channel, "Tell me a story")
         reply = await discord.wait_reply(asked, until=has_begun)
         await ada.click(reply, "Stop")
-        await lm.wait_until(lambda: lm.completions[-1].cancelled_at is not None, timeout_s=5)
+        await lm.wait_until(lambda: lm.completions[-1].cancelled_at is not None)
         await discord.wait_until(lambda: "Stopped" in reply.content)
         assert reply.content.startswith("One")
 
@@ -51,7 +51,7 @@ async def test_somebody_else_may_not_press_stop(
         asked = await ada.mention(channel, "Tell me a story")
         reply = await discord.wait_reply(asked, until=has_begun)
         pressed = await bob.click(reply, "Stop")
-        await pressed.wait_response(timeout_s=3)
+        await pressed.wait_response()
         assert pressed.ephemeral
         lm.resume()
         await discord.wait_until(lambda: reply.content.strip() == LONG.strip(), timeout_s=30)
@@ -158,7 +158,7 @@ async def test_deleting_the_question_stops_the_model_and_removes_the_unfinished_
         asked = await ada.mention(channel, "Tell me a story")
         await discord.wait_reply(asked, until=has_begun)
         await ada.delete(asked)
-        await lm.wait_until(lambda: lm.completions[-1].cancelled_at is not None, timeout_s=5)
+        await lm.wait_until(lambda: lm.completions[-1].cancelled_at is not None)
         await discord.wait_until(lambda: not discord.bot_messages)
 
 
@@ -170,7 +170,7 @@ async def test_deleting_the_answer_stops_the_model(
         asked = await ada.mention(channel, "Tell me a story")
         reply = await discord.wait_reply(asked, until=has_begun)
         await ada.delete(reply)
-        await lm.wait_until(lambda: lm.completions[-1].cancelled_at is not None, timeout_s=5)
+        await lm.wait_until(lambda: lm.completions[-1].cancelled_at is not None)
     assert not discord.bot_messages
 
 
@@ -218,7 +218,7 @@ async def test_regenerate_pressed_twice_makes_one_answer(
         reply = await discord.wait_reply(asked, until=lambda r: r.content == "First.")
         await discord.wait_until(lambda: any("Regenerate" in str(c) for c in reply.components))
         await lm.stop()
-        await (await ada.click(reply, "Regenerate")).wait_response(timeout_s=3)
+        await (await ada.click(reply, "Regenerate")).wait_response()
         again = await ada.click(reply, "Regenerate")
         await told(discord, again, "already")
         lm.script(Answer("Second."))

@@ -21,13 +21,13 @@ async def test_an_answer_that_begins_with_a_warning_sign_is_remembered(
     settings = settings_for(discord, lm, tmp_path, CLAWBOT_CHAT__SHOW_FOOTER="true")
     async with running(settings):
         asked = await ada.mention(channel, "May I mix these?")
-        answer = await discord.wait_reply(asked, timeout_s=10)
+        answer = await discord.wait_reply(asked)
         await discord.wait_until(lambda: "tokens" in answer.content)
         why = await ada.reply(answer, "Why?")
-        second = await discord.wait_reply(why, timeout_s=10)
+        second = await discord.wait_reply(why)
         await discord.wait_until(lambda: "tokens" in second.content)
     async with running(settings):
-        await discord.wait_reply(await ada.reply(second, "Sure?"), timeout_s=10)
+        await discord.wait_reply(await ada.reply(second, "Sure?"))
     assert turns(lm.completions[1])[1] == ("assistant", "⚠️ Never mix bleach and ammonia.")
     assert turns(lm.completions[2])[:4] == [
         *turns(lm.completions[1]),
@@ -44,7 +44,7 @@ async def test_what_the_bot_said_itself_is_no_part_of_a_conversation(
         first = await ada.dm("First")
         await discord.wait_until(lambda: any(m.content == "One." for m in discord.replies(first)))
         refused = await ada.dm("Second")
-        notice = await discord.wait_reply(refused, timeout_s=10)
+        notice = await discord.wait_reply(refused)
         assert notice.content.startswith("⚠️")
     async with running(settings_for(discord, lm, tmp_path)):
         third = await ada.dm("Third")

@@ -21,7 +21,7 @@ ATTACH_FILES, USE_APPLICATION_COMMANDS = 1 << 15, 1 << 31
 async def network(discord: DiscordSandbox, ada: Person, channel: Channel) -> str:
     """Run ``/diag network`` and return its whole report."""
     interaction = await ada.slash(channel, "diag network")
-    await interaction.wait_response(timeout_s=2)
+    await interaction.wait_response()
     assert interaction.ephemeral
     await discord.wait_until(
         lambda: interaction.content and "Looking" not in interaction.content, timeout_s=20
@@ -95,7 +95,7 @@ async def test_added_servers_are_looked_at_and_those_taken_out_are_not(
     async with LMStudioSandbox([Model("a/one")]) as added:
         async with running(load_settings(environment).settings):
             asked = await ada.slash(channel, "model endpoint add", address=added.base_url)
-            await discord.wait_until(lambda: "is in use now" in asked.content, timeout_s=10)
+            await discord.wait_until(lambda: "is in use now" in asked.content)
             await added.refuse()
             report = await network(discord, ada, channel)
             assert report.startswith("❌ **Connection**: Nothing listens at that port")
@@ -108,7 +108,7 @@ async def test_added_servers_are_looked_at_and_those_taken_out_are_not(
             assert "LM Studio 2:" in await check_here()
             await added.refuse()
             drained = await ada.slash(channel, "model drain", server=2)
-            await discord.wait_until(lambda: "taken out" in drained.content, timeout_s=10)
+            await discord.wait_until(lambda: "taken out" in drained.content)
             report = await network(discord, ada, channel)
             assert "❌" not in report
             assert "an owner took it out" in report
@@ -128,8 +128,8 @@ async def test_each_looking_command_answers_the_person_alone(
 ) -> None:
     async with running(settings_for(discord, lm, tmp_path)):
         interaction = await ada.slash(channel, name)
-        await interaction.wait_response(timeout_s=3)
-        await discord.wait_until(lambda: interaction.content, timeout_s=5)
+        await interaction.wait_response()
+        await discord.wait_until(lambda: interaction.content)
         assert interaction.ephemeral
 
 
@@ -178,7 +178,7 @@ async def test_a_diagnosis_counts_as_a_question(
         message = await ada.mention(channel, "Hello?")
         await discord.wait_reply(message, until=lambda reply: "help you" in reply.content)
         interaction = await ada.slash(channel, "diag network")
-        await discord.wait_until(lambda: "try again" in interaction.content, timeout_s=10)
+        await discord.wait_until(lambda: "try again" in interaction.content)
     assert len(lm.completions) == 1
 
 
@@ -189,8 +189,8 @@ async def test_a_bot_with_the_permissions_of_the_invitation_lacks_none_in_any_re
     channel.overwrite(channel.guild.everyone, deny=~INVITED & ~USE_APPLICATION_COMMANDS)
     async with running(settings_for(discord, lm, tmp_path)):
         interaction = await ada.slash(channel, "diag channel")
-        await interaction.wait_response(timeout_s=3)
-        await discord.wait_until(lambda: interaction.content, timeout_s=5)
+        await interaction.wait_response()
+        await discord.wait_until(lambda: interaction.content)
         assert "✅ I have the permissions I need there." in interaction.content
         assert "✅ Permissions here" in await network(discord, ada, channel)
 
@@ -202,8 +202,8 @@ async def test_both_reports_name_what_is_missing_in_a_channel(
     channel.overwrite(channel.guild.everyone, deny=ATTACH_FILES)
     async with running(settings_for(discord, lm, tmp_path)):
         interaction = await ada.slash(channel, "diag channel")
-        await interaction.wait_response(timeout_s=3)
-        await discord.wait_until(lambda: interaction.content, timeout_s=5)
+        await interaction.wait_response()
+        await discord.wait_until(lambda: interaction.content)
         assert (
             "I can answer there, but lack Attach Files (denied to everyone" in interaction.content
         )
@@ -250,10 +250,10 @@ async def test_the_figures_of_a_model_are_its_own_with_its_failures(
             await ada.mention(channel, "And now?")
             await lm.wait_until(lambda: "ended with a notice after" in caplog.text, timeout_s=20)
             shown = await ada.slash(channel, "diag model")
-            await discord.wait_until(lambda: "Last 24 hours" in shown.content, timeout_s=5)
+            await discord.wait_until(lambda: "Last 24 hours" in shown.content)
             assert "Questions: 2 questions, 1 of them failed" in shown.content
             chosen = await ada.slash(channel, "model use", model="b/two")
             await chosen.wait_answer()
             shown = await ada.slash(channel, "diag model")
-            await discord.wait_until(lambda: "Model: `b/two`" in shown.content, timeout_s=5)
+            await discord.wait_until(lambda: "Model: `b/two`" in shown.content)
             assert "No question to this model has ended in the last 8 days" in shown.content

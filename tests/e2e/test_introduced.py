@@ -37,7 +37,7 @@ async def seen_as_loaded(lm: LMStudioSandbox, tests: int) -> None:
         asked = [r for r in lm.completions if is_test(r) and r.body["max_tokens"] > 1]
         return len(asked) == tests and asked[-1].tokens_sent >= 20
 
-    await lm.wait_until(is_thinking, timeout_s=10)
+    await lm.wait_until(is_thinking)
 
 
 async def shows_no_thinking(

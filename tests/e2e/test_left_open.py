@@ -60,7 +60,7 @@ async def test_an_old_question_is_declined_and_nothing_of_its_answer_stays(
     await leave_open(tmp_path, left, begun)
     async with running(settings_for(discord, lm, tmp_path)):
         await discord.wait_until(
-            lambda: [m.content for m in discord.bot_messages] == [notice(TOO_OLD)], timeout_s=15
+            lambda: [m.content for m in discord.bot_messages] == [notice(TOO_OLD)]
         )
     assert discord.bot_messages == begun[:1]
     assert await outcome_of(tmp_path, left.id) is Outcome.NOTIFIED

@@ -18,7 +18,7 @@ async def test_a_mention_is_answered_without_the_models_thinking(
     lm.script(Answer("Paris.", reasoning="France, so …", markup="field"))
     async with running(settings_for(discord, lm, tmp_path)):
         message = await ada.mention(channel, "What is the capital of France?")
-        reply = await discord.wait_reply(message, timeout_s=10)
+        reply = await discord.wait_reply(message)
         await discord.wait_until(lambda: reply.content == "Paris.")
         assert not any("France, so" in version.content for version in reply.versions)
         assert not reply.pings
@@ -34,7 +34,7 @@ async def test_another_persons_turn_stops_the_stream_and_the_answer_says_so(
     lm.script(Answer(f"Paris, of course.{made_up}", finish="length", pause_after=200))
     async with running(settings_for(discord, lm, tmp_path)):
         message = await ada.mention(channel, "What is the capital of France?")
-        reply = await discord.wait_reply(message, timeout_s=10)
+        reply = await discord.wait_reply(message)
         await discord.wait_until(lambda: "Stopped here" in reply.content)
         assert reply.content.startswith("Paris, of course.")
         assert "Ada⟧" not in reply.content

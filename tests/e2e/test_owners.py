@@ -59,7 +59,7 @@ async def _changes_global(channel: Channel, person: Person) -> bool:
     used = await person.slash(
         channel, "config set", setting="temperature", value="0.5", scope="global"
     )
-    told = await used.wait_answer(timeout_s=10)
+    told = await used.wait_answer()
     return "whoever runs me" not in told.content and "not available" not in told.content
 
 

@@ -41,7 +41,7 @@ def asked_of(lm: LMStudioSandbox, count: int) -> bool:
 async def until_answered(discord: DiscordSandbox, message: Message, text: str) -> Message:
     """Wait for an answer to a message that says this."""
     await discord.wait_until(
-        lambda: any(text in reply.content for reply in discord.replies(message)), timeout_s=15
+        lambda: any(text in reply.content for reply in discord.replies(message))
     )
     return next(reply for reply in discord.replies(message) if text in reply.content)
 

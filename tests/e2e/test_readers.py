@@ -39,7 +39,7 @@ async def test_what_a_person_may_not_read_is_not_read_for_them(
     secret = await ada.say(thread, "canary")
     async with running(settings_for(discord, lm, tmp_path)):
         asked = await bob.mention(thread, "What was said?")
-        await discord.wait_reply(asked, until=lambda r: "help you" in r.content, timeout_s=15)
+        await discord.wait_reply(asked, until=lambda r: "help you" in r.content)
         is_read = "canary" in str(lm.completions[-1].body["messages"])
         assert is_read == (how in {"allowed again", "not at all"})
         for person in (ada, bob):
@@ -47,5 +47,5 @@ async def test_what_a_person_may_not_read_is_not_read_for_them(
             if not person.sees(secret):
                 continue
             used = await person.context_menu(secret, "Summarise from here")
-            shown = await used.wait_response(timeout_s=15)
+            shown = await used.wait_response()
             assert ("may not read" in shown.content) == (person is bob and not is_read)

@@ -16,7 +16,7 @@ async def answer(
 ) -> Interaction:
     """Use a command and wait for its answer."""
     interaction = await person.slash(channel, name, **options)
-    await interaction.wait_response(timeout_s=5)
+    await interaction.wait_response()
     await discord.wait_until(lambda: interaction.content)
     return interaction
 

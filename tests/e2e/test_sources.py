@@ -22,7 +22,7 @@ async def test_ask_answers_in_the_response_itself(
     lm.script(Answer("Paris."))
     async with running(settings_for(discord, lm, tmp_path)):
         asked = await ada.slash(channel, "ask", prompt="The capital of France?")
-        await asked.wait_response(timeout_s=3)
+        await asked.wait_response()
         assert asked.deferred
         await discord.wait_until(lambda: asked.content == "Paris.")
         assert not asked.ephemeral

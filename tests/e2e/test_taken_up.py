@@ -66,7 +66,7 @@ async def test_commands_that_another_program_replaced_are_registered_again(
     discord.world.commands.scope(None).clear()
     async with running(settings):
         used = await ada.slash(channel, "help")
-        await used.wait_response(timeout_s=3)
+        await used.wait_response()
 
 
 async def post_as_the_bot(discord: DiscordSandbox, asked: Message, content: str) -> None:

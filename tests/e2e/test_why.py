@@ -21,8 +21,8 @@ async def asked(
 ) -> Interaction:
     """Use a command and wait for its text."""
     interaction = await asker.slash(where, command, **options)
-    await interaction.wait_response(timeout_s=5)
-    await discord.wait_until(lambda: interaction.content, timeout_s=10)
+    await interaction.wait_response()
+    await discord.wait_until(lambda: interaction.content)
     assert interaction.ephemeral
     return interaction
 

@@ -202,8 +202,7 @@ async def test_what_is_gone_ends_the_models_work(opened: OpenDeployment) -> None
             await deployment.lm.wait_until(
                 lambda: (
                     [i for i, state, _ in deployment.states() if state != "closed"] == [asked[4].id]
-                ),  # is kept until the bot returns
-                timeout_s=10,
+                )  # is kept until the bot returns
             )
             after = len([r for r in deployment.discord.requests if is_content(r)])
             ended = list(deployment.lm.completions)
@@ -228,7 +227,7 @@ async def test_a_permission_taken_away_ends_the_models_work(opened: OpenDeployme
             deployment.discord.faults.refuse(50013, None, f"/channels/{room.id}/", times=1)
             await deployment.lm.wait_until(lambda: has_stopped(deployment, room))
             before = len(deployment.discord.requests)
-            await deployment.lm.wait_until(lambda: settled(deployment), timeout_s=10)
+            await deployment.lm.wait_until(lambda: settled(deployment))
         assert len(deployment.discord.requests) <= before + 1
         request = request_for(deployment, room)
         assert request is not None

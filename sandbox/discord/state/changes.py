@@ -8,6 +8,9 @@ from typing import TypeVar, cast
 
 T = TypeVar("T")
 
+PATIENCE_S = 30.0
+"""How long is waited by default: a wait ends as soon as it may, so this only bounds a slow machine."""
+
 
 class Changes:
     """Lets tests wait until a condition holds: it is checked again at every change."""
@@ -46,7 +49,7 @@ class Changes:
             if value:
                 future.set_result(value)
 
-    async def wait_until(self, condition: Callable[[], T], *, timeout_s: float = 10.0) -> T:
+    async def wait_until(self, condition: Callable[[], T], *, timeout_s: float = PATIENCE_S) -> T:
         """Wait until a condition holds.
 
         Raises:

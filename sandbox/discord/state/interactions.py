@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sandbox.discord.state.changes import Changes
+from sandbox.discord.state.changes import PATIENCE_S, Changes
 from sandbox.discord.state.guilds import Channel, Message
 from sandbox.discord.values.accounts import User
 from sandbox.discord.values.interaction_types import (
@@ -108,7 +108,7 @@ class Interaction:
         """Tell whether the token's 15 minutes are over."""
         return self.monotonic() - self.at > TOKEN_LIVES_S
 
-    async def wait_response(self, *, timeout_s: float = 5.0) -> Interaction:
+    async def wait_response(self, *, timeout_s: float = PATIENCE_S) -> Interaction:
         """Wait until the bot has acknowledged it, and return this interaction.
 
         Raises:
@@ -117,7 +117,7 @@ class Interaction:
         await self.changes.wait_until(lambda: self.acknowledged, timeout_s=timeout_s)
         return self
 
-    async def wait_answer(self, *, timeout_s: float = 10.0) -> Interaction:
+    async def wait_answer(self, *, timeout_s: float = PATIENCE_S) -> Interaction:
         """Wait until there is more than a deferral, and return this interaction.
 
         Raises:
@@ -131,7 +131,7 @@ class Interaction:
         await self.changes.wait_until(is_there, timeout_s=timeout_s)
         return self
 
-    async def wait_content(self, *, timeout_s: float = 10.0) -> Message:
+    async def wait_content(self, *, timeout_s: float = PATIENCE_S) -> Message:
         """Wait until there is a response to read: no longer "thinking".
 
         Raises:

@@ -35,13 +35,15 @@ _OWN_FIELDS: Final = (
 )
 _LIMIT_TOKENS: Final = re.compile(
     r"context length of only (\d{1,12})|n_ctx\W{1,8}(\d{1,12})|Reached context length of (\d{1,12})"
-    r"|maximum (?:context|model) length (?:is|of) (\d{1,12})|\(context length (\d{1,12})\)"
+    r"|maximum (?:context|model) length (?:is|of) (\d{1,12})|context length \(?(\d{1,12})"
+    r"|context length is only (\d{1,12})|max_new_tokens` must be <= (\d{1,12})"
     r"|context size \((\d{1,12}) tokens\)|exceeds [^.]{0,60}\((\d{1,12}) tokens\)",
     re.IGNORECASE,
 )
 _PROMPT_TOKENS: Final = re.compile(
-    r"n_keep:\s*(\d+)|keep the first (\d+) tokens|n_prompt_tokens\W{1,8}(\d+)"
-    r"|request \((\d+) tokens\)|request has (\d+) input tokens"
+    r"n_keep\W{1,3}(\d+)|keep the first (\d+) tokens|n_prompt_tokens\W{1,8}(\d+)"
+    r"|(?:request|input) \((\d+) tokens\)|(?:request has|you passed) (\d+) input tokens"
+    r"|input length \((\d+)|(\d{1,12}) tokens from the input|Given: (\d+) `inputs`"
     r"|you requested \d+ tokens \((\d+) in|you requested (\d+) tokens|prompt \((?:total )?length (\d+)\)",
     re.IGNORECASE,
 )
@@ -56,22 +58,34 @@ _TEXTS: Final[dict[type[BackendError], tuple[str, ...]]] = {
     errors.WrongEndpointError: ("Unexpected endpoint or method",),
     errors.TlsError: (r"HTTP request (was sent )?to (an )?HTTPS", "plain HTTP to an SSL"),
     errors.ContextOverflowError: (
-        r"n_keep:\s*\d+\s*>=\s*n_ctx",
+        r"n_keep\W{1,3}\d+\W{1,6}n_ctx",
         "exceed_context_size_error",
         "exceeds the available context size",
         r"Trying to keep the first \d+ tokens",
-        r"context length of only \d+",
+        r"context length (of|is) only \d+",
         r"Reached context length of \d+",
         "mid-generation context overflow",
         r"maximum (context|model) length (is|of) \d+",
-        r"(exceed(s|ed)?|longer than) (the )?(max(imum)? )?(available )?(context|model) length",
+        (
+            r"(exceed(s|ed)?|(greater|larger|longer) than) (the )?(model's )?(max(imum)? )?(available )?"
+            r"((context|model) (length|size|window)|allowed length)"
+        ),
         "context_length_exceeded",
         "context shift is disabled",
         "too long to fit into the model",
         r"input( \(\d+ tokens\))? is too large to process",
+        "max_new_tokens` must be <=",
     ),
     errors.PoolFullError: ("Context size has been exceeded",),
-    errors.BadImageError: ("Failed to load image", "Vision (model|add-on|adapter) is not loaded"),
+    errors.BadImageError: (
+        "Failed to load image",
+        "Vision (model|add-on|adapter) is not loaded",
+        "Invalid image detected",
+        "cannot identify image file",
+        "when reading image file",
+        "must be a base64 encoded image",
+        "number of image (token|features)",
+    ),
     errors.ImagesRefusedError: (
         "does(n't| not) support (image|vision)",
         "image input is not supported",
@@ -92,7 +106,7 @@ _TEXTS: Final[dict[type[BackendError], tuple[str, ...]]] = {
         "does not support (chat|generate)",
     ),
     errors.ModelUnloadedError: (
-        "Model (is |was )?(reloaded|unloaded)",
+        "Model (is |was |has been )?(reloaded|unloaded)",
         "modelUnloaded",
         "^terminated$",
         r"is not loaded\.",

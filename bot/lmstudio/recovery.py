@@ -142,6 +142,9 @@ def _overflow(error: BackendError, plan: Plan, context_tokens: int | None) -> Pl
     known = error.prompt_tokens or plan.prompt_tokens
     if limit is None:
         limit = max(known // 2, 1024)
+    elif error.prompt_tokens is None:
+        # It is longer than was thought: our estimate would cut nothing, however often.
+        known = max(known, limit * ((error.limit_tokens is None) + ("trim" in plan.tried)))
     return trim(plan, limit, max(known, plan.prompt_tokens // 2))
 
 

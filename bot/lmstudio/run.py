@@ -590,9 +590,12 @@ class Run:
             return None
         if error.limit_tokens:
             learned.context_tokens = error.limit_tokens
-        if not error.prompt_tokens or info is None:
+        if info is None:
             return None
-        return Counted(info.key, self._plan.turns, error.prompt_tokens)
+        # A refusal without any count says that the prompt has as many tokens as the context, or more.
+        least_tokens = 0 if error.limit_tokens else info.context_tokens
+        tokens = error.prompt_tokens or least_tokens
+        return Counted(info.key, self._plan.turns, tokens) if tokens else None
 
     def _has_remedy(self, error: BackendError, node: Node) -> bool:
         """Change what is asked, where that may help; return whether to ask again at once."""

@@ -156,6 +156,14 @@ def overflow_n_keep(prompt_tokens: int, context_tokens: int) -> ErrorReply:
     )
 
 
+def overflow_uncounted(_prompt_tokens: int, _context_tokens: int) -> ErrorReply:
+    """Return the overflow error of 0.3 and 0.4 without its counts (lmstudio-bug-tracker #2205)."""
+    return bare(
+        "The number of tokens to keep from the initial prompt is greater than the context length. "
+        "Try to load the model with a larger context length, or provide a shorter input"
+    )
+
+
 def overflow_engine(prompt_tokens: int, context_tokens: int) -> ErrorReply:
     """Return the overflow error of the engine-protocol era: JSON inside a string."""
     inner = {

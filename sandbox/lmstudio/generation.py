@@ -21,6 +21,7 @@ from sandbox.lmstudio.values import Answer, ErrorReply, RecordedRequest
 _OVERFLOWS = {
     "keep_first": errors.overflow_keep_first,
     "n_keep": errors.overflow_n_keep,
+    "uncounted": errors.overflow_uncounted,
     "engine": errors.overflow_engine,
     other_servers.LLAMA_CPP: other_servers.overflow_llama,
     other_servers.VLLM: other_servers.overflow_vllm,

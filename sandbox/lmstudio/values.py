@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 Era = Literal["0.3", "0.4"]
 Flavour = Literal["lmstudio", "llama.cpp", "vllm"]
-Overflow = Literal["keep_first", "n_keep", "engine", "truncate_middle"]
+Overflow = Literal["keep_first", "n_keep", "uncounted", "engine", "truncate_middle"]
 TemplateRule = Literal["alternate", "no_system", "system_first", "user_required"]
 
 

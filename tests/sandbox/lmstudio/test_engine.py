@@ -119,6 +119,7 @@ async def test_a_full_context_ends_with_length() -> None:
     [
         ("keep_first", "Trying to keep the first"),
         ("n_keep", "n_keep: "),
+        ("uncounted", "greater than the context length. Try"),
         ("engine", "exceed_context_size_error"),
     ],
 )

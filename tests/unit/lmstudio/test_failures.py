@@ -270,6 +270,34 @@ TEXTS: tuple[tuple[int, object, type[BackendError]], ...] = (
         errors.ImagesRefusedError,
     ),
     (
+        400,
+        (
+            "The number of tokens to keep from the initial prompt is greater than the context length. "
+            "Try to load the model with a larger context length, or provide a shorter input"
+        ),
+        errors.ContextOverflowError,
+    ),
+    (500, "the input length exceeds the context length", errors.ContextOverflowError),
+    (
+        400,
+        "Invalid image detected at index 0. Supported formats: JPEG, PNG, WebP",
+        errors.BadImageError,
+    ),
+    (
+        400,
+        "Error in iterating prediction stream: OSError: broken data stream when reading image file",
+        errors.BadImageError,
+    ),
+    (
+        400,
+        (
+            "Error in iterating prediction stream: ValueError: Number of image token positions (1450) does "
+            "not match number of image features (448) for batch 0"
+        ),
+        errors.BadImageError,
+    ),
+    (400, "'url' field must be a base64 encoded image.", errors.BadImageError),
+    (
         500,
         "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 23.64 GiB",
         errors.OutOfMemoryError,
@@ -531,6 +559,56 @@ def test_an_answer_without_one_byte_is_empty_rather_than_cut() -> None:
             9025,
         ),
         (REACHED, 4096, None),
+        ("Cannot truncate prompt with n_keep (9025) >= n_ctx (4096)", 4096, 9025),
+        (
+            (
+                "You passed 9025 input tokens and requested 1024 output tokens. However, the model's "
+                "context length is only 4096 tokens, resulting in a maximum input length of 3072 "
+                "tokens. Please reduce the length of the input prompt."
+            ),
+            4096,
+            9025,
+        ),
+        (
+            (
+                "You passed 60001 input characters and requested 1024 output tokens. However, the "
+                "model's context length is only 4096 tokens, resulting in a maximum input length of "
+                "3072 tokens (at most 49152 characters)."
+            ),
+            4096,
+            None,
+        ),
+        (
+            "The input (9025 tokens) is longer than the model's context length (4096 tokens).",
+            4096,
+            9025,
+        ),
+        (
+            (
+                "Requested token count exceeds the model's maximum context length of 4096 tokens. You "
+                "requested a total of 10049 tokens: 9025 tokens from the input messages and 1024 "
+                "tokens for the completion."
+            ),
+            4096,
+            9025,
+        ),
+        ("Input length (9025) exceeds model's maximum context length (4096).", 4096, 9025),
+        (
+            (
+                "Input length (9025 tokens) exceeds the maximum allowed length (4096 tokens). Use a "
+                "shorter input or enable --allow-auto-truncate."
+            ),
+            4096,
+            9025,
+        ),
+        (
+            (
+                "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: "
+                "9025 `inputs` tokens and 1024 `max_new_tokens`"
+            ),
+            4096,
+            9025,
+        ),
     ],
 )
 def test_an_overflow_names_the_real_limit(text: str, limit: int, prompt: int | None) -> None:

@@ -219,6 +219,7 @@ def test_an_empty_prompt_is_left_as_it_is() -> None:
     [
         (errors.ContextOverflowError(2000), 9000, 2000, 2600),  # the limit that the server names
         (errors.ContextOverflowError(), 2000, 2000, 2600),  # or that is known
+        (errors.ContextOverflowError(), 4000, 4000, 4000),  # which it has at least, without a count
         (errors.ContextOverflowError(2000, 3000), None, 2000, 3000),  # by the size that it names
         (errors.ContextOverflowError(2000, 100), None, 2000, 1300),  # or half of the estimate
         (errors.ContextOverflowError(), None, 1300, 2600),  # or to half of the prompt

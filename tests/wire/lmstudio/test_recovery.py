@@ -85,6 +85,22 @@ async def test_the_exact_size_that_the_server_counted_is_told_for_what_was_sent(
         assert estimate == pytest.approx(counted[0].prompt_tokens, rel=0.02)
 
 
+@pytest.mark.parametrize("chars", [1500, 3500])
+async def test_a_refusal_without_counts_is_shortened_too(chars: int, clock: FakeClock) -> None:
+    async with (
+        LMStudioSandbox([Model("a/b", context_tokens=4096)]) as sandbox,
+        connected(clock, sandbox.base_url) as backend,
+    ):
+        sandbox.options.overflow = "uncounted"
+        turn = ChatTurn(Role.USER, "\u6211\u4eec\u5728\u8fd9\u91cc" * chars)
+        outcome = await ask(clock, backend, a_request(turn, prompt_tokens=2_000))
+        assert outcome.text
+        assert TURN_SHORTENED in outcome.end.remarks
+        counted = [event for event in outcome.events if isinstance(event, Counted)]
+        assert counted[0] == Counted("a/b", (turn,), 4096)
+    assert len(sandbox.completions) <= 3
+
+
 async def test_a_template_without_system_role_is_folded_and_remembered(clock: FakeClock) -> None:
     model = Model("a/b", template=frozenset({"no_system"}))
     async with LMStudioSandbox([model]) as sandbox, connected(clock, sandbox.base_url) as backend:

@@ -33,7 +33,7 @@ from bot.core.tasks import TaskOwner, end_tasks
 from bot.core.wording import plain_reason
 from bot.delivery.pacing import PacerRegistry
 from bot.gateway.client import EXTENSIONS, ClawbotClient, Services
-from bot.gateway.connection import GatewayClient
+from bot.gateway.connection import OWNERS_EVERY_S, GatewayClient
 from bot.gateway.endpoints import NETWORK_ERRORS, discord_endpoints
 from bot.gateway.presence import Presence, keep_presence, presence_for
 from bot.gateway.proxy import connector_for
@@ -745,7 +745,7 @@ def _start_companions(client: GatewayClient, tasks: TaskOwner, ready: asyncio.Ev
 
     tasks.start(register(), name="register")
     tasks.start(_keep_presence(client), name="presence")
-    tasks.start(client.keep_owners_known(), name="owners")
+    tasks.start(every(services.clock, OWNERS_EVERY_S, client.look_up_owners), name="owners")
     _start_upkeep(services, tasks, client.is_online, client.keep_session)
 
 
@@ -771,7 +771,9 @@ def _start_upkeep(
     tasks.start(every(services.clock, ALIVE_INTERVAL_S, stay_alive), name="stay-alive")
     services.backend.roster.on_loading(keep_loads)
     line, backend = services.scheduler, services.backend
-    waking = wake_for_line(services.clock, line, backend.wake, backend.roster.can_wake)
+    waking = wake_for_line(
+        services.clock, lambda: line.newcomer_wait_s, backend.wake, backend.roster.can_wake
+    )
     tasks.start(waking, name="wake-for-line")
     _start_copies(services, tasks)
     if rests := _rests(services):

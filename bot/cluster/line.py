@@ -12,40 +12,17 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from bot.core.domain import ChannelId, GuildId, QuestionId, UserId
 from bot.core.recent import Recent
-from bot.queue.fair_queue import FairQueue, Tags
-from bot.queue.scheduler import Elsewhere, Job, entry_of
+from bot.queue.fair_queue import Tags
+from bot.queue.scheduler import Elsewhere, Job, Scheduler, entry_of
 
 OWN: Final = 0
 """This process, among numbers of members."""
 SEEN: Final = 2_000
 """Others' questions that are remembered as seen."""
-
-
-class Line(Protocol):
-    """This process's line of questions: ``Scheduler``."""
-
-    @property
-    def slots(self) -> int:
-        """How many may run at once, of all processes."""
-        ...
-
-    @property
-    def room(self) -> int:
-        """How many could run at this moment, if the slots were for this process alone."""
-        ...
-
-    @property
-    def queue(self) -> FairQueue:
-        """Who waits, also elsewhere."""
-        ...
-
-    def jobs(self) -> tuple[list[Job], list[Job]]:
-        """Return who waits and who is answered in this process."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +42,7 @@ class Told:
     tags: Tags = field(default_factory=Tags)
 
 
-def dump(line: Line) -> str:
+def dump(line: Scheduler) -> str:
     """Return what is told of a line; empty where nobody waits or is answered."""
     waiting, running = line.jobs()
     if not waiting and not running:
@@ -135,7 +112,7 @@ class OtherLines:
     """
 
     def __init__(
-        self, line: Line, now_s: Callable[[], float], on_new: Callable[[Job], None]
+        self, line: Scheduler, now_s: Callable[[], float], on_new: Callable[[Job], None]
     ) -> None:
         self.waiting: dict[int, Elsewhere] = {}
         self.running: dict[int, Elsewhere] = {}

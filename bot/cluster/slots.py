@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from bot.cluster.line import OWN, Line, OtherLines, dump
+from bot.cluster.line import OWN, OtherLines, dump
 from bot.core.clock import Clock, Timer
 from bot.core.errors import StoreError
 from bot.core.tasks import TaskOwner
-from bot.queue.scheduler import Elsewhere, Job
+from bot.queue.scheduler import Elsewhere, Job, Scheduler
 from bot.storage.shares import Sight
 
 YIELD_S: Final = 2.0
@@ -65,29 +65,6 @@ class Holder(Protocol):
         ...
 
 
-class SharedLine(Line, Protocol):
-    """This process's line of questions, which is told of changes: ``Scheduler``."""
-
-    @property
-    def waiting(self) -> int:
-        """How many wait."""
-        ...
-
-    @property
-    def running(self) -> int:
-        """How many run."""
-        ...
-
-    @property
-    def working(self) -> int:
-        """How many of these use a slot at the moment."""
-        ...
-
-    def wake(self) -> None:
-        """Look at once whether something may begin."""
-        ...
-
-
 class SharedSlots:
     """Takes and gives up slots for this process's line. The scheduler's ``Others``.
 
@@ -101,7 +78,7 @@ class SharedSlots:
     def __init__(
         self,
         membership: Holder,
-        line: SharedLine,
+        line: Scheduler,
         clock: Clock,
         on_new: Callable[[Job], None] = lambda _: None,
     ) -> None:

@@ -389,16 +389,14 @@ class GatewayClient(ClawbotClient):
         if self.services.state.is_saved(SESSION):
             self._is_remembered.set()
 
-    async def keep_owners_known(self) -> None:
-        """Look up now and then who owns the application, which may change while the bot runs."""
-        while True:
-            await self.services.clock.sleep(OWNERS_EVERY_S)
-            if not self.is_online():
-                continue
-            try:
-                self._application = await self.application_info()
-            except NETWORK_ERRORS as exc:
-                _log.info("the application's owners can't be looked up (%s)", plain_reason(exc))
+    async def look_up_owners(self) -> None:
+        """Look up who owns the application, which may change while the bot runs."""
+        if not self.is_online():
+            return
+        try:
+            self._application = await self.application_info()
+        except NETWORK_ERRORS as exc:
+            _log.info("the application's owners can't be looked up (%s)", plain_reason(exc))
 
     def _note_session(self) -> None:
         """Note which session is in use, and which event came last."""

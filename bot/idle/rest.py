@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bot.core import child_process
-from bot.core.clock import Clock, within
+from bot.core.clock import Clock, every, within
 from bot.core.wording import plain_reason
 
 _log = logging.getLogger(__name__)
@@ -62,12 +62,13 @@ class Resting:
 
     async def run(self) -> None:
         """Look for ever how long nobody has asked."""
-        while True:
-            await self._clock.sleep(LOOK_S)
-            for rest in tuple(self._due):
-                if self._idle_s() >= rest.after_s:
-                    self._due.remove(rest)
-                    await rest.begin()
+        await every(self._clock, LOOK_S, self._look)
+
+    async def _look(self) -> None:
+        for rest in tuple(self._due):
+            if self._idle_s() >= rest.after_s:
+                self._due.remove(rest)
+                await rest.begin()
 
     def _idle_s(self) -> float:
         return -1.0 if self._since_s is None else self._clock.monotonic() - self._since_s

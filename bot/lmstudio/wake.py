@@ -7,7 +7,7 @@ import logging
 import math
 import socket
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from bot.core.clock import Clock
 from bot.core.tasks import end_tasks
@@ -54,30 +54,24 @@ LINE_LOOK_S: Final = 5.0
 """Seconds between two looks at the line."""
 
 
-class Line(Protocol):
-    """Those who wait for an answer."""
-
-    @property
-    def newcomer_wait_s(self) -> float:
-        """How long a question that is asked now would wait, in seconds."""
-        ...
-
-
 async def wake_for_line(
-    clock: Clock, line: Line, wake: Callable[[], object], can_wake: asyncio.Event
+    clock: Clock,
+    newcomer_wait_s: Callable[[], float],
+    wake: Callable[[], object],
+    can_wake: asyncio.Event,
 ) -> None:
     """Have machines woken that sleep while others answer, for as long as the line is long; for ever.
 
     Args:
         clock: Time.
-        line: How long it is.
+        newcomer_wait_s: Returns how long a question that is asked now would wait, in seconds.
         wake: Wakes those that don't answer.
         can_wake: Set while there is a machine that can be woken.
     """
     while True:
         await can_wake.wait()
         await clock.sleep(LINE_LOOK_S)
-        if line.newcomer_wait_s > LONG_LINE_S:
+        if newcomer_wait_s() > LONG_LINE_S:
             wake()
 
 

@@ -22,7 +22,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot.core.clock import Clock
+from bot.core.clock import Clock, every
 from bot.core.errors import StoreError
 from bot.core.tasks import end_tasks, start_shared
 from bot.storage.engine import cause, is_storage_fault, parse_location
@@ -373,17 +373,15 @@ class Database:
         if started.fault is not None:
             self._degrade(started.fault)
         if self._worker.has_file:
-            self._watcher = loop.create_task(self._watch())
+            self._watcher = loop.create_task(every(self._clock, WATCH_S, self._watch))
 
     async def _watch(self) -> None:
-        """Commit nothing now and then, which notices a file that is gone while nobody writes."""
-        while True:
-            await self._clock.sleep(WATCH_S)
-            if not self.is_degraded and self._commit is None:
-                with suppress(StoreError):
-                    await self.write(lambda _connection: None)
-                    if self._has_traces:
-                        await self.overwrite_deleted()
+        """Commit nothing, which notices a file that is gone while nobody writes."""
+        if not self.is_degraded and self._commit is None:
+            with suppress(StoreError):
+                await self.write(lambda _connection: None)
+                if self._has_traces:
+                    await self.overwrite_deleted()
 
     async def close(self) -> None:
         """Finish the writes that were handed in, then let go of the file and the thread."""

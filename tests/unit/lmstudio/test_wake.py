@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 import pytest
 
@@ -120,33 +119,28 @@ def test_anything_else_is_no_card(typed: str) -> None:
         wake_target(typed)
 
 
-@dataclass
-class Waiting:
-    """A line in which a newcomer would wait so long."""
-
-    newcomer_wait_s: float
-
-
 async def test_a_sleeping_machine_is_woken_only_while_the_line_is_long(clock: FakeClock) -> None:
-    line, can_wake = Waiting(0.0), asyncio.Event()
+    wait_s, can_wake = 0.0, asyncio.Event()
     can_wake.set()
     woken: list[int] = []
-    watching = asyncio.create_task(wake_for_line(clock, line, lambda: woken.append(1), can_wake))
+    waking = wake_for_line(clock, lambda: wait_s, lambda: woken.append(1), can_wake)
+    watching = asyncio.create_task(waking)
     await clock.advance(30)
     assert not woken
-    line.newcomer_wait_s = LONG_LINE_S + 1
+    wait_s = LONG_LINE_S + 1
     await clock.advance(LINE_LOOK_S * 2)
     assert woken
-    line.newcomer_wait_s, count = 5.0, len(woken)
+    wait_s, count = 5.0, len(woken)
     await clock.advance(30)
     assert len(woken) == count
     await end_tasks(watching)
 
 
 async def test_nobody_looks_at_the_line_while_no_machine_can_be_woken(clock: FakeClock) -> None:
-    line, can_wake = Waiting(LONG_LINE_S + 1), asyncio.Event()
+    can_wake = asyncio.Event()
     woken: list[int] = []
-    watching = asyncio.create_task(wake_for_line(clock, line, lambda: woken.append(1), can_wake))
+    waking = wake_for_line(clock, lambda: LONG_LINE_S + 1, lambda: woken.append(1), can_wake)
+    watching = asyncio.create_task(waking)
     await clock.advance(LINE_LOOK_S * 2)
     assert not woken
     can_wake.set()  # the settings' file names one now

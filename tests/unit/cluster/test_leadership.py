@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -73,7 +74,14 @@ async def _advance(clock: FakeClock, seconds: float) -> None:
     """Let time pass in steps in which threads come back."""
     for _ in range(round(seconds / LOOK_S)):
         await clock.advance(LOOK_S)
-        await asyncio.sleep(0.005)
+        await _threads_are_back()
+
+
+async def _threads_are_back() -> None:
+    """Wait until no session is asked any more, also not for what follows from its answers."""
+    await settle()
+    while asking := [each for each in threading.enumerate() if each.name.startswith("lease")]:
+        await asyncio.to_thread(asking[0].join)
         await settle()
 
 
@@ -152,7 +160,7 @@ async def test_a_successor_waits_as_long_as_the_one_before_may_post(clock: FakeC
     shared.noted = Leader(6, Mode.SHARED)
     lead = _lead(shared, clock)
     taking = asyncio.create_task(lead.take())
-    await asyncio.sleep(0.02)
+    await _threads_are_back()
     await _advance(clock, SURE_S)
     assert shared.noted == Leader(7, Mode.SHARED)
     assert not taking.done()

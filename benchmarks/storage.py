@@ -36,6 +36,7 @@ from bot.core.ports import Outcome
 from bot.storage.database import open_database
 from bot.storage.journal import SqlJournal
 from bot.storage.tidying_sql import MIB, Bounds
+from config.settings import StoreSettings
 
 PACE_S = 2.0
 SCRIPTS = {"Latin": (0x61, 0x7A), "Chinese": (0x4E00, 0x9FA5), "emoji": (0x1F600, 0x1F64F)}
@@ -167,7 +168,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         sizes = [asyncio.run(_one(_fresh(folder, f"one-{s}"), s)) for s in SCRIPTS]
-        bounds = Bounds(person=options.person_mib * MIB, reserve=0)
+        bounds = Bounds.of(StoreSettings(max_person_mib=options.person_mib, reserve_mib=0))
         floods = [
             asyncio.run(_flood(_fresh(folder, f"flood-{s}"), s, options.questions, bounds))
             for s in SCRIPTS

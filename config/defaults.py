@@ -29,10 +29,3 @@ SYSTEM_PROMPT: Final = (
     "Discord shows Markdown without tables or images; put code in fences with their language."
 )
 """The default persona, with the recipe's "give the final answer" line."""
-
-MAX_STORED_MIB: Final = 1024
-MAX_STORED_GUILD_MIB: Final = 256
-MAX_STORED_PERSON_MIB: Final = 32
-"""An ordinary question with its answer's thinking takes 2 to 10 KiB."""
-
-RESERVE_MIB: Final = 256

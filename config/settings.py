@@ -481,19 +481,19 @@ class StoreSettings(Section):
         30, ge=1, le=3650, description="How long ended questions are kept, in days"
     )
     max_mib: int = Field(
-        defaults.MAX_STORED_MIB,
+        1024,
         ge=32,
         le=1_048_576,
         description="Most that stored questions take, in MiB; the oldest of who has most go first",
     )
     max_guild_mib: int = Field(
-        defaults.MAX_STORED_GUILD_MIB,
+        256,
         ge=1,
         le=1_048_576,
         description="Most that a server's (guild's) stored questions take, in MiB",
     )
     max_person_mib: int = Field(
-        defaults.MAX_STORED_PERSON_MIB,
+        32,  # an ordinary question with its answer's thinking takes 2 to 10 KiB
         ge=1,
         le=1_048_576,
         description="Most that a person's stored questions take, in MiB",
@@ -505,7 +505,7 @@ class StoreSettings(Section):
         description="How long a server's data is kept once the bot was removed from it, in days",
     )
     reserve_mib: int = Field(
-        defaults.RESERVE_MIB,
+        256,
         ge=0,
         le=1_048_576,
         description="Room to leave on the disk, in MiB; with less, old questions are deleted",

@@ -527,7 +527,7 @@ class Reply:
         if has_text:
             if self._account.span is not Span.WRITE:
                 self._account.enter(Span.WRITE)
-            self._delivery.show_growing(lambda: reading.pipeline.text_so_far)
+            self._delivery.show(lambda: reading.pipeline.text_so_far)
         elif reading.pipeline.is_thinking:
             self._account.enter(Span.THINK)
             self._delivery.stage(Stage(StageKind.THINKING))

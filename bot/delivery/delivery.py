@@ -502,12 +502,8 @@ class Delivery:
             self._wake.set()
         self._stages.note(stage, now_s)
 
-    def show(self, text: str) -> None:
-        """Note the whole visible text so far; it replaces what was shown before."""
-        self.show_growing(lambda: text)
-
-    def show_growing(self, source: Callable[[], str]) -> None:
-        """Note that there is text, or more of it.
+    def show(self, source: Callable[[], str]) -> None:
+        """Note that there is text, or more of it, and return at once.
 
         Args:
             source: Returns the whole visible text so far. It is asked only when something can be

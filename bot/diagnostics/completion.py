@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
-import aiohttp
-from aiohttp import ClientResponse
-
-from bot.core.clock import within
-from bot.core.domain import ChatTurn, FinishReason, Role, TextDelta
+from bot.core.domain import ChatTurn, FinishReason, Pace, Role, TextDelta
 from bot.core.errors import BackendError
 from bot.diagnostics.link import Way, failed
 from bot.diagnostics.models import with_smaller
 from bot.diagnostics.values import Fact, Finding, Status, Step, one_line
-from bot.lmstudio import errors, failures
+from bot.lmstudio import errors
 from bot.lmstudio.catalogue import name_to_send
-from bot.lmstudio.completion import CompletionDecoder, encode_body
+from bot.lmstudio.completion import encode_body
 from bot.lmstudio.names import is_same_model
-from bot.lmstudio.transport import COMPLETIONS, Reply
+from bot.lmstudio.transport import Exchange, TimeLimits
 from bot.output.pipeline import ModelMemory, OutputPolicy, ReplyPipeline, SecretGuard
 
 _FEW_TOKENS, _SOME_TOKENS = 8, 32
@@ -31,7 +28,6 @@ _READ_THIS: Final = "Read these numbers, then answer the question after them.\n"
     f"{number} {number * number};" for number in range(1, 61)
 )
 """Some hundred tokens, so that reading takes a time that can be measured."""
-_STREAM_BYTES: Final = 524_288
 
 
 @dataclass(slots=True)
@@ -44,7 +40,8 @@ class Heard:
         last_s: Seconds to the last.
         prompt_tokens: Length of the prompt, if that was said.
         model: Who answered, if that was said.
-        failure: Why it isn't a whole answer.
+        said: The text.
+        failure: Why it isn't a whole answer; ``None`` also where its time was over.
     """
 
     tokens: int = 0
@@ -52,70 +49,53 @@ class Heard:
     last_s: float = 0.0
     prompt_tokens: int = 0
     model: str = ""
+    said: list[TextDelta] = field(default_factory=list)
     failure: BackendError | None = None
 
 
-@dataclass(slots=True)
-class _Listener:
-    """Reads a completion until it has said enough."""
+async def _ask(
+    way: Way, text: str, most_tokens: int, limit_s: float, *, include_usage: bool = False
+) -> Heard:
+    """Ask, and listen until enough was said or the time is over."""
+    body = encode_body(
+        model=way.sent,
+        turns=(ChatTurn(Role.USER, text),),
+        temperature=0,
+        top_p=1,
+        max_tokens=most_tokens,
+        reasoning_effort=None,
+        include_usage=include_usage,
+    )
+    heard, began_s = Heard(), way.clock.monotonic()
+    limits = TimeLimits(limit_s, limit_s, limit_s, began_s + limit_s)
 
-    way: Way
-    began_s: float
-    most_tokens: int
-    said: list[tuple[str, str]] = field(default_factory=list)
-    heard: Heard = field(default_factory=Heard)
-    decoder: CompletionDecoder = field(default_factory=lambda: CompletionDecoder(_STREAM_BYTES))
-
-    async def ask(self, body: bytes) -> None:
+    async def listen() -> None:
+        exchange = Exchange(way.own, way.clock, limits, max_tokens=most_tokens, pace=Pace())
+        decoder = exchange.decoder
         try:
-            response = await self.way.own.open("POST", COMPLETIONS, body)
-        except errors.DisconnectedError:  # a kept connection may have been closed just now
-            response = await self.way.own.open("POST", COMPLETIONS, body)
-        try:
-            kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            if response.status != 200 or kind.endswith("json") or kind == "text/html":
-                await self._take_body(response, kind)
-            else:
-                await self._take_stream(response)
+            async with aclosing(exchange.events(body)) as events:
+                async for event in events:
+                    if isinstance(event, TextDelta):
+                        heard.said.append(event)
+                        heard.last_s = way.clock.monotonic() - began_s
+                        heard.first_s = heard.first_s or heard.last_s
+                    if decoder.pieces > 4 * most_tokens:
+                        break
         finally:
-            response.close()
+            heard.tokens, heard.model = decoder.pieces, decoder.model or ""
+            if decoder.usage is not None:
+                heard.prompt_tokens = decoder.usage.prompt_tokens
 
-    async def _take_body(self, response: ClientResponse, kind: str) -> None:
-        data = await self.way.own.read_body(response)
-        reply = Reply(response.status, kind, data, response.headers.get("Retry-After"))
-        parsed = reply.json
-        is_answer = isinstance(parsed, dict) and isinstance(parsed.get("choices"), list)
-        if not is_answer or reply.failure:
-            raise reply.failure or failures.classify(reply.status, data)
-        self._note(*self.decoder.accept_reply(parsed))
-        self.heard.failure = failures.failure_of(self.decoder)
-
-    async def _take_stream(self, response: ClientResponse) -> None:
-        decoder = self.decoder
+    try:
         try:
-            async for chunk in response.content.iter_any():
-                for line in chunk.splitlines(keepends=True):  # so that each delta is counted
-                    self._note(*decoder.feed(line))
-                if self.heard.tokens > 4 * self.most_tokens:
-                    return
-                if decoder.has_ended or decoder.has_failed:
-                    break
-        except (aiohttp.ClientError, OSError) as exc:
-            if not decoder.has_ended:
-                raise errors.TruncatedStreamError from exc
-        self._note(*decoder.finish())
-        self.heard.failure = failures.failure_of(decoder)
-
-    def _note(self, content: str, reasoning: str) -> None:
-        heard = self.heard
-        heard.model = self.decoder.model or ""
-        if self.decoder.usage is not None:
-            heard.prompt_tokens = self.decoder.usage.prompt_tokens
-        if content or reasoning:
-            self.said.append((content, reasoning))
-            heard.tokens += 1
-            heard.last_s = self.way.clock.monotonic() - self.began_s
-            heard.first_s = heard.first_s or heard.last_s
+            await listen()
+        except errors.DisconnectedError:  # a kept connection may have been closed just now
+            await listen()
+    except errors.TotalTimeoutError:
+        pass  # what came until then is judged
+    except BackendError as exc:
+        heard.failure = exc
+    return heard
 
 
 async def probe_completion(way: Way) -> Finding:
@@ -128,24 +108,13 @@ async def probe_completion(way: Way) -> Finding:
     refusal = await way.stack.enter_async_context(way.turn(way.sent))
     if refusal:
         return Finding(Step.COMPLETION, Status.SKIPPED, refusal, is_personal=True)
-    listener = _Listener(way, way.clock.monotonic(), _FEW_TOKENS)
-    try:
-        await within(way.clock, listener.ask(_body(way.sent, "Say OK.", _FEW_TOKENS)), ANSWER_S)
-    except TimeoutError:
-        if not listener.heard.tokens:
-            return late_completion()
-    except BackendError as exc:
-        return _failed(way, exc)
-    way.has_spoken = bool(listener.heard.tokens)
-    if isinstance(listener.heard.failure, errors.OutOfMemoryError):
-        return _failed(way, listener.heard.failure)
-    return judge(listener.heard, asked)
-
-
-def _failed(way: Way, failure: BackendError) -> Finding:
-    finding = failed(Step.COMPLETION, failure)
-    if isinstance(failure, errors.OutOfMemoryError):
-        return with_smaller(finding, way.catalogue, way.info)
+    heard = await _ask(way, "Say OK.", _FEW_TOKENS, ANSWER_S)
+    if not heard.tokens and heard.failure is None:
+        return late_completion()
+    way.has_spoken = bool(heard.tokens)
+    finding = judge(heard, asked)
+    if isinstance(heard.failure, errors.OutOfMemoryError):
+        return with_smaller(finding, way.catalogue, info)
     return finding
 
 
@@ -153,16 +122,12 @@ async def probe_speed(way: Way) -> Finding | None:
     """Let the model read some hundred tokens and write some dozens, and time both."""
     if not way.has_spoken:
         return None
-    listener = _Listener(way, way.clock.monotonic(), _SOME_TOKENS)
-    body = _body(way.sent, f"{_READ_THIS}\n{_WORDS}", _SOME_TOKENS, include_usage=True)
-    try:
-        await within(way.clock, listener.ask(body), MEASURE_S)
-    except TimeoutError:
-        pass  # what came until then is judged
-    except BackendError as exc:
-        return failed(Step.SPEED, exc)
-    way.said = listener.said
-    return judge_speed(listener.heard, is_way_poor=way.is_poor)
+    text = f"{_READ_THIS}\n{_WORDS}"
+    heard = await _ask(way, text, _SOME_TOKENS, MEASURE_S, include_usage=True)
+    if heard.failure is not None:
+        return failed(Step.SPEED, heard.failure)
+    way.said = heard.said
+    return judge_speed(heard, is_way_poor=way.is_poor)
 
 
 async def probe_filter(way: Way) -> Finding | None:
@@ -175,11 +140,11 @@ async def probe_filter(way: Way) -> Finding | None:
         secrets=SecretGuard(),
         expect_missing_opening=memory.expects_missing_opening(way.sent),
     )
-    for content, _ in way.said:
-        pipeline.feed(TextDelta(content))
+    for text in way.said:
+        pipeline.feed(TextDelta(text.content))
     pipeline.close(FinishReason.STOP)
     if not (pipeline.saw_open or pipeline.saw_orphan_close):
-        is_apart = any(reasoning for _, reasoning in way.said)
+        is_apart = any(text.reasoning for text in way.said)
         cause = "Thinking comes apart from the answer." if is_apart else "The answer is clean."
         return Finding(Step.FILTER, Status.OK, cause)
     return Finding(
@@ -188,18 +153,6 @@ async def probe_filter(way: Way) -> Finding | None:
         "The model writes its thinking into its answers; the bot leaves it out.",
         "Switch on “separate reasoning_content and content in API responses” in LM Studio's developer "
         "settings, or set reasoning to off.",
-    )
-
-
-def _body(model: str, text: str, most_tokens: int, *, include_usage: bool = False) -> bytes:
-    return encode_body(
-        model=model,
-        turns=(ChatTurn(Role.USER, text),),
-        temperature=0,
-        top_p=1,
-        max_tokens=most_tokens,
-        reasoning_effort=None,
-        include_usage=include_usage,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bot.core.clock import Clock
-from bot.core.domain import ModelInfo
+from bot.core.domain import ModelInfo, TextDelta
 from bot.core.errors import BackendError
 from bot.diagnostics.values import Finding, Status, Step, Target, one_line
 from bot.lmstudio import errors
@@ -54,7 +54,7 @@ class Way:
         info: The model that a question would get.
         sent: The name by which that is asked for.
         has_spoken: It gave a token in the short completion.
-        said: What it said in the longer completion, and what it thought in a field of its own.
+        said: What it said in the longer completion.
     """
 
     target: Target
@@ -73,7 +73,7 @@ class Way:
     info: ModelInfo | None = None
     sent: str = ""
     has_spoken: bool = False
-    said: list[tuple[str, str]] = field(default_factory=list)
+    said: list[TextDelta] = field(default_factory=list)
 
 
 def open_way(

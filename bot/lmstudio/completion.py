@@ -357,6 +357,7 @@ class CompletionDecoder:
         unread: The beginning of an event that is no JSON; an error's text may stand there.
         has_content: Text other than white space came.
         has_reasoning: Reasoning came.
+        pieces: How many pieces of text and reasoning came; servers send one for a token or a few.
     """
 
     __slots__ = (
@@ -369,6 +370,7 @@ class CompletionDecoder:
         "is_done",
         "is_malformed",
         "model",
+        "pieces",
         "reasoning_field",
         "unread",
         "usage",
@@ -392,6 +394,7 @@ class CompletionDecoder:
         self.has_content = False
         self.has_reasoning = False
         self.reasoning_field = ""
+        self.pieces = 0
 
     @property
     def has_ended(self) -> bool:
@@ -496,6 +499,7 @@ class CompletionDecoder:
         return None
 
     def _joined(self, content: list[str], reasoning: list[str]) -> tuple[str, str]:
+        self.pieces += len(content) + len(reasoning)
         text = self._mended(0, "".join(content))
         thought = self._mended(1, "".join(reasoning))
         if text and not self.has_content and not text.isspace():

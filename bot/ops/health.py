@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bot.core.ports import Lead, ServerState
 from bot.core.wording import counted
-from bot.ops.status_server import Finding
+from bot.ops.status_server import PartState
 
 LAG_S = 2.0
 """Seconds that the loop may be late: the watchdog's first mark."""
@@ -15,7 +15,7 @@ STUCK_S = 60.0
 (``bot.storage.postgres``), and a new start, which needs that server, would mend nothing."""
 
 
-def health(*, lag_s: float, stuck_s: float) -> list[Finding]:
+def health(*, lag_s: float, stuck_s: float) -> list[PartState]:
     """Return what only a new start would mend.
 
     Args:
@@ -23,8 +23,8 @@ def health(*, lag_s: float, stuck_s: float) -> list[Finding]:
         stuck_s: For how long the database's thread has been overdue, in seconds.
     """
     return [
-        Finding("event loop", lag_s <= LAG_S, f"{max(0.0, lag_s):.1f} s late"),
-        Finding(
+        PartState("event loop", lag_s <= LAG_S, f"{max(0.0, lag_s):.1f} s late"),
+        PartState(
             "database thread",
             stuck_s <= STUCK_S,
             f"overdue for {stuck_s:.0f} s" if stuck_s else "works",
@@ -39,7 +39,7 @@ def readiness(
     servers: Sequence[ServerState],
     lead: Lead | None = None,
     is_standing_by: bool = False,
-) -> list[Finding]:
+) -> list[PartState]:
     """Return what answering questions needs.
 
     A model that is away doesn't make the bot unready: questions are taken and held until its machine
@@ -53,20 +53,20 @@ def readiness(
         is_standing_by: Others have all there is to do, so that no session is needed.
     """
     return [
-        *([] if lead is None else [Finding("lead", lead.is_sure, _lead(lead))]),
-        Finding("discord", *_discord(is_online=is_online, is_standing_by=is_standing_by)),
-        Finding(
+        *([] if lead is None else [PartState("lead", lead.is_sure, _lead(lead))]),
+        PartState("discord", *_discord(is_online=is_online, is_standing_by=is_standing_by)),
+        PartState(
             "database",
             not is_store_failing,
             "can't be written; going on in memory" if is_store_failing else "writable",
         ),
-        Finding("model", True, _model(servers)),
+        PartState("model", True, _model(servers)),
     ]
 
 
-def standing_by() -> list[Finding]:
+def standing_by() -> list[PartState]:
     """Return what a process says that waits to take over, which is all that it is to do."""
-    return [Finding("lead", True, "another process answers; this one waits to take over")]
+    return [PartState("lead", True, "another process answers; this one waits to take over")]
 
 
 def _discord(*, is_online: bool, is_standing_by: bool) -> tuple[bool, str]:

@@ -32,7 +32,7 @@ _PRIVATE_DOMAINS: Final = (".internal", ".local", ".home.arpa")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class PartState:
     """How one part does.
 
     Attributes:
@@ -45,7 +45,7 @@ class Finding:
     says: str
 
 
-Look = Callable[[], Sequence[Finding]]
+Look = Callable[[], Sequence[PartState]]
 """Says how the parts do, without waiting for anything."""
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
@@ -287,11 +288,7 @@ class ReplyPipeline:
         total_chars = self._kept.total_chars
         if self._shown_thinking[0] == total_chars:
             return
-        limits = OutputPolicy(
-            max_chars=self._policy.max_thinking_chars,
-            max_emoji=self._policy.max_emoji,
-            allow_invites=self._policy.allow_invites,
-        )
+        limits = replace(self._policy, max_chars=self._policy.max_thinking_chars)
         out: list[str] = []
         for part in Sanitiser(limits, self._guard).steps(self._kept.text, ended=True):
             out.append(part)

@@ -29,6 +29,7 @@ from bot.storage import journal_sql
 from bot.storage.database import Database
 from bot.storage.schema import to_ms
 from bot.storage.tidying_sql import NOTICES, Bounds, stored_bytes, tidy
+from config.settings import StoreSettings
 
 _log = logging.getLogger(__name__)
 
@@ -173,7 +174,7 @@ class SqlJournal:
             bounds: How much may be stored; the settings' defaults when left out.
             is_shared: Other processes have open questions here, too: ``take_up`` says which are ours.
         """
-        tidying = Tidying(database, clock, retention_days, bounds or Bounds())
+        tidying = Tidying(database, clock, retention_days, bounds or Bounds.of(StoreSettings()))
         journal = cls(database, clock, tidying)
         try:
             await journal._load(*([false()] if is_shared else []))

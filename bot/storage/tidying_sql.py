@@ -18,7 +18,6 @@ from bot.storage.schema import (
     questions,
     summaries,
 )
-from config import defaults
 from config.settings import StoreSettings
 
 BATCH: Final = 500
@@ -49,10 +48,10 @@ class Bounds:
         reserve: What must stay free on the disk.
     """
 
-    total: int = defaults.MAX_STORED_MIB * MIB
-    guild: int = defaults.MAX_STORED_GUILD_MIB * MIB
-    person: int = defaults.MAX_STORED_PERSON_MIB * MIB
-    reserve: int = defaults.RESERVE_MIB * MIB
+    total: int
+    guild: int
+    person: int
+    reserve: int
 
     @classmethod
     def of(cls, settings: StoreSettings) -> Bounds:

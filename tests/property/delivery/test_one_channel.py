@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,7 +39,7 @@ class _Room:
             text = ""
             for word in range(int((ends_s - starts_s) * 12)):
                 text += f"word{word} "
-                delivery.show(text)
+                delivery.show(partial(str, text))
                 await clock.sleep(1 / 12)
             ended_s = clock.monotonic()
             await delivery.finish(text + "end", controls=DONE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from functools import partial
 
 from bot.core.domain import Stage, StageKind
 from bot.core.errors import (
@@ -20,7 +21,7 @@ async def test_first_words_go_out_at_once_without_any_timer() -> None:
     rig = DeliveryRig()
     async with rig.delivery() as delivery:
         await settle()
-        delivery.show("Hel")
+        delivery.show(lambda: "Hel")
         await settle()
         assert rig.sink.contents == ["Hel"]
         assert rig.sink.writes_at() == [1000.0]
@@ -32,7 +33,7 @@ async def test_four_seconds_of_text_take_three_requests() -> None:
         words = ""
         for number in range(120):
             words += f"word{number} "
-            delivery.show(words)
+            delivery.show(partial(str, words))
             await rig.clock.advance(4.0 / 120)
         await delivery.finish(words, controls=DONE)
     assert rig.sink.contents == [words.strip()]
@@ -46,7 +47,7 @@ async def test_reading_the_model_never_waits_for_discord() -> None:
     async with rig.delivery() as delivery:
         await settle()
         for number in range(1000):
-            delivery.show("word " * number)
+            delivery.show(partial(str, "word " * number))
         await settle()
         assert rig.sink.kinds() == ["typing", "send"]
 
@@ -56,7 +57,7 @@ async def test_finish_waits_for_a_request_under_way() -> None:
     release = asyncio.Event()
     rig.sink.before = release.wait
     async with rig.delivery() as delivery:
-        delivery.show("One")
+        delivery.show(lambda: "One")
         await settle()
         ending = asyncio.create_task(delivery.finish("One two."))
         await settle()
@@ -70,9 +71,9 @@ async def test_an_edit_that_would_change_nothing_is_not_made() -> None:
     rig = DeliveryRig()
     async with rig.delivery() as delivery:
         await settle()
-        delivery.show("All of it.")
+        delivery.show(lambda: "All of it.")
         await rig.clock.advance(10.0)
-        delivery.show("All of it. ")
+        delivery.show(lambda: "All of it. ")
         await rig.clock.advance(10.0)
         await delivery.finish("All of it.")
     assert rig.sink.kinds() == ["typing", "send"]
@@ -81,7 +82,7 @@ async def test_an_edit_that_would_change_nothing_is_not_made() -> None:
 async def test_the_stop_button_gives_way_to_those_of_a_finished_answer() -> None:
     rig = DeliveryRig()
     async with rig.delivery(live_controls=STOP) as delivery:
-        delivery.show("Text.")
+        delivery.show(lambda: "Text.")
         await settle()
         (message,) = rig.sink.messages.values()
         assert message.controls == STOP
@@ -94,7 +95,7 @@ async def test_a_long_answer_grows_over_messages_and_only_the_last_keeps_buttons
     text = "\n\n".join(f"Paragraph {number}. " + "word " * 150 for number in range(7))
     async with rig.delivery(live_controls=STOP) as delivery:
         for end in range(200, len(text), 200):
-            delivery.show(text[:end])
+            delivery.show(partial(str, text[:end]))
             await rig.clock.advance(0.5)
         await rig.wait(delivery.finish(text, controls=DONE))
     messages = list(rig.sink.messages.values())
@@ -110,7 +111,7 @@ async def test_an_answer_of_too_many_messages_ends_in_a_file() -> None:
     rig = DeliveryRig(DeliverySettings(max_messages=3))
     text = "word " * 2000
     async with rig.delivery() as delivery:
-        delivery.show(text[:5000])
+        delivery.show(partial(str, text[:5000]))
         await rig.clock.advance(30.0)
         await delivery.finish(text, remarks=("Cut.",))
     assert len(delivery.message_ids) == len(rig.sink.messages) == 3
@@ -159,7 +160,7 @@ async def test_no_stage_line_when_the_first_word_is_quick() -> None:
     async with rig.delivery() as delivery:
         delivery.stage(LOADING)
         await rig.clock.advance(1.9)
-        delivery.show("Hello.")
+        delivery.show(lambda: "Hello.")
         await rig.clock.advance(5.0)
     assert rig.sink.kinds() == ["typing", "send"]
     assert rig.sink.contents == ["Hello."]
@@ -171,7 +172,7 @@ async def test_the_answer_takes_the_stage_lines_place() -> None:
         delivery.stage(LOADING)
         await rig.clock.advance(2.1)
         assert rig.sink.contents[0].startswith("-# ⏳ Loading the model…")
-        delivery.show("Hello.")
+        delivery.show(lambda: "Hello.")
         await settle()
         assert rig.sink.contents == ["Hello."]
         await delivery.finish("Hello.")
@@ -197,7 +198,7 @@ async def test_typing_goes_on_while_working_and_ends_with_the_first_words() -> N
         await rig.clock.advance(30.0)
         typed = [call.at_s for call in rig.sink.calls if call.kind == "typing"]
         assert [round(at_s - 1000, 1) for at_s in typed] == [0.0, 8.5, 17.0, 25.5]
-        delivery.show("Done.")
+        delivery.show(lambda: "Done.")
         await rig.clock.advance(30.0)
         assert rig.sink.kinds().count("typing") == 4
 

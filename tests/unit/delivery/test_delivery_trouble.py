@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -28,11 +29,11 @@ async def test_losing_the_reader_is_told_at_once(error: TargetGoneError) -> None
     rig = DeliveryRig()
     async with rig.delivery() as delivery:
         await settle()
-        delivery.show("Hello.")
+        delivery.show(lambda: "Hello.")
         await settle()
         rig.sink.failures.append(error)
         await rig.clock.advance(2.0)
-        delivery.show("Hello. More.")
+        delivery.show(lambda: "Hello. More.")
         await settle()
         assert delivery.gone.is_set()
         with pytest.raises(type(error)):
@@ -44,7 +45,7 @@ async def test_a_message_that_takes_no_more_edits_is_replaced() -> None:
     rig = DeliveryRig()
     async with rig.delivery() as delivery:
         await settle()
-        delivery.show("Hello.")
+        delivery.show(lambda: "Hello.")
         await settle()
         rig.sink.failures.append(EditExhaustedError())
         await delivery.finish("Hello. The end.")
@@ -80,7 +81,7 @@ async def test_a_message_is_no_longer_noted_as_posted_when_it_is_taken_away_to_b
     rig.sink.before = look
     async with rig.delivery(on_posted=note) as delivery:
         await settle()
-        delivery.show("Hello.")
+        delivery.show(lambda: "Hello.")
         await settle()
         rig.sink.failures.append(EditExhaustedError())
         await delivery.finish("Hello. The end.")
@@ -98,7 +99,7 @@ async def test_a_message_that_is_being_posted_when_its_answer_ends_is_taken_back
     async with rig.delivery() as delivery:
         await settle()
         if not is_final:
-            delivery.show("Hello.")
+            delivery.show(lambda: "Hello.")
         await settle()
         finishing = asyncio.create_task(delivery.finish("Hello. The end."))
         await settle()
@@ -124,7 +125,7 @@ async def test_a_refused_message_makes_room_for_the_sentence_that_says_so(number
     rig = DeliveryRig()
     words = "word " * 700
     async with rig.delivery(live_controls=STOP) as delivery:
-        delivery.show(words)
+        delivery.show(partial(str, words))
         await rig.clock.advance(10.0)
         assert len(rig.sink.messages) == 2
         rig.sink.failures.extend([None] * number + [DeliveryRejectedError(200000)])
@@ -139,10 +140,10 @@ async def test_a_refused_message_makes_room_for_the_sentence_that_says_so(number
 async def test_who_may_not_write_any_more_may_still_take_back() -> None:
     rig = DeliveryRig()
     async with rig.delivery() as delivery:
-        delivery.show("Hello.")
+        delivery.show(lambda: "Hello.")
         await settle()
         rig.sink.failures.append(DeliveryForbiddenError(50013))
-        delivery.show("Hello again.")
+        delivery.show(lambda: "Hello again.")
         await rig.clock.advance(5.0)
         assert delivery.gone.is_set()
         assert await delivery.abort()
@@ -153,9 +154,9 @@ async def test_refused_interim_text_ends_interim_edits_only() -> None:
     rig = DeliveryRig()
     async with rig.delivery() as delivery:
         rig.sink.failures.append(DeliveryRejectedError(200000))
-        delivery.show("Bad start")
+        delivery.show(lambda: "Bad start")
         await rig.clock.advance(5.0)
-        delivery.show("Bad start goes on.")
+        delivery.show(lambda: "Bad start goes on.")
         await rig.clock.advance(5.0)
         assert rig.sink.kinds().count("send") == 1
         await delivery.finish("Harmless.")
@@ -196,7 +197,7 @@ async def test_a_failure_is_said_instead_of_an_answer() -> None:
 async def test_a_failure_stands_below_what_was_shown_already() -> None:
     rig = DeliveryRig()
     async with rig.delivery() as delivery:
-        delivery.show("Half an ans")
+        delivery.show(lambda: "Half an ans")
         await settle()
         await delivery.fail("The model went away.")
     assert rig.sink.contents == ["Half an ans\n-# The model went away."]
@@ -205,7 +206,7 @@ async def test_a_failure_stands_below_what_was_shown_already() -> None:
 async def test_abort_takes_everything_back() -> None:
     rig = DeliveryRig()
     async with rig.delivery() as delivery:
-        delivery.show("word " * 900)
+        delivery.show(lambda: "word " * 900)
         await rig.clock.advance(10.0)
         assert len(rig.sink.messages) == 3
         await delivery.abort()
@@ -217,9 +218,9 @@ async def test_leaving_without_an_end_stops_all_requests() -> None:
     rig = DeliveryRig()
     async with rig.delivery() as delivery:
         await settle()
-        delivery.show("Hello.")
+        delivery.show(lambda: "Hello.")
         await settle()
-    delivery.show("Hello again.")
+    delivery.show(lambda: "Hello again.")
     await rig.clock.advance(60.0)
     assert rig.sink.kinds() == ["typing", "send"]
     assert rig.pacer.is_idle(rig.clock.monotonic())
@@ -238,7 +239,7 @@ async def test_messages_of_a_previous_run_are_edited_and_spare_ones_deleted() ->
 async def test_a_crash_after_posting_makes_no_second_message() -> None:
     rig = DeliveryRig()
     async with rig.delivery() as delivery:
-        delivery.show("Half")
+        delivery.show(lambda: "Half")
         await settle()
     async with rig.delivery() as again:
         await again.deliver(("Whole.",))
@@ -276,7 +277,7 @@ async def test_stale_messages_of_a_previous_run_go_as_soon_as_there_is_text() ->
     rig = DeliveryRig()
     posted = [rig.sink.adopt(100 + number, "old") for number in range(3)]
     async with rig.delivery(posted=posted) as delivery:
-        delivery.show("New words.")
+        delivery.show(lambda: "New words.")
         await rig.clock.advance(10.0)
         assert rig.sink.contents == ["New words."]
         assert delivery.message_ids == (MessageId(100),)
@@ -332,7 +333,7 @@ async def test_the_final_text_is_delivered_when_an_interim_edit_failed_unexpecte
 
     rig.sink.before = fail
     async with rig.delivery() as delivery:
-        delivery.show("Hello.")
+        delivery.show(lambda: "Hello.")
         await settle()
         rig.sink.before = None
         await delivery.finish("Hello. The end.")
@@ -379,14 +380,14 @@ async def test_a_long_answer_whose_file_is_never_taken_comes_whole_as_messages()
 async def test_a_message_that_somebody_deleted_is_not_deleted_again(is_told: bool) -> None:
     rig = DeliveryRig()
     async with rig.delivery() as delivery:
-        delivery.show("word " * 900)
+        delivery.show(lambda: "word " * 900)
         await rig.clock.advance(10.0)
         first, *others = delivery.message_ids
         if is_told:
             delivery.lost(first)
         else:
             rig.sink.failures.append(TargetGoneError())
-            delivery.show("other words " + "word " * 900)
+            delivery.show(partial(str, "other words " + "word " * 900))
             await rig.clock.advance(10.0)
         await delivery.abort()
     deleted = [call.message_id for call in rig.sink.calls if call.kind == "delete"]
@@ -398,14 +399,14 @@ async def _interim_edits(trouble: str) -> int:
     rig = DeliveryRig()
     async with rig.delivery() as delivery:
         await settle()
-        delivery.show("Hello.")
+        delivery.show(lambda: "Hello.")
         await settle()
         if trouble == "failure":
             rig.sink.failures.append(DeliveryUnavailableError())
         elif trouble == "slow":
             rig.sink.before = lambda: _slow_once(rig)
         for step in range(200):
-            delivery.show("Hello." + " More." * (step + 1))
+            delivery.show(partial(str, "Hello." + " More." * (step + 1)))
             await rig.clock.advance(0.1)
     return rig.sink.kinds().count("edit")
 

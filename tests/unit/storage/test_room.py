@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from bot.storage.engine import FREE_PAGES, build_engine, parse_location
 from bot.storage.journal import EVERY_BYTES, LEAST_BYTES, SqlJournal
 from bot.storage.migrate import upgrade
 from bot.storage.tidying_sql import MIB, Bounds, stored_bytes
+from config.settings import StoreSettings
 from tests.support.clock import FakeClock
 from tests.unit.storage.questions import question
 from tests.unit.storage.recovery import drain
@@ -48,7 +50,7 @@ async def test_what_is_too_old_gives_its_room_back_to_the_disk(
 async def test_a_disk_short_of_room_is_said_once_and_old_questions_make_room(
     path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    endless = Bounds(reserve=2**62)
+    endless = replace(Bounds.of(StoreSettings()), reserve=2**62)
     async with open_database(path, clock) as database:
         journal = await SqlJournal.open(database, clock, 30, endless)
         await _fill(journal, 800)

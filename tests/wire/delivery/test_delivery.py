@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bot.core.domain import MessageId
 from bot.delivery.delivery import Delivery
 from bot.delivery.pacing import ChannelPacer
@@ -28,7 +30,7 @@ async def test_a_long_streamed_answer_arrives_whole_quiet_and_in_order() -> None
         asked = await here.ada.say(here.channel, "hello")
         async with _delivery(here, asked.id) as delivery:
             for end in range(50, len(text), 50):
-                delivery.show(text[:end])
+                delivery.show(partial(str, text[:end]))
                 await here.clock.sleep(0.1)
             await here.sandbox.wait_until(here.bot_messages)
             await delivery.finish(text, controls=DONE, remarks=("Left out 2 messages.",))
@@ -50,7 +52,7 @@ async def test_a_crash_between_two_lives_leaves_one_answer() -> None:
     async with discord_rig() as here:
         asked = await here.ada.say(here.channel, "hello")
         async with _delivery(here, asked.id) as delivery:
-            delivery.show("Half of")
+            delivery.show(lambda: "Half of")
             await here.sandbox.wait_until(here.bot_messages)
         async with _delivery(here, asked.id) as again:
             await again.deliver(("The whole.",), controls=DONE)
@@ -64,10 +66,10 @@ async def test_a_deleted_answer_ends_the_work() -> None:
     async with discord_rig() as here:
         asked = await here.ada.say(here.channel, "hello")
         async with _delivery(here, asked.id) as delivery:
-            delivery.show("Some words.")
+            delivery.show(lambda: "Some words.")
             (message,) = await here.sandbox.wait_until(here.bot_messages)
             await here.sandbox.owner.delete(message)
             await here.clock.sleep(2.0)
-            delivery.show("Some words. Some more.")
+            delivery.show(lambda: "Some words. Some more.")
             await delivery.gone.wait()
         assert here.bot_messages() == []

@@ -10,7 +10,7 @@ import pytest
 from bot.core.domain import Origin
 from bot.core.errors import DependencyError
 from bot.ops.metrics import Metrics
-from bot.ops.status_server import Finding, Look, StatusServer
+from bot.ops.status_server import Look, PartState, StatusServer
 
 
 async def get(server: StatusServer, path: str, **headers: str) -> tuple[int, str]:
@@ -43,17 +43,17 @@ async def test_figures_are_served() -> None:
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 async def test_each_part_is_told_and_one_that_fails_is_enough(path: str) -> None:
-    found = [Finding("database", True, "writable")]
+    found = [PartState("database", True, "writable")]
     async with serving(health=lambda: found, readiness=lambda: found) as server:
         assert await get(server, path) == (200, "ok\ndatabase: writable\n")
-        found.append(Finding("discord", False, "no session with Discord yet"))
+        found.append(PartState("discord", False, "no session with Discord yet"))
         status, text = await get(server, path)
         assert status == 503
         assert text == "failing\ndatabase: writable\ndiscord: no session with Discord yet\n"
 
 
 async def test_the_state_comes_as_json_on_request() -> None:
-    found = [Finding("database", False, "can't be written")]
+    found = [PartState("database", False, "can't be written")]
     async with serving(readiness=lambda: found) as server:
         status, text = await get(server, "/readyz", Accept="application/json")
         assert status == 503

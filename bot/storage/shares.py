@@ -164,8 +164,11 @@ class ShareSession(HoldingSession):
     def return_(
         self, member: int, shards: Iterable[int], slots: Iterable[int], *, is_ready: bool
     ) -> bool:
-        """Take again what a lost session held; return whether all of it is there."""
-        wanted = [(_MEMBER, member), *((_SHARD, n) for n in shards), *((_SLOT, n) for n in slots)]
+        """Take again what a lost session held; return whether all of it is there.
+
+        Not a shard that was noted as left before the session broke: another may have it by now.
+        """
+        wanted = [(_MEMBER, member), *((_SLOT, n) for n in slots)]
         if is_ready:
             wanted.append((_READY, member))
 
@@ -173,7 +176,8 @@ class ShareSession(HoldingSession):
             if not connection.execute(_TRY_HOLD).scalar() or not _is_member(connection, member):
                 return False
             _write(connection, _member_key(member), 1)
-            return all(_lock(connection, *each) for each in wanted)
+            still = [(_SHARD, n) for n in shards if _has(connection, n, member)]
+            return all(_lock(connection, *each) for each in (*wanted, *still))
 
         return self.run(take)
 
@@ -230,7 +234,7 @@ class ShareSession(HoldingSession):
 
     def note_left(self, shard: int, member: int) -> None:
         """Say that nothing is done for a shard any more, before it is free."""
-        self.run(lambda connection: _note(connection, shard, member, is_left=True))
+        self.run(lambda connection: _leave(connection, shard, member))
 
     def free_shard(self, shard: int) -> None:
         """Let another member take a shard."""
@@ -241,7 +245,7 @@ class ShareSession(HoldingSession):
 
         def leave(connection: Connection) -> None:
             for shard in shards:
-                _note(connection, shard, member, is_left=True)
+                _leave(connection, shard, member)
             for key in (_member_key(member), _line_key(member)):
                 connection.execute(_DELETE, {"key": key})
 
@@ -336,6 +340,17 @@ def _unended(connection: Connection, shard: int, member: int) -> int | None:
     if not isinstance(noted, Mapping) or noted.get("left") or noted["member"] == member:
         return None
     return int(noted["member"])
+
+
+def _has(connection: Connection, shard: int, member: int) -> bool:
+    """Return whether a member is the last to hold a shard, and hasn't given it up."""
+    return bool(_read(connection, _shard_key(shard)) == {"member": member, "left": False})
+
+
+def _leave(connection: Connection, shard: int, member: int) -> None:
+    """Note a shard as left, unless that was noted before: it may be another's by now."""
+    if _has(connection, shard, member):
+        _note(connection, shard, member, is_left=True)
 
 
 def _look(connection: Connection) -> Sight:

@@ -31,12 +31,40 @@ from bot.storage.shares import ShareSession, check_member
 from config.settings import LiveSettings, Settings
 from tests.postgres.server import PostgresServer
 from tests.support.clock import FakeClock, settle
+from tests.support.links import Loses, proxy
 from tests.unit.storage.questions import question
 
 Connect = Callable[[], ShareSession]
 WHEN = datetime(2025, 6, 1, tzinfo=UTC)
 GUILD = GuildId(7)
 SOMEBODY = UserId(5)
+
+
+class LostReply:
+    """A commit of which its writer never hears, since the connection breaks behind it; once.
+
+    Attributes:
+        about: The transaction has these bytes in it; empty for none.
+        is_lost: That has happened.
+    """
+
+    about = b""
+    is_lost = False
+
+    def connected(self) -> Loses:
+        """Begin one connection."""
+        is_about = False
+
+        def loses(sent: bytes) -> bool:
+            nonlocal is_about
+            is_about = is_about or bool(self.about and self.about in sent)
+            if not sent.endswith(b"COMMIT\0"):
+                return False
+            was_about, is_about = is_about, False
+            is_last, self.is_lost = was_about and not self.is_lost, was_about or self.is_lost
+            return is_last
+
+        return loses
 
 
 @pytest.fixture
@@ -77,6 +105,22 @@ def test_a_shard_is_one_members_until_it_gives_it_up_or_ends(connect: Connect) -
     assert one.take_shard(3, 1, only_left=True) is None
     while (was_left := one.take_shard(3, 1)) is None:
         pass  # until it doesn't come back any more
+    assert was_left is False
+
+
+def test_a_shard_that_is_left_twice_is_its_new_holders_all_the_same(connect: Connect) -> None:
+    """Whoever never heard that it was noted says so again, in a new session."""
+    one, two, three = connect(), connect(), connect()
+    for number, session in enumerate((one, two, three), 1):
+        session.join(number)
+    assert one.take_shard(0, 1) is True
+    one.note_left(0, 1)
+    one.free_shard(0)
+    assert two.take_shard(0, 2) is True
+    one.note_left(0, 1)
+    two.close()
+    while (was_left := three.take_shard(0, 3)) is None:
+        pass  # until the second one doesn't come back any more
     assert was_left is False
 
 
@@ -217,6 +261,34 @@ async def test_a_member_whose_session_is_lost_while_it_leaves_a_shard_keeps_its_
             await _until(lambda: bool(served[one]))
         await _until(lambda: _sizes(dict(enumerate(served.values()))) == [2, 2])
         assert served[one] == {0, 1}
+        assert not any(task.done() for task in working)
+
+
+@pytest.mark.timeout(90)
+async def test_a_member_that_never_hears_that_a_shard_is_left_keeps_the_rest(
+    server: PostgresServer, location: str
+) -> None:
+    clock = SystemClock()
+    lost = LostReply()
+    async with proxy(server.port, loses=lost.connected) as port, AsyncExitStack() as stack:
+        one = Membership.over(location.replace(f":{server.port}/", f":{port}/"), clock)
+        two = Membership.over(location, clock)
+        served: dict[Membership, frozenset[int]] = {one: frozenset(), two: frozenset()}
+
+        async def serve(membership: Membership) -> None:
+            async for shards in membership.held(await membership.agree(4)):
+                served[membership] = shards
+
+        working = []
+        for membership in (one, two):
+            assert await membership.take()
+            task = asyncio.create_task(membership.hold(serve(membership)))
+            stack.push_async_callback(end_tasks, task)
+            working.append(task)
+            await _until(lambda: bool(served[one]))
+            lost.about = b'"left": true'
+        await _until(lambda: lost.is_lost and len(served[two]) > 0)
+        await _until(lambda: served == {one: {0, 1}, two: {2, 3}})
         assert not any(task.done() for task in working)
 
 

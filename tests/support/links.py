@@ -1,4 +1,4 @@
-"""A way between two programs that is slow, loses packets, or is encrypted: a proxy over TCP."""
+"""A way between two programs that is slow, loses packets, breaks, or is encrypted: a proxy over TCP."""
 
 from __future__ import annotations
 
@@ -21,9 +21,18 @@ Delay = Callable[[int], float]
 """Returns by how many seconds the next chunk from the client, of so many bytes, comes late."""
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, slow: Delay) -> None:
+Loses = Callable[[bytes], bool]
+"""Told of what the client sends; returns whether the connection breaks before the reply to it."""
+
+
+async def _copy(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    slow: Delay = lambda _: 0.0,
+    passes: Callable[[bytes], bool] = lambda _: True,
+) -> None:
     try:
-        while chunk := await reader.read(65_536):
+        while (chunk := await reader.read(65_536)) and passes(chunk):
             if late_s := slow(len(chunk)):
                 await asyncio.sleep(late_s)
             writer.write(chunk)
@@ -34,6 +43,18 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, slow
         writer.close()
 
 
+def _until_lost(loses: Loses) -> tuple[Callable[[bytes], bool], Callable[[bytes], bool]]:
+    """Return what passes to the server, which is all, and what passes back."""
+    is_lost = False
+
+    def there(sent: bytes) -> bool:
+        nonlocal is_lost
+        is_lost = is_lost or loses(sent)
+        return True
+
+    return there, lambda _: not is_lost
+
+
 @contextlib.asynccontextmanager
 async def proxy(
     port: int,
@@ -41,6 +62,7 @@ async def proxy(
     host: str = "127.0.0.1",
     at: int = 0,
     delay: Delay = lambda _: 0.0,
+    loses: Callable[[], Loses] = lambda: lambda _: False,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncGenerator[int, None]:
     """Pass on what comes at a port of its own to another port; gives its own port.
@@ -50,6 +72,7 @@ async def proxy(
         host: Where it listens.
         at: Its own port; 0 for a free one.
         delay: Holds back what the client sends.
+        loses: Called for each connection.
         tls: Speaks TLS with the client.
     """
     tasks: set[asyncio.Task[None]] = set()
@@ -63,7 +86,8 @@ async def proxy(
             writer.close()
             return
         writers.add(back)
-        await asyncio.gather(_copy(reader, back, delay), _copy(there, writer, lambda _: 0.0))
+        out, home = _until_lost(loses())
+        await asyncio.gather(_copy(reader, back, delay, out), _copy(there, writer, passes=home))
 
     def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(connect(reader, writer))

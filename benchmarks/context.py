@@ -226,6 +226,11 @@ class Talk:
         """Return what was counted."""
         return {each: self.counts[each] for each in message_ids if each in self.counts}
 
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Return its channel, where something was summed up."""
+        return (self.place.channel_id,) if self.summaries else ()
+
     async def of(self, channel_id: int, asker_id: int) -> list[Summary]:
         """Return what was summed up."""
         del channel_id, asker_id

@@ -320,6 +320,8 @@ class ChatCog(commands.Cog):
         """Answer a question again when its author changed it, or a message that now asks."""
         incoming = _convert.message(payload.message)
         self._services.source.edited(incoming)
+        if incoming.author.id == self._me:
+            return
         self._proxies.edited(incoming, self._me)
         if payload.data.get("edited_timestamp") is None:
             return
@@ -327,8 +329,6 @@ class ChatCog(commands.Cog):
         await self._services.summary_store.forget(
             channel_id=incoming.place.channel_id, message_ids=[incoming.id]
         )
-        if incoming.author.id == self._me:
-            return
         self._loose.gone(incoming.id)
         async with self._in_turn(incoming):
             has_asked = await self._edited(incoming)

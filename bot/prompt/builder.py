@@ -778,8 +778,9 @@ class ContextBuilder:
         else:
             talk = await self._reader.only(question)
         summaries: list[Summary] = []
-        if chat.summaries == "auto":
-            summaries = await self._summaries.of(question.place.channel_id, question.asker.id)
+        channel_id = question.place.channel_id
+        if chat.summaries == "auto" and channel_id in self._summaries.channels:
+            summaries = await self._summaries.of(channel_id, question.asker.id)
         draft = Draft(
             talk,
             room,

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -238,6 +238,11 @@ class SummaryIndex(Protocol):
     @property
     def moment(self) -> int:
         """Tells what was forgotten since."""
+        ...
+
+    @property
+    def channels(self) -> Collection[int]:
+        """Those that have summaries."""
         ...
 
     async def of(self, channel_id: int, asker_id: int) -> list[Summary]:

@@ -80,7 +80,8 @@ class SummaryStore:
         self._is_withheld = is_withheld
         self._clock = clock
         self._retention = timedelta(days=retention_days)
-        self._newest: dict[int, int] = {}
+        self.channels: dict[int, int] = {}
+        """Those that have summaries, each with the newest message of them."""
         self._numbers = count(1)
         self._gone: Recent[int, _Gone] = Recent(_REMEMBERED)
         self._unsaved: list[_Gone] = []
@@ -111,8 +112,6 @@ class SummaryStore:
 
     async def of(self, channel_id: int, asker_id: int) -> list[Summary]:
         """Return the summaries of a channel that somebody's question may read, oldest first."""
-        if channel_id not in self._newest:
-            return []
         try:
             found = await self._database.read(lambda c: _load(c, channel_id))
         except StoreError:
@@ -183,14 +182,14 @@ class SummaryStore:
             self._unsaved.append(gone)
 
     def _may_hold(self, channel_id: int, ids: frozenset[int] | None) -> bool:
-        if ids is not None and not ids.isdisjoint(self._newest):
+        if ids is not None and not ids.isdisjoint(self.channels):
             return True
-        newest = self._newest.get(channel_id)
+        newest = self.channels.get(channel_id)
         return newest is not None and (ids is None or min(ids, default=newest + 1) <= newest)
 
     def _note(self, summary: Summary) -> None:
         newest = summary.covers[-1][0]
-        self._newest[summary.channel_id] = max(newest, self._newest.get(summary.channel_id, 0))
+        self.channels[summary.channel_id] = max(newest, self.channels.get(summary.channel_id, 0))
 
     async def _write_back(self) -> None:
         waiting = list(self._unsaved)

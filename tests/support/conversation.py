@@ -61,6 +61,7 @@ class NothingKept:
     """A journal, and summaries, with nothing in them."""
 
     moment = 0
+    channels = ()
 
     async def entry_of_message(self, _: MessageId) -> JournalEntry | None:
         return None
@@ -76,7 +77,7 @@ class NothingKept:
         return {}
 
     async def of(self, _channel_id: int, _asker_id: int) -> list[Summary]:
-        return []
+        raise AssertionError("a channel that has none is asked")
 
 
 class FakeSources:

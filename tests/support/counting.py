@@ -87,6 +87,10 @@ class CountedTalk:
 
     moment = 0
 
+    @property
+    def channels(self) -> set[int]:
+        return {each.channel_id for each in self.summaries}
+
     async def of(self, channel_id: int, _: int) -> list[Summary]:
         return [each for each in self.summaries if each.channel_id == channel_id]
 

@@ -145,8 +145,12 @@ class ChatCog(commands.Cog):
             await self._copied(incoming)
         elif not incoming.author.is_bot:
             await self._arrived(incoming, message.channel)
-        if self.bot.serves(incoming.place.guild_id):  # otherwise whoever does finds it
-            await self._backfill.arrived(incoming.place.channel_id, incoming.id)
+        if not self.bot.serves(incoming.place.guild_id):
+            return  # whoever does finds it
+        if self._backfill.is_caught_up:
+            await self._services.journal.seen(incoming.place.channel_id, incoming.id)
+        else:
+            self._backfill.keep_back(incoming.place.channel_id, incoming.id)
 
     def _is_webhooks(self, incoming: IncomingMessage) -> bool:
         return incoming.webhook_id is not None and incoming.author.id != self._me

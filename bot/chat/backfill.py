@@ -197,7 +197,9 @@ class Backfill:
         self._oldest = oldest
         self._marks: tuple[str, ...] = (ALIVE,)
         self._alive_at = self._last_alive()
-        self._first_live: dict[ChannelId, MessageId] | None = {}
+        self.is_caught_up = False
+        """No scan is due."""
+        self._first_live: dict[ChannelId, MessageId] = {}
         self._newest_live: dict[ChannelId, MessageId] = {}
         self._sessions = 0
         self._is_given_up = False
@@ -214,11 +216,6 @@ class Backfill:
         now = self._clock.now()
         noted = min(filter(None, noted_of), default=alive_at(self._state.get(ALIVE)))
         return noted if noted is None or noted <= now else now - self._oldest
-
-    @property
-    def is_caught_up(self) -> bool:
-        """True while no scan is due."""
-        return self._first_live is None
 
     async def note_alive(self) -> None:
         """Remember that messages are being received, for the next start's look at what it missed.
@@ -278,24 +275,19 @@ class Backfill:
         alive = self._last_alive()
         if self.is_caught_up:
             self._alive_at = alive
-        self._first_live = {}
-        self._newest_live = {}
+        self._first_live, self._newest_live = {}, {}
+        self.is_caught_up = False
         self._sessions += 1
         if alive is None:
             await self.note_alive()
 
     def server_returned(self) -> None:
         """Note a server of which nothing was told for a while: a scan is due, and until then no mark moves."""
-        if self.is_caught_up:
-            self._first_live = {}
-            self._newest_live = {}
+        self.is_caught_up = False
         self._sessions += 1
 
-    async def arrived(self, channel_id: ChannelId, message_id: MessageId) -> None:
-        """Note a message that was received and handled; kept back while a scan is due."""
-        if self._first_live is None:
-            await self._journal.seen(channel_id, message_id)
-            return
+    def keep_back(self, channel_id: ChannelId, message_id: MessageId) -> None:
+        """Note a message that was received and handled while a scan is due: the mark moves after that."""
         first = self._first_live.get(channel_id, message_id)
         self._first_live[channel_id] = min(first, message_id)
         newest = self._newest_live.get(channel_id, message_id)
@@ -329,8 +321,8 @@ class Backfill:
                 await self._begun.forget()
             is_whole = not (self._is_given_up or self._has_failed)
             if is_whole and session == self._sessions:
-                newest, self._newest_live = self._newest_live, {}
-                self._first_live = None
+                newest, self._first_live, self._newest_live = self._newest_live, {}, {}
+                self.is_caught_up = True
                 for channel_id, message_id in newest.items():
                     await self._journal.seen(channel_id, message_id)
                 await self.note_alive()
@@ -480,5 +472,5 @@ class Backfill:
 
     def _came_live(self, message: IncomingMessage) -> bool:
         """Return whether the session itself brought this message, and so all later ones."""
-        first = (self._first_live or {}).get(message.place.channel_id)
+        first = self._first_live.get(message.place.channel_id)
         return first is not None and message.id >= first

@@ -128,7 +128,10 @@ class BackfillHarness:
 
     async def receive(self, message_id: MessageId) -> None:
         """Let the gateway bring a message."""
-        await self.backfill.arrived(HOME.channel_id, message_id)
+        if self.backfill.is_caught_up:
+            await self.journal.seen(HOME.channel_id, message_id)
+        else:
+            self.backfill.keep_back(HOME.channel_id, message_id)
 
     async def session_began(self) -> None:
         """Lose the session, having received messages up to now."""

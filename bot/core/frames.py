@@ -55,14 +55,14 @@ def note(words: str) -> str:
 
 
 def header(name: str | None, stamp: str) -> str:
-    """Return what a message begins with; empty when there is nothing to say.
+    """Return what a message begins with that says something of its writer.
 
     Args:
         name: The writer's name, one line, where it is to be shown.
         stamp: When it was sent; empty where that isn't shown.
     """
     words = ", ".join(part for part in (stamp, f"from {name}" if name else "") if part)
-    return f"{note(words)} " if words else ""
+    return f"{note(words)} "
 
 
 def opening(label: str) -> str:

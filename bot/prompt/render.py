@@ -263,7 +263,7 @@ class Style:
             quoted: Name and text of a message it refers to that isn't nearby.
         """
         if message.is_withheld:
-            return Rendered(frames.header(name, self._stamp(message)) + frames.WITHHELD)
+            return Rendered(self._head(message, name) + frames.WITHHELD)
         pieces = [_Piece(self._words(message, message.text)), *self._attached(message)]
         pieces += [
             _file_piece(a, self.files[a.id]) for a in message.attachments if a.id in self.files
@@ -276,7 +276,7 @@ class Style:
         if quoted is not None:
             text, _ = fit(quoted[1], max(32, self.most_tokens // 4))
             body = frames.quote(quoted[0], text) + body
-        body = frames.header(name, self._stamp(message)) + body
+        body = self._head(message, name) + body
         images = tuple(
             self.files[a.id].image
             for a in message.attachments
@@ -310,11 +310,13 @@ class Style:
         ]
         return [*(piece for piece in pieces if piece.text.strip()), *stickers]
 
-    def _stamp(self, message: IncomingMessage) -> str:
-        sent = message.created_at
-        if self.persona.shows_time:
-            return sent.strftime("%A %Y-%m-%d %H:%M UTC")
-        return sent.strftime("%A %Y-%m-%d") if self.persona.shows_date else ""
+    def _head(self, message: IncomingMessage, name: str | None) -> str:
+        """Return who wrote a message, and when, as far as either is to be shown."""
+        persona = self.persona
+        form = "%A %Y-%m-%d %H:%M UTC" if persona.shows_time else "%A %Y-%m-%d"
+        is_stamped = persona.shows_time or persona.shows_date
+        stamp = message.created_at.strftime(form) if is_stamped else ""
+        return frames.header(name, stamp) if name or stamp else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import discord
@@ -429,14 +431,10 @@ class Requests:
             made = state.create_message(channel=channel, data=form)  # type: ignore[arg-type]
             return message(made)
 
-        try:
-            return read_message(read, data)
-        except UNREADABLE:
-            _log.info("a message in channel %d can't be read and is skipped", place.channel_id)
-        try:
-            return _unread(place, MessageId(int(data["id"])))
-        except UNREADABLE:
-            return None
+        for way in (read, partial(read_message, read), partial(_unread, place)):
+            with suppress(*UNREADABLE):
+                return way(data)
+        return None
 
     async def fetch_starter(self, place: Place) -> IncomingMessage | None:
         """Return a thread's first message: it has the thread's own id."""
@@ -461,8 +459,10 @@ class Requests:
         return client.get_partial_messageable(place.channel_id, guild_id=place.guild_id, type=kind)
 
 
-def _unread(place: Place, message_id: MessageId) -> IncomingMessage:
+def _unread(place: Place, data: Any) -> IncomingMessage:  # noqa: ANN401 - as parsed
     """Return what stands for a message that can't be read: nobody's, and without words."""
+    _log.info("a message in channel %d can't be read and is skipped", place.channel_id)
+    message_id = MessageId(int(data["id"]))
     nobody = Person(UserId(0), "", is_bot=True)
     moment = discord.utils.snowflake_time(message_id)
     return IncomingMessage(message_id, place, nobody, "", moment, is_ordinary=False)

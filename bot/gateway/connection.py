@@ -59,6 +59,7 @@ if TYPE_CHECKING:  # most processes are alone, and don't load these
 _log = logging.getLogger(__name__)
 
 
+_Parser = Callable[[Any], None]
 CONNECT_TIMEOUT_S = 60.0
 """Seconds from opening the socket to the log-in being sent; discord.py's own figure."""
 STRAY_FAILURES = 3
@@ -312,10 +313,12 @@ class GatewayClient(ClawbotClient):
             return _is_read(lambda: discord.Message(state=state, channel=channel, data=data))
 
         for event in ("MESSAGE_CREATE", "MESSAGE_UPDATE"):
-            parsers[event] = partial(read_message, parsers[event])
+            parsers[event] = partial(_parse, parsers[event], read_message)
         if self._settings.shards != 1:
             parsers["READY"] = partial(self._begin_session, parsers["READY"])
-        parsers["GUILD_CREATE"] = partial(read_guild, parsers["GUILD_CREATE"], is_guild)
+        parsers["GUILD_CREATE"] = partial(
+            _parse, parsers["GUILD_CREATE"], partial(read_guild, is_guild)
+        )
         parsers["INTERACTION_CREATE"] = partial(
             read_interaction, parsers["INTERACTION_CREATE"], is_message
         )
@@ -754,3 +757,9 @@ def _is_read(read: Callable[[], object]) -> bool:
     except UNREADABLE:
         return False
     return True
+
+
+def _parse(parse: _Parser, otherwise: Callable[[_Parser, Any], None], data: Any) -> None:  # noqa: ANN401 - as parsed
+    """Have data read in another way where discord.py's own fails."""
+    if not _is_read(lambda: parse(data)):
+        otherwise(parse, data)

@@ -49,25 +49,20 @@ _USED: Final = _LEAST | {
 
 
 def read_guild(
-    read: Callable[[Any], _T],
     is_readable: Callable[[Any], bool],
+    read: Callable[[Any], _T],
     data: Any,  # noqa: ANN401 - as parsed
 ) -> _T:
-    """Read a server as discord.py does; where that fails, without the items that can't be read.
+    """Read a server that discord.py can't read as it is: without the items that can't be read.
 
     Args:
-        read: Takes the server's data.
         is_readable: Tells whether a server of nothing but one item can be read.
+        read: Takes the server's data.
         data: What Discord sent.
 
     Raises:
         LookupError, TypeError, ValueError, AttributeError: It can't be read in any form.
     """
-    try:
-        return read(data)
-    except UNREADABLE:
-        if not isinstance(data, Mapping):
-            raise
 
     def kept(name: str, value: object) -> object:
         if not isinstance(value, list):
@@ -100,7 +95,7 @@ def read_interaction(
 
 
 def read_message(read: Callable[[Any], _T], data: Any) -> _T:  # noqa: ANN401 - as parsed
-    """Read a message as discord.py does; where that fails, without the parts that don't matter.
+    """Read a message that discord.py can't read as it is: without the parts that don't matter.
 
     Args:
         read: Takes the message's data.
@@ -109,11 +104,6 @@ def read_message(read: Callable[[Any], _T], data: Any) -> _T:  # noqa: ANN401 - 
     Raises:
         LookupError, TypeError, ValueError, AttributeError: It can't be read in any form.
     """
-    try:
-        return read(data)
-    except UNREADABLE:
-        if not isinstance(data, Mapping):
-            raise
     try:
         return read(_only(data, _USED))
     except UNREADABLE:

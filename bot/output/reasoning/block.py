@@ -93,12 +93,12 @@ class Block:
 
 def loose_closers(opener: str) -> tuple[str, ...]:
     """Return what a model that began with this tag ends its thinking with by mistake."""
-    own = f"{opener[0]}/{opener[1:]}".lower()
     marker = marker_of(opener)
+    own = {closer.lower() for closer in (*marker.closers, f"{opener[0]}/{opener[1:]}")}
     is_sure = (
         marker.kind is Kind.OPEN and not marker.is_weak and opener not in {"<|channel>", DETAILS}
     )
-    return tuple(text for text in _LIKE if text.lower() != own) if is_sure else ()
+    return tuple(text for text in _LIKE if text.lower() not in own) if is_sure else ()
 
 
 def _key(text: str) -> str:

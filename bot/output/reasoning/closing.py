@@ -42,11 +42,17 @@ _ESCAPE_NEXT: Final = re.compile(r"\\[sSdDwWnrt](?![A-Za-z])")
 SUFFIX: Final = re.compile(r"-\w|(?:['’]?s|['’](?:[dt][ae]n?|n?[ıiuü]n?|y?[ıiuüae]|y?l[ae]))(?!\w)")
 _PARTICLE: Final = re.compile(
     r" ?(?:を|から|まで|で(?![はもすき])|の(?:後|前|間|あと|まえ)|后|之后|以后|之前|时|就(?:表示|会|是|说明|代表)|来(?:结束|表示|标记)"
-    r"|[를을와과]|[로은는이가] |으로|부터|까지|후)"
+    r"|が(?=[見出入残])|[를을와과]|[로은는이가] |으로|부터|까지|후)"
 )
 """What follows a name in scripts without blanks, and begins no sentence."""
 
+_HANGS_ON: Final = re.compile(r"(?:[는를을가] |[와과] ?[<`]|으로|부터|까지)")
+"""What hangs on a noun even where a blank stands before that."""
+
 _ENDS_WORD: Final = frozenset(",;:.!?)，。；：！？、")
+_ASKS: Final = frozenset("?？，、；")
+"""Signs that no answer begins with."""
+
 _GOES_ON_SMALL: Final = re.compile(r" [a-zà-ÿα-ωа-яё]")
 _SURELY_SAYS: Final = re.compile(r"[ \t]|.{0,9}(?:标签|标记|令牌|符号|标志)")
 _NUMBER: Final = re.compile(r"[ \t>]{0,8}+(\d{1,3})[.)][ \t]")
@@ -135,10 +141,12 @@ def _is_glued(place: Surroundings, *, is_shown: bool) -> bool:
     if SUFFIX.match(after):
         return True
     is_unspaced = UNSPACED.match(line[-1]) is not None
-    is_told = COMES_AFTER.match(after) or (is_unspaced and _PARTICLE.match(after))
+    is_told = after[:1] in _ASKS or COMES_AFTER.match(after) is not None
+    is_told |= is_unspaced and _PARTICLE.match(after) is not None
     if is_told and not place.is_end_expected:
         return True
-    is_said = SAYS.match(after) is not None or (line[-1] in JOINS and after[:1] == " ")
+    is_said = SAYS.match(after) is not None
+    is_said |= line[-1] in JOINS and after[:1] in set(PROSE_NEXT)
     is_said |= is_unspaced and UNSPACED.match(after) is not None
     return is_said and (place.has_example or is_shown)
 
@@ -163,7 +171,7 @@ def _begins_answer(place: Surroundings, *, is_shown: bool) -> bool:
     if place.is_end_expected:
         return True
     is_listed = place.is_announced or place.is_assigned or _next_item_follows(place)
-    is_listed |= place.has_example
+    is_listed |= place.has_example or _HANGS_ON.match(after) is not None
     return after != "" and not (is_listed or place.is_unfinished)
 
 

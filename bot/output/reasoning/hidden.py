@@ -196,6 +196,7 @@ class HiddenStretch:
         is_of_turns = marker_of(text).kind in {Kind.END, Kind.DROP}
         is_later = self._kept.is_marked and is_of_turns
         if not (is_certain or is_later or self.block.is_opener(text)):
+            self._skip_emphasis(line, scanner)
             self._kept.mark()
         return Progress.GOING_ON
 
@@ -266,10 +267,14 @@ class HiddenStretch:
             self.is_quoted = after[:1] in _SENTENCE_SIGNS or SAYS.match(after) is not None
         line = self._context.line
         self._take(event, scanner)
+        self._skip_emphasis(line, scanner)
+        return Progress.ENDED
+
+    def _skip_emphasis(self, line: str, scanner: Scanner) -> None:
+        """Leave out the end of the emphasis that stands around a marker."""
         emphasis = line[len(line.rstrip("*_")) :]
         if emphasis and scanner.ahead(len(emphasis)) == emphasis:
             scanner.skip(len(emphasis))
-        return Progress.ENDED
 
     def _keep(self, event: Event, scanner: Scanner) -> Progress:
         if self._raw:

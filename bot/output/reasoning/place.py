@@ -37,7 +37,8 @@ SAYS: Final = re.compile(
     r"|(?:est|sont) (?:un|une|le|la|les)\b|(?:es|son) (?:un|una|el|la|los)\b|это |означает|обозначает"
     r"|(?:and|or|to|und|oder|bis|et|ou|y|o|и|или) [<`\[/◁&]|(?:[—–=:→]|::?=|[-=]>) |هو |هي |و ?[<`\[])"
     r"|[ \t]?(?:是[^\s，。,]{0,8}(?:标签|标记|令牌|符号|标志)|用于|用来|表示|标志|代表)"
-    r"|[ \t]?(?:[和与及到とや] ?[<`\[◁]|から|부터)|は(?![いじっあぁてん])"
+    r"|[ \t]?(?:[和与及到とや와과] ?[<`\[◁]|から|부터)|は(?![いじっあぁてん])"
+    r"|[는를을] |で(?:始ま|終わ|囲|挟|開|閉|区切)"
 )
 """What is said of a thing after its name."""
 
@@ -68,6 +69,23 @@ GOES_ON: Final = re.compile(
     r"[ \t](?:[0-9a-zà-ÿα-ωа-яё]|[—–=:→] |[\u0590-\u06ff])|(?:是|和|与|或|用于|表示|标|代表|は|と|を|が|の)"
 )
 """How a sentence goes on after its first word."""
+
+PARTICLE: Final = re.compile(
+    r"(?:[을를은는의]|으로|부터|까지|에서)(?=[ ,.])|[와과] ?[<`]|で(?:始ま|終わ|囲|挟|開|閉|区切)"
+    r"|の(?:後|前|直後|あと|間)|は(?![いじっあぁてん])|的(?![确士])"
+    r"|['’](?:[dt][ae]n?|n?[ıiuü]n?|y?[ıiuüae]|y?l[ae])(?!\w)"
+)
+"""What hangs on a noun and begins no sentence: what stands before it is that noun."""
+
+SUFFIXED: Final = re.compile(
+    rf"{PARTICLE.pattern}|(?:[이가도만로에와과]|이라는|라는)(?=[ ,.])|-[a-zà-ÿőű]"
+)
+"""What hangs on a noun in the middle of a sentence."""
+
+PARTICLE_PARTIAL: Final = re.compile(
+    r"[가-힣] ?|에서|으로|부터|까지|이?라는?|で.?|[のは的]|-|['’]\w{0,3}"
+)
+"""What more text may make a particle."""
 
 UNSPACED: Final = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3，、。：；]")
 JOINS: Final = frozenset("/=+([{,&·–—-→~")

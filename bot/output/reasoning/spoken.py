@@ -36,11 +36,14 @@ from bot.output.reasoning.place import (
     LISTED,
     NICKNAMES,
     PAIRED,
+    PARTICLE,
+    PARTICLE_PARTIAL,
     PROSE_NEXT,
     QUOTES,
     SAYS,
     SENTENCE_END,
     SIGN,
+    SUFFIXED,
     TAG_WORDS,
     TOKENS,
     TURNS,
@@ -136,7 +139,7 @@ def is_spoken_of(text: str, marker: Marker, place: Surroundings) -> bool | None:
     if BULLET.fullmatch(place.line):
         return not place.turns_over
     if place.is_behind_sentence:
-        return words != place.line and _says(kind, place, SAYS if kind in PAIRED else GOES_ON)
+        return _begins_sentence(kind, place)
     judge = _is_glued if words == place.line else _stands_apart
     return judge(text, kind, place)
 
@@ -195,7 +198,7 @@ def _is_waiting(text: str, kind: Kind, place: Surroundings) -> bool:
         return len(after) < _ENOUGH_CHARS
     if text == "<s>" and not place.is_started:
         return "\n" not in after
-    if after in {":", "/"} or (kind is Kind.OPEN and _EXAMPLE_PARTIAL.fullmatch(after)):
+    if _may_be_named(kind, after):
         return True
     if len(after) < _ENOUGH_CHARS and (kind is Kind.HEADER or after.lstrip()[:1] == "{"):
         return not set(after) & (set("\n") if kind is Kind.HEADER else set("}"))
@@ -208,6 +211,14 @@ def _is_waiting(text: str, kind: Kind, place: Surroundings) -> bool:
     is_open = place.line.count('"') % 2 == 1 and '"' not in after and "\n" not in after
     is_before_label = text == "</s>" and _LABEL_NEXT_PARTIAL.fullmatch(after) is not None
     return is_open or is_before_label or _may_be_next(text, after)
+
+
+def _may_be_named(kind: Kind, after: str) -> bool:
+    """Return whether more of what follows a marker could tell that it is the name of a thing."""
+    if after in {":", "/"} or (kind is Kind.OPEN and _EXAMPLE_PARTIAL.fullmatch(after)):
+        return True
+    may_hang = kind in TOKENS or kind is Kind.OPEN
+    return may_hang and PARTICLE_PARTIAL.fullmatch(after) is not None
 
 
 def _may_be_next(text: str, after: str) -> bool:
@@ -299,6 +310,13 @@ def _is_in_template(kind: Kind, place: Surroundings) -> bool:
     return not is_last and _TEMPLATE.search(place.line) is not None
 
 
+def _begins_sentence(kind: Kind, place: Surroundings) -> bool:
+    """Judge a marker behind a finished sentence on its line."""
+    if place.words == place.line:
+        return place.words[-1] in "。！？" and _has_particle(kind, place)
+    return _says(kind, place, SAYS if kind in PAIRED else GOES_ON)
+
+
 def _begins_line(text: str, kind: Kind, place: Surroundings) -> bool:
     if place.is_introduced or place.is_in_session or LISTED.match(place.after):
         return True
@@ -308,11 +326,18 @@ def _begins_line(text: str, kind: Kind, place: Surroundings) -> bool:
         is_inner = place.line != "" or place.before == ">"
         if is_inner or (text[1:-1] in ORDINARY_TAGS and not place.after.startswith("\n")):
             return True
+    if _has_particle(kind, place):
+        return True
     role = _ROLE_NAME.match(place.after) if kind is Kind.TURN else None
     if role is not None and SAYS.match(place.after, role.end()):
         return True
     is_start = not place.is_started and kind is not Kind.END
     return _says(kind, place, SAYS if kind in PAIRED or is_start else GOES_ON)
+
+
+def _has_particle(kind: Kind, place: Surroundings) -> bool:
+    """Return whether a particle hangs on a token, as on any other noun."""
+    return kind in TOKENS and PARTICLE.match(place.after) is not None
 
 
 def _says(kind: Kind, place: Surroundings, said: re.Pattern[str]) -> bool:
@@ -329,7 +354,7 @@ def _stands_apart(text: str, kind: Kind, place: Surroundings) -> bool:
     if kind in PAIRED:
         is_row = place.words.strip().isdigit()
         return following != "\n" or place.is_unfinished or place.is_assigned or is_row
-    if text in _FIRST and following in {"<", "["}:
+    if (text in _FIRST and following in {"<", "["}) or SUFFIXED.match(place.after):
         return True
     behind = _behind_repeats(text, place.after)[:1]
     if following == "<" and behind and behind in PROSE_NEXT:

@@ -132,6 +132,12 @@ THOUGHT: Final[tuple[tuple[str, str], ...]] = (
     (f"[THINKING]\n{T}\n[/THINKING]\nOk.", "Ok."),
     (f"[Thinking]\n{T}\n[/Thinking]\n\nOk.", "Ok."),
     (f"commentary<|message|>{T}<|end|><|start|>assistant<|channel|>final<|message|>Ok.", "Ok."),
+    # an answer that begins with a sign, right behind the token's own end, and an end in emphasis
+    (f"<|think|>{T}<|/think|>**Ok.**", "**Ok.**"),
+    (f"<|thinking|>{T}<|/thinking|>- Ok.\n- Yes.", "- Ok.\n- Yes."),
+    (f"<|reasoning|>{T}<|/reasoning|>“Ok.”", "“Ok.”"),
+    (f"**<|thinking|>**\n{T}\n**<|/thinking|>**\n\nOk.", "Ok."),
+    (f"**<think>**\n{T}\n**</thinking>**\n\nOk.", "Ok."),
     # a closing tag that the thinking only speaks of
     (f"<think>\n{T}:\n\n    </think>\n\n{T}\n</think>\n\nOk.", "Ok."),
     (f"<think>\n1. {T}\n2. </think> {T}\n3. {T}\n</think>\n\nOk.", "Ok."),

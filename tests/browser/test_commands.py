@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import expect
 
 from sandbox.discord import Interaction
-from tests.browser.reader import ANSWER_MS, Reader
+from tests.browser.reader import Reader
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -38,7 +38,7 @@ async def test_a_command_is_filled_in_with_choices_and_live_suggestions(reader: 
     await expect(value.nth(1)).to_have_value(re.compile(r"^0\.7 ·"))
     await reader.page.keyboard.press("Enter")
     answer = reader.messages.last
-    await expect(answer).to_contain_text("Ada used /config set", timeout=ANSWER_MS)
+    await expect(answer).to_contain_text("Ada used /config set")
     await expect(answer).to_contain_text("0.7")
     await expect(reader.field).to_be_focused()
 
@@ -65,7 +65,7 @@ async def test_a_command_pasted_as_one_line_is_understood(reader: Reader) -> Non
     await expect(setting).to_have_value(re.compile("^temperature"))
     await expect(reader.page.get_by_role("combobox", name="value")).to_have_value("0.3")
     await reader.page.keyboard.press("Enter")
-    await expect(reader.messages.last).to_contain_text("0.3", timeout=ANSWER_MS)
+    await expect(reader.messages.last).to_contain_text("0.3")
 
 
 async def test_what_is_required_is_asked_for_before_anything_is_sent(reader: Reader) -> None:
@@ -100,8 +100,8 @@ async def test_a_question_is_asked_by_command(reader: Reader) -> None:
     await reader.page.keyboard.type("What does a cache keep?")
     await reader.page.keyboard.press("Enter")
     answer = reader.messages.last
-    await expect(answer).to_contain_text("Mia used /ask", timeout=ANSWER_MS)
-    await expect(answer).to_contain_text("keys and values", timeout=ANSWER_MS)
+    await expect(answer).to_contain_text("Mia used /ask")
+    await expect(answer).to_contain_text("keys and values")
 
 
 async def test_a_message_menu_asks_about_the_message(reader: Reader) -> None:
@@ -109,7 +109,7 @@ async def test_a_message_menu_asks_about_the_message(reader: Reader) -> None:
     await reader.say("What does a cache keep?")
     await reader.become("Mia")
     await reader.menu(reader.message("What does a cache keep?"), "Ask about this")
-    await expect(reader.message("keys and values")).to_have_count(1, timeout=ANSWER_MS)
+    await expect(reader.message("keys and values")).to_have_count(1)
 
 
 async def answer_next(reader: Reader, custom_id: str, answer: dict[str, Any]) -> Interaction:
@@ -195,7 +195,7 @@ async def test_what_nobody_answers_is_said_plainly(reader: Reader) -> None:
     await reader.bot_says(content="Press", components=[{"type": 1, "components": [button]}])
     await reader.button("Nobody").click()
     await expect(reader.page.get_by_role("alert")).to_contain_text(
-        "The application did not respond", timeout=ANSWER_MS
+        "The application did not respond"
     )
 
 

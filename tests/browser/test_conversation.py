@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from sandbox.lmstudio import Answer
-from tests.browser.reader import ANSWER_MS, Reader
+from tests.browser.reader import Reader
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -23,7 +23,7 @@ async def test_a_mention_is_completed_and_its_answer_grows_in_place(reader: Read
         "@Clawbot"
     )
     answer = reader.messages.filter(has=reader.button("Regenerate"))
-    await expect(answer).to_contain_text("keys and values", timeout=ANSWER_MS)
+    await expect(answer).to_contain_text("keys and values")
     await expect(answer.locator(".context")).to_contain_text("What does a cache keep")
     await expect(answer.locator(".tag")).to_have_text("APP")
     await expect(reader.messages).to_have_count(2)
@@ -39,7 +39,7 @@ async def test_a_reply_continues_a_chain_of_replies(reader: Reader) -> None:
     await expect(reader.page.locator(".reply-bar")).to_contain_text("Replying to Clawbot")
     await reader.say("And why should a bot care?")
     second = reader.messages.filter(has_text="exactly the same from turn to turn")
-    await expect(second).to_have_count(1, timeout=ANSWER_MS)
+    await expect(second).to_have_count(1)
     await expect(second.locator(".context")).to_contain_text("And why should a bot care?")
     await second.locator(".context-line").click()
     await expect(reader.message("And why should a bot care?").first).to_be_focused()
@@ -47,8 +47,8 @@ async def test_a_reply_continues_a_chain_of_replies(reader: Reader) -> None:
 
 async def test_stop_ends_an_answer(reader: Reader) -> None:
     await reader.say("@Clawbot a long answer please")
-    await reader.button("Stop").click(timeout=ANSWER_MS)
-    await expect(reader.button("Stop")).to_have_count(0, timeout=ANSWER_MS)
+    await reader.button("Stop").click()
+    await expect(reader.button("Stop")).to_have_count(0)
     await expect(reader.message("stopped").first).to_be_visible()
 
 
@@ -59,7 +59,7 @@ async def test_regenerate_answers_again(reader: Reader) -> None:
     asked = len(lmstudio.completions)
     await answer.get_by_role("button", name="Regenerate").click()
     await reader.until(lambda: len(lmstudio.completions) > asked)
-    await expect(reader.button("Regenerate")).to_have_count(1, timeout=ANSWER_MS)
+    await expect(reader.button("Regenerate")).to_have_count(1)
 
 
 async def test_thinking_is_shown_to_the_one_who_asked_for_it_and_can_be_dismissed(
@@ -86,7 +86,7 @@ async def test_arrow_up_edits_the_last_message_and_its_answer_follows(reader: Re
     await editor.press("Enter")
     mine = reader.message("What does a cache keep?").first
     await expect(mine.locator(".edited")).to_be_visible()
-    await expect(reader.message("keys and values")).to_have_count(1, timeout=ANSWER_MS)
+    await expect(reader.message("keys and values")).to_have_count(1)
     await expect(reader.field).to_be_focused()
 
 
@@ -133,7 +133,7 @@ async def test_a_direct_message_needs_no_mention(reader: Reader) -> None:
     await reader.button("Direct messages").click()
     await expect(reader.field).to_have_attribute("placeholder", "Message @Clawbot")
     await reader.say("What does a cache keep?")
-    await expect(reader.message("keys and values").last).to_be_visible(timeout=ANSWER_MS)
+    await expect(reader.message("keys and values").last).to_be_visible()
     await reader.picture("direct-message")
 
 
@@ -165,7 +165,7 @@ async def test_a_post_in_a_forum_is_written_listed_and_answered(reader: Reader) 
     await form.get_by_label("Message").fill("@Clawbot what does a cache keep?")
     await form.get_by_role("button", name="Post").click()
     await expect(page.locator("#channel-name")).to_have_text("A cache of **mine**")
-    await expect(reader.message("It keeps the keys")).to_be_visible(timeout=ANSWER_MS)
+    await expect(reader.message("It keeps the keys")).to_be_visible()
     await page.get_by_role("link", name="questions", exact=True).click()
     card = posts.get_by_role("link", name="A cache of **mine**")
     await expect(card).to_contain_text("Mia: @Clawbot what does a cache keep?")
@@ -209,12 +209,12 @@ async def test_tabs_agree_on_edits_deletes_and_an_answer_that_is_reloaded_midway
     assert lmstudio is not None
     lmstudio.script(Answer("It keeps the keys and values.", pause_after=2))
     await reader.say("@Clawbot What does a cache keep?")
-    await expect(reader.button("Stop")).to_be_visible(timeout=ANSWER_MS)
+    await expect(reader.button("Stop")).to_be_visible()
     await reader.page.reload()
-    await expect(reader.button("Stop")).to_be_visible(timeout=ANSWER_MS)
+    await expect(reader.button("Stop")).to_be_visible()
     lmstudio.resume()
     for each in (reader, other):
-        await expect(each.button("Regenerate")).to_be_visible(timeout=ANSWER_MS)
+        await expect(each.button("Regenerate")).to_be_visible()
         await expect(each.messages).to_have_count(2)
     words = await reader.message("It keeps the keys").locator(".prose").text_content()
     await expect(other.message("It keeps the keys").locator(".prose")).to_have_text(str(words))

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, expect
 
 from bot.demo.page.server import PageServer
 from bot.demo.world import Demo
-from tests.browser.reader import ANSWER_MS, Reader, Tab
+from tests.browser.reader import Reader, Tab
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -22,11 +22,11 @@ async def test_lm_studio_goes_away_and_comes_back_and_the_question_is_answered(
     await power.click()
     await expect(power).to_have_attribute("aria-checked", "false")
     await reader.say("@Clawbot What does a cache keep?")
-    await expect(reader.messages).to_have_count(2, timeout=ANSWER_MS)
+    await expect(reader.messages).to_have_count(2)
     await reader.picture("broken")
     await power.click()
     await expect(power).to_have_attribute("aria-checked", "true")
-    await expect(reader.message("keys and values")).to_have_count(1, timeout=30_000)
+    await expect(reader.message("keys and values")).to_have_count(1)
 
 
 async def test_a_switch_is_worked_by_the_keyboard_and_seen_in_every_tab(reader: Reader) -> None:
@@ -88,7 +88,7 @@ async def test_the_clock_of_an_answer_runs_while_it_is_made(reader: Reader) -> N
     await page.get_by_role("tab", name="Break it").click()
     await power.click()
     await page.get_by_role("tab", name="Look inside").click()
-    await expect(inside).to_contain_text("Answered after", timeout=30_000)
+    await expect(inside).to_contain_text("Answered after")
 
 
 async def test_the_page_says_that_the_demo_is_away_and_finds_it_again_by_itself(
@@ -107,7 +107,7 @@ async def test_the_page_says_that_the_demo_is_away_and_finds_it_again_by_itself(
         await expect(banner).to_contain_text("The demo has ended")
         again = PageServer(demo, port=int(first.address.rpartition(":")[2]))
         await stack.enter_async_context(again)
-        await expect(banner).to_be_hidden(timeout=ANSWER_MS)
+        await expect(banner).to_be_hidden()
         await page.locator(".composer textarea").fill("back again")
         await page.locator(".composer textarea").press("Enter")
         await expect(page.locator("li.message", has_text="back again")).to_be_visible()

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import FilePayload, expect
 
 from sandbox.lmstudio import Answer
-from tests.browser.reader import ANSWER_MS, Reader
+from tests.browser.reader import Reader
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -59,7 +59,7 @@ async def test_what_the_model_says_is_text(reader: Reader) -> None:
     lmstudio.answer(Answer("\n\n".join(HOSTILE[:9]), reasoning=HOSTILE[0]))
     await reader.say("@Clawbot say something bad")
     answer = reader.messages.filter(has=reader.button("Show thinking"))
-    await expect(answer).to_have_count(1, timeout=ANSWER_MS)
+    await expect(answer).to_have_count(1)
     await reader.button("Show thinking").click()
     await expect(reader.message("Only you can see this")).to_be_visible()
     await expect_harmless(reader)

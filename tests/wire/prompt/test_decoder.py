@@ -22,7 +22,7 @@ from bot.prompt.attachments.fair_gate import Share
 from bot.prompt.attachments.kinds import FileKind, kind_of
 from tests.support.clock import FakeClock, SwiftClock
 
-TIGHT = DecoderLimits(memory_bytes=96 * 1024 * 1024, cpu_s=1, wall_s=8, person_s=1000)
+TIGHT = DecoderLimits(memory_bytes=96 * 1024 * 1024, cpu_s=1, wall_s=50, person_s=1000)
 BY_NAME = {bomb.name: bomb for bomb in BOMBS}
 STUCK = BY_NAME["PDF, compressed five times"]
 ADA, BOB = Share(1, 40), Share(2, 40)

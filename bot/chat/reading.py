@@ -30,6 +30,7 @@ from bot.core.domain import (
 from bot.core.errors import BackendError
 from bot.core.ports import ChatSettings
 from bot.core.record import BROKEN_OFF, ONLY_THINKING
+from bot.lmstudio.errors import EmptyAnswerError
 from bot.lmstudio.recovery import more_tokens
 from bot.output.pipeline import ReplyPipeline, Verdict
 from bot.prompt.builder import Prompt
@@ -193,7 +194,7 @@ class Reading:
             was_anew = seam.is_anew
             delta = seam.take(delta)
             if seam.is_anew and not was_anew:
-                self.pipeline.restart()
+                self.pipeline = self._new_pipeline()
         await self._feed(delta)
         has_text = self.pipeline.has_text
         self._request.pace.gather_s = GATHER_S if has_text else 0.0
@@ -217,11 +218,13 @@ class Reading:
         if more is not None:
             await _close(self.pipeline, more.reason)
         await _close(before, FinishReason.INTERRUPTED)
-        is_better = len(self.pipeline.text) >= len(before.text)
         self.is_joined = is_rest
-        if more is None or not is_better:
+        is_whole = more is not None and more.reason is not FinishReason.INTERRUPTED
+        is_longer = len(self.pipeline.text) >= len(before.text)
+        if more is None or not (is_whole or is_longer):
             self.pipeline = before
-        return done if more is None else more
+            return done
+        return more
 
     async def _anew(self, left_s: float) -> Completed:
         self.pipeline = self._new_pipeline()
@@ -256,6 +259,8 @@ class Reading:
             ),
             seam,
         )
+        if not seam.has_come:
+            raise EmptyAnswerError(hit_length=more.reason is FinishReason.LENGTH)
         return _joined(done, more, said_tokens, added_tokens)
 
 

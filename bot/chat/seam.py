@@ -32,6 +32,17 @@ _FENCE: Final = re.compile(r"(?:```|~~~)\w[^\n]{0,40}\n")
 
 _FENCE_CHARS: Final = 64
 
+_NEW_LINE: Final = re.compile(r"(?:#{1,6}|>) \S|```|~~~")
+"""What begins a line wherever it stands."""
+
+_MARK: Final = re.compile(r"(?:\w{1,20}[.):]|[-*+\u2022|>]|#{1,6})\s")
+"""What stands at a line's beginning and is written again with the rest of the line."""
+
+_MARK_BEGUN: Final = re.compile(r"(?:\d{1,3}[.)]?|[-*+\u2022>]|#{1,6}|`{1,2}|~{1,2})\Z")
+
+_ITEM: Final = re.compile(r"[ \t]{0,20}(?:\d{1,3}[.)] |[-*+\u2022] |\|)")
+"""What begins a further line of a list or a table."""
+
 
 class Seam:
     """Joins the rest of an answer to its beginning.
@@ -44,6 +55,7 @@ class Seam:
     Attributes:
         said: The part of ``raw`` that belongs to the answer.
         is_anew: The rest has turned out to be another whole answer.
+        has_come: There was something beside thinking.
     """
 
     def __init__(
@@ -67,6 +79,7 @@ class Seam:
         self._is_repeating = True
         self._is_joined = False
         self.is_anew = False
+        self.has_come = False
 
     def turns(self, turns: tuple[ChatTurn, ...]) -> tuple[ChatTurn, ...]:
         """Return the conversation with what was said, and the wish to go on."""
@@ -116,6 +129,7 @@ class Seam:
         return text if is_templates or not text.strip() else reader.lead + text
 
     def _join(self, text: str) -> str:
+        self.has_come = self.has_come or bool(text.strip())
         if self._is_joined or not text:
             return text
         if self._is_repeating:
@@ -156,7 +170,7 @@ class Seam:
             elif not ended and _may_be_fence(held):
                 return ""
         bare = held.lstrip()
-        if not ended and bare in tail:
+        if not ended and (bare in tail or _MARK_BEGUN.match(bare)):
             if not bare:
                 self._held = self._held[: len(self._held) - len(held) + LEAD_CHARS]
             return ""
@@ -165,7 +179,21 @@ class Seam:
             count = self._overlap(candidate, tail)
             if count:
                 return candidate[count:]
-        return held
+        return self._gap(held) + held
+
+    def _gap(self, rest: str) -> str:
+        """Return the blank or line break that a rest lacks: templates strip what an answer begins with."""
+        last, first = self.said[-1:], rest[:1]
+        if self._is_in_code or not last or not first or last.isspace() or first.isspace():
+            return ""
+        if _NEW_LINE.match(rest):
+            return "\n"
+        if _ITEM.match(rest) and _ITEM.match(self.said.rpartition("\n")[2]):
+            return "\n"
+        is_initial = self.said[-2:-1].isupper()  # "U.S."
+        is_apart = last in ",;!?" or (last in ".:" and first.isupper() and not is_initial)
+        is_apart = is_apart or (last.islower() and first.isupper())
+        return " " if is_apart and first.isalpha() else ""
 
     @staticmethod
     def _overlap(text: str, tail: str) -> int:
@@ -175,8 +203,10 @@ class Seam:
                 if count >= _SURE_CHARS:
                     return count
                 line = tail.rpartition("\n")[2].lstrip()
-                wholes = {_last_word(tail), line}
-                return count if count >= _LEAST_CHARS and text[:count] in wholes else 0
+                wholes = {_last_word(tail), *tail.split()[-1:], line}
+                is_mark = text[:count] == line and _MARK.match(text) is not None
+                is_whole = is_mark or (count >= _LEAST_CHARS and text[:count] in wholes)
+                return count if is_whole else 0
         return 0
 
 

@@ -126,3 +126,31 @@ async def test_an_answer_that_breaks_off_again_says_so_and_keeps_its_words_and_i
         assert "reported a fault here" in line
         assert "more" in str(reply.components)
     assert len(lm.completions) == 2
+
+
+@pytest.mark.parametrize("thought", [Answer("", reasoning="So on."), Answer("<think>So on.")])
+async def test_a_rest_that_holds_only_thinking_leaves_the_answer_broken(
+    thought: Answer,
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    ada: Person,
+    channel: Channel,
+    tmp_path: Path,
+) -> None:
+    lm.script(Answer(TEXT), thought)
+    async with running(settings_for(discord, lm, tmp_path)):
+        lm.faults.next(Fault.UNKNOWN_ERROR, after_tokens=7)
+        reply = await shown(discord, await ada.mention(channel, "Well?"), "Regenerate.")
+        assert TEXT.startswith(reply.content.partition("\n")[0])
+        assert "more" in str(reply.components)
+
+
+async def test_another_beginning_that_breaks_off_too_takes_no_words_away(
+    discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channel: Channel, tmp_path: Path
+) -> None:
+    lm.script(Answer(TEXT), Answer("The capital of Italy is Rome."))
+    async with running(settings_for(discord, lm, tmp_path)):
+        lm.faults.next(Fault.UNKNOWN_ERROR, after_tokens=14)
+        lm.faults.next(Fault.UNKNOWN_ERROR, after_tokens=6)
+        reply = await shown(discord, await ada.mention(channel, "Well?"), "Regenerate.")
+        assert TEXT.startswith(reply.content.partition("\n")[0])

@@ -92,7 +92,7 @@ def test_code_goes_on_in_its_block_whether_or_not_the_model_opens_it_again(
         ("So:\n  x-y", "x-y z", "So:\n  x-y z"),
         ("Say: well", " ~~~ so", "Say: well ~~~ so"),
         ("It says so. And", "It says so. But no.", "It says so. But no."),
-        ("It says so, and", "It says so: no.", "It says so, andIt says so: no."),
+        ("It says so, and", "It says so: no.", "It says so, and It says so: no."),
         ("One", "   \n\n   two", "One   \n\n   two"),
         ("Say: well abcdefghijkl", "abcdefghijkl m", "Say: well abcdefghijkl m"),
         ("Say: well xabcdefghijkl", "abcdefghijkl m", "Say: well xabcdefghijkl m"),
@@ -106,6 +106,37 @@ def test_code_goes_on_in_its_block_whether_or_not_the_model_opens_it_again(
 )
 @pytest.mark.parametrize("size", [1, 3, 100])
 def test_a_word_that_was_cut_is_whole_again(said: str, rest: str, whole: str, size: int) -> None:
+    assert joined(said, rest, [size]) == whole
+
+
+@pytest.mark.parametrize(
+    ("said", "rest", "whole"),
+    [
+        ("1. One\n2. Two\n3.", "3. Three\n4. Four", "1. One\n2. Two\n3. Three\n4. Four"),
+        ("1. One\n2. Two\n3.", "Three", "1. One\n2. Two\n3. Three"),
+        ("1. One\n2. Two", "3. Three", "1. One\n2. Two\n3. Three"),
+        ("- One\n- ", "- Two\n- Three", "- One\n- Two\n- Three"),
+        ("- One\n-", "- Two", "- One\n- Two"),
+        ("- **One**: a\n- **Tw", "**Two**: b", "- **One**: a\n- **Two**: b"),
+        ("| a | b |\n|---|---|\n| 1 | 2 |\n|", "| 3 |", "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 |"),
+        ("| a |\n|---|\n| 1 |", "| 2 |", "| a |\n|---|\n| 1 |\n| 2 |"),
+        ("# Fish\n\n##", "## Sharks\nBig.", "# Fish\n\n## Sharks\nBig."),
+        ("Fish swim.", "## Sharks", "Fish swim.\n## Sharks"),
+        ("Like this:", "```python\nx = 1\n```", "Like this:\n```python\nx = 1\n```"),
+        ("Name: Max\nPort:", "Port: 22", "Name: Max\nPort: 22"),
+        ("It is cold.", "Winter came.", "It is cold. Winter came."),
+        ("It is cold,", "and it snows.", "It is cold, and it snows."),
+        ("the capital of", "France", "the capital of France"),
+        ("In the U.", "S. it is", "In the U.S. it is"),
+        ("example.", "com is", "example.com is"),
+        ("It costs 3.", "14 euros", "It costs 3.14 euros"),
+        ("A rule: -", "--", "A rule: ---"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_no_blank_is_missing_and_no_mark_comes_twice_where_a_model_goes_on(
+    said: str, rest: str, whole: str, size: int
+) -> None:
     assert joined(said, rest, [size]) == whole
 
 

@@ -37,14 +37,16 @@ _LIMIT_TOKENS: Final = re.compile(
     r"context length of only (\d{1,12})|n_ctx\W{1,8}(\d{1,12})|Reached context length of (\d{1,12})"
     r"|maximum (?:context|model) length (?:is|of) (\d{1,12})|context length \(?(\d{1,12})"
     r"|context length is only (\d{1,12})|max_new_tokens` must be <= (\d{1,12})"
-    r"|context size \((\d{1,12}) tokens\)|exceeds [^.]{0,60}\((\d{1,12}) tokens\)",
+    r"|context size \((\d{1,12}) tokens\)|exceeds [^.]{0,60}\((\d{1,12}) tokens\)"
+    r"|max_seq_len (\d{1,12})|context window of (\d{1,12})",
     re.IGNORECASE,
 )
 _PROMPT_TOKENS: Final = re.compile(
     r"n_keep\W{1,3}(\d+)|keep the first (\d+) tokens|n_prompt_tokens\W{1,8}(\d+)"
     r"|(?:request|input) \((\d+) tokens\)|(?:request has|you passed) (\d+) input tokens"
     r"|input length \((\d+)|(\d{1,12}) tokens from the input|Given: (\d+) `inputs`"
-    r"|you requested \d+ tokens \((\d+) in|you requested (\d+) tokens|prompt \((?:total )?length (\d+)\)",
+    r"|you requested \d+ tokens \((\d+) in|you requested (\d+) tokens|prompt \((?:total )?length (\d+)\)"
+    r"|prompt length (\d+)|prompt (?:is )?too long: (\d+)",
     re.IGNORECASE,
 )
 
@@ -75,6 +77,8 @@ _TEXTS: Final[dict[type[BackendError], tuple[str, ...]]] = {
         "too long to fit into the model",
         r"input( \(\d+ tokens\))? is too large to process",
         "max_new_tokens` must be <=",
+        r"prompt (is )?too (long|big)",
+        "greater than max_seq_len",
     ),
     errors.PoolFullError: ("Context size has been exceeded",),
     errors.BadImageError: (
@@ -84,6 +88,7 @@ _TEXTS: Final[dict[type[BackendError], tuple[str, ...]]] = {
         "cannot identify image file",
         "when reading image file",
         "must be a base64 encoded image",
+        "Image features and image tokens do not match",
         "number of image (token|features)",
     ),
     errors.ImagesRefusedError: (
@@ -125,7 +130,7 @@ _TEXTS: Final[dict[type[BackendError], tuple[str, ...]]] = {
         "insufficient system resources",
     ),
     errors.LoadFailedError: (
-        "Failed to load model",
+        "Failed to load (the |draft )?model",
         "Error loading model",
         "model_load_failed",
         "exited before becoming healthy",
@@ -138,6 +143,8 @@ _TEXTS: Final[dict[type[BackendError], tuple[str, ...]]] = {
         "model has crashed",
         "Exit code:",
         "llama runner process",
+        "model runner has unexpectedly stopped",
+        r"Engine (protocol runtime|process)\b.{0,80} (exited|died)",
         "EngineDeadError",
         "EngineCore encountered",
         "Engine loop has died",
@@ -149,6 +156,7 @@ _TEXTS: Final[dict[type[BackendError], tuple[str, ...]]] = {
         "too many requests",
         "rate.?limit",
         "slots? (is |are )?(not |un)available",
+        "no slots? available",
         "queue is full",
         "overloaded",
     ),
@@ -157,7 +165,11 @@ _TEXTS: Final[dict[type[BackendError], tuple[str, ...]]] = {
         "Compute error",
         r"decode\(\) failed",
         "speculative batch",
-        "CUDA error",
+        "(CUDA|ROCm|HIP) error",
+        r"\[METAL\] Command buffer",
+        "Invalid input batch",
+        "Error in iterating prediction stream",
+        "received prediction-error",
         "encountered while running the model",
     ),
     errors.TemplateError: (
@@ -172,8 +184,13 @@ _TEXTS: Final[dict[type[BackendError], tuple[str, ...]]] = {
         "on undefined values",
         "Cannot pass both content and thinking",
         "chat template is no longer allowed",
+        "Cannot use chat template",
+        "Value is not callable",
+        r"While executing \w+ at line",
+        "prefill is incompatible",
+        "assistant messages at the end of the list",
     ),
-    errors.OutputParserError: ("peg-native", "failed to parse output"),
+    errors.OutputParserError: ("peg-native", "failed to parse (output|input at pos)"),
     errors.InvalidRequestError: (
         "failed to parse grammar",
         "field is required",
@@ -191,7 +208,11 @@ _TEXTS: Final[dict[type[BackendError], tuple[str, ...]]] = {
         "Invalid option",
         r"\bExpected ",
     ),
-    errors.ChannelError: ("Channel Error", "channelSend"),
+    errors.ChannelError: (
+        "Channel Error",
+        "channelSend",
+        r"Engine protocol \w+ (request failed|stream (failed|returned an error))",
+    ),
 }
 """Order matters: a guardrail's text says "failed to load" and "insufficient" both, a load failure
 may name an exit code, and the generic wrapper "Channel Error" is only read when nothing inside it

@@ -381,6 +381,61 @@ TEXTS: tuple[tuple[int, object, type[BackendError]], ...] = (
         },
         errors.AuthenticationError,
     ),
+    # what engines say by themselves: llama.cpp, MLX, ROCm, Ollama, TabbyAPI
+    (500, "Engine protocol predict request failed: fetch failed", errors.ChannelError),
+    (400, "Engine protocol predict stream returned an error: socket hang up", errors.ChannelError),
+    (
+        400,
+        "Engine protocol runtime llama-server for x exited. exitCode=139, signal=SIGSEGV",
+        errors.ModelCrashedError,
+    ),
+    (
+        500,
+        "model runner has unexpectedly stopped, this may be due to resource limitations",
+        errors.ModelCrashedError,
+    ),
+    (
+        400,
+        (
+            "[METAL] Command buffer execution failed: Caused GPU Timeout Error "
+            "(00000002:kIOGPUCommandBufferCallbackErrorTimeout)."
+        ),
+        errors.ComputeError,
+    ),
+    (400, "ROCm error: unspecified launch failure", errors.ComputeError),
+    (500, "Invalid input batch.", errors.ComputeError),
+    (400, "Error in iterating prediction stream: StopIteration", errors.ComputeError),
+    (
+        400,
+        (
+            "Error in iterating prediction stream: ValueError: Image features and image tokens do "
+            "not match: tokens: 0, features 1024"
+        ),
+        errors.BadImageError,
+    ),
+    (400, "Failed to load draft model", errors.LoadFailedError),
+    (503, "no slot available", errors.BusyError),
+    (
+        400,
+        "Assistant response prefill is incompatible with enable_thinking.",
+        errors.TemplateError,
+    ),
+    (
+        400,
+        "Cannot have 2 or more assistant messages at the end of the list.",
+        errors.TemplateError,
+    ),
+    (
+        500,
+        "While executing FilterExpression at line 9, column 3 in source:",
+        errors.TemplateError,
+    ),
+    (500, "Failed to parse input at pos 12: <|channel|>", errors.OutputParserError),
+    (
+        400,
+        "Input prompt is too big compared to KV size. Please try increasing KV size.",
+        errors.ContextOverflowError,
+    ),
     (401, f"Malformed LM Studio API token provided: {TOKEN}", errors.AuthenticationError),
     (403, "Permission denied to use plugin x", errors.PermissionDeniedError),
 )
@@ -606,6 +661,12 @@ def test_an_answer_without_one_byte_is_empty_rather_than_cut() -> None:
                 "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: "
                 "9025 `inputs` tokens and 1024 `max_new_tokens`"
             ),
+            4096,
+            9025,
+        ),
+        ("Prompt length 9025 is greater than max_seq_len 4096", 4096, 9025),
+        (
+            "Prompt too long: 9025 tokens exceeds max context window of 4096 tokens",
             4096,
             9025,
         ),

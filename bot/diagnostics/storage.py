@@ -20,12 +20,19 @@ from bot.storage.engine import log_of
 from bot.storage.inspection import damage_of, is_newer, leftovers_of, server_problem
 from bot.storage.lock import is_in_use
 from bot.storage.log_file import read_log
+from bot.storage.postgres import TOO_MANY
 from config.settings import StoreSettings
 
 if TYPE_CHECKING:
     from bot.storage.lease import Standing
 
 _MIB = 1024 * 1024
+
+_ADVICE = {
+    TOO_MANY: "Raise the limit of the database, or of its user: each process takes up to three, and this check one.",
+    "": "Check that it runs, and compare host, port, user, password and name in CLAWBOT_DATABASE_URL.",
+}
+"""What to do about a database server's problem; the last is for all others."""
 
 
 def storage_findings(state: Sequence[str]) -> tuple[Finding, ...]:
@@ -80,8 +87,7 @@ async def probe_database(database_url: str) -> Finding:
             Step.DATABASE,
             Status.FAILED,
             f"The database server can't be used: {problem}.",
-            "Check that it runs, and compare host, port, user, password and name in "
-            "CLAWBOT_DATABASE_URL.",
+            _ADVICE.get(problem, _ADVICE[""]),
         )
     try:
         standing = await apart(partial(standing_on, database_url), name="database-probe")

@@ -49,7 +49,8 @@ class Sharing:
         )
         line.share(self._slots)
         membership.on_look(self._slots.news)
-        self._news = Newsroom(services.settings.store.database_url or "", clock)
+        self._news = Newsroom(services.settings.store.database_url or "", clock, self._remark)
+        membership.on_look(self._news.looked)
         for news, take in self._takers().items():
             self._news.on(news, take)
         self._heard: Recent[int, None] = Recent(HEARD)
@@ -98,6 +99,9 @@ class Sharing:
         services.backfill.share(self._shards)
         await services.chat.leave(is_of)
         services.journal.leave(is_of)
+
+    def _remark(self, remark: str) -> None:
+        self._services.storage.remark = remark
 
     def _serves(self, question: Question) -> bool:
         return shard_of(question.place.guild_id, self._count) in self._shards

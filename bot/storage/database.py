@@ -87,6 +87,7 @@ class Database:
     Attributes:
         is_degraded: The storage fails at the moment; memory is all there is.
         errors: How often the storage has failed.
+        remark: What else the operator must know of it now; empty for nothing.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Database:
     ) -> None:
         self.is_degraded = False
         self.errors = 0
+        self.remark = ""
         self._worker = worker
         self._clock = clock
         self._limit_s = limit_s
@@ -142,6 +144,8 @@ class Database:
             found.append(DEGRADED.format(cause=self._fault))
         if self._is_short:
             found.append(SHORT_NOW)
+        if self.remark:
+            found.append(self.remark)
         return [*found, *self._worker.leftovers()]
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:

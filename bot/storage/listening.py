@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bot.core.errors import StoreError
 from bot.storage import engine as engines
-from bot.storage.postgres import CHANNEL, News
+from bot.storage.postgres import CHANNEL, News, plain_problem
 
 _LOOK_S: Final = 0.5
 """Seconds between looks whether the listening is to end."""
@@ -48,7 +48,7 @@ class Listener:
         try:
             self._run(begun, hear)
         except SQLAlchemyError as exc:
-            raise StoreError(engines.cause(exc)) from exc
+            raise StoreError(plain_problem(exc)) from exc
         except Exception as exc:
             if not exc.__class__.__module__.startswith("psycopg"):
                 raise

@@ -68,6 +68,9 @@ def announce(connection: Connection, news: News, about: str = "") -> None:
 
 _NOTIFY: Final = text("SELECT pg_notify(:channel, :news)")
 
+TOO_MANY: Final = "it has too many connections"
+"""Why a server can't be used that, or whose user or database, has reached its limit."""
+
 _UNDEFINED_TABLE: Final = "42P01"
 """PostgreSQL: error codes."""
 
@@ -75,7 +78,7 @@ _CODES: Final = {
     "28P01": "its user or password is wrong",
     "28000": "it doesn't allow this user or machine in (pg_hba.conf)",
     "3D000": "it has no such database",
-    "53300": "it has too many connections",
+    "53300": TOO_MANY,
 }
 _PROBLEMS: Final = (
     (
@@ -90,7 +93,7 @@ _PROBLEMS: Final = (
     ("timeout", "it doesn't answer"),
     ("timed out", "it doesn't answer"),
     ("no pg_hba.conf entry", "it doesn't allow this machine in (pg_hba.conf)"),
-    ("too many", "it has too many connections"),
+    ("too many", TOO_MANY),
 )
 """Words of libpq's and the server's messages; they hold addresses, so they are never shown. libpq
 keeps no error code of a connection that fails, and a server may speak another language."""

@@ -49,6 +49,7 @@ class Harbour:
 
     Attributes:
         channels: One in the guild of each shard.
+        location: Where the processes have the database.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Harbour:
         self.ada = discord.add_user("Ada")
         self.channels = places(discord, self.ada, clock)
         self._folder = folder
-        self._location = location
+        self.location = location
 
     def process(
         self, name: str, shards: int = SHARDS, environment: Mapping[str, str] = {}
@@ -75,7 +76,7 @@ class Harbour:
             self.discord,
             self.lm,
             self._folder / name,
-            CLAWBOT_DATABASE_URL=self._location,
+            CLAWBOT_DATABASE_URL=self.location,
             CLAWBOT_DISCORD__SHARDS=str(shards),
             CLAWBOT_QUEUE__SLOTS=str(SLOTS),
             **environment,
@@ -215,6 +216,46 @@ async def test_what_owners_change_in_one_process_holds_in_the_other(harbour: Har
     assert isinstance(body, dict)
     assert body["temperature"] == 0.3
     assert "Speak like a sailor." in str(body["messages"])
+
+
+@pytest.mark.timeout(150)
+async def test_what_owners_change_holds_also_where_the_database_has_no_connection_to_hear_of_it(
+    server: PostgresServer, location: str, harbour: Harbour
+) -> None:
+    ada, discord, lm, channels = harbour.ada, harbour.discord, harbour.lm, harbour.channels
+    user = location.rpartition("/")[2]
+    with server.connection() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {user} LOGIN PASSWORD 'x' CONNECTION LIMIT 5")
+        connection.exec_driver_sql(f"ALTER DATABASE {user} OWNER TO {user}")
+    harbour.location = server.url(user, user=user, password="x")
+
+    async def remark() -> str:
+        report = await ada.slash(channels[3], "diag network")
+        await discord.wait_until(lambda: "Storage" in report.content, timeout_s=20)
+        return report.content.partition("\n")[0]
+
+    extra = {"CLAWBOT_OWNER_IDS": str(ada.id), "CLAWBOT_QUEUE__PER_PERSON_PER_MINUTE": "1000"}
+    lm.answer("The end.")
+    async with harbour.process("a", environment=extra) as first:
+        await logged(first, b"online as")
+        async with harbour.process("b", environment=extra) as second:
+            await logged(first, b"left shard 2")
+            await logged(second, b"online as")
+            used = await ada.slash(
+                channels[0], "config set", setting="temperature", value="0.3", scope="global"
+            )
+            await used.wait_content()
+            async with asyncio.timeout(START_S):
+                while '"temperature": 0.3' not in json.dumps(
+                    [each.body for each in lm.completions]
+                ):
+                    asked = await ada.mention(channels[3], "How many ships answered?")
+                    await discord.wait_reply(asked, until=is_whole, timeout_s=20)
+            assert "it has too many connections" in await remark()
+            with server.connection() as connection:
+                connection.exec_driver_sql(f"ALTER ROLE {user} CONNECTION LIMIT 6")
+            await logged(second, b"is heard at once again")
+            assert "too many connections" not in await remark()
 
 
 @pytest.mark.timeout(150)

@@ -11,12 +11,12 @@ import re
 import socket
 import ssl
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from aiohttp import web
@@ -32,9 +32,18 @@ from tests.support.application import running, settings_for
 from tests.support.clock import settle
 from tests.support.links import certificate, proxy, silence
 
+T = TypeVar("T")
 KEY = "qwen/qwen3-next-80b"
 CHAT, TERMINAL = "chat", "terminal"
 SEND_MESSAGES = 1 << 11
+ATTEMPTS = 5
+SLOWNESS = ("Discord answers slowly", "lost or very late", "way to the server is slow")
+"""What is true of a healthy set-up on a machine that stands still at times: it is asked again."""
+
+
+def loopback(last: int) -> str:
+    """Return an address of this machine that no test in another process uses."""
+    return f"127.{os.getpid() // 256 % 255 + 1}.{os.getpid() % 256}.{last}"
 
 
 @dataclass
@@ -105,23 +114,23 @@ async def server_off(installed: Installation) -> AsyncIterator[None]:
 
 @breakage(Step.CONNECTION, "off or asleep", "Wake the machine")
 async def machine_asleep(installed: Installation) -> AsyncIterator[None]:
-    installed.stack.enter_context(silence("127.0.0.77", installed.lm.port, 65535))
-    installed.at(f"http://127.0.0.77:{installed.lm.port}")
+    installed.stack.enter_context(silence(loopback(77), installed.lm.port, 65535))
+    installed.at(f"http://{loopback(77)}:{installed.lm.port}")
     yield
 
 
 @breakage(Step.CONNECTION, "off or asleep", "Wake it with /model wake", TERMINAL)
 async def machine_asleep_that_can_be_woken(installed: Installation) -> AsyncIterator[None]:
-    installed.stack.enter_context(silence("127.0.0.76", installed.lm.port, 65535))
-    installed.at(f"http://127.0.0.76:{installed.lm.port}")
+    installed.stack.enter_context(silence(loopback(76), installed.lm.port, 65535))
+    installed.at(f"http://{loopback(76)}:{installed.lm.port}")
     installed.settings["CLAWBOT_LMSTUDIO__WAKE"] = "02:00:00:00:00:01"
     yield
 
 
 @breakage(Step.CONNECTION, "LM Studio answers at port 1234", "Write port 1234")
 async def wrong_port(installed: Installation) -> AsyncIterator[None]:
-    await installed.stack.enter_async_context(proxy(installed.lm.port, host="127.0.0.78", at=1234))
-    installed.at(f"http://127.0.0.78:{installed.lm.port}")
+    await installed.stack.enter_async_context(proxy(installed.lm.port, host=loopback(78), at=1234))
+    installed.at(f"http://{loopback(78)}:{installed.lm.port}")
     yield
 
 
@@ -616,8 +625,28 @@ async def installed(
         yield Installation(discord, lm, channel, tmp_path / "data", names, stack, caplog)
 
 
-async def in_chat(installed: Installation, owner: Person) -> list[list[str]]:
-    """Run ``/diag network``; return the lines of each paragraph of the report."""
+async def undisturbed(ask: Callable[[], Awaitable[T]], cause: str) -> T:
+    """Ask for a report, and again where it names a slowness that isn't what is broken."""
+    for _ in range(ATTEMPTS - 1):
+        told = await ask()
+        if not any(words in str(told) and words not in cause for words in SLOWNESS):
+            return told
+    return await ask()
+
+
+async def asked_in_chat(installed: Installation, owner: Person) -> str:
+    """Use ``/diag network``, and return the whole report."""
+    made = await owner.slash(installed.channel, "diag network")
+    await made.wait_response()
+    assert made.ephemeral
+    await installed.discord.wait_until(
+        lambda: made.content and "Looking" not in made.content, timeout_s=40
+    )
+    return made.content
+
+
+async def in_chat(installed: Installation, owner: Person, cause: str = "") -> list[list[str]]:
+    """Return the lines of each paragraph of the report in chat on something that is broken."""
     settings = settings_for(
         installed.discord,
         installed.lm,
@@ -627,17 +656,12 @@ async def in_chat(installed: Installation, owner: Person) -> list[list[str]]:
     async with running(settings):
         installed.once_online()
         await installed.lm.wait_until(installed.is_broken, timeout_s=20)
-        made = await owner.slash(installed.channel, "diag network")
-        await made.wait_response()
-        assert made.ephemeral
-        await installed.discord.wait_until(
-            lambda: made.content and "Looking" not in made.content, timeout_s=40
-        )
-    return [paragraph.split("\n") for paragraph in made.content.split("\n\n")]
+        report = await undisturbed(lambda: asked_in_chat(installed, owner), cause)
+    return [paragraph.split("\n") for paragraph in report.split("\n\n")]
 
 
 async def in_terminal(
-    installed: Installation, capsys: pytest.CaptureFixture[str]
+    installed: Installation, capsys: pytest.CaptureFixture[str], cause: str = ""
 ) -> tuple[list[str], int]:
     """Run ``clawbot check``; return its lines, and its exit code."""
     environment = {
@@ -649,11 +673,16 @@ async def in_terminal(
         **installed.settings,
     }
     installed.once_online()
-    with contextlib.suppress(OSError):
-        capsys.readouterr()
-    code = await asyncio.to_thread(check, load_settings(environment))
-    await settle()  # a server that is closed while it takes a connection leaves it to the collector
-    return capsys.readouterr().out.splitlines(), code
+
+    async def ask() -> tuple[list[str], int]:
+        with contextlib.suppress(OSError):
+            capsys.readouterr()
+        code = await asyncio.to_thread(check, load_settings(environment))
+        # A server that is closed while it takes a connection leaves it to the collector.
+        await settle()
+        return capsys.readouterr().out.splitlines(), code
+
+    return await undisturbed(ask, cause)
 
 
 def cases(where: str) -> list[str]:
@@ -671,7 +700,7 @@ async def test_chat_names_one_cause_and_its_advice_first(
 ) -> None:
     case = BREAKAGES[name]
     async with asynccontextmanager(case.arrange)(installed):
-        report = await in_chat(installed, ada)
+        report = await in_chat(installed, ada, case.cause)
     problem, *rest = report
     assert [line for part in report for line in part if line.startswith(("❌", "⚠️"))] == problem[:1]
     assert f"**{case.step}**" in problem[0]
@@ -687,7 +716,7 @@ async def test_the_terminal_names_one_cause_and_its_advice(
 ) -> None:
     case = BREAKAGES[name]
     async with asynccontextmanager(case.arrange)(installed):
-        lines, code = await in_terminal(installed, capsys)
+        lines, code = await in_terminal(installed, capsys, case.cause)
     wrong = [at for at, line in enumerate(lines) if re.match(r"  FAILED| warning", line)]
     assert len(wrong) == 1, lines
     shown = lines[wrong[0]]

@@ -14,7 +14,8 @@ from tests.support.application import running, settings_for
 ON = {"CLAWBOT_CONTEXT__WARM_AHEAD": "true", "CLAWBOT_CHAT__MAX_TOKENS": "5120"}
 ASKED_FOR = "The messages above will be taken away."
 SUMMARY = "Ada asked about the harbour, and the answer was seven ships."
-FILLER = "and then they spoke of something else again " * 34
+FILLER = "".join(f"and then they spoke of ship number {number} again " for number in range(34))
+"""No phrase twice: an answer that repeats itself is stopped where it comes slowly."""
 
 
 def is_summing_up(request: RecordedRequest) -> bool:

@@ -37,8 +37,8 @@ ESTIMATES = "token_estimates"
 """State: what was learned of each model's characters per token."""
 MODELS = "models"
 """State: which models leave out the opening tag of their thinking."""
-ACCEPTED_LOOKS = 60
-"""Looks whether questions are still being accepted that are left to another process, or stopped for good."""
+ACCEPTED_LOOK_S = 0.05
+"""Seconds between looks whether questions are still being accepted that are to be left or stopped for good."""
 HAND_OVER_S = 3.0
 """Seconds for the last edits once the grace time is over."""
 MOST_NOTED = 1000
@@ -364,7 +364,8 @@ class ChatService:
             How many there were.
         """
         count = self._end_all(concerns, Ending.STOPPED)
-        await self._accepted(concerns)  # whoever deletes what is stored finds these stored, too
+        # Whoever deletes what is stored finds these stored, too.
+        await self._accepted(concerns, within_s)
         ending = [task for q, task in self._working.values() if concerns(q)]
         if ending:
             await asyncio.wait(ending, timeout=within_s)
@@ -431,7 +432,7 @@ class ChatService:
 
     async def leave(self, concerns: Callable[[Question], bool]) -> None:
         """Leave questions to another process, which goes on with them in the same messages."""
-        await self._accepted(concerns)
+        await self._accepted(concerns, HAND_OVER_S)
         self._end_where(concerns, Ending.RESTART)
         working = [task for question, task in self._working.values() if concerns(question)]
         if working:
@@ -441,11 +442,12 @@ class ChatService:
         for reply in left:
             await reply.hand_over()
 
-    async def _accepted(self, concerns: Callable[[Question], bool]) -> None:
+    async def _accepted(self, concerns: Callable[[Question], bool], within_s: float) -> None:
         """Wait until no question of a kind is being accepted any more, or for long enough."""
-        for _ in range(ACCEPTED_LOOKS):
-            if any(map(concerns, self._accepting.values())):
-                await self._parts.clock.sleep(HAND_OVER_S / ACCEPTED_LOOKS)
+        clock = self._parts.clock
+        end_s = clock.monotonic() + within_s
+        while any(map(concerns, self._accepting.values())) and clock.monotonic() < end_s:
+            await clock.sleep(ACCEPTED_LOOK_S)
 
     async def close(self, grace_s: float) -> None:
         """Stop intake, tell those who wait, let running answers finish, hand over the rest.

@@ -174,7 +174,7 @@ async def test_after_delete_nothing_of_a_persons_words_is_left(town: Town) -> No
 async def test_a_question_whose_thread_is_being_made_is_deleted_with_the_others(town: Town) -> None:
     async with town.bot(CLAWBOT_CHAT__ANSWER_IN="thread"):
         await town.discord.wait_command("privacy")
-        slow = town.discord.faults.add(Fault("POST", "/threads", delay_s=1.5))
+        slow = town.discord.faults.add(Fault("POST", "/threads", delay_s=4.0))
         asked = await town.use(town.ada, "privacy delete")
         mention = await town.ada.mention(town.channel, f"{WORDS} in a thread")
         await town.discord.wait_until(lambda: slow.played)

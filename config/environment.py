@@ -126,6 +126,11 @@ def read_environment(
         dotenv = _read_dotenv(dotenv_path, problems)
     except UnreadableError as exc:
         problems.append(str(exc))
+    warnings += [
+        f"{path}: isn't read; its name must be {DOTENV}, without an ending"
+        for path in (dotenv_path.with_name(f"{DOTENV}.txt"), dotenv_path.with_name("env.txt"))
+        if path.is_file() and not dotenv_path.exists()
+    ]
     process = _unquoted(process, warnings)
     env = _merged(process, dotenv)
     _warn_if_open(dotenv_path, dotenv, warnings)

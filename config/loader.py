@@ -75,7 +75,7 @@ def load_settings(
     """Resolve the settings: environment over file over default.
 
     Args:
-        env: The environment with ``.env`` already under it; foreign names are ignored.
+        env: The environment with ``.env`` already under it; other programs' names are ignored.
         file: The parsed settings file, flat or structured; ``None`` if there is none.
         file_name: What to call the file in messages.
         require_token: A missing ``DISCORD_TOKEN``, or what can't be one, is a problem.
@@ -88,6 +88,7 @@ def load_settings(
     from_file = _from_file(file or {}, file_name)
     problems = from_env.problems + from_file.problems
     values = {**from_file.values, **from_env.values}
+    problems += _without_prefix(env, values)
     origins = {**from_file.origins, **from_env.origins}
     settings = _validated(values, origins, problems)
     if require_token and Target("discord", "token") not in values:
@@ -134,6 +135,20 @@ def _from_environment(env: Mapping[str, str]) -> _Collected:
         else:
             found.put(target, _listed(target, value), name)
     return found
+
+
+def _without_prefix(env: Mapping[str, str], values: Mapping[Target, object]) -> list[str]:
+    """Return a line for each name of a list of people or places that lacks the beginning of ours.
+
+    Passed over like another program's, it would leave the bot open to those whom it shall shut out.
+    """
+    return [
+        f"{name}: unknown; did you mean {names.preferred_name(target)}?"
+        for target in names.targets()
+        if target.section == "discord" and target.field.endswith(("_ids", "_policy"))
+        for name in env
+        if name.upper() == target.field.upper() and env[name].strip() and target not in values
+    ]
 
 
 def _from_file(file: Mapping[str, object], file_name: str) -> _Collected:

@@ -200,6 +200,15 @@ def test_problems_of_files_and_of_settings_come_together(tmp_path: Path) -> None
     assert len(found) == 2
 
 
+def test_a_file_that_an_editor_gave_an_ending_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env.txt").write_text("DISCORD_TOKEN=x\n")
+    assert read_environment({}, folder=tmp_path).warnings == (
+        f"{tmp_path / '.env.txt'}: isn't read; its name must be .env, without an ending",
+    )
+    (tmp_path / ".env").write_text("")
+    assert read_environment({}, folder=tmp_path).warnings == ()
+
+
 def test_a_dotenv_file_that_others_can_read_is_a_warning(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text("LMSTUDIO_API_TOKEN=x\n")

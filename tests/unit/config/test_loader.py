@@ -117,10 +117,20 @@ def test_metrics_for_the_whole_network_are_a_warning() -> None:
         ("CLAWBOT_QUEU__MAX_WAITING", "CLAWBOT_QUEUE__MAX_WAITING"),
         ("CLAWBOT_CONFIGG", "CLAWBOT_CONFIG"),
         ("CLAWBOT_DATADIR", "CLAWBOT_DATA_DIR"),
+        ("ALLOWED_ROLE_IDS", "CLAWBOT_DISCORD__ALLOWED_ROLE_IDS"),
+        ("blocked_user_ids", "CLAWBOT_DISCORD__BLOCKED_USER_IDS"),
+        ("DM_POLICY", "CLAWBOT_DISCORD__DM_POLICY"),
+        ("OWNER_IDS", "CLAWBOT_OWNER_IDS"),
     ],
 )
 def test_an_unknown_variable_names_the_right_one(name: str, right: str) -> None:
     assert problems({name: "x"}) == (f"{name}: unknown; did you mean {right}?",)
+
+
+def test_another_programs_list_may_stand_beside_our_own() -> None:
+    assert load_settings(
+        {"OWNER_IDS": "x", "CLAWBOT_OWNER_IDS": "1"}
+    ).settings.discord.owner_ids == (1,)
 
 
 @pytest.mark.parametrize(

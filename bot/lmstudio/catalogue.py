@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 from bot.core.domain import LoadOptions, ModelInfo
@@ -54,7 +55,7 @@ class Instance:
     pool_tokens: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Catalogue:
     """The chat models of one server.
 
@@ -84,24 +85,29 @@ class Catalogue:
         """Whether the server has the native API (LM Studio 0.4), which loads models."""
         return self.source == 0
 
-    def find(self, name: str | None) -> ModelInfo | None:
-        """Return the one model that a name means; by ``None`` the loaded one.
+    @cached_property
+    def by_name(self) -> dict[str | None, ModelInfo]:
+        """The models by key and instance id; by ``None`` the first loaded one, or the only one there is."""
+        found: dict[str | None, ModelInfo] = {}
+        for model in reversed(self.models):
+            found.update(dict.fromkeys((model.key, *model.instance_ids), model))
+        loaded = [model for model in self.models if model.is_loaded]
+        if loaded or len(self.models) == 1:
+            found[None] = (*loaded, *self.models)[0]
+        return found
 
-        Without a name: the first loaded model, or the only one there is. Where a name fits several
-        models, the only one of these that is loaded.
-        """
-        if name is None:
-            loaded = next((model for model in self.models if model.is_loaded), None)
-            return loaded or (self.models[0] if len(self.models) == 1 else None)
+    def find(self, name: str | None) -> ModelInfo | None:
+        """Return the one model that a name means; where it fits several, the only loaded one of these."""
+        if name is None or name in self.by_name:
+            return self.by_name.get(name)
         fitting = self.fitting(name)
         in_memory = [model for model in fitting if model.is_loaded]
         return next((few[0] for few in (fitting, in_memory) if len(few) == 1), None)
 
     def fitting(self, name: str) -> list[ModelInfo]:
         """Return the models that a key, an instance id or a name like these may mean."""
-        for model in self.models:
-            if name == model.key or name in model.instance_ids:
-                return [model]
+        if name in self.by_name:
+            return [self.by_name[name]]
         keys = names.meant(name, [model.key for model in self.models])
         if not keys and self.takes_any_name:
             return list(self.models)

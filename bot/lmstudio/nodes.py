@@ -215,7 +215,8 @@ class Node:
 
     def model(self, name: str | None) -> ModelInfo | None:
         """Return a model as listed, with the context limit that experience taught."""
-        info = self.catalogue.find(name) if self.catalogue else None
+        listed = self.catalogue
+        info = (listed.by_name.get(name) or listed.find(name)) if listed else None
         if info is None:
             return None
         learned = self._learned.get(info.key)

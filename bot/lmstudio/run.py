@@ -664,10 +664,11 @@ def name_for(node: Node, info: ModelInfo | None, asked: str | None, home: str | 
     """Return the model's name to send: a loaded copy, or what was asked for."""
     if info is None:
         return asked
-    if asked in node.refused_names:
-        asked = None
     instance = node.instance(info.key, home)
-    return name_to_send(info, asked, None if instance is None else instance.id)
+    copy_id = info.key if instance is None else instance.id
+    if asked is None or asked in node.refused_names:
+        return copy_id
+    return name_to_send(info, asked, copy_id)
 
 
 def _stage(ask: Ask, reached: Reached, loaded: asyncio.Task[None] | None) -> Stage:

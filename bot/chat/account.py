@@ -175,9 +175,9 @@ def line_of(record: QuestionRecord) -> str:
         if record.spans.get(span, 0.0) >= 0.05
     ]
     if record.prompt_tokens is not None:
-        facts.append(f"prompt of {counted(record.prompt_tokens, 'token')}")
+        facts.append(f"prompt tokens {record.prompt_tokens:,}")
     if record.written_tokens is not None:
-        facts.append(f"{counted(record.written_tokens, 'token')} written")
+        facts.append(f"written tokens {record.written_tokens:,}")
     if record.retries:
         facts.append(f"asked again {counted(len(record.retries), 'time')}")
     if record.failure:

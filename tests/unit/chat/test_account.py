@@ -65,7 +65,7 @@ async def test_the_line_says_all_of_it_in_words(clock: FakeClock) -> None:
     assert line_of(await answered(account, clock)) == (
         "answered in 10.8 s (asked by mention, first word after 7.3 s, preparing 0.1 s, in line 0.2 s, "
         "loading the model 4.0 s, reading 1.0 s, thinking 2.0 s, writing 3.0 s, delivering 0.5 s, "
-        "prompt of 900 tokens, 312 tokens written, asked again 1 time)"
+        "prompt tokens 900, written tokens 312, asked again 1 time)"
     )
 
 

@@ -411,9 +411,9 @@ class SqlJournal:
         if not newest:
             return
         self._unsaved_channels = {}
-        now_ms = to_ms(self._clock.now())
+        now = self._clock.now()
         try:
-            await self._database.write(lambda c: journal_sql.save_channels(c, newest, now_ms))
+            await self._database.write(lambda c: journal_sql.save_channels(c, newest, now))
         except StoreError:
             self._unsaved_channels = {**newest, **self._unsaved_channels}
             raise

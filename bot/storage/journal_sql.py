@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -203,11 +204,11 @@ def load_newest(connection: Connection) -> QuestionId:
 
 
 def save_channels(
-    connection: Connection, newest: Mapping[ChannelId, MessageId], now_ms: int
+    connection: Connection, newest: Mapping[ChannelId, MessageId], now: datetime
 ) -> None:
     """Note the newest message of channels."""
     rows = [
-        {"channel_id": channel_id, "message_id": message_id, "updated_at_ms": now_ms}
+        {"channel_id": channel_id, "message_id": message_id, "updated_at_ms": to_ms(now)}
         for channel_id, message_id in newest.items()
     ]
     upsert(connection, channels, rows)

@@ -599,7 +599,6 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
         journal=base.journal,
         state=base.state,
         storage=base.storage,
-        own_words=own_words,
         allowed=base.allowed,
         chat=chat,
         builder=builder,

@@ -605,4 +605,4 @@ class Signals:
     ) -> None:
         sink = message_sink(self._client, place, reply_to)
         message_id = await sink.send(notice(sentence), nonce=nonce(about, "n", 0), is_reply=True)
-        await self._client.services.own_words.posted_notice(message_id)
+        await self._client.services.journal.note_notice(message_id)

@@ -290,10 +290,6 @@ class OwnWords:
         """Forget what answers said."""
         self._known.clear()
 
-    async def posted_notice(self, message_id: MessageId) -> None:
-        """Note a message that is no answer."""
-        await self._journal.note_notice(message_id)
-
     async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
         """Return the question that a posted message answers."""
         return await self._journal.entry_of_message(message_id)

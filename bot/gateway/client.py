@@ -13,7 +13,6 @@ from bot.chat.allowed_models import AllowedModels
 from bot.chat.backfill import Backfill
 from bot.chat.privacy import Privacy
 from bot.chat.service import ChatService
-from bot.chat.whose_words import OwnWords
 from bot.core.clock import Clock
 from bot.core.domain import UserId
 from bot.delivery.pacing import PacerRegistry
@@ -49,7 +48,6 @@ class Services:
         overrides: Settings of guilds and channels, and who set them.
         state: Small values kept over restarts.
         storage: The database behind all of these.
-        own_words: Knows which of the bot's messages are answers.
         allowed: The models that guilds may choose.
         source: Discord's messages; told of what the gateway brings.
         secrets: What no answer may show.
@@ -62,7 +60,6 @@ class Services:
     journal: SqlJournal
     state: StateStore
     storage: Database
-    own_words: OwnWords
     allowed: AllowedModels
     chat: ChatService
     builder: ContextBuilder

@@ -444,8 +444,8 @@ async def test_a_notice_outside_of_any_question_is_known_after_a_restart_and_to_
     told = sources.say(conversation.CLAW, "⚠️ Nobody is asked here.")
     old = sources.say(conversation.CLAW, "⚠️ I'm sure of it.")
     other = await SqlJournal.open(database, FakeClock(), 30)
-    await OwnWords(journal).posted_notice(said.id)
-    await OwnWords(other).posted_notice(told.id)
+    await journal.note_notice(said.id)
+    await other.note_notice(told.id)
     for each in (journal, other, await SqlJournal.open(database, FakeClock(), 30)):
         words = await OwnWords(each).words([said, told, old])
         assert words == {said.id: "", told.id: "", old.id: old.text}
@@ -473,7 +473,7 @@ async def test_messages_are_read_back_as_what_they_are_known_to_be(
             )
         )
     words = OwnWords(journal)
-    await words.posted_notice(notice.id)
+    await journal.note_notice(notice.id)
     found = await words.read_back(
         [asked, answer, notice, copy, other, imitated], conversation.CLAW.id
     )

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import discord
 from discord.ext import commands
@@ -41,6 +41,9 @@ from bot.gateway.rest import VOICE, Caller
 from bot.prompt.cleaning import without_mention
 
 _log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 _ORDINARY = frozenset({discord.MessageType.default, discord.MessageType.reply})
 _FORUMS = frozenset({discord.ChannelType.forum, discord.ChannelType.media})
@@ -134,20 +137,20 @@ def message(message: discord.Message) -> IncomingMessage:
         created_at=message.created_at,
         reference_id=_reply_target(message),
         replied_user_id=(
-            UserId(replied.author.id) if isinstance(replied, discord.Message) else None
+            UserId(author.id) if (author := getattr(replied, "author", None)) is not None else None
         ),
         mentioned_ids=frozenset(mentioned),
         names=_names(message),
-        attachments=tuple(map(_attachment, attachments)),
+        attachments=tuple(_each(_attachment, attachments)),
         embed_texts=tuple(_bounded(_texts(message))),
-        forwarded_texts=tuple(_bounded(map(_snapshot_text, snapshots))),
+        forwarded_texts=tuple(_bounded(_each(_snapshot_text, snapshots))),
         is_ordinary=message.type in _ORDINARY and message.webhook_id is None,
         is_forward=is_forward,
         edited_at=message.edited_at,
         webhook_id=message.webhook_id,
         application_id=message.application_id,
         stickers=_stickers(message, snapshots),
-        poll=_poll(message),
+        poll="".join(_each(_poll_text, [message.poll])),
         forward_of=(
             MessageId(reference.message_id)
             if reference is not None and is_forward and reference.message_id is not None
@@ -223,19 +226,28 @@ def _names(message: discord.Message) -> dict[int, str]:
     return names
 
 
+def _each(read: Callable[[_T], _R], parts: Iterable[_T]) -> Iterator[_R]:
+    """Read parts of a message; one of another form than the documented one costs nothing else."""
+    for part in parts:
+        try:
+            found = read(part)
+        except UNREADABLE:
+            continue
+        yield found
+
+
 def _attachment(attachment: discord.Attachment) -> AttachmentInfo:
     return AttachmentInfo(
         attachment.id,
-        attachment.filename,
+        str(attachment.filename),
         attachment.content_type,
-        attachment.size,
-        attachment.url,
+        int(attachment.size),
+        str(attachment.url),
     )
 
 
 def _texts(message: discord.Message) -> Iterator[str]:
-    for embed in message.embeds:
-        yield _embed_text(embed)
+    yield from _each(_embed_text, message.embeds)
     yield "\n".join(_component_texts(_given(message, "components")))
 
 
@@ -243,18 +255,18 @@ def _stickers(
     message: discord.Message, snapshots: Iterable[discord.MessageSnapshot]
 ) -> tuple[str, ...]:
     found = [*message.stickers, *(each for s in snapshots for each in s.stickers)]
-    return tuple(_bounded(each.name for each in found))
+    return tuple(_bounded(_each(lambda sticker: sticker.name.strip(), found)))
 
 
-def _poll(message: discord.Message) -> str:
-    if message.poll is None:
+def _poll_text(poll: discord.Poll | None) -> str:
+    if poll is None:
         return ""
-    options = [f"- {answer.text}" for answer in message.poll.answers]
-    return "\n".join([str(message.poll.question), *options])[:_TEXT_CHARS]
+    options = [f"- {answer.text}" for answer in poll.answers]
+    return "\n".join([str(poll.question), *options])[:_TEXT_CHARS]
 
 
 def _snapshot_text(snapshot: discord.MessageSnapshot) -> str:
-    embeds = map(_embed_text, snapshot.embeds)
+    embeds: Iterator[str] = _each(_embed_text, snapshot.embeds)
     return "\n".join([snapshot.content, *embeds, *_component_texts(snapshot.components)])
 
 

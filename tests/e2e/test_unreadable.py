@@ -21,6 +21,7 @@ ODD: tuple[dict[str, Any], ...] = (
     {"components": [{"type": "a button"}]},
     {"sticker_items": [{}]},
     {"attachments": [{}]},
+    {"attachments": [{"id": "1", "filename": None, "size": 5, "url": "", "proxy_url": ""}]},
 )
 
 
@@ -99,6 +100,16 @@ async def test_one_odd_item_of_a_server_costs_that_item_only(
         await used.wait_answer()
         assert "Mention" in used.content
     assert len(discord.identifies) == 1
+
+
+async def test_a_reply_to_a_message_of_nobody_is_answered(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    odd = await ada.say(channel, "Nobody can read this.")
+    odd.oddities = {"author": {"id": "9"}}
+    async with running(settings_for(discord, lm, tmp_path)):
+        asked = await ada.reply(odd, f"<@{discord.bot_user.id}> What is it called?")
+        await discord.wait_reply(asked, until=lambda r: "help you" in r.content)
 
 
 @pytest.mark.parametrize("part", ODD, ids=lambda part: str(next(iter(part))))

@@ -42,3 +42,27 @@ async def test_a_message_without_mentions_mentions_nobody() -> None:
     message = await read({name: value for name, value in MESSAGE.items() if name != "mentions"})
     assert message.mentioned_ids == frozenset()
     assert message.text == "<@9> hello"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"embeds": [{"fields": None}]},
+        {"embeds": [{"author": "x"}]},
+        {"sticker_items": [{"id": "1", "name": None, "format_type": 1}]},
+        {
+            "attachments": [
+                {"id": "1", "filename": "a", "size": None, "url": None, "proxy_url": None}
+            ]
+        },
+    ],
+    ids=str,
+)
+async def test_a_part_of_another_form_costs_no_words(odd: dict[str, Any]) -> None:
+    assert await read(MESSAGE | odd) == await read(MESSAGE)
+
+
+async def test_a_file_without_a_name_has_one() -> None:
+    file = {"id": "1", "filename": None, "size": 5, "url": "https://x/a", "proxy_url": ""}
+    (found,) = (await read(MESSAGE | {"attachments": [file]})).attachments
+    assert found.filename == "None"

@@ -28,8 +28,8 @@ from sandbox.discord import Channel, DiscordSandbox, Guild, Person
 from sandbox.discord.values.json_objects import JsonObject
 from sandbox.lmstudio import Answer, LMStudioSandbox, Model, RecordedRequest, Timing, text_of
 
-PROBE_S: Final = 1.5
-"""Longest look for an LM Studio, in seconds."""
+PROBE_S: Final = 5.0
+"""Longest look for an LM Studio, in seconds: a busy machine takes some to answer; one without refuses at once."""
 TYPICAL: Final = Timing(load_s=3.0, prefill_tokens_s=2000.0)
 """A stand-in whose answers can be read along."""
 FAST: Final = Timing(load_s=3.0, prefill_tokens_s=2000.0, speed=8.0)

@@ -9,8 +9,6 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from bot.chat.resume import SET_ASIDE
 from bot.core.domain import MessageId, QuestionId
 from bot.core.notices import notice
@@ -24,8 +22,6 @@ from sandbox.lmstudio.values import INSTANT
 from tests.support.application import environment_between
 from tests.support.clock import SwiftClock
 from tests.support.process import START_S, clawbot
-
-pytestmark = pytest.mark.timeout(150)  # four to eight processes start, one after the other
 
 LIVES = 8
 """Starts of the bot at most; a service manager would go on for ever."""

@@ -7,8 +7,6 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-import pytest
-
 from tests.postgres.test_sharing import Harbour, harbour, is_whole
 from tests.support.process import logged
 
@@ -29,7 +27,6 @@ async def two_of(
         yield first, second
 
 
-@pytest.mark.timeout(150)
 async def test_a_server_that_is_taken_out_by_one_process_is_out_in_the_other(
     harbour: Harbour,
 ) -> None:

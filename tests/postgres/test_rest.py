@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import pytest
-
 from config.settings import Settings
 from sandbox.discord import Channel, DiscordSandbox
 from sandbox.lmstudio import LMStudioSandbox, Model, Timing
@@ -16,7 +14,6 @@ from tests.support.application import running, settings_for
 from tests.support.clock import SwiftClock
 
 
-@pytest.mark.timeout(120)
 async def test_models_leave_the_memory_and_their_machine_is_suspended_once_and_not_while_either_answers(
     location: str, tmp_path: Path
 ) -> None:

@@ -264,7 +264,6 @@ async def test_a_member_whose_session_is_lost_while_it_leaves_a_shard_keeps_its_
         assert not any(task.done() for task in working)
 
 
-@pytest.mark.timeout(90)
 async def test_a_member_that_never_hears_that_a_shard_is_left_keeps_the_rest(
     server: PostgresServer, location: str
 ) -> None:

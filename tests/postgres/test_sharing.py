@@ -103,7 +103,6 @@ async def harbour(location: str, tmp_path: Path) -> AsyncGenerator[Harbour, None
         yield Harbour(discord, lm, tmp_path, location, clock)
 
 
-@pytest.mark.timeout(150)  # three processes start, one after the other
 async def test_each_question_is_answered_once_by_whoever_holds_its_shard(
     server: PostgresServer, location: str, harbour: Harbour
 ) -> None:
@@ -126,7 +125,6 @@ async def test_each_question_is_answered_once_by_whoever_holds_its_shard(
     assert harbour.lm.options.counters.peak_active <= SLOTS
 
 
-@pytest.mark.timeout(150)
 async def test_what_somebody_has_deleted_by_one_process_is_written_again_by_none(
     server: PostgresServer, location: str, harbour: Harbour
 ) -> None:
@@ -153,7 +151,6 @@ async def test_what_somebody_has_deleted_by_one_process_is_written_again_by_none
             await until(lambda: outcomes(server, location) == [DELIVERED] * SHARDS)
 
 
-@pytest.mark.timeout(150)
 async def test_two_processes_have_one_line(harbour: Harbour) -> None:
     ada, discord, channels = harbour.ada, harbour.discord, harbour.channels
     async with harbour.process("a") as first:
@@ -186,7 +183,6 @@ async def test_two_processes_have_one_line(harbour: Harbour) -> None:
     assert harbour.lm.options.counters.peak_active <= SLOTS
 
 
-@pytest.mark.timeout(150)
 async def test_what_owners_change_in_one_process_holds_in_the_other(harbour: Harbour) -> None:
     ada, discord, lm, channels = harbour.ada, harbour.discord, harbour.lm, harbour.channels
 
@@ -218,7 +214,6 @@ async def test_what_owners_change_in_one_process_holds_in_the_other(harbour: Har
     assert "Speak like a sailor." in str(body["messages"])
 
 
-@pytest.mark.timeout(150)
 async def test_what_owners_change_holds_also_where_the_database_has_no_connection_to_hear_of_it(
     server: PostgresServer, location: str, harbour: Harbour
 ) -> None:
@@ -258,7 +253,6 @@ async def test_what_owners_change_holds_also_where_the_database_has_no_connectio
             assert "too many connections" not in await remark()
 
 
-@pytest.mark.timeout(150)
 async def test_another_number_of_shards_holds_once_all_that_had_the_old_one_have_ended(
     server: PostgresServer, location: str, harbour: Harbour
 ) -> None:
@@ -278,7 +272,6 @@ async def test_another_number_of_shards_holds_once_all_that_had_the_old_one_have
         await until(lambda: outcomes(server, location) == [DELIVERED] * 3 * SHARDS)
 
 
-@pytest.mark.timeout(150)
 async def test_a_deletion_that_was_told_while_nobody_listened_is_heard_afterwards(
     server: PostgresServer, location: str, harbour: Harbour
 ) -> None:
@@ -302,7 +295,6 @@ async def test_a_deletion_that_was_told_while_nobody_listened_is_heard_afterward
         await harbour.lm.wait_until(lambda: not _is_busy(harbour.lm), timeout_s=20)
 
 
-@pytest.mark.timeout(150)
 async def test_questions_at_two_processes_wake_the_machine_and_are_answered_once_each(
     harbour: Harbour,
 ) -> None:

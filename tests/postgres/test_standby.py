@@ -141,7 +141,6 @@ async def test_a_leader_that_stands_still_while_it_writes_holds_nobody_up(
         connection.invalidate()
 
 
-@pytest.mark.timeout(150)  # four processes start, one after the other
 async def test_each_question_is_answered_once_though_leaders_die_and_are_cut_off(
     server: PostgresServer, location: str, tmp_path: Path
 ) -> None:

@@ -33,10 +33,8 @@ async def test_twenty_waiting_questions_wake_the_machine_and_are_answered_once_e
     )  # fmt: skip
     async with running(settings):
         asked = [await person.mention(channel, f"Question {n}") for n, person in enumerate(people)]
-        replies = [await discord.wait_reply(message, timeout_s=30) for message in asked]
-        await discord.wait_until(
-            lambda: all(reply.content == "Hello." for reply in replies), timeout_s=30
-        )
+        replies = [await discord.wait_reply(message) for message in asked]
+        await discord.wait_until(lambda: all(reply.content == "Hello." for reply in replies))
     assert lm.card is not None
     assert lm.card.packets
     assert [str(one.body).count("Question") for one in lm.completions] == [1] * 20
@@ -58,14 +56,10 @@ async def test_a_machine_that_fell_asleep_a_moment_ago_is_woken_by_command(
     )  # fmt: skip
     async with running(settings):
         first = await ada.slash(channel, "model wake")
-        await discord.wait_until(
-            lambda: first.content == "The model's machine is awake.", timeout_s=20
-        )
+        await discord.wait_until(lambda: first.content == "The model's machine is awake.")
         await lm.sleep(MAC)
         second = await ada.slash(channel, "model wake")
-        await discord.wait_until(
-            lambda: second.content.startswith("Waking the model's machine"), timeout_s=20
-        )
+        await discord.wait_until(lambda: second.content.startswith("Waking the model's machine"))
 
 
 async def test_while_the_machine_wakes_the_first_line_says_so(
@@ -80,10 +74,8 @@ async def test_while_the_machine_wakes_the_first_line_says_so(
     )  # fmt: skip
     async with running(settings):
         message = await ada.mention(channel, "Hello?")
-        reply = await discord.wait_reply(message, timeout_s=20)
-        await discord.wait_until(
-            lambda: "Waking the model's machine" in reply.content, timeout_s=20
-        )
+        reply = await discord.wait_reply(message)
+        await discord.wait_until(lambda: "Waking the model's machine" in reply.content)
         await lm.start()
         await discord.wait_until(lambda: reply.content == "Hello.", timeout_s=40)
     assert lm.card is not None
@@ -105,8 +97,8 @@ async def test_a_model_that_nobody_asks_for_leaves_the_memory_and_comes_back_for
     async with running(settings, SwiftClock(40)):
         for _ in range(2):
             message = await ada.mention(channel, "Hello?")
-            await discord.wait_reply(message, timeout_s=20, until=lambda m: m.content == "Hello.")
-            await lm.wait_until(lambda: not lm.engine.instances, timeout_s=20)
+            await discord.wait_reply(message, until=lambda m: m.content == "Hello.")
+            await lm.wait_until(lambda: not lm.engine.instances)
         async with asyncio.timeout(20):
             while not seen.exists():  # noqa: ASYNC110 - another process makes it
                 await asyncio.sleep(0.05)

@@ -28,7 +28,7 @@ async def test_a_question_is_held_while_the_model_is_down_and_answered_when_it_i
         reply = await discord.wait_reply(asked, until=lambda r: "doesn't answer" in r.content)
         lm.script(Answer("Here I am."))
         await lm.start()
-        await discord.wait_until(lambda: reply.content == "Here I am.", timeout_s=20)
+        await discord.wait_until(lambda: reply.content == "Here I am.")
         assert len(discord.bot_messages) == 1
 
 
@@ -143,7 +143,7 @@ async def test_a_question_is_held_while_the_server_loads_its_model(
         reply = await discord.wait_reply(asked, until=lambda r: "Loading the model" in r.content)
         lm.script(Answer("Here I am."))
         await lm.load("a.gguf")
-        await discord.wait_until(lambda: reply.content == "Here I am.", timeout_s=20)
+        await discord.wait_until(lambda: reply.content == "Here I am.")
         assert len(discord.bot_messages) == 1
 
 
@@ -178,7 +178,7 @@ async def test_a_question_in_line_is_kept_over_a_stop_and_answered_after_the_sta
     lm.script(Answer("Kept."))
     await lm.start()
     async with running(settings):
-        await discord.wait_until(lambda: reply.content == "Kept.", timeout_s=20)
+        await discord.wait_until(lambda: reply.content == "Kept.")
     assert len(discord.bot_messages) == 1
 
 
@@ -234,7 +234,7 @@ async def test_a_lost_gateway_connection_is_resumed_and_nothing_is_lost(
             await discord.wait_reply(asked, until=lambda r: "help you" in r.content)
         discord.faults.invalid_session(resumable=False)
         asked = await ada.mention(channel, "After a lost session")
-        await discord.wait_reply(asked, until=lambda r: "help you" in r.content, timeout_s=20)
+        await discord.wait_reply(asked, until=lambda r: "help you" in r.content)
     assert len(discord.bot_messages) == 4
 
 
@@ -270,9 +270,9 @@ async def test_a_mention_in_a_thread_that_was_archived_meanwhile_is_answered(
 ) -> None:
     thread = channel.add_thread("thread", owner=ada)
     async with running(settings_for(discord, lm, tmp_path)):
-        await discord.wait_reply(await ada.mention(thread, "Hello"), timeout_s=20)
+        await discord.wait_reply(await ada.mention(thread, "Hello"))
     asked = await ada.mention(thread, "Are you there?")
     thread.set_archived()
     lm.answer("Here.")
     async with running(settings_for(discord, lm, tmp_path)):
-        await discord.wait_reply(asked, until=lambda m: m.content == "Here.", timeout_s=20)
+        await discord.wait_reply(asked, until=lambda m: m.content == "Here.")

@@ -44,7 +44,7 @@ async def test_what_could_not_be_posted_is_posted_once_the_bot_may_write_again(
         locked.set_archived(False, locked=True)
         lm.answer(WHOLE)
         lm.resume()
-        await discord.wait_until(lambda: "Paragraph 30" in text_in(channel), timeout_s=20)
+        await discord.wait_until(lambda: "Paragraph 30" in text_in(channel))
         for place in (channel, hidden, parent):
             place.overwrite(guild.everyone)
         locked.set_archived(False, locked=False)
@@ -108,7 +108,7 @@ async def test_a_question_that_is_deleted_while_the_bot_may_not_write_goes_with_
         channel.overwrite(channel.guild.everyone, deny="send_messages")
         lm.answer(WHOLE)
         lm.resume()
-        await discord.wait_until(lambda: "Paragraph 30" in text_in(channel), timeout_s=20)
+        await discord.wait_until(lambda: "Paragraph 30" in text_in(channel))
         await ada.delete(asked)
         await discord.wait_until(lambda: not text_in(channel))
 
@@ -124,7 +124,7 @@ async def test_an_answer_amid_which_the_bot_is_timed_out_is_whole_once_that_is_o
         guild.time_out(discord.bot_user, discord.world.now() + 3600)
         lm.answer(WHOLE)
         lm.resume()
-        await discord.wait_until(lambda: "Paragraph 30" in text_in(channel), timeout_s=20)
+        await discord.wait_until(lambda: "Paragraph 30" in text_in(channel))
         guild.time_out(discord.bot_user, None)
         await discord.wait_until(lambda: text_in(channel) == WHOLE, timeout_s=4 * FIRST_AGAIN_S)
     assert discord.requests_to("DELETE") == []
@@ -150,7 +150,7 @@ async def test_questions_in_line_end_with_the_places_that_are_deleted(
             for place in (gone, parent, thread):
                 place.delete()
             lm.resume()
-            await discord.wait_until(lambda: text_in(channel) == WHOLE, timeout_s=20)
+            await discord.wait_until(lambda: text_in(channel) == WHOLE)
             again = await ada.mention(channel, "And you?")
             await discord.wait_reply(again, until=lambda reply: reply.content == "Fine.")
         assert discord.replies(first)

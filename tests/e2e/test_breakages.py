@@ -655,7 +655,7 @@ async def in_chat(installed: Installation, owner: Person, cause: str = "") -> li
     )
     async with running(settings):
         installed.once_online()
-        await installed.lm.wait_until(installed.is_broken, timeout_s=20)
+        await installed.lm.wait_until(installed.is_broken)
         report = await undisturbed(lambda: asked_in_chat(installed, owner), cause)
     return [paragraph.split("\n") for paragraph in report.split("\n\n")]
 

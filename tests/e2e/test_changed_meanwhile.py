@@ -42,7 +42,7 @@ async def killed_while_writing(
 async def one_more(discord: DiscordSandbox, ada: Person, channel: Channel) -> None:
     """Have another question answered: what was left open has been looked at by then."""
     asked = await ada.mention(channel, "And what is this?")
-    await discord.wait_reply(asked, until=lambda r: "help you" in r.content, timeout_s=20)
+    await discord.wait_reply(asked, until=lambda r: "help you" in r.content)
 
 
 async def test_a_question_deleted_while_the_bot_was_away_is_dropped_with_its_beginning(
@@ -54,7 +54,7 @@ async def test_a_question_deleted_while_the_bot_was_away_is_dropped_with_its_beg
     assert channel.guild is not None
     other = channel.guild.add_channel("other")
     async with running(settings_for(discord, lm, folder)):
-        await discord.wait_until(lambda: begun not in discord.bot_messages, timeout_s=20)
+        await discord.wait_until(lambda: begun not in discord.bot_messages)
         await one_more(discord, ada, other)
     assert len(lm.completions) == 2
     assert "cats" not in str(turns(lm))
@@ -68,7 +68,7 @@ async def test_a_question_changed_while_the_bot_was_away_is_answered_in_its_new_
         await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about dogs")
     lm.script(Answer("About dogs."))
     async with running(settings_for(discord, lm, folder)):
-        await discord.wait_until(lambda: begun.content == "About dogs.", timeout_s=20)
+        await discord.wait_until(lambda: begun.content == "About dogs.")
     assert "dogs" in turns(lm)[-1]["content"]
     assert "cats" not in str(turns(lm))
     assert discord.bot_messages == [begun]
@@ -103,7 +103,7 @@ async def test_who_may_not_ask_any_more_gets_the_refusal_in_the_place_of_the_ans
     asked = len(lm.completions)
     settings = settings_for(discord, lm, folder, **{f"CLAWBOT_DISCORD__{what}": str(ids[what])})
     async with running(settings):
-        await discord.wait_until(lambda: begun.content.startswith("⚠️"), timeout_s=20)
+        await discord.wait_until(lambda: begun.content.startswith("⚠️"))
     assert len(lm.completions) == asked
 
 
@@ -135,7 +135,7 @@ async def test_a_question_changed_over_the_limit_keeps_its_answer_and_its_author
         await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about birds")
         await discord.wait_until(lambda: asked.reactions)
         lm.resume()
-        await discord.wait_until(lambda: reply.content.strip() == LONG.strip(), timeout_s=20)
+        await discord.wait_until(lambda: reply.content.strip() == LONG.strip())
     assert discord.bot_messages == [reply, told]
     assert len(lm.completions) == 1
 
@@ -155,8 +155,8 @@ async def test_what_was_edited_in_a_gap_is_asked_as_it_is_and_a_mention_added_th
     await ada.edit(asked, f"{mention} Tell me about dogs")
     await ada.edit(said, f"{mention} What about whales?")
     async with running(settings_for(discord, lm, tmp_path / "data")):
-        await discord.wait_until(lambda: "About" in answer.content, timeout_s=20)
-        told = await discord.wait_reply(said, until=lambda r: "About" in r.content, timeout_s=20)
+        await discord.wait_until(lambda: "About" in answer.content)
+        told = await discord.wait_reply(said, until=lambda r: "About" in r.content)
     assert {answer.content, told.content} == {"About dogs.", "About whales."}
     assert len(lm.completions) == 4
 
@@ -178,6 +178,6 @@ async def test_an_answer_whose_database_was_lost_is_ended_with_a_sentence(
         await pressed.wait_content()
         await eve.dm("Are you still there?")
         for shown in (begun, *private):
-            await discord.wait_until(lambda: not shown.buttons, timeout_s=20)  # noqa: B023
+            await discord.wait_until(lambda: not shown.buttons)  # noqa: B023
             assert shown.content == f"{words}\n-# {LOST}"
     assert "no longer have" in pressed.content

@@ -37,9 +37,9 @@ async def asked_and_killed(
         await discord.wait_online(timeout_s=START_S)
         used = await ada.slash(channel, "ask", prompt="What answers?")
         if words is None:
-            await discord.wait_until(lambda: fault.played, timeout_s=20)
+            await discord.wait_until(lambda: fault.played)
         elif words:
-            await discord.wait_until(lambda: "lighthouse" in used.content, timeout_s=20)
+            await discord.wait_until(lambda: "lighthouse" in used.content)
         else:
             await lm.wait_until(lambda: lm.completions)
             await used.wait_response()
@@ -60,7 +60,7 @@ async def test_a_command_killed_after_its_acknowledgement_is_answered_in_its_res
     used = await asked_and_killed(discord, lm, tmp_path / "data", ada, channel, words)
     lm.script(Answer("Eleven ships."))
     async with running(settings_for(discord, lm, tmp_path / "data")):
-        await discord.wait_until(lambda: used.content == "Eleven ships.", timeout_s=20)
+        await discord.wait_until(lambda: used.content == "Eleven ships.")
     assert discord.bot_messages == [used.message]
 
 
@@ -71,7 +71,7 @@ async def test_a_command_killed_before_its_acknowledgement_is_answered(
     lm.script(Answer("Eleven ships."))
     async with running(settings_for(discord, lm, tmp_path / "data")):
         await discord.wait_until(
-            lambda: [m.content for m in discord.bot_messages] == ["Eleven ships."], timeout_s=20
+            lambda: [m.content for m in discord.bot_messages] == ["Eleven ships."]
         )
     assert len(lm.completions) == 1
     assert discord.world.interactions[used.token] is used
@@ -85,7 +85,7 @@ async def test_a_command_whose_token_is_spent_is_answered_in_the_channel(
     lm.script(Answer("Eleven ships."))
     async with running(settings_for(discord, lm, tmp_path / "data")):
         await discord.wait_until(
-            lambda: any(m.content == "Eleven ships." for m in discord.bot_messages), timeout_s=20
+            lambda: any(m.content == "Eleven ships." for m in discord.bot_messages)
         )
 
 
@@ -98,7 +98,7 @@ async def test_a_responses_token_is_forgotten_with_the_question_and_never_logged
         await discord.wait_command("ask", timeout_s=START_S)
         await discord.wait_online(timeout_s=START_S)
         used = await ada.slash(channel, "ask", prompt="What answers?")
-        await discord.wait_until(lambda: "help you" in used.content, timeout_s=20)
+        await discord.wait_until(lambda: "help you" in used.content)
         process.terminate()
         out, err = await process.communicate()
     assert used.token.encode() not in out + err
@@ -123,9 +123,7 @@ async def test_an_answer_is_continued_once_however_often_the_button_is_pressed(
             await used.wait_response()
         for used in again:
             await told(discord, used, "continued already")
-        await discord.wait_until(
-            lambda: discord.bot_messages[-1].content == "the second half.", timeout_s=20
-        )
+        await discord.wait_until(lambda: discord.bot_messages[-1].content == "the second half.")
     async with running(settings):
         once_more = await ada.click(reply, "Continue")
         await told(discord, once_more, "continued already")
@@ -140,9 +138,9 @@ async def test_stop_is_acknowledged_in_time_while_the_way_back_to_an_answer_is_l
     assert shown is not None
     slow = discord.faults.delay("GET", "/webhooks/", delay_s=4.0, times=2)
     async with running(settings_for(discord, lm, tmp_path / "data")):
-        await discord.wait_until(lambda: slow.played, timeout_s=20)
+        await discord.wait_until(lambda: slow.played)
         pressed = await ada.click(shown, "Stop")
         await pressed.wait_response()
-        await discord.wait_until(lambda: "Stopped." in used.content, timeout_s=20)
-        await discord.wait_until(lambda: "Stop" not in str(shown.components), timeout_s=20)
+        await discord.wait_until(lambda: "Stopped." in used.content)
+        await discord.wait_until(lambda: "Stop" not in str(shown.components))
     assert len(lm.completions) == 1

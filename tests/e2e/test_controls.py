@@ -54,7 +54,7 @@ async def test_somebody_else_may_not_press_stop(
         await pressed.wait_response()
         assert pressed.ephemeral
         lm.resume()
-        await discord.wait_until(lambda: reply.content.strip() == LONG.strip(), timeout_s=30)
+        await discord.wait_until(lambda: reply.content.strip() == LONG.strip())
 
 
 async def test_regenerate_puts_a_new_answer_in_the_place_of_the_old(
@@ -146,7 +146,7 @@ async def test_editing_the_question_answers_it_again_also_where_the_answer_was_d
         await ada.delete(reply)
         await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about dogs")
         await discord.wait_until(
-            lambda: [m.content for m in discord.bot_messages] == ["About dogs."], timeout_s=20
+            lambda: [m.content for m in discord.bot_messages] == ["About dogs."]
         )
 
 
@@ -182,13 +182,11 @@ async def test_a_shorter_answer_takes_the_place_of_one_of_two_messages(
     async with running(settings_for(discord, lm, tmp_path)):
         asked = await ada.mention(channel, "Say something")
         reply = await discord.wait_reply(asked)
-        await discord.wait_until(lambda: len(discord.bot_messages) == 2, timeout_s=20)
+        await discord.wait_until(lambda: len(discord.bot_messages) == 2)
         last = discord.bot_messages[-1]
         await discord.wait_until(lambda: any("Regenerate" in str(c) for c in last.components))
         await ada.click(last, "Regenerate")
-        await discord.wait_until(
-            lambda: [m.content for m in discord.bot_messages] == ["Short."], timeout_s=20
-        )
+        await discord.wait_until(lambda: [m.content for m in discord.bot_messages] == ["Short."])
         assert discord.bot_messages == [reply]
 
 
@@ -204,7 +202,7 @@ async def test_a_question_edited_twice_has_one_answer(
         await discord.wait_reply(asked, until=lambda r: r.content == "About dogs.")
         await ada.edit(asked, f"{me} Tell me about birds")
         await discord.wait_until(
-            lambda: [m.content for m in discord.bot_messages] == ["About birds."], timeout_s=20
+            lambda: [m.content for m in discord.bot_messages] == ["About birds."]
         )
 
 
@@ -223,5 +221,5 @@ async def test_regenerate_pressed_twice_makes_one_answer(
         await told(discord, again, "already")
         lm.script(Answer("Second."))
         await lm.start()
-        await discord.wait_until(lambda: reply.content == "Second.", timeout_s=20)
+        await discord.wait_until(lambda: reply.content == "Second.")
         assert len(discord.bot_messages) == 1

@@ -23,9 +23,7 @@ async def network(discord: DiscordSandbox, ada: Person, channel: Channel) -> str
     interaction = await ada.slash(channel, "diag network")
     await interaction.wait_response()
     assert interaction.ephemeral
-    await discord.wait_until(
-        lambda: interaction.content and "Looking" not in interaction.content, timeout_s=20
-    )
+    await discord.wait_until(lambda: interaction.content and "Looking" not in interaction.content)
     return interaction.content
 
 
@@ -245,10 +243,10 @@ async def test_the_figures_of_a_model_are_its_own_with_its_failures(
         )
         async with running(settings):
             await ada.mention(channel, "Hello?")
-            await lm.wait_until(lambda: "answered in" in caplog.text, timeout_s=20)
+            await lm.wait_until(lambda: "answered in" in caplog.text)
             lm.faults.next(Fault.COMPUTE_ERROR, times=None)
             await ada.mention(channel, "And now?")
-            await lm.wait_until(lambda: "ended with a notice after" in caplog.text, timeout_s=20)
+            await lm.wait_until(lambda: "ended with a notice after" in caplog.text)
             shown = await ada.slash(channel, "diag model")
             await discord.wait_until(lambda: "Last 24 hours" in shown.content)
             assert "Questions: 2 questions, 1 of them failed" in shown.content

@@ -22,9 +22,7 @@ async def test_an_edit_over_the_rate_limit_asks_nothing_of_discord_about_the_ans
         for number in range(3):
             await ada.edit(asked, f"<@bot> what is it, then? {number}")
         # The reason in reply, or a line in the channel where its pace leaves no room for a reply.
-        await discord.wait_until(
-            lambda: any("⚠️" in said.content for said in discord.bot_messages), timeout_s=30
-        )
+        await discord.wait_until(lambda: any("⚠️" in said.content for said in discord.bot_messages))
     looked = [
         call for call in discord.requests if call.method == "GET" and str(answer.id) in call.path
     ]

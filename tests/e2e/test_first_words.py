@@ -57,7 +57,7 @@ async def test_a_first_direct_message_is_answered_although_the_bot_was_killed_be
     lm.answer(Answer("Here I am."))
     environment = environment_between(discord, lm, tmp_path / "data")
     async with clawbot("run", folder=tmp_path, environment=environment):
-        await discord.wait_reply(asked, until=lambda r: r.content == "Here I am.", timeout_s=20)
+        await discord.wait_reply(asked, until=lambda r: r.content == "Here I am.")
         assert len(discord.replies(asked)) == 1
 
 
@@ -80,9 +80,7 @@ async def test_a_first_direct_message_is_answered_although_it_came_while_the_bot
         async with running(settings):
             await discord.wait_until(lambda: len(discord.identifies) == 2)
             for each in asked:
-                await discord.wait_reply(
-                    each, until=lambda r: r.content == "Here I am.", timeout_s=20
-                )
+                await discord.wait_reply(each, until=lambda r: r.content == "Here I am.")
     assert [len(discord.replies(each)) for each in asked] == [1, 1]
 
 
@@ -129,4 +127,4 @@ async def test_a_session_that_discord_no_longer_has_costs_nothing(
         await discord.wait_until(lambda: len(discord.identifies) == 2, timeout_s=START_S)
         await discord.wait_online(timeout_s=START_S)
         asked = await ada.mention(channel, "Are you there?")
-        await discord.wait_reply(asked, until=lambda r: r.content == "Here I am.", timeout_s=20)
+        await discord.wait_reply(asked, until=lambda r: r.content == "Here I am.")

@@ -54,13 +54,13 @@ async def test_a_question_that_kills_the_bot_while_its_file_is_read_is_set_aside
             if asked is None:
                 await discord.wait_online(timeout_s=START_S)
                 asked = await ada.mention(channel, POISON, files=[("a.txt", b"poison")])
-            await discord.wait_until(lambda: fault.played == life, timeout_s=20)  # noqa: B023
+            await discord.wait_until(lambda: fault.played == life)  # noqa: B023
             process.kill()
             await process.wait()
         assert (await entry_of(tmp_path / "data", asked)).attempts == life
     async with clawbot("run", folder=tmp_path, environment=environment):
         await discord.wait_until(
-            lambda: [m.content for m in discord.bot_messages] == [notice(SET_ASIDE)], timeout_s=20
+            lambda: [m.content for m in discord.bot_messages] == [notice(SET_ASIDE)]
         )
     assert fault.played == 4
     assert lm.completions == []
@@ -79,9 +79,9 @@ async def test_questions_that_were_beside_a_deadly_one_are_all_answered(
         async with clawbot("run", folder=tmp_path, environment=environment) as process:
             await discord.wait_online(timeout_s=START_S)
             innocent = [await ada.mention(room, "Where are you?") for room in rooms]
-            await lm.wait_until(lambda: len(lm.completions) == len(rooms), timeout_s=20)
+            await lm.wait_until(lambda: len(lm.completions) == len(rooms))
             guilty = await ada.mention(channel, POISON, files=[("a.txt", b"poison")])
-            await discord.wait_until(lambda: fault.played == 1, timeout_s=20)
+            await discord.wait_until(lambda: fault.played == 1)
             process.kill()
             await process.wait()
         lm.answer(Answer("Here you are."))
@@ -125,15 +125,13 @@ async def test_questions_that_were_worked_on_at_three_power_cuts_are_all_answere
                 if not asked:
                     asked = [await ada.mention(room, "Where are you?") for room in rooms]
                 least = 1 if before else len(rooms)
-                await lm.wait_until(lambda: len(lm.completions) >= before + least, timeout_s=20)  # noqa: B023
+                await lm.wait_until(lambda: len(lm.completions) >= before + least)  # noqa: B023
                 process.kill()
                 await process.wait()
         lm.answer(Answer("Here you are."))
         async with clawbot("run", folder=tmp_path, environment=environment):
             for one in asked:
-                await discord.wait_reply(
-                    one, until=lambda r: r.content == "Here you are.", timeout_s=30
-                )
+                await discord.wait_reply(one, until=lambda r: r.content == "Here you are.")
 
 
 async def test_a_missed_message_that_kills_the_bot_before_it_is_stored_is_set_aside(
@@ -147,18 +145,18 @@ async def test_a_missed_message_that_kills_the_bot_before_it_is_stored_is_set_as
     async with clawbot("run", folder=tmp_path, environment=environment) as process:
         await discord.wait_online(timeout_s=START_S)
         first = await ada.mention(channel, "Hello")
-        await discord.wait_reply(first, until=lambda r: "help you" in r.content, timeout_s=20)
+        await discord.wait_reply(first, until=lambda r: "help you" in r.content)
         process.terminate()
         await process.communicate()
     asked = await ada.mention(channel, "Are you there?")
     fault = discord.faults.add(Fault(route="/members/", times=99, hang=True))
     for life in range(1, 3):
         async with clawbot("run", folder=tmp_path, environment=environment) as process:
-            await discord.wait_until(lambda: fault.played == life, timeout_s=20)  # noqa: B023
+            await discord.wait_until(lambda: fault.played == life)  # noqa: B023
             process.kill()
             await process.wait()
     async with clawbot("run", folder=tmp_path, environment=environment):
-        told = await discord.wait_reply(asked, timeout_s=20)
+        told = await discord.wait_reply(asked)
     assert told.content == notice(SET_ASIDE)
 
 
@@ -176,7 +174,6 @@ async def test_a_stop_in_order_uses_up_no_attempt(
                 asked = await ada.mention(channel, "Keep this")
             await discord.wait_until(
                 lambda: any("doesn't answer" in m.content for m in discord.bot_messages),
-                timeout_s=20,
             )
             process.terminate()
             async with asyncio.timeout(20):
@@ -185,9 +182,7 @@ async def test_a_stop_in_order_uses_up_no_attempt(
     lm.script(Answer("Kept."))
     await lm.start()
     async with clawbot("run", folder=tmp_path, environment=environment):
-        await discord.wait_until(
-            lambda: [m.content for m in discord.bot_messages] == ["Kept."], timeout_s=20
-        )
+        await discord.wait_until(lambda: [m.content for m in discord.bot_messages] == ["Kept."])
 
 
 async def test_a_model_that_was_being_loaded_at_the_kill_is_asked_once_it_is_there(
@@ -206,7 +201,7 @@ async def test_a_model_that_was_being_loaded_at_the_kill_is_asked_once_it_is_the
         async with clawbot("run", folder=tmp_path, environment=environment) as process:
             await discord.wait_online(timeout_s=START_S)
             asked = await ada.mention(channel, "Where are you?")
-            await discord.wait_until(keeps_the_load, timeout_s=20)
+            await discord.wait_until(keeps_the_load)
             process.kill()
             await process.wait()
         async with clawbot("run", folder=tmp_path, environment=environment):

@@ -76,7 +76,7 @@ async def test_a_question_that_ended_the_process_twice_alone_is_set_aside(
     discord.faults.fail("POST", "/channels/{channel_id}/messages", status=503, times=4)
     async with running(settings_for(discord, lm, tmp_path)):
         await discord.wait_until(
-            lambda: [m.content for m in discord.bot_messages] == [notice(SET_ASIDE)], timeout_s=30
+            lambda: [m.content for m in discord.bot_messages] == [notice(SET_ASIDE)]
         )
     assert lm.completions == []
     assert await outcome_of(tmp_path, left.id) is Outcome.NOTIFIED
@@ -100,7 +100,6 @@ async def test_a_question_that_is_known_to_have_held_the_process_up_is_set_aside
             lambda: (
                 {m.content for m in discord.bot_messages} == {notice(SET_ASIDE), "Here you are."}
             ),
-            timeout_s=30,
         )
     assert len(lm.completions) == 1
     assert not (tmp_path / BLAMED_FILE).exists()

@@ -36,9 +36,7 @@ async def test_everybody_who_asks_at_once_gets_the_whole_answer(
             await person.mention(channels[number % 6], f"Question {number}")
             for number, person in enumerate(people)
         ]
-        await discord.wait_until(
-            lambda: all(answers(discord, each) == [TEXT] for each in asked), timeout_s=30
-        )
+        await discord.wait_until(lambda: all(answers(discord, each) == [TEXT] for each in asked))
     assert lm.options.counters.peak_active <= 4
 
 
@@ -62,9 +60,7 @@ async def test_a_bystander_is_served_before_the_rest_of_a_flood(
         await discord.wait_reply(bystander)
         lm.resume()
         everyone = [*flood, bystander]
-        await discord.wait_until(
-            lambda: all(answers(discord, each) == [TEXT] for each in everyone), timeout_s=30
-        )
+        await discord.wait_until(lambda: all(answers(discord, each) == [TEXT] for each in everyone))
     prompts = ["anybody" in str(one.body) for one in lm.completions]
     assert prompts.index(True) <= 2
 
@@ -106,7 +102,6 @@ async def test_a_burst_leaves_no_question_without_an_outcome(
             lambda: all(
                 TEXT in answers(discord, each) or MERGED in each.reactions for each in asked
             ),
-            timeout_s=30,
         )
     assert all(len(answers(discord, each)) <= 1 for each in asked)
 
@@ -124,7 +119,7 @@ async def test_a_passing_failure_of_the_model_still_ends_in_the_answer(
     channel = discord.add_guild("Home", owner=ada).add_channel("general")
     async with running(settings_for(discord, lm, tmp_path), SwiftClock(20)):
         asked = await ada.mention(channel, "How many ships answered?")
-        await discord.wait_reply(asked, until=lambda reply: reply.content == TEXT, timeout_s=20)
+        await discord.wait_reply(asked, until=lambda reply: reply.content == TEXT)
     assert answers(discord, asked) == [TEXT]
 
 
@@ -145,10 +140,10 @@ async def test_a_long_line_gets_another_copy_of_the_model_where_the_operator_all
         )  # fmt: skip
         async with running(settings, SwiftClock(20)):
             asked = [await person.mention(channel, "And now?") for person in people]
-            await lm.wait_until(lambda: len(lm.engine.instances) == 2, timeout_s=20)
+            await lm.wait_until(lambda: len(lm.engine.instances) == 2)
             shown = await people[0].slash(channel, "diag queue")
-            await discord.wait_until(lambda: "loaded 2 times" in shown.content, timeout_s=20)
+            await discord.wait_until(lambda: "loaded 2 times" in shown.content)
             await discord.wait_until(
-                lambda: all(answers(discord, each) == [TEXT * 2] for each in asked), timeout_s=30
+                lambda: all(answers(discord, each) == [TEXT * 2] for each in asked)
             )
         assert lm.options.counters.peak_active == 1

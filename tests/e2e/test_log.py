@@ -58,9 +58,7 @@ async def test_no_word_of_anybody_and_no_secret_is_logged(
             if fault is not None:
                 lm.faults.next(fault)
             asked = await ada.mention(channel, f"{ASKED}, please?")
-            await discord.wait_reply(
-                asked, timeout_s=20, until=lambda m: "stop" not in str(m.components).lower()
-            )
+            await discord.wait_reply(asked, until=lambda m: "stop" not in str(m.components).lower())
     text = stream.getvalue()
     assert text == file.read_text(encoding="utf-8")
     for words in (ASKED, THOUGHT, SAID, API_TOKEN, discord.token, "Ada", "general", "127.0.0.1"):
@@ -80,7 +78,7 @@ async def test_an_id_joins_all_lines_of_a_question_and_only_those(
         for words in ("Why?", "And why not?"):
             asked.append(await ada.mention(channel, words))
             await discord.wait_reply(
-                asked[-1], timeout_s=20, until=lambda m: "stop" not in str(m.components).lower()
+                asked[-1], until=lambda m: "stop" not in str(m.components).lower()
             )
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     for message in asked:
@@ -98,9 +96,9 @@ async def test_a_question_that_is_refused_has_its_line_as_well(
     stream = logging_of(settings)
     async with running(settings):
         first = await ada.mention(channel, "Why?")
-        await discord.wait_reply(first, timeout_s=20, until=lambda m: "help you" in m.content)
+        await discord.wait_reply(first, until=lambda m: "help you" in m.content)
         second = await ada.mention(channel, f"{ASKED}?")
-        await discord.wait_reply(second, timeout_s=20)
+        await discord.wait_reply(second)
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     [own] = [line["message"] for line in lines if line.get("question_id") == second.id]
     assert own.startswith("not taken: ")
@@ -124,7 +122,6 @@ class Fates:
         """Wait for a whole answer with these words."""
         return await self.discord.wait_reply(
             asked,
-            timeout_s=20,
             until=lambda m: words in m.content and "stop" not in str(m.components).lower(),
         )
 
@@ -139,7 +136,7 @@ class Fates:
         self.lm.faults.next(Fault.HANG_AFTER_TOKENS, after_tokens=3)
         asked = await person.mention(self.room(), f"{ASKED}!")
         self.expected[asked.id] = fate
-        await self.discord.wait_reply(asked, timeout_s=20, until=lambda m: "Because" in m.content)
+        await self.discord.wait_reply(asked, until=lambda m: "Because" in m.content)
         self.lm.faults.clear()
         return asked
 

@@ -53,7 +53,7 @@ async def turn(
     lm.script(f"Answer {number}: " + "because of this and that " * REASONS)
     text = f"Question {number}: " + "why is it so and not so " * 6
     asked = await (ada.mention(channel, text) if last is None else ada.reply(last, text))
-    return await discord.wait_reply(asked, timeout_s=20, until=is_whole)
+    return await discord.wait_reply(asked, until=is_whole)
 
 
 def is_whole(answer: Message) -> bool:

@@ -44,9 +44,7 @@ async def test_names_that_people_choose_make_no_series(
         address = f"127.0.0.1:{port}"
         async with running(settings_for(discord, lm, tmp_path, CLAWBOT_METRICS_ADDR=address)):
             asked = await ada.mention(channel, HOSTILE)
-            await discord.wait_reply(
-                asked, timeout_s=20, until=lambda m: "stop" not in str(m.components).lower()
-            )
+            await discord.wait_reply(asked, until=lambda m: "stop" not in str(m.components).lower())
             text = await until_shown(port, 'clawbot_questions_ended_total{outcome="delivered"} 1.0')
     for word in ("planted", "made_up", "Guild", "Ada", str(asked.id), str(channel.id)):
         assert word not in text

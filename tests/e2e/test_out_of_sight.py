@@ -14,9 +14,7 @@ from tests.support.application import running, settings_for
 
 async def answered(discord: DiscordSandbox, asked: Message) -> Message:
     """Wait for the whole answer."""
-    return await discord.wait_reply(
-        asked, until=lambda r: "help you" in r.content and r.buttons, timeout_s=20
-    )
+    return await discord.wait_reply(asked, until=lambda r: "help you" in r.content and r.buttons)
 
 
 def hide(guild: Guild, channel: Channel, how: str, *, is_hidden: bool) -> None:

@@ -45,7 +45,7 @@ async def test_owners_are_the_teams_owner_and_accepted_admins_and_developers_and
             each for each in discord.world.team.members if each.user.id != people["Admin"].id
         ]
         asked = len(_looks(discord))
-        await discord.wait_until(lambda: len(_looks(discord)) > asked + 1, timeout_s=20)
+        await discord.wait_until(lambda: len(_looks(discord)) > asked + 1)
         assert not await _changes_global(channel, people["Admin"])
         assert await _changes_global(channel, people["Developer"])
 

@@ -28,7 +28,7 @@ async def test_a_question_edited_before_and_after_a_restart_has_one_answer(
         await discord.wait_until(lambda: any("Regenerate" in str(c) for c in reply.components))
     async with running(settings):
         await ada.edit(asked, f"{me} Tell me about birds")
-        await discord.wait_until(lambda: reply.content == "About birds.", timeout_s=20)
+        await discord.wait_until(lambda: reply.content == "About birds.")
     assert discord.bot_messages == [reply]
 
 

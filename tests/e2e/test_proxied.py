@@ -173,11 +173,9 @@ async def test_each_part_of_a_burst_is_answered_once_whenever_its_copy_and_its_d
     lm.answer_with(lambda _: Answer("The answer.", pause_after=0))
     await say_again(discord, lm, ada, channel, order)
     wanted = f"first of {channel.name}\\nsecond of {channel.name}"
-    await discord.wait_until(
-        lambda: any(wanted in str(c.body) for c in lm.completions), timeout_s=20
-    )
+    await discord.wait_until(lambda: any(wanted in str(c.body) for c in lm.completions))
     lm.answer_with(lambda _: Answer("The answer."))
-    await discord.wait_until(partial(is_answered_once, lm, discord, channel), timeout_s=20)
+    await discord.wait_until(partial(is_answered_once, lm, discord, channel))
 
 
 @pytest.mark.usefixtures("online")

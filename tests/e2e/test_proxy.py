@@ -51,7 +51,7 @@ async def test_a_question_with_a_file_is_answered_through_the_proxy(
             message = await ada.mention(
                 channel, "What does it say?", files=[("tea.txt", b"Bring green tea.")]
             )
-            reply = await discord.wait_reply(message, timeout_s=20)
+            reply = await discord.wait_reply(message)
             await discord.wait_until(lambda: bool(reply.content))
     assert "Bring green tea." in str(lm.completions[0].body)
     here = discord.world.origin.removeprefix("http://")
@@ -70,9 +70,9 @@ async def test_lm_studio_is_reached_directly_whatever_the_environment_says(
             https_proxy="", http_proxy="", no_proxy="",
         )  # fmt: skip
         async with clawbot("run", folder=tmp_path, environment=environment):
-            await discord.wait_online(timeout_s=30)
+            await discord.wait_online()
             message = await ada.mention(channel, "Hello?")
-            reply = await discord.wait_reply(message, timeout_s=20)
+            reply = await discord.wait_reply(message)
             await discord.wait_until(lambda: bool(reply.content))
     assert set(proxy.asked) == {discord.world.origin.removeprefix("http://")}
 
@@ -91,7 +91,7 @@ async def test_hosts_that_are_excepted_are_reached_directly(
         settings = load_settings(environment).settings
         assert settings.discord.no_proxy == ("elsewhere.example", "127.0.0.1")
         async with running(settings):
-            await discord.wait_online(timeout_s=20)
+            await discord.wait_online()
         assert set(proxy.asked) == {discord.world.origin.removeprefix("http://")}
         tunnels = len(proxy.asked)
         for excepted in ("*", ".0.0.1"):

@@ -327,7 +327,7 @@ async def test_a_look_after_a_gap_does_not_bring_back_what_was_edited_meanwhile(
         discord.faults.drop()
         await ada.edit(asked, f"{me} Tell me about dogs")
         discord.faults.refuse_connections = 0
-        await discord.wait_until(lambda: slow.played, timeout_s=20)
+        await discord.wait_until(lambda: slow.played)
         await ada.edit(asked, f"{me} Tell me about birds")
         await seen(ada)
         slow.release()
@@ -355,7 +355,7 @@ async def test_a_missed_mention_that_is_edited_while_its_author_is_looked_up_is_
             asked = await ada.mention(channel, "Tell me about cats")
             slow = discord.faults.hold("GET", "/members/")
             discord.faults.refuse_connections = 0
-            await discord.wait_until(lambda: slow.played, timeout_s=20)
+            await discord.wait_until(lambda: slow.played)
             later_s[0] = 180.0  # too late for a mention that is added by an edit
             await ada.edit(asked, f"<@{discord.bot_user.id}> Tell me about dogs")
             await seen(ada)

@@ -65,8 +65,8 @@ def close(session: Session, code: int) -> None:
 async def asked(discord: DiscordSandbox, ada: Person, channel: Channel) -> None:
     """Ask in a channel, and wait for the answer."""
     question = await ada.mention(channel, "How many ships answered?")
-    reply = await discord.wait_reply(question, timeout_s=20)
-    await discord.wait_until(lambda: reply.content == ANSWER, timeout_s=20)
+    reply = await discord.wait_reply(question)
+    await discord.wait_until(lambda: reply.content == ANSWER)
 
 
 async def test_each_shard_answers_for_its_servers_and_is_resumed_or_begun_anew_by_itself(
@@ -89,7 +89,7 @@ async def test_each_shard_answers_for_its_servers_and_is_resumed_or_begun_anew_b
             for channel in channels.values():
                 await asked(discord, ada, channel)
             direct = await ada.dm("And in the evening?")
-            await discord.wait_until(lambda: discord.replies(direct), timeout_s=20)
+            await discord.wait_until(lambda: discord.replies(direct))
             # One loses its connection, another its session; the others don't notice.
             close(sessions[1, SHARDS], 4000)
             lost = sessions[2, SHARDS]
@@ -97,8 +97,8 @@ async def test_each_shard_answers_for_its_servers_and_is_resumed_or_begun_anew_b
             close(lost, 4009)
             await discord.wait_until(lambda: not discord.online)
             missed = await ada.mention(channels[2], "And at noon?")
-            await discord.wait_until(lambda: discord.online, timeout_s=20)
-            await discord.wait_until(lambda: discord.replies(missed), timeout_s=20)
+            await discord.wait_until(lambda: discord.online)
+            await discord.wait_until(lambda: discord.replies(missed))
             assert len(discord.identifies) == SHARDS + 1
             assert [record.accepted for record in discord.records.resumes] == [True, False]
             for channel in channels.values():
@@ -121,12 +121,12 @@ async def test_direct_messages_can_be_replayed_after_an_end_while_another_shard_
             discord.faults.invalid_identifies = 1000
             discord.gateway.sessions.remove(sessions[2, SHARDS])
             close(sessions[2, SHARDS], 4009)
-            await discord.wait_until(lambda: len(discord.identifies) > SHARDS, timeout_s=20)
+            await discord.wait_until(lambda: len(discord.identifies) > SHARDS)
         discord.faults.invalid_identifies = 0
         asked = await discord.add_user("Eve").dm("Is anybody there?")
         lm.answer(ANSWER)
         async with running(settings):
-            await discord.wait_reply(asked, until=lambda r: r.content == ANSWER, timeout_s=20)
+            await discord.wait_reply(asked, until=lambda r: r.content == ANSWER)
 
 
 class Moving(ClawbotClient):

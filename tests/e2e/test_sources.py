@@ -96,7 +96,7 @@ async def test_messages_of_one_breath_are_one_question(
         second = await ada.say(channel, "about the lighthouse")
         await discord.wait_until(lambda: first.reactions)
         await lm.start()
-        await discord.wait_reply(second, until=lambda r: "help you" in r.content, timeout_s=20)
+        await discord.wait_reply(second, until=lambda r: "help you" in r.content)
     assert len(lm.completions) == 1
     asked = turns(lm)[-1]["content"]
     assert asked.index("I have a question") < asked.index("about the lighthouse")
@@ -116,7 +116,7 @@ async def test_a_quick_reply_to_somebody_else_is_no_question(
         asked = await ada.mention(channel, "What is a lighthouse?")
         await ada.reply(said, "Yes, at noon.", ping=False)
         await lm.start()
-        await discord.wait_reply(asked, until=lambda r: "help you" in r.content, timeout_s=20)
+        await discord.wait_reply(asked, until=lambda r: "help you" in r.content)
     assert len(lm.completions) == 1
     assert turns(lm)[-1]["content"].endswith("What is a lighthouse?")
     assert len(discord.bot_messages) == 1

@@ -32,7 +32,7 @@ async def online(
 ) -> AsyncGenerator[asyncio.subprocess.Process, None]:
     """Run the bot as a process that is online."""
     async with clawbot("run", folder=folder, environment=environment) as process:
-        await discord.wait_online(timeout_s=20)
+        await discord.wait_online()
         yield process
 
 
@@ -56,7 +56,7 @@ async def test_without_lmstudio_the_bot_is_online_and_says_so(
     environment = environment_between(discord, None, tmp_path / "data")
     async with online(discord, environment, tmp_path):
         asked = await person.mention(channel, "Are you there?")
-        reply = await discord.wait_reply(asked, timeout_s=20)
+        reply = await discord.wait_reply(asked)
         assert reply.content
 
 

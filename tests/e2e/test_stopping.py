@@ -64,7 +64,7 @@ async def test_a_signal_ends_the_bot_while_a_request_hangs(
     discord.faults.add(Fault(method=method, route=path, times=9, hang=True))
     environment = environment_between(discord, lm, tmp_path / "data")
     async with clawbot("run", folder=tmp_path, environment=environment) as process:
-        await discord.wait_until(is_asked(discord, method, path), timeout_s=20)
+        await discord.wait_until(is_asked(discord, method, path))
         process.send_signal(signal.SIGTERM)
         done = await ended(process)
     assert done.code == 0, done.err
@@ -110,7 +110,7 @@ async def test_a_signal_ends_the_bot_while_lmstudio_is_away_and_a_question_waits
     async with clawbot("run", folder=tmp_path, environment=environment) as process:
         await discord.wait_online(timeout_s=START_S)
         asked = await ada.mention(channel, "Are you there?")
-        await discord.wait_reply(asked, timeout_s=20)
+        await discord.wait_reply(asked)
         process.send_signal(signal.SIGTERM)
         done = await ended(process)
     assert done.code == 0, done.err

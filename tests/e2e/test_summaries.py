@@ -74,9 +74,7 @@ async def test_a_summary_stands_in_for_what_fell_out_until_one_of_its_messages_i
         first = last = await discord.wait_reply(start, until=lambda r: "is all." in r.content)
         for _ in range(5):
             _, last = await ask(last)
-        await lm.wait_until(
-            lambda: any(is_summing_up(r) and r.finished for r in lm.completions), timeout_s=30
-        )
+        await lm.wait_until(lambda: any(is_summing_up(r) and r.finished for r in lm.completions))
         while "1 summary of what you said" not in await held():
             pass
         while not standing_in(asked(lm)):

@@ -20,7 +20,7 @@ FOUR_KB = " ".join(f"Lighthouse {number} answers the call." for number in range(
 async def answered(discord: DiscordSandbox, ada: Person, channel: Channel, text: str) -> None:
     """Ask something and wait for the whole answer."""
     asked = await ada.mention(channel, text)
-    await discord.wait_reply(asked, until=lambda r: "help you" in r.content, timeout_s=20)
+    await discord.wait_reply(asked, until=lambda r: "help you" in r.content)
 
 
 async def test_a_question_deleted_before_it_is_stored_is_not_answered(
@@ -46,13 +46,13 @@ async def test_an_answer_of_which_a_message_is_gone_is_taken_back_whole(
     async with clawbot("run", folder=tmp_path, environment=environment) as process:
         await discord.wait_online(timeout_s=START_S)
         await ada.mention(channel, "Tell me about lighthouses")
-        await discord.wait_until(lambda: len(discord.bot_messages) == 2, timeout_s=20)
+        await discord.wait_until(lambda: len(discord.bot_messages) == 2)
         process.kill()
         await process.wait()
     await ada.delete(discord.bot_messages[1])
     lm.script(Answer(FOUR_KB))
     async with running(settings_for(discord, lm, folder)):
-        await discord.wait_until(lambda: not discord.bot_messages, timeout_s=30)
+        await discord.wait_until(lambda: not discord.bot_messages)
 
 
 async def test_a_question_deleted_right_after_stop_leaves_nothing(
@@ -108,9 +108,9 @@ async def test_what_is_asked_while_the_bot_stops_is_told_so_and_answered_by_the_
     await asking
     async with running(settings):
         await discord.wait_until(
-            lambda: all("restarted" not in m.content for m in discord.bot_messages), timeout_s=20
+            lambda: all("restarted" not in m.content for m in discord.bot_messages)
         )
         await discord.wait_until(
-            lambda: sum("help you" in m.content for m in discord.bot_messages) == 2, timeout_s=20
+            lambda: sum("help you" in m.content for m in discord.bot_messages) == 2
         )
     assert len(discord.bot_messages) == 3

@@ -22,8 +22,8 @@ async def test_questions_are_answered_once_while_the_database_is_away(
 
         async def ask(answer: str) -> None:
             asked = await ada.mention(channel, "And the capital of the next one?")
-            reply = await discord.wait_reply(asked, timeout_s=20)
-            await discord.wait_until(lambda: reply.content == answer, timeout_s=20)
+            reply = await discord.wait_reply(asked)
+            await discord.wait_until(lambda: reply.content == answer)
 
         async with running(settings):
             await ask("Paris.")

@@ -33,15 +33,15 @@ async def test_a_server_that_is_taken_out_by_one_process_is_out_in_the_other(
     ada, discord, channels = harbour.ada, harbour.discord, harbour.channels
     async with two_of(harbour, CLAWBOT_OWNER_IDS=str(ada.id)):
         used = await ada.slash(channels[0], "model drain", server=1)
-        await discord.wait_until(lambda: "Server 1 is taken out." in used.content, timeout_s=20)
+        await discord.wait_until(lambda: "Server 1 is taken out." in used.content)
         asked = await ada.mention(channels[3], "How many ships answered?")
-        reply = await discord.wait_reply(asked, timeout_s=20)
+        reply = await discord.wait_reply(asked)
         report = await ada.slash(channels[3], "diag queue")
         await report.wait_content()
         assert "Server 1: taken out by an owner" in report.content
         back = await ada.slash(channels[2], "model undrain", server=1)
         await back.wait_content()
-        await discord.wait_until(partial(is_whole, reply), timeout_s=20)
+        await discord.wait_until(partial(is_whole, reply))
 
 
 async def test_the_operator_is_told_that_copies_are_loaded_by_one_process_only(

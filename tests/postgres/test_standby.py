@@ -172,7 +172,7 @@ async def test_each_question_is_answered_once_though_leaders_die_and_are_cut_off
                 assert b"waits to take over" in await answered(f"http://{address}/readyz")
                 assert b"clawbot_leader 0.0" in await answered(f"http://{address}/metrics")
                 await ada.mention(channel, "How many ships answered?")
-                await discord.wait_until(lambda: shown(1, "eleven"), timeout_s=20)
+                await discord.wait_until(lambda: shown(1, "eleven"))
                 first.kill()
                 await logged(second, b"online as")
                 await discord.wait_until(lambda: shown(1, "The end."), timeout_s=40)
@@ -181,7 +181,7 @@ async def test_each_question_is_answered_once_though_leaders_die_and_are_cut_off
                 ) as fourth:
                     await logged(fourth, b"this one waits")
                     await ada.mention(channel, "And in the evening?")
-                    await discord.wait_until(lambda: shown(2, "eleven"), timeout_s=20)
+                    await discord.wait_until(lambda: shown(2, "eleven"))
                     is_cut = True
                     await logged(fourth, b"online as")
                     await logged(second, b"can't be sure")

@@ -49,7 +49,7 @@ async def play(discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channe
         way = person.mention(channel, words) if on is None else person.reply(on, words)
         asked = await way
         return await discord.wait_reply(
-            asked, timeout_s=30, until=lambda m: "stop" not in str(m.components).lower()
+            asked, until=lambda m: "stop" not in str(m.components).lower()
         )
 
     answer = await ask("Why?")
@@ -70,7 +70,7 @@ async def play(discord: DiscordSandbox, lm: LMStudioSandbox, ada: Person, channe
     lm.faults.clear()
     lm.faults.next(Fault.HANG_AFTER_TOKENS, after_tokens=3)
     asked = await ada.mention(channel, "Go on and on?")
-    await discord.wait_reply(asked, timeout_s=30, until=lambda m: m.content)
+    await discord.wait_reply(asked, until=lambda m: m.content)
     await ada.slash(channel, "stop")
     limited = {"message": "You are being rate limited.", "retry_after": 0.1, "global": False}
     discord.faults.add(

@@ -62,7 +62,7 @@ async def test_a_stumbling_discord_shows_every_answer_once(
         async with deployment.bot():
             asked = [await deployment.ada.mention(room, "Go") for room in rooms]
             await deployment.until_answered(asked)
-            await deployment.lm.wait_until(lambda: settled(deployment), timeout_s=20)
+            await deployment.lm.wait_until(lambda: settled(deployment))
         for room, cell, fault in zip(rooms, cells, faults, strict=True):
             assert fault.played, cell
             assert visible(room, deployment) == " ".join(text.split()), cell
@@ -144,7 +144,7 @@ async def test_every_refusal_at_every_step(opened: OpenDeployment, step: str) ->
                 cell.asked = await deployment.ada.mention(cell.room, f"Go, room {cell.room.id}")
             if early:
                 for cell in cells:
-                    await deployment.discord.wait_until(was_struck(cell), timeout_s=20)
+                    await deployment.discord.wait_until(was_struck(cell))
                     if cell.code in GONE + FORBIDDEN:
                         await deployment.lm.wait_until(stopped(deployment, cell.room))
                         cell.before = writes_in(deployment, cell.room)
@@ -155,7 +155,7 @@ async def test_every_refusal_at_every_step(opened: OpenDeployment, step: str) ->
                     refuse(deployment, cell, step)
             deployment.lm.answer(text)
             deployment.lm.resume()
-            await deployment.lm.wait_until(lambda: settled(deployment), timeout_s=20)
+            await deployment.lm.wait_until(lambda: settled(deployment))
         for cell in cells:
             check_cell(deployment, cell, step, text)
 
@@ -208,7 +208,7 @@ async def test_what_is_gone_ends_the_models_work(opened: OpenDeployment) -> None
             ended = list(deployment.lm.completions)
             deployment.lm.answer(WORDS)
             away.add_bot(deployment.discord.bot_user)
-            await deployment.lm.wait_until(lambda: settled(deployment), timeout_s=20)
+            await deployment.lm.wait_until(lambda: settled(deployment))
         assert after <= before + len(places)
         left = [m for m in deployment.discord.bot_messages if m.channel is not places[4]]
         assert not left
@@ -261,7 +261,7 @@ async def test_a_command_whose_15_minutes_are_over_is_still_answered(
                     await used.wait_content()
                 await deployment.lm.wait_until(asked_for(deployment, room))
                 deployment.clock.skip(901)
-                await deployment.lm.wait_until(goes_on, timeout_s=20)
+                await deployment.lm.wait_until(goes_on)
         for room in rooms:
             assert visible(room, deployment).count(whole) == 1
 
@@ -287,7 +287,5 @@ async def test_an_answer_to_a_command_that_is_lost_harms_nothing_else(
                 await deployment.ada.slash(first, name, **options)
             asked = await deployment.ada.mention(second, "Still there?")
             await deployment.until_answered([asked])
-            await deployment.discord.wait_until(
-                lambda: bool(visible(first, deployment)), timeout_s=20
-            )
+            await deployment.discord.wait_until(lambda: bool(visible(first, deployment)))
             deployment.discord.faults.clear()

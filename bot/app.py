@@ -37,7 +37,7 @@ from bot.gateway.connection import OWNERS_EVERY_S, GatewayClient
 from bot.gateway.endpoints import NETWORK_ERRORS, discord_endpoints
 from bot.gateway.presence import Presence, keep_presence, presence_for
 from bot.gateway.proxy import connector_for
-from bot.gateway.reconnect import Governor
+from bot.gateway.reconnect import DAY, Governor
 from bot.gateway.rest import RestPace, RestWatch, at_once, keep_buckets_steady
 from bot.idle.introductions import ACQUAINTANCES, Introductions
 from bot.idle.owner import IdleTime
@@ -684,14 +684,17 @@ def _records(base: _Base) -> Iterable[Callable[[QuestionRecord], None]]:
 
 
 def _governor(settings: Settings, clock: Clock, state: StateStore) -> Governor:
-    async def save(times: list[datetime]) -> None:
-        await state.set(IDENTIFIES, [time.timestamp() for time in times])
+    async def count(login: datetime) -> list[datetime]:
+        def add(stored: object) -> object:
+            return [time.timestamp() for time in (*_times(stored), login) if time > login - DAY]
+
+        return _times(await state.change(IDENTIFIES, add))
 
     return Governor(
         clock,
         identifies_per_day=settings.discord.identifies_per_day,
         past_identifies=_times(state.get(IDENTIFIES)),
-        save=save,
+        count=count,
     )
 
 
@@ -764,8 +767,8 @@ def _start_upkeep(
         await _save_learned(services)
 
     def keep_loads() -> None:
-        loads = services.state.set(LOADS, services.backend.roster.loads())
-        tasks.start(loads, name="keep-loads")
+        noting = services.state.change(LOADS, services.backend.roster.note_loads())
+        tasks.start(noting, name="keep-loads")
 
     tasks.start(every(services.clock, ALIVE_INTERVAL_S, stay_alive), name="stay-alive")
     services.backend.roster.on_loading(keep_loads)

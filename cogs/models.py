@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -16,7 +18,7 @@ from bot.core.wording import counted
 from bot.delivery.pacing import stage_line
 from bot.gateway.client import ClawbotClient, Interaction
 from bot.lmstudio.errors import LoadFailedError, OptionRefusedError
-from bot.lmstudio.roster import SERVERS
+from bot.lmstudio.roster import SERVERS, Roster, merged_servers
 from cogs import _change, _gate, _models, _respond, _settings, _tree
 from cogs._settings import SCOPE_CHOICES, choices, scope_for
 from config import values
@@ -234,9 +236,8 @@ class ModelsCog(commands.Cog):
     async def _drain(self, interaction: Interaction, server: int, *, is_drained: bool) -> None:
         _gate.require_owner(interaction)
         backend = self._services.backend
-        async with _respond.deferred(interaction):
-            node = backend.roster.drain(server - 1, is_drained=is_drained)
-            await self._keep_servers()
+        async with _respond.deferred(interaction), self._changing_servers() as roster:
+            node = roster.drain(server - 1, is_drained=is_drained)
         if not is_drained:
             text = f"Server {server} gets questions again."
         elif not backend.is_available():
@@ -249,9 +250,16 @@ class ModelsCog(commands.Cog):
             text += f" I still write {counted(node.in_flight, 'answer')} there to the end."
         await _respond.say(interaction, text)
 
-    async def _keep_servers(self) -> None:
-        """Remember which servers were added and taken out, over a restart."""
-        await self._services.state.set(SERVERS, self._services.backend.roster.saved())
+    @asynccontextmanager
+    async def _changing_servers(self) -> AsyncGenerator[Roster, None]:
+        """Remember which servers were added and taken out within the block, over a restart."""
+        roster = self._services.backend.roster
+        before = roster.saved()
+        yield roster
+        after = roster.saved()
+        await self._services.state.change(
+            SERVERS, lambda stored: merged_servers(stored, before, after)
+        )
 
     @endpoint.command(name="list")
     async def endpoint_list(self, interaction: Interaction) -> None:
@@ -270,10 +278,9 @@ class ModelsCog(commands.Cog):
             address: Such as 192.168.1.20:1234; it is asked without a token
         """
         _gate.require_owner(interaction)
-        async with _respond.deferred(interaction):
-            node = await self._services.backend.roster.add(address)
-            self._services.secrets.learn(self._services.backend.roster.hosts)
-            await self._keep_servers()
+        async with _respond.deferred(interaction), self._changing_servers() as roster:
+            node = await roster.add(address)
+            self._services.secrets.learn(roster.hosts)
         await _respond.say(interaction, f"Server {node.index + 1} answers, and is in use now.")
 
     @endpoint.command(name="remove")
@@ -286,9 +293,8 @@ class ModelsCog(commands.Cog):
             server: Its number in /model endpoint list
         """
         _gate.require_owner(interaction)
-        async with _respond.deferred(interaction):
-            self._services.backend.roster.remove(server - 1)
-            await self._keep_servers()
+        async with _respond.deferred(interaction), self._changing_servers() as roster:
+            roster.remove(server - 1)
         await _respond.say(interaction, f"Server {server} is no longer used.")
 
     @model.command(name="unload")

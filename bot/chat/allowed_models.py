@@ -52,7 +52,7 @@ class AllowedModels:
 
     def of(self, guild_id: GuildId) -> tuple[str, ...]:
         """Return the models that this guild may use whether or not they are loaded."""
-        own = self._lists().get(str(guild_id), [])
+        own = _lists(self._state.get(STATE)).get(str(guild_id), [])
         return tuple(dict.fromkeys((*self._for_all, *own)))
 
     def permit(self, guild_id: GuildId, name: str) -> Permit | None:
@@ -78,45 +78,57 @@ class AllowedModels:
 
     async def allow(self, guild_id: GuildId, key: str) -> bool:
         """Let a guild use a model; ``False`` if its list is full."""
-        lists = self._lists()
-        own = lists.get(str(guild_id), [])
-        if key in own or key in self._for_all:
+        if key in self._for_all:
             return True
-        if len(own) >= MOST_PER_GUILD or (not own and len(lists) >= MOST_GUILDS):
-            return False
+
+        def allow(stored: object) -> object:
+            lists = _lists(stored)
+            own = lists.get(str(guild_id), [])
+            if key in own:
+                return stored
+            if len(own) >= MOST_PER_GUILD or (not own and len(lists) >= MOST_GUILDS):
+                raise ValueError("full")
+            return {**lists, str(guild_id): [*own, key]}
+
         try:
-            await self._state.set(STATE, {**lists, str(guild_id): [*own, key]})
-        except ValueError:  # all lists together are longer than a value may be
+            await self._state.change(STATE, allow)
+        except ValueError:  # or all lists together are longer than a value may be
             return False
         return True
 
     async def forbid(self, guild_id: GuildId, key: str) -> bool:
         """Take a model from a guild's own list; ``False`` if it isn't there."""
-        lists = self._lists()
-        own = lists.get(str(guild_id), [])
-        named = meant(key, own)
+        named = meant(key, _lists(self._state.get(STATE)).get(str(guild_id), []))
         if len(named) != 1:
             return False
-        rest = {**lists, str(guild_id): [name for name in own if name not in named]}
-        await self._state.set(STATE, {guild: names for guild, names in rest.items() if names})
+        await self._keep(guild_id, lambda name: name not in named)
         return True
 
     async def forget(self, guild_id: GuildId) -> None:
         """Forget a guild's own list."""
-        lists = self._lists()
-        if lists.pop(str(guild_id), None) is not None:
-            await self._state.set(STATE, lists)
+        if str(guild_id) in _lists(self._state.get(STATE)):
+            await self._keep(guild_id, lambda _: False)
+
+    async def _keep(self, guild_id: GuildId, is_kept: Callable[[str], bool]) -> None:
+        """Keep some of a guild's own list."""
+
+        def keep(stored: object) -> object:
+            lists = _lists(stored)
+            lists[str(guild_id)] = [*filter(is_kept, lists.get(str(guild_id), []))]
+            return {guild: names for guild, names in lists.items() if names}
+
+        await self._state.change(STATE, keep)
 
     def _as_listed(self, name: str) -> str:
         info = self._find(name)
         return name if info is None else name_to_send(info, name, info.key)
 
-    def _lists(self) -> dict[str, list[str]]:
-        stored = self._state.get(STATE)
-        if not isinstance(stored, dict):
-            return {}
-        return {
-            str(guild): [str(name) for name in names]
-            for guild, names in stored.items()
-            if isinstance(names, list)
-        }
+
+def _lists(stored: object) -> dict[str, list[str]]:
+    if not isinstance(stored, dict):
+        return {}
+    return {
+        str(guild): [str(name) for name in names]
+        for guild, names in stored.items()
+        if isinstance(names, list)
+    }

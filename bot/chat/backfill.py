@@ -139,7 +139,7 @@ class _Begun:
         Yields:
             Whether it may be done: not once ``MOST_LIVES`` ended in the middle of it.
         """
-        lives = self._lives().get(name, 0)
+        lives = 0 if name in self._done else _lives(self._state.get(BEGUN)).get(name, 0)
         if lives >= MOST_LIVES:
             _log.warning("%s ended the process each time, so it isn't looked at", name)
             yield False
@@ -157,18 +157,23 @@ class _Begun:
         if self._done:
             await self._note()
 
-    def _lives(self) -> dict[str, int]:
-        stored = self._state.get(BEGUN)
-        known = stored.items() if isinstance(stored, dict) else ()
-        return {str(name): int(lives) for name, lives in known if name not in self._done}
-
     async def _note(self, name: str = "", lives: int = 0) -> None:
-        known = self._lives()
-        known.pop(name, None)
-        if lives:
-            known[name] = lives
-        await self._state.set(BEGUN, dict(list(known.items())[-MOST_BEGUN:]) or None)
-        self._done.clear()
+        done = frozenset(self._done)
+
+        def note(stored: object) -> object:
+            known = _lives(stored)
+            known = {each: count for each, count in known.items() if each not in {name, *done}}
+            if lives:
+                known[name] = lives
+            return dict(list(known.items())[-MOST_BEGUN:]) or None
+
+        await self._state.change(BEGUN, note)
+        self._done -= done
+
+
+def _lives(stored: object) -> dict[str, int]:
+    known = stored.items() if isinstance(stored, dict) else ()
+    return {str(name): int(lives) for name, lives in known}
 
 
 class Backfill:

@@ -340,6 +340,14 @@ class State(Protocol):
         """
         ...
 
+    async def change(self, key: str, change: Callable[[object], object]) -> object:
+        """Return a value as it is after a change, which begins at what other processes have written.
+
+        Raises:
+            ValueError: It is too long, or ``change`` has raised it.
+        """
+        ...
+
     def is_saved(self, key: str) -> bool:
         """Return whether a value is stored, so that another start will find it."""
         ...

@@ -36,7 +36,8 @@ STABLE_S = 60.0
 
 Turn = Callable[[int], AbstractAsyncContextManager[None]]
 """Waits until no other process logs in under a number."""
-SaveIdentifies = Callable[[list[datetime]], Awaitable[None]]
+CountIdentify = Callable[[datetime], Awaitable[list[datetime]]]
+"""Keeps a log-in; returns those of the last 24 hours, by other processes, too."""
 
 
 class Governor:
@@ -49,7 +50,7 @@ class Governor:
         clock: Time.
         identifies_per_day: Log-ins allowed in any 24 hours.
         past_identifies: Log-ins of earlier runs, UTC.
-        save: Called with the log-ins of the last 24 hours after each one.
+        count: Called for each log-in.
         rng: Source of jitter.
     """
 
@@ -59,14 +60,14 @@ class Governor:
         *,
         identifies_per_day: int,
         past_identifies: Iterable[datetime] = (),
-        save: SaveIdentifies | None = None,
+        count: CountIdentify | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self._clock = clock
         self._limit = identifies_per_day
         now = clock.now()
         self._identifies = deque(sorted(t for t in past_identifies if now - DAY < t <= now))
-        self._save = save
+        self._count = count
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._connects: deque[float] = deque()
         self.failures = 0
@@ -81,7 +82,7 @@ class Governor:
         The log-ins of a day are counted together, and none is made while Discord's own count forbids it.
         """
         other = Governor(
-            self._clock, identifies_per_day=self._limit, save=self._save, rng=self._rng
+            self._clock, identifies_per_day=self._limit, count=self._count, rng=self._rng
         )
         other._identifies = self._identifies
         other._blocked_until_s = self._blocked_until_s
@@ -141,8 +142,10 @@ class Governor:
         self._identifies.append(now)
         self._last_identify_s = self._clock.monotonic()
         self._short_sessions += 1
-        if self._save:
-            await self._save(list(self._identifies))
+        if self._count:
+            known = await self._count(now)
+            self._identifies.clear()
+            self._identifies.extend(sorted(known))
 
     def failed(self) -> None:
         """Note that a connection could not be made."""

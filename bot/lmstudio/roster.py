@@ -45,6 +45,12 @@ LOADS: Final = "loads"
 LEAVING_S: Final = 7200.0
 """Longest time that answers go on at a server that was removed, in seconds."""
 
+Saved = dict[str, list[str]]
+"""The addresses of servers, ``added`` and ``drained``."""
+
+Load = tuple[str, str, float, float | None]
+"""A load that goes on: where, of which model, since when, and how long it usually takes, in seconds."""
+
 _OWN_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 ALREADY: Final = "I use that server already."
@@ -106,6 +112,7 @@ class Roster:
         self._on_change = on_change
         self._on_loading: Callable[[], None] = lambda: None
         self._members: dict[str, Member] = {}
+        self._noted: frozenset[tuple[str, str]] = frozenset()
         self._number = 0
         self._leaving = TaskOwner()
         self._left: list[Member] = []
@@ -247,7 +254,7 @@ class Roster:
         self._let_go(member.endpoint.origin)
         self._list()
 
-    def saved(self) -> dict[str, list[str]]:
+    def saved(self) -> Saved:
         """Return what ``restore`` takes after a restart."""
         return {
             "added": [one.endpoint.origin for one in self.members if one.is_added],
@@ -275,28 +282,37 @@ class Roster:
                 member.waker.usual_s = float(seconds)
 
     def on_loading(self, callback: Callable[[], None]) -> None:
-        """Call back when a load begins, and when it is over; ``loads`` tells of those that go on."""
+        """Call back when a load begins, and when it is over; ``note_loads`` tells of those that go on."""
         self._on_loading = callback
 
-    def loads(self) -> list[list[str | float | None]]:
-        """Return the loads that go on, to be kept over a restart: a server doesn't list them."""
-        return [
-            [origin, key, began_at.timestamp(), member.node.learned(key).load_s]
+    def note_loads(self) -> Callable[[object], object]:
+        """Return what puts the loads that go on, which a server doesn't list, in the place of this process's last."""
+        loads: list[Load] = [
+            (origin, key, began_at.timestamp(), member.node.learned(key).load_s)
             for origin, member in self._members.items()
             for key, began_at in member.node.began_at.items()
         ]
+        before, self._noted = self._noted, frozenset(load[:2] for load in loads)
+        own, oldest_s = before | self._noted, self._clock.now().timestamp() - LOAD_LIMIT_S
+
+        def note(stored: object) -> object:
+            others = [each for each in _saved_loads(stored) if each[:2] not in own]
+            return [*(each for each in others if each[2] > oldest_s), *loads]
+
+        return note
 
     def take_up_loads(self, stored: object) -> None:
         """Count loads as going on that an earlier run began lately, so that none is asked for again.
 
         Args:
-            stored: What ``loads`` returned then; anything else in it is ignored.
+            stored: What ``note_loads`` noted then; anything else in it is ignored.
         """
         now = self._clock.now()
         for origin, key, began_s, usual_s in _saved_loads(stored):
             age_s = now.timestamp() - began_s
             if origin in self._members and 0 <= age_s < LOAD_LIMIT_S:
                 began_at = now - timedelta(seconds=age_s)
+                self._noted |= {(origin, key)}
                 self._members[origin].node.take_up_load(key, began_at, usual_s)
 
     def _tell_loading(self) -> None:
@@ -366,7 +382,25 @@ def saved_servers(stored: object) -> tuple[list[str], list[str]]:
     return _texts(stored, "added"), _texts(stored, "drained")
 
 
-def _saved_loads(stored: object) -> Iterator[tuple[str, str, float, float | None]]:
+def merged_servers(stored: object, before: Saved, after: Saved) -> Saved:
+    """Return saved servers with a change by command, and whatever else another process has written.
+
+    Args:
+        stored: What is saved.
+        before: What ``Roster.saved`` returned before the change.
+        after: The same after it.
+    """
+    found = {name: _texts(stored, name) for name in after}
+    return {
+        name: [
+            *(each for each in found[name] if each in new or each not in before[name]),
+            *(each for each in new if each not in found[name]),
+        ]
+        for name, new in after.items()
+    }
+
+
+def _saved_loads(stored: object) -> Iterator[Load]:
     for entry in stored if isinstance(stored, list) else ():
         match entry:
             case [

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from sqlalchemy import Connection, delete, or_, select
+from sqlalchemy import Connection, delete, or_, select, text
 
 from bot.core.clock import Clock
 from bot.core.errors import StoreError
@@ -24,6 +25,9 @@ VALUE_BYTES: Final = 65_536
 TOLD: Final = frozenset({"allowed_models", "lmstudio_servers"})
 """Names of what people set by command: other processes are told of changes."""
 
+
+_CHANGING: Final = text("SELECT pg_advisory_xact_lock(:key)").bindparams(key=0x636C_6177_7374_6174)
+"""Held while a value is read and written; ``clawstat`` in ASCII."""
 
 _TOLD_BY_OTHERS: Final = ("line:", "deletion:")
 
@@ -71,13 +75,7 @@ class StateStore:
 
     def get(self, key: str) -> object:
         """Return a value, as a copy; ``None`` if there is none."""
-        stored = self._values.get(key)
-        if stored is None:
-            return None
-        try:
-            return json.loads(stored)
-        except ValueError:
-            return None
+        return _load_value(self._values.get(key))
 
     async def set(self, key: str, value: object) -> None:
         """Remember a value that JSON can hold; ``None`` forgets it.
@@ -90,9 +88,7 @@ class StateStore:
             ValueError: The value is too long or holds a number that isn't finite.
             TypeError: JSON can't hold it.
         """
-        stored = json.dumps(value, allow_nan=False)
-        if len(stored) > VALUE_BYTES:
-            raise ValueError(f"state {key} is longer than {VALUE_BYTES} bytes")
+        stored = _dump(key, value)
         if value is None:
             self._values.pop(key, None)
         elif self._values.get(key) == stored and key not in self._unsaved:
@@ -103,6 +99,30 @@ class StateStore:
         if not self._database.is_degraded:
             with suppress(StoreError):
                 await self._save((key,))
+
+    async def change(self, key: str, change: Callable[[object], object]) -> object:
+        """Change a value as it is in the database, where another process may have written it since.
+
+        Args:
+            key: 1 to 64 characters.
+            change: Returns the new value for the old one; called in the database's thread, perhaps again.
+
+        Returns:
+            The new value.
+
+        Raises:
+            ValueError: The value is too long, or ``change`` has raised it.
+        """
+        now_ms = to_ms(self._clock.now())
+        if not self._database.is_degraded and key not in self._unsaved:
+            with suppress(StoreError):
+                changed = await self._database.write(lambda c: _change(c, key, change, now_ms))
+                self._values.pop(key, None)
+                if changed is not None:
+                    self._values[key] = _dump(key, changed)
+                return changed
+        await self.set(key, changed := change(self.get(key)))
+        return changed
 
     def is_saved(self, key: str) -> bool:
         """Return whether a value is in the database, and not only in memory."""
@@ -125,6 +145,33 @@ def _load(connection: Connection) -> dict[str, str]:
     """Return all values, without those that other processes tell of themselves (``shares``)."""
     ours = ~or_(*(state.c.key.startswith(prefix) for prefix in _TOLD_BY_OTHERS))
     return {row.key: row.value for row in connection.execute(select(state).where(ours))}
+
+
+def _dump(key: str, value: object) -> str:
+    stored = json.dumps(value, allow_nan=False)
+    if len(stored) > VALUE_BYTES:
+        raise ValueError(f"state {key} is longer than {VALUE_BYTES} bytes")
+    return stored
+
+
+def _load_value(stored: str | None) -> object:
+    try:
+        return None if stored is None else json.loads(stored)
+    except ValueError:
+        return None
+
+
+def _change(
+    connection: Connection, key: str, change: Callable[[object], object], now_ms: int
+) -> object:
+    if connection.dialect.name == "postgresql":  # no row can be locked that isn't there yet
+        connection.execute(_CHANGING)
+    stored = connection.execute(select(state.c.value).where(state.c.key == key)).scalar()
+    changed = change(_load_value(stored))
+    dumped = None if changed is None else _dump(key, changed)
+    if dumped != stored:
+        _store(connection, {key: dumped}, now_ms)
+    return changed
 
 
 def _store(connection: Connection, values: dict[str, str | None], now_ms: int) -> None:

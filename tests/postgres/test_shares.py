@@ -7,17 +7,19 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 
+from bot.chat.allowed_models import AllowedModels
+from bot.chat.backfill import Backfill
 from bot.cluster.hold import SETTLE_S
 from bot.cluster.membership import Membership
 from bot.cluster.news import Newsroom
 from bot.core.clock import SystemClock, elapsed_s
-from bot.core.domain import ChannelId, GuildId, Place, PlaceKind, UserId
+from bot.core.domain import ChannelId, GuildId, MessageId, Place, PlaceKind, UserId
 from bot.core.errors import StoreError
 from bot.core.tasks import end_tasks
 from bot.storage.database import Database, open_database
@@ -28,9 +30,12 @@ from bot.storage.postgres import News
 from bot.storage.setting_types import Scope
 from bot.storage.settings_store import SettingsStore
 from bot.storage.shares import ShareSession, check_member
+from bot.storage.state import StateStore
 from config.settings import LiveSettings, Settings
 from tests.postgres.server import PostgresServer
+from tests.support.chat import FakeJournal
 from tests.support.clock import FakeClock, settle
+from tests.support.conversation import FakeSources
 from tests.support.links import Loses, proxy
 from tests.unit.storage.questions import question
 
@@ -506,3 +511,61 @@ async def test_who_opts_out_in_one_process_is_read_in_none(
         await _until(lambda: kept.is_withheld(SOMEBODY))
         await theirs.opt_in(SOMEBODY)
         await _until(lambda: not kept.is_withheld(SOMEBODY))
+
+
+@asynccontextmanager
+async def _states(location: str, clock: FakeClock) -> AsyncGenerator[list[StateStore], None]:
+    """Give what two processes remember, neither of which has heard of the other's changes."""
+    async with open_database(location, clock) as one, open_database(location, clock) as two:
+        yield [await StateStore.open(database, clock) for database in (one, two)]
+
+
+async def test_values_that_two_processes_change_at_once_hold_what_both_have_added(
+    location: str, clock: FakeClock
+) -> None:
+    def adding(number: int) -> Callable[[object], object]:
+        return lambda stored: sorted([*(stored if isinstance(stored, list) else ()), number])
+
+    async with _states(location, clock) as states:
+        changes = [states[n % 2].change(f"key {n // 4}", adding(n)) for n in range(40)]
+        await asyncio.gather(*changes)
+        for key in range(10):
+            expected = list(range(4 * key, 4 * key + 4))
+            stored = [await one.change(f"key {key}", lambda stored: stored) for one in states]
+            assert stored == [expected, expected]
+            assert states[0].get(f"key {key}") == expected
+
+
+async def test_models_that_two_processes_allow_are_allowed_in_both_servers(
+    location: str, clock: FakeClock
+) -> None:
+    elsewhere = GuildId(8)
+    async with _states(location, clock) as states:
+        ours, theirs = (AllowedModels((), state, lambda _: None) for state in states)
+        assert await ours.allow(GUILD, "a/one")
+        assert await theirs.allow(elsewhere, "a/two")
+        await states[0].reload()
+        assert (ours.of(GUILD), ours.of(elsewhere)) == (("a/one",), ("a/two",))
+        await ours.forget(elsewhere)
+        assert await theirs.forbid(GUILD, "a/one")
+        assert (theirs.of(GUILD), theirs.of(elsewhere)) == ((), ())
+
+
+async def test_a_missed_message_that_ends_a_process_counts_also_where_another_takes_messages(
+    location: str, clock: FakeClock
+) -> None:
+    async with _states(location, clock) as states:
+
+        def begun(state: StateStore) -> Backfill:
+            return Backfill(FakeSources(), FakeJournal(), state, clock, timedelta(hours=1))
+
+        theirs = begun(states[1])
+        lives = []
+        for number in range(2):
+            lives.append(begun(states[0]).taking(MessageId(5)))
+            assert await lives[-1].__aenter__()  # and is killed in the middle of it
+            async with theirs.taking(MessageId(6 + number)) as may_take:
+                assert may_take
+            await states[0].reload()  # as a start does
+        async with begun(states[0]).taking(MessageId(5)) as may_take:
+            assert not may_take

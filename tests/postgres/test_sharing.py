@@ -15,7 +15,7 @@ import pytest
 from sandbox.discord import DiscordSandbox, Message
 from sandbox.lmstudio import Answer, LMStudioSandbox, Model, Timing
 from tests.e2e.test_asleep import MAC
-from tests.e2e.test_shards import SHARDS, Ahead, places
+from tests.e2e.test_shards import SHARDS, Ahead, close, places
 from tests.postgres.server import PostgresServer
 from tests.support.application import environment_between
 from tests.support.process import START_S, clawbot, logged
@@ -35,6 +35,13 @@ def outcomes(server: PostgresServer, location: str) -> list[tuple[str, str]]:
     with server.connection(location) as connection:
         rows = connection.exec_driver_sql("SELECT state, outcome FROM questions").all()
     return [(row[0], row[1]) for row in rows]
+
+
+def counted_log_ins(server: PostgresServer, location: str) -> list[float]:
+    """Return the times of log-ins that are counted against those of a day."""
+    with server.connection(location) as connection:
+        query = "SELECT value FROM state WHERE key = 'identifies'"
+        return list(json.loads(str(connection.exec_driver_sql(query).scalar())))
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -114,14 +121,21 @@ async def test_each_question_is_answered_once_by_whoever_holds_its_shard(
             await logged(first, b"left shard 3")
             await logged(first, b"left shard 2")
             await harbour.ask_everywhere("And in the evening?")
+            lost = next(
+                one for one in harbour.discord.gateway.sessions.all() if one.shard == (0, SHARDS)
+            )
+            harbour.discord.gateway.sessions.remove(lost)
+            close(lost, 4009)
+            await harbour.ask_everywhere("And a minute later?")
             first.kill()
             await harbour.ask_everywhere("And at noon?")
             async with harbour.process("c") as third:
                 await logged(third, b"online as")
                 second.terminate()
                 await harbour.ask_everywhere("And at night?")
-                await until(lambda: outcomes(server, location) == [DELIVERED] * 4 * SHARDS)
-    assert len(harbour.discord.bot_messages) == 4 * SHARDS
+                await until(lambda: outcomes(server, location) == [DELIVERED] * 5 * SHARDS)
+    assert len(harbour.discord.bot_messages) == 5 * SHARDS
+    assert len(counted_log_ins(server, location)) == len(harbour.discord.identifies)
     assert harbour.lm.options.counters.peak_active <= SLOTS
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 
 class FakeState:
@@ -26,6 +26,11 @@ class FakeState:
     async def set(self, key: str, value: object) -> None:
         """Remember a value."""
         self.values[key] = value
+
+    async def change(self, key: str, change: Callable[[object], object]) -> object:
+        """Change a value."""
+        await self.set(key, changed := change(self.get(key)))
+        return changed
 
     def is_saved(self, _key: str) -> bool:
         """Return whether another start would find it."""

@@ -6,6 +6,7 @@ import pytest
 
 from bot.chat.allowed_models import MOST_GUILDS, MOST_PER_GUILD, STATE, AllowedModels, Permit
 from bot.core.domain import GuildId, ModelInfo
+from tests.support.state import FakeState
 
 HOME, AWAY = GuildId(1), GuildId(2)
 MODELS = {
@@ -14,25 +15,14 @@ MODELS = {
 }
 
 
-class State:
-    """Values in memory."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, object] = {}
-
-    def get(self, key: str) -> object:
-        """Return a value."""
-        return self.values.get(key)
+class State(FakeState):
+    """Values in memory, none of them long."""
 
     async def set(self, key: str, value: object) -> None:
         """Keep a value."""
         if len(str(value)) > 20_000:
             raise ValueError
-        self.values[key] = value
-
-    def is_saved(self, _key: str) -> bool:
-        """Return that another start would find it."""
-        return True
+        await super().set(key, value)
 
 
 def find(name: str | None) -> ModelInfo | None:

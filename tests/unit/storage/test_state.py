@@ -50,3 +50,25 @@ async def test_what_cannot_be_kept_is_refused(
     with pytest.raises(ValueError, match=reason):
         await store.set("a", value)
     assert store.get("a") is None
+
+
+async def test_a_change_begins_at_what_is_stored_or_at_what_memory_holds_where_that_is_newer(
+    database: Database, clock: FakeClock
+) -> None:
+    def add(stored: object) -> object:
+        return [*(stored if isinstance(stored, list) else ()), len(str(stored))]
+
+    ours, theirs = [await StateStore.open(database, clock) for _ in range(2)]
+    await ours.change("a", add)
+    assert await theirs.change("a", add) == theirs.get("a") == [4, 3]
+    database.is_degraded = True
+    assert await ours.change("a", add) == ours.get("a") == [4, 3]
+    assert not ours.is_saved("a")
+    database.is_degraded = False
+    assert await ours.change("a", add) == [4, 3, 6]
+    assert ours.is_saved("a")
+    with pytest.raises(ValueError, match="longer than"):
+        await ours.change("a", lambda _: "x" * 70_000)
+    assert await theirs.change("a", lambda _: None) is None
+    assert await ours.change("a", lambda stored: stored) is None
+    assert ours.get("a") is None

@@ -181,7 +181,7 @@ async def test_a_load_that_a_kill_left_is_waited_for_by_the_next_run(
     saved: list[object] = []
     async with serving(server.handle) as url:
         async with connected(clock, url) as killed:
-            killed.roster.on_loading(lambda: saved.append(killed.roster.loads()))
+            killed.roster.on_loading(lambda: saved.append(killed.roster.note_loads()(None)))
             first = asyncio.create_task(killed.load_model("a/b"))
             await server.begun()
             stored = json.loads(json.dumps(saved[-1]))
@@ -190,11 +190,12 @@ async def test_a_load_that_a_kill_left_is_waited_for_by_the_next_run(
         async with connected(clock, url) as backend:
             backend.roster.take_up_loads(stored)
             await passing(clock, backend.load_model("a/b"))
-            assert backend.roster.loads() == []
+            other = ["http://127.0.0.1:9", "c/d", clock.now().timestamp(), None]
+            assert backend.roster.note_loads()([*stored, other]) == [tuple(other)]
         async with connected(clock, url) as later:
             await clock.advance(600)
             later.roster.take_up_loads(stored)
-            assert later.roster.loads() == []
+            assert later.roster.note_loads()(None) == []
     assert len(server.asked) == (1 if goes_on else 2)
 
 
@@ -206,7 +207,7 @@ async def test_loads_that_were_kept_in_another_form_are_ignored(
 ) -> None:
     async with LMStudioSandbox() as sandbox, connected(clock, sandbox.base_url) as backend:
         backend.roster.take_up_loads(stored)
-        assert backend.roster.loads() == []
+        assert backend.roster.note_loads()(None) == []
 
 
 async def test_an_option_that_the_server_does_not_know_is_named(clock: FakeClock) -> None:

@@ -14,6 +14,7 @@ import pytest
 from bot.lmstudio import LMStudioBackend, errors, open_backend
 from bot.lmstudio.networks import EndpointError, may_use
 from bot.lmstudio.nodes import Fleet, Node
+from bot.lmstudio.roster import merged_servers
 from config.addresses import WakeTarget
 from config.settings import LMStudioSettings
 from sandbox.lmstudio import Answer, Fault, LMStudioSandbox
@@ -233,6 +234,20 @@ async def test_a_server_that_another_process_removed_is_asked_no_more_and_one_th
         await until(clock, adding.done)
         await adding
         assert backend.roster.saved() == both
+
+
+def test_servers_that_another_process_has_added_or_taken_out_stay_so_with_a_change_here() -> None:
+    stored = {"added": ["http://b", "http://theirs"], "drained": ["http://a", "http://out"]}
+    before = {"added": ["http://b"], "drained": ["http://a"]}
+    after = {"added": ["http://b", "http://c"], "drained": ["http://b"]}
+    assert merged_servers(stored, before, after) == {
+        "added": ["http://b", "http://theirs", "http://c"],
+        "drained": ["http://out", "http://b"],
+    }
+    assert merged_servers(None, before, after) == {
+        "added": ["http://b", "http://c"],
+        "drained": ["http://b"],
+    }
 
 
 @pytest.mark.parametrize(

@@ -281,8 +281,7 @@ class Backfill:
         if self.is_caught_up:
             self._alive_at = alive
         self._first_live, self._newest_live = {}, {}
-        self.is_caught_up = False
-        self._sessions += 1
+        self.server_returned()
         if alive is None:
             await self.note_alive()
 

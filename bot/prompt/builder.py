@@ -777,10 +777,9 @@ class ContextBuilder:
             )
         else:
             talk = await self._reader.only(question)
-        summaries: list[Summary] = []
         channel_id = question.place.channel_id
-        if chat.summaries == "auto" and channel_id in self._summaries.channels:
-            summaries = await self._summaries.of(channel_id, question.asker.id)
+        has_some = chat.summaries == "auto" and channel_id in self._summaries.channels
+        summaries = await self._summaries.of(channel_id, question.asker.id) if has_some else []
         draft = Draft(
             talk,
             room,

@@ -113,6 +113,7 @@ _IMAGE_TOKENS = 1100
 _PDF_TOKENS = 1500
 _EMBED_CHARS = 1500
 _EMBEDS = 5
+_WITH_TIME = "%A %Y-%m-%d %H:%M UTC"
 _MESSAGE_TOKENS = 12
 """A message's header, and what a template puts around it."""
 
@@ -312,10 +313,8 @@ class Style:
 
     def _head(self, message: IncomingMessage, name: str | None) -> str:
         """Return who wrote a message, and when, as far as either is to be shown."""
-        persona = self.persona
-        form = "%A %Y-%m-%d %H:%M UTC" if persona.shows_time else "%A %Y-%m-%d"
-        is_stamped = persona.shows_time or persona.shows_date
-        stamp = message.created_at.strftime(form) if is_stamped else ""
+        form = "%A %Y-%m-%d" if self.persona.shows_date else ""
+        stamp = message.created_at.strftime(_WITH_TIME if self.persona.shows_time else form)
         return frames.header(name, stamp) if name or stamp else ""
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
 from pathlib import Path
 
+from bot.app import ClawbotTree, plugged
 from bot.core import frames
+from bot.core.tasks import end_tasks
+from bot.gateway.client import ClawbotClient, intents_for
+from bot.gateway.endpoints import discord_endpoints
 from sandbox.discord import Channel, DiscordSandbox, Message, Person
 from sandbox.lmstudio import Answer, LMStudioSandbox, RecordedRequest
 from tests.support.application import running, settings_for
@@ -97,3 +102,24 @@ async def test_a_summary_stands_in_for_what_fell_out_until_one_of_its_messages_i
         await ask(last)
         assert not standing_in(asked(lm))
         assert asked(lm).prompt.count("Go on, for the") > 1
+
+
+async def test_what_the_bot_itself_edits_takes_no_summary_away(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.answer_with(answer)
+    settings = settings_for(discord, lm, tmp_path)
+    bot = ClawbotClient(
+        command_prefix=(), intents=intents_for(message_content=True), tree_cls=ClawbotTree
+    )
+    with discord_endpoints(settings.discord):
+        async with bot, plugged(bot, settings):
+            await bot.login(discord.token)
+            connecting = asyncio.create_task(bot.connect())
+            await bot.wait_for("ready")
+            for words in ("Tell me about the harbour.", "And of its ships?"):
+                said = await ada.mention(channel, words)
+                told = await discord.wait_reply(said, until=lambda r: "That is all." in r.content)
+                assert len(told.versions) > 1
+            assert bot.services.summary_store.moment == 0
+            await end_tasks(connecting)

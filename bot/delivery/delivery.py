@@ -319,7 +319,13 @@ class Reconciler:
         with contextlib.suppress(
             DeliveryUnavailableError, DeliveryRejectedError, EditExhaustedError
         ):
-            await self._take_away(slot)
+            try:
+                await self._take_away(slot)
+            except DeliveryForbiddenError:  # a locked thread: it stands, and is edited later
+                self._slots.insert(index, slot)
+                self._replaced = None
+                await self._report()
+                raise
 
     async def _send(self, index: int, part: Part, controls: Controls | None) -> None:
         replaced = self._replaced
@@ -742,12 +748,14 @@ class Delivery:
     async def _write_operation(self, operation: Operation, rank: Rank) -> None:
         """Make one interim request; a failure costs an edit, never the answer."""
         try:
-            await self._perform(operation)
-            self._has_words = self._has_words or rank is Rank.FIRST
-        except (TargetGoneError, DeliveryForbiddenError):
+            try:
+                await self._perform(operation)
+                self._has_words = self._has_words or rank is Rank.FIRST
+            except EditExhaustedError:
+                await self._reconciler.replace(operation.index)
+        except (TargetGoneError, DeliveryForbiddenError) as exc:
+            self._set_gone(exc)
             return
-        except EditExhaustedError:
-            await self._reconciler.replace(operation.index)
         except DeliveryUnavailableError as exc:
             _log.info("an interim edit failed (%s)", plain_reason(exc))
         except DeliveryError as exc:

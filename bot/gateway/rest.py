@@ -489,7 +489,8 @@ def _by_code(code: int) -> DeliveryError | None:
     if code in _GONE:
         return TargetGoneError(f"Discord error {code}")
     if code in _FORBIDDEN:
-        return DeliveryForbiddenError(code)
+        # Of an archived thread that is locked the gateway tells, and then it is known no more.
+        return DeliveryForbiddenError(code, is_explained=code == LOCKED)
     if code in _EXHAUSTED:
         return EditExhaustedError(f"Discord error {code}")
     if code in _REJECTED:

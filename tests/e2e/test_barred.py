@@ -56,6 +56,20 @@ async def test_what_could_not_be_posted_is_posted_once_the_bot_may_write_again(
     assert discord.requests_to("DELETE") == []
 
 
+async def test_an_answer_in_a_thread_that_is_locked_and_archived_is_whole_once_it_is_opened(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, channel: Channel, ada: Person
+) -> None:
+    closed = channel.add_thread("closed")
+    lm.script(Answer(WHOLE, pause_after=20))
+    async with running(settings_for(discord, lm, tmp_path)):
+        await begun(discord, ada, closed)
+        closed.set_archived(True, locked=True)
+        lm.resume()
+        await discord.wait_until(lambda: discord.requests_to("DELETE"), timeout_s=20)
+        closed.set_archived(False, locked=False)
+        await discord.wait_until(lambda: text_in(closed) == WHOLE, timeout_s=4 * FIRST_AGAIN_S)
+
+
 @pytest.mark.parametrize("pause_after", [0, 20])
 async def test_a_bot_that_is_removed_from_a_server_and_returns_answers_what_was_asked(
     discord: DiscordSandbox,

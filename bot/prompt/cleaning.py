@@ -23,10 +23,13 @@ NAME_CHARS: Final = 32
 _WORDS = (
     # Llama 2, Mistral, Gemma, Reka, GLM, InternLM and the like
     "s", "/s", "bos", "eos", "pad", "unk", "sep", "sop", "eop", "eod", "eoh", "eoa",
-    "bos_token", "eos_token", "image_soft_token", "image", "__media__", "audio_soft_token",
+    "bos_token", "eos_token", "mask_token", "eop_token", "image_soft_token", "image", "__media__", "audio_soft_token",
     # Ling, MiniCPM, SmolVLM, InternVL, StarCoder
     "role", "/role", "用户", "AI", "image_id", "/image", "slice", "/slice",
     "fake_token_around_image", "IMG_CONTEXT", "im_start", "im_end", "im_patch", "mask", "cls",
+    # GLM's calls, FunctionGemma, InternVL, StarCoder and SmolLM
+    "arg_key", "/arg_key", "arg_value", "/arg_value", "escape", "img", "/img", "repo_name",
+    "reponame", "file_sep",
     # MiniMax, LongCat
     "longcat_s", "/longcat_s", "longcat_user", "longcat_system",
     "longcat_assistant", "longcat_think", "/longcat_think", "longcat_tool_call", "/longcat_tool_call", "fim_prefix", "fim_middle", "fim_suffix", "fim_pad",
@@ -62,7 +65,7 @@ _TOKENS = re.compile(
     r"))"
     rf"|\[(?=(?:{'|'.join(re.escape(word.lower()) for word in _BRACKETED)})\]"
     r"|[|｜][^\s\[\]|｜]{1,48}[|｜]\]"  # [|assistant|], [|begin▁of▁sentence|]
-    r"|/?\w{1,16}(?:▁\w{1,16}){1,6}\]|unused\d{1,5}\])"
+    r"|/?\w{1,16}(?:▁\w{1,16}){1,6}\]|unused(?:_token_)?\d{1,5}\])"
     r"|◁(?=/?think▷)"
     r"|\](?=~!?b[\]\[])|\[(?=e~\[)"
 )

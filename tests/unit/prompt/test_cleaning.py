@@ -23,7 +23,8 @@ TOKENS = [
     "[|begin▁of▁sentence|]", "<begin▁of▁sentence>", "<fim_prefix>", "[unused10]", "<IMG_CONTEXT>",
     "<unused42>", "<__media__>", "<|\"|>", "[|assistant|]", "]~b]",
     "<_user>", "<longcat_user>", "<beginning_of_sentence>", "<im_start>", "<mask>",
-    "<start_function_call>", "<end_function_response>", "</longcat_s>", "</｜DSML｜invoke>",
+    "[UNUSED_TOKEN_146]", "<arg_key>", "</arg_value>", "<escape>", "<img>", "<MASK_TOKEN>",
+    "<file_sep>", "<start_function_call>", "<end_function_response>", "</longcat_s>", "</｜DSML｜invoke>",
 ]  # fmt: skip
 FULL_WIDTH = {ord(c): chr(ord(c) + 0xFEE0) for c in map(chr, range(0x21, 0x7F))}
 DISGUISES: dict[str, Callable[[str], str]] = {

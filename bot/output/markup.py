@@ -84,7 +84,7 @@ def _closers(name: str) -> tuple[str, ...]:
 THINK_PAIRS: Final = (
     (("◁think▷",), ("◁/think▷",)), (("[THINK]",), ("[/THINK]",)),
     (("[REASONING]",), ("[/REASONING]",)), (("<|channel>",), ("<channel|>",)),
-    (("<|think|>",), ("<channel|>", "<|end|>", "<|content|>", "<|/think|>")),
+    (("<|think|>",), ("<channel|>", "<|end|>", "<|content|>", *_closers("think"))),
     (("<start_working_out>",), ("<end_working_out>",)), (("<unused94>",), ("<unused95>",)), (("[unused16]",), ("[unused17]",)),
     *(((f"<|{name}|>",), _closers(name)) for name in ("thought", "thinking", "reasoning")),
 )  # fmt: skip
@@ -233,6 +233,11 @@ def marker_of(name: str) -> Marker:
     begins or ends thinking, or a call, where its name says so.
     """
     listed = MARKERS.get(name)
+    if listed is None and name[1] in "|｜" and name.strip("<>|｜/").lower() in THINK_TAGS:
+        end = f"{name[:2]}/{name[2:]}"
+        return (
+            Marker(Kind.CLOSE) if name[2] == "/" else Marker(Kind.OPEN, (end, "<|end|>"), (name,))
+        )
     side = _SIDES.search(name) if listed is None and name[1] in "|｜" else None
     is_thought = _OF_THOUGHT.search(name) is not None
     if listed is not None or side is None or not (is_thought or _OF_CALLS.search(name)):

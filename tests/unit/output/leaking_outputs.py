@@ -249,6 +249,10 @@ _OTHERS: Final[tuple[str, ...]] = (
     f"**Chain of Thought:** The user wants {T}.\n\n**Answer:** {A}",
     f"**Step-by-step reasoning:** The user asks {T}.\n\n**Answer:** {A}",
     f"（思考：用户想知道{T}。）\n\n{A}",
+    f"<|think|>\n{T}\n<|end_think|>\n{A}",
+    f"<|Thought|>{T}<|/Thought|>{A}",
+    f"<|reasoning_content|>{T}<|/reasoning_content|>{A}",
+    f"<｜think｜>{T}<｜/think｜>{A}",
     # what FunctionGemma, Mistral, Ernie and Phi frame
     f"<start_function_call>call:s{{q:<escape>{T}<escape>}}<end_function_call>{A}",
     f"[SYSTEM_PROMPT]{T}[/SYSTEM_PROMPT]{A}",

@@ -25,7 +25,7 @@ from bot.core.wording import plain_reason
 from bot.delivery.delivery import quiet_lines
 from bot.delivery.splitter import MESSAGE_UNITS, split, units
 from bot.gateway.client import ClawbotClient, Interaction
-from cogs import _convert, _gate, _respond, _review, _sink
+from cogs import _convert, _gate, _respond, _review, _settings, _sink
 from cogs._convert import BUTTON_ID, Button
 
 _log = logging.getLogger(__name__)
@@ -300,8 +300,7 @@ class AnswerActions:
         if not entry.thinking:
             await _respond.say(interaction, "There was no thinking to show.")
         elif len(entry.thinking) <= SHOWN_CHARS:
-            quoted = entry.thinking.replace("```", "'''")
-            await _respond.say(interaction, f"```text\n{quoted}\n```")
+            await _respond.say(interaction, _settings.block(entry.thinking, SHOWN_CHARS))
         else:
             file = discord.File(io.BytesIO(entry.thinking.encode()), "thinking.txt")
             await _respond.say(interaction, "What the model thought:", file=file)

@@ -119,13 +119,10 @@ def _preview_text(interaction: Interaction, scope: Scope, text: str) -> str:
     chat = replace(services.overrides.effective(place), system_prompt=str(value))
     turns = services.builder.opening(place, chat, services.backend.model(chat.model))
     whole = "\n".join(turn.text for turn in turns)
-    seen = whole.replace("```", "'''")
-    if len(seen) > SHOWN_CHARS:
-        seen = f"{seen[:SHOWN_CHARS]}…\n({len(whole) - SHOWN_CHARS:,} more characters)"
     remarks = "\n".join(_change.persona_remarks(str(value)))
     return (
         f"**This is what the model would get first**, about {static_tokens(whole):,} tokens:\n"
-        f"```text\n{seen}\n```\n"
+        f"{_settings.block(whole, SHOWN_CHARS)}\n"
         f"Nothing is changed yet. **{YES}** sets it for {_settings.scope_words(scope.layer)}.\n{remarks}"
     ).rstrip()
 

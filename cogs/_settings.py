@@ -362,6 +362,21 @@ def matching(options: Iterable[tuple[str, str]], typed: str) -> list[app_command
     ]
 
 
+def block(text: str, most_chars: int, hint: str = "") -> str:
+    """Return a text as a code block, cut to so many characters.
+
+    Args:
+        text: What stands in it.
+        most_chars: Of longer ones it is said how much is left out.
+        hint: Said with that.
+    """
+    shown = text.replace("```", "'''")
+    if len(shown) > most_chars:
+        left = f"({len(shown) - most_chars:,} more characters{hint})"
+        shown = f"{shown[:most_chars]}…\n{left}"
+    return f"```text\n{shown}\n```"
+
+
 def clipped(name: str, most: int = CHOICE_CHARS) -> str:
     """Return a choice's name, or a part of it, within Discord's length."""
     return name if len(name) <= most else f"{name[: most - 1]}…"

@@ -33,6 +33,7 @@ from cogs import (
 )
 from cogs._settings import (
     SCOPE_CHOICES,
+    block,
     choices,
     describe_change,
     describe_setting,
@@ -221,11 +222,8 @@ class AdminCog(commands.Cog):
         """Show the persona in force here, and who set it."""
         _gate.require_manager(interaction)
         line = held_here(interaction, "system_prompt")
-        text = str(line.value).replace("```", "'''")
-        if len(text) > PERSONA_CHARS:
-            more = len(text) - PERSONA_CHARS
-            text = f"{text[:PERSONA_CHARS]}…\n({more:,} more characters; /persona export gives all)"
-        await _respond.say(interaction, f"{describe_setting(line)[:250]}\n```text\n{text}\n```")
+        text = block(str(line.value), PERSONA_CHARS, "; /persona export gives all")
+        await _respond.say(interaction, f"{describe_setting(line)[:250]}\n{text}")
 
     @persona.command(name="edit", extras=_respond.OTHERWISE)
     @app_commands.choices(

@@ -18,12 +18,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from bot.core.clock import Clock, elapsed_s, within
 from bot.core.errors import StoreError
 from bot.core.tasks import TaskOwner, apart, end_tasks
 from bot.storage.engine import unreachable
+from bot.storage.lease import HoldingSession
 
 _log = logging.getLogger(__name__)
 
@@ -50,19 +51,7 @@ class NotLeadingError(ConnectionError):
     """A request to Discord that isn't made, because another process may answer."""
 
 
-class Session(Protocol):
-    """A connection that holds something while it lives."""
-
-    def open(self) -> None:
-        """Connect."""
-        ...
-
-    def close(self) -> None:
-        """Let go of everything."""
-        ...
-
-
-_S = TypeVar("_S", bound=Session)
+_S = TypeVar("_S", bound=HoldingSession)
 _T = TypeVar("_T")
 
 

@@ -6,42 +6,16 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
 
 from bot.cluster.hold import LOOK_S, SETTLE_S, Hold, LeadLostError
-from bot.cluster.hold import Session as HoldingSession
 from bot.core.clock import Clock, elapsed_s
 from bot.core.errors import StoreError
-from bot.storage.lease import Leader, LeaseSession, Mode, Standing, check_term
+from bot.storage.lease import Leader, LeaseSession, Mode, check_term
 
 _log = logging.getLogger(__name__)
 
 
-class Session(HoldingSession, Protocol):
-    """A connection that may hold the database: ``LeaseSession``."""
-
-    def wait(self) -> None:
-        """Be seen as one who waits to lead."""
-        ...
-
-    def take(self) -> bool:
-        """Hold the database where nobody does; return whether this session holds it."""
-        ...
-
-    def look(self) -> Standing:
-        """Return who holds the database."""
-        ...
-
-    def leader(self) -> Leader | None:
-        """Return the newest leader."""
-        ...
-
-    def note(self, leader: Leader) -> None:
-        """Note who leads."""
-        ...
-
-
-class Leadership(Hold[Session]):
+class Leadership(Hold[LeaseSession]):
     """One process's part: takes the lead, keeps it, and knows whether it still has it.
 
     Args:
@@ -57,7 +31,7 @@ class Leadership(Hold[Session]):
 
     def __init__(
         self,
-        connect: Callable[[], Session],
+        connect: Callable[[], LeaseSession],
         clock: Clock,
         now_s: Callable[[], float] = elapsed_s,
     ) -> None:

@@ -14,10 +14,9 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from bot.cluster.hold import LOOK_S, SETTLE_S, Hold, LeadLostError
-from bot.cluster.hold import Session as HoldingSession
 from bot.cluster.shares import next_change
 from bot.core.clock import Clock, elapsed_s
 from bot.core.errors import StoreError
@@ -31,31 +30,7 @@ TURN_S: Final = 5.2
 """Seconds that the turn to log in is kept; Discord's own figure is 5 (Discord: gateway, rate limiting)."""
 
 
-class Session(HoldingSession, Protocol):
-    """A connection that may be a member: ``ShareSession``, where each of these is described."""
-
-    def join(self, member: int) -> bool | None: ...  # noqa: D102 - as described there
-    def return_(  # noqa: D102
-        self, member: int, shards: frozenset[int], slots: frozenset[int], *, is_ready: bool
-    ) -> bool: ...
-    def is_superseded(self, member: int) -> bool: ...  # noqa: D102
-    def look(self) -> Sight: ...  # noqa: D102
-    def agree(self, member: int, count: int) -> int: ...  # noqa: D102
-    def take_shard(  # noqa: D102
-        self, shard: int, member: int, *, only_left: bool
-    ) -> bool | None: ...
-    def note_left(self, shard: int, member: int) -> None: ...  # noqa: D102
-    def free_shard(self, shard: int) -> None: ...  # noqa: D102
-    def leave(self, member: int, shards: frozenset[int]) -> None: ...  # noqa: D102
-    def take_slot(self, most: int, blocked: frozenset[int]) -> int | None: ...  # noqa: D102
-    def tell(self, member: int, line: str, freed: frozenset[int]) -> None: ...  # noqa: D102
-    def try_idle(self) -> bool: ...  # noqa: D102
-    def end_idle(self) -> None: ...  # noqa: D102
-    def try_turn(self, number: int) -> bool: ...  # noqa: D102
-    def end_turn(self, number: int) -> None: ...  # noqa: D102
-
-
-class Membership(Hold[Session]):
+class Membership(Hold[ShareSession]):
     """This process's part. A ``Lead`` for what is in its shards.
 
     Args:
@@ -74,7 +49,7 @@ class Membership(Hold[Session]):
 
     def __init__(
         self,
-        connect: Callable[[], Session],
+        connect: Callable[[], ShareSession],
         clock: Clock,
         now_s: Callable[[], float] = elapsed_s,
     ) -> None:
@@ -284,7 +259,7 @@ class Membership(Hold[Session]):
         self._has_part = False
         super()._drop()
 
-    async def _as_member(self, work: Callable[[Session], _T]) -> _T:
+    async def _as_member(self, work: Callable[[ShareSession], _T]) -> _T:
         """Have the session asked, unless it is a new one that hasn't taken this process's part again.
 
         What others are about to take again is free until then, too.
@@ -296,7 +271,7 @@ class Membership(Hold[Session]):
             raise StoreError("the session has no part yet")
         return await self._ask(work)
 
-    async def _sure_of(self, work: Callable[[Session], _T]) -> _T:
+    async def _sure_of(self, work: Callable[[ShareSession], _T]) -> _T:
         """Have the session asked until it answers."""
         while True:
             try:

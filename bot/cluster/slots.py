@@ -9,60 +9,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from bot.cluster.line import OWN, OtherLines, dump
+from bot.cluster.membership import Membership
 from bot.core.clock import Clock, Timer
 from bot.core.errors import StoreError
 from bot.core.tasks import TaskOwner
 from bot.queue.scheduler import Elsewhere, Job, Scheduler
-from bot.storage.shares import Sight
 
 YIELD_S: Final = 2.0
 """Seconds for which a free slot is left to whoever's turn it is; after that anybody takes it."""
 TELL_S: Final = 0.2
 """Seconds between two times that the others are told of this process's line, unless a slot is given up."""
-
-
-class Holder(Protocol):
-    """This process among the others: ``Membership``."""
-
-    @property
-    def sight(self) -> Sight:
-        """What the newest look at the others has shown."""
-        ...
-
-    @property
-    def is_alone(self) -> bool:
-        """Whether no other process was ever seen."""
-        ...
-
-    @property
-    def slots(self) -> frozenset[int]:
-        """The slots that this process holds."""
-        ...
-
-    @property
-    def blocked(self) -> frozenset[int]:
-        """Slots that nobody takes yet: a process that is gone may still be ending what it ran in them."""
-        ...
-
-    @property
-    def is_idling(self) -> bool:
-        """Whether the time in which nobody asks is this process's to use."""
-        ...
-
-    async def take_slot(self, most: int) -> bool:
-        """Take one of so many slots; return whether one is free."""
-        ...
-
-    async def tell(self, line: str, freed: frozenset[int]) -> None:
-        """Tell the others of this process's line, and give slots up."""
-        ...
-
-    async def idle(self, *, is_wanted: bool) -> None:
-        """Take the time in which nobody asks, if it is free, or leave it to others."""
-        ...
 
 
 class SharedSlots:
@@ -77,7 +36,7 @@ class SharedSlots:
 
     def __init__(
         self,
-        membership: Holder,
+        membership: Membership,
         line: Scheduler,
         clock: Clock,
         on_new: Callable[[Job], None] = lambda _: None,

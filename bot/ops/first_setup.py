@@ -25,6 +25,7 @@ from bot.lmstudio.catalogue import fetch_catalogue
 from bot.lmstudio.transport import parse_endpoint, system_lookup
 from bot.ops.check import look_at_discord, look_at_lmstudio
 from bot.ops.terminal import fitted, program
+from config import values
 from config.environment import DOTENV, Sources, try_dotenv, write_dotenv
 from config.loader import SettingsError, token_mistake
 from config.names import environment_names, other_names
@@ -226,9 +227,7 @@ def _bare(text: str) -> str:
     name, equals, value = text.partition("=")
     if equals and name.strip() in environment_names():
         text = value.strip()
-    while len(text) > 1 and text[0] == text[-1] in "\"'`":
-        text = text[1:-1].strip()
-    return text
+    return values.bare(text)
 
 
 def _agreed(question: str) -> bool:

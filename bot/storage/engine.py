@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -19,11 +19,14 @@ from sqlalchemy.exc import (
     InterfaceError,
     NoSuchModuleError,
     ProgrammingError,
+    SQLAlchemyError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from bot.core.errors import ConfigurationError, DependencyError, StoreError
 from bot.storage import postgres
+
+_T = TypeVar("_T")
 
 BUSY_TIMEOUT_MS: Final = 2_000
 """Milliseconds that SQLite waits for a lock; only a backup or a person's shell ever holds one."""
@@ -127,6 +130,24 @@ def build_engine(url: URL) -> Engine:
         raise ConfigurationError(
             "PostgreSQL needs a driver that isn't installed: in the clone, pip install '.[postgres]'."
         ) from exc
+
+
+def read_anyhow(path: Path, work: Callable[[Connection], _T], *, is_shared: bool = False) -> _T:
+    """Return what work reads of an SQLite file where nothing may be written; arguments as ``build_readers``.
+
+    Raises:
+        SQLAlchemyError: It can't be read in any way; with the first reason.
+    """
+    faults: list[SQLAlchemyError] = []
+    for engine in build_readers(path, is_shared=is_shared):
+        try:
+            with engine.connect() as connection:
+                return work(connection)
+        except SQLAlchemyError as exc:
+            faults.append(exc)
+        finally:
+            engine.dispose()
+    raise faults[0]
 
 
 def build_readers(path: Path, *, is_shared: bool = False) -> Iterator[Engine]:

@@ -61,15 +61,10 @@ def state_of(path: Path, key: str) -> object:
 
 def _read(path: Path, query: Executable) -> object:
     """Return the one value that a query finds in a file; ``None`` for none, and where it can't be read."""
-    for engine in engines.build_readers(path, is_shared=True):
-        try:
-            with engine.connect() as connection:
-                return connection.execute(query).scalar()
-        except SQLAlchemyError:
-            continue
-        finally:
-            engine.dispose()
-    return None
+    try:
+        return engines.read_anyhow(path, lambda c: c.execute(query).scalar(), is_shared=True)
+    except SQLAlchemyError:
+        return None
 
 
 def server_problem(location: str) -> str:

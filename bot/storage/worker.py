@@ -199,16 +199,7 @@ class Worker:
     def _read_only(self, path: Path, work: Callable[[Connection], _T]) -> _T:
         """Read a file that couldn't be opened for writing since the start."""
         self._close()
-        fault: SQLAlchemyError | None = None
-        for engine in engines.build_readers(path):
-            try:
-                with engine.connect() as connection:
-                    return work(connection)
-            except SQLAlchemyError as exc:
-                fault = fault or exc
-            finally:
-                engine.dispose()
-        raise fault or StoreError("the file can't be read")
+        return engines.read_anyhow(path, work)
 
     def commit(self, works: Sequence[Callable[[Connection], Any]]) -> CommitResult:
         """Run pieces of work in one transaction, or one by one if one of them fails."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import cast
 
+from bot.cluster.membership import Membership
 from bot.cluster.slots import SharedSlots
 from bot.core.domain import ChannelId, GuildId, QuestionId, UserId
 from bot.core.errors import StoreError
@@ -108,7 +110,10 @@ class Process:
             lambda: self.is_reached,
         )
         self.shared = SharedSlots(
-            self, self.line, clock, lambda each: self.seen.append(each.question_id)
+            cast("Membership", self),
+            self.line,
+            clock,
+            lambda each: self.seen.append(each.question_id),
         )
         self.line.share(self.shared)
 

@@ -8,13 +8,14 @@ import sys
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import pytest
 
 from bot.cluster.hold import GIVE_UP_S, LOOK_S, SETTLE_S, SURE_S, NotLeadingError
 from bot.cluster.leadership import Leadership
 from bot.core.errors import StoreError
-from bot.storage.lease import Leader, Mode, Standing
+from bot.storage.lease import Leader, LeaseSession, Mode, Standing
 from tests.support.clock import FakeClock, settle
 
 
@@ -86,7 +87,7 @@ async def _threads_are_back() -> None:
 
 
 def _lead(shared: Shared, clock: FakeClock) -> Leadership:
-    return Leadership(lambda: Session(shared), clock, clock.monotonic)
+    return Leadership(lambda: cast("LeaseSession", Session(shared)), clock, clock.monotonic)
 
 
 @asynccontextmanager

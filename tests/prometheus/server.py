@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "monitoring"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 """Longest wait for anything of Prometheus, in seconds."""
 
 INTERVAL_S = 15

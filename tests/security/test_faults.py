@@ -256,7 +256,7 @@ async def test_a_command_whose_15_minutes_are_over_is_still_answered(
                 used = await deployment.ada.slash(room, "ask", prompt=f"Go, room {room.id}")
                 await used.wait_response()
                 assert used.ack_delay_s is not None
-                assert used.ack_delay_s < 3
+                assert used.ack_delay_s < used.ack_within_s
                 if is_seen:
                     await used.wait_content()
                 await deployment.lm.wait_until(asked_for(deployment, room))

@@ -206,11 +206,8 @@ def _paths() -> list[str]:
 def _validated(
     values: Mapping[Target, object], origins: Mapping[Target, str], problems: list[str]
 ) -> Settings | None:
-    tree: dict[str, dict[str, object]] = {}
-    for target, value in values.items():
-        tree.setdefault(target.section, {})[target.field] = value
     try:
-        return Settings.model_validate(tree)
+        return Settings.model_validate(names.by_section(values))
     except ValidationError as exc:
         problems += _problems(exc, origins)
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, UnionType
@@ -50,6 +50,10 @@ class Target:
         """The name in the structured settings file."""
         return f"{self.section}.{self.field}"
 
+    def value_in(self, settings: Settings) -> object:
+        """Return its value in some settings."""
+        return getattr(getattr(settings, self.section), self.field)
+
 
 CONTRACT_NAMES: Final = MappingProxyType(
     {
@@ -81,6 +85,23 @@ FLAT_KEYS: Final = MappingProxyType(
     }
 )
 """Keys at the top of ``clawbot.json``: the recipe's, and the names that ``/config`` uses."""
+
+
+def by_section(values: Mapping[Target, object]) -> dict[str, dict[str, object]]:
+    """Return values of settings as ``Settings`` has them: by section, then by field."""
+    found: dict[str, dict[str, object]] = {}
+    for target, value in values.items():
+        found.setdefault(target.section, {})[target.field] = value
+    return found
+
+
+def with_values(settings: Settings, values: Mapping[Target, object]) -> Settings:
+    """Return settings with other values in some fields, which are known to be allowed."""
+    sections = {
+        name: getattr(settings, name).model_copy(update=fields)
+        for name, fields in by_section(values).items()
+    }
+    return settings.model_copy(update=sections)
 
 
 def targets() -> Iterator[Target]:

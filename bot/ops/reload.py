@@ -98,7 +98,8 @@ class Reload:
             target for target in names.targets() if _differs(target, settings, self._in_force)
         ]
         live = [target for target in changed if names.mark(target).reach]
-        self._in_force = _with(self._in_force, settings, live)
+        new = {target: target.value_in(settings) for target in live}
+        self._in_force = names.with_values(self._in_force, new)
         self._store.rebase(self._in_force)
         self._follow()
         waiting = [
@@ -118,22 +119,7 @@ class Reload:
 
 
 def _differs(target: names.Target, one: Settings, other: Settings) -> bool:
-    return _value(target, one) != _value(target, other)
-
-
-def _value(target: names.Target, settings: Settings) -> object:
-    return getattr(getattr(settings, target.section), target.field)
-
-
-def _with(settings: Settings, new: Settings, targets: list[names.Target]) -> Settings:
-    """Return settings with some fields as they are in others."""
-    updates: dict[str, dict[str, object]] = {}
-    for target in targets:
-        updates.setdefault(target.section, {})[target.field] = _value(target, new)
-    sections = {
-        name: getattr(settings, name).model_copy(update=fields) for name, fields in updates.items()
-    }
-    return settings.model_copy(update=sections)
+    return target.value_in(one) != target.value_in(other)
 
 
 def _stamp(files: tuple[Path, ...]) -> Stamp:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from bot.chat.allowed_models import Permit
 from bot.core.action_budget import FairBudget, Shares
@@ -30,6 +30,7 @@ from bot.storage.setting_types import (
     StoredSetting,
     setting_type,
 )
+from config import names
 from config.settings import ChatDefaults, LiveSettings, Settings
 
 _log = logging.getLogger(__name__)
@@ -309,7 +310,8 @@ class SettingsStore:
                 return ShownSetting(
                     key, stored.value, scope.layer, stored.changed_by, stored.changed_at
                 )
-        return ShownSetting(key, _field(self._live.base, key), Layer.FILE)
+        value = cast("SettingValue | None", SETTING_TYPES[key].target.value_in(self._live.base))
+        return ShownSetting(key, value, Layer.FILE)
 
     async def _change(
         self,
@@ -363,15 +365,9 @@ class SettingsStore:
 
     def _follow(self) -> None:
         """Put in force what holds everywhere."""
-        sections: dict[str, dict[str, SettingValue]] = {}
-        for key, stored in self._values.get(EVERYWHERE, {}).items():
-            target = SETTING_TYPES[key].target
-            sections.setdefault(target.section, {})[target.field] = stored.value
-        base = self._live.base
-        changed = {
-            name: getattr(base, name).model_copy(update=update) for name, update in sections.items()
-        }
-        self._live.put_in_force(base.model_copy(update=changed))
+        held = self._values.get(EVERYWHERE, {})
+        values = {SETTING_TYPES[key].target: stored.value for key, stored in held.items()}
+        self._live.put_in_force(names.with_values(self._live.base, values))
 
     async def _recover(self, is_fresh: bool) -> None:
         """Write everything to a fresh database; read what couldn't be read from an old one."""
@@ -382,12 +378,6 @@ class SettingsStore:
             everything = [s for values in self._values.values() for s in values.values()]
             await self._database.write(lambda c: settings_sql.save_all(c, everything))
             await self._load()  # another database may have brought settings of its own
-
-
-def _field(settings: Settings, key: str) -> SettingValue | None:
-    target = SETTING_TYPES[key].target
-    value: SettingValue | None = getattr(getattr(settings, target.section), target.field)
-    return value
 
 
 def _scopes(place: Place) -> list[Scope]:

@@ -33,6 +33,12 @@ _BEFORE_GROUPS: Final = frozenset("/\\\"'])}^")
 """What stands in front of a group or a bracket of a search pattern, besides letters and digits."""
 
 _DOCUMENT: Final = r"\documentclass"
+_ENVIRONMENT: Final = re.compile(
+    r"\\begin(\{(?:equation|align(?:ed|at)?|gather(?:ed)?|multline|eqnarray|split)\*?\})"
+)
+"""What begins a formula on lines of its own, without brackets or dollar signs around it."""
+
+_BEGIN_CHARS: Final = 20
 _FORMULA_CHARS: Final = {r"\(": 400, r"\[": 1200, "$$": 1200}
 _DOLLAR_CHARS: Final = 120
 _HEADING_CHARS: Final = 300
@@ -318,6 +324,8 @@ class DiscordLayout:
             return False
         if char == "$" and opener != "$$" and not self._context.in_inline:
             return self._dollar()
+        if opener == r"\b" and not self._context.line.strip():
+            return self._environment()
         if self._context.in_inline or opener not in _CLOSERS:
             return self._emit(pos + (1 if char == "$" else min(2, len(opener))))
         limit = pos + 2 + _FORMULA_CHARS[opener]
@@ -333,6 +341,22 @@ class DiscordLayout:
         if is_code or not is_formula(source, opener):
             return self._emit(pos + 2)
         return self._emit(end + 2, shown_formula(source))
+
+    def _environment(self) -> bool:
+        """Read a formula in an environment of its own, or the beginning of what is none."""
+        found = _ENVIRONMENT.match(self._buf, self._pos)
+        if found is None:
+            begun, is_whole = self._line(self._pos, _BEGIN_CHARS)
+            is_open = not (is_whole or "}" in begun or len(begun) == _BEGIN_CHARS)
+            return False if is_open and not self._ended else self._emit(self._pos + 2)
+        closer, limit = f"\\end{found[1]}", found.end() + _FORMULA_CHARS["$$"]
+        blank = self._buf.find("\n\n", found.end(), limit)
+        end = self._buf.find(closer, found.end(), blank if blank >= 0 else limit)
+        if end < 0:
+            is_over = self._ended or blank >= 0 or len(self._buf) > limit
+            return self._emit(found.end()) if is_over else False
+        source = self._buf[self._pos : end + len(closer)]
+        return self._emit(self._pos + len(source), shown_formula(source))
 
     def _is_behind_code(self) -> bool:
         """Return whether a group of a search pattern begins here, rather than a formula."""

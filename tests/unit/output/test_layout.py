@@ -72,6 +72,32 @@ def test_the_source_of_a_document_in_latex_stays_as_it_is(size: int) -> None:
     assert versions(pipeline(), pieces)[-1] == text
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\\begin{equation}\nE = mc^2\n\\end{equation}", "E = mc²"),
+        (
+            "So:\n\\begin{align*}\na &= b + c \\\\\n  &= d\n\\end{align*}",
+            "So:\n\n```\na = b + c\n= d\n```",
+        ),
+        (
+            "\\begin{align}\nx &= 1 \\label{a}\n\\end{align}",
+            "```tex\n\\begin{align}\nx &= 1 \\label{a}\n\\end{align}\n```",
+        ),
+        ("Use \\begin{align} x \\end{align} there.", None),
+        ("\\begin{tabular}{l}\na\n\\end{tabular}", None),
+        ("```\n\\begin{align} x \\end{align}\n```", None),
+        ("\\begin{equation}\nx = 1\n\nAnd so on.", None),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 9, 1000])
+def test_an_environment_of_formulas_needs_no_brackets_around_it(
+    text: str, expected: str | None, size: int
+) -> None:
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    assert versions(pipeline(), pieces)[-1] == (text if expected is None else expected)
+
+
 @pytest.mark.parametrize("before", ["", "Here:\n", "Two words | more\n\n"])
 @pytest.mark.parametrize("after", ["", "\n", "\n\nDone.", "\nnot a row"])
 def test_a_table_without_bars_in_front_becomes_a_block(before: str, after: str) -> None:

@@ -25,6 +25,7 @@ from bot.core.clock import SystemClock
 from bot.diagnostics.values import Step
 from bot.ops.check import check
 from bot.storage.database import DATABASE_FILE
+from cogs.diagnostics import LOOKS
 from config.loader import load_settings
 from sandbox.discord import Channel, DiscordSandbox, Person
 from sandbox.lmstudio import Answer, Fault, LMStudioSandbox, Model, Timing
@@ -36,7 +37,7 @@ T = TypeVar("T")
 KEY = "qwen/qwen3-next-80b"
 CHAT, TERMINAL = "chat", "terminal"
 SEND_MESSAGES = 1 << 11
-ATTEMPTS = 5
+ATTEMPTS = LOOKS
 SLOWNESS = ("Discord answers slowly", "lost or very late", "way to the server is slow")
 """What is true of a healthy set-up on a machine that stands still at times: it is asked again."""
 

@@ -83,7 +83,7 @@ SUFFIXED: Final = re.compile(
 """What hangs on a noun in the middle of a sentence."""
 
 PARTICLE_PARTIAL: Final = re.compile(
-    r"[가-힣] ?|에서|으로|부터|까지|이?라는?|で.?|[のは的]|-|['’]\w{0,3}"
+    r"[가-힣和与及到とや] ?|에서|으로|부터|까지|이?라는?|で.?|[のは的]|-|['’]\w{0,3}"
 )
 """What more text may make a particle."""
 

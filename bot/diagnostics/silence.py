@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bot.chat.admission import Decision, Judgement, Rule
+from bot.chat.admission import Judgement, Rule
 from bot.core.permissions import listed
 from bot.core.ports import JournalEntry, Outcome
 from config.names import Target, preferred_name
@@ -136,11 +136,6 @@ class Case:
     newest: Newest | None = None
     is_model_away: bool = False
     needs_mention: bool = True
-
-    @property
-    def is_answered(self) -> bool:
-        """Whether a mention would be answered."""
-        return self.judgement.decision is Decision.ACCEPT and not self.limit
 
 
 def silence_text(case: Case) -> str:

@@ -197,11 +197,11 @@ async def test_of_two_bots_on_one_data_folder_the_one_without_the_lock_ends(
     stop, ready = asyncio.Event(), asyncio.Event()
     settings = settings_for(discord, lm, tmp_path)
     first = asyncio.create_task(app.run(settings, clock=SwiftClock(20), stop=stop, ready=ready))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         await ready.wait()
     (tmp_path / LOCK_NAME).unlink()
     with data_folder(tmp_path), pytest.raises(DependencyError, match="this one ends"):
-        await asyncio.wait_for(first, timeout=20)
+        await asyncio.wait_for(first, timeout=30)
 
 
 async def test_a_wrong_token_is_a_configuration_error(
@@ -209,7 +209,7 @@ async def test_a_wrong_token_is_a_configuration_error(
 ) -> None:
     settings = settings_for(discord, lm, tmp_path, DISCORD_TOKEN="wrong")
     with pytest.raises(ConfigurationError, match="token"):
-        await asyncio.wait_for(app.run(settings), timeout=10)
+        await asyncio.wait_for(app.run(settings), timeout=30)
 
 
 async def test_without_the_message_content_intent_the_bot_goes_on(

@@ -279,7 +279,7 @@ async def test_ctrl_c_ends_the_page_in_the_middle_of_an_answer(tmp_path: Path) -
             await tab.do("say", person=tab.person("owner"), channel=general, text=text)
             await tab.until(lambda: tab.by_bot(general))
             process.send_signal(signal.SIGINT)
-            while (frame := await socket.receive(timeout=10)).type is aiohttp.WSMsgType.TEXT:
+            while (frame := await socket.receive(timeout=30)).type is aiohttp.WSMsgType.TEXT:
                 pass
             assert frame.data == 1001
         done = await ended(process)

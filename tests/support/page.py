@@ -68,7 +68,7 @@ class TabClient:
 
     async def receive(self) -> Json:
         """Take the next frame in and return it."""
-        frame = await self.socket.receive(timeout=20)
+        frame = await self.socket.receive(timeout=30)
         assert frame.type is aiohttp.WSMsgType.TEXT, (frame.type, self.socket.close_code)
         parsed: Json = json.loads(frame.data)
         if parsed["type"] == "event":
@@ -139,7 +139,7 @@ async def opened_tab(
     async with session.ws_connect(
         f"{server.address}/live", headers={"Origin": server.address}, max_msg_size=0
     ) as socket:
-        frame = await socket.receive(timeout=20)
+        frame = await socket.receive(timeout=30)
         yield TabClient(socket, json.loads(frame.data))
 
 

@@ -84,7 +84,7 @@ class Gateway:
         Raises:
             AssertionError: The connection ended instead.
         """
-        frame = await self.socket.receive(timeout=5)
+        frame = await self.socket.receive(timeout=30)
         assert frame.type is aiohttp.WSMsgType.TEXT, (frame.type, self.socket.close_code)
         parsed: dict[str, Any] = json.loads(frame.data)
         return parsed
@@ -100,7 +100,7 @@ class Gateway:
     async def close_code(self) -> int | None:
         """Return the code with which the sandbox closes, passing over what comes before."""
         while True:
-            frame = await self.socket.receive(timeout=5)
+            frame = await self.socket.receive(timeout=30)
             if frame.type is not aiohttp.WSMsgType.TEXT:
                 return self.socket.close_code
 

@@ -96,7 +96,7 @@ async def bot(
 
 async def _ready(client: Bot, running: asyncio.Task[None]) -> None:
     waiting = asyncio.create_task(client.came_up.wait())
-    await asyncio.wait([waiting, running], return_when=asyncio.FIRST_COMPLETED, timeout=10)
+    await asyncio.wait([waiting, running], return_when=asyncio.FIRST_COMPLETED, timeout=30)
     waiting.cancel()
     if running.done():
         running.result()

@@ -153,7 +153,7 @@ async def test_a_shard_that_comes_while_another_learns_its_servers_leaves_that_o
         ready = {"shard": [held[-1], 2], "user": user, "guilds": []}
         client._connection.parsers["READY"](ready)
         await settle()  # the wait for its servers, of half a second, has begun
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await asyncio.gather(
             client.wait_for("ready"),
             *(client.wait_for("shard_ready", check=partial(eq, number)) for number in (0, 1)),

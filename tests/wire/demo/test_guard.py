@@ -218,7 +218,7 @@ async def test_a_frame_that_is_too_large_ends_the_tab_and_no_other(
 ) -> None:
     async with opened_tab(server, session) as other:
         await other.socket.send_str(json.dumps({"id": 1, "do": "say", "text": "x" * 300_000}))
-        frame = await other.socket.receive(timeout=10)
+        frame = await other.socket.receive(timeout=30)
         assert frame.type in {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED}
         assert other.socket.close_code == 1009
     said = await tab.do(

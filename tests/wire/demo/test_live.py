@@ -115,9 +115,7 @@ async def test_a_prompt_is_told_turn_by_turn_with_what_was_read_again(
     rules, long = "Be brief. " * 200, "word " * 1000
     await _complete(demo, session, rules, "What does it keep?")
     await _complete(demo, session, rules, "What does it keep?", "Keys.", long)
-    await tab.until(
-        lambda: [p["prompt"]["state"] for p in tab.named("prompt")[-2:]] == ["done", "done"]
-    )
+    await tab.until(lambda: _states(tab) == ["done", "done"])
     async with opened_tab(server, session) as other:
         first, second = other.snapshot["inside"]["prompts"]
     assert [each["role"] for each in first["turns"]] == ["system", "user"]
@@ -129,6 +127,12 @@ async def test_a_prompt_is_told_turn_by_turn_with_what_was_read_again(
     assert second["turns"][3]["text"] == long[:MAX_TURN_CHARS]
     assert second["turns"][3]["cut"]
     assert sum(each["tokens"] for each in second["turns"]) == second["prompt_tokens"] - 3
+
+
+def _states(tab: TabClient) -> list[str]:
+    """Return how far each prompt is by what was told last: a look in between tells one under way, too."""
+    newest = {each["prompt"]["n"]: each["prompt"] for each in tab.named("prompt")}
+    return [each["state"] for each in newest.values()]
 
 
 CHOICES = [
@@ -193,7 +197,7 @@ async def test_the_end_of_the_demo_is_told(demo: Demo, session: aiohttp.ClientSe
             for _ in range(3)
         ]
     for each in tabs:
-        while (frame := await each.receive(timeout=5)).type is aiohttp.WSMsgType.TEXT:
+        while (frame := await each.receive(timeout=30)).type is aiohttp.WSMsgType.TEXT:
             pass
         assert (frame.type, frame.data) == (aiohttp.WSMsgType.CLOSE, 1001)
 

@@ -609,7 +609,6 @@ def _services(base: _Base, client: ClawbotClient) -> Services:
         source=source,
         pacers=parts.pacers,
         secrets=parts.secrets,
-        metrics=base.metrics,
         history=base.history,
         introductions=base.introductions,
         idle=idle,

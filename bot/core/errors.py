@@ -215,14 +215,12 @@ class Report:
 
     Attributes:
         user_text: One sentence for the person.
-        admin_hint: For whoever runs the bot; may be empty.
         log_level: How loud to log it.
         can_retry: Offer to try again.
         reference: Eight hexadecimal digits that stand in the log too; empty for expected failures.
     """
 
     user_text: str
-    admin_hint: str
     log_level: int
     can_retry: bool
     reference: str = ""
@@ -235,9 +233,9 @@ def describe(exc: BaseException) -> Report:
         exc: The failure, ours or a stranger's.
     """
     if isinstance(exc, BotError):
-        return Report(exc.sentence, exc.admin_hint, exc.log_level, exc.can_retry)
+        return Report(exc.sentence, exc.log_level, exc.can_retry)
     if isinstance(exc, TimeoutError):
-        return Report("That took too long, so I stopped.", "", logging.WARNING, can_retry=True)
+        return Report("That took too long, so I stopped.", logging.WARNING, can_retry=True)
     reference = secrets.token_hex(4)
     text = f"{BotError.user_text} (reference {reference})"
-    return Report(text, "", logging.ERROR, can_retry=True, reference=reference)
+    return Report(text, logging.ERROR, can_retry=True, reference=reference)

@@ -348,10 +348,6 @@ class State(Protocol):
         """
         ...
 
-    def is_saved(self, key: str) -> bool:
-        """Return whether a value is stored, so that another start will find it."""
-        ...
-
 
 class SettingsReader(Protocol):
     """The settings in force, from memory."""

@@ -23,7 +23,6 @@ from bot.idle.summaries import Summaries
 from bot.idle.warm import WarmAhead
 from bot.lmstudio import LMStudioBackend
 from bot.ops.history import History
-from bot.ops.metrics import Metrics
 from bot.output.sanitise.sanitiser import SecretGuard
 from bot.prompt.builder import ContextBuilder
 from bot.prompt.cache import MessageCache
@@ -70,7 +69,6 @@ class Services:
     source: MessageCache
     pacers: PacerRegistry
     secrets: SecretGuard
-    metrics: Metrics
     history: History
     introductions: Introductions
     idle: IdleTime

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from bot.chat.allowed_models import Permit
 from bot.core.action_budget import FairBudget, Shares
@@ -310,7 +310,8 @@ class SettingsStore:
                 return ShownSetting(
                     key, stored.value, scope.layer, stored.changed_by, stored.changed_at
                 )
-        value = cast("SettingValue | None", SETTING_TYPES[key].target.value_in(self._live.base))
+        target = SETTING_TYPES[key].target  # asked for each setting of each question
+        value: SettingValue | None = getattr(getattr(self._live.base, target.section), target.field)
         return ShownSetting(key, value, Layer.FILE)
 
     async def _change(

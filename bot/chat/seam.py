@@ -33,15 +33,24 @@ _FENCE: Final = re.compile(r"(?:```|~~~)\w[^\n]{0,40}\n")
 _FENCE_CHARS: Final = 64
 
 _NEW_LINE: Final = re.compile(r"(?:#{1,6}|>) \S|```|~~~")
-"""What begins a line wherever it stands."""
+"""What begins a line behind a sentence. Behind a word it may belong there: ``C`` and ``# is``."""
 
 _MARK: Final = re.compile(r"(?:\w{1,20}[.):]|[-*+\u2022|>]|#{1,6})\s")
 """What stands at a line's beginning and is written again with the rest of the line."""
 
 _MARK_BEGUN: Final = re.compile(r"(?:\d{1,3}[.)]?|[-*+\u2022>]|#{1,6}|`{1,2}|~{1,2})\Z")
 
-_ITEM: Final = re.compile(r"[ \t]{0,20}(?:\d{1,3}[.)] |[-*+\u2022] |\|)")
+_ITEM: Final = re.compile(r"[ \t]{0,20}(?:(\d{1,3})[.)] |([-*+\u2022|])[ |])")
 """What begins a further line of a list or a table."""
+
+_WORD: Final = re.compile(
+    r"""(?:["'“„«‘(*]{0,4}([^\W_]+(?:['’-][^\W_]+){0,4})[)"'”»’*]{0,4}|`[^`]+`)([,;!?.:]?)"""
+)
+"""A word with its sign; no part of an address, a path, a formula or code."""
+
+_BEGUN: Final = re.compile(r"\w+")
+_UNSPACED: Final = re.compile(r"[\u0e00-\u0eff\u3040-\u9fff]")
+"""Scripts without blanks between words."""
 
 
 class Seam:
@@ -186,14 +195,12 @@ class Seam:
         last, first = self.said[-1:], rest[:1]
         if self._is_in_code or not last or not first or last.isspace() or first.isspace():
             return ""
-        if _NEW_LINE.match(rest):
+        line = self.said.rpartition("\n")[2]
+        if last in ".:!?…。：！？" and _NEW_LINE.match(rest):
             return "\n"
-        if _ITEM.match(rest) and _ITEM.match(self.said.rpartition("\n")[2]):
+        if _is_next_item(line, rest):
             return "\n"
-        is_initial = self.said[-2:-1].isupper()  # "U.S."
-        is_apart = last in ",;!?" or (last in ".:" and first.isupper() and not is_initial)
-        is_apart = is_apart or (last.islower() and first.isupper())
-        return " " if is_apart and first.isalpha() else ""
+        return " " if line.count("`") % 2 == 0 and _is_apart(line, rest, self.said) else ""
 
     @staticmethod
     def _overlap(text: str, tail: str) -> int:
@@ -208,6 +215,33 @@ class Seam:
                 is_whole = is_mark or (count >= _LEAST_CHARS and text[:count] in wholes)
                 return count if is_whole else 0
         return 0
+
+
+def _is_next_item(line: str, rest: str) -> bool:
+    """Return whether a rest begins the next line of a list or a table, and not what its line lacks."""
+    item, following = _ITEM.match(line), _ITEM.match(rest)
+    if item is None or following is None or line[-1].isdigit():
+        return False
+    if following[1]:
+        return item[1] is not None and int(following[1]) == int(item[1]) + 1
+    return item[2] == following[2] and (item[2] != "|" or line[-1] == "|")
+
+
+def _is_apart(line: str, rest: str, said: str) -> bool:
+    """Return whether a rest begins with another word than the one that a line ends with."""
+    found, first = _WORD.fullmatch(line.rsplit(None, 1)[-1]), rest[0]
+    if found is None or not first.isalpha() or _UNSPACED.search(found[0] + first):
+        return False
+    word, sign = found[1] or "", found[2]
+    if sign in {".", ":"}:
+        is_short = word[-1:].isupper() or (len(word) == 1 and word.isalpha())  # "U.S.", "z.B."
+        return first.isupper() and not is_short
+    if sign:
+        return True
+    is_whole = word == "a" or word[1:].islower()  # not "kWh" or "iPhone"
+    begun = _BEGUN.match(rest)
+    is_known = begun is not None and word + begun[0] in said  # "JavaScript"
+    return is_whole and first.isupper() and not is_known
 
 
 def _last_word(text: str) -> str:

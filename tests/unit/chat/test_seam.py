@@ -125,6 +125,8 @@ def test_a_word_that_was_cut_is_whole_again(said: str, rest: str, whole: str, si
         ("Like this:", "```python\nx = 1\n```", "Like this:\n```python\nx = 1\n```"),
         ("Name: Max\nPort:", "Port: 22", "Name: Max\nPort: 22"),
         ("It is cold.", "Winter came.", "It is cold. Winter came."),
+        ("This is a", "French word", "This is a French word"),
+        ("Call `f`,", "then wait", "Call `f`, then wait"),
         ("It is cold,", "and it snows.", "It is cold, and it snows."),
         ("the capital of", "France", "the capital of France"),
         ("In the U.", "S. it is", "In the U.S. it is"),
@@ -138,6 +140,46 @@ def test_no_blank_is_missing_and_no_mark_comes_twice_where_a_model_goes_on(
     said: str, rest: str, whole: str, size: int
 ) -> None:
     assert joined(said, rest, [size]) == whole
+
+
+@pytest.mark.parametrize(
+    ("said", "rest"),
+    [
+        ("I like C", "# is a language"),
+        ("it holds if x", "> 5 and"),
+        ("- It was 20", "24. The next"),
+        ("1. It costs 1", "2. That"),
+        ("1. It costs much", "50. That"),
+        ("| Name | Age", "| City |\n|---|---|---|"),
+        ("- run ps aux", "| grep foo"),
+        ("- from 5", "- 10 of"),
+        ("see https://example.com/search?", "q=foo"),
+        ("see https://example.com/Foo.", "Html"),
+        ("see https://example.com/wiki/new", "York"),
+        ("in src/main/my", "Folder"),
+        ("call `get", "Name()` then"),
+        ("call `f(a,", "b)` then"),
+        ("JavaScript is a language. Java", "Script runs"),
+        ("it needs 3 k", "Wh a day"),
+        ("an iPh", "One"),
+        ("das ist z.", "B. so"),
+        ("use std::", "String"),
+        ("in .", "NET"),
+        ("color: red !", "important"),
+        ("a,b,", "c,d"),
+        ("你好,", "世界"),
+        ("今天是a", "B"),
+        ("\u0441\u043b\u043e", "\u0432\u043e"),
+        ("うれしい", "~~~!"),
+        (r"so $f(x,", r"y)$"),
+        ("say `a", "```b"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 100])
+def test_what_broke_off_inside_a_word_an_address_code_or_a_row_stays_in_one_piece(
+    said: str, rest: str, size: int
+) -> None:
+    assert joined(said, rest, [size]) == said + rest
 
 
 def test_another_whole_answer_takes_the_place_of_the_broken_one() -> None:

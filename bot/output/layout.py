@@ -355,6 +355,8 @@ class DiscordLayout:
         if end < 0:
             is_over = self._ended or blank >= 0 or len(self._buf) > limit
             return self._emit(found.end()) if is_over else False
+        if not is_formula(self._buf[found.end() : end], "$$"):
+            return self._emit(found.end())
         source = self._buf[self._pos : end + len(closer)]
         return self._emit(self._pos + len(source), shown_formula(source))
 

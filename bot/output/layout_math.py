@@ -79,6 +79,9 @@ _MATRICES: Final = {
     "matrix": ("(", ")"),
     "array": ("", ""),
 }
+_WITH_COLUMNS: Final = frozenset(["array", "alignat", "alignat*", "alignedat"])
+"""Environments that say how many columns they have before their first row."""
+
 _TOKEN: Final = re.compile(r"\\([A-Za-z]{1,24})\*?|\\(.)|([{}^_&])|([^\\{}^_&])", re.DOTALL)
 _LIVE: Final = re.compile(r"[\\{}^_*~`@#\n]|\|\||//|\]\(|^[>|]|^[+-] |<(?! )")
 """What Discord would read as its own markup in a formula."""
@@ -293,7 +296,7 @@ def _root(tokens: list[_Token], position: int, depth: int) -> tuple[str, int]:
 
 def _environment(tokens: list[_Token], position: int, depth: int) -> tuple[str, int]:
     name, position = _argument(tokens, position, depth)
-    if name == "array":
+    if name in _WITH_COLUMNS:
         _, position = _argument(tokens, position, depth)
     text, position = _group(tokens, position, depth + 1)
     if position == len(tokens) or tokens[position][0] != "end":

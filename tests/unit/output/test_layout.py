@@ -84,6 +84,11 @@ def test_the_source_of_a_document_in_latex_stays_as_it_is(size: int) -> None:
             "\\begin{align}\nx &= 1 \\label{a}\n\\end{align}",
             "```tex\n\\begin{align}\nx &= 1 \\label{a}\n\\end{align}\n```",
         ),
+        (
+            "\\begin{alignat*}{2}\na &= b & \\quad c &= d\n\\end{alignat*}",
+            "a = b c = d",
+        ),
+        ("\\begin{align} starts the rows, \\end{align} ends them.", None),
         ("Use \\begin{align} x \\end{align} there.", None),
         ("\\begin{tabular}{l}\na\n\\end{tabular}", None),
         ("```\n\\begin{align} x \\end{align}\n```", None),

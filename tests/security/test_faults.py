@@ -75,7 +75,9 @@ def settled(deployment: Deployment) -> bool:
 
 
 GONE = (10003, 10004, 10008)
-FORBIDDEN = (50001, 50007, 50013, 160005)
+FORBIDDEN = (50001, 50007, 50013)
+LOCKED = (160005,)
+"""What is asked in a thread that is locked is kept until it is open again: here at the next try."""
 PASSING = (10062, 20028, 30046, 40060, 40062, 50006, 50035, 50083, 160002, 200000, 240000)
 STEPS = ("typing", "first", "interim", "final", "extra")
 
@@ -145,7 +147,7 @@ async def test_every_refusal_at_every_step(opened: OpenDeployment, step: str) ->
             if early:
                 for cell in cells:
                     await deployment.discord.wait_until(was_struck(cell))
-                    if cell.code in GONE + FORBIDDEN:
+                    if cell.code in GONE + FORBIDDEN + LOCKED:
                         await deployment.lm.wait_until(stopped(deployment, cell.room))
                         cell.before = writes_in(deployment, cell.room)
             else:
@@ -171,11 +173,14 @@ def check_cell(deployment: Deployment, cell: Cell, step: str, text: str) -> None
         if cell.before:
             assert writes_in(deployment, cell.room) <= cell.before + 1, name
         return
+    if cell.code in LOCKED:
+        assert shown == whole, name
+        return
     assert shown == whole or (shown.count("⚠️") == 1), name
     assert shown.count(whole) <= 1, name
 
 
-ALL_CODES = GONE + FORBIDDEN + PASSING
+ALL_CODES = GONE + FORBIDDEN + LOCKED + PASSING
 
 
 async def test_what_is_gone_ends_the_models_work(opened: OpenDeployment) -> None:

@@ -272,8 +272,10 @@ class HiddenStretch:
 
     def _skip_emphasis(self, line: str, scanner: Scanner) -> None:
         """Leave out the end of the emphasis that stands around a marker."""
-        emphasis = line[len(line.rstrip("*_")) :]
-        if emphasis and scanner.ahead(len(emphasis)) == emphasis:
+        bare = line.rstrip("*_")
+        emphasis = line[len(bare) :]
+        is_open = not bare or bare[-1].isspace()  # not behind "**Done.**"
+        if emphasis and is_open and scanner.ahead(len(emphasis)) == emphasis:
             scanner.skip(len(emphasis))
 
     def _keep(self, event: Event, scanner: Scanner) -> Progress:

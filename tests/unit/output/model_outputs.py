@@ -138,6 +138,9 @@ THOUGHT: Final[tuple[tuple[str, str], ...]] = (
     (f"<|reasoning|>{T}<|/reasoning|>“Ok.”", "“Ok.”"),
     (f"**<|thinking|>**\n{T}\n**<|/thinking|>**\n\nOk.", "Ok."),
     (f"**<think>**\n{T}\n**</thinking>**\n\nOk.", "Ok."),
+    (f"<think>{T} **Done.**</thinking>**Ok:** 42", "**Ok:** 42"),
+    (f"<think>{T} **Done.**</think>**Ok:** 42", "**Ok:** 42"),
+    (f"<thinking>{T} *Done.*</think>*Ok* is it", "*Ok* is it"),
     # a closing tag that the thinking only speaks of
     (f"<think>\n{T}:\n\n    </think>\n\n{T}\n</think>\n\nOk.", "Ok."),
     (f"<think>\n1. {T}\n2. </think> {T}\n3. {T}\n</think>\n\nOk.", "Ok."),

@@ -35,8 +35,9 @@ _OWN_FIELDS: Final = (
 )
 _LIMIT_TOKENS: Final = re.compile(
     r"context length of only (\d{1,12})|n_ctx\W{1,8}(\d{1,12})|Reached context length of (\d{1,12})"
-    r"|maximum (?:context|model) length (?:is|of) (\d{1,12})|context length \(?(\d{1,12})"
-    r"|context length is only (\d{1,12})|max_new_tokens` must be <= (\d{1,12})"
+    r"|maximum (?:context|model) length (?:is|of) (\d{1,12})|\(context length (\d{1,12})\)"
+    r"|(?:exceeds|than) (?:the )?(?:model's )?(?:max(?:imum)? )?context length \(?(\d{1,12})"
+    r"|context length is only (\d{1,12})|`inputs` tokens \+ `max_new_tokens` must be <= (\d{1,12})"
     r"|context size \((\d{1,12}) tokens\)|exceeds [^.]{0,60}\((\d{1,12}) tokens\)"
     r"|max_seq_len (\d{1,12})|context window of (\d{1,12})",
     re.IGNORECASE,
@@ -70,13 +71,14 @@ _TEXTS: Final[dict[type[BackendError], tuple[str, ...]]] = {
         r"maximum (context|model) length (is|of) \d+",
         (
             r"(exceed(s|ed)?|(greater|larger|longer) than) (the )?(model's )?(max(imum)? )?(available )?"
-            r"((context|model) (length|size|window)|allowed length)"
+            r"(context (length|size|window)|model length)"
         ),
         "context_length_exceeded",
         "context shift is disabled",
         "too long to fit into the model",
         r"input( \(\d+ tokens\))? is too large to process",
-        "max_new_tokens` must be <=",
+        r"`inputs` tokens \+ `max_new_tokens` must be <=",
+        r"(input|prompt)\b.{0,40} exceeds the maximum allowed length",
         r"prompt (is )?too (long|big)",
         "greater than max_seq_len",
     ),
@@ -165,7 +167,7 @@ _TEXTS: Final[dict[type[BackendError], tuple[str, ...]]] = {
         "Compute error",
         r"decode\(\) failed",
         "speculative batch",
-        "(CUDA|ROCm|HIP) error",
+        r"\b(CUDA|ROCm|HIP) error",
         r"\[METAL\] Command buffer",
         "Invalid input batch",
         "Error in iterating prediction stream",

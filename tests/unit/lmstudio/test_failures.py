@@ -709,6 +709,26 @@ def test_without_a_known_text_the_status_decides(
     assert type(classify(status, body)) is kind
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "stop: the text exceeds the maximum allowed length of 64",
+        "The file's name is longer than the allowed length",
+        "The upload exceeds the maximum model size of 40 GB",
+        "`max_new_tokens` must be <= 512. Given: 1024",
+        "Membership error: you aren't entitled to this",
+    ],
+)
+def test_another_refusal_is_no_prompt_that_is_too_long_and_no_broken_engine(text: str) -> None:
+    assert type(classify(400, json.dumps({"error": text}))) is errors.InvalidRequestError
+
+
+def test_of_two_lengths_the_limit_is_the_one_that_is_exceeded() -> None:
+    failure = classify(400, "A prompt of context length 9000 exceeds the context length 4096")
+    assert isinstance(failure, errors.ContextOverflowError)
+    assert failure.limit_tokens == 4096
+
+
 def test_an_event_stream_with_a_status_is_read_too() -> None:
     body = 'event: error\ndata: {"error":{"message":"Compute error."}}\n\n'
     assert type(classify(400, body)) is errors.ComputeError

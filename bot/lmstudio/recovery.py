@@ -144,7 +144,10 @@ def _overflow(error: BackendError, plan: Plan, context_tokens: int | None) -> Pl
         limit = max(known // 2, 1024)
     elif error.prompt_tokens is None:
         # It is longer than was thought: our estimate would cut nothing, however often.
-        known = max(known, limit * ((error.limit_tokens is None) + ("trim" in plan.tried)))
+        least = 0 if error.limit_tokens else limit
+        if "trim" in plan.tried:
+            least += limit
+        known = max(known, least)
     return trim(plan, limit, max(known, plan.prompt_tokens // 2))
 
 

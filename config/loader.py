@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
@@ -88,7 +89,7 @@ def load_settings(
     from_file = _from_file(file or {}, file_name)
     problems = from_env.problems + from_file.problems
     values = {**from_file.values, **from_env.values}
-    problems += _without_prefix(env, values)
+    problems += _without_prefix(env, values, _SHUTTING_OUT)
     origins = {**from_file.origins, **from_env.origins}
     settings = _validated(values, origins, problems)
     if require_token and Target("discord", "token") not in values:
@@ -99,7 +100,8 @@ def load_settings(
         problems += mistakes
     if problems or settings is None:
         raise SettingsError(tuple(problems))
-    return LoadResult(settings, (*mistakes, *_warnings(settings, origins)))
+    unread = _without_prefix(env, values, _LETTING_IN)
+    return LoadResult(settings, (*mistakes, *unread, *_warnings(settings, origins)))
 
 
 def _add_proxy(found: _Collected, env: Mapping[str, str]) -> None:
@@ -137,15 +139,27 @@ def _from_environment(env: Mapping[str, str]) -> _Collected:
     return found
 
 
-def _without_prefix(env: Mapping[str, str], values: Mapping[Target, object]) -> list[str]:
+_SHUTTING_OUT: Final = ("allowed_", "blocked_", "dm_policy")
+"""How the settings begin without which the bot is open to more people."""
+
+_LETTING_IN: Final = ("owner_ids", "admin_role_ids", "proxy_application_ids")
+"""Settings without which it is open to fewer; other programs have lists of these names, too."""
+
+
+def _without_prefix(
+    env: Mapping[str, str], values: Mapping[Target, object], beginnings: tuple[str, ...]
+) -> list[str]:
     """Return a line for each name of a list of people or places that lacks the beginning of ours.
 
-    Passed over like another program's, it would leave the bot open to those whom it shall shut out.
+    Args:
+        env: The environment.
+        values: What was found under the right names.
+        beginnings: How the settings' own names begin.
     """
     return [
         f"{name}: unknown; did you mean {names.preferred_name(target)}?"
         for target in names.targets()
-        if target.section == "discord" and target.field.endswith(("_ids", "_policy"))
+        if target.section == "discord" and target.field.startswith(beginnings)
         for name in env
         if name.upper() == target.field.upper() and env[name].strip() and target not in values
     ]

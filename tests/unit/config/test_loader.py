@@ -120,11 +120,26 @@ def test_metrics_for_the_whole_network_are_a_warning() -> None:
         ("ALLOWED_ROLE_IDS", "CLAWBOT_DISCORD__ALLOWED_ROLE_IDS"),
         ("blocked_user_ids", "CLAWBOT_DISCORD__BLOCKED_USER_IDS"),
         ("DM_POLICY", "CLAWBOT_DISCORD__DM_POLICY"),
-        ("OWNER_IDS", "CLAWBOT_OWNER_IDS"),
     ],
 )
 def test_an_unknown_variable_names_the_right_one(name: str, right: str) -> None:
     assert problems({name: "x"}) == (f"{name}: unknown; did you mean {right}?",)
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("OWNER_IDS", "CLAWBOT_OWNER_IDS"),
+        ("ADMIN_ROLE_IDS", "CLAWBOT_DISCORD__ADMIN_ROLE_IDS"),
+        ("PROXY_APPLICATION_IDS", "CLAWBOT_DISCORD__PROXY_APPLICATION_IDS"),
+    ],
+)
+def test_another_programs_list_of_those_who_may_do_more_is_a_warning_only(
+    name: str, right: str
+) -> None:
+    result = load_settings({name: "x"})
+    assert result.warnings == (f"{name}: unknown; did you mean {right}?",)
+    assert result.settings == load_settings({}).settings
 
 
 def test_another_programs_list_may_stand_beside_our_own() -> None:

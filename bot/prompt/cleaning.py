@@ -71,6 +71,9 @@ _TOKENS = re.compile(
 )
 """The first character of each literal in small letters; the rest is looked at only."""
 
+_KEY = "<Escape>"
+"""A key's name in programs with Tk; the token is written small."""
+
 _MAY_HOLD_TOKEN = re.compile(r"[<\[◁\]＜﹤［﹇］﹈]")
 _DISGUISE = re.compile(r"[\u200c\u200d\ufe00-\ufe0f\u034f\u115f\u1160\u3164\uffa0\u17b4\u17b5]")
 _COMPATIBLE = re.compile(
@@ -103,10 +106,7 @@ def neutralise(text: str) -> str:
     if not _MAY_HOLD_TOKEN.search(text):
         return text
     seen = text if text.isascii() else _COMPATIBLE.sub(_plain, text)
-    if not _DISGUISE.search(seen):
-        starts = [match.start() for match in _TOKENS.finditer(_lowered(seen))]
-    else:
-        starts = _undisguised(seen)
+    starts = _undisguised(seen) if _DISGUISE.search(seen) else _starts(seen)
     if not starts:
         return text
     ends = [start + 1 for start in starts]
@@ -118,11 +118,17 @@ def _undisguised(text: str) -> list[int]:
     gone = [match.start() for match in _DISGUISE.finditer(text)]
     passed = 0
     starts: list[int] = []
-    for match in _TOKENS.finditer(_lowered(_DISGUISE.sub("", text))):
-        while passed < len(gone) and gone[passed] - passed <= match.start():
+    for start in _starts(_DISGUISE.sub("", text)):
+        while passed < len(gone) and gone[passed] - passed <= start:
             passed += 1
-        starts.append(match.start() + passed)
+        starts.append(start + passed)
     return starts
+
+
+def _starts(text: str) -> list[int]:
+    """Return where tokens begin, in small letters or capitals."""
+    found = (match.start() for match in _TOKENS.finditer(_lowered(text)))
+    return [start for start in found if not text.startswith(_KEY, start)]
 
 
 def _lowered(text: str) -> str:

@@ -58,6 +58,12 @@ def test_no_template_token_survives(token: str, disguise: str) -> None:
     assert clean_text(cleaned) == cleaned
 
 
+@pytest.mark.parametrize("sign", ["", "\u2764\ufe0f"])
+def test_the_name_of_a_key_stays_whole_in_a_program(sign: str) -> None:
+    text = f'root.bind("<Escape>", quit) {sign}'
+    assert clean_text(f"{text}<escape>") == f"{text}< escape>"
+
+
 @pytest.mark.parametrize("disguise", DISGUISES)
 async def test_no_token_reaches_the_model_by_any_carrier(disguise: str) -> None:
     for token in TOKENS:

@@ -274,8 +274,10 @@ class HiddenStretch:
         """Leave out the end of the emphasis that stands around a marker."""
         bare = line.rstrip("*_")
         emphasis = line[len(bare) :]
-        is_open = not bare or bare[-1].isspace()  # not behind "**Done.**"
-        if emphasis and is_open and scanner.ahead(len(emphasis)) == emphasis:
+        if not emphasis:
+            return
+        is_open = bare[-1:].strip() == "" or bare.count(emphasis) % 2 == 0  # not "**Done.**"
+        if is_open and scanner.ahead(len(emphasis)) == emphasis:
             scanner.skip(len(emphasis))
 
     def _keep(self, event: Event, scanner: Scanner) -> Progress:

@@ -78,7 +78,7 @@ PARTICLE: Final = re.compile(
 """What hangs on a noun and begins no sentence: what stands before it is that noun."""
 
 SUFFIXED: Final = re.compile(
-    rf"{PARTICLE.pattern}|(?:[이가도만로에와과]|이라는|라는)(?=[ ,.])|-[a-zà-ÿőű]"
+    rf"{PARTICLE.pattern}|(?:[이가도만로에와과]|이라는|라는)(?=[ ,.])|-[^\W\d_]"
 )
 """What hangs on a noun in the middle of a sentence."""
 

@@ -141,6 +141,8 @@ THOUGHT: Final[tuple[tuple[str, str], ...]] = (
     (f"<think>{T} **Done.**</thinking>**Ok:** 42", "**Ok:** 42"),
     (f"<think>{T} **Done.**</think>**Ok:** 42", "**Ok:** 42"),
     (f"<thinking>{T} *Done.*</think>*Ok* is it", "*Ok* is it"),
+    (f"*<think>*{T}*</think>* Ok.", "Ok."),
+    (f"**<think>**{T}**</think>**Ok.", "Ok."),
     # a closing tag that the thinking only speaks of
     (f"<think>\n{T}:\n\n    </think>\n\n{T}\n</think>\n\nOk.", "Ok."),
     (f"<think>\n1. {T}\n2. </think> {T}\n3. {T}\n</think>\n\nOk.", "Ok."),

@@ -477,7 +477,7 @@ class Counted:
     Attributes:
         model: The key of the model.
         turns: What was sent.
-        prompt_tokens: How many tokens that is, exactly.
+        prompt_tokens: How many tokens that is, exactly; the fewest it can be where the server gave no number.
     """
 
     model: str

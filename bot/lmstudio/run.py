@@ -592,10 +592,11 @@ class Run:
             learned.context_tokens = error.limit_tokens
         if info is None:
             return None
-        # A refusal without any count says that the prompt has as many tokens as the context, or more.
-        least_tokens = 0 if error.limit_tokens else info.context_tokens
-        tokens = error.prompt_tokens or least_tokens
-        return Counted(info.key, self._plan.turns, tokens) if tokens else None
+        # A refusal without any count says that prompt and answer have as many tokens as the context, or
+        # more. Too high a count of the prompt would stay: true ones would be taken for parts of it.
+        context_tokens = 0 if error.limit_tokens else info.context_tokens or 0
+        tokens = error.prompt_tokens or context_tokens - self._plan.max_tokens
+        return Counted(info.key, self._plan.turns, tokens) if tokens > 0 else None
 
     def _has_remedy(self, error: BackendError, node: Node) -> bool:
         """Change what is asked, where that may help; return whether to ask again at once."""

@@ -23,7 +23,7 @@ async def test_models_leave_the_memory_and_their_machine_is_suspended_once_and_n
     script.write_text(f"open({str(suspended)!r}, 'a').write('x')")
     async with (
         DiscordSandbox(now=ahead.now) as discord,
-        LMStudioSandbox([Model("qwen/qwen3-4b")], Timing(generation_tokens_s=15)) as lm,
+        LMStudioSandbox([Model("qwen/qwen3-4b")], Timing(generation_tokens_s=6.5)) as lm,
     ):
         discord.options.shards, discord.options.max_concurrency = SHARDS, SHARDS
         ada = discord.add_user("Ada")
@@ -48,7 +48,7 @@ async def test_models_leave_the_memory_and_their_machine_is_suspended_once_and_n
             asked = await ada.mention(channel, "How many ships answered?")
             await discord.wait_reply(asked, until=is_whole, timeout_s=40)
 
-        async with running(settings("a"), SwiftClock(20)), running(settings("b"), SwiftClock(20)):
+        async with running(settings("a"), SwiftClock(8)), running(settings("b"), SwiftClock(8)):
             for channel in (channels[3], channels[0]):  # one of each process
                 before = done()
                 await ask(channel)

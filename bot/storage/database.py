@@ -88,6 +88,7 @@ class Database:
         is_degraded: The storage fails at the moment; memory is all there is.
         errors: How often the storage has failed.
         remark: What else the operator must know of it now; empty for nothing.
+        beginnings: How often it was begun anew, or another one was found in its place.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Database:
         self.is_degraded = False
         self.errors = 0
         self.remark = ""
+        self.beginnings = 0
         self._worker = worker
         self._clock = clock
         self._limit_s = limit_s
@@ -249,6 +251,7 @@ class Database:
         self._tell(result.reports)
         if result.is_fresh:
             self._is_fresh = True
+            self.beginnings += 1
             self.spawn(self._write_back())
         if result.fault is not None:
             self._degrade(result.fault)

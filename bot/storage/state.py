@@ -44,6 +44,7 @@ class StateStore:
         self._clock = clock
         self._values: dict[str, str] = {}
         self._unsaved: set[str] = set()
+        self._beginnings = database.beginnings
 
     @classmethod
     async def open(cls, database: Database, clock: Clock) -> StateStore:
@@ -114,19 +115,25 @@ class StateStore:
             ValueError: The value is too long, or ``change`` has raised it.
         """
         now_ms = to_ms(self._clock.now())
-        if not self._database.is_degraded and key not in self._unsaved:
+        if not self._database.is_degraded and key not in self._unsaved and self._has_ours:
             with suppress(StoreError):
                 changed = await self._database.write(lambda c: _change(c, key, change, now_ms))
-                self._values.pop(key, None)
-                if changed is not None:
-                    self._values[key] = _dump(key, changed)
-                return changed
+                if self._has_ours:  # otherwise it began at nothing, or at what a backup held
+                    self._values.pop(key, None)
+                    if changed is not None:
+                        self._values[key] = _dump(key, changed)
+                    return changed
         await self.set(key, changed := change(self.get(key)))
         return changed
 
     def is_saved(self, key: str) -> bool:
         """Return whether a value is in the database, and not only in memory."""
         return key not in self._unsaved
+
+    @property
+    def _has_ours(self) -> bool:
+        """Whether the database has what memory holds: none was begun, or found, that lacks it."""
+        return self._beginnings == self._database.beginnings
 
     async def _save(self, keys: tuple[str, ...]) -> None:
         values = {key: self._values.get(key) for key in keys}
@@ -135,10 +142,13 @@ class StateStore:
         self._unsaved -= {key for key in keys if self._values.get(key) == values[key]}
 
     async def _write_back(self, is_fresh: bool) -> None:
+        beginnings = self._database.beginnings
         if is_fresh:
             self._unsaved |= self._values.keys()
         if self._unsaved:
             await self._save(tuple(self._unsaved))
+        if is_fresh:
+            self._beginnings = beginnings
 
 
 def _load(connection: Connection) -> dict[str, str]:

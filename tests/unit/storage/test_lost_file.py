@@ -238,6 +238,30 @@ async def test_a_backup_put_in_place_is_used_and_what_it_replaced_is_kept(
         assert (await _settings(database)).stored(GUILD, "temperature") is not None
 
 
+@pytest.mark.parametrize("is_found_before", [False, True])
+async def test_a_change_begins_at_what_memory_holds_where_another_database_is_found(
+    path: Path, clock: FakeClock, is_found_before: bool
+) -> None:
+    def with_four(stored: object) -> object:
+        return [*(stored if isinstance(stored, list) else ()), 4]
+
+    async with open_database(path, clock) as database:
+        await (await StateStore.open(database, clock)).set("a", [1])
+    _moved(path)
+    async with open_database(path, clock) as database:
+        journal = await SqlJournal.open(database, clock, 30)
+        state = await StateStore.open(database, clock)
+        await state.set("a", [1, 2, 3])
+        _moved_back(path)
+        if is_found_before:
+            await journal.accept(question(1))
+        assert await state.change("a", with_four) == state.get("a") == [1, 2, 3, 4]
+        await drain(database)
+        assert await state.change("a", with_four) == [1, 2, 3, 4, 4]
+    async with open_database(path, clock) as database:
+        assert (await StateStore.open(database, clock)).get("a") == [1, 2, 3, 4, 4]
+
+
 async def test_a_file_that_cant_be_made_again_yet_is_made_as_soon_as_it_can(
     tmp_path: Path, clock: FakeClock
 ) -> None:

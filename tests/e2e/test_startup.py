@@ -9,6 +9,7 @@ import os
 import re
 import signal
 from collections.abc import AsyncGenerator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -16,9 +17,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from bot.app import IDENTIFIES
+from bot.core.clock import SystemClock
+from bot.storage.database import DATABASE_FILE, open_database
+from bot.storage.state import StateStore
 from sandbox.discord import DiscordSandbox, Fault
 from sandbox.lmstudio import LMStudioSandbox
-from tests.support.application import environment_between
+from tests.support.application import environment_between, running, settings_for
 from tests.support.process import ROOT, clawbot, ended, logged, run_clawbot
 
 SHAPED = f"{'a' * 24}.{'b' * 6}.{'c' * 38}"
@@ -58,6 +63,22 @@ async def test_without_lmstudio_the_bot_is_online_and_says_so(
         asked = await person.mention(channel, "Are you there?")
         reply = await discord.wait_reply(asked)
         assert reply.content
+
+
+async def test_log_ins_that_a_clock_noted_ahead_of_time_are_kept_no_longer(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    clock = SystemClock()
+    database = tmp_path / DATABASE_FILE
+    ahead = (clock.now() + timedelta(days=365)).timestamp()
+    async with open_database(database, clock) as opened:
+        await (await StateStore.open(opened, clock)).set(IDENTIFIES, [ahead] * 200)
+    async with running(settings_for(discord, lm, tmp_path)):
+        await discord.wait_online()
+    async with open_database(database, clock) as opened:
+        stored = (await StateStore.open(opened, clock)).get(IDENTIFIES)
+    assert isinstance(stored, list)
+    assert len(stored) == len(discord.identifies) == 1
 
 
 async def test_the_invitation_that_the_readme_describes_is_printed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
@@ -50,7 +51,7 @@ class Newsroom:
         self._tell = tell
         self._unheard = ""
         self._is_told = False
-        self._read_at_s: float | None = None
+        self._looked_at_s = self._read_at_s = -math.inf
         self._takers: dict[News, Take] = {}
         self._heard: asyncio.Queue[tuple[News, str]] = asyncio.Queue()
 
@@ -61,7 +62,11 @@ class Newsroom:
     def looked(self) -> None:
         """Take note that the database answers: where nothing is heard all the same, all is read now and then."""
         now_s = self._clock.monotonic()
-        if not self._unheard or self._read_at_s is None:
+        was_away = (
+            now_s - self._looked_at_s > READ_S
+        )  # then the listening is about to begin again, too
+        self._looked_at_s = now_s
+        if not self._unheard or was_away:
             self._read_at_s = now_s + READ_S
         elif now_s >= self._read_at_s:
             self._read_at_s = now_s + READ_S

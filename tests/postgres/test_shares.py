@@ -513,6 +513,27 @@ async def test_who_opts_out_in_one_process_is_read_in_none(
         await _until(lambda: not kept.is_withheld(SOMEBODY))
 
 
+async def test_a_database_that_was_away_is_not_told_as_one_without_a_connection_to_hear(
+    server: PostgresServer, location: str
+) -> None:
+    """It is heard again a moment after the first look that it answers, which may come sooner."""
+    clock, told = FakeClock(), list[str]()
+    room = Newsroom(location, clock, told.append)
+    room.looked()
+    server.stop()
+    async with _listening(room):
+        await _until(lambda: not clock.is_idle)  # it was tried, and is tried again after a pause
+        await clock.advance(10.0)
+        await _until(lambda: not clock.is_idle)
+        for _ in range(4):
+            room.looked()
+            assert not told
+            await clock.advance(0.5)
+            await _until(lambda: not clock.is_idle)
+        room.looked()
+        assert "no connection to hear" in told[0]
+
+
 @asynccontextmanager
 async def _states(location: str, clock: FakeClock) -> AsyncGenerator[list[StateStore], None]:
     """Give what two processes remember, neither of which has heard of the other's changes."""

@@ -330,9 +330,7 @@ class ChatCog(commands.Cog):
         if payload.data.get("edited_timestamp") is None:
             return
         self._edited_at[incoming.id] = incoming.edited_at
-        await self._services.summary_store.forget(
-            channel_id=incoming.place.channel_id, message_ids=[incoming.id]
-        )
+        self._forget_summaries(incoming.place.channel_id, [incoming.id])
         self._loose.gone(incoming.id)
         async with self._in_turn(incoming):
             has_asked = await self._edited(incoming)

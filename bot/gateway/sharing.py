@@ -77,6 +77,7 @@ class Sharing:
                 await services.state.reload()
                 await services.privacy.reload()
                 await services.overrides.reload()
+                await services.summary_store.reload()
                 for shard in shards:
                     await services.journal.take_up(shard, count)
             except StoreError:
@@ -97,6 +98,7 @@ class Sharing:
             await services.backfill.note_alive()
         self._shards.discard(shard)
         services.backfill.share(self._shards)
+        services.summary_store.drop_unfinished()
         await services.chat.leave(is_of)
         services.journal.leave(is_of)
 

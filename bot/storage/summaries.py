@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -12,7 +13,7 @@ from datetime import timedelta
 from itertools import count
 from typing import Final
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import Connection, Row, Select, delete, select
 
 from bot.core.clock import Clock
 from bot.core.concerns import Subject
@@ -33,7 +34,12 @@ MOST_COVERED: Final = 2000
 """Messages of which it is remembered that a summary was made of them; nothing of those before is left
 after so many summaries of summaries."""
 
+MOST_UNSAVED: Final = 10_000
+"""What is to be forgotten once the database is back; after that all summaries are, which are only a help."""
+
 _REMEMBERED: Final = 512
+
+_CHANNELS: Final = select(summaries.c.channel_id).distinct()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +86,12 @@ class SummaryStore:
         self._is_withheld = is_withheld
         self._clock = clock
         self._retention = timedelta(days=retention_days)
-        self.channels: dict[int, int] = {}
-        """Those that have summaries, each with the newest message of them."""
+        self.channels: set[int] = set()
+        """Those that may have summaries, as far as is known."""
         self._numbers = count(1)
         self._gone: Recent[int, _Gone] = Recent(_REMEMBERED)
         self._unsaved: list[_Gone] = []
+        self._saving = asyncio.Lock()
         self.moment = 0
 
     @classmethod
@@ -105,10 +112,22 @@ class SummaryStore:
         """
         store = cls(database, clock, retention_days, is_withheld)
         with suppress(StoreError):
-            for summary in await database.read(_load):
-                store._note(summary)
+            await store.reload()
         database.on_recovery(lambda _: store._write_back())
         return store
+
+    async def reload(self) -> None:
+        """Learn which channels have summaries by now: another process may have made some.
+
+        Raises:
+            StoreError: The database failed.
+        """
+        found = await self._database.read(lambda c: c.execute(_CHANNELS).scalars().all())
+        self.channels.update(found)
+
+    def drop_unfinished(self) -> None:
+        """Keep nothing that is in the making: what happens to its messages is told elsewhere now."""
+        self.moment = next(self._numbers)
 
     async def of(self, channel_id: int, asker_id: int) -> list[Summary]:
         """Return the summaries of a channel that somebody's question may read, oldest first."""
@@ -158,7 +177,7 @@ class SummaryStore:
             )
         except StoreError:
             return False
-        self._note(summary)
+        self.channels.add(summary.channel_id)
         return True
 
     async def forget(self, *, channel_id: int, message_ids: Collection[int] | None = None) -> None:
@@ -169,34 +188,26 @@ class SummaryStore:
             message_ids: Only those that were made of one of these messages.
         """
         ids = None if message_ids is None else frozenset(map(int, message_ids))
-        gone = _Gone(None, channel_id, None, ids)
-        self._take_note(gone, is_known=self._may_hold(channel_id, ids))
-        if self._unsaved and not self._database.is_degraded:
+        self._take_note(_Gone(None, channel_id, None, ids))
+        if not self._database.is_degraded:
             with suppress(StoreError):
                 await self._write_back()
 
-    def _take_note(self, gone: _Gone, *, is_known: bool = True) -> None:
+    def _take_note(self, gone: _Gone) -> None:
         self.moment = next(self._numbers)
         self._gone[self.moment] = gone
-        if is_known:
+        if len(self._unsaved) >= MOST_UNSAVED:
+            self._unsaved = [_Gone(None, None, None, None)]
+        else:
             self._unsaved.append(gone)
 
-    def _may_hold(self, channel_id: int, ids: frozenset[int] | None) -> bool:
-        if ids is not None and not ids.isdisjoint(self.channels):
-            return True
-        newest = self.channels.get(channel_id)
-        return newest is not None and (ids is None or min(ids, default=newest + 1) <= newest)
-
-    def _note(self, summary: Summary) -> None:
-        newest = summary.covers[-1][0]
-        self.channels[summary.channel_id] = max(newest, self.channels.get(summary.channel_id, 0))
-
     async def _write_back(self) -> None:
-        waiting = list(self._unsaved)
-        if waiting:
-            await self._database.write(lambda c: _forget(c, waiting))
-            written = set(map(id, waiting))  # another call may have written some of them, too
-            self._unsaved = [each for each in self._unsaved if id(each) not in written]
+        async with self._saving:
+            waiting = list(self._unsaved)
+            if waiting:
+                await self._database.write(lambda c: _forget(c, waiting))
+                written = set(map(id, waiting))
+                self._unsaved = [each for each in self._unsaved if id(each) not in written]
 
 
 def _load(connection: Connection, channel_id: int | None = None) -> list[Summary]:
@@ -250,7 +261,16 @@ def _save(connection: Connection, summary: Summary, now_ms: int, expired_ms: int
 
 
 def _forget(connection: Connection, waiting: list[_Gone]) -> None:
-    for row in connection.execute(select(summaries)).all():
+    for row in connection.execute(_of_any(waiting)).all():
         summary = _summary(row)
         if summary is None or any(gone.hits(summary) for gone in waiting):
             connection.execute(delete(summaries).where(summaries.c.digest == row.digest))
+
+
+def _of_any(waiting: list[_Gone]) -> Select[tuple[object, ...]]:
+    """Return a query of the summaries that may be meant: of most messages in a server there is none."""
+    channels = {each.channel_id for each in waiting}
+    channels.update(*(each.message_ids or () for each in waiting))
+    if None in channels or len(channels) > MOST:
+        return select(summaries)
+    return select(summaries).where(summaries.c.channel_id.in_(channels))

@@ -13,7 +13,7 @@ from bot.core.concerns import Subject
 from bot.core.domain import GuildId, Summary, UserId
 from bot.storage.database import Database, open_database
 from bot.storage.journal import SqlJournal
-from bot.storage.summaries import MOST_OF_A_CHANNEL, SummaryStore
+from bot.storage.summaries import MOST_OF_A_CHANNEL, MOST_UNSAVED, SummaryStore
 from tests.support.clock import FakeClock, settle
 from tests.unit.storage.questions import question
 from tests.unit.storage.recovery import drain
@@ -69,6 +69,42 @@ async def test_a_summary_goes_with_its_messages_people_and_place(
     # One that was in the making meanwhile isn't kept either.
     for summary in (SUMMARY, OTHER):
         assert await store.keep(summary, moment) is (summary in left)
+
+
+async def test_what_another_process_has_kept_is_forgotten_too_and_known_after_a_look(
+    database: Database, clock: FakeClock
+) -> None:
+    ours, other = [await SummaryStore.open(database, clock, DAYS) for _ in range(2)]
+    for summary in (SUMMARY, OTHER):
+        assert await other.keep(summary, other.moment)
+    await ours.forget(channel_id=50, message_ids=[2])
+    assert [*await other.of(50, 11), *await other.of(51, 11)] == [OTHER]
+    await ours.reload()
+    assert ours.channels == {51}
+
+
+async def test_what_is_in_the_making_for_a_place_that_others_serve_now_is_not_kept(
+    database: Database, clock: FakeClock
+) -> None:
+    store = await SummaryStore.open(database, clock, DAYS)
+    moment = store.moment
+    store.drop_unfinished()
+    assert not await store.keep(SUMMARY, moment)
+    assert await store.keep(SUMMARY, store.moment)
+
+
+async def test_after_more_than_memory_notes_all_summaries_go(
+    database: Database, clock: FakeClock
+) -> None:
+    store = await SummaryStore.open(database, clock, DAYS)
+    for summary in (SUMMARY, OTHER):
+        await store.keep(summary, store.moment)
+    database.is_degraded = True
+    for message_id in range(MOST_UNSAVED + 1):
+        await store.forget(channel_id=9, message_ids=[message_id + 100])
+    database.is_degraded = False
+    await store.forget(channel_id=9, message_ids=[100])
+    assert not await store.held(Subject(UserId(12)))
 
 
 async def test_no_more_are_kept_of_a_channel_than_there_is_use_for(

@@ -153,15 +153,18 @@ class Watchdog:
 
     def _struck(self, _number: int, frame: FrameType | None) -> None:
         """Count one strike, in the middle of what holds the loop up."""
+        patience = self._patience
         now_s = self._clock.monotonic()
-        due_s = self._patience.beat_s if self._strikes else self._patience.log_s
-        is_late = now_s - self._looked_s > due_s + self._patience.beat_s
+        due_s = patience.beat_s if self._strikes else patience.log_s
+        is_late = now_s - self._looked_s > due_s + patience.beat_s
         self._looked_s = now_s
         if is_late or sys.gettrace() is not None:
+            if not self._strikes:  # the loop has its whole time to come round again
+                signal.setitimer(signal.ITIMER_REAL, patience.log_s, patience.beat_s)
             return  # the process itself was stopped meanwhile, or somebody looks at it
         self._strikes += 1
-        silent_s = self._patience.log_s + (self._strikes - 1) * self._patience.beat_s
-        if silent_s >= self._patience.end_s:
+        silent_s = patience.log_s + (self._strikes - 1) * patience.beat_s
+        if silent_s >= patience.end_s:
             self._end(frame, silent_s)
         elif self._strikes == 1:
             _tell(logging.ERROR, "the event loop stands still", frame, silent_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import signal
 import sys
 from collections.abc import AsyncGenerator
@@ -36,18 +37,17 @@ def poison(words):
     elif sys.argv[2] == "deaf":
         sum(itertools.repeat(0))
     elif sys.argv[2] == "pause":
-        time.sleep(0.6)
+        time.sleep(2)
 
 async def main():
     loop = asyncio.get_running_loop()
-    patience = Patience(beat_s=0.05, log_s=0.2, end_s=float(sys.argv[3]))
+    patience = Patience(beat_s=0.25, log_s=float(sys.argv[3]), end_s=float(sys.argv[4]))
     async with Watchdog(SystemClock(), Path(sys.argv[1]), patience).watching():
         print("ready", flush=True)
         await loop.run_in_executor(None, sys.stdin.readline)
         with log_context(question_id=42):
             poison(SECRET)
-        for _ in range(10):
-            await asyncio.sleep(0.05)
+        await asyncio.sleep(1.5)
     print("done", flush=True)
 
 set_up_logging(Settings())
@@ -57,11 +57,11 @@ asyncio.run(main())
 
 @contextlib.asynccontextmanager
 async def watched(
-    folder: Path, poison: str, end_s: float = 0.6
+    folder: Path, poison: str, log_s: float = 1.0, end_s: float = 1.5
 ) -> AsyncGenerator[asyncio.subprocess.Process, None]:
     """Start a process with a watchdog; it takes the poison once it is written a line."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", PROGRAM, str(folder), poison, str(end_s)),
+        *(sys.executable, "-c", PROGRAM, str(folder), poison, str(log_s), str(end_s)),
         cwd=ROOT,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -78,9 +78,9 @@ async def watched(
             await process.communicate()
 
 
-async def poisoned(folder: Path, poison: str, end_s: float = 0.6) -> Ended:
+async def poisoned(folder: Path, poison: str, log_s: float = 1.0, end_s: float = 1.5) -> Ended:
     """Run a process to its end."""
-    async with watched(folder, poison, end_s) as process:
+    async with watched(folder, poison, log_s, end_s) as process:
         return await ended(process, "now\n")
 
 
@@ -88,11 +88,11 @@ async def poisoned(folder: Path, poison: str, end_s: float = 0.6) -> Ended:
 async def test_a_loop_that_never_comes_round_ends_the_process(tmp_path: Path, poison: str) -> None:
     end = await poisoned(tmp_path, poison)
     assert end.code == 1
-    first, last = end.err.splitlines()
+    first, last = (line for line in end.err.splitlines() if "question=42" in line)
     assert "ERROR" in first
-    assert "question=42: the event loop stands still for 0.2 s" in first
+    assert "question=42: the event loop stands still for 1.0 s" in first
     assert "CRITICAL" in last
-    assert "question=42: ended: the event loop stood still for 0.6 s" in last
+    assert "question=42: ended: the event loop stood still for 1.5 s" in last
     for line in (first, last):
         assert " poison < " in line
         assert "the words of a person" not in line
@@ -110,22 +110,20 @@ async def test_what_hears_no_signal_is_ended_too(tmp_path: Path) -> None:
 async def test_a_pause_is_logged_and_survived(tmp_path: Path) -> None:
     end = await poisoned(tmp_path, "pause", end_s=30)
     assert (end.code, end.out) == (0, "done\n")
-    first, last = end.err.splitlines()
-    assert "stands still" in first
-    assert "the event loop didn't run for" in last
+    assert re.search("stands still.*\n.*the event loop didn't run for", end.err)
     assert not (tmp_path / BLAMED_FILE).exists()
 
 
 async def test_a_loop_that_comes_round_is_left_alone(tmp_path: Path) -> None:
-    end = await poisoned(tmp_path, "nothing", end_s=0.3)
+    end = await poisoned(tmp_path, "nothing", end_s=1.2)
     assert (end.code, end.out) == (0, "done\n")
 
 
 async def test_a_process_that_was_stopped_goes_on(tmp_path: Path) -> None:
     """Stopped for longer than a loop may stand still, as another process's end tells."""
     async with (
-        watched(tmp_path, "nothing", 0.8) as stopped,
-        watched(tmp_path, "wait", 1.2) as other,
+        watched(tmp_path, "nothing", end_s=1.0) as stopped,
+        watched(tmp_path, "wait", end_s=1.5) as other,
     ):
         stopped.send_signal(signal.SIGSTOP)
         assert (await ended(other, "now\n")).code == 1
@@ -133,6 +131,7 @@ async def test_a_process_that_was_stopped_goes_on(tmp_path: Path) -> None:
         end = await ended(stopped, "now\n")
     assert (end.code, end.out) == (0, "done\n")
     assert "stands still" not in end.err
+    assert "the event loop didn't run for" in end.err
 
 
 @pytest.mark.parametrize("text", ["", "x", "12 13", "-1"])

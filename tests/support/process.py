@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-START_S = 30.0
+START_S = 100.0
 """Longest any of these processes may take, in seconds; they are ended after it."""
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 import discord
 
-from bot.core.domain import UserId
+from bot.core.domain import GuildId, UserId
 from bot.core.permissions import listed, missing
 from bot.gateway.client import Interaction
 from bot.gateway.rest import VOICE
 from bot.prompt.render import PLACEHOLDERS, PRESETS, not_filled_in
 from bot.storage.setting_types import Change, Layer, Scope, SettingType, SettingValue, setting_type
-from cogs import _confirm, _gate, _respond, _settings, _silence
+from bot.storage.settings_store import NoPlaceLeftError
+from cogs import _confirm, _convert, _gate, _respond, _settings, _silence
 from config import names, values
 
 Wanted = Mapping[str, str | None]
@@ -168,12 +169,30 @@ async def carry_out(interaction: Interaction, wanted: Wanted, scope: Scope) -> s
         if held is not None and held == setting_type(name).parse(text, held):
             lines.append(f"**{name}** is already {_settings.value_words(name, held)} ({where}).")
             continue
-        made = await services.overrides.set(scope, name, text, by, at)
+        make = partial(services.overrides.set, scope, name, text, by, at)
+        made = await _in_place_of_deleted(interaction, make)
         before = "not set there" if made.old is None else _settings.value_words(name, made.old)
         new = _settings.value_words(name, made.new)
         lines.append(f"**{name}** is now {new} ({where}; before: {before}).")
         lines += persona_remarks(str(made.new)) if name == "system_prompt" else []
     return "\n".join(lines)
+
+
+async def _in_place_of_deleted(
+    interaction: Interaction, make: Callable[[], Awaitable[Change]]
+) -> Change:
+    """Make a change; where a server has no place left for it, those go that are deleted channels'."""
+    try:
+        return await make()
+    except NoPlaceLeftError:
+        client, guild_id = interaction.client, GuildId(interaction.guild_id or 0)
+        overrides = client.services.overrides
+        places = overrides.places_in(guild_id)
+        deleted = await _convert.deleted_among(client, guild_id, places)
+        if not deleted:
+            raise
+        await overrides.forget_places(guild_id, deleted)
+    return await make()
 
 
 def persona_remarks(text: str) -> list[str]:

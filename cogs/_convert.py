@@ -7,6 +7,7 @@ messages to the core's cache, by request through discord.py.
 from __future__ import annotations
 
 import logging
+import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -52,6 +53,9 @@ _TEXT_CHARS = 6000
 """Most characters kept of one embed, component text or forwarded message (Discord: embed limits)."""
 
 _MAX_TEXTS = 10
+
+_MOST_LOOKED_UP = 20
+"""Channels that are looked up while somebody waits for the answer to a command."""
 
 
 def place(channel: discord.abc.Snowflake) -> Place:
@@ -540,3 +544,25 @@ async def _looked_up(client: ClawbotClient, channel_id: ChannelId) -> object:
     except (DeliveryError, discord.ClientException) as exc:
         _log.debug("channel %d isn't there any more (%s)", channel_id, plain_reason(exc))
         return None
+
+
+async def deleted_among(
+    client: ClawbotClient, guild_id: GuildId, channel_ids: Sequence[ChannelId]
+) -> list[ChannelId]:
+    """Return which of a server's channels and threads are deleted, of some that discord.py doesn't know.
+
+    An archived thread isn't known either, so each costs a request.
+    """
+    guild = client.get_guild(guild_id)
+    unknown = [i for i in channel_ids if guild and guild.get_channel_or_thread(i) is None]
+    caller, found = Caller(client.services.clock), []
+    for channel_id in random.sample(unknown, min(len(unknown), _MOST_LOOKED_UP)):
+        try:
+            await caller.call(partial(client.http.get_channel, channel_id))
+        except TargetGoneError:
+            found.append(channel_id)
+        except DeliveryForbiddenError:
+            continue
+        except DeliveryError:
+            break
+    return found

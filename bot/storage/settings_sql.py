@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
-from bot.core.domain import GuildId, UserId
+from bot.core.domain import ChannelId, GuildId, UserId
 from bot.storage.postgres import News, announce
 from bot.storage.schema import from_ms, setting_changes, settings, to_ms, upsert
 from bot.storage.setting_types import (
@@ -111,6 +111,20 @@ def forget_guild(connection: Connection, guild_id: GuildId) -> None:
     """Delete the settings of a server and its channels, and all their changes."""
     for table in (settings, setting_changes):
         connection.execute(delete(table).where(table.c.guild_id == guild_id))
+    announce(connection, News.SETTINGS)
+
+
+def forget_places(
+    connection: Connection, guild_id: GuildId, channel_ids: Collection[ChannelId]
+) -> None:
+    """Delete the settings of channels of a server, and all their changes."""
+    for table in (settings, setting_changes):
+        where = (
+            table.c.layer == Layer.CHANNEL.value,
+            table.c.guild_id == guild_id,
+            table.c.scope_id.in_(channel_ids),
+        )
+        connection.execute(delete(table).where(*where))
     announce(connection, News.SETTINGS)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any, Final
 
 from bot.chat.allowed_models import Permit
 from bot.core.action_budget import FairBudget, Shares
-from bot.core.domain import GuildId, Place, Reasoning, UserId
+from bot.core.domain import ChannelId, GuildId, Place, Reasoning, UserId
 from bot.core.errors import StoreError
 from bot.core.ports import ChatSettings, PlaceRules
 from bot.core.wording import counted
@@ -41,6 +41,10 @@ what holds everywhere is one of its own, which only the bot's owners can reach."
 
 PLACES_PER_GUILD: Final = 100
 """Channels and threads of one guild that may have settings of their own; all are kept in memory."""
+
+
+class NoPlaceLeftError(InvalidSettingError):
+    """A guild has as many places with settings of their own as it may have; some may be deleted by now."""
 
 
 NOBODY: Final = UserId(0)
@@ -285,6 +289,25 @@ class SettingsStore:
             for scope in [scope for scope in self._values if scope.guild_id == guild_id]:
                 del self._values[scope]
 
+    def places_in(self, guild_id: GuildId) -> list[ChannelId]:
+        """Return the channels and threads of a server that have settings of their own."""
+        return [
+            ChannelId(at.scope_id)
+            for at in self._values
+            if at.layer is Layer.CHANNEL and at.guild_id == guild_id
+        ]
+
+    async def forget_places(self, guild_id: GuildId, deleted: Collection[ChannelId]) -> None:
+        """Forget the settings of channels and threads that are deleted, and who changed them.
+
+        Raises:
+            StoreError: The database failed; nothing was changed.
+        """
+        async with self._writing:
+            await self._database.write(lambda c: settings_sql.forget_places(c, guild_id, deleted))
+            for channel_id in deleted:
+                self._values.pop(Scope.in_channel(channel_id, guild_id), None)
+
     async def reload(self) -> None:
         """Take over what other processes have changed.
 
@@ -345,7 +368,7 @@ class SettingsStore:
         if adds and scope not in self._values and scope.layer is Layer.CHANNEL:
             places = sum(other.guild_id == scope.guild_id for other in self._values)
             if places >= PLACES_PER_GUILD:
-                raise InvalidSettingError(
+                raise NoPlaceLeftError(
                     f"This server already has {PLACES_PER_GUILD} places with settings of their own. "
                     "Remove some with /config reset, or set it for the whole server."
                 )

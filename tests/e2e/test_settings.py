@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from bot.core.clock import SystemClock
+from bot.core.domain import ChannelId, GuildId, UserId
+from bot.storage.database import DATABASE_FILE, open_database
+from bot.storage.setting_types import Scope, StoredSetting
+from bot.storage.settings_sql import load, save_all
 from sandbox.discord import Channel, DiscordSandbox, Interaction, Permission, Person
 from sandbox.lmstudio import Fault, LMStudioSandbox
 from tests.support.application import running, settings_for
@@ -138,3 +143,24 @@ async def test_owners_are_told_by_config_show_that_the_database_was_set_aside(
         assert "was set aside" in told.content
         others = await answer(discord, ada, channel, "config show")
         assert "was set aside" not in others.content
+
+
+async def test_settings_of_channels_deleted_while_the_bot_was_away_leave_room_for_others(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    guild = channel.guild
+    assert guild is not None
+    guild_id, now = GuildId(guild.id), SystemClock().now()
+    kept = [Scope.in_channel(ChannelId(guild.add_channel(f"c{n}").id), guild_id) for n in range(98)]
+    gone = [Scope.in_channel(ChannelId(n), guild_id) for n in (901, 902)]
+    places = [StoredSetting(scope, "max_tokens", 77, UserId(1), now) for scope in (*kept, *gone)]
+    async with open_database(tmp_path / DATABASE_FILE, SystemClock()) as database:
+        await database.write(lambda c: save_all(c, places))
+    async with running(settings_for(discord, lm, tmp_path)):
+        await discord.wait_command("config")
+        wish = {"setting": "max_tokens", "value": "88", "scope": "channel"}
+        said = await answer(discord, ada, channel, "config set", **wish)
+        assert "88" in said.content
+    async with open_database(tmp_path / DATABASE_FILE, SystemClock()) as database:
+        left = {stored.scope for stored in await database.read(load)}
+    assert left == {*kept, Scope.in_channel(ChannelId(channel.id), guild_id)}

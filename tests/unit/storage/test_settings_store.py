@@ -16,6 +16,7 @@ from bot.core.ports import SettingsReader
 from bot.storage.database import Database, open_database
 from bot.storage.schema import setting_changes
 from bot.storage.setting_types import EVERYWHERE, Change, InvalidSettingError, Layer, Scope
+from bot.storage.settings_sql import load
 from bot.storage.settings_store import SettingsStore
 from config.settings import LiveSettings, Settings
 from tests.support.bad_values import BAD_VALUES
@@ -287,6 +288,11 @@ async def test_one_guilds_history_and_settings_stay_bounded(
         await admin.set(Scope.in_channel(ChannelId(999), OTHER_GUILD), "max_tokens", "7")
     await admin.set(places[0], "max_tokens", "8")
     await admin.set(IN_CHANNEL, "max_tokens", "9")
+    deleted = admin.store.places_in(OTHER_GUILD)[1:]
+    await admin.store.forget_places(OTHER_GUILD, deleted)
+    stored = await database.read(load)
+    assert {each.scope for each in stored} == {IN_GUILD, IN_CHANNEL, places[0]}
+    await admin.set(Scope.in_channel(ChannelId(999), OTHER_GUILD), "max_tokens", "7")
 
 
 async def test_listeners_hear_of_each_change(admin: Admin) -> None:

@@ -46,10 +46,15 @@ _KEPT_WHOLE = re.compile(
     r"(?<!`)`(?!`)(?:[^`\n]|`{2,9}+){1,300}+`(?!`)"
     r"|(?<!`)``(?!`)(?:[^`\n]|`(?!`)|`{3,9}+){1,300}+``(?!`)"
     r"|\[[^\[\]\n]{1,300}\]\([^()\s]{1,600}\)"
-    r"|\*\*[^*\n]{1,200}\*\*"
+    r"|\|\|(?:[^|\n]|\|(?!\|)){1,900}+\|\||~~(?:[^~\n]|~(?!~)){1,300}+~~"
+    r"|\*\*(?:[^*\n]|\*(?!\*)){1,300}+\*\*|__(?:[^_\n]|_(?!_)){1,300}+__"
+    r"|(?<![*\w])\*(?![\s*])[^*\n]{1,300}+\*|(?<![_\w])_(?![\s_])[^_\n]{1,300}+_(?!\w)"
     r"|<[^<>\s]{1,600}>"
 )
-"""Inline code, links, bold text and Discord's own ``<…>`` forms; bounded, so linear."""
+"""Inline code, links, spoilers, emphasis and Discord's own ``<…>`` forms; bounded, so linear."""
+
+_LINE_SIGN = re.compile(r"[^\S\n]{0,9}+(?:>|(?:#{1,3}|-#|[-*+]|\d{1,9}[.)])\s)")
+"""What would become a quote, a title, small print or a list at the beginning of a message."""
 
 _KEPT_CHARS = 1000
 """How far the end of one is looked for behind a cut."""
@@ -255,12 +260,12 @@ def fit(text: str, start: int, room: int) -> int:
 
 
 def hard_cut(text: str, start: int, end: int) -> int:
-    """Return a cut at or before ``end`` that parts no characters shown as one.
+    """Return a cut at or before ``end`` that parts no characters shown as one, nor begins a line anew.
 
     Runs longer than any real one are cut where they stand; the result is always past ``start``.
     """
     for cut in range(end, max(start, end - _LOOK_BACK_CHARS), -1):
-        if not _are_joined(text, cut):
+        if not _are_joined(text, cut) and _LINE_SIGN.match(text, cut) is None:
             return cut
     return max(end, start + 1)
 
@@ -294,7 +299,7 @@ def _last_free(
     *,
     use_end: bool,
 ) -> int | None:
-    """Return the last match that lies in nothing that is kept whole."""
+    """Return the last match that lies in nothing kept whole, with nothing behind it that begins a line."""
     found: int | None = None
     spans = iter(whole)
     span = next(spans, None)
@@ -302,7 +307,7 @@ def _last_free(
         cut = match.end() if use_end else match.start()
         while span is not None and span[1] <= cut:
             span = next(spans, None)
-        if span is None or cut <= span[0]:
+        if (span is None or cut <= span[0]) and _LINE_SIGN.match(text, cut) is None:
             found = cut
     return found
 

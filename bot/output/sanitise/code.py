@@ -50,6 +50,9 @@ _SHARED_CHARS: Final = 3
 
 _HEAD_CHARS: Final = 40
 _QUOTE: Final = re.compile(r"[ \t]{0,40}+>")
+_QUOTE_SIGNS: Final = re.compile(r"\A(?:[ \t]{0,40}+>{1,3})++[ \t]?")
+"""What a heading or a list stands behind that is in a quote; one of ``>>>`` has it on its first line only."""
+
 _HEADING: Final = re.compile(r"[ \t]{0,40}+(?:#{1,3}|-#)[ \t]")
 _EMPTY_HEADING: Final = re.compile(r"[ \t]{0,40}+(?:#{1,3}|-#)[ \t]*+\Z")
 """Some take the next line that isn't blank for its title."""
@@ -168,6 +171,7 @@ class CodeDoubt:
         if self._open and self._line_pattern(head) is not None:
             # What is open in a quote, heading or item may end with it, or go on behind it.
             self._maybe_open.update(self._open)
+        head = _QUOTE_SIGNS.sub("", head)
         is_untitled = self._is_untitled and not head.strip()
         self._is_untitled = is_untitled or _EMPTY_HEADING.match(head) is not None
         self._is_line_unsettled = False

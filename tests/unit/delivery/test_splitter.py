@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bot.delivery.splitter import split, streaming_cut
 
 
@@ -41,6 +43,30 @@ def test_links_and_inline_code_are_not_cut() -> None:
     pieces = split(text, 100)
     assert any(link in piece for piece in pieces)
     assert any(code in piece for piece in pieces)
+
+
+@pytest.mark.parametrize(
+    "passage",
+    [
+        "||the end is a | b||",
+        "~~struck and ~ out~~",
+        "__under lined__",
+        "*in italics*",
+        "_as well_",
+        "**bold with *both* in it**",
+        "***both of them***",
+    ],
+)
+def test_a_spoiler_and_emphasis_are_not_cut(passage: str) -> None:
+    pieces = split(f"{'word ' * 11}{passage} and the rest", 64)
+    assert any(passage in piece for piece in pieces)
+
+
+@pytest.mark.parametrize("sign", [">", ">>>", "#", "###", "-#", "-", "*", "+", "1.", "12)"])
+@pytest.mark.parametrize("before", ["word " * 12, "word " * 11 + "Yes. ", "w" * 63 + " ", "w" * 64])
+def test_no_message_begins_with_a_sign_from_inside_a_line(before: str, sign: str) -> None:
+    _, second = split(f"{before}{sign} or not", 64)
+    assert not second.startswith(sign)
 
 
 def test_inline_code_between_two_backticks_is_not_cut() -> None:

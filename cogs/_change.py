@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -17,7 +15,7 @@ from bot.gateway.rest import VOICE
 from bot.prompt.render import PLACEHOLDERS, PRESETS, not_filled_in
 from bot.storage.setting_types import Change, Layer, Scope, SettingType, SettingValue, setting_type
 from bot.storage.settings_store import NoPlaceLeftError
-from cogs import _confirm, _convert, _gate, _respond, _settings, _silence
+from cogs import _confirm, _convert, _gate, _named, _respond, _settings, _silence
 from config import names, values
 
 Wanted = Mapping[str, str | None]
@@ -31,17 +29,8 @@ CHANGED_MEANWHILE: Final = (
 
 _DEFAULT: Final = ("default", "the default")
 _ANY_MODEL: Final = ("auto", "automatic", "any", "none", "loaded", "whichever is loaded")
-_EVERY: Final = frozenset({"all", "alle", "any", "every", "everybody", "everyone", "*"})
-"""What people write into a list of those who are answered, so that all are."""
 _MOST_NAMED: Final = 5
 """Placeholders of a persona that a sentence names."""
-_WORDS: Final = re.compile(r"[\s,;]++")
-_LINK: Final = re.compile(
-    r"https://(?:(?:www|ptb|canary)\.)?discord(?:app)?\.com/channels/\d{1,20}/(\d{1,20})(?:/\d{0,20})?",
-    re.ASCII,
-)
-"""What *Copy Link* gives for a channel, and for a message in it."""
-_MENTION: Final = re.compile(r"[+-]?+(?:<[#@&!\d]{1,24}>|\d{1,20})|none", re.IGNORECASE | re.ASCII)
 
 
 NEEDS_CONTENT: Final = (
@@ -218,7 +207,7 @@ async def _tried(
     if text is None or _means_no_value(interaction, kind, text):
         return kind.name, None
     if names.is_list(kind.target):
-        text = _with_ids(interaction, kind, text)
+        text = await _named.with_ids(interaction, kind, text)
     held = _stored(interaction, kind.name, scope)
     value = kind.parse(text, held)
     if kind.of == "model":
@@ -240,50 +229,6 @@ def _means_no_value(interaction: Interaction, kind: SettingType, text: str) -> b
         is_a_model = interaction.client.services.backend.model(typed) is not None
         return not is_a_model and said in {*_DEFAULT, *_ANY_MODEL, kind.written(None)}
     return kind.name != "system_prompt" and said in _DEFAULT
-
-
-def _with_ids(interaction: Interaction, kind: SettingType, text: str) -> str:
-    """Put ids in the place of names of channels and roles; spaces in a name need it to stand alone."""
-    whole = values.bare(text)
-    whole = _LINK.sub(r"<#\1>", whole) if kind.of == "channel" else whole
-    is_one = _id_of(interaction, kind, whole) is not None
-    if kind.name.startswith("allowed_") and whole.casefold() in _EVERY and not is_one:
-        return "none"
-    parts = [whole] if is_one else _WORDS.split(whole)
-    found = []
-    for part in parts:
-        entry = None if _MENTION.fullmatch(part) else _id_of(interaction, kind, part)
-        sign = part[:1] if part[:1] in {"+", "-"} else ""
-        found.append(part if entry is None else f"{sign}{entry}")
-        if entry is None and not _MENTION.fullmatch(part):
-            raise _unknown(interaction, kind, part)
-    return " ".join(found)
-
-
-def _id_of(interaction: Interaction, kind: SettingType, name: str) -> int | None:
-    return _by_name(interaction, kind).get(_bare(name))
-
-
-def _by_name(interaction: Interaction, kind: SettingType) -> dict[str, int]:
-    guild = interaction.guild
-    if guild is None or kind.of not in {"channel", "role"}:
-        return {}
-    there = guild.channels if kind.of == "channel" else guild.roles[1:]
-    return {each.name.lower(): each.id for each in there}
-
-
-def _bare(name: str) -> str:
-    return name.strip().lstrip("+-").lstrip("#@").strip().lower()
-
-
-def _unknown(interaction: Interaction, kind: SettingType, name: str) -> _gate.GateError:
-    known = _by_name(interaction, kind)
-    near = difflib.get_close_matches(_bare(name)[:100], known, 3, 0.4)
-    if not near:
-        return _gate.GateError(f"`{kind.name}` must be {kind.allowed}.")
-    mention = "<#{}>" if kind.of == "channel" else "<@&{}>"
-    offer = " or ".join(mention.format(known[each]) for each in near)
-    return _gate.GateError(f"This server has no {kind.of} of that name. Did you mean {offer}?")
 
 
 def _require_there(interaction: Interaction, kind: SettingType, entry: int, scope: Scope) -> None:

@@ -16,6 +16,7 @@ from bot.gateway.rest import LOST
 from bot.prompt.tokens import static_tokens
 from bot.storage.setting_types import InvalidSettingError, Layer, Scope, setting_type
 from cogs import _change, _confirm, _convert, _forms, _gate, _respond, _settings
+from config import values
 from config.defaults import SYSTEM_PROMPT_CHARS
 
 FORM: Final = "persona"
@@ -86,6 +87,7 @@ async def preview(interaction: Interaction, scope: Scope, text: str) -> None:
         GateError: The text is too long.
         InvalidSettingError: The text isn't allowed.
     """
+    text = values.unfenced(text)
     if len(text) > SYSTEM_PROMPT_CHARS:
         raise _gate.GateError(LONGER.format(len(text)))
     await _change.tried(interaction, {FIELD: text}, scope)

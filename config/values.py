@@ -54,6 +54,9 @@ _QUOTES: Final = frozenset(
 """Pairs that stand around a whole value, as keyboards of phones and copied text have them."""
 _MOST_QUOTES: Final = 4
 """A fence's three, and one inside; more of them are no quotes, and taking each off costs a copy."""
+_FENCE: Final = re.compile(r"`{3,}+")
+_LANGUAGE: Final = re.compile(r"[\w+#.-]{0,32}+", re.ASCII)
+"""What may stand behind a code block's fence, where the line ends with it."""
 _SEPARATOR: Final = re.compile(r"[\s,;]++")
 _ENTRY: Final = re.compile(r"([+-]?)(?:<(#|@&|@!?)(\d{1,20})>|(\d{1,20}))", re.ASCII)
 _SIGNS: Final = MappingProxyType({"channel": ("#",), "role": ("@&",), "person": ("@", "@!")})
@@ -77,9 +80,9 @@ def read(target: Target, text: str, current: Sequence[int] = ()) -> object:
 
     Args:
         target: The setting.
-        text: As typed; spaces around it are ignored, and quotes but for a persona. Numbers may have a
-            comma, a unit of time or size, or a ``k``; ids may be mentions, with a ``+`` or ``-`` before
-            each to add or remove.
+        text: As typed; spaces around it are ignored, and quotes, or a persona's code block. Numbers may
+            have a comma, a unit of time or size, or a ``k``; ids may be mentions, with a ``+`` or ``-``
+            before each to add or remove.
         current: The ids that such signs change.
 
     Raises:
@@ -87,7 +90,7 @@ def read(target: Target, text: str, current: Sequence[int] = ()) -> object:
         ValueError: It isn't allowed; pydantic's own are for programmers, ``words`` for people.
     """
     check, allowed = adapter(target), []
-    typed = text.strip() if target.field == "system_prompt" else bare(text)
+    typed = unfenced(text) if target.field == "system_prompt" else bare(text)
     for reading in _reader(target)(typed, current):
         with contextlib.suppress(ValueError):
             allowed.append(check.validate_python(reading))
@@ -105,6 +108,19 @@ def bare(text: str) -> str:
         if len(inner) > 1 and inner[0] + inner[-1] in _QUOTES:
             inner = inner[1:-1].strip(_UNSEEN)
     return inner
+
+
+def unfenced(text: str) -> str:
+    """Return a text without spaces around it, and without a code block around all of it."""
+    text = text.strip()
+    found = _FENCE.match(text)
+    if found is None or not text[found.end() :].endswith(found[0]):
+        return text
+    inner = text[found.end() : -len(found[0])]
+    if found[0] in inner:
+        return text
+    first, is_over, rest = inner.partition("\n")
+    return (rest if is_over and _LANGUAGE.fullmatch(first.strip()) else inner).strip()
 
 
 def adapter(target: Target) -> TypeAdapter[Any]:
@@ -136,7 +152,7 @@ def words(target: Target) -> str:
         return "on or off"
     if names.is_list(target):
         return (
-            f"at most {MOST_ENTRIES} {_MANY[of]}, by {'mention or id' if of in _MENTIONS else 'id'}, or none"
+            f"at most {MOST_ENTRIES} {_MANY[of]}, by {'name, mention or id' if of in _MENTIONS else 'id'}, or none"
             f"{_NONE[of] if target.field.startswith('allowed_') else ''}; + or - before each adds or removes it"
         )
     allowed = names.allowed(target) + names.unit(target) + units.in_words(target)

@@ -322,6 +322,55 @@ async def test_channels_and_roles_are_found_by_name_and_near_names_are_offered(
     assert f"Did you mean <#{server.other.id}>?" in near.content
 
 
+async def test_of_channels_with_one_name_none_is_taken_by_chance(server: Server) -> None:
+    guild = server.general.guild
+    assert guild is not None
+    guild.add_channel("General", "voice")
+    twins = [guild.add_channel("notes") for _ in range(2)]
+    done = await server.use(
+        server.ada, "config set", setting="blocked_channel_ids", value="general"
+    )
+    assert f"is now <#{server.general.id}> " in done.content
+    asked = await server.use(
+        server.ada, "config set", setting="blocked_channel_ids", value="+notes"
+    )
+    assert all(f"<#{twin.id}> (id {twin.id})" in asked.content for twin in twins)
+    held = await server.value("blocked_channel_ids")
+    assert f"<#{server.general.id}> ·" in held
+
+
+async def test_people_are_found_by_any_of_their_names_and_of_several_none_is_taken(
+    server: Server,
+) -> None:
+    guild, discord = server.general.guild, server.discord
+    assert guild is not None
+    carol, sam, other = (discord.add_user(name) for name in ("carol", "sam", "sam2"))
+    for person, nick in ((carol, "Night Owl"), (sam, None), (other, "Sam")):
+        guild.add_member(person, nick=nick)
+
+    async def said(value: str) -> str:
+        return (
+            await server.use(server.ada, "config set", setting="blocked_user_ids", value=value)
+        ).content
+
+    assert f"is now <@{carol.id}> " in await said("night owl")
+    assert f"is now <@{carol.id}>, <@{other.id}> " in await said("+@sam2")
+    assert f"is now <@{other.id}> " in await said("-carol")
+    assert f"is now <@{carol.id}>, <@{sam.id}> " in await said(f"Night Owl, {sam.id}")
+    several = await said("Sam")
+    assert f"<@{sam.id}> (`@sam`, id {sam.id})" in several
+    assert f"<@{other.id}> (`@sam2`, id {other.id})" in several
+    assert f"Did you mean <@{carol.id}>?" in await said("Night Ow")
+    assert "no person of that name" in await said("Zoe")
+    crowd = [discord.add_user(f"member{number}") for number in range(11)]
+    for person in crowd:
+        guild.add_member(person)
+    assert "At most 10 people" in await said(", ".join(each.user.username for each in crowd))
+    discord.faults.refuse(50001, "GET", "/guilds/{guild_id}/members/search")
+    assert "Discord didn't tell me" in await said("Bob")
+    assert f"is already <@{carol.id}>, <@{sam.id}> " in await said(f"<@{carol.id}> {sam.id}")
+
+
 @pytest.mark.parametrize("prompt", [" ", "\u200b\u00a0", "```\n```", "“ ”"])
 async def test_ask_without_words_is_told_where_to_write_them(server: Server, prompt: str) -> None:
     said = await server.use(server.bob, "ask", prompt=prompt)

@@ -53,6 +53,22 @@ def members(request: ApiRequest) -> Result:
     return [rendering.member_object(request.guild().members[each]) for each in ids[:limit]]
 
 
+def search(request: ApiRequest) -> Result:
+    """Return members whose name or nickname begins with a text, which takes no intent."""
+    query, limit = request.query.get("query", ""), int(request.query.get("limit", "1"))
+    if not 1 <= len(query) <= _QUERY_CHARS or not 1 <= limit <= _MOST_FOUND:
+        raise ApiError(50035)
+    found = [
+        each
+        for each in request.guild().members.values()
+        if any(
+            name.casefold().startswith(query.casefold())
+            for name in (each.user.username, each.nick or "")
+        )
+    ]
+    return [rendering.member_object(each) for each in found[:limit]]
+
+
 def mine(request: ApiRequest) -> Result:
     """Return the bot's guilds."""
     bot_id = request.world.bot_user.id
@@ -76,11 +92,15 @@ def leave(request: ApiRequest) -> Result:
     return None
 
 
+_QUERY_CHARS, _MOST_FOUND = 100, 1000
+"""Bounds of a search for members (Discord: search guild members)."""
+
 _ONE = "/guilds/{guild_id}"
 ROUTES = (
     Route("GET", _ONE, get),
     Route("GET", _ONE + "/channels", channels),
     Route("GET", _ONE + "/roles", roles),
+    Route("GET", _ONE + "/members/search", search),
     Route("GET", _ONE + "/members/{user_id}", member),
     Route("GET", _ONE + "/members", members),
     Route("GET", "/users/@me/guilds", mine),

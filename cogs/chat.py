@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Container, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -64,6 +64,9 @@ OWNER_HELP = (
     "- You run me. In a server, `scope:global` changes what holds everywhere, `/config limits` how much may "
     "be asked, `/model load` what is in the machine's memory."
 )
+
+Seen = discord.Guild | discord.abc.GuildChannel | discord.Thread
+"""What the bot may see, or not."""
 
 MOST_EDITED = 1000
 """Edited messages whose newest edit is remembered."""
@@ -426,14 +429,23 @@ class ChatCog(commands.Cog):
 
     # What the bot sees may have changed: nobody told it what was said, edited or deleted out of its sight
 
-    def _may_have_missed(
-        self, place: discord.Guild | discord.abc.GuildChannel | discord.Thread
-    ) -> None:
-        """Keep nothing of a server's channels, or of one with its threads, as if it were up to date."""
+    def _may_have_missed(self, place: Seen) -> set[ChannelId]:
+        """Keep nothing of a server's channels, or of one with its threads, as if it were up to date.
+
+        Returns:
+            These channels.
+        """
         threads = [*getattr(place, "threads", ())]
         channels = place.channels if isinstance(place, discord.Guild) else [place]
-        for channel in (*channels, *threads):
-            self._services.source.channel_gone(ChannelId(channel.id))
+        channel_ids = {ChannelId(channel.id) for channel in (*channels, *threads)}
+        for channel_id in channel_ids:
+            self._services.source.channel_gone(channel_id)
+        return channel_ids
+
+    def _may_see_again(self, place: Seen) -> None:
+        """See what became of the questions in work, too: one may be deleted or changed meanwhile."""
+        channel_ids = self._may_have_missed(place)
+        self._tasks.start(self._look_again(channel_ids), name="seen again")
 
     @commands.Cog.listener()
     async def on_guild_channel_update(
@@ -441,19 +453,19 @@ class ChatCog(commands.Cog):
     ) -> None:
         """Take note of changed overwrites."""
         if before.overwrites != after.overwrites:
-            self._may_have_missed(after)
+            self._may_see_again(after)
 
     @commands.Cog.listener()
     async def on_guild_role_update(self, before: discord.Role, after: discord.Role) -> None:
         """Take note of what a role grants now."""
         if before.permissions != after.permissions:
-            self._may_have_missed(after.guild)
+            self._may_see_again(after.guild)
 
     @commands.Cog.listener()
     async def on_member_update(self, before: discord.Member, after: discord.Member) -> None:
         """Take note of the bot's own roles."""
         if after.id == self._me and before.roles != after.roles:
-            self._may_have_missed(after.guild)
+            self._may_see_again(after.guild)
 
     @commands.Cog.listener()
     async def on_thread_remove(self, thread: discord.Thread) -> None:
@@ -466,7 +478,7 @@ class ChatCog(commands.Cog):
         """Go on with what was left open in a thread that the bot is a member of again."""
         if thread.id in self.bot.left_threads:
             self.bot.left_threads.discard(thread.id)
-            self._may_have_missed(thread)
+            self._may_see_again(thread)
             self._tasks.start(self._look_for_left(), name="returned")
 
     @commands.Cog.listener()
@@ -532,9 +544,11 @@ class ChatCog(commands.Cog):
         self._tasks.start(self._look_for_missed(), name="catch-up")  # a channel couldn't be read
         return count + 1
 
-    async def _look_again(self) -> None:
-        """See what became of the questions in work while no events came."""
+    async def _look_again(self, channel_ids: Container[ChannelId] | None = None) -> None:
+        """See what became of the questions in work while no events came, in some channels or everywhere."""
         for asked in self._services.chat.asked_in:
+            if channel_ids is not None and asked.place.channel_id not in channel_ids:
+                continue
             found = await self._reviewer.look(asked)
             if found is None:
                 self._gone(asked.id)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.discord import Channel, DiscordSandbox, Guild, Message, Person
+from sandbox.discord import Channel, DiscordSandbox, Guild, Message, Permission, Person
 from sandbox.discord.values.permissions import EVERYONE
-from sandbox.lmstudio import LMStudioSandbox
+from sandbox.lmstudio import Answer, LMStudioSandbox
 from tests.support.application import running, settings_for
 
 
@@ -53,6 +53,32 @@ async def test_what_was_said_and_deleted_out_of_sight_is_as_it_is_now(
     given = str(lm.completions[-1].body["messages"])
     assert "the second canary" in given
     assert "the first canary" not in given
+
+
+@pytest.mark.parametrize("how", ["overwrite", "role"])
+async def test_a_question_deleted_or_changed_out_of_sight_amid_its_answer_is_as_it_is_now(
+    discord: DiscordSandbox,
+    lm: LMStudioSandbox,
+    tmp_path: Path,
+    channel: Channel,
+    ada: Person,
+    how: str,
+) -> None:
+    guild = channel.guild
+    assert guild is not None
+    bob = discord.add_user("Bob")
+    guild.add_member(bob, permissions=Permission.ADMINISTRATOR)
+    lm.script(*[Answer("In the old words.", pause_after=0)] * 2)
+    async with running(settings_for(discord, lm, tmp_path)):
+        deleted, changed = [await each.mention(channel, "Hello?") for each in (bob, ada)]
+        await lm.wait_until(lambda: len(lm.completions) == 2)
+        hide(guild, channel, how, is_hidden=True)
+        await bob.delete(deleted)
+        await ada.edit(changed, f"{discord.bot_user.mention} Another question")
+        hide(guild, channel, how, is_hidden=False)
+        await answered(discord, changed)
+        await lm.wait_until(lambda: all(each.cancelled_at for each in lm.completions[:2]))
+    assert len(discord.bot_messages) == 1
 
 
 async def test_a_mention_is_found_in_a_server_that_comes_late_to_the_session(

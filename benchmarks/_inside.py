@@ -40,6 +40,10 @@ class FastClock:
         """Return the moment on this clock."""
         return self._began + timedelta(seconds=self.monotonic() - 1000.0)
 
+    def told(self, now: datetime) -> timedelta:
+        """Return how far this clock is behind, and go on by it."""
+        return now - self.now()
+
     def unix_s(self) -> float:
         """Return the moment on this clock, in Unix seconds."""
         return self.now().timestamp()

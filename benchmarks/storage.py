@@ -59,6 +59,10 @@ class FloodClock:
         """Return a fixed day plus what passed."""
         return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.passed_s)
 
+    def told(self, now: datetime) -> timedelta:
+        """Return how far this clock is behind, and go on by it."""
+        return now - self.now()
+
     async def sleep(self, delay_s: float) -> None:
         """Wait until cancelled, however short the delay."""
         del delay_s

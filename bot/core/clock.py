@@ -7,11 +7,13 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from contextvars import Context
-from datetime import UTC, datetime
-from functools import partial
-from typing import Protocol, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol, TypeVar
 
 T = TypeVar("T")
+
+WRONG_CLOCK_S: Final = 30.0
+"""Discord's Date header has whole seconds, and comes after the way back."""
 
 
 class Timer(Protocol):
@@ -33,6 +35,10 @@ class Clock(Protocol):
         """Return the wall-clock time in UTC; it may jump."""
         ...
 
+    def told(self, now: datetime) -> timedelta:
+        """Take note of the time that Discord tells; return how far the machine's own is behind it."""
+        ...
+
     async def sleep(self, delay_s: float) -> None:
         """Wait for ``delay_s`` seconds; zero or less only yields to the loop."""
         ...
@@ -47,12 +53,28 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock, which asyncio's timers use too."""
+    """The machine's own clock, which asyncio's timers use too; its time is put right by Discord's.
+
+    How old a question is follows from Discord's time, and may not depend on which machine's clock is wrong.
+    """
+
+    def __init__(self) -> None:
+        self._behind = timedelta()
 
     monotonic = staticmethod(time.monotonic)
     sleep = staticmethod(asyncio.sleep)
     timeout = staticmethod(asyncio.timeout)
-    now = staticmethod(partial(datetime.now, UTC))
+
+    def now(self) -> datetime:
+        """Return the time in UTC."""
+        return datetime.now(UTC) + self._behind
+
+    def told(self, now: datetime) -> timedelta:
+        """Go by Discord's time where the machine's is clearly wrong, until it is right again."""
+        behind, wrong = now - datetime.now(UTC), timedelta(seconds=WRONG_CLOCK_S)
+        if abs(behind - self._behind) > wrong:
+            self._behind = behind if abs(behind) > wrong else timedelta()
+        return behind
 
     def call_later(self, delay_s: float, call: Callable[[], object]) -> Timer:
         """Have the running event loop call."""

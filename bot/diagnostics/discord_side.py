@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from bot.core.clock import WRONG_CLOCK_S
 from bot.core.permissions import NEEDED, listed, missing
 from bot.diagnostics.values import Fact, Finding, Status, Step
 
 _SLOW_GATEWAY_S: Final = 0.5
 _SLOW_REST_S: Final = 1.0
-_WRONG_CLOCK_S: Final = 30.0
-"""Discord's Date header has whole seconds, and comes after the way back."""
-
 _LOG_IN: Final = (407, 511)
 """Statuses by which a proxy or a network asks for a log-in; Discord has neither, and never redirects."""
 
@@ -140,16 +138,20 @@ def judge_clock(skew_s: float | None) -> Finding | None:
     if skew_s is None:
         return None
     facts: dict[str, Fact] = {"off_s": round(skew_s)}
-    if abs(skew_s) <= _WRONG_CLOCK_S:
+    if abs(skew_s) <= WRONG_CLOCK_S:
         return Finding(Step.CLOCK, Status.OK, "The clock is right.", facts=facts)
-    how = "slow" if skew_s > 0 else "fast"
     return Finding(
         Step.CLOCK,
         Status.WARNING,
-        f"The clock of the bot's machine is {how}.",
+        wrong_clock(skew_s),
         "Switch on automatic time (NTP) in this machine's settings.",
         facts=facts,
     )
+
+
+def wrong_clock(skew_s: float) -> str:
+    """Say how a clock is wrong by which Discord's is so many seconds ahead."""
+    return f"The clock of the bot's machine is {'slow' if skew_s > 0 else 'fast'}."
 
 
 def _latency(step: Step, latency_s: float | None, slow_s: float) -> Finding:

@@ -30,7 +30,7 @@ from aiohttp import TraceConfig, TraceRequestStartParams
 from discord.http import HTTPClient, Ratelimit, Route
 
 from bot.core.action_budget import discount
-from bot.core.clock import Clock
+from bot.core.clock import WRONG_CLOCK_S, Clock
 from bot.core.errors import (
     DeliveryError,
     DeliveryForbiddenError,
@@ -40,7 +40,7 @@ from bot.core.errors import (
     TargetGoneError,
 )
 from bot.core.wording import plain_reason
-from bot.diagnostics.discord_side import RestAnswer
+from bot.diagnostics.discord_side import RestAnswer, wrong_clock
 from bot.gateway.endpoints import NETWORK_ERRORS
 from bot.gateway.proxy import no_answer
 from bot.gateway.readable import UNREADABLE
@@ -409,6 +409,7 @@ class RestWatch:
         self.status = 0
         self.skew_s: float | None = None
         self._clock = clock
+        self._is_told = False
 
     def listen(self, trace: aiohttp.TraceConfig) -> aiohttp.TraceConfig:
         """Listen to what is traced, and return it."""
@@ -422,15 +423,20 @@ class RestWatch:
         _context: object,
         ended: aiohttp.TraceRequestEndParams | aiohttp.TraceRequestRedirectParams,
     ) -> None:
-        if not ended.url.path.endswith("/@me"):
-            return  # whatever else the bot asks meanwhile says nothing of this
-        self.status = ended.response.status
+        if ended.url.path.endswith(
+            "/@me"
+        ):  # whatever else the bot asks meanwhile says nothing of this
+            self.status = ended.response.status
         try:
             told = parsedate_to_datetime(ended.response.headers.get("Date", ""))
         except ValueError:
             return
         told = told if told.tzinfo else told.replace(tzinfo=UTC)
-        self.skew_s = (told - self._clock.now()).total_seconds()
+        self.skew_s = self._clock.told(told).total_seconds()
+        is_wrong = abs(self.skew_s) > WRONG_CLOCK_S
+        if is_wrong and not self._is_told:
+            _log.warning("%s I go by Discord's.", wrong_clock(self.skew_s))
+        self._is_told = is_wrong
 
     async def ask(self, client: discord.Client) -> RestAnswer:
         """Ask Discord who the bot is, once, and return what came of it."""

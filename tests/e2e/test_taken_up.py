@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -36,6 +37,19 @@ async def test_a_mention_missed_hours_ago_is_declined_in_one_sentence(
         reply = await discord.wait_reply(missed)
         assert "I was away" in reply.content
     assert len(lm.completions) == asked
+
+
+async def test_a_missed_mention_is_answered_although_the_machines_clock_is_two_days_ahead(
+    lm: LMStudioSandbox, tmp_path: Path
+) -> None:
+    async with DiscordSandbox(now=lambda: time.time() - 2 * 86400) as discord:
+        ada = discord.add_user("Ada")
+        channel = discord.add_guild("Home", owner=ada).add_channel("general")
+        settings = settings_for(discord, lm, tmp_path)
+        await life_before(settings, discord, ada, channel)
+        missed = await ada.mention(channel, "While you were away")
+        async with running(settings):
+            await discord.wait_reply(missed, until=lambda r: "help you" in r.content)
 
 
 async def test_only_for_missed_messages_that_address_the_bot_is_their_author_looked_up(

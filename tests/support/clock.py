@@ -48,6 +48,10 @@ class FakeClock:
         """Return the start plus what was advanced."""
         return self._start + timedelta(seconds=self._elapsed_s)
 
+    def told(self, now: datetime) -> timedelta:
+        """Return how far this clock is behind, and go on by it."""
+        return now - self.now()
+
     async def sleep(self, delay_s: float) -> None:
         """Wait until the test has advanced past ``delay_s``."""
         if delay_s <= 0:
@@ -115,6 +119,10 @@ class SwiftClock:
     def now(self) -> datetime:
         """Return the start plus what has passed on this clock."""
         return self._start + timedelta(seconds=self.monotonic())
+
+    def told(self, now: datetime) -> timedelta:
+        """Return how far this clock is behind, and go on by it."""
+        return now - self.now()
 
     def skip(self, seconds: float) -> None:
         """Let this much pass at once; whoever sleeps sleeps on."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.utils import formatdate
+
 from aiohttp import web
 
 from sandbox.discord.gateway.connection import Connection, GatewayContext
@@ -29,8 +31,9 @@ class Gateway:
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """Upgrade to a WebSocket and serve it."""
-        connects, changes = self._context.records.connects, self._context.world.changes
-        now = self._context.world.monotonic()
+        world, options = self._context.world, self._context.options
+        connects, changes = self._context.records.connects, world.changes
+        now = world.monotonic()
         if not self._context.faults.admits_connection():
             connects.append(GatewayRecord(now, request.path, accepted=False))
             changes.notify()
@@ -39,6 +42,7 @@ class Gateway:
             return web.Response(status=503)
         connects.append(GatewayRecord(now, request.path))
         socket = web.WebSocketResponse(max_msg_size=65_536, autoping=True, compress=False)
+        socket.headers["Date"] = formatdate(world.now() + options.date_off_s, usegmt=True)
         await socket.prepare(request)
         connection = Connection(self._context, request, socket)
         self._connections.append(connection)

@@ -162,7 +162,12 @@ class Context:
     @property
     def before(self) -> str:
         """The last character on the lines before, blanks and emphasis aside."""
-        return self.tail.rpartition("\n")[0].rstrip(" \t\n*_")[-1:]
+        return self.above[-1:]
+
+    @property
+    def above(self) -> str:
+        """The end of the lines before, blanks and emphasis aside."""
+        return self.tail.rpartition("\n")[0].rstrip(" \t\n*_")
 
     @property
     def previous(self) -> str:

@@ -143,7 +143,7 @@ TURN_TOKENS: Final = (
 """Tokens that begin a turn; but for ``ROLE_TOKENS``, a role may follow."""
 HEADER_TOKENS: Final = ("<|start|>", "<|channel|>")
 DROP_TOKENS: Final = (
-    "<s>", "<bos>", "<pad>", "<PAD>", "<unk>", "<｜begin▁of▁sentence｜>", "[/INST]", "<</SYS>>",
+    "<s>", "<bos>", "<BOS_TOKEN>", "<pad>", "<PAD>", "<unk>", "<｜begin▁of▁sentence｜>", "[/INST]", "<</SYS>>",
     "[ARGS]", "[gMASK]", "<sop>", "<|begin_of_text|>", "<|begin_of_sentence|>", "<|end_header_id|>",
     "<|header_end|>", "<|end_of_role|>", "<|im_sep|>", "<|message|>", "<|content|>",
     "<|constrain|>", *BOX, "<|begin_of_solution|>",

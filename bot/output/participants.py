@@ -24,10 +24,11 @@ FRAME_CHARS: Final = 480
 
 _QUOTE: Final = "in reply to "
 _NOTES: Final = (
-    *(frames.FORWARD, frames.EMBED, frames.TRANSCRIPT, frames.SUMMARY),
+    *(frames.FORWARD, frames.EMBED, frames.POLL, frames.TRANSCRIPT, frames.SUMMARY),
     *(note[1:-1] for note in (frames.MISSING_START, frames.EMPTY_MESSAGE, frames.ONLY_MENTION)),
+    frames.WITHHELD[1:-1],
 )
-_LABELS: Final = (_QUOTE, "end of the ", "file ", "picture ", "… ")
+_LABELS: Final = (_QUOTE, "end of the ", "file ", "picture ", "sticker ", "… ")
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _STAMP_BEGINS: Final = 4
 _HEADERS: Final = ("from ", *(f"{day} " for day in _DAYS))
@@ -97,11 +98,12 @@ class Echoes:
         )
         if frame.chars == 0:
             return NO_FRAME
-        if mark == "[" and is_first and words.startswith(_DAYS):
+        if mark == "[" and is_first and words.startswith(_DAYS) and "from " not in words:
             is_log = _goes_on_so(text[end:], is_open=is_open)
             if is_log is not False:
                 return NO_FRAME if is_log else None
-        is_alone = mark == "[" and not (is_first or words.startswith(_HEADERS))
+        is_alone = mark == "[" and not words.startswith(_HEADERS)
+        is_alone = is_alone and (not is_first or words in _PLAIN_NOTES)
         return _with_blanks(text, end, frame, is_open=is_open, is_alone=is_alone)
 
     def _marked(self, words: str) -> Frame:
@@ -155,6 +157,8 @@ def _with_blanks(
     text: str, end: int, frame: Frame, *, is_open: bool, is_alone: bool
 ) -> Frame | None:
     """Return a frame together with the blanks and the line break behind it."""
+    if text.startswith(_HEADERS, 1) and text[end : end + 1] in {":", "："}:
+        end += 1  # as behind a name
     rest = text[end:]
     blanks = len(rest) - len(rest.lstrip(" \t"))
     following = rest[blanks : blanks + 1]

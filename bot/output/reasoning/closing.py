@@ -39,6 +39,13 @@ _QUANTIFIED: Final = re.compile(r"(?:(?<![\w.!?])\.|\\[sSdDwW]\]?)[*+]\??\Z")
 _ESCAPE_NEXT: Final = re.compile(r"\\[sSdDwWnrt](?![A-Za-z])")
 """Parts of a regular expression."""
 
+_LITERAL: Final = re.compile(r"""(?<!\w)(["'])[^"'\s][^"'\n]{0,60}\Z""")
+_LITERAL_END: Final = re.compile(r"""[^"'\n]{0,40}[^"'\s](["'])(?!\w)""")
+"""What stands before and behind a tag inside a quoted text."""
+
+_PREFIXED: Final = re.compile(r"(?<!\w)[وبلكف]ـ?\Z")
+"""What Arabic writes right before a noun."""
+
 SUFFIX: Final = re.compile(r"-\w|(?:['’]?s|['’](?:[dt][ae]n?|n?[ıiuü]n?|y?[ıiuüae]|y?l[ae]))(?!\w)")
 _PARTICLE: Final = re.compile(
     r" ?(?:を|から|まで|で(?![はもすき])|の(?:後|前|間|あと|まえ)|后|之后|以后|之前|时|就(?:表示|会|是|说明|代表)|来(?:结束|表示|标记)"
@@ -50,7 +57,7 @@ _HANGS_ON: Final = re.compile(r"(?:[는를을가] |[와과] ?[<`]|으로|부터|
 """What hangs on a noun even where a blank stands before that."""
 
 _ENDS_WORD: Final = frozenset(",;:.!?)，。；：！？、")
-_ASKS: Final = frozenset("?？，、；")
+_ASKS: Final = frozenset("?？，、；،؛؟")
 """Signs that no answer begins with."""
 
 _GOES_ON_SMALL: Final = re.compile(r" [a-zà-ÿα-ωа-яё]")
@@ -128,11 +135,21 @@ def _is_shown_alone(place: Surroundings) -> bool:
 
 
 def is_in_pattern(line: str, after: str) -> bool:
-    """Return whether a tag is a part of a regular expression, or the value of a setting."""
+    """Return whether a tag is a part of a regular expression or of a quoted text, or the value of a setting."""
     is_part = _QUANTIFIED.search(line) or _ESCAPE_NEXT.match(after) or IN_ELEMENT.search(line)
     if line[-1:] == after[:1] and after[:1] in set("%#~/|@"):
         return True
-    return bool(is_part) or line[-1:] in EXPECTING
+    return bool(is_part) or line[-1:] in EXPECTING or _is_in_literal(line, after)
+
+
+def may_be_in_literal(line: str, after: str) -> bool:
+    """Return whether more of what follows could tell that a tag is inside a quoted text."""
+    return _LITERAL.search(line) is not None and not set(after) & set("\"'\n")
+
+
+def _is_in_literal(line: str, after: str) -> bool:
+    begin, end = _LITERAL.search(line), _LITERAL_END.match(after)
+    return begin is not None and end is not None and begin[1] == end[1]
 
 
 def _is_glued(place: Surroundings, *, is_shown: bool) -> bool:
@@ -146,7 +163,8 @@ def _is_glued(place: Surroundings, *, is_shown: bool) -> bool:
     if is_told and not place.is_end_expected:
         return True
     is_said = SAYS.match(after) is not None
-    is_said |= line[-1] in JOINS and after[:1] in set(PROSE_NEXT)
+    is_joined = line[-1] in JOINS or _PREFIXED.search(line) is not None
+    is_said |= is_joined and after[:1] in set(PROSE_NEXT)
     is_said |= is_unspaced and UNSPACED.match(after) is not None
     return is_said and (place.has_example or is_shown)
 

@@ -135,6 +135,17 @@ class _Aftermath:
 _MOST_CLOSERS: Final = 8
 
 
+_QUOTED: Final = ('"', "'", "`")
+
+
+def _opens_text(place: Surroundings) -> bool:
+    """Return whether a text of several lines begins at a place, by a quote that its line doesn't end."""
+    if place.line.endswith(('"""', "'''")):
+        return True
+    line, newline, _ = place.after.partition("\n")
+    return newline != "" and place.line.endswith(_QUOTED) and place.line[-1] not in line
+
+
 class Examples:
     """Markers that were text, and the other halves of theirs that are still to come."""
 
@@ -145,20 +156,22 @@ class Examples:
         self._in_turn = False
         self._on_line = ""
 
-    def holds(self, text: str, kind: Kind, line: str) -> bool:
+    def holds(self, text: str, kind: Kind, place: Surroundings) -> bool:
         """Return whether a marker belongs to an example that has begun.
 
         Args:
             text: The marker's canonical text.
             kind: What it would mean.
-            line: What stands before it on its line.
+            place: Where it stands.
         """
+        line = place.line
         if any(
             text == closer and opener.lower() in line.lower() for closer, opener in self._closers
         ):
             return True
         is_near = self._in_turn or (self._on_line != "" and self._on_line.lower() in line.lower())
-        return is_near and kind in TOKENS
+        is_first = self._in_turn and not line.strip() and self._on_line in place.previous
+        return (is_near and kind in TOKENS) or (is_first and kind is Kind.OPEN)
 
     def ends_answer(self, text: str, place: Surroundings) -> bool:
         """Return whether a token ends the whole answer, whatever example stands before it.
@@ -194,7 +207,7 @@ class Examples:
         is_in_line = place.line.strip(" \t>") != "" and not (place.follows_spoken or is_item)
         is_block = marker.kind in TOKENS or place.after.startswith("\n")
         is_in_line = is_in_line and not (is_block and place.is_announced)
-        is_in_line = is_in_line and not place.line.endswith(('"""', "'''"))
+        is_in_line = is_in_line and not _opens_text(place)
         is_mentioned = is_in_line and place.after[:1] in set(PROSE_NEXT)
         is_mentioned = is_mentioned and place.line[-1] not in GLUES
         is_mentioned = is_mentioned and ELLIPSIS.match(place.after) is None
@@ -603,7 +616,7 @@ class ReasoningFilter:
                 return None
             if self._examples.ends_answer(event.name, place):
                 return False
-        if self._started and self._examples.holds(event.name, marker.kind, place.line):
+        if self._started and self._examples.holds(event.name, marker.kind, place):
             return True
         if event.name in self._wraps and (not place.line.strip() or (is_last and place.has_ended)):
             return False
@@ -681,6 +694,7 @@ class ReasoningFilter:
             has_thought=self.saw_open or self.saw_orphan_close,
             has_example=self._examples.has_opened(event.name),
             previous=self._context.previous,
+            above=self._context.above,
         )
 
     def _let_through(self, event: Event, marker: Marker) -> bool:

@@ -56,7 +56,7 @@ EXPECTING: Final = frozenset("=([{+")
 WANTING: Final = re.compile(
     r"\b(?i:an?|the|of|to|by|with|and|or|as|like|in|for|from|at|on|after|before|until|only|called|named|neither|nor"
     r"|uses?|writes?|emits?|adds?|sees?|prints?|types?|finds?|inserts?|removes?|replaces?|contains?|forgot|missing|expected"
-    r"|drops?|strips?|handles?|parses?|keeps?|skips?|ignores?|detects?|match|matches|expects?|appends?|escapes?|hides?"
+    r"|try|tries|means|namely|drops?|strips?|handles?|parses?|keeps?|skips?|ignores?|detects?|match|matches|expects?|appends?|escapes?|hides?"
     r"|mit|und|oder|das|der|die|dem|den|et|ou|avec|le|la|les|y|o|con|el|met|het|e|и|или|с|его|до"
     rf"|{TAG_WORDS})\Z"
     r"|[用到在以はがをでและ]\Z|بـ\Z"
@@ -64,6 +64,9 @@ WANTING: Final = re.compile(
 """Words that want a noun behind them: a marker there is that noun."""
 
 COPULA: Final = re.compile(r"\b(?:is|are|was|were|ist|sind|est|sont|es|son|это)\Z")
+
+_SHOWS: Final = re.compile(rf"{COPULA.pattern}|\b(?:like this|like so|as follows)\Z")
+"""What an example stands below."""
 
 GOES_ON: Final = re.compile(
     r"[ \t](?:[0-9a-zà-ÿα-ωа-яё]|[—–=:→] |[\u0590-\u06ff])|(?:是|和|与|或|用于|表示|标|代表|は|と|を|が|の)"
@@ -132,6 +135,7 @@ class Surroundings:
         has_thought: Thinking has ended before it.
         previous: The line right before its own.
         has_example: The other half of this marker was text.
+        above: The end of the lines before it, blanks and emphasis aside.
     """
 
     line: str
@@ -145,11 +149,17 @@ class Surroundings:
     has_thought: bool = False
     previous: str = ""
     has_example: bool = False
+    above: str = ""
 
     @property
     def is_introduced(self) -> bool:
         """Whether a colon announces what stands here, or an example goes on here."""
         return self.is_started and (self.follows_spoken or self.before in set(":："))
+
+    @property
+    def is_shown_below(self) -> bool:
+        """Whether the line before says without a colon that something is shown here."""
+        return self.is_started and not self.line.strip() and _SHOWS.search(self.above) is not None
 
     @property
     def is_announced(self) -> bool:

@@ -21,7 +21,13 @@ from bot.output.markup import (
     Marker,
     may_become_marker,
 )
-from bot.output.reasoning.closing import SUFFIX, ends_thinking, is_in_pattern, may_tell_end
+from bot.output.reasoning.closing import (
+    SUFFIX,
+    ends_thinking,
+    is_in_pattern,
+    may_be_in_literal,
+    may_tell_end,
+)
 from bot.output.reasoning.place import (
     AFTER_CHARS,
     BULLET,
@@ -68,7 +74,7 @@ _OPENING: Final = frozenset({Kind.OPEN, Kind.TOOL, Kind.WRAP})
 _NEXT_TO_NAME: Final = frozenset((*PROSE_NEXT, "\n", "<"))
 _ROLE_COLON: Final = re.compile(r"(?<!\w)(?i:human|user|assistant|system):")
 _ROLE_NEXT: Final = re.compile(rf"[ \t]{_ROLE_COLON.pattern} ")
-_FIRST: Final = frozenset({"<s>", "<bos>", "<sop>", "[gMASK]", "<|begin_of_text|>"})
+_FIRST: Final = frozenset({"<s>", "<bos>", "<BOS_TOKEN>", "<sop>", "[gMASK]", "<|begin_of_text|>"})
 """Tokens that stand before everything else in a prompt."""
 
 _ANGLED: Final = frozenset({"<s>", "<bos>", "<pad>", "<PAD>", "<unk>", "<sop>"})
@@ -94,7 +100,7 @@ _FIELD_NEXT: Final = re.compile(r"\s{0,4}+\{[{%]")
 _LABEL_NEXT: Final = re.compile(
     rf"[ \t]{{0,4}}+\n{{1,2}}+(?i:{'|'.join(TURN_ROLES)})[ \t]{{0,4}}+:"
 )
-_LABEL_NEXT_PARTIAL: Final = re.compile(r"[ \t]{0,4}+\n{1,2}+[A-Za-z]{0,12}+[ \t]{0,4}+")
+_LABEL_NEXT_PARTIAL: Final = re.compile(r"(?:[ \t]{0,4}+\n{1,2}+)?+[A-Za-z]{0,12}+[ \t]{0,4}+")
 _INDENTED: Final = re.compile(r"\n{1,2}+[ \t]{1,20}+<")
 _BREAKS_OFF: Final = re.compile(
     r"(?<!\w)(?:wait|hm{1,4}|hold on|actually|oh|ah|okay|ok|alright|well|let me (?:think|see|check|recheck)"
@@ -110,6 +116,11 @@ _FIELD: Final = re.compile(r"\s{0,4}+\{(?:[{%]|[a-z_][\w.]{0,40}\})")
 _FIELD_ALONE: Final = re.compile(r"\s{0,4}+\{[{%]?\s?[a-z_][\w.]{0,40}\s?[%}]?\}[ \t]{0,4}+")
 _EXAMPLE_PARTIAL: Final = re.compile(rf"-[A-Za-z]{{0,8}}+|{_FIELD_ALONE.pattern}")
 _STRUCK: Final = re.compile(r"[^\s<>][^<>\n]{0,50}</s>(?:[ \t]+\w|[,.;:!?)]|[ \t]*<[a-z])")
+_POSSESSED: Final = re.compile(rf"(?:{SUFFIX.pattern})[ \t]")
+_WIDE_SIGNS: Final = frozenset("：；，、")
+_ELEMENT_OPEN: Final = re.compile(r"<[a-z][^<>\n]{0,70}>\Z")
+"""The element of a file in several lines that a tag stands in."""
+
 _OPEN_QUOTES: Final = frozenset("“‘«「『(（[{")
 _ROLE_NAME: Final = re.compile(rf"(?:{'|'.join(TURN_ROLES)})(?= )")
 _ROLE_LINE: Final = re.compile(rf"[ \t]?(?:{'|'.join(TURN_ROLES)})\b[^\n]{{0,30}}\n")
@@ -168,7 +179,9 @@ def _is_shown(text: str, marker: Marker, place: Surroundings) -> bool:
     kind = marker.kind
     if place.is_in_outline or place.is_in_column:
         return True
-    if text == "</s>" and (_LABEL_NEXT.match(place.after) or "<s " in place.line):
+    if text == "</s>" and _ends_sample(place):
+        return True
+    if kind in PAIRED and place.after[:1] in set("'’") and _POSSESSED.match(place.after):
         return True
     if text == "<s>" and place.after[:1].isalnum() and (place.is_started or place.line.strip()):
         return True
@@ -188,6 +201,12 @@ def _is_shown(text: str, marker: Marker, place: Surroundings) -> bool:
     return is_example or is_noun or _is_quoted(kind, place) or _is_in_template(kind, place)
 
 
+def _ends_sample(place: Surroundings) -> bool:
+    """Return whether somebody's next label follows in a conversation that is shown, or an element ends."""
+    labels = _ROLE_COLON.match(place.after) and _ROLE_COLON.search(place.line)
+    return bool(labels or _LABEL_NEXT.match(place.after)) or "<s " in place.line
+
+
 def _is_waiting(text: str, kind: Kind, place: Surroundings) -> bool:
     after = place.after
     if place.has_ended or len(after) >= AFTER_CHARS:
@@ -205,6 +224,7 @@ def _is_waiting(text: str, kind: Kind, place: Surroundings) -> bool:
     if kind in PAIRED:
         is_key_next = place.is_announced and _KEY_PARTIAL.fullmatch(after) is not None
         is_told = kind is Kind.CLOSE and may_tell_end(after, place)
+        is_told |= kind is Kind.CLOSE and may_be_in_literal(place.line, after)
         return is_key_next or is_told or (kind is Kind.OPEN and _may_tell(place))
     if kind is Kind.TURN and after[0].isalpha() and len(after) < _ENOUGH_CHARS:
         return "\n" not in after
@@ -320,6 +340,8 @@ def _begins_sentence(kind: Kind, place: Surroundings) -> bool:
 def _begins_line(text: str, kind: Kind, place: Surroundings) -> bool:
     if place.is_introduced or place.is_in_session or LISTED.match(place.after):
         return True
+    if kind in TOKENS and place.is_shown_below:
+        return True
     if place.is_started and CELL_END.match(place.after):
         return True
     if place.is_started and kind in _OPENING:
@@ -379,6 +401,8 @@ def _is_glued(text: str, kind: Kind, place: Surroundings) -> bool:
         is_said = SAYS.match(place.after) is not None
         is_said |= UNSPACED.match(last) is not None and UNSPACED.match(following) is not None
         is_said |= last == ">" and text.strip("</>") in ORDINARY_TAGS
+        is_said |= last in _WIDE_SIGNS and following in {" ", "\t"}
+        is_said |= place.before != "" and _ELEMENT_OPEN.search(place.line) is not None
         is_said |= following in _SIGNS_NEXT and (last.isalnum() or last in JOINS)
         return is_said or last in GLUES or SIGN.fullmatch(place.line) is not None
     if not following:
@@ -432,7 +456,8 @@ def is_prose(line: str, after: str, *, ended: bool) -> bool | None:
     """
     if not after:
         return False if ended else None
-    if not ended and len(after) < _AHEAD_CHARS and _MAY_GO_ON.fullmatch(after):
+    may_tell = _MAY_GO_ON.fullmatch(after) is not None or may_be_in_literal(line, after)
+    if not ended and len(after) < _AHEAD_CHARS and may_tell:
         return None
     if is_named(line, after) or BULLET.fullmatch(line) or is_in_pattern(line, after):
         return True

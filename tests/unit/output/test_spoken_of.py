@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from bot.core import frames
 from bot.core.domain import FinishReason, TextDelta
 from bot.output.pipeline import Verdict
 from tests.unit.output.helpers import pipeline, versions
@@ -397,6 +398,38 @@ def test_another_persons_turn_ends_the_answer_and_stops_the_stream(rest: str) ->
         assert target.must_stop
         target.close(FinishReason.INTERRUPTED)
         assert (target.text, target.verdict) == ("It is Paris.", Verdict.CONTINUED)
+
+
+REMARKS = (
+    *(frames.MISSING_START, frames.EMPTY_MESSAGE, frames.ONLY_MENTION, frames.WITHHELD),
+    *(frames.left_out(200), frames.note("sticker Wave"), frames.note("picture a.png")),
+    *(
+        form(label).strip("\n")
+        for label in (frames.FORWARD, frames.EMBED, frames.POLL, frames.TRANSCRIPT, "file a.txt")
+        for form in (frames.opening, frames.ending)
+    ),
+)
+HEADERS = (
+    "⟦from Clawbot⟧ ",
+    "⟦from Clawbot⟧: ",
+    "⟦Thursday 2026-11-26 10:00 UTC, from Clawbot⟧ ",
+    "⟦Thursday 2026-11-26 10:00 UTC⟧ ",
+    "[Thursday 2026-11-26 10:00 UTC, from Clawbot] ",
+    "[from Clawbot]: ",
+    '⟦in reply to Max: "Well?"⟧\n',
+    '[in reply to Max: "Well?"] ',
+    "[forwarded message]\n",
+)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("frame", [*HEADERS, *(f"{remark}\n" for remark in REMARKS)])
+def test_a_frame_of_ours_that_a_model_copies_in_front_of_its_answer_goes(
+    frame: str, size: int
+) -> None:
+    text = f"{frame}It is Paris.\n[Thursday 2026-11-26 10:01, from Max] And Rome?"
+    pieces = [text[i : i + size] for i in range(0, len(text), size)]
+    assert versions(pipeline(names=NAMES, bot_name="Clawbot"), pieces)[-1] == "It is Paris."
 
 
 @pytest.mark.parametrize("rest", ["<|im_end|>", "</s></s>", "<|im_end|>\n<|im_start|>assistant\n"])

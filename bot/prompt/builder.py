@@ -40,7 +40,6 @@ from bot.prompt.attachments.kinds import FileKind, kind_of
 from bot.prompt.chain import LINEAR_KINDS, Access, AnswerIndex, Conversation, ConversationReader
 from bot.prompt.cleaning import safe_name
 from bot.prompt.cut import (
-    KEPT_SHARE,
     LEAST_SHARE,
     Budget,
     Standing,
@@ -192,8 +191,8 @@ class Draft:
             # The last exchange alone is longer than that, and stays if it can.
             last = max((i for i in range(1, index) if may_start[i]), default=index)
             index = last if fixed + sum(answered[last:]) <= most else index
-        room = self.plan.room_tokens
-        least, may_keep = room * LEAST_SHARE - fixed, room * KEPT_SHARE - fixed
+        least = self.plan.room_tokens * LEAST_SHARE - fixed
+        may_keep = self.plan.behind_summary(fixed)
         index = self._standing.cut(self._point, index, answered, least, may_keep)
         fixed += self._grown(sizes, self._point + index)
         left = fixed + sum(answered[index:]) if index < len(answered) else None
@@ -220,8 +219,9 @@ class Draft:
         """
         if sizes.counted != sizes.answered:
             return None
-        room = self.plan.room_tokens
-        end = self._standing.due(self._point, self._answered(sizes), room)
+        room, answered = self.plan.room_tokens, self._answered(sizes)
+        fixed = sum(sizes.turns[: sizes.answered]) - sum(answered)
+        end = self._standing.due(self._point, answered, *self.plan.to_summarise(fixed))
         if end is None:
             return None
         count = 1 + max(turn for index, turn, _ in self._pieces if index < end)

@@ -16,7 +16,7 @@ from bot.core.domain import (
     Summary,
     Usage,
 )
-from bot.core.ports import JournalEntry
+from bot.core.ports import ChatSettings, JournalEntry
 from bot.prompt.builder import NextPrompt, Prompt
 from bot.prompt.tokens import count_of, is_credible, static_tokens
 from tests.support.conversation import ADA, CHAT, CLAW, HOME, FakeSources
@@ -40,11 +40,18 @@ class CountedTalk:
         factor: Tokens that the model has for each that a static estimate has.
         context_tokens: Of the model.
         place: Where; in a channel each question replies to the answer before.
+        chat: The settings there.
     """
 
     def __init__(
-        self, *, factor: float = 1.0, context_tokens: int = 8192, place: Place = HOME
+        self,
+        *,
+        factor: float = 1.0,
+        context_tokens: int = 8192,
+        place: Place = HOME,
+        chat: ChatSettings = CHAT,
     ) -> None:
+        self.chat = chat
         self.sources = FakeSources()
         self.factor = factor
         self.place = place
@@ -57,7 +64,7 @@ class CountedTalk:
     def room(self) -> int:
         """Tokens that there are beside the longest answer."""
         context = self.model.context_tokens or 0
-        return context - min(CHAT.max_tokens, context // 2)
+        return context - min(self.chat.max_tokens, context // 2)
 
     async def entry_of_message(self, message_id: MessageId) -> JournalEntry | None:
         assert message_id
@@ -96,7 +103,7 @@ class CountedTalk:
 
     async def ask(self, question: IncomingMessage) -> Prompt:
         """Build the prompt of a question."""
-        return await self.builder.build(self.sources.ask(question), CHAT, self.model)
+        return await self.builder.build(self.sources.ask(question), self.chat, self.model)
 
     async def say(self, text: str, to: IncomingMessage | None = None) -> IncomingMessage:
         """Post a question."""
@@ -129,7 +136,7 @@ class CountedTalk:
     ) -> NextPrompt | None:
         """Return how the next prompt begins."""
         asked = self.sources.ask(question)
-        return await self.builder.next_prompt(asked, answer.id, CHAT, self.model)
+        return await self.builder.next_prompt(asked, answer.id, self.chat, self.model)
 
 
 def head_of(turns: Sequence[ChatTurn]) -> str:

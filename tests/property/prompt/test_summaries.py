@@ -15,7 +15,7 @@ from bot.core import frames
 from bot.core.domain import IncomingMessage, Place
 from bot.prompt.builder import Prompt
 from bot.prompt.cut import kept_text
-from tests.support.conversation import ADAS_DM, HOME
+from tests.support.conversation import ADAS_DM, CHAT, HOME
 from tests.support.counting import CountedTalk, head_of
 
 WORD = re.compile(r"fact\d+x")
@@ -113,6 +113,17 @@ async def test_the_first_summary_is_taken_however_much_stays_behind_it(
 ) -> None:
     turns = [(int(asked), int(said)) for asked, said in (w.split(",") for w in words.split())]
     await hold_all(CountedTalk(context_tokens=context_tokens, place=ADAS_DM), turns)
+
+
+@pytest.mark.parametrize(("asked", "said"), [(30, 120), (40, 160)])
+async def test_a_persona_of_nearly_half_the_room_leaves_a_place_for_summaries(
+    asked: int, said: int
+) -> None:
+    chat = replace(CHAT, system_prompt="persona word " * 480)
+    talk = CountedTalk(context_tokens=4096, factor=1.3, place=ADAS_DM, chat=chat)
+    await hold_all(talk, [(asked + n % 23, said + n * 7 % 61) for n in range(24)])
+    opening = talk.builder.opening(ADAS_DM, chat, talk.model)
+    assert talk.tokens(opening[0].text) > 0.44 * talk.room
 
 
 @given(st.integers(1, 20), st.lists(LENGTHS, min_size=12, max_size=14))

@@ -207,6 +207,8 @@ class Membership(Hold[ShareSession]):
         began_s = self._now_s()
         while not was_left and self._now_s() - began_s < SETTLE_S:
             await self._clock.sleep(LOOK_S)
+        if not was_left:
+            await self._ask(lambda session: session.settled())
         await self._look()
         self._began_session()
         self._begin()

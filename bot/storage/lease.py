@@ -11,7 +11,7 @@ import json
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, TypeVar
 
@@ -243,12 +243,25 @@ def check_term(connection: Connection, leader: Leader) -> None:
 
 
 def pass_term(connection: Connection) -> bool:
-    """Have no earlier leader write any more; return whether the last one ended in order, or never shared."""
+    """Have no earlier leader write any more; return whether the last one ended in order, or never shared.
+
+    If not, whoever passes it next is told so, too, until ``end_term``: the reply may be lost, and others may come
+    at the same moment.
+    """
     found = _leader(connection)
     if found is None:
         return True
-    connection.execute(_WRITE, {"value": _dump(Leader(found.term + 1, Mode.LEFT))})
-    return found.mode is not Mode.SHARED
+    is_shared = found.mode is Mode.SHARED
+    mode = Mode.SHARED if is_shared else Mode.LEFT
+    connection.execute(_WRITE, {"value": _dump(Leader(found.term + 1, mode))})
+    return not is_shared
+
+
+def end_term(connection: Connection) -> None:
+    """Note that no earlier leader does anything any more."""
+    found = _leader(connection)
+    if found is not None:
+        connection.execute(_WRITE, {"value": _dump(replace(found, mode=Mode.LEFT))})
 
 
 def standing_on(location: str) -> Standing:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from bot.storage.lease import HOLD_KEY, HoldingSession, SupersededError, pass_term
+from bot.storage.lease import HOLD_KEY, HoldingSession, SupersededError, end_term, pass_term
 from bot.storage.migrate import ensure_schema
 from bot.storage.postgres import News, announce
 
@@ -146,7 +146,7 @@ class ShareSession(HoldingSession):
 
         Returns:
             ``None`` where a process leads that shares nothing. Otherwise whether the last one of those
-            ended in order.
+            ended in order, or ``settled`` was called since.
         """
 
         def join(connection: Connection) -> bool | None:
@@ -160,6 +160,10 @@ class ShareSession(HoldingSession):
             return pass_term(connection)
 
         return self.run(join)
+
+    def settled(self) -> None:
+        """Say that the last process that led has surely ended what it did."""
+        self.run(end_term)
 
     def return_(
         self, member: int, shards: Iterable[int], slots: Iterable[int], *, is_ready: bool

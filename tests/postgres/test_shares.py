@@ -25,7 +25,7 @@ from bot.core.tasks import end_tasks
 from bot.storage.database import Database, open_database
 from bot.storage.journal import SqlJournal
 from bot.storage.kept import KeptData
-from bot.storage.lease import LeaseSession, SupersededError
+from bot.storage.lease import Leader, LeaseSession, Mode, SupersededError, check_term
 from bot.storage.postgres import News
 from bot.storage.setting_types import Scope
 from bot.storage.settings_store import SettingsStore
@@ -147,6 +147,19 @@ async def test_who_was_taken_over_from_writes_nothing_any_more_and_takes_nothing
     again = connect()
     assert again.is_superseded(1)
     assert not again.return_(1, {0}, (), is_ready=True)
+
+
+def test_all_who_join_wait_for_a_process_that_led_until_it_has_surely_ended(
+    connect: Connect,
+) -> None:
+    """The first one's reply may be lost, so that it joins again; another may join while it waits."""
+    connect().join(1)
+    connect().run(lambda c: check_term(c, Leader(7, Mode.SHARED)))
+    two, three, four = connect(), connect(), connect()
+    assert two.join(2) is False
+    assert three.join(3) is False
+    two.settled()
+    assert four.join(4) is True
 
 
 def test_a_process_that_leads_alone_and_those_that_share_exclude_each_other(

@@ -109,6 +109,7 @@ _TILDES: Final = re.compile(rf"(?P<lead>{_LEAD})(?P<tildes>~{{3,64}}+)(?P<info>[
 _TILDES_PARTIAL: Final = re.compile(
     r"[ \t>]{0,80}+(?:(?:[-*+]|\d{1,3}+[.)]?+)[ \t]{0,8}+)?+(?:~{3,64}+[^~\n]*|~{0,2}+)\Z"
 )
+_MARKDOWN: Final = frozenset(["md", "markdown", "mdx"])
 _ENDS_CODE: Final = frozenset(")]}>;")
 _GOES_ON: Final = frozenset(" .,;:!?")
 
@@ -135,6 +136,7 @@ class Context:
         self._last_ticks = 0
         self._tildes = 0
         self._is_first_line = False
+        self._inner: int | None = None
         self._line_chars = 0
         self._chars_above = 0
 
@@ -190,7 +192,7 @@ class Context:
         self._last_ticks = count
         if self.in_fence:
             is_end = not self._tildes and count >= self._ticks and self._may_end(after)
-            self.in_fence = not is_end
+            self.in_fence = not is_end or self._is_of_inner(after)
         elif count >= FENCE_SIGNS and _FENCE_LEAD.fullmatch(self.line):
             self.in_fence = self._is_first_line = True
             self._ticks = count
@@ -200,6 +202,18 @@ class Context:
         elif self._ticks == count:
             self.in_inline = False
         self.read("`" * count)
+
+    def _is_of_inner(self, after: str) -> bool:
+        """Return whether the end of a block of Markdown is one of a block inside it.
+
+        No end of a block has a language, and models write blocks in one of the same length.
+        """
+        if self._is_first_line or self._inner is None:
+            return False
+        opens = after.isalnum() and not self.line.strip(" \t>")
+        is_inner = opens or self._inner > 0
+        self._inner += 1 if opens else -1
+        return is_inner
 
     def _may_end(self, after: str) -> bool:
         """Return whether a run of backticks where it stands in a block is its end."""
@@ -211,6 +225,9 @@ class Context:
 
     def read_newline(self) -> None:
         """End a line, and any inline code with it."""
+        if self._is_first_line:
+            is_markdown = self.line.rpartition("`")[2].strip().lower() in _MARKDOWN
+            self._inner = 0 if is_markdown else None
         self._is_first_line = False
         if "~~~" in self.tail:
             self._read_tildes()

@@ -12,19 +12,25 @@ import re
 from typing import Final
 
 from bot.core.fences import FENCE_SIGNS, TAIL_CHARS, Context
-from bot.output.layout_math import is_formula, shown_formula
+from bot.output.layout_math import is_formula, shown_formula, with_formulas
 from bot.output.layout_table import is_rule, rules_off, shown_table
 
 _SPECIAL: Final = re.compile(r"[`\\$\n]")
 _LEAD: Final = re.compile(r"[ \t>]{0,40}+")
-_ITEM: Final = re.compile(r"(?:[-*+]|\d{1,3}[.)])[ \t]{1,4}+(?=#|\Z)")
+_ITEM: Final = re.compile(r"(?:[-*+]|\d{1,3}[.)])[ \t]{1,4}+(?=[#|]|\Z)")
 _HASHES: Final = re.compile(r"#{1,8}+")
+_CODED_TITLE: Final = re.compile(r"(?!`[^`]*`\Z)(?:[^`*]++|\*(?!\*)|`[^`*]++`)++")
+"""A heading that can be made bold around its code, and is more than that."""
+
 _IN_FENCE: Final = re.compile(r"[`\n]")
 _TICKS_CHARS: Final = 80
 """Longest run of backticks that is read as one; what a longer one has beyond that is left out."""
 
 _TICKS: Final = re.compile(r"`{1,80}+")
 _MORE_TICKS: Final = re.compile(r"`*+")
+_AROUND_SIGNS: Final = frozenset(["()", "[]", '""', "''", "“”", "„“", "‘’", "«»", "「」", "（）"])
+"""What stands around backticks that a sentence speaks of."""
+
 _BEFORE_TILDES: Final = frozenset("~ \t>-*+0123456789")
 """What a line of tildes begins with: itself, or a quote or a list that it is in."""
 
@@ -39,6 +45,9 @@ _ENVIRONMENT: Final = re.compile(
 """What begins a formula on lines of its own, without brackets or dollar signs around it."""
 
 _BEGIN_CHARS: Final = 20
+_BOXED: Final = r"\boxed{"
+_BOXED_CHARS: Final = 400
+_BRACE: Final = re.compile(r"\\.|[{}]|\n\n", re.DOTALL)
 _FORMULA_CHARS: Final = {r"\(": 400, r"\[": 1200, "$$": 1200}
 _DOLLAR_CHARS: Final = 120
 _HEADING_CHARS: Final = 300
@@ -88,12 +97,11 @@ class DiscordLayout:
         """Return the whole rows of a table that is held, laid out; they may change with the next."""
         if not self.has_rows:
             return ""
-        lines = self._buf[: self._buf.rfind("\n")].split("\n")
-        lead = _LEAD.match(lines[0])
-        quote = lead[0] if lead is not None and ">" in lead[0] else ""
-        rows = [_bare(line) for line in lines]
+        first, *lines = self._buf[: self._buf.rfind("\n")].split("\n")
+        start = _row_start(first, 0)
+        rows = [first[start:].strip(), *map(_bare, lines)]
         header = self._header if self._header is not None else rows.pop(0)
-        return shown_table(header, rows, lead=quote)
+        return shown_table(header, rows, lead=_kept_lead(first[:start]))
 
     def feed(self, text: str, *, ended: bool = False) -> str:
         """Return what can be given out now."""
@@ -145,10 +153,7 @@ class DiscordLayout:
         if self._context.in_fence:
             self._line_start = False
             return True
-        lead = _LEAD.match(self._buf, self._pos)
-        start = lead.end() if lead else self._pos
-        item = _ITEM.match(self._buf, start)
-        start = item.end() if item else start
+        start = _row_start(self._buf, self._pos)
         char = self._buf[start : start + 1]
         if not char and not self._ended and start - self._pos < 40:
             return False
@@ -223,10 +228,10 @@ class DiscordLayout:
         if end < 0 and len(self._buf) - after < _HEADING_CHARS and not self._ended:
             return False
         end = end if end >= 0 else min(len(self._buf), after + _HEADING_CHARS)
-        title = self._buf[after:end].strip().rstrip("#").strip().replace("**", "")
+        title = _title(self._buf[after:end])
         lead = self._buf[self._pos : start]
         self._line_start = False
-        if not title or "`" in title or "\\" in title:
+        if not title or "\\" in title or ("`" in title and not _CODED_TITLE.fullmatch(title)):
             return self._emit(after + 1, lead)
         return self._emit(end, f"{lead}**{title}**")
 
@@ -253,8 +258,7 @@ class DiscordLayout:
                 self._line_start = False
                 return True
             self._header, lines = lines[0], lines[1:]
-        lead = self._buf[self._pos : start]
-        shown = shown_table(self._header, lines, lead=lead if ">" in lead else "")
+        shown = shown_table(self._header, lines, lead=_kept_lead(self._buf[self._pos : start]))
         newline = "\n" if self._buf[end - 1] == "\n" else ""
         return self._emit(end, shown + newline)
 
@@ -301,11 +305,18 @@ class DiscordLayout:
         self._is_in_run = count == _TICKS_CHARS
         if end == len(self._buf) and not (self._is_in_run or self._ended):
             return False
+        if count >= FENCE_SIGNS and self._is_spoken_of(end):
+            return self._emit(end, "\\`" * count)
         was_code, inline = self._context.in_fence, self._context.inline_ticks
         self._context.read_ticks(count, self._buf[end : end + 1])
         self._out.append(self._shown_ticks(count, was_code=was_code, inline=inline))
         self._pos = end
         return True
+
+    def _is_spoken_of(self, end: int) -> bool:
+        """Return whether a run of backticks up to a place is what a sentence tells of, not a fence."""
+        around = self._context.tail[-1:] + self._buf[end : end + 1]
+        return around in _AROUND_SIGNS and not self._context.is_code
 
     def _shown_ticks(self, count: int, *, was_code: bool, inline: int) -> str:
         if count < FENCE_SIGNS or 0 < inline < FENCE_SIGNS:
@@ -324,8 +335,8 @@ class DiscordLayout:
             return False
         if char == "$" and opener != "$$" and not self._context.in_inline:
             return self._dollar()
-        if opener == r"\b" and not self._context.line.strip():
-            return self._environment()
+        if opener == r"\b" and (is_read := self._named()) is not None:
+            return is_read
         if self._context.in_inline or opener not in _CLOSERS:
             return self._emit(pos + (1 if char == "$" else min(2, len(opener))))
         limit = pos + 2 + _FORMULA_CHARS[opener]
@@ -341,6 +352,14 @@ class DiscordLayout:
         if is_code or not is_formula(source, opener):
             return self._emit(pos + 2)
         return self._emit(end + 2, shown_formula(source))
+
+    def _named(self) -> bool | None:
+        """Read a result in a box, or an environment of its own; ``None`` where neither can begin."""
+        begun = self._buf[self._pos : self._pos + len(_BOXED)]
+        may_grow = _BOXED.startswith(begun) and not self._ended
+        if (begun == _BOXED or may_grow) and not self._context.in_inline:
+            return self._boxed()
+        return None if self._context.line.strip() else self._environment()
 
     def _environment(self) -> bool:
         """Read a formula in an environment of its own, or the beginning of what is none."""
@@ -360,6 +379,24 @@ class DiscordLayout:
         source = self._buf[self._pos : end + len(closer)]
         return self._emit(self._pos + len(source), shown_formula(source))
 
+    def _boxed(self) -> bool:
+        """Read the result that a model has put into a box, as it does without dollar signs, too."""
+        start = self._pos + len(_BOXED)
+        depth, limit = 1, start + _BOXED_CHARS
+        for found in _BRACE.finditer(self._buf, start, limit):
+            depth += {"{": 1, "}": -1}.get(found[0], 0)
+            if depth == 0 or found[0] == "\n\n":
+                source = self._buf[start : found.start()]
+                is_result = depth == 0 and "`" not in source and source.strip(".… \n")
+                source = self._buf[self._pos : found.end()]
+                return (
+                    self._emit(found.end(), shown_formula(source))
+                    if is_result
+                    else self._emit(start)
+                )
+        is_over = self._ended or len(self._buf) >= limit
+        return self._emit(min(start, len(self._buf))) if is_over else False
+
     def _is_behind_code(self) -> bool:
         """Return whether a group of a search pattern begins here, rather than a formula."""
         before = self._context.tail[-1:]
@@ -378,6 +415,14 @@ class DiscordLayout:
         if end < 0 or is_word or not is_formula(source, "$"):
             return self._emit(start)
         return self._emit(start + end + 1, shown_formula(source))
+
+
+def _title(text: str) -> str:
+    """Return the words of a heading: signs that close it stand behind a blank, those of C# don't."""
+    title = text.strip()
+    words = title.rstrip("#")
+    title = with_formulas(words.rstrip() if words[-1:].isspace() or not words else title)
+    return title if "`" in title else title.replace("**", "")
 
 
 def _is_named(after: str) -> bool:
@@ -413,6 +458,19 @@ class FirstLines:
             if not (end or ended or rule.strip(f"{_RULE_SIGNS}>") or len(rule) > _HEADER_CHARS):
                 self._passed = len(header) + 1
         return self._text[0 if self.are_table else begin : self._passed]
+
+
+def _row_start(text: str, position: int) -> int:
+    """Return where a line's own text begins, behind the signs of a quote and of a list."""
+    lead = _LEAD.match(text, position)
+    start = lead.end() if lead else position
+    item = _ITEM.match(text, start)
+    return item.end() if item else start
+
+
+def _kept_lead(lead: str) -> str:
+    """Return what of a line's beginning stays in front of a table: a quote's signs, and an item's."""
+    return lead if lead.strip() else ""
 
 
 def _bare(line: str) -> str:

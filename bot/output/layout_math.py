@@ -33,8 +33,8 @@ _SIGNS: Final = _named(
     " lceil rceil mid vert Vert lvert rvert lVert rVert therefore because dagger triangle square Re Im"
     " colon backslash lbrace rbrace blacksquare Box qed nexists aleph hookrightarrow gets vdash models top bot"
     " lesssim gtrsim ddots checkmark uparrow downarrow bigcup bigcap iint Longrightarrow Longleftrightarrow"
-    " complement prec succ preceq succeq sqsubseteq coloneqq lll ggg",
-    "×·÷±∓≤≤≤≥≥≥≠≠≈≡∼≃≅∝≪≫∞∑∏∫∮∇∈∉∋⊂⊆⊃⊇∪∩∖∀∃→→←→↔⇒⇐⇔⇔⇒↦……⋯⋮∘°∠⊥∥¬¬∧∧∨∨∅∅ℏℓ′∗⋆•⊕⊗⟨⟩⌊⌋⌈⌉||‖||‖‖∴∵†△□ℜℑ:\\{}■□∎∄ℵ↪←⊢⊨⊤⊥≲≳⋱✓↑↓⋃⋂∬⟹⟺∁≺≻⪯⪰⊑≔⋘⋙",
+    " complement prec succ preceq succeq sqsubseteq coloneqq lll ggg longmapsto rightleftharpoons",
+    "×·÷±∓≤≤≤≥≥≥≠≠≈≡∼≃≅∝≪≫∞∑∏∫∮∇∈∉∋⊂⊆⊃⊇∪∩∖∀∃→→←→↔⇒⇐⇔⇔⇒↦……⋯⋮∘°∠⊥∥¬¬∧∧∨∨∅∅ℏℓ′∗⋆•⊕⊗⟨⟩⌊⌋⌈⌉||‖||‖‖∴∵†△□ℜℑ:\\{}■□∎∄ℵ↪←⊢⊨⊤⊥≲≳⋱✓↑↓⋃⋂∬⟹⟺∁≺≻⪯⪰⊑≔⋘⋙⟼⇌",
 )
 _NAMES: Final = _set(
     "sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan log ln lg exp lim max min sup inf det gcd"
@@ -56,12 +56,15 @@ _ACCENTS: Final = {
     "bar": "\u0304",
     "overline": "\u0305",
     "vec": "\u20d7",
+    "overrightarrow": "\u20d7",
     "dot": "\u0307",
     "ddot": "\u0308",
     "tilde": "\u0303",
 }
 _ROOTS: Final = {"2": "√", "3": "∛", "4": "∜"}
-_LETTERS: Final = {"R": "ℝ", "N": "ℕ", "Z": "ℤ", "Q": "ℚ", "C": "ℂ", "P": "ℙ"}
+_LETTERS: Final = dict(
+    zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ1", "𝔸𝔹ℂ𝔻𝔼𝔽𝔾ℍ𝕀𝕁𝕂𝕃𝕄ℕ𝕆ℙℚℝ𝕊𝕋𝕌𝕍𝕎𝕏𝕐ℤ𝟙", strict=True)
+)
 _UP: Final = dict(
     zip(
         "0123456789+-=()niabcdefghjklmoprstuvwxyzT∘°′∗",
@@ -75,8 +78,11 @@ _DOWN: Final = dict(
 _MATRICES: Final = {
     "pmatrix": ("(", ")"),
     "bmatrix": ("[", "]"),
+    "Bmatrix": ("{", "}"),
     "vmatrix": ("|", "|"),
+    "Vmatrix": ("‖", "‖"),
     "matrix": ("(", ")"),
+    "smallmatrix": ("", ""),
     "array": ("", ""),
 }
 _WITH_COLUMNS: Final = frozenset(["array", "alignat", "alignat*", "alignedat"])
@@ -96,14 +102,16 @@ _OPERATED: Final = re.compile(r"\\[A-Za-z]|[\^_=<>+*/×·÷±−≤≥≠≈]")
 _WORD: Final = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3}")
 _OF_PROGRAMS: Final = re.compile(
     r"\"|=~|&&| --\w|\.[*+]|\[[\^:]|\\[dwsDWS](?![A-Za-z])|(?<!\\);\s{0,80}+(?:[A-Za-z]{3}|\Z)"
-    r"|\A[);,]|\A\|[^|]*\Z|[=(\[{+<&]\Z"
+    r"|\A[);,/]|\A\|[^|]*\Z|[=(\[{+<&^/]\Z|\A-[A-Za-z]{1,8} (?![-+=<>\\^*/·])|\A[A-Za-z]\d\d\Z"
 )
-"""What stands in a program between two dollar signs, and between two groups of a search pattern."""
+"""What stands in a program between two dollar signs, and between two groups of a search pattern; a test of
+a shell in escaped brackets; the name of an architecture."""
 
 _IN_LINE: Final = re.compile(
     r"\\\((?P<round>[^`\n]{1,200}?)\\\)|\$\$(?P<double>[^`$\n]{1,200}+)\$\$"
     r"|(?<!\w)\$(?P<single>[^`$\n]{1,120}+)\$(?!\w)"
 )
+_AMOUNT: Final = re.compile(r"(?<=[A-Za-z)\]])[0-9]{1,4}")
 _LONGEST_PART: Final = 80
 _MOST_ACCENTED: Final = 3
 _DEEPEST: Final = 12
@@ -248,7 +256,10 @@ def _script(tokens: list[_Token], position: int, depth: int, mark: str) -> tuple
 def _command(name: str, tokens: list[_Token], position: int, depth: int) -> tuple[str, int]:
     simple = _simple(name)
     if simple is not None:
-        return simple, position
+        is_bare = (
+            name in {"left", "right"} and position < len(tokens) and tokens[position][3] == "."
+        )
+        return simple, position + is_bare  # a fence that isn't drawn
     if name == "begin":
         return _environment(tokens, position, depth)
     if name == "sqrt" and position < len(tokens) and tokens[position][3] == "[":
@@ -258,6 +269,8 @@ def _command(name: str, tokens: list[_Token], position: int, depth: int) -> tupl
         other, position = _argument(tokens, position, depth)
         is_choice = name == "binom"
         return f"C({text}, {other})" if is_choice else f"{_part(text)}/{_part(other)}", position
+    if name in {"color", "textcolor"}:
+        return _argument(tokens, position, depth)
     return f" (mod {text})" if name == "pmod" else _changed(name, text), position
 
 
@@ -274,6 +287,10 @@ def _changed(name: str, text: str) -> str:
     """Return the argument of a command as that shows it."""
     if name in _WRAPS:
         return text
+    if name == "tag":
+        return f"  ({text})"
+    if name == "ce":
+        return _chemical(text)
     if name == "sqrt":
         return f"√{_part(text)}"
     if name == "mathbb" and text in _LETTERS:
@@ -281,6 +298,12 @@ def _changed(name: str, text: str) -> str:
     if name in _ACCENTS and len(text) <= _MOST_ACCENTED and text.isalnum():
         return "".join(char + _ACCENTS[name] for char in text)
     raise _UnsayableError
+
+
+def _chemical(text: str) -> str:
+    """Return a formula of chemistry: numbers behind an element or a group are low."""
+    low = _AMOUNT.sub(lambda found: "".join(_DOWN[digit] for digit in found[0]), text)
+    return low.replace("<=>", "⇌").replace("->", "→")
 
 
 def _root(tokens: list[_Token], position: int, depth: int) -> tuple[str, int]:
@@ -303,7 +326,7 @@ def _environment(tokens: list[_Token], position: int, depth: int) -> tuple[str, 
         raise _UnsayableError
     _, position = _argument(tokens, position + 1, depth)
     rows = [" ".join(row.split()) for row in text.split(_ROW_END)]
-    if name == "cases":
+    if name in {"cases", "dcases"}:
         return "{ " + "; ".join(filter(None, rows)), position
     if name in _MATRICES:
         left, right = _MATRICES[name]

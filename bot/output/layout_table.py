@@ -42,7 +42,7 @@ def shown_table(header: str, lines: Sequence[str], *, lead: str) -> str:
     Args:
         header: The first line, or that of the part before; a rule where there is no header.
         lines: The lines below it.
-        lead: What stands before each line, if it is in a quote.
+        lead: What stands before each line, if it is in a quote, and before the first, if it is in a list.
     """
     head = [] if is_rule(header) else _cells(header)
     rows = [_cells(line) for line in lines if not is_rule(line)]
@@ -54,7 +54,10 @@ def shown_table(header: str, lines: Sequence[str], *, lead: str) -> str:
     if not any(map(any, plain)):
         return "\n".join(lead + line for line in (header, *lines))
     if lead or is_live or sum(widths) + 3 * (columns - 1) > WIDTH:
-        return "\n".join(lead + line for line in _list(table[0], table[1:]))
+        first, *others = _list(table[0], table[1:])
+        quote = lead[: lead.rfind(">") + 1]
+        further = lead if lead.endswith(" ") and quote == lead.rstrip() else quote.ljust(len(lead))
+        return "\n".join([lead + first, *(further + line for line in others)])
     rule = "-+-".join("-" * size for size in widths)
     body = [_aligned(row, widths) for row in plain]
     shown = [body[0], rule, *body[1:]] if any(plain[0]) else body[1:]

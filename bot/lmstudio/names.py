@@ -27,6 +27,12 @@ _PACKAGES: Final = frozenset(
 )
 _PART: Final = re.compile(r"-\d{5}-of-\d{5}$", re.ASCII)
 _COPY: Final = re.compile(r":\d{1,4}$", re.ASCII)
+_TUNED: Final = frozenset({"instruct", "it", "chat"})
+_ACTIVE: Final = re.compile(r"a\d{1,3}b", re.ASCII)
+"""How many parameters are used for a token."""
+
+_PIECES: Final = re.compile(r"[^\W\d_]+|\d+")
+_CATALOGUED: Final = re.compile(r"[\w.\-]{1,99}/[\w.@\-]{1,200}(?<!\.gguf)")
 _PATH: Final = re.compile(r"[/~\\]|[A-Za-z]:[/\\]|\.\.?[/\\]")
 
 
@@ -42,12 +48,12 @@ def meant(name: str, keys: Collection[str]) -> tuple[str, ...]:
         found = tuple(key for key in keys if wanted and form(key) == wanted)
         if found:
             return _of_publisher(_publisher(name), found)
-    return ()
+    return tuple(key for key in keys if is_same_model(name, key) and _is_tuned_alike(name, key))
 
 
 def is_same_model(name: str, other: str) -> bool:
     """Return whether two names mean one model, whatever publisher, copy or quantisation they say."""
-    return _plain(name) == _plain(other)
+    return _usual(name) == _usual(other) if _usual(name) else _plain(name) == _plain(other)
 
 
 def quantisation(name: str) -> str:
@@ -110,6 +116,30 @@ def _plain(name: str) -> str:
     name = _COPY.sub("", _path(name).partition("@")[0])
     words = _without_precision(_words(_PART.sub("", _tail(name))))
     return "-".join(words) or _tail(name)
+
+
+@lru_cache(_REMEMBERED)
+def _usual(name: str) -> str:
+    """Return a name without what goes without saying, its letters and numbers apart.
+
+    That is what Hugging Face's names say more than LM Studio's (``Qwen3-30B-A3B-Instruct`` is
+    ``qwen/qwen3-30b``), and the dashes that Ollama's lack (``gemma3:27b`` is ``gemma-3-27b``).
+    """
+    words = _plain(name).split("-")
+    words = words[1:] if words[0] == "meta" else words
+    told = [word for word in words if word not in _TUNED and not _ACTIVE.fullmatch(word)]
+    return "-".join(_PIECES.findall("-".join(told)))
+
+
+def _is_tuned_alike(name: str, key: str) -> bool:
+    """Return whether a listed model is no base model where the name is of one tuned for conversations.
+
+    Keys with a publisher are of LM Studio's catalogue, those with a tag are Ollama's: both mean the tuned
+    model without saying so.
+    """
+    is_of_catalogue = _CATALOGUED.fullmatch(key) is not None or ":" in key
+    tuned = _TUNED.intersection
+    return is_of_catalogue or not tuned(_words(_path(name))) or bool(tuned(_words(key)))
 
 
 def _words(name: str) -> list[str]:

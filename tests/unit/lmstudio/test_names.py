@@ -13,6 +13,13 @@ from bot.lmstudio.names import is_same_model, meant, quantisation, shown
 KEY = "qwen/qwen3-next-80b"
 PATH = "/srv/llm/SmolLM2-135M-Instruct.Q4_1.gguf"
 KEYS = (KEY, "openai/gpt-oss-20b", "google/gemma-3-12b", "qwen2.5-7b-instruct", PATH)
+MORE_KEYS = (
+    *KEYS,
+    "meta-llama-3.1-8b-instruct",
+    "qwen/qwen3-4b-2507",
+    "qwen/qwen3-4b-thinking-2507",
+    "yi-34b",
+)
 
 WRITTEN = (
     "qwen3-next-80b",
@@ -36,6 +43,9 @@ WRITTEN = (
     "qwen/qwen3-next-80b:latest",
     "qwen3-next:80b",
     "qwen/qwen3-next-80b:2",
+    "Qwen/Qwen3-Next-80B-A3B-Instruct-GGUF",
+    "lmstudio-community/Qwen3-Next-80B-A3B-Instruct-MLX-4bit",
+    "qwen3-next-80b-a3b",
 )
 
 
@@ -53,10 +63,17 @@ def test_a_name_is_found_however_it_is_written(name: str) -> None:
         ("smollm2-135m-instruct", PATH),
         ("SmolLM2-135M-Instruct-Q8_0.gguf", PATH),
         ("gemma-3-12b-f16", "google/gemma-3-12b"),
+        ("gemma3:12b", "google/gemma-3-12b"),
+        ("google/gemma-3-12b-it", "google/gemma-3-12b"),
+        ("qwen2.5:7b", "qwen2.5-7b-instruct"),
+        ("llama3.1:8b", "meta-llama-3.1-8b-instruct"),
+        ("meta-llama/Llama-3.1-8B-Instruct", "meta-llama-3.1-8b-instruct"),
+        ("Qwen/Qwen3-4B-Instruct-2507", "qwen/qwen3-4b-2507"),
+        ("Qwen/Qwen3-4B-Thinking-2507", "qwen/qwen3-4b-thinking-2507"),
     ],
 )
 def test_so_are_others(name: str, key: str) -> None:
-    assert meant(name, KEYS) == (key,)
+    assert meant(name, MORE_KEYS) == (key,)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +82,11 @@ def test_so_are_others(name: str, key: str) -> None:
         "qwen3-next",
         "qwen3-next-8b",
         "qwen3-next-80b-thinking",
-        "qwen3-next-80b-a3b",
-        "gemma-3-12b-it",
+        "gemma3",
+        "gemma3:27b",
+        "gemma-31:2b",
+        "Qwen/Qwen3-4B",
+        "yi-34b-chat",
         "gemma-3-27b",
         "gpt-4",
         "q4_k_m",
@@ -79,7 +99,7 @@ def test_so_are_others(name: str, key: str) -> None:
     ],
 )
 def test_another_model_is_not_taken_for_it(name: str) -> None:
-    assert meant(name, KEYS) == ()
+    assert meant(name, MORE_KEYS) == ()
 
 
 @pytest.mark.parametrize(
@@ -90,6 +110,13 @@ def test_another_model_is_not_taken_for_it(name: str) -> None:
         ("X/B-GGUF", ("x/b", "y/b"), ("x/b",)),
         ("z/b", ("x/b", "y/b"), ("x/b", "y/b")),
         ("z/b", ("b", "y/b"), ("b",)),
+        (
+            "gemma3:4b",
+            ("google/gemma-3-4b", "gemma-3-4b-it"),
+            ("google/gemma-3-4b", "gemma-3-4b-it"),
+        ),
+        ("gemma3:4b", ("gemma-3-4b-it", "gemma-3-4b-it-qat"), ("gemma-3-4b-it",)),
+        ("google/gemma-3-4b-it", ("gemma3:4b", "gemma3:12b"), ("gemma3:4b",)),
         ("b@q8_0", ("b@q4_k_m", "b@q8_0"), ("b@q8_0",)),
         ("x/B-Q8_0.gguf", ("b@q4_k_m", "b@q8_0"), ("b@q8_0",)),
         ("b", ("b@q4_k_m", "b@q8_0"), ("b@q4_k_m", "b@q8_0")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -346,6 +346,14 @@ class State(Protocol):
         Raises:
             ValueError: It is too long, or ``change`` has raised it.
         """
+        ...
+
+    async def change_all(
+        self,
+        keys: Collection[str],
+        change: Callable[[Mapping[str, object]], Mapping[str, object]],
+    ) -> Mapping[str, object]:
+        """Return several values as they are after a change of them together."""
         ...
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -37,6 +37,8 @@ MODELS: Final = 4
 _NAME_CHARS: Final = 100
 
 Buckets = dict[int, "Figures"]
+Stored = Callable[[str], object]
+"""Returns what the state holds under a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,56 +128,97 @@ class _Share:
         place: Among the shares; 0 is all others.
         model: Whose; empty for nobody's.
         tables: The buckets of each.
-        is_changed: Something isn't in the state yet.
     """
 
     place: int
     model: str = ""
     tables: dict[Table, Buckets] = field(default_factory=lambda: {table: {} for table in TABLES})
-    is_changed: bool = False
 
     @classmethod
-    def load(cls, place: int, state: State) -> _Share:
+    def load(cls, place: int, stored: Stored) -> _Share:
         """Read what the state holds; what can't be read, or is another model's, is left out."""
         share = cls(place)
         for table in reversed(TABLES):
-            stored = state.get(share.key(table))
+            value = stored(_key(table, place))
             model = ""
-            if place and isinstance(stored, dict):
-                model, stored = str(stored.get("model"))[:_NAME_CHARS], stored.get("rows")
+            if place and isinstance(value, dict):
+                model, value = str(value.get("model"))[:_NAME_CHARS], value.get("rows")
             share.model = share.model or model
             if model == share.model:
-                share.tables[table] = _load(stored)
+                share.tables[table] = _load(value)
         return share
-
-    def key(self, table: Table) -> str:
-        """Return a table's name in the state."""
-        return f"{table.key}.{self.place}" if self.place else table.key
 
     @property
     def newest(self) -> int:
         """The newest bucket in which something was counted; -1 for none."""
         return max(self.tables[WEEK], default=-1)
 
-    def take(self, other: _Share) -> None:
-        """Add another share to this one, and leave that empty."""
+    def add(self, other: _Share) -> None:
+        """Add another share to this one."""
         for table, buckets in other.tables.items():
             for index, figures in buckets.items():
                 self.tables[table].setdefault(index, Figures()).add(figures)
-            buckets.clear()
-        self.is_changed = other.is_changed = True
 
-    async def save(self, state: State) -> None:
-        """Write what there is."""
-        self.is_changed = False
+    def dump(self) -> Iterator[tuple[str, object]]:
+        """Yield what the state is to hold, by its keys; ``None`` for nothing."""
         for table, buckets in self.tables.items():
             rows = [[index, *figures.dump()] for index, figures in sorted(buckets.items())]
             value = {"model": self.model, "rows": rows} if self.place else rows
-            await state.set(self.key(table), value)
+            yield _key(table, self.place), value if self.model or rows else None
+
+
+class _Shares:
+    """The tables of the models used last, and of all others.
+
+    Args:
+        stored: Returns what the state holds under a key.
+
+    Attributes:
+        all: That of all others first.
+    """
+
+    def __init__(self, stored: Stored = lambda _key: None) -> None:
+        self.all = [_Share.load(place, stored) for place in range(MODELS + 1)]
+
+    def of(self, model: str) -> _Share | None:
+        """Return a model's own."""
+        name = model[:_NAME_CHARS]
+        return next((share for share in self.all[1:] if share.model == name), None)
+
+    def note(self, record: QuestionRecord, now: datetime) -> None:
+        """Count a question that has ended."""
+        for table, buckets in self._share_for(record.model).tables.items():
+            buckets.setdefault(table.index(record.ended_at), Figures()).note(record)
+            _bound(buckets, table.index(now), table.buckets)
+
+    def add(self, other: _Shares, now: datetime) -> None:
+        """Add other questions to these; of models, those used last count most."""
+        for share in sorted(other.all, key=lambda one: one.newest):
+            if any(share.tables.values()):
+                self._share_for(share.model).add(share)
+        for share in self.all:
+            for table, buckets in share.tables.items():
+                _bound(buckets, table.index(now), table.buckets)
+
+    def dump(self) -> dict[str, object]:
+        """Return what the state is to hold, by its keys."""
+        return dict(pair for share in self.all for pair in share.dump())
+
+    def _share_for(self, model: str | None) -> _Share:
+        """Return where to count a question; a new model takes the place of the one used longest ago."""
+        others, *own = self.all
+        if not model:
+            return others
+        if (share := self.of(model)) is not None:
+            return share
+        oldest = min(own, key=lambda one: one.newest)
+        others.add(oldest)
+        self.all[oldest.place] = share = _Share(oldest.place, model[:_NAME_CHARS])
+        return share
 
 
 class History:
-    """The tables, in memory and in the state.
+    """The tables, in memory and in the state, to which several processes may add.
 
     Args:
         state: Where they are kept; what it holds already is gone on with.
@@ -184,20 +227,17 @@ class History:
     def __init__(self, state: State, clock: Clock) -> None:
         self._state = state
         self._clock = clock
-        self._shares = [_Share.load(place, state) for place in range(MODELS + 1)]
+        self._shares, self._unsaved = _Shares(state.get), _Shares()
+        self._has_unsaved = False
         self._saved_s = clock.monotonic()
 
     def note(self, record: QuestionRecord) -> None:
         """Count a question that has ended, unless it goes on elsewhere."""
         if record.outcome in {None, Outcome.MERGED}:
             return
-        now = self._clock.now()
-        share = self._share_for(record.model)
-        for table, buckets in share.tables.items():
-            index = table.index(record.ended_at)
-            buckets.setdefault(index, Figures()).note(record)
-            _bound(buckets, table.index(now), table.buckets)
-        share.is_changed = True
+        now, self._has_unsaved = self._clock.now(), True
+        for shares in (self._shares, self._unsaved):
+            shares.note(record, now)
 
     def over(self, table: Table, model: str | None = None) -> list[Figures]:
         """Return a table's buckets up to now, oldest first; empty ones where nothing was asked.
@@ -206,8 +246,8 @@ class History:
             table: Which resolution.
             model: Of questions to this model only, by its key.
         """
-        shares = self._shares if model is None else filter(None, [self._share_of(model)])
-        tables = [share.tables[table] for share in shares]
+        own = self._shares.all if model is None else filter(None, [self._shares.of(model)])
+        tables = [share.tables[table] for share in own]
         newest = table.index(self._clock.now())
         return [
             total(buckets[index] for buckets in tables if index in buckets)
@@ -223,36 +263,31 @@ class History:
         return total(self.over(WEEK, model)[: -round(timedelta(days=1) / WEEK.width)])
 
     async def save(self, *, at_once: bool = False) -> None:
-        """Write what has changed, at most once a minute.
+        """Add what is new to what is stored, where other processes may have added theirs; once a minute at most.
 
         Args:
             at_once: Don't wait for the minute: the process ends.
         """
         now_s = self._clock.monotonic()
-        changed = [share for share in self._shares if share.is_changed]
-        if not changed or not (at_once or now_s - self._saved_s >= SAVE_EVERY_S):
+        if not self._has_unsaved or not (at_once or now_s - self._saved_s >= SAVE_EVERY_S):
             return
-        self._saved_s = now_s
-        for share in changed:
-            for table, buckets in share.tables.items():
-                _bound(buckets, table.index(self._clock.now()), table.buckets)
-            await share.save(self._state)
+        self._saved_s, self._has_unsaved = now_s, False
+        new, self._unsaved = self._unsaved, _Shares()
+        now = self._clock.now()
 
-    def _share_of(self, model: str) -> _Share | None:
-        name = model[:_NAME_CHARS]
-        return next((share for share in self._shares[1:] if share.model == name), None)
+        def add(stored: Mapping[str, object]) -> dict[str, object]:
+            shares = _Shares(stored.get)
+            shares.add(new, now)
+            return shares.dump()
 
-    def _share_for(self, model: str | None) -> _Share:
-        """Return where to count a question; a new model takes the place of the one used longest ago."""
-        others, *own = self._shares
-        if not model:
-            return others
-        if (share := self._share_of(model)) is not None:
-            return share
-        share = min(own, key=lambda one: one.newest)
-        others.take(share)
-        share.model = model[:_NAME_CHARS]
-        return share
+        saved = await self._state.change_all(tuple(_Shares().dump()), add)
+        self._shares = _Shares(saved.get)
+        self._shares.add(self._unsaved, now)  # what has ended meanwhile
+
+
+def _key(table: Table, place: int) -> str:
+    """Return a table's name in the state."""
+    return f"{table.key}.{place}" if place else table.key
 
 
 def total(buckets: Iterable[Figures]) -> Figures:

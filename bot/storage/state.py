@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -17,6 +17,8 @@ from bot.storage.postgres import News, announce
 from bot.storage.schema import state, to_ms, upsert
 
 _log = logging.getLogger(__name__)
+
+Values = Mapping[str, object]
 
 VALUE_BYTES: Final = 65_536
 """Longest value, as JSON."""
@@ -114,16 +116,32 @@ class StateStore:
         Raises:
             ValueError: The value is too long, or ``change`` has raised it.
         """
+        return (await self.change_all((key,), lambda stored: {key: change(stored[key])}))[key]
+
+    async def change_all(self, keys: Collection[str], change: Callable[[Values], Values]) -> Values:
+        """Change several values together, as ``change`` does one.
+
+        Args:
+            keys: Which.
+            change: Returns the new values, by the same keys, for the old ones.
+
+        Raises:
+            ValueError: A value is too long, or ``change`` has raised it.
+        """
         now_ms = to_ms(self._clock.now())
-        if not self._database.is_degraded and key not in self._unsaved and self._has_ours:
+        is_saved = self._unsaved.isdisjoint(keys)
+        if not self._database.is_degraded and is_saved and self._has_ours:
             with suppress(StoreError):
-                changed = await self._database.write(lambda c: _change(c, key, change, now_ms))
+                changed = await self._database.write(lambda c: _change(c, keys, change, now_ms))
                 if self._has_ours:  # otherwise it began at nothing, or at what a backup held
-                    self._values.pop(key, None)
-                    if changed is not None:
-                        self._values[key] = _dump(key, changed)
+                    for key, stored in _dump_all(changed).items():
+                        self._values.pop(key, None)
+                        if stored is not None:
+                            self._values[key] = stored
                     return changed
-        await self.set(key, changed := change(self.get(key)))
+        changed = change({key: self.get(key) for key in keys})
+        for key, value in changed.items():
+            await self.set(key, value)
         return changed
 
     def is_saved(self, key: str) -> bool:
@@ -172,20 +190,27 @@ def _load_value(stored: str | None) -> object:
 
 
 def _change(
-    connection: Connection, key: str, change: Callable[[object], object], now_ms: int
-) -> object:
+    connection: Connection,
+    keys: Collection[str],
+    change: Callable[[Values], Values],
+    now_ms: int,
+) -> Values:
     if connection.dialect.name == "postgresql":  # no row can be locked that isn't there yet
         connection.execute(_CHANGING)
-    stored = connection.execute(select(state.c.value).where(state.c.key == key)).scalar()
-    changed = change(_load_value(stored))
-    dumped = None if changed is None else _dump(key, changed)
-    if dumped != stored:
-        _store(connection, {key: dumped}, now_ms)
+    rows = connection.execute(select(state.c.key, state.c.value).where(state.c.key.in_(keys)))
+    stored = {row.key: row.value for row in rows}
+    changed = change({key: _load_value(stored.get(key)) for key in keys})
+    dumped = _dump_all(changed)
+    _store(connection, {k: each for k, each in dumped.items() if each != stored.get(k)}, now_ms)
     return changed
 
 
+def _dump_all(values: Values) -> dict[str, str | None]:
+    return {key: None if value is None else _dump(key, value) for key, value in values.items()}
+
+
 def _store(connection: Connection, values: dict[str, str | None], now_ms: int) -> None:
-    if TOLD & values.keys():
+    if not TOLD.isdisjoint(values):
         announce(connection, News.STATE)
     for key, value in values.items():
         if value is None:

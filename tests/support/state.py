@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 
 class FakeState:
@@ -30,6 +30,16 @@ class FakeState:
     async def change(self, key: str, change: Callable[[object], object]) -> object:
         """Change a value."""
         await self.set(key, changed := change(self.get(key)))
+        return changed
+
+    async def change_all(
+        self,
+        keys: Collection[str],
+        change: Callable[[Mapping[str, object]], Mapping[str, object]],
+    ) -> Mapping[str, object]:
+        """Change several values; what is ``None`` is forgotten."""
+        changed = change({key: self.get(key) for key in keys})
+        self.values = {k: v for k, v in {**self.values, **changed}.items() if v is not None}
         return changed
 
     def is_saved(self, _key: str) -> bool:

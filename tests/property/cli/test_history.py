@@ -37,7 +37,7 @@ def test_any_order_of_times_restarts_and_clock_jumps(
             history = History(state, clock)
         assert len(state.values) <= len(TABLES) * (MODELS + 1)
         for table in TABLES:
-            assert all(len(share.tables[table]) <= table.buckets for share in history._shares)
+            assert all(len(share.tables[table]) <= table.buckets for share in history._shares.all)
             own = model and total(history.over(table, model))
             assert not own or 1 <= own.questions <= noted
             figures = total(history.over(table))

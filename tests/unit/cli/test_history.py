@@ -81,6 +81,23 @@ async def test_each_of_the_models_used_last_has_figures_of_its_own_over_restarts
     assert [history.today(name).questions for name in names] == [1, 0, 0, 4, 5, 6]
 
 
+async def test_processes_with_one_database_add_to_what_the_others_have_counted() -> None:
+    clock, state = FakeClock(), FakeState()
+    one, two = History(state, clock), History(state, clock)
+    for model, count in (("maker/a", 2), ("maker/b", 3)):
+        for _ in range(count):
+            one.note(record(clock.now(), model=model))
+            two.note(record(clock.now(), model=f"{model}{'' if count == 2 else '-instruct'}"))
+    for each in (one, two, one):
+        each.note(record(clock.now(), model=None))
+        await each.save(at_once=True)
+    again = History(state, clock)
+    names = ("maker/a", "maker/b", "maker/b-instruct")
+    assert [again.today(name).questions for name in names] == [4, 3, 3]
+    assert again.today() == one.today()
+    assert again.today().questions == 13
+
+
 async def test_what_an_earlier_version_kept_for_all_models_together_is_gone_on_with() -> None:
     clock = FakeClock()
     row = [DAY.index(clock.now()), 3, 1, 100, 2.0, [2, 3], [0, 3]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -29,6 +30,8 @@ CHANGED_MEANWHILE: Final = (
 
 _DEFAULT: Final = ("default", "the default")
 _ANY_MODEL: Final = ("auto", "automatic", "any", "none", "loaded", "whichever is loaded")
+_PRESET_LIKE: Final = re.compile(r"[A-Za-z_-]{1,24}")
+"""A word that may be meant as a preset's name; many languages write whole sentences without a space."""
 _MOST_NAMED: Final = 5
 """Placeholders of a persona that a sentence names."""
 
@@ -36,6 +39,9 @@ _MOST_NAMED: Final = 5
 NEEDS_CONTENT: Final = (
     "Discord gives me no text of messages that don't mention me. Whoever runs me can switch on Message "
     "Content Intent in the Developer Portal."
+)
+NO_THREADS: Final = (
+    "Discord has no threads here: they are opened in text and announcement channels only."
 )
 _THREADS: Final = {
     "create_public_threads": "Create Public Threads",
@@ -78,7 +84,8 @@ async def tried(interaction: Interaction, wanted: Wanted, scope: Scope) -> tuple
         new = None if text is None else setting_type(name).parse(text, old)
         warning = _consequence(interaction, name, old, new, scope)
         if warning:
-            found.append(f"{_settings.describe_aim(name, old, new, scope.layer)} {warning}")
+            where = _settings.scope_words(scope, interaction.channel_id)
+            found.append(f"{_settings.describe_aim(name, old, new, where)} {warning}")
     return prepared, found
 
 
@@ -114,13 +121,14 @@ async def undo(interaction: Interaction, scope: Scope) -> None:
         return
     warnings = list(filter(None, (_undone(interaction, each) for each in last)))
     if warnings:
-        warnings = [*_settings.describe_undo(last), *warnings]
+        warnings = [*_settings.describe_undo(last, interaction.channel_id), *warnings]
 
     async def do(by: Interaction) -> str:
         services = by.client.services
         at = services.clock.now()
         done = await services.overrides.undo(scope, UserId(by.user.id), at, expected=last)
-        return "\n".join(map(_settings.describe_change, done)) or CHANGED_MEANWHILE
+        lines = [_settings.describe_change(each, by.channel_id) for each in done]
+        return "\n".join(lines) or CHANGED_MEANWHILE
 
     await _do_or_ask(interaction, do, warnings, scope)
 
@@ -146,12 +154,13 @@ async def may_change(interaction: Interaction, scope: Scope) -> bool:
 async def carry_out(interaction: Interaction, wanted: Wanted, scope: Scope) -> str:
     """Change settings that were tried; return what was done, a line each."""
     services = interaction.client.services
-    by, where = UserId(interaction.user.id), _settings.scope_words(scope.layer)
+    by, where = UserId(interaction.user.id), _settings.scope_words(scope, interaction.channel_id)
     at, lines = services.clock.now(), []  # one time for all, so that undo takes them back together
     for name, text in wanted.items():
         if text is None:
             done = await services.overrides.reset(scope, name, by, at)
-            now = _settings.describe_setting(_settings.held_here(interaction, name))
+            held_now = _settings.held_here(interaction, name)
+            now = _settings.describe_setting(held_now, interaction.channel_id)
             lines.append(f"{'Removed' if done else f'Nothing was set for {where}'}. {now}")
             continue
         held = _stored(interaction, name, scope)
@@ -194,7 +203,7 @@ def persona_remarks(text: str) -> list[str]:
         found.append(
             f"{listed(unknown)} {verb} filled in: the model gets it as it is. I fill in {filled}."
         )
-    if len(text.split()) == 1:
+    if _PRESET_LIKE.fullmatch(text):
         found.append(f"That is one word. There are presets of these names: {listed(PRESETS)}.")
     return [f"⚠️ {each}" for each in found]
 
@@ -266,11 +275,9 @@ def _require_possible(interaction: Interaction, value: str, scope: Scope) -> Non
     if value == "every_message" and not interaction.client.intents.message_content:
         raise _gate.GateError(NEEDS_CONTENT)
     channel = interaction.channel
-    if (
-        value == "thread"
-        and scope.layer is Layer.CHANNEL
-        and isinstance(channel, discord.TextChannel)
-    ):
+    if value == "thread" and scope.layer is Layer.CHANNEL:
+        if not isinstance(channel, discord.TextChannel):
+            raise _gate.GateError(NO_THREADS)
         granted = channel.permissions_for(channel.guild.me)
         lacking = [title for name, title in _THREADS.items() if not getattr(granted, name)]
         if lacking:

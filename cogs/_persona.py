@@ -11,6 +11,7 @@ from typing import Final
 import discord
 
 from bot.core.clock import within
+from bot.core.domain import ChannelId
 from bot.gateway.client import Interaction
 from bot.gateway.rest import LOST
 from bot.prompt.tokens import static_tokens
@@ -42,12 +43,13 @@ NOT_GIVEN: Final = "Discord didn't give me that file. Please try again."
 
 
 def held_at(interaction: Interaction, scope: Scope) -> str:
-    """Return the persona that was set at a scope, or else the one in force here."""
-    overrides = interaction.client.services.overrides
-    stored = overrides.stored(scope, FIELD)
-    if stored is not None:
-        return str(stored.value)
-    return overrides.effective(_convert.interaction_place(interaction)).system_prompt
+    """Return the persona that holds at a scope: in a server, where no channel has one of its own."""
+    place = _convert.interaction_place(interaction)
+    if scope.layer is not Layer.CHANNEL:
+        place = replace(place, channel_id=ChannelId(0), parent_id=None)
+    if scope.layer is Layer.GLOBAL:
+        place = replace(place, guild_id=None)
+    return interaction.client.services.overrides.effective(place).system_prompt
 
 
 async def open_form(interaction: Interaction, scope: Scope, text: str) -> None:
@@ -122,10 +124,11 @@ def _preview_text(interaction: Interaction, scope: Scope, text: str) -> str:
     turns = services.builder.opening(place, chat, services.backend.model(chat.model))
     whole = "\n".join(turn.text for turn in turns)
     remarks = "\n".join(_change.persona_remarks(str(value)))
+    where = _settings.scope_words(scope, interaction.channel_id)
     return (
         f"**This is what the model would get first**, about {static_tokens(whole):,} tokens:\n"
         f"{_settings.block(whole, SHOWN_CHARS)}\n"
-        f"Nothing is changed yet. **{YES}** sets it for {_settings.scope_words(scope.layer)}.\n{remarks}"
+        f"Nothing is changed yet. **{YES}** sets it for {where}.\n{remarks}"
     ).rstrip()
 
 
@@ -154,9 +157,10 @@ async def read_file(interaction: Interaction, file: discord.Attachment) -> str:
 async def export(interaction: Interaction, scope: Scope) -> None:
     """Hand a persona out as a file that ``/persona import`` takes."""
     data = held_at(interaction, scope).encode()
-    what = "Everywhere" if scope.layer is Layer.GLOBAL else _settings.scope_words(scope.layer)
+    where = _settings.scope_words(scope, interaction.channel_id)
+    which = "that holds everywhere" if scope.layer is Layer.GLOBAL else f"for {where}"
     await _respond.say(
         interaction,
-        f"The persona for {what.lower()}. /persona import takes the file, here or in another server.",
+        f"The persona {which}. /persona import takes the file, here or in another server.",
         file=discord.File(io.BytesIO(data), FILE_NAME),
     )

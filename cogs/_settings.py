@@ -34,6 +34,8 @@ MOST_CHOICES = 25
 CHOICE_CHARS = 100
 """Longest name and value of a choice (Discord: application commands)."""
 SHOWN_VALUE_CHARS = 120
+_CHANNEL_CHARS: Final = 30
+"""Of a channel's name, where a choice says where a value comes from."""
 MOST_ENTRIES: Final = 30
 """Entries of a list that stand in a sentence; of longer lists a change names what came and what went."""
 NEEDS_ALLOWED_MODEL = (
@@ -123,9 +125,14 @@ def held_here(interaction: Interaction, name: str) -> ShownSetting:
     return next(line for line in shown if line.key == name)
 
 
-def scope_words(layer: Layer) -> str:
-    """Return a layer as people call it."""
-    return _SCOPES[layer]
+def scope_words(scope: Scope, channel_id: int | None) -> str:
+    """Return where something holds, as it is told in a channel."""
+    return _words_at(scope.layer, scope.scope_id, channel_id)
+
+
+def _words_at(layer: Layer, scope_id: int, channel_id: int | None) -> str:
+    is_another = layer is Layer.CHANNEL and scope_id != channel_id
+    return f"<#{scope_id}>" if is_another else _SCOPES[layer]
 
 
 def short(text: str, most: int = SHOWN_VALUE_CHARS) -> str:
@@ -143,17 +150,20 @@ def value_words(key: str, value: object, most: int = SHOWN_VALUE_CHARS) -> str:
     return text if kind.of in {"channel", "role", "person"} and value else short(text, most)
 
 
-def describe_setting(setting: ShownSetting, *, is_whole: bool = False) -> str:
+def describe_setting(
+    setting: ShownSetting, channel_id: int | None, *, is_whole: bool = False
+) -> str:
     """Return one line: name, value, where it comes from, who set it and when.
 
     Args:
         setting: As it holds somewhere.
+        channel_id: Where that is told.
         is_whole: A list is written to its end, however long.
     """
     value = value_words(setting.key, setting.value)
     if is_whole and isinstance(setting.value, tuple) and setting.value:
         value = SETTING_TYPES[setting.key].written(setting.value)
-    line = f"**{setting.key}** {value} · from {source_words(setting)}"
+    line = f"**{setting.key}** {value} · from {source_words(setting, channel_id)}"
     if setting.changed_by is not None and setting.changed_at is not None:
         when = discord.utils.format_dt(setting.changed_at, "R")
         line += f", by {author_words(setting.changed_by)} {when}"
@@ -165,34 +175,39 @@ def author_words(person_id: UserId) -> str:
     return "somebody whose data is deleted" if person_id == NOBODY else f"<@{person_id}>"
 
 
-def source_words(setting: ShownSetting) -> str:
-    """Return where a value comes from."""
+def source_words(setting: ShownSetting, channel_id: int | None) -> str:
+    """Return where a value comes from, as it is told in a channel."""
     is_default = setting.value == SETTING_TYPES[setting.key].target.info.default
     if setting.layer is Layer.FILE and is_default:
         return "the default"
-    return _SCOPES[setting.layer]
+    return _words_at(setting.layer, setting.scope_id, channel_id)
 
 
 def _source_and_author(interaction: Interaction, setting: ShownSetting) -> str:
     """Return where a value comes from and who set it, where mentions aren't shown as such."""
+    source = source_words(setting, interaction.channel_id)
+    if source.startswith("<#") and interaction.guild is not None:
+        channel = interaction.guild.get_channel_or_thread(setting.scope_id)
+        source = (
+            "another channel" if channel is None else f"#{clipped(channel.name, _CHANNEL_CHARS)}"
+        )
     if setting.changed_by is None:
-        return source_words(setting)
+        return source
     is_own = setting.changed_by == interaction.user.id
-    return f"{source_words(setting)}, by {'you' if is_own else 'somebody else'}"
+    return f"{source}, by {'you' if is_own else 'somebody else'}"
 
 
-def describe_change(change: Change) -> str:
-    """Return one line on a change: when, who, what it was, what it became."""
+def describe_change(change: Change, channel_id: int | None) -> str:
+    """Return one line on a change, as it is told in a channel: when, who, what it was, what it became."""
     verb = "undid" if change.undoes_id else "set"
     when = discord.utils.format_dt(change.changed_at, "R")
     steps = _steps(change.key, change.old, change.new)
-    who, where = author_words(change.changed_by), scope_words(change.scope.layer)
+    who, where = author_words(change.changed_by), scope_words(change.scope, channel_id)
     return f"{when} {who} {verb} **{change.key}**: {steps} ({where})"
 
 
-def describe_aim(key: str, old: object, new: object, layer: Layer) -> str:
+def describe_aim(key: str, old: object, new: object, where: str) -> str:
     """Return what a change will do: the setting, what becomes of it, and where."""
-    where = scope_words(layer)
     before, after = (each if isinstance(each, tuple) else () for each in (old, new))
     if before or after:
         came = tuple(each for each in after if each not in before)
@@ -205,14 +220,14 @@ def describe_aim(key: str, old: object, new: object, layer: Layer) -> str:
     return f"This sets **{key}** to {value_words(key, new)} ({where})."
 
 
-def describe_undo(changes: Sequence[Change]) -> list[str]:
+def describe_undo(changes: Sequence[Change], channel_id: int | None) -> list[str]:
     """Return what taking changes back will do; of several it is short, so that all of it is read."""
+    at = [(each, scope_words(each.scope, channel_id)) for each in changes]
     if len(changes) > 1:
-        return [describe_aim(each.key, each.new, each.old, each.scope.layer) for each in changes]
+        return [describe_aim(each.key, each.new, each.old, where) for each, where in at]
     return [
-        f"This takes back **{each.key}**: {_steps(each.key, each.new, each.old)} "
-        f"({scope_words(each.scope.layer)})."
-        for each in changes
+        f"This takes back **{each.key}**: {_steps(each.key, each.new, each.old)} ({where})."
+        for each, where in at
     ]
 
 

@@ -118,14 +118,16 @@ class AdminCog(commands.Cog):
         if scope is None:
             _gate.require_manager(interaction)
             if one is not None:
-                lines = [describe_setting(held_here(interaction, one.name), is_whole=True)]
+                held = held_here(interaction, one.name)
+                lines = [describe_setting(held, interaction.channel_id, is_whole=True)]
             else:
                 shown = self._store.show(_convert.interaction_place(interaction))
                 lines = _overview(interaction, shown)
         else:
             where = scope_for(interaction, scope)
             set_there = self._shown_at(where, [one.name] if one else list(SETTING_TYPES))
-            lines = list(map(describe_setting, set_there)) or ["Nothing is set at that level."]
+            lines = [describe_setting(each, interaction.channel_id) for each in set_there]
+            lines = lines or ["Nothing is set at that level."]
         if one is not None:
             lines.append(f"{one.description}. It may be {one.allowed}.")
         if _gate.is_owner(interaction):
@@ -136,7 +138,7 @@ class AdminCog(commands.Cog):
     def _shown_at(self, scope: Scope, keys: Sequence[str]) -> list[ShownSetting]:
         stored = [self._store.stored(scope, key) for key in keys]
         return [
-            ShownSetting(s.key, s.value, scope.layer, s.changed_by, s.changed_at)
+            ShownSetting(s.key, s.value, scope.layer, s.changed_by, s.changed_at, scope.scope_id)
             for s in stored
             if s is not None
         ]
@@ -188,8 +190,8 @@ class AdminCog(commands.Cog):
         _gate.require_manager(interaction)
         scope = Scope.in_guild(GuildId(interaction.guild_id or 0))
         changes = await self._store.history(setting, HISTORY_LINES, scope)
-        lines = list(map(describe_change, changes)) or ["Nothing was changed yet."]
-        await _respond.say_lines(interaction, lines)
+        lines = [describe_change(each, interaction.channel_id) for each in changes]
+        await _respond.say_lines(interaction, lines or ["Nothing was changed yet."])
 
     @show.autocomplete("setting")
     @set_.autocomplete("setting")
@@ -223,7 +225,9 @@ class AdminCog(commands.Cog):
         _gate.require_manager(interaction)
         line = held_here(interaction, "system_prompt")
         text = block(str(line.value), PERSONA_CHARS, "; /persona export gives all")
-        await _respond.say(interaction, f"{describe_setting(line)[:250]}\n{text}")
+        await _respond.say(
+            interaction, f"{describe_setting(line, interaction.channel_id)[:250]}\n{text}"
+        )
 
     @persona.command(name="edit", extras=_respond.OTHERWISE)
     @app_commands.choices(
@@ -306,7 +310,8 @@ class AdminCog(commands.Cog):
 def _overview(interaction: Interaction, shown: Sequence[ShownSetting]) -> list[str]:
     """Return what was set by command, a line each, and all else that this person may set, in short."""
     kinds = {kind.name: kind for kind in may_set(interaction)}
-    lines = [describe_setting(line) for line in shown if line.layer is not Layer.FILE]
+    here = interaction.channel_id
+    lines = [describe_setting(line, here) for line in shown if line.layer is not Layer.FILE]
     rest = [
         f"{line.key} {value_words(line.key, line.value, OVERVIEW_CHARS)}{_from_file(line)}"
         for line in shown
@@ -316,7 +321,7 @@ def _overview(interaction: Interaction, shown: Sequence[ShownSetting]) -> list[s
 
 
 def _from_file(line: ShownSetting) -> str:
-    source = source_words(line)
+    source = source_words(line, None)
     return "" if source == "the default" else f" (from {source})"
 
 

@@ -156,6 +156,8 @@ def words(target: Target) -> str:
             f"{_NONE[of] if target.field.startswith('allowed_') else ''}; + or - before each adds or removes it"
         )
     allowed = names.allowed(target) + names.unit(target) + units.in_words(target)
+    if target.field == "system_prompt":
+        allowed += " without control characters"
     if get_origin(kind) is Literal:
         return allowed
     example = (target.info.examples or [target.info.default])[0]

@@ -205,6 +205,7 @@ class ShownSetting:
     Attributes:
         changed_by: Who set it; ``None`` for the settings file.
         changed_at: When; ``None`` for the settings file.
+        scope_id: The guild, channel or thread that it is set for, which may be a thread's parent; else 0.
     """
 
     key: str
@@ -212,3 +213,4 @@ class ShownSetting:
     layer: Layer
     changed_by: UserId | None = None
     changed_at: datetime | None = None
+    scope_id: int = 0

@@ -330,9 +330,8 @@ class SettingsStore:
         for scope in scopes:
             stored = self._values.get(scope, {}).get(key)
             if stored is not None:
-                return ShownSetting(
-                    key, stored.value, scope.layer, stored.changed_by, stored.changed_at
-                )
+                by, at = stored.changed_by, stored.changed_at
+                return ShownSetting(key, stored.value, scope.layer, by, at, scope.scope_id)
         target = SETTING_TYPES[key].target  # asked for each setting of each question
         value: SettingValue | None = getattr(getattr(self._live.base, target.section), target.field)
         return ShownSetting(key, value, Layer.FILE)

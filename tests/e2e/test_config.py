@@ -371,6 +371,26 @@ async def test_people_are_found_by_any_of_their_names_and_of_several_none_is_tak
     assert f"is already <@{carol.id}>, <@{sam.id}> " in await said(f"<@{carol.id}> {sam.id}")
 
 
+async def test_it_is_told_in_which_channel_or_thread_a_setting_holds(server: Server) -> None:
+    thread = await server.ada.start_thread(server.general, "aside")
+    of_general = f"from <#{server.general.id}>"
+    away = {"setting": "temperature", "scope": "channel"}
+    await server.use(server.ada, "config set", value="0.2", **away)
+    assert "from this channel" in await server.value("temperature")
+    for name in ("config show", "config reset"):
+        options = away if name == "config reset" else {"setting": "temperature"}
+        told = await server.use_in(thread, server.ada, name, **options)
+        assert of_general in told.content, told.content
+    typed = await server.ada.autocomplete(thread, "config set", "setting", "temperature")
+    assert [each["name"] for each in typed] == ["temperature · 0.2 · #general, by you"]
+    refused = await server.use_in(
+        thread, server.ada, "config set", setting="answer_in", value="thread", scope="channel"
+    )
+    assert "no threads here" in refused.content
+    history = await server.use_in(server.other, server.ada, "config history")
+    assert f"`0.2` (<#{server.general.id}>)" in history.content
+
+
 @pytest.mark.parametrize("prompt", [" ", "\u200b\u00a0", "```\n```", "“ ”"])
 async def test_ask_without_words_is_told_where_to_write_them(server: Server, prompt: str) -> None:
     said = await server.use(server.bob, "ask", prompt=prompt)

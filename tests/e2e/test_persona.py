@@ -74,6 +74,9 @@ async def test_a_persona_is_taken_along_as_a_file(
         assert "more characters" in seen.content
         await persona.press(seen, "Use it")
         assert "ÄÄÄ" in await persona.held()
+        exported = await persona.use("export")
+        assert exported.message is not None
+        assert exported.message.attachments[0].data.decode() == "You are a pirate.", "the server's"
         assert "/persona export" in (await persona.use("edit", scope="channel")).content
         seen = await persona.use("import", file=("p.txt", "You are Jörg.".encode("utf-16")))
         assert "You are Jörg." in seen.content
@@ -83,6 +86,7 @@ async def test_a_persona_is_taken_along_as_a_file(
             (b"x" * 24_001, "too large"),
             (b"x" * 6_001, "at most 6000 characters"),
             (b"x" * 6_001, "this one has 6001"),
+            (b"You are kind.\x0cTruly.", "without control characters"),
         ):
             refused = await persona.use("import", file=("p.txt", data))
             assert words in refused.content, (words, refused.content)
@@ -103,6 +107,8 @@ async def test_what_is_no_placeholder_and_what_may_be_a_presets_name_is_told(
         assert "filled in" not in seen.content
         done = await persona.use("set", text="pirate")
         assert "presets of these names: helper" in done.content
+        done = await persona.use("set", text="あなたは親切な先生です。")
+        assert "⚠️" not in done.content
         cleared = await persona.use("clear")
         assert cleared.content.startswith("Removed. **system_prompt** `You are")
         assert "from the default" in cleared.content

@@ -48,7 +48,7 @@ _RECORDED_HEADERS = frozenset(
     ]
 )
 _BODY_LIMIT_BYTES = 64 * 1024 * 1024
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """How long is waited by default: a wait ends as soon as it may, so this only bounds a slow machine."""
 Responder = Callable[[RecordedRequest], "Answer | str"]
 

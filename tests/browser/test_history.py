@@ -13,6 +13,8 @@ LINES = 300
 MANY = 170
 """More rows than are ever drawn of short lines in a window of this height."""
 FRAME = "() => new Promise(requestAnimationFrame)"
+FEW = "most => document.querySelectorAll('li.message').length < most"
+"""Those far away go once the browser has seen that they are, which is later where it is slow."""
 WATCH = """() => {
   const list = document.querySelector(".messages");
   const lines = (rows) => [...rows].map((row) => row.querySelector(".prose").textContent);
@@ -34,7 +36,7 @@ async def fill(reader: Reader) -> None:
 async def scroll_to(reader: Reader, text: str, edge: Locator) -> None:
     """Scroll on at one edge of the rows until a text is there."""
     while not await reader.message(text).count():
-        assert await reader.messages.count() < MANY
+        await reader.page.wait_for_function(FEW, arg=MANY)
         await edge.scroll_into_view_if_needed()
         await reader.page.evaluate(FRAME)
 

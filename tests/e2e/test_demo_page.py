@@ -46,7 +46,7 @@ class Stage:
         said = await self.tab.do("say", **(self.place | fields), text=f"{self.tab.mention} {text}")
         return str(said["message"])
 
-    async def answer_to(self, asked: str, *, timeout_s: float = 40.0) -> dict[str, Any]:
+    async def answer_to(self, asked: str, *, timeout_s: float = 100.0) -> dict[str, Any]:
         """Wait for the whole answer and return its last message."""
 
         def finished() -> dict[str, Any] | None:

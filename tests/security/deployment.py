@@ -145,13 +145,13 @@ class Deployment:
         await self.until_answered(asked)
         return asked
 
-    async def until_answered(self, asked: Iterable[Message], timeout_s: float = 40.0) -> None:
+    async def until_answered(self, asked: Iterable[Message], timeout_s: float = 100.0) -> None:
         """Wait until each of these messages has an answer that won't change any more."""
         for message in asked:
             final = functools.partial(self.is_final, message)
             await self.discord.wait_until(final, timeout_s=timeout_s)
 
-    async def until_closed(self, timeout_s: float = 40.0) -> None:
+    async def until_closed(self, timeout_s: float = 100.0) -> None:
         """Wait until no question is open: the bot's end would keep it for the next start."""
         await self.lm.wait_until(
             lambda: all(state == "closed" for _, state, _ in self.states()), timeout_s=timeout_s
@@ -247,15 +247,15 @@ class Deployment:
     def _check_pace(self) -> None:
         """At most four posts and edits in five seconds per channel.
 
-        The window is a little shorter than five seconds here: requests arrive with a jitter that
-        the fast clock multiplies.
+        The window is shorter here: requests arrive with a jitter that the fast clock multiplies.
+        tests/property/delivery/test_pacing.py holds the five seconds exactly.
         """
         times: dict[str, list[float]] = defaultdict(list)
         for record in self.discord.requests:
             is_done = 200 <= record.status < 300
             if is_done and is_content(record) and record.route.startswith("/channels/"):
                 times[record.path.split("/messages")[0]].append(record.at)
-        window_s = 5.0 - min(3.0, 0.1 * self.factor)
+        window_s = 5.0 - min(3.0, 0.2 * self.factor)
         for where, at in times.items():
             gaps = [late - early for early, late in zip(at, at[4:], strict=False)]
             assert not gaps or min(gaps) >= window_s, (where, min(gaps))

@@ -105,7 +105,7 @@ class TabClient:
         result: Json = answer["result"]
         return result
 
-    async def until(self, condition: Callable[[], Any], *, timeout_s: float = 30.0) -> Any:
+    async def until(self, condition: Callable[[], Any], *, timeout_s: float = 60.0) -> Any:
         """Receive until a condition holds, and return what it returned.
 
         Raises:

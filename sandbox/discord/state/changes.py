@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 
 T = TypeVar("T")
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """How long is waited by default: a wait ends as soon as it may, so this only bounds a slow machine."""
 
 

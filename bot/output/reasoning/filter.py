@@ -485,7 +485,8 @@ class ReasoningFilter:
             case Sign.GLYPH:
                 return self._read_glyph(event.text)
             case Sign.ROLE:
-                return self._pass(event.text[0]) if _DOTTED.search(context.tail) else self._cut()
+                is_part = _DOTTED.search(context.tail) is not None
+                return self._pass(event.text[0]) if is_part else self._cut(event.text)
             case Sign.MARKER:
                 return self._read_marker(event)
         return self._give(scanner.skip(len(event.text)))
@@ -533,7 +534,7 @@ class ReasoningFilter:
         if frame is None:
             return None
         if frame.is_turn and self._started:
-            return self._cut()
+            return self._cut(rest[: frame.chars])
         self._scanner.skip(frame.chars)
         return frame.chars > 0
 
@@ -844,8 +845,14 @@ class ReasoningFilter:
             self._held_end = len(self._held)
         return True
 
-    def _cut(self) -> bool:
-        """Let nothing more through: another's turn begins here beyond doubt."""
+    def _cut(self, opening: str) -> bool:
+        """Let nothing more through: another's turn begins here beyond doubt.
+
+        Where the thinking may still go on, it tells of that turn.
+        """
+        if self._expecting:
+            self._finish()
+            return self._pass(opening)
         self._aftermath.cut()
         self.is_over = True
         return self._finish()

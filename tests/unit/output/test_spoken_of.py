@@ -432,6 +432,23 @@ def test_a_frame_of_ours_that_a_model_copies_in_front_of_its_answer_goes(
     assert versions(pipeline(names=NAMES, bot_name="Clawbot"), pieces)[-1] == "It is Paris."
 
 
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize(
+    "turn",
+    ["\n⟦from Max⟧ And Rome?", "\n[from Max] And Rome?", "assistant\n\nAnd Rome?"],
+)
+def test_thinking_without_an_opening_goes_on_over_another_persons_turn(
+    turn: str, size: int
+) -> None:
+    """It may tell of one. Where its end never comes, it was the answer, and ends there."""
+    text = f"It is Paris.{turn} SECRETSTEP"
+    for raw, answer in ((f"{text}\n</think>\n\nHello", "Hello"), (text, "It is Paris.")):
+        target = pipeline(names=NAMES, bot_name="Clawbot", expect=True)
+        pieces = [raw[i : i + size] for i in range(0, len(raw), size)]
+        assert versions(target, pieces)[-1] == answer
+        assert target.must_stop is False
+
+
 @pytest.mark.parametrize("rest", ["<|im_end|>", "</s></s>", "<|im_end|>\n<|im_start|>assistant\n"])
 def test_an_end_token_alone_cuts_nothing(rest: str) -> None:
     target = pipeline()

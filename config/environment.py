@@ -144,6 +144,8 @@ def read_environment(
     return Sources(env, file, str(path), tuple(problems), tuple(warnings))
 
 
+_QUOTES: Final = frozenset("\"'")
+_WORDS: Final = re.compile(r"\w+")
 _BARE: Final = re.compile(r"[\w.:/@,+=~-]*+")
 """Values that every reader of env files takes without quotes: docker keeps those as they are."""
 MORE_BYTES: Final = 4096
@@ -233,14 +235,23 @@ def _read_dotenv(path: Path, problems: list[str]) -> dict[str, str]:
     values: dict[str, str] = {}
     for binding in parse_stream(io.StringIO(text)):
         where = f"{path}:{binding.original.line}"
-        if binding.error:
-            problems.append(f"{where}: must be NAME=value")
+        if binding.error or _hides_name(binding.key or ""):
+            value = binding.original.string.partition("=")[2].lstrip()
+            is_open = binding.error and value[:1] in _QUOTES
+            also = "; a quote that begins a value must end it, too" if is_open else ""
+            problems.append(f"{where}: must be NAME=value{also}")
         elif binding.key is not None:
             value = (binding.value or "").strip()
-            if values.get(binding.key, value) != value:
+            if value and values.get(binding.key, "") not in {"", value}:
                 problems.append(f"{where}: {binding.key} is given twice, with different values")
-            values[binding.key] = value
+            values[binding.key] = value or values.get(binding.key, "")
     return values
+
+
+def _hides_name(key: str) -> bool:
+    """Return whether a name of ours stands in what is none: ``$env:NAME``, or before another equals sign."""
+    is_name = key.isascii() and key.replace(".", "_").isidentifier()
+    return not is_name and not names.environment_names().keys().isdisjoint(_WORDS.findall(key))
 
 
 def _read_json(path: Path, *, required: bool) -> Mapping[str, Any] | None:

@@ -6,6 +6,9 @@ value, since any value may be a secret in the wrong place.
 
 from __future__ import annotations
 
+import contextlib
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,7 +21,9 @@ from config.defaults import DISCORD_API_BASE, NETWORK_TIMEOUT_USUAL_MS
 from config.names import Target
 from config.settings import Settings
 from config.token_shapes import mistaken_token
+from config.values import bare
 
+_BETWEEN_IDS: Final = re.compile(r"[\s,;]+")
 NOT_SET = (
     "DISCORD_TOKEN: is not set; make a bot at https://discord.com/developers/applications and put "
     "its token into .env, or try `clawbot demo`, which needs none"
@@ -127,10 +132,11 @@ def _from_environment(env: Mapping[str, str]) -> _Collected:
     for name, text in env.items():
         if not name.upper().startswith(names.PREFIXES) or name == names.CONFIG_PATH:
             continue
-        value = text.strip()
+        target = known.get(name)
+        is_prompt = target is not None and target.field == "system_prompt"
+        value = text.strip() if is_prompt else bare(text)
         if not value:
             continue
-        target = known.get(name)
         if target is None:
             right = names.nearest(name, [*known, names.CONFIG_PATH])
             found.problems.append(f"{names.on_one_line(name)}: unknown; did you mean {right}?")
@@ -205,12 +211,18 @@ def _put_json(found: _Collected, target: Target, value: object, origin: str) -> 
 
 
 def _listed(target: Target, value: object) -> object:
-    """Turn ``a, b`` or a single value into a list where a list is wanted."""
-    if not names.is_list(target) or isinstance(value, list | Mapping):
+    """Turn ``a, b``, ``["a", "b"]`` or a single value into a list where a list is wanted."""
+    if isinstance(value, list):
+        return [str(one) if isinstance(one, bool) else one for one in value]  # never an id
+    if not names.is_list(target) or isinstance(value, Mapping):
         return value
     if not isinstance(value, str):
         return [value]
-    return [part for piece in value.split(",") if (part := piece.strip())]
+    if value.startswith("["):
+        with contextlib.suppress(ValueError, RecursionError):  # an address of IPv6 begins so, too
+            return _listed(target, json.loads(value.replace("'", '"')))
+    pieces = _BETWEEN_IDS.split(value) if target.field.endswith("_ids") else value.split(",")
+    return [part for piece in pieces if (part := bare(piece))]
 
 
 def _paths() -> list[str]:

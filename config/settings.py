@@ -53,6 +53,14 @@ def _plain(text: str) -> str:
     return text
 
 
+def _file_path(path: Path) -> Path:
+    if _UNWRITABLE.search(str(path)) or not {"\n", "\t", "\r"}.isdisjoint(str(path)):
+        raise ValueError(
+            "must be a path on one line; in double quotes a backslash is written twice, or use /"
+        )
+    return path.expanduser()
+
+
 def _model_key(text: str) -> str:
     if not text.strip() or not text.isprintable() or ".." in text:
         raise ValueError("must be a model's name on one line")
@@ -78,7 +86,7 @@ def _once(values: tuple[str, ...]) -> tuple[str, ...]:
 Snowflake = Annotated[int, Field(ge=1, lt=2**64)]
 Secret = Annotated[SecretStr, AfterValidator(_one_line)]
 LMStudioAddress = Annotated[str, AfterValidator(addresses.lmstudio_base)]
-FilePath = Annotated[Path, AfterValidator(Path.expanduser)]
+FilePath = Annotated[Path, AfterValidator(_file_path)]
 ModelKey = Annotated[str, AfterValidator(_model_key)]
 Language = Annotated[str, AfterValidator(_language)]
 

@@ -189,6 +189,54 @@ def test_a_broken_line_of_dotenv_is_named_and_not_repeated(tmp_path: Path) -> No
     assert problems(tmp_path) == (f"{tmp_path / '.env'}:2: must be NAME=value",)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '$env:DISCORD_TOKEN = "hunter22"',
+        "DISCORD_TOKEN＝hunter22",
+        "set DISCORD_TOKEN=hunter22",
+        "DISCORD_TOKEN: hunter22",
+    ],
+)
+def test_a_line_that_hides_a_name_of_ours_is_named_and_not_repeated(
+    tmp_path: Path, line: str
+) -> None:
+    (tmp_path / ".env").write_text(f"LMSTUDIO_MODEL=x\n{line}\n", "utf-8")
+    assert problems(tmp_path) == (f"{tmp_path / '.env'}:2: must be NAME=value",)
+
+
+def test_quotes_that_do_not_match_are_said(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("CLAWBOT_CHAT__SYSTEM_PROMPT='You're nice'\n")
+    (line,) = problems(tmp_path)
+    assert line.endswith(":1: must be NAME=value; a quote that begins a value must end it, too")
+
+
+def test_an_empty_variable_of_the_example_does_not_contradict_the_same_further_down(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".env").write_text("LMSTUDIO_MODEL=\nLMSTUDIO_MODEL=x\nLMSTUDIO_MODEL=\n")
+    assert load(tmp_path).chat.model == "x"
+
+
+@pytest.mark.parametrize("value", ["“a/b”", "„a/b“", "«a/b»", "\u200ba/b\ufeff", "‘a/b’"])
+def test_quotes_of_a_word_processor_and_what_is_not_seen_are_left_out(
+    tmp_path: Path, value: str
+) -> None:
+    (tmp_path / ".env").write_text(f"LMSTUDIO_MODEL={value}\n", "utf-8")
+    assert load(tmp_path).chat.model == "a/b"
+
+
+def test_quotes_around_a_whole_persona_are_its_own(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("CLAWBOT_CHAT__SYSTEM_PROMPT=«Sois bref.»\n", "utf-8")
+    assert load(tmp_path).chat.system_prompt == "«Sois bref.»"
+
+
+def test_a_path_of_windows_in_double_quotes_is_refused_rather_than_misread(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text('CLAWBOT_DATA_DIR="C:\\Users\\new\\temp"\n')
+    (line,) = problems(tmp_path)
+    assert line.startswith("CLAWBOT_DATA_DIR: must be a path on one line; in double quotes")
+
+
 def test_a_variable_given_twice_in_dotenv_must_agree(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LMSTUDIO_MODEL=x\nLMSTUDIO_MODEL=y\n")
     assert "given twice" in problems(tmp_path)[0]

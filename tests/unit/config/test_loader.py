@@ -255,6 +255,32 @@ def test_a_file_may_give_lists_as_text_as_one_value_or_as_a_list() -> None:
     assert load_settings({}, {"discord": {"owner_ids": 7}}).settings.discord.owner_ids == (7,)
 
 
+@pytest.mark.parametrize("text", ["[1, 2]", '["1", "2"]', "['1','2']", "1;2", "1 2", "“1”, “2”,"])
+def test_a_list_of_ids_is_read_as_people_write_one(text: str) -> None:
+    settings = load_settings({"CLAWBOT_OWNER_IDS": text}).settings
+    assert settings.discord.owner_ids == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ('["http://a:1", "http://b:2"]', ("http://a:1", "http://b:2")),
+        ("[::1]:1234", ("http://[::1]:1234",)),
+    ],
+)
+def test_a_list_of_servers_may_be_json_and_an_address_of_ipv6_is_none(
+    text: str, kept: tuple[str, ...]
+) -> None:
+    settings = load_settings({"LMSTUDIO_BASE_URL": text}).settings
+    assert settings.lmstudio.base_url == kept
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[true]", "[1.5]", '[{"a": 1}]', "[null]"])
+def test_any_other_list_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="must be a list of ids"):
+        load_settings({"CLAWBOT_OWNER_IDS": text})
+
+
 def test_a_server_named_twice_is_used_once() -> None:
     text = "http://box:1/v1,http://box:1"
     assert load_settings({"LMSTUDIO_BASE_URL": text}).settings.lmstudio.base_url == (

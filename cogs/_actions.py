@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import discord
 
@@ -29,6 +29,8 @@ from cogs import _convert, _gate, _respond, _review, _settings, _sink
 from cogs._convert import BUTTON_ID, Button
 
 _log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 FORGOTTEN = "I no longer have that question. Please ask it again."
 ASKED_NO_MORE = "The message that asked this is deleted. Please ask it again."
@@ -218,6 +220,7 @@ class AnswerActions:
             await _respond.say(interaction, RUNNING_AGAIN)
             return
         asked = await self._as_asked_now(newest.question)
+        posted = await self._in_time(self._still_there(newest, shown_id), newest.posted)
         refusal = await self._reason_against_again(newest, shown_id)
         if asked is None or refusal:
             await _respond.say(interaction, refusal or ASKED_NO_MORE)
@@ -233,7 +236,7 @@ class AnswerActions:
         source_id = question.message.id if question.message else None
         sink = _sink.message_sink(self._client, question.place, source_id)
         give = _respond.Acknowledgement(interaction).give
-        await self._services.chat.submit(question, sink, replaces=newest.posted, acknowledge=give)
+        await self._services.chat.submit(question, sink, replaces=posted, acknowledge=give)
 
     async def _reason_against_again(self, entry: JournalEntry, shown_id: MessageId) -> str:
         """Return why an answer isn't given again, for what happened meanwhile; empty if it is.
@@ -253,12 +256,15 @@ class AnswerActions:
 
     async def _as_asked_now(self, question: Question) -> Question | None:
         """Return a question in the words that its message has now; ``None`` when it is deleted."""
-        looking = self._reviewer.look_at_all(question)
-        try:
-            now = await within(self._services.clock, looking, LOOK_S)
-        except TimeoutError:
-            return question
+        now = await self._in_time(self._reviewer.look_at_all(question), {})
         return _review.reworded(question, now, self._client.me)
+
+    async def _in_time(self, looking: Awaitable[_T], otherwise: _T) -> _T:
+        """Return what is looked up, or something else where that takes too long for a press."""
+        try:
+            return await within(self._services.clock, looking, LOOK_S)
+        except TimeoutError:
+            return otherwise
 
     async def _reason_against_more(self, entry: JournalEntry, last: MessageId) -> str:
         """Return why an answer isn't continued; empty if it is."""
@@ -449,12 +455,18 @@ class AnswerActions:
             question, sink, replaces=replaces, changed_id=changed_id, is_counted=is_counted
         )
 
-    async def _still_there(self, entry: JournalEntry) -> tuple[MessageId, ...]:
-        """Return an answer's messages; none where somebody has deleted it, so that none is edited."""
-        if not entry.posted:
-            return ()
-        first = await self._services.source.fetch(entry.question.place, entry.posted[0])
-        return entry.posted if first is not None else ()
+    async def _still_there(
+        self, entry: JournalEntry, shown_id: MessageId | None = None
+    ) -> tuple[MessageId, ...]:
+        """Return an answer's messages without those that somebody has deleted, so that none of them is edited.
+
+        Args:
+            entry: Of the question.
+            shown_id: One that is certainly there.
+        """
+        place = entry.question.place
+        is_there = self._reviewer.is_there
+        return tuple([i for i in entry.posted if i == shown_id or await is_there(place, i)])
 
 
 def change_id(message_id: MessageId, changed_at: datetime) -> QuestionId:

@@ -143,6 +143,18 @@ class Reviewer:
             _log.info("message %d can't be looked at again: %s", stored.id, plain_reason(exc))
             return stored
 
+    async def is_there(self, place: Place, message_id: MessageId) -> bool:
+        """Return whether a message isn't deleted, as far as Discord can say."""
+        if await self._client.services.source.fetch(place, message_id) is not None:
+            return True
+        try:
+            await self._requests.look(place, message_id)
+        except TargetGoneError:
+            return False
+        except DeliveryError as exc:
+            _log.info("message %d can't be looked at: %s", message_id, plain_reason(exc))
+        return True
+
     async def as_member(self, message: IncomingMessage) -> IncomingMessage:
         """Return a message with its author's roles, which messages by request come without."""
         author = await self._asker(message.author, message.place)

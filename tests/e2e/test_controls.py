@@ -190,6 +190,25 @@ async def test_a_shorter_answer_takes_the_place_of_one_of_two_messages(
         assert discord.bot_messages == [reply]
 
 
+async def test_what_is_left_of_an_answer_is_rewritten_where_its_first_message_was_deleted(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.answer(" ".join(f"Lighthouse {number} answers the call." for number in range(70)))
+    settings = settings_for(discord, lm, tmp_path)
+    async with running(settings):
+        asked = await ada.mention(channel, "Tell me a story")
+        ends = await discord.wait_until(
+            lambda: [m for m in discord.bot_messages if "Regenerate" in str(m.components)]
+        )
+    first, left = discord.replies(asked)[0], ends[0]
+    await ada.delete(first)
+    lm.answer("In short.")
+    async with running(settings):
+        await ada.click(left, "Regenerate")
+        await discord.wait_until(lambda: offers_again("In short.")(left))
+    assert [m for m in channel.messages.values() if m.author.is_bot] == [left]
+
+
 async def test_a_question_edited_twice_has_one_answer(
     discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
 ) -> None:

@@ -16,7 +16,7 @@ from bot.core.errors import StoreError
 from bot.core.recent import Recent
 from bot.core.tasks import TaskOwner
 from bot.gateway.client import Services, shard_of
-from bot.lmstudio.roster import SERVERS
+from bot.lmstudio.roster import LOADS, SERVERS
 from bot.storage.postgres import News
 from bot.storage.shares import Deletion, deletions, end_deletion, tell_deletion
 
@@ -123,6 +123,7 @@ class Sharing:
             await services.state.reload()
             roster = services.backend.roster
             roster.restore(services.state.get(SERVERS))
+            roster.take_up_loads(services.state.get(LOADS), are_others=True)
             services.secrets.learn(roster.hosts)
 
         async def slots(_about: str) -> None:

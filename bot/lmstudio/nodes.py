@@ -271,23 +271,28 @@ class Node:
                 return copy
         return min(copies, key=lambda c: self._in_flight[c.id] / c.parallel, default=None)
 
-    def begin_loading(self, key: str, before: datetime | None = None) -> Callable[[], None]:
+    def begin_loading(
+        self, key: str, before: datetime | None = None, *, is_others: bool = False
+    ) -> Callable[[], None]:
         """Note that a model is being loaded; what is returned is to be called when that is over.
 
         Args:
             key: The model.
             before: When an earlier run began it: then it tells nothing of how long a load takes.
+            is_others: Another process is at it, and says itself when that is over.
         """
         over = self.loading[key] = asyncio.Event()
         began_s = self._clock.monotonic()
-        self.began_at[key] = before or self._clock.now()
+        if not is_others:
+            self.began_at[key] = before or self._clock.now()
         self._on_loading()
 
         def end() -> None:
             if over.is_set():
                 return
             if self.loading.get(key) is over:
-                del self.loading[key], self.began_at[key]
+                del self.loading[key]
+                self.began_at.pop(key, None)
             over.set()
             self._on_loading()
             info = self.model(key)
@@ -296,9 +301,17 @@ class Node:
 
         return end
 
-    def take_up_load(self, key: str, began_at: datetime, usual_s: float | None) -> None:
-        """Count a load as going on that an earlier run began, as one that nobody waits for any more."""
-        self._leave_load(key, self.begin_loading(key, began_at), usual_s)
+    def take_up_load(
+        self, key: str, began_at: datetime, usual_s: float | None, *, is_others: bool
+    ) -> None:
+        """Count a load as going on that an earlier run or another process began, as one that nobody waits for any more."""
+        self._leave_load(key, self.begin_loading(key, began_at, is_others=is_others), usual_s)
+
+    def end_others_load(self, key: str) -> None:
+        """Believe a load that was taken up to be over as soon as the list has been read again."""
+        if key in self._left_loads:
+            self._left_loads[key] = self._clock.monotonic(), self._left_loads[key][1]
+            self.look_again()
 
     def _leave_load(self, key: str, end: Callable[[], None], usual_s: float | None) -> None:
         lasts_s = max(LEFT_LOAD_S, 2 * (usual_s or 0.0))

@@ -113,6 +113,7 @@ class Roster:
         self._on_loading: Callable[[], None] = lambda: None
         self._members: dict[str, Member] = {}
         self._noted: frozenset[tuple[str, str]] = frozenset()
+        self._taken_up: set[tuple[str, str, float]] = set()
         self._number = 0
         self._leaving = TaskOwner()
         self._left: list[Member] = []
@@ -301,19 +302,31 @@ class Roster:
 
         return note
 
-    def take_up_loads(self, stored: object) -> None:
-        """Count loads as going on that an earlier run began lately, so that none is asked for again.
+    def take_up_loads(self, stored: object, *, are_others: bool = False) -> None:
+        """Count loads as going on that were begun lately, so that none is asked for again.
 
         Args:
-            stored: What ``note_loads`` noted then; anything else in it is ignored.
+            stored: What ``note_loads`` noted there; anything else in it is ignored.
+            are_others: Those that this process doesn't know are other processes', each until it isn't noted
+                any more; otherwise an earlier run's.
         """
-        now = self._clock.now()
+        now, noted = self._clock.now(), set[tuple[str, str, float]]()
         for origin, key, began_s, usual_s in _saved_loads(stored):
-            age_s = now.timestamp() - began_s
-            if origin in self._members and 0 <= age_s < LOAD_LIMIT_S:
+            noted.add((origin, key, began_s))
+            age_s, member = now.timestamp() - began_s, self._members.get(origin)
+            is_known = (origin, key, began_s) in self._taken_up
+            if member is None or key in member.node.loading or is_known:
+                continue
+            if 0 <= age_s < LOAD_LIMIT_S:
+                if not are_others:
+                    self._noted |= {(origin, key)}
                 began_at = now - timedelta(seconds=age_s)
-                self._noted |= {(origin, key)}
-                self._members[origin].node.take_up_load(key, began_at, usual_s)
+                member.node.take_up_load(key, began_at, usual_s, is_others=are_others)
+                self._taken_up.add((origin, key, began_s))
+        for origin, key, _ in self._taken_up - noted:
+            if origin in self._members:
+                self._members[origin].node.end_others_load(key)
+        self._taken_up &= noted
 
     def _tell_loading(self) -> None:
         self._on_loading()

@@ -24,8 +24,8 @@ VALUE_BYTES: Final = 65_536
 """Longest value, as JSON."""
 
 
-TOLD: Final = frozenset({"allowed_models", "lmstudio_servers"})
-"""Names of what people set by command: other processes are told of changes."""
+TOLD: Final = frozenset({"allowed_models", "lmstudio_servers", "loads"})
+"""Names of what people set by command, and of the models that are being loaded: other processes are told of changes."""
 
 
 _CHANGING: Final = text("SELECT pg_advisory_xact_lock(:key)").bindparams(key=0x636C_6177_7374_6174)

@@ -199,6 +199,25 @@ async def test_a_load_that_a_kill_left_is_waited_for_by_the_next_run(
     assert len(server.asked) == (1 if goes_on else 2)
 
 
+async def test_a_load_that_another_process_is_at_is_waited_for_until_that_says_it_is_over(
+    clock: FakeClock,
+) -> None:
+    sandbox = LMStudioSandbox([Model("a/b", loaded=False)])
+    async with sandbox, connected(clock, sandbox.base_url) as backend:
+        roster, loads = backend.roster, sandbox.options.counters
+        theirs = (sandbox.base_url, "a/b", clock.now().timestamp(), None)
+        roster.take_up_loads([theirs], are_others=True)
+        loading = asyncio.create_task(backend.load_model("a/b"))
+        await clock.advance(30)
+        roster.take_up_loads([theirs], are_others=True)
+        assert loads.loads == 0
+        assert roster.note_loads()([theirs]) == [theirs]
+        roster.take_up_loads([], are_others=True)
+        assert (await passing(clock, asyncio.wait_for(loading, None))).is_loaded
+        assert loads.loads == 1
+        assert clock.now().timestamp() - theirs[2] < 60
+
+
 @pytest.mark.parametrize(
     "stored", [None, {}, ["a"], [[1, 2, 3, 4]], [["http://a", "a/b", "now", None]], [[]]]
 )

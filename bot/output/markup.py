@@ -75,7 +75,7 @@ TOOL_TAGS: Final = (
 )  # fmt: skip
 
 
-def _closers(name: str) -> tuple[str, ...]:
+def closers_of(name: str) -> tuple[str, ...]:
     """Return what ends thinking between two tokens, as fine-tunes call them."""
     ends = (f"<|/{name}|>", f"<|end_{name}|>", f"<|end_of_{name}|>", f"<|{name}_end|>")
     return (*ends, "<|answer|>")
@@ -84,9 +84,9 @@ def _closers(name: str) -> tuple[str, ...]:
 THINK_PAIRS: Final = (
     (("◁think▷",), ("◁/think▷",)), (("[THINK]",), ("[/THINK]",)),
     (("[REASONING]",), ("[/REASONING]",)), (("<|channel>",), ("<channel|>",)),
-    (("<|think|>",), ("<channel|>", "<|end|>", "<|content|>", *_closers("think"))),
+    (("<|think|>",), ("<channel|>", "<|end|>", "<|content|>", *closers_of("think"))),
     (("<start_working_out>",), ("<end_working_out>",)), (("<unused94>",), ("<unused95>",)), (("[unused16]",), ("[unused17]",)),
-    *(((f"<|{name}|>",), _closers(name)) for name in ("thought", "thinking", "reasoning")),
+    *(((f"<|{name}|>",), closers_of(name)) for name in ("thought", "thinking", "reasoning")),
 )  # fmt: skip
 WEAK_PAIRS: Final = tuple(
     (f"[{form}]", f"[/{form}]")
@@ -251,7 +251,7 @@ def marker_of(name: str) -> Marker:
     if not is_thought:
         return Marker(Kind.TOOL, (closer,), (name,))
     what = (before[2:] + after[:-2]).strip("_").removeprefix("of_")
-    return Marker(Kind.OPEN, (closer, *_closers(what)), (name,))
+    return Marker(Kind.OPEN, (closer, *closers_of(what)), (name,))
 
 
 TAG_NAMES: Final = THINK_TAGS + WEAK_TAGS + WRAP_TAGS + TOOL_TAGS

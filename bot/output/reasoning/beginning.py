@@ -17,6 +17,7 @@ from bot.output.markup import (
     TAG_NAMES,
     THOUGHT_PHRASES,
     TURN_ROLES,
+    closers_of,
     prefixes,
 )
 from bot.output.reasoning.block import (
@@ -60,6 +61,8 @@ _COMPOUND: Final = re.compile(
 _COMPOUND_PARTIAL: Final = re.compile(r"analysis[A-Z][a-z]{0,30}+(?: [a-z]{0,9}+|\.)?+\Z")
 """A word that begins like the channel's name with its marks taken off."""
 
+_OWN_ROLES: Final = ("assistant", "model")
+_HEADER_ENDS: Final = ("header_end", "end_header_id", "end_of_role", "im_middle", "im_sep")
 _UNDECIDED: Final = prefixes(
     [
         *(phrase for phrase, _ in _PHRASES),
@@ -67,6 +70,7 @@ _UNDECIDED: Final = prefixes(
         *("analysis- ", "assistantanalysis- "),
         *("assistantfinal.", "analysis<|message|>", "final<|message|>"),
         "commentary<|message|>",
+        *(f"{role}<|{token}|>\n" for role in _OWN_ROLES for token in _HEADER_ENDS),
         *(f"{tag} " for tag in _ESCAPED),
     ]
 )
@@ -74,8 +78,6 @@ _ROLE: Final = re.compile(
     rf"\s{{0,220}}+((?i:{'|'.join(TURN_ROLES)}))\b(?:<\|end_header_id\|>|\[/INST\]|>)?[ \t]*\n?"
 )
 _ROLE_STARTS: Final = prefixes(f"{role}\n" for role in TURN_ROLES)
-_OWN_ROLES: Final = frozenset({"assistant", "model"})
-
 
 _PATTERNS: Final = (
     (re.compile(r"thought[ \t]*\n"), BARE_THOUGHT),
@@ -84,6 +86,7 @@ _PATTERNS: Final = (
     (_STRIPPED, STRIPPED),
     (re.compile(r"analysis[ \t]{0,4}+\n"), STRIPPED_LINE),
     (re.compile(r"assistantfinal(?=[\S\n])|assistant[ \t]*\n|final<\|message\|>"), None),
+    (re.compile(rf"(?:{'|'.join(_OWN_ROLES)})<\|(?:{'|'.join(_HEADER_ENDS)})\|>\n"), None),
     (re.compile(r"/think[ \t]*\n"), HYPERCLOVA),
 )
 
@@ -135,6 +138,23 @@ def read_role(text: str, *, ended: bool) -> tuple[int, bool] | None:
     if not ended and (found or text.lstrip().lower() in _ROLE_STARTS or not text.strip()):
         return None
     return 0, True
+
+
+_THINK_ROLE: Final = re.compile(r"think(?:\n|(?=[A-Z*]))")
+
+
+def read_thinking_turn(token: str, text: str) -> Beginning | None:
+    """Read a turn whose role is ``think``, as s1 writes it; its answer is a turn of its own.
+
+    Args:
+        token: What begins a turn.
+        text: What follows it.
+    """
+    found = _THINK_ROLE.match(text)
+    if found is None:
+        return None
+    closers = (f"{token}answer\n", f"{token}answer", "<|im_end|>")
+    return Beginning(found.end(), Block(closers, is_restorable=True))
 
 
 CONTENT_CHARS: Final = 64
@@ -227,25 +247,33 @@ _SPEAKS: Final = re.compile(
 _FOLDED: Final = (
     (
         re.compile(
-            r"<details>\s{0,3}+<summary>[^<\w]{0,8}(?:(?:show|view|the|internal|m(?:y|odel['’]s)) ){0,2}"
+            r"<details(?: open)?>\s{0,3}+<summary>[^<\w]{0,8}(?:(?:show|view|the|internal|m(?:y|odel['’]s)) ){0,2}"
             r"(?:thinking|thoughts?|reasoning)(?: (?:process|for|time|steps?)\b[^<\n]{0,30})?"
             r"(?: ?\([^<\n]{0,30}\))?[^\w<\n]{0,8}</summary>"
-            r"|<details>\s{0,3}+<summary>[^<\w]{0,8}(?:思考(?:过程)?|推理过程|思考プロセス)[^\w<\n]{0,8}</summary>"
+            r"|<details(?: open)?>\s{0,3}+<summary>[^<\w]{0,8}(?:思考(?:过程)?|推理过程|思考プロセス)[^\w<\n]{0,8}</summary>"
         ),
         ("</details>",),
     ),
-    (re.compile(r"```(?:think|thinking)[ \t]{0,3}+\n"), ("\n```",)),
     (
         re.compile(r"thinking(?:\.\.\.|…)[ \t]{0,3}+\n"),
         ("\n...done thinking.", "\n…done thinking."),
     ),
 )
 _FOLDED_PARTIAL: Final = re.compile(
-    r"<d(?:e(?:t(?:a(?:i(?:l(?:s(?:>(?:\s{0,3}+(?:<[^<\n]{0,60}(?:<(?:/[a-z]{0,7})?)?)?)?)?)?)?)?)?)?)?\Z"
-    r"|`{1,3}\Z|```[a-z]{0,9}[ \t]{0,3}\Z|thinking(?:\.{0,3}|…)[ \t]{0,3}\Z"
+    r"<d(?:e(?:t(?:a(?:i(?:l(?:s(?: (?:o(?:p(?:en?)?)?)?\Z|(?: open)?>(?:\s{0,3}+(?:<[^<\n]{0,60}(?:<(?:/[a-z]{0,7})?)?)?)?)?)?)?)?)?)?)?\Z"
+    r"|`{1,6}\Z|~{1,6}\Z|(?:`{3,6}|~{3,6}) ?[a-z]{0,9}[ \t]{0,3}\Z|thinking(?:\.{0,3}|…)[ \t]{0,3}\Z"
 )
-_NOTED: Final = re.compile(r"```(?:thoughts?|reasoning)[ \t]{0,3}+\n")
-"""A fence with a name that somebody's notes may have, too."""
+_FENCED: Final = re.compile(
+    r"(?P<fence>`{3,6}|~{3,6}) ?(?P<name>think(?:ing)?|thoughts?|reasoning)[ \t]{0,3}+\n"
+)
+_REACT: Final = re.compile(
+    r"[*_]{0,3}thought:[*_]{0,3} (?P<thought>[^\n]{1,200})\n{1,2}[*_]{0,3}final answer:"
+)
+_REACT_PARTIAL: Final = re.compile(
+    r"[*_]{0,3}thought(?::[^\n]{0,200}(?:\n{1,2}[*_]{0,3}[a-z ]{0,12})?)?\Z"
+)
+_NEEDS_TOOL: Final = "do i need to use a tool?"
+"""Where agents are told to think in one line, and to answer in the next one."""
 
 
 def read_unlisted(text: str, *, ended: bool) -> Beginning | None:
@@ -264,19 +292,45 @@ def read_unlisted(text: str, *, ended: bool) -> Beginning | None:
             return Beginning(found.end(), Block(closers, is_restorable=True))
     if not ended and _FOLDED_PARTIAL.match(lowered):
         return None
-    if noted := _NOTED.match(lowered):
-        return _read_noted(noted.end(), lowered, ended=ended)
+    if fenced := _FENCED.match(lowered):
+        return _read_fenced(fenced, lowered, ended=ended)
+    if react := _REACT.match(lowered):
+        return _read_react(react)
+    if not ended and _REACT_PARTIAL.match(lowered):
+        return None
     if lowered[0] == "<":
         return _read_tag(text, ended=ended)
     return _read_label(lowered, ended=ended) if lowered[0] in _LABEL_STARTS else PLAIN
 
 
-def _read_noted(chars: int, text: str, *, ended: bool) -> Beginning | None:
+def _read_fenced(fenced: re.Match[str], text: str, *, ended: bool) -> Beginning | None:
     """Read a fence that holds thoughts: a model's, or those that somebody asked it to write down."""
-    content, end, _ = text[chars : chars + PAIR_CHARS].partition("\n```")
-    if _SPEAKS.search(content):
-        return Beginning(chars, Block(("\n```",), is_restorable=True))
+    chars, closer = fenced.end(), f"\n{fenced['fence']}"
+    content, end, _ = text[chars : chars + PAIR_CHARS].partition(closer)
+    if fenced["name"].startswith("think") or _SPEAKS.search(content):
+        return Beginning(chars, Block((closer,), is_restorable=True))
     return PLAIN if ended or end or len(content) >= PAIR_CHARS - chars else None
+
+
+def _read_react(react: re.Match[str]) -> Beginning:
+    """Read one line of thoughts that the answer's label follows."""
+    thought = react["thought"]
+    if not (_AFTER_LABEL.match(thought) or thought.startswith(_NEEDS_TOOL)):
+        return PLAIN
+    return Beginning(react.start("thought"), Block(_ANSWERS, is_restorable=True))
+
+
+def read_token(token: str, content: str, *, ended: bool) -> Beginning | None:
+    """Read what a token that no list holds begins with: thoughts, where they read like that.
+
+    Args:
+        token: As it is written.
+        content: What follows it.
+        ended: Nothing more will come.
+    """
+    name = token.strip("<>|｜")
+    block = Block(closers_of(name), (token,), is_restorable=True)
+    return _by_content(0, content, block, _AFTER_LABEL, ended=ended)
 
 
 _BEHIND_CHARS: Final = 3

@@ -23,7 +23,7 @@ _LOOK_BACK_CHARS = 200
 _MOST_BLOCKS: Final = 256
 """Kinds of blocks whose patterns are kept: a model may make up names of tokens."""
 
-_LIKE: Final = ("</think>", "</thinking>", "</thought>", "</reasoning>", "<answer>", "<final_answer>", "</think\n", "[/think]", "[/THINK]", "<\\think>", "<\\/think>", "&lt;/think&gt;", "<|/think|>", "<|/thinking|>", "<think/>", "<|im_start|>assistant\n", "<|channel|>final<|message|>")  # fmt: skip
+_LIKE: Final = ("</think>", "</thinking>", "</thought>", "</reasoning>", "<answer>", "<final_answer>", "</think\n", "[/think]", "[/THINK]", "<\\think>", "<\\/think>", "&lt;/think&gt;", "<|/think|>", "<|/thinking|>", "<think/>", *("<|end_of_thought|>", "<|end_think|>", "<|end_thinking|>", "<|think_end|>", "<|END_THINKING|>", "<end_think>", "</seed:think>", "<channel|>", "◁/think▷"), "<|im_start|>assistant\n", "<|channel|>final<|message|>")  # fmt: skip
 _TAG_NAME: Final = re.compile(r"< ?(/?) ?([\w:\-]+)")
 
 
@@ -127,6 +127,12 @@ GRANITE = Block(RESPONSE_PHRASES, is_restorable=True)
 APRIEL = Block((FINAL_OPENER,), is_restorable=True)
 HYPERCLOVA = Block(("<|im_end|>",), is_restorable=True)
 """A turn of the model whose role, ``assistant/think``, stands in the prompt but for its end."""
+RESULT = Block(
+    ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<turn|>", "<end_of_turn>"),
+    is_thinking=False,
+    is_restorable=True,
+)
+"""The turn with a result that a model makes up behind its own call."""
 BARE_THOUGHT = Block(("<channel|>",), is_restorable=True)
 """Gemma's channel whose opening token was removed, down to its name on a line of its own."""
 

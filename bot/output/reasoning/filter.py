@@ -17,6 +17,7 @@ from bot.core.fences import TAIL_CHARS, Context
 from bot.core.frames import OPEN
 from bot.output.markup import (
     MARKER,
+    MARKERS,
     ORDINARY_TAGS,
     ROLE_TOKENS,
     SURE_TAGS,
@@ -29,7 +30,14 @@ from bot.output.markup import (
 )
 from bot.output.participants import FRAME_CHARS, Labels
 from bot.output.reasoning import block as blocks
-from bot.output.reasoning.beginning import holds_text, read_beginning, read_role
+from bot.output.reasoning.beginning import (
+    CONTENT_CHARS,
+    holds_text,
+    read_beginning,
+    read_role,
+    read_thinking_turn,
+    read_token,
+)
 from bot.output.reasoning.block import Block, loose_closers
 from bot.output.reasoning.harmony import HEADER_CHARS, Channel, read_header
 from bot.output.reasoning.hidden import HiddenStretch, KeptThinking, Progress
@@ -357,7 +365,9 @@ class ReasoningFilter:
         self._blocks_are_text = True
         self._started = self._started or opening != ""
         self._go_on()
-        if opening:
+        if opening[:1] in set("`~"):
+            rest = opening + rest  # it opens a block of code
+        elif opening:
             self._emit(opening)
         elif self._expecting:
             self._read_orphan()
@@ -564,7 +574,7 @@ class ReasoningFilter:
     # --- markers in visible text
 
     def _read_marker(self, event: Event) -> bool:
-        name, scanner = event.name, self._scanner
+        name = event.name
         if name in _BYTES:
             return self._read_byte(event)
         marker = marker_of(name)
@@ -582,10 +592,25 @@ class ReasoningFilter:
             return self._read_turn(event)
         if marker.kind in _BLOCKS and not event.text.endswith("/>"):
             return self._open(event, marker)
-        scanner.skip(len(event.text))
+        return self._leave_out(event, marker)
+
+    def _leave_out(self, event: Event, marker: Marker) -> bool:
+        """Leave out a marker that frames nothing, and do what it says."""
+        if not self._started and marker.kind is Kind.DROP and event.name not in MARKERS:
+            return self._read_unlisted(event)
+        self._scanner.skip(len(event.text))
         if marker.kind is Kind.CLOSE:
             return self._read_orphan()
         return self._finish() if marker.kind is Kind.END and self._started else True
+
+    def _read_unlisted(self, event: Event) -> bool:
+        """Leave out a token that no list holds, in front of the answer, with the thoughts it frames."""
+        content = self._scanner.ahead(CONTENT_CHARS, len(event.text))
+        found = read_token(event.name, content, ended=self._scanner.ended)
+        if found is None:
+            return False
+        opening = self._scanner.skip(len(event.text))
+        return found.block is None or self._hide(found.block, opening)
 
     def _read_byte(self, event: Event) -> bool:
         after = self._scanner.ahead(_AFTER_CHARS, len(event.text))
@@ -636,7 +661,10 @@ class ReasoningFilter:
         if _ASCII_BYTE.match(event.name):
             return True
         is_code = self._context.is_indented_code and not self._expecting
-        if self._started and (is_code or (marker.is_weak and event.name not in self._wraps)):
+        is_weak = marker.is_weak and event.name not in self._wraps
+        is_end = event.name.startswith("[/") and not self._examples.has_opened(event.name)
+        is_weak = is_weak and not (is_end and self._expecting)
+        if self._started and (is_code or is_weak):
             return True
         return event.lead != "" and not (marker.closers or marker.kind is Kind.CLOSE)
 
@@ -742,14 +770,19 @@ class ReasoningFilter:
     def _read_turn(self, event: Event) -> bool:
         role = (0, True)
         if event.name not in ROLE_TOKENS:
-            found = read_role(
-                self._scanner.ahead(MARKER_CHARS, len(event.text)), ended=self._scanner.ended
-            )
+            after = self._scanner.ahead(MARKER_CHARS, len(event.text))
+            thinking = None if self._started else read_thinking_turn(event.name, after)
+            if thinking is not None and thinking.block is not None:
+                opening = self._scanner.skip(len(event.text) + thinking.chars)
+                return self._hide(thinking.block, opening)
+            found = read_role(after, ended=self._scanner.ended)
             if found is None:
                 return False
             role = found
         chars, is_own = role
         is_next = self._started and not (is_own and chars and self._is_behind_thinking())
+        if not (is_next or is_own) and self._vanished:
+            return self._hide(blocks.RESULT, self._scanner.skip(len(event.text) + chars))
         if not (is_next or is_own):
             self._start()
             return self._let_through(event, marker_of(event.name))

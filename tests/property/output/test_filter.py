@@ -27,6 +27,9 @@ MARKUP = st.sampled_from(
         " ",
         "word",
         "Maria:",
+        "\n⟦from Maria⟧ ",
+        "\n[from Maria] ",
+        "assistant\n\n",
         "<",
     ]
 )

@@ -272,6 +272,22 @@ _OTHERS: Final[tuple[str, ...]] = (
     f"<|channel|>analysis<|message|>{T}<|end|><|start|>assistant to=user<|channel|>final<|message|>{A}",
     f"assistant\nanalysis\n{T}\nassistant\nfinal\n{A}",
     f"assistantfinal\n\n{A}",
+    # thoughts in a turn, a token, a fence or an element of their own, and ends of other families
+    f"<|im_start|>think\nOkay, {T}.\n<|im_start|>answer\n{A}<|im_end|>",
+    f"<|im_start|>think{T.capitalize()} {T}.<|im_start|>answer{A}",
+    f"<|notes|>Okay, the user asks {T}.<|/notes|>{A}",
+    f"<|notes|>\nI should answer {T}.\n<|end_notes|>\n{A}",
+    f"~~~thinking\n{T}\n~~~\n\n{A}",
+    f"````thinking\n```\n{T}\n```\n````\n{A}",
+    f"``` think\n{T}\n```\n{A}",
+    f"<details open>\n<summary>Thinking</summary>\n\n{T}\n</details>\n\n{A}",
+    f"<think>{T}.<|end_of_thought|>{A}",
+    f"<think>{T}.\n<|end_think|>\n{A}",
+    f"<think>{T}.\n<end_think>\n{A}",
+    # a header without its first token, and a result that is made up
+    f"assistant<|header_end|>\n\n{A}",
+    f'<tool_call>{{"q": "{T}"}}</tool_call><|im_end|>\n<|im_start|>user\n<tool_response>\n{T}\n</tool_response><|im_end|>\n<|im_start|>assistant\n{A}',
+    f"<function_calls>\ns({T})\n</function_calls><|im_end|>\n<|im_start|>environment\n{T}<|im_end|>\n<|im_start|>assistant\n{A}",
 )
 
 LEAKING: Final[tuple[str, ...]] = (

@@ -206,6 +206,10 @@ THOUGHT: Final[tuple[tuple[str, str], ...]] = (
     (f"Ok.<|end_of_turn|>GPT4 Correct User: {T}", "Ok."),
     (f"Ok.<seed:bos>user\n{T}", "Ok."),
     (f"Ok.<|separator|>\n\nHuman: {T}", "Ok."),
+    # one line of thoughts, as agents are told to write it
+    (f"Thought: The user wants {T}.\nFinal Answer: Ok.", "Ok."),
+    (f"**Thought:** I should answer {T}.\n\n**Final Answer:** Ok.", "Ok."),
+    ("Thought: Do I need to use a tool? No\nFinal Answer: Ok.", "Ok."),
 )
 
 EXPECTED_MISSING: Final[tuple[tuple[str, str], ...]] = (
@@ -223,6 +227,8 @@ EXPECTED_MISSING: Final[tuple[tuple[str, str], ...]] = (
     (f"~~~\n{T}\n</think>\n\nOk.", "Ok."),
     ("Like so:\n```\n<think>\nx\n</think>\n```", "Like so:\n```\n<think>\nx\n</think>\n```"),
     ("Just an answer.", "Just an answer."),
+    (f"Okay, {T}.\n[/think]\nOk.", "Ok."),
+    (f"Okay, [think]\n{T}\n[/think]\n{T}\n</think>\nOk.", "Ok."),
 )
 
 SHOWN: Final[tuple[str, ...]] = (

@@ -371,6 +371,7 @@ class AnswerActions:
             return True
         if newest.question.id != entry.question.id:
             posted = newest.posted
+        asked = asked if posted else await self._outside_of_deleted(asked)
         await self._ask_anew(asked, message.id, changed_at, posted)
         return True
 
@@ -454,6 +455,14 @@ class AnswerActions:
         await self._services.chat.submit(
             question, sink, replaces=replaces, changed_id=changed_id, is_counted=is_counted
         )
+
+    async def _outside_of_deleted(self, asked: Question) -> Question:
+        """Return a question at its message's place, where the thread of its answer is deleted."""
+        place, message = asked.place, asked.message
+        if place.guild_id is None or message is None or place.is_same(message.place):
+            return asked
+        deleted = await _convert.deleted_among(self._client, place.guild_id, [place.channel_id])
+        return replace(asked, place=message.place) if deleted else asked
 
     async def _still_there(
         self, entry: JournalEntry, shown_id: MessageId | None = None

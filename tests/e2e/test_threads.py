@@ -59,3 +59,19 @@ async def test_the_first_answer_in_a_thread_of_its_own_is_remembered(
         ("assistant", GREETING),
         ("user", "And dogs?"),
     ]
+
+
+async def test_a_question_changed_after_its_thread_was_deleted_is_answered_where_it_was_asked(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, channel: Channel, ada: Person
+) -> None:
+    assert channel.guild is not None
+    places = channel.guild.channels
+    async with running(settings_for(discord, lm, tmp_path, CLAWBOT_CHAT__ANSWER_IN="thread")):
+        asked = await ada.mention(channel, "Why do cats purr?")
+        thread = await discord.wait_until(lambda: places.get(asked.id))
+        assert thread is not None
+        await discord.wait_until(lambda: GREETING in [m.content for m in thread.messages.values()])
+        thread.delete()
+        await ada.edit(asked, f"{discord.bot_user.mention} Why do dogs bark?")
+        await answered(discord, asked)
+    assert said(lm) == [("user", "Why do dogs bark?")]

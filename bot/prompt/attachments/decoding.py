@@ -6,6 +6,7 @@ import base64
 import codecs
 import io
 import logging
+import re
 import struct
 import unicodedata
 import warnings
@@ -54,6 +55,9 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_SHIFTS = re.compile(rb"\x1b\$[@B]")
+"""What begins Japanese letters in the encoding of its mails, which is all ASCII."""
+
 _SAMPLE_BYTES = 4096
 _ODD = frozenset({"Cc", "Cn", "Co", "Cs"})
 """Categories of characters that hardly any text has."""
@@ -67,6 +71,7 @@ _EAST_ASIAN = (
 )
 """Encodings, their most telling letters, and the least share of these among the wide ones."""
 NOT_TEXT: Final = "it is no text, picture or PDF that I can read"
+OTHER_PICTURE: Final = "I can read pictures in PNG, JPEG, GIF, WebP and BMP only"
 TOO_LONG: Final = "it takes too long to read"
 TOO_LARGE: Final = "it unfolds to more than I can hold"
 _log = logging.getLogger(__name__)
@@ -146,8 +151,9 @@ def text_of(data: bytes, *, is_cut: bool = False) -> str:
     sample = data[:_SAMPLE_BYTES]
     if b"\x00" in sample:
         return _decode(data, _wide_encoding(sample), is_cut)
+    narrow = "iso2022_jp" if data.isascii() and _SHIFTS.search(data) else "utf-8"
     try:
-        text = codecs.getincrementaldecoder("utf-8")("strict").decode(data, final=not is_cut)
+        text = codecs.getincrementaldecoder(narrow)("strict").decode(data, final=not is_cut)
     except UnicodeDecodeError:
         text = _legacy(data)
     _check_text(text)
@@ -198,7 +204,7 @@ def _legacy(data: bytes) -> str:
         except UnicodeDecodeError:
             continue
         wide = [char for char in text[:_SAMPLE_BYTES] if char > "\x7f"]
-        if sum(first <= char <= last for char in wide) >= share * len(wide):
+        if sum(first <= char <= last for char in wide) >= max(2, share * len(wide)):
             return text
     return data.decode(_single_byte(data[:_SAMPLE_BYTES]), "replace")
 
@@ -247,7 +253,7 @@ def image_url(data: bytes) -> str:
     except UnreadableError:
         raise
     except UnidentifiedImageError as exc:
-        raise UnreadableError("I can read pictures in PNG, JPEG, GIF, WebP and BMP only") from exc
+        raise UnreadableError(OTHER_PICTURE) from exc
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError) as exc:
         raise UnreadableError("the picture is damaged") from exc
     flat.thumbnail((IMAGE_PIXELS, IMAGE_PIXELS))

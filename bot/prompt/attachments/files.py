@@ -12,9 +12,9 @@ from bot.core.domain import AttachmentInfo
 from bot.core.ports import FileSource
 from bot.core.tasks import KeyedLocks
 from bot.prompt.attachments.decoder import PASSING, Decoder
-from bot.prompt.attachments.decoding import Decoded
+from bot.prompt.attachments.decoding import OTHER_PICTURE, Decoded
 from bot.prompt.attachments.fair_gate import FairGate, Share
-from bot.prompt.attachments.kinds import FileKind, kind_of
+from bot.prompt.attachments.kinds import FileKind, is_other_picture, kind_of
 from config.settings import ContextSettings
 
 _CACHE_CHARS = 6_000_000
@@ -70,7 +70,10 @@ class FileReader:
         """
         kind = kind_of(attachment)
         if kind is FileKind.OTHER:
-            return Decoded(problem="I can't read this kind of file")
+            is_picture = is_other_picture(attachment)
+            return Decoded(
+                problem=OTHER_PICTURE if is_picture else "I can't read this kind of file"
+            )
         limit = self._limit_bytes(kind)
         if limit == 0:
             return Decoded(problem="reading such files is switched off")

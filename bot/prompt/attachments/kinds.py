@@ -24,7 +24,9 @@ _TEXT_SUFFIXES = frozenset([
     "hpp", "cs", "fs", "go", "rs", "swift", "dart", "zig", "nim", "ex", "exs", "erl", "hs", "ml",
     "clj", "lisp", "el", "sh", "bash", "zsh", "fish", "ps1", "bat", "cmd", "sql", "graphql",
     "proto", "gradle", "cmake", "make", "mk", "dockerfile", "tf", "vim", "asm", "s", "v", "sv",
-    "vhd", "bib", "org", "adoc", "ipynb", "nfo", "gitignore", "lock",
+    "vhd", "bib", "org", "adoc", "ipynb", "nfo", "gitignore", "lock", "cjs", "mts", "cts", "jsonc",
+    "json5", "ndjson", "pem", "asc", "plist", "dtd", "tcl", "csh", "latex", "mbox", "ass", "m3u", "m3u8",
+    "crash",
 ])  # fmt: skip
 _TEXT_TYPES = frozenset([
     "application/json", "application/xml", "application/x-yaml", "application/yaml",
@@ -34,15 +36,17 @@ _TEXT_TYPES = frozenset([
 _UNKNOWN_TYPES = frozenset({"", "application/octet-stream"})
 """What Discord says of a name that it doesn't know, such as ``README`` or ``app.log.1``."""
 
-_IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp"})
+_IMAGE_TYPES = frozenset({
+    "image/png", "image/apng", "image/jpeg", "image/gif", "image/webp", "image/bmp",
+})  # fmt: skip
 _IMAGE_SUFFIXES = frozenset({"png", "jpg", "jpeg", "gif", "webp", "bmp"})
 
 
 def kind_of(attachment: AttachmentInfo) -> FileKind:
     """Guess what an attachment is from its type and name; its bytes have the last word later."""
-    declared = (attachment.content_type or "").partition(";")[0].strip().lower()
+    declared = _declared(attachment)
     suffix = attachment.filename.rpartition(".")[2].lower()
-    if declared in _IMAGE_TYPES or (not declared and suffix in _IMAGE_SUFFIXES):
+    if declared in _IMAGE_TYPES or (declared in _UNKNOWN_TYPES and suffix in _IMAGE_SUFFIXES):
         return FileKind.IMAGE
     if declared == "application/pdf" or suffix == "pdf":
         return FileKind.PDF
@@ -50,3 +54,12 @@ def kind_of(attachment: AttachmentInfo) -> FileKind:
         return FileKind.TEXT
     is_text = declared.startswith("text/") or declared.endswith(("+json", "+xml"))
     return FileKind.TEXT if is_text and declared != "image/svg+xml" else FileKind.OTHER
+
+
+def is_other_picture(attachment: AttachmentInfo) -> bool:
+    """Return whether an attachment is a picture in a format that isn't read, such as a phone's HEIC."""
+    return kind_of(attachment) is FileKind.OTHER and _declared(attachment).startswith("image/")
+
+
+def _declared(attachment: AttachmentInfo) -> str:
+    return (attachment.content_type or "").partition(";")[0].strip().lower()

@@ -65,6 +65,8 @@ def test_utf_16_without_its_mark_is_read_in_any_script(
         ("Привет, это журнал сервера: ошибок нет", "cp1251"),
         ("Привет, это журнал сервера: ошибок нет", "koi8-r"),
         ("Ça a été très gênant, à côté", "cp1252"),
+        ("Grüße", "cp1252"),
+        ("Subject: テスト\nこんにちは世界\n", "iso2022_jp"),
     ],
 )
 def test_older_encodings_are_recognised(text: str, encoding: str) -> None:
@@ -208,7 +210,11 @@ def test_a_pdf_without_text_says_why(data: bytes) -> None:
         ("a.py", None, FileKind.TEXT),
         ("a.bin", "text/plain; charset=utf-8", FileKind.TEXT),
         ("a.PNG", "image/png", FileKind.IMAGE),
+        ("a.PNG", "application/octet-stream", FileKind.IMAGE),
+        ("a.png", "image/apng", FileKind.IMAGE),
         ("a.svg", "image/svg+xml", FileKind.OTHER),
+        ("a.pem", "application/x-pem-file", FileKind.TEXT),
+        ("a.m3u8", "application/vnd.apple.mpegurl", FileKind.TEXT),
         ("a.pdf", None, FileKind.PDF),
         ("a.zip", "application/zip", FileKind.OTHER),
         ("README", None, FileKind.TEXT),  # its bytes have the last word
@@ -231,6 +237,24 @@ async def test_a_file_is_downloaded_once_and_only_up_to_the_limit() -> None:
     assert content.is_cut
     assert await reader.read(attachment, ADAS) is content
     assert sources.file_reads == 1
+
+
+@pytest.mark.parametrize(
+    ("filename", "content_type", "said"),
+    [
+        ("IMG_1.HEIC", "image/heic", "PNG, JPEG, GIF, WebP and BMP only"),
+        ("a.svg", "image/svg+xml", "PNG, JPEG, GIF, WebP and BMP only"),
+        ("a.docx", "application/vnd.openxmlformats", "this kind of file"),
+    ],
+)
+async def test_a_picture_that_is_not_read_is_told_which_are(
+    filename: str, content_type: str, said: str
+) -> None:
+    sources = FakeSources()
+    attachment = AttachmentInfo(1, filename, content_type, 30, "https://cdn/a")
+    reader = FileReader(sources, sources, ContextSettings(), FakeClock())
+    assert said in (await reader.read(attachment, ADAS)).problem
+    assert sources.file_reads == 0
 
 
 async def test_a_large_picture_is_not_even_downloaded() -> None:

@@ -48,6 +48,9 @@ _LONG_RUN_CHARS: Final = 4
 _SHARED_CHARS: Final = 3
 """Such a run may close one mark and open the other, or stand in what is still open."""
 
+_WHOLE_CHARS: Final = 300
+"""Longest emphasis that is never cut between two messages."""
+
 _HEAD_CHARS: Final = 40
 _QUOTE: Final = re.compile(r"[ \t]{0,40}+>")
 _QUOTE_SIGNS: Final = re.compile(r"\A(?:[ \t]{0,40}+>{1,3})++[ \t]?")
@@ -72,7 +75,11 @@ class CodeDoubt:
         self.is_unsettled = False
         self._open: list[str] = []
         self._maybe_open: set[str] = set()
+        self._opened_at: dict[str, int] = {}
         self._in_angle = False
+        self._chars = 0
+        self._at = 0
+        self._line_at = 0
         self._before = "\n"
         self._head = ""
         self._in_list = False
@@ -84,18 +91,28 @@ class CodeDoubt:
         start = 0
         for found in _MARKS_AND_ADDRESSES.finditer(text):
             before = text[found.start() - 1] if found.start() else self._before
+            self._at = self._chars + found.start()
             if found[0] == "\n":
                 head = text[start : min(found.start(), start + _HEAD_CHARS)]
                 self._end_line((self._head + head)[:_HEAD_CHARS])
                 start = found.end()
                 self._head = ""
+                self._line_at = self._at
             elif ":" in found[0]:
                 self._read_doubtful(found[0])
             elif not self.is_unsettled:
                 self._mark(found[0], before, text[found.end() : found.end() + 1])
         self._head = (self._head + text[start : start + _HEAD_CHARS])[:_HEAD_CHARS]
         self._before = text[-1:] or self._before
+        self._chars += len(text)
         self._read_angle(text)
+
+    def _read_code(self, content: str) -> None:
+        """Take what stands in code."""
+        self._chars += len(content)
+        self._line_at = self._chars if "\n" in content else self._line_at
+        self._before = "`"
+        self._read_angle(content)
 
     def _read_doubtful(self, text: str) -> None:
         """Take what is code or an address to some: others read the marks in it as marks."""
@@ -117,8 +134,7 @@ class CodeDoubt:
             self._read_doubtful(content)
             self._is_line_unsettled = True
             self._head = "`"
-        self._before = "`"
-        self._read_angle(content)
+        self._read_code(content)
         return doubts
 
     def doubts_fence(self) -> bool:
@@ -141,8 +157,7 @@ class CodeDoubt:
         if leaves or self._is_closed_in(content):
             self.is_unsettled = True
         self._head = (lines[-1] if len(lines) > 1 else self._head)[:_HEAD_CHARS] or "`"
-        self._before = "`"
-        self._read_angle(content)
+        self._read_code(content)
 
     def _read_angle(self, text: str) -> None:
         """Follow an angle bracket that may begin an address, whatever stands in it."""
@@ -216,16 +231,26 @@ class CodeDoubt:
             if may_close:
                 self._close(kind)
         elif may_open:
-            self._open.append(kind)
+            self._begin(kind)
 
     def _toggle(self, marker: str) -> None:
         if marker in self._open:
             self._close(marker)
         else:
-            self._open.append(marker)
+            self._begin(marker)
+
+    def _begin(self, marker: str) -> None:
+        self._open.append(marker)
+        self._opened_at[marker] = self._at
 
     def _close(self, marker: str) -> None:
-        """Close what was opened last; crossed pairs are read in more than one way."""
+        """Close what was opened last; crossed pairs are read in more than one way.
+
+        A pair that is long, or over lines, may stand in two messages: in the second this sign opens.
+        """
+        opened = self._opened_at[marker]
+        if self._line_at > opened or self._at - opened > _WHOLE_CHARS:
+            self._maybe_open.add(marker)
         if [one for one in self._open if one not in "[]"][-1] != marker:
             self.is_unsettled = True
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bot.delivery.splitter import split
 from bot.output.pipeline import OutputPolicy, make_harmless
 from tests.support.markdown_readers import READERS
 from tests.unit.output.helpers import GUARD
@@ -61,11 +62,24 @@ def test_what_two_readers_read_differently_is_harmless_for_both(frame: str, live
         assert reader.live(shown) == [], (shown, reader)
 
 
+@pytest.mark.parametrize("mark", ["**", "__", "||", "~~", "*", "_"])
+@pytest.mark.parametrize("words", ["word " * 300, "word " * 70 + "\n" + "word " * 10])
+def test_code_behind_emphasis_that_two_messages_share_is_harmless_in_the_second(
+    mark: str, words: str
+) -> None:
+    text = f"{'word ' * 370}{mark}{words}end{mark} ```\n{mark} {LINK}\n``` {mark}z"
+    shown = make_harmless(text, policy=OutputPolicy(), secrets=GUARD)
+    for piece in split(shown):
+        for reader in READERS:
+            assert reader.live(piece) == [], (piece[-90:], reader)
+
+
 @pytest.mark.parametrize(
     "text",
     [
         f"Write `{LINK}` for a link.",
         f"**Links**: write `{LINK}`, and *mentions* `@everyone`.",
+        f"**Links** and ||more||:\n```md\n**bold** {LINK}\n```\n" * 9 + "end",
         f"- Links: `{LINK}`\n- Mentions: `<@123456789>`",
         f"> a quote with `{LINK}`\n\nand more",
         f"# Links\n\n```md\n{LINK} @everyone discord.gg/abc\n```\n\nDone.",

@@ -349,6 +349,8 @@ class ReasoningFilter:
             self._held.clear()
         if is_whole and self._expecting and self._quoted_end is not None:
             yield from self._end_in_code(self._quoted_end)
+        if is_whole and self._expecting and self._held_end is not None:
+            yield from self._read_held()
         self._release()
         yield self.feed("")
         if self.has_ended:
@@ -381,6 +383,15 @@ class ReasoningFilter:
             self._held_openers = 0
             self._read_orphan()
             yield from self._read_again(rest)
+
+    def _read_held(self) -> Iterator[str]:
+        """Read all that was held as the answer it was, since what may end one may be an example in it."""
+        held = "".join(self._held)
+        self._held.clear()
+        self._held_end = None
+        self._expecting = False
+        self._begin_anew()
+        yield from self._read_again(held)
 
     def _read_again(self, text: str) -> Iterator[str]:
         """Read text that came before, now that all has come."""
@@ -601,7 +612,8 @@ class ReasoningFilter:
         self._scanner.skip(len(event.text))
         if marker.kind is Kind.CLOSE:
             return self._read_orphan()
-        return self._finish() if marker.kind is Kind.END and self._started else True
+        is_end = marker.kind is Kind.END and self._started
+        return self._finish(event.text) if is_end else True
 
     def _read_unlisted(self, event: Event) -> bool:
         """Leave out a token that no list holds, in front of the answer, with the thoughts it frames."""
@@ -786,8 +798,8 @@ class ReasoningFilter:
         if not (is_next or is_own):
             self._start()
             return self._let_through(event, marker_of(event.name))
-        self._scanner.skip(len(event.text) + chars)
-        return self._finish() if is_next else True
+        opening = self._scanner.skip(len(event.text) + chars)
+        return self._finish(opening) if is_next else True
 
     def _is_behind_thinking(self) -> bool:
         """Whether thinking has just ended, so that a header of the model's own goes on with it."""
@@ -870,12 +882,18 @@ class ReasoningFilter:
 
     # --- after the end
 
-    def _finish(self) -> bool:
-        """End the answer; where the thinking may still go on, only note that it has ended if not."""
+    def _finish(self, opening: str = "") -> bool:
+        """End the answer; where the thinking may still go on, only note that it has ended if not.
+
+        Args:
+            opening: What ends it, or begins what follows it.
+        """
         if not self._expecting:
             self._state = State.OVER
-        elif self._held_end is None:
+            return True
+        if self._held_end is None:
             self._held_end = len(self._held)
+        self._held.append(opening)
         return True
 
     def _cut(self, opening: str) -> bool:

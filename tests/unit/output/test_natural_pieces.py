@@ -19,9 +19,9 @@ PIECES, ANSWERS = (
 _WORDS = re.compile(r"</?\|?[\w:▁｜]+\|?>|\[/?[A-Za-z]+\]|\w+")
 
 
-def _is_whole(text: str, size: int, lead: str = "") -> bool:
+def _is_whole(text: str, size: int, lead: str = "", *, expect: bool = False) -> bool:
     """Stream a text in pieces of one size; return whether all its words and tags are shown."""
-    target = pipeline(names=NAMES, bot_name="Clawbot")
+    target = pipeline(names=NAMES, bot_name="Clawbot", expect=expect)
     raw = lead + text
     for start in range(0, len(raw), size):
         target.feed(TextDelta(raw[start : start + size]))
@@ -39,6 +39,13 @@ def _is_whole(text: str, size: int, lead: str = "") -> bool:
 )
 def test_all_words_and_tags_of_a_piece_come_through(lead: str, before: str, size: int) -> None:
     assert [text for text in PIECES if not _is_whole(before + text, size, lead)] == []
+
+
+@pytest.mark.parametrize("size", [7, 10_000])
+def test_templates_come_through_where_an_end_of_thinking_was_awaited(size: int) -> None:
+    """The model doesn't think this time: none of the tokens in it has ended an answer."""
+    pieces = [text for text in PIECES if "|im_end|>" in text and "think" not in text]
+    assert [text for text in pieces if not _is_whole(text, size, expect=True)] == []
 
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])

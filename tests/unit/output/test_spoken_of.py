@@ -444,9 +444,11 @@ def test_thinking_without_an_opening_goes_on_over_another_persons_turn(
     text = f"It is Paris.{turn} SECRETSTEP"
     for raw, answer in ((f"{text}\n</think>\n\nHello", "Hello"), (text, "It is Paris.")):
         target = pipeline(names=NAMES, bot_name="Clawbot", expect=True)
-        pieces = [raw[i : i + size] for i in range(0, len(raw), size)]
-        assert versions(target, pieces)[-1] == answer
+        for start in range(0, len(raw), size):
+            target.feed(TextDelta(raw[start : start + size]))
         assert target.must_stop is False
+        target.close(FinishReason.STOP)
+        assert target.text == answer
 
 
 @pytest.mark.parametrize("rest", ["<|im_end|>", "</s></s>", "<|im_end|>\n<|im_start|>assistant\n"])

@@ -347,11 +347,24 @@ class DiscordLayout:
             return self._emit(pos + 2) if is_over else False
         if opener == "$$" and end + 2 == len(buf) and not self._ended:
             return False
-        source = buf[pos + 2 : end]
+        source = self._without_quote(buf[pos + 2 : end])
         is_code = _is_named(buf[end + 2 : end + 3]) if opener == "$$" else self._is_behind_code()
         if is_code or not is_formula(source, opener):
             return self._emit(pos + 2)
-        return self._emit(end + 2, shown_formula(source))
+        return self._emit(end + 2, self._in_quote(shown_formula(source)))
+
+    def _without_quote(self, text: str) -> str:
+        """Return what stands from the place on without the signs of a quote before its further lines."""
+        return "\n".join(map(_bare, text.split("\n"))) if self._quote() else text
+
+    def _in_quote(self, text: str) -> str:
+        quote = self._quote()
+        return text.strip("\n").replace("\n", f"\n{quote}") if quote else text
+
+    def _quote(self) -> str:
+        """Return the signs of a quote that the line at the place begins with."""
+        lead = _LEAD.match(self._context.line)
+        return lead[0] if lead is not None and ">" in lead[0] else ""
 
     def _named(self) -> bool | None:
         """Read a result in a box, or an environment of its own; ``None`` where neither can begin."""
@@ -411,7 +424,9 @@ class DiscordLayout:
         if is_open and end in {-1, len(line) - 1}:
             return False
         source, after = line[:end], line[end + 1 : end + 2]
-        is_word = self._context.tail[-1:].isalnum() or _is_named(after)
+        before = self._context.tail[-2:]
+        is_of_program = before[-1:].isalnum() or (before[-1:] == "/" and before != "$/")
+        is_word = is_of_program or _is_named(after)
         if end < 0 or is_word or not is_formula(source, "$"):
             return self._emit(start)
         return self._emit(start + end + 1, shown_formula(source))

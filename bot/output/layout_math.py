@@ -7,6 +7,7 @@ have only a keyboard: ``e^(iπ)``, ``(1 2; 3 4)``. A formula with a command that
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Final
 
 
@@ -50,6 +51,7 @@ _WRAPS: Final = _set(
 )
 _SPACES: Final = frozenset(["quad", "qquad"])
 _FRACTIONS: Final = frozenset(["frac", "dfrac", "tfrac", "cfrac"])
+_CHOICES: Final = frozenset(["binom", "dbinom", "tbinom"])
 _ACCENTS: Final = {
     "hat": "\u0302",
     "widehat": "\u0302",
@@ -60,6 +62,7 @@ _ACCENTS: Final = {
     "dot": "\u0307",
     "ddot": "\u0308",
     "tilde": "\u0303",
+    "widetilde": "\u0303",
 }
 _ROOTS: Final = {"2": "√", "3": "∛", "4": "∜"}
 _LETTERS: Final = dict(
@@ -93,7 +96,9 @@ _LIVE: Final = re.compile(r"[\\{}^_*~`@#\n]|\|\||//|\]\(|^[>|]|^[+-] |<(?! )")
 """What Discord would read as its own markup in a formula."""
 
 _LINE_CHARS: Final = 60
-_SURE: Final = re.compile(r"\\[A-Za-z{]|[\^_=]|\A[A-Za-z]'?(?:\([\w, ]{1,20}\))?\Z")
+_SURE: Final = re.compile(
+    r"\\[A-Za-z{%]|[\^_=]|\A[A-Za-z]['!]?(?:\([\w, ]{1,20}\))?\Z|\A[-−+]?\d[\d.,/]{0,20}[A-Za-z!]?\Z"
+)
 """What no price and no name of a variable holds."""
 
 _OPERATED: Final = re.compile(r"\\[A-Za-z]|[\^_=<>+*/×·÷±−≤≥≠≈]")
@@ -265,9 +270,9 @@ def _command(name: str, tokens: list[_Token], position: int, depth: int) -> tupl
     if name == "sqrt" and position < len(tokens) and tokens[position][3] == "[":
         return _root(tokens, position, depth)
     text, position = _argument(tokens, position, depth)
-    if name in _FRACTIONS or name == "binom":
+    if name in _FRACTIONS or name in _CHOICES:
         other, position = _argument(tokens, position, depth)
-        is_choice = name == "binom"
+        is_choice = name in _CHOICES
         return f"C({text}, {other})" if is_choice else f"{_part(text)}/{_part(other)}", position
     if name in {"color", "textcolor"}:
         return _argument(tokens, position, depth)
@@ -287,6 +292,8 @@ def _changed(name: str, text: str) -> str:
     """Return the argument of a command as that shows it."""
     if name in _WRAPS:
         return text
+    if name == "not" and len(text) == 1:
+        return unicodedata.normalize("NFC", f"{text}\u0338")
     if name == "tag":
         return f"  ({text})"
     if name == "ce":

@@ -470,14 +470,14 @@ class ChatCog(commands.Cog):
     @commands.Cog.listener()
     async def on_thread_remove(self, thread: discord.Thread) -> None:
         """Take note that the bot is no member of a thread any more: of a private one it sees nothing then."""
-        self.bot.left_threads.add(thread.id)
+        self.bot.left_threads[thread.id] = None
         self._may_have_missed(thread)
 
     @commands.Cog.listener()
     async def on_thread_join(self, thread: discord.Thread) -> None:
         """Go on with what was left open in a thread that the bot is a member of again."""
         if thread.id in self.bot.left_threads:
-            self.bot.left_threads.discard(thread.id)
+            del self.bot.left_threads[thread.id]
             self._may_see_again(thread)
             self._tasks.start(self._look_for_left(), name="returned")
 

@@ -144,8 +144,9 @@ class DiagnosticsCog(commands.Cog):
 
     async def _remember(self, base_url: str, addresses: tuple[str, ...]) -> None:
         """Keep what a server's name leads to, for the next diagnosis."""
-        state = self._services.state
-        await state.set(ADDRESSES, with_addresses(state.get(ADDRESSES), base_url, addresses))
+        await self._services.state.change(
+            ADDRESSES, lambda stored: with_addresses(stored, base_url, addresses)
+        )
 
     async def _discord(self, interaction: Interaction) -> AsyncGenerator[Finding, None]:
         """Look at Discord from here, for the person who asked alone."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import discord
 from discord.ext import commands
@@ -15,6 +15,7 @@ from bot.chat.privacy import Privacy
 from bot.chat.service import ChatService
 from bot.core.clock import Clock
 from bot.core.domain import UserId
+from bot.core.recent import Recent
 from bot.delivery.pacing import PacerRegistry
 from bot.gateway.rest import RestWatch
 from bot.idle.introductions import Introductions
@@ -92,6 +93,10 @@ def shard_of(guild_id: int | None, count: int) -> int:
     return ((guild_id or 0) >> 22) % count
 
 
+LEFT_THREADS: Final = 1_000
+"""Threads that the bot was removed from, of which that is remembered; some are never heard of again."""
+
+
 class ClawbotClient(commands.Bot):
     """A bot that has what the cogs use.
 
@@ -108,7 +113,7 @@ class ClawbotClient(commands.Bot):
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - discord.py's own
         """Make a bot as discord.py does."""
         super().__init__(*args, **options)
-        self.left_threads: set[int] = set()
+        self.left_threads: Recent[int, None] = Recent(LEFT_THREADS)
 
     @property
     def me(self) -> UserId:

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from bot.chat.backfill import ALIVE, ALIVE_MARGIN_S, Backfill
 from bot.core.errors import ConfigurationError
+from bot.gateway.client import LEFT_THREADS, ClawbotClient
 from bot.gateway.connection import GatewayClient, Shard
 from bot.gateway.reconnect import Governor, IdentifyTurns
 from bot.gateway.replay import SESSION, left_session
@@ -177,3 +178,10 @@ async def test_work_on_each_event_begins_before_the_next_is_read(
     with pytest.raises(ConfigurationError, match="refused the bot token"):
         await shard.connect()
     assert socket.begun == list(range(EVENTS + 1))
+
+
+def test_of_threads_that_the_bot_was_removed_from_the_latest_are_remembered() -> None:
+    client = ClawbotClient(command_prefix=(), intents=discord.Intents.none())
+    for thread_id in range(LEFT_THREADS + 1):
+        client.left_threads[thread_id] = None
+    assert set(client.left_threads) == set(range(1, LEFT_THREADS + 1))

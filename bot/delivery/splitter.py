@@ -53,6 +53,7 @@ _KEPT_WHOLE = re.compile(
 )
 """Inline code, links, spoilers, emphasis and Discord's own ``<…>`` forms; bounded, so linear."""
 
+_TITLE = re.compile(r"#{1,3} [^\n]{1,200}|\*\*[^*\n]{1,200}\*\*")
 _LINE_SIGN = re.compile(r"[^\S\n]{0,9}+(?:>|(?:#{1,3}|-#|[-*+]|\d{1,9}[.)])\s)")
 """What would become a quote, a title, small print or a list at the beginning of a message."""
 
@@ -206,8 +207,25 @@ def _line_cut(text: str, start: int, fence: Fence | None, highs: tuple[int, int]
     if position > start and state is None and text.startswith("```", position):
         paragraph = position - 1
     if paragraph is not None and paragraph >= half and text[start:paragraph].strip():
-        return _at(text, paragraph, start, fence)
-    return None if line is None else _at(text, line, start, fence)
+        return _before_titles(text, half, _at(text, paragraph, start, fence), (start, fence))
+    if line is None:
+        return None
+    return _before_titles(text, half, _at(text, line, start, fence), (start, fence))
+
+
+def _before_titles(text: str, half: int, cut: _Cut, begin: tuple[int, Fence | None]) -> _Cut:
+    """Move a cut before the titles that stand last, so that they come with what they are of."""
+    start, fence = begin
+    end = cut.end
+    while cut.fence is None:
+        body = text[start:end].rstrip()
+        line = body.rfind("\n") + 1
+        if _TITLE.fullmatch(body, line) is None:
+            break
+        end = start + line - 1
+        if end < half:
+            return cut
+    return cut if end == cut.end else _at(text, end, start, fence)
 
 
 def _inside_line(text: str, start: int, fence: Fence | None, highs: tuple[int, int]) -> _Cut | None:

@@ -69,6 +69,19 @@ def test_no_message_begins_with_a_sign_from_inside_a_line(before: str, sign: str
     assert not second.startswith(sign)
 
 
+@pytest.mark.parametrize("title", ["## Next", "**Next**", "# Part\n\n**Next**", "**Next**\n"])
+@pytest.mark.parametrize("after", ["\n", "\n\n", "\n```py\n"])
+def test_a_title_comes_with_what_it_is_of(title: str, after: str) -> None:
+    pieces = split(f"{'word ' * 15}\n{title}{after}{'text ' * 30}", 110)
+    assert pieces[0] == ("word " * 15).strip()
+    assert pieces[1].startswith(title.strip())
+
+
+def test_a_comment_in_code_is_no_title() -> None:
+    code = "x = 1\n" * 13 + "# a comment\n" + "y = 2\n" * 30
+    assert split(f"```py\n{code}```", 100)[0].endswith("# a comment\n```")
+
+
 def test_inline_code_between_two_backticks_is_not_cut() -> None:
     code = "``a ` b and some more words of code``"
     pieces = split(f"{'word ' * 9}{code} and the rest", 64)

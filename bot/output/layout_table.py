@@ -13,12 +13,16 @@ WIDTH: Final = 60
 """Widest block, in columns; phones wrap what is wider."""
 
 _RULE: Final = re.compile(r"\|?[ \t]{0,20}+(?::?-{1,99}+:?[ \t|]{0,20}+){1,40}+\Z")
-_CELL: Final = re.compile(r"`[^`]{1,300}+`|<[|｜][^|｜\s<>]{1,48}[|｜]>|\\.|[^|]|\|", re.DOTALL)
-_SLANTED: Final = re.compile(
-    r"`[^`]{1,300}+`|(?<![\w*_`\\])(?:\*([^\s*_`][^*_`]{0,200}+)(?<=\S)\*|_([^\s*_`][^*_`]{0,200}+)(?<=\S)_)(?![\w*_`])"
+_CODE: Final = re.compile(r"``(?!`)(?:[^`]|`(?!`)|`{3,9}+){1,300}+``|`[^`]{1,300}+`")
+_SPOILER: Final = r"(?<![^\s|])\|\|(?=[^\s|])[^|]{1,200}+(?<=\S)\|\|(?!\S)"
+_CELL: Final = re.compile(
+    rf"{_CODE.pattern}|(?<=\s){_SPOILER}|<[|｜][^|｜\s<>]{{1,48}}[|｜]>|\\.|[^|]|\|", re.DOTALL
 )
-_LIVE: Final = re.compile(r"\]\(|<(?:[@#:]|[at]:)")
-"""What a reader wants drawn: links, mentions, emoji and times stay out of code."""
+_SLANTED: Final = re.compile(
+    r"(?<![\w*_`\\])(?:\*([^\s*_`][^*_`]{0,200}+)(?<=\S)\*|_([^\s*_`][^*_`]{0,200}+)(?<=\S)_)(?![\w*_`])"
+)
+_LIVE: Final = re.compile(rf"\]\(|<(?:[@#:]|[at]:)|{_SPOILER}")
+"""What a reader wants drawn, or hidden: links, mentions, emoji, times and spoilers stay out of code."""
 
 _JOINER: Final = "\u200d"
 _EMOJI_FORM: Final = "\ufe0f"
@@ -113,7 +117,17 @@ def _cells(line: str) -> list[str]:
 
 
 def _plain(cell: str) -> str:
-    """Return a cell as a block shows it: without marks of emphasis and code."""
-    bold = cell.replace("**", "").replace("~~", "")
-    shown = _SLANTED.sub(lambda found: found[1] or found[2] or found[0], bold)
-    return " ".join(shown.replace("`", "").split())
+    """Return a cell as a block shows it: without marks of emphasis and code, but for those in code."""
+    shown, position = "", 0
+    for code in _CODE.finditer(cell):
+        signs = 2 if code[0].startswith("``") else 1
+        shown += _unmarked(cell[position : code.start()])
+        shown += code[0][signs:-signs].replace("```", "`` `")
+        position = code.end()
+    return " ".join((shown + _unmarked(cell[position:])).split())
+
+
+def _unmarked(text: str) -> str:
+    bold = text.replace("**", "").replace("~~", "")
+    shown = _SLANTED.sub(lambda found: found[1] or found[2], bold)
+    return shown.replace("`", "")

@@ -54,6 +54,27 @@ def test_the_stars_of_code_and_escaped_ones_stay_in_a_cell() -> None:
 
 
 @pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("`**bold**` **bold**", "**bold** bold"),
+        ("`~~x~~` and ~~x~~", "~~x~~ and x"),
+        ("`2**3` or **`b`**", "2**3 or b"),
+        ("`` ` `` and ``x`y``", "` and x`y"),
+        ("`` ``` ``", "`` `"),
+    ],
+)
+def test_the_code_of_a_cell_keeps_its_signs(cell: str, expected: str) -> None:
+    shown = clean(f"| a | b |\n|---|---|\n| {cell} | c |")
+    assert shown.split("\n")[3].rpartition("|")[0].strip() == expected
+
+
+def test_a_spoiler_in_a_cell_stays_hidden() -> None:
+    table = "| a | b |\n|---|---|\n| ||hidden|| | x |\n| y | ||also this|| |"
+    assert clean(table) == "**a · b**\n- ||hidden|| · b: x\n- y · b: ||also this||"
+    assert clean("||a||b||\n|-|-|\n|`x||y`|2|").startswith("```\n")
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         (r"\[ \text{Total} = $12 + $30 \]", "Total = $12 + $30"),

@@ -30,6 +30,8 @@ _WORDS = (
     # GLM's calls, FunctionGemma, InternVL, StarCoder and SmolLM
     "arg_key", "/arg_key", "arg_value", "/arg_value", "escape", "img", "/img", "repo_name",
     "reponame", "file_sep",
+    # Nemotron
+    "toolcall", "/toolcall", "available_tools", "/available_tools",
     # MiniMax, LongCat
     "longcat_s", "/longcat_s", "longcat_user", "longcat_system",
     "longcat_assistant", "longcat_think", "/longcat_think", "longcat_tool_call", "/longcat_tool_call", "fim_prefix", "fim_middle", "fim_suffix", "fim_pad",
@@ -47,9 +49,9 @@ _BRACKETED = (
     "/AVAILABLE_TOOLS", "TOOL_CALLS", "/TOOL_CALLS", "TOOL_RESULTS", "/TOOL_RESULTS", "TOOL_RESULT",
     "TOOL_CONTENT", "TOOL_REQUEST", "END_TOOL_REQUEST", "END_TOOL_RESULT", "CALL_ID", "ARGS",
     "REASONING", "/REASONING", "IMG", "IMG_BREAK", "IMG_END", "PREFIX", "MIDDLE", "SUFFIX",
-    "gMASK", "sMASK", "MASK", "CLS", "SEP", "PAD", "UNK", "BOS", "EOS",
+    "gMASK", "sMASK", "MASK", "CLS", "SEP", "PAD", "UNK", "BOS", "EOS", "EOT",
     "BEGIN FINAL RESPONSE", "END FINAL RESPONSE", "MODEL_SETTINGS", "/MODEL_SETTINGS", "AUDIO",
-    "BEGIN_AUDIO",
+    "BEGIN_AUDIO", "TRANSCRIBE", "STREAMING_PAD",
 )  # fmt: skip
 
 _TOKENS = re.compile(
@@ -161,7 +163,7 @@ def safe_name(name: str) -> str:
     line = _INVISIBLE.sub("", _LINE_BREAKS.sub(" ", name)).replace("\n", " ").replace("\t", " ")
     line = " ".join(line.replace(":", "·").replace("：", "·").split())
     line = _cut(neutralise(frames.plain(line)), NAME_CHARS)
-    if unicodedata.normalize("NFKC", line).casefold() in _ROLE_NAMES:
+    if skeleton(line) in _ROLE_NAMES:
         line = _cut(f"{line} (name)", NAME_CHARS)
     return line if skeleton(line) else "someone"
 

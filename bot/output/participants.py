@@ -18,6 +18,7 @@ from typing import Final
 
 from bot.core import frames
 from bot.output.markup import ROLE_LABELS, prefixes
+from bot.output.reasoning.place import SAYS
 
 FRAME_CHARS: Final = 480
 """No frame is longer, in characters; what might still become one is held no longer."""
@@ -31,6 +32,7 @@ _NOTES: Final = (
 _LABELS: Final = (_QUOTE, "end of the ", "file ", "picture ", "sticker ", "… ")
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _STAMP_BEGINS: Final = 4
+_SAID_CHARS: Final = 12
 _HEADERS: Final = ("from ", *(f"{day} " for day in _DAYS))
 _PLAIN_NOTES: Final = (
     *(frames.FORWARD, frames.TRANSCRIPT),
@@ -102,6 +104,10 @@ class Echoes:
             is_log = _goes_on_so(text[end:], is_open=is_open)
             if is_log is not False:
                 return NO_FRAME if is_log else None
+        if is_first or not frame.is_turn:
+            says = _is_told_of(text[end:], is_open=is_open)
+            if says is not False:
+                return NO_FRAME if says else None
         is_alone = mark == "[" and not words.startswith(_HEADERS)
         is_alone = is_alone and (not is_first or words in _PLAIN_NOTES)
         return _with_blanks(text, end, frame, is_open=is_open, is_alone=is_alone)
@@ -146,6 +152,13 @@ def _goes_on_so(rest: str, *, is_open: bool) -> bool | None:
     if len(following) < _STAMP_BEGINS and is_open:
         return None
     return following[:1] == "[" and following[1:].startswith(tuple(day[:3] for day in _DAYS))
+
+
+def _is_told_of(rest: str, *, is_open: bool) -> bool | None:
+    """Return whether a sentence about a frame begins with it; ``None`` if not yet known."""
+    if is_open and len(rest) < _SAID_CHARS and rest[:1] in {"", " "} and "\n" not in rest:
+        return None
+    return SAYS.match(rest) is not None
 
 
 def _is_broken(words: str, mark: str) -> bool:

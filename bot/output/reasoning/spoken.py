@@ -116,6 +116,9 @@ _FIELD: Final = re.compile(r"\s{0,4}+\{(?:[{%]|[a-z_][\w.]{0,40}\})")
 _FIELD_ALONE: Final = re.compile(r"\s{0,4}+\{[{%]?\s?[a-z_][\w.]{0,40}\s?[%}]?\}[ \t]{0,4}+")
 _EXAMPLE_PARTIAL: Final = re.compile(rf"-[A-Za-z]{{0,8}}+|{_FIELD_ALONE.pattern}")
 _STRUCK: Final = re.compile(r"[^\s<>][^<>\n]{0,50}</s>(?:[ \t]+\w|[,.;:!?)]|[ \t]*<[a-z])")
+_OWN_TURN: Final = re.compile(r"(?i:assistant|model)[|｜]?[>\]]\Z")
+"""What the model's own turn begins with in a template that is shown: no thought ends with it."""
+
 _POSSESSED: Final = re.compile(rf"(?:{SUFFIX.pattern})[ \t]")
 _WIDE_SIGNS: Final = frozenset("：；，、")
 _ELEMENT_OPEN: Final = re.compile(r"<[a-z][^<>\n]{0,70}>\Z")
@@ -179,7 +182,7 @@ def _is_shown(text: str, marker: Marker, place: Surroundings) -> bool:
     kind = marker.kind
     if place.is_in_outline or place.is_in_column:
         return True
-    if text == "</s>" and _ends_sample(place):
+    if _is_in_sample(text, kind, place):
         return True
     if kind in PAIRED and place.after[:1] in set("'’") and _POSSESSED.match(place.after):
         return True
@@ -201,10 +204,16 @@ def _is_shown(text: str, marker: Marker, place: Surroundings) -> bool:
     return is_example or is_noun or _is_quoted(kind, place) or _is_in_template(kind, place)
 
 
-def _ends_sample(place: Surroundings) -> bool:
-    """Return whether somebody's next label follows in a conversation that is shown, or an element ends."""
-    labels = _ROLE_COLON.match(place.after) and _ROLE_COLON.search(place.line)
-    return bool(labels or _LABEL_NEXT.match(place.after)) or "<s " in place.line
+def _is_in_sample(text: str, kind: Kind, place: Surroundings) -> bool:
+    """Return whether a marker ends something in a conversation, or an element, that is shown."""
+    if kind is Kind.CLOSE:
+        return place.is_started and _OWN_TURN.search(place.line) is not None
+    if kind is not Kind.END:
+        return False
+    if _ROLE_COLON.match(place.after) and _ROLE_COLON.search(place.line):
+        return True
+    is_told = _LABEL_NEXT.match(place.after) is not None or "<s " in place.line
+    return text == "</s>" and is_told
 
 
 def _is_waiting(text: str, kind: Kind, place: Surroundings) -> bool:
@@ -229,7 +238,8 @@ def _is_waiting(text: str, kind: Kind, place: Surroundings) -> bool:
     if kind is Kind.TURN and after[0].isalpha() and len(after) < _ENOUGH_CHARS:
         return "\n" not in after
     is_open = place.line.count('"') % 2 == 1 and '"' not in after and "\n" not in after
-    is_before_label = text == "</s>" and _LABEL_NEXT_PARTIAL.fullmatch(after) is not None
+    may_be_sample = text == "</s>" or (kind is Kind.END and _ROLE_COLON.search(place.line))
+    is_before_label = may_be_sample and _LABEL_NEXT_PARTIAL.fullmatch(after) is not None
     return is_open or is_before_label or _may_be_next(text, after)
 
 
@@ -407,6 +417,8 @@ def _is_glued(text: str, kind: Kind, place: Surroundings) -> bool:
         return is_said or last in GLUES or SIGN.fullmatch(place.line) is not None
     if not following:
         return last in EXPECTING
+    if kind is Kind.DROP and SAYS.match(place.after):
+        return True
     if text not in MARKERS and following not in "\n<":
         return True
     if UNSPACED.match(last) and (UNSPACED.match(following) or kind in TURNS):

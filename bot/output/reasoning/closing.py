@@ -39,7 +39,7 @@ _QUANTIFIED: Final = re.compile(r"(?:(?<![\w.!?])\.|\\[sSdDwW]\]?)[*+]\??\Z")
 _ESCAPE_NEXT: Final = re.compile(r"\\[sSdDwWnrt](?![A-Za-z])")
 """Parts of a regular expression."""
 
-_LITERAL: Final = re.compile(r"""(?<!\w)(["'])[^"'\s][^"'\n]{0,60}\Z""")
+_LITERAL: Final = re.compile(r"""(?<!\w)(["'])[^"'\s<][^"'\n<]{0,60}\Z""")
 _LITERAL_END: Final = re.compile(r"""[^"'\n]{0,40}[^"'\s](["'])(?!\w)""")
 """What stands before and behind a tag inside a quoted text."""
 

@@ -206,6 +206,9 @@ THOUGHT: Final[tuple[tuple[str, str], ...]] = (
     (f"Ok.<|end_of_turn|>GPT4 Correct User: {T}", "Ok."),
     (f"Ok.<seed:bos>user\n{T}", "Ok."),
     (f"Ok.<|separator|>\n\nHuman: {T}", "Ok."),
+    # thinking that quotes a whole pair, or an end only
+    (f'<think>It wrote "<think>hm</think>ok". {T}</think>Ok.', "Ok."),
+    (f'<think>\nassert f("hm</think>ok") == {T}\n</think>\n\nOk.', "Ok."),
     # one line of thoughts, as agents are told to write it
     (f"Thought: The user wants {T}.\nFinal Answer: Ok.", "Ok."),
     (f"**Thought:** I should answer {T}.\n\n**Final Answer:** Ok.", "Ok."),

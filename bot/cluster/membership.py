@@ -20,6 +20,7 @@ from bot.cluster.hold import LOOK_S, SETTLE_S, Hold, LeadLostError
 from bot.cluster.shares import next_change
 from bot.core.clock import Clock, elapsed_s
 from bot.core.errors import StoreError
+from bot.core.tasks import TaskOwner
 from bot.core.wording import counted
 from bot.storage.shares import RETURN_S, ShareSession, Sight, check_member
 
@@ -65,6 +66,7 @@ class Membership(Hold[ShareSession]):
         self._blocked: dict[int, float] = {}
         self._blocked_until_s = -math.inf
         self._seen = asyncio.Event()
+        self._turns = TaskOwner()
         self._on_look: list[Callable[[], None]] = []
 
     @classmethod
@@ -149,7 +151,12 @@ class Membership(Hold[ShareSession]):
         try:
             yield
         finally:
-            self._tasks.start(self._end_turn(number), name="turn")
+            self._turns.start(self._end_turn(number), name="turn")
+
+    async def close(self) -> None:
+        """Let go of everything; the end of the session ends a turn to log in, too."""
+        await self._turns.cancel()
+        await super().close()
 
     async def take_slot(self, most: int) -> bool:
         """Take one of so many slots of the model; return whether one is free.

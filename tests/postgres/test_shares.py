@@ -335,6 +335,17 @@ async def test_a_session_takes_nothing_before_it_has_what_the_lost_one_had(
     assert await one.hold(come_back())
 
 
+async def test_a_process_that_ends_does_not_wait_for_the_end_of_its_turn_to_log_in(
+    location: str,
+) -> None:
+    membership = Membership.over(location, SystemClock())
+    assert await membership.take()
+    async with membership.turn(0):
+        pass
+    await membership.close()
+    assert "turn" not in {task.get_name() for task in asyncio.all_tasks()}
+
+
 async def test_a_process_that_never_saw_another_logs_in_without_the_database(
     server: PostgresServer, location: str
 ) -> None:

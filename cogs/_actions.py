@@ -233,8 +233,7 @@ class AnswerActions:
             response=None,
             pressed_by=UserId(interaction.user.id),
         )
-        source_id = question.message.id if question.message else None
-        sink = _sink.message_sink(self._client, question.place, source_id)
+        sink = _sink.message_sink(self._client, question.place, _sink.replied_to(question))
         give = _respond.Acknowledgement(interaction).give
         await self._services.chat.submit(question, sink, replaces=posted, acknowledge=give)
 
@@ -450,8 +449,7 @@ class AnswerActions:
             asked_at=changed_at,
             pressed_by=None,
         )
-        reply_to = asked.message.id if asked.message is not None else None
-        sink = _sink.message_sink(self._client, question.place, reply_to)
+        sink = _sink.message_sink(self._client, question.place, _sink.replied_to(question))
         await self._services.chat.submit(
             question, sink, replaces=replaces, changed_id=changed_id, is_counted=is_counted
         )

@@ -99,7 +99,7 @@ class Reviewer:
             if age_s < ACKNOWLEDGED_WITHIN_S:
                 await sink.acknowledge(question.id)
             return WayBack(sink, await sink.take_up())
-        reply_to = question.message.id if question.message else None
+        reply_to = _sink.replied_to(question)
         return WayBack(
             _sink.message_sink(self._client, question.place, reply_to, may_be_marked=True)
         )

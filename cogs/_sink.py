@@ -24,6 +24,7 @@ from bot.core.domain import (
     MessageId,
     Place,
     PlaceKind,
+    Question,
     QuestionId,
     Response,
 )
@@ -509,6 +510,14 @@ def message_sink(
         may_be_marked=may_be_marked and mark != "",
         learn=learn,
     )
+
+
+def replied_to(question: Question) -> MessageId | None:
+    """Return the message that an answer replies to, or marks: the last one, or what its thread began with."""
+    message = question.message
+    if message is None or message.place.is_same(question.place):
+        return None if message is None else message.id
+    return MessageId(int(question.place.channel_id))
 
 
 THREAD_MINUTES: Final = 1440

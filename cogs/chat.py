@@ -307,9 +307,14 @@ class ChatCog(commands.Cog):
             Origin.MENTION,
             Origin.CHANNEL,
         }
+        burst = None
+        if is_moved:
+            burst = self._services.chat.burst_around(incoming, may_come_before=False)
+        if burst is not None and not burst.place.is_same(incoming.place):
+            question, is_moved = replace(question, place=burst.place), False  # it has a thread
         in_thread = partial(self._in_thread, question, incoming, is_counted=is_counted)
         try:
-            sink = _sink.message_sink(self.bot, question.place, incoming.id)
+            sink = _sink.message_sink(self.bot, question.place, _sink.replied_to(question))
             await self._services.chat.submit(
                 question, sink, is_counted=is_counted, move=in_thread if is_moved else None
             )

@@ -16,6 +16,7 @@ from bot.core.domain import (
     IncomingMessage,
     MessageId,
     Origin,
+    Place,
     Question,
     QuestionId,
     UserId,
@@ -310,7 +311,7 @@ class ChatService:
             reply
             for reply in self._replies.values()
             if reply.question.asker.id == message.author.id
-            and reply.question.place.channel_id == message.place.channel_id
+            and _is_asked_at(reply.question, message.place)
             and reply.question.pressed_by is None
             and fits(reply.question, message, window)
             and reply.may_be_joined
@@ -477,6 +478,12 @@ class ChatService:
 def _asks_in(question: Question, message_id: MessageId | None) -> bool:
     """Return whether a message is one of those that ask a question."""
     return any(message.id == message_id for message in question.messages)
+
+
+def _is_asked_at(question: Question, place: Place) -> bool:
+    """Return whether a question is answered at a place, or was asked there and has a thread of its own."""
+    places = [question.place, *(message.place for message in question.messages)]
+    return any(place.is_same(each) for each in places)
 
 
 def _goes_on_with(question: Question, posted: Container[MessageId]) -> bool:

@@ -95,3 +95,18 @@ async def test_an_answer_that_goes_on_ends_with_the_question_that_it_rests_on(
         await ada.delete(asked)
         await discord.wait_until(lambda: discord.bot_messages == [reply])
         await lm.wait_until(lambda: lm.completions[-1].cancelled_at is not None)
+
+
+async def test_what_is_said_right_after_a_question_with_a_thread_of_its_own_is_answered_there(
+    discord: DiscordSandbox, lm: LMStudioSandbox, tmp_path: Path, ada: Person, channel: Channel
+) -> None:
+    lm.answer("About both.")
+    async with running(settings_for(discord, lm, tmp_path, CLAWBOT_CHAT__ANSWER_IN="thread")):
+        asked = await ada.mention(channel, "Tell me about cats")
+        await ada.say(channel, "and about dogs")
+        await discord.wait_until(
+            lambda: [m.content for m in discord.bot_messages] == ["About both."]
+        )
+    assert discord.bot_messages[0].channel is asked.thread
+    assert ["cats" in str(turns(lm)[-1]), "dogs" in str(turns(lm)[-1])] == [True, True]
+    assert not [each for each in discord.requests if each.status and each.status >= 400]

@@ -40,6 +40,7 @@ from bot.prompt.attachments.kinds import FileKind, kind_of
 from bot.prompt.chain import LINEAR_KINDS, Access, AnswerIndex, Conversation, ConversationReader
 from bot.prompt.cleaning import safe_name
 from bot.prompt.cut import (
+    KEPT_SHARE,
     LEAST_SHARE,
     Budget,
     Standing,
@@ -191,8 +192,9 @@ class Draft:
             # The last exchange alone is longer than that, and stays if it can.
             last = max((i for i in range(1, index) if may_start[i]), default=index)
             index = last if fixed + sum(answered[last:]) <= most else index
-        least = self.plan.room_tokens * LEAST_SHARE - fixed
-        may_keep = self.plan.behind_summary(fixed)
+        room = self.plan.room_for_summaries(fixed)
+        before = fixed + room - self.plan.room_tokens
+        least, may_keep = room * LEAST_SHARE - before, room * KEPT_SHARE - before
         index = self._standing.cut(self._point, index, answered, least, may_keep)
         fixed += self._grown(sizes, self._point + index)
         left = fixed + sum(answered[index:]) if index < len(answered) else None
@@ -221,7 +223,7 @@ class Draft:
             return None
         room, answered = self.plan.room_tokens, self._answered(sizes)
         fixed = sum(sizes.turns[: sizes.answered]) - sum(answered)
-        end = self._standing.due(self._point, answered, *self.plan.to_summarise(fixed))
+        end = self._standing.due(self._point, answered, self.plan.room_for_summaries(fixed))
         if end is None:
             return None
         count = 1 + max(turn for index, turn, _ in self._pieces if index < end)

@@ -52,12 +52,16 @@ take it 8 s, at every sixth turn of 480 tokens, and few people answer sooner. Dr
 is often enough to show in the 95th percentile of waits.
 """
 
-KEPT_SHARE = 0.75
+KEPT_SHARE = 0.7
 """Of the room; so much may stay where a summary ends before the place of a cut: what is behind the
 earliest summary once the room is used up, and a last answer that went beyond the room."""
 
 LEAST_SHARE = 0.25
 """Of the room; so much stays where a summary ends behind it, and the cut is moved there."""
+
+PERSONA_SHARE = 0.3
+"""Of the room; under a longer persona the shares for summaries are of a room in which it takes so much: of the
+whole room it would leave too little for any of them."""
 
 _LOOK_BACK = 4
 """The next question is taken to be as long as the longest of so many ..."""
@@ -120,24 +124,14 @@ class Budget:
         )
         return (1 - _DROP_SHARE) * left, self.room_tokens - next_tokens
 
-    def behind_summary(self, fixed_tokens: float) -> float:
-        """Return how many tokens of a conversation may be left behind a summary at a cut.
+    def room_for_summaries(self, fixed_tokens: float) -> float:
+        """Return the room of which summaries go by their shares: less than all of it under a long persona.
 
         Args:
-            fixed_tokens: What stands before it at any rate. Of a long persona half of the rest may stay.
+            fixed_tokens: What stands before the conversation at any rate.
         """
         left = self.room_tokens - fixed_tokens
-        return max(KEPT_SHARE * self.room_tokens - fixed_tokens, left / 2)
-
-    def to_summarise(self, fixed_tokens: float) -> tuple[float, float]:
-        """Return how many tokens of a conversation a summary covers at least and at most.
-
-        Args:
-            fixed_tokens: What stands before it at any rate.
-        """
-        left = self.room_tokens - fixed_tokens
-        least = left - self.behind_summary(fixed_tokens) + BEYOND_SHARE * left
-        return least, LATE_SHARE * self.room_tokens
+        return min(self.room_tokens, left / (1 - PERSONA_SHARE))
 
     def _next(self, sizes: Sizes, questions: Sequence[int]) -> float:
         """Return what has to be free behind the last answer."""
@@ -231,13 +225,13 @@ LEAST_TOKENS: Final = 96
 ROOM_SHARE: Final = 0.05
 """A summary takes at most this share of the room, within these bounds, in static tokens."""
 
-BEYOND_SHARE: Final = 0.18
-"""Of what a persona leaves of the room; an answer may go so far beyond it and find less left behind the
-summary than may stay. History that takes less of the room isn't summed up: most is never cut."""
+EARLY_SHARE: Final = 0.43
+"""History has to take this share of the room before it is summed up: most are never cut. Behind a summary
+that ends earlier, more would be left than may stay (``KEPT_SHARE``)."""
 
 LATE_SHARE: Final = 0.65
-"""Of the room; a summary covers so much at most: what is said later stays at the next cut. From the least on
-there is place for a turn of a fifth of the room, which would else be passed over."""
+"""Of the room; a summary covers so much at most: what is said later stays at the next cut. From
+``EARLY_SHARE`` on there is place for a turn of a fifth of the room, which would else be passed over."""
 
 _LEAST_CHARS: Final = 24
 _ENDS: Final = (". ", ".\n", "。", "! ", "? ", "\n")
@@ -339,7 +333,7 @@ class Standing:
         may_be = [e for e in ends if kept[e] <= most and (e <= index or kept[e] >= least)]
         return max(may_be, default=index)
 
-    def due(self, point: int, answered: Sequence[float], least: float, most: float) -> int | None:
+    def due(self, point: int, answered: Sequence[float], room_tokens: float) -> int | None:
         """Return where the summary ends that the next cut will want; ``None`` for none as yet.
 
         It covers all that there is, so that the model has read it already and loses nothing after it:
@@ -348,11 +342,10 @@ class Standing:
         Args:
             point: Where history begins.
             answered: As for ``cut``.
-            least: Tokens that it covers at least.
-            most: Tokens that it covers at most.
+            room_tokens: Of the prompt, as ``Budget.room_for_summaries`` has it.
         """
         end, total = point + len(answered), sum(answered)
-        if not least <= total <= most:
+        if not room_tokens * EARLY_SHARE <= total <= room_tokens * LATE_SHARE:
             return None
         is_whole = self._groups[end - 1].is_answer
         return end if is_whole and max(self._by_end, default=0) <= point else None

@@ -17,8 +17,9 @@ from config.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-LOOK_S: Final = 5.0
-"""Seconds between looks at the files: a look is two calls of ``stat``."""
+LOOK_S: Final = 2.5
+"""Seconds between looks at the files: a look is two calls of ``stat``. An edit holds once two looks have found
+the same: editors write a file in parts, or move it away for a moment, and without it nobody is shut out."""
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
@@ -76,12 +77,14 @@ class Reload:
 
     async def watch(self, clock: Clock) -> None:
         """Look at the files until cancelled."""
+        before = self._seen
         while True:
             await clock.sleep(LOOK_S)
             stamp = _stamp(self._origin.files)
-            if stamp != self._seen:
+            if stamp == before != self._seen:
                 self._seen = stamp
                 self._take(self._origin.read())
+            before = stamp
 
     def _take(self, sources: Sources) -> None:
         try:

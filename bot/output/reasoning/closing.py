@@ -41,6 +41,7 @@ _ESCAPE_NEXT: Final = re.compile(r"\\[sSdDwWnrt](?![A-Za-z])")
 
 _LITERAL: Final = re.compile(r"""(?<!\w)(["'])[^"'\s<][^"'\n<]{0,60}\Z""")
 _LITERAL_END: Final = re.compile(r"""[^"'\n]{0,40}[^"'\s](["'])(?!\w)""")
+_LITERAL_END_PARTIAL: Final = re.compile(r"""[^"'\n]*+["']?""")
 """What stands before and behind a tag inside a quoted text."""
 
 _PREFIXED: Final = re.compile(r"(?<!\w)[وبلكف]ـ?\Z")
@@ -144,7 +145,8 @@ def is_in_pattern(line: str, after: str) -> bool:
 
 def may_be_in_literal(line: str, after: str) -> bool:
     """Return whether more of what follows could tell that a tag is inside a quoted text."""
-    return _LITERAL.search(line) is not None and not set(after) & set("\"'\n")
+    may_grow = _LITERAL_END_PARTIAL.fullmatch(after) is not None
+    return may_grow and _LITERAL.search(line) is not None
 
 
 def _is_in_literal(line: str, after: str) -> bool:

@@ -193,3 +193,13 @@ def test_many_blanks_in_front_of_an_answer_are_left_out() -> None:
 
 def test_a_glued_role_word_ends_the_answer() -> None:
     assert versions(pipeline(), list("It is Paris.assistant\n\nI am glad"))[-1] == "It is Paris."
+
+
+@pytest.mark.parametrize("lead", ["", "<think>"])
+@pytest.mark.parametrize("size", [1, 5, 10_000])
+def test_an_apostrophe_behind_the_end_of_thinking_is_no_end_of_a_quoted_text(
+    lead: str, size: int
+) -> None:
+    text = f"{lead}Let's answer 'ok</think>It's 'ok' then."
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    assert versions(pipeline(), pieces)[-1] == "It's 'ok' then."

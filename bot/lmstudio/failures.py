@@ -186,7 +186,7 @@ _TEXTS: Final[dict[type[BackendError], tuple[str, ...]]] = {
     errors.ComputeError: (
         "ErrorDeviceLost",
         "Compute error",
-        r"decode(\(\))? failed",
+        r"(_decode|decode\(\)) failed",
         r"\bCU(BLAS|DNN)_STATUS_",
         "speculative batch",
         r"\b(CUDA|ROCm|HIP) error",

@@ -469,6 +469,7 @@ TEXTS: tuple[tuple[int, object, type[BackendError]], ...] = (
     (503, "Model is currently loading, please wait", errors.StillLoadingError),
     (400, "The model is being loaded", errors.StillLoadingError),
     (500, "llama_decode failed, ret = -3", errors.ComputeError),
+    (400, "JSON decode failed: Expected value", errors.InvalidRequestError),
     (500, "CUBLAS_STATUS_EXECUTION_FAILED", errors.ComputeError),
     (
         400,

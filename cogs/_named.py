@@ -97,9 +97,8 @@ class _Directory:
             return typed
         name, known = _bare(typed), await self._known(typed)
         found = [each for each, names in known.items() if name in map(str.casefold, names)]
-        if (
-            self._kind.of != "person" and len(found) > 1
-        ):  # a new server has #general and a voice General
+        # A new server has #general and a voice General.
+        if self._kind.of != "person" and len(found) > 1:
             as_typed = _without_sign(typed)
             found = [each for each in found if as_typed in known[each]] or found
         if len(found) > 1:

@@ -62,9 +62,8 @@ class Newsroom:
     def looked(self) -> None:
         """Take note that the database answers: where nothing is heard all the same, all is read now and then."""
         now_s = self._clock.monotonic()
-        was_away = (
-            now_s - self._looked_at_s > READ_S
-        )  # then the listening is about to begin again, too
+        # Where the database was away, the listening is about to begin again, too.
+        was_away = now_s - self._looked_at_s > READ_S
         self._looked_at_s = now_s
         if not self._unheard or was_away:
             self._read_at_s = now_s + READ_S

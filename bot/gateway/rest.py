@@ -423,9 +423,8 @@ class RestWatch:
         _context: object,
         ended: aiohttp.TraceRequestEndParams | aiohttp.TraceRequestRedirectParams,
     ) -> None:
-        if ended.url.path.endswith(
-            "/@me"
-        ):  # whatever else the bot asks meanwhile says nothing of this
+        # Whatever else the bot asks meanwhile says nothing of this.
+        if ended.url.path.endswith("/@me"):
             self.status = ended.response.status
         try:
             told = parsedate_to_datetime(ended.response.headers.get("Date", ""))

@@ -180,6 +180,11 @@ class _Shares:
     def __init__(self, stored: Stored = lambda _key: None) -> None:
         self.all = [_Share.load(place, stored) for place in range(MODELS + 1)]
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is counted in any."""
+        return not any(buckets for share in self.all for buckets in share.tables.values())
+
     def of(self, model: str) -> _Share | None:
         """Return a model's own."""
         name = model[:_NAME_CHARS]
@@ -228,14 +233,13 @@ class History:
         self._state = state
         self._clock = clock
         self._shares, self._unsaved = _Shares(state.get), _Shares()
-        self._has_unsaved = False
         self._saved_s = clock.monotonic()
 
     def note(self, record: QuestionRecord) -> None:
         """Count a question that has ended, unless it goes on elsewhere."""
         if record.outcome in {None, Outcome.MERGED}:
             return
-        now, self._has_unsaved = self._clock.now(), True
+        now = self._clock.now()
         for shares in (self._shares, self._unsaved):
             shares.note(record, now)
 
@@ -269,9 +273,9 @@ class History:
             at_once: Don't wait for the minute: the process ends.
         """
         now_s = self._clock.monotonic()
-        if not self._has_unsaved or not (at_once or now_s - self._saved_s >= SAVE_EVERY_S):
+        if self._unsaved.is_empty or not (at_once or now_s - self._saved_s >= SAVE_EVERY_S):
             return
-        self._saved_s, self._has_unsaved = now_s, False
+        self._saved_s = now_s
         new, self._unsaved = self._unsaved, _Shares()
         now = self._clock.now()
 

@@ -133,7 +133,7 @@ class StateStore:
         if not self._database.is_degraded and is_saved and self._has_ours:
             with suppress(StoreError):
                 changed = await self._database.write(lambda c: _change(c, keys, change, now_ms))
-                if self._has_ours:  # otherwise it began at nothing, or at what a backup held
+                if self._has_ours:
                     for key, stored in _dump_all(changed).items():
                         self._values.pop(key, None)
                         if stored is not None:
@@ -150,7 +150,10 @@ class StateStore:
 
     @property
     def _has_ours(self) -> bool:
-        """Whether the database has what memory holds: none was begun, or found, that lacks it."""
+        """Whether the database has what memory holds: none was begun, or found, that lacks it.
+
+        A change that found otherwise began at nothing, or at what a backup held.
+        """
         return self._beginnings == self._database.beginnings
 
     async def _save(self, keys: tuple[str, ...]) -> None:
